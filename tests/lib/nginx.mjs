@@ -1,0 +1,265 @@
+// Starts a real nginx from a test's own configuration and proves, when it
+// stops, that its log is clean.
+//
+//   const ng = await startNginx({ conf, modules: ['rtmp', 'guard'] });
+//   ng.ports.rtmp, ng.dir, ng.pid, await ng.workers(), ng.log()
+//   await ng.reload();            resolves when the new workers run
+//   await ng.stop();              throws when the log has an alert
+//
+// The template may use {{dir}}, {{port:NAME}} (a free port on 127.0.0.1, the
+// same for one NAME) and {{modules}} (where the load_module lines go, at the
+// top without it).  `files` are written into {{dir}} first, with the same
+// replacements.  What the template does not say (user, pid, error_log,
+// daemon, temp paths of http) is filled in.
+
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const repo = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+const DEADLINE = 30_000;
+const DEBIAN_MODULES = '/usr/lib/nginx/modules';
+const FILES = { rtmp: 'ngx_rtmp_module.so', guard: 'ngx_rtmp_guard_module.so', hub: 'ngx_hub_module.so' };
+const HTTP_TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+const ALARM = /\[(alert|emerg|crit)\]/;
+const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
+
+/** A TCP port on 127.0.0.1 that was free a moment ago. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** Calls `probe` until it gives something true; `what` names it on failure. */
+export async function until(probe, what, ms = DEADLINE) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await probe();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`gave up after ${ms} ms waiting for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function modulePath(name, sanitize) {
+  const file = FILES[name] ?? name;
+  if (path.isAbsolute(file)) return file;
+  const debian = path.join(DEBIAN_MODULES, file);
+  if (fs.existsSync(debian)) return debian;
+  const ours = path.join(repo, '.build', sanitize ? 'modules-asan' : 'modules', file);
+  if (!fs.existsSync(ours)) {
+    throw new Error(`module "${name}": no ${ours}, run modules/build.sh${sanitize ? ' --sanitize' : ''}`);
+  }
+  return ours;
+}
+
+/** The load_module lines for module names or absolute paths. */
+export function loadModules(modules, sanitize = false) {
+  return modules.map((name) => `load_module ${modulePath(name, sanitize)};`).join('\n');
+}
+
+function complete(conf, dir) {
+  const has = (directive) => new RegExp(`^\\s*${directive}\\s`, 'm').test(conf);
+  const head = ['daemon off;'];
+  if (!has('user') && process.getuid() === 0) head.push('user root;');
+  if (!has('pid')) head.push(`pid ${dir}/nginx.pid;`);
+  if (!has('error_log')) head.push(`error_log ${dir}/error.log info;`);
+  if (!has('events')) head.push('events { worker_connections 4096; }');
+  const temp = HTTP_TEMP.map((t) => `${t}_temp_path ${dir}/tmp_${t};`).join(' ');
+  const log = has('access_log') ? '' : 'access_log off; ';
+  return `${head.join('\n')}\n${conf.replace(/^(\s*http\s*\{)/m, `$1 ${log}${temp}`)}\n`;
+}
+
+async function template(text, dir, ports, lines) {
+  for (const [, name] of text.matchAll(/\{\{port:(\w+)\}\}/g)) ports[name] ??= await freePort();
+  return text
+    .replaceAll('{{dir}}', dir)
+    .replaceAll('{{modules}}', () => lines)
+    .replace(/\{\{port:(\w+)\}\}/g, (_, name) => ports[name]);
+}
+
+function sanitizerEnv(dir) {
+  const lib = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
+  return {
+    LD_PRELOAD: `${lib('libasan.so')} ${lib('libubsan.so')}`,
+    // nginx frees its pools by ending, which looks like a leak
+    ASAN_OPTIONS: `detect_leaks=0:abort_on_error=1:handle_abort=0:log_path=${dir}/sanitizer`,
+    UBSAN_OPTIONS: `print_stacktrace=1:log_path=${dir}/sanitizer`,
+  };
+}
+
+function canConnect(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1');
+    socket.on('connect', () => { socket.destroy(); resolve(true); });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+/** Pids of the live children of `pid`. */
+function children(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function commandLine(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+class Nginx {
+  constructor(options) {
+    Object.assign(this, options);
+    this.exited = new Promise((resolve) => this.child.on('exit', (code, signal) => {
+      this.exit = { code, signal };
+      resolve(this.exit);
+    }));
+    this.pid = this.child.pid;
+  }
+
+  log() {
+    const file = path.join(this.dir, 'error.log');
+    const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+    return text + this.output.join('');
+  }
+
+  /** Pids of the workers that take connections (not of those shutting down). */
+  workers() {
+    return children(this.pid).filter((pid) => /worker process\s*$/.test(commandLine(pid)));
+  }
+
+  async ready(count = 1) {
+    await until(() => this.exit || this.workers().length >= count, `a worker of nginx ${this.pid}`);
+    for (const port of Object.values(this.tcp)) {
+      await until(async () => this.exit || await canConnect(port), `port ${port}`);
+    }
+    if (this.exit) throw new Error(`nginx ended at start (${JSON.stringify(this.exit)}):\n${this.log()}`);
+    return this;
+  }
+
+  /** Rewrites the configuration (when given), sends HUP, awaits the new workers. */
+  async reload({ conf } = {}) {
+    if (conf !== undefined) {
+      fs.writeFileSync(path.join(this.dir, 'nginx.conf'),
+        complete(await template(conf, this.dir, this.ports, this.lines), this.dir));
+    }
+    const old = new Set(this.workers());
+    this.kill('SIGHUP');
+    await until(() => {
+      const now = this.workers();
+      return now.length > 0 && now.every((pid) => !old.has(pid));
+    }, 'new workers after a reload');
+  }
+
+  kill(signal, pid = this.pid) {
+    process.kill(pid, signal);
+  }
+
+  /** The lines that must not be in a clean log. */
+  alarms({ expectCrash = false, allow = [] } = {}) {
+    const text = [this.log(), ...fs.readdirSync(this.dir).filter((f) => f.startsWith('sanitizer'))
+      .map((f) => fs.readFileSync(path.join(this.dir, f), 'utf8'))].join('\n');
+    return text.split('\n').filter((line) => (ALARM.test(line) || SANITIZER.test(line)
+        || /exited on signal/.test(line))
+      && !(expectCrash && /exited on signal|Sanitizer/.test(line))
+      && !allow.some((pattern) => pattern.test(line)));
+  }
+
+  /**
+   * Ends nginx (graceful: waits for its connections) and throws when the log
+   * has an alert, a crashed worker or a sanitizer report.
+   */
+  async stop({ graceful = false, expectCrash = this.expectCrash, allow = [], keep = false } = {}) {
+    if (!this.exit) {
+      this.kill(graceful ? 'SIGQUIT' : 'SIGTERM');
+      const late = setTimeout(() => this.child.kill('SIGKILL'), DEADLINE);
+      await this.exited;
+      clearTimeout(late);
+    }
+    process.off('exit', this.atExit);
+    const bad = this.alarms({ expectCrash, allow });
+    if (this.exit.signal) bad.push(`the master ended by ${this.exit.signal}`);
+    if (!keep && bad.length === 0) fs.rmSync(this.dir, { recursive: true, force: true });
+    if (bad.length > 0) {
+      throw new Error(`nginx was not clean (${bad.length} lines, all in ${this.dir}):\n${bad.slice(0, 20).join('\n')}`);
+    }
+  }
+}
+
+async function attempt({ conf, modules, files, sanitize, env, expectCrash, workers }) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-nginx-'));
+  fs.chmodSync(dir, 0o755);
+  const ports = {};
+  const lines = loadModules(modules, sanitize);
+  const write = async (name, text) => {
+    fs.mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
+    fs.writeFileSync(path.join(dir, name), await template(text, dir, ports, lines));
+  };
+  const whole = conf.includes('{{modules}}') ? conf : `{{modules}}\n${conf}`;
+  const text = complete(await template(whole, dir, ports, lines), dir);
+  fs.writeFileSync(path.join(dir, 'nginx.conf'), text);
+  const tcp = { ...ports };             // those nginx itself listens on
+  for (const name of Object.keys(tcp)) {
+    if (!new RegExp(`listen\\s[^;]*\\b${tcp[name]}\\b`).test(text)) delete tcp[name];
+  }
+  for (const [name, content] of Object.entries(files)) await write(name, content);
+
+  const child = spawn('/usr/sbin/nginx', ['-p', dir, '-e', `${dir}/error.log`, '-c', `${dir}/nginx.conf`], {
+    env: { ...process.env, ...(sanitize ? sanitizerEnv(dir) : {}), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output = [];
+  child.stdout.on('data', (data) => output.push(String(data)));
+  child.stderr.on('data', (data) => output.push(String(data)));
+  const atExit = () => { try { process.kill(child.pid, 'SIGTERM'); } catch { /* gone */ } };
+  process.on('exit', atExit);           // a test that throws leaves no nginx behind
+  const nginx = new Nginx({ child, dir, ports, tcp, lines, output, expectCrash, atExit });
+  await nginx.ready(workers);
+  return nginx;
+}
+
+export async function startNginx({
+  conf, modules = ['rtmp', 'guard'], files = {}, sanitize = process.env.DUOLU_SANITIZE === '1', env = {},
+  expectCrash = false, workers = 1,
+}) {
+  for (let round = 1; ; round++) {
+    try {
+      return await attempt({ conf, modules, files, sanitize, env, expectCrash, workers });
+    } catch (error) {
+      // somebody else took the port between our look and nginx's bind
+      if (round === 5 || !/bind\(\).*Address already in use/.test(error.message)) throw error;
+    }
+  }
+}
+
+/** Runs `nginx -t` on a template; gives {code, output}. */
+export async function testConfig({ conf, modules = ['rtmp', 'guard'] }) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-nginx-'));
+  const whole = conf.includes('{{modules}}') ? conf : `{{modules}}\n${conf}`;
+  fs.writeFileSync(path.join(dir, 'nginx.conf'),
+    complete(await template(whole, dir, {}, loadModules(modules)), dir));
+  const child = spawn('/usr/sbin/nginx', ['-t', '-p', dir, '-e', `${dir}/error.log`, '-c', `${dir}/nginx.conf`]);
+  let output = '';
+  child.stdout.on('data', (data) => { output += data; });
+  child.stderr.on('data', (data) => { output += data; });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  fs.rmSync(dir, { recursive: true, force: true });
+  return { code, output };
+}
