@@ -74,10 +74,11 @@ function complete(conf, dir) {
   if (!has('user') && process.getuid() === 0) head.push('user root;');
   if (!has('pid')) head.push(`pid ${dir}/nginx.pid;`);
   if (!has('error_log')) head.push(`error_log ${dir}/error.log info;`);
-  if (!has('events')) head.push('events { worker_connections 4096; }');
+  // load_module must come before events
+  const tail = has('events') ? '' : 'events { worker_connections 4096; }\n';
   const temp = HTTP_TEMP.map((t) => `${t}_temp_path ${dir}/tmp_${t};`).join(' ');
   const log = has('access_log') ? '' : 'access_log off; ';
-  return `${head.join('\n')}\n${conf.replace(/^(\s*http\s*\{)/m, `$1 ${log}${temp}`)}\n`;
+  return `${head.join('\n')}\n${conf.replace(/^(\s*http\s*\{)/m, `$1 ${log}${temp}`)}\n${tail}`;
 }
 
 async function template(text, dir, ports, lines) {
