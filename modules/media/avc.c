@@ -1,0 +1,234 @@
+#include "avc.h"
+
+#define MAX_PIXELS  16384
+#define MAX_SPS     512
+
+typedef struct {
+    const uint8_t  *data;
+    size_t          bits;      /* how many there are */
+    size_t          at;
+    int             failed;    /* read past the end */
+} bit_reader_t;
+
+
+static uint32_t
+read_bit(bit_reader_t *r)
+{
+    uint32_t  bit;
+
+    if (r->at >= r->bits) {
+        r->failed = 1;
+        return 0;
+    }
+
+    bit = (r->data[r->at / 8] >> (7 - r->at % 8)) & 1;
+    r->at++;
+
+    return bit;
+}
+
+
+static uint32_t
+read_bits(bit_reader_t *r, unsigned n)
+{
+    uint32_t  v = 0;
+
+    while (n--) {
+        v = v << 1 | read_bit(r);
+    }
+
+    return v;
+}
+
+
+/* H.264 9.1: ue(v) */
+static uint32_t
+read_ue(bit_reader_t *r)
+{
+    unsigned  zeros = 0;
+
+    while (!r->failed && read_bit(r) == 0) {
+        if (++zeros > 31) {
+            r->failed = 1;
+        }
+    }
+
+    return r->failed ? 0 : ((uint32_t) 1 << zeros) - 1 + read_bits(r, zeros);
+}
+
+
+static int32_t
+read_se(bit_reader_t *r)
+{
+    uint32_t  v = read_ue(r);
+
+    return v & 1 ? (int32_t) (v / 2 + 1) : -(int32_t) (v / 2);
+}
+
+
+/* H.264 7.3.2.1.1.1 */
+static void
+skip_scaling_list(bit_reader_t *r, unsigned size)
+{
+    int32_t   last = 8, next = 8;
+    unsigned  i;
+
+    for (i = 0; i < size && !r->failed; i++) {
+        if (next != 0) {
+            next = (last + read_se(r) + 256) & 0xff;
+        }
+        if (next != 0) {
+            last = next;
+        }
+    }
+}
+
+
+static int
+has_chroma_fields(uint32_t profile)
+{
+    switch (profile) {
+    case 100: case 110: case 122: case 244: case 44: case 83:
+    case 86: case 118: case 128: case 138: case 139: case 134: case 135:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+
+/* Removes emulation prevention bytes (H.264 7.3.1).  Returns the new size. */
+static size_t
+unescape(const uint8_t *in, size_t size, uint8_t *out)
+{
+    size_t    i, n = 0;
+    unsigned  zeros = 0;
+
+    for (i = 0; i < size; i++) {
+        if (zeros >= 2 && in[i] == 3) {
+            zeros = 0;
+            continue;
+        }
+        zeros = in[i] == 0 ? zeros + 1 : 0;
+        out[n++] = in[i];
+    }
+
+    return n;
+}
+
+
+static int
+parse_sps(const uint8_t *nal, size_t size, avc_config_t *config)
+{
+    uint8_t       rbsp[MAX_SPS];
+    bit_reader_t  r;
+    uint32_t      profile, chroma = 1, separate = 0, frame_mbs_only, cycle;
+    uint32_t      mbs_x, map_units, crop[4] = { 0 }, unit_x, unit_y;
+    uint64_t      width, height;
+    unsigned      i;
+
+    if (size < 4 || (nal[0] & 0x1f) != 7) {
+        return -1;
+    }
+
+    r = (bit_reader_t) { rbsp, 0, 0, 0 };
+    r.bits = 8 * unescape(nal + 1, size - 1 < MAX_SPS ? size - 1 : MAX_SPS,
+                          rbsp);
+
+    profile = read_bits(&r, 8);
+    read_bits(&r, 16);
+    read_ue(&r);                                   /* seq_parameter_set_id */
+
+    if (has_chroma_fields(profile)) {
+        chroma = read_ue(&r);
+        if (chroma == 3) {
+            separate = read_bit(&r);
+        }
+        read_ue(&r);
+        read_ue(&r);
+        read_bit(&r);
+        if (read_bit(&r)) {
+            for (i = 0; i < (chroma == 3 ? 12u : 8u); i++) {
+                if (read_bit(&r)) {
+                    skip_scaling_list(&r, i < 6 ? 16 : 64);
+                }
+            }
+        }
+    }
+
+    read_ue(&r);                                   /* log2_max_frame_num */
+    switch (read_ue(&r)) {                         /* pic_order_cnt_type */
+    case 0:
+        read_ue(&r);
+        break;
+    case 1:
+        read_bit(&r);
+        read_se(&r);
+        read_se(&r);
+        for (cycle = read_ue(&r); cycle > 0 && !r.failed; cycle--) {
+            read_se(&r);
+        }
+        break;
+    }
+
+    read_ue(&r);                                   /* max_num_ref_frames */
+    read_bit(&r);
+    mbs_x = read_ue(&r);
+    map_units = read_ue(&r);
+    frame_mbs_only = read_bit(&r);
+    if (!frame_mbs_only) {
+        read_bit(&r);
+    }
+    read_bit(&r);
+    if (read_bit(&r)) {
+        for (i = 0; i < 4; i++) {
+            crop[i] = read_ue(&r);
+        }
+    }
+
+    if (r.failed || chroma > 3 || mbs_x >= MAX_PIXELS / 16
+        || map_units >= MAX_PIXELS / 16)
+    {
+        return -1;
+    }
+
+    unit_x = separate || chroma == 0 || chroma == 3 ? 1 : 2;
+    unit_y = (separate || chroma != 1 ? 1 : 2) * (2 - frame_mbs_only);
+    width = (uint64_t) (crop[0] + (uint64_t) crop[1]) * unit_x;
+    height = (uint64_t) (crop[2] + (uint64_t) crop[3]) * unit_y;
+
+    if (width >= 16 * ((uint64_t) mbs_x + 1)
+        || height >= 16 * ((uint64_t) map_units + 1) * (2 - frame_mbs_only))
+    {
+        return -1;
+    }
+
+    config->width = (uint32_t) (16 * ((uint64_t) mbs_x + 1) - width);
+    config->height = (uint32_t) (16 * ((uint64_t) map_units + 1)
+                                 * (2 - frame_mbs_only) - height);
+
+    return 0;
+}
+
+
+int
+avc_parse_config(const uint8_t *record, size_t size, avc_config_t *config)
+{
+    size_t  length;
+
+    *config = (avc_config_t) { 0 };
+
+    if (size < 8 || record[0] != 1 || (record[5] & 0x1f) == 0) {
+        return -1;
+    }
+
+    config->profile = record[1];
+    config->level = record[3];
+    length = (size_t) record[6] << 8 | record[7];
+
+    if (length > size - 8) {
+        return -1;
+    }
+
+    return parse_sps(record + 8, length, config);
+}
