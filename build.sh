@@ -1,0 +1,161 @@
+#!/bin/bash
+# The one entry point: ./build.sh help
+set -euo pipefail
+export LC_ALL=C
+umask 022
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+build=$repo/.build
+
+# shellcheck source=conf/say.sh
+. "$repo/conf/say.sh"
+# shellcheck source=conf/packages.sh
+. "$repo/conf/packages.sh"
+# shellcheck source=conf/settings.sh
+. "$repo/conf/settings.sh"
+# shellcheck source=conf/services.sh
+. "$repo/conf/services.sh"
+
+usage() {
+    cat <<'TEXT'
+./build.sh up [-d]      install what is missing, build, start everything, print the addresses;
+                        Ctrl-C ends it all (-d: return when ready, end it with `down`)
+./build.sh down         end every process of this DUOLU_HOME
+./build.sh build        install and compile only
+./build.sh test [unit|fuzz|nginx|e2e|browser|lint]    all of them without a name
+./build.sh lint         the lint suite alone
+./build.sh ctl …        duoluctl against the running stack (`ctl help` lists its commands)
+./build.sh bench        the table of what things cost
+
+environment             default        meaning
+DUOLU_HOME              ./run          state: database, logs, secrets, sockets
+DUOLU_HTTP              8080           port of the page and of HTTP-FLV
+DUOLU_HTTPS             8443           the same over TLS
+DUOLU_RTMP              1935           port that phones push to
+DUOLU_LISTEN            127.0.0.1      0.0.0.0 to serve other machines
+DUOLU_HOST              (from LISTEN)  host name in the printed addresses
+DUOLU_WORKERS           2              nginx workers
+DUOLU_FLUSH             auto           how often viewers are written to: auto, 10ms … 350ms
+DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
+TEXT
+}
+
+build_all() {
+    if [ "${DUOLU_BUILT:-no}" = yes ]; then
+        [ -x "$build/auth-service/duolu-auth" ] \
+            || die "DUOLU_BUILT=yes, but $build/auth-service/duolu-auth is not built: run ./build.sh build"
+        return
+    fi
+    install_missing "${packages_run[@]}" "${packages_build[@]}"
+    mkdir -p "$build/log"
+    run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
+    run_logged "compiling the auth-service" "$build/log/auth-service.log" \
+        make -s -C "$repo/auth-service" "-j$(nproc)"
+    run_logged "putting the page's players in place" "$build/log/html.log" "$repo/html/build.sh"
+}
+
+command_up() {
+    local detach=no
+    case "${1:-}" in
+        "") ;;
+        -d) detach=yes ;;
+        *) die "up: '$1' is not an option: expected -d or nothing" ;;
+    esac
+    read_settings
+    if stack_is_running; then
+        say "already running in $home (./build.sh down ends it)"
+        read_saved_settings
+        print_addresses
+        return 0
+    fi
+    local began=$SECONDS
+    build_all
+    prepare_home
+    check_ports
+    trap 'interrupted' INT TERM HUP
+    trap 'failed_up' EXIT
+    start_everything
+    trap - EXIT
+    say "ready after $((SECONDS - began)) s"
+    print_addresses
+    if [ "$detach" = yes ]; then
+        say "running in the background; ./build.sh down ends it"
+    else
+        say "Ctrl-C ends everything"
+        supervise
+    fi
+}
+
+# up was left before everything ran: leave nothing half started.
+failed_up() {
+    local code=$?
+    trap - EXIT INT TERM HUP
+    stop_everything quietly
+    exit "$code"
+}
+
+interrupted() {
+    trap - EXIT
+    trap '' INT TERM HUP
+    echo
+    say "ending everything"
+    stop_everything
+    exit 130
+}
+
+command_down() {
+    read_settings
+    if ! [ -e "$home/.duolu" ]; then
+        say "nothing to end: $home is not the state of a Duolu stack (set DUOLU_HOME?)"
+        return 0
+    fi
+    read_saved_settings
+    stop_everything
+    say "nothing of $home is running"
+}
+
+command_ctl() {
+    read_settings
+    [ -e "$home/.duolu" ] || die "ctl: no stack in $home: run ./build.sh up first, or set DUOLU_HOME"
+    read_saved_settings
+    cd "$home"
+    run_as_service "$build/auth-service/duoluctl" "$@"
+}
+
+command_test() {
+    build_all
+    if [ "${1:-}" != unit ] && [ "${1:-}" != lint ]; then
+        install_missing "${packages_test[@]}"
+    else
+        install_missing "${packages_unit[@]}"
+    fi
+    DUOLU_BUILT=yes exec "$repo/tests/run.sh" "$@"
+}
+
+command_bench() {
+    [ -x "$repo/tests/bench/run.sh" ] || die "bench: this tree has no tests/bench/run.sh"
+    build_all
+    install_missing "${packages_test[@]}"
+    DUOLU_BUILT=yes exec "$repo/tests/bench/run.sh" "$@"
+}
+
+main() {
+    local command=${1:-help}
+    [ $# -gt 0 ] && shift
+    case "$command" in
+        up) command_up "$@" ;;
+        down) command_down ;;
+        build) build_all ;;
+        test) command_test "$@" ;;
+        lint) command_test lint ;;
+        ctl) command_ctl "$@" ;;
+        bench) command_bench "$@" ;;
+        help | -h | --help) usage ;;
+        *)
+            usage >&2
+            die "'$command' is not a command of build.sh"
+            ;;
+    esac
+}
+
+main "$@"

@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# Debian packages, and how what is missing gets installed.
+
+packages_run=(
+    nginx libnginx-mod-rtmp
+    mariadb-server-core mariadb-client-core
+    openssl ca-certificates curl
+)
+packages_build=(
+    gcc libc6-dev make pkg-config nginx-dev libssl-dev
+    default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
+)
+packages_unit=(libcmocka-dev clang)
+packages_test=(
+    "${packages_unit[@]}"
+    ffmpeg rtmpdump chromium fonts-noto-cjk
+    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+)
+
+# The page is put together by npm; any node from 18 on does, wherever it came
+# from, so Debian's is asked for only when there is none.
+node_packages() {
+    local major
+    major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
+    [ "${major:-0}" -ge 18 ] || echo nodejs
+    command -v npm >/dev/null || echo npm
+}
+
+# missing_packages NAME…: those that are not installed, one a line.
+missing_packages() {
+    local name installed
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')
+    for name; do
+        grep -qxF -- "$name" <<<"$installed" || echo "$name"
+    done
+}
+
+install_missing() {
+    local missing=()
+    mapfile -t missing < <(missing_packages "$@"; node_packages)
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    [ -r /etc/debian_version ] && command -v apt-get >/dev/null \
+        || die "this machine has no apt-get: install by hand what Debian calls: ${missing[*]}"
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null \
+            || die "packages are missing, and there is no sudo. As root, run: apt-get install --no-install-recommends ${missing[*]}"
+        as_root=(sudo)
+        say "sudo is asked for, to install: ${missing[*]}"
+        sudo -v || die "sudo was refused. As root, run: apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    local bin=$build/apt-bin log=$build/log/apt.log
+    mkdir -p "$bin" "$build/log"
+    write_service_stub "$bin/invoke-rc.d"
+    run_logged "reading the package lists" "$log" "${as_root[@]}" apt-get -q update
+    run_logged "installing ${#missing[@]} packages (${missing[*]})" "$log" \
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+        -o DPkg::Path="$bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}"
+}
+
+# Debian's nginx package starts a web server on port 80.  Duolu runs its own
+# nginx, so that one start is left out: the package's scripts find this first.
+write_service_stub() {
+    cat >"$1" <<'STUB'
+#!/bin/sh
+case " $* " in
+    *" nginx status "*) exit 3 ;;
+    *" nginx "*) exit 0 ;;
+esac
+exec /usr/sbin/invoke-rc.d "$@"
+STUB
+    chmod 755 "$1"
+}

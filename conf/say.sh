@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What the user reads: progress lines, and failures that say what to do.
+
+say() { printf '%s\n' "duolu: $*"; }
+
+warn() { printf '%s\n' "duolu: warning: $*" >&2; }
+
+die() {
+    printf '%s\n' "duolu: $*" >&2
+    exit 1
+}
+
+# show_log FILE: the last lines of a log, indented, to stderr.
+show_log() {
+    [ -s "$1" ] || return 0
+    printf '%s\n' "  --- end of $1" >&2
+    tail -n 20 "$1" | sed 's/^/  | /' >&2
+}
+
+# run_logged WHAT LOG COMMAND…: one progress line; the command's output goes to
+# LOG.  While it runs, a line every 10 s shows how far it is.
+run_logged() {
+    local what=$1 log=$2 began=$SECONDS ticker code=0
+    shift 2
+    printf '%s' "duolu: $what ..."
+    mkdir -p "$(dirname "$log")"
+    tick "$log" &
+    ticker=$!
+    "$@" >"$log" 2>&1 </dev/null || code=$?
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    if [ "$code" -ne 0 ]; then
+        printf ' failed\n'
+        show_log "$log"
+        die "$what failed (exit status $code, command: $*). The whole log: $log"
+    fi
+    printf ' %s s\n' "$((SECONDS - began))"
+}
+
+# Runs beside a long step, until it is killed.
+tick() {
+    local log=$1 began=$SECONDS nap
+    trap 'kill "$nap" 2>/dev/null; exit' TERM
+    while :; do
+        sleep 10 &
+        nap=$!
+        wait "$nap"
+        printf '\n  %s s: %s' "$((SECONDS - began))" \
+            "$(tail -n 1 "$log" 2>/dev/null | tr -dc '[:print:]' | cut -c 1-100)"
+    done
+}

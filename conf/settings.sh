@@ -1,0 +1,196 @@
+# shellcheck shell=bash
+# Settings from the environment, the state folder, and who the services run as.
+
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB)
+
+read_settings() {
+    home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
+    # these end up in nginx's and MariaDB's configuration as they are
+    case "$repo$home" in
+        *[[:space:]\"\'\\\$\;\{\}\#\@]*)
+            die "the repo ($repo) and DUOLU_HOME ($home) may hold no space, quote or any of \\ \$ ; { } # @: choose other folders" ;;
+    esac
+    # sun_path of a unix socket holds 107 bytes and a zero
+    local longest=$home/sock/control.sock
+    [ ${#longest} -le 107 ] \
+        || die "DUOLU_HOME is too long for unix sockets: $longest has ${#longest} bytes, 107 are possible. Set DUOLU_HOME to a shorter path"
+
+    export DUOLU_HOME=$home
+    export DUOLU_HTTP=${DUOLU_HTTP:-8080} DUOLU_HTTPS=${DUOLU_HTTPS:-8443} DUOLU_RTMP=${DUOLU_RTMP:-1935}
+    export DUOLU_LISTEN=${DUOLU_LISTEN:-127.0.0.1} DUOLU_WORKERS=${DUOLU_WORKERS:-2} DUOLU_FLUSH=${DUOLU_FLUSH:-auto}
+    check_port_number DUOLU_HTTP "$DUOLU_HTTP"
+    check_port_number DUOLU_HTTPS "$DUOLU_HTTPS"
+    check_port_number DUOLU_RTMP "$DUOLU_RTMP"
+    [[ $DUOLU_WORKERS =~ ^[1-9][0-9]{0,2}$ ]] || die "DUOLU_WORKERS is '$DUOLU_WORKERS': expected a number from 1 to 999"
+    [[ $DUOLU_FLUSH =~ ^(auto|[1-9][0-9]{0,2}ms)$ ]] || die "DUOLU_FLUSH is '$DUOLU_FLUSH': expected auto, or milliseconds such as 100ms"
+    [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
+    choose_database
+    choose_service_user
+}
+
+check_port_number() {
+    [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && [ "$2" -le 65535 ] || die "$1 is '$2': expected a port from 1 to 65535"
+}
+
+choose_database() {
+    private_db=no
+    if [ -z "${DUOLU_DB:-}" ] || [ "$DUOLU_DB" = "$(private_dsn)" ]; then
+        private_db=yes
+        DUOLU_DB=$(private_dsn)
+    fi
+    export DUOLU_DB
+    export DUOLU_SQL=$repo/sql
+}
+
+private_dsn() { printf 'mysql://duolu@localhost/duolu?socket=%s/sock/mysql.sock' "$home"; }
+
+# A later `ctl` or `down` must find the stack as it was started, whatever the
+# environment of that shell says.
+save_settings() {
+    local name
+    for name in "${setting_names[@]}"; do
+        [ -z "${!name:-}" ] || printf '%s=%q\n' "$name" "${!name}"
+    done >"$home/conf/settings"
+    chmod 600 "$home/conf/settings"
+}
+
+read_saved_settings() {
+    [ -r "$home/conf/settings" ] || return 0
+    local name
+    for name in "${setting_names[@]}"; do unset "$name"; done
+    set -a
+    # shellcheck source=/dev/null
+    . "$home/conf/settings"
+    set +a
+    choose_database
+}
+
+# Root is for apt alone: services run as www-data where it can reach the files.
+choose_service_user() {
+    service_user=$(id -un)
+    as_service=()
+    [ "$(id -u)" -eq 0 ] || return 0
+    if reachable_by www-data; then
+        service_user=www-data
+        as_service=(setpriv --reuid www-data --regid www-data --init-groups)
+        if [ "$DUOLU_HTTP" -lt 1024 ] || [ "$DUOLU_HTTPS" -lt 1024 ] || [ "$DUOLU_RTMP" -lt 1024 ]; then
+            as_service+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)
+        fi
+    fi
+}
+
+# The state folder may not exist yet: then its nearest existing parent counts.
+reachable_by() {
+    local parent=$home
+    while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
+    [ "$parent" != "$home" ] || parent=$(dirname "$home")
+    command -v setpriv >/dev/null && id "$1" >/dev/null 2>&1 \
+        && setpriv --reuid "$1" --regid "$1" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
+}
+
+run_as_service() { "${as_service[@]}" "$@"; }
+
+prepare_home() {
+    if [ -d "$home" ] && [ ! -e "$home/.duolu" ] && [ -n "$(ls -A "$home")" ]; then
+        die "DUOLU_HOME is $home, which exists, is not empty, and was not made by Duolu: choose an empty or new folder"
+    fi
+    if [ "$(id -u)" -eq 0 ] && [ "$service_user" = root ]; then
+        warn "www-data cannot reach $repo or $home, so the services run as root"
+    fi
+    mkdir -p "$home" || die "cannot make DUOLU_HOME ($home): set it to a folder that you may write to"
+    [ -w "$home" ] || die "cannot write to DUOLU_HOME ($home): it belongs to $(stat -c %U "$home")"
+    chmod 711 "$home"
+    : >>"$home/.duolu"
+    (umask 077 && cd "$home" && mkdir -p conf log sock secrets tmp pid)
+    if [ "$(id -u)" -eq 0 ] && [ "$(stat -c %U "$home/secrets")" != "$service_user" ]; then
+        chown -R "$service_user:" "$home"
+    fi
+    make_token_keys
+    make_certificate
+    render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
+    render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
+    save_settings
+    chown_to_service conf/nginx.conf conf/mariadb.cnf conf/settings
+}
+
+chown_to_service() {
+    [ "$(id -u)" -ne 0 ] || (cd "$home" && chown "$service_user:" "$@")
+}
+
+make_token_keys() {
+    local file=$home/secrets/token.keys
+    [ -s "$file" ] && return
+    (umask 077 && printf 'k1 %s\n' "$(openssl rand -hex 32)" >"$file")
+    chown_to_service secrets/token.keys
+}
+
+# Self-signed, remade when the names change; a certificate put there by hand
+# (no tls.names beside it) is left alone.
+make_certificate() {
+    local dir=$home/secrets names="DNS:localhost,IP:127.0.0.1" address log=$home/log/openssl.log
+    if [ "$DUOLU_LISTEN" = 0.0.0.0 ]; then
+        for address in $(hostname -I 2>/dev/null); do names+=",IP:$address"; done
+    elif [ "$DUOLU_LISTEN" != 127.0.0.1 ]; then
+        names+=",IP:$DUOLU_LISTEN"
+    fi
+    case "${DUOLU_HOST:-}" in
+        "" | localhost) ;;
+        *[!0-9.]*) names+=",DNS:$DUOLU_HOST" ;;
+        *) names+=",IP:$DUOLU_HOST" ;;
+    esac
+    if [ -s "$dir/tls.crt" ] && { [ ! -e "$dir/tls.names" ] || [ "$(cat "$dir/tls.names")" = "$names" ]; }; then
+        return
+    fi
+    (
+        umask 077
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj "/CN=duolu" -addext "subjectAltName=$names" \
+            -keyout "$dir/tls.key" -out "$dir/tls.crt" >"$log" 2>&1
+    ) || { show_log "$log"; die "making the TLS certificate failed, log: $log"; }
+    printf '%s' "$names" >"$dir/tls.names"
+    chown_to_service secrets/tls.key secrets/tls.crt secrets/tls.names
+}
+
+# render TEMPLATE FILE: @NAME@ becomes the value.
+render() {
+    local text files flush=$DUOLU_FLUSH user_line=""
+    [ "$flush" != auto ] || flush=10ms
+    # only a master that runs as root may, and must, name the workers' user
+    [ "$(id -u)" -eq 0 ] && [ "$service_user" = root ] && user_line="user root;"
+    # a worker gets as many files as the system lets this user have
+    files=$(ulimit -Hn)
+    [ "$files" != unlimited ] && [ "$files" -le 65536 ] || files=65536
+    text=$(<"$1")
+    text=${text//@HOME@/"$home"}
+    text=${text//@REPO@/"$repo"}
+    text=${text//@WORKERS@/"$DUOLU_WORKERS"}
+    text=${text//@FILES@/"$files"}
+    text=${text//@CONNECTIONS@/"$((files / 2))"}
+    text=${text//@FLUSH@/"$flush"}
+    text=${text//@LISTEN@/"$DUOLU_LISTEN"}
+    text=${text//@HTTP@/"$DUOLU_HTTP"}
+    text=${text//@HTTPS@/"$DUOLU_HTTPS"}
+    text=${text//@RTMP@/"$DUOLU_RTMP"}
+    text=${text//@USER_LINE@/"$user_line"}
+    [ -e "$build/modules/ngx_hub_module.so" ] \
+        || text=$(sed '/^ *hub_\|ingest on\|^ *gate\|ngx_hub\|access_token_keys/d' <<<"$text")
+    if [[ $text =~ @[A-Z_]+@ ]]; then die "$1 has ${BASH_REMATCH[0]}, which nothing sets"; fi
+    (umask 077 && printf '%s\n' "$text" >"$2.new" && mv "$2.new" "$2")
+}
+
+check_ports() {
+    check_port DUOLU_HTTP "$DUOLU_HTTP"
+    check_port DUOLU_HTTPS "$DUOLU_HTTPS"
+    check_port DUOLU_RTMP "$DUOLU_RTMP"
+}
+
+check_port() {
+    local holder
+    holder=$(ss -Htlnp "sport = :$2" | awk -v listen="$DUOLU_LISTEN" '
+        { address = $4; sub(/:[0-9]+$/, "", address) }
+        listen == "0.0.0.0" || address == listen || address ~ /^(0\.0\.0\.0|\*|\[::\])$/ {
+            print $4, $6
+            exit
+        }')
+    [ -z "$holder" ] || die "port $2 on $DUOLU_LISTEN is in use (by $holder): set $1 to a free port, or end what uses it"
+}
