@@ -360,6 +360,13 @@ export class RtmpClient {
       && (m.name === '_result' || (m.name === '_error' && new Error(`${what}: ${JSON.stringify(m.values[3])}`))), what);
   }
 
+  /** Asks and awaits a pong: the server has dealt with all that was sent before. */
+  async ping(value = 1) {
+    const payload = Buffer.concat([u16(6), u32(value)]);
+    this.send({ csid: 2, type: MSG.USER, payload });
+    await this.wait((m) => m.type === MSG.USER && m.payload.readUInt16BE(0) === 7 && m.payload.readUInt32BE(2) === value, 'a pong');
+  }
+
   setChunkSize(size) {
     this.send({ csid: 2, type: MSG.CHUNK_SIZE, payload: u32(size) });
     this.chunkSize = size;
