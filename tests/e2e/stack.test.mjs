@@ -1,0 +1,182 @@
+// build.sh as a user meets it: up, up again, ctl, down, and what goes wrong.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { repo, until } from '../lib/nginx.mjs';
+import { buildSh, newHome, processesOf, stackEnv, startStack, stopStack } from '../lib/stack.mjs';
+
+const SERVICES = /mariadbd|duolu-auth|nginx/;
+
+async function refused(args, env, ...patterns) {
+  const result = await buildSh(args, { env, check: false });
+  const text = result.stdout + result.stderr;
+  assert.notEqual(result.code, 0, text);
+  for (const pattern of patterns) assert.match(text, pattern);
+  return text;
+}
+
+function listen(port) {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.on('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
+}
+
+test('a stack and another beside it', async (t) => {
+  const one = await startStack();
+  t.after(() => one.stop());
+
+  await t.test('up keeps secrets in files of mode 0600', () => {
+    for (const name of ['admin', 'demo.key', 'token.keys', 'tls.key']) {
+      const mode = fs.statSync(path.join(one.home, 'secrets', name)).mode & 0o777;
+      assert.equal(mode.toString(8), '600', name);
+    }
+    assert.equal((fs.statSync(path.join(one.home, 'secrets')).mode & 0o777).toString(8), '700');
+    assert.match(one.demoKey, /^[A-Za-z0-9_-]{22}$/);
+    assert.ok(one.adminPassword.length >= 16);
+  });
+
+  await t.test('up while it runs says so and prints the addresses again', async () => {
+    const { stdout } = await buildSh(['up', '-d'], { env: one.env });
+    assert.match(stdout, /already running/);
+    assert.match(stdout, new RegExp(one.httpsUrl));
+    assert.ok(stdout.includes(`demo?key=${one.demoKey}`));
+    assert.ok(!stdout.includes(one.adminPassword), 'the admin password is printed once');
+  });
+
+  await t.test('ctl finds the stack by DUOLU_HOME alone', async () => {
+    const { stdout } = await buildSh(['ctl', 'user', 'list'], { env: { DUOLU_HOME: one.home } });
+    assert.match(stdout, /admin/);
+    const url = await one.ctl('url', 'admin', 'live/demo', 'view');
+    assert.ok(url.includes(`:${one.http}/`) || url.includes(`:${one.https}/`), url);
+  });
+
+  await t.test('a second stack runs beside it', async () => {
+    const two = await startStack({ workers: 1 });
+    try {
+      assert.notEqual(two.demoKey, one.demoKey);
+      assert.notEqual(two.adminPassword, one.adminPassword);
+      await two.ctl('user', 'add', 'visitor', '--password-stdin', { input: 'a-long-password-of-two\n' });
+      assert.match(await two.ctl('user', 'list'), /visitor/);
+      assert.doesNotMatch(await one.ctl('user', 'list'), /visitor/);
+    } finally {
+      await two.stop();
+    }
+    assert.match(await one.ctl('user', 'list'), /admin/);
+  });
+
+  await t.test('a port in use is named, with the variable that changes it', async () => {
+    for (const name of ['DUOLU_HTTP', 'DUOLU_HTTPS', 'DUOLU_RTMP']) {
+      const env = await stackEnv();
+      const server = await listen(Number(env[name]));
+      try {
+        await refused(['up', '-d'], env, new RegExp(`port ${env[name]} `), new RegExp(`set ${name} `));
+      } finally {
+        server.close();
+      }
+      assert.deepEqual(processesOf(env.DUOLU_HOME), []);
+      fs.rmSync(env.DUOLU_HOME, { recursive: true });
+    }
+  });
+
+  await t.test('down, then up again: same secrets, and the second up builds nothing', async () => {
+    await buildSh(['down'], { env: one.env });
+    assert.deepEqual(processesOf(one.home), []);
+    assert.deepEqual(fs.readdirSync(path.join(one.home, 'sock')), []);
+    const began = Date.now();
+    const { stdout } = await buildSh(['up', '-d'], { env: { ...one.env, DUOLU_BUILT: 'no' } });
+    console.log(`# second up took ${((Date.now() - began) / 1000).toFixed(1)} s`);
+    assert.ok(stdout.includes(`demo?key=${one.demoKey}`));
+    assert.match(await one.ctl('user', 'list'), /admin/);
+  });
+
+  await t.test('down twice is no failure', async () => {
+    await buildSh(['down'], { env: one.env });
+    const { stdout } = await buildSh(['down'], { env: one.env });
+    assert.match(stdout, /nothing of .* is running/);
+  });
+});
+
+function foreground(env) {
+  const child = spawn(path.join(repo, 'build.sh'), ['up'],
+    { cwd: repo, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const state = { text: '', child, ended: new Promise((resolve) => { child.on('close', (code) => resolve(code)); }) };
+  child.stdout.on('data', (data) => { state.text += data; });
+  child.stderr.on('data', (data) => { state.text += data; });
+  return state;
+}
+
+test('Ctrl-C in the foreground ends everything', async () => {
+  const env = await stackEnv();
+  const up = foreground(env);
+  try {
+    await until(() => /Ctrl-C ends everything/.test(up.text) || up.child.exitCode !== null, 'up', 120_000);
+    assert.equal(up.child.exitCode, null, up.text);
+    assert.ok(processesOf(env.DUOLU_HOME).filter((line) => SERVICES.test(line)).length >= 4);
+    // what a terminal does: the signal goes to the whole foreground group
+    process.kill(-up.child.pid, 'SIGINT');
+    assert.equal(await up.ended, 130, up.text);
+    assert.deepEqual(processesOf(env.DUOLU_HOME), []);
+  } finally {
+    await stopStack(env);
+  }
+});
+
+test('a service that dies in the foreground ends the rest and is named', async () => {
+  const env = await stackEnv();
+  const up = foreground(env);
+  try {
+    await until(() => /Ctrl-C ends everything/.test(up.text) || up.child.exitCode !== null, 'up', 120_000);
+    const line = processesOf(env.DUOLU_HOME).find((text) => /duolu-auth/.test(text));
+    assert.ok(line, up.text);
+    process.kill(Number(line.split(' ')[0]), 'SIGKILL');
+    assert.equal(await up.ended, 1, up.text);
+    assert.match(up.text, /duolu-auth ended by itself/);
+    assert.deepEqual(processesOf(env.DUOLU_HOME), []);
+  } finally {
+    await stopStack(env);
+  }
+});
+
+test('settings that cannot work are refused before anything is made', async () => {
+  const env = await stackEnv();
+  await refused(['up', '-d'], { ...env, DUOLU_HTTP: 'eighty' }, /DUOLU_HTTP is 'eighty': expected a port/);
+  await refused(['up', '-d'], { ...env, DUOLU_WORKERS: '0' }, /DUOLU_WORKERS is '0': expected/);
+  await refused(['up', '-d'], { ...env, DUOLU_LISTEN: 'everywhere' }, /DUOLU_LISTEN is 'everywhere': expected/);
+  await refused(['up', '-d'], { ...env, DUOLU_FLUSH: 'soon' }, /DUOLU_FLUSH is 'soon': expected/);
+  const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
+  await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);
+  await refused(['up', '--now'], env, /'--now' is not an option/);
+  await refused(['start'], env, /'start' is not a command/);
+  assert.deepEqual(fs.readdirSync(env.DUOLU_HOME), []);
+
+  fs.writeFileSync(path.join(env.DUOLU_HOME, 'letter.txt'), 'not a stack');
+  await refused(['up', '-d'], env, /was not made by Duolu/);
+  assert.deepEqual(fs.readdirSync(env.DUOLU_HOME), ['letter.txt']);
+  fs.rmSync(env.DUOLU_HOME, { recursive: true });
+});
+
+test('a failing start shows the log, names its file, and leaves nothing running', async () => {
+  const env = await stackEnv();
+  env.DUOLU_DB = `mysql://duolu@localhost/duolu?socket=${newHome()}/no.sock`;
+  const text = await refused(['up', '-d'], env, /tables up to date/, /failed/, /log\/migrate\.log/);
+  assert.match(text, /--- end of/);
+  await stopStack(env);
+});
+
+test('a relative DUOLU_HOME counts from where the user stands', async () => {
+  const env = await stackEnv();
+  const parent = path.dirname(env.DUOLU_HOME);
+  const name = path.basename(env.DUOLU_HOME);
+  try {
+    await buildSh(['up', '-d'], { env: { ...env, DUOLU_HOME: name }, cwd: parent });
+    assert.ok(fs.existsSync(path.join(env.DUOLU_HOME, 'conf/nginx.conf')));
+  } finally {
+    await stopStack(env);
+  }
+});

@@ -1,0 +1,147 @@
+// A whole stack (MariaDB, auth-service, nginx) of a test's own, by build.sh.
+//
+//   const stack = await startStack();
+//   stack.httpsUrl, stack.rtmpUrl, stack.adminPassword, stack.demoKey
+//   await stack.ctl('user', 'list')            standard output of duoluctl
+//   await stack.controlGet('/status')          parsed JSON of nginx's control socket
+//   await stack.stop()          throws when a process is left or a log has an alert
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { freePort, repo } from './nginx.mjs';
+
+const ALARM = /\[(alert|emerg|crit)\]|ERROR: \w+Sanitizer|runtime error:/;
+
+/** Runs a program; gives its output, or throws with both streams in the message. */
+export function run(command, args, { env, input, cwd = repo, check = true, timeout = 300_000 } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: 'pipe', timeout });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (data) => { stdout += data; });
+    child.stderr.on('data', (data) => { stderr += data; });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      if (check && code !== 0) {
+        reject(new Error(`${command} ${args.join(' ')}: ${signal ?? `exit status ${code}`}\n${stdout}${stderr}`));
+      } else {
+        resolve({ code, signal, stdout, stderr });
+      }
+    });
+    // a program that reads no input may be gone before it is written
+    child.stdin.on('error', () => {});
+    child.stdin.end(input ?? '');
+  });
+}
+
+export const buildSh = (args, options) => run(path.join(repo, 'build.sh'), args, options);
+
+/** A new folder for one stack's state, which the service user can reach. */
+export function newHome() {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-'));
+  fs.chmodSync(home, 0o711);
+  return home;
+}
+
+/** Settings of a stack beside all others: its own state, its own ports. */
+export async function stackEnv({ workers = 2, env = {} } = {}) {
+  return {
+    DUOLU_HOME: newHome(),
+    DUOLU_HTTP: String(await freePort()),
+    DUOLU_HTTPS: String(await freePort()),
+    DUOLU_RTMP: String(await freePort()),
+    DUOLU_LISTEN: '127.0.0.1',
+    DUOLU_HOST: '',
+    DUOLU_WORKERS: String(workers),
+    DUOLU_DB: '',
+    DUOLU_FLUSH: '',
+    DUOLU_BUILT: 'yes',
+    ...env,
+  };
+}
+
+/** Processes whose working directory lies in `home`: what must be gone after `down`. */
+export function processesOf(home) {
+  const found = [];
+  for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const cwd = fs.readlinkSync(`/proc/${pid}/cwd`);
+      if (cwd === home || cwd.startsWith(`${home}/`)) {
+        found.push(`${pid} ${fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`);
+      }
+    } catch {
+      // ended while it was looked at
+    }
+  }
+  return found;
+}
+
+function logsOf(home) {
+  const dir = path.join(home, 'log');
+  if (!fs.existsSync(dir)) return [];
+  return fs.readdirSync(dir).map((name) => [name, fs.readFileSync(path.join(dir, name), 'utf8')]);
+}
+
+/** `down`, and the proof that it left nothing. */
+export async function stopStack(env, { allow } = {}) {
+  const home = env.DUOLU_HOME;
+  await buildSh(['down'], { env });
+  const left = processesOf(home);
+  const alarms = logsOf(home).flatMap(([name, text]) => text.split('\n')
+    .filter((line) => ALARM.test(line) && !(allow && allow.test(line)))
+    .map((line) => `${name}: ${line}`));
+  fs.rmSync(home, { recursive: true, force: true });
+  if (left.length) throw new Error(`processes left after down:\n${left.join('\n')}`);
+  if (alarms.length) throw new Error(`alerts in the logs:\n${alarms.join('\n')}`);
+}
+
+function get(socketPath, target) {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath, path: target, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (text) => { body += text; });
+      response.on('end', () => resolve({ status: response.statusCode, body }));
+    });
+    request.on('error', reject);
+  });
+}
+
+export async function startStack(options = {}) {
+  const env = await stackEnv(options);
+  const home = env.DUOLU_HOME;
+  try {
+    await buildSh(['up', '-d'], { env });
+  } catch (error) {
+    fs.rmSync(home, { recursive: true, force: true });
+    throw error;
+  }
+  const secret = (name) => fs.readFileSync(path.join(home, 'secrets', name), 'utf8').trim();
+  return {
+    home,
+    env,
+    http: Number(env.DUOLU_HTTP),
+    https: Number(env.DUOLU_HTTPS),
+    rtmp: Number(env.DUOLU_RTMP),
+    httpUrl: `http://127.0.0.1:${env.DUOLU_HTTP}`,
+    httpsUrl: `https://127.0.0.1:${env.DUOLU_HTTPS}`,
+    rtmpUrl: `rtmp://127.0.0.1:${env.DUOLU_RTMP}`,
+    adminPassword: secret('admin'),
+    demoKey: secret('demo.key'),
+    log: (name) => fs.readFileSync(path.join(home, 'log', `${name}.log`), 'utf8'),
+    /** Standard output of duoluctl; a last argument { input } is its standard input. */
+    async ctl(...args) {
+      const input = typeof args.at(-1) === 'object' ? args.pop().input : undefined;
+      return (await buildSh(['ctl', ...args], { env, input })).stdout.trim();
+    },
+    async controlGet(target) {
+      const { status, body } = await get(path.join(home, 'sock/control.sock'), target);
+      if (status !== 200) throw new Error(`control ${target}: ${status} ${body}`);
+      return JSON.parse(body);
+    },
+    stop: (stopOptions) => stopStack(env, stopOptions),
+  };
+}

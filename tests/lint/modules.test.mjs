@@ -1,0 +1,122 @@
+// What the nginx modules promise about their own tree.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import { files, read, repo, withoutComments } from './sources.mjs';
+
+const LAYERS = ['media', 'hub', 'rtmp', 'http', 'dvr'];
+// media <- hub <- {rtmp, http, dvr}; feature folders never include one another
+const MAY_INCLUDE = {
+  media: ['media'],
+  hub: ['media', 'hub'],
+  rtmp: ['media', 'hub', 'rtmp'],
+  http: ['media', 'hub', 'http'],
+  dvr: ['media', 'hub', 'dvr'],
+};
+
+const sources = files(/^modules\/[^/]+\/[^/]+\.[ch]$/);
+const layerOf = (name) => name.split('/')[1];
+
+function includes(name) {
+  return [...withoutComments(read(name)).matchAll(/^\s*#\s*include\s*[<"]([^>"]+)[>"]/gm)].map((m) => m[1]);
+}
+
+test('includes point one way through the layers', () => {
+  const home = new Map(files(/^modules\/[^/]+\/[^/]+\.h$/).map((name) => [path.basename(name), layerOf(name)]));
+  const wrong = [];
+  for (const name of sources) {
+    const layer = layerOf(name);
+    assert.ok(LAYERS.includes(layer), `${name}: modules/${layer} is not one of ${LAYERS.join(', ')}`);
+    for (const header of includes(name)) {
+      const target = home.get(path.basename(header));
+      if (target && !MAY_INCLUDE[layer].includes(target)) {
+        wrong.push(`${name} includes ${header} of modules/${target}`);
+      }
+      if (layer === 'media' && /^ngx_/.test(header)) wrong.push(`${name} includes nginx's ${header}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('media takes no memory, reads no clock and writes no log', () => {
+  const wrong = [];
+  for (const name of sources.filter((source) => layerOf(source) === 'media')) {
+    for (const call of withoutComments(read(name)).matchAll(/\b(malloc|calloc|realloc|free|time|gettimeofday|clock_gettime|printf|fprintf|syslog)\s*\(/g)) {
+      wrong.push(`${name} calls ${call[1]}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('the headers of media compile alone', () => {
+  const headers = files(/^modules\/media\/[^/]+\.h$/);
+  assert.ok(headers.length > 0, 'modules/media has no header');
+  for (const name of headers) {
+    const result = spawnSync('gcc', ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c', '-'],
+      { cwd: repo, input: `#include "${path.join(repo, name)}"\n`, encoding: 'utf8' });
+    assert.equal(result.status, 0, `${name}:\n${result.stderr}`);
+  }
+});
+
+test('every source is compiled: modules/config names it', () => {
+  const config = read('modules/config');
+  const named = new Set([...config.matchAll(/\$ngx_addon_dir\/([\w/]+\.c)\b/g)].map((m) => m[1]));
+  const present = new Set(sources.filter((name) => name.endsWith('.c')).map((name) => name.replace('modules/', '')));
+  assert.deepEqual([...present].filter((name) => !named.has(name)), [], 'left out of modules/config');
+  assert.deepEqual([...named].filter((name) => !present.has(name)), [], 'in modules/config, but no such file');
+});
+
+test('basenames are unique: objects of an addon collide by them', () => {
+  const seen = new Map();
+  for (const name of sources) {
+    const base = path.basename(name);
+    assert.ok(!seen.has(base), `${name} and ${seen.get(base)} have one name`);
+    seen.set(base, name);
+  }
+});
+
+/* A directive stands in an ngx_command_t table, as { ngx_string("name"), on the
+ * first line of its entry. */
+function directivesInCode() {
+  const found = new Map();
+  for (const name of sources.filter((source) => source.endsWith('.c'))) {
+    const text = withoutComments(read(name));
+    for (const table of text.matchAll(/ngx_command_t\s+\w+\s*\[\s*\]\s*=\s*\{([\s\S]*?)ngx_null_command/g)) {
+      for (const entry of table[1].matchAll(/\{\s*ngx_string\("([a-z0-9_]+)"\)/g)) {
+        found.set(entry[1], name);
+      }
+    }
+  }
+  return found;
+}
+
+/* A documented directive is a heading of its own: ### `name` or ### name */
+function directivesInDocs() {
+  const found = new Map();
+  for (const name of files(/^modules\/.*\.md$/)) {
+    for (const heading of read(name).matchAll(/^#{2,4}\s+`?([a-z][a-z0-9]*(?:_[a-z0-9]+)*)`?\s*$/gm)) {
+      found.set(heading[1], name);
+    }
+  }
+  return found;
+}
+
+test('each directive is documented, each documented directive exists', () => {
+  const code = directivesInCode();
+  const docs = directivesInDocs();
+  assert.ok(code.size > 0, 'no ngx_command_t table found');
+  assert.deepEqual([...code].filter(([name]) => !docs.has(name)).map(([name, file]) => `${name} (${file})`), [],
+    'no heading in modules/*.md');
+  assert.deepEqual([...docs].filter(([name]) => !code.has(name)).map(([name, file]) => `${name} (${file})`), [],
+    'documented, but in no ngx_command_t table');
+});
+
+test('a directive of conf/nginx.conf.in is nginx\'s, the wire layer\'s or documented here', () => {
+  const docs = directivesInDocs();
+  const ours = [...read('conf/nginx.conf.in').matchAll(/^\s*((?:hub|gate|guard|ingest|access_token|rtmp_guard)\w*)\s/gm)]
+    .map((m) => m[1]);
+  assert.ok(ours.length > 0, 'conf/nginx.conf.in uses none of our directives');
+  assert.deepEqual(ours.filter((name) => !docs.has(name)), []);
+});

@@ -1,0 +1,71 @@
+// Rules that hold for the whole tree.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { files, read, repo, withoutComments } from './sources.mjs';
+
+const TOP = ['.ci', '.gitignore', 'README.md', 'auth-service', 'build.sh', 'conf', 'docker', 'html', 'modules', 'sql', 'tests'];
+const code = files(/\.(c|h|mjs|js|sh|css|html|sql|in|conf)$/).filter((name) => !name.startsWith('tests/lint/'));
+
+test('the top level is the agreed one', () => {
+  assert.deepEqual([...new Set(files(/./).map((name) => name.split('/')[0]))].filter((name) => !TOP.includes(name)), []);
+});
+
+test('SQL stands in auth-service/store*.c alone', () => {
+  // statements, not words: a verb together with the word that must follow it
+  const statement = /"[^"]*\b(SELECT\s+[\w*`(.]+|INSERT\s+(IGNORE\s+)?INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b/;
+  const wrong = files(/^(auth-service|modules)\/.*\.[ch]$/)
+    .filter((name) => !/^auth-service\/store\w*\.[ch]$/.test(name))
+    .filter((name) => statement.test(withoutComments(read(name))));
+  assert.deepEqual(wrong, []);
+});
+
+test('lock files record no download address', () => {
+  const locks = files(/(^|\/)package-lock\.json$/);
+  assert.ok(locks.length > 0, 'no package-lock.json in the repo');
+  assert.deepEqual(locks.filter((name) => /"resolved"/.test(read(name))), []);
+});
+
+test('no note to do something later', () => {
+  const wrong = code.filter((name) => /\b(TODO|FIXME|XXX|HACK)\b/.test(read(name)));
+  assert.deepEqual(wrong, []);
+});
+
+test('a file stays below 900 lines, or says at its top why it is "one file because"', () => {
+  const wrong = files(/\.(c|h|mjs|js|sh|css|md)$/)
+    .map((name) => [name, read(name).split('\n').length])
+    .filter(([name, lines]) => lines > 900 && !/one file because/i.test(read(name).slice(0, 2000)));
+  assert.deepEqual(wrong, []);
+});
+
+test('the README stays short', () => {
+  assert.ok(read('README.md').split('\n').length < 200);
+});
+
+test('every table of sql/ has a primary key', () => {
+  const tables = files(/^sql\/.*\.sql$/).flatMap((name) =>
+    [...read(name).matchAll(/CREATE TABLE\s+(?:IF NOT EXISTS\s+)?`?(\w+)`?([^;]*);/gi)]
+      .map((m) => ({ name: m[1], file: name, keyed: /PRIMARY KEY/i.test(m[2]) })));
+  assert.ok(tables.length > 0, 'no CREATE TABLE in sql/');
+  assert.deepEqual(tables.filter((table) => !table.keyed).map((table) => `${table.file}: ${table.name}`), []);
+});
+
+test('shell and JavaScript parse', () => {
+  for (const name of files(/\.(sh|mjs|js)$/).concat('.ci/run')) {
+    const shell = /\.sh$|^\.ci/.test(name);
+    const module = /\.js$/.test(name) ? ['--input-type=module', '--check'] : ['--check'];
+    const args = shell ? ['-n', path.join(repo, name)] : /\.js$/.test(name) ? [...module, '-'] : [...module, path.join(repo, name)];
+    const result = spawnSync(shell ? 'bash' : process.execPath, args,
+      { encoding: 'utf8', input: shell ? '' : read(name) });
+    assert.equal(result.status, 0, `${name}:\n${result.stderr}`);
+  }
+});
+
+test('scripts that are run are executable', () => {
+  for (const name of ['build.sh', 'tests/run.sh', 'modules/build.sh', 'html/build.sh', '.ci/run']) {
+    assert.ok(fs.statSync(path.join(repo, name)).mode & 0o100, `${name} is not executable`);
+  }
+});

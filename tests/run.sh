@@ -1,0 +1,104 @@
+#!/bin/bash
+# Runs the test suites and adds up what they say:  tests/run.sh [SUITE…]
+# The last line is `N passed, N failed`; a suite that ran no test has failed.
+# `./build.sh test` builds first and then calls this.
+set -uo pipefail
+export LC_ALL=C
+
+repo=$(cd "$(dirname "$0")/.." && pwd -P)
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+file_limit=1200             # seconds; only a test file that hangs meets it
+passed=0 failed=0
+lines=()
+
+# node:test and cmocka both speak TAP.  Only node ends it with totals.
+count_node() {
+    suite_passed=$((suite_passed + $(sum '^# pass ' "$1")))
+    local bad
+    bad=$(($(sum '^# fail ' "$1") + $(sum '^# cancelled ' "$1")))
+    [ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1     # died before it could count
+    suite_failed=$((suite_failed + bad))
+}
+
+sum() { sed -n "s/$1\([0-9]*\)\$/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
+
+count_cmocka() {
+    local bad
+    suite_passed=$((suite_passed + $(grep -c '^ok ' "$1")))
+    bad=$(grep -c '^not ok ' "$1")
+    [ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+    suite_failed=$((suite_failed + bad))
+}
+
+# run COUNTER LABEL COMMAND…
+run() {
+    local counter=$1 label=$2 code=0
+    shift 2
+    echo "# $label"
+    timeout -k 20 "$file_limit" "$@" </dev/null >"$out/tap" 2>&1 || code=$?
+    cat "$out/tap"
+    [ "$code" -ne 124 ] || echo "# $label: ended after $file_limit s"
+    "$counter" "$out/tap" "$code"
+    [ "$code" -eq 0 ] || echo "# $label: failed (exit status $code)"
+}
+
+suite_unit() {
+    run count_cmocka "unit: auth-service" make -s -C "$repo/auth-service" test
+    if [ -e "$repo/tests/unit/Makefile" ]; then
+        run count_cmocka "unit: media" make -s -C "$repo/tests/unit" test
+    fi
+    node_suite unit
+}
+
+suite_fuzz() {
+    if [ -e "$repo/tests/fuzz/Makefile" ]; then
+        run count_cmocka "fuzz" make -s -C "$repo/tests/fuzz" test
+    fi
+    node_suite fuzz
+}
+
+# one file after another: each starts whole stacks, and the machine is small
+node_suite() {
+    local file
+    for file in "$repo/tests/$1"/*.test.mjs; do
+        [ -e "$file" ] || continue
+        run count_node "${file#"$repo/"}" node --test-reporter=tap "$file"
+    done
+}
+
+run_suite() {
+    suite_passed=0 suite_failed=0
+    local began=$SECONDS
+    case "$1" in
+        unit) suite_unit ;;
+        fuzz) suite_fuzz ;;
+        *) node_suite "$1" ;;
+    esac
+    if [ $((suite_passed + suite_failed)) -eq 0 ]; then
+        echo "# $1: no test was run"
+        suite_failed=1
+    fi
+    lines+=("$(printf '%-8s %4d ok, %d not ok, %d s' "$1" "$suite_passed" "$suite_failed" $((SECONDS - began)))")
+    passed=$((passed + suite_passed))
+    failed=$((failed + suite_failed))
+}
+
+suites=("$@")
+if [ $# -eq 0 ]; then
+    suites=(lint unit nginx e2e browser)
+    [ ! -d "$repo/tests/fuzz" ] || suites+=(fuzz)
+fi
+for suite in "${suites[@]}"; do
+    if [[ ! " lint unit fuzz nginx e2e browser " == *" $suite "* ]]; then
+        echo "tests/run.sh: '$suite' is not a suite: expected unit, fuzz, nginx, e2e, browser or lint" >&2
+        exit 2
+    fi
+done
+cd "$repo" || exit 1
+for suite in "${suites[@]}"; do run_suite "$suite"; done
+
+echo
+printf '%s\n' "${lines[@]}"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
