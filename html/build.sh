@@ -1,0 +1,39 @@
+#!/bin/sh
+# Puts the page's third-party browser code in place: npm packages pinned by
+# html/package-lock.json are installed into .build/npm, and the files the page
+# loads are copied to .build/html-vendor, which nginx serves at /vendor/.
+# html/ itself has no build step: nginx serves it as it is at /.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+build=${DUOLU_BUILD:-$here/../.build}
+npm_dir=$build/npm
+vendor=$build/html-vendor
+
+mkdir -p "$npm_dir" "$vendor"
+
+if ! cmp -s "$here/package-lock.json" "$npm_dir/installed.lock"; then
+    rm -f "$npm_dir/installed.lock"
+    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$npm_dir/"
+    # mpegts.js names a newer node in "engines" for those who build it; the file
+    # used here is the built one for browsers, so Debian's node 18 is fine.
+    npm ci --prefix "$npm_dir" --omit=dev --ignore-scripts --engine-strict=false \
+        --loglevel=error
+    cp "$here/package-lock.json" "$npm_dir/installed.lock"
+fi
+
+put() {
+    from=$npm_dir/node_modules/$1
+    if [ ! -s "$from" ]; then
+        echo "html/build.sh: $from is missing or empty, expected after npm ci" >&2
+        exit 1
+    fi
+    cp "$from" "$vendor/$2.part"
+    mv "$vendor/$2.part" "$vendor/$2"
+}
+
+put mpegts.js/dist/mpegts.js mpegts.js
+put mpegts.js/dist/mpegts.js.LICENSE.txt mpegts.js.LICENSE.txt
+put mpegts.js/LICENSE mpegts.js.LICENSE
+put lean-qr/index.mjs lean-qr.js
+put lean-qr/LICENSE lean-qr.LICENSE

@@ -1,0 +1,60 @@
+// Calls to /api/*. Every failure is an ApiError with a code the page can put
+// into words: 'network' when no answer came, else the service's own code.
+
+export class ApiError extends Error {
+  constructor(status, code, message, retryAfter = null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const answerWithinMs = 15000;
+
+async function call(method, path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      // The service refuses changes without this header: another site's form
+      // can not send it.
+      headers: { 'X-Duolu': '1', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: 'no-store',
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
+  } catch (error) {
+    throw new ApiError(0, 'network', String(error.message ?? error));
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return answer;
+  const retryAfter = Number.parseInt(response.headers.get('Retry-After'), 10);
+  throw new ApiError(
+    response.status,
+    answer?.error ?? (response.ok || response.status >= 500 ? 'unavailable' : 'unknown'),
+    answer?.message ?? `HTTP ${response.status}`,
+    Number.isFinite(retryAfter) ? retryAfter : null,
+  );
+}
+
+const segment = encodeURIComponent;
+
+export const api = {
+  login: (name, password) => call('POST', '/api/login', { name, password }),
+  logout: () => call('POST', '/api/logout', {}),
+  me: () => call('GET', '/api/me'),
+  streams: async () => (await call('GET', '/api/streams')).streams.map(withId),
+  addStream: (stream) => call('POST', '/api/streams', stream),
+  rotateKey: (app, name) => call('POST', `/api/streams/${segment(app)}/${segment(name)}/key`, {}),
+  users: async () => (await call('GET', '/api/users')).users,
+  addUser: (user) => call('POST', '/api/users', user),
+  disableUser: (name) => call('POST', `/api/users/${segment(name)}/disable`, {}),
+  grants: async () => (await call('GET', '/api/grants')).grants,
+  addGrant: (grant) => call('POST', '/api/grants', grant),
+  removeGrant: (grant) => call('DELETE', '/api/grants', grant),
+};
+
+function withId(stream) {
+  return { ...stream, id: `${stream.app}/${stream.name}` };
+}

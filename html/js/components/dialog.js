@@ -1,0 +1,42 @@
+// A modal <dialog> with a title, a body and buttons. Resolves when it closes.
+
+import { h, icon } from '../dom.js';
+import { t } from '../i18n.js';
+
+let nextId = 0;
+
+export function openDialog({ title, body, actions = [] }) {
+  const id = `dialog-${(nextId += 1)}`;
+  const close = () => element.close();
+  const element = h('dialog', { class: 'dialog', 'aria-labelledby': id },
+    h('div', { class: 'dialog-head' }, h('h2', { id }, title),
+      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: close }, icon('close'))),
+    h('div', { class: 'dialog-body' }, body),
+    h('div', { class: 'dialog-actions' }, ...(actions.length ? actions : [h('button', { class: 'button button-primary', type: 'button', onclick: close }, t('done'))])));
+  document.body.append(element);
+  element.showModal();
+  return {
+    element,
+    close,
+    closed: new Promise((resolve) => {
+      element.addEventListener('close', () => {
+        element.remove();
+        resolve();
+      }, { once: true });
+    }),
+  };
+}
+
+export async function confirmDialog({ title, text, action }) {
+  let agreed = false;
+  const dialog = openDialog({
+    title,
+    body: h('p', {}, text),
+    actions: [
+      h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')),
+      h('button', { class: 'button button-danger', type: 'button', onclick: () => { agreed = true; dialog.close(); } }, action),
+    ],
+  });
+  await dialog.closed;
+  return agreed;
+}

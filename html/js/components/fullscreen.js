@@ -1,0 +1,8 @@
+// Fullscreen of any element; iPhones only know it for the <video> itself.
+
+export function toggleFullscreen(element) {
+  if (document.fullscreenElement) return document.exitFullscreen();
+  if (element.requestFullscreen) return element.requestFullscreen().catch(() => {});
+  const video = element.matches('video') ? element : element.querySelector('video');
+  return video?.webkitEnterFullscreen?.();
+}

@@ -1,0 +1,74 @@
+// The only DOM helpers: build an element, build an icon, empty a node.
+// Text always goes in as text nodes, so no stream title can become markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else if (name === 'class') element.className = value;
+    else if (name === 'data') Object.assign(element.dataset, value);
+    else if (name in element && typeof value !== 'string') element[name] = value;
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+// 24x24 outlines, drawn with the current colour.
+const paths = {
+  streams: 'M4 6h16M4 12h16M4 18h10',
+  wall: 'M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z',
+  admin: 'M12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM19 12l2-1.5-2-3.5-2.4 1a7 7 0 0 0-1.8-1L14.5 4.5h-5L9.2 7a7 7 0 0 0-1.8 1L5 7 3 10.5 5 12l-2 1.5L5 17l2.4-1a7 7 0 0 0 1.8 1l.3 2.5h5l.3-2.5a7 7 0 0 0 1.8-1l2.4 1 2-3.5z',
+  logout: 'M10 4H5v16h5M15 8l4 4-4 4M19 12H9',
+  language: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18',
+  soundOn: 'M4 9v6h4l5 4V5L8 9zM16.5 8.5a5 5 0 0 1 0 7M19 6a8.5 8.5 0 0 1 0 12',
+  soundOff: 'M4 9v6h4l5 4V5L8 9zM17 9.5l5 5M22 9.5l-5 5',
+  fullscreen: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
+  enlarge: 'M13 4h7v7M20 4l-8 8M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5',
+  copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
+  check: 'M5 12.5l4.5 4.5L19 7',
+  play: 'M7 5l12 7-12 7z',
+  back: 'M15 5l-7 7 7 7',
+  plus: 'M12 5v14M5 12h14',
+  key: 'M14.5 9.5a4.5 4.5 0 1 1-3-4.2M11 13l-7 7M6 18l2 2M15 9h.01M13.7 11.3L20 5',
+  warning: 'M12 4l9 16H3zM12 10v4M12 17v.01',
+  close: 'M6 6l12 12M18 6L6 18',
+};
+
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', paths[name]);
+  svg.append(path);
+  return svg;
+}
+
+export function brandMark() {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 20 20');
+  svg.setAttribute('class', 'brand-mark');
+  svg.setAttribute('aria-hidden', 'true');
+  for (const [x, y] of [[0, 0], [0, 11], [11, 11], [11, 0]]) {
+    const rect = document.createElementNS(SVG, 'rect');
+    for (const [name, value] of Object.entries({ x, y, width: 9, height: 9, rx: 2 })) rect.setAttribute(name, value);
+    if (x === 11 && y === 0) rect.setAttribute('class', 'brand-lit');
+    svg.append(rect);
+  }
+  return svg;
+}
+
+// Sets text only when it changed: polled views are re-read every 3 s and a
+// screen reader or a text selection must not notice.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function emit(element, type, detail) {
+  element.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
+}

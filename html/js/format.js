@@ -1,0 +1,31 @@
+// Numbers as a person reads them. Pure: no DOM.
+
+export function formatBitrate(kbps) {
+  if (!(kbps > 0)) return '–';
+  if (kbps >= 10000) return `${Math.round(kbps / 1000)} Mbps`;
+  if (kbps >= 1000) return `${(kbps / 1000).toFixed(1)} Mbps`;
+  return `${Math.round(kbps)} kbps`;
+}
+
+export function formatDuration(ms) {
+  if (!(ms >= 0)) return '–';
+  const seconds = Math.floor(ms / 1000);
+  const pad = (value) => String(value).padStart(2, '0');
+  const hours = Math.floor(seconds / 3600);
+  const rest = `${pad(Math.floor(seconds / 60) % 60)}:${pad(seconds % 60)}`;
+  return hours ? `${hours}:${rest}` : rest;
+}
+
+export function formatSeconds(seconds) {
+  return Number.isFinite(seconds) ? `${Math.max(0, seconds).toFixed(1)} s` : '–';
+}
+
+export function formatPicture({ width, height }) {
+  return width > 0 && height > 0 ? `${width}×${height}` : '–';
+}
+
+const codecNames = { h264: 'H.264', hevc: 'HEVC', aac: 'AAC' };
+
+export function formatCodecs({ video, audio }) {
+  return [video, audio].map((codec) => codecNames[codec]).filter(Boolean).join(' · ') || '–';
+}

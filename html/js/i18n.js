@@ -1,0 +1,44 @@
+// t('key', {values}) in the viewer's language; keys live in i18n/{en,zh}.js and
+// a test holds the two sets equal.
+
+import en from './i18n/en.js';
+import zh from './i18n/zh.js';
+import { recall, remember } from './preferences.js';
+
+const tables = { en, zh };
+export const languages = Object.keys(tables);
+
+let current = 'en';
+
+export function language() {
+  return current;
+}
+
+export function otherLanguage() {
+  return current === 'zh' ? 'en' : 'zh';
+}
+
+export function pickLanguage(preferred) {
+  for (const tag of preferred) {
+    const primary = tag.toLowerCase().split('-')[0];
+    if (primary in tables) return primary;
+  }
+  return 'en';
+}
+
+export function startLanguage() {
+  const saved = recall('language');
+  current = saved in tables ? saved : pickLanguage(navigator.languages ?? [navigator.language]);
+  document.documentElement.lang = current === 'zh' ? 'zh-CN' : 'en';
+}
+
+export function setLanguage(name) {
+  remember('language', name);
+  startLanguage();
+}
+
+export function t(key, values = {}) {
+  const text = tables[current][key];
+  if (text === undefined) throw new Error(`i18n key "${key}" is missing in ${current}`);
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}

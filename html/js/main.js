@@ -1,0 +1,148 @@
+// The shell: who is signed in, which view the URL hash names, the header, and
+// the banner for a lost network. Views know none of this; they are mounted with
+// what they need and send custom events up.
+
+import { api } from './api.js';
+import { brandMark, h, icon, setText } from './dom.js';
+import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
+import { recall, remember } from './preferences.js';
+import { formatRoute, parseRoute } from './route.js';
+import { StreamList } from './stream-list.js';
+import { mountAdmin } from './views/admin.js';
+import { mountLogin } from './views/login.js';
+import { mountStreams } from './views/streams.js';
+import { mountWall } from './views/wall.js';
+import { mountWatch } from './views/watch.js';
+
+const app = document.getElementById('app');
+const list = new StreamList();
+let user = null;
+let view = null;
+let shell = null;
+
+app.addEventListener('login', ({ detail }) => signedIn(detail));
+app.addEventListener('language', ({ detail }) => {
+  setLanguage(detail);
+  if (user) signedIn(user);
+  else showLogin();
+});
+app.addEventListener('wall:state', ({ detail }) => {
+  remember('wall', detail);
+  // Replaced, not pushed: "back" leaves the wall instead of undoing clicks.
+  history.replaceState(null, '', formatRoute({ view: 'wall', ...detail }));
+});
+list.addEventListener('signedout', showLogin);
+list.addEventListener('trouble', showTrouble);
+window.addEventListener('hashchange', showRoute);
+
+startLanguage();
+start();
+
+async function start() {
+  try {
+    signedIn(await api.me());
+  } catch (error) {
+    if (error.status === 401) showLogin();
+    else showUnreachable();
+  }
+}
+
+function clear() {
+  view?.destroy();
+  view = null;
+  shell = null;
+  app.replaceChildren();
+}
+
+function showLogin() {
+  user = null;
+  list.stop();
+  clear();
+  document.title = `${t('login.title')} · Duolu`;
+  view = mountLogin(app);
+}
+
+// The very first answer never came: say so and keep trying.
+function showUnreachable() {
+  clear();
+  const retry = h('button', { class: 'button button-primary', type: 'button', onclick: start }, t('error.retry'));
+  app.append(h('main', { class: 'login' }, h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
+    h('div', { class: 'login-card' }, h('h1', { class: 'login-title' }, t('error.unreachableTitle')), h('p', { role: 'alert' }, t('error.unreachable')), retry)));
+  const main = app.firstElementChild;
+  setTimeout(() => main.isConnected && start(), 5000);
+}
+
+function signedIn(who) {
+  user = who;
+  clear();
+  list.start();
+  shell = mountShell();
+  showRoute();
+}
+
+function mountShell() {
+  const link = (name, target) => h('a', { class: 'nav-link', href: target, data: { view: name } }, icon(name), h('span', {}, t(`nav.${name}`)));
+  const nav = h('nav', { class: 'nav', 'aria-label': t('nav.label') },
+    link('streams', '#/streams'), link('wall', '#/wall'), user.admin && link('admin', '#/admin/users'));
+  const other = otherLanguage();
+  const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
+  const outlet = h('div', { class: 'outlet' });
+  app.append(
+    h('a', { class: 'skip', href: '#main', onclick: skipToMain }, t('nav.skip')),
+    h('header', { class: 'header' },
+      h('a', { class: 'brand', href: '#/streams', 'aria-label': 'Duolu' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
+      nav,
+      h('div', { class: 'header-end' },
+        h('button', { class: 'button button-quiet', type: 'button', lang: other === 'zh' ? 'zh-CN' : 'en', onclick: (event) => event.currentTarget.dispatchEvent(new CustomEvent('language', { detail: other, bubbles: true })) }, icon('language'), h('span', {}, other === 'zh' ? '中文' : 'English')),
+        h('span', { class: 'header-user' }, user.name),
+        h('button', { class: 'button button-quiet', type: 'button', 'aria-label': t('nav.logout'), title: t('nav.logout'), onclick: logOut }, icon('logout')))),
+    trouble,
+    outlet);
+  return { nav, trouble, outlet };
+}
+
+function skipToMain(event) {
+  event.preventDefault(); // the hash is the route
+  document.getElementById('main')?.focus();
+}
+
+async function logOut() {
+  await api.logout().catch(() => {});
+  showLogin();
+}
+
+function showRoute() {
+  if (!user) return;
+  let route = parseRoute(location.hash);
+  if (route.view === 'admin' && !user.admin) route = { view: 'streams' };
+  view?.destroy();
+  for (const link of shell.nav.children) {
+    const current = link.dataset.view === route.view || (route.view === 'watch' && link.dataset.view === 'streams');
+    if (current) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  document.body.dataset.view = route.view;
+  document.title = `${route.view === 'watch' ? route.stream : t(`nav.${route.view}`)} · Duolu`;
+  view = mountView(route);
+  showTrouble();
+  window.scrollTo(0, 0);
+}
+
+function mountView(route) {
+  const { outlet } = shell;
+  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream });
+  if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
+  if (route.view === 'streams') return mountStreams(outlet, { list, user });
+  // The hash wins, then what was left last time, then four tiles.
+  const saved = route.size ? null : recall('wall');
+  const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };
+  history.replaceState(null, '', formatRoute({ view: 'wall', ...wall }));
+  return mountWall(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus });
+}
+
+function showTrouble() {
+  if (!shell) return;
+  shell.trouble.hidden = !list.trouble;
+  setText(shell.trouble, list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '');
+}
+

@@ -1,0 +1,101 @@
+// The login form. Event upward: 'login' {name, admin}.
+
+import { api } from '../api.js';
+import { brandMark, emit, h, icon } from '../dom.js';
+import { otherLanguage, t } from '../i18n.js';
+
+const httpsPortGuess = 8443;
+
+export function mountLogin(root) {
+  const error = h('p', { class: 'login-error', role: 'alert' });
+  const name = h('input', { id: 'login-name', class: 'input', name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, maxlength: '64' });
+  const password = h('input', { id: 'login-password', class: 'input', name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxlength: '1024' });
+  const submit = h('button', { class: 'button button-primary button-wide', type: 'submit' }, t('login.submit'));
+  const form = h('form', { class: 'login-card', onsubmit: logIn, novalidate: true },
+    h('h1', { class: 'login-title' }, t('login.title')),
+    !window.isSecureContext && insecureNotice(),
+    h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.name')), name),
+    h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.password')), password),
+    error,
+    submit,
+  );
+  const element = h('main', { class: 'login' },
+    h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu'), h('span', { class: 'brand-name-zh', lang: 'zh-CN' }, '多路')),
+    h('p', { class: 'login-lead' }, t('login.lead')),
+    form,
+    h('button', { class: 'button button-quiet login-language', type: 'button', lang: otherLanguage() === 'zh' ? 'zh-CN' : 'en', onclick: () => emit(element, 'language', otherLanguage()) }, icon('language'), h('span', {}, otherLanguage() === 'zh' ? '中文' : 'English')),
+  );
+  root.append(element);
+  name.focus();
+
+  let waitTimer = null;
+
+  async function logIn(event) {
+    event.preventDefault();
+    if (!name.value || !password.value) {
+      showError(t('login.empty'));
+      (name.value ? password : name).focus();
+      return;
+    }
+    submit.disabled = true;
+    submit.textContent = t('login.working');
+    error.textContent = '';
+    try {
+      const user = await api.login(name.value, password.value);
+      // The cookie can be thrown away silently (plain http): ask before believing.
+      await api.me();
+      emit(element, 'login', user);
+    } catch (failure) {
+      fail(failure);
+    }
+  }
+
+  function fail(failure) {
+    if (!element.isConnected) return;
+    submit.textContent = t('login.submit');
+    if (failure.status === 429) {
+      holdFor(failure.retryAfter ?? 5);
+      return;
+    }
+    submit.disabled = false;
+    if (failure.code === 'network') showError(t('error.network'));
+    else if (failure.status === 401 && failure.retryAfter === null) {
+      showError(t(window.isSecureContext ? 'login.wrong' : 'login.wrongOrInsecure'));
+      password.select();
+      password.focus();
+    } else if (failure.status >= 500) showError(t('error.unavailable'));
+    else showError(t('error.other', { message: failure.message }));
+  }
+
+  // Too many tries: count down instead of letting the person run into it again.
+  function holdFor(seconds) {
+    submit.disabled = true;
+    showError(t('login.tooMany', { seconds }));
+    clearTimeout(waitTimer);
+    waitTimer = setTimeout(() => {
+      if (!element.isConnected) return;
+      if (seconds > 1) {
+        holdFor(seconds - 1);
+        return;
+      }
+      submit.disabled = false;
+      error.textContent = '';
+      password.focus();
+    }, 1000);
+  }
+
+  function showError(text) {
+    error.textContent = text;
+  }
+
+  return { element, destroy: () => { clearTimeout(waitTimer); element.remove(); } };
+}
+
+// The session cookie is a __Host- one: browsers keep it only from https or localhost.
+function insecureNotice() {
+  const url = new URL(location.href);
+  url.protocol = 'https:';
+  url.port = String(httpsPortGuess);
+  return h('div', { class: 'notice notice-warning', role: 'note' }, icon('warning'),
+    h('div', {}, h('p', {}, t('insecure.text')), h('p', {}, h('a', { href: url.href }, url.origin), ' ', t('insecure.port'))));
+}

@@ -1,0 +1,108 @@
+// One stream, big: sound, fullscreen, numbers, and a URL for other players.
+
+import { h, icon, setText } from '../dom.js';
+import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds } from '../format.js';
+import { t } from '../i18n.js';
+import { formatRoute } from '../route.js';
+import { mountCopyField } from '../components/copy.js';
+import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountTile } from '../components/tile.js';
+import { recall, remember } from '../preferences.js';
+
+export function mountWatch(root, { list, id }) {
+  const title = h('h1', { class: 'watch-title' }, id);
+  const subtitle = h('p', { class: 'watch-subtitle' });
+  const badge = h('span', { class: 'badge' });
+  const sound = h('button', { class: 'button button-sound', type: 'button', onclick: () => setSound(tile.video.muted) });
+  const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
+  const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(stage), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
+  const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(stage) });
+  const facts = {
+    buffer: h('dd', { title: t('buffer.explained') }), received: h('dd', {}), bitrate: h('dd', {}), viewers: h('dd', {}),
+    picture: h('dd', {}), codecs: h('dd', {}), since: h('dd', {}),
+  };
+  const links = h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.otherPlayers')));
+  const othersList = h('ul', { class: 'others' });
+  const others = h('nav', { class: 'panel', 'aria-label': t('watch.others') }, h('h2', { class: 'panel-title' }, t('watch.others')), othersList);
+  const element = h('main', { class: 'page page-wide watch', id: 'main', tabindex: '-1' },
+    h('div', { class: 'watch-main' },
+      stage,
+      h('div', { class: 'watch-bar' },
+        h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge), subtitle),
+        h('div', { class: 'watch-controls' }, sound, volume, full))),
+    h('aside', { class: 'watch-side', 'aria-label': t('watch.about') },
+      h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.numbers')),
+        h('dl', { class: 'facts' }, ...Object.entries(facts).map(([name, value]) => h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value)))),
+      links, others));
+  root.append(element);
+
+  const tile = mountTile(stage, { list, id });
+  tile.video.volume = Number(volume.value);
+  const url = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
+  links.append(h('p', { class: 'hint' }, t('watch.flvHint')));
+
+  element.addEventListener('tile:stats', ({ detail }) => {
+    setText(facts.buffer, formatSeconds(detail.buffered));
+    setText(facts.received, formatBitrate(detail.kbps));
+  });
+  element.addEventListener('tile:muted', () => setSound(false));
+  document.addEventListener('keydown', onKey);
+  list.addEventListener('change', update);
+  update();
+  setSound(false);
+
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
+    if (event.key === 'm') setSound(tile.video.muted);
+    if (event.key === 'f') toggleFullscreen(stage);
+  }
+
+  function setSound(on) {
+    tile.setMuted(!on);
+    sound.classList.toggle('button-primary', !on);
+    sound.replaceChildren(icon(on ? 'soundOn' : 'soundOff'), h('span', {}, t(on ? 'sound.mute' : 'sound.unmute')));
+    volume.hidden = !on;
+  }
+
+  function setVolume(value) {
+    tile.video.volume = value;
+    remember('volume', value);
+  }
+
+  function update() {
+    const stream = list.find(id);
+    const state = stream?.state ?? 'offline';
+    setText(title, stream?.title || id);
+    setText(subtitle, stream ? `${stream.id} · ${stream.owner}` : list.streams ? t('tile.notAllowed') : '');
+    badge.dataset.state = state;
+    setText(badge, t(`state.${state}`));
+    setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
+    setText(facts.viewers, String(stream?.viewers ?? 0));
+    setText(facts.picture, formatPicture(stream ?? {}));
+    setText(facts.codecs, formatCodecs(stream ?? {}));
+    setText(facts.since, state === 'live' ? formatDuration(stream.since_ms) : '–');
+    links.hidden = !stream?.play;
+    if (stream?.play) url.update(new URL(stream.play, location.href).href);
+    showOthers();
+  }
+
+  function showOthers() {
+    const streams = (list.streams ?? []).filter((stream) => stream.id !== id && stream.state === 'live' && stream.play);
+    others.hidden = streams.length === 0;
+    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title]));
+    if (othersList.dataset.signature === signature) return;
+    othersList.dataset.signature = signature;
+    othersList.replaceChildren(...streams.map((stream) => h('li', {},
+      h('a', { href: formatRoute({ view: 'watch', stream: stream.id }) }, h('span', { class: 'dot', data: { state: 'live' } }), h('span', { class: 'others-name' }, stream.title || stream.id)))));
+  }
+
+  return {
+    element,
+    destroy() {
+      document.removeEventListener('keydown', onKey);
+      list.removeEventListener('change', update);
+      tile.destroy();
+      element.remove();
+    },
+  };
+}
