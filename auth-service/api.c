@@ -1,0 +1,335 @@
+/*
+ * Routes of the page. Before a handler runs, its route has been checked for
+ * method, origin, login and body: no handler can forget one of these.
+ */
+
+#include "api.h"
+#include "log.h"
+#include "session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+typedef enum { API_ANYONE, API_USER, API_ADMIN } api_who_t;
+
+typedef struct {
+    const char  *method;
+    const char  *path;          /* '*' stands for one part */
+    api_who_t    who;
+    void       (*run)(api_t *api);
+} api_route_t;
+
+static const api_route_t  api_routes[] = {
+    { "POST",   "/api/login",           API_ANYONE, api_login },
+    { "POST",   "/api/logout",          API_ANYONE, api_logout },
+    { "GET",    "/api/me",              API_USER,   api_me },
+    { "GET",    "/api/streams",         API_USER,   api_streams },
+    { "POST",   "/api/streams",         API_ADMIN,  api_stream_add },
+    { "POST",   "/api/streams/*/*/key", API_USER,   api_stream_key },
+    { "GET",    "/api/users",           API_ADMIN,  api_users },
+    { "POST",   "/api/users",           API_ADMIN,  api_user_add },
+    { "POST",   "/api/users/*/disable", API_ADMIN,  api_user_disable },
+    { "POST",   "/api/users/*/enable",  API_ADMIN,  api_user_enable },
+    { "GET",    "/api/grants",          API_USER,   api_grants },
+    { "POST",   "/api/grants",          API_USER,   api_grant_add },
+    { "DELETE", "/api/grants",          API_USER,   api_grant_remove },
+};
+
+#define API_ROUTES    (sizeof(api_routes) / sizeof(api_routes[0]))
+#define API_PATH_MAX  1024
+
+
+void api_reply(api_t *api, json_t *body)
+{
+    fastcgi_reply(api->request, 200, NULL, body);
+}
+
+
+void api_error(api_t *api, int status, const char *code, const char *format, ...)
+{
+    char     message[512];
+    json_t  *text;
+    va_list  args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+
+    text = json_string(message);
+    if (text == NULL) {
+        text = json_string("The request holds text that is not UTF-8.");
+    }
+
+    fastcgi_reply(api->request, status, NULL, json_pack("{ss so}", "error", code, "message",
+                                                        text));
+}
+
+
+void api_store_error(api_t *api, store_result_t result, const char *what)
+{
+    switch (result) {
+    case STORE_NONE:
+        api_error(api, 404, "not_found", "There is no %s.", what);
+        break;
+    case STORE_EXISTS:
+        api_error(api, 409, "exists", "There is a %s already.", what);
+        break;
+    case STORE_DOWN:
+        log_error("database: %s", store_error(api->store));
+        api_error(api, 503, "database_unavailable", "The database can't be reached. Try again "
+                  "in a moment.");
+        break;
+    default:
+        log_error("database: %s", store_error(api->store));
+        api_error(api, 500, "internal", "The database refused: see the log of duolu-auth.");
+    }
+}
+
+
+void api_audit(api_t *api, const char *action, bool ok, const char *target, const char *reason)
+{
+    char           actor[80], name[400], address[80];
+    store_audit_t  row = { api->user.name, action, ok, target, api->address, reason };
+
+    if (store_audit_add(api->store, &row) != STORE_OK) {
+        log_error("audit: %s", store_error(api->store));
+    }
+
+    log_info("api %s %s address=%s user=%s target=\"%s\" reason=\"%s\"", action,
+             ok ? "ok" : "denied", log_quote(address, sizeof(address), api->address),
+             log_quote(actor, sizeof(actor), api->user.name),
+             log_quote(name, sizeof(name), target), reason);
+}
+
+
+const char *api_text(api_t *api, const char *key, const char *otherwise)
+{
+    json_t  *value = json_object_get(api->body, key);
+
+    if (json_is_string(value)) {
+        return json_string_value(value);
+    }
+    if (value == NULL && otherwise) {
+        return otherwise;
+    }
+
+    api_error(api, 400, "bad_request", "\"%s\" is %s; expected a text.", key,
+              value ? "no text" : "missing");
+    return NULL;
+}
+
+
+unsigned api_rights(const api_t *api, const store_stream_t *stream)
+{
+    rights_case_t  the = {
+        .user = api->user.id, .admin = api->user.admin, .disabled = api->user.disabled,
+        .owner = stream->owner, .owner_disabled = stream->owner_disabled,
+        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
+    };
+
+    return rights_decide(&the);
+}
+
+
+/* Fits the path to the route; the parts stay in path, decoded. */
+static bool api_match(const char *route, char *path, const char **parts)
+{
+    char    *end;
+    size_t   count = 0;
+
+    while (*route) {
+
+        if (*route != '*') {
+            if (*route++ != *path++) {
+                return false;
+            }
+            continue;
+        }
+
+        end = path + strcspn(path, "/");
+        if (end == path || count == API_PARTS_MAX) {
+            return false;
+        }
+        parts[count++] = path;
+        route++;
+
+        if (*end == '\0') {
+            path = end;
+            continue;
+        }
+        if (*route != '/') {
+            return false;
+        }
+        *end = '\0';
+        route++;
+        path = end + 1;
+    }
+
+    return *path == '\0';
+}
+
+
+static const api_route_t *api_find(api_t *api, const char *method, char *path,
+                                   bool *other_method)
+{
+    size_t  i;
+    char    copy[API_PATH_MAX];
+
+    *other_method = false;
+
+    for (i = 0; i < API_ROUTES; i++) {
+        /* matching cuts the path at its parts, so each try has a fresh one */
+        strcpy(copy, path);
+        if (!api_match(api_routes[i].path, copy, api->parts)) {
+            continue;
+        }
+        if (strcmp(api_routes[i].method, method) != 0) {
+            *other_method = true;
+            continue;
+        }
+
+        api_match(api_routes[i].path, path, api->parts);
+        return &api_routes[i];
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A page of another site can make a browser send the cookie, but neither an
+ * Origin of ours nor, without asking first, this header.
+ */
+static bool api_same_origin(const FCGX_Request *request)
+{
+    const char  *host = fastcgi_param(request, "HTTP_HOST");
+    const char  *origin = fastcgi_param(request, "HTTP_ORIGIN");
+
+    if (strcmp(fastcgi_param(request, "HTTP_X_DUOLU"), "1") != 0 || *host == '\0') {
+        return false;
+    }
+
+    if (strncmp(origin, "https://", 8) == 0) {
+        return strcasecmp(origin + 8, host) == 0;
+    }
+    if (strncmp(origin, "http://", 7) == 0) {
+        return strcasecmp(origin + 7, host) == 0;
+    }
+    return false;
+}
+
+
+static bool api_read_body(api_t *api)
+{
+    char           *text;
+    size_t          length;
+    json_error_t    problem;
+    body_result_t   result = fastcgi_body(api->request, &text, &length);
+
+    if (result == BODY_TOO_LARGE) {
+        api_error(api, 413, "too_large", "The body is larger than %d bytes.",
+                  FASTCGI_BODY_MAX);
+        return false;
+    }
+    if (result == BODY_BROKEN) {
+        api_error(api, 400, "bad_request", "The body ended before its Content-Length.");
+        return false;
+    }
+
+    if (length == 0) {
+        api->body = json_object();
+    } else {
+        api->body = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+    }
+    free(text);
+
+    if (!json_is_object(api->body)) {
+        api_error(api, 400, "bad_request", "The body is no JSON object%s%s.",
+                  api->body ? "" : ": ", api->body ? "" : problem.text);
+        return false;
+    }
+
+    return true;
+}
+
+
+static bool api_admit(api_t *api, const api_route_t *route)
+{
+    store_result_t  result;
+
+    if (strcmp(route->method, "GET") != 0) {
+        if (!api_same_origin(api->request)) {
+            api_audit(api, "csrf", false, route->path, "other origin or no X-Duolu header");
+            api_error(api, 403, "csrf", "Expected an Origin that is this host and the header "
+                      "X-Duolu: 1.");
+            return false;
+        }
+    }
+
+    if (route->who != API_ANYONE) {
+        result = session_user(api->request, api->store, &api->user);
+        if (result == STORE_NONE) {
+            api_error(api, 401, "login_required", "Log in first.");
+            return false;
+        }
+        if (result != STORE_OK) {
+            api_store_error(api, result, "session");
+            return false;
+        }
+    }
+
+    if (route->who == API_ADMIN && !api->user.admin) {
+        api_audit(api, "admin only", false, route->path, "no admin");
+        api_error(api, 403, "forbidden", "Only an admin may do this.");
+        return false;
+    }
+
+    return strcmp(route->method, "GET") == 0 || api_read_body(api);
+}
+
+
+void api_handle(FCGX_Request *request, store_t *store, void *service)
+{
+    char                path[API_PATH_MAX];
+    bool                other_method;
+    api_t               api;
+    size_t              i;
+    const char         *script = fastcgi_param(request, "SCRIPT_NAME");
+    const api_route_t  *route;
+
+    memset(&api, 0, sizeof(api));
+    api.request = request;
+    api.store = store;
+    api.service = service;
+    api.address = fastcgi_param(request, "REMOTE_ADDR");
+
+    if (strlen(script) >= sizeof(path)) {
+        api_error(&api, 404, "not_found", "There is nothing at this address.");
+        return;
+    }
+    strcpy(path, script);
+
+    route = api_find(&api, fastcgi_param(request, "REQUEST_METHOD"), path, &other_method);
+
+    if (route == NULL) {
+        if (other_method) {
+            api_error(&api, 405, "bad_method", "This address does not take %.20s.",
+                      fastcgi_param(request, "REQUEST_METHOD"));
+        } else {
+            api_error(&api, 404, "not_found", "There is nothing at this address.");
+        }
+        return;
+    }
+
+    if (api_admit(&api, route)) {
+        route->run(&api);
+    }
+
+    for (i = 0; i < API_PARTS_MAX; i++) {
+        api.parts[i] = NULL;
+    }
+    json_decref(api.body);
+}

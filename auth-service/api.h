@@ -1,0 +1,57 @@
+#ifndef DUOLU_API_H
+#define DUOLU_API_H
+
+#include "service.h"
+
+#define API_PARTS_MAX  5
+
+/* One request of the page, with what its route needs already checked. */
+typedef struct {
+    FCGX_Request  *request;
+    store_t       *store;
+    service_t     *service;
+    const char    *address;
+    const char    *parts[API_PARTS_MAX];    /* the '*' of the route, decoded */
+    json_t        *body;                    /* an object, or NULL for a GET */
+    store_user_t   user;                    /* id 0: not logged in */
+} api_t;
+
+void api_reply(api_t *api, json_t *body);
+void api_error(api_t *api, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
+void api_store_error(api_t *api, store_result_t result, const char *what);
+void api_audit(api_t *api, const char *action, bool ok, const char *target,
+               const char *reason);
+
+/*
+ * A text of the body; NULL and an error is answered when it is missing (and
+ * required) or no text. Optional and missing: the text otherwise.
+ */
+const char *api_text(api_t *api, const char *key, const char *otherwise);
+
+/* What the user may do with the stream. */
+unsigned api_rights(const api_t *api, const store_stream_t *stream);
+
+/* api_login.c */
+void api_login(api_t *api);
+void api_logout(api_t *api);
+void api_me(api_t *api);
+
+/* api_stream.c */
+void api_streams(api_t *api);
+void api_stream_add(api_t *api);
+void api_stream_key(api_t *api);
+
+/* api_user.c */
+void api_users(api_t *api);
+void api_user_add(api_t *api);
+void api_user_disable(api_t *api);
+void api_user_enable(api_t *api);
+
+/* api_grant.c */
+void api_grants(api_t *api);
+void api_grant_add(api_t *api);
+void api_grant_remove(api_t *api);
+
+#endif

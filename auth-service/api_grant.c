@@ -1,0 +1,207 @@
+/*
+ * Grants of one stream are for those who may manage it, grants of a whole app
+ * for admins alone.
+ */
+
+#include "api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+
+static void grant_collect(const store_grant_t *grant, void *data)
+{
+    size_t       i;
+    json_t      *out, *rights = json_array();
+    unsigned     bit;
+    const char  *word;
+
+    for (i = 0; (word = rights_word(i, &bit)) != NULL; i++) {
+        if (grant->rights & bit) {
+            json_array_append_new(rights, json_string(word));
+        }
+    }
+
+    out = json_pack("{ss ss so}", grant->is_group ? "group" : "user", grant->who, "app",
+                    grant->app, "rights", rights);
+    if (grant->stream[0]) {
+        json_object_set_new(out, "name", json_string(grant->stream));
+    }
+    json_array_append_new(data, out);
+}
+
+
+/* The stream, when the user may manage it; else answers and is false. */
+static bool grant_stream(api_t *api, const char *app, const char *name, store_stream_t *stream)
+{
+    store_result_t  result = STORE_NONE;
+
+    if (name_app_valid(app) && name_stream_valid(name)) {
+        result = store_stream_get(api->store, app, name, api->user.id, stream);
+    }
+    if (result == STORE_OK && api_rights(api, stream) == 0) {
+        result = STORE_NONE;
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, "stream of this name");
+        return false;
+    }
+
+    if (!(api_rights(api, stream) & RIGHT_MANAGE)) {
+        api_error(api, 403, "forbidden", "You may not manage this stream.");
+        return false;
+    }
+
+    return true;
+}
+
+
+void api_grants(api_t *api)
+{
+    char             app[NAME_APP_MAX + 1] = "", name[NAME_STREAM_MAX + 1] = "";
+    json_t          *grants;
+    const char      *query = fastcgi_param(api->request, "QUERY_STRING");
+    store_stream_t   stream;
+    store_result_t   result;
+
+    if (query_value(query, "app", app, sizeof(app)) == QUERY_BAD
+        || query_value(query, "name", name, sizeof(name)) == QUERY_BAD)
+    {
+        api_error(api, 400, "bad_request", "app or name is too long or not decodable.");
+        return;
+    }
+
+    if (name[0]) {
+        if (!grant_stream(api, app, name, &stream)) {
+            return;
+        }
+    } else if (!api->user.admin) {
+        api_error(api, 403, "forbidden", "Only an admin may list all grants; expected "
+                  "?app=APP&name=NAME.");
+        return;
+    }
+
+    grants = json_array();
+    result = store_grant_list(api->store, app, name, grant_collect, grants);
+    if (result != STORE_OK) {
+        json_decref(grants);
+        api_store_error(api, result, "grants");
+        return;
+    }
+
+    api_reply(api, json_pack("{so}", "grants", grants));
+}
+
+
+static unsigned grant_rights(json_t *list)
+{
+    size_t       i;
+    json_t      *each;
+    unsigned     rights = 0, one;
+    const char  *word;
+
+    json_array_foreach(list, i, each) {
+        word = json_string_value(each);
+        one = word ? rights_parse(word) : 0;
+        if (one == 0) {
+            return 0;
+        }
+        rights |= one;
+    }
+
+    return rights;
+}
+
+
+/* The body: {"user" or "group", "app", "name" (or none: the whole app), "rights": [...]} */
+static bool grant_key(api_t *api, store_grant_key_t *key, char *target, size_t target_size)
+{
+    const char      *who, *app, *name;
+    store_user_t     user;
+    store_stream_t   stream;
+    store_result_t   result;
+    bool             is_group = json_object_get(api->body, "group") != NULL;
+
+    memset(key, 0, sizeof(*key));
+
+    who = api_text(api, is_group ? "group" : "user", NULL);
+    app = who ? api_text(api, "app", NULL) : NULL;
+    name = app ? api_text(api, "name", "") : NULL;
+    if (name == NULL) {
+        return false;
+    }
+
+    if (name[0]) {
+        if (!grant_stream(api, app, name, &stream)) {
+            return false;
+        }
+        key->stream = stream.id;
+    } else {
+        if (!api->user.admin) {
+            api_error(api, 403, "forbidden", "Only an admin may grant on a whole app.");
+            return false;
+        }
+        if (!name_app_valid(app)) {
+            api_error(api, 400, "bad_app", "app is \"%.60s\"; expected " NAME_APP_RULE ".",
+                      app);
+            return false;
+        }
+        key->app = app;
+    }
+
+    if (is_group) {
+        result = store_group_id(api->store, who, &key->group);
+    } else {
+        result = store_user_by_name(api->store, who, &user);
+        key->user = result == STORE_OK ? user.id : 0;
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, is_group ? "group of this name" : "user of this name");
+        return false;
+    }
+
+    snprintf(target, target_size, "%s%s %s/%s", is_group ? "group:" : "", who, app, name);
+    return true;
+}
+
+
+static void grant_change(api_t *api, const char *action,
+                         store_result_t (*change)(store_t *, const store_grant_key_t *,
+                                                  unsigned))
+{
+    char               target[NAME_USER_MAX + NAME_FULL_MAX + 16], words[RIGHTS_TEXT_SIZE];
+    unsigned           rights = grant_rights(json_object_get(api->body, "rights"));
+    store_result_t     result;
+    store_grant_key_t  key;
+
+    if (rights == 0) {
+        api_error(api, 400, "bad_rights", "\"rights\" is no list of publish, view, replay, "
+                  "manage.");
+        return;
+    }
+
+    if (!grant_key(api, &key, target, sizeof(target))) {
+        return;
+    }
+
+    result = change(api->store, &key, rights);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "grant like this");
+        return;
+    }
+
+    api_audit(api, action, true, target, rights_format(rights, words));
+    api_reply(api, json_object());
+}
+
+
+void api_grant_add(api_t *api)
+{
+    grant_change(api, "grant", store_grant_add);
+}
+
+
+void api_grant_remove(api_t *api)
+{
+    grant_change(api, "revoke", store_grant_remove);
+}

@@ -1,0 +1,198 @@
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+
+static const char *config_text(const char *name, const char *otherwise)
+{
+    const char  *value = getenv(name);
+
+    return value && *value ? value : otherwise;
+}
+
+
+static bool config_number(const char *name, unsigned otherwise, unsigned low, unsigned high,
+                          unsigned *out, char *error, size_t size)
+{
+    const char     *text = config_text(name, NULL);
+    char           *end;
+    unsigned long   value;
+
+    if (text == NULL) {
+        *out = otherwise;
+        return true;
+    }
+
+    errno = 0;
+    value = strtoul(text, &end, 10);
+    if (errno || *end || *text < '0' || *text > '9' || value < low || value > high) {
+        snprintf(error, size, "%s is \"%.32s\"; expected a number from %u to %u", name, text,
+                 low, high);
+        return false;
+    }
+
+    *out = (unsigned) value;
+    return true;
+}
+
+
+static bool config_home(config_t *config, char *error, size_t size)
+{
+    const char  *text = config_text("DUOLU_HOME", "run");
+    char         here[PATH_MAX];
+    int          length;
+
+    if (text[0] == '/') {
+        length = snprintf(config->home, sizeof(config->home), "%s", text);
+    } else {
+        if (getcwd(here, sizeof(here)) == NULL) {
+            snprintf(error, size, "current directory: %s", strerror(errno));
+            return false;
+        }
+        length = snprintf(config->home, sizeof(config->home), "%s/%s", here, text);
+    }
+
+    if (length < 0 || (size_t) length >= sizeof(config->home)) {
+        snprintf(error, size, "DUOLU_HOME is longer than %d bytes", CONFIG_PATH_SIZE - 1);
+        return false;
+    }
+
+    while (length > 1 && config->home[length - 1] == '/') {
+        config->home[--length] = '\0';
+    }
+
+    return true;
+}
+
+
+static bool config_socket(const config_t *config, const char *name, char *out, size_t out_size,
+                          char *error, size_t size)
+{
+    int                 length;
+    size_t              most;
+    struct sockaddr_un  address;
+
+    most = out_size < sizeof(address.sun_path) ? out_size : sizeof(address.sun_path);
+    length = snprintf(out, out_size, "%s/sock/%s.sock", config->home, name);
+
+    if (length < 0 || (size_t) length >= most) {
+        snprintf(error, size, "socket path %.160s/sock/%s.sock has %d bytes; expected at most "
+                 "%zu: use a shorter DUOLU_HOME", config->home, name, length, most - 1);
+        return false;
+    }
+
+    return true;
+}
+
+
+static bool config_dsn(config_t *config, char *error, size_t size)
+{
+    const char  *text = config_text("DUOLU_DB", NULL);
+
+    if (text) {
+        return dsn_parse(text, &config->dsn, error, size);
+    }
+
+    strcpy(config->dsn.user, "duolu");
+    strcpy(config->dsn.host, "localhost");
+    strcpy(config->dsn.database, "duolu");
+    return config_socket(config, "mysql", config->dsn.socket, sizeof(config->dsn.socket),
+                         error, size);
+}
+
+
+/* The migrations lie beside the program: in the tree, or where packages put them. */
+static void config_sql(config_t *config)
+{
+    static const char *const  places[] = { "../../sql", "../share/duolu/sql" };
+
+    const char   *text = config_text("DUOLU_SQL", NULL);
+    char          program[CONFIG_PATH_SIZE - 64];
+    char         *slash;
+    size_t        i;
+    ssize_t       length;
+    struct stat   info;
+
+    if (text) {
+        snprintf(config->sql, sizeof(config->sql), "%s", text);
+        return;
+    }
+
+    strcpy(config->sql, "sql");
+
+    length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (length <= 0) {
+        return;
+    }
+    program[length] = '\0';
+
+    slash = strrchr(program, '/');
+    if (slash == NULL) {
+        return;
+    }
+    *slash = '\0';
+
+    for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(config->sql, sizeof(config->sql), "%s/%s", program, places[i]);
+        if (stat(config->sql, &info) == 0 && S_ISDIR(info.st_mode)) {
+            return;
+        }
+    }
+}
+
+
+static void config_host(config_t *config)
+{
+    const char  *host = config_text("DUOLU_HOST", NULL);
+
+    if (host == NULL) {
+        host = config_text("DUOLU_LISTEN", "127.0.0.1");
+        if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0
+            || strcmp(host, "[::]") == 0)
+        {
+            /* listens everywhere: the machine's own name is the best guess */
+            if (gethostname(config->host, sizeof(config->host) - 1) == 0) {
+                return;
+            }
+            host = "127.0.0.1";
+        }
+    }
+
+    snprintf(config->host, sizeof(config->host), "%s", host);
+}
+
+
+bool config_load(config_t *config, char *error, size_t error_size)
+{
+    memset(config, 0, sizeof(*config));
+
+    if (!config_home(config, error, error_size)) {
+        return false;
+    }
+
+    config_sql(config);
+    config_host(config);
+    snprintf(config->token_keys, sizeof(config->token_keys), "%s/secrets/token.keys",
+             config->home);
+
+    return config_socket(config, "gate", config->gate_socket, sizeof(config->gate_socket),
+                         error, error_size)
+        && config_socket(config, "api", config->api_socket, sizeof(config->api_socket),
+                         error, error_size)
+        && config_socket(config, "control", config->control_socket,
+                         sizeof(config->control_socket), error, error_size)
+        && config_number("DUOLU_HTTP", 8080, 1, 65535, &config->http_port, error, error_size)
+        && config_number("DUOLU_RTMP", 1935, 1, 65535, &config->rtmp_port, error, error_size)
+        && config_number("DUOLU_GATE_THREADS", 8, 1, 256, &config->gate_threads,
+                         error, error_size)
+        && config_number("DUOLU_API_THREADS", 4, 2, 256, &config->api_threads,
+                         error, error_size)
+        && config_dsn(config, error, error_size);
+}

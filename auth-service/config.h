@@ -1,0 +1,29 @@
+#ifndef DUOLU_CONFIG_H
+#define DUOLU_CONFIG_H
+
+#include "dsn.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CONFIG_PATH_SIZE  1024
+
+/* What the environment says; the same for duolu-auth and duoluctl. */
+typedef struct {
+    char      home[CONFIG_PATH_SIZE];
+    char      sql[CONFIG_PATH_SIZE];
+    char      token_keys[CONFIG_PATH_SIZE + 32];
+    char      gate_socket[CONFIG_PATH_SIZE + 32];
+    char      api_socket[CONFIG_PATH_SIZE + 32];
+    char      control_socket[CONFIG_PATH_SIZE + 32];
+    char      host[256];        /* for the URLs that are printed */
+    unsigned  http_port;
+    unsigned  rtmp_port;
+    unsigned  gate_threads;
+    unsigned  api_threads;
+    dsn_t     dsn;
+} config_t;
+
+bool config_load(config_t *config, char *error, size_t error_size);
+
+#endif

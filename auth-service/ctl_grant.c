@@ -1,0 +1,316 @@
+#include "ctl.h"
+#include "control.h"
+#include "rights.h"
+#include "token.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CTL_TTL_DEFAULT  (12 * 3600)
+#define CTL_TTL_MAX      (366 * 24 * 3600)
+
+
+/* words[0]: USER or group:GROUP, words[1]: APP/NAME or APP */
+static int ctl_grant_key(ctl_t *ctl, store_grant_key_t *key)
+{
+    int              code;
+    char             what[NAME_USER_MAX + 16];
+    const char      *who = ctl->words[0], *where = ctl->words[1];
+    store_user_t     user;
+    store_stream_t   stream;
+    store_result_t   result;
+
+    memset(key, 0, sizeof(*key));
+
+    if (strncmp(who, "group:", 6) == 0) {
+        result = store_group_id(ctl->store, who + 6, &key->group);
+        if (result != STORE_OK) {
+            snprintf(what, sizeof(what), "group %.64s", who + 6);
+            return ctl_store_fail(ctl, result, what);
+        }
+    } else {
+        code = ctl_find_user(ctl, who, &user);
+        if (code != CTL_OK) {
+            return code;
+        }
+        key->user = user.id;
+    }
+
+    if (strchr(where, '/') == NULL) {
+        if (!name_app_valid(where)) {
+            return ctl_fail(CTL_USAGE, "app \"%.60s\"; expected " NAME_APP_RULE, where);
+        }
+        key->app = where;
+        return CTL_OK;
+    }
+
+    code = ctl_find_stream(ctl, where, 0, &stream);
+    key->stream = stream.id;
+    return code;
+}
+
+
+static int ctl_rights(const char *text, unsigned *rights)
+{
+    *rights = rights_parse(text);
+    if (*rights == 0) {
+        return ctl_fail(CTL_USAGE, "rights \"%.60s\"; expected one or more of publish, view, "
+                        "replay, manage, joined by commas", text);
+    }
+    return CTL_OK;
+}
+
+
+int ctl_grant(ctl_t *ctl)
+{
+    int                code;
+    char               what[512], text[RIGHTS_TEXT_SIZE];
+    unsigned           rights;
+    store_result_t     result;
+    store_grant_key_t  key;
+
+    code = ctl_rights(ctl->words[2], &rights);
+    if (code == CTL_OK) {
+        code = ctl_grant_key(ctl, &key);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_grant_add(ctl->store, &key, rights);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, "grant");
+    }
+
+    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+             rights_format(rights, text));
+    ctl_audit(ctl, "grant", what);
+    printf("granted %s\n", what);
+    return CTL_OK;
+}
+
+
+int ctl_revoke(ctl_t *ctl)
+{
+    int                code;
+    char               what[512], text[RIGHTS_TEXT_SIZE];
+    unsigned           rights = RIGHTS_ALL;
+    store_result_t     result;
+    store_grant_key_t  key;
+
+    code = ctl->count > 2 ? ctl_rights(ctl->words[2], &rights) : CTL_OK;
+    if (code == CTL_OK) {
+        code = ctl_grant_key(ctl, &key);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+             rights_format(rights, text));
+
+    result = store_grant_remove(ctl->store, &key, rights);
+    if (result != STORE_OK) {
+        snprintf(what, sizeof(what), "a grant of %s on %s", ctl->words[0], ctl->words[1]);
+        return ctl_store_fail(ctl, result, what);
+    }
+
+    ctl_audit(ctl, "revoke", what);
+    printf("revoked %s\n", what);
+    return CTL_OK;
+}
+
+
+static void ctl_grant_print(const store_grant_t *grant, void *data)
+{
+    char  text[RIGHTS_TEXT_SIZE];
+
+    (void) data;
+    printf("%s%s %s%s%s %s\n", grant->is_group ? "group:" : "", grant->who, grant->app,
+           grant->stream[0] ? "/" : "", grant->stream, rights_format(grant->rights, text));
+}
+
+
+static void ctl_grant_collect(const store_grant_t *grant, void *data)
+{
+    char  text[RIGHTS_TEXT_SIZE];
+
+    json_array_append_new(data, json_pack("{ss ss ss* ss}", grant->is_group ? "group" : "user",
+        grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
+        "rights", rights_format(grant->rights, text)));
+}
+
+
+int ctl_grant_list(ctl_t *ctl)
+{
+    char             app[NAME_APP_MAX + 1] = "", name[NAME_STREAM_MAX + 1] = "";
+    json_t          *grants;
+    const char      *where = ctl->count ? ctl->words[0] : "";
+    store_result_t   result;
+
+    if (strchr(where, '/') ? !name_split(where, app, name)
+                           : *where && !name_app_valid(where))
+    {
+        return ctl_fail(CTL_USAGE, "\"%.200s\"; expected APP or APP/NAME", where);
+    }
+    if (strchr(where, '/') == NULL) {
+        snprintf(app, sizeof(app), "%s", where);
+    }
+
+    grants = (ctl->given & OPTION_JSON) ? json_array() : NULL;
+    result = store_grant_list(ctl->store, app, name,
+                              grants ? ctl_grant_collect : ctl_grant_print, grants);
+    if (result != STORE_OK) {
+        json_decref(grants);
+        return ctl_store_fail(ctl, result, "grants");
+    }
+
+    if (grants) {
+        ctl_print_json(json_pack("{so}", "grants", grants));
+    }
+    return CTL_OK;
+}
+
+
+static int ctl_ttl(ctl_t *ctl, long *ttl)
+{
+    char  *end;
+
+    *ttl = CTL_TTL_DEFAULT;
+    if (ctl->ttl == NULL) {
+        return CTL_OK;
+    }
+
+    *ttl = strtol(ctl->ttl, &end, 10);
+    if (*end || ctl->ttl[0] == '\0' || *ttl < 1 || *ttl > CTL_TTL_MAX) {
+        return ctl_fail(CTL_USAGE, "--ttl \"%.40s\"; expected seconds from 1 to %d", ctl->ttl,
+                        CTL_TTL_MAX);
+    }
+
+    return CTL_OK;
+}
+
+
+int ctl_url(ctl_t *ctl)
+{
+    int              code;
+    long             ttl;
+    char             token[TOKEN_MAX], error[512];
+    const char      *action = ctl->count > 2 ? ctl->words[2] : "view";
+    const char      *format = ctl->format ? ctl->format : "flv";
+    store_user_t     user;
+    token_keys_t     keys;
+    rights_case_t    the;
+    store_stream_t   stream;
+    token_claims_t   claims;
+
+    if (strcmp(action, "view") != 0) {
+        return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view", action);
+    }
+    if (strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0) {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv or rtmp", format);
+    }
+
+    code = ctl_ttl(ctl, &ttl);
+    if (code == CTL_OK) {
+        code = ctl_find_user(ctl, ctl->words[0], &user);
+    }
+    if (code == CTL_OK) {
+        code = ctl_find_stream(ctl, ctl->words[1], user.id, &stream);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    the = (rights_case_t) {
+        .user = user.id, .admin = user.admin, .disabled = user.disabled,
+        .owner = stream.owner, .owner_disabled = stream.owner_disabled,
+        .is_public = strcmp(stream.visibility, "public") == 0, .granted = stream.granted
+    };
+    if (!(rights_decide(&the) & RIGHT_VIEW)) {
+        return ctl_fail(CTL_REFUSED, "user %s %s %s/%s", user.name,
+                        user.disabled ? "is disabled and may not view" : "may not view",
+                        stream.app, stream.name);
+    }
+
+    if (!token_keys_load(ctl->config.token_keys, &keys, error, sizeof(error))) {
+        return ctl_fail(CTL_FAILED, "%s", error);
+    }
+
+    memset(&claims, 0, sizeof(claims));
+    claims.user = user.id;
+    claims.issued = (int64_t) time(NULL);
+    claims.expires = claims.issued + ttl;
+    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream.app, stream.name);
+    strcpy(claims.action, "view");
+
+    if (!token_sign(&keys, &claims, token)) {
+        return ctl_fail(CTL_FAILED, "token for %s does not fit %d bytes", claims.stream,
+                        TOKEN_MAX);
+    }
+
+    if (strcmp(format, "rtmp") == 0) {
+        printf("rtmp://%s:%u/%s/%s?token=%s\n", ctl->config.host, ctl->config.rtmp_port,
+               stream.app, stream.name, token);
+    } else {
+        printf("http://%s:%u/m/%s/%s/%s.flv\n", ctl->config.host, ctl->config.http_port, token,
+               stream.app, stream.name);
+    }
+
+    return CTL_OK;
+}
+
+
+static const char *ctl_text_of(json_t *object, const char *key)
+{
+    const char  *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "-";
+}
+
+
+static long long ctl_number_of(json_t *object, const char *key)
+{
+    return (long long) json_number_value(json_object_get(object, key));
+}
+
+
+int ctl_status(ctl_t *ctl)
+{
+    char    error[512];
+    json_t  *root, *zone, *each;
+    size_t   i;
+
+    root = control_status(ctl->config.control_socket, error, sizeof(error));
+    if (root == NULL) {
+        return ctl_fail(CTL_FAILED, "%s (is nginx running with DUOLU_HOME %s?)", error,
+                        ctl->config.home);
+    }
+
+    if (ctl->given & OPTION_JSON) {
+        ctl_print_json(root);
+        return CTL_OK;
+    }
+
+    zone = json_object_get(root, "zone");
+    printf("zone %s: %lld of %lld blocks free\n", ctl_text_of(zone, "name"),
+           ctl_number_of(zone, "free"), ctl_number_of(zone, "blocks"));
+
+    json_array_foreach(json_object_get(root, "workers"), i, each) {
+        printf("worker %lld: %lld publishers, %lld viewers\n", ctl_number_of(each, "pid"),
+               ctl_number_of(each, "publishers"), ctl_number_of(each, "viewers"));
+    }
+
+    json_array_foreach(json_object_get(root, "streams"), i, each) {
+        printf("stream %s: %s, %lld viewers, %lld kbit/s, %s %lldx%lld, %s\n",
+               ctl_text_of(each, "name"), ctl_text_of(each, "state"),
+               ctl_number_of(each, "viewers"), ctl_number_of(each, "kbps_in"),
+               ctl_text_of(each, "video"), ctl_number_of(each, "width"),
+               ctl_number_of(each, "height"), ctl_text_of(each, "audio"));
+    }
+
+    json_decref(root);
+    return CTL_OK;
+}

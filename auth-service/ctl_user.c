@@ -1,0 +1,286 @@
+#include "ctl.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    char  text[PASSWORD_MAX + 3];
+    bool  made;                     /* random: to be shown once */
+} ctl_password_t;
+
+
+static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD_HASH_SIZE])
+{
+    password->made = !(ctl->given & OPTION_PASSWORD_STDIN);
+
+    if (password->made) {
+        password_random(password->text, sizeof(password->text), 12);
+    } else {
+        if (fgets(password->text, sizeof(password->text), stdin) == NULL) {
+            return ctl_fail(CTL_USAGE, "no password on standard input; expected one line");
+        }
+        password->text[strcspn(password->text, "\r\n")] = '\0';
+    }
+
+    if (!password_valid(password->text)) {
+        return ctl_fail(CTL_USAGE, "password has %zu bytes; expected " PASSWORD_RULE,
+                        strlen(password->text));
+    }
+    if (!password_hash(password->text, hash)) {
+        return ctl_fail(CTL_FAILED, "password hash: not 19 MiB of memory to be had");
+    }
+
+    return CTL_OK;
+}
+
+
+int ctl_user_add(ctl_t *ctl)
+{
+    int              code;
+    char             hash[PASSWORD_HASH_SIZE], what[NAME_USER_MAX + 16];
+    bool             admin = (ctl->given & OPTION_ADMIN) != 0;
+    const char      *name = ctl->words[0];
+    store_user_t     there;
+    ctl_password_t   password;
+    store_result_t   result;
+
+    if (!name_user_valid(name)) {
+        return ctl_fail(CTL_USAGE, "user name \"%.100s\"; expected " NAME_USER_RULE, name);
+    }
+    snprintf(what, sizeof(what), "user %s", name);
+
+    /* asked first, so that a second run costs no hash and says what it is */
+    result = store_user_by_name(ctl->store, name, &there);
+    if (result != STORE_NONE) {
+        return ctl_store_fail(ctl, result == STORE_OK ? STORE_EXISTS : result, what);
+    }
+
+    code = ctl_password(ctl, &password, hash);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_user_add(ctl->store, name, hash, admin, NULL);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, what);
+    }
+    ctl_audit(ctl, "user add", name);
+
+    if (ctl->given & OPTION_JSON) {
+        ctl_print_json(json_pack("{ss sb ss*}", "name", name, "admin", admin, "password",
+                                 password.made ? password.text : NULL));
+    } else if (password.made) {
+        printf("user %s%s\npassword %s\n", name, admin ? " (admin)" : "", password.text);
+    } else {
+        printf("user %s%s\n", name, admin ? " (admin)" : "");
+    }
+
+    sodium_memzero(&password, sizeof(password));
+    return CTL_OK;
+}
+
+
+static int ctl_user_set(ctl_t *ctl, bool disabled, const char *action)
+{
+    int             code;
+    store_user_t    user;
+    store_result_t  result;
+
+    code = ctl_find_user(ctl, ctl->words[0], &user);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_user_set_disabled(ctl->store, user.id, disabled);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, action);
+    }
+
+    ctl_audit(ctl, action, user.name);
+    printf("user %s %s\n", user.name, disabled ? "disabled" : "enabled");
+    return CTL_OK;
+}
+
+
+int ctl_user_disable(ctl_t *ctl)
+{
+    return ctl_user_set(ctl, true, "user disable");
+}
+
+
+int ctl_user_enable(ctl_t *ctl)
+{
+    return ctl_user_set(ctl, false, "user enable");
+}
+
+
+int ctl_user_passwd(ctl_t *ctl)
+{
+    int              code;
+    char             hash[PASSWORD_HASH_SIZE];
+    store_user_t     user;
+    ctl_password_t   password;
+    store_result_t   result;
+
+    code = ctl_find_user(ctl, ctl->words[0], &user);
+    if (code == CTL_OK) {
+        code = ctl_password(ctl, &password, hash);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_user_set_password(ctl->store, user.id, hash);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, "user passwd");
+    }
+
+    ctl_audit(ctl, "user passwd", user.name);
+    printf("user %s\n", user.name);
+    if (password.made) {
+        printf("password %s\n", password.text);
+    }
+
+    sodium_memzero(&password, sizeof(password));
+    return CTL_OK;
+}
+
+
+static void ctl_user_print(const store_user_t *user, void *data)
+{
+    (void) data;
+    printf("%-24s %-6s %s\n", user->name, user->admin ? "admin" : "user",
+           user->disabled ? "disabled" : "enabled");
+}
+
+
+static void ctl_user_collect(const store_user_t *user, void *data)
+{
+    json_array_append_new(data, json_pack("{ss sb sb}", "name", user->name, "admin",
+                                          user->admin, "disabled", user->disabled));
+}
+
+
+int ctl_user_list(ctl_t *ctl)
+{
+    json_t          *users = (ctl->given & OPTION_JSON) ? json_array() : NULL;
+    store_result_t   result;
+
+    result = store_user_list(ctl->store, users ? ctl_user_collect : ctl_user_print, users);
+    if (result != STORE_OK) {
+        json_decref(users);
+        return ctl_store_fail(ctl, result, "users");
+    }
+
+    if (users) {
+        ctl_print_json(json_pack("{so}", "users", users));
+    }
+    return CTL_OK;
+}
+
+
+int ctl_group_add(ctl_t *ctl)
+{
+    char             what[NAME_USER_MAX + 16];
+    const char      *name = ctl->words[0];
+    store_result_t   result;
+
+    if (!name_user_valid(name)) {
+        return ctl_fail(CTL_USAGE, "group name \"%.100s\"; expected " NAME_USER_RULE, name);
+    }
+
+    result = store_group_add(ctl->store, name);
+    if (result != STORE_OK) {
+        snprintf(what, sizeof(what), "group %s", name);
+        return ctl_store_fail(ctl, result, what);
+    }
+
+    ctl_audit(ctl, "group add", name);
+    printf("group %s\n", name);
+    return CTL_OK;
+}
+
+
+static int ctl_group_change(ctl_t *ctl, const char *action,
+                            store_result_t (*change)(store_t *, uint64_t, uint64_t))
+{
+    int             code;
+    char            what[2 * NAME_USER_MAX + 32];
+    uint64_t        group;
+    store_user_t    user;
+    store_result_t  result;
+
+    code = ctl_find_user(ctl, ctl->words[1], &user);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_group_id(ctl->store, ctl->words[0], &group);
+    if (result != STORE_OK) {
+        snprintf(what, sizeof(what), "group %.64s", ctl->words[0]);
+        return ctl_store_fail(ctl, result, what);
+    }
+
+    snprintf(what, sizeof(what), "member %s of group %.64s", user.name, ctl->words[0]);
+
+    result = change(ctl->store, group, user.id);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, what);
+    }
+
+    ctl_audit(ctl, action, what);
+    printf("%s: %s\n", action, what);
+    return CTL_OK;
+}
+
+
+int ctl_group_join(ctl_t *ctl)
+{
+    return ctl_group_change(ctl, "group join", store_group_join);
+}
+
+
+int ctl_group_leave(ctl_t *ctl)
+{
+    return ctl_group_change(ctl, "group leave", store_group_leave);
+}
+
+
+static void ctl_group_print(const char *name, const char *member, void *data)
+{
+    (void) data;
+    printf("%-24s %s\n", name, member);
+}
+
+
+static void ctl_group_collect(const char *name, const char *member, void *data)
+{
+    json_t  *groups = data, *members = json_object_get(groups, name);
+
+    if (members == NULL) {
+        members = json_array();
+        json_object_set_new(groups, name, members);
+    }
+    if (member[0]) {
+        json_array_append_new(members, json_string(member));
+    }
+}
+
+
+int ctl_group_list(ctl_t *ctl)
+{
+    json_t          *groups = (ctl->given & OPTION_JSON) ? json_object() : NULL;
+    store_result_t   result;
+
+    result = store_group_list(ctl->store, groups ? ctl_group_collect : ctl_group_print, groups);
+    if (result != STORE_OK) {
+        json_decref(groups);
+        return ctl_store_fail(ctl, result, "groups");
+    }
+
+    if (groups) {
+        ctl_print_json(json_pack("{so}", "groups", groups));
+    }
+    return CTL_OK;
+}

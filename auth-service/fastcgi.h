@@ -1,0 +1,37 @@
+#ifndef DUOLU_FASTCGI_H
+#define DUOLU_FASTCGI_H
+
+#include "store.h"
+
+#include <fcgiapp.h>
+#include <jansson.h>
+#include <pthread.h>
+
+/* A listening socket with its own threads, each with its own database connection. */
+typedef struct fastcgi_pool_s  fastcgi_pool_t;
+
+typedef void (*fastcgi_handler)(FCGX_Request *request, store_t *store, void *data);
+
+/* NULL and a message when the socket can't be had */
+fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads, const dsn_t *dsn,
+                              fastcgi_handler handler, void *data, char *error,
+                              size_t error_size);
+
+/* No new requests from now on; then wait for those under way, up to the deadline. */
+void fastcgi_stop(fastcgi_pool_t *pool);
+bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline);
+
+/* A parameter of the request, "" when it is not there. */
+const char *fastcgi_param(const FCGX_Request *request, const char *name);
+
+/* headers: extra lines, each ended by \r\n, or NULL. Gives the body free. */
+void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_t *body);
+
+#define FASTCGI_BODY_MAX  65536
+
+typedef enum { BODY_OK, BODY_TOO_LARGE, BODY_BROKEN } body_result_t;
+
+/* NUL-terminated, to be freed by the caller; NULL unless BODY_OK */
+body_result_t fastcgi_body(FCGX_Request *request, char **body, size_t *length);
+
+#endif

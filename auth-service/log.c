@@ -1,0 +1,88 @@
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+
+static void log_write(const char *level, const char *format, va_list args)
+{
+    char             line[1024];
+    size_t           used;
+    ssize_t          written;
+    struct tm        utc;
+    struct timespec  now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+
+    used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
+    used += (size_t) snprintf(line + used, sizeof(line) - used, ".%03ldZ %s ",
+                              now.tv_nsec / 1000000, level);
+
+    vsnprintf(line + used, sizeof(line) - used - 1, format, args);
+    used = strlen(line);
+    line[used++] = '\n';
+
+    /* one write per line, so that lines of different threads don't mix */
+    written = write(STDERR_FILENO, line, used);
+    (void) written;
+}
+
+
+void log_info(const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    log_write("info", format, args);
+    va_end(args);
+}
+
+
+void log_warning(const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    log_write("warning", format, args);
+    va_end(args);
+}
+
+
+void log_error(const char *format, ...)
+{
+    va_list  args;
+
+    va_start(args, format);
+    log_write("error", format, args);
+    va_end(args);
+}
+
+
+const char *log_quote(char *out, size_t size, const char *text)
+{
+    size_t         used = 0;
+    unsigned char  c;
+
+    for (; (c = (unsigned char) *text) != '\0'; text++) {
+
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\') {
+            if (used + 5 > size) {
+                break;
+            }
+            used += (size_t) snprintf(out + used, size - used, "\\x%02x", c);
+            continue;
+        }
+
+        if (used + 2 > size) {
+            break;
+        }
+        out[used++] = (char) c;
+    }
+
+    out[used] = '\0';
+    return out;
+}

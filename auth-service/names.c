@@ -1,0 +1,189 @@
+#include "names.h"
+
+#include <string.h>
+
+
+static bool name_of(const char *text, size_t max, const char *more)
+{
+    size_t  length = strlen(text);
+
+    if (length == 0 || length > max) {
+        return false;
+    }
+
+    for (; *text; text++) {
+        if ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')
+            || (*text >= '0' && *text <= '9') || strchr(more, *text))
+        {
+            continue;
+        }
+        return false;
+    }
+
+    return true;
+}
+
+
+bool name_app_valid(const char *text)
+{
+    return name_of(text, NAME_APP_MAX, "_-");
+}
+
+
+bool name_user_valid(const char *text)
+{
+    return name_of(text, NAME_USER_MAX, "._@-");
+}
+
+
+/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF */
+bool name_utf8_valid(const char *text)
+{
+    const unsigned char  *p = (const unsigned char *) text;
+    unsigned char         low, high;
+    int                   more;
+
+    while (*p) {
+        low = 0x80;
+        high = 0xbf;
+
+        if (*p < 0x80) {
+            p++;
+            continue;
+        } else if (*p >= 0xc2 && *p <= 0xdf) {
+            more = 1;
+        } else if (*p >= 0xe0 && *p <= 0xef) {
+            more = 2;
+            low = *p == 0xe0 ? 0xa0 : 0x80;
+            high = *p == 0xed ? 0x9f : 0xbf;
+        } else if (*p >= 0xf0 && *p <= 0xf4) {
+            more = 3;
+            low = *p == 0xf0 ? 0x90 : 0x80;
+            high = *p == 0xf4 ? 0x8f : 0xbf;
+        } else {
+            return false;
+        }
+
+        for (p++; more > 0; more--, p++) {
+            if (*p < low || *p > high) {
+                return false;
+            }
+            low = 0x80;
+            high = 0xbf;
+        }
+    }
+
+    return true;
+}
+
+
+bool name_stream_valid(const char *text)
+{
+    const unsigned char  *p;
+    size_t                length = strlen(text);
+
+    if (length == 0 || length > NAME_STREAM_MAX || strstr(text, "..")) {
+        return false;
+    }
+
+    for (p = (const unsigned char *) text; *p; p++) {
+        if (*p <= 0x20 || *p == 0x7f || strchr("/?&#%\"<>\\", *p)) {
+            return false;
+        }
+    }
+
+    return name_utf8_valid(text);
+}
+
+
+bool name_split(const char *full, char app[NAME_APP_MAX + 1],
+                char stream[NAME_STREAM_MAX + 1])
+{
+    const char  *slash = strchr(full, '/');
+    size_t       length;
+
+    if (slash == NULL) {
+        return false;
+    }
+
+    length = (size_t) (slash - full);
+    if (length > NAME_APP_MAX || strlen(slash + 1) > NAME_STREAM_MAX) {
+        return false;
+    }
+
+    memcpy(app, full, length);
+    app[length] = '\0';
+    strcpy(stream, slash + 1);
+
+    return name_app_valid(app) && name_stream_valid(stream);
+}
+
+
+static int name_hex(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    if (c >= 'A' && c <= 'F') {
+        return c - 'A' + 10;
+    }
+    return -1;
+}
+
+
+bool name_percent_decode(char *text)
+{
+    char  *out = text;
+    int    high, low;
+
+    for (; *text; text++) {
+
+        if (*text != '%') {
+            *out++ = *text;
+            continue;
+        }
+
+        high = name_hex(text[1]);
+        low = high < 0 ? -1 : name_hex(text[2]);
+        if (low < 0 || (high == 0 && low == 0)) {
+            return false;
+        }
+
+        *out++ = (char) (high * 16 + low);
+        text += 2;
+    }
+
+    *out = '\0';
+    return true;
+}
+
+
+query_result_t query_value(const char *query, const char *key, char *out, size_t size)
+{
+    size_t       key_length = strlen(key), length;
+    const char  *end;
+
+    for (; *query; query = *end ? end + 1 : end) {
+
+        end = query + strcspn(query, "&");
+
+        if (strncmp(query, key, key_length) != 0 || query[key_length] != '=') {
+            continue;
+        }
+
+        query += key_length + 1;
+        length = (size_t) (end - query);
+        if (length >= size) {
+            return QUERY_BAD;
+        }
+
+        memcpy(out, query, length);
+        out[length] = '\0';
+        return name_percent_decode(out) ? QUERY_FOUND : QUERY_BAD;
+    }
+
+    return QUERY_ABSENT;
+}

@@ -1,0 +1,35 @@
+#ifndef DUOLU_NAMES_H
+#define DUOLU_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define NAME_APP_MAX     32
+#define NAME_STREAM_MAX  128
+#define NAME_USER_MAX    64
+#define NAME_FULL_MAX    (NAME_APP_MAX + 1 + NAME_STREAM_MAX)
+
+/* What each of these accepts is told by the text beside it, as part of a printf format. */
+#define NAME_APP_RULE     "1 to 32 of A-Z a-z 0-9 _ -"
+#define NAME_STREAM_RULE  "1 to 128 bytes of UTF-8 without / .. space ? & # %% \" < > \\ " \
+                          "or control characters"
+#define NAME_USER_RULE    "1 to 64 of A-Z a-z 0-9 . _ @ -"
+
+bool name_app_valid(const char *text);
+bool name_stream_valid(const char *text);
+bool name_user_valid(const char *text);
+bool name_utf8_valid(const char *text);
+
+/* "live/demo" into its halves; false when either half breaks its rule */
+bool name_split(const char *full, char app[NAME_APP_MAX + 1],
+                char stream[NAME_STREAM_MAX + 1]);
+
+/* Percent-decodes in place; false when a sequence is broken or hides a NUL. */
+bool name_percent_decode(char *text);
+
+typedef enum { QUERY_FOUND, QUERY_ABSENT, QUERY_BAD } query_result_t;
+
+/* The decoded value of a key in "a=1&b=2"; QUERY_BAD when it doesn't fit or decode. */
+query_result_t query_value(const char *query, const char *key, char *out, size_t size);
+
+#endif

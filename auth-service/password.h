@@ -1,0 +1,29 @@
+#ifndef DUOLU_PASSWORD_H
+#define DUOLU_PASSWORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PASSWORD_MIN        8
+#define PASSWORD_MAX        256
+#define PASSWORD_RULE       "8 to 256 bytes of UTF-8"
+#define PASSWORD_HASH_SIZE  128     /* crypto_pwhash_STRBYTES */
+#define SECRET_SIZE         44      /* 32 random bytes in base64url, and NUL */
+#define KEY_TEXT_LENGTH     22      /* 16 random bytes in base64url */
+#define KEY_HASH_BYTES      32
+
+bool password_valid(const char *password);
+
+/* argon2id, 19 MiB, two passes: about 40 ms; false when memory is short */
+bool password_hash(const char *password, char hash[PASSWORD_HASH_SIZE]);
+
+/* With hash NULL it costs the same time and is false: the name stays unknown. */
+bool password_verify(const char *password, const char *hash);
+
+/* count random bytes as base64url without padding */
+void password_random(char *out, size_t size, size_t count);
+
+/* What is stored of a publishing key or a page session. */
+void password_fingerprint(const char *text, unsigned char out[KEY_HASH_BYTES]);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef DUOLU_RIGHTS_H
+#define DUOLU_RIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The bits are those of the SET column grants.rights, in its order. */
+typedef enum {
+    RIGHT_PUBLISH = 1,
+    RIGHT_VIEW    = 2,
+    RIGHT_REPLAY  = 4,
+    RIGHT_MANAGE  = 8,
+    RIGHTS_ALL    = 15
+} right_t;
+
+typedef struct {
+    uint64_t  user;
+    bool      admin;
+    bool      disabled;
+    uint64_t  owner;            /* the stream's */
+    bool      owner_disabled;
+    bool      is_public;
+    unsigned  granted;          /* all grants that apply, joined */
+} rights_case_t;
+
+/* The one place that decides. Default deny: what no rule gives is not given. */
+unsigned rights_decide(const rights_case_t *the);
+
+#define RIGHTS_TEXT_SIZE  40    /* "publish,view,replay,manage" */
+
+/* "view,replay" into bits; 0 when a word is unknown or there is none */
+unsigned rights_parse(const char *text);
+const char *rights_format(unsigned rights, char out[RIGHTS_TEXT_SIZE]);
+
+/* The word of one bit, NULL when the index is past the last. */
+const char *rights_word(size_t index, unsigned *bit);
+
+#endif

@@ -1,0 +1,79 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SESSION_TEXT_LENGTH  43     /* 32 bytes in base64url without padding */
+
+
+/* The fingerprint of the request's cookie; false when there is none of ours. */
+static bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES])
+{
+    char         text[SESSION_TEXT_LENGTH + 1];
+    size_t       name_length = strlen(SESSION_COOKIE "=");
+    const char  *p = fastcgi_param(request, "HTTP_COOKIE");
+
+    for (; *p; p += strcspn(p, ";")) {
+        p += strspn(p, "; ");
+        if (strncmp(p, SESSION_COOKIE "=", name_length) != 0) {
+            continue;
+        }
+
+        p += name_length;
+        if (strcspn(p, "; ") != SESSION_TEXT_LENGTH) {
+            return false;
+        }
+
+        memcpy(text, p, SESSION_TEXT_LENGTH);
+        text[SESSION_TEXT_LENGTH] = '\0';
+        password_fingerprint(text, hash);
+        return true;
+    }
+
+    return false;
+}
+
+
+store_result_t session_begin(store_t *store, const store_user_t *user, const char *address,
+                             char header[SESSION_HEADER_MAX])
+{
+    char           secret[SECRET_SIZE];
+    unsigned char  hash[KEY_HASH_BYTES];
+
+    password_random(secret, sizeof(secret), 32);
+    password_fingerprint(secret, hash);
+
+    snprintf(header, SESSION_HEADER_MAX, "Set-Cookie: " SESSION_COOKIE "=%s; Path=/; "
+             "Max-Age=%d; Secure; HttpOnly; SameSite=Lax\r\n", secret, SESSION_LIFE_S);
+
+    store_web_session_prune(store);
+    return store_web_session_add(store, hash, user->id, address, SESSION_LIFE_S);
+}
+
+
+store_result_t session_user(const FCGX_Request *request, store_t *store, store_user_t *user)
+{
+    unsigned char  hash[KEY_HASH_BYTES];
+
+    if (!session_fingerprint(request, hash)) {
+        return STORE_NONE;
+    }
+
+    return store_web_session_user(store, hash, user);
+}
+
+
+store_result_t session_end(const FCGX_Request *request, store_t *store,
+                           char header[SESSION_HEADER_MAX])
+{
+    unsigned char  hash[KEY_HASH_BYTES];
+
+    snprintf(header, SESSION_HEADER_MAX, "Set-Cookie: " SESSION_COOKIE "=; Path=/; Max-Age=0; "
+             "Secure; HttpOnly; SameSite=Lax\r\n");
+
+    if (!session_fingerprint(request, hash)) {
+        return STORE_OK;
+    }
+
+    return store_web_session_remove(store, hash);
+}

@@ -1,0 +1,196 @@
+#ifndef DUOLU_STORE_H
+#define DUOLU_STORE_H
+
+#include "dsn.h"
+#include "names.h"
+#include "password.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Everything that is kept in MySQL. One store_t belongs to one thread and holds
+ * one connection; a lost connection is opened again by the next call. SQL is
+ * written in store_*.c alone.
+ */
+typedef struct store_s  store_t;
+
+typedef enum {
+    STORE_OK,
+    STORE_NONE,     /* no such row */
+    STORE_EXISTS,   /* a unique key says it is there already */
+    STORE_DOWN,     /* the database can't be reached; nothing is known */
+    STORE_ERROR     /* a defect or a refusal of the server: store_error() says */
+} store_result_t;
+
+store_t *store_new(const dsn_t *dsn);
+void store_free(store_t *store);
+const char *store_error(const store_t *store);
+
+/* Between begin and commit a lost connection is STORE_DOWN and undoes all. */
+store_result_t store_begin(store_t *store);
+store_result_t store_commit(store_t *store);
+void store_rollback(store_t *store);
+
+/* --- schema (store_schema.c) --- */
+
+store_result_t store_schema_lock(store_t *store);
+void store_schema_unlock(store_t *store);
+store_result_t store_schema_prepare(store_t *store);
+store_result_t store_schema_applied(store_t *store, unsigned version, bool *applied);
+store_result_t store_schema_newest(store_t *store, unsigned *version);
+store_result_t store_schema_run(store_t *store, const char *statement);
+store_result_t store_schema_record(store_t *store, unsigned version, const char *name);
+
+/* --- users (store_user.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    char      name[NAME_USER_MAX + 1];
+    char      password_hash[PASSWORD_HASH_SIZE];
+    bool      admin;
+    bool      disabled;
+    int64_t   tokens_not_before;
+} store_user_t;
+
+typedef void (*store_user_each)(const store_user_t *user, void *data);
+
+store_result_t store_user_add(store_t *store, const char *name, const char *hash, bool admin,
+                              uint64_t *id);
+store_result_t store_user_by_name(store_t *store, const char *name, store_user_t *user);
+store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user);
+store_result_t store_user_list(store_t *store, store_user_each each, void *data);
+/* disabling also ends page sessions and voids media tokens made so far */
+store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
+store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
+
+/* --- page sessions (store_user.c) --- */
+
+store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                     uint64_t user, const char *address, int64_t life_s);
+store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                      store_user_t *user);
+store_result_t store_web_session_remove(store_t *store,
+                                        const unsigned char hash[KEY_HASH_BYTES]);
+store_result_t store_web_session_prune(store_t *store);
+
+/* --- groups (store_group.c) --- */
+
+typedef void (*store_group_each)(const char *name, const char *members, void *data);
+
+store_result_t store_group_add(store_t *store, const char *name);
+store_result_t store_group_id(store_t *store, const char *name, uint64_t *id);
+store_result_t store_group_join(store_t *store, uint64_t group, uint64_t user);
+store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user);
+store_result_t store_group_list(store_t *store, store_group_each each, void *data);
+
+/* --- streams (store_stream.c) --- */
+
+#define STORE_TITLE_MAX  200    /* characters */
+
+typedef struct {
+    uint64_t  id;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[STORE_TITLE_MAX * 4 + 1];
+    char      visibility[16];
+    char      record[16];
+    uint64_t  owner;
+    char      owner_name[NAME_USER_MAX + 1];
+    bool      owner_disabled;
+    unsigned  max_kbps;
+    unsigned  max_viewers;
+    int64_t   tokens_not_before;
+    unsigned  granted;          /* only from the calls that take a user */
+} store_stream_t;
+
+typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
+
+store_result_t store_stream_add(store_t *store, const char *app, const char *name,
+                                uint64_t owner, const char *title, uint64_t *id);
+store_result_t store_stream_get(store_t *store, const char *app, const char *name,
+                                uint64_t user, store_stream_t *stream);
+store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
+                                 void *data);
+/* writes title, visibility, record, max_kbps and max_viewers */
+store_result_t store_stream_update(store_t *store, const store_stream_t *stream);
+store_result_t store_app_known(store_t *store, const char *app);
+
+/* --- devices and their keys (store_device.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    uint64_t  stream;
+    uint64_t  user;
+    char      user_name[NAME_USER_MAX + 1];
+    char      label[64 * 4 + 1];
+    bool      user_admin;
+    bool      user_disabled;
+    bool      revoked;
+    char      created[32];
+    unsigned  granted;          /* the user's grants on the device's stream */
+} store_device_t;
+
+typedef void (*store_device_each)(const store_device_t *device, void *data);
+
+store_result_t store_device_add(store_t *store, uint64_t stream, uint64_t user,
+                                const char *label, const unsigned char hash[KEY_HASH_BYTES],
+                                uint64_t *id);
+store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                   store_device_t *device);
+store_result_t store_device_list(store_t *store, uint64_t stream, store_device_each each,
+                                 void *data);
+store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device);
+store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
+
+/* --- grants (store_grant.c) --- */
+
+typedef struct {
+    uint64_t     user;          /* or 0, and then group */
+    uint64_t     group;
+    uint64_t     stream;        /* or 0, and then app */
+    const char  *app;
+} store_grant_key_t;
+
+typedef struct {
+    bool      is_group;
+    char      who[NAME_USER_MAX + 1];
+    char      app[NAME_APP_MAX + 1];
+    char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
+    unsigned  rights;
+} store_grant_t;
+
+typedef void (*store_grant_each)(const store_grant_t *grant, void *data);
+
+store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights);
+/* takes these rights away; STORE_NONE when there was no such grant */
+store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
+                                  unsigned rights);
+/* app and stream narrow the list, "" is any */
+store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
+                                store_grant_each each, void *data);
+
+/* --- publish and play sessions (store_session.c) --- */
+
+store_result_t store_session_begin(store_t *store, const char *kind, const char *gate_session,
+                                   uint64_t user, uint64_t stream, uint64_t device,
+                                   const char *address);
+store_result_t store_session_end(store_t *store, const char *kind, const char *gate_session,
+                                 uint64_t bytes, uint64_t seconds, const char *reason);
+
+/* --- audit (store_audit.c) --- */
+
+typedef struct {
+    const char  *actor;
+    const char  *action;
+    bool         ok;
+    const char  *target;
+    const char  *address;
+    const char  *reason;
+} store_audit_t;
+
+/* What is too long or no UTF-8 is cut or replaced: an audit row is never refused for it. */
+store_result_t store_audit_add(store_t *store, const store_audit_t *row);
+
+#endif

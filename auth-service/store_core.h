@@ -1,0 +1,45 @@
+#ifndef DUOLU_STORE_CORE_H
+#define DUOLU_STORE_CORE_H
+
+#include "store.h"
+
+/* How the store_*.c files speak to the server: prepared statements, nothing else. */
+
+typedef struct {
+    enum { STORE_INTEGER, STORE_TEXT, STORE_BYTES, STORE_NULL }  type;
+    uint64_t     integer;
+    const char  *data;
+    size_t       length;
+} store_value_t;
+
+store_value_t store_integer(uint64_t value);
+store_value_t store_integer_or_null(uint64_t value);    /* 0: NULL */
+store_value_t store_text(const char *text);             /* NULL: NULL */
+store_value_t store_bytes(const void *data, size_t length);
+
+#define STORE_COLUMNS_MAX  16
+#define STORE_CELL_MAX     1024
+
+/* One row as read: each cell as integer or as text, by the letter in the columns string. */
+typedef struct {
+    uint64_t  integer[STORE_COLUMNS_MAX];
+    char      text[STORE_COLUMNS_MAX][STORE_CELL_MAX];
+    bool      null[STORE_COLUMNS_MAX];
+} store_row_t;
+
+typedef void (*store_row_each)(const store_row_t *row, void *data);
+
+/* The sql pointer itself is the statement's identity: it must be a static text. */
+store_result_t store_execute(store_t *store, const char *sql, const store_value_t *values,
+                             size_t count, uint64_t *affected, uint64_t *insert_id);
+
+/* columns: one letter each, 'i' integer or 't' text. STORE_NONE when there was no row. */
+store_result_t store_query(store_t *store, const char *sql, const store_value_t *values,
+                           size_t count, const char *columns, store_row_each each, void *data);
+
+/* For the migrations: statements that can't be prepared. */
+store_result_t store_plain(store_t *store, const char *sql);
+
+void store_copy(char *out, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,113 @@
+#include "store_core.h"
+
+#define DEVICE_COLUMNS \
+    "d.id, d.stream_id, d.user_id, u.name, d.label, u.admin, u.disabled, " \
+    "d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ'), " \
+    "(SELECT BIT_OR(g.rights + 0) FROM grants g " \
+    " LEFT JOIN group_members m ON m.group_id = g.group_id AND m.user_id = d.user_id " \
+    " WHERE (g.user_id = d.user_id OR m.user_id IS NOT NULL) " \
+    "   AND (g.stream_id = s.id OR g.app = s.app))"
+#define DEVICE_LETTERS  "iiittiiiti"
+#define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id " \
+                        "JOIN streams s ON s.id = d.stream_id "
+
+
+static void device_take(const store_row_t *row, store_device_t *device)
+{
+    device->id = row->integer[0];
+    device->stream = row->integer[1];
+    device->user = row->integer[2];
+    store_copy(device->user_name, sizeof(device->user_name), row->text[3]);
+    store_copy(device->label, sizeof(device->label), row->text[4]);
+    device->user_admin = row->integer[5] != 0;
+    device->user_disabled = row->integer[6] != 0;
+    device->revoked = row->integer[7] != 0;
+    store_copy(device->created, sizeof(device->created), row->text[8]);
+    device->granted = (unsigned) row->integer[9];
+}
+
+
+static void device_take_one(const store_row_t *row, void *data)
+{
+    device_take(row, data);
+}
+
+
+store_result_t store_device_add(store_t *store, uint64_t stream, uint64_t user,
+                                const char *label, const unsigned char hash[KEY_HASH_BYTES],
+                                uint64_t *id)
+{
+    static const char  sql[] = "INSERT INTO devices (stream_id, user_id, label, key_hash) "
+                               "VALUES (?, ?, ?, ?)";
+
+    store_value_t  values[] = { store_integer(stream), store_integer(user), store_text(label),
+                                store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_execute(store, sql, values, 4, NULL, id);
+}
+
+
+store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                   store_device_t *device)
+{
+    static const char  sql[] = "SELECT " DEVICE_COLUMNS DEVICE_FROM "WHERE d.key_hash = ?";
+
+    store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_query(store, sql, values, 1, DEVICE_LETTERS, device_take_one, device);
+}
+
+
+typedef struct {
+    store_device_each  each;
+    void              *data;
+} device_list_t;
+
+
+static void device_take_each(const store_row_t *row, void *data)
+{
+    device_list_t   *list = data;
+    store_device_t   device;
+
+    device_take(row, &device);
+    list->each(&device, list->data);
+}
+
+
+store_result_t store_device_list(store_t *store, uint64_t stream, store_device_each each,
+                                 void *data)
+{
+    static const char  sql[] = "SELECT " DEVICE_COLUMNS DEVICE_FROM
+                               "WHERE d.stream_id = ? ORDER BY d.id";
+
+    store_value_t   values[] = { store_integer(stream) };
+    device_list_t   list = { each, data };
+    store_result_t  result;
+
+    result = store_query(store, sql, values, 1, DEVICE_LETTERS, device_take_each, &list);
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device)
+{
+    static const char  sql[] = "UPDATE devices SET revoked_at = UTC_TIMESTAMP(3) "
+                               "WHERE stream_id = ? AND id = ? AND revoked_at IS NULL";
+
+    uint64_t        affected = 0;
+    store_value_t   values[] = { store_integer(stream), store_integer(device) };
+    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
+
+    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+}
+
+
+store_result_t store_device_revoke_all(store_t *store, uint64_t stream)
+{
+    static const char  sql[] = "UPDATE devices SET revoked_at = UTC_TIMESTAMP(3) "
+                               "WHERE stream_id = ? AND revoked_at IS NULL";
+
+    store_value_t  values[] = { store_integer(stream) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}

@@ -1,0 +1,119 @@
+#include "store_core.h"
+
+/* the grants of one user, own and by group, on the stream s and on its app, joined */
+#define STREAM_GRANTED \
+    "(SELECT BIT_OR(g.rights + 0) FROM grants g " \
+    " LEFT JOIN group_members m ON m.group_id = g.group_id AND m.user_id = ? " \
+    " WHERE (g.user_id = ? OR m.user_id IS NOT NULL) " \
+    "   AND (g.stream_id = s.id OR g.app = s.app))"
+
+#define STREAM_COLUMNS \
+    "s.id, s.app, s.name, s.title, s.visibility, s.record_policy, s.owner_id, o.name, " \
+    "o.disabled, s.max_kbps, s.max_viewers, s.tokens_not_before, " STREAM_GRANTED
+#define STREAM_LETTERS  "itttttitiiiii"
+#define STREAM_FROM     " FROM streams s JOIN users o ON o.id = s.owner_id "
+
+
+static void stream_take(const store_row_t *row, store_stream_t *stream)
+{
+    stream->id = row->integer[0];
+    store_copy(stream->app, sizeof(stream->app), row->text[1]);
+    store_copy(stream->name, sizeof(stream->name), row->text[2]);
+    store_copy(stream->title, sizeof(stream->title), row->text[3]);
+    store_copy(stream->visibility, sizeof(stream->visibility), row->text[4]);
+    store_copy(stream->record, sizeof(stream->record), row->text[5]);
+    stream->owner = row->integer[6];
+    store_copy(stream->owner_name, sizeof(stream->owner_name), row->text[7]);
+    stream->owner_disabled = row->integer[8] != 0;
+    stream->max_kbps = (unsigned) row->integer[9];
+    stream->max_viewers = (unsigned) row->integer[10];
+    stream->tokens_not_before = (int64_t) row->integer[11];
+    stream->granted = (unsigned) row->integer[12];
+}
+
+
+static void stream_take_one(const store_row_t *row, void *data)
+{
+    stream_take(row, data);
+}
+
+
+store_result_t store_stream_add(store_t *store, const char *app, const char *name,
+                                uint64_t owner, const char *title, uint64_t *id)
+{
+    static const char  sql[] = "INSERT INTO streams (app, name, owner_id, title) "
+                               "VALUES (?, ?, ?, ?)";
+
+    store_value_t  values[] = { store_text(app), store_text(name), store_integer(owner),
+                                store_text(title) };
+
+    return store_execute(store, sql, values, 4, NULL, id);
+}
+
+
+store_result_t store_stream_get(store_t *store, const char *app, const char *name,
+                                uint64_t user, store_stream_t *stream)
+{
+    static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM
+                               "WHERE s.app = ? AND s.name = ?";
+
+    store_value_t  values[] = { store_integer(user), store_integer(user), store_text(app),
+                                store_text(name) };
+
+    return store_query(store, sql, values, 4, STREAM_LETTERS, stream_take_one, stream);
+}
+
+
+typedef struct {
+    store_stream_each  each;
+    void              *data;
+} stream_list_t;
+
+
+static void stream_take_each(const store_row_t *row, void *data)
+{
+    stream_list_t   *list = data;
+    store_stream_t   stream;
+
+    stream_take(row, &stream);
+    list->each(&stream, list->data);
+}
+
+
+store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
+                                 void *data)
+{
+    static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM "ORDER BY s.app, s.name";
+
+    store_value_t   values[] = { store_integer(user), store_integer(user) };
+    stream_list_t   list = { each, data };
+    store_result_t  result;
+
+    result = store_query(store, sql, values, 2, STREAM_LETTERS, stream_take_each, &list);
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_stream_update(store_t *store, const store_stream_t *stream)
+{
+    static const char  sql[] =
+        "UPDATE streams SET title = ?, visibility = ?, record_policy = ?, max_kbps = ?, "
+        "max_viewers = ? WHERE id = ?";
+
+    store_value_t  values[] = { store_text(stream->title), store_text(stream->visibility),
+                                store_text(stream->record), store_integer(stream->max_kbps),
+                                store_integer(stream->max_viewers),
+                                store_integer(stream->id) };
+
+    return store_execute(store, sql, values, 6, NULL, NULL);
+}
+
+
+store_result_t store_app_known(store_t *store, const char *app)
+{
+    static const char  sql[] = "SELECT 1 FROM streams WHERE app = ? LIMIT 1";
+
+    store_value_t  values[] = { store_text(app) };
+
+    return store_query(store, sql, values, 1, "i", NULL, NULL);
+}

@@ -1,0 +1,169 @@
+#include "store_core.h"
+
+#include <time.h>
+
+#define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.tokens_not_before"
+#define USER_LETTERS  "ittiii"
+
+
+static void user_take(const store_row_t *row, store_user_t *user)
+{
+    user->id = row->integer[0];
+    store_copy(user->name, sizeof(user->name), row->text[1]);
+    store_copy(user->password_hash, sizeof(user->password_hash), row->text[2]);
+    user->admin = row->integer[3] != 0;
+    user->disabled = row->integer[4] != 0;
+    user->tokens_not_before = (int64_t) row->integer[5];
+}
+
+
+static void user_take_one(const store_row_t *row, void *data)
+{
+    user_take(row, data);
+}
+
+
+store_result_t store_user_add(store_t *store, const char *name, const char *hash, bool admin,
+                              uint64_t *id)
+{
+    static const char  sql[] = "INSERT INTO users (name, password_hash, admin) VALUES (?, ?, ?)";
+
+    store_value_t  values[] = { store_text(name), store_text(hash), store_integer(admin) };
+
+    return store_execute(store, sql, values, 3, NULL, id);
+}
+
+
+store_result_t store_user_by_name(store_t *store, const char *name, store_user_t *user)
+{
+    static const char  sql[] = "SELECT " USER_COLUMNS " FROM users u WHERE u.name = ?";
+
+    store_value_t  values[] = { store_text(name) };
+
+    return store_query(store, sql, values, 1, USER_LETTERS, user_take_one, user);
+}
+
+
+store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user)
+{
+    static const char  sql[] = "SELECT " USER_COLUMNS " FROM users u WHERE u.id = ?";
+
+    store_value_t  values[] = { store_integer(id) };
+
+    return store_query(store, sql, values, 1, USER_LETTERS, user_take_one, user);
+}
+
+
+typedef struct {
+    store_user_each  each;
+    void            *data;
+} user_list_t;
+
+
+static void user_take_each(const store_row_t *row, void *data)
+{
+    user_list_t   *list = data;
+    store_user_t   user;
+
+    user_take(row, &user);
+    list->each(&user, list->data);
+}
+
+
+store_result_t store_user_list(store_t *store, store_user_each each, void *data)
+{
+    static const char  sql[] = "SELECT " USER_COLUMNS " FROM users u ORDER BY u.name";
+
+    user_list_t     list = { each, data };
+    store_result_t  result;
+
+    result = store_query(store, sql, NULL, 0, USER_LETTERS, user_take_each, &list);
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+static store_result_t user_end_web_sessions(store_t *store, uint64_t id)
+{
+    static const char  sql[] = "DELETE FROM web_sessions WHERE user_id = ?";
+
+    store_value_t  values[] = { store_integer(id) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled)
+{
+    static const char  off[] = "UPDATE users SET disabled = 1, tokens_not_before = ? "
+                               "WHERE id = ?";
+    static const char  on[] = "UPDATE users SET disabled = 0 WHERE id = ?";
+
+    store_value_t   values[] = { store_integer((uint64_t) time(NULL)), store_integer(id) };
+    store_result_t  result;
+
+    if (!disabled) {
+        return store_execute(store, on, values + 1, 1, NULL, NULL);
+    }
+
+    result = store_execute(store, off, values, 2, NULL, NULL);
+    return result == STORE_OK ? user_end_web_sessions(store, id) : result;
+}
+
+
+store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash)
+{
+    static const char  sql[] = "UPDATE users SET password_hash = ?, tokens_not_before = ? "
+                               "WHERE id = ?";
+
+    store_value_t   values[] = { store_text(hash), store_integer((uint64_t) time(NULL)),
+                                 store_integer(id) };
+    store_result_t  result = store_execute(store, sql, values, 3, NULL, NULL);
+
+    return result == STORE_OK ? user_end_web_sessions(store, id) : result;
+}
+
+
+store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                     uint64_t user, const char *address, int64_t life_s)
+{
+    static const char  sql[] =
+        "INSERT INTO web_sessions (token_hash, user_id, address, expires_at) "
+        "VALUES (?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND)";
+
+    store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES), store_integer(user),
+                                store_text(address), store_integer((uint64_t) life_s) };
+
+    return store_execute(store, sql, values, 4, NULL, NULL);
+}
+
+
+store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                      store_user_t *user)
+{
+    static const char  sql[] =
+        "SELECT " USER_COLUMNS " FROM web_sessions w JOIN users u ON u.id = w.user_id "
+        "WHERE w.token_hash = ? AND w.expires_at > UTC_TIMESTAMP(3) AND u.disabled = 0";
+
+    store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_query(store, sql, values, 1, USER_LETTERS, user_take_one, user);
+}
+
+
+store_result_t store_web_session_remove(store_t *store, const unsigned char hash[KEY_HASH_BYTES])
+{
+    static const char  sql[] = "DELETE FROM web_sessions WHERE token_hash = ?";
+
+    store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_web_session_prune(store_t *store)
+{
+    static const char  sql[] = "DELETE FROM web_sessions WHERE expires_at <= UTC_TIMESTAMP(3) "
+                               "ORDER BY expires_at LIMIT 100";
+
+    return store_execute(store, sql, NULL, 0, NULL, NULL);
+}
