@@ -12,6 +12,7 @@ const tickMs = 500;
 const stalledAfterMs = 2500;
 const silentReconnectMs = 15000;
 const firstFrameMs = 12000;
+const joinBurstMs = 1800;
 
 const config = {
   isLive: true,
@@ -78,6 +79,8 @@ export class LivePlayer extends EventTarget {
     this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
     const hasAudio = source.audio !== 'none' && !this.assumeNoAudio;
     const { mpegts } = window;
+    // Sixteen tiles would fill the console; what matters arrives as events.
+    mpegts.LoggingControl.enableAll = false;
     const player = mpegts.createPlayer(
       // Told only when known: otherwise the FLV header says it. A header that
       // promises audio which never comes would keep the picture from starting.
@@ -131,8 +134,10 @@ export class LivePlayer extends EventTarget {
     if (!(info.speed > 0)) return;
     this.gotBytes = true;
     this.heardAt = performance.now();
+    // The join burst (a whole GOP at once) is not the stream's bitrate.
+    if (this.heardAt - this.connectedAt < joinBurstMs) return;
     const kbps = info.speed * 8;
-    this.stats.kbps = this.stats.kbps ? this.stats.kbps * 0.7 + kbps * 0.3 : kbps;
+    this.stats.kbps = this.stats.kbps ? this.stats.kbps * 0.6 + kbps * 0.4 : kbps;
   }
 
   tick() {

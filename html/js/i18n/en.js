@@ -87,7 +87,7 @@ export default {
   'wall.hint': 'Select a tile to hear it',
   'wall.listening': 'Listening to {name}',
   'wall.focused': '{name} · muted',
-  'wall.empty': 'Free for the next live stream',
+  'wall.empty': 'Free',
   'wall.choose': 'Stream on tile {tile}',
   'wall.auto': 'Automatic',
   'wall.enlarge': 'Open in the player',

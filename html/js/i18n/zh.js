@@ -87,7 +87,7 @@ export default {
   'wall.hint': '点选画面即可收听',
   'wall.listening': '正在收听 {name}',
   'wall.focused': '{name} · 已静音',
-  'wall.empty': '等待下一路直播',
+  'wall.empty': '空闲',
   'wall.choose': '画面 {tile} 的直播',
   'wall.auto': '自动',
   'wall.enlarge': '在播放页打开',

@@ -10,13 +10,14 @@ export function mountStreams(root, { list, user }) {
   const rows = new Map();
   const summary = h('p', { class: 'page-summary', role: 'status' });
   const filter = h('input', { class: 'input input-search', type: 'search', placeholder: t('streams.filter'), 'aria-label': t('streams.filter'), oninput: update });
+  const openWall = h('a', { class: 'button button-primary', href: '#/wall' }, icon('wall'), h('span', {}, t('streams.openWall')));
   const body = h('ul', { class: 'stream-list' });
   const empty = h('div', { class: 'empty', hidden: true });
   const skeleton = h('div', { class: 'stream-skeleton', 'aria-hidden': 'true' }, h('div', {}), h('div', {}), h('div', {}));
   const element = h('main', { class: 'page', id: 'main', tabindex: '-1' },
     h('div', { class: 'page-head' },
       h('div', {}, h('h1', { class: 'page-title' }, t('streams.title')), summary),
-      h('div', { class: 'page-actions' }, filter, h('a', { class: 'button button-primary', href: '#/wall' }, icon('wall'), h('span', {}, t('streams.openWall'))))),
+      h('div', { class: 'page-actions' }, filter, openWall)),
     skeleton, body, empty);
   root.append(element);
   list.addEventListener('change', update);
@@ -36,6 +37,7 @@ export function mountStreams(root, { list, user }) {
       bitrate: formatBitrate(live.reduce((sum, stream) => sum + stream.kbps, 0)),
     }) : '');
     filter.hidden = streams.length < 2;
+    openWall.hidden = !streams.some((stream) => stream.play);
     placeRows(shown);
     showEmpty(streams, shown);
   }
@@ -86,6 +88,7 @@ function makeRow() {
   function update(stream) {
     const live = stream.state === 'live';
     element.dataset.state = stream.state;
+    badge.dataset.state = stream.state;
     setText(badge, t(`state.${stream.state}`));
     setText(link, stream.title || stream.name);
     setText(id, stream.title ? `${stream.id} · ${stream.owner}` : stream.owner);

@@ -102,7 +102,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
     const select = h('select', { class: 'select cell-select', 'aria-label': t('wall.choose', { tile: index + 1 }), onchange: choose });
     const open = h('a', { class: 'icon-button', 'aria-label': t('wall.enlarge'), title: t('wall.enlarge') }, icon('enlarge'));
     const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
-    const none = h('p', { class: 'cell-empty' }, t('wall.empty'));
+    const none = h('p', { class: 'cell-empty' }, icon('plus'), h('span', {}, t('wall.empty')));
     const cell = h('div', { class: 'cell', data: { index: String(index) } }, none, hit, speaker, h('div', { class: 'cell-tools' }, select, open));
     parent.append(cell);
     let tile = null;
