@@ -86,7 +86,7 @@ start_database() {
     launch mariadbd "$log" mariadbd --defaults-file="$home/conf/mariadb.cnf"
     wait_ready "MariaDB" "$last_pid" "$log" database_root "SELECT 1"
     database_root "CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
-        CREATE USER IF NOT EXISTS duolu@localhost IDENTIFIED VIA unix_socket AS '$service_user';
+        CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
         GRANT ALL ON duolu.* TO duolu@localhost;" >>"$log" 2>&1 \
         || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
 }
@@ -153,31 +153,29 @@ page_url() {
 
 duoluctl() { in_home "$build/auth-service/duoluctl" "$@"; }
 
+# duoluctl's exit status 3: it exists already (in a database older than this DUOLU_HOME)
 make_admin() {
-    local file=$home/secrets/admin password log=$home/log/setup.log
-    [ ! -e "$file" ] || return 0
+    local password log=$home/log/setup.log code=0
+    [ ! -e "$home/secrets/admin" ] || return 0
     password=$(openssl rand -base64 15 | tr '+/' '-_')
-    if duoluctl user list 2>>"$log" | awk '{ print $1 }' | grep -qx admin; then
-        say "this database already has a user admin: its password stays as it is"
-        return 0
-    fi
-    duoluctl user add admin --admin --password-stdin >"$log" 2>&1 <<<"$password" \
-        || { show_log "$log"; die "making the user admin failed. Log: $log"; }
-    (umask 077 && printf '%s\n' "$password" >"$file")
-    chown_to_service secrets/admin
-    new_password=$password
+    duoluctl user add admin --admin --password-stdin >"$log" 2>&1 <<<"$password" || code=$?
+    case $code in
+        0) make_secret admin "$password"; new_password=$password ;;
+        3) say "this database already has a user admin, whose password stays as it is" ;;
+        *) show_log "$log"; die "making the user admin failed. Log: $log" ;;
+    esac
 }
 
 make_demo() {
-    local file=$home/secrets/demo.key log=$home/log/setup.log key
-    [ ! -e "$file" ] || return 0
-    if duoluctl stream list 2>>"$log" | awk '{ print $1 }' | grep -qx live/demo; then
-        return 0
-    fi
-    key=$(duoluctl stream add live/demo --owner admin 2>>"$log" | grep -oE '[A-Za-z0-9_-]{22}' | tail -n 1) \
-        || { show_log "$log"; die "making the stream live/demo failed. Log: $log"; }
-    (umask 077 && printf '%s\n' "$key" >"$file")
-    chown_to_service secrets/demo.key
+    local key log=$home/log/setup.log code=0
+    [ ! -e "$home/secrets/demo.key" ] || return 0
+    key=$(duoluctl stream add live/demo --owner admin 2>"$log") || code=$?
+    key=$(grep -oE '\b[A-Za-z0-9_-]{22}\b' <<<"$key" | tail -n 1) || true
+    case $code in
+        0) make_secret demo.key "$key" ;;
+        3) ;;
+        *) show_log "$log"; die "making the stream live/demo failed. Log: $log" ;;
+    esac
 }
 
 print_addresses() {
@@ -189,7 +187,7 @@ print_addresses() {
     cat <<TEXT
 
   page            https://$host:$DUOLU_HTTPS/   (its certificate is self-signed)
-  admin login     admin  ${new_password:-(password in $home/secrets/admin)}
+  admin login     admin  ${new_password:-(its password: $home/secrets/admin)}
   publish to      $rtmp/live   stream name and key: demo?key=$key
   a test picture  ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=25 -f lavfi -i sine=frequency=440 -c:v libx264 -preset veryfast -tune zerolatency -g 25 -pix_fmt yuv420p -c:a aac -f flv '$rtmp/live/demo?key=$key'
   logs            $home/log/

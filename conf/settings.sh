@@ -32,23 +32,26 @@ check_port_number() {
     [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && [ "$2" -le 65535 ] || die "$1 is '$2': expected a port from 1 to 65535"
 }
 
+# Without DUOLU_DB there is a private server, with a password made at first start.
 choose_database() {
-    private_db=no
-    if [ -z "${DUOLU_DB:-}" ] || [ "$DUOLU_DB" = "$(private_dsn)" ]; then
-        private_db=yes
-        DUOLU_DB=$(private_dsn)
-    fi
-    export DUOLU_DB
     export DUOLU_SQL=$repo/sql
+    private_db=no
+    [ -n "${DUOLU_DB:-}" ] && return
+    private_db=yes
+    [ ! -r "$home/secrets/db" ] || use_private_database
 }
 
-private_dsn() { printf 'mysql://duolu@localhost/duolu?socket=%s/sock/mysql.sock' "$home"; }
+use_private_database() {
+    database_password=$(<"$home/secrets/db")
+    export DUOLU_DB="mysql://duolu:$database_password@localhost/duolu?socket=$home/sock/mysql.sock"
+}
 
 # A later `ctl` or `down` must find the stack as it was started, whatever the
 # environment of that shell says.
 save_settings() {
     local name
     for name in "${setting_names[@]}"; do
+        [ "$name" != DUOLU_DB ] || [ "$private_db" = no ] || continue
         [ -z "${!name:-}" ] || printf '%s=%q\n' "$name" "${!name}"
     done >"$home/conf/settings"
     chmod 600 "$home/conf/settings"
@@ -105,7 +108,9 @@ prepare_home() {
     if [ "$(id -u)" -eq 0 ] && [ "$(stat -c %U "$home/secrets")" != "$service_user" ]; then
         chown -R "$service_user:" "$home"
     fi
-    make_token_keys
+    make_secret db "$(openssl rand -hex 16)"
+    make_secret token.keys "k1 $(openssl rand -hex 32)"
+    [ "$private_db" = no ] || use_private_database
     make_certificate
     render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
@@ -117,11 +122,11 @@ chown_to_service() {
     [ "$(id -u)" -ne 0 ] || (cd "$home" && chown "$service_user:" "$@")
 }
 
-make_token_keys() {
-    local file=$home/secrets/token.keys
-    [ -s "$file" ] && return
-    (umask 077 && printf 'k1 %s\n' "$(openssl rand -hex 32)" >"$file")
-    chown_to_service secrets/token.keys
+# make_secret NAME TEXT: kept as it is once it is there.
+make_secret() {
+    [ ! -s "$home/secrets/$1" ] || return 0
+    (umask 077 && printf '%s\n' "$2" >"$home/secrets/$1")
+    chown_to_service "secrets/$1"
 }
 
 # Self-signed, remade when the names change; a certificate put there by hand
