@@ -124,13 +124,7 @@ const char *api_text(api_t *api, const char *key, const char *otherwise)
 
 unsigned api_rights(const api_t *api, const store_stream_t *stream)
 {
-    rights_case_t  the = {
-        .user = api->user.id, .admin = api->user.admin, .disabled = api->user.disabled,
-        .owner = stream->owner, .owner_disabled = stream->owner_disabled,
-        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
-    };
-
-    return rights_decide(&the);
+    return rights_on_stream(&api->user, stream);
 }
 
 

@@ -11,23 +11,9 @@
 
 static void grant_collect(const store_grant_t *grant, void *data)
 {
-    size_t       i;
-    json_t      *out, *rights = json_array();
-    unsigned     bit;
-    const char  *word;
-
-    for (i = 0; (word = rights_word(i, &bit)) != NULL; i++) {
-        if (grant->rights & bit) {
-            json_array_append_new(rights, json_string(word));
-        }
-    }
-
-    out = json_pack("{ss ss so}", grant->is_group ? "group" : "user", grant->who, "app",
-                    grant->app, "rights", rights);
-    if (grant->stream[0]) {
-        json_object_set_new(out, "name", json_string(grant->stream));
-    }
-    json_array_append_new(data, out);
+    json_array_append_new(data, json_pack("{ss ss ss* so}", grant->is_group ? "group" : "user",
+        grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
+        "rights", rights_json(grant->rights)));
 }
 
 

@@ -1,6 +1,7 @@
 #include "api.h"
 #include "control.h"
 #include "log.h"
+#include "publish_key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,23 +68,6 @@ static json_t *live_streams(service_t *service)
 }
 
 
-static json_t *stream_rights(unsigned rights)
-{
-    size_t       i;
-    json_t      *list = json_array();
-    unsigned     bit;
-    const char  *word;
-
-    for (i = 0; (word = rights_word(i, &bit)) != NULL; i++) {
-        if (rights & bit) {
-            json_array_append_new(list, json_string(word));
-        }
-    }
-
-    return list;
-}
-
-
 static void stream_set_live(json_t *out, json_t *live)
 {
     static const char *const  numbers[] = { "viewers", "width", "height", "since_ms" };
@@ -146,7 +130,7 @@ static void stream_collect(const store_stream_t *stream, void *data)
 
     out = json_pack("{ss ss ss ss ss so}", "app", stream->app, "name", stream->name, "title",
                     stream->title, "owner", stream->owner_name, "visibility",
-                    stream->visibility, "rights", stream_rights(rights));
+                    stream->visibility, "rights", rights_json(rights));
 
     snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
     stream_set_live(out, json_object_get(list->live, full));
@@ -182,32 +166,9 @@ void api_streams(api_t *api)
 }
 
 
-static store_result_t stream_new_key(store_t *store, uint64_t stream, uint64_t user,
-                                     char key[SECRET_SIZE])
-{
-    unsigned char  hash[KEY_HASH_BYTES];
-
-    password_random(key, SECRET_SIZE, 16);
-    password_fingerprint(key, hash);
-    return store_device_add(store, stream, user, "", hash, NULL);
-}
-
-
-static bool stream_title_valid(const char *title)
-{
-    size_t  characters = 0;
-
-    for (; *title; title++) {
-        characters += ((unsigned char) *title & 0xc0) != 0x80;
-    }
-    return characters <= STORE_TITLE_MAX;
-}
-
-
 void api_stream_add(api_t *api)
 {
-    char             key[SECRET_SIZE], full[NAME_FULL_MAX + 16];
-    uint64_t         id;
+    char             key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
     const char      *app, *name, *title, *owner_name;
     store_user_t     owner;
     store_result_t   result;
@@ -229,9 +190,9 @@ void api_stream_add(api_t *api)
                   name);
         return;
     }
-    if (!stream_title_valid(title)) {
+    if (!name_title_valid(title)) {
         api_error(api, 400, "bad_title", "title is longer than %d characters.",
-                  STORE_TITLE_MAX);
+                  NAME_TITLE_MAX);
         return;
     }
 
@@ -241,24 +202,13 @@ void api_stream_add(api_t *api)
         return;
     }
 
-    result = store_begin(api->store);
-    if (result == STORE_OK) {
-        result = store_stream_add(api->store, app, name, owner.id, title, &id);
-    }
-    if (result == STORE_OK) {
-        result = stream_new_key(api->store, id, owner.id, key);
-    }
-    if (result == STORE_OK) {
-        result = store_commit(api->store);
+    result = publish_stream_add(api->store, app, name, owner.id, title, key);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "stream of this name");
+        return;
     }
 
     snprintf(full, sizeof(full), "%s/%s", app, name);
-
-    if (result != STORE_OK) {
-        api_store_error(api, result, "stream of this name");
-        store_rollback(api->store);
-        return;
-    }
 
     api_audit(api, "stream add", true, full, "");
     fastcgi_reply(api->request, 201, NULL, json_pack("{ss ss ss}", "app", app, "name", name,
@@ -295,19 +245,9 @@ void api_stream_key(api_t *api)
         return;
     }
 
-    result = store_begin(api->store);
-    if (result == STORE_OK) {
-        result = store_device_revoke_all(api->store, stream.id);
-    }
-    if (result == STORE_OK) {
-        result = stream_new_key(api->store, stream.id, stream.owner, key);
-    }
-    if (result == STORE_OK) {
-        result = store_commit(api->store);
-    }
+    result = publish_key_rotate(api->store, stream.id, stream.owner, key);
     if (result != STORE_OK) {
         api_store_error(api, result, "key");
-        store_rollback(api->store);
         return;
     }
 

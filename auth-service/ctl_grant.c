@@ -135,11 +135,9 @@ static void ctl_grant_print(const store_grant_t *grant, void *data)
 
 static void ctl_grant_collect(const store_grant_t *grant, void *data)
 {
-    char  text[RIGHTS_TEXT_SIZE];
-
-    json_array_append_new(data, json_pack("{ss ss ss* ss}", grant->is_group ? "group" : "user",
+    json_array_append_new(data, json_pack("{ss ss ss* so}", grant->is_group ? "group" : "user",
         grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
-        "rights", rights_format(grant->rights, text)));
+        "rights", rights_json(grant->rights)));
 }
 
 
@@ -202,7 +200,6 @@ int ctl_url(ctl_t *ctl)
     const char      *format = ctl->format ? ctl->format : "flv";
     store_user_t     user;
     token_keys_t     keys;
-    rights_case_t    the;
     store_stream_t   stream;
     token_claims_t   claims;
 
@@ -224,12 +221,7 @@ int ctl_url(ctl_t *ctl)
         return code;
     }
 
-    the = (rights_case_t) {
-        .user = user.id, .admin = user.admin, .disabled = user.disabled,
-        .owner = stream.owner, .owner_disabled = stream.owner_disabled,
-        .is_public = strcmp(stream.visibility, "public") == 0, .granted = stream.granted
-    };
-    if (!(rights_decide(&the) & RIGHT_VIEW)) {
+    if (!(rights_on_stream(&user, &stream) & RIGHT_VIEW)) {
         return ctl_fail(CTL_REFUSED, "user %s %s %s/%s", user.name,
                         user.disabled ? "is disabled and may not view" : "may not view",
                         stream.app, stream.name);

@@ -1,4 +1,5 @@
 #include "ctl.h"
+#include "publish_key.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,34 +33,11 @@ static void ctl_key_show(ctl_t *ctl, const char *app, const char *name, const ch
 }
 
 
-static store_result_t ctl_key_make(ctl_t *ctl, uint64_t stream, uint64_t user,
-                                   const char *label, char key[SECRET_SIZE])
-{
-    unsigned char  hash[KEY_HASH_BYTES];
-
-    password_random(key, SECRET_SIZE, 16);
-    password_fingerprint(key, hash);
-    return store_device_add(ctl->store, stream, user, label, hash, NULL);
-}
-
-
-static bool ctl_title_valid(const char *title)
-{
-    size_t  characters = 0;
-
-    for (const char *p = title; *p; p++) {
-        characters += ((unsigned char) *p & 0xc0) != 0x80;
-    }
-    return name_utf8_valid(title) && characters <= STORE_TITLE_MAX;
-}
-
-
 int ctl_stream_add(ctl_t *ctl)
 {
     int              code;
     char             app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
     char             key[SECRET_SIZE], what[NAME_FULL_MAX + 16];
-    uint64_t         id;
     const char      *full = ctl->words[0], *title = ctl->title ? ctl->title : "";
     store_user_t     owner;
     store_result_t   result;
@@ -68,9 +46,9 @@ int ctl_stream_add(ctl_t *ctl)
         return ctl_fail(CTL_USAGE, "stream \"%.200s\"; expected APP/NAME: app " NAME_APP_RULE
                         ", name " NAME_STREAM_RULE, full);
     }
-    if (!ctl_title_valid(title)) {
+    if (!name_title_valid(title)) {
         return ctl_fail(CTL_USAGE, "title \"%.60s\"...; expected at most %d characters of "
-                        "UTF-8", title, STORE_TITLE_MAX);
+                        "UTF-8", title, NAME_TITLE_MAX);
     }
 
     code = ctl_find_user(ctl, ctl->owner, &owner);
@@ -78,22 +56,10 @@ int ctl_stream_add(ctl_t *ctl)
         return code;
     }
 
-    result = store_begin(ctl->store);
-    if (result == STORE_OK) {
-        result = store_stream_add(ctl->store, app, name, owner.id, title, &id);
-    }
-    if (result == STORE_OK) {
-        result = ctl_key_make(ctl, id, owner.id, "", key);
-    }
-    if (result == STORE_OK) {
-        result = store_commit(ctl->store);
-    }
-
+    result = publish_stream_add(ctl->store, app, name, owner.id, title, key);
     if (result != STORE_OK) {
         snprintf(what, sizeof(what), "stream %s", full);
-        code = ctl_store_fail(ctl, result, what);
-        store_rollback(ctl->store);
-        return code;
+        return ctl_store_fail(ctl, result, what);
     }
 
     ctl_audit(ctl, "stream add", full);
@@ -178,9 +144,9 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
     value = value ? value + 1 : "";
 
     if (length == 5 && memcmp(setting, "title", 5) == 0) {
-        if (!ctl_title_valid(value)) {
+        if (!name_title_valid(value)) {
             return ctl_fail(CTL_USAGE, "title \"%.60s\"...; expected at most %d characters of "
-                            "UTF-8", value, STORE_TITLE_MAX);
+                            "UTF-8", value, NAME_TITLE_MAX);
         }
         snprintf(stream->title, sizeof(stream->title), "%s", value);
         return CTL_OK;
@@ -265,7 +231,7 @@ int ctl_key_add(ctl_t *ctl)
         return code;
     }
 
-    result = ctl_key_make(ctl, stream.id, user.id, label, key);
+    result = publish_key_add(ctl->store, stream.id, user.id, label, key);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "key");
     }
@@ -288,21 +254,9 @@ int ctl_key_rotate(ctl_t *ctl)
         return code;
     }
 
-    result = store_begin(ctl->store);
-    if (result == STORE_OK) {
-        result = store_device_revoke_all(ctl->store, stream.id);
-    }
-    if (result == STORE_OK) {
-        result = ctl_key_make(ctl, stream.id, stream.owner, "", key);
-    }
-    if (result == STORE_OK) {
-        result = store_commit(ctl->store);
-    }
-
+    result = publish_key_rotate(ctl->store, stream.id, stream.owner, key);
     if (result != STORE_OK) {
-        code = ctl_store_fail(ctl, result, "key");
-        store_rollback(ctl->store);
-        return code;
+        return ctl_store_fail(ctl, result, "key");
     }
 
     ctl_audit(ctl, "key rotate", ctl->words[0]);

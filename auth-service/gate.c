@@ -181,7 +181,7 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
         .user = device.user, .admin = device.user_admin, .disabled = device.user_disabled,
         .owner = pass->stream.owner, .owner_disabled = pass->stream.owner_disabled,
         .is_public = strcmp(pass->stream.visibility, "public") == 0,
-        .granted = device.granted
+        .granted = pass->stream.granted
     };
     if (!(rights_decide(&the) & RIGHT_PUBLISH)) {
         return "no right to publish";
@@ -208,7 +208,6 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
     char             text[TOKEN_MAX], full[NAME_FULL_MAX + 1];
     const char      *reason;
     store_user_t     user;
-    rights_case_t    the;
     store_result_t   found;
     query_result_t   given;
     token_claims_t   claims;
@@ -258,13 +257,7 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
         return "token revoked";
     }
 
-    the = (rights_case_t) {
-        .user = user.id, .admin = user.admin, .disabled = user.disabled,
-        .owner = pass->stream.owner, .owner_disabled = pass->stream.owner_disabled,
-        .is_public = strcmp(pass->stream.visibility, "public") == 0,
-        .granted = pass->stream.granted
-    };
-    if (!(rights_decide(&the) & RIGHT_VIEW)) {
+    if (!(rights_on_stream(&user, &pass->stream) & RIGHT_VIEW)) {
         return "no right to view";
     }
 

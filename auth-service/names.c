@@ -77,6 +77,19 @@ bool name_utf8_valid(const char *text)
 }
 
 
+bool name_title_valid(const char *text)
+{
+    size_t       characters = 0;
+    const char  *p;
+
+    for (p = text; *p; p++) {
+        characters += ((unsigned char) *p & 0xc0) != 0x80;
+    }
+
+    return characters <= NAME_TITLE_MAX && name_utf8_valid(text);
+}
+
+
 bool name_stream_valid(const char *text)
 {
     const unsigned char  *p;

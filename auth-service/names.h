@@ -20,6 +20,9 @@ bool name_stream_valid(const char *text);
 bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
+#define NAME_TITLE_MAX  200     /* characters */
+bool name_title_valid(const char *text);
+
 /* "live/demo" into its halves; false when either half breaks its rule */
 bool name_split(const char *full, char app[NAME_APP_MAX + 1],
                 char stream[NAME_STREAM_MAX + 1]);

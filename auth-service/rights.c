@@ -33,34 +33,36 @@ unsigned rights_decide(const rights_case_t *the)
 }
 
 
-const char *rights_word(size_t index, unsigned *bit)
+unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream)
 {
-    if (index >= RIGHTS_COUNT) {
-        return NULL;
-    }
+    rights_case_t  the = {
+        .user = user->id, .admin = user->admin, .disabled = user->disabled,
+        .owner = stream->owner, .owner_disabled = stream->owner_disabled,
+        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
+    };
 
-    *bit = 1u << index;
-    return rights_words[index];
+    return rights_decide(&the);
 }
 
 
 unsigned rights_parse(const char *text)
 {
-    unsigned     rights = 0, bit;
-    size_t       length, i;
-    const char  *word;
+    size_t    length, i;
+    unsigned  rights = 0;
 
     for (;;) {
         length = strcspn(text, ",");
 
-        for (i = 0; (word = rights_word(i, &bit)) != NULL; i++) {
-            if (strlen(word) == length && memcmp(word, text, length) == 0) {
-                rights |= bit;
+        for (i = 0; i < RIGHTS_COUNT; i++) {
+            if (strlen(rights_words[i]) == length
+                && memcmp(rights_words[i], text, length) == 0)
+            {
+                rights |= 1u << i;
                 break;
             }
         }
 
-        if (word == NULL) {
+        if (i == RIGHTS_COUNT) {
             return 0;
         }
         if (text[length] == '\0') {
@@ -73,20 +75,33 @@ unsigned rights_parse(const char *text)
 
 const char *rights_format(unsigned rights, char out[RIGHTS_TEXT_SIZE])
 {
-    unsigned     bit;
-    size_t       i;
-    const char  *word;
+    size_t  i;
 
     out[0] = '\0';
 
-    for (i = 0; (word = rights_word(i, &bit)) != NULL; i++) {
-        if (rights & bit) {
+    for (i = 0; i < RIGHTS_COUNT; i++) {
+        if (rights & (1u << i)) {
             if (out[0]) {
                 strcat(out, ",");
             }
-            strcat(out, word);
+            strcat(out, rights_words[i]);
         }
     }
 
     return out;
+}
+
+
+json_t *rights_json(unsigned rights)
+{
+    size_t   i;
+    json_t  *list = json_array();
+
+    for (i = 0; i < RIGHTS_COUNT; i++) {
+        if (rights & (1u << i)) {
+            json_array_append_new(list, json_string(rights_words[i]));
+        }
+    }
+
+    return list;
 }

@@ -1,6 +1,9 @@
 #ifndef DUOLU_RIGHTS_H
 #define DUOLU_RIGHTS_H
 
+#include "store.h"
+
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,13 +30,16 @@ typedef struct {
 /* The one place that decides. Default deny: what no rule gives is not given. */
 unsigned rights_decide(const rights_case_t *the);
 
+/* The same for rows as read: the stream was asked for with this user. */
+unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
+
 #define RIGHTS_TEXT_SIZE  40    /* "publish,view,replay,manage" */
 
 /* "view,replay" into bits; 0 when a word is unknown or there is none */
 unsigned rights_parse(const char *text);
 const char *rights_format(unsigned rights, char out[RIGHTS_TEXT_SIZE]);
 
-/* The word of one bit, NULL when the index is past the last. */
-const char *rights_word(size_t index, unsigned *bit);
+/* ["publish", "view"] */
+json_t *rights_json(unsigned rights);
 
 #endif

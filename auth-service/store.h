@@ -87,13 +87,11 @@ store_result_t store_group_list(store_t *store, store_group_each each, void *dat
 
 /* --- streams (store_stream.c) --- */
 
-#define STORE_TITLE_MAX  200    /* characters */
-
 typedef struct {
     uint64_t  id;
     char      app[NAME_APP_MAX + 1];
     char      name[NAME_STREAM_MAX + 1];
-    char      title[STORE_TITLE_MAX * 4 + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];
     char      visibility[16];
     char      record[16];
     uint64_t  owner;
@@ -102,7 +100,7 @@ typedef struct {
     unsigned  max_kbps;
     unsigned  max_viewers;
     int64_t   tokens_not_before;
-    unsigned  granted;          /* only from the calls that take a user */
+    unsigned  granted;          /* to the user that the call was given */
 } store_stream_t;
 
 typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
@@ -129,7 +127,6 @@ typedef struct {
     bool      user_disabled;
     bool      revoked;
     char      created[32];
-    unsigned  granted;          /* the user's grants on the device's stream */
 } store_device_t;
 
 typedef void (*store_device_each)(const store_device_t *device, void *data);

@@ -2,14 +2,9 @@
 
 #define DEVICE_COLUMNS \
     "d.id, d.stream_id, d.user_id, u.name, d.label, u.admin, u.disabled, " \
-    "d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ'), " \
-    "(SELECT BIT_OR(g.rights + 0) FROM grants g " \
-    " LEFT JOIN group_members m ON m.group_id = g.group_id AND m.user_id = d.user_id " \
-    " WHERE (g.user_id = d.user_id OR m.user_id IS NOT NULL) " \
-    "   AND (g.stream_id = s.id OR g.app = s.app))"
-#define DEVICE_LETTERS  "iiittiiiti"
-#define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id " \
-                        "JOIN streams s ON s.id = d.stream_id "
+    "d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ')"
+#define DEVICE_LETTERS  "iiittiiit"
+#define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id "
 
 
 static void device_take(const store_row_t *row, store_device_t *device)
@@ -23,7 +18,6 @@ static void device_take(const store_row_t *row, store_device_t *device)
     device->user_disabled = row->integer[6] != 0;
     device->revoked = row->integer[7] != 0;
     store_copy(device->created, sizeof(device->created), row->text[8]);
-    device->granted = (unsigned) row->integer[9];
 }
 
 
