@@ -22,9 +22,9 @@ packages_test=(
 # from, so Debian's is asked for only when there is none.
 node_packages() {
     local major
-    major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')
-    [ "${major:-0}" -ge 18 ] || echo nodejs
-    command -v npm >/dev/null || echo npm
+    major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p') || true
+    if [ "${major:-0}" -lt 18 ]; then echo nodejs; fi
+    if ! command -v npm >/dev/null; then echo npm; fi
 }
 
 # missing_packages NAME…: those that are not installed, one a line.
