@@ -122,13 +122,25 @@ command_ctl() {
     run_as_service "$build/auth-service/duoluctl" "$@"
 }
 
+# What the tests drive: a browser driver and a WebSocket client, by npm.
+install_test_drivers() {
+    local lock=$repo/tests/package-lock.json kept=$repo/tests/node_modules/.duolu-lock
+    cmp -s "$lock" "$kept" && return
+    mkdir -p "$build/log"
+    run_logged "putting the tests' drivers in place" "$build/log/test-npm.log" \
+        npm ci --prefix "$repo/tests" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$lock" "$kept"
+}
+
 command_test() {
+    case "${1:-}" in
+        lint | unit) install_missing "${packages_unit[@]}" ;;
+        *)
+            install_missing "${packages_test[@]}"
+            install_test_drivers
+            ;;
+    esac
     build_all
-    if [ "${1:-}" != unit ] && [ "${1:-}" != lint ]; then
-        install_missing "${packages_test[@]}"
-    else
-        install_missing "${packages_unit[@]}"
-    fi
     DUOLU_BUILT=yes exec "$repo/tests/run.sh" "$@"
 }
 
