@@ -198,6 +198,7 @@ export const rows = [
   },
   ...[0, 1].map((size) => ({
     name: `chunk size ${size}`,
+    conf: ROOM,
     attack: async ({ port }) => {
       const client = await RtmpClient.open({ port });
       // stock drops bytes that come in one packet with a smaller chunk size:
