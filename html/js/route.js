@@ -15,7 +15,7 @@ export function parseRoute(hash) {
 }
 
 function parseWall(count, query) {
-  const fields = new Map(query.split('&').map((field) => field.split('=')));
+  const fields = new Map(query.split('&').filter((field) => field.includes('=')).map((field) => field.split('=')));
   const size = wallSizes.includes(count) ? count : null;
   const named = fields.has('t') ? fields.get('t').split(',').map(decode) : null;
   const focus = Number.parseInt(fields.get('f'), 10);

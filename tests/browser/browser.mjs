@@ -1,0 +1,140 @@
+// Chromium for the page's tests: a fresh profile, a page that remembers every
+// CSP violation and script error, and looks at what a tile really shows.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { chromium } from 'playwright-core';
+import { repo } from '../lib/nginx.mjs';
+
+export const patience = 60_000; // only a failure waits this long
+const artifacts = path.join(repo, 'tests/artifacts');
+const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+export const desktop = { viewport: { width: 1280, height: 800 } };
+export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+
+export function launch() {
+  return chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+  });
+}
+
+/** A page in a profile of its own. close() fails when the page broke its CSP or threw. */
+export async function openPage(browser, url, { locale = 'en-US', ...device } = desktop) {
+  const context = await browser.newContext({ locale, ignoreHTTPSErrors: true, ...device });
+  await context.addInitScript(() => {
+    window.violations = [];
+    window.phases = [];
+    document.addEventListener('securitypolicyviolation', (event) => {
+      window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+    });
+    // Every state a tile went through, so that none is missed between two looks.
+    new MutationObserver((records) => {
+      for (const { target } of records) {
+        if (!target.dataset?.phase) continue;
+        const still = target.querySelector('canvas');
+        window.phases.push({ stream: target.dataset.stream, phase: target.dataset.phase, still: !still.hidden, stillColours: still.hidden ? 0 : window.coloursOf(still) });
+      }
+    }).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-phase'] });
+    window.coloursOf = (source) => {
+      const canvas = new OffscreenCanvas(64, 36);
+      const context = canvas.getContext('2d');
+      context.drawImage(source, 0, 0, 64, 36);
+      const { data } = context.getImageData(0, 0, 64, 36);
+      const colours = new Set();
+      for (let at = 0; at < data.length; at += 4) colours.add(`${data[at] >> 4},${data[at + 1] >> 4},${data[at + 2] >> 4}`);
+      return colours.size;
+    };
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  const broken = [];
+  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
+  page.on('console', (message) => {
+    if (/Content Security Policy/i.test(message.text())) broken.push(message.text());
+  });
+  await page.goto(url);
+  return {
+    page,
+    context,
+    async close() {
+      broken.push(...await page.evaluate(() => window.violations));
+      await context.close();
+      assert.deepEqual(broken, [], 'the page threw or broke its own CSP');
+    },
+  };
+}
+
+export async function logIn(page, password, name = 'admin') {
+  await page.fill('#login-name', name);
+  await page.fill('#login-password', password);
+  await page.click('button[type=submit]');
+  await page.waitForSelector('.header');
+}
+
+/** Changes the view the way a link does. */
+export async function goTo(page, hash) {
+  await page.evaluate((target) => { location.hash = target; }, hash);
+  await page.waitForSelector('#main');
+}
+
+export async function screenshot(page, name) {
+  fs.mkdirSync(artifacts, { recursive: true });
+  await page.screenshot({ path: path.join(artifacts, `${name}.png`) });
+}
+
+/** {stream: {phase, frames, colours, muted, still}} of every tile on the page. */
+export function tiles(page) {
+  return page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => {
+    const video = tile.querySelector('video');
+    return [tile.dataset.stream, {
+      phase: tile.dataset.phase,
+      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+      colours: video.readyState >= 2 ? window.coloursOf(video) : 0,
+      muted: video.muted,
+      still: !tile.querySelector('canvas').hidden,
+    }];
+  })));
+}
+
+/** Waits until test(value) holds of what look() gives; says what it last saw when it never does. */
+export async function until(what, look, test) {
+  const deadline = Date.now() + patience;
+  let seen = null;
+  do {
+    seen = await look();
+    if (test(seen)) return seen;
+    // Paces the looking; what is waited for is the state of a live picture.
+    await new Promise((resolve) => { setTimeout(resolve, 200); });
+  } while (Date.now() < deadline);
+  assert.fail(`${what}: not within ${patience} ms; last seen ${JSON.stringify(seen)}`);
+  return null;
+}
+
+/** All tiles of these streams play, and their decoded-frame counters rise by `more`. */
+export async function framesRise(page, streams, more = 10) {
+  const first = await until(`tiles of ${streams.length} streams play`, () => tiles(page),
+    (seen) => streams.every((stream) => seen[stream]?.phase === 'playing' && seen[stream].frames > 0));
+  return until(`decoded frames of ${streams.length} tiles rise`, () => tiles(page),
+    (seen) => streams.every((stream) => seen[stream]?.frames >= first[stream].frames + more));
+}
+
+export async function noSidewaysScroll(page, where) {
+  const { content, window: width } = await page.evaluate(() => ({ content: document.documentElement.scrollWidth, window: innerWidth }));
+  assert.ok(content <= width, `${where}: the content is ${content} px wide in a window of ${width} px`);
+}
+
+/** Fails on every serious or critical finding of axe. */
+export async function accessible(page, where) {
+  // Through the debugger, not as a <script>: the page's CSP stays as strict as it is.
+  await page.evaluate(fs.readFileSync(axeSource, 'utf8'));
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const bad = found.violations
+    .filter((violation) => ['serious', 'critical'].includes(violation.impact))
+    .map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
+  assert.deepEqual(bad, [], `${where}: axe found`);
+}

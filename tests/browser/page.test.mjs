@@ -1,0 +1,186 @@
+// The page in a real browser against a real stack: sign-in in two languages,
+// the views on a phone, accessibility, and what the page says when things fail.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startStack } from '../lib/stack.mjs';
+import { accessible, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import { publish } from './publisher.mjs';
+
+let stack;
+let browser;
+let publisher;
+
+before(async () => {
+  stack = await startStack();
+  browser = await launch();
+  publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
+});
+
+after(async () => {
+  await browser?.close();
+  await publisher?.stop();
+  await stack?.stop();
+});
+
+const wordsOf = {
+  'en-US': { title: 'Sign in', wrong: /not right/, home: 'My streams' },
+  'zh-CN': { title: '登录', wrong: /不正确/, home: '我的直播' },
+};
+
+for (const [locale, words] of Object.entries(wordsOf)) {
+  test(`sign-in, wrong and right, in ${locale}`, async () => {
+    const { page, close } = await openPage(browser, stack.httpUrl, { locale });
+    assert.equal(await page.textContent('h1'), words.title);
+    await page.fill('#login-name', 'admin');
+    await page.fill('#login-password', 'not the password');
+    await page.click('button[type=submit]');
+    await page.waitForFunction(() => document.querySelector('.login-error').textContent);
+    assert.match(await page.textContent('.login-error'), words.wrong);
+    await screenshot(page, `login-wrong-${locale}`);
+
+    await logIn(page, stack.adminPassword);
+    assert.equal(await page.textContent('h1'), words.home);
+    await page.waitForSelector('.stream-row[data-state=live]');
+    await screenshot(page, `streams-${locale}`);
+
+    await page.reload();
+    await page.waitForSelector('.stream-row');
+    await page.click('.header-end button:last-child');
+    await page.waitForSelector('#login-name');
+    await page.reload();
+    await page.waitForSelector('#login-name');
+    await close();
+  });
+}
+
+test('the language can be switched and is remembered', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl);
+  await page.click('.login-language');
+  assert.equal(await page.textContent('h1'), '登录');
+  assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
+  await page.reload();
+  await page.waitForSelector('h1');
+  assert.equal(await page.textContent('h1'), '登录');
+  await close();
+});
+
+test('too many attempts: the form counts down and comes back', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl);
+  await page.waitForSelector('#login-name');
+  await page.route('**/api/login', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '2' }, json: { error: 'backoff', message: 'wait' } }));
+  await page.fill('#login-name', 'admin');
+  await page.fill('#login-password', 'x');
+  await page.click('button[type=submit]');
+  await page.waitForFunction(() => /Try again in \d/.test(document.querySelector('.login-error').textContent));
+  assert.equal(await page.isDisabled('button[type=submit]'), true);
+  await screenshot(page, 'login-too-many');
+  await page.waitForFunction(() => !document.querySelector('button[type=submit]').disabled);
+  await close();
+});
+
+test('the player over https shows a moving picture; sound after a click', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row[data-state=live] .stream-link');
+  await page.click('.stream-row[data-state=live] .stream-link');
+  const seen = await framesRise(page, ['live/demo']);
+  assert.ok(seen['live/demo'].colours > 4, `${seen['live/demo'].colours} colours on the canvas`);
+  assert.equal(seen['live/demo'].muted, true);
+  await page.click('.button-sound');
+  await page.waitForFunction(() => !document.querySelector('video').muted);
+  await until('numbers are shown', () => page.locator('.facts').innerText(), (text) => /\d\.\d s/.test(text) && /bps/.test(text) && /640×360/.test(text));
+  const url = await page.inputValue('.copy-text');
+  assert.match(url, /^https:\/\/127\.0\.0\.1:\d+\/m\/[^/]+\/live\/demo\.flv$/);
+  await accessible(page, 'player');
+  await screenshot(page, 'player');
+  await close();
+});
+
+const views = ['#/streams', '#/watch/live/demo', '#/wall/1', '#/wall/4?f=0', '#/wall/9', '#/wall/16', '#/admin/users', '#/admin/streams', '#/admin/grants'];
+
+test('every view on a phone: nothing sticks out, nothing fails axe', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl, phone);
+  await noSidewaysScroll(page, 'login');
+  await accessible(page, 'login');
+  await logIn(page, stack.adminPassword);
+  for (const view of views) {
+    await goTo(page, view);
+    await page.waitForSelector('.stream-row, .tile, .table tbody tr');
+    await noSidewaysScroll(page, view);
+    await accessible(page, view);
+    await screenshot(page, `phone-${view.replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '')}`);
+  }
+  await close();
+});
+
+test('an admin adds a user and a stream, sees the key once, gives and takes access', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl);
+  await logIn(page, stack.adminPassword);
+  await goTo(page, '#/admin/users');
+  await page.locator('.admin-form input').nth(0).fill('mei');
+  await page.locator('.admin-form input').nth(1).fill('a long enough password');
+  await page.click('.admin-form button');
+  await page.waitForSelector('tbody tr:has-text("mei")');
+  await accessible(page, 'users');
+  await screenshot(page, 'admin-users');
+
+  await goTo(page, '#/admin/streams');
+  await page.locator('.admin-form input').nth(1).fill('stage');
+  await page.locator('.admin-form input').nth(2).fill('舞台 Stage');
+  await page.click('.admin-form button');
+  await page.waitForSelector('dialog .copy-text');
+  const url = await page.inputValue('dialog .copy-text');
+  assert.match(url, /^rtmp:\/\/[^/]+\/live\/stage\?key=[A-Za-z0-9_-]{22}$/);
+  await accessible(page, 'publish key');
+  await screenshot(page, 'admin-key');
+  await page.click('dialog .button-primary');
+  await page.waitForSelector('tbody tr:has-text("live/stage")');
+
+  const stage = publish([`${stack.rtmpUrl}/live/stage${new URL(url).search}`]);
+  try {
+    await page.waitForSelector('tbody tr:has-text("live/stage") .badge[data-state=live]');
+  } finally {
+    await stage.stop();
+  }
+
+  await goTo(page, '#/admin/grants');
+  await page.waitForSelector('.admin-form option[value="mei"]', { state: 'attached' });
+  await page.locator('.admin-form select').nth(0).selectOption('mei');
+  await page.locator('.admin-form select').nth(1).selectOption('live/stage');
+  await page.click('.admin-form button');
+  await page.waitForSelector('tbody tr:has-text("mei")');
+  await screenshot(page, 'admin-access');
+  await page.click('tbody tr:has-text("mei") button');
+  await page.waitForFunction(() => !document.querySelector('tbody').textContent.includes('mei'));
+
+  await goTo(page, '#/admin/users');
+  await page.click('tbody tr:has-text("mei") button');
+  await page.click('dialog .button-danger');
+  await page.waitForSelector('tbody tr:has-text("mei") .badge[data-state=offline]');
+  await close();
+});
+
+test('a lost network is said, and forgotten when it is back', async () => {
+  const { page, context, close } = await openPage(browser, stack.httpUrl);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row');
+  await context.setOffline(true);
+  await page.waitForSelector('.trouble:not([hidden])');
+  await screenshot(page, 'network-lost');
+  assert.equal(await page.locator('.stream-row').count() > 0, true, 'the last list stays');
+  await context.setOffline(false);
+  await page.waitForSelector('.trouble', { state: 'hidden' });
+  await close();
+});
+
+test('a user without streams is told what to do', async () => {
+  await stack.ctl('user', 'add', 'newcomer', '--password-stdin', { input: 'a long enough password\n' });
+  const { page, close } = await openPage(browser, stack.httpUrl);
+  await logIn(page, 'a long enough password', 'newcomer');
+  await page.waitForSelector('.empty:not([hidden]) .code');
+  assert.equal(await page.locator('.nav-link[data-view=admin]').count(), 0);
+  await accessible(page, 'empty list');
+  await screenshot(page, 'streams-none');
+  await close();
+});
