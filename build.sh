@@ -144,6 +144,21 @@ command_test() {
     DUOLU_BUILT=yes exec "$repo/tests/run.sh" "$@"
 }
 
+# packages GROUP…: install these alone (docker/ does so, a layer for each).
+command_packages() {
+    local group names=()
+    for group; do
+        case "$group" in
+            run) names+=("${packages_run[@]}") ;;
+            build) names+=("${packages_build[@]}") ;;
+            serve) names+=("${packages_serve[@]}") ;;
+            test) names+=("${packages_test[@]}") ;;
+            *) die "packages: '$group' is not a group: expected run, build, serve or test" ;;
+        esac
+    done
+    install_missing "${names[@]}"
+}
+
 command_bench() {
     [ -x "$repo/tests/bench/run.sh" ] || die "bench: this tree has no tests/bench/run.sh"
     build_all
@@ -160,6 +175,7 @@ main() {
         build) build_all ;;
         test) command_test "$@" ;;
         lint) command_test lint ;;
+        packages) command_packages "$@" ;;
         ctl) command_ctl "$@" ;;
         bench) command_bench "$@" ;;
         help | -h | --help) usage ;;

@@ -10,6 +10,11 @@ packages_build=(
     gcc libc6-dev make pkg-config nginx-dev libssl-dev
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
 )
+# what a built tree needs where it runs without a database of its own (docker/)
+packages_serve=(
+    nginx libnginx-mod-rtmp
+    libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
+)
 packages_unit=(libcmocka-dev clang)
 packages_test=(
     "${packages_unit[@]}"
@@ -20,12 +25,13 @@ packages_test=(
 
 # The page is put together by npm; any node from 18 on does, wherever it came
 # from, so Debian's is asked for only when there is none.
-node_packages() {
+add_node_packages() {
     local major
     major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p') || true
-    if [ "${major:-0}" -lt 18 ]; then echo nodejs; fi
-    if ! command -v npm >/dev/null; then echo npm; fi
+    if [ "${major:-0}" -lt 18 ]; then packages_build+=(nodejs); fi
+    if ! command -v npm >/dev/null; then packages_build+=(npm); fi
 }
+add_node_packages
 
 # missing_packages NAME…: those that are not installed, one a line.
 missing_packages() {
@@ -38,7 +44,7 @@ missing_packages() {
 
 install_missing() {
     local missing=()
-    mapfile -t missing < <(missing_packages "$@"; node_packages)
+    mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
 
     [ -r /etc/debian_version ] && command -v apt-get >/dev/null \
