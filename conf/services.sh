@@ -77,7 +77,7 @@ start_database() {
         rm -rf "$home/db.new"         # of an attempt that was cut off
         # the database's superuser is the one that runs it, known by the unix socket
         run_logged "making the database" "$home/log/mariadb-install.log" \
-            run_as_service mariadb-install-db --no-defaults --datadir="$home/db.new" --skip-test-db \
+            run_as_service mariadb-install-db --no-defaults --datadir="$home/db.new" --skip-test-db --force \
             --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/tmp" \
             --auth-root-authentication-method=socket --auth-root-socket-user="$service_user"
         mv "$home/db.new" "$home/db"
