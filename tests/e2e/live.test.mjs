@@ -1,0 +1,214 @@
+// The whole path: an encoder pushes with a key, viewers read with a token.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
+import { test } from 'node:test';
+import { WebSocket } from 'ws';
+import { until } from '../lib/nginx.mjs';
+import { probe, pushFfmpeg, pushLibrtmp, untilLive } from '../lib/media.mjs';
+import { run, startStack } from '../lib/stack.mjs';
+
+/** Opens a URL: the status, and for media what arrived so far. */
+function open(url) {
+  const client = url.startsWith('https:') ? https : http;
+  return new Promise((resolve, reject) => {
+    const request = client.get(url, { agent: false, rejectUnauthorized: false }, (response) => {
+      const viewer = { status: response.statusCode, headers: response.headers, size: 0, chunks: [] };
+      response.on('data', (data) => { viewer.chunks.push(data); viewer.size += data.length; });
+      response.on('error', () => {});
+      response.on('end', () => { viewer.ended = true; });
+      viewer.bytes = () => Buffer.concat(viewer.chunks);
+      viewer.close = () => request.destroy();
+      resolve(viewer);
+    });
+    request.on('error', reject);
+  });
+}
+
+async function refusal(url) {
+  const viewer = await open(url);
+  await until(() => viewer.ended, `the answer of ${url} to end`);
+  assert.ok(!viewer.bytes().toString('latin1').startsWith('FLV'), 'no media in a refusal');
+  return viewer.status;
+}
+
+const codecs = (streams) => streams.map((stream) => stream.codec_name).sort();
+
+async function login(stack) {
+  const response = await new Promise((resolve, reject) => {
+    const body = JSON.stringify({ name: 'admin', password: stack.adminPassword });
+    const request = https.request(`${stack.httpsUrl}/api/login`, {
+      method: 'POST', rejectUnauthorized: false, agent: false,
+      headers: { 'Content-Type': 'application/json', 'X-Duolu': '1', Origin: stack.httpsUrl, 'Content-Length': Buffer.byteLength(body) },
+    }, resolve);
+    request.on('error', reject);
+    request.end(body);
+  });
+  response.resume();
+  assert.equal(response.statusCode, 200);
+  return response.headers['set-cookie'][0].split(';')[0];
+}
+
+function apiGet(stack, target, cookie) {
+  return new Promise((resolve, reject) => {
+    https.get(stack.httpsUrl + target, { rejectUnauthorized: false, agent: false, headers: { Cookie: cookie } }, (response) => {
+      let text = '';
+      response.on('data', (data) => { text += data; });
+      response.on('end', () => resolve(JSON.parse(text)));
+    }).on('error', reject);
+  });
+}
+
+test('a push with a key, watched with a token', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  t.after(() => stack.stop());
+  const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+  t.after(() => publisher.stop());
+  const live = await untilLive(stack, 'live/demo', publisher);
+  const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
+  const token = url.split('/m/')[1].split('/')[0];
+
+  await t.test('curl piped into ffprobe names h264 and aac', async () => {
+    const { stdout } = await run('bash', ['-c',
+      'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+    assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
+  });
+
+  await t.test('viewers in the other worker see the same stream', async (t2) => {
+    const viewers = [];
+    t2.after(() => viewers.forEach((viewer) => viewer.close()));
+    const inOther = async () => (await stack.controlGet('/status')).workers
+      .filter((worker) => worker.pid !== live.publisher_pid)
+      .reduce((sum, worker) => sum + worker.viewers, 0);
+    while (await inOther() === 0) {
+      assert.ok(viewers.length < 500, '500 connections, and none was taken by the other worker');
+      viewers.push(...await Promise.all(Array.from({ length: 10 }, () => open(url))));
+    }
+    for (const viewer of viewers) {
+      assert.equal(viewer.status, 200);
+      assert.match(viewer.headers['content-type'], /^video\/x-flv/);
+    }
+    await until(() => viewers.every((viewer) => viewer.size > 100_000), 'every viewer to have 100 kB');
+    for (const viewer of viewers.slice(0, 5).concat(viewers.slice(-5))) {
+      const streams = await probe(viewer.bytes());
+      assert.deepEqual(codecs(streams), ['aac', 'h264']);
+      const video = streams.find((stream) => stream.codec_name === 'h264');
+      assert.deepEqual([video.width, video.height], [320, 180]);
+    }
+  });
+
+  await t.test('the same over TLS, HTTP/2 and WebSocket', async () => {
+    const secure = `${stack.httpsUrl}/m/${token}/live/demo.flv`;
+    const viewer = await open(secure);
+    await until(() => viewer.size > 50_000, '50 kB over TLS');
+    viewer.close();
+    assert.deepEqual(codecs(await probe(viewer.bytes())), ['aac', 'h264']);
+
+    const { stdout } = await run('bash', ['-c',
+      'curl -skN --http2 --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', secure]);
+    assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
+
+    for (const address of [url.replace(/^http:/, 'ws:'), secure.replace(/^https:/, 'wss:')]) {
+      const socket = new WebSocket(address, { rejectUnauthorized: false });
+      const messages = [];
+      socket.on('message', (data, binary) => { assert.ok(binary); messages.push(data); });
+      let failure;
+      socket.on('error', (error) => { failure = error; });
+      await until(() => {
+        if (failure) throw failure;
+        return messages.reduce((sum, data) => sum + data.length, 0) > 50_000;
+      }, `50 kB over ${address}`);
+      socket.terminate();
+      assert.equal(messages[0].subarray(0, 3).toString(), 'FLV', 'the first message starts with the FLV header');
+      assert.deepEqual(codecs(await probe(Buffer.concat(messages))), ['aac', 'h264']);
+    }
+  });
+
+  await t.test('no token 401; wrong, expired, other stream\'s 403; not live 404', async () => {
+    await stack.ctl('stream', 'add', 'live/other', '--owner', 'admin');
+    const other = await stack.ctl('url', 'admin', 'live/other', 'view');
+    const otherToken = other.split('/m/')[1].split('/')[0];
+    const flipped = token.slice(0, -2) + (token.at(-2) === 'A' ? 'B' : 'A') + token.at(-1);
+    const expired = await stack.ctl('url', 'admin', 'live/demo', 'view', '--ttl', '1');
+    const expiry = JSON.parse(Buffer.from(expired.split('/m/')[1].split('.')[1], 'base64url')).exp;
+    await until(() => Date.now() / 1000 > expiry + 1, 'the token to expire');
+    for (const base of [stack.httpUrl, stack.httpsUrl]) {
+      assert.equal(await refusal(`${base}/m/live/demo.flv`), 401);
+      assert.equal(await refusal(`${base}/m/${flipped}/live/demo.flv`), 403);
+      assert.equal(await refusal(`${base}/m/${otherToken}/live/demo.flv`), 403);
+      assert.equal(await refusal(base + new URL(expired).pathname), 403);
+      assert.equal(await refusal(`${base}/m/${otherToken}/live/other.flv`), 404);
+    }
+  });
+
+  await t.test('the page\'s API shows it live, with an address that plays', async () => {
+    const cookie = await login(stack);
+    const demo = await until(async () => {
+      const { streams } = await apiGet(stack, '/api/streams', cookie);
+      return streams.find((stream) => stream.name === 'demo' && stream.live && stream.kbps > 0);
+    }, 'the API to show the stream live');
+    assert.deepEqual([demo.state, demo.width, demo.height, demo.video, demo.audio], ['live', 320, 180, 'h264', 'aac']);
+    const viewer = await open(stack.httpsUrl + demo.play);
+    assert.equal(viewer.status, 200);
+    await until(() => viewer.size > 20_000, 'media from the page\'s address');
+    viewer.close();
+    assert.match(await stack.ctl('status'), /live\/demo/);
+  });
+
+  await t.test('no token stands in a log', async () => {
+    for (const name of fs.readdirSync(path.join(stack.home, 'log'))) {
+      const text = fs.readFileSync(path.join(stack.home, 'log', name), 'utf8');
+      assert.ok(!text.includes(token), `${name} holds a token`);
+      assert.ok(!text.includes(stack.demoKey), `${name} holds the stream key`);
+    }
+  });
+});
+
+test('a refused publisher is told so', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  t.after(() => stack.stop());
+  const cases = [
+    ['a wrong key', 'live/demo?key=AAAAAAAAAAAAAAAAAAAAAA'],
+    ['no key', 'live/demo'],
+    ['a stream that does not exist', `live/nobody?key=${stack.demoKey}`],
+  ];
+  for (const [what, target] of cases) {
+    await t.test(`${what}: ffmpeg prints the status`, async () => {
+      const publisher = pushFfmpeg(`${stack.rtmpUrl}/${target}`);
+      const code = await publisher.ended;
+      assert.notEqual(code, 0, publisher.text);
+      assert.match(publisher.text, /NetStream\.Publish|Server error/, publisher.text);
+    });
+  }
+
+  await t.test('librtmp pushes with the key, and stops when the key is wrong', async () => {
+    const wrong = pushLibrtmp(`${stack.rtmpUrl}/live/demo?key=AAAAAAAAAAAAAAAAAAAAAA`);
+    assert.notEqual(await wrong.ended, 0, wrong.text);
+    const right = pushLibrtmp(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+    try {
+      const live = await untilLive(stack, 'live/demo', right);
+      assert.deepEqual([live.video, live.audio], ['h264', 'aac']);
+      const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
+      const { stdout } = await run('bash', ['-c',
+        'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+      assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
+    } finally {
+      await right.stop();
+    }
+  });
+
+  await t.test('a key that was rotated away no longer works', async () => {
+    const fresh = (await stack.ctl('stream', 'key', 'rotate', 'live/demo')).match(/[A-Za-z0-9_-]{22}/)[0];
+    const old = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+    assert.notEqual(await old.ended, 0, old.text);
+    const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${fresh}`);
+    try {
+      await untilLive(stack, 'live/demo', publisher);
+    } finally {
+      await publisher.stop();
+    }
+  });
+});

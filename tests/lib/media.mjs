@@ -1,0 +1,64 @@
+// Real encoders and probes for end-to-end tests.
+
+import { spawn } from 'node:child_process';
+import { until } from './nginx.mjs';
+import { run } from './stack.mjs';
+
+/** A running program: its output so far, how it ended, and a way to end it. */
+export function start(command, args) {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const state = { child, text: '', code: undefined };
+  state.ended = new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      state.code = code ?? signal;
+      resolve(state.code);
+    });
+  });
+  child.stdin.on('error', () => {});
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { state.text += data; });
+  state.stop = async () => {
+    if (state.code === undefined) child.kill('SIGTERM');
+    return state.ended;
+  };
+  return state;
+}
+
+/** ffmpeg pushes the test picture to an address, in real time, until stopped. */
+export function pushFfmpeg(url, { size = '320x180', rate = 25, seconds, audio = true } = {}) {
+  const length = seconds ? ['-t', String(seconds)] : [];
+  return start('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'info',
+    '-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
+    ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',
+    ...(audio ? ['-c:a', 'aac'] : []), ...length, '-f', 'flv', url]);
+}
+
+/** GStreamer's rtmpsink, which is librtmp. */
+export function pushLibrtmp(url) {
+  return start('gst-launch-1.0', ['-q',
+    'flvmux', 'name=mux', 'streamable=true', '!', 'rtmpsink', `location=${url} live=1`,
+    'videotestsrc', 'is-live=true', '!', 'video/x-raw,width=320,height=180,framerate=25/1', '!',
+    'x264enc', 'tune=zerolatency', 'speed-preset=ultrafast', 'key-int-max=25', '!',
+    'video/x-h264,profile=main', '!', 'h264parse', '!', 'queue', '!', 'mux.',
+    'audiotestsrc', 'is-live=true', '!', 'audio/x-raw,rate=44100,channels=2', '!', 'avenc_aac', '!', 'aacparse', '!',
+    'queue', '!', 'mux.']);
+}
+
+/** Codec names in bytes of a stream. */
+export async function probe(bytes) {
+  const { stdout } = await run('ffprobe', ['-v', 'error', '-of', 'json', '-show_entries',
+    'stream=codec_name,width,height', '-'], { input: bytes });
+  return JSON.parse(stdout).streams;
+}
+
+/** Waits until nginx says that a stream is live, and gives its status entry. */
+export function untilLive(stack, name, publisher) {
+  return until(async () => {
+    if (publisher && publisher.code !== undefined) {
+      throw new Error(`the publisher of ${name} ended (${publisher.code}):\n${publisher.text.slice(-3000)}`);
+    }
+    const stream = (await stack.controlGet('/status')).streams.find((entry) => entry.name === name);
+    return stream && stream.state === 'live' && stream.video !== 'none' ? stream : undefined;
+  }, `${name} to be live`, 60_000);
+}
