@@ -1,0 +1,285 @@
+#include "access.h"
+
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#define ACCESS_FILE_MAX  16384
+
+
+static int
+hex_digit(u_char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+
+/* Parses "KID HEX64" of LEN bytes.  Returns 0, or -1. */
+static int
+parse_key_line(const u_char *p, size_t len, access_key_t *key)
+{
+    int     high, low;
+    size_t  i, n = 0;
+
+    while (n < len && n < ACCESS_KID_MAX && p[n] != ' ' && p[n] != '\t') {
+        key->kid[n] = p[n];
+        n++;
+    }
+
+    key->kid[n] = '\0';
+
+    if (n == 0 || n >= len || (p[n] != ' ' && p[n] != '\t')) {
+        return -1;
+    }
+
+    while (n < len && (p[n] == ' ' || p[n] == '\t')) {
+        n++;
+    }
+
+    if (len - n != 2 * ACCESS_KEY_SIZE) {
+        return -1;
+    }
+
+    for (i = 0; i < ACCESS_KEY_SIZE; i++) {
+        high = hex_digit(p[n + 2 * i]);
+        low = hex_digit(p[n + 2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return -1;
+        }
+        key->key[i] = (u_char) (high << 4 | low);
+    }
+
+    return 0;
+}
+
+
+static ssize_t
+read_key_file(ngx_conf_t *cf, ngx_str_t *file, u_char *buf, size_t size)
+{
+    ssize_t   n;
+    ngx_fd_t  fd;
+
+    if (ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
+        return -1;
+    }
+
+    fd = ngx_open_file(file->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "access_token_keys cannot open \"%V\"", file);
+        return -1;
+    }
+
+    n = ngx_read_fd(fd, buf, size);
+    (void) ngx_close_file(fd);
+
+    if (n < 0 || (size_t) n == size) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "access_token_keys \"%V\" cannot be read or is not "
+                           "shorter than %uz bytes", file, size);
+        return -1;
+    }
+
+    return n;
+}
+
+
+ngx_array_t *
+access_read_keys(ngx_conf_t *cf, ngx_str_t *file)
+{
+    u_char         buf[ACCESS_FILE_MAX], *p, *end, *last;
+    ssize_t        n;
+    ngx_uint_t     line = 0;
+    ngx_array_t   *keys;
+    access_key_t  *key;
+
+    n = read_key_file(cf, file, buf, sizeof(buf));
+    if (n < 0) {
+        return NULL;
+    }
+
+    keys = ngx_array_create(cf->pool, 2, sizeof(access_key_t));
+    if (keys == NULL) {
+        return NULL;
+    }
+
+    last = buf + n;
+
+    for (p = buf; p < last; p = end + 1) {
+        line++;
+        end = ngx_strlchr(p, last, '\n');
+        if (end == NULL) {
+            end = last;
+        }
+
+        if (p == end || *p == '#') {
+            continue;
+        }
+
+        key = ngx_array_push(keys);
+        if (key == NULL) {
+            return NULL;
+        }
+
+        if (parse_key_line(p, end - p, key) != 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "access_token_keys \"%V\" line %ui: expected "
+                               "\"KID HEX\" with a name of 1 to %d characters "
+                               "and %d hexadecimal digits", file, line,
+                               ACCESS_KID_MAX, 2 * ACCESS_KEY_SIZE);
+            return NULL;
+        }
+    }
+
+    ngx_memzero(buf, sizeof(buf));
+
+    if (keys->nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "access_token_keys \"%V\" holds no key", file);
+        return NULL;
+    }
+
+    return keys;
+}
+
+
+/* Decodes base64url and parses it as JSON.  The caller decrefs. */
+static json_t *
+decode_part(const u_char *p, size_t len)
+{
+    u_char     buf[ACCESS_TOKEN_MAX];
+    ngx_str_t  src, dst;
+
+    src.data = (u_char *) p;
+    src.len = len;
+    dst.data = buf;
+    dst.len = 0;
+
+    if (ngx_base64_decoded_length(len) > sizeof(buf)
+        || ngx_decode_base64url(&dst, &src) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return json_loadb((const char *) dst.data, dst.len, JSON_REJECT_DUPLICATES,
+                      NULL);
+}
+
+
+static access_key_t *
+find_key(ngx_array_t *keys, const u_char *p, size_t len)
+{
+    json_t        *header;
+    ngx_uint_t     i;
+    const char    *alg, *kid;
+    access_key_t  *key = keys->elts, *found = NULL;
+
+    header = decode_part(p, len);
+    alg = json_string_value(json_object_get(header, "alg"));
+    kid = json_string_value(json_object_get(header, "kid"));
+
+    if (alg && kid && ngx_strcmp(alg, "HS256") == 0) {
+        for (i = 0; i < keys->nelts; i++) {
+            if (ngx_strcmp(kid, key[i].kid) == 0) {
+                found = &key[i];
+            }
+        }
+    }
+
+    json_decref(header);
+
+    return found;
+}
+
+
+static int
+signature_holds(access_key_t *key, const u_char *token, const u_char *dot,
+    const u_char *end)
+{
+    u_char        mac[EVP_MAX_MD_SIZE], given[64];
+    unsigned int  n = 0;
+    ngx_str_t     src, dst;
+
+    src.data = (u_char *) dot + 1;
+    src.len = end - dot - 1;
+    dst.data = given;
+
+    if (src.len > 44 || ngx_decode_base64url(&dst, &src) != NGX_OK
+        || dst.len != 32)
+    {
+        return 0;
+    }
+
+    return HMAC(EVP_sha256(), key->key, ACCESS_KEY_SIZE, token, dot - token,
+                mac, &n) != NULL
+           && n == 32 && CRYPTO_memcmp(mac, given, 32) == 0;
+}
+
+
+static const char *
+check_claims(json_t *claims, ngx_str_t *stream, const char *action, time_t now)
+{
+    json_t      *exp = json_object_get(claims, "exp");
+    const char  *s = json_string_value(json_object_get(claims, "s"));
+    const char  *a = json_string_value(json_object_get(claims, "a"));
+
+    if (s == NULL || a == NULL || !json_is_integer(exp)) {
+        return "token lacks a claim";
+    }
+
+    if (json_integer_value(exp) <= (json_int_t) now) {
+        return "token has expired";
+    }
+
+    if (ngx_strlen(s) != stream->len
+        || ngx_memcmp(s, stream->data, stream->len) != 0)
+    {
+        return "token is for another stream";
+    }
+
+    return ngx_strcmp(a, action) == 0 ? NULL : "token is for another action";
+}
+
+
+const char *
+access_check(ngx_array_t *keys, ngx_str_t *token, ngx_str_t *stream,
+    const char *action, time_t now)
+{
+    u_char        *first, *second, *end = token->data + token->len;
+    json_t        *claims;
+    const char    *why;
+    access_key_t  *key;
+
+    if (token->len > ACCESS_TOKEN_MAX) {
+        return "token is too long";
+    }
+
+    first = ngx_strlchr(token->data, end, '.');
+    second = first ? ngx_strlchr(first + 1, end, '.') : NULL;
+
+    if (second == NULL) {
+        return "token is malformed";
+    }
+
+    key = find_key(keys, token->data, first - token->data);
+    if (key == NULL) {
+        return "token names no key of ours";
+    }
+
+    if (!signature_holds(key, token->data, second, end)) {
+        return "token has a wrong signature";
+    }
+
+    claims = decode_part(first + 1, second - first - 1);
+    why = check_claims(claims, stream, action, now);
+    json_decref(claims);
+
+    return why;
+}

@@ -1,0 +1,598 @@
+/*
+ * HTTP-FLV and WebSocket-FLV out of the hub:
+ *     GET /m/TOKEN/APP/NAME.flv
+ */
+
+#include "viewer.h"
+#include "access.h"
+
+#define FLV_TICKERS  8
+
+
+typedef struct {
+    ngx_flag_t    flv;
+    ngx_msec_t    flush;
+    ngx_msec_t    lag;
+    ngx_array_t  *keys;           /* access_key_t; NULL: none given */
+} ngx_http_hub_flv_loc_conf_t;
+
+/* Viewers with one flush interval; its timer runs while there are any, and
+ * keeps an exiting worker alive as long. */
+typedef struct {
+    ngx_msec_t   interval;
+    ngx_event_t  event;
+    ngx_queue_t  viewers;
+} flv_ticker_t;
+
+
+static ngx_int_t ngx_http_hub_flv_handler(ngx_http_request_t *r);
+static void *ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_hub_flv(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_http_hub_flv_keys(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_command_t  ngx_http_hub_flv_commands[] = {
+
+    { ngx_string("hub_flv"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_hub_flv,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_flv_loc_conf_t, flv),
+      NULL },
+
+    { ngx_string("hub_flush"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_flv_loc_conf_t, flush),
+      NULL },
+
+    { ngx_string("hub_lag"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_flv_loc_conf_t, lag),
+      NULL },
+
+    { ngx_string("access_token_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_hub_flv_keys,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_hub_flv_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+    ngx_http_hub_flv_create_loc_conf,      /* create location configuration */
+    ngx_http_hub_flv_merge_loc_conf        /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_hub_flv_module = {
+    NGX_MODULE_V1,
+    &ngx_http_hub_flv_module_ctx,          /* module context */
+    ngx_http_hub_flv_commands,             /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static flv_ticker_t  flv_tickers[FLV_TICKERS];
+
+
+/* --- the end of a viewer --- */
+
+static void
+flv_cleanup(void *data)
+{
+    viewer_t  *v = data;
+
+    ngx_queue_remove(&v->queue);
+    hub_reader_close(hub, &v->reader);
+
+    if (v->prefix) {
+        ngx_free(v->prefix);
+        v->prefix = NULL;
+    }
+}
+
+
+static void
+flv_say_close(viewer_t *v)
+{
+    u_char  *p = v->control;
+
+    p += ws_write_header(p, WS_CLOSE, 2);
+    *p++ = 1000 >> 8;                        /* RFC 6455, 7.4.1: normal */
+    *p++ = 1000 & 0xff;
+    v->control_size = p - v->control;
+    v->closing = 1;
+}
+
+
+/* Sends, and ends the request when there is nothing more to wait for. */
+static void
+flv_push(viewer_t *v)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r = v->request;
+
+    rc = viewer_send(v);
+
+    if (rc == NGX_DONE && v->ws && !v->closing) {
+        flv_say_close(v);
+        rc = viewer_send(v);
+    }
+
+    if (rc == NGX_DONE) {
+        if (v->chained && !v->ws) {
+            (void) ngx_http_send_special(r, NGX_HTTP_LAST);
+        }
+        ngx_http_finalize_request(r, NGX_OK);
+
+    } else if (rc == NGX_ERROR) {
+        r->connection->error = 1;
+        ngx_http_finalize_request(r, NGX_ERROR);
+    }
+}
+
+
+/* --- events --- */
+
+static void
+flv_tick(ngx_event_t *ev)
+{
+    viewer_t          *v;
+    ngx_queue_t       *q, *next;
+    flv_ticker_t      *t = ev->data;
+    ngx_connection_t  *c;
+
+    for (q = ngx_queue_head(&t->viewers);
+         q != ngx_queue_sentinel(&t->viewers);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        v = ngx_queue_data(q, viewer_t, queue);
+
+        if (!v->blocked) {
+            c = v->request->connection;
+            flv_push(v);
+            ngx_http_run_posted_requests(c);
+        }
+    }
+
+    if (!ngx_queue_empty(&t->viewers)) {
+        ngx_add_timer(ev, t->interval);
+    }
+}
+
+
+static flv_ticker_t *
+flv_ticker(ngx_msec_t interval)
+{
+    ngx_uint_t     i;
+    flv_ticker_t  *t = flv_tickers;
+
+    for (i = 0; i < FLV_TICKERS; i++, t++) {
+        if (t->interval == interval || t->interval == 0) {
+            break;
+        }
+    }
+
+    if (i == FLV_TICKERS) {
+        t = flv_tickers;                     /* an oddly rich configuration */
+    }
+
+    if (t->interval == 0) {
+        t->interval = interval;
+        ngx_queue_init(&t->viewers);
+        t->event.data = t;
+        t->event.handler = flv_tick;
+        t->event.log = ngx_cycle->log;
+    }
+
+    return t;
+}
+
+
+static void
+flv_write_handler(ngx_http_request_t *r)
+{
+    viewer_t  *v = ngx_http_get_module_ctx(r, ngx_http_hub_flv_module);
+
+    if (r->connection->buffered || r->buffered || r->out) {
+        if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+            ngx_http_finalize_request(r, NGX_ERROR);
+            return;
+        }
+    }
+
+    flv_push(v);
+}
+
+
+/* What a WebSocket viewer says: only ping and close matter. */
+static void
+flv_ws_read_handler(ngx_http_request_t *r)
+{
+    int                rc;
+    u_char             buf[512];
+    ssize_t            i, n;
+    viewer_t          *v = ngx_http_get_module_ctx(r, ngx_http_hub_flv_module);
+    ngx_connection_t  *c = r->connection;
+
+    for ( ;; ) {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                ngx_http_finalize_request(r, NGX_ERROR);
+            }
+            return;
+        }
+
+        if (n <= 0) {
+            c->error = 1;
+            ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+            return;
+        }
+
+        for (i = 0; i < n; i++) {
+            rc = ws_read_byte(v->ws, buf[i]);
+
+            if (rc == WS_PING) {
+                v->control_size = ws_write_header(v->control, WS_PONG,
+                                                  v->ws->at);
+                ngx_memcpy(v->control + v->control_size, v->ws->payload,
+                           v->ws->at);
+                v->control_size += v->ws->at;
+
+            } else if (rc != 0) {            /* close, or nonsense */
+                flv_say_close(v);
+                flv_push(v);
+                return;
+            }
+        }
+
+        if (v->control_size && !v->blocked) {
+            flv_push(v);
+            return;
+        }
+    }
+}
+
+
+/* --- the request --- */
+
+static ngx_int_t
+flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "view \"%V\" refused: %s", stream, why);
+
+    return status;
+}
+
+
+/* Splits "TOKEN/APP/NAME.flv" or "APP/NAME.flv" behind the location's name.
+ * Returns NGX_OK, or NGX_DECLINED when it is neither. */
+static ngx_int_t
+flv_split(ngx_str_t path, ngx_str_t *token, ngx_str_t *stream)
+{
+    u_char     *p, *last = path.data + path.len;
+    ngx_uint_t  slashes = 0;
+
+    ngx_str_null(token);
+
+    if (path.len <= 4 || ngx_memcmp(last - 4, ".flv", 4) != 0) {
+        return NGX_DECLINED;
+    }
+
+    last -= 4;
+
+    for (p = path.data; p < last; p++) {
+        slashes += *p == '/';
+    }
+
+    *stream = path;
+    stream->len -= 4;
+
+    if (slashes == 2) {
+        p = ngx_strlchr(path.data, last, '/');
+        token->data = path.data;
+        token->len = p - path.data;
+        stream->data = p + 1;
+        stream->len = last - stream->data;
+    }
+
+    return slashes == 1 || slashes == 2 ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+flv_send_header(ngx_http_request_t *r, viewer_t *v)
+{
+    ngx_int_t         rc;
+    ngx_table_elt_t  *cache;
+
+    cache = ngx_list_push(&r->headers_out.headers);
+    if (cache == NULL) {
+        return NGX_ERROR;
+    }
+
+    cache->hash = 1;
+    ngx_str_set(&cache->key, "Cache-Control");
+    ngx_str_set(&cache->value, "no-store");
+
+    r->keepalive = 0;
+
+    if (v->ws) {
+        rc = ws_accept(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+    } else {
+        r->headers_out.status = NGX_HTTP_OK;
+        ngx_str_set(&r->headers_out.content_type, "video/x-flv");
+        r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+        if (!v->chained) {
+            /* no chunked framing: the hub's bytes go out as they lie */
+            r->http_version = NGX_HTTP_VERSION_10;
+        }
+    }
+
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+
+    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+static viewer_t *
+flv_create_viewer(ngx_http_request_t *r)
+{
+    viewer_t                     *v;
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
+
+    v = ngx_pcalloc(r->pool, sizeof(viewer_t));
+    if (v == NULL) {
+        return NULL;
+    }
+
+    v->request = r;
+    v->lag = conf->lag;
+#if (NGX_HTTP_V2)
+    v->chained = r->stream != NULL;
+#endif
+#if (NGX_HTTP_SSL)
+    v->chained |= r->connection->ssl != NULL;
+#endif
+
+    if (ws_requested(r)) {
+        v->ws = ngx_pcalloc(r->pool, sizeof(ws_reader_t));
+        if (v->ws == NULL) {
+            return NULL;
+        }
+    }
+
+    return v;
+}
+
+
+static ngx_int_t
+flv_start(ngx_http_request_t *r, hub_stream_t *s)
+{
+    viewer_t                     *v;
+    ngx_int_t                     rc;
+    flv_ticker_t                 *t;
+    ngx_http_cleanup_t           *cln;
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
+
+    v = flv_create_viewer(r);
+    cln = v ? ngx_http_cleanup_add(r, 0) : NULL;
+
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = flv_send_header(r, v);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    t = flv_ticker(conf->flush);
+
+    if (ngx_queue_empty(&t->viewers) && !t->event.timer_set) {
+        ngx_add_timer(&t->event, t->interval);
+    }
+
+    ngx_queue_insert_tail(&t->viewers, &v->queue);
+    hub_reader_open(hub, s, &v->reader);
+    cln->handler = flv_cleanup;
+    cln->data = v;
+
+    ngx_http_set_ctx(r, v, ngx_http_hub_flv_module);
+    r->write_event_handler = flv_write_handler;
+    r->read_event_handler = v->ws ? flv_ws_read_handler
+                                  : ngx_http_test_reading;
+    r->main->count++;
+
+    if (!v->chained) {
+        (void) ngx_tcp_nodelay(r->connection);
+    }
+
+    flv_push(v);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_hub_flv_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_str_t                     path, token, stream;
+    const char                   *why;
+    hub_stream_t                 *s;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (!(r->method & NGX_HTTP_GET)) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    path = r->uri;
+    if (path.len >= clcf->name.len) {
+        path.data += clcf->name.len;
+        path.len -= clcf->name.len;
+    }
+
+    if (flv_split(path, &token, &stream) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    if (token.len == 0) {
+        return flv_refuse(r, NGX_HTTP_UNAUTHORIZED, &stream, "no token");
+    }
+
+    why = access_check(conf->keys, &token, &stream, "view", ngx_time());
+    if (why) {
+        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream, why);
+    }
+
+    if (hub == NULL) {
+        return flv_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, &stream,
+                          "server has no hub_zone");
+    }
+
+    s = hub_find(hub, stream.data, stream.len);
+    if (s == NULL) {
+        return flv_refuse(r, NGX_HTTP_NOT_FOUND, &stream, "not live");
+    }
+
+    return flv_start(r, s);
+}
+
+
+/* --- configuration --- */
+
+static char *
+ngx_http_hub_flv(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                      *rv;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK && ((ngx_http_hub_flv_loc_conf_t *) conf)->flv) {
+        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        clcf->handler = ngx_http_hub_flv_handler;
+    }
+
+    return rv;
+}
+
+
+static char *
+ngx_http_hub_flv_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                    *value = cf->args->elts;
+    ngx_http_hub_flv_loc_conf_t  *c = conf;
+
+    if (c->keys != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    c->keys = access_read_keys(cf, &value[1]);
+
+    return c->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static void *
+ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_hub_flv_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->flv = NGX_CONF_UNSET;
+    conf->flush = NGX_CONF_UNSET_MSEC;
+    conf->lag = NGX_CONF_UNSET_MSEC;
+    conf->keys = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_hub_flv_loc_conf_t  *prev = parent;
+    ngx_http_hub_flv_loc_conf_t  *conf = child;
+
+    if (conf->flv == NGX_CONF_UNSET) {
+        conf->flv = 0;                       /* not inherited: see handler */
+    }
+
+    ngx_conf_merge_msec_value(conf->flush, prev->flush, 10);
+    ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
+    ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+
+    if (conf->flv && conf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"hub_flv on\" has no \"access_token_keys\": "
+                           "without keys nobody may view");
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->flush < 1 || conf->flush > 1000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "hub_flush is %Mms, expected 1ms to 1s",
+                           conf->flush);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

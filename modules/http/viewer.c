@@ -1,0 +1,295 @@
+#include "viewer.h"
+
+#define VIEWER_BATCH      (1024 * 1024)
+#define VIEWER_IOV        (VIEWER_BATCH / HUB_BLOCK_SIZE + 8)
+#define VIEWER_COPY_SIZE  65536
+
+
+/* --- what to send next --- */
+
+static ngx_int_t
+viewer_join(viewer_t *v)
+{
+    size_t  n;
+
+    if (hub_reader_join(&v->reader) != NGX_OK) {
+        v->reader.joined = 0;
+        return NGX_AGAIN;
+    }
+
+    if (v->prefix == NULL) {
+        v->prefix = ngx_alloc(HUB_PREFIX_MAX, ngx_cycle->log);
+        if (v->prefix == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    n = hub_reader_prefix(hub, &v->reader, !v->started, v->prefix);
+    if (n == 0) {
+        v->reader.joined = 0;
+        return NGX_AGAIN;
+    }
+
+    v->prefix_pos = v->prefix;
+    v->prefix_last = v->prefix + n;
+
+    return NGX_OK;
+}
+
+
+static size_t
+viewer_pending(const viewer_t *v)
+{
+    return (size_t) (v->head_last - v->head_pos)
+           + (size_t) (v->prefix_last - v->prefix_pos)
+           + (size_t) (v->reader.end - v->reader.pos);
+}
+
+
+/* A pong or a close goes between two messages. */
+static void
+viewer_queue_control(viewer_t *v)
+{
+    if (v->prefix == NULL) {
+        v->prefix = ngx_alloc(WS_CONTROL_MAX, ngx_cycle->log);
+        if (v->prefix == NULL) {
+            return;
+        }
+    }
+
+    v->prefix_pos = v->prefix;
+    v->prefix_last = ngx_cpymem(v->prefix, v->control, v->control_size);
+    v->control_size = 0;
+}
+
+
+/* Puts the next batch in hand.  NGX_OK, NGX_AGAIN, NGX_DONE, NGX_ERROR. */
+static ngx_int_t
+viewer_next(viewer_t *v)
+{
+    ngx_int_t  rc;
+
+    if (v->control_size) {
+        viewer_queue_control(v);
+        return NGX_OK;
+    }
+
+    if (!hub_reader_alive(&v->reader)) {
+        return NGX_DONE;
+    }
+
+    rc = v->reader.joined ? hub_reader_batch(&v->reader, VIEWER_BATCH, v->lag)
+                          : NGX_DECLINED;
+
+    if (rc == NGX_DECLINED) {
+        rc = viewer_join(v);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = hub_reader_batch(&v->reader, VIEWER_BATCH, v->lag);
+        if (rc != NGX_OK) {
+            v->prefix_pos = v->prefix_last;
+            v->reader.joined = 0;
+            return NGX_AGAIN;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        v->started = 1;
+
+        if (v->ws) {
+            v->head_pos = v->head_last = v->head;
+            v->head_last += ws_write_header(v->head, WS_BINARY,
+                                            viewer_pending(v));
+        }
+    }
+
+    return rc;
+}
+
+
+/* Counts N bytes as sent.  NGX_ERROR when ring bytes among them may be torn. */
+static ngx_int_t
+viewer_sent(viewer_t *v, size_t n)
+{
+    size_t    part;
+    uint64_t  from = v->reader.pos;
+
+    part = ngx_min(n, (size_t) (v->head_last - v->head_pos));
+    v->head_pos += part;
+    n -= part;
+
+    part = ngx_min(n, (size_t) (v->prefix_last - v->prefix_pos));
+    v->prefix_pos += part;
+    n -= part;
+
+    v->reader.pos += n;
+
+    if (v->prefix && v->prefix_pos == v->prefix_last) {
+        ngx_free(v->prefix);
+        v->prefix = v->prefix_pos = v->prefix_last = NULL;
+    }
+
+    if (v->reader.pos == v->reader.end && n == 0) {
+        return NGX_OK;
+    }
+
+    if (hub_stream_holds(&v->reader, n ? from : v->reader.pos)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
+                  "viewer dropped: too slow, it fell out of hub_window");
+
+    return NGX_ERROR;
+}
+
+
+/* --- plain connections --- */
+
+static int
+viewer_iov(viewer_t *v, struct iovec *iov, int max)
+{
+    int     n = 0;
+    size_t  size;
+
+    if (v->head_pos < v->head_last) {
+        iov[n].iov_base = v->head_pos;
+        iov[n++].iov_len = v->head_last - v->head_pos;
+    }
+
+    if (v->prefix_pos < v->prefix_last) {
+        iov[n].iov_base = v->prefix_pos;
+        iov[n++].iov_len = v->prefix_last - v->prefix_pos;
+    }
+
+    return n + hub_reader_iov(hub, &v->reader, iov + n, max - n, &size);
+}
+
+
+static ngx_int_t
+viewer_write(viewer_t *v)
+{
+    int                n;
+    ssize_t            sent;
+    struct iovec       iov[VIEWER_IOV];
+    ngx_connection_t  *c = v->request->connection;
+
+    n = viewer_iov(v, iov, VIEWER_IOV);
+
+    sent = writev(c->fd, iov, n);
+
+    if (sent == -1) {
+        if (ngx_errno == NGX_EINTR) {
+            return NGX_OK;
+        }
+        if (ngx_errno != NGX_EAGAIN) {
+            return NGX_ERROR;
+        }
+
+        c->write->ready = 0;
+        if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        v->blocked = 1;
+        return viewer_sent(v, 0) == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+    }
+
+    c->sent += sent;
+
+    return viewer_sent(v, (size_t) sent);
+}
+
+
+/* --- TLS and HTTP/2 --- */
+
+static ngx_int_t
+viewer_copy(viewer_t *v)
+{
+    int                  i, n;
+    size_t               room, part, size = 0;
+    ngx_buf_t           *b = v->copy;
+    ngx_int_t            rc;
+    ngx_chain_t          out;
+    struct iovec         iov[VIEWER_IOV];
+    ngx_http_request_t  *r = v->request;
+
+    if (b == NULL) {
+        b = v->copy = ngx_create_temp_buf(r->pool, VIEWER_COPY_SIZE);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+        b->flush = 1;
+    }
+
+    b->pos = b->last = b->start;
+    room = b->end - b->start;
+    n = viewer_iov(v, iov, VIEWER_IOV);
+
+    for (i = 0; i < n && size < room; i++) {
+        part = ngx_min(iov[i].iov_len, room - size);
+        b->last = ngx_cpymem(b->last, iov[i].iov_base, part);
+        size += part;
+    }
+
+    if (viewer_sent(v, size) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    out.buf = b;
+    out.next = NULL;
+    rc = ngx_http_output_filter(r, &out);
+
+    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Is an earlier copy, or the response's header, still on its way? */
+static int
+viewer_buffered(viewer_t *v)
+{
+    ngx_http_request_t  *r = v->request;
+
+    return r->connection->buffered || r->buffered || r->out
+           || (v->copy && v->copy->pos < v->copy->last);
+}
+
+
+ngx_int_t
+viewer_send(viewer_t *v)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c = v->request->connection;
+
+    v->blocked = 0;
+
+    if (c->error) {
+        return NGX_ERROR;
+    }
+
+    for ( ;; ) {
+        if (viewer_buffered(v)) {
+            v->blocked = 1;
+            return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
+                                                                 : NGX_ERROR;
+        }
+
+        if (viewer_pending(v) == 0) {
+            if (v->closing && v->control_size == 0) {
+                return NGX_DONE;
+            }
+
+            rc = viewer_next(v);
+            if (rc != NGX_OK) {
+                return rc == NGX_AGAIN ? NGX_OK : rc;
+            }
+        }
+
+        rc = v->chained ? viewer_copy(v) : viewer_write(v);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/*
+ * A viewer of a stream as FLV, over plain HTTP, TLS, HTTP/2 or WebSocket.
+ *
+ * Bytes go out in batches of whole tags.  On a plain connection a batch is
+ * one writev() straight from the hub's memory; where nginx encrypts or frames
+ * (TLS, HTTP/2) bytes are copied once, since there they outlive the call.
+ */
+
+#ifndef DUOLU_HTTP_VIEWER_H
+#define DUOLU_HTTP_VIEWER_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "../hub/hub.h"
+#include "websocket.h"
+
+typedef struct {
+    ngx_queue_t          queue;        /* in its ticker's list */
+    ngx_http_request_t  *request;
+    hub_reader_t         reader;
+    ngx_msec_t           lag;          /* beyond it, skip to a key frame */
+
+    u_char              *prefix;       /* headers before media, or NULL */
+    u_char              *prefix_pos, *prefix_last;
+    u_char               head[WS_HEADER_MAX];    /* of the message in hand */
+    u_char              *head_pos, *head_last;
+    u_char               control[WS_CONTROL_MAX];
+    size_t               control_size; /* waits for the message to end */
+    ngx_buf_t           *copy;         /* TLS and HTTP/2 only */
+    ws_reader_t         *ws;           /* WebSocket only */
+
+    unsigned             chained:1;    /* through nginx's output chain */
+    unsigned             blocked:1;    /* waits for the socket */
+    unsigned             started:1;    /* FLV header is out */
+    unsigned             closing:1;    /* the close frame is queued */
+} viewer_t;
+
+/* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
+ * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */
+ngx_int_t viewer_send(viewer_t *v);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * The hub: live streams in shared memory.  One writer per stream, any number
+ * of readers in any worker, no lock on the way of a frame.
+ *
+ * A stream is an endless row of FLV tags addressed by a 64-bit byte offset;
+ * its window [tail, head) lies in fixed blocks taken from a common pool.
+ * Beside it an index ring holds one entry per tag.  The writer stores bytes,
+ * then the entry, then releases `head`; a reader acquires `head` and reads
+ * in place, and asks hub_stream_holds() *after* it has used the bytes.
+ *
+ * Only creating and ending streams, and moving blocks, take the zone's mutex.
+ * It is the one nginx keeps for the zone, so the master frees it when a
+ * worker dies holding it.
+ *
+ * Times: dts is the stream's own clock in ms, from 0 at its creation and
+ * never going back; *_ms of other fields is ngx_current_msec (monotonic and
+ * common to all workers).
+ */
+
+#ifndef DUOLU_HUB_H
+#define DUOLU_HUB_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <sys/uio.h>
+
+#include "../media/flv.h"
+
+#define HUB_BLOCK_SIZE      65536
+#define HUB_BLOCK_SHIFT     16
+#define HUB_STREAM_BLOCKS   1024     /* at most 64 MB of window per stream */
+#define HUB_INDEX_SIZE      2048     /* entries, one block */
+#define HUB_MAX_WORKERS     64       /* old and new ones during a reload */
+#define HUB_NAME_MAX        161      /* app (32) + '/' + name (128) */
+#define HUB_CONFIG_MAX      4096     /* one stored sequence header or metadata */
+#define HUB_NO_BLOCK        ((uint32_t) -1)
+
+enum hub_state {
+    HUB_FREE = 0,
+    HUB_LIVE,
+    HUB_GRACE          /* the publisher is gone, its return is awaited */
+};
+
+enum hub_entry_flags {
+    HUB_KEY = 1,
+    HUB_CONFIG = 2,
+    HUB_DISCONTINUITY = 4
+};
+
+typedef struct {
+    uint64_t  offset;      /* of the tag in the stream's byte row */
+    uint32_t  size;        /* of the tag, back-pointer included */
+    int32_t   cts;
+    int64_t   dts;
+    uint8_t   type;        /* enum flv_type */
+    uint8_t   flags;       /* enum hub_entry_flags */
+    uint8_t   pad[6];
+} hub_entry_t;
+
+/* The latest of each kind of tag that a newcomer needs before media. */
+enum hub_config_kind { HUB_CONFIG_META, HUB_CONFIG_VIDEO, HUB_CONFIG_AUDIO,
+                       HUB_CONFIG_KINDS };
+
+typedef struct {
+    uint32_t  size;
+    uint8_t   body[HUB_CONFIG_MAX];
+} hub_config_t;
+
+typedef struct {
+    uint32_t         state;            /* enum hub_state */
+    uint32_t         generation;       /* goes up when the slot is reused */
+    uint32_t         name_len;
+    uint32_t         writer;           /* goes up at every (re)publish */
+    uint32_t         writing;          /* pid of the process inside an append */
+    u_char           name[HUB_NAME_MAX + 1];
+    u_char           owner[20];        /* SHA-1 of the publisher's credential */
+    u_char           session[32];      /* publisher's session id, text */
+    uint32_t         worker;           /* slot of the publisher's worker */
+    uint64_t         grace_until_ms;
+    uint64_t         created_ms;
+    uint64_t         started_ms;       /* of the present publisher */
+
+    uint64_t         head;             /* entries written so far */
+    uint64_t         first;            /* oldest entry still in the window */
+    uint64_t         tail;             /* oldest byte still in the window */
+    uint64_t         end;              /* byte behind the newest tag */
+    uint64_t         key_plus_one;     /* newest entry to join at, 0: none */
+    uint64_t         config_at;        /* entries before need an older config */
+    uint32_t         config_seq;       /* odd while being changed */
+    int64_t          dts;              /* newest */
+    uint64_t         dts_wall_ms;      /* when it was written */
+
+    uint64_t         bytes_in;
+    uint32_t         kbps_in;
+    uint16_t         width, height;
+    uint8_t          video, audio;     /* enum flv_codec */
+
+    uint32_t         nblocks;
+    uint64_t         first_block;      /* number (offset >> shift) of oldest */
+    uint32_t         index_block;
+    uint32_t         viewers[HUB_MAX_WORKERS];
+    uint32_t         blocks[HUB_STREAM_BLOCKS];
+    hub_config_t     config[HUB_CONFIG_KINDS];
+} hub_stream_t;
+
+typedef struct {
+    uint32_t  pid;         /* 0: free */
+    uint32_t  publishers;
+    uint32_t  viewers;
+} hub_worker_t;
+
+typedef struct {
+    uint32_t      magic;
+    uint32_t      layout;
+    size_t        size;
+    uint32_t      nstreams;
+    uint32_t      nblocks;
+    uint32_t      nfree;
+    uint32_t      free;          /* first free block, linked through next[] */
+    uint64_t      refused;       /* streams refused for want of blocks */
+    hub_worker_t  workers[HUB_MAX_WORKERS];
+} hub_header_t;
+
+typedef struct {
+    ngx_shm_zone_t   *shm_zone;
+    ngx_slab_pool_t  *pool;      /* for its mutex alone */
+    hub_header_t     *header;
+    hub_stream_t     *streams;
+    uint32_t         *next;
+    u_char           *data;
+    ngx_msec_t        window;
+    ngx_msec_t        grace;
+    size_t            stream_max;
+    uint32_t          worker;    /* this process's slot, or HUB_MAX_WORKERS */
+} hub_t;
+
+/* A writer's or a reader's hold on a stream; survives its end. */
+typedef struct {
+    hub_stream_t  *stream;
+    uint32_t       generation;
+    uint32_t       writer;       /* writers only */
+} hub_ref_t;
+
+typedef struct {
+    hub_ref_t  ref;
+    int64_t    first_in;         /* publisher's first timestamp, unwrapped */
+    int64_t    last_in;
+    int64_t    base;             /* output dts of first_in */
+    int64_t    last_audio, last_video;
+    uint64_t   rate_ms;          /* measuring kbps since */
+    uint64_t   rate_bytes;
+    unsigned   started:1;
+    unsigned   discontinuity:1;
+    unsigned   wait_key:1;       /* a frame was dropped: the GOP is broken */
+} hub_writer_t;
+
+typedef struct {
+    hub_ref_t  ref;
+    uint64_t   index;            /* next entry to start */
+    uint64_t   pos;              /* next byte to send */
+    uint64_t   end;              /* where the batch in hand ends */
+    unsigned   joined:1;
+} hub_reader_t;
+
+
+/* --- zone (hub_zone.c) --- */
+
+/* The hub of this process, NULL before a worker is up or without hub_zone. */
+extern hub_t  *hub;
+
+size_t hub_zone_min_size(void);
+ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+
+/* Takes this process's worker slot.  NGX_ERROR when all are in use. */
+ngx_int_t hub_worker_start(hub_t *h, ngx_log_t *log);
+void hub_worker_stop(hub_t *h);
+
+/* Turns streams of dead workers to grace, ends those whose grace is over. */
+void hub_sweep(hub_t *h, ngx_log_t *log);
+
+/* Blocks; the caller holds the mutex.  hub_block_take() robs the fullest
+ * stream of its oldest block when the pool is empty, never one with fewer
+ * than two blocks; HUB_NO_BLOCK when there is nothing to take. */
+uint32_t hub_block_take(hub_t *h);
+void hub_block_give(hub_t *h, uint32_t block);
+
+
+/* --- streams (hub_stream.c) --- */
+
+enum hub_open_result {
+    HUB_OPENED = 0,
+    HUB_RETURNED,          /* an earlier stream goes on (grace or takeover) */
+    HUB_BUSY,              /* live, by another credential */
+    HUB_FULL               /* no stream slot or no block left */
+};
+
+/* Opens NAME ("app/name", LEN at most HUB_NAME_MAX) for writing; OWNER is the
+ * SHA-1 of the credential.  Returns enum hub_open_result; on HUB_OPENED and
+ * HUB_RETURNED *w is ready and the caller must hub_close() it. */
+int hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
+    const u_char *session, size_t session_len, hub_writer_t *w);
+
+/* Leaves the stream to its grace.  Harmless when it was taken over. */
+void hub_close(hub_t *h, hub_writer_t *w);
+
+/* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
+ * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
+ * no longer owns the stream (taken over or ended); NGX_DECLINED when there
+ * was no memory and the frame was dropped; NGX_ABORT when the tag is larger
+ * than the window may be. */
+ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
+    const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len);
+
+/* Stores LEN bytes of BODY as the present configuration of its kind and
+ * appends it to the row as a tag. Same returns as hub_append(). */
+ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
+    const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
+    size_t len);
+
+/* The stream NAME, or NULL.  No lock is needed and none is kept. */
+hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
+
+uint32_t hub_viewers(const hub_stream_t *s);
+
+
+/* --- readers (hub_reader.c) --- */
+
+void hub_reader_open(hub_t *h, hub_stream_t *s, hub_reader_t *r);
+void hub_reader_close(hub_t *h, hub_reader_t *r);
+
+/* Is the stream the reader was opened on still there? */
+int hub_reader_alive(const hub_reader_t *r);
+
+/* Positions a reader at the newest key frame.  NGX_AGAIN: none yet. */
+ngx_int_t hub_reader_join(hub_reader_t *r);
+
+/* Finds the next batch [r->pos, r->end), whole tags, at most LIMIT bytes
+ * unless one tag is larger.  NGX_OK; NGX_AGAIN when there is nothing new;
+ * NGX_DECLINED when the reader lags more than LAG ms behind or fell out of
+ * the window: hub_reader_join() next. */
+ngx_int_t hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag);
+
+/* Fills IOV with the batch's bytes from r->pos.  Returns the count. */
+int hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
+    int max, size_t *size);
+
+/* Were the bytes from OFFSET on in the window all the time until now?
+ * Ask after use: 0 means what was read may be torn. */
+int hub_stream_holds(const hub_reader_t *r, uint64_t offset);
+
+/* Writes FLV header (with HEADER), metadata and sequence headers, stamped
+ * with the dts of the reader's position, to OUT of at least
+ * HUB_PREFIX_MAX bytes.  Returns the size; 0: try again later. */
+#define HUB_PREFIX_MAX  (FLV_HEADER_SIZE \
+                         + HUB_CONFIG_KINDS * (HUB_CONFIG_MAX + FLV_TAG_OVERHEAD))
+size_t hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
+    u_char *out);
+
+hub_entry_t *hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index);
+
+
+/* --- plain loads and stores of what several processes share --- */
+
+#define hub_load(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define hub_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define hub_add(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
+
+static ngx_inline void
+hub_raise(uint64_t *p, uint64_t value)
+{
+    uint64_t  old = hub_load(p);
+
+    while (old < value
+           && !__atomic_compare_exchange_n(p, &old, value, 0, __ATOMIC_ACQ_REL,
+                                           __ATOMIC_ACQUIRE))
+    { /* void */ }
+}
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * The readers' side: joining, batches, and the check after use.
+ */
+
+#include "hub.h"
+
+
+void
+hub_reader_open(hub_t *h, hub_stream_t *s, hub_reader_t *r)
+{
+    ngx_memzero(r, sizeof(hub_reader_t));
+
+    r->ref.stream = s;
+    r->ref.generation = hub_load(&s->generation);
+
+    hub_add(&s->viewers[h->worker], 1);
+    hub_add(&h->header->workers[h->worker].viewers, 1);
+}
+
+
+void
+hub_reader_close(hub_t *h, hub_reader_t *r)
+{
+    if (r->ref.stream == NULL || h->worker >= HUB_MAX_WORKERS) {
+        return;
+    }
+
+    hub_add(&h->header->workers[h->worker].viewers, (uint32_t) -1);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    if (hub_reader_alive(r)) {               /* else ending it cleared them */
+        hub_add(&r->ref.stream->viewers[h->worker], (uint32_t) -1);
+    }
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    r->ref.stream = NULL;
+}
+
+
+int
+hub_reader_alive(const hub_reader_t *r)
+{
+    return hub_load(&r->ref.stream->generation) == r->ref.generation
+           && hub_load(&r->ref.stream->state) != HUB_FREE;
+}
+
+
+int
+hub_stream_holds(const hub_reader_t *r, uint64_t offset)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    return hub_load(&r->ref.stream->generation) == r->ref.generation
+           && hub_load(&r->ref.stream->tail) <= offset;
+}
+
+
+ngx_int_t
+hub_reader_join(hub_reader_t *r)
+{
+    uint64_t       key, offset;
+    hub_stream_t  *s = r->ref.stream;
+
+    key = hub_load(&s->key_plus_one);
+
+    if (key == 0 || --key < hub_load(&s->config_at)
+        || key < hub_load(&s->first))
+    {
+        return NGX_AGAIN;
+    }
+
+    offset = hub_entry(hub, s, key)->offset;
+
+    if (key < hub_load(&s->first) || !hub_stream_holds(r, offset)) {
+        return NGX_AGAIN;
+    }
+
+    r->index = key;
+    r->pos = r->end = offset;
+    r->joined = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
+{
+    int64_t        dts;
+    uint64_t       head, index, end, key;
+    hub_entry_t   *e;
+    hub_stream_t  *s = r->ref.stream;
+
+    head = hub_load(&s->head);
+
+    if (r->index >= head) {
+        return NGX_AGAIN;
+    }
+
+    if (r->index < hub_load(&s->first)) {
+        return NGX_DECLINED;
+    }
+
+    e = hub_entry(hub, s, head - 1);
+    end = e->offset + e->size;
+    dts = e->dts - hub_entry(hub, s, r->index)->dts;
+    key = hub_load(&s->key_plus_one);
+
+    if (dts > (int64_t) lag && key > r->index + 1) {
+        return NGX_DECLINED;
+    }
+
+    index = head;
+
+    if (end - r->pos > limit) {
+        for (index = r->index; index < head; index++) {
+            e = hub_entry(hub, s, index);
+            if (index > r->index && e->offset + e->size - r->pos > limit) {
+                break;
+            }
+            end = e->offset + e->size;
+        }
+    }
+
+    if (!hub_stream_holds(r, r->pos) || r->index < hub_load(&s->first)) {
+        return NGX_DECLINED;
+    }
+
+    r->index = index;
+    r->end = end;
+
+    return NGX_OK;
+}
+
+
+int
+hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
+    int max, size_t *size)
+{
+    int            n = 0;
+    size_t         part;
+    uint32_t       block;
+    uint64_t       at = r->pos;
+    hub_stream_t  *s = r->ref.stream;
+
+    *size = 0;
+
+    while (at < r->end && n < max) {
+        part = (size_t) ngx_min(r->end - at,
+                                HUB_BLOCK_SIZE - (at & (HUB_BLOCK_SIZE - 1)));
+        block = s->blocks[(at >> HUB_BLOCK_SHIFT) % HUB_STREAM_BLOCKS];
+
+        if (block >= h->header->nblocks) {
+            break;                           /* torn: the check will tell */
+        }
+
+        iov[n].iov_base = h->data + ((size_t) block << HUB_BLOCK_SHIFT)
+                          + (at & (HUB_BLOCK_SIZE - 1));
+        iov[n].iov_len = part;
+        n++;
+        at += part;
+        *size += part;
+    }
+
+    return n;
+}
+
+
+size_t
+hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
+    u_char *out)
+{
+    u_char        *p = out;
+    size_t         i, size;
+    uint32_t       seq, dts;
+    hub_stream_t  *s = r->ref.stream;
+
+    static const uint8_t  types[] = { FLV_SCRIPT, FLV_VIDEO, FLV_AUDIO };
+
+    seq = __atomic_load_n(&s->config_seq, __ATOMIC_SEQ_CST);
+    dts = (uint32_t) hub_entry(h, s, r->index)->dts;
+
+    if (header) {
+        p += flv_write_header(p, s->config[HUB_CONFIG_AUDIO].size != 0,
+                              s->config[HUB_CONFIG_VIDEO].size != 0);
+    }
+
+    for (i = 0; i < HUB_CONFIG_KINDS; i++) {
+        size = hub_load(&s->config[i].size);
+
+        if (size == 0 || size > HUB_CONFIG_MAX) {
+            continue;
+        }
+
+        p += flv_write_tag_header(p, types[i], size, dts);
+        p = ngx_cpymem(p, s->config[i].body, size);
+        p += flv_write_back(p, size);
+    }
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    if ((seq & 1) || __atomic_load_n(&s->config_seq, __ATOMIC_SEQ_CST) != seq
+        || !hub_stream_holds(r, r->pos))
+    {
+        return 0;
+    }
+
+    return (size_t) (p - out);
+}

@@ -1,0 +1,563 @@
+/*
+ * The writer's side: opening, appending, closing.
+ */
+
+#include <sched.h>
+
+#include "hub.h"
+
+#define HUB_JUMP_BACK     3000      /* ms: a clock that was set, not jitter */
+#define HUB_JUMP_AHEAD   10000
+#define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
+#define HUB_RATE_MS       2000
+
+
+hub_entry_t *
+hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
+{
+    hub_entry_t  *ring;
+
+    ring = (hub_entry_t *) (h->data
+                            + ((size_t) s->index_block << HUB_BLOCK_SHIFT));
+
+    return &ring[index % HUB_INDEX_SIZE];
+}
+
+
+hub_stream_t *
+hub_find(hub_t *h, const u_char *name, size_t len)
+{
+    uint32_t       i;
+    hub_stream_t  *s;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+
+        if (hub_load(&s->state) != HUB_FREE && s->name_len == len
+            && ngx_memcmp(s->name, name, len) == 0)
+        {
+            return s;
+        }
+    }
+
+    return NULL;
+}
+
+
+uint32_t
+hub_viewers(const hub_stream_t *s)
+{
+    uint32_t  i, n = 0;
+
+    for (i = 0; i < HUB_MAX_WORKERS; i++) {
+        n += hub_load(&s->viewers[i]);
+    }
+
+    return n;
+}
+
+
+static uint32_t
+hub_fullest(hub_t *h)
+{
+    uint32_t  i, most = 0;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        if (h->streams[i].state != HUB_FREE && h->streams[i].nblocks > most) {
+            most = h->streams[i].nblocks;
+        }
+    }
+
+    return most;
+}
+
+
+/* A fresh stream in slot S.  The caller holds the mutex. */
+static int
+hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
+{
+    uint32_t  generation = s->generation;
+
+    if (h->header->nfree < 2 && hub_fullest(h) < HUB_SHARE_MIN) {
+        return HUB_FULL;
+    }
+
+    ngx_memzero(s, sizeof(hub_stream_t));
+    s->generation = generation;
+    s->index_block = hub_block_take(h);
+
+    if (s->index_block == HUB_NO_BLOCK) {
+        return HUB_FULL;
+    }
+
+    s->name_len = (uint32_t) len;
+    ngx_memcpy(s->name, name, len);
+    s->created_ms = ngx_current_msec;
+    s->dts_wall_ms = ngx_current_msec;
+
+    return HUB_OPENED;
+}
+
+
+/* Waits until no append is under way, so that a row never has two writers.
+ * An append takes microseconds; a dead process never finishes its own. */
+static int
+hub_writer_is_out(hub_stream_t *s)
+{
+    uint32_t  pid, i;
+
+    for (i = 0; i < 10000; i++) {
+        pid = __atomic_load_n(&s->writing, __ATOMIC_SEQ_CST);
+
+        if (pid == 0 || pid == (uint32_t) ngx_pid
+            || (kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+        {
+            s->writing = 0;
+            return 1;
+        }
+
+        sched_yield();
+    }
+
+    return 0;
+}
+
+
+static int
+hub_open_locked(hub_t *h, const u_char *name, size_t len,
+    const u_char owner[20], hub_stream_t **out)
+{
+    uint32_t       i;
+    hub_stream_t  *s;
+
+    s = hub_find(h, name, len);
+
+    if (s) {
+        *out = s;
+
+        if (s->state == HUB_LIVE && ngx_memcmp(s->owner, owner, 20) != 0) {
+            return HUB_BUSY;
+        }
+
+        (void) __atomic_add_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
+
+        return hub_writer_is_out(s) ? HUB_RETURNED : HUB_BUSY;
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+
+        if (s->state == HUB_FREE) {
+            *out = s;
+            return hub_stream_create(h, s, name, len);
+        }
+    }
+
+    return HUB_FULL;
+}
+
+
+int
+hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
+    const u_char *session, size_t session_len, hub_writer_t *w)
+{
+    int            rc;
+    hub_stream_t  *s;
+
+    ngx_memzero(w, sizeof(hub_writer_t));
+
+    if (h->worker >= HUB_MAX_WORKERS) {
+        return HUB_FULL;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    rc = hub_open_locked(h, name, len, owner, &s);
+
+    if (rc == HUB_FULL) {
+        h->header->refused++;
+    }
+
+    if (rc == HUB_OPENED || rc == HUB_RETURNED) {
+        if (rc == HUB_RETURNED && s->state == HUB_LIVE) {
+            h->header->workers[s->worker].publishers--;
+        }
+
+        if (s->config_seq & 1) {             /* the last writer died in it */
+            s->config_seq++;
+            s->config[HUB_CONFIG_META].size = 0;
+            s->config[HUB_CONFIG_VIDEO].size = 0;
+            s->config[HUB_CONFIG_AUDIO].size = 0;
+        }
+
+        ngx_memcpy(s->owner, owner, 20);
+        ngx_memzero(s->session, sizeof(s->session));
+        ngx_memcpy(s->session, session,
+                   ngx_min(session_len, sizeof(s->session) - 1));
+        s->started_ms = ngx_current_msec;
+        s->worker = h->worker;
+        hub_store(&s->state, HUB_LIVE);
+        h->header->workers[h->worker].publishers++;
+
+        w->ref.stream = s;
+        w->ref.generation = s->generation;
+        w->ref.writer = s->writer;
+        w->discontinuity = rc == HUB_RETURNED;
+        w->rate_ms = ngx_current_msec;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return rc;
+}
+
+
+static int
+hub_owns(const hub_writer_t *w)
+{
+    return w->ref.stream
+           && hub_load(&w->ref.stream->generation) == w->ref.generation
+           && __atomic_load_n(&w->ref.stream->writer, __ATOMIC_SEQ_CST)
+              == w->ref.writer;
+}
+
+
+void
+hub_close(hub_t *h, hub_writer_t *w)
+{
+    hub_stream_t  *s = w->ref.stream;
+
+    if (s == NULL) {
+        return;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    if (hub_owns(w) && s->state == HUB_LIVE) {
+        s->grace_until_ms = ngx_current_msec + h->grace;
+        hub_store(&s->state, HUB_GRACE);
+        h->header->workers[h->worker].publishers--;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    w->ref.stream = NULL;
+}
+
+
+/* The stream's clock for the publisher's TIMESTAMP. */
+static int64_t
+hub_dts(hub_writer_t *w, hub_stream_t *s, uint8_t type, uint32_t timestamp)
+{
+    int32_t  delta;
+    int64_t  in, dts, gap, *last;
+
+    delta = w->started ? (int32_t) (timestamp - (uint32_t) w->last_in) : 0;
+    in = w->started ? w->last_in + delta : (int64_t) timestamp;
+
+    if (!w->started || delta < -HUB_JUMP_BACK || delta > HUB_JUMP_AHEAD) {
+        gap = (int64_t) (ngx_current_msec - s->dts_wall_ms);
+        w->base = s->head == 0 ? 0 : s->dts + ngx_max(gap, 0);
+        w->first_in = in;
+        w->last_audio = w->last_video = w->base;
+        w->discontinuity = w->started || w->discontinuity;
+        w->started = 1;
+    }
+
+    w->last_in = in;
+    dts = w->base + in - w->first_in;
+    last = type == FLV_AUDIO ? &w->last_audio : &w->last_video;
+
+    if (dts < *last) {
+        dts = *last;
+    }
+
+    if (type != FLV_SCRIPT) {
+        *last = dts;
+    }
+
+    return dts;
+}
+
+
+/* Gives back blocks that lie wholly before the tail; takes those that the
+ * bytes up to END need. */
+static ngx_int_t
+hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
+{
+    uint32_t  block;
+    uint64_t  oldest = hub_load(&s->tail) >> HUB_BLOCK_SHIFT;
+    uint64_t  last = (end - 1) >> HUB_BLOCK_SHIFT;
+
+    if (s->nblocks && s->first_block >= oldest
+        && s->first_block + s->nblocks > last)
+    {
+        return NGX_OK;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    while (s->nblocks && s->first_block < oldest) {
+        hub_block_give(h, s->blocks[s->first_block % HUB_STREAM_BLOCKS]);
+        s->first_block++;
+        s->nblocks--;
+    }
+
+    if (s->nblocks == 0) {
+        s->first_block = hub_load(&s->end) >> HUB_BLOCK_SHIFT;
+    }
+
+    while (s->first_block + s->nblocks <= last) {
+        block = s->nblocks < HUB_STREAM_BLOCKS ? hub_block_take(h)
+                                               : HUB_NO_BLOCK;
+        if (block == HUB_NO_BLOCK) {
+            ngx_shmtx_unlock(&h->pool->mutex);
+            return NGX_DECLINED;
+        }
+
+        s->blocks[(s->first_block + s->nblocks) % HUB_STREAM_BLOCKS] = block;
+        s->nblocks++;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return NGX_OK;
+}
+
+
+/* Moves the tail so that SIZE more bytes at DTS keep window and caps.  The
+ * newest key frame goes only when the byte or the index cap asks for it. */
+static void
+hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
+{
+    int          full, old;
+    uint64_t     first = hub_load(&s->first);
+    hub_entry_t *e;
+
+    for ( ; first < s->head; first++) {
+        e = hub_entry(h, s, first);
+        full = s->end + size - e->offset > h->stream_max
+               || s->head - first >= HUB_INDEX_SIZE - 1;
+        old = dts - e->dts > (int64_t) h->window && first + 1 < s->key_plus_one;
+
+        if (!full && !old) {
+            break;
+        }
+    }
+
+    if (first == hub_load(&s->first)) {
+        return;
+    }
+
+    hub_raise(&s->first, first);
+    hub_raise(&s->tail, first < s->head ? hub_entry(h, s, first)->offset
+                                        : s->end);
+}
+
+
+/* Copies SIZE bytes to offset AT of the row. */
+static void
+hub_put(hub_t *h, hub_stream_t *s, uint64_t at, const u_char *p, size_t size)
+{
+    size_t    n;
+    uint32_t  block;
+
+    while (size) {
+        n = ngx_min(size, HUB_BLOCK_SIZE - (at & (HUB_BLOCK_SIZE - 1)));
+        block = s->blocks[(at >> HUB_BLOCK_SHIFT) % HUB_STREAM_BLOCKS];
+        ngx_memcpy(h->data + ((size_t) block << HUB_BLOCK_SHIFT)
+                   + (at & (HUB_BLOCK_SIZE - 1)), p, n);
+        p += n;
+        at += n;
+        size -= n;
+    }
+}
+
+
+static void
+hub_put_tag(hub_t *h, hub_stream_t *s, uint8_t type, int64_t dts,
+    ngx_chain_t *in, size_t len)
+{
+    size_t    n;
+    uint8_t   head[FLV_TAG_HEADER_SIZE], back[FLV_BACK_SIZE];
+    uint64_t  at = s->end;
+
+    at += flv_write_tag_header(head, type, len, (uint32_t) dts);
+    hub_put(h, s, s->end, head, sizeof(head));
+
+    for ( ; in && len; in = in->next) {
+        n = ngx_min((size_t) (in->buf->last - in->buf->pos), len);
+        hub_put(h, s, at, in->buf->pos, n);
+        at += n;
+        len -= n;
+    }
+
+    flv_write_back(back, (size_t) (at - s->end) - FLV_TAG_HEADER_SIZE);
+    hub_put(h, s, at, back, sizeof(back));
+}
+
+
+static void
+hub_measure(hub_writer_t *w, hub_stream_t *s, size_t size)
+{
+    uint64_t  ms = ngx_current_msec - w->rate_ms;
+
+    s->bytes_in += size;
+    w->rate_bytes += size;
+
+    if (ms >= HUB_RATE_MS) {
+        s->kbps_in = (uint32_t) (w->rate_bytes * 8 / ms);
+        w->rate_bytes = 0;
+        w->rate_ms = ngx_current_msec;
+    }
+}
+
+
+static ngx_int_t
+hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
+    const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len)
+{
+    int           joinable;
+    size_t        size = len + FLV_TAG_OVERHEAD;
+    int64_t       dts;
+    uint64_t      head;
+    hub_entry_t  *e;
+    hub_stream_t *s = w->ref.stream;
+
+    if (len > FLV_MAX_BODY || size + HUB_BLOCK_SIZE > h->stream_max) {
+        return NGX_ABORT;
+    }
+
+    joinable = !frame->config && (type == FLV_VIDEO ? frame->key
+                                  : type == FLV_AUDIO
+                                    && s->video == FLV_CODEC_NONE);
+
+    if (w->wait_key && type == FLV_VIDEO && !frame->config && !frame->key) {
+        return NGX_DECLINED;
+    }
+
+    dts = hub_dts(w, s, type, timestamp);
+    hub_trim(h, s, size, dts);
+
+    if (hub_blocks_fit(h, s, s->end + size) != NGX_OK) {
+        w->wait_key = 1;
+        return NGX_DECLINED;
+    }
+
+    if (type == FLV_VIDEO && frame->key) {
+        w->wait_key = 0;
+    }
+
+    hub_put_tag(h, s, type, dts, in, len);
+
+    head = s->head;
+    e = hub_entry(h, s, head);
+    e->offset = s->end;
+    e->size = (uint32_t) size;
+    e->cts = frame->cts;
+    e->dts = dts;
+    e->type = type;
+    e->flags = (uint8_t) ((joinable ? HUB_KEY : 0)
+                          | (frame->config ? HUB_CONFIG : 0)
+                          | (w->discontinuity ? HUB_DISCONTINUITY : 0));
+
+    w->discontinuity = 0;
+
+    if (dts > s->dts) {
+        s->dts = dts;
+    }
+    s->dts_wall_ms = ngx_current_msec;
+
+    hub_store(&s->end, s->end + size);
+    hub_store(&s->head, head + 1);
+
+    if (joinable) {
+        hub_store(&s->key_plus_one, head + 1);
+    }
+
+    hub_measure(w, s, size);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
+    uint32_t timestamp, ngx_chain_t *in, size_t len)
+{
+    ngx_int_t      rc = NGX_DONE;
+    hub_stream_t  *s = w->ref.stream;
+
+    if (s == NULL) {
+        return NGX_DONE;
+    }
+
+    /* announce first, then look: a takeover does it the other way round */
+    __atomic_store_n(&s->writing, (uint32_t) ngx_pid, __ATOMIC_SEQ_CST);
+
+    if (hub_owns(w)) {
+        rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
+    }
+
+    __atomic_store_n(&s->writing, 0, __ATOMIC_SEQ_CST);
+
+    return rc;
+}
+
+
+static void
+hub_describe(hub_stream_t *s, enum hub_config_kind kind,
+    const flv_frame_t *frame)
+{
+    if (kind == HUB_CONFIG_VIDEO) {
+        s->video = (uint8_t) frame->codec;
+    } else if (kind == HUB_CONFIG_AUDIO) {
+        s->audio = (uint8_t) frame->codec;
+    }
+}
+
+
+ngx_int_t
+hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
+    const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
+    size_t len)
+{
+    ngx_buf_t      b;
+    ngx_chain_t    in;
+    hub_config_t  *config;
+    hub_stream_t  *s = w->ref.stream;
+
+    static const uint8_t  types[] = { FLV_SCRIPT, FLV_VIDEO, FLV_AUDIO };
+
+    if (s == NULL || !hub_owns(w)) {
+        return NGX_DONE;
+    }
+
+    if (len > HUB_CONFIG_MAX) {
+        return NGX_ABORT;
+    }
+
+    config = &s->config[kind];
+
+    if (config->size == len && ngx_memcmp(config->body, body, len) == 0) {
+        return NGX_OK;                       /* repeated by habit: no change */
+    }
+
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+    ngx_memcpy(config->body, body, len);
+    config->size = (uint32_t) len;
+    hub_describe(s, kind, frame);
+
+    if (kind != HUB_CONFIG_META) {
+        hub_store(&s->config_at, s->head);
+    }
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+    b.pos = (u_char *) body;
+    b.last = b.pos + len;
+    in.buf = &b;
+    in.next = NULL;
+
+    return hub_append(h, w, types[kind], frame, timestamp, &in, len);
+}

@@ -1,0 +1,314 @@
+/*
+ * The shared zone: layout, blocks, worker slots, and the sweep that cleans up
+ * after the dead.
+ */
+
+#include "hub.h"
+
+#define HUB_MAGIC        0x6475626cu
+#define HUB_LAYOUT       1           /* change with any struct in hub.h */
+#define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
+
+hub_t  *hub;
+
+
+static size_t
+hub_data_offset(size_t nstreams, size_t nblocks)
+{
+    size_t  size;
+
+    size = ngx_align(sizeof(ngx_slab_pool_t), 64)
+           + ngx_align(sizeof(hub_header_t), 64)
+           + nstreams * sizeof(hub_stream_t) + nblocks * sizeof(uint32_t);
+
+    return ngx_align(size, 4096);
+}
+
+
+size_t
+hub_zone_min_size(void)
+{
+    return 4 * 1024 * 1024;
+}
+
+
+/* Where things lie follows from the zone's size alone. */
+static void
+hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
+    size_t *nblocks)
+{
+    *nstreams = size / HUB_PER_STREAM;
+    *nblocks = size / HUB_BLOCK_SIZE;
+
+    while (hub_data_offset(*nstreams, *nblocks)
+           + *nblocks * HUB_BLOCK_SIZE > size)
+    {
+        (*nblocks)--;
+    }
+
+    h->pool = (ngx_slab_pool_t *) base;
+    h->header = (hub_header_t *) (base + ngx_align(sizeof(ngx_slab_pool_t), 64));
+    h->streams = (hub_stream_t *) ((u_char *) h->header
+                                   + ngx_align(sizeof(hub_header_t), 64));
+    h->next = (uint32_t *) (h->streams + *nstreams);
+    h->data = base + hub_data_offset(*nstreams, *nblocks);
+}
+
+
+/*
+ * nginx writes a slab pool to the start of every zone and keeps its mutex; of
+ * that pool only the mutex is used, the rest of the zone is ours.
+ */
+ngx_int_t
+hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    hub_t     *h = shm_zone->data;
+    size_t     nstreams, nblocks, i;
+    ngx_log_t *log = shm_zone->shm.log;
+
+    hub_lay_out(h, shm_zone->shm.addr, shm_zone->shm.size, &nstreams, &nblocks);
+
+    if (data || shm_zone->shm.exists) {
+        if (h->header->magic == HUB_MAGIC && h->header->layout == HUB_LAYOUT
+            && h->header->size == shm_zone->shm.size)
+        {
+            return NGX_OK;           /* taken over with all its streams */
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "hub_zone \"%V\" has layout %uD of size %uz, expected "
+                      "layout %d of size %uz: restart nginx instead of "
+                      "reloading it", &shm_zone->shm.name, h->header->layout,
+                      h->header->size, HUB_LAYOUT, shm_zone->shm.size);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h->header, sizeof(hub_header_t));
+    ngx_memzero(h->streams, nstreams * sizeof(hub_stream_t));
+
+    for (i = 0; i < nblocks; i++) {
+        h->next[i] = i + 1 < nblocks ? (uint32_t) (i + 1) : HUB_NO_BLOCK;
+    }
+
+    h->header->size = shm_zone->shm.size;
+    h->header->nstreams = (uint32_t) nstreams;
+    h->header->nblocks = (uint32_t) nblocks;
+    h->header->nfree = (uint32_t) nblocks;
+    h->header->layout = HUB_LAYOUT;
+    h->header->magic = HUB_MAGIC;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+hub_worker_start(hub_t *h, ngx_log_t *log)
+{
+    uint32_t  i;
+
+    hub_sweep(h, log);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    for (i = 0; i < HUB_MAX_WORKERS; i++) {
+        if (h->header->workers[i].pid == 0) {
+            ngx_memzero(&h->header->workers[i], sizeof(hub_worker_t));
+            hub_store(&h->header->workers[i].pid, (uint32_t) ngx_pid);
+            break;
+        }
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    h->worker = i;
+
+    if (i == HUB_MAX_WORKERS) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "hub: all %d worker slots are in use; old workers of "
+                      "earlier reloads still serve viewers", HUB_MAX_WORKERS);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* The caller holds the mutex. */
+static void
+hub_worker_forget(hub_t *h, uint32_t slot)
+{
+    uint32_t       i;
+    hub_stream_t  *s;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        s->viewers[slot] = 0;
+
+        if (s->state == HUB_LIVE && s->worker == slot) {
+            s->writing = 0;
+            s->grace_until_ms = ngx_current_msec + h->grace;
+            hub_store(&s->state, HUB_GRACE);
+        }
+    }
+
+    ngx_memzero(&h->header->workers[slot], sizeof(hub_worker_t));
+}
+
+
+void
+hub_worker_stop(hub_t *h)
+{
+    if (h->worker >= HUB_MAX_WORKERS) {
+        return;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    hub_worker_forget(h, h->worker);
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    h->worker = HUB_MAX_WORKERS;
+}
+
+
+/* The caller holds the mutex. */
+static void
+hub_stream_end(hub_t *h, hub_stream_t *s)
+{
+    uint32_t  generation = s->generation;
+    uint64_t  n;
+
+    hub_store(&s->state, HUB_FREE);
+    hub_store(&s->generation, generation + 1);
+
+    for (n = 0; n < s->nblocks; n++) {
+        hub_block_give(h, s->blocks[(s->first_block + n) % HUB_STREAM_BLOCKS]);
+    }
+
+    hub_block_give(h, s->index_block);
+    s->nblocks = 0;
+    s->index_block = HUB_NO_BLOCK;
+    ngx_memzero(s->viewers, sizeof(s->viewers));
+}
+
+
+void
+hub_sweep(hub_t *h, ngx_log_t *log)
+{
+    uint32_t       i, pid;
+    hub_stream_t  *s;
+
+    for (i = 0; i < HUB_MAX_WORKERS; i++) {
+        pid = hub_load(&h->header->workers[i].pid);
+
+        if (pid == 0 || kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH) {
+            continue;
+        }
+
+        ngx_shmtx_lock(&h->pool->mutex);
+        if (h->header->workers[i].pid == pid) {
+            ngx_log_error(NGX_LOG_WARN, log, 0,
+                          "hub: worker %uD is gone, its streams await their "
+                          "publishers", pid);
+            hub_worker_forget(h, i);
+        }
+        ngx_shmtx_unlock(&h->pool->mutex);
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+
+        if (hub_load(&s->state) != HUB_GRACE
+            || (int64_t) (ngx_current_msec - s->grace_until_ms) < 0)
+        {
+            continue;
+        }
+
+        ngx_shmtx_lock(&h->pool->mutex);
+        if (s->state == HUB_GRACE
+            && (int64_t) (ngx_current_msec - s->grace_until_ms) >= 0)
+        {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "hub: stream \"%*s\" ended, its publisher did not "
+                          "return", (size_t) s->name_len, s->name);
+            hub_stream_end(h, s);
+        }
+        ngx_shmtx_unlock(&h->pool->mutex);
+    }
+}
+
+
+/* Takes the oldest block from the stream that has most. */
+static uint32_t
+hub_block_rob(hub_t *h)
+{
+    uint32_t       i, most = 2, block;
+    uint64_t       limit, first;
+    hub_entry_t   *e;
+    hub_stream_t  *s, *victim = NULL;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
+
+        /* a block that an append may still be filling is not the oldest */
+        if (s->state != HUB_FREE && s->nblocks >= most
+            && hub_load(&s->end) >= limit)
+        {
+            most = s->nblocks + 1;
+            victim = s;
+        }
+    }
+
+    if (victim == NULL) {
+        return HUB_NO_BLOCK;
+    }
+
+    s = victim;
+    limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
+
+    for (first = hub_load(&s->first); first < hub_load(&s->head); first++) {
+        e = hub_entry(h, s, first);
+        if (e->offset >= limit) {
+            break;
+        }
+    }
+
+    hub_raise(&s->first, first);
+    hub_raise(&s->tail, first < hub_load(&s->head)
+                        ? hub_entry(h, s, first)->offset : hub_load(&s->end));
+
+    block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
+    s->first_block++;
+    s->nblocks--;
+
+    return block;
+}
+
+
+uint32_t
+hub_block_take(hub_t *h)
+{
+    uint32_t  block = h->header->free;
+
+    if (block == HUB_NO_BLOCK) {
+        return hub_block_rob(h);
+    }
+
+    h->header->free = h->next[block];
+    h->header->nfree--;
+
+    return block;
+}
+
+
+void
+hub_block_give(hub_t *h, uint32_t block)
+{
+    if (block == HUB_NO_BLOCK) {
+        return;
+    }
+
+    h->next[block] = h->header->free;
+    h->header->free = block;
+    h->header->nfree++;
+}

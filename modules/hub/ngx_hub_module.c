@@ -1,0 +1,213 @@
+/*
+ * The core module of the hub: its directives in the main context, the shared
+ * zone, the worker's slot and the sweep.
+ */
+
+#include "hub.h"
+#include "../rtmp/wire.h"
+
+#define HUB_SWEEP_MS  500
+
+
+static void *ngx_hub_create_conf(ngx_cycle_t *cycle);
+static char *ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf);
+static char *ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_hub_init_process(ngx_cycle_t *cycle);
+static void ngx_hub_exit_process(ngx_cycle_t *cycle);
+static void ngx_hub_sweep(ngx_event_t *ev);
+
+
+static ngx_command_t  ngx_hub_commands[] = {
+
+    { ngx_string("hub_zone"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE2,
+      ngx_hub_zone,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("hub_window"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(hub_t, window),
+      NULL },
+
+    { ngx_string("hub_grace"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(hub_t, grace),
+      NULL },
+
+    { ngx_string("hub_stream_max"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      0,
+      offsetof(hub_t, stream_max),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_core_module_t  ngx_hub_module_ctx = {
+    ngx_string("hub"),
+    ngx_hub_create_conf,
+    ngx_hub_init_conf
+};
+
+
+ngx_module_t  ngx_hub_module = {
+    NGX_MODULE_V1,
+    &ngx_hub_module_ctx,               /* module context */
+    ngx_hub_commands,                  /* module directives */
+    NGX_CORE_MODULE,                   /* module type */
+    NULL,                              /* init master */
+    NULL,                              /* init module */
+    ngx_hub_init_process,              /* init process */
+    NULL,                              /* init thread */
+    NULL,                              /* exit thread */
+    ngx_hub_exit_process,              /* exit process */
+    NULL,                              /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_event_t       ngx_hub_sweep_event;
+static ngx_connection_t  ngx_hub_dummy;      /* timers want one to log by */
+
+
+static ngx_int_t
+ngx_hub_init_process(ngx_cycle_t *cycle)
+{
+    hub_t  *h;
+
+    h = (hub_t *) ngx_get_conf(cycle->conf_ctx, ngx_hub_module);
+
+    if (h->shm_zone == NULL
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    if (hub_worker_start(h, cycle->log) != NGX_OK) {
+        return NGX_OK;               /* serves everything but the hub */
+    }
+
+    hub = h;
+
+    ngx_hub_dummy.fd = (ngx_socket_t) -1;
+    ngx_hub_sweep_event.handler = ngx_hub_sweep;
+    ngx_hub_sweep_event.data = &ngx_hub_dummy;
+    ngx_hub_sweep_event.log = cycle->log;
+    ngx_hub_sweep_event.cancelable = 1;
+    ngx_add_timer(&ngx_hub_sweep_event, HUB_SWEEP_MS);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_hub_exit_process(ngx_cycle_t *cycle)
+{
+    if (hub) {
+        hub_worker_stop(hub);
+    }
+}
+
+
+static void
+ngx_hub_sweep(ngx_event_t *ev)
+{
+    hub_sweep(hub, ev->log);
+    ngx_add_timer(ev, HUB_SWEEP_MS);
+}
+
+
+static char *
+ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    hub_t      *h = conf;
+    ssize_t     size;
+    ngx_str_t  *value = cf->args->elts;
+
+    if (h->shm_zone) {
+        return "is duplicate";
+    }
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size == NGX_ERROR || (size_t) size < hub_zone_min_size()) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "hub_zone \"%V\" has size \"%V\", expected at least "
+                           "%uz bytes", &value[1], &value[2],
+                           hub_zone_min_size());
+        return NGX_CONF_ERROR;
+    }
+
+    h->shm_zone = ngx_shared_memory_add(cf, &value[1], size, &ngx_hub_module);
+
+    if (h->shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    h->shm_zone->init = hub_zone_init;
+    h->shm_zone->data = h;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_hub_create_conf(ngx_cycle_t *cycle)
+{
+    hub_t  *h;
+
+    if (&ngx_rtmp_core_module == NULL || &ngx_rtmp_guard_module == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "ngx_hub_module.so needs %s loaded before it: add "
+                      "\"load_module .../%s;\"",
+                      &ngx_rtmp_core_module == NULL ? "ngx_rtmp_module.so"
+                                              : "ngx_rtmp_guard_module.so",
+                      &ngx_rtmp_core_module == NULL ? "ngx_rtmp_module.so"
+                                              : "ngx_rtmp_guard_module.so");
+        return NULL;
+    }
+
+    h = ngx_pcalloc(cycle->pool, sizeof(hub_t));
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->window = NGX_CONF_UNSET_MSEC;
+    h->grace = NGX_CONF_UNSET_MSEC;
+    h->stream_max = NGX_CONF_UNSET_SIZE;
+    h->worker = HUB_MAX_WORKERS;
+
+    return h;
+}
+
+
+static char *
+ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    hub_t  *h = conf;
+
+    ngx_conf_init_msec_value(h->window, 10000);
+    ngx_conf_init_msec_value(h->grace, 60000);
+    ngx_conf_init_size_value(h->stream_max, 16 * 1024 * 1024);
+
+    if (h->stream_max < 4 * HUB_BLOCK_SIZE
+        || h->stream_max > (HUB_STREAM_BLOCKS - 2) * HUB_BLOCK_SIZE)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "hub_stream_max is %uz, expected %d to %d bytes",
+                      h->stream_max, 4 * HUB_BLOCK_SIZE,
+                      (HUB_STREAM_BLOCKS - 2) * HUB_BLOCK_SIZE);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

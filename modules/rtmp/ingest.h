@@ -1,0 +1,49 @@
+/* A publisher's connection, from its publish command to its end. */
+
+#ifndef DUOLU_RTMP_INGEST_H
+#define DUOLU_RTMP_INGEST_H
+
+#include "wire.h"
+#include "gate.h"
+#include "../hub/hub.h"
+
+enum ingest_state {
+    INGEST_IDLE = 0,
+    INGEST_ASKING,         /* the gate has not answered, frames are held */
+    INGEST_LIVE,
+    INGEST_REFUSED         /* the status is out, the close follows */
+};
+
+typedef struct ingest_held_s  ingest_held_t;
+
+struct ingest_held_s {
+    ingest_held_t  *next;
+    uint32_t        timestamp;
+    uint8_t         type;
+    size_t          size;            /* of the body, which follows */
+};
+
+typedef struct {
+    ngx_rtmp_session_t  *session;
+    enum ingest_state    state;
+    ngx_rtmp_publish_t   publish;    /* as asked; name and args stay here */
+    ngx_str_t            name;
+    ngx_str_t            id;         /* of the session: PID-CONNECTION */
+    u_char               id_text[32];
+    gate_request_t      *request;
+    hub_writer_t         writer;
+    ngx_event_t          timer;      /* watches for silence, then closes */
+    ngx_pool_t          *held_pool;
+    ingest_held_t       *held;
+    size_t               held_bytes;
+    uint64_t             bytes;
+    ngx_msec_t           started_ms;
+    ngx_msec_t           media_ms;   /* when the last frame came */
+    char                 why[128];   /* it ended */
+    unsigned             held_full:1;
+    unsigned             has_audio:1;
+    unsigned             has_video:1;
+    unsigned             starved:1;
+} ingest_t;
+
+#endif

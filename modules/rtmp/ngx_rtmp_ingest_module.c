@@ -1,0 +1,936 @@
+/*
+ * Ingest: takes publishers off nginx-rtmp's wire, asks the gate, and appends
+ * what they send to the hub.  The wire layer's own live, record and notify
+ * stay off, so it is up to us to answer publish and play.
+ */
+
+#include <ngx_sha1.h>
+
+#include "wire.h"
+#include "gate.h"
+#include "ingest.h"
+#include "../media/avc.h"
+
+#define INGEST_CLOSE_MS   1000         /* lets the status reach the client */
+#define INGEST_HOLD_MAX   (4 * 1024 * 1024)
+
+
+static ngx_int_t ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf);
+static void *ngx_rtmp_ingest_create_app_conf(ngx_conf_t *cf);
+static char *ngx_rtmp_ingest_merge_app_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_rtmp_ingest_gate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static ngx_rtmp_publish_pt       next_publish;
+static ngx_rtmp_play_pt          next_play;
+static ngx_rtmp_close_stream_pt  next_close_stream;
+
+
+typedef struct {
+    ngx_flag_t    ingest;
+    ngx_addr_t   *gate;
+    ngx_msec_t    gate_timeout;
+    ngx_msec_t    ingest_timeout;
+} ngx_rtmp_ingest_app_conf_t;
+
+
+static ngx_command_t  ngx_rtmp_ingest_commands[] = {
+
+    { ngx_string("ingest"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_ingest_app_conf_t, ingest),
+      NULL },
+
+    { ngx_string("ingest_timeout"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_ingest_app_conf_t, ingest_timeout),
+      NULL },
+
+    { ngx_string("gate"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE1,
+      ngx_rtmp_ingest_gate,
+      NGX_RTMP_APP_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("gate_timeout"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_ingest_app_conf_t, gate_timeout),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_rtmp_module_t  ngx_rtmp_ingest_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    ngx_rtmp_ingest_postconfiguration,      /* postconfiguration */
+    NULL,                                   /* create main configuration */
+    NULL,                                   /* init main configuration */
+    NULL,                                   /* create server configuration */
+    NULL,                                   /* merge server configuration */
+    ngx_rtmp_ingest_create_app_conf,        /* create app configuration */
+    ngx_rtmp_ingest_merge_app_conf          /* merge app configuration */
+};
+
+
+ngx_module_t  ngx_rtmp_ingest_module = {
+    NGX_MODULE_V1,
+    &ngx_rtmp_ingest_module_ctx,            /* module context */
+    ngx_rtmp_ingest_commands,               /* module directives */
+    NGX_RTMP_MODULE,                        /* module type */
+    NULL,                                   /* init master */
+    NULL,                                   /* init module */
+    NULL,                                   /* init process */
+    NULL,                                   /* init thread */
+    NULL,                                   /* exit thread */
+    NULL,                                   /* exit process */
+    NULL,                                   /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* --- ending a publisher --- */
+
+static void
+ingest_close_now(ngx_event_t *ev)
+{
+    ingest_t  *in = ev->data;
+
+    ngx_rtmp_finalize_session(in->session);
+}
+
+
+static void
+ingest_report(ingest_t *in)
+{
+    gate_question_t              q;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(in->session, ngx_rtmp_ingest_module);
+
+    ngx_memzero(&q, sizeof(gate_question_t));
+    ngx_str_set(&q.kind, "done");
+    ngx_str_set(&q.of, "publish");
+    q.app = in->session->app;
+    q.name = in->name;
+    q.address = in->session->connection->addr_text;
+    q.session = in->id;
+    q.reason.data = (u_char *) (in->why[0] ? in->why : "closed by the client");
+    q.reason.len = ngx_strlen(q.reason.data);
+    q.bytes = in->bytes;
+    q.duration = ngx_current_msec - in->started_ms;
+
+    (void) gate_ask(conf->gate, conf->gate_timeout, &q, NULL, NULL);
+}
+
+
+/* Lets go of hub, gate and held frames; may be called in any state. */
+static void
+ingest_release(ingest_t *in)
+{
+    if (in->request) {
+        gate_forget(in->request);
+        in->request = NULL;
+    }
+
+    if (in->state == INGEST_LIVE) {
+        hub_close(hub, &in->writer);
+        ingest_report(in);
+    }
+
+    if (in->held_pool) {
+        ngx_destroy_pool(in->held_pool);
+        in->held_pool = NULL;
+        in->held = NULL;
+    }
+
+    if (in->timer.timer_set) {
+        ngx_del_timer(&in->timer);
+    }
+
+    in->state = INGEST_IDLE;
+}
+
+
+/* One log line, one status on the wire, and the end a second later. */
+static void
+ingest_end(ingest_t *in, ngx_uint_t level, const char *code, const char *why)
+{
+    ngx_rtmp_session_t  *s = in->session;
+
+    ngx_cpystrn((u_char *) in->why, (u_char *) why, sizeof(in->why));
+    ngx_log_error(level, s->connection->log, 0, "publish %V/%V %s: %s",
+                  &s->app, &in->name,
+                  in->state == INGEST_LIVE ? "ended" : "refused", in->why);
+
+    ingest_release(in);
+    in->state = INGEST_REFUSED;
+
+    if (ngx_rtmp_send_status(s, (char *) code, "error", in->why) != NGX_OK) {
+        ngx_rtmp_finalize_session(s);
+        return;
+    }
+
+    in->timer.handler = ingest_close_now;
+    ngx_add_timer(&in->timer, INGEST_CLOSE_MS);
+}
+
+
+static void
+ingest_refuse(ingest_t *in, const char *why)
+{
+    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.BadName", why);
+}
+
+
+/* --- media --- */
+
+static void
+ingest_fail_codec(ingest_t *in, uint8_t type, const flv_frame_t *frame, int rc,
+    size_t len)
+{
+    char  why[128];
+
+    if (rc == FLV_SHORT) {
+        ngx_sprintf((u_char *) why, "%s message of %uz bytes is shorter than "
+                    "its header%Z", type == FLV_VIDEO ? "video" : "audio", len);
+    } else if (type == FLV_VIDEO) {
+        ngx_sprintf((u_char *) why, "video codec %ui is not carried, expected "
+                    "7 (H.264), 12 or hvc1 (HEVC)%Z",
+                    (ngx_uint_t) frame->codec_id);
+    } else {
+        ngx_sprintf((u_char *) why, "audio codec %ui is not carried, expected "
+                    "10 (AAC)%Z", (ngx_uint_t) frame->codec_id);
+    }
+
+    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+}
+
+
+static void
+ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
+{
+    char  why[128];
+
+    switch (rc) {
+
+    case NGX_DONE:
+        ingest_end(in, NGX_LOG_NOTICE, "NetStream.Publish.BadName",
+                   "another connection with the same key took over");
+        return;
+
+    case NGX_ABORT:
+        ngx_sprintf((u_char *) why, "message of %uz bytes is larger than "
+                    "hub_stream_max allows%Z", len);
+        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+        return;
+
+    case NGX_DECLINED:
+        if (!in->starved && in->writer.wait_key) {
+            in->starved = 1;
+            ngx_log_error(NGX_LOG_ERR, in->session->connection->log, 0,
+                          "publish %V/%V: hub_zone is full, frames up to the "
+                          "next key frame are dropped", &in->session->app,
+                          &in->name);
+        }
+        return;
+
+    default:
+        in->starved = 0;
+    }
+}
+
+
+static size_t
+chain_size(ngx_chain_t *in)
+{
+    size_t  n = 0;
+
+    for ( ; in; in = in->next) {
+        n += in->buf->last - in->buf->pos;
+    }
+
+    return n;
+}
+
+
+static size_t
+chain_copy(ngx_chain_t *in, u_char *out, size_t max)
+{
+    size_t   n;
+    u_char  *p = out;
+
+    for ( ; in && max; in = in->next) {
+        n = ngx_min((size_t) (in->buf->last - in->buf->pos), max);
+        p = ngx_cpymem(p, in->buf->pos, n);
+        max -= n;
+    }
+
+    return p - out;
+}
+
+
+static void
+ingest_config(ingest_t *in, uint8_t type, flv_frame_t *frame, uint32_t ts,
+    ngx_chain_t *chain, size_t len)
+{
+    u_char         body[HUB_CONFIG_MAX];
+    ngx_int_t      rc;
+    avc_config_t   avc;
+    hub_stream_t  *s = in->writer.ref.stream;
+
+    if (len > sizeof(body)) {
+        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed",
+                   "sequence header is longer than 4096 bytes");
+        return;
+    }
+
+    chain_copy(chain, body, len);
+
+    if (type == FLV_VIDEO) {
+        if (frame->codec == FLV_CODEC_H264) {
+            if (avc_parse_config(body + frame->payload, len - frame->payload,
+                                 &avc) != 0)
+            {
+                ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed",
+                           "H.264 sequence header makes no sense");
+                return;
+            }
+            s->width = (uint16_t) avc.width;
+            s->height = (uint16_t) avc.height;
+        }
+        in->has_video = 1;
+        rc = hub_configure(hub, &in->writer, HUB_CONFIG_VIDEO, frame, ts, body,
+                           len);
+    } else {
+        in->has_audio = 1;
+        rc = hub_configure(hub, &in->writer, HUB_CONFIG_AUDIO, frame, ts, body,
+                           len);
+    }
+
+    ingest_settle(in, rc, len);
+}
+
+
+/* Strips what wraps onMetaData for the server; anything else is not kept. */
+static void
+ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
+{
+    u_char       body[HUB_CONFIG_MAX], *p = body;
+    flv_frame_t  frame;
+
+    static const u_char  wrap[] = "\x02\x00\x0d@setDataFrame";
+    static const u_char  name[] = "\x02\x00\x0aonMetaData";
+
+    if (len > sizeof(body)) {
+        return;
+    }
+
+    chain_copy(chain, body, len);
+
+    if (len >= 16 && ngx_memcmp(p, wrap, 16) == 0) {
+        p += 16;
+        len -= 16;
+    }
+
+    if (len < 13 || ngx_memcmp(p, name, 13) != 0) {
+        return;
+    }
+
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.config = 1;
+    (void) hub_configure(hub, &in->writer, HUB_CONFIG_META, &frame, ts, p, len);
+}
+
+
+static void
+ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
+{
+    int          rc;
+    size_t       len, n;
+    uint8_t      head[16];
+    flv_frame_t  frame;
+
+    len = chain_size(chain);
+
+    if (type == FLV_SCRIPT) {
+        ingest_meta(in, ts, chain, len);
+        return;
+    }
+
+    if (len == 0) {
+        return;                              /* a habit of some encoders */
+    }
+
+    in->bytes += len;
+    in->media_ms = ngx_current_msec;
+
+    n = chain_copy(chain, head, sizeof(head));
+    rc = type == FLV_VIDEO ? flv_parse_video(head, n, &frame)
+                           : flv_parse_audio(head, n, &frame);
+
+    if (rc != FLV_OK) {
+        ingest_fail_codec(in, type, &frame, rc, len);
+        return;
+    }
+
+    if (frame.empty) {
+        return;
+    }
+
+    if (frame.config) {
+        ingest_config(in, type, &frame, ts, chain, len);
+        return;
+    }
+
+    if (type == FLV_VIDEO ? !in->has_video : !in->has_audio) {
+        return;                              /* nobody could decode it */
+    }
+
+    ingest_settle(in, hub_append(hub, &in->writer, type, &frame, ts, chain,
+                                 len), len);
+}
+
+
+/* --- frames that come before the gate has answered --- */
+
+static void
+ingest_hold(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
+{
+    size_t          len = chain_size(chain);
+    ingest_held_t  *held, **last;
+
+    if (in->held_full || in->held_bytes + len > INGEST_HOLD_MAX) {
+        in->held_full = 1;
+        return;
+    }
+
+    held = ngx_palloc(in->held_pool, sizeof(ingest_held_t) + len);
+    if (held == NULL) {
+        in->held_full = 1;
+        return;
+    }
+
+    held->next = NULL;
+    held->type = type;
+    held->timestamp = ts;
+    held->size = chain_copy(chain, (u_char *) (held + 1), len);
+    in->held_bytes += len;
+
+    for (last = &in->held; *last; last = &(*last)->next) { /* void */ }
+    *last = held;
+}
+
+
+static void
+ingest_flush_held(ingest_t *in)
+{
+    ngx_buf_t       b;
+    ngx_chain_t     chain;
+    ingest_held_t  *held;
+
+    for (held = in->held; held && in->state == INGEST_LIVE; held = held->next) {
+        ngx_memzero(&b, sizeof(ngx_buf_t));
+        b.pos = (u_char *) (held + 1);
+        b.last = b.pos + held->size;
+        chain.buf = &b;
+        chain.next = NULL;
+        ingest_frame(in, held->type, held->timestamp, &chain);
+    }
+
+    in->held = NULL;
+
+    if (in->held_full) {
+        in->writer.wait_key = 1;
+    }
+
+    if (in->held_pool) {
+        ngx_destroy_pool(in->held_pool);
+        in->held_pool = NULL;
+    }
+}
+
+
+static ngx_int_t
+ingest_message(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h, ngx_chain_t *chain)
+{
+    uint8_t                      type;
+    ngx_buf_t                    rest;
+    ngx_chain_t                  first;
+    ingest_t                    *in;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+
+    if (conf == NULL || !conf->ingest) {
+        return NGX_OK;
+    }
+
+    type = h->type == NGX_RTMP_MSG_VIDEO ? FLV_VIDEO
+           : h->type == NGX_RTMP_MSG_AUDIO ? FLV_AUDIO : FLV_SCRIPT;
+
+    if (h->type == NGX_RTMP_MSG_AMF3_META && chain->buf->pos < chain->buf->last)
+    {
+        rest = *chain->buf;                  /* AMF3 marker before AMF0 data */
+        rest.pos++;
+        first.buf = &rest;
+        first.next = chain->next;
+        chain = &first;
+    }
+
+    in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+
+    if (in && in->state == INGEST_LIVE) {
+        ingest_frame(in, type, h->timestamp, chain);
+
+    } else if (in && in->state == INGEST_ASKING) {
+        ingest_hold(in, type, h->timestamp, chain);
+    }
+
+    return NGX_DONE;
+}
+
+
+/* --- publish --- */
+
+static void
+ingest_watch(ngx_event_t *ev)
+{
+    char                         why[96];
+    ngx_msec_t                   idle;
+    ingest_t                    *in = ev->data;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(in->session, ngx_rtmp_ingest_module);
+    idle = ngx_current_msec - in->media_ms;
+
+    if (idle < conf->ingest_timeout) {
+        ngx_add_timer(ev, conf->ingest_timeout - idle);
+        return;
+    }
+
+    ngx_sprintf((u_char *) why, "no media for %M ms%Z", idle);
+    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+}
+
+
+/* SHA-1 of the key: who may take a live stream over. */
+static void
+ingest_owner(const u_char *args, u_char owner[20])
+{
+    ngx_str_t    all, key;
+    ngx_sha1_t   sha1;
+    u_char      *p;
+
+    all.data = (u_char *) args;
+    all.len = ngx_strlen(args);
+    key = all;
+
+    for (p = all.data; p + 4 < all.data + all.len; p++) {
+        if (ngx_strncmp(p, "key=", 4) == 0 && (p == all.data || p[-1] == '&')) {
+            key.data = p + 4;
+            key.len = 0;
+            while (key.data[key.len] && key.data[key.len] != '&') {
+                key.len++;
+            }
+            break;
+        }
+    }
+
+    ngx_sha1_init(&sha1);
+    ngx_sha1_update(&sha1, key.data, key.len);
+    ngx_sha1_final(owner, &sha1);
+}
+
+
+static void
+ingest_start(ingest_t *in)
+{
+    int                          rc;
+    u_char                       full[HUB_NAME_MAX + 1], owner[20];
+    size_t                       len;
+    ngx_rtmp_session_t          *s = in->session;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+
+    len = ngx_snprintf(full, HUB_NAME_MAX, "%V/%V", &s->app, &in->name) - full;
+    ingest_owner(in->publish.args, owner);
+
+    rc = hub_open(hub, full, len, owner, in->id.data, in->id.len, &in->writer);
+
+    if (rc == HUB_BUSY) {
+        ingest_refuse(in, "stream is already live by another key");
+        return;
+    }
+
+    if (rc == HUB_FULL) {
+        ingest_refuse(in, "hub_zone has no room for another stream");
+        return;
+    }
+
+    in->state = INGEST_LIVE;
+    in->started_ms = in->media_ms = ngx_current_msec;
+    in->timer.handler = ingest_watch;
+    ngx_add_timer(&in->timer, conf->ingest_timeout);
+
+    ngx_log_error(NGX_LOG_NOTICE, s->connection->log, 0,
+                  "publish %V/%V %s", &s->app, &in->name,
+                  rc == HUB_RETURNED ? "returned" : "started");
+
+    if (ngx_rtmp_send_stream_begin(s, NGX_RTMP_MSID) != NGX_OK
+        || ngx_rtmp_send_status(s, "NetStream.Publish.Start", "status",
+                                "Start publishing") != NGX_OK)
+    {
+        ngx_rtmp_finalize_session(s);
+        return;
+    }
+
+    ingest_flush_held(in);
+}
+
+
+static void
+ingest_answered(void *data, const gate_answer_t *answer)
+{
+    ingest_t  *in = data;
+
+    in->request = NULL;
+
+    if (in->session->connection->destroyed || in->state != INGEST_ASKING) {
+        return;
+    }
+
+    if (!answer->allow) {
+        ingest_refuse(in, answer->reason);
+        return;
+    }
+
+    /* access, relay and exec rules of the wire layer come after ours */
+    if (next_publish(in->session, &in->publish) != NGX_OK) {
+        ingest_refuse(in, "refused by another rule of nginx.conf");
+        return;
+    }
+
+    ingest_start(in);
+}
+
+
+static const char *
+ingest_bad_name(const u_char *name)
+{
+    size_t  i, len = ngx_strlen(name);
+
+    if (len == 0 || len > 128) {
+        return "bad stream name: expected 1 to 128 bytes";
+    }
+
+    for (i = 0; i < len; i++) {
+        if (name[i] <= 0x20 || name[i] == 0x7f
+            || ngx_strchr("/\\?&#%\"'<>", name[i]))
+        {
+            return "bad stream name: it has a slash, space, control or "
+                   "reserved character";
+        }
+    }
+
+    return ngx_strstr(name, "..") ? "bad stream name: it has \"..\"" : NULL;
+}
+
+
+static ingest_t *
+ingest_get(ngx_rtmp_session_t *s)
+{
+    ingest_t  *in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+
+    if (in) {
+        return in;
+    }
+
+    in = ngx_pcalloc(s->connection->pool, sizeof(ingest_t));
+    if (in == NULL) {
+        return NULL;
+    }
+
+    in->session = s;
+    in->id.data = in->id_text;
+    in->id.len = ngx_snprintf(in->id_text, sizeof(in->id_text), "%P-%uA",
+                              ngx_pid, s->connection->number) - in->id_text;
+    in->timer.data = in;
+    in->timer.log = s->connection->log;
+    ngx_rtmp_set_ctx(s, in, ngx_rtmp_ingest_module);
+
+    return in;
+}
+
+
+static ngx_int_t
+ingest_ask(ingest_t *in, ngx_rtmp_ingest_app_conf_t *conf)
+{
+    gate_question_t      q;
+    ngx_rtmp_session_t  *s = in->session;
+
+    ngx_memzero(&q, sizeof(gate_question_t));
+    ngx_str_set(&q.kind, "publish");
+    q.app = s->app;
+    q.name = in->name;
+    q.args.data = in->publish.args;
+    q.args.len = ngx_strlen(in->publish.args);
+    q.address = s->connection->addr_text;
+    q.session = in->id;
+
+    in->held_pool = ngx_create_pool(16384, s->connection->log);
+    if (in->held_pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    in->state = INGEST_ASKING;
+    in->request = gate_ask(conf->gate, conf->gate_timeout, &q, ingest_answered,
+                           in);
+
+    return in->request ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
+{
+    ingest_t                    *in;
+    const char                  *bad;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+
+    if (conf == NULL || !conf->ingest) {
+        return next_publish(s, v);
+    }
+
+    in = ingest_get(s);
+    if (in == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (in->state != INGEST_IDLE) {
+        return ngx_rtmp_send_status(s, "NetStream.Publish.BadName", "error",
+                                    "this connection publishes already");
+    }
+
+    in->publish = *v;
+    in->name.data = in->publish.name;
+    in->name.len = ngx_strlen(in->publish.name);
+    in->why[0] = '\0';
+    in->bytes = 0;
+    in->held_bytes = 0;
+    in->held_full = in->has_audio = in->has_video = 0;
+
+    bad = ingest_bad_name(v->name);
+    if (bad) {
+        ngx_str_set(&in->name, "(bad name)");
+        ingest_refuse(in, bad);
+        return NGX_OK;
+    }
+
+    if (hub == NULL) {
+        ingest_refuse(in, "server has no hub_zone");
+        return NGX_OK;
+    }
+
+    return ingest_ask(in, conf);
+}
+
+
+static ngx_int_t
+ngx_rtmp_ingest_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
+{
+    ingest_t                    *in;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+
+    if (conf == NULL || !conf->ingest) {
+        return next_play(s, v);
+    }
+
+    in = ingest_get(s);
+    if (in == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (in->state != INGEST_IDLE) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
+                  "play in \"%V\" refused: streams are played over HTTP", &s->app);
+    in->state = INGEST_REFUSED;
+    in->timer.handler = ingest_close_now;
+    ngx_add_timer(&in->timer, INGEST_CLOSE_MS);
+
+    return ngx_rtmp_send_status(s, "NetStream.Play.StreamNotFound", "error",
+                                "streams are played over HTTP, not RTMP");
+}
+
+
+static ngx_int_t
+ngx_rtmp_ingest_close_stream(ngx_rtmp_session_t *s, ngx_rtmp_close_stream_t *v)
+{
+    int        live;
+    ingest_t  *in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+
+    if (in == NULL) {
+        return next_close_stream(s, v);
+    }
+
+    live = in->state == INGEST_LIVE;
+
+    if (live && in->why[0] == '\0') {
+        ngx_log_error(NGX_LOG_NOTICE, s->connection->log, 0,
+                      "publish %V/%V ended: closed by the client", &s->app,
+                      &in->name);
+    }
+
+    if (in->state != INGEST_REFUSED || s->connection->destroyed) {
+        ingest_release(in);
+    }
+
+    if (live && !s->connection->destroyed) {
+        (void) ngx_rtmp_send_status(s, "NetStream.Unpublish.Success", "status",
+                                    "Stop publishing");
+    }
+
+    return next_close_stream(s, v);
+}
+
+
+/* --- configuration --- */
+
+static char *
+ngx_rtmp_ingest_gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_url_t                    u;
+    ngx_str_t                   *value = cf->args->elts;
+    ngx_rtmp_ingest_app_conf_t  *c = conf;
+
+    if (c->gate != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+    u.url = value[1];
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.naddrs == 0
+        || (u.family != AF_UNIX && u.no_port))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "gate is \"%V\", expected unix:/path/to/socket or "
+                           "address:port%s%s", &value[1], u.err ? ": " : "",
+                           u.err ? u.err : "");
+        return NGX_CONF_ERROR;
+    }
+
+    c->gate = u.addrs;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_rtmp_ingest_create_app_conf(ngx_conf_t *cf)
+{
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_rtmp_ingest_app_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->ingest = NGX_CONF_UNSET;
+    conf->gate = NGX_CONF_UNSET_PTR;
+    conf->gate_timeout = NGX_CONF_UNSET_MSEC;
+    conf->ingest_timeout = NGX_CONF_UNSET_MSEC;
+
+    return conf;
+}
+
+
+static char *
+ngx_rtmp_ingest_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_rtmp_ingest_app_conf_t  *prev = parent;
+    ngx_rtmp_ingest_app_conf_t  *conf = child;
+
+    ngx_conf_merge_value(conf->ingest, prev->ingest, 0);
+    ngx_conf_merge_ptr_value(conf->gate, prev->gate, NULL);
+    ngx_conf_merge_msec_value(conf->gate_timeout, prev->gate_timeout, 5000);
+    ngx_conf_merge_msec_value(conf->ingest_timeout, prev->ingest_timeout,
+                              15000);
+
+    if (conf->ingest && conf->gate == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ingest on\" has no \"gate\": say whom to ask, "
+                           "gate unix:/path/to/socket");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Puts HANDLER before those of the wire layer. */
+static ngx_int_t
+ingest_handle(ngx_rtmp_core_main_conf_t *cmcf, ngx_uint_t type, int first)
+{
+    ngx_rtmp_handler_pt  *h;
+
+    h = ngx_array_push(&cmcf->events[type]);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (first) {
+        h = cmcf->events[type].elts;
+        ngx_memmove(h + 1, h, (cmcf->events[type].nelts - 1) * sizeof(*h));
+    }
+
+    *h = ingest_message;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_rtmp_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_rtmp_conf_get_module_main_conf(cf, ngx_rtmp_core_module);
+
+    /* media first of all; metadata behind the guard, which was first there,
+     * and before the core, which adds its own handlers after all modules */
+    if (ingest_handle(cmcf, NGX_RTMP_MSG_AUDIO, 1) != NGX_OK
+        || ingest_handle(cmcf, NGX_RTMP_MSG_VIDEO, 1) != NGX_OK
+        || ingest_handle(cmcf, NGX_RTMP_MSG_AMF_META, 0) != NGX_OK
+        || ingest_handle(cmcf, NGX_RTMP_MSG_AMF3_META, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    next_publish = ngx_rtmp_publish;
+    ngx_rtmp_publish = ngx_rtmp_ingest_publish;
+
+    next_play = ngx_rtmp_play;
+    ngx_rtmp_play = ngx_rtmp_ingest_play;
+
+    next_close_stream = ngx_rtmp_close_stream;
+    ngx_rtmp_close_stream = ngx_rtmp_ingest_close_stream;
+
+    return NGX_OK;
+}

@@ -1,0 +1,29 @@
+/*
+ * The wire layer as the hub module sees it: nginx-rtmp's symbols, all weak.
+ * nginx binds modules with RTLD_NOW, so without the wire layer a strong
+ * symbol would end `nginx -t` in the loader's words; weak ones are null and
+ * ngx_hub_create_conf() says what to load.
+ */
+
+#ifndef DUOLU_RTMP_WIRE_H
+#define DUOLU_RTMP_WIRE_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_rtmp.h"
+#include "ngx_rtmp_cmd_module.h"
+#include "ngx_rtmp_streams.h"
+
+extern ngx_module_t  ngx_rtmp_guard_module;
+
+#pragma weak ngx_rtmp_guard_module
+#pragma weak ngx_rtmp_core_module
+#pragma weak ngx_rtmp_publish
+#pragma weak ngx_rtmp_play
+#pragma weak ngx_rtmp_close_stream
+#pragma weak ngx_rtmp_finalize_session
+#pragma weak ngx_rtmp_send_status
+#pragma weak ngx_rtmp_send_stream_begin
+
+#endif
