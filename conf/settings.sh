@@ -177,8 +177,6 @@ render() {
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}
     text=${text//@RTMP@/"$DUOLU_RTMP"}
     text=${text//@USER_LINE@/"$user_line"}
-    [ -e "$build/modules/ngx_hub_module.so" ] \
-        || text=$(sed '/^ *hub_\|ingest on\|^ *gate\|ngx_hub\|access_token_keys/d' <<<"$text")
     if [[ $text =~ @[A-Z_]+@ ]]; then die "$1 has ${BASH_REMATCH[0]}, which nothing sets"; fi
     (umask 077 && printf '%s\n' "$text" >"$2.new" && mv "$2.new" "$2")
 }
