@@ -71,8 +71,10 @@ export class StreamList extends EventTarget {
   }
 }
 
+// cam2 before cam10.
+const byName = new Intl.Collator(undefined, { numeric: true });
 const order = { live: 0, grace: 1, offline: 2 };
 
 export function sortStreams(streams) {
-  return [...streams].sort((a, b) => order[a.state] - order[b.state] || a.id.localeCompare(b.id));
+  return [...streams].sort((a, b) => order[a.state] - order[b.state] || byName.compare(a.id, b.id));
 }

@@ -8,24 +8,27 @@ import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { repo } from '../lib/nginx.mjs';
 
+export const farHost = 'duolu.example';
 export const patience = 60_000; // only a failure waits this long
 const artifacts = path.join(repo, 'tests/artifacts');
 const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-export const desktop = { viewport: { width: 1280, height: 800 } };
+const desktop = { viewport: { width: 1280, height: 800 } };
 export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 export function launch() {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+      '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+      // A name that is not localhost, for what a browser refuses on plain http.
+      `--host-resolver-rules=MAP ${farHost} 127.0.0.1`],
   });
 }
 
 /** A page in a profile of its own. close() fails when the page broke its CSP or threw. */
-export async function openPage(browser, url, { locale = 'en-US', ...device } = desktop) {
-  const context = await browser.newContext({ locale, ignoreHTTPSErrors: true, ...device });
+export async function openPage(browser, url, { locale = 'en-US', ...device } = {}) {
+  const context = await browser.newContext({ locale, ignoreHTTPSErrors: true, ...desktop, ...device });
   await context.addInitScript(() => {
     window.violations = [];
     window.phases = [];

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import { accessible, farHost, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 let stack;
@@ -94,6 +94,15 @@ test('the player over https shows a moving picture; sound after a click', async 
   assert.match(url, /^https:\/\/127\.0\.0\.1:\d+\/m\/[^/]+\/live\/demo\.flv$/);
   await accessible(page, 'player');
   await screenshot(page, 'player');
+  await close();
+});
+
+test('opened over plain http from afar: a notice with the https address', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl.replace('127.0.0.1', farHost));
+  await page.waitForSelector('.notice');
+  assert.equal(await page.getAttribute('.notice a', 'href'), `https://${farHost}:8443/`);
+  await accessible(page, 'notice');
+  await screenshot(page, 'login-not-secure');
   await close();
 });
 

@@ -14,11 +14,11 @@ export function mountTile(root, { list, id }) {
   const title = h('span', { class: 'tile-title' });
   const bitrate = h('span', { class: 'tile-number' });
   const buffer = h('span', { class: 'tile-number', title: t('buffer.explained') });
-  const message = h('p', { class: 'tile-message' });
+  const message = h('p', { role: 'status' });
   const element = h('div', { class: 'tile', data: { stream: id, phase: 'idle' } },
     video,
     still,
-    h('div', { class: 'tile-cover' }, h('span', { class: 'spinner' }), message),
+    h('div', { class: 'tile-cover' }, h('div', { class: 'tile-state' }, h('span', { class: 'spinner' }), message)),
     h('div', { class: 'tile-top' }, badge, title, h('span', { class: 'tile-numbers' }, bitrate, buffer)),
   );
   video.tabIndex = -1;

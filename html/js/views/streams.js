@@ -91,7 +91,7 @@ function makeRow() {
     badge.dataset.state = stream.state;
     setText(badge, t(`state.${stream.state}`));
     setText(link, stream.title || stream.name);
-    setText(id, stream.title ? `${stream.id} · ${stream.owner}` : stream.owner);
+    setText(id, `${stream.id} · ${stream.owner}`);
     if (stream.play) link.href = formatRoute({ view: 'watch', stream: stream.id });
     else link.removeAttribute('href');
     action.hidden = !stream.play;
