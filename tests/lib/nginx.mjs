@@ -94,7 +94,7 @@ function sanitizerEnv(dir) {
   return {
     LD_PRELOAD: `${lib('libasan.so')} ${lib('libubsan.so')}`,
     // nginx frees its pools by ending, which looks like a leak
-    ASAN_OPTIONS: `detect_leaks=0:abort_on_error=1:handle_abort=0:log_path=${dir}/sanitizer`,
+    ASAN_OPTIONS: `detect_leaks=0:abort_on_error=1:handle_abort=0:quarantine_size_mb=8:log_path=${dir}/sanitizer`,
     UBSAN_OPTIONS: `print_stacktrace=1:log_path=${dir}/sanitizer`,
   };
 }

@@ -247,6 +247,24 @@ describe('bounds', () => {
     await ng.stop();
   });
 
+  test('behind a proxy the address of the PROXY line counts', DEADLINE, async () => {
+    const ng = await startNginx({
+      conf: configuration(true, 'rtmp_guard_conn_per_ip 2;').replace('{{port:rtmp}};', '{{port:rtmp}} proxy_protocol;'),
+    });
+    const from = async (address) => {
+      const client = await RtmpClient.tcp({ port: ng.ports.rtmp });
+      client.raw(`PROXY TCP4 ${address} 10.9.9.9 1000 1935\r\n`);
+      await client.handshake();
+      await client.connect();
+      return client;
+    };
+    const open = [await from('10.0.0.1'), await from('10.0.0.1'), await from('10.0.0.2')];
+    await assert.rejects(from('10.0.0.1'), /closed/);
+    assert.match(ng.log(), /guard: refused one more connection of this address, expected at most 2, client: 10\.0\.0\.1,/);
+    await Promise.all(open.map((c) => c.close()));
+    await ng.stop();
+  });
+
   test('refusals are logged at most 20 times a second', DEADLINE, async () => {
     const ng = await startNginx({ conf: configuration(true) });
     const meta = chunk({ type: MSG.META, payload: amfEncode('onMetaData', { a: 1 }) });
