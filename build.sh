@@ -153,7 +153,8 @@ command_packages() {
             build) names+=("${packages_build[@]}") ;;
             serve) names+=("${packages_serve[@]}") ;;
             test) names+=("${packages_test[@]}") ;;
-            *) die "packages: '$group' is not a group: expected run, build, serve or test" ;;
+            image) names+=("${packages_image[@]}") ;;
+            *) die "packages: '$group' is not a group: expected run, build, serve, test or image" ;;
         esac
     done
     install_missing "${names[@]}"

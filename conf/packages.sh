@@ -15,6 +15,8 @@ packages_serve=(
     nginx libnginx-mod-rtmp
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
 )
+# to build the container image without Docker, in a test
+packages_image=(buildah debootstrap)
 packages_unit=(libcmocka-dev clang)
 packages_test=(
     "${packages_unit[@]}"

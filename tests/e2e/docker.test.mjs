@@ -1,0 +1,92 @@
+// The container image is built from docker/Dockerfile, and its two services run once.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { buildImage, whyNot } from '../lib/image.mjs';
+import { pushFfmpeg, start } from '../lib/media.mjs';
+import { repo, until } from '../lib/nginx.mjs';
+import { newHome, processesOf, run, stackEnv, startStack } from '../lib/stack.mjs';
+
+test('compose file and Dockerfile agree with the settings', () => {
+  const compose = fs.readFileSync(path.join(repo, 'docker/compose.yaml'), 'utf8');
+  const example = fs.readFileSync(path.join(repo, 'docker/.env.example'), 'utf8');
+  const used = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((m) => m[1]));
+  const named = new Set([...example.matchAll(/^(\w+)=/gm)].map((m) => m[1]));
+  assert.deepEqual([...used].sort(), [...named].sort());
+  for (const service of ['mariadb', 'auth-service', 'nginx']) assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
+  assert.equal(compose.match(/healthcheck:/g).length, 3);
+});
+
+/* A service of the image: chroot into its root, in namespaces that end with it. */
+function service(root, mounts, env, args) {
+  const binds = mounts.map(([from, to]) => `mkdir -p ${root}${to} && mount --bind ${from} ${root}${to}`).join(' && ');
+  const script = `${binds} && mount --rbind /dev ${root}/dev && mount -t proc proc ${root}/proc && exec chroot ${root} "$@"`;
+  return ['unshare', ['--mount', '--pid', '--fork', '--kill-child', 'bash', '-ec', script, 'bash',
+    '/usr/bin/env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), '/usr/local/bin/duolu', ...args]];
+}
+
+test('the image builds, and its auth-service and nginx serve a stream', async (t) => {
+  const reason = await whyNot();
+  if (reason) {
+    console.log(`# the image is not built on this machine: ${reason}`);
+    return;
+  }
+  const began = Date.now();
+  const image = await buildImage();
+  t.after(() => image.remove());
+  console.log(`# the image was built in ${Math.round((Date.now() - began) / 1000)} s`);
+  assert.deepEqual(image.config.Entrypoint, ['/usr/local/bin/duolu']);
+
+  // its database: that of a stack of this machine, by its unix socket
+  const host = await startStack({ workers: 1 });
+  t.after(() => host.stop());
+  const socket = path.join(host.home, 'sock/mysql.sock');
+  const owner = fs.statSync(path.join(host.home, 'secrets')).uid;
+  const user = (await run('id', ['-nu', String(owner)])).stdout.trim();
+  await run('setpriv', ['--reuid', user, '--clear-groups', 'mariadb', '--no-defaults', `--socket=${socket}`, `--user=${user}`, '-e',
+    "CREATE DATABASE image; CREATE USER image@localhost IDENTIFIED BY 'of-a-test'; GRANT ALL ON image.* TO image@localhost"]);
+  fs.chmodSync(path.join(host.home, 'sock'), 0o711);
+
+  const ports = await stackEnv();
+  fs.rmSync(ports.DUOLU_HOME, { recursive: true });
+  const state = newHome();
+  const settings = Object.fromEntries(image.config.Env.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
+  Object.assign(settings, {
+    DUOLU_LISTEN: '127.0.0.1',
+    DUOLU_HTTP: ports.DUOLU_HTTP,
+    DUOLU_HTTPS: ports.DUOLU_HTTPS,
+    DUOLU_RTMP: ports.DUOLU_RTMP,
+    DUOLU_DB: 'mysql://image:of-a-test@localhost/image?socket=/run/mysqld/mysql.sock',
+  });
+  const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'sock'), '/run/mysqld']];
+  const call = (...args) => service(image.root, mounts, settings, args);
+  const running = [];
+  t.after(async () => {
+    for (const one of running.reverse()) await one.stop();
+    await until(() => processesOf(state).length === 0, 'the services of the image to end');
+    fs.rmSync(state, { recursive: true, force: true });
+  });
+
+  for (const name of ['auth', 'nginx']) {
+    const one = start(...call(name));
+    running.push(one);
+    await until(async () => {
+      if (one.code !== undefined) throw new Error(`${name} ended (${one.code}):\n${one.text}`);
+      return (await run(...call('healthy', name), { check: false })).code === 0;
+    }, `${name} to be healthy`, 120_000);
+  }
+
+  const key = running[0].text.match(/demo\?key=([A-Za-z0-9_-]{22})/)[1];
+  const publisher = pushFfmpeg(`rtmp://127.0.0.1:${settings.DUOLU_RTMP}/live/demo?key=${key}`);
+  running.push(publisher);
+  await until(async () => {
+    assert.equal(publisher.code, undefined, publisher.text);
+    return /live\/demo.*live/.test((await run(...call('ctl', 'status'))).stdout);
+  }, 'the stream to be live');
+  const url = (await run(...call('ctl', 'url', 'admin', 'live/demo', 'view'))).stdout.trim();
+  const { stdout } = await run('bash', ['-c',
+    'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+  for (const codec of ['h264', 'aac']) assert.ok(stdout.includes(codec), stdout);
+});

@@ -1,0 +1,85 @@
+// Builds docker/Dockerfile without Docker: buildah with chroot isolation, on a
+// Debian 12 that debootstrap makes from this machine's own package archive.
+// Everything lies in .build/image.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { repo } from './nginx.mjs';
+import { buildSh, run } from './stack.mjs';
+
+const dir = path.join(repo, '.build/image');
+const BASE = 'localhost/duolu-base';
+const IMAGE = 'localhost/duolu';
+const LONG = 900_000;
+
+/** Why an image cannot be built here, or undefined. */
+export async function whyNot() {
+  if (process.getuid() !== 0) return 'not root, and debootstrap needs it';
+  const installed = await buildSh(['packages', 'image'], { check: false });
+  if (installed.code !== 0) return `buildah or debootstrap cannot be installed: ${installed.stderr.trim()}`;
+  for (const driver of ['overlay', 'vfs']) {
+    const made = await buildah(['from', 'scratch'], { driver, check: false });
+    if (made.code !== 0) continue;
+    const container = made.stdout.trim();
+    const mounted = await buildah(['mount', container], { driver, check: false });
+    await buildah(['rm', container], { driver, check: false });
+    if (mounted.code === 0) {
+      storageDriver = driver;
+      return undefined;
+    }
+  }
+  return 'buildah can make no container here, neither with overlay nor with vfs storage';
+}
+
+let storageDriver;
+
+export function buildah(args, { driver = storageDriver, ...options } = {}) {
+  return run('buildah', ['--root', `${dir}/storage-${driver}`, '--runroot', `${dir}/run-${driver}`,
+    '--storage-driver', driver, ...args], { timeout: LONG, ...options });
+}
+
+async function archive() {
+  const { stdout } = await run('apt-cache', ['policy', 'libnginx-mod-rtmp']);
+  const found = stdout.match(/\s(https?:\S+) bookworm\S* /);
+  if (!found) throw new Error(`apt-cache policy libnginx-mod-rtmp names no archive of bookworm:\n${stdout}`);
+  return found[1];
+}
+
+/* This machine may reach its archive by a proxy, and trust authorities of its own. */
+async function copyNetworkSettings(root) {
+  const { stdout } = await run('apt-config', ['dump', 'Acquire']);
+  const kept = stdout.split('\n').filter((line) => /^Acquire::(https?::Proxy|Check-)/.test(line));
+  fs.writeFileSync(path.join(root, 'etc/apt/apt.conf.d/90host'), `${kept.join('\n')}\n`);
+  const authorities = '/usr/local/share/ca-certificates';
+  if (fs.existsSync(authorities)) fs.cpSync(authorities, root + authorities, { recursive: true, dereference: true });
+  await run('chroot', [root, 'update-ca-certificates']);
+}
+
+async function makeBase() {
+  const has = await buildah(['images', '-q', BASE], { check: false });
+  if (has.code === 0 && has.stdout.trim()) return;
+  const root = path.join(dir, 'base');
+  fs.rmSync(root, { recursive: true, force: true });
+  fs.mkdirSync(root, { recursive: true });
+  await run('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'bookworm', root, await archive()], { timeout: LONG });
+  await copyNetworkSettings(root);
+  const container = (await buildah(['from', 'scratch'])).stdout.trim();
+  const mount = (await buildah(['mount', container])).stdout.trim();
+  await run('cp', ['-a', `${root}/.`, `${mount}/`]);
+  await buildah(['commit', '-q', '--rm', container, BASE]);
+  fs.rmSync(root, { recursive: true, force: true });
+}
+
+/** Builds the image and mounts it: the path of its root, and a way to end that. */
+export async function buildImage() {
+  await makeBase();
+  // a package registry may be reached by settings in the environment only
+  const passed = ['http_proxy', 'https_proxy', 'no_proxy'].filter((name) => process.env[name])
+    .flatMap((name) => ['--build-arg', `${name}=${process.env[name]}`]);
+  const { stdout } = await buildah(['bud', '--isolation', 'chroot', '--pull-never', '--build-arg', `BASE=${BASE}`, ...passed,
+    '--ignorefile', 'docker/Dockerfile.dockerignore', '-f', 'docker/Dockerfile', '-t', IMAGE, '.']);
+  const container = (await buildah(['from', '--pull-never', IMAGE])).stdout.trim();
+  const root = (await buildah(['mount', container])).stdout.trim();
+  const config = JSON.parse((await buildah(['inspect', '--type', 'image', IMAGE])).stdout).OCIv1.config;
+  return { root, config, log: stdout, remove: () => buildah(['rm', container]) };
+}
