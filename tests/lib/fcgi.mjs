@@ -1,0 +1,91 @@
+// A FastCGI client (FastCGI 1.0 specification, responder role): one request on
+// one connection to a unix socket, as nginx makes them here.
+
+import { createConnection } from 'node:net';
+
+const version = 1;
+const beginRequest = 1;
+const endRequest = 3;
+const paramsRecord = 4;
+const stdinRecord = 5;
+const stdoutRecord = 6;
+const responder = 1;
+const recordMax = 65535;
+
+function record(type, content = Buffer.alloc(0)) {
+  const header = Buffer.alloc(8);
+  header.writeUInt8(version, 0);
+  header.writeUInt8(type, 1);
+  header.writeUInt16BE(1, 2);
+  header.writeUInt16BE(content.length, 4);
+  return Buffer.concat([header, content]);
+}
+
+function stream(type, content) {
+  const records = [];
+  for (let from = 0; from < content.length; from += recordMax) {
+    records.push(record(type, content.subarray(from, from + recordMax)));
+  }
+  return [...records, record(type)];
+}
+
+function length(size) {
+  if (size < 128) return Buffer.from([size]);
+  const four = Buffer.alloc(4);
+  four.writeUInt32BE((size | 0x80000000) >>> 0);
+  return four;
+}
+
+function pairs(params) {
+  return Buffer.concat(Object.entries(params).flatMap(([name, value]) => {
+    const nameBytes = Buffer.from(name);
+    const valueBytes = Buffer.isBuffer(value) ? value : Buffer.from(String(value));
+    return [length(nameBytes.length), length(valueBytes.length), nameBytes, valueBytes];
+  }));
+}
+
+export function encode(params, body = Buffer.alloc(0)) {
+  const begin = Buffer.alloc(8);
+  begin.writeUInt16BE(responder, 0);
+  return Buffer.concat([record(beginRequest, begin), ...stream(paramsRecord, pairs(params)), ...stream(stdinRecord, body)]);
+}
+
+function decode(bytes) {
+  const out = [];
+  let ended = false;
+  for (let at = 0; at + 8 <= bytes.length;) {
+    const type = bytes.readUInt8(at + 1);
+    const size = bytes.readUInt16BE(at + 4);
+    const padding = bytes.readUInt8(at + 6);
+    if (type === stdoutRecord) out.push(bytes.subarray(at + 8, at + 8 + size));
+    if (type === endRequest) ended = true;
+    at += 8 + size + padding;
+  }
+  return { ended, text: Buffer.concat(out).toString('utf8') };
+}
+
+// {status, headers, text, json}; headers by lower-case name
+export function fcgi(path, params, body = '', deadlineMs = 30_000) {
+  return new Promise((resolve, reject) => {
+    const chunks = [];
+    const socket = createConnection(path);
+    socket.setTimeout(deadlineMs, () => socket.destroy(new Error(`no answer from ${path} within ${deadlineMs} ms`)));
+    socket.on('error', reject);
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('close', () => {
+      const { ended, text } = decode(Buffer.concat(chunks));
+      const split = text.indexOf('\r\n\r\n');
+      if (!ended || split < 0) return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(text)}`));
+      const headers = {};
+      for (const line of text.slice(0, split).split('\r\n')) {
+        const colon = line.indexOf(':');
+        headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+      }
+      const content = text.slice(split + 4);
+      let json = null;
+      try { json = JSON.parse(content); } catch { /* the test looks at the text */ }
+      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, text: content, json });
+    });
+    socket.write(encode(params, Buffer.from(body)));
+  });
+}

@@ -1,0 +1,349 @@
+/* token.c: what is signed verifies; nothing else does. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "token.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOW   1700000000
+#define KEY1  "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define KEY2  "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff"
+
+static token_keys_t  keys;
+
+
+static int start(void **state)
+{
+    char  error[200];
+
+    (void) state;
+    if (sodium_init() < 0) {
+        return -1;
+    }
+    return token_keys_parse("# comment\nk1 " KEY1 "\nk2 " KEY2 " # old\n", &keys, error,
+                            sizeof(error)) ? 0 : -1;
+}
+
+
+static void make(char token[TOKEN_MAX], int64_t issued, int64_t expires)
+{
+    token_claims_t  claims = { 7, "live/demo", "view", issued, expires };
+
+    assert_true(token_sign(&keys, &claims, token));
+}
+
+
+/* header and body as given, signed with the right key: what a leaked signer could make */
+static void sign_raw(const char *header, const char *body, char *out, size_t size)
+{
+    size_t         used;
+    unsigned char  mac[32];
+
+    sodium_bin2base64(out, size, (const unsigned char *) header, strlen(header),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    strcat(out, ".");
+    used = strlen(out);
+    sodium_bin2base64(out + used, size - used, (const unsigned char *) body, strlen(body),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    used = strlen(out);
+    crypto_auth_hmacsha256(mac, (unsigned char *) out, used, keys.keys[0].key);
+    out[used++] = '.';
+    sodium_bin2base64(out + used, size - used, mac, sizeof(mac),
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+
+static void test_signed_verifies(void **state)
+{
+    char            token[TOKEN_MAX];
+    token_claims_t  claims;
+
+    (void) state;
+    make(token, NOW, NOW + 60);
+    assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_OK);
+    assert_int_equal(claims.user, 7);
+    assert_string_equal(claims.stream, "live/demo");
+    assert_string_equal(claims.action, "view");
+    assert_int_equal(claims.issued, NOW);
+    assert_int_equal(claims.expires, NOW + 60);
+}
+
+
+/* the layout nginx reads: RFC 7515 compact, no padding */
+static void test_layout(void **state)
+{
+    char            token[TOKEN_MAX], json[256];
+    size_t          length;
+    const char     *dot;
+
+    (void) state;
+    make(token, NOW, NOW + 60);
+    dot = strchr(token, '.');
+    assert_null(strchr(token, '='));
+    assert_int_equal(sodium_base642bin((unsigned char *) json, sizeof(json) - 1, token,
+                                       (size_t) (dot - token), NULL, &length, NULL,
+                                       sodium_base64_VARIANT_URLSAFE_NO_PADDING), 0);
+    json[length] = '\0';
+    assert_string_equal(json, "{\"alg\":\"HS256\",\"kid\":\"k1\"}");
+    assert_int_equal(sodium_base642bin((unsigned char *) json, sizeof(json) - 1, dot + 1,
+                                       strcspn(dot + 1, "."), NULL, &length, NULL,
+                                       sodium_base64_VARIANT_URLSAFE_NO_PADDING), 0);
+    json[length] = '\0';
+    assert_string_equal(json, "{\"sub\":\"7\",\"s\":\"live/demo\",\"a\":\"view\","
+                              "\"iat\":1700000000,\"exp\":1700000060}");
+}
+
+
+static void test_second_key_verifies(void **state)
+{
+    char            token[TOKEN_MAX];
+    token_keys_t    old = { .count = 1 };
+    token_claims_t  claims = { 7, "live/demo", "view", NOW, NOW + 60 };
+
+    (void) state;
+    old.keys[0] = keys.keys[1];
+    assert_true(token_sign(&old, &claims, token));
+    assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_OK);
+}
+
+
+/* a change of any one character, anywhere, is noticed */
+static void test_tampered(void **state)
+{
+    char            token[TOKEN_MAX], copy[TOKEN_MAX];
+    size_t          i;
+    token_claims_t  claims;
+
+    (void) state;
+    make(token, NOW, NOW + 60);
+
+    for (i = 0; token[i]; i++) {
+        strcpy(copy, token);
+        copy[i] = copy[i] == 'A' ? 'B' : 'A';
+        assert_int_not_equal(token_verify(&keys, copy, NOW, &claims), TOKEN_OK);
+    }
+    for (i = 0; token[i]; i++) {
+        strcpy(copy, token);
+        copy[i] = '\0';
+        assert_int_not_equal(token_verify(&keys, copy, NOW, &claims), TOKEN_OK);
+    }
+}
+
+
+static void test_expired(void **state)
+{
+    char            token[TOKEN_MAX];
+    token_claims_t  claims;
+
+    (void) state;
+    make(token, NOW - 60, NOW);
+    assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_EXPIRED);
+    assert_int_equal(token_verify(&keys, token, NOW - 1, &claims), TOKEN_OK);
+    /* issued in the future, beyond what clocks may differ */
+    make(token, NOW + 3600, NOW + 7200);
+    assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_EXPIRED);
+}
+
+
+#define BODY  "{\"sub\":\"7\",\"s\":\"live/demo\",\"a\":\"view\",\"iat\":1700000000,\"exp\":1700000060}"
+#define HEAD  "{\"alg\":\"HS256\",\"kid\":\"k1\"}"
+
+static void test_raw_table(void **state)
+{
+    static const struct {
+        const char     *header;
+        const char     *body;
+        token_result_t  result;
+    }  cases[] = {
+        { HEAD, BODY, TOKEN_OK },
+        { "{\"alg\":\"none\",\"kid\":\"k1\"}", BODY, TOKEN_MALFORMED },
+        { "{\"alg\":\"HS512\",\"kid\":\"k1\"}", BODY, TOKEN_MALFORMED },
+        { "{\"alg\":\"hs256\",\"kid\":\"k1\"}", BODY, TOKEN_MALFORMED },
+        { "{\"kid\":\"k1\"}", BODY, TOKEN_MALFORMED },
+        { "{\"alg\":\"HS256\"}", BODY, TOKEN_MALFORMED },
+        { "{\"alg\":\"HS256\",\"kid\":7}", BODY, TOKEN_MALFORMED },
+        { "{\"alg\":\"HS256\",\"kid\":\"k9\"}", BODY, TOKEN_UNKNOWN_KEY },
+        { "{\"alg\":\"none\",\"alg\":\"HS256\",\"kid\":\"k1\"}", BODY, TOKEN_MALFORMED },
+        { "[]", BODY, TOKEN_MALFORMED },
+        { "", BODY, TOKEN_MALFORMED },
+        /* signed with k1's key but says k2 */
+        { "{\"alg\":\"HS256\",\"kid\":\"k2\"}", BODY, TOKEN_FORGED },
+        { HEAD, "", TOKEN_MALFORMED },
+        { HEAD, "[]", TOKEN_MALFORMED },
+        { HEAD, "{}", TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":7,\"s\":\"live/demo\",\"a\":\"view\",\"iat\":1,\"exp\":1800000000}",
+          TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":\"0\",\"s\":\"l/d\",\"a\":\"view\",\"iat\":1,\"exp\":1800000000}",
+          TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":\"-1\",\"s\":\"l/d\",\"a\":\"view\",\"iat\":1,\"exp\":1800000000}",
+          TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":\"7\",\"s\":\"l/d\",\"a\":\"view\",\"iat\":1,\"exp\":\"1800000000\"}",
+          TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":\"7\",\"s\":\"l/d\",\"a\":\"view\",\"iat\":1,\"exp\":18e8}",
+          TOKEN_MALFORMED },
+        { HEAD, "{\"sub\":\"7\",\"s\":\"l/d\",\"a\":\"a-very-long-action\",\"iat\":1,"
+          "\"exp\":1800000000}", TOKEN_MALFORMED },
+    };
+
+    char            token[2 * TOKEN_MAX];
+    size_t          i;
+    token_result_t  result;
+    token_claims_t  claims;
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        sign_raw(cases[i].header, cases[i].body, token, sizeof(token));
+        result = token_verify(&keys, token, NOW, &claims);
+        if (result != cases[i].result) {
+            fail_msg("%s . %s: %d, expected %d", cases[i].header, cases[i].body, result,
+                     cases[i].result);
+        }
+    }
+}
+
+
+static void test_no_token(void **state)
+{
+    static const char *const  texts[] = {
+        "", ".", "..", "...", "a.b", "a.b.c.d", "====.====.====", "\xff\xfe.\x80.x",
+        "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0..", "\"'; DROP TABLE users; --"
+    };
+
+    size_t          i;
+    token_claims_t  claims;
+
+    (void) state;
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(token_verify(&keys, texts[i], NOW, &claims), TOKEN_MALFORMED);
+    }
+}
+
+
+static void test_64_kilobytes(void **state)
+{
+    char            *text = malloc(65537);
+    token_claims_t   claims;
+
+    (void) state;
+    memset(text, 'A', 65536);
+    text[65536] = '\0';
+    assert_int_equal(token_verify(&keys, text, NOW, &claims), TOKEN_MALFORMED);
+    text[30000] = '.';
+    text[60000] = '.';
+    assert_int_equal(token_verify(&keys, text, NOW, &claims), TOKEN_MALFORMED);
+    free(text);
+}
+
+
+/* the longest names there are still make a token */
+static void test_longest_name(void **state)
+{
+    char            token[TOKEN_MAX];
+    token_claims_t  claims = { 1000000000000000000, "", "replay", NOW, NOW + 60 }, back;
+
+    (void) state;
+    memset(claims.stream, 'a', NAME_FULL_MAX);
+    claims.stream[NAME_APP_MAX] = '/';
+    assert_true(token_sign(&keys, &claims, token));
+    assert_int_equal(token_verify(&keys, token, NOW, &back), TOKEN_OK);
+    assert_string_equal(back.stream, claims.stream);
+    assert_true(back.user == claims.user);
+}
+
+
+static void test_key_file(void **state)
+{
+    static const struct {
+        const char  *text;
+        const char  *error;     /* NULL: good */
+    }  cases[] = {
+        { "k1 " KEY1, NULL },
+        { "\n# c\n  # c\nk1\t" KEY1 "\r\n", NULL },
+        { "", "holds no key" },
+        { "# only\n", "holds no key" },
+        { "k1", "line 1" },
+        { "k1 abcd", "line 1" },
+        { "k1 " KEY1 "00", "line 1" },
+        { "k1 " KEY1 " more", "line 1" },
+        { "\nk1 " KEY1 "\nlonger-than-sixteen-kid " KEY1, "line 3" },
+        { "k! " KEY1, "line 1" },
+        { " k1 " KEY1, "starts with a blank" },
+    };
+
+    char          error[200];
+    size_t        i;
+    token_keys_t  got;
+
+    (void) state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        error[0] = '\0';
+        if (token_keys_parse(cases[i].text, &got, error, sizeof(error))
+            != (cases[i].error == NULL))
+        {
+            fail_msg("\"%s\": %s", cases[i].text, error);
+        }
+        if (cases[i].error && strstr(error, cases[i].error) == NULL) {
+            fail_msg("\"%s\": error is \"%s\"", cases[i].text, error);
+        }
+    }
+}
+
+
+static void test_key_file_made(void **state)
+{
+    char          folder[] = "/tmp/duolu-token-XXXXXX", path[64], error[512];
+    token_keys_t  first, second;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/token.keys", folder);
+
+    assert_false(token_keys_load(path, &first, error, sizeof(error)));
+    assert_non_null(strstr(error, path));
+
+    assert_true(token_keys_create(path, error, sizeof(error)));
+    assert_true(token_keys_load(path, &first, error, sizeof(error)));
+    /* a second call leaves what is there */
+    assert_true(token_keys_create(path, error, sizeof(error)));
+    assert_true(token_keys_load(path, &second, error, sizeof(error)));
+    assert_memory_equal(&first, &second, sizeof(first));
+
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_false(token_keys_load(path, &first, error, sizeof(error)));
+    assert_non_null(strstr(error, "644"));
+
+    unlink(path);
+    rmdir(folder);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_signed_verifies),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_second_key_verifies),
+        cmocka_unit_test(test_tampered),
+        cmocka_unit_test(test_expired),
+        cmocka_unit_test(test_raw_table),
+        cmocka_unit_test(test_no_token),
+        cmocka_unit_test(test_64_kilobytes),
+        cmocka_unit_test(test_longest_name),
+        cmocka_unit_test(test_key_file),
+        cmocka_unit_test(test_key_file_made),
+    };
+
+    return cmocka_run_group_tests_name("auth_token", tests, start, NULL);
+}
