@@ -54,12 +54,13 @@ export class Mariadb {
       const fail = (why) => reject(new Error(`mariadbd ${why}:\n${lines.join('\n')}`));
       const timer = setTimeout(() => fail(`is not ready within ${readyWithinMs} ms`), readyWithinMs);
       child.once('error', (error) => fail(error.message));
-      child.once('exit', (code) => fail(`ended with ${code}`));
+      const ended = (code) => { clearTimeout(timer); fail(`ended with ${code}`); };
+      child.once('exit', ended);
       createInterface({ input: child.stderr }).on('line', (line) => {
         lines.push(line);
         if (/ready for connections/.test(line)) {
           clearTimeout(timer);
-          child.removeAllListeners('exit');
+          child.off('exit', ended);
           resolve();
         }
       });
