@@ -28,6 +28,9 @@ const HTTP_TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 const ALARM = /\[(alert|emerg|crit)\]/;
 const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
 
+// 'exit' handlers end the nginx of a test that is itself being ended
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
+
 /** A TCP port on 127.0.0.1 that was free a moment ago. */
 export function freePort() {
   return new Promise((resolve, reject) => {
