@@ -27,7 +27,7 @@ export function launch() {
 }
 
 /** A page in a profile of its own. close() fails when the page broke its CSP or threw. */
-export async function openPage(browser, url, { locale = 'en-US', ...device } = {}) {
+export async function openPage(browser, url, { locale = 'en-US', ...device } = {}, prepare = async () => {}) {
   const context = await browser.newContext({ locale, ignoreHTTPSErrors: true, ...desktop, ...device });
   await context.addInitScript(() => {
     window.violations = [];
@@ -53,6 +53,7 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
       return colours.size;
     };
   });
+  await prepare(context);
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   const broken = [];
@@ -70,6 +71,16 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
       assert.deepEqual(broken, [], 'the page threw or broke its own CSP');
     },
   };
+}
+
+/** For openPage: html/ without nginx, at farHost; nobody is signed in. */
+export async function serveFolder(context) {
+  await context.route(`http://${farHost}/**`, (route) => {
+    const { pathname } = new URL(route.request().url());
+    if (pathname.startsWith('/api/')) return route.fulfill({ status: 401, json: { error: 'login', message: 'log in' } });
+    if (pathname.startsWith('/vendor/')) return route.fulfill({ path: path.join(repo, '.build/html-vendor', pathname.slice('/vendor/'.length)) });
+    return route.fulfill({ path: path.join(repo, 'html', pathname === '/' ? 'index.html' : pathname) });
+  });
 }
 
 export async function logIn(page, password, name = 'admin') {

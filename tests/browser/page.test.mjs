@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, farHost, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import { accessible, farHost, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, serveFolder, until } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 let stack;
@@ -30,7 +30,7 @@ const wordsOf = {
 
 for (const [locale, words] of Object.entries(wordsOf)) {
   test(`sign-in, wrong and right, in ${locale}`, async () => {
-    const { page, close } = await openPage(browser, stack.httpUrl, { locale });
+    const { page, close } = await openPage(browser, stack.httpsUrl, { locale });
     assert.equal(await page.textContent('h1'), words.title);
     await page.fill('#login-name', 'admin');
     await page.fill('#login-password', 'not the password');
@@ -55,7 +55,7 @@ for (const [locale, words] of Object.entries(wordsOf)) {
 }
 
 test('the language can be switched and is remembered', async () => {
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await page.click('.login-language');
   assert.equal(await page.textContent('h1'), '登录');
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
@@ -66,7 +66,7 @@ test('the language can be switched and is remembered', async () => {
 });
 
 test('too many attempts: the form counts down and comes back', async () => {
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await page.waitForSelector('#login-name');
   await page.route('**/api/login', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '2' }, json: { error: 'backoff', message: 'wait' } }));
   await page.fill('#login-name', 'admin');
@@ -79,7 +79,7 @@ test('too many attempts: the form counts down and comes back', async () => {
   await close();
 });
 
-test('the player over https shows a moving picture; sound after a click', async () => {
+test('the player shows a moving picture; sound after a click', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row[data-state=live] .stream-link');
@@ -97,8 +97,17 @@ test('the player over https shows a moving picture; sound after a click', async 
   await close();
 });
 
-test('opened over plain http from afar: a notice with the https address', async () => {
-  const { page, close } = await openPage(browser, stack.httpUrl.replace('127.0.0.1', farHost));
+test('plain http leads to the page over https', async () => {
+  const { page, close } = await openPage(browser, stack.httpUrl);
+  await page.waitForSelector('#login-name');
+  assert.equal(new URL(page.url()).origin, stack.httpsUrl);
+  assert.equal(await page.locator('.notice').count(), 0);
+  await close();
+});
+
+// Duolu's own nginx redirects; a proxy of the operator's may not.
+test('served over plain http from afar all the same: a notice with the https address', async () => {
+  const { page, close } = await openPage(browser, `http://${farHost}/`, {}, serveFolder);
   await page.waitForSelector('.notice');
   assert.equal(await page.getAttribute('.notice a', 'href'), `https://${farHost}:8443/`);
   await accessible(page, 'notice');
@@ -109,7 +118,7 @@ test('opened over plain http from afar: a notice with the https address', async 
 const views = ['#/streams', '#/watch/live/demo', '#/wall/1', '#/wall/4?f=0', '#/wall/9', '#/wall/16', '#/admin/users', '#/admin/streams', '#/admin/grants'];
 
 test('every view on a phone: nothing sticks out, nothing fails axe', async () => {
-  const { page, close } = await openPage(browser, stack.httpUrl, phone);
+  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
   await noSidewaysScroll(page, 'login');
   await accessible(page, 'login');
   await logIn(page, stack.adminPassword);
@@ -124,7 +133,7 @@ test('every view on a phone: nothing sticks out, nothing fails axe', async () =>
 });
 
 test('an admin adds a user and a stream, sees the key once, gives and takes access', async () => {
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/admin/users');
   await page.locator('.admin-form input').nth(0).fill('mei');
@@ -171,7 +180,7 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
 });
 
 test('a lost network is said, and forgotten when it is back', async () => {
-  const { page, context, close } = await openPage(browser, stack.httpUrl);
+  const { page, context, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
   await context.setOffline(true);
@@ -185,7 +194,7 @@ test('a lost network is said, and forgotten when it is back', async () => {
 
 test('a user without streams is told what to do', async () => {
   await stack.ctl('user', 'add', 'newcomer', '--password-stdin', { input: 'a long enough password\n' });
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, 'a long enough password', 'newcomer');
   await page.waitForSelector('.empty:not([hidden]) .code');
   assert.equal(await page.locator('.nav-link[data-view=admin]').count(), 0);

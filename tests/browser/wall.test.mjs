@@ -39,7 +39,7 @@ after(async () => {
 test('four tiles show moving pictures, sound comes from the focused one', async () => {
   const four = numbered(4);
   const publisher = start(four);
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/4');
   const seen = await framesRise(page, four);
@@ -73,7 +73,7 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
 test('a publisher stops and comes back: the tile keeps its last picture and goes on', async () => {
   const stream = 'live/cam5';
   let publisher = start([stream]);
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, `#/wall/1?t=${stream}`);
   await framesRise(page, [stream]);
@@ -90,7 +90,7 @@ test('a publisher stops and comes back: the tile keeps its last picture and goes
 test('nginx workers die: the tile shows its last picture until it is connected again', async () => {
   const stream = 'live/cam6';
   const publisher = start([stream], { retry: true });
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, `#/wall/1?t=${stream}`);
   await framesRise(page, [stream]);
@@ -108,7 +108,7 @@ test('nginx workers die: the tile shows its last picture until it is connected a
 test('a wall of 16 plays, and on a phone it fits', async () => {
   const all = numbered(16);
   const publisher = start(all, { size: '320x180', rate: 10 });
-  const { page, close } = await openPage(browser, stack.httpUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/16');
   const seen = await framesRise(page, all, 5);
@@ -116,7 +116,7 @@ test('a wall of 16 plays, and on a phone it fits', async () => {
   await screenshot(page, 'wall-16');
   await close();
 
-  const hand = await openPage(browser, stack.httpUrl, phone);
+  const hand = await openPage(browser, stack.httpsUrl, phone);
   await logIn(hand.page, stack.adminPassword);
   await goTo(hand.page, '#/wall/16');
   await framesRise(hand.page, all.slice(0, 4), 5);
