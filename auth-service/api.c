@@ -290,7 +290,6 @@ void api_handle(FCGX_Request *request, store_t *store, void *service)
     char                path[API_PATH_MAX];
     bool                other_method;
     api_t               api;
-    size_t              i;
     const char         *script = fastcgi_param(request, "SCRIPT_NAME");
     const api_route_t  *route;
 
@@ -322,8 +321,5 @@ void api_handle(FCGX_Request *request, store_t *store, void *service)
         route->run(&api);
     }
 
-    for (i = 0; i < API_PARTS_MAX; i++) {
-        api.parts[i] = NULL;
-    }
     json_decref(api.body);
 }

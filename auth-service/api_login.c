@@ -68,7 +68,7 @@ static void login_wait(api_t *api, const char *code, int64_t wait_ms)
 }
 
 
-/* 0, or how long this account or address has to wait; true tells by code which */
+/* 0, or the milliseconds that this account or address has to wait */
 static int64_t login_backoff(api_t *api, const char *name, const char *address_key)
 {
     int64_t  now = login_now(), wait;

@@ -2,9 +2,10 @@
 // the operator are told, in good and in bad times.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, statSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -12,6 +13,7 @@ import { after, before, describe, test } from 'node:test';
 import { Auth, buildAuth } from '../lib/auth.mjs';
 import { fcgi } from '../lib/fcgi.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
+import { freePort } from '../lib/nginx.mjs';
 
 let database;
 let auth;
@@ -522,7 +524,7 @@ describe('page API', () => {
     await untilState('offline');
   });
 
-  test('a login flood is slowed down and the gate stays fast', async () => {
+  test('a login flood is slowed down and the gate stays fast', async (t) => {
     const flood = Array.from({ length: 200 }, (_, i) => auth.api('POST', '/api/login', {
       body: { name: 'admin', password: `guess number ${i}` }, headers: { REMOTE_ADDR: '203.0.113.77' },
     }));
@@ -547,7 +549,7 @@ describe('page API', () => {
     for (const { status } of await Promise.all(spread)) assert.ok(status === 401 || status === 429);
 
     waits.sort((a, b) => a - b);
-    console.log(`# gate during a flood of 400 logins: median ${waits[25].toFixed(1)} ms, longest ${waits[49].toFixed(1)} ms`);
+    t.diagnostic(`gate during a flood of 400 logins: median ${waits[25].toFixed(1)} ms, longest ${waits[49].toFixed(1)} ms`);
     assert.ok(waits[49] < 20_000);
 
     // the account waits, also for its right password; other accounts do not
@@ -683,5 +685,71 @@ describe('life of the service', () => {
   test('nothing secret is in the log', () => {
     const text = auth.lines.join('\n');
     for (const secret of [password, key, 'argon2id', '__Host-duolu']) assert.ok(!text.includes(secret), secret);
+  });
+});
+
+describe('a database over TCP', () => {
+  const made = [];
+  const at = (name) => path.join(database.root, name);
+  const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const certificate = (name, address) => {
+    openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${name}`,
+      '-addext', `subjectAltName=${address}`, '-keyout', at(`${name}.key`), '-out', at(`${name}.crt`));
+    chmodSync(at(`${name}.key`), 0o644);
+  };
+  // user list with this server and this certificate; code and error text
+  const ask = async (dsn) => {
+    const client = new Auth(dsn);
+    made.push(client);
+    return client.ctl(['user', 'list']);
+  };
+
+  let port;
+
+  before(async () => {
+    certificate('right', 'IP:127.0.0.1,DNS:localhost');
+    certificate('elsewhere', 'IP:192.0.2.1,DNS:elsewhere.example');
+    database.query("CREATE USER remote@'127.0.0.1' IDENTIFIED BY 'pass word'; GRANT ALL ON duolu.* TO remote@'127.0.0.1';");
+  });
+
+  after(() => { for (const client of made) client.remove(); });
+
+  const restart = async (name) => {
+    port = await freePort();
+    await database.stop();
+    await database.start(['--bind-address=127.0.0.1', `--port=${port}`,
+      ...(name ? [`--ssl-cert=${at(`${name}.crt`)}`, `--ssl-key=${at(`${name}.key`)}`] : [])]);
+  };
+  const dsn = (ca, host = '127.0.0.1') => `mysql://remote:pass%20word@${host}:${port}/duolu${ca ? `?ca=${at(`${ca}.crt`)}` : ''}`;
+
+  test('a server whose certificate is verified is used', async () => {
+    await restart('right');
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const { code, stdout, stderr } = await ask(dsn('right', host));
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^admin +admin/m);
+    }
+  });
+
+  test('an unknown certificate is refused', async () => {
+    for (const ca of ['', 'elsewhere']) {
+      const { code, stdout, stderr } = await ask(dsn(ca));
+      assert.deepEqual([code, stdout], [6, ''], stderr);
+      assert.match(stderr, /certificate|TLS|SSL/i);
+      assert.ok(!stderr.includes('pass word'));
+    }
+  });
+
+  test('a certificate of another host is refused', async () => {
+    await restart('elsewhere');
+    const { code, stdout, stderr } = await ask(dsn('elsewhere'));
+    assert.deepEqual([code, stdout], [6, ''], stderr);
+  });
+
+  test('a server without TLS is refused', async () => {
+    await restart();
+    const { code, stdout, stderr } = await ask(dsn('right'));
+    assert.deepEqual([code, stdout], [6, ''], stderr);
+    assert.match(stderr, /SSL|TLS/i);
   });
 });
