@@ -27,6 +27,19 @@ function service(root, mounts, env, args) {
     '/usr/bin/env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), '/usr/local/bin/duolu', ...args]];
 }
 
+/* unshare itself ignores SIGTERM: what it runs, the first process of its
+ * namespace, gets the signal, as a container's would. */
+async function end(one) {
+  if (one.code === undefined) {
+    const { pid } = one.child;
+    for (const child of fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)) {
+      process.kill(Number(child), 'SIGTERM');
+    }
+    if (one.child.spawnfile !== 'unshare') one.child.kill('SIGTERM');
+  }
+  return one.ended;
+}
+
 test('the image builds, and its auth-service and nginx serve a stream', async (t) => {
   const reason = await whyNot();
   if (reason) {
@@ -35,13 +48,17 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   }
   const began = Date.now();
   const image = await buildImage();
-  t.after(() => image.remove());
+  // the last made is ended first
+  const undo = [() => image.remove()];
+  t.after(async () => {
+    for (const step of undo.reverse()) await step();
+  });
   console.log(`# the image was built in ${Math.round((Date.now() - began) / 1000)} s`);
   assert.deepEqual(image.config.Entrypoint, ['/usr/local/bin/duolu']);
 
   // its database: that of a stack of this machine, by its unix socket
   const host = await startStack({ workers: 1 });
-  t.after(() => host.stop());
+  undo.push(() => host.stop());
   const socket = path.join(host.home, 'sock/mysql.sock');
   const owner = fs.statSync(path.join(host.home, 'secrets')).uid;
   const user = (await run('id', ['-nu', String(owner)])).stdout.trim();
@@ -63,8 +80,8 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'sock'), '/run/mysqld']];
   const call = (...args) => service(image.root, mounts, settings, args);
   const running = [];
-  t.after(async () => {
-    for (const one of running.reverse()) await one.stop();
+  undo.push(async () => {
+    for (const one of running.reverse()) await end(one);
     await until(() => processesOf(state).length === 0, 'the services of the image to end');
     fs.rmSync(state, { recursive: true, force: true });
   });
