@@ -78,6 +78,7 @@ export async function buildImage() {
     .flatMap((name) => ['--build-arg', `${name}=${process.env[name]}`]);
   const { stdout } = await buildah(['bud', '--isolation', 'chroot', '--pull-never', '--build-arg', `BASE=${BASE}`, ...passed,
     '--ignorefile', 'docker/Dockerfile.dockerignore', '-f', 'docker/Dockerfile', '-t', IMAGE, '.']);
+  await buildah(['rmi', '--prune'], { check: false });     // what an earlier build left untagged
   const container = (await buildah(['from', '--pull-never', IMAGE])).stdout.trim();
   const root = (await buildah(['mount', container])).stdout.trim();
   const config = JSON.parse((await buildah(['inspect', '--type', 'image', IMAGE])).stdout).OCIv1.config;
