@@ -42,7 +42,8 @@ export function mountTile(root, { list, id }) {
   }
 
   function showStats() {
-    setText(bitrate, formatBitrate(player.stats.kbps));
+    // What the server says, until this page has measured for itself.
+    setText(bitrate, formatBitrate(player.stats.kbps || list.find(id)?.kbps));
     setText(buffer, t('buffer.value', { seconds: formatSeconds(player.stats.buffered) }));
     emit(element, 'tile:stats', player.stats);
   }
