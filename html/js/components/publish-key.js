@@ -8,7 +8,8 @@ import { openDialog } from './dialog.js';
 // answer is the API's; it may bring the full URL with the port the operator chose.
 export async function showPublishKey({ app, name, answer }) {
   const server = `rtmp://${location.hostname}/${app}`;
-  const url = answer.publish_url ?? `${server}/${encodeURIComponent(name)}?key=${answer.key}`;
+  // Not percent-encoded: RTMP carries the name as it is, and names hold no / ? & # %.
+  const url = answer.publish_url ?? `${server}/${name}?key=${answer.key}`;
   // Loaded only here: viewers never need it.
   const { generate } = await import('../../vendor/lean-qr.js');
   const canvas = h('canvas', { class: 'qr', role: 'img', 'aria-label': t('key.qr') });
