@@ -116,6 +116,16 @@ flv_cleanup(void *data)
 }
 
 
+/* Takes back what the kernel has not sent yet. */
+static void
+flv_reset(ngx_connection_t *c)
+{
+    struct linger  linger = { 1, 0 };
+
+    (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+
 static void
 flv_say_close(viewer_t *v)
 {
@@ -150,6 +160,9 @@ flv_push(viewer_t *v)
         ngx_http_finalize_request(r, NGX_OK);
 
     } else if (rc == NGX_ERROR) {
+        if (v->torn && !v->chained) {
+            flv_reset(r->connection);
+        }
         r->connection->error = 1;
         ngx_http_finalize_request(r, NGX_ERROR);
     }
@@ -283,24 +296,24 @@ flv_ws_read_handler(ngx_http_request_t *r)
 
 /* --- the request --- */
 
-static ngx_int_t
-flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
-    const char *why)
-{
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "view \"%V\" refused: %s", stream, why);
-
-    return status;
-}
-
-
 /* Splits "TOKEN/APP/NAME.flv" or "APP/NAME.flv" behind the location's name.
  * Returns NGX_OK, or NGX_DECLINED when it is neither. */
 static ngx_int_t
-flv_split(ngx_str_t path, ngx_str_t *token, ngx_str_t *stream)
+flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
 {
-    u_char     *p, *last = path.data + path.len;
-    ngx_uint_t  slashes = 0;
+    u_char                    *p, *last;
+    ngx_str_t                  path = r->uri;
+    ngx_uint_t                 slashes = 0;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (path.len >= clcf->name.len) {
+        path.data += clcf->name.len;
+        path.len -= clcf->name.len;
+    }
+
+    last = path.data + path.len;
 
     ngx_str_null(token);
 
@@ -326,6 +339,31 @@ flv_split(ngx_str_t path, ngx_str_t *token, ngx_str_t *stream)
     }
 
     return slashes == 1 || slashes == 2 ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* The request line holds the token: log lines name the stream instead. */
+static u_char *
+flv_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
+{
+    ngx_str_t  token, stream;
+
+    if (flv_split(r, &token, &stream) != NGX_OK) {
+        return buf;
+    }
+
+    return ngx_snprintf(buf, len, ", stream: \"%V\"", &stream);
+}
+
+
+static ngx_int_t
+flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "view \"%V\" refused: %s", stream, why);
+
+    return status;
 }
 
 
@@ -461,14 +499,12 @@ static ngx_int_t
 ngx_http_hub_flv_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
-    ngx_str_t                     path, token, stream;
+    ngx_str_t                     token, stream;
     const char                   *why;
     hub_stream_t                 *s;
-    ngx_http_core_loc_conf_t     *clcf;
     ngx_http_hub_flv_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!(r->method & NGX_HTTP_GET)) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -479,13 +515,9 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    path = r->uri;
-    if (path.len >= clcf->name.len) {
-        path.data += clcf->name.len;
-        path.len -= clcf->name.len;
-    }
+    r->log_handler = flv_log;
 
-    if (flv_split(path, &token, &stream) != NGX_OK) {
+    if (flv_split(r, &token, &stream) != NGX_OK) {
         return NGX_HTTP_NOT_FOUND;
     }
 

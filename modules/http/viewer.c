@@ -109,6 +109,19 @@ viewer_next(viewer_t *v)
 }
 
 
+/* Drops a viewer whose batch has left the window: the rest is not there. */
+static ngx_int_t
+viewer_drop(viewer_t *v)
+{
+    ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
+                  "viewer dropped: too slow, it fell out of hub_window");
+
+    v->torn = 1;
+
+    return NGX_ERROR;
+}
+
+
 /* Counts N bytes as sent.  NGX_ERROR when ring bytes among them may be torn. */
 static ngx_int_t
 viewer_sent(viewer_t *v, size_t n)
@@ -131,18 +144,8 @@ viewer_sent(viewer_t *v, size_t n)
         v->prefix = v->prefix_pos = v->prefix_last = NULL;
     }
 
-    if (v->reader.pos == v->reader.end && n == 0) {
-        return NGX_OK;
-    }
-
-    if (hub_stream_holds(&v->reader, n ? from : v->reader.pos)) {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
-                  "viewer dropped: too slow, it fell out of hub_window");
-
-    return NGX_ERROR;
+    return n == 0 || hub_stream_holds(&v->reader, from) ? NGX_OK
+                                                        : viewer_drop(v);
 }
 
 
@@ -194,7 +197,7 @@ viewer_write(viewer_t *v)
         }
 
         v->blocked = 1;
-        return viewer_sent(v, 0) == NGX_OK ? NGX_AGAIN : NGX_ERROR;
+        return NGX_AGAIN;
     }
 
     c->sent += sent;
@@ -285,6 +288,11 @@ viewer_send(viewer_t *v)
             if (rc != NGX_OK) {
                 return rc == NGX_AGAIN ? NGX_OK : rc;
             }
+
+        } else if (v->reader.pos < v->reader.end
+                   && !hub_stream_holds(&v->reader, v->reader.pos))
+        {
+            return viewer_drop(v);
         }
 
         rc = v->chained ? viewer_copy(v) : viewer_write(v);

@@ -34,6 +34,7 @@ typedef struct {
     unsigned             chained:1;    /* through nginx's output chain */
     unsigned             blocked:1;    /* waits for the socket */
     unsigned             started:1;    /* FLV header is out */
+    unsigned             torn:1;       /* what was sent last may be wrong */
     unsigned             closing:1;    /* the close frame is queued */
 } viewer_t;
 

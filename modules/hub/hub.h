@@ -212,7 +212,8 @@ ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len);
 
 /* Stores LEN bytes of BODY as the present configuration of its kind and
- * appends it to the row as a tag. Same returns as hub_append(). */
+ * appends sequence headers to the row as a tag (metadata is for newcomers
+ * only).  Same returns as hub_append(). */
 ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
     size_t len);

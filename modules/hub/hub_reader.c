@@ -192,7 +192,9 @@ hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
             continue;
         }
 
-        p += flv_write_tag_header(p, types[i], size, dts);
+        /* metadata later than 0 is subtitle text to ffmpeg */
+        p += flv_write_tag_header(p, types[i], size,
+                                  i == HUB_CONFIG_META ? 0 : dts);
         p = ngx_cpymem(p, s->config[i].body, size);
         p += flv_write_back(p, size);
     }

@@ -553,6 +553,10 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     }
     __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
 
+    if (kind == HUB_CONFIG_META) {
+        return NGX_OK;           /* players read it before media, not among it */
+    }
+
     ngx_memzero(&b, sizeof(ngx_buf_t));
     b.pos = (u_char *) body;
     b.last = b.pos + len;

@@ -569,9 +569,9 @@ gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
     q->timer.data = q;
     q->timer.log = &q->log;
     q->timer.handler = gate_timed_out;
-    q->timer.cancelable = handler == NULL;
 
-    /* posted: the asker is never called back from within this call */
+    /* posted: the asker is never called back from within this call; the timer
+     * also keeps an exiting worker until a last report is through */
     ngx_post_event(&q->start, &ngx_posted_events);
     ngx_add_timer(&q->timer, timeout);
 
@@ -583,5 +583,4 @@ void
 gate_forget(gate_request_t *request)
 {
     request->handler = NULL;
-    request->timer.cancelable = 1;
 }

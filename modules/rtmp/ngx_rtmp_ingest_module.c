@@ -627,7 +627,8 @@ ingest_answered(void *data, const gate_answer_t *answer)
 static const char *
 ingest_bad_name(const u_char *name)
 {
-    size_t  i, len = ngx_strlen(name);
+    u_char  *p = (u_char *) name;
+    size_t   i, len = ngx_strlen(name);
 
     if (len == 0 || len > 128) {
         return "bad stream name: expected 1 to 128 bytes";
@@ -639,6 +640,15 @@ ingest_bad_name(const u_char *name)
         {
             return "bad stream name: it has a slash, space, control or "
                    "reserved character";
+        }
+    }
+
+    while (p < name + len) {
+        if (*p < 0x80) {
+            p++;
+
+        } else if (ngx_utf8_decode(&p, name + len - p) > 0x10ffff) {
+            return "bad stream name: it is not UTF-8";
         }
     }
 

@@ -1,0 +1,248 @@
+// A real nginx with guard and hub, for tests that need no database: the gate
+// asks a FastCGI responder written here, whose answers the test decides.
+
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { startNginx, until } from './nginx.mjs';
+
+// ---- tokens ---------------------------------------------------------------
+
+export const KEY = Buffer.alloc(32, 7);
+const part = (object) => Buffer.from(JSON.stringify(object)).toString('base64url');
+
+/** A token as the auth-service makes them; `over` replaces claims, `header` its header. */
+export function token(stream, over = {}, { header = {}, key = KEY } = {}) {
+  const now = Math.floor(Date.now() / 1000);
+  const text = `${part({ alg: 'HS256', kid: 'k1', ...header })}.${part({ sub: '7', s: stream, a: 'view', iat: now, exp: now + 3600, ...over })}`;
+  return `${text}.${crypto.createHmac('sha256', key).update(text).digest('base64url')}`;
+}
+
+// ---- the gate's other end -------------------------------------------------
+
+function readRecords(buffer) {
+  const params = {};
+  let whole = false;
+  let pairs = Buffer.alloc(0);
+  for (let at = 0; at + 8 <= buffer.length;) {
+    const length = buffer.readUInt16BE(at + 4);
+    if (at + 8 + length > buffer.length) break;
+    if (buffer[at + 1] === 4) pairs = Buffer.concat([pairs, buffer.subarray(at + 8, at + 8 + length)]);
+    if (buffer[at + 1] === 5 && length === 0) whole = true;
+    at += 8 + length + buffer[at + 6];
+  }
+  for (let at = 0; at < pairs.length;) {
+    const size = () => {
+      if (pairs[at] < 128) return pairs[at++];
+      at += 4;
+      return pairs.readUInt32BE(at - 4) & 0x7fffffff;
+    };
+    const [n, v] = [size(), size()];
+    params[pairs.toString('latin1', at, at + n)] = pairs.toString('utf8', at + n, at + n + v);
+    at += n + v;
+  }
+  return whole ? params : null;
+}
+
+function record(type, body) {
+  const head = Buffer.from([1, type, 0, 1, body.length >> 8, body.length & 255, 0, 0]);
+  return Buffer.concat([head, body]);
+}
+
+export const fcgiAnswer = (text) => Buffer.concat([
+  record(6, Buffer.from(`Content-Type: application/json\r\n\r\n${text}`)), record(6, Buffer.alloc(0)), record(3, Buffer.alloc(8))]);
+
+/**
+ * Listens on a unix socket.  `answer(params, socket)` gives an object (sent as
+ * JSON), a Buffer (sent as it is), or undefined: the test answers by itself.
+ */
+export async function startGate(answer = () => ({ allow: true })) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-gate-'));
+  const gate = { path: path.join(dir, 's'), questions: [], answer };
+  const sockets = new Set();
+  const server = net.createServer((socket) => {
+    let buffer = Buffer.alloc(0);
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+    socket.on('data', async (data) => {
+      buffer = Buffer.concat([buffer, data]);
+      const params = readRecords(buffer);
+      if (!params) return;
+      gate.questions.push(params);
+      if (params.SCRIPT_NAME === '/gate/done') { socket.end(fcgiAnswer('{}')); return; }
+      const reply = await gate.answer(params, socket);
+      if (reply !== undefined) socket.end(Buffer.isBuffer(reply) ? reply : fcgiAnswer(JSON.stringify(reply)));
+    });
+  });
+  await new Promise((resolve) => server.listen(gate.path, resolve));
+  gate.stop = async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+    fs.rmSync(dir, { recursive: true, force: true });
+  };
+  return gate;
+}
+
+// ---- nginx ----------------------------------------------------------------
+
+export function hubConf({ gate, workers = 2, zone = '64m', main = '', ingest = '', flv = '' }) {
+  return `
+worker_processes ${workers};
+{{modules}}
+hub_zone test ${zone};
+${main}
+events { worker_connections 4096; }
+rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
+  application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
+http { server { listen 127.0.0.1:{{port:http}} backlog=2048;
+  location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
+  location /status { hub_status on; } } }
+`;
+}
+
+/** nginx with the hub, and a gate that allows everybody unless told otherwise. */
+export async function startHub({ answer, ...options } = {}) {
+  const gate = await startGate(answer);
+  const nginx = await startNginx({
+    conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub'],
+    files: { keys: `# test\nk1 ${KEY.toString('hex')}\n` }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
+  });
+  const hub = {
+    nginx, gate, rtmp: { port: nginx.ports.rtmp },
+    url: (stream, t = token(stream)) => `http://127.0.0.1:${nginx.ports.http}/m/${t}/${stream}.flv`,
+    status: () => getJson(`http://127.0.0.1:${nginx.ports.http}/status`),
+    stream: async (name) => (await hub.status()).streams.find((s) => s.name === name),
+    view: (stream) => Viewer.open(hub.url(stream)),
+    async stop(how) {
+      try { await nginx.stop(how); } finally { await gate.stop(); }
+    },
+  };
+  return hub;
+}
+
+export function getJson(url) {
+  return new Promise((resolve, reject) => {
+    http.get(url, { agent: false }, (response) => {
+      let text = '';
+      response.on('data', (data) => { text += data; });
+      response.on('end', () => { try { resolve(JSON.parse(text)); } catch { reject(new Error(`${url}: ${text}`)); } });
+    }).on('error', reject);
+  });
+}
+
+/** Status code and text of a request that is expected to end. */
+export function get(url, options = {}) {
+  return new Promise((resolve, reject) => {
+    http.request(url, { agent: false, ...options }, (response) => {
+      let text = '';
+      response.on('data', (data) => { text += data; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, text }));
+    }).on('error', reject).end();
+  });
+}
+
+// ---- viewers --------------------------------------------------------------
+
+/** Reads FLV as it comes and holds it to the format; `tags` has what came. */
+export class FlvReader {
+  constructor() {
+    this.rest = Buffer.alloc(0);
+    this.tags = [];
+    this.bytes = 0;
+    this.header = null;
+  }
+
+  push(data) {
+    this.bytes += data.length;
+    this.rest = this.rest.length ? Buffer.concat([this.rest, data]) : data;
+    if (!this.header) {
+      if (this.rest.length < 13) return;
+      this.header = this.rest.subarray(0, 13);
+      if (this.header.toString('latin1', 0, 3) !== 'FLV') throw new Error(`no FLV header: ${this.header.toString('hex')}`);
+      this.rest = this.rest.subarray(13);
+    }
+    for (;;) {
+      if (this.rest.length < 11) return;
+      const size = this.rest.readUIntBE(1, 3);
+      if (this.rest.length < 15 + size) return;
+      const type = this.rest[0];
+      if (![8, 9, 18].includes(type)) throw new Error(`tag type ${type}: the bytes are torn`);
+      const back = this.rest.readUInt32BE(11 + size);
+      if (back !== 11 + size) throw new Error(`back-pointer ${back}, expected ${11 + size}`);
+      const body = this.rest.subarray(11, 11 + size);
+      this.tags.push({
+        type, size, dts: (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0,
+        key: type === 9 && body[0] >> 4 === 1 && body[1] === 1, config: type !== 18 && body[1] === 0,
+        mark: size > 24 ? body.readUInt32BE(size - 8) : 0,
+      });
+      this.rest = this.rest.subarray(15 + size);
+    }
+  }
+
+  video() { return this.tags.filter((t) => t.type === 9 && !t.config); }
+}
+
+export class Viewer {
+  static open(url) {
+    return new Promise((resolve, reject) => {
+      const viewer = new Viewer();
+      viewer.request = http.get(url, { agent: false }, (response) => {
+        viewer.response = response;
+        viewer.status = response.statusCode;
+        response.on('data', (data) => {
+          if (viewer.status !== 200) return;
+          try { viewer.flv.push(data); } catch (error) { viewer.error = error; }
+        });
+        response.on('error', () => {});
+        response.on('close', () => { viewer.ended = true; });
+        resolve(viewer);
+      });
+      viewer.request.on('socket', (socket) => socket.unref());   // a failed test still ends
+      viewer.request.on('error', reject);
+    });
+  }
+
+  constructor() { this.flv = new FlvReader(); }
+
+  /** Waits for `count` more video frames. */
+  async more(count = 5) {
+    const want = this.flv.video().length + count;
+    await until(() => this.error || this.ended || this.flv.video().length >= want, `${count} more frames`);
+    if (this.error) throw this.error;
+    if (this.flv.video().length < want) throw new Error('the viewer was disconnected');
+  }
+
+  close() { this.request.destroy(); }
+}
+
+/** Viewers of `stream` until every worker has at least one. */
+export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers()) {
+  const viewers = [];
+  const spread = async () => {
+    const { workers } = await hub.status();
+    return pids.every((pid) => (workers.find((w) => w.pid === pid)?.viewers ?? 0) > 0);
+  };
+  while (!await spread()) {
+    if (viewers.length >= 600) throw new Error('600 connections, and one worker took none');
+    viewers.push(...await Promise.all(Array.from({ length: 20 }, () => hub.view(stream))));
+  }
+  return viewers;
+}
+
+// ---- publishers -----------------------------------------------------------
+
+/** Sends a key frame and inter frames every `every` ms until stopped. */
+export function feed(client, { key, inter, from = 0, every = 40, gop = 25 }) {
+  let n = 0;
+  const timer = setInterval(() => {
+    if (client.ended) { clearInterval(timer); return; }
+    client.sendVideo(from + n * every, n % gop === 0 ? key : inter);
+    n++;
+  }, every);
+  timer.unref();
+  return { stop: () => clearInterval(timer), get last() { return from + n * every; } };
+}

@@ -1,0 +1,277 @@
+// The hub in a real nginx with two workers.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { feed, startHub, viewersEverywhere } from '../lib/hub.mjs';
+import { testConfig, until } from '../lib/nginx.mjs';
+import { RtmpClient, aacFrame, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const MEDIA = { key: keyFrame(2000), inter: interFrame(600) };
+const closeAll = (viewers) => viewers.forEach((viewer) => viewer.close());
+
+/** A publisher of a stream until the worker wanted takes it. */
+async function publishOn(hub, name, wanted) {
+  for (let tries = 0; tries < 200; tries++) {
+    const client = await openPublisher(`${name}?key=k-${name}`, { ...hub.rtmp, chunkSize: 4096 });
+    const stream = await until(() => hub.stream(`live/${name}`), `live/${name}`);
+    if (wanted(stream.publisher_pid)) return client;
+    await client.close();
+    await until(async () => (await hub.stream(`live/${name}`)).state === 'grace', `live/${name} to be without publisher`);
+  }
+  throw new Error(`200 connections of ${name}, and none where it was wanted`);
+}
+
+describe('one stream, viewers in every worker', () => {
+  let hub;
+  before(async () => { hub = await startHub({ main: 'hub_grace 60s;' }); });
+  after(() => hub.stop());
+
+  test('all get whole tags, headers first, then a key frame', DEADLINE, async () => {
+    const client = await openPublisher('spread?key=a', { ...hub.rtmp, chunkSize: 4096 });
+    const source = feed(client, MEDIA);
+    await until(async () => (await hub.stream('live/spread'))?.window_ms > 500, 'half a second of window');
+    const viewers = await viewersEverywhere(hub, 'live/spread');
+    await Promise.all(viewers.map((viewer) => viewer.more(30)));
+    for (const { flv } of viewers) {
+      const [meta, video, audio, first] = flv.tags;
+      assert.deepEqual([meta.type, video.type, audio.type, first.type], [18, 9, 8, 9]);
+      assert.ok(video.config && audio.config && first.key, 'metadata, both sequence headers, a key frame');
+      const dts = flv.video().map((tag) => tag.dts);
+      assert.ok(dts.every((ms, i) => i === 0 || ms > dts[i - 1]), 'dts goes up');
+    }
+    const stream = await hub.stream('live/spread');
+    assert.deepEqual([stream.viewers, stream.width, stream.height, stream.video, stream.audio],
+      [viewers.length, 320, 180, 'h264', 'aac']);
+    closeAll(viewers);
+    await until(async () => (await hub.stream('live/spread')).viewers === 0, 'no viewer to be counted');
+    source.stop();
+    await client.close();
+  });
+
+  test('an audio-only stream is joined at any frame', DEADLINE, async () => {
+    const client = await openStream(hub.rtmp);
+    await client.publish('radio?key=a');
+    client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, 0x10]));
+    for (let i = 0; i < 50; i++) client.sendAudio(i * 23, aacFrame());
+    await until(async () => (await hub.stream('live/radio'))?.audio === 'aac', 'live/radio');
+    const viewer = await hub.view('live/radio');
+    client.sendAudio(51 * 23, aacFrame());
+    await until(() => viewer.flv.tags.filter((tag) => tag.type === 8 && !tag.config).length > 1, 'audio');
+    viewer.close();
+    await client.close();
+  });
+
+  test('the window keeps its seconds, and its last key frame', DEADLINE, async () => {
+    const client = await openPublisher('window?key=a', { ...hub.rtmp, chunkSize: 65536 });
+    for (let i = 0; i < 1500; i++) client.sendVideo(i * 40, i % 50 === 0 ? MEDIA.key : MEDIA.inter);
+    await client.ping();
+    const stream = await hub.stream('live/window');
+    assert.ok(stream.window_ms >= 9_900 && stream.window_ms <= 10_100, `window is ${stream.window_ms} ms of 60 s sent`);
+    for (let i = 0; i < 1000; i++) client.sendVideo(60_000 + i * 40, i === 0 ? MEDIA.key : MEDIA.inter);
+    await client.ping();
+    const long = await hub.stream('live/window');
+    assert.ok(long.window_ms >= 39_000, `a GOP of 40 s stays joinable, the window is ${long.window_ms} ms`);
+    await client.close();
+  });
+
+  test('the byte cap holds, whatever the bitrate', DEADLINE, async () => {
+    const client = await openPublisher('heavy?key=a', { ...hub.rtmp, chunkSize: 65536 });
+    const [key, inter] = [keyFrame(1_000_000), interFrame(1_000_000)];
+    for (let i = 0; i < 40; i++) {
+      client.sendVideo(i * 10, i % 4 === 0 ? key : inter);
+      await client.drained();
+    }
+    await client.ping();
+    const stream = await hub.stream('live/heavy');
+    assert.ok(stream.bytes_in > 40_000_000, `${stream.bytes_in} bytes came in`);
+    assert.ok(stream.window_bytes <= 16 * 1024 * 1024, `window is ${stream.window_bytes} bytes`);
+    await client.close();
+  });
+
+  test('a viewer that does not read loses its place, not the others theirs', DEADLINE, async () => {
+    const client = await openPublisher('slow?key=a', { ...hub.rtmp, chunkSize: 65536 });
+    client.sendVideo(0, keyFrame(50_000));
+    await until(async () => (await hub.stream('live/slow'))?.window_bytes > 50_000, 'a first frame');
+    const [slow, good] = await Promise.all([hub.view('live/slow'), hub.view('live/slow')]);
+    await until(() => slow.flv.video().length > 0, 'the slow viewer to join');
+    slow.response.pause();
+    for (let i = 1; i < 600; i++) {
+      client.sendVideo(i * 40, i % 25 === 0 ? keyFrame(100_000) : interFrame(100_000));
+      await client.drained();
+      if (i % 20 === 0) await until(() => good.error || good.flv.video().at(-1).dts >= i * 40 - 200, `frame ${i} at the good viewer`);
+    }
+    await until(() => good.error || good.flv.video().at(-1).dts === 599 * 40, 'the last frame at the good viewer');
+    assert.equal(good.error, undefined);
+    assert.equal(good.flv.video().length, 600, 'the good viewer has every frame');
+    slow.response.resume();
+    // either it was dropped, or it went on at a key frame; never a torn tag
+    await until(() => slow.ended || slow.flv.video().at(-1).dts >= 590 * 40, 'the slow viewer to end or to catch up');
+    assert.equal(slow.error, undefined, 'what it got is whole');
+    assert.ok(slow.flv.video().length < 600, 'it did not get everything');
+    closeAll([slow, good]);
+    await client.close();
+  });
+
+  test('the same key takes over at once, another is told who was first', DEADLINE, async () => {
+    const first = await openPublisher('owned?key=mine', { ...hub.rtmp, chunkSize: 4096 });
+    const one = feed(first, MEDIA);
+    await until(async () => (await hub.stream('live/owned'))?.window_ms > 200, 'live/owned');
+    const viewer = await hub.view('live/owned');
+    await viewer.more(3);
+
+    const thief = await openStream(hub.rtmp);
+    await assert.rejects(thief.publish('owned?key=other'), /BadName: stream is already live by another key/);
+    await thief.closed;
+
+    one.stop();
+    const second = await openPublisher('owned?key=mine', { ...hub.rtmp, chunkSize: 4096 });
+    const two = feed(second, { ...MEDIA, from: 5 });
+    await viewer.more(30);
+    first.sendVideo(one.last, MEDIA.inter);
+    await first.closed;
+    const dts = viewer.flv.video().map((tag) => tag.dts);
+    assert.ok(dts.every((ms, i) => i === 0 || ms >= dts[i - 1]), `dts goes back: ${dts}`);
+    two.stop();
+    await second.close();
+    viewer.close();
+  });
+});
+
+describe('reload and crash', () => {
+  test('a reload drops nobody, and new viewers see the old publisher', DEADLINE, async (t) => {
+    const hub = await startHub();
+    t.after(() => hub.stop());
+    const client = await openPublisher('reload?key=a', { ...hub.rtmp, chunkSize: 4096 });
+    const source = feed(client, MEDIA);
+    await until(async () => (await hub.stream('live/reload'))?.window_ms > 200, 'live/reload');
+    const before_ = await viewersEverywhere(hub, 'live/reload');
+    await hub.nginx.reload();
+    const fresh = hub.nginx.workers();
+    const stream = await hub.stream('live/reload');
+    assert.equal(stream.state, 'live');
+    assert.ok(!fresh.includes(stream.publisher_pid), 'the publisher stays on an old worker');
+    const after_ = await viewersEverywhere(hub, 'live/reload', fresh);
+    await Promise.all([...before_, ...after_].map((viewer) => viewer.more(20)));
+    assert.equal((await hub.stream('live/reload')).viewers, before_.length + after_.length);
+    closeAll([...before_, ...after_]);
+    source.stop();
+    await client.close();
+    // the old workers end once nobody needs them
+    await until(async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)), 'the old workers to leave', 120_000);
+  });
+
+  test('a killed worker takes nothing with it but its own connections', DEADLINE, async (t) => {
+    const hub = await startHub({ expectCrash: true });
+    t.after(() => hub.stop());
+    const [one, two] = hub.nginx.workers();
+    const lost = await publishOn(hub, 'lost', (pid) => pid === one);
+    const kept = await publishOn(hub, 'kept', (pid) => pid === two);
+    const sources = [feed(lost, MEDIA), feed(kept, MEDIA)];
+    await until(async () => (await hub.status()).streams.every((s) => s.window_ms > 200), 'both streams');
+    const viewers = [...await viewersEverywhere(hub, 'live/kept'), ...await viewersEverywhere(hub, 'live/lost')];
+
+    hub.nginx.kill('SIGKILL', one);
+    await until(async () => (await hub.stream('live/lost')).state === 'grace', 'the lost stream to await its publisher');
+    await until(async () => (await hub.status()).workers.length === 2, 'a new worker in place of the dead');
+    assert.equal((await hub.stream('live/kept')).state, 'live');
+
+    await until(() => viewers.some((viewer) => viewer.ended), 'viewers of the dead worker to notice');
+    const alive = viewers.filter((viewer) => !viewer.ended);
+    assert.ok(alive.length > 0 && alive.length < viewers.length);
+    await until(async () => {
+      const { workers, streams } = await hub.status();
+      const counted = streams.reduce((sum, s) => sum + s.viewers, 0);
+      const left = viewers.filter((viewer) => !viewer.ended).length;
+      return counted === left && workers.reduce((sum, w) => sum + w.viewers, 0) === left;
+    }, 'the counts to be right again');
+
+    // the lost publisher returns on any worker; its viewers were held
+    sources[0].stop();
+    const again = await openPublisher('lost?key=k-lost', { ...hub.rtmp, chunkSize: 4096 });
+    const source = feed(again, MEDIA);
+    await Promise.all(viewers.filter((viewer) => !viewer.ended).map((viewer) => viewer.more(10)));
+    const fresh = await hub.view('live/lost');
+    await fresh.more(3);
+    [...sources, source].forEach((s) => s.stop());
+    closeAll([...viewers, fresh]);
+    await Promise.all([again.close(), kept.close(), lost.close()]);
+  });
+
+  test('after its grace a stream ends, and so do its viewers', DEADLINE, async (t) => {
+    const hub = await startHub({ main: 'hub_grace 1s;' });
+    t.after(() => hub.stop());
+    const client = await openPublisher('brief?key=a', { ...hub.rtmp, chunkSize: 4096 });
+    client.sendVideo(0, MEDIA.key);
+    await until(async () => (await hub.stream('live/brief'))?.window_bytes > 2000, 'live/brief');
+    const viewer = await hub.view('live/brief');
+    await client.close();
+    await until(() => viewer.ended, 'the viewer to end');
+    assert.equal(await hub.stream('live/brief'), undefined);
+    const { zone } = await hub.status();
+    assert.equal(zone.free, zone.blocks, 'every block came back');
+  });
+});
+
+describe('little memory', () => {
+  test('a newcomer that does not fit is refused by name, others go on', DEADLINE, async (t) => {
+    const hub = await startHub({ zone: '4m', main: 'hub_stream_max 1m;' });
+    t.after(() => hub.stop());
+    const clients = [];
+    const big = keyFrame(60_000);
+    let refusal;
+    for (let n = 0; n < 64 && !refusal; n++) {
+      try {
+        const client = await openPublisher(`crowd${n}?key=a`, { ...hub.rtmp, chunkSize: 65536 });
+        for (let i = 0; i < 10; i++) client.sendVideo(i * 40, big);
+        await client.ping();
+        clients.push(client);
+      } catch (error) {
+        refusal = error;
+      }
+    }
+    assert.match(refusal?.message ?? '', /hub_zone has no room for another stream/);
+    assert.ok(clients.length >= 4, `${clients.length} streams fit`);
+    assert.match(hub.nginx.log(), /publish live\/crowd\d+ refused: hub_zone has no room/);
+    const viewer = await hub.view('live/crowd0');
+    const source = feed(clients[0], { key: big, inter: big, from: 400 });
+    await viewer.more(5);
+    source.stop();
+    viewer.close();
+    const { zone } = await hub.status();
+    assert.equal(zone.refused, 1);
+    await Promise.all(clients.map((client) => client.close()));
+  });
+});
+
+describe('what nginx -t says', () => {
+  const cases = [
+    ['hub without the wire layer', { modules: ['hub'], conf: '' }, /needs ngx_rtmp_module\.so loaded before it/],
+    ['hub without the guard', { modules: ['rtmp', 'hub'], conf: '' }, /needs ngx_rtmp_guard_module\.so loaded before it/],
+    ['a zone too small', { conf: 'hub_zone z 64k;' }, /hub_zone "z" has size "64k", expected at least/],
+    ['two zones', { conf: 'hub_zone a 8m; hub_zone b 8m;' }, /"hub_zone" directive is duplicate/],
+    ['ingest without gate', { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { ingest on; } } }' }, /"ingest on" has no "gate"/],
+    ['a gate that is no address', { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { gate localhost; } } }' }, /gate is "localhost", expected unix:/],
+    ['viewers without keys', { conf: 'http { server { listen 127.0.0.1:{{port:h}}; location /m/ { hub_flv on; } } }' }, /"hub_flv on" has no "access_token_keys"/],
+    ['a flush out of range', { conf: 'http { hub_flush 5s; server { listen 127.0.0.1:{{port:h}}; } }' }, /hub_flush is 5000ms, expected 1ms to 1s/],
+    ['a missing key file', { conf: 'http { access_token_keys /nonexistent/keys; }' }, /access_token_keys cannot open "\/nonexistent\/keys"/],
+    ['a key file that is none', { conf: 'http { access_token_keys /etc/passwd; }' }, /access_token_keys "\/etc\/passwd" line 1: expected "KID HEX"/],
+  ];
+  for (const [name, options, expected] of cases) {
+    test(name, DEADLINE, async () => {
+      const { code, output } = await testConfig({ modules: ['rtmp', 'guard', 'hub'], ...options });
+      assert.notEqual(code, 0);
+      assert.match(output, expected);
+    });
+  }
+});
+
+test('play over RTMP is answered', DEADLINE, async (t) => {
+  const hub = await startHub();
+  t.after(() => hub.stop());
+  const client = await RtmpClient.open(hub.rtmp);
+  await client.connect();
+  await client.createStream();
+  await assert.rejects(client.play('anything'), /Play\.StreamNotFound/);
+  await client.closed;
+});
