@@ -1,0 +1,236 @@
+// The gate and ingest: what a publisher gets for every answer and for none.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { feed, fcgiAnswer, startHub } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+
+/** Publishes and expects a refusal for this reason, on the wire and in the log. */
+async function refused(hub, name, reason, { line = reason, ...more } = {}) {
+  const from = hub.nginx.log().length;
+  const client = await openStream(hub.rtmp);
+  await assert.rejects(client.publish(name, more), (error) => {
+    assert.match(error.message, /NetStream\.Publish\.(BadName|Failed)/);
+    assert.match(error.message, reason);
+    return true;
+  });
+  await client.closed;
+  const lines = hub.nginx.log().slice(from).split('\n').filter((l) => /publish \S+ (refused|ended)|bad name/.test(l) && line.test(l));
+  assert.equal(lines.length, 1, `one log line of the reason: ${lines}`);
+  assert.match(lines[0], /client: 127\.0\.0\.1/);
+}
+
+describe('answers of the service', () => {
+  let hub;
+  before(async () => { hub = await startHub({ ingest: 'gate_timeout 1s; ingest_timeout 1s;' }); });
+  after(() => hub.stop());
+
+  test('it is asked who, what and with which key, and told the end', DEADLINE, async () => {
+    hub.gate.answer = () => ({ allow: true, uid: 7, stream: 3, record: false, max_kbps: 8000 });
+    const client = await openPublisher('cam1?key=secret&x=1', { ...hub.rtmp, chunkSize: 4096 });
+    const asked = hub.gate.questions.at(-1);
+    assert.deepEqual([asked.SCRIPT_NAME, asked.REQUEST_METHOD, asked.APP, asked.NAME, asked.ARGS, asked.REMOTE_ADDR],
+      ['/gate/publish', 'GET', 'live', 'cam1', 'key=secret&x=1', '127.0.0.1']);
+    assert.match(asked.SESSION, /^\d+-\d+$/);
+    client.sendVideo(0, keyFrame(5000));
+    await until(async () => (await hub.stream('live/cam1')).bytes_in > 5000, 'the frame');
+    await client.close();
+    const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'), 'the report of the end');
+    assert.deepEqual([done.KIND, done.NAME, done.SESSION, done.REASON], ['publish', 'cam1', asked.SESSION, 'closed by the client']);
+    assert.ok(Number(done.BYTES) > 5000);
+  });
+
+  test('a refusal reaches the phone with its reason', DEADLINE, async () => {
+    hub.gate.answer = () => ({ allow: false, reason: 'wrong key' });
+    await refused(hub, 'cam2?key=x', /wrong key/);
+    assert.equal(await hub.stream('live/cam2'), undefined);
+  });
+
+  test('no answer in time is a refusal', DEADLINE, async () => {
+    hub.gate.answer = () => undefined;
+    await refused(hub, 'cam3?key=x', /did not answer in time/);
+  });
+
+  const garbage = [
+    ['text', fcgiAnswer('it works!')],
+    ['JSON without allow', fcgiAnswer('{"uid":7}')],
+    ['allow as a number', fcgiAnswer('{"allow":1}')],
+    ['allow as a string', fcgiAnswer('{"allow":"true"}')],
+    ['no FastCGI', Buffer.from('HTTP/1.0 200 OK\r\n\r\n{"allow":true}')],
+    ['half an answer', fcgiAnswer('{"allow":true}').subarray(0, 30)],
+    ['nothing', Buffer.alloc(0)],
+    ['too much', fcgiAnswer(`{"allow":true,"x":"${'y'.repeat(20_000)}"}`)],
+  ];
+  for (const [name, bytes] of garbage) {
+    test(`garbage is a refusal: ${name}`, DEADLINE, async () => {
+      hub.gate.answer = () => bytes;
+      await refused(hub, 'cam4?key=x', /auth service answered|auth service unavailable/);
+    });
+  }
+
+  test('a publisher that leaves while the service thinks disturbs nobody', DEADLINE, async () => {
+    let release;
+    hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true }); });
+    const client = await openStream(hub.rtmp);
+    client.publish('gone?key=x').catch(() => {});
+    await until(() => release, 'the question');
+    await client.close();
+    release();
+    hub.gate.answer = () => ({ allow: true });
+    const next = await openPublisher('after?key=x', hub.rtmp);
+    await next.close();
+    assert.equal(await hub.stream('live/gone'), undefined);
+  });
+
+  test('frames sent before the answer are all there', DEADLINE, async () => {
+    let release;
+    hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true }); });
+    const client = await openStream(hub.rtmp);
+    client.setChunkSize(65536);
+    const started = client.publish('eager?key=x');
+    client.sendMeta();
+    client.sendVideo(0, avcHeader());
+    client.sendAudio(0, aacHeader());
+    for (let i = 0; i < 25; i++) client.sendVideo(i * 40, i === 0 ? keyFrame(20_000) : interFrame(5_000));
+    await client.ping();
+    await until(() => release, 'the question');
+    release();
+    await started;
+    const viewer = await hub.view('live/eager');
+    await until(() => viewer.flv.video().length === 25, 'all 25 frames');
+    assert.deepEqual(viewer.flv.video().map((tag) => tag.dts), Array.from({ length: 25 }, (_, i) => i * 40));
+    viewer.close();
+    await client.close();
+    hub.gate.answer = () => ({ allow: true });
+  });
+
+  const names = ['a/b', '..', 'a..b', 'a b', 'a\tb', 'a\u0001b', 'x'.repeat(129), 'a"b', 'a#b', 'a%2fb', 'a\\b', Buffer.from([0x61, 0xff]).toString('latin1')];
+  for (const name of names) {
+    test(`a bad name is refused: ${JSON.stringify(name.slice(0, 12))}`, DEADLINE, async (t) => {
+      if (name === 'a\u00ff') {
+        // U+00FF is a letter: as UTF-8 it is a good name
+        const client = await openPublisher(`${name}?key=x`, hub.rtmp);
+        t.after(() => client.close());
+        assert.ok(await hub.stream(`live/${name}`));
+        return;
+      }
+      await refused(hub, `${name}?key=x`, /bad stream name/);
+    });
+  }
+
+  test('a name of 128 bytes is good', DEADLINE, async () => {
+    const name = 'n'.repeat(128);
+    const client = await openPublisher(`${name}?key=x`, hub.rtmp);
+    assert.ok(await hub.stream(`live/${name}`));
+    await client.close();
+  });
+
+  test('an unknown application ends the connection', DEADLINE, async () => {
+    await assert.rejects(openStream({ ...hub.rtmp, app: 'nowhere' }));
+    assert.match(hub.nginx.log(), /application not found: 'nowhere'/);
+  });
+
+  test('silence is ended after ingest_timeout', DEADLINE, async () => {
+    const from = hub.nginx.log().length;
+    const client = await openPublisher('silent?key=x', hub.rtmp);
+    const status = await client.anyStatus();
+    assert.equal(status.code, 'NetStream.Publish.Failed');
+    assert.match(status.description, /no media for \d+ ms/);
+    await client.closed;
+    assert.match(hub.nginx.log().slice(from), /publish live\/silent ended: no media for/);
+    assert.equal((await hub.stream('live/silent')).state, 'grace');
+  });
+
+  test('a second publish on one connection is refused, the first goes on', DEADLINE, async () => {
+    const client = await openPublisher('twice?key=x', { ...hub.rtmp, chunkSize: 4096 });
+    const source = feed(client, { key: keyFrame(), inter: interFrame() });
+    await assert.rejects(client.publish('other?key=x'), /publishes already/);
+    const viewer = await hub.view('live/twice');
+    await viewer.more(3);
+    viewer.close();
+    source.stop();
+    await client.close();
+  });
+
+  const nonsense = [
+    ['a video message of one byte', (c) => c.sendVideo(0, Buffer.from([0x17])), /video message of 1 bytes is shorter than its header/],
+    ['Sorenson video', (c) => c.sendVideo(0, Buffer.from([0x12, 0, 0, 0, 0, 0])), /video codec 2 is not carried/],
+    ['MP3 audio', (c) => c.sendAudio(0, Buffer.from([0x2f, 0, 0, 0])), /audio codec 2 is not carried/],
+    ['an AVC header that is none', (c) => c.sendVideo(0, Buffer.from([0x17, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])), /H\.264 sequence header makes no sense/],
+    ['a sequence header of 5 KB', (c) => c.sendVideo(0, Buffer.concat([avcHeader(), Buffer.alloc(5000)])), /sequence header is longer than 4096 bytes/],
+    ['an unknown FourCC', (c) => c.sendVideo(0, Buffer.from('90786d6c31000000', 'hex')), /video codec 120 is not carried/],
+  ];
+  for (const [name, send, reason] of nonsense) {
+    test(`${name} is ended with its reason`, DEADLINE, async () => {
+      const from = hub.nginx.log().length;
+      const client = await openStream(hub.rtmp);
+      await client.publish('nonsense?key=x');
+      send(client);
+      const status = await client.anyStatus();
+      assert.equal(status.code, 'NetStream.Publish.Failed');
+      assert.match(status.description, reason);
+      await client.closed;
+      assert.match(hub.nginx.log().slice(from), new RegExp(`publish live/nonsense ended: .*${reason.source}`));
+    });
+  }
+
+  test('what harmless encoders send is passed over', DEADLINE, async () => {
+    const client = await openPublisher('habits?key=x', { ...hub.rtmp, chunkSize: 4096 });
+    client.sendVideo(0, Buffer.alloc(0));
+    client.sendAudio(0, Buffer.alloc(0));
+    client.sendVideo(0, Buffer.from([0x17, 2, 0, 0, 0]));                  // end of sequence
+    client.sendVideo(0, Buffer.from([0x57, 0]));                           // command frame
+    client.sendVideo(0, avcHeader());                                      // the same header again
+    client.sendVideo(0, keyFrame());
+    client.sendAudio(10, aacFrame());
+    await client.ping();
+    const viewer = await hub.view('live/habits');
+    await until(() => viewer.flv.tags.length === 5, 'headers and two frames');
+    viewer.close();
+    await client.close();
+  });
+});
+
+test('a service that is not there refuses, and is asked again when it is back', DEADLINE, async (t) => {
+  const hub = await startHub();
+  t.after(() => hub.nginx.stop({ allow: [/connect\(\) to unix:.* failed/] }));
+  await hub.gate.stop();
+  await refused(hub, 'cam?key=x', /auth service unavailable/);
+});
+
+test('500 publish attempts at once leave a running stream alone', DEADLINE, async (t) => {
+  const hub = await startHub({ ingest: 'gate_timeout 60s;' });
+  t.after(() => hub.stop());
+  const client = await openPublisher('running?key=x', { ...hub.rtmp, chunkSize: 4096 });
+  const source = feed(client, { key: keyFrame(2000), inter: interFrame(500) });
+  await until(async () => (await hub.stream('live/running'))?.window_ms > 500, 'live/running');
+  const viewer = await hub.view('live/running');
+  await viewer.more(10);
+
+  let waiting = [];
+  hub.gate.answer = () => new Promise((resolve) => { waiting.push(resolve); });
+  const attempts = Array.from({ length: 500 }, async (_, i) => {
+    const one = await openStream(hub.rtmp);
+    await assert.rejects(one.publish(`try${i}?key=x`), /wrong key/);
+    await one.close();
+  });
+  await until(() => waiting.length >= 64, 'questions to be under way');
+  await viewer.more(25);                       // the service thinks, media flows
+  const count = () => hub.gate.questions.filter((q) => q.NAME.startsWith('try')).length;
+  const pump = setInterval(() => { for (const resolve of waiting.splice(0)) resolve({ allow: false, reason: 'wrong key' }); }, 20);
+  try {
+    await Promise.all(attempts);
+  } finally {
+    clearInterval(pump);
+  }
+  waiting = [];
+  assert.equal(count(), 500);
+  const dts = viewer.flv.video().map((tag) => tag.dts);
+  assert.ok(dts.every((ms, i) => i === 0 || ms - dts[i - 1] === 40), 'no frame is missing');
+  viewer.close();
+  source.stop();
+  await client.close();
+});
