@@ -92,12 +92,17 @@ function directivesInCode() {
   return found;
 }
 
-/* A documented directive is a heading of its own: ### `name` or ### name */
+/* As on nginx.org: Syntax, Default and Context, in any markup around the words. */
 function directivesInDocs() {
   const found = new Map();
   for (const name of files(/^modules\/.*\.md$/)) {
-    for (const heading of read(name).matchAll(/^#{2,4}\s+`?([a-z][a-z0-9]*(?:_[a-z0-9]+)*)`?\s*$/gm)) {
-      found.set(heading[1], name);
+    for (const entry of read(name).split(/(?=\bSyntax\b)/).slice(1)) {
+      const directive = entry.match(/^Syntax[\s|*`:]*([a-z][a-z0-9_]*)/);
+      assert.ok(directive, `${name}: no directive after ${entry.slice(0, 40)}`);
+      for (const line of ['Default', 'Context']) {
+        assert.match(entry, new RegExp(`\\b${line}\\b`), `${name}: ${directive[1]} has no ${line}`);
+      }
+      found.set(directive[1], name);
     }
   }
   return found;
@@ -108,7 +113,7 @@ test('each directive is documented, each documented directive exists', () => {
   const docs = directivesInDocs();
   assert.ok(code.size > 0, 'no ngx_command_t table found');
   assert.deepEqual([...code].filter(([name]) => !docs.has(name)).map(([name, file]) => `${name} (${file})`), [],
-    'no heading in modules/*.md');
+    'no Syntax line in modules/*.md');
   assert.deepEqual([...docs].filter(([name]) => !code.has(name)).map(([name, file]) => `${name} (${file})`), [],
     'documented, but in no ngx_command_t table');
 });
