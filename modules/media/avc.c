@@ -75,7 +75,8 @@ skip_scaling_list(bit_reader_t *r, unsigned size)
 
     for (i = 0; i < size && !r->failed; i++) {
         if (next != 0) {
-            next = (last + read_se(r) + 256) & 0xff;
+            /* unsigned: a hostile delta may not overflow the sum */
+            next = (int32_t) (((uint32_t) last + (uint32_t) read_se(r)) & 0xff);
         }
         if (next != 0) {
             last = next;
@@ -186,8 +187,9 @@ parse_sps(const uint8_t *nal, size_t size, avc_config_t *config)
         }
     }
 
+    /* an interlaced picture has two rows of macroblocks per map unit */
     if (r.failed || chroma > 3 || mbs_x >= MAX_PIXELS / 16
-        || map_units >= MAX_PIXELS / 16)
+        || map_units >= MAX_PIXELS / 16 / (2 - frame_mbs_only))
     {
         return -1;
     }
