@@ -1,0 +1,397 @@
+/*
+ * The floor: what the kernel alone costs.  It watches a live HTTP-FLV stream
+ * as one viewer and hands the bytes on as they came: every client gets what
+ * is new by one bare writev per flush interval.  No request is parsed, no
+ * client checked for slowness, nothing locked.
+ *
+ *     floor HOST PORT PATH FLUSH_MS WORKERS
+ *
+ * Prints {"port":N,"pids":[...]} of the processes that write, when it has a
+ * key frame to start clients at, and runs until its stdin ends.
+ */
+
+#define _GNU_SOURCE
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define MAX_WORKERS  16
+#define MAX_EVENTS   256
+#define RING_SIZE    (16u << 20)   /* two minutes of 1 Mbps */
+#define PREFIX_MAX   65536
+
+/* Written by the parent, read by the workers. */
+typedef struct {
+    uint64_t  head;            /* of the endless row of bytes */
+    uint64_t  key;             /* where the newest key frame starts */
+    size_t    prefix_size;     /* fixed before the workers start */
+    uint8_t   prefix[PREFIX_MAX];
+    uint8_t   ring[RING_SIZE];
+} source_t;
+
+typedef struct client_s  client_t;
+struct client_s {
+    int        fd;
+    int        started;
+    size_t     prefix_sent;
+    uint64_t   pos;            /* next byte of the endless row */
+    client_t  *next, **link;
+};
+
+static source_t  *source;
+static int        source_fd;
+static uint8_t    fresh[1 << 20];    /* received, not yet a whole tag */
+static size_t     fresh_size;
+static uint64_t   head;              /* as this worker saw it at its tick */
+static client_t  *clients;
+
+
+/* --- the stream (parent) --- */
+
+static void
+add_prefix(const void *data, size_t size)
+{
+    if (size > PREFIX_MAX - source->prefix_size) {
+        bench_fail("sequence headers", "too large", "at most 64 KB");
+    }
+
+    memcpy(source->prefix + source->prefix_size, data, size);
+    source->prefix_size += size;
+}
+
+
+static void
+receive(void)
+{
+    ssize_t  n = recv(source_fd, fresh + fresh_size,
+                      sizeof(fresh) - fresh_size, 0);
+
+    if (n <= 0) {
+        bench_fail("stream", n ? strerror(errno) : "ended", "to stay live");
+    }
+
+    fresh_size += (size_t) n;
+}
+
+
+/* Asks for the stream, and reads up to the first tag. */
+static void
+watch(const char *host, const char *port, const char *path)
+{
+    int                 n;
+    char                request[2048];
+    uint8_t            *end;
+    size_t              used;
+    struct sockaddr_in  addr = { .sin_family = AF_INET };
+
+    static const char  http[] = "HTTP/1.0 200 OK\r\nContent-Type: video/x-flv"
+                                "\r\nConnection: close\r\n\r\n";
+
+    addr.sin_port = htons((uint16_t) bench_number("port", port, 1, 65535));
+    n = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
+    source_fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (n >= (int) sizeof(request)
+        || inet_pton(AF_INET, host, &addr.sin_addr) != 1
+        || connect(source_fd, (struct sockaddr *) &addr, sizeof(addr)) == -1
+        || send(source_fd, request, (size_t) n, MSG_NOSIGNAL) != n)
+    {
+        bench_fail("stream", path, "an HTTP-FLV address that answers");
+    }
+
+    do {
+        receive();
+        end = memmem(fresh, fresh_size, "\r\n\r\n", 4);
+        used = end ? (size_t) (end - fresh) + 4 : 0;
+    } while (end == NULL || fresh_size < used + FLV_HEADER_SIZE);
+
+    if (memcmp(fresh + used, "FLV", 3) != 0) {
+        bench_fail("stream", path, "the bytes of FLV");
+    }
+
+    add_prefix(http, sizeof(http) - 1);
+    add_prefix(fresh + used, FLV_HEADER_SIZE);
+    used += FLV_HEADER_SIZE;
+    fresh_size -= used;
+    memmove(fresh, fresh + used, fresh_size);
+}
+
+
+/* Moves whole tags into the ring.  1: there is a key frame to start at. */
+static int
+relay(void)
+{
+    int           rc;
+    size_t        pos = 0, at, part;
+    uint64_t      end = source->head, key = source->key;
+    static int    begun;
+    bench_tag_t   tag;
+
+    while ((rc = bench_tag(fresh + pos, fresh_size - pos, &tag)) == 1) {
+        if (!begun && (tag.type == FLV_SCRIPT || tag.frame.config)) {
+            add_prefix(fresh + pos, tag.size);
+            pos += tag.size;
+            continue;
+        }
+
+        if (tag.type == FLV_VIDEO && tag.frame.key && !tag.frame.config) {
+            key = end;
+            begun = 1;
+        }
+
+        if (begun) {
+            at = end % RING_SIZE;
+            part = tag.size < RING_SIZE - at ? tag.size : RING_SIZE - at;
+            memcpy(source->ring + at, fresh + pos, part);
+            memcpy(source->ring, fresh + pos + part, tag.size - part);
+            end += tag.size;
+        }
+
+        pos += tag.size;
+    }
+
+    if (rc == -1) {
+        bench_fail("stream", "of the source", "FLV tags");
+    }
+
+    fresh_size -= pos;
+    memmove(fresh, fresh + pos, fresh_size);
+    __atomic_store_n(&source->key, key, __ATOMIC_RELEASE);
+    __atomic_store_n(&source->head, end, __ATOMIC_RELEASE);
+
+    return begun;
+}
+
+
+/* --- clients (workers) --- */
+
+static void
+drop(client_t *c)
+{
+    *c->link = c->next;
+    if (c->next) {
+        c->next->link = c->link;
+    }
+
+    close(c->fd);
+    free(c);
+}
+
+
+static void
+push(client_t *c)
+{
+    int           n = 0;
+    size_t        part, left = head - c->pos, from = c->pos % RING_SIZE;
+    ssize_t       sent;
+    struct iovec  iov[3];
+
+    if (c->prefix_sent < source->prefix_size) {
+        iov[n].iov_base = source->prefix + c->prefix_sent;
+        iov[n++].iov_len = source->prefix_size - c->prefix_sent;
+    }
+
+    while (left && n < 3) {
+        part = left < RING_SIZE - from ? left : RING_SIZE - from;
+        iov[n].iov_base = source->ring + from;
+        iov[n++].iov_len = part;
+        left -= part;
+        from = 0;
+    }
+
+    if (n == 0) {
+        return;
+    }
+
+    sent = writev(c->fd, iov, n);
+    if (sent == -1) {
+        if (errno != EAGAIN) {
+            drop(c);
+        }
+        return;
+    }
+
+    if (c->prefix_sent < source->prefix_size) {
+        part = source->prefix_size - c->prefix_sent;
+        part = (size_t) sent < part ? (size_t) sent : part;
+        c->prefix_sent += part;
+        sent -= part;
+    }
+
+    c->pos += sent;
+}
+
+
+static void
+accept_all(int listener, int poll_fd)
+{
+    int                 fd, one = 1;
+    client_t           *c;
+    struct epoll_event  event;
+
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1) {
+        c = calloc(1, sizeof(client_t));
+        event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+        event.data.ptr = c;
+
+        if (c == NULL || epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == -1) {
+            bench_fail("client", strerror(errno), "to be accepted");
+        }
+
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        c->fd = fd;
+        c->next = clients;
+        c->link = &clients;
+        if (clients) {
+            clients->link = &c->next;
+        }
+        clients = c;
+    }
+}
+
+
+static void
+hear(client_t *c, uint32_t events)
+{
+    char  request[4096];
+
+    if (read(c->fd, request, sizeof(request)) <= 0 || (events & EPOLLRDHUP)) {
+        drop(c);
+        return;
+    }
+
+    c->started = 1;
+    head = __atomic_load_n(&source->head, __ATOMIC_ACQUIRE);
+    c->pos = __atomic_load_n(&source->key, __ATOMIC_ACQUIRE);
+    if (c->pos > head) {
+        c->pos = head;                       /* the parent is between the two */
+    }
+    push(c);
+}
+
+
+static void
+work(int listener, int flush)
+{
+    int                 i, n, wait, poll_fd = epoll_create1(0);
+    int64_t             now, next = bench_now_us();
+    client_t           *c, *after;
+    struct epoll_event  events[MAX_EVENTS];
+
+    events[0].events = EPOLLIN | EPOLLEXCLUSIVE;
+    events[0].data.ptr = NULL;
+    (void) epoll_ctl(poll_fd, EPOLL_CTL_ADD, listener, &events[0]);
+
+    for ( ;; ) {
+        now = bench_now_us();
+        if (now >= next) {
+            /* from the tick's start, as nginx arms its timers */
+            next = now + flush * 1000;
+            head = __atomic_load_n(&source->head, __ATOMIC_ACQUIRE);
+
+            for (c = clients; c; c = after) {
+                after = c->next;
+                if (c->started) {
+                    push(c);
+                }
+            }
+            now = bench_now_us();
+        }
+
+        wait = now < next ? (int) ((next - now + 999) / 1000) : 0;
+        n = epoll_wait(poll_fd, events, MAX_EVENTS, wait);
+
+        for (i = 0; i < n; i++) {
+            if (events[i].data.ptr) {
+                hear(events[i].data.ptr, events[i].events);
+            } else {
+                accept_all(listener, poll_fd);
+            }
+        }
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int                 i, flush, workers, listener;
+    pid_t               pids[MAX_WORKERS];
+    socklen_t           len;
+    struct pollfd       ready[2];
+    struct sockaddr_in  addr = { .sin_family = AF_INET };
+
+    if (argc != 6) {
+        bench_fail("arguments", argv[0], "HOST PORT PATH FLUSH_MS WORKERS");
+    }
+
+    bench_raise_files();
+    signal(SIGPIPE, SIG_IGN);
+    flush = (int) bench_number("flush", argv[4], 1, 10000);
+    workers = (int) bench_number("workers", argv[5], 1, MAX_WORKERS);
+
+    source = mmap(NULL, sizeof(source_t), PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (source == MAP_FAILED) {
+        bench_fail("memory", strerror(errno), "17 MB");
+    }
+
+    watch(argv[1], argv[2], argv[3]);
+    while (!relay()) {
+        receive();
+    }
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    len = sizeof(addr);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    if (listener == -1 || bind(listener, (struct sockaddr *) &addr, len) == -1
+        || listen(listener, 2048) == -1
+        || getsockname(listener, (struct sockaddr *) &addr, &len) == -1)
+    {
+        bench_fail("listener", strerror(errno), "a free port on 127.0.0.1");
+    }
+
+    for (i = 0; i < workers; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            work(listener, flush);
+        }
+    }
+
+    printf("{\"port\":%d,\"pids\":[", ntohs(addr.sin_port));
+    for (i = 0; i < workers; i++) {
+        printf("%s%d", i ? "," : "", (int) pids[i]);
+    }
+    printf("]}\n");
+    fflush(stdout);
+
+    ready[0].fd = source_fd;
+    ready[1].fd = 0;
+    ready[0].events = ready[1].events = POLLIN;
+
+    while (poll(ready, 2, -1) > 0 && ready[1].revents == 0) {
+        receive();
+        relay();
+    }
+
+    for (i = 0; i < workers; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+
+    return 0;
+}
