@@ -149,6 +149,7 @@ typedef struct {
     int64_t    last_audio, last_video;
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;
+    uint16_t   width, height;    /* set before a video sequence header */
     unsigned   started:1;
     unsigned   discontinuity:1;
     unsigned   wait_key:1;       /* a frame was dropped: the GOP is broken */

@@ -141,7 +141,12 @@ hub_open_locked(hub_t *h, const u_char *name, size_t len,
 
         (void) __atomic_add_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
 
-        return hub_writer_is_out(s) ? HUB_RETURNED : HUB_BUSY;
+        if (!hub_writer_is_out(s)) {
+            (void) __atomic_sub_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
+            return HUB_BUSY;                 /* the old one keeps its stream */
+        }
+
+        return HUB_RETURNED;
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
@@ -481,39 +486,78 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
 }
 
 
+/* Announces a write, then looks who owns the stream: a takeover does it the
+ * other way round.  Returns 1, or 0 when the stream is not this writer's. */
+static int
+hub_write_begin(hub_writer_t *w)
+{
+    hub_stream_t  *s = w->ref.stream;
+
+    if (s == NULL) {
+        return 0;
+    }
+
+    __atomic_store_n(&s->writing, (uint32_t) ngx_pid, __ATOMIC_SEQ_CST);
+
+    if (hub_owns(w)) {
+        return 1;
+    }
+
+    __atomic_store_n(&s->writing, 0, __ATOMIC_SEQ_CST);
+
+    return 0;
+}
+
+
+static void
+hub_write_end(hub_writer_t *w)
+{
+    __atomic_store_n(&w->ref.stream->writing, 0, __ATOMIC_SEQ_CST);
+}
+
+
 ngx_int_t
 hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
     uint32_t timestamp, ngx_chain_t *in, size_t len)
 {
-    ngx_int_t      rc = NGX_DONE;
-    hub_stream_t  *s = w->ref.stream;
+    ngx_int_t  rc;
 
-    if (s == NULL) {
+    if (!hub_write_begin(w)) {
         return NGX_DONE;
     }
 
-    /* announce first, then look: a takeover does it the other way round */
-    __atomic_store_n(&s->writing, (uint32_t) ngx_pid, __ATOMIC_SEQ_CST);
-
-    if (hub_owns(w)) {
-        rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
-    }
-
-    __atomic_store_n(&s->writing, 0, __ATOMIC_SEQ_CST);
+    rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
+    hub_write_end(w);
 
     return rc;
 }
 
 
 static void
-hub_describe(hub_stream_t *s, enum hub_config_kind kind,
-    const flv_frame_t *frame)
+hub_store_config(hub_writer_t *w, enum hub_config_kind kind,
+    const flv_frame_t *frame, const u_char *body, size_t len)
 {
+    hub_stream_t  *s = w->ref.stream;
+    hub_config_t  *config = &s->config[kind];
+
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+
+    ngx_memcpy(config->body, body, len);
+    config->size = (uint32_t) len;
+
     if (kind == HUB_CONFIG_VIDEO) {
         s->video = (uint8_t) frame->codec;
+        s->width = w->width;
+        s->height = w->height;
     } else if (kind == HUB_CONFIG_AUDIO) {
         s->audio = (uint8_t) frame->codec;
     }
+
+    if (kind != HUB_CONFIG_META) {
+        hub_store(&s->config_at, s->head);
+    }
+
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
 }
 
 
@@ -523,45 +567,39 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     size_t len)
 {
     ngx_buf_t      b;
+    ngx_int_t      rc = NGX_OK;
     ngx_chain_t    in;
     hub_config_t  *config;
-    hub_stream_t  *s = w->ref.stream;
-
-    static const uint8_t  types[] = { FLV_SCRIPT, FLV_VIDEO, FLV_AUDIO };
-
-    if (s == NULL || !hub_owns(w)) {
-        return NGX_DONE;
-    }
 
     if (len > HUB_CONFIG_MAX) {
         return NGX_ABORT;
     }
 
-    config = &s->config[kind];
-
-    if (config->size == len && ngx_memcmp(config->body, body, len) == 0) {
-        return NGX_OK;                       /* repeated by habit: no change */
+    if (!hub_write_begin(w)) {
+        return NGX_DONE;
     }
 
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
-    ngx_memcpy(config->body, body, len);
-    config->size = (uint32_t) len;
-    hub_describe(s, kind, frame);
+    config = &w->ref.stream->config[kind];
 
-    if (kind != HUB_CONFIG_META) {
-        hub_store(&s->config_at, s->head);
+    /* many encoders repeat their headers: that is no change */
+    if (config->size != len || ngx_memcmp(config->body, body, len) != 0) {
+        hub_store_config(w, kind, frame, body, len);
+
+        /* players read metadata before media, not among it */
+        if (kind != HUB_CONFIG_META) {
+            ngx_memzero(&b, sizeof(ngx_buf_t));
+            b.pos = (u_char *) body;
+            b.last = b.pos + len;
+            in.buf = &b;
+            in.next = NULL;
+
+            rc = hub_append_owned(h, w, kind == HUB_CONFIG_VIDEO ? FLV_VIDEO
+                                                                 : FLV_AUDIO,
+                                  frame, timestamp, &in, len);
+        }
     }
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
 
-    if (kind == HUB_CONFIG_META) {
-        return NGX_OK;           /* players read it before media, not among it */
-    }
+    hub_write_end(w);
 
-    ngx_memzero(&b, sizeof(ngx_buf_t));
-    b.pos = (u_char *) body;
-    b.last = b.pos + len;
-    in.buf = &b;
-    in.next = NULL;
-
-    return hub_append(h, w, types[kind], frame, timestamp, &in, len);
+    return rc;
 }

@@ -3,8 +3,20 @@
  * zone, the worker's slot and the sweep.
  */
 
+#include <ngx_event.h>
+
 #include "hub.h"
-#include "../rtmp/wire.h"
+
+/*
+ * nginx binds modules with RTLD_NOW, so without the wire layer a strong
+ * symbol would end `nginx -t` in the loader's words.  Weak ones are null
+ * then, and ngx_hub_create_conf() says what to load.
+ */
+extern ngx_module_t  ngx_rtmp_core_module;
+extern ngx_module_t  ngx_rtmp_guard_module;
+
+#pragma weak ngx_rtmp_core_module
+#pragma weak ngx_rtmp_guard_module
 
 #define HUB_SWEEP_MS  500
 

@@ -46,4 +46,20 @@ typedef struct {
     unsigned             starved:1;
 } ingest_t;
 
+/* Ends a publisher: one log line of LEVEL, one status CODE with WHY on the
+ * wire, and the close a second later. */
+void ingest_end(ingest_t *in, ngx_uint_t level, const char *code,
+    const char *why);
+
+/* Takes one message body of a live publisher.  May end it. */
+void ingest_frame(ingest_t *in, uint8_t type, uint32_t timestamp,
+    ngx_chain_t *chain);
+
+/* Keeps a message until the gate has answered, within a bound. */
+void ingest_hold(ingest_t *in, uint8_t type, uint32_t timestamp,
+    ngx_chain_t *chain);
+
+/* Sends what was held on its way; the publisher is live now. */
+void ingest_flush_held(ingest_t *in);
+
 #endif

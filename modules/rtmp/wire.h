@@ -1,8 +1,6 @@
 /*
- * The wire layer as the hub module sees it: nginx-rtmp's symbols, all weak.
- * nginx binds modules with RTLD_NOW, so without the wire layer a strong
- * symbol would end `nginx -t` in the loader's words; weak ones are null and
- * ngx_hub_create_conf() says what to load.
+ * The wire layer as the hub module sees it: nginx-rtmp's symbols, all weak,
+ * so that ngx_hub_module.c can say what is not loaded.
  */
 
 #ifndef DUOLU_RTMP_WIRE_H
@@ -15,9 +13,6 @@
 #include "ngx_rtmp_cmd_module.h"
 #include "ngx_rtmp_streams.h"
 
-extern ngx_module_t  ngx_rtmp_guard_module;
-
-#pragma weak ngx_rtmp_guard_module
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_publish
 #pragma weak ngx_rtmp_play
