@@ -92,7 +92,7 @@ put_param(u_char *p, u_char *last, const char *name, const ngx_str_t *value)
     p = put_length(p, value->len);
     p = ngx_cpymem(p, name, n);
 
-    return ngx_cpymem(p, value->data, value->len);
+    return value->len ? ngx_cpymem(p, value->data, value->len) : p;
 }
 
 
