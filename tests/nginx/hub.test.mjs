@@ -94,7 +94,7 @@ describe('one stream, viewers in every worker', () => {
     client.sendVideo(0, keyFrame(50_000));
     await until(async () => (await hub.stream('live/slow'))?.window_bytes > 50_000, 'a first frame');
     const [slow, good] = await Promise.all([hub.view('live/slow'), hub.view('live/slow')]);
-    await until(() => slow.flv.video().length > 0, 'the slow viewer to join');
+    await until(() => slow.flv.video().length > 0 && good.flv.video().length > 0, 'both viewers to join');
     slow.response.pause();
     for (let i = 1; i < 600; i++) {
       client.sendVideo(i * 40, i % 25 === 0 ? keyFrame(100_000) : interFrame(100_000));
