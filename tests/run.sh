@@ -58,12 +58,23 @@ suite_fuzz() {
     node_suite fuzz
 }
 
+# the nginx scenarios once more, with ASan and UBSan in our modules
+suite_nginx() {
+    node_suite nginx
+    if "$repo/modules/build.sh" --sanitize; then
+        DUOLU_SANITIZE=1 node_suite nginx "sanitized: "
+    else
+        echo "# sanitized modules: not compiled"
+        suite_failed=$((suite_failed + 1))
+    fi
+}
+
 # one file after another: each starts whole stacks, and the machine is small
 node_suite() {
     local file
     for file in "$repo/tests/$1"/*.test.mjs; do
         [ -e "$file" ] || continue
-        run count_node "${file#"$repo/"}" node --test-reporter=tap "$file"
+        run count_node "${2:-}${file#"$repo/"}" node --test-reporter=tap "$file"
     done
 }
 
@@ -73,6 +84,7 @@ run_suite() {
     case "$1" in
         unit) suite_unit ;;
         fuzz) suite_fuzz ;;
+        nginx) suite_nginx ;;
         *) node_suite "$1" ;;
     esac
     if [ $((suite_passed + suite_failed)) -eq 0 ]; then
