@@ -95,8 +95,11 @@ typedef struct {
     uint16_t         width, height;
     uint8_t          video, audio;     /* enum flv_codec */
 
-    uint32_t         nblocks;
-    uint64_t         first_block;      /* number (offset >> shift) of oldest */
+    /* Blocks held, numbered by offset >> shift: [first_block, end_block).
+     * Both move under the mutex; others may raise the first one, the end
+     * belongs to the writer, who therefore may look at it without. */
+    uint64_t         first_block;
+    uint64_t         end_block;
     uint32_t         index_block;
     uint32_t         viewers[HUB_MAX_WORKERS];
     uint32_t         blocks[HUB_STREAM_BLOCKS];
@@ -259,6 +262,13 @@ size_t hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
     u_char *out);
 
 hub_entry_t *hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index);
+
+
+static ngx_inline uint32_t
+hub_blocks(const hub_stream_t *s)
+{
+    return (uint32_t) (s->end_block - s->first_block);
+}
 
 
 /* --- plain loads and stores of what several processes share --- */

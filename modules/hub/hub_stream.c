@@ -63,8 +63,10 @@ hub_fullest(hub_t *h)
     uint32_t  i, most = 0;
 
     for (i = 0; i < h->header->nstreams; i++) {
-        if (h->streams[i].state != HUB_FREE && h->streams[i].nblocks > most) {
-            most = h->streams[i].nblocks;
+        if (h->streams[i].state != HUB_FREE
+            && hub_blocks(&h->streams[i]) > most)
+        {
+            most = hub_blocks(&h->streams[i]);
         }
     }
 
@@ -294,34 +296,31 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
     uint64_t  oldest = hub_load(&s->tail) >> HUB_BLOCK_SHIFT;
     uint64_t  last = (end - 1) >> HUB_BLOCK_SHIFT;
 
-    if (s->nblocks && s->first_block >= oldest
-        && s->first_block + s->nblocks > last)
-    {
+    if (s->end_block > last && s->first_block >= oldest) {
         return NGX_OK;
     }
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    while (s->nblocks && s->first_block < oldest) {
+    while (s->first_block < ngx_min(oldest, s->end_block)) {
         hub_block_give(h, s->blocks[s->first_block % HUB_STREAM_BLOCKS]);
         s->first_block++;
-        s->nblocks--;
     }
 
-    if (s->nblocks == 0) {
-        s->first_block = hub_load(&s->end) >> HUB_BLOCK_SHIFT;
+    if (s->first_block == s->end_block) {
+        s->first_block = s->end_block = s->end >> HUB_BLOCK_SHIFT;
     }
 
-    while (s->first_block + s->nblocks <= last) {
-        block = s->nblocks < HUB_STREAM_BLOCKS ? hub_block_take(h)
-                                               : HUB_NO_BLOCK;
+    while (s->end_block <= last) {
+        block = hub_blocks(s) < HUB_STREAM_BLOCKS ? hub_block_take(h)
+                                                  : HUB_NO_BLOCK;
         if (block == HUB_NO_BLOCK) {
             ngx_shmtx_unlock(&h->pool->mutex);
             return NGX_DECLINED;
         }
 
-        s->blocks[(s->first_block + s->nblocks) % HUB_STREAM_BLOCKS] = block;
-        s->nblocks++;
+        s->blocks[s->end_block % HUB_STREAM_BLOCKS] = block;
+        s->end_block++;
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);

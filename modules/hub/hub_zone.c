@@ -180,12 +180,12 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
     hub_store(&s->state, HUB_FREE);
     hub_store(&s->generation, generation + 1);
 
-    for (n = 0; n < s->nblocks; n++) {
-        hub_block_give(h, s->blocks[(s->first_block + n) % HUB_STREAM_BLOCKS]);
+    for (n = s->first_block; n < s->end_block; n++) {
+        hub_block_give(h, s->blocks[n % HUB_STREAM_BLOCKS]);
     }
 
     hub_block_give(h, s->index_block);
-    s->nblocks = 0;
+    s->first_block = s->end_block = 0;
     s->index_block = HUB_NO_BLOCK;
     ngx_memzero(s->viewers, sizeof(s->viewers));
 }
@@ -251,10 +251,10 @@ hub_block_rob(hub_t *h)
         limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
 
         /* a block that an append may still be filling is not the oldest */
-        if (s->state != HUB_FREE && s->nblocks >= most
+        if (s->state != HUB_FREE && hub_blocks(s) >= most
             && hub_load(&s->end) >= limit)
         {
-            most = s->nblocks + 1;
+            most = hub_blocks(s) + 1;
             victim = s;
         }
     }
@@ -279,7 +279,6 @@ hub_block_rob(hub_t *h)
 
     block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
     s->first_block++;
-    s->nblocks--;
 
     return block;
 }

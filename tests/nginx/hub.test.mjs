@@ -244,6 +244,34 @@ describe('little memory', () => {
   });
 });
 
+describe('streams that rob each other', () => {
+  test('ten streams in a zone for five: nobody sees another\'s bytes', DEADLINE, async (t) => {
+    const hub = await startHub({ zone: '6m', main: 'hub_stream_max 4m;', flv: 'hub_lag 1s;' });
+    t.after(() => hub.stop());
+    const body = (n, key) => Buffer.concat([Buffer.from([key ? 0x17 : 0x27, 1, 0, 0, 0]), Buffer.alloc(30_000, n)]);
+    const streams = await Promise.all(Array.from({ length: 10 }, async (_, i) => {
+      const n = i + 1;
+      const client = await openPublisher(`full${n}?key=a`, { ...hub.rtmp, chunkSize: 65536 });
+      const source = feed(client, { key: body(n, true), inter: body(n, false), every: 20, gop: 5 });
+      const viewers = [];
+      await until(async () => (await hub.stream(`live/full${n}`))?.window_bytes > 30_000, `live/full${n}`);
+      for (let v = 0; v < 4; v++) viewers.push(await hub.view(`live/full${n}`));
+      return { n, client, source, viewers };
+    }));
+    await until(async () => (await hub.status()).zone.free < 4, 'the zone to be full');
+    await Promise.all(streams.flatMap(({ viewers }) => viewers.map((viewer) => viewer.more(100))));
+    for (const { n, viewers } of streams) {
+      for (const viewer of viewers) {
+        assert.equal(viewer.error, undefined);
+        const strange = viewer.flv.video().filter((tag) => tag.mark !== n * 0x01010101);
+        assert.deepEqual(strange, [], `stream ${n} has frames of another`);
+        viewer.close();
+      }
+    }
+    for (const { client, source } of streams) { source.stop(); await client.close(); }
+  });
+});
+
 describe('what nginx -t says', () => {
   const cases = [
     ['hub without the wire layer', { modules: ['hub'], conf: '' }, /needs ngx_rtmp_module\.so loaded before it/],
