@@ -3,7 +3,7 @@
 
 import { api } from './api.js';
 
-const everyMs = 3000;
+const everyMs = 1500;   // a stream that begins is on the page within 3 s
 
 export class StreamList extends EventTarget {
   constructor() {

@@ -1,0 +1,31 @@
+// How long somebody who already has the page open waits for a stream that
+// begins: from its first frame at the server to its first picture on the page.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startStack } from '../lib/stack.mjs';
+import { goTo, launch, logIn, openPage, tiles } from './browser.mjs';
+import { publish } from './publisher.mjs';
+
+test('a stream that begins shows its picture on an open page', { timeout: 180_000 }, async (t) => {
+  const stack = await startStack();
+  t.after(() => stack.stop());
+  const browser = await launch();
+  t.after(() => browser.close());
+  const { page } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  await goTo(page, '#/wall/1');
+  const publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
+  t.after(() => publisher.stop());
+
+  const poll = async (look) => {
+    for (;;) {
+      if (await look()) return performance.now();
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+    }
+  };
+  const frame = await poll(async () => (await stack.controlGet('/status')).streams.some((s) => s.window_bytes > 1000));
+  const picture = await poll(async () => Object.values(await tiles(page)).some((tile) => tile.frames > 0));
+  assert.ok(picture >= frame);
+  t.diagnostic(`first picture ${(picture - frame).toFixed(0)} ms after the first frame`);
+});
