@@ -1,4 +1,4 @@
-// The streams this user may see, asked for every 3 s while the page is visible.
+// The streams this user may see, asked for every 1.5 s while the page is visible.
 // Events: 'change' (new list), 'trouble' (error or null), 'signedout'.
 
 import { api } from './api.js';
