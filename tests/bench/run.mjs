@@ -225,8 +225,8 @@ try {
   console.log(`\n${text}`);
   if (options.includes('--save')) {
     const page = path.join(here, 'RESULTS.md');
-    const notes = fs.readFileSync(path.join(here, 'RESULTS.in.md'), 'utf8');
-    fs.writeFileSync(page, notes.replace('{{table}}', () => text.trim()));
+    const old = fs.readFileSync(page, 'utf8');
+    fs.writeFileSync(page, old.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, (_, from, to) => `${from}${text}${to}`));
   }
 } finally {
   fs.rmSync(folder, { recursive: true, force: true });
