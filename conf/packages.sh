@@ -17,7 +17,7 @@ packages_serve=(
 )
 # to build the container image without Docker, in a test
 packages_image=(buildah debootstrap)
-packages_unit=(libcmocka-dev clang)
+packages_unit=(libcmocka-dev clang libclang-rt-14-dev)
 packages_test=(
     "${packages_unit[@]}"
     ffmpeg rtmpdump chromium fonts-noto-cjk

@@ -4,6 +4,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { repo } from './nginx.mjs';
 import { buildSh, run } from './stack.mjs';
 
@@ -21,14 +22,19 @@ export async function whyNot() {
     const made = await buildah(['from', 'scratch'], { driver, check: false });
     if (made.code !== 0) continue;
     const container = made.stdout.trim();
-    const mounted = await buildah(['mount', container], { driver, check: false });
+    // where / is no mount point (a bare chroot) a layer can be made, but not kept
+    let usable = true;
+    for (const step of [['mount', container], ['copy', '-q', container, fileURLToPath(import.meta.url), '/probe'],
+      ['commit', '-q', container, 'localhost/duolu-probe'], ['rmi', 'localhost/duolu-probe']]) {
+      usable &&= (await buildah(step, { driver, check: false })).code === 0;
+    }
     await buildah(['rm', container], { driver, check: false });
-    if (mounted.code === 0) {
+    if (usable) {
       storageDriver = driver;
       return undefined;
     }
   }
-  return 'buildah can make no container here, neither with overlay nor with vfs storage';
+  return 'buildah can keep no image here, neither with overlay nor with vfs storage';
 }
 
 let storageDriver;
