@@ -98,7 +98,7 @@ ${main}
 events { worker_connections 4096; }
 rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
   application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
-http { server { listen 127.0.0.1:{{port:http}} backlog=2048;
+http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=2048;
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
   location /status { hub_status on; } } }
 `;
