@@ -233,6 +233,30 @@ export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers())
   return viewers;
 }
 
+/** Pid of the worker that serves a viewer, by the socket's inode. */
+export function workerOf(hub, viewer) {
+  const hex = (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
+    .find((f) => f[1]?.endsWith(hex(hub.nginx.ports.http)) && f[2]?.endsWith(hex(viewer.request.socket.localPort)));
+  return hub.nginx.workers().find((pid) => fs.readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try { return fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${line?.[9]}]`; } catch { return false; }
+  }));
+}
+
+/** Exactly one viewer of `stream` in every worker: [viewer, …]. */
+export async function oneInEach(hub, stream) {
+  const all = await viewersEverywhere(hub, stream);
+  const kept = new Map();
+  for (const viewer of all) {
+    if (viewer.ended || viewer.status !== 200) throw new Error(`a viewer of ${stream} got ${viewer.status} and was ended`);
+    const pid = workerOf(hub, viewer);
+    if (pid === undefined || kept.has(pid)) viewer.close();
+    else kept.set(pid, viewer);
+  }
+  await until(async () => (await hub.stream(stream)).viewers === kept.size, 'the others to be gone');
+  return [...kept.values()];
+}
+
 // ---- publishers -----------------------------------------------------------
 
 /** Sends a key frame and inter frames every `every` ms until stopped. */

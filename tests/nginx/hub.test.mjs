@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { feed, startHub, viewersEverywhere } from '../lib/hub.mjs';
+import { feed, oneInEach, startHub, viewersEverywhere } from '../lib/hub.mjs';
 import { testConfig, until } from '../lib/nginx.mjs';
 import { RtmpClient, aacFrame, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
@@ -55,10 +55,10 @@ describe('one stream, viewers in every worker', () => {
     client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, 0x10]));
     for (let i = 0; i < 50; i++) client.sendAudio(i * 23, aacFrame());
     await until(async () => (await hub.stream('live/radio'))?.audio === 'aac', 'live/radio');
-    const viewer = await hub.view('live/radio');
+    const viewers = await oneInEach(hub, 'live/radio');
     client.sendAudio(51 * 23, aacFrame());
-    await until(() => viewer.flv.tags.filter((tag) => tag.type === 8 && !tag.config).length > 1, 'audio');
-    viewer.close();
+    for (const { flv } of viewers) await until(() => flv.tags.filter((tag) => tag.type === 8 && !tag.config).length > 1, 'audio');
+    closeAll(viewers);
     await client.close();
   });
 
@@ -93,7 +93,7 @@ describe('one stream, viewers in every worker', () => {
     const client = await openPublisher('slow?key=a', { ...hub.rtmp, chunkSize: 65536 });
     client.sendVideo(0, keyFrame(50_000));
     await until(async () => (await hub.stream('live/slow'))?.window_bytes > 50_000, 'a first frame');
-    const [slow, good] = await Promise.all([hub.view('live/slow'), hub.view('live/slow')]);
+    const [slow, good] = await oneInEach(hub, 'live/slow');
     await until(() => slow.flv.video().length > 0 && good.flv.video().length > 0, 'both viewers to join');
     slow.response.pause();
     for (let i = 1; i < 600; i++) {
@@ -117,8 +117,8 @@ describe('one stream, viewers in every worker', () => {
     const first = await openPublisher('owned?key=mine', { ...hub.rtmp, chunkSize: 4096 });
     const one = feed(first, MEDIA);
     await until(async () => (await hub.stream('live/owned'))?.window_ms > 200, 'live/owned');
-    const viewer = await hub.view('live/owned');
-    await viewer.more(3);
+    const viewers = await oneInEach(hub, 'live/owned');
+    await Promise.all(viewers.map((viewer) => viewer.more(3)));
 
     const thief = await openStream(hub.rtmp);
     await assert.rejects(thief.publish('owned?key=other'), /BadName: stream is already live by another key/);
@@ -127,14 +127,16 @@ describe('one stream, viewers in every worker', () => {
     one.stop();
     const second = await openPublisher('owned?key=mine', { ...hub.rtmp, chunkSize: 4096 });
     const two = feed(second, { ...MEDIA, from: 5 });
-    await viewer.more(30);
+    await Promise.all(viewers.map((viewer) => viewer.more(30)));
     first.sendVideo(one.last, MEDIA.inter);
     await first.closed;
-    const dts = viewer.flv.video().map((tag) => tag.dts);
-    assert.ok(dts.every((ms, i) => i === 0 || ms >= dts[i - 1]), `dts goes back: ${dts}`);
+    for (const { flv } of viewers) {
+      const dts = flv.video().map((tag) => tag.dts);
+      assert.ok(dts.every((ms, i) => i === 0 || ms >= dts[i - 1]), `dts goes back: ${dts}`);
+    }
     two.stop();
     await second.close();
-    viewer.close();
+    closeAll(viewers);
   });
 });
 
@@ -204,12 +206,53 @@ describe('reload and crash', () => {
     const client = await openPublisher('brief?key=a', { ...hub.rtmp, chunkSize: 4096 });
     client.sendVideo(0, MEDIA.key);
     await until(async () => (await hub.stream('live/brief'))?.window_bytes > 2000, 'live/brief');
-    const viewer = await hub.view('live/brief');
+    const viewers = await oneInEach(hub, 'live/brief');
     await client.close();
-    await until(() => viewer.ended, 'the viewer to end');
+    await until(() => viewers.every((viewer) => viewer.ended), 'the viewers to end');
     assert.equal(await hub.stream('live/brief'), undefined);
     const { zone } = await hub.status();
     assert.equal(zone.free, zone.blocks, 'every block came back');
+  });
+});
+
+describe('workers killed in the middle of it', () => {
+  test('no lock stays held', DEADLINE, async (t) => {
+    const hub = await startHub({ zone: '8m', expectCrash: true });
+    t.after(() => hub.stop());
+    const big = keyFrame(70_000);                // each append moves a block, under the mutex
+    let flood = true;
+    const publish = async (n) => {
+      const client = await openPublisher(`busy${n}?key=a`, { ...hub.rtmp, chunkSize: 65536 });
+      client.sendVideo(0, big);
+      let at = 0;
+      const more = () => { if (flood && !client.ended) { for (let i = 0; i < 5; i++) client.sendVideo(at += 5, big); client.drained().then(() => setImmediate(more)); } };
+      more();
+      return client;
+    };
+    let clients = await Promise.all([1, 2, 3, 4].map(publish));
+    for (let round = 0; round < 10; round++) {
+      const [victim] = hub.nginx.workers();
+      await until(async () => (await hub.status()).streams.filter((s) => s.state === 'live').length === 4, 'all to be live');
+      hub.nginx.kill('SIGKILL', victim);
+      await until(async () => {
+        const pids = (await hub.status()).workers.map((w) => w.pid);   // takes the mutex
+        return pids.length === 2 && !pids.includes(victim);
+      }, 'a worker in place of the killed one');
+      const { streams } = await hub.status();
+      clients = await Promise.all(clients.map(async (client, i) => {
+        if (streams.find((s) => s.name === `live/busy${i + 1}`).state === 'live') return client;
+        await client.closed;
+        return publish(i + 1);
+      }));
+    }
+    flood = false;
+    await Promise.all(clients.map((client) => client.ping()));
+    const source = feed(clients[0], { ...MEDIA, from: 1_000_000 });
+    const viewers = await oneInEach(hub, 'live/busy1');
+    await Promise.all(viewers.map((viewer) => viewer.more(5)));
+    source.stop();
+    closeAll(viewers);
+    await Promise.all(clients.map((client) => client.close()));
   });
 });
 
@@ -233,11 +276,11 @@ describe('little memory', () => {
     assert.match(refusal?.message ?? '', /hub_zone has no room for another stream/);
     assert.ok(clients.length >= 4, `${clients.length} streams fit`);
     assert.match(hub.nginx.log(), /publish live\/crowd\d+ refused: hub_zone has no room/);
-    const viewer = await hub.view('live/crowd0');
+    const viewers = await oneInEach(hub, 'live/crowd0');
     const source = feed(clients[0], { key: big, inter: big, from: 400 });
-    await viewer.more(5);
+    await Promise.all(viewers.map((viewer) => viewer.more(5)));
     source.stop();
-    viewer.close();
+    closeAll(viewers);
     const { zone } = await hub.status();
     assert.equal(zone.refused, 1);
     await Promise.all(clients.map((client) => client.close()));
