@@ -1,7 +1,6 @@
 // How long somebody who already has the page open waits for a stream that
 // begins: from its first frame at the server to its first picture on the page.
 
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
 import { goTo, launch, logIn, openPage, tiles } from './browser.mjs';
@@ -26,6 +25,5 @@ test('a stream that begins shows its picture on an open page', { timeout: 180_00
   };
   const frame = await poll(async () => (await stack.controlGet('/status')).streams.some((s) => s.window_bytes > 1000));
   const picture = await poll(async () => Object.values(await tiles(page)).some((tile) => tile.frames > 0));
-  assert.ok(picture >= frame);
   t.diagnostic(`first picture ${(picture - frame).toFixed(0)} ms after the first frame`);
 });

@@ -222,19 +222,19 @@ export class Viewer {
 /** Viewers of `stream` until every worker has at least one. */
 export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers()) {
   const viewers = [];
-  const spread = async () => {
-    const { workers } = await hub.status();
-    return pids.every((pid) => (workers.find((w) => w.pid === pid)?.viewers ?? 0) > 0);
-  };
-  while (!await spread()) {
+  const served = new Set();
+  while (!pids.every((pid) => served.has(pid))) {
     if (viewers.length >= 600) throw new Error('600 connections, and one worker took none');
-    viewers.push(...await Promise.all(Array.from({ length: 20 }, () => hub.view(stream))));
+    const more = await Promise.all(Array.from({ length: 20 }, () => hub.view(stream)));
+    for (const viewer of more) served.add(workerOf(hub, viewer));
+    viewers.push(...more);
   }
   return viewers;
 }
 
 /** Pid of the worker that serves a viewer, by the socket's inode. */
 export function workerOf(hub, viewer) {
+  if (viewer.request.socket.localPort === undefined) return undefined;       // closed
   const hex = (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
     .find((f) => f[1]?.endsWith(hex(hub.nginx.ports.http)) && f[2]?.endsWith(hex(viewer.request.socket.localPort)));

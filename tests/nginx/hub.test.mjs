@@ -68,10 +68,13 @@ describe('one stream, viewers in every worker', () => {
     await client.ping();
     const stream = await hub.stream('live/window');
     assert.ok(stream.window_ms >= 9_900 && stream.window_ms <= 10_100, `window is ${stream.window_ms} ms of 60 s sent`);
+    const viewers = await oneInEach(hub, 'live/window');
+    for (const { flv } of viewers) await until(() => flv.video()[0]?.key, 'a key frame out of the window');
     for (let i = 0; i < 1000; i++) client.sendVideo(60_000 + i * 40, i === 0 ? MEDIA.key : MEDIA.inter);
     await client.ping();
     const long = await hub.stream('live/window');
     assert.ok(long.window_ms >= 39_000, `a GOP of 40 s stays joinable, the window is ${long.window_ms} ms`);
+    closeAll(viewers);
     await client.close();
   });
 
@@ -86,6 +89,9 @@ describe('one stream, viewers in every worker', () => {
     const stream = await hub.stream('live/heavy');
     assert.ok(stream.bytes_in > 40_000_000, `${stream.bytes_in} bytes came in`);
     assert.ok(stream.window_bytes <= 16 * 1024 * 1024, `window is ${stream.window_bytes} bytes`);
+    const viewers = await oneInEach(hub, 'live/heavy');
+    for (const { flv } of viewers) await until(() => flv.video()[0]?.key, 'a key frame out of the window');
+    closeAll(viewers);
     await client.close();
   });
 
