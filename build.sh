@@ -32,6 +32,7 @@ DUOLU_HOME              ./run          state: database, logs, secrets, sockets
 DUOLU_HTTP              8080           port of the page and of HTTP-FLV
 DUOLU_HTTPS             8443           the same over TLS
 DUOLU_RTMP              1935           port that phones push to
+DUOLU_RTMPS             1936           the same over TLS
 DUOLU_LISTEN            127.0.0.1      0.0.0.0 to serve other machines
 DUOLU_HOST              (from LISTEN)  host name in the printed addresses
 DUOLU_WORKERS           2              nginx workers

@@ -2,7 +2,7 @@
 # Debian packages, and how what is missing gets installed.
 
 packages_run=(
-    nginx libnginx-mod-rtmp
+    nginx libnginx-mod-rtmp libnginx-mod-stream
     mariadb-server-core mariadb-client-core
     openssl ca-certificates curl
 )
@@ -12,7 +12,7 @@ packages_build=(
 )
 # what a built tree needs where it runs without a database of its own (docker/)
 packages_serve=(
-    nginx libnginx-mod-rtmp
+    nginx libnginx-mod-rtmp libnginx-mod-stream
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
 )
 # to build the container image without Docker, in a test

@@ -179,16 +179,18 @@ make_demo() {
 }
 
 print_addresses() {
-    local host rtmp key
+    local host rtmp rtmps key
     host=$(url_host)
     rtmp=rtmp://$host:$DUOLU_RTMP
     [ "$DUOLU_RTMP" != 1935 ] || rtmp=rtmp://$host
+    rtmps=rtmps://$host:$DUOLU_RTMPS
     key=$(cat "$home/secrets/demo.key" 2>/dev/null) || key="KEY (a new one: ./build.sh ctl stream key rotate live/demo)"
     cat <<TEXT
 
   page            https://$host:$DUOLU_HTTPS/   (its certificate is self-signed)
   admin login     admin  ${new_password:-(its password: $home/secrets/admin)}
   publish to      $rtmp/live   stream name and key: demo?key=$key
+  over TLS        $rtmps/live   (the same name and key)
   a test picture  ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=25 -f lavfi -i sine=frequency=440 -c:v libx264 -preset veryfast -tune zerolatency -g 25 -pix_fmt yuv420p -c:a aac -f flv '$rtmp/live/demo?key=$key'
   logs            $home/log/
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Settings from the environment, the state folder, and who the services run as.
 
-setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB)
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
@@ -16,16 +16,30 @@ read_settings() {
         || die "DUOLU_HOME is too long for unix sockets: $longest has ${#longest} bytes, 107 are possible. Set DUOLU_HOME to a shorter path"
 
     export DUOLU_HOME=$home
-    export DUOLU_HTTP=${DUOLU_HTTP:-8080} DUOLU_HTTPS=${DUOLU_HTTPS:-8443} DUOLU_RTMP=${DUOLU_RTMP:-1935}
+    export DUOLU_HTTP=${DUOLU_HTTP:-8080} DUOLU_HTTPS=${DUOLU_HTTPS:-8443}
+    export DUOLU_RTMP=${DUOLU_RTMP:-1935} DUOLU_RTMPS=${DUOLU_RTMPS:-1936}
     export DUOLU_LISTEN=${DUOLU_LISTEN:-127.0.0.1} DUOLU_WORKERS=${DUOLU_WORKERS:-2} DUOLU_FLUSH=${DUOLU_FLUSH:-auto}
     check_port_number DUOLU_HTTP "$DUOLU_HTTP"
     check_port_number DUOLU_HTTPS "$DUOLU_HTTPS"
     check_port_number DUOLU_RTMP "$DUOLU_RTMP"
+    check_port_number DUOLU_RTMPS "$DUOLU_RTMPS"
     [[ $DUOLU_WORKERS =~ ^[1-9][0-9]{0,2}$ ]] || die "DUOLU_WORKERS is '$DUOLU_WORKERS': expected a number from 1 to 999"
     [[ $DUOLU_FLUSH =~ ^(auto|[1-9][0-9]{0,2}ms)$ ]] || die "DUOLU_FLUSH is '$DUOLU_FLUSH': expected auto, or milliseconds such as 100ms"
     [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
+    choose_rtmps_inner
     choose_database
     choose_service_user
+}
+
+# Where nginx hands decrypted RTMPS to itself: of the loopback network alone,
+# since who reaches it names any client address.  The port's two bytes are in
+# the address, so stacks side by side never meet.
+choose_rtmps_inner() {
+    rtmps_inner=127.19.$((DUOLU_RTMPS / 256)).$((DUOLU_RTMPS % 256))
+    rtmps_inner_port=1937
+    while [[ " $DUOLU_HTTP $DUOLU_HTTPS $DUOLU_RTMP $DUOLU_RTMPS " == *" $rtmps_inner_port "* ]]; do
+        rtmps_inner_port=$((rtmps_inner_port + 1))
+    done
 }
 
 check_port_number() {
@@ -65,6 +79,8 @@ read_saved_settings() {
     # shellcheck source=/dev/null
     . "$home/conf/settings"
     set +a
+    export DUOLU_RTMPS=${DUOLU_RTMPS:-1936}     # saved before there was RTMPS
+    choose_rtmps_inner
     choose_database
 }
 
@@ -76,7 +92,8 @@ choose_service_user() {
     if reachable_by www-data; then
         service_user=www-data
         as_service=(setpriv --reuid www-data --regid www-data --init-groups)
-        if [ "$DUOLU_HTTP" -lt 1024 ] || [ "$DUOLU_HTTPS" -lt 1024 ] || [ "$DUOLU_RTMP" -lt 1024 ]; then
+        if [ "$DUOLU_HTTP" -lt 1024 ] || [ "$DUOLU_HTTPS" -lt 1024 ] \
+            || [ "$DUOLU_RTMP" -lt 1024 ] || [ "$DUOLU_RTMPS" -lt 1024 ]; then
             as_service+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)
         fi
     fi
@@ -176,24 +193,29 @@ render() {
     text=${text//@HTTP@/"$DUOLU_HTTP"}
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}
     text=${text//@RTMP@/"$DUOLU_RTMP"}
+    text=${text//@RTMPS@/"$DUOLU_RTMPS"}
+    text=${text//@RTMPS_INNER@/"$rtmps_inner:$rtmps_inner_port"}
     text=${text//@USER_LINE@/"$user_line"}
     if [[ $text =~ @[A-Z_]+@ ]]; then die "$1 has ${BASH_REMATCH[0]}, which nothing sets"; fi
     (umask 077 && printf '%s\n' "$text" >"$2.new" && mv "$2.new" "$2")
 }
 
 check_ports() {
-    check_port DUOLU_HTTP "$DUOLU_HTTP"
-    check_port DUOLU_HTTPS "$DUOLU_HTTPS"
-    check_port DUOLU_RTMP "$DUOLU_RTMP"
+    check_port DUOLU_HTTP "$DUOLU_HTTP" "$DUOLU_LISTEN"
+    check_port DUOLU_HTTPS "$DUOLU_HTTPS" "$DUOLU_LISTEN"
+    check_port DUOLU_RTMP "$DUOLU_RTMP" "$DUOLU_LISTEN"
+    check_port DUOLU_RTMPS "$DUOLU_RTMPS" "$DUOLU_LISTEN"
+    check_port DUOLU_RTMPS "$rtmps_inner_port" "$rtmps_inner"
 }
 
+# check_port NAME PORT ADDRESS
 check_port() {
     local holder
-    holder=$(ss -Htlnp "sport = :$2" | awk -v listen="$DUOLU_LISTEN" '
+    holder=$(ss -Htlnp "sport = :$2" | awk -v listen="$3" '
         { address = $4; sub(/:[0-9]+$/, "", address) }
         listen == "0.0.0.0" || address == listen || address ~ /^(0\.0\.0\.0|\*|\[::\])$/ {
             print $4, $6
             exit
         }')
-    [ -z "$holder" ] || die "port $2 on $DUOLU_LISTEN is in use (by $holder): set $1 to a free port, or end what uses it"
+    [ -z "$holder" ] || die "port $2 on $3 is in use (by $holder): set $1 to a free port, or end what uses it"
 }

@@ -75,6 +75,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
     DUOLU_HTTP: ports.DUOLU_HTTP,
     DUOLU_HTTPS: ports.DUOLU_HTTPS,
     DUOLU_RTMP: ports.DUOLU_RTMP,
+    DUOLU_RTMPS: ports.DUOLU_RTMPS,
     DUOLU_DB: 'mysql://image:of-a-test@localhost/image?socket=/run/mysqld/mysql.sock',
   });
   const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'sock'), '/run/mysqld']];

@@ -71,7 +71,7 @@ test('a stack and another beside it', async (t) => {
   });
 
   await t.test('a port in use is named, with the variable that changes it', async () => {
-    for (const name of ['DUOLU_HTTP', 'DUOLU_HTTPS', 'DUOLU_RTMP']) {
+    for (const name of ['DUOLU_HTTP', 'DUOLU_HTTPS', 'DUOLU_RTMP', 'DUOLU_RTMPS']) {
       const env = await stackEnv();
       const server = await listen(Number(env[name]));
       try {

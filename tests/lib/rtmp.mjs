@@ -10,6 +10,7 @@
 //   c.raw(chunk({ csid: 4, type: 8, payload }));  c.send({ type, payload, timestamp })
 
 import net from 'node:net';
+import tls from 'node:tls';
 
 export const MSG = {
   CHUNK_SIZE: 1, ABORT: 2, ACK: 3, USER: 4, ACK_SIZE: 5, BANDWIDTH: 6, AUDIO: 8, VIDEO: 9,
@@ -206,13 +207,15 @@ class ChunkReader {
 
 export class RtmpClient {
   /** TCP only; nothing is sent. */
-  static tcp({ port, host = '127.0.0.1', app = 'live', localAddress } = {}) {
+  /** `secure`: RTMPS, whatever certificate the server has. */
+  static tcp({ port, host = '127.0.0.1', app = 'live', localAddress, secure = false } = {}) {
     return new Promise((resolve, reject) => {
-      const socket = net.connect({ port, host, localAddress, noDelay: true });
+      const options = { port, host, localAddress, noDelay: true };
+      const socket = secure ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
       socket.once('error', reject);
-      socket.once('connect', () => {
+      socket.once(secure ? 'secureConnect' : 'connect', () => {
         socket.off('error', reject);
-        resolve(new RtmpClient(socket, { app, host, port }));
+        resolve(new RtmpClient(socket, { app, host, port, secure }));
       });
     });
   }
@@ -224,10 +227,10 @@ export class RtmpClient {
     return client;
   }
 
-  constructor(socket, { app, host, port }) {
+  constructor(socket, { app, host, port, secure }) {
     this.socket = socket;
     this.app = app;
-    this.tcUrl = `rtmp://${host}:${port}/${app}`;
+    this.tcUrl = `rtmp${secure ? 's' : ''}://${host}:${port}/${app}`;
     this.chunkSize = 128;               // of what we send
     this.msid = 1;
     this.transaction = 0;

@@ -1,0 +1,108 @@
+// RTMP over TLS: nginx's stream module ends TLS and hands the connection to the
+// same RTMP server, which must see the client behind it, not the loopback.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import tls from 'node:tls';
+import { probe, pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { until } from '../lib/nginx.mjs';
+import { openPublisher, openStream, RtmpClient } from '../lib/rtmp.mjs';
+import { run, startStack } from '../lib/stack.mjs';
+
+const PER_ADDRESS = 64;         // rtmp_guard_conn_per_ip, by default
+
+const listening = async (port) => (await run('ss', ['-Htln', `sport = :${port}`])).stdout
+  .split('\n').filter(Boolean).map((line) => line.trim().split(/\s+/)[3]);
+
+/** The codecs that a viewer of an address gets. */
+const watch = (url) => run('bash', ['-c',
+  'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+
+test('RTMPS', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  // nginx's own word, at level crit, for a client that still sends when TLS is closed on it
+  t.after(() => stack.stop({ allow: /SSL_shutdown\(\) failed .*application data after close notify/ }));
+  const port = Number(stack.env.DUOLU_RTMPS);
+  const secure = (localAddress) => ({ port, secure: true, localAddress });
+
+  await t.test('ffmpeg publishes over TLS, a viewer gets both codecs', async () => {
+    const publisher = pushFfmpeg(`${stack.rtmpsUrl}/live/demo?key=${stack.demoKey}`);
+    try {
+      const live = await untilLive(stack, 'live/demo', publisher);
+      assert.deepEqual([live.video, live.audio, live.width], ['h264', 'aac', 320]);
+      const { stdout } = await watch(await stack.ctl('url', 'admin', 'live/demo', 'view'));
+      assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
+    } finally {
+      await publisher.stop();
+    }
+  });
+
+  await t.test('a wrong key is refused, and the log names the client', async () => {
+    const client = await openStream(secure('127.0.0.5'));
+    await assert.rejects(client.publish('demo?key=AAAAAAAAAAAAAAAAAAAAAA'), /BadName/);
+    await client.closed;
+    await until(() => /refused.*client: 127\.0\.0\.5/.test(stack.log('nginx')), 'a line about 127.0.0.5');
+    assert.doesNotMatch(stack.log('nginx'), /refused.*client: 127\.0\.0\.1,/);
+  });
+
+  await t.test('the service is told the address of the client', async () => {
+    const client = await openPublisher(`demo?key=${stack.demoKey}`, secure('127.0.0.9'));
+    client.close();
+    const password = fs.readFileSync(path.join(stack.home, 'secrets/db'), 'utf8').trim();
+    const { stdout } = await run('mariadb', ['--no-defaults', `--socket=${stack.home}/sock/mysql.sock`, '--user=duolu', '-N', '-B',
+      '-e', "SELECT outcome, address FROM audit WHERE action = 'publish' ORDER BY id DESC LIMIT 1", 'duolu'],
+    { env: { MYSQL_PWD: password } });
+    assert.deepEqual(stdout.trim().split('\t'), ['ok', '127.0.0.9']);
+  });
+
+  await t.test('connections are counted by the client, TLS or not', async () => {
+    const plain = [];
+    while (plain.length < PER_ADDRESS) {
+      plain.push(await RtmpClient.open({ port: stack.rtmp, localAddress: '127.0.0.6' }));
+    }
+    const one = await RtmpClient.tcp(secure('127.0.0.6'));
+    await assert.rejects(one.handshake());
+    await until(() => /one more connection of this address.*client: 127\.0\.0\.6/.test(stack.log('nginx')), 'the refusal');
+    (await RtmpClient.open(secure('127.0.0.7'))).close();
+    plain.forEach((client) => client.close());
+  });
+
+  await t.test('half-open TLS connections of an address are limited too', async () => {
+    const sockets = [];
+    const open = () => new Promise((resolve) => {
+      const socket = tls.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.10', rejectUnauthorized: false });
+      sockets.push(socket);
+      socket.on('error', () => resolve(false));
+      socket.on('secureConnect', () => resolve(true));
+    });
+    for (let n = 0; n < PER_ADDRESS; n++) assert.equal(await open(), true);
+    assert.equal(await open(), false);
+    sockets.forEach((socket) => socket.destroy());
+  });
+
+  await t.test('a PROXY line of a stranger is believed nowhere', async () => {
+    const inner = await listening(1937);
+    const mine = `127.19.${port >> 8}.${port & 255}:1937`;
+    assert.ok(inner.includes(mine), `${mine} in ${inner}`);
+    await Promise.all([secure('127.0.0.8'), { port: stack.rtmp, localAddress: '127.0.0.8' }].map(async (options) => {
+      const liar = await RtmpClient.tcp(options);
+      liar.raw(Buffer.from('PROXY TCP4 203.0.113.9 127.0.0.1 4711 1935\r\n'));
+      await liar.handshake().catch(() => {});
+      await liar.closed;
+    }));
+    assert.doesNotMatch(stack.log('nginx'), /203\.0\.113\.9/);
+  });
+
+  await t.test('the certificate is the one of the page', async () => {
+    const peer = (p) => new Promise((resolve, reject) => {
+      const socket = tls.connect({ host: '127.0.0.1', port: p, rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().fingerprint256);
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+    assert.equal(await peer(port), await peer(stack.https));
+  });
+});
