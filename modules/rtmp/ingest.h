@@ -46,6 +46,18 @@ typedef struct {
     unsigned             starved:1;
 } ingest_t;
 
+typedef struct {
+    ngx_flag_t    ingest;
+    ngx_addr_t   *gate;              /* also asked who may play */
+    ngx_msec_t    gate_timeout;
+    ngx_msec_t    ingest_timeout;
+} ngx_rtmp_ingest_app_conf_t;
+
+extern ngx_module_t  ngx_rtmp_ingest_module;
+
+/* NULL when NAME may be a stream's, else a sentence that says why not. */
+const char *ingest_bad_name(const u_char *name);
+
 /* Ends a publisher: one log line of LEVEL, one status CODE with WHY on the
  * wire, and the close a second later. */
 void ingest_end(ingest_t *in, ngx_uint_t level, const char *code,

@@ -1,7 +1,7 @@
 /*
  * Ingest: takes publishers off nginx-rtmp's wire, asks the gate, and appends
  * what they send to the hub.  The wire layer's own live, record and notify
- * stay off, so it is up to us to answer publish and play.
+ * stay off, so it is up to us to answer publish.
  */
 
 #include <ngx_sha1.h>
@@ -21,16 +21,7 @@ static char *ngx_rtmp_ingest_gate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 static ngx_rtmp_publish_pt       next_publish;
-static ngx_rtmp_play_pt          next_play;
 static ngx_rtmp_close_stream_pt  next_close_stream;
-
-
-typedef struct {
-    ngx_flag_t    ingest;
-    ngx_addr_t   *gate;
-    ngx_msec_t    gate_timeout;
-    ngx_msec_t    ingest_timeout;
-} ngx_rtmp_ingest_app_conf_t;
 
 
 static ngx_command_t  ngx_rtmp_ingest_commands[] = {
@@ -355,7 +346,7 @@ ingest_answered(void *data, const gate_answer_t *answer)
 }
 
 
-static const char *
+const char *
 ingest_bad_name(const u_char *name)
 {
     u_char  *p = (u_char *) name;
@@ -485,38 +476,6 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     }
 
     return ingest_ask(in, conf);
-}
-
-
-static ngx_int_t
-ngx_rtmp_ingest_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
-{
-    ingest_t                    *in;
-    ngx_rtmp_ingest_app_conf_t  *conf;
-
-    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
-
-    if (conf == NULL || !conf->ingest) {
-        return next_play(s, v);
-    }
-
-    in = ingest_get(s);
-    if (in == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (in->state != INGEST_IDLE) {
-        return NGX_OK;
-    }
-
-    ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
-                  "play in \"%V\" refused: streams are played over HTTP", &s->app);
-    in->state = INGEST_REFUSED;
-    in->timer.handler = ingest_close_now;
-    ngx_add_timer(&in->timer, INGEST_CLOSE_MS);
-
-    return ngx_rtmp_send_status(s, "NetStream.Play.StreamNotFound", "error",
-                                "streams are played over HTTP, not RTMP");
 }
 
 
@@ -666,9 +625,6 @@ ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf)
 
     next_publish = ngx_rtmp_publish;
     ngx_rtmp_publish = ngx_rtmp_ingest_publish;
-
-    next_play = ngx_rtmp_play;
-    ngx_rtmp_play = ngx_rtmp_ingest_play;
 
     next_close_stream = ngx_rtmp_close_stream;
     ngx_rtmp_close_stream = ngx_rtmp_ingest_close_stream;
