@@ -55,6 +55,7 @@ export const api = {
   removeGrant: (grant) => call('DELETE', '/api/grants', grant),
 };
 
+// On the page a stream goes by APP/NAME, as in its URL; events use its number.
 function withId(stream) {
-  return { ...stream, id: `${stream.app}/${stream.name}` };
+  return { ...stream, number: stream.id, id: `${stream.app}/${stream.name}` };
 }

@@ -63,7 +63,7 @@ export function brandMark() {
   return svg;
 }
 
-// Sets text only when it changed: polled views are re-read every 3 s and a
+// Sets text only when it changed: views are brought up to date every second and a
 // screen reader or a text selection must not notice.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -1,17 +1,22 @@
 // One live stream in one <video>, kept alive for ever: connects over
-// WebSocket-FLV, chases latency, notices silence, reconnects with backoff, and
-// keeps the last picture on a canvas while there is no new one.
+// WebSocket-FLV, stays near live, steps over gaps, builds the player anew when
+// sound or picture come or go, reconnects with backoff, and keeps the last
+// picture on a canvas while there is no new one.
 //
 // source() is asked before every connection and returns
 // {url, state, audio, video}: tokens are renewed by the stream list, so a
 // reconnect never uses an old one. state 'offline' means: do not knock.
+// audio and video are 'none', a codec, or undefined when nobody knows yet.
 
-import { chase, latency, retryDelay } from './timing.js';
+import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.js';
 
-const tickMs = 500;
+const tickMs = 250;
 const stalledAfterMs = 2500;
-const silentReconnectMs = 15000;
-const firstFrameMs = 12000;
+const starvedAfterMs = 700;
+const silentReconnectMs = 15_000;
+const firstFrameMs = 12_000;
+const renewShownMs = 2000;
+const steadyMs = 5000;
 const joinBurstMs = 1800;
 
 const config = {
@@ -37,10 +42,15 @@ export class LivePlayer extends EventTarget {
     this.attempt = 0;
     this.retryTimer = null;
     this.ticker = null;
-    this.assumeNoAudio = false;
+    this.everShown = false;
+    // A track that was promised and did not come: left out until the list
+    // names other tracks or the publisher returns.
+    this.without = null;
     this.stats = { kbps: 0, buffered: NaN };
     this.onVideoError = () => this.lost('picture could not be decoded');
+    this.onVisible = () => document.visibilityState === 'visible' && this.toLive();
     video.addEventListener('error', this.onVideoError);
+    document.addEventListener('visibilitychange', this.onVisible);
   }
 
   start() {
@@ -52,15 +62,36 @@ export class LivePlayer extends EventTarget {
     clearInterval(this.ticker);
     clearTimeout(this.retryTimer);
     this.video.removeEventListener('error', this.onVideoError);
+    document.removeEventListener('visibilitychange', this.onVisible);
     this.dropPlayer();
     this.phase = 'idle';
   }
 
-  // The list says the stream is there (again): no reason to sit out the backoff.
-  nudge() {
-    if (this.phase !== 'offline') return;
-    this.attempt = 0;
-    this.connect();
+  // The list changed: what it says now may be a reason not to sit out the
+  // backoff, or to build the player for other tracks.
+  sourceChanged() {
+    const source = this.source();
+    const cameLive = source?.state === 'live' && this.lastState !== 'live';
+    this.lastState = source?.state;
+    if (cameLive) this.without = null;
+    if (this.phase === 'idle') return;
+    if (!this.player) {
+      if (this.phase === 'offline' ? source?.url && source.state !== 'offline' : cameLive) {
+        this.attempt = 0;
+        this.connect();
+      }
+    } else if (this.builtForOthers(source)) {
+      this.without = null;
+      this.renew();
+    }
+  }
+
+  builtForOthers(source) {
+    const tracks = source && tracksOf(source);
+    if (!tracks) return false;
+    if (this.tracks) return tracks.audio !== this.tracks.audio || tracks.video !== this.tracks.video;
+    // Built before anybody knew, and still waiting for a track that is not there.
+    return !this.hasPicture && !(tracks.audio && tracks.video);
   }
 
   setPhase(phase) {
@@ -69,24 +100,27 @@ export class LivePlayer extends EventTarget {
     this.dispatchEvent(new Event('phase'));
   }
 
-  connect() {
+  connect({ unseen = false } = {}) {
     clearTimeout(this.retryTimer);
     const source = this.source();
     if (!source?.url || source.state === 'offline') {
       this.setPhase('offline');
       return;
     }
-    this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
-    const hasAudio = source.audio !== 'none' && !this.assumeNoAudio;
+    if (!unseen) this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
+    this.tracks = tracksOf(source);
     const { mpegts } = window;
     // Sixteen tiles would fill the console; what matters arrives as events.
     mpegts.LoggingControl.enableAll = false;
-    const player = mpegts.createPlayer(
-      // Told only when known: otherwise the FLV header says it. A header that
+    const player = mpegts.createPlayer({
+      type: 'flv',
+      isLive: true,
+      url: webSocketUrl(source.url),
+      // Told only when missing: otherwise the FLV header says it. A header that
       // promises audio which never comes would keep the picture from starting.
-      { type: 'flv', isLive: true, url: webSocketUrl(source.url), ...(hasAudio ? {} : { hasAudio: false }) },
-      config,
-    );
+      ...(this.tracks?.audio === false || this.without === 'audio' ? { hasAudio: false } : {}),
+      ...(this.tracks?.video === false || this.without === 'video' ? { hasVideo: false } : {}),
+    }, config);
     this.player = player;
     this.connectedAt = performance.now();
     this.heardAt = this.connectedAt;
@@ -104,6 +138,14 @@ export class LivePlayer extends EventTarget {
     this.awaitPicture(player);
   }
 
+  // Other tracks than the player was built for: a new one in its place, under
+  // the last picture, without a word unless it takes long.
+  renew() {
+    this.keepPicture();
+    this.dropPlayer();
+    this.connect({ unseen: true });
+  }
+
   play() {
     this.video.play()?.catch((error) => {
       // Sound needs a click first: go on silently and let the page say so.
@@ -119,7 +161,8 @@ export class LivePlayer extends EventTarget {
     const shown = () => {
       if (this.player !== player || this.hasPicture) return;
       this.hasPicture = true;
-      this.attempt = 0;
+      this.everShown = true;
+      this.shownAt = performance.now();
       this.still.hidden = true;
       this.setPhase('playing');
     };
@@ -144,52 +187,73 @@ export class LivePlayer extends EventTarget {
     if (!this.player) return;
     const now = performance.now();
     const { video } = this;
-    const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : NaN;
+    const ranges = bufferedRanges(video);
+    const end = ranges.at(-1)?.[1] ?? NaN;
     this.stats.buffered = end - video.currentTime;
     if (video.currentTime !== this.position) {
       this.position = video.currentTime;
       this.movedAt = now;
     }
     if (video.paused && document.visibilityState === 'visible') this.play();
-    this.keepNearLive(end, now);
+    this.keepNearLive(ranges, now);
     this.judge(now);
     this.dispatchEvent(new Event('stats'));
   }
 
-  keepNearLive(end, now) {
+  keepNearLive(ranges, now) {
     const { video } = this;
     const behind = this.stats.buffered;
     if (!Number.isFinite(behind)) return;
-    // Data ahead but no movement: a hole in the buffer (a takeover, lost
-    // frames). Step over it.
-    if (behind > 0.3 && now - this.movedAt > 1500 && now - this.connectedAt > 1500) {
-      video.currentTime = Math.max(video.buffered.start(video.buffered.length - 1), end - latency.target);
+    const still = now - this.movedAt;
+    const [start, end] = ranges.at(-1);
+    // The decoder stands although there is data: lost frames. Step over them.
+    const stuck = behind > 0.3 && still > 1500 && now - this.connectedAt > 1500;
+    const target = still > tickMs && beyondHole(ranges, video.currentTime);
+    if (target || stuck) {
+      video.currentTime = target || Math.max(start, end - latency.target);
       this.movedAt = now;
       return;
     }
     const step = chase(behind, video.playbackRate);
-    if (step.jump) video.currentTime = end - latency.target;
+    if (step.jump) video.currentTime = Math.max(start, end - latency.target);
     if (video.playbackRate !== step.rate) video.playbackRate = step.rate;
   }
 
+  // A tab in the background is slowed down and falls behind: back to live at once.
+  toLive() {
+    const [start, end] = bufferedRanges(this.video).at(-1) ?? [];
+    if (!this.player || !(end - this.video.currentTime > latency.chaseAbove)) return;
+    this.video.currentTime = Math.max(start, end - latency.target);
+  }
+
   judge(now) {
-    if (!this.hasPicture) {
-      if (now - this.connectedAt < firstFrameMs) return;
-      if (this.gotBytes) this.assumeNoAudio = !this.assumeNoAudio;
-      this.lost('no picture came');
-      return;
-    }
+    if (!this.hasPicture) return this.judgeStart(now);
     const silent = now - this.heardAt;
     const still = now - this.movedAt;
-    if (still > stalledAfterMs) {
+    const state = this.source()?.state;
+    if (now - this.shownAt > steadyMs && still < stalledAfterMs) this.attempt = 0;
+    const starving = still > starvedAfterMs && starvingTrack(trackEnds(this.player), this.video.currentTime);
+    if (starving) {
+      this.without = starving;
+      this.renew();
+    } else if (still > stalledAfterMs) {
       this.setPhase('stalled');
       // While the publisher is away the server holds this connection and goes
       // on by itself; a new connection would only show the old picture again.
-      if (silent > silentReconnectMs && this.source()?.state !== 'grace') this.lost('nothing came');
+      if (silent > silentReconnectMs && state !== 'grace') this.lost('nothing came');
       else if (still > silentReconnectMs && silent < stalledAfterMs) this.lost('picture stands still');
     } else {
       this.setPhase('playing');
     }
+    return undefined;
+  }
+
+  judgeStart(now) {
+    const waited = now - this.connectedAt;
+    if (waited > renewShownMs && this.phase === 'playing') this.setPhase('reconnecting');
+    if (waited < firstFrameMs) return;
+    if (this.gotBytes) this.without = this.without ? null : 'audio';
+    this.lost('no picture came');
   }
 
   lost(reason) {
@@ -229,6 +293,25 @@ export class LivePlayer extends EventTarget {
     }
     this.video.playbackRate = 1;
   }
+}
+
+// Which tracks a live stream has; null while nobody knows (both still missing,
+// or a publisher away whose return may bring others).
+function tracksOf({ state, audio, video }) {
+  if (state !== 'live' || !audio || !video || (audio === 'none' && video === 'none')) return null;
+  return { audio: audio !== 'none', video: video !== 'none' };
+}
+
+// {audio: seconds, video: seconds}: where the data of each track ends. The
+// element tells only what both have, and mpegts.js has no public word for it.
+function trackEnds(player) {
+  const buffers = player._player_engine?._mse_controller?._sourceBuffers ?? {};
+  return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer?.buffered.length)
+    .map(([track, { buffered }]) => [track, buffered.end(buffered.length - 1)]));
+}
+
+function bufferedRanges({ buffered }) {
+  return Array.from({ length: buffered.length }, (_, index) => [buffered.start(index), buffered.end(index)]);
 }
 
 function webSocketUrl(path) {

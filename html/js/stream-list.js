@@ -1,51 +1,142 @@
-// The streams this user may see, asked for every 1.5 s while the page is visible.
+// The streams this user may see, as they are now: the list once, then every
+// change as the server sends it. Only while no events come is the list asked
+// for again, slowly.
 // Events: 'change' (new list), 'trouble' (error or null), 'signedout'.
 
 import { api } from './api.js';
+import { nothingKnown, reduce, streamsOf, unknownNumbers } from './live-events.js';
 
-const everyMs = 1500;   // a stream that begins is on the page within 3 s
+// The server ends an event stream every ten minutes, to look at rights anew;
+// the next one is open well within this.
+const quietMs = 3000;
+const slowPollMs = 15_000;
+// Longer than the server lets one event stream live: this one died unheard.
+const oldestEventsMs = 11 * 60_000;
+const asleepMs = 60_000;
+const gatherMs = 300;
 
 export class StreamList extends EventTarget {
   constructor() {
     super();
+    this.running = false;
+    this.forget();
+    this.onOnline = () => this.reopen();
+    this.onOffline = () => this.setTrouble({ code: 'network' });
+    this.onVisibility = () => {
+      if (document.visibilityState === 'hidden') this.hiddenAt = Date.now();
+      // A machine that slept may hold a connection nobody is at the other end of.
+      else if (Date.now() - this.hiddenAt > asleepMs) this.reopen();
+    };
+  }
+
+  forget() {
+    this.known = nothingKnown;
     this.streams = null; // null until the first answer
     this.trouble = null;
-    this.timer = null;
-    this.asking = null;
-    this.running = false;
-    this.onVisible = () => {
-      if (document.visibilityState === 'visible') this.refresh();
-    };
+    this.hiddenAt = Infinity;
+    this.missed = false;    // events may have been lost since the last list
+    this.polls = 0;
+    this.askedFor = new Set();
   }
 
   start() {
     if (this.running) return;
     this.running = true;
-    document.addEventListener('visibilitychange', this.onVisible);
-    window.addEventListener('online', this.onVisible);
+    document.addEventListener('visibilitychange', this.onVisibility);
+    window.addEventListener('online', this.onOnline);
+    window.addEventListener('offline', this.onOffline);
     this.refresh();
+    this.listen();
   }
 
   stop() {
     this.running = false;
-    clearTimeout(this.timer);
-    document.removeEventListener('visibilitychange', this.onVisible);
-    window.removeEventListener('online', this.onVisible);
-    this.streams = null;
-    this.trouble = null;
+    this.events?.close();
+    this.events = null;
+    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer]) clearTimeout(timer);
+    document.removeEventListener('visibilitychange', this.onVisibility);
+    window.removeEventListener('online', this.onOnline);
+    window.removeEventListener('offline', this.onOffline);
+    this.forget();
   }
 
   find(id) {
     return this.streams?.find((stream) => stream.id === id) ?? null;
   }
 
+  listen() {
+    const events = new EventSource('/api/events');
+    this.events = events;
+    clearTimeout(this.oldTimer);
+    this.oldTimer = setTimeout(() => this.reopen(), oldestEventsMs);
+    const take = (type, read) => events.addEventListener(type, ({ data }) => this.events === events && this.learn({ type, ...read(JSON.parse(data)) }));
+    take('streams', ({ streams }) => ({ streams }));
+    take('stats', ({ streams }) => ({ streams }));
+    take('stream', (stream) => ({ stream }));
+    events.onopen = () => this.events === events && this.opened();
+    events.onerror = () => this.events === events && this.failed();
+  }
+
+  reopen() {
+    this.events?.close();
+    this.missed = true;
+    this.listen();
+  }
+
+  opened() {
+    clearTimeout(this.pollTimer);
+    this.pollTimer = null;
+    this.polls = 0;
+    if (this.missed) this.refresh();
+    this.missed = false;
+  }
+
+  // The browser connects again by itself, unless it was answered with a refusal.
+  failed() {
+    this.missed = true;
+    const refused = this.events.readyState === EventSource.CLOSED;
+    if (refused) this.events = null;
+    if (refused && !this.polls) this.poll();
+    else this.pollTimer ??= setTimeout(() => this.poll(), quietMs);
+  }
+
+  poll() {
+    clearTimeout(this.pollTimer);
+    this.polls += 1;
+    this.learn({ type: 'silence' });
+    this.refresh();
+    if (!this.events && this.polls > 1) this.listen();
+    this.pollTimer = setTimeout(() => this.poll(), this.polls > 1 ? slowPollMs : quietMs);
+  }
+
+  learn(event) {
+    this.known = reduce(this.known, { at: Date.now(), ...event });
+    this.streams = streamsOf(this.known);
+    if (!this.streams) return;
+    this.dispatchEvent(new Event('change'));
+    this.askForUnknown();
+  }
+
+  // Asked for once: what is not in the list then is not for this user.
+  askForUnknown() {
+    const numbers = unknownNumbers(this.known).filter((number) => !this.askedFor.has(number));
+    if (!numbers.length) return;
+    for (const number of numbers) this.askedFor.add(number);
+    clearTimeout(this.gatherTimer);
+    this.gatherTimer = setTimeout(() => this.refresh(), gatherMs);
+  }
+
+  /** Asks for the list; while an answer is on its way, for one more after it. */
   refresh() {
-    clearTimeout(this.timer);
-    this.asking ??= this.ask().finally(() => {
+    if (this.asking) {
+      this.askAgain = true;
+      return this.asking;
+    }
+    this.asking = this.ask().finally(() => {
       this.asking = null;
-      if (this.running && document.visibilityState === 'visible') {
-        this.timer = setTimeout(() => this.refresh(), everyMs);
-      }
+      const again = this.askAgain && this.running;
+      this.askAgain = false;
+      if (again) this.refresh();
     });
     return this.asking;
   }
@@ -54,9 +145,8 @@ export class StreamList extends EventTarget {
     try {
       const streams = await api.streams();
       if (!this.running) return;
-      this.streams = sortStreams(streams);
+      this.learn({ type: 'list', streams });
       this.setTrouble(null);
-      this.dispatchEvent(new Event('change'));
     } catch (error) {
       if (!this.running) return;
       if (error.status === 401) this.dispatchEvent(new Event('signedout'));
@@ -69,12 +159,4 @@ export class StreamList extends EventTarget {
     this.trouble = error;
     this.dispatchEvent(new Event('trouble'));
   }
-}
-
-// cam2 before cam10.
-const byName = new Intl.Collator(undefined, { numeric: true });
-const order = { live: 0, grace: 1, offline: 2 };
-
-export function sortStreams(streams) {
-  return [...streams].sort((a, b) => order[a.state] - order[b.state] || byName.compare(a.id, b.id));
 }

@@ -10,13 +10,50 @@ export function retryDelay(attempt, random = Math.random()) {
   return Math.round(ceiling * (0.6 + 0.4 * random));
 }
 
-export const latency = { target: 0.8, chaseAbove: 1.5, jumpAbove: 4 };
+export const latency = { target: 1, chaseAbove: 1.5, jumpAbove: 5 };
 
 // How to get back to about a second behind live: far behind, jump; a little
-// behind, play faster until the target is reached; else leave it alone.
-export function chase(buffered, rate) {
-  if (buffered > latency.jumpAbove) return { jump: true, rate: 1 };
-  if (buffered > latency.chaseAbove) return { jump: false, rate: buffered > 2.5 ? 1.25 : 1.1 };
-  if (rate > 1 && buffered > latency.target) return { jump: false, rate };
+// behind, play faster than anyone hears, until the target is reached.
+export function chase(behind, rate) {
+  if (behind > latency.jumpAbove) return { jump: true, rate: 1 };
+  if (behind > latency.chaseAbove) return { jump: false, rate: behind > 2.5 ? 1.1 : 1.05 };
+  if (rate > 1 && behind > latency.target) return { jump: false, rate };
   return { jump: false, rate: 1 };
+}
+
+const atEndS = 0.2;
+const worthAJumpS = 0.1;
+
+// ranges: [[start, end], …] of what is buffered. Where to go on when playback
+// has come to a hole: the gap a publisher left, or the start of the first
+// range. Null when there is none or nothing behind it yet.
+export function beyondHole(ranges, position) {
+  const next = ranges.find(([start, end]) => start > position && end - start > worthAJumpS);
+  if (!next) return null;
+  const here = ranges.find(([start, end]) => start <= position && position <= end);
+  if (here && here[1] - position > atEndS) return null;
+  const [, end] = ranges.at(-1);
+  return Math.max(next[0], end - latency.target);
+}
+
+const starvedS = 0.3;
+const goesOnS = 1;
+
+// Which of two tracks has run dry while the other goes on: the browser would
+// wait for it for ever. ends: {audio, video}, in seconds of the same clock.
+export function starvingTrack({ audio, video }, position) {
+  if (audio === undefined || video === undefined) return null;
+  if (audio < position + starvedS && video > position + goesOnS) return 'audio';
+  if (video < position + starvedS && audio > position + goesOnS) return 'video';
+  return null;
+}
+
+// What the viewer is told, of what the player does and what the server says of
+// the stream. A publisher that is away is not a broken connection; and what is
+// left in the buffer of a stream that is over is still played.
+export function tilePhase(phase, { state, shown }) {
+  if (state === 'grace' && phase !== 'idle' && phase !== 'offline') return 'grace';
+  if (phase === 'playing') return 'playing';
+  if (state === 'offline' || phase === 'offline') return shown ? 'ended' : 'offline';
+  return phase;
 }

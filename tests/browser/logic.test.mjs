@@ -90,11 +90,90 @@ test('backoff grows, is bounded, and is spread', async () => {
 test('latency is chased gently, and by a jump when far behind', async () => {
   const { chase } = await load('timing.js');
   for (const [buffered, rate, jump, next] of [
-    [0.5, 1, false, 1], [1.4, 1, false, 1], [1.6, 1, false, 1.1], [3, 1, false, 1.25], [1.2, 1.1, false, 1.1],
-    [0.7, 1.1, false, 1], [9, 1.25, true, 1],
+    [0.5, 1, false, 1], [1.4, 1, false, 1], [1.6, 1, false, 1.05], [3, 1, false, 1.1], [1.2, 1.1, false, 1.1],
+    [0.9, 1.1, false, 1], [4.9, 1.1, false, 1.1], [9, 1.1, true, 1],
   ]) {
     assert.deepEqual(chase(buffered, rate), { jump, rate: next }, `${buffered} s at ${rate}`);
   }
+});
+
+test('playback steps over the gap a publisher left, and waits where nothing follows', async () => {
+  const { beyondHole } = await load('timing.js');
+  for (const [ranges, position, target, why] of [
+    [[[0, 10]], 9.9, null, 'the end of what there is'],
+    [[[0, 10], [35, 35.5]], 9.9, 35, 'a gap of 25 s'],
+    [[[0, 10], [35, 38]], 10, 37, 'no further behind live than need be'],
+    [[[0, 10], [35, 38]], 5, null, 'the rest before the gap is played first'],
+    [[[0, 10], [35, 35.05]], 9.9, null, 'too little to go on with'],
+    [[[3, 3.5]], 0, 3, 'a stream that starts late'],
+    [[], 0, null, 'nothing'],
+  ]) {
+    assert.equal(beyondHole(ranges, position), target, why);
+  }
+});
+
+test('a track that runs dry while the other goes on is noticed, a slow network is not', async () => {
+  const { starvingTrack } = await load('timing.js');
+  for (const [ends, position, track] of [
+    [{ audio: 10.1, video: 12 }, 10, 'audio'], [{ audio: 12, video: 10 }, 10, 'video'], [{ audio: 10.2, video: 10.1 }, 10, null],
+    [{ video: 12 }, 10, null], [{ audio: 14, video: 15 }, 10, null], [{}, 0, null],
+  ]) {
+    assert.equal(starvingTrack(ends, position), track, JSON.stringify(ends));
+  }
+});
+
+test('a tile says what its viewer needs to know', async () => {
+  const { tilePhase } = await load('timing.js');
+  for (const [phase, state, shown, said] of [
+    ['playing', 'live', true, 'playing'], ['playing', 'grace', true, 'grace'], ['stalled', 'grace', true, 'grace'],
+    ['connecting', 'grace', false, 'grace'], ['stalled', 'live', true, 'stalled'], ['reconnecting', 'live', true, 'reconnecting'],
+    ['playing', 'offline', true, 'playing'], ['stalled', 'offline', true, 'ended'], ['reconnecting', 'offline', true, 'ended'],
+    ['offline', 'offline', true, 'ended'], ['offline', 'offline', false, 'offline'], ['offline', 'grace', false, 'offline'],
+    ['reconnecting', undefined, true, 'reconnecting'],
+  ]) {
+    assert.equal(tilePhase(phase, { state, shown }), said, `${phase}, ${state}`);
+  }
+});
+
+const listed = (number, state = 'offline') => ({ number, id: `live/s${number}`, name: `s${number}`, title: `S ${number}`, play: '/m/T', state, viewers: 0, kbps: 0, since_ms: 500 });
+const onAir = (id, facts = {}) => ({ id, name: `live/s${id}`, state: 'live', viewers: 1, kbps: 900, video: 'h264', audio: 'aac', width: 640, height: 360, since_ms: 4000, ...facts });
+
+async function told(...events) {
+  const { nothingKnown, reduce, streamsOf, unknownNumbers } = await load('live-events.js');
+  const known = events.reduce((before, event) => reduce(before, { at: 10_000, ...event }), nothingKnown);
+  const streams = streamsOf(known);
+  return { streams, unknown: unknownNumbers(known), of: (number) => streams.find((stream) => stream.number === number) };
+}
+
+test('events say what is live; the list says the rest', async () => {
+  const list = { type: 'list', streams: [listed(1), listed(2, 'live'), listed(10)] };
+  const first = { type: 'streams', streams: [onAir(10), onAir(1, { state: 'grace' })] };
+  assert.equal((await told(first)).streams, null, 'nothing is shown before the list');
+
+  const { streams, of } = await told(first, list);
+  assert.deepEqual(streams.map(({ id, state }) => [id, state]), [['live/s10', 'live'], ['live/s1', 'grace'], ['live/s2', 'offline']]);
+  assert.deepEqual([of(10).name, of(10).title, of(10).play, of(10).startedAt], ['s10', 'S 10', '/m/T', 6000]);
+  assert.equal((await told(list, first)).of(2).state, 'offline', 'in either order');
+  assert.equal((await told(list)).of(2).state, 'live', 'without events the list is believed');
+
+  const change = (stream) => ({ type: 'stream', stream });
+  const back = await told(list, first, change(onAir(1, { width: 320, height: 180, audio: 'none' })));
+  assert.deepEqual([back.of(1).state, back.of(1).width, back.of(1).audio], ['live', 320, 'none']);
+  const ended = await told(list, first, change(onAir(10)), change({ id: 10, state: 'ended' }));
+  assert.deepEqual([ended.of(10).state, ended.of(10).viewers], ['offline', 0]);
+  const counted = await told(list, first, { type: 'stats', streams: [{ id: 10, viewers: 7, kbps: 1200 }, { id: 99, viewers: 1, kbps: 1 }] });
+  assert.deepEqual([counted.of(10).viewers, counted.of(10).kbps, counted.of(10).width], [7, 1200, 640]);
+});
+
+test('an old list does not undo an event, a new stream is asked for, silence keeps the last word', async () => {
+  const list = { type: 'list', streams: [listed(1)] };
+  const live = [{ type: 'streams', streams: [] }, { type: 'stream', stream: onAir(1) }];
+  assert.equal((await told(list, ...live, list)).of(1).state, 'live');
+  assert.deepEqual((await told(list, ...live, { type: 'stream', stream: onAir(5) })).unknown, [5]);
+  assert.deepEqual((await told(list, ...live)).unknown, []);
+  assert.equal((await told(list, ...live, { type: 'silence' })).of(1).state, 'live');
+  assert.equal((await told(list, ...live, { type: 'silence' }, list)).of(1).state, 'offline');
+  assert.equal((await told(list, ...live, { type: 'streams', streams: [] })).of(1).state, 'offline', 'a new connection starts anew');
 });
 
 test('numbers read as a person writes them', async () => {

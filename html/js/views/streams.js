@@ -1,5 +1,5 @@
-// "My streams": live first, polled. Rows are kept by stream id, so a poll never
-// takes the focus or a text selection away.
+// "My streams": live first. Rows are kept by stream id, so a change never takes
+// the focus or a text selection away.
 
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture } from '../format.js';
@@ -21,6 +21,7 @@ export function mountStreams(root, { list, user }) {
     skeleton, body, empty);
   root.append(element);
   list.addEventListener('change', update);
+  const clock = setInterval(update, 1000); // how long each has been live
   update();
 
   function update() {
@@ -67,7 +68,7 @@ export function mountStreams(root, { list, user }) {
     else empty.replaceChildren(...noStreams(user));
   }
 
-  return { element, destroy: () => { list.removeEventListener('change', update); element.remove(); } };
+  return { element, destroy: () => { clearInterval(clock); list.removeEventListener('change', update); element.remove(); } };
 }
 
 function makeRow() {
@@ -99,7 +100,7 @@ function makeRow() {
     setText(fields.bitrate, live ? formatBitrate(stream.kbps) : '–');
     setText(fields.picture, formatPicture(stream));
     setText(fields.codecs, formatCodecs(stream));
-    setText(fields.since, live ? formatDuration(stream.since_ms) : '–');
+    setText(fields.since, live ? formatDuration(Date.now() - stream.startedAt) : '–');
   }
 
   return { element, update };

@@ -48,6 +48,7 @@ export function mountWatch(root, { list, id }) {
   element.addEventListener('tile:muted', () => setSound(false));
   document.addEventListener('keydown', onKey);
   list.addEventListener('change', update);
+  const clock = setInterval(update, 1000); // how long it has been live
   update();
   setSound(false);
 
@@ -80,7 +81,7 @@ export function mountWatch(root, { list, id }) {
     setText(facts.viewers, String(stream?.viewers ?? 0));
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
-    setText(facts.since, state === 'live' ? formatDuration(stream.since_ms) : '–');
+    setText(facts.since, state === 'live' ? formatDuration(Date.now() - stream.startedAt) : '–');
     links.hidden = !stream?.play;
     if (stream?.play) url.update(new URL(stream.play, location.href).href);
     showOthers();
@@ -99,6 +100,7 @@ export function mountWatch(root, { list, id }) {
   return {
     element,
     destroy() {
+      clearInterval(clock);
       document.removeEventListener('keydown', onKey);
       list.removeEventListener('change', update);
       tile.destroy();

@@ -1,0 +1,73 @@
+// What the page knows of its streams, put together from two sources. Pure.
+//
+//   list   GET /api/streams: every stream the user may see, with title, rights
+//          and the URL to play it
+//   live   GET /api/events: what is on the air now, by the number of the stream
+//
+// While events flow they alone say what is live: the list is up to half a
+// second old when it comes and must not undo an event. Without events the list
+// speaks for itself.
+
+export const nothingKnown = { list: null, live: null };
+
+export function reduce(known, event) {
+  switch (event.type) {
+    case 'list': return { ...known, list: event.streams.map((stream) => stamp(stream, event.at)) };
+    case 'streams': return { ...known, live: new Map(event.streams.map((stream) => [stream.id, stamp(stream, event.at)])) };
+    case 'stream': return known.live ? { ...known, live: withStream(known.live, stamp(event.stream, event.at)) } : known;
+    case 'stats': return known.live ? { ...known, live: withStats(known.live, event.streams) } : known;
+    // No events any more: what they said last stays until a list comes.
+    case 'silence': return { list: known.list && merged(known), live: null };
+    default: throw new Error(`event type "${event.type}" is not one of list, streams, stream, stats, silence`);
+  }
+}
+
+/** The streams as the page shows them, live ones first; null before the first list. */
+export function streamsOf(known) {
+  return known.list && sortStreams(merged(known));
+}
+
+/** Numbers of live streams that the list does not have: made or shared since it was fetched. */
+export function unknownNumbers({ list, live }) {
+  if (!list || !live) return [];
+  const listed = new Set(list.map((stream) => stream.number));
+  return [...live.keys()].filter((number) => !listed.has(number));
+}
+
+// since_ms was true when it was said; the moment it began stays true.
+function stamp({ since_ms: since, ...stream }, at) {
+  return { ...stream, startedAt: at - (since ?? 0) };
+}
+
+function withStream(live, stream) {
+  const next = new Map(live);
+  if (stream.state === 'ended') next.delete(stream.id);
+  else next.set(stream.id, { ...next.get(stream.id), ...stream });
+  return next;
+}
+
+function withStats(live, streams) {
+  const next = new Map(live);
+  for (const { id, viewers, kbps } of streams) {
+    if (next.has(id)) next.set(id, { ...next.get(id), viewers, kbps });
+  }
+  return next;
+}
+
+function merged({ list, live }) {
+  if (!live) return list;
+  return list.map((stream) => {
+    const now = live.get(stream.number);
+    if (!now) return { ...stream, state: 'offline', viewers: 0, kbps: 0 };
+    const { id, name, ...facts } = now; // the list has names of its own
+    return { ...stream, ...facts };
+  });
+}
+
+// cam2 before cam10.
+const byName = new Intl.Collator(undefined, { numeric: true });
+const order = { live: 0, grace: 1, offline: 2 };
+
+function sortStreams(streams) {
+  return [...streams].sort((a, b) => order[a.state] - order[b.state] || byName.compare(a.id, b.id));
+}
