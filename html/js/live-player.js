@@ -73,14 +73,15 @@ export class LivePlayer extends EventTarget {
     const source = this.source();
     const cameLive = source?.state === 'live' && this.lastState !== 'live';
     this.lastState = source?.state;
-    if (cameLive) this.without = null;
     if (this.phase === 'idle') return;
+    const mayHaveAll = cameLive && this.without !== null;
+    if (cameLive) this.without = null;
     if (!this.player) {
       if (this.phase === 'offline' ? source?.url && source.state !== 'offline' : cameLive) {
         this.attempt = 0;
         this.connect();
       }
-    } else if (this.builtForOthers(source)) {
+    } else if (mayHaveAll || this.builtForOthers(source)) {
       this.without = null;
       this.renew();
     }
@@ -128,6 +129,7 @@ export class LivePlayer extends EventTarget {
     this.position = -1;
     this.hasPicture = false;
     this.gotBytes = false;
+    this.starvingTrack = null;
 
     player.on(mpegts.Events.ERROR, (type, detail) => this.player === player && this.lost(`${type}: ${detail}`));
     player.on(mpegts.Events.LOADING_COMPLETE, () => this.player === player && this.lost('connection closed'));
@@ -232,9 +234,8 @@ export class LivePlayer extends EventTarget {
     const still = now - this.movedAt;
     const state = this.source()?.state;
     if (now - this.shownAt > steadyMs && still < stalledAfterMs) this.attempt = 0;
-    const starving = still > starvedAfterMs && starvingTrack(trackEnds(this.player), this.video.currentTime);
-    if (starving) {
-      this.without = starving;
+    if (still > starvedAfterMs && silent < stalledAfterMs && state === 'live' && this.starving(now)) {
+      this.without = this.starvingTrack;
       this.renew();
     } else if (still > stalledAfterMs) {
       this.setPhase('stalled');
@@ -246,6 +247,17 @@ export class LivePlayer extends EventTarget {
       this.setPhase('playing');
     }
     return undefined;
+  }
+
+  // One track waits for the other for long enough that it is no hiccup. A gap
+  // that has just ended counts from its end.
+  starving(now) {
+    const track = starvingTrack(trackEnds(this.player), this.video.currentTime);
+    if (track !== this.starvingTrack) {
+      this.starvingTrack = track;
+      this.starvingSince = now;
+    }
+    return track !== null && now - this.starvingSince > starvedAfterMs;
   }
 
   judgeStart(now) {

@@ -4,9 +4,10 @@ import { spawn } from 'node:child_process';
 
 /**
  * Pushes a moving test picture with a tone to every URL until stop().
- * A publisher that ends by itself is started again, as a phone would.
+ * sound: the tone's sample rate, 0 for none. With retry, a publisher that ends
+ * by itself is started again, as a phone would.
  */
-export function publish(urls, { size = '640x360', rate = 25, retry = false } = {}) {
+export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retry = false } = {}) {
   let child = null;
   let stopped = false;
   let output = '';
@@ -16,8 +17,8 @@ export function publish(urls, { size = '640x360', rate = 25, retry = false } = {
     child = spawn('ffmpeg', [
       '-nostdin', '-loglevel', 'error',
       '-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
-      '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
-      '-map', '0:v', '-map', '1:a',
+      ...(sound ? ['-re', '-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=${sound}`] : []),
+      '-map', '0:v', ...(sound ? ['-map', '1:a'] : []),
       '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',
       '-c:a', 'aac', '-b:a', '64k', '-flags', '+global_header',
       '-f', 'tee', urls.map((url) => `[f=flv:onfail=ignore]${escapeTee(url)}`).join('|'),
