@@ -223,15 +223,38 @@ signature_holds(access_key_t *key, const u_char *token, const u_char *dot,
 }
 
 
+/* The holder's number, 0 when TEXT is none. */
+static uint64_t
+read_holder(const char *text)
+{
+    size_t     len = ngx_strlen(text);
+    ngx_int_t  n = ngx_atoi((u_char *) text, len);
+
+    return n > 0 ? (uint64_t) n : 0;
+}
+
+
 static const char *
-check_claims(json_t *claims, ngx_str_t *stream, const char *action, time_t now)
+check_claims(json_t *claims, ngx_str_t *stream, const char *action, time_t now,
+    access_holder_t *holder)
 {
     json_t      *exp = json_object_get(claims, "exp");
+    json_t      *iat = json_object_get(claims, "iat");
+    const char  *sub = json_string_value(json_object_get(claims, "sub"));
     const char  *s = json_string_value(json_object_get(claims, "s"));
     const char  *a = json_string_value(json_object_get(claims, "a"));
 
-    if (s == NULL || a == NULL || !json_is_integer(exp)) {
+    if (s == NULL || a == NULL || sub == NULL || !json_is_integer(exp)
+        || !json_is_integer(iat))
+    {
         return "token lacks a claim";
+    }
+
+    holder->uid = read_holder(sub);
+    holder->issued = json_integer_value(iat);
+
+    if (holder->uid == 0) {
+        return "token names no user";
     }
 
     if (json_integer_value(exp) <= (json_int_t) now) {
@@ -250,7 +273,7 @@ check_claims(json_t *claims, ngx_str_t *stream, const char *action, time_t now)
 
 const char *
 access_check(ngx_array_t *keys, ngx_str_t *token, ngx_str_t *stream,
-    const char *action, time_t now)
+    const char *action, time_t now, access_holder_t *holder)
 {
     u_char        *first, *second, *end = token->data + token->len;
     json_t        *claims;
@@ -278,7 +301,7 @@ access_check(ngx_array_t *keys, ngx_str_t *token, ngx_str_t *stream,
     }
 
     claims = decode_part(first + 1, second - first - 1);
-    why = check_claims(claims, stream, action, now);
+    why = check_claims(claims, stream, action, now, holder);
     json_decref(claims);
 
     return why;

@@ -25,9 +25,15 @@ typedef struct {
  * array of access_key_t, or NULL with the reason logged as emerg. */
 ngx_array_t *access_read_keys(ngx_conf_t *cf, ngx_str_t *file);
 
-/* Returns NULL when TOKEN gives ACTION on STREAM at NOW (seconds), else the
- * reason it does not, for the log. */
+typedef struct {
+    uint64_t  uid;         /* whose token it is */
+    int64_t   issued;      /* unix seconds */
+} access_holder_t;
+
+/* Returns NULL when TOKEN gives ACTION on STREAM at NOW (seconds), and fills
+ * HOLDER; else the reason it does not, for the log. */
 const char *access_check(ngx_array_t *keys, ngx_str_t *token,
-    ngx_str_t *stream, const char *action, time_t now);
+    ngx_str_t *stream, const char *action, time_t now,
+    access_holder_t *holder);
 
 #endif

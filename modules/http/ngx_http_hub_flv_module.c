@@ -6,23 +6,13 @@
 #include "viewer.h"
 #include "access.h"
 
-#define FLV_TICKERS  8
-
 
 typedef struct {
     ngx_flag_t    flv;
-    ngx_msec_t    flush;
+    hub_flush_t   flush;
     ngx_msec_t    lag;
     ngx_array_t  *keys;           /* access_key_t; NULL: none given */
 } ngx_http_hub_flv_loc_conf_t;
-
-/* Viewers with one flush interval; its timer runs while there are any, and
- * keeps an exiting worker alive as long. */
-typedef struct {
-    ngx_msec_t   interval;
-    ngx_event_t  event;
-    ngx_queue_t  viewers;
-} flv_ticker_t;
 
 
 static ngx_int_t ngx_http_hub_flv_handler(ngx_http_request_t *r);
@@ -44,8 +34,8 @@ static ngx_command_t  ngx_http_hub_flv_commands[] = {
       NULL },
 
     { ngx_string("hub_flush"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      hub_flush_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_hub_flv_loc_conf_t, flush),
       NULL },
@@ -96,9 +86,6 @@ ngx_module_t  ngx_http_hub_flv_module = {
 };
 
 
-static flv_ticker_t  flv_tickers[FLV_TICKERS];
-
-
 /* --- the end of a viewer --- */
 
 static void
@@ -106,8 +93,8 @@ flv_cleanup(void *data)
 {
     viewer_t  *v = data;
 
-    ngx_queue_remove(&v->queue);
-    hub_reader_close(hub, &v->reader);
+    hub_tick_remove(&v->tick);
+    hub_session_close(hub, &v->client);
 
     if (v->prefix) {
         ngx_free(v->prefix);
@@ -127,13 +114,13 @@ flv_reset(ngx_connection_t *c)
 
 
 static void
-flv_say_close(viewer_t *v)
+flv_say_close(viewer_t *v, unsigned code)
 {
     u_char  *p = v->control;
 
     p += ws_write_header(p, WS_CLOSE, 2);
-    *p++ = 1000 >> 8;                        /* RFC 6455, 7.4.1: normal */
-    *p++ = 1000 & 0xff;
+    *p++ = (u_char) (code >> 8);
+    *p++ = (u_char) code;
     v->control_size = p - v->control;
     v->closing = 1;
 }
@@ -149,7 +136,7 @@ flv_push(viewer_t *v)
     rc = viewer_send(v);
 
     if (rc == NGX_DONE && v->ws && !v->closing) {
-        flv_say_close(v);
+        flv_say_close(v, WS_NORMAL);
         rc = viewer_send(v);
     }
 
@@ -172,58 +159,37 @@ flv_push(viewer_t *v)
 /* --- events --- */
 
 static void
-flv_tick(ngx_event_t *ev)
+flv_tick(hub_tick_t *tick)
 {
-    viewer_t          *v;
-    ngx_queue_t       *q, *next;
-    flv_ticker_t      *t = ev->data;
-    ngx_connection_t  *c;
+    viewer_t          *v = ngx_queue_data(&tick->queue, viewer_t, tick.queue);
+    ngx_connection_t  *c = v->request->connection;
 
-    for (q = ngx_queue_head(&t->viewers);
-         q != ngx_queue_sentinel(&t->viewers);
-         q = next)
-    {
-        next = ngx_queue_next(q);
-        v = ngx_queue_data(q, viewer_t, queue);
-
-        if (!v->blocked) {
-            c = v->request->connection;
-            flv_push(v);
-            ngx_http_run_posted_requests(c);
-        }
-    }
-
-    if (!ngx_queue_empty(&t->viewers)) {
-        ngx_add_timer(ev, t->interval);
+    if (!v->blocked) {
+        flv_push(v);
+        ngx_http_run_posted_requests(c);
     }
 }
 
 
-static flv_ticker_t *
-flv_ticker(ngx_msec_t interval)
+/* The hub asks the viewer to leave.  One that does not read is not waited
+ * for. */
+static void
+flv_leave(void *data, const char *why)
 {
-    ngx_uint_t     i;
-    flv_ticker_t  *t = flv_tickers;
+    viewer_t          *v = data;
+    ngx_int_t          rc = NGX_ERROR;
+    ngx_connection_t  *c = v->request->connection;
 
-    for (i = 0; i < FLV_TICKERS; i++, t++) {
-        if (t->interval == interval || t->interval == 0) {
-            break;
-        }
+    ngx_log_error(NGX_LOG_NOTICE, c->log, 0, "viewer ended: %s", why);
+
+    if (v->ws && !v->closing && !v->blocked) {
+        flv_say_close(v, WS_POLICY);
+        rc = viewer_send(v);
     }
 
-    if (i == FLV_TICKERS) {
-        t = flv_tickers;                     /* an oddly rich configuration */
-    }
-
-    if (t->interval == 0) {
-        t->interval = interval;
-        ngx_queue_init(&t->viewers);
-        t->event.data = t;
-        t->event.handler = flv_tick;
-        t->event.log = ngx_cycle->log;
-    }
-
-    return t;
+    c->error |= rc != NGX_DONE;
+    ngx_http_finalize_request(v->request, rc == NGX_DONE ? NGX_OK : NGX_ERROR);
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -280,7 +246,7 @@ flv_ws_read_handler(ngx_http_request_t *r)
                 v->control_size += v->ws->at;
 
             } else if (rc != 0) {            /* close, or nonsense */
-                flv_say_close(v);
+                flv_say_close(v, WS_NORMAL);
                 flv_push(v);
                 return;
             }
@@ -445,12 +411,42 @@ flv_create_viewer(ngx_http_request_t *r)
 }
 
 
+/* NGX_OK, or the status of a refusal. */
 static ngx_int_t
-flv_start(ngx_http_request_t *r, hub_stream_t *s)
+flv_admit(ngx_http_request_t *r, viewer_t *v, ngx_str_t *stream,
+    const access_holder_t *holder)
+{
+    hub_identity_t    who;
+    enum hub_refusal  reason;
+
+    ngx_memzero(&who, sizeof(hub_identity_t));
+    who.protocol = v->ws ? HUB_WS : HUB_FLV;
+    who.uid = holder->uid;
+    who.issued = holder->issued;
+    who.address = r->connection->addr_text;
+
+    if (hub_reader_open(hub, stream->data, stream->len, &v->reader) != NGX_OK) {
+        return flv_refuse(r, NGX_HTTP_NOT_FOUND, stream, "not live");
+    }
+
+    reason = hub_session_open(hub, &v->client, &who, v->reader.ref.stream,
+                              flv_leave, v);
+    if (reason == HUB_ADMITTED) {
+        return NGX_OK;
+    }
+
+    return flv_refuse(r, reason == HUB_IS_REVOKED
+                         ? NGX_HTTP_FORBIDDEN : NGX_HTTP_SERVICE_UNAVAILABLE,
+                      stream, hub_refusal_text(reason));
+}
+
+
+static ngx_int_t
+flv_start(ngx_http_request_t *r, ngx_str_t *stream,
+    const access_holder_t *holder)
 {
     viewer_t                     *v;
     ngx_int_t                     rc;
-    flv_ticker_t                 *t;
     ngx_http_cleanup_t           *cln;
     ngx_http_hub_flv_loc_conf_t  *conf;
 
@@ -463,21 +459,20 @@ flv_start(ngx_http_request_t *r, hub_stream_t *s)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = flv_send_header(r, v);
+    rc = flv_admit(r, v, stream, holder);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    t = flv_ticker(conf->flush);
-
-    if (ngx_queue_empty(&t->viewers) && !t->event.timer_set) {
-        ngx_add_timer(&t->event, t->interval);
-    }
-
-    ngx_queue_insert_tail(&t->viewers, &v->queue);
-    hub_reader_open(hub, s, &v->reader);
+    hub_tick_add(&conf->flush, &v->tick, flv_tick);
     cln->handler = flv_cleanup;
     cln->data = v;
+
+    rc = flv_send_header(r, v);
+    if (rc != NGX_OK) {
+        v->blocked = 1;                      /* the request ends with it */
+        return rc;
+    }
 
     ngx_http_set_ctx(r, v, ngx_http_hub_flv_module);
     r->write_event_handler = flv_write_handler;
@@ -501,7 +496,7 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
     ngx_int_t                     rc;
     ngx_str_t                     token, stream;
     const char                   *why;
-    hub_stream_t                 *s;
+    access_holder_t               holder;
     ngx_http_hub_flv_loc_conf_t  *conf;
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
@@ -521,26 +516,32 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    if (token.len == 0) {
-        return flv_refuse(r, NGX_HTTP_UNAUTHORIZED, &stream, "no token");
-    }
-
-    why = access_check(conf->keys, &token, &stream, "view", ngx_time());
-    if (why) {
-        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream, why);
-    }
-
     if (hub == NULL) {
         return flv_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, &stream,
                           "server has no hub_zone");
     }
 
-    s = hub_find(hub, stream.data, stream.len);
-    if (s == NULL) {
-        return flv_refuse(r, NGX_HTTP_NOT_FOUND, &stream, "not live");
+    if (token.len == 0) {
+        hub_refuse(hub, HUB_TOKEN);
+        return flv_refuse(r, NGX_HTTP_UNAUTHORIZED, &stream, "no token");
     }
 
-    return flv_start(r, s);
+    why = access_check(conf->keys, &token, &stream, "view", ngx_time(),
+                       &holder);
+    if (why) {
+        hub_refuse(hub, HUB_TOKEN);
+        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream, why);
+    }
+
+    if (hub_revoked(hub, holder.uid, hub_name_hash(stream.data, stream.len), 0,
+                    holder.issued))
+    {
+        hub_refuse(hub, HUB_IS_REVOKED);
+        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream,
+                          hub_refusal_text(HUB_IS_REVOKED));
+    }
+
+    return flv_start(r, &stream, &holder);
 }
 
 
@@ -590,7 +591,7 @@ ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf)
     }
 
     conf->flv = NGX_CONF_UNSET;
-    conf->flush = NGX_CONF_UNSET_MSEC;
+    hub_flush_unset(&conf->flush);
     conf->lag = NGX_CONF_UNSET_MSEC;
     conf->keys = NGX_CONF_UNSET_PTR;
 
@@ -608,7 +609,7 @@ ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->flv = 0;                       /* not inherited: see handler */
     }
 
-    ngx_conf_merge_msec_value(conf->flush, prev->flush, 10);
+    hub_flush_merge(&conf->flush, &prev->flush);
     ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
 
@@ -616,13 +617,6 @@ ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"hub_flv on\" has no \"access_token_keys\": "
                            "without keys nobody may view");
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->flush < 1 || conf->flush > 1000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "hub_flush is %Mms, expected 1ms to 1s",
-                           conf->flush);
         return NGX_CONF_ERROR;
     }
 

@@ -1,17 +1,15 @@
 /*
- * What the hub holds, as JSON, for the auth-service, duoluctl and tests.
- * Meant for a private listener.
+ * What the hub holds, as JSON, for the auth-service, duoluctl and tests: the
+ * streams, and everybody who is connected.  Meant for a private listener.
  */
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
-#include <jansson.h>
-
-#include "../hub/hub.h"
+#include "answer.h"
+#include "snapshot.h"
 
 
 static char *ngx_http_hub_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_hub_sessions(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -20,6 +18,13 @@ static ngx_command_t  ngx_http_hub_status_commands[] = {
     { ngx_string("hub_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_http_hub_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hub_sessions"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_hub_sessions,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -49,167 +54,185 @@ ngx_module_t  ngx_http_hub_status_module = {
 };
 
 
-static json_t *
-status_zone(hub_t *h)
+static const char *
+status_comma(ngx_uint_t *count)
 {
-    hub_header_t  *z = h->header;
-
-    return json_pack("{s:s%, s:I, s:i, s:i, s:I}",
-                     "name", h->shm_zone->shm.name.data,
-                     (int) h->shm_zone->shm.name.len,
-                     "size", (json_int_t) z->size,
-                     "blocks", (int) z->nblocks,
-                     "free", (int) z->nfree,
-                     "refused", (json_int_t) z->refused);
+    return (*count)++ ? "," : "";
 }
 
 
-static json_t *
-status_workers(hub_t *h)
+/* --- streams --- */
+
+static void
+status_zone(text_t *t, const hub_t *h, const snapshot_t *s)
 {
-    json_t        *list = json_array();
-    uint32_t       i;
-    hub_worker_t  *w;
+    ngx_uint_t  i, n = 0;
+
+    text_add(t, "{\"name\":");
+    text_add_json(t, h->shm_zone->shm.name.data, h->shm_zone->shm.name.len);
+    text_add(t, ",\"size\":%uL,\"blocks\":%uD,\"free\":%uD,\"sessions\":%uD,"
+             "\"sessions_max\":%uD,\"refused\":{", s->size, s->nblocks,
+             s->nfree, s->nsessions, s->sessions_max);
+
+    for (i = HUB_ADMITTED + 1; i < HUB_REFUSALS; i++) {
+        text_add(t, "%s\"%s\":%uL", status_comma(&n), hub_refusal_name(i),
+                 s->refused[i]);
+    }
+
+    text_add(t, "}}");
+}
+
+
+static void
+status_workers(text_t *t, const snapshot_t *s)
+{
+    ngx_uint_t           i, n = 0;
+    const hub_worker_t  *w;
 
     for (i = 0; i < HUB_MAX_WORKERS; i++) {
-        w = &h->header->workers[i];
+        w = &s->workers[i];
 
-        if (hub_load(&w->pid)) {
-            json_array_append_new(list, json_pack("{s:i, s:i, s:i}",
-                "pid", (int) w->pid, "publishers", (int) w->publishers,
-                "viewers", (int) hub_load(&w->viewers)));
+        if (w->pid) {
+            text_add(t, "%s{\"pid\":%uD,\"publishers\":%uD,\"viewers\":%uD,"
+                     "\"sessions\":%uD}", status_comma(&n), w->pid,
+                     w->publishers, w->viewers, w->sessions);
         }
     }
-
-    return list;
 }
 
 
-static json_t *
-status_stream(hub_t *h, hub_stream_t *s)
+static void
+status_stream(text_t *t, const snapshot_stream_t *s)
 {
-    int64_t   window = 0;
-    uint64_t  first = hub_load(&s->first), head = hub_load(&s->head);
-
-    if (first < head) {
-        window = s->dts - hub_entry(h, s, first)->dts;
-    }
-
-    return json_pack("{s:s%, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I,"
-                     " s:s, s:s, s:i, s:i, s:I, s:I}",
-        "name", s->name, (int) s->name_len,
-        "state", hub_load(&s->state) == HUB_LIVE ? "live" : "grace",
-        "session", s->session,
-        "publisher_pid", hub_load(&s->state) == HUB_LIVE
-                         ? (int) h->header->workers[s->worker].pid : 0,
-        "viewers", (int) hub_viewers(s),
-        "bytes_in", (json_int_t) s->bytes_in,
-        "kbps_in", (json_int_t) s->kbps_in,
-        "window_bytes", (json_int_t) (s->end - hub_load(&s->tail)),
-        "window_ms", (json_int_t) window,
-        "video", flv_codec_name(s->video),
-        "audio", flv_codec_name(s->audio),
-        "width", (int) s->width,
-        "height", (int) s->height,
-        "since_ms", (json_int_t) (ngx_current_msec - s->started_ms),
-        "dts", (json_int_t) s->dts);
-}
-
-
-static json_t *
-status_build(hub_t *h)
-{
-    json_t    *streams = json_array();
-    uint32_t   i;
-
-    for (i = 0; i < h->header->nstreams; i++) {
-        if (hub_load(&h->streams[i].state) != HUB_FREE) {
-            json_array_append_new(streams, status_stream(h, &h->streams[i]));
-        }
-    }
-
-    return json_pack("{s:o, s:o, s:o}", "zone", status_zone(h),
-                     "workers", status_workers(h), "streams", streams);
+    text_add(t, "{\"name\":");
+    text_add_json(t, s->name, s->name_len);
+    text_add(t, ",\"id\":%uL,\"uid\":%uL,\"state\":\"%s\",\"session\":\"%uL\","
+             "\"publisher_pid\":%uD,\"address\":", s->id, s->uid,
+             s->state == HUB_LIVE ? "live" : "grace", s->session,
+             s->publisher_pid);
+    text_add_json(t, s->address, ngx_strlen(s->address));
+    text_add(t, ",\"viewers\":%uD,\"viewers_by\":{\"flv\":%uD,\"ws\":%uD,"
+             "\"rtmp\":%uD}", s->viewers, s->by[HUB_FLV], s->by[HUB_WS],
+             s->by[HUB_RTMP]);
+    text_add(t, ",\"bytes_in\":%uL,\"kbps_in\":%uD,\"bytes_out\":%uL,"
+             "\"kbps_out\":%uD,\"window_bytes\":%uL,\"window_ms\":%uL,"
+             "\"max_kbps\":%uD,\"max_viewers\":%uD", s->bytes_in, s->kbps_in,
+             s->bytes_out, s->kbps_out, s->window_bytes, s->window_ms,
+             s->max_kbps, s->max_viewers);
+    text_add(t, ",\"video\":\"%s\",\"audio\":\"%s\",\"width\":%ud,"
+             "\"height\":%ud,\"fps\":%uD.%03uD,\"gop_ms\":%uD,\"gaps\":%uD,"
+             "\"since_ms\":%uL,\"dts\":%L}", flv_codec_name(s->video),
+             flv_codec_name(s->audio), (unsigned) s->width,
+             (unsigned) s->height, s->fps_milli / 1000, s->fps_milli % 1000,
+             s->gop_ms, s->gaps, s->since_ms, s->dts);
 }
 
 
 static ngx_int_t
 ngx_http_hub_status_handler(ngx_http_request_t *r)
 {
-    char         *text;
-    json_t       *root;
-    ngx_buf_t    *b;
-    ngx_int_t     rc;
-    ngx_chain_t   out;
+    text_t       t = { NULL, NULL, NULL, 0 };
+    uint32_t     i;
+    ngx_int_t    rc;
+    ngx_uint_t   n = 0;
+    snapshot_t  *s;
 
-    if (!(r->method & NGX_HTTP_GET)) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
-
-    rc = ngx_http_discard_request_body(r);
+    rc = answer_begin(r, NGX_HTTP_GET);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (hub == NULL) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    ngx_shmtx_lock(&hub->pool->mutex);       /* no stream ends meanwhile */
-    root = status_build(hub);
-    ngx_shmtx_unlock(&hub->pool->mutex);
-
-    text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
-
-    if (text == NULL) {
+    s = snapshot_take(hub, SNAPSHOT_SESSIONS);
+    if (s == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    b = ngx_create_temp_buf(r->pool, ngx_strlen(text));
-    if (b) {
-        b->last = ngx_cpymem(b->pos, text, ngx_strlen(text));
-        b->last_buf = 1;
+    text_add(&t, "{\"zone\":");
+    status_zone(&t, hub, s);
+    text_add(&t, ",\"workers\":[");
+    status_workers(&t, s);
+    text_add(&t, "],\"streams\":[");
+
+    for (i = 0; i < s->nstreams; i++) {
+        if (s->streams[i].state != HUB_FREE) {
+            text_add(&t, "%s", status_comma(&n));
+            status_stream(&t, &s->streams[i]);
+        }
     }
 
-    free(text);
+    text_add(&t, "]}");
+    snapshot_free(s);
 
-    if (b == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    return answer_send(r, NGX_HTTP_OK, ANSWER_JSON, &t);
+}
 
-    r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = b->last - b->pos;
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-    rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+/* --- sessions --- */
+
+static void
+status_session(text_t *t, const snapshot_t *s, const hub_session_t *row)
+{
+    const snapshot_stream_t  *stream = snapshot_stream_of(s, row);
+
+    text_add(t, "{\"id\":\"%uL\",\"kind\":\"%s\",\"protocol\":\"%s\","
+             "\"stream\":", row->id,
+             row->protocol == HUB_PUBLISH ? "publish"
+             : row->protocol == HUB_EVENTS ? "events" : "view",
+             hub_protocol_name(row->protocol));
+    text_add_json(t, stream ? stream->name : (u_char *) "",
+                  stream ? stream->name_len : 0);
+    text_add(t, ",\"uid\":%uL,\"key\":%uL,\"address\":", row->uid, row->key);
+    text_add_json(t, row->address, ngx_strlen(row->address));
+    text_add(t, ",\"age_ms\":%uL,\"bytes\":%uL,\"worker\":%uD}",
+             (uint64_t) ngx_current_msec - row->started_ms, row->bytes,
+             s->workers[row->worker].pid);
+}
+
+
+static ngx_int_t
+ngx_http_hub_sessions_handler(ngx_http_request_t *r)
+{
+    text_t       t = { NULL, NULL, NULL, 0 };
+    uint32_t     i;
+    ngx_int_t    rc;
+    ngx_uint_t   n = 0;
+    snapshot_t  *s;
+
+    rc = answer_begin(r, NGX_HTTP_GET);
+    if (rc != NGX_OK) {
         return rc;
     }
 
-    out.buf = b;
-    out.next = NULL;
+    s = snapshot_take(hub, SNAPSHOT_SESSIONS);
+    if (s == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    return ngx_http_output_filter(r, &out);
+    text_add(&t, "{\"sessions\":[");
+
+    for (i = 0; i < s->nsessions; i++) {
+        text_add(&t, "%s", status_comma(&n));
+        status_session(&t, s, &s->sessions[i]);
+    }
+
+    text_add(&t, "]}");
+    snapshot_free(s);
+
+    return answer_send(r, NGX_HTTP_OK, ANSWER_JSON, &t);
 }
 
+
+/* --- configuration --- */
 
 static char *
 ngx_http_hub_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                 *value = cf->args->elts;
-    ngx_http_core_loc_conf_t  *clcf;
+    return answer_at(cf, ngx_http_hub_status_handler);
+}
 
-    if (ngx_strcasecmp(value[1].data, (u_char *) "on") == 0) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        clcf->handler = ngx_http_hub_status_handler;
-        return NGX_CONF_OK;
-    }
 
-    if (ngx_strcasecmp(value[1].data, (u_char *) "off") == 0) {
-        return NGX_CONF_OK;
-    }
-
-    return "is neither \"on\" nor \"off\"";
+static char *
+ngx_http_hub_sessions(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return answer_at(cf, ngx_http_hub_sessions_handler);
 }

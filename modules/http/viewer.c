@@ -201,6 +201,7 @@ viewer_write(viewer_t *v)
     }
 
     c->sent += sent;
+    v->client.session->bytes += sent;
 
     return viewer_sent(v, (size_t) sent);
 }
@@ -236,6 +237,8 @@ viewer_copy(viewer_t *v)
         b->last = ngx_cpymem(b->last, iov[i].iov_base, part);
         size += part;
     }
+
+    v->client.session->bytes += size;
 
     if (viewer_sent(v, size) != NGX_OK) {
         return NGX_ERROR;

@@ -14,10 +14,12 @@
 #include <ngx_http.h>
 
 #include "../hub/hub.h"
+#include "../hub/hub_ticker.h"
 #include "websocket.h"
 
 typedef struct {
-    ngx_queue_t          queue;        /* in its ticker's list */
+    hub_tick_t           tick;
+    hub_client_t         client;
     ngx_http_request_t  *request;
     hub_reader_t         reader;
     ngx_msec_t           lag;          /* beyond it, skip to a key frame */

@@ -17,6 +17,7 @@
 #define WS_CONTROL_MAX  (2 + 125)
 
 enum ws_opcode { WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
+enum ws_status { WS_NORMAL = 1000, WS_POLICY = 1008 };     /* section 7.4.1 */
 
 /* Reading state of one connection; zero it before use. */
 typedef struct {

@@ -34,6 +34,10 @@
 #define HUB_NAME_MAX        161      /* app (32) + '/' + name (128) */
 #define HUB_CONFIG_MAX      4096     /* one stored sequence header or metadata */
 #define HUB_NO_BLOCK        ((uint32_t) -1)
+#define HUB_NO_STREAM       ((uint32_t) -1)
+#define HUB_ADDRESS_MAX     47       /* IPv6 in text is 45 at most */
+#define HUB_CHANGES         256      /* the last ones, for who follows them */
+#define HUB_REVOCATIONS     4096
 
 enum hub_state {
     HUB_FREE = 0,
@@ -74,7 +78,11 @@ typedef struct {
     uint32_t         writing;          /* pid of the process inside an append */
     u_char           name[HUB_NAME_MAX + 1];
     u_char           owner[20];        /* SHA-1 of the publisher's credential */
-    u_char           session[32];      /* publisher's session id, text */
+    u_char           address[HUB_ADDRESS_MAX + 1];  /* of the publisher */
+    uint64_t         name_hash;        /* hub_name_hash() of name */
+    uint64_t         id;               /* the database's, 0: not known */
+    uint64_t         uid;              /* who publishes, likewise */
+    uint64_t         session;          /* the publisher's */
     uint32_t         worker;           /* slot of the publisher's worker */
     uint64_t         grace_until_ms;
     uint64_t         created_ms;
@@ -92,8 +100,22 @@ typedef struct {
 
     uint64_t         bytes_in;
     uint32_t         kbps_in;
+    uint32_t         fps_milli;        /* video frames per 1000 s, measured */
+    uint32_t         gop_ms;           /* between the newest two key frames */
+    uint32_t         gaps;             /* returns of a publisher, clock jumps */
     uint16_t         width, height;
     uint8_t          video, audio;     /* enum flv_codec */
+
+    /* under the mutex: */
+    uint32_t         viewers;
+    uint32_t         max_viewers;      /* 0: no limit */
+    uint32_t         max_kbps;         /* 0: no limit */
+    int64_t          credit;           /* bytes the writer may bring now */
+    uint64_t         credit_ms;        /* when that was counted */
+    uint32_t         kbps_out;
+    uint64_t         bytes_out;        /* of viewers that left */
+    uint64_t         bytes_out_now;    /* those present with them */
+    uint64_t         bytes_out_seen;   /* when kbps_out was measured */
 
     /* Blocks held, numbered by offset >> shift: [first_block, end_block).
      * Both move under the mutex; others may raise the first one, the end
@@ -101,15 +123,99 @@ typedef struct {
     uint64_t         first_block;
     uint64_t         end_block;
     uint32_t         index_block;
-    uint32_t         viewers[HUB_MAX_WORKERS];
     uint32_t         blocks[HUB_STREAM_BLOCKS];
     hub_config_t     config[HUB_CONFIG_KINDS];
 } hub_stream_t;
 
+
+/* --- sessions: everybody who is connected, in whatever worker --- */
+
+enum hub_protocol {
+    HUB_PUBLISH = 0,
+    HUB_FLV,
+    HUB_WS,
+    HUB_RTMP,
+    HUB_EVENTS,            /* follows changes, watches nothing */
+    HUB_PROTOCOLS
+};
+
+/* Why a client is asked to leave. */
+enum hub_kick { HUB_STAYS = 0, HUB_KICKED, HUB_REVOKED, HUB_TAKEN_OVER,
+                HUB_REFRESHED };
+
 typedef struct {
-    uint32_t  pid;         /* 0: free */
+    uint64_t  id;              /* 0: a free row */
+    uint64_t  uid;
+    uint64_t  key;             /* publishing key's id in the database */
+    int64_t   issued;          /* unix seconds: of the token, or the question */
+    uint64_t  started_ms;
+    uint64_t  bytes;           /* received or sent; its owner alone writes it */
+    uint32_t  stream;          /* slot, or HUB_NO_STREAM */
+    uint32_t  generation;      /* of the stream */
+    uint32_t  next;            /* free row */
+    uint16_t  worker;
+    uint8_t   protocol;        /* enum hub_protocol */
+    uint8_t   kick;            /* enum hub_kick */
+    u_char    address[HUB_ADDRESS_MAX + 1];
+    uint8_t   pad[16];         /* two cache lines, shared with nobody */
+} hub_session_t;
+
+/* Who asks to come in. */
+typedef struct {
+    enum hub_protocol  protocol;
+    uint64_t           id;              /* 0: take a fresh one */
+    uint64_t           uid;
+    uint64_t           key;
+    int64_t            issued;
+    ngx_str_t          address;
+
+    /* a publisher's; limits are 0 when there is none */
+    uint64_t           stream;          /* its id in the database */
+    uint32_t           max_publishers;  /* of this user */
+    uint32_t           max_viewers;
+    uint32_t           max_kbps;
+} hub_identity_t;
+
+enum hub_refusal {
+    HUB_ADMITTED = 0,
+    HUB_NO_ROOM,               /* no stream slot or no block left */
+    HUB_BUSY,                  /* live, by another credential */
+    HUB_NO_SESSION,            /* the table of sessions is full */
+    HUB_IS_REVOKED,
+    HUB_VIEWERS_TOTAL,         /* hub_viewers_max */
+    HUB_VIEWERS_STREAM,        /* hub_stream_viewers_max, or the stream's own */
+    HUB_PUBLISHERS_USER,
+    HUB_BITRATE,
+    HUB_DENIED,                /* by the gate */
+    HUB_TOKEN,                 /* no token, or one that does not hold */
+    HUB_REFUSALS
+};
+
+/* All tokens and sessions of UID, of STREAM (a hub_name_hash()) and of KEY
+ * made at AT (unix seconds) or before are void; 0 stands for any. */
+typedef struct {
+    int64_t   at;
+    uint64_t  uid;
+    uint64_t  stream;
+    uint64_t  key;
+} hub_revocation_t;
+
+/* A stream went to STATE (HUB_FREE: it ended), or its headers changed. */
+typedef struct {
+    uint64_t  seq;
+    uint64_t  id;
+    uint32_t  stream;          /* slot */
+    uint32_t  generation;
+    uint32_t  state;
+    uint32_t  name_len;
+    u_char    name[HUB_NAME_MAX + 1];
+} hub_change_t;
+
+typedef struct {
+    uint32_t  pid;             /* 0: free */
     uint32_t  publishers;
     uint32_t  viewers;
+    uint32_t  sessions;
 } hub_worker_t;
 
 typedef struct {
@@ -119,23 +225,55 @@ typedef struct {
     uint32_t      nstreams;
     uint32_t      nblocks;
     uint32_t      nfree;
-    uint32_t      free;          /* first free block, linked through next[] */
-    uint64_t      refused;       /* streams refused for want of blocks */
+    uint32_t      free;            /* first free block, linked through next[] */
+    uint32_t      nsessions;       /* rows */
+    uint32_t      sessions;        /* in use */
+    uint32_t      session_free;    /* first free row */
+    uint32_t      session_end;     /* behind the last row ever used */
+    uint32_t      viewers;
+    uint32_t      nrevoked;
+    uint64_t      session_id;      /* the last one given */
+    uint64_t      kicks;           /* goes up when somebody is to leave */
+    uint64_t      changes;         /* seq of the newest */
+    uint64_t      measured_ms;
+    uint64_t      bytes_in;        /* of sessions that ended */
+    uint64_t      bytes_out;
+    uint64_t      admitted[HUB_PROTOCOLS];
+    uint64_t      refused[HUB_REFUSALS];
+    hub_change_t  change[HUB_CHANGES];
     hub_worker_t  workers[HUB_MAX_WORKERS];
 } hub_header_t;
 
 typedef struct {
-    ngx_shm_zone_t   *shm_zone;
-    ngx_slab_pool_t  *pool;      /* for its mutex alone */
-    hub_header_t     *header;
-    hub_stream_t     *streams;
-    uint32_t         *next;
-    u_char           *data;
-    ngx_msec_t        window;
-    ngx_msec_t        grace;
-    size_t            stream_max;
-    uint32_t          worker;    /* this process's slot, or HUB_MAX_WORKERS */
+    ngx_shm_zone_t    *shm_zone;
+    ngx_slab_pool_t   *pool;       /* for its mutex alone */
+    hub_header_t      *header;
+    hub_revocation_t  *revoked;
+    hub_session_t     *sessions;
+    uint32_t          *hashes;     /* of the streams' names, 0: a free slot */
+    hub_stream_t      *streams;
+    uint32_t          *next;
+    u_char            *data;
+    ngx_msec_t         window;
+    ngx_msec_t         grace;
+    size_t             stream_max;
+    ngx_int_t          viewers_max;
+    ngx_int_t          stream_viewers_max;
+    ngx_open_file_t   *revocations;    /* keeps them over a restart */
+    uint32_t           worker;     /* this process's slot, or HUB_MAX_WORKERS */
 } hub_t;
+
+/* Called from a timer: the client was kicked, revoked or taken over and must
+ * be ended; WHY is a sentence for it and the log. */
+typedef void (*hub_end_pt)(void *data, const char *why);
+
+/* This process's side of a session, inside of what it is a session of. */
+typedef struct {
+    ngx_queue_t     queue;
+    hub_session_t  *session;       /* NULL: not open */
+    hub_end_pt      end;
+    void           *data;
+} hub_client_t;
 
 /* A writer's or a reader's hold on a stream; survives its end. */
 typedef struct {
@@ -153,7 +291,11 @@ typedef struct {
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;
     uint16_t   width, height;    /* set before a video sequence header */
+    int64_t    key_dts;          /* of the newest key frame */
+    uint32_t   rate_frames;
     unsigned   started:1;
+    unsigned   returned:1;       /* an earlier stream goes on */
+    unsigned   keyed:1;
     unsigned   discontinuity:1;
     unsigned   wait_key:1;       /* a frame was dropped: the GOP is broken */
 } hub_writer_t;
@@ -179,7 +321,8 @@ ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 ngx_int_t hub_worker_start(hub_t *h, ngx_log_t *log);
 void hub_worker_stop(hub_t *h);
 
-/* Turns streams of dead workers to grace, ends those whose grace is over. */
+/* Turns streams of dead workers to grace, ends those whose grace is over,
+ * asks clients of this worker to leave that were told to. */
 void hub_sweep(hub_t *h, ngx_log_t *log);
 
 /* Blocks; the caller holds the mutex.  hub_block_take() robs the fullest
@@ -191,27 +334,31 @@ void hub_block_give(hub_t *h, uint32_t block);
 
 /* --- streams (hub_stream.c) --- */
 
-enum hub_open_result {
-    HUB_OPENED = 0,
-    HUB_RETURNED,          /* an earlier stream goes on (grace or takeover) */
-    HUB_BUSY,              /* live, by another credential */
-    HUB_FULL               /* no stream slot or no block left */
-};
-
-/* Opens NAME ("app/name", LEN at most HUB_NAME_MAX) for writing; OWNER is the
- * SHA-1 of the credential.  Returns enum hub_open_result; on HUB_OPENED and
- * HUB_RETURNED *w is ready and the caller must hub_close() it. */
-int hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
-    const u_char *session, size_t session_len, hub_writer_t *w);
+/* Opens NAME ("app/name", LEN at most HUB_NAME_MAX) for writing, with a
+ * session for the publisher; OWNER is the SHA-1 of the credential.  Returns
+ * HUB_ADMITTED: *w is ready, w->returned tells whether an earlier stream goes
+ * on, and the caller must hub_close() it; or the reason (counted). */
+enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
+    const u_char owner[20], const hub_identity_t *who, hub_client_t *c,
+    hub_end_pt end, void *data, hub_writer_t *w);
 
 /* Leaves the stream to its grace.  Harmless when it was taken over. */
-void hub_close(hub_t *h, hub_writer_t *w);
+void hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w);
+
+/* Ends a stream, whoever writes or watches.  The caller holds the mutex.
+ * Returns 0 when its writer cannot be stopped just now. */
+int hub_stream_stop(hub_t *h, hub_stream_t *s);
+
+/* Takes a stream from its writer.  The caller holds the mutex.  Returns 0
+ * when the writer is still inside of an append: let go of the mutex, which it
+ * may be waiting for, and try again. */
+int hub_writer_stop(hub_stream_t *s);
 
 /* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
  * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
  * no longer owns the stream (taken over or ended); NGX_DECLINED when there
  * was no memory and the frame was dropped; NGX_ABORT when the tag is larger
- * than the window may be. */
+ * than the window may be; NGX_BUSY when the stream is above its max_kbps. */
 ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len);
 
@@ -225,13 +372,80 @@ ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 /* The stream NAME, or NULL.  No lock is needed and none is kept. */
 hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
 
-uint32_t hub_viewers(const hub_stream_t *s);
+uint64_t hub_name_hash(const u_char *name, size_t len);
+
+
+/* --- sessions (hub_session.c) --- */
+
+/* Opens a session of WHO on stream S (NULL: on none).  Returns HUB_ADMITTED,
+ * then the caller must hub_session_close(), or the reason (counted). */
+enum hub_refusal hub_session_open(hub_t *h, hub_client_t *c,
+    const hub_identity_t *who, hub_stream_t *s, hub_end_pt end, void *data);
+
+/* Harmless when it is closed already. */
+void hub_session_close(hub_t *h, hub_client_t *c);
+
+/* A fresh session id, to be known before the session is open. */
+uint64_t hub_session_id(hub_t *h);
+
+/* Asks session ID to leave.  Returns how many were told. */
+uint32_t hub_kick(hub_t *h, uint64_t id);
+
+/* Asks those who follow events to ask again; UID 0: all. */
+uint32_t hub_refresh(hub_t *h, uint64_t uid);
+
+/* Calls end() of this worker's clients that were told to leave. */
+void hub_session_sweep(hub_t *h);
+
+/* Counts a refusal that was decided outside of the hub. */
+void hub_refuse(hub_t *h, enum hub_refusal reason);
+
+const char *hub_refusal_text(enum hub_refusal reason);   /* a sentence */
+const char *hub_refusal_name(enum hub_refusal reason);   /* a word */
+const char *hub_protocol_name(enum hub_protocol protocol);
+
+/* For the other hub_*.c; all but the first are called under the mutex. */
+void hub_sessions_start(void);
+enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *who,
+    const hub_stream_t *s, uint64_t name_hash);
+void hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+    hub_stream_t *s, hub_end_pt end, void *data);
+void hub_sessions_forget(hub_t *h, uint32_t worker);
+void hub_session_tell(hub_t *h, hub_session_t *session, enum hub_kick kick);
+
+
+/* --- revocations (hub_revoke.c) --- */
+
+/* Makes R hold: ends the sessions it names, refuses later ones, and keeps it
+ * in the file of hub_revocations under stream NAME (or none).  *ENDED counts
+ * sessions.  NGX_ERROR: it holds, but could not be kept. */
+ngx_int_t hub_revoke(hub_t *h, const hub_revocation_t *r,
+    const ngx_str_t *name, uint32_t *ended, ngx_log_t *log);
+
+/* Is what was ISSUED then to this user, stream and key void? */
+int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
+    int64_t issued);
+
+/* Reads the file into a fresh zone. */
+ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
+
+
+/* --- changes (hub_change.c) --- */
+
+/* Notes that S changed to STATE.  The caller holds the mutex. */
+void hub_changed(hub_t *h, const hub_stream_t *s, enum hub_state state);
+
+/* Copies changes behind SINCE to OUT, at most MAX.  Returns how many, or -1
+ * when SINCE is so old that some are lost: look at all streams anew. */
+int hub_changes(hub_t *h, uint64_t since, hub_change_t *out, int max);
 
 
 /* --- readers (hub_reader.c) --- */
 
-void hub_reader_open(hub_t *h, hub_stream_t *s, hub_reader_t *r);
-void hub_reader_close(hub_t *h, hub_reader_t *r);
+/* Opens a reader of stream NAME; it holds nothing and needs no closing.
+ * NGX_DECLINED: there is no such stream. */
+ngx_int_t hub_reader_open(hub_t *h, const u_char *name, size_t len,
+    hub_reader_t *r);
 
 /* Is the stream the reader was opened on still there? */
 int hub_reader_alive(const hub_reader_t *r);

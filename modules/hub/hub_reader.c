@@ -5,35 +5,24 @@
 #include "hub.h"
 
 
-void
-hub_reader_open(hub_t *h, hub_stream_t *s, hub_reader_t *r)
+ngx_int_t
+hub_reader_open(hub_t *h, const u_char *name, size_t len, hub_reader_t *r)
 {
+    hub_stream_t  *s;
+
     ngx_memzero(r, sizeof(hub_reader_t));
+
+    s = hub_find(h, name, len);
+    if (s == NULL) {
+        return NGX_DECLINED;
+    }
 
     r->ref.stream = s;
     r->ref.generation = hub_load(&s->generation);
 
-    hub_add(&s->viewers[h->worker], 1);
-    hub_add(&h->header->workers[h->worker].viewers, 1);
-}
-
-
-void
-hub_reader_close(hub_t *h, hub_reader_t *r)
-{
-    if (r->ref.stream == NULL || h->worker >= HUB_MAX_WORKERS) {
-        return;
-    }
-
-    hub_add(&h->header->workers[h->worker].viewers, (uint32_t) -1);
-
-    ngx_shmtx_lock(&h->pool->mutex);
-    if (hub_reader_alive(r)) {               /* else ending it cleared them */
-        hub_add(&r->ref.stream->viewers[h->worker], (uint32_t) -1);
-    }
-    ngx_shmtx_unlock(&h->pool->mutex);
-
-    r->ref.stream = NULL;
+    /* the slot may have gone to another stream before its number was read */
+    return hub_find(h, name, len) == s && hub_reader_alive(r) ? NGX_OK
+                                                              : NGX_DECLINED;
 }
 
 

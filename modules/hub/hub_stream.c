@@ -6,10 +6,13 @@
 
 #include "hub.h"
 
+#define HUB_TAKEOVER_TRIES  1000
+
 #define HUB_JUMP_BACK     3000      /* ms: a clock that was set, not jitter */
 #define HUB_JUMP_AHEAD   10000
 #define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
 #define HUB_RATE_MS       2000
+#define HUB_BURST_MS     10000
 
 
 hub_entry_t *
@@ -27,10 +30,16 @@ hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
 hub_stream_t *
 hub_find(hub_t *h, const u_char *name, size_t len)
 {
-    uint32_t       i;
+    uint32_t       i, hash;
     hub_stream_t  *s;
 
+    hash = (uint32_t) hub_name_hash(name, len);
+
     for (i = 0; i < h->header->nstreams; i++) {
+        if (hub_load(&h->hashes[i]) != hash) {
+            continue;
+        }
+
         s = &h->streams[i];
 
         if (hub_load(&s->state) != HUB_FREE && s->name_len == len
@@ -41,19 +50,6 @@ hub_find(hub_t *h, const u_char *name, size_t len)
     }
 
     return NULL;
-}
-
-
-uint32_t
-hub_viewers(const hub_stream_t *s)
-{
-    uint32_t  i, n = 0;
-
-    for (i = 0; i < HUB_MAX_WORKERS; i++) {
-        n += hub_load(&s->viewers[i]);
-    }
-
-    return n;
 }
 
 
@@ -75,13 +71,13 @@ hub_fullest(hub_t *h)
 
 
 /* A fresh stream in slot S.  The caller holds the mutex. */
-static int
+static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 {
     uint32_t  generation = s->generation;
 
     if (h->header->nfree < 2 && hub_fullest(h) < HUB_SHARE_MIN) {
-        return HUB_FULL;
+        return HUB_NO_ROOM;
     }
 
     ngx_memzero(s, sizeof(hub_stream_t));
@@ -89,133 +85,150 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
     s->index_block = hub_block_take(h);
 
     if (s->index_block == HUB_NO_BLOCK) {
-        return HUB_FULL;
+        return HUB_NO_ROOM;
     }
 
     s->name_len = (uint32_t) len;
     ngx_memcpy(s->name, name, len);
+    s->name_hash = hub_name_hash(name, len);
     s->created_ms = ngx_current_msec;
     s->dts_wall_ms = ngx_current_msec;
 
-    return HUB_OPENED;
+    return HUB_ADMITTED;
 }
 
 
-/* Waits until no append is under way, so that a row never has two writers.
- * An append takes microseconds; a dead process never finishes its own. */
-static int
-hub_writer_is_out(hub_stream_t *s)
+/* Finds NAME's stream or a slot for it, and takes it from its writer.  The
+ * caller holds the mutex.  *AGAIN: the writer is not out yet. */
+static enum hub_refusal
+hub_open_locked(hub_t *h, const u_char *name, size_t len,
+    const u_char owner[20], const hub_identity_t *who, hub_stream_t **out,
+    int *again)
 {
-    uint32_t  pid, i;
+    uint32_t          i;
+    hub_stream_t     *s;
+    enum hub_refusal  reason;
 
-    for (i = 0; i < 10000; i++) {
-        pid = __atomic_load_n(&s->writing, __ATOMIC_SEQ_CST);
+    *again = 0;
+    *out = s = hub_find(h, name, len);
 
-        if (pid == 0 || pid == (uint32_t) ngx_pid
-            || (kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH))
-        {
-            s->writing = 0;
-            return 1;
-        }
-
-        sched_yield();
+    if (s && s->state == HUB_LIVE && ngx_memcmp(s->owner, owner, 20) != 0) {
+        return HUB_BUSY;
     }
 
-    return 0;
-}
-
-
-static int
-hub_open_locked(hub_t *h, const u_char *name, size_t len,
-    const u_char owner[20], hub_stream_t **out)
-{
-    uint32_t       i;
-    hub_stream_t  *s;
-
-    s = hub_find(h, name, len);
+    reason = hub_session_admit(h, who, s, hub_name_hash(name, len));
+    if (reason != HUB_ADMITTED) {
+        return reason;
+    }
 
     if (s) {
-        *out = s;
-
-        if (s->state == HUB_LIVE && ngx_memcmp(s->owner, owner, 20) != 0) {
-            return HUB_BUSY;
-        }
-
-        (void) __atomic_add_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
-
-        if (!hub_writer_is_out(s)) {
-            (void) __atomic_sub_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
-            return HUB_BUSY;                 /* the old one keeps its stream */
-        }
-
-        return HUB_RETURNED;
+        *again = !hub_writer_stop(s);
+        return *again ? HUB_BUSY : HUB_ADMITTED;
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
-        s = &h->streams[i];
-
-        if (s->state == HUB_FREE) {
-            *out = s;
-            return hub_stream_create(h, s, name, len);
+        if (h->streams[i].state == HUB_FREE) {
+            *out = &h->streams[i];
+            return hub_stream_create(h, *out, name, len);
         }
     }
 
-    return HUB_FULL;
+    return HUB_NO_ROOM;
 }
 
 
-int
-hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
-    const u_char *session, size_t session_len, hub_writer_t *w)
+/* Asks the connection that a takeover leaves without its stream to close:
+ * a phone's old one may be half open and never notice. */
+static void
+hub_tell_replaced(hub_t *h, uint64_t session)
 {
-    int            rc;
-    hub_stream_t  *s;
+    uint32_t  i;
+
+    for (i = 0; i < h->header->session_end; i++) {
+        if (h->sessions[i].id == session) {
+            hub_session_tell(h, &h->sessions[i], HUB_TAKEN_OVER);
+            return;
+        }
+    }
+}
+
+
+/* Makes WHO the publisher of S.  The caller holds the mutex. */
+static void
+hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
+    const hub_identity_t *who, hub_client_t *c, hub_writer_t *w)
+{
+    w->returned = s->state != HUB_FREE;
+
+    if (s->state == HUB_LIVE) {
+        h->header->workers[s->worker].publishers--;
+        hub_tell_replaced(h, s->session);
+    }
+
+    if (s->config_seq & 1) {                 /* the last writer died in it */
+        s->config_seq++;
+        s->config[HUB_CONFIG_META].size = 0;
+        s->config[HUB_CONFIG_VIDEO].size = 0;
+        s->config[HUB_CONFIG_AUDIO].size = 0;
+    }
+
+    ngx_memcpy(s->owner, owner, 20);
+    ngx_memcpy(s->address, c->session->address, sizeof(s->address));
+    s->uid = who->uid;
+    s->session = c->session->id;
+    s->started_ms = ngx_current_msec;
+    s->worker = h->worker;
+    hub_store(&s->state, HUB_LIVE);
+    hub_store(&h->hashes[s - h->streams], (uint32_t) s->name_hash);
+    h->header->workers[h->worker].publishers++;
+
+    w->ref.stream = s;
+    w->ref.generation = s->generation;
+    w->ref.writer = s->writer;
+    w->discontinuity = w->returned;
+    w->rate_ms = ngx_current_msec;
+}
+
+
+enum hub_refusal
+hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
+    const hub_identity_t *who, hub_client_t *c, hub_end_pt end, void *data,
+    hub_writer_t *w)
+{
+    int               again, tries = 0;
+    hub_stream_t     *s;
+    enum hub_refusal  reason;
 
     ngx_memzero(w, sizeof(hub_writer_t));
 
-    if (h->worker >= HUB_MAX_WORKERS) {
-        return HUB_FULL;
-    }
+    for ( ;; ) {
+        ngx_shmtx_lock(&h->pool->mutex);
 
-    ngx_shmtx_lock(&h->pool->mutex);
+        reason = hub_open_locked(h, name, len, owner, who, &s, &again);
 
-    rc = hub_open_locked(h, name, len, owner, &s);
-
-    if (rc == HUB_FULL) {
-        h->header->refused++;
-    }
-
-    if (rc == HUB_OPENED || rc == HUB_RETURNED) {
-        if (rc == HUB_RETURNED && s->state == HUB_LIVE) {
-            h->header->workers[s->worker].publishers--;
+        if (!again || ++tries == HUB_TAKEOVER_TRIES) {
+            break;
         }
 
-        if (s->config_seq & 1) {             /* the last writer died in it */
-            s->config_seq++;
-            s->config[HUB_CONFIG_META].size = 0;
-            s->config[HUB_CONFIG_VIDEO].size = 0;
-            s->config[HUB_CONFIG_AUDIO].size = 0;
-        }
+        ngx_shmtx_unlock(&h->pool->mutex);
+        sched_yield();
+    }
 
-        ngx_memcpy(s->owner, owner, 20);
-        ngx_memzero(s->session, sizeof(s->session));
-        ngx_memcpy(s->session, session,
-                   ngx_min(session_len, sizeof(s->session) - 1));
-        s->started_ms = ngx_current_msec;
-        s->worker = h->worker;
-        hub_store(&s->state, HUB_LIVE);
-        h->header->workers[h->worker].publishers++;
+    if (reason == HUB_ADMITTED) {
+        hub_session_add(h, c, who, s, end, data);
+        hub_hand_over(h, s, owner, who, c, w);
+        s->id = who->stream;
+        s->max_kbps = who->max_kbps;
+        s->max_viewers = who->max_viewers;
+        hub_changed(h, s, HUB_LIVE);
 
-        w->ref.stream = s;
-        w->ref.generation = s->generation;
-        w->ref.writer = s->writer;
-        w->discontinuity = rc == HUB_RETURNED;
-        w->rate_ms = ngx_current_msec;
+    } else {
+        hub_refuse(h, reason);
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);
 
-    return rc;
+    return reason;
 }
 
 
@@ -230,9 +243,11 @@ hub_owns(const hub_writer_t *w)
 
 
 void
-hub_close(hub_t *h, hub_writer_t *w)
+hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
 {
     hub_stream_t  *s = w->ref.stream;
+
+    hub_session_close(h, c);
 
     if (s == NULL) {
         return;
@@ -243,6 +258,7 @@ hub_close(hub_t *h, hub_writer_t *w)
     if (hub_owns(w) && s->state == HUB_LIVE) {
         s->grace_until_ms = ngx_current_msec + h->grace;
         hub_store(&s->state, HUB_GRACE);
+        hub_changed(h, s, HUB_GRACE);
         h->header->workers[h->worker].publishers--;
     }
 
@@ -401,17 +417,47 @@ hub_put_tag(hub_t *h, hub_stream_t *s, uint8_t type, int64_t dts,
 }
 
 
+/* May SIZE more bytes come?  A stream that was silent, or a phone that sends
+ * what a dead zone kept from it, has HUB_BURST_MS of its rate to spare. */
+static int
+hub_within_cap(hub_stream_t *s, size_t size)
+{
+    int64_t  most = (int64_t) s->max_kbps * HUB_BURST_MS / 8;
+
+    if (s->max_kbps == 0) {
+        return 1;
+    }
+
+    s->credit = s->credit_ms == 0 ? most
+                : ngx_min(most, s->credit + (int64_t) s->max_kbps
+                                * (int64_t) (ngx_current_msec - s->credit_ms)
+                                / 8);
+    s->credit_ms = ngx_current_msec;
+
+    if (s->credit < (int64_t) size) {
+        return 0;
+    }
+
+    s->credit -= size;
+
+    return 1;
+}
+
+
 static void
-hub_measure(hub_writer_t *w, hub_stream_t *s, size_t size)
+hub_measure(hub_writer_t *w, hub_stream_t *s, size_t size, int video)
 {
     uint64_t  ms = ngx_current_msec - w->rate_ms;
 
     s->bytes_in += size;
     w->rate_bytes += size;
+    w->rate_frames += video;
 
     if (ms >= HUB_RATE_MS) {
         s->kbps_in = (uint32_t) (w->rate_bytes * 8 / ms);
+        s->fps_milli = (uint32_t) (w->rate_frames * 1000000ull / ms);
         w->rate_bytes = 0;
+        w->rate_frames = 0;
         w->rate_ms = ngx_current_msec;
     }
 }
@@ -432,6 +478,10 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         return NGX_ABORT;
     }
 
+    if (!hub_within_cap(s, size)) {
+        return NGX_BUSY;
+    }
+
     joinable = !frame->config && (type == FLV_VIDEO ? frame->key
                                   : type == FLV_AUDIO
                                     && s->video == FLV_CODEC_NONE);
@@ -450,6 +500,10 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
 
     if (type == FLV_VIDEO && frame->key) {
         w->wait_key = 0;
+    }
+
+    if (w->discontinuity) {
+        s->gaps++;
     }
 
     hub_put_tag(h, s, type, dts, in, len);
@@ -479,7 +533,13 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         hub_store(&s->key_plus_one, head + 1);
     }
 
-    hub_measure(w, s, size);
+    if (joinable && type == FLV_VIDEO) {
+        s->gop_ms = w->keyed ? (uint32_t) (dts - w->key_dts) : 0;
+        w->key_dts = dts;
+        w->keyed = 1;
+    }
+
+    hub_measure(w, s, size, type == FLV_VIDEO && !frame->config);
 
     return NGX_OK;
 }
@@ -533,7 +593,7 @@ hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
 
 
 static void
-hub_store_config(hub_writer_t *w, enum hub_config_kind kind,
+hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     const flv_frame_t *frame, const u_char *body, size_t len)
 {
     hub_stream_t  *s = w->ref.stream;
@@ -557,6 +617,10 @@ hub_store_config(hub_writer_t *w, enum hub_config_kind kind,
     }
 
     __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    hub_changed(h, s, HUB_LIVE);
+    ngx_shmtx_unlock(&h->pool->mutex);
 }
 
 
@@ -582,7 +646,7 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 
     /* many encoders repeat their headers: that is no change */
     if (config->size != len || ngx_memcmp(config->body, body, len) != 0) {
-        hub_store_config(w, kind, frame, body, len);
+        hub_store_config(h, w, kind, frame, body, len);
 
         /* players read metadata before media, not among it */
         if (kind != HUB_CONFIG_META) {

@@ -3,26 +3,17 @@
  * after the dead.
  */
 
+#include <sched.h>
+
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       1           /* change with any struct in hub.h */
+#define HUB_LAYOUT       2           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
+#define HUB_PER_SESSION  4096
+#define HUB_MEASURE_MS   2000
 
 hub_t  *hub;
-
-
-static size_t
-hub_data_offset(size_t nstreams, size_t nblocks)
-{
-    size_t  size;
-
-    size = ngx_align(sizeof(ngx_slab_pool_t), 64)
-           + ngx_align(sizeof(hub_header_t), 64)
-           + nstreams * sizeof(hub_stream_t) + nblocks * sizeof(uint32_t);
-
-    return ngx_align(size, 4096);
-}
 
 
 size_t
@@ -32,26 +23,41 @@ hub_zone_min_size(void)
 }
 
 
-/* Where things lie follows from the zone's size alone. */
+/* Cuts SIZE bytes off the zone from *AT on. */
+static void *
+hub_cut(u_char *base, size_t *at, size_t size)
+{
+    u_char  *p = base + *at;
+
+    *at = ngx_align(*at + size, 64);
+
+    return p;
+}
+
+
+/* Where things lie follows from the zone's size alone.  Returns the counts
+ * of what the zone has room for in H's header's terms. */
 static void
 hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
-    size_t *nblocks)
+    size_t *nblocks, size_t *nsessions)
 {
+    size_t  at = 0;
+
     *nstreams = size / HUB_PER_STREAM;
+    *nsessions = size / HUB_PER_SESSION;
     *nblocks = size / HUB_BLOCK_SIZE;
 
-    while (hub_data_offset(*nstreams, *nblocks)
-           + *nblocks * HUB_BLOCK_SIZE > size)
-    {
-        (*nblocks)--;
-    }
+    h->pool = hub_cut(base, &at, sizeof(ngx_slab_pool_t));
+    h->header = hub_cut(base, &at, sizeof(hub_header_t));
+    h->revoked = hub_cut(base, &at, HUB_REVOCATIONS * sizeof(hub_revocation_t));
+    h->sessions = hub_cut(base, &at, *nsessions * sizeof(hub_session_t));
+    h->hashes = hub_cut(base, &at, *nstreams * sizeof(uint32_t));
+    h->streams = hub_cut(base, &at, *nstreams * sizeof(hub_stream_t));
+    h->next = hub_cut(base, &at, *nblocks * sizeof(uint32_t));
 
-    h->pool = (ngx_slab_pool_t *) base;
-    h->header = (hub_header_t *) (base + ngx_align(sizeof(ngx_slab_pool_t), 64));
-    h->streams = (hub_stream_t *) ((u_char *) h->header
-                                   + ngx_align(sizeof(hub_header_t), 64));
-    h->next = (uint32_t *) (h->streams + *nstreams);
-    h->data = base + hub_data_offset(*nstreams, *nblocks);
+    at = ngx_align(at, 4096);
+    h->data = base + at;
+    *nblocks = (size - at) / HUB_BLOCK_SIZE;
 }
 
 
@@ -63,10 +69,11 @@ ngx_int_t
 hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     hub_t     *h = shm_zone->data;
-    size_t     nstreams, nblocks, i;
+    size_t     nstreams, nblocks, nsessions, i;
     ngx_log_t *log = shm_zone->shm.log;
 
-    hub_lay_out(h, shm_zone->shm.addr, shm_zone->shm.size, &nstreams, &nblocks);
+    hub_lay_out(h, shm_zone->shm.addr, shm_zone->shm.size, &nstreams, &nblocks,
+                &nsessions);
 
     if (data || shm_zone->shm.exists) {
         if (h->header->magic == HUB_MAGIC && h->header->layout == HUB_LAYOUT
@@ -84,12 +91,22 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     ngx_memzero(h->header, sizeof(hub_header_t));
+    ngx_memzero(h->sessions, nsessions * sizeof(hub_session_t));
+    ngx_memzero(h->hashes, nstreams * sizeof(uint32_t));
     ngx_memzero(h->streams, nstreams * sizeof(hub_stream_t));
 
     for (i = 0; i < nblocks; i++) {
         h->next[i] = i + 1 < nblocks ? (uint32_t) (i + 1) : HUB_NO_BLOCK;
     }
 
+    for (i = 0; i < nsessions; i++) {
+        h->sessions[i].next = (uint32_t) (i + 1);
+    }
+    h->sessions[nsessions - 1].next = (uint32_t) -1;
+
+    /* ids of sessions are told to the database: no two runs share one */
+    h->header->session_id = (uint64_t) ngx_time() * 1000;
+    h->header->nsessions = (uint32_t) nsessions;
     h->header->size = shm_zone->shm.size;
     h->header->nstreams = (uint32_t) nstreams;
     h->header->nblocks = (uint32_t) nblocks;
@@ -97,7 +114,7 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     h->header->layout = HUB_LAYOUT;
     h->header->magic = HUB_MAGIC;
 
-    return NGX_OK;
+    return h->revocations ? hub_revocations_read(h, log) : NGX_OK;
 }
 
 
@@ -106,6 +123,7 @@ hub_worker_start(hub_t *h, ngx_log_t *log)
 {
     uint32_t  i;
 
+    hub_sessions_start();
     hub_sweep(h, log);
 
     ngx_shmtx_lock(&h->pool->mutex);
@@ -140,14 +158,16 @@ hub_worker_forget(hub_t *h, uint32_t slot)
     uint32_t       i;
     hub_stream_t  *s;
 
+    hub_sessions_forget(h, slot);
+
     for (i = 0; i < h->header->nstreams; i++) {
         s = &h->streams[i];
-        s->viewers[slot] = 0;
 
         if (s->state == HUB_LIVE && s->worker == slot) {
             s->writing = 0;
             s->grace_until_ms = ngx_current_msec + h->grace;
             hub_store(&s->state, HUB_GRACE);
+            hub_changed(h, s, HUB_GRACE);
         }
     }
 
@@ -170,13 +190,19 @@ hub_worker_stop(hub_t *h)
 }
 
 
-/* The caller holds the mutex. */
+/* The sessions on it stay: each finds out on its own that it is over. */
 static void
 hub_stream_end(hub_t *h, hub_stream_t *s)
 {
     uint32_t  generation = s->generation;
     uint64_t  n;
 
+    if (s->state == HUB_LIVE) {
+        h->header->workers[s->worker].publishers--;
+    }
+
+    hub_changed(h, s, HUB_FREE);
+    hub_store(&h->hashes[s - h->streams], 0);
     hub_store(&s->state, HUB_FREE);
     hub_store(&s->generation, generation + 1);
 
@@ -187,7 +213,116 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
     hub_block_give(h, s->index_block);
     s->first_block = s->end_block = 0;
     s->index_block = HUB_NO_BLOCK;
-    ngx_memzero(s->viewers, sizeof(s->viewers));
+}
+
+
+/* Waits until no append is under way, so that a row never has two writers
+ * and no block is given away while it is being filled.  An append takes
+ * microseconds; a dead process never finishes its own. */
+static int
+hub_writer_is_out(hub_stream_t *s)
+{
+    uint32_t  pid, i;
+
+    for (i = 0; i < 1000; i++) {
+        pid = __atomic_load_n(&s->writing, __ATOMIC_SEQ_CST);
+
+        if (pid == 0 || pid == (uint32_t) ngx_pid
+            || (kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+        {
+            s->writing = 0;
+            return 1;
+        }
+
+        sched_yield();
+    }
+
+    return 0;
+}
+
+
+int
+hub_writer_stop(hub_stream_t *s)
+{
+    (void) __atomic_add_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
+
+    if (hub_writer_is_out(s)) {
+        return 1;
+    }
+
+    (void) __atomic_sub_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
+
+    return 0;
+}
+
+
+int
+hub_stream_stop(hub_t *h, hub_stream_t *s)
+{
+    if (!hub_writer_stop(s)) {
+        return 0;
+    }
+
+    hub_stream_end(h, s);
+
+    return 1;
+}
+
+
+/* How fast streams are sent, from what their sessions counted.  The caller
+ * holds the mutex. */
+static void
+hub_measure_out(hub_t *h, uint64_t elapsed)
+{
+    uint32_t        i;
+    uint64_t        before;
+    hub_stream_t   *s;
+    hub_session_t  *row;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        h->streams[i].bytes_out_now = h->streams[i].bytes_out;
+    }
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id && row->protocol != HUB_PUBLISH
+            && row->stream != HUB_NO_STREAM
+            && row->generation == h->streams[row->stream].generation)
+        {
+            h->streams[row->stream].bytes_out_now += hub_load(&row->bytes);
+        }
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        before = s->bytes_out_seen;
+        s->bytes_out_seen = s->bytes_out_now;
+        s->kbps_out = before > s->bytes_out_seen ? 0
+                    : (uint32_t) ((s->bytes_out_seen - before) * 8 / elapsed);
+    }
+}
+
+
+static void
+hub_sweep_measure(hub_t *h)
+{
+    uint64_t  elapsed = ngx_current_msec - hub_load(&h->header->measured_ms);
+
+    if (elapsed < HUB_MEASURE_MS) {
+        return;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    elapsed = ngx_current_msec - h->header->measured_ms;
+
+    if ((int64_t) elapsed >= HUB_MEASURE_MS) {
+        hub_measure_out(h, elapsed);
+        hub_store(&h->header->measured_ms, ngx_current_msec);
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
 }
 
 
@@ -234,6 +369,9 @@ hub_sweep(hub_t *h, ngx_log_t *log)
         }
         ngx_shmtx_unlock(&h->pool->mutex);
     }
+
+    hub_sweep_measure(h);
+    hub_session_sweep(h);
 }
 
 

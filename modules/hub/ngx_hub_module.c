@@ -24,6 +24,8 @@ extern ngx_module_t  ngx_rtmp_guard_module;
 static void *ngx_hub_create_conf(ngx_cycle_t *cycle);
 static char *ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf);
 static char *ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static ngx_int_t ngx_hub_init_process(ngx_cycle_t *cycle);
 static void ngx_hub_exit_process(ngx_cycle_t *cycle);
 static void ngx_hub_sweep(ngx_event_t *ev);
@@ -57,6 +59,27 @@ static ngx_command_t  ngx_hub_commands[] = {
       ngx_conf_set_size_slot,
       0,
       offsetof(hub_t, stream_max),
+      NULL },
+
+    { ngx_string("hub_viewers_max"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(hub_t, viewers_max),
+      NULL },
+
+    { ngx_string("hub_stream_viewers_max"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(hub_t, stream_viewers_max),
+      NULL },
+
+    { ngx_string("hub_revocations"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_hub_revocations,
+      0,
+      0,
       NULL },
 
       ngx_null_command
@@ -172,6 +195,22 @@ ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    hub_t      *h = conf;
+    ngx_str_t  *value = cf->args->elts;
+
+    if (h->revocations) {
+        return "is duplicate";
+    }
+
+    h->revocations = ngx_conf_open_file(cf->cycle, &value[1]);
+
+    return h->revocations ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
 static void *
 ngx_hub_create_conf(ngx_cycle_t *cycle)
 {
@@ -196,6 +235,8 @@ ngx_hub_create_conf(ngx_cycle_t *cycle)
     h->window = NGX_CONF_UNSET_MSEC;
     h->grace = NGX_CONF_UNSET_MSEC;
     h->stream_max = NGX_CONF_UNSET_SIZE;
+    h->viewers_max = NGX_CONF_UNSET;
+    h->stream_viewers_max = NGX_CONF_UNSET;
     h->worker = HUB_MAX_WORKERS;
 
     return h;
@@ -210,6 +251,8 @@ ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_msec_value(h->window, 10000);
     ngx_conf_init_msec_value(h->grace, 60000);
     ngx_conf_init_size_value(h->stream_max, 16 * 1024 * 1024);
+    ngx_conf_init_value(h->viewers_max, 0);
+    ngx_conf_init_value(h->stream_viewers_max, 0);
 
     if (h->stream_max < 4 * HUB_BLOCK_SIZE
         || h->stream_max > (HUB_STREAM_BLOCKS - 2) * HUB_BLOCK_SIZE)

@@ -215,7 +215,10 @@ gate_parse_json(const u_char *p, size_t size, gate_answer_t *a)
     a->record = json_is_true(json_object_get(root, "record"));
     a->uid = json_number(root, "uid");
     a->stream = json_number(root, "stream");
+    a->key = json_number(root, "key");
     a->max_kbps = json_number(root, "max_kbps");
+    a->max_viewers = json_number(root, "max_viewers");
+    a->max_publishers = json_number(root, "max_publishers");
 
     reason = json_string_value(json_object_get(root, "reason"));
     if (!a->allow) {

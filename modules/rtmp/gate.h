@@ -33,7 +33,10 @@ typedef struct {
     unsigned   record:1;
     uint64_t   uid;
     uint64_t   stream;
-    uint64_t   max_kbps;      /* 0: no cap */
+    uint64_t   key;           /* the publishing key's id, 0: none */
+    uint64_t   max_kbps;      /* 0: no limit, as below */
+    uint64_t   max_viewers;
+    uint64_t   max_publishers;
     char       reason[128];   /* of a refusal, printable text */
 } gate_answer_t;
 

@@ -28,8 +28,10 @@ typedef struct {
     enum ingest_state    state;
     ngx_rtmp_publish_t   publish;    /* as asked; name and args stay here */
     ngx_str_t            name;
-    ngx_str_t            id;         /* of the session: PID-CONNECTION */
-    u_char               id_text[32];
+    ngx_str_t            id;         /* of the session, as text */
+    u_char               id_text[NGX_INT64_LEN];
+    hub_identity_t       who;
+    hub_client_t         client;
     gate_request_t      *request;
     hub_writer_t         writer;
     ngx_event_t          timer;      /* watches for silence, then closes */

@@ -46,6 +46,13 @@ ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
         ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
         return;
 
+    case NGX_BUSY:
+        hub_refuse(hub, HUB_BITRATE);
+        ngx_sprintf((u_char *) why, "stream brings more than its %uD kbps for "
+                    "too long%Z", in->who.max_kbps);
+        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+        return;
+
     case NGX_DECLINED:
         if (!in->starved && in->writer.wait_key) {
             in->starved = 1;
@@ -184,6 +191,7 @@ ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
     }
 
     in->bytes += len;
+    in->client.session->bytes += len;
     in->media_ms = ngx_current_msec;
 
     n = chain_copy(chain, head, sizeof(head));

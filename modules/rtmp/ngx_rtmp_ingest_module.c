@@ -131,7 +131,7 @@ ingest_release(ingest_t *in)
     }
 
     if (in->state == INGEST_LIVE) {
-        hub_close(hub, &in->writer);
+        hub_close(hub, &in->client, &in->writer);
         ingest_report(in);
     }
 
@@ -273,10 +273,18 @@ ingest_owner(const u_char *args, u_char owner[20])
 }
 
 
+/* The hub asks the publisher to leave. */
+static void
+ingest_leave(void *data, const char *why)
+{
+    ingest_end(data, NGX_LOG_NOTICE, "NetStream.Publish.BadName", why);
+}
+
+
 static void
 ingest_start(ingest_t *in)
 {
-    int                          rc;
+    enum hub_refusal             reason;
     u_char                       full[HUB_NAME_MAX + 1], owner[20];
     size_t                       len;
     ngx_rtmp_session_t          *s = in->session;
@@ -287,15 +295,11 @@ ingest_start(ingest_t *in)
     len = ngx_snprintf(full, HUB_NAME_MAX, "%V/%V", &s->app, &in->name) - full;
     ingest_owner(in->publish.args, owner);
 
-    rc = hub_open(hub, full, len, owner, in->id.data, in->id.len, &in->writer);
+    reason = hub_open(hub, full, len, owner, &in->who, &in->client,
+                      ingest_leave, in, &in->writer);
 
-    if (rc == HUB_BUSY) {
-        ingest_refuse(in, "stream is already live by another key");
-        return;
-    }
-
-    if (rc == HUB_FULL) {
-        ingest_refuse(in, "hub_zone has no room for another stream");
+    if (reason != HUB_ADMITTED) {
+        ingest_refuse(in, hub_refusal_text(reason));
         return;
     }
 
@@ -306,7 +310,7 @@ ingest_start(ingest_t *in)
 
     ngx_log_error(NGX_LOG_NOTICE, s->connection->log, 0,
                   "publish %V/%V %s", &s->app, &in->name,
-                  rc == HUB_RETURNED ? "returned" : "started");
+                  in->writer.returned ? "returned" : "started");
 
     if (ngx_rtmp_send_stream_begin(s, NGX_RTMP_MSID) != NGX_OK
         || ngx_rtmp_send_status(s, "NetStream.Publish.Start", "status",
@@ -332,9 +336,17 @@ ingest_answered(void *data, const gate_answer_t *answer)
     }
 
     if (!answer->allow) {
+        hub_refuse(hub, HUB_DENIED);
         ingest_refuse(in, answer->reason);
         return;
     }
+
+    in->who.uid = answer->uid;
+    in->who.key = answer->key;
+    in->who.stream = answer->stream;
+    in->who.max_kbps = (uint32_t) answer->max_kbps;
+    in->who.max_viewers = (uint32_t) answer->max_viewers;
+    in->who.max_publishers = (uint32_t) answer->max_publishers;
 
     /* access, relay and exec rules of the wire layer come after ours */
     if (next_publish(in->session, &in->publish) != NGX_OK) {
@@ -393,9 +405,6 @@ ingest_get(ngx_rtmp_session_t *s)
     }
 
     in->session = s;
-    in->id.data = in->id_text;
-    in->id.len = ngx_snprintf(in->id_text, sizeof(in->id_text), "%P-%uA",
-                              ngx_pid, s->connection->number) - in->id_text;
     in->timer.data = in;
     in->timer.log = s->connection->log;
     ngx_rtmp_set_ctx(s, in, ngx_rtmp_ingest_module);
@@ -409,6 +418,14 @@ ingest_ask(ingest_t *in, ngx_rtmp_ingest_app_conf_t *conf)
 {
     gate_question_t      q;
     ngx_rtmp_session_t  *s = in->session;
+
+    ngx_memzero(&in->who, sizeof(hub_identity_t));
+    in->who.protocol = HUB_PUBLISH;
+    in->who.id = hub_session_id(hub);
+    in->who.issued = ngx_time();
+    in->who.address = s->connection->addr_text;
+    in->id.data = in->id_text;
+    in->id.len = ngx_sprintf(in->id_text, "%uL", in->who.id) - in->id_text;
 
     ngx_memzero(&q, sizeof(gate_question_t));
     ngx_str_set(&q.kind, "publish");

@@ -1,0 +1,376 @@
+/*
+ * Sessions: one row in shared memory for everybody who is connected, so that
+ * any worker can tell of all and ask any of them to leave.  A row is taken and
+ * given back under the mutex; between, its owner alone writes `bytes` and
+ * anybody may set `kick`, which the owner's worker looks for in its sweep.
+ */
+
+#include "hub.h"
+
+#define HUB_NO_ROW  ((uint32_t) -1)
+
+static ngx_queue_t  hub_clients;             /* of this process */
+static uint64_t     hub_kicks_seen;
+
+
+static const struct { const char *name, *text; }  hub_refusals[] = {
+    { "admitted", "admitted" },
+    { "room", "hub_zone has no room for another stream" },
+    { "busy", "stream is already live by another key" },
+    { "sessions", "hub_zone has no room for another session" },
+    { "revoked", "access was revoked" },
+    { "viewers_total", "server has as many viewers as hub_viewers_max allows" },
+    { "viewers_stream", "stream has as many viewers as it may have" },
+    { "publishers_user", "user publishes as many streams as they may" },
+    { "bitrate", "stream is above its bitrate" },
+    { "denied", "refused by the auth service" },
+    { "token", "no token that holds" }
+};
+
+static const char  *hub_kick_texts[] = {
+    "", "kicked by an administrator", "access was revoked",
+    "replaced by a newer connection with the same key",
+    "rights are to be read again"
+};
+
+
+const char *
+hub_refusal_text(enum hub_refusal reason)
+{
+    return hub_refusals[reason].text;
+}
+
+
+const char *
+hub_refusal_name(enum hub_refusal reason)
+{
+    return hub_refusals[reason].name;
+}
+
+
+const char *
+hub_protocol_name(enum hub_protocol protocol)
+{
+    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse" };
+
+    return names[protocol];
+}
+
+
+void
+hub_refuse(hub_t *h, enum hub_refusal reason)
+{
+    hub_add(&h->header->refused[reason], 1);
+}
+
+
+uint64_t
+hub_session_id(hub_t *h)
+{
+    return hub_add(&h->header->session_id, 1);
+}
+
+
+static int
+hub_watches(enum hub_protocol protocol)
+{
+    return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP;
+}
+
+
+/* Does the row stand for a connection to stream S? */
+static int
+hub_session_is_on(const hub_t *h, const hub_session_t *row,
+    const hub_stream_t *s)
+{
+    return row->stream == (uint32_t) (s - h->streams)
+           && row->generation == s->generation;
+}
+
+
+/* Streams that UID publishes now, S left out: that one would be taken over. */
+static uint32_t
+hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
+{
+    uint32_t              i, n = 0;
+    const hub_session_t  *row;
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        n += row->id && row->protocol == HUB_PUBLISH && row->uid == uid
+             && row->kick == HUB_STAYS
+             && !(s && hub_session_is_on(h, row, s));
+    }
+
+    return n;
+}
+
+
+enum hub_refusal
+hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
+    uint64_t name_hash)
+{
+    if (h->worker >= HUB_MAX_WORKERS || h->header->session_free == HUB_NO_ROW) {
+        return HUB_NO_SESSION;
+    }
+
+    if (hub_revoked(h, who->uid, name_hash, who->key, who->issued)) {
+        return HUB_IS_REVOKED;
+    }
+
+    if (who->protocol == HUB_PUBLISH) {
+        return who->max_publishers
+               && hub_publishers_of(h, who->uid, s) >= who->max_publishers
+               ? HUB_PUBLISHERS_USER : HUB_ADMITTED;
+    }
+
+    if (!hub_watches(who->protocol)) {
+        return HUB_ADMITTED;
+    }
+
+    if (h->viewers_max && h->header->viewers >= (uint32_t) h->viewers_max) {
+        return HUB_VIEWERS_TOTAL;
+    }
+
+    if ((s->max_viewers && s->viewers >= s->max_viewers)
+        || (h->stream_viewers_max
+            && s->viewers >= (uint32_t) h->stream_viewers_max))
+    {
+        return HUB_VIEWERS_STREAM;
+    }
+
+    return HUB_ADMITTED;
+}
+
+
+void
+hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+    hub_stream_t *s, hub_end_pt end, void *data)
+{
+    uint32_t        i = h->header->session_free;
+    hub_session_t  *row = &h->sessions[i];
+
+    h->header->session_free = row->next;
+    h->header->session_end = ngx_max(h->header->session_end, i + 1);
+    h->header->sessions++;
+    h->header->admitted[who->protocol]++;
+    h->header->workers[h->worker].sessions++;
+
+    ngx_memzero(row, sizeof(hub_session_t));
+    row->uid = who->uid;
+    row->key = who->key;
+    row->issued = who->issued;
+    row->started_ms = ngx_current_msec;
+    row->protocol = (uint8_t) who->protocol;
+    row->worker = (uint16_t) h->worker;
+    row->stream = s ? (uint32_t) (s - h->streams) : HUB_NO_STREAM;
+    row->generation = s ? s->generation : 0;
+    ngx_memcpy(row->address, who->address.data,
+               ngx_min(who->address.len, (size_t) HUB_ADDRESS_MAX));
+    hub_store(&row->id, who->id ? who->id : hub_session_id(h));
+
+    if (hub_watches(who->protocol)) {
+        s->viewers++;
+        h->header->viewers++;
+        h->header->workers[h->worker].viewers++;
+    }
+
+    c->session = row;
+    c->end = end;
+    c->data = data;
+    ngx_queue_insert_tail(&hub_clients, &c->queue);
+}
+
+
+enum hub_refusal
+hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+    hub_stream_t *s, hub_end_pt end, void *data)
+{
+    enum hub_refusal  reason;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    reason = hub_session_admit(h, who, s, s ? s->name_hash : 0);
+
+    if (reason == HUB_ADMITTED) {
+        hub_session_add(h, c, who, s, end, data);
+    } else {
+        hub_refuse(h, reason);
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return reason;
+}
+
+
+/* Gives a row back.  The caller holds the mutex. */
+static void
+hub_session_free(hub_t *h, hub_session_t *row)
+{
+    hub_stream_t  *s = NULL;
+
+    if (row->stream != HUB_NO_STREAM
+        && h->streams[row->stream].generation == row->generation)
+    {
+        s = &h->streams[row->stream];
+    }
+
+    if (row->protocol == HUB_PUBLISH) {
+        h->header->bytes_in += row->bytes;
+
+    } else {
+        h->header->bytes_out += row->bytes;
+
+        if (s) {
+            s->bytes_out += row->bytes;
+        }
+    }
+
+    if (hub_watches(row->protocol)) {
+        h->header->viewers--;
+        h->header->workers[row->worker].viewers--;
+
+        if (s) {
+            s->viewers--;
+        }
+    }
+
+    h->header->workers[row->worker].sessions--;
+    h->header->sessions--;
+
+    hub_store(&row->id, 0);
+    row->next = h->header->session_free;
+    h->header->session_free = (uint32_t) (row - h->sessions);
+}
+
+
+void
+hub_session_close(hub_t *h, hub_client_t *c)
+{
+    if (c->session == NULL) {
+        return;
+    }
+
+    ngx_queue_remove(&c->queue);
+
+    if (h->worker < HUB_MAX_WORKERS) {       /* else all rows are given back */
+        ngx_shmtx_lock(&h->pool->mutex);
+        hub_session_free(h, c->session);
+        ngx_shmtx_unlock(&h->pool->mutex);
+    }
+
+    c->session = NULL;
+}
+
+
+void
+hub_sessions_forget(hub_t *h, uint32_t worker)
+{
+    uint32_t        i;
+    hub_session_t  *row;
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id && row->worker == worker) {
+            hub_session_free(h, row);
+        }
+    }
+}
+
+
+void
+hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
+{
+    row->kick = (uint8_t) kick;
+    hub_add(&h->header->kicks, 1);
+}
+
+
+uint32_t
+hub_kick(hub_t *h, uint64_t id)
+{
+    uint32_t        i, n = 0;
+    hub_session_t  *row;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    for (i = 0; id && i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id == id) {
+            hub_session_tell(h, row, HUB_KICKED);
+            n++;
+        }
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return n;
+}
+
+
+uint32_t
+hub_refresh(hub_t *h, uint64_t uid)
+{
+    uint32_t        i, n = 0;
+    hub_session_t  *row;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id && row->protocol == HUB_EVENTS
+            && (uid == 0 || row->uid == uid))
+        {
+            hub_session_tell(h, row, HUB_REFRESHED);
+            n++;
+        }
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return n;
+}
+
+
+void
+hub_sessions_start(void)
+{
+    ngx_queue_init(&hub_clients);
+}
+
+
+/* A client's end may end others with it (HTTP/2), so each is taken anew. */
+void
+hub_session_sweep(hub_t *h)
+{
+    uint64_t       kicks = hub_load(&h->header->kicks);
+    ngx_queue_t    rest, *q;
+    hub_client_t  *c;
+
+    if (kicks == hub_kicks_seen || ngx_queue_empty(&hub_clients)) {
+        hub_kicks_seen = kicks;
+        return;
+    }
+
+    hub_kicks_seen = kicks;
+
+    ngx_queue_init(&rest);
+    ngx_queue_add(&rest, &hub_clients);
+    ngx_queue_init(&hub_clients);
+
+    while (!ngx_queue_empty(&rest)) {
+        q = ngx_queue_head(&rest);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&hub_clients, q);
+        c = ngx_queue_data(q, hub_client_t, queue);
+
+        if (c->session->kick != HUB_STAYS) {
+            c->end(c->data, hub_kick_texts[c->session->kick]);
+        }
+    }
+}
