@@ -1,0 +1,53 @@
+/*
+ * Answers made in the worker: text that grows while it is written, and its
+ * way to the client as JSON or whatever else.
+ */
+
+#ifndef DUOLU_HTTP_ANSWER_H
+#define DUOLU_HTTP_ANSWER_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+/* Zeroed at first; on the heap, freed with text_free(). */
+typedef struct {
+    u_char    *start, *last, *end;
+    unsigned   failed:1;           /* there was no memory: it is not whole */
+} text_t;
+
+/* Appends FORMAT (of ngx_sprintf), at most TEXT_STEP bytes at once. */
+#define TEXT_STEP  512
+void text_add(text_t *t, const char *format, ...);
+
+void text_append(text_t *t, const u_char *p, size_t size);
+
+/* Appends STRING (UTF-8) quoted, as JSON wants it. */
+void text_add_json(text_t *t, const u_char *string, size_t len);
+
+void text_free(text_t *t);
+
+static ngx_inline size_t
+text_size(const text_t *t)
+{
+    return t->last - t->start;
+}
+
+/* Does what each answer begins with: METHOD alone is let through, a body is
+ * left unread, and there must be a hub.  NGX_OK, or the handler's result. */
+ngx_int_t answer_begin(ngx_http_request_t *r, ngx_uint_t method);
+
+/* Sends T, which belongs to the request from then on.  For `return`. */
+ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
+    const char *type, text_t *t);
+
+#define ANSWER_JSON  "application/json"
+
+/* {"error": a sentence by FORMAT} */
+ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *format, ...);
+
+/* For the directive's `set`: makes HANDLER the location's when it is "on". */
+char *answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * What the hub holds at one moment: copied in one pass under the zone's mutex,
+ * so that all numbers fit together, and written out after it, so that nobody
+ * waits for an answer of megabytes.
+ */
+
+#ifndef DUOLU_HTTP_SNAPSHOT_H
+#define DUOLU_HTTP_SNAPSHOT_H
+
+#include "../hub/hub.h"
+
+typedef struct {
+    uint32_t   state;              /* HUB_FREE: an empty slot, all else unset */
+    uint32_t   generation;
+    uint32_t   name_len;
+    u_char     name[HUB_NAME_MAX + 1];
+    u_char     address[HUB_ADDRESS_MAX + 1];
+    uint64_t   id, uid, session;
+    uint32_t   publisher_pid;      /* 0 in grace */
+    uint64_t   since_ms;           /* a duration, as window_ms */
+    uint64_t   window_ms, window_bytes;
+    int64_t    dts;
+    uint64_t   bytes_in, bytes_out;
+    uint32_t   kbps_in, kbps_out;
+    uint32_t   fps_milli, gop_ms, gaps;
+    uint16_t   width, height;
+    uint8_t    video, audio;
+    uint32_t   max_kbps, max_viewers;
+    uint32_t   viewers;
+    uint32_t   by[HUB_PROTOCOLS];  /* sessions; with SNAPSHOT_SESSIONS */
+} snapshot_stream_t;
+
+typedef struct {
+    hub_worker_t        workers[HUB_MAX_WORKERS];
+    uint64_t            size;
+    uint32_t            nblocks, nfree;
+    uint32_t            sessions_max;
+    uint64_t            changes;           /* seq of the newest one in it */
+    uint64_t            admitted[HUB_PROTOCOLS];
+    uint64_t            refused[HUB_REFUSALS];
+    uint64_t            bytes_in, bytes_out;       /* since the zone began */
+    uint32_t            by[HUB_PROTOCOLS];
+
+    uint32_t            nstreams;
+    snapshot_stream_t  *streams;           /* by slot */
+    uint32_t            nsessions;
+    hub_session_t      *sessions;
+} snapshot_t;
+
+/* Without SNAPSHOT_SESSIONS there are no sessions, and what is counted of
+ * them (`by`, and bytes of those still connected) is left out. */
+enum snapshot_what { SNAPSHOT_STREAMS, SNAPSHOT_SESSIONS };
+
+/* NULL when there is no memory.  Free with snapshot_free(). */
+snapshot_t *snapshot_take(hub_t *h, enum snapshot_what what);
+void snapshot_free(snapshot_t *s);
+
+/* The row of one slot alone; state is HUB_FREE when its stream is no longer
+ * the one of GENERATION. */
+void snapshot_stream(hub_t *h, uint32_t slot, uint32_t generation,
+    snapshot_stream_t *row);
+
+/* The stream a session is on, or NULL. */
+const snapshot_stream_t *snapshot_stream_of(const snapshot_t *s,
+    const hub_session_t *session);
+
+#endif
