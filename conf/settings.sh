@@ -175,8 +175,7 @@ make_certificate() {
 
 # render TEMPLATE FILE: @NAME@ becomes the value.
 render() {
-    local text files flush=$DUOLU_FLUSH user_line=""
-    [ "$flush" != auto ] || flush=10ms
+    local text files user_line=""
     # only a master that runs as root may, and must, name the workers' user
     [ "$(id -u)" -eq 0 ] && [ "$service_user" = root ] && user_line="user root;"
     # a worker gets as many files as the system lets this user have
@@ -188,7 +187,7 @@ render() {
     text=${text//@WORKERS@/"$DUOLU_WORKERS"}
     text=${text//@FILES@/"$files"}
     text=${text//@CONNECTIONS@/"$((files / 2))"}
-    text=${text//@FLUSH@/"$flush"}
+    text=${text//@FLUSH@/"$DUOLU_FLUSH"}
     text=${text//@LISTEN@/"$DUOLU_LISTEN"}
     text=${text//@HTTP@/"$DUOLU_HTTP"}
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}
