@@ -331,6 +331,10 @@ describe('what nginx -t says', () => {
     ['a gate that is no address', { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { gate localhost; } } }' }, /gate is "localhost", expected unix:/],
     ['viewers without keys', { conf: 'http { server { listen 127.0.0.1:{{port:h}}; location /m/ { hub_flv on; } } }' }, /"hub_flv on" has no "access_token_keys"/],
     ['a flush out of range', { conf: 'http { hub_flush 5s; server { listen 127.0.0.1:{{port:h}}; } }' }, /hub_flush is "5s", expected 1ms to 1s/],
+    ['auto with a maximum below its least', { conf: 'http { hub_flush auto 1ms; }' }, /hub_flush is "1ms", expected 2ms to 1s, or auto with such a maximum/],
+    ['a flush that is neither', { conf: 'http { hub_flush 10ms 20ms; }' }, /hub_flush has "10ms 20ms", expected TIME or auto \[MAX\]/],
+    ['two flushes', { conf: 'http { hub_flush auto; hub_flush 10ms; }' }, /"hub_flush" directive is duplicate/],
+    ['revocations where nothing can be written', { conf: 'hub_revocations /nonexistent/r; hub_zone z 8m;' }, /open\(\) "\/nonexistent\/r" failed/],
     ['a missing key file', { conf: 'http { access_token_keys /nonexistent/keys; }' }, /access_token_keys cannot open "\/nonexistent\/keys"/],
     ['a key file that is none', { conf: 'http { access_token_keys /etc/passwd; }' }, /access_token_keys "\/etc\/passwd" line 1: expected "KID HEX"/],
   ];
