@@ -1,23 +1,57 @@
 /*
- * Play over RTMP out of the hub.
+ * Play over RTMP out of the hub: commands, the gate, and the end of a player.
  */
 
-#include "wire.h"
 #include "ingest.h"
+#include "play.h"
 
 #define PLAY_CLOSE_MS  1000            /* lets the status reach the client */
 
 
 static ngx_int_t ngx_rtmp_hub_play_postconfiguration(ngx_conf_t *cf);
+static void *ngx_rtmp_hub_play_create_app_conf(ngx_conf_t *cf);
+static char *ngx_rtmp_hub_play_merge_app_conf(ngx_conf_t *cf, void *parent,
+    void *child);
 
+static ngx_rtmp_publish_pt       next_publish;
 static ngx_rtmp_play_pt          next_play;
+static ngx_rtmp_pause_pt         next_pause;
+static ngx_rtmp_seek_pt          next_seek;
 static ngx_rtmp_close_stream_pt  next_close_stream;
 
 
 typedef struct {
-    ngx_rtmp_session_t  *session;
-    ngx_event_t          timer;
-} player_t;
+    ngx_flag_t   play;
+    hub_flush_t  flush;
+    ngx_msec_t   lag;
+} ngx_rtmp_hub_play_app_conf_t;
+
+
+static ngx_command_t  ngx_rtmp_hub_play_commands[] = {
+
+    { ngx_string("hub_play"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_hub_play_app_conf_t, play),
+      NULL },
+
+    { ngx_string("play_flush"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE12,
+      hub_flush_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_hub_play_app_conf_t, flush),
+      NULL },
+
+    { ngx_string("play_lag"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_hub_play_app_conf_t, lag),
+      NULL },
+
+      ngx_null_command
+};
 
 
 static ngx_rtmp_module_t  ngx_rtmp_hub_play_module_ctx = {
@@ -27,15 +61,15 @@ static ngx_rtmp_module_t  ngx_rtmp_hub_play_module_ctx = {
     NULL,                                   /* init main configuration */
     NULL,                                   /* create server configuration */
     NULL,                                   /* merge server configuration */
-    NULL,                                   /* create app configuration */
-    NULL                                    /* merge app configuration */
+    ngx_rtmp_hub_play_create_app_conf,      /* create app configuration */
+    ngx_rtmp_hub_play_merge_app_conf        /* merge app configuration */
 };
 
 
 ngx_module_t  ngx_rtmp_hub_play_module = {
     NGX_MODULE_V1,
     &ngx_rtmp_hub_play_module_ctx,          /* module context */
-    NULL,                                   /* module directives */
+    ngx_rtmp_hub_play_commands,             /* module directives */
     NGX_RTMP_MODULE,                        /* module type */
     NULL,                                   /* init master */
     NULL,                                   /* init module */
@@ -48,6 +82,100 @@ ngx_module_t  ngx_rtmp_hub_play_module = {
 };
 
 
+/* --- the gate's questions --- */
+
+/* The token comes with the stream's name, or with the application's, where
+ * there is more room: both are cut at 255 bytes. */
+static void
+player_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
+{
+    ngx_rtmp_session_t  *s = p->session;
+
+    ngx_memzero(q, sizeof(gate_question_t));
+    ngx_str_set(&q->kind, "play");
+    q->app = s->app;
+    q->name = p->name;
+    q->args = s->args;
+    q->address = s->connection->addr_text;
+    q->session.data = id;
+    q->session.len = ngx_sprintf(id, "%uL", p->who.id) - id;
+
+    if (p->asked && p->asked->args[0]) {
+        q->args.data = p->asked->args;
+        q->args.len = ngx_strlen(p->asked->args);
+    }
+}
+
+
+static void
+player_report(player_t *p)
+{
+    u_char                       id[NGX_INT64_LEN];
+    gate_question_t              q;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_ingest_module);
+
+    player_question(p, &q, id);
+    ngx_str_set(&q.kind, "done");
+    ngx_str_set(&q.of, "play");
+    ngx_str_null(&q.args);
+    q.reason.data = (u_char *) (p->why ? p->why : "closed by the client");
+    q.reason.len = ngx_strlen(q.reason.data);
+    q.bytes = p->bytes;
+    q.duration = ngx_current_msec - p->started_ms;
+
+    (void) gate_ask(conf->gate, conf->gate_timeout, &q, NULL, NULL);
+}
+
+
+/* --- the end of a player --- */
+
+/* Lets go of hub and gate; may be called in any state. */
+static void
+player_release(player_t *p)
+{
+    if (p->request) {
+        gate_forget(p->request);
+        p->request = NULL;
+    }
+
+    if (p->asked) {
+        ngx_free(p->asked);
+        p->asked = NULL;
+    }
+
+    if (p->state == PLAYER_LIVE) {
+        hub_tick_remove(&p->tick);
+        hub_session_close(hub, &p->client);
+        player_report(p);
+    }
+
+    if (p->timer.timer_set) {
+        ngx_del_timer(&p->timer);
+    }
+
+    p->state = PLAYER_IDLE;
+}
+
+
+/* Ends the connection; takes back what the kernel has not sent of bytes that
+ * may be torn, or of a message that will not be whole. */
+static void
+player_abort(player_t *p)
+{
+    ngx_connection_t  *c = p->session->connection;
+    struct linger      linger = { 1, 0 };
+
+    if (p->torn || p->out) {
+        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger,
+                          sizeof(linger));
+    }
+
+    ngx_rtmp_finalize_session(p->session);
+}
+
+
 static void
 player_close_now(ngx_event_t *ev)
 {
@@ -57,40 +185,448 @@ player_close_now(ngx_event_t *ev)
 }
 
 
-static ngx_int_t
-ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
+/* Tells the client CODE and WHY, and closes a second later. */
+static void
+player_end(player_t *p, char *severity, char *code, const char *why)
 {
-    player_t                    *p;
-    ngx_rtmp_ingest_app_conf_t  *conf;
+    int                  live = p->state == PLAYER_LIVE;
+    ngx_uint_t           level = live ? NGX_LOG_INFO : NGX_LOG_WARN;
+    ngx_rtmp_session_t  *s = p->session;
 
-    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+    ngx_log_error(level, s->connection->log, 0, "play %V/%V %s: %s", &s->app,
+                  &p->name, live ? "ended" : "refused", why);
 
-    if (conf == NULL || !conf->ingest) {
-        return next_play(s, v);
+    if (live) {
+        p->why = why;
+
+        if (player_detach(p) != NGX_OK) {
+            player_abort(p);
+            return;
+        }
     }
 
-    if (ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module)
-        || ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module))
+    player_release(p);
+    p->state = PLAYER_ENDED;
+
+    if ((live && ngx_rtmp_send_stream_eof(s, NGX_RTMP_MSID) != NGX_OK)
+        || ngx_rtmp_send_status(s, code, severity, (char *) why) != NGX_OK)
     {
-        return NGX_OK;
+        ngx_rtmp_finalize_session(s);
+        return;
+    }
+
+    p->timer.handler = player_close_now;
+    ngx_add_timer(&p->timer, PLAY_CLOSE_MS);
+}
+
+
+static void
+player_not_found(player_t *p, const char *why)
+{
+    player_end(p, "error", "NetStream.Play.StreamNotFound", why);
+}
+
+
+/* The hub asks the player to leave. */
+static void
+player_leave(void *data, const char *why)
+{
+    player_end(data, "error", "NetStream.Play.Failed", why);
+}
+
+
+/* --- events --- */
+
+static void
+player_push(player_t *p)
+{
+    switch (player_send(p)) {
+
+    case NGX_DONE:
+        player_end(p, "status", "NetStream.Play.UnpublishNotify",
+                   "the stream has ended");
+        break;
+
+    case NGX_ERROR:
+        player_abort(p);
+        break;
+    }
+}
+
+
+static void
+player_tick(hub_tick_t *tick)
+{
+    player_t  *p = ngx_queue_data(&tick->queue, player_t, tick.queue);
+
+    if (!p->blocked && !p->session->connection->destroyed) {
+        player_push(p);
+    }
+}
+
+
+static void
+player_write_event(ngx_event_t *wev)
+{
+    player_t            *p;
+    ngx_connection_t    *c = wev->data;
+    ngx_rtmp_session_t  *s = c->data;
+
+    if (c->destroyed) {
+        return;
+    }
+
+    p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (wev->timedout) {
+        p->why = "it did not read in time";
+        p->write(wev);
+        return;
+    }
+
+    player_push(p);
+}
+
+
+/* --- play --- */
+
+static void
+player_start(player_t *p)
+{
+    u_char                         full[HUB_NAME_MAX + 1];
+    size_t                         len;
+    enum hub_refusal               reason;
+    ngx_connection_t              *c = p->session->connection;
+    ngx_rtmp_hub_play_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_hub_play_module);
+
+    len = ngx_snprintf(full, HUB_NAME_MAX, "%V/%V", &p->session->app, &p->name)
+          - full;
+
+    if (hub_reader_open(hub, full, len, &p->reader) != NGX_OK) {
+        player_not_found(p, "not live");
+        return;
+    }
+
+    reason = hub_session_open(hub, &p->client, &p->who, p->reader.ref.stream,
+                              player_leave, p);
+    if (reason != HUB_ADMITTED) {
+        player_end(p, "error", "NetStream.Play.Failed",
+                   hub_refusal_text(reason));
+        return;
+    }
+
+    p->state = PLAYER_LIVE;
+    p->started_ms = ngx_current_msec;
+    p->lag = conf->lag;
+    hub_tick_add(&conf->flush, &p->tick, player_tick);
+
+    if (c->write->handler != player_write_event) {
+        p->write = c->write->handler;
+        c->write->handler = player_write_event;
+    }
+
+    (void) ngx_tcp_nodelay(c);
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V started",
+                  &p->session->app, &p->name);
+
+    if (player_greet(p) != NGX_OK) {
+        player_abort(p);
+        return;
+    }
+
+    player_push(p);
+}
+
+
+static void
+player_answered(void *data, const gate_answer_t *answer)
+{
+    player_t          *p = data;
+    ngx_int_t          rc;
+    ngx_connection_t  *c = p->session->connection;
+
+    p->request = NULL;
+
+    if (c->destroyed || p->state != PLAYER_ASKING) {
+        return;
+    }
+
+    if (!answer->allow) {
+        hub_refuse(hub, HUB_DENIED);
+        player_not_found(p, answer->reason);
+        return;
+    }
+
+    p->who.uid = answer->uid;
+
+    /* access rules of the wire layer come after ours */
+    rc = next_play(p->session, p->asked);
+
+    if (c->destroyed || p->state != PLAYER_ASKING) {
+        return;
+    }
+
+    ngx_free(p->asked);
+    p->asked = NULL;
+
+    if (rc != NGX_OK) {
+        player_not_found(p, "refused by another rule of nginx.conf");
+        return;
+    }
+
+    player_start(p);
+}
+
+
+static player_t *
+player_get(ngx_rtmp_session_t *s)
+{
+    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (p) {
+        return p;
     }
 
     p = ngx_pcalloc(s->connection->pool, sizeof(player_t));
     if (p == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
-                  "play in \"%V\" refused: streams are played over HTTP", &s->app);
     p->session = s;
     p->timer.data = p;
     p->timer.log = s->connection->log;
-    p->timer.handler = player_close_now;
     ngx_rtmp_set_ctx(s, p, ngx_rtmp_hub_play_module);
-    ngx_add_timer(&p->timer, PLAY_CLOSE_MS);
 
-    return ngx_rtmp_send_status(s, "NetStream.Play.StreamNotFound", "error",
-                                "streams are played over HTTP, not RTMP");
+    return p;
+}
+
+
+static ngx_int_t
+player_ask(player_t *p, const ngx_rtmp_play_t *v)
+{
+    u_char                       id[NGX_INT64_LEN];
+    gate_question_t              q;
+    ngx_rtmp_ingest_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_ingest_module);
+
+    p->asked = ngx_alloc(sizeof(ngx_rtmp_play_t), p->session->connection->log);
+    if (p->asked == NULL) {
+        return NGX_ERROR;
+    }
+
+    *p->asked = *v;
+    p->who.protocol = HUB_RTMP;
+    p->who.id = hub_session_id(hub);
+    p->who.issued = ngx_time();
+    p->who.address = p->session->connection->addr_text;
+    p->state = PLAYER_ASKING;
+
+    player_question(p, &q, id);
+    p->request = gate_ask(conf->gate, conf->gate_timeout, &q, player_answered,
+                          p);
+
+    return p->request ? NGX_OK : NGX_ERROR;
+}
+
+
+/* A play after an earlier one of the connection starts anew. */
+static void
+player_reset(player_t *p, const u_char *name)
+{
+    p->name.data = p->name_text;
+    p->name.len = ngx_cpystrn(p->name_text, (u_char *) name,
+                              sizeof(p->name_text)) - p->name_text;
+    p->why = NULL;
+    p->bytes = 0;
+    p->mute = 0;
+    p->paused = p->joined = 0;
+}
+
+
+static ngx_int_t
+ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
+{
+    ingest_t                      *in;
+    player_t                      *p;
+    const char                    *bad;
+    ngx_rtmp_hub_play_app_conf_t  *conf;
+    ngx_rtmp_ingest_app_conf_t    *ingest;
+
+    conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_hub_play_module);
+    ingest = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
+
+    if (conf == NULL || (!conf->play && !ingest->ingest)) {
+        return next_play(s, v);
+    }
+
+    p = player_get(s);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+
+    if (p->state != PLAYER_IDLE || p->own
+        || (in && in->state != INGEST_IDLE))
+    {
+        return ngx_rtmp_send_status(s, "NetStream.Play.Failed", "error",
+                                    "this connection plays or publishes "
+                                    "already");
+    }
+
+    bad = ingest_bad_name(v->name);
+    player_reset(p, bad ? (u_char *) "(bad name)" : v->name);
+
+    if (!conf->play) {
+        bad = "streams of this application are not played over RTMP";
+
+    } else if (hub == NULL) {
+        bad = "server has no hub_zone";
+    }
+
+    if (bad) {
+        player_not_found(p, bad);
+        return NGX_OK;
+    }
+
+    return player_ask(p, v);
+}
+
+
+/* --- what else a player may say --- */
+
+/* Behind a newer key frame is where it goes on; else where it stopped, since
+ * time must not go back. */
+static void
+player_resume(player_t *p)
+{
+    hub_reader_t  *r = &p->reader;
+
+    if (r->joined && p->out == 0
+        && hub_load(&r->ref.stream->key_plus_one) > r->index + 1)
+    {
+        r->joined = 0;
+    }
+}
+
+
+static ngx_int_t
+ngx_rtmp_hub_play_pause(ngx_rtmp_session_t *s, ngx_rtmp_pause_t *v)
+{
+    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (p == NULL || p->state != PLAYER_LIVE) {
+        return next_pause(s, v);
+    }
+
+    if (p->paused && !v->pause) {
+        player_resume(p);
+    }
+
+    p->paused = v->pause != 0;
+
+    if (ngx_rtmp_send_status(s, v->pause ? "NetStream.Pause.Notify"
+                                         : "NetStream.Unpause.Notify",
+                             "status", v->pause ? "Paused" : "Unpaused")
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (!p->paused && !p->blocked) {
+        player_push(p);
+    }
+
+    return NGX_OK;
+}
+
+
+/* There is nothing to seek in, but players that asked drop all media until
+ * they are told that they are there. */
+static ngx_int_t
+ngx_rtmp_hub_play_seek(ngx_rtmp_session_t *s, ngx_rtmp_seek_t *v)
+{
+    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (p == NULL || p->state != PLAYER_LIVE) {
+        return next_seek(s, v);
+    }
+
+    return ngx_rtmp_send_status(s, "NetStream.Seek.Notify", "status",
+                                "A live stream goes on where it is");
+}
+
+
+/* receiveAudio and receiveVideo: transaction, null, flag. */
+static ngx_int_t
+ngx_rtmp_hub_play_receive(ngx_rtmp_session_t *s, ngx_chain_t *in,
+    unsigned mute)
+{
+    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    static uint8_t  on;
+
+    static ngx_rtmp_amf_elt_t  elts[] = {
+        { NGX_RTMP_AMF_NUMBER, ngx_null_string, NULL, 0 },
+        { NGX_RTMP_AMF_NULL, ngx_null_string, NULL, 0 },
+        { NGX_RTMP_AMF_BOOLEAN, ngx_null_string, &on, 0 },
+    };
+
+    on = 1;
+
+    if (ngx_rtmp_receive_amf(s, in, elts, sizeof(elts) / sizeof(elts[0]))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (p == NULL || p->state != PLAYER_LIVE) {
+        return NGX_OK;
+    }
+
+    if (!on) {
+        p->mute |= mute;
+
+    } else if (p->mute & mute) {
+        p->mute &= ~mute;
+        p->mute |= mute & PLAYER_NO_VIDEO ? PLAYER_NO_INTER : 0;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_rtmp_hub_play_receive_audio(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
+    ngx_chain_t *in)
+{
+    return ngx_rtmp_hub_play_receive(s, in, PLAYER_NO_AUDIO);
+}
+
+
+static ngx_int_t
+ngx_rtmp_hub_play_receive_video(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
+    ngx_chain_t *in)
+{
+    return ngx_rtmp_hub_play_receive(s, in, PLAYER_NO_VIDEO);
+}
+
+
+static ngx_int_t
+ngx_rtmp_hub_play_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
+{
+    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (p && p->state != PLAYER_IDLE) {
+        return ngx_rtmp_send_status(s, "NetStream.Publish.BadName", "error",
+                                    "this connection plays already");
+    }
+
+    return next_publish(s, v);
 }
 
 
@@ -98,21 +634,111 @@ static ngx_int_t
 ngx_rtmp_hub_play_close_stream(ngx_rtmp_session_t *s,
     ngx_rtmp_close_stream_t *v)
 {
-    player_t  *p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+    player_t          *p;
+    ngx_connection_t  *c = s->connection;
 
-    if (p && p->timer.timer_set && s->connection->destroyed) {
-        ngx_del_timer(&p->timer);
+    p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+
+    if (p == NULL) {
+        return next_close_stream(s, v);
+    }
+
+    if (p->state == PLAYER_LIVE) {
+        ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V ended: %s",
+                      &s->app, &p->name,
+                      p->why ? p->why : "closed by the client");
+
+        if (!c->destroyed && player_detach(p) != NGX_OK) {
+            player_abort(p);
+        }
+    }
+
+    if (p->state != PLAYER_ENDED || c->destroyed) {
+        player_release(p);
+    }
+
+    if (c->destroyed) {
+        player_free_own(p);
     }
 
     return next_close_stream(s, v);
 }
 
 
+/* --- configuration --- */
+
+static void *
+ngx_rtmp_hub_play_create_app_conf(ngx_conf_t *cf)
+{
+    ngx_rtmp_hub_play_app_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_rtmp_hub_play_app_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->play = NGX_CONF_UNSET;
+    conf->lag = NGX_CONF_UNSET_MSEC;
+    hub_flush_unset(&conf->flush);
+
+    return conf;
+}
+
+
+static char *
+ngx_rtmp_hub_play_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_rtmp_ingest_app_conf_t    *ingest;
+    ngx_rtmp_hub_play_app_conf_t  *prev = parent;
+    ngx_rtmp_hub_play_app_conf_t  *conf = child;
+
+    ngx_conf_merge_value(conf->play, prev->play, 0);
+    ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
+    hub_flush_merge(&conf->flush, &prev->flush);
+
+    /* that module comes first, so its directives are merged already */
+    ingest = ngx_rtmp_conf_get_module_app_conf(cf, ngx_rtmp_ingest_module);
+
+    if (conf->play && ingest->gate == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"hub_play on\" has no \"gate\": say whom to ask, "
+                           "gate unix:/path/to/socket");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_rtmp_hub_play_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_rtmp_amf_handler_t     *h;
+    ngx_rtmp_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_rtmp_conf_get_module_main_conf(cf, ngx_rtmp_core_module);
+
+    h = ngx_array_push_n(&cmcf->amf, 2);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&h[0].name, "receiveAudio");
+    h[0].handler = ngx_rtmp_hub_play_receive_audio;
+    ngx_str_set(&h[1].name, "receiveVideo");
+    h[1].handler = ngx_rtmp_hub_play_receive_video;
+
+    next_publish = ngx_rtmp_publish;
+    ngx_rtmp_publish = ngx_rtmp_hub_play_publish;
+
     next_play = ngx_rtmp_play;
     ngx_rtmp_play = ngx_rtmp_hub_play;
+
+    next_pause = ngx_rtmp_pause;
+    ngx_rtmp_pause = ngx_rtmp_hub_play_pause;
+
+    next_seek = ngx_rtmp_seek;
+    ngx_rtmp_seek = ngx_rtmp_hub_play_seek;
 
     next_close_stream = ngx_rtmp_close_stream;
     ngx_rtmp_close_stream = ngx_rtmp_hub_play_close_stream;

@@ -16,9 +16,20 @@
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_publish
 #pragma weak ngx_rtmp_play
+#pragma weak ngx_rtmp_pause
+#pragma weak ngx_rtmp_seek
 #pragma weak ngx_rtmp_close_stream
 #pragma weak ngx_rtmp_finalize_session
+#pragma weak ngx_rtmp_receive_amf
 #pragma weak ngx_rtmp_send_status
 #pragma weak ngx_rtmp_send_stream_begin
+#pragma weak ngx_rtmp_send_stream_eof
+#pragma weak ngx_rtmp_create_chunk_size
+#pragma weak ngx_rtmp_create_stream_begin
+#pragma weak ngx_rtmp_create_status
+#pragma weak ngx_rtmp_create_sample_access
+#pragma weak ngx_rtmp_free_shared_chain
+#pragma weak ngx_rtmp_update_bandwidth
+#pragma weak ngx_rtmp_bw_out
 
 #endif

@@ -1,0 +1,77 @@
+/*
+ * A player of a stream over RTMP, from its play command to its end.
+ *
+ * Messages go out with one writev() per flush: headers, built here, and
+ * bodies straight from the hub's memory.  The wire layer has a queue of its
+ * own on the same socket (statuses, pings, acknowledgements), and a message
+ * must not be cut by another one.  So one of ours starts only when that queue
+ * is empty, and the queue goes on only when ours is out: while a part of it
+ * is left the write event is active, and then the wire layer just queues.
+ */
+
+#ifndef DUOLU_RTMP_PLAY_H
+#define DUOLU_RTMP_PLAY_H
+
+#include "wire.h"
+#include "gate.h"
+#include "../hub/hub.h"
+#include "../hub/hub_ticker.h"
+
+#define PLAY_CHUNK_SIZE  65536
+
+enum player_state {
+    PLAYER_IDLE = 0,
+    PLAYER_ASKING,         /* the gate has not answered */
+    PLAYER_LIVE,
+    PLAYER_ENDED           /* the status is out, the close follows */
+};
+
+/* What a player wants left out. */
+enum player_mute {
+    PLAYER_NO_AUDIO = 1,
+    PLAYER_NO_VIDEO = 2,
+    PLAYER_NO_INTER = 4    /* no video until the next key frame */
+};
+
+typedef struct {
+    ngx_rtmp_session_t  *session;
+    ngx_event_handler_pt write;      /* the wire layer's */
+    hub_tick_t           tick;
+    hub_reader_t         reader;     /* at the entry in hand */
+    hub_client_t         client;
+    gate_request_t      *request;
+    ngx_rtmp_play_t     *asked;      /* while the gate is asked */
+    ngx_event_t          timer;      /* closes */
+    ngx_msec_t           lag;        /* beyond it, skip to a key frame */
+    ngx_msec_t           started_ms;
+    hub_identity_t       who;
+    uint64_t             bytes;
+    size_t               out;        /* bytes of the message in hand sent */
+    u_char              *own;        /* bytes not from the hub, they go first */
+    u_char              *own_pos, *own_last, *own_end;
+    ngx_str_t            name;
+    u_char               name_text[NGX_RTMP_MAX_NAME];
+    const char          *why;        /* it ended */
+    enum player_state    state;
+    unsigned             mute:3;     /* enum player_mute */
+    unsigned             paused:1;
+    unsigned             blocked:1;  /* waits for the socket */
+    unsigned             joined:1;   /* it has been sent media */
+    unsigned             torn:1;     /* what was sent last may be wrong */
+} player_t;
+
+
+/* Queues the answer to a play command: chunk size, stream begin, statuses. */
+ngx_int_t player_greet(player_t *p);
+
+/* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
+ * NGX_DONE: the stream has ended; NGX_ERROR: drop this player. */
+ngx_int_t player_send(player_t *p);
+
+/* Makes what is left of the message in hand bytes of the player's own, so
+ * that it no longer needs the stream.  NGX_ERROR: they are not there. */
+ngx_int_t player_detach(player_t *p);
+
+void player_free_own(player_t *p);
+
+#endif

@@ -1,0 +1,662 @@
+#include <ngx_event.h>
+
+#include "play.h"
+#include "../media/chunk.h"
+
+#define PLAY_BATCH      (1024 * 1024)
+#define PLAY_IOV        1024           /* IOV_MAX of Linux */
+#define PLAY_GREETING   2048           /* what player_greet() writes is 500 */
+#define PLAY_OWN_MAX    (PLAY_GREETING + HUB_PREFIX_MAX \
+                         + HUB_CONFIG_KINDS * CHUNK_HEADER_MAX)
+
+/* Of one writev(), filled anew for each. */
+typedef struct {
+    struct iovec  iov[PLAY_IOV];
+    u_char        head[PLAY_IOV][CHUNK_HEADER_MAX];
+    int           n;
+    size_t        size;
+    size_t        own;           /* of size, not from the hub */
+} play_vector_t;
+
+static play_vector_t  play_vector;
+
+
+static size_t
+player_chunk_size(const player_t *p)
+{
+    ngx_rtmp_core_srv_conf_t  *cscf;
+
+    cscf = ngx_rtmp_get_module_srv_conf(p->session, ngx_rtmp_core_module);
+
+    return ngx_max((size_t) cscf->chunk_size, PLAY_CHUNK_SIZE);
+}
+
+
+static void
+play_message(chunk_message_t *m, uint8_t type, size_t size, uint32_t timestamp)
+{
+    m->csid = type == FLV_AUDIO ? NGX_RTMP_CSID_AUDIO
+              : type == FLV_VIDEO ? NGX_RTMP_CSID_VIDEO : NGX_RTMP_CSID_AMF;
+    m->type = type;                          /* FLV has RTMP's numbers */
+    m->msid = NGX_RTMP_MSID;
+    m->timestamp = timestamp;
+    m->size = size;
+}
+
+
+static void
+play_entry_message(chunk_message_t *m, const hub_entry_t *e)
+{
+    play_message(m, e->type, e->size - FLV_TAG_OVERHEAD, (uint32_t) e->dts);
+}
+
+
+/* Is the entry left out for a player with this MUTE?  A key frame ends the
+ * wait for one. */
+static int
+play_mutes(const hub_entry_t *e, unsigned *mute)
+{
+    if (e->flags & HUB_CONFIG) {
+        return 0;                            /* may be needed later */
+    }
+
+    if (e->type == FLV_AUDIO) {
+        return *mute & PLAYER_NO_AUDIO;
+    }
+
+    if (e->flags & HUB_KEY) {
+        *mute &= ~PLAYER_NO_INTER;
+    }
+
+    return e->type == FLV_VIDEO && (*mute & (PLAYER_NO_VIDEO|PLAYER_NO_INTER));
+}
+
+
+/* --- what is the player's own --- */
+
+static ngx_int_t
+player_alloc_own(player_t *p, size_t size)
+{
+    p->own = ngx_alloc(size, p->session->connection->log);
+    if (p->own == NULL) {
+        return NGX_ERROR;
+    }
+
+    p->own_pos = p->own_last = p->own;
+    p->own_end = p->own + size;
+
+    return NGX_OK;
+}
+
+
+void
+player_free_own(player_t *p)
+{
+    if (p->own) {
+        ngx_free(p->own);
+        p->own = p->own_pos = p->own_last = p->own_end = NULL;
+    }
+}
+
+
+/* Takes over a message that the wire layer has made; NULL is one it had no
+ * memory for. */
+static ngx_int_t
+player_queue_message(player_t *p, ngx_chain_t *message)
+{
+    size_t                     size;
+    ngx_int_t                  rc = NGX_OK;
+    ngx_chain_t               *cl;
+    ngx_rtmp_core_srv_conf_t  *cscf;
+
+    if (message == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (cl = message; cl; cl = cl->next) {
+        size = cl->buf->last - cl->buf->pos;
+
+        if (size > (size_t) (p->own_end - p->own_last)) {
+            rc = NGX_ERROR;
+            break;
+        }
+
+        p->own_last = ngx_cpymem(p->own_last, cl->buf->pos, size);
+    }
+
+    cscf = ngx_rtmp_get_module_srv_conf(p->session, ngx_rtmp_core_module);
+    ngx_rtmp_free_shared_chain(cscf, message);
+
+    return rc;
+}
+
+
+ngx_int_t
+player_greet(player_t *p)
+{
+    ngx_rtmp_session_t        *s = p->session;
+    ngx_rtmp_core_srv_conf_t  *cscf;
+
+    cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
+
+    if (player_alloc_own(p, PLAY_OWN_MAX) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* what the wire layer says in its smaller chunks fits in one each */
+    if (player_chunk_size(p) != (size_t) cscf->chunk_size
+        && player_queue_message(p,
+               ngx_rtmp_create_chunk_size(s, PLAY_CHUNK_SIZE)) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (player_queue_message(p,
+            ngx_rtmp_create_stream_begin(s, NGX_RTMP_MSID)) != NGX_OK
+        || player_queue_message(p,
+               ngx_rtmp_create_status(s, "NetStream.Play.Reset", "status",
+                                      "Playing and resetting")) != NGX_OK
+        || player_queue_message(p,
+               ngx_rtmp_create_status(s, "NetStream.Play.Start", "status",
+                                      "Started playing")) != NGX_OK
+        || player_queue_message(p, ngx_rtmp_create_sample_access(s))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Queues metadata and sequence headers.  NGX_AGAIN: not now. */
+static ngx_int_t
+player_queue_prefix(player_t *p)
+{
+    size_t           left, size;
+    u_char          *tag;
+    chunk_message_t  m;
+
+    static u_char  tags[HUB_PREFIX_MAX];
+
+    left = hub_reader_prefix(hub, &p->reader, 0, tags);
+    if (left == 0) {
+        return NGX_AGAIN;
+    }
+
+    for (tag = tags; left; tag += size + FLV_TAG_OVERHEAD) {
+        size = (size_t) tag[1] << 16 | (size_t) tag[2] << 8 | tag[3];
+        left -= size + FLV_TAG_OVERHEAD;
+
+        if (tag[0] == FLV_SCRIPT && p->joined) {
+            continue;                        /* its time would go back to 0 */
+        }
+
+        play_message(&m, tag[0], size,
+                     (uint32_t) tag[4] << 16 | (uint32_t) tag[5] << 8
+                     | tag[6] | (uint32_t) tag[7] << 24);
+
+        p->own_last += chunk_write_header(p->own_last, &m, 0);
+        p->own_last = ngx_cpymem(p->own_last, tag + FLV_TAG_HEADER_SIZE, size);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Forgets what was queued behind the first SIZE bytes. */
+static void
+player_unqueue(player_t *p, size_t size)
+{
+    if (size == 0) {
+        player_free_own(p);
+    } else {
+        p->own_last = p->own + size;
+    }
+}
+
+
+/* Positions the player at the newest key frame and puts its first batch,
+ * which ends at r->index, behind the headers.  NGX_AGAIN: none yet. */
+static ngx_int_t
+player_join(player_t *p, uint64_t *from)
+{
+    size_t         queued = p->own_last - p->own;
+    hub_reader_t  *r = &p->reader;
+
+    r->joined = 0;
+
+    if (p->own_pos > p->own || queued > PLAY_GREETING) {
+        return NGX_AGAIN;                    /* headers are on the way */
+    }
+
+    if (hub_reader_join(r) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (p->own == NULL && player_alloc_own(p, PLAY_OWN_MAX) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *from = r->index;
+
+    if (player_queue_prefix(p) != NGX_OK
+        || hub_reader_batch(r, PLAY_BATCH, p->lag) != NGX_OK)
+    {
+        player_unqueue(p, queued);
+        r->joined = 0;
+        return NGX_AGAIN;
+    }
+
+    p->mute &= ~PLAYER_NO_INTER;
+
+    return NGX_OK;
+}
+
+
+/* --- one writev() --- */
+
+static void
+play_put(play_vector_t *v, void *p, size_t size)
+{
+    v->iov[v->n].iov_base = p;
+    v->iov[v->n++].iov_len = size;
+    v->size += size;
+}
+
+
+/* Adds the stream's bytes [FROM, TO).  Returns 1, or 0 when there is no more
+ * room, or the stream is no longer there: the check after use will tell. */
+static int
+play_put_bytes(play_vector_t *v, const hub_reader_t *r, uint64_t from,
+    uint64_t to)
+{
+    int           n;
+    size_t        size;
+    hub_reader_t  part = *r;
+
+    part.pos = from;
+    part.end = to;
+
+    n = hub_reader_iov(hub, &part, v->iov + v->n, PLAY_IOV - v->n, &size);
+    v->n += n;
+    v->size += size;
+
+    return size == to - from;
+}
+
+
+/* Adds the message of entry E from its byte OUT on.  Returns as above. */
+static int
+play_put_entry(play_vector_t *v, const hub_reader_t *r, const hub_entry_t *e,
+    size_t chunk_size, size_t out)
+{
+    size_t           head, part, skip, at = 0;
+    uint64_t         body = e->offset + FLV_TAG_HEADER_SIZE;
+    chunk_message_t  m;
+
+    play_entry_message(&m, e);
+
+    do {
+        part = ngx_min(m.size - at, chunk_size);
+        head = chunk_header_size(&m, at);
+
+        if (out < head) {
+            if (v->n == PLAY_IOV) {
+                return 0;
+            }
+            (void) chunk_write_header(v->head[v->n], &m, at);
+            play_put(v, v->head[v->n] + out, head - out);
+            out = head;
+        }
+
+        skip = ngx_min(out - head, part);
+        out -= head + skip;
+
+        if (skip < part && !play_put_bytes(v, r, body + at + skip,
+                                           body + at + part))
+        {
+            return 0;
+        }
+
+        at += part;
+
+    } while (at < m.size);
+
+    return 1;
+}
+
+
+/* Fills the vector with what is the player's own and with entries [FROM, TO).
+ * Returns the entry behind the last that fits wholly. */
+static uint64_t
+play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
+{
+    int           muted;
+    size_t        out = p->out, chunk_size = player_chunk_size(p);
+    unsigned      mute = p->mute;
+    uint64_t      i;
+    hub_entry_t  *e;
+
+    v->n = 0;
+    v->size = 0;
+
+    if (p->own_pos < p->own_last) {
+        play_put(v, p->own_pos, p->own_last - p->own_pos);
+    }
+
+    v->own = v->size;
+
+    for (i = from; i < to; i++, out = 0) {
+        e = hub_entry(hub, p->reader.ref.stream, i);
+        muted = play_mutes(e, &mute);
+
+        if ((out || !muted)
+            && !play_put_entry(v, &p->reader, e, chunk_size, out))
+        {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+/* Moves the player N bytes of messages on from entry FROM; all before TO is
+ * in the vector, and of TO maybe a part. */
+static void
+player_advance(player_t *p, size_t n, uint64_t from, uint64_t to)
+{
+    int              muted;
+    size_t           left, chunk_size = player_chunk_size(p);
+    unsigned         mute = p->mute;
+    uint64_t         i;
+    hub_entry_t     *e;
+    hub_reader_t    *r = &p->reader;
+    chunk_message_t  m;
+
+    for (i = from; i < to || n; i++) {
+        e = hub_entry(hub, r->ref.stream, i);
+        muted = play_mutes(e, &mute);
+
+        if (p->out || !muted) {
+            play_entry_message(&m, e);
+            left = chunk_message_size(&m, chunk_size) - p->out;
+
+            if (n < left) {
+                p->out += n;
+                break;
+            }
+
+            n -= left;
+            p->out = 0;
+        }
+
+        p->mute = mute;
+        r->pos = e->offset + e->size;
+    }
+
+    r->index = i;
+}
+
+
+/* --- sending --- */
+
+/* Does the wire layer have something to send? */
+static int
+player_wire_waits(const player_t *p)
+{
+    return p->session->out_chain || p->session->out_pos != p->session->out_last;
+}
+
+
+static ngx_int_t
+player_drop(player_t *p)
+{
+    ngx_log_error(NGX_LOG_INFO, p->session->connection->log, 0,
+                  "play %V/%V dropped: too slow, it fell out of hub_window",
+                  &p->session->app, &p->name);
+
+    p->torn = 1;
+    p->why = "too slow";
+
+    return NGX_ERROR;
+}
+
+
+/* Waits for the socket.  Like the wire layer, not for ever. */
+static ngx_int_t
+player_block(player_t *p)
+{
+    ngx_connection_t  *c = p->session->connection;
+
+    p->blocked = 1;
+    c->write->ready = 0;
+    ngx_add_timer(c->write, p->session->timeout);
+
+    return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
+                                                         : NGX_ERROR;
+}
+
+
+static void
+player_count(player_t *p, size_t n)
+{
+    ngx_rtmp_session_t  *s = p->session;
+
+    s->connection->sent += n;
+    s->out_bytes += n;
+    s->ping_reset = 1;
+    ngx_rtmp_update_bandwidth(&ngx_rtmp_bw_out, n);
+
+    p->bytes += n;
+
+    if (p->client.session) {
+        p->client.session->bytes += n;
+    }
+}
+
+
+/* Sends own bytes and entries [FROM, TO).  NGX_OK: all are out, or as many as
+ * one call takes. */
+static ngx_int_t
+player_write(player_t *p, uint64_t from, uint64_t to)
+{
+    size_t             n, own;
+    ssize_t            sent = 0;
+    uint64_t           first = p->reader.pos;
+    play_vector_t     *v = &play_vector;
+    ngx_connection_t  *c = p->session->connection;
+
+    to = play_fill(v, p, from, to);
+
+    if (v->n) {
+        sent = writev(c->fd, v->iov, v->n);
+    } else if (from == to) {
+        return player_drop(p);               /* nothing where a part was left */
+    }
+
+    if (sent == -1) {
+        return ngx_errno == NGX_EINTR ? NGX_OK
+               : ngx_errno == NGX_EAGAIN ? player_block(p) : NGX_ERROR;
+    }
+
+    n = (size_t) sent;
+    own = ngx_min(n, v->own);
+    player_count(p, n);
+    p->own_pos += own;
+
+    if (p->own_pos == p->own_last) {
+        player_free_own(p);
+    }
+
+    if (n < v->size) {
+        to = from;                           /* no more than what is out */
+    }
+
+    if (n > own || to > from) {
+        player_advance(p, n - own, from, to);
+        p->joined = 1;
+
+        if (!hub_stream_holds(&p->reader, first)) {
+            return player_drop(p);
+        }
+    }
+
+    return n < v->size ? player_block(p) : NGX_OK;
+}
+
+
+/* A player that said it buffers more may also be further behind. */
+static ngx_msec_t
+player_lag(const player_t *p)
+{
+    ngx_msec_t  buffer = ngx_min((ngx_msec_t) p->session->buflen, hub->window);
+
+    return ngx_max(p->lag, buffer);
+}
+
+
+/* Finds what to send: entries [*FROM, *TO), maybe none beside own bytes.
+ * NGX_OK, NGX_AGAIN: nothing, NGX_DONE, NGX_ERROR. */
+static ngx_int_t
+player_next(player_t *p, uint64_t *from, uint64_t *to)
+{
+    ngx_int_t      rc = NGX_AGAIN;
+    hub_reader_t  *r = &p->reader;
+
+    *from = *to = r->index;
+
+    if (p->state == PLAYER_LIVE) {
+
+        if (!hub_reader_alive(r)) {
+            return NGX_DONE;
+        }
+
+        if (p->out) {
+            *to = *from + 1;                 /* then look how far behind */
+            return hub_stream_holds(r, r->pos) ? NGX_OK : player_drop(p);
+        }
+
+        if (!p->paused) {
+            rc = r->joined ? hub_reader_batch(r, PLAY_BATCH, player_lag(p))
+                           : NGX_DECLINED;
+
+            if (rc == NGX_DECLINED) {
+                rc = player_join(p, from);
+            }
+        }
+    }
+
+    if (rc == NGX_OK) {
+        *to = r->index;
+        r->index = *from;                    /* moves as bytes go out */
+
+    } else if (rc == NGX_AGAIN && p->own_pos < p->own_last) {
+        *to = *from;
+        rc = NGX_OK;
+    }
+
+    return rc;
+}
+
+
+/* Lets the wire layer send its queue.  NGX_OK when that is empty. */
+static ngx_int_t
+player_let_wire(player_t *p)
+{
+    ngx_connection_t  *c = p->session->connection;
+
+    if (!player_wire_waits(p)) {
+        return NGX_OK;
+    }
+
+    p->write(c->write);
+
+    if (c->destroyed) {
+        return NGX_ERROR;
+    }
+
+    p->blocked = player_wire_waits(p);
+
+    return p->blocked ? NGX_AGAIN : NGX_OK;
+}
+
+
+ngx_int_t
+player_send(player_t *p)
+{
+    uint64_t           from, to;
+    ngx_int_t          rc;
+    ngx_connection_t  *c = p->session->connection;
+
+    p->blocked = 0;
+
+    for ( ;; ) {
+        /* own bytes that are partly out are a message, too */
+        if (p->out == 0 && (p->own == NULL || p->own_pos == p->own)) {
+            rc = player_let_wire(p);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        rc = player_next(p, &from, &to);
+
+        if (rc == NGX_AGAIN) {
+            break;
+        }
+
+        if (rc == NGX_OK) {
+            rc = player_write(p, from, to);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    /* while it is active the wire layer only queues */
+    if (c->write->active
+        && ngx_del_event(c->write, NGX_WRITE_EVENT, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+player_detach(player_t *p)
+{
+    int             i;
+    play_vector_t  *v = &play_vector;
+
+    if (p->out == 0) {
+        return NGX_OK;
+    }
+
+    /* own bytes go before a message, so there are none left */
+    if (play_fill(v, p, p->reader.index, p->reader.index + 1)
+        == p->reader.index
+        || player_alloc_own(p, v->size + 1) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p->own_pos = ++p->own_last;              /* it has begun */
+
+    for (i = 0; i < v->n; i++) {
+        p->own_last = ngx_cpymem(p->own_last, v->iov[i].iov_base,
+                                 v->iov[i].iov_len);
+    }
+
+    p->out = 0;
+
+    return hub_stream_holds(&p->reader, p->reader.pos) ? NGX_OK : NGX_ERROR;
+}
