@@ -47,12 +47,17 @@ export const api = {
   streams: async () => (await call('GET', '/api/streams')).streams.map(withId),
   addStream: (stream) => call('POST', '/api/streams', stream),
   rotateKey: (app, name) => call('POST', `/api/streams/${segment(app)}/${segment(name)}/key`, {}),
+  editStream: (app, name, changes) => call('POST', `/api/streams/${segment(app)}/${segment(name)}`, changes),
   users: async () => (await call('GET', '/api/users')).users,
   addUser: (user) => call('POST', '/api/users', user),
   disableUser: (name) => call('POST', `/api/users/${segment(name)}/disable`, {}),
+  enableUser: (name) => call('POST', `/api/users/${segment(name)}/enable`, {}),
+  editUser: (name, changes) => call('POST', `/api/users/${segment(name)}`, changes),
   grants: async () => (await call('GET', '/api/grants')).grants,
   addGrant: (grant) => call('POST', '/api/grants', grant),
   removeGrant: (grant) => call('DELETE', '/api/grants', grant),
+  sessions: async () => (await call('GET', '/api/sessions')).sessions,
+  kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
 };
 
 // On the page a stream goes by APP/NAME, as in its URL; events use its number.

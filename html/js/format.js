@@ -16,6 +16,14 @@ export function formatDuration(ms) {
   return hours ? `${hours}:${rest}` : rest;
 }
 
+export function formatBytes(bytes) {
+  if (!(bytes > 0)) return '–';
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1000)));
+  const value = bytes / 1000 ** power;
+  return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
 export function formatSeconds(seconds) {
   return Number.isFinite(seconds) ? `${Math.max(0, seconds).toFixed(1)} s` : '–';
 }

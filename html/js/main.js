@@ -33,6 +33,7 @@ app.addEventListener('wall:state', ({ detail }) => {
 });
 list.addEventListener('signedout', showLogin);
 list.addEventListener('trouble', showTrouble);
+list.addEventListener('change', showAdminLink);
 window.addEventListener('hashchange', showRoute);
 
 startLanguage();
@@ -77,13 +78,24 @@ function signedIn(who) {
   clear();
   list.start();
   shell = mountShell();
+  showAdminLink();
   showRoute();
+}
+
+// An admin has everything to manage, others the streams they were given to manage.
+function mayManage() {
+  return user.admin || Boolean(list.streams?.some((stream) => stream.rights.includes('manage')));
+}
+
+function showAdminLink() {
+  const link = shell?.nav.querySelector('[data-view=admin]');
+  if (link) link.hidden = !mayManage();
 }
 
 function mountShell() {
   const link = (name, target) => h('a', { class: 'nav-link', href: target, data: { view: name } }, icon(name), h('span', {}, t(`nav.${name}`)));
   const nav = h('nav', { class: 'nav', 'aria-label': t('nav.label') },
-    link('streams', '#/streams'), link('wall', '#/wall'), user.admin && link('admin', '#/admin/users'));
+    link('streams', '#/streams'), link('wall', '#/wall'), link('admin', user.admin ? '#/admin/users' : '#/admin/streams'));
   const other = otherLanguage();
   const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
   const outlet = h('div', { class: 'outlet' });
@@ -114,7 +126,7 @@ async function logOut() {
 function showRoute() {
   if (!user) return;
   let route = parseRoute(location.hash);
-  if (route.view === 'admin' && !user.admin) route = { view: 'streams' };
+  if (route.view === 'admin' && !mayManage()) route = { view: 'streams' };
   view?.destroy();
   for (const link of shell.nav.children) {
     const current = link.dataset.view === route.view || (route.view === 'watch' && link.dataset.view === 'streams');

@@ -2,7 +2,7 @@
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/admin/TAB. Pure: no DOM here.
 
 export const wallSizes = [1, 4, 9, 16];
-export const adminTabs = ['users', 'streams', 'grants'];
+export const adminTabs = ['users', 'streams', 'grants', 'sessions'];
 
 export function parseRoute(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');

@@ -27,6 +27,33 @@ export function openDialog({ title, body, actions = [] }) {
   };
 }
 
+/** A dialog with a form; save() throws to keep it open and have the reason shown. True when it was saved. */
+export async function formDialog({ title, body, save }) {
+  let saved = false;
+  const id = `form-${(nextId += 1)}`;
+  const problem = h('p', { class: 'form-problem', role: 'alert' });
+  const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, t('save'));
+  const form = h('form', { id, onsubmit }, body, problem);
+  const dialog = openDialog({ title, body: form, actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')), submit] });
+
+  async function onsubmit(event) {
+    event.preventDefault();
+    submit.disabled = true;
+    problem.textContent = '';
+    try {
+      await save();
+      saved = true;
+      dialog.close();
+    } catch (error) {
+      problem.textContent = error.code === 'network' ? t('error.network') : t('error.other', { message: error.message });
+    }
+    submit.disabled = false;
+  }
+
+  await dialog.closed;
+  return saved;
+}
+
 export async function confirmDialog({ title, text, action }) {
   let agreed = false;
   const dialog = openDialog({

@@ -1,0 +1,30 @@
+// What the admin tabs have in common: a labelled field, a table, an empty row.
+
+import { h } from '../dom.js';
+
+export function field(label, control, hint) {
+  return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control, hint && h('span', { class: 'field-hint' }, hint));
+}
+
+export function table(caption, heads, body) {
+  return h('div', { class: 'table-frame', tabindex: '0', role: 'region', 'aria-label': caption },
+    h('table', { class: 'table' }, h('caption', { class: 'sr-only' }, caption),
+      h('thead', {}, h('tr', {}, ...heads.map((head) => (head ? h('th', { scope: 'col' }, head) : h('td', {}))))), body));
+}
+
+export function emptyRow(columns, text) {
+  return h('tr', {}, h('td', { class: 'table-empty', colspan: String(columns) }, text));
+}
+
+export function smallButton(label, about, onclick, ...content) {
+  return h('button', { class: 'button button-small', type: 'button', 'aria-label': `${label}: ${about}`, onclick }, ...content, h('span', {}, label));
+}
+
+/** A whole number in a form; empty stands for 0, "no limit". */
+export function limitInput(value) {
+  return h('input', { class: 'input', type: 'number', min: '0', max: '10000000', step: '1', inputmode: 'numeric', value: value ? String(value) : '', placeholder: '∞' });
+}
+
+export function limitOf(input) {
+  return Math.max(0, Math.trunc(Number(input.value) || 0));
+}

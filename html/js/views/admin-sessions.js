@@ -1,0 +1,116 @@
+// Who publishes and who watches at this moment, and a button to end it. Asked
+// for every three seconds while it is looked at; rows are kept by session, so
+// that the button under a finger or in focus stays where it is.
+
+import { api } from '../api.js';
+import { h, icon, setText } from '../dom.js';
+import { formatBytes, formatDuration } from '../format.js';
+import { t } from '../i18n.js';
+import { emptyRow, smallButton, table } from '../components/admin-parts.js';
+import { confirmDialog } from '../components/dialog.js';
+
+const everyMs = 3000;
+const kinds = ['publish', 'view', 'events'];
+const badges = { publish: 'live', view: 'watching', events: 'offline' };
+const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE' };
+const manyRows = 8;
+
+export function mountSessions(root, { attempt }) {
+  const rows = new Map();
+  let sessions = [];
+  let timer = null;
+  let gone = false;
+  const summary = h('p', { class: 'page-summary', role: 'status' });
+  const filter = h('input', { class: 'input input-search', type: 'search', placeholder: t('sessions.filter'), 'aria-label': t('sessions.filter'), hidden: true, oninput: show });
+  const body = h('tbody', {});
+  const frame = table(t('admin.sessions'), [t('sessions.what'), t('admin.stream'), t('sessions.who'), t('sessions.protocol'), t('sessions.age'), t('sessions.bytes'), ''], body);
+  frame.classList.add('sessions');
+  root.append(h('div', { class: 'sessions-head' }, summary, filter), frame);
+  document.addEventListener('visibilitychange', onVisible);
+  refresh();
+
+  function onVisible() {
+    if (document.visibilityState === 'visible') refresh();
+  }
+
+  async function refresh() {
+    clearTimeout(timer);
+    const { done, value } = await attempt(api.sessions);
+    if (gone) return;
+    if (done) {
+      sessions = value.sort(inOrder);
+      show();
+    }
+    if (document.visibilityState === 'visible') timer = setTimeout(refresh, everyMs);
+  }
+
+  function show() {
+    const wanted = filter.value.trim().toLowerCase();
+    const shown = sessions.filter((session) => `${session.stream} ${session.user} ${session.address} ${session.protocol}`.toLowerCase().includes(wanted));
+    const count = (kind) => sessions.filter((session) => session.kind === kind).length;
+    setText(summary, t('sessions.summary', { publishers: count('publish'), viewers: count('view'), pages: count('events') }));
+    filter.hidden = sessions.length <= manyRows && !wanted;
+    place(shown);
+  }
+
+  function place(shown) {
+    const keep = new Set(shown.map((session) => session.id));
+    for (const id of rows.keys()) if (!keep.has(id)) rows.delete(id);
+    const elements = shown.map((session) => {
+      if (!rows.has(session.id)) rows.set(session.id, makeRow(session, end));
+      const row = rows.get(session.id);
+      row.update(session);
+      return row.element;
+    });
+    const wanted = elements.length ? elements : [emptyRow(7, t('sessions.none'))];
+    // Moved only when out of place: moving an element takes its focus away.
+    for (const element of [...body.children]) if (!wanted.includes(element)) element.remove();
+    wanted.forEach((element, index) => {
+      if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null);
+    });
+  }
+
+  async function end(session) {
+    const agreed = await confirmDialog({
+      title: t('sessions.endTitle', { who: session.user || session.address }),
+      text: t(`end.${session.kind}`),
+      action: t('sessions.end'),
+    });
+    if (!agreed) return;
+    // Gone already is what was asked for.
+    await attempt(() => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; }));
+    refresh();
+  }
+
+  return {
+    destroy() {
+      gone = true;
+      clearTimeout(timer);
+      document.removeEventListener('visibilitychange', onVisible);
+    },
+  };
+}
+
+function inOrder(a, b) {
+  return kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.stream ?? '').localeCompare(b.stream ?? '') || b.age_ms - a.age_ms;
+}
+
+function makeRow(session, end) {
+  const age = h('td', { class: 'session-age' });
+  const bytes = h('td', { class: 'session-bytes' });
+  const target = session.stream || t('sessions.page');
+  const element = h('tr', { data: { session: session.id, kind: session.kind } },
+    h('td', { class: 'session-kind' }, h('span', { class: 'badge', data: { state: badges[session.kind] } }, t(`kind.${session.kind}`))),
+    h('th', { scope: 'row' }, target),
+    h('td', { class: 'session-who' }, h('span', { class: 'session-user' }, session.user || '–'), h('span', { class: 'session-address' }, session.address)),
+    h('td', { class: 'session-protocol' }, protocols[session.protocol] ?? session.protocol),
+    age, bytes,
+    h('td', { class: 'table-actions' }, smallButton(t('sessions.end'), `${session.user || session.address}, ${target}`, () => end(session), icon('close'))));
+  return {
+    element,
+    update(now) {
+      setText(age, formatDuration(now.age_ms));
+      setText(bytes, formatBytes(now.bytes));
+    },
+  };
+}

@@ -1,0 +1,92 @@
+// Streams: add one, change its title, who sees it and its limits, give it a new key.
+
+import { api } from '../api.js';
+import { h, icon } from '../dom.js';
+import { formatBitrate } from '../format.js';
+import { t } from '../i18n.js';
+import { emptyRow, field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
+import { confirmDialog, formDialog } from '../components/dialog.js';
+import { showPublishKey } from '../components/publish-key.js';
+
+export function mountStreamsTab(root, { list, attempt, user }) {
+  const rows = h('tbody', {});
+  if (user.admin) root.append(mountAddForm({ list, attempt, user }));
+  root.append(table(t('admin.streams'), [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''], rows));
+  list.addEventListener('change', update);
+  update();
+
+  function update() {
+    const streams = (list.streams ?? []).filter((stream) => user.admin || stream.rights.includes('manage')).sort((a, b) => a.id.localeCompare(b.id));
+    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.max_kbps, stream.max_viewers]));
+    if (rows.dataset.signature === signature) return;
+    rows.dataset.signature = signature;
+    rows.replaceChildren(...streams.map(row));
+    if (list.streams && !streams.length) rows.replaceChildren(emptyRow(6, t('admin.noStreams')));
+  }
+
+  function row(stream) {
+    return h('tr', {},
+      h('th', { scope: 'row' }, stream.id), h('td', {}, stream.title), h('td', {}, stream.owner),
+      h('td', { class: 'table-limit', data: { label: t('admin.limits') } }, limitsText(stream)),
+      h('td', {}, h('span', { class: 'badge', data: { state: stream.state } }, t(`state.${stream.state}`))),
+      h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
+        smallButton(t('admin.edit'), stream.id, () => edit(stream)),
+        smallButton(t('admin.rotate'), stream.id, () => rotate(stream), icon('key')))));
+  }
+
+  async function edit(stream) {
+    const title = h('input', { class: 'input', maxlength: '200', value: stream.title });
+    const visibility = h('select', { class: 'select' }, ...['private', 'public'].map((value) => h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`))));
+    const kbps = limitInput(stream.max_kbps);
+    const viewers = limitInput(stream.max_viewers);
+    const saved = await formDialog({
+      title: t('admin.editStream', { name: stream.id }),
+      body: h('div', { class: 'form-fields' },
+        field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
+        field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')), field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
+      save: () => api.editStream(stream.app, stream.name, { title: title.value, visibility: visibility.value, max_kbps: limitOf(kbps), max_viewers: limitOf(viewers) }),
+    });
+    if (saved) list.refresh();
+  }
+
+  async function rotate(stream) {
+    if (!await confirmDialog({ title: t('admin.rotateTitle', { name: stream.id }), text: t('admin.rotateText'), action: t('admin.rotate') })) return;
+    const { done, value } = await attempt(() => api.rotateKey(stream.app, stream.name));
+    if (done) await showPublishKey({ ...stream, answer: value });
+  }
+
+  return { destroy: () => list.removeEventListener('change', update) };
+}
+
+function mountAddForm({ list, attempt, user }) {
+  const app = h('input', { class: 'input', required: true, value: 'live', maxlength: '32', pattern: '[A-Za-z0-9_\\-]+', autocapitalize: 'none', spellcheck: 'false' });
+  const name = h('input', { class: 'input', required: true, maxlength: '128', pattern: '[^\\s\\/?&#%"<>\\\\]+', title: t('admin.nameRule'), autocapitalize: 'none', spellcheck: 'false' });
+  const title = h('input', { class: 'input', maxlength: '200' });
+  const owner = h('input', { class: 'input', required: true, value: user.name, maxlength: '64', autocapitalize: 'none', spellcheck: 'false', list: 'owner-names' });
+  const names = h('datalist', { id: 'owner-names' });
+  const form = h('form', { class: 'admin-form', onsubmit: add },
+    field(t('admin.app'), app), field(t('admin.streamName'), name), field(t('admin.streamTitle'), title), field(t('admin.owner'), owner), names,
+    h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addStream'))));
+  attempt(api.users).then(({ value }) => names.replaceChildren(...(value ?? []).map((entry) => h('option', { value: entry.name }))));
+
+  async function add(event) {
+    event.preventDefault();
+    const stream = { app: app.value, name: name.value, title: title.value, owner: owner.value };
+    const { done, value } = await attempt(() => api.addStream(stream), { 409: t('admin.exists', { name: `${stream.app}/${stream.name}` }) });
+    if (!done) return;
+    form.reset();
+    list.refresh();
+    await showPublishKey({ ...stream, answer: value });
+    name.focus();
+  }
+
+  return form;
+}
+
+function limitsText(stream) {
+  const limits = [
+    stream.max_kbps && `≤ ${formatBitrate(stream.max_kbps)}`,
+    stream.max_viewers && t('admin.viewersMost', { count: stream.max_viewers }),
+  ].filter(Boolean);
+  return limits.length ? limits.join(' · ') : t('admin.noLimit');
+}

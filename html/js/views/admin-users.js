@@ -1,0 +1,70 @@
+// Who may sign in, and how many streams each may publish at once.
+
+import { api } from '../api.js';
+import { h, icon } from '../dom.js';
+import { t } from '../i18n.js';
+import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
+import { confirmDialog, formDialog } from '../components/dialog.js';
+
+export function mountUsers(root, { attempt, user }) {
+  const name = h('input', { class: 'input', required: true, maxlength: '64', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
+  const password = h('input', { class: 'input', type: 'password', required: true, minlength: '8', maxlength: '1024', autocomplete: 'new-password' });
+  const admin = h('input', { type: 'checkbox', class: 'checkbox' });
+  const rows = h('tbody', {});
+  const form = h('form', { class: 'admin-form', onsubmit: add },
+    field(t('login.name'), name), field(t('login.password'), password),
+    h('label', { class: 'check' }, admin, h('span', {}, t('admin.isAdmin'))),
+    h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addUser'))));
+  root.append(form, table(t('admin.users'), [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''], rows));
+  refresh();
+
+  async function refresh() {
+    const { done, value } = await attempt(api.users);
+    if (done) rows.replaceChildren(...value.map(row));
+  }
+
+  function row(entry) {
+    return h('tr', {},
+      h('th', { scope: 'row' }, entry.name),
+      h('td', {}, entry.admin ? t('admin.roleAdmin') : t('admin.roleUser')),
+      h('td', { class: 'table-limit', data: { label: t('admin.maxPublishers') } }, entry.max_publishers ? String(entry.max_publishers) : t('admin.noLimit')),
+      h('td', {}, h('span', { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } }, t(entry.disabled ? 'admin.disabled' : 'admin.enabled'))),
+      h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
+        smallButton(t('admin.edit'), entry.name, () => edit(entry)),
+        entry.name !== user.name && (entry.disabled
+          ? smallButton(t('admin.enable'), entry.name, () => enable(entry.name))
+          : smallButton(t('admin.disable'), entry.name, () => disable(entry.name))))));
+  }
+
+  async function add(event) {
+    event.preventDefault();
+    const { done } = await attempt(() => api.addUser({ name: name.value, password: password.value, admin: admin.checked }), { 409: t('admin.exists', { name: name.value }) });
+    if (!done) return;
+    form.reset();
+    name.focus();
+    refresh();
+  }
+
+  async function edit(entry) {
+    const most = limitInput(entry.max_publishers);
+    const saved = await formDialog({
+      title: t('admin.editUser', { name: entry.name }),
+      body: field(t('admin.maxPublishers'), most, t('admin.maxPublishersHint')),
+      save: () => api.editUser(entry.name, { max_publishers: limitOf(most) }),
+    });
+    if (saved) refresh();
+  }
+
+  async function disable(entry) {
+    if (!await confirmDialog({ title: t('admin.disableTitle', { name: entry }), text: t('admin.disableText'), action: t('admin.disable') })) return;
+    await attempt(() => api.disableUser(entry));
+    refresh();
+  }
+
+  async function enable(entry) {
+    await attempt(() => api.enableUser(entry));
+    refresh();
+  }
+
+  return {};
+}
