@@ -34,6 +34,7 @@ export async function formDialog({ title, body, save }) {
   const problem = h('p', { class: 'form-problem', role: 'alert' });
   const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, t('save'));
   const form = h('form', { id, onsubmit }, body, problem);
+  form.querySelector('input, select').autofocus = true;
   const dialog = openDialog({ title, body: form, actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')), submit] });
 
   async function onsubmit(event) {

@@ -8,7 +8,7 @@ import { confirmDialog } from '../components/dialog.js';
 
 const rights = ['view', 'publish', 'replay', 'manage'];
 
-export function mountGrants(root, { list, attempt }) {
+export function mountGrants(root, { list, attempt, change }) {
   const user = h('select', { class: 'select', required: true });
   const stream = h('select', { class: 'select', required: true });
   const boxes = rights.map((right) => h('input', { type: 'checkbox', class: 'checkbox', value: right, checked: right === 'view' }));
@@ -60,7 +60,7 @@ export function mountGrants(root, { list, attempt }) {
 
   async function remove(grant, who, target) {
     if (!await confirmDialog({ title: t('admin.removeTitle', { who, target }), text: t('admin.removeText'), action: t('admin.remove') })) return;
-    await attempt(() => api.removeGrant(grant));
+    await change(() => api.removeGrant(grant));
     refresh();
   }
 

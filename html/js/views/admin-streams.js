@@ -8,7 +8,7 @@ import { emptyRow, field, limitInput, limitOf, smallButton, table } from '../com
 import { confirmDialog, formDialog } from '../components/dialog.js';
 import { showPublishKey } from '../components/publish-key.js';
 
-export function mountStreamsTab(root, { list, attempt, user }) {
+export function mountStreamsTab(root, { list, attempt, change, user }) {
   const rows = h('tbody', {});
   if (user.admin) root.append(mountAddForm({ list, attempt, user }));
   root.append(table(t('admin.streams'), [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''], rows));
@@ -31,6 +31,7 @@ export function mountStreamsTab(root, { list, attempt, user }) {
       h('td', {}, h('span', { class: 'badge', data: { state: stream.state } }, t(`state.${stream.state}`))),
       h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
         smallButton(t('admin.edit'), stream.id, () => edit(stream)),
+        smallButton(t('admin.endAll'), stream.id, () => endAll(stream)),
         smallButton(t('admin.rotate'), stream.id, () => rotate(stream), icon('key')))));
   }
 
@@ -43,15 +44,26 @@ export function mountStreamsTab(root, { list, attempt, user }) {
       title: t('admin.editStream', { name: stream.id }),
       body: h('div', { class: 'form-fields' },
         field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
-        field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')), field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
-      save: () => api.editStream(stream.app, stream.name, { title: title.value, visibility: visibility.value, max_kbps: limitOf(kbps), max_viewers: limitOf(viewers) }),
+        // The limits are the server's: who manages one stream may not lift them.
+        user.admin && field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')),
+        user.admin && field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
+      save: () => api.editStream(stream.app, stream.name, {
+        title: title.value,
+        visibility: visibility.value,
+        ...(user.admin ? { max_kbps: limitOf(kbps), max_viewers: limitOf(viewers) } : {}),
+      }),
     });
     if (saved) list.refresh();
   }
 
+  async function endAll(stream) {
+    if (!await confirmDialog({ title: t('admin.endAllTitle', { name: stream.id }), text: t('admin.endAllStream'), action: t('admin.endAll') })) return;
+    await change(() => api.revokeStream(stream.app, stream.name));
+  }
+
   async function rotate(stream) {
     if (!await confirmDialog({ title: t('admin.rotateTitle', { name: stream.id }), text: t('admin.rotateText'), action: t('admin.rotate') })) return;
-    const { done, value } = await attempt(() => api.rotateKey(stream.app, stream.name));
+    const { done, value } = await change(() => api.rotateKey(stream.app, stream.name));
     if (done) await showPublishKey({ ...stream, answer: value });
   }
 

@@ -6,7 +6,7 @@ import { t } from '../i18n.js';
 import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
 
-export function mountUsers(root, { attempt, user }) {
+export function mountUsers(root, { attempt, change, user }) {
   const name = h('input', { class: 'input', required: true, maxlength: '64', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
   const password = h('input', { class: 'input', type: 'password', required: true, minlength: '8', maxlength: '1024', autocomplete: 'new-password' });
   const admin = h('input', { type: 'checkbox', class: 'checkbox' });
@@ -31,6 +31,7 @@ export function mountUsers(root, { attempt, user }) {
       h('td', {}, h('span', { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } }, t(entry.disabled ? 'admin.disabled' : 'admin.enabled'))),
       h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
         smallButton(t('admin.edit'), entry.name, () => edit(entry)),
+        entry.name !== user.name && !entry.disabled && smallButton(t('admin.endAll'), entry.name, () => endAll(entry.name)),
         entry.name !== user.name && (entry.disabled
           ? smallButton(t('admin.enable'), entry.name, () => enable(entry.name))
           : smallButton(t('admin.disable'), entry.name, () => disable(entry.name))))));
@@ -55,9 +56,14 @@ export function mountUsers(root, { attempt, user }) {
     if (saved) refresh();
   }
 
+  async function endAll(entry) {
+    if (!await confirmDialog({ title: t('admin.endAllTitle', { name: entry }), text: t('admin.endAllUser'), action: t('admin.endAll') })) return;
+    await change(() => api.revokeUser(entry));
+  }
+
   async function disable(entry) {
     if (!await confirmDialog({ title: t('admin.disableTitle', { name: entry }), text: t('admin.disableText'), action: t('admin.disable') })) return;
-    await attempt(() => api.disableUser(entry));
+    await change(() => api.disableUser(entry));
     refresh();
   }
 
