@@ -28,14 +28,21 @@ static const api_route_t  api_routes[] = {
     { "GET",    "/api/me",              API_USER,   api_me },
     { "GET",    "/api/streams",         API_USER,   api_streams },
     { "POST",   "/api/streams",         API_ADMIN,  api_stream_add },
+    { "POST",   "/api/streams/*/*", API_USER,       api_stream_set },
     { "POST",   "/api/streams/*/*/key", API_USER,   api_stream_key },
+    { "POST",   "/api/streams/*/*/revoke", API_USER, api_stream_revoke },
     { "GET",    "/api/users",           API_ADMIN,  api_users },
     { "POST",   "/api/users",           API_ADMIN,  api_user_add },
+    { "POST",   "/api/users/*",         API_ADMIN,  api_user_set },
+    { "POST",   "/api/users/*/revoke",  API_ADMIN,  api_user_revoke },
     { "POST",   "/api/users/*/disable", API_ADMIN,  api_user_disable },
     { "POST",   "/api/users/*/enable",  API_ADMIN,  api_user_enable },
     { "GET",    "/api/grants",          API_USER,   api_grants },
     { "POST",   "/api/grants",          API_USER,   api_grant_add },
     { "DELETE", "/api/grants",          API_USER,   api_grant_remove },
+    { "GET",    "/api/sessions",        API_USER,   api_sessions },
+    { "POST",   "/api/sessions/*/kick", API_USER,   api_session_kick },
+    { "GET",    "/api/events-access",   API_USER,   api_events_access },
 };
 
 #define API_ROUTES    (sizeof(api_routes) / sizeof(api_routes[0]))
@@ -119,6 +126,78 @@ const char *api_text(api_t *api, const char *key, const char *otherwise)
     api_error(api, 400, "bad_request", "\"%s\" is %s; expected a text.", key,
               value ? "no text" : "missing");
     return NULL;
+}
+
+
+bool api_number(api_t *api, const char *key, unsigned most, unsigned *number)
+{
+    json_t      *value = json_object_get(api->body, key);
+    json_int_t   given = json_integer_value(value);
+
+    if (value == NULL) {
+        return true;
+    }
+    if (!json_is_integer(value) || given < 0 || given > (json_int_t) most) {
+        api_error(api, 400, "bad_request", "\"%s\" is no number from 0 to %u.", key, most);
+        return false;
+    }
+
+    *number = (unsigned) given;
+    return true;
+}
+
+
+change_t api_change(const api_t *api)
+{
+    return (change_t) { .store = api->store,
+                        .control_socket = api->service->config->control_socket };
+}
+
+
+void api_reply_changed(api_t *api, const change_t *change, json_t *body)
+{
+    json_object_set_new(body, "ended", json_integer((json_int_t) change->report.ended));
+
+    if (change->report.waiting) {
+        log_warning("nginx is not told yet: %s", change->report.error);
+        json_object_set_new(body, "warning", json_string("The media server does not answer yet: "
+            "who is connected stays so until it does. It is told then."));
+    }
+
+    api_reply(api, body);
+}
+
+
+bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
+                        store_stream_t *stream)
+{
+    char            full[NAME_FULL_MAX + 1];
+    unsigned        rights;
+    store_result_t  result = STORE_NONE;
+
+    if (name_app_valid(app) && name_stream_valid(name)) {
+        result = store_stream_get(api->store, app, name, api->user.id, stream);
+    }
+
+    rights = result == STORE_OK ? api_rights(api, stream) : 0;
+
+    if (result == STORE_OK && !(rights & (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_MANAGE))) {
+        /* who has no right on it learns not even that it exists */
+        result = STORE_NONE;
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, "stream of this name");
+        return false;
+    }
+
+    if (!(rights & RIGHT_MANAGE)) {
+        snprintf(full, sizeof(full), "%s/%s", app, name);
+        api_audit(api, action, false, full, "no right to manage");
+        api_error(api, 403, "forbidden", "You may not manage this stream.");
+        return false;
+    }
+
+    return true;
 }
 
 

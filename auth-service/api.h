@@ -1,6 +1,7 @@
 #ifndef DUOLU_API_H
 #define DUOLU_API_H
 
+#include "change.h"
 #include "service.h"
 
 #define API_PARTS_MAX  5
@@ -30,8 +31,23 @@ void api_audit(api_t *api, const char *action, bool ok, const char *target,
  */
 const char *api_text(api_t *api, const char *key, const char *otherwise);
 
+/* The same for a number; false: an error is answered. Missing: left as it is. */
+bool api_number(api_t *api, const char *key, unsigned most, unsigned *number);
+
+/* For the calls of change.h. */
+change_t api_change(const api_t *api);
+/* The body, with what the change has ended, and a warning when nginx does not know yet. */
+void api_reply_changed(api_t *api, const change_t *change, json_t *body);
+
 /* What the user may do with the stream. */
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
+
+/*
+ * The stream, when the user may manage it; else the answer is given: 404 also
+ * for a stream that is there, to who has no right on it.
+ */
+bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
+                        store_stream_t *stream);
 
 /* api_login.c */
 void api_login(api_t *api);
@@ -41,11 +57,15 @@ void api_me(api_t *api);
 /* api_stream.c */
 void api_streams(api_t *api);
 void api_stream_add(api_t *api);
+void api_stream_set(api_t *api);
 void api_stream_key(api_t *api);
+void api_stream_revoke(api_t *api);
 
 /* api_user.c */
 void api_users(api_t *api);
 void api_user_add(api_t *api);
+void api_user_set(api_t *api);
+void api_user_revoke(api_t *api);
 void api_user_disable(api_t *api);
 void api_user_enable(api_t *api);
 
@@ -53,5 +73,10 @@ void api_user_enable(api_t *api);
 void api_grants(api_t *api);
 void api_grant_add(api_t *api);
 void api_grant_remove(api_t *api);
+
+/* api_session.c */
+void api_events_access(api_t *api);
+void api_sessions(api_t *api);
+void api_session_kick(api_t *api);
 
 #endif

@@ -17,31 +17,6 @@ static void grant_collect(const store_grant_t *grant, void *data)
 }
 
 
-/* The stream, when the user may manage it; else answers and is false. */
-static bool grant_stream(api_t *api, const char *app, const char *name, store_stream_t *stream)
-{
-    store_result_t  result = STORE_NONE;
-
-    if (name_app_valid(app) && name_stream_valid(name)) {
-        result = store_stream_get(api->store, app, name, api->user.id, stream);
-    }
-    if (result == STORE_OK && api_rights(api, stream) == 0) {
-        result = STORE_NONE;
-    }
-    if (result != STORE_OK) {
-        api_store_error(api, result, "stream of this name");
-        return false;
-    }
-
-    if (!(api_rights(api, stream) & RIGHT_MANAGE)) {
-        api_error(api, 403, "forbidden", "You may not manage this stream.");
-        return false;
-    }
-
-    return true;
-}
-
-
 void api_grants(api_t *api)
 {
     char             app[NAME_APP_MAX + 1] = "", name[NAME_STREAM_MAX + 1] = "";
@@ -58,7 +33,7 @@ void api_grants(api_t *api)
     }
 
     if (name[0]) {
-        if (!grant_stream(api, app, name, &stream)) {
+        if (!api_managed_stream(api, app, name, "grants", &stream)) {
             return;
         }
     } else if (!api->user.admin) {
@@ -100,7 +75,8 @@ static unsigned grant_rights(json_t *list)
 
 
 /* The body: {"user" or "group", "app", "name" (or none: the whole app), "rights": [...]} */
-static bool grant_key(api_t *api, store_grant_key_t *key, char *target, size_t target_size)
+static bool grant_key(api_t *api, const char *action, store_grant_key_t *key, char *target,
+                      size_t target_size)
 {
     const char      *who, *app, *name;
     store_user_t     user;
@@ -118,7 +94,7 @@ static bool grant_key(api_t *api, store_grant_key_t *key, char *target, size_t t
     }
 
     if (name[0]) {
-        if (!grant_stream(api, app, name, &stream)) {
+        if (!api_managed_stream(api, app, name, action, &stream)) {
             return false;
         }
         key->stream = stream.id;
@@ -152,10 +128,11 @@ static bool grant_key(api_t *api, store_grant_key_t *key, char *target, size_t t
 
 
 static void grant_change(api_t *api, const char *action,
-                         store_result_t (*change)(store_t *, const store_grant_key_t *,
-                                                  unsigned))
+                         store_result_t (*run)(change_t *, const store_grant_key_t *,
+                                               unsigned))
 {
     char               target[NAME_USER_MAX + NAME_FULL_MAX + 16], words[RIGHTS_TEXT_SIZE];
+    change_t           change = api_change(api);
     unsigned           rights = grant_rights(json_object_get(api->body, "rights"));
     store_result_t     result;
     store_grant_key_t  key;
@@ -166,28 +143,28 @@ static void grant_change(api_t *api, const char *action,
         return;
     }
 
-    if (!grant_key(api, &key, target, sizeof(target))) {
+    if (!grant_key(api, action, &key, target, sizeof(target))) {
         return;
     }
 
-    result = change(api->store, &key, rights);
+    result = run(&change, &key, rights);
     if (result != STORE_OK) {
         api_store_error(api, result, "grant like this");
         return;
     }
 
     api_audit(api, action, true, target, rights_format(rights, words));
-    api_reply(api, json_object());
+    api_reply_changed(api, &change, json_object());
 }
 
 
 void api_grant_add(api_t *api)
 {
-    grant_change(api, "grant", store_grant_add);
+    grant_change(api, "grant", change_grant_add);
 }
 
 
 void api_grant_remove(api_t *api)
 {
-    grant_change(api, "revoke", store_grant_remove);
+    grant_change(api, "revoke", change_grant_remove);
 }

@@ -166,7 +166,7 @@ void api_login(api_t *api)
 
 void api_logout(api_t *api)
 {
-    char            header[SESSION_HEADER_MAX];
+    char            header[SESSION_HEADER_MAX], error[CONTROL_ERROR_SIZE];
     store_result_t  result;
 
     if (session_user(api->request, api->store, &api->user) == STORE_OK) {
@@ -177,6 +177,11 @@ void api_logout(api_t *api)
     if (result != STORE_OK) {
         api_store_error(api, result, "session");
         return;
+    }
+
+    if (api->user.id) {
+        /* events of this login end here; other logins of the user come back at once */
+        control_refresh(api->service->config->control_socket, api->user.id, error);
     }
 
     fastcgi_reply(api->request, 200, header, json_object());

@@ -1,7 +1,6 @@
 #include "api.h"
 #include "control.h"
 #include "log.h"
-#include "publish_key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +29,7 @@ static int64_t live_clock(void)
 /* nginx's streams by name, a reference of the caller's; asked at most twice a second. */
 static json_t *live_streams(service_t *service)
 {
-    char         error[512];
+    char         error[CONTROL_ERROR_SIZE];
     json_t      *root, *each, *map;
     size_t       i;
     const char  *name;
@@ -39,7 +38,7 @@ static json_t *live_streams(service_t *service)
 
     if (service->live == NULL || live_clock() - service->live_at >= LIVE_AGE_MS) {
 
-        root = control_status(service->config->control_socket, error, sizeof(error));
+        root = control_status(service->config->control_socket, error);
         map = json_object();
 
         json_array_foreach(json_object_get(root, "streams"), i, each) {
@@ -104,7 +103,7 @@ static void stream_set_play(stream_list_t *list, json_t *out, const store_stream
 
     memset(&claims, 0, sizeof(claims));
     claims.user = list->api->user.id;
-    claims.issued = list->now;
+    claims.issued = token_issue(list->now, stream->not_before);
     claims.expires = list->now + MEDIA_TOKEN_S;
     snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream->app, stream->name);
     strcpy(claims.action, "view");
@@ -128,7 +127,7 @@ static void stream_collect(const store_stream_t *stream, void *data)
         return;
     }
 
-    out = json_pack("{ss ss ss ss ss so}", "app", stream->app, "name", stream->name, "title",
+    out = json_pack("{sI ss ss ss ss ss so}", "id", (json_int_t) stream->id, "app", stream->app, "name", stream->name, "title",
                     stream->title, "owner", stream->owner_name, "visibility",
                     stream->visibility, "rights", rights_json(rights));
 
@@ -137,6 +136,11 @@ static void stream_collect(const store_stream_t *stream, void *data)
 
     if (rights & RIGHT_VIEW) {
         stream_set_play(list, out, stream);
+    }
+    if (rights & RIGHT_MANAGE) {
+        json_object_set_new(out, "record", json_string(stream->record));
+        json_object_set_new(out, "max_kbps", json_integer(stream->max_kbps));
+        json_object_set_new(out, "max_viewers", json_integer(stream->max_viewers));
     }
 
     json_array_append_new(list->streams, out);
@@ -168,10 +172,12 @@ void api_streams(api_t *api)
 
 void api_stream_add(api_t *api)
 {
-    char             key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
-    const char      *app, *name, *title, *owner_name;
-    store_user_t     owner;
-    store_result_t   result;
+    char              key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
+    change_t          change = api_change(api);
+    const char       *app, *name, *title, *owner_name;
+    store_user_t      owner;
+    store_result_t    result;
+    change_stream_t   stream;
 
     app = api_text(api, "app", "live");
     name = app ? api_text(api, "name", NULL) : NULL;
@@ -202,7 +208,8 @@ void api_stream_add(api_t *api)
         return;
     }
 
-    result = publish_stream_add(api->store, app, name, owner.id, title, key);
+    stream = (change_stream_t) { app, name, title, owner.id };
+    result = change_stream_add(&change, &stream, key);
     if (result != STORE_OK) {
         api_store_error(api, result, "stream of this name");
         return;
@@ -216,41 +223,132 @@ void api_stream_add(api_t *api)
 }
 
 
+/* A text of the body that has to be one of some words. */
+static bool stream_word(api_t *api, const char *key, bool (*valid)(const char *),
+                        const char *expected, char *out, size_t size)
+{
+    const char  *word = api_text(api, key, out);
+
+    if (word == NULL) {
+        return false;
+    }
+    if (!valid(word)) {
+        api_error(api, 400, "bad_request", "\"%s\" is \"%.40s\"; expected %s.", key, word,
+                  expected);
+        return false;
+    }
+
+    if (word != out) {
+        snprintf(out, size, "%s", word);
+    }
+    return true;
+}
+
+
+/* The limits are the server's: who only manages the stream may not lift them. */
+static bool stream_limits(api_t *api, store_stream_t *stream)
+{
+    unsigned  kbps = stream->max_kbps, viewers = stream->max_viewers;
+
+    if (!api_number(api, "max_kbps", NAME_LIMIT_MAX, &kbps)
+        || !api_number(api, "max_viewers", NAME_LIMIT_MAX, &viewers))
+    {
+        return false;
+    }
+
+    if (!api->user.admin && (kbps != stream->max_kbps || viewers != stream->max_viewers)) {
+        api_error(api, 403, "forbidden", "Only an admin may change the limits of a stream.");
+        return false;
+    }
+
+    stream->max_kbps = kbps;
+    stream->max_viewers = viewers;
+    return true;
+}
+
+
+static json_t *stream_settings(const store_stream_t *stream)
+{
+    return json_pack("{ss ss ss ss ss sI sI}", "app", stream->app, "name", stream->name,
+        "title", stream->title, "visibility", stream->visibility, "record", stream->record,
+        "max_kbps", (json_int_t) stream->max_kbps,
+        "max_viewers", (json_int_t) stream->max_viewers);
+}
+
+
+void api_stream_set(api_t *api)
+{
+    char             full[NAME_FULL_MAX + 1];
+    change_t         change = api_change(api);
+    store_stream_t   stream;
+    store_result_t   result;
+
+    if (!api_managed_stream(api, api->parts[0], api->parts[1], "stream set", &stream)
+        || !stream_word(api, "title", name_title_valid, "at most 200 characters", stream.title,
+                        sizeof(stream.title))
+        || !stream_word(api, "visibility", name_visibility_valid, NAME_VISIBILITY_RULE,
+                        stream.visibility, sizeof(stream.visibility))
+        || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, stream.record,
+                        sizeof(stream.record))
+        || !stream_limits(api, &stream))
+    {
+        return;
+    }
+
+    result = change_stream_update(&change, &stream);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "stream");
+        return;
+    }
+
+    snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
+    api_audit(api, "stream set", true, full, "");
+    api_reply_changed(api, &change, stream_settings(&stream));
+}
+
+
 void api_stream_key(api_t *api)
 {
     char             key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
-    const char      *app = api->parts[0], *name = api->parts[1];
+    change_t         change = api_change(api);
     store_stream_t   stream;
-    store_result_t   result = STORE_NONE;
+    store_result_t   result;
 
-    if (name_app_valid(app) && name_stream_valid(name)) {
-        result = store_stream_get(api->store, app, name, api->user.id, &stream);
-    }
-    if (result == STORE_OK && !(api_rights(api, &stream)
-                                & (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_MANAGE)))
-    {
-        /* who has no right on it learns not even that it exists */
-        result = STORE_NONE;
-    }
-    if (result != STORE_OK) {
-        api_store_error(api, result, "stream of this name");
+    if (!api_managed_stream(api, api->parts[0], api->parts[1], "key rotate", &stream)) {
         return;
     }
 
-    snprintf(full, sizeof(full), "%s/%s", app, name);
-
-    if (!(api_rights(api, &stream) & RIGHT_MANAGE)) {
-        api_audit(api, "key rotate", false, full, "no right to manage");
-        api_error(api, 403, "forbidden", "You may not manage this stream.");
-        return;
-    }
-
-    result = publish_key_rotate(api->store, stream.id, stream.owner, key);
+    result = change_key_rotate(&change, stream.id, stream.owner, key);
     if (result != STORE_OK) {
         api_store_error(api, result, "key");
         return;
     }
 
+    snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
     api_audit(api, "key rotate", true, full, "");
-    api_reply(api, json_pack("{ss ss ss}", "app", app, "name", name, "key", key));
+    api_reply_changed(api, &change, json_pack("{ss ss ss}", "app", stream.app, "name",
+                                              stream.name, "key", key));
+}
+
+
+void api_stream_revoke(api_t *api)
+{
+    char             full[NAME_FULL_MAX + 1];
+    change_t         change = api_change(api);
+    store_stream_t   stream;
+    store_result_t   result;
+
+    if (!api_managed_stream(api, api->parts[0], api->parts[1], "stream revoke", &stream)) {
+        return;
+    }
+
+    result = change_stream_revoke(&change, stream.id);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "stream");
+        return;
+    }
+
+    snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
+    api_audit(api, "stream revoke", true, full, "");
+    api_reply_changed(api, &change, json_object());
 }

@@ -3,10 +3,16 @@
 #include <string.h>
 
 
+static json_t *user_json(const store_user_t *user)
+{
+    return json_pack("{ss sb sb sI}", "name", user->name, "admin", user->admin, "disabled",
+                     user->disabled, "max_publishers", (json_int_t) user->max_publishers);
+}
+
+
 static void user_collect(const store_user_t *user, void *data)
 {
-    json_array_append_new(data, json_pack("{ss sb sb}", "name", user->name, "admin",
-                                          user->admin, "disabled", user->disabled));
+    json_array_append_new(data, user_json(user));
 }
 
 
@@ -60,49 +66,101 @@ void api_user_add(api_t *api)
     }
 
     api_audit(api, "user add", true, name, "");
-    fastcgi_reply(api->request, 201, NULL, json_pack("{ss sb sb}", "name", name, "admin",
-                                                     admin, "disabled", 0));
+    fastcgi_reply(api->request, 201, NULL, json_pack("{ss sb sb si}", "name", name,
+                  "admin", admin, "disabled", 0, "max_publishers", 0));
 }
 
 
-static void user_set_disabled(api_t *api, bool disabled)
+/* The user of the address; else answers and is false. */
+static bool user_find(api_t *api, store_user_t *user)
 {
     const char      *name = api->parts[0];
-    store_user_t     user;
     store_result_t   result = STORE_NONE;
 
     if (name_user_valid(name)) {
-        result = store_user_by_name(api->store, name, &user);
+        result = store_user_by_name(api->store, name, user);
     }
     if (result != STORE_OK) {
         api_store_error(api, result, "user of this name");
+        return false;
+    }
+
+    return true;
+}
+
+
+void api_user_set(api_t *api)
+{
+    store_user_t    user;
+    store_result_t  result;
+
+    if (!user_find(api, &user)
+        || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &user.max_publishers))
+    {
         return;
     }
 
-    if (disabled && user.id == api->user.id) {
-        api_error(api, 409, "self", "You can't disable yourself.");
-        return;
-    }
-
-    result = store_user_set_disabled(api->store, user.id, disabled);
+    result = store_user_set_publishers(api->store, user.id, user.max_publishers);
     if (result != STORE_OK) {
         api_store_error(api, result, "user");
         return;
     }
 
-    api_audit(api, disabled ? "user disable" : "user enable", true, name, "");
-    api_reply(api, json_pack("{ss sb sb}", "name", user.name, "admin", user.admin, "disabled",
-                             disabled));
+    api_audit(api, "user set", true, user.name, "");
+    api_reply(api, user_json(&user));
+}
+
+
+/* One change of a user that ends what is theirs, or lets them in again. */
+static void user_change(api_t *api, store_user_t *user, const char *action,
+                        store_result_t (*run)(change_t *, uint64_t))
+{
+    change_t        change = api_change(api);
+    store_result_t  result = run(&change, user->id);
+
+    if (result != STORE_OK) {
+        api_store_error(api, result, "user");
+        return;
+    }
+
+    api_audit(api, action, true, user->name, "");
+    api_reply_changed(api, &change, user_json(user));
 }
 
 
 void api_user_disable(api_t *api)
 {
-    user_set_disabled(api, true);
+    store_user_t  user;
+
+    if (!user_find(api, &user)) {
+        return;
+    }
+    if (user.id == api->user.id) {
+        api_error(api, 409, "self", "You can't disable yourself.");
+        return;
+    }
+
+    user.disabled = true;
+    user_change(api, &user, "user disable", change_user_disable);
 }
 
 
 void api_user_enable(api_t *api)
 {
-    user_set_disabled(api, false);
+    store_user_t  user;
+
+    if (user_find(api, &user)) {
+        user.disabled = false;
+        user_change(api, &user, "user enable", change_user_enable);
+    }
+}
+
+
+void api_user_revoke(api_t *api)
+{
+    store_user_t  user;
+
+    if (user_find(api, &user)) {
+        user_change(api, &user, "user revoke", change_user_revoke);
+    }
 }

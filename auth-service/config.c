@@ -194,5 +194,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_number("DUOLU_API_THREADS", 4, 2, 256, &config->api_threads,
                          error, error_size)
+        && config_number("DUOLU_AUDIT_DAYS", 90, 0, 36500, &config->audit_days,
+                         error, error_size)
         && config_dsn(config, error, error_size);
 }

@@ -21,6 +21,7 @@ typedef struct {
     unsigned  rtmp_port;
     unsigned  gate_threads;
     unsigned  api_threads;
+    unsigned  audit_days;       /* 0: kept for ever */
     dsn_t     dsn;
 } config_t;
 

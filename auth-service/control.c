@@ -1,12 +1,14 @@
 #include "control.h"
 
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONTROL_TIMEOUT_MS  1000L
 #define CONTROL_ANSWER_MAX  (16u * 1024 * 1024)
+#define CONTROL_PATH_MAX    1024
 
 typedef struct {
     char    *data;
@@ -41,46 +43,197 @@ static size_t control_take(char *data, size_t size, size_t count, void *user)
 }
 
 
-json_t *control_status(const char *socket_path, char *error, size_t error_size)
+static control_result_t control_perform(const char *socket_path, const char *path, bool post,
+                                        control_answer_t *answer, long *status, char *error)
 {
-    CURL              *curl = curl_easy_init();
-    long               status = 0;
-    json_t            *root = NULL;
-    CURLcode           code;
-    json_error_t       problem;
-    control_answer_t   answer = { NULL, 0, 0 };
+    CURL      *curl = curl_easy_init();
+    char       url[CONTROL_PATH_MAX + 32];
+    CURLcode   code;
 
     if (curl == NULL) {
-        snprintf(error, error_size, "out of memory");
-        return NULL;
+        snprintf(error, CONTROL_ERROR_SIZE, "out of memory");
+        return CONTROL_AWAY;
     }
 
-    curl_easy_setopt(curl, CURLOPT_URL, "http://control/status");
+    snprintf(url, sizeof(url), "http://control%s", path);
+
+    curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CONTROL_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, control_take);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+    if (post) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    }
 
     code = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
     curl_easy_cleanup(curl);
 
     if (code != CURLE_OK) {
-        snprintf(error, error_size, "control socket %.200s: %s", socket_path,
+        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: %s", socket_path,
                  curl_easy_strerror(code));
-    } else if (status != 200) {
-        snprintf(error, error_size, "control socket %.200s: answered %ld; expected 200",
-                 socket_path, status);
-    } else {
-        root = json_loadb(answer.data ? answer.data : "", answer.length, 0, &problem);
-        if (root == NULL) {
-            snprintf(error, error_size, "control socket %.200s: answer is no JSON: %s",
-                     socket_path, problem.text);
-        }
+        return CONTROL_AWAY;
     }
 
+    return CONTROL_OK;
+}
+
+
+/* What nginx answered is in *root, a reference of the caller's, or NULL. */
+static control_result_t control_ask(const char *socket_path, const char *path, bool post,
+                                    json_t **root, char *error)
+{
+    long               status = 0;
+    const char        *why;
+    json_error_t       problem;
+    control_result_t   result;
+    control_answer_t   answer = { NULL, 0, 0 };
+
+    *root = NULL;
+    error[0] = '\0';
+
+    result = control_perform(socket_path, path, post, &answer, &status, error);
+    if (result == CONTROL_OK) {
+        *root = json_loadb(answer.data ? answer.data : "", answer.length, 0, &problem);
+    }
     free(answer.data);
+
+    if (result != CONTROL_OK) {
+        return result;
+    }
+
+    if (status != 200) {
+        why = json_string_value(json_object_get(*root, "error"));
+        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: %.80s answered %ld%s%.160s",
+                 socket_path, path, status, why ? ": " : "; expected 200", why ? why : "");
+        json_decref(*root);
+        *root = NULL;
+        return status == 404 && why ? CONTROL_NONE : CONTROL_REFUSED;
+    }
+
+    if (*root == NULL) {
+        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: answer to %.80s is no JSON: "
+                 "%.100s", socket_path, path, problem.text);
+        return CONTROL_REFUSED;
+    }
+
+    return CONTROL_OK;
+}
+
+
+json_t *control_status(const char *socket_path, char error[CONTROL_ERROR_SIZE])
+{
+    json_t  *root;
+
+    control_ask(socket_path, "/status", false, &root, error);
     return root;
+}
+
+
+json_t *control_sessions(const char *socket_path, char error[CONTROL_ERROR_SIZE])
+{
+    json_t  *root;
+
+    control_ask(socket_path, "/sessions", false, &root, error);
+    return root;
+}
+
+
+/* A post whose answer is {"ended":N}; ended may be NULL. */
+static control_result_t control_tell(const char *socket_path, const char *path,
+                                     uint64_t *ended, char *error)
+{
+    json_t            *root;
+    control_result_t   result = control_ask(socket_path, path, true, &root, error);
+
+    if (ended) {
+        *ended = (uint64_t) json_integer_value(json_object_get(root, "ended"));
+    }
+
+    json_decref(root);
+    return result;
+}
+
+
+/* Appends "?name=value", or with '&' when the path has a query already. */
+static bool control_add(char path[CONTROL_PATH_MAX], const char *name, const char *value)
+{
+    int      length;
+    char    *escaped = curl_easy_escape(NULL, value, 0);
+    size_t   used = strlen(path);
+
+    if (escaped == NULL) {
+        return false;
+    }
+
+    length = snprintf(path + used, CONTROL_PATH_MAX - used, "%c%s=%s",
+                      strchr(path, '?') ? '&' : '?', name, escaped);
+    curl_free(escaped);
+    return length > 0 && (size_t) length < CONTROL_PATH_MAX - used;
+}
+
+
+static bool control_add_number(char path[CONTROL_PATH_MAX], const char *name, uint64_t value)
+{
+    char  text[24];
+
+    snprintf(text, sizeof(text), "%" PRIu64, value);
+    return control_add(path, name, text);
+}
+
+
+static control_result_t control_too_long(char *error)
+{
+    snprintf(error, CONTROL_ERROR_SIZE, "control question does not fit %d bytes",
+             CONTROL_PATH_MAX);
+    return CONTROL_REFUSED;
+}
+
+
+control_result_t control_kick(const char *socket_path, const char *id,
+                              char error[CONTROL_ERROR_SIZE])
+{
+    char  path[CONTROL_PATH_MAX] = "/control/kick";
+
+    if (!control_add(path, "id", id)) {
+        return control_too_long(error);
+    }
+
+    return control_tell(socket_path, path, NULL, error);
+}
+
+
+control_result_t control_revoke(const char *socket_path, uint64_t user, const char *stream,
+                                uint64_t key, int64_t at, uint64_t *ended,
+                                char error[CONTROL_ERROR_SIZE])
+{
+    char  path[CONTROL_PATH_MAX] = "/control/revoke";
+
+    *ended = 0;
+
+    if ((user && !control_add_number(path, "user", user))
+        || (stream[0] && !control_add(path, "stream", stream))
+        || (key && !control_add_number(path, "key", key))
+        || !control_add_number(path, "at", (uint64_t) at))
+    {
+        return control_too_long(error);
+    }
+
+    return control_tell(socket_path, path, ended, error);
+}
+
+
+control_result_t control_refresh(const char *socket_path, uint64_t user,
+                                 char error[CONTROL_ERROR_SIZE])
+{
+    char  path[CONTROL_PATH_MAX] = "/control/refresh";
+
+    if (user && !control_add_number(path, "user", user)) {
+        return control_too_long(error);
+    }
+
+    return control_tell(socket_path, path, NULL, error);
 }

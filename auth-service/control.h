@@ -2,12 +2,42 @@
 #define DUOLU_CONTROL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
- * What nginx tells on its private control socket. NULL when nginx does not
- * answer within a second, and then error says why.
+ * What nginx tells and is told on its private control socket. Each call ends
+ * within a second; unless it is CONTROL_OK, the error says why.
  */
-json_t *control_status(const char *socket_path, char *error, size_t error_size);
+#define CONTROL_ERROR_SIZE  512
+
+typedef enum {
+    CONTROL_OK,
+    CONTROL_NONE,       /* no such session */
+    CONTROL_REFUSED,    /* nginx answered, but did not do it */
+    CONTROL_AWAY        /* no answer */
+} control_result_t;
+
+
+/* NULL unless nginx answered with JSON */
+json_t *control_status(const char *socket_path, char error[CONTROL_ERROR_SIZE]);
+json_t *control_sessions(const char *socket_path, char error[CONTROL_ERROR_SIZE]);
+
+control_result_t control_kick(const char *socket_path, const char *id,
+                              char error[CONTROL_ERROR_SIZE]);
+
+/*
+ * Ends sessions that began at this second or before, and voids tokens alike:
+ * of a user, a stream ("live/demo"), a user on a stream or a key; 0 and ""
+ * are any. Doing it twice does no more than once.
+ */
+control_result_t control_revoke(const char *socket_path, uint64_t user, const char *stream,
+                                uint64_t key, int64_t at, uint64_t *ended,
+                                char error[CONTROL_ERROR_SIZE]);
+
+/* The pages of a user, or with 0 of everybody, ask anew what they may see. */
+control_result_t control_refresh(const char *socket_path, uint64_t user,
+                                 char error[CONTROL_ERROR_SIZE]);
 
 #endif

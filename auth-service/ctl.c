@@ -1,5 +1,7 @@
 #include "ctl.h"
 
+#include <curl/curl.h>
+#include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +13,8 @@ static const ctl_command_t  ctl_commands[] = {
       OPTION_ADMIN | OPTION_PASSWORD_STDIN | OPTION_JSON, 0, ctl_user_add },
     { "user disable", "NAME", 1, 1, 0, 0, ctl_user_disable },
     { "user enable", "NAME", 1, 1, 0, 0, ctl_user_enable },
+    { "user revoke", "NAME", 1, 1, 0, 0, ctl_user_revoke },
+    { "user set", "NAME max_publishers=N", 2, 2, 0, 0, ctl_user_set },
     { "user passwd", "NAME [--password-stdin]", 1, 1, OPTION_PASSWORD_STDIN, 0,
       ctl_user_passwd },
     { "user list", "[--json]", 0, 0, OPTION_JSON, 0, ctl_user_list },
@@ -24,6 +28,7 @@ static const ctl_command_t  ctl_commands[] = {
     { "stream set", "APP/NAME [title=TEXT] [visibility=private|public] "
       "[record=never|always|demand] [max_kbps=N] [max_viewers=N]", 2, 6, 0, 0,
       ctl_stream_set },
+    { "stream revoke", "APP/NAME", 1, 1, 0, 0, ctl_stream_revoke },
     { "stream key add", "APP/NAME [--user USER] [--label TEXT] [--json]", 1, 1,
       OPTION_USER | OPTION_LABEL | OPTION_JSON, 0, ctl_key_add },
     { "stream key rotate", "APP/NAME [--json]", 1, 1, OPTION_JSON, 0, ctl_key_rotate },
@@ -37,6 +42,8 @@ static const ctl_command_t  ctl_commands[] = {
     { "url", "USER APP/NAME view [--format flv|rtmp] [--ttl SECONDS]", 2, 3,
       OPTION_FORMAT | OPTION_TTL, 0, ctl_url },
     { "status", "[--json]", 0, 0, OPTION_JSON, 0, ctl_status },
+    { "sessions", "[--json]", 0, 0, OPTION_JSON, 0, ctl_sessions },
+    { "kick", "ID", 1, 1, 0, 0, ctl_kick },
 };
 
 #define CTL_COUNT  (sizeof(ctl_commands) / sizeof(ctl_commands[0]))
@@ -89,6 +96,45 @@ void ctl_audit(ctl_t *ctl, const char *action, const char *target)
     if (store_audit_add(ctl->store, &row) != STORE_OK) {
         ctl_fail(0, "warning: no audit row: %s", store_error(ctl->store));
     }
+}
+
+
+change_t ctl_change(const ctl_t *ctl)
+{
+    return (change_t) { .store = ctl->store, .control_socket = ctl->config.control_socket };
+}
+
+
+void ctl_tell(const ctl_t *ctl, const change_t *change)
+{
+    unsigned long long  ended = change->report.ended;
+
+    if (ended) {
+        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "ended %llu session%s\n", ended,
+                ended == 1 ? "" : "s");
+    }
+
+    if (change->report.waiting) {
+        ctl_fail(0, "warning: done, but nginx does not know yet: %s. Who is connected stays so "
+                 "until it answers; duolu-auth tells it then", change->report.error);
+    }
+}
+
+
+int ctl_set_number(const char *setting, const char *value, unsigned *out)
+{
+    char           *end;
+    unsigned long   number;
+
+    errno = 0;
+    number = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || errno || number > NAME_LIMIT_MAX) {
+        return ctl_fail(CTL_USAGE, "%s is \"%.40s\"; expected a number from 0 (no limit) to "
+                        "%d", setting, value, NAME_LIMIT_MAX);
+    }
+
+    *out = (unsigned) number;
+    return CTL_OK;
 }
 
 
@@ -319,8 +365,8 @@ int main(int argc, char **argv)
     if (!config_load(&ctl.config, error, sizeof(error))) {
         return ctl_fail(CTL_USAGE, "%s", error);
     }
-    if (sodium_init() < 0) {
-        return ctl_fail(CTL_FAILED, "libsodium does not start");
+    if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        return ctl_fail(CTL_FAILED, "a library does not start");
     }
 
     ctl.store = store_new(&ctl.config.dsn);
@@ -331,6 +377,7 @@ int main(int argc, char **argv)
     code = command->run(&ctl);
 
     store_free(ctl.store);
+    curl_global_cleanup();
     if (fflush(stdout) != 0 && code == CTL_OK) {
         code = ctl_fail(CTL_FAILED, "standard output: write failed");
     }

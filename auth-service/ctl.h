@@ -1,6 +1,7 @@
 #ifndef DUOLU_CTL_H
 #define DUOLU_CTL_H
 
+#include "change.h"
 #include "config.h"
 #include "store.h"
 
@@ -62,6 +63,13 @@ int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *what);
 void ctl_print_json(json_t *root);          /* and gives it free */
 void ctl_audit(ctl_t *ctl, const char *action, const char *target);
 
+/* For the calls of change.h, and what is said after one: how many sessions it ended. */
+change_t ctl_change(const ctl_t *ctl);
+void ctl_tell(const ctl_t *ctl, const change_t *change);
+
+/* "0" to NAME_LIMIT_MAX; setting names it in the message */
+int ctl_set_number(const char *setting, const char *value, unsigned *out);
+
 /* Each looks one thing up by the name that was typed and says itself what is wrong. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
@@ -69,6 +77,8 @@ int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t 
 int ctl_user_add(ctl_t *ctl);
 int ctl_user_disable(ctl_t *ctl);
 int ctl_user_enable(ctl_t *ctl);
+int ctl_user_revoke(ctl_t *ctl);
+int ctl_user_set(ctl_t *ctl);
 int ctl_user_passwd(ctl_t *ctl);
 int ctl_user_list(ctl_t *ctl);
 int ctl_group_add(ctl_t *ctl);
@@ -79,6 +89,7 @@ int ctl_group_list(ctl_t *ctl);
 int ctl_stream_add(ctl_t *ctl);
 int ctl_stream_list(ctl_t *ctl);
 int ctl_stream_set(ctl_t *ctl);
+int ctl_stream_revoke(ctl_t *ctl);
 int ctl_key_add(ctl_t *ctl);
 int ctl_key_list(ctl_t *ctl);
 int ctl_key_revoke(ctl_t *ctl);
@@ -88,6 +99,9 @@ int ctl_grant(ctl_t *ctl);
 int ctl_revoke(ctl_t *ctl);
 int ctl_grant_list(ctl_t *ctl);
 int ctl_url(ctl_t *ctl);
+
 int ctl_status(ctl_t *ctl);
+int ctl_sessions(ctl_t *ctl);
+int ctl_kick(ctl_t *ctl);
 
 #endif

@@ -1,5 +1,4 @@
 #include "ctl.h"
-#include "control.h"
 #include "rights.h"
 #include "token.h"
 
@@ -68,6 +67,7 @@ int ctl_grant(ctl_t *ctl)
     int                code;
     char               what[512], text[RIGHTS_TEXT_SIZE];
     unsigned           rights;
+    change_t           change = ctl_change(ctl);
     store_result_t     result;
     store_grant_key_t  key;
 
@@ -79,7 +79,7 @@ int ctl_grant(ctl_t *ctl)
         return code;
     }
 
-    result = store_grant_add(ctl->store, &key, rights);
+    result = change_grant_add(&change, &key, rights);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "grant");
     }
@@ -96,6 +96,7 @@ int ctl_revoke(ctl_t *ctl)
 {
     int                code;
     char               what[512], text[RIGHTS_TEXT_SIZE];
+    change_t           change = ctl_change(ctl);
     unsigned           rights = RIGHTS_ALL;
     store_result_t     result;
     store_grant_key_t  key;
@@ -111,7 +112,7 @@ int ctl_revoke(ctl_t *ctl)
     snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
              rights_format(rights, text));
 
-    result = store_grant_remove(ctl->store, &key, rights);
+    result = change_grant_remove(&change, &key, rights);
     if (result != STORE_OK) {
         snprintf(what, sizeof(what), "a grant of %s on %s", ctl->words[0], ctl->words[1]);
         return ctl_store_fail(ctl, result, what);
@@ -119,6 +120,7 @@ int ctl_revoke(ctl_t *ctl)
 
     ctl_audit(ctl, "revoke", what);
     printf("revoked %s\n", what);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 
@@ -196,6 +198,7 @@ int ctl_url(ctl_t *ctl)
     int              code;
     long             ttl;
     char             token[TOKEN_MAX], error[512];
+    int64_t          now = (int64_t) time(NULL);
     const char      *action = ctl->count > 2 ? ctl->words[2] : "view";
     const char      *format = ctl->format ? ctl->format : "flv";
     store_user_t     user;
@@ -233,8 +236,8 @@ int ctl_url(ctl_t *ctl)
 
     memset(&claims, 0, sizeof(claims));
     claims.user = user.id;
-    claims.issued = (int64_t) time(NULL);
-    claims.expires = claims.issued + ttl;
+    claims.issued = token_issue(now, stream.not_before);
+    claims.expires = now + ttl;
     snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream.app, stream.name);
     strcpy(claims.action, "view");
 
@@ -251,58 +254,5 @@ int ctl_url(ctl_t *ctl)
                stream.app, stream.name);
     }
 
-    return CTL_OK;
-}
-
-
-static const char *ctl_text_of(json_t *object, const char *key)
-{
-    const char  *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "-";
-}
-
-
-static long long ctl_number_of(json_t *object, const char *key)
-{
-    return (long long) json_number_value(json_object_get(object, key));
-}
-
-
-int ctl_status(ctl_t *ctl)
-{
-    char    error[512];
-    json_t  *root, *zone, *each;
-    size_t   i;
-
-    root = control_status(ctl->config.control_socket, error, sizeof(error));
-    if (root == NULL) {
-        return ctl_fail(CTL_FAILED, "%s (is nginx running with DUOLU_HOME %s?)", error,
-                        ctl->config.home);
-    }
-
-    if (ctl->given & OPTION_JSON) {
-        ctl_print_json(root);
-        return CTL_OK;
-    }
-
-    zone = json_object_get(root, "zone");
-    printf("zone %s: %lld of %lld blocks free\n", ctl_text_of(zone, "name"),
-           ctl_number_of(zone, "free"), ctl_number_of(zone, "blocks"));
-
-    json_array_foreach(json_object_get(root, "workers"), i, each) {
-        printf("worker %lld: %lld publishers, %lld viewers\n", ctl_number_of(each, "pid"),
-               ctl_number_of(each, "publishers"), ctl_number_of(each, "viewers"));
-    }
-
-    json_array_foreach(json_object_get(root, "streams"), i, each) {
-        printf("stream %s: %s, %lld viewers, %lld kbit/s, %s %lldx%lld, %s\n",
-               ctl_text_of(each, "name"), ctl_text_of(each, "state"),
-               ctl_number_of(each, "viewers"), ctl_number_of(each, "kbps_in"),
-               ctl_text_of(each, "video"), ctl_number_of(each, "width"),
-               ctl_number_of(each, "height"), ctl_text_of(each, "audio"));
-    }
-
-    json_decref(root);
     return CTL_OK;
 }

@@ -38,9 +38,11 @@ int ctl_stream_add(ctl_t *ctl)
     int              code;
     char             app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
     char             key[SECRET_SIZE], what[NAME_FULL_MAX + 16];
+    change_t         change = ctl_change(ctl);
     const char      *full = ctl->words[0], *title = ctl->title ? ctl->title : "";
     store_user_t     owner;
     store_result_t   result;
+    change_stream_t  stream;
 
     if (!name_split(full, app, name)) {
         return ctl_fail(CTL_USAGE, "stream \"%.200s\"; expected APP/NAME: app " NAME_APP_RULE
@@ -56,7 +58,8 @@ int ctl_stream_add(ctl_t *ctl)
         return code;
     }
 
-    result = publish_stream_add(ctl->store, app, name, owner.id, title, key);
+    stream = (change_stream_t) { app, name, title, owner.id };
+    result = change_stream_add(&change, &stream, key);
     if (result != STORE_OK) {
         snprintf(what, sizeof(what), "stream %s", full);
         return ctl_store_fail(ctl, result, what);
@@ -105,39 +108,8 @@ int ctl_stream_list(ctl_t *ctl)
 }
 
 
-static bool ctl_word_in(const char *value, const char *const *words)
-{
-    for (; *words; words++) {
-        if (strcmp(value, *words) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-
-static int ctl_set_number(const char *setting, const char *value, unsigned *out)
-{
-    char           *end;
-    unsigned long   number;
-
-    errno = 0;
-    number = strtoul(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || errno || number > 10000000) {
-        return ctl_fail(CTL_USAGE, "%s is \"%.40s\"; expected a number from 0 (no limit) to "
-                        "10000000", setting, value);
-    }
-
-    *out = (unsigned) number;
-    return CTL_OK;
-}
-
-
 static int ctl_set_one(store_stream_t *stream, const char *setting)
 {
-    static const char *const  visibilities[] = { "private", "public", NULL };
-    static const char *const  records[] = { "never", "always", "demand", NULL };
-
     const char  *value = strchr(setting, '=');
     size_t       length = value ? (size_t) (value - setting) : 0;
 
@@ -153,17 +125,17 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
     }
 
     if (length == 10 && memcmp(setting, "visibility", 10) == 0) {
-        if (!ctl_word_in(value, visibilities)) {
-            return ctl_fail(CTL_USAGE, "visibility is \"%.40s\"; expected private or public",
-                            value);
+        if (!name_visibility_valid(value)) {
+            return ctl_fail(CTL_USAGE, "visibility is \"%.40s\"; expected "
+                            NAME_VISIBILITY_RULE, value);
         }
         snprintf(stream->visibility, sizeof(stream->visibility), "%s", value);
         return CTL_OK;
     }
 
     if (length == 6 && memcmp(setting, "record", 6) == 0) {
-        if (!ctl_word_in(value, records)) {
-            return ctl_fail(CTL_USAGE, "record is \"%.40s\"; expected never, always or demand",
+        if (!name_record_valid(value)) {
+            return ctl_fail(CTL_USAGE, "record is \"%.40s\"; expected " NAME_RECORD_RULE,
                             value);
         }
         snprintf(stream->record, sizeof(stream->record), "%s", value);
@@ -186,6 +158,7 @@ int ctl_stream_set(ctl_t *ctl)
 {
     int              code;
     size_t           i;
+    change_t         change = ctl_change(ctl);
     store_stream_t   stream;
     store_result_t   result;
 
@@ -198,13 +171,38 @@ int ctl_stream_set(ctl_t *ctl)
         return code;
     }
 
-    result = store_stream_update(ctl->store, &stream);
+    result = change_stream_update(&change, &stream);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, ctl->words[0]);
     }
 
     ctl_audit(ctl, "stream set", ctl->words[0]);
     ctl_stream_print(&stream, NULL);
+    ctl_tell(ctl, &change);
+    return CTL_OK;
+}
+
+
+int ctl_stream_revoke(ctl_t *ctl)
+{
+    int              code;
+    change_t         change = ctl_change(ctl);
+    store_stream_t   stream;
+    store_result_t   result;
+
+    code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = change_stream_revoke(&change, stream.id);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, ctl->words[0]);
+    }
+
+    ctl_audit(ctl, "stream revoke", ctl->words[0]);
+    printf("stream %s/%s revoked\n", stream.app, stream.name);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 
@@ -246,6 +244,7 @@ int ctl_key_rotate(ctl_t *ctl)
 {
     int              code;
     char             key[SECRET_SIZE];
+    change_t         change = ctl_change(ctl);
     store_stream_t   stream;
     store_result_t   result;
 
@@ -254,13 +253,14 @@ int ctl_key_rotate(ctl_t *ctl)
         return code;
     }
 
-    result = publish_key_rotate(ctl->store, stream.id, stream.owner, key);
+    result = change_key_rotate(&change, stream.id, stream.owner, key);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "key");
     }
 
     ctl_audit(ctl, "key rotate", ctl->words[0]);
     ctl_key_show(ctl, stream.app, stream.name, stream.owner_name, key);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 
@@ -269,6 +269,7 @@ int ctl_key_revoke(ctl_t *ctl)
 {
     int              code;
     char            *end, what[NAME_FULL_MAX + 48];
+    change_t         change = ctl_change(ctl);
     uint64_t         id;
     store_stream_t   stream;
     store_result_t   result;
@@ -286,13 +287,14 @@ int ctl_key_revoke(ctl_t *ctl)
 
     snprintf(what, sizeof(what), "live key %.20s of stream %s/%s", ctl->words[1], stream.app,
              stream.name);
-    result = store_device_revoke(ctl->store, stream.id, id);
+    result = change_key_revoke(&change, stream.id, id);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, what);
     }
 
     ctl_audit(ctl, "key revoke", what);
     printf("revoked: %s\n", what);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 

@@ -81,9 +81,11 @@ int ctl_user_add(ctl_t *ctl)
 }
 
 
-static int ctl_user_set(ctl_t *ctl, bool disabled, const char *action)
+static int ctl_user_change(ctl_t *ctl, const char *action, const char *done,
+                           store_result_t (*run)(change_t *, uint64_t))
 {
     int             code;
+    change_t        change = ctl_change(ctl);
     store_user_t    user;
     store_result_t  result;
 
@@ -92,26 +94,64 @@ static int ctl_user_set(ctl_t *ctl, bool disabled, const char *action)
         return code;
     }
 
-    result = store_user_set_disabled(ctl->store, user.id, disabled);
+    result = run(&change, user.id);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, action);
     }
 
     ctl_audit(ctl, action, user.name);
-    printf("user %s %s\n", user.name, disabled ? "disabled" : "enabled");
+    printf("user %s %s\n", user.name, done);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 
 
 int ctl_user_disable(ctl_t *ctl)
 {
-    return ctl_user_set(ctl, true, "user disable");
+    return ctl_user_change(ctl, "user disable", "disabled", change_user_disable);
 }
 
 
 int ctl_user_enable(ctl_t *ctl)
 {
-    return ctl_user_set(ctl, false, "user enable");
+    return ctl_user_change(ctl, "user enable", "enabled", change_user_enable);
+}
+
+
+int ctl_user_revoke(ctl_t *ctl)
+{
+    return ctl_user_change(ctl, "user revoke", "revoked", change_user_revoke);
+}
+
+
+int ctl_user_set(ctl_t *ctl)
+{
+    int             code;
+    unsigned        most;
+    const char     *setting = ctl->words[1];
+    store_user_t    user;
+    store_result_t  result;
+
+    if (strncmp(setting, "max_publishers=", 15) != 0) {
+        return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected max_publishers=", setting);
+    }
+
+    code = ctl_set_number("max_publishers", setting + 15, &most);
+    if (code == CTL_OK) {
+        code = ctl_find_user(ctl, ctl->words[0], &user);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = store_user_set_publishers(ctl->store, user.id, most);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, "user set");
+    }
+
+    ctl_audit(ctl, "user set", user.name);
+    printf("user %s max_publishers=%u\n", user.name, most);
+    return CTL_OK;
 }
 
 
@@ -119,6 +159,7 @@ int ctl_user_passwd(ctl_t *ctl)
 {
     int              code;
     char             hash[PASSWORD_HASH_SIZE];
+    change_t         change = ctl_change(ctl);
     store_user_t     user;
     ctl_password_t   password;
     store_result_t   result;
@@ -131,7 +172,7 @@ int ctl_user_passwd(ctl_t *ctl)
         return code;
     }
 
-    result = store_user_set_password(ctl->store, user.id, hash);
+    result = change_user_password(&change, user.id, hash);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "user passwd");
     }
@@ -141,6 +182,7 @@ int ctl_user_passwd(ctl_t *ctl)
     if (password.made) {
         printf("password %s\n", password.text);
     }
+    ctl_tell(ctl, &change);
 
     sodium_memzero(&password, sizeof(password));
     return CTL_OK;
@@ -150,15 +192,20 @@ int ctl_user_passwd(ctl_t *ctl)
 static void ctl_user_print(const store_user_t *user, void *data)
 {
     (void) data;
-    printf("%-24s %-6s %s\n", user->name, user->admin ? "admin" : "user",
+    printf("%-24s %-6s %s", user->name, user->admin ? "admin" : "user",
            user->disabled ? "disabled" : "enabled");
+    if (user->max_publishers) {
+        printf(" max_publishers=%u", user->max_publishers);
+    }
+    printf("\n");
 }
 
 
 static void ctl_user_collect(const store_user_t *user, void *data)
 {
-    json_array_append_new(data, json_pack("{ss sb sb}", "name", user->name, "admin",
-                                          user->admin, "disabled", user->disabled));
+    json_array_append_new(data, json_pack("{ss sb sb sI}", "name", user->name, "admin",
+        user->admin, "disabled", user->disabled, "max_publishers",
+        (json_int_t) user->max_publishers));
 }
 
 
@@ -203,10 +250,11 @@ int ctl_group_add(ctl_t *ctl)
 
 
 static int ctl_group_change(ctl_t *ctl, const char *action,
-                            store_result_t (*change)(store_t *, uint64_t, uint64_t))
+                            store_result_t (*run)(change_t *, uint64_t, uint64_t))
 {
     int             code;
     char            what[2 * NAME_USER_MAX + 32];
+    change_t        change = ctl_change(ctl);
     uint64_t        group;
     store_user_t    user;
     store_result_t  result;
@@ -224,26 +272,27 @@ static int ctl_group_change(ctl_t *ctl, const char *action,
 
     snprintf(what, sizeof(what), "member %s of group %.64s", user.name, ctl->words[0]);
 
-    result = change(ctl->store, group, user.id);
+    result = run(&change, group, user.id);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, what);
     }
 
     ctl_audit(ctl, action, what);
     printf("%s: %s\n", action, what);
+    ctl_tell(ctl, &change);
     return CTL_OK;
 }
 
 
 int ctl_group_join(ctl_t *ctl)
 {
-    return ctl_group_change(ctl, "group join", store_group_join);
+    return ctl_group_change(ctl, "group join", change_group_join);
 }
 
 
 int ctl_group_leave(ctl_t *ctl)
 {
-    return ctl_group_change(ctl, "group leave", store_group_leave);
+    return ctl_group_change(ctl, "group leave", change_group_leave);
 }
 
 

@@ -265,6 +265,7 @@ static const char *fastcgi_reason(int status)
     switch (status) {
     case 200: return "OK";
     case 201: return "Created";
+    case 204: return "No Content";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -282,25 +283,30 @@ static const char *fastcgi_reason(int status)
 
 void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_t *body)
 {
+    bool   empty = status == 204;
     char  *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
     json_decref(body);
 
-    if (text == NULL) {
+    if (text == NULL && !empty) {
         status = 500;
         headers = NULL;
     }
 
     FCGX_FPrintF(request->out, "Status: %d %s\r\n", status, fastcgi_reason(status));
-    FCGX_PutS("Content-Type: application/json\r\n"
-              "Cache-Control: no-store\r\n"
+    if (!empty) {
+        FCGX_PutS("Content-Type: application/json\r\n", request->out);
+    }
+    FCGX_PutS("Cache-Control: no-store\r\n"
               "X-Content-Type-Options: nosniff\r\n", request->out);
     if (headers) {
         FCGX_PutS(headers, request->out);
     }
     FCGX_PutS("\r\n", request->out);
-    FCGX_PutS(text ? text : "{\"error\":\"internal\",\"message\":\"Out of memory.\"}",
-              request->out);
+    if (!empty) {
+        FCGX_PutS(text ? text : "{\"error\":\"internal\",\"message\":\"Out of memory.\"}",
+                  request->out);
+    }
 
     free(text);
 }

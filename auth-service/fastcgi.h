@@ -24,7 +24,7 @@ bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline);
 /* A parameter of the request, "" when it is not there. */
 const char *fastcgi_param(const FCGX_Request *request, const char *name);
 
-/* headers: extra lines, each ended by \r\n, or NULL. Gives the body free. */
+/* headers: extra lines, each ended by \r\n, or NULL. Gives the body free. A 204 has none. */
 void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_t *body);
 
 #define FASTCGI_BODY_MAX  65536

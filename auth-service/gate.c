@@ -31,7 +31,8 @@ typedef struct {
 /* What an allowed question says, beside the session row it makes. */
 typedef struct {
     uint64_t               user;
-    uint64_t               device;
+    uint64_t               device;              /* publishers only */
+    unsigned               max_publishers;
     char                   actor[NAME_USER_MAX + 1];
     store_stream_t         stream;
 } gate_pass_t;
@@ -78,6 +79,24 @@ static void gate_deny(gate_t *gate, const char *reason)
 }
 
 
+static json_t *gate_answer(const gate_pass_t *pass)
+{
+    json_t  *answer = json_pack("{sb sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
+                                "stream", (json_int_t) pass->stream.id);
+
+    if (pass->device) {
+        json_object_set_new(answer, "key", json_integer((json_int_t) pass->device));
+        json_object_set_new(answer, "record",
+                            json_boolean(strcmp(pass->stream.record, "always") == 0));
+        json_object_set_new(answer, "max_kbps", json_integer(pass->stream.max_kbps));
+        json_object_set_new(answer, "max_viewers", json_integer(pass->stream.max_viewers));
+        json_object_set_new(answer, "max_publishers", json_integer(pass->max_publishers));
+    }
+
+    return answer;
+}
+
+
 static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 {
     store_result_t  result;
@@ -96,11 +115,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
     }
 
     gate_log(gate, NULL);
-    fastcgi_reply(gate->request, 200, NULL, json_pack("{sb sI sI sb sI sI}",
-        "allow", 1, "uid", (json_int_t) pass->user, "stream", (json_int_t) pass->stream.id,
-        "record", strcmp(pass->stream.record, "always") == 0,
-        "max_kbps", (json_int_t) pass->stream.max_kbps,
-        "max_viewers", (json_int_t) pass->stream.max_viewers));
+    fastcgi_reply(gate->request, 200, NULL, gate_answer(pass));
 }
 
 
@@ -189,6 +204,7 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
 
     pass->user = device.user;
     pass->device = device.id;
+    pass->max_publishers = device.user_publishers;
     return NULL;
 }
 
@@ -251,14 +267,11 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
     if (user.disabled) {
         return "user disabled";
     }
-    if (claims.issued <= user.tokens_not_before
-        || claims.issued <= pass->stream.tokens_not_before)
-    {
-        return "token revoked";
-    }
-
     if (!(rights_on_stream(&user, &pass->stream) & RIGHT_VIEW)) {
         return "no right to view";
+    }
+    if (claims.issued <= pass->stream.not_before) {
+        return "token revoked";
     }
 
     pass->user = user.id;

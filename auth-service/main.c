@@ -1,3 +1,4 @@
+#include "keeper.h"
 #include "log.h"
 #include "migrate.h"
 #include "service.h"
@@ -77,6 +78,7 @@ static int main_serve(const config_t *config)
     char              error[1024];
     bool              clean;
     sigset_t          signals;
+    keeper_t         *keeper;
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
     static service_t  service;
@@ -107,6 +109,14 @@ static int main_serve(const config_t *config)
         return 1;
     }
 
+    keeper = keeper_start(config);
+    if (keeper == NULL) {
+        log_error("the keeper's thread does not start");
+        fastcgi_stop(gate);
+        fastcgi_stop(api);
+        return 1;
+    }
+
     log_info("duolu-auth ready: %u threads on %s, %u on %s", config->gate_threads,
              config->gate_socket, config->api_threads, config->api_socket);
 
@@ -115,6 +125,7 @@ static int main_serve(const config_t *config)
 
     fastcgi_stop(gate);
     fastcgi_stop(api);
+    keeper_stop(keeper);
 
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_nsec += MAIN_GRACE_MS * 1000000L;
@@ -125,6 +136,7 @@ static int main_serve(const config_t *config)
 
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
+    clean = keeper_wait(keeper, &deadline) && clean;
 
     if (!clean) {
         /* a thread still waits for a peer: leave without running what it may use */

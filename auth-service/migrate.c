@@ -9,6 +9,8 @@
 
 #define MIGRATE_FILES_MAX  999
 #define MIGRATE_FILE_MAX   (1024 * 1024)
+#define MIGRATE_LOCK       "migrate"
+#define MIGRATE_LOCK_S     60
 
 
 static int migrate_is_file(const struct dirent *entry)
@@ -200,11 +202,11 @@ bool migrate_run(store_t *store, const char *folder, unsigned *applied, char *er
         return false;
     }
 
-    result = store_schema_lock(store);
+    result = store_lock(store, MIGRATE_LOCK, MIGRATE_LOCK_S);
 
     if (result == STORE_OK) {
         good = migrate_files(store, folder, files, count, applied, error, error_size);
-        store_schema_unlock(store);
+        store_unlock(store, MIGRATE_LOCK);
     } else {
         snprintf(error, error_size, "%s", result == STORE_NONE
                  ? "another migration holds the lock for over 60 s" : store_error(store));

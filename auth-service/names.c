@@ -77,6 +77,19 @@ bool name_utf8_valid(const char *text)
 }
 
 
+bool name_visibility_valid(const char *text)
+{
+    return strcmp(text, "private") == 0 || strcmp(text, "public") == 0;
+}
+
+
+bool name_record_valid(const char *text)
+{
+    return strcmp(text, "never") == 0 || strcmp(text, "always") == 0
+           || strcmp(text, "demand") == 0;
+}
+
+
 bool name_title_valid(const char *text)
 {
     size_t       characters = 0;

@@ -20,7 +20,15 @@ bool name_stream_valid(const char *text);
 bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
+/* settings of a stream that are one of some words */
+#define NAME_VISIBILITY_RULE  "private or public"
+#define NAME_RECORD_RULE      "never, always or demand"
+bool name_visibility_valid(const char *text);
+bool name_record_valid(const char *text);
+
 #define NAME_TITLE_MAX  200     /* characters */
+#define NAME_LIMIT_MAX  10000000    /* of max_kbps and the like; 0 is no limit */
+
 bool name_title_valid(const char *text);
 
 /* "live/demo" into its halves; false when either half breaks its rule */

@@ -33,10 +33,12 @@ store_result_t store_begin(store_t *store);
 store_result_t store_commit(store_t *store);
 void store_rollback(store_t *store);
 
+/* A lock of the server by name, for who writes; NONE when it is not to be had in that time. */
+store_result_t store_lock(store_t *store, const char *name, unsigned seconds);
+void store_unlock(store_t *store, const char *name);
+
 /* --- schema (store_schema.c) --- */
 
-store_result_t store_schema_lock(store_t *store);
-void store_schema_unlock(store_t *store);
 store_result_t store_schema_prepare(store_t *store);
 store_result_t store_schema_applied(store_t *store, unsigned version, bool *applied);
 store_result_t store_schema_newest(store_t *store, unsigned *version);
@@ -51,7 +53,7 @@ typedef struct {
     char      password_hash[PASSWORD_HASH_SIZE];
     bool      admin;
     bool      disabled;
-    int64_t   tokens_not_before;
+    unsigned  max_publishers;   /* of this user at once, 0: no limit */
 } store_user_t;
 
 typedef void (*store_user_each)(const store_user_t *user, void *data);
@@ -61,9 +63,9 @@ store_result_t store_user_add(store_t *store, const char *name, const char *hash
 store_result_t store_user_by_name(store_t *store, const char *name, store_user_t *user);
 store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user);
 store_result_t store_user_list(store_t *store, store_user_each each, void *data);
-/* disabling also ends page sessions and voids media tokens made so far */
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
+store_result_t store_user_set_publishers(store_t *store, uint64_t id, unsigned most);
 
 /* --- page sessions (store_user.c) --- */
 
@@ -73,6 +75,7 @@ store_result_t store_web_session_user(store_t *store, const unsigned char hash[K
                                       store_user_t *user);
 store_result_t store_web_session_remove(store_t *store,
                                         const unsigned char hash[KEY_HASH_BYTES]);
+store_result_t store_web_session_remove_all(store_t *store, uint64_t user);
 store_result_t store_web_session_prune(store_t *store);
 
 /* --- groups (store_group.c) --- */
@@ -99,8 +102,9 @@ typedef struct {
     bool      owner_disabled;
     unsigned  max_kbps;
     unsigned  max_viewers;
-    int64_t   tokens_not_before;
-    unsigned  granted;          /* to the user that the call was given */
+    /* of the user that the call was given: */
+    unsigned  granted;
+    int64_t   not_before;       /* media tokens made by then are void */
 } store_stream_t;
 
 typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
@@ -125,6 +129,7 @@ typedef struct {
     char      label[64 * 4 + 1];
     bool      user_admin;
     bool      user_disabled;
+    unsigned  user_publishers;  /* users.max_publishers */
     bool      revoked;
     char      created[32];
 } store_device_t;
@@ -140,6 +145,12 @@ store_result_t store_device_list(store_t *store, uint64_t stream, store_device_e
                                  void *data);
 store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device);
 store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
+
+typedef void (*store_id_each)(uint64_t id, void *data);
+
+/* the keys that are not revoked: of one stream, or of all streams of an owner */
+store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
+                                  store_id_each each, void *data);
 
 /* --- grants (store_grant.c) --- */
 
@@ -168,6 +179,51 @@ store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
 store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
                                 store_grant_each each, void *data);
 
+/* --- who could do what (store_access.c) --- */
+
+/* Narrows the pairs of users and streams; 0 and NULL are any. */
+typedef struct {
+    uint64_t     user;
+    uint64_t     group;         /* its members */
+    uint64_t     stream;
+    const char  *app;
+} store_scope_t;
+
+typedef struct {
+    uint64_t  user;
+    bool      admin;
+    bool      disabled;
+    uint64_t  stream;
+    uint64_t  owner;
+    bool      owner_disabled;
+    bool      is_public;
+    unsigned  granted;
+} store_access_t;
+
+typedef void (*store_access_each)(const store_access_t *access, void *data);
+
+store_result_t store_access_list(store_t *store, const store_scope_t *scope,
+                                 store_access_each each, void *data);
+
+/* --- what was ended, and whether nginx knows (store_revocation.c) --- */
+
+/* Of a user, a stream, a user on a stream or a key; 0 is any. */
+typedef struct {
+    uint64_t  user;
+    uint64_t  stream;
+    uint64_t  device;
+    int64_t   at;                               /* unix seconds */
+    char      stream_name[NAME_FULL_MAX + 1];   /* read only; "" when it is gone */
+} store_revocation_t;
+
+/* at its time, or later if tokens may be out that say they were made later */
+store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
+/* the oldest of those that nginx is still to be told, made before a second */
+store_result_t store_revocation_pending(store_t *store, int64_t before,
+                                        store_revocation_t *rows, size_t most, size_t *count);
+/* unless the same was revoked once more since it was read */
+store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
+
 /* --- publish and play sessions (store_session.c) --- */
 
 store_result_t store_session_begin(store_t *store, const char *kind, const char *gate_session,
@@ -189,5 +245,7 @@ typedef struct {
 
 /* What is too long or no UTF-8 is cut or replaced: an audit row is never refused for it. */
 store_result_t store_audit_add(store_t *store, const store_audit_t *row);
+/* the oldest rows, at most so many; NONE when there was none to take out */
+store_result_t store_audit_prune(store_t *store, unsigned days, unsigned most);
 
 #endif

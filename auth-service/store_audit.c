@@ -67,3 +67,16 @@ store_result_t store_audit_add(store_t *store, const store_audit_t *row)
 
     return store_execute(store, sql, values, 6, NULL, NULL);
 }
+
+
+store_result_t store_audit_prune(store_t *store, unsigned days, unsigned most)
+{
+    static const char  sql[] = "DELETE FROM audit WHERE at < UTC_TIMESTAMP(3) - INTERVAL ? DAY "
+                               "ORDER BY at LIMIT ?";
+
+    uint64_t        affected = 0;
+    store_value_t   values[] = { store_integer(days), store_integer(most) };
+    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
+
+    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+}

@@ -489,6 +489,35 @@ void store_rollback(store_t *store)
 }
 
 
+static void store_take_integer(const store_row_t *row, void *data)
+{
+    *(uint64_t *) data = row->integer[0];
+}
+
+
+store_result_t store_lock(store_t *store, const char *name, unsigned seconds)
+{
+    static const char  sql[] = "SELECT GET_LOCK(CONCAT('duolu.', ?, '.', DATABASE()), ?)";
+
+    uint64_t        got = 0;
+    store_value_t   values[] = { store_text(name), store_integer(seconds) };
+    store_result_t  result;
+
+    result = store_query(store, sql, values, 2, "i", store_take_integer, &got);
+    return result == STORE_OK && got != 1 ? STORE_NONE : result;
+}
+
+
+void store_unlock(store_t *store, const char *name)
+{
+    static const char  sql[] = "SELECT RELEASE_LOCK(CONCAT('duolu.', ?, '.', DATABASE()))";
+
+    store_value_t  values[] = { store_text(name) };
+
+    store_query(store, sql, values, 1, "i", NULL, NULL);
+}
+
+
 store_value_t store_integer(uint64_t value)
 {
     return (store_value_t) { .type = STORE_INTEGER, .integer = value };

@@ -2,8 +2,8 @@
 
 #define DEVICE_COLUMNS \
     "d.id, d.stream_id, d.user_id, u.name, d.label, u.admin, u.disabled, " \
-    "d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ')"
-#define DEVICE_LETTERS  "iiittiiit"
+    "u.max_publishers, d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ')"
+#define DEVICE_LETTERS  "iiittiiiit"
 #define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id "
 
 
@@ -16,8 +16,9 @@ static void device_take(const store_row_t *row, store_device_t *device)
     store_copy(device->label, sizeof(device->label), row->text[4]);
     device->user_admin = row->integer[5] != 0;
     device->user_disabled = row->integer[6] != 0;
-    device->revoked = row->integer[7] != 0;
-    store_copy(device->created, sizeof(device->created), row->text[8]);
+    device->user_publishers = (unsigned) row->integer[7];
+    device->revoked = row->integer[8] != 0;
+    store_copy(device->created, sizeof(device->created), row->text[9]);
 }
 
 
@@ -104,4 +105,33 @@ store_result_t store_device_revoke_all(store_t *store, uint64_t stream)
     store_value_t  values[] = { store_integer(stream) };
 
     return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+typedef struct {
+    store_id_each   each;
+    void           *data;
+} device_ids_t;
+
+
+static void device_take_id(const store_row_t *row, void *data)
+{
+    device_ids_t  *ids = data;
+
+    ids->each(row->integer[0], ids->data);
+}
+
+
+store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
+                                  store_id_each each, void *data)
+{
+    static const char  sql[] =
+        "SELECT d.id FROM devices d JOIN streams s ON s.id = d.stream_id "
+        "WHERE (s.id = ? OR s.owner_id = ?) AND d.revoked_at IS NULL";
+
+    store_value_t   values[] = { store_integer(stream), store_integer(owner) };
+    device_ids_t    ids = { each, data };
+    store_result_t  result = store_query(store, sql, values, 2, "i", device_take_id, &ids);
+
+    return result == STORE_NONE ? STORE_OK : result;
 }

@@ -1,34 +1,9 @@
 #include "store_core.h"
 
-#include <stdio.h>
-
-#define SCHEMA_LOCK_S  60
-
 
 static void schema_take_integer(const store_row_t *row, void *data)
 {
     *(uint64_t *) data = row->null[0] ? 0 : row->integer[0];
-}
-
-
-store_result_t store_schema_lock(store_t *store)
-{
-    static const char  sql[] = "SELECT GET_LOCK(CONCAT('duolu.migrate.', DATABASE()), ?)";
-
-    uint64_t        got = 0;
-    store_value_t   values[] = { store_integer(SCHEMA_LOCK_S) };
-    store_result_t  result;
-
-    result = store_query(store, sql, values, 1, "i", schema_take_integer, &got);
-    return result == STORE_OK && got != 1 ? STORE_NONE : result;
-}
-
-
-void store_schema_unlock(store_t *store)
-{
-    static const char  sql[] = "SELECT RELEASE_LOCK(CONCAT('duolu.migrate.', DATABASE()))";
-
-    store_query(store, sql, NULL, 0, "i", NULL, NULL);
 }
 
 

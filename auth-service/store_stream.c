@@ -7,9 +7,14 @@
     " WHERE (g.user_id = ? OR m.user_id IS NOT NULL) " \
     "   AND (g.stream_id = s.id OR g.app = s.app))"
 
+/* the newest revocation of one user, of the stream s, or of both */
+#define STREAM_NOT_BEFORE \
+    "(SELECT MAX(r.at) FROM revocations r " \
+    " WHERE r.user_id IN (0, ?) AND r.stream_id IN (0, s.id) AND r.device_id = 0)"
+
 #define STREAM_COLUMNS \
     "s.id, s.app, s.name, s.title, s.visibility, s.record_policy, s.owner_id, o.name, " \
-    "o.disabled, s.max_kbps, s.max_viewers, s.tokens_not_before, " STREAM_GRANTED
+    "o.disabled, s.max_kbps, s.max_viewers, " STREAM_GRANTED ", " STREAM_NOT_BEFORE
 #define STREAM_LETTERS  "itttttitiiiii"
 #define STREAM_FROM     " FROM streams s JOIN users o ON o.id = s.owner_id "
 
@@ -27,8 +32,8 @@ static void stream_take(const store_row_t *row, store_stream_t *stream)
     stream->owner_disabled = row->integer[8] != 0;
     stream->max_kbps = (unsigned) row->integer[9];
     stream->max_viewers = (unsigned) row->integer[10];
-    stream->tokens_not_before = (int64_t) row->integer[11];
-    stream->granted = (unsigned) row->integer[12];
+    stream->granted = (unsigned) row->integer[11];
+    stream->not_before = (int64_t) row->integer[12];
 }
 
 
@@ -57,10 +62,10 @@ store_result_t store_stream_get(store_t *store, const char *app, const char *nam
     static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM
                                "WHERE s.app = ? AND s.name = ?";
 
-    store_value_t  values[] = { store_integer(user), store_integer(user), store_text(app),
-                                store_text(name) };
+    store_value_t  values[] = { store_integer(user), store_integer(user), store_integer(user),
+                                store_text(app), store_text(name) };
 
-    return store_query(store, sql, values, 4, STREAM_LETTERS, stream_take_one, stream);
+    return store_query(store, sql, values, 5, STREAM_LETTERS, stream_take_one, stream);
 }
 
 
@@ -85,11 +90,12 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
 {
     static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM "ORDER BY s.app, s.name";
 
-    store_value_t   values[] = { store_integer(user), store_integer(user) };
+    store_value_t   values[] = { store_integer(user), store_integer(user),
+                                 store_integer(user) };
     stream_list_t   list = { each, data };
     store_result_t  result;
 
-    result = store_query(store, sql, values, 2, STREAM_LETTERS, stream_take_each, &list);
+    result = store_query(store, sql, values, 3, STREAM_LETTERS, stream_take_each, &list);
     return result == STORE_NONE ? STORE_OK : result;
 }
 

@@ -1,8 +1,6 @@
 #include "store_core.h"
 
-#include <time.h>
-
-#define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.tokens_not_before"
+#define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers"
 #define USER_LETTERS  "ittiii"
 
 
@@ -13,7 +11,7 @@ static void user_take(const store_row_t *row, store_user_t *user)
     store_copy(user->password_hash, sizeof(user->password_hash), row->text[2]);
     user->admin = row->integer[3] != 0;
     user->disabled = row->integer[4] != 0;
-    user->tokens_not_before = (int64_t) row->integer[5];
+    user->max_publishers = (unsigned) row->integer[5];
 }
 
 
@@ -82,44 +80,33 @@ store_result_t store_user_list(store_t *store, store_user_each each, void *data)
 }
 
 
-static store_result_t user_end_web_sessions(store_t *store, uint64_t id)
-{
-    static const char  sql[] = "DELETE FROM web_sessions WHERE user_id = ?";
-
-    store_value_t  values[] = { store_integer(id) };
-
-    return store_execute(store, sql, values, 1, NULL, NULL);
-}
-
-
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled)
 {
-    static const char  off[] = "UPDATE users SET disabled = 1, tokens_not_before = ? "
-                               "WHERE id = ?";
-    static const char  on[] = "UPDATE users SET disabled = 0 WHERE id = ?";
+    static const char  sql[] = "UPDATE users SET disabled = ? WHERE id = ?";
 
-    store_value_t   values[] = { store_integer((uint64_t) time(NULL)), store_integer(id) };
-    store_result_t  result;
+    store_value_t  values[] = { store_integer(disabled), store_integer(id) };
 
-    if (!disabled) {
-        return store_execute(store, on, values + 1, 1, NULL, NULL);
-    }
-
-    result = store_execute(store, off, values, 2, NULL, NULL);
-    return result == STORE_OK ? user_end_web_sessions(store, id) : result;
+    return store_execute(store, sql, values, 2, NULL, NULL);
 }
 
 
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash)
 {
-    static const char  sql[] = "UPDATE users SET password_hash = ?, tokens_not_before = ? "
-                               "WHERE id = ?";
+    static const char  sql[] = "UPDATE users SET password_hash = ? WHERE id = ?";
 
-    store_value_t   values[] = { store_text(hash), store_integer((uint64_t) time(NULL)),
-                                 store_integer(id) };
-    store_result_t  result = store_execute(store, sql, values, 3, NULL, NULL);
+    store_value_t  values[] = { store_text(hash), store_integer(id) };
 
-    return result == STORE_OK ? user_end_web_sessions(store, id) : result;
+    return store_execute(store, sql, values, 2, NULL, NULL);
+}
+
+
+store_result_t store_user_set_publishers(store_t *store, uint64_t id, unsigned most)
+{
+    static const char  sql[] = "UPDATE users SET max_publishers = ? WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(most), store_integer(id) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
 }
 
 
@@ -155,6 +142,16 @@ store_result_t store_web_session_remove(store_t *store, const unsigned char hash
     static const char  sql[] = "DELETE FROM web_sessions WHERE token_hash = ?";
 
     store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_web_session_remove_all(store_t *store, uint64_t user)
+{
+    static const char  sql[] = "DELETE FROM web_sessions WHERE user_id = ?";
+
+    store_value_t  values[] = { store_integer(user) };
 
     return store_execute(store, sql, values, 1, NULL, NULL);
 }

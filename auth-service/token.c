@@ -194,6 +194,12 @@ static bool token_append(char out[TOKEN_MAX], json_t *object)
 }
 
 
+int64_t token_issue(int64_t now, int64_t not_before)
+{
+    return now > not_before ? now : not_before + 1;
+}
+
+
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX])
 {
     char           user[24];

@@ -47,6 +47,12 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
 /* Makes the file with one random key, 0600, unless it is there. */
 bool token_keys_create(const char *path, char *error, size_t error_size);
 
+/*
+ * When a token made now says it was issued: after the revocation that voids
+ * what was made up to its second, be it this one.
+ */
+int64_t token_issue(int64_t now, int64_t not_before);
+
 /* false only when the claims don't fit */
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX]);
 

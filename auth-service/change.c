@@ -1,0 +1,405 @@
+#include "change.h"
+#include "loss.h"
+#include "publish_key.h"
+
+#include <string.h>
+#include <time.h>
+
+#define CHANGE_LOCK    "change"
+#define CHANGE_LOCK_S  10
+
+#define CHANGE_NO_PAGE  UINT64_MAX      /* nothing that a page shows has changed */
+
+/*
+ * More users than this lose a stream at once: the stream as a whole is ended,
+ * and who still may use it comes back. nginx keeps a bounded list.
+ */
+#define CHANGE_PAIRS_MAX  64
+
+/* One change: what it reads and writes while the lock is held. */
+typedef struct {
+    store_t             *store;
+    uint64_t             user;
+    uint64_t             group;
+    uint64_t             stream;
+    uint64_t             device;
+    uint64_t             owner;
+    bool                 disabled;
+    unsigned             rights;
+    const char          *hash;
+    const store_stream_t    *update;
+    const change_stream_t   *made;
+    const store_grant_key_t *grant;
+    char                *key;           /* out */
+    unsigned             revoked;       /* rows written for nginx */
+    store_result_t       result;        /* of a callback */
+} step_t;
+
+typedef store_result_t (*step_run)(step_t *step);
+
+
+static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
+                                  uint64_t device)
+{
+    store_revocation_t  row;
+
+    memset(&row, 0, sizeof(row));
+    row.user = user;
+    row.stream = stream;
+    row.device = device;
+    row.at = (int64_t) time(NULL);
+
+    step->revoked++;
+    return store_revocation_add(step->store, &row);
+}
+
+
+/* Writes down what each pair lost; see CHANGE_PAIRS_MAX. */
+static store_result_t step_revoke_lost(step_t *step, const loss_t *loss)
+{
+    size_t          i, end;
+    store_result_t  result = STORE_OK;
+
+    for (i = 0; i < loss->count && result == STORE_OK; i = end) {
+
+        for (end = i; end < loss->count && loss->pairs[end].stream == loss->pairs[i].stream;
+             end++)
+        {
+            /* void */
+        }
+
+        if (end - i > CHANGE_PAIRS_MAX) {
+            result = step_revoke(step, 0, loss->pairs[i].stream, 0);
+            continue;
+        }
+
+        for (; i < end && result == STORE_OK; i++) {
+            result = step_revoke(step, loss->pairs[i].user, loss->pairs[i].stream, 0);
+        }
+    }
+
+    return result;
+}
+
+
+/* The step between two looks at who may do what, if a scope says whom it may concern. */
+static store_result_t step_with_loss(step_t *step, const store_scope_t *scope, step_run run)
+{
+    loss_t          loss = { 0 };
+    store_result_t  result = STORE_OK;
+
+    if (scope) {
+        result = loss_before(&loss, step->store, scope);
+    }
+    if (result == STORE_OK) {
+        result = run(step);
+    }
+    if (result == STORE_OK && scope) {
+        result = loss_after(&loss, step->store, scope);
+    }
+    if (result == STORE_OK) {
+        result = step_revoke_lost(step, &loss);
+    }
+
+    loss_free(&loss);
+    return result;
+}
+
+
+/*
+ * The database, whole or not at all. One change at a time: of two that each
+ * take one of two grants away, neither would see the right go.
+ */
+static store_result_t step_commit(step_t *step, const store_scope_t *scope, step_run run)
+{
+    store_t         *store = step->store;
+    store_result_t   result = store_lock(store, CHANGE_LOCK, CHANGE_LOCK_S);
+
+    if (result != STORE_OK) {
+        return result == STORE_NONE ? STORE_DOWN : result;
+    }
+
+    result = store_begin(store);
+    if (result == STORE_OK) {
+        result = step_with_loss(step, scope, run);
+        if (result == STORE_OK) {
+            result = store_commit(store);
+        } else {
+            store_rollback(store);
+        }
+    }
+
+    store_unlock(store, CHANGE_LOCK);
+    return result;
+}
+
+
+/* refresh: whose pages have to ask anew what they may see, 0: everybody's, or CHANGE_NO_PAGE */
+static store_result_t change_run(change_t *change, step_t *step, const store_scope_t *scope,
+                                 step_run run, uint64_t refresh)
+{
+    char            error[CONTROL_ERROR_SIZE];
+    store_result_t  result;
+
+    memset(&change->report, 0, sizeof(change->report));
+    step->store = change->store;
+
+    result = step_commit(step, scope, run);
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    if (step->revoked) {
+        outbox_deliver(change->store, change->control_socket, OUTBOX_ALL, &change->report);
+    }
+
+    /* at best: a page asks by itself when its events end, and without nginx there is none */
+    if (refresh != CHANGE_NO_PAGE) {
+        control_refresh(change->control_socket, refresh, error);
+    }
+    return STORE_OK;
+}
+
+
+static void step_revoke_device(uint64_t id, void *data)
+{
+    step_t  *step = data;
+
+    if (step->result == STORE_OK) {
+        step->result = step_revoke(step, 0, 0, id);
+    }
+}
+
+
+/* The valid keys of a stream, or of all streams of an owner, are to be ended. */
+static store_result_t step_revoke_devices(step_t *step, uint64_t stream, uint64_t owner)
+{
+    store_result_t  result;
+
+    step->result = STORE_OK;
+    result = store_device_valid(step->store, stream, owner, step_revoke_device, step);
+    return result == STORE_OK ? step->result : result;
+}
+
+
+/* --- users --- */
+
+static store_result_t step_user_out(step_t *step)
+{
+    store_result_t  result = store_web_session_remove_all(step->store, step->user);
+
+    return result == STORE_OK ? step_revoke(step, step->user, 0, 0) : result;
+}
+
+
+static store_result_t step_user_disable(step_t *step)
+{
+    store_result_t  result = store_user_set_disabled(step->store, step->user, true);
+
+    if (result == STORE_OK) {
+        /* a disabled owner's stream does not stay on air through another's key */
+        result = step_revoke_devices(step, 0, step->user);
+    }
+
+    return result == STORE_OK ? step_user_out(step) : result;
+}
+
+
+store_result_t change_user_disable(change_t *change, uint64_t user)
+{
+    step_t  step = { .user = user };
+
+    return change_run(change, &step, NULL, step_user_disable, user);
+}
+
+
+static store_result_t step_user_enable(step_t *step)
+{
+    return store_user_set_disabled(step->store, step->user, false);
+}
+
+
+store_result_t change_user_enable(change_t *change, uint64_t user)
+{
+    step_t  step = { .user = user };
+
+    return change_run(change, &step, NULL, step_user_enable, user);
+}
+
+
+static store_result_t step_user_password(step_t *step)
+{
+    store_result_t  result = store_user_set_password(step->store, step->user, step->hash);
+
+    return result == STORE_OK ? step_user_out(step) : result;
+}
+
+
+store_result_t change_user_password(change_t *change, uint64_t user, const char *hash)
+{
+    step_t  step = { .user = user, .hash = hash };
+
+    return change_run(change, &step, NULL, step_user_password, user);
+}
+
+
+store_result_t change_user_revoke(change_t *change, uint64_t user)
+{
+    step_t  step = { .user = user };
+
+    return change_run(change, &step, NULL, step_user_out, user);
+}
+
+
+/* --- streams and their keys --- */
+
+static store_result_t step_stream_add(step_t *step)
+{
+    const change_stream_t  *made = step->made;
+    store_result_t          result;
+
+    result = store_stream_add(step->store, made->app, made->name, made->owner, made->title,
+                              &step->stream);
+    return result == STORE_OK
+           ? publish_key_add(step->store, step->stream, made->owner, "", step->key) : result;
+}
+
+
+store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
+                                 char key[SECRET_SIZE])
+{
+    step_t  step = { .made = stream, .key = key };
+
+    /* everybody: a grant on the app may show it to more than its owner */
+    return change_run(change, &step, NULL, step_stream_add, 0);
+}
+
+
+static store_result_t step_stream_update(step_t *step)
+{
+    return store_stream_update(step->store, step->update);
+}
+
+
+store_result_t change_stream_update(change_t *change, const store_stream_t *stream)
+{
+    step_t         step = { .update = stream };
+    store_scope_t  scope = { .stream = stream->id };
+
+    return change_run(change, &step, &scope, step_stream_update, 0);
+}
+
+
+static store_result_t step_stream_revoke(step_t *step)
+{
+    return step_revoke(step, 0, step->stream, 0);
+}
+
+
+store_result_t change_stream_revoke(change_t *change, uint64_t stream)
+{
+    step_t  step = { .stream = stream };
+
+    return change_run(change, &step, NULL, step_stream_revoke, CHANGE_NO_PAGE);
+}
+
+
+static store_result_t step_key_rotate(step_t *step)
+{
+    store_result_t  result = step_revoke_devices(step, step->stream, 0);
+
+    if (result == STORE_OK) {
+        result = store_device_revoke_all(step->store, step->stream);
+    }
+
+    return result == STORE_OK
+           ? publish_key_add(step->store, step->stream, step->owner, "", step->key) : result;
+}
+
+
+store_result_t change_key_rotate(change_t *change, uint64_t stream, uint64_t owner,
+                                 char key[SECRET_SIZE])
+{
+    step_t  step = { .stream = stream, .owner = owner, .key = key };
+
+    return change_run(change, &step, NULL, step_key_rotate, CHANGE_NO_PAGE);
+}
+
+
+static store_result_t step_key_revoke(step_t *step)
+{
+    store_result_t  result = store_device_revoke(step->store, step->stream, step->device);
+
+    return result == STORE_OK ? step_revoke(step, 0, 0, step->device) : result;
+}
+
+
+store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t device)
+{
+    step_t  step = { .stream = stream, .device = device };
+
+    return change_run(change, &step, NULL, step_key_revoke, CHANGE_NO_PAGE);
+}
+
+
+/* --- grants and groups --- */
+
+static store_result_t step_grant_add(step_t *step)
+{
+    return store_grant_add(step->store, step->grant, step->rights);
+}
+
+
+store_result_t change_grant_add(change_t *change, const store_grant_key_t *key,
+                                unsigned rights)
+{
+    step_t  step = { .grant = key, .rights = rights };
+
+    return change_run(change, &step, NULL, step_grant_add, key->user);
+}
+
+
+static store_result_t step_grant_remove(step_t *step)
+{
+    return store_grant_remove(step->store, step->grant, step->rights);
+}
+
+
+store_result_t change_grant_remove(change_t *change, const store_grant_key_t *key,
+                                   unsigned rights)
+{
+    step_t         step = { .grant = key, .rights = rights };
+    store_scope_t  scope = { .user = key->user, .group = key->user ? 0 : key->group,
+                             .stream = key->stream, .app = key->stream ? NULL : key->app };
+
+    return change_run(change, &step, &scope, step_grant_remove, key->user);
+}
+
+
+static store_result_t step_group_join(step_t *step)
+{
+    return store_group_join(step->store, step->group, step->user);
+}
+
+
+store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user)
+{
+    step_t  step = { .group = group, .user = user };
+
+    return change_run(change, &step, NULL, step_group_join, user);
+}
+
+
+static store_result_t step_group_leave(step_t *step)
+{
+    return store_group_leave(step->store, step->group, step->user);
+}
+
+
+store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user)
+{
+    step_t         step = { .group = group, .user = user };
+    store_scope_t  scope = { .user = user };
+
+    return change_run(change, &step, &scope, step_group_leave, user);
+}

@@ -1,0 +1,50 @@
+#ifndef DUOLU_CHANGE_H
+#define DUOLU_CHANGE_H
+
+#include "outbox.h"
+
+/*
+ * Every change of who may do what, for the page and for duoluctl alike. In one
+ * transaction the rows change and what has to end is written down; then nginx
+ * is told. When it can't be told the change stands, and duolu-auth tells it as
+ * soon as it answers.
+ */
+typedef struct {
+    store_t          *store;
+    const char       *control_socket;
+    outbox_report_t   report;
+} change_t;
+
+/* For change_stream_add(). */
+typedef struct {
+    const char  *app;
+    const char  *name;
+    const char  *title;
+    uint64_t     owner;
+} change_stream_t;
+
+store_result_t change_user_disable(change_t *change, uint64_t user);
+store_result_t change_user_enable(change_t *change, uint64_t user);
+/* the hash; who knew the old password is out everywhere */
+store_result_t change_user_password(change_t *change, uint64_t user, const char *hash);
+/* ends all of the user's, who may come back with a new login or the same keys */
+store_result_t change_user_revoke(change_t *change, uint64_t user);
+
+store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
+                                 char key[SECRET_SIZE]);
+store_result_t change_stream_update(change_t *change, const store_stream_t *stream);
+store_result_t change_stream_revoke(change_t *change, uint64_t stream);
+
+/* Revokes all keys of the stream and makes one for its owner. */
+store_result_t change_key_rotate(change_t *change, uint64_t stream, uint64_t owner,
+                                 char key[SECRET_SIZE]);
+store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t device);
+
+store_result_t change_grant_add(change_t *change, const store_grant_key_t *key,
+                                unsigned rights);
+store_result_t change_grant_remove(change_t *change, const store_grant_key_t *key,
+                                   unsigned rights);
+store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user);
+store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user);
+
+#endif

@@ -1,0 +1,33 @@
+#ifndef DUOLU_LOSS_H
+#define DUOLU_LOSS_H
+
+#include "store.h"
+
+/*
+ * What a change takes away: who could view or publish what is noted before,
+ * and what is left is struck out after it.
+ */
+typedef struct {
+    uint64_t  stream;
+    uint64_t  user;
+    unsigned  rights;
+} loss_pair_t;
+
+typedef struct {
+    loss_pair_t  *pairs;
+    size_t        count;
+    size_t        size;
+    bool          failed;       /* no memory */
+} loss_t;
+
+store_result_t loss_before(loss_t *loss, store_t *store, const store_scope_t *scope);
+/* leaves those pairs that lost a right, by stream */
+store_result_t loss_after(loss_t *loss, store_t *store, const store_scope_t *scope);
+void loss_free(loss_t *loss);
+
+/* For the unit tests: one row noted, the rows put in order, one row struck out. */
+void loss_note(const store_access_t *access, void *loss);
+void loss_sort(loss_t *loss);
+void loss_strike(const store_access_t *access, void *loss);
+
+#endif

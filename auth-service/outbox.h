@@ -1,0 +1,25 @@
+#ifndef DUOLU_OUTBOX_H
+#define DUOLU_OUTBOX_H
+
+#include "control.h"
+#include "store.h"
+
+/*
+ * Brings to nginx what the table revocations says it does not know yet. A row
+ * is marked as told only after nginx has answered, so it is told at least
+ * once, and telling it twice changes nothing: its time goes with it.
+ */
+typedef struct {
+    unsigned  told;
+    uint64_t  ended;                        /* sessions */
+    bool      waiting;                      /* some could not be told, error says why */
+    char      error[CONTROL_ERROR_SIZE];
+} outbox_report_t;
+
+#define OUTBOX_ALL  INT64_MAX
+
+/* Rows made before that second, up to a batch. */
+void outbox_deliver(store_t *store, const char *socket_path, int64_t before,
+                    outbox_report_t *report);
+
+#endif

@@ -1,0 +1,107 @@
+#include "store_core.h"
+
+
+static void revocation_take_at(const store_row_t *row, void *data)
+{
+    *(int64_t *) data = row->null[0] ? 0 : (int64_t) row->integer[0];
+}
+
+
+/*
+ * A token made in the second of a revocation says the next one; to void that
+ * token too, a second revocation then has to be later still. What concerns
+ * none of the same tokens does not count.
+ */
+static store_result_t revocation_newest(store_t *store, const store_revocation_t *revocation,
+                                        int64_t *newest)
+{
+    static const char  sql[] =
+        "SELECT MAX(at) FROM revocations WHERE at >= ? AND device_id = 0 "
+        "AND (? = 0 OR user_id IN (0, ?)) AND (? = 0 OR stream_id IN (0, ?))";
+
+    store_value_t  user = store_integer(revocation->user);
+    store_value_t  stream = store_integer(revocation->stream);
+    store_value_t  values[] = { store_integer((uint64_t) revocation->at), user, user, stream,
+                                stream };
+
+    return store_query(store, sql, values, 5, "i", revocation_take_at, newest);
+}
+
+
+store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation)
+{
+    static const char  sql[] =
+        "INSERT INTO revocations (user_id, stream_id, device_id, at) VALUES (?, ?, ?, ?) "
+        "ON DUPLICATE KEY UPDATE at = GREATEST(at, ?), pending = 1";
+
+    int64_t         newest = 0;
+    store_value_t   at;
+    store_result_t  result = STORE_OK;
+
+    if (revocation->device == 0) {
+        result = revocation_newest(store, revocation, &newest);
+    }
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    at = store_integer((uint64_t) (newest ? newest + 1 : revocation->at));
+
+    store_value_t  values[] = { store_integer(revocation->user),
+                                store_integer(revocation->stream),
+                                store_integer(revocation->device), at, at };
+
+    return store_execute(store, sql, values, 5, NULL, NULL);
+}
+
+
+typedef struct {
+    store_revocation_t  *rows;
+    size_t               count;
+} revocation_list_t;
+
+
+static void revocation_take_each(const store_row_t *row, void *data)
+{
+    revocation_list_t   *list = data;
+    store_revocation_t  *revocation = &list->rows[list->count++];
+
+    revocation->user = row->integer[0];
+    revocation->stream = row->integer[1];
+    revocation->device = row->integer[2];
+    revocation->at = (int64_t) row->integer[3];
+    store_copy(revocation->stream_name, sizeof(revocation->stream_name), row->text[4]);
+}
+
+
+store_result_t store_revocation_pending(store_t *store, int64_t before,
+                                        store_revocation_t *rows, size_t most, size_t *count)
+{
+    static const char  sql[] =
+        "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), "
+        "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
+        "WHERE r.pending = 1 AND r.at < ? ORDER BY r.at LIMIT ?";
+
+    store_value_t      values[] = { store_integer((uint64_t) before), store_integer(most) };
+    revocation_list_t  list = { rows, 0 };
+    store_result_t     result;
+
+    result = store_query(store, sql, values, 2, "iiiit", revocation_take_each, &list);
+    *count = list.count;
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation)
+{
+    static const char  sql[] =
+        "UPDATE revocations SET pending = 0 "
+        "WHERE user_id = ? AND stream_id = ? AND device_id = ? AND at = ?";
+
+    store_value_t  values[] = { store_integer(revocation->user),
+                                store_integer(revocation->stream),
+                                store_integer(revocation->device),
+                                store_integer((uint64_t) revocation->at) };
+
+    return store_execute(store, sql, values, 4, NULL, NULL);
+}

@@ -1,0 +1,24 @@
+-- What was ended, by user, stream, user on a stream, or key; 0 stands for any. One row a
+-- subject, the newest time. Media tokens made at that second or before are void, and
+-- duolu-auth tells nginx of every pending row, which ends the sessions that began by then.
+-- By hand, for a user, a stream, a key:
+--   REPLACE INTO revocations (user_id)   SELECT id FROM users WHERE name = 'bob';
+--   REPLACE INTO revocations (stream_id) SELECT id FROM streams WHERE app = 'live' AND name = 'demo';
+--   REPLACE INTO revocations (device_id) VALUES (12);
+-- No foreign keys: 0 is nobody's id.
+CREATE TABLE IF NOT EXISTS revocations (
+  user_id   BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  stream_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  device_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  at        BIGINT UNSIGNED NOT NULL DEFAULT (UNIX_TIMESTAMP()),   -- unix seconds
+  pending   TINYINT UNSIGNED NOT NULL DEFAULT 1,                   -- nginx does not know it yet
+  PRIMARY KEY (user_id, stream_id, device_id),
+  KEY revocations_pending (pending, at),
+  KEY revocations_at (at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+INSERT IGNORE INTO revocations (user_id, at)
+  SELECT id, tokens_not_before FROM users WHERE tokens_not_before > 0;
+
+INSERT IGNORE INTO revocations (stream_id, at)
+  SELECT id, tokens_not_before FROM streams WHERE tokens_not_before > 0;

@@ -1,0 +1,468 @@
+// What the auth-service tells nginx and asks of it, against a stand-in for
+// nginx's control socket: every change that takes something away, its delivery
+// when nginx is away, and what a page is told. The real nginx is in
+// control.test.mjs.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+
+import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Mariadb } from '../lib/mariadb.mjs';
+import { until } from '../lib/nginx.mjs';
+
+let database;
+let auth;
+let nginx;
+let ids;        // of users and streams, by name
+
+const password = 'correct horse battery';
+const sql = (text) => database.query(text, 'duolu');
+const now = () => Math.floor(Date.now() / 1000);
+
+// nginx's control socket: the calls it got, and what it answers.
+class Control {
+  constructor(socket) {
+    this.socket = socket;
+    this.calls = [];
+    this.answer = () => [200, { ended: 0 }];
+  }
+
+  async start() {
+    this.server = createServer((request, response) => {
+      this.calls.push({ method: request.method, url: request.url });
+      const [status, body] = this.answer(request.url);
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify(body));
+    });
+    this.server.listen(this.socket);
+    await once(this.server, 'listening');
+  }
+
+  async stop() {
+    if (!this.server) return;
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+    this.server = null;
+  }
+
+  // What was revoked, without the time, in the order of the texts.
+  revoked() {
+    return this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
+      .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))).sort();
+  }
+
+  refreshed() {
+    return this.calls.filter(({ url }) => url.startsWith('/control/refresh')).map(({ url }) => url.slice(16));
+  }
+}
+
+const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1 ORDER BY 1, 2, 3');
+
+before(async () => {
+  buildAuth();
+  database = new Mariadb();
+  await database.start();
+  auth = new Auth(database.create('duolu'));
+  assert.equal((await auth.migrate()).code, 0);
+  for (const [name, ...options] of [['admin', '--admin'], ['bob'], ['eve'], ['joe']]) {
+    await auth.done(['user', 'add', name, '--password-stdin', ...options], `${password}\n`);
+  }
+  for (const [name, owner] of [['demo', 'admin'], ['bobs', 'bob'], ['相机+1', 'admin']]) {
+    await auth.done(['stream', 'add', `live/${name}`, '--owner', owner]);
+  }
+  ids = Object.fromEntries([...sql('SELECT name, id FROM users'), ...sql('SELECT name, id FROM streams')]);
+  await auth.start();
+  nginx = new Control(path.join(auth.home, 'sock/control.sock'));
+  await nginx.start();
+});
+
+beforeEach(async () => {
+  await until(() => pending().length === 0, 'nothing left to tell');
+  nginx.calls = [];
+  nginx.answer = () => [200, { ended: 0 }];
+});
+
+after(async () => {
+  try {
+    await nginx?.stop();
+    if (auth?.process) await auth.stop();
+  } finally {
+    auth?.remove();
+    await database?.remove();
+  }
+});
+
+describe('a change that takes something away is told to nginx', () => {
+  // duoluctl's words, what nginx is told after them
+  const told = async (args, expected, input) => {
+    nginx.calls = [];
+    const started = now();
+    const text = await auth.done(args, input);
+    assert.deepEqual(nginx.revoked(), expected.slice().sort(), args.join(' '));
+    for (const { method, url } of nginx.calls) {
+      assert.equal(method, 'POST');
+      const at = /[?&]at=(\d+)/.exec(url);
+      if (url.startsWith('/control/revoke')) assert.ok(Number(at[1]) >= started && Number(at[1]) <= now() + 30, url);
+    }
+    assert.deepEqual(pending(), []);
+    return text;
+  };
+
+  test('by user', async () => {
+    nginx.answer = (url) => [200, { ended: url.startsWith('/control/revoke?user=') ? 3 : 0 }];
+    const [device] = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs}`);
+    // his own streams go off air too, whoever's key holds them there
+    assert.match(await told(['user', 'disable', 'bob'], [`user=${ids.bob}`, `key=${device}`]), /^user bob disabled\nended 3 sessions\n$/);
+    await told(['user', 'enable', 'bob'], []);
+    assert.match(await told(['user', 'revoke', 'bob'], [`user=${ids.bob}`]), /^user bob revoked\nended 3 sessions\n$/);
+    await told(['user', 'passwd', 'bob', '--password-stdin'], [`user=${ids.bob}`], `${password}\n`);
+  });
+
+  test('by stream, its name percent-encoded', async () => {
+    await told(['stream', 'revoke', 'live/demo'], ['stream=live/demo']);
+    await told(['stream', 'revoke', 'live/相机+1'], ['stream=live/相机+1']);
+    assert.match(nginx.calls[0].url, /stream=live%2F%E7%9B%B8%E6%9C%BA%2B1&/);
+  });
+
+  test('by key', async () => {
+    await auth.done(['stream', 'key', 'add', 'live/demo', '--label', 'phone']);
+    const { keys } = await auth.done(['stream', 'key', 'list', 'live/demo', '--json']);
+    const [first, second] = keys.filter(({ revoked }) => !revoked).map(({ id }) => id);
+    await told(['stream', 'key', 'revoke', 'live/demo', String(second)], [`key=${second}`]);
+    await told(['stream', 'key', 'rotate', 'live/demo', '--json'], [`key=${first}`]);
+  });
+
+  test('by grant, when the right to view or to publish has gone', async () => {
+    const pair = `user=${ids.eve}&stream=live/demo`;
+    await told(['grant', 'eve', 'live/demo', 'view,publish,replay'], []);
+    await told(['revoke', 'eve', 'live/demo', 'replay'], []);
+    await told(['revoke', 'eve', 'live/demo', 'publish'], [pair]);
+    await told(['grant', 'eve', 'live', 'view'], []);
+    await told(['revoke', 'eve', 'live/demo', 'view'], []);      // the app's grant still gives it
+    await told(['revoke', 'eve', 'live', 'view'], Object.keys(ids).filter((name) => ['demo', 'bobs', '相机+1'].includes(name))
+      .map((name) => `user=${ids.eve}&stream=live/${name}`));
+    await told(['grant', 'bob', 'live/bobs', 'view'], []);
+    await told(['revoke', 'bob', 'live/bobs', 'view'], []);      // he owns it
+  });
+
+  test('by group: its grant, and membership of it', async () => {
+    await auth.done(['group', 'add', 'crew']);
+    for (const name of ['eve', 'joe', 'admin']) await told(['group', 'join', 'crew', name], []);
+    await told(['grant', 'group:crew', 'live/demo', 'view'], []);
+    await told(['grant', 'joe', 'live/demo', 'view'], []);
+    await told(['revoke', 'group:crew', 'live/demo'], [`user=${ids.eve}&stream=live/demo`]);
+    await told(['grant', 'group:crew', 'live/bobs', 'view'], []);
+    await told(['group', 'leave', 'crew', 'eve'], [`user=${ids.eve}&stream=live/bobs`]);
+    await told(['revoke', 'joe', 'live/demo'], [`user=${ids.joe}&stream=live/demo`]);
+    await told(['revoke', 'group:crew', 'live/bobs'], [`user=${ids.joe}&stream=live/bobs`]);
+  });
+
+  test('by visibility', async () => {
+    await told(['grant', 'joe', 'live/demo', 'view'], []);
+    await told(['stream', 'set', 'live/demo', 'visibility=public'], []);
+    await told(['stream', 'set', 'live/demo', 'title=Front', 'max_kbps=9'], []);
+    await told(['stream', 'set', 'live/demo', 'visibility=private', 'max_kbps=0'],
+      [`user=${ids.bob}&stream=live/demo`, `user=${ids.eve}&stream=live/demo`]);
+    await told(['revoke', 'joe', 'live/demo'], [`user=${ids.joe}&stream=live/demo`]);
+  });
+
+  test('for more users than nginx should keep, the stream as a whole', async () => {
+    sql("INSERT INTO users (name, password_hash) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 80) SELECT CONCAT('many', i), 'x' FROM n");
+    await auth.done(['stream', 'set', 'live/demo', 'visibility=public']);
+    await told(['stream', 'set', 'live/demo', 'visibility=private'], ['stream=live/demo']);
+    sql("DELETE FROM users WHERE name LIKE 'many%'");
+  });
+
+  test('by the page as by duoluctl', async () => {
+    const cookie = await auth.login('admin', password);
+    const post = async (address, body, method = 'POST') => (await auth.api(method, address, { cookie, body })).json;
+    nginx.answer = () => [200, { ended: 2 }];
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    nginx.calls = [];
+    const bobsKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND revoked_at IS NULL`)[0][0];
+    const demoKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.demo} AND revoked_at IS NULL`)[0][0];
+
+    assert.deepEqual(await post('/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }, 'DELETE'), { ended: 2 });
+    assert.equal((await post('/api/streams/live/demo/key', {})).ended, 2);
+    assert.deepEqual(await post('/api/streams/live/demo/revoke', {}), { ended: 2 });
+    assert.deepEqual(await post('/api/users/bob/disable', {}), { name: 'bob', admin: false, disabled: true, max_publishers: 0, ended: 4 });
+    assert.equal((await post('/api/users/bob/enable', {})).ended, 0);
+    assert.equal((await post('/api/users/eve/revoke', {})).ended, 2);
+    assert.deepEqual(nginx.revoked(), [`user=${ids.eve}&stream=live/demo`, `key=${demoKey}`, 'stream=live/demo',
+      `user=${ids.bob}`, `key=${bobsKey}`, `user=${ids.eve}`].sort());
+    for (const action of ['revoke', 'key rotate', 'stream revoke', 'user disable', 'user revoke']) {
+      assert.equal(sql(`SELECT outcome FROM audit WHERE action = '${action}' AND actor = 'admin' ORDER BY id DESC LIMIT 1`)[0][0], 'ok', action);
+    }
+  });
+
+  test('pages that may see more or less ask anew', async () => {
+    const refreshed = async (args, expected) => {
+      nginx.calls = [];
+      await auth.done(args);
+      assert.deepEqual(nginx.refreshed(), expected, args.join(' '));
+    };
+    await refreshed(['grant', 'eve', 'live/demo', 'view'], [`?user=${ids.eve}`]);
+    await refreshed(['revoke', 'eve', 'live/demo', 'view'], [`?user=${ids.eve}`]);
+    await refreshed(['grant', 'group:crew', 'live/demo', 'view'], ['']);
+    await refreshed(['revoke', 'group:crew', 'live/demo', 'view'], ['']);
+    await refreshed(['stream', 'add', 'live/new', '--owner', 'eve'], ['']);
+    await refreshed(['stream', 'set', 'live/new', 'title=New'], ['']);
+    await refreshed(['stream', 'key', 'rotate', 'live/new', '--json'], []);
+    const cookie = await auth.login('eve', password);
+    nginx.calls = [];
+    await auth.api('POST', '/api/logout', { cookie });
+    assert.deepEqual(nginx.refreshed(), [`?user=${ids.eve}`]);
+  });
+});
+
+describe('tokens', () => {
+  const token = async (user) => (await auth.done(['url', user, 'live/demo', 'view', '--format', 'rtmp'])).trim().split('token=')[1];
+  const issued = (text) => JSON.parse(Buffer.from(text.split('.')[1], 'base64url')).iat;
+  const play = async (text) => (await auth.gate('play', { ARGS: `token=${text}` })).json;
+
+  test('made before are void, one made right after holds', async () => {
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    for (const change of [['user', 'revoke', 'eve'], ['stream', 'revoke', 'live/demo'], ['revoke', 'eve', 'live/demo', 'view']]) {
+      const old = await token('eve');
+      assert.equal((await play(old)).allow, true, change.join(' '));
+      await auth.done(change);
+      if (change[0] === 'revoke') await auth.done(['grant', 'eve', 'live/demo', 'view']);
+      const at = Number(sql('SELECT MAX(at) FROM revocations')[0][0]);
+      const fresh = await token('eve');
+      assert.deepEqual(await play(old), { allow: false, reason: 'token revoked' }, change.join(' '));
+      assert.equal((await play(fresh)).allow, true, change.join(' '));
+      assert.ok(issued(fresh) > at);
+
+      const { streams } = (await auth.api('GET', '/api/streams', { cookie: await auth.login('eve', password) })).json;
+      const onPage = streams.find(({ name }) => name === 'demo').play.split('/')[2];
+      assert.ok(issued(onPage) > at);
+    }
+  });
+
+  test('of others, and of other streams, hold', async () => {
+    await auth.done(['grant', 'joe', 'live/demo', 'view']);
+    const joes = await token('joe');
+    await auth.done(['revoke', 'eve', 'live/demo', 'view']);
+    await auth.done(['user', 'revoke', 'eve']);
+    await auth.done(['stream', 'revoke', 'live/bobs']);
+    assert.equal((await play(joes)).allow, true);
+  });
+});
+
+describe('nginx away', () => {
+  test('the change stands, a warning says so, and nginx is told when it is back', async () => {
+    await nginx.stop();
+    const { code, stdout, stderr } = await auth.ctl(['user', 'disable', 'joe']);
+    assert.deepEqual([code, stdout], [0, 'user joe disabled\n']);
+    assert.match(stderr, /warning: done, but nginx does not know yet: control socket .*control\.sock: Couldn't connect/);
+    const at = sql(`SELECT at FROM revocations WHERE user_id = ${ids.joe} AND stream_id = 0`)[0][0];
+
+    const cookie = await auth.login('admin', password);
+    const answer = await auth.api('POST', '/api/users/eve/revoke', { cookie, body: {} });
+    assert.equal(answer.status, 200);
+    assert.match(answer.json.warning, /does not answer yet/);
+    assert.equal(answer.json.ended, 0);
+    await until(() => auth.lines.some((line) => /warning revocations wait, sessions that should end go on: control socket/.test(line)), 'the log to say so');
+
+    await auth.stop();      // what waits is in the database, not in the process
+    await auth.start();
+    await nginx.start();
+    const started = performance.now();
+    await until(() => nginx.revoked().length >= 2, 'nginx to be told');
+    const took = performance.now() - started;
+    assert.deepEqual(nginx.revoked(), [`user=${ids.joe}`, `user=${ids.eve}`].sort());
+    assert.ok(nginx.calls.some(({ url }) => url === `/control/revoke?user=${ids.joe}&at=${at}`), 'with the time of the change');
+    await until(() => pending().length === 0, 'the rows to be marked');
+    assert.ok(took < 10_000, `${took} ms`);
+    await auth.done(['user', 'enable', 'joe']);
+  });
+
+  test('an answer that is no success is tried again; the next row is not kept waiting', async () => {
+    nginx.answer = (url) => (url.includes(`user=${ids.joe}`) ? [500, { error: 'could not be stored' }] : [200, { ended: 0 }]);
+    const { stderr } = await auth.ctl(['user', 'revoke', 'joe']);
+    assert.match(stderr, /answered 500: could not be stored/);
+    await auth.done(['stream', 'revoke', 'live/bobs']);
+    assert.deepEqual(pending(), [[ids.joe, '0', '0']]);
+    nginx.answer = () => [200, { ended: 1 }];
+    await until(() => pending().length === 0, 'it to be told');
+    await until(() => auth.lines.some((line) => /revocations: 1 told to nginx, 1 sessions ended/.test(line)), 'the log to say so');
+  });
+
+  test('a row made by hand is told too', async () => {
+    sql("REPLACE INTO revocations (user_id) SELECT id FROM users WHERE name = 'bob'");
+    sql(`REPLACE INTO revocations (stream_id) VALUES (${ids['相机+1']})`);
+    sql('REPLACE INTO revocations (stream_id) VALUES (99999)');     // no such stream: nothing to tell
+    await until(() => pending().length === 0, 'them to be told');
+    assert.deepEqual(nginx.revoked(), ['stream=live/相机+1', `user=${ids.bob}`]);
+  });
+
+  test('of two that take one of two grants each, one sees the right go', async () => {
+    for (let i = 0; i < 8; i++) {
+      sql(`INSERT INTO grants (user_id, stream_id, rights) VALUES (${ids.joe}, ${ids.demo}, 'view') ON DUPLICATE KEY UPDATE rights = 'view'`);
+      sql(`INSERT INTO grants (user_id, app, rights) VALUES (${ids.joe}, 'live', 'view') ON DUPLICATE KEY UPDATE rights = 'view'`);
+      nginx.calls = [];
+      await Promise.all([auth.done(['revoke', 'joe', 'live/demo']), auth.done(['revoke', 'joe', 'live'])]);
+      await until(() => pending().length === 0, 'nothing left to tell');
+      assert.ok(nginx.revoked().includes(`user=${ids.joe}&stream=live/demo`), `round ${i}`);
+    }
+  });
+});
+
+describe('limits', () => {
+  test('are set by an admin, shown to who manages, and given to the gate', async () => {
+    const admin = await auth.login('admin', password);
+    const bob = await auth.login('bob', password);
+    const set = (cookie, body) => auth.api('POST', '/api/streams/live/bobs', { cookie, body });
+
+    const answer = await set(admin, { max_kbps: 4000, max_viewers: 20 });
+    assert.deepEqual(answer.json, { app: 'live', name: 'bobs', title: '', visibility: 'private', record: 'never', max_kbps: 4000, max_viewers: 20, ended: 0 });
+    assert.equal((await auth.api('POST', '/api/users/bob', { cookie: admin, body: { max_publishers: 2 } })).json.max_publishers, 2);
+    assert.equal((await auth.api('POST', '/api/users/bob', { cookie: bob, body: { max_publishers: 0 } })).status, 403);
+
+    // the owner manages, but does not lift a limit of the server's
+    for (const body of [{ max_kbps: 0 }, { max_viewers: 21 }]) assert.deepEqual([(await set(bob, body)).status, (await set(bob, body)).json.error], [403, 'forbidden']);
+    const own = await set(bob, { title: '后门', visibility: 'public', record: 'always' });
+    assert.deepEqual([own.status, own.json.title, own.json.visibility, own.json.record, own.json.max_kbps], [200, '后门', 'public', 'always', 4000]);
+
+    for (const body of [{ max_kbps: -1 }, { max_kbps: 1.5 }, { max_kbps: '5' }, { max_kbps: 1e9 }, { visibility: 'all' }, { record: 'x' }, { title: 7 }, { title: 'x'.repeat(201) }]) {
+      assert.deepEqual([(await set(admin, body)).status, (await set(admin, body)).json.error], [400, 'bad_request'], JSON.stringify(body).slice(0, 40));
+    }
+
+    const list = async (cookie) => (await auth.api('GET', '/api/streams', { cookie })).json.streams.find(({ name }) => name === 'bobs');
+    const { id, max_kbps, max_viewers } = await list(bob);
+    assert.deepEqual([String(id), max_kbps, max_viewers], [ids.bobs, 4000, 20]);
+    const seen = await list(await auth.login('eve', password));
+    assert.deepEqual([String(seen.id), seen.max_kbps], [ids.bobs, undefined]);
+    assert.equal((await auth.api('POST', '/api/streams/live/bobs', { cookie: await auth.login('eve', password), body: {} })).status, 403);
+
+    const { key } = await auth.done(['stream', 'key', 'add', 'live/bobs', '--json']);
+    const { json } = await auth.gate('publish', { NAME: 'bobs', ARGS: `key=${key}` });
+    const device = sql('SELECT MAX(id) FROM devices')[0][0];
+    assert.deepEqual(json, { allow: true, uid: Number(ids.bob), stream: Number(ids.bobs), key: Number(device), record: true, max_kbps: 4000, max_viewers: 20, max_publishers: 2 });
+    assert.match(await auth.done(['user', 'list']), /^bob +user +enabled max_publishers=2$/m);
+    await auth.done(['user', 'set', 'bob', 'max_publishers=0']);
+    await auth.done(['stream', 'set', 'live/bobs', 'visibility=private', 'record=never', 'max_kbps=0', 'max_viewers=0']);
+  });
+
+  test('a limit that is no number is refused', async () => {
+    for (const [args, words] of [
+      [['user', 'set', 'bob', 'max_publishers=x'], /max_publishers is "x"; expected a number from 0/],
+      [['user', 'set', 'bob', 'colour=red'], /setting "colour=red"; expected max_publishers=/],
+      [['stream', 'set', 'live/bobs', 'max_viewers=10000001'], /max_viewers is "10000001"; expected a number/],
+    ]) {
+      const { code, stderr } = await auth.ctl(args);
+      assert.deepEqual([code, words.test(stderr)], [2, true], stderr);
+    }
+  });
+});
+
+describe('who is connected', () => {
+  const sessions = () => ({ sessions: [
+    { id: '11', kind: 'publish', protocol: 'rtmp', stream: 'live/bobs', uid: Number(ids.bob), key: 2, address: '192.0.2.1', age_ms: 75_000, bytes: 12_345_678, worker: 1 },
+    { id: '12', kind: 'view', protocol: 'flv', stream: 'live/demo', uid: Number(ids.eve), key: 0, address: '192.0.2.2', age_ms: 900, bytes: 999, worker: 1 },
+    { id: '13', kind: 'events', protocol: 'sse', stream: '', uid: Number(ids.admin), key: 0, address: '192.0.2.3', age_ms: 90_000_000, bytes: 0, worker: 2 },
+  ] });
+  const answer = (url) => {
+    if (url === '/sessions') return [200, sessions()];
+    return /kick\?id=1[123]$/.test(url) ? [200, { ended: 1 }] : [404, { error: 'no session "9"' }];
+  };
+
+  test('duoluctl lists them with names, and kicks one', async () => {
+    nginx.answer = answer;
+    const lines = (await auth.done(['sessions'])).trimEnd().split('\n').map((line) => line.split(/ +/).join('|'));
+    assert.match(lines[0], /^ID\|KIND\|PROTOCOL\|STREAM\|USER\|ADDRESS\|AGE\|BYTES$/);
+    assert.match(lines[1], /^11\|publish\|rtmp\|live\/bobs\|bob\|192\.0\.2\.1\|1m15s\|12\.3\|MB$/);
+    assert.match(lines[2], /^12\|view\|flv\|live\/demo\|eve\|192\.0\.2\.2\|0s\|999\|B$/);
+    assert.match(lines[3], /^13\|events\|sse\|-\|admin\|192\.0\.2\.3\|1d01h\|0\|B$/);
+    const { sessions: list } = await auth.done(['sessions', '--json']);
+    assert.deepEqual(list.map(({ id, user }) => [id, user]), [['11', 'bob'], ['12', 'eve'], ['13', 'admin']]);
+
+    assert.equal(await auth.done(['kick', '11']), 'kicked session 11\n');
+    assert.ok(nginx.calls.some(({ method, url }) => method === 'POST' && url === '/control/kick?id=11'));
+    assert.equal(sql("SELECT target FROM audit WHERE action = 'kick' ORDER BY id DESC LIMIT 1")[0][0], 'session 11');
+    const none = await auth.ctl(['kick', '9']);
+    assert.deepEqual([none.code, none.stderr], [4, 'duoluctl: session 9 does not exist\n']);
+    assert.equal((await auth.ctl(['kick', '../status'])).code, 2);
+  });
+
+  test('a page sees and kicks those of the streams that its user manages', async () => {
+    nginx.answer = answer;
+    const seen = async (name) => {
+      const { status, json } = await auth.api('GET', '/api/sessions', { cookie: await auth.login(name, password) });
+      return [status, json.sessions.map(({ id, user }) => `${id} ${user}`)];
+    };
+    assert.deepEqual(await seen('admin'), [200, ['11 bob', '12 eve', '13 admin']]);
+    assert.deepEqual(await seen('bob'), [200, ['11 bob']]);
+    assert.deepEqual(await seen('eve'), [200, []]);
+
+    const kick = async (name, id) => (await auth.api('POST', `/api/sessions/${id}/kick`, { cookie: await auth.login(name, password), body: {} })).status;
+    assert.equal(await kick('eve', 12), 404);
+    assert.equal(await kick('bob', 12), 404);
+    assert.ok(!nginx.calls.some(({ url }) => url.startsWith('/control/kick')));
+    assert.equal(await kick('bob', 11), 200);
+    assert.deepEqual(sql("SELECT actor, target FROM audit WHERE action = 'kick' ORDER BY id DESC LIMIT 1")[0], ['bob', 'rtmp publish of bob on live/bobs']);
+    assert.equal(await kick('admin', 13), 200);
+    assert.equal(await kick('admin', 9), 404);
+    nginx.answer = () => [500, {}];
+    assert.equal((await auth.api('GET', '/api/sessions', { cookie: await auth.login('admin', password) })).json.error, 'nginx_unavailable');
+  });
+
+  test('duoluctl status tells what a stream is made of and who watches', async () => {
+    nginx.answer = () => [200, {
+      zone: { name: 'live', size: 1, blocks: 1000, free: 900, sessions: 4, sessions_max: 100, refused: { room: 0, busy: 2, token: 1 } },
+      workers: [{ pid: 7, publishers: 1, viewers: 3, sessions: 4 }],
+      streams: [{ name: 'live/demo', id: 1, uid: 1, state: 'live', viewers: 3, viewers_by: { flv: 2, ws: 1, rtmp: 0 }, kbps_in: 1040, kbps_out: 3100, fps: 29.97, gop_ms: 2000,
+        gaps: 1, address: '192.0.2.1', max_kbps: 4000, max_viewers: 0, video: 'h264', audio: 'aac', width: 1280, height: 720, since_ms: 3_723_000 }],
+    }];
+    assert.equal(await auth.done(['status']), [
+      'zone live: 900 of 1000 blocks free, 4 of 100 sessions; refused: busy 2, token 1',
+      'worker 7: 1 publishers, 3 viewers, 4 sessions',
+      'stream live/demo: live for 1h02m, h264 1280x720 29.97 fps GOP 2000 ms, aac',
+      '  in 1040 kbit/s (at most 4000 kbit/s) from 192.0.2.1, gaps 1; out 3100 kbit/s',
+      '  viewers 3: flv 2, ws 1, rtmp 0', ''].join('\n'));
+  });
+});
+
+describe('events of a page', () => {
+  const access = (cookie) => auth.api('GET', '/api/events-access', { cookie });
+
+  test('are for who is logged in, of the streams they may see', async () => {
+    assert.equal((await access(undefined)).status, 401);
+    assert.equal((await access(`__Host-duolu=${'A'.repeat(43)}`)).status, 401);
+    const ofAdmin = await access(await auth.login('admin', password));
+    assert.deepEqual([ofAdmin.status, ofAdmin.text, ofAdmin.headers['x-duolu-user'], ofAdmin.headers['x-duolu-streams']], [204, '', ids.admin, '*']);
+
+    const cookie = await auth.login('eve', password);
+    const seen = async () => { const { status, headers } = await access(cookie); return [status, headers['x-duolu-user'], headers['x-duolu-streams']]; };
+    const [[own]] = sql("SELECT GROUP_CONCAT(id) FROM streams WHERE owner_id = (SELECT id FROM users WHERE name = 'eve')");
+    assert.deepEqual(await seen(), [204, ids.eve, own]);
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    assert.deepEqual((await seen())[2].split(',').sort(), [ids.demo, own].sort());
+    await auth.done(['revoke', 'eve', 'live/demo']);
+    assert.deepEqual((await seen())[2], own);
+  });
+
+  test('of 5000 streams fit the header', async () => {
+    sql(`INSERT INTO streams (app, name, owner_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 1000) SELECT CONCAT('many', a.i), b.i, ${ids.joe} FROM n a JOIN n b WHERE a.i <= 5`);
+    const { status, headers } = await access(await auth.login('joe', password));
+    const list = headers['x-duolu-streams'].split(',');
+    assert.deepEqual([status, list.length, new Set(list).size], [204, 5000, 5000]);
+    sql("DELETE FROM streams WHERE app LIKE 'many%'");
+  });
+});
+
+describe('audit', () => {
+  test('rows older than DUOLU_AUDIT_DAYS go, in batches, the rest stays', async () => {
+    sql("INSERT INTO audit (at, action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT UTC_TIMESTAMP() - INTERVAL 8 DAY, 'old', 'ok' FROM n");
+    sql("INSERT INTO audit (at, action, outcome) VALUES (UTC_TIMESTAMP() - INTERVAL 6 DAY, 'young', 'ok')");
+    await auth.stop();
+    auth.environment.DUOLU_AUDIT_DAYS = '7';
+    await auth.start();
+    await until(() => sql("SELECT COUNT(*) FROM audit WHERE action = 'old'")[0][0] === '0', 'old rows to go');
+    assert.equal(sql("SELECT COUNT(*) FROM audit WHERE action = 'young'")[0][0], '1');
+  });
+});
