@@ -10,6 +10,7 @@
 //   c.raw(chunk({ csid: 4, type: 8, payload }));  c.send({ type, payload, timestamp })
 
 import net from 'node:net';
+import { until } from './nginx.mjs';
 import tls from 'node:tls';
 
 export const MSG = {
@@ -238,6 +239,8 @@ export class RtmpClient {
     this.keep = 2000;
     this.counts = {};                   // type -> messages received
     this.received = 0;
+    this.reads = 0;                     // pieces that the kernel gave
+    this.pongs = true;                  // answer pings
     this.waiters = new Set();
     this.listeners = [];
     this.handshaking = Buffer.alloc(0);
@@ -257,6 +260,7 @@ export class RtmpClient {
 
   data(data) {
     this.received += data.length;
+    this.reads++;
     if (this.handshaking) {
       this.handshaking = Buffer.concat([this.handshaking, data]);
       const want = 1 + 2 * HANDSHAKE;
@@ -273,7 +277,7 @@ export class RtmpClient {
   message(m) {
     this.counts[m.type] = (this.counts[m.type] ?? 0) + 1;
     if (m.type === MSG.CHUNK_SIZE) this.reader.chunkSize = m.payload.readUInt32BE(0) & 0x7fffffff;
-    if (m.type === MSG.USER && m.payload.readUInt16BE(0) === 6) {
+    if (this.pongs && m.type === MSG.USER && m.payload.readUInt16BE(0) === 6) {
       this.send({ csid: 2, type: MSG.USER, msid: 0, payload: Buffer.concat([u16(7), m.payload.subarray(2, 6)]) });
     }
     if (m.type === MSG.CMD || m.type === MSG.META) {
@@ -445,6 +449,56 @@ export async function openPlayer(name, options) {
   const client = await openStream(options);
   await client.play(name);
   return client;
+}
+
+/** What tests ask of a tag, as it came by FLV or by RTMP. */
+export function tagOf(type, body, dts) {
+  return {
+    type, size: body.length, dts,
+    key: type === MSG.VIDEO && body[0] >> 4 === 1 && body[1] === 1, config: type !== MSG.META && body[1] === 0,
+    mark: body.length > 24 ? body.readUInt32BE(body.length - 8) : 0,
+  };
+}
+
+const PLAY_CHUNK_STREAMS = { [MSG.META]: 5, [MSG.AUDIO]: 6, [MSG.VIDEO]: 7 };
+
+/** Plays `name` and holds what comes to the format; `tags` has the media, `statuses` their codes. */
+export class RtmpPlayer {
+  static async open(name, options) {
+    const player = new RtmpPlayer(await openStream(options));
+    await player.client.play(name);
+    return player;
+  }
+
+  constructor(client) {
+    Object.assign(this, { client, tags: [], statuses: [], error: undefined });
+    client.keep = 100;
+    client.on((m) => { this.error ??= this.message(m); });
+  }
+
+  get ended() { return this.client.ended; }
+
+  message(m) {
+    if (!Object.values(MSG).includes(m.type)) return new Error(`message type ${m.type}: the bytes are torn`);
+    if (m.name === 'onStatus') this.statuses.push(m.values[3].code);
+    const csid = PLAY_CHUNK_STREAMS[m.type];
+    if (!csid) return undefined;
+    if (m.csid !== csid || m.msid !== 1) return new Error(`type ${m.type} on chunk stream ${m.csid}, message stream ${m.msid}`);
+    this.tags.push({ ...tagOf(m.type, m.payload, m.timestamp), name: m.name, read: this.client.reads });
+    return undefined;
+  }
+
+  video() { return this.tags.filter((t) => t.type === MSG.VIDEO && !t.config); }
+
+  /** Waits for `count` more video frames. */
+  async more(count = 5) {
+    const want = this.video().length + count;
+    await until(() => this.error || this.ended || this.video().length >= want, `${count} more frames`);
+    if (this.error) throw this.error;
+    if (this.video().length < want) throw new Error('the player was disconnected');
+  }
+
+  close() { return this.client.close(); }
 }
 
 // ---- media: 320x180 H.264 baseline made by x264, AAC-LC 44.1 kHz stereo --
