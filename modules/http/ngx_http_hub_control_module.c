@@ -2,7 +2,8 @@
  * What the auth-service and duoluctl tell the hub.  Meant for a private
  * listener:
  *     POST /control/kick?id=ID
- *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (one at least)
+ *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (one at least;
+ *          at=UNIX with them: as of then, not now)
  *     POST /control/refresh?user=ID                          (or everybody)
  */
 
@@ -11,7 +12,7 @@
 
 
 typedef struct {
-    ngx_str_t  id, user, stream, key;      /* data is NULL: not given */
+    ngx_str_t  id, user, stream, key, at;  /* data is NULL: not given */
     u_char     wrong[TEXT_STEP];           /* a sentence, when it is so */
 } control_args_t;
 
@@ -70,7 +71,7 @@ static const struct {
     control_pt   handler;
 }  control_actions[] = {
     { ngx_string("kick"), "id", control_kick },
-    { ngx_string("revoke"), "user stream key", control_revoke },
+    { ngx_string("revoke"), "user stream key at", control_revoke },
     { ngx_string("refresh"), "user", control_refresh }
 };
 
@@ -105,6 +106,8 @@ control_slot(control_args_t *args, u_char first)
         return &args->user;
     case 's':
         return &args->stream;
+    case 'a':
+        return &args->at;
     default:
         return &args->key;
     }
@@ -287,6 +290,15 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
 
     if (args->key.data && revoke.key == 0) {
         return control_not_a_number(r, "key", &args->key);
+    }
+
+    if (args->at.data) {
+        /* told late, or once more: who came since then stays */
+        revoke.at = (int64_t) control_number(&args->at);
+
+        if (revoke.at <= 0) {
+            return control_not_a_number(r, "at", &args->at);
+        }
     }
 
     if (args->stream.data) {
