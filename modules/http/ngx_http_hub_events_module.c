@@ -525,6 +525,8 @@ events_header(ngx_http_request_t *r, const char *name, const char *value)
 static ngx_int_t
 events_send_header(ngx_http_request_t *r)
 {
+    ngx_int_t  rc;
+
     r->keepalive = 0;
     r->headers_out.status = NGX_HTTP_OK;
     ngx_str_set(&r->headers_out.content_type, "text/event-stream");
@@ -536,7 +538,13 @@ events_send_header(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_send_header(r);
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_send_special(r, NGX_HTTP_FLUSH) == NGX_ERROR ? NGX_ERROR
+                                                                 : NGX_OK;
 }
 
 

@@ -89,7 +89,7 @@ export async function startGate(answer = () => ({ allow: true })) {
 
 // ---- nginx ----------------------------------------------------------------
 
-export function hubConf({ gate, workers = 2, zone = '64m', main = '', ingest = '', flv = '' }) {
+export function hubConf({ gate, workers = 2, zone = '64m', main = '', ingest = '', flv = '', events = '', listen = '' }) {
   return `
 worker_processes ${workers};
 {{modules}}
@@ -98,9 +98,11 @@ ${main}
 events { worker_connections 4096; }
 rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
   application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
-http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=2048;
+http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
-  location /status { hub_status on; } } }
+  location /status { hub_status on; } location /sessions { hub_sessions on; } location /metrics { hub_metrics on; }
+  location /control/ { hub_control on; }
+  location = /events { hub_events on; hub_events_user $arg_user; hub_events_streams $arg_streams; ${events} } } }
 `;
 }
 
@@ -114,7 +116,14 @@ export async function startHub({ answer, ...options } = {}) {
   const hub = {
     nginx, gate, rtmp: { port: nginx.ports.rtmp },
     url: (stream, t = token(stream)) => `http://127.0.0.1:${nginx.ports.http}/m/${t}/${stream}.flv`,
-    status: () => getJson(`http://127.0.0.1:${nginx.ports.http}/status`),
+    base: `http://127.0.0.1:${nginx.ports.http}`,
+    status: () => getJson(`${hub.base}/status`),
+    sessions: async () => (await getJson(`${hub.base}/sessions`)).sessions,
+    /** POST /control/…: { status, json }. */
+    async control(action) {
+      const { status, text } = await get(`${hub.base}/control/${action}`, { method: 'POST' });
+      return { status, json: JSON.parse(text) };
+    },
     stream: async (name) => (await hub.status()).streams.find((s) => s.name === name),
     view: (stream) => Viewer.open(hub.url(stream)),
     async stop(how) {
@@ -232,7 +241,7 @@ export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers())
   return viewers;
 }
 
-/** Pid of the worker that serves a viewer, by the socket's inode. */
+/** Pid of the worker that serves a viewer (or whatever has a request), by the socket's inode. */
 export function workerOf(hub, viewer) {
   if (viewer.request.socket.localPort === undefined) return undefined;       // closed
   const hex = (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`;

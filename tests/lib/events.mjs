@@ -1,0 +1,67 @@
+// One who follows server-sent events, and holds them to the format.
+
+import http from 'node:http';
+import https from 'node:https';
+import { until } from './nginx.mjs';
+
+export class Follower {
+  /** Resolves with the answer's head; `status` is not always 200. */
+  static open(url, headers = {}) {
+    const client = url.startsWith('https:') ? https : http;
+    return new Promise((resolve, reject) => {
+      const follower = new Follower();
+      follower.request = client.get(url, { agent: false, rejectUnauthorized: false, headers }, (response) => {
+        follower.response = response;
+        follower.status = response.statusCode;
+        follower.headers = response.headers;
+        response.setEncoding('utf8');
+        response.on('data', (text) => follower.push(text));
+        response.on('end', () => { follower.complete = response.complete; });
+        response.on('error', () => {});
+        response.on('close', () => { follower.ended = true; });
+        resolve(follower);
+      });
+      follower.request.on('socket', (socket) => socket.unref());   // a failed test still ends
+      follower.request.on('error', reject);
+    });
+  }
+
+  constructor() {
+    this.rest = '';
+    this.events = [];          // { event, data }, in their order
+    this.comments = 0;
+  }
+
+  push(text) {
+    this.rest += text;
+    for (let end; (end = this.rest.indexOf('\n\n')) >= 0; this.rest = this.rest.slice(end + 2)) {
+      const block = this.rest.slice(0, end);
+      const fields = {};
+      for (const line of block.split('\n')) {
+        if (line.startsWith(':')) { this.comments++; continue; }
+        const [, name, value] = line.match(/^(retry|event|data): (.*)$/) ?? [];
+        if (!name) throw new Error(`no line of an event stream: "${line}"`);
+        fields[name] = value;
+      }
+      if (fields.retry) this.retry = Number(fields.retry);
+      if (fields.data) this.events.push({ event: fields.event, data: JSON.parse(fields.data) });
+    }
+  }
+
+  /** What was said of a stream's state, in order: ['live', 'grace', …]. */
+  states(name) {
+    return this.events.filter((e) => e.event === 'stream' && e.data.name === name).map((e) => e.data.state);
+  }
+
+  /** The first event, come or to come, for which `match` is true. */
+  async wait(match, what = 'an event') {
+    await until(() => this.ended || this.events.some(match), what);
+    const found = this.events.find(match);
+    if (!found) throw new Error(`the events ended before ${what} came`);
+    return found.data;
+  }
+
+  first() { return this.wait((e) => e.event === 'streams', 'the first event'); }
+
+  close() { this.request.destroy(); }
+}
