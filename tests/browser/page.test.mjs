@@ -115,7 +115,7 @@ test('served over plain http from afar all the same: a notice with the https add
   await close();
 });
 
-const views = ['#/streams', '#/watch/live/demo', '#/wall/1', '#/wall/4?f=0', '#/wall/9', '#/wall/16', '#/admin/users', '#/admin/streams', '#/admin/grants'];
+const views = ['#/streams', '#/watch/live/demo', '#/wall/1', '#/wall/4?f=0', '#/wall/9', '#/wall/16', '#/admin/users', '#/admin/streams', '#/admin/grants', '#/admin/sessions'];
 
 test('every view on a phone: nothing sticks out, nothing fails axe', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl, phone);
@@ -140,6 +140,11 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.locator('.admin-form input').nth(1).fill('a long enough password');
   await page.click('.admin-form button');
   await page.waitForSelector('tbody tr:has-text("mei")');
+  await page.click('tbody tr:has-text("mei") button:has-text("Edit")');
+  await page.fill('dialog input', '2');
+  await accessible(page, 'a user in a dialog');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('tbody tr:has-text("mei") .table-limit:text-is("2")');
   await accessible(page, 'users');
   await screenshot(page, 'admin-users');
 
@@ -155,9 +160,20 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.click('dialog .button-primary');
   await page.waitForSelector('tbody tr:has-text("live/stage")');
 
+  await page.click('tbody tr:has-text("live/stage") button:has-text("Edit")');
+  await page.locator('dialog input').nth(1).fill('8000');
+  await page.locator('dialog input').nth(2).fill('50');
+  await screenshot(page, 'admin-stream-edit');
+  await page.click('dialog button:has-text("Save")');
+  await page.waitForSelector('tbody tr:has-text("live/stage") .table-limit:text-is("≤ 8.0 Mbps · ≤ 50 viewers")');
+
   const stage = publish([`${stack.rtmpUrl}/live/stage${new URL(url).search}`]);
   try {
     await page.waitForSelector('tbody tr:has-text("live/stage") .badge[data-state=live]');
+    await page.click('tbody tr:has-text("live/stage") button:has-text("End all")');
+    await page.click('dialog .button-danger');
+    await page.waitForSelector('.admin-news:text-is("Done. 1 live session ended.")');
+    await screenshot(page, 'admin-ended');
   } finally {
     await stage.stop();
   }
@@ -170,12 +186,35 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.waitForSelector('tbody tr:has-text("mei")');
   await screenshot(page, 'admin-access');
   await page.click('tbody tr:has-text("mei") button');
+  await page.click('dialog .button-danger');
   await page.waitForFunction(() => !document.querySelector('tbody').textContent.includes('mei'));
 
   await goTo(page, '#/admin/users');
-  await page.click('tbody tr:has-text("mei") button');
+  await page.click('tbody tr:has-text("mei") button:has-text("Disable")');
   await page.click('dialog .button-danger');
   await page.waitForSelector('tbody tr:has-text("mei") .badge[data-state=offline]');
+  await close();
+});
+
+test('who manages one stream edits that one, without its limits, and sees who watches it', async () => {
+  await stack.ctl('user', 'add', 'stagehand', '--password-stdin', { input: 'a long enough password\n' });
+  await stack.ctl('stream', 'add', 'live/backstage', '--owner', 'admin');
+  await stack.ctl('grant', 'stagehand', 'live/backstage', 'manage');
+  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
+  await logIn(page, 'a long enough password', 'stagehand');
+  await page.click('.nav-link[data-view=admin]');
+  await page.waitForSelector('tbody tr:has-text("live/backstage")');
+  assert.deepEqual(await page.locator('.tab').allInnerTexts(), ['Streams', 'Sessions']);
+  assert.equal(await page.locator('tbody tr').count(), 1);
+  await page.click('tbody button:has-text("Edit")');
+  assert.equal(await page.locator('dialog input').count(), 1, 'a title, no limits');
+  await page.fill('dialog input', 'Behind the stage');
+  await page.click('dialog button:has-text("Save")');
+  await page.waitForSelector('tbody tr:has-text("Behind the stage")');
+  await page.click('.tab:has-text("Sessions")');
+  await page.waitForSelector('.table-empty');
+  await accessible(page, 'sessions of a manager');
+  await screenshot(page, 'phone-manager');
   await close();
 });
 
@@ -197,7 +236,7 @@ test('a user without streams is told what to do', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, 'a long enough password', 'newcomer');
   await page.waitForSelector('.empty:not([hidden]) .code');
-  assert.equal(await page.locator('.nav-link[data-view=admin]').count(), 0);
+  assert.equal(await page.locator('.nav-link[data-view=admin]:visible').count(), 0);
   await accessible(page, 'empty list');
   await screenshot(page, 'streams-none');
   await close();

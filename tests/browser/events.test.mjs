@@ -1,0 +1,190 @@
+// The page learns by events, not by asking: a stream that begins, breaks off,
+// returns otherwise and ends; events refused; a session ended by an admin.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { startStack } from '../lib/stack.mjs';
+import { accessible, framesRise, goTo, launch, logIn, openPage, screenshot, tiles, until } from './browser.mjs';
+import { publish } from './publisher.mjs';
+
+const stream = 'live/demo';
+let stack;
+let browser;
+const running = new Set();
+
+function start(options, target = `${stream}?key=${stack.demoKey}`) {
+  const publisher = publish([`${stack.rtmpUrl}/${target}`], options);
+  running.add(publisher);
+  return { stop: () => { running.delete(publisher); return publisher.stop(); } };
+}
+
+/** Counts what the page asks of the server, by path. */
+function countRequests(page) {
+  const counts = new Map();
+  page.on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    counts.set(pathname, (counts.get(pathname) ?? 0) + 1);
+  });
+  return (pathname) => counts.get(pathname) ?? 0;
+}
+
+const phaseOf = (page) => page.evaluate(() => document.querySelector('.tile')?.dataset.phase);
+const phaseIs = (page, wanted) => until(`the tile is "${wanted}"`, () => phaseOf(page), (phase) => phase === wanted);
+
+/** The same <video> since mark(): neither the page nor the tile was made anew. */
+const mark = (page) => page.evaluate(() => { document.querySelector('video').marked = true; });
+const isMarked = (page) => page.evaluate(() => document.querySelector('video').marked === true);
+
+async function setGrace(value) {
+  const conf = path.join(stack.home, 'conf/nginx.conf');
+  fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace(/hub_grace \w+;/, `hub_grace ${value};`));
+  const before = (await stack.controlGet('/status')).workers.map(({ pid }) => pid);
+  process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
+  await until('workers with the new setting', async () => (await stack.controlGet('/status')).workers.map(({ pid }) => pid),
+    (pids) => pids.length > 0 && !pids.some((pid) => before.includes(pid)));
+}
+
+before(async () => {
+  stack = await startStack();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  for (const publisher of running) await publisher.stop();
+  await stack?.stop();
+});
+
+test('a stream begins, breaks off, returns otherwise and ends, and the page never asks', async () => {
+  await setGrace('6s');
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const asked = countRequests(page);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row[data-state=offline]');
+  await goTo(page, `#/wall/1?t=${stream}`);
+  await phaseIs(page, 'offline');
+  const asks = asked('/api/streams');
+
+  let publisher = start();
+  await framesRise(page, [stream]);
+  await mark(page);
+
+  await publisher.stop();
+  await phaseIs(page, 'grace');
+  const kept = (await tiles(page))[stream];
+  assert.ok(kept.still || kept.colours > 4, `last picture kept: ${JSON.stringify(kept)}`);
+  await screenshot(page, 'tile-grace');
+
+  publisher = start({ size: '320x180', sound: 48000 });
+  await phaseIs(page, 'playing');
+  await until('the new size is shown', () => page.evaluate(() => document.querySelector('video').videoWidth), (width) => width === 320);
+  await framesRise(page, [stream]);
+
+  await publisher.stop();
+  await phaseIs(page, 'grace');
+  await phaseIs(page, 'ended');
+  assert.equal(await page.locator('.tile').count(), 1, 'the tile stays');
+  await accessible(page, 'ended');
+  await screenshot(page, 'tile-ended');
+
+  publisher = start();
+  await framesRise(page, [stream]);
+  assert.ok(await isMarked(page), 'one <video> all the time');
+  assert.equal(asked('/api/streams'), asks, 'the list was not asked for again');
+  assert.equal(asked('/api/events'), 1, 'one event stream');
+  await publisher.stop();
+  await close();
+  await setGrace('60s');
+});
+
+test('sound goes and comes back with the publisher: the picture goes on', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  await goTo(page, `#/wall/1?t=${stream}`);
+  let publisher = start();
+  await framesRise(page, [stream]);
+  await mark(page);
+  for (const sound of [0, 44100]) {
+    await publisher.stop();
+    await phaseIs(page, 'grace');
+    publisher = start({ sound });
+    await framesRise(page, [stream]);
+    await until(`sound ${sound}`, () => page.evaluate(() => document.querySelector('video').webkitAudioDecodedByteCount),
+      (bytes) => (sound === 0 ? bytes === 0 : bytes > 0));
+  }
+  assert.ok(await isMarked(page), 'one <video> all the time');
+  await publisher.stop();
+  await close();
+});
+
+test('a stream made elsewhere appears when it is live', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const asked = countRequests(page);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row');
+  const asks = asked('/api/streams');
+  const [key] = (await stack.ctl('stream', 'add', 'live/roof', '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
+  const roof = start({}, `live/roof?key=${key}`);
+  await page.waitForSelector('.stream-row[data-state=live]:has-text("live/roof")');
+  // Once for rights that may have changed, once for a stream that was not listed.
+  assert.ok(asked('/api/streams') <= asks + 2, `asked ${asked('/api/streams') - asks} times`);
+  await roof.stop();
+  await close();
+});
+
+test('without events the list is asked for, slowly; events are taken up again', async () => {
+  let refused = true;
+  const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) => context.route('**/api/events', (route) => (refused
+    ? route.fulfill({ status: 503, body: '' }) : route.continue())));
+  const asked = countRequests(page);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row');
+  const publisher = start();
+  await page.waitForSelector('.stream-row[data-state=live]');
+  assert.ok(asked('/api/streams') > 1 && asked('/api/streams') < 8, `asked ${asked('/api/streams')} times`);
+  refused = false;
+  const events = asked('/api/events');
+  await until('events are asked for again', async () => asked('/api/events'), (count) => count > events);
+  await publisher.stop();
+  await page.waitForSelector('.stream-row[data-state=grace]');
+  await close();
+});
+
+test('events refused with 401: the login form', async () => {
+  const { page, context, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  await page.waitForSelector('.stream-row');
+  await context.clearCookies();
+  // What the browser says when the network is back: the page connects anew.
+  await page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await page.waitForSelector('#login-name');
+  await close();
+});
+
+test('an admin sees who watches and ends it', async () => {
+  const publisher = start();
+  const url = await stack.ctl('url', 'admin', stream, 'view', '--format', 'flv');
+  await until('the stream is live', () => stack.controlGet('/status'), ({ streams }) => streams.some(({ state }) => state === 'live'));
+  const viewer = await fetch(url.replace(/^https?:\/\/[^/]+/, stack.httpUrl));
+  assert.equal(viewer.status, 200);
+  const over = viewer.body.pipeTo(new WritableStream()).then(() => 'ended', () => 'cut off');
+
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  await goTo(page, '#/admin/sessions');
+  const row = page.locator('tr[data-kind=view]', { hasText: 'HTTP-FLV' });
+  await row.waitFor();
+  assert.match(await row.innerText(), /live\/demo[\s\S]*admin[\s\S]*127\.0\.0\.1/);
+  await page.locator('tr[data-kind=publish]', { hasText: stream }).waitFor();
+  await page.locator('tr[data-kind=events]').waitFor();
+  await accessible(page, 'sessions');
+  await screenshot(page, 'admin-sessions');
+  await row.locator('button').click();
+  await page.click('dialog .button-danger');
+  await over;
+  await row.waitFor({ state: 'detached' });
+  await publisher.stop();
+  await close();
+});
