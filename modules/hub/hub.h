@@ -70,6 +70,13 @@ typedef struct {
     uint8_t   body[HUB_CONFIG_MAX];
 } hub_config_t;
 
+/* How far a track has come: [0] video, [1] audio. */
+typedef struct {
+    int64_t   dts;             /* of its newest frame */
+    int64_t   step;            /* from the frame before */
+    uint64_t  wall_ms;         /* when it came; 0: there was none */
+} hub_track_t;
+
 typedef struct {
     uint32_t         state;            /* enum hub_state */
     uint32_t         generation;       /* goes up when the slot is reused */
@@ -95,8 +102,8 @@ typedef struct {
     uint64_t         key_plus_one;     /* newest entry to join at, 0: none */
     uint64_t         config_at;        /* entries before need an older config */
     uint32_t         config_seq;       /* odd while being changed */
-    int64_t          dts;              /* newest */
-    uint64_t         dts_wall_ms;      /* when it was written */
+    int64_t          dts;              /* newest of both tracks */
+    hub_track_t      track[2];
 
     uint64_t         bytes_in;
     uint32_t         kbps_in;
@@ -282,22 +289,29 @@ typedef struct {
     uint32_t       writer;       /* writers only */
 } hub_ref_t;
 
+/* A publisher's clock, as one of its tracks has it. */
+typedef struct {
+    int64_t   in;                /* newest timestamp, unwrapped */
+    int64_t   offset;            /* from timestamp to dts */
+    unsigned  started:1;
+} hub_writer_track_t;
+
 typedef struct {
     hub_ref_t  ref;
-    int64_t    first_in;         /* publisher's first timestamp, unwrapped */
-    int64_t    last_in;
-    int64_t    base;             /* output dts of first_in */
-    int64_t    last_audio, last_video;
+    hub_writer_track_t  track[2];        /* video, audio */
+    int64_t    high, low;        /* most and least that dts - wall clock was */
+    uint64_t   arrived_ms;       /* of a frame that was held back; 0: now */
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;
     uint16_t   width, height;    /* set before a video sequence header */
     int64_t    key_dts;          /* of the newest key frame */
     uint32_t   rate_frames;
-    unsigned   started:1;
+    unsigned   configured:HUB_CONFIG_KINDS;   /* bits of what it has sent */
+    unsigned   settled:1;        /* what it did not send was forgotten */
     unsigned   returned:1;       /* an earlier stream goes on */
     unsigned   keyed:1;
     unsigned   discontinuity:1;
-    unsigned   wait_key:1;       /* a frame was dropped: the GOP is broken */
+    unsigned   wait_key:1;       /* the GOP is broken, or not this writer's */
 } hub_writer_t;
 
 typedef struct {
@@ -357,7 +371,8 @@ int hub_writer_stop(hub_stream_t *s);
 /* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
  * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
  * no longer owns the stream (taken over or ended); NGX_DECLINED when there
- * was no memory and the frame was dropped; NGX_ABORT when the tag is larger
+ * was no memory and the frame was dropped; NGX_AGAIN when it was dropped for
+ * want of the key frame before it; NGX_ABORT when the tag is larger
  * than the window may be; NGX_BUSY when the stream is above its max_kbps. */
 ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len);
@@ -373,6 +388,21 @@ ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
 
 uint64_t hub_name_hash(const u_char *name, size_t len);
+
+
+/* --- a stream's clock (hub_clock.c) --- */
+
+#define hub_track(type)  ((type) == FLV_AUDIO)
+
+/* The dts of a frame of track KIND that came at NOW with TIMESTAMP (the
+ * publisher's, 32 bits); moves the clock.  Sets w->discontinuity when the
+ * publisher's clock was set. */
+int64_t hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
+    uint32_t timestamp, uint64_t now);
+
+/* The dts of a sequence header; moves nothing. */
+int64_t hub_clock_config(const hub_writer_t *w, const hub_stream_t *s,
+    int kind, uint64_t now);
 
 
 /* --- sessions (hub_session.c) --- */

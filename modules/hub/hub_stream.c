@@ -8,11 +8,10 @@
 
 #define HUB_TAKEOVER_TRIES  1000
 
-#define HUB_JUMP_BACK     3000      /* ms: a clock that was set, not jitter */
-#define HUB_JUMP_AHEAD   10000
 #define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
 #define HUB_RATE_MS       2000
 #define HUB_BURST_MS     10000
+#define HUB_SETTLE_MS     1000      /* until then a publisher has sent headers */
 
 
 hub_entry_t *
@@ -92,7 +91,6 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
     ngx_memcpy(s->name, name, len);
     s->name_hash = hub_name_hash(name, len);
     s->created_ms = ngx_current_msec;
-    s->dts_wall_ms = ngx_current_msec;
 
     return HUB_ADMITTED;
 }
@@ -170,6 +168,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
         s->config[HUB_CONFIG_META].size = 0;
         s->config[HUB_CONFIG_VIDEO].size = 0;
         s->config[HUB_CONFIG_AUDIO].size = 0;
+        hub_store(&s->config_at, s->head);
     }
 
     ngx_memcpy(s->owner, owner, 20);
@@ -186,6 +185,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     w->ref.generation = s->generation;
     w->ref.writer = s->writer;
     w->discontinuity = w->returned;
+    w->wait_key = w->returned;               /* the GOP at hand is not its own */
     w->rate_ms = ngx_current_msec;
 }
 
@@ -265,41 +265,6 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
     ngx_shmtx_unlock(&h->pool->mutex);
 
     w->ref.stream = NULL;
-}
-
-
-/* The stream's clock for the publisher's TIMESTAMP. */
-static int64_t
-hub_dts(hub_writer_t *w, hub_stream_t *s, uint8_t type, uint32_t timestamp)
-{
-    int32_t  delta;
-    int64_t  in, dts, gap, *last;
-
-    delta = w->started ? (int32_t) (timestamp - (uint32_t) w->last_in) : 0;
-    in = w->started ? w->last_in + delta : (int64_t) timestamp;
-
-    if (!w->started || delta < -HUB_JUMP_BACK || delta > HUB_JUMP_AHEAD) {
-        gap = (int64_t) (ngx_current_msec - s->dts_wall_ms);
-        w->base = s->head == 0 ? 0 : s->dts + ngx_max(gap, 0);
-        w->first_in = in;
-        w->last_audio = w->last_video = w->base;
-        w->discontinuity = w->started || w->discontinuity;
-        w->started = 1;
-    }
-
-    w->last_in = in;
-    dts = w->base + in - w->first_in;
-    last = type == FLV_AUDIO ? &w->last_audio : &w->last_video;
-
-    if (dts < *last) {
-        dts = *last;
-    }
-
-    if (type != FLV_SCRIPT) {
-        *last = dts;
-    }
-
-    return dts;
 }
 
 
@@ -463,6 +428,22 @@ hub_measure(hub_writer_t *w, hub_stream_t *s, size_t size, int video)
 }
 
 
+/* Viewers of a stream without pictures start anywhere. */
+static int
+hub_joinable(const hub_t *h, const hub_stream_t *s, uint8_t type,
+    const flv_frame_t *frame)
+{
+    if (frame->config) {
+        return 0;
+    }
+
+    return type == FLV_VIDEO
+           ? frame->key
+           : s->video == FLV_CODEC_NONE
+             || s->track[0].wall_ms + h->window < ngx_current_msec;
+}
+
+
 static ngx_int_t
 hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len)
@@ -470,7 +451,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     int           joinable;
     size_t        size = len + FLV_TAG_OVERHEAD;
     int64_t       dts;
-    uint64_t      head;
+    uint64_t      head, now;
     hub_entry_t  *e;
     hub_stream_t *s = w->ref.stream;
 
@@ -482,15 +463,16 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         return NGX_BUSY;
     }
 
-    joinable = !frame->config && (type == FLV_VIDEO ? frame->key
-                                  : type == FLV_AUDIO
-                                    && s->video == FLV_CODEC_NONE);
+    joinable = hub_joinable(h, s, type, frame);
 
     if (w->wait_key && type == FLV_VIDEO && !frame->config && !frame->key) {
-        return NGX_DECLINED;
+        return NGX_AGAIN;
     }
 
-    dts = hub_dts(w, s, type, timestamp);
+    now = w->arrived_ms ? w->arrived_ms : ngx_current_msec;
+    dts = frame->config
+          ? hub_clock_config(w, s, hub_track(type), now)
+          : hub_clock_frame(w, s, hub_track(type), timestamp, now);
     hub_trim(h, s, size, dts);
 
     if (hub_blocks_fit(h, s, s->end + size) != NGX_OK) {
@@ -498,11 +480,11 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         return NGX_DECLINED;
     }
 
-    if (type == FLV_VIDEO && frame->key) {
+    if (type == FLV_VIDEO && frame->key && !frame->config) {
         w->wait_key = 0;
     }
 
-    if (w->discontinuity) {
+    if (w->discontinuity && !frame->config) {
         s->gaps++;
     }
 
@@ -519,12 +501,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
                           | (frame->config ? HUB_CONFIG : 0)
                           | (w->discontinuity ? HUB_DISCONTINUITY : 0));
 
-    w->discontinuity = 0;
-
-    if (dts > s->dts) {
-        s->dts = dts;
-    }
-    s->dts_wall_ms = ngx_current_msec;
+    w->discontinuity &= frame->config;       /* its first frame has it too */
 
     hub_store(&s->end, s->end + size);
     hub_store(&s->head, head + 1);
@@ -575,6 +552,48 @@ hub_write_end(hub_writer_t *w)
 }
 
 
+/* Newcomers must not wait for a track that the present publisher, unlike an
+ * earlier one, does not have. */
+static void
+hub_forget_configs(hub_t *h, hub_writer_t *w)
+{
+    int            kind, forgotten = 0;
+    hub_stream_t  *s = w->ref.stream;
+
+    w->settled = 1;
+
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+
+    for (kind = 0; kind < HUB_CONFIG_KINDS; kind++) {
+        if ((w->configured & (1u << kind)) || s->config[kind].size == 0) {
+            continue;
+        }
+
+        hub_store(&s->config[kind].size, 0);
+        forgotten = 1;
+
+        if (kind == HUB_CONFIG_VIDEO) {
+            s->video = FLV_CODEC_NONE;
+            s->width = s->height = 0;
+        } else if (kind == HUB_CONFIG_AUDIO) {
+            s->audio = FLV_CODEC_NONE;
+        }
+    }
+
+    if (forgotten) {
+        hub_store(&s->config_at, s->head);
+    }
+
+    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+
+    if (forgotten) {
+        ngx_shmtx_lock(&h->pool->mutex);
+        hub_changed(h, s, HUB_LIVE);
+        ngx_shmtx_unlock(&h->pool->mutex);
+    }
+}
+
+
 ngx_int_t
 hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
     uint32_t timestamp, ngx_chain_t *in, size_t len)
@@ -583,6 +602,12 @@ hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
 
     if (!hub_write_begin(w)) {
         return NGX_DONE;
+    }
+
+    if (w->returned && !w->settled
+        && ngx_current_msec - w->ref.stream->started_ms >= HUB_SETTLE_MS)
+    {
+        hub_forget_configs(h, w);
     }
 
     rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
@@ -598,6 +623,7 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 {
     hub_stream_t  *s = w->ref.stream;
     hub_config_t  *config = &s->config[kind];
+    uint32_t       replaced = config->size;
 
     __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
 
@@ -612,7 +638,8 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         s->audio = (uint8_t) frame->codec;
     }
 
-    if (kind != HUB_CONFIG_META) {
+    /* a track that is new leaves the older entries as good as they were */
+    if (kind != HUB_CONFIG_META && replaced) {
         hub_store(&s->config_at, s->head);
     }
 
@@ -643,6 +670,7 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     }
 
     config = &w->ref.stream->config[kind];
+    w->configured |= 1u << kind;
 
     /* many encoders repeat their headers: that is no change */
     if (config->size != len || ngx_memcmp(config->body, body, len) != 0) {

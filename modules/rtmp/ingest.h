@@ -18,6 +18,7 @@ typedef struct ingest_held_s  ingest_held_t;
 
 struct ingest_held_s {
     ingest_held_t  *next;
+    uint64_t        arrived_ms;
     uint32_t        timestamp;
     uint8_t         type;
     size_t          size;            /* of the body, which follows */

@@ -54,7 +54,7 @@ ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
         return;
 
     case NGX_DECLINED:
-        if (!in->starved && in->writer.wait_key) {
+        if (!in->starved) {
             in->starved = 1;
             ngx_log_error(NGX_LOG_ERR, in->session->connection->log, 0,
                           "publish %V/%V: hub_zone is full, frames up to the "
@@ -63,8 +63,14 @@ ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
         }
         return;
 
-    default:
-        in->starved = 0;
+    case NGX_OK:
+        if (!in->writer.wait_key) {
+            in->starved = 0;
+        }
+        return;
+
+    default:                                 /* its GOP lacks the key frame */
+        return;
     }
 }
 
@@ -241,6 +247,7 @@ ingest_hold(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
     }
 
     held->next = NULL;
+    held->arrived_ms = ngx_current_msec;
     held->type = type;
     held->timestamp = ts;
     held->size = chain_copy(chain, (u_char *) (held + 1), len);
@@ -264,10 +271,12 @@ ingest_flush_held(ingest_t *in)
         b.last = b.pos + held->size;
         chain.buf = &b;
         chain.next = NULL;
+        in->writer.arrived_ms = held->arrived_ms;
         ingest_frame(in, held->type, held->timestamp, &chain);
     }
 
     in->held = NULL;
+    in->writer.arrived_ms = 0;
 
     if (in->held_full) {
         in->writer.wait_key = 1;
