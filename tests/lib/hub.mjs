@@ -156,9 +156,10 @@ export function get(url, options = {}) {
 
 // ---- viewers --------------------------------------------------------------
 
-/** Reads FLV as it comes and holds it to the format; `tags` has what came. */
+/** Reads FLV as it comes and holds it to the format; `tags` has what came (with `bodies` the media too). */
 export class FlvReader {
-  constructor() {
+  constructor({ bodies = false } = {}) {
+    this.bodies = bodies;
     this.rest = Buffer.alloc(0);
     this.tags = [];
     this.bytes = 0;
@@ -187,6 +188,7 @@ export class FlvReader {
         type, size, dts: (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0,
         key: type === 9 && body[0] >> 4 === 1 && body[1] === 1, config: type !== 18 && body[1] === 0,
         mark: size > 24 ? body.readUInt32BE(size - 8) : 0,
+        at: performance.now(), ...(this.bodies ? { body: Buffer.from(body) } : {}),
       });
       this.rest = this.rest.subarray(15 + size);
     }
@@ -196,9 +198,9 @@ export class FlvReader {
 }
 
 export class Viewer {
-  static open(url) {
+  static open(url, flv = new FlvReader()) {
     return new Promise((resolve, reject) => {
-      const viewer = new Viewer();
+      const viewer = new Viewer(flv);
       viewer.request = http.get(url, { agent: false }, (response) => {
         viewer.response = response;
         viewer.status = response.statusCode;
@@ -215,7 +217,7 @@ export class Viewer {
     });
   }
 
-  constructor() { this.flv = new FlvReader(); }
+  constructor(flv) { this.flv = flv; }
 
   /** Waits for `count` more video frames. */
   async more(count = 5) {
@@ -243,10 +245,15 @@ export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers())
 
 /** Pid of the worker that serves a viewer (or whatever has a request), by the socket's inode. */
 export function workerOf(hub, viewer) {
-  if (viewer.request.socket.localPort === undefined) return undefined;       // closed
-  const hex = (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return workerAt(hub, hub.nginx.ports.http, viewer.request.socket.localPort);
+}
+
+/** Pid of the worker that holds the connection from `localPort` to its `port`. */
+export function workerAt(hub, port, localPort) {
+  if (localPort === undefined) return undefined;                             // closed
+  const hex = (number) => `:${number.toString(16).toUpperCase().padStart(4, '0')}`;
   const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
-    .find((f) => f[1]?.endsWith(hex(hub.nginx.ports.http)) && f[2]?.endsWith(hex(viewer.request.socket.localPort)));
+    .find((f) => f[1]?.endsWith(hex(port)) && f[2]?.endsWith(hex(localPort)));
   return hub.nginx.workers().find((pid) => fs.readdirSync(`/proc/${pid}/fd`).some((fd) => {
     try { return fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${line?.[9]}]`; } catch { return false; }
   }));
