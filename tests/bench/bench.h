@@ -1,17 +1,17 @@
-/* What the bench's programs share: clock, options, walking FLV tags. */
+/* What the bench's programs share: clock, options, bytes as they come, FLV
+ * tags, and the mark: the send time that the publisher puts into each frame. */
 
 #ifndef DUOLU_BENCH_H
 #define DUOLU_BENCH_H
 
-#include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include "../../modules/media/flv.h"
+
+#define BENCH_UUID_SIZE  16
+#define BENCH_MARK_SIZE  40    /* length, SEI header, UUID, 16 hex digits, end */
+#define BENCH_MARK_AT    5     /* of an AVC tag's body: behind its head */
 
 typedef struct {
     uint8_t      type;         /* enum flv_type */
@@ -20,91 +20,49 @@ typedef struct {
     flv_frame_t  frame;        /* of audio and video */
 } bench_tag_t;
 
+/* Bytes [pos, len) are there and not yet used. */
+typedef struct {
+    uint8_t  *data;
+    size_t    pos, len, room;
+} bench_bytes_t;
 
-static inline void
-bench_fail(const char *what, const char *value, const char *expected)
-{
-    fprintf(stderr, "%s \"%s\": expected %s\n", what, value, expected);
-    exit(1);
-}
+/* Ends the program with a sentence. */
+void bench_fail(const char *what, const char *value, const char *expected)
+    __attribute__((noreturn));
 
+int64_t bench_now_us(void);
 
-static inline int64_t
-bench_now_us(void)
-{
-    struct timespec  t;
+/* Thousands of sockets need more than the usual soft limit. */
+void bench_raise_files(void);
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t) t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
+/* A program that takes times must not wait for a core; needs root to work. */
+void bench_urgent(void);
 
+long bench_number(const char *name, const char *text, long min, long max);
 
-/* Thousands of sockets need more than the usual soft limit of 1024. */
-static inline void
-bench_raise_files(void)
-{
-    struct rlimit  l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = l.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
-
-static inline long
-bench_number(const char *name, const char *text, long min, long max)
-{
-    char  *end, range[64];
-    long   n = strtol(text, &end, 10);
-
-    if (*text == '\0' || *end != '\0' || n < min || n > max) {
-        snprintf(range, sizeof(range), "a number %ld..%ld", min, max);
-        bench_fail(name, text, range);
-    }
-
-    return n;
-}
-
+/* Makes room for SIZE more bytes behind len, at most 16 MB in all. */
+void bench_reserve(bench_bytes_t *b, size_t size);
+void bench_append(bench_bytes_t *b, const void *data, size_t size);
+void bench_forget(bench_bytes_t *b);
 
 /* Reads the tag at P of LEFT bytes.  1: whole; 0: more is needed; -1: no FLV. */
-static inline int
-bench_tag(const uint8_t *p, size_t left, bench_tag_t *tag)
+int bench_tag(const uint8_t *p, size_t left, bench_tag_t *tag);
+
+/* Writes a NAL unit (H.264 annex D.1.6, user data unregistered) with its
+ * length before it, that says when its frame was sent. */
+void bench_mark_write(uint8_t out[BENCH_MARK_SIZE], int64_t us);
+
+/* The send time in the body of a video tag; 0: none. */
+int64_t bench_mark_read(const uint8_t *body, size_t size);
+
+/* The first send time in BYTES of any container.  *next: where to go on
+ * looking, SIZE when there is none. */
+int64_t bench_mark_find(const uint8_t *p, size_t size, size_t *next);
+
+static inline size_t
+bench_left(const bench_bytes_t *b)
 {
-    size_t  body;
-
-    if (left < FLV_TAG_HEADER_SIZE) {
-        return 0;
-    }
-
-    memset(tag, 0, sizeof(*tag));
-    tag->type = p[0];
-    body = (size_t) p[1] << 16 | (size_t) p[2] << 8 | p[3];
-    tag->size = body + FLV_TAG_OVERHEAD;
-    tag->dts = (uint32_t) p[7] << 24 | (uint32_t) p[4] << 16
-               | (uint32_t) p[5] << 8 | p[6];
-
-    if (tag->type != FLV_AUDIO && tag->type != FLV_VIDEO
-        && tag->type != FLV_SCRIPT)
-    {
-        return -1;
-    }
-
-    if (left < tag->size) {
-        return 0;
-    }
-
-    p += FLV_TAG_HEADER_SIZE;
-
-    if (tag->type == FLV_VIDEO) {
-        return flv_parse_video(p, body, &tag->frame) == FLV_OK ? 1 : -1;
-    }
-
-    if (tag->type == FLV_AUDIO) {
-        return flv_parse_audio(p, body, &tag->frame) == FLV_OK ? 1 : -1;
-    }
-
-    return 1;
+    return b->len - b->pos;
 }
 
 #endif

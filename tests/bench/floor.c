@@ -4,19 +4,25 @@
  * is new by one bare writev per flush interval.  No request is parsed, no
  * client checked for slowness, nothing locked.
  *
- *     floor HOST PORT PATH FLUSH_MS WORKERS
+ *     floor HOST PORT PATH FLUSH_MS,FLUSH_MS WORKERS
  *
- * Prints {"port":N,"pids":[...]} of the processes that write, when it has a
- * key frame to start clients at, and runs until its stdin ends.
+ * Prints {"ports":{"FLUSH":N},"pids":[...]} of the processes that write, when
+ * it has a key frame to start clients at, and runs until its stdin ends.
  */
 
 #define _GNU_SOURCE
 
+#include "bench.h"
+
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -25,9 +31,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench.h"
-
 #define MAX_WORKERS  16
+#define MAX_PACES    8
 #define MAX_EVENTS   256
 #define RING_SIZE    (16u << 20)   /* two minutes of 1 Mbps */
 #define PREFIX_MAX   65536
@@ -42,20 +47,34 @@ typedef struct {
 } source_t;
 
 typedef struct client_s  client_t;
+typedef struct pace_s    pace_t;
+
 struct client_s {
     int        fd;
+    pace_t    *pace;
     int        started;
     size_t     prefix_sent;
     uint64_t   pos;            /* next byte of the endless row */
     client_t  *next, **link;
 };
 
+/* The clients of one flush interval; each has its own port. */
+struct pace_s {
+    client_t  *clients;
+    int        flush_us;
+    int        listener;
+    int        port;
+    int64_t    next;
+    client_t   door;           /* tells the listener's events from clients' */
+};
+
+static pace_t     paces[MAX_PACES];
+static int        npaces;
 static source_t  *source;
 static int        source_fd;
 static uint8_t    fresh[1 << 20];    /* received, not yet a whole tag */
 static size_t     fresh_size;
 static uint64_t   head;              /* as this worker saw it at its tick */
-static client_t  *clients;
 
 
 /* --- the stream (parent) --- */
@@ -235,13 +254,13 @@ push(client_t *c)
 
 
 static void
-accept_all(int listener, int poll_fd)
+accept_all(pace_t *pace, int poll_fd)
 {
     int                 fd, one = 1;
     client_t           *c;
     struct epoll_event  event;
 
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) != -1) {
+    while ((fd = accept4(pace->listener, NULL, NULL, SOCK_NONBLOCK)) != -1) {
         c = calloc(1, sizeof(client_t));
         event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
         event.data.ptr = c;
@@ -252,12 +271,13 @@ accept_all(int listener, int poll_fd)
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         c->fd = fd;
-        c->next = clients;
-        c->link = &clients;
-        if (clients) {
-            clients->link = &c->next;
+        c->pace = pace;
+        c->next = pace->clients;
+        c->link = &pace->clients;
+        if (c->next) {
+            c->next->link = &c->next;
         }
-        clients = c;
+        pace->clients = c;
     }
 }
 
@@ -283,64 +303,157 @@ hear(client_t *c, uint32_t events)
 
 
 static void
-work(int listener, int flush)
+flush(pace_t *pace)
 {
-    int                 i, n, wait, poll_fd = epoll_create1(0);
-    int64_t             now, next = bench_now_us();
-    client_t           *c, *after;
+    client_t  *c, *after;
+
+    head = __atomic_load_n(&source->head, __ATOMIC_ACQUIRE);
+
+    for (c = pace->clients; c; c = after) {
+        after = c->next;
+        if (c->started) {
+            push(c);
+        }
+    }
+}
+
+
+/* Flushes what is due.  Returns when to look again: without clients an
+ * interval has no ticks, as in nginx. */
+static int64_t
+flush_due(void)
+{
+    int       i;
+    int64_t   now, next = INT64_MAX;
+    pace_t   *pace;
+
+    for (i = 0, pace = paces; i < npaces; i++, pace++) {
+        if (pace->clients == NULL) {
+            continue;
+        }
+        now = bench_now_us();
+        if (now >= pace->next) {
+            /* from the tick's start, as nginx arms its timers */
+            pace->next = now + pace->flush_us;
+            flush(pace);
+        }
+        next = pace->next < next ? pace->next : next;
+    }
+
+    return next;
+}
+
+
+static int
+time_left(int64_t next)
+{
+    int64_t  now = bench_now_us();
+
+    return next == INT64_MAX ? -1
+           : now < next ? (int) ((next - now + 999) / 1000) : 0;
+}
+
+
+static void
+work(void)
+{
+    int                 i, n, poll_fd = epoll_create1(0);
+    client_t           *c;
     struct epoll_event  events[MAX_EVENTS];
 
-    events[0].events = EPOLLIN | EPOLLEXCLUSIVE;
-    events[0].data.ptr = NULL;
-    (void) epoll_ctl(poll_fd, EPOLL_CTL_ADD, listener, &events[0]);
+    for (i = 0; i < npaces; i++) {
+        paces[i].door.pace = &paces[i];
+        events[0].events = EPOLLIN | EPOLLEXCLUSIVE;
+        events[0].data.ptr = &paces[i].door;
+        (void) epoll_ctl(poll_fd, EPOLL_CTL_ADD, paces[i].listener, &events[0]);
+    }
 
     for ( ;; ) {
-        now = bench_now_us();
-        if (now >= next) {
-            /* from the tick's start, as nginx arms its timers */
-            next = now + flush * 1000;
-            head = __atomic_load_n(&source->head, __ATOMIC_ACQUIRE);
-
-            for (c = clients; c; c = after) {
-                after = c->next;
-                if (c->started) {
-                    push(c);
-                }
-            }
-            now = bench_now_us();
-        }
-
-        wait = now < next ? (int) ((next - now + 999) / 1000) : 0;
-        n = epoll_wait(poll_fd, events, MAX_EVENTS, wait);
+        n = epoll_wait(poll_fd, events, MAX_EVENTS, time_left(flush_due()));
 
         for (i = 0; i < n; i++) {
-            if (events[i].data.ptr) {
-                hear(events[i].data.ptr, events[i].events);
+            c = events[i].data.ptr;
+            if (c == &c->pace->door) {
+                accept_all(c->pace, poll_fd);
             } else {
-                accept_all(listener, poll_fd);
+                hear(c, events[i].events);
             }
         }
     }
 }
 
 
+static void
+pace_open(pace_t *pace, const char *flush)
+{
+    socklen_t           len;
+    struct sockaddr_in  addr = { .sin_family = AF_INET };
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    len = sizeof(addr);
+    pace->flush_us = (int) bench_number("flush", flush, 1, 10000) * 1000;
+    pace->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    if (pace->listener == -1
+        || bind(pace->listener, (struct sockaddr *) &addr, len) == -1
+        || listen(pace->listener, 2048) == -1
+        || getsockname(pace->listener, (struct sockaddr *) &addr, &len) == -1)
+    {
+        bench_fail("listener", strerror(errno), "a free port on 127.0.0.1");
+    }
+
+    pace->port = ntohs(addr.sin_port);
+}
+
+
+static void
+start_workers(pid_t *pids, int workers)
+{
+    int  i;
+
+    for (i = 0; i < workers; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            work();
+        }
+    }
+
+    printf("{\"ports\":{");
+    for (i = 0; i < npaces; i++) {
+        printf("%s\"%d\":%d", i ? "," : "", paces[i].flush_us / 1000,
+               paces[i].port);
+    }
+    printf("},\"pids\":[");
+    for (i = 0; i < workers; i++) {
+        printf("%s%d", i ? "," : "", (int) pids[i]);
+    }
+    printf("]}\n");
+    fflush(stdout);
+}
+
+
 int
 main(int argc, char **argv)
 {
-    int                 i, flush, workers, listener;
-    pid_t               pids[MAX_WORKERS];
-    socklen_t           len;
-    struct pollfd       ready[2];
-    struct sockaddr_in  addr = { .sin_family = AF_INET };
+    int            i, workers;
+    char          *one;
+    pid_t          pids[MAX_WORKERS];
+    struct pollfd  ready[2];
 
     if (argc != 6) {
-        bench_fail("arguments", argv[0], "HOST PORT PATH FLUSH_MS WORKERS");
+        bench_fail("arguments", argv[0], "HOST PORT PATH FLUSHES WORKERS");
     }
 
     bench_raise_files();
     signal(SIGPIPE, SIG_IGN);
-    flush = (int) bench_number("flush", argv[4], 1, 10000);
     workers = (int) bench_number("workers", argv[5], 1, MAX_WORKERS);
+
+    for (one = strtok(argv[4], ","); one && npaces < MAX_PACES;
+         one = strtok(NULL, ","))
+    {
+        pace_open(&paces[npaces++], one);
+    }
 
     source = mmap(NULL, sizeof(source_t), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -353,31 +466,7 @@ main(int argc, char **argv)
         receive();
     }
 
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    len = sizeof(addr);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-    if (listener == -1 || bind(listener, (struct sockaddr *) &addr, len) == -1
-        || listen(listener, 2048) == -1
-        || getsockname(listener, (struct sockaddr *) &addr, &len) == -1)
-    {
-        bench_fail("listener", strerror(errno), "a free port on 127.0.0.1");
-    }
-
-    for (i = 0; i < workers; i++) {
-        pids[i] = fork();
-        if (pids[i] == 0) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            work(listener, flush);
-        }
-    }
-
-    printf("{\"port\":%d,\"pids\":[", ntohs(addr.sin_port));
-    for (i = 0; i < workers; i++) {
-        printf("%s%d", i ? "," : "", (int) pids[i]);
-    }
-    printf("]}\n");
-    fflush(stdout);
+    start_workers(pids, workers);
 
     ready[0].fd = source_fd;
     ready[1].fd = 0;

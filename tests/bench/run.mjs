@@ -1,233 +1,203 @@
-// What a viewer costs: nginx with the hub against the floor, side by side.
+// What a viewer costs: Duolu, the floor, stock nginx-rtmp and other servers,
+// side by side.
 //
-//   node run.mjs FOLDER-OF-THE-PROGRAMS [--save]
+//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [--save]
 //
-// Each round measures nginx and then the floor with the same generator, the
-// same stream and the same flush interval; figures are medians of the rounds,
-// a ratio is the median of the rounds' own ratios.
+// In each round every cell of the table is measured once, servers in turn,
+// with the same generator and the same frames; figures are medians of the
+// rounds, ratios medians of the rounds' own ratios.
+//
+//   BENCH_ROUNDS=3  BENCH_SECONDS=5 (a window)  BENCH_SET=full|quick
+//   BENCH_SRS, BENCH_MEDIAMTX, BENCH_ZLMEDIAKIT: a program;  BENCH_HTTP_FLV: the .so
 
-import { spawn, spawnSync } from 'node:child_process';
-import fs from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
-import readline from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { startHub } from '../lib/hub.mjs';
-import { until } from '../lib/nginx.mjs';
+import { encode, measure, measureCapacity, measureJoin, measureMany, measureMemory, prepare, privateKb, publish, refuses, sleep } from './measure.mjs';
+import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
+import { report, save } from './table.mjs';
 
-const WORKERS = 2;
-const FLUSHES = [10, 100];                    // ms
-const COUNTS = [500, 1000];                   // viewers, rising: memory is taken in round one
-const ROUNDS = 3;
-const WINDOW = 6000;                          // ms
-const SETTLE = 500;                           // ms, join bursts are over
-const JOINS = 50;                             // per round, beside the largest count
-const STREAM = 'live/bench';
-
-const here = path.dirname(fileURLToPath(import.meta.url));
 const [programs, ...options] = process.argv.slice(2);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+const quick = options.includes('quick') || process.env.BENCH_SET === 'quick';
+const rounds = Number(process.env.BENCH_ROUNDS ?? (quick ? 1 : 3));
+const seconds = Number(process.env.BENCH_SECONDS ?? (quick ? 3 : 5));
+const COUNTS = quick ? [100, 1000] : [100, 500, 1000, 2000, 4000];
+const FLUSHES = ['10ms', '100ms', '350ms'];
+const STREAMS = quick ? [200] : [200, 500];
+const WORKERS = 2;
+const JOINS = 60;
+const MEMORY_VIEWERS = 2000;
 
-// ---- programs that speak JSON lines ---------------------------------------
+const began = Date.now();
+const say = (text) => process.stderr.write(`${((Date.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
+const results = { cells: [], streams: [], memory: {}, joins: {}, capacity: [], refused: {}, peers: [], missing: peersMissing() };
 
-class Program {
-  constructor(name, args) {
-    this.name = name;
-    this.child = spawn(path.join(programs, name), args.map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.child.stdin.on('error', () => {});
-    this.exited = new Promise((resolve) => this.child.on('close', (code, signal) => resolve(code ?? signal)));
-    this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-  }
+// ---- viewers of one stream ------------------------------------------------
 
-  async next() {
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error(`${this.name} ended (${await this.exited}) instead of answering`);
-    return JSON.parse(value);
-  }
-
-  say(line) { this.child.stdin.write(`${line}\n`); }
-
-  async end() {
-    this.child.stdin.end();
-    return this.exited;
-  }
+/** The cells of one number of viewers, in the order of measuring. */
+function plan(count, servers) {
+  const { duolu, floor, stock, peers } = servers;
+  const some = count === 1000 || count === 4000;
+  const cells = FLUSHES.flatMap((flush) => [
+    { server: duolu, protocol: 'flv', flush },
+    { server: floor, protocol: 'flv', flush },
+    ...(flush === '100ms' || some ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush })) : []),
+  ]);
+  cells.push({ server: stock, protocol: 'rtmp' }, { server: duolu, protocol: 'flv', flush: 'auto' });
+  if (count === 100 || count === 1000) cells.push({ server: stock, protocol: 'hls' });
+  if (count === 1000) cells.push(...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol }))));
+  return cells.filter(({ server, protocol, flush }) => server.play(protocol, 'bench', flush) && !results.refused[`${server.name} ${protocol}`]);
 }
 
-// ---- what the kernel knows about processes --------------------------------
-
-/** Write calls so far. */
-function writes(pids) {
-  return pids.reduce((sum, pid) =>
-    sum + Number(/^syscw: (\d+)/m.exec(fs.readFileSync(`/proc/${pid}/io`, 'utf8'))[1]), 0);
-}
-
-/** KB that are a process's own.  The zone, though touched by one worker alone, is not. */
-function privateKb(pids) {
-  let sum = 0;
-  for (const pid of pids) {
-    let shared = false;
-    for (const line of fs.readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
-      const map = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) /.exec(line);
-      if (map) shared = map[1][3] === 's';
-      const size = /^Private_\w+:\s+(\d+) kB/.exec(line);
-      if (size && !shared) sum += Number(size[1]);
-    }
-  }
-  return sum;
-}
-
-// ---- the stream -----------------------------------------------------------
-
-function encode(file) {
-  const { status, stderr } = spawnSync('ffmpeg', ['-nostdin', '-loglevel', 'error', '-y',
-    '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-f', 'lavfi', '-i', 'anoisesrc=amplitude=0.1:sample_rate=44100',
-    '-t', '20', '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p',
-    '-g', '50', '-keyint_min', '50', '-sc_threshold', '0', '-nal-hrd', 'cbr',
-    '-b:v', '900k', '-minrate', '900k', '-maxrate', '900k', '-bufsize', '900k',
-    '-c:a', 'aac', '-b:a', '96k', '-f', 'flv', '-flvflags', 'no_duration_filesize', file], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ffmpeg could not make ${file} (${status}): ${stderr}`);
-}
-
-/** The encoded file over RTMP in real time, round and round, no encoder at work. */
-async function publish(hub, file) {
-  const child = spawn('ffmpeg', ['-nostdin', '-loglevel', 'error', '-re', '-stream_loop', '-1', '-i', file,
-    '-c', 'copy', '-f', 'flv', `rtmp://127.0.0.1:${hub.rtmp.port}/${STREAM}?key=bench`], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const exited = new Promise((resolve) => child.on('close', resolve));
-  const stop = async () => { child.kill('SIGTERM'); await exited; };
-  try {
-    await until(async () => {
-      if (child.exitCode !== null) throw new Error(`the publisher ended (${child.exitCode})`);
-      const stream = await hub.stream(STREAM);
-      return stream?.state === 'live' && stream.video === 'h264' && stream.window_ms > 4000;
-    }, `${STREAM} to have a window of 4 s`);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { stop };
-}
-
-// ---- measuring ------------------------------------------------------------
-
-/** One window of `count` viewers; `extra` is called while they still watch. */
-async function measure({ port, path: where, pids, count, extra }) {
-  const generator = new Program('viewers', ['127.0.0.1', port, where, '--viewers', count, '--pids', pids.join(',')]);
-  try {
-    const ready = await generator.next();
-    if (ready.viewers !== count) throw new Error(`${ready.viewers} of ${count} viewers started`);
-    await sleep(SETTLE);
-    const before = writes(pids);
-    generator.say('begin');
-    await sleep(WINDOW);
-    generator.say('end');
-    const window = await generator.next();
-    const calls = writes(pids) - before;
-    const gbit = window.bytes * 8 / 1e9;
-    return {
-      ready, window, kb: privateKb(pids), extra: await extra?.(),
-      perGbit: window.cpu / gbit,
-      perViewerSecond: window.cpu * 1e6 / (count * window.seconds),
-      writesPerSecond: calls / (count * window.seconds),
-      kbps: window.bytes * 8 / 1000 / (count * window.seconds),
-      load: (window.cpu + window.own_cpu) / window.seconds,
-    };
-  } finally {
-    await generator.end();
-  }
-}
-
-async function joins(port, where) {
-  const generator = new Program('viewers', ['127.0.0.1', port, where, '--joins', JOINS]);
-  try {
-    return await generator.next();
-  } finally {
-    await generator.end();
-  }
-}
-
-async function measureFlush(flush, file) {
-  const hub = await startHub({ workers: WORKERS, flv: `hub_flush ${flush}ms;` });
-  const rounds = [];
-  let publisher;
-  let floor;
-  try {
-    publisher = await publish(hub, file);
-    const { port, pathname } = new URL(hub.url(STREAM));
-    floor = new Program('floor', ['127.0.0.1', port, pathname, flush, WORKERS]);
-    const bare = await floor.next();
-    const pids = hub.nginx.workers();
-    const idle = privateKb(pids);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const count of COUNTS) {
-        const extra = count === Math.max(...COUNTS) ? () => joins(port, pathname) : undefined;
-        const ours = await measure({ port, path: pathname, pids, count, extra });
-        const base = await measure({ port: bare.port, path: '/', pids: bare.pids, count });
-        rounds.push({ flush, round, count, ours, base, memory: (ours.kb - idle) / count });
-        process.stderr.write(`flush ${flush} ms, ${count} viewers, round ${round + 1}: `
-          + `${ours.perGbit.toFixed(3)} against ${base.perGbit.toFixed(3)} CPU-s/Gbit\n`);
+/** What a server cannot do is said once, and left out. */
+async function tryAll(all) {
+  for (const server of all) {
+    for (const protocol of ['flv', 'ws', 'rtmp', 'hls']) {
+      const url = server.play(protocol, 'bench', '100ms');
+      const why = url && await refuses(url);
+      if (why) {
+        results.refused[`${server.name} ${protocol}`] = why.replace(/token=[\w.-]+/, 'token=…');
+        say(`${server.name} ${protocol}: not measured: ${why}`);
       }
     }
+  }
+}
+
+async function oneStream(file) {
+  const duolu = await startDuolu({ workers: WORKERS, flushes: [...FLUSHES, 'auto'] });
+  const open = [duolu];
+  try {
+    const stock = await startStock();
+    open.unshift(stock);
+    const peers = [];
+    for (const variable of peersGiven()) {
+      peers.push(await startPeer(variable));
+      open.unshift(peers.at(-1));
+      results.peers.push(peers.at(-1).name);
+    }
+    const publisher = await publish(file, [duolu, stock, ...peers].map((server) => server.publish('bench')).concat(stock.publishHls('bench')));
+    open.unshift({ stop: () => publisher.end() });
+    await duolu.full(1);
+    const floor = await startFloor({ source: duolu.play('flv', 'bench', '10ms'), flushes: FLUSHES, workers: WORKERS });
+    open.unshift(floor);
+    await sleep(4000);                        // the playlist has segments
+    await tryAll([duolu, floor, stock, ...peers]);
+    for (let round = 0; round < rounds; round++) await oneRound(round, { duolu, floor, stock, peers });
+    results.publisher = await publisher.ask('stat');
   } finally {
-    await floor?.end();
-    await publisher?.stop();
-    await hub.stop();
+    for (const one of open) await one.stop();
   }
-  return rounds;
 }
 
-// ---- the table ------------------------------------------------------------
-
-function row(flush, count, rounds) {
-  const mine = rounds.filter((r) => r.flush === flush && r.count === count);
-  const mid = (pick, digits) => median(mine.map(pick)).toFixed(digits);
-  const ratios = mine.map((r) => r.ours.perGbit / r.base.perGbit);
-  const joined = mine.map((r) => r.ours.extra).filter(Boolean);
-  const wait = (of) => (joined.length ? median(joined.map((j) => j.first_key_ms[of])).toFixed(1) : '');
-  return [`${flush} ms`, count,
-    mid((r) => r.ours.perGbit, 3), mid((r) => r.base.perGbit, 3),
-    `**${median(ratios).toFixed(2)}** (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`,
-    mid((r) => r.ours.perViewerSecond, 0), mid((r) => r.base.perViewerSecond, 0),
-    mid((r) => r.ours.writesPerSecond, 1), mid((r) => r.base.writesPerSecond, 1),
-    mine[0].memory.toFixed(1),                // later rounds reuse what nginx kept
-    wait('median'), wait('p99'), wait('max'),
-    mine.reduce((sum, r) => sum + r.ours.window.stalls, 0), mine.reduce((sum, r) => sum + r.ours.window.lost, 0),
-    mid((r) => r.ours.kbps, 0), mid((r) => r.base.kbps, 0), mid((r) => r.ours.load, 2)].map(String);
-}
-
-const HEAD = ['flush', 'viewers', 'CPU-s/Gbit', 'floor', 'ratio (rounds)', 'us/viewer-s', 'floor', 'writes/viewer-s', 'floor',
-  'KB/viewer', 'key frame ms', 'p99', 'max', 'stalls', 'lost', 'kbit/s', 'floor', 'cores busy'];
-
-function table(rounds) {
-  const rows = FLUSHES.flatMap((flush) => COUNTS.map((count) => row(flush, count, rounds)));
-  const width = HEAD.map((head, i) => Math.max(head.length, ...rows.map((cells) => cells[i].length)));
-  const line = (cells) => `| ${cells.map((cell, i) => cell.padStart(width[i])).join(' | ')} |`;
-  return [line(HEAD), line(width.map((n) => `${'-'.repeat(n - 1)}:`)), ...rows.map(line)].join('\n');
-}
-
-function machine() {
-  const debian = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown system';
-  return `${os.cpus().length} shared cores (${os.cpus()[0].model.trim()}), ${debian}, Linux ${os.release()}, `
-    + `nginx ${WORKERS} workers, node ${process.versions.node}`;
-}
-
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-bench-'));
-try {
-  const began = Date.now();
-  const loadBefore = os.loadavg()[0];
-  const file = path.join(folder, 'stream.flv');
-  encode(file);
-  const rounds = [];
-  for (const flush of FLUSHES) rounds.push(...await measureFlush(flush, file));
-  const text = `Machine: ${machine()}.\nLoad average before: ${loadBefore.toFixed(2)}; `
-    + `${ROUNDS} rounds of ${WINDOW / 1000} s, ${((Date.now() - began) / 1000).toFixed(0)} s in all, `
-    + `${new Date().toISOString().slice(0, 10)}.\n\n${table(rounds)}\n`;
-  console.log(`\n${text}`);
-  if (options.includes('--save')) {
-    const page = path.join(here, 'RESULTS.md');
-    const old = fs.readFileSync(page, 'utf8');
-    fs.writeFileSync(page, old.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, (_, from, to) => `${from}${text}${to}`));
+async function oneRound(round, servers) {
+  for (const protocol of ['flv', 'ws', 'rtmp']) {
+    for (const server of [servers.duolu, servers.floor]) {
+      const url = server.play(protocol, 'bench', '100ms');
+      if (!url || results.refused[`${server.name} ${protocol}`]) continue;
+      (results.joins[`${server.name} ${protocol}`] ??= []).push(await measureJoin(server, url));
+    }
   }
-} finally {
-  fs.rmSync(folder, { recursive: true, force: true });
+  for (const count of COUNTS) {
+    for (const { server, protocol, flush } of plan(count, servers)) {
+      const joins = count === 1000 || count === 4000 ? JOINS : 0;
+      const figures = await measure(server, server.play(protocol, 'bench', flush),
+        { count, seconds: count < 1000 ? Math.max(seconds - 2, 1) : seconds, joins });
+      results.cells.push({ round, count, server: server.name, workers: server.workers, protocol, flush: flush ?? '', ...figures });
+      say(`round ${round + 1}: ${server.name} ${protocol} ${flush ?? ''} ${count} viewers: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, `
+        + `${figures.behind} behind, ${figures.busy.toFixed(2)} cores busy`);
+    }
+  }
 }
+
+// ---- memory of a viewer ---------------------------------------------------
+
+/** Each on a server that never had a viewer: nginx keeps what it freed. */
+async function memory(file) {
+  const count = quick ? 500 : MEMORY_VIEWERS;
+  for (const [start, protocols] of [[() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'rtmp']], [startStock, ['rtmp']]]) {
+    for (const protocol of protocols) {
+      const server = await start();
+      try {
+        if (results.refused[`${server.name} ${protocol}`]) continue;
+        const publisher = await publish(file, [server.publish('bench')]);
+        if (server.full) await server.full(1);
+        results.memory[`${server.name} ${protocol}`] = await measureMemory(server, server.play(protocol, 'bench', '100ms'), count);
+        await publisher.end();
+        say(`${server.name} ${protocol}: ${results.memory[`${server.name} ${protocol}`].toFixed(1)} KB for a viewer`);
+      } finally {
+        await server.stop();
+      }
+    }
+  }
+}
+
+// ---- many streams ---------------------------------------------------------
+
+/** KB of a stream: private memory, and of the zone what is no window. */
+async function streamMemory(server, before, count) {
+  const own = (privateKb(server.pids()) - before) / count;
+  if (!server.status) return { own };
+  const { zone, streams } = await server.status();
+  const window = streams.reduce((sum, stream) => sum + stream.window_bytes, 0) / 1024;
+  return { own: own + ((zone.blocks - zone.free) * 64 - window) / count, window: window / count };
+}
+
+async function manyStreams(file, count) {
+  const duolu = await startDuolu({ workers: WORKERS, zone: `${count + 12}m`, flushes: ['100ms', 'auto'] });
+  const open = [duolu];
+  try {
+    const stock = await startStock();
+    open.unshift(stock);
+    const names = Array.from({ length: count }, (_, i) => `s${i}`);
+    const before = new Map([duolu, stock].map((server) => [server, privateKb(server.pids())]));
+    const publisher = await publish(file, names.flatMap((name) => [duolu.publish(name), stock.publish(name)]));
+    open.unshift({ stop: () => publisher.end() });
+    await duolu.full(count);
+    await sleep(8000);                        // windows are full
+    const memories = new Map();
+    for (const server of [duolu, stock]) memories.set(server, await streamMemory(server, before.get(server), count));
+    for (let round = 0; round < rounds; round++) {
+      for (const [server, protocol, flush] of [[duolu, 'flv', '100ms'], [stock, 'rtmp', ''], [duolu, 'flv', 'auto']]) {
+        const figures = await measureMany(server, names.map((name) => server.play(protocol, name, flush)), { seconds });
+        results.streams.push({ round, count, server: server.name, workers: server.workers, protocol, flush, ...figures, memory: memories.get(server) });
+        say(`round ${round + 1}: ${server.name} ${count} streams: ${figures.perSecond.toFixed(0)} us for a stream-second, ${figures.behind} behind`);
+      }
+    }
+    results.publisher500 = await publisher.ask('stat');
+  } finally {
+    for (const one of open) await one.stop();
+  }
+}
+
+// ---- one worker and two ---------------------------------------------------
+
+async function capacity(file) {
+  const limits = quick ? { first: 1000, step: 500, most: 2000 } : { first: 2000, step: 400, most: 9600 };
+  for (let round = 0; round < Math.min(rounds, 2); round++) {
+    for (const workers of [1, 2]) {
+      const duolu = await startDuolu({ workers, flushes: ['100ms'] });
+      try {
+        const publisher = await publish(file, [duolu.publish('bench')]);
+        await duolu.full(1);
+        const held = await measureCapacity(duolu, duolu.play('flv', 'bench', '100ms'), limits);
+        await publisher.end();
+        results.capacity.push({ round, workers, ...held });
+        say(`${workers} worker(s) hold ${held.held} viewers of 8 Mbps${held.bound ? ' and more' : ''}: ${JSON.stringify(held.load)}`);
+      } finally {
+        await duolu.stop();
+      }
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------
+
+prepare(programs);
+const loadBefore = os.loadavg()[0];
+await oneStream(encode(1000));
+await memory(encode(1000));
+const small = encode(300);
+for (const count of STREAMS) await manyStreams(small, count);
+await capacity(encode(8000));
+const text = report(results, { rounds, seconds, quick, loadBefore, took: (Date.now() - began) / 1000, counts: COUNTS });
+console.log(`\n${text}`);
+if (options.includes('--save')) save(text);
+process.exit(0);

@@ -1,18 +1,35 @@
 #!/bin/bash
-# Compiles the bench's programs and prints the table:  tests/bench/run.sh [--save]
+# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [--save]
 # `./build.sh bench` builds the product first and then calls this.
-# --save also writes tests/bench/RESULTS.md.
+# quick: two minutes, for orientation; --save also writes tests/bench/RESULTS.md.
 set -euo pipefail
 export LC_ALL=C
 
 repo=$(cd "$(dirname "$0")/../.." && pwd -P)
+here=$repo/tests/bench
 out=$repo/.build/bench
 
-mkdir -p "$out"
-for program in viewers floor; do
-    "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -o "$out/$program" \
-        "$repo/tests/bench/$program.c" "$repo/modules/media/flv.c"
+for option; do
+    case "$option" in
+        quick | --save) ;;
+        *)
+            echo "tests/bench/run.sh: '$option' is not an option: expected quick or --save" >&2
+            exit 2
+            ;;
+    esac
 done
 
+compile() {
+    local program=$1
+    shift
+    (cd "$here" && "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -o "$out/$program" \
+        "$program.c" "$@" bench.c "$repo/modules/media/flv.c")
+}
+
+mkdir -p "$out"
+compile viewers viewer_http.c viewer_rtmp.c viewer_hls.c numbers.c rtmp_client.c rtmp_wire.c
+compile publisher rtmp_client.c rtmp_wire.c
+compile floor
+
 ulimit -Sn "$(ulimit -Hn)"          # nginx takes its limit from here
-exec node "$repo/tests/bench/run.mjs" "$out" "$@"
+exec node "$here/run.mjs" "$out" "$@"

@@ -1,149 +1,184 @@
 /*
- * Viewers of an HTTP-FLV address, thousands from one loop.
+ * Viewers, thousands from one loop.
  *
- *     viewers HOST PORT PATH --viewers N [--pids PID,PID]
- *     viewers HOST PORT PATH --joins N
+ *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID]
  *
- * A viewer is read closely and parsed until its first key frame is whole.
- * From then on its bytes are only counted (MSG_TRUNC), and all such viewers
- * are read in one go every 30 ms: a remote viewer's acknowledgements would
- * not wake this machine for each write either.
+ * URLS is a file of addresses, one a line: http:// (FLV), ws://, rtmp:// and
+ * hls:// (a playlist over HTTP).  Viewer i takes line i, round and round.
  *
- * With --viewers: prints {"event":"ready",...} when all have started, then
- * obeys its stdin: `begin` starts a window, `end` prints it with the CPU that
- * the processes of --pids used in it, the end of stdin ends the program.
- * With --joins: opens N viewers one after another and prints how long each
- * waited, from connect() on.
+ * Mass viewers that have started are read in one go every 30 ms, a slice of
+ * them each 3 ms: a remote viewer's acknowledgements would not wake this
+ * machine for each write either.  Probes are read at once, and tell the delay
+ * of each frame by the send time in it; run them in a process of their own.
+ *
+ * Prints {"event":"ready",...} when all have started, then obeys its stdin:
+ *     begin | end       a window, and its figures
+ *     joins N GAP_US    N more viewers, each until its first key frame
+ *     add N             more mass viewers; answers when they have started
+ *     check             how many are behind now
+ * The end of stdin ends the program.
  */
 
 #define _GNU_SOURCE
 
+#include "viewer.h"
+
 #include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "numbers.h"
 
 #define BATCH_US     30000
-#define STALL_US     1000000
-#define READY_US     30000000  /* the longest all may take to start */
-#define LIFE_US      120000000 /* a forgotten generator ends itself */
-#define JOIN_MS      10000
-#define JOIN_GAP_US  45000     /* so that joins meet all parts of a GOP */
+#define SLICES       10
+#define BEHIND_US    1000000
+#define READY_US     40000000  /* the longest all may take to start */
+#define LIFE_US      400000000 /* a forgotten generator ends itself */
+#define JOIN_US      10000000
+#define GAP_US       400       /* at most 2,500 connections a second */
 #define IN_FLIGHT    64
 #define MAX_EVENTS   256
-#define MAX_PIDS     16
-#define START_MAX    (4 * 1024 * 1024)
+#define MAX_VIEWERS  100000
+#define SOURCES      16        /* loopback addresses: ports run short */
 
-typedef struct {
-    int       fd;              /* -1: not open */
-    int       started;
-    uint8_t  *buf;             /* what came before the first key frame */
-    size_t    len, room;
-    size_t    pos;             /* of the next tag in buf; 0: none seen yet */
-    int64_t   asked, first_byte, first_key;
-    int64_t   last;            /* when bytes came last */
-    int       stalled;
-    uint64_t  bytes;           /* in the window */
-} viewer_t;
+static target_t   *targets;
+static int         ntargets;
 
-static struct sockaddr_in  server;
-static char                request[2048];
-static int                 poll_fd;
-static viewer_t           *viewers;
-static int                 count, opened, started, lost;
-static int                 waiting;          /* opened, not yet started */
+static int         poll_fd;
+static viewer_t   *viewers;    /* probes first, then the mass, then joins */
+static int         wanted, probes, opened, started, lost;
+static int         waiting;    /* opened, and nothing came yet */
+static int64_t     next_open;
 
-static int                 window;
-static int64_t             window_start;
-static uint64_t            stalls, lost_in_window;
-static struct rusage       own_start;
-static clockid_t           clocks[MAX_PIDS];
-static int                 nclocks;
-static double              cpu_start;
+static viewer_t   *joins;
+static int         joins_wanted, joins_opened, joins_done, joins_failed;
+static int64_t     next_join, join_gap, joins_began;
+static double      joins_cpu;
+
+static int         announce;   /* say so when all have started */
+static int64_t     announce_by;
+
+static int         window;
+static int64_t     window_start;
+static uint64_t    stalls, lost_in_window;
+static double      cpu_start, own_start;
+static numbers_t   delays, first_bytes, first_keys;
 
 
-/* --- numbers --- */
+/* --- addresses --- */
 
-static int
-by_value(const void *a, const void *b)
-{
-    int64_t  x = *(const int64_t *) a, y = *(const int64_t *) b;
-
-    return (x > y) - (x < y);
-}
-
-
-/* Prints "NAME":{"median":ms,"p99":ms,"max":ms} of microseconds. */
 static void
-print_spread(const char *name, int64_t *us, int n)
+target_parse(target_t *t, char *url)
 {
-    qsort(us, n, sizeof(int64_t), by_value);
-    printf("\"%s\":{\"median\":%.3f,\"p99\":%.3f,\"max\":%.3f}", name,
-           us[n / 2] / 1000.0, us[(n * 99 - 1) / 100] / 1000.0,
-           us[n - 1] / 1000.0);
-}
+    char        *rest = strstr(url, "://"), *port;
+    size_t       i, n;
+    const char  *error = "http|ws|rtmp|hls://IPV4:PORT/PATH";
 
+    static const protocol_t  *all[] = { &protocol_flv, &protocol_ws,
+                                        &protocol_rtmp, &protocol_hls };
 
-/* Another process's CPU clock has nanoseconds; its /proc has 10 ms. */
-static void
-watch_pids(char *list)
-{
-    char  *one;
+    if (rest == NULL || strchr(rest + 3, '/') == NULL) {
+        bench_fail("address", url, error);
+    }
 
-    for (one = strtok(list, ","); one; one = strtok(NULL, ",")) {
-        if (nclocks == MAX_PIDS
-            || clock_getcpuclockid((pid_t) bench_number("pid", one, 1, 1 << 30),
-                                   &clocks[nclocks]) != 0)
-        {
-            bench_fail("pid", one, "at most 16 running processes");
+    for (i = 0; i < 4; i++) {
+        n = strlen(all[i]->scheme);
+        if ((size_t) (rest - url) == n && memcmp(url, all[i]->scheme, n) == 0) {
+            t->protocol = all[i];
         }
-        nclocks++;
+    }
+
+    t->path = strdup(strchr(rest + 3, '/'));
+    t->host = strndup(rest + 3, strcspn(rest + 3, "/"));
+    port = strchr(t->host, ':');
+    t->address.sin_family = AF_INET;
+
+    if (t->protocol == NULL || port == NULL) {
+        bench_fail("address", url, error);
+    }
+
+    *port = '\0';
+    if (inet_pton(AF_INET, t->host, &t->address.sin_addr) != 1) {
+        bench_fail("host", t->host, "an IPv4 address");
+    }
+    *port = ':';
+    t->address.sin_port = htons((uint16_t) bench_number("port", port + 1, 1,
+                                                        65535));
+
+    t->app = strdup(t->path + 1);
+    t->name = strchr(t->app, '/');
+    if (t->name) {
+        *t->name++ = '\0';
+    } else if (t->protocol == &protocol_rtmp) {
+        bench_fail("address", url, "an application and a stream");
     }
 }
 
 
-static double
-cpu_of_pids(void)
+static void
+targets_read(const char *path)
 {
-    int              i;
-    double           sum = 0;
-    struct timespec  t;
+    char   line[2048];
+    FILE  *file = fopen(path, "r");
 
-    for (i = 0; i < nclocks; i++) {
-        if (clock_gettime(clocks[i], &t) != 0) {
-            bench_fail("process", "of --pids", "to live through the window");
-        }
-        sum += t.tv_sec + t.tv_nsec / 1e9;
+    if (file == NULL) {
+        bench_fail("file", path, "to be readable");
     }
 
-    return sum;
-}
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        targets = realloc(targets, (ntargets + 1) * sizeof(target_t));
+        memset(&targets[ntargets], 0, sizeof(target_t));
+        target_parse(&targets[ntargets++], line);
+    }
 
+    fclose(file);
 
-static double
-own_cpu(const struct rusage *u)
-{
-    return u->ru_utime.tv_sec + u->ru_stime.tv_sec
-           + (u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1e6;
+    if (ntargets == 0) {
+        bench_fail("file", path, "an address in it");
+    }
 }
 
 
 /* --- one viewer --- */
 
 static void
-viewer_open(viewer_t *v, int flags)
+viewer_open(viewer_t *v, const target_t *target, enum viewer_role role)
 {
-    v->asked = bench_now_us();
-    v->fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+    int                 one = 1;
+    static unsigned     source;
+    struct epoll_event  event = { .events = EPOLLOUT, .data.ptr = v };
+    struct sockaddr_in  from = { .sin_family = AF_INET };
 
-    if (v->fd == -1
-        || (connect(v->fd, (struct sockaddr *) &server, sizeof(server)) == -1
-            && errno != EINPROGRESS))
+    memset(v, 0, sizeof(*v));
+    v->target = target;
+    v->role = role;
+    v->asked = v->last = bench_now_us();
+    v->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    if (v->fd == -1) {
+        bench_fail("socket", strerror(errno), "enough file descriptors");
+    }
+
+    if ((ntohl(target->address.sin_addr.s_addr) >> 24) == 127) {
+        from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + source++ % SOURCES);
+        (void) setsockopt(v->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
+                          sizeof(one));
+        (void) bind(v->fd, (struct sockaddr *) &from, sizeof(from));
+    }
+
+    (void) setsockopt(v->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+
+    if ((connect(v->fd, (struct sockaddr *) &target->address,
+                 sizeof(target->address)) == -1 && errno != EINPROGRESS)
+        || epoll_ctl(poll_fd, EPOLL_CTL_ADD, v->fd, &event) == -1)
     {
         bench_fail("connect", strerror(errno), "a listening server");
     }
@@ -151,117 +186,192 @@ viewer_open(viewer_t *v, int flags)
 
 
 static void
-viewer_ask(viewer_t *v)
+viewer_forget(viewer_t *v)
 {
-    if (send(v->fd, request, strlen(request), MSG_NOSIGNAL)
-        != (ssize_t) strlen(request))
-    {
-        bench_fail("request", strerror(errno), "to be sent in one go");
+    if (v->target->protocol->forget) {
+        v->target->protocol->forget(v);
     }
+
+    bench_forget(&v->raw);
+    bench_forget(&v->media);
+    close(v->fd);
+    v->fd = -1;
 }
 
 
-/* Walks what came.  1: the first key frame is whole; 0: not yet. */
-static int
-viewer_parse(viewer_t *v)
+/* What a viewer says is small: a socket without room for it is no use. */
+void
+viewer_send(viewer_t *v, const void *data, size_t size)
 {
-    int          rc;
-    uint8_t     *end;
-    bench_tag_t  tag;
-
-    if (v->pos == 0) {
-        end = memmem(v->buf, v->len, "\r\n\r\n", 4);
-        if (end == NULL || v->len < (size_t) (end - v->buf) + 4 + FLV_HEADER_SIZE) {
-            return 0;
-        }
-        if (v->len < 12 || memcmp(v->buf + 8, " 200", 4) != 0) {
-            *(uint8_t *) memchr(v->buf, '\r', v->len) = '\0';
-            bench_fail("answer", (char *) v->buf, "status 200");
-        }
-        if (memcmp(end + 4, "FLV", 3) != 0) {
-            bench_fail("answer", "of status 200", "the bytes of an FLV stream");
-        }
-        v->pos = (size_t) (end - v->buf) + 4 + FLV_HEADER_SIZE;
-    }
-
-    for ( ;; ) {
-        rc = bench_tag(v->buf + v->pos, v->len - v->pos, &tag);
-        if (rc == -1) {
-            bench_fail("stream", "of the viewer", "FLV tags");
-        }
-        if (rc == 0) {
-            return 0;
-        }
-        v->pos += tag.size;
-        if (tag.type == FLV_VIDEO && tag.frame.key && !tag.frame.config) {
-            return 1;
-        }
-    }
+    (void) !send(v->fd, data, size, MSG_NOSIGNAL);
 }
 
 
-/* Reads a viewer that waits for its first key frame.
- * 1: it has it; 0: not yet; -1: the connection ended. */
-static int
-viewer_read(viewer_t *v)
+size_t
+viewer_unparsed(const viewer_t *v)
 {
-    ssize_t  n;
+    return bench_left(&v->raw) + bench_left(&v->media);
+}
 
-    if (v->room - v->len < 65536) {
-        v->room += 131072;
-        v->buf = v->room <= START_MAX ? realloc(v->buf, v->room) : NULL;
-        if (v->buf == NULL) {
-            bench_fail("viewer", "4 MB", "a key frame sooner");
+
+ssize_t
+viewer_drop(viewer_t *v)
+{
+    ssize_t  n = recv(v->fd, NULL, 1 << 30, MSG_TRUNC | MSG_DONTWAIT);
+
+    return n > 0 ? n : n == -1 && errno == EAGAIN ? 0 : -1;
+}
+
+
+int
+viewer_frame_seen(viewer_t *v, int key, int64_t mark)
+{
+    if (mark) {
+        v->frame_mark = mark;
+        if (v->role == VIEWER_PROBE && window) {
+            numbers_add(&delays, bench_now_us() - mark);
         }
     }
 
-    n = recv(v->fd, v->buf + v->len, v->room - v->len, 0);
-    if (n <= 0) {
-        return n == -1 && errno == EAGAIN ? 0 : -1;
-    }
-
-    v->last = bench_now_us();
-    if (v->len == 0) {
-        v->first_byte = v->last;
-    }
-    v->len += n;
-
-    if (!viewer_parse(v)) {
+    if (!key) {
         return 0;
     }
 
-    v->first_key = bench_now_us();
-    free(v->buf);
-    v->buf = NULL;
-    return 1;
+    v->new_mark = mark;
+    v->new_at = v->total - viewer_unparsed(v);
+
+    if (v->first_key == 0) {
+        v->first_key = bench_now_us();
+        v->key_mark = mark;
+        v->key_at = v->new_at;
+    }
+
+    return v->role != VIEWER_PROBE;
+}
+
+
+int
+viewer_frame(viewer_t *v, const uint8_t *body, size_t size)
+{
+    flv_frame_t  frame;
+
+    if (flv_parse_video(body, size, &frame) != FLV_OK) {
+        bench_fail("stream", "of a viewer", "video that FLV knows");
+    }
+
+    if (frame.config || frame.empty) {
+        return 0;
+    }
+
+    return viewer_frame_seen(v, frame.key, bench_mark_read(body, size));
 }
 
 
 static void
 viewer_lost(viewer_t *v)
 {
-    close(v->fd);
-    v->fd = -1;
-    lost++;
-    lost_in_window += window;
+    static int  told;
+
+    if (v->why && !told) {
+        told = 1;
+        fprintf(stderr, "a viewer of %s%s was lost: %s\n", v->target->host,
+                v->target->path, v->why);
+    }
+
+    if (v->role == VIEWER_JOIN) {
+        joins_done++;
+        joins_failed++;
+    } else {
+        waiting -= v->first_byte == 0;
+        lost++;
+        lost_in_window += window;
+    }
+
+    viewer_forget(v);
+}
+
+
+static void
+viewer_started(viewer_t *v)
+{
+    if (v->role == VIEWER_JOIN) {
+        numbers_add(&first_bytes, v->first_byte - v->asked);
+        numbers_add(&first_keys, v->first_key - v->asked);
+        joins_done++;
+        viewer_forget(v);
+        return;
+    }
+
+    v->started = 1;
+    started++;
+
+    if (v->role == VIEWER_MASS) {
+        (void) epoll_ctl(poll_fd, EPOLL_CTL_DEL, v->fd, NULL);
+        if (!v->target->protocol->restless) {
+            bench_forget(&v->raw);
+            bench_forget(&v->media);
+        }
+    }
+}
+
+
+/* Reads a probe, or a viewer that waits for its first key frame. */
+static void
+viewer_read(viewer_t *v)
+{
+    ssize_t  n;
+
+    bench_reserve(&v->raw, 65536);
+    n = recv(v->fd, v->raw.data + v->raw.len, v->raw.room - v->raw.len, 0);
+
+    if (n <= 0) {
+        if (n == 0 || errno != EAGAIN) {
+            viewer_lost(v);
+        }
+        return;
+    }
+
+    v->last = bench_now_us();
+    if (v->first_byte == 0) {
+        v->first_byte = v->last;
+        waiting -= v->role != VIEWER_JOIN;
+    }
+    v->raw.len += (size_t) n;
+    v->total += (uint64_t) n;
+    v->bytes += (uint64_t) n;
+    v->stalled = 0;
+
+    if (v->target->protocol->take(v) == -1) {
+        viewer_lost(v);
+
+    } else if (v->first_key && !v->started) {
+        viewer_started(v);
+    }
 }
 
 
 /* --- many viewers --- */
 
 static void
-open_some(void)
+open_some(int64_t now)
 {
-    viewer_t           *v;
-    struct epoll_event  event;
+    viewer_t  *v;
+    target_t  *t;
 
-    while (opened < count && waiting < IN_FLIGHT) {
-        v = &viewers[opened++];
+    while (opened < wanted && waiting < IN_FLIGHT && now >= next_open) {
+        next_open = (next_open < now - 5000 ? now : next_open) + GAP_US;
+        v = &viewers[opened];
+        t = &targets[opened % ntargets];
+        viewer_open(v, t, opened < probes ? VIEWER_PROBE : VIEWER_MASS);
+        opened++;
         waiting++;
-        viewer_open(v, SOCK_NONBLOCK);
-        event.events = EPOLLOUT;
-        event.data.ptr = v;
-        (void) epoll_ctl(poll_fd, EPOLL_CTL_ADD, v->fd, &event);
+    }
+
+    while (joins_opened < joins_wanted && now >= next_join) {
+        v = &joins[joins_opened];
+        viewer_open(v, &targets[joins_opened % ntargets], VIEWER_JOIN);
+        joins_opened++;
+        next_join += join_gap;
     }
 }
 
@@ -269,95 +379,133 @@ open_some(void)
 static void
 on_event(viewer_t *v, uint32_t events)
 {
-    int                 rc;
-    struct epoll_event  event;
+    struct epoll_event  event = { .events = EPOLLIN, .data.ptr = v };
 
-    if (events & EPOLLOUT) {
-        viewer_ask(v);
-        event.events = EPOLLIN;
-        event.data.ptr = v;
+    if (v->fd == -1) {
+        return;
+    }
+
+    if (!v->connected) {
+        if (events & (EPOLLERR | EPOLLHUP)) {
+            v->why = "its connection was refused";
+            viewer_lost(v);
+            return;
+        }
+        v->connected = 1;
+        v->target->protocol->ask(v);
         (void) epoll_ctl(poll_fd, EPOLL_CTL_MOD, v->fd, &event);
         return;
     }
 
-    rc = viewer_read(v);
-    if (rc == 0) {
-        return;
-    }
-
-    waiting--;
-    (void) epoll_ctl(poll_fd, EPOLL_CTL_DEL, v->fd, NULL);
-
-    if (rc == -1) {
-        viewer_lost(v);
-        return;
-    }
-
-    v->started = 1;
-    started++;
+    viewer_read(v);
 }
 
 
+/* One slice of those that have started; a probe is only looked at. */
 static void
-read_batch(void)
+read_slice(int slice)
 {
-    int        i;
-    ssize_t    n;
     int64_t    now = bench_now_us();
-    viewer_t  *v;
+    ssize_t    n;
+    viewer_t  *v = viewers + (int64_t) opened * slice / SLICES;
+    viewer_t  *end = viewers + (int64_t) opened * (slice + 1) / SLICES;
 
-    for (i = 0, v = viewers; i < opened; i++, v++) {
+    for ( ; v < end; v++) {
         if (v->fd == -1 || !v->started) {
             continue;
         }
 
-        n = recv(v->fd, NULL, 1 << 30, MSG_TRUNC | MSG_DONTWAIT);
+        n = v->role == VIEWER_MASS ? v->target->protocol->drop(v) : 0;
 
         if (n > 0) {
-            v->bytes += n;
+            v->total += (uint64_t) n;
+            v->bytes += (uint64_t) n;
             v->last = now;
             v->stalled = 0;
 
-        } else if (n == 0 || errno != EAGAIN) {
+        } else if (n == -1) {
             viewer_lost(v);
+            continue;
 
-        } else if (!v->stalled && now - v->last > STALL_US) {
+        } else if (!v->stalled
+                   && now - v->last > v->target->protocol->stall_us)
+        {
             v->stalled = 1;
             stalls += window;
+        }
+
+        if (v->target->protocol->restless) {
+            v->target->protocol->turn(v, now);
         }
     }
 }
 
 
 static void
-print_ready(void)
+read_all(void)
 {
-    int       i, n = 0;
-    int64_t  *bytes = calloc(count, sizeof(int64_t));
-    int64_t  *keys = calloc(count, sizeof(int64_t));
+    int  i;
 
-    if (bytes == NULL || keys == NULL) {
-        bench_fail("memory", "for the times", "enough");
+    for (i = 0; i < SLICES; i++) {
+        read_slice(i);
+    }
+}
+
+
+/* --- figures --- */
+
+/* Bytes per microsecond of stream time, as the probes got it between their
+ * first and newest key frame.  0: not known yet. */
+static double
+stream_rate(void)
+{
+    int      i;
+    double   bytes = 0, us = 0;
+
+    for (i = 0; i < probes && i < opened; i++) {
+        bytes += (double) (viewers[i].new_at - viewers[i].key_at);
+        us += (double) (viewers[i].new_mark - viewers[i].key_mark);
     }
 
-    for (i = 0; i < count; i++) {
-        if (viewers[i].started) {
-            bytes[n] = viewers[i].first_byte - viewers[i].asked;
-            keys[n++] = viewers[i].first_key - viewers[i].asked;
+    return us > 0 ? bytes / us : 0;
+}
+
+
+/* Viewers that have not yet got what was sent more than BEHIND_US ago. */
+static int
+count_behind(int64_t now)
+{
+    int        i, n = 0;
+    double     rate = stream_rate(), late;
+    viewer_t  *v;
+
+    for (i = 0, v = viewers; i < opened; i++, v++) {
+        if (v->fd == -1 || !v->started || v->target->protocol->restless) {
+            continue;
         }
+        if (v->role == VIEWER_PROBE) {
+            late = (double) (now - v->frame_mark);
+        } else {
+            late = (double) (now - v->key_mark)
+                   - (rate ? (double) (v->total - v->key_at) / rate : 1e18);
+        }
+        n += late > BEHIND_US;
     }
 
-    printf("{\"event\":\"ready\",\"viewers\":%d,\"lost\":%d", n, lost);
-    if (n) {
-        printf(",");
-        print_spread("first_byte_ms", bytes, n);
-        printf(",");
-        print_spread("first_key_ms", keys, n);
+    return n;
+}
+
+
+static int
+count_started(void)
+{
+    int  i, n = 0;
+
+    for (i = 0; i < opened; i++) {
+        n += viewers[i].fd != -1 && viewers[i].started;
     }
-    printf("}\n");
-    fflush(stdout);
-    free(bytes);
-    free(keys);
+
+    return n;
 }
 
 
@@ -366,32 +514,33 @@ begin_window(void)
 {
     int  i;
 
-    for (i = 0; i < count; i++) {
+    read_all();
+
+    for (i = 0; i < opened; i++) {
         viewers[i].bytes = 0;
     }
 
     stalls = lost_in_window = 0;
+    delays.count = 0;
     window = 1;
-    getrusage(RUSAGE_SELF, &own_start);
+    own_start = numbers_own_cpu();
     window_start = bench_now_us();
-    cpu_start = cpu_of_pids();
+    cpu_start = numbers_cpu();
 }
 
 
 static void
 end_window(void)
 {
-    int            i, n = 0;
-    double         cpu = cpu_of_pids() - cpu_start;
-    double         seconds = (bench_now_us() - window_start) / 1e6;
-    uint64_t       bytes = 0, least = UINT64_MAX;
-    struct rusage  own;
+    int       i, n = 0;
+    double    cpu = numbers_cpu() - cpu_start;
+    int64_t   now = bench_now_us();
+    uint64_t  bytes = 0, least = UINT64_MAX;
 
-    read_batch();
-    getrusage(RUSAGE_SELF, &own);
+    read_all();
     window = 0;
 
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < opened; i++) {
         if (viewers[i].fd != -1 && viewers[i].started) {
             n++;
             bytes += viewers[i].bytes;
@@ -401,36 +550,137 @@ end_window(void)
 
     printf("{\"event\":\"window\",\"viewers\":%d,\"bytes\":%llu,"
            "\"seconds\":%.4f,\"cpu\":%.6f,\"own_cpu\":%.4f,\"stalls\":%llu,"
-           "\"lost\":%llu,\"least_share\":%.3f}\n", n,
-           (unsigned long long) bytes, seconds, cpu,
-           own_cpu(&own) - own_cpu(&own_start), (unsigned long long) stalls,
-           (unsigned long long) lost_in_window,
+           "\"lost\":%llu,\"behind\":%d,\"least_share\":%.3f", n,
+           (unsigned long long) bytes, (now - window_start) / 1e6, cpu,
+           numbers_own_cpu() - own_start, (unsigned long long) stalls,
+           (unsigned long long) lost_in_window, count_behind(now),
            bytes ? (double) least * n / bytes : 0.0);
+    numbers_print("delay_ms", &delays);
+    printf("}\n");
     fflush(stdout);
+}
+
+
+static void
+print_started(void)
+{
+    announce = 0;
+    printf("{\"event\":\"ready\",\"viewers\":%d,\"lost\":%d}\n",
+           count_started(), lost);
+    fflush(stdout);
+}
+
+
+static void
+print_check(void)
+{
+    int64_t  now = bench_now_us();
+
+    read_all();
+    printf("{\"event\":\"check\",\"viewers\":%d,\"behind\":%d,\"lost\":%d,"
+           "\"own_cpu\":%.4f,\"cpu\":%.6f}\n", count_started(),
+           count_behind(now), lost, numbers_own_cpu(), numbers_cpu());
+    fflush(stdout);
+}
+
+
+static void
+print_joins(void)
+{
+    int  i;
+
+    for (i = 0; i < joins_opened; i++) {
+        if (joins[i].fd != -1) {                 /* they had time enough */
+            joins_failed++;
+            viewer_forget(&joins[i]);
+        }
+    }
+
+    printf("{\"event\":\"joins\",\"joins\":%d,\"failed\":%d,\"cpu\":%.6f,"
+           "\"seconds\":%.4f", joins_wanted, joins_failed,
+           numbers_cpu() - joins_cpu, (bench_now_us() - joins_began) / 1e6);
+    numbers_print_all("first_byte_ms", &first_bytes);
+    numbers_print_all("first_key_ms", &first_keys);
+    printf("}\n");
+    fflush(stdout);
+
+    free(joins);
+    joins = NULL;
+    joins_wanted = joins_opened = 0;
+    first_bytes.count = first_keys.count = 0;
+}
+
+
+/* --- commands --- */
+
+static void
+begin_joins(int n, long gap)
+{
+    joins = calloc((size_t) n, sizeof(viewer_t));
+    if (joins == NULL) {
+        bench_fail("memory", "for joins", "enough");
+    }
+
+    joins_wanted = n;
+    joins_opened = joins_done = joins_failed = 0;
+    join_gap = gap;
+    joins_began = next_join = bench_now_us();
+    joins_cpu = numbers_cpu();
+}
+
+
+static void
+add_viewers(int n)
+{
+    if (wanted + n > MAX_VIEWERS) {
+        bench_fail("viewers", "too many", "at most 100000");
+    }
+
+    wanted += n;
+    announce = 1;
+    announce_by = bench_now_us() + READY_US;
+}
+
+
+static void
+obey(const char *line)
+{
+    int   n;
+    long  gap;
+
+    if (strcmp(line, "begin") == 0) {
+        begin_window();
+    } else if (strcmp(line, "end") == 0) {
+        end_window();
+    } else if (strcmp(line, "check") == 0) {
+        print_check();
+    } else if (sscanf(line, "joins %d %ld", &n, &gap) == 2 && n > 0) {
+        begin_joins(n, gap);
+    } else if (sscanf(line, "add %d", &n) == 1 && n > 0) {
+        add_viewers(n);
+    } else {
+        bench_fail("command", line, "begin, end, joins, add or check");
+    }
 }
 
 
 /* 0: stdin ended. */
 static int
-obey(void)
+obey_stdin(void)
 {
-    char     line[256], *word;
-    ssize_t  n = read(0, line, sizeof(line) - 1);
+    char     lines[256], *line, *rest;
+    ssize_t  n = read(0, lines, sizeof(lines) - 1);
 
     if (n <= 0) {
         return 0;
     }
 
-    line[n] = '\0';
+    lines[n] = '\0';
 
-    for (word = strtok(line, "\n"); word; word = strtok(NULL, "\n")) {
-        if (strcmp(word, "begin") == 0) {
-            begin_window();
-        } else if (strcmp(word, "end") == 0) {
-            end_window();
-        } else {
-            bench_fail("command", word, "begin or end");
-        }
+    for (line = strtok_r(lines, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest))
+    {
+        obey(line);
     }
 
     return 1;
@@ -438,49 +688,70 @@ obey(void)
 
 
 static void
-run_viewers(void)
+look_around(int64_t now)
 {
-    int                 i, n, ready = 0;
-    int64_t             now, born = bench_now_us(), next = born + BATCH_US;
-    struct epoll_event  events[MAX_EVENTS];
-
-    viewers = calloc(count, sizeof(viewer_t));
-    poll_fd = epoll_create1(0);
-    events[0].events = EPOLLIN;
-    events[0].data.ptr = NULL;
-
-    if (viewers == NULL || poll_fd == -1
-        || epoll_ctl(poll_fd, EPOLL_CTL_ADD, 0, &events[0]) == -1)
-    {
-        bench_fail("start", strerror(errno), "memory, and a pipe as stdin");
+    if (announce && (started + lost >= wanted || now > announce_by)) {
+        print_started();
     }
 
+    if (joins_wanted
+        && (joins_done == joins_wanted
+            || now - joins_began > joins_wanted * join_gap + JOIN_US))
+    {
+        print_joins();
+    }
+}
+
+
+/* Milliseconds until there is something to do by the clock. */
+static int
+idle_time(int64_t next_slice)
+{
+    int64_t  now = bench_now_us(), next = next_slice;
+
+    if (opened < wanted && waiting < IN_FLIGHT && next_open < next) {
+        next = next_open;
+    }
+    if (joins_opened < joins_wanted && next_join < next) {
+        next = next_join;
+    }
+
+    return now < next ? (int) ((next - now + 999) / 1000) : 0;
+}
+
+
+static void
+run(void)
+{
+    int                 i, n, slice = 0;
+    int64_t             now, born = bench_now_us(), next_slice = born;
+    struct epoll_event  events[MAX_EVENTS];
+
     for ( ;; ) {
-        open_some();
-
         now = bench_now_us();
-        if (now >= next) {
-            read_batch();
-            next = now + BATCH_US;
+        open_some(now);
+
+        if (now >= next_slice) {
+            read_slice(slice);
+            slice = (slice + 1) % SLICES;
+            next_slice += BATCH_US / SLICES;
+            if (next_slice < now - BATCH_US) {
+                next_slice = now;
+            }
         }
 
-        if (!ready && (started + lost >= count || now - born > READY_US)) {
-            ready = 1;
-            print_ready();
-        }
+        look_around(now);
 
         if (now - born > LIFE_US) {
-            bench_fail("life", "over", "stdin to end within 120 s");
+            bench_fail("life", "over", "stdin to end within 400 s");
         }
 
-        now = bench_now_us();
-        n = epoll_wait(poll_fd, events, MAX_EVENTS,
-                       now < next ? (int) ((next - now + 999) / 1000) : 0);
+        n = epoll_wait(poll_fd, events, MAX_EVENTS, idle_time(next_slice));
 
         for (i = 0; i < n; i++) {
             if (events[i].data.ptr) {
                 on_event(events[i].data.ptr, events[i].events);
-            } else if (!obey()) {
+            } else if (!obey_stdin()) {
                 return;
             }
         }
@@ -488,103 +759,50 @@ run_viewers(void)
 }
 
 
-/* --- one viewer after another --- */
-
-static void
-run_joins(void)
-{
-    int            i, rc;
-    int64_t       *first = calloc(count, sizeof(int64_t));
-    int64_t       *whole = calloc(count, sizeof(int64_t));
-    viewer_t       v;
-    struct pollfd  ready;
-
-    if (first == NULL || whole == NULL) {
-        bench_fail("memory", "for the times", "enough");
-    }
-
-    for (i = 0; i < count; i++) {
-        memset(&v, 0, sizeof(v));
-        viewer_open(&v, 0);
-        viewer_ask(&v);
-        ready.fd = v.fd;
-        ready.events = POLLIN;
-
-        do {
-            if (poll(&ready, 1, JOIN_MS) != 1) {
-                bench_fail("join", "10 s", "a key frame sooner");
-            }
-            rc = viewer_read(&v);
-        } while (rc == 0);
-
-        if (rc == -1) {
-            bench_fail("join", "disconnected", "a key frame");
-        }
-
-        first[i] = v.first_byte - v.asked;
-        whole[i] = v.first_key - v.asked;
-        close(v.fd);
-        usleep(JOIN_GAP_US);
-    }
-
-    printf("{\"event\":\"joins\",\"joins\":%d,", count);
-    print_spread("first_byte_ms", first, count);
-    printf(",");
-    print_spread("first_key_ms", whole, count);
-    printf("}\n");
-
-    free(first);
-    free(whole);
-}
-
-
 int
 main(int argc, char **argv)
 {
-    int    i, joins = 0;
+    int                 i, mass = 0;
+    struct epoll_event  event = { .events = EPOLLIN };
 
     bench_raise_files();
     signal(SIGPIPE, SIG_IGN);
 
-    if (argc < 6) {
+    if (argc < 4) {
         bench_fail("arguments", argv[0],
-                   "HOST PORT PATH --viewers N | --joins N [--pids PID,PID]");
+                   "URLS [--viewers N] [--probes N] [--pids PID,PID]");
     }
 
-    server.sin_family = AF_INET;
-    server.sin_port = htons((uint16_t) bench_number("port", argv[2], 1, 65535));
-    if (inet_pton(AF_INET, argv[1], &server.sin_addr) != 1) {
-        bench_fail("host", argv[1], "an IPv4 address");
-    }
+    targets_read(argv[1]);
 
-    if (snprintf(request, sizeof(request),
-                 "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", argv[3], argv[1])
-        >= (int) sizeof(request))
-    {
-        bench_fail("path", argv[3], "less than 2000 bytes");
-    }
-
-    for (i = 4; i + 1 < argc; i += 2) {
+    for (i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--viewers") == 0) {
-            count = (int) bench_number(argv[i], argv[i + 1], 1, 20000);
-        } else if (strcmp(argv[i], "--joins") == 0) {
-            joins = count = (int) bench_number(argv[i], argv[i + 1], 1, 1000);
+            mass = (int) bench_number(argv[i], argv[i + 1], 0, MAX_VIEWERS / 2);
+        } else if (strcmp(argv[i], "--probes") == 0) {
+            probes = (int) bench_number(argv[i], argv[i + 1], 0, 1000);
         } else if (strcmp(argv[i], "--pids") == 0) {
-            watch_pids(argv[i + 1]);
+            numbers_watch_pids(argv[i + 1]);
         } else {
-            bench_fail("option", argv[i], "--viewers, --joins or --pids");
+            bench_fail("option", argv[i], "--viewers, --probes or --pids");
         }
     }
 
-    if (count == 0) {
-        bench_fail("options", "no count", "--viewers N or --joins N");
+    if (mass == 0) {
+        bench_urgent();
     }
 
-    if (joins) {
-        run_joins();
-    } else {
-        run_viewers();
+    /* never touched: costs no memory */
+    viewers = calloc(MAX_VIEWERS, sizeof(viewer_t));
+    poll_fd = epoll_create1(0);
+
+    if (viewers == NULL || poll_fd == -1
+        || epoll_ctl(poll_fd, EPOLL_CTL_ADD, 0, &event) == -1)
+    {
+        bench_fail("start", strerror(errno), "memory, and a pipe as stdin");
     }
+
+    add_viewers(probes + mass);
+    run();
 
     return 0;
 }

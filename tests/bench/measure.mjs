@@ -1,0 +1,235 @@
+// Runs the bench's programs and takes the figures of one server and one
+// number of viewers.
+
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import readline from 'node:readline';
+
+export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+let programs;
+let folder;
+
+/** Where the compiled programs are; makes a folder for what they need. */
+export function prepare(where) {
+  programs = where;
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-bench-'));
+  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+}
+
+let files = 0;
+function writeFile(text) {
+  const file = path.join(folder, `urls-${files++}`);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+// ---- programs that speak JSON lines ---------------------------------------
+
+export class Program {
+  constructor(name, args) {
+    this.name = name;
+    this.said = '';
+    this.child = spawn(path.join(programs, name), args.map(String), { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child.stdin.on('error', () => {});
+    this.child.stderr.on('data', (data) => { this.said += data; });
+    this.exited = new Promise((resolve) => { this.child.on('close', (code, signal) => resolve(code ?? signal)); });
+    this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async next() {
+    const { value, done } = await this.lines.next();
+    if (done) throw new Error(`${this.name} ended (${await this.exited}) instead of answering: ${this.said.trim()}`);
+    return JSON.parse(value);
+  }
+
+  say(line) { this.child.stdin.write(`${line}\n`); }
+
+  ask(line) { this.say(line); return this.next(); }
+
+  async end() {
+    this.child.stdin.end();
+    return this.exited;
+  }
+}
+
+const viewers = (urls, options) => new Program('viewers', [writeFile(`${urls.join('\n')}\n`), ...Object.entries(options)
+  .flatMap(([name, value]) => [`--${name}`, Array.isArray(value) ? value.join(',') : value])]);
+
+// ---- the stream -----------------------------------------------------------
+
+/** 10 s of H.264 and AAC, a key frame every 2 s, padded to a constant rate. */
+export function encode(kbps) {
+  const file = path.join(folder, `${kbps}.flv`);
+  const video = kbps > 500 ? kbps - 90 : kbps - 42;
+  const { status, stderr } = spawnSync('ffmpeg', ['-nostdin', '-loglevel', 'error', '-y',
+    '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-f', 'lavfi', '-i', 'anoisesrc=amplitude=0.1:sample_rate=44100',
+    '-t', '10', '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p',
+    '-g', '50', '-keyint_min', '50', '-sc_threshold', '0', '-nal-hrd', 'cbr',
+    '-b:v', `${video}k`, '-minrate', `${video}k`, '-maxrate', `${video}k`, '-bufsize', `${video}k`,
+    '-c:a', 'aac', '-b:a', kbps > 500 ? '80k' : '32k', '-f', 'flv', '-flvflags', 'no_duration_filesize', file], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`ffmpeg could not make ${file} (${status}): ${stderr}`);
+  return file;
+}
+
+export async function publish(file, urls) {
+  const publisher = new Program('publisher', [file, writeFile(`${urls.join('\n')}\n`)]);
+  await publisher.next();
+  return publisher;
+}
+
+// ---- what the kernel knows about processes --------------------------------
+
+/** KB that are processes' own.  The zone, though touched by one worker alone, is not. */
+export function privateKb(pids) {
+  let sum = 0;
+  for (const pid of pids) {
+    let shared = false;
+    for (const line of fs.readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
+      const map = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) /.exec(line);
+      if (map) shared = map[1][3] === 's';
+      const size = /^Private_\w+:\s+(\d+) kB/.exec(line);
+      if (size && !shared) sum += Number(size[1]);
+    }
+  }
+  return sum;
+}
+
+/** CPU seconds that the whole machine has idled. */
+function idleSeconds() {
+  const [, , , idle, wait] = fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number);
+  return (idle + wait) / 100;
+}
+
+// ---- one measurement ------------------------------------------------------
+
+/** Why one viewer does not get a picture from `url`; undefined when it does. */
+export async function refuses(url) {
+  const program = viewers([url], { probes: 1 });
+  try {
+    const { viewers: started } = await program.next();
+    return started === 1 ? undefined : program.said.trim() || 'no key frame came';
+  } catch (error) {
+    return error.message;
+  } finally {
+    await program.end();
+  }
+}
+
+/** A window of `count` viewers and a few probes of one address. */
+export async function measure(server, url, { count, seconds, joins = 0 }) {
+  const pids = server.pids();
+  const mass = viewers([url], { probes: 1, viewers: count, pids });
+  const probe = viewers([url], { probes: 8 });
+  try {
+    const [ready] = await Promise.all([mass.next(), probe.next()]);
+    await sleep(400);                         // join bursts are over
+    const idle = idleSeconds();
+    probe.say('begin');
+    mass.say('begin');
+    await sleep(seconds * 1000);
+    const window = await mass.ask('end');
+    const close = await probe.ask('end');
+    const busy = os.cpus().length - (idleSeconds() - idle) / window.seconds;
+    const all = window.viewers + close.viewers;
+    return {
+      ...figures(window, close, all), busy,
+      behind: window.behind + close.behind + (count + 1 - ready.viewers),
+      lost: window.lost + close.lost + ready.lost,
+      keys: joins ? await probe.ask(`joins ${joins} 15000`) : undefined,
+    };
+  } finally {
+    await Promise.all([mass.end(), probe.end()]);
+  }
+}
+
+function figures(window, close, all) {
+  const gbit = (window.bytes + (close?.bytes ?? 0)) * 8 / 1e9;
+  const delays = (close ?? window).delay_ms;
+  return {
+    perGbit: window.cpu / gbit, perSecond: window.cpu * 1e6 / (all * window.seconds),
+    kbps: gbit * 1e6 / (all * window.seconds), delay50: delays.p50, delay99: delays.p99,
+    stalls: window.stalls + (close?.stalls ?? 0), own: window.own_cpu / window.seconds,
+  };
+}
+
+/** One viewer for each address, every 20th a probe. */
+export async function measureMany(server, urls, { seconds }) {
+  const probes = Math.ceil(urls.length / 20);
+  const program = viewers(urls, { probes, viewers: urls.length - probes, pids: server.pids() });
+  try {
+    const ready = await program.next();
+    await sleep(1000);
+    const idle = idleSeconds();
+    program.say('begin');
+    await sleep(seconds * 1000);
+    const window = await program.ask('end');
+    const busy = os.cpus().length - (idleSeconds() - idle) / window.seconds;
+    return { ...figures(window, undefined, window.viewers), busy, behind: window.behind + urls.length - ready.viewers,
+      lost: window.lost + ready.lost };
+  } finally {
+    await program.end();
+  }
+}
+
+/** Milliseconds of CPU that one join costs, what idling costs taken off. */
+export async function measureJoin(server, url, count = 200) {
+  const program = viewers([url], { probes: 1, pids: server.pids() });
+  try {
+    await program.next();
+    program.say('begin');
+    await sleep(1000);
+    const idle = await program.ask('end');
+    const joins = await program.ask(`joins ${count} 3000`);
+    return Math.max(joins.cpu - idle.cpu / idle.seconds * joins.seconds, 0) * 1000 / count;
+  } finally {
+    await program.end();
+  }
+}
+
+/** Private KB for each of `count` viewers, of a server that had none before. */
+export async function measureMemory(server, url, count) {
+  const first = viewers([url], { probes: 1 });
+  try {
+    await first.next();
+    const before = privateKb(server.pids());
+    const mass = viewers([url], { viewers: count });
+    try {
+      await mass.next();
+      await sleep(1000);
+      return (privateKb(server.pids()) - before) / count;
+    } finally {
+      await mass.end();
+    }
+  } finally {
+    await first.end();
+  }
+}
+
+/** Adds viewers until some fall behind.  {held, limit: what was busy then}. */
+export async function measureCapacity(server, url, { first, step, most }) {
+  const program = viewers([url], { probes: 1, viewers: first, pids: server.pids() });
+  try {
+    await program.next();
+    let held = 0;
+    let last = await program.ask('check');
+    for (let count = first; ; count += step) {
+      const idle = idleSeconds();
+      const began = Date.now();
+      await sleep(1500);
+      const check = await program.ask('check');
+      const seconds = (Date.now() - began) / 1000;
+      const load = { workers: (check.cpu - last.cpu) / seconds, generator: (check.own_cpu - last.own_cpu) / seconds,
+        idle: (idleSeconds() - idle) / seconds };
+      if (check.behind + check.lost > 0) return { held, load };
+      held = count;
+      if (count + step > most) return { held, load, bound: true };
+      await program.ask(`add ${step}`);
+      last = await program.ask('check');
+    }
+  } finally {
+    await program.end();
+  }
+}

@@ -1,0 +1,171 @@
+// What is measured: Duolu, the floor, Debian's stock nginx-rtmp, and others
+// when their path is in the environment.  Each gives
+//   { name, workers, pids(), publish(stream), play(protocol, stream, flush), stop() }
+// where play() gives undefined for a protocol that it does not speak.
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { KEY, getJson, startGate, token } from '../lib/hub.mjs';
+import { freePort, startNginx, testConfig, until } from '../lib/nginx.mjs';
+import { Program } from './measure.mjs';
+
+const FILES = 16384;                          // connections of a worker; run.sh raises the shell's limit
+const limits = (workers) => `worker_processes ${workers};
+events { worker_connections ${FILES}; }`;
+
+// ---- Duolu ----------------------------------------------------------------
+
+/** Is `hub_flush` a directive of RTMP here, too? */
+async function playsRtmp() {
+  const { output } = await testConfig({
+    conf: 'hub_zone t 4m; rtmp { server { listen 127.0.0.1:1; application live { hub_flush 10ms; } } }', modules: ['rtmp', 'guard', 'hub'] });
+  return !/unknown directive "hub_flush"|directive is not allowed/.test(output);
+}
+
+/** A port of RTMP and a location of HTTP for each flush interval. */
+export async function startDuolu({ workers = 2, zone = '64m', flushes }) {
+  const gate = await startGate();
+  const rtmp = await playsRtmp();
+  const conf = `{{modules}}
+${limits(workers)}
+hub_zone bench ${zone};
+rtmp { access_log off; max_message 4m; rtmp_guard_conn_per_ip 60000;
+${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
+    application live { ingest on; gate unix:${gate.path}; ${rtmp ? `hub_flush ${flush};` : ''} } }`).join('\n')} }
+http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport;
+${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
+  location /status { hub_status on; } } }
+`;
+  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { keys: `k1 ${KEY.toString('hex')}\n` }, workers })
+    .catch(async (error) => { await gate.stop(); throw error; });
+  const { ports } = nginx;
+  const status = () => getJson(`http://127.0.0.1:${ports.http}/status`);
+  return {
+    name: 'Duolu', workers, status, pids: () => nginx.workers(),
+    publish: (stream) => `rtmp://127.0.0.1:${ports[`rtmp_${flushes[0]}`]}/live/${stream}?key=bench`,
+    play(protocol, stream, flush) {
+      const t = token(`live/${stream}`);
+      if (protocol === 'flv') return `http://127.0.0.1:${ports.http}/${flush}/${t}/live/${stream}.flv`;
+      if (protocol === 'ws') return `ws://127.0.0.1:${ports.http}/${flush}/${t}/live/${stream}.flv`;
+      return protocol === 'rtmp' ? `rtmp://127.0.0.1:${ports[`rtmp_${flush}`]}/live/${stream}?token=${t}` : undefined;
+    },
+    full: (streams) => until(async () => {
+      const { streams: all } = await status();
+      return all.length >= streams && all.every((s) => s.state === 'live' && s.video === 'h264' && s.window_ms > 3000);
+    }, `${streams} streams with a window of 3 s`),
+    async stop() {
+      try { await nginx.stop(); } finally { await gate.stop(); }
+    },
+  };
+}
+
+// ---- the floor ------------------------------------------------------------
+
+/** Bare writev of what Duolu's own viewer receives. */
+export async function startFloor({ source, flushes, workers }) {
+  const { hostname, port, pathname } = new URL(source);
+  const program = new Program('floor', [hostname, port, pathname, flushes.map((flush) => parseInt(flush, 10)).join(','), workers]);
+  const { ports, pids } = await program.next();
+  return {
+    name: 'floor', workers, pids: () => pids,
+    play: (protocol, stream, flush) => (protocol === 'flv' ? `http://127.0.0.1:${ports[parseInt(flush, 10)]}/` : undefined),
+    stop: () => program.end(),
+  };
+}
+
+// ---- stock nginx-rtmp -----------------------------------------------------
+
+/**
+ * As an admin would write it, with one worker: its workers share a stream by
+ * `rtmp_auto_push` alone, which makes its socket after nginx has looked for
+ * sockets when it is a dynamic module, as Debian's is, and so never answers.
+ */
+export async function startStock() {
+  const conf = `{{modules}}
+${limits(1)}
+rtmp { access_log off; server { listen 127.0.0.1:{{port:rtmp}};
+  application live { live on; wait_key on; }
+  application hls { live on; hls on; hls_path {{dir}}/hls; hls_fragment 2s; hls_playlist_length 12s; } } }
+http { server { listen 127.0.0.1:{{port:http}} backlog=4096; sendfile on; tcp_nopush on; keepalive_requests 100000;
+  location /hls/ { root {{dir}}; types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; } add_header Cache-Control no-cache; } } }
+`;
+  const nginx = await startNginx({ conf, modules: ['rtmp'], files: { 'hls/.keep': '' } });
+  fs.chmodSync(path.join(nginx.dir, 'hls'), 0o777);
+  const { ports } = nginx;
+  return {
+    name: 'nginx-rtmp', workers: 1, pids: () => nginx.workers(),
+    publish: (stream) => `rtmp://127.0.0.1:${ports.rtmp}/live/${stream}`,
+    publishHls: (stream) => `rtmp://127.0.0.1:${ports.rtmp}/hls/${stream}`,
+    play(protocol, stream) {
+      if (protocol === 'hls') return `hls://127.0.0.1:${ports.http}/hls/${stream}.m3u8`;
+      return protocol === 'rtmp' ? `rtmp://127.0.0.1:${ports.rtmp}/live/${stream}` : undefined;
+    },
+    stop: () => nginx.stop(),
+  };
+}
+
+// ---- others, by a path in the environment ---------------------------------
+// command and files for the ports {rtmp, http} and a folder; play() makes addresses
+
+const PEERS = {
+  BENCH_SRS: { name: 'SRS',
+    files: ({ rtmp, http, dir }) => ({ 'srs.conf': `listen ${rtmp}; max_connections 20000; daemon off; pid ${dir}/srs.pid; srs_log_tank file; srs_log_file ${dir}/srs.log;
+http_server { enabled on; listen ${http}; dir ${dir}; }
+vhost __defaultVhost__ { http_remux { enabled on; mount [vhost]/[app]/[stream].flv; } }\n` }),
+    command: ({ dir }) => ['-c', `${dir}/srs.conf`],
+    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.flv` },
+  BENCH_MEDIAMTX: { name: 'MediaMTX',
+    files: ({ rtmp }) => ({ 'mediamtx.yml': `rtmp: yes\nrtmpAddress: 127.0.0.1:${rtmp}\nrtsp: no\nhls: no\nwebrtc: no\nsrt: no\npaths:\n  all_others:\n` }),
+    command: ({ dir }) => [`${dir}/mediamtx.yml`] },
+  BENCH_ZLMEDIAKIT: { name: 'ZLMediaKit',
+    files: ({ rtmp, http, dir }) => ({ 'zlm.ini': `[http]\nport=${http}\nsslport=0\nrootPath=${dir}\n[rtmp]\nport=${rtmp}\nsslport=0\n[rtsp]\nport=0\nsslport=0\n`
+      + '[rtc]\nport=0\ntcpPort=0\n[srt]\nport=0\n[rtp_proxy]\nport=0\n[shell]\nport=0\n' }),
+    command: ({ dir }) => ['-c', `${dir}/zlm.ini`],
+    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.live.flv` },
+  BENCH_HTTP_FLV: { name: 'nginx-http-flv', program: '/usr/sbin/nginx',      // the path is of its module
+    files: ({ rtmp, http, dir }, module) => ({ 'nginx.conf': `daemon off; pid ${dir}/pid; error_log ${dir}/log; load_module ${module};
+${limits(1)}
+rtmp { access_log off; server { listen 127.0.0.1:${rtmp}; application live { live on; gop_cache on; } } }
+http { access_log off; server { listen 127.0.0.1:${http} backlog=4096; location /live { flv_live on; chunked_transfer_encoding on; } } }\n` }),
+    command: ({ dir }) => ['-p', dir, '-e', `${dir}/log`, '-c', `${dir}/nginx.conf`],
+    flv: ({ rtmp, http }, stream) => `http://127.0.0.1:${http}/live?port=${rtmp}&app=live&stream=${stream}` },
+};
+
+export const peersGiven = () => Object.keys(PEERS).filter((variable) => process.env[variable]);
+export const peersMissing = () => Object.entries(PEERS).filter(([variable]) => !process.env[variable])
+  .map(([variable, { name }]) => `${name} (${variable})`);
+
+const answers = (port) => new Promise((resolve) => {
+  const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
+  socket.on('error', () => resolve(false));
+});
+
+/** Pids of a process and all its descendants. */
+function family(pid) {
+  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return [pid, ...children.flatMap(family)];
+}
+
+export async function startPeer(variable) {
+  const peer = PEERS[variable];
+  const given = process.env[variable];
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-peer-'));
+  const place = { dir, rtmp: await freePort(), http: await freePort() };
+  for (const [name, text] of Object.entries(peer.files(place, given))) fs.writeFileSync(path.join(dir, name), text);
+  const child = spawn(peer.program ?? given, peer.command(place), { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] });
+  const exited = new Promise((resolve) => { child.on('error', resolve).on('close', resolve); });
+  await until(async () => {
+    if (child.pid === undefined || child.exitCode !== null) throw new Error(`${variable}="${given}" ended at start (${child.exitCode})`);
+    return answers(place.rtmp);
+  }, `${peer.name} to listen`);
+  return {
+    name: peer.name, workers: '', pids: () => family(child.pid),
+    publish: (stream) => `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`,
+    play: (protocol, stream) => (protocol === 'rtmp' ? `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`
+      : protocol === 'flv' ? peer.flv?.(place, stream) : undefined),
+    async stop() { child.kill('SIGTERM'); await exited; fs.rmSync(dir, { recursive: true, force: true }); },
+  };
+}

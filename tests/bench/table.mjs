@@ -1,0 +1,166 @@
+// The table of the bench, and what it says about the numbers to reach.
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const sorted = (list) => [...list].sort((a, b) => a - b);
+const median = (list) => sorted(list)[Math.floor(list.length / 2)];
+const at = (list, share) => sorted(list)[Math.ceil(list.length * share) - 1];
+const fixed = (value, digits) => (value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits));
+
+const HEAD = ['server', 'workers', 'plays', 'flush', 'streams', 'viewers', 'CPU-s/Gbit', 'x floor', 'x nginx-rtmp', 'us/viewer-s',
+  'KB/viewer', 'KB/stream', 'join ms CPU', 'key frame ms', 'p99', 'delay ms', 'p99', 'behind', 'stalled', 'lost', 'kbit/s', 'cores busy'];
+
+// ---- rows -----------------------------------------------------------------
+
+/** Cells of all rounds that belong together, in the order they came. */
+function grouped(cells) {
+  const groups = new Map();
+  for (const cell of cells) {
+    const key = [cell.server, cell.protocol, cell.flush, cell.count].join(' ');
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(cell);
+  }
+  return [...groups.values()];
+}
+
+/** Median of this group's figure over another server's of the same round; undefined without one. */
+function ratio(group, cells, pick, figure = 'perGbit') {
+  const ratios = group.map((cell) => {
+    const other = cells.find((c) => c.round === cell.round && c.count === cell.count && pick(c, cell));
+    return other && cell[figure] / other[figure];
+  }).filter(Boolean);
+  return ratios.length ? median(ratios) : undefined;
+}
+
+const sameFloor = (c, cell) => c.server === 'floor' && c.flush === cell.flush;
+const stockRtmp = (c) => c.server === 'nginx-rtmp' && c.protocol === 'rtmp';
+
+function figures(group, cells) {
+  const mid = (name) => median(group.map((cell) => cell[name]));
+  const sum = (name) => group.reduce((total, cell) => total + cell[name], 0);
+  const keys = group.flatMap((cell) => cell.keys?.first_key_ms ?? []);
+  const [first] = group;
+  return {
+    ...first, perGbit: mid('perGbit'), perSecond: mid('perSecond'), delay50: mid('delay50'), delay99: mid('delay99'),
+    floor: first.server === 'floor' ? undefined : ratio(group, cells, sameFloor),
+    stock: ratio(group, cells, (c, cell) => stockRtmp(c) && !stockRtmp(cell)),
+    peers: (name) => (first.server === name ? undefined : ratio(group, cells, (c) => c.server === name)),
+    key50: keys.length ? median(keys) : undefined, key99: keys.length ? at(keys, 0.99) : undefined,
+    behind: sum('behind'), stalls: sum('stalls'), lost: sum('lost'), kbps: mid('kbps'), busy: mid('busy'),
+  };
+}
+
+function allRows(results) {
+  const one = grouped(results.cells).map((group) => figures(group, results.cells))
+    .sort((a, b) => a.count - b.count);
+  const many = grouped(results.streams).map((group) => ({ ...figures(group, results.streams), streams: group[0].count,
+    stock: ratio(group, results.streams, (c, cell) => stockRtmp(c) && !stockRtmp(cell), 'perSecond') }));
+  return { one, many };
+}
+
+/** Memory and the cost of a join stand in one row of each server and protocol. */
+function line(row, results) {
+  const id = `${row.server} ${row.protocol}`;
+  const once = !row.streams && row.count === 1000 && (row.flush === '100ms' || row.flush === '');
+  return [row.server, row.workers, row.protocol, row.flush, row.streams ?? 1, row.count, fixed(row.perGbit, 3), fixed(row.floor, 2),
+    fixed(row.stock, 2), fixed(row.perSecond, 0), once ? fixed(results.memory[id], 1) : '', fixed(row.memory?.own, 0),
+    once && results.joins[id] ? fixed(median(results.joins[id]), 2) : '', fixed(row.key50, 1), fixed(row.key99, 1),
+    row.server === 'floor' ? '' : fixed(row.delay50, 1), row.server === 'floor' ? '' : fixed(row.delay99, 1),
+    row.behind, row.stalls, row.lost, fixed(row.kbps, 0), fixed(row.busy, 2),
+    ...results.peers.map((name) => fixed(row.peers(name), 2))].map(String);
+}
+
+function table(rows, results) {
+  const head = [...HEAD, ...results.peers.map((name) => `x ${name}`)];
+  const lines = rows.map((row) => line(row, results));
+  const width = head.map((text, i) => Math.max(text.length, ...lines.map((cells) => cells[i].length)));
+  const print = (cells) => `| ${cells.map((cell, i) => (i < 4 ? cell.padEnd(width[i]) : cell.padStart(width[i]))).join(' | ')} |`;
+  return [print(head), print(width.map((n, i) => '-'.repeat(n - 1) + (i < 4 ? '-' : ':'))), ...lines.map(print)].join('\n');
+}
+
+// ---- the numbers to reach -------------------------------------------------
+
+function goals({ one, many }, results) {
+  const lines = [];
+  const duolu = (protocol, pick = () => true) => one.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
+  const large = (row) => row.count >= 1000 && row.flush !== 'auto';
+  const worst = (what, rows, figure, limit, digits = 2) => {
+    const known = rows.filter((row) => figure(row) !== undefined);
+    if (known.length === 0) { lines.push(`| ${what} | ${limit} | not measured | |`); return; }
+    const row = known.reduce((a, b) => (figure(b) > figure(a) ? b : a));
+    lines.push(`| ${what} | ${limit} | ${figure(row).toFixed(digits)}${row.label ?? ` (${row.count} viewers, ${row.flush})`} | ${figure(row) <= limit ? 'yes' : 'no'} |`);
+  };
+  worst('FLV, CPU-s/Gbit over the floor', duolu('flv', large), (r) => r.floor, 1.25);
+  worst('WS, the same', duolu('ws', large), (r) => r.floor, 1.3);
+  worst('RTMP, the same', duolu('rtmp', large), (r) => r.floor, 1.5);
+  worst('RTMP at 100 ms over nginx-rtmp', duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000), (r) => r.stock, 0.4);
+  const single = (value) => [{ value, label: '' }];
+  for (const [protocol, limit] of [['flv', 8], ['ws', 8], ['rtmp', 12]]) {
+    worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, limit, 1);
+  }
+  worst('KB of a stream beside its window', many.filter((row) => row.server === 'Duolu'), (r) => r.memory.own, 256, 0);
+  worst('ms to the first key frame at 1,000, median', one.filter((r) => r.server === 'Duolu' && r.count === 1000), (r) => r.key50, 5);
+  worst('the same, p99', one.filter((r) => r.server === 'Duolu' && r.count === 1000), (r) => r.key99, 50);
+  for (const protocol of ['flv', 'ws', 'rtmp']) {
+    const taken = results.joins[`Duolu ${protocol}`];
+    worst(`ms of CPU for a join, ${protocol}`, single(taken && median(taken)), (r) => r.value, 0.2);
+  }
+  for (const flush of ['10ms', '100ms', '350ms']) {
+    const ms = parseInt(flush, 10);
+    const rows = one.filter((row) => row.server === 'Duolu' && row.flush === flush);
+    worst(`ms of delay, p50, flush ${flush}`, rows, (r) => r.delay50, ms / 2 + 3, 1);
+    worst(`ms of delay, p99, flush ${flush}`, rows, (r) => r.delay99, ms + 10, 1);
+  }
+  for (const { count } of many.filter((row) => row.server === 'nginx-rtmp')) {
+    worst(`${count} streams, CPU per stream-second over nginx-rtmp`, many.filter((r) => r.server === 'Duolu' && r.count === count && r.flush === '100ms'),
+      (r) => r.stock, 0.6);
+  }
+  return ['| what | at most | worst | reached |', '| --- | --: | --: | --- |', ...lines].join('\n');
+}
+
+function capacity(results) {
+  if (results.capacity.length === 0) return '';
+  const held = (workers) => results.capacity.filter((c) => c.workers === workers);
+  const text = (workers) => held(workers).map((c) => `${c.held}${c.bound ? ' (the bound)' : ''}`).join(', ');
+  const ratios = held(2).map((two) => two.held / held(1).find((c) => c.round === two.round).held);
+  const loads = results.capacity.map((c) => `${c.workers} worker${c.workers > 1 ? 's' : ''}: workers ${c.load.workers.toFixed(2)}, `
+    + `generator ${c.load.generator.toFixed(2)}, idle ${c.load.idle.toFixed(2)}`);
+  const limited = held(2).some((c) => !c.bound && c.load.workers < 0.9 * 2);
+  return `Viewers of one 8 Mbps stream held before any is more than 1 s behind, flush 100 ms: 1 worker ${text(1)}; 2 workers ${text(2)}; `
+    + `ratio ${median(ratios).toFixed(2)} (to reach: 1.7, where the generator is not the limit). Cores busy when it broke: ${loads.join('; ')}.`
+    + `${limited ? ' With 2 workers these did not get both cores: the generator, the publisher and the kernel\'s other work were the limit.' : ''}`;
+}
+
+// ---- the page -------------------------------------------------------------
+
+function machine() {
+  const cpu = os.cpus();
+  const debian = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown system';
+  const version = (name) => execFileSync('dpkg-query', ['-W', '-f', '${Version}', name], { encoding: 'utf8' });
+  return `${cpu.length} cores (${cpu[0].model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GB, ${debian}, Linux ${os.release()}, `
+    + `nginx ${version('nginx')}, libnginx-mod-rtmp ${version('libnginx-mod-rtmp')}, node ${process.versions.node}`;
+}
+
+export function report(results, { rounds, seconds, quick, loadBefore, took }) {
+  const rows = allRows(results);
+  const left = [...Object.entries(results.refused).map(([what, why]) => `${what} (${why})`), ...results.missing.map((name) => `${name}: no path given`)];
+  return [
+    `Machine: ${machine()}.`,
+    `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, `
+      + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. Latest frame of the publisher: ${results.publisher.latest_ms} ms late.`,
+    '', table([...rows.one, ...rows.many], results), '',
+    `Not run: ${left.join('; ') || 'nothing'}.`, '',
+    '### The numbers to reach', '', goals(rows, results), '', capacity(results), '',
+  ].join('\n');
+}
+
+export function save(text) {
+  const page = path.join(here, 'RESULTS.md');
+  const old = fs.readFileSync(page, 'utf8');
+  fs.writeFileSync(page, old.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, (_, from, to) => `${from}${text}${to}`));
+}
