@@ -8,6 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { startNginx, until } from './nginx.mjs';
+import { tagOf } from './rtmp.mjs';
 
 // ---- tokens ---------------------------------------------------------------
 
@@ -89,14 +90,14 @@ export async function startGate(answer = () => ({ allow: true })) {
 
 // ---- nginx ----------------------------------------------------------------
 
-export function hubConf({ gate, workers = 2, zone = '64m', main = '', ingest = '', flv = '', events = '', listen = '' }) {
+export function hubConf({ gate, workers = 2, zone = '64m', main = '', server = '', ingest = '', flv = '', events = '', listen = '' }) {
   return `
 worker_processes ${workers};
 {{modules}}
 hub_zone test ${zone};
 ${main}
 events { worker_connections 4096; }
-rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
+rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000; ${server}
   application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
 http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
@@ -107,11 +108,11 @@ http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=204
 }
 
 /** nginx with the hub, and a gate that allows everybody unless told otherwise. */
-export async function startHub({ answer, ...options } = {}) {
+export async function startHub({ answer, files, ...options } = {}) {
   const gate = await startGate(answer);
   const nginx = await startNginx({
     conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub'],
-    files: { keys: `# test\nk1 ${KEY.toString('hex')}\n` }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
+    files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
   });
   const hub = {
     nginx, gate, rtmp: { port: nginx.ports.rtmp },
@@ -156,6 +157,13 @@ export function get(url, options = {}) {
 
 // ---- viewers --------------------------------------------------------------
 
+/** What there is to know about a tag of FLV, or a message of RTMP, that came now. */
+export const tagOf = (type, dts, body) => ({
+  type, size: body.length, dts, body, at: performance.now(),
+  key: type === 9 && body[0] >> 4 === 1 && body[1] === 1, config: type !== 18 && body[1] === 0,
+  mark: body.length > 24 ? body.readUInt32BE(body.length - 8) : 0,
+});
+
 /** Reads FLV as it comes and holds it to the format; `tags` has what came (with `bodies` the media too). */
 export class FlvReader {
   constructor({ bodies = false } = {}) {
@@ -183,13 +191,10 @@ export class FlvReader {
       if (![8, 9, 18].includes(type)) throw new Error(`tag type ${type}: the bytes are torn`);
       const back = this.rest.readUInt32BE(11 + size);
       if (back !== 11 + size) throw new Error(`back-pointer ${back}, expected ${11 + size}`);
-      const body = this.rest.subarray(11, 11 + size);
-      this.tags.push({
-        type, size, dts: (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0,
-        key: type === 9 && body[0] >> 4 === 1 && body[1] === 1, config: type !== 18 && body[1] === 0,
-        mark: size > 24 ? body.readUInt32BE(size - 8) : 0,
-        at: performance.now(), ...(this.bodies ? { body: Buffer.from(body) } : {}),
-      });
+      const tag = tagOf(type, (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0, this.rest.subarray(11, 11 + size));
+      if (this.bodies) tag.body = Buffer.from(tag.body);
+      else delete tag.body;
+      this.tags.push(tag);
       this.rest = this.rest.subarray(15 + size);
     }
   }
