@@ -1,0 +1,74 @@
+// Short real encodings, and a way to send their frames over RTMP with any
+// timestamps at any pace: what an encoder, a phone or a bad network would do.
+
+import { spawn } from 'node:child_process';
+import { FlvReader } from './hub.mjs';
+
+const VIDEO = 9;
+const AUDIO = 8;
+
+/** Bytes of a program's standard output. */
+function output(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const chunks = [];
+    let errors = '';
+    child.stdout.on('data', (data) => chunks.push(data));
+    child.stderr.on('data', (data) => { errors += data; });
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${command}: ${code}\n${errors}`))));
+  });
+}
+
+/**
+ * An encoded test picture and tone: {headers, frames}, each a list of
+ * {type, dts, body, key}.  `size` or `rate` null leaves that track out.
+ */
+export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, bframes = 0 } = {}) {
+  const video = size === null ? [] : ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`];
+  const audio = rate === null ? [] : ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=${rate}`];
+  const flv = new FlvReader({ bodies: true });
+  flv.push(await output('ffmpeg', ['-nostdin', '-loglevel', 'error', ...video, ...audio, '-t', String(seconds),
+    ...(size === null ? [] : ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', String(bframes), '-threads', '1', '-pix_fmt', 'yuv420p']),
+    ...(rate === null ? [] : ['-c:a', 'aac', '-b:a', '64k']), '-flvflags', 'no_duration_filesize', '-f', 'flv', '-']));
+  // the one video tag behind all frames ends the sequence: live streams have none
+  const media = flv.tags.filter((tag) => tag.type !== 18 && !(tag.type === VIDEO && tag.body[1] === 2));
+  return { headers: media.filter((tag) => tag.config), frames: media.filter((tag) => !tag.config) };
+}
+
+/**
+ * What to send when: [{when, stamp, tag}], `when` in ms from the start.
+ * Takes the clip's frames from `from` to `to` ms; `when` and `stamp` give a
+ * frame's moment and timestamp for its {type, dts}; `keep` leaves frames out.
+ */
+export function plan(clip, {
+  from = 0, to = Infinity, when = (t) => t.dts - from, stamp = (t) => t.dts - from, headersAt = 0, keep = () => true,
+} = {}) {
+  const frames = clip.frames.filter((tag) => tag.dts >= from && tag.dts < to && keep(tag))
+    .map((tag) => ({ when: when(tag), stamp: stamp(tag), tag }));
+  const headers = clip.headers.map((tag) => {
+    const first = frames.find((f) => f.tag.type === tag.type);
+    return { when: headersAt, stamp: first?.stamp ?? 0, tag };
+  });
+  return [...headers, ...frames].sort((a, b) => a.when - b.when);
+}
+
+/** Sends a plan through an RTMP client; `done` resolves when all of it is sent. */
+export function replay(client, steps) {
+  const begin = performance.now();
+  let at = 0;
+  let stop;
+  const done = new Promise((resolve, reject) => {
+    const timer = setInterval(() => {
+      if (client.ended) { clearInterval(timer); reject(new Error('the server ended the publisher')); return; }
+      for (; at < steps.length && begin + steps[at].when <= performance.now(); at++) {
+        const { stamp, tag } = steps[at];
+        if (tag.type === AUDIO) client.sendAudio(stamp >>> 0, tag.body);
+        else client.sendVideo(stamp >>> 0, tag.body);
+      }
+      if (at === steps.length) { clearInterval(timer); resolve(); }
+    }, 5);
+    stop = () => { clearInterval(timer); resolve(); };
+  });
+  return { done, stop };
+}

@@ -1,0 +1,184 @@
+// Viewers of every protocol with one face: what came, when it came, and the
+// same as an FLV file; and what a gap in it looks like.
+
+import { WebSocket } from 'ws';
+import { FlvReader, Viewer, tagOf, token, workerAt } from './hub.mjs';
+import { until } from './nginx.mjs';
+import { MSG, openPlayer } from './rtmp.mjs';
+import { run } from './stack.mjs';
+
+const AUDIO = 8;
+const VIDEO = 9;
+
+class FlvWatcher {
+  static async open(hub, stream) {
+    const watcher = new FlvWatcher();
+    watcher.viewer = await Viewer.open(hub.url(stream), new FlvReader({ bodies: true }));
+    if (watcher.viewer.status !== 200) throw new Error(`viewer of ${stream}: ${watcher.viewer.status}`);
+    watcher.viewer.response.on('end', () => { watcher.clean = true; });
+    return watcher;
+  }
+
+  get tags() { return this.viewer.flv.tags; }
+  get error() { return this.viewer.error; }
+  get ended() { return this.viewer.ended; }
+
+  /** How it ended: 'end of file' or 'broken'. */
+  get ending() { return this.clean ? 'end of file' : 'broken'; }
+
+  get ports() { return ['http', this.viewer.request.socket.localPort]; }
+  close() { this.viewer.close(); }
+}
+
+class WsWatcher {
+  static open(hub, stream) {
+    const watcher = new WsWatcher();
+    watcher.flv = new FlvReader({ bodies: true });
+    watcher.socket = new WebSocket(hub.url(stream, token(stream)).replace(/^http/, 'ws'));
+    watcher.socket.on('message', (data) => {
+      try { watcher.flv.push(data); } catch (error) { watcher.error = error; }
+    });
+    watcher.socket.on('close', (code) => { watcher.ended = true; watcher.code = code; });
+    return new Promise((resolve, reject) => {
+      watcher.socket.on('error', reject);
+      watcher.socket.on('open', () => { watcher.localPort = watcher.socket._socket.localPort; resolve(watcher); });
+    });
+  }
+
+  get tags() { return this.flv.tags; }
+  get ending() { return this.code === 1000 ? 'end of file' : `broken (${this.code})`; }
+  get ports() { return ['http', this.localPort]; }
+  close() { this.socket.terminate(); }
+}
+
+class RtmpWatcher {
+  static async open(hub, stream) {
+    const watcher = new RtmpWatcher();
+    watcher.tags = [];
+    watcher.client = await openPlayer(`${stream.split('/')[1]}?token=${token(stream)}`, hub.rtmp);
+    for (const message of watcher.client.inbox) watcher.take(message);
+    watcher.client.on((message) => watcher.take(message));
+    watcher.client.closed.then(() => { watcher.ended = true; });
+    watcher.localPort = watcher.client.socket.localPort;
+    return watcher;
+  }
+
+  take({ type, timestamp, payload }) {
+    if (type === MSG.USER && payload.readUInt16BE(0) === 1) this.clean = true;       // StreamEOF
+    if (type === MSG.AUDIO || type === MSG.VIDEO) this.tags.push(tagOf(type, timestamp, payload));
+  }
+
+  get ending() { return this.clean ? 'end of file' : 'broken'; }
+  get ports() { return ['rtmp', this.localPort]; }
+  close() { this.client.close(); }
+}
+
+/** Protocols that viewers of the hub may use. */
+export const PROTOCOLS = { flv: FlvWatcher.open, ws: WsWatcher.open, rtmp: RtmpWatcher.open };
+
+/** One viewer in every worker by every protocol: [{protocol, pid, …}]. */
+export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTOCOLS)) {
+  const pids = hub.nginx.workers();
+  const all = await Promise.all(protocols.map(async (protocol) => {
+    const kept = new Map();
+    for (let tries = 0; kept.size < pids.length; tries++) {
+      if (tries === 200) throw new Error(`800 connections by ${protocol}, and one worker took none`);
+      const batch = await Promise.all(Array.from({ length: 4 }, () => PROTOCOLS[protocol](hub, stream)));
+      for (const watcher of batch) {
+        const [name, port] = watcher.ports;
+        watcher.pid = workerAt(hub, hub.nginx.ports[name], port);
+        watcher.protocol = protocol;
+        if (watcher.pid === undefined || kept.has(watcher.pid)) watcher.close();
+        else kept.set(watcher.pid, watcher);
+      }
+    }
+    return [...kept.values()];
+  }));
+  return all.flat();
+}
+
+/** Media of a watcher: no metadata, no sequence headers. */
+export const media = (watcher) => watcher.tags.filter((tag) => tag.type !== 18 && !tag.config);
+
+const lags = [];
+const lagTimer = setInterval(() => {
+  const now = performance.now();
+  lags.push({ at: now, late: now - (lags.at(-1)?.at ?? now) - 20 });
+}, 20);
+lagTimer.unref();
+
+/**
+ * The longest that this process, which publishes and watches, was kept from
+ * running since `from`: what it measures is no truer than that.
+ */
+export const lagSince = (from) => Math.max(0, ...lags.filter(({ at }) => at >= from).map(({ late }) => late));
+
+/** Waits until a watcher has `count` more frames (of `type`, when given). */
+export async function more(watcher, count, type) {
+  const have = () => media(watcher).filter((tag) => type === undefined || tag.type === type).length;
+  const want = have() + count;
+  await until(() => watcher.error || watcher.ended || have() >= want, `${count} more frames by ${watcher.protocol}`);
+  if (watcher.error) throw watcher.error;
+  if (have() < want) throw new Error(`the ${watcher.protocol} viewer was disconnected (${watcher.ending})`);
+}
+
+/**
+ * Where nothing came for `quiet` ms or more: [{wall, after, video, audio}].
+ * A track that is on both sides has how far its dts and the wall clock went
+ * from its last frame before to its first behind (begin), and to its last (end).
+ */
+export function gapsOf(watcher, quiet) {
+  const tags = media(watcher);
+  const gaps = [];
+  for (let i = 1; i < tags.length; i++) {
+    if (tags[i].at - tags[i - 1].at < quiet) continue;
+    const gap = { wall: Math.round(tags[i].at - tags[i - 1].at), after: i };
+    for (const [name, type] of [['video', VIDEO], ['audio', AUDIO]]) {
+      const before = tags.slice(0, i).filter((t) => t.type === type).at(-1);
+      const behind = tags.slice(i).filter((t) => t.type === type);
+      const way = (tag) => ({ dts: tag.dts - before.dts, wall: tag.at - before.at });
+      if (before && behind.length) gap[name] = { begin: way(behind[0]), end: way(behind.at(-1)) };
+    }
+    gaps.push(gap);
+  }
+  return gaps;
+}
+
+/** Where dts goes back within a track, or by more than `tolerance` ms in file order. */
+export function stepsBack(watcher, tolerance) {
+  const last = {};
+  let newest = -Infinity;
+  const found = [];
+  for (const [i, tag] of media(watcher).entries()) {
+    if (tag.dts < (last[tag.type] ?? -Infinity)) found.push(`tag ${i}: type ${tag.type} goes from ${last[tag.type]} to ${tag.dts}`);
+    if (tag.dts < newest - tolerance) found.push(`tag ${i}: type ${tag.type} at ${tag.dts}, the file was at ${newest}`);
+    last[tag.type] = tag.dts;
+    newest = Math.max(newest, tag.dts);
+  }
+  return found;
+}
+
+/** What came, as an FLV file. */
+export function fileOf(watcher) {
+  const parts = [Buffer.from([0x46, 0x4c, 0x56, 1, 5, 0, 0, 0, 9, 0, 0, 0, 0])];
+  for (const tag of watcher.tags) {
+    const head = Buffer.alloc(11);
+    head[0] = tag.type;
+    head.writeUIntBE(tag.body.length, 1, 3);
+    head.writeUIntBE(tag.dts & 0xffffff, 4, 3);
+    head[7] = tag.dts >>> 24;
+    const back = Buffer.alloc(4);
+    back.writeUInt32BE(11 + tag.body.length);
+    parts.push(head, tag.body, back);
+  }
+  return Buffer.concat(parts);
+}
+
+/** What ffmpeg has to say about decoding an FLV file: '' when nothing. */
+export async function complaints(file) {
+  // vfr: ffmpeg's own output would be in ticks of a frame rate that it guesses
+  // from the first seconds, gap included, and two frames may meet in one tick
+  const { code, stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-threads', '1', '-f', 'flv', '-i', 'pipe:0',
+    '-fps_mode', 'vfr', '-f', 'null', '-'], { input: file, check: false });
+  return stderr + (code ? `exit status ${code}` : '');
+}
