@@ -10,6 +10,7 @@
 //   c.raw(chunk({ csid: 4, type: 8, payload }));  c.send({ type, payload, timestamp })
 
 import net from 'node:net';
+import { tagOf } from './hub.mjs';
 import { until } from './nginx.mjs';
 import tls from 'node:tls';
 
@@ -451,15 +452,6 @@ export async function openPlayer(name, options) {
   return client;
 }
 
-/** What tests ask of a tag, as it came by FLV or by RTMP. */
-export function tagOf(type, body, dts) {
-  return {
-    type, size: body.length, dts,
-    key: type === MSG.VIDEO && body[0] >> 4 === 1 && body[1] === 1, config: type !== MSG.META && body[1] === 0,
-    mark: body.length > 24 ? body.readUInt32BE(body.length - 8) : 0,
-  };
-}
-
 const PLAY_CHUNK_STREAMS = { [MSG.META]: 5, [MSG.AUDIO]: 6, [MSG.VIDEO]: 7 };
 
 /** Plays `name` and holds what comes to the format; `tags` has the media, `statuses` their codes. */
@@ -484,7 +476,7 @@ export class RtmpPlayer {
     const csid = PLAY_CHUNK_STREAMS[m.type];
     if (!csid) return undefined;
     if (m.csid !== csid || m.msid !== 1) return new Error(`type ${m.type} on chunk stream ${m.csid}, message stream ${m.msid}`);
-    this.tags.push({ ...tagOf(m.type, m.payload, m.timestamp), name: m.name, read: this.client.reads });
+    this.tags.push({ ...tagOf(m.type, m.timestamp, m.payload), body: undefined, read: this.client.reads });
     return undefined;
   }
 
