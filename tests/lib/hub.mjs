@@ -8,6 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { startNginx, until } from './nginx.mjs';
+import { tagOf } from './rtmp.mjs';
 
 // ---- tokens ---------------------------------------------------------------
 

@@ -10,7 +10,6 @@
 //   c.raw(chunk({ csid: 4, type: 8, payload }));  c.send({ type, payload, timestamp })
 
 import net from 'node:net';
-import { tagOf } from './hub.mjs';
 import { until } from './nginx.mjs';
 import tls from 'node:tls';
 
@@ -452,6 +451,15 @@ export async function openPlayer(name, options) {
   return client;
 }
 
+/** What there is to know about a tag of FLV, or a message of RTMP, that came now. */
+export function tagOf(type, body, dts) {
+  return {
+    type, size: body.length, dts, at: performance.now(),
+    key: type === MSG.VIDEO && body[0] >> 4 === 1 && body[1] === 1, config: type !== MSG.META && body[1] === 0,
+    mark: body.length > 24 ? body.readUInt32BE(body.length - 8) : 0,
+  };
+}
+
 const PLAY_CHUNK_STREAMS = { [MSG.META]: 5, [MSG.AUDIO]: 6, [MSG.VIDEO]: 7 };
 
 /** Plays `name` and holds what comes to the format; `tags` has the media, `statuses` their codes. */
@@ -476,7 +484,7 @@ export class RtmpPlayer {
     const csid = PLAY_CHUNK_STREAMS[m.type];
     if (!csid) return undefined;
     if (m.csid !== csid || m.msid !== 1) return new Error(`type ${m.type} on chunk stream ${m.csid}, message stream ${m.msid}`);
-    this.tags.push({ ...tagOf(m.type, m.timestamp, m.payload), body: undefined, read: this.client.reads });
+    this.tags.push({ ...tagOf(m.type, m.payload, m.timestamp), read: this.client.reads });
     return undefined;
   }
 

@@ -2,9 +2,9 @@
 // same as an FLV file; and what a gap in it looks like.
 
 import { WebSocket } from 'ws';
-import { FlvReader, Viewer, tagOf, token, workerAt } from './hub.mjs';
+import { FlvReader, Viewer, token, workerAt } from './hub.mjs';
 import { until } from './nginx.mjs';
-import { MSG, openPlayer } from './rtmp.mjs';
+import { MSG, openPlayer, tagOf } from './rtmp.mjs';
 import { run } from './stack.mjs';
 
 const AUDIO = 8;
@@ -65,7 +65,7 @@ class RtmpWatcher {
 
   take({ type, timestamp, payload }) {
     if (type === MSG.USER && payload.readUInt16BE(0) === 1) this.clean = true;       // StreamEOF
-    if (type === MSG.AUDIO || type === MSG.VIDEO) this.tags.push(tagOf(type, timestamp, payload));
+    if (type === MSG.AUDIO || type === MSG.VIDEO) this.tags.push({ ...tagOf(type, payload, timestamp), body: payload });
   }
 
   get ending() { return this.clean ? 'end of file' : 'broken'; }
