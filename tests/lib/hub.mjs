@@ -157,13 +157,6 @@ export function get(url, options = {}) {
 
 // ---- viewers --------------------------------------------------------------
 
-/** What there is to know about a tag of FLV, or a message of RTMP, that came now. */
-export const tagOf = (type, dts, body) => ({
-  type, size: body.length, dts, body, at: performance.now(),
-  key: type === 9 && body[0] >> 4 === 1 && body[1] === 1, config: type !== 18 && body[1] === 0,
-  mark: body.length > 24 ? body.readUInt32BE(body.length - 8) : 0,
-});
-
 /** Reads FLV as it comes and holds it to the format; `tags` has what came (with `bodies` the media too). */
 export class FlvReader {
   constructor({ bodies = false } = {}) {
@@ -191,9 +184,9 @@ export class FlvReader {
       if (![8, 9, 18].includes(type)) throw new Error(`tag type ${type}: the bytes are torn`);
       const back = this.rest.readUInt32BE(11 + size);
       if (back !== 11 + size) throw new Error(`back-pointer ${back}, expected ${11 + size}`);
-      const tag = tagOf(type, (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0, this.rest.subarray(11, 11 + size));
-      if (this.bodies) tag.body = Buffer.from(tag.body);
-      else delete tag.body;
+      const body = this.rest.subarray(11, 11 + size);
+      const tag = tagOf(type, body, (this.rest.readUIntBE(4, 3) | this.rest[7] << 24) >>> 0);
+      if (this.bodies) tag.body = Buffer.from(body);
       this.tags.push(tag);
       this.rest = this.rest.subarray(15 + size);
     }
