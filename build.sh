@@ -139,6 +139,7 @@ command_test() {
         *)
             install_missing "${packages_test[@]}"
             install_test_drivers
+            fetch_promtool
             ;;
     esac
     build_all

@@ -82,3 +82,19 @@ exec /usr/sbin/invoke-rc.d "$@"
 STUB
     chmod 755 "$1"
 }
+
+# promtool, for a test, out of Debian's package prometheus: installed, that one
+# would start a server and enable it for good.
+fetch_promtool() {
+    local tools=$build/tools
+    ! command -v promtool >/dev/null && [ ! -x "$tools/promtool" ] || return 0
+    mkdir -p "$tools/package"
+    run_logged "fetching promtool" "$build/log/promtool.log" extract_promtool "$tools"
+    rm -r "$tools/package"
+}
+
+extract_promtool() (
+    cd "$1/package" && apt-get -q download prometheus \
+        && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool \
+        && mv usr/bin/promtool "$1/promtool"
+)

@@ -113,8 +113,34 @@ hub_revocation_add(hub_t *h, const hub_revocation_t *r)
 }
 
 
+/* Ends the streams of publishers that are told to leave.  The caller holds the
+ * mutex. */
+static void
+hub_revoke_streams(hub_t *h)
+{
+    uint32_t        i;
+    hub_stream_t   *s;
+    hub_session_t  *row;
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id && row->protocol == HUB_PUBLISH && row->kick == HUB_REVOKED
+            && row->stream != HUB_NO_STREAM)
+        {
+            s = &h->streams[row->stream];
+
+            if (s->generation == row->generation && s->session == row->id) {
+                (void) hub_stream_stop(h, s);
+            }
+        }
+    }
+}
+
+
 /* Asks the sessions that R names to leave, and ends the streams of the
- * publishers among them.  The caller holds the mutex. */
+ * publishers among them: after all are told, since a stream that has ended
+ * names nobody.  The caller holds the mutex. */
 static uint32_t
 hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
 {
@@ -136,11 +162,9 @@ hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
 
         hub_session_tell(h, row, HUB_REVOKED);
         n++;
-
-        if (row->protocol == HUB_PUBLISH && stream && s->session == row->id) {
-            (void) hub_stream_stop(h, s);
-        }
     }
+
+    hub_revoke_streams(h);
 
     return n;
 }

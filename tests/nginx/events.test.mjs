@@ -39,7 +39,7 @@ async function followEverywhere(hub, streams) {
   return [...found];
 }
 
-describe('live events', () => {
+describe('live events', { concurrency: 4 }, () => {
   test('live, grace, live, ended: in each worker, in order, with what a page shows', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_grace 1s;' });
     const everywhere = await followEverywhere(hub, '3');

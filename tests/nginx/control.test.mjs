@@ -1,0 +1,332 @@
+// What the hub says of itself, and what it is told: status and sessions against
+// a publisher of known shape, kick, revoke and refresh of every protocol.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { Follower } from '../lib/events.mjs';
+import { feed, get, startHub, token, Viewer } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { interFrame, keyFrame, openPlayer, openPublisher } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const ALLOWED = { allow: true, uid: 7, stream: 3, key: 12, max_kbps: 9000, max_viewers: 50 };
+const now = () => Math.floor(Date.now() / 1000);
+const subject = (args) => Number(JSON.parse(Buffer.from(args.split('.')[1], 'base64url')).sub);
+
+/** The gate's word: a publisher is user 7 with key 12, a player whom its token names. */
+const answer = ({ SCRIPT_NAME, ARGS }) => (SCRIPT_NAME === '/gate/play' ? { allow: true, uid: subject(ARGS), stream: 3 } : ALLOWED);
+
+async function start(t, options = {}) {
+  const hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;', ingest: 'hub_play on;', ...options });
+  t.after(() => hub.stop());
+  return hub;
+}
+
+async function publish(hub, name = 'demo', localAddress = undefined) {
+  const client = await openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536, localAddress });
+  client.sendVideo(0, keyFrame());
+  await client.ping();
+  return client;
+}
+
+const over = (claims, stream = 'live/demo') => token(stream, claims);
+
+/** One of each: { publisher, flv, ws, rtmp, sse }, each with ended(). */
+async function everybody(hub, claims = { sub: '8' }) {
+  const publisher = await publish(hub, 'demo', '127.0.0.5');
+  const flv = await Viewer.open(hub.url('live/demo', over(claims)));
+  const socket = new WebSocket(hub.url('live/demo', over(claims)).replace('http:', 'ws:'));
+  socket.on('error', () => {});
+  await new Promise((resolve) => { socket.once('message', resolve); });
+  const player = await openPlayer(`demo?token=${over(claims)}`, hub.rtmp);
+  const events = await Follower.open(`${hub.base}/events?user=${claims.sub}&streams=*`);
+  const all = {
+    publisher: { ended: () => publisher.ended, close: () => publisher.close(), client: publisher },
+    flv: { ended: () => flv.ended, close: () => flv.close(), viewer: flv },
+    ws: { ended: () => socket.readyState === WebSocket.CLOSED, close: () => socket.terminate() },
+    rtmp: { ended: () => player.ended, close: () => player.close() },
+    sse: { ended: () => events.ended, close: () => events.close() },
+  };
+  all.close = () => Object.values(all).forEach((one) => one.close?.());
+  await until(async () => (await hub.sessions()).length === 5, 'five sessions');
+  return all;
+}
+
+const sessionOf = async (hub, kind) => (await hub.sessions())
+  .find((row) => (kind === 'publisher' ? row.kind === 'publish' : row.kind !== 'publish' && row.protocol === kind));
+
+describe('status and sessions', () => {
+  test('each field is right for a publisher of known shape', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const all = await everybody(hub);
+    t.after(() => all.close());
+    const media = feed(all.publisher.client, { key: keyFrame(4000), inter: interFrame(4000), from: 40 });
+    const stream = await until(async () => {
+      const s = await hub.stream('live/demo');
+      return s.kbps_out > 0 && s.fps > 15 && s.kbps_in > 500 && s;
+    }, 'rates to be measured');
+
+    const row = await sessionOf(hub, 'publisher');
+    assert.deepEqual([stream.id, stream.uid, stream.state, stream.address], [3, 7, 'live', '127.0.0.5']);
+    assert.equal(stream.session, row.id);
+    assert.equal(stream.session, hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/publish').SESSION);
+    assert.deepEqual([stream.video, stream.audio, stream.width, stream.height], ['h264', 'aac', 320, 180]);
+    assert.deepEqual([stream.viewers, stream.viewers_by], [3, { flv: 1, ws: 1, rtmp: 1 }]);
+    assert.deepEqual([stream.max_kbps, stream.max_viewers, stream.gaps], [9000, 50, 0]);
+    // 25 frames of 4000 bytes a second; timers of a busy machine are late
+    assert.ok(stream.fps > 15 && stream.fps < 30, `fps ${stream.fps}`);
+    assert.ok(stream.kbps_in > 500 && stream.kbps_in < 1000, `kbps_in ${stream.kbps_in}`);
+    await until(async () => (await hub.stream('live/demo')).gop_ms === 1000, 'a GOP of 1 s');
+    const out = await until(async () => {
+      const s = await hub.stream('live/demo');
+      return s.kbps_out > 2 * s.kbps_in && s;
+    }, 'three viewers\' rate');
+    assert.ok(out.kbps_out < 4 * out.kbps_in, `kbps_out ${out.kbps_out} of ${out.kbps_in}`);
+    media.stop();
+
+    const { zone, workers } = await hub.status();
+    assert.equal(zone.sessions, 5);
+    assert.ok(zone.sessions_max >= 1000, `sessions_max ${zone.sessions_max}`);
+    assert.deepEqual(Object.values(zone.refused).filter(Boolean), []);
+    assert.equal(workers.reduce((sum, worker) => sum + worker.sessions, 0), 5);
+    assert.deepEqual(workers.map((worker) => worker.pid).sort(), hub.nginx.workers().sort());
+  });
+
+  test('sessions: who, what, since when, and how many bytes', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const all = await everybody(hub);
+    t.after(() => all.close());
+    const rows = await hub.sessions();
+    const shape = rows.map(({ kind, protocol, stream, uid, key, address }) => [kind, protocol, stream, uid, key, address].join(' '));
+    assert.deepEqual(shape.sort(), [
+      'events sse  8 0 127.0.0.1', 'publish rtmp live/demo 7 12 127.0.0.5',
+      'view flv live/demo 8 0 127.0.0.1', 'view rtmp live/demo 8 0 127.0.0.1', 'view ws live/demo 8 0 127.0.0.1']);
+    assert.equal(new Set(rows.map((row) => row.id)).size, 5);
+    for (const row of rows) {
+      assert.match(row.id, /^[1-9]\d*$/);
+      assert.ok(row.age_ms >= 0 && row.age_ms < 60_000, `age_ms ${row.age_ms}`);
+      assert.ok(hub.nginx.workers().includes(row.worker));
+    }
+    for (let n = 1; n <= 50; n++) all.publisher.client.sendVideo(40 * n, interFrame(1000));
+    await all.publisher.client.ping();
+    const { flv } = all.flv.viewer;
+    await until(() => flv.video().length === 51, '51 frames');
+    assert.equal((await sessionOf(hub, 'flv')).bytes, flv.bytes);
+    const stream = await hub.stream('live/demo');
+    const { bytes } = await sessionOf(hub, 'publisher');         // without the hub's framing
+    assert.ok(bytes > 50_000 && bytes < stream.bytes_in, `${bytes} of ${stream.bytes_in}`);
+    const sent = async () => (await hub.sessions()).filter((row) => row.kind === 'view').reduce((sum, row) => sum + row.bytes, 0);
+    assert.equal((await hub.stream('live/demo')).bytes_out, await sent());
+    // what a viewer got stays counted when it has left
+    const before = await sent();
+    all.flv.close();
+    await until(async () => (await hub.stream('live/demo')).viewers === 2, 'a viewer to be gone');
+    assert.equal((await hub.stream('live/demo')).bytes_out, before);
+  });
+
+  test('a return counts as a gap; a refusal is counted by its reason', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const first = await publish(hub);
+    await first.close();
+    await until(async () => (await hub.stream('live/demo')).state === 'grace', 'grace');
+    assert.equal((await hub.stream('live/demo')).publisher_pid, 0);
+    const second = await publish(hub);
+    second.sendVideo(40, keyFrame());
+    await until(async () => (await hub.stream('live/demo')).gaps === 1, 'a gap');
+    await get(hub.url('live/demo', 'x.y.z'));
+    hub.gate.answer = () => ({ allow: false, reason: 'wrong key' });
+    await assert.rejects(openPublisher('other?key=x', hub.rtmp), /wrong key/);
+    const { refused } = (await hub.status()).zone;
+    assert.deepEqual([refused.token, refused.denied], [1, 1]);
+  });
+
+  test('only GET is answered', DEADLINE, async (t) => {
+    const hub = await start(t, { workers: 1 });
+    for (const page of ['status', 'sessions', 'metrics']) {
+      assert.equal((await get(`${hub.base}/${page}`, { method: 'POST' })).status, 405);
+    }
+  });
+});
+
+describe('kick', () => {
+  test('ends that one session, whatever its protocol', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const all = await everybody(hub);
+    t.after(() => all.close());
+    const kinds = ['sse', 'rtmp', 'ws', 'flv', 'publisher'];
+    for (const [at, kind] of kinds.entries()) {
+      const { id } = await sessionOf(hub, kind);
+      assert.deepEqual(await hub.control(`kick?id=${id}`), { status: 200, json: { ended: 1 } });
+      const told = Date.now();
+      await until(() => all[kind].ended(), `${kind} to end`);
+      console.log(`# ${kind} ended after ${Date.now() - told} ms`);
+      for (const rest of kinds.slice(at + 1)) assert.ok(!all[rest].ended(), `${rest} goes on`);
+      await until(async () => (await hub.sessions()).length === kinds.length - at - 1, 'its row to be gone');
+      const again = await hub.control(`kick?id=${id}`);
+      assert.deepEqual(again, { status: 404, json: { error: `no session "${id}"` } });
+    }
+  });
+
+  test('arguments that make no sense are named', DEADLINE, async (t) => {
+    const hub = await start(t, { workers: 1 });
+    for (const [action, status, error] of [
+      ['kick', 400, /expected id=SESSION/],
+      ['kick?id=', 400, /argument id is "", expected a number above 0/],
+      ['kick?id=12x', 400, /argument id is "12x", expected a number/],
+      ['kick?id=99999999999999999999', 400, /argument id is "99999999999999999999"/],
+      ['kick?id=1&id=2', 400, /argument "id" is given twice/],
+      ['kick?session=1', 400, /argument "session" is not known, .*: id/],
+      ['kick?id', 400, /argument "id" is not known, expected NAME=VALUE/],
+      ['kick?id=4711', 404, /no session "4711"/],
+      ['revoke', 400, /expected user=ID, stream=APP\/NAME or key=ID/],
+      ['revoke?user=0', 400, /argument user is "0", expected a number above 0/],
+      ['revoke?key=-1', 400, /argument key is "-1"/],
+      ['revoke?stream=demo', 400, /argument stream is "demo", expected APP\/NAME/],
+      ['revoke?stream=live%2Fa%0Ab', 400, /argument stream is "live\/a/],
+      ['revoke?at=5', 400, /expected user=ID/],
+      ['refresh?user=admin', 400, /argument user is "admin"/],
+      ['restart', 404, /action "restart" is not known, expected kick, revoke or refresh/],
+    ]) {
+      const answer = await hub.control(action);
+      assert.equal(answer.status, status, action);
+      assert.match(answer.json.error, error, action);
+    }
+    assert.equal((await get(`${hub.base}/control/kick?id=1`)).status, 405);
+  });
+});
+
+/** Waits until tokens of now are newer than what was revoked at `at`. */
+const pass = (at) => until(() => now() > at, 'the second to pass');
+
+async function refused(hub, claims, stream = 'live/demo') {
+  const from = hub.nginx.log().length;
+  const { status } = await get(hub.url(stream, over(claims, stream)));
+  assert.equal(status, 403);
+  assert.match(hub.nginx.log().slice(from), /refused: access was revoked/);
+}
+
+describe('revoke', () => {
+  test('a user: all they watch and follow ends in 2 s, old tokens are void, new ones hold', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const claims = { sub: '8', iat: now() };
+    const all = await everybody(hub, claims);
+    t.after(() => all.close());
+    const other = await Viewer.open(hub.url('live/demo', over({ sub: '9', iat: claims.iat })));
+    const { status, json } = await hub.control('revoke?user=8');
+    const told = Date.now();
+    assert.equal(status, 200);
+    assert.equal(json.ended, 4);
+    assert.ok(Math.abs(json.at - now()) <= 2, `at ${json.at}`);
+    for (const kind of ['flv', 'ws', 'rtmp', 'sse']) await until(() => all[kind].ended(), `${kind} to end`);
+    console.log(`# four protocols ended after ${Date.now() - told} ms`);
+    assert.ok(!all.publisher.ended() && !other.ended, 'others go on');
+    await refused(hub, claims);
+    await pass(json.at);
+    const again = await Viewer.open(hub.url('live/demo', over({ sub: '8' })));
+    assert.equal(again.status, 200);
+    again.close();
+    other.close();
+  });
+
+  test('a stream: publisher and viewers end, and so does the stream', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const claims = { sub: '8', iat: now() };
+    const all = await everybody(hub, claims);
+    t.after(() => all.close());
+    await publish(hub, 'other');
+    const other = await Viewer.open(hub.url('live/other'));
+    const { json } = await hub.control('revoke?stream=live%2Fdemo');
+    assert.equal(json.ended, 4);
+    for (const kind of ['publisher', 'flv', 'ws', 'rtmp']) await until(() => all[kind].ended(), `${kind} to end`);
+    await until(async () => !(await hub.stream('live/demo')), 'the stream to end');
+    assert.ok(!all.sse.ended() && !other.ended);
+    await refused(hub, claims);
+    await pass(json.at);
+    await publish(hub);
+    assert.equal((await hub.stream('live/demo')).state, 'live');
+    other.close();
+  });
+
+  test('a key: its publisher alone', DEADLINE, async (t) => {
+    const hub = await start(t);
+    const all = await everybody(hub);
+    t.after(() => all.close());
+    assert.equal((await hub.control('revoke?key=13')).json.ended, 0);
+    assert.equal((await hub.control('revoke?key=12')).json.ended, 1);
+    await until(() => all.publisher.ended(), 'the publisher to end');
+  });
+
+  test('a key, while the service is asked about it: its word comes too late', DEADLINE, async (t) => {
+    const hub = await start(t, { answer: async () => { await hub.control('revoke?key=12'); return ALLOWED; } });
+    await assert.rejects(openPublisher('demo?key=k', hub.rtmp), /revoked/);
+    assert.equal((await hub.status()).zone.refused.revoked, 1);
+    assert.deepEqual(await hub.sessions(), []);
+  });
+
+  test('a user on a stream: their rights there, not elsewhere', DEADLINE, async (t) => {
+    const hub = await start(t);
+    await publish(hub);
+    await publish(hub, 'other');
+    const claims = { sub: '8', iat: now() };
+    const here = await Viewer.open(hub.url('live/demo', over(claims)));
+    const there = await Viewer.open(hub.url('live/other', over(claims, 'live/other')));
+    const neighbour = await Viewer.open(hub.url('live/demo', over({ sub: '9' })));
+    assert.equal((await hub.control('revoke?user=8&stream=live/demo')).json.ended, 1);
+    await until(() => here.ended, 'it to end');
+    assert.ok(!there.ended && !neighbour.ended);
+    await refused(hub, claims);
+    const more = await Viewer.open(hub.url('live/other', over(claims, 'live/other')));
+    assert.equal(more.status, 200);
+    for (const viewer of [there, neighbour, more]) viewer.close();
+  });
+
+  test('told late, with the moment it is as of: who came since stays', DEADLINE, async (t) => {
+    const hub = await start(t);
+    await publish(hub);
+    const at = now() - 100;
+    const old = await Viewer.open(hub.url('live/demo', over({ sub: '8', iat: at })));
+    const young = await Viewer.open(hub.url('live/demo', over({ sub: '8', iat: at + 1 })));
+    assert.deepEqual((await hub.control(`revoke?user=8&at=${at}`)).json, { ended: 1, at });
+    await until(() => old.ended, 'the old one to end');
+    assert.ok(!young.ended);
+    await refused(hub, { sub: '8', iat: at });
+    young.close();
+  });
+
+  test('it holds after a reload and after a restart', DEADLINE, async (t) => {
+    let hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;' });
+    const claims = { sub: '8', iat: now() };
+    let kept;
+    try {
+      const publisher = await publish(hub);
+      await hub.control('revoke?user=8');
+      await hub.control('revoke?stream=live%2Fwith%E2%82%AC');
+      await hub.nginx.reload();
+      await refused(hub, claims);
+      kept = fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8');
+      assert.match(kept, /^\d+ user=8\n\d+ stream=live\/with€\n$/);
+      await publisher.close();             // else its worker would be ended with it
+      await until(async () => (await hub.status()).workers.length === 2, 'the old worker to be gone');
+    } finally {
+      await hub.stop();
+    }
+    hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;', files: { revocations: kept } });
+    t.after(() => hub.stop());
+    await publish(hub);
+    await refused(hub, claims);
+    assert.equal((await Viewer.open(hub.url('live/demo', over({ sub: '9' })))).status, 200);
+  });
+});
+
+test('refresh: a user\'s event streams, or everybody\'s, and nothing else', DEADLINE, async (t) => {
+  const hub = await start(t);
+  const all = await everybody(hub);
+  t.after(() => all.close());
+  assert.deepEqual((await hub.control('refresh?user=9')).json, { ended: 0 });
+  assert.deepEqual((await hub.control('refresh')).json, { ended: 1 });
+  await until(() => all.sse.ended(), 'the events to end');
+  for (const kind of ['publisher', 'flv', 'ws', 'rtmp']) assert.ok(!all[kind].ended(), `${kind} goes on`);
+});
