@@ -66,14 +66,14 @@ static const char *ctl_bytes(long long bytes, char out[32])
 }
 
 
-/* " flv 1, ws 0" of an object of numbers */
-static void ctl_print_counts(json_t *counts, bool zeros)
+/* "; refused: busy 2, token 1" of an object of numbers; nothing when all are 0 */
+static void ctl_print_counts(const char *before, json_t *counts)
 {
     json_t      *count;
-    const char  *key, *before = " ";
+    const char  *key;
 
     json_object_foreach(counts, key, count) {
-        if (zeros || json_integer_value(count)) {
+        if (json_integer_value(count)) {
             printf("%s%s %lld", before, key, (long long) json_integer_value(count));
             before = ", ";
         }
@@ -112,10 +112,7 @@ static void ctl_print_stream(json_t *stream)
 
     printf("  viewers %lld", ctl_number_of(stream, "viewers"));
     ctl_print_limit(stream, "max_viewers", "");
-    if (json_object_get(stream, "viewers_by")) {
-        printf(":");
-        ctl_print_counts(json_object_get(stream, "viewers_by"), true);
-    }
+    ctl_print_counts(": ", json_object_get(stream, "viewers_by"));
     printf("\n");
 }
 
@@ -140,10 +137,7 @@ int ctl_status(ctl_t *ctl)
     printf("zone %s: %lld of %lld blocks free, %lld of %lld sessions", ctl_text_of(zone, "name"),
            ctl_number_of(zone, "free"), ctl_number_of(zone, "blocks"),
            ctl_number_of(zone, "sessions"), ctl_number_of(zone, "sessions_max"));
-    if (json_object_size(json_object_get(zone, "refused"))) {
-        printf("; refused:");
-        ctl_print_counts(json_object_get(zone, "refused"), false);
-    }
+    ctl_print_counts("; refused: ", json_object_get(zone, "refused"));
     printf("\n");
 
     json_array_foreach(json_object_get(root, "workers"), i, each) {

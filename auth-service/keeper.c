@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define KEEPER_TICK_MS      500
+#define KEEPER_LEAVES_MS    300
 #define KEEPER_PRUNE_EACH   (3600 * 1000 / KEEPER_TICK_MS)  /* ticks, when nothing is left */
 #define KEEPER_PRUNE_BATCH  500     /* rows a tick: nobody waits for their locks */
 
@@ -42,15 +43,15 @@ static void keeper_trouble(keeper_t *keeper, const char *error)
 
 
 /*
- * Who made a row tells nginx at once; its second has passed when it comes to
- * us, so that both don't meet and the one who waits learns the count.
+ * Who made a row tells nginx at once, and learns how many sessions it ended;
+ * what nginx does not know a moment later is ours.
  */
 static void keeper_deliver(keeper_t *keeper)
 {
     outbox_report_t  report;
 
-    outbox_deliver(keeper->store, keeper->config->control_socket, (int64_t) time(NULL),
-                   &report);
+    outbox_deliver(keeper->store, keeper->config->control_socket,
+                   KEEPER_LEAVES_MS, &report);
 
     if (report.told) {
         log_info("revocations: %u told to nginx, %llu sessions ended", report.told,

@@ -29,7 +29,7 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
 }
 
 
-void outbox_deliver(store_t *store, const char *socket_path, int64_t before,
+void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
                     outbox_report_t *report)
 {
     size_t               i, count = 0;
@@ -44,7 +44,7 @@ void outbox_deliver(store_t *store, const char *socket_path, int64_t before,
         return;
     }
 
-    if (store_revocation_pending(store, before, rows, OUTBOX_BATCH, &count) != STORE_OK) {
+    if (store_revocation_pending(store, age_ms, rows, OUTBOX_BATCH, &count) != STORE_OK) {
         report->waiting = true;
         snprintf(report->error, sizeof(report->error), "database: %s", store_error(store));
     }

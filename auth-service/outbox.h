@@ -16,10 +16,8 @@ typedef struct {
     char      error[CONTROL_ERROR_SIZE];
 } outbox_report_t;
 
-#define OUTBOX_ALL  INT64_MAX
-
-/* Rows made before that second, up to a batch. */
-void outbox_deliver(store_t *store, const char *socket_path, int64_t before,
+/* Rows that changed so long ago, up to a batch. */
+void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
                     outbox_report_t *report);
 
 #endif

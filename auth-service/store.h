@@ -218,8 +218,8 @@ typedef struct {
 
 /* at its time, or later if tokens may be out that say they were made later */
 store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
-/* the oldest of those that nginx is still to be told, made before a second */
-store_result_t store_revocation_pending(store_t *store, int64_t before,
+/* the oldest of those that nginx is still to be told, changed so long ago */
+store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count);
 /* unless the same was revoked once more since it was read */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);

@@ -74,15 +74,16 @@ static void revocation_take_each(const store_row_t *row, void *data)
 }
 
 
-store_result_t store_revocation_pending(store_t *store, int64_t before,
+store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count)
 {
     static const char  sql[] =
         "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), "
         "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
-        "WHERE r.pending = 1 AND r.at < ? ORDER BY r.at LIMIT ?";
+        "WHERE r.pending = 1 AND r.changed <= CURRENT_TIMESTAMP(3) - INTERVAL ? MICROSECOND "
+        "ORDER BY r.changed LIMIT ?";
 
-    store_value_t      values[] = { store_integer((uint64_t) before), store_integer(most) };
+    store_value_t      values[] = { store_integer(1000ull * age_ms), store_integer(most) };
     revocation_list_t  list = { rows, 0 };
     store_result_t     result;
 

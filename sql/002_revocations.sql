@@ -12,8 +12,9 @@ CREATE TABLE IF NOT EXISTS revocations (
   device_id BIGINT UNSIGNED NOT NULL DEFAULT 0,
   at        BIGINT UNSIGNED NOT NULL DEFAULT (UNIX_TIMESTAMP()),   -- unix seconds
   pending   TINYINT UNSIGNED NOT NULL DEFAULT 1,                   -- nginx does not know it yet
+  changed   TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
   PRIMARY KEY (user_id, stream_id, device_id),
-  KEY revocations_pending (pending, at),
+  KEY revocations_pending (pending, changed),
   KEY revocations_at (at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 

@@ -423,7 +423,7 @@ describe('who is connected', () => {
       'worker 7: 1 publishers, 3 viewers, 4 sessions',
       'stream live/demo: live for 1h02m, h264 1280x720 29.97 fps GOP 2000 ms, aac',
       '  in 1040 kbit/s (at most 4000 kbit/s) from 192.0.2.1, gaps 1; out 3100 kbit/s',
-      '  viewers 3: flv 2, ws 1, rtmp 0', ''].join('\n'));
+      '  viewers 3: flv 2, ws 1', ''].join('\n'));
   });
 });
 

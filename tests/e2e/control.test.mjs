@@ -1,0 +1,391 @@
+// Who may no longer is out: publishers, viewers of every protocol and the
+// page's events, by user, stream, key and grant, in a stack of two workers;
+// over reload, restart and a time without nginx.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import https from 'node:https';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { Follower } from '../lib/events.mjs';
+import { Viewer, feed, get } from '../lib/hub.mjs';
+import { pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { until } from '../lib/nginx.mjs';
+import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { buildSh, startStack } from '../lib/stack.mjs';
+
+const deadlineMs = 10_000;      // the promise is 2 s; a busy machine may take longer
+const password = 'correct horse battery';
+const frames = { key: keyFrame(2000), inter: interFrame(400) };
+
+let stack;
+let open = [];                  // whatever is connected, to be closed after each test
+
+before(async () => {
+  stack = await startStack({ workers: 2 });
+  for (const name of ['bob', 'eve', 'joe']) await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
+});
+
+after(async () => { await stack?.stop(); });
+
+function cleanly(name, run) {
+  test(name, { timeout: 240_000 }, async (t) => {
+    try { await run(t); } finally {
+      for (const each of open) each.close();
+      open = [];
+    }
+  });
+}
+
+// ---- who is connected ---------------------------------------------------
+
+const keep = (what) => { open.push(what); return what; };
+
+/** A new stream of `owner`: { name, key }. */
+async function newStream(name, owner) {
+  const { key } = JSON.parse(await stack.ctl('stream', 'add', `live/${name}`, '--owner', owner, '--json'));
+  return { name, full: `live/${name}`, key };
+}
+
+/** Publishes a key frame a second until it is ended. */
+async function publish({ name, key }) {
+  const client = await openPublisher(`${name}?key=${key}`, { port: stack.rtmp });
+  const feeding = feed(client, frames);
+  return keep({ what: `publisher of ${name}`, get ended() { return client.ended; }, close() { feeding.stop(); client.close(); } });
+}
+
+async function newToken(user, stream) {
+  return (await stack.ctl('url', user, stream.full, 'view', '--format', 'rtmp')).split('token=')[1];
+}
+
+const address = (stream, token) => `${stack.httpUrl}/m/${token}/${stream.full}.flv`;
+
+async function viewFlv(stream, token) {
+  const viewer = await Viewer.open(address(stream, token));
+  assert.equal(viewer.status, 200);
+  return keep({ what: `FLV viewer of ${stream.name}`, get ended() { return Boolean(viewer.ended); }, get got() { return viewer.flv.bytes; }, close: () => viewer.close() });
+}
+
+async function viewWs(stream, token) {
+  const socket = new WebSocket(address(stream, token).replace('http', 'ws'));
+  const viewer = keep({ what: `WS viewer of ${stream.name}`, ended: false, got: 0, close: () => socket.terminate() });
+  socket.on('message', (data) => { viewer.got += data.length; });
+  await new Promise((resolve, reject) => { socket.on('open', resolve); socket.on('error', reject); });
+  socket.on('error', () => {});
+  socket.on('close', () => { viewer.ended = true; });
+  return viewer;
+}
+
+const openRtmp = (stream, token) => RtmpPlayer.open(`${stream.name}?token=${token}`, { port: stack.rtmp });
+
+// who asks in the very second of a revocation is refused, and asks once more
+async function viewRtmp(stream, token) {
+  const player = await until(() => openRtmp(stream, token).catch((error) => {
+    if (!/was revoked/.test(error.message)) throw error;
+  }), `an RTMP viewer of ${stream.name}`);
+  return keep({ what: `RTMP viewer of ${stream.name}`, get ended() { return player.ended; }, get got() { return player.tags.length; }, close: () => player.client.close() });
+}
+
+/** One viewer of each protocol, each with media in hand. */
+async function viewers(stream, token) {
+  const all = [await viewFlv(stream, token), await viewWs(stream, token), await viewRtmp(stream, token)];
+  await until(() => all.every(({ got }) => got > 0), `media for every viewer of ${stream.name}`);
+  return all;
+}
+
+async function login(name) {
+  const answer = await api('POST', '/api/login', { name, password: name === 'admin' ? stack.adminPassword : password });
+  assert.equal(answer.status, 200);
+  return answer.headers['set-cookie'][0].split(';')[0];
+}
+
+function api(method, target, body, cookie) {
+  const text = body ? JSON.stringify(body) : '';
+  return new Promise((resolve, reject) => {
+    const request = https.request(stack.httpsUrl + target, { method, rejectUnauthorized: false, agent: false,
+      headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text), 'X-Duolu': '1', Origin: stack.httpsUrl, ...(cookie ? { Cookie: cookie } : {}) } }, (response) => {
+      let answer = '';
+      response.on('data', (data) => { answer += data; });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, json: JSON.parse(answer) }));
+    });
+    request.on('error', reject);
+    request.end(text);
+  });
+}
+
+async function follow(cookie) {
+  const follower = await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie });
+  return keep({ what: 'events', follower, get ended() { return Boolean(follower.ended); }, close: () => follower.close() });
+}
+
+// ---- what has to come of it ---------------------------------------------
+
+/** A change by the page's API, which has to be taken. */
+async function change(...call) {
+  const answer = await api(...call);
+  assert.equal(answer.status, 200, JSON.stringify(answer.json));
+  return answer.json;
+}
+
+/** Runs the change: `gone` end, and each time is printed; `there` go on. */
+async function ends(t, run, gone, there = []) {
+  const started = performance.now();
+  const took = gone.map(() => undefined);
+  let done;
+  const changed = run().then(() => { done = performance.now(); });
+  await until(() => {
+    gone.forEach((each, i) => { if (each.ended) took[i] ??= performance.now() - started; });
+    return took.every((time) => time !== undefined);
+  }, `${gone.map(({ what }) => what).join(', ')} to end`, 60_000);
+  await changed;
+  gone.forEach(({ what }, i) => {
+    t.diagnostic(`${what} ended ${Math.round(took[i])} ms after the command was given (it took ${Math.round(done - started)} ms)`);
+    assert.ok(took[i] < deadlineMs, `${what}: ${took[i]} ms`);
+  });
+  await goOn(there);
+}
+
+async function goOn(there) {
+  const had = there.map(({ got }) => got ?? 0);
+  await until(() => there.every((each, i) => each.got === undefined || each.got > had[i]), 'others to go on');
+  for (const each of there) assert.equal(each.ended, false, `${each.what} goes on`);
+}
+
+async function refused(stream, token) {
+  assert.equal((await get(address(stream, token))).status, 403, stream.name);
+  await assert.rejects(openRtmp(stream, token), /token revoked|no right to view|user disabled|was revoked/);
+}
+
+async function refusedKey({ name, key }) {
+  await assert.rejects(openPublisher(`${name}?key=${key}`, { port: stack.rtmp }), /NetStream.Publish/);
+}
+
+// ---- nginx alone: reload, stop, start -----------------------------------
+
+const master = () => Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8'));
+const workers = () => fs.readFileSync(`/proc/${master()}/task/${master()}/children`, 'utf8').trim().split(' ').map(Number);
+const alive = (pid) => fs.existsSync(`/proc/${pid}`);
+
+async function reload() {
+  const old = workers();
+  process.kill(master(), 'SIGHUP');
+  await until(() => workers().some((pid) => !old.includes(pid)), 'new workers');
+  await until(() => stack.controlGet('/status').then(() => true, () => false), 'nginx to answer');
+}
+
+/** Stops nginx; the function that it gives starts it again, as it was. */
+async function stopNginx() {
+  const pid = master();
+  const [command, ...args] = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/^nginx: master process /, '').replaceAll('\0', ' ').trim().split(' ');
+  const { uid, gid } = fs.statSync(`/proc/${pid}`);
+  process.kill(pid, 'SIGTERM');
+  await until(() => !alive(pid), 'nginx to end');
+  fs.rmSync(path.join(stack.home, 'sock/control.sock'), { force: true });
+  return async () => {
+    const words = args.join(' ').replace('-g daemon off;', '').split(' ').filter(Boolean);
+    const child = spawn(command, [...words, '-g', 'daemon off;'], { cwd: stack.home, uid, gid, stdio: 'ignore', detached: true });
+    child.unref();
+    await until(() => stack.controlGet('/status').then(() => true, () => false), 'nginx to answer');
+  };
+}
+
+// ---- tests --------------------------------------------------------------
+
+cleanly('a user disabled: all that is theirs ends, and nobody else\'s', async (t) => {
+  const own = await newStream('own', 'bob');
+  const shared = await newStream('shared', 'admin');
+  await stack.ctl('grant', 'bob', shared.full, 'view');
+  await stack.ctl('grant', 'eve', shared.full, 'view');
+  const [bobs, eves] = [await newToken('bob', shared), await newToken('eve', shared)];
+  const bobsKey = await stack.ctl('stream', 'key', 'add', own.full, '--user', 'admin', '--json').then(JSON.parse);
+  const cookie = await login('bob');
+  const other = await publish(shared);
+  const bob = [await publish(own), ...await viewers(shared, bobs), await follow(cookie)];
+  const eve = await viewers(shared, eves);
+
+  await ends(t, () => stack.ctl('user', 'disable', 'bob'), bob, [other, ...eve]);
+  await refused(shared, bobs);
+  await refusedKey(own);
+  await refusedKey(bobsKey);        // his stream, through another's key
+  assert.equal((await api('GET', '/api/me', undefined, cookie)).status, 401);
+
+  await reload();
+  await refused(shared, bobs);
+
+  await stack.ctl('user', 'enable', 'bob');
+  await refused(shared, bobs);
+  const fresh = await viewers(shared, await newToken('bob', shared));
+  await until(() => publish(own).catch(() => false), 'his key to be taken again');
+  await goOn([...fresh, ...eve]);
+});
+
+cleanly('a stream revoked: its publisher and viewers end, tokens with them', async (t) => {
+  const stream = await newStream('whole', 'bob');
+  const next = await newStream('next', 'bob');
+  const [token, nextToken] = [await newToken('bob', stream), await newToken('bob', next)];
+  const others = [await publish(next), ...await viewers(next, nextToken)].slice(1);
+  const gone = [await publish(stream), ...await viewers(stream, token)];
+
+  await ends(t, () => stack.ctl('stream', 'revoke', stream.full), gone, others);
+  await refused(stream, token);
+  // its key is as good as before, and so is a new token
+  await until(() => publish(stream).catch(() => false), 'the key to be taken again');
+  await viewers(stream, await newToken('bob', stream));
+  await refused(stream, token);
+});
+
+cleanly('a key rotated: what goes on with it ends, and the new one goes on air', async (t) => {
+  const stream = await newStream('rotated', 'eve');
+  const publisher = await publish(stream);
+  const watching = await viewers(stream, await newToken('eve', stream));
+  let fresh;
+  await ends(t, async () => { fresh = JSON.parse(await stack.ctl('stream', 'key', 'rotate', stream.full, '--json')); }, [publisher, ...watching]);
+  await refusedKey(stream);
+  const again = await publish({ ...stream, key: fresh.key });
+  await viewers(stream, await newToken('eve', stream));
+  assert.equal(again.ended, false);
+
+  // one key of several
+  const phone = JSON.parse(await stack.ctl('stream', 'key', 'add', stream.full, '--label', 'phone', '--json'));
+  const { keys } = JSON.parse(await stack.ctl('stream', 'key', 'list', stream.full, '--json'));
+  again.close();
+  await until(async () => !(await stack.controlGet('/sessions')).sessions.some((s) => s.kind === 'publish' && s.stream === stream.full), 'the publisher to be gone');
+  await stack.ctl('stream', 'key', 'revoke', stream.full, String(keys.find(({ label }) => label === 'phone').id));
+  await refusedKey({ ...stream, key: phone.key });
+});
+
+cleanly('a grant taken away: that user on that stream; granted again, with a new token', async (t) => {
+  const [one, two] = [await newStream('one', 'admin'), await newStream('two', 'admin')];
+  for (const [user, stream] of [['eve', one], ['eve', two], ['joe', one]]) await stack.ctl('grant', user, stream.full, 'view');
+  await publish(one);
+  await publish(two);
+  const token = await newToken('eve', one);
+  const others = [...await viewers(two, await newToken('eve', two)), ...await viewers(one, await newToken('joe', one))];
+
+  // by duoluctl, then by the page
+  const gone = await viewers(one, token);
+  await ends(t, () => stack.ctl('revoke', 'eve', one.full, 'view'), gone, others);
+  await refused(one, token);
+  await stack.ctl('grant', 'eve', one.full, 'view');
+  await refused(one, token);
+
+  const second = await newToken('eve', one);
+  const cookie = await login('admin');
+  const grant = { user: 'eve', app: 'live', name: one.name, rights: ['view'] };
+  await ends(t, () => change('DELETE', '/api/grants', grant, cookie), await viewers(one, second), others);
+  await refused(one, second);
+  await change('POST', '/api/grants', grant, cookie);
+  await goOn([...await viewers(one, await newToken('eve', one)), ...others]);
+});
+
+cleanly('an encoder of ffmpeg\'s is told, too', async (t) => {
+  const stream = await newStream('encoder', 'joe');
+  const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/${stream.name}?key=${stream.key}`);
+  t.after(() => publisher.stop());
+  await untilLive(stack, stream.full, publisher);
+  const ffmpeg = { what: 'ffmpeg', get ended() { return publisher.code !== undefined; } };
+  await ends(t, () => stack.ctl('user', 'revoke', 'joe'), [ffmpeg]);
+});
+
+cleanly('a kick ends one session, whose token still holds', async (t) => {
+  const stream = await newStream('kicked', 'bob');
+  await publish(stream);
+  const token = await newToken('bob', stream);
+  const [flv, ws, rtmp] = await viewers(stream, token);
+  const listed = await until(async () => {
+    const { sessions } = JSON.parse(await stack.ctl('sessions', '--json'));
+    const mine = sessions.filter((s) => s.stream === stream.full);
+    return mine.length === 4 && mine;
+  }, 'four sessions');
+  assert.deepEqual(listed.map(({ kind, protocol, user, address: from }) => [kind, protocol, user, from]).sort(), [
+    ['publish', 'rtmp', 'bob', '127.0.0.1'], ['view', 'flv', 'bob', '127.0.0.1'], ['view', 'rtmp', 'bob', '127.0.0.1'], ['view', 'ws', 'bob', '127.0.0.1']]);
+  const id = (kind, protocol) => listed.find((s) => s.kind === kind && s.protocol === protocol).id;
+  assert.match(await stack.ctl('sessions'), new RegExp(`^${id('view', 'ws')} +view +ws +live/kicked +bob +127\\.0\\.0\\.1 `, 'm'));
+
+  await ends(t, () => stack.ctl('kick', id('view', 'ws')), [ws], [flv, rtmp]);
+  const bob = await login('bob');
+  assert.equal((await api('POST', `/api/sessions/${id('view', 'flv')}/kick`, {}, await login('eve'))).status, 404);
+  await ends(t, () => change('POST', `/api/sessions/${id('view', 'flv')}/kick`, {}, bob), [flv], [rtmp]);
+  await ends(t, () => stack.ctl('kick', id('view', 'rtmp')), [rtmp]);
+  await viewers(stream, token);
+});
+
+cleanly('limits reach nginx through the gate', async () => {
+  const [first, second] = [await newStream('limit-1', 'joe'), await newStream('limit-2', 'joe')];
+  await stack.ctl('user', 'set', 'joe', 'max_publishers=1');
+  await stack.ctl('stream', 'set', first.full, 'max_viewers=2');
+  await publish(first);
+  await refusedKey(second);
+  const token = await newToken('joe', first);
+  await viewFlv(first, token);
+  await viewFlv(first, token);
+  assert.equal((await get(address(first, token))).status, 503);
+  const row = await until(async () => (await stack.controlGet('/status')).streams.find((s) => s.name === first.full && s.viewers === 2), 'two viewers');
+  assert.deepEqual([row.max_viewers, row.viewers_by.flv], [2, 2]);
+  await stack.ctl('user', 'set', 'joe', 'max_publishers=0');
+  await publish(second);
+});
+
+cleanly('the page is told by events what it may see, and anew when that changes', async () => {
+  const stream = await newStream('told', 'admin');
+  await publish(stream);
+  assert.equal((await Follower.open(`${stack.httpsUrl}/api/events`)).status, 401);
+  const cookie = await login('eve');
+  const before = await follow(cookie);
+  const names = async ({ follower }) => (await follower.first()).streams.map(({ name }) => name);
+  assert.ok(!(await names(before)).includes(stream.full));
+
+  await stack.ctl('grant', 'eve', stream.full, 'view');
+  await until(() => before.ended, 'the events to end, so that the page asks anew');
+  const granted = await follow(cookie);
+  assert.ok((await names(granted)).includes(stream.full));
+  const { streams } = (await api('GET', '/api/streams', undefined, cookie)).json;
+  const { streams: told } = await granted.follower.first();
+  assert.equal(told.find(({ name }) => name === stream.full).id, streams.find(({ name }) => name === stream.name).id);
+
+  await stack.ctl('revoke', 'eve', stream.full);
+  await until(() => granted.ended, 'the events to end');
+  assert.ok(!(await names(await follow(cookie))).includes(stream.full));
+  const last = await follow(cookie);
+  await change('POST', '/api/logout', {}, cookie);
+  await until(() => last.ended, 'the events of a login that was given up to end');
+  assert.equal((await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie })).status, 401);
+});
+
+cleanly('what was revoked stays so over a restart, and while nginx was away', async (t) => {
+  const stream = await newStream('kept', 'admin');
+  const own = await newStream('kept-own', 'eve');
+  for (const user of ['bob', 'eve', 'joe']) await stack.ctl('grant', user, stream.full, 'view');
+  const token = {};
+  for (const user of ['bob', 'eve', 'joe']) token[user] = await newToken(user, stream);
+  await stack.ctl('revoke', 'bob', stream.full);
+  await stack.ctl('grant', 'bob', stream.full, 'view');
+
+  // nginx alone is away: what is changed now, it learns when it is back
+  const startNginx = await stopNginx();
+  const { stdout, stderr } = await buildSh(['ctl', 'user', 'revoke', 'eve'], { env: stack.env });
+  assert.match(stdout, /user eve revoked/);
+  assert.match(stderr, /warning: done, but nginx does not know yet/);
+  await stack.ctl('stream', 'key', 'rotate', own.full);
+  await startNginx();
+  const back = performance.now();
+  await until(() => /revocations: \d+ told to nginx/.test(stack.log('auth')), 'nginx to be told');
+  t.diagnostic(`nginx was told ${Math.round(performance.now() - back)} ms after it answered`);
+  await until(() => publish(stream).catch(() => false), 'a publisher');
+  await refused(stream, token.bob);
+  await refused(stream, token.eve);
+  await refusedKey(own);
+  await viewers(stream, token.joe);
+  await viewers(stream, await newToken('eve', stream));
+
+  // all of it is ended and started
+  for (const each of open) each.close();
+  await buildSh(['down'], { env: stack.env });
+  await buildSh(['up', '-d'], { env: stack.env });
+  await publish(stream);
+  await refused(stream, token.bob);
+  await refused(stream, token.eve);
+  await goOn([...await viewers(stream, token.joe), ...await viewers(stream, await newToken('bob', stream))]);
+});
