@@ -288,7 +288,42 @@ player_write_event(ngx_event_t *wev)
 }
 
 
+/* The wire layer takes its own ping for a sign of life, and so never ends a
+ * client that does not answer.  Media that the socket takes is one. */
+static void
+player_ping(ngx_event_t *ev)
+{
+    player_t            *p;
+    ngx_connection_t    *c = ev->data;
+    ngx_rtmp_session_t  *s = c->data;
+
+    p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_hub_play_module);
+    p->ping(ev);
+
+    if (!c->destroyed && s->ping_active) {
+        s->ping_reset = 0;
+    }
+}
+
+
 /* --- play --- */
+
+/* Puts our handlers before those of the wire layer, once. */
+static void
+player_take_events(player_t *p)
+{
+    ngx_rtmp_session_t  *s = p->session;
+
+    if (p->write == NULL) {
+        p->write = s->connection->write->handler;
+        s->connection->write->handler = player_write_event;
+        p->ping = s->ping_evt.handler;
+        s->ping_evt.handler = player_ping;
+    }
+
+    (void) ngx_tcp_nodelay(s->connection);
+}
+
 
 static void
 player_start(player_t *p)
@@ -296,7 +331,6 @@ player_start(player_t *p)
     u_char                         full[HUB_NAME_MAX + 1];
     size_t                         len;
     enum hub_refusal               reason;
-    ngx_connection_t              *c = p->session->connection;
     ngx_rtmp_hub_play_app_conf_t  *conf;
 
     conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_hub_play_module);
@@ -321,16 +355,10 @@ player_start(player_t *p)
     p->started_ms = ngx_current_msec;
     p->lag = conf->lag;
     hub_tick_add(&conf->flush, &p->tick, player_tick);
+    player_take_events(p);
 
-    if (c->write->handler != player_write_event) {
-        p->write = c->write->handler;
-        c->write->handler = player_write_event;
-    }
-
-    (void) ngx_tcp_nodelay(c);
-
-    ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V started",
-                  &p->session->app, &p->name);
+    ngx_log_error(NGX_LOG_INFO, p->session->connection->log, 0,
+                  "play %V/%V started", &p->session->app, &p->name);
 
     if (player_greet(p) != NGX_OK) {
         player_abort(p);

@@ -35,7 +35,8 @@ enum player_mute {
 
 typedef struct {
     ngx_rtmp_session_t  *session;
-    ngx_event_handler_pt write;      /* the wire layer's */
+    ngx_event_handler_pt write;      /* the wire layer's, like the next */
+    ngx_event_handler_pt ping;
     hub_tick_t           tick;
     hub_reader_t         reader;     /* at the entry in hand */
     hub_client_t         client;
