@@ -11,7 +11,7 @@ export class Follower {
     return new Promise((resolve, reject) => {
       const follower = new Follower();
       follower.request = client.get(url, { agent: false, rejectUnauthorized: false, headers }, (response) => {
-        follower.response = response;
+        response.socket.unref();                 // a failed test still ends
         follower.status = response.statusCode;
         follower.headers = response.headers;
         response.setEncoding('utf8');
@@ -21,7 +21,6 @@ export class Follower {
         response.on('close', () => { follower.ended = true; });
         resolve(follower);
       });
-      follower.request.on('socket', (socket) => socket.unref());   // a failed test still ends
       follower.request.on('error', reject);
     });
   }

@@ -1,0 +1,109 @@
+// Live events as a page gets them: by cookie, over TLS, HTTP/1.1 and HTTP/2.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http2 from 'node:http2';
+import https from 'node:https';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Follower } from '../lib/events.mjs';
+import { until } from '../lib/nginx.mjs';
+import { keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { startStack } from '../lib/stack.mjs';
+
+function login(stack, name, password) {
+  return new Promise((resolve, reject) => {
+    const body = JSON.stringify({ name, password });
+    const request = https.request(`${stack.httpsUrl}/api/login`, {
+      method: 'POST', rejectUnauthorized: false, agent: false,
+      headers: { 'Content-Type': 'application/json', 'X-Duolu': '1', Origin: stack.httpsUrl, 'Content-Length': Buffer.byteLength(body) },
+    }, (response) => {
+      response.resume();
+      resolve(response.headers['set-cookie'][0].split(';')[0]);
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** The same as Follower.open, as a stream of an HTTP/2 connection. */
+function followHttp2(stack, cookie) {
+  const session = http2.connect(stack.httpsUrl, { rejectUnauthorized: false });
+  session.unref();
+  const follower = new Follower();
+  follower.connection = session;
+  session.on('close', () => { follower.connectionEnded = true; });
+  const request = session.request({ ':path': '/api/events', cookie });
+  request.setEncoding('utf8');
+  request.on('response', (headers) => { follower.status = headers[':status']; });
+  request.on('data', (text) => follower.push(text));
+  request.on('end', () => { follower.complete = true; });
+  request.on('close', () => { follower.ended = true; });
+  return follower;
+}
+
+async function publish(stack) {
+  const client = await openPublisher(`demo?key=${stack.demoKey}`, { port: stack.rtmp });
+  client.sendVideo(0, keyFrame());
+  await client.ping();
+  return client;
+}
+
+test('a page learns of its streams without asking', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  t.after(() => stack.stop());
+  await stack.ctl('user', 'add', 'bob', '--password-stdin', { input: 'a-long-password-of-bob\n' });
+  const admin = await login(stack, 'admin', stack.adminPassword);
+  const bob = await login(stack, 'bob', 'a-long-password-of-bob');
+  const url = `${stack.httpsUrl}/api/events`;
+
+  await t.test('nobody without a login, and the question behind it is not for the world', async () => {
+    const stranger = await Follower.open(url);
+    assert.equal(stranger.status, 401);
+    stranger.close();
+    const nosy = await Follower.open(`${url}-access`, { Cookie: admin });
+    assert.equal(nosy.status, 404);
+    nosy.close();
+  });
+
+  await t.test('over TLS and HTTP/2: live, grace, live; who has no right hears nothing', async () => {
+    const one = await Follower.open(url, { Cookie: admin });
+    const two = followHttp2(stack, admin);
+    const other = await Follower.open(url, { Cookie: bob });
+    for (const follower of [one, two, other]) assert.deepEqual(await follower.first(), { streams: [] });
+    assert.deepEqual([one.status, two.status, other.status], [200, 200, 200]);
+    assert.equal(one.headers['content-type'], 'text/event-stream');
+    let publisher = await publish(stack);
+    const { id, width } = await one.wait((e) => e.data.state === 'live' && e.data.width, 'live, with its size');
+    assert.ok(id > 0);
+    assert.equal(width, 320);
+    await two.wait((e) => e.data.id === id && e.data.state === 'live', 'live');
+    await publisher.close();
+    for (const follower of [one, two]) await follower.wait((e) => e.data.state === 'grace', 'grace');
+    publisher = await publish(stack);
+    for (const follower of [one, two]) await until(() => follower.states('live/demo').at(-1) === 'live', 'live again');
+    await publisher.close();
+    assert.deepEqual(other.events.map((e) => e.event), ['streams']);
+
+    // a right given counts at once: the page asks again, and then sees it
+    await stack.ctl('grant', 'bob', 'live/demo', 'view');
+    await until(() => other.ended, 'bob\'s events to end');
+    const again = await Follower.open(url, { Cookie: bob });
+    assert.deepEqual((await again.first()).streams.map((stream) => stream.id), [id]);
+    for (const follower of [one, again]) follower.close();
+    two.connection.destroy();
+  });
+
+  await t.test('a reload ends them, and no old worker stays for the connection', async () => {
+    const one = await Follower.open(url, { Cookie: admin });
+    const two = followHttp2(stack, admin);
+    for (const follower of [one, two]) await follower.first();
+    const pids = async () => (await stack.controlGet('/status')).workers.map((worker) => worker.pid);
+    const old = await pids();
+    process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
+    for (const follower of [one, two]) await until(() => follower.ended, 'their end');
+    assert.deepEqual([one.complete, two.complete], [true, true]);
+    await until(() => two.connectionEnded, 'the HTTP/2 connection to end');
+    await until(async () => (await pids()).every((pid) => !old.includes(pid)), 'the old workers to be gone');
+  });
+});
