@@ -6,9 +6,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { probe, pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { pushFfmpeg, start, untilLive } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { openPublisher, openStream, RtmpClient } from '../lib/rtmp.mjs';
+import { keyFrame, openPublisher, openStream, RtmpClient } from '../lib/rtmp.mjs';
 import { run, startStack } from '../lib/stack.mjs';
 
 const PER_ADDRESS = 64;         // rtmp_guard_conn_per_ip, by default
@@ -27,13 +27,21 @@ test('RTMPS', async (t) => {
   const port = Number(stack.env.DUOLU_RTMPS);
   const secure = (localAddress) => ({ port, secure: true, localAddress });
 
-  await t.test('ffmpeg publishes over TLS, a viewer gets both codecs', async () => {
+  await t.test('ffmpeg publishes and plays over TLS, an FLV viewer gets both codecs', async () => {
     const publisher = pushFfmpeg(`${stack.rtmpsUrl}/live/demo?key=${stack.demoKey}`);
     try {
       const live = await untilLive(stack, 'live/demo', publisher);
       assert.deepEqual([live.video, live.audio, live.width], ['h264', 'aac', 320]);
       const { stdout } = await watch(await stack.ctl('url', 'admin', 'live/demo', 'view'));
       assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
+
+      // played over TLS too: ffmpeg decodes 3 s of what comes, and the hub knows from where
+      const play = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp'))
+        .replace(/^rtmps?:\/\/[^/]+/, stack.rtmpsUrl);
+      const player = start('ffmpeg', ['-hide_banner', '-nostdin', '-v', 'warning', '-xerror', '-i', play, '-t', '3', '-f', 'null', '-']);
+      await until(async () => (await stack.controlGet('/sessions')).sessions
+        .some((row) => row.kind === 'view' && row.protocol === 'rtmp'), 'the player\'s session');
+      assert.equal(await player.ended, 0, player.text);
     } finally {
       await publisher.stop();
     }
@@ -49,6 +57,10 @@ test('RTMPS', async (t) => {
 
   await t.test('the service is told the address of the client', async () => {
     const client = await openPublisher(`demo?key=${stack.demoKey}`, secure('127.0.0.9'));
+    client.sendVideo(0, keyFrame());
+    await client.ping();
+    const { streams } = await stack.controlGet('/status');
+    assert.equal(streams.find((stream) => stream.name === 'live/demo').address, '127.0.0.9');
     client.close();
     const password = fs.readFileSync(path.join(stack.home, 'secrets/db'), 'utf8').trim();
     const { stdout } = await run('mariadb', ['--no-defaults', `--socket=${stack.home}/sock/mysql.sock`, '--user=duolu', '-N', '-B',
