@@ -100,28 +100,33 @@ player_free_own(player_t *p)
 
 
 /* Takes over a message that the wire layer has made; NULL is one it had no
- * memory for. */
+ * memory for.  Its buffers are not aligned for their types, so they are
+ * copied to be looked at. */
 static ngx_int_t
 player_queue_message(player_t *p, ngx_chain_t *message)
 {
     size_t                     size;
+    ngx_buf_t                  b;
     ngx_int_t                  rc = NGX_OK;
-    ngx_chain_t               *cl;
+    ngx_chain_t                link;
     ngx_rtmp_core_srv_conf_t  *cscf;
 
     if (message == NULL) {
         return NGX_ERROR;
     }
 
-    for (cl = message; cl; cl = cl->next) {
-        size = cl->buf->last - cl->buf->pos;
+    link.next = message;
 
-        if (size > (size_t) (p->own_end - p->own_last)) {
+    while (link.next && rc == NGX_OK) {
+        ngx_memcpy(&link, (void *) link.next, sizeof(ngx_chain_t));
+        ngx_memcpy(&b, (void *) link.buf, sizeof(ngx_buf_t));
+        size = b.last - b.pos;
+
+        if (size <= (size_t) (p->own_end - p->own_last)) {
+            p->own_last = ngx_cpymem(p->own_last, b.pos, size);
+        } else {
             rc = NGX_ERROR;
-            break;
         }
-
-        p->own_last = ngx_cpymem(p->own_last, cl->buf->pos, size);
     }
 
     cscf = ngx_rtmp_get_module_srv_conf(p->session, ngx_rtmp_core_module);
