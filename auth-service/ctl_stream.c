@@ -82,7 +82,8 @@ static void ctl_stream_print(const store_stream_t *stream, void *data)
 
 static void ctl_stream_collect(const store_stream_t *stream, void *data)
 {
-    json_array_append_new(data, json_pack("{ss ss ss ss ss ss si si}", "app", stream->app,
+    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss si si}", "id",
+        (json_int_t) stream->id, "app", stream->app,
         "name", stream->name, "title", stream->title, "owner", stream->owner_name,
         "visibility", stream->visibility, "record", stream->record,
         "max_kbps", (int) stream->max_kbps, "max_viewers", (int) stream->max_viewers));

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPER_TICK_MS      500
-#define KEEPER_LEAVES_MS    300
-#define KEEPER_PRUNE_EACH   (3600 * 1000 / KEEPER_TICK_MS)  /* ticks, when nothing is left */
-#define KEEPER_PRUNE_BATCH  500     /* rows a tick: nobody waits for their locks */
+#define KEEPER_TICK_MS        500
+#define KEEPER_LEAVES_MS      300
+#define KEEPER_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
+#define KEEPER_PRUNE_EACH     (3600 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
+#define KEEPER_PRUNE_BATCH    500   /* rows a tick: nobody waits for their locks */
 
 struct keeper_s {
     const config_t   *config;
@@ -21,7 +22,8 @@ struct keeper_s {
     pthread_mutex_t   lock;
     pthread_cond_t    wake;
     bool              stopping;
-    unsigned          prune_in;             /* ticks */
+    unsigned          deliver_in;           /* ticks */
+    unsigned          prune_in;
     char              told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
 };
 
@@ -48,10 +50,22 @@ static void keeper_trouble(keeper_t *keeper, const char *error)
  */
 static void keeper_deliver(keeper_t *keeper)
 {
+    uint64_t         found = 0;
     outbox_report_t  report;
 
-    outbox_deliver(keeper->store, keeper->config->control_socket,
-                   KEEPER_LEAVES_MS, &report);
+    if (keeper->deliver_in > 0) {
+        keeper->deliver_in--;
+        return;
+    }
+
+    if (store_revocation_collect(keeper->store, &found) == STORE_ERROR) {
+        log_error("revocations: %s", store_error(keeper->store));
+    } else if (found) {
+        log_info("revocations: users disabled or keys revoked by hand are to be told");
+    }
+
+    outbox_deliver(keeper->store, keeper->config->control_socket, KEEPER_LEAVES_MS, &report);
+    keeper->deliver_in = report.refused ? KEEPER_REFUSED_TICKS : 0;
 
     if (report.told) {
         log_info("revocations: %u told to nginx, %llu sessions ended", report.told,
@@ -65,7 +79,11 @@ static void keeper_prune(keeper_t *keeper)
 {
     store_result_t  result;
 
-    if (keeper->config->audit_days == 0 || keeper->prune_in-- > 0) {
+    if (keeper->prune_in > 0) {
+        keeper->prune_in--;
+        return;
+    }
+    if (keeper->config->audit_days == 0) {
         return;
     }
 

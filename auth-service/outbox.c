@@ -62,6 +62,7 @@ void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
         if (result == CONTROL_AWAY) {
             break;
         }
+        report->refused = true;
     }
 
     if (count == OUTBOX_BATCH && !report->waiting) {

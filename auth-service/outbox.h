@@ -13,6 +13,7 @@ typedef struct {
     unsigned  told;
     uint64_t  ended;                        /* sessions */
     bool      waiting;                      /* some could not be told, error says why */
+    bool      refused;                      /* nginx answered, but did not do it */
     char      error[CONTROL_ERROR_SIZE];
 } outbox_report_t;
 

@@ -106,3 +106,37 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
     return store_execute(store, sql, values, 4, NULL, NULL);
 }
+
+
+/*
+ * Users disabled and keys revoked by hand: rows changed after the revocation
+ * that stands for them. Keys of the last day are looked at; a service that was
+ * down for longer tells of a key when it is revoked once more.
+ */
+store_result_t store_revocation_collect(store_t *store, uint64_t *found)
+{
+    static const char  users[] =
+        "INSERT INTO revocations (user_id) SELECT u.id FROM users u LEFT JOIN revocations r "
+        "ON r.user_id = u.id AND r.stream_id = 0 AND r.device_id = 0 "
+        "WHERE u.disabled = 1 AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(u.changed))) "
+        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
+    static const char  keys[] =
+        "INSERT INTO revocations (device_id) SELECT d.id FROM devices d LEFT JOIN revocations r "
+        "ON r.device_id = d.id AND r.user_id = 0 AND r.stream_id = 0 "
+        "WHERE d.changed > CURRENT_TIMESTAMP(3) - INTERVAL 1 DAY AND d.revoked_at IS NOT NULL "
+        "AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(d.changed))) "
+        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
+
+    uint64_t        keys_found = 0;
+    store_result_t  result;
+
+    *found = 0;
+    result = store_execute(store, users, NULL, 0, found, NULL);
+
+    if (result == STORE_OK) {
+        result = store_execute(store, keys, NULL, 0, &keys_found, NULL);
+        *found += keys_found;
+    }
+
+    return result;
+}

@@ -1,10 +1,11 @@
 -- What was ended, by user, stream, user on a stream, or key; 0 stands for any. One row a
 -- subject, the newest time. Media tokens made at that second or before are void, and
 -- duolu-auth tells nginx of every pending row, which ends the sessions that began by then.
--- By hand, for a user, a stream, a key:
+-- A user that is disabled and a key that is revoked by hand get their row by themselves
+-- within a second. By hand, for a user, a stream, or both together when a grant is deleted:
 --   REPLACE INTO revocations (user_id)   SELECT id FROM users WHERE name = 'bob';
 --   REPLACE INTO revocations (stream_id) SELECT id FROM streams WHERE app = 'live' AND name = 'demo';
---   REPLACE INTO revocations (device_id) VALUES (12);
+--   REPLACE INTO revocations (user_id, stream_id) VALUES (7, 3);
 -- No foreign keys: 0 is nobody's id.
 CREATE TABLE IF NOT EXISTS revocations (
   user_id   BIGINT UNSIGNED NOT NULL DEFAULT 0,

@@ -300,6 +300,25 @@ describe('nginx away', () => {
     assert.deepEqual(nginx.revoked(), ['stream=live/相机+1', `user=${ids.bob}`]);
   });
 
+  test('a user disabled and a key revoked by hand are told, once', async () => {
+    for (const name of ['han', 'pat']) {
+      await auth.done(['user', 'add', name]);
+      await auth.done(['stream', 'add', `live/of-${name}`, '--owner', name]);
+      ids[name] = sql(`SELECT id FROM users WHERE name = '${name}'`)[0][0];
+    }
+    const [[device]] = sql('SELECT MAX(id) FROM devices');
+    for (const change of ['disable', 'enable']) await auth.done(['user', change, 'pat']);       // has rows of its own from before
+    sql(`UPDATE revocations SET at = at - 100 WHERE user_id = ${ids.pat} OR device_id = ${device}`);
+    nginx.calls = [];
+    sql(`UPDATE users SET disabled = 1 WHERE name IN ('han', 'pat'); UPDATE devices SET revoked_at = NOW() WHERE id = ${device}`);
+    await until(() => nginx.revoked().length >= 3 && pending().length === 0, 'them to be told');
+    for (let look = 0; look < 2; look++) {
+      sql(`REPLACE INTO revocations (stream_id) VALUES (${99990 + look})`);
+      await until(() => pending().length === 0, 'one more look');
+    }
+    assert.deepEqual(nginx.revoked(), [`user=${ids.han}`, `user=${ids.pat}`, `key=${device}`].sort());
+  });
+
   test('of two that take one of two grants each, one sees the right go', async () => {
     for (let i = 0; i < 8; i++) {
       sql(`INSERT INTO grants (user_id, stream_id, rights) VALUES (${ids.joe}, ${ids.demo}, 'view') ON DUPLICATE KEY UPDATE rights = 'view'`);
