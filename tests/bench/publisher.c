@@ -1,5 +1,5 @@
 /*
- * Publishers of RTMP streams, up to 500 from one loop.
+ * Publishers of RTMP streams, hundreds from one loop.
  *
  *     publisher FILE URLS
  *
@@ -33,7 +33,7 @@
 #define SPREAD_US    2000000   /* a GOP */
 #define JITTER_US    20000
 #define IN_FLIGHT    16
-#define MAX_STREAMS  1000
+#define MAX_STREAMS  2000
 #define MAX_EVENTS   256
 #define PENDING_MAX  (4u * 1024 * 1024)
 #define LIFE_US      3600000000

@@ -9,7 +9,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { KEY, getJson, startGate, token } from '../lib/hub.mjs';
-import { freePort, startNginx, testConfig, until } from '../lib/nginx.mjs';
+import { freePort, startNginx, until } from '../lib/nginx.mjs';
 import { Program } from './measure.mjs';
 
 const FILES = 16384;                          // connections of a worker; run.sh raises the shell's limit
@@ -18,23 +18,15 @@ events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------
 
-/** Is `hub_flush` a directive of RTMP here, too? */
-async function playsRtmp() {
-  const { output } = await testConfig({
-    conf: 'hub_zone t 4m; rtmp { server { listen 127.0.0.1:1; application live { hub_flush 10ms; } } }', modules: ['rtmp', 'guard', 'hub'] });
-  return !/unknown directive "hub_flush"|directive is not allowed/.test(output);
-}
-
 /** A port of RTMP and a location of HTTP for each flush interval. */
 export async function startDuolu({ workers = 2, zone = '64m', flushes }) {
   const gate = await startGate();
-  const rtmp = await playsRtmp();
   const conf = `{{modules}}
 ${limits(workers)}
 hub_zone bench ${zone};
 rtmp { access_log off; max_message 4m; rtmp_guard_conn_per_ip 60000;
 ${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
-    application live { ingest on; gate unix:${gate.path}; ${rtmp ? `hub_flush ${flush};` : ''} } }`).join('\n')} }
+    application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`).join('\n')} }
 http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport;
 ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
   location /status { hub_status on; } } }
@@ -52,10 +44,10 @@ ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}
       if (protocol === 'ws') return `ws://127.0.0.1:${ports.http}/${flush}/${t}/live/${stream}.flv`;
       return protocol === 'rtmp' ? `rtmp://127.0.0.1:${ports[`rtmp_${flush}`]}/live/${stream}?token=${t}` : undefined;
     },
-    full: (streams) => until(async () => {
+    full: (streams, ms = 3000) => until(async () => {
       const { streams: all } = await status();
-      return all.length >= streams && all.every((s) => s.state === 'live' && s.video === 'h264' && s.window_ms > 3000);
-    }, `${streams} streams with a window of 3 s`),
+      return all.length >= streams && all.every((s) => s.state === 'live' && s.video === 'h264' && s.window_ms >= ms);
+    }, `${streams} streams with a window of ${ms} ms`),
     async stop() {
       try { await nginx.stop(); } finally { await gate.stop(); }
     },

@@ -21,7 +21,7 @@ const HEAD = ['server', 'workers', 'plays', 'flush', 'streams', 'viewers', 'CPU-
 function grouped(cells) {
   const groups = new Map();
   for (const cell of cells) {
-    const key = [cell.server, cell.protocol, cell.flush, cell.count].join(' ');
+    const key = [cell.server, cell.workers, cell.protocol, cell.flush, cell.count].join(' ');
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(cell);
   }
@@ -116,9 +116,8 @@ function goals({ one, many }, results) {
     worst(`ms of delay, p50, flush ${flush}`, rows, (r) => r.delay50, ms / 2 + 3, 1);
     worst(`ms of delay, p99, flush ${flush}`, rows, (r) => r.delay99, ms + 10, 1);
   }
-  for (const { count } of many.filter((row) => row.server === 'nginx-rtmp')) {
-    worst(`${count} streams, CPU per stream-second over nginx-rtmp`, many.filter((r) => r.server === 'Duolu' && r.count === count && r.flush === '100ms'),
-      (r) => r.stock, 0.6);
+  for (const row of many.filter(({ server, flush }) => server === 'Duolu' && flush === '100ms')) {
+    worst(`${row.count} streams, CPU per stream-second over nginx-rtmp, ${row.workers} worker(s)`, [row], (r) => r.stock, 0.6);
   }
   return ['| what | at most | worst | reached |', '| --- | --: | --: | --- |', ...lines].join('\n');
 }
@@ -152,7 +151,7 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
   return [
     `Machine: ${machine()}.`,
     `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, `
-      + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. Latest frame of the publisher: ${results.publisher.latest_ms} ms late.`,
+      + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ${results.late.toFixed(0)} ms late.`,
     '', table([...rows.one, ...rows.many], results), '',
     `Not run: ${left.join('; ') || 'nothing'}.`, '',
     '### The numbers to reach', '', goals(rows, results), '', capacity(results), '',

@@ -39,9 +39,9 @@
 #define BATCH_US     30000
 #define SLICES       10
 #define BEHIND_US    1000000
-#define READY_US     40000000  /* the longest all may take to start */
+#define READY_US     15000000  /* the longest all may take to start */
 #define LIFE_US      400000000 /* a forgotten generator ends itself */
-#define JOIN_US      10000000
+#define JOIN_US      4000000
 #define GAP_US       400       /* at most 2,500 connections a second */
 #define IN_FLIGHT    64
 #define MAX_EVENTS   256
