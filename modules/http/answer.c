@@ -137,13 +137,20 @@ answer_send(ngx_http_request_t *r, ngx_uint_t status, const char *type,
 ngx_int_t
 answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
 {
-    u_char  *end, sentence[TEXT_STEP];
+    u_char  *p, *end, sentence[TEXT_STEP];
     text_t   t = { NULL, NULL, NULL, 0 };
     va_list  args;
 
     va_start(args, format);
     end = ngx_vslprintf(sentence, sentence + sizeof(sentence), format, args);
     va_end(args);
+
+    /* what was given may be no UTF-8, or was cut: then it is as many as bytes */
+    if (ngx_utf8_length(sentence, end - sentence) == (size_t) (end - sentence)) {
+        for (p = sentence; p < end; p++) {
+            *p = *p < 0x80 ? *p : '?';
+        }
+    }
 
     text_add(&t, "{\"error\":");
     text_add_json(&t, sentence, end - sentence);

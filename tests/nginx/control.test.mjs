@@ -186,6 +186,7 @@ describe('kick', () => {
       ['revoke?key=-1', 400, /argument key is "-1"/],
       ['revoke?stream=demo', 400, /argument stream is "demo", expected APP\/NAME/],
       ['revoke?stream=live%2Fa%0Ab', 400, /argument stream is "live\/a/],
+      ['revoke?stream=%FFx', 400, /argument stream is "\?x"/],
       ['revoke?at=5', 400, /expected user=ID/],
       ['refresh?user=admin', 400, /argument user is "admin"/],
       ['restart', 404, /action "restart" is not known, expected kick, revoke or refresh/],
