@@ -297,6 +297,19 @@ describe('revoke', () => {
     young.close();
   });
 
+  test('one that cannot be kept is said to be, and holds', DEADLINE, async (t) => {
+    const hub = await startHub({ answer, main: 'hub_revocations /dev/full;' });
+    t.after(() => hub.stop({ allow: [/a revocation could not be written to "\/dev\/full"/] }));
+    await publish(hub);
+    const claims = { sub: '8', iat: now() };
+    const viewer = await Viewer.open(hub.url('live/demo', over(claims)));
+    const { status, json } = await hub.control('revoke?user=8');
+    assert.equal(status, 500);
+    assert.match(json.error, /revoked, 1 sessions ended, but it could not be stored/);
+    await until(() => viewer.ended, 'the viewer to end');
+    await refused(hub, claims);
+  });
+
   test('it holds after a reload and after a restart', DEADLINE, async (t) => {
     let hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;' });
     const claims = { sub: '8', iat: now() };
