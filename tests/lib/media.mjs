@@ -24,10 +24,11 @@ export function start(command, args) {
   return state;
 }
 
-/** ffmpeg pushes the test picture to an address, in real time, until stopped. */
-export function pushFfmpeg(url, { size = '320x180', rate = 25, seconds, audio = true } = {}) {
+/** ffmpeg pushes the test picture to an address, in real time, until stopped; `inside` is a prefix for its command. */
+export function pushFfmpeg(url, { size = '320x180', rate = 25, seconds, audio = true, inside = [] } = {}) {
   const length = seconds ? ['-t', String(seconds)] : [];
-  return start('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'info',
+  const [command, ...first] = [...inside, 'ffmpeg'];
+  return start(command, [...first, '-hide_banner', '-nostdin', '-loglevel', 'info',
     '-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
     ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
     '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',

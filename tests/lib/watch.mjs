@@ -1,8 +1,10 @@
 // Viewers of every protocol with one face: what came, when it came, and the
 // same as an FLV file; and what a gap in it looks like.
 
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { WebSocket } from 'ws';
-import { FlvReader, Viewer, token, workerAt } from './hub.mjs';
+import { FlvReader, Viewer, token } from './hub.mjs';
 import { until } from './nginx.mjs';
 import { MSG, openPlayer, tagOf } from './rtmp.mjs';
 import { run } from './stack.mjs';
@@ -76,6 +78,22 @@ class RtmpWatcher {
 /** Protocols that viewers of the hub may use. */
 export const PROTOCOLS = { flv: FlvWatcher.open, ws: WsWatcher.open, rtmp: RtmpWatcher.open };
 
+/** Pids of the workers that hold these connections, [[port, localPort], …]; one look at /proc for all. */
+function workersOf(hub, connections) {
+  const inodes = new Map();
+  for (const line of fs.readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
+    const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/);
+    if (remote) inodes.set(`${parseInt(local.split(':')[1], 16)} ${parseInt(remote.split(':')[1], 16)}`, inode);
+  }
+  const owners = new Map();
+  for (const pid of hub.nginx.workers()) {
+    for (const fd of fs.readdirSync(`/proc/${pid}/fd`)) {
+      try { owners.set(fs.readlinkSync(`/proc/${pid}/fd/${fd}`), pid); } catch { /* closed meanwhile */ }
+    }
+  }
+  return connections.map(([port, localPort]) => owners.get(`socket:[${inodes.get(`${port} ${localPort}`)}]`));
+}
+
 /** One viewer in every worker by every protocol: [{protocol, pid, …}]. */
 export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTOCOLS)) {
   const pids = hub.nginx.workers();
@@ -84,9 +102,9 @@ export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTO
     for (let tries = 0; kept.size < pids.length; tries++) {
       if (tries === 200) throw new Error(`800 connections by ${protocol}, and one worker took none`);
       const batch = await Promise.all(Array.from({ length: 4 }, () => PROTOCOLS[protocol](hub, stream)));
-      for (const watcher of batch) {
-        const [name, port] = watcher.ports;
-        watcher.pid = workerAt(hub, hub.nginx.ports[name], port);
+      const owners = workersOf(hub, batch.map(({ ports: [name, port] }) => [hub.nginx.ports[name], port]));
+      for (const [i, watcher] of batch.entries()) {
+        watcher.pid = owners[i];
         watcher.protocol = protocol;
         if (watcher.pid === undefined || kept.has(watcher.pid)) watcher.close();
         else kept.set(watcher.pid, watcher);
@@ -181,4 +199,32 @@ export async function complaints(file) {
   const { code, stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-threads', '1', '-f', 'flv', '-i', 'pipe:0',
     '-fps_mode', 'vfr', '-f', 'null', '-'], { input: file, check: false });
   return stderr + (code ? `exit status ${code}` : '');
+}
+
+/** Those of the watchers that ended or got nonsense, in words. */
+export const failures = (watchers) => watchers.filter((w) => w.error || w.ended).map((w) => `${w.protocol} in ${w.pid}: ${w.error ?? w.ending}`);
+
+/** Waits until a stream has something to watch. */
+export const untilWatchable = (hub, stream) => until(async () => {
+  const { state, window_ms: ms } = (await hub.stream(stream)) ?? {};
+  return state === 'live' && ms > 300;
+}, `${stream} to be live`);
+
+/** Every gap of every watcher has its wall-clock length in dts, nothing goes back, and ffmpeg decodes all of it. */
+export async function soundOver(t, watchers, { gaps: wanted, quiet, since, tolerance = 200, interleave = 400 }) {
+  const allowed = tolerance + lagSince(since);
+  const errors = [];
+  for (const watcher of watchers) {
+    assert.deepEqual(stepsBack(watcher, interleave), [], watcher.protocol);
+    const gaps = gapsOf(watcher, quiet);
+    assert.equal(gaps.length, wanted, `${watcher.protocol}: silences of ${gaps.map((gap) => gap.wall)} ms`);
+    for (const gap of gaps) {
+      for (const { begin } of [gap.video, gap.audio].filter(Boolean)) errors.push(Math.round(begin.dts - begin.wall));
+    }
+  }
+  t.diagnostic(`errors over the gaps: ${errors} ms`);
+  assert.ok(errors.every((ms) => Math.abs(ms) <= allowed), `within ${allowed} ms: ${errors}`);
+  for (const protocol of new Set(watchers.map((w) => w.protocol))) {
+    assert.equal(await complaints(fileOf(watchers.find((w) => w.protocol === protocol))), '', `ffmpeg decodes what came by ${protocol}`);
+  }
 }

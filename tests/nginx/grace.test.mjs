@@ -7,7 +7,7 @@ import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
-import { complaints, fileOf, gapsOf, lagSince, media, more, stepsBack, watchEverywhere } from '../lib/watch.mjs';
+import { complaints, failures, fileOf, gapsOf, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
@@ -39,19 +39,18 @@ async function publish(name, steps, args = '') {
   const client = await openStream(hub.rtmp);
   client.setChunkSize(4096);
   client.sendMeta();
+  const asked = performance.now();
   const started = client.publish(`${name}?key=mine${args}`);
   // a phone does not wait for the answer either: the gate holds its frames
   const source = replay(client, steps);
   source.done.catch(() => {});
   await started;
-  return { client, source };
+  return { client, source, held: performance.now() - asked };
 }
 
 /** What a viewer got when it joined came at once; frames that come live tell the time. */
 const settled = (watcher) => until(() => watcher.error || watcher.ended
   || (watcher.tags.at(-1)?.at ?? 0) - (watcher.tags[0]?.at ?? 0) > 600, 'frames as they are made');
-
-const failures = (watchers) => watchers.filter((w) => w.error || w.ended).map((w) => `${w.protocol} in ${w.pid}: ${w.error ?? w.ending}`);
 
 /**
  * Publishes `first`, kills it in mid-air, waits, publishes `second`; gives the
@@ -61,10 +60,10 @@ const failures = (watchers) => watchers.filter((w) => w.error || w.ended).map((w
 async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half = false, still }) {
   const began = performance.now();
   const one = await publish(name, first);
-  await until(async () => (await hub.stream(`live/${name}`))?.window_ms > 300, `live/${name}`);
+  await untilWatchable(hub, `live/${name}`);
   const watchers = await watchEverywhere(hub, `live/${name}`);
   await Promise.all(watchers.map((w) => settled(w)));
-  const stopped = performance.now() - 100;
+  const stopped = performance.now();
   one.source.stop();
   if (!half) await one.client.close();
   await new Promise((resolve) => { setTimeout(resolve, gap); });
@@ -76,19 +75,20 @@ async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half
   assert.deepEqual(failures(watchers), [], 'every viewer is still there, its bytes are whole');
   if (half) await one.client.closed;
   watchers.forEach((w) => w.close());
-  watchers.lag = lagSince(stopped);
+  watchers.stopped = stopped;
+  watchers.lag = lagSince(stopped - 1000) + (name.startsWith('slow') ? 0 : two.held);
   return watchers;
 }
 
-/** The longest silence of a viewer. */
-const theGap = (watcher) => gapsOf(watcher, 500).sort((a, b) => b.wall - a.wall)[0];
+/** The longest silence of a viewer since the publisher was stopped. */
+const theGap = (watcher, since) => gapsOf(watcher, 500).filter(({ after: i }) => media(watcher)[i].at > since + 500).sort((a, b) => b.wall - a.wall)[0];
 
 /** The gap of every watcher has its wall-clock length in dts, and nothing goes back. */
 function holds(t, watchers, { held = false } = {}) {
   const errors = [];
   for (const watcher of watchers) {
     assert.deepEqual(stepsBack(watcher, INTERLEAVE), [], `${watcher.protocol} in ${watcher.pid}`);
-    const gap = theGap(watcher);
+    const gap = theGap(watcher, watchers.stopped);
     for (const track of ['video', 'audio']) {
       // frames the gate held back came at once: the newest of them is on time
       const { dts, wall } = gap[track]?.[held ? 'end' : 'begin'] ?? {};
@@ -104,7 +104,7 @@ function holds(t, watchers, { held = false } = {}) {
 /** dts keeps step with arrival behind the gap: no run, no standstill. */
 function keepsStep(watchers, tolerance) {
   for (const watcher of watchers) {
-    const { after: at } = theGap(watcher);
+    const { after: at } = theGap(watcher, watchers.stopped);
     const tags = media(watcher).slice(at);
     for (const type of [VIDEO, AUDIO]) {
       const own = tags.filter((tag) => tag.type === type);
@@ -195,11 +195,11 @@ const spread = (numbers) => (numbers.length ? Math.max(...numbers) - Math.min(..
 async function uninterrupted(name, steps, last) {
   const began = performance.now();
   const { client, source } = await publish(name, steps);
-  await until(async () => (await hub.stream(`live/${name}`))?.window_ms > 300, `live/${name}`);
+  await untilWatchable(hub, `live/${name}`);
   const watchers = await watchEverywhere(hub, `live/${name}`);
-  const final = steps.filter(({ tag }) => !tag.config && tag.dts <= last).at(-1).tag;
-  await Promise.all(watchers.map((w) => until(() => w.error || w.ended || w.tags.at(-1)?.body.equals(final.body)
-    || w.tags.some((tag) => tag.body.equals(final.body)), `the frame of ${last} ms`)));
+  const enough = steps.filter(({ tag }) => !tag.config && tag.dts >= last).map(({ tag }) => tag.body);
+  const reached = (tag) => enough.some((body) => tag.body.equals(body));
+  await Promise.all(watchers.map((w) => until(() => w.error || w.ended || w.tags.slice(-50).some(reached), `frames of ${last} ms`)));
   source.stop();
   assert.deepEqual(failures(watchers), []);
   await client.close();
@@ -209,7 +209,7 @@ async function uninterrupted(name, steps, last) {
   return watchers;
 }
 
-describe('a publisher whose frames come late or early', { concurrency: 9 }, () => {
+describe('a publisher whose frames come late or early', { concurrency: 5 }, () => {
   const rows = [
     ['stalls for 8 s, and all of it comes at once', 'stall', { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts) }, 13000],
     ['stalls for 8 s, and half of it comes at once', 'thin',
@@ -228,7 +228,7 @@ describe('a publisher whose frames come late or early', { concurrency: 9 }, () =
       const watchers = await uninterrupted(name, steps, last);
       for (const watcher of watchers) {
         const all = fates(watcher, steps).flat().map(({ dts, stamp }) => dts - stamp);
-        assert.ok(all.length > 100, `${all.length} frames`);
+        assert.ok(all.length > 60, `${all.length} frames`);
         assert.equal(spread(all), 0, `one clock for both tracks, all the time (${watcher.protocol})`);
       }
       await decodes(watchers);
@@ -236,7 +236,7 @@ describe('a publisher whose frames come late or early', { concurrency: 9 }, () =
   }
 });
 
-describe('a publisher whose clock is set', { concurrency: 9 }, () => {
+describe('a publisher whose clock is set', { concurrency: 5 }, () => {
   const both = (by) => ({ stamp: (t) => t.dts + (t.dts > 5000 ? by : 0) });
   const rows = [
     ['back by a minute', 'back60', both(-60_000)],
@@ -271,7 +271,7 @@ describe('a publisher whose clock is set', { concurrency: 9 }, () => {
 
 test('the same key takes over from a publisher that is still sending', DEADLINE, async (t) => {
   const one = await publish('twice', plan(clips.plain));
-  await until(async () => (await hub.stream('live/twice'))?.window_ms > 300, 'live/twice');
+  await untilWatchable(hub, 'live/twice');
   const watchers = await watchEverywhere(hub, 'live/twice');
   await Promise.all(watchers.map(settled));
   const other = await openStream(hub.rtmp);
@@ -299,7 +299,7 @@ test('the same key takes over from a publisher that is still sending', DEADLINE,
 
 test('while a stream waits for its publisher, another key that the gate allows goes on with it', DEADLINE, async () => {
   const one = await publish('heir', plan(clips.plain));
-  await until(async () => (await hub.stream('live/heir'))?.window_ms > 300, 'live/heir');
+  await untilWatchable(hub, 'live/heir');
   const watchers = await watchEverywhere(hub, 'live/heir');
   await one.client.close();
   await until(async () => (await hub.stream('live/heir')).state === 'grace', 'live/heir to wait');

@@ -1,0 +1,66 @@
+// Networks of a test's own: nobody else's packets, and wires that can be cut.
+//
+//   inOwnNetwork(import.meta.url, () => { test(…); });   the file's tests, in an empty network
+//   const device = await phone();      a namespace of its own behind a wire
+//   start(...device.inside, 'ffmpeg', …)
+//   device.cut(); device.mend();       no packet passes, nobody is told
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { until } from './nginx.mjs';
+import { run } from './stack.mjs';
+
+const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+// who is not root is root of a user namespace of its own
+const unshare = ['--net', ...(process.getuid() === 0 ? [] : ['--map-root-user'])];
+
+/** The tests that `define` defines in the module at `url`, run in a fresh network namespace that has only 127.0.0.0/8. */
+export function inOwnNetwork(url, define) {
+  if (process.env.DUOLU_TEST_NETWORK === 'own') {
+    ip('link', 'set', 'lo', 'up');
+    define();
+    return;
+  }
+  const file = fileURLToPath(url);
+  test(`${path.basename(file)} in a network of its own`, { timeout: 240_000 }, async (t) => {
+    const { NODE_TEST_CONTEXT, ...env } = process.env;
+    const { code, stdout, stderr } = await run('unshare', [...unshare, process.execPath, '--test-reporter=tap', file],
+      { check: false, env: { ...env, NODE_TEST_CONTEXT: undefined, DUOLU_TEST_NETWORK: 'own' } });
+    const said = stdout.split('\n').filter((line) => /^\s*((not )?ok|# (?!Subtest|tests|suites|pass|fail|cancelled|skipped|todo|duration))/.test(line));
+    said.forEach((line) => t.diagnostic(line.trim()));
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  });
+}
+
+let phones = 0;
+
+/** A network namespace behind a wire: {address: the wire's near end, farAddress, inside: a command's prefix, cut, mend, remove}. */
+export async function phone() {
+  const n = ++phones;
+  const [near, far, subnet] = [`near${n}`, `far${n}`, `10.77.${n}`];
+  const keeper = spawn('unshare', ['--net', 'sleep', '1000'], { stdio: 'ignore' });
+  const space = () => { try { return fs.readlinkSync(`/proc/${keeper.pid}/ns/net`); } catch { return undefined; } };
+  await until(() => space() && space() !== fs.readlinkSync('/proc/self/ns/net'), 'a namespace of the phone');
+  const inside = ['nsenter', `--net=/proc/${keeper.pid}/ns/net`];
+  const there = (...args) => execFileSync(inside[0], [...inside.slice(1), 'ip', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far, 'netns', String(keeper.pid));
+  ip('addr', 'add', `${subnet}.1/24`, 'dev', near);
+  ip('link', 'set', near, 'up');
+  there('addr', 'add', `${subnet}.2/24`, 'dev', far);
+  there('link', 'set', far, 'up');
+  return {
+    address: `${subnet}.1`,
+    farAddress: `${subnet}.2`,
+    inside,
+    cut: () => there('link', 'set', far, 'down'),
+    mend: () => there('link', 'set', far, 'up'),
+    remove() {
+      ip('link', 'del', near);
+      keeper.kill('SIGKILL');
+    },
+  };
+}

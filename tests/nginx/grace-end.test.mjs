@@ -1,0 +1,68 @@
+// How a publisher goes and what its viewers get: killed, cut off from the
+// network without a word, gone for longer than the grace.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { feed, startHub } from '../lib/hub.mjs';
+import { pushFfmpeg } from '../lib/media.mjs';
+import { until } from '../lib/nginx.mjs';
+import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { failures, media, more, soundOver, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+let hub;
+before(async () => { hub = await startHub({ main: 'hub_grace 30s;', ingest: 'hub_play on; ingest_timeout 2s;' }); });
+after(() => hub.stop());
+
+test('kill -9 of an encoder, twice, the second time for a larger picture', DEADLINE, async (t) => {
+  const url = `rtmp://127.0.0.1:${hub.rtmp.port}/live/killed?key=mine`;
+  const kill = async (encoder) => { encoder.child.kill('SIGKILL'); await encoder.ended; };
+  const encoders = [pushFfmpeg(url)];
+  t.after(() => Promise.all(encoders.map(kill)));
+  await untilWatchable(hub, 'live/killed');
+  const watchers = await watchEverywhere(hub, 'live/killed');
+  await Promise.all(watchers.map((w) => more(w, 60)));
+  const since = performance.now();
+  for (const size of ['320x180', '640x360']) {
+    await kill(encoders.at(-1));
+    await until(async () => (await hub.stream('live/killed')).state === 'grace', 'live/killed to wait');
+    await new Promise((resolve) => { setTimeout(resolve, 1500); });
+    encoders.push(pushFfmpeg(url, { size }));
+    await Promise.all(watchers.map((w) => more(w, 60)));
+  }
+  assert.equal((await hub.stream('live/killed')).width, 640);
+  assert.deepEqual(failures(watchers), []);
+  await kill(encoders.at(-1));
+  watchers.forEach((w) => w.close());
+  await soundOver(t, watchers, { gaps: 2, quiet: 1200, since });
+});
+
+test('a phone that is cut off and does not return is given up after ingest_timeout', DEADLINE, async () => {
+  const client = await openPublisher('silent?key=mine', { ...hub.rtmp, chunkSize: 4096 });
+  const source = feed(client, { key: keyFrame(), inter: interFrame() });
+  await untilWatchable(hub, 'live/silent');
+  source.stop();
+  await client.closed;
+  assert.match(hub.nginx.log(), /publish live\/silent ended: no media for 2\d{3} ms/);
+  assert.equal((await hub.stream('live/silent')).state, 'grace');
+  assert.ok(!(await hub.sessions()).some((s) => s.kind === 'publish' && s.stream === 'live/silent'), 'its session is gone');
+});
+
+test('after its grace a stream ends, and its viewers are told properly', DEADLINE, async (t) => {
+  const brief = await startHub({ main: 'hub_grace 1s;', ingest: 'hub_play on;' });
+  t.after(() => brief.stop());
+  const client = await openPublisher('brief?key=mine', { ...brief.rtmp, chunkSize: 4096 });
+  const source = feed(client, { key: keyFrame(), inter: interFrame() });
+  await untilWatchable(brief, 'live/brief');
+  const watchers = await watchEverywhere(brief, 'live/brief');
+  await Promise.all(watchers.map((w) => more(w, 10)));
+  source.stop();
+  const gone = performance.now();
+  await client.close();
+  await until(() => watchers.every((w) => w.ended), 'every viewer to end');
+  assert.ok(performance.now() - gone >= 950, 'not before its time');
+  assert.deepEqual(watchers.map((w) => `${w.protocol}: ${w.ending}`), watchers.map((w) => `${w.protocol}: end of file`));
+  assert.ok(watchers.every((w) => !w.error && media(w).length > 10));
+  assert.equal(await brief.stream('live/brief'), undefined);
+  assert.deepEqual((await brief.sessions()).map((s) => s.kind), [], 'no session is left');
+});
