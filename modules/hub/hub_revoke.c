@@ -113,10 +113,23 @@ hub_revocation_add(hub_t *h, const hub_revocation_t *r)
 }
 
 
-/* Ends the streams of publishers that are told to leave.  The caller holds the
- * mutex. */
+/* A stream that awaits its publisher has no session of it, but its number. */
+static int
+hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
+{
+    int64_t  began;
+
+    began = ngx_time() - (int64_t) (ngx_current_msec - s->started_ms) / 1000;
+
+    return s->state == HUB_GRACE && r->key == 0 && began <= r->at
+           && hub_revocation_names(r, s->uid, s->name_hash, 0);
+}
+
+
+/* Ends the streams of publishers that are told to leave, or would be.  The
+ * caller holds the mutex. */
 static void
-hub_revoke_streams(hub_t *h)
+hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
 {
     uint32_t        i;
     hub_stream_t   *s;
@@ -133,6 +146,12 @@ hub_revoke_streams(hub_t *h)
             if (s->generation == row->generation && s->session == row->id) {
                 (void) hub_stream_stop(h, s);
             }
+        }
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        if (hub_awaits_revoked(&h->streams[i], r)) {
+            (void) hub_stream_stop(h, &h->streams[i]);
         }
     }
 }
@@ -164,7 +183,7 @@ hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
         n++;
     }
 
-    hub_revoke_streams(h);
+    hub_revoke_streams(h, r);
 
     return n;
 }

@@ -251,6 +251,20 @@ describe('revoke', () => {
     other.close();
   });
 
+  test('a stream whose publisher is awaited ends too, and no other', DEADLINE, async (t) => {
+    const hub = await start(t);
+    for (const name of ['demo', 'other']) await (await publish(hub, name)).close();
+    for (const name of ['live/demo', 'live/other']) await until(async () => (await hub.stream(name))?.state === 'grace', 'grace');
+    const viewer = await Viewer.open(hub.url('live/demo'));
+    assert.deepEqual((await hub.control(`revoke?stream=live/demo&at=${now() - 100}`)).json.ended, 0);
+    assert.equal((await hub.stream('live/demo')).state, 'grace', 'it began later');
+    assert.equal((await hub.control('revoke?user=8&stream=live/demo')).json.ended, 0);
+    assert.equal((await hub.stream('live/demo')).state, 'grace', 'user 8 does not publish it');
+    await hub.control('revoke?stream=live/demo');
+    await until(() => viewer.ended, 'the viewer to end');
+    assert.deepEqual((await hub.status()).streams.map((stream) => stream.name), ['live/other']);
+  });
+
   test('a key: its publisher alone', DEADLINE, async (t) => {
     const hub = await start(t);
     const all = await everybody(hub);
