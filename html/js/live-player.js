@@ -13,10 +13,14 @@ import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.
 const tickMs = 250;
 const stalledAfterMs = 2500;
 const starvedAfterMs = 700;
+const startStarvedMs = 1500;
+const tryAllMs = 5000;
 const silentReconnectMs = 15_000;
 const firstFrameMs = 12_000;
 const renewShownMs = 2000;
 const steadyMs = 5000;
+const eagerMs = 4000;
+const jumpEveryMs = 1000;
 const joinBurstMs = 1800;
 
 const config = {
@@ -27,7 +31,9 @@ const config = {
   autoCleanupSourceBuffer: true,
   autoCleanupMaxBackwardDuration: 30,
   autoCleanupMinBackwardDuration: 10,
-  fixAudioTimestampGap: false,
+  // Without it the sound after a gap is moved up to where it broke off, while the
+  // picture is not: out of step by the gap, for good.
+  fixAudioTimestampGap: true,
 };
 
 // phase: idle | connecting | playing | stalled | reconnecting | offline
@@ -43,9 +49,12 @@ export class LivePlayer extends EventTarget {
     this.retryTimer = null;
     this.ticker = null;
     this.everShown = false;
-    // A track that was promised and did not come: left out until the list
-    // names other tracks or the publisher returns.
+    this.eagerUntil = 0;
+    this.jumpedAt = 0;
+    // A track that was promised and did not come: left out until the list names
+    // other tracks, the publisher returns, or it is worth another try.
     this.without = null;
+    this.withoutTries = 0;
     this.stats = { kbps: 0, buffered: NaN };
     this.onVideoError = () => this.lost('picture could not be decoded');
     this.onVisible = () => document.visibilityState === 'visible' && this.toLive();
@@ -75,24 +84,38 @@ export class LivePlayer extends EventTarget {
     this.lastState = source?.state;
     if (this.phase === 'idle') return;
     const mayHaveAll = cameLive && this.without !== null;
-    if (cameLive) this.without = null;
+    if (cameLive) {
+      this.expectAll();
+      this.eagerUntil = performance.now() + eagerMs;
+    }
     if (!this.player) {
       if (this.phase === 'offline' ? source?.url && source.state !== 'offline' : cameLive) {
         this.attempt = 0;
         this.connect();
       }
     } else if (mayHaveAll || this.builtForOthers(source)) {
-      this.without = null;
+      this.expectAll();
       this.renew();
     }
+  }
+
+  expectAll() {
+    this.without = null;
+    this.withoutTries = 0;
   }
 
   builtForOthers(source) {
     const tracks = source && tracksOf(source);
     if (!tracks) return false;
-    if (this.tracks) return tracks.audio !== this.tracks.audio || tracks.video !== this.tracks.video;
-    // Built before anybody knew, and still waiting for a track that is not there.
-    return !this.hasPicture && !(tracks.audio && tracks.video);
+    const expected = this.tracks ?? allTracks;
+    const news = !same(tracks, expected);
+    const built = { audio: expected.audio && this.without !== 'audio', video: expected.video && this.without !== 'video' };
+    // The list has come to know what this player found out before.
+    if (news && same(tracks, built)) {
+      this.tracks = tracks;
+      this.expectAll();
+    }
+    return news && !same(tracks, built);
   }
 
   setPhase(phase) {
@@ -110,6 +133,7 @@ export class LivePlayer extends EventTarget {
     }
     if (!unseen) this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
     this.tracks = tracksOf(source);
+    if (this.without && this.tracks?.[this.without] === false) this.expectAll();
     const { mpegts } = window;
     // Sixteen tiles would fill the console; what matters arrives as events.
     mpegts.LoggingControl.enableAll = false;
@@ -165,6 +189,7 @@ export class LivePlayer extends EventTarget {
       this.hasPicture = true;
       this.everShown = true;
       this.shownAt = performance.now();
+      this.eagerUntil = this.shownAt + eagerMs;
       this.still.hidden = true;
       this.setPhase('playing');
     };
@@ -217,8 +242,17 @@ export class LivePlayer extends EventTarget {
       return;
     }
     const step = chase(behind, video.playbackRate);
-    if (step.jump) video.currentTime = Math.max(start, end - latency.target);
+    if (this.isEager(behind, now)) this.toLive();
+    else if (step.jump) video.currentTime = Math.max(start, end - latency.target);
     if (video.playbackRate !== step.rate) video.playbackRate = step.rate;
+  }
+
+  // Right after the first picture, and after a publisher's return, nobody misses
+  // what is skipped: what came in one burst, or the gap with its standing picture.
+  isEager(behind, now) {
+    if (now > this.eagerUntil || behind <= latency.chaseAbove || now - this.jumpedAt < jumpEveryMs) return false;
+    this.jumpedAt = now;
+    return true;
   }
 
   // A tab in the background is slowed down and falls behind: back to live at once.
@@ -233,9 +267,11 @@ export class LivePlayer extends EventTarget {
     const silent = now - this.heardAt;
     const still = now - this.movedAt;
     const state = this.source()?.state;
-    if (now - this.shownAt > steadyMs && still < stalledAfterMs) this.attempt = 0;
-    if (still > starvedAfterMs && silent < stalledAfterMs && state === 'live' && this.starving(now)) {
-      this.without = this.starvingTrack;
+    if (now - this.shownAt > steadyMs && still < stalledAfterMs) this.steady();
+    if (this.starving(now, still > starvedAfterMs && silent < stalledAfterMs && state === 'live')) {
+      this.leaveOut(this.starvingTrack, now);
+    } else if (this.without && now > this.tryAllAt && (this.without === 'video' || !this.video.muted)) {
+      this.without = null;
       this.renew();
     } else if (still > stalledAfterMs) {
       this.setPhase('stalled');
@@ -249,10 +285,10 @@ export class LivePlayer extends EventTarget {
     return undefined;
   }
 
-  // One track waits for the other for long enough that it is no hiccup. A gap
-  // that has just ended counts from its end.
-  starving(now) {
-    const track = starvingTrack(trackEnds(this.player), this.video.currentTime);
+  // One track waits for the other for long enough that it is no hiccup; counted
+  // only while playback stands although data come.
+  starving(now, standing) {
+    const track = standing ? starvingTrack(trackEnds(this.player), this.video.currentTime) : null;
     if (track !== this.starvingTrack) {
       this.starvingTrack = track;
       this.starvingSince = now;
@@ -260,9 +296,27 @@ export class LivePlayer extends EventTarget {
     return track !== null && now - this.starvingSince > starvedAfterMs;
   }
 
+  // The sooner it failed before, the later it is tried again: each try stops
+  // the picture for about a second, which a silent tile never needs.
+  leaveOut(track, now) {
+    this.without = track;
+    this.tryAllAt = now + tryAllMs * 2 ** this.withoutTries;
+    this.withoutTries += 1;
+    this.renew();
+  }
+
+  steady() {
+    this.attempt = 0;
+    if (!this.without) this.withoutTries = 0;
+  }
+
   judgeStart(now) {
     const waited = now - this.connectedAt;
     if (waited > renewShownMs && this.phase === 'playing') this.setPhase('reconnecting');
+    if (this.starving(now, waited > startStarvedMs && this.gotBytes && !this.without)) {
+      this.leaveOut(this.starvingTrack, now);
+      return;
+    }
     if (waited < firstFrameMs) return;
     if (this.gotBytes) this.without = this.without ? null : 'audio';
     this.lost('no picture came');
@@ -314,12 +368,19 @@ function tracksOf({ state, audio, video }) {
   return { audio: audio !== 'none', video: video !== 'none' };
 }
 
+const allTracks = { audio: true, video: true };
+
+function same(a, b) {
+  return a.audio === b.audio && a.video === b.video;
+}
+
 // {audio: seconds, video: seconds}: where the data of each track ends. The
-// element tells only what both have, and mpegts.js has no public word for it.
+// element tells only what both have, and mpegts.js has no public word for it. A
+// track that was promised and of which nothing came ends before all time.
 function trackEnds(player) {
   const buffers = player._player_engine?._mse_controller?._sourceBuffers ?? {};
-  return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer?.buffered.length)
-    .map(([track, { buffered }]) => [track, buffered.end(buffered.length - 1)]));
+  return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer)
+    .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
 }
 
 function bufferedRanges({ buffered }) {

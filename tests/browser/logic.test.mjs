@@ -116,7 +116,7 @@ test('a track that runs dry while the other goes on is noticed, a slow network i
   const { starvingTrack } = await load('timing.js');
   for (const [ends, position, track] of [
     [{ audio: 10.1, video: 12 }, 10, 'audio'], [{ audio: 12, video: 10 }, 10, 'video'], [{ audio: 10.2, video: 10.1 }, 10, null],
-    [{ video: 12 }, 10, null], [{ audio: 14, video: 15 }, 10, null], [{}, 0, null],
+    [{ video: 12 }, 10, null], [{ audio: -Infinity, video: 3 }, 0, 'audio'], [{ audio: 14, video: 15 }, 10, null], [{}, 0, null],
   ]) {
     assert.equal(starvingTrack(ends, position), track, JSON.stringify(ends));
   }

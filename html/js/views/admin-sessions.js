@@ -48,7 +48,8 @@ export function mountSessions(root, { attempt }) {
     const wanted = filter.value.trim().toLowerCase();
     const shown = sessions.filter((session) => `${session.stream} ${session.user} ${session.address} ${session.protocol}`.toLowerCase().includes(wanted));
     const count = (kind) => sessions.filter((session) => session.kind === kind).length;
-    setText(summary, t('sessions.summary', { publishers: count('publish'), viewers: count('view'), pages: count('events') }));
+    const pages = count('events');
+    setText(summary, [t('sessions.summary', { publishers: count('publish'), viewers: count('view') }), pages && t('sessions.browsing', { pages })].filter(Boolean).join(' · '));
     filter.hidden = sessions.length <= manyRows && !wanted;
     place(shown);
   }

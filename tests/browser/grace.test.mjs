@@ -1,0 +1,92 @@
+// A publisher is killed and returns, as it was or with other settings: the
+// picture on the page goes on, in the same document and the same <video>.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { startStack } from '../lib/stack.mjs';
+import { goTo, launch, logIn, openPage, until } from './browser.mjs';
+
+const DEADLINE = { timeout: 180_000 };
+const STREAM = 'live/demo';
+
+let stack;
+let browser;
+let publisher;
+let opened;
+
+before(async () => {
+  stack = await startStack();
+  browser = await launch();
+});
+after(async () => {
+  await opened?.close();
+  await browser?.close();
+  publisher?.child.kill('SIGKILL');
+  await stack?.stop();
+});
+
+async function push(options) {
+  publisher = pushFfmpeg(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`, options);
+  await untilLive(stack, STREAM, publisher);
+}
+
+/** Counts pictures put on the screen and remembers the document and its video. */
+const mark = () => {
+  const video = document.querySelector('.tile video');
+  window.graceMark = { video, pictures: 0 };
+  const next = () => { window.graceMark.pictures += 1; video.requestVideoFrameCallback(next); };
+  video.requestVideoFrameCallback(next);
+};
+
+const look = () => {
+  const { video, pictures } = window.graceMark ?? {};
+  const tile = document.querySelector('.tile');
+  return {
+    same: Boolean(video) && video === tile.querySelector('video') && video.isConnected,
+    phase: tile.dataset.phase, pictures, at: video?.currentTime, width: video?.videoWidth,
+    behind: video?.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : NaN,
+  };
+};
+
+test('the page plays what comes', DEADLINE, async () => {
+  await push({});
+  opened = await openPage(browser, stack.httpsUrl);
+  await logIn(opened.page, stack.adminPassword);
+  await goTo(opened.page, '#/wall/1');
+  await opened.page.waitForSelector('.tile video');
+  await opened.page.evaluate(mark);
+  await until('the picture to move', () => opened.page.evaluate(look), (seen) => seen.phase === 'playing' && seen.pictures > 25);
+});
+
+for (const [what, options] of [
+  ['as it was', {}],
+  ['with another resolution', { size: '640x360' }],
+  ['without audio', { size: '640x360', audio: false }],
+  ['with audio again', {}],
+]) {
+  test(`a publisher that is killed and returns ${what}`, DEADLINE, async (t) => {
+    const { page } = opened;
+    publisher.child.kill('SIGKILL');
+    await publisher.ended;
+    await until('the stream to wait for its publisher', () => stack.controlGet('/status'),
+      ({ streams }) => streams.find(({ name }) => name === STREAM)?.state === 'grace');
+    // what is left in the buffer is played to its end
+    let last = -1;
+    const before_ = await until('the picture to stand', () => page.evaluate(look), ({ at }) => {
+      const stands = at === last;
+      last = at;
+      return stands;
+    });
+    await push(options);
+    const began = performance.now();
+    const width = Number((options.size ?? '320x180').split('x')[0]);
+    const moving = await until('the picture to move again', () => page.evaluate(look),
+      (seen) => seen.pictures > before_.pictures + 5 && seen.phase === 'playing' && seen.width === width);
+    t.diagnostic(`${what}: moving ${(performance.now() - began).toFixed(0)} ms after the stream was live again`);
+    const later = await until('50 pictures more', () => page.evaluate(look),
+      (seen) => seen.pictures > moving.pictures + 50 && seen.phase === 'playing' && seen.behind < 3);
+    assert.ok(moving.same && later.same, 'the same document, the same video');
+    assert.notEqual(later.at, moving.at, 'its time goes on');
+  });
+}
