@@ -67,8 +67,10 @@ send_connect(rtmp_client_t *c)
     uint8_t        chunk[4] = { 0, 0, OUR_CHUNK >> 8, OUR_CHUNK & 255 };
     bench_bytes_t  body = { 0 };
 
-    send_control(c, RTMP_SET_CHUNK_SIZE, chunk, 4);
-    c->chunk_size = OUR_CHUNK;
+    if (c->publish) {                        /* players send little, and none */
+        send_control(c, RTMP_SET_CHUNK_SIZE, chunk, 4);
+        c->chunk_size = OUR_CHUNK;
+    }
 
     snprintf(url, sizeof(url), "rtmp://%s/%s", c->host, c->app);
     amf_string(&body, "connect");

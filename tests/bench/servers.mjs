@@ -24,7 +24,7 @@ export async function startDuolu({ workers = 2, zone = '64m', flushes }) {
   const conf = `{{modules}}
 ${limits(workers)}
 hub_zone bench ${zone};
-rtmp { access_log off; max_message 4m; rtmp_guard_conn_per_ip 60000;
+rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
 ${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
     application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`).join('\n')} }
 http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport;
