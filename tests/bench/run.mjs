@@ -23,7 +23,8 @@ const COUNTS = quick ? [100, 1000] : [100, 500, 1000, 2000, 4000];
 const FLUSHES = ['10ms', '100ms', '350ms'];
 const STREAMS = quick ? [200] : [200, 500];
 const WORKERS = 2;
-const JOINS = 60;
+const JOINS = 60;                             // beside 1,000 and 4,000
+const HLS_SECONDS = 6;                        // whole segments
 const MEMORY_VIEWERS = 2000;
 
 const began = Date.now();
@@ -35,11 +36,10 @@ const results = { cells: [], streams: [], memory: {}, joins: {}, capacity: [], r
 /** The cells of one number of viewers, in the order of measuring. */
 function plan(count, servers) {
   const { duolu, floor, stock, peers } = servers;
-  const some = count === 1000 || count === 4000;
   const cells = FLUSHES.flatMap((flush) => [
     { server: duolu, protocol: 'flv', flush },
     { server: floor, protocol: 'flv', flush },
-    ...(flush === '100ms' || some ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush })) : []),
+    ...(flush === '100ms' || count === 1000 ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush })) : []),
   ]);
   cells.push({ server: stock, protocol: 'rtmp' }, { server: duolu, protocol: 'flv', flush: 'auto' });
   if (count === 100 || count === 1000) cells.push({ server: stock, protocol: 'hls' });
@@ -89,7 +89,7 @@ async function oneStream(file) {
 
 async function oneRound(round, servers) {
   for (const protocol of ['flv', 'ws', 'rtmp']) {
-    for (const server of [servers.duolu, servers.floor]) {
+    for (const server of [servers.duolu, servers.floor]) {           // others make a join wait
       const url = server.play(protocol, 'bench', '100ms');
       if (!url || results.refused[`${server.name} ${protocol}`]) continue;
       (results.joins[`${server.name} ${protocol}`] ??= []).push(await measureJoin(server, url));
@@ -98,8 +98,8 @@ async function oneRound(round, servers) {
   for (const count of COUNTS) {
     for (const { server, protocol, flush } of plan(count, servers)) {
       const joins = count === 1000 || count === 4000 ? JOINS : 0;
-      const figures = await measure(server, server.play(protocol, 'bench', flush),
-        { count, seconds: count < 1000 ? Math.max(seconds - 2, 1) : seconds, joins });
+      const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 1) : seconds;
+      const figures = await measure(server, server.play(protocol, 'bench', flush), { count, seconds: window, joins });
       results.cells.push({ round, count, server: server.name, workers: server.workers, protocol, flush: flush ?? '', ...figures });
       say(`round ${round + 1}: ${server.name} ${protocol} ${flush ?? ''} ${count} viewers: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, `
         + `${figures.behind} behind, ${figures.busy.toFixed(2)} cores busy`);
@@ -141,7 +141,7 @@ async function streamMemory(server, before, count) {
 }
 
 async function manyStreams(file, count) {
-  const one = await startDuolu({ workers: 1, zone: `${count + 12}m`, flushes: ['100ms', 'auto'] });
+  const one = await startDuolu({ workers: 1, zone: `${count + 12}m`, flushes: ['100ms', '350ms', 'auto'] });
   const open = [one];
   try {
     const two = await startDuolu({ workers: 2, zone: `${count + 12}m`, flushes: ['100ms'] });
@@ -154,12 +154,13 @@ async function manyStreams(file, count) {
     const publisher = await publish(file, names.flatMap((name) => all.map((server) => server.publish(name))));
     open.unshift({ stop: () => publisher.end() });
     // until windows are full, each block is new to its worker and costs page faults
-    for (const server of [one, two]) await server.full(count, 10000);
+    for (const server of [one, two]) await server.full(count, 9900);
     await sleep(3000);
     const memories = new Map();
     for (const [i, server] of all.entries()) memories.set(server, await streamMemory(server, before[i], count));
     for (let round = 0; round < rounds; round++) {
-      for (const [server, protocol, flush] of [[one, 'flv', '100ms'], [stock, 'rtmp', ''], [two, 'flv', '100ms'], [one, 'flv', 'auto']]) {
+      for (const [server, protocol, flush] of [[one, 'flv', '100ms'], [stock, 'rtmp', ''], [two, 'flv', '100ms'],
+        [one, 'flv', '350ms'], [one, 'flv', 'auto']]) {
         const figures = await measureMany(server, names.map((name) => server.play(protocol, name, flush)), { seconds });
         results.streams.push({ round, count, server: server.name, workers: server.workers, protocol, flush, ...figures, memory: memories.get(server) });
         say(`round ${round + 1}: ${server.name} ${server.workers} worker(s), ${count} streams: ${figures.perSecond.toFixed(0)} us for a stream-second, `
