@@ -115,6 +115,30 @@ export function tiles(page) {
   })));
 }
 
+/** Counts, from now on, the pictures that the first tile's video puts on the screen. */
+export async function countPictures(page) {
+  await page.waitForSelector('.tile video');
+  await page.evaluate(() => {
+    const video = document.querySelector('.tile video');
+    window.counted = { video, pictures: 0 };
+    const next = () => { window.counted.pictures += 1; video.requestVideoFrameCallback(next); };
+    video.requestVideoFrameCallback(next);
+  });
+}
+
+/** How that goes: {same: document and video are those of then, phase, pictures, at, width, behind}. */
+export function picturesOf(page) {
+  return page.evaluate(() => {
+    const { video, pictures } = window.counted ?? {};
+    const tile = document.querySelector('.tile');
+    return {
+      same: Boolean(video) && video === tile.querySelector('video'),
+      phase: tile.dataset.phase, pictures, at: video?.currentTime, width: video?.videoWidth,
+      behind: video?.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : NaN,
+    };
+  });
+}
+
 /** Waits until test(value) holds of what look() gives; says what it last saw when it never does. */
 export async function until(what, look, test) {
   const deadline = Date.now() + patience;

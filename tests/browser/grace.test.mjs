@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { goTo, launch, logIn, openPage, until } from './browser.mjs';
+import { countPictures, goTo, launch, logIn, openPage, picturesOf, until } from './browser.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const STREAM = 'live/demo';
@@ -31,32 +31,15 @@ async function push(options) {
   await untilLive(stack, STREAM, publisher);
 }
 
-/** Counts pictures put on the screen and remembers the document and its video. */
-const mark = () => {
-  const video = document.querySelector('.tile video');
-  window.graceMark = { video, pictures: 0 };
-  const next = () => { window.graceMark.pictures += 1; video.requestVideoFrameCallback(next); };
-  video.requestVideoFrameCallback(next);
-};
-
-const look = () => {
-  const { video, pictures } = window.graceMark ?? {};
-  const tile = document.querySelector('.tile');
-  return {
-    same: Boolean(video) && video === tile.querySelector('video') && video.isConnected,
-    phase: tile.dataset.phase, pictures, at: video?.currentTime, width: video?.videoWidth,
-    behind: video?.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : NaN,
-  };
-};
+const look = () => picturesOf(opened.page);
 
 test('the page plays what comes', DEADLINE, async () => {
   await push({});
   opened = await openPage(browser, stack.httpsUrl);
   await logIn(opened.page, stack.adminPassword);
   await goTo(opened.page, '#/wall/1');
-  await opened.page.waitForSelector('.tile video');
-  await opened.page.evaluate(mark);
-  await until('the picture to move', () => opened.page.evaluate(look), (seen) => seen.phase === 'playing' && seen.pictures > 25);
+  await countPictures(opened.page);
+  await until('the picture to move', look, (seen) => seen.phase === 'playing' && seen.pictures > 25);
 });
 
 for (const [what, options] of [
@@ -66,14 +49,13 @@ for (const [what, options] of [
   ['with audio again', {}],
 ]) {
   test(`a publisher that is killed and returns ${what}`, DEADLINE, async (t) => {
-    const { page } = opened;
     publisher.child.kill('SIGKILL');
     await publisher.ended;
     await until('the stream to wait for its publisher', () => stack.controlGet('/status'),
       ({ streams }) => streams.find(({ name }) => name === STREAM)?.state === 'grace');
     // what is left in the buffer is played to its end
     let last = -1;
-    const before_ = await until('the picture to stand', () => page.evaluate(look), ({ at }) => {
+    const before_ = await until('the picture to stand', look, ({ at }) => {
       const stands = at === last;
       last = at;
       return stands;
@@ -81,10 +63,10 @@ for (const [what, options] of [
     await push(options);
     const began = performance.now();
     const width = Number((options.size ?? '320x180').split('x')[0]);
-    const moving = await until('the picture to move again', () => page.evaluate(look),
+    const moving = await until('the picture to move again', look,
       (seen) => seen.pictures > before_.pictures + 5 && seen.phase === 'playing' && seen.width === width);
     t.diagnostic(`${what}: moving ${(performance.now() - began).toFixed(0)} ms after the stream was live again`);
-    const later = await until('50 pictures more', () => page.evaluate(look),
+    const later = await until('50 pictures more', look,
       (seen) => seen.pictures > moving.pictures + 50 && seen.phase === 'playing' && seen.behind < 3);
     assert.ok(moving.same && later.same, 'the same document, the same video');
     assert.notEqual(later.at, moving.at, 'its time goes on');

@@ -59,6 +59,6 @@ inOwnNetwork(import.meta.url, () => {
     source.stop();
     await client.close();
     watchers.forEach((w) => w.close());
-    await soundOver(t, watchers, { gaps: 1, quiet: 900, since });
+    await soundOver(t, watchers, [since]);
   });
 });

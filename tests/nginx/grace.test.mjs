@@ -7,7 +7,7 @@ import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
-import { complaints, failures, fileOf, gapsOf, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { complaints, failures, fileOf, gapBetween, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
@@ -80,15 +80,12 @@ async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half
   return watchers;
 }
 
-/** The longest silence of a viewer since the publisher was stopped. */
-const theGap = (watcher, since) => gapsOf(watcher, 500).filter(({ after: i }) => media(watcher)[i].at > since + 500).sort((a, b) => b.wall - a.wall)[0];
-
 /** The gap of every watcher has its wall-clock length in dts, and nothing goes back. */
 function holds(t, watchers, { held = false } = {}) {
   const errors = [];
   for (const watcher of watchers) {
     assert.deepEqual(stepsBack(watcher, INTERLEAVE), [], `${watcher.protocol} in ${watcher.pid}`);
-    const gap = theGap(watcher, watchers.stopped);
+    const gap = gapBetween(watcher, watchers.stopped);
     for (const track of ['video', 'audio']) {
       // frames the gate held back came at once: the newest of them is on time
       const { dts, wall } = gap[track]?.[held ? 'end' : 'begin'] ?? {};
@@ -104,7 +101,7 @@ function holds(t, watchers, { held = false } = {}) {
 /** dts keeps step with arrival behind the gap: no run, no standstill. */
 function keepsStep(watchers, tolerance) {
   for (const watcher of watchers) {
-    const { after: at } = theGap(watcher, watchers.stopped);
+    const { after: at } = gapBetween(watcher, watchers.stopped);
     const tags = media(watcher).slice(at);
     for (const type of [VIDEO, AUDIO]) {
       const own = tags.filter((tag) => tag.type === type);
