@@ -98,6 +98,7 @@ typedef struct {
     uint64_t         head;             /* entries written so far */
     uint64_t         first;            /* oldest entry still in the window */
     uint64_t         tail;             /* oldest byte still in the window */
+    int64_t          first_dts;        /* of `first`, or of one before it */
     uint64_t         end;              /* byte behind the newest tag */
     uint64_t         key_plus_one;     /* newest entry to join at, 0: none */
     uint64_t         config_at;        /* entries before need an older config */
@@ -505,7 +506,16 @@ int hub_stream_holds(const hub_reader_t *r, uint64_t offset);
 size_t hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
     u_char *out);
 
-hub_entry_t *hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index);
+static ngx_inline hub_entry_t *
+hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
+{
+    hub_entry_t  *ring;
+
+    ring = (hub_entry_t *) (h->data
+                            + ((size_t) s->index_block << HUB_BLOCK_SHIFT));
+
+    return &ring[index % HUB_INDEX_SIZE];
+}
 
 
 static ngx_inline uint32_t

@@ -14,18 +14,6 @@
 #define HUB_SETTLE_MS     1000      /* until then a publisher has sent headers */
 
 
-hub_entry_t *
-hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
-{
-    hub_entry_t  *ring;
-
-    ring = (hub_entry_t *) (h->data
-                            + ((size_t) s->index_block << HUB_BLOCK_SHIFT));
-
-    return &ring[index % HUB_INDEX_SIZE];
-}
-
-
 hub_stream_t *
 hub_find(hub_t *h, const u_char *name, size_t len)
 {
@@ -319,6 +307,14 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     uint64_t     first = hub_load(&s->first);
     hub_entry_t *e;
 
+    /* the oldest entry is in nobody's cache: mostly there is no need for it */
+    if (s->end + size - hub_load(&s->tail) <= h->stream_max
+        && s->head - first < HUB_INDEX_SIZE - 1
+        && dts - s->first_dts <= (int64_t) h->window)
+    {
+        return;
+    }
+
     for ( ; first < s->head; first++) {
         e = hub_entry(h, s, first);
         full = s->end + size - e->offset > h->stream_max
@@ -329,6 +325,8 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
             break;
         }
     }
+
+    s->first_dts = first < s->head ? hub_entry(h, s, first)->dts : dts;
 
     if (first == hub_load(&s->first)) {
         return;
