@@ -643,9 +643,11 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 
     __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
 
-    ngx_shmtx_lock(&h->pool->mutex);
-    hub_changed(h, s, HUB_LIVE);
-    ngx_shmtx_unlock(&h->pool->mutex);
+    if (kind != HUB_CONFIG_META) {           /* which says nothing of its own */
+        ngx_shmtx_lock(&h->pool->mutex);
+        hub_changed(h, s, HUB_LIVE);
+        ngx_shmtx_unlock(&h->pool->mutex);
+    }
 }
 
 
