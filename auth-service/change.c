@@ -11,8 +11,9 @@
 #define CHANGE_NO_PAGE  UINT64_MAX      /* nothing that a page shows has changed */
 
 /*
- * More users than this lose a stream at once: the stream as a whole is ended,
- * and who still may use it comes back. nginx keeps a bounded list.
+ * More users than this lose a stream at once, or a user more streams: the
+ * stream or the user as a whole is ended, and who still may comes back. nginx
+ * keeps a bounded list.
  */
 #define CHANGE_PAIRS_MAX  64
 
@@ -68,28 +69,23 @@ static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
 }
 
 
-/* Writes down what each pair lost; see CHANGE_PAIRS_MAX. */
-static store_result_t step_revoke_lost(step_t *step, const loss_t *loss)
+/*
+ * Writes down what each pair lost. Of one user, over so many streams that the
+ * user is the shorter list; of one stream likewise; see CHANGE_PAIRS_MAX.
+ */
+static store_result_t step_revoke_lost(step_t *step, const loss_t *loss,
+                                       const loss_scope_t *scope)
 {
-    size_t          i, end;
+    size_t          i;
     store_result_t  result = STORE_OK;
 
-    for (i = 0; i < loss->count && result == STORE_OK; i = end) {
+    if (loss->count > CHANGE_PAIRS_MAX) {
+        return scope->user ? step_revoke(step, scope->user, 0, 0)
+                           : step_revoke(step, 0, scope->stream, 0);
+    }
 
-        for (end = i; end < loss->count && loss->pairs[end].stream == loss->pairs[i].stream;
-             end++)
-        {
-            /* void */
-        }
-
-        if (end - i > CHANGE_PAIRS_MAX) {
-            result = step_revoke(step, 0, loss->pairs[i].stream, 0);
-            continue;
-        }
-
-        for (; i < end && result == STORE_OK; i++) {
-            result = step_revoke(step, loss->pairs[i].user, loss->pairs[i].stream, 0);
-        }
+    for (i = 0; i < loss->count && result == STORE_OK; i++) {
+        result = step_revoke(step, loss->pairs[i].user, loss->pairs[i].stream, 0);
     }
 
     return result;
@@ -97,7 +93,7 @@ static store_result_t step_revoke_lost(step_t *step, const loss_t *loss)
 
 
 /* The step between two looks at who may do what, if a scope says whom it may concern. */
-static store_result_t step_with_loss(step_t *step, const store_scope_t *scope, step_run run)
+static store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, step_run run)
 {
     loss_t          loss = { 0 };
     store_result_t  result = STORE_OK;
@@ -111,8 +107,8 @@ static store_result_t step_with_loss(step_t *step, const store_scope_t *scope, s
     if (result == STORE_OK && scope) {
         result = loss_after(&loss, step->store, scope);
     }
-    if (result == STORE_OK) {
-        result = step_revoke_lost(step, &loss);
+    if (result == STORE_OK && scope) {
+        result = step_revoke_lost(step, &loss, scope);
     }
 
     loss_free(&loss);
@@ -124,7 +120,7 @@ static store_result_t step_with_loss(step_t *step, const store_scope_t *scope, s
  * The database, whole or not at all. One change at a time: of two that each
  * take one of two grants away, neither would see the right go.
  */
-static store_result_t step_commit(step_t *step, const store_scope_t *scope, step_run run)
+static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_run run)
 {
     store_t         *store = step->store;
     store_result_t   result = store_lock(store, CHANGE_LOCK, CHANGE_LOCK_S);
@@ -149,7 +145,7 @@ static store_result_t step_commit(step_t *step, const store_scope_t *scope, step
 
 
 /* refresh: whose pages have to ask anew what they may see, 0: everybody's, or CHANGE_NO_PAGE */
-static store_result_t change_run(change_t *change, step_t *step, const store_scope_t *scope,
+static store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
                                  step_run run, uint64_t refresh)
 {
     char            error[CONTROL_ERROR_SIZE];
@@ -185,7 +181,7 @@ static void step_revoke_device(uint64_t id, void *data)
 }
 
 
-/* The valid keys of a stream, or of all streams of an owner, are to be ended. */
+/* The valid keys of a stream, or those of others for an owner's streams, are to be ended. */
 static store_result_t step_revoke_devices(step_t *step, uint64_t stream, uint64_t owner)
 {
     store_result_t  result;
@@ -297,8 +293,8 @@ static store_result_t step_stream_update(step_t *step)
 
 store_result_t change_stream_update(change_t *change, const store_stream_t *stream)
 {
-    step_t         step = { .update = stream };
-    store_scope_t  scope = { .stream = stream->id };
+    step_t        step = { .update = stream };
+    loss_scope_t  scope = { .stream = stream->id };
 
     return change_run(change, &step, &scope, step_stream_update, 0);
 }
@@ -379,12 +375,74 @@ static store_result_t step_grant_remove(step_t *step)
 }
 
 
+static void step_revoke_user(uint64_t id, void *data)
+{
+    step_t  *step = data;
+
+    if (step->result == STORE_OK) {
+        step->result = step_revoke(step, id, 0, 0);
+    }
+}
+
+
+static void step_revoke_stream(uint64_t id, void *data)
+{
+    step_t  *step = data;
+
+    if (step->result == STORE_OK) {
+        step->result = step_revoke(step, 0, id, 0);
+    }
+}
+
+
+static void step_count(uint64_t id, void *data)
+{
+    (void) id;
+    (*(size_t *) data)++;
+}
+
+
+/*
+ * A group's grant on a whole app: many with many. All members are ended, or
+ * all streams of the app, whichever are fewer; who still may comes back.
+ */
+static store_result_t step_grant_remove_crowd(step_t *step)
+{
+    size_t          members = 0, streams = 0;
+    uint64_t        group = step->grant->group;
+    const char     *app = step->grant->app;
+    store_result_t  result = step_grant_remove(step);
+
+    if (result != STORE_OK || !(step->rights & LOSS_RIGHTS)) {
+        return result;
+    }
+
+    result = store_group_members(step->store, group, step_count, &members);
+    if (result == STORE_OK) {
+        result = store_app_streams(step->store, app, step_count, &streams);
+    }
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    step->result = STORE_OK;
+    result = members <= streams
+             ? store_group_members(step->store, group, step_revoke_user, step)
+             : store_app_streams(step->store, app, step_revoke_stream, step);
+    return result == STORE_OK ? step->result : result;
+}
+
+
 store_result_t change_grant_remove(change_t *change, const store_grant_key_t *key,
                                    unsigned rights)
 {
-    step_t         step = { .grant = key, .rights = rights };
-    store_scope_t  scope = { .user = key->user, .group = key->user ? 0 : key->group,
-                             .stream = key->stream, .app = key->stream ? NULL : key->app };
+    step_t        step = { .grant = key, .rights = rights };
+    loss_scope_t  scope = { .user = key->user, .group = key->user ? 0 : key->group,
+                            .stream = key->stream, .app = key->stream ? NULL : key->app };
+
+    if (key->user == 0 && key->stream == 0) {
+        return change_run(change, &step, NULL, step_grant_remove_crowd, 0);
+    }
 
     return change_run(change, &step, &scope, step_grant_remove, key->user);
 }
@@ -412,8 +470,8 @@ static store_result_t step_group_leave(step_t *step)
 
 store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user)
 {
-    step_t         step = { .group = group, .user = user };
-    store_scope_t  scope = { .user = user };
+    step_t        step = { .group = group, .user = user };
+    loss_scope_t  scope = { .user = user };
 
     return change_run(change, &step, &scope, step_group_leave, user);
 }

@@ -1,9 +1,7 @@
 #include "loss.h"
-#include "rights.h"
 
 #include <stdlib.h>
-
-#define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH)
+#include <string.h>
 
 
 static unsigned loss_rights(const store_access_t *access)
@@ -79,19 +77,62 @@ void loss_strike(const store_access_t *access, void *data)
 }
 
 
-store_result_t loss_before(loss_t *loss, store_t *store, const store_scope_t *scope)
+typedef struct {
+    const loss_scope_t  *scope;
+    const store_user_t  *user;
+    store_access_each    each;
+    loss_t              *loss;
+} loss_look_t;
+
+
+static void loss_of_user(const store_stream_t *stream, void *data)
 {
-    store_result_t  result = store_access_list(store, scope, loss_note, loss);
+    loss_look_t          *look = data;
+    const loss_scope_t   *scope = look->scope;
+    const store_user_t   *user = look->user;
+    const store_access_t  access = {
+        .user = user->id, .admin = user->admin, .disabled = user->disabled,
+        .stream = stream->id, .owner = stream->owner, .owner_disabled = stream->owner_disabled,
+        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
+    };
+
+    if ((scope->stream == 0 || scope->stream == stream->id)
+        && (scope->app == NULL || strcmp(scope->app, stream->app) == 0))
+    {
+        look->each(&access, look->loss);
+    }
+}
+
+
+static store_result_t loss_look(loss_t *loss, store_t *store, const loss_scope_t *scope,
+                                store_access_each each)
+{
+    store_user_t    user;
+    loss_look_t     look = { scope, &user, each, loss };
+    store_result_t  result;
+
+    if (scope->user == 0) {
+        return store_access_list(store, scope->stream, scope->group, each, loss);
+    }
+
+    result = store_user_by_id(store, scope->user, &user);
+    return result == STORE_OK ? store_stream_list(store, user.id, loss_of_user, &look) : result;
+}
+
+
+store_result_t loss_before(loss_t *loss, store_t *store, const loss_scope_t *scope)
+{
+    store_result_t  result = loss_look(loss, store, scope, loss_note);
 
     loss_sort(loss);
     return result == STORE_OK && loss->failed ? STORE_ERROR : result;
 }
 
 
-store_result_t loss_after(loss_t *loss, store_t *store, const store_scope_t *scope)
+store_result_t loss_after(loss_t *loss, store_t *store, const loss_scope_t *scope)
 {
     size_t          i, kept = 0;
-    store_result_t  result = store_access_list(store, scope, loss_strike, loss);
+    store_result_t  result = loss_look(loss, store, scope, loss_strike);
 
     for (i = 0; i < loss->count; i++) {
         if (loss->pairs[i].rights) {

@@ -1,12 +1,22 @@
 #ifndef DUOLU_LOSS_H
 #define DUOLU_LOSS_H
 
-#include "store.h"
+#include "rights.h"
+
+#define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH)
 
 /*
  * What a change takes away: who could view or publish what is noted before,
- * and what is left is struck out after it.
+ * and what is left is struck out after it. It is about one user, or about one
+ * stream: pairs of many with many are too many to look at.
  */
+typedef struct {
+    uint64_t     user;          /* and then, if they are given: */
+    const char  *app;
+    uint64_t     stream;        /* or it alone, and then, if it is given: */
+    uint64_t     group;
+} loss_scope_t;
+
 typedef struct {
     uint64_t  stream;
     uint64_t  user;
@@ -20,9 +30,9 @@ typedef struct {
     bool          failed;       /* no memory */
 } loss_t;
 
-store_result_t loss_before(loss_t *loss, store_t *store, const store_scope_t *scope);
+store_result_t loss_before(loss_t *loss, store_t *store, const loss_scope_t *scope);
 /* leaves those pairs that lost a right, by stream */
-store_result_t loss_after(loss_t *loss, store_t *store, const store_scope_t *scope);
+store_result_t loss_after(loss_t *loss, store_t *store, const loss_scope_t *scope);
 void loss_free(loss_t *loss);
 
 /* For the unit tests: one row noted, the rows put in order, one row struck out. */

@@ -80,12 +80,15 @@ store_result_t store_web_session_prune(store_t *store);
 
 /* --- groups (store_group.c) --- */
 
+typedef void (*store_id_each)(uint64_t id, void *data);
 typedef void (*store_group_each)(const char *name, const char *members, void *data);
 
 store_result_t store_group_add(store_t *store, const char *name);
 store_result_t store_group_id(store_t *store, const char *name, uint64_t *id);
 store_result_t store_group_join(store_t *store, uint64_t group, uint64_t user);
 store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user);
+store_result_t store_group_members(store_t *store, uint64_t group, store_id_each each,
+                                   void *data);
 store_result_t store_group_list(store_t *store, store_group_each each, void *data);
 
 /* --- streams (store_stream.c) --- */
@@ -118,6 +121,8 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
 /* writes title, visibility, record, max_kbps and max_viewers */
 store_result_t store_stream_update(store_t *store, const store_stream_t *stream);
 store_result_t store_app_known(store_t *store, const char *app);
+store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
+                                 void *data);
 
 /* --- devices and their keys (store_device.c) --- */
 
@@ -146,9 +151,7 @@ store_result_t store_device_list(store_t *store, uint64_t stream, store_device_e
 store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device);
 store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
 
-typedef void (*store_id_each)(uint64_t id, void *data);
-
-/* the keys that are not revoked: of one stream, or of all streams of an owner */
+/* the keys that are not revoked: of one stream, or those of others for an owner's streams */
 store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
                                   store_id_each each, void *data);
 
@@ -181,14 +184,6 @@ store_result_t store_grant_list(store_t *store, const char *app, const char *str
 
 /* --- who could do what (store_access.c) --- */
 
-/* Narrows the pairs of users and streams; 0 and NULL are any. */
-typedef struct {
-    uint64_t     user;
-    uint64_t     group;         /* its members */
-    uint64_t     stream;
-    const char  *app;
-} store_scope_t;
-
 typedef struct {
     uint64_t  user;
     bool      admin;
@@ -202,7 +197,8 @@ typedef struct {
 
 typedef void (*store_access_each)(const store_access_t *access, void *data);
 
-store_result_t store_access_list(store_t *store, const store_scope_t *scope,
+/* every user, or with a group its members, and one stream */
+store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
                                  store_access_each each, void *data);
 
 /* --- what was ended, and whether nginx knows (store_revocation.c) --- */

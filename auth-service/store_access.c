@@ -1,12 +1,6 @@
-/* Who could do what, pair by pair: what a change takes away is the difference of two looks. */
+/* Who could do what with a stream: a change takes away the difference of two looks. */
 
 #include "store_core.h"
-
-#define ACCESS_GRANTED \
-    "(SELECT BIT_OR(g.rights + 0) FROM grants g " \
-    " LEFT JOIN group_members m ON m.group_id = g.group_id AND m.user_id = u.id " \
-    " WHERE (g.user_id = u.id OR m.user_id IS NOT NULL) " \
-    "   AND (g.stream_id = s.id OR g.app = s.app))"
 
 
 typedef struct {
@@ -33,24 +27,29 @@ static void access_take_each(const store_row_t *row, void *data)
 }
 
 
-store_result_t store_access_list(store_t *store, const store_scope_t *scope,
+store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
                                  store_access_each each, void *data)
 {
     static const char  sql[] =
         "SELECT u.id, u.admin, u.disabled, s.id, s.owner_id, o.disabled, "
-        "s.visibility = 'public', " ACCESS_GRANTED " "
+        "s.visibility = 'public', COALESCE(e.rights, 0) "
         "FROM streams s JOIN users o ON o.id = s.owner_id CROSS JOIN users u "
-        "WHERE (? IS NULL OR s.id = ?) AND (? IS NULL OR s.app = ?) "
-        "AND (? IS NULL OR u.id = ?) "
-        "AND (? IS NULL OR u.id IN (SELECT p.user_id FROM group_members p WHERE p.group_id = ?))";
+        "LEFT JOIN (SELECT x.user_id, BIT_OR(x.rights) AS rights FROM ("
+        "  SELECT g.user_id, g.rights + 0 AS rights FROM grants g JOIN streams t "
+        "  ON (g.stream_id = t.id OR g.app = t.app) WHERE t.id = ? AND g.user_id IS NOT NULL "
+        "  UNION ALL "
+        "  SELECT m.user_id, g.rights + 0 FROM grants g JOIN streams t "
+        "  ON (g.stream_id = t.id OR g.app = t.app) JOIN group_members m "
+        "  ON m.group_id = g.group_id WHERE t.id = ?) x GROUP BY x.user_id) e "
+        "ON e.user_id = u.id "
+        "WHERE s.id = ? AND (? = 0 OR u.id IN "
+        " (SELECT p.user_id FROM group_members p WHERE p.group_id = ?))";
 
-    store_value_t   stream = store_integer_or_null(scope->stream), app = store_text(scope->app);
-    store_value_t   user = store_integer_or_null(scope->user);
-    store_value_t   group = store_integer_or_null(scope->group);
-    store_value_t   values[] = { stream, stream, app, app, user, user, group, group };
+    store_value_t   of = store_integer(stream), in = store_integer(group);
+    store_value_t   values[] = { of, of, of, in, in };
     access_list_t   list = { each, data };
     store_result_t  result;
 
-    result = store_query(store, sql, values, 8, "iiiiiiii", access_take_each, &list);
+    result = store_query(store, sql, values, 5, "iiiiiiii", access_take_each, &list);
     return result == STORE_NONE ? STORE_OK : result;
 }

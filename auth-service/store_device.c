@@ -127,7 +127,8 @@ store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owne
 {
     static const char  sql[] =
         "SELECT d.id FROM devices d JOIN streams s ON s.id = d.stream_id "
-        "WHERE (s.id = ? OR s.owner_id = ?) AND d.revoked_at IS NULL";
+        "WHERE (s.id = ? OR (s.owner_id = ? AND d.user_id <> s.owner_id)) "
+        "AND d.revoked_at IS NULL";
 
     store_value_t   values[] = { store_integer(stream), store_integer(owner) };
     device_ids_t    ids = { each, data };

@@ -50,6 +50,33 @@ store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user)
 
 
 typedef struct {
+    store_id_each   each;
+    void           *data;
+} group_ids_t;
+
+
+static void group_take_member(const store_row_t *row, void *data)
+{
+    group_ids_t  *ids = data;
+
+    ids->each(row->integer[0], ids->data);
+}
+
+
+store_result_t store_group_members(store_t *store, uint64_t group, store_id_each each,
+                                   void *data)
+{
+    static const char  sql[] = "SELECT user_id FROM group_members WHERE group_id = ?";
+
+    store_value_t   values[] = { store_integer(group) };
+    group_ids_t     ids = { each, data };
+    store_result_t  result = store_query(store, sql, values, 1, "i", group_take_member, &ids);
+
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+typedef struct {
     store_group_each  each;
     void             *data;
 } group_list_t;

@@ -1,22 +1,43 @@
 #include "store_core.h"
 
-/* the grants of one user, own and by group, on the stream s and on its app, joined */
-#define STREAM_GRANTED \
-    "(SELECT BIT_OR(g.rights + 0) FROM grants g " \
-    " LEFT JOIN group_members m ON m.group_id = g.group_id AND m.user_id = ? " \
-    " WHERE (g.user_id = ? OR m.user_id IS NOT NULL) " \
-    "   AND (g.stream_id = s.id OR g.app = s.app))"
-
-/* the newest revocation of one user, of the stream s, or of both */
-#define STREAM_NOT_BEFORE \
-    "(SELECT MAX(r.at) FROM revocations r " \
-    " WHERE r.user_id IN (0, ?) AND r.stream_id IN (0, s.id) AND r.device_id = 0)"
+/*
+ * All that concerns one user is gathered once, by index, and joined to the
+ * streams: asked stream by stream, a list of thousands takes seconds.
+ */
+#define STREAM_GRANTS \
+    "(SELECT g.stream_id, g.app, g.rights + 0 AS rights FROM grants g WHERE g.user_id = ? " \
+    " UNION ALL " \
+    " SELECT g.stream_id, g.app, g.rights + 0 FROM group_members m " \
+    " JOIN grants g ON g.group_id = m.group_id WHERE m.user_id = ?) x "
 
 #define STREAM_COLUMNS \
     "s.id, s.app, s.name, s.title, s.visibility, s.record_policy, s.owner_id, o.name, " \
-    "o.disabled, s.max_kbps, s.max_viewers, " STREAM_GRANTED ", " STREAM_NOT_BEFORE
+    "o.disabled, s.max_kbps, s.max_viewers, COALESCE(gs.rights, 0) | COALESCE(ga.rights, 0), " \
+    "GREATEST(COALESCE(n.at, 0), COALESCE((SELECT r.at FROM revocations r " \
+    " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0))"
 #define STREAM_LETTERS  "itttttitiiiii"
-#define STREAM_FROM     " FROM streams s JOIN users o ON o.id = s.owner_id "
+
+#define STREAM_FROM \
+    " FROM streams s JOIN users o ON o.id = s.owner_id " \
+    "LEFT JOIN (SELECT x.stream_id, BIT_OR(x.rights) AS rights FROM " STREAM_GRANTS \
+    " WHERE x.stream_id IS NOT NULL GROUP BY x.stream_id) gs ON gs.stream_id = s.id " \
+    "LEFT JOIN (SELECT x.app, BIT_OR(x.rights) AS rights FROM " STREAM_GRANTS \
+    " WHERE x.app IS NOT NULL GROUP BY x.app) ga ON ga.app = s.app " \
+    "LEFT JOIN (SELECT r.stream_id, MAX(r.at) AS at FROM revocations r " \
+    " WHERE r.user_id IN (0, ?) AND r.stream_id > 0 AND r.device_id = 0 " \
+    " GROUP BY r.stream_id) n ON n.stream_id = s.id "
+
+#define STREAM_USERS  6     /* how often the user stands in it */
+
+
+static void stream_users(store_value_t *values, uint64_t user)
+{
+    size_t  i;
+
+    for (i = 0; i < STREAM_USERS; i++) {
+        values[i] = store_integer(user);
+    }
+}
 
 
 static void stream_take(const store_row_t *row, store_stream_t *stream)
@@ -62,10 +83,13 @@ store_result_t store_stream_get(store_t *store, const char *app, const char *nam
     static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM
                                "WHERE s.app = ? AND s.name = ?";
 
-    store_value_t  values[] = { store_integer(user), store_integer(user), store_integer(user),
-                                store_text(app), store_text(name) };
+    store_value_t  values[STREAM_USERS + 2];
 
-    return store_query(store, sql, values, 5, STREAM_LETTERS, stream_take_one, stream);
+    stream_users(values, user);
+    values[STREAM_USERS] = store_text(app);
+    values[STREAM_USERS + 1] = store_text(name);
+
+    return store_query(store, sql, values, STREAM_USERS + 2, STREAM_LETTERS, stream_take_one, stream);
 }
 
 
@@ -90,12 +114,12 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
 {
     static const char  sql[] = "SELECT " STREAM_COLUMNS STREAM_FROM "ORDER BY s.app, s.name";
 
-    store_value_t   values[] = { store_integer(user), store_integer(user),
-                                 store_integer(user) };
+    store_value_t   values[STREAM_USERS];
     stream_list_t   list = { each, data };
     store_result_t  result;
 
-    result = store_query(store, sql, values, 3, STREAM_LETTERS, stream_take_each, &list);
+    stream_users(values, user);
+    result = store_query(store, sql, values, STREAM_USERS, STREAM_LETTERS, stream_take_each, &list);
     return result == STORE_NONE ? STORE_OK : result;
 }
 
@@ -122,4 +146,31 @@ store_result_t store_app_known(store_t *store, const char *app)
     store_value_t  values[] = { store_text(app) };
 
     return store_query(store, sql, values, 1, "i", NULL, NULL);
+}
+
+
+typedef struct {
+    store_id_each   each;
+    void           *data;
+} stream_ids_t;
+
+
+static void stream_take_id(const store_row_t *row, void *data)
+{
+    stream_ids_t  *ids = data;
+
+    ids->each(row->integer[0], ids->data);
+}
+
+
+store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
+                                 void *data)
+{
+    static const char  sql[] = "SELECT id FROM streams WHERE app = ?";
+
+    store_value_t   values[] = { store_text(app) };
+    stream_ids_t    ids = { each, data };
+    store_result_t  result = store_query(store, sql, values, 1, "i", stream_take_id, &ids);
+
+    return result == STORE_NONE ? STORE_OK : result;
 }

@@ -114,8 +114,9 @@ describe('a change that takes something away is told to nginx', () => {
 
   test('by user', async () => {
     nginx.answer = (url) => [200, { ended: url.startsWith('/control/revoke?user=') ? 3 : 0 }];
-    const [device] = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs}`);
-    // his own streams go off air too, whoever's key holds them there
+    // his own streams go off air too, when another's key holds them there
+    await auth.done(['stream', 'key', 'add', 'live/bobs', '--user', 'admin']);
+    const [[device]] = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND user_id = ${ids.admin}`);
     assert.match(await told(['user', 'disable', 'bob'], [`user=${ids.bob}`, `key=${device}`]), /^user bob disabled\nended 3 sessions\n$/);
     await told(['user', 'enable', 'bob'], []);
     assert.match(await told(['user', 'revoke', 'bob'], [`user=${ids.bob}`]), /^user bob revoked\nended 3 sessions\n$/);
@@ -159,6 +160,13 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['group', 'leave', 'crew', 'eve'], [`user=${ids.eve}&stream=live/bobs`]);
     await told(['revoke', 'joe', 'live/demo'], [`user=${ids.joe}&stream=live/demo`]);
     await told(['revoke', 'group:crew', 'live/bobs'], [`user=${ids.joe}&stream=live/bobs`]);
+    // many on many: the members or the streams as a whole, whichever are fewer
+    await told(['grant', 'group:crew', 'live', 'view,replay'], []);
+    await told(['revoke', 'group:crew', 'live', 'replay'], []);
+    await told(['revoke', 'group:crew', 'live'], [`user=${ids.joe}`, `user=${ids.admin}`]);
+    await told(['grant', 'group:crew', 'other', 'view'], []);
+    await auth.done(['stream', 'add', 'other/one', '--owner', 'admin']);
+    await told(['revoke', 'group:crew', 'other'], ['stream=other/one']);
   });
 
   test('by visibility', async () => {
@@ -183,7 +191,7 @@ describe('a change that takes something away is told to nginx', () => {
     nginx.answer = () => [200, { ended: 2 }];
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
     nginx.calls = [];
-    const bobsKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND revoked_at IS NULL`)[0][0];
+    const bobsKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND user_id = ${ids.admin}`)[0][0];
     const demoKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.demo} AND revoked_at IS NULL`)[0][0];
 
     assert.deepEqual(await post('/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }, 'DELETE'), { ended: 2 });
