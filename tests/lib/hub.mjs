@@ -243,10 +243,15 @@ export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers())
 
 /** Pid of the worker that serves a viewer (or whatever has a request), by the socket's inode. */
 export function workerOf(hub, viewer) {
-  if (viewer.request.socket.localPort === undefined) return undefined;       // closed
-  const hex = (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return workerAt(hub, hub.nginx.ports.http, viewer.request.socket.localPort);
+}
+
+/** Pid of the worker that holds the connection from `localPort` to its `port`. */
+export function workerAt(hub, port, localPort) {
+  if (localPort === undefined) return undefined;                             // closed
+  const hex = (number) => `:${number.toString(16).toUpperCase().padStart(4, '0')}`;
   const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
-    .find((f) => f[1]?.endsWith(hex(hub.nginx.ports.http)) && f[2]?.endsWith(hex(viewer.request.socket.localPort)));
+    .find((f) => f[1]?.endsWith(hex(port)) && f[2]?.endsWith(hex(localPort)));
   return hub.nginx.workers().find((pid) => fs.readdirSync(`/proc/${pid}/fd`).some((fd) => {
     try { return fs.readlinkSync(`/proc/${pid}/fd/${fd}`) === `socket:[${line?.[9]}]`; } catch { return false; }
   }));
