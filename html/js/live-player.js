@@ -86,7 +86,8 @@ export class LivePlayer extends EventTarget {
     const mayHaveAll = cameLive && this.without !== null;
     if (cameLive) {
       this.expectAll();
-      this.eagerUntil = performance.now() + eagerMs;
+      // Close behind what is new: a second earlier lies the gap.
+      this.beEager(latency.least);
     }
     if (!this.player) {
       if (this.phase === 'offline' ? source?.url && source.state !== 'offline' : cameLive) {
@@ -189,7 +190,7 @@ export class LivePlayer extends EventTarget {
       this.hasPicture = true;
       this.everShown = true;
       this.shownAt = performance.now();
-      this.eagerUntil = this.shownAt + eagerMs;
+      this.beEager(latency.target);
       this.still.hidden = true;
       this.setPhase('playing');
     };
@@ -242,13 +243,18 @@ export class LivePlayer extends EventTarget {
       return;
     }
     const step = chase(behind, video.playbackRate);
-    if (this.isEager(behind, now)) this.toLive();
+    if (this.isEager(behind, now)) this.toLive(this.eagerTarget);
     else if (step.jump) video.currentTime = Math.max(start, end - latency.target);
     if (video.playbackRate !== step.rate) video.playbackRate = step.rate;
   }
 
   // Right after the first picture, and after a publisher's return, nobody misses
   // what is skipped: what came in one burst, or the gap with its standing picture.
+  beEager(target) {
+    this.eagerTarget = target;
+    this.eagerUntil = performance.now() + eagerMs;
+  }
+
   isEager(behind, now) {
     if (now > this.eagerUntil || behind <= latency.chaseAbove || now - this.jumpedAt < jumpEveryMs) return false;
     this.jumpedAt = now;
@@ -256,10 +262,10 @@ export class LivePlayer extends EventTarget {
   }
 
   // A tab in the background is slowed down and falls behind: back to live at once.
-  toLive() {
+  toLive(target = latency.target) {
     const [start, end] = bufferedRanges(this.video).at(-1) ?? [];
     if (!this.player || !(end - this.video.currentTime > latency.chaseAbove)) return;
-    this.video.currentTime = Math.max(start, end - latency.target);
+    this.video.currentTime = Math.max(start, end - target);
   }
 
   judge(now) {

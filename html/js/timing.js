@@ -10,7 +10,7 @@ export function retryDelay(attempt, random = Math.random()) {
   return Math.round(ceiling * (0.6 + 0.4 * random));
 }
 
-export const latency = { target: 1, chaseAbove: 1.5, jumpAbove: 5 };
+export const latency = { least: 0.4, target: 1, chaseAbove: 1.5, jumpAbove: 5 };
 
 // How to get back to about a second behind live: far behind, jump; a little
 // behind, play faster than anyone hears, until the target is reached.

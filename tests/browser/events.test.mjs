@@ -33,6 +33,23 @@ function countRequests(page) {
 const phaseOf = (page) => page.evaluate(() => document.querySelector('.tile')?.dataset.phase);
 const phaseIs = (page, wanted) => until(`the tile is "${wanted}"`, () => phaseOf(page), (phase) => phase === wanted);
 
+/** For openPage: keeps every SourceBuffer, to see how far sound and picture have come. */
+const keepBuffers = (context) => context.addInitScript(() => {
+  window.buffers = [];
+  const add = MediaSource.prototype.addSourceBuffer;
+  MediaSource.prototype.addSourceBuffer = function addSourceBuffer(...args) {
+    const buffer = add.apply(this, args);
+    window.buffers.push(buffer);
+    return buffer;
+  };
+});
+
+/** Seconds between the ends of sound and picture, and from there to what is shown. */
+const step = (page) => page.evaluate(() => {
+  const ends = window.buffers.slice(-2).map(({ buffered }) => (buffered.length ? buffered.end(buffered.length - 1) : NaN));
+  return { apart: Math.abs(ends[0] - ends[1]), behind: Math.max(...ends) - document.querySelector('video').currentTime };
+});
+
 /** The same <video> since mark(): neither the page nor the tile was made anew. */
 const mark = (page) => page.evaluate(() => { document.querySelector('video').marked = true; });
 const isMarked = (page) => page.evaluate(() => document.querySelector('video').marked === true);
@@ -59,7 +76,7 @@ after(async () => {
 
 test('a stream begins, breaks off, returns otherwise and ends, and the page never asks', async () => {
   await setGrace('6s');
-  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const { page, close } = await openPage(browser, stack.httpsUrl, {}, keepBuffers);
   const asked = countRequests(page);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row[data-state=offline]');
@@ -81,6 +98,7 @@ test('a stream begins, breaks off, returns otherwise and ends, and the page neve
   await phaseIs(page, 'playing');
   await until('the new size is shown', () => page.evaluate(() => document.querySelector('video').videoWidth), (width) => width === 320);
   await framesRise(page, [stream]);
+  await until('sound and picture are in step, near live', () => step(page), ({ apart, behind }) => apart < 0.4 && behind < 2.5);
 
   await publisher.stop();
   await phaseIs(page, 'grace');
