@@ -31,33 +31,8 @@ numbers_add(numbers_t *n, int64_t us)
 }
 
 
-static int
-by_value(const void *a, const void *b)
-{
-    int64_t  x = *(const int64_t *) a, y = *(const int64_t *) b;
-
-    return (x > y) - (x < y);
-}
-
-
 void
-numbers_print(const char *name, numbers_t *n)
-{
-    size_t  k = n->count;
-
-    if (k) {
-        qsort(n->us, k, sizeof(int64_t), by_value);
-    }
-
-    printf(",\"%s\":{\"count\":%zu,\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f}",
-           name, k, k ? n->us[k / 2] / 1000.0 : 0.0,
-           k ? n->us[(k * 99 - 1) / 100] / 1000.0 : 0.0,
-           k ? n->us[k - 1] / 1000.0 : 0.0);
-}
-
-
-void
-numbers_print_all(const char *name, const numbers_t *n)
+numbers_print(const char *name, const numbers_t *n)
 {
     size_t  i;
 

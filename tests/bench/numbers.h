@@ -1,4 +1,4 @@
-/* Figures: spreads of times, the CPU that other processes used. */
+/* Figures: lists of times, the CPU that other processes used. */
 
 #ifndef DUOLU_BENCH_NUMBERS_H
 #define DUOLU_BENCH_NUMBERS_H
@@ -14,12 +14,8 @@ typedef struct {
 
 void numbers_add(numbers_t *n, int64_t us);
 
-/* Prints ,"NAME":{"count":N,"p50":ms,"p99":ms,"max":ms}; all 0 when empty.
- * Sorts the list. */
-void numbers_print(const char *name, numbers_t *n);
-
 /* Prints ,"NAME":[ms,...]. */
-void numbers_print_all(const char *name, const numbers_t *n);
+void numbers_print(const char *name, const numbers_t *n);
 
 /* Another process's CPU clock has nanoseconds; its /proc has 10 ms. */
 void numbers_watch_pids(char *list);

@@ -9,6 +9,7 @@
  * leaves in one send together with the audio before it, as `ffmpeg -re` does.
  * The streams' key frames are spread over SPREAD_US, and each frame is up to
  * JITTER_US late: an exact 40 ms would always meet the same parts of a flush.
+ * The golden ratio spreads these evenly, so that few frames give a median.
  *
  * Prints {"event":"ready",...} when all servers have said yes.  The line
  * `stat` on stdin prints how late frames were; the end of stdin ends it.
@@ -32,6 +33,7 @@
 
 #define SPREAD_US    2000000   /* a GOP */
 #define JITTER_US    20000
+#define GOLDEN       2654435769u   /* 2^32 over the golden ratio */
 #define IN_FLIGHT    16
 #define MAX_STREAMS  2000
 #define MAX_EVENTS   256
@@ -55,7 +57,7 @@ typedef struct {
     int             next;        /* of the file's tags */
     uint32_t        base;        /* dts of the round's start */
     int64_t         born;        /* when dts 0 was due */
-    uint32_t        jitter;      /* of the next frame, and the row's state */
+    uint32_t        jitter;      /* of the next frame, in 2^-32 of JITTER_US */
 } stream_t;
 
 static uint8_t   *file;
@@ -259,7 +261,7 @@ stream_due(const stream_t *s)
         i++;
     }
 
-    return s->born + (s->jitter >> 8) % JITTER_US
+    return s->born + (int64_t) ((uint64_t) s->jitter * JITTER_US >> 32)
            + 1000 * (int64_t) (s->base + (i < ntags ? tags[i].dts : duration));
 }
 
@@ -280,7 +282,7 @@ stream_frame(stream_t *s)
     } while (t->type != FLV_VIDEO);
 
     frames++;
-    s->jitter = s->jitter * 1664525 + 1013904223;
+    s->jitter += GOLDEN;
     stream_flush(s);
 }
 
@@ -295,7 +297,7 @@ stream_begin(stream_t *s)
     }
 
     s->next = nheads;
-    s->jitter = (uint32_t) (s - streams) * 2654435761u;
+    s->jitter = (uint32_t) (s - streams) * GOLDEN;
     s->born = bench_now_us() + SPREAD_US * (int64_t) (s - streams) / count;
     going++;
     stream_flush(s);

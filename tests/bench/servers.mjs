@@ -149,6 +149,7 @@ export async function startPeer(variable) {
   for (const [name, text] of Object.entries(peer.files(place, given))) fs.writeFileSync(path.join(dir, name), text);
   const child = spawn(peer.program ?? given, peer.command(place), { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = new Promise((resolve) => { child.on('error', resolve).on('close', resolve); });
+  process.on('exit', () => child.kill());
   await until(async () => {
     if (child.pid === undefined || child.exitCode !== null) throw new Error(`${variable}="${given}" ended at start (${child.exitCode})`);
     return answers(place.rtmp);

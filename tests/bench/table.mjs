@@ -10,6 +10,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const sorted = (list) => [...list].sort((a, b) => a - b);
 const median = (list) => sorted(list)[Math.floor(list.length / 2)];
 const at = (list, share) => sorted(list)[Math.ceil(list.length * share) - 1];
+const spread = (name, list) => (list.length ? { [`${name}50`]: median(list), [`${name}99`]: at(list, 0.99) } : {});
 const fixed = (value, digits) => (value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits));
 
 const HEAD = ['server', 'workers', 'plays', 'flush', 'streams', 'viewers', 'CPU-s/Gbit', 'x floor', 'x nginx-rtmp', 'us/viewer-s',
@@ -43,14 +44,13 @@ const stockRtmp = (c) => c.server === 'nginx-rtmp' && c.protocol === 'rtmp';
 function figures(group, cells) {
   const mid = (name) => median(group.map((cell) => cell[name]));
   const sum = (name) => group.reduce((total, cell) => total + cell[name], 0);
-  const keys = group.flatMap((cell) => cell.keys?.first_key_ms ?? []);
   const [first] = group;
   return {
-    ...first, perGbit: mid('perGbit'), perSecond: mid('perSecond'), delay50: mid('delay50'), delay99: mid('delay99'),
+    ...first, perGbit: mid('perGbit'), perSecond: mid('perSecond'), ...spread('delay', group.flatMap((cell) => cell.delays)),
     floor: first.server === 'floor' ? undefined : ratio(group, cells, sameFloor),
     stock: ratio(group, cells, (c, cell) => stockRtmp(c) && !stockRtmp(cell)),
     peers: (name) => (first.server === name ? undefined : ratio(group, cells, (c) => c.server === name)),
-    key50: keys.length ? median(keys) : undefined, key99: keys.length ? at(keys, 0.99) : undefined,
+    ...spread('key', group.flatMap((cell) => cell.keys?.first_key_ms ?? [])),
     behind: sum('behind'), stalls: sum('stalls'), lost: sum('lost'), kbps: mid('kbps'), busy: mid('busy'),
   };
 }
@@ -154,6 +154,7 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
       + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ${results.late.toFixed(0)} ms late.`,
     '', table([...rows.one, ...rows.many], results), '',
     `Not run: ${left.join('; ') || 'nothing'}.`, '',
+    ...(results.failed.length ? [`Failed: ${results.failed.join('; ')}.`, ''] : []),
     '### The numbers to reach', '', goals(rows, results), '', capacity(results), '',
   ].join('\n');
 }

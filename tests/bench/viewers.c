@@ -599,8 +599,8 @@ print_joins(void)
     printf("{\"event\":\"joins\",\"joins\":%d,\"failed\":%d,\"cpu\":%.6f,"
            "\"seconds\":%.4f", joins_wanted, joins_failed,
            numbers_cpu() - joins_cpu, (bench_now_us() - joins_began) / 1e6);
-    numbers_print_all("first_byte_ms", &first_bytes);
-    numbers_print_all("first_key_ms", &first_keys);
+    numbers_print("first_byte_ms", &first_bytes);
+    numbers_print("first_key_ms", &first_keys);
     printf("}\n");
     fflush(stdout);
 
