@@ -2,11 +2,15 @@
  * A player of a stream over RTMP, from its play command to its end.
  *
  * Messages go out with one writev() per flush: headers, built here, and
- * bodies straight from the hub's memory.  The wire layer has a queue of its
- * own on the same socket (statuses, pings, acknowledgements), and a message
- * must not be cut by another one.  So one of ours starts only when that queue
- * is empty, and the queue goes on only when ours is out: while a part of it
- * is left the write event is active, and then the wire layer just queues.
+ * bodies straight from the hub's memory.  What is new since the last flush is
+ * the same for all players of a stream, so a worker writes that once, as the
+ * bytes of RTMP, and gives them to each.
+ *
+ * The wire layer has a queue of its own on the same socket (statuses, pings,
+ * acknowledgements), and a message must not be cut by another one.  So one of
+ * ours starts only when that queue is empty, and the queue goes on only when
+ * ours is out: while a part of it is left the write event is active, and then
+ * the wire layer just queues.
  */
 
 #ifndef DUOLU_RTMP_PLAY_H
@@ -34,31 +38,34 @@ enum player_mute {
 };
 
 typedef struct {
-    ngx_rtmp_session_t  *session;
-    ngx_event_handler_pt write;      /* the wire layer's, like the next */
-    ngx_event_handler_pt ping;
+    /* what each flush looks at, close together */
     hub_tick_t           tick;
+    ngx_rtmp_session_t  *session;
     hub_reader_t         reader;     /* at the entry in hand */
-    hub_client_t         client;
-    gate_request_t      *request;
-    ngx_rtmp_play_t     *asked;      /* while the gate is asked */
-    ngx_event_t          timer;      /* closes */
-    ngx_msec_t           lag;        /* beyond it, skip to a key frame */
-    ngx_msec_t           started_ms;
-    hub_identity_t       who;
-    uint64_t             bytes;
     size_t               out;        /* bytes of the message in hand sent */
     u_char              *own;        /* bytes not from the hub, they go first */
     u_char              *own_pos, *own_last, *own_end;
-    ngx_str_t            name;
-    u_char               name_text[NGX_RTMP_MAX_NAME];
-    const char          *why;        /* it ended */
+    size_t               chunk_size;
+    ngx_msec_t           lag;        /* beyond it, skip to a key frame */
+    uint64_t             bytes;
     enum player_state    state;
     unsigned             mute:3;     /* enum player_mute */
     unsigned             paused:1;
     unsigned             blocked:1;  /* waits for the socket */
     unsigned             joined:1;   /* it has been sent media */
     unsigned             torn:1;     /* what was sent last may be wrong */
+    hub_client_t         client;
+
+    ngx_event_handler_pt write;      /* the wire layer's, like the next */
+    ngx_event_handler_pt ping;
+    gate_request_t      *request;
+    ngx_rtmp_play_t     *asked;      /* while the gate is asked */
+    ngx_event_t          timer;      /* closes */
+    ngx_msec_t           started_ms;
+    hub_identity_t       who;
+    const char          *why;        /* it ended */
+    ngx_str_t            name;
+    u_char               name_text[HUB_NAME_MAX + 1];
 } player_t;
 
 

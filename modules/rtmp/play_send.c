@@ -5,6 +5,7 @@
 
 #define PLAY_BATCH      (1024 * 1024)
 #define PLAY_IOV        1024           /* IOV_MAX of Linux */
+#define PLAY_SHARED_MAX 65536          /* larger ones are not worth a copy */
 #define PLAY_GREETING   2048           /* what player_greet() writes is 500 */
 #define PLAY_OWN_MAX    (PLAY_GREETING + HUB_PREFIX_MAX \
                          + HUB_CONFIG_KINDS * CHUNK_HEADER_MAX)
@@ -16,20 +17,21 @@ typedef struct {
     int           n;
     size_t        size;
     size_t        own;           /* of size, not from the hub */
+    int           shared;        /* it is play_shared, whole */
 } play_vector_t;
 
+/* The messages of entries [from, to) of a stream, for all its players. */
+typedef struct {
+    hub_ref_t  ref;
+    uint64_t   from, to;
+    uint64_t   pos;              /* behind them, in the stream's row */
+    size_t     chunk_size;
+    size_t     size;
+    u_char     bytes[PLAY_SHARED_MAX];
+} play_shared_t;
+
 static play_vector_t  play_vector;
-
-
-static size_t
-player_chunk_size(const player_t *p)
-{
-    ngx_rtmp_core_srv_conf_t  *cscf;
-
-    cscf = ngx_rtmp_get_module_srv_conf(p->session, ngx_rtmp_core_module);
-
-    return ngx_max((size_t) cscf->chunk_size, PLAY_CHUNK_SIZE);
-}
+static play_shared_t  play_shared;
 
 
 static void
@@ -144,12 +146,14 @@ player_greet(player_t *p)
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
 
+    p->chunk_size = ngx_max((size_t) cscf->chunk_size, PLAY_CHUNK_SIZE);
+
     if (player_alloc_own(p, PLAY_OWN_MAX) != NGX_OK) {
         return NGX_ERROR;
     }
 
     /* what the wire layer says in its smaller chunks fits in one each */
-    if (player_chunk_size(p) != (size_t) cscf->chunk_size
+    if (p->chunk_size != (size_t) cscf->chunk_size
         && player_queue_message(p,
                ngx_rtmp_create_chunk_size(s, PLAY_CHUNK_SIZE)) != NGX_OK)
     {
@@ -262,11 +266,30 @@ player_join(player_t *p, uint64_t *from)
 /* --- one writev() --- */
 
 static void
+play_clear(play_vector_t *v)
+{
+    v->n = 0;
+    v->size = 0;
+    v->own = 0;
+    v->shared = 0;
+}
+
+
+static void
 play_put(play_vector_t *v, void *p, size_t size)
 {
     v->iov[v->n].iov_base = p;
     v->iov[v->n++].iov_len = size;
     v->size += size;
+}
+
+
+static void
+play_put_shared(play_vector_t *v)
+{
+    play_clear(v);
+    play_put(v, play_shared.bytes, play_shared.size);
+    v->shared = 1;
 }
 
 
@@ -338,13 +361,12 @@ static uint64_t
 play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 {
     int           muted;
-    size_t        out = p->out, chunk_size = player_chunk_size(p);
+    size_t        out = p->out;
     unsigned      mute = p->mute;
     uint64_t      i;
     hub_entry_t  *e;
 
-    v->n = 0;
-    v->size = 0;
+    play_clear(v);
 
     if (p->own_pos < p->own_last) {
         play_put(v, p->own_pos, p->own_last - p->own_pos);
@@ -357,7 +379,7 @@ play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
         muted = play_mutes(e, &mute);
 
         if ((out || !muted)
-            && !play_put_entry(v, &p->reader, e, chunk_size, out))
+            && !play_put_entry(v, &p->reader, e, p->chunk_size, out))
         {
             break;
         }
@@ -367,13 +389,80 @@ play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 }
 
 
+/* Makes the vector's bytes those of play_shared, if they may be. */
+static void
+play_share(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
+{
+    int             i;
+    u_char         *last = play_shared.bytes;
+    hub_entry_t    *e;
+    play_shared_t  *sh = &play_shared;
+
+    sh->ref.stream = NULL;
+
+    if (v->n < 3 || v->size > PLAY_SHARED_MAX) {
+        return;                              /* nothing would be saved */
+    }
+
+    for (i = 0; i < v->n; i++) {
+        last = ngx_cpymem(last, v->iov[i].iov_base, v->iov[i].iov_len);
+    }
+
+    e = hub_entry(hub, p->reader.ref.stream, to - 1);
+    sh->pos = e->offset + e->size;
+
+    if (!hub_stream_holds(&p->reader, p->reader.pos)) {
+        return;
+    }
+
+    sh->ref = p->reader.ref;
+    sh->from = from;
+    sh->to = to;
+    sh->chunk_size = p->chunk_size;
+    sh->size = v->size;
+
+    play_put_shared(v);
+}
+
+
+/* Puts what to send in the vector: own bytes and entries [FROM, TO).  Returns
+ * the entry behind the last that fits wholly. */
+static uint64_t
+play_gather(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
+{
+    uint64_t        last;
+    play_shared_t  *sh = &play_shared;
+
+    if (p->own || p->out || p->mute || from == to) {
+        return play_fill(v, p, from, to);
+    }
+
+    if (sh->ref.stream == p->reader.ref.stream
+        && sh->ref.generation == p->reader.ref.generation
+        && sh->from == from && sh->to == to
+        && sh->chunk_size == p->chunk_size)
+    {
+        play_put_shared(v);
+        return to;
+    }
+
+    last = play_fill(v, p, from, to);
+
+    if (last == to) {
+        play_share(v, p, from, to);
+    }
+
+    return last;
+}
+
+
 /* Moves the player N bytes of messages on from entry FROM; all before TO is
  * in the vector, and of TO maybe a part. */
 static void
 player_advance(player_t *p, size_t n, uint64_t from, uint64_t to)
 {
     int              muted;
-    size_t           left, chunk_size = player_chunk_size(p);
+    size_t           left;
     unsigned         mute = p->mute;
     uint64_t         i;
     hub_entry_t     *e;
@@ -386,7 +475,7 @@ player_advance(player_t *p, size_t n, uint64_t from, uint64_t to)
 
         if (p->out || !muted) {
             play_entry_message(&m, e);
-            left = chunk_message_size(&m, chunk_size) - p->out;
+            left = chunk_message_size(&m, p->chunk_size) - p->out;
 
             if (n < left) {
                 p->out += n;
@@ -444,6 +533,19 @@ player_block(player_t *p)
 }
 
 
+/* All is out: while the event is active the wire layer only queues. */
+static ngx_int_t
+player_unblock(ngx_connection_t *c)
+{
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    return c->write->active ? ngx_del_event(c->write, NGX_WRITE_EVENT, 0)
+                            : NGX_OK;
+}
+
+
 static void
 player_count(player_t *p, size_t n)
 {
@@ -473,7 +575,7 @@ player_write(player_t *p, uint64_t from, uint64_t to)
     play_vector_t     *v = &play_vector;
     ngx_connection_t  *c = p->session->connection;
 
-    to = play_fill(v, p, from, to);
+    to = play_gather(v, p, from, to);
 
     if (v->n) {
         sent = writev(c->fd, v->iov, v->n);
@@ -487,8 +589,16 @@ player_write(player_t *p, uint64_t from, uint64_t to)
     }
 
     n = (size_t) sent;
-    own = ngx_min(n, v->own);
     player_count(p, n);
+
+    if (v->shared && n == v->size) {
+        p->reader.index = to;
+        p->reader.pos = play_shared.pos;
+        p->joined = 1;
+        return NGX_OK;
+    }
+
+    own = ngx_min(n, v->own);
     p->own_pos += own;
 
     if (p->own_pos == p->own_last) {
@@ -591,6 +701,7 @@ player_let_wire(player_t *p)
 ngx_int_t
 player_send(player_t *p)
 {
+    unsigned           blocked = p->blocked;
     uint64_t           from, to;
     ngx_int_t          rc;
     ngx_connection_t  *c = p->session->connection;
@@ -621,18 +732,7 @@ player_send(player_t *p)
         }
     }
 
-    if (c->write->timer_set) {
-        ngx_del_timer(c->write);
-    }
-
-    /* while it is active the wire layer only queues */
-    if (c->write->active
-        && ngx_del_event(c->write, NGX_WRITE_EVENT, 0) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return blocked ? player_unblock(c) : NGX_OK;
 }
 
 
