@@ -108,7 +108,7 @@ async function oneRound(round, servers) {
   for (const count of COUNTS) {
     for (const { server, protocol, flush } of plan(count, servers)) {
       const joins = count === 1000 || count === 4000 ? JOINS : 0;
-      const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 1) : seconds;
+      const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 2) : seconds;
       const what = `round ${round + 1}: ${server.name} ${protocol} ${flush ?? ''} ${count} viewers`;
       await attempt(what, async () => {
         const figures = await measure(server, server.play(protocol, 'bench', flush), { count, seconds: window, joins });
