@@ -20,7 +20,7 @@ packages_image=(buildah debootstrap)
 packages_unit=(libcmocka-dev clang libclang-rt-14-dev)
 packages_test=(
     "${packages_unit[@]}"
-    ffmpeg rtmpdump chromium fonts-noto-cjk iproute2
+    ffmpeg rtmpdump vlc-bin vlc-plugin-base chromium fonts-noto-cjk iproute2
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
