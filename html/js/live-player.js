@@ -218,6 +218,7 @@ export class LivePlayer extends EventTarget {
     const ranges = bufferedRanges(video);
     const end = ranges.at(-1)?.[1] ?? NaN;
     this.stats.buffered = end - video.currentTime;
+    if (now - this.heardAt > stalledAfterMs) this.stats.kbps = 0;
     if (video.currentTime !== this.position) {
       this.position = video.currentTime;
       this.movedAt = now;

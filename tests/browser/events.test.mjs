@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, framesRise, goTo, launch, logIn, openPage, screenshot, tiles, until } from './browser.mjs';
+import { accessible, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, screenshot, tiles, until } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 const stream = 'live/demo';
@@ -143,9 +143,13 @@ test('a stream made elsewhere appears when it is live', async () => {
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
   const asks = asked('/api/streams');
-  const [key] = (await stack.ctl('stream', 'add', 'live/roof', '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
-  const roof = start({}, `live/roof?key=${key}`);
-  await page.waitForSelector('.stream-row[data-state=live]:has-text("live/roof")');
+  const name = 'live/camera-on-the-roof-of-the-house-by-the-river-and-the-bridge';
+  const [key] = (await stack.ctl('stream', 'add', name, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
+  const roof = start({}, `${name}?key=${key}`);
+  await page.waitForSelector('.stream-row[data-state=live]:has-text("the-roof")');
+  await goTo(page, `#/watch/${stream}`);
+  await page.waitForSelector('.others a:has-text("the-roof")');
+  await noSidewaysScroll(page, 'a long name beside the player');
   // Once for rights that may have changed, once for a stream that was not listed.
   assert.ok(asked('/api/streams') <= asks + 2, `asked ${asked('/api/streams') - asks} times`);
   await roof.stop();

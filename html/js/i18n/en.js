@@ -179,7 +179,7 @@ export default {
   'sessions.summary': '{publishers} publishing · {viewers} watching',
   'sessions.browsing': '{pages} browsing',
   'sessions.none': 'Nobody publishes or watches right now.',
-  'sessions.page': 'This page',
+  'sessions.page': 'Web page',
   'kind.publish': 'Publishing',
   'kind.view': 'Watching',
   'kind.events': 'Browsing',

@@ -179,7 +179,7 @@ export default {
   'sessions.summary': '{publishers} 路推流 · {viewers} 人观看',
   'sessions.browsing': '{pages} 个页面浏览中',
   'sessions.none': '当前没有人推流或观看。',
-  'sessions.page': '本站页面',
+  'sessions.page': '网页',
   'kind.publish': '推流',
   'kind.view': '观看',
   'kind.events': '浏览',
