@@ -301,6 +301,7 @@ typedef struct {
     hub_ref_t  ref;
     hub_writer_track_t  track[2];        /* video, audio */
     int64_t    high, low;        /* most and least that dts - wall clock was */
+    uint64_t   set_ms;           /* when the publisher's clock was set; 0: never */
     uint64_t   arrived_ms;       /* of a frame that was held back; 0: now */
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;

@@ -17,18 +17,23 @@
 #define CLOCK_APART   3000      /* sound and picture of one clock are closer */
 #define CLOCK_FRESH   2000      /* a track that was silent for longer is behind */
 #define CLOCK_STEP     200      /* frames of a moving picture are closer */
+#define CLOCK_TRUST  10000      /* once set, a clock may not leap for so long */
 
 
+/* The least for the next frame of a track.  A clock that is set again and
+ * again must not run ahead by it. */
 static int64_t
-clock_next(const hub_track_t *track)
+clock_next(const hub_writer_t *w, const hub_track_t *track, uint64_t now)
 {
-    return track->dts + ngx_min(track->step, CLOCK_STEP);
+    return track->dts + (now - w->set_ms < CLOCK_TRUST
+                         ? 1 : ngx_min(track->step, CLOCK_STEP));
 }
 
 
 /* Where track KIND of the stream would be at NOW. */
 static int64_t
-clock_expect(const hub_stream_t *s, int kind, uint64_t now)
+clock_expect(const hub_writer_t *w, const hub_stream_t *s, int kind,
+    uint64_t now)
 {
     int64_t             dts;
     const hub_track_t  *from = &s->track[kind], *other = &s->track[!kind];
@@ -40,7 +45,7 @@ clock_expect(const hub_stream_t *s, int kind, uint64_t now)
     dts = from->wall_ms == 0 || from->wall_ms > now
           ? from->dts : from->dts + (int64_t) (now - from->wall_ms);
 
-    return ngx_max(dts, clock_next(&s->track[kind]));
+    return ngx_max(dts, clock_next(w, &s->track[kind], now));
 }
 
 
@@ -51,9 +56,10 @@ clock_fits(const hub_writer_t *w, const hub_stream_t *s, int kind, int64_t dts,
     uint64_t now)
 {
     int64_t  last = s->track[kind].dts, wall = (int64_t) now;
+    int64_t  ahead = now - w->set_ms < CLOCK_TRUST ? CLOCK_STEP : CLOCK_AHEAD;
 
     if (dts < last - CLOCK_BACK
-        || dts > ngx_max(last, wall + w->high) + CLOCK_AHEAD)
+        || dts > ngx_max(last, wall + w->high) + ahead)
     {
         return 0;
     }
@@ -69,22 +75,24 @@ clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
     hub_writer_track_t        *t = &w->track[kind];
     const hub_writer_track_t  *other = &w->track[!kind];
 
-    if (t->started) {
-        w->discontinuity = 1;
-    }
-
     if (other->started && (!t->started || other->offset != t->offset)
         && clock_fits(w, s, kind, t->in + other->offset, now))
     {
         t->offset = other->offset;
 
     } else {
-        t->offset = clock_expect(s, kind, now) - t->in;
+        t->offset = clock_expect(w, s, kind, now) - t->in;
 
         if (!t->started && !other->started) {       /* it is for both */
             t->offset = ngx_max(t->offset,
-                                clock_next(&s->track[!kind]) - t->in);
+                                clock_next(w, &s->track[!kind], now)
+                                - t->in);
         }
+    }
+
+    if (t->started) {
+        w->discontinuity = 1;
+        w->set_ms = now;
     }
 
     t->started = 1;
@@ -137,5 +145,5 @@ hub_clock_config(const hub_writer_t *w, const hub_stream_t *s, int kind,
     /* an encoder may send its headers seconds before it has a frame: they
      * set no clock */
     return w->track[0].started || w->track[1].started
-           ? s->dts : ngx_max(s->dts, clock_expect(s, kind, now));
+           ? s->dts : ngx_max(s->dts, clock_expect(w, s, kind, now));
 }

@@ -234,3 +234,53 @@ avc_parse_config(const uint8_t *record, size_t size, avc_config_t *config)
 
     return parse_sps(record + 8, length, config);
 }
+
+
+size_t
+avc_parameter_sets(const uint8_t *record, size_t size, uint8_t *out, size_t max)
+{
+    size_t   at = 6, i, kind, length, prefix, used = 0;
+    uint8_t  count;
+
+    if (size < 7) {
+        return 0;
+    }
+
+    prefix = (record[4] & 3) + 1;
+    count = record[5] & 0x1f;                      /* SPS, then PPS */
+
+    for (kind = 0; kind < 2; kind++) {
+        for ( ; count > 0; count--) {
+            if (size - at < 2) {
+                return 0;
+            }
+
+            length = (size_t) record[at] << 8 | record[at + 1];
+            at += 2;
+
+            if (length > size - at || prefix + length > max - used
+                || (prefix == 1 && length > 255))
+            {
+                return 0;
+            }
+
+            for (i = prefix; i > 0; i--) {
+                out[used++] = i > 2 ? 0 : (uint8_t) (length >> 8 * (i - 1));
+            }
+
+            for (i = 0; i < length; i++) {
+                out[used++] = record[at++];
+            }
+        }
+
+        if (kind == 0) {
+            if (size == at) {
+                return 0;
+            }
+
+            count = record[at++];
+        }
+    }
+
+    return used;
+}

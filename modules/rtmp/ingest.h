@@ -42,11 +42,14 @@ typedef struct {
     uint64_t             bytes;
     ngx_msec_t           started_ms;
     ngx_msec_t           media_ms;   /* when the last frame came */
+    u_char              *sets;       /* parameter sets of the H.264 header */
+    size_t               sets_size;
     char                 why[128];   /* it ended */
     unsigned             held_full:1;
     unsigned             has_audio:1;
     unsigned             has_video:1;
     unsigned             starved:1;
+    unsigned             sets_due:1; /* in front of the next key frame */
 } ingest_t;
 
 typedef struct {

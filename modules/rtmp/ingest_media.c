@@ -4,6 +4,7 @@
 #include "../media/avc.h"
 
 #define INGEST_HOLD_MAX   (4 * 1024 * 1024)
+#define INGEST_SETS_MAX   512
 
 
 static void
@@ -104,6 +105,72 @@ chain_copy(ngx_chain_t *in, u_char *out, size_t max)
 }
 
 
+/* Some parsers, ffmpeg's among them, know only the first header of a stream.
+ * So what a later one holds is repeated in front of the key frame after it. */
+static void
+ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
+{
+    size_t  n;
+    u_char  sets[INGEST_SETS_MAX];
+
+    n = avc_parameter_sets(record, len, sets, sizeof(sets));
+
+    if (n == in->sets_size && ngx_memcmp(sets, in->sets, n) == 0) {
+        return;
+    }
+
+    if (in->sets == NULL) {
+        in->sets = ngx_palloc(in->session->connection->pool, INGEST_SETS_MAX);
+        if (in->sets == NULL) {
+            return;
+        }
+    }
+
+    ngx_memcpy(in->sets, sets, n);
+    in->sets_due = n && (in->sets_size || in->writer.returned);
+    in->sets_size = n;
+}
+
+
+typedef struct {
+    ngx_buf_t    buf[3];
+    ngx_chain_t  link[3];
+} ingest_with_sets_t;
+
+
+/* CHAIN with the parameter sets behind its first SIZE bytes, HEAD. */
+static ngx_chain_t *
+ingest_put_sets(const ingest_t *in, ingest_with_sets_t *with, u_char *head,
+    size_t size, ngx_chain_t *chain)
+{
+    ngx_memzero(with, sizeof(ingest_with_sets_t));
+
+    with->buf[0].pos = head;
+    with->buf[0].last = head + size;
+    with->link[0].buf = &with->buf[0];
+    with->link[0].next = &with->link[1];
+
+    with->buf[1].pos = in->sets;
+    with->buf[1].last = in->sets + in->sets_size;
+    with->link[1].buf = &with->buf[1];
+
+    while (chain && (size_t) (chain->buf->last - chain->buf->pos) <= size) {
+        size -= chain->buf->last - chain->buf->pos;
+        chain = chain->next;
+    }
+
+    if (chain) {
+        with->buf[2] = *chain->buf;
+        with->buf[2].pos += size;
+        with->link[2].buf = &with->buf[2];
+        with->link[2].next = chain->next;
+        with->link[1].next = &with->link[2];
+    }
+
+    return &with->link[0];
+}
+
+
 static void
 ingest_config(ingest_t *in, uint8_t type, flv_frame_t *frame, uint32_t ts,
     ngx_chain_t *chain, size_t len)
@@ -129,6 +196,8 @@ ingest_config(ingest_t *in, uint8_t type, flv_frame_t *frame, uint32_t ts,
                            "H.264 sequence header makes no sense");
                 return;
             }
+
+            ingest_keep_sets(in, body + frame->payload, len - frame->payload);
         }
 
         in->writer.width = (uint16_t) avc.width;
@@ -180,10 +249,12 @@ ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
 void
 ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
 {
-    int          rc;
-    size_t       len, n;
-    uint8_t      head[16];
-    flv_frame_t  frame;
+    int                 rc;
+    size_t              len, n;
+    uint8_t             head[16];
+    ngx_int_t           appended;
+    flv_frame_t         frame;
+    ingest_with_sets_t  with;
 
     len = chain_size(chain);
 
@@ -222,8 +293,20 @@ ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
         return;                              /* nobody could decode it */
     }
 
-    ingest_settle(in, hub_append(hub, &in->writer, type, &frame, ts, chain,
-                                 len), len);
+    if (in->sets_due && type == FLV_VIDEO && frame.key
+        && frame.codec == FLV_CODEC_H264)
+    {
+        chain = ingest_put_sets(in, &with, head, frame.payload, chain);
+        len += in->sets_size;
+    }
+
+    appended = hub_append(hub, &in->writer, type, &frame, ts, chain, len);
+
+    if (appended == NGX_OK && type == FLV_VIDEO && frame.key) {
+        in->sets_due = 0;
+    }
+
+    ingest_settle(in, appended, len);
 }
 
 

@@ -478,7 +478,8 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->why[0] = '\0';
     in->bytes = 0;
     in->held_bytes = 0;
-    in->held_full = in->has_audio = in->has_video = 0;
+    in->held_full = in->has_audio = in->has_video = in->sets_due = 0;
+    in->sets_size = 0;
 
     bad = ingest_bad_name(v->name);
     if (bad) {

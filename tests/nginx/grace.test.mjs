@@ -7,7 +7,7 @@ import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
-import { complaints, failures, fileOf, gapBetween, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { PROTOCOLS, complaints, failures, fileOf, gapBetween, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
@@ -146,6 +146,7 @@ describe('a publisher is killed and returns', { concurrency: 6 }, () => {
     ['with audio after none', 'unmute', () => ({ first: plan(clips.silent), second: restart(clips.plain) })],
     ['without video', 'radio', () => ({ first: plan(clips.plain), second: restart(clips.sound), wait: AUDIO })],
     ['with frames in another order than shown', 'bframes', () => ({ first: plan(clips.reordered), second: restart(clips.reordered) })],
+    ['as another encoder, with other tools of H.264', 'encoder', () => ({ first: plan(clips.plain), second: restart(clips.reordered) })],
     ['audio only', 'sound', () => ({ first: plan(clips.sound), second: restart(clips.sound), wait: AUDIO })],
     ['video only', 'video', () => ({ first: plan(clips.silent), second: restart(clips.silent) })],
     ['its encoder two seconds slower than its headers', 'lookahead', () => ({
@@ -263,6 +264,46 @@ describe('a publisher whose clock is set', { concurrency: 5 }, () => {
       assert.ok(worst <= TOLERANCE + watchers.lag, `dts follows the clock within ${TOLERANCE} ms, not ${worst}`);
       await decodes(watchers);
     });
+  }
+});
+
+test('timestamps that make no sense at all do not run away', DEADLINE, async (t) => {
+  let seed = 1;
+  const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
+  // small leaps and large ones, back and forth, for 4 s; then sense again
+  const stamp = ({ dts }) => (dts > 3000 && dts < 7000 ? Math.round(dts + (random() - 0.5) * (random() < 0.8 ? 5000 : 1e9)) : dts);
+  const steps = plan(clips.plain, { stamp });
+  const watchers = await uninterrupted('nonsense', steps, 11_000);
+  for (const watcher of watchers) {
+    const [video, audio] = fates(watcher, steps);
+    const off = [...video, ...audio].map(({ dts, when }) => dts - when - (video[0].dts - video[0].when));
+    t.diagnostic(`${watcher.protocol}: dts strays ${Math.min(...off)} to ${Math.max(...off)} ms`);
+    assert.ok(Math.max(...off) < 5000 && Math.min(...off) > -1000, `${watcher.protocol}: ${Math.min(...off)} to ${Math.max(...off)} ms`);
+  }
+});
+
+test('who comes while a publisher is away, or just back with other settings, sees it all', DEADLINE, async () => {
+  const late = [];
+  const join = async () => late.push(...await Promise.all(Object.entries(PROTOCOLS)
+    .map(async ([protocol, open]) => Object.assign(await open(hub, 'live/newcomers'), { protocol }))));
+  for (const clip of [clips.plain, clips.large, clips.rate, clips.silent, clips.reordered]) {
+    const { client, source } = await publish('newcomers', plan(clip));
+    for (const wait of [0, 150, 400]) {
+      await new Promise((resolve) => { setTimeout(resolve, wait); });
+      await join();
+    }
+    await Promise.all(late.map((w) => more(w, 10, VIDEO)));
+    source.stop();
+    await client.close();
+    await until(async () => (await hub.stream('live/newcomers')).state === 'grace', 'the publisher to be gone');
+    await join();
+    await Promise.all(late.slice(-3).map((w) => until(() => media(w).length > 0, 'the last picture of who is away')));
+  }
+  assert.deepEqual(failures(late), []);
+  late.forEach((w) => w.close());
+  for (const watcher of late) {
+    assert.deepEqual(stepsBack(watcher, INTERLEAVE), [], watcher.protocol);
+    assert.equal(await complaints(fileOf(watcher)), '', `ffmpeg decodes what came by ${watcher.protocol}`);
   }
 });
 

@@ -446,6 +446,43 @@ static void test_long_sps(void **state)
 }
 
 
+static void test_parameter_sets(void **state)
+{
+    size_t   n, size, sps, pps, used;
+    uint8_t  record[SIZE_MAX_RECORD], out[SIZE_MAX_RECORD];
+
+    (void) state;
+
+    for (n = 0; n < sizeof(records) / sizeof(records[0]); n++) {
+        size = from_hex(records[n].hex, record);
+        sps = (size_t) record[6] << 8 | record[7];
+
+        if (size < 8 + sps + 3) {                  /* written without a PPS */
+            continue;
+        }
+
+        pps = (size_t) record[8 + sps + 1] << 8 | record[8 + sps + 2];
+        used = avc_parameter_sets(record, size, out, sizeof(out));
+        assert_int_equal(used, 4 + sps + 4 + pps);
+        assert_int_equal(out[2] << 8 | out[3], sps);
+        assert_memory_equal(out + 4, record + 8, sps);
+        assert_int_equal(out[4 + sps + 2] << 8 | out[4 + sps + 3], pps);
+        assert_memory_equal(out + 8 + sps, record + 8 + sps + 3, pps);
+
+        /* too little room, and a record cut anywhere */
+        assert_int_equal(avc_parameter_sets(record, size, out, used), used);
+        assert_int_equal(avc_parameter_sets(record, size, out, used - 1), 0);
+
+        for (size = 0; size < 8 + sps + 3 + pps; size++) {
+            assert_int_equal(avc_parameter_sets(record, size, out, sizeof(out)), 0);
+        }
+
+        record[4] = 0xfc;                          /* lengths of one byte */
+        assert_int_equal(avc_parameter_sets(record, 8 + sps + 3 + pps, out, sizeof(out)), 1 + sps + 1 + pps);
+    }
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
@@ -453,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_records_cut_at_every_byte),
         cmocka_unit_test(test_sps_cut_at_every_byte),
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_parameter_sets),
         cmocka_unit_test(test_hostile_scaling_list),
         cmocka_unit_test(test_hostile_order_count_cycle),
         cmocka_unit_test(test_not_a_record),
