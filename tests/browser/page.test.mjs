@@ -90,6 +90,13 @@ test('the player shows a moving picture; sound after a click', async () => {
   await page.click('.button-sound');
   await page.waitForFunction(() => !document.querySelector('video').muted);
   await until('numbers are shown', () => page.locator('.facts').innerText(), (text) => /\d\.\d s/.test(text) && /bps/.test(text) && /640×360/.test(text));
+
+  // As after some time in the background: behind, and then in front again.
+  const behind = () => page.evaluate(() => { const { buffered, currentTime } = document.querySelector('video'); return buffered.end(buffered.length - 1) - currentTime; });
+  await until('enough to fall behind in', () => page.evaluate(() => document.querySelector('video').currentTime), (seconds) => seconds > 5);
+  await page.evaluate(() => { document.querySelector('video').currentTime -= 3.5; document.dispatchEvent(new Event('visibilitychange')); });
+  assert.ok(await behind() < 1.6, `back at live at once, ${await behind()} s behind`);
+
   const url = await page.inputValue('.copy-text');
   assert.match(url, /^https:\/\/127\.0\.0\.1:\d+\/m\/[^/]+\/live\/demo\.flv$/);
   await accessible(page, 'player');
