@@ -25,7 +25,8 @@ before(async () => {
   };
   for (const [name, options] of Object.entries(kinds)) clips[name] = await makeClip(options);
   hub = await startHub({
-    main: 'hub_grace 30s;', ingest: 'hub_play on;',
+    // nobody skips here: what is compared is all that came
+    main: 'hub_grace 30s;', ingest: 'hub_play on; play_lag 20s;', flv: 'hub_lag 20s;',
     // a service that takes its time, once the stream is known
     answer: async ({ NAME, ARGS }) => {
       if (NAME.startsWith('slow') && ARGS.includes('again')) await new Promise((resolve) => { setTimeout(resolve, 800); });
