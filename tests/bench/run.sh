@@ -27,7 +27,8 @@ compile() {
 }
 
 mkdir -p "$out"
-compile viewers viewer_http.c viewer_rtmp.c viewer_hls.c numbers.c rtmp_client.c rtmp_wire.c
+compile viewers target.c viewer_http.c viewer_rtmp.c viewer_hls.c numbers.c rtmp_client.c \
+    rtmp_wire.c
 compile publisher rtmp_client.c rtmp_wire.c
 compile floor
 

@@ -28,6 +28,9 @@ typedef struct {
     char               *app, *name;    /* of RTMP: the path's two parts */
 } target_t;
 
+/* Reads a file of addresses, one a line; viewers.c says which. */
+target_t *targets_read(const char *path, int *count);
+
 struct protocol_s {
     const char  *scheme;
     int64_t      stall_us;             /* silence that a viewer would notice */

@@ -72,81 +72,6 @@ static double      cpu_start, own_start;
 static numbers_t   delays, first_bytes, first_keys;
 
 
-/* --- addresses --- */
-
-static void
-target_parse(target_t *t, char *url)
-{
-    char        *rest = strstr(url, "://"), *port;
-    size_t       i, n;
-    const char  *error = "http|ws|rtmp|hls://IPV4:PORT/PATH";
-
-    static const protocol_t  *all[] = { &protocol_flv, &protocol_ws,
-                                        &protocol_rtmp, &protocol_hls };
-
-    if (rest == NULL || strchr(rest + 3, '/') == NULL) {
-        bench_fail("address", url, error);
-    }
-
-    for (i = 0; i < 4; i++) {
-        n = strlen(all[i]->scheme);
-        if ((size_t) (rest - url) == n && memcmp(url, all[i]->scheme, n) == 0) {
-            t->protocol = all[i];
-        }
-    }
-
-    t->path = strdup(strchr(rest + 3, '/'));
-    t->host = strndup(rest + 3, strcspn(rest + 3, "/"));
-    port = strchr(t->host, ':');
-    t->address.sin_family = AF_INET;
-
-    if (t->protocol == NULL || port == NULL) {
-        bench_fail("address", url, error);
-    }
-
-    *port = '\0';
-    if (inet_pton(AF_INET, t->host, &t->address.sin_addr) != 1) {
-        bench_fail("host", t->host, "an IPv4 address");
-    }
-    *port = ':';
-    t->address.sin_port = htons((uint16_t) bench_number("port", port + 1, 1,
-                                                        65535));
-
-    t->app = strdup(t->path + 1);
-    t->name = strchr(t->app, '/');
-    if (t->name) {
-        *t->name++ = '\0';
-    } else if (t->protocol == &protocol_rtmp) {
-        bench_fail("address", url, "an application and a stream");
-    }
-}
-
-
-static void
-targets_read(const char *path)
-{
-    char   line[2048];
-    FILE  *file = fopen(path, "r");
-
-    if (file == NULL) {
-        bench_fail("file", path, "to be readable");
-    }
-
-    while (fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "\r\n")] = '\0';
-        targets = realloc(targets, (ntargets + 1) * sizeof(target_t));
-        memset(&targets[ntargets], 0, sizeof(target_t));
-        target_parse(&targets[ntargets++], line);
-    }
-
-    fclose(file);
-
-    if (ntargets == 0) {
-        bench_fail("file", path, "an address in it");
-    }
-}
-
-
 /* --- one viewer --- */
 
 static void
@@ -773,7 +698,7 @@ main(int argc, char **argv)
                    "URLS [--viewers N] [--probes N] [--pids PID,PID]");
     }
 
-    targets_read(argv[1]);
+    targets = targets_read(argv[1], &ntargets);
 
     for (i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--viewers") == 0) {

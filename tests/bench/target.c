@@ -1,0 +1,89 @@
+/* The addresses that viewers take. */
+
+#include "viewer.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+static void
+target_parse(target_t *t, char *url)
+{
+    char        *rest = strstr(url, "://"), *port;
+    size_t       i, n;
+    const char  *error = "http|ws|rtmp|hls://IPV4:PORT/PATH";
+
+    static const protocol_t  *all[] = { &protocol_flv, &protocol_ws,
+                                        &protocol_rtmp, &protocol_hls };
+
+    if (rest == NULL || strchr(rest + 3, '/') == NULL) {
+        bench_fail("address", url, error);
+    }
+
+    for (i = 0; i < 4; i++) {
+        n = strlen(all[i]->scheme);
+        if ((size_t) (rest - url) == n && memcmp(url, all[i]->scheme, n) == 0) {
+            t->protocol = all[i];
+        }
+    }
+
+    t->path = strdup(strchr(rest + 3, '/'));
+    t->host = strndup(rest + 3, strcspn(rest + 3, "/"));
+    port = strchr(t->host, ':');
+    t->address.sin_family = AF_INET;
+
+    if (t->protocol == NULL || port == NULL) {
+        bench_fail("address", url, error);
+    }
+
+    *port = '\0';
+    if (inet_pton(AF_INET, t->host, &t->address.sin_addr) != 1) {
+        bench_fail("host", t->host, "an IPv4 address");
+    }
+    *port = ':';
+    t->address.sin_port = htons((uint16_t) bench_number("port", port + 1, 1,
+                                                        65535));
+
+    t->app = strdup(t->path + 1);
+    t->name = strchr(t->app, '/');
+    if (t->name) {
+        *t->name++ = '\0';
+    } else if (t->protocol == &protocol_rtmp) {
+        bench_fail("address", url, "an application and a stream");
+    }
+}
+
+
+target_t *
+targets_read(const char *path, int *count)
+{
+    int        n = 0;
+    char       line[2048];
+    FILE      *file = fopen(path, "r");
+    target_t  *targets = NULL;
+
+    if (file == NULL) {
+        bench_fail("file", path, "to be readable");
+    }
+
+    while (fgets(line, sizeof(line), file)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        targets = realloc(targets, ((size_t) n + 1) * sizeof(target_t));
+        if (targets == NULL) {
+            bench_fail("memory", "for addresses", "enough");
+        }
+        memset(&targets[n], 0, sizeof(target_t));
+        target_parse(&targets[n++], line);
+    }
+
+    fclose(file);
+
+    if (n == 0) {
+        bench_fail("file", path, "an address in it");
+    }
+
+    *count = n;
+    return targets;
+}
