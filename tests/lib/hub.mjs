@@ -74,7 +74,7 @@ export async function startGate(answer = () => ({ allow: true })) {
       const params = readRecords(buffer);
       if (!params) return;
       gate.questions.push(params);
-      if (params.SCRIPT_NAME === '/gate/done') { socket.end(fcgiAnswer('{}')); return; }
+      if (params.SCRIPT_NAME === '/gate/done') { socket.end(fcgiAnswer('{"allow":true}')); return; }
       const reply = await gate.answer(params, socket);
       if (reply !== undefined) socket.end(Buffer.isBuffer(reply) ? reply : fcgiAnswer(JSON.stringify(reply)));
     });

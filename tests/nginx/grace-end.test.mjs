@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { feed, startHub } from '../lib/hub.mjs';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 import { failures, media, more, soundOver, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -36,6 +37,61 @@ test('kill -9 of an encoder, twice, the second time for a larger picture', DEADL
   await kill(encoders.at(-1));
   watchers.forEach((w) => w.close());
   await soundOver(t, watchers, stops);
+});
+
+/** Publishes a clip until every watcher has 40 frames more. */
+async function publishTo(hub_, watchers, name, clip) {
+  const client = await openStream(hub_.rtmp);
+  client.setChunkSize(4096);
+  await client.publish(`${name}?key=mine`);
+  const source = replay(client, plan(clip));
+  source.done.catch(() => {});
+  if (watchers.length === 0) {
+    await untilWatchable(hub_, `live/${name}`);
+    watchers.push(...await watchEverywhere(hub_, `live/${name}`));
+  }
+  await Promise.all(watchers.map((w) => more(w, 40)));
+  return { client, source };
+}
+
+test('a publisher that returns after a reload: viewers of old workers see it go on', DEADLINE, async (t) => {
+  const moved = await startHub({ main: 'hub_grace 30s;', ingest: 'hub_play on;' });
+  t.after(() => moved.stop());
+  const clip = await makeClip();
+  const watchers = [];
+  const one = await publishTo(moved, watchers, 'reloaded', clip);
+  one.source.stop();
+  const stops = [performance.now()];
+  await one.client.close();
+  const old = moved.nginx.workers();
+  await moved.nginx.reload();
+  const two = await publishTo(moved, watchers, 'reloaded', clip);
+  assert.ok(!old.includes((await moved.stream('live/reloaded')).publisher_pid), 'a new worker has the publisher');
+  two.source.stop();
+  assert.deepEqual(failures(watchers), []);
+  await two.client.close();
+  watchers.forEach((w) => w.close());
+  await soundOver(t, watchers, stops);
+});
+
+test('a worker that is killed with its publisher: viewers of the other see it go on', DEADLINE, async (t) => {
+  const crashed = await startHub({ main: 'hub_grace 30s;', ingest: 'hub_play on;', expectCrash: true });
+  t.after(() => crashed.stop());
+  const clip = await makeClip();
+  const watchers = [];
+  const one = await publishTo(crashed, watchers, 'orphan', clip);
+  const { publisher_pid: victim } = await crashed.stream('live/orphan');
+  const stops = [performance.now()];
+  crashed.nginx.kill('SIGKILL', victim);
+  one.source.stop();
+  const left = watchers.filter((w) => w.pid !== victim);
+  const two = await publishTo(crashed, left, 'orphan', clip);
+  two.source.stop();
+  assert.equal(left.length, 3);
+  assert.deepEqual(failures(left), []);
+  await two.client.close();
+  watchers.forEach((w) => w.close());
+  await soundOver(t, left, stops);
 });
 
 test('a phone that is cut off and does not return is given up after ingest_timeout', DEADLINE, async () => {
