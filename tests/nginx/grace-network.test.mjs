@@ -10,7 +10,7 @@ import { pushFfmpeg } from '../lib/media.mjs';
 import { inOwnNetwork, phone } from '../lib/netns.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
-import { failures, more, soundOver, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { complaints, failures, fileOf, gapBetween, media, more, soundOver, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 
@@ -60,5 +60,41 @@ inOwnNetwork(import.meta.url, () => {
     await client.close();
     watchers.forEach((w) => w.close());
     await soundOver(t, watchers, [since]);
+  });
+
+  test('a phone that loses its network for 5 s and keeps its connection: nothing is missing, no clock is set', DEADLINE, async (t) => {
+    const device = await phone();
+    t.after(() => device.remove());
+    // TCP waits longer and longer for a dead network: it may be silent for twice as long
+    const hub = await startHub({
+      main: 'hub_grace 30s;', ingest: 'hub_play on; play_lag 60s; ingest_timeout 60s;', flv: 'hub_lag 60s;',
+      server: `listen ${device.address}:{{port:rtmp}};`,
+    });
+    t.after(() => hub.stop());
+    const encoder = pushFfmpeg(`rtmp://${device.address}:${hub.rtmp.port}/live/stalled?key=mine`, { inside: device.inside });
+    t.after(() => encoder.child.kill('SIGKILL'));
+    await untilWatchable(hub, 'live/stalled');
+    const watchers = await watchEverywhere(hub, 'live/stalled');
+    await Promise.all(watchers.map((w) => more(w, 40)));
+    const cut = performance.now();
+    device.cut();
+    await new Promise((resolve) => { setTimeout(resolve, 5000); });
+    device.mend();
+    await Promise.all(watchers.map((w) => more(w, 60)));
+    await Promise.all(watchers.map((w) => until(() => w.tags.at(-1).at - w.tags.at(-2).at > 5, 'the burst to be over')));
+    await Promise.all(watchers.map((w) => more(w, 20)));
+    assert.equal((await hub.stream('live/stalled')).gaps, 0, 'the publisher did not return, its clock was not set');
+    assert.deepEqual(failures(watchers), []);
+    watchers.forEach((w) => w.close());
+    for (const watcher of watchers) {
+      assert.deepEqual(stepsBack(watcher, 400), [], watcher.protocol);
+      const video = media(watcher).filter((tag) => tag.type === 9);
+      const steps = video.slice(1).map((tag, i) => tag.dts - video[i].dts);
+      assert.ok(steps.every((ms) => Math.abs(ms - 40) <= 2), `every frame is there, 40 ms from the next: ${steps.filter((ms) => Math.abs(ms - 40) > 2)}`);
+      const { wall } = gapBetween(watcher, cut);
+      assert.ok(wall > 4500, `the network was silent for ${wall} ms`);
+    }
+    t.diagnostic(`silence of ${gapBetween(watchers[0], cut).wall} ms`);
+    assert.equal(await complaints(fileOf(watchers[0])), '');
   });
 });
