@@ -227,11 +227,12 @@ player_not_found(player_t *p, const char *why)
 }
 
 
-/* The hub asks the player to leave. */
+/* An error in the middle of media makes librtmp read for ever; this is how a
+ * stream ends for every player. */
 static void
 player_leave(void *data, const char *why)
 {
-    player_end(data, "error", "NetStream.Play.Failed", why);
+    player_end(data, "status", "NetStream.Play.UnpublishNotify", why);
 }
 
 
@@ -243,8 +244,7 @@ player_push(player_t *p)
     switch (player_send(p)) {
 
     case NGX_DONE:
-        player_end(p, "status", "NetStream.Play.UnpublishNotify",
-                   "the stream has ended");
+        player_leave(p, "the stream has ended");
         break;
 
     case NGX_ERROR:

@@ -218,7 +218,8 @@ describe('a player', () => {
     assert.ok(row.bytes > 0);
     assert.equal((await hub.stream('live/kick')).viewers_by.rtmp, 2);
     assert.deepEqual(await hub.control(`kick?id=${SESSION}`), { status: 200, json: { ended: 1 } });
-    await hasStatus(kicked, 'NetStream.Play.Failed');
+    const { description } = await kicked.client.status('NetStream.Play.UnpublishNotify');
+    assert.match(description, /ended by/);
     await kicked.client.closed;
     await stays.more(5);
     await until(async () => (await hub.stream('live/kick')).viewers_by.rtmp === 1, 'the kicked one to be gone');
