@@ -9,20 +9,23 @@ import { MSG, RtmpClient, RtmpPlayer, aacFrame, openPublisher, openStream } from
 const DEADLINE = { timeout: 120_000 };
 const USER = { EOF: 1, PING: 6, PONG: 7 };
 
-/** Frame `n`: every byte tells which one it is. */
+/** Frame `n`: every byte tells which one it is, and its end how long it is. */
 function frame(n, size, key) {
   const body = Buffer.alloc(5 + size, n & 255);
   body.set([key ? 0x17 : 0x27, 1, 0, 0, 0]);
   body.writeUInt32BE(n, size - 3);
+  body.writeUInt32BE(size, size + 1);
   return body;
 }
 
-/** The reason why a video message is not frame() as it was sent, if any. */
-function strange(m) {
-  if (m.type !== MSG.VIDEO || m.payload[1] !== 1) return undefined;
-  const n = m.payload.readUInt32BE(m.payload.length - 8);
-  const want = frame(n, m.payload.length - 5, m.payload[0] === 0x17);
-  return want.equals(m.payload) ? undefined : new Error(`frame ${n} of ${m.payload.length} bytes is torn`);
+/** The reason why a video message is not frame() as it was sent, if any; the hub may put parameter sets before a key frame. */
+function strange({ type, payload }) {
+  if (type !== MSG.VIDEO || payload[1] !== 1) return undefined;
+  const [n, size] = [payload.readUInt32BE(payload.length - 8), payload.readUInt32BE(payload.length - 4)];
+  const key = payload[0] === 0x17;
+  const whole = size < payload.length && (key || size + 5 === payload.length)
+    && payload.subarray(-size).equals(frame(n, size, key).subarray(5));
+  return whole ? undefined : new Error(`frame ${n} of ${payload.length} bytes is torn`);
 }
 
 /** Publishes marked frames in real time until stopped; audio beside each. */
@@ -219,7 +222,7 @@ describe('a player', () => {
     assert.equal((await hub.stream('live/kick')).viewers_by.rtmp, 2);
     assert.deepEqual(await hub.control(`kick?id=${SESSION}`), { status: 200, json: { ended: 1 } });
     const { description } = await kicked.client.status('NetStream.Play.UnpublishNotify');
-    assert.match(description, /ended by/);
+    assert.equal(description, 'kicked by an administrator');
     await kicked.client.closed;
     await stays.more(5);
     await until(async () => (await hub.stream('live/kick')).viewers_by.rtmp === 1, 'the kicked one to be gone');
@@ -419,7 +422,7 @@ describe('players and the life of nginx', () => {
     hub.nginx.kill('SIGKILL', pid);
     await until(() => players.some((player) => player.ended), 'its own player to be gone');
     source = await openSource(hub, 'crash', { from: 1000 });
-    await until(() => stays.ended || stays.video().at(-1).mark > 1010, 'the new publisher at the old player');
+    await until(() => stays.error || stays.ended || stays.video().at(-1).mark > 1010, 'the new publisher at the old player');
     assert.equal(stays.error, undefined);
     neverBack(byType(stays, MSG.VIDEO), 'crash');
     await stays.close();
