@@ -7,7 +7,7 @@ import { testConfig, until } from '../lib/nginx.mjs';
 import { MSG, RtmpClient, RtmpPlayer, aacFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
-const USER = { EOF: 1, PING: 6, PONG: 7 };
+const USER = { EOF: 1, BUFFER: 3, PING: 6, PONG: 7 };
 
 /** Frame `n`: every byte tells which one it is, and its end how long it is. */
 function frame(n, size, key) {
@@ -351,21 +351,6 @@ describe('a player', () => {
     for (const one of [slow, good, client]) await one.close();
   });
 
-  test('that is behind further than play_lag, but not torn, comes back at a key frame', DEADLINE, async () => {
-    const client = await openPublisher('lag?key=a', { ...hub.rtmp, chunkSize: 65536 });
-    let n = await pump(client, { from: 0, count: 10 });
-    const player = await play(hub, 'lag');
-    await until(() => player.video().length, 'it to join');
-    player.client.socket.pause();
-    n = await pump(client, { from: n, count: 150 });      // 13 MB: within the window
-    player.client.socket.resume();
-    await until(() => player.error || player.ended || player.video().at(-1).mark === n - 1, 'the last frame');
-    assert.equal(player.error, undefined);
-    assert.equal(player.ended, false, 'it stays connected');
-    neverBack(byType(player, MSG.VIDEO), 'lag');
-    for (const one of [player, client]) await one.close();
-  });
-
   test('hears the wire layer between two messages, never within one', DEADLINE, async () => {
     const source = await openSource(hub, 'mixed', { size: 90_000, keySize: 700_000, gop: 10, every: 20 });
     const player = await play(hub, 'mixed');
@@ -389,6 +374,30 @@ describe('a player', () => {
     await player.close();
     await source.stop();
   });
+});
+
+test('a player behind further than play_lag skips to a key frame, unless it asked for a larger buffer', DEADLINE, async (t) => {
+  const hub = await startHub({ ingest: 'hub_play on; play_lag 1s;', main: 'hub_window 60s; hub_stream_max 60m;', zone: '128m' });
+  t.after(() => hub.stop());
+  const client = await openPublisher('lag?key=a', { ...hub.rtmp, chunkSize: 65536 });
+  let n = await pump(client, { from: 0, count: 10 });
+  const [plain, buffers] = [await play(hub, 'lag'), await play(hub, 'lag')];
+  buffers.client.send({ csid: 2, type: MSG.USER, payload: Buffer.from([0, USER.BUFFER, 0, 0, 0, 1, 0, 0, 50_000 >> 8, 50_000 & 255]) });
+  await buffers.client.ping();
+  await until(() => plain.video().length && buffers.video().length, 'both to join');
+  for (const player of [plain, buffers]) player.client.socket.pause();
+  n = await pump(client, { from: n, count: 500 });        // 45 MB and 20 s: more than the kernel takes, within the window
+  for (const player of [plain, buffers]) player.client.socket.resume();
+  await until(() => [plain, buffers].every((player) => player.error || player.ended || player.video().at(-1).mark === n - 1), 'the last frame');
+  for (const player of [plain, buffers]) {
+    assert.deepEqual([player.error, player.ended], [undefined, false]);
+    neverBack(byType(player, MSG.VIDEO), 'lag');
+  }
+  const all = marks(buffers.video());
+  assert.deepEqual(all, all.map((_, i) => all[0] + i), 'the one with a buffer got everything');
+  const jumps = plain.video().filter((tag, i, list) => i > 0 && tag.mark !== list[i - 1].mark + 1);
+  assert.ok(jumps.length > 0 && jumps.every((tag) => tag.key), 'the other skipped, to key frames');
+  for (const one of [plain, buffers, client]) await one.close();
 });
 
 describe('players and the life of nginx', () => {
