@@ -171,8 +171,8 @@ describe('live events', { concurrency: 4 }, () => {
     await until(async () => {
       // headers that differ from those before are a change; more than 256 between two looks would be told as one
       for (const client of publishers) {
-        client.sendMeta({ width: 320, height: 180, turn: ++turn });
-        client.sendMeta({ width: 320, height: 180, turn: ++turn });
+        client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, ++turn & 255]));
+        client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, ++turn & 255]));
       }
       await Promise.all(publishers.map((client) => client.ping()));
       return !(await hub.sessions()).some((row) => row.uid === 9);
