@@ -2,6 +2,7 @@
 #include "loss.h"
 #include "publish_key.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,7 +33,9 @@ typedef struct {
     const change_stream_t   *made;
     const store_grant_key_t *grant;
     char                *key;           /* out */
-    unsigned             revoked;       /* rows written for nginx */
+    store_revocation_t  *revoked;       /* rows written for nginx */
+    size_t               revoked_count;
+    size_t               revoked_size;
     store_result_t       result;        /* of a callback */
 } step_t;
 
@@ -42,7 +45,7 @@ typedef store_result_t (*step_run)(step_t *step);
 /*
  * Who asked while the transaction was under way was answered by the old rows,
  * and comes with that second: rounded, so that a commit of half a second or
- * less can't leave such a one out.
+ * less can't leave such a one out. After a slower one, see step_revoke_late().
  */
 static int64_t step_second(void)
 {
@@ -56,16 +59,48 @@ static int64_t step_second(void)
 static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
                                   uint64_t device)
 {
-    store_revocation_t  row;
+    size_t               size;
+    store_revocation_t  *row, *grown;
 
-    memset(&row, 0, sizeof(row));
-    row.user = user;
-    row.stream = stream;
-    row.device = device;
-    row.at = step_second();
+    if (step->revoked_count == step->revoked_size) {
+        size = step->revoked_size ? 2 * step->revoked_size : 8;
+        grown = realloc(step->revoked, size * sizeof(*grown));
+        if (grown == NULL) {
+            return STORE_ERROR;
+        }
+        step->revoked = grown;
+        step->revoked_size = size;
+    }
 
-    step->revoked++;
-    return store_revocation_add(step->store, &row);
+    row = &step->revoked[step->revoked_count++];
+    memset(row, 0, sizeof(*row));
+    row->user = user;
+    row->stream = stream;
+    row->device = device;
+    row->at = step_second();
+
+    return store_revocation_add(step->store, row);
+}
+
+
+/*
+ * The commit took long: who asked meanwhile was let in by the old rows, later
+ * than what was written says. From here on the new rows answer.
+ */
+static store_result_t step_revoke_late(step_t *step)
+{
+    size_t          i;
+    int64_t         now = (int64_t) time(NULL);
+    store_result_t  result = STORE_OK;
+
+    for (i = 0; i < step->revoked_count && result == STORE_OK; i++) {
+        if (step->revoked[i].at < now) {
+            step->revoked[i].at = now;
+            result = store_revocation_delay(step->store, &step->revoked[i]);
+        }
+    }
+
+    return result;
 }
 
 
@@ -156,18 +191,21 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
 
     result = step_commit(step, scope, run);
     if (result != STORE_OK) {
+        free(step->revoked);
         return result;
     }
 
-    if (step->revoked) {
+    if (step->revoked_count) {
+        result = step_revoke_late(step);
         outbox_deliver(change->store, change->control_socket, 0, &change->report);
     }
+    free(step->revoked);
 
     /* at best: a page asks by itself when its events end, and without nginx there is none */
     if (refresh != CHANGE_NO_PAGE) {
         control_refresh(change->control_socket, refresh, error);
     }
-    return STORE_OK;
+    return result;
 }
 
 

@@ -102,7 +102,7 @@ static bool keeper_pause(keeper_t *keeper)
     bool             go_on;
     struct timespec  until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += KEEPER_TICK_MS * 1000000L;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
@@ -136,7 +136,8 @@ static void *keeper_run(void *data)
 
 keeper_t *keeper_start(const config_t *config)
 {
-    keeper_t  *keeper = calloc(1, sizeof(*keeper));
+    keeper_t            *keeper = calloc(1, sizeof(*keeper));
+    pthread_condattr_t   clock;
 
     if (keeper == NULL) {
         return NULL;
@@ -145,7 +146,12 @@ keeper_t *keeper_start(const config_t *config)
     keeper->config = config;
     keeper->store = store_new(&config->dsn);
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_cond_init(&keeper->wake, NULL);
+
+    /* a clock that is set back must not make a pause of half a second one of hours */
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->wake, &clock);
+    pthread_condattr_destroy(&clock);
 
     if (keeper->store == NULL
         || pthread_create(&keeper->thread, NULL, keeper_run, keeper) != 0)

@@ -214,6 +214,8 @@ typedef struct {
 
 /* at its time, or later if tokens may be out that say they were made later */
 store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
+/* one that is there, made later */
+store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation);
 /* writes those of users disabled and keys revoked by hand; found may count one twice */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found);
 /* the oldest of those that nginx is still to be told, changed so long ago */

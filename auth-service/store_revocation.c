@@ -55,6 +55,21 @@ store_result_t store_revocation_add(store_t *store, const store_revocation_t *re
 }
 
 
+store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation)
+{
+    static const char  sql[] =
+        "UPDATE revocations SET at = GREATEST(at, ?), pending = 1 "
+        "WHERE user_id = ? AND stream_id = ? AND device_id = ?";
+
+    store_value_t  values[] = { store_integer((uint64_t) revocation->at),
+                                store_integer(revocation->user),
+                                store_integer(revocation->stream),
+                                store_integer(revocation->device) };
+
+    return store_execute(store, sql, values, 4, NULL, NULL);
+}
+
+
 typedef struct {
     store_revocation_t  *rows;
     size_t               count;
@@ -74,13 +89,15 @@ static void revocation_take_each(const store_row_t *row, void *data)
 }
 
 
+/* A row of the future waits for nothing: the database's clock was set back since. */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count)
 {
     static const char  sql[] =
         "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), "
         "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
-        "WHERE r.pending = 1 AND r.changed <= CURRENT_TIMESTAMP(3) - INTERVAL ? MICROSECOND "
+        "WHERE r.pending = 1 AND (r.changed <= CURRENT_TIMESTAMP(3) - INTERVAL ? MICROSECOND "
+        "OR r.changed > CURRENT_TIMESTAMP(3)) "
         "ORDER BY r.changed LIMIT ?";
 
     store_value_t      values[] = { store_integer(1000ull * age_ms), store_integer(most) };
@@ -110,11 +127,19 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
 /*
  * Users disabled and keys revoked by hand: rows changed after the revocation
- * that stands for them. Keys of the last day are looked at; a service that was
+ * that stands for them; with a user go the keys that others hold for the user's
+ * streams. Keys of the last day are looked at; a service that was
  * down for longer tells of a key when it is revoked once more.
  */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 {
+    static const char  others[] =
+        "INSERT INTO revocations (device_id) SELECT d.id FROM users o "
+        "JOIN streams s ON s.owner_id = o.id "
+        "JOIN devices d ON d.stream_id = s.id AND d.user_id <> o.id AND d.revoked_at IS NULL "
+        "LEFT JOIN revocations r ON r.device_id = d.id AND r.user_id = 0 AND r.stream_id = 0 "
+        "WHERE o.disabled = 1 AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(o.changed))) "
+        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
     static const char  users[] =
         "INSERT INTO revocations (user_id) SELECT u.id FROM users u LEFT JOIN revocations r "
         "ON r.user_id = u.id AND r.stream_id = 0 AND r.device_id = 0 "
@@ -127,15 +152,16 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         "AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(d.changed))) "
         "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
 
-    uint64_t        keys_found = 0;
-    store_result_t  result;
+    static const char *const  all[] = { others, users, keys };
+
+    size_t          i;
+    uint64_t        more = 0;
+    store_result_t  result = STORE_OK;
 
     *found = 0;
-    result = store_execute(store, users, NULL, 0, found, NULL);
-
-    if (result == STORE_OK) {
-        result = store_execute(store, keys, NULL, 0, &keys_found, NULL);
-        *found += keys_found;
+    for (i = 0; i < sizeof(all) / sizeof(all[0]) && result == STORE_OK; i++) {
+        result = store_execute(store, all[i], NULL, 0, &more, NULL);
+        *found += result == STORE_OK ? more : 0;
     }
 
     return result;

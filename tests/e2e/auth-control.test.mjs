@@ -4,6 +4,7 @@
 // control.test.mjs.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -325,6 +326,44 @@ describe('nginx away', () => {
       await until(() => pending().length === 0, 'one more look');
     }
     assert.deepEqual(nginx.revoked(), [`user=${ids.han}`, `user=${ids.pat}`, `key=${device}`].sort());
+  });
+
+  test('with an owner disabled by hand go the keys of others for the owner\'s streams, once', async () => {
+    await auth.done(['user', 'add', 'kim']);
+    await auth.done(['stream', 'add', 'live/of-kim', '--owner', 'kim']);
+    await auth.done(['stream', 'key', 'add', 'live/of-kim', '--user', 'admin']);
+    const [[device]] = sql('SELECT MAX(id) FROM devices');
+    const [[kim]] = sql("SELECT id FROM users WHERE name = 'kim'");
+    sql("UPDATE users SET disabled = 1 WHERE name = 'kim'");
+    await until(() => nginx.revoked().length >= 2 && pending().length === 0, 'both to be told');
+    sql('REPLACE INTO revocations (stream_id) VALUES (99980)');
+    await until(() => pending().length === 0, 'one more look');
+    assert.deepEqual(nginx.revoked(), [`user=${kim}`, `key=${device}`].sort());
+  });
+
+  test('a row from before the database\'s clock was set back is told', async () => {
+    sql(`REPLACE INTO revocations (user_id, changed) VALUES (${ids.bob}, NOW() + INTERVAL 1 HOUR)`);
+    await until(() => pending().length === 0, 'it to be told');
+    assert.deepEqual(nginx.revoked(), [`user=${ids.bob}`]);
+  });
+
+  test('who is let in while the commit takes long is ended too', async () => {
+    const blocker = spawn('mariadb', ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      blocker.stdin.write("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT 'blocked';\n");
+      await once(blocker.stdout, 'data');
+      const revoking = auth.done(['user', 'revoke', 'bob']);
+      await until(() => sql("SELECT 1 FROM information_schema.processlist WHERE info = 'COMMIT'").length === 1, 'the commit to wait');
+      const asked = now() + 2;
+      await until(() => now() >= asked, 'two seconds to pass');
+      blocker.stdin.end('BACKUP STAGE END;\n');
+      await revoking;
+      await until(() => pending().length === 0, 'it to be told');
+      const told = nginx.calls.filter(({ url }) => url.startsWith(`/control/revoke?user=${ids.bob}&`)).map(({ url }) => Number(/at=(\d+)/.exec(url)[1]));
+      assert.ok(Math.max(...told) >= asked, `${told} is before ${asked}`);
+    } finally {
+      blocker.kill();
+    }
   });
 
   test('of two that take one of two grants each, one sees the right go', async () => {
