@@ -61,19 +61,22 @@ hub_fullest(hub_t *h)
 static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 {
-    uint32_t  generation = s->generation;
+    uint32_t  block, generation = s->generation;
 
     if (h->header->nfree < 2 && hub_fullest(h) < HUB_SHARE_MIN) {
         return HUB_NO_ROOM;
     }
 
-    ngx_memzero(s, sizeof(hub_stream_t));
-    s->generation = generation;
-    s->index_block = hub_block_take(h);
-
-    if (s->index_block == HUB_NO_BLOCK) {
+    block = hub_block_take(h);
+    if (block == HUB_NO_BLOCK) {
         return HUB_NO_ROOM;
     }
+
+    /* never 0, as here for a moment, nor that of a session that came to the
+     * stream before when it had just ended: it is not among these viewers */
+    ngx_memzero(s, sizeof(hub_stream_t));
+    s->generation = generation + 1;
+    s->index_block = block;
 
     s->name_len = (uint32_t) len;
     ngx_memcpy(s->name, name, len);

@@ -210,9 +210,10 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
         hub_block_give(h, s->blocks[n % HUB_STREAM_BLOCKS]);
     }
 
+    /* its number stays: who reads an entry meanwhile finds some bytes, and that
+     * the stream is another by the check after use */
     hub_block_give(h, s->index_block);
     s->first_block = s->end_block = 0;
-    s->index_block = HUB_NO_BLOCK;
 }
 
 
