@@ -280,6 +280,7 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
     hub_revocation_t  revoke;
 
     ngx_memzero(&revoke, sizeof(revoke));
+    ngx_time_update();                     /* a token may be younger than ours */
     revoke.at = ngx_time();
     revoke.uid = control_number(&args->user);
     revoke.key = control_number(&args->key);

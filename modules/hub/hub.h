@@ -417,6 +417,9 @@ enum hub_refusal hub_session_open(hub_t *h, hub_client_t *c,
 /* Harmless when it is closed already. */
 void hub_session_close(hub_t *h, hub_client_t *c);
 
+/* Why the session is to end, NULL when it is not. */
+const char *hub_session_leaves(const hub_client_t *c);
+
 /* A fresh session id, to be known before the session is open. */
 uint64_t hub_session_id(hub_t *h);
 

@@ -9,9 +9,12 @@
  * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME]
  */
 
+#include <sched.h>
+
 #include "hub.h"
 
-#define HUB_LINE_MAX  (HUB_NAME_MAX + 128)
+#define HUB_LINE_MAX    (HUB_NAME_MAX + 128)
+#define HUB_STOP_TRIES  1000
 
 
 uint64_t
@@ -126,12 +129,12 @@ hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
 }
 
 
-/* Ends the streams of publishers that are told to leave, or would be.  The
- * caller holds the mutex. */
-static void
+/* Ends the streams of publishers that are told to leave, or would be.  Returns
+ * how many are being appended to.  The caller holds the mutex. */
+static uint32_t
 hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
 {
-    uint32_t        i;
+    uint32_t        i, busy = 0;
     hub_stream_t   *s;
     hub_session_t  *row;
 
@@ -144,22 +147,22 @@ hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
             s = &h->streams[row->stream];
 
             if (s->generation == row->generation && s->session == row->id) {
-                (void) hub_stream_stop(h, s);
+                busy += !hub_stream_stop(h, s);
             }
         }
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
         if (hub_awaits_revoked(&h->streams[i], r)) {
-            (void) hub_stream_stop(h, &h->streams[i]);
+            busy += !hub_stream_stop(h, &h->streams[i]);
         }
     }
+
+    return busy;
 }
 
 
-/* Asks the sessions that R names to leave, and ends the streams of the
- * publishers among them: after all are told, since a stream that has ended
- * names nobody.  The caller holds the mutex. */
+/* Asks the sessions that R names to leave.  The caller holds the mutex. */
 static uint32_t
 hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
 {
@@ -182,8 +185,6 @@ hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
         hub_session_tell(h, row, HUB_REVOKED);
         n++;
     }
-
-    hub_revoke_streams(h, r);
 
     return n;
 }
@@ -232,10 +233,20 @@ ngx_int_t
 hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     uint32_t *ended, ngx_log_t *log)
 {
+    int  tries = 0;
+
     ngx_shmtx_lock(&h->pool->mutex);
 
     hub_revocation_add(h, r);
     *ended = hub_revoke_sessions(h, r);
+
+    /* after all are told, since a stream that has ended names nobody; an append
+     * may wait for this very mutex */
+    while (hub_revoke_streams(h, r) && ++tries < HUB_STOP_TRIES) {
+        ngx_shmtx_unlock(&h->pool->mutex);
+        sched_yield();
+        ngx_shmtx_lock(&h->pool->mutex);
+    }
 
     ngx_shmtx_unlock(&h->pool->mutex);
 

@@ -265,6 +265,15 @@ hub_session_close(hub_t *h, hub_client_t *c)
 }
 
 
+const char *
+hub_session_leaves(const hub_client_t *c)
+{
+    uint8_t  kick = c->session ? hub_load(&c->session->kick) : HUB_STAYS;
+
+    return kick == HUB_STAYS ? NULL : hub_kick_texts[kick];
+}
+
+
 void
 hub_sessions_forget(hub_t *h, uint32_t worker)
 {
@@ -349,6 +358,7 @@ void
 hub_session_sweep(hub_t *h)
 {
     uint64_t       kicks = hub_load(&h->header->kicks);
+    const char    *why;
     ngx_queue_t    rest, *q;
     hub_client_t  *c;
 
@@ -369,8 +379,10 @@ hub_session_sweep(hub_t *h)
         ngx_queue_insert_tail(&hub_clients, q);
         c = ngx_queue_data(q, hub_client_t, queue);
 
-        if (c->session->kick != HUB_STAYS) {
-            c->end(c->data, hub_kick_texts[c->session->kick]);
+        why = hub_session_leaves(c);
+
+        if (why) {
+            c->end(c->data, why);
         }
     }
 }

@@ -32,13 +32,16 @@ ingest_fail_codec(ingest_t *in, uint8_t type, const flv_frame_t *frame, int rc,
 static void
 ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
 {
-    char  why[128];
+    char         why[128];
+    const char  *leaves;
 
     switch (rc) {
 
     case NGX_DONE:
+        leaves = hub_session_leaves(&in->client);
         ingest_end(in, NGX_LOG_NOTICE, "NetStream.Publish.BadName",
-                   "another connection with the same key took over");
+                   leaves ? leaves
+                          : "another connection with the same key took over");
         return;
 
     case NGX_ABORT:
@@ -346,9 +349,11 @@ ingest_flush_held(ingest_t *in)
 {
     ngx_buf_t       b;
     ngx_chain_t     chain;
-    ingest_held_t  *held;
+    ingest_held_t  *held, *next;
 
-    for (held = in->held; held && in->state == INGEST_LIVE; held = held->next) {
+    /* a frame that ends the publisher frees them all */
+    for (held = in->held; held && in->state == INGEST_LIVE; held = next) {
+        next = held->next;
         ngx_memzero(&b, sizeof(ngx_buf_t));
         b.pos = (u_char *) (held + 1);
         b.last = b.pos + held->size;
