@@ -141,9 +141,16 @@ events_forget(follower_t *f)
 static void
 events_cleanup(void *data)
 {
+    events_forget(data);
+}
+
+
+/* With the request's pool, since frames of HTTP/2 may outlive the request. */
+static void
+events_free(void *data)
+{
     follower_t  *f = data;
 
-    events_forget(f);
     text_free(&f->out);
     text_free(&f->next);
 }
@@ -496,7 +503,7 @@ events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
     ngx_memzero(who, sizeof(hub_identity_t));
     who->protocol = HUB_EVENTS;
     who->uid = uid;
-    who->issued = ngx_time();
+    who->issued = r->start_sec;            /* rights were asked for since then */
     who->address = r->connection->addr_text;
 
     return NGX_OK;
@@ -572,6 +579,7 @@ static ngx_int_t
 events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
 {
     enum hub_refusal                 reason;
+    ngx_pool_cleanup_t              *freed;
     ngx_http_cleanup_t              *cln;
     ngx_http_hub_events_loc_conf_t  *conf;
 
@@ -579,11 +587,15 @@ events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
 
     f->request = r;
     f->buf = ngx_calloc_buf(r->pool);
+    freed = ngx_pool_cleanup_add(r->pool, 0);
     cln = ngx_http_cleanup_add(r, 0);
 
-    if (f->buf == NULL || cln == NULL) {
+    if (f->buf == NULL || freed == NULL || cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    freed->handler = events_free;
+    freed->data = f;
 
     events_start();
 
@@ -603,7 +615,12 @@ events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
     f->spoke_ms = ngx_current_msec;
     ngx_http_set_ctx(r, f, ngx_http_hub_events_module);
 
-    return events_begin(f) == 0 ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (events_begin(f) != 0) {
+        events_forget(f);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
