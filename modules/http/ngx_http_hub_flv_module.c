@@ -238,7 +238,10 @@ flv_ws_read_handler(ngx_http_request_t *r)
         for (i = 0; i < n; i++) {
             rc = ws_read_byte(v->ws, buf[i]);
 
-            if (rc == WS_PING) {
+            if (rc == WS_PING && v->closing) {
+                continue;                    /* the close may not have left */
+
+            } else if (rc == WS_PING) {
                 v->control_size = ws_write_header(v->control, WS_PONG,
                                                   v->ws->at);
                 ngx_memcpy(v->control + v->control_size, v->ws->payload,
