@@ -378,7 +378,12 @@ player_answered(void *data, const gate_answer_t *answer)
 
     p->request = NULL;
 
-    if (c->destroyed || p->state != PLAYER_ASKING) {
+    if (p->state != PLAYER_ASKING) {         /* closed meanwhile */
+        player_release(p);
+        return;
+    }
+
+    if (c->destroyed) {
         return;
     }
 
@@ -498,7 +503,7 @@ ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
 
     in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
 
-    if (p->state != PLAYER_IDLE || p->own
+    if (p->state != PLAYER_IDLE || p->own || p->request
         || (in && in->state != INGEST_IDLE))
     {
         return ngx_rtmp_send_status(s, "NetStream.Play.Failed", "error",
@@ -681,7 +686,12 @@ ngx_rtmp_hub_play_close_stream(ngx_rtmp_session_t *s,
         }
     }
 
-    if (p->state != PLAYER_ENDED || c->destroyed) {
+    if (p->state == PLAYER_ASKING && !c->destroyed) {
+        p->state = PLAYER_IDLE;              /* one question at a time */
+
+    } else if (c->destroyed
+               || (p->state != PLAYER_ENDED && p->request == NULL))
+    {
         player_release(p);
     }
 

@@ -98,7 +98,7 @@ describe('a player', () => {
   before(async () => {
     hub = await startHub({
       ingest: 'hub_play on; play_flush 20ms; play_lag 1s;', main: 'hub_grace 2s;',
-      answer: ({ SCRIPT_NAME, ARGS }) => (SCRIPT_NAME === '/gate/play' && ARGS !== 'token=t' ? { allow: false, reason: 'wrong token' } : { allow: true, uid: 7, stream: 3 }),
+      answer: ({ SCRIPT_NAME, ARGS, NAME }) => (NAME === 'stall' ? undefined : SCRIPT_NAME === '/gate/play' && ARGS !== 'token=t' ? { allow: false, reason: 'wrong token' } : { allow: true, uid: 7, stream: 3 }),
     });
   });
   after(() => hub.stop());
@@ -196,6 +196,21 @@ describe('a player', () => {
     await player.close();
     await one.stop();
     await two.stop();
+  });
+
+  test('that asks again and again makes one question at a time', DEADLINE, async () => {
+    const client = await openStream(hub.rtmp);
+    for (let i = 0; i < 50; i++) {
+      client.command('play', null, 'stall?token=t', -2);
+      client.command('closeStream', null);
+    }
+    await client.ping();
+    await assert.rejects(client.play('stall?token=t'), /Play\.Failed/);
+    const asked = () => hub.gate.questions.filter((q) => q.NAME === 'stall').length;
+    await until(asked, 'the question');
+    await (await openSource(hub, 'other')).stop();         // the gate has answered a later one
+    assert.equal(asked(), 1);
+    await client.close();
   });
 
   test('is reported at its end, with what it took', DEADLINE, async () => {
