@@ -89,13 +89,15 @@ static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
  */
 static store_result_t step_revoke_late(step_t *step)
 {
-    size_t          i;
-    int64_t         now = (int64_t) time(NULL);
-    store_result_t  result = STORE_OK;
+    size_t           i;
+    store_result_t   result = STORE_OK;
+    struct timespec  now;
+
+    clock_gettime(CLOCK_REALTIME, &now);    /* time() is up to a tick late */
 
     for (i = 0; i < step->revoked_count && result == STORE_OK; i++) {
-        if (step->revoked[i].at < now) {
-            step->revoked[i].at = now;
+        if (step->revoked[i].at < (int64_t) now.tv_sec) {
+            step->revoked[i].at = (int64_t) now.tv_sec;
             result = store_revocation_delay(step->store, &step->revoked[i]);
         }
     }
