@@ -1,6 +1,7 @@
-// A stream that ends while viewers have a part of a message of it.
+// Ends that come while a client has a part of something and does not read on.
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { describe, test } from 'node:test';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
@@ -34,4 +35,55 @@ describe('a player that does not read, when its stream ends', () => {
       assert.deepEqual(hub.nginx.workers(), workers);
     });
   }
+});
+
+const frame = (type, flags, stream, payload) => {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.set([type, flags], 3);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+};
+const literal = (index, text) => Buffer.from([index, text.length, ...Buffer.from(text)]);
+
+/** Asks for `path` over HTTP/2 with windows as large as can be, and reads nothing. */
+function deafClient(port, path) {
+  const socket = net.connect({ port, host: '127.0.0.1' });
+  socket.pause();
+  socket.on('error', () => {});
+  socket.write(Buffer.concat([
+    Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+    frame(4, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff])),         // SETTINGS
+    frame(8, 0, 0, Buffer.from([0x7f, 0xfe, 0, 0])),                     // WINDOW_UPDATE
+    frame(1, 5, 1, Buffer.from([0x82, 0x86, ...literal(4, path), ...literal(1, 'x')])),
+  ]));
+  return socket;
+}
+
+test('a page over HTTP/2 that reads no events is dropped, and gets what was said to it alone', DEADLINE, async (t) => {
+  const hub = await startHub({ workers: 1, listen: 'http2 sndbuf=16k', answer: () => ({ allow: true, uid: 7, stream: 3 }) });
+  t.after(() => hub.stop());
+  const names = Array.from({ length: 30 }, (_, n) => `${1000 + n}${'x'.repeat(124)}`);
+  const publishers = await Promise.all(names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })));
+  const deaf = deafClient(hub.nginx.ports.http, '/events?user=9&streams=*');
+  let all = Buffer.alloc(0), said = 0;
+  for (let turn = 1; turn <= 30; turn++) {                 // 18 KB of events each, told of one by one
+    for (const half of [0, 1]) publishers.forEach((client) => client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, 2 * turn + half])));
+    await Promise.all(publishers.map((client) => client.ping()));
+    said += 2 * names.length * 300;
+    await new Promise((resolve) => setTimeout(resolve, 110));
+  }
+  deaf.on('data', (data) => { all = Buffer.concat([all, data]); });
+  deaf.resume();
+  let text = Buffer.alloc(0), at = 0;
+  await until(() => {
+    for (let size; at + 9 <= all.length && at + 9 + (size = all.readUIntBE(at, 3)) <= all.length; at += 9 + size) {
+      if (all[at + 3] === 0) text = Buffer.concat([text, all.subarray(at + 9, at + 9 + size)]);
+      if (all[at + 3] === 3) return true;                  // RST_STREAM
+    }
+    return deaf.closed;
+  }, 'its end');
+  assert.ok(text.length > 50_000 && text.length < said, `${text.length} of ${said} bytes came`);
+  assert.doesNotMatch(text.toString('latin1'), /[^\n -~]/);
+  deaf.destroy();
 });
