@@ -23,9 +23,11 @@ read_settings() {
     check_port_number DUOLU_HTTPS "$DUOLU_HTTPS"
     check_port_number DUOLU_RTMP "$DUOLU_RTMP"
     check_port_number DUOLU_RTMPS "$DUOLU_RTMPS"
+    check_ports_differ DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS
     [[ $DUOLU_WORKERS =~ ^[1-9][0-9]{0,2}$ ]] || die "DUOLU_WORKERS is '$DUOLU_WORKERS': expected a number from 1 to 999"
     [[ $DUOLU_FLUSH =~ ^(auto|[1-9][0-9]{0,2}ms)$ ]] || die "DUOLU_FLUSH is '$DUOLU_FLUSH': expected auto, or milliseconds such as 100ms"
     [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
+    [[ ${DUOLU_HOST:-} =~ ^[A-Za-z0-9.-]*$ ]] || die "DUOLU_HOST is '$DUOLU_HOST': expected a host name or an IPv4 address"
     choose_rtmps_inner
     choose_database
     choose_service_user
@@ -44,6 +46,18 @@ choose_rtmps_inner() {
 
 check_port_number() {
     [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && [ "$2" -le 65535 ] || die "$1 is '$2': expected a port from 1 to 65535"
+}
+
+# Two that are equal are in nobody else's use, and nginx would say so only as it starts.
+check_ports_differ() {
+    local name other
+    while [ $# -gt 1 ]; do
+        name=$1
+        shift
+        for other; do
+            [ "${!name}" -ne "${!other}" ] || die "$name and $other are both ${!name}: expected four different ports"
+        done
+    done
 }
 
 # Without DUOLU_DB there is a private server, with a password made at first start.

@@ -148,6 +148,8 @@ test('settings that cannot work are refused before anything is made', async () =
   await refused(['up', '-d'], { ...env, DUOLU_HTTP: 'eighty' }, /DUOLU_HTTP is 'eighty': expected a port/);
   await refused(['up', '-d'], { ...env, DUOLU_WORKERS: '0' }, /DUOLU_WORKERS is '0': expected/);
   await refused(['up', '-d'], { ...env, DUOLU_LISTEN: 'everywhere' }, /DUOLU_LISTEN is 'everywhere': expected/);
+  await refused(['up', '-d'], { ...env, DUOLU_HOST: 'my host' }, /DUOLU_HOST is 'my host': expected a host name/);
+  await refused(['up', '-d'], { ...env, DUOLU_RTMP: env.DUOLU_RTMPS }, /DUOLU_RTMP and DUOLU_RTMPS are both \d+: expected four different/);
   await refused(['up', '-d'], { ...env, DUOLU_FLUSH: 'soon' }, /DUOLU_FLUSH is 'soon': expected/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
   await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);

@@ -251,6 +251,25 @@ describe('revoke', () => {
     other.close();
   });
 
+  test('a publisher whose frames come thick and fast is told why, and so is the gate', DEADLINE, async (t) => {
+    const hub = await start(t);
+    for (const what of ['revoke?user=7', 'revoke?key=12', 'revoke?stream=live%2Fdemo']) {
+      hub.gate.questions.length = 0;
+      const publisher = await publish(hub);
+      let at = 0;
+      const frames = setInterval(() => { for (let n = 0; n < 5; n++) publisher.sendVideo(at += 1, interFrame(10)); }, 1);
+      try {
+        const { json } = await hub.control(what);
+        const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'), 'the gate to be told');
+        assert.match(done.REASON, /revoked/, what);
+        await pass(json.at);
+      } finally {
+        clearInterval(frames);
+        publisher.close();
+      }
+    }
+  });
+
   test('a stream whose publisher is awaited ends too, and no other', DEADLINE, async (t) => {
     const hub = await start(t);
     for (const name of ['demo', 'other']) await (await publish(hub, name)).close();
