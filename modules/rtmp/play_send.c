@@ -456,10 +456,11 @@ play_gather(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 }
 
 
-/* Moves the player N bytes of messages on from entry FROM; all before TO is
- * in the vector, and of TO maybe a part. */
+/* Moves the player N bytes of messages on from entry FROM, at least to TO and
+ * never behind LAST: entries that were overwritten meanwhile may say anything. */
 static void
-player_advance(player_t *p, size_t n, uint64_t from, uint64_t to)
+player_advance(player_t *p, size_t n, uint64_t from, uint64_t to,
+    uint64_t last)
 {
     int              muted;
     size_t           left;
@@ -469,7 +470,7 @@ player_advance(player_t *p, size_t n, uint64_t from, uint64_t to)
     hub_reader_t    *r = &p->reader;
     chunk_message_t  m;
 
-    for (i = from; i < to || n; i++) {
+    for (i = from; i < to || (n && i <= last); i++) {
         e = hub_entry(hub, r->ref.stream, i);
         muted = play_mutes(e, &mute);
 
@@ -571,11 +572,11 @@ player_write(player_t *p, uint64_t from, uint64_t to)
 {
     size_t             n, own;
     ssize_t            sent = 0;
-    uint64_t           first = p->reader.pos;
+    uint64_t           last, first = p->reader.pos;
     play_vector_t     *v = &play_vector;
     ngx_connection_t  *c = p->session->connection;
 
-    to = play_gather(v, p, from, to);
+    to = last = play_gather(v, p, from, to);
 
     if (v->n) {
         sent = writev(c->fd, v->iov, v->n);
@@ -610,7 +611,7 @@ player_write(player_t *p, uint64_t from, uint64_t to)
     }
 
     if (n > own || to > from) {
-        player_advance(p, n - own, from, to);
+        player_advance(p, n - own, from, to, last);
         p->joined = 1;
 
         if (!hub_stream_holds(&p->reader, first)) {
@@ -744,6 +745,10 @@ player_detach(player_t *p)
 
     if (p->out == 0) {
         return NGX_OK;
+    }
+
+    if (!hub_stream_holds(&p->reader, p->reader.pos)) {
+        return NGX_ERROR;
     }
 
     /* own bytes go before a message, so there are none left */
