@@ -93,7 +93,7 @@ const isUser = (m, event) => m.type === MSG.USER && m.payload.readUInt16BE(0) ==
 const hasStatus = (player, code) => until(() => player.error || player.ended || player.statuses.includes(code), code)
   .then(() => { assert.equal(player.error, undefined); assert.ok(player.statuses.includes(code), `${code}, it had ${player.statuses}`); });
 
-describe('a player', () => {
+describe('a player', { concurrency: 4 }, () => {
   let hub;
   before(async () => {
     hub = await startHub({
@@ -146,14 +146,15 @@ describe('a player', () => {
 
   test('is refused with the reason, and disconnected after it was told', DEADLINE, async () => {
     const source = await openSource(hub, 'refuse');
-    for (const [name, expected] of [
+    await Promise.all([
       ['refuse?token=bad', /StreamNotFound: wrong token/], ['refuse', /StreamNotFound: wrong token/],
-      ['nothing?token=t', /StreamNotFound: not live/], ['a..b?token=t', /StreamNotFound: bad stream name: it has ".."/]]) {
+      ['nothing?token=t', /StreamNotFound: not live/], ['a..b?token=t', /StreamNotFound: bad stream name: it has ".."/],
+    ].map(async ([name, expected]) => {
       const client = await openStream(hub.rtmp);
       await assert.rejects(client.play(name), expected, name);
       const { error } = await client.closed;
       assert.equal(error, undefined, 'closed in order');
-    }
+    }));
     await source.stop();
   });
 
@@ -415,7 +416,7 @@ test('a player behind further than play_lag skips to a key frame, unless it aske
   for (const one of [plain, buffers, client]) await one.close();
 });
 
-describe('players and the life of nginx', () => {
+describe('players and the life of nginx', { concurrency: 3 }, () => {
   test('an old worker keeps its players over a reload', DEADLINE, async (t) => {
     const hub = await startHub({ ingest: 'hub_play on;' });
     t.after(() => hub.stop());
