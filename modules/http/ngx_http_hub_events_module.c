@@ -504,6 +504,7 @@ events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
     who->protocol = HUB_EVENTS;
     who->uid = uid;
     who->issued = r->start_sec;            /* rights were asked for since then */
+    who->asked_ms = (int64_t) r->start_sec * 1000 + (int64_t) r->start_msec;
     who->address = r->connection->addr_text;
 
     return NGX_OK;

@@ -175,6 +175,7 @@ typedef struct {
     uint64_t           uid;
     uint64_t           key;
     int64_t            issued;
+    int64_t            asked_ms;        /* unix; a page's rights are not older */
     ngx_str_t          address;
 
     /* a publisher's; limits are 0 when there is none */
@@ -244,6 +245,7 @@ typedef struct {
     uint64_t      kicks;           /* goes up when somebody is to leave */
     uint64_t      changes;         /* seq of the newest */
     uint64_t      measured_ms;
+    int64_t       refreshed_ms;    /* unix; rights of pages may be older then */
     uint64_t      bytes_in;        /* of sessions that ended */
     uint64_t      bytes_out;
     uint64_t      admitted[HUB_PROTOCOLS];
@@ -426,7 +428,8 @@ uint64_t hub_session_id(hub_t *h);
 /* Asks session ID to leave.  Returns how many were told. */
 uint32_t hub_kick(hub_t *h, uint64_t id);
 
-/* Asks those who follow events to ask again; UID 0: all. */
+/* Asks those who follow events to ask again; UID 0: all.  Whoever is being let
+ * in meanwhile is asked too. */
 uint32_t hub_refresh(hub_t *h, uint64_t uid);
 
 /* Calls end() of this worker's clients that were told to leave. */

@@ -145,6 +145,14 @@ hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
 
 
 void
+hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
+{
+    row->kick = (uint8_t) kick;
+    hub_add(&h->header->kicks, 1);
+}
+
+
+void
 hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     hub_stream_t *s, hub_end_pt end, void *data)
 {
@@ -174,6 +182,12 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
         s->viewers++;
         h->header->viewers++;
         h->header->workers[h->worker].viewers++;
+    }
+
+    if (who->protocol == HUB_EVENTS
+        && who->asked_ms <= h->header->refreshed_ms)
+    {
+        hub_session_tell(h, row, HUB_REFRESHED);
     }
 
     c->session = row;
@@ -290,14 +304,6 @@ hub_sessions_forget(hub_t *h, uint32_t worker)
 }
 
 
-void
-hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
-{
-    row->kick = (uint8_t) kick;
-    hub_add(&h->header->kicks, 1);
-}
-
-
 uint32_t
 hub_kick(hub_t *h, uint64_t id)
 {
@@ -325,9 +331,15 @@ uint32_t
 hub_refresh(hub_t *h, uint64_t uid)
 {
     uint32_t        i, n = 0;
+    ngx_time_t     *now;
     hub_session_t  *row;
 
+    ngx_time_update();
+    now = ngx_timeofday();
+
     ngx_shmtx_lock(&h->pool->mutex);
+
+    h->header->refreshed_ms = (int64_t) now->sec * 1000 + now->msec;
 
     for (i = 0; i < h->header->session_end; i++) {
         row = &h->sessions[i];

@@ -8,7 +8,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       3           /* change with any struct in hub.h */
+#define HUB_LAYOUT       4           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_MEASURE_MS   2000

@@ -118,7 +118,7 @@ ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
 
     n = avc_parameter_sets(record, len, sets, sizeof(sets));
 
-    if (n == in->sets_size && ngx_memcmp(sets, in->sets, n) == 0) {
+    if (n == in->sets_size && (n == 0 || ngx_memcmp(sets, in->sets, n) == 0)) {
         return;
     }
 
