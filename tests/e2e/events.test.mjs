@@ -66,6 +66,20 @@ test('a page learns of its streams without asking', async (t) => {
     nosy.close();
   });
 
+  await t.test('only GET is answered, and another method is no error of the server', async () => {
+    const answer = (method, headers) => new Promise((resolve, reject) => {
+      const request = https.request(url, { method, headers, rejectUnauthorized: false, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      request.on('error', reject);
+      request.end(method === 'POST' ? 'a body' : undefined);
+    });
+    for (const method of ['HEAD', 'POST']) {
+      assert.deepEqual([await answer(method, {}), await answer(method, { cookie: bob })], [401, 405], method);
+    }
+  });
+
   await t.test('over TLS and HTTP/2: live, grace, live; who has no right hears nothing', async () => {
     const one = await Follower.open(url, { Cookie: admin });
     const two = followHttp2(stack, admin);
