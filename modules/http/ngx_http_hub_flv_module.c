@@ -185,6 +185,10 @@ flv_leave(void *data, const char *why)
     if (v->ws && !v->closing && !v->blocked) {
         flv_say_close(v, WS_POLICY);
         rc = viewer_send(v);
+
+        if (v->torn && !v->chained) {
+            flv_reset(c);
+        }
     }
 
     c->error |= rc != NGX_DONE;

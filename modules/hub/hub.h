@@ -207,6 +207,7 @@ typedef struct {
     uint64_t  uid;
     uint64_t  stream;
     uint64_t  key;
+    int64_t   kept;            /* what the file says of `at` */
 } hub_revocation_t;
 
 /* A stream went to STATE (HUB_FREE: it ended), or its headers changed. */

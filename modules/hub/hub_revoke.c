@@ -88,13 +88,13 @@ hub_revocation_place(hub_t *h, const hub_revocation_t *r)
     }
 
     hub_store(&h->revoked[0].at, ngx_max(h->revoked[0].at, oldest->at));
-    oldest->at = 0;
+    oldest->at = oldest->kept = 0;
 
     return oldest;
 }
 
 
-static void
+static hub_revocation_t *
 hub_revocation_add(hub_t *h, const hub_revocation_t *r)
 {
     hub_revocation_t  *e;
@@ -113,6 +113,8 @@ hub_revocation_add(hub_t *h, const hub_revocation_t *r)
     if (e == &h->revoked[h->header->nrevoked]) {
         hub_store(&h->header->nrevoked, h->header->nrevoked + 1);
     }
+
+    return e;
 }
 
 
@@ -233,11 +235,13 @@ ngx_int_t
 hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     uint32_t *ended, ngx_log_t *log)
 {
-    int  tries = 0;
+    int                kept, tries = 0;
+    hub_revocation_t  *e;
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    hub_revocation_add(h, r);
+    e = hub_revocation_add(h, r);
+    kept = e->kept >= r->at;                 /* told again: once is enough */
     *ended = hub_revoke_sessions(h, r);
 
     /* after all are told, since a stream that has ended names nobody; an append
@@ -250,7 +254,21 @@ hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
 
     ngx_shmtx_unlock(&h->pool->mutex);
 
-    return hub_revocation_keep(h, r, name, log);
+    if (kept) {
+        return NGX_OK;
+    }
+
+    if (hub_revocation_keep(h, r, name, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    if (e->uid == r->uid && e->stream == r->stream && e->key == r->key) {
+        e->kept = ngx_max(e->kept, r->at);
+    }
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return NGX_OK;
 }
 
 
@@ -357,7 +375,7 @@ hub_revocations_read(hub_t *h, ngx_log_t *log)
     u_char            *text, *p, *end, *eol;
     size_t             size;
     ngx_uint_t         line = 0;
-    hub_revocation_t   r;
+    hub_revocation_t   r, *e;
 
     text = hub_read_file(&h->revocations->name, &size, log);
     if (text == NULL) {
@@ -376,7 +394,8 @@ hub_revocations_read(hub_t *h, ngx_log_t *log)
         }
 
         if (hub_read_line(p, eol, &r)) {
-            hub_revocation_add(h, &r);
+            e = hub_revocation_add(h, &r);
+            e->kept = e->at;
 
         } else if (eol > p) {
             ngx_log_error(NGX_LOG_WARN, log, 0,

@@ -121,6 +121,17 @@ ingest_report(ingest_t *in)
 }
 
 
+static void
+ingest_drop_held(ingest_t *in)
+{
+    if (in->held_pool) {
+        ngx_destroy_pool(in->held_pool);
+        in->held_pool = NULL;
+        in->held = NULL;
+    }
+}
+
+
 /* Lets go of hub, gate and held frames; may be called in any state. */
 static void
 ingest_release(ingest_t *in)
@@ -135,11 +146,7 @@ ingest_release(ingest_t *in)
         ingest_report(in);
     }
 
-    if (in->held_pool) {
-        ngx_destroy_pool(in->held_pool);
-        in->held_pool = NULL;
-        in->held = NULL;
-    }
+    ingest_drop_held(in);
 
     if (in->timer.timer_set) {
         ngx_del_timer(&in->timer);
@@ -332,7 +339,7 @@ ingest_answered(void *data, const gate_answer_t *answer)
     in->request = NULL;
 
     if (in->session->connection->destroyed || in->state != INGEST_ASKING) {
-        return;
+        return;                              /* closed meanwhile */
     }
 
     if (!answer->allow) {
@@ -467,7 +474,9 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
         return NGX_ERROR;
     }
 
-    if (in->state != INGEST_IDLE) {
+    /* one question at a time: publish and closeStream over and over would
+     * put any number of them in the gate's queue */
+    if (in->state != INGEST_IDLE || in->request) {
         return ngx_rtmp_send_status(s, "NetStream.Publish.BadName", "error",
                                     "this connection publishes already");
     }
@@ -515,7 +524,11 @@ ngx_rtmp_ingest_close_stream(ngx_rtmp_session_t *s, ngx_rtmp_close_stream_t *v)
                       &in->name);
     }
 
-    if (in->state != INGEST_REFUSED || s->connection->destroyed) {
+    if (in->request && !s->connection->destroyed) {
+        in->state = INGEST_IDLE;             /* its answer is still awaited */
+        ingest_drop_held(in);
+
+    } else if (in->state != INGEST_REFUSED || s->connection->destroyed) {
         ingest_release(in);
     }
 

@@ -355,6 +355,10 @@ describe('revoke', () => {
       await refused(hub, claims);
       kept = fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8');
       assert.match(kept, /^\d+ user=8\n\d+ stream=live\/with€\n$/);
+      const told = Number(kept.match(/^\d+/)[0]);
+      await hub.control(`revoke?user=8&at=${told}`);         // told again: no line more
+      await hub.control(`revoke?user=8&at=${told - 1}`);
+      assert.equal(fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8'), kept);
       await publisher.close();             // else its worker would be ended with it
       await until(async () => (await hub.status()).workers.length === 2, 'the old worker to be gone');
     } finally {

@@ -155,6 +155,27 @@ describe('answers of the service', () => {
     await client.close();
   });
 
+  test('publish and close over and over is one question at a time', DEADLINE, async () => {
+    const { answer } = hub.gate;
+    let release;
+    const released = new Promise((resolve) => { release = resolve; });
+    hub.gate.answer = async (q) => { if (q.NAME === 'stall') await released; return { allow: true }; };
+    const client = await openStream(hub.rtmp);
+    for (let n = 0; n < 50; n++) {
+      client.command('publish', null, 'stall?key=x', 'live');
+      client.command('closeStream', null);
+    }
+    await client.ping();
+    await assert.rejects(client.publish('stall?key=x'), /publishes already/);
+    const other = await openPublisher('later?key=x', { ...hub.rtmp, chunkSize: 4096 });        // asked after all of those
+    assert.equal(hub.gate.questions.filter((q) => q.NAME === 'stall').length, 1);
+    release();
+    await until(() => client.publish('free?key=x').then(() => true, () => false), 'the connection to be of use again');
+    hub.gate.answer = answer;
+    await other.close();
+    await client.close();
+  });
+
   const nonsense = [
     ['a video message of one byte', (c) => c.sendVideo(0, Buffer.from([0x17])), /video message of 1 bytes is shorter than its header/],
     ['Sorenson video', (c) => c.sendVideo(0, Buffer.from([0x12, 0, 0, 0, 0, 0])), /video codec 2 is not carried/],
