@@ -29,8 +29,8 @@ usage() {
 
 environment             default        meaning
 DUOLU_HOME              ./run          state: database, logs, secrets, sockets
-DUOLU_HTTP              8080           port of the page and of HTTP-FLV
-DUOLU_HTTPS             8443           the same over TLS
+DUOLU_HTTP              8080           HTTP-FLV for players; sends browsers to HTTPS
+DUOLU_HTTPS             8443           the page, its API, media
 DUOLU_RTMP              1935           port that phones push to
 DUOLU_RTMPS             1936           the same over TLS
 DUOLU_LISTEN            127.0.0.1      0.0.0.0 to serve other machines

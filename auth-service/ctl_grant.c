@@ -9,6 +9,7 @@
 
 #define CTL_TTL_DEFAULT  (12 * 3600)
 #define CTL_TTL_MAX      (366 * 24 * 3600)
+#define RTMP_NAME_MAX    ((size_t) 255)      /* NGX_RTMP_MAX_NAME, its end left out */
 
 
 /* words[0]: USER or group:GROUP, words[1]: APP/NAME or APP */
@@ -193,6 +194,33 @@ static int ctl_ttl(ctl_t *ctl, long *ttl)
 }
 
 
+/*
+ * The token goes with the stream's name, or with the application's where that
+ * leaves more room: nginx-rtmp cuts either, with what follows its '?', at
+ * RTMP_NAME_MAX bytes.
+ */
+static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *token)
+{
+    size_t  query = strlen("?token=") + strlen(token);
+
+    if (strlen(stream->name) + query <= RTMP_NAME_MAX) {
+        printf("rtmp://%s:%u/%s/%s?token=%s\n", ctl->config.host, ctl->config.rtmp_port,
+               stream->app, stream->name, token);
+
+    } else if (strlen(stream->app) + query <= RTMP_NAME_MAX) {
+        printf("rtmp://%s:%u/%s?token=%s/%s\n", ctl->config.host, ctl->config.rtmp_port,
+               stream->app, token, stream->name);
+
+    } else {
+        return ctl_fail(CTL_FAILED, "name %s/%s makes a token of %zu bytes; expected at most %zu "
+                        "for RTMP: use --format flv", stream->app, stream->name, strlen(token),
+                        RTMP_NAME_MAX - strlen(stream->app) - strlen("?token="));
+    }
+
+    return CTL_OK;
+}
+
+
 int ctl_url(ctl_t *ctl)
 {
     int              code;
@@ -247,12 +275,11 @@ int ctl_url(ctl_t *ctl)
     }
 
     if (strcmp(format, "rtmp") == 0) {
-        printf("rtmp://%s:%u/%s/%s?token=%s\n", ctl->config.host, ctl->config.rtmp_port,
-               stream.app, stream.name, token);
-    } else {
-        printf("http://%s:%u/m/%s/%s/%s.flv\n", ctl->config.host, ctl->config.http_port, token,
-               stream.app, stream.name);
+        return ctl_print_rtmp(ctl, &stream, token);
     }
+
+    printf("http://%s:%u/m/%s/%s/%s.flv\n", ctl->config.host, ctl->config.http_port, token,
+           stream.app, stream.name);
 
     return CTL_OK;
 }

@@ -66,6 +66,26 @@ async function expired(stack) {
   return url;
 }
 
+/** nginx-rtmp cuts a name and its token at 255 bytes: the token moves, or its not fitting is said. */
+async function longNames(stack) {
+  const long = `live/${'n'.repeat(44)}`;
+  const key = (await stack.ctl('stream', 'add', long, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/)[0];
+  const url = await stack.ctl('url', 'admin', long, 'view', '--format', 'rtmp');
+  assert.match(url, /\/live\?token=[\w.-]+\/n{44}$/);
+  const publisher = pushFfmpeg(`${stack.rtmpUrl}/${long}?key=${key}`);
+  try {
+    await untilLive(stack, long, publisher);
+    await run('ffmpeg', ['-nostdin', '-v', 'error', '-xerror', '-i', url, '-t', '1', '-f', 'null', '-']);
+  } finally {
+    await publisher.stop();
+  }
+
+  const longer = `live/${'n'.repeat(100)}`;
+  await stack.ctl('stream', 'add', longer, '--owner', 'admin');
+  await assert.rejects(stack.ctl('url', 'admin', longer, 'view', '--format', 'rtmp'),
+    /makes a token of \d+ bytes; expected at most 244 for RTMP: use --format flv/);
+}
+
 test('the address of duoluctl plays in each player, and no other does', DEADLINE, async (t) => {
   const stack = await startStack();
   t.after(() => stack.stop());
@@ -97,6 +117,7 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
     assert.notEqual(code, 0);
     assert.match(stderr, reason);
   }
+  await longNames(stack);
   const token = good.replace(/.*token=/, '');
   for (const name of fs.readdirSync(path.join(stack.home, 'log'))) {
     assert.ok(!fs.readFileSync(path.join(stack.home, 'log', name), 'utf8').includes(token), `${name} holds a token`);
