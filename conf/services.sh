@@ -72,7 +72,9 @@ start_everything() {
 }
 
 start_database() {
-    local log=$home/log/mariadb.log
+    local log=$home/log/mariadb.log as=()
+    # it refuses to be root unless it is told to be
+    [ "$(id -u)" -ne 0 ] || [ "$service_user" != root ] || as=(--user=root)
     if [ ! -d "$home/db" ]; then
         rm -rf "$home/db.new"         # of an attempt that was cut off
         # the database's superuser is the one that runs it, known by the unix socket
@@ -83,7 +85,7 @@ start_database() {
         mv "$home/db.new" "$home/db"
     fi
     say "starting MariaDB"
-    launch mariadbd "$log" mariadbd --defaults-file="$home/conf/mariadb.cnf"
+    launch mariadbd "$log" mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
     wait_ready "MariaDB" "$last_pid" "$log" database_root "SELECT 1"
     database_root "CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
         CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';

@@ -182,3 +182,21 @@ test('a relative DUOLU_HOME counts from where the user stands', async () => {
     await stopStack(env);
   }
 });
+
+test('in a folder that is closed to others, services run as who started them', async () => {
+  const env = await stackEnv();
+  const parent = env.DUOLU_HOME;
+  fs.chmodSync(parent, 0o700);
+  env.DUOLU_HOME = path.join(parent, 'run');
+  try {
+    await buildSh(['up', '-d'], { env });
+    const running = processesOf(env.DUOLU_HOME).filter((line) => SERVICES.test(line));
+    assert.ok(running.some((line) => line.includes('mariadbd')), running.join('\n'));
+    for (const line of running) assert.equal(fs.statSync(`/proc/${line.split(' ')[0]}`).uid, process.getuid(), line);
+    const { stdout } = await buildSh(['ctl', 'status'], { env });
+    assert.match(stdout, /worker/i);
+  } finally {
+    await stopStack(env);
+    fs.rmSync(parent, { recursive: true });
+  }
+});
