@@ -77,6 +77,26 @@ typedef struct {
     uint64_t  wall_ms;         /* when it came; 0: there was none */
 } hub_track_t;
 
+/* What becomes of a stream's recording.  HUB_RECORD_FULL and _FAILED: it is
+ * wanted and waits for space, or for the disk to work again. */
+enum hub_record { HUB_RECORD_OFF = 0, HUB_RECORD_ON, HUB_RECORD_FULL,
+                  HUB_RECORD_FAILED };
+
+/* A stream's recording, as the workers hand it to one another. */
+typedef struct {
+    uint32_t  wanted;              /* the gate or control says so */
+    uint32_t  state;               /* enum hub_record */
+    uint32_t  worker;              /* slot of the recorder, HUB_MAX_WORKERS: none */
+    uint32_t  gaps;                /* times that frames were lost to the disk */
+    uint64_t  session;             /* utc ms of its start, 0: not begun */
+    uint64_t  next;                /* first entry that is in no file */
+    uint64_t  bytes;               /* written in this session */
+    uint64_t  claimed_ms;          /* since when nobody records; 0: somebody does */
+    int64_t   file_utc;            /* of the file being written, 0: none */
+    int64_t   file_dts;            /* the stream's dts at its start */
+    uint64_t  file_config;         /* config_at it was begun with */
+} hub_recording_t;
+
 typedef struct {
     uint32_t         state;            /* enum hub_state */
     uint32_t         generation;       /* goes up when the slot is reused */

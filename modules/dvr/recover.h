@@ -1,0 +1,45 @@
+/*
+ * Recordings that somebody left open: a worker that was killed, a machine that
+ * lost its power.  Every file that is being written has a marker in
+ * ROOT/.open, and its writer holds an flock() on the file, which the kernel
+ * drops when the writer dies.
+ *
+ * Called from pool threads: nothing here touches nginx's pools or the hub.
+ */
+
+#ifndef DUOLU_DVR_RECOVER_H
+#define DUOLU_DVR_RECOVER_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+/* Where a file whose torn tail was cut off goes on. */
+typedef struct {
+    uint64_t  size;              /* of the file */
+    uint64_t  index_size;
+    uint64_t  init_size;         /* MP4 */
+    uint64_t  duration_at;       /* MP4: of mehd's duration */
+    uint32_t  sequence;          /* of its last fragment */
+    int64_t   dts[2];            /* of the last frame of each track, ms in the
+                                    file; -1: it has none */
+    int64_t   end;               /* of all that is in it, ms in the file */
+    int64_t   utc;               /* of its start */
+} recovered_t;
+
+/* The marker of FILE (a path below ROOT) is there from marker_put() until
+ * marker_remove().  Return 0, or -1 with errno. */
+int marker_put(const char *root, const char *file);
+int marker_remove(const char *root, const char *file);
+
+/* Cuts the torn tail of the open file FD (PATH below ROOT), brings its index
+ * up to what the file holds (without ENDLIST), and fills OUT.  The caller
+ * holds the file's flock().  Returns 0, or -1 with errno: nothing is playable
+ * in it, or the disk refuses. */
+int recover_file(const char *root, const char *file, int fd, recovered_t *out);
+
+/* Closes every recording below ROOT that has a marker and no living writer:
+ * recover_file(), ENDLIST with "interrupted", the spool's "close" event; a
+ * file with nothing to play is deleted.  LOG gets one line for each. */
+void recover_all(const char *root, ngx_log_t *log);
+
+#endif

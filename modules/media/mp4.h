@@ -1,0 +1,70 @@
+/*
+ * Fragmented MP4, written: the init segment (ftyp, moov) and fragments (moof
+ * and the header of their mdat).  Recordings are such files; clips and
+ * low-latency HLS use the same writer.
+ *
+ * The video in a fragment's mdat stands before its audio, each in one run.
+ *
+ * Source: ISO/IEC 14496-12 (boxes; 8.8 fragments), 14496-14 and 14496-1
+ * 7.2.6 (mp4a, esds), 14496-15 5.4.2 and 8.4 (avc1, hvc1).
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_MP4_H
+#define DUOLU_MEDIA_MP4_H
+
+#include "flv.h"
+
+#define MP4_VIDEO            0
+#define MP4_AUDIO            1
+
+#define MP4_VIDEO_TIMESCALE  1000    /* FLV's own: nothing is rounded */
+#define MP4_INIT_MAX(config) (2048 + (config))   /* bytes of configuration */
+
+/* What an init segment says of a track; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
+typedef struct {
+    enum flv_codec  codec;           /* FLV_CODEC_NONE: there is no such track */
+    const uint8_t  *config;          /* avcC or hvcC record, AudioSpecificConfig */
+    size_t          config_size;
+    uint32_t        timescale;
+    uint32_t        width, height;   /* video, pixels; 0: not known */
+    uint32_t        channels;        /* audio */
+} mp4_track_t;
+
+/* One frame; times in the track's timescale. */
+typedef struct {
+    uint32_t  size;
+    uint32_t  duration;
+    int32_t   cts;
+    uint32_t  key;                   /* video: 1 for a key frame */
+} mp4_sample_t;
+
+typedef struct {
+    uint64_t             dts;        /* of the first sample */
+    const mp4_sample_t  *samples;
+    uint32_t             n;          /* 0: the fragment has none of this track */
+} mp4_run_t;
+
+/* Fills TRACK's codec, config, timescale, size and channels from a sequence
+ * header's codec data (what follows the tag body's own header).  Returns 0,
+ * or -1 when the record makes no sense; CONFIG must outlive TRACK. */
+int mp4_track(mp4_track_t *track, enum flv_codec codec, const uint8_t *config,
+    size_t size);
+
+/* Writes ftyp and moov for TRACKS[2], at most MAX bytes (MP4_INIT_MAX of both
+ * configurations suffices).  *DURATION_AT is where mehd's 64-bit duration, ms,
+ * stands: 0 until the file is closed.  Returns the size, 0 when MAX is short. */
+size_t mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
+    size_t *duration_at);
+
+/* The most that mp4_write_fragment() may write. */
+size_t mp4_fragment_max(const mp4_run_t runs[2]);
+
+/* Writes moof, and the header of the mdat that the samples' bytes follow,
+ * RUNS[MP4_VIDEO] first.  SEQUENCE counts fragments from 1.  Returns the size,
+ * 0 when MAX is short. */
+size_t mp4_write_fragment(uint8_t *out, size_t max, uint32_t sequence,
+    const mp4_run_t runs[2]);
+
+#endif

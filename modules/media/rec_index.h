@@ -1,0 +1,81 @@
+/*
+ * The index of a recording: an HLS playlist beside its file, appended to as
+ * the file grows.  A line pair for each segment, which begins at a key frame
+ * and is made of whole fragments.
+ *
+ *   #EXTM3U
+ *   #EXT-X-VERSION:7
+ *   #EXT-X-TARGETDURATION:30
+ *   #EXT-X-PLAYLIST-TYPE:EVENT
+ *   #EXT-X-DUOLU-RECORDING:STREAM="live/demo",SESSION=1795403212345
+ *   #EXT-X-MAP:URI="14-00-00.123.mp4",BYTERANGE="812@0"
+ *   #EXT-X-PROGRAM-DATE-TIME:2026-11-23T14:00:00.123Z
+ *   #EXTINF:2.000,
+ *   #EXT-X-BYTERANGE:250000@812
+ *   14-00-00.123.mp4
+ *   #EXT-X-DISCONTINUITY                  a gap, and the time behind it
+ *   #EXT-X-PROGRAM-DATE-TIME:2026-11-23T14:00:40.001Z
+ *   #EXT-X-DUOLU-DEPENDENT                begins without a key frame
+ *   #EXTINF…
+ *   #EXT-X-DUOLU-INTERRUPTED              a recovery closed it
+ *   #EXT-X-ENDLIST
+ *
+ * Source: RFC 8216 (HLS), 4.3; tags it does not know are ignored (4.1).
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_REC_INDEX_H
+#define DUOLU_MEDIA_REC_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define REC_SEGMENT_MAX    30000     /* ms; the index's target duration */
+#define REC_STREAM_MAX     161       /* bytes of APP/NAME */
+#define REC_HEAD_MAX       1024      /* of what rec_index_head() writes */
+#define REC_LINES_MAX      256       /* of the other writers */
+
+typedef struct {
+    int64_t   utc;               /* ms since 1970 of its first frame */
+    uint32_t  duration;          /* ms */
+    uint64_t  offset;            /* of its first byte in the file */
+    uint64_t  size;
+    unsigned  gap:1;             /* time is missing before it */
+    unsigned  dependent:1;       /* begins without a key frame */
+} rec_segment_t;
+
+/* What the index says of the file as a whole. */
+typedef struct {
+    char      stream[REC_STREAM_MAX + 1];
+    uint64_t  session;           /* utc ms; files of one session belong together */
+    uint64_t  init_size;         /* of the MP4's ftyp and moov, at offset 0 */
+    int64_t   utc;               /* of the first frame */
+} rec_head_t;
+
+/* Write to OUT of at least REC_HEAD_MAX or REC_LINES_MAX bytes; return the
+ * size.  FILE is the MP4's name without a folder. */
+size_t rec_index_head(char *out, const rec_head_t *head, const char *file);
+size_t rec_index_segment(char *out, const rec_segment_t *segment,
+    const char *file);
+size_t rec_index_end(char *out, int interrupted);
+
+typedef struct {
+    const char    *p, *last;
+    rec_head_t     head;
+    int64_t        utc;          /* where the next segment begins */
+    unsigned       gap:1, dependent:1;
+    unsigned       ended:1;      /* ENDLIST was read */
+    unsigned       interrupted:1;
+    const char    *whole;        /* behind the last whole segment or tag line */
+} rec_reader_t;
+
+/* Begins to read an index of SIZE bytes.  Returns 0, -1 when its head is cut
+ * or wrong. */
+int rec_index_open(rec_reader_t *r, const char *text, size_t size);
+
+/* The next segment: 1; 0 at the end of the text (a torn last line is none);
+ * -1 when a line makes no sense. */
+int rec_index_next(rec_reader_t *r, rec_segment_t *segment);
+
+#endif

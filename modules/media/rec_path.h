@@ -1,0 +1,47 @@
+/*
+ * Where recordings lie below the folder of recordings, and UTC in text:
+ *
+ *   APP/NAME/2026-11-23/14-00-00.123.mp4     the file, by the UTC of its start
+ *   APP/NAME/2026-11-23/14-00-00.123.m3u8    its index (MP4 only)
+ *
+ * A NAME's leading dot is written %2E (a name has no '%'), so that no stream
+ * hides, or is, a folder of another kind.
+ *
+ * Source: RFC 3339 (time in text); civil dates after H. Hinnant's
+ * days_from_civil.
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_REC_PATH_H
+#define DUOLU_MEDIA_REC_PATH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define REC_DIR_MAX   192        /* of APP/NAME as a folder, with its zero */
+#define REC_FILE_MAX  32         /* of 2026-11-23/14-00-00.123.m3u8, likewise */
+#define REC_PATH_MAX  (REC_DIR_MAX + REC_FILE_MAX)
+#define UTC_TEXT_MAX  32
+
+/* STREAM ("app/name", LEN bytes) as a folder.  Returns its length, 0 when it
+ * does not fit or is not of the form. */
+size_t rec_path_dir(char out[REC_DIR_MAX], const char *stream, size_t len);
+
+/* The other way: the stream whose folder DIR is.  Returns its length or 0. */
+size_t rec_path_stream(char *out, size_t max, const char *dir, size_t len);
+
+/* DAY/TIME.EXT of a file that begins at UTC (ms).  Returns its length. */
+size_t rec_path_file(char out[REC_FILE_MAX], int64_t utc, const char *ext);
+
+/* Reads DAY/TIME.EXT.  Returns the UTC, -1 when it is not exactly of that form. */
+int64_t rec_path_utc(const char *file, size_t len, const char *ext);
+
+/* "2026-11-23T14:00:00.123Z".  Returns the length. */
+size_t utc_write(char out[UTC_TEXT_MAX], int64_t utc);
+
+/* Reads RFC 3339 (seconds and fraction may be left out, zone Z or +hh:mm) or
+ * a plain number of ms since 1970.  Returns -1 when it is neither. */
+int64_t utc_read(const char *text, size_t len);
+
+#endif
