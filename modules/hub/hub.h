@@ -82,19 +82,19 @@ typedef struct {
 enum hub_record { HUB_RECORD_OFF = 0, HUB_RECORD_ON, HUB_RECORD_FULL,
                   HUB_RECORD_FAILED };
 
-/* A stream's recording, as the workers hand it to one another. */
+/* A stream's recording, as the workers hand it to one another.  Its recorder
+ * alone writes it; `wanted` and `worker` change under the mutex. */
 typedef struct {
     uint32_t  wanted;              /* the gate or control says so */
     uint32_t  state;               /* enum hub_record */
-    uint32_t  worker;              /* slot of the recorder, HUB_MAX_WORKERS: none */
+    uint32_t  worker;              /* the recorder's slot + 1, 0: nobody */
     uint32_t  gaps;                /* times that frames were lost to the disk */
     uint64_t  session;             /* utc ms of its start, 0: not begun */
     uint64_t  next;                /* first entry that is in no file */
     uint64_t  bytes;               /* written in this session */
-    uint64_t  claimed_ms;          /* since when nobody records; 0: somebody does */
     int64_t   file_utc;            /* of the file being written, 0: none */
     int64_t   file_dts;            /* the stream's dts at its start */
-    uint64_t  file_config;         /* config_at it was begun with */
+    uint64_t  file_config;         /* what the headers in it were, a hash */
 } hub_recording_t;
 
 typedef struct {
@@ -144,6 +144,7 @@ typedef struct {
     uint64_t         bytes_out;        /* of viewers that left */
     uint64_t         bytes_out_now;    /* those present with them */
     uint64_t         bytes_out_seen;   /* when kbps_out was measured */
+    hub_recording_t  recording;
 
     /* Blocks held, numbered by offset >> shift: [first_block, end_block).
      * Both move under the mutex; others may raise the first one, the end
@@ -203,6 +204,7 @@ typedef struct {
     uint32_t           max_publishers;  /* of this user */
     uint32_t           max_viewers;
     uint32_t           max_kbps;
+    uint32_t           record;          /* the gate wants it recorded */
 } hub_identity_t;
 
 enum hub_refusal {
@@ -271,6 +273,8 @@ typedef struct {
     uint64_t      bytes_out;
     uint64_t      admitted[HUB_PROTOCOLS];
     uint64_t      refused[HUB_REFUSALS];
+    uint64_t      recorded;        /* bytes, and gaps, of all recordings */
+    uint64_t      record_gaps;
     hub_change_t  change[HUB_CHANGES];
     hub_worker_t  workers[HUB_MAX_WORKERS];
 } hub_header_t;
@@ -499,6 +503,38 @@ void hub_changed(hub_t *h, const hub_stream_t *s, enum hub_state state);
 int hub_changes(hub_t *h, uint64_t since, hub_change_t *out, int max);
 
 
+/* --- recordings (hub_record.c) --- */
+
+/* Lets the stream NAME be recorded from its newest key frame on, or no longer.
+ * NGX_DECLINED: there is no such stream. */
+ngx_int_t hub_record_want(hub_t *h, const u_char *name, size_t len, int on);
+
+/* The same for S.  The caller holds the mutex. */
+void hub_record_set(hub_stream_t *s, int on, uint64_t from);
+
+/* Makes this worker the recorder of stream slot I when its recording is wanted
+ * and nobody has it.  A publisher's own worker comes first; an exiting one
+ * takes nothing that another could.  Returns 1 and fills REF, or 0. */
+int hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref);
+
+/* Lets go of it: it is over when DONE, else another worker goes on. */
+void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);
+
+/* Tells what becomes of it.  Returns how many streams of the zone wait in that
+ * state, this one included. */
+uint32_t hub_record_state(hub_t *h, const hub_ref_t *ref,
+    enum hub_record state);
+
+/* The recorders of dead worker SLOT.  The caller holds the mutex. */
+void hub_record_forget(hub_t *h, uint32_t slot);
+
+const char *hub_record_name(enum hub_record state);      /* a word */
+
+/* UTC, in ms since 1970, of what was at DTS, by how the stream's clock and
+ * the wall's stand now. */
+int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
+
+
 /* --- readers (hub_reader.c) --- */
 
 /* Opens a reader of stream NAME; it holds nothing and needs no closing.
@@ -521,6 +557,24 @@ ngx_int_t hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag);
 /* Fills IOV with the batch's bytes from r->pos.  Returns the count. */
 int hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
     int max, size_t *size);
+
+/* Positions a reader at entry INDEX, or at the oldest in the window. */
+void hub_reader_seek(hub_reader_t *r, uint64_t index);
+
+/* Copies the entry r->index to ENTRY.  NGX_OK; NGX_AGAIN when it has not come;
+ * NGX_DECLINED when it left the window.  The caller moves r->index. */
+ngx_int_t hub_reader_entry(const hub_t *h, const hub_reader_t *r,
+    hub_entry_t *entry);
+
+/* Copies LEN bytes at OFFSET of the row to OUT.  NGX_DECLINED: they left the
+ * window, and OUT is worth nothing. */
+ngx_int_t hub_reader_copy(const hub_t *h, const hub_reader_t *r,
+    uint64_t offset, u_char *out, size_t len);
+
+/* Copies the present configuration.  *AT is the first entry that needs it.
+ * NGX_AGAIN: it is being changed. */
+ngx_int_t hub_reader_config(const hub_reader_t *r,
+    hub_config_t config[HUB_CONFIG_KINDS], uint64_t *at);
 
 /* Were the bytes from OFFSET on in the window all the time until now?
  * Ask after use: 0 means what was read may be torn. */

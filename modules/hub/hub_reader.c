@@ -155,6 +155,77 @@ hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
 }
 
 
+void
+hub_reader_seek(hub_reader_t *r, uint64_t index)
+{
+    r->index = ngx_max(index, hub_load(&r->ref.stream->first));
+    r->joined = 1;
+}
+
+
+ngx_int_t
+hub_reader_entry(const hub_t *h, const hub_reader_t *r, hub_entry_t *entry)
+{
+    hub_stream_t  *s = r->ref.stream;
+
+    if (r->index >= hub_load(&s->head)) {
+        return NGX_AGAIN;
+    }
+
+    *entry = *hub_entry(h, s, r->index);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    return hub_load(&s->generation) == r->ref.generation
+           && r->index >= hub_load(&s->first) ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+hub_reader_copy(const hub_t *h, const hub_reader_t *r, uint64_t offset,
+    u_char *out, size_t len)
+{
+    size_t         part;
+    uint32_t       block;
+    uint64_t       at = offset, end = offset + len;
+    hub_stream_t  *s = r->ref.stream;
+
+    while (at < end) {
+        part = (size_t) ngx_min(end - at,
+                                HUB_BLOCK_SIZE - (at & (HUB_BLOCK_SIZE - 1)));
+        block = s->blocks[(at >> HUB_BLOCK_SHIFT) % HUB_STREAM_BLOCKS];
+
+        if (block >= h->header->nblocks) {
+            return NGX_DECLINED;
+        }
+
+        out = ngx_cpymem(out, h->data + ((size_t) block << HUB_BLOCK_SHIFT)
+                              + (at & (HUB_BLOCK_SIZE - 1)), part);
+        at += part;
+    }
+
+    return hub_stream_holds(r, offset) ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+hub_reader_config(const hub_reader_t *r, hub_config_t config[HUB_CONFIG_KINDS],
+    uint64_t *at)
+{
+    uint32_t       seq;
+    hub_stream_t  *s = r->ref.stream;
+
+    seq = __atomic_load_n(&s->config_seq, __ATOMIC_SEQ_CST);
+    ngx_memcpy(config, s->config, sizeof(s->config));
+    *at = hub_load(&s->config_at);
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    return (seq & 1) || __atomic_load_n(&s->config_seq, __ATOMIC_SEQ_CST) != seq
+           || hub_load(&s->generation) != r->ref.generation
+           ? NGX_AGAIN : NGX_OK;
+}
+
+
 size_t
 hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
     u_char *out)

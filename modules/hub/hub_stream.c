@@ -211,6 +211,7 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
         s->id = who->stream;
         s->max_kbps = who->max_kbps;
         s->max_viewers = who->max_viewers;
+        hub_record_set(s, who->record, s->head);
         hub_changed(h, s, HUB_LIVE);
 
     } else {

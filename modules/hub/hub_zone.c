@@ -8,7 +8,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       4           /* change with any struct in hub.h */
+#define HUB_LAYOUT       5           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_MEASURE_MS   2000
@@ -159,6 +159,7 @@ hub_worker_forget(hub_t *h, uint32_t slot)
     hub_stream_t  *s;
 
     hub_sessions_forget(h, slot);
+    hub_record_forget(h, slot);
 
     for (i = 0; i < h->header->nstreams; i++) {
         s = &h->streams[i];

@@ -351,6 +351,7 @@ ingest_answered(void *data, const gate_answer_t *answer)
     in->who.uid = answer->uid;
     in->who.key = answer->key;
     in->who.stream = answer->stream;
+    in->who.record = answer->record;
     in->who.max_kbps = (uint32_t) answer->max_kbps;
     in->who.max_viewers = (uint32_t) answer->max_viewers;
     in->who.max_publishers = (uint32_t) answer->max_publishers;

@@ -1,0 +1,175 @@
+/*
+ * Which streams are to be recorded, who does it, and what becomes of it.  The
+ * recorder itself is in dvr/; what it leaves here lets another worker go on
+ * in the same file.
+ */
+
+#include "hub.h"
+
+
+void
+hub_record_set(hub_stream_t *s, int on, uint64_t from)
+{
+    hub_recording_t  *rec = &s->recording;
+
+    if (on && !rec->wanted && rec->worker == 0) {
+        rec->next = from;
+    }
+
+    hub_store(&rec->wanted, on != 0);
+}
+
+
+ngx_int_t
+hub_record_want(hub_t *h, const u_char *name, size_t len, int on)
+{
+    uint64_t       key;
+    hub_stream_t  *s;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    s = hub_find(h, name, len);
+
+    if (s) {
+        key = hub_load(&s->key_plus_one);
+        hub_record_set(s, on, key ? key - 1 : hub_load(&s->head));
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return s ? NGX_OK : NGX_DECLINED;
+}
+
+
+int
+hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref)
+{
+    int            taken;
+    hub_stream_t  *s = &h->streams[i];
+
+    if (!hub_load(&s->recording.wanted) || hub_load(&s->recording.worker)
+        || hub_load(&s->state) == HUB_FREE
+        || (s->state == HUB_LIVE && s->worker != h->worker)
+        || (s->state == HUB_GRACE && ngx_exiting))
+    {
+        return 0;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    taken = s->recording.wanted && s->recording.worker == 0
+            && s->state != HUB_FREE;
+
+    if (taken) {
+        hub_store(&s->recording.worker, h->worker + 1);
+        ref->stream = s;
+        ref->generation = s->generation;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return taken;
+}
+
+
+/* Is the stream still the one that REF is of?  The caller holds the mutex. */
+static int
+hub_record_holds(const hub_t *h, const hub_ref_t *ref)
+{
+    const hub_stream_t  *s = ref->stream;
+
+    return s->generation == ref->generation && s->state != HUB_FREE
+           && s->recording.worker == h->worker + 1;
+}
+
+
+void
+hub_record_release(hub_t *h, const hub_ref_t *ref, int done)
+{
+    hub_stream_t     *s = ref->stream;
+    hub_recording_t  *rec = &s->recording;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    if (hub_record_holds(h, ref)) {
+        hub_store(&rec->worker, 0);
+
+        if (done) {
+            rec->session = 0;
+            rec->bytes = 0;
+            rec->gaps = 0;
+            rec->file_utc = 0;
+            rec->next = rec->wanted && s->key_plus_one ? s->key_plus_one - 1
+                                                       : s->head;
+        }
+
+        if (done && rec->state != HUB_RECORD_OFF) {
+            rec->state = HUB_RECORD_OFF;
+            hub_changed(h, s, s->state);
+        }
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+}
+
+
+uint32_t
+hub_record_state(hub_t *h, const hub_ref_t *ref, enum hub_record state)
+{
+    uint32_t       i, n = 0;
+    hub_stream_t  *s = ref->stream;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    if (hub_record_holds(h, ref) && s->recording.state != (uint32_t) state) {
+        s->recording.state = state;
+        hub_changed(h, s, s->state);
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        n += h->streams[i].state != HUB_FREE
+             && h->streams[i].recording.state == (uint32_t) state;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    return n;
+}
+
+
+void
+hub_record_forget(hub_t *h, uint32_t slot)
+{
+    uint32_t  i;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        if (h->streams[i].recording.worker == slot + 1) {
+            hub_store(&h->streams[i].recording.worker, 0);
+        }
+    }
+}
+
+
+const char *
+hub_record_name(enum hub_record state)
+{
+    static const char *const  names[] = { "off", "on", "full", "failed" };
+
+    return names[state];
+}
+
+
+int64_t
+hub_stream_utc(const hub_stream_t *s, int64_t dts)
+{
+    int64_t             now;
+    const ngx_time_t   *tp = ngx_timeofday();
+    const hub_track_t  *track;
+
+    track = s->track[0].wall_ms >= s->track[1].wall_ms ? &s->track[0]
+                                                       : &s->track[1];
+    now = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
+
+    return now - (int64_t) (ngx_current_msec - track->wall_ms)
+           - (track->dts - dts);
+}
