@@ -1,0 +1,106 @@
+/*
+ * What was recorded of a stream: a question is put on the event loop, a pool
+ * thread reads folders and indexes, the answer comes back on the event loop.
+ *
+ *     history_t *h = history_create(r, &root, &stream);
+ *     h->from = …; h->to = …;
+ *     h->work = …; h->done = …; h->data = …;
+ *     return history_ask(h, pool);              of the content handler
+ *
+ * The client may leave meanwhile: then `done` is not called, and what belongs
+ * to the question is freed when the thread has finished with it.
+ *
+ * On the thread side nothing touches nginx's pools, the request or the hub:
+ * memory is malloc()ed.  A path is opened folder by folder below ROOT, and
+ * nothing in it may be a symbolic link.
+ */
+
+#ifndef DUOLU_HTTP_HISTORY_H
+#define DUOLU_HTTP_HISTORY_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_thread_pool.h>
+
+#include "../media/rec_index.h"
+#include "../media/rec_path.h"
+
+#define HISTORY_FILES_MAX     4096       /* of one answer */
+#define HISTORY_SEGMENTS_MAX  500000
+
+/* An MP4 of the range. */
+typedef struct {
+    char        file[REC_FILE_MAX];      /* DAY/TIME.mp4, below the stream's folder */
+    rec_head_t  head;
+    uint32_t    first, n;                /* its segments: [first, first + n) */
+    unsigned    ended:1;                 /* nothing more comes into it */
+} history_file_t;
+
+/* Consecutive in time.  It begins with the segment that holds `from`, or the
+ * one it depends on, or the next one when that moment was not recorded; and
+ * ends with the one that holds `to`. */
+typedef struct {
+    history_file_t  *files;
+    size_t           nfiles;
+    rec_segment_t   *segments;
+    size_t           nsegments;
+} history_range_t;
+
+typedef struct history_s  history_t;
+
+struct history_s {
+    /* the question; does not change once it is put */
+    char               *root;            /* ROOT, without a slash at its end */
+    char                dir[REC_DIR_MAX];        /* APP/NAME below it */
+    char                stream[REC_STREAM_MAX + 1];
+    int64_t             from, to;        /* utc ms, `to` included */
+    unsigned            recording:1;     /* the stream is being recorded now */
+
+    /* Pool thread, after `range` was found: reads what else is needed.  It may
+     * set `status` and `why`.  May be NULL. */
+    void              (*work)(history_t *h);
+
+    /* Event loop: answers.  Returns as a content handler does. */
+    ngx_int_t         (*done)(ngx_http_request_t *r, history_t *h);
+
+    void               *data;            /* the caller's, for both */
+    void              (*free)(history_t *h);     /* frees `data`; may be NULL */
+
+    /* the answer */
+    history_range_t     range;
+    ngx_uint_t          status;          /* 200; 404 nothing recorded; 400, 500 */
+    char                why[128];        /* when it is not 200: a sentence */
+
+    /* history.c's own */
+    ngx_http_request_t *request;         /* NULL: the client is gone */
+    void              (*find)(history_t *h);
+    unsigned            asked:1;         /* a thread has it */
+    ngx_thread_task_t   task;
+};
+
+/* A question about STREAM ("app/name") in ROOT, of the request R, which owns
+ * it.  NULL when there is no memory; `status` is 404 when STREAM can have no
+ * recordings. */
+history_t *history_create(ngx_http_request_t *r, ngx_str_t *root,
+    ngx_str_t *stream);
+
+/* For `return` in a content handler: NGX_DONE, or a status. */
+ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
+
+/* The answer of a `done` whose `status` is not 200: {"error": why}. */
+ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
+
+/* Thread side.  Opens FILE (DAY/TIME.EXT) of the question's stream to read.
+ * Returns a descriptor, or -1 with errno. */
+int history_open(const history_t *h, const char *file);
+
+/* Thread side: says what the answer is when it cannot be given. */
+void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Event loop.  The absolute path of FILE, zero-terminated, from R's pool. */
+ngx_int_t history_path(ngx_http_request_t *r, const history_t *h,
+    const char *file, ngx_str_t *path);
+
+#endif
