@@ -16,6 +16,9 @@
 
 #include "flv.h"
 
+#define MP4_BOX(a, b, c, d) \
+    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
+
 #define MP4_VIDEO            0
 #define MP4_AUDIO            1
 
@@ -63,7 +66,7 @@ size_t mp4_fragment_max(const mp4_run_t runs[2]);
 
 /* Writes moof, and the header of the mdat that the samples' bytes follow,
  * RUNS[MP4_VIDEO] first.  SEQUENCE counts fragments from 1.  Returns the size,
- * 0 when MAX is short. */
+ * 0 when MAX is short or the samples are more than 2 GB. */
 size_t mp4_write_fragment(uint8_t *out, size_t max, uint32_t sequence,
     const mp4_run_t runs[2]);
 

@@ -12,9 +12,6 @@
 
 #include "mp4.h"
 
-#define MP4_BOX(a, b, c, d) \
-    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
-
 typedef struct {
     uint32_t  type;
     uint32_t  head;              /* bytes of its header, 8 or 16 */
