@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { privateKb } from '../lib/nginx.mjs';
 
 export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -82,21 +83,6 @@ export async function publish(file, urls) {
 }
 
 // ---- what the kernel knows about processes --------------------------------
-
-/** KB that are processes' own.  The zone, though touched by one worker alone, is not. */
-export function privateKb(pids) {
-  let sum = 0;
-  for (const pid of pids) {
-    let shared = false;
-    for (const line of fs.readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
-      const map = /^[0-9a-f]+-[0-9a-f]+ (\S{4}) /.exec(line);
-      if (map) shared = map[1][3] === 's';
-      const size = /^Private_\w+:\s+(\d+) kB/.exec(line);
-      if (size && !shared) sum += Number(size[1]);
-    }
-  }
-  return sum;
-}
 
 /** CPU seconds that the whole machine has idled. */
 function idleSeconds() {

@@ -11,7 +11,8 @@
 //   BENCH_SRS, BENCH_MEDIAMTX, BENCH_ZLMEDIAKIT: a program;  BENCH_HTTP_FLV: the .so
 
 import os from 'node:os';
-import { encode, measure, measureCapacity, measureJoin, measureMany, measureMemory, prepare, privateKb, publish, refuses, sleep } from './measure.mjs';
+import { privateKb } from '../lib/nginx.mjs';
+import { encode, measure, measureCapacity, measureJoin, measureMany, measureMemory, prepare, publish, refuses, sleep } from './measure.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
 import { report, save } from './table.mjs';
 

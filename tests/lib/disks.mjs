@@ -1,0 +1,53 @@
+// Disks that are slow, that stand still, or that are small.
+
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { repo, until } from './nginx.mjs';
+
+let slowdisk;
+
+/** Holds the threads of a process at their disk; {held()} after release(). */
+export async function holdDisk(pid, ms) {
+  if (!slowdisk) {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-slowdisk-'));
+    process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
+    execFileSync('gcc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', path.join(dir, 'slowdisk'), path.join(repo, 'tests/tools/slowdisk.c')]);
+    slowdisk = path.join(dir, 'slowdisk');
+  }
+  const child = spawn(slowdisk, [pid, ms].filter((word) => word !== undefined).map(String), { stdio: ['pipe', 'pipe', 'pipe'] });
+  const ended = new Promise((resolve) => { child.on('close', resolve); });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });
+  await until(() => said.startsWith('ready\n') || child.exitCode !== null, 'the threads to be watched');
+  if (!said.startsWith('ready\n')) throw new Error(said);
+  return {
+    /** Lets them go on; gives how many calls were held. */
+    async release() {
+      child.stdin.end();
+      await ended;
+      return Number(said.slice(6));
+    },
+  };
+}
+
+/** A disk of its own, `size` as tmpfs has it ("3m"), that is gone with this process: {root, stop}. */
+export async function smallDisk(size) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-disk-'));
+  // mounted where only this child sees it, and reached through the child
+  const child = spawn('unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && echo ready && exec cat`, dir], { stdio: ['pipe', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });
+  const ended = new Promise((resolve) => { child.on('close', resolve); });
+  await until(() => said.startsWith('ready\n') || child.exitCode !== null, 'a small disk');
+  if (!said.startsWith('ready\n')) throw new Error(`no disk of ${size}: ${said}`);
+  return {
+    root: path.join(`/proc/${child.pid}/root`, dir),
+    async stop() {
+      child.stdin.end();
+      await ended;
+      fs.rmdirSync(dir);
+    },
+  };
+}
