@@ -1,69 +1,8 @@
 #include "avc.h"
+#include "bits.h"
 
 #define MAX_PIXELS  16384
 #define MAX_SPS     512
-
-typedef struct {
-    const uint8_t  *data;
-    size_t          bits;      /* how many there are */
-    size_t          at;
-    int             failed;    /* read past the end */
-} bit_reader_t;
-
-
-static uint32_t
-read_bit(bit_reader_t *r)
-{
-    uint32_t  bit;
-
-    if (r->at >= r->bits) {
-        r->failed = 1;
-        return 0;
-    }
-
-    bit = (r->data[r->at / 8] >> (7 - r->at % 8)) & 1;
-    r->at++;
-
-    return bit;
-}
-
-
-static uint32_t
-read_bits(bit_reader_t *r, unsigned n)
-{
-    uint32_t  v = 0;
-
-    while (n--) {
-        v = v << 1 | read_bit(r);
-    }
-
-    return v;
-}
-
-
-/* H.264 9.1: ue(v) */
-static uint32_t
-read_ue(bit_reader_t *r)
-{
-    unsigned  zeros = 0;
-
-    while (!r->failed && read_bit(r) == 0) {
-        if (++zeros > 31) {
-            r->failed = 1;
-        }
-    }
-
-    return r->failed ? 0 : ((uint32_t) 1 << zeros) - 1 + read_bits(r, zeros);
-}
-
-
-static int32_t
-read_se(bit_reader_t *r)
-{
-    uint32_t  v = read_ue(r);
-
-    return v & 1 ? (int32_t) (v / 2 + 1) : -(int32_t) (v / 2);
-}
 
 
 /* H.264 7.3.2.1.1.1 */
@@ -98,26 +37,6 @@ has_chroma_fields(uint32_t profile)
 }
 
 
-/* Removes emulation prevention bytes (H.264 7.3.1).  Returns the new size. */
-static size_t
-unescape(const uint8_t *in, size_t size, uint8_t *out)
-{
-    size_t    i, n = 0;
-    unsigned  zeros = 0;
-
-    for (i = 0; i < size; i++) {
-        if (zeros >= 2 && in[i] == 3) {
-            zeros = 0;
-            continue;
-        }
-        zeros = in[i] == 0 ? zeros + 1 : 0;
-        out[n++] = in[i];
-    }
-
-    return n;
-}
-
-
 static int
 parse_sps(const uint8_t *nal, size_t size, avc_config_t *config)
 {
@@ -133,8 +52,8 @@ parse_sps(const uint8_t *nal, size_t size, avc_config_t *config)
     }
 
     r = (bit_reader_t) { rbsp, 0, 0, 0 };
-    r.bits = 8 * unescape(nal + 1, size - 1 < MAX_SPS ? size - 1 : MAX_SPS,
-                          rbsp);
+    r.bits = 8 * nal_unescape(nal + 1, size - 1 < MAX_SPS ? size - 1 : MAX_SPS,
+                              rbsp);
 
     profile = read_bits(&r, 8);
     read_bits(&r, 16);

@@ -1,0 +1,26 @@
+/*
+ * AAC configuration: what an AudioSpecificConfig says.
+ *
+ * Source: ISO/IEC 14496-3, 1.6.2.1 (the record; table 1.18, sampling
+ * frequencies; table 1.19, channels), 4.4.1.1 (program_config_element).
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_AAC_H
+#define DUOLU_MEDIA_AAC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    uint8_t   object;       /* of the core: 2 is AAC-LC */
+    uint32_t  rate;         /* Hz, of the core: with SBR half of what is heard */
+    uint32_t  channels;     /* as heard; 0: the record does not say */
+} aac_config_t;
+
+/* Returns 0, or -1 when the record makes no sense (cut, a rate or an
+ * arrangement of channels that is reserved). */
+int aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config);
+
+#endif

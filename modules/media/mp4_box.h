@@ -1,0 +1,49 @@
+/*
+ * The boxes that fragmented and progressive MP4 files have in common, and how
+ * a box is written: begin gives a mark, end sets the size of what stands
+ * behind it.  A writer that meets the end of its memory fails and writes no
+ * more; it is asked once, at the end.
+ *
+ * Source: ISO/IEC 14496-12, 4.2 (boxes), 8 (their content).
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_MP4_BOX_H
+#define DUOLU_MEDIA_MP4_BOX_H
+
+#include "mp4.h"
+
+typedef struct {
+    uint8_t  *out;
+    size_t    max, at;
+    int       failed;
+} mp4_writer_t;
+
+/* The N low bytes of VALUE, and the SIZE bytes at P. */
+void mp4_put(mp4_writer_t *w, uint64_t value, unsigned n);
+void mp4_put_bytes(mp4_writer_t *w, const uint8_t *p, size_t size);
+
+size_t mp4_begin(mp4_writer_t *w, uint32_t type);
+size_t mp4_begin_full(mp4_writer_t *w, uint32_t type, unsigned version,
+    uint32_t flags);
+void mp4_end(mp4_writer_t *w, size_t mark);
+
+void mp4_put_ftyp(mp4_writer_t *w);
+void mp4_put_mvhd(mp4_writer_t *w, uint32_t timescale, uint64_t duration);
+
+/* trak's tkhd, of KIND MP4_VIDEO or MP4_AUDIO; DURATION as in mvhd. */
+void mp4_put_tkhd(mp4_writer_t *w, int kind, const mp4_track_t *track,
+    uint64_t duration);
+
+/* mdia's mdhd and hdlr; DURATION in the track's timescale. */
+void mp4_put_media(mp4_writer_t *w, int kind, const mp4_track_t *track,
+    uint64_t duration);
+
+/* minf's vmhd or smhd, and dinf. */
+void mp4_put_media_info(mp4_writer_t *w, int kind);
+
+/* A sample entry, of stsd. */
+void mp4_put_sample_entry(mp4_writer_t *w, int kind, const mp4_track_t *track);
+
+#endif
