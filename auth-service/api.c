@@ -364,7 +364,7 @@ static bool api_admit(api_t *api, const api_route_t *route)
 }
 
 
-void api_handle(FCGX_Request *request, store_t *store, void *service)
+void api_handle(FCGX_Request *request, void *store, void *service)
 {
     char                path[API_PATH_MAX];
     bool                other_method;

@@ -108,6 +108,44 @@ static bool config_dsn(config_t *config, char *error, size_t size)
 }
 
 
+/* An absolute path without a '/' at its end, since paths are compared with it. */
+static bool config_rec(config_t *config, char *error, size_t size)
+{
+    int          length;
+    const char  *text = config_text("DUOLU_REC", NULL);
+
+    length = text ? snprintf(config->rec, sizeof(config->rec), "%s", text)
+                  : snprintf(config->rec, sizeof(config->rec), "%s/rec", config->home);
+
+    if (config->rec[0] != '/' || (size_t) length >= sizeof(config->rec)) {
+        snprintf(error, size, "DUOLU_REC is \"%.160s\"; expected an absolute path of at most "
+                 "%zu bytes", config->rec, sizeof(config->rec) - 1);
+        return false;
+    }
+
+    while (length > 1 && config->rec[length - 1] == '/') {
+        config->rec[--length] = '\0';
+    }
+
+    return true;
+}
+
+
+static bool config_ffmpeg(config_t *config, char *error, size_t size)
+{
+    const char  *text = config_text("DUOLU_FFMPEG", "/usr/bin/ffmpeg");
+
+    if (text[0] != '/' || strlen(text) >= sizeof(config->ffmpeg)) {
+        snprintf(error, size, "DUOLU_FFMPEG is \"%.160s\"; expected the absolute path of a "
+                 "program, of at most %zu bytes", text, sizeof(config->ffmpeg) - 1);
+        return false;
+    }
+
+    strcpy(config->ffmpeg, text);
+    return true;
+}
+
+
 /* The migrations lie beside the program: in the tree, or where packages put them. */
 static void config_sql(config_t *config)
 {
@@ -188,11 +226,17 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_socket(config, "control", config->control_socket,
                          sizeof(config->control_socket), error, error_size)
+        && config_socket(config, "thumb", config->thumb_socket, sizeof(config->thumb_socket),
+                         error, error_size)
+        && config_rec(config, error, error_size)
+        && config_ffmpeg(config, error, error_size)
         && config_number("DUOLU_HTTP", 8080, 1, 65535, &config->http_port, error, error_size)
         && config_number("DUOLU_RTMP", 1935, 1, 65535, &config->rtmp_port, error, error_size)
         && config_number("DUOLU_GATE_THREADS", 8, 1, 256, &config->gate_threads,
                          error, error_size)
         && config_number("DUOLU_API_THREADS", 4, 2, 256, &config->api_threads,
+                         error, error_size)
+        && config_number("DUOLU_THUMB_THREADS", 2, 1, 64, &config->thumb_threads,
                          error, error_size)
         && config_number("DUOLU_AUDIT_DAYS", 90, 0, 36500, &config->audit_days,
                          error, error_size)

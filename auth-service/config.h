@@ -8,7 +8,7 @@
 
 #define CONFIG_PATH_SIZE  1024
 
-/* What the environment says; the same for duolu-auth and duoluctl. */
+/* What the environment says; the same for duolu-auth, duoluctl and duolu-thumb. */
 typedef struct {
     char      home[CONFIG_PATH_SIZE];
     char      sql[CONFIG_PATH_SIZE];
@@ -16,11 +16,15 @@ typedef struct {
     char      gate_socket[CONFIG_PATH_SIZE + 32];
     char      api_socket[CONFIG_PATH_SIZE + 32];
     char      control_socket[CONFIG_PATH_SIZE + 32];
+    char      thumb_socket[CONFIG_PATH_SIZE + 32];
+    char      rec[CONFIG_PATH_SIZE + 32];       /* the folder of recordings, absolute */
+    char      ffmpeg[CONFIG_PATH_SIZE];         /* what duolu-thumb runs */
     char      host[256];        /* for the URLs that are printed */
     unsigned  http_port;
     unsigned  rtmp_port;
     unsigned  gate_threads;
     unsigned  api_threads;
+    unsigned  thumb_threads;    /* pictures made at once */
     unsigned  audit_days;       /* 0: kept for ever */
     dsn_t     dsn;
 } config_t;

@@ -1,3 +1,5 @@
+#define _GNU_SOURCE        /* program_invocation_short_name */
+
 #include "fastcgi.h"
 #include "log.h"
 
@@ -21,8 +23,7 @@ struct fastcgi_pool_s {
     int               fd;
     ino_t             inode;
     char              path[sizeof(((struct sockaddr_un *) 0)->sun_path)];
-    const dsn_t      *dsn;
-    fastcgi_handler   handler;
+    fastcgi_work_t    work;
     void             *data;
     atomic_bool       stopping;
     pthread_mutex_t   lock;
@@ -52,8 +53,8 @@ static bool fastcgi_clear_stale(const struct sockaddr_un *address, char *error, 
     close(fd);
 
     if (!failed) {
-        snprintf(error, size, "%s is in use: another duolu-auth runs with this DUOLU_HOME",
-                 address->sun_path);
+        snprintf(error, size, "%s is in use: another %s runs with this DUOLU_HOME",
+                 address->sun_path, program_invocation_short_name);
         return false;
     }
 
@@ -104,7 +105,7 @@ static int fastcgi_listen(const char *path, char *error, size_t size)
 }
 
 
-static void fastcgi_serve(fastcgi_pool_t *pool, FCGX_Request *request, store_t *store)
+static void fastcgi_serve(fastcgi_pool_t *pool, FCGX_Request *request, void *own)
 {
     int              result;
     struct timeval   stall = { FASTCGI_STALL_S, 0 };
@@ -126,7 +127,7 @@ static void fastcgi_serve(fastcgi_pool_t *pool, FCGX_Request *request, store_t *
         setsockopt(request->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &stall, sizeof(stall));
         setsockopt(request->ipcFd, SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof(stall));
 
-        pool->handler(request, store, pool->data);
+        pool->work.handle(request, own, pool->data);
 
         /* a kept connection would pin this thread to one peer */
         FCGX_Finish_r(request);
@@ -137,19 +138,23 @@ static void fastcgi_serve(fastcgi_pool_t *pool, FCGX_Request *request, store_t *
 
 static void *fastcgi_thread(void *data)
 {
-    store_t         *store;
+    void            *own;
     FCGX_Request     request;
     fastcgi_pool_t  *pool = data;
 
-    store = store_new(pool->dsn);
+    own = pool->work.begin ? pool->work.begin(pool->data) : NULL;
 
-    if (store && FCGX_InitRequest(&request, pool->fd, FCGI_FAIL_ACCEPT_ON_INTR) == 0) {
-        fastcgi_serve(pool, &request, store);
+    if ((own || pool->work.begin == NULL)
+        && FCGX_InitRequest(&request, pool->fd, FCGI_FAIL_ACCEPT_ON_INTR) == 0)
+    {
+        fastcgi_serve(pool, &request, own);
     } else {
         log_error("thread on %s does not start", pool->path);
     }
 
-    store_free(store);
+    if (own) {
+        pool->work.end(own);
+    }
 
     pthread_mutex_lock(&pool->lock);
     pool->running--;
@@ -160,8 +165,8 @@ static void *fastcgi_thread(void *data)
 }
 
 
-fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads, const dsn_t *dsn,
-                              fastcgi_handler handler, void *data, char *error,
+fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
+                              const fastcgi_work_t *work, void *data, char *error,
                               size_t error_size)
 {
     unsigned         i;
@@ -183,8 +188,7 @@ fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads, const dsn_t *d
 
     strcpy(pool->path, path);
     pool->inode = stat(path, &info) == 0 ? info.st_ino : 0;
-    pool->dsn = dsn;
-    pool->handler = handler;
+    pool->work = *work;
     pool->data = data;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->ended, NULL);

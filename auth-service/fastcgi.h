@@ -1,20 +1,24 @@
 #ifndef DUOLU_FASTCGI_H
 #define DUOLU_FASTCGI_H
 
-#include "store.h"
-
 #include <fcgiapp.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <stdbool.h>
 
-/* A listening socket with its own threads, each with its own database connection. */
+/* A listening socket with its own threads. */
 typedef struct fastcgi_pool_s  fastcgi_pool_t;
 
-typedef void (*fastcgi_handler)(FCGX_Request *request, store_t *store, void *data);
+/* Each thread may have something of its own, a database connection say, from begin to end. */
+typedef struct {
+    void   (*handle)(FCGX_Request *request, void *own, void *data);
+    void  *(*begin)(void *data);            /* NULL: nothing of its own */
+    void   (*end)(void *own);
+} fastcgi_work_t;
 
 /* NULL and a message when the socket can't be had */
-fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads, const dsn_t *dsn,
-                              fastcgi_handler handler, void *data, char *error,
+fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
+                              const fastcgi_work_t *work, void *data, char *error,
                               size_t error_size);
 
 /* No new requests from now on; then wait for those under way, up to the deadline. */

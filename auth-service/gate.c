@@ -347,7 +347,7 @@ static void gate_done(gate_t *gate)
 }
 
 
-void gate_handle(FCGX_Request *request, store_t *store, void *service)
+void gate_handle(FCGX_Request *request, void *store, void *service)
 {
     gate_t       gate;
     const char  *script = fastcgi_param(request, "SCRIPT_NAME");

@@ -72,6 +72,20 @@ static bool main_prepare(service_t *service, const config_t *config)
 }
 
 
+static void *main_begin(void *data)
+{
+    service_t  *service = data;
+
+    return store_new(&service->config->dsn);
+}
+
+
+static void main_end(void *store)
+{
+    store_free(store);
+}
+
+
 static int main_serve(const config_t *config)
 {
     int               number;
@@ -82,6 +96,9 @@ static int main_serve(const config_t *config)
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
     static service_t  service;
+
+    static const fastcgi_work_t  gate_work = { gate_handle, main_begin, main_end };
+    static const fastcgi_work_t  api_work = { api_handle, main_begin, main_end };
 
     /* before the threads, so that they inherit it and only sigwait sees these */
     signal(SIGPIPE, SIG_IGN);
@@ -94,15 +111,15 @@ static int main_serve(const config_t *config)
         return 1;
     }
 
-    gate = fastcgi_start(config->gate_socket, config->gate_threads, &config->dsn, gate_handle,
-                         &service, error, sizeof(error));
+    gate = fastcgi_start(config->gate_socket, config->gate_threads, &gate_work, &service,
+                         error, sizeof(error));
     if (gate == NULL) {
         log_error("%s", error);
         return 1;
     }
 
-    api = fastcgi_start(config->api_socket, config->api_threads, &config->dsn, api_handle,
-                        &service, error, sizeof(error));
+    api = fastcgi_start(config->api_socket, config->api_threads, &api_work, &service,
+                        error, sizeof(error));
     if (api == NULL) {
         log_error("%s", error);
         fastcgi_stop(gate);

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "fastcgi.h"
 #include "rights.h"
+#include "store.h"
 #include "token.h"
 
 /* What all threads of duolu-auth share. */
@@ -30,9 +31,9 @@ typedef struct {
 } service_t;
 
 /* gate.c: what nginx asks, on the gate socket only */
-void gate_handle(FCGX_Request *request, store_t *store, void *service);
+void gate_handle(FCGX_Request *request, void *store, void *service);
 
 /* api.c: what the page asks, on the api socket only */
-void api_handle(FCGX_Request *request, store_t *store, void *service);
+void api_handle(FCGX_Request *request, void *store, void *service);
 
 #endif
