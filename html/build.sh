@@ -35,5 +35,8 @@ put() {
 put mpegts.js/dist/mpegts.js mpegts.js
 put mpegts.js/dist/mpegts.js.LICENSE.txt mpegts.js.LICENSE.txt
 put mpegts.js/LICENSE mpegts.js.LICENSE
+# without what recordings never have: subtitles, other audio, encryption
+put hls.js/dist/hls.light.min.mjs hls.js
+put hls.js/LICENSE hls.js.LICENSE
 put lean-qr/index.mjs lean-qr.js
 put lean-qr/LICENSE lean-qr.LICENSE
