@@ -84,6 +84,15 @@ export async function publish(file, urls) {
 
 // ---- what the kernel knows about processes --------------------------------
 
+/** CPU seconds of processes, all their threads with them. */
+export function workerSeconds(pids) {
+  let ns = 0;
+  for (const pid of pids) {
+    for (const tid of fs.readdirSync(`/proc/${pid}/task`)) ns += Number(fs.readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]);
+  }
+  return ns / 1e9;
+}
+
 /** CPU seconds that the whole machine has idled. */
 function idleSeconds() {
   const [, , , idle, wait] = fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number);

@@ -1,7 +1,7 @@
 // What a viewer costs: Duolu, the floor, stock nginx-rtmp and other servers,
-// side by side.
+// side by side; and what recording costs (`recording`: that alone).
 //
-//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [--save]
+//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording] [--save]
 //
 // In each round every cell of the table is measured once, servers in turn,
 // with the same generator and the same frames; figures are medians of the
@@ -13,6 +13,7 @@
 import os from 'node:os';
 import { privateKb } from '../lib/nginx.mjs';
 import { encode, measure, measureCapacity, measureJoin, measureMany, measureMemory, prepare, publish, refuses, sleep } from './measure.mjs';
+import { recording, recordingReport } from './recording.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
 import { report, save } from './table.mjs';
 
@@ -209,13 +210,24 @@ async function capacity(file) {
 
 // ---------------------------------------------------------------------------
 
+async function viewing() {
+  await attempt('one stream', async () => oneStream(encode(1000)));
+  await attempt('memory', async () => memory(encode(1000)));
+  for (const count of STREAMS) await attempt(`${count} streams`, async () => manyStreams(encode(300), count));
+  if (!quick) await attempt('one worker and two', async () => capacity(encode(8000)));
+  return report(results, { rounds, seconds, quick, loadBefore, took: (Date.now() - began) / 1000, counts: COUNTS });
+}
+
 prepare(programs);
 const loadBefore = os.loadavg()[0];
-await attempt('one stream', async () => oneStream(encode(1000)));
-await attempt('memory', async () => memory(encode(1000)));
-for (const count of STREAMS) await attempt(`${count} streams`, async () => manyStreams(encode(300), count));
-if (!quick) await attempt('one worker and two', async () => capacity(encode(8000)));
-const text = report(results, { rounds, seconds, quick, loadBefore, took: (Date.now() - began) / 1000, counts: COUNTS });
-console.log(`\n${text}`);
-if (options.includes('--save')) save(text);
+const texts = [];
+if (!options.includes('recording')) texts.push([await viewing(), 'table']);
+await attempt('recording', async () => {
+  const figures = { rounds: Math.max(rounds, 2), seconds: 2 * seconds, say };
+  texts.push([recordingReport(await recording(encode(1000), figures), { seconds: figures.seconds, loadBefore }), 'recording']);
+});
+for (const [text, name] of texts) {
+  console.log(`\n${text}`);
+  if (options.includes('--save')) save(text, name);
+}
 process.exit(results.failed.length ? 1 : 0);

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [--save]
+# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording] [--save]
 # `./build.sh bench` builds the product first and then calls this.
-# quick: two minutes, for orientation; --save also writes tests/bench/RESULTS.md.
+# quick: two minutes, for orientation; recording: what recording costs alone; --save also writes tests/bench/RESULTS.md.
 set -euo pipefail
 export LC_ALL=C
 
@@ -11,9 +11,9 @@ out=$repo/.build/bench
 
 for option; do
     case "$option" in
-        quick | --save) ;;
+        quick | recording | --save) ;;
         *)
-            echo "tests/bench/run.sh: '$option' is not an option: expected quick or --save" >&2
+            echo "tests/bench/run.sh: '$option' is not an option: expected quick, recording or --save" >&2
             exit 2
             ;;
     esac

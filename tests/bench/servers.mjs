@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { KEY, getJson, startGate, token } from '../lib/hub.mjs';
+import { KEY, get, getJson, startGate, token } from '../lib/hub.mjs';
 import { freePort, startNginx, until } from '../lib/nginx.mjs';
 import { Program } from './measure.mjs';
 
@@ -18,25 +18,27 @@ events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------
 
-/** A port of RTMP and a location of HTTP for each flush interval. */
-export async function startDuolu({ workers = 2, zone = '64m', flushes }) {
+/** A port of RTMP and a location of HTTP for each flush interval; `recorded`: streams can be. */
+export async function startDuolu({ workers = 2, zone = '64m', flushes, recorded = false }) {
   const gate = await startGate();
   const conf = `{{modules}}
 ${limits(workers)}
 hub_zone bench ${zone};
+${recorded ? 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;' : ''}
 rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
 ${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
     application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`).join('\n')} }
 http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport;
 ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
-  location /status { hub_status on; } } }
+  location /status { hub_status on; } location /control/ { hub_control on; } } }
 `;
   const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { keys: `k1 ${KEY.toString('hex')}\n` }, workers })
     .catch(async (error) => { await gate.stop(); throw error; });
   const { ports } = nginx;
   const status = () => getJson(`http://127.0.0.1:${ports.http}/status`);
   return {
-    name: 'Duolu', workers, status, pids: () => nginx.workers(),
+    name: 'Duolu', workers, status, pids: () => nginx.workers(), recordings: path.join(nginx.dir, 'rec'),
+    record: (stream, on) => get(`http://127.0.0.1:${ports.http}/control/record?stream=live/${stream}&on=${on ? 1 : 0}`, { method: 'POST' }),
     publish: (stream) => `rtmp://127.0.0.1:${ports[`rtmp_${flushes[0]}`]}/live/${stream}?key=bench`,
     play(protocol, stream, flush) {
       const t = token(`live/${stream}`);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const sorted = (list) => [...list].sort((a, b) => a - b);
-const median = (list) => sorted(list)[Math.floor(list.length / 2)];
+export const median = (list) => sorted(list)[Math.floor(list.length / 2)];
 const at = (list, share) => sorted(list)[Math.ceil(list.length * share) - 1];
 const spread = (name, list) => (list.length ? { [`${name}50`]: median(list), [`${name}99`]: at(list, 0.99) } : {});
 const fixed = (value, digits) => (value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits));
@@ -85,6 +85,9 @@ function table(rows, results) {
 
 // ---- the numbers to reach -------------------------------------------------
 
+/** A row of the numbers to reach. */
+export const goalRow = (what, value, limit, digits, label = '') => `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
+
 function goals({ one, many }, results) {
   const lines = [];
   const duolu = (protocol, pick = () => true) => one.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
@@ -93,7 +96,7 @@ function goals({ one, many }, results) {
     const known = rows.filter((row) => figure(row) !== undefined);
     if (known.length === 0) { lines.push(`| ${what} | ${limit} | not measured | |`); return; }
     const row = known.reduce((a, b) => (figure(b) > figure(a) ? b : a));
-    lines.push(`| ${what} | ${limit} | ${figure(row).toFixed(digits)}${row.label ?? ` (${row.count} viewers, ${row.flush})`} | ${figure(row) <= limit ? 'yes' : 'no'} |`);
+    lines.push(goalRow(what, figure(row), limit, digits, row.label ?? ` (${row.count} viewers, ${row.flush})`));
   };
   worst('FLV, CPU-s/Gbit over the floor', duolu('flv', large), (r) => r.floor, 1.25);
   worst('WS, the same', duolu('ws', large), (r) => r.floor, 1.3);
@@ -137,7 +140,7 @@ function capacity(results) {
 
 // ---- the page -------------------------------------------------------------
 
-function machine() {
+export function machine() {
   const cpu = os.cpus();
   const debian = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown system';
   const version = (name) => execFileSync('dpkg-query', ['-W', '-f', '${Version}', name], { encoding: 'utf8' });
@@ -159,8 +162,11 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
   ].join('\n');
 }
 
-export function save(text) {
+/** Puts a text into RESULTS.md, between `<!-- NAME -->` and the next `<!-- end -->`. */
+export function save(text, name = 'table') {
   const page = path.join(here, 'RESULTS.md');
   const old = fs.readFileSync(page, 'utf8');
-  fs.writeFileSync(page, old.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, (_, from, to) => `${from}${text}${to}`));
+  const place = new RegExp(`(<!-- ${name} -->\\n)[\\s\\S]*?(<!-- end -->)`);
+  if (!place.test(old)) throw new Error(`${page} has no <!-- ${name} --> … <!-- end -->`);
+  fs.writeFileSync(page, old.replace(place, (_, from, to) => `${from}${text}${to}`));
 }

@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { FlvReader } from './hub.mjs';
+import { readMp4 } from './mp4.mjs';
 
 const VIDEO = 9;
 const AUDIO = 8;
@@ -34,6 +35,22 @@ export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, b
   // the one video tag behind all frames ends the sequence: live streams have none
   const media = flv.tags.filter((tag) => tag.type !== 18 && !(tag.type === VIDEO && tag.body[1] === 2));
   return { headers: media.filter((tag) => tag.config), frames: media.filter((tag) => !tag.config) };
+}
+
+/** HEVC in the tags of enhanced RTMP, which Debian's ffmpeg does not make itself; no sound. */
+export async function makeHevcClip({ size = '320x180', seconds = 14 } = {}) {
+  const file = await output('ffmpeg', ['-nostdin', '-loglevel', 'error', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`, '-t', String(seconds),
+    '-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=error:keyint=25:min-keyint=25:scenecut=0:bframes=2:pools=1', '-tag:v', 'hvc1', '-pix_fmt', 'yuv420p',
+    '-movflags', 'frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4', '-']);
+  const [{ timescale, config, samples }] = readMp4(file).tracks;
+  const tag = (key, kind, dts, ...data) => ({ type: VIDEO, dts, key, config: kind === 0,
+    body: Buffer.concat([Buffer.from([0x80 | (key ? 1 : 2) << 4 | kind]), Buffer.from('hvc1'), ...data]) });
+  const frames = samples.map(({ dts, cts, key, offset, size: bytes }) => {
+    const shift = Buffer.alloc(3);
+    shift.writeIntBE(Math.round(cts * 1000 / timescale), 0, 3);
+    return tag(key, 1, Math.round(dts * 1000 / timescale), shift, file.subarray(offset, offset + bytes));
+  });
+  return { headers: [tag(true, 0, 0, config)], frames };
 }
 
 /**

@@ -1,0 +1,221 @@
+// Disks that are slow, stand still or are full: the recording suffers, and
+// says so; the live stream and the worker's memory do not.
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { holdDisk, smallDisk } from '../lib/disks.mjs';
+import { get, startHub } from '../lib/hub.mjs';
+import { privateKb, until } from '../lib/nginx.mjs';
+import { Recordings, Source, capture, framesOf, longestWait, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
+import { lagSince } from '../lib/watch.mjs';
+
+const DEADLINE = { timeout: 180_000 };
+const STREAMS = 3;
+const FRAME = 20_000;                  // at 25 of them in a second: 4 Mbps
+const KB_PER_STREAM = 2048;            // what a stream may take beyond its window
+const SANITIZED = process.env.DUOLU_SANITIZE === '1';
+const WAIT_MORE = 150;                 // ms that a viewer may wait longer than it did before, the test's own lag aside
+
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
+const dataOf = (frames) => frames.filter(({ type }) => type === 9).map(({ data }) => data.toString('latin1'));
+
+async function startRecording(t, { root = '{{dir}}/rec', main = '', allow } = {}) {
+  const hub = await startHub({ answer, workers: 1, zone: '96m', flv: 'hub_lag 20s;',
+    main: `thread_pool dvr threads=4; dvr_threads dvr; dvr ${root}; hub_grace 1s; ${main}` });
+  t.after(() => hub.stop({ allow }));
+  hub.recordings = new Recordings(root.replace('{{dir}}', hub.nginx.dir));
+  hub.recording = async (name) => (await hub.stream(name)).recording;
+  hub.state = (name, state) => until(async () => (await hub.recording(name)).state === state, `${name} to be "${state}"`, 60_000);
+  hub.metric = async (name) => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)$`, 'm').exec((await get(`${hub.base}/metrics`)).text)?.[1]);
+  [hub.worker] = hub.nginx.workers();
+  return hub;
+}
+
+/** Streams that are recorded, and a viewer of each from its first frame on. */
+async function publish(hub, count = STREAMS, options = {}) {
+  return Promise.all(Array.from({ length: count }, async (_, i) => {
+    const name = `live/s${i}`;
+    const source = await Source.open(hub, `s${i}`, { size: FRAME, ...options });
+    source.step();
+    await until(async () => (await hub.stream(name))?.video === 'h264', name);
+    const viewer = await capture(hub, name);
+    await until(() => viewer.flv.video().length > 0, 'the first frame');
+    source.run();
+    return { name, source, viewer };
+  }));
+}
+
+async function end(hub, streams) {
+  for (const { source } of streams) await source.end();
+  await until(() => streams.every(({ viewer }) => viewer.ended), 'the streams to end');
+  await until(() => hub.recordings.markers().length === 0, 'the files to be closed');
+}
+
+/** The longest wait of any viewer in these ms, beyond the test's own lag. */
+function waits(streams, from, to = performance.now()) {
+  const own = lagSince(from);
+  return Math.max(...streams.map(({ viewer }) => longestWait(viewer, from, to))) - own;
+}
+
+/** What is recorded is a part of what was sent, in its order, each frame once; gives the row of missing ones' lengths. */
+function holes(recorded, sent) {
+  const have = dataOf(recorded);
+  const want = dataOf(sent);
+  const lost = [];
+  let at = 0;
+  for (const frame of have) {
+    const found = want.indexOf(frame, at);
+    assert.ok(found >= at, 'a recorded frame that was not sent then');
+    if (found > at) lost.push(found - at);
+    at = found + 1;
+  }
+  if (at < want.length) lost.push(want.length - at);
+  return lost;
+}
+
+describe('a slow disk', { concurrency: 2 }, () => {
+  test('one that stands still: live goes on, memory stays, and what the window held is not lost', DEADLINE, async (t) => {
+    const hub = await startRecording(t, { main: 'hub_window 4s;' });
+    const streams = await publish(hub);
+    for (const { name } of streams) await hub.state(name, 'on');
+    await sleep(2500);
+    const usual = waits(streams, performance.now() - 2000);
+    const before = privateKb([hub.worker]);
+    let most = 0;
+
+    const still = async (ms) => {
+      const from = performance.now();
+      const disk = await holdDisk(hub.worker);
+      for (const until_ = performance.now() + ms; performance.now() < until_; await sleep(200)) most = Math.max(most, privateKb([hub.worker]) - before);
+      assert.ok((await hub.status()).streams.every(({ state }) => state === 'live'));
+      const wait = waits(streams, from);
+      assert.ok(await disk.release() > 0, 'the disk was asked for something');
+      t.diagnostic(`${ms} ms without the disk: a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} before; private memory grew by ${most} KB`);
+      assert.ok(wait <= usual + WAIT_MORE, `a viewer waited ${wait.toFixed(0)} ms, ${usual.toFixed(0)} before`);
+    };
+
+    await still(2000);                                     // less than the window
+    await sleep(1000);
+    for (const { name } of streams) assert.deepEqual((({ state, gaps }) => [state, gaps])(await hub.recording(name)), ['on', 0]);
+    await still(7000);                                     // more
+    for (const { name } of streams) await until(async () => (await hub.recording(name)).gaps === 1, `the gap of ${name} to be counted`);
+    assert.equal(await hub.metric('duolu_recording_gaps_total'), STREAMS);
+    await sleep(1500);
+    most = Math.max(most, privateKb([hub.worker]) - before);
+    assert.ok(most <= (SANITIZED ? 3 : 1) * KB_PER_STREAM * STREAMS, `${most} KB for ${STREAMS} streams`);
+    await end(hub, streams);
+
+    for (const { name, source, viewer } of streams) {
+      assert.equal(dataOf(framesOf(viewer.flv.tags)).length, source.n, 'the viewer has every frame');
+      const files = hub.recordings.files(name);
+      assert.equal(files.length, 1, 'marked, not split');
+      const r = hub.recordings.read(files[0]);
+      wellFormed(r);
+      const lost = holes(r.frames, source.sent);
+      assert.equal(lost.length, 1, `one hole, not ${lost}`);
+      assert.ok(lost[0] < 7 * 25, `${lost[0]} frames are missing of 7 s, the window held some of them`);
+      assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'the index marks it');
+      const jump = r.video.findIndex(({ dts }, i) => i > 0 && dts - r.video[i - 1].dts > 500);
+      assert.equal(Math.round((r.video[jump].dts - r.video[jump - 1].dts) / 40), lost[0] + 1, 'time goes on over it');
+      assert.ok(r.video[jump].key, 'behind it comes a key frame');
+      await plays(r);
+    }
+  });
+
+  test('one that takes half a second for each call: live goes on, memory stays', DEADLINE, async (t) => {
+    const hub = await startRecording(t, { main: 'hub_window 4s;' });
+    const streams = await publish(hub);
+    for (const { name } of streams) await hub.state(name, 'on');
+    await sleep(2500);
+    const usual = waits(streams, performance.now() - 2000);
+    const before = privateKb([hub.worker]);
+    const from = performance.now();
+    const disk = await holdDisk(hub.worker, 500);
+    let most = 0;
+    for (const until_ = performance.now() + 8000; performance.now() < until_; await sleep(200)) most = Math.max(most, privateKb([hub.worker]) - before);
+    const wait = waits(streams, from);
+    assert.ok(await disk.release() > 5, 'the disk was asked');
+    await sleep(1000);
+    t.diagnostic(`8 s: a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} before; private memory grew by ${most} KB`);
+    assert.ok(wait <= usual + WAIT_MORE, `a viewer waited ${wait.toFixed(0)} ms, ${usual.toFixed(0)} before`);
+    assert.ok(most <= (SANITIZED ? 3 : 1) * KB_PER_STREAM * STREAMS, `${most} KB for ${STREAMS} streams`);
+    const gaps = await Promise.all(streams.map(async ({ name }) => (await hub.recording(name)).gaps));
+    await end(hub, streams);
+    for (const [i, { name, source }] of streams.entries()) {
+      const [file, ...more] = hub.recordings.files(name);
+      assert.deepEqual(more, []);
+      const r = hub.recordings.read(file);
+      wellFormed(r);
+      assert.equal(holes(r.frames, source.sent).length, gaps[i], 'each gap is counted, none else is there');
+      await plays(r);
+    }
+  });
+});
+
+describe('a full disk', { concurrency: 2 }, () => {
+  const rows = [
+    ['dvr_free: less space than is to be left', 'dvr_free 4m;', '9m', 3_000_000],
+    ['no space at all', 'dvr_free 0;', '5m', 3_000_000],
+  ];
+  for (const [name, directive, size, ballast] of rows) {
+    test(name, DEADLINE, async (t) => {
+      const { default: fs } = await import('node:fs');
+      const disk = await smallDisk(size);
+      t.after(() => disk.stop());
+      const root = path.join(disk.root, 'rec');
+      const stone = path.join(disk.root, 'ballast');
+      fs.mkdirSync(root);
+      fs.writeFileSync(stone, Buffer.alloc(ballast));
+      const hub = await startRecording(t, { root, main: directive, allow: [/recording stopped/] });
+      const streams = await publish(hub, 2, { size: 8000 });
+      const session = [];
+      for (const s of streams) { await hub.state(s.name, 'on'); session.push((await hub.recording(s.name)).session); }
+      await sleep(1000);
+      const usual = waits(streams, performance.now() - 1000);
+      for (const s of streams) await hub.state(s.name, 'full');
+      const full = performance.now();
+      assert.equal(await hub.metric('duolu_recording_stopped{reason="full"}'), 2);
+      assert.equal(await hub.metric('duolu_recordings'), 0);
+      await sleep(1500);
+      const wait = waits(streams, full - 500);
+      t.diagnostic(`a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} before`);
+      assert.ok(wait <= usual + WAIT_MORE, 'live goes on');
+      const alerts = () => hub.nginx.log().split('\n').filter((line) => /\[alert\].*recording stopped/.test(line));
+      assert.equal(alerts().length, 1, alerts().join('\n'));
+      const first = streams.map((s) => hub.recordings.files(s.name)[0]);
+      for (const [i, file] of first.entries()) {
+        const r = hub.recordings.read(file);
+        wellFormed(r, { open: !r.playlist.ended });
+        assert.deepEqual(holes(r.frames, streams[i].source.sent.filter(({ data }) => r.video.length && data)).length, 1, 'what it has, it has from the start without a hole');
+        await plays(r, { index: r.playlist.ended });
+      }
+
+      fs.rmSync(stone);                                     // there is space again
+      for (const s of streams) await hub.state(s.name, 'on');
+      assert.equal(await hub.metric('duolu_recording_stopped{reason="full"}'), 0);
+      assert.equal(hub.nginx.log().split('\n').filter((line) => /\[notice\].*recording goes on/.test(line)).length, 1);
+      const had = streams[0].source.n;
+      await until(() => streams[0].source.n > had + 40, 'more frames');
+      await end(hub, streams);
+      assert.equal(alerts().length, 1);
+
+      for (const [i, { name: stream, source, viewer }] of streams.entries()) {
+        assert.equal(dataOf(framesOf(viewer.flv.tags)).length, source.n, 'the viewer has every frame');
+        const files = hub.recordings.files(stream);
+        assert.equal(files.length, 2, 'a new file behind the full disk');
+        const all = files.map((file) => hub.recordings.read(file));
+        for (const r of all) { wellFormed(r, { session: session[i] }); await plays(r); }
+        assert.ok(all[1].video[0].key);
+        assert.equal(holes(all.flatMap((r) => r.frames), source.sent).length, 1);
+        const events = hub.recordings.spool(stream);
+        assert.deepEqual(events.map(({ event, file }) => [event, file]), files.flatMap((file) => [['open', file], ['close', file]]));
+        const sent = framesOf(viewer.flv.tags);
+        const from = dataOf(sent).indexOf(dataOf(all[1].frames)[0]);
+        const behind = sent.filter(({ type }) => type === 9).slice(from);
+        sameFrames([all[1]].map((r) => Object.assign(Object.create(r), { of: (type) => (type === 9 ? r.video : []) })), behind);
+      }
+    });
+  }
+});
