@@ -24,17 +24,24 @@ typedef struct {
                                     file; -1: it has none */
     int64_t   end;               /* of all that is in it, ms in the file */
     int64_t   utc;               /* of its start */
+    uint64_t  session;           /* as its index said; 0: not known */
+    uint64_t  cut;               /* bytes that were taken off its end */
+    unsigned  ended:1;           /* its index had an ENDLIST */
+    unsigned  interrupted:1;     /* and said so */
 } recovered_t;
 
 /* The marker of FILE (a path below ROOT) is there from marker_put() until
- * marker_remove().  Return 0, or -1 with errno. */
+ * marker_remove().  Its writer makes the file and takes its flock() before the
+ * first, and closes the file after the second: then recover_all() of another
+ * process cannot come between.  Return 0, or -1 with errno. */
 int marker_put(const char *root, const char *file);
 int marker_remove(const char *root, const char *file);
 
-/* Cuts the torn tail of the open file FD (PATH below ROOT), brings its index
- * up to what the file holds (without ENDLIST), and fills OUT.  The caller
- * holds the file's flock().  Returns 0, or -1 with errno: nothing is playable
- * in it, or the disk refuses. */
+/* Cuts the torn tail of the open file FD (FILE is its path below ROOT), brings
+ * its index up to what the file holds (without ENDLIST), and fills OUT.  The
+ * caller holds the file's flock().  Returns 0, or -1 with errno: ENODATA,
+ * nothing in it can be played; another, the disk refuses.  Either way nothing
+ * that was whole is lost. */
 int recover_file(const char *root, const char *file, int fd, recovered_t *out);
 
 /* Closes every recording below ROOT that has a marker and no living writer:

@@ -1,0 +1,484 @@
+#include "recover_mp4.h"
+#include "spool.h"
+
+#include "../media/rec_index.h"
+#include "../media/rec_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MARKER_FOLDER  ".open"
+#define MARKER_SLASH   "%2F"         /* in a marker's name; a file's has none */
+
+
+/* --- markers --- */
+
+static int
+join(char out[PATH_MAX], const char *root, const char *name)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", root, name) < PATH_MAX) {
+        return 0;
+    }
+
+    errno = ENAMETOOLONG;
+
+    return -1;
+}
+
+
+/* The path of FILE's marker, whose name is FILE in one word. */
+static int
+marker_path(char out[PATH_MAX], const char *root, const char *file)
+{
+    int   n;
+    char  name[REC_PATH_MAX + sizeof(MARKER_FOLDER)
+               + 3 * sizeof(MARKER_SLASH)], *p;
+
+    if (strlen(file) >= REC_PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+
+    p = name + sprintf(name, "%s/", MARKER_FOLDER);
+
+    for (n = 0; *file; file++) {
+        if (*file != '/') {
+            *p++ = *file;
+
+        } else if (n++ < 3) {
+            p += sprintf(p, "%s", MARKER_SLASH);
+
+        } else {
+            errno = EINVAL;
+            return -1;
+        }
+    }
+
+    *p = '\0';
+
+    return join(out, root, name);
+}
+
+
+/* The other way.  Returns 0, -1 when NAME is no marker's. */
+static int
+marker_file(char out[REC_PATH_MAX], const char *name)
+{
+    char  *p = out;
+
+    while (*name) {
+        if (p == out + REC_PATH_MAX - 1) {
+            return -1;
+        }
+
+        if (strncmp(name, MARKER_SLASH, sizeof(MARKER_SLASH) - 1) == 0) {
+            *p++ = '/';
+            name += sizeof(MARKER_SLASH) - 1;
+
+        } else {
+            *p++ = *name++;
+        }
+    }
+
+    *p = '\0';
+
+    return 0;
+}
+
+
+static int
+sync_folder(const char *path)
+{
+    int  fd, rc, failed;
+
+    fd = open(path, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    if (fd == -1) {
+        return -1;
+    }
+
+    rc = fsync(fd);
+    failed = errno;
+    (void) close(fd);
+    errno = failed;
+
+    return rc;
+}
+
+
+int
+marker_put(const char *root, const char *file)
+{
+    int   fd;
+    char  folder[PATH_MAX], path[PATH_MAX];
+
+    if (join(folder, root, MARKER_FOLDER) == -1
+        || marker_path(path, root, file) == -1
+        || (mkdir(folder, 0750) == -1 && errno != EEXIST))
+    {
+        return -1;
+    }
+
+    fd = open(path, O_WRONLY|O_CREAT|O_CLOEXEC, 0640);
+    if (fd == -1) {
+        return -1;
+    }
+
+    (void) close(fd);
+
+    /* it is there before there is anything to recover */
+    return sync_folder(folder);
+}
+
+
+int
+marker_remove(const char *root, const char *file)
+{
+    char  path[PATH_MAX];
+
+    if (marker_path(path, root, file) == -1) {
+        return -1;
+    }
+
+    return unlink(path) == -1 && errno != ENOENT ? -1 : 0;
+}
+
+
+/* --- one file --- */
+
+/* What recovers a format. */
+typedef int (*recover_pt)(const recover_file_t *file, int fd, int keep,
+    recovered_t *out);
+
+typedef struct {
+    const char  *format;             /* which is its extension, too */
+    recover_pt   recover;
+} format_t;
+
+static const format_t  formats[] = {
+    { "mp4", recover_mp4 },
+    { NULL, NULL }
+};
+
+typedef struct {
+    const char      *root, *file;
+    const format_t  *format;
+    recover_file_t   names;
+    char             stream[REC_STREAM_MAX + 1];
+    char             path[PATH_MAX];
+} target_t;
+
+
+/* Where APP/NAME/DAY/TIME.EXT has its third slash. */
+static const char *
+find_day(const char *file)
+{
+    int  n;
+
+    for (n = 0; *file; file++) {
+        if (*file == '/' && ++n == 2) {
+            return file + 1;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Takes FILE's path apart.  Returns 0, -1 when it is not a recording's. */
+static int
+find_target(target_t *t, const char *root, const char *file)
+{
+    size_t           len;
+    const char      *day = find_day(file), *dot = strrchr(file, '.');
+    const format_t  *format;
+
+    errno = EINVAL;
+
+    if (day == NULL || dot == NULL
+        || rec_path_stream(t->stream, sizeof(t->stream), file,
+                           (size_t) (day - 1 - file)) == 0)
+    {
+        return -1;
+    }
+
+    for (format = formats; format->format; format++) {
+        if (strcmp(format->format, dot + 1) == 0) {
+            break;
+        }
+    }
+
+    if (format->format == NULL) {
+        return -1;
+    }
+
+    t->root = root;
+    t->file = file;
+    t->format = format;
+    t->names.name = strrchr(file, '/') + 1;
+    t->names.stream = t->stream;
+    t->names.utc = rec_path_utc(day, strlen(day), format->format);
+
+    if (t->names.utc == -1 || join(t->path, root, file) == -1) {
+        return -1;
+    }
+
+    len = (size_t) snprintf(t->names.index, sizeof(t->names.index),
+                            "%s/%.*s.m3u8", root, (int) (dot - file), file);
+    if (len >= sizeof(t->names.index)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+
+    return 0;
+}
+
+
+int
+recover_file(const char *root, const char *file, int fd, recovered_t *out)
+{
+    target_t  t;
+
+    if (find_target(&t, root, file) == -1) {
+        return -1;
+    }
+
+    return t.format->recover(&t.names, fd, 0, out);
+}
+
+
+/* --- all of them --- */
+
+static int
+put_event(const target_t *t, const recovered_t *r)
+{
+    spool_event_t  event;
+
+    ngx_memzero(&event, sizeof(spool_event_t));
+
+    event.event = "close";
+    event.file = t->file;
+    event.stream = t->stream;
+    event.format = t->format->format;
+    event.session = r->session ? r->session : (uint64_t) t->names.utc;
+    event.from = r->size ? r->utc : t->names.utc;
+    event.to = event.from + r->end;
+    event.bytes = r->size;
+
+    if (r->size == 0) {
+        event.state = "interrupted";
+        event.reason = "nothing in it can be played";
+
+    } else if (r->ended && !r->interrupted) {
+        event.state = "complete";
+        event.reason = "the recorder ended it";
+
+    } else {
+        event.state = "interrupted";
+        event.reason = "the recorder was interrupted";
+    }
+
+    return spool_put(t->root, &event);
+}
+
+
+static int
+write_duration(int fd, const recovered_t *r)
+{
+    int      i;
+    uint8_t  duration[8];
+
+    for (i = 0; i < 8; i++) {
+        duration[i] = (uint8_t) ((uint64_t) r->end >> (56 - 8 * i));
+    }
+
+    return pwrite(fd, duration, 8, (off_t) r->duration_at) == 8 ? 0 : -1;
+}
+
+
+/* Ends the index and puts it on the disk. */
+static int
+end_index(const target_t *t, const recovered_t *r)
+{
+    int     fd, failed = 0;
+    char    text[REC_LINES_MAX];
+    size_t  size;
+
+    fd = open(t->names.index, O_WRONLY|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return -1;
+    }
+
+    if (!r->ended) {
+        size = rec_index_end(text, 1);
+        errno = ENOSPC;
+        if (pwrite(fd, text, size, (off_t) r->index_size) != (ssize_t) size) {
+            failed = errno;              /* a part of it is cut next time */
+        }
+    }
+
+    if (!failed && fdatasync(fd) == -1) {
+        failed = errno;
+    }
+
+    (void) close(fd);
+    errno = failed;
+
+    return failed ? -1 : 0;
+}
+
+
+/* Closes the file for good.  Each step may be done again. */
+static int
+close_file(const target_t *t, int fd, const recovered_t *r)
+{
+    if (r->init_size && write_duration(fd, r) == -1) {
+        return -1;
+    }
+
+    if (fdatasync(fd) == -1 || (r->init_size && end_index(t, r) == -1)
+        || put_event(t, r) == -1)
+    {
+        return -1;
+    }
+
+    return marker_remove(t->root, t->file);
+}
+
+
+/* Nothing of it can be played, or it was never made. */
+static int
+delete_file(const target_t *t)
+{
+    recovered_t  none;
+
+    ngx_memzero(&none, sizeof(recovered_t));
+
+    if (put_event(t, &none) == -1
+        || (unlink(t->names.index) == -1 && errno != ENOENT)
+        || (unlink(t->path) == -1 && errno != ENOENT))
+    {
+        return -1;
+    }
+
+    return marker_remove(t->root, t->file);
+}
+
+
+static int
+recover_open(const target_t *t, int fd, ngx_log_t *log)
+{
+    int          rc;
+    recovered_t  r;
+
+    rc = t->format->recover(&t->names, fd, 1, &r);
+
+    if (rc == -1 && errno == ENODATA) {
+        rc = delete_file(t);
+        if (rc == 0) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "recording \"%s/%s\" was interrupted, nothing in it "
+                          "can be played: deleted", t->root, t->file);
+        }
+        return rc;
+    }
+
+    if (rc == -1 || close_file(t, fd, &r) == -1) {
+        return -1;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "recording \"%s/%s\" was interrupted: %uL bytes, %L ms are "
+                  "whole, %uL bytes were cut off", t->root, t->file, r.size,
+                  r.end, r.cut);
+
+    return 0;
+}
+
+
+/* Does the file still have its marker?  Its writer may have ended it before we
+ * had the lock. */
+static int
+is_marked(const target_t *t)
+{
+    char  path[PATH_MAX];
+
+    return marker_path(path, t->root, t->file) == 0 && access(path, F_OK) == 0;
+}
+
+
+static int
+recover_marked(const target_t *t, ngx_log_t *log)
+{
+    int  fd, rc, failed;
+
+    fd = open(t->path, O_RDWR|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return errno == ENOENT ? delete_file(t) : -1;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
+        rc = errno == EWOULDBLOCK ? 0 : -1;  /* somebody writes it */
+
+    } else {
+        rc = is_marked(t) ? recover_open(t, fd, log) : 0;
+    }
+
+    failed = errno;
+    (void) close(fd);
+    errno = failed;
+
+    return rc;
+}
+
+
+void
+recover_all(const char *root, ngx_log_t *log)
+{
+    DIR            *dir;
+    char            folder[PATH_MAX], file[REC_PATH_MAX];
+    target_t        t;
+    struct dirent  *entry;
+
+    if (join(folder, root, MARKER_FOLDER) == -1) {
+        return;
+    }
+
+    dir = opendir(folder);
+    if (dir == NULL) {
+        if (errno != ENOENT) {
+            ngx_log_error(NGX_LOG_ERR, log, errno,
+                          "opendir() \"%s\" failed: recordings that were "
+                          "interrupted stay open", folder);
+        }
+        return;
+    }
+
+    while ((entry = readdir(dir)) != NULL) {
+
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+
+        if (marker_file(file, entry->d_name) == -1
+            || find_target(&t, root, file) == -1)
+        {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "\"%s/%s\" marks no recording: expected "
+                          "APP%%2FNAME%%2FDAY%%2FTIME.mp4",
+                          folder, entry->d_name);
+            continue;
+        }
+
+        if (recover_marked(&t, log) == -1) {
+            ngx_log_error(NGX_LOG_ERR, log, errno,
+                          "recording \"%s/%s\" was interrupted and is not "
+                          "closed yet", root, file);
+        }
+    }
+
+    (void) closedir(dir);
+}
