@@ -165,6 +165,7 @@ enum hub_protocol {
     HUB_WS,
     HUB_RTMP,
     HUB_EVENTS,            /* follows changes, watches nothing */
+    HUB_REPLAY,            /* downloads what was recorded */
     HUB_PROTOCOLS
 };
 
@@ -186,7 +187,8 @@ typedef struct {
     uint8_t   protocol;        /* enum hub_protocol */
     uint8_t   kick;            /* enum hub_kick */
     u_char    address[HUB_ADDRESS_MAX + 1];
-    uint8_t   pad[16];         /* two cache lines, shared with nobody */
+    uint64_t  name_hash;       /* of the stream, live or not; 0: of none */
+    uint8_t   pad[8];          /* two cache lines, shared with nobody */
 } hub_session_t;
 
 /* Who asks to come in. */
@@ -197,6 +199,7 @@ typedef struct {
     uint64_t           key;
     int64_t            issued;
     int64_t            asked_ms;        /* unix; a page's rights are not older */
+    uint64_t           name_hash;       /* of a stream that need not be live */
     ngx_str_t          address;
 
     /* a publisher's; limits are 0 when there is none */
@@ -466,6 +469,7 @@ void hub_refuse(hub_t *h, enum hub_refusal reason);
 const char *hub_refusal_text(enum hub_refusal reason);   /* a sentence */
 const char *hub_refusal_name(enum hub_refusal reason);   /* a word */
 const char *hub_protocol_name(enum hub_protocol protocol);
+const char *hub_protocol_kind(enum hub_protocol protocol);   /* what for */
 
 /* For the other hub_*.c; all but the first are called under the mutex. */
 void hub_sessions_start(void);
@@ -520,8 +524,8 @@ int hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref);
 /* Lets go of it: it is over when DONE, else another worker goes on. */
 void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);
 
-/* Tells what becomes of it.  Returns how many streams of the zone wait in that
- * state, this one included. */
+/* Tells what becomes of it.  Returns how many streams of the zone now wait for
+ * their disk. */
 uint32_t hub_record_state(hub_t *h, const hub_ref_t *ref,
     enum hub_record state);
 

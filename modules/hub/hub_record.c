@@ -128,7 +128,7 @@ hub_record_state(hub_t *h, const hub_ref_t *ref, enum hub_record state)
 
     for (i = 0; i < h->header->nstreams; i++) {
         n += h->streams[i].state != HUB_FREE
-             && h->streams[i].recording.state == (uint32_t) state;
+             && h->streams[i].recording.state > HUB_RECORD_ON;
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);

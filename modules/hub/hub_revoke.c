@@ -169,17 +169,13 @@ static uint32_t
 hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
 {
     uint32_t        i, n = 0;
-    uint64_t        stream;
-    hub_stream_t   *s;
     hub_session_t  *row;
 
     for (i = 0; i < h->header->session_end; i++) {
         row = &h->sessions[i];
-        s = row->stream == HUB_NO_STREAM ? NULL : &h->streams[row->stream];
-        stream = s && s->generation == row->generation ? s->name_hash : 0;
 
         if (row->id == 0 || row->issued > r->at
-            || !hub_revocation_names(r, row->uid, stream, row->key))
+            || !hub_revocation_names(r, row->uid, row->name_hash, row->key))
         {
             continue;
         }
@@ -244,8 +240,8 @@ hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     kept = e->kept >= r->at;                 /* told again: once is enough */
     *ended = hub_revoke_sessions(h, r);
 
-    /* after all are told, since a stream that has ended names nobody; an append
-     * may wait for this very mutex */
+    /* after all are told, whose streams these are; an append may wait for this
+     * very mutex */
     while (hub_revoke_streams(h, r) && ++tries < HUB_STOP_TRIES) {
         ngx_shmtx_unlock(&h->pool->mutex);
         sched_yield();

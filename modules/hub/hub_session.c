@@ -51,9 +51,19 @@ hub_refusal_name(enum hub_refusal reason)
 const char *
 hub_protocol_name(enum hub_protocol protocol)
 {
-    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse" };
+    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse", "mp4" };
 
     return names[protocol];
+}
+
+
+const char *
+hub_protocol_kind(enum hub_protocol protocol)
+{
+    static const char  *kinds[] = { "publish", "view", "view", "view", "events",
+                                    "replay" };
+
+    return kinds[protocol];
 }
 
 
@@ -174,6 +184,7 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     row->worker = (uint16_t) h->worker;
     row->stream = s ? (uint32_t) (s - h->streams) : HUB_NO_STREAM;
     row->generation = s ? s->generation : 0;
+    row->name_hash = s ? s->name_hash : who->name_hash;
     ngx_memcpy(row->address, who->address.data,
                ngx_min(who->address.len, (size_t) HUB_ADDRESS_MAX));
     hub_store(&row->id, who->id ? who->id : hub_session_id(h));
@@ -205,7 +216,8 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    reason = hub_session_admit(h, who, s, s ? s->name_hash : 0);
+    reason = hub_session_admit(h, who, s,
+                               s ? s->name_hash : who->name_hash);
 
     if (reason == HUB_ADMITTED) {
         hub_session_add(h, c, who, s, end, data);

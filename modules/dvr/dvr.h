@@ -1,0 +1,145 @@
+/*
+ * The recorder: a reader of the hub that writes files.  Whatever the disk
+ * does, no frame waits for it.
+ *
+ * The event loop gathers frames into fragments (recorder.c); pool threads do
+ * all that touches the disk (job.c).  A recorder has one fragment in the making
+ * and one on its way, no more: when the disk is slow it stops reading, and the
+ * hub's window is its queue.  What the window loses then is a gap.
+ */
+
+#ifndef DUOLU_DVR_H
+#define DUOLU_DVR_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_thread_pool.h>
+
+#include "../hub/hub.h"
+#include "../media/fragment.h"
+#include "../media/rec_index.h"
+#include "../media/rec_path.h"
+#include "recover.h"
+#include "spool.h"
+
+typedef struct dvr_format_s  dvr_format_t;
+
+/* The main context's directives. */
+typedef struct {
+    ngx_str_t            root;       /* zero-terminated; empty: no recordings */
+    ngx_uint_t           format;     /* 0 mp4, 1 flv */
+    ngx_msec_t           file;       /* files are cut at its multiples, UTC */
+    off_t                free;       /* bytes that the disk is to keep free */
+    ngx_msec_t           sync;       /* 0: never */
+    ngx_str_t            threads;
+    ngx_thread_pool_t   *pool;
+} dvr_conf_t;
+
+typedef struct {
+    u_char  *data;
+    size_t   len, room;
+} dvr_buf_t;
+
+/* How far a file has come. */
+typedef struct {
+    uint64_t       size;             /* of the file, and of its index */
+    uint64_t       index_size;
+    uint64_t       next;             /* the hub's first entry that is not in it */
+    uint32_t       sequence;         /* of its last fragment */
+    int64_t        end;              /* dts where it ends, ms in the file */
+    rec_segment_t  segment;          /* in the making, when `began` */
+    int64_t        segment_start;    /* dts, ms in the file */
+    unsigned       began:1;
+} dvr_point_t;
+
+enum dvr_what { DVR_OPEN, DVR_WRITE, DVR_CLOSE, DVR_RESUME };
+
+/* One piece of work for a pool thread; a recorder has one at a time. */
+typedef struct {
+    enum dvr_what      what;
+    const dvr_conf_t  *conf;
+    char               file[REC_PATH_MAX];     /* below the root */
+    char               index[REC_PATH_MAX];    /* empty: the format has none */
+    int                fd, index_fd;
+    uint64_t           offset, index_offset;   /* where things are written */
+    dvr_buf_t          head, media[2];         /* for the file, in this order */
+    char               lines[REC_HEAD_MAX + 2 * REC_LINES_MAX];
+    size_t             lines_len;              /* for the index */
+    dvr_buf_t          patch;                  /* CLOSE: bytes that replace */
+    uint64_t           patch_at;
+    spool_event_t      event;                  /* OPEN and CLOSE */
+    recovered_t        recovered;              /* RESUME */
+    ngx_msec_t         synced_ms;
+    unsigned           spooled:1;
+    int                error;                  /* errno, 0: done */
+    const char        *doing;                  /* what failed */
+} dvr_job_t;
+
+typedef struct {
+    ngx_queue_t          queue;
+    const dvr_conf_t    *conf;
+    const dvr_format_t  *format;
+    ngx_pool_t          *pool;
+    ngx_thread_task_t   *task;       /* its ctx is this recorder */
+    dvr_job_t            job;
+    hub_reader_t         reader;
+    char                 name[HUB_NAME_MAX + 1];
+    size_t               name_len;
+    uint64_t             session;
+
+    /* the file at hand */
+    int64_t              utc;        /* of its start */
+    int64_t              base;       /* the stream's dts there */
+    size_t               duration_at;
+    uint64_t             config[2];  /* hashes of its headers, by track; 0: none */
+    dvr_point_t          at, good;   /* as gathered, and as on the disk */
+    fragment_t           fragment;
+    dvr_buf_t            media[2];   /* of the fragment in the making */
+
+    uint32_t             config_seq; /* of the headers that were looked at */
+    int64_t              sound;      /* dts of the newest frame of it, -1 */
+    int64_t              last_end;   /* utc where the file before ended, 0 */
+    int64_t              zero;       /* and the utc of dts 0 by it */
+    uint64_t             retry_ms;   /* waiting until then; 0: not */
+    const char          *reason;     /* why the file is closed */
+    int64_t              skip[2];    /* dts up to which it is in the file already */
+    unsigned             busy:1;     /* the job is under way */
+    unsigned             unposted:1; /* or waits for room in the pool's queue */
+    unsigned             resume:1;   /* a dead worker's file is to go on */
+    unsigned             open:1;
+    unsigned             closing:1;
+    unsigned             broken:1;   /* the disk refused: close, then wait */
+    unsigned             turn:1;     /* a new file at the next key frame */
+    unsigned             stale:2;    /* bits: tracks whose headers are others */
+    unsigned             gap:1;      /* before the next segment */
+    unsigned             joinable:1; /* viewers may begin at the fragment's start */
+} recorder_t;
+
+/* What differs between formats.  `head` writes what a file begins with and
+ * `seal` what stands before the media of a fragment, both to job->head; `add`
+ * puts a frame's payload of LEN bytes at OFFSET of the row to the fragment. */
+struct dvr_format_s {
+    const char  *extension;
+    unsigned     indexed:1;
+    ngx_int_t  (*head)(recorder_t *rec, hub_config_t *config);
+    ngx_int_t  (*add)(recorder_t *rec, int kind, const hub_entry_t *e,
+                      const flv_frame_t *frame);
+    ngx_int_t  (*seal)(recorder_t *rec, int64_t next);
+    ngx_int_t  (*finish)(recorder_t *rec);     /* to job->patch */
+};
+
+extern const dvr_format_t  dvr_format_mp4;
+
+/* Room for MORE bytes in B.  NULL when there is no memory. */
+u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
+
+/* recorder.c: takes what is to be recorded and brings all recorders on; the
+ * end of the process, where TERMINATE says that no other will go on. */
+void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
+void recorders_stop(int terminate);
+
+/* job.c: does the work; called in a pool thread, or at the end of the process. */
+void dvr_job_run(dvr_job_t *job);
+
+#endif

@@ -1,0 +1,385 @@
+/*
+ * What pool threads do for the recorder.  Each piece of work can be done again
+ * after it failed half way: what is written has its place, and a failed write
+ * leaves the file as long as it was.
+ */
+
+#include "dvr.h"
+
+#include <sys/file.h>
+#include <sys/statvfs.h>
+
+
+static int
+job_fail(dvr_job_t *job, const char *doing)
+{
+    job->error = errno ? errno : EIO;
+    job->doing = doing;
+
+    return -1;
+}
+
+
+static int
+job_write_at(int fd, const void *data, size_t len, uint64_t at)
+{
+    ssize_t        n;
+    const u_char  *p = data;
+
+    while (len) {
+        n = pwrite(fd, p, len, (off_t) at);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            errno = n == 0 ? ENOSPC : errno;
+            return -1;
+        }
+
+        p += n;
+        at += (size_t) n;
+        len -= (size_t) n;
+    }
+
+    return 0;
+}
+
+
+/* The parts of a fragment in one call, which is what nearly always suffices. */
+static int
+job_write_media(dvr_job_t *job)
+{
+    int           i, n = 0;
+    size_t        all = 0;
+    ssize_t       done;
+    uint64_t      at = job->offset;
+    dvr_buf_t    *part[3] = { &job->head, &job->media[0], &job->media[1] };
+    struct iovec  iov[3];
+
+    for (i = 0; i < 3; i++) {
+        if (part[i]->len) {
+            iov[n].iov_base = part[i]->data;
+            iov[n++].iov_len = part[i]->len;
+            all += part[i]->len;
+        }
+    }
+
+    done = all ? pwritev(job->fd, iov, n, (off_t) at) : 0;
+
+    if (done == (ssize_t) all) {
+        return 0;
+    }
+
+    if (done < 0 && errno != EINTR) {
+        return -1;
+    }
+
+    for (i = 0; i < 3; i++) {
+        if (job_write_at(job->fd, part[i]->data, part[i]->len, at) != 0) {
+            return -1;
+        }
+        at += part[i]->len;
+    }
+
+    return 0;
+}
+
+
+static int
+job_space(dvr_job_t *job)
+{
+    uint64_t        left;
+    struct statvfs  fs;
+
+    if (job->conf->free == 0) {
+        return 0;
+    }
+
+    if (statvfs((char *) job->conf->root.data, &fs) != 0) {
+        return -1;
+    }
+
+    left = (uint64_t) fs.f_bavail * fs.f_frsize;
+
+    /* a little more before it goes on, or it would stop at once again */
+    if (left < (uint64_t) job->conf->free
+               + (job->what == DVR_OPEN ? FRAGMENT_BYTES : 0))
+    {
+        errno = ENOSPC;
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Makes the folders that lead to the file. */
+static int
+job_folders(const char *root, const char *file)
+{
+    char   path[NGX_MAX_PATH];
+    char  *p, *below;
+    int    n;
+
+    n = snprintf(path, sizeof(path), "%s/%s", root, file);
+
+    if (n < 0 || (size_t) n >= sizeof(path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+
+    below = path + strlen(root) + 1;
+
+    for (p = strchr(below, '/'); p; p = strchr(p + 1, '/')) {
+        *p = '\0';
+        if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+            return -1;
+        }
+        *p = '/';
+    }
+
+    return 0;
+}
+
+
+static int
+job_open_file(dvr_job_t *job, const char *file, int flags)
+{
+    int   fd;
+    char  path[NGX_MAX_PATH];
+
+    (void) snprintf(path, sizeof(path), "%s/%s", job->conf->root.data, file);
+
+    fd = open(path, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0640);
+
+    return fd;
+}
+
+
+static void
+job_unlink(dvr_job_t *job, const char *file)
+{
+    char  path[NGX_MAX_PATH];
+
+    (void) snprintf(path, sizeof(path), "%s/%s", job->conf->root.data, file);
+    (void) unlink(path);
+}
+
+
+static void
+job_close_files(dvr_job_t *job)
+{
+    if (job->fd != -1) {
+        (void) close(job->fd);
+        job->fd = -1;
+    }
+
+    if (job->index_fd != -1) {
+        (void) close(job->index_fd);
+        job->index_fd = -1;
+    }
+}
+
+
+static int
+job_create(dvr_job_t *job)
+{
+    const char  *root = (char *) job->conf->root.data;
+
+    if (job_space(job) != 0) {
+        return job_fail(job, "looking for space on the disk");
+    }
+
+    if (job_folders(root, job->file) != 0) {
+        return job_fail(job, "making folders for");
+    }
+
+    if (marker_put(root, job->file) != 0) {
+        return job_fail(job, "marking as open");
+    }
+
+    job->fd = job_open_file(job, job->file, O_CREAT|O_EXCL);
+
+    if (job->fd == -1) {
+        (void) job_fail(job, "creating");
+        (void) marker_remove(root, job->file);
+        return -1;
+    }
+
+    if (flock(job->fd, LOCK_EX|LOCK_NB) != 0) {
+        return job_fail(job, "locking");
+    }
+
+    if (job->index[0]) {
+        job->index_fd = job_open_file(job, job->index, O_CREAT|O_EXCL);
+
+        if (job->index_fd == -1) {
+            return job_fail(job, "creating the index of");
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+job_open(dvr_job_t *job)
+{
+    if (job_create(job) == 0
+        && (job_write_media(job) != 0
+            || job_write_at(job->index_fd, job->lines, job->lines_len, 0) != 0
+            || spool_put((char *) job->conf->root.data, &job->event) != 0))
+    {
+        (void) job_fail(job, "beginning");
+    }
+
+    if (job->error && job->fd != -1) {       /* leaves nothing behind */
+        job_unlink(job, job->file);
+        if (job->index[0]) {
+            job_unlink(job, job->index);
+        }
+        (void) marker_remove((char *) job->conf->root.data, job->file);
+        job_close_files(job);
+    }
+
+    job->synced_ms = ngx_current_msec;
+}
+
+
+static void
+job_sync(dvr_job_t *job)
+{
+    ngx_msec_t  every = job->conf->sync;
+
+    if (every == 0 || ngx_current_msec - job->synced_ms < every) {
+        return;
+    }
+
+    (void) fdatasync(job->fd);
+    if (job->index_fd != -1) {
+        (void) fdatasync(job->index_fd);
+    }
+
+    job->synced_ms = ngx_current_msec;
+}
+
+
+static void
+job_write(dvr_job_t *job)
+{
+    if (job_space(job) != 0 || job_write_media(job) != 0
+        || job_write_at(job->index_fd, job->lines, job->lines_len,
+                        job->index_offset) != 0)
+    {
+        (void) job_fail(job, "writing");
+
+        /* half a fragment would be in the way of what is written next */
+        if (ftruncate(job->fd, (off_t) job->offset) != 0
+            || (job->index_fd != -1
+                && ftruncate(job->index_fd, (off_t) job->index_offset) != 0))
+        {
+            job->doing = "writing, then cutting the rest off";
+        }
+        return;
+    }
+
+    job_sync(job);
+}
+
+
+static void
+job_finish(dvr_job_t *job)
+{
+    const char  *root = (char *) job->conf->root.data;
+
+    if (job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
+        != 0
+        || job_write_at(job->index_fd, job->lines, job->lines_len,
+                        job->index_offset) != 0)
+    {
+        (void) job_fail(job, "closing");
+        return;
+    }
+
+    if (job->conf->sync) {
+        (void) fdatasync(job->fd);
+        if (job->index_fd != -1) {
+            (void) fdatasync(job->index_fd);
+        }
+    }
+
+    if (!job->spooled && spool_put(root, &job->event) != 0) {
+        (void) job_fail(job, "spooling the end of");
+        return;
+    }
+
+    job->spooled = 1;
+
+    if (marker_remove(root, job->file) != 0) {
+        (void) job_fail(job, "unmarking");
+        return;
+    }
+
+    job_close_files(job);
+}
+
+
+/* Goes on in the file of a worker that died. */
+static void
+job_resume(dvr_job_t *job)
+{
+    job->fd = job_open_file(job, job->file, 0);
+
+    if (job->fd == -1) {
+        (void) job_fail(job, "opening again");
+        return;
+    }
+
+    if (flock(job->fd, LOCK_EX|LOCK_NB) != 0
+        || recover_file((char *) job->conf->root.data, job->file, job->fd,
+                        &job->recovered) != 0)
+    {
+        (void) job_fail(job, "going on in");
+        job_close_files(job);
+        return;
+    }
+
+    if (job->index[0]) {
+        job->index_fd = job_open_file(job, job->index, 0);
+
+        if (job->index_fd == -1) {
+            (void) job_fail(job, "opening again the index of");
+            job_close_files(job);
+        }
+    }
+
+    job->synced_ms = ngx_current_msec;
+}
+
+
+void
+dvr_job_run(dvr_job_t *job)
+{
+    job->error = 0;
+    errno = 0;
+
+    switch (job->what) {
+
+    case DVR_OPEN:
+        job_open(job);
+        break;
+
+    case DVR_WRITE:
+        job_write(job);
+        break;
+
+    case DVR_CLOSE:
+        job_finish(job);
+        break;
+
+    default: /* DVR_RESUME */
+        job_resume(job);
+    }
+}

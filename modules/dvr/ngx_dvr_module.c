@@ -1,0 +1,279 @@
+/*
+ * The recorder's directives, its timer, and the recovery at a worker's start.
+ */
+
+#include "dvr.h"
+
+#define DVR_TICK_MS  200
+
+static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
+static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
+static char *ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_dvr_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_dvr_init_process(ngx_cycle_t *cycle);
+static void ngx_dvr_exit_process(ngx_cycle_t *cycle);
+static void ngx_dvr_tick(ngx_event_t *ev);
+
+
+static ngx_conf_enum_t  ngx_dvr_formats[] = {
+    { ngx_string("mp4"), 0 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_dvr_commands[] = {
+
+    { ngx_string("dvr"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_dvr,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("dvr_format"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      0,
+      offsetof(dvr_conf_t, format),
+      ngx_dvr_formats },
+
+    { ngx_string("dvr_file"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(dvr_conf_t, file),
+      NULL },
+
+    { ngx_string("dvr_free"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      0,
+      offsetof(dvr_conf_t, free),
+      NULL },
+
+    { ngx_string("dvr_sync"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(dvr_conf_t, sync),
+      NULL },
+
+    { ngx_string("dvr_threads"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_dvr_threads,
+      0,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_core_module_t  ngx_dvr_module_ctx = {
+    ngx_string("dvr"),
+    ngx_dvr_create_conf,
+    ngx_dvr_init_conf
+};
+
+
+ngx_module_t  ngx_dvr_module = {
+    NGX_MODULE_V1,
+    &ngx_dvr_module_ctx,               /* module context */
+    ngx_dvr_commands,                  /* module directives */
+    NGX_CORE_MODULE,                   /* module type */
+    NULL,                              /* init master */
+    NULL,                              /* init module */
+    ngx_dvr_init_process,              /* init process */
+    NULL,                              /* init thread */
+    NULL,                              /* exit thread */
+    ngx_dvr_exit_process,              /* exit process */
+    NULL,                              /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_event_t       ngx_dvr_timer;
+static ngx_connection_t  ngx_dvr_dummy;      /* timers want one to log by */
+
+
+static void
+ngx_dvr_recover(void *data, ngx_log_t *log)
+{
+    const dvr_conf_t  *conf = *(const dvr_conf_t **) data;
+
+    recover_all((char *) conf->root.data, log);
+}
+
+
+static void
+ngx_dvr_recovered(ngx_event_t *ev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
+                   "dvr: open recordings were looked through");
+}
+
+
+/* What an nginx that died has left open is closed by the next one's workers,
+ * whoever comes first to each file. */
+static ngx_int_t
+ngx_dvr_start_recovery(ngx_cycle_t *cycle, const dvr_conf_t *conf)
+{
+    ngx_thread_task_t  *task;
+
+    task = ngx_thread_task_alloc(cycle->pool, sizeof(dvr_conf_t *));
+    if (task == NULL) {
+        return NGX_ERROR;
+    }
+
+    *(const dvr_conf_t **) task->ctx = conf;
+    task->handler = ngx_dvr_recover;
+    task->event.handler = ngx_dvr_recovered;
+
+    return ngx_thread_task_post(conf->pool, task);
+}
+
+
+static ngx_int_t
+ngx_dvr_init_process(ngx_cycle_t *cycle)
+{
+    dvr_conf_t  *conf;
+
+    conf = (dvr_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_dvr_module);
+
+    if (conf->root.len == 0
+        || (ngx_process != NGX_PROCESS_WORKER
+            && ngx_process != NGX_PROCESS_SINGLE))
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_dvr_start_recovery(cycle, conf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_dvr_dummy.fd = (ngx_socket_t) -1;
+    ngx_dvr_dummy.data = conf;
+    ngx_dvr_timer.handler = ngx_dvr_tick;
+    ngx_dvr_timer.data = &ngx_dvr_dummy;
+    ngx_dvr_timer.log = cycle->log;
+    ngx_dvr_timer.cancelable = 1;
+    ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
+
+    return NGX_OK;
+}
+
+
+/* Comes before the hub's own: the recorders still have their streams, and
+ * after the thread pools': all work is done. */
+static void
+ngx_dvr_exit_process(ngx_cycle_t *cycle)
+{
+    if (hub && ngx_dvr_timer.handler) {
+        recorders_stop(ngx_terminate);
+    }
+}
+
+
+static void
+ngx_dvr_tick(ngx_event_t *ev)
+{
+    if (hub) {
+        recorders_tick(ngx_dvr_dummy.data, ev->log);
+    }
+
+    ngx_add_timer(ev, DVR_TICK_MS);
+}
+
+
+static char *
+ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    dvr_conf_t      *dvr = conf;
+    ngx_str_t       *value = cf->args->elts;
+    ngx_file_info_t  fi;
+
+    if (dvr->root.len) {
+        return "is duplicate";
+    }
+
+    dvr->root = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &dvr->root, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    while (dvr->root.len > 1 && dvr->root.data[dvr->root.len - 1] == '/') {
+        dvr->root.data[--dvr->root.len] = '\0';
+    }
+
+    if (ngx_file_info(dvr->root.data, &fi) == NGX_FILE_ERROR
+        || !ngx_is_dir(&fi))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "dvr \"%V\" is no folder, expected one that nginx's "
+                           "workers may write to", &dvr->root);
+        return NGX_CONF_ERROR;
+    }
+
+    if (dvr->pool == NULL) {
+        dvr->pool = ngx_thread_pool_add(cf, NULL);
+    }
+
+    return dvr->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_dvr_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    dvr_conf_t  *dvr = conf;
+    ngx_str_t   *value = cf->args->elts;
+
+    if (dvr->threads.len) {
+        return "is duplicate";
+    }
+
+    dvr->threads = value[1];
+    dvr->pool = ngx_thread_pool_add(cf, &dvr->threads);
+
+    return dvr->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static void *
+ngx_dvr_create_conf(ngx_cycle_t *cycle)
+{
+    dvr_conf_t  *conf;
+
+    conf = ngx_pcalloc(cycle->pool, sizeof(dvr_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    conf->format = NGX_CONF_UNSET_UINT;
+    conf->file = NGX_CONF_UNSET_MSEC;
+    conf->free = NGX_CONF_UNSET;
+    conf->sync = NGX_CONF_UNSET_MSEC;
+
+    return conf;
+}
+
+
+static char *
+ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    dvr_conf_t  *dvr = conf;
+
+    ngx_conf_init_uint_value(dvr->format, 0);
+    ngx_conf_init_msec_value(dvr->file, 3600 * 1000);
+    ngx_conf_init_value(dvr->free, 64 * 1024 * 1024);
+    ngx_conf_init_msec_value(dvr->sync, 10 * 1000);
+
+    if (dvr->file < 1000) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "dvr_file is %M ms, expected at least 1s", dvr->file);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,218 @@
+#include "fragment.h"
+
+#include <string.h>
+
+#define FRAME_TICKS  1024       /* AAC: ISO/IEC 14496-3, 4.5.1.1 */
+
+
+void
+fragment_init(fragment_t *f, const mp4_track_t tracks[2])
+{
+    memset(f, 0, sizeof(fragment_t));
+    f->track[0].last = f->track[1].last = -1;
+    f->video = tracks[MP4_VIDEO].codec != FLV_CODEC_NONE;
+    f->timescale = tracks[MP4_AUDIO].timescale;
+    f->frame = FRAME_TICKS;
+}
+
+
+void
+fragment_resume(fragment_t *f, const int64_t last[2])
+{
+    f->track[MP4_VIDEO].last = last[MP4_VIDEO];
+    f->track[MP4_AUDIO].last = last[MP4_AUDIO];
+
+    if (last[MP4_AUDIO] >= 0) {          /* its ms were rounded down */
+        f->next = (uint64_t) (last[MP4_AUDIO] + 1) * f->timescale / 1000
+                  + f->frame;
+        f->set = 1;
+    }
+}
+
+
+int
+fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
+    uint32_t size)
+{
+    int64_t                  length;
+    const fragment_track_t  *t = &f->track[kind];
+
+    if (fragment_empty(f)) {
+        return 0;
+    }
+
+    if (t->n == FRAGMENT_SAMPLES || f->bytes + size > FRAGMENT_BYTES) {
+        return 1;
+    }
+
+    length = dts - fragment_start(f);
+
+    /* a picture ends it, whose length is known then; sound alone does only
+     * when no picture comes any more */
+    if (f->video && kind == MP4_AUDIO) {
+        return length >= FRAGMENT_MS + FRAGMENT_MS / 2;
+    }
+
+    if (kind == MP4_VIDEO && key
+        && (length >= FRAGMENT_SHORT
+            || !f->track[MP4_VIDEO].n || !f->track[MP4_VIDEO].sample[0].key))
+    {
+        return 1;
+    }
+
+    return length + (t->n ? dts - t->last : t->step) > FRAGMENT_MS;
+}
+
+
+void
+fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
+    uint32_t size)
+{
+    mp4_sample_t      *sample;
+    fragment_track_t  *t = &f->track[kind];
+
+    if (t->last >= 0 && dts <= t->last) {
+        dts = t->last + 1;               /* a track's time never stands still */
+    }
+
+    sample = &t->sample[t->n];
+    sample->size = size;
+    sample->duration = 0;
+    sample->cts = kind == MP4_VIDEO ? cts : 0;
+    sample->key = key != 0;
+
+    t->dts[t->n++] = dts;
+
+    if (t->last >= 0) {
+        t->step = dts - t->last;
+    }
+
+    t->last = dts;
+    f->bytes += size;
+}
+
+
+int64_t
+fragment_start(const fragment_t *f)
+{
+    const fragment_track_t  *v = &f->track[MP4_VIDEO], *a = &f->track[MP4_AUDIO];
+
+    return v->n ? v->dts[0] : a->dts[0];
+}
+
+
+/* How long a frame lasts of which nothing follows. */
+static int64_t
+fragment_step(const fragment_track_t *t)
+{
+    return t->step > 0 && t->step < FRAGMENT_MS ? t->step : 1;
+}
+
+
+int64_t
+fragment_end(const fragment_t *f)
+{
+    const fragment_track_t  *v = &f->track[MP4_VIDEO], *a = &f->track[MP4_AUDIO];
+    int64_t                  pictures = v->n ? v->last + fragment_step(v) : 0;
+    int64_t                  sound = a->n ? a->last + fragment_step(a) : 0;
+
+    return pictures > sound ? pictures : sound;
+}
+
+
+static uint64_t
+fragment_pictures(fragment_t *f, int64_t next)
+{
+    uint32_t           i;
+    fragment_track_t  *t = &f->track[MP4_VIDEO];
+
+    for (i = 0; i + 1 < t->n; i++) {
+        t->sample[i].duration = (uint32_t) (t->dts[i + 1] - t->dts[i]);
+    }
+
+    if (t->n) {
+        t->sample[i].duration = (uint32_t) (next > t->dts[i]
+                                            ? next - t->dts[i]
+                                            : fragment_step(t));
+    }
+
+    return t->n ? (uint64_t) t->dts[0] : 0;
+}
+
+
+/* Where frame I of sound says to be, in ticks. */
+static uint64_t
+fragment_tick(const fragment_t *f, uint32_t i)
+{
+    return (uint64_t) f->track[MP4_AUDIO].dts[i] * f->timescale / 1000;
+}
+
+
+/* Frame by frame at its own length; one that says to be further off than the
+ * drift allows gets its place by the length of the one before.  What the last
+ * fragment said is not changed any more. */
+static uint64_t
+fragment_sound(fragment_t *f)
+{
+    uint32_t           i;
+    uint64_t           first, at, next, own;
+    uint64_t           drift = (uint64_t) FRAGMENT_DRIFT * f->timescale / 1000;
+    fragment_track_t  *t = &f->track[MP4_AUDIO];
+
+    if (t->n == 0) {
+        return 0;
+    }
+
+    first = fragment_tick(f, 0);
+
+    if (f->set && first <= f->next + drift) {
+        first = f->next;
+    }
+
+    for (i = 0, at = first; i < t->n; i++, at = next) {
+        next = at + f->frame;
+
+        if (i + 1 == t->n) {
+            t->sample[i].duration = f->frame;
+            continue;
+        }
+
+        own = fragment_tick(f, i + 1);
+
+        if (own > next + drift) {
+            next = own;
+        } else if (own + drift < next) {
+            next = own > at ? own : at + 1;
+        }
+
+        t->sample[i].duration = (uint32_t) (next - at);
+    }
+
+    f->next = at;
+    f->set = 1;
+
+    return first;
+}
+
+
+size_t
+fragment_write(fragment_t *f, uint32_t sequence, int64_t next, uint8_t *out)
+{
+    size_t     size;
+    mp4_run_t  runs[2];
+
+    runs[MP4_VIDEO].dts = fragment_pictures(f, next);
+    runs[MP4_AUDIO].dts = fragment_sound(f);
+
+    runs[MP4_VIDEO].samples = f->track[MP4_VIDEO].sample;
+    runs[MP4_VIDEO].n = f->track[MP4_VIDEO].n;
+    runs[MP4_AUDIO].samples = f->track[MP4_AUDIO].sample;
+    runs[MP4_AUDIO].n = f->track[MP4_AUDIO].n;
+
+    size = mp4_write_fragment(out, FRAGMENT_HEAD_MAX, sequence, runs);
+
+    f->track[MP4_VIDEO].n = f->track[MP4_AUDIO].n = 0;
+    f->bytes = 0;
+
+    return size;
+}

@@ -1,0 +1,75 @@
+/*
+ * A fragment in the making: frames go in with their times in ms, a moof comes
+ * out.  It also says when a fragment is full, so that all writers of fragments
+ * cut at the same places.
+ *
+ * Sound gets back the even pace that FLV's milliseconds took from it: frames
+ * follow each other by their own length as long as that stays within
+ * FRAGMENT_DRIFT of what their times say.
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_FRAGMENT_H
+#define DUOLU_MEDIA_FRAGMENT_H
+
+#include "mp4.h"
+
+#define FRAGMENT_MS       1000      /* the longest */
+#define FRAGMENT_BYTES    1048576   /* the largest, of more than one frame */
+#define FRAGMENT_SAMPLES  512       /* of a track */
+#define FRAGMENT_SHORT    500       /* ms; if it began with a key frame, none ends
+                                       a shorter one */
+#define FRAGMENT_DRIFT    12        /* ms */
+
+typedef struct {
+    uint32_t      n;
+    int64_t       last;             /* dts of the newest frame ever, ms; -1 */
+    int64_t       step;             /* between the newest two, ms */
+    mp4_sample_t  sample[FRAGMENT_SAMPLES];
+    int64_t       dts[FRAGMENT_SAMPLES];
+} fragment_track_t;
+
+typedef struct {
+    fragment_track_t  track[2];     /* MP4_VIDEO, MP4_AUDIO */
+    size_t            bytes;
+    uint32_t          timescale;    /* sound's */
+    uint32_t          frame;        /* ticks of one frame of sound */
+    uint64_t          next;         /* ticks: where the last run of sound ended */
+    unsigned          video:1;      /* the file has pictures */
+    unsigned          set:1;        /* `next` is known */
+} fragment_t;
+
+/* Begins a file of TRACKS (mp4_track_t[2]). */
+void fragment_init(fragment_t *f, const mp4_track_t tracks[2]);
+
+/* Goes on behind frames that ended at LAST[2] (dts in ms; -1: there was none). */
+void fragment_resume(fragment_t *f, const int64_t last[2]);
+
+/* Must the fragment end before this frame?  DTS in ms since the file's start. */
+int fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
+    uint32_t size);
+
+/* Adds a frame; there is room after fragment_full() said no. */
+void fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
+    uint32_t size);
+
+static inline int
+fragment_empty(const fragment_t *f)
+{
+    return f->track[0].n == 0 && f->track[1].n == 0;
+}
+
+/* dts of its first frame; of the first picture where there are any.  And where
+ * it ends, by the pace of its frames. */
+int64_t fragment_start(const fragment_t *f);
+int64_t fragment_end(const fragment_t *f);
+
+/* Writes moof and mdat's header to OUT, which has at least FRAGMENT_HEAD_MAX
+ * bytes, and empties F.  NEXT is the dts of the picture that follows at once,
+ * -1 when it is not known.  Returns the size. */
+#define FRAGMENT_HEAD_MAX  (1024 + 2 * FRAGMENT_SAMPLES * 16)
+size_t fragment_write(fragment_t *f, uint32_t sequence, int64_t next,
+    uint8_t *out);
+
+#endif
