@@ -256,6 +256,19 @@ bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline)
 }
 
 
+void fastcgi_deadline(struct timespec *deadline, unsigned ms)
+{
+    clock_gettime(CLOCK_REALTIME, deadline);
+
+    deadline->tv_sec += ms / 1000;
+    deadline->tv_nsec += ms % 1000 * 1000000L;
+    if (deadline->tv_nsec >= 1000000000L) {
+        deadline->tv_nsec -= 1000000000L;
+        deadline->tv_sec++;
+    }
+}
+
+
 const char *fastcgi_param(const FCGX_Request *request, const char *name)
 {
     const char  *value = FCGX_GetParam(name, request->envp);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 /* A listening socket with its own threads. */
 typedef struct fastcgi_pool_s  fastcgi_pool_t;
@@ -24,6 +25,9 @@ fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
 /* No new requests from now on; then wait for those under way, up to the deadline. */
 void fastcgi_stop(fastcgi_pool_t *pool);
 bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline);
+
+/* So many milliseconds from now, by the clock that fastcgi_wait() goes by. */
+void fastcgi_deadline(struct timespec *deadline, unsigned ms);
 
 /* A parameter of the request, "" when it is not there. */
 const char *fastcgi_param(const FCGX_Request *request, const char *name);

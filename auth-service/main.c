@@ -144,13 +144,7 @@ static int main_serve(const config_t *config)
     fastcgi_stop(api);
     keeper_stop(keeper);
 
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_nsec += MAIN_GRACE_MS * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_nsec -= 1000000000L;
-        deadline.tv_sec++;
-    }
-
+    fastcgi_deadline(&deadline, MAIN_GRACE_MS);
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
     clean = keeper_wait(keeper, &deadline) && clean;

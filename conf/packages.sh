@@ -4,23 +4,25 @@
 packages_run=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     mariadb-server-core mariadb-client-core
-    openssl ca-certificates curl
+    openssl ca-certificates curl ffmpeg
 )
 packages_build=(
     gcc libc6-dev make pkg-config nginx-dev libssl-dev
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
+    libseccomp-dev
 )
 # what a built tree needs where it runs without a database of its own (docker/)
 packages_serve=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
+    ffmpeg libseccomp2
 )
 # to build the container image without Docker, in a test
 packages_image=(buildah debootstrap)
 packages_unit=(libcmocka-dev clang libclang-rt-14-dev)
 packages_test=(
     "${packages_unit[@]}"
-    ffmpeg rtmpdump vlc-bin vlc-plugin-base chromium fonts-noto-cjk iproute2
+    rtmpdump vlc-bin vlc-plugin-base chromium fonts-noto-cjk iproute2
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )

@@ -1,0 +1,34 @@
+#ifndef DUOLU_THUMB_FILE_H
+#define DUOLU_THUMB_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define THUMB_INIT_MAX      (64 * 1024)             /* ftyp and moov */
+#define THUMB_FRAGMENT_MAX  (8 * 1024 * 1024)       /* one second at 64 Mbit/s */
+
+/* Which key frame: a fragment of a recording, as its index says. */
+typedef struct {
+    const char  *file;       /* absolute */
+    uint64_t     init;       /* bytes of ftyp and moov at its start */
+    uint64_t     offset;     /* of the segment that the frame begins */
+    uint64_t     size;       /* of the segment */
+} thumb_frame_t;
+
+typedef enum {
+    THUMB_READ,
+    THUMB_NONE,              /* no such file, frame, or picture in it */
+    THUMB_WRONG,             /* a file that nobody may ask for */
+    THUMB_FAILED             /* the disk, or memory */
+} thumb_result_t;
+
+/*
+ * Reads the file's head and the one fragment that begins at the offset: a
+ * video file of one second at most. Media is to be freed when THUMB_READ; else
+ * why says what it was.
+ */
+thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uint8_t **media,
+                               size_t *size, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,43 @@
+#ifndef DUOLU_THUMB_JAIL_H
+#define DUOLU_THUMB_JAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * What a program that reads a stranger's video may still do: compute, read its
+ * standard input and the system's libraries, write to its standard output and
+ * error. No files, no network, no processes, no threads, no second program; a
+ * bounded amount of time and memory.
+ *
+ *   seccomp    a list of system calls; what is not on it fails with EPERM
+ *   Landlock   reading below the library folders alone; where the kernel has it
+ *   rlimits    CPU, memory, descriptors, no file may grow
+ *   the rest   no new privileges, no environment, no descriptor but 0, 1, 2,
+ *              "/" as its folder, dies with the thread that made it
+ */
+
+#define JAIL_CPU_S     5
+#define JAIL_MEMORY    (768UL * 1024 * 1024)    /* 4K HEVC takes 400 MB */
+#define JAIL_FILES     16
+
+typedef struct {
+    char    *program;       /* its path, at an address that nobody guesses */
+    void    *filter;        /* struct sock_filter[], compiled once */
+    size_t   filter_size;   /* in bytes */
+    int      landlock;      /* the kernel's version of it, 0: none */
+} jail_t;
+
+/* Before there are threads. false and a message when there is no seccomp. */
+bool jail_prepare(jail_t *jail, const char *program, char *error, size_t error_size);
+
+/*
+ * In the child of a fork: makes in, out and err its 0, 1 and 2, and runs the
+ * program in the jail. Async-signal-safe. Comes back only when that can't be
+ * done: with the step that failed, errno says why.
+ */
+const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
+                      pid_t parent);
+
+#endif

@@ -1,0 +1,19 @@
+#ifndef DUOLU_THUMB_RUN_H
+#define DUOLU_THUMB_RUN_H
+
+#include "thumb_jail.h"
+
+#include <stdint.h>
+
+#define THUMB_PICTURE_MAX  (256 * 1024)
+#define THUMB_SECONDS      10       /* then it is killed, whatever it does */
+
+/*
+ * Has ffmpeg, in the jail, make a JPEG of the first key frame of a video file
+ * of SIZE bytes at MEDIA. Returns its size; 0, and a sentence that ends with
+ * what ffmpeg said last, when there is none.
+ */
+size_t thumb_run(const jail_t *jail, const uint8_t *media, size_t size,
+                 uint8_t picture[THUMB_PICTURE_MAX], char *error, size_t error_size);
+
+#endif
