@@ -55,7 +55,7 @@ fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
 
     if (kind == MP4_VIDEO && key
         && (length >= FRAGMENT_SHORT
-            || !f->track[MP4_VIDEO].n || !f->track[MP4_VIDEO].sample[0].key))
+            || (t->n && !t->sample[0].key)))
     {
         return 1;
     }
