@@ -25,6 +25,11 @@ typedef struct {
  * array of access_key_t, or NULL with the reason logged as emerg. */
 ngx_array_t *access_read_keys(ngx_conf_t *cf, ngx_str_t *file);
 
+/* What `access_token_keys` gave a location, whose configurations are LOC_CONF
+ * (a request's, or those of the location being read); NULL when it is not
+ * set.  While the configuration is read: from other modules' merge on. */
+ngx_array_t *access_keys(void **loc_conf);
+
 typedef struct {
     uint64_t  uid;         /* whose token it is */
     int64_t   issued;      /* unix seconds */

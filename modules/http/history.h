@@ -47,6 +47,19 @@ typedef struct {
     size_t           nsegments;
 } history_range_t;
 
+typedef struct {
+    int64_t  from, to;                   /* utc ms */
+} history_span_t;
+
+/* Times that were recorded, in files of any format, and the days (UTC, their
+ * first ms) of which there is anything at all. */
+typedef struct {
+    history_span_t  *spans;
+    size_t           nspans;
+    int64_t         *days;
+    size_t           ndays;
+} history_spans_t;
+
 typedef struct history_s  history_t;
 
 struct history_s {
@@ -56,6 +69,7 @@ struct history_s {
     char                stream[REC_STREAM_MAX + 1];
     int64_t             from, to;        /* utc ms, `to` included */
     unsigned            recording:1;     /* the stream is being recorded now */
+    unsigned            spans_only:1;
 
     /* Pool thread, after `range` was found: reads what else is needed.  It may
      * set `status` and `why`.  May be NULL. */
@@ -69,12 +83,12 @@ struct history_s {
 
     /* the answer */
     history_range_t     range;
+    history_spans_t     spans;           /* instead, when `spans_only` */
     ngx_uint_t          status;          /* 200; 404 nothing recorded; 400, 500 */
     char                why[128];        /* when it is not 200: a sentence */
 
     /* history.c's own */
     ngx_http_request_t *request;         /* NULL: the client is gone */
-    void              (*find)(history_t *h);
     unsigned            asked:1;         /* a thread has it */
     ngx_thread_task_t   task;
 };
@@ -91,9 +105,13 @@ ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
 /* The answer of a `done` whose `status` is not 200: {"error": why}. */
 ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
 
-/* Thread side.  Opens FILE (DAY/TIME.EXT) of the question's stream to read.
- * Returns a descriptor, or -1 with errno. */
+/* Thread side.  Opens FILE (DAY/TIME.EXT) of the question's stream to read;
+ * with "" the stream's folder.  Returns a descriptor, or -1 with errno. */
 int history_open(const history_t *h, const char *file);
+
+/* Thread side: fills `range`, or `spans`, and `status`. */
+void history_find(history_t *h);
+void history_find_free(history_t *h);
 
 /* Thread side: says what the answer is when it cannot be given. */
 void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
@@ -102,5 +120,14 @@ void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
 /* Event loop.  The absolute path of FILE, zero-terminated, from R's pool. */
 ngx_int_t history_path(ngx_http_request_t *r, const history_t *h,
     const char *file, ngx_str_t *path);
+
+/* Event loop: UTC in ms. */
+static ngx_inline int64_t
+history_now(void)
+{
+    ngx_time_t  *tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
+}
 
 #endif

@@ -11,7 +11,6 @@ typedef struct {
     ngx_flag_t    flv;
     hub_flush_t   flush;
     ngx_msec_t    lag;
-    ngx_array_t  *keys;           /* access_key_t; NULL: none given */
 } ngx_http_hub_flv_loc_conf_t;
 
 
@@ -20,8 +19,6 @@ static void *ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_hub_flv(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static char *ngx_http_hub_flv_keys(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 
 
 static ngx_command_t  ngx_http_hub_flv_commands[] = {
@@ -45,13 +42,6 @@ static ngx_command_t  ngx_http_hub_flv_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_hub_flv_loc_conf_t, lag),
-      NULL },
-
-    { ngx_string("access_token_keys"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_hub_flv_keys,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
       NULL },
 
       ngx_null_command
@@ -500,13 +490,10 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
 static ngx_int_t
 ngx_http_hub_flv_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_str_t                     token, stream;
-    const char                   *why;
-    access_holder_t               holder;
-    ngx_http_hub_flv_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
+    ngx_int_t         rc;
+    ngx_str_t         token, stream;
+    const char       *why;
+    access_holder_t   holder;
 
     if (!(r->method & NGX_HTTP_GET)) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -533,8 +520,8 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
         return flv_refuse(r, NGX_HTTP_UNAUTHORIZED, &stream, "no token");
     }
 
-    why = access_check(conf->keys, &token, &stream, "view", ngx_time(),
-                       &holder);
+    why = access_check(access_keys(r->loc_conf), &token, &stream, "view",
+                       ngx_time(), &holder);
     if (why) {
         hub_refuse(hub, HUB_TOKEN);
         return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream, why);
@@ -571,22 +558,6 @@ ngx_http_hub_flv(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
-ngx_http_hub_flv_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                    *value = cf->args->elts;
-    ngx_http_hub_flv_loc_conf_t  *c = conf;
-
-    if (c->keys != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    c->keys = access_read_keys(cf, &value[1]);
-
-    return c->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
 static void *
 ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf)
 {
@@ -600,7 +571,6 @@ ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf)
     conf->flv = NGX_CONF_UNSET;
     hub_flush_unset(&conf->flush);
     conf->lag = NGX_CONF_UNSET_MSEC;
-    conf->keys = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -611,6 +581,7 @@ ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_hub_flv_loc_conf_t  *prev = parent;
     ngx_http_hub_flv_loc_conf_t  *conf = child;
+    ngx_http_conf_ctx_t          *ctx;
 
     if (conf->flv == NGX_CONF_UNSET) {
         conf->flv = 0;                       /* not inherited: see handler */
@@ -618,9 +589,10 @@ ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     hub_flush_merge(&conf->flush, &prev->flush);
     ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
-    ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
 
-    if (conf->flv && conf->keys == NULL) {
+    ctx = cf->ctx;
+
+    if (conf->flv && access_keys(ctx->loc_conf) == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"hub_flv on\" has no \"access_token_keys\": "
                            "without keys nobody may view");

@@ -1,0 +1,192 @@
+#include "history.h"
+
+#include "answer.h"
+#include "../hub/hub.h"
+
+
+static void
+history_free(history_t *h)
+{
+    if (h->free) {
+        h->free(h);
+    }
+
+    history_find_free(h);
+    free(h->root);
+    free(h);
+}
+
+
+/* The request ends.  A thread that is still busy keeps the question. */
+static void
+history_cleanup(void *data)
+{
+    history_t  *h = data;
+
+    if (h->asked) {
+        h->request = NULL;
+
+    } else {
+        history_free(h);
+    }
+}
+
+
+static ngx_uint_t
+history_is_recording(ngx_str_t *stream)
+{
+    hub_stream_t  *s = hub ? hub_find(hub, stream->data, stream->len) : NULL;
+
+    return s && hub_load(&s->recording.state) != HUB_RECORD_OFF;
+}
+
+
+history_t *
+history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream)
+{
+    history_t           *h;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    h = cln ? calloc(1, sizeof(history_t)) : NULL;
+
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->request = r;
+    cln->handler = history_cleanup;
+    cln->data = h;
+
+    h->root = strndup((char *) root->data, root->len);
+    if (h->root == NULL) {
+        return NULL;
+    }
+
+    h->status = NGX_HTTP_OK;
+    h->recording = history_is_recording(stream);
+
+    if (stream->len > REC_STREAM_MAX
+        || rec_path_dir(h->dir, (char *) stream->data, stream->len) == 0)
+    {
+        history_fail(h, NGX_HTTP_NOT_FOUND, "this name has no recordings");
+        return h;
+    }
+
+    ngx_memcpy(h->stream, stream->data, stream->len);
+
+    return h;
+}
+
+
+/* Pool thread. */
+static void
+history_work(void *data, ngx_log_t *log)
+{
+    history_t  *h = data;
+
+    history_find(h);
+
+    if (h->status == NGX_HTTP_OK && h->work) {
+        h->work(h);
+    }
+}
+
+
+static void
+history_answered(ngx_event_t *ev)
+{
+    ngx_int_t            rc;
+    history_t           *h = ev->data;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r = h->request;
+
+    h->asked = 0;
+
+    if (r == NULL) {
+        history_free(h);
+        return;
+    }
+
+    c = r->connection;
+    ngx_http_set_log_request(c->log, r);
+
+    rc = h->status == NGX_HTTP_OK ? h->done(r, h) : history_refuse(r, h);
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+ngx_int_t
+history_ask(history_t *h, ngx_thread_pool_t *pool)
+{
+    ngx_http_request_t  *r = h->request;
+
+    if (h->status != NGX_HTTP_OK) {
+        return history_refuse(r, h);
+    }
+
+    h->task.ctx = h;
+    h->task.handler = history_work;
+    h->task.event.data = h;
+    h->task.event.handler = history_answered;
+    h->task.event.log = ngx_cycle->log;
+
+    if (ngx_thread_task_post(pool, &h->task) != NGX_OK) {
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+
+    h->asked = 1;
+    r->main->count++;
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    return NGX_DONE;
+}
+
+
+ngx_int_t
+history_refuse(ngx_http_request_t *r, history_t *h)
+{
+    if (h->status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "history of \"%s\": %s", h->stream, h->why);
+    }
+
+    return answer_error(r, h->status, "%s", h->why);
+}
+
+
+void
+history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
+{
+    va_list  args;
+
+    h->status = status;
+
+    va_start(args, format);
+    (void) vsnprintf(h->why, sizeof(h->why), format, args);
+    va_end(args);
+}
+
+
+ngx_int_t
+history_path(ngx_http_request_t *r, const history_t *h, const char *file,
+    ngx_str_t *path)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = ngx_strlen(h->root) + ngx_strlen(h->dir) + ngx_strlen(file) + 2;
+
+    p = ngx_pnalloc(r->pool, len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    path->data = p;
+    path->len = ngx_sprintf(p, "%s/%s/%s%Z", h->root, h->dir, file) - p - 1;
+
+    return NGX_OK;
+}

@@ -1,0 +1,581 @@
+/*
+ * The pool thread's side of history: which files there are, and what their
+ * indexes say of a span of time.
+ */
+
+#include "history.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#define DAY_MS           86400000
+#define FILE_REACH       (25 * 3600 * 1000)    /* no file is longer, ms */
+#define INDEX_SIZE_MAX   (64 * 1024 * 1024)
+#define SPAN_JOIN        1500                  /* ms; less is no gap to a viewer */
+
+
+/* A file that may hold something of the range. */
+typedef struct {
+    int64_t   utc;
+    unsigned  flv:1;
+} found_t;
+
+typedef struct {
+    found_t   *files;
+    size_t     nfiles;
+    char      *text;                 /* the index in hand */
+    size_t     text_size;
+} finder_t;
+
+
+/* Makes room for one more of SIZE bytes behind the N at *P.  Grows by powers
+ * of two, so that the room is known from N.  NULL: no memory. */
+static void *
+push(void *p, size_t *n, size_t size)
+{
+    void  **array = p, *more;
+
+    if ((*n & (*n - 1)) == 0) {
+        more = realloc(*array, (*n ? 2 * *n : 1) * size);
+        if (more == NULL) {
+            return NULL;
+        }
+        *array = more;
+    }
+
+    return (char *) *array + (*n)++ * size;
+}
+
+
+static void
+no_memory(history_t *h)
+{
+    history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+}
+
+
+static void
+too_much(history_t *h, unsigned max, const char *what)
+{
+    history_fail(h, NGX_HTTP_BAD_REQUEST, "the span has more than %u %s: "
+                 "expected a shorter one", max, what);
+}
+
+
+/* --- folders --- */
+
+/* Opens what NAME of LEN bytes is in the folder FD, which is closed. */
+static int
+step(int fd, const char *name, size_t len, int flags)
+{
+    int   next, error;
+    char  text[REC_DIR_MAX];
+
+    ngx_memcpy(text, name, len);
+    text[len] = '\0';
+
+    next = openat(fd, text, flags | O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+                  | O_CLOEXEC);
+    error = errno;
+    (void) close(fd);
+    errno = error;
+
+    return next;
+}
+
+
+/* The folders of PATH, one after another, from the folder FD. */
+static int
+descend(int fd, const char *path)
+{
+    const char  *slash;
+
+    while (fd != -1 && *path) {
+        slash = strchr(path, '/');
+        slash = slash ? slash : path + strlen(path);
+        fd = step(fd, path, (size_t) (slash - path), O_DIRECTORY);
+        path = *slash ? slash + 1 : slash;
+    }
+
+    return fd;
+}
+
+
+int
+history_open(const history_t *h, const char *file)
+{
+    int          fd;
+    const char  *slash;
+    struct stat  st;
+
+    fd = open(h->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    fd = descend(fd, h->dir);
+    slash = strchr(file, '/');
+
+    if (fd == -1 || slash == NULL) {
+        return fd;
+    }
+
+    fd = step(fd, file, (size_t) (slash - file), O_DIRECTORY);
+    if (fd != -1) {
+        fd = step(fd, slash + 1, strlen(slash + 1), 0);
+    }
+
+    if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
+        (void) close(fd);
+        errno = ENOENT;
+        return -1;
+    }
+
+    return fd;
+}
+
+
+/* Nothing there is no failure. */
+static void
+cannot(history_t *h, const char *verb, const char *what)
+{
+    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+        history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "cannot %s %s: %s",
+                     verb, what, strerror(errno));
+    }
+}
+
+
+/* Calls EACH with every name in the folder FD, which is closed. */
+static void
+each_name(history_t *h, int fd, void *data,
+    void (*each)(history_t *h, void *data, const char *name))
+{
+    DIR            *dir = fdopendir(fd);
+    struct dirent  *entry;
+
+    if (dir == NULL) {
+        cannot(h, "list", h->dir);
+        (void) close(fd);
+        return;
+    }
+
+    while (h->status == NGX_HTTP_OK && (entry = readdir(dir)) != NULL) {
+        each(h, data, entry->d_name);
+    }
+
+    (void) closedir(dir);
+}
+
+
+static void
+see_day(history_t *h, void *data, const char *name)
+{
+    char     file[REC_FILE_MAX];
+    int64_t  utc, *day;
+
+    if (strlen(name) != 10) {
+        return;
+    }
+
+    ngx_memcpy(file, name, 10);
+    ngx_memcpy(file + 10, "/00-00-00.000.", sizeof("/00-00-00.000."));
+
+    utc = rec_path_utc(file, strlen(file), "");
+    if (utc == -1) {
+        return;
+    }
+
+    day = push(&h->spans.days, &h->spans.ndays, sizeof(int64_t));
+    if (day == NULL) {
+        no_memory(h);
+        return;
+    }
+
+    *day = utc;
+}
+
+
+typedef struct {
+    finder_t  *finder;
+    char       day[REC_FILE_MAX];    /* "2026-11-23/" */
+} day_t;
+
+
+static void
+see_file(history_t *h, void *data, const char *name)
+{
+    char      file[REC_FILE_MAX];
+    day_t    *day = data;
+    size_t    len = strlen(name);
+    int64_t   utc, flv = -1;
+    found_t  *found;
+
+    if (len + 11 >= sizeof(file)) {
+        return;
+    }
+
+    ngx_memcpy(file, day->day, 11);
+    ngx_memcpy(file + 11, name, len + 1);
+
+    utc = rec_path_utc(file, len + 11, "m3u8");
+    if (utc == -1 && h->spans_only) {
+        utc = flv = rec_path_utc(file, len + 11, "flv");
+    }
+
+    if (utc == -1 || utc > h->to || utc <= h->from - FILE_REACH) {
+        return;
+    }
+
+    if (day->finder->nfiles == HISTORY_FILES_MAX) {
+        too_much(h, HISTORY_FILES_MAX, "files");
+        return;
+    }
+
+    found = push(&day->finder->files, &day->finder->nfiles, sizeof(found_t));
+    if (found == NULL) {
+        no_memory(h);
+        return;
+    }
+
+    found->utc = utc;
+    found->flv = flv != -1;
+}
+
+
+static int
+by_time(const void *one, const void *two)
+{
+    int64_t  a = *(const int64_t *) one, b = *(const int64_t *) two;
+
+    return a < b ? -1 : a > b;
+}
+
+
+static void
+list_day(history_t *h, finder_t *f, int64_t utc)
+{
+    int    fd;
+    day_t  day;
+
+    day.finder = f;
+    (void) rec_path_file(day.day, utc, "");
+    day.day[10] = '\0';
+
+    fd = descend(history_open(h, ""), day.day);
+    if (fd == -1) {
+        cannot(h, "open the folder", day.day);
+        return;
+    }
+
+    day.day[10] = '/';
+    each_name(h, fd, &day, see_file);
+}
+
+
+/* All files that may hold something of the span, oldest first. */
+static void
+list_files(history_t *h, finder_t *f)
+{
+    int        fd;
+    size_t     i;
+    int64_t   *days;
+
+    fd = history_open(h, "");
+    if (fd == -1) {
+        cannot(h, "open the folder", h->dir);
+        return;
+    }
+
+    each_name(h, fd, NULL, see_day);
+
+    days = h->spans.days;
+    if (h->spans.ndays) {
+        qsort(days, h->spans.ndays, sizeof(int64_t), by_time);
+    }
+
+    for (i = 0; i < h->spans.ndays && h->status == NGX_HTTP_OK; i++) {
+        if (days[i] <= h->to && days[i] > h->from - FILE_REACH - DAY_MS) {
+            list_day(h, f, days[i]);
+        }
+    }
+
+    if (f->nfiles) {
+        qsort(f->files, f->nfiles, sizeof(found_t), by_time);
+    }
+}
+
+
+/* --- indexes --- */
+
+/* Reads the whole of FD, as much as there is now.  Returns its size, -1 with
+ * errno. */
+static ssize_t
+read_whole(finder_t *f, int fd)
+{
+    size_t       n = 0;
+    char        *more;
+    ssize_t      got;
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1) {
+        return -1;
+    }
+
+    if (st.st_size > INDEX_SIZE_MAX) {
+        errno = EFBIG;
+        return -1;
+    }
+
+    if (f->text_size < (size_t) st.st_size) {
+        more = realloc(f->text, (size_t) st.st_size);
+        if (more == NULL) {
+            return -1;
+        }
+        f->text = more;
+        f->text_size = (size_t) st.st_size;
+    }
+
+    while (n < (size_t) st.st_size) {
+        got = read(fd, f->text + n, (size_t) st.st_size - n);
+        if (got == -1 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            return got == 0 ? (ssize_t) n : -1;
+        }
+        n += (size_t) got;
+    }
+
+    return (ssize_t) n;
+}
+
+
+/* Begins to read the index of the file of UTC.  0 when there is none: it may
+ * have been deleted since it was listed, or its first line not yet written. */
+static int
+open_index(history_t *h, finder_t *f, int64_t utc, rec_reader_t *reader)
+{
+    int      fd;
+    char     file[REC_FILE_MAX];
+    ssize_t  n;
+
+    (void) rec_path_file(file, utc, "m3u8");
+
+    fd = history_open(h, file);
+    if (fd == -1) {
+        cannot(h, "open", file);
+        return 0;
+    }
+
+    n = read_whole(f, fd);
+    if (n == -1) {
+        cannot(h, "read", file);
+    }
+
+    (void) close(fd);
+
+    return n > 0 && rec_index_open(reader, f->text, (size_t) n) == 0;
+}
+
+
+/* --- a range --- */
+
+static int
+overlaps(const history_t *h, const rec_segment_t *s)
+{
+    return s->utc <= h->to && s->utc + s->duration > h->from;
+}
+
+
+/* Appends S to FILE.  What lies before the range is kept only as far as the
+ * range's first segment depends on it. */
+static void
+take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
+{
+    rec_segment_t    *room, *last;
+    history_range_t  *range = &h->range;
+
+    if (s->utc > h->to || (s->dependent && file->n == 0)) {
+        return;
+    }
+
+    last = file->n ? &range->segments[range->nsegments - 1] : NULL;
+
+    if (last && !s->dependent && last->utc + last->duration <= h->from) {
+        range->nsegments = file->first;
+        file->n = 0;
+    }
+
+    if (range->nsegments == HISTORY_SEGMENTS_MAX) {
+        too_much(h, HISTORY_SEGMENTS_MAX, "segments");
+        return;
+    }
+
+    room = push(&range->segments, &range->nsegments, sizeof(rec_segment_t));
+    if (room == NULL) {
+        no_memory(h);
+        return;
+    }
+
+    *room = *s;
+    file->n++;
+}
+
+
+static void
+take_file(history_t *h, finder_t *f, int64_t utc)
+{
+    rec_reader_t     reader;
+    rec_segment_t    segment;
+    history_file_t   file, *room;
+    history_range_t  *range = &h->range;
+
+    if (!open_index(h, f, utc, &reader)) {
+        return;
+    }
+
+    ngx_memzero(&file, sizeof(history_file_t));
+    (void) rec_path_file(file.file, utc, "mp4");
+    file.head = reader.head;
+    file.first = (uint32_t) range->nsegments;
+
+    /* one line that makes no sense spoils what is behind it, not before */
+    while (h->status == NGX_HTTP_OK && rec_index_next(&reader, &segment) == 1) {
+        take_segment(h, &file, &segment);
+    }
+
+    file.ended = reader.ended;
+
+    if (file.n == 0 || !overlaps(h, &range->segments[range->nsegments - 1])) {
+        range->nsegments = file.first;
+        return;
+    }
+
+    room = push(&range->files, &range->nfiles, sizeof(history_file_t));
+    if (room == NULL) {
+        no_memory(h);
+        return;
+    }
+
+    *room = file;
+}
+
+
+/* --- spans --- */
+
+static void
+take_span(history_t *h, int64_t from, int64_t to)
+{
+    history_span_t   *last;
+    history_spans_t  *spans = &h->spans;
+
+    from = ngx_max(from, h->from);
+    to = ngx_min(to, h->to);
+
+    if (from >= to) {
+        return;
+    }
+
+    last = spans->nspans ? &spans->spans[spans->nspans - 1] : NULL;
+
+    if (last && from - last->to <= SPAN_JOIN) {
+        last->to = ngx_max(last->to, to);
+        return;
+    }
+
+    last = spans->nspans < HISTORY_SEGMENTS_MAX
+           ? push(&spans->spans, &spans->nspans, sizeof(history_span_t)) : NULL;
+    if (last == NULL) {
+        no_memory(h);
+        return;
+    }
+
+    last->from = from;
+    last->to = to;
+}
+
+
+static void
+take_spans(history_t *h, finder_t *f, int64_t utc)
+{
+    rec_reader_t   reader;
+    rec_segment_t  segment;
+
+    if (!open_index(h, f, utc, &reader)) {
+        return;
+    }
+
+    while (h->status == NGX_HTTP_OK && rec_index_next(&reader, &segment) == 1) {
+        take_span(h, segment.utc, segment.utc + segment.duration);
+    }
+}
+
+
+/* An FLV has no index: it reaches from its name to its last change. */
+static void
+take_flv(history_t *h, int64_t utc)
+{
+    int          fd;
+    char         file[REC_FILE_MAX];
+    struct stat  st;
+
+    (void) rec_path_file(file, utc, "flv");
+
+    fd = history_open(h, file);
+    if (fd == -1) {
+        cannot(h, "open", file);
+        return;
+    }
+
+    if (fstat(fd, &st) == 0) {
+        take_span(h, utc, (int64_t) st.st_mtim.tv_sec * 1000
+                          + st.st_mtim.tv_nsec / 1000000);
+    }
+
+    (void) close(fd);
+}
+
+
+/* --- */
+
+void
+history_find(history_t *h)
+{
+    size_t    i;
+    finder_t  f;
+
+    ngx_memzero(&f, sizeof(finder_t));
+    list_files(h, &f);
+
+    for (i = 0; i < f.nfiles && h->status == NGX_HTTP_OK; i++) {
+
+        /* files follow one another: this one ended before the next began */
+        if (i + 1 < f.nfiles && f.files[i + 1].utc <= h->from) {
+            continue;
+        }
+
+        if (f.files[i].flv) {
+            take_flv(h, f.files[i].utc);
+
+        } else if (h->spans_only) {
+            take_spans(h, &f, f.files[i].utc);
+
+        } else {
+            take_file(h, &f, f.files[i].utc);
+        }
+    }
+
+    free(f.files);
+    free(f.text);
+
+    if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0) {
+        history_fail(h, NGX_HTTP_NOT_FOUND, "nothing was recorded in this span");
+    }
+}
+
+
+void
+history_find_free(history_t *h)
+{
+    free(h->range.files);
+    free(h->range.segments);
+    free(h->spans.spans);
+    free(h->spans.days);
+}

@@ -1,0 +1,374 @@
+/*
+ * A list that grows must never change what it said before, with the same
+ * `from`.  So a group of segments is closed by what is in it, never by what
+ * comes after or by the clock, and one that is not closed is left out as long
+ * as something may still come into it.
+ */
+
+#include "history_playlist.h"
+#include "answer.h"
+
+#define GROUP_MS     6000
+#define SETTLE_MS    10000    /* a writer that stopped ends its index within it */
+
+
+/* Segments that are listed as one. */
+typedef struct {
+    const history_file_t  *file;
+    rec_segment_t          sum;
+    unsigned               first:1;      /* of its file */
+} group_t;
+
+typedef struct {
+    text_t    text;
+    int64_t   now;                       /* when it was asked */
+    unsigned  open:1;
+    unsigned  growing:1;
+} playlist_t;
+
+
+/* --- groups --- */
+
+/* The end of the group that begins with segment I of FILE, whose segments end
+ * before END.  *CLOSED: nothing can come into it any more. */
+static uint32_t
+group_end(const rec_segment_t *s, uint32_t i, uint32_t end, int alone,
+    int *closed)
+{
+    uint64_t  duration = s[i].duration;
+
+    *closed = 1;
+
+    for (i++; i < end; i++) {
+        if (alone || duration >= GROUP_MS || s[i].gap
+            || s[i].offset != s[i - 1].offset + s[i - 1].size)
+        {
+            return i;
+        }
+        duration += s[i].duration;
+    }
+
+    *closed = alone || duration >= GROUP_MS;
+
+    return i;
+}
+
+
+/* Puts the range's groups to OUT, which has room for as many as there are
+ * segments.  Returns how many there are to list. */
+static size_t
+make_groups(const history_range_t *range, int growing, group_t *out)
+{
+    int                    closed = 1, last;
+    size_t                 f, n = 0;
+    uint32_t               i, next, end, k;
+    const history_file_t  *file;
+
+    for (f = 0; f < range->nfiles; f++) {
+        file = &range->files[f];
+        end = file->first + file->n;
+        last = f + 1 == range->nfiles;
+
+        for (i = file->first; i < end; i = next) {
+            /* the first is short, so that playing begins soon */
+            next = group_end(range->segments, i, end, n == 0, &closed);
+
+            if (growing && last && !file->ended && next == end && !closed) {
+                return n;
+            }
+
+            out[n].file = file;
+            out[n].first = i == file->first;
+            out[n].sum = range->segments[i];
+
+            for (k = i + 1; k < next; k++) {
+                out[n].sum.duration += range->segments[k].duration;
+                out[n].sum.size += range->segments[k].size;
+            }
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+/* The ceiling of the longest, in seconds.  Of a list that grows it must not
+ * change: there it is the longest that such segments can make. */
+static uint64_t
+target_duration(const history_range_t *range, const group_t *groups, size_t n,
+    int growing)
+{
+    size_t    i;
+    uint64_t  longest = 1;
+
+    if (growing) {
+        for (i = 0; i < range->nsegments; i++) {
+            longest = ngx_max(longest, range->segments[i].duration);
+        }
+        longest += GROUP_MS - 1;
+
+    } else {
+        for (i = 0; i < n; i++) {
+            longest = ngx_max(longest, groups[i].sum.duration);
+        }
+    }
+
+    return (longest + 999) / 1000;
+}
+
+
+/* --- text --- */
+
+static u_char *
+put_number(u_char *p, uint64_t value)
+{
+    u_char  digits[20], *d = digits + sizeof(digits);
+
+    do {
+        *--d = (u_char) ('0' + value % 10);
+        value /= 10;
+    } while (value);
+
+    return ngx_cpymem(p, d, digits + sizeof(digits) - d);
+}
+
+
+#define put_word(p, word)  ngx_cpymem((p), (word), sizeof(word) - 1)
+
+
+/* A file begins, or time is missing. */
+static void
+add_break(text_t *t, const group_t *g, int first)
+{
+    char  utc[UTC_TEXT_MAX];
+
+    (void) utc_write(utc, g->sum.utc);
+
+    text_add(t, "%s", first ? "" : "#EXT-X-DISCONTINUITY\n");
+
+    if (g->first) {
+        text_add(t, "#EXT-X-MAP:URI=\"%s\",BYTERANGE=\"%uL@0\"\n",
+                 g->file->file, g->file->head.init_size);
+    }
+
+    text_add(t, "#EXT-X-PROGRAM-DATE-TIME:%s\n", utc);
+}
+
+
+/* Written by hand: a day has tens of thousands of them. */
+static void
+add_group(text_t *t, const group_t *g)
+{
+    u_char    line[TEXT_STEP], *p = line;
+    uint32_t  ms = g->sum.duration % 1000;
+
+    p = put_word(p, "#EXTINF:");
+    p = put_number(p, g->sum.duration / 1000);
+    *p++ = '.';
+    *p++ = (u_char) ('0' + ms / 100);
+    *p++ = (u_char) ('0' + ms / 10 % 10);
+    *p++ = (u_char) ('0' + ms % 10);
+    p = put_word(p, ",\n#EXT-X-BYTERANGE:");
+    p = put_number(p, g->sum.size);
+    *p++ = '@';
+    p = put_number(p, g->sum.offset);
+    *p++ = '\n';
+    p = ngx_cpymem(p, g->file->file, ngx_strlen(g->file->file));
+    *p++ = '\n';
+
+    text_append(t, line, p - line);
+}
+
+
+/* Does more come, as far as one can tell?  The hub may have let go of a stream
+ * whose last fragment is still on its way to the disk. */
+static int
+is_growing(const history_t *h, const playlist_t *p)
+{
+    const rec_segment_t   *end;
+    const history_file_t  *last;
+
+    if (h->to < p->now) {
+        return 0;
+    }
+
+    last = &h->range.files[h->range.nfiles - 1];
+    end = &h->range.segments[h->range.nsegments - 1];
+
+    return h->recording
+           || (!last->ended && p->now < end->utc + end->duration + SETTLE_MS);
+}
+
+
+static void
+write_playlist(history_t *h, playlist_t *p, group_t *groups)
+{
+    size_t   i, n;
+    text_t  *t = &p->text;
+
+    n = make_groups(&h->range, p->growing, groups);
+
+    text_add(t, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%uL\n"
+             "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:%s\n",
+             target_duration(&h->range, groups, n, p->growing),
+             p->open || p->growing ? "EVENT" : "VOD");
+
+    for (i = 0; i < n; i++) {
+        if (groups[i].first || groups[i].sum.gap || i == 0) {
+            add_break(t, &groups[i], i == 0);
+        }
+        add_group(t, &groups[i]);
+    }
+
+    if (!p->growing) {
+        text_add(t, "#EXT-X-ENDLIST\n");
+    }
+
+    if (t->failed) {
+        history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+    }
+}
+
+
+/* --- on the pool thread --- */
+
+static void
+playlist_work(history_t *h)
+{
+    group_t     *groups;
+    playlist_t  *p = h->data;
+
+    groups = malloc(h->range.nsegments * sizeof(group_t));
+    if (groups == NULL) {
+        history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+        return;
+    }
+
+    p->growing = is_growing(h, p);
+    write_playlist(h, p, groups);
+    free(groups);
+}
+
+
+static void
+spans_work(history_t *h)
+{
+    char         day[REC_FILE_MAX];
+    size_t       i;
+    playlist_t  *p = h->data;
+
+    text_add(&p->text, "{\"from\":%L,\"to\":%L,\"recording\":%s,\"days\":[",
+             h->from, h->to, h->recording ? "true" : "false");
+
+    for (i = 0; i < h->spans.ndays; i++) {
+        (void) rec_path_file(day, h->spans.days[i], "");
+        text_add(&p->text, "%s\"%*s\"", i ? "," : "", (size_t) 10, day);
+    }
+
+    text_add(&p->text, "],\"spans\":[");
+
+    for (i = 0; i < h->spans.nspans; i++) {
+        text_add(&p->text, "%s{\"from\":%L,\"to\":%L}", i ? "," : "",
+                 h->spans.spans[i].from, h->spans.spans[i].to);
+    }
+
+    text_add(&p->text, "]}");
+}
+
+
+/* --- on the event loop --- */
+
+static void
+playlist_free(history_t *h)
+{
+    playlist_t  *p = h->data;
+
+    text_free(&p->text);
+    free(p);
+}
+
+
+static ngx_int_t
+playlist_send(ngx_http_request_t *r, history_t *h, const char *type)
+{
+    text_t            text;
+    playlist_t       *p = h->data;
+    ngx_table_elt_t  *cache;
+
+    cache = ngx_list_push(&r->headers_out.headers);
+    if (cache == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cache->hash = 1;
+    ngx_str_set(&cache->key, "Cache-Control");
+    ngx_str_set(&cache->value, "no-store");
+
+    text = p->text;
+    ngx_memzero(&p->text, sizeof(text_t));
+
+    return answer_send(r, NGX_HTTP_OK, type, &text);
+}
+
+
+static ngx_int_t
+playlist_done(ngx_http_request_t *r, history_t *h)
+{
+    return playlist_send(r, h, "application/vnd.apple.mpegurl");
+}
+
+
+static ngx_int_t
+spans_done(ngx_http_request_t *r, history_t *h)
+{
+    return playlist_send(r, h, ANSWER_JSON);
+}
+
+
+static playlist_t *
+playlist_create(history_t *h)
+{
+    playlist_t  *p = calloc(1, sizeof(playlist_t));
+
+    if (p) {
+        p->now = history_now();
+        h->data = p;
+        h->free = playlist_free;
+    }
+
+    return p;
+}
+
+
+ngx_int_t
+history_playlist(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
+    int open)
+{
+    playlist_t  *p = playlist_create(h);
+
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p->open = open != 0;
+    h->work = playlist_work;
+    h->done = playlist_done;
+
+    return history_ask(h, pool);
+}
+
+
+ngx_int_t
+history_spans(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool)
+{
+    if (playlist_create(h) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    h->spans_only = 1;
+    h->work = spans_work;
+    h->done = spans_done;
+
+    return history_ask(h, pool);
+}

@@ -1,0 +1,17 @@
+/*
+ * index.m3u8 and spans.json: what was recorded, as text.
+ */
+
+#ifndef DUOLU_HTTP_HISTORY_PLAYLIST_H
+#define DUOLU_HTTP_HISTORY_PLAYLIST_H
+
+#include "history.h"
+
+/* Both answer the question H, for `return` in a content handler.  OPEN: the
+ * request named no end, so the playlist grows while the stream is recorded. */
+ngx_int_t history_playlist(ngx_http_request_t *r, history_t *h,
+    ngx_thread_pool_t *pool, int open);
+ngx_int_t history_spans(ngx_http_request_t *r, history_t *h,
+    ngx_thread_pool_t *pool);
+
+#endif

@@ -1,0 +1,623 @@
+/*
+ * History over HTTP:
+ *     GET /m/TOKEN/rec/APP/NAME/index.m3u8?from=&to=
+ *     GET /m/TOKEN/rec/APP/NAME/spans.json?from=&to=
+ *     GET /m/TOKEN/rec/APP/NAME/DAY/TIME.mp4           or .flv
+ *     GET /m/TOKEN/rec/APP/NAME/clip.mp4?from=&to=
+ *     GET /m/TOKEN/rec/APP/NAME/thumb.jpg?at=
+ *
+ * A URI is read from its end, so that it does not matter what location it is
+ * in.
+ */
+
+#include "access.h"
+#include "answer.h"
+#include "history_playlist.h"
+#include "../hub/hub.h"
+
+#define HISTORY_DEFAULT_MS  (24 * 3600 * 1000)
+#define DAY_MS              86400000
+#define HISTORY_SETTLED_S   60       /* a file so long unchanged will not change */
+
+
+typedef struct {
+    ngx_str_t           root;
+    ngx_str_t           threads;
+    ngx_str_t           thumbs;      /* a named location; empty: no thumbnails */
+    ngx_thread_pool_t  *pool;
+} ngx_http_hub_history_loc_conf_t;
+
+/* What the URI says. */
+typedef struct {
+    ngx_str_t   token;
+    ngx_str_t   stream;              /* APP/NAME */
+    ngx_str_t   file;                /* DAY/TIME.EXT, or one of the names below */
+} history_uri_t;
+
+typedef ngx_int_t (*history_answer_pt)(ngx_http_request_t *r,
+    ngx_http_hub_history_loc_conf_t *conf, history_uri_t *uri);
+
+
+static ngx_int_t ngx_http_hub_history_handler(ngx_http_request_t *r);
+static void *ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_hub_history(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_hub_history_thumbs(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+static ngx_command_t  ngx_http_hub_history_commands[] = {
+
+    { ngx_string("hub_history"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_hub_history,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hub_history_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_history_loc_conf_t, threads),
+      NULL },
+
+    { ngx_string("hub_history_thumbs"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_hub_history_thumbs,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_hub_history_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+    ngx_http_hub_history_create_loc_conf,  /* create location configuration */
+    ngx_http_hub_history_merge_loc_conf    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_hub_history_module = {
+    NGX_MODULE_V1,
+    &ngx_http_hub_history_module_ctx,      /* module context */
+    ngx_http_hub_history_commands,         /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* --- the URI --- */
+
+/* The last part of *PATH, which is cut off with its slash.  Empty: none. */
+static ngx_str_t
+cut_last(ngx_str_t *path)
+{
+    size_t     n = path->len;
+    ngx_str_t  part;
+
+    while (n > 0 && path->data[n - 1] != '/') {
+        n--;
+    }
+
+    part.data = path->data + n;
+    part.len = path->len - n;
+    path->len = n > 0 ? n - 1 : 0;
+
+    return part;
+}
+
+
+static int
+is_media(const ngx_str_t *file)
+{
+    const char  *text = (const char *) file->data;
+
+    return rec_path_utc(text, file->len, "mp4") != -1
+           || rec_path_utc(text, file->len, "flv") != -1;
+}
+
+
+/* Splits …/TOKEN/rec/APP/NAME/FILE.  Returns NGX_OK, or NGX_DECLINED. */
+static ngx_int_t
+split_uri(ngx_http_request_t *r, history_uri_t *uri)
+{
+    u_char     *end = r->uri.data + r->uri.len;
+    ngx_str_t   path = r->uri, app, name, rec, day, shorter;
+
+    uri->file = cut_last(&path);
+    shorter = path;
+    day = cut_last(&shorter);
+
+    if (day.len) {
+        day.len = end - day.data;            /* DAY/TIME.EXT */
+        if (is_media(&day)) {
+            uri->file = day;
+            path = shorter;
+        }
+    }
+
+    name = cut_last(&path);
+    app = cut_last(&path);
+    rec = cut_last(&path);
+    uri->token = cut_last(&path);
+
+    if (name.len == 0 || app.len == 0 || uri->token.len == 0 || rec.len != 3
+        || ngx_memcmp(rec.data, "rec", 3) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    uri->stream.data = app.data;
+    uri->stream.len = name.data + name.len - app.data;
+
+    return NGX_OK;
+}
+
+
+/* The request line holds the token: log lines name the stream instead. */
+static u_char *
+history_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf,
+    size_t len)
+{
+    history_uri_t  uri;
+
+    if (split_uri(r, &uri) != NGX_OK) {
+        return buf;
+    }
+
+    return ngx_snprintf(buf, len, ", history of: \"%V\", file: \"%V\"",
+                        &uri.stream, &uri.file);
+}
+
+
+/* --- rights --- */
+
+static ngx_int_t
+history_deny(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
+    const char *why)
+{
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "replay \"%V\" refused: %s", stream, why);
+
+    return status;
+}
+
+
+static ngx_int_t
+check_rights(ngx_http_request_t *r, history_uri_t *uri)
+{
+    const char       *why;
+    ngx_str_t        *stream = &uri->stream;
+    access_holder_t   holder;
+
+    if (hub == NULL) {
+        return history_deny(r, NGX_HTTP_SERVICE_UNAVAILABLE, stream,
+                            "server has no hub_zone");
+    }
+
+    why = access_check(access_keys(r->loc_conf), &uri->token, stream, "replay",
+                       ngx_time(), &holder);
+    if (why) {
+        hub_refuse(hub, HUB_TOKEN);
+        return history_deny(r, NGX_HTTP_FORBIDDEN, stream, why);
+    }
+
+    if (hub_revoked(hub, holder.uid, hub_name_hash(stream->data, stream->len),
+                    0, holder.issued))
+    {
+        hub_refuse(hub, HUB_IS_REVOKED);
+        return history_deny(r, NGX_HTTP_FORBIDDEN, stream,
+                            hub_refusal_text(HUB_IS_REVOKED));
+    }
+
+    return NGX_OK;
+}
+
+
+/* --- arguments --- */
+
+/* Reads the time NAME.  NGX_DECLINED: it is not given; NGX_DONE: it is wrong,
+ * and *RC what the handler returns. */
+static ngx_int_t
+read_time(ngx_http_request_t *r, const char *name, int64_t *utc, ngx_int_t *rc)
+{
+    u_char     *p, *src;
+    ngx_str_t   value;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    src = value.data;
+    p = ngx_pnalloc(r->pool, value.len + 1);
+    if (p == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DONE;
+    }
+
+    value.data = p;
+    ngx_unescape_uri(&p, &src, value.len, 0);
+    value.len = p - value.data;
+
+    *utc = utc_read((char *) value.data, value.len);
+    if (*utc != -1) {
+        return NGX_OK;
+    }
+
+    *rc = answer_error(r, NGX_HTTP_BAD_REQUEST, "%s is \"%V\": expected a time "
+                       "as 2026-11-23T14:00:00Z or in ms since 1970", name,
+                       &value);
+
+    return NGX_DONE;
+}
+
+
+/* Fills the span of H.  *OPEN: no end was given.  NGX_OK, or NGX_DONE with *RC
+ * what the handler returns. */
+static ngx_int_t
+read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
+{
+    ngx_int_t  from, to;
+
+    to = read_time(r, "to", &h->to, rc);
+    from = to == NGX_DONE ? NGX_DONE : read_time(r, "from", &h->from, rc);
+
+    if (from == NGX_DONE) {
+        return NGX_DONE;
+    }
+
+    *open = to == NGX_DECLINED;
+
+    if (*open) {
+        h->to = history_now();
+    }
+
+    if (from == NGX_DECLINED) {
+        h->from = ngx_max(h->to - HISTORY_DEFAULT_MS, 0);
+
+        if (*open && h->recording) {
+            /* asked again and again: the beginning moves once a day */
+            h->from -= h->from % DAY_MS;
+        }
+    }
+
+    if (h->from > h->to) {
+        *rc = answer_error(r, NGX_HTTP_BAD_REQUEST, "from is %L and to is %L: "
+                           "expected an end behind the beginning", h->from,
+                           h->to);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+/* --- answers --- */
+
+static ngx_int_t
+answer_playlist(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    int         open;
+    ngx_int_t   rc;
+    history_t  *h = history_create(r, &conf->root, &uri->stream);
+
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (read_span(r, h, &open, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    if (uri->file.data[0] == 's') {
+        return history_spans(r, h, conf->pool);
+    }
+
+    return history_playlist(r, h, conf->pool, open);
+}
+
+
+/* Opens PATH, of which nothing behind the first ROOT bytes may be a link. */
+static ngx_int_t
+open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
+    ngx_open_file_info_t *of)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_memzero(of, sizeof(ngx_open_file_info_t));
+    of->read_ahead = clcf->read_ahead;
+    of->directio = clcf->directio;
+    of->valid = clcf->open_file_cache_valid;
+    of->min_uses = clcf->open_file_cache_min_uses;
+    of->errors = clcf->open_file_cache_errors;
+    of->events = clcf->open_file_cache_events;
+    of->disable_symlinks = NGX_DISABLE_SYMLINKS_ON;
+    of->disable_symlinks_from = root;
+
+    if (ngx_open_cached_file(clcf->open_file_cache, path, of, r->pool)
+        == NGX_OK)
+    {
+        return of->is_file ? NGX_OK : NGX_HTTP_NOT_FOUND;
+    }
+
+    if (of->err == 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (of->err == NGX_ENOENT || of->err == NGX_ENOTDIR
+        || of->err == NGX_ELOOP || of->err == NGX_EMLINK)
+    {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, of->err,
+                  "%s \"%V\" failed", of->failed, path);
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* A file that is being written changes; others never do. */
+static ngx_int_t
+set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv)
+{
+    ngx_table_elt_t  *cache;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = of->size;
+    r->headers_out.last_modified_time = of->mtime;
+    ngx_str_set(&r->headers_out.content_type, "video/mp4");
+    if (flv) {
+        ngx_str_set(&r->headers_out.content_type, "video/x-flv");
+    }
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+    if (ngx_http_set_etag(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cache = ngx_list_push(&r->headers_out.headers);
+    if (cache == NULL) {
+        return NGX_ERROR;
+    }
+
+    cache->hash = 1;
+    ngx_str_set(&cache->key, "Cache-Control");
+    ngx_str_set(&cache->value, "private, no-cache");
+    if (ngx_time() - of->mtime > HISTORY_SETTLED_S) {
+        ngx_str_set(&cache->value, "private, max-age=31536000, immutable");
+    }
+
+    r->allow_ranges = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    char                  dir[REC_DIR_MAX];
+    ngx_buf_t            *b;
+    ngx_int_t             rc;
+    ngx_str_t             path;
+    ngx_chain_t           out;
+    ngx_open_file_info_t  of;
+
+    if (rec_path_dir(dir, (char *) uri->stream.data, uri->stream.len) == 0) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    path.len = conf->root.len + ngx_strlen(dir) + uri->file.len + 2;
+    path.data = ngx_pnalloc(r->pool, path.len + 1);
+    b = ngx_calloc_buf(r->pool);
+
+    if (path.data == NULL || b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_sprintf(path.data, "%V/%s/%V%Z", &conf->root, dir, &uri->file);
+
+    rc = open_media(r, &path, conf->root.len, &of);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+
+    if (b->file == NULL
+        || set_media_headers(r, &of, path.data[path.len - 1] == 'v') != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->file_last = of.size;
+    b->in_file = of.size > 0;
+    b->last_buf = r == r->main;
+    b->last_in_chain = 1;
+    b->file->fd = of.fd;
+    b->file->name = path;
+    b->file->log = r->connection->log;
+    b->file->directio = of.is_directio;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+/* --- the request --- */
+
+static history_answer_pt
+find_answer(const ngx_str_t *file)
+{
+    static const struct {
+        const char         *name;
+        history_answer_pt   answer;
+    }  names[] = {
+        { "index.m3u8", answer_playlist },
+        { "spans.json", answer_playlist },
+    };
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (file->len == ngx_strlen(names[i].name)
+            && ngx_memcmp(file->data, names[i].name, file->len) == 0)
+        {
+            return names[i].answer;
+        }
+    }
+
+    return is_media(file) ? answer_media : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_hub_history_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                         rc;
+    history_uri_t                     uri;
+    history_answer_pt                 answer;
+    ngx_http_hub_history_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_history_module);
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->log_handler = history_log;
+
+    if (split_uri(r, &uri) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    rc = check_rights(r, &uri);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    answer = find_answer(&uri.file);
+
+    return answer ? answer(r, conf, &uri) : NGX_HTTP_NOT_FOUND;
+}
+
+
+/* --- configuration --- */
+
+static char *
+ngx_http_hub_history(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                        *value = cf->args->elts;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_hub_history_loc_conf_t  *c = conf;
+
+    if (c->root.data) {
+        return "is duplicate";
+    }
+
+    c->root = value[1];
+
+    if (c->root.len == 0 || ngx_conf_full_name(cf->cycle, &c->root, 0) != NGX_OK)
+    {
+        return "has no folder";
+    }
+
+    while (c->root.len > 1 && c->root.data[c->root.len - 1] == '/') {
+        c->root.len--;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_hub_history_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_hub_history_thumbs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                        *value = cf->args->elts;
+    ngx_http_hub_history_loc_conf_t  *c = conf;
+
+    if (c->thumbs.data) {
+        return "is duplicate";
+    }
+
+    if (value[1].len < 2 || value[1].data[0] != '@') {
+        return "is no named location: expected a name such as \"@thumb\"";
+    }
+
+    c->thumbs = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf)
+{
+    /* its strings are null, its pool is none */
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_hub_history_loc_conf_t));
+}
+
+
+static char *
+ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_hub_history_loc_conf_t  *prev = parent;
+    ngx_http_hub_history_loc_conf_t  *conf = child;
+    ngx_http_conf_ctx_t              *ctx;
+
+    ngx_conf_merge_str_value(conf->threads, prev->threads, "default");
+
+    if (conf->root.data == NULL) {
+        return NGX_CONF_OK;                  /* not inherited: see handler */
+    }
+
+    ctx = cf->ctx;
+
+    if (access_keys(ctx->loc_conf) == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"hub_history\" has no \"access_token_keys\": "
+                           "without keys nobody may replay");
+        return NGX_CONF_ERROR;
+    }
+
+    conf->pool = ngx_thread_pool_add(cf, &conf->threads);
+
+    return conf->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
