@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Settings from the environment, the state folder, and who the services run as.
 
-setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB)
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
@@ -28,9 +28,26 @@ read_settings() {
     [[ $DUOLU_FLUSH =~ ^(auto|[1-9][0-9]{0,2}ms)$ ]] || die "DUOLU_FLUSH is '$DUOLU_FLUSH': expected auto, or milliseconds such as 100ms"
     [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
     [[ ${DUOLU_HOST:-} =~ ^[A-Za-z0-9.-]*$ ]] || die "DUOLU_HOST is '$DUOLU_HOST': expected a host name or an IPv4 address"
+    choose_recordings
     choose_rtmps_inner
     choose_database
     choose_service_user
+}
+
+# Where recordings go, and how many may stay: 0 is no limit.
+choose_recordings() {
+    DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
+    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-1g}
+    case "$DUOLU_REC" in
+        *[[:space:]\"\'\\\$\;\{\}\#\@]*) die "DUOLU_REC is '$DUOLU_REC': it may hold no space, quote or any of \\ \$ ; { } # @" ;;
+    esac
+    [[ $DUOLU_REC_DAYS =~ ^[0-9]{1,5}$ ]] || die "DUOLU_REC_DAYS is '$DUOLU_REC_DAYS': expected a number of days, 0 for no limit"
+    check_size DUOLU_REC_TOTAL "$DUOLU_REC_TOTAL"
+    check_size DUOLU_REC_FREE "$DUOLU_REC_FREE"
+}
+
+check_size() {
+    [[ $2 =~ ^[0-9]{1,15}[kmgtKMGT]?$ ]] || die "$1 is '$2': expected bytes such as 500m, 20g or 2t, 0 for no limit"
 }
 
 # Where nginx hands decrypted RTMPS to itself: of the loopback network alone,
@@ -94,6 +111,7 @@ read_saved_settings() {
     . "$home/conf/settings"
     set +a
     export DUOLU_RTMPS=${DUOLU_RTMPS:-1936}     # saved before there was RTMPS
+    choose_recordings
     choose_rtmps_inner
     choose_database
 }
@@ -136,6 +154,7 @@ prepare_home() {
     chmod 711 "$home"
     : >>"$home/.duolu"
     (umask 077 && cd "$home" && mkdir -p conf log sock secrets tmp pid)
+    prepare_recordings
     if [ "$(id -u)" -eq 0 ] && [ "$(stat -c %U "$home/secrets")" != "$service_user" ]; then
         chown -R "$service_user:" "$home"
     fi
@@ -147,6 +166,13 @@ prepare_home() {
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
     save_settings
     chown_to_service conf/nginx.conf conf/mariadb.cnf conf/settings
+}
+
+# A folder that is there keeps its owner: it may be a disk of its own.
+prepare_recordings() {
+    [ ! -d "$DUOLU_REC" ] || return 0
+    mkdir -p -m 750 "$DUOLU_REC" || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
+    [ "$(id -u)" -ne 0 ] || chown "$service_user:" "$DUOLU_REC"
 }
 
 chown_to_service() {
@@ -202,6 +228,7 @@ render() {
     text=${text//@FILES@/"$files"}
     text=${text//@CONNECTIONS@/"$((files / 2))"}
     text=${text//@FLUSH@/"$DUOLU_FLUSH"}
+    text=${text//@REC@/"$DUOLU_REC"}
     text=${text//@LISTEN@/"$DUOLU_LISTEN"}
     text=${text//@HTTP@/"$DUOLU_HTTP"}
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}
