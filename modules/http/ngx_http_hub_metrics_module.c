@@ -104,9 +104,7 @@ metrics_protocols(text_t *t, const char *name, const uint64_t *value)
 
     for (i = 0; i < HUB_PROTOCOLS; i++) {
         text_add(t, "duolu_%s{kind=\"%s\",protocol=\"%s\"} %uL\n", name,
-                 i == HUB_PUBLISH ? "publish"
-                 : i == HUB_EVENTS ? "events" : "view",
-                 hub_protocol_name(i), value[i]);
+                 hub_protocol_kind(i), hub_protocol_name(i), value[i]);
     }
 }
 
@@ -145,6 +143,32 @@ metrics_sessions(text_t *t, const snapshot_t *s)
 
 
 static void
+metrics_recordings(text_t *t, const snapshot_t *s)
+{
+    uint32_t  i, by[HUB_RECORD_FAILED + 1] = { 0 };
+
+    for (i = 0; i < s->nstreams; i++) {
+        if (s->streams[i].state != HUB_FREE) {
+            by[s->streams[i].recording.state]++;
+        }
+    }
+
+    metrics_one(t, "recordings", "gauge", "Streams that are being recorded.",
+                by[HUB_RECORD_ON]);
+    metrics_name(t, "recording_stopped", "gauge",
+                 "Streams to be recorded whose disk is full or failed.");
+    text_add(t, "duolu_recording_stopped{reason=\"full\"} %uD\n"
+                "duolu_recording_stopped{reason=\"failed\"} %uD\n",
+             by[HUB_RECORD_FULL], by[HUB_RECORD_FAILED]);
+    metrics_one(t, "recorded_bytes_total", "counter",
+                "Bytes written to recordings.", s->recorded);
+    metrics_one(t, "recording_gaps_total", "counter",
+                "Times that frames were lost to a slow disk.",
+                s->record_gaps);
+}
+
+
+static void
 metrics_workers(text_t *t, const snapshot_t *s)
 {
     uint32_t  i, n = 0;
@@ -178,6 +202,7 @@ ngx_http_hub_metrics_handler(ngx_http_request_t *r)
 
     metrics_streams(&t, s);
     metrics_sessions(&t, s);
+    metrics_recordings(&t, s);
     metrics_workers(&t, s);
     snapshot_free(s);
 

@@ -121,10 +121,14 @@ status_stream(text_t *t, const snapshot_stream_t *s)
              s->max_kbps, s->max_viewers);
     text_add(t, ",\"video\":\"%s\",\"audio\":\"%s\",\"width\":%ud,"
              "\"height\":%ud,\"fps\":%uD.%03uD,\"gop_ms\":%uD,\"gaps\":%uD,"
-             "\"since_ms\":%uL,\"dts\":%L}", flv_codec_name(s->video),
+             "\"since_ms\":%uL,\"dts\":%L", flv_codec_name(s->video),
              flv_codec_name(s->audio), (unsigned) s->width,
              (unsigned) s->height, s->fps_milli / 1000, s->fps_milli % 1000,
              s->gop_ms, s->gaps, s->since_ms, s->dts);
+    text_add(t, ",\"recording\":{\"state\":\"%s\",\"session\":\"%uL\","
+             "\"bytes\":%uL,\"gaps\":%uD}}",
+             hub_record_name(s->recording.state), s->recording.session,
+             s->recording.bytes, s->recording.gaps);
 }
 
 
@@ -176,9 +180,7 @@ status_session(text_t *t, const snapshot_t *s, const hub_session_t *row)
 
     text_add(t, "{\"id\":\"%uL\",\"kind\":\"%s\",\"protocol\":\"%s\","
              "\"stream\":", row->id,
-             row->protocol == HUB_PUBLISH ? "publish"
-             : row->protocol == HUB_EVENTS ? "events" : "view",
-             hub_protocol_name(row->protocol));
+             hub_protocol_kind(row->protocol), hub_protocol_name(row->protocol));
     text_add_json(t, stream ? stream->name : (u_char *) "",
                   stream ? stream->name_len : 0);
     text_add(t, ",\"uid\":%uL,\"key\":%uL,\"address\":", row->uid, row->key);

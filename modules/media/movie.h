@@ -1,0 +1,108 @@
+/*
+ * The head of a progressive MP4 that is cut from recordings: ftyp, moov with
+ * whole sample tables, and the header of mdat.  Its payload is the recorded
+ * bytes as they lie, moof boxes and all, which no sample points at; so a clip
+ * is sent from the files themselves.
+ *
+ * Everything is fed twice, first to be counted and then to be written:
+ *
+ *     movie_init(&m);
+ *     feed(&m);                  movie_file(), movie_join(), movie_fragment()
+ *     movie_end(&m);
+ *     out = room for movie_max(&m) bytes;
+ *     size = movie_begin(&m, out, payload);
+ *     feed(&m);
+ *     movie_end(&m);             0: OUT is the head
+ *
+ * Time.  Pictures keep their distances.  Where recorded time is missing
+ * (movie_join()) what follows begins where the picture shown last ends.  Sound
+ * keeps its distance to the picture; at a joint its first frame is put right
+ * behind the last one when that moves it by at most half a frame, and frames
+ * that would overlap more than that are left out.  Each joint is measured by
+ * the picture anew, so sound is never more than half a frame off.
+ *
+ * Source: ISO/IEC 14496-12, 8.5 to 8.7 (tables), 8.6.6 (edits).
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_MOVIE_H
+#define DUOLU_MEDIA_MOVIE_H
+
+#include "mp4_read.h"
+
+#define MOVIE_ENTRIES  32        /* different configurations of a track */
+
+enum movie_tables { MOVIE_STTS = 0, MOVIE_CTTS, MOVIE_STSS, MOVIE_STSZ,
+                    MOVIE_STSC, MOVIE_STCO, MOVIE_TABLES };   /* co64 too */
+
+/* 32-bit numbers of a table: only counted while there is no `out`. */
+typedef struct {
+    uint8_t   *out;
+    uint64_t   n, room;
+} movie_table_t;
+
+/* What is fed; times of the picture in ms, of sound in ticks. */
+typedef struct {
+    movie_table_t  table[MOVIE_TABLES];
+    unsigned       entry;            /* of the file in hand, 0: it has none */
+    uint32_t       timescale;        /* likewise */
+    uint32_t       samples, chunks;
+    uint32_t       run, delta;       /* of stts, not in it yet */
+    uint32_t       cts_run;
+    int32_t        cts;
+    uint32_t       chunk_samples, chunk_entry;       /* what stsc said last */
+    int64_t        first, first_cts;
+    int64_t        last, length;     /* of the newest sample */
+    int64_t        shown;            /* until when it is all shown */
+    int64_t        shift;            /* sound: since the last joint */
+    unsigned       joint:1;          /* no sample came since then */
+    unsigned       negative:1;       /* some cts is */
+} movie_track_t;
+
+typedef struct {
+    movie_track_t  track[2];
+    mp4_track_t    entries[2][MOVIE_ENTRIES];
+    unsigned       nentries[2];
+    uint32_t       ticks;            /* of sound a second, 0: no file has any */
+    int64_t        offset;           /* from the file's time to the movie's, ms */
+    int64_t        zero;             /* where it begins to be shown, ms */
+    int64_t        pause;
+    unsigned       joint:1;
+    unsigned       begun:1;
+    unsigned       pictured:1;       /* begins with a picture */
+    unsigned       wide:1;           /* offsets need 64 bits */
+    unsigned       failed:1;         /* what was fed makes no sense */
+
+    uint64_t       base;             /* of the payload in the clip; 0: counting */
+    movie_track_t  counted[2];
+} movie_t;
+
+void movie_init(movie_t *m);
+
+/* What follows is of a file with these TRACKS[2], whose configurations must
+ * outlive M.  Returns 0, -1 when there are too many different ones. */
+int movie_file(movie_t *m, const mp4_track_t tracks[2]);
+
+/* Before a fragment that is not next in its file's time, or of another file:
+ * the movie goes on after PAUSE ms. */
+void movie_join(movie_t *m, int64_t pause);
+
+/* OFFSET: of the fragment's first sample in the payload. */
+void movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset);
+
+/* All is fed.  Returns 0; -1 when there is nothing in it, or what was fed to
+ * be written is not what was counted. */
+int movie_end(movie_t *m);
+
+size_t movie_max(const movie_t *m);
+
+/* Writes all of the head but the tables' content to OUT, of movie_max() bytes,
+ * for PAYLOAD bytes of mdat.  Returns the head's size, 0 when something does
+ * not fit. */
+size_t movie_begin(movie_t *m, uint8_t *out, uint64_t payload);
+
+/* ms, after movie_end(). */
+uint64_t movie_duration(const movie_t *m);
+
+#endif
