@@ -100,10 +100,10 @@ events_stream(text_t *t, uint64_t id, const u_char *name, size_t len,
     text_add_json(t, name, len);
     text_add(t, ",\"state\":\"%s\",\"video\":\"%s\",\"audio\":\"%s\","
              "\"width\":%ud,\"height\":%ud,\"viewers\":%uD,\"kbps\":%uD,"
-             "\"since_ms\":%uL}", state, flv_codec_name(row->video),
+             "\"recording\":\"%s\",\"since_ms\":%uL}", state, flv_codec_name(row->video),
              flv_codec_name(row->audio), (unsigned) row->width,
              (unsigned) row->height, row->viewers, row->kbps_in,
-             row->since_ms);
+             hub_record_name(row->recording.state), row->since_ms);
 }
 
 

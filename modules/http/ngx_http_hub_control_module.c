@@ -5,6 +5,7 @@
  *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (one at least;
  *          at=UNIX with them: as of then, not now)
  *     POST /control/refresh?user=ID                          (or everybody)
+ *     POST /control/record?stream=APP/NAME&on=1              (or 0)
  */
 
 #include "answer.h"
@@ -12,7 +13,7 @@
 
 
 typedef struct {
-    ngx_str_t  id, user, stream, key, at;  /* data is NULL: not given */
+    ngx_str_t  id, user, stream, key, at, on;  /* data is NULL: not given */
     u_char     wrong[TEXT_STEP];           /* a sentence, when it is so */
 } control_args_t;
 
@@ -26,6 +27,8 @@ static ngx_int_t control_kick(ngx_http_request_t *r,
 static ngx_int_t control_revoke(ngx_http_request_t *r,
     const control_args_t *args);
 static ngx_int_t control_refresh(ngx_http_request_t *r,
+    const control_args_t *args);
+static ngx_int_t control_record(ngx_http_request_t *r,
     const control_args_t *args);
 static char *ngx_http_hub_control(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -72,7 +75,8 @@ static const struct {
 }  control_actions[] = {
     { ngx_string("kick"), "id", control_kick },
     { ngx_string("revoke"), "user stream key at", control_revoke },
-    { ngx_string("refresh"), "user", control_refresh }
+    { ngx_string("refresh"), "user", control_refresh },
+    { ngx_string("record"), "stream on", control_record }
 };
 
 
@@ -108,6 +112,8 @@ control_slot(control_args_t *args, u_char first)
         return &args->stream;
     case 'a':
         return &args->at;
+    case 'o':
+        return &args->on;
     default:
         return &args->key;
     }
@@ -229,6 +235,15 @@ control_is_stream(const ngx_str_t *s)
 }
 
 
+static ngx_int_t
+control_not_a_stream(ngx_http_request_t *r, const ngx_str_t *value)
+{
+    return answer_error(r, NGX_HTTP_BAD_REQUEST,
+                        "argument stream is \"%V\", expected APP/NAME of at "
+                        "most %d bytes", value, HUB_NAME_MAX);
+}
+
+
 /* --- actions --- */
 
 static ngx_int_t
@@ -304,10 +319,7 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
 
     if (args->stream.data) {
         if (!control_is_stream(&args->stream)) {
-            return answer_error(r, NGX_HTTP_BAD_REQUEST,
-                                "argument stream is \"%V\", expected APP/NAME "
-                                "of at most %d bytes", &args->stream,
-                                HUB_NAME_MAX);
+            return control_not_a_stream(r, &args->stream);
         }
 
         revoke.stream = hub_name_hash(args->stream.data, args->stream.len);
@@ -353,6 +365,40 @@ control_refresh(ngx_http_request_t *r, const control_args_t *args)
 
 
 static ngx_int_t
+control_record(ngx_http_request_t *r, const control_args_t *args)
+{
+    int     on;
+    text_t  t = { NULL, NULL, NULL, 0 };
+
+    if (!control_is_stream(&args->stream)) {
+        return control_not_a_stream(r, &args->stream);
+    }
+
+    if (args->on.len != 1 || (args->on.data[0] | 1) != '1') {
+        return answer_error(r, NGX_HTTP_BAD_REQUEST,
+                            "argument on is \"%V\", expected 1 or 0",
+                            &args->on);
+    }
+
+    on = args->on.data[0] == '1';
+
+    if (hub_record_want(hub, args->stream.data, args->stream.len, on)
+        != NGX_OK)
+    {
+        return answer_error(r, NGX_HTTP_NOT_FOUND,
+                            "stream \"%V\" is not live", &args->stream);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "control: recording of \"%V\" is %s", &args->stream,
+                  on ? "on" : "off");
+    text_add(&t, "{\"recording\":%s}", on ? "true" : "false");
+
+    return answer_send(r, NGX_HTTP_OK, ANSWER_JSON, &t);
+}
+
+
+static ngx_int_t
 ngx_http_hub_control_handler(ngx_http_request_t *r)
 {
     ngx_int_t                  rc;
@@ -390,8 +436,8 @@ ngx_http_hub_control_handler(ngx_http_request_t *r)
     }
 
     return answer_error(r, NGX_HTTP_NOT_FOUND,
-                        "action \"%V\" is not known, expected kick, revoke or "
-                        "refresh", &action);
+                        "action \"%V\" is not known, expected kick, revoke, "
+                        "refresh or record", &action);
 }
 
 

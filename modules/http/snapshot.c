@@ -43,6 +43,7 @@ snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
     row->max_kbps = s->max_kbps;
     row->max_viewers = s->max_viewers;
     row->viewers = s->viewers;
+    row->recording = s->recording;
 }
 
 
@@ -63,6 +64,8 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
     s->changes = z->changes;
     s->bytes_in = z->bytes_in;
     s->bytes_out = z->bytes_out;
+    s->recorded = hub_load(&z->recorded);
+    s->record_gaps = hub_load(&z->record_gaps);
 
     for (i = 0; i < s->nstreams; i++) {
         snapshot_copy_stream(h, &h->streams[i], &s->streams[i]);

@@ -28,6 +28,7 @@ typedef struct {
     uint32_t   max_kbps, max_viewers;
     uint32_t   viewers;
     uint32_t   by[HUB_PROTOCOLS];  /* sessions; with SNAPSHOT_SESSIONS */
+    hub_recording_t  recording;
 } snapshot_stream_t;
 
 typedef struct {
@@ -39,6 +40,7 @@ typedef struct {
     uint64_t            admitted[HUB_PROTOCOLS];
     uint64_t            refused[HUB_REFUSALS];
     uint64_t            bytes_in, bytes_out;       /* since the zone began */
+    uint64_t            recorded, record_gaps;
     uint32_t            by[HUB_PROTOCOLS];
 
     uint32_t            nstreams;
