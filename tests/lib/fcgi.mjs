@@ -61,10 +61,10 @@ function decode(bytes) {
     if (type === endRequest) ended = true;
     at += 8 + size + padding;
   }
-  return { ended, text: Buffer.concat(out).toString('utf8') };
+  return { ended, bytes: Buffer.concat(out) };
 }
 
-// {status, headers, text, json}; headers by lower-case name
+// {status, headers, bytes, text, json}; headers by lower-case name
 export function fcgi(path, params, body = '', deadlineMs = 30_000) {
   return new Promise((resolve, reject) => {
     const chunks = [];
@@ -73,18 +73,18 @@ export function fcgi(path, params, body = '', deadlineMs = 30_000) {
     socket.on('error', reject);
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.on('close', () => {
-      const { ended, text } = decode(Buffer.concat(chunks));
-      const split = text.indexOf('\r\n\r\n');
-      if (!ended || split < 0) return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(text)}`));
+      const { ended, bytes } = decode(Buffer.concat(chunks));
+      const split = bytes.indexOf('\r\n\r\n');
+      if (!ended || split < 0) return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(bytes.toString())}`));
       const headers = {};
-      for (const line of text.slice(0, split).split('\r\n')) {
+      for (const line of bytes.toString('utf8', 0, split).split('\r\n')) {
         const colon = line.indexOf(':');
         headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
       }
-      const content = text.slice(split + 4);
+      const content = bytes.toString('utf8', split + 4);
       let json = null;
       try { json = JSON.parse(content); } catch { /* the test looks at the text */ }
-      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, text: content, json });
+      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, bytes: bytes.subarray(split + 4), text: content, json });
     });
     socket.write(encode(params, Buffer.from(body)));
   });
