@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "answer.h"
+#include "clip.h"
 #include "history_playlist.h"
 #include "../hub/hub.h"
 
@@ -25,6 +26,7 @@ typedef struct {
     ngx_str_t           threads;
     ngx_str_t           thumbs;      /* a named location; empty: no thumbnails */
     ngx_thread_pool_t  *pool;
+    clip_limits_t       clips;
 } ngx_http_hub_history_loc_conf_t;
 
 /* What the URI says. */
@@ -32,6 +34,7 @@ typedef struct {
     ngx_str_t   token;
     ngx_str_t   stream;              /* APP/NAME */
     ngx_str_t   file;                /* DAY/TIME.EXT, or one of the names below */
+    access_holder_t  holder;         /* of the token, when it holds */
 } history_uri_t;
 
 typedef ngx_int_t (*history_answer_pt)(ngx_http_request_t *r,
@@ -69,6 +72,20 @@ static ngx_command_t  ngx_http_hub_history_commands[] = {
       ngx_http_hub_history_thumbs,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("hub_history_clip_max"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_history_loc_conf_t, clips.longest),
+      NULL },
+
+    { ngx_string("hub_history_clips"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_history_loc_conf_t, clips.at_once),
       NULL },
 
       ngx_null_command
@@ -205,7 +222,6 @@ check_rights(ngx_http_request_t *r, history_uri_t *uri)
 {
     const char       *why;
     ngx_str_t        *stream = &uri->stream;
-    access_holder_t   holder;
 
     if (hub == NULL) {
         return history_deny(r, NGX_HTTP_SERVICE_UNAVAILABLE, stream,
@@ -213,14 +229,15 @@ check_rights(ngx_http_request_t *r, history_uri_t *uri)
     }
 
     why = access_check(access_keys(r->loc_conf), &uri->token, stream, "replay",
-                       ngx_time(), &holder);
+                       ngx_time(), &uri->holder);
     if (why) {
         hub_refuse(hub, HUB_TOKEN);
         return history_deny(r, NGX_HTTP_FORBIDDEN, stream, why);
     }
 
-    if (hub_revoked(hub, holder.uid, hub_name_hash(stream->data, stream->len),
-                    0, holder.issued))
+    if (hub_revoked(hub, uri->holder.uid,
+                    hub_name_hash(stream->data, stream->len), 0,
+                    uri->holder.issued))
     {
         hub_refuse(hub, HUB_IS_REVOKED);
         return history_deny(r, NGX_HTTP_FORBIDDEN, stream,
@@ -332,6 +349,26 @@ answer_playlist(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     }
 
     return history_playlist(r, h, conf->pool, open);
+}
+
+
+static ngx_int_t
+answer_clip(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    int         open;
+    ngx_int_t   rc;
+    history_t  *h = history_create(r, &conf->root, &uri->stream);
+
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (read_span(r, h, &open, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    return history_clip(r, h, conf->pool, &conf->clips, &uri->holder);
 }
 
 
@@ -484,6 +521,7 @@ find_answer(const ngx_str_t *file)
     }  names[] = {
         { "index.m3u8", answer_playlist },
         { "spans.json", answer_playlist },
+        { "clip.mp4", answer_clip },
     };
 
     ngx_uint_t  i;
@@ -590,8 +628,18 @@ ngx_http_hub_history_thumbs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static void *
 ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf)
 {
+    ngx_http_hub_history_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_hub_history_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
     /* its strings are null, its pool is none */
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_hub_history_loc_conf_t));
+    conf->clips.longest = NGX_CONF_UNSET_MSEC;
+    conf->clips.at_once = NGX_CONF_UNSET;
+
+    return conf;
 }
 
 
@@ -603,6 +651,9 @@ ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_conf_ctx_t              *ctx;
 
     ngx_conf_merge_str_value(conf->threads, prev->threads, "default");
+    ngx_conf_merge_msec_value(conf->clips.longest, prev->clips.longest,
+                              6 * 3600 * 1000);
+    ngx_conf_merge_value(conf->clips.at_once, prev->clips.at_once, 16);
 
     if (conf->root.data == NULL) {
         return NGX_CONF_OK;                  /* not inherited: see handler */
