@@ -113,7 +113,7 @@ export async function startHub({ answer, files, ...options } = {}) {
   const nginx = await startNginx({
     conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub'],
     files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
-  });
+  }).catch(async (error) => { await gate.stop(); throw error; });       // else it would keep the test running
   const hub = {
     nginx, gate, rtmp: { port: nginx.ports.rtmp },
     url: (stream, t = token(stream)) => `http://127.0.0.1:${nginx.ports.http}/m/${t}/${stream}.flv`,

@@ -22,7 +22,7 @@ const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
 const dataOf = (frames) => frames.filter(({ type }) => type === 9).map(({ data }) => data.toString('latin1'));
 
 async function startRecording(t, { root = '{{dir}}/rec', main = '', allow } = {}) {
-  const hub = await startHub({ answer, workers: 1, zone: '96m', flv: 'hub_lag 20s;',
+  const hub = await startHub({ answer, files: { 'rec/.keep': '' }, workers: 1, zone: '96m', flv: 'hub_lag 20s;',
     main: `thread_pool dvr threads=4; dvr_threads dvr; dvr ${root}; hub_grace 1s; ${main}` });
   t.after(() => hub.stop({ allow }));
   hub.recordings = new Recordings(root.replace('{{dir}}', hub.nginx.dir));
