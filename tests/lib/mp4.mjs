@@ -575,7 +575,7 @@ function topBoxes(file, partial) {
 }
 
 /**
- * {brands, fragmented, durationMs, initSize, end, tracks, fragments, unreferenced}
+ * {brands, fragmented, timescale, durationMs, initSize, end, tracks, fragments, unreferenced}
  *   tracks     {id, kind, codec, timescale, width, height, channels, sampleRate, config, descriptions, edits, samples}
  *   fragments  {offset, size, moofSize, sequence, tracks: {ID: {dts, samples}}}
  *   samples    {dts, cts, duration, size, key, offset, description}   in the track's timescale; of all fragments, or of the tables
@@ -609,6 +609,7 @@ export function readMp4(file, { partial = false } = {}) {
   return {
     brands: readFtyp(boxes[0]),
     fragmented: movie.defaults !== null,
+    timescale: movie.timescale,
     durationMs: ((movie.defaults ? movie.fragmentDuration ?? 0 : movie.duration) * 1000) / movie.timescale,
     initSize: moov.end,
     end: boxes[boxes.length - 1].end,
