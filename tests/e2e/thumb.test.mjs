@@ -1,0 +1,368 @@
+// duolu-thumb by itself: pictures of recordings that ffmpeg made, what it
+// answers when there is none, and what a hostile ffmpeg can do in its jail.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { buildAuth } from '../lib/auth.mjs';
+import { fcgi } from '../lib/fcgi.mjs';
+import { repo, until } from '../lib/nginx.mjs';
+import { picture } from '../lib/picture.mjs';
+
+const READY_MS = 30_000;
+const SANITIZER = /ERROR: (Address|Leak)Sanitizer|runtime error:/;
+const RED = [255, 0, 0];
+const GREEN = [0, 255, 0];
+const BLUE = [0, 0, 255];
+
+let dir;
+let hostile;
+
+before(() => {
+  buildAuth();
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-thumb-'));
+  hostile = path.join(dir, 'hostile');
+  execFileSync('gcc', ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', hostile, path.join(repo, 'tests/tools/hostile.c')]);
+});
+
+after(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+class Thumb {
+  constructor(env = {}) {
+    this.home = fs.mkdtempSync(path.join(dir, 'home-'));
+    this.rec = path.join(this.home, 'rec');
+    fs.mkdirSync(path.join(this.home, 'sock'));
+    fs.mkdirSync(path.join(this.rec, 'live/demo'), { recursive: true });
+    this.env = { PATH: process.env.PATH, DUOLU_HOME: this.home, ...env };
+    this.lines = [];
+  }
+
+  async start() {
+    this.child = spawn(path.join(repo, '.build/auth-service-asan/duolu-thumb'), [], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.exited = once(this.child, 'exit');
+    createInterface({ input: this.child.stderr }).on('line', (line) => this.lines.push(line));
+    await until(() => this.child.exitCode !== null || this.log().includes('duolu-thumb ready'), 'duolu-thumb to be ready', READY_MS);
+    assert.equal(this.child.exitCode, null, this.log());
+    return this;
+  }
+
+  log() { return this.lines.join('\n'); }
+
+  async stop() {
+    this.child.kill('SIGTERM');
+    const [code] = await this.exited;
+    assert.equal(code, 0, this.log());
+    assert.deepEqual(this.lines.filter((line) => SANITIZER.test(line)), []);
+  }
+
+  kill() { if (this.child?.exitCode === null) this.child.kill('SIGKILL'); }
+
+  file(name) { return path.join(this.rec, 'live/demo', name); }
+
+  ask(name, { init, offset, size }) {
+    const file = path.isAbsolute(name) ? name : this.file(name);
+    return fcgi(path.join(this.home, 'sock/thumb.sock'), { FILE: file, INIT: init, OFFSET: offset, SIZE: size });
+  }
+
+  /** A recording whose one fragment holds an order for the stand-in. */
+  order(text, padding = 0) {
+    const name = `order-${text.replace(/\W/g, '_').slice(0, 40)}.mp4`;
+    const init = box('ftyp', 'vide');
+    fs.writeFileSync(this.file(name), Buffer.concat([init, box('moof', ''), box('mdat', `DO:${text}\n`, padding)]));
+    return this.ask(name, { init: init.length, offset: init.length, size: fs.statSync(this.file(name)).size });
+  }
+
+  /** Processes that it has made. */
+  children() {
+    const tasks = `/proc/${this.child.pid}/task`;
+    return fs.readdirSync(tasks).flatMap((task) => {
+      try {
+        return fs.readFileSync(`${tasks}/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+      } catch {
+        return [];                       // the thread has ended meanwhile
+      }
+    });
+  }
+}
+
+function box(type, text, padding = 0) {
+  const body = Buffer.concat([Buffer.from(text), Buffer.alloc(padding)]);
+  const head = Buffer.alloc(8);
+  head.writeUInt32BE(body.length + 8);
+  head.write(type, 4, 'latin1');
+  return Buffer.concat([head, body]);
+}
+
+/** One colour after another, a second each, with ffmpeg's own fragments. */
+function record(file, { size = '640x360', codec = ['libx264', '-preset', 'veryfast'], colours = ['red', 'lime', 'blue'] } = {}) {
+  const inputs = colours.flatMap((colour) => ['-f', 'lavfi', '-t', '1', '-i', `color=${colour}:size=${size}:rate=25`]);
+  execFileSync('ffmpeg', ['-v', 'error', '-nostdin', ...inputs, '-filter_complex', `concat=n=${colours.length}`, '-c:v', ...codec,
+    '-g', '25', '-pix_fmt', 'yuv420p', '-movflags', 'frag_keyframe+empty_moov+default_base_moof', file]);
+  return layout(file);
+}
+
+/** The size of ftyp and moov, and the segments behind them, as an index says it. */
+function layout(file) {
+  const bytes = fs.readFileSync(file);
+  const boxes = [];
+  for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at)) {
+    boxes.push({ type: bytes.toString('latin1', at + 4, at + 8), at, size: bytes.readUInt32BE(at) });
+  }
+  const moofs = boxes.filter(({ type }) => type === 'moof');
+  const init = moofs[0].at;
+  return moofs.map(({ at, size }) => ({ init, offset: at, size: size + boxes.find((next) => next.at === at + size).size }));
+}
+
+function near(rgb, wanted) {
+  rgb.forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 12, `colour ${rgb}, expected ${wanted}`));
+}
+
+test('pictures of recordings', async (t) => {
+  const thumb = await new Thumb({ DUOLU_DB: 'mysql://nobody@localhost/none?socket=/nowhere' }).start();
+  t.after(() => thumb.kill());
+
+  await t.test('each key frame gives its picture, 320 wide', async () => {
+    const segments = record(thumb.file('a.mp4'));
+    const colours = [RED, GREEN, BLUE];
+    assert.equal(segments.length, 3);
+    for (const [i, segment] of segments.entries()) {
+      const answer = await thumb.ask('a.mp4', segment);
+      assert.equal(answer.status, 200, thumb.log());
+      assert.equal(answer.headers['content-type'], 'image/jpeg');
+      assert.equal(Number(answer.headers['content-length']), answer.bytes.length);
+      const { width, height, rgb } = picture(answer.bytes);
+      assert.deepEqual([width, height], [320, 180]);
+      near(rgb, colours[i]);
+    }
+  });
+
+  await t.test('a phone held upright, and HEVC', async () => {
+    const [segment] = record(thumb.file('upright.mp4'), { size: '720x1280', colours: ['lime'], codec: ['libx265', '-preset', 'ultrafast', '-tag:v', 'hvc1', '-x265-params', 'log-level=none'] });
+    const answer = await thumb.ask('upright.mp4', segment);
+    assert.equal(answer.status, 200, thumb.log());
+    const { width, height, rgb } = picture(answer.bytes);
+    assert.deepEqual([width, height], [320, 568]);
+    near(rgb, GREEN);
+  });
+
+  await t.test('the segment that is being written: what is on the disk counts', async () => {
+    const segments = record(thumb.file('growing.mp4'));
+    const last = segments[2];
+    fs.truncateSync(thumb.file('growing.mp4'), last.offset + last.size);
+    assert.equal((await thumb.ask('growing.mp4', last)).status, 200);
+    fs.truncateSync(thumb.file('growing.mp4'), last.offset + last.size - 1);
+    assert.equal((await thumb.ask('growing.mp4', last)).status, 404);
+    assert.equal((await thumb.ask('growing.mp4', segments[1])).status, 200);
+  });
+
+  await t.test('no such frame is 404', async () => {
+    const [first] = layout(thumb.file('a.mp4'));
+    const end = fs.statSync(thumb.file('a.mp4')).size;
+    execFileSync('ffmpeg', ['-v', 'error', '-nostdin', '-f', 'lavfi', '-t', '1', '-i', 'sine', '-c:a', 'aac',
+      '-movflags', 'frag_keyframe+empty_moov+default_base_moof', thumb.file('sound.mp4')]);
+    for (const [name, frame] of [
+      ['none.mp4', first],
+      ['a.mp4/b.mp4', first],
+      ['a.mp4', { ...first, offset: first.offset + 1 }],
+      ['a.mp4', { ...first, offset: end }],
+      ['a.mp4', { ...first, offset: 2 ** 52 }],
+      ['a.mp4', { ...first, offset: '18446744073709551615' }],
+      ['a.mp4', { ...first, offset: '99999999999999999999' }],
+      ['a.mp4', { ...first, offset: -1 }],
+      ['a.mp4', { ...first, offset: '' }],
+      ['a.mp4', { ...first, offset: `${first.offset}x` }],
+      ['a.mp4', { ...first, init: 0 }],
+      ['a.mp4', { ...first, init: 70_000, offset: 70_000 }],
+      ['a.mp4', { ...first, size: first.size - 1 }],
+      ['sound.mp4', layout(thumb.file('sound.mp4'))[0]],
+    ]) {
+      const answer = await thumb.ask(name, frame);
+      assert.equal(answer.status, 404, `${name} ${JSON.stringify(frame)}`);
+      assert.equal(answer.json.error, 'not_found');
+      assert.equal(answer.headers['cache-control'], 'no-store');
+    }
+  });
+
+  await t.test('a fragment beyond 8 MB is not read', async () => {
+    const init = box('ftyp', 'vide');
+    const file = thumb.file('large.mp4');
+    fs.writeFileSync(file, Buffer.concat([init, box('moof', ''), box('mdat', '', 8 * 1024 * 1024)]));
+    assert.equal((await thumb.ask('large.mp4', { init: init.length, offset: init.length, size: 2 ** 40 })).status, 404);
+  });
+
+  await t.test('only recordings are read', async () => {
+    const [segment] = layout(thumb.file('a.mp4'));
+    const outside = path.join(thumb.home, 'outside.mp4');
+    fs.copyFileSync(thumb.file('a.mp4'), outside);
+    fs.mkdirSync(path.join(thumb.rec, '.open'));
+    fs.copyFileSync(outside, path.join(thumb.rec, '.open/a.mp4'));
+    fs.copyFileSync(outside, thumb.file('a.txt'));
+    fs.symlinkSync(outside, thumb.file('link.mp4'));
+    fs.mkdirSync(thumb.file('folder.mp4'));
+    execFileSync('mkfifo', [thumb.file('pipe.mp4')]);
+    const before = thumb.lines.length;
+    const wrong = [outside, `${thumb.rec}/../outside.mp4`, `${thumb.rec}/live/../../outside.mp4`, `${thumb.rec}x/a.mp4`,
+      `${thumb.rec}//live/demo/a.mp4`, `${thumb.rec}/./live/demo/a.mp4`, `${thumb.rec}/.open/a.mp4`, 'a.txt', 'link.mp4', 'folder.mp4', 'pipe.mp4',
+      '/etc/passwd', '/', `${thumb.file('x')}\n"forged.mp4/..`];
+    for (const name of wrong) {
+      const answer = await thumb.ask(name, segment);
+      assert.equal(answer.status, 404, name);
+    }
+    assert.equal(thumb.lines.length - before, wrong.length, thumb.log());
+    assert.match(thumb.log(), /link\.mp4" at \d+ is not read/);
+    assert.match(thumb.log(), /\\x0a\\x22forged/);
+  });
+
+  await t.test('a damaged frame is 500, with file, place and ffmpeg\'s own words in the log', async () => {
+    const file = thumb.file('damaged.mp4');
+    const [segment] = record(file);
+    const bytes = fs.readFileSync(file);
+    bytes.fill(0xff, segment.offset + 1200, segment.offset + segment.size);
+    fs.writeFileSync(file, bytes);
+    const answer = await thumb.ask('damaged.mp4', segment);
+    assert.equal(answer.status, 500);
+    assert.match(thumb.log(), new RegExp(`no picture of "${file}" at ${segment.offset}: ffmpeg: .*\\w{3}`));
+  });
+
+  await t.test('a head that lies: many points, no codec', async () => {
+    const bytes = fs.readFileSync(thumb.file('a.mp4'));
+    const [segment] = layout(thumb.file('a.mp4'));
+    bytes.write('zzzz', bytes.indexOf('avc1'), 'latin1');
+    fs.writeFileSync(thumb.file('codec.mp4'), bytes);
+    assert.equal((await thumb.ask('codec.mp4', segment)).status, 500);
+    assert.equal((await thumb.ask('a.mp4', segment)).status, 200);
+  });
+
+  await t.test('it ends cleanly', () => thumb.stop());
+});
+
+test('a hostile ffmpeg', async (t) => {
+  const thumb = new Thumb({ DUOLU_THUMB_THREADS: '6' });
+  thumb.env.DUOLU_FFMPEG = hostile;
+  await thumb.start();
+  t.after(() => thumb.kill());
+  assert.match(thumb.log(), /jailed by seccomp/);
+  const landlock = /and Landlock/.test(thumb.log());
+
+  const secret = path.join(thumb.home, 'secret');
+  fs.writeFileSync(secret, 'a secret');
+
+  const works = async () => {
+    const answer = await thumb.order('picture');
+    assert.equal(answer.status, 200, thumb.log());
+    assert.equal(answer.bytes.length, 15);
+  };
+
+  /** What the log says of it when it is refused. */
+  const tried = async (name, argument = '') => {
+    const answer = await thumb.order(`${name} ${argument}`);
+    assert.equal(answer.status, 500, `${name}: ${answer.status}`);
+    assert.equal(answer.json.error, 'internal');
+    return until(() => thumb.lines.find((line) => line.includes(`order-${name.replace('-', '_')}_`)), `a log line about ${name}`);
+  };
+
+  // these take seconds: they run beside the rest
+  const slow = ['hang', 'hang-silently', 'spin'].map((name) => [name, tried(name)]);
+
+  await works();
+  for (const name of ['socket', 'unix', 'netlink', 'pair', 'create', 'write', 'both', 'truncate', 'tmpfile', 'memfd', 'mkdir', 'unlink', 'rename',
+    'link', 'chmod', 'fork', 'vfork', 'clone', 'thread', 'exec', 'execveat', 'exec-again', 'kill', 'ptrace', 'peek', 'mount', 'unshare', 'chroot',
+    'uid', 'dumpable', 'bpf', 'keys', 'ring', 'events', 'dup', 'pipe', 'stdin', 'limit', 'code', 'inherit']) {
+    await t.test(`may not: ${name}`, async () => {
+      assert.match(await tried(name, name === 'create' || name === 'mkdir' ? `${secret}-new` : secret),
+        /: (Operation not permitted|Permission denied|Function not implemented)$/);
+    });
+  }
+
+  for (const name of ['read', 'list', 'proc']) {
+    await t.test(`reads nothing but libraries: ${name}`, async () => {
+      assert.match(await tried(name, secret), landlock ? /: Permission denied$/ : /: ALLOWED$/);
+    });
+  }
+
+  await t.test('has few descriptors, and bounded memory', async () => {
+    assert.match(await tried('files'), /: Too many open files$/);
+    assert.match(await tried('memory'), /: Cannot allocate memory$/);
+  });
+
+  await t.test('is ended when it writes megabytes, or says too much', async () => {
+    assert.match(await tried('flood'), /its picture is larger than 256 KB, and was killed/);
+    assert.match(await tried('chatter'), /it says too much, and was killed/);
+  });
+
+  await t.test('what is no picture is not passed on', async () => {
+    assert.match(await tried('nothing'), /its 0 bytes are no JPEG/);
+    assert.match(await tried('page'), /its 6 bytes are no JPEG/);
+    assert.match(await tried('crash'), /ended by signal 11 \(a crash\)/);
+  });
+
+  await t.test('need not read what it is sent', async () => {
+    const init = box('ftyp', 'vide');
+    const file = thumb.file('early.mp4');
+    fs.writeFileSync(file, Buffer.concat([init, box('moof', ''), box('mdat', 'DO:picture\n', 6 * 1024 * 1024)]));
+    assert.equal((await thumb.ask('early.mp4', { init: init.length, offset: init.length, size: 2 ** 24 })).status, 200);
+  });
+
+  assert.equal(fs.readFileSync(secret, 'utf8'), 'a secret');
+  assert.equal(fs.existsSync(`${secret}-new`), false);
+  await works();
+  for (const [name, line] of slow) {
+    await t.test(`is ended: ${name}`, async () => {
+      assert.match(await line, name === 'spin' ? /ended by signal 9|was not done in time/ : /it was not done in time, and was killed/);
+    });
+  }
+  await works();
+  assert.deepEqual(thumb.children(), []);
+  await thumb.stop();
+});
+
+test('more than can be made are refused, and told when to come back', async (t) => {
+  const thumb = new Thumb({ DUOLU_THUMB_THREADS: '1' });
+  thumb.env.DUOLU_FFMPEG = hostile;
+  await thumb.start();
+  t.after(() => thumb.kill());
+
+  const answers = await Promise.all(Array.from({ length: 12 }, () => thumb.order('slowly')));
+  const refused = answers.filter(({ status }) => status === 503);
+  // one is made and four wait; whoever comes when the first is done may have its place
+  assert.ok(refused.length >= 3, `${answers.map(({ status }) => status)}`);
+  for (const { headers, json } of refused) {
+    assert.equal(headers['retry-after'], '1');
+    assert.equal(json.error, 'busy');
+  }
+  assert.ok(answers.filter(({ status }) => status === 200).length >= 5);
+  assert.equal((await thumb.order('picture')).status, 200);
+  await thumb.stop();
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL']) {
+  test(`ffmpeg ends with duolu-thumb: ${signal}`, async (t) => {
+    const thumb = new Thumb();
+    thumb.env.DUOLU_FFMPEG = hostile;
+    await thumb.start();
+    t.after(() => thumb.kill());
+    const asked = thumb.order('hang').then(() => 'answered', () => 'closed');
+    const [pid] = await until(() => (thumb.children().length ? thumb.children() : null), 'an ffmpeg');
+    thumb.child.kill(signal);
+    await thumb.exited;
+    assert.equal(await asked, 'closed');
+    await until(() => !fs.existsSync(`/proc/${pid}`), `ffmpeg ${pid} to end`);
+  });
+}
+
+test('what it cannot start with is named', async (t) => {
+  for (const [env, message] of [
+    [{ DUOLU_FFMPEG: '/nowhere/ffmpeg' }, /\/nowhere\/ffmpeg: No such file or directory; expected the program ffmpeg/],
+    [{ DUOLU_FFMPEG: 'ffmpeg' }, /DUOLU_FFMPEG is "ffmpeg"; expected the absolute path/],
+    [{ DUOLU_REC: 'rec' }, /DUOLU_REC is "rec"; expected an absolute path/],
+  ]) {
+    const thumb = new Thumb(env);
+    t.after(() => thumb.kill());
+    await assert.rejects(thumb.start(), message);
+  }
+});
