@@ -93,16 +93,16 @@ make_groups(const history_range_t *range, int growing, group_t *out)
 }
 
 
-/* The ceiling of the longest, in seconds.  Of a list that grows it must not
- * change: there it is the longest that such segments can make. */
+/* The ceiling of the longest, in seconds.  Of an EVENT it must not change: there
+ * it is the longest that such segments can make. */
 static uint64_t
 target_duration(const history_range_t *range, const group_t *groups, size_t n,
-    int growing)
+    int event)
 {
     size_t    i;
     uint64_t  longest = 1;
 
-    if (growing) {
+    if (event) {
         for (i = 0; i < range->nsegments; i++) {
             longest = ngx_max(longest, range->segments[i].duration);
         }
@@ -204,6 +204,7 @@ is_growing(const history_t *h, const playlist_t *p)
 static void
 write_playlist(history_t *h, playlist_t *p, group_t *groups)
 {
+    int      event = p->open || p->growing;
     size_t   i, n;
     text_t  *t = &p->text;
 
@@ -211,8 +212,8 @@ write_playlist(history_t *h, playlist_t *p, group_t *groups)
 
     text_add(t, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:%uL\n"
              "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:%s\n",
-             target_duration(&h->range, groups, n, p->growing),
-             p->open || p->growing ? "EVENT" : "VOD");
+             target_duration(&h->range, groups, n, event),
+             event ? "EVENT" : "VOD");
 
     for (i = 0; i < n; i++) {
         if (groups[i].first || groups[i].sum.gap || i == 0) {

@@ -1,0 +1,78 @@
+// Reads an HLS media playlist of the history and holds it to RFC 8216 and to
+// what modules/README.md says beyond it.
+
+import assert from 'node:assert/strict';
+
+const ATTRIBUTES = /([A-Z0-9-]+)=("[^"]*"|[^",]+)(?:,|$)/g;
+
+function attributesOf(text) {
+  return Object.fromEntries([...text.matchAll(ATTRIBUTES)].map(([, name, value]) => [name, value.replaceAll('"', '')]));
+}
+
+function rangeOf(text) {
+  const match = /^(\d+)@(\d+)$/.exec(text);
+  assert.ok(match, `byte range "${text}"`);
+  return { size: Number(match[1]), offset: Number(match[2]) };
+}
+
+const known = {
+  '#EXT-X-VERSION': (p, value) => { p.version = Number(value); },
+  '#EXT-X-TARGETDURATION': (p, value) => { assert.match(value, /^\d+$/); p.target = Number(value); },
+  '#EXT-X-MEDIA-SEQUENCE': (p, value) => { p.sequence = Number(value); },
+  '#EXT-X-PLAYLIST-TYPE': (p, value) => { p.type = value; },
+  '#EXT-X-ENDLIST': (p) => { p.ended = true; },
+  '#EXT-X-MAP': (p, value) => { const { URI, BYTERANGE } = attributesOf(value); p.map = { uri: URI, ...rangeOf(BYTERANGE) }; },
+  '#EXT-X-DISCONTINUITY': (p) => { p.next.discontinuity = true; },
+  '#EXT-X-PROGRAM-DATE-TIME': (p, value) => {
+    assert.match(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    p.next.utc = Date.parse(value);
+  },
+  '#EXTINF': (p, value) => { const match = /^(\d+\.\d{3}),$/.exec(value); assert.ok(match, `EXTINF:${value}`); p.next.duration = Math.round(match[1] * 1000); },
+  '#EXT-X-BYTERANGE': (p, value) => Object.assign(p.next, rangeOf(value)),
+};
+
+/** {version, target, sequence, type, ended, items: [{uri, map, utc, duration, offset, size, discontinuity}]} */
+export function readPlaylist(text) {
+  const lines = text.split('\n');
+  assert.equal(lines[0], '#EXTM3U');
+  assert.equal(lines.pop(), '', 'the last line ends');
+  const p = { next: {}, items: [] };
+  let clock;
+  for (const line of lines.slice(1)) {
+    assert.ok(!p.ended, `"${line}" behind the end`);
+    if (line.startsWith('#')) {
+      const [, name, value] = /^([^:]+)(?::(.*))?$/.exec(line);
+      assert.ok(known[name], `the tag ${line}`);
+      known[name](p, value);
+      continue;
+    }
+    assert.match(line, /^\d{4}-\d\d-\d\d\/\d\d-\d\d-\d\d\.\d{3}\.mp4$/);
+    const item = { ...p.next, uri: line, map: p.map, utc: p.next.utc ?? clock, dated: p.next.utc !== undefined };
+    assert.ok(item.map && item.map.uri === item.uri, `${line}: its MAP is ${item.map?.uri}`);
+    assert.ok(item.duration > 0 && item.size > 0 && item.offset >= item.map.size, `${line}: ${JSON.stringify(item)}`);
+    assert.ok(item.utc !== undefined, 'the first has a PROGRAM-DATE-TIME');
+    clock = item.utc + item.duration;
+    p.items.push(item);
+    p.next = {};
+  }
+  assert.deepEqual(p.next, {}, 'tags without a segment');
+  checkPlaylist(p);
+  return p;
+}
+
+function checkPlaylist(p) {
+  assert.equal(p.version, 7);
+  assert.equal(p.sequence, 0);
+  assert.ok(['EVENT', 'VOD'].includes(p.type), `type ${p.type}`);
+  assert.ok(p.type !== 'VOD' || p.ended, 'a VOD that does not end');
+  p.items.forEach((item, i) => {
+    const before = p.items[i - 1];
+    assert.ok(Math.round(item.duration / 1000) <= p.target, `${item.duration} ms, target ${p.target} s`);
+    if (!before) { assert.ok(!item.discontinuity, 'the first continues nothing'); return; }
+    const follows = before.uri === item.uri && before.utc + before.duration === item.utc;
+    assert.equal(item.discontinuity === true, !follows, `${item.uri} at ${item.offset}: discontinuity`);
+    assert.equal(item.dated, !follows, `${item.uri} at ${item.offset}: PROGRAM-DATE-TIME`);
+    assert.ok(item.utc >= before.utc + before.duration, 'time goes back');
+    if (before.uri === item.uri) assert.ok(item.offset >= before.offset + before.size, 'bytes overlap');
+  });
+}

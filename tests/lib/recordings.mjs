@@ -1,0 +1,185 @@
+// Recordings as the recorder lays them out, made here: one short real
+// encoding, its fragments repeated over any hours and spans.
+//
+//   const source = await makeSource();
+//   const files = writeRecordings(root, 'live/demo', source, { spans: [[from, to]] });
+//
+// Times are ms since 1970.  Each fragment is one second and one GOP.
+
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+
+export const HOUR = 3600_000;
+export const DAY = 24 * HOUR;
+
+/** Whole seconds, so that starts are on the grid of fragments. */
+export const second = (utc) => Math.floor(utc / 1000) * 1000;
+
+const iso = (utc) => new Date(utc).toISOString();
+
+function output(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const chunks = [];
+    let errors = '';
+    child.stdout.on('data', (data) => chunks.push(data));
+    child.stderr.on('data', (data) => { errors += data; });
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${command}: ${code}\n${errors}`))));
+  });
+}
+
+function* boxes(data, from = 0, to = data.length) {
+  for (let at = from; at < to;) {
+    const size = data.readUInt32BE(at);
+    if (size < 8 || at + size > to) throw new Error(`box at ${at} of ${size} bytes`);
+    yield { type: data.toString('latin1', at + 4, at + 8), at, size };
+    at += size;
+  }
+}
+
+const child = (data, parent, type) => [...boxes(data, parent.at + 8, parent.at + parent.size)].filter((box) => box.type === type);
+
+/** Where a moof keeps its number, and each track's start and duration. */
+function fragmentOf(data, moof) {
+  const [mfhd] = child(data, moof, 'mfhd');
+  const tracks = child(data, moof, 'traf').map((traf) => {
+    const [tfhd] = child(data, traf, 'tfhd');
+    const [tfdt] = child(data, traf, 'tfdt');
+    if (data[tfdt.at + 8] !== 1) throw new Error('a tfdt of 32 bits');
+    return { id: data.readUInt32BE(tfhd.at + 12), tfdt: tfdt.at + 12 - moof.at, start: Number(data.readBigUInt64BE(tfdt.at + 12)) };
+  });
+  return { sequence: mfhd.at + 12 - moof.at, tracks };
+}
+
+/**
+ * {init, fragments: [{data, sequence, tracks}], scale: {1: 1000, 2: 48000}}:
+ * eight seconds that can be repeated for ever, since 375 AAC frames of 48 kHz
+ * are just as long.
+ */
+export async function makeSource({ size = '320x180', rate = 25, audio = true } = {}) {
+  const data = await output('ffmpeg', ['-nostdin', '-loglevel', 'error',
+    '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
+    ...(audio ? ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'] : []), '-t', '18',
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-g', String(rate), '-keyint_min', String(rate), '-sc_threshold', '0', '-bf', '0',
+    '-pix_fmt', 'yuv420p', '-threads', '1', '-video_track_timescale', '1000', ...(audio ? ['-c:a', 'aac', '-b:a', '48k'] : []),
+    '-movflags', '+empty_moov+default_base_moof+frag_keyframe+skip_trailer', '-f', 'mp4', '-']);
+  const all = [...boxes(data)];
+  const first = all.find((box) => box.type === 'moof').at;
+  const fragments = all.filter((box) => box.type === 'moof').map((moof) => {
+    const mdat = all[all.indexOf(moof) + 1];
+    return { data: data.subarray(moof.at, mdat.at + mdat.size), ...fragmentOf(data, moof) };
+  });
+  const source = { init: data.subarray(0, first), fragments: fragments.slice(1, 9), scale: { 1: 1000, 2: 48000 } };
+  for (const { id, start } of fragments[9].tracks) {
+    const length = start - fragments[1].tracks.find((track) => track.id === id).start;
+    if (length !== 8 * source.scale[id]) throw new Error(`track ${id}: ${length} in 8 s, so it cannot be repeated`);
+  }
+  return source;
+}
+
+/** The bytes of second `n` of a source, `at` ms into its file, as fragment `sequence`. */
+function fragmentAt(source, n, at, sequence) {
+  const { data, sequence: where, tracks } = source.fragments[n % 8];
+  const copy = Buffer.from(data);
+  copy.writeUInt32BE(sequence, where);
+  for (const { id, tfdt, start } of tracks) {
+    const zero = source.fragments[0].tracks.find((track) => track.id === id).start;
+    const inside = start - zero - (n % 8) * source.scale[id];          // where audio begins within its second
+    copy.writeBigUInt64BE(BigInt(Math.max(0, Math.round(at * source.scale[id] / 1000) + inside)), tfdt);
+  }
+  return copy;
+}
+
+/** DAY/TIME.EXT of a file that begins at `utc`. */
+export const fileName = (utc, ext = 'mp4') => `${iso(utc).slice(0, 10)}/${iso(utc).slice(11, 23).replaceAll(':', '-')}.${ext}`;
+
+export const indexHead = ({ stream, session, init, utc }) => `#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:30
+#EXT-X-PLAYLIST-TYPE:EVENT
+#EXT-X-DUOLU-RECORDING:STREAM="${stream}",SESSION=${session}
+#EXT-X-MAP:URI="${path.basename(fileName(utc))}",BYTERANGE="${init}@0"
+#EXT-X-PROGRAM-DATE-TIME:${iso(utc)}
+`;
+
+export function indexSegment({ utc, duration, offset, size, gap, dependent }, name) {
+  return `${gap ? `#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:${iso(utc)}\n` : ''}${dependent ? '#EXT-X-DUOLU-DEPENDENT\n' : ''}`
+    + `#EXTINF:${(duration / 1000).toFixed(3)},\n#EXT-X-BYTERANGE:${size}@${offset}\n${name}\n`;
+}
+
+/** A file that is being written: add() seconds to it, end() it. */
+export class Recording {
+  constructor(root, stream, source, { utc, session = utc, media = true, step = 1 }) {
+    Object.assign(this, { source, utc, media, step, file: fileName(utc), segments: [], count: 0, offset: source.init.length, chunks: [], lines: [] });
+    const [app, name] = stream.split('/').map((part) => part.replace(/^\./, '%2E'));
+    this.path = path.join(root, app, name, this.file);
+    this.index = this.path.replace(/mp4$/, 'm3u8');
+    this.end_ = utc;
+    fs.mkdirSync(path.dirname(this.path), { recursive: true, mode: 0o750 });
+    this.chunks.push(source.init);
+    this.lines.push(indexHead({ stream, session, init: source.init.length, utc }));
+  }
+
+  /** `seconds` more, behind a gap when they do not follow; an index segment is `step` of them. */
+  add(seconds, { utc = this.end_, dependent } = {}) {
+    for (let done = 0; done < seconds;) {
+      const n = Math.min(this.step, seconds - done);
+      const segment = { utc, duration: n * 1000, offset: this.offset, size: 0, gap: utc !== this.end_, dependent: dependent?.(this.segments.length) };
+      for (let i = 0; i < n; i++) {
+        const data = this.media
+          ? fragmentAt(this.source, this.count, utc + i * 1000 - this.utc, this.count + 1) : this.source.fragments[this.count % 8].data;
+        if (this.media) this.chunks.push(data);
+        segment.size += data.length;
+        this.count++;
+      }
+      this.offset += segment.size;
+      this.segments.push(segment);
+      this.lines.push(indexSegment(segment, path.basename(this.file)));
+      utc += n * 1000;
+      this.end_ = utc;
+      done += n;
+    }
+    return this;
+  }
+
+  /** Writes what was added. */
+  flush() {
+    if (this.media) fs.appendFileSync(this.path, Buffer.concat(this.chunks), { mode: 0o640 });
+    fs.appendFileSync(this.index, this.lines.join(''), { mode: 0o640 });
+    this.chunks = [];
+    this.lines = [];
+    return this;
+  }
+
+  end({ interrupted = false } = {}) {
+    this.lines.push(`${interrupted ? '#EXT-X-DUOLU-INTERRUPTED\n' : ''}#EXT-X-ENDLIST\n`);
+    return this.flush();
+  }
+}
+
+/**
+ * Writes the spans [[from, to], …] of one session: a file per UTC hour, what
+ * is missing within one marked as a gap.  `ended` false leaves the last file
+ * as if it were still being written, `media` false makes indexes alone.
+ */
+export function writeRecordings(root, stream, source, { spans, session = spans[0][0], ended = true, media = true, step = 1, dependent }) {
+  const files = [];
+  let file;
+  for (const [from, to] of spans) {
+    for (let utc = from; utc < to;) {
+      const until = Math.min(to, (Math.floor(utc / HOUR) + 1) * HOUR);
+      if (!file || Math.floor(file.utc / HOUR) !== Math.floor(utc / HOUR)) {
+        file?.end();
+        file = new Recording(root, stream, source, { utc, session, media, step });
+        files.push(file);
+      }
+      file.add(Math.ceil((until - utc) / 1000), { utc, dependent });
+      file.flush();
+      utc = file.end_;
+    }
+  }
+  if (ended) file.end();
+  return files;
+}
