@@ -14,6 +14,7 @@
 #include "answer.h"
 #include "clip.h"
 #include "history_playlist.h"
+#include "thumb.h"
 #include "../hub/hub.h"
 
 #define HISTORY_DEFAULT_MS  (24 * 3600 * 1000)
@@ -93,7 +94,7 @@ static ngx_command_t  ngx_http_hub_history_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_hub_history_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    history_thumb_variables,               /* preconfiguration */
     NULL,                                  /* postconfiguration */
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -372,6 +373,36 @@ answer_clip(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 }
 
 
+static ngx_int_t
+answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    ngx_int_t   at, rc;
+    history_t  *h;
+
+    if (conf->thumbs.data == NULL) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    h = history_create(r, &conf->root, &uri->stream);
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    at = read_time(r, "at", &h->to, &rc);
+
+    if (at == NGX_DONE) {
+        return rc;
+    }
+
+    if (at == NGX_DECLINED) {
+        h->to = history_now();
+    }
+
+    return history_thumb(r, h, conf->pool, &conf->thumbs);
+}
+
+
 /* Opens PATH, of which nothing behind the first ROOT bytes may be a link. */
 static ngx_int_t
 open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
@@ -522,6 +553,7 @@ find_answer(const ngx_str_t *file)
         { "index.m3u8", answer_playlist },
         { "spans.json", answer_playlist },
         { "clip.mp4", answer_clip },
+        { "thumb.jpg", answer_thumb },
     };
 
     ngx_uint_t  i;

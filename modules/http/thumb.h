@@ -1,5 +1,13 @@
 /*
- * thumb.jpg: a picture of one moment of what was recorded, made elsewhere.
+ * Pictures of recordings: the key frame of a moment is found here, and made a
+ * JPEG behind a named location, which is told of it by four variables:
+ *
+ *     $hub_history_file      the recording, absolute
+ *     $hub_history_init      bytes of its ftyp and moov
+ *     $hub_history_offset    where the segment begins that the frame begins
+ *     $hub_history_size      bytes of that segment
+ *
+ * In a request that came another way they are empty.
  */
 
 #ifndef DUOLU_HTTP_THUMB_H
@@ -7,13 +15,12 @@
 
 #include "history.h"
 
-/* Adds $hub_history_file, $hub_history_init, $hub_history_offset and
- * $hub_history_size; for a module's preconfiguration. */
+/* Makes the variables known; for a module's preconfiguration. */
 ngx_int_t history_thumb_variables(ngx_conf_t *cf);
 
-/* Answers the question H (whose `from` and `to` are the moment) with what the
- * named LOCATION ("@thumb") makes of these variables.  For `return` in a
- * content handler. */
+/* Answers the question H (whose `to` is the moment) with the newest key frame
+ * until then, by the named LOCATION ("@thumb").  For `return` in a content
+ * handler. */
 ngx_int_t history_thumb(ngx_http_request_t *r, history_t *h,
     ngx_thread_pool_t *pool, ngx_str_t *location);
 
