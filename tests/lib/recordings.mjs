@@ -53,6 +53,18 @@ function fragmentOf(data, moof) {
   return { sequence: mfhd.at + 12 - moof.at, tracks };
 }
 
+/** ffmpeg's init segment with what ours has: mehd (8.8.2, of no duration yet), and the number of a next track. */
+function asOurs(init) {
+  const moov = [...boxes(init)].find((box) => box.type === 'moov');
+  const [mvex] = child(init, moov, 'mvex');
+  const mehd = Buffer.from('000000146d6568640100000000000000' + '00000000', 'hex');
+  const out = Buffer.concat([init.subarray(0, mvex.at + 8), mehd, init.subarray(mvex.at + 8)]);
+  for (const { at, size } of [moov, mvex]) out.writeUInt32BE(size + mehd.length, at);
+  const [mvhd] = child(init, moov, 'mvhd');
+  out.writeUInt32BE(3, mvhd.at + mvhd.size - 4);
+  return out;
+}
+
 /**
  * {init, fragments: [{data, sequence, tracks}], scale: {1: 1000, 2: 48000}}:
  * eight seconds that can be repeated for ever, since 375 AAC frames of 48 kHz
@@ -71,7 +83,7 @@ export async function makeSource({ size = '320x180', rate = 25, audio = true } =
     const mdat = all[all.indexOf(moof) + 1];
     return { data: data.subarray(moof.at, mdat.at + mdat.size), ...fragmentOf(data, moof) };
   });
-  const source = { init: data.subarray(0, first), fragments: fragments.slice(1, 9), scale: { 1: 1000, 2: 48000 } };
+  const source = { init: asOurs(data.subarray(0, first)), fragments: fragments.slice(1, 9), scale: { 1: 1000, 2: 48000 } };
   for (const { id, start } of fragments[9].tracks) {
     const length = start - fragments[1].tracks.find((track) => track.id === id).start;
     if (length !== 8 * source.scale[id]) throw new Error(`track ${id}: ${length} in 8 s, so it cannot be repeated`);
