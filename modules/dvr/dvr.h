@@ -91,6 +91,8 @@ typedef struct {
     /* the file at hand */
     int64_t              utc;        /* of its start */
     int64_t              base;       /* the stream's dts there */
+    int64_t              hour;       /* recorder_hour() of its first key frame:
+                                        sound may begin in the one before */
     size_t               duration_at;
     uint64_t             config[2];  /* hashes of its headers, by track; 0: none */
     dvr_point_t          at, good;   /* as gathered, and as on the disk */

@@ -477,6 +477,14 @@ recorder_hash(const hub_config_t *config)
 }
 
 
+/* Which of the spans of dvr_file the moment DTS of the file is in. */
+static int64_t
+recorder_hour(const recorder_t *rec, int64_t dts)
+{
+    return (rec->utc + dts) / (int64_t) rec->conf->file;
+}
+
+
 /* Another worker's file goes on, unless the headers are others by now. */
 static void
 recorder_resumed(recorder_t *rec)
@@ -499,6 +507,7 @@ recorder_resumed(recorder_t *rec)
 
     ngx_memzero(&rec->at, sizeof(dvr_point_t));
     rec->open = 1;
+    rec->hour = recorder_hour(rec, 0);
     rec->at.size = r->size;
     rec->at.index_size = r->index_size;
     rec->at.sequence = r->sequence;
@@ -645,6 +654,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     }
 
     rec->utc = recorder_utc(rec);
+    rec->hour = recorder_hour(rec, e->dts - rec->base);
 
     if (rec->session == 0) {
         rec->session = (uint64_t) rec->utc;
@@ -785,10 +795,7 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     empty = fragment_empty(&rec->fragment);
     gap = (e->flags & HUB_DISCONTINUITY) != 0;
 
-    if ((e->flags & HUB_KEY)
-        && (rec->utc + dts) / (int64_t) rec->conf->file
-           != rec->utc / (int64_t) rec->conf->file)
-    {
+    if ((e->flags & HUB_KEY) && recorder_hour(rec, dts) != rec->hour) {
         rec->turn = 1;
     }
 
