@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Start, watch and end MariaDB, the auth-service and nginx of one DUOLU_HOME.
+# Start, watch and end MariaDB, the auth-service, duolu-thumb and nginx of one
+# DUOLU_HOME.
 #
 # Every service is started with its working directory in DUOLU_HOME.  That is
 # how a process is known to be ours: nginx overwrites its environment, and its
 # workers' command lines say nothing.
 
-service_names="nginx duolu-auth mariadbd"      # in the order they are ended
+service_names="nginx duolu-thumb duolu-auth mariadbd"      # in the order they are ended
 
 # our_pids NAME…: processes of this stack with one of these names.
 our_pids() {
@@ -60,12 +61,13 @@ wait_ready() {
 start_everything() {
     launched=()
     local log
-    for log in auth mariadb nginx; do
+    for log in auth mariadb nginx thumb; do
         [ -e "$home/log/$log.log" ] || run_as_service touch "$home/log/$log.log"
     done
     [ "$private_db" = no ] || start_database
     migrate
     start_auth
+    start_thumb
     start_nginx
     make_admin
     make_demo
@@ -111,6 +113,20 @@ start_auth() {
     say "starting the auth-service"
     launch duolu-auth "$log" "$build/auth-service/duolu-auth"
     wait_ready "the auth-service" "$last_pid" "$log" test -S "$home/sock/gate.sock" -a -S "$home/sock/api.sock"
+}
+
+start_thumb() {
+    local log=$home/log/thumb.log
+    say "starting duolu-thumb"
+    launch_thumb
+    wait_ready "duolu-thumb" "$last_pid" "$log" test -S "$home/sock/thumb.sock"
+}
+
+# It decodes what strangers sent, and has no business with the database.
+launch_thumb() {
+    rm -f "$home/sock/thumb.sock"
+    launch duolu-thumb "$home/log/thumb.log" env -u DUOLU_DB "$build/auth-service/duolu-thumb"
+    thumb_began=$SECONDS
 }
 
 nginx_command=(nginx -p "" -c "" -e "")
@@ -201,8 +217,14 @@ TEXT
 
 # Foreground `up`: until Ctrl-C, or until a service ends that should not.
 supervise() {
-    local ended code=0
-    wait -n -p ended "${!launched[@]}" || code=$?
+    local ended code
+    while
+        code=0
+        wait -n -p ended "${!launched[@]}" || code=$?
+        thumb_alone_ended "$ended"
+    do
+        restart_thumb "$ended" "$code"
+    done
     trap - EXIT INT TERM HUP
     case "${launched[$ended]:-}" in
         mariadbd) show_log "$home/log/mariadb.log" ;;
@@ -219,7 +241,24 @@ supervise() {
     die "${launched[$ended]:-a service} ended by itself (exit status $code), so everything was ended. Logs: $home/log/"
 }
 
-# First nginx (no new work), then the auth-service, then the database.
+# Pictures of recordings are not worth a stream: without them all else goes on.
+# Where nginx is gone too, `down` is at work.
+thumb_alone_ended() {
+    [ "${launched[$1]:-}" = duolu-thumb ] && [ -n "$(our_pids nginx)" ]
+}
+
+restart_thumb() {
+    local what="duolu-thumb ended by itself (exit status $2)"
+    unset "launched[$1]"
+    if [ $((SECONDS - thumb_began)) -lt 10 ]; then
+        warn "$what soon after its start: there are no pictures of recordings until the next \`up\`. Log: $home/log/thumb.log"
+    else
+        warn "$what, and is started again. Log: $home/log/thumb.log"
+        launch_thumb
+    fi
+}
+
+# First nginx (no new work), then what it asks, then the database.
 stop_everything() {
     local name
     for name in $service_names; do

@@ -153,7 +153,7 @@ prepare_home() {
     [ -w "$home" ] || die "cannot write to DUOLU_HOME ($home): it belongs to $(stat -c %U "$home")"
     chmod 711 "$home"
     : >>"$home/.duolu"
-    (umask 077 && cd "$home" && mkdir -p conf log sock secrets tmp pid)
+    (umask 077 && cd "$home" && mkdir -p conf log sock secrets tmp pid cache)
     prepare_recordings
     if [ "$(id -u)" -eq 0 ] && [ "$(stat -c %U "$home/secrets")" != "$service_user" ]; then
         chown -R "$service_user:" "$home"
@@ -165,7 +165,7 @@ prepare_home() {
     render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
     save_settings
-    chown_to_service conf/nginx.conf conf/mariadb.cnf conf/settings
+    chown_to_service conf/nginx.conf conf/mariadb.cnf conf/settings cache
 }
 
 # A folder that is there keeps its owner: it may be a disk of its own.

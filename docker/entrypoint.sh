@@ -1,8 +1,8 @@
 #!/bin/bash
 # One process of the stack in the foreground, for a container:
-#   duolu auth | nginx      start it
+#   duolu auth | thumb | nginx      start it
 #   duolu ctl …             duoluctl
-#   duolu healthy auth|nginx
+#   duolu healthy auth|thumb|nginx
 # All containers of a stack share DUOLU_HOME; the database is given by DUOLU_DB.
 set -euo pipefail
 export LC_ALL=C
@@ -30,6 +30,19 @@ run_auth() {
     exec "${as_service[@]}" "$build/auth-service/duolu-auth"
 }
 
+# It knows no secret and reaches no network: the others make the folder's content.
+run_thumb() {
+    local deadline=$((SECONDS + 120))
+    until [ -w "$home/sock" ]; do
+        [ $SECONDS -lt $deadline ] || die "no $home/sock after 120 s: duolu auth or nginx makes it, in the same volume"
+        sleep 1
+    done
+    rm -f "$home/sock/thumb.sock"
+    cd "$home"
+    umask 077
+    exec "${as_service[@]}" env -u DUOLU_DB "$build/auth-service/duolu-thumb"
+}
+
 run_nginx() {
     rm -f "$home/sock/control.sock"
     cd "$home"
@@ -55,16 +68,19 @@ prepare_shared_home() {
 healthy() {
     case "${1:-}" in
         auth) in_home "$build/auth-service/duoluctl" user list >/dev/null ;;
+        # what listens there speaks no HTTP: 7 is curl's "cannot connect"
+        thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/sock/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
         nginx) page_answers ;;
-        *) die "healthy: '${1:-}' is not a service: expected auth or nginx" ;;
+        *) die "healthy: '${1:-}' is not a service: expected auth, thumb or nginx" ;;
     esac
 }
 
 read_settings
 case "${1:-}" in
     auth) prepare_shared_home; run_auth ;;
+    thumb) run_thumb ;;
     nginx) prepare_shared_home; run_nginx ;;
     ctl) shift; in_home "$build/auth-service/duoluctl" "$@" ;;
     healthy) healthy "${2:-}" ;;
-    *) die "'${1:-}' is not known here: expected auth, nginx, ctl … or healthy SERVICE" ;;
+    *) die "'${1:-}' is not known here: expected auth, thumb, nginx, ctl … or healthy SERVICE" ;;
 esac

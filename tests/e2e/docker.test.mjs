@@ -1,4 +1,4 @@
-// The container image is built from docker/Dockerfile, and its two services run once.
+// The container image is built from docker/Dockerfile, and its services run once.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -15,8 +15,8 @@ test('compose file and Dockerfile agree with the settings', () => {
   const used = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((m) => m[1]));
   const named = new Set([...example.matchAll(/^(\w+)=/gm)].map((m) => m[1]));
   assert.deepEqual([...used].sort(), [...named].sort());
-  for (const service of ['mariadb', 'auth-service', 'nginx']) assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
-  assert.equal(compose.match(/healthcheck:/g).length, 3);
+  for (const service of ['mariadb', 'auth-service', 'thumb', 'nginx']) assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
+  assert.equal(compose.match(/healthcheck:/g).length, 4);
 });
 
 /* A service of the image: chroot into its root, in namespaces that end with it. */
@@ -87,7 +87,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
     fs.rmSync(state, { recursive: true, force: true });
   });
 
-  for (const name of ['auth', 'nginx']) {
+  for (const name of ['auth', 'thumb', 'nginx']) {
     const one = start(...call(name));
     running.push(one);
     await until(async () => {
