@@ -36,6 +36,19 @@ const paths = {
   key: 'M14.5 9.5a4.5 4.5 0 1 1-3-4.2M11 13l-7 7M6 18l2 2M15 9h.01M13.7 11.3L20 5',
   warning: 'M12 4l9 16H3zM12 10v4M12 17v.01',
   close: 'M6 6l12 12M18 6L6 18',
+  next: 'M9 5l7 7-7 7',
+  minus: 'M5 12h14',
+  pause: 'M8 5v14M16 5v14',
+  rewind: 'M11 6l-6 6 6 6M19 6l-6 6 6 6',
+  forward: 'M13 6l6 6-6 6M5 6l6 6-6 6',
+  record: 'M12 18a6 6 0 1 0 0-12 6 6 0 0 0 0 12z',
+  stop: 'M7 7h10v10H7z',
+  clip: 'M4 5v14M20 5v14M4 12h16M8 9l-4 3 4 3M16 9l4 3-4 3',
+  download: 'M12 4v11M7 11l5 5 5-5M5 20h14',
+  recordings: 'M3 12a9 9 0 1 0 3-6.7M3 4v5h5M12 7v5l3.5 2',
+  keep: 'M7 4h10v16l-5-4-5 4z',
+  remove: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13',
+  search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l4.5 4.5',
 };
 
 export function icon(name) {

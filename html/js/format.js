@@ -37,3 +37,27 @@ const codecNames = { h264: 'H.264', hevc: 'HEVC', aac: 'AAC' };
 export function formatCodecs({ video, audio }) {
   return [video, audio].map((codec) => codecNames[codec]).filter(Boolean).join(' · ') || '–';
 }
+
+// Times of day and days, as the viewer's own clock shows them.
+
+const formats = new Map();
+
+function dateFormat(locale, options) {
+  const key = locale + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(locale, options));
+  return formats.get(key);
+}
+
+export function formatClock(at, locale, { seconds = true } = {}) {
+  if (!Number.isFinite(at)) return '–';
+  return dateFormat(locale, { hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}), hourCycle: 'h23' }).format(at);
+}
+
+export function formatDay(at, locale) {
+  if (!Number.isFinite(at)) return '–';
+  return dateFormat(locale, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }).format(at);
+}
+
+export function formatShortDay(at, locale) {
+  return dateFormat(locale, { day: 'numeric', month: 'short' }).format(at);
+}

@@ -14,6 +14,11 @@ export function language() {
   return current;
 }
 
+/** For dates and times: a 24-hour clock in both. */
+export function locale() {
+  return current === 'zh' ? 'zh-CN' : 'en-GB';
+}
+
 export function otherLanguage() {
   return current === 'zh' ? 'en' : 'zh';
 }

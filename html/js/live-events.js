@@ -34,6 +34,15 @@ export function unknownNumbers({ list, live }) {
   return [...live.keys()].filter((number) => !listed.has(number));
 }
 
+/** Streams on the air whose recording had to stop: {reason: full | failed, names}, a full disk first; null for none. */
+export function stoppedRecordings(streams) {
+  for (const reason of ['full', 'failed']) {
+    const names = streams.filter((stream) => stream.recording === reason).map((stream) => stream.title || stream.id);
+    if (names.length) return { reason, names };
+  }
+  return null;
+}
+
 // since_ms was true when it was said; the moment it began stays true.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };
@@ -58,7 +67,7 @@ function merged({ list, live }) {
   if (!live) return list;
   return list.map((stream) => {
     const now = live.get(stream.number);
-    if (!now) return { ...stream, state: 'offline', viewers: 0, kbps: 0 };
+    if (!now) return { ...stream, state: 'offline', viewers: 0, kbps: 0, recording: 'off' };
     const { id, name, ...facts } = now; // the list has names of its own
     return { ...stream, ...facts };
   });

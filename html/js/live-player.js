@@ -8,6 +8,7 @@
 // reconnect never uses an old one. state 'offline' means: do not knock.
 // audio and video are 'none', a codec, or undefined when nobody knows yet.
 
+import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.js';
 
 const tickMs = 250;
@@ -174,13 +175,7 @@ export class LivePlayer extends EventTarget {
   }
 
   play() {
-    this.video.play()?.catch((error) => {
-      // Sound needs a click first: go on silently and let the page say so.
-      if (error.name !== 'NotAllowedError' || this.video.muted) return;
-      this.video.muted = true;
-      this.dispatchEvent(new Event('muted'));
-      this.video.play()?.catch(() => {});
-    });
+    playOrMute(this.video, () => this.dispatchEvent(new Event('muted')));
   }
 
   // A frame on the screen, not just "playing", is when the still may go.
@@ -340,15 +335,7 @@ export class LivePlayer extends EventTarget {
   }
 
   keepPicture() {
-    const { video, still } = this;
-    if (!video.videoWidth || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
-    // No larger than shown: sixteen 1080p stills would cost 130 MB.
-    const shown = Math.max(320, video.clientWidth * (window.devicePixelRatio || 1));
-    const scale = Math.min(1, shown / video.videoWidth);
-    still.width = Math.round(video.videoWidth * scale);
-    still.height = Math.round(video.videoHeight * scale);
-    still.getContext('2d').drawImage(video, 0, 0, still.width, still.height);
-    still.hidden = false;
+    keepPicture(this.video, this.still);
   }
 
   dropPlayer() {
@@ -388,10 +375,6 @@ function trackEnds(player) {
   const buffers = player._player_engine?._mse_controller?._sourceBuffers ?? {};
   return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer)
     .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
-}
-
-function bufferedRanges({ buffered }) {
-  return Array.from({ length: buffered.length }, (_, index) => [buffered.start(index), buffered.end(index)]);
 }
 
 function webSocketUrl(path) {

@@ -5,11 +5,13 @@
 import { api } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
+import { stoppedRecordings } from './live-events.js';
 import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountAdmin } from './views/admin.js';
 import { mountLogin } from './views/login.js';
+import { mountRecordings } from './views/recordings.js';
 import { mountStreams } from './views/streams.js';
 import { mountWall } from './views/wall.js';
 import { mountWatch } from './views/watch.js';
@@ -33,7 +35,8 @@ app.addEventListener('wall:state', ({ detail }) => {
 });
 list.addEventListener('signedout', showLogin);
 list.addEventListener('trouble', showTrouble);
-list.addEventListener('change', showAdminLink);
+list.addEventListener('change', showLinks);
+list.addEventListener('change', showStopped);
 window.addEventListener('hashchange', showRoute);
 
 startLanguage();
@@ -78,7 +81,8 @@ function signedIn(who) {
   clear();
   list.start();
   shell = mountShell();
-  showAdminLink();
+  showLinks();
+  showStopped();
   showRoute();
 }
 
@@ -87,17 +91,31 @@ function mayManage() {
   return user.admin || Boolean(list.streams?.some((stream) => stream.rights.includes('manage')));
 }
 
-function showAdminLink() {
-  const link = shell?.nav.querySelector('[data-view=admin]');
-  if (link) link.hidden = !mayManage();
+function mayReplay() {
+  return Boolean(list.streams?.some((stream) => stream.replay));
+}
+
+function showLinks() {
+  if (!shell) return;
+  shell.nav.querySelector('[data-view=admin]').hidden = !mayManage();
+  shell.nav.querySelector('[data-view=recordings]').hidden = !mayReplay();
+}
+
+// A recording that stopped while its stream goes on is told wherever one is.
+function showStopped() {
+  if (!shell) return;
+  const stopped = stoppedRecordings(list.streams ?? []);
+  shell.stopped.hidden = !stopped;
+  if (stopped) setText(shell.stopped, t(`rec.${stopped.reason}`, { names: stopped.names.join(t('listSeparator')) }));
 }
 
 function mountShell() {
   const link = (name, target) => h('a', { class: 'nav-link', href: target, data: { view: name } }, icon(name), h('span', {}, t(`nav.${name}`)));
   const nav = h('nav', { class: 'nav', 'aria-label': t('nav.label') },
-    link('streams', '#/streams'), link('wall', '#/wall'), link('admin', user.admin ? '#/admin/users' : '#/admin/streams'));
+    link('streams', '#/streams'), link('wall', '#/wall'), link('recordings', '#/recordings'), link('admin', user.admin ? '#/admin/users' : '#/admin/streams'));
   const other = otherLanguage();
   const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
+  const stopped = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
   const outlet = h('div', { class: 'outlet' });
   app.append(
     h('a', { class: 'skip', href: '#main', onclick: skipToMain }, t('nav.skip')),
@@ -108,9 +126,9 @@ function mountShell() {
         h('button', { class: 'button button-quiet', type: 'button', lang: other === 'zh' ? 'zh-CN' : 'en', onclick: (event) => event.currentTarget.dispatchEvent(new CustomEvent('language', { detail: other, bubbles: true })) }, icon('language'), h('span', {}, other === 'zh' ? '中文' : 'English')),
         h('span', { class: 'header-user' }, user.name),
         h('button', { class: 'button button-quiet', type: 'button', 'aria-label': t('nav.logout'), title: t('nav.logout'), onclick: logOut }, icon('logout')))),
-    trouble,
+    trouble, stopped,
     outlet);
-  return { nav, trouble, outlet };
+  return { nav, trouble, stopped, outlet };
 }
 
 function skipToMain(event) {
@@ -142,7 +160,8 @@ function showRoute() {
 
 function mountView(route) {
   const { outlet } = shell;
-  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream });
+  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream, at: route.at });
+  if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
   // The hash wins, then what was left last time, then four tiles.

@@ -1,13 +1,17 @@
 // One stream's picture with its name, numbers and state. The wall and the
-// player view both use it.  Events upward: none; the owner calls update().
+// player view both use it; the player view may turn it to the stream's history
+// and back, in the same <video>.
+// Events upward: tile:stats, tile:muted, tile:phase.
 
 import { emit, h, icon, setText } from '../dom.js';
 import { formatBitrate, formatSeconds } from '../format.js';
 import { t } from '../i18n.js';
+import { HistoryPlayer } from '../history-player.js';
 import { LivePlayer } from '../live-player.js';
+import { keepPicture } from '../picture.js';
 import { tilePhase } from '../timing.js';
 
-// mountTile(root, {list, id}) -> {element, video, setMuted, update, destroy}
+// mountTile(root, {list, id}) -> {element, video, mode, setMuted, toLive, toHistory, hold, destroy}
 export function mountTile(root, { list, id }) {
   const video = h('video', { class: 'tile-picture', muted: true, autoplay: true, playsInline: true, disableRemotePlayback: true });
   const still = h('canvas', { class: 'tile-picture tile-still', hidden: true });
@@ -27,56 +31,107 @@ export function mountTile(root, { list, id }) {
   video.tabIndex = -1;
   root.prepend(element);
 
-  const player = new LivePlayer(video, still, () => {
+  let player = null;
+  let mode = null;      // live, history, or held: the last picture of live
+  let shown = false;    // some picture was there before
+
+  function liveSource() {
     const stream = list.find(id);
     if (!stream) return null;
     // With the list itself out of reach its last word may be old: knock anyway.
     const state = list.trouble ? 'live' : stream.state;
     return { url: stream.play, state, audio: stream.audio, video: stream.video };
-  });
+  }
+
+  function use(next, nextMode) {
+    shown ||= Boolean(player?.everShown);
+    if (player) keepPicture(video, still);
+    player?.destroy();
+    player = next;
+    mode = nextMode;
+    element.dataset.mode = mode;
+    player?.addEventListener('phase', showPhase);
+    player?.addEventListener('stats', showStats);
+    player?.addEventListener('time', showStats);
+    player?.addEventListener('muted', () => emit(element, 'tile:muted', {}));
+    showPhase();
+  }
 
   function showPhase() {
     const stream = list.find(id);
-    const phase = tilePhase(player.phase, { state: list.trouble ? undefined : stream?.state, shown: player.everShown });
     const allowed = stream ? Boolean(stream.play) : !list.streams;
-    element.dataset.phase = allowed ? phase : 'offline';
-    setText(badge, t(`phase.${element.dataset.phase}`));
-    setText(message, allowed ? t(`tile.${phase}`) : t('tile.notAllowed'));
+    const refused = mode === 'live' && !allowed;
+    const phase = refused ? 'offline' : phaseNow(stream);
+    element.dataset.phase = phase;
+    if (mode === 'history') showHistoryPhase(phase);
+    else {
+      setText(badge, t(`phase.${phase}`));
+      setText(message, refused ? t('tile.notAllowed') : t(`tile.${phase}`));
+    }
+    emit(element, 'tile:phase', { phase, mode });
+  }
+
+  function showHistoryPhase(phase) {
+    setText(badge, t(phase === 'playing' || phase === 'ended' ? 'phase.history' : `phase.${phase}`));
+    setText(message, phase === 'ended' ? t('tile.historyEnd') : t(`tile.${phase}`));
+  }
+
+  function phaseNow(stream) {
+    if (mode === 'held') return 'paused';
+    if (mode === 'history') return player.phase;
+    return tilePhase(player.phase, { state: list.trouble ? undefined : stream?.state, shown: shown || player.everShown });
   }
 
   function showStats() {
+    const stats = player?.stats ?? { kbps: 0, buffered: NaN };
     // What the server says, until this page has measured for itself.
-    setText(bitrate, formatBitrate(player.stats.kbps || list.find(id)?.kbps));
-    setText(buffer, t('buffer.value', { seconds: formatSeconds(player.stats.buffered) }));
-    soundOnly.hidden = player.phase !== 'playing' || video.videoWidth > 0;
-    emit(element, 'tile:stats', player.stats);
+    setText(bitrate, formatBitrate(stats.kbps || list.find(id)?.kbps));
+    setText(buffer, t('buffer.value', { seconds: formatSeconds(stats.buffered) }));
+    soundOnly.hidden = player?.phase !== 'playing' || video.videoWidth > 0;
+    emit(element, 'tile:stats', stats);
   }
 
   function update() {
     const stream = list.find(id);
     setText(title, stream?.title || id);
-    player.sourceChanged();
+    if (mode === 'live') player.sourceChanged();
     showPhase();
   }
 
-  player.addEventListener('phase', showPhase);
-  player.addEventListener('stats', showStats);
-  player.addEventListener('muted', () => emit(element, 'tile:muted', {}));
+  function toLive() {
+    if (mode === 'live') return;
+    use(new LivePlayer(video, still, liveSource), 'live');
+    player.sourceChanged();
+    player.start();
+  }
+
   list.addEventListener('change', update);
+  toLive();
   update();
   showStats();
-  player.start();
 
   return {
     element,
     video,
+    get mode() { return mode; },
+    get player() { return player; },
     setMuted(muted) {
       video.muted = muted;
-      if (!muted) player.play();
+      if (!muted && mode === 'live') player.play();
+    },
+    toLive,
+    /** The player of the stream's history in place of the live one. */
+    toHistory(history) {
+      if (mode !== 'history') use(new HistoryPlayer(video, still, history), 'history');
+      return player;
+    },
+    /** Live stops, under its last picture. */
+    hold() {
+      use(null, 'held');
     },
     destroy() {
       list.removeEventListener('change', update);
-      player.destroy();
+      player?.destroy();
       element.remove();
     },
   };

@@ -17,7 +17,7 @@ export function mountStreamsTab(root, { list, attempt, change, user }) {
 
   function update() {
     const streams = (list.streams ?? []).filter((stream) => user.admin || stream.rights.includes('manage')).sort((a, b) => a.id.localeCompare(b.id));
-    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.max_kbps, stream.max_viewers]));
+    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.record, stream.max_kbps, stream.max_viewers]));
     if (rows.dataset.signature === signature) return;
     rows.dataset.signature = signature;
     rows.replaceChildren(...streams.map(row));
@@ -38,18 +38,21 @@ export function mountStreamsTab(root, { list, attempt, change, user }) {
   async function edit(stream) {
     const title = h('input', { class: 'input', maxlength: '200', value: stream.title });
     const visibility = h('select', { class: 'select' }, ...['private', 'public'].map((value) => h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`))));
+    const record = h('select', { class: 'select' }, ...['never', 'always', 'demand'].map((value) => h('option', { value, selected: value === stream.record }, t(`policy.${value}`))));
     const kbps = limitInput(stream.max_kbps);
     const viewers = limitInput(stream.max_viewers);
     const saved = await formDialog({
       title: t('admin.editStream', { name: stream.id }),
       body: h('div', { class: 'form-fields' },
         field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
+        field(t('admin.record'), record, t('admin.recordHint')),
         // The limits are the server's: who manages one stream may not lift them.
         user.admin && field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')),
         user.admin && field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
       save: () => api.editStream(stream.app, stream.name, {
         title: title.value,
         visibility: visibility.value,
+        record: record.value,
         ...(user.admin ? { max_kbps: limitOf(kbps), max_viewers: limitOf(viewers) } : {}),
       }),
     });

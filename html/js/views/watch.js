@@ -1,4 +1,4 @@
-// One stream, big: sound, fullscreen, numbers, and a URL for other players.
+// One stream, big: its history, sound, fullscreen, numbers, and a URL for other players.
 
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds } from '../format.js';
@@ -6,38 +6,43 @@ import { t } from '../i18n.js';
 import { formatRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountReplay } from '../components/replay.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
-export function mountWatch(root, { list, id }) {
+export function mountWatch(root, { list, id, at }) {
   const title = h('h1', { class: 'watch-title' }, id);
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
+  const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const sound = h('button', { class: 'button button-sound', type: 'button', onclick: () => setSound(tile.video.muted) });
   const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
   const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(stage), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
   const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(stage) });
+  const under = h('div', { class: 'watch-under' });
   const facts = {
     buffer: h('dd', { title: t('buffer.explained') }), received: h('dd', {}), bitrate: h('dd', {}), viewers: h('dd', {}),
     picture: h('dd', {}), codecs: h('dd', {}), since: h('dd', {}),
   };
+  const recordings = h('a', { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true }, icon('recordings'), h('span', {}, t('watch.recordings')));
   const links = h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.otherPlayers')));
   const othersList = h('ul', { class: 'others' });
   const others = h('nav', { class: 'panel', 'aria-label': t('watch.others') }, h('h2', { class: 'panel-title' }, t('watch.others')), othersList);
   const element = h('main', { class: 'page page-wide watch', id: 'main', tabindex: '-1' },
     h('div', { class: 'watch-main' },
-      stage,
+      stage, under,
       h('div', { class: 'watch-bar' },
-        h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge), subtitle),
+        h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
         h('div', { class: 'watch-controls' }, sound, volume, full))),
     h('aside', { class: 'watch-side', 'aria-label': t('watch.about') },
       h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.numbers')),
         h('dl', { class: 'facts' }, ...Object.entries(facts).map(([name, value]) => h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value)))),
-      links, others));
+      recordings, links, others));
   root.append(element);
 
   const tile = mountTile(stage, { list, id });
   tile.video.volume = Number(volume.value);
+  const replay = mountReplay(under, { list, id, tile, at });
   const url = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
   links.append(h('p', { class: 'hint' }, t('watch.flvHint')));
 
@@ -46,6 +51,8 @@ export function mountWatch(root, { list, id }) {
     setText(facts.received, formatBitrate(detail.kbps));
   });
   element.addEventListener('tile:muted', () => setSound(false));
+  // Replaced, not pushed: "back" leaves the stream instead of undoing seeks.
+  element.addEventListener('replay:at', ({ detail }) => history.replaceState(null, '', formatRoute({ view: 'watch', stream: id, at: detail.at })));
   document.addEventListener('keydown', onKey);
   list.addEventListener('change', update);
   const clock = setInterval(update, 1000); // how long it has been live
@@ -55,7 +62,8 @@ export function mountWatch(root, { list, id }) {
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
     if (event.key === 'm') setSound(tile.video.muted);
-    if (event.key === 'f') toggleFullscreen(stage);
+    else if (event.key === 'f') toggleFullscreen(stage);
+    else if (replay.key(event)) event.preventDefault();
   }
 
   function setSound(on) {
@@ -82,6 +90,9 @@ export function mountWatch(root, { list, id }) {
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
     setText(facts.since, state === 'live' ? formatDuration(Date.now() - stream.startedAt) : '–');
+    recording.hidden = stream?.recording !== 'on';
+    recordings.hidden = !stream?.replay;
+    element.classList.toggle('watch-with-replay', Boolean(stream?.replay));
     links.hidden = !stream?.play;
     if (stream?.play) url.update(new URL(stream.play, location.href).href);
     showOthers();
@@ -103,6 +114,7 @@ export function mountWatch(root, { list, id }) {
       clearInterval(clock);
       document.removeEventListener('keydown', onKey);
       list.removeEventListener('change', update);
+      replay.destroy();
       tile.destroy();
       element.remove();
     },

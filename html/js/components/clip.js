@@ -1,0 +1,64 @@
+// The selected span of a timeline, in words, with its download.
+
+import { h, icon, setText } from '../dom.js';
+import { formatClock, formatDuration } from '../format.js';
+import { locale, t } from '../i18n.js';
+import { lengthOf, recordedIn } from '../timeline.js';
+
+const firstLengthMs = 60_000;
+
+// mountClip(root, {history, timeline, where}) -> {open, close, mark, destroy}; where() is the playhead, ms
+export function mountClip(root, { history, timeline, where }) {
+  const range = h('span', { class: 'clip-range' });
+  const length = h('span', { class: 'clip-length' });
+  const download = h('a', { class: 'button button-primary', download: true }, icon('download'), h('span', {}, t('clip.download')));
+  const element = h('div', { class: 'clip', role: 'group', 'aria-label': t('clip.label'), hidden: true },
+    h('div', { class: 'clip-what', role: 'status' }, range, length),
+    h('div', { class: 'clip-marks' },
+      h('button', { class: 'button', type: 'button', onclick: () => mark('from') }, h('span', { class: 'clip-key', 'aria-hidden': 'true' }, '['), h('span', {}, t('clip.markStart'))),
+      h('button', { class: 'button', type: 'button', onclick: () => mark('to') }, h('span', {}, t('clip.markEnd')), h('span', { class: 'clip-key', 'aria-hidden': 'true' }, ']'))),
+    h('div', { class: 'clip-actions' }, download,
+      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('clip.close'), onclick: close }, icon('close'))));
+  root.append(element);
+  root.addEventListener('timeline:select', update);
+  // The token may have been renewed since.
+  download.addEventListener('pointerdown', update);
+
+  // A minute before the playhead, or what of the view is before it.
+  function open() {
+    const to = where();
+    timeline.select({ from: to - Math.min(firstLengthMs, lengthOf(timeline.view) / 6), to });
+  }
+
+  function close() {
+    timeline.select(null);
+  }
+
+  function mark(end) {
+    const at = where();
+    const { selection } = timeline;
+    const kept = selection?.[end === 'from' ? 'to' : 'from'];
+    const fits = kept !== undefined && (end === 'from' ? kept > at : kept < at);
+    const other = fits ? kept : at + (end === 'from' ? 1 : -1) * 1000;
+    timeline.select({ from: Math.min(at, other), to: Math.max(at, other) });
+  }
+
+  function update() {
+    const { selection } = timeline;
+    element.hidden = !selection;
+    if (!selection) return;
+    const recorded = recordedIn(history.spans, selection);
+    setText(range, `${formatClock(selection.from, locale())} – ${formatClock(selection.to, locale())}`);
+    setText(length, recorded > 0 ? formatDuration(recorded) : t('clip.nothing'));
+    if (recorded > 0) download.href = history.url('clip.mp4', selection);
+    else download.removeAttribute('href');
+    download.setAttribute('aria-disabled', String(!recorded));
+  }
+
+  return {
+    open,
+    close,
+    mark,
+    destroy: () => element.remove(),
+  };
+}

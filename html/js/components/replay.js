@@ -1,0 +1,341 @@
+// Under the picture of one stream: the timeline and what goes with it. Knows
+// when the tile shows live and when history, and takes it from one to the other.
+
+import { api } from '../api.js';
+import { emit, h, icon, setText } from '../dom.js';
+import { formatClock, formatDay } from '../format.js';
+import { History } from '../history.js';
+import { locale, t } from '../i18n.js';
+import { recall, remember } from '../preferences.js';
+import { addDays, keyMeaning, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
+import { mountClip } from './clip.js';
+import { mountTimeline } from './timeline.js';
+
+const rates = [0.5, 1, 1.5, 2, 4, 8];
+const skipMs = 10_000;
+// Closer to now than this, going forward means live.
+const liveWithinMs = 6000;
+const hourIndex = 2;
+
+// mountReplay(root, {list, id, tile, at}) -> {element, key, destroy}
+export function mountReplay(root, { list, id, tile, at }) {
+  const history = new History(list, id);
+  let heldAt = null;        // where live was stopped, ms
+  let wanted = null;        // where playback is on its way to, before a player knows
+  let lastEnd = null;       // where playback last came to an end without a picture after it
+  let settled = false;      // the first address was followed
+
+  const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: togglePause });
+  const backward = skipButton(-skipMs);
+  const forward = skipButton(skipMs);
+  const clock = h('span', { class: 'replay-clock' });
+  const day = h('span', { class: 'replay-day' });
+  const rate = h('select', { class: 'select replay-rate', 'aria-label': t('replay.rate'), onchange: () => setRate(Number(rate.value)) },
+    ...rates.map((value) => h('option', { value: String(value), selected: value === 1 }, `${value}×`)));
+  const clipButton = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: toggleClip }, icon('clip'), h('span', {}, t('clip.button')));
+  const record = h('button', { class: 'button', type: 'button', hidden: true, onclick: toggleRecord });
+  const live = h('button', { class: 'button replay-live', type: 'button', onclick: goLive }, h('span', { class: 'dot' }), h('span', {}, t('replay.live')));
+  const days = h('select', { class: 'select replay-days', 'aria-label': t('replay.day'), onchange: () => showDay(Number(days.value)) });
+  const before = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(-1), 'aria-label': t('replay.earlier') }, icon('back'));
+  const after = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(1), 'aria-label': t('replay.later') }, icon('next'));
+  const zoomOut = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.zoom(-1), 'aria-label': t('replay.zoomOut') }, icon('minus'));
+  const zoomIn = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.zoom(1), 'aria-label': t('replay.zoomIn') }, icon('plus'));
+  const zoomed = h('span', { class: 'replay-zoom' });
+  const said = h('p', { class: 'replay-said', role: 'status' });
+  const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
+    h('div', { class: 'replay-bar' },
+      h('div', { class: 'replay-transport' }, backward, pause, forward),
+      h('div', { class: 'replay-where' }, clock, day),
+      h('div', { class: 'replay-tools' }, record, clipButton, rate, live)),
+    h('div', { class: 'replay-range' },
+      h('div', { class: 'replay-group' }, before, days, after), said,
+      h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
+  root.append(element);
+
+  const timeline = mountTimeline(element, { history, length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex] });
+  const clip = mountClip(element, { history, timeline, where: () => positionNow() });
+  element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
+  element.addEventListener('timeline:view', showRange);
+  element.addEventListener('timeline:select', () => clipButton.setAttribute('aria-pressed', String(timeline.selection !== null)));
+  tile.element.addEventListener('tile:phase', update);
+  history.addEventListener('change', showRange);
+  history.addEventListener('trouble', showSaid);
+  list.addEventListener('change', update);
+  const ticker = setInterval(update, 500);
+  update();
+
+  // ---- where playback is
+
+  function positionNow() {
+    if (wanted !== null) return wanted;
+    if (tile.mode === 'history') return tile.player.position;
+    return heldAt ?? liveNow();
+  }
+
+  // What is on the screen, not what the camera sees now.
+  function liveNow() {
+    const { video } = tile;
+    const behind = video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0;
+    return Date.now() - Math.min(10, Math.max(0, behind)) * 1000;
+  }
+
+  function playing() {
+    return tile.mode === 'live' || (tile.mode === 'history' && !tile.player.paused && tile.player.phase !== 'ended');
+  }
+
+  // ---- going somewhere
+
+  async function seek(to) {
+    if (!history.base) return;
+    const now = Date.now();
+    if (to >= now - liveWithinMs / 3 && isLive()) {
+      goLive();
+      return;
+    }
+    wanted = Math.min(to, now);
+    update();
+    const asked = wanted;
+    const next = await history.playable(asked);
+    if (wanted !== asked) return;      // another hand since
+    if (next === null) {
+      wanted = null;
+      if (isLive()) goLive();
+      else say('replay.nothing');
+      return;
+    }
+    lastEnd = null;
+    playFrom(next);
+  }
+
+  function playFrom(utc) {
+    const paused = tile.mode === 'held' || (tile.mode === 'history' && tile.player.paused);
+    if (tile.mode !== 'history') {
+      const player = tile.toHistory(history);
+      player.paused = paused;
+      player.setRate(Number(rate.value));
+      player.addEventListener('end', onEnd);
+      player.addEventListener('time', update);
+    }
+    heldAt = null;
+    wanted = null;
+    tile.player.seek(utc);
+    emit(element, 'replay:at', { at: utc });
+    update();
+  }
+
+  async function onEnd({ target: ending }) {
+    const { endedAt } = ending;
+    // Twice at one place: what the timeline shows there does not play.
+    const stuck = lastEnd !== null && Math.abs(endedAt - lastEnd) < 2000;
+    lastEnd = endedAt;
+    if (endedAt > Date.now() - 60_000) await history.refresh();
+    const next = await history.playable(endedAt + (stuck ? 5000 : 0));
+    if (tile.player !== ending || wanted !== null) return;
+    const behind = Date.now() - (next ?? Infinity);
+    if (next !== null && (behind > liveWithinMs || !isLive())) {
+      if (stuck && next - endedAt < 2000) return;
+      ending.seek(next);
+    } else if (isLive()) goLive();
+    else update();
+  }
+
+  function isLive() {
+    return list.find(id)?.state === 'live';
+  }
+
+  function goLive() {
+    heldAt = null;
+    wanted = null;
+    tile.toLive();
+    rate.value = '1';
+    emit(element, 'replay:at', { at: null });
+    update();
+  }
+
+  function skip(by) {
+    const to = positionNow() + by;
+    if (by > 0 && tile.mode === 'live') return;
+    if (by > 0 && to > Date.now() - liveWithinMs && isLive()) goLive();
+    else seek(Math.max(to, history.first ?? to));
+  }
+
+  function togglePause() {
+    if (tile.mode === 'live') {
+      heldAt = liveNow();
+      tile.hold();
+    } else if (tile.mode === 'held') {
+      const from = heldAt;
+      // What was stopped a moment ago may not be written yet.
+      if (Date.now() - from < liveWithinMs) goLive();
+      else {
+        seek(from).then(() => tile.mode === 'history' && tile.player.setPaused(false));
+      }
+    } else if (tile.player.phase === 'ended') {
+      if (isLive()) goLive();
+    } else {
+      tile.player.setPaused(!tile.player.paused);
+    }
+    update();
+  }
+
+  function setRate(value) {
+    rate.value = String(value);
+    if (tile.mode === 'history') tile.player.setRate(value);
+    else if (value < 1 || value > 1) seek(positionNow() - skipMs); // live has one speed
+  }
+
+  // ---- days and zoom
+
+  function showDay(start) {
+    const now = Date.now();
+    timeline.setView(viewAround(start + lengthOf(timeline.view) / 2, lengthOf(timeline.view), { now }));
+    seek(start);
+  }
+
+  function showRange() {
+    const { view } = timeline;
+    const now = Date.now();
+    const middle = Math.min(now, (view.from + view.to) / 2);
+    const starts = [...new Set([...(history.days ?? []), startOfDay(middle), startOfDay(now)])].sort((a, b) => b - a);
+    const signature = starts.join();
+    if (days.dataset.signature !== signature) {
+      days.dataset.signature = signature;
+      days.replaceChildren(...starts.map((start) => h('option', { value: String(start) }, start === startOfDay(now) ? t('replay.today') : formatDay(start, locale()))));
+    }
+    days.value = String(startOfDay(middle));
+    before.disabled = history.first !== null && view.from <= Math.min(history.first, history.days?.[0] ?? Infinity);
+    after.disabled = view.to >= now;
+    const length = lengthOf(view);
+    zoomIn.disabled = length <= zooms.at(-1);
+    zoomOut.disabled = length >= zooms[0] - 3_600_000;
+    setText(zoomed, spanText(length));
+    if (zooms.includes(length)) remember('zoom', length);
+    showSaid();
+  }
+
+  function say(key) {
+    setText(said, key ? t(key) : '');
+  }
+
+  function showSaid() {
+    if (history.trouble) say('replay.trouble');
+    else if (history.days && !history.days.length) say('replay.none');
+    else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to)) say('replay.noneHere');
+    else say(null);
+  }
+
+  // ---- the rest
+
+  function toggleClip() {
+    if (timeline.selection) clip.close();
+    else clip.open();
+  }
+
+  async function toggleRecord() {
+    const stream = list.find(id);
+    record.disabled = true;
+    try {
+      await api.setRecording(stream.app, stream.name, !stream.record_on);
+      await list.refresh();
+    } catch (error) {
+      setText(said, error.code === 'network' ? t('error.network') : t('error.other', { message: error.message }));
+    }
+    record.disabled = false;
+  }
+
+  function update() {
+    const stream = list.find(id);
+    element.hidden = !stream?.replay;
+    if (element.hidden) return;
+    if (!settled) begin();
+    const now = Date.now();
+    const position = positionNow();
+    const isAtLive = tile.mode === 'live' && wanted === null;
+    setText(clock, formatClock(position, locale()));
+    setText(day, formatDay(position, locale()));
+    live.classList.toggle('replay-live-on', isAtLive);
+    live.setAttribute('aria-pressed', String(isAtLive));
+    live.querySelector('.dot').dataset.state = isAtLive && stream.state === 'live' ? 'live' : '';
+    forward.disabled = isAtLive;
+    const face = playing() ? 'pause' : 'play';
+    if (pause.dataset.face !== face) {
+      pause.dataset.face = face;
+      pause.replaceChildren(icon(face));
+      pause.setAttribute('aria-label', t(`replay.${face}`));
+    }
+    showRecord(stream);
+    timeline.show({ position, live: isAtLive, now });
+  }
+
+  // The address may name a time: the picture begins there.
+  function begin() {
+    settled = true;
+    timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), { byHand: false });
+    if (at) seek(at);
+  }
+
+  function showRecord(stream) {
+    record.hidden = stream.record !== 'demand' || !stream.rights.includes('manage');
+    const face = stream.record_on ? 'stop' : 'record';
+    if (record.hidden || record.dataset.face === face) return;
+    record.dataset.face = face;
+    record.replaceChildren(icon(face), h('span', {}, t(`record.${face}`)));
+  }
+
+  function skipButton(by) {
+    const name = by < 0 ? 'replay.back10' : 'replay.forward10';
+    return h('button', { class: 'button replay-skip', type: 'button', onclick: () => skip(by), 'aria-label': t(name), title: t(name) }, icon(by < 0 ? 'rewind' : 'forward'), h('span', { 'aria-hidden': 'true' }, '10'));
+  }
+
+  /** A key pressed anywhere in the view; true when it was for the timeline. */
+  function key(event) {
+    const meaning = keyMeaning(event);
+    if (element.hidden || !meaning) return false;
+    const onBar = event.target === timeline.slider;
+    // Where a button, a link or the page itself takes these keys, they are theirs.
+    if (meaning.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
+    if (['first', 'last', 'page'].includes(meaning.do) && !onBar) return false;
+    const actions = {
+      step: () => (meaning.by > 0 && positionNow() + meaning.by > Date.now() - liveWithinMs && isLive() ? tile.mode === 'live' || goLive() : seek(Math.max(positionNow() + meaning.by, history.first ?? -Infinity))),
+      first: () => history.first !== null && seek(dayStart()),
+      last: () => (isLive() ? goLive() : seek((history.last ?? Date.now()) - skipMs)),
+      zoom: () => timeline.zoom(meaning.by),
+      live: () => isLive() && goLive(),
+      pause: togglePause,
+      markStart: () => clip.mark('from'),
+      markEnd: () => clip.mark('to'),
+      page: () => timeline.page(meaning.by),
+    };
+    timeline.hidePeek();
+    actions[meaning.do]();
+    return true;
+  }
+
+  // Home: where the day's recording begins; once there, the day before.
+  function dayStart() {
+    const start = startOfDay(positionNow());
+    const first = history.spans.find(({ to }) => to > start);
+    if (first && positionNow() - Math.max(first.from, start) > 1000) return Math.max(first.from, start);
+    return (history.days ?? []).findLast((entry) => entry < start) ?? addDays(start, -1);
+  }
+
+  return {
+    element,
+    key,
+    seek,
+    destroy() {
+      clearInterval(ticker);
+      tile.element.removeEventListener('tile:phase', update);
+      list.removeEventListener('change', update);
+      clip.destroy();
+      timeline.destroy();
+      history.destroy();
+      element.remove();
+    },
+  };
+}
+
+function spanText(ms) {
+  const minutes = ms / 60_000;
+  return minutes >= 60 ? t('replay.hours', { count: Math.round(minutes / 60) }) : t('replay.minutes', { count: Math.max(1, Math.round(minutes)) });
+}

@@ -1,0 +1,321 @@
+// The bar from the past to live: what is recorded, where playback is, a hand
+// that seeks, zooms and selects, and the picture under the pointer.
+// The element's events, upward: timeline:seek {at}, timeline:select {from, to},
+// timeline:view {from, to}.
+
+import { emit, h, setText } from '../dom.js';
+import { formatClock, formatDay, formatShortDay } from '../format.js';
+import { locale, t } from '../i18n.js';
+import {
+  clampLength, drawnSpans, follow, lengthOf, makeSelection, moveEnd, nextZoom, pan, shareOf, spanAt, ticks, timeAt, viewAround, zoomTo,
+} from '../timeline.js';
+
+const wheelFactor = 1.0015;
+const thumbAfterMs = 140;
+const lookAfterMs = 150;
+const dragAfterPx = 4;
+const labelPx = 62;
+const stepMs = 1000;
+
+// mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, zoom, select, page}
+export function mountTimeline(root, { history, length }) {
+  const spans = h('div', { class: 'timeline-spans' });
+  const future = h('div', { class: 'timeline-future' });
+  const head = h('div', { class: 'timeline-head' });
+  const pointer = h('div', { class: 'timeline-pointer', hidden: true });
+  const slider = h('div', { class: 'timeline-track', role: 'slider', tabindex: '0', 'aria-label': t('timeline.label'), 'aria-orientation': 'horizontal', 'aria-describedby': 'timeline-keys' },
+    spans, future, head, pointer);
+  const chosen = h('div', { class: 'timeline-chosen', hidden: true });
+  const handles = { from: makeHandle('from'), to: makeHandle('to') };
+  const scale = h('div', { class: 'timeline-scale', 'aria-hidden': 'true' });
+  const thumb = h('img', { class: 'timeline-thumb', alt: '', hidden: true });
+  const peekTime = h('span', { class: 'timeline-peek-time' });
+  const peek = h('div', { class: 'timeline-peek', 'aria-hidden': 'true', hidden: true }, thumb, peekTime);
+  const bar = h('div', { class: 'timeline-bar' }, slider, chosen, handles.from, handles.to, peek);
+  const element = h('div', { class: 'timeline' }, bar, scale, h('p', { class: 'sr-only', id: 'timeline-keys' }, t('timeline.keys')));
+  root.append(element);
+
+  let now = Date.now();
+  let view = viewAround(now, length, { share: 1, now });
+  let position = now;
+  let live = true;
+  let selection = null;
+  let drawn = '';
+  let dragged = null;     // where the hand holds the playhead, ms
+  let lookTimer = null;
+  let thumbTimer = null;
+  let thumbAt = null;     // of the picture under the pointer, ms
+  let touched = 0;        // when a hand last moved the view: playback does not pull it back at once
+
+  const watcher = new ResizeObserver(() => draw());
+  watcher.observe(bar);
+  listenToHand();
+  history.addEventListener('change', draw);
+
+  // ---- what is shown
+
+  /** Where playback is: {position, live, now}. */
+  function show(next) {
+    ({ position, live, now } = next);
+    if (dragged === null && !selection && now - touched > 8000) {
+      const followed = follow(view, position, now);
+      if (followed !== view) setView(followed, { byHand: false });
+    }
+    place();
+  }
+
+  function setView(next, { byHand = true } = {}) {
+    if (byHand) touched = Date.now();
+    view = next;
+    clearTimeout(lookTimer);
+    lookTimer = setTimeout(() => history.look(view), lookAfterMs);
+    draw();
+    emit(element, 'timeline:view', view);
+  }
+
+  function draw() {
+    const width = bar.clientWidth;
+    if (!width) return;
+    const pxMs = lengthOf(view) / width;
+    const marks = ticks(view, labelPx / width);
+    const shown = drawnSpans(history.spans, view, pxMs);
+    const signature = JSON.stringify([view, shown, width]);
+    if (signature !== drawn) {
+      drawn = signature;
+      spans.replaceChildren(...shown.map(({ from, to }) => {
+        const span = h('div', { class: 'timeline-span' });
+        setRange(span, from, Math.max(to, from + pxMs * 2));
+        return span;
+      }));
+      scale.replaceChildren(...marks.map(({ at, day }) => {
+        const mark = h('span', { class: day ? 'timeline-tick timeline-midnight' : 'timeline-tick' }, day ? formatShortDay(at, locale()) : formatClock(at, locale(), { seconds: lengthOf(view) < 240_000 }));
+        mark.style.left = percent(at);
+        return mark;
+      }));
+    }
+    place();
+  }
+
+  function place() {
+    const at = dragged ?? position;
+    const share = shareOf(view, at);
+    head.hidden = !(share >= 0 && share <= 1);
+    head.style.left = percent(at);
+    head.classList.toggle('timeline-head-live', live && dragged === null);
+    const rest = Math.max(0, 1 - shareOf(view, now));
+    future.style.width = `${Math.min(1, rest) * 100}%`;
+    slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
+    slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
+    slider.setAttribute('aria-valuenow', String(Math.round(Math.min(at, now) / stepMs)));
+    slider.setAttribute('aria-valuetext', live && dragged === null ? t('timeline.live') : `${formatClock(at, locale())}, ${formatDay(at, locale())}`);
+    placeSelection();
+  }
+
+  function placeSelection() {
+    chosen.hidden = !selection;
+    for (const [end, handle] of Object.entries(handles)) {
+      const share = selection ? shareOf(view, selection[end]) : -1;
+      handle.hidden = !(share >= -0.001 && share <= 1.001);
+      if (!selection) continue;
+      handle.style.left = percent(selection[end]);
+      handle.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
+      handle.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
+      handle.setAttribute('aria-valuenow', String(Math.round(selection[end] / stepMs)));
+      handle.setAttribute('aria-valuetext', formatClock(selection[end], locale()));
+    }
+    if (selection) setRange(chosen, selection.from, selection.to);
+  }
+
+  function percent(at) {
+    return `${Math.min(1, Math.max(0, shareOf(view, at))) * 100}%`;
+  }
+
+  function setRange(part, from, to) {
+    const left = Math.min(1, Math.max(0, shareOf(view, from)));
+    const right = Math.min(1, Math.max(0, shareOf(view, to)));
+    part.style.left = `${left * 100}%`;
+    part.style.width = `${(right - left) * 100}%`;
+  }
+
+  function limits() {
+    return { least: history.first ?? -Infinity, most: now };
+  }
+
+  function select(next) {
+    selection = next && makeSelection(next.from, next.to, limits());
+    placeSelection();
+    emit(element, 'timeline:select', selection);
+  }
+
+  // ---- the hand
+
+  function timeUnder(event) {
+    const { left, width } = bar.getBoundingClientRect();
+    return timeAt(view, (event.clientX - left) / width);
+  }
+
+  function listenToHand() {
+    const fingers = new Map();
+    let hold = null; // {kind: scrub | select | handle | pinch, …}
+
+    bar.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0) return;
+      fingers.set(event.pointerId, event.clientX);
+      bar.setPointerCapture(event.pointerId);
+      const end = event.target.dataset?.end;
+      if (fingers.size === 2) hold = beginPinch();
+      else if (end) hold = { kind: 'handle', end };
+      else if (event.shiftKey) hold = { kind: 'select', from: timeUnder(event) };
+      else {
+        hold = { kind: 'scrub', x: event.clientX, touch: event.pointerType !== 'mouse' };
+        dragged = Math.min(timeUnder(event), now);
+        place();
+      }
+    });
+
+    bar.addEventListener('pointermove', (event) => {
+      if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event.clientX);
+      if (!hold || hold.kind !== 'pinch') look(event);
+      if (!hold) return;
+      if (hold.kind === 'pinch') pinch();
+      else if (hold.kind === 'handle') select(moveEnd(selection, hold.end, timeUnder(event), limits()));
+      else if (hold.kind === 'select') select({ from: hold.from, to: timeUnder(event) });
+      else if (hold.moved || Math.abs(event.clientX - hold.x) > dragAfterPx) {
+        hold.moved = true;
+        dragged = Math.min(timeUnder(event), now);
+        place();
+      }
+    });
+
+    const release = (event) => {
+      if (!fingers.delete(event.pointerId) || !hold) return;
+      const { kind } = hold;
+      const at = dragged;
+      if (kind === 'pinch' && fingers.size) return; // the other finger goes as well
+      hold = null;
+      dragged = null;
+      if (kind === 'scrub' && event.type === 'pointerup') emit(element, 'timeline:seek', { at });
+      if (event.pointerType !== 'mouse') hidePeek();
+      place();
+    };
+    bar.addEventListener('pointerup', release);
+    bar.addEventListener('pointercancel', release);
+    bar.addEventListener('pointerleave', () => !hold && hidePeek());
+
+    function beginPinch() {
+      dragged = null;
+      hidePeek();
+      const [a, b] = [...fingers.values()];
+      return { kind: 'pinch', view, apart: Math.max(20, Math.abs(a - b)), middle: (a + b) / 2 };
+    }
+
+    function pinch() {
+      const [a, b] = [...fingers.values()];
+      if (b === undefined) return;
+      const { left, width } = bar.getBoundingClientRect();
+      const was = timeAt(hold.view, (hold.middle - left) / width);
+      const span = clampLength(lengthOf(hold.view) * hold.apart / Math.max(20, Math.abs(a - b)));
+      setView(viewAround(was, span, { share: ((a + b) / 2 - left) / width, now }));
+    }
+
+    bar.addEventListener('wheel', (event) => {
+      const sideways = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+      const px = (sideways && event.deltaX) || event.deltaY;
+      const next = sideways
+        ? pan(view, px * lengthOf(view) / bar.clientWidth, now)
+        : zoomTo(view, lengthOf(view) * wheelFactor ** px, timeUnder(event), now);
+      // At its widest and closest the page scrolls on.
+      if (next.from === view.from && next.to === view.to) return;
+      event.preventDefault();
+      setView(next);
+      look(event);
+    }, { passive: false });
+  }
+
+  // ---- the picture under the pointer
+
+  function look(event) {
+    const at = timeUnder(event);
+    const { width } = bar.getBoundingClientRect();
+    const known = at <= now;
+    pointer.hidden = !known;
+    peek.hidden = !known;
+    if (!known) return;
+    pointer.style.left = percent(at);
+    const span = spanAt(history.spans, at);
+    setText(peekTime, span ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`);
+    showThumb(span && at);
+    const half = peek.offsetWidth / 2;
+    peek.style.left = `${Math.min(width - half, Math.max(half, shareOf(view, at) * width))}px`;
+  }
+
+  // A picture per few points of the bar, so that the browser's cache answers the next time.
+  function showThumb(at) {
+    clearTimeout(thumbTimer);
+    if (at === null) {
+      thumb.hidden = true;
+      thumbAt = null;
+      return;
+    }
+    const grid = Math.max(1000, Math.round(lengthOf(view) / bar.clientWidth * 4));
+    const span = spanAt(history.spans, at);
+    const rounded = Math.max(span.from, Math.floor(at / grid) * grid);
+    if (rounded === thumbAt) return;
+    thumbTimer = setTimeout(() => {
+      if (!history.base) return;
+      thumbAt = rounded;
+      const next = new Image();
+      next.onload = () => {
+        if (thumbAt !== rounded) return;
+        thumb.src = next.src;
+        thumb.hidden = false;
+      };
+      next.onerror = () => { if (thumbAt === rounded) thumb.hidden = true; };
+      next.src = history.url('thumb.jpg', { at: rounded });
+    }, thumbAfterMs);
+  }
+
+  function hidePeek() {
+    clearTimeout(thumbTimer);
+    peek.hidden = true;
+    pointer.hidden = true;
+  }
+
+  // ---- handles of the selection
+
+  function makeHandle(end) {
+    return h('div', { class: `timeline-handle timeline-handle-${end}`, role: 'slider', tabindex: '0', hidden: true, data: { end }, 'aria-label': t(`clip.${end}`), onkeydown: (event) => moveHandle(event, end) });
+  }
+
+  function moveHandle(event, end) {
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    select(moveEnd(selection, end, selection[end] + by * (event.shiftKey ? 10_000 : stepMs), limits()));
+  }
+
+  return {
+    element,
+    slider,
+    get view() { return view; },
+    get selection() { return selection; },
+    show,
+    setView,
+    select,
+    hidePeek,
+    zoom(direction) {
+      setView(zoomTo(view, nextZoom(lengthOf(view), direction), position >= view.from && position <= view.to ? position : (view.from + view.to) / 2, now));
+    },
+    page(direction) {
+      setView(pan(view, direction * lengthOf(view), now));
+    },
+    destroy() {
+      clearTimeout(lookTimer);
+      clearTimeout(thumbTimer);
+      watcher.disconnect();
+      history.removeEventListener('change', draw);
+      element.remove();
+    },
+  };
+}

@@ -1,0 +1,300 @@
+// Recordings of one stream in one <video>, by the wall clock: plays a playlist
+// of a day, or one that grows while the stream is recorded, and goes by the
+// times in it. What was not recorded takes no time in it: playback goes on
+// behind a gap and the clock jumps.
+//
+// history gives addresses whose tokens are good now (history.js).
+// Events: 'phase', 'time', 'muted', 'end' (what is loaded is over: endedAt says
+// where, and whoever listens what comes next).
+
+import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
+import { secondsAt, readPlaylist, utcAt, utcEnd } from './time-map.js';
+import { addDays, startOfDay } from './timeline.js';
+import { retryDelay } from './timing.js';
+
+const tickMs = 250;
+const stalledAfterMs = 400;
+const endedAfterMs = 1500;
+const steadyMs = 10_000;
+// So close to now a playlist that grows is played; it begins this long before.
+const recentMs = 10 * 60_000;
+const atEndS = 2.5;
+const bufferS = 20;
+
+// phase: idle | connecting | playing | paused | stalled | reconnecting | ended
+export class HistoryPlayer extends EventTarget {
+  constructor(video, still, history) {
+    super();
+    this.video = video;
+    this.still = still;
+    this.history = history;
+    this.phase = 'idle';
+    this.rate = 1;
+    this.paused = false;
+    this.everShown = false;
+    this.stats = { kbps: 0, buffered: NaN };
+    this.window = null;         // {from, to, whole} of the playlist: to is null when it grows, whole for a day that is over
+    this.segments = [];
+    this.target = NaN;          // where it is on its way to, ms; NaN when it is there
+    this.attempt = 0;
+    this.opening = null;        // ends when what is loaded is dropped
+    this.listening = new AbortController();
+    const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
+    video.autoplay = false;
+    on('ended', () => this.finish());
+    on('seeked', () => this.arrived());
+    // By a headset's button, or the controls of a phone's full screen.
+    on('pause', () => this.hasArrived && !video.ended && !this.paused && this.setPaused(true));
+    on('play', () => this.hasArrived && this.paused && this.setPaused(false));
+    on('error', () => this.native && this.lost(video.error?.message ?? 'picture could not be decoded'));
+    this.ticker = setInterval(() => this.tick(), tickMs);
+  }
+
+  destroy() {
+    clearInterval(this.ticker);
+    clearTimeout(this.retryTimer);
+    this.listening.abort();
+    this.drop();
+    this.phase = 'idle';
+  }
+
+  /** Where it is or is going to, ms since 1970. */
+  get position() {
+    return Number.isNaN(this.target) ? utcAt(this.segments, this.video.currentTime) : this.target;
+  }
+
+  /** Goes to `utc`, which is recorded, or to what was recorded next. */
+  seek(utc) {
+    clearTimeout(this.retryTimer);
+    this.target = utc;
+    this.attempt = 0;
+    if (!this.covers(utc)) return this.open(utc);
+    return this.goTo(secondsAt(this.segments, utc));
+  }
+
+  goTo(seconds) {
+    if (seconds === null) return this.finish();
+    this.hasArrived = false;
+    this.video.currentTime = seconds;
+    if (!this.paused) this.play();
+    this.setPhase(this.everShown ? this.phase : 'connecting');
+    return undefined;
+  }
+
+  covers(utc) {
+    return this.segments.length > 0 && utc >= this.window.from && utc < (this.window.to ?? Infinity);
+  }
+
+  async open(utc) {
+    this.target = utc;
+    this.hasArrived = false;
+    keepPicture(this.video, this.still);
+    this.drop();
+    this.setPhase(this.everShown ? 'stalled' : 'connecting');
+    this.window = windowAround(utc, Date.now());
+    this.opening = new AbortController();
+    const { signal } = this.opening;
+    // Loaded only here: live viewers never need it.
+    const { default: Hls } = await import('../vendor/hls.js');
+    if (signal.aborted || !this.history.base) return;
+    const url = this.history.url('index.m3u8', { from: this.window.from, to: this.window.to });
+    if (Hls.isSupported()) this.openHls(Hls, url);
+    else this.openNative(url, signal);
+  }
+
+  openHls(Hls, url) {
+    const hls = new Hls({
+      autoStartLoad: false,
+      enableWorker: false,      // fragments are passed on as they are
+      maxBufferLength: bufferS,
+      backBufferLength: 30,
+      xhrSetup: (xhr, address) => xhr.open('GET', this.history.renewed(address), true),
+    });
+    this.hls = hls;
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.hls === hls && this.listed(details));
+    hls.on(Hls.Events.ERROR, (_, data) => this.hls === hls && data.fatal && this.failed(Hls, data));
+    hls.attachMedia(this.video);
+    hls.loadSource(url);
+  }
+
+  listed(details) {
+    const first = !this.segments.length;
+    this.details = details;
+    this.segments = details.fragments;
+    if (first) this.startLoading();
+  }
+
+  startLoading() {
+    const seconds = secondsAt(this.segments, this.target);
+    if (seconds === null) {
+      this.finish();
+      return;
+    }
+    this.begin();
+    this.hls.startLoad(seconds);
+  }
+
+  // Browsers with a player of their own and no MediaSource (iPhones before iOS 17).
+  async openNative(url, signal) {
+    this.native = true;
+    try {
+      const response = await fetch(url, { signal });
+      if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
+      this.segments = readPlaylist(await response.text());
+    } catch (error) {
+      if (!signal.aborted) this.refused(error.status, error.message);
+      return;
+    }
+    const seconds = secondsAt(this.segments, this.target);
+    if (seconds === null) {
+      this.finish();
+      return;
+    }
+    this.video.addEventListener('loadedmetadata', () => { this.video.currentTime = seconds; }, { once: true, signal });
+    this.video.src = url;
+    this.begin();
+  }
+
+  begin() {
+    this.awaitPicture();
+    this.video.playbackRate = this.rate;
+    this.video.defaultPlaybackRate = this.rate;
+    if (!this.paused) this.play();
+  }
+
+  // A frame on the screen is when the still may go.
+  awaitPicture() {
+    const { opening: { signal }, video } = this;
+    const shown = () => {
+      if (signal.aborted || this.showing) return;
+      this.showing = true;
+      this.everShown = true;
+      this.still.hidden = true;
+      this.arrived();
+    };
+    this.showing = false;
+    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(shown);
+    // Sound without a picture has no frames to wait for.
+    video.addEventListener('timeupdate', () => {
+      if (video.currentTime > 0 && video.readyState >= 2 && (!video.requestVideoFrameCallback || video.videoWidth === 0)) shown();
+    }, { signal });
+  }
+
+  arrived() {
+    if (!this.showing || this.video.seeking || this.hasArrived) return;
+    this.hasArrived = true;
+    this.target = NaN;
+    this.movedAt = performance.now();
+    this.setPhase(this.paused ? 'paused' : 'playing');
+    this.dispatchEvent(new Event('time'));
+  }
+
+  play() {
+    playOrMute(this.video, () => this.dispatchEvent(new Event('muted')));
+  }
+
+  setPaused(paused) {
+    this.paused = paused;
+    if (paused) this.video.pause();
+    else this.play();
+    if (this.hasArrived) this.setPhase(paused ? 'paused' : 'playing');
+  }
+
+  setRate(rate) {
+    this.rate = rate;
+    this.video.playbackRate = rate;
+    this.video.defaultPlaybackRate = rate;
+    if (this.hls) this.hls.config.maxBufferLength = bufferS * Math.max(1, rate);
+  }
+
+  setPhase(phase) {
+    if (this.phase === phase) return;
+    this.phase = phase;
+    this.dispatchEvent(new Event('phase'));
+  }
+
+  tick() {
+    const { video } = this;
+    const now = performance.now();
+    if (!this.hasArrived) return;
+    if (video.currentTime !== this.lastTime) {
+      this.lastTime = video.currentTime;
+      this.movedAt = now;
+      if (!this.openedAt) this.openedAt = now;
+      if (now - this.openedAt > steadyMs) this.attempt = 0;
+    }
+    this.stats = { kbps: 0, buffered: (bufferedRanges(video).findLast(([start]) => start <= video.currentTime)?.[1] ?? NaN) - video.currentTime };
+    if (!this.paused) this.judge(now - this.movedAt);
+    this.dispatchEvent(new Event('time'));
+  }
+
+  judge(still) {
+    const left = (utcEnd(this.segments) - this.position) / 1000;
+    // The edge of what grows is nearly live: only faster than it grows, or after waiting, is it reached.
+    if (this.details?.live && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
+    else if (still > stalledAfterMs) this.setPhase('stalled');
+    else this.setPhase('playing');
+  }
+
+  finish() {
+    const { whole, to } = this.window;
+    const end = utcEnd(this.segments);
+    if (whole) this.endedAt = Math.max(to, Number.isNaN(end) ? to : end);
+    else this.endedAt = Number.isNaN(end) ? this.target : end;
+    this.setPhase('ended');
+    this.dispatchEvent(new Event('end'));
+  }
+
+  failed(Hls, { type, details, response, error }) {
+    if (type === Hls.ErrorTypes.MEDIA_ERROR && this.attempt === 0) {
+      this.attempt += 1;
+      this.hls.recoverMediaError();
+      return;
+    }
+    this.refused(response?.code, `${details}: ${error?.message ?? ''}`);
+  }
+
+  refused(status, reason) {
+    // Nothing of that time: as if its end had come.
+    if (status === 404 && !this.segments.length) this.finish();
+    else this.lost(reason, status);
+  }
+
+  // Opened anew where it was; a place that fails again and again is left behind.
+  lost(reason, status) {
+    const at = this.position;
+    this.reason = reason;
+    keepPicture(this.video, this.still);
+    this.drop();
+    this.setPhase('reconnecting');
+    if (status === 403) this.history.list.refresh();
+    const skip = this.attempt > 2 ? 5000 : 0;
+    this.target = at + skip;
+    this.retryTimer = setTimeout(() => this.open(at + skip), retryDelay(this.attempt));
+    this.attempt += 1;
+  }
+
+  drop() {
+    this.opening?.abort();
+    this.segments = [];
+    this.details = null;
+    this.openedAt = 0;
+    this.hasArrived = false;
+    this.hls?.destroy();
+    this.hls = null;
+    if (this.native) {
+      this.native = false;
+      this.video.removeAttribute('src');
+      this.video.load();
+    }
+    this.video.playbackRate = 1;
+  }
+}
+
+/** The playlist to play `utc` by: its day; near to now, one that grows. */
+function windowAround(utc, now) {
+  if (utc > now - recentMs) return { from: utc - recentMs, to: null };
+  const from = startOfDay(utc);
+  const to = addDays(from, 1);
+  return { from, to: Math.min(to, now), whole: to <= now };
+}

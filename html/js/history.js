@@ -1,0 +1,152 @@
+// What is recorded of one stream: its days and spans, asked for as they are
+// looked at, and the addresses to see them by. Addresses carry a token that
+// the stream list renews, so each is made when it is used.
+// Events: 'change', 'trouble' (trouble: an error or null).
+
+import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './timeline.js';
+
+const refreshMs = 10_000;
+const recentMs = 15 * 60_000;
+const renewBeforeMs = 3 * 60_000;
+const answerWithinMs = 15_000;
+
+export class History extends EventTarget {
+  constructor(list, id) {
+    super();
+    this.list = list;
+    this.id = id;
+    this.days = null;           // starts of the viewer's days; null until the first answer
+    this.spans = [];
+    this.trouble = null;
+    this.asked = new Map();     // start of a day -> the promise of its spans
+    this.timer = setInterval(() => this.tick(), refreshMs);
+  }
+
+  destroy() {
+    clearInterval(this.timer);
+    this.destroyed = true;
+  }
+
+  get stream() {
+    return this.list.find(this.id);
+  }
+
+  /** Whether more is being recorded now. */
+  get recording() {
+    return this.stream?.recording === 'on';
+  }
+
+  /** Where the stream's recordings are, with a token; null without the right. */
+  get base() {
+    return this.stream?.replay ? new URL(this.stream.replay, location.href).href : null;
+  }
+
+  url(name, query = {}) {
+    const url = new URL(name, this.base);
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== null && value !== undefined) url.searchParams.set(key, String(Math.round(value)));
+    }
+    return url.href;
+  }
+
+  /** An address of before, with the token of now. */
+  renewed(url) {
+    return this.base ? url.replace(/^.*?\/m\/[^/]+\//, this.base.match(/^.*?\/m\/[^/]+\//)[0]) : url;
+  }
+
+  get first() {
+    return this.spans[0]?.from ?? this.days?.[0] ?? null;
+  }
+
+  get last() {
+    return this.spans.at(-1)?.to ?? null;
+  }
+
+  /** Asks for the days of the view that are not known yet. */
+  look({ from, to }) {
+    const now = Date.now();
+    const wanted = [];
+    for (let day = startOfDay(from); day < Math.min(to, now); day = addDays(day, 1)) wanted.push(this.askDay(day));
+    return Promise.all(wanted);
+  }
+
+  askDay(day) {
+    if (!this.asked.has(day)) {
+      const asking = this.ask(day, Math.min(addDays(day, 1), Date.now()));
+      this.asked.set(day, asking);
+      asking.then((done) => !done && this.asked.delete(day));
+    }
+    return this.asked.get(day);
+  }
+
+  async ask(from, to) {
+    if (!this.base) return false;
+    try {
+      const answer = await this.fetchSpans(from, to);
+      if (this.destroyed) return false;
+      this.learn({ from, to }, answer);
+      this.setTrouble(null);
+      return true;
+    } catch (error) {
+      // An old token: the list brings another.
+      if (error.status === 403) this.list.refresh();
+      this.setTrouble(error);
+      return false;
+    }
+  }
+
+  async fetchSpans(from, to) {
+    const response = await fetch(this.url('spans.json', { from, to }), { signal: AbortSignal.timeout(answerWithinMs) });
+    if (response.status === 404) return { spans: [], days: [] };
+    if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
+    return response.json();
+  }
+
+  learn(range, { spans, days }) {
+    this.days = localDays(days, Date.now());
+    this.spans = replaceSpans(this.spans, range, spans);
+    this.dispatchEvent(new Event('change'));
+  }
+
+  setTrouble(error) {
+    if (this.trouble === null && error === null) return;
+    this.trouble = error;
+    this.dispatchEvent(new Event('trouble'));
+  }
+
+  // What was recorded since; and a token that is about to expire.
+  tick() {
+    if (document.visibilityState !== 'visible' || !this.base) return;
+    const now = Date.now();
+    if (tokenExpiry(this.base) - now < renewBeforeMs) this.list.refresh();
+    if (this.recording || this.trouble) this.refresh();
+  }
+
+  refresh() {
+    const now = Date.now();
+    const today = startOfDay(now);
+    if (!this.asked.has(today)) return this.askDay(today);
+    return this.ask(Math.max(today, now - recentMs), now);
+  }
+
+  /** Where playback that was asked for `at` begins: there, or at what was recorded next; null for nothing. */
+  async playable(at) {
+    const days = [startOfDay(at), ...(this.days ?? []).filter((day) => day > at)];
+    for (const day of days) {
+      await this.askDay(day);
+      const next = playableAt(this.spans, at);
+      if (next !== null && next < addDays(day, 1)) return next;
+    }
+    return playableAt(this.spans, at);
+  }
+}
+
+/** When the token in an address expires, ms; Infinity when that cannot be read. */
+export function tokenExpiry(url) {
+  try {
+    const [, payload] = url.match(/\/m\/([^/]+)\//)[1].split('.');
+    return JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).exp * 1000 || Infinity;
+  } catch {
+    return Infinity;
+  }
+}

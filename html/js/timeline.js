@@ -1,0 +1,206 @@
+// What the timeline shows and where a hand on it leads. Times are ms since
+// 1970; a view is {from, to}, a span {from, to} is recorded time without a gap.
+// Days are the viewer's own. Pure: no DOM.
+
+const second = 1000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** How much the timeline shows, widest first; the first is a whole day. */
+export const zooms = [24 * hour, 6 * hour, hour, 10 * minute, 2 * minute];
+const headroom = 0.06;      // of the view, to the right of what is live
+const edge = 0.1;           // of the view: the playhead is kept this far inside
+
+// ---- days
+
+export function startOfDay(at) {
+  return new Date(at).setHours(0, 0, 0, 0);
+}
+
+/** The start of the day `count` days later, in days of 23 and 25 hours too. */
+export function addDays(at, count) {
+  const date = new Date(at);
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate() + count).getTime();
+}
+
+/** The days of the viewer that the UTC days ("2026-11-23") of recordings reach into, as their starts. */
+export function localDays(utcDays, now) {
+  const starts = new Set();
+  for (const day of utcDays) {
+    const from = Date.parse(`${day}T00:00:00Z`);
+    if (!Number.isFinite(from)) continue;
+    starts.add(startOfDay(from));
+    const last = startOfDay(from + 24 * hour - 1);
+    if (last <= now) starts.add(last);
+  }
+  return [...starts].sort((a, b) => a - b);
+}
+
+// ---- the view
+
+export function dayView(at) {
+  const from = startOfDay(at);
+  return { from, to: addDays(from, 1) };
+}
+
+export function lengthOf({ from, to }) {
+  return to - from;
+}
+
+/** A view `length` long around `at`; the widest is the day of `at`. */
+export function viewAround(at, length, { share = 0.5, now }) {
+  if (length >= zooms[0]) return dayView(Math.min(at, now));
+  const latest = now + length * headroom;
+  const from = Math.round(Math.min(at - length * share, latest - length));
+  return { from, to: from + length };
+}
+
+/** The next zoom in (+1) or out (-1) of a length; the same at either end. */
+export function nextZoom(length, direction) {
+  if (direction > 0) return zooms.find((zoom) => zoom < length * 0.99) ?? zooms.at(-1);
+  return zooms.findLast((zoom) => zoom > length * 1.01) ?? zooms[0];
+}
+
+/** Any length between the closest and the widest, as a pinch or a wheel asks. */
+export function clampLength(length) {
+  return Math.min(zooms[0], Math.max(zooms.at(-1), length));
+}
+
+/** The view zoomed to `length`, with `at` staying where it is on the screen. */
+export function zoomTo(view, length, at, now) {
+  const share = Math.min(1, Math.max(0, (at - view.from) / lengthOf(view)));
+  return viewAround(at, clampLength(length), { share, now });
+}
+
+/** The view moved by `by` ms, not past what is live; the day view goes by days. */
+export function pan(view, by, now) {
+  const length = lengthOf(view);
+  if (length >= zooms[0] - hour) {
+    if (!by) return view;
+    const from = Math.min(addDays(view.from, by > 0 ? 1 : -1), startOfDay(now));
+    return dayView(from);
+  }
+  return viewAround(view.from + by, length, { share: 0, now });
+}
+
+/** The view that has the playhead in it: the same object when it had. */
+export function follow(view, at, now) {
+  const length = lengthOf(view);
+  const margin = length >= zooms[0] - hour ? 0 : length * edge;
+  if (at >= view.from && at <= view.to - Math.min(margin, length * headroom)) return view;
+  const forward = at > view.from;
+  return viewAround(at, length, { share: forward ? 1 - edge * 2 : edge * 2, now });
+}
+
+export function shareOf(view, at) {
+  return (at - view.from) / lengthOf(view);
+}
+
+export function timeAt(view, share) {
+  return view.from + Math.min(1, Math.max(0, share)) * lengthOf(view);
+}
+
+// ---- what is drawn
+
+const steps = [10 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour];
+const quarter = 15 * minute;
+
+/** Where the scale has a mark: [{at, day}], round in local time, no closer than `least` of the view. */
+export function ticks(view, least) {
+  const step = steps.find((length) => length >= lengthOf(view) * least) ?? steps.at(-1);
+  // Zones are whole quarters of an hour away from UTC, and may change within the view.
+  const unit = Math.min(step, quarter);
+  const marks = [];
+  for (let at = Math.ceil(view.from / unit) * unit; at <= view.to; at += unit) {
+    const inDay = sinceMidnight(at);
+    if (inDay % step === 0) marks.push({ at, day: inDay === 0 });
+  }
+  return marks;
+}
+
+// By the clock on the wall, so that 14:00 is 14 hours in days of 25 hours too.
+function sinceMidnight(at) {
+  const date = new Date(at);
+  return date.getHours() * hour + date.getMinutes() * minute + date.getSeconds() * second + date.getMilliseconds();
+}
+
+/** The spans in the view, those that a gap narrower than `least` ms parts drawn as one. */
+export function drawnSpans(spans, view, least) {
+  const drawn = [];
+  for (const { from, to } of spans) {
+    if (to <= view.from || from >= view.to) continue;
+    const last = drawn.at(-1);
+    if (last && from - last.to < least) last.to = Math.max(last.to, to);
+    else drawn.push({ from: Math.max(from, view.from), to });
+  }
+  for (const span of drawn) span.to = Math.min(span.to, view.to);
+  return drawn;
+}
+
+// ---- spans
+
+const joined = 1500;
+
+/** The spans of `known` with what lies between `from` and `to` replaced by `news`. */
+export function replaceSpans(known, { from, to }, news) {
+  const before = known.filter((span) => span.from < from).map((span) => ({ from: span.from, to: Math.min(span.to, from) }));
+  const after = known.filter((span) => span.to > to).map((span) => ({ from: Math.max(span.from, to), to: span.to }));
+  const inside = news.filter((span) => span.to > from && span.from < to).map((span) => ({ from: Math.max(span.from, from), to: Math.min(span.to, to) }));
+  const all = [];
+  for (const span of [...before, ...inside, ...after]) {
+    const last = all.at(-1);
+    if (last && span.from - last.to <= joined) last.to = Math.max(last.to, span.to);
+    else all.push(span);
+  }
+  return all;
+}
+
+export function spanAt(spans, at) {
+  return spans.find(({ from, to }) => from <= at && at < to) ?? null;
+}
+
+/** Where playback begins when `at` is asked for: there, or at the next span; null behind all of them. */
+export function playableAt(spans, at) {
+  const span = spans.find(({ to }) => at < to);
+  return span ? Math.max(at, span.from) : null;
+}
+
+/** How much of {from, to} is recorded, ms. */
+export function recordedIn(spans, { from, to }) {
+  return spans.reduce((sum, span) => sum + Math.max(0, Math.min(span.to, to) - Math.max(span.from, from)), 0);
+}
+
+// ---- a selected span
+
+export const shortestSelection = second;
+
+/** {from, to} of a selection whose ends may have come in either order, within what exists. */
+export function makeSelection(a, b, { least = -Infinity, most = Infinity } = {}) {
+  const within = (at) => Math.round(Math.min(most, Math.max(least, at)));
+  const from = within(Math.min(a, b));
+  const to = within(Math.max(a, b));
+  if (to - from >= shortestSelection) return { from, to };
+  return from + shortestSelection <= most ? { from, to: from + shortestSelection } : { from: to - shortestSelection, to };
+}
+
+/** The selection after one of its ends was put at `at`: the other moves out of its way. */
+export function moveEnd(selection, end, at, limits) {
+  if (end === 'from') return makeSelection(at, Math.max(selection.to, at + shortestSelection), limits);
+  return makeSelection(Math.min(selection.from, at - shortestSelection), at, limits);
+}
+
+// ---- keys
+
+/** What a key means on the timeline: {do, by?}; null for keys that are not its own. */
+export function keyMeaning({ key, shiftKey }) {
+  if (key === 'ArrowLeft' || key === 'ArrowRight') {
+    return { do: 'step', by: (key === 'ArrowLeft' ? -1 : 1) * (shiftKey ? minute : 5 * second) };
+  }
+  return {
+    Home: { do: 'first' }, End: { do: 'last' },
+    '+': { do: 'zoom', by: 1 }, '=': { do: 'zoom', by: 1 }, '-': { do: 'zoom', by: -1 }, _: { do: 'zoom', by: -1 },
+    l: { do: 'live' }, L: { do: 'live' }, ' ': { do: 'pause' }, k: { do: 'pause' },
+    '[': { do: 'markStart' }, ']': { do: 'markEnd' },
+    PageUp: { do: 'page', by: -1 }, PageDown: { do: 'page', by: 1 },
+  }[key] ?? null;
+}
