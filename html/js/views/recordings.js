@@ -32,6 +32,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   root.append(element);
 
   let recordings = null;
+  let next = null;          // what the answer said to ask for more
   let asked = 0;
   let open = new Set();     // sessions whose files are shown
   let timer = null;
@@ -62,7 +63,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
       q: wanted.q,
       from,
       to: from === null ? null : addDays(from, 1),
-      before: append ? recordings.at(-1).id : null,
+      before: append ? next : null,
     }).filter(([, value]) => value !== '' && value !== null));
   }
 
@@ -74,6 +75,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
       const answer = await api.recordings(query(append));
       if (mine !== asked) return;
       recordings = append ? [...recordings, ...answer.recordings] : answer.recordings;
+      next = answer.next ?? null;
       more.hidden = !answer.more;
       message.hidden = true;
       show();
@@ -170,7 +172,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   // The picture at its start; no more than a dark field where there is none.
   function picture(session) {
     const last = session.files.at(-1);
-    const image = last.format === 'mp4' && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${last.from}`, onerror: () => image.remove() });
+    const image = last.format === 'mp4' && last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${last.from}`, onerror: () => image.remove() });
     return h('a', { class: 'rec-picture', href: watchRoute(session), tabindex: '-1', 'aria-hidden': 'true' }, image, icon('play'));
   }
 
@@ -182,7 +184,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     const what = `${file.title || file.stream}, ${times(file)}`;
     const { manage } = file.can;
     return h('div', { class: 'rec-actions' },
-      file.state !== 'recording' && h('a', { class: 'icon-button', href: file.url, download: downloadName(file), 'aria-label': `${t('rec.download')}: ${what}`, title: t('rec.download') }, icon('download')),
+      file.state !== 'recording' && file.url && h('a', { class: 'icon-button', href: file.url, download: downloadName(file), 'aria-label': `${t('rec.download')}: ${what}`, title: t('rec.download') }, icon('download')),
       manage && h('button', { class: 'icon-button rec-keep', type: 'button', 'aria-pressed': String(file.keep), 'aria-label': `${t('rec.keep')}: ${what}`, title: t(file.keep ? 'rec.kept' : 'rec.keep'), data: { focus: `keep ${file.id}` }, onclick: () => keep(file) }, icon('keep')),
       manage && file.state !== 'recording' && h('button', { class: 'icon-button', type: 'button', disabled: file.keep, 'aria-label': `${t('rec.delete')}: ${what}`, title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'), data: { focus: `delete ${file.id}` }, onclick: () => remove(file, what) }, icon('remove')));
   }
