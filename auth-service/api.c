@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 typedef enum { API_ANYONE, API_USER, API_ADMIN } api_who_t;
 
@@ -31,6 +32,10 @@ static const api_route_t  api_routes[] = {
     { "POST",   "/api/streams/*/*", API_USER,       api_stream_set },
     { "POST",   "/api/streams/*/*/key", API_USER,   api_stream_key },
     { "POST",   "/api/streams/*/*/revoke", API_USER, api_stream_revoke },
+    { "POST",   "/api/streams/*/*/record", API_USER, api_stream_record },
+    { "GET",    "/api/recordings",      API_USER,   api_recordings },
+    { "POST",   "/api/recordings/*",    API_USER,   api_recording_set },
+    { "DELETE", "/api/recordings/*",    API_USER,   api_recording_remove },
     { "GET",    "/api/users",           API_ADMIN,  api_users },
     { "POST",   "/api/users",           API_ADMIN,  api_user_add },
     { "POST",   "/api/users/*",         API_ADMIN,  api_user_set },
@@ -47,6 +52,7 @@ static const api_route_t  api_routes[] = {
 
 #define API_ROUTES    (sizeof(api_routes) / sizeof(api_routes[0]))
 #define API_PATH_MAX  1024
+#define MEDIA_TOKEN_S  (12 * 3600)
 
 
 void api_reply(api_t *api, json_t *body)
@@ -168,6 +174,33 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body)
 }
 
 
+void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body)
+{
+    if (told != CONTROL_OK && told != CONTROL_NONE) {
+        log_warning("user %s: nginx is not told what to record: %s", api->user.name, error);
+        json_object_set_new(body, "warning", json_string("The media server does not answer yet. "
+            "It is told when it does."));
+    }
+}
+
+
+bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
+                     const char *action, char token[TOKEN_MAX])
+{
+    int64_t         now = (int64_t) time(NULL);
+    token_claims_t  claims;
+
+    memset(&claims, 0, sizeof(claims));
+    claims.user = api->user.id;
+    claims.issued = token_issue(now, not_before);
+    claims.expires = now + MEDIA_TOKEN_S;
+    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", app, name);
+    snprintf(claims.action, sizeof(claims.action), "%s", action);
+
+    return token_sign(&api->service->keys, &claims, token);
+}
+
+
 bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
                         store_stream_t *stream)
 {
@@ -181,7 +214,7 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
 
     rights = result == STORE_OK ? api_rights(api, stream) : 0;
 
-    if (result == STORE_OK && !(rights & (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_MANAGE))) {
+    if (result == STORE_OK && rights == 0) {
         /* who has no right on it learns not even that it exists */
         result = STORE_NONE;
     }

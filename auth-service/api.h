@@ -2,6 +2,7 @@
 #define DUOLU_API_H
 
 #include "change.h"
+#include "record.h"
 #include "service.h"
 
 #define API_PARTS_MAX  5
@@ -39,6 +40,13 @@ change_t api_change(const api_t *api);
 /* The body, with what the change has ended, and a warning when nginx does not know yet. */
 void api_reply_changed(api_t *api, const change_t *change, json_t *body);
 
+/* Where nginx could not be told what to record: a warning in the body, and a line of the log. */
+void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body);
+
+/* For this user, action "view" or "replay"; false only when it does not fit. */
+bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
+                     const char *action, char token[TOKEN_MAX]);
+
 /* What the user may do with the stream. */
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
 
@@ -73,6 +81,12 @@ void api_user_enable(api_t *api);
 void api_grants(api_t *api);
 void api_grant_add(api_t *api);
 void api_grant_remove(api_t *api);
+
+/* api_recording.c */
+void api_recordings(api_t *api);
+void api_recording_set(api_t *api);
+void api_recording_remove(api_t *api);
+void api_stream_record(api_t *api);
 
 /* api_session.c */
 void api_events_access(api_t *api);

@@ -7,13 +7,11 @@
 #include <time.h>
 
 #define LIVE_AGE_MS     500
-#define MEDIA_TOKEN_S   (12 * 3600)
 
 typedef struct {
     api_t   *api;
     json_t  *streams;
     json_t  *live;          /* "live/demo" -> what nginx says of it */
-    int64_t  now;
 } stream_list_t;
 
 
@@ -90,27 +88,34 @@ static void stream_set_live(json_t *out, json_t *live)
                                                              : "none"));
     }
 
+    state = json_string_value(json_object_get(json_object_get(live, "recording"), "state"));
+    json_object_set_new(out, "recording", json_string(state ? state : "off"));
+
     json_object_set_new(out, "kbps", json_integer((json_int_t) json_number_value(
                                                   json_object_get(live, "kbps_in"))));
 }
 
 
-static void stream_set_play(stream_list_t *list, json_t *out, const store_stream_t *stream)
+/* The stream's live URL, and the folder of its history, each with its right. */
+static void stream_set_urls(stream_list_t *list, json_t *out, const store_stream_t *stream,
+                            unsigned rights)
 {
-    char            token[TOKEN_MAX];
-    json_t         *url;
-    token_claims_t  claims;
+    char  token[TOKEN_MAX];
 
-    memset(&claims, 0, sizeof(claims));
-    claims.user = list->api->user.id;
-    claims.issued = token_issue(list->now, stream->not_before);
-    claims.expires = list->now + MEDIA_TOKEN_S;
-    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream->app, stream->name);
-    strcpy(claims.action, "view");
+    if ((rights & RIGHT_VIEW)
+        && api_media_token(list->api, stream->app, stream->name, stream->not_before, "view",
+                           token))
+    {
+        json_object_set_new(out, "play", json_sprintf("/m/%s/%s/%s.flv", token, stream->app,
+                                                      stream->name));
+    }
 
-    if (token_sign(&list->api->service->keys, &claims, token)) {
-        url = json_sprintf("/m/%s/%s/%s.flv", token, stream->app, stream->name);
-        json_object_set_new(out, "play", url);
+    if ((rights & RIGHT_REPLAY)
+        && api_media_token(list->api, stream->app, stream->name, stream->not_before, "replay",
+                           token))
+    {
+        json_object_set_new(out, "replay", json_sprintf("/m/%s/rec/%s/%s/", token, stream->app,
+                                                        stream->name));
     }
 }
 
@@ -123,22 +128,23 @@ static void stream_collect(const store_stream_t *stream, void *data)
     stream_list_t  *list = data;
 
     rights = api_rights(list->api, stream);
-    if (!(rights & (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_MANAGE))) {
+    if (rights == 0) {
         return;
     }
 
-    out = json_pack("{sI ss ss ss ss ss so}", "id", (json_int_t) stream->id, "app", stream->app, "name", stream->name, "title",
-                    stream->title, "owner", stream->owner_name, "visibility",
-                    stream->visibility, "rights", rights_json(rights));
+    out = json_pack("{sI ss ss ss ss ss so}", "id", (json_int_t) stream->id,
+                    "app", stream->app, "name", stream->name, "title", stream->title,
+                    "owner", stream->owner_name, "visibility", stream->visibility,
+                    "rights", rights_json(rights));
 
+    /* who may see what was, and no more, does not learn what is */
     snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
-    stream_set_live(out, json_object_get(list->live, full));
+    stream_set_live(out, rights == RIGHT_REPLAY ? NULL : json_object_get(list->live, full));
+    stream_set_urls(list, out, stream, rights);
 
-    if (rights & RIGHT_VIEW) {
-        stream_set_play(list, out, stream);
-    }
     if (rights & RIGHT_MANAGE) {
         json_object_set_new(out, "record", json_string(stream->record));
+        json_object_set_new(out, "record_on", json_boolean(stream->record_on));
         json_object_set_new(out, "max_kbps", json_integer(stream->max_kbps));
         json_object_set_new(out, "max_viewers", json_integer(stream->max_viewers));
     }
@@ -155,7 +161,6 @@ void api_streams(api_t *api)
     list.api = api;
     list.streams = json_array();
     list.live = live_streams(api->service);
-    list.now = (int64_t) time(NULL);
 
     result = store_stream_list(api->store, api->user.id, stream_collect, &list);
     json_decref(list.live);
@@ -269,8 +274,9 @@ static bool stream_limits(api_t *api, store_stream_t *stream)
 
 static json_t *stream_settings(const store_stream_t *stream)
 {
-    return json_pack("{ss ss ss ss ss sI sI}", "app", stream->app, "name", stream->name,
+    return json_pack("{ss ss ss ss ss sb sI sI}", "app", stream->app, "name", stream->name,
         "title", stream->title, "visibility", stream->visibility, "record", stream->record,
+        "record_on", stream->record_on,
         "max_kbps", (json_int_t) stream->max_kbps,
         "max_viewers", (json_int_t) stream->max_viewers);
 }
@@ -278,14 +284,20 @@ static json_t *stream_settings(const store_stream_t *stream)
 
 void api_stream_set(api_t *api)
 {
-    char             full[NAME_FULL_MAX + 1];
-    change_t         change = api_change(api);
-    store_stream_t   stream;
-    store_result_t   result;
+    char              full[NAME_FULL_MAX + 1], error[CONTROL_ERROR_SIZE];
+    bool              recorded;
+    json_t           *body;
+    change_t          change = api_change(api);
+    store_stream_t    stream;
+    store_result_t    result;
 
-    if (!api_managed_stream(api, api->parts[0], api->parts[1], "stream set", &stream)
-        || !stream_word(api, "title", name_title_valid, "at most 200 characters", stream.title,
-                        sizeof(stream.title))
+    if (!api_managed_stream(api, api->parts[0], api->parts[1], "stream set", &stream)) {
+        return;
+    }
+    recorded = record_wanted(&stream);
+
+    if (!stream_word(api, "title", name_title_valid, "at most 200 characters", stream.title,
+                     sizeof(stream.title))
         || !stream_word(api, "visibility", name_visibility_valid, NAME_VISIBILITY_RULE,
                         stream.visibility, sizeof(stream.visibility))
         || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, stream.record,
@@ -303,7 +315,12 @@ void api_stream_set(api_t *api)
 
     snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
     api_audit(api, "stream set", true, full, "");
-    api_reply_changed(api, &change, stream_settings(&stream));
+
+    body = stream_settings(&stream);
+    if (record_wanted(&stream) != recorded) {
+        api_warn_untold(api, record_tell(change.control_socket, &stream, error), error, body);
+    }
+    api_reply_changed(api, &change, body);
 }
 
 

@@ -5,8 +5,9 @@
 
 static json_t *user_json(const store_user_t *user)
 {
-    return json_pack("{ss sb sb sI}", "name", user->name, "admin", user->admin, "disabled",
-                     user->disabled, "max_publishers", (json_int_t) user->max_publishers);
+    return json_pack("{ss sb sb sI sI}", "name", user->name, "admin", user->admin, "disabled",
+                     user->disabled, "max_publishers", (json_int_t) user->max_publishers,
+                     "rec_quota", (json_int_t) user->rec_quota);
 }
 
 
@@ -66,8 +67,8 @@ void api_user_add(api_t *api)
     }
 
     api_audit(api, "user add", true, name, "");
-    fastcgi_reply(api->request, 201, NULL, json_pack("{ss sb sb si}", "name", name,
-                  "admin", admin, "disabled", 0, "max_publishers", 0));
+    fastcgi_reply(api->request, 201, NULL, json_pack("{ss sb sb si si}", "name",
+                  name, "admin", admin, "disabled", 0, "max_publishers", 0, "rec_quota", 0));
 }
 
 
@@ -89,18 +90,42 @@ static bool user_find(api_t *api, store_user_t *user)
 }
 
 
+/* Bytes, or a text such as "10g"; missing: left as it is. false: an error is answered. */
+static bool user_quota(api_t *api, uint64_t *quota)
+{
+    json_t      *value = json_object_get(api->body, "rec_quota");
+    json_int_t   bytes = json_integer_value(value);
+
+    if (value == NULL) {
+        return true;
+    }
+    if (json_is_integer(value) && bytes >= 0) {
+        *quota = (uint64_t) bytes;
+        return true;
+    }
+    if (json_is_string(value) && name_size_parse(json_string_value(value), quota)) {
+        return true;
+    }
+
+    api_error(api, 400, "bad_request", "\"rec_quota\" is no number; expected " NAME_SIZE_RULE
+              ".");
+    return false;
+}
+
+
 void api_user_set(api_t *api)
 {
     store_user_t    user;
     store_result_t  result;
 
     if (!user_find(api, &user)
-        || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &user.max_publishers))
+        || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &user.max_publishers)
+        || !user_quota(api, &user.rec_quota))
     {
         return;
     }
 
-    result = store_user_set_publishers(api->store, user.id, user.max_publishers);
+    result = store_user_set_limits(api->store, &user);
     if (result != STORE_OK) {
         api_store_error(api, result, "user");
         return;

@@ -1,4 +1,5 @@
 #include "config.h"
+#include "names.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -39,6 +40,20 @@ static bool config_number(const char *name, unsigned otherwise, unsigned low, un
     }
 
     *out = (unsigned) value;
+    return true;
+}
+
+
+static bool config_size(const char *name, const char *otherwise, uint64_t *out, char *error,
+                        size_t size)
+{
+    const char  *text = config_text(name, otherwise);
+
+    if (!name_size_parse(text, out)) {
+        snprintf(error, size, "%s is \"%.32s\"; expected " NAME_SIZE_RULE, name, text);
+        return false;
+    }
+
     return true;
 }
 
@@ -240,5 +255,8 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_number("DUOLU_AUDIT_DAYS", 90, 0, 36500, &config->audit_days,
                          error, error_size)
+        && config_number("DUOLU_REC_DAYS", 0, 0, 36500, &config->rec_days, error, error_size)
+        && config_size("DUOLU_REC_TOTAL", "0", &config->rec_total, error, error_size)
+        && config_size("DUOLU_REC_FREE", "1g", &config->rec_free, error, error_size)
         && config_dsn(config, error, error_size);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define CONFIG_PATH_SIZE  1024
 
@@ -26,6 +27,9 @@ typedef struct {
     unsigned  api_threads;
     unsigned  thumb_threads;    /* pictures made at once */
     unsigned  audit_days;       /* 0: kept for ever */
+    unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */
+    uint64_t  rec_total;
+    uint64_t  rec_free;         /* bytes of their disk that stay free */
     dsn_t     dsn;
 } config_t;
 

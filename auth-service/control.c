@@ -226,6 +226,19 @@ control_result_t control_revoke(const char *socket_path, uint64_t user, const ch
 }
 
 
+control_result_t control_record(const char *socket_path, const char *stream, bool on,
+                                char error[CONTROL_ERROR_SIZE])
+{
+    char  path[CONTROL_PATH_MAX] = "/control/record";
+
+    if (!control_add(path, "stream", stream) || !control_add_number(path, "on", on)) {
+        return control_too_long(error);
+    }
+
+    return control_tell(socket_path, path, NULL, error);
+}
+
+
 control_result_t control_refresh(const char *socket_path, uint64_t user,
                                  char error[CONTROL_ERROR_SIZE])
 {

@@ -14,7 +14,7 @@
 
 typedef enum {
     CONTROL_OK,
-    CONTROL_NONE,       /* no such session */
+    CONTROL_NONE,       /* no such session, or the stream is not live */
     CONTROL_REFUSED,    /* nginx answered, but did not do it */
     CONTROL_AWAY        /* no answer */
 } control_result_t;
@@ -34,6 +34,10 @@ control_result_t control_kick(const char *socket_path, const char *id,
  */
 control_result_t control_revoke(const char *socket_path, uint64_t user, const char *stream,
                                 uint64_t key, int64_t at, uint64_t *ended,
+                                char error[CONTROL_ERROR_SIZE]);
+
+/* Records a live stream ("live/demo"), or no longer; telling it twice changes nothing. */
+control_result_t control_record(const char *socket_path, const char *stream, bool on,
                                 char error[CONTROL_ERROR_SIZE]);
 
 /* The pages of a user, or with 0 of everybody, ask anew what they may see. */

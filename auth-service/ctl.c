@@ -14,7 +14,7 @@ static const ctl_command_t  ctl_commands[] = {
     { "user disable", "NAME", 1, 1, 0, 0, ctl_user_disable },
     { "user enable", "NAME", 1, 1, 0, 0, ctl_user_enable },
     { "user revoke", "NAME", 1, 1, 0, 0, ctl_user_revoke },
-    { "user set", "NAME max_publishers=N", 2, 2, 0, 0, ctl_user_set },
+    { "user set", "NAME [max_publishers=N] [rec_quota=BYTES]", 2, 3, 0, 0, ctl_user_set },
     { "user passwd", "NAME [--password-stdin]", 1, 1, OPTION_PASSWORD_STDIN, 0,
       ctl_user_passwd },
     { "user list", "[--json]", 0, 0, OPTION_JSON, 0, ctl_user_list },

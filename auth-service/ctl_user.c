@@ -1,5 +1,6 @@
 #include "ctl.h"
 
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,33 +125,47 @@ int ctl_user_revoke(ctl_t *ctl)
 }
 
 
+static int ctl_user_set_one(store_user_t *user, const char *setting)
+{
+    if (strncmp(setting, "max_publishers=", 15) == 0) {
+        return ctl_set_number("max_publishers", setting + 15, &user->max_publishers);
+    }
+
+    if (strncmp(setting, "rec_quota=", 10) == 0) {
+        return name_size_parse(setting + 10, &user->rec_quota)
+               ? CTL_OK
+               : ctl_fail(CTL_USAGE, "rec_quota is \"%.40s\"; expected " NAME_SIZE_RULE,
+                          setting + 10);
+    }
+
+    return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected max_publishers= or rec_quota=",
+                    setting);
+}
+
+
 int ctl_user_set(ctl_t *ctl)
 {
     int             code;
-    unsigned        most;
-    const char     *setting = ctl->words[1];
+    size_t          i;
     store_user_t    user;
     store_result_t  result;
 
-    if (strncmp(setting, "max_publishers=", 15) != 0) {
-        return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected max_publishers=", setting);
-    }
-
-    code = ctl_set_number("max_publishers", setting + 15, &most);
-    if (code == CTL_OK) {
-        code = ctl_find_user(ctl, ctl->words[0], &user);
+    code = ctl_find_user(ctl, ctl->words[0], &user);
+    for (i = 1; code == CTL_OK && i < ctl->count; i++) {
+        code = ctl_user_set_one(&user, ctl->words[i]);
     }
     if (code != CTL_OK) {
         return code;
     }
 
-    result = store_user_set_publishers(ctl->store, user.id, most);
+    result = store_user_set_limits(ctl->store, &user);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "user set");
     }
 
     ctl_audit(ctl, "user set", user.name);
-    printf("user %s max_publishers=%u\n", user.name, most);
+    printf("user %s max_publishers=%u rec_quota=%" PRIu64 "\n", user.name,
+           user.max_publishers, user.rec_quota);
     return CTL_OK;
 }
 
@@ -197,15 +212,18 @@ static void ctl_user_print(const store_user_t *user, void *data)
     if (user->max_publishers) {
         printf(" max_publishers=%u", user->max_publishers);
     }
+    if (user->rec_quota) {
+        printf(" rec_quota=%" PRIu64, user->rec_quota);
+    }
     printf("\n");
 }
 
 
 static void ctl_user_collect(const store_user_t *user, void *data)
 {
-    json_array_append_new(data, json_pack("{ss sb sb sI}", "name", user->name, "admin",
+    json_array_append_new(data, json_pack("{ss sb sb sI sI}", "name", user->name, "admin",
         user->admin, "disabled", user->disabled, "max_publishers",
-        (json_int_t) user->max_publishers));
+        (json_int_t) user->max_publishers, "rec_quota", (json_int_t) user->rec_quota));
 }
 
 

@@ -4,6 +4,7 @@
  */
 
 #include "log.h"
+#include "record.h"
 #include "service.h"
 
 #include <inttypes.h>
@@ -87,7 +88,7 @@ static json_t *gate_answer(const gate_pass_t *pass)
     if (pass->device) {
         json_object_set_new(answer, "key", json_integer((json_int_t) pass->device));
         json_object_set_new(answer, "record",
-                            json_boolean(strcmp(pass->stream.record, "always") == 0));
+                            json_boolean(record_wanted(&pass->stream)));
         json_object_set_new(answer, "max_kbps", json_integer(pass->stream.max_kbps));
         json_object_set_new(answer, "max_viewers", json_integer(pass->stream.max_viewers));
         json_object_set_new(answer, "max_publishers", json_integer(pass->max_publishers));

@@ -3,10 +3,10 @@
 
 #include "rights.h"
 
-#define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH)
+#define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_REPLAY)
 
 /*
- * What a change takes away: who could view or publish what is noted before,
+ * What a change takes away: who could view, replay or publish what is noted before,
  * and what is left is struck out after it. It is about one user, or about one
  * stream: pairs of many with many are too many to look at.
  */

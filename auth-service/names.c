@@ -1,5 +1,6 @@
 #include "names.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -87,6 +88,41 @@ bool name_record_valid(const char *text)
 {
     return strcmp(text, "never") == 0 || strcmp(text, "always") == 0
            || strcmp(text, "demand") == 0;
+}
+
+
+/* a number and k, m, g or t for powers of 1024 */
+bool name_size_parse(const char *text, uint64_t *bytes)
+{
+    static const char  units[] = "kmgt";
+
+    char                 unit;
+    size_t               digits = strspn(text, "0123456789");
+    unsigned             shift;
+    const char          *found;
+    unsigned long long   value;
+
+    if (digits == 0 || digits > 15 || (text[digits] && text[digits + 1])) {
+        return false;
+    }
+
+    value = strtoull(text, NULL, 10);
+    unit = text[digits];
+
+    if (unit) {
+        found = strchr(units, unit >= 'A' && unit <= 'Z' ? unit - 'A' + 'a' : unit);
+        if (found == NULL) {
+            return false;
+        }
+        shift = 10 * (unsigned) (found - units + 1);
+        if (value > (unsigned long long) INT64_MAX >> shift) {
+            return false;
+        }
+        value <<= shift;
+    }
+
+    *bytes = value;
+    return true;
 }
 
 

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define NAME_APP_MAX     32
 #define NAME_STREAM_MAX  128
@@ -25,6 +26,9 @@ bool name_utf8_valid(const char *text);
 #define NAME_RECORD_RULE      "never, always or demand"
 bool name_visibility_valid(const char *text);
 bool name_record_valid(const char *text);
+
+#define NAME_SIZE_RULE  "bytes such as 500m, 20g or 2t, 0 for no limit"
+bool name_size_parse(const char *text, uint64_t *bytes);
 
 #define NAME_TITLE_MAX  200     /* characters */
 #define NAME_LIMIT_MAX  10000000    /* of max_kbps and the like; 0 is no limit */

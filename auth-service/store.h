@@ -54,6 +54,7 @@ typedef struct {
     bool      admin;
     bool      disabled;
     unsigned  max_publishers;   /* of this user at once, 0: no limit */
+    uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
 } store_user_t;
 
 typedef void (*store_user_each)(const store_user_t *user, void *data);
@@ -65,7 +66,8 @@ store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user)
 store_result_t store_user_list(store_t *store, store_user_each each, void *data);
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
-store_result_t store_user_set_publishers(store_t *store, uint64_t id, unsigned most);
+/* writes max_publishers and rec_quota */
+store_result_t store_user_set_limits(store_t *store, const store_user_t *user);
 
 /* --- page sessions (store_user.c) --- */
 
@@ -100,6 +102,7 @@ typedef struct {
     char      title[NAME_TITLE_MAX * 4 + 1];
     char      visibility[16];
     char      record[16];
+    bool      record_on;        /* asked for; counts with record "demand" */
     uint64_t  owner;
     char      owner_name[NAME_USER_MAX + 1];
     bool      owner_disabled;
@@ -111,6 +114,7 @@ typedef struct {
 } store_stream_t;
 
 typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
+typedef void (*store_name_each)(const char *app, const char *name, void *data);
 
 store_result_t store_stream_add(store_t *store, const char *app, const char *name,
                                 uint64_t owner, const char *title, uint64_t *id);
@@ -120,6 +124,9 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
                                  void *data);
 /* writes title, visibility, record, max_kbps and max_viewers */
 store_result_t store_stream_update(store_t *store, const store_stream_t *stream);
+store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
+/* those that are to be recorded while they are live */
+store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
 store_result_t store_app_known(store_t *store, const char *app);
 store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
                                  void *data);
@@ -231,6 +238,61 @@ store_result_t store_session_begin(store_t *store, const char *kind, const char 
                                    const char *address);
 store_result_t store_session_end(store_t *store, const char *kind, const char *gate_session,
                                  uint64_t bytes, uint64_t seconds, const char *reason);
+
+/* --- recordings (store_recording.c) --- */
+
+#define RECORDING_FILE_MAX    255
+#define RECORDING_REASON_MAX  200   /* characters */
+
+typedef struct {
+    uint64_t  id;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      file[RECORDING_FILE_MAX + 1];     /* below the folder of recordings */
+    char      format[8];
+    uint64_t  session;
+    int64_t   from;             /* unix ms */
+    int64_t   to;               /* 0: goes on */
+    uint64_t  bytes;
+    char      state[16];        /* recording, complete or interrupted */
+    char      reason[RECORDING_REASON_MAX * 4 + 1];
+    bool      keep;
+    /* read only, of the stream that has this app and name now; 0 and "": there is none */
+    uint64_t  stream;
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    uint64_t  owner;
+    uint64_t  owner_quota;
+} store_recording_t;
+
+typedef void (*store_recording_each)(const store_recording_t *recording, void *data);
+
+/* Which of them, newest first. */
+typedef struct {
+    const char  *app;           /* of this stream; NULL: of all */
+    const char  *name;
+    const char  *streams;       /* of these ids, "3,5"; NULL: all, those without a stream too */
+    const char  *text;          /* in the stream's name or title, "": any */
+    int64_t      from;          /* that end after it */
+    int64_t      to;            /* that begin before it; INT64_MAX */
+    int64_t      before;        /* only what comes behind a recording of this start and id */
+    uint64_t     before_id;
+    unsigned     most;
+} store_recording_query_t;
+
+/*
+ * The row of a file, made or brought up to date by it; keep stays. Doing it
+ * twice does no more than once.
+ */
+store_result_t store_recording_put(store_t *store, const store_recording_t *recording);
+store_result_t store_recording_get(store_t *store, uint64_t id, store_recording_t *recording);
+store_result_t store_recording_by_file(store_t *store, const char *file,
+                                       store_recording_t *recording);
+store_result_t store_recording_find(store_t *store, const store_recording_query_t *query,
+                                    store_recording_each each, void *data);
+/* all, oldest first */
+store_result_t store_recording_all(store_t *store, store_recording_each each, void *data);
+store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
+store_result_t store_recording_remove(store_t *store, const char *file);
 
 /* --- audit (store_audit.c) --- */
 

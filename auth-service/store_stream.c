@@ -14,8 +14,8 @@
     "s.id, s.app, s.name, s.title, s.visibility, s.record_policy, s.owner_id, o.name, " \
     "o.disabled, s.max_kbps, s.max_viewers, COALESCE(gs.rights, 0) | COALESCE(ga.rights, 0), " \
     "GREATEST(COALESCE(n.at, 0), COALESCE((SELECT r.at FROM revocations r " \
-    " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0))"
-#define STREAM_LETTERS  "itttttitiiiii"
+    " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0)), s.record_on"
+#define STREAM_LETTERS  "itttttitiiiiii"
 
 #define STREAM_FROM \
     " FROM streams s JOIN users o ON o.id = s.owner_id " \
@@ -55,6 +55,7 @@ static void stream_take(const store_row_t *row, store_stream_t *stream)
     stream->max_viewers = (unsigned) row->integer[10];
     stream->granted = (unsigned) row->integer[11];
     stream->not_before = (int64_t) row->integer[12];
+    stream->record_on = row->integer[13] != 0;
 }
 
 
@@ -136,6 +137,43 @@ store_result_t store_stream_update(store_t *store, const store_stream_t *stream)
                                 store_integer(stream->id) };
 
     return store_execute(store, sql, values, 6, NULL, NULL);
+}
+
+
+store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on)
+{
+    static const char  sql[] = "UPDATE streams SET record_on = ? WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(on), store_integer(id) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
+}
+
+
+typedef struct {
+    store_name_each  each;
+    void            *data;
+} stream_names_t;
+
+
+static void stream_take_name(const store_row_t *row, void *data)
+{
+    stream_names_t  *names = data;
+
+    names->each(row->text[0], row->text[1], names->data);
+}
+
+
+store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data)
+{
+    static const char  sql[] =
+        "SELECT app, name FROM streams WHERE record_policy = 'always' "
+        "OR (record_policy = 'demand' AND record_on = 1)";
+
+    stream_names_t  names = { each, data };
+    store_result_t  result = store_query(store, sql, NULL, 0, "tt", stream_take_name, &names);
+
+    return result == STORE_NONE ? STORE_OK : result;
 }
 
 

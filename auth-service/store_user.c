@@ -1,7 +1,8 @@
 #include "store_core.h"
 
-#define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers"
-#define USER_LETTERS  "ittiii"
+#define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers, " \
+                      "u.rec_quota"
+#define USER_LETTERS  "ittiiii"
 
 
 static void user_take(const store_row_t *row, store_user_t *user)
@@ -12,6 +13,7 @@ static void user_take(const store_row_t *row, store_user_t *user)
     user->admin = row->integer[3] != 0;
     user->disabled = row->integer[4] != 0;
     user->max_publishers = (unsigned) row->integer[5];
+    user->rec_quota = row->integer[6];
 }
 
 
@@ -100,13 +102,15 @@ store_result_t store_user_set_password(store_t *store, uint64_t id, const char *
 }
 
 
-store_result_t store_user_set_publishers(store_t *store, uint64_t id, unsigned most)
+store_result_t store_user_set_limits(store_t *store, const store_user_t *user)
 {
-    static const char  sql[] = "UPDATE users SET max_publishers = ? WHERE id = ?";
+    static const char  sql[] = "UPDATE users SET max_publishers = ?, rec_quota = ? "
+                               "WHERE id = ?";
 
-    store_value_t  values[] = { store_integer(most), store_integer(id) };
+    store_value_t  values[] = { store_integer(user->max_publishers),
+                                store_integer(user->rec_quota), store_integer(user->id) };
 
-    return store_execute(store, sql, values, 2, NULL, NULL);
+    return store_execute(store, sql, values, 3, NULL, NULL);
 }
 
 

@@ -138,10 +138,10 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['stream', 'key', 'rotate', 'live/demo', '--json'], [`key=${first}`]);
   });
 
-  test('by grant, when the right to view or to publish has gone', async () => {
+  test('by grant, when the right to view, replay or publish has gone', async () => {
     const pair = `user=${ids.eve}&stream=live/demo`;
     await told(['grant', 'eve', 'live/demo', 'view,publish,replay'], []);
-    await told(['revoke', 'eve', 'live/demo', 'replay'], []);
+    await told(['revoke', 'eve', 'live/demo', 'replay'], [pair]);
     await told(['revoke', 'eve', 'live/demo', 'publish'], [pair]);
     await told(['grant', 'eve', 'live', 'view'], []);
     await told(['revoke', 'eve', 'live/demo', 'view'], []);      // the app's grant still gives it
@@ -163,7 +163,7 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['revoke', 'group:crew', 'live/bobs'], [`user=${ids.joe}&stream=live/bobs`]);
     // many on many: the members or the streams as a whole, whichever are fewer
     await told(['grant', 'group:crew', 'live', 'view,replay'], []);
-    await told(['revoke', 'group:crew', 'live', 'replay'], []);
+    await told(['revoke', 'group:crew', 'live', 'replay'], [`user=${ids.joe}`, `user=${ids.admin}`]);
     await told(['revoke', 'group:crew', 'live'], [`user=${ids.joe}`, `user=${ids.admin}`]);
     await told(['grant', 'group:crew', 'other', 'view'], []);
     await auth.done(['stream', 'add', 'other/one', '--owner', 'admin']);
@@ -198,7 +198,7 @@ describe('a change that takes something away is told to nginx', () => {
     assert.deepEqual(await post('/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }, 'DELETE'), { ended: 2 });
     assert.equal((await post('/api/streams/live/demo/key', {})).ended, 2);
     assert.deepEqual(await post('/api/streams/live/demo/revoke', {}), { ended: 2 });
-    assert.deepEqual(await post('/api/users/bob/disable', {}), { name: 'bob', admin: false, disabled: true, max_publishers: 0, ended: 4 });
+    assert.deepEqual(await post('/api/users/bob/disable', {}), { name: 'bob', admin: false, disabled: true, max_publishers: 0, rec_quota: 0, ended: 4 });
     assert.equal((await post('/api/users/bob/enable', {})).ended, 0);
     assert.equal((await post('/api/users/eve/revoke', {})).ended, 2);
     assert.deepEqual(nginx.revoked(), [`user=${ids.eve}&stream=live/demo`, `key=${demoKey}`, 'stream=live/demo',
@@ -385,7 +385,7 @@ describe('limits', () => {
     const set = (cookie, body) => auth.api('POST', '/api/streams/live/bobs', { cookie, body });
 
     const answer = await set(admin, { max_kbps: 4000, max_viewers: 20 });
-    assert.deepEqual(answer.json, { app: 'live', name: 'bobs', title: '', visibility: 'private', record: 'never', max_kbps: 4000, max_viewers: 20, ended: 0 });
+    assert.deepEqual(answer.json, { app: 'live', name: 'bobs', title: '', visibility: 'private', record: 'never', record_on: false, max_kbps: 4000, max_viewers: 20, ended: 0 });
     assert.equal((await auth.api('POST', '/api/users/bob', { cookie: admin, body: { max_publishers: 2 } })).json.max_publishers, 2);
     assert.equal((await auth.api('POST', '/api/users/bob', { cookie: bob, body: { max_publishers: 0 } })).status, 403);
 

@@ -60,7 +60,7 @@ describe('migrations', () => {
       assert.equal(code, 0, stderr);
       assert.match(stderr, /0 applied/);
     }
-    assert.deepEqual(sql('SELECT version, name FROM schema_version'), [['1', '001_init.sql'], ['2', '002_revocations.sql'], ['3', '003_limits.sql']]);
+    assert.deepEqual(sql('SELECT version, name FROM schema_version'), [['1', '001_init.sql'], ['2', '002_revocations.sql'], ['3', '003_limits.sql'], ['4', '004_recordings.sql']]);
   });
 
   test('two at once on an empty database: one applies, one waits', async () => {
@@ -68,7 +68,7 @@ describe('migrations', () => {
     try {
       const runs = await Promise.all([other.migrate(), other.migrate()]);
       assert.deepEqual(runs.map(({ code }) => code), [0, 0]);
-      assert.deepEqual(runs.map(({ stderr }) => /(\d) applied/.exec(stderr)[1]).sort(), ['0', '3']);
+      assert.deepEqual(runs.map(({ stderr }) => /(\d) applied/.exec(stderr)[1]).sort(), ['0', '4']);
     } finally { other.remove(); }
   });
 
@@ -421,10 +421,14 @@ describe('page API', () => {
     assert.deepEqual(publish['live/demo'].rights, ['publish']);
     assert.equal(publish['live/demo'].play, undefined);
 
-    // replay alone does not show a live stream
+    // replay alone shows the way to what was, not to what is
     await auth.done(['revoke', 'eve', 'live/demo']);
     await auth.done(['grant', 'eve', 'live/demo', 'replay']);
-    assert.deepEqual(await seen(), {});
+    const replay = await seen();
+    assert.deepEqual(replay['live/demo'].rights, ['replay']);
+    assert.equal(replay['live/demo'].play, undefined);
+    assert.match(replay['live/demo'].replay, /^\/m\/[\w-]+\.[\w-]+\.[\w-]+\/rec\/live\/demo\/$/);
+    assert.equal(replay['live/demo'].state, 'offline');
     await auth.done(['revoke', 'eve', 'live/demo']);
 
     // by group, by app, by visibility
@@ -463,7 +467,7 @@ describe('page API', () => {
     assert.equal((await post('/api/users', { name: 'zoe', password })).status, 201);
     assert.equal((await post('/api/users', { name: 'zoe', password })).status, 409);
     const { users } = (await auth.api('GET', '/api/users', { cookie })).json;
-    assert.deepEqual(users.find(({ name }) => name === 'zoe'), { name: 'zoe', admin: false, disabled: false, max_publishers: 0 });
+    assert.deepEqual(users.find(({ name }) => name === 'zoe'), { name: 'zoe', admin: false, disabled: false, max_publishers: 0, rec_quota: 0 });
     assert.ok(!JSON.stringify(users).includes('argon2'));
 
     const made = await post('/api/streams', { app: 'live', name: '相机-1', title: '前门', owner: 'zoe' });
@@ -576,7 +580,7 @@ describe('duoluctl', () => {
     assert.equal((await auth.api('GET', '/api/me', { cookie })).status, 401);
     await auth.login('mia', `${password} 2`);
     const { users } = await auth.done(['user', 'list', '--json']);
-    assert.deepEqual(users.find(({ name }) => name === 'admin'), { name: 'admin', admin: true, disabled: false, max_publishers: 0 });
+    assert.deepEqual(users.find(({ name }) => name === 'admin'), { name: 'admin', admin: true, disabled: false, max_publishers: 0, rec_quota: 0 });
     assert.match(await auth.done(['user', 'list']), /^mia +user +enabled$/m);
   });
 

@@ -1,0 +1,57 @@
+#ifndef DUOLU_REC_FILE_H
+#define DUOLU_REC_FILE_H
+
+#include "store.h"
+
+/*
+ * Recordings as they lie in the folder of recordings, called root:
+ * APP/NAME/DAY/TIME.mp4 with its index .m3u8, or .flv. Who writes one holds an
+ * flock() on it and has a marker in root/.open.
+ */
+
+/* app, name, format and from, which the path of a file tells; false: it is none. */
+bool rec_file_name(const char *file, store_recording_t *recording);
+
+/* DAY/TIME.EXT of it: what follows the stream's folder. */
+const char *rec_file_tail(const char *file);
+
+/*
+ * Whether recordings were ever written here. Else it is a new folder, or the
+ * disk is not mounted: then that a file is not there says nothing.
+ */
+bool rec_file_root(const char *root);
+
+/* Bytes of it, -1: it is not there. */
+int64_t rec_file_size(const char *root, const char *file);
+
+/* Somebody writes it just now. */
+bool rec_file_busy(const char *root, const char *file);
+
+typedef enum {
+    REC_FILE_GONE,      /* was deleted now, or before */
+    REC_FILE_BUSY,      /* somebody writes it: nothing was done */
+    REC_FILE_FAILED     /* the error says what; a part of it may be gone */
+} rec_file_result_t;
+
+/*
+ * Deletes the index, then the file, then folders that are empty now. Without
+ * its index a file is in no playlist; with it and without a file it would be a
+ * hole in one.
+ */
+rec_file_result_t rec_file_remove(const char *root, const char *file, char *error,
+                                  size_t error_size);
+
+/*
+ * What the file and its index say: to, bytes, state, session and reason, where
+ * rec_file_name() has filled the rest. An FLV does not tell its session: it is
+ * left as it is when there is one. false and an error: it can't be read.
+ */
+bool rec_file_look(const char *root, store_recording_t *recording, char *error,
+                   size_t error_size);
+
+/* Each recording below root, by day and name within a stream; false: root can't be read. */
+typedef void (*rec_file_each)(const char *file, void *data);
+bool rec_file_walk(const char *root, rec_file_each each, void *data, char *error,
+                   size_t error_size);
+
+#endif

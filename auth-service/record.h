@@ -1,0 +1,26 @@
+#ifndef DUOLU_RECORD_H
+#define DUOLU_RECORD_H
+
+#include "control.h"
+#include "store.h"
+
+/*
+ * Which streams are recorded. The database says it; nginx learns it when a
+ * publisher comes in, when somebody changes it, and from the keeper, which
+ * looks for what differs.
+ */
+
+/* What the rows say. */
+bool record_wanted(const store_stream_t *stream);
+
+/*
+ * Tells nginx so. CONTROL_NONE: the stream is not live, and no error; else the
+ * keeper goes on telling.
+ */
+control_result_t record_tell(const char *socket_path, const store_stream_t *stream,
+                             char error[CONTROL_ERROR_SIZE]);
+
+/* Tells nginx of each live stream for which it does otherwise; how many. */
+unsigned record_compare(store_t *store, const char *socket_path);
+
+#endif
