@@ -1,0 +1,308 @@
+/* The index of a recording. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "rec_index.h"
+
+#define FILE_NAME  "14-00-00.123.mp4"
+#define START      1795442400123LL
+
+static const rec_head_t  head = { "live/demo", 1795403212345, 812, START };
+
+/* What the header of rec_index.h shows. */
+static const char  sample[] =
+    "#EXTM3U\n"
+    "#EXT-X-VERSION:7\n"
+    "#EXT-X-TARGETDURATION:30\n"
+    "#EXT-X-PLAYLIST-TYPE:EVENT\n"
+    "#EXT-X-DUOLU-RECORDING:STREAM=\"live/demo\",SESSION=1795403212345\n"
+    "#EXT-X-MAP:URI=\"14-00-00.123.mp4\",BYTERANGE=\"812@0\"\n"
+    "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T14:00:00.123Z\n"
+    "#EXTINF:2.000,\n"
+    "#EXT-X-BYTERANGE:250000@812\n"
+    "14-00-00.123.mp4\n"
+    "#EXTINF:30.000,\n"
+    "#EXT-X-BYTERANGE:3750000@250812\n"
+    "14-00-00.123.mp4\n"
+    "#EXT-X-DUOLU-DEPENDENT\n"
+    "#EXTINF:0.040,\n"
+    "#EXT-X-BYTERANGE:1@4000812\n"
+    "14-00-00.123.mp4\n"
+    "#EXT-X-DISCONTINUITY\n"
+    "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T14:00:40.001Z\n"
+    "#EXTINF:1.001,\n"
+    "#EXT-X-BYTERANGE:77@4000813\n"
+    "14-00-00.123.mp4\n"
+    "#EXT-X-DUOLU-INTERRUPTED\n"
+    "#EXT-X-ENDLIST\n";
+
+static const rec_segment_t  segments[] = {
+    { START, 2000, 812, 250000, 0, 0 },
+    { START + 2000, 30000, 250812, 3750000, 0, 0 },
+    { START + 32000, 40, 4000812, 1, 0, 1 },
+    { 1795442440001, 1001, 4000813, 77, 1, 0 },
+};
+
+#define SEGMENTS  (sizeof(segments) / sizeof(segments[0]))
+
+
+static void same_segment(const rec_segment_t *a, const rec_segment_t *b)
+{
+    assert_int_equal(a->utc, b->utc);
+    assert_int_equal(a->duration, b->duration);
+    assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->size, b->size);
+    assert_int_equal(a->gap, b->gap);
+    assert_int_equal(a->dependent, b->dependent);
+}
+
+
+static void test_written(void **state)
+{
+    char    text[4096];
+    size_t  i, n;
+
+    (void) state;
+
+    n = rec_index_head(text, &head, FILE_NAME);
+    for (i = 0; i < SEGMENTS; i++) {
+        n += rec_index_segment(text + n, &segments[i], FILE_NAME);
+    }
+    n += rec_index_end(text + n, 1);
+
+    assert_string_equal(text, sample);
+    assert_int_equal(n, sizeof(sample) - 1);
+
+    assert_int_equal(rec_index_end(text, 0), 15);
+    assert_string_equal(text, "#EXT-X-ENDLIST\n");
+}
+
+
+/* The longest that can be asked for fit into what the header promises. */
+static void test_room(void **state)
+{
+    char           text[REC_HEAD_MAX + 1];
+    rec_head_t     long_head = { "", UINT64_MAX, UINT64_MAX, 253402300799999 };
+    rec_segment_t  segment = { 253402300799999, UINT32_MAX, UINT64_MAX, UINT64_MAX, 1, 1 };
+
+    (void) state;
+
+    memset(long_head.stream, 's', REC_STREAM_MAX);
+    assert_in_range(rec_index_head(text, &long_head, FILE_NAME FILE_NAME), 1, REC_HEAD_MAX - 1);
+    assert_in_range(rec_index_segment(text, &segment, FILE_NAME FILE_NAME), 1, REC_LINES_MAX - 1);
+    assert_in_range(rec_index_end(text, 1), 1, REC_LINES_MAX - 1);
+}
+
+
+static void test_read(void **state)
+{
+    size_t         i;
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    (void) state;
+
+    assert_int_equal(rec_index_open(&r, sample, sizeof(sample) - 1), 0);
+    assert_string_equal(r.head.stream, "live/demo");
+    assert_int_equal(r.head.session, 1795403212345);
+    assert_int_equal(r.head.init_size, 812);
+    assert_int_equal(r.head.utc, START);
+
+    for (i = 0; i < SEGMENTS; i++) {
+        assert_int_equal(rec_index_next(&r, &s), 1);
+        same_segment(&s, &segments[i]);
+        assert_int_equal(r.ended, 0);
+    }
+
+    assert_int_equal(rec_index_next(&r, &s), 0);
+    assert_int_equal(r.ended, 1);
+    assert_int_equal(r.interrupted, 1);
+    assert_ptr_equal(r.whole, sample + sizeof(sample) - 1);
+    assert_int_equal(rec_index_next(&r, &s), 0);
+}
+
+
+/* What is there of an index whose last byte is LAST. */
+static void read_cut(size_t last, size_t head_size)
+{
+    char          *copy = malloc(last ? last : 1);
+    size_t         n = 0;
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    assert_non_null(copy);
+    memcpy(copy, sample, last);
+
+    if (rec_index_open(&r, copy, last) != 0) {
+        assert_true(last < head_size);
+        free(copy);
+        return;
+    }
+
+    assert_true(last >= head_size);
+
+    while (rec_index_next(&r, &s) == 1) {
+        same_segment(&s, &segments[n++]);
+        assert_ptr_equal(r.whole, r.p);
+    }
+
+    /* the file is cut to `whole` and goes on there: nothing but that counts */
+    assert_true(r.whole <= copy + last);
+    assert_true(r.whole == copy || r.whole[-1] == '\n');
+    assert_int_equal(r.ended, last == sizeof(sample) - 1);
+    assert_true(strncmp(sample + (r.whole - copy), "#EXTINF", 7) == 0
+                || sample[r.whole - copy] != '1');
+
+    free(copy);
+}
+
+
+static void test_cut_at_every_byte(void **state)
+{
+    size_t  last, head_size = (size_t) (strstr(sample, "#EXTINF") - sample);
+
+    (void) state;
+
+    for (last = 0; last < sizeof(sample); last++) {
+        read_cut(last, head_size);
+    }
+}
+
+
+/* After a cut to `whole` a writer appends; the whole reads as if uncut, save
+ * that a mark may stand twice. */
+static void test_goes_on_after_a_cut(void **state)
+{
+    char           text[8192];
+    size_t         last, n, k, head_size = (size_t) (strstr(sample, "#EXTINF") - sample);
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    (void) state;
+
+    for (last = head_size; last < sizeof(sample) - 41; last++) {
+        assert_int_equal(rec_index_open(&r, sample, last), 0);
+        for (k = 0; rec_index_next(&r, &s) == 1; k++) { /* void */ }
+
+        n = (size_t) (r.whole - sample);
+        memcpy(text, sample, n);
+        while (k < SEGMENTS) {
+            n += rec_index_segment(text + n, &segments[k++], FILE_NAME);
+        }
+        n += rec_index_end(text + n, 0);
+
+        assert_int_equal(rec_index_open(&r, text, n), 0);
+        for (k = 0; rec_index_next(&r, &s) == 1; k++) {
+            same_segment(&s, &segments[k]);
+        }
+        assert_int_equal(k, SEGMENTS);
+        assert_int_equal(r.ended, 1);
+        assert_int_equal(r.interrupted, 0);
+    }
+}
+
+
+static void test_unknown_tags(void **state)
+{
+    char           text[4096];
+    int            n;
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    (void) state;
+
+    n = snprintf(text, sizeof(text), "%.*s#EXT-X-NEW:1\n\n#EXT-X-DISCONTINUITY-SEQUENCE:4\n"
+                 "# a comment\n#EXTINF:1.000,\n#EXT-X-OTHER\n#EXT-X-BYTERANGE:5@812\nx.mp4\n",
+                 (int) (strstr(sample, "#EXTINF") - sample), sample);
+
+    assert_int_equal(rec_index_open(&r, text, (size_t) n), 0);
+    assert_int_equal(rec_index_next(&r, &s), 1);
+    same_segment(&s, &(rec_segment_t) { START, 1000, 812, 5, 0, 0 });
+    assert_int_equal(rec_index_next(&r, &s), 0);
+}
+
+
+/* OPEN or NEXT is what the call returns that first is not as of the sample. */
+static void test_wrong(void **state)
+{
+    static const struct {
+        const char  *from, *to;
+        int          open, next;
+    }  cases[] = {
+        { "#EXTM3U\n", "#EXTM3U8\n", -1, 0 },
+        { "#EXTM3U\n", "", -1, 0 },
+        { "STREAM=\"live/demo\"", "STREAM=\"\"", -1, 0 },
+        { "STREAM=\"live/demo\"", "STREAM=\"live/demo", -1, 0 },
+        { "SESSION=1795403212345", "SESSION=", -1, 0 },
+        { "SESSION=1795403212345", "SESSION=99999999999999999999", -1, 0 },
+        { "SESSION=1795403212345", "SESSION=1795403212345x", -1, 0 },
+        { "#EXT-X-DUOLU-RECORDING:", "#EXT-X-OTHER:", -1, 0 },
+        { "BYTERANGE=\"812@0\"", "BYTERANGE=\"0@0\"", -1, 0 },
+        { "BYTERANGE=\"812@0\"", "BYTERANGE=\"812@1\"", -1, 0 },
+        { "BYTERANGE=\"812@0\"", "BYTERANGE=\"812\"", -1, 0 },
+        { "#EXT-X-MAP:", "#EXT-X-OTHER:", -1, 0 },
+        { "14:00:00.123Z\n", "14:00:00.123\n", -1, 0 },
+        { "#EXT-X-VERSION:7\n", "x.mp4\n", -1, 0 },
+        { "#EXTINF:2.000,", "#EXTINF:2,", 0, -1 },
+        { "#EXTINF:2.000,", "#EXTINF:2.0,", 0, -1 },
+        { "#EXTINF:2.000,", "#EXTINF:-2.000,", 0, -1 },
+        { "#EXTINF:2.000,", "#EXTINF:2.000", 0, -1 },
+        { "#EXTINF:2.000,", "#EXTINF:86401.000,", 0, -1 },
+        { "#EXTINF:2.000,\n", "", 0, -1 },
+        { "#EXTINF:2.000,\n", "#EXTINF:2.000,\n#EXTINF:2.000,\n", 0, -1 },
+        { "#EXT-X-BYTERANGE:250000@812", "#EXT-X-BYTERANGE:250000", 0, -1 },
+        { "#EXT-X-BYTERANGE:250000@812", "#EXT-X-BYTERANGE:0@812", 0, -1 },
+        { "#EXT-X-BYTERANGE:250000@812", "#EXT-X-BYTERANGE:250000@812 ", 0, -1 },
+        { "#EXT-X-BYTERANGE:250000@812", "#EXT-X-BYTERANGE:9999999999999999999@812", 0, -1 },
+        { "#EXT-X-BYTERANGE:250000@812\n", "", 0, -1 },
+        { "#EXTINF:2.000,", "#EXT-X-PROGRAM-DATE-TIME:soon\n#EXTINF:2.000,", 0, -1 },
+    };
+
+    char           text[4096], *at, *copy;
+    size_t         i, n;
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        at = strstr(sample, cases[i].from);
+        assert_non_null(at);
+        n = (size_t) snprintf(text, sizeof(text), "%.*s%s%s", (int) (at - sample), sample,
+                              cases[i].to, at + strlen(cases[i].from));
+        copy = malloc(n);
+        assert_non_null(copy);
+        memcpy(copy, text, n);
+
+        if (rec_index_open(&r, copy, n) != cases[i].open
+            || (cases[i].open == 0 && rec_index_next(&r, &s) != cases[i].next))
+        {
+            fail_msg("%s: not refused", cases[i].to);
+        }
+        free(copy);
+    }
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_written),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_cut_at_every_byte),
+        cmocka_unit_test(test_goes_on_after_a_cut),
+        cmocka_unit_test(test_unknown_tags),
+        cmocka_unit_test(test_wrong),
+    };
+
+    return cmocka_run_group_tests_name("media_rec_index", tests, NULL, NULL);
+}
