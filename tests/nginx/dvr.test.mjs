@@ -11,7 +11,7 @@ import { Follower } from '../lib/events.mjs';
 import { FlvReader, get, getJson, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
+import { Recordings, Source, capture, framesOf, namesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
 import { openStream } from '../lib/rtmp.mjs';
 import { lagSince } from '../lib/watch.mjs';
 
@@ -71,295 +71,303 @@ async function pushed(hub, name, { video = [], audio = true } = {}) {
   return { sent: framesOf(flv.tags), live };
 }
 
-describe('what a publisher sends is in its file', { concurrency: 8 }, () => {
-  let hub;
-  before(async () => { hub = await startRecording({ flv: 'hub_lag 20s;' }); });
-  after(() => hub.stop());
+describe('the recorder', { concurrency: 3 }, () => {
+  describe('what a publisher sends is in its file', { concurrency: 20 }, () => {
+    let hub;
+    before(async () => { hub = await startRecording({ flv: 'hub_lag 20s;' }); });
+    after(() => hub.stop());
 
-  /** Sends a plan of a clip's frames and ends; gives what was sent. */
-  async function replayed(name, steps) {
-    const client = await openStream(hub.rtmp);
-    client.setChunkSize(4096);
-    client.sendMeta();
-    await client.publish(`${name}?key=k`);
-    await replay(client, steps).done;
-    await client.ping();
-    await client.close();
-    return framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
-  }
-
-  test('ffmpeg, H.264 and AAC', DEADLINE, async () => {
-    const { sent, live } = await pushed(hub, 'plain');
-    assert.equal(live.length, 1, 'its file is there while it goes on');
-    const [r] = await finished(hub, 'live/plain');
-    assert.equal(r.file, live[0]);
-    assert.equal(r.video.length, SECONDS * 25);
-    sameFrames([r], sent);
-    assert.ok(r.playlist.segments.length >= SECONDS - 1 && r.playlist.segments.every(({ gap, dependent }) => !gap && !dependent), 'a segment for each GOP');
-    await plays(r);
-  });
-
-  test('frames in another order than shown', DEADLINE, async () => {
-    const { sent } = await pushed(hub, 'reordered', { video: ['-bf', '3', '-x264-params', 'b-adapt=0'] });
-    assert.ok(sent.some(({ cts }) => cts > 40), 'the encoder made B-frames');
-    const [r] = await finished(hub, 'live/reordered');
-    sameFrames([r], sent);
-    await plays(r);
-  });
-
-  test('video alone', DEADLINE, async () => {
-    const { sent } = await pushed(hub, 'silent', { audio: false });
-    const [r] = await finished(hub, 'live/silent');
-    sameFrames([r], sent);
-    assert.equal(r.audio.length, 0);
-    await plays(r);
-  });
-
-  test('audio alone', DEADLINE, async () => {
-    const sent = await replayed('radio', plan(await makeClip({ size: null, seconds: SECONDS })));
-    const [r] = await finished(hub, 'live/radio');
-    sameFrames([r], sent);
-    assert.equal(r.video.length, 0);
-    assert.ok(r.playlist.segments.length >= 2, 'segments of a second and more');
-    await plays(r);
-  });
-
-  test('HEVC', DEADLINE, async () => {
-    const sent = await replayed('hevc', plan(await makeHevcClip({ seconds: SECONDS })));
-    const [r] = await finished(hub, 'live/hevc');
-    sameFrames([r], sent);
-    assert.equal(r.movie.tracks[0].codec, 'hvc1');
-    await plays(r);
-  });
-
-  test('audio that comes later: from the next key frame on, in a new file', DEADLINE, async () => {
-    const clip = await makeClip({ seconds: SECONDS });
-    const sent = await replayed('later', plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
-      .map((step) => (step.tag.config && step.tag.type === 8 ? { ...step, when: 1500 } : step)).sort((a, b) => a.when - b.when));
-    const all = await finished(hub, 'live/later', 2);
-    const [silent] = all;
-    assert.equal(silent.audio.length, 0);
-    sameFrames(all, sent.filter(({ type, dts }) => type === 9 || dts >= silent.end));
-    for (const r of all) await plays(r);
-  });
-
-  test('another resolution on the way: a new file of the same session', DEADLINE, async () => {
-    const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
-    const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
-    const sent = await replayed('change', steps);
-    const all = await finished(hub, 'live/change', 2);
-    sameFrames(all, sent);
-    assert.deepEqual(all.map((r) => [r.movie.tracks[0].width, r.movie.tracks[0].height]), [[320, 180], [640, 360]]);
-    assert.ok(Math.abs(all[1].start - all[0].start - 2000) <= 50, `history goes on: the second begins ${all[1].start - all[0].start} ms behind the first`);
-    for (const r of all) await plays(r);
-  });
-
-  test('the time of a frame is the wall clock\'s', DEADLINE, async () => {
-    const source = await Source.open(hub, 'clock', { from: 7_000_000 });
-    const began = performance.now();
-    source.run();
-    await hub.on('live/clock', 3000);
-    await source.end();
-    const [r] = await finished(hub, 'live/clock');
-    sameFrames([r], source.sent);
-    const allowed = 200 + lagSince(began);
-    const sent = source.sent.filter(({ type }) => type === 9);
-    r.video.forEach(({ utc }, i) => assert.ok(Math.abs(utc - sent[i].at) <= allowed, `frame ${i} is off by ${utc - sent[i].at} ms, ${allowed} are allowed`));
-    await plays(r);
-  });
-
-  test('a return in grace: the same file, its gap marked', DEADLINE, async () => {
-    const first = await Source.open(hub, 'tunnel');
-    first.run();
-    await hub.on('live/tunnel', 1500);
-    await first.end();
-    const { session } = await hub.recording('live/tunnel');
-    await new Promise((resolve) => { setTimeout(resolve, 900); });
-    const second = await Source.open(hub, 'tunnel', { from: 50_000 });
-    second.run();
-    await until(() => second.n > 60, '60 frames');
-    assert.deepEqual((({ session: s, state }) => [s, state])(await hub.recording('live/tunnel')), [session, 'on']);
-    await second.end();
-    const [r] = await finished(hub, 'live/tunnel');
-    const count = (source) => source.sent.filter(({ type }) => type === 9).length;
-    assert.equal(r.video.length, count(first) + count(second), 'every frame of both');
-    const [before_, behind] = [r.video[count(first) - 1], r.video[count(first)]];
-    const wall = second.sent[0].at - first.sent.filter(({ type }) => type === 9).at(-1).at;
-    assert.ok(Math.abs(behind.dts - before_.dts - wall) <= 200 + lagSince(0), `the gap took ${wall} ms, in the file ${behind.dts - before_.dts}`);
-    const gaps = r.playlist.segments.filter(({ gap }) => gap);
-    assert.deepEqual(gaps.map(({ date }) => date), [r.start + behind.dts], 'one gap, with the time behind it');
-    assert.ok(behind.key);
-    await plays(r);
-  });
-
-  test('taken over by a publisher in the other worker: nothing lost, nothing twice', DEADLINE, async () => {
-    const first = await Source.open(hub, 'moved');
-    first.step();
-    const viewer = await until(() => capture(hub, 'live/moved').catch(() => undefined), 'a viewer');
-    await until(() => viewer.flv.video().length > 0, 'its first frame');
-    first.run();
-    await hub.on('live/moved', 1000);
-    const home = (await hub.stream('live/moved')).publisher_pid;
-    let last = first;
-    for (let n = 0; n < 40 && (await hub.stream('live/moved')).publisher_pid === home; n++) {
-      const next = await Source.open(hub, 'moved', { from: n * 1000 });
-      last.stop();
-      next.run();
-      await last.client.closed;
-      last = next;
+    /** Sends a plan of a clip's frames and ends; gives what was sent. */
+    async function replayed(name, steps) {
+      const client = await openStream(hub.rtmp);
+      client.setChunkSize(4096);
+      client.sendMeta();
+      await client.publish(`${name}?key=k`);
+      await replay(client, steps).done;
+      await client.ping();
+      await client.close();
+      return framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
     }
-    assert.notEqual((await hub.stream('live/moved')).publisher_pid, home, 'the other worker has it');
-    const had = last.n;
-    await until(() => last.n > had + 50, '2 s more');
-    await last.end();
-    await until(() => viewer.ended, 'the stream to end');
-    const all = await finished(hub, 'live/moved');
-    sameFrames(all, framesOf(viewer.flv.tags));
-    await plays(all[0]);
-  });
 
-  test('started and stopped by control', DEADLINE, async () => {
-    const source = await Source.open(hub, 'off-demand');
-    source.run();
-    await until(async () => (await hub.stream('live/off-demand')).window_ms > 500, 'the stream');
-    assert.equal((await hub.recording('live/off-demand')).state, 'off');
-    const sets = [];
-    for (let round = 0; round < 2; round++) {
-      assert.deepEqual(await hub.control('record?stream=live/off-demand&on=1'), { status: 200, json: { recording: true } });
-      const { session } = await hub.on('live/off-demand');
-      sets.push(session);
-      const had = source.n;
-      await until(() => source.n > had + 50, '2 s of it');
-      assert.deepEqual(await hub.control('record?stream=live/off-demand&on=0'), { status: 200, json: { recording: false } });
-      await until(async () => (await hub.recording('live/off-demand')).state === 'off', 'the end of it');
-      await until(() => hub.recordings.spool('live/off-demand').length === 2 * round + 2, 'its file to be closed');
-    }
-    assert.equal((await hub.stream('live/off-demand')).state, 'live', 'the stream goes on');
-    await source.end();
-    const all = await hub.recordings.closed('live/off-demand', 2);
-    assert.deepEqual(all.map((r) => r.session), sets.map(String));
-    const video = source.sent.filter(({ type }) => type === 9).map(({ data }) => data.toString('latin1'));
-    for (const r of all) {
-      wellFormed(r);
-      const from = video.indexOf(r.video[0].data.toString('latin1'));
-      assert.deepEqual(r.video.map(({ data }) => data.toString('latin1')), video.slice(from, from + r.video.length), 'a row of frames as they were sent');
-      assert.ok(r.video.length > 45, `${r.video.length} frames of 2 s`);
+    test('ffmpeg, H.264 and AAC', DEADLINE, async () => {
+      const { sent, live } = await pushed(hub, 'plain');
+      assert.equal(live.length, 1, 'its file is there while it goes on');
+      const [r] = await finished(hub, 'live/plain');
+      assert.equal(r.file, live[0]);
+      assert.equal(r.video.length, SECONDS * 25);
+      sameFrames([r], sent);
+      assert.ok(r.playlist.segments.length >= SECONDS - 1 && r.playlist.segments.every(({ gap, dependent }) => !gap && !dependent), 'a segment for each GOP');
       await plays(r);
-    }
-  });
+    });
 
-  test('a stream that is not to be recorded leaves nothing', DEADLINE, async () => {
-    const source = await Source.open(hub, 'off');
-    source.run();
-    await until(async () => (await hub.stream('live/off'))?.window_ms > 2000, 'two seconds');
-    assert.deepEqual(await hub.recording('live/off'), { state: 'off', session: '0', bytes: 0, gaps: 0 });
-    await source.end();
-    await until(async () => !await hub.stream('live/off'), 'its end');
-    assert.deepEqual(hub.recordings.all().filter((file) => /live.off\b(?!-)/.test(file)), []);
-  });
-
-  test('control names what it does not find', DEADLINE, async () => {
-    assert.equal((await hub.control('record?stream=live/nobody&on=1')).status, 404);
-    for (const query of ['record', 'record?stream=live/nobody', 'record?stream=live/nobody&on=2', 'record?on=1', 'record?stream=live%2F..%2Fx&on=1']) {
-      const { status, json } = await hub.control(query);
-      assert.ok([400, 404].includes(status) && json.error, `${query}: ${status} ${JSON.stringify(json)}`);
-    }
-    assert.equal((await get(`${hub.base}/control/record?stream=live/nobody&on=1`)).status, 405);
-  });
-
-  test('status, metrics and events tell of it', DEADLINE, async () => {
-    const follower = await Follower.open(`${hub.base}/events?user=1&streams=*`);
-    const source = await Source.open(hub, 'told');
-    source.run();
-    const first = await hub.on('live/told');
-    assert.match(first.session, /^\d{13}$/);
-    assert.ok(Math.abs(Number(first.session) - Date.now()) < 60_000, 'the session is named by its start');
-    await until(async () => (await hub.recording('live/told')).bytes > first.bytes, 'more bytes');
-    const metrics = (await get(`${hub.base}/metrics`)).text;
-    assert.ok(Number(/^duolu_recordings (\d+)$/m.exec(metrics)?.[1]) >= 1, metrics);
-    assert.ok(Number(/^duolu_recorded_bytes_total (\d+)$/m.exec(metrics)?.[1]) > 0, metrics);
-    for (const reason of ['full', 'failed']) assert.equal(Number(new RegExp(`^duolu_recording_stopped\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(metrics)?.[1]), 0, metrics);
-    assert.match(metrics, /^duolu_recording_gaps_total \d+$/m);
-    await until(() => follower.events.some(({ event, data }) => event === 'stream' && data.name === 'live/told' && data.recording === 'on'), 'an event that says so');
-    await source.end();
-    await finished(hub, 'live/told');
-    follower.close();
-  });
-});
-
-describe('files have an end', { concurrency: 4 }, () => {
-  test('dvr_file: a new one at each multiple of its length', DEADLINE, async (t) => {
-    const hub = await startRecording({ main: 'dvr_file 3s; hub_window 60s;' });
-    t.after(() => hub.stop());
-    const source = await Source.open(hub, 'hours', { every: 100, gop: 5 });
-    for (let n = 0; n < 5; n++) {
-      source.burst(2000);
-      await hub.on('live/hours');
-    }
-    await source.end();
-    await until(async () => !await hub.stream('live/hours'), 'its end');
-    const count = hub.recordings.files('live/hours').length;
-    assert.ok(count >= 4 && count <= 5, `10 s are in ${count} files`);
-    const all = await finished(hub, 'live/hours', count);
-    sameFrames(all, source.sent);
-    const part = (utc) => Math.floor(utc / 3000);
-    for (const [i, r] of all.entries()) {
-      assert.ok(r.video[0].key);
-      const late = r.video.slice(1).filter(({ key, utc }) => key && part(utc) !== part(r.start));
-      assert.deepEqual(late, [], 'no key frame behind the border');
-      if (i) assert.ok(part(r.start) > part(all[i - 1].start));
-      if (i < count - 1) assert.match(hub.recordings.spool('live/hours')[2 * i + 1].reason, /hour/);
+    test('frames in another order than shown', DEADLINE, async () => {
+      const { sent } = await pushed(hub, 'reordered', { video: ['-bf', '3', '-x264-params', 'b-adapt=0'] });
+      assert.ok(sent.some(({ cts }) => cts > 40), 'the encoder made B-frames');
+      const [r] = await finished(hub, 'live/reordered');
+      sameFrames([r], sent);
       await plays(r);
-    }
-  });
+    });
 
-  test('a GOP without end is cut all the same, as dependent', DEADLINE, async (t) => {
-    const hub = await startRecording({ main: 'hub_window 120s;' });
-    t.after(() => hub.stop());
-    const source = await Source.open(hub, 'endless', { every: 200, gop: 100_000, size: 100 });
-    for (let n = 0; n < 7; n++) {
-      const bytes = (await hub.recording('live/endless'))?.bytes ?? 0;
-      source.burst(10_000);
-      await until(async () => (await hub.recording('live/endless')).bytes > bytes, 'more of it');
-    }
-    await source.end();
-    const [r] = await finished(hub, 'live/endless');
-    sameFrames([r], source.sent);
-    assert.deepEqual(r.playlist.segments.map(({ dependent }) => Boolean(dependent)), [false, true, true]);
-    await plays(r);
-  });
-});
+    test('video alone', DEADLINE, async () => {
+      const { sent } = await pushed(hub, 'silent', { audio: false });
+      const [r] = await finished(hub, 'live/silent');
+      sameFrames([r], sent);
+      assert.equal(r.audio.length, 0);
+      await plays(r);
+    });
 
-describe('nginx is reloaded while it records', () => {
-  test('no frame is lost or doubled, and who returns to a new worker goes on in the file', DEADLINE, async (t) => {
-    const hub = await startRecording();
-    t.after(() => hub.stop());
-    const streams = await Promise.all([1, 2, 3].map((n) => Source.open(hub, `reload${n}`)));
-    streams.forEach((source) => source.run());
-    await Promise.all(streams.map((_, i) => hub.on(`live/reload${i + 1}`, 1500)));
-    const old = hub.nginx.workers();
-    await hub.nginx.reload();
-    const had = streams[0].n;
-    await until(() => streams[0].n > had + 50, '2 s more');
-    // one comes back to a new worker, which goes on in the file
-    const [back, ...rest] = streams;
-    await back.end();
-    const again = await Source.open(hub, 'reload1', { from: 20_000 });
-    again.run();
-    await until(() => again.n > 50, '2 s of its return');
-    assert.ok(!old.includes((await hub.stream('live/reload1')).publisher_pid), 'it is in a new worker');
-    await Promise.all([again, ...rest].map((source) => source.end()));
-    for (const [i, source] of rest.entries()) {
-      const [r] = await finished(hub, `live/reload${i + 2}`);
+    test('audio alone', DEADLINE, async () => {
+      const sent = await replayed('radio', plan(await makeClip({ size: null, seconds: SECONDS })));
+      const [r] = await finished(hub, 'live/radio');
+      sameFrames([r], sent);
+      assert.equal(r.video.length, 0);
+      assert.ok(r.playlist.segments.length >= 2, 'segments of a second and more');
+      await plays(r);
+    });
+
+    test('HEVC', DEADLINE, async () => {
+      const sent = await replayed('hevc', plan(await makeHevcClip({ seconds: SECONDS })));
+      const [r] = await finished(hub, 'live/hevc');
+      sameFrames([r], sent);
+      assert.equal(r.movie.tracks[0].codec, 'hvc1');
+      await plays(r);
+    });
+
+    test('audio that comes later: from the next key frame on, in a new file', DEADLINE, async () => {
+      const clip = await makeClip({ seconds: SECONDS });
+      const sent = await replayed('later', plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
+        .map((step) => (step.tag.config && step.tag.type === 8 ? { ...step, when: 1500 } : step)).sort((a, b) => a.when - b.when));
+      const all = await finished(hub, 'live/later', 2);
+      const [silent] = all;
+      assert.equal(silent.audio.length, 0);
+      const sound = sent.filter(({ type }) => type === 8);
+      const lost = sound.length - all[1].audio.length;
+      assert.ok(sound[lost].dts <= silent.end + 50, `the first sound that is recorded was sent at ${sound[lost].dts}, the key frame at ${silent.end}`);
+      sameFrames(all, sent.filter((frame) => frame.type === 9 || frame.dts >= sound[lost].dts));
+      for (const r of all) await plays(r);
+    });
+
+    test('another resolution on the way: a new file of the same session', DEADLINE, async () => {
+      const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
+      const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
+      const sending = replayed('change', steps);
+      const viewer = await until(() => capture(hub, 'live/change').catch(() => undefined), 'a viewer');
+      const sent = await sending;
+      const all = await finished(hub, 'live/change', 2);
+      // what came is what viewers get: the first picture behind a change has its parameter sets inside
+      const seen = framesOf(viewer.flv.tags);
+      assert.equal(seen.length, sent.length);
+      sameFrames(all, seen);
+      assert.deepEqual(all.map((r) => [r.movie.tracks[0].width, r.movie.tracks[0].height]), [[320, 180], [640, 360]]);
+      assert.ok(Math.abs(all[1].start - all[0].start - 2000) <= 50, `history goes on: the second begins ${all[1].start - all[0].start} ms behind the first`);
+      for (const r of all) await plays(r);
+    });
+
+    test('the time of a frame is the wall clock\'s', DEADLINE, async () => {
+      const source = await Source.open(hub, 'clock', { from: 7_000_000 });
+      const began = performance.now();
+      source.run();
+      await hub.on('live/clock', 3000);
+      await source.end();
+      const [r] = await finished(hub, 'live/clock');
       sameFrames([r], source.sent);
-      assert.ok(r.playlist.segments.every(({ gap }) => !gap));
+      const allowed = 200 + lagSince(began);
+      const sent = source.sent.filter(({ type }) => type === 9);
+      r.video.forEach(({ utc }, i) => assert.ok(Math.abs(utc - sent[i].at) <= allowed, `frame ${i} is off by ${utc - sent[i].at} ms, ${allowed} are allowed`));
       await plays(r);
-    }
-    const [r] = await finished(hub, 'live/reload1');
-    const video = (source) => source.sent.filter(({ type }) => type === 9).map(({ data }) => data.toString('latin1'));
-    assert.deepEqual(r.video.map(({ data }) => data.toString('latin1')), [...video(back), ...video(again)], 'every frame of both, once');
-    await plays(r);
-    const { streams: left } = await getJson(`${hub.base}/status`);
-    assert.deepEqual(left, []);
+    });
+
+    test('a return in grace: the same file, its gap marked', DEADLINE, async () => {
+      const first = await Source.open(hub, 'tunnel');
+      first.run();
+      await hub.on('live/tunnel', 1500);
+      await first.end();
+      const { session } = await hub.recording('live/tunnel');
+      await new Promise((resolve) => { setTimeout(resolve, 900); });
+      const second = await Source.open(hub, 'tunnel', { from: 50_000 });
+      second.run();
+      await until(() => second.n > 60, '60 frames');
+      assert.deepEqual((({ session: s, state }) => [s, state])(await hub.recording('live/tunnel')), [session, 'on']);
+      await second.end();
+      const [r] = await finished(hub, 'live/tunnel');
+      const count = (source) => source.sent.filter(({ type }) => type === 9).length;
+      assert.equal(r.video.length, count(first) + count(second), 'every frame of both');
+      const [before_, behind] = [r.video[count(first) - 1], r.video[count(first)]];
+      const wall = second.sent[0].at - first.sent.filter(({ type }) => type === 9).at(-1).at;
+      assert.ok(Math.abs(behind.dts - before_.dts - wall) <= 200 + lagSince(0), `the gap took ${wall} ms, in the file ${behind.dts - before_.dts}`);
+      const gaps = r.playlist.segments.filter(({ gap }) => gap);
+      assert.deepEqual(gaps.map(({ date }) => date), [r.start + behind.dts], 'one gap, with the time behind it');
+      assert.ok(behind.key);
+      await plays(r);
+    });
+
+    test('taken over by a publisher in the other worker: nothing lost, nothing twice', DEADLINE, async () => {
+      const first = await Source.open(hub, 'moved');
+      first.step();
+      const viewer = await until(() => capture(hub, 'live/moved').catch(() => undefined), 'a viewer');
+      await until(() => viewer.flv.video().length > 0, 'its first frame');
+      first.run();
+      await hub.on('live/moved', 1000);
+      const home = (await hub.stream('live/moved')).publisher_pid;
+      let last = first;
+      for (let n = 0; n < 40 && (await hub.stream('live/moved')).publisher_pid === home; n++) {
+        const next = await Source.open(hub, 'moved', { from: n * 1000 });
+        last.stop();
+        next.run();
+        await last.client.closed;
+        last = next;
+      }
+      assert.notEqual((await hub.stream('live/moved')).publisher_pid, home, 'the other worker has it');
+      const had = last.n;
+      await until(() => last.n > had + 50, '2 s more');
+      await last.end();
+      await until(() => viewer.ended, 'the stream to end');
+      const all = await finished(hub, 'live/moved');
+      sameFrames(all, framesOf(viewer.flv.tags));
+      await plays(all[0]);
+    });
+
+    test('started and stopped by control', DEADLINE, async () => {
+      const source = await Source.open(hub, 'off-demand');
+      source.run();
+      await until(async () => (await hub.stream('live/off-demand')).window_ms > 500, 'the stream');
+      assert.equal((await hub.recording('live/off-demand')).state, 'off');
+      const sets = [];
+      for (let round = 0; round < 2; round++) {
+        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=1'), { status: 200, json: { recording: true } });
+        const { session } = await hub.on('live/off-demand');
+        sets.push(session);
+        const had = source.n;
+        await until(() => source.n > had + 50, '2 s of it');
+        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=0'), { status: 200, json: { recording: false } });
+        await until(async () => (await hub.recording('live/off-demand')).state === 'off', 'the end of it');
+        await until(() => hub.recordings.spool('live/off-demand').length === 2 * round + 2, 'its file to be closed');
+      }
+      assert.equal((await hub.stream('live/off-demand')).state, 'live', 'the stream goes on');
+      await source.end();
+      const all = await hub.recordings.closed('live/off-demand', 2);
+      assert.deepEqual(all.map((r) => r.session), sets.map(String));
+      const names = namesOf(source.sent);
+      for (const r of all) {
+        wellFormed(r);
+        const [first] = namesOf(r.frames);
+        const from = names.indexOf(first);
+        assert.deepEqual(namesOf(r.frames), names.slice(from, from + r.video.length), 'a row of frames as they were sent');
+        assert.ok(r.video.length > 45, `${r.video.length} frames of 2 s`);
+        await plays(r);
+      }
+    });
+
+    test('a stream that is not to be recorded leaves nothing', DEADLINE, async () => {
+      const source = await Source.open(hub, 'off');
+      source.run();
+      await until(async () => (await hub.stream('live/off'))?.window_ms > 2000, 'two seconds');
+      assert.deepEqual(await hub.recording('live/off'), { state: 'off', session: '0', bytes: 0, gaps: 0 });
+      await source.end();
+      await until(async () => !await hub.stream('live/off'), 'its end');
+      assert.deepEqual(hub.recordings.all().filter((file) => /live.off\b(?!-)/.test(file)), []);
+    });
+
+    test('control names what it does not find', DEADLINE, async () => {
+      assert.equal((await hub.control('record?stream=live/nobody&on=1')).status, 404);
+      for (const query of ['record', 'record?stream=live/nobody', 'record?stream=live/nobody&on=2', 'record?on=1', 'record?stream=live%2F..%2Fx&on=1']) {
+        const { status, json } = await hub.control(query);
+        assert.ok([400, 404].includes(status) && json.error, `${query}: ${status} ${JSON.stringify(json)}`);
+      }
+      assert.equal((await get(`${hub.base}/control/record?stream=live/nobody&on=1`)).status, 405);
+    });
+
+    test('status, metrics and events tell of it', DEADLINE, async () => {
+      const follower = await Follower.open(`${hub.base}/events?user=1&streams=*`);
+      const source = await Source.open(hub, 'told');
+      source.run();
+      const first = await hub.on('live/told');
+      assert.match(first.session, /^\d{13}$/);
+      assert.ok(Math.abs(Number(first.session) - Date.now()) < 60_000, 'the session is named by its start');
+      await until(async () => (await hub.recording('live/told')).bytes > first.bytes, 'more bytes');
+      const metrics = (await get(`${hub.base}/metrics`)).text;
+      assert.ok(Number(/^duolu_recordings (\d+)$/m.exec(metrics)?.[1]) >= 1, metrics);
+      assert.ok(Number(/^duolu_recorded_bytes_total (\d+)$/m.exec(metrics)?.[1]) > 0, metrics);
+      for (const reason of ['full', 'failed']) assert.equal(Number(new RegExp(`^duolu_recording_stopped\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(metrics)?.[1]), 0, metrics);
+      assert.match(metrics, /^duolu_recording_gaps_total \d+$/m);
+      await until(() => follower.events.some(({ event, data }) => event === 'stream' && data.name === 'live/told' && data.recording === 'on'), 'an event that says so');
+      await source.end();
+      await finished(hub, 'live/told');
+      follower.close();
+    });
+  });
+
+  describe('files have an end', { concurrency: 4 }, () => {
+    test('dvr_file: a new one at each multiple of its length', DEADLINE, async (t) => {
+      const hub = await startRecording({ main: 'dvr_file 2s;' });
+      t.after(() => hub.stop());
+      const source = await Source.open(hub, 'hours', { gop: 10 });
+      source.run();
+      await until(() => source.stamp >= 6500, '6.5 s');
+      await source.end();
+      await until(async () => !await hub.stream('live/hours'), 'its end');
+      const count = hub.recordings.files('live/hours').length;
+      assert.ok(count >= 4 && count <= 5, `6.5 s are in ${count} files`);
+      const all = await finished(hub, 'live/hours', count);
+      sameFrames(all, source.sent);
+      const part = (utc) => Math.floor(utc / 2000);
+      for (const [i, r] of all.entries()) {
+        assert.ok(r.video[0].key);
+        const late = r.video.slice(1).filter(({ key, utc }) => key && part(utc) !== part(r.start));
+        assert.deepEqual(late, [], 'no key frame behind the border');
+        if (i) assert.ok(part(r.start) > part(all[i - 1].start));
+        if (i < count - 1) assert.match(hub.recordings.spool('live/hours')[2 * i + 1].reason, /over/);
+        await plays(r);
+      }
+    });
+
+    test('a GOP without end is cut all the same, as dependent', DEADLINE, async (t) => {
+      const hub = await startRecording({ main: 'hub_window 120s;' });
+      t.after(() => hub.stop());
+      const source = await Source.open(hub, 'endless', { every: 200, gop: 100_000, size: 100 });
+      for (let n = 0; n < 7; n++) {
+        const bytes = (await hub.recording('live/endless'))?.bytes ?? 0;
+        source.burst(10_000);
+        await until(async () => (await hub.recording('live/endless')).bytes > bytes, 'more of it');
+      }
+      await source.end();
+      const [r] = await finished(hub, 'live/endless');
+      sameFrames([r], source.sent);
+      assert.deepEqual(r.playlist.segments.map(({ dependent }) => Boolean(dependent)), [false, true, true]);
+      await plays(r);
+    });
+  });
+
+  describe('nginx is reloaded while it records', () => {
+    test('no frame is lost or doubled, and who returns to a new worker goes on in the file', DEADLINE, async (t) => {
+      const hub = await startRecording();
+      t.after(() => hub.stop());
+      const streams = await Promise.all([1, 2, 3].map((n) => Source.open(hub, `reload${n}`)));
+      streams.forEach((source) => source.run());
+      await Promise.all(streams.map((_, i) => hub.on(`live/reload${i + 1}`, 1500)));
+      const old = hub.nginx.workers();
+      await hub.nginx.reload();
+      const had = streams[0].n;
+      await until(() => streams[0].n > had + 50, '2 s more');
+      // one comes back to a new worker, which goes on in the file
+      const [back, ...rest] = streams;
+      await back.end();
+      const again = await Source.open(hub, 'reload1', { from: 20_000 });
+      again.run();
+      await until(() => again.n > 50, '2 s of its return');
+      assert.ok(!old.includes((await hub.stream('live/reload1')).publisher_pid), 'it is in a new worker');
+      await Promise.all([again, ...rest].map((source) => source.end()));
+      for (const [i, source] of rest.entries()) {
+        const [r] = await finished(hub, `live/reload${i + 2}`);
+        sameFrames([r], source.sent);
+        assert.ok(r.playlist.segments.every(({ gap }) => !gap));
+        await plays(r);
+      }
+      const [r] = await finished(hub, 'live/reload1');
+      assert.deepEqual(namesOf(r.frames), namesOf([...back.sent, ...again.sent]), 'every frame of both, once');
+      await plays(r);
+      const { streams: left } = await getJson(`${hub.base}/status`);
+      assert.deepEqual(left, []);
+    });
   });
 });
