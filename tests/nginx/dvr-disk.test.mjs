@@ -13,7 +13,7 @@ import { lagSince } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const STREAMS = 3;
-const FRAME = 20_000;                  // at 25 of them in a second: 4 Mbps
+const FRAME = 40_000;                  // at 25 of them in a second: 8 Mbps
 const KB_PER_STREAM = 2048;            // what a stream may take beyond its window
 const SANITIZED = process.env.DUOLU_SANITIZE === '1';
 const WAIT_MORE = 400;                 // ms that a viewer may wait longer than it did before, the test's own lag aside
