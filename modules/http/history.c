@@ -3,6 +3,9 @@
 #include "answer.h"
 #include "../hub/hub.h"
 
+/* ms; a worker that is told to leave stays as long as it has a timer */
+#define HISTORY_WAIT  60000
+
 
 static void
 history_free(history_t *h)
@@ -101,6 +104,16 @@ history_answered(ngx_event_t *ev)
     ngx_connection_t    *c;
     ngx_http_request_t  *r = h->request;
 
+    if (!ev->complete) {                     /* the timer: it only waits on */
+        ev->timedout = 0;
+        ngx_add_timer(ev, HISTORY_WAIT);
+        return;
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
     h->asked = 0;
 
     if (r == NULL) {
@@ -138,6 +151,7 @@ history_ask(history_t *h, ngx_thread_pool_t *pool)
     }
 
     h->asked = 1;
+    ngx_add_timer(&h->task.event, HISTORY_WAIT);
     r->main->count++;
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;

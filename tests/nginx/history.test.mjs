@@ -1,14 +1,16 @@
 // History: playlists, spans and files of what was recorded, over HTTP.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
-import { get, startHub, token } from '../lib/hub.mjs';
-import { testConfig } from '../lib/nginx.mjs';
+import { KEY, get, startHub, token } from '../lib/hub.mjs';
+import { testConfig, until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
 import { DAY, HOUR, Recording, fileName, makeSource, second, writeRecordings } from '../lib/recordings.mjs';
 import { run } from '../lib/stack.mjs';
@@ -26,6 +28,12 @@ function fetch(url, headers = {}, method = 'GET') {
       response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
     }).on('error', reject).end();
   });
+}
+
+/** ms that the threads of some processes have run. */
+function cpuOf(pids) {
+  return pids.flatMap((pid) => fs.readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`))
+    .reduce((sum, file) => sum + Number(fs.readFileSync(file, 'utf8').split(' ')[0]) / 1e6, 0);
 }
 
 /** Boxes of a whole byte range: it begins with moof and holds whole fragments. */
@@ -244,4 +252,300 @@ describe('history over HTTP', () => {
       assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), 39_000);
     });
   });
+
+  describe('spans', () => {
+    test('are what was recorded, gaps of up to 1.5 s overlooked', DEADLINE, async () => {
+      writeRecordings(root, 'live/gaps', source, { media: false, spans: [[NOON, NOON + 3000], [NOON + 4500, NOON + 6000], [NOON + 8501, NOON + 9000], [NOON + HOUR, NOON + HOUR + 2000]] });
+      const all = await spans('live/gaps', `?from=${NOON - HOUR}&to=${NOON + 2 * HOUR}`);
+      assert.deepEqual(all, {
+        from: NOON - HOUR, to: NOON + 2 * HOUR, recording: false, days: ['2026-03-10'],
+        spans: [[NOON, NOON + 6500], [NOON + 8501, NOON + 9501], [NOON + HOUR, NOON + HOUR + 2000]].map(([from, to]) => ({ from, to })),
+      });
+    });
+
+    test('are cut to what was asked for', DEADLINE, async () => {
+      const { spans: cut } = await spans('live/demo', `?from=${NOON - 5500}&to=${NOON + 61_500}`);
+      assert.deepEqual(cut, [{ from: NOON - 5500, to: NOON + 20_000 }, { from: NOON + 60_000, to: NOON + 61_500 }]);
+    });
+
+    test('name all days in order, whatever else lies there', DEADLINE, async () => {
+      const days = ['2025-12-31', '2026-01-01', '2026-03-09', '2026-03-10'];
+      for (const day of days) writeRecordings(root, 'live/days', source, { media: false, spans: [[Date.parse(`${day}T08:00:00Z`), Date.parse(`${day}T08:00:02Z`)]] });
+      for (const other of ['2026-02-30', 'x', '2026-01-01x', '.2026-01-02']) fs.mkdirSync(path.join(root, 'live/days', other));
+      fs.writeFileSync(path.join(root, 'live/days/2026-03-10/notes.txt'), 'none of ours');
+      const answer = await spans('live/days', '?to=2026-03-10T12:00:00Z');
+      assert.deepEqual(answer.days, days);
+      assert.equal(answer.from, Date.parse('2026-03-09T12:00:00Z'));
+      assert.equal(answer.spans.length, 1);
+    });
+
+    test('a file that began the day before', DEADLINE, async () => {
+      const midnight = Date.parse('2026-03-11T00:00:00Z');
+      new Recording(root, 'live/long', source, { utc: midnight - 30_000, media: false }).add(60).end();
+      const { spans: [span] } = await spans('live/long', `?from=${midnight + 1000}&to=${midnight + HOUR}`);
+      assert.deepEqual(span, { from: midnight + 1000, to: midnight + 30_000 });
+    });
+
+    test('nothing at all: empty', DEADLINE, async () => {
+      const answer = await spans('live/never');
+      assert.deepEqual([answer.days, answer.spans, answer.recording], [[], [], false]);
+      assert.equal(answer.to - answer.from, DAY);
+    });
+
+    test('FLV recordings reach from their name to their last change', DEADLINE, async () => {
+      const file = path.join(root, 'live/tags', fileName(NOON, 'flv'));
+      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.writeFileSync(file, 'FLV');
+      fs.utimesSync(file, new Date(NOON + 5000), new Date(NOON + 5000));
+      assert.deepEqual((await spans('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).spans, [{ from: NOON, to: NOON + 5000 }]);
+      assert.equal((await list('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).status, 404);
+      const answer = await fetch(`${base('live/tags')}/${fileName(NOON, 'flv')}`);
+      assert.deepEqual([answer.status, answer.headers['content-type'], String(answer.body)], [200, 'video/x-flv', 'FLV']);
+    });
+  });
+
+  describe('indexes that were cut or damaged', () => {
+    const torn = (name, change) => {
+      const stream = `live/torn-${name}`;
+      const file = new Recording(root, stream, source, { utc: NOON, media: false }).add(10).flush();
+      fs.writeFileSync(file.index, change(fs.readFileSync(file.index, 'utf8')));
+      return stream;
+    };
+    const cases = [
+      ['a torn last line', (text) => text.slice(0, -5), 9],
+      ['torn within a length', (text) => text.slice(0, text.lastIndexOf('@')), 9],
+      ['a mark without its segment', (text) => `${text}#EXT-X-DISCONTINUITY\n`, 10],
+      ['nonsense in the middle', (text) => text.replace(/^((?:.*\n){13})/, '$1garbage\n'), 2],
+      ['no head', () => '#EXTM3U\n', 0],
+      ['nothing', () => '', 0],
+      ['zeros, as a power cut leaves them', (text) => text + '\0'.repeat(4096), 10],
+    ];
+    for (const [name, change, want] of cases) {
+      test(`${name}: what is whole is served`, DEADLINE, async () => {
+        const stream = torn(name.replaceAll(/\W/g, '-'), change);
+        const { status, text } = await list(stream, `?from=${NOON}&to=${NOON + HOUR}`);
+        assert.equal(status, want ? 200 : 404);
+        if (want) assert.equal(readPlaylist(text).items.reduce((sum, item) => sum + item.duration, 0), want * 1000);
+      });
+    }
+
+    test('one damaged file does not hide the others', DEADLINE, async () => {
+      const files = writeRecordings(root, 'live/spoilt', source, { media: false, spans: [[NOON - 5000, NOON + 5000], [NOON + HOUR, NOON + HOUR + 5000]] });
+      fs.writeFileSync(path.join(root, 'live/spoilt', files[1].file.replace(/mp4$/, 'm3u8')), 'not an index\n');
+      const p = await playlist('live/spoilt', `?from=${NOON - HOUR}&to=${NOON + 2 * HOUR}`);
+      assert.deepEqual([...new Set(p.items.map((item) => item.uri))], [files[0].file, files[2].file]);
+    });
+  });
+
+  describe('files', () => {
+    const file = () => `${base('live/demo')}/${hours[0].file}`;
+    const bytes = () => fs.readFileSync(hours[0].path);
+
+    test('come whole, with validators, for one reader alone', DEADLINE, async () => {
+      const { status, headers, body } = await fetch(file());
+      assert.equal(status, 200);
+      assert.deepEqual(body, bytes());
+      assert.equal(headers['accept-ranges'], 'bytes');
+      assert.match(headers['cache-control'], /^private/);
+      const again = await fetch(file(), { 'if-none-match': headers.etag });
+      assert.equal(again.status, 304);
+    });
+
+    test('are immutable when they have not changed for a minute', DEADLINE, async () => {
+      const old = new Recording(root, 'live/old', source, { utc: NOON }).add(2).end();
+      const fresh = (await fetch(`${base('live/old')}/${old.file}`)).headers['cache-control'];
+      fs.utimesSync(old.path, new Date(NOON), new Date(NOON));
+      assert.deepEqual([fresh, (await fetch(`${base('live/old')}/${old.file}`)).headers['cache-control']],
+        ['private, no-cache', 'private, max-age=31536000, immutable']);
+    });
+
+    const ranges = [['bytes=0-0', 206, [0, 1]], ['bytes=100-199', 206, [100, 200]], ['bytes=-7', 206, [-7]], ['bytes=1000-', 206, [1000]],
+      ['bytes=99999999-', 416, null], ['bytes=5-4', 416, null]];
+    for (const [range, status, slice] of ranges) {
+      test(`${range}: ${status}`, DEADLINE, async () => {
+        const answer = await fetch(file(), { range });
+        assert.equal(answer.status, status);
+        if (slice) assert.deepEqual(answer.body, bytes().subarray(...slice));
+      });
+    }
+
+    test('HEAD tells the size', DEADLINE, async () => {
+      const { status, headers, body } = await fetch(file(), {}, 'HEAD');
+      assert.deepEqual([status, Number(headers['content-length']), body.length], [200, bytes().length, 0]);
+    });
+
+    test('one that is still written comes as far as it is', DEADLINE, async () => {
+      const open = new Recording(root, 'live/open', source, { utc: NOON }).add(2).flush();
+      const first = await fetch(`${base('live/open')}/${open.file}`);
+      open.add(2).flush();
+      const second_ = await fetch(`${base('live/open')}/${open.file}`);
+      assert.ok(second_.body.length > first.body.length && second_.body.subarray(0, first.body.length).equals(first.body));
+      assert.notEqual(first.headers.etag, second_.headers.etag);
+    });
+  });
+
+  describe('rights', () => {
+    const now = Math.floor(Date.now() / 1000);
+    const refusals = [
+      ['a viewer\'s token', () => token('live/demo'), /replay "live\/demo" refused: token is for another action/],
+      ['another stream\'s', () => replay('live/other'), /token is for another stream/],
+      ['an expired one', () => replay('live/demo', { exp: now - 1 }), /token has expired/],
+      ['a forged one', () => token('live/demo', { a: 'replay' }, { key: Buffer.alloc(32, 8) }), /wrong signature/],
+      ['none', () => 'x', /token is malformed/],
+    ];
+    for (const [name, make, line] of refusals) {
+      test(`${name}: 403 for all there is`, DEADLINE, async () => {
+        const from = hub.nginx.log().length;
+        for (const what of ['index.m3u8', 'spans.json', hours[0].file, 'clip.mp4', 'thumb.jpg', 'nothing']) {
+          const answer = await get(`${base('live/demo', make())}/${what}`);
+          assert.equal(answer.status, 403, what);
+          assert.ok(!answer.text.includes('ftyp') && !answer.text.includes('EXTM3U'));
+        }
+        await until(() => line.test(hub.nginx.log().slice(from)), `the log line ${line}`);
+        assert.ok(!hub.nginx.log().slice(from).includes('eyJ'), 'no token in the log');
+      });
+    }
+
+    test('revoked: 403, and no longer counted as let in', DEADLINE, async () => {
+      const mine = replay('live/demo', { sub: '99' });
+      assert.equal((await get(`${base('live/demo', mine)}/spans.json`)).status, 200);
+      await hub.control('revoke?user=99&stream=live/demo');
+      for (const what of ['index.m3u8', 'spans.json', hours[0].file]) assert.equal((await get(`${base('live/demo', mine)}/${what}`)).status, 403);
+      assert.equal((await get(`${base('live/demo', replay('live/demo', { sub: '98' }))}/spans.json`)).status, 200);
+    });
+  });
+
+  describe('hostile paths', () => {
+    /** Sends the path as it is: no client may tidy it up. */
+    const raw = (target) => new Promise((resolve, reject) => {
+      const socket = net.connect(hub.nginx.ports.http, '127.0.0.1', () => socket.write(`GET ${target} HTTP/1.0\r\nHost: x\r\n\r\n`));
+      let text = '';
+      socket.on('data', (data) => { text += data.toString('latin1'); });
+      socket.on('end', () => resolve({ status: Number(text.split(' ')[1]), text }));
+      socket.on('error', reject);
+    });
+    const name = path.basename(fileName(NOON));
+    const paths = [
+      '../../../../keys', '..%2f..%2f..%2f..%2fkeys', '%2e%2e/%2e%2e/keys', `2026-03-10/..%2f..%2f..%2fother/secret/2026-03-10/${name}`,
+      `2026-03-10/%2e%2e/2026-03-10/${name}%00.mp4`, '2026-03-10/12-00-00.000.m3u8', '2026-03-10/', '2026-03-10', '.open/x', '.spool/x',
+      '2026-03-10/12-00-00.000.mp4/', `2026-03-10/./x/${name}`, '2026-03-10/notes.txt', '2026-03-10/12-00-00.000.mp4.bak',
+      `2026-03-10\\${name}`, '%2e', 'index.m3u8/x', 'INDEX.m3u8',
+    ];
+    for (const what of paths) {
+      test(`${what}: nothing`, DEADLINE, async () => {
+        const { status, text } = await raw(`/m/${replay('live/demo')}/rec/live/demo/${what}`);
+        assert.ok([400, 403, 404].includes(status), `${status}`);
+        assert.ok(!text.includes(KEY.toString('hex')) && !text.includes('ftyp'));
+      });
+    }
+
+    test('a token is for the folder that is opened, however the path was written', DEADLINE, async () => {
+      writeRecordings(root, 'other/secret', source, { spans: [[NOON, NOON + 2000]] });
+      for (const stream of ['live/demo', 'live/%2e%2e/other/secret', 'live/demo/../../other/secret', 'live%2fdemo', 'x/rec/live/demo']) {
+        for (const what of ['index.m3u8', `2026-03-10/${name}`, 'spans.json']) {
+          const { status, text } = await raw(`/m/${replay('live/x')}/rec/${stream}/${what}`);
+          assert.ok([400, 403, 404].includes(status), `${stream}/${what}: ${status}`);
+          assert.ok(!text.includes('ftyp') && !text.includes('spans'));
+        }
+      }
+      const mine = replay('live/demo');
+      assert.equal((await raw(`/m/${mine}/rec/live/demo/../../other/secret/2026-03-10/${name}`)).status, 403);
+    });
+
+    test('no symbolic link is followed, to a file, a day or a stream', DEADLINE, async () => {
+      const outside = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-outside-'));
+      const [there] = writeRecordings(outside, 'live/there', source, { spans: [[NOON, NOON + 3000]] });
+      const day = path.dirname(there.path);
+      fs.symlinkSync(path.join(outside, 'live/there'), path.join(root, 'live/stream-link'));
+      fs.mkdirSync(path.join(root, 'live/day-link'));
+      fs.symlinkSync(day, path.join(root, 'live/day-link/2026-03-10'));
+      fs.mkdirSync(path.join(root, 'live/file-link/2026-03-10'), { recursive: true });
+      for (const file of fs.readdirSync(day)) fs.symlinkSync(path.join(day, file), path.join(root, 'live/file-link/2026-03-10', file));
+      for (const stream of ['live/stream-link', 'live/day-link', 'live/file-link']) {
+        assert.equal((await get(`${base(stream)}/${there.file}`)).status, 404, stream);
+        assert.equal((await list(stream, `?from=${NOON}&to=${NOON + HOUR}`)).status, 404, stream);
+        assert.deepEqual((await spans(stream, `?from=${NOON}&to=${NOON + HOUR}`)).spans, [], stream);
+      }
+      fs.rmSync(outside, { recursive: true });
+    });
+
+    test('an index that is a pipe or a folder holds up nobody', DEADLINE, async () => {
+      const day = path.join(root, 'live/odd/2026-03-10');
+      fs.mkdirSync(path.join(day, '12-00-01.000.m3u8'), { recursive: true });
+      execFileSync('mkfifo', [path.join(day, '12-00-00.000.m3u8'), path.join(day, '12-00-00.000.mp4')]);
+      assert.equal((await list('live/odd', `?from=${NOON}&to=${NOON + HOUR}`)).status, 404);
+      assert.equal((await get(`${base('live/odd')}/2026-03-10/12-00-00.000.mp4`)).status, 404);
+    });
+
+    test('POST: 405', DEADLINE, async () => {
+      assert.equal((await get(`${base('live/demo')}/index.m3u8`, { method: 'POST' })).status, 405);
+    });
+  });
+
+  describe('many and much', () => {
+    test('a day of 86,400 segments', DEADLINE, async () => {
+      const from = Date.parse('2026-05-01T00:00:00Z');
+      writeRecordings(root, 'live/day', source, { media: false, spans: [[from, from + DAY]] });
+      const query = `?from=${from}&to=${from + DAY - 1}`;
+      const p = await playlist('live/day', query);
+      assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), DAY);
+      assert.equal(p.items.length, 14_401);                   // the first stands alone
+      const rounds = 20;
+      const began = cpuOf(hub.nginx.workers());
+      for (let i = 0; i < rounds; i++) assert.equal((await list('live/day', query)).status, 200);
+      const each = (cpuOf(hub.nginx.workers()) - began) / rounds;
+      console.log(`# CPU of a playlist of 24 hours: ${each.toFixed(1)} ms`);
+      if (process.env.DUOLU_SANITIZE !== '1') assert.ok(each < 150, `${each} ms, three times what it may be`);
+      assert.equal((await spans('live/day', query)).spans.length, 1);
+    });
+
+    test('more than can be answered: 400 says so', DEADLINE, async () => {
+      const from = Date.parse('2026-06-01T00:00:00Z');
+      const day = path.join(root, 'live/files/2026-06-01');
+      fs.mkdirSync(day, { recursive: true });
+      for (let i = 0; i <= 4096; i++) fs.writeFileSync(path.join(root, 'live/files', fileName(from + i * 1000, 'm3u8')), '');
+      for (const what of ['index.m3u8', 'spans.json']) {
+        const { status, text } = await get(`${base('live/files')}/${what}?from=${from}&to=${from + DAY}`);
+        assert.deepEqual([status, JSON.parse(text)], [400, { error: 'the span has more than 4096 files: expected a shorter one' }]);
+      }
+    });
+
+    test('clients that leave at once', DEADLINE, async () => {
+      const target = new URL(`${base('live/day')}/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`);
+      for (let i = 0; i < 40; i++) {
+        const socket = net.connect(hub.nginx.ports.http, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.write(`GET ${target.pathname}${target.search} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        await new Promise((resolve) => setTimeout(resolve, i % 8));
+        socket.resetAndDestroy();
+      }
+      const answers = await Promise.all(Array.from({ length: 20 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T01:00Z')));
+      assert.deepEqual([...new Set(answers.map((answer) => answer.status))], [200]);
+    });
+
+    test('a reload while it is answered', DEADLINE, async () => {
+      const answers = Array.from({ length: 10 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T23:00Z'));
+      await hub.nginx.reload();
+      for (const { status, text } of await Promise.all(answers)) {
+        assert.equal(status, 200);
+        assert.ok(text.endsWith('#EXT-X-ENDLIST\n'));
+      }
+    });
+  });
+});
+
+test('configurations that cannot work are refused with a reason', DEADLINE, async () => {
+  const conf = (inside, main = '') => `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:{{port:http}}; location / { ${inside} } } }\n`;
+  const cases = [
+    ['hub_history /tmp;', '', /"hub_history" has no "access_token_keys"/],
+    ['hub_history "";', '', /"hub_history" directive has no folder/],
+    ['hub_history /tmp; hub_history /tmp;', '', /"hub_history" directive is duplicate/],
+    ['access_token_keys {{dir}}/nginx.conf.keys; hub_history /tmp;', '', /access_token_keys cannot open/],
+    ['hub_history_thumbs thumb;', '', /"hub_history_thumbs" directive is no named location: expected a name such as "@thumb"/],
+  ];
+  for (const [inside, main, reason] of cases) {
+    const { code, output } = await testConfig({ conf: conf(inside, main), modules: ['rtmp', 'guard', 'hub'] });
+    assert.notEqual(code, 0, inside);
+    assert.match(output, reason);
+  }
 });
