@@ -17,6 +17,7 @@
 #include <ngx_thread_pool.h>
 
 #include "../hub/hub.h"
+#include "../media/flv_file.h"
 #include "../media/fragment.h"
 #include "../media/rec_index.h"
 #include "../media/rec_path.h"
@@ -98,6 +99,7 @@ typedef struct {
     dvr_point_t          at, good;   /* as gathered, and as on the disk */
     fragment_t           fragment;
     dvr_buf_t            media[2];   /* of the fragment in the making */
+    flv_file_t          *flv;        /* FLV: what its onMetaData is to say */
 
     uint32_t             config_seq; /* of the headers that were looked at */
     int64_t              sound;      /* dts of the newest frame of it, -1 */
@@ -129,9 +131,15 @@ struct dvr_format_s {
                       const flv_frame_t *frame);
     ngx_int_t  (*seal)(recorder_t *rec, int64_t next);
     ngx_int_t  (*finish)(recorder_t *rec);     /* to job->patch */
+    void       (*resume)(recorder_t *rec);     /* from job->recovered */
 };
 
 extern const dvr_format_t  dvr_format_mp4;
+extern const dvr_format_t  dvr_format_flv;
+
+/* file_mp4.c: what CONFIG, a stored sequence header, says of track KIND.  It is
+ * left out when it makes no sense: the other one is recorded. */
+void dvr_track(mp4_track_t *track, int kind, const hub_config_t *config);
 
 /* Room for MORE bytes in B.  NULL when there is no memory. */
 u_char *dvr_buf_room(dvr_buf_t *b, size_t more);

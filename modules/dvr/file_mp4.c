@@ -5,10 +5,8 @@
 #include "dvr.h"
 
 
-/* What CONFIG, a stored sequence header, says of track KIND.  It is left out
- * when it makes no sense: the other one is recorded. */
-static void
-mp4_track_of(mp4_track_t *track, int kind, const hub_config_t *config)
+void
+dvr_track(mp4_track_t *track, int kind, const hub_config_t *config)
 {
     int          rc;
     flv_frame_t  frame;
@@ -35,8 +33,8 @@ mp4_head(recorder_t *rec, hub_config_t *config)
     dvr_buf_t   *head = &rec->job.head;
     mp4_track_t  tracks[2];
 
-    mp4_track_of(&tracks[MP4_VIDEO], MP4_VIDEO, &config[HUB_CONFIG_VIDEO]);
-    mp4_track_of(&tracks[MP4_AUDIO], MP4_AUDIO, &config[HUB_CONFIG_AUDIO]);
+    dvr_track(&tracks[MP4_VIDEO], MP4_VIDEO, &config[HUB_CONFIG_VIDEO]);
+    dvr_track(&tracks[MP4_AUDIO], MP4_AUDIO, &config[HUB_CONFIG_AUDIO]);
 
     if (tracks[MP4_VIDEO].codec == FLV_CODEC_NONE
         && tracks[MP4_AUDIO].codec == FLV_CODEC_NONE)
@@ -131,6 +129,13 @@ mp4_finish(recorder_t *rec)
 }
 
 
+static void
+mp4_resume(recorder_t *rec)
+{
+    rec->duration_at = rec->job.recovered.duration_at;
+}
+
+
 const dvr_format_t  dvr_format_mp4 = {
-    "mp4", 1, mp4_head, mp4_add, mp4_seal, mp4_finish
+    "mp4", 1, mp4_head, mp4_add, mp4_seal, mp4_finish, mp4_resume
 };

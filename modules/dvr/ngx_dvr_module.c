@@ -17,6 +17,7 @@ static void ngx_dvr_tick(ngx_event_t *ev);
 
 static ngx_conf_enum_t  ngx_dvr_formats[] = {
     { ngx_string("mp4"), 0 },
+    { ngx_string("flv"), 1 },
     { ngx_null_string, 0 }
 };
 

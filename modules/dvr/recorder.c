@@ -91,7 +91,7 @@ recorder_new(const dvr_conf_t *conf, const hub_ref_t *ref)
 
     rec->pool = pool;
     rec->conf = conf;
-    rec->format = &dvr_format_mp4;
+    rec->format = conf->format ? &dvr_format_flv : &dvr_format_mp4;
     rec->job.conf = conf;
     rec->job.fd = rec->job.index_fd = -1;
     rec->reader.ref = *ref;
@@ -123,6 +123,7 @@ recorder_free(recorder_t *rec)
 
     free(rec->job.head.data);
     free(rec->job.patch.data);
+    free(rec->flv);
     ngx_queue_remove(&rec->queue);
     ngx_destroy_pool(rec->pool);
 }
@@ -386,8 +387,7 @@ recorder_wait(recorder_t *rec, int error)
 static void
 recorder_drop(recorder_t *rec)
 {
-    rec->fragment.track[0].n = rec->fragment.track[1].n = 0;
-    rec->fragment.bytes = 0;
+    fragment_clear(&rec->fragment);
     rec->media[0].len = rec->media[1].len = 0;
 }
 
@@ -529,7 +529,7 @@ recorder_resumed(recorder_t *rec)
         rec->stale = 3;
     }
 
-    rec->duration_at = r->duration_at;
+    rec->format->resume(rec);
     fragment_resume(&rec->fragment, r->dts);
 }
 

@@ -1,3 +1,4 @@
+#include "recover_flv.h"
 #include "recover_mp4.h"
 #include "spool.h"
 
@@ -160,6 +161,7 @@ typedef struct {
 
 static const format_t  formats[] = {
     { "mp4", recover_mp4 },
+    { "flv", recover_flv },
     { NULL, NULL }
 };
 
@@ -386,7 +388,12 @@ recover_open(const target_t *t, int fd, ngx_log_t *log)
         return rc;
     }
 
-    if (rc == -1 || close_file(t, fd, &r) == -1) {
+    if (rc == 0) {
+        free(r.flv);
+        rc = close_file(t, fd, &r);
+    }
+
+    if (rc == -1) {
         return -1;
     }
 
@@ -468,7 +475,7 @@ recover_all(const char *root, ngx_log_t *log)
         {
             ngx_log_error(NGX_LOG_ERR, log, 0,
                           "\"%s/%s\" marks no recording: expected "
-                          "APP%%2FNAME%%2FDAY%%2FTIME.mp4",
+                          "APP%%2FNAME%%2FDAY%%2FTIME.EXT",
                           folder, entry->d_name);
             continue;
         }

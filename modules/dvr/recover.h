@@ -13,6 +13,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "../media/flv_file.h"
+
 /* Where a file whose torn tail was cut off goes on. */
 typedef struct {
     uint64_t  size;              /* of the file */
@@ -26,6 +28,7 @@ typedef struct {
     int64_t   utc;               /* of its start */
     uint64_t  session;           /* as its index said; 0: not known */
     uint64_t  cut;               /* bytes that were taken off its end */
+    flv_file_t  *flv;            /* FLV: what its tags say; the caller free()s */
     unsigned  ended:1;           /* its index had an ENDLIST */
     unsigned  interrupted:1;     /* and said so */
 } recovered_t;

@@ -211,8 +211,7 @@ fragment_write(fragment_t *f, uint32_t sequence, int64_t next, uint8_t *out)
 
     size = mp4_write_fragment(out, FRAGMENT_HEAD_MAX, sequence, runs);
 
-    f->track[MP4_VIDEO].n = f->track[MP4_AUDIO].n = 0;
-    f->bytes = 0;
+    fragment_clear(f);
 
     return size;
 }

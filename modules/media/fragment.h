@@ -60,6 +60,13 @@ fragment_empty(const fragment_t *f)
     return f->track[0].n == 0 && f->track[1].n == 0;
 }
 
+static inline void
+fragment_clear(fragment_t *f)
+{
+    f->track[0].n = f->track[1].n = 0;
+    f->bytes = 0;
+}
+
 /* dts of its first frame; of the first picture where there are any.  And where
  * it ends, by the pace of its frames. */
 int64_t fragment_start(const fragment_t *f);

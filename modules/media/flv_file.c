@@ -1,0 +1,422 @@
+#include "flv_file.h"
+
+#include "mp4.h"
+
+#include <string.h>
+
+#define META_BODY    (FLV_META_SIZE - FLV_TAG_OVERHEAD)
+#define FILLER_MAX   1000        /* of a string: some readers take no more */
+#define STEP_MAX     1000        /* ms; a longer one is a gap */
+
+/* AMF 0, 2.1 */
+enum { AMF_NUMBER = 0, AMF_BOOLEAN = 1, AMF_STRING = 2, AMF_OBJECT = 3,
+       AMF_ECMA_ARRAY = 8, AMF_OBJECT_END = 9, AMF_STRICT_ARRAY = 10 };
+
+#define FOURCC_HVC1  0x68766331
+#define FOURCC_AVC1  0x61766331
+
+
+/* --- key frames --- */
+
+void
+flv_file_init(flv_file_t *file)
+{
+    file->meta = (flv_meta_t) { 0 };
+    file->keys.n = file->keys.seen = 0;
+    file->keys.step = 1;
+}
+
+
+void
+flv_keys_add(flv_keys_t *keys, uint32_t time, uint64_t position)
+{
+    uint32_t  i;
+
+    if (keys->seen++ % keys->step) {
+        return;
+    }
+
+    if (keys->n == FLV_KEYS_MAX) {           /* every second one goes */
+        for (i = 0; i < FLV_KEYS_MAX / 2; i++) {
+            keys->key[i] = keys->key[2 * i];
+        }
+        keys->n = FLV_KEYS_MAX / 2;
+        keys->step *= 2;                     /* this one's turn in both rows */
+    }
+
+    keys->key[keys->n].time = time;
+    keys->key[keys->n++].position = position;
+}
+
+
+void
+flv_keys_cut(flv_keys_t *keys, uint64_t size)
+{
+    while (keys->n && keys->key[keys->n - 1].position >= size) {
+        keys->n--;
+    }
+}
+
+
+/* --- onMetaData, written --- */
+
+static uint8_t *
+put(uint8_t *p, uint64_t value, unsigned n)
+{
+    while (n--) {
+        *p++ = (uint8_t) (value >> 8 * n);
+    }
+
+    return p;
+}
+
+
+static uint8_t *
+put_number(uint8_t *p, double value)
+{
+    uint64_t  bits;
+
+    memcpy(&bits, &value, sizeof(bits));
+    p = put(p, AMF_NUMBER, 1);
+
+    return put(p, bits, 8);
+}
+
+
+/* The name of a property: a string without its marker. */
+static uint8_t *
+put_name(uint8_t *p, const char *name)
+{
+    size_t  len = strlen(name);
+
+    p = put(p, len, 2);
+    memcpy(p, name, len);
+
+    return p + len;
+}
+
+
+static uint8_t *
+put_named(uint8_t *p, const char *name, double value)
+{
+    return put_number(put_name(p, name), value);
+}
+
+
+static uint8_t *
+put_flag(uint8_t *p, const char *name, int value)
+{
+    p = put_name(p, name);
+    p = put(p, AMF_BOOLEAN, 1);
+
+    return put(p, value != 0, 1);
+}
+
+
+static uint8_t *
+put_array(uint8_t *p, const char *name, uint32_t n)
+{
+    p = put_name(p, name);
+    p = put(p, AMF_STRICT_ARRAY, 1);
+
+    return put(p, n, 4);
+}
+
+
+static uint8_t *
+put_keys(uint8_t *p, const flv_keys_t *keys)
+{
+    uint32_t  i;
+
+    p = put_name(p, "keyframes");
+    p = put(p, AMF_OBJECT, 1);
+
+    p = put_array(p, "times", keys->n);
+    for (i = 0; i < keys->n; i++) {
+        p = put_number(p, keys->key[i].time / 1000.0);
+    }
+
+    p = put_array(p, "filepositions", keys->n);
+    for (i = 0; i < keys->n; i++) {
+        p = put_number(p, (double) keys->key[i].position);
+    }
+
+    return put(p, AMF_OBJECT_END, 3);
+}
+
+
+/* Strings of spaces, up to LAST. */
+static uint8_t *
+put_filler(uint8_t *p, uint8_t *last)
+{
+    size_t    room, len;
+    uint32_t  n;
+
+    room = (size_t) (last - p) - (2 + 6 + 5);
+    n = (uint32_t) ((room + FILLER_MAX - 1) / FILLER_MAX);
+    p = put_array(p, "filler", n);
+
+    for ( ; n > 0; n--) {
+        len = (size_t) (last - p) / n - 3;
+        p = put(p, AMF_STRING, 1);
+        p = put(p, len, 2);
+        memset(p, ' ', len);
+        p += len;
+    }
+
+    return p;
+}
+
+
+size_t
+flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file)
+{
+    uint8_t           *p, *count, *last = out + FLV_META_SIZE - FLV_BACK_SIZE - 3;
+    uint32_t           n = 12;
+    const flv_meta_t  *meta = &file->meta;
+    const flv_keys_t  *keys = &file->keys;
+    const flv_key_t   *key = keys->n ? &keys->key[keys->n - 1] : NULL;
+
+    p = out + flv_write_tag_header(out, FLV_SCRIPT, META_BODY, 0);
+    p = put(p, AMF_STRING, 1);
+    p = put_name(p, "onMetaData");
+    p = put(p, AMF_ECMA_ARRAY, 1);
+    count = p;
+    p += 4;
+
+    p = put_named(p, "duration", (double) meta->duration / 1000.0);
+    p = put_named(p, "filesize", (double) meta->size);
+    p = put_named(p, "session", (double) meta->session);
+    p = put_named(p, "lasttimestamp", meta->last / 1000.0);
+    p = put_named(p, "lastkeyframetimestamp", key ? key->time / 1000.0 : 0);
+    p = put_named(p, "lastkeyframelocation", key ? (double) key->position : 0);
+    p = put_flag(p, "hasVideo", meta->video != 0);
+    p = put_flag(p, "hasAudio", meta->audio != 0);
+    p = put_flag(p, "hasMetadata", 1);
+    p = put_flag(p, "hasKeyframes", keys->n != 0);
+
+    if (meta->video) {
+        p = put_named(p, "videocodecid", meta->video);
+        p = put_named(p, "width", meta->width);
+        p = put_named(p, "height", meta->height);
+        n += 3;
+    }
+
+    if (meta->audio) {
+        p = put_named(p, "audiocodecid", meta->audio);
+        p = put_named(p, "audiosamplerate", meta->rate);
+        p = put_flag(p, "stereo", meta->channels > 1);
+        n += 3;
+    }
+
+    p = put_keys(p, keys);
+    p = put_filler(p, last);
+    p = put(p, AMF_OBJECT_END, 3);
+    (void) put(count, n, 4);
+
+    return (size_t) (p - out) + flv_write_back(p, META_BODY);
+}
+
+
+void
+flv_meta_header(flv_meta_t *meta, uint8_t type, const uint8_t *body,
+    size_t size)
+{
+    flv_frame_t  frame;
+    mp4_track_t  track;
+
+    if ((type == FLV_VIDEO ? flv_parse_video(body, size, &frame)
+                           : flv_parse_audio(body, size, &frame)) != FLV_OK
+        || !frame.config
+        || mp4_track(&track, frame.codec, body + frame.payload,
+                     size - frame.payload) != 0)
+    {
+        return;
+    }
+
+    if (type == FLV_AUDIO) {
+        meta->audio = frame.codec_id;
+        meta->rate = track.timescale;
+        meta->channels = track.channels;
+        return;
+    }
+
+    meta->video = !(body[0] & 0x80) ? frame.codec_id
+                  : frame.codec == FLV_CODEC_HEVC ? FOURCC_HVC1 : FOURCC_AVC1;
+    meta->width = track.width;
+    meta->height = track.height;
+}
+
+
+/* --- onMetaData, read --- */
+
+static uint64_t
+get(const uint8_t *p, unsigned n)
+{
+    uint64_t  v = 0;
+
+    while (n--) {
+        v = v << 8 | *p++;
+    }
+
+    return v;
+}
+
+
+/* The number NAME at *P, which moves behind it.  Returns 0, -1: it is another. */
+static int
+get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
+{
+    double    number;
+    size_t    len = strlen(name);
+    uint64_t  bits;
+
+    if (get(*p, 2) != len || memcmp(*p + 2, name, len) != 0
+        || (*p)[2 + len] != AMF_NUMBER)
+    {
+        return -1;
+    }
+
+    bits = get(*p + 2 + len + 1, 8);
+    memcpy(&number, &bits, sizeof(number));
+
+    if (!(number >= 0 && number * scale < 9e15)) {
+        return -1;
+    }
+
+    *value = (uint64_t) (number * scale + 0.5);
+    *p += 2 + len + 9;
+
+    return 0;
+}
+
+
+int
+flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta)
+{
+    static const uint8_t  begin[] = {
+        AMF_STRING, 0, 10, 'o', 'n', 'M', 'e', 't', 'a', 'D', 'a', 't', 'a',
+        AMF_ECMA_ARRAY
+    };
+    uint8_t         head[FLV_TAG_HEADER_SIZE];
+    const uint8_t  *p = tag + FLV_TAG_HEADER_SIZE;
+
+    *meta = (flv_meta_t) { 0 };
+
+    (void) flv_write_tag_header(head, FLV_SCRIPT, META_BODY, 0);
+
+    if (memcmp(tag, head, sizeof(head)) != 0
+        || memcmp(p, begin, sizeof(begin)) != 0
+        || get(tag + FLV_META_SIZE - FLV_BACK_SIZE, FLV_BACK_SIZE)
+           != FLV_META_SIZE - FLV_BACK_SIZE)
+    {
+        return -1;
+    }
+
+    p += sizeof(begin) + 4;
+
+    return get_named(&p, "duration", 1000, &meta->duration) == 0
+           && get_named(&p, "filesize", 1, &meta->size) == 0
+           && get_named(&p, "session", 1, &meta->session) == 0 ? 0 : -1;
+}
+
+
+/* --- tags --- */
+
+void
+flv_walk_init(flv_walk_t *w, uint64_t at, flv_file_t *file)
+{
+    *w = (flv_walk_t) { .at = at, .dts = { -1, -1 }, .file = file };
+    flv_file_init(file);
+}
+
+
+static void
+walk_tag(flv_walk_t *w, const uint8_t *tag, size_t size)
+{
+    int             kind = tag[0] == FLV_AUDIO;
+    uint32_t        time;
+    flv_frame_t     frame;
+    const uint8_t  *body = tag + FLV_TAG_HEADER_SIZE;
+
+    if (tag[0] == FLV_SCRIPT
+        || (kind ? flv_parse_audio(body, size, &frame)
+                 : flv_parse_video(body, size, &frame)) != FLV_OK
+        || frame.empty)
+    {
+        return;
+    }
+
+    if (frame.config) {
+        flv_meta_header(&w->file->meta, tag[0], body, size);
+        return;
+    }
+
+    time = (uint32_t) get(tag + 4, 3) | (uint32_t) tag[7] << 24;
+    w->step[kind] = w->dts[kind] >= 0 ? (int64_t) time - w->dts[kind] : 0;
+    w->dts[kind] = time;
+    w->file->meta.last = time;
+
+    if (!kind && frame.key) {
+        flv_keys_add(&w->file->keys, time, w->at);
+    }
+}
+
+
+size_t
+flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need)
+{
+    size_t  done = 0, body;
+
+    for ( ;; ) {
+        *need = FLV_TAG_HEADER_SIZE;
+
+        if (size - done < FLV_TAG_HEADER_SIZE) {
+            return done;
+        }
+
+        if ((p[0] != FLV_AUDIO && p[0] != FLV_VIDEO && p[0] != FLV_SCRIPT)
+            || get(p + 8, 3) != 0)
+        {
+            *need = 0;
+            return done;
+        }
+
+        body = (size_t) get(p + 1, 3);
+        *need = FLV_TAG_OVERHEAD + body;
+
+        if (size - done < *need) {
+            return done;
+        }
+
+        if (get(p + FLV_TAG_HEADER_SIZE + body, FLV_BACK_SIZE)
+            != FLV_TAG_HEADER_SIZE + body)
+        {
+            *need = 0;
+            return done;
+        }
+
+        walk_tag(w, p, body);
+        w->at += *need;
+        done += *need;
+        p += *need;
+    }
+}
+
+
+int64_t
+flv_walk_end(const flv_walk_t *w)
+{
+    int      i;
+    int64_t  end = 0, of;
+
+    for (i = 0; i < 2; i++) {
+        if (w->dts[i] >= 0) {
+            of = w->dts[i] + (w->step[i] > 0 && w->step[i] < STEP_MAX
+                              ? w->step[i] : 1);
+            end = of > end ? of : end;
+        }
+    }
+
+    return end;
+}

@@ -1,0 +1,92 @@
+/*
+ * FLV as a file: what it begins with, and where its last whole tag ends.
+ *
+ * Behind the header stands one script tag, onMetaData, of a fixed size.  When
+ * the file is closed it is written anew, with the duration and the places of
+ * key frames, for players that seek; what is left of its room is a property
+ * `filler`.
+ *
+ * Source: Adobe Flash Video File Format Specification 10.1, E.5 (onMetaData);
+ * AMF 0 specification, 2; Enhanced RTMP v1 (codec ids that are a FourCC).  The
+ * `keyframes` object is what FLV tools have agreed on.
+ *
+ * Pure: no allocation, no clock, no logging.
+ */
+
+#ifndef DUOLU_MEDIA_FLV_FILE_H
+#define DUOLU_MEDIA_FLV_FILE_H
+
+#include "flv.h"
+
+#define FLV_KEYS_MAX    1024
+#define FLV_META_SIZE   (FLV_KEYS_MAX * 18 + 1024)   /* tag and back-pointer */
+#define FLV_MEDIA_AT    (FLV_HEADER_SIZE + FLV_META_SIZE)
+
+typedef struct {
+    uint64_t  position;          /* of the tag in the file */
+    uint32_t  time;              /* its timestamp */
+} flv_key_t;
+
+/* Key frames, evenly spread when there are more than room for them. */
+typedef struct {
+    uint32_t   n;
+    uint32_t   step;             /* every STEPth is kept */
+    uint32_t   seen;
+    flv_key_t  key[FLV_KEYS_MAX];
+} flv_keys_t;
+
+void flv_keys_add(flv_keys_t *keys, uint32_t time, uint64_t position);
+
+/* Forgets those at SIZE and behind it: the file was cut there. */
+void flv_keys_cut(flv_keys_t *keys, uint64_t size);
+
+/* What onMetaData says besides; 0: not known, or there is no such track. */
+typedef struct {
+    uint64_t  duration;          /* ms; 0 until the file is closed */
+    uint64_t  size;              /* of the file, likewise */
+    uint64_t  session;           /* of the recorder: utc ms */
+    uint32_t  last;              /* timestamp of the last tag */
+    uint32_t  video, audio;      /* codec ids */
+    uint32_t  width, height;
+    uint32_t  rate, channels;
+} flv_meta_t;
+
+/* What the tag is written from. */
+typedef struct {
+    flv_meta_t  meta;
+    flv_keys_t  keys;
+} flv_file_t;
+
+void flv_file_init(flv_file_t *file);
+
+/* Takes from a sequence header, a tag's body, what META is to say of it. */
+void flv_meta_header(flv_meta_t *meta, uint8_t type, const uint8_t *body,
+    size_t size);
+
+/* Writes the script tag.  Returns FLV_META_SIZE. */
+size_t flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file);
+
+/* Reads what flv_write_meta() wrote: duration, size and session.  Returns 0,
+ * or -1 when it is no such tag. */
+int flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta);
+
+/* A walk over the tags of a file. */
+typedef struct {
+    uint64_t     at;             /* behind the last whole tag */
+    int64_t      dts[2];         /* of the last video and audio frame, -1 */
+    int64_t      step[2];        /* from the one before */
+    flv_file_t  *file;           /* what they say */
+} flv_walk_t;
+
+/* Begins at AT, where a tag begins. */
+void flv_walk_init(flv_walk_t *w, uint64_t at, flv_file_t *file);
+
+/* Takes the whole tags from the SIZE bytes at P, which are those at w->at of
+ * the file.  Returns how many bytes they are, less than SIZE when the next is
+ * cut or is no tag; *NEED is the size it says it has, 0: it is none. */
+size_t flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need);
+
+/* Where all that was walked over ends, ms. */
+int64_t flv_walk_end(const flv_walk_t *w);
+
+#endif
