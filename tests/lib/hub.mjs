@@ -90,7 +90,7 @@ export async function startGate(answer = () => ({ allow: true })) {
 
 // ---- nginx ----------------------------------------------------------------
 
-export function hubConf({ gate, workers = 2, zone = '64m', main = '', server = '', ingest = '', flv = '', events = '', listen = '' }) {
+export function hubConf({ gate, workers = 2, zone = '64m', main = '', server = '', ingest = '', flv = '', events = '', listen = '', http = '' }) {
   return `
 worker_processes ${workers};
 {{modules}}
@@ -99,7 +99,7 @@ ${main}
 events { worker_connections 4096; }
 rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000; ${server}
   application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
-http { request_pool_size 6k; server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
+http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
   location /status { hub_status on; } location /sessions { hub_sessions on; } location /metrics { hub_metrics on; }
   location /control/ { hub_control on; }
