@@ -25,7 +25,8 @@ usage() {
 ./build.sh test [unit|fuzz|nginx|e2e|browser|lint]    all of them without a name
 ./build.sh lint         the lint suite alone
 ./build.sh ctl …        duoluctl against the running stack (`ctl help` lists its commands)
-./build.sh bench [quick]    the table of what things cost: half an hour on an idle machine, quick two minutes
+./build.sh bench [quick] [recording]    the table of what things cost: half an hour on an idle machine,
+                        quick three minutes; recording: what it costs alone, two minutes
 
 environment             default        meaning
 DUOLU_HOME              ./run          state: database, logs, secrets, sockets

@@ -32,7 +32,7 @@ http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127
 ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
   location /status { hub_status on; } location /control/ { hub_control on; } } }
 `;
-  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { keys: `k1 ${KEY.toString('hex')}\n` }, workers })
+  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { keys: `k1 ${KEY.toString('hex')}\n`, 'rec/.keep': '' }, workers })
     .catch(async (error) => { await gate.stop(); throw error; });
   const { ports } = nginx;
   const status = () => getJson(`http://127.0.0.1:${ports.http}/status`);
