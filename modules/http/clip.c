@@ -547,13 +547,6 @@ clip_admit(ngx_http_request_t *r, clip_t *c)
     enum hub_refusal    reason;
     ngx_http_cleanup_t *cln;
 
-    if (clips_sent >= c->limits.at_once) {
-        history_fail(c->history, NGX_HTTP_SERVICE_UNAVAILABLE, "%ld clips are "
-                     "being sent: hub_history_clips allows no more",
-                     (long) clips_sent);
-        return history_refuse(r, c->history);
-    }
-
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -748,6 +741,13 @@ clip_done(ngx_http_request_t *r, history_t *h)
 {
     clip_t     *c = h->data;
     ngx_int_t   rc;
+
+    if (clips_sent >= c->limits.at_once) {
+        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%ld clips are being "
+                     "sent: hub_history_clips allows no more",
+                     (long) clips_sent);
+        return history_refuse(r, h);
+    }
 
     rc = clip_admit(r, c);
     if (rc != NGX_OK) {

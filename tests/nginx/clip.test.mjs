@@ -219,3 +219,214 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     assert.equal(movie.tracks[1].descriptions.length, 2);
   });
 });
+
+// ---- over HTTP -------------------------------------------------------------
+
+/** Asks for a clip and reads nothing behind the head of the answer. */
+function slowReader(url) {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent: false }, (response) => {
+      response.pause();
+      const reader = { request, response, chunks: [] };
+      response.on('error', () => {});
+      const closed = new Promise((done) => { response.on('close', done); });
+      reader.rest = async () => {
+        response.on('data', (data) => reader.chunks.push(data)).resume();
+        await closed;
+        return Buffer.concat(reader.chunks);
+      };
+      resolve(reader);
+    });
+    request.on('error', reject);
+  });
+}
+
+describe('clips over HTTP', () => {
+  let hub;
+  let demo;
+  const LONG = NOON + 24 * 3600_000;
+
+  before(async () => {
+    const source = await makeSource();
+    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2;' });
+    const write = (stream, options) => writeRecordings(hub.root, stream, source, options);
+    write('live/demo', { spans: [[NOON - 10_000, NOON + 10_000], [NOON + 60_000, NOON + 70_000]] });
+    write('live/demo', { spans: [[NOON + 75_400, NOON + 80_400]], session: NOON - 10_000 });
+    write('live/gop', { spans: [[NOON, NOON + 20_000]], step: 2, dependent: (n) => n % 3 !== 0 });
+    write('live/摄像机', { spans: [[NOON, NOON + 2000]] });
+    write('live/long', { spans: [[LONG, LONG + 390_000]], step: 10 });
+    demo = hub.recordings.files('live/demo').map((file) => hub.recordings.read(file));
+  });
+  after(() => hub.stop());
+
+  const good = async (stream, recordings, from, to, rules) => {
+    const { status, body } = await hub.clip(stream, from, to);
+    assert.equal(status, 200, body.toString('latin1', 0, 300));
+    const result = checkClip(body, recordings, from, to, rules);
+    await plays(hub, body, result);
+    return result;
+  };
+
+  test('over a full hour: two files', DEADLINE, async () => {
+    const { video } = await good('live/demo', demo, NOON - 3000, NOON + 3000);
+    assert.equal(video.length, 150);
+  });
+
+  test('over a gap and the joints of files: what was recorded, and no more', DEADLINE, async () => {
+    const { video } = await good('live/demo', demo, NOON - 10_000, NOON + 90_000);
+    assert.equal(video.length, 35 * 25);
+  });
+
+  test('from before all and up to behind it', DEADLINE, async () => {
+    const { video } = await good('live/demo', demo, NOON - 3600_000, NOON + 300_000);
+    assert.equal(video.length, 35 * 25);
+  });
+
+  test('`to` where a segment begins: it is not in it', DEADLINE, async () => {
+    const { video } = await good('live/demo', demo, NOON + 1000, NOON + 4000);
+    assert.equal(video.length, 75);
+    assert.equal((await good('live/demo', demo, NOON + 1000, NOON + 4001)).video.length, 100);
+  });
+
+  test('in a segment that depends on others: from its key frame on', DEADLINE, async () => {
+    const recordings = hub.recordings.files('live/gop').map((file) => hub.recordings.read(file));
+    const { video } = await good('live/gop', recordings, NOON + 11_000, NOON + 13_000);
+    assert.equal(video[0].utc, NOON + 6000);
+    assert.equal(video.length, 8 * 25);
+  });
+
+  const refusals = [
+    ['nothing was recorded', 'live/demo', NOON + 20_000, NOON + 50_000, 404, /nothing was recorded/],
+    ['another day', 'live/demo', NOON - 9 * 24 * 3600_000, NOON - 8 * 24 * 3600_000, 404, /nothing was recorded/],
+    ['a stream without recordings', 'live/none', NOON, NOON + 1000, 404, /./],
+    ['longer than it may be', 'live/both', LONG, LONG + 3600_000, 400, /410 s long: hub_history_clip_max allows 400 s/],
+    ['an end before the beginning', 'live/demo', NOON, NOON - 1, 400, /expected an end behind the beginning/],
+    ['a time that is none', 'live/demo', 'noon', NOON, 400, /from is .*noon.*: expected a time/],
+  ];
+  for (const [name, stream, from, to, status, why] of refusals) {
+    test(`${name}: ${status}`, DEADLINE, async () => {
+      if (stream === 'live/both') {
+        const source = await makeSource();
+        writeRecordings(hub.root, stream, source, { spans: [[LONG, LONG + 410_000]], step: 10, media: false });
+      }
+      const reply = await hub.clip(stream, from, to);
+      assert.equal(reply.status, status, reply.body.toString());
+      assert.match(JSON.parse(reply.body).error, why);
+    });
+  }
+
+  test('rights: the token must be for replay of this stream, and not revoked', DEADLINE, async () => {
+    const ask = async (stream, over) => (await get(hub.clipUrl(stream, NOON, NOON + 1000, over))).status;
+    assert.equal(await ask('live/demo', { a: 'view' }), 403);
+    assert.equal(await ask('live/demo', { s: 'live/long' }), 403);
+    assert.equal(await ask('live/demo', { exp: 1 }), 403);
+    assert.equal(await ask('live/demo', {}), 200);
+    await hub.control('revoke?user=9');
+    assert.equal(await ask('live/demo', { sub: '9' }), 403);
+  });
+
+  test('its name', DEADLINE, async () => {
+    const name = async (stream) => (await hub.clip(stream, NOON, NOON + 1000)).headers['content-disposition'];
+    assert.equal(await name('live/demo'), 'attachment; filename="demo-20260310T120000Z.mp4"');
+    assert.equal(await name('live/摄像机'),
+      `attachment; filename="_________-20260310T120000Z.mp4"; filename*=UTF-8''${encodeURIComponent('摄像机')}-20260310T120000Z.mp4`);
+  });
+
+  test('the same clip has the same bytes; one that broke off goes on', DEADLINE, async () => {
+    const url = hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000);
+    const { headers, body } = await fetch(url);
+    assert.equal(headers['content-type'], 'video/mp4');
+    assert.equal(headers['accept-ranges'], 'bytes');
+    assert.match(headers.etag, /^"[0-9a-f]{32}"$/);
+    const again = await fetch(hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000, { sub: '8' }));
+    assert.ok(again.body.equals(body) && again.headers.etag === headers.etag, 'for another user too');
+    const other = await fetch(hub.clipUrl('live/demo', NOON - 5000, NOON + 3000));
+    assert.notEqual(other.headers.etag, headers.etag);
+
+    const head = readMp4(body).initSize;
+    const first = demo[0].playlist.segments.filter(({ utc }) => utc >= NOON - 5000).reduce((sum, { size }) => sum + size, 0);
+    const places = [0, 1, head - 1, head, head + 8, head + 8 + first - 1, head + 8 + first, head + 8 + first + 1, body.length - 1];
+    for (const from of places) {
+      const rest = await fetch(url, { headers: { range: `bytes=${from}-`, 'if-range': headers.etag } });
+      assert.equal(rest.status, 206);
+      assert.equal(rest.headers['content-range'], `bytes ${from}-${body.length - 1}/${body.length}`);
+      assert.ok(rest.body.equals(body.subarray(from)), `the bytes from ${from} on`);
+    }
+    for (const [from, to] of [[0, head + 10], [head - 5, head + 8 + first + 5], [7, 7]]) {
+      const part = await fetch(url, { headers: { range: `bytes=${from}-${to}` } });
+      assert.equal(part.status, 206);
+      assert.ok(part.body.equals(body.subarray(from, to + 1)), `the bytes from ${from} to ${to}`);
+    }
+    assert.equal((await fetch(url, { headers: { range: `bytes=${body.length}-` } })).status, 416);
+    for (const whole of [{ range: 'bytes=5-', 'if-range': '"another"' }, { range: 'bytes=0-1,5-6' }]) {
+      const all = await fetch(url, { headers: whole });
+      assert.equal(all.status, 200);
+      assert.ok(all.body.equals(body), JSON.stringify(whole));
+    }
+    assert.equal((await fetch(url, { headers: { 'if-none-match': headers.etag } })).status, 304);
+  });
+
+  test('HEAD tells the same, and POST is none', DEADLINE, async () => {
+    const url = hub.clipUrl('live/demo', NOON, NOON + 3000);
+    const [whole, head] = [await fetch(url), await fetch(url, { method: 'HEAD' })];
+    assert.equal(head.status, 200);
+    assert.equal(head.body.length, 0);
+    for (const name of ['content-length', 'etag', 'content-type', 'content-disposition']) assert.equal(head.headers[name], whole.headers[name], name);
+    assert.equal((await fetch(url, { method: 'POST' })).status, 405);
+  });
+
+  const isReplay = async () => (await hub.sessions()).filter(({ kind }) => kind === 'replay');
+  const ways = [
+    ['its user is revoked', () => hub.control('revoke?user=31')],
+    ['its stream is revoked', () => hub.control('revoke?stream=live/long')],
+    ['it is kicked', async () => hub.control(`kick?id=${(await isReplay())[0].id}`)],
+  ];
+  for (const [name, act] of ways) {
+    test(`a clip that is being sent ends when ${name}`, DEADLINE, async () => {
+      await until(() => Math.floor(Date.now() / 1000) > hub.lastRevoked || !hub.lastRevoked, 'another second');
+      const reader = await slowReader(hub.clipUrl('live/long', LONG, LONG + 390_000, { sub: '31', iat: Math.floor(Date.now() / 1000) }));
+      assert.equal(reader.response.statusCode, 200);
+      await until(async () => (await isReplay()).length === 1, 'its session');
+      const [{ uid, protocol }] = await isReplay();
+      assert.deepEqual([uid, protocol], [31, 'mp4']);
+      const told = Date.now();
+      await act();
+      hub.lastRevoked = Math.ceil(Date.now() / 1000);
+      await until(async () => (await isReplay()).length === 0, 'its session to be gone');
+      const got = await reader.rest();
+      console.log(`# ended after ${Date.now() - told} ms`);
+      assert.ok(got.length < Number(reader.response.headers['content-length']), 'the rest never came');
+    });
+  }
+
+  test('as many at once as allowed; files that are deleted meanwhile are still sent', DEADLINE, async () => {
+    const source = await makeSource();
+    const [r] = writeRecordings(hub.root, 'live/gone', source, { spans: [[LONG, LONG + 390_000]], step: 10 });
+    const url = hub.clipUrl('live/gone', LONG, LONG + 390_000);
+    const { body } = await fetch(url);
+    const readers = [await slowReader(url), await slowReader(url)];
+    const refused = await fetch(url);
+    assert.equal(refused.status, 503);
+    assert.match(JSON.parse(refused.body).error, /2 clips are being sent: hub_history_clips allows no more/);
+    readers[0].request.destroy();
+    await until(async () => (await isReplay()).length === 1, 'one to be gone');
+    fs.rmSync(r.path);
+    fs.rmSync(r.index);
+    assert.ok((await readers[1].rest()).equals(body), 'all of it');
+    assert.equal((await fetch(url)).status, 404);
+  });
+
+  test('a damaged file: 500, and the log says which and where', DEADLINE, async () => {
+    const source = await makeSource();
+    const [r] = writeRecordings(hub.root, 'live/broken', source, { spans: [[NOON, NOON + 5000]] });
+    const { offset } = r.segments[2];
+    const fd = fs.openSync(r.path, 'r+');
+    fs.writeSync(fd, Buffer.from('oops'), 0, 4, offset + 4);
+    fs.closeSync(fd);
+    assert.equal((await hub.clip('live/broken', NOON, NOON + 1000)).status, 200, 'what is not damaged');
+    const from = hub.nginx.log().length;
+    const reply = await hub.clip('live/broken', NOON, NOON + 5000);
+    assert.equal(reply.status, 500);
+    await until(() => hub.nginx.log().slice(from).includes(`has no fragment of ours at ${offset}`), 'the log line');
+  });
+});
