@@ -46,14 +46,17 @@ test('no inline style or script in the HTML: the CSP forbids them', () => {
 test('routes survive a round trip', async () => {
   const { parseRoute, formatRoute } = await load('route.js');
   for (const hash of ['#/streams', '#/watch/live/cam1', '#/watch/live/%E5%B1%8B%E9%A1%B6', '#/wall/4',
-    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants']) {
+    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants', '#/watch/live/cam1?at=1795418065007', '#/recordings',
+    '#/recordings?stream=live/%E5%B1%8B&day=2026-11-23&q=north%20gate']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
   for (const [hash, view] of [['', 'streams'], ['#/nonsense', 'streams'], ['#/watch/live', 'streams'], ['#/wall', 'wall'],
-    ['#/wall/7', 'wall'], ['#/watch/live/%zz', 'streams'], ['#/admin/x', 'admin']]) {
+    ['#/wall/7', 'wall'], ['#/watch/live/%zz', 'streams'], ['#/admin/x', 'admin'], ['#/recordings?stream=x&day=today', 'recordings']]) {
     assert.equal(parseRoute(hash).view, view, hash);
   }
   assert.equal(parseRoute('#/wall/4?f=9').focus, null);
+  assert.equal(parseRoute('#/watch/live/cam1?at=yesterday').at, null);
+  assert.deepEqual(parseRoute('#/recordings?stream=x&day=today'), { view: 'recordings', stream: '', day: '', q: '' });
   assert.equal(parseRoute('#/wall/4?t').slots, null);
 });
 
@@ -174,6 +177,19 @@ test('an old list does not undo an event, a new stream is asked for, silence kee
   assert.equal((await told(list, ...live, { type: 'silence' })).of(1).state, 'live');
   assert.equal((await told(list, ...live, { type: 'silence' }, list)).of(1).state, 'offline');
   assert.equal((await told(list, ...live, { type: 'streams', streams: [] })).of(1).state, 'offline', 'a new connection starts anew');
+});
+
+test('what stopped a recording is told, a full disk first', async () => {
+  const { stoppedRecordings } = await load('live-events.js');
+  const stream = (id, recording) => ({ id, title: '', recording });
+  assert.equal(stoppedRecordings([stream('live/a', 'on'), stream('live/b', 'off'), stream('live/c', undefined)]), null);
+  assert.deepEqual(stoppedRecordings([stream('live/a', 'failed')]), { reason: 'failed', names: ['live/a'] });
+  assert.deepEqual(stoppedRecordings([stream('live/a', 'failed'), stream('live/b', 'full'), { id: 'live/c', title: 'C', recording: 'full' }]),
+    { reason: 'full', names: ['live/b', 'C'] });
+  const full = { type: 'stream', stream: onAir(1, { recording: 'full' }) };
+  const list = { type: 'list', streams: [{ ...listed(1), recording: 'on' }] };
+  assert.equal((await told(list, { type: 'streams', streams: [] }, full)).of(1).recording, 'full');
+  assert.equal((await told(list, { type: 'streams', streams: [] })).of(1).recording, 'off', 'not on the air, not recorded');
 });
 
 test('numbers read as a person writes them', async () => {

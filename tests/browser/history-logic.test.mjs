@@ -1,0 +1,219 @@
+// The logic of history on the page, apart from the DOM: wall clock and video
+// time, the timeline's view, spans, selection and keys. No browser, no stack.
+
+process.env.TZ = 'Europe/Berlin'; // days of 23 and 25 hours, and a zone that is not UTC
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const html = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../html');
+const load = (name) => import(pathToFileURL(path.join(html, 'js', name)));
+const at = (text) => Date.parse(text);
+const iso = (ms) => (Number.isFinite(ms) ? new Date(ms).toISOString() : ms);
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+const noon = at('2026-11-23T11:00:00Z'); // 12:00 on the wall
+
+const playlist = `#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:6
+#EXT-X-MAP:URI="a.mp4",BYTERANGE="800@0"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T11:00:00.500Z
+#EXTINF:6.000,
+#EXT-X-BYTERANGE:100@800
+a.mp4
+#EXTINF:4.500,
+#EXT-X-BYTERANGE:100@900
+a.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T12:00:00.000Z
+#EXTINF:6.000,
+#EXT-X-BYTERANGE:100@1000
+a.mp4
+#EXT-X-ENDLIST
+`;
+
+test('the wall clock of a playlist with a gap, there and back', async () => {
+  const { readPlaylist, secondsAt, utcAt, utcEnd } = await load('time-map.js');
+  const segments = readPlaylist(playlist);
+  assert.deepEqual(segments.map(({ start, duration }) => [start, duration]), [[0, 6], [6, 4.5], [10.5, 6]]);
+  for (const [utc, seconds, why] of [
+    ['11:00:00.500', 0, 'the first frame'], ['10:00:00.000', 0, 'before it'], ['11:00:03.500', 3, 'inside'],
+    ['11:00:06.500', 6, 'where two segments meet'], ['11:00:10.999', 10.499, 'just before the gap'],
+    ['11:00:11.000', 10.5, 'the gap begins'], ['11:30:00.000', 10.5, 'in the gap: what comes next'],
+    ['12:00:05.000', 15.5, 'behind it'], ['12:00:06.000', null, 'behind the end'],
+  ]) {
+    const found = secondsAt(segments, at(`2026-11-23T${utc}Z`));
+    assert.equal(found === null ? null : Math.round(found * 1000) / 1000, seconds, why);
+  }
+  for (const [seconds, utc] of [[0, '11:00:00.500'], [7, '11:00:07.500'], [10.4999, '11:00:11.000'], [10.5, '12:00:00.000'], [99, '12:00:06.000'], [-1, '11:00:00.500']]) {
+    assert.equal(Math.round(utcAt(segments, seconds)), at(`2026-11-23T${utc}Z`), `${seconds} s`);
+  }
+  assert.equal(utcEnd(segments), at('2026-11-23T12:00:06Z'));
+  assert.ok(Number.isNaN(utcAt([], 1)) && Number.isNaN(utcEnd([])));
+  assert.equal(secondsAt([], noon), null);
+});
+
+test('every time of a day of segments is found again', async () => {
+  const { secondsAt, utcAt } = await load('time-map.js');
+  const segments = Array.from({ length: 14_400 }, (_, n) => ({ start: n * 6, duration: 6, programDateTime: noon + n * 6000 }));
+  for (let utc = noon; utc < noon + 14_400 * 6000; utc += 4321) assert.equal(Math.round(utcAt(segments, secondsAt(segments, utc))), utc);
+});
+
+test('days are the viewer\'s own, short and long ones too', async () => {
+  const { addDays, dayView, localDays, startOfDay } = await load('timeline.js');
+  assert.equal(iso(startOfDay(noon)), '2026-11-22T23:00:00.000Z');
+  const spring = startOfDay(at('2026-03-29T12:00:00Z'));
+  assert.equal((addDays(spring, 1) - spring) / hour, 23);
+  const autumn = startOfDay(at('2026-10-25T12:00:00Z'));
+  assert.equal((addDays(autumn, 1) - autumn) / hour, 25);
+  assert.deepEqual(Object.values(dayView(autumn + hour)).map(iso), ['2026-10-24T22:00:00.000Z', '2026-10-25T23:00:00.000Z']);
+  // A UTC day reaches into two of ours; the one that has not begun is left out.
+  assert.deepEqual(localDays(['2026-11-22', '2026-11-23'], noon).map(iso), ['2026-11-21T23:00:00.000Z', '2026-11-22T23:00:00.000Z']);
+  assert.deepEqual(localDays(['2026-11-23', 'nonsense'], noon + day).map(iso), ['2026-11-22T23:00:00.000Z', '2026-11-23T23:00:00.000Z']);
+});
+
+test('zoom keeps what is under the hand, and never shows much of the future', async () => {
+  const { lengthOf, nextZoom, shareOf, viewAround, zoomTo, zooms } = await load('timeline.js');
+  assert.equal(nextZoom(24 * hour, 1), 6 * hour);
+  assert.equal(nextZoom(24 * hour, -1), 24 * hour);
+  assert.equal(nextZoom(zooms.at(-1), 1), zooms.at(-1));
+  assert.equal(nextZoom(7 * hour, 1), 6 * hour, 'from between two');
+  assert.equal(nextZoom(7 * hour, -1), 24 * hour);
+  const view = viewAround(noon - 3 * hour, 6 * hour, { now: noon });
+  const under = noon - 4 * hour;
+  const closer = zoomTo(view, hour, under, noon);
+  assert.equal(lengthOf(closer), hour);
+  assert.ok(Math.abs(shareOf(closer, under) - shareOf(view, under)) < 0.001);
+  const latest = viewAround(noon, hour, { share: 0, now: noon });
+  assert.ok(latest.to > noon && latest.to <= noon + 0.1 * hour, 'a little room behind live, no more');
+  const whole = zoomTo(view, 24 * hour, under, noon);
+  assert.deepEqual([iso(whole.from), lengthOf(whole)], ['2026-11-22T23:00:00.000Z', day]);
+  assert.equal(lengthOf(zoomTo(view, 1, under, noon)), zooms.at(-1));
+});
+
+test('the view is turned by pages, and by days when it is one', async () => {
+  const { dayView, lengthOf, pan } = await load('timeline.js');
+  const today = dayView(noon);
+  assert.equal(pan(today, day, noon).from, today.from, 'no day after today');
+  assert.equal(iso(pan(today, -day, noon).from), '2026-11-21T23:00:00.000Z');
+  assert.equal(pan(pan(today, -day, noon), day, noon).from, today.from);
+  const autumn = dayView(at('2026-10-26T12:00:00Z'));
+  assert.equal(lengthOf(pan(autumn, -day, noon)), 25 * hour);
+  const view = { from: noon - 3 * hour, to: noon - 2 * hour };
+  assert.deepEqual(pan(view, -hour, noon), { from: noon - 4 * hour, to: noon - 3 * hour });
+  assert.ok(pan(view, 30 * day, noon).to < noon + hour);
+});
+
+test('the view follows the playhead when it leaves, and only then', async () => {
+  const { follow, shareOf } = await load('timeline.js');
+  const view = { from: noon - hour, to: noon };
+  const now = noon + day;
+  assert.equal(follow(view, noon - minute * 30, now), view);
+  const on = follow(view, noon + 1000, now);
+  assert.ok(shareOf(on, noon + 1000) > 0 && shareOf(on, noon + 1000) < 1);
+  const back = follow(view, noon - 5 * hour, now);
+  assert.ok(shareOf(back, noon - 5 * hour) > 0 && shareOf(back, noon - 5 * hour) < 0.5, 'going back, most of the view is ahead');
+  const live = follow({ from: noon - hour, to: noon + 3 * minute }, noon + 3 * minute - 1, noon + 3 * minute - 1);
+  assert.ok(live.to > noon + 3 * minute, 'live stays in view');
+});
+
+test('marks of the scale are round on the wall clock', async () => {
+  const { ticks } = await load('timeline.js');
+  const label = ({ at: time }) => new Date(time).toTimeString().slice(0, 8);
+  const hours = ticks({ from: noon, to: noon + 6 * hour }, 1 / 8);
+  assert.deepEqual(hours.map(label), ['12:00:00', '13:00:00', '14:00:00', '15:00:00', '16:00:00', '17:00:00', '18:00:00']);
+  const whole = ticks({ from: at('2026-10-24T22:00:00Z'), to: at('2026-10-25T23:00:00Z') }, 1 / 12);
+  assert.deepEqual([...new Set(whole.map(label))], ['00:00:00', '03:00:00', '06:00:00', '09:00:00', '12:00:00', '15:00:00', '18:00:00', '21:00:00']);
+  assert.equal(whole.filter((mark) => mark.day).length, 2, 'both midnights of a day of 25 hours');
+  for (const length of [2 * minute, 10 * minute, hour, 6 * hour, day]) {
+    const marks = ticks({ from: noon - 7, to: noon + length - 7 }, 1 / 10);
+    assert.ok(marks.length >= 3 && marks.length <= 11, `${length}: ${marks.length}`);
+  }
+});
+
+test('spans are learnt piece by piece', async () => {
+  const { playableAt, recordedIn, replaceSpans, spanAt } = await load('timeline.js');
+  const span = (from, to) => ({ from: noon + from * 1000, to: noon + to * 1000 });
+  let spans = replaceSpans([], span(0, 100), [span(10, 20), span(40, 60)]);
+  assert.deepEqual(spans, [span(10, 20), span(40, 60)]);
+  spans = replaceSpans(spans, span(50, 90), [span(50, 80)]);
+  assert.deepEqual(spans, [span(10, 20), span(40, 80)], 'what goes on is one span');
+  spans = replaceSpans(spans, span(15, 50), []);
+  assert.deepEqual(spans, [span(10, 15), span(50, 80)], 'what was deleted is gone');
+  spans = replaceSpans(spans, span(-100, 0), [span(-200, -50)]);
+  assert.deepEqual(spans, [span(-100, -50), span(10, 15), span(50, 80)]);
+  assert.deepEqual(replaceSpans(spans, span(80, 90), [span(81, 90)]).at(-1), span(50, 90), 'a second apart is no gap');
+
+  const seconds = (ms) => (ms - noon) / 1000;
+  assert.deepEqual(spanAt(spans, noon + 12_000), span(10, 15));
+  assert.equal(spanAt(spans, noon + 15_000), null);
+  for (const [asked, found] of [[12, 12], [15, 50], [-300, -100], [79, 79]]) assert.equal(seconds(playableAt(spans, noon + asked * 1000)), found);
+  assert.equal(playableAt(spans, noon + 80_000), null);
+  assert.equal(recordedIn(spans, span(12, 55)), 8000);
+});
+
+test('what cannot be told apart is drawn as one', async () => {
+  const { drawnSpans } = await load('timeline.js');
+  const spans = Array.from({ length: 1000 }, (_, n) => ({ from: noon + n * 10_000, to: noon + n * 10_000 + 9000 }));
+  const view = { from: noon, to: noon + 10_000_000 };
+  assert.equal(drawnSpans(spans, view, 5000).length, 1);
+  assert.equal(drawnSpans(spans, view, 500).length, 1000);
+  assert.deepEqual(drawnSpans(spans, { from: noon + 5000, to: noon + 12_000 }, 500), [{ from: noon + 5000, to: noon + 9000 }, { from: noon + 10_000, to: noon + 12_000 }]);
+});
+
+test('a selection has an order, a least length and limits', async () => {
+  const { makeSelection, moveEnd } = await load('timeline.js');
+  const limits = { least: noon, most: noon + 100_000 };
+  const seconds = ({ from, to }) => [(from - noon) / 1000, (to - noon) / 1000];
+  const select = (a, b) => seconds(makeSelection(noon + a * 1000, noon + b * 1000, limits));
+  assert.deepEqual(select(50, 20), [20, 50]);
+  assert.deepEqual(select(-20, 300), [0, 100]);
+  assert.deepEqual(select(50, 50), [50, 51]);
+  assert.deepEqual(select(100, 100), [99, 100]);
+  const selection = { from: noon + 20_000, to: noon + 50_000 };
+  const moved = (end, to) => seconds(moveEnd(selection, end, noon + to * 1000, limits));
+  assert.deepEqual(moved('from', 30), [30, 50]);
+  assert.deepEqual(moved('from', 70), [70, 71], 'the other end is pushed');
+  assert.deepEqual(moved('to', 10), [9, 10]);
+  assert.deepEqual(moved('to', 500), [20, 100]);
+});
+
+test('keys', async () => {
+  const { keyMeaning } = await load('timeline.js');
+  for (const [event, meaning] of [
+    [{ key: 'ArrowLeft' }, { do: 'step', by: -5000 }], [{ key: 'ArrowRight', shiftKey: true }, { do: 'step', by: minute }],
+    [{ key: 'Home' }, { do: 'first' }], [{ key: 'End' }, { do: 'last' }], [{ key: '+' }, { do: 'zoom', by: 1 }], [{ key: '-' }, { do: 'zoom', by: -1 }],
+    [{ key: 'l' }, { do: 'live' }], [{ key: ' ' }, { do: 'pause' }], [{ key: '[' }, { do: 'markStart' }], [{ key: ']' }, { do: 'markEnd' }],
+    [{ key: 'x' }, null], [{ key: 'Tab' }, null],
+  ]) {
+    assert.deepEqual(keyMeaning(event), meaning, event.key);
+  }
+});
+
+test('recordings are grouped by day and session', async () => {
+  const { groupRecordings, streamFolder } = await load('recording-groups.js');
+  const file = (id, stream, session, from, to, facts = {}) => ({ id, stream, title: '', session, from, to, bytes: 10, state: 'complete', ...facts });
+  const groups = groupRecordings([
+    file(5, 'live/a', '1', noon, null, { state: 'recording' }), file(4, 'live/b', '2', noon - hour, noon),
+    file(3, 'live/a', '1', noon - hour, noon, { state: 'interrupted' }), file(2, 'live/a', '0', noon - 2 * hour, noon - hour - 1, { state: 'interrupted' }),
+    file(1, 'live/a', '0', noon - 13 * hour, noon - 12 * hour),
+  ]);
+  assert.deepEqual(groups.map((group) => [iso(group.day), group.sessions.map((session) => session.files.map(({ id }) => id))]),
+    [['2026-11-22T23:00:00.000Z', [[5, 3], [4], [2]]], ['2026-11-21T23:00:00.000Z', [[1]]]]);
+  const [{ sessions: [first, , third] }] = groups;
+  assert.deepEqual([first.from, first.to, first.bytes, first.state], [noon - hour, null, 20, 'recording']);
+  assert.deepEqual([third.to, third.state], [noon - hour - 1, 'interrupted']);
+  assert.equal(streamFolder({ url: '/m/T/rec/live/a/2026-11-23/12-00-00.000.mp4' }), '/m/T/rec/live/a/');
+});
+
+test('when a token expires is read from its address', async () => {
+  const { tokenExpiry } = await load('history.js');
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  assert.equal(tokenExpiry(`https://h/m/${part({ alg: 'HS256' })}.${part({ sub: '>>>???', exp: 1_795_418_065 })}.sig/rec/live/a/`), 1_795_418_065_000);
+  assert.equal(tokenExpiry('https://h/m/opaque/rec/live/a/'), Infinity);
+  assert.equal(tokenExpiry(null), Infinity);
+});
