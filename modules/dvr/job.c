@@ -196,20 +196,19 @@ job_create(dvr_job_t *job)
         return job_fail(job, "making folders for");
     }
 
-    if (marker_put(root, job->file) != 0) {
-        return job_fail(job, "marking as open");
-    }
-
     job->fd = job_open_file(job, job->file, O_CREAT|O_EXCL);
 
     if (job->fd == -1) {
-        (void) job_fail(job, "creating");
-        (void) marker_remove(root, job->file);
-        return -1;
+        return job_fail(job, "creating");
     }
 
+    /* with its marker and without a lock another process would recover it */
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0) {
         return job_fail(job, "locking");
+    }
+
+    if (marker_put(root, job->file) != 0) {
+        return job_fail(job, "marking as open");
     }
 
     if (job->index[0]) {
@@ -338,6 +337,7 @@ job_resume(dvr_job_t *job)
     }
 
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0
+        || marker_put((char *) job->conf->root.data, job->file) != 0
         || recover_file((char *) job->conf->root.data, job->file, job->fd,
                         &job->recovered) != 0)
     {

@@ -1,5 +1,5 @@
 /*
- * The recorder's directives, its timer, and the recovery at a worker's start.
+ * The recorder's directives, its timer, and the recovery when a worker starts.
  */
 
 #include "dvr.h"
@@ -97,12 +97,20 @@ static ngx_event_t       ngx_dvr_timer;
 static ngx_connection_t  ngx_dvr_dummy;      /* timers want one to log by */
 
 
+/* The recovery's task. */
+typedef struct {
+    const dvr_conf_t  *conf;
+    recover_taken_t   *taken;
+    size_t             n;
+} dvr_recovery_t;
+
+
 static void
 ngx_dvr_recover(void *data, ngx_log_t *log)
 {
-    const dvr_conf_t  *conf = *(const dvr_conf_t **) data;
+    dvr_recovery_t  *r = data;
 
-    recover_all((char *) conf->root.data, log);
+    recover_all((char *) r->conf->root.data, r->taken, r->n, log);
 }
 
 
@@ -114,19 +122,65 @@ ngx_dvr_recovered(ngx_event_t *ev)
 }
 
 
+/* The files of streams that the hub still has: when their recorder's worker
+ * died the next one goes on in them. */
+static ngx_int_t
+ngx_dvr_taken(dvr_recovery_t *r, ngx_pool_t *pool)
+{
+    char           dir[REC_DIR_MAX], file[REC_FILE_MAX];
+    uint32_t       i;
+    hub_stream_t  *s;
+
+    if (hub == NULL) {
+        return NGX_OK;
+    }
+
+    r->taken = ngx_palloc(pool, hub->header->nstreams * sizeof(recover_taken_t));
+    if (r->taken == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_shmtx_lock(&hub->pool->mutex);
+
+    for (i = 0; i < hub->header->nstreams; i++) {
+        s = &hub->streams[i];
+
+        if (s->state != HUB_FREE && s->recording.wanted
+            && s->recording.file_utc
+            && rec_path_dir(dir, (char *) s->name, s->name_len)
+            && rec_path_file(file, s->recording.file_utc, "") > 1)
+        {
+            (void) snprintf(r->taken[r->n++], sizeof(recover_taken_t),
+                            "%s/%.*s", dir, (int) strlen(file) - 1, file);
+        }
+    }
+
+    ngx_shmtx_unlock(&hub->pool->mutex);
+
+    return NGX_OK;
+}
+
+
 /* What an nginx that died has left open is closed by the next one's workers,
  * whoever comes first to each file. */
 static ngx_int_t
 ngx_dvr_start_recovery(ngx_cycle_t *cycle, const dvr_conf_t *conf)
 {
+    dvr_recovery_t     *r;
     ngx_thread_task_t  *task;
 
-    task = ngx_thread_task_alloc(cycle->pool, sizeof(dvr_conf_t *));
+    task = ngx_thread_task_alloc(cycle->pool, sizeof(dvr_recovery_t));
     if (task == NULL) {
         return NGX_ERROR;
     }
 
-    *(const dvr_conf_t **) task->ctx = conf;
+    r = task->ctx;                       /* comes zeroed */
+    r->conf = conf;
+
+    if (ngx_dvr_taken(r, cycle->pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     task->handler = ngx_dvr_recover;
     task->event.handler = ngx_dvr_recovered;
 
@@ -146,10 +200,6 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
             && ngx_process != NGX_PROCESS_SINGLE))
     {
         return NGX_OK;
-    }
-
-    if (ngx_dvr_start_recovery(cycle, conf) != NGX_OK) {
-        return NGX_ERROR;
     }
 
     ngx_dvr_dummy.fd = (ngx_socket_t) -1;
@@ -178,6 +228,15 @@ ngx_dvr_exit_process(ngx_cycle_t *cycle)
 static void
 ngx_dvr_tick(ngx_event_t *ev)
 {
+    static int  recovered;
+
+    /* not at the process's start: the hub has its own after ours */
+    if (!recovered) {
+        recovered = ngx_dvr_start_recovery((ngx_cycle_t *) ngx_cycle,
+                                           ngx_dvr_dummy.data)
+                    == NGX_OK;
+    }
+
     if (hub) {
         recorders_tick(ngx_dvr_dummy.data, ev->log);
     }

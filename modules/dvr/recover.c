@@ -442,8 +442,24 @@ recover_marked(const target_t *t, ngx_log_t *log)
 }
 
 
+static int
+is_taken(const char *file, const recover_taken_t *taken, size_t n)
+{
+    size_t  len = (size_t) (strrchr(file, '.') - file);
+
+    while (n--) {
+        if (strlen(taken[n]) == len && memcmp(taken[n], file, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 void
-recover_all(const char *root, ngx_log_t *log)
+recover_all(const char *root, const recover_taken_t *taken, size_t n,
+    ngx_log_t *log)
 {
     DIR            *dir;
     char            folder[PATH_MAX], file[REC_PATH_MAX];
@@ -480,7 +496,7 @@ recover_all(const char *root, ngx_log_t *log)
             continue;
         }
 
-        if (recover_marked(&t, log) == -1) {
+        if (!is_taken(file, taken, n) && recover_marked(&t, log) == -1) {
             ngx_log_error(NGX_LOG_ERR, log, errno,
                           "recording \"%s/%s\" was interrupted and is not "
                           "closed yet", root, file);

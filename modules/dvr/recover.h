@@ -13,6 +13,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "../media/rec_path.h"
+
 #include "../media/flv_file.h"
 
 /* Where a file whose torn tail was cut off goes on. */
@@ -47,9 +49,15 @@ int marker_remove(const char *root, const char *file);
  * that was whole is lost. */
 int recover_file(const char *root, const char *file, int fd, recovered_t *out);
 
-/* Closes every recording below ROOT that has a marker and no living writer:
- * recover_file(), ENDLIST with "interrupted", the spool's "close" event; a
- * file with nothing to play is deleted.  LOG gets one line for each. */
-void recover_all(const char *root, ngx_log_t *log);
+/* A file whose writer died and in which another is about to go on: its path
+ * below ROOT without the extension. */
+typedef char  recover_taken_t[REC_PATH_MAX];
+
+/* Closes every recording below ROOT that has a marker and no living writer,
+ * and is none of TAKEN[N]: recover_file(), ENDLIST with "interrupted", the
+ * spool's "close" event; a file with nothing to play is deleted.  LOG gets one
+ * line for each. */
+void recover_all(const char *root, const recover_taken_t *taken, size_t n,
+    ngx_log_t *log);
 
 #endif

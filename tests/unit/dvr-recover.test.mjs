@@ -494,6 +494,8 @@ test('a file that somebody writes is left alone', async () => {
   assert.match(await driver.ask('all', own.root), /^done/);
   assert.equal(own.state(), before);
   assert.equal(await driver.ask('unlock'), 'done');
+  assert.match(await driver.ask('all', own.root, FILE.replace('.mp4', '')), /^done/);
+  assert.equal(own.state(), before, 'another goes on in it');
   assert.match(await driver.ask('all', own.root), /^done/);
   assert.equal(own.events().length, 1);
 });

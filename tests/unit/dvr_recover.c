@@ -3,7 +3,8 @@
  * command per line on standard input, an answer per line on standard output.
  *
  *   recover ROOT FILE   recover_file() under the file's lock
- *   all ROOT            recover_all(); its log comes first, lines of "log: …"
+ *   all ROOT [PATH]     recover_all() but of PATH, a file that is taken; its
+ *                       log comes first, lines of "log: …"
  *   mark ROOT FILE      marker_put()
  *   lock PATH           takes the lock of a file, until `unlock`
  *   unlock
@@ -158,15 +159,18 @@ static void do_recover(const char *root, const char *file)
 }
 
 
-static void do_all(const char *root)
+static void do_all(const char *root, const char *except)
 {
-    ngx_log_t  log;
+    ngx_log_t        log;
+    recover_taken_t  taken[1];
+
+    (void) snprintf(taken[0], sizeof(taken[0]), "%s", except ? except : "");
 
     memset(&log, 0, sizeof(log));
     log.log_level = NGX_LOG_NOTICE;
 
     calls = 0;
-    recover_all(root, &log);
+    recover_all(root, taken, taken[0][0] != 0, &log);
     printf("done %d\n", calls);
 }
 
@@ -229,7 +233,7 @@ static void obey(char *line)
         do_recover(word[1], word[2]);
 
     } else if (strcmp(word[0], "all") == 0) {
-        do_all(word[1]);
+        do_all(word[1], word[2]);
 
     } else if (strcmp(word[0], "mark") == 0) {
         printf(marker_put(word[1], word[2]) == 0 ? "done\n" : "error\n");
