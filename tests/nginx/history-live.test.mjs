@@ -1,0 +1,119 @@
+// History of a stream that is live: the recorder writes, history reads, and
+// players follow over HTTP, HTTPS and HTTP/2.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import http2 from 'node:http2';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { get, getJson, startHub, token } from '../lib/hub.mjs';
+import { pushFfmpeg } from '../lib/media.mjs';
+import { until } from '../lib/nginx.mjs';
+import { readPlaylist } from '../lib/playlist.mjs';
+import { run } from '../lib/stack.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const STREAM = 'live/cam1';
+
+/** A GET over HTTP/2: status, headers, bytes. */
+function fetch2(session, target, headers = {}) {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':path': target, ...headers });
+    const chunks = [];
+    let answer;
+    stream.on('response', (fields) => { answer = fields; });
+    stream.on('data', (data) => chunks.push(data));
+    stream.on('end', () => resolve({ status: answer[':status'], headers: answer, body: Buffer.concat(chunks) }));
+    stream.on('error', reject);
+  });
+}
+
+describe('history of a live stream', () => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+  const tls = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-tls-'));
+  const target = `/m/${token(STREAM, { a: 'replay' })}/rec/${STREAM}`;
+  let hub;
+  let publisher;
+  let from;                                      // of the recording
+
+  before(async () => {
+    fs.chmodSync(root, 0o777);
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
+    hub = await startHub({
+      answer: () => ({ allow: true, stream: 1, record: true }),
+      main: `hub_grace 1s; thread_pool disk threads=2; thread_pool readers threads=2; dvr ${root}; dvr_threads disk;`,
+      listen: `; listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key; sendfile on;
+        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads readers; aio threads=readers; }
+        root /nonexistent`,
+    });
+    publisher = pushFfmpeg(`rtmp://127.0.0.1:${hub.rtmp.port}/live/cam1?key=a`, { seconds: 10 });
+    from = (await until(async () => (await getJson(`${hub.base}${target}/spans.json`)).spans[0], 'the first span')).from;
+  });
+
+  after(async () => {
+    await publisher.stop();
+    await hub.stop();
+    for (const dir of [root, tls]) fs.rmSync(dir, { recursive: true });
+  });
+
+  const list = async () => {
+    const answer = await get(`${hub.base}${target}/index.m3u8?from=${from}`);
+    assert.equal(answer.status, 200, answer.text);
+    return answer.text;
+  };
+
+  test('it is being recorded, and its list grows line by line', DEADLINE, async () => {
+    assert.equal((await getJson(`${hub.base}${target}/spans.json`)).recording, true);
+    let text = await list();
+    for (let count = 0; count < 2;) {
+      const next = await list();
+      assert.ok(next.startsWith(text), `the list changed:\n${text}\n---\n${next}`);
+      assert.equal(readPlaylist(next).type, 'EVENT');
+      count = readPlaylist(next).items.length;
+      text = next;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
+
+  test('ffmpeg follows it from its beginning while it grows, over HTTPS', DEADLINE, async () => {
+    const { stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-live_start_index', '0', '-i',
+      `https://127.0.0.1:${hub.nginx.ports.https}${target}/index.m3u8?from=${from}`, '-t', '5', '-f', 'null', '-']);
+    assert.equal(stderr, '');
+  });
+
+  test('over HTTP/2 as well: playlist, spans and ranges', DEADLINE, async () => {
+    const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
+    const answers = await Promise.all(Array.from({ length: 10 }, () => fetch2(session, `${target}/index.m3u8?from=${from}`)));
+    const [{ map, uri, offset, size }] = readPlaylist(String(answers[0].body)).items;
+    for (const { status } of answers) assert.equal(status, 200);
+    for (const [begin, length, box] of [[0, map.size, 'ftyp'], [offset, size, 'moof']]) {
+      const { status, body } = await fetch2(session, `${target}/${uri}`, { range: `bytes=${begin}-${begin + length - 1}` });
+      assert.deepEqual([status, body.length, body.toString('latin1', 4, 8)], [206, length, box]);
+    }
+    const left = session.request({ ':path': `${target}/index.m3u8?from=${from}` });
+    left.on('error', () => {});
+    left.close(http2.constants.NGHTTP2_CANCEL);
+    assert.equal((await fetch2(session, `${target}/spans.json`)).status, 200);
+    session.close();
+  });
+
+  test('when it is over the list ends, and has every frame', DEADLINE, async () => {
+    await publisher.ended;
+    let text = await list();
+    await until(async () => {
+      const next = await list();
+      assert.ok(next.startsWith(text), `the list changed:\n${text}\n---\n${next}`);
+      text = next;
+      return readPlaylist(next).ended;
+    }, 'the end of the list');
+    assert.equal((await getJson(`${hub.base}${target}/spans.json`)).recording, false);
+    const url = `https://127.0.0.1:${hub.nginx.ports.https}${target}/index.m3u8?from=${from}`;
+    const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-select_streams', 'v', '-of', 'json', '-show_entries', 'stream=nb_read_packets', url]);
+    assert.equal(stderr, '');
+    assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 10 * 25);
+    assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
+  });
+});
