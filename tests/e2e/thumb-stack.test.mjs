@@ -1,0 +1,126 @@
+// Pictures of recordings by a whole stack: colours that were published come
+// back, and what goes on when duolu-thumb does not.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
+import { test } from 'node:test';
+import { token } from '../lib/hub.mjs';
+import { start } from '../lib/media.mjs';
+import { repo, until } from '../lib/nginx.mjs';
+import { picture } from '../lib/picture.mjs';
+import { processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
+
+const SECONDS_EACH = 2;
+const COLOURS = { red: [255, 0, 0], lime: [0, 255, 0], blue: [0, 0, 255] };
+
+function get(url) {
+  return new Promise((resolve, reject) => {
+    (url.startsWith('https') ? https : http).get(url, { agent: false, rejectUnauthorized: false }, (response) => {
+      const chunks = [];
+      response.on('data', (data) => chunks.push(data));
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+    }).on('error', reject);
+  });
+}
+
+/** One colour after another in real time, a key frame a second. */
+function publishColours(url) {
+  const names = Object.keys(COLOURS);
+  const parts = names.map((name) => `color=${name}:size=640x360:rate=25:d=${SECONDS_EACH}[${name}]`).join(';');
+  const graph = `${parts};${names.map((name) => `[${name}]`).join('')}concat=n=${names.length}`;
+  return start('ffmpeg', ['-v', 'error', '-nostdin', '-re', '-f', 'lavfi', '-i', graph, '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency',
+    '-g', '25', '-pix_fmt', 'yuv420p', '-f', 'flv', url]);
+}
+
+const pidOf = (home, name) => Number(processesOf(home).find((line) => line.includes(name))?.split(' ')[0]);
+
+test('pictures of what was published', { timeout: 180_000 }, async (t) => {
+  const env = await stackEnv({ workers: 1 });
+  const home = env.DUOLU_HOME;
+  // in the foreground: build.sh watches what it has started
+  const up = start('env', [...Object.entries(env).map(([name, value]) => `${name}=${value}`), path.join(repo, 'build.sh'), 'up']);
+  t.after(async () => {
+    await up.stop();
+    await stopStack(env, { allow: /thumb\.sock/ });
+  });
+  await until(() => up.code !== undefined || up.text.includes('Ctrl-C ends everything'), 'up', 60_000);
+  assert.equal(up.code, undefined, up.text);
+  const ready = Date.now();
+
+  const secret = (name) => fs.readFileSync(path.join(home, 'secrets', name), 'utf8').trim();
+  const key = Buffer.from(secret('token.keys').split(' ')[1], 'hex');
+  const replay = token('live/demo', { a: 'replay', sub: '1' }, { key });
+  const page = `https://127.0.0.1:${env.DUOLU_HTTPS}`;
+  const thumb = (at, tok = replay, base = page) => get(`${base}/m/${tok}/rec/live/demo/thumb.jpg?at=${at}`);
+  const control = (what) => run('curl', ['-s', '--noproxy', '*', '-X', 'POST', '--unix-socket', path.join(home, 'sock/control.sock'), `http://duolu/control/${what}`]);
+
+  const publisher = publishColours(`rtmp://127.0.0.1:${env.DUOLU_RTMP}/live/demo?key=${secret('demo.key')}`);
+  t.after(() => publisher.stop());
+  await until(async () => (await control('record?stream=live/demo&on=1')).stdout.includes('true'), 'the stream to be recorded');
+  await publisher.ended;
+
+  // one index line for each second, each of one colour
+  const day = path.join(home, 'rec/live/demo');
+  const segments = await until(() => {
+    const files = fs.readdirSync(day).flatMap((name) => fs.readdirSync(path.join(day, name)).map((file) => [name, file])).filter(([, file]) => file.endsWith('.m3u8'));
+    const [[name, file]] = files;
+    const first = Date.parse(`${name}T${file.slice(0, 12).replace('-', ':').replace('-', ':')}Z`);
+    const count = fs.readFileSync(path.join(day, name, file), 'utf8').match(/^#EXTINF/gm)?.length ?? 0;
+    return count >= 2 * SECONDS_EACH + 1 && Array.from({ length: count }, (_, i) => first + i * 1000);
+  }, 'the third colour to be recorded');
+
+  await t.test('show it', async () => {
+    const seen = [];
+    for (const utc of segments) {
+      const { status, headers, body } = await thumb(utc + 500);
+      assert.equal(status, 200);
+      assert.equal(headers['content-type'], 'image/jpeg');
+      assert.equal(headers['cache-control'], 'private, max-age=86400');
+      assert.equal(headers['x-content-type-options'], 'nosniff');
+      const { width, height, rgb } = picture(body);
+      assert.deepEqual([width, height], [320, 180]);
+      const name = Object.keys(COLOURS).find((colour) => COLOURS[colour].every((value, i) => Math.abs(value - rgb[i]) < 12));
+      assert.ok(name, `colour ${rgb}`);
+      if (seen.at(-1) !== name) seen.push(name);
+    }
+    assert.deepEqual(seen, Object.keys(COLOURS).slice(-seen.length));
+    assert.ok(seen.length >= 2, `${seen}`);
+  });
+
+  await t.test('only to whom may replay, by HTTPS', async () => {
+    assert.equal((await thumb(segments[0], token('live/demo', { a: 'replay', sub: '1' }))).status, 403);
+    assert.equal((await thumb(segments[0], token('live/demo', { sub: '1' }, { key }))).status, 403);
+    assert.equal((await thumb(segments[0], replay, `http://127.0.0.1:${env.DUOLU_HTTP}`)).status, 404);
+    const log = fs.readFileSync(path.join(home, 'log/access.log'), 'utf8');
+    assert.match(log, /GET \/m\/\*\*\*\/rec\/live\/demo\/thumb\.jpg/);
+    assert.ok(!log.includes(replay), 'a token in the log');
+  });
+
+  await t.test('a picture is made once', async () => {
+    const kept = (dir) => fs.readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? kept(path.join(dir, entry.name)) : [entry.name]));
+    assert.equal(kept(path.join(home, 'cache/thumbs')).length, segments.length);
+  });
+
+  await t.test('duolu-thumb is started again, and not over and over', async () => {
+    await until(() => Date.now() - ready > 10_500, 'it to have run for 10 s');
+    const first = pidOf(home, 'duolu-thumb');
+    process.kill(first, 'SIGKILL');
+    await until(() => /duolu-thumb ended by itself \(exit status 137\), and is started again/.test(up.text), 'a word of it');
+    const second = await until(() => fs.existsSync(path.join(home, 'sock/thumb.sock')) && pidOf(home, 'duolu-thumb'), 'the next duolu-thumb');
+    assert.notEqual(second, first);
+    process.kill(second, 'SIGTERM');
+    await until(() => /ended by itself .* soon after its start/.test(up.text), 'a word of the second');
+    assert.equal(up.code, undefined);
+  });
+
+  await t.test('without it, kept pictures and everything else go on', async () => {
+    assert.equal((await thumb(segments[0])).status, 200);
+    fs.rmSync(path.join(home, 'cache/thumbs'), { recursive: true });
+    assert.equal((await thumb(segments[0])).status, 502);
+    assert.equal((await get(`${page}/m/${replay}/rec/live/demo/index.m3u8`)).status, 200);
+    assert.equal((await get(`${page}/api/me`)).status, 401);
+  });
+});
