@@ -355,7 +355,10 @@ walk_tag(flv_walk_t *w, const uint8_t *tag, size_t size)
     time = (uint32_t) get(tag + 4, 3) | (uint32_t) tag[7] << 24;
     w->step[kind] = w->dts[kind] >= 0 ? (int64_t) time - w->dts[kind] : 0;
     w->dts[kind] = time;
-    w->file->meta.last = time;
+
+    if (time > w->file->meta.last) {
+        w->file->meta.last = time;
+    }
 
     if (!kind && frame.key) {
         flv_keys_add(&w->file->keys, time, w->at);

@@ -45,7 +45,7 @@ typedef struct {
     uint64_t  duration;          /* ms; 0 until the file is closed */
     uint64_t  size;              /* of the file, likewise */
     uint64_t  session;           /* of the recorder: utc ms */
-    uint32_t  last;              /* timestamp of the last tag */
+    uint32_t  last;              /* the latest timestamp */
     uint32_t  video, audio;      /* codec ids */
     uint32_t  width, height;
     uint32_t  rate, channels;
