@@ -70,9 +70,9 @@ function asOurs(init) {
  * eight seconds that can be repeated for ever, since 375 AAC frames of 48 kHz
  * are just as long.
  */
-export async function makeSource({ size = '320x180', rate = 25, audio = true } = {}) {
+export async function makeSource({ size = '320x180', rate = 25, audio = true, picture = `testsrc2=size=${size}:rate=${rate}` } = {}) {
   const data = await output('ffmpeg', ['-nostdin', '-loglevel', 'error',
-    '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
+    '-f', 'lavfi', '-i', picture,
     ...(audio ? ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'] : []), '-t', '18',
     '-c:v', 'libx264', '-preset', 'ultrafast', '-g', String(rate), '-keyint_min', String(rate), '-sc_threshold', '0', '-bf', '0',
     '-pix_fmt', 'yuv420p', '-threads', '1', '-video_track_timescale', '1000', ...(audio ? ['-c:a', 'aac', '-b:a', '48k'] : []),
