@@ -1,4 +1,5 @@
 #include "ctl.h"
+#include "record.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -39,8 +40,15 @@ static const ctl_command_t  ctl_commands[] = {
     { "revoke", "USER|group:GROUP APP/NAME|APP [publish,view,replay,manage]", 2, 3, 0, 0,
       ctl_revoke },
     { "grant list", "[APP/NAME|APP] [--json]", 0, 1, OPTION_JSON, 0, ctl_grant_list },
-    { "url", "USER APP/NAME view [--format flv|rtmp] [--ttl SECONDS]", 2, 3,
+    { "url", "USER APP/NAME view|replay [--format flv|rtmp|hls] [--ttl SECONDS]", 2, 3,
       OPTION_FORMAT | OPTION_TTL, 0, ctl_url },
+    { "rec list", "[APP/NAME] [--json]", 0, 1, OPTION_JSON, 0, ctl_rec_list },
+    { "rec start", "APP/NAME", 1, 1, 0, 0, ctl_rec_start },
+    { "rec stop", "APP/NAME", 1, 1, 0, 0, ctl_rec_stop },
+    { "rec prune", "[--dry-run]", 0, 0, OPTION_DRY_RUN, 0, ctl_rec_prune },
+    { "rec keep", "ID", 1, 1, 0, 0, ctl_rec_keep },
+    { "rec free", "ID", 1, 1, 0, 0, ctl_rec_free },
+    { "reindex", "", 0, 0, 0, 0, ctl_reindex },
     { "status", "[--json]", 0, 0, OPTION_JSON, 0, ctl_status },
     { "sessions", "[--json]", 0, 0, OPTION_JSON, 0, ctl_sessions },
     { "kick", "ID", 1, 1, 0, 0, ctl_kick },
@@ -121,6 +129,18 @@ void ctl_tell(const ctl_t *ctl, const change_t *change)
 }
 
 
+void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream)
+{
+    char              error[CONTROL_ERROR_SIZE];
+    control_result_t  told = record_tell(ctl->config.control_socket, stream, error);
+
+    if (told != CONTROL_OK && told != CONTROL_NONE) {
+        ctl_fail(0, "warning: done, but nginx does not know yet: %s. duolu-auth tells it when it "
+                 "answers", error);
+    }
+}
+
+
 int ctl_set_number(const char *setting, const char *value, unsigned *out)
 {
     char           *end;
@@ -188,7 +208,8 @@ static void ctl_usage(FILE *out)
     }
     fputs("\nexit: 0 done, 1 failed, 2 usage, 3 exists already, 4 not found, 5 no right, "
           "6 no database\nenvironment: DUOLU_HOME, DUOLU_DB, DUOLU_HOST, DUOLU_LISTEN, "
-          "DUOLU_HTTP, DUOLU_RTMP\n", out);
+          "DUOLU_HTTP, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, DUOLU_REC_TOTAL, "
+          "DUOLU_REC_FREE\n", out);
 }
 
 
@@ -238,6 +259,7 @@ static const ctl_option_name_t  ctl_options[] = {
     { "--format", OPTION_FORMAT, offsetof(ctl_t, format) },
     { "--label", OPTION_LABEL, offsetof(ctl_t, label) },
     { "--user", OPTION_USER, offsetof(ctl_t, user) },
+    { "--dry-run", OPTION_DRY_RUN, 0 },
 };
 
 #define CTL_OPTIONS  (sizeof(ctl_options) / sizeof(ctl_options[0]))

@@ -27,7 +27,8 @@ typedef enum {
     OPTION_TTL            = 1 << 5,
     OPTION_FORMAT         = 1 << 6,
     OPTION_LABEL          = 1 << 7,
-    OPTION_USER           = 1 << 8
+    OPTION_USER           = 1 << 8,
+    OPTION_DRY_RUN        = 1 << 9
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -67,6 +68,9 @@ void ctl_audit(ctl_t *ctl, const char *action, const char *target);
 change_t ctl_change(const ctl_t *ctl);
 void ctl_tell(const ctl_t *ctl, const change_t *change);
 
+/* nginx, what is to be recorded; that it can't be told is only a warning */
+void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream);
+
 /* "0" to NAME_LIMIT_MAX; setting names it in the message */
 int ctl_set_number(const char *setting, const char *value, unsigned *out);
 
@@ -99,6 +103,14 @@ int ctl_grant(ctl_t *ctl);
 int ctl_revoke(ctl_t *ctl);
 int ctl_grant_list(ctl_t *ctl);
 int ctl_url(ctl_t *ctl);
+
+int ctl_rec_list(ctl_t *ctl);
+int ctl_rec_start(ctl_t *ctl);
+int ctl_rec_stop(ctl_t *ctl);
+int ctl_rec_prune(ctl_t *ctl);
+int ctl_rec_keep(ctl_t *ctl);
+int ctl_rec_free(ctl_t *ctl);
+int ctl_reindex(ctl_t *ctl);
 
 int ctl_status(ctl_t *ctl);
 int ctl_sessions(ctl_t *ctl);

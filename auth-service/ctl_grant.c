@@ -221,27 +221,68 @@ static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *
 }
 
 
+/* What an action may be asked as, its default first. */
+static int ctl_url_check(const char *action, const char *format)
+{
+    if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {
+        return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view or replay", action);
+    }
+    if (strcmp(action, "view") == 0 && strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0) {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv or rtmp", format);
+    }
+    if (strcmp(action, "replay") == 0 && strcmp(format, "hls") != 0) {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected hls", format);
+    }
+
+    return CTL_OK;
+}
+
+
+static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_stream_t *stream,
+                         const char *action, long ttl, char token[TOKEN_MAX])
+{
+    char            error[512];
+    int64_t         now = (int64_t) time(NULL);
+    token_keys_t    keys;
+    token_claims_t  claims;
+
+    if (!token_keys_load(ctl->config.token_keys, &keys, error, sizeof(error))) {
+        return ctl_fail(CTL_FAILED, "%s", error);
+    }
+
+    memset(&claims, 0, sizeof(claims));
+    claims.user = user->id;
+    claims.issued = token_issue(now, stream->not_before);
+    claims.expires = now + ttl;
+    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream->app, stream->name);
+    snprintf(claims.action, sizeof(claims.action), "%s", action);
+
+    if (!token_sign(&keys, &claims, token)) {
+        return ctl_fail(CTL_FAILED, "token for %s does not fit %d bytes", claims.stream,
+                        TOKEN_MAX);
+    }
+
+    return CTL_OK;
+}
+
+
 int ctl_url(ctl_t *ctl)
 {
     int              code;
     long             ttl;
-    char             token[TOKEN_MAX], error[512];
-    int64_t          now = (int64_t) time(NULL);
-    const char      *action = ctl->count > 2 ? ctl->words[2] : "view";
-    const char      *format = ctl->format ? ctl->format : "flv";
+    char             token[TOKEN_MAX];
+    bool             replay;
+    const char      *action = ctl->count > 2 ? ctl->words[2] : "view", *format;
     store_user_t     user;
-    token_keys_t     keys;
     store_stream_t   stream;
-    token_claims_t   claims;
 
-    if (strcmp(action, "view") != 0) {
-        return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view", action);
-    }
-    if (strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0) {
-        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv or rtmp", format);
-    }
+    replay = strcmp(action, "replay") == 0;
+    format = ctl->format ? ctl->format : replay ? "hls" : "flv";
 
-    code = ctl_ttl(ctl, &ttl);
+    code = ctl_url_check(action, format);
+    if (code == CTL_OK) {
+        code = ctl_ttl(ctl, &ttl);
+    }
     if (code == CTL_OK) {
         code = ctl_find_user(ctl, ctl->words[0], &user);
     }
@@ -252,34 +293,22 @@ int ctl_url(ctl_t *ctl)
         return code;
     }
 
-    if (!(rights_on_stream(&user, &stream) & RIGHT_VIEW)) {
-        return ctl_fail(CTL_REFUSED, "user %s %s %s/%s", user.name,
-                        user.disabled ? "is disabled and may not view" : "may not view",
-                        stream.app, stream.name);
+    if (!(rights_on_stream(&user, &stream) & (replay ? RIGHT_REPLAY : RIGHT_VIEW))) {
+        return ctl_fail(CTL_REFUSED, "user %s %smay not %s %s/%s", user.name,
+                        user.disabled ? "is disabled and " : "", action, stream.app,
+                        stream.name);
     }
 
-    if (!token_keys_load(ctl->config.token_keys, &keys, error, sizeof(error))) {
-        return ctl_fail(CTL_FAILED, "%s", error);
-    }
-
-    memset(&claims, 0, sizeof(claims));
-    claims.user = user.id;
-    claims.issued = token_issue(now, stream.not_before);
-    claims.expires = now + ttl;
-    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream.app, stream.name);
-    strcpy(claims.action, "view");
-
-    if (!token_sign(&keys, &claims, token)) {
-        return ctl_fail(CTL_FAILED, "token for %s does not fit %d bytes", claims.stream,
-                        TOKEN_MAX);
+    code = ctl_url_token(ctl, &user, &stream, action, ttl, token);
+    if (code != CTL_OK) {
+        return code;
     }
 
     if (strcmp(format, "rtmp") == 0) {
         return ctl_print_rtmp(ctl, &stream, token);
     }
 
-    printf("http://%s:%u/m/%s/%s/%s.flv\n", ctl->config.host, ctl->config.http_port, token,
-           stream.app, stream.name);
-
+    printf(replay ? "http://%s:%u/m/%s/rec/%s/%s/index.m3u8\n" : "http://%s:%u/m/%s/%s/%s.flv\n",
+           ctl->config.host, ctl->config.http_port, token, stream.app, stream.name);
     return CTL_OK;
 }

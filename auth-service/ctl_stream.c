@@ -1,5 +1,6 @@
 #include "ctl.h"
 #include "publish_key.h"
+#include "record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -74,18 +75,20 @@ int ctl_stream_add(ctl_t *ctl)
 static void ctl_stream_print(const store_stream_t *stream, void *data)
 {
     (void) data;
-    printf("%s/%-24s owner=%s visibility=%s record=%s max_kbps=%u max_viewers=%u %s\n",
+    printf("%s/%-24s owner=%s visibility=%s record=%s%s max_kbps=%u max_viewers=%u %s\n",
            stream->app, stream->name, stream->owner_name, stream->visibility, stream->record,
+           strcmp(stream->record, "demand") == 0 ? stream->record_on ? " (on)" : " (off)" : "",
            stream->max_kbps, stream->max_viewers, stream->title);
 }
 
 
 static void ctl_stream_collect(const store_stream_t *stream, void *data)
 {
-    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss si si}", "id",
+    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss sb si si}", "id",
         (json_int_t) stream->id, "app", stream->app,
         "name", stream->name, "title", stream->title, "owner", stream->owner_name,
         "visibility", stream->visibility, "record", stream->record,
+        "record_on", stream->record_on,
         "max_kbps", (int) stream->max_kbps, "max_viewers", (int) stream->max_viewers));
 }
 
@@ -158,12 +161,14 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
 int ctl_stream_set(ctl_t *ctl)
 {
     int              code;
+    bool             recorded;
     size_t           i;
     change_t         change = ctl_change(ctl);
     store_stream_t   stream;
     store_result_t   result;
 
     code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);
+    recorded = code == CTL_OK && record_wanted(&stream);
 
     for (i = 1; code == CTL_OK && i < ctl->count; i++) {
         code = ctl_set_one(&stream, ctl->words[i]);
@@ -180,6 +185,9 @@ int ctl_stream_set(ctl_t *ctl)
     ctl_audit(ctl, "stream set", ctl->words[0]);
     ctl_stream_print(&stream, NULL);
     ctl_tell(ctl, &change);
+    if (record_wanted(&stream) != recorded) {
+        ctl_tell_record(ctl, &stream);
+    }
     return CTL_OK;
 }
 

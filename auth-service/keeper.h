@@ -2,18 +2,42 @@
 #define DUOLU_KEEPER_H
 
 #include "config.h"
+#include "store.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
-/*
- * The thread of duolu-auth that answers nobody: it tells nginx what could not
- * be told when it happened (nginx was away, an admin changed rows by hand),
- * and takes old rows out of the audit.
- */
+#define KEEPER_TICK_MS  500
+
+/* A thread of duolu-auth that answers nobody: it does its work twice a second. */
 typedef struct keeper_s  keeper_t;
 
+typedef struct {
+    const config_t  *config;
+    store_t         *store;
+    atomic_bool      stopping;      /* for work that takes long */
+} keeper_desk_t;
+
+typedef struct {
+    size_t   size;                  /* of its state, which begins as zeros */
+    void   (*tick)(keeper_desk_t *desk, void *state);
+} keeper_work_t;
+
+/*
+ * keeper_rights.c: tells nginx what could not be told when it happened (nginx
+ * was away, an admin changed rows by hand), and takes old rows out of the audit.
+ */
+extern const keeper_work_t  keeper_rights;
+
+/*
+ * keeper_recordings.c: takes what nginx tells of recordings, tells nginx what
+ * is to be recorded, deletes what is too old or too much. A thread of its own:
+ * a disk that hangs must not hold up a revocation.
+ */
+extern const keeper_work_t  keeper_recordings;
+
 /* NULL when there is no thread to be had */
-keeper_t *keeper_start(const config_t *config);
+keeper_t *keeper_start(const config_t *config, const keeper_work_t *work);
 
 void keeper_stop(keeper_t *keeper);
 bool keeper_wait(keeper_t *keeper, const struct timespec *deadline);

@@ -92,7 +92,7 @@ static int main_serve(const config_t *config)
     char              error[1024];
     bool              clean;
     sigset_t          signals;
-    keeper_t         *keeper;
+    keeper_t         *rights, *recordings = NULL;
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
     static service_t  service;
@@ -126,9 +126,12 @@ static int main_serve(const config_t *config)
         return 1;
     }
 
-    keeper = keeper_start(config);
-    if (keeper == NULL) {
-        log_error("the keeper's thread does not start");
+    rights = keeper_start(config, &keeper_rights);
+    if (rights) {
+        recordings = keeper_start(config, &keeper_recordings);
+    }
+    if (recordings == NULL) {
+        log_error("a keeper's thread does not start");
         fastcgi_stop(gate);
         fastcgi_stop(api);
         return 1;
@@ -142,12 +145,14 @@ static int main_serve(const config_t *config)
 
     fastcgi_stop(gate);
     fastcgi_stop(api);
-    keeper_stop(keeper);
+    keeper_stop(rights);
+    keeper_stop(recordings);
 
     fastcgi_deadline(&deadline, MAIN_GRACE_MS);
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
-    clean = keeper_wait(keeper, &deadline) && clean;
+    clean = keeper_wait(rights, &deadline) && clean;
+    clean = keeper_wait(recordings, &deadline) && clean;
 
     if (!clean) {
         /* a thread still waits for a peer: leave without running what it may use */

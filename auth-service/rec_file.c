@@ -101,6 +101,38 @@ bool rec_file_root(const char *root)
 }
 
 
+int rec_file_lock(const char *root, unsigned wait_s)
+{
+    int              fd, tries = (int) wait_s * 20;
+    char             path[PATH_MAX];
+    struct timespec  pause = { 0, 50 * 1000000L };
+
+    fd = rec_join(path, root, ".spool", NULL)
+         ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    while (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
+        if (errno != EWOULDBLOCK || tries-- == 0) {
+            close(fd);
+            errno = EWOULDBLOCK;
+            return -1;
+        }
+        nanosleep(&pause, NULL);
+    }
+
+    return fd;
+}
+
+
+bool rec_file_missing(const char *root, const char *file)
+{
+    char         path[PATH_MAX];
+    struct stat  info;
+
+    return rec_join(path, root, file, NULL) && stat(path, &info) == -1
+           && (errno == ENOENT || errno == ENOTDIR);
+}
+
+
 int64_t rec_file_size(const char *root, const char *file)
 {
     char         path[PATH_MAX];

@@ -21,8 +21,18 @@ const char *rec_file_tail(const char *file);
  */
 bool rec_file_root(const char *root);
 
+/*
+ * The right to change rows and files of recordings, of one process at a time;
+ * a connection that is lost does not end it. To be closed; -1: another has it,
+ * or, with errno other than EWOULDBLOCK, there is no such folder.
+ */
+int rec_file_lock(const char *root, unsigned wait_s);
+
 /* Bytes of it, -1: it is not there. */
 int64_t rec_file_size(const char *root, const char *file);
+
+/* Only that it is not there, and not that it can't be seen. */
+bool rec_file_missing(const char *root, const char *file);
 
 /* Somebody writes it just now. */
 bool rec_file_busy(const char *root, const char *file);

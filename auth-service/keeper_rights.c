@@ -1,0 +1,95 @@
+#include "keeper.h"
+#include "log.h"
+#include "outbox.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RIGHTS_LEAVES_MS      300
+#define RIGHTS_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
+#define RIGHTS_PRUNE_EACH     (3600 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
+#define RIGHTS_PRUNE_BATCH    500   /* rows a tick: nobody waits for their locks */
+
+typedef struct {
+    unsigned  deliver_in;                   /* ticks */
+    unsigned  prune_in;
+    char      told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
+} rights_state_t;
+
+
+/* A trouble is logged when it begins, when it changes and when it is over. */
+static void rights_trouble(rights_state_t *state, const char *error)
+{
+    if (strcmp(state->told, error) == 0) {
+        return;
+    }
+
+    if (error[0]) {
+        log_warning("revocations wait, sessions that should end go on: %s", error);
+    } else {
+        log_info("revocations no longer wait");
+    }
+    snprintf(state->told, sizeof(state->told), "%s", error);
+}
+
+
+/*
+ * Who made a row tells nginx at once, and learns how many sessions it ended;
+ * what nginx does not know a moment later is ours.
+ */
+static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
+{
+    uint64_t         found = 0;
+    outbox_report_t  report;
+
+    if (state->deliver_in > 0) {
+        state->deliver_in--;
+        return;
+    }
+
+    if (store_revocation_collect(desk->store, &found) == STORE_ERROR) {
+        log_error("revocations: %s", store_error(desk->store));
+    } else if (found) {
+        log_info("revocations: users disabled or keys revoked by hand are to be told");
+    }
+
+    outbox_deliver(desk->store, desk->config->control_socket, RIGHTS_LEAVES_MS, &report);
+    state->deliver_in = report.refused ? RIGHTS_REFUSED_TICKS : 0;
+
+    if (report.told) {
+        log_info("revocations: %u told to nginx, %llu sessions ended", report.told,
+                 (unsigned long long) report.ended);
+    }
+    rights_trouble(state, report.waiting ? report.error : "");
+}
+
+
+static void rights_prune(keeper_desk_t *desk, rights_state_t *state)
+{
+    store_result_t  result;
+
+    if (state->prune_in > 0) {
+        state->prune_in--;
+        return;
+    }
+    if (desk->config->audit_days == 0) {
+        return;
+    }
+
+    result = store_audit_prune(desk->store, desk->config->audit_days, RIGHTS_PRUNE_BATCH);
+    state->prune_in = result == STORE_OK ? 0 : RIGHTS_PRUNE_EACH;
+
+    if (result == STORE_ERROR) {
+        log_error("audit: %s", store_error(desk->store));
+    }
+}
+
+
+static void rights_tick(keeper_desk_t *desk, void *state)
+{
+    rights_deliver(desk, state);
+    rights_prune(desk, state);
+}
+
+
+const keeper_work_t  keeper_rights = { sizeof(rights_state_t), rights_tick };

@@ -1,0 +1,197 @@
+#include "prune.h"
+#include "rec_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+    const prune_t     *prune;
+    int64_t            now;
+    retention_file_t  *files;
+    size_t             count;
+    size_t             size;
+    bool               failed;      /* no memory */
+} prune_list_t;
+
+
+/* UINT64_MAX when it can't be known */
+static uint64_t prune_free(const char *root)
+{
+    struct statvfs  disk;
+
+    return statvfs(root, &disk) == 0 ? (uint64_t) disk.f_bavail * disk.f_frsize : UINT64_MAX;
+}
+
+
+bool prune_short(const config_t *config)
+{
+    return config->rec_free && rec_file_root(config->rec)
+           && prune_free(config->rec) < config->rec_free;
+}
+
+
+static void prune_collect(const store_recording_t *recording, void *data)
+{
+    size_t             size;
+    int64_t            bytes;
+    prune_list_t      *list = data;
+    retention_file_t  *grown;
+
+    if (list->count == list->size) {
+        size = list->size ? 2 * list->size : 1024;
+        grown = realloc(list->files, size * sizeof(*grown));
+        if (grown == NULL) {
+            list->failed = true;
+            return;
+        }
+        list->files = grown;
+        list->size = size;
+    }
+
+    /* what is being written has its size on the disk alone */
+    bytes = recording->to ? (int64_t) recording->bytes
+                          : rec_file_size(list->prune->config->rec, recording->file);
+
+    list->files[list->count++] = (retention_file_t) {
+        .id = recording->id, .owner = recording->owner, .quota = recording->owner_quota,
+        .ended = recording->to ? recording->to : list->now,
+        .bytes = bytes > 0 ? (uint64_t) bytes : 0,
+        .fixed = recording->keep || strcmp(recording->state, "recording") == 0
+    };
+}
+
+
+static void prune_told(prune_t *prune, const store_recording_t *recording, retention_why_t why)
+{
+    prune->count++;
+    prune->bytes += recording->bytes;
+    if (prune->each) {
+        prune->each(recording, why, prune->data);
+    }
+}
+
+
+/*
+ * The row goes last: as long as it is there, what is left of the file is found
+ * by the next prune, and by nobody else.
+ */
+static store_result_t prune_remove(prune_t *prune, const store_recording_t *recording,
+                                   retention_why_t why)
+{
+    char               error[PRUNE_ERROR_SIZE];
+    store_audit_t      audit = { prune->actor, "recording prune", true, recording->file, "",
+                                 retention_text(why) };
+    store_result_t     result;
+    rec_file_result_t  removed;
+
+    removed = rec_file_remove(prune->config->rec, recording->file, error, sizeof(error));
+    if (removed != REC_FILE_GONE) {
+        prune->failed++;
+        snprintf(prune->error, sizeof(prune->error), "%s", removed == REC_FILE_BUSY
+                 ? "a file that the database says is closed is being written" : error);
+        return STORE_OK;
+    }
+
+    result = store_recording_remove(prune->store, recording->file);
+    if (result == STORE_OK) {
+        result = store_audit_add(prune->store, &audit);
+        prune_told(prune, recording, why);
+    }
+
+    return result;
+}
+
+
+/* The list is some time old when its end is reached: a row kept since then stays. */
+static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
+{
+    store_result_t     result;
+    store_recording_t  recording;
+
+    result = store_recording_get(prune->store, file->id, &recording);
+
+    if (result == STORE_NONE
+        || (result == STORE_OK && (recording.keep || strcmp(recording.state, "recording") == 0)))
+    {
+        return STORE_OK;
+    }
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    if (prune->dry) {
+        prune_told(prune, &recording, file->why);
+        return STORE_OK;
+    }
+
+    return prune_remove(prune, &recording, file->why);
+}
+
+
+static store_result_t prune_list(prune_t *prune, prune_list_t *list)
+{
+    size_t             i;
+    retention_rules_t  rules = {
+        .now = list->now, .days = prune->config->rec_days, .total = prune->config->rec_total,
+        .floor = prune->config->rec_free, .free = prune_free(prune->config->rec)
+    };
+    store_result_t     result;
+
+    result = store_recording_all(prune->store, prune_collect, list);
+    if (result == STORE_OK && list->failed) {
+        snprintf(prune->error, sizeof(prune->error), "out of memory");
+        return STORE_ERROR;
+    }
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    prune->broken = retention_choose(&rules, list->files, list->count);
+
+    for (i = 0; i < list->count && result == STORE_OK; i++) {
+        if (prune->stopping && atomic_load(prune->stopping)) {
+            break;
+        }
+        if (list->files[i].why != RETENTION_STAYS) {
+            result = prune_one(prune, &list->files[i]);
+        }
+    }
+
+    return result;
+}
+
+
+store_result_t prune_run(prune_t *prune)
+{
+    int             lock;
+    prune_list_t    list = { .prune = prune, .now = (int64_t) time(NULL) * 1000 };
+    store_result_t  result;
+
+    prune->count = prune->failed = prune->broken = 0;
+    prune->bytes = 0;
+    prune->error[0] = '\0';
+
+    lock = rec_file_lock(prune->config->rec, prune->wait_s);
+    if (lock == -1) {
+        return errno == EWOULDBLOCK ? STORE_NONE : STORE_OK;
+    }
+
+    result = prune_list(prune, &list);
+    free(list.files);
+    close(lock);
+    return result;
+}
+
+
+const char *prune_rules(unsigned broken, char out[PRUNE_RULES_SIZE])
+{
+    snprintf(out, PRUNE_RULES_SIZE, "%s%s%s", broken & RETENTION_QUOTA ? " rec_quota" : "",
+             broken & RETENTION_TOTAL ? " DUOLU_REC_TOTAL" : "",
+             broken & RETENTION_FREE ? " DUOLU_REC_FREE" : "");
+    return out[0] ? out + 1 : out;
+}

@@ -1,0 +1,132 @@
+#include "retention.h"
+
+#define DAY_MS  86400000LL
+
+
+static bool retention_may_go(const retention_file_t *file)
+{
+    return file->why == RETENTION_STAYS && !file->fixed;
+}
+
+
+static void retention_by_age(const retention_rules_t *rules, retention_file_t *files,
+                             size_t count)
+{
+    size_t   i;
+    int64_t  oldest = rules->now - (int64_t) rules->days * DAY_MS;
+
+    for (i = 0; rules->days && i < count; i++) {
+        if (retention_may_go(&files[i]) && files[i].ended < oldest) {
+            files[i].why = RETENTION_AGE;
+        }
+    }
+}
+
+
+/* Takes the oldest of an owner, or of all with owner 0, while have is over most. */
+static bool retention_shrink(retention_file_t *files, size_t count, uint64_t owner,
+                             uint64_t most, retention_why_t why)
+{
+    size_t    i;
+    uint64_t  have = 0;
+
+    for (i = 0; i < count; i++) {
+        if (files[i].why == RETENTION_STAYS && (owner == 0 || files[i].owner == owner)) {
+            have += files[i].bytes;
+        }
+    }
+
+    for (i = 0; i < count && have > most; i++) {
+        if (retention_may_go(&files[i]) && (owner == 0 || files[i].owner == owner)) {
+            files[i].why = why;
+            have -= files[i].bytes;
+        }
+    }
+
+    return have <= most;
+}
+
+
+/* Whether an earlier file has this one's owner: that one's quota is seen to. */
+static bool retention_owner_done(const retention_file_t *files, size_t i)
+{
+    size_t  k;
+
+    for (k = 0; k < i; k++) {
+        if (files[k].owner == files[i].owner) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static unsigned retention_by_quota(retention_file_t *files, size_t count)
+{
+    size_t    i;
+    unsigned  broken = 0;
+
+    for (i = 0; i < count; i++) {
+        if (files[i].owner && files[i].quota && !retention_owner_done(files, i)
+            && !retention_shrink(files, count, files[i].owner, files[i].quota,
+                                 RETENTION_QUOTA))
+        {
+            broken = RETENTION_QUOTA;
+        }
+    }
+
+    return broken;
+}
+
+
+/* What the other rules take away counts as free. */
+static unsigned retention_by_space(const retention_rules_t *rules, retention_file_t *files,
+                                   size_t count)
+{
+    size_t    i;
+    uint64_t  free = rules->free;
+
+    for (i = 0; i < count; i++) {
+        free += files[i].why == RETENTION_STAYS ? 0 : files[i].bytes;
+    }
+
+    for (i = 0; i < count && free < rules->floor; i++) {
+        if (retention_may_go(&files[i])) {
+            files[i].why = RETENTION_FREE;
+            free += files[i].bytes;
+        }
+    }
+
+    return free < rules->floor ? RETENTION_FREE : 0;
+}
+
+
+unsigned retention_choose(const retention_rules_t *rules, retention_file_t *files,
+                          size_t count)
+{
+    unsigned  broken;
+
+    retention_by_age(rules, files, count);
+    broken = retention_by_quota(files, count);
+
+    if (rules->total
+        && !retention_shrink(files, count, 0, rules->total, RETENTION_TOTAL))
+    {
+        broken |= RETENTION_TOTAL;
+    }
+
+    return broken | retention_by_space(rules, files, count);
+}
+
+
+const char *retention_text(retention_why_t why)
+{
+    switch (why) {
+    case RETENTION_AGE:   return "older than DUOLU_REC_DAYS";
+    case RETENTION_QUOTA: return "over the owner's rec_quota";
+    case RETENTION_TOTAL: return "over DUOLU_REC_TOTAL";
+    case RETENTION_FREE:  return "DUOLU_REC_FREE is not free";
+    default:              return "stays";
+    }
+}

@@ -1,0 +1,46 @@
+#ifndef DUOLU_RETENTION_H
+#define DUOLU_RETENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Which recordings have to go. No I/O: the rules, and what they make of a list. */
+
+typedef enum {
+    RETENTION_STAYS = 0,
+    RETENTION_AGE   = 1,
+    RETENTION_QUOTA = 2,
+    RETENTION_TOTAL = 4,
+    RETENTION_FREE  = 8
+} retention_why_t;
+
+typedef struct {
+    uint64_t         id;
+    uint64_t         owner;     /* of its stream, 0: there is none */
+    uint64_t         quota;     /* the owner's, 0: no limit */
+    int64_t          ended;     /* unix ms */
+    uint64_t         bytes;
+    bool             fixed;     /* kept, or still being written: it stays, and counts */
+    retention_why_t  why;       /* out */
+} retention_file_t;
+
+typedef struct {
+    int64_t   now;              /* unix ms */
+    unsigned  days;             /* each: 0, no limit */
+    uint64_t  total;
+    uint64_t  floor;            /* so many bytes of the disk are to be free ... */
+    uint64_t  free;             /* ... and so many are */
+} retention_rules_t;
+
+/*
+ * Sets why of each, oldest first as the list is. The bits of those rules that
+ * stay broken, since what is left is fixed.
+ */
+unsigned retention_choose(const retention_rules_t *rules, retention_file_t *files,
+                          size_t count);
+
+/* "older than DUOLU_REC_DAYS" */
+const char *retention_text(retention_why_t why);
+
+#endif
