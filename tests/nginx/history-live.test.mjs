@@ -76,6 +76,10 @@ describe('history of a live stream', () => {
       text = next;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+    // nothing was recorded before, so without `from` it is the same list
+    const { status, text: whole } = await get(`${hub.base}${target}/index.m3u8`);
+    assert.equal(status, 200);
+    assert.ok(whole.startsWith(text), `without \`from\`:\n${whole}`);
   });
 
   test('ffmpeg follows it from its beginning while it grows, over HTTPS', DEADLINE, async () => {
