@@ -614,7 +614,7 @@ edit_of(const movie_t *m, int kind)
 
         if (audio->samples) {
             /* rounded up: a cut picture is none */
-            e.length = to_ticks(m, e.length + 1);
+            e.length = (e.length * (int64_t) m->ticks + 999) / 1000;
             e.late = m->pictured ? 0
                      : to_ticks(m, t->first + e.skipped) - audio->first;
         }
