@@ -418,7 +418,7 @@ is_marked(const target_t *t)
 
 
 static int
-recover_marked(const target_t *t, ngx_log_t *log)
+recover_unlocked(const target_t *t, ngx_log_t *log)
 {
     int  fd, rc, failed;
 
@@ -432,6 +432,42 @@ recover_marked(const target_t *t, ngx_log_t *log)
 
     } else {
         rc = is_marked(t) ? recover_open(t, fd, log) : 0;
+    }
+
+    failed = errno;
+    (void) close(fd);
+    errno = failed;
+
+    return rc;
+}
+
+
+/* All workers look at the markers when they start: the marker's lock makes one
+ * of them do the work, and tell of it once. */
+static int
+recover_marked(const target_t *t, ngx_log_t *log)
+{
+    int          fd, rc, failed;
+    char         path[PATH_MAX];
+    struct stat  st;
+
+    if (marker_path(path, t->root, t->file) == -1) {
+        return -1;
+    }
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return errno == ENOENT ? 0 : -1;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
+        rc = errno == EWOULDBLOCK ? 0 : -1;
+
+    } else {
+        rc = fstat(fd, &st);
+        if (rc == 0 && st.st_nlink > 0) {
+            rc = recover_unlocked(t, log);
+        }
     }
 
     failed = errno;

@@ -500,6 +500,21 @@ test('a file that somebody writes is left alone', async () => {
   assert.equal(own.events().length, 1);
 });
 
+test('several that recover at once close each file once', async () => {
+  const own = new Root();
+  const others = Array.from({ length: 3 }, () => new Driver());
+  for (let i = 0; i < 10; i++) {
+    fs.rmSync(path.join(own.root, '.spool'), { recursive: true, force: true });
+    if (i % 2) own.put(movie.bytes.subarray(0, 20), movie.head());
+    else own.put(movie.bytes.subarray(0, -50), movie.index());
+    own.mark();
+    await Promise.all(others.map((other) => other.ask('all', own.root)));
+    assert.equal(own.events().length, 1);
+    assert.equal(fs.existsSync(own.marker), false);
+  }
+  for (const other of others) other.child.stdin.end();
+});
+
 test('a file that its recorder ended is complete', async () => {
   const own = new Root();
   own.put(movie.bytes, `${movie.index()}#EXT-X-ENDLIST\n`);

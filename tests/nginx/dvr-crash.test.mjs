@@ -1,0 +1,276 @@
+// Recordings whose writer dies: a worker that is killed, all of nginx that is
+// killed, a machine whose power goes.  What the files held stays, each stream
+// has one session, and what plays them sees nothing of it but a gap.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { launch } from '../browser/browser.mjs';
+import { makeClip, plan, replay } from '../lib/clips.mjs';
+import { startHub, workerAt } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { framesOf, namesOf, plays, Recordings, sameFrames, Source, wellFormed } from '../lib/recording.mjs';
+import { aacHeader, avcHeader, openStream } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const VIDEO = 9;
+const MAIN = 'thread_pool dvr threads=4; dvr_threads dvr; hub_grace 4s;';
+// a fragment of a second, and the ticks until it is on its way to the disk
+const LOST_MS = 1500;
+const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
+
+/** nginx that records into `rec`, a folder that outlives it. */
+async function startRecorder(rec) {
+  const hub = await startHub({ answer, main: `${MAIN} dvr ${rec};`, flv: 'hub_lag 20s;', expectCrash: true });
+  hub.recordings = new Recordings(rec);
+  hub.recorded = (name) => until(async () => (await hub.stream(name))?.recording?.bytes > 0, `${name} to be recorded`);
+  return hub;
+}
+
+/** Ends nginx as no nginx ends: nothing of it sees it coming. */
+async function killAll(hub) {
+  const workers = hub.nginx.workers();
+  for (const pid of [hub.nginx.pid, ...workers]) process.kill(pid, 'SIGKILL');
+  await hub.nginx.exited;
+  await until(() => workers.every((pid) => { try { process.kill(pid, 0); return false; } catch { return true; } }), 'the workers to be gone');
+  process.off('exit', hub.nginx.atExit);
+  assert.deepEqual(hub.nginx.alarms({ expectCrash: true }), []);
+  fs.rmSync(hub.nginx.dir, { recursive: true });
+  await hub.gate.stop();
+}
+
+const newFolder = () => fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+const workerOfClient = (hub, client) => workerAt(hub, hub.rtmp.port, client.socket.localPort);
+
+let sources = 100;
+
+/** A Source whose connection is with the worker that `right` says yes to; it goes on behind another. */
+async function sourceIn(hub, name, right, behind) {
+  for (let i = 0; i < 200; i++) {
+    const client = await openStream(hub.rtmp);
+    if (!right(workerOfClient(hub, client))) { await client.close(); continue; }
+    const stamp = behind?.stamp ?? 0;
+    client.setChunkSize(65536);
+    await client.publish(`${name}?key=k`);
+    client.sendMeta();
+    client.sendVideo(stamp, avcHeader());
+    client.sendAudio(stamp, aacHeader());
+    return Object.assign(new Source(), { id: ++sources, sent: [], size: 500, every: 40, gop: 25, audio: true, n: 0, stamp, heard: stamp, hub, client });
+  }
+  throw new Error('200 connections, and the right worker took none');
+}
+
+const wait = (source, ms) => { const to = source.stamp + ms; return until(() => source.stamp >= to, `${ms} ms of pictures`); };
+const eventsOf = (hub, name) => hub.recordings.spool(name).map(({ event, file, state }) => [event, file, state]);
+
+/** Publishes a real encoding until nginx dies or `enough` ms are sent. */
+async function broadcast(hub, name, clip, enough) {
+  const client = await openStream(hub.rtmp);
+  client.setChunkSize(4096);
+  client.sendMeta();
+  await client.publish(`${name}?key=k`);
+  const steps = plan(clip, { to: enough });
+  const began = Date.now();
+  const { done, stop } = replay(client, steps);
+  done.catch(() => {});
+  return { name: `live/${name}`, steps, began, stop, client };
+}
+
+describe('a writer dies', { concurrency: 2 }, () => {
+  describe('a worker is killed', { concurrency: 4 }, () => {
+    /** Each has an nginx of its own: the other's worker is not to be hit. */
+    async function withRecorder(run) {
+      const rec = newFolder();
+      const hub = await startRecorder(rec);
+      try { await run(hub); } finally { await hub.stop(); }
+      fs.rmSync(rec, { recursive: true });
+    }
+
+    test('the recorder’s, and the publisher is in another: the file goes on, no frame is lost or doubled', DEADLINE, () => withRecorder(async (hub) => {
+      const first = (await sourceIn(hub, 'moved', (pid) => pid)).run();
+      const recorder = workerOfClient(hub, first.client);
+      await hub.recorded('live/moved');
+      await wait(first, 1000);
+      await first.stop().client.ping();
+      const second = (await sourceIn(hub, 'moved', (pid) => pid && pid !== recorder, first)).run();
+      await wait(second, 1300);
+      process.kill(recorder, 'SIGKILL');
+      await wait(second, 2500);
+      await second.end();
+
+      const [r, ...more] = await until(async () => (await hub.stream('live/moved')) === undefined && hub.recordings.closed('live/moved'), 'the end of the stream', 60_000);
+      assert.deepEqual(more.map(({ file }) => file), [], 'files besides the first');
+      wellFormed(r);
+      assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]));
+      assert.deepEqual(eventsOf(hub, 'live/moved'), [['open', r.file, undefined], ['close', r.file, 'complete']]);
+      assert.deepEqual(hub.recordings.markers().filter((name) => name.includes('moved')), []);
+    }));
+
+    test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () => withRecorder(async (hub) => {
+      const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
+      await hub.recorded('live/back');
+      await wait(first, 2200);
+      await first.stop().client.ping();
+      process.kill(workerOfClient(hub, first.client), 'SIGKILL');
+      await first.client.closed;
+      await new Promise((resolve) => setTimeout(resolve, 1600));             // long enough for a gap
+      const second = (await sourceIn(hub, 'back', (pid) => pid, { stamp: 0 })).run();
+      await wait(second, 2500);
+      await second.end();
+
+      const files = await until(async () => (await hub.stream('live/back')) === undefined && hub.recordings.closed('live/back'), 'the end of the stream', 60_000);
+      for (const r of files) wellFormed(r);
+      assert.equal(new Set(files.map(({ session }) => session)).size, 1, 'one session');
+      assert.deepEqual(files.map(({ file }) => file).slice(1), [], 'files besides the first');
+      const [r] = files;
+      assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'one gap');
+      assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]), 'what the hub had, it still has');
+      const back = r.playlist.segments.find(({ gap }) => gap);
+      assert.ok(Math.abs(back.utc - second.sent[0].at) < 500, `the gap ends at ${back.utc}, the publisher was back at ${second.sent[0].at}`);
+    }));
+  });
+
+  describe('all of nginx dies', () => {
+    const NAMES = ['real', 'tail', 'index', 'zeros', 'head', 'both'];
+    let hub;
+    let clip;
+    let rec;
+    let copy;
+    let killed;
+    let streams;
+    let browser;
+
+    before(async () => {
+      rec = newFolder();
+      copy = newFolder();
+      [hub, clip, browser] = await Promise.all([startRecorder(rec), makeClip({ seconds: 9 }), launch()]);
+      streams = await Promise.all(NAMES.map((name) => broadcast(hub, name, clip, 9000)));
+      await Promise.all(streams.map(({ name }) => hub.recorded(name)));
+      await until(() => Date.now() - streams[0].began > 4300, 'some seconds of pictures');
+      fs.cpSync(rec, copy, { recursive: true });                             // what the disk has when the power goes
+      await until(() => Date.now() - streams[0].began > 5100, 'some more');
+      killed = Date.now();
+      await killAll(hub);
+      for (const { stop } of streams) stop();
+    });
+
+    after(async () => {
+      await browser?.close();
+      for (const folder of [rec, copy]) fs.rmSync(folder, { recursive: true });
+    });
+
+    /** What was sent of a stream until MS: its first frames are those of the file. */
+    function beginning({ steps }, r) {
+      const sent = framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
+      const [video, audio] = [r.video.length, r.audio.length];
+      sameFrames([r], [...sent.filter(({ type }) => type === VIDEO).slice(0, video), ...sent.filter(({ type }) => type !== VIDEO).slice(0, audio)]);
+      return sent.filter(({ type }) => type === VIDEO)[video - 1].dts + 40;
+    }
+
+    test('started again it closes all files as interrupted, and at most a second is lost', DEADLINE, async () => {
+      const open = new Recordings(rec).spool();
+      assert.equal(open.length, NAMES.length, 'an event for each file that was begun');
+      const again = await startRecorder(rec);
+      const { recordings } = again;
+      try {
+        for (const stream of streams) {
+          const [r, ...more] = await recordings.closed(stream.name);
+          assert.equal(more.length, 0);
+          assert.equal(r.playlist.interrupted, true);
+          const began = open.find((event) => event.stream === stream.name);
+          wellFormed(r, { session: began.session });
+          const whole = beginning(stream, r);
+          const lost = killed - stream.began - whole;
+          assert.ok(lost < LOST_MS, `${stream.name}: ${lost} ms before the end are lost`);
+          const [first, second, ...rest] = recordings.spool(stream.name);
+          assert.deepEqual([first, rest], [began, []]);
+          const { id, event, to, bytes, state, reason, ...same } = second;
+          assert.deepEqual([id, event, bytes, state, reason], [0, 'close', r.bytes.length, 'interrupted', 'the recorder was interrupted']);
+          assert.deepEqual({ ...same, event: 'open', id: 3 }, began);
+          assert.ok(Math.abs(to - r.start - r.end) <= 50, `it says that the file ends at ${to}, its frames at ${r.start + r.end}`);
+        }
+        assert.deepEqual(recordings.markers(), []);
+        const [r] = await recordings.closed('live/real');
+        await plays(r);
+
+        // the index of what the recorder wrote is what its file tells by itself
+        const lines = (text) => text.split('\n').filter((line) => !/INTERRUPTED|ENDLIST/.test(line)).join('\n');
+        const before = lines(fs.readFileSync(r.index, 'utf8'));
+        fs.rmSync(r.index);
+        fs.writeFileSync(path.join(rec, '.open', r.file.replaceAll('/', '%2F')), '');
+        await again.nginx.reload();
+        await until(() => recordings.spool('live/real').length === 3, 'another end');
+        const session = /SESSION=\d+/;
+        assert.equal(lines(fs.readFileSync(r.index, 'utf8')).replace(session, ''), before.replace(session, ''));
+      } finally {
+        await again.stop();
+      }
+    });
+
+    test('after a power cut whole fragments stay, and they play', DEADLINE, async () => {
+      const before = new Recordings(copy);
+      const files = Object.fromEntries(NAMES.map((name) => [name, before.files(`live/${name}`)[0]]));
+      const change = (file, how) => fs.writeFileSync(file, how(fs.readFileSync(file)));
+      const media = (name) => path.join(copy, files[name]);
+      const index = (name) => media(name).replace('.mp4', '.m3u8');
+      const zeroed = (bytes) => bytes.fill(0, Math.max(0, bytes.length - 9000) & ~4095);
+      change(media('tail'), (bytes) => bytes.subarray(0, -700));
+      change(index('index'), (text) => text.subarray(0, -37));
+      change(media('zeros'), zeroed);
+      change(index('zeros'), zeroed);
+      change(media('head'), (bytes) => bytes.subarray(0, 600));
+      change(media('both'), (bytes) => bytes.subarray(0, bytes.length >> 1));
+      fs.rmSync(index('both'));
+
+      const again = await startRecorder(copy);
+      try {
+        for (const stream of streams) {
+          const name = stream.name.slice(5);
+          if (name === 'head') continue;
+          const [r] = await again.recordings.closed(stream.name);
+          wellFormed(r);
+          const whole = beginning(stream, r);
+          assert.ok(whole > (name === 'both' ? 1000 : 2000), `${name}: ${whole} ms are whole`);
+          await plays(r);
+        }
+        await until(() => again.recordings.spool('live/head').length === 2, 'the end of what cannot be played');
+        const { bytes, state } = again.recordings.spool('live/head')[1];
+        assert.deepEqual([bytes, state], [0, 'interrupted']);
+        assert.deepEqual(again.recordings.files('live/head'), []);
+        await until(() => again.recordings.markers().length === 0, 'no marker to be left');
+
+        const [r] = await again.recordings.closed('live/tail');
+        await shows(r);
+      } finally {
+        await again.stop();
+      }
+    });
+
+    /** Chromium knows how long it is and shows a picture of its end. */
+    async function shows(r) {
+      const page = await browser.newPage();
+      await page.goto(`file://${r.path}`);
+      const seen = await page.evaluate(async () => {
+        const video = document.querySelector('video');
+        const event = (name) => new Promise((resolve, reject) => {
+          video.addEventListener(name, resolve, { once: true });
+          video.addEventListener('error', () => reject(new Error(video.error.message)), { once: true });
+        });
+        if (video.readyState < 2) await event('loadeddata');
+        video.pause();
+        const { duration } = video;
+        const seeked = event('seeked');
+        video.currentTime = duration - 0.1;
+        await seeked;
+        const canvas = new OffscreenCanvas(32, 18);
+        canvas.getContext('2d').drawImage(video, 0, 0, 32, 18);
+        return { duration, time: video.currentTime, width: video.videoWidth, state: video.readyState };
+      });
+      assert.ok(Math.abs(seen.duration * 1000 - r.end) < 60, `Chromium says ${seen.duration} s, the frames end at ${r.end} ms`);
+      assert.deepEqual([seen.width, seen.state >= 2], [320, true]);
+      await page.close();
+    }
+  });
+});
