@@ -34,7 +34,8 @@ typedef struct {
     char        file[REC_FILE_MAX];      /* DAY/TIME.mp4, below the stream's folder */
     rec_head_t  head;
     uint32_t    first, n;                /* its segments: [first, first + n) */
-    unsigned    ended:1;                 /* nothing more comes into it */
+    unsigned    cut:1;                   /* it goes on behind the range */
+    unsigned    ended:1;                 /* nothing more comes behind it */
 } history_file_t;
 
 /* Consecutive in time.  It begins with the segment that holds `from`, or the

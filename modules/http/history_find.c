@@ -392,7 +392,12 @@ take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
     rec_segment_t    *room, *last;
     history_range_t  *range = &h->range;
 
-    if (s->utc > h->to || (s->dependent && file->n == 0)) {
+    if (s->utc > h->to) {
+        file->cut = 1;
+        return;
+    }
+
+    if (s->dependent && file->n == 0) {
         return;
     }
 
@@ -441,7 +446,7 @@ take_file(history_t *h, finder_t *f, int64_t utc)
         take_segment(h, &file, &segment);
     }
 
-    file.ended = reader.ended;
+    file.ended = reader.ended && !file.cut;
 
     if (file.n == 0 || !overlaps(h, &range->segments[range->nsegments - 1])) {
         range->nsegments = file.first;
@@ -480,8 +485,12 @@ take_span(history_t *h, int64_t from, int64_t to)
         return;
     }
 
-    last = spans->nspans < HISTORY_SEGMENTS_MAX
-           ? push(&spans->spans, &spans->nspans, sizeof(history_span_t)) : NULL;
+    if (spans->nspans == HISTORY_SEGMENTS_MAX) {
+        too_much(h, HISTORY_SEGMENTS_MAX, "gaps");
+        return;
+    }
+
+    last = push(&spans->spans, &spans->nspans, sizeof(history_span_t));
     if (last == NULL) {
         no_memory(h);
         return;

@@ -10,6 +10,7 @@
 
 #define GROUP_MS     6000
 #define SETTLE_MS    10000    /* a writer that stopped ends its index within it */
+#define AHEAD_MS     60000    /* no clock is so far ahead of the wall's */
 
 
 /* Segments that are listed as one. */
@@ -182,22 +183,24 @@ add_group(text_t *t, const group_t *g)
 
 
 /* Does more come, as far as one can tell?  The hub may have let go of a stream
- * whose last fragment is still on its way to the disk. */
+ * whose last fragment is still on its way to the disk; and what was recorded a
+ * moment ago is in no index before its segment ends. */
 static int
 is_growing(const history_t *h, const playlist_t *p)
 {
-    const rec_segment_t   *end;
+    int64_t                end;
+    const rec_segment_t   *segment;
     const history_file_t  *last;
 
-    if (h->to < p->now) {
+    last = &h->range.files[h->range.nfiles - 1];
+    segment = &h->range.segments[h->range.nsegments - 1];
+    end = segment->utc + segment->duration;
+
+    if (end > h->to || h->to + REC_SEGMENT_MAX < p->now) {
         return 0;
     }
 
-    last = &h->range.files[h->range.nfiles - 1];
-    end = &h->range.segments[h->range.nsegments - 1];
-
-    return h->recording
-           || (!last->ended && p->now < end->utc + end->duration + SETTLE_MS);
+    return h->recording || (!last->ended && p->now < end + SETTLE_MS);
 }
 
 
@@ -353,6 +356,11 @@ history_playlist(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     }
 
     p->open = open != 0;
+
+    if (open) {
+        h->to += AHEAD_MS;
+    }
+
     h->work = playlist_work;
     h->done = playlist_done;
 

@@ -253,6 +253,18 @@ describe('history over HTTP', () => {
     });
   });
 
+  test('an end of a moment ago: the list ends when that moment is in it', DEADLINE, async () => {
+    const now = second(Date.now());
+    const file = new Recording(root, 'live/moment', source, { utc: now - 20_000 }).add(18).flush();
+    const query = `?from=${now - 20_000}&to=${now - 1}`;
+    const open = await playlist('live/moment', query);
+    assert.ok(!open.ended);
+    file.add(3).flush();
+    const whole = await playlist('live/moment', query);
+    assert.ok(whole.ended);
+    assert.equal(whole.items.at(-1).utc + whole.items.at(-1).duration, now);
+  });
+
   describe('spans', () => {
     test('are what was recorded, gaps of up to 1.5 s overlooked', DEADLINE, async () => {
       writeRecordings(root, 'live/gaps', source, { media: false, spans: [[NOON, NOON + 3000], [NOON + 4500, NOON + 6000], [NOON + 8501, NOON + 9000], [NOON + HOUR, NOON + HOUR + 2000]] });
