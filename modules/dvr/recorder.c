@@ -305,11 +305,15 @@ static void
 recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
 {
     int        i;
-    int64_t    end = next >= 0 ? next : fragment_end(&rec->fragment);
+    int64_t    end = next;
     dvr_buf_t  spare;
 
     if (!rec->at.began) {
         recorder_begin_segment(rec);
+    }
+
+    if (!picture || next < 0) {          /* the other track may last longer */
+        end = ngx_max(ngx_max(next, rec->at.end), fragment_end(&rec->fragment));
     }
 
     rec->at.end = ngx_max(end, fragment_start(&rec->fragment) + 1);
@@ -317,7 +321,10 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
     rec->job.index_offset = rec->at.index_size;
     rec->job.lines_len = 0;
 
-    if (rec->format->seal(rec, picture ? next : -1) != NGX_OK) {
+    if (rec->format->seal(rec, picture ? next : fragment_picture_end(
+                                                    &rec->fragment, next))
+        != NGX_OK)
+    {
         rec->job.head.len = 0;           /* no memory: as if the disk refused */
         rec->broken = 1;
         return;
@@ -807,7 +814,9 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         if (rec->busy) {
             return 0;
         }
-        recorder_write(rec, gap ? -1 : dts, kind == MP4_VIDEO,
+        /* a clock that was set need not leave a hole */
+        recorder_write(rec, gap && dts > fragment_end(&rec->fragment) ? -1 : dts,
+                       kind == MP4_VIDEO,
                        gap || rec->turn || recorder_segment_ends(rec, e));
         return 1;
     }

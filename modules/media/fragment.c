@@ -68,11 +68,21 @@ void
 fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
     uint32_t size)
 {
+    int64_t            least;
     mp4_sample_t      *sample;
     fragment_track_t  *t = &f->track[kind];
 
-    if (t->last >= 0 && dts <= t->last) {
-        dts = t->last + 1;               /* a track's time never stands still */
+    /* a track's time never stands still, and what the last fragment said of
+     * its own length is not changed any more; it is shown when it should be */
+    least = t->last + 1;
+
+    if (kind == MP4_VIDEO && least < f->ended) {
+        least = f->ended;
+    }
+
+    if (dts < least) {
+        cts -= (int32_t) (least - dts);
+        dts = least;
     }
 
     sample = &t->sample[t->n];
@@ -120,6 +130,22 @@ fragment_end(const fragment_t *f)
 }
 
 
+int64_t
+fragment_picture_end(const fragment_t *f, int64_t next)
+{
+    int64_t                  end;
+    const fragment_track_t  *v = &f->track[MP4_VIDEO];
+
+    if (v->n == 0 || next <= v->last) {
+        return -1;
+    }
+
+    end = v->last + fragment_step(v);
+
+    return end < next ? end : next;
+}
+
+
 static uint64_t
 fragment_pictures(fragment_t *f, int64_t next)
 {
@@ -134,6 +160,7 @@ fragment_pictures(fragment_t *f, int64_t next)
         t->sample[i].duration = (uint32_t) (next > t->dts[i]
                                             ? next - t->dts[i]
                                             : fragment_step(t));
+        f->ended = t->dts[i] + t->sample[i].duration;
     }
 
     return t->n ? (uint64_t) t->dts[0] : 0;

@@ -16,7 +16,7 @@
 #include "mp4.h"
 
 #define FRAGMENT_MS       1000      /* the longest */
-#define FRAGMENT_BYTES    1048576   /* the largest, of more than one frame */
+#define FRAGMENT_BYTES    786432    /* the largest, of more than one frame */
 #define FRAGMENT_SAMPLES  512       /* of a track */
 #define FRAGMENT_SHORT    500       /* ms; if it began with a key frame, none ends
                                        a shorter one */
@@ -26,6 +26,7 @@ typedef struct {
     uint32_t      n;
     int64_t       last;             /* dts of the newest frame ever, ms; -1 */
     int64_t       step;             /* between the newest two, ms */
+    int64_t       end;              /* of what was written, ms */
     mp4_sample_t  sample[FRAGMENT_SAMPLES];
     int64_t       dts[FRAGMENT_SAMPLES];
 } fragment_track_t;
@@ -36,6 +37,7 @@ typedef struct {
     uint32_t          timescale;    /* sound's */
     uint32_t          frame;        /* ticks of one frame of sound */
     uint64_t          next;         /* ticks: where the last run of sound ended */
+    int64_t           ended;        /* and of pictures, ms */
     unsigned          video:1;      /* the file has pictures */
     unsigned          set:1;        /* `next` is known */
 } fragment_t;
@@ -72,9 +74,13 @@ fragment_clear(fragment_t *f)
 int64_t fragment_start(const fragment_t *f);
 int64_t fragment_end(const fragment_t *f);
 
+/* Where the last picture ends when NEXT is the dts of sound that follows, -1
+ * when nothing does; -1 when it is not known. */
+int64_t fragment_picture_end(const fragment_t *f, int64_t next);
+
 /* Writes moof and mdat's header to OUT, which has at least FRAGMENT_HEAD_MAX
- * bytes, and empties F.  NEXT is the dts of the picture that follows at once,
- * -1 when it is not known.  Returns the size. */
+ * bytes, and empties F.  NEXT is the dts where the last picture ends, -1 when
+ * it is not known.  Returns the size. */
 #define FRAGMENT_HEAD_MAX  (1024 + 2 * FRAGMENT_SAMPLES * 16)
 size_t fragment_write(fragment_t *f, uint32_t sequence, int64_t next,
     uint8_t *out);
