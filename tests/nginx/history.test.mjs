@@ -502,7 +502,7 @@ describe('history over HTTP', () => {
       const p = await playlist('live/day', query);
       assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), DAY);
       assert.equal(p.items.length, 14_401);                   // the first stands alone
-      const rounds = 20;
+      const rounds = process.env.DUOLU_SANITIZE === '1' ? 3 : 20;
       const began = cpuOf(hub.nginx.workers());
       for (let i = 0; i < rounds; i++) assert.equal((await list('live/day', query)).status, 200);
       const each = (cpuOf(hub.nginx.workers()) - began) / rounds;
