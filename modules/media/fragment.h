@@ -26,7 +26,6 @@ typedef struct {
     uint32_t      n;
     int64_t       last;             /* dts of the newest frame ever, ms; -1 */
     int64_t       step;             /* between the newest two, ms */
-    int64_t       end;              /* of what was written, ms */
     mp4_sample_t  sample[FRAGMENT_SAMPLES];
     int64_t       dts[FRAGMENT_SAMPLES];
 } fragment_track_t;
