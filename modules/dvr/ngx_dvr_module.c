@@ -250,6 +250,7 @@ ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     dvr_conf_t      *dvr = conf;
     ngx_str_t       *value = cf->args->elts;
+    ngx_path_t      *path;
     ngx_file_info_t  fi;
 
     if (dvr->root.len) {
@@ -266,12 +267,27 @@ ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         dvr->root.data[--dvr->root.len] = '\0';
     }
 
-    if (ngx_file_info(dvr->root.data, &fi) == NGX_FILE_ERROR
-        || !ngx_is_dir(&fi))
+    if (ngx_file_info(dvr->root.data, &fi) != NGX_FILE_ERROR
+        && !ngx_is_dir(&fi))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "dvr \"%V\" is no folder, expected one that nginx's "
                            "workers may write to", &dvr->root);
+        return NGX_CONF_ERROR;
+    }
+
+    /* as with its temporary folders, nginx makes it and gives it to the
+     * workers' user */
+    path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    path->name = dvr->root;
+    path->conf_file = cf->conf_file->file.name.data;
+    path->line = cf->conf_file->line;
+
+    if (ngx_add_path(cf, &path) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -329,9 +345,9 @@ ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_value(dvr->free, 64 * 1024 * 1024);
     ngx_conf_init_msec_value(dvr->sync, 10 * 1000);
 
-    if (dvr->file < 1000) {
+    if (dvr->file < 1000 || dvr->file > 24 * 3600 * 1000) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "dvr_file is %M ms, expected at least 1s", dvr->file);
+                      "dvr_file is %M ms, expected 1s to 24h", dvr->file);
         return NGX_CONF_ERROR;
     }
 
