@@ -834,7 +834,7 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     rec->gap |= gap;
 
     if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
-        || rec->config[kind] == 0)
+        || !fragment_has(&rec->fragment, kind))
     {
         return 1;
     }

@@ -61,6 +61,13 @@ fragment_empty(const fragment_t *f)
     return f->track[0].n == 0 && f->track[1].n == 0;
 }
 
+/* Does the file have a track of KIND? */
+static inline int
+fragment_has(const fragment_t *f, int kind)
+{
+    return kind == MP4_VIDEO ? f->video : f->timescale != 0;
+}
+
 static inline void
 fragment_clear(fragment_t *f)
 {
