@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include "../media/flv_file.h"
+
 #define DAY_MS           86400000
 #define FILE_REACH       (25 * 3600 * 1000)    /* no file is longer, ms */
 #define INDEX_SIZE_MAX   (64 * 1024 * 1024)
@@ -517,13 +519,34 @@ take_spans(history_t *h, finder_t *f, int64_t utc)
 }
 
 
-/* An FLV has no index: it reaches from its name to its last change. */
+/* Where an FLV ends, which has no index: as it says itself, or when it was last
+ * changed while it does not yet. */
+static int64_t
+flv_end(int fd, int64_t utc)
+{
+    u_char       tag[FLV_META_SIZE];
+    flv_meta_t   meta;
+    struct stat  st;
+
+    if (pread(fd, tag, FLV_META_SIZE, FLV_HEADER_SIZE) == FLV_META_SIZE
+        && flv_read_meta(tag, &meta) == 0 && meta.duration)
+    {
+        return utc + (int64_t) meta.duration;
+    }
+
+    if (fstat(fd, &st) == -1) {
+        return utc;
+    }
+
+    return (int64_t) st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+}
+
+
 static void
 take_flv(history_t *h, int64_t utc)
 {
-    int          fd;
-    char         file[REC_FILE_MAX];
-    struct stat  st;
+    int   fd;
+    char  file[REC_FILE_MAX];
 
     (void) rec_path_file(file, utc, "flv");
 
@@ -533,11 +556,7 @@ take_flv(history_t *h, int64_t utc)
         return;
     }
 
-    if (fstat(fd, &st) == 0) {
-        take_span(h, utc, (int64_t) st.st_mtim.tv_sec * 1000
-                          + st.st_mtim.tv_nsec / 1000000);
-    }
-
+    take_span(h, utc, flv_end(fd, utc));
     (void) close(fd);
 }
 

@@ -12,9 +12,11 @@ import { get, getJson, startHub, token } from '../lib/hub.mjs';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
+import { Recordings, Source } from '../lib/recording.mjs';
 import { run } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 120_000 };
+const record = () => ({ allow: true, stream: 1, record: true });
 const STREAM = 'live/cam1';
 
 /** A GET over HTTP/2: status, headers, bytes. */
@@ -43,7 +45,7 @@ describe('history of a live stream', () => {
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
       '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
     hub = await startHub({
-      answer: () => ({ allow: true, stream: 1, record: true }),
+      answer: record,
       main: `hub_grace 1s; thread_pool disk threads=2; thread_pool readers threads=2; dvr ${root}; dvr_threads disk;`,
       listen: `; listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key; sendfile on;
         location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads readers; aio threads=readers; }
@@ -120,4 +122,27 @@ describe('history of a live stream', () => {
     assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 10 * 25);
     assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
   });
+});
+
+test('a recording in FLV ends where it says, whatever the file\'s date', DEADLINE, async (t) => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+  fs.chmodSync(root, 0o777);
+  const hub = await startHub({
+    answer: record, main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_format flv; dvr_threads disk;`,
+    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; } root /nonexistent`,
+  });
+  t.after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });
+  const source = await Source.open(hub, 'flv');
+  source.burst(2000);
+  await source.end();
+  const recordings = new Recordings(root);
+  await until(() => recordings.spool('live/flv').some(({ event }) => event === 'close'), 'the end of the recording');
+  const [file] = recordings.files('live/flv');
+  fs.utimesSync(path.join(root, file), new Date(), new Date(Date.now() + 3_000_000));
+  const url = `${hub.base}/m/${token('live/flv', { a: 'replay' })}/rec/live/flv`;
+  const { spans } = await getJson(`${url}/spans.json?to=${Date.now() + 3_600_000}`);
+  assert.equal(spans.length, 1);
+  assert.ok(Math.abs(spans[0].to - spans[0].from - 2000) <= 60, JSON.stringify(spans));
+  const answer = await get(`${url}/${file.slice('live/flv/'.length)}`);
+  assert.deepEqual([answer.status, answer.text.slice(0, 3)], [200, 'FLV']);
 });
