@@ -7,10 +7,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { launch } from '../browser/browser.mjs';
+import { farHost, launch } from '../browser/browser.mjs';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub, workerAt } from '../lib/hub.mjs';
-import { until } from '../lib/nginx.mjs';
+import { repo, until } from '../lib/nginx.mjs';
 import { framesOf, namesOf, plays, Recordings, sameFrames, Source, wellFormed } from '../lib/recording.mjs';
 import { aacHeader, avcHeader, openStream } from '../lib/rtmp.mjs';
 
@@ -64,6 +64,33 @@ async function sourceIn(hub, name, right, behind) {
 
 const wait = (source, ms) => { const to = source.stamp + ms; return until(() => source.stamp >= to, `${ms} ms of pictures`); };
 const eventsOf = (hub, name) => hub.recordings.spool(name).map(({ event, file, state }) => [event, file, state]);
+
+/** In Chromium: what it says of a file or a playlist, and how it shows the end. */
+async function lastPicture(name) {
+  const video = document.querySelector('video');
+  const { default: Hls } = await import('/hls.js');
+  const failed = new Promise((_, reject) => {
+    video.addEventListener('error', () => reject(new Error(video.error.message)), { once: true });
+    if (!name.endsWith('.m3u8')) return;
+    const hls = new Hls();
+    hls.on(Hls.Events.ERROR, (event, data) => data.fatal && reject(new Error(`${data.type}: ${data.details}`)));
+    hls.loadSource(name);
+    hls.attachMedia(video);
+  });
+  if (name.endsWith('.mp4')) video.src = name;
+  const come = (event, ready) => (ready ? undefined : Promise.race([failed, new Promise((resolve) => { video.addEventListener(event, resolve, { once: true }); })]));
+  await come('loadeddata', video.readyState >= 2);
+  const { duration } = video;
+  video.currentTime = duration - 0.1;
+  await come('seeked');
+  const canvas = new OffscreenCanvas(32, 18);
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0, 32, 18);
+  const { data } = context.getImageData(0, 0, 32, 18);
+  const colours = new Set();
+  for (let at = 0; at < data.length; at += 4) colours.add(`${data[at] >> 4},${data[at + 1] >> 4},${data[at + 2] >> 4}`);
+  return { duration, width: video.videoWidth, colours: colours.size };
+}
 
 /** Publishes a real encoding until nginx dies or `enough` ms are sent. */
 async function broadcast(hub, name, clip, enough) {
@@ -248,28 +275,27 @@ describe('a writer dies', { concurrency: 2 }, () => {
       }
     });
 
-    /** Chromium knows how long it is and shows a picture of its end. */
+    /** Chromium plays the file as it is, and its index by hls.js: they know how long it is, and show its end. */
     async function shows(r) {
+      const type = { '.html': 'text/html', '.js': 'text/javascript', '.m3u8': 'application/vnd.apple.mpegurl', '.mp4': 'video/mp4' };
       const page = await browser.newPage();
-      await page.goto(`file://${r.path}`);
-      const seen = await page.evaluate(async () => {
-        const video = document.querySelector('video');
-        const event = (name) => new Promise((resolve, reject) => {
-          video.addEventListener(name, resolve, { once: true });
-          video.addEventListener('error', () => reject(new Error(video.error.message)), { once: true });
-        });
-        if (video.readyState < 2) await event('loadeddata');
-        video.pause();
-        const { duration } = video;
-        const seeked = event('seeked');
-        video.currentTime = duration - 0.1;
-        await seeked;
-        const canvas = new OffscreenCanvas(32, 18);
-        canvas.getContext('2d').drawImage(video, 0, 0, 32, 18);
-        return { duration, time: video.currentTime, width: video.videoWidth, state: video.readyState };
+      await page.route(`http://${farHost}/**`, (route) => {
+        const name = path.basename(new URL(route.request().url()).pathname);
+        const file = name === 'hls.js' ? path.join(repo, '.build/html-vendor', name) : path.join(path.dirname(r.path), name);
+        const body = name === 'page.html' ? Buffer.from('<video muted></video>') : fs.existsSync(file) ? fs.readFileSync(file) : undefined;
+        if (!body) return route.fulfill({ status: 404 });
+        const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(route.request().headers().range ?? '') ?? [];
+        const end = to ? Number(to) + 1 : body.length;
+        return route.fulfill({ status: from ? 206 : 200, body: body.subarray(Number(from ?? 0), end), contentType: type[path.extname(name)],
+          headers: from ? { 'content-range': `bytes ${from}-${end - 1}/${body.length}` } : {} });
       });
-      assert.ok(Math.abs(seen.duration * 1000 - r.end) < 60, `Chromium says ${seen.duration} s, the frames end at ${r.end} ms`);
-      assert.deepEqual([seen.width, seen.state >= 2], [320, true]);
+      for (const name of [path.basename(r.path), path.basename(r.index)]) {
+        await page.goto(`http://${farHost}/page.html`);
+        const seen = await page.evaluate(lastPicture, name);
+        assert.ok(Math.abs(seen.duration * 1000 - r.end) < 60, `${name}: Chromium says ${seen.duration} s, the frames end at ${r.end} ms`);
+        assert.equal(seen.width, 320, name);
+        assert.ok(seen.colours > 20, `${name}: a picture of ${seen.colours} colours`);
+      }
       await page.close();
     }
   });
