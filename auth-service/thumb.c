@@ -21,7 +21,7 @@
 
 #define THUMB_GRACE_MS      800     /* for requests under way when told to stop */
 #define THUMB_WAIT_S        5       /* for a turn */
-#define THUMB_WAITING_EACH  4       /* requests that may wait, for each ffmpeg at once */
+#define THUMB_WAITING_EACH  16      /* a page of pictures may wait, for each ffmpeg at once */
 
 typedef struct {
     const config_t   *config;

@@ -248,7 +248,7 @@ static int do_picture(void)
 
 static int do_slowly(void)
 {
-    sleep_ms(400);
+    sleep_ms(150);
     return do_picture();
 }
 
