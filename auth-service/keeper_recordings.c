@@ -82,7 +82,8 @@ static void recordings_prune_report(const prune_t *prune, recordings_t *state)
 }
 
 
-static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
+/* Whether it has changed something, or can't: then it is not to be tried again at once. */
+static bool recordings_prune(keeper_desk_t *desk, recordings_t *state)
 {
     prune_t         prune = { .store = desk->store, .config = desk->config,
                               .actor = "duolu-auth", .stopping = &desk->stopping,
@@ -90,7 +91,7 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
     store_result_t  result = prune_run(&prune);
 
     if (result == STORE_NONE) {
-        return;
+        return false;
     }
     if (result != STORE_OK && prune.error[0] == '\0') {
         snprintf(prune.error, sizeof(prune.error), "database: %s", store_error(desk->store));
@@ -101,6 +102,8 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
     if (result == STORE_OK) {
         recordings_prune_report(&prune, state);
     }
+
+    return prune.count || prune.failed || (prune.broken & RETENTION_FREE);
 }
 
 
@@ -136,9 +139,8 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     }
 
     if (recordings_prune_due(desk->config, state)) {
-        recordings_prune(desk, state);
+        state->space_in = recordings_prune(desk, state) ? RECORDINGS_AGAIN : RECORDINGS_SPACE;
         state->prune_in = RECORDINGS_PRUNE;
-        state->space_in = RECORDINGS_AGAIN;
     }
 }
 

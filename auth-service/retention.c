@@ -47,31 +47,21 @@ static bool retention_shrink(retention_file_t *files, size_t count, uint64_t own
 }
 
 
-/* Whether an earlier file has this one's owner: that one's quota is seen to. */
-static bool retention_owner_done(const retention_file_t *files, size_t i)
-{
-    size_t  k;
-
-    for (k = 0; k < i; k++) {
-        if (files[k].owner == files[i].owner) {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
+/* Each owner once: whose first file is met has all of them marked. */
 static unsigned retention_by_quota(retention_file_t *files, size_t count)
 {
-    size_t    i;
+    size_t    i, k;
     unsigned  broken = 0;
 
     for (i = 0; i < count; i++) {
-        if (files[i].owner && files[i].quota && !retention_owner_done(files, i)
-            && !retention_shrink(files, count, files[i].owner, files[i].quota,
-                                 RETENTION_QUOTA))
-        {
+        if (files[i].owner == 0 || files[i].quota == 0 || files[i].marked) {
+            continue;
+        }
+
+        for (k = i; k < count; k++) {
+            files[k].marked |= files[k].owner == files[i].owner;
+        }
+        if (!retention_shrink(files, count, files[i].owner, files[i].quota, RETENTION_QUOTA)) {
             broken = RETENTION_QUOTA;
         }
     }

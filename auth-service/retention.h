@@ -22,6 +22,7 @@ typedef struct {
     int64_t          ended;     /* unix ms */
     uint64_t         bytes;
     bool             fixed;     /* kept, or still being written: it stays, and counts */
+    bool             marked;    /* retention.c's own, false at first, as why is STAYS */
     retention_why_t  why;       /* out */
 } retention_file_t;
 

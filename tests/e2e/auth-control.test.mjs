@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Control } from '../lib/control.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
 import { until } from '../lib/nginx.mjs';
 
@@ -22,45 +22,6 @@ let ids;        // of users and streams, by name
 const password = 'correct horse battery';
 const sql = (text) => database.query(text, 'duolu');
 const now = () => Math.floor(Date.now() / 1000);
-
-// nginx's control socket: the calls it got, and what it answers. The service
-// looks at /status by itself, which is no call.
-class Control {
-  constructor(socket) {
-    this.socket = socket;
-    this.calls = [];
-    this.answer = () => [200, { ended: 0 }];
-  }
-
-  async start() {
-    this.server = createServer((request, response) => {
-      if (request.url !== '/status') this.calls.push({ method: request.method, url: request.url });
-      const [status, body] = this.answer(request.url);
-      response.writeHead(status, { 'Content-Type': 'application/json' });
-      response.end(JSON.stringify(body));
-    });
-    this.server.listen(this.socket);
-    await once(this.server, 'listening');
-  }
-
-  async stop() {
-    if (!this.server) return;
-    this.server.closeAllConnections();
-    this.server.close();
-    await once(this.server, 'close');
-    this.server = null;
-  }
-
-  // What was revoked, without the time, in the order of the texts.
-  revoked() {
-    return this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
-      .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))).sort();
-  }
-
-  refreshed() {
-    return this.calls.filter(({ url }) => url.startsWith('/control/refresh')).map(({ url }) => url.slice(16));
-  }
-}
 
 const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1 ORDER BY 1, 2, 3');
 

@@ -2,50 +2,50 @@
 // the files are laid out by the test, as the recorder leaves them.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Control } from '../lib/control.mjs';
+import { smallDisk } from '../lib/disks.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
 import { until } from '../lib/nginx.mjs';
+import { Recordings } from '../lib/recording.mjs';
+import { DAY, fileName, HOUR, indexHead, indexSegment } from '../lib/recordings.mjs';
 
 const password = 'correct horse battery';
-const day = 86_400_000;
 let database;
 let auth;
 let rec;        // the folder of recordings
+let nginx;
 let admin;      // cookies
 let bob;
 let eve;
 
 const sql = (text) => database.query(text, 'duolu');
 const iso = (ms) => new Date(ms).toISOString();
-// 2026-11-23/14-00-00.123
-const tail = (ms) => `${iso(ms).slice(0, 10)}/${iso(ms).slice(11, 23).replaceAll(':', '-')}`;
 const at = (file) => path.join(rec, file);
+const indexOf = (file) => at(file).replace(/mp4$/, 'm3u8');
 const there = (file) => fs.existsSync(at(file));
 const rows = (where = '1 = 1') => sql(`SELECT file, state, bytes, COALESCE(ended_ms, 0), keep FROM recordings WHERE ${where} ORDER BY started_ms, id`);
 
-// A recording as an MP4 of so many bytes and its index of whole seconds.
+// A recording as an MP4 of so many bytes and its index.
 function lay({ stream = 'live/demo', from, seconds = 60, bytes = 1000, session = from, end = '#EXT-X-ENDLIST\n' }) {
-  const file = `${stream}/${tail(from)}.mp4`;
-  const name = path.basename(file);
+  const file = `${stream}/${fileName(from)}`;
   fs.mkdirSync(path.dirname(at(file)), { recursive: true });
   fs.writeFileSync(at(file), Buffer.alloc(bytes, 7));
-  fs.writeFileSync(at(file).replace(/mp4$/, 'm3u8'), [
-    '#EXTM3U', '#EXT-X-VERSION:7', '#EXT-X-TARGETDURATION:30', '#EXT-X-PLAYLIST-TYPE:EVENT',
-    `#EXT-X-DUOLU-RECORDING:STREAM="${stream}",SESSION=${session}`,
-    `#EXT-X-MAP:URI="${name}",BYTERANGE="100@0"`, `#EXT-X-PROGRAM-DATE-TIME:${iso(from)}`,
-    `#EXTINF:${seconds}.000,`, `#EXT-X-BYTERANGE:${bytes - 100}@100`, name, end,
-  ].join('\n'));
+  fs.writeFileSync(indexOf(file), indexHead({ stream, session, init: 100, utc: from })
+    + indexSegment({ utc: from, duration: seconds * 1000, offset: 100, size: bytes - 100 }, path.basename(file)) + end);
   return { file, stream, from, to: from + seconds * 1000, bytes, session };
 }
 
 // An FLV with one tag at its start and one at its end (Adobe FLV 10.1, annex E).
 function layFlv({ stream = 'live/demo', from, seconds = 60 }) {
-  const file = `${stream}/${tail(from)}.flv`;
+  const file = `${stream}/${fileName(from, 'flv')}`;
   const tag = (ms) => {
     const bytes = Buffer.alloc(11 + 2 + 4);
     bytes[0] = 9;
@@ -68,8 +68,39 @@ const insert = ({ file, stream, from, to = 0, bytes = 0, session = from, state =
 };
 const clear = () => {
   sql('DELETE FROM recordings');
-  for (const name of fs.readdirSync(rec)) if (name !== '.spool') fs.rmSync(at(name), { recursive: true });
+  for (const name of fs.readdirSync(rec)) fs.rmSync(at(name), { recursive: true });
+  fs.mkdirSync(at('.spool'), { mode: 0o750 });
 };
+
+// Somebody who writes the file: a marker, and the lock.
+async function writer(file) {
+  const child = spawn('flock', [at(file), 'sh', '-c', 'echo locked && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  fs.mkdirSync(at('.open'), { recursive: true });
+  const marker = at(`.open/${file.replaceAll('/', '%2F')}`);
+  fs.writeFileSync(marker, '');
+  return {
+    async stop({ marked = false } = {}) {
+      if (!marked) fs.rmSync(marker);
+      child.stdin.end();
+      await once(child, 'exit');
+    },
+  };
+}
+
+// duoluctl, with settings of its own
+async function ctl(args, environment = {}) {
+  const before = auth.environment;
+  auth.environment = { ...before, ...environment };
+  const ended = auth.ctl(args);     // spawned with them, whatever comes next
+  auth.environment = before;
+  return ended;
+}
+async function done(args, environment) {
+  const { code, stdout, stderr } = await ctl(args, environment);
+  assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
 
 before(async () => {
   buildAuth();
@@ -85,12 +116,15 @@ before(async () => {
   for (const [name, owner, title] of [['demo', 'admin', 'Front door'], ['bobs', 'bob', 'Garage 100%'], ['相机+1', 'admin', '']]) {
     await auth.done(['stream', 'add', `live/${name}`, '--owner', owner, '--title', title]);
   }
+  nginx = new Control(path.join(auth.home, 'sock/control.sock'));
+  await nginx.start();
   await auth.start();
   [admin, bob, eve] = [await auth.login('admin', password), await auth.login('bob', password), await auth.login('eve', password)];
 });
 
 after(async () => {
   try {
+    await nginx?.stop();
     if (auth?.process) await auth.stop();
   } finally {
     auth?.remove();
@@ -111,9 +145,9 @@ describe('the list of recordings', () => {
 
   before(() => {
     clear();
-    demo = [0, 1, 2].map((hour) => lay({ from: start + hour * 3_600_000, seconds: 3000, session: start }));
-    for (const recording of [...demo, lay({ stream: 'live/bobs', from: start + 60_000 }), lay({ stream: 'live/相机+1', from: start + day })]) insert(recording);
-    insert({ file: `live/gone/${tail(start)}.mp4`, stream: 'live/gone', from: start, to: start + 1, bytes: 5 });
+    demo = [0, 1, 2].map((hour) => lay({ from: start + hour * HOUR, seconds: 3000, session: start }));
+    for (const recording of [...demo, lay({ stream: 'live/bobs', from: start + 60_000 }), lay({ stream: 'live/相机+1', from: start + DAY })]) insert(recording);
+    insert({ file: `live/gone/${fileName(start)}`, stream: 'live/gone', from: start, to: start + 1, bytes: 5 });
   });
 
   test('says of each what the page shows, newest first', async () => {
@@ -128,7 +162,7 @@ describe('the list of recordings', () => {
       state: 'complete', reason: '', keep: false, session: String(start), can: { manage: true },
     });
     const [, , token, ...address] = url.split('/');
-    assert.equal(address.join('/'), `rec/live/demo/${tail(start)}.mp4`);
+    assert.equal(address.join('/'), `rec/live/demo/${fileName(start)}`);
     const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     assert.deepEqual([claims.sub, claims.s, claims.a], ['1', 'live/demo', 'replay']);
     const key = Buffer.from(/^\w+ ([0-9a-f]{64})$/m.exec(fs.readFileSync(path.join(auth.home, 'secrets/token.keys'), 'utf8'))[1], 'hex');
@@ -196,5 +230,573 @@ describe('the list of recordings', () => {
     }
     await auth.done(['revoke', 'eve', 'live/demo']);
     assert.equal((await auth.api('GET', '/api/recordings')).status, 401);
+  });
+});
+
+describe('events of nginx', () => {
+  const start = Date.UTC(2026, 10, 21, 9, 0, 0, 5);
+  let number = 0;
+  // Whole under its name at once, as nginx does it.
+  const put = (event) => {
+    const name = at(`.spool/${String(start + number++).padStart(13, '0')}-0000000777-000000`);
+    fs.writeFileSync(`${name}.tmp`, typeof event === 'string' || Buffer.isBuffer(event) ? event : JSON.stringify(event));
+    fs.renameSync(`${name}.tmp`, `${name}.json`);
+    return `${path.basename(name)}.json`;
+  };
+  const open = (from, stream = 'live/demo') => ({ event: 'open', file: `${stream}/${fileName(from)}`, stream, format: 'mp4', id: 1, session: String(start), from });
+  const close = (from, bytes, more = {}) => ({ ...open(from), event: 'close', to: from + 1000, bytes, state: 'complete', reason: 'hour is over', ...more });
+  const waiting = () => fs.readdirSync(at('.spool')).filter((name) => name.endsWith('.json'));
+  const taken = () => until(() => waiting().length === 0, 'all events to be taken');
+
+  before(clear);
+
+  test('open and close a row, and the list shows it grow', async () => {
+    const { file } = lay({ from: start, bytes: 300 });
+    put(open(start));
+    await taken();
+    assert.deepEqual(rows(), [[file, 'recording', '0', '0', '0']]);
+    const get = async () => (await auth.api('GET', '/api/recordings', { cookie: admin })).json.recordings[0];
+    assert.deepEqual((({ to, bytes, state }) => ({ to, bytes, state }))(await get()), { to: null, bytes: 300, state: 'recording' });
+    fs.appendFileSync(at(file), Buffer.alloc(200));
+    const { id, bytes } = await get();
+    assert.equal(bytes, 500);
+    assert.equal((await auth.api('DELETE', `/api/recordings/${id}`, { cookie: admin, body: {} })).json.error, 'recording');
+
+    put(close(start, 500));
+    await taken();
+    assert.deepEqual(sql('SELECT stream_id, app, name, format, session, started_ms, ended_ms, bytes, state, reason FROM recordings'),
+      [['1', 'live', 'demo', 'mp4', String(start), String(start), String(start + 1000), '500', 'complete', 'hour is over']]);
+  });
+
+  test('that come twice change nothing, those of one file in their order', async () => {
+    put(close(start, 500));
+    put(close(start, 500));
+    await taken();
+    assert.equal(rows().length, 1);
+    // a publisher's return: the same file goes on, and what is kept stays so
+    sql('UPDATE recordings SET keep = 1');
+    for (let i = 1; i <= 40; i++) {
+      put(open(start));
+      put(close(start, 500 + i, { state: i % 2 ? 'complete' : 'interrupted', reason: `part ${i}` }));
+    }
+    await taken();
+    assert.deepEqual(sql('SELECT state, bytes, reason, keep FROM recordings'), [['interrupted', '540', 'part 40', '1']]);
+  });
+
+  test('of a file that nothing was written to take its row with them', async () => {
+    put(open(start + 5000));
+    await taken();
+    assert.equal(rows().length, 2);
+    put(close(start + 5000, 0));
+    await taken();
+    assert.equal(rows().length, 1);
+  });
+
+  test('of a stream that is not there keep a row, without it', async () => {
+    put({ ...close(start + 6000, 9, { stream: 'live/gone' }), file: `live/gone/${fileName(start + 6000)}` });
+    await taken();
+    assert.deepEqual(sql("SELECT COALESCE(stream_id, 'none'), app, name FROM recordings WHERE name = 'gone'"), [['none', 'live', 'gone']]);
+  });
+
+  test('that make no sense are set aside, and hold up nobody', async () => {
+    const good = close(start + 7000, 9);
+    const lines = auth.lines.length;
+    const bad = [
+      '', '{', '[]', '7', Buffer.alloc(70_000, 0x20), Buffer.from([0x7b, 0xff, 0x7d]), { ...good, event: 'begin' }, { ...good, event: undefined },
+      { ...good, file: '../../etc/passwd' }, { ...good, file: `live/demo/${fileName(start, 'm3u8')}` }, { ...good, file: 5 },
+      { ...good, stream: 'live/bobs' }, { ...good, stream: undefined }, { ...good, format: 'flv' }, { ...good, session: 'x' }, { ...good, session: '1'.repeat(30) },
+      { ...good, to: 'late' }, { ...good, to: -1 }, { ...good, bytes: -1 }, { ...good, bytes: 1.5 }, { ...good, state: 'recording' }, { ...good, state: undefined },
+    ].map(put);
+    put(good);
+    put({ ...close(start + 8000, 9), reason: `${'长'.repeat(300)} and more` });
+    fs.writeFileSync(at('.spool/half.tmp'), '{"event":');
+    await taken();
+    assert.deepEqual(fs.readdirSync(at('.spool/bad')).sort(), bad);
+    for (const name of bad) assert.equal(auth.lines.slice(lines).filter((line) => line.includes(name)).length, 1, name);
+    assert.deepEqual(sql(`SELECT bytes, CHAR_LENGTH(reason) FROM recordings WHERE started_ms IN (${start + 7000}, ${start + 8000}) ORDER BY started_ms`), [['9', '12'], ['9', '200']]);
+    assert.ok(fs.existsSync(at('.spool/half.tmp')), 'what is not written yet is left alone');
+  });
+
+  test('wait for the service', async () => {
+    clear();
+    await auth.stop();
+    for (let i = 0; i < 100; i++) { put(open(start + i * 2000)); put(close(start + i * 2000, i)); }
+    lay({ from: start });       // the one with no bytes
+    await auth.start();
+    await taken();
+    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [['100', '4950', 'complete', 'complete']]);
+  });
+
+  test('are taken once, even by a service that is killed at it', async () => {
+    clear();
+    for (let i = 1; i <= 400; i++) { put(open(start + i * 2000)); put(close(start + i * 2000, i)); }
+    let amid = 0;
+    for (const left of [790, 600, 400]) {
+      await until(() => waiting().length < left, `less than ${left} events`);
+      await auth.stop('SIGKILL');
+      const rest = waiting();
+      const [[open1]] = sql("SELECT COUNT(*) FROM recordings WHERE state = 'recording'");
+      assert.ok(Number(open1) <= 1, `${open1} open`);
+      amid += rest.length > 0;
+      await auth.start();
+    }
+    await taken();
+    assert.ok(amid > 0, 'it was killed amid its work');
+    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [['400', '80200', 'complete', 'complete']]);
+  });
+
+  test('wait for the database, in their order', async () => {
+    clear();
+    await database.stop('SIGKILL');
+    for (let i = 1; i <= 20; i++) { put(open(start)); put(close(start, i)); }
+    await until(() => auth.lines.some((line) => /warning recordings: events of nginx wait: database:/.test(line)), 'the service to say so');
+    assert.equal(waiting().length, 40);
+    const said = () => auth.lines.filter((line) => /events of nginx wait/.test(line)).length;
+    const once1 = said();
+    await database.start();
+    await taken();
+    assert.deepEqual(sql('SELECT bytes, state FROM recordings'), [['20', 'complete']]);
+    // said when it began and when it was over, not at every try
+    await until(() => auth.lines.some((line) => /events of nginx wait: over/.test(line)), 'the service to say so');
+    assert.ok(said() <= once1 + 2, auth.lines.slice(-10).join('\n'));
+  });
+});
+
+describe('what is recorded', () => {
+  const key = async (name) => (await auth.done(['stream', 'add', `live/${name}`, '--owner', 'bob', '--json'])).key;
+  const told = () => nginx.calls.filter(({ url }) => url.startsWith('/control/record')).map(({ method, url }) => `${method} ${decodeURIComponent(url.slice(16))}`);
+  let keys;
+  const gate = async (name) => (await auth.gate('publish', { NAME: name, ARGS: `key=${keys[name]}` })).json.record;
+  const record = (name, on, cookie = bob) => auth.api('POST', `/api/streams/live/${name}/record`, { cookie, body: { on } });
+
+  before(async () => {
+    keys = { camera: await key('camera') };
+    nginx.calls = [];
+    nginx.answer = () => [200, { recording: true }];
+  });
+
+  test('follows the policy, and with demand the switch, which lasts', async () => {
+    assert.equal(await gate('camera'), false);
+    let answer = await record('camera', true);
+    assert.deepEqual([answer.status, answer.json.error], [409, 'policy']);
+    let refused = await auth.ctl(['rec', 'start', 'live/camera']);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /live\/camera has record=never; expected record=demand/);
+    assert.deepEqual(told(), []);
+
+    await auth.done(['stream', 'set', 'live/camera', 'record=always']);
+    assert.deepEqual(told().splice(0), ['POST stream=live/camera&on=1']);
+    assert.equal(await gate('camera'), true);
+    answer = await record('camera', false);
+    assert.equal(answer.json.error, 'policy');
+
+    nginx.calls = [];
+    await auth.done(['stream', 'set', 'live/camera', 'record=demand', 'title=Yard']);
+    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    assert.equal(await gate('camera'), false);
+
+    nginx.calls = [];
+    answer = await record('camera', true);
+    assert.deepEqual([answer.status, answer.json], [200, { record_on: true, live: true }]);
+    assert.deepEqual(told(), ['POST stream=live/camera&on=1']);
+    assert.equal(await gate('camera'), true);
+    const stream = (await auth.api('GET', '/api/streams', { cookie: bob })).json.streams.find(({ name }) => name === 'camera');
+    assert.deepEqual([stream.record, stream.record_on, stream.recording], ['demand', true, 'off']);
+
+    await auth.stop();
+    await auth.start();
+    assert.equal(await gate('camera'), true);
+
+    nginx.calls = [];
+    assert.match(await auth.done(['rec', 'stop', 'live/camera']), /^stream live\/camera record_on=0$/m);
+    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    assert.equal(await gate('camera'), false);
+    await auth.done(['rec', 'start', 'live/camera']);
+    assert.equal(await gate('camera'), true);
+    assert.match(await auth.done(['stream', 'list']), /^live\/camera .* record=demand \(on\) /m);
+
+    // the page's settings tell nginx too, and only of what has changed
+    nginx.calls = [];
+    const set = async (body) => (await auth.api('POST', '/api/streams/live/camera', { cookie: bob, body })).json;
+    assert.equal((await set({ title: 'Front yard' })).record_on, true);
+    assert.deepEqual(told(), []);
+    await set({ record: 'never' });
+    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    await set({ record: 'demand' });
+    for (const body of [{}, { on: 1 }, { on: 'yes' }]) {
+      answer = await auth.api('POST', '/api/streams/live/camera/record', { cookie: bob, body });
+      assert.deepEqual([answer.status, answer.json.error], [400, 'bad_request']);
+    }
+    for (const action of ['record start', 'record stop']) {
+      assert.notEqual(sql(`SELECT COUNT(*) FROM audit WHERE action = '${action}' AND target = 'live/camera' AND outcome = 'ok'`)[0][0], '0', action);
+    }
+  });
+
+  test('of a stream that is not live changes all the same; without nginx there is a warning', async () => {
+    nginx.answer = (url) => (url === '/status' ? [200, { streams: [] }] : [404, { error: 'no such stream' }]);
+    let answer = await record('camera', false);
+    assert.deepEqual(answer.json, { record_on: false, live: false });
+    const gone = await auth.ctl(['rec', 'start', 'live/camera']);
+    assert.deepEqual([gone.code, gone.stderr], [0, '']);
+
+    await nginx.stop();
+    answer = await record('camera', false);
+    assert.deepEqual([answer.status, answer.json.record_on, answer.json.live], [200, false, false]);
+    assert.match(answer.json.warning, /does not answer/);
+    const ended = await auth.ctl(['rec', 'start', 'live/camera']);
+    assert.equal(ended.code, 0);
+    assert.match(ended.stderr, /^duoluctl: warning: done, but nginx does not know yet/);
+    assert.equal(await gate('camera'), true);
+  });
+
+  test('is compared with what nginx does, so that changes by hand arrive', async () => {
+    const states = { 'live/camera': 'off', 'live/demo': 'on', 'live/bobs': 'full', 'live/strange': 'on' };
+    sql("UPDATE streams SET record_policy = 'always' WHERE name = 'bobs'");     // wanted, and nginx knows
+    nginx.answer = (url) => {
+      const change = /^\/control\/record\?stream=([^&]+)&on=([01])$/.exec(url);
+      if (change) states[decodeURIComponent(change[1])] = change[2] === '1' ? 'on' : 'off';
+      return [200, { streams: [...Object.entries(states).map(([name, state]) => ({ name, state: 'live', recording: { state } })), { name: 'live/old', state: 'live' }] }];
+    };
+    nginx.calls = [];
+    await nginx.start();
+    await until(() => states['live/camera'] === 'on' && states['live/demo'] === 'off' && states['live/strange'] === 'off', 'nginx to be told');
+    assert.deepEqual(told().sort(), ['POST stream=live/camera&on=1', 'POST stream=live/demo&on=0', 'POST stream=live/strange&on=0']);
+    sql("UPDATE streams SET record_on = 0 WHERE name = 'camera'; UPDATE streams SET record_policy = 'never' WHERE name = 'bobs'");
+    await until(() => states['live/camera'] === 'off' && states['live/bobs'] === 'off', 'nginx to be told');
+    assert.equal(told().length, 5);
+    nginx.answer = () => [200, {}];
+  });
+});
+
+describe('retention', () => {
+  const now = Date.now();
+  const ago = (days, hours = 0) => now - days * DAY - hours * HOUR;
+  const gone = (made) => made.filter(({ file }) => !there(file)).map(({ file }) => file);
+  const reasons = { age: 'older than DUOLU_REC_DAYS', quota: "over the owner's rec_quota", total: 'over DUOLU_REC_TOTAL', room: 'DUOLU_REC_FREE is not free' };
+  // The dry run tells exactly what goes then, and changes nothing.
+  const prune = async (made, expected, environment, warning = '') => {
+    const before = [rows(), gone(made)];
+    const audits = sql("SELECT COUNT(*) FROM audit WHERE action = 'recording prune'")[0][0];
+    const text = expected.map(([{ file, bytes }, reason]) => `${file} ${bytes} ${reasons[reason]}\n`).join('');
+    const sum = expected.reduce((bytes, [one]) => bytes + one.bytes, 0);
+    const words = `${expected.length} file${expected.length === 1 ? '' : 's'}, ${sum} bytes\n`;
+
+    const dry = await ctl(['rec', 'prune', '--dry-run'], environment);
+    assert.deepEqual([dry.code, dry.stdout], [0, `${text}would delete ${words}`], dry.stderr);
+    assert.deepEqual([rows(), gone(made)], before);
+
+    const real = await ctl(['rec', 'prune'], environment);
+    assert.deepEqual([real.code, real.stdout, real.stderr], [0, `${text}deleted ${words}`, dry.stderr]);
+    assert.ok(warning ? real.stderr.includes(warning) : real.stderr === '', real.stderr);
+    for (const [{ file }] of expected) {
+      assert.ok(!there(file) && !fs.existsSync(indexOf(file)), file);
+      assert.deepEqual(rows(`file = '${file}'`), []);
+    }
+    assert.deepEqual(new Set(gone(made)), new Set([...before[1], ...expected.map(([{ file }]) => file)]));
+    assert.equal(Number(sql("SELECT COUNT(*) FROM audit WHERE action = 'recording prune'")[0][0]), Number(audits) + expected.length);
+    return real;
+  };
+  const layAll = (...list) => list.map((one) => { const made = lay(one); insert({ ...made, ...one }); return made; });
+
+  test('by age; empty folders go with the files', async () => {
+    clear();
+    const made = layAll({ from: ago(40) }, { from: ago(10), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(8, 1) }, { from: ago(1) });
+    await prune(made, [], {});
+    await prune(made, [], { DUOLU_REC_DAYS: '50' });
+    await prune(made, [[made[0], 'age'], [made[1], 'age'], [made[3], 'age'], [made[2], 'age']], { DUOLU_REC_DAYS: '7' });
+    assert.deepEqual(fs.readdirSync(at('live')), ['demo'], 'the folder of live/bobs is gone');
+    assert.deepEqual(fs.readdirSync(at('live/demo')), [path.dirname(fileName(made[4].from))]);
+  });
+
+  test('by total size, the oldest of all streams first; kept ones count and stay', async () => {
+    clear();
+    const made = layAll({ from: ago(9), keep: 1 }, { from: ago(8), stream: 'live/bobs' }, { from: ago(7) }, { from: ago(6), stream: 'live/bobs' });
+    await prune(made, [], { DUOLU_REC_TOTAL: '4000' });
+    await prune(made, [[made[1], 'total']], { DUOLU_REC_TOTAL: '3999' });
+    const { json: { recordings } } = await auth.api('GET', '/api/recordings', { cookie: admin });
+    const id = (one) => recordings.find(({ file }) => file === one.file).id;
+    assert.match(await done(['rec', 'keep', String(id(made[2]))]), /is kept/);
+    await prune(made, [[made[3], 'total']], { DUOLU_REC_TOTAL: '2k' });
+    await prune(made, [], { DUOLU_REC_TOTAL: '1k' }, 'warning: DUOLU_REC_TOTAL can\'t be satisfied');
+    assert.match(await done(['rec', 'free', String(id(made[0]))]), /may go/);
+    await prune(made, [[made[0], 'total']], { DUOLU_REC_TOTAL: '1k' });
+  });
+
+  test('by quota of the streams\' owner', async () => {
+    clear();
+    const made = layAll({ from: ago(9), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(7), stream: 'live/camera' }, { from: ago(6), stream: 'live/bobs', keep: 1 });
+    await prune(made, [], {});
+    assert.match(await done(['user', 'set', 'bob', 'rec_quota=2k']), /rec_quota=2048$/m);
+    await prune(made, [[made[0], 'quota']], {});
+    const set = (body, cookie = admin) => auth.api('POST', '/api/users/bob', { cookie, body });
+    assert.equal((await set({ rec_quota: '500' })).json.rec_quota, 500);
+    await prune(made, [[made[2], 'quota']], {}, "warning: rec_quota can't be satisfied");
+    assert.equal((await set({ rec_quota: 1000, max_publishers: 3 })).json.rec_quota, 1000);
+    await prune(made, [], {});
+    assert.deepEqual(sql("SELECT max_publishers, rec_quota FROM users WHERE name = 'bob'"), [['3', '1000']]);
+    for (const rec_quota of [-1, 1.5, 'much', '1 g', null]) assert.equal((await set({ rec_quota })).status, 400, String(rec_quota));
+    assert.equal((await set({ rec_quota: 0 }, bob)).status, 403);
+    assert.match((await ctl(['user', 'set', 'bob', 'rec_quota=much'])).stderr, /rec_quota is "much"; expected bytes such as/);
+    await done(['user', 'set', 'bob', 'rec_quota=0', 'max_publishers=0']);
+  });
+
+  test('never what is being written, whatever the row says', async () => {
+    clear();
+    const made = layAll({ from: ago(20), state: 'recording', to: 0 }, { from: ago(19) }, { from: ago(18) });
+    sql(`UPDATE recordings SET ended_ms = NULL WHERE file = '${made[0].file}'`);
+    const held = await writer(made[1].file);
+    const { code, stdout, stderr } = await ctl(['rec', 'prune'], { DUOLU_REC_DAYS: '1' });
+    assert.deepEqual([code, stdout], [1, `${made[2].file} 1000 ${reasons.age}\ndeleted 1 file, 1000 bytes\n`]);
+    assert.match(stderr, /1 could not be deleted: a file that the database says is closed is being written/);
+    assert.deepEqual(gone(made), [made[2].file]);
+    await held.stop();
+    await prune(made, [[made[1], 'age']], { DUOLU_REC_DAYS: '1' });
+  });
+
+  test('ends what a crash has cut short, and touches nothing when the disk is away', async () => {
+    clear();
+    const made = layAll({ from: ago(20) }, { from: ago(19) }, { from: ago(18) });
+    fs.rmSync(indexOf(made[0].file));
+    fs.rmSync(indexOf(made[1].file));
+    fs.rmSync(at(made[1].file));
+    fs.renameSync(at('.spool'), at('.away'));
+    await prune(made, [], { DUOLU_REC_DAYS: '1' });
+    assert.equal(rows().length, 3);
+    fs.renameSync(at('.away'), at('.spool'));
+    await prune(made, made.map((one) => [one, 'age']), { DUOLU_REC_DAYS: '1' });
+    assert.deepEqual(rows(), []);
+    assert.deepEqual(fs.readdirSync(rec), ['.spool']);
+  });
+
+  test('by the room on the disk, by the service itself, within seconds', async () => {
+    clear();
+    const disk = await smallDisk('8m');
+    const home = rec;
+    rec = disk.root;
+    const megabyte = 1 << 20;
+    try {
+      fs.mkdirSync(at('.spool'));
+      const made = layAll({ from: ago(9), keep: 1, bytes: megabyte }, { from: ago(8), bytes: megabyte }, { from: ago(7), stream: 'live/bobs', bytes: megabyte }, { from: ago(6), bytes: megabyte });
+      await auth.stop();
+      Object.assign(auth.environment, { DUOLU_REC: rec, DUOLU_REC_FREE: '3m' });
+      await auth.start();
+      await prune(made, [], { DUOLU_REC: rec, DUOLU_REC_FREE: '3m' });
+      // about 4 MB are free; with 2 MB more of something there are 2
+      fs.writeFileSync(at('other'), Buffer.alloc(2 * megabyte));
+      await until(() => gone(made).length > 0, 'the service to prune');
+      await until(() => rows().length === 2, 'the rows to go');
+      assert.deepEqual(gone(made), [made[1].file, made[2].file]);
+      await until(() => auth.lines.some((line) => line.includes(`recording ${made[2].file} deleted, ${megabyte} bytes: ${reasons.room}`)), 'a line in the log');
+      assert.equal(sql(`SELECT COUNT(*) FROM audit WHERE actor = 'duolu-auth' AND target = '${made[1].file}'`)[0][0], '1');
+    } finally {
+      await auth.stop();
+      delete auth.environment.DUOLU_REC;
+      auth.environment.DUOLU_REC_FREE = '0';
+      rec = home;
+      await disk.stop();
+      clear();
+      await auth.start();
+    }
+  });
+
+  test('that nothing can satisfy is said once in the log', async () => {
+    layAll({ from: ago(9), keep: 1 });
+    await auth.stop();
+    auth.environment.DUOLU_REC_TOTAL = '10';
+    const lines = auth.lines.length;
+    await auth.start();
+    try {
+      const said = () => auth.lines.slice(lines).filter((line) => /DUOLU_REC_TOTAL can't be satisfied/.test(line)).length;
+      await until(() => said() === 1, 'the service to say so');
+    } finally {
+      delete auth.environment.DUOLU_REC_TOTAL;
+      await auth.stop();
+      await auth.start();
+    }
+  });
+
+  test('settings that make no sense are refused', async () => {
+    for (const [name, value, expected] of [['DUOLU_REC_DAYS', 'x', /DUOLU_REC_DAYS is "x"; expected a number from 0/], ['DUOLU_REC_TOTAL', '1gb', /DUOLU_REC_TOTAL is "1gb"; expected bytes such as/],
+      ['DUOLU_REC_FREE', '-1', /DUOLU_REC_FREE is "-1"; expected bytes/], ['DUOLU_REC', 'rec', /DUOLU_REC is "rec"; expected an absolute path/]]) {
+      const { code, stderr } = await ctl(['rec', 'list'], { [name]: value });
+      assert.equal(code, 2);
+      assert.match(stderr, expected);
+    }
+  });
+});
+
+describe('reindex', () => {
+  const start = Date.UTC(2026, 10, 1, 23, 59, 0, 999);
+  const all = () => sql('SELECT COALESCE(stream_id, 0), app, name, file, format, session, started_ms, COALESCE(ended_ms, 0), bytes, state, keep FROM recordings ORDER BY file');
+  const reindex = async () => Object.fromEntries((await done(['reindex'])).trim().split('\n').map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]));
+
+  test('makes from the files the rows that were there', async () => {
+    clear();
+    const made = [lay({ from: start, seconds: 3600, session: start }), lay({ from: start + HOUR, seconds: 61, session: start }),
+      lay({ from: start + 2 * HOUR, end: '#EXT-X-DUOLU-INTERRUPTED\n#EXT-X-ENDLIST\n' }), lay({ stream: 'live/相机+1', from: start }),
+      lay({ stream: 'live/gone', from: start })];
+    for (const [i, one] of made.entries()) insert({ ...one, state: i === 2 ? 'interrupted' : 'complete' });
+    insert(layFlv({ from: start + 3 * HOUR, seconds: 20_000 }));
+    const before = all();
+    assert.deepEqual(await reindex(), { files: 6, made: 0, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(all(), before);
+    sql('DELETE FROM recordings');
+    assert.deepEqual(await reindex(), { files: 6, made: 6, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(all(), before);
+    // once more, with what is not in the files
+    sql("UPDATE recordings SET keep = 1, reason = 'hour is over' WHERE session = 1 OR format = 'mp4'");
+    await reindex();
+    assert.deepEqual(sql('SELECT DISTINCT keep, reason, format FROM recordings ORDER BY format'), [['1', 'hour is over', 'mp4'], ['0', '', 'flv']]);
+  });
+
+  test('drops the rows of files that are gone, and takes no file', async () => {
+    const files = () => new Recordings(rec).all().length;
+    const [[file]] = sql("SELECT file FROM recordings WHERE name = 'gone'");
+    fs.rmSync(at(file));
+    const before = files();
+    assert.deepEqual(await reindex(), { files: 5, made: 0, dropped: 1, recording: 0, interrupted: 1 });
+    assert.equal(files(), before);
+    // without the disk all of them would be gone
+    fs.renameSync(at('.spool'), at('.away'));
+    const { code, stderr } = await ctl(['reindex']);
+    assert.equal(code, 1);
+    assert.match(stderr, /holds no folder \.spool: nothing was recorded here, or its disk is not mounted/);
+    assert.equal(rows().length, 5);
+    fs.renameSync(at('.away'), at('.spool'));
+  });
+
+  test('while recording goes on', async () => {
+    clear();
+    const one = lay({ from: start, end: '' });
+    const held = await writer(one.file);
+    assert.deepEqual(await reindex(), { files: 1, made: 1, dropped: 0, recording: 1, interrupted: 0 });
+    assert.deepEqual(rows(), [[one.file, 'recording', '1000', '0', '0']]);
+    // its writer died: until a recovery has closed it, it is as long as its index
+    await held.stop({ marked: true });
+    assert.deepEqual(await reindex(), { files: 1, made: 0, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(rows(), [[one.file, 'interrupted', '1000', String(one.to), '0']]);
+  });
+
+  test('of files that are half there', async () => {
+    clear();
+    const bare = lay({ from: start });
+    fs.rmSync(indexOf(bare.file));
+    fs.utimesSync(at(bare.file), (start + 5000) / 1000, (start + 5000) / 1000);
+    const torn = lay({ from: start + HOUR, end: '#EXTINF:2.0' });
+    const foreign = lay({ from: start + 2 * HOUR });
+    fs.writeFileSync(indexOf(foreign.file), 'no index');
+    fs.utimesSync(at(foreign.file), (foreign.from + 1000) / 1000, (foreign.from + 1000) / 1000);
+    const flv = layFlv({ from: start + 3 * HOUR });
+    fs.truncateSync(at(flv.file), 40);
+    fs.utimesSync(at(flv.file), (flv.from + 3000) / 1000, (flv.from + 3000) / 1000);
+    for (const other of ['live/demo/notes.txt', 'live/demo/2026-11-01/x.mp4', 'live/file', '.open/x', 'top']) {
+      fs.mkdirSync(path.dirname(at(other)), { recursive: true });
+      fs.writeFileSync(at(other), 'x');
+    }
+    assert.deepEqual(await reindex(), { files: 4, made: 4, dropped: 0, recording: 0, interrupted: 4 });
+    assert.deepEqual(sql('SELECT ended_ms - started_ms, state, reason FROM recordings ORDER BY started_ms'), [
+      ['5000', 'interrupted', 'its index is missing'], ['60000', 'interrupted', 'its index has no end'],
+      ['1000', 'interrupted', 'its index is missing'], ['3000', 'interrupted', 'its last tag is torn'],
+    ]);
+    assert.ok(there(torn.file));
+  });
+});
+
+describe('rights', () => {
+  const start = Date.UTC(2026, 10, 5, 8);
+  const id = () => sql("SELECT id FROM recordings WHERE name = 'demo'")[0][0];
+
+  before(() => { clear(); insert(lay({ from: start })); });
+
+  test('of each call by each right', async () => {
+    sql("UPDATE streams SET record_policy = 'demand' WHERE name = 'demo'");
+    const call = async (method, address, body) => (await auth.api(method, address, { cookie: eve, body })).status;
+    for (const [rights, list, change] of [['', 404, 404], ['view', 404, 404], ['publish', 404, 404], ['view,publish', 404, 404], ['replay', 200, 403], ['manage', 200, 200], ['replay,manage', 200, 200]]) {
+      if (rights) await auth.done(['grant', 'eve', 'live/demo', rights]);
+      assert.equal(await call('GET', '/api/recordings?stream=live/demo'), list, `list by ${rights}`);
+      assert.equal((await auth.api('GET', '/api/recordings', { cookie: eve })).json.recordings.length, list === 200 ? 1 : 0, rights);
+      assert.equal(await call('POST', `/api/recordings/${id()}`, { keep: true }), change, `keep by ${rights}`);
+      assert.equal(await call('DELETE', `/api/recordings/${id()}`, {}), change === 200 ? 409 : change, `delete by ${rights}`);
+      // who sees the stream learns that they may not, others learn nothing
+      assert.equal(await call('POST', '/api/streams/live/demo/record', { on: true }), rights === '' ? 404 : change === 200 ? 200 : 403, `record by ${rights}`);
+      sql('UPDATE recordings SET keep = 0');
+      if (rights) await auth.done(['revoke', 'eve', 'live/demo']);
+    }
+    for (const number of ['0', 'x', '1x', '-1', '99999', '18446744073709551616']) assert.equal(await call('POST', `/api/recordings/${number}`, { keep: true }), 404, number);
+    assert.equal((await auth.api('POST', `/api/recordings/${id()}`, { cookie: admin, body: { keep: 'yes' } })).status, 400);
+    assert.equal((await auth.api('POST', `/api/recordings/${id()}`, { body: { keep: true } })).status, 401);
+    assert.equal((await auth.api('DELETE', `/api/recordings/${id()}`, { cookie: admin, body: {}, headers: { HTTP_ORIGIN: 'https://other.example' } })).status, 403);
+    assert.ok(there(`live/demo/${fileName(start)}`));
+  });
+
+  test('a manager keeps, frees and deletes', async () => {
+    const post = async (keep) => auth.api('POST', `/api/recordings/${id()}`, { cookie: admin, body: { keep } });
+    const remove = () => auth.api('DELETE', `/api/recordings/${id()}`, { cookie: admin, body: {} });
+    assert.deepEqual((await post(true)).json, { id: Number(id()), keep: true });
+    let answer = await remove();
+    assert.deepEqual([answer.status, answer.json.error], [409, 'kept']);
+    assert.deepEqual((await post(false)).json, { id: Number(id()), keep: false });
+    const file = `live/demo/${fileName(start)}`;
+    const held = await writer(file);
+    answer = await remove();
+    assert.deepEqual([answer.status, answer.json.error], [409, 'recording']);
+    await held.stop();
+    answer = await remove();
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual([there(file), fs.existsSync(indexOf(file)), rows()], [false, false, []]);
+    assert.deepEqual(sql(`SELECT action, actor FROM audit WHERE target = '${file}' AND outcome = 'ok' ORDER BY id DESC LIMIT 3`),
+      [['recording delete', 'admin'], ['recording free', 'admin'], ['recording keep', 'admin']]);
+  });
+
+  test('the URL of the history is for who may replay, and no RTMP player', async () => {
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    let url = await auth.ctl(['url', 'eve', 'live/demo', 'replay']);
+    assert.deepEqual([url.code, url.stderr], [5, 'duoluctl: user eve may not replay live/demo\n']);
+    await auth.done(['grant', 'eve', 'live/demo', 'replay']);
+    for (const more of [[], ['--format', 'hls']]) {
+      url = await auth.done(['url', 'eve', 'live/demo', 'replay', '--ttl', '600', ...more]);
+      assert.match(url, /^http:\/\/[^/]+\/m\/[\w-]+\.[\w-]+\.[\w-]+\/rec\/live\/demo\/index\.m3u8\n$/);
+    }
+    const token = url.split('/')[4];
+    const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    assert.deepEqual([claims.s, claims.a, claims.exp - claims.iat > 500], ['live/demo', 'replay', true]);
+    assert.equal((await auth.gate('play', { ARGS: `token=${token}` })).json.allow, false);
+    for (const [args, expected] of [[['replay', '--format', 'flv'], /--format "flv"; expected hls/], [['view', '--format', 'hls'], /--format "hls"; expected flv or rtmp/], [['look'], /action "look"; expected view or replay/]]) {
+      const { code, stderr } = await auth.ctl(['url', 'eve', 'live/demo', ...args]);
+      assert.equal(code, 2);
+      assert.match(stderr, expected);
+    }
+    // the right goes: what was made before is void, and nginx told
+    nginx.calls = [];
+    await auth.done(['revoke', 'eve', 'live/demo', 'replay']);
+    const [[user]] = sql("SELECT id FROM users WHERE name = 'eve'");
+    assert.deepEqual(nginx.revoked(), [`user=${user}&stream=live/demo`]);
+    const [[at1]] = sql(`SELECT at FROM revocations WHERE user_id = ${user} AND stream_id = 1`);
+    assert.ok(Number(at1) >= claims.iat);
+    await auth.done(['revoke', 'eve', 'live/demo']);
+  });
+});
+
+describe('duoluctl rec', () => {
+  test('lists, oldest first, and says what is wrong', async () => {
+    clear();
+    const start = Date.UTC(2026, 10, 6, 8);
+    const [one, two, other] = [lay({ from: start }), lay({ from: start + HOUR }), lay({ stream: 'live/bobs', from: start + 1 })];
+    insert({ ...one, keep: 1 });
+    insert({ ...two, to: 0, bytes: 0, state: 'recording' });
+    insert(other);
+    const { recordings } = await auth.done(['rec', 'list', '--json']);
+    assert.deepEqual(recordings.map(({ file }) => file), [one.file, other.file, two.file]);
+    const { id, ...rest } = recordings[0];
+    assert.deepEqual(rest, { stream: 'live/demo', file: one.file, format: 'mp4', from: iso(start), to: iso(one.to), bytes: 1000, state: 'complete', reason: '', keep: true, title: 'Front door' });
+    assert.deepEqual([recordings[2].to, recordings[2].bytes, recordings[2].state], [null, 1000, 'recording']);
+    const text = await auth.done(['rec', 'list', 'live/demo']);
+    assert.match(text, new RegExp(`^${id} +${one.file} ${iso(start)} ${iso(one.to)} +1000 complete keep\n\\d+ +${two.file} ${iso(two.from)} - +1000 recording\n$`));
+    for (const [args, code, expected] of [[['list', 'x'], 2, /stream "x"; expected APP\/NAME/], [['keep', 'x'], 2, /recording "x"; expected a number/], [['keep', '99999'], 4, /recording 99999 does not exist/],
+      [['free', '0'], 4, /recording 0 does not exist/], [['start', 'live/nothing'], 4, /stream live\/nothing does not exist/], [['prune', '--json'], 2, /unknown option "--json"/]]) {
+      const result = await auth.ctl(['rec', ...args]);
+      assert.equal(result.code, code, args.join(' '));
+      assert.match(result.stderr, expected);
+    }
   });
 });

@@ -49,7 +49,8 @@ static unsigned lost(const store_access_t *before, size_t count, const store_acc
 static void test_grant_taken(void **state)
 {
     store_access_t  both = pair(7, 3, RIGHT_VIEW | RIGHT_PUBLISH), view = pair(7, 3, RIGHT_VIEW);
-    store_access_t  none = pair(7, 3, 0);
+    store_access_t  none = pair(7, 3, 0), replay = pair(7, 3, RIGHT_REPLAY);
+    store_access_t  manage = pair(7, 3, RIGHT_MANAGE);
 
     (void) state;
     assert_int_equal(lost(&both, 1, &both, 1, 7, 3), 0);
@@ -57,6 +58,9 @@ static void test_grant_taken(void **state)
     assert_int_equal(lost(&both, 1, &none, 1, 7, 3), RIGHT_VIEW | RIGHT_PUBLISH);
     assert_int_equal(lost(&view, 1, &both, 1, 7, 3), 0);
     assert_int_equal(lost(&none, 1, &none, 1, 7, 3), 0);
+    assert_int_equal(lost(&replay, 1, &replay, 1, 7, 3), 0);
+    assert_int_equal(lost(&replay, 1, &none, 1, 7, 3), RIGHT_REPLAY);
+    assert_int_equal(lost(&manage, 1, &none, 1, 7, 3), 0);
 
     /* a pair that is not there any more has lost all of it */
     assert_int_equal(lost(&view, 1, NULL, 0, 7, 3), RIGHT_VIEW);

@@ -1,0 +1,42 @@
+// A stand-in for nginx's control socket: the calls it got, and what it answers.
+// The service looks at /status by itself, which is no call.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+export class Control {
+  constructor(socket) {
+    this.socket = socket;
+    this.calls = [];
+    this.answer = () => [200, { ended: 0 }];
+  }
+
+  async start() {
+    this.server = createServer((request, response) => {
+      if (request.url !== '/status') this.calls.push({ method: request.method, url: request.url });
+      const [status, body] = this.answer(request.url);
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify(body));
+    });
+    this.server.listen(this.socket);
+    await once(this.server, 'listening');
+  }
+
+  async stop() {
+    if (!this.server) return;
+    this.server.closeAllConnections();
+    this.server.close();
+    await once(this.server, 'close');
+    this.server = null;
+  }
+
+  // What was revoked, without the time, in the order of the texts.
+  revoked() {
+    return this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
+      .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))).sort();
+  }
+
+  refreshed() {
+    return this.calls.filter(({ url }) => url.startsWith('/control/refresh')).map(({ url }) => url.slice(16));
+  }
+}
