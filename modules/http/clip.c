@@ -3,6 +3,7 @@
 #include <ngx_md5.h>
 
 #include "../hub/hub.h"
+#include "../media/avc.h"
 #include "../media/movie.h"
 
 #define CLIP_FILES     256           /* open while the clip is sent */
@@ -14,12 +15,18 @@
 #define CLIP_JOINT_MS  1500          /* more time between files is a gap */
 
 
-/* A recorded file, and what of it is in the clip. */
+/* A recorded file, and what of it is in the clip.  Browsers tell their decoder
+ * of a movie's first configuration alone, so a clip of several has parameter
+ * sets in front of each key frame that begins a fragment. */
 typedef struct {
     int           fd;                /* -1: not open */
     uint64_t      offset, size;
     uint8_t      *init;
     mp4_init_t    head;
+    uint8_t      *sets;
+    size_t        sets_size;         /* 0: none are needed */
+    uint64_t     *cuts;              /* where in the file they go */
+    size_t        ncuts;
 } clip_file_t;
 
 typedef struct {
@@ -207,22 +214,55 @@ read_fragment(clip_t *c, const history_file_t *file, int fd, uint64_t offset,
 
 /* --- pool thread: the clip --- */
 
-/* Feeds what is recorded in segment S to the movie; BASE is where the file's
- * first byte would be in the payload. */
+/* Remembers that parameter sets go before what is at OFFSET of the file. */
 static int
-feed_segment(clip_t *c, const history_file_t *file, int fd,
-    const rec_segment_t *s, uint64_t base)
+add_cut(clip_t *c, clip_file_t *f, uint64_t offset)
 {
-    uint64_t        at, data, end = s->offset + s->size;
-    mp4_fragment_t  fragment;
+    uint64_t  *more;
+
+    if ((f->ncuts & (f->ncuts - 1)) == 0) {          /* grows by powers of two */
+        more = realloc(f->cuts, 2 * (f->ncuts + !f->ncuts) * sizeof(uint64_t));
+        if (more == NULL) {
+            return clip_no_memory(c);
+        }
+        f->cuts = more;
+    }
+
+    f->cuts[f->ncuts++] = offset;
+    c->payload += f->sets_size;
+
+    return 0;
+}
+
+
+/* Feeds what is recorded in segment S to the movie; *SHIFT is from a place in
+ * the file to that in the payload. */
+static int
+feed_segment(clip_t *c, const history_file_t *file, clip_file_t *f,
+    const rec_segment_t *s, uint64_t *shift)
+{
+    uint64_t          at, data, end = s->offset + s->size;
+    mp4_fragment_t    fragment;
+    const mp4_run_t  *run = &fragment.runs[MP4_VIDEO];
 
     for (at = s->offset; at < end; at = data + fragment.data) {
-        data = read_fragment(c, file, fd, at, end, &fragment);
+        data = read_fragment(c, file, f->fd, at, end, &fragment);
         if (data == 0) {
             return -1;
         }
 
-        movie_fragment(&c->movie, &fragment, base + data);
+        if (f->sets_size == 0 || run->n == 0 || !run->samples[0].key) {
+            movie_fragment(&c->movie, &fragment, *shift + data);
+            continue;
+        }
+
+        c->samples[0].size += (uint32_t) f->sets_size;       /* run's first */
+        movie_fragment(&c->movie, &fragment, *shift + data);
+        *shift += f->sets_size;
+
+        if (c->out == NULL && add_cut(c, f, data) != 0) {
+            return -1;
+        }
     }
 
     return 0;
@@ -247,10 +287,10 @@ pause_before(const history_range_t *range, const history_file_t *file)
 
 
 static int
-feed_file(clip_t *c, const history_file_t *file, const clip_file_t *f,
-    uint64_t base)
+feed_file(clip_t *c, const history_file_t *file, clip_file_t *f, uint64_t base)
 {
     uint32_t              i;
+    uint64_t              shift = base - f->offset;
     const rec_segment_t  *s = &c->history->range.segments[file->first];
 
     if (movie_file(&c->movie, f->head.tracks) != 0) {
@@ -267,7 +307,7 @@ feed_file(clip_t *c, const history_file_t *file, const clip_file_t *f,
             movie_join(&c->movie, 0);
         }
 
-        if (feed_segment(c, file, f->fd, s, base - f->offset) != 0) {
+        if (feed_segment(c, file, f, s, &shift) != 0) {
             return -1;
         }
     }
@@ -286,7 +326,8 @@ feed_movie(clip_t *c)
         if (feed_file(c, &c->history->range.files[i], &c->files[i], base) != 0) {
             return -1;
         }
-        base += c->files[i].size;
+        base += c->files[i].size
+                + c->files[i].ncuts * c->files[i].sets_size;
     }
 
     return 0;
@@ -358,6 +399,73 @@ check_length(clip_t *c)
 
 
 static int
+same_config(const mp4_track_t *a, const mp4_track_t *b)
+{
+    return a->config_size == b->config_size
+           && ngx_memcmp(a->config, b->config, a->config_size) == 0;
+}
+
+
+/* Is the picture of more than one configuration? */
+static int
+has_changes(const clip_t *c)
+{
+    size_t              i;
+    const mp4_track_t  *track, *first = NULL;
+
+    for (i = 0; i < c->nfiles; i++) {
+        track = &c->files[i].head.tracks[MP4_VIDEO];
+
+        if (track->codec == FLV_CODEC_NONE) {
+            continue;
+        }
+
+        if (first && !same_config(first, track)) {
+            return 1;
+        }
+
+        first = track;
+    }
+
+    return 0;
+}
+
+
+static int
+make_sets(clip_t *c)
+{
+    size_t              i, max;
+    clip_file_t        *f;
+    const mp4_track_t  *track;
+
+    if (!has_changes(c)) {
+        return 0;
+    }
+
+    for (i = 0; i < c->nfiles; i++) {
+        f = &c->files[i];
+        track = &f->head.tracks[MP4_VIDEO];
+
+        if (track->codec != FLV_CODEC_H264) {
+            continue;
+        }
+
+        max = 2 * track->config_size;        /* a length of 4 bytes instead of 2 */
+
+        f->sets = malloc(max);
+        if (f->sets == NULL) {
+            return clip_no_memory(c);
+        }
+
+        f->sets_size = avc_parameter_sets(track->config, track->config_size,
+                                          f->sets, max);
+    }
+
+    return 0;
+}
+
+
+static int
 open_files(clip_t *c)
 {
     size_t     i;
@@ -401,6 +509,7 @@ digest_clip(clip_t *c)
     for (i = 0; i < c->nfiles; i++) {
         ngx_md5_update(&md5, file[i].file, strlen(file[i].file));
         ngx_md5_update(&md5, &c->files[i].offset, sizeof(uint64_t));
+        ngx_md5_update(&md5, c->files[i].sets, c->files[i].sets_size);
     }
 
     ngx_md5_final(c->digest, &md5);
@@ -458,7 +567,7 @@ clip_work(history_t *h)
 
     trim_end(h);
 
-    if (check_length(c) == 0 && open_files(c) == 0) {
+    if (check_length(c) == 0 && open_files(c) == 0 && make_sets(c) == 0) {
         (void) make_head(c);
     }
 
@@ -482,6 +591,8 @@ clip_free(history_t *h)
             (void) close(c->files[i].fd);
         }
         free(c->files[i].init);
+        free(c->files[i].sets);
+        free(c->files[i].cuts);
     }
 
     free(c->files);
@@ -677,30 +788,92 @@ set_headers(ngx_http_request_t *r, clip_t *c)
 }
 
 
-static ngx_chain_t *
-file_link(ngx_http_request_t *r, clip_t *c, size_t i)
+/* Appends a buffer to the chain that ends with *LAST.  NULL: no memory. */
+static ngx_buf_t *
+add_link(ngx_http_request_t *r, ngx_chain_t **last)
 {
-    ngx_buf_t           *b = ngx_calloc_buf(r->pool);
-    ngx_chain_t         *link = ngx_alloc_chain_link(r->pool);
-    const clip_file_t   *f = &c->files[i];
+    ngx_buf_t    *b = ngx_calloc_buf(r->pool);
+    ngx_chain_t  *link = ngx_alloc_chain_link(r->pool);
 
-    if (b == NULL || link == NULL
-        || (b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t))) == NULL
-        || history_path(r, c->history, c->history->range.files[i].file,
-                        &b->file->name) != NGX_OK)
-    {
+    if (b == NULL || link == NULL) {
         return NULL;
     }
 
-    b->in_file = 1;
-    b->file_pos = (off_t) f->offset;
-    b->file_last = (off_t) (f->offset + f->size);
-    b->file->fd = f->fd;
-    b->file->log = r->connection->log;
     link->buf = b;
     link->next = NULL;
+    (*last)->next = link;
+    *last = link;
 
-    return link;
+    return b;
+}
+
+
+static ngx_int_t
+add_memory(ngx_http_request_t *r, ngx_chain_t **last, uint8_t *p, size_t size)
+{
+    ngx_buf_t  *b = add_link(r, last);
+
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = b->pos = p;
+    b->end = b->last = p + size;
+    b->memory = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+add_range(ngx_http_request_t *r, ngx_chain_t **last, ngx_file_t *file,
+    uint64_t from, uint64_t to)
+{
+    ngx_buf_t  *b = add_link(r, last);
+
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->in_file = 1;
+    b->file = file;
+    b->file_pos = (off_t) from;
+    b->file_last = (off_t) to;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+add_file(ngx_http_request_t *r, ngx_chain_t **last, clip_t *c, size_t i)
+{
+    size_t              n;
+    uint64_t            from;
+    ngx_file_t         *file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+    const clip_file_t  *f = &c->files[i];
+
+    if (file == NULL
+        || history_path(r, c->history, c->history->range.files[i].file,
+                        &file->name) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    file->fd = f->fd;
+    file->log = r->connection->log;
+    from = f->offset;
+
+    for (n = 0; n < f->ncuts; n++) {
+        if (add_range(r, last, file, from, f->cuts[n]) != NGX_OK
+            || add_memory(r, last, f->sets, f->sets_size) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        from = f->cuts[n];
+    }
+
+    return add_range(r, last, file, from, f->offset + f->size);
 }
 
 
@@ -710,29 +883,20 @@ send_body(ngx_http_request_t *r, clip_t *c)
     size_t        i;
     ngx_chain_t   out, *last = &out;
 
-    out.buf = ngx_calloc_buf(r->pool);
-    if (out.buf == NULL) {
+    if (add_memory(r, &last, c->out, c->out_size) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    out.buf->start = out.buf->pos = c->out;
-    out.buf->end = out.buf->last = c->out + c->out_size;
-    out.buf->memory = 1;
-
     for (i = 0; i < c->nfiles; i++) {
-        last->next = file_link(r, c, i);
-        last = last->next;
-
-        if (last == NULL) {
+        if (add_file(r, &last, c, i) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    last->next = NULL;
     last->buf->last_buf = r == r->main;
     last->buf->last_in_chain = 1;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_output_filter(r, out.next);
 }
 
 

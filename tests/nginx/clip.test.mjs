@@ -71,6 +71,20 @@ function shownAt(movie, track, sample) {
   throw new Error('a track without an edit');
 }
 
+/** SPS and PPS of an avcC record (14496-15, 5.3.3.1), each behind its length. */
+function setsOf(config) {
+  const sets = [];
+  let at = 6;
+  for (let n = config[5] & 31, kind = 0; kind < 2; n = config[at++], kind++) {
+    for (; n > 0; n--) {
+      const length = config.readUInt16BE(at);
+      sets.push(Buffer.from([0, 0, length >> 8, length & 255]), config.subarray(at + 2, at + 2 + length));
+      at += 2 + length;
+    }
+  }
+  return Buffer.concat(sets);
+}
+
 /** Holds a clip's bytes to the recordings; gives {movie, video, audio, seconds, dropped}. */
 function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   const parts = chosen(recordings, from, to);
@@ -78,23 +92,32 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   assert.equal(movie.fragmented, false);
   assert.deepEqual(movie.tracks.map(({ edits }) => edits.length > 0), movie.tracks.map(() => true), 'every track says where it begins');
 
-  // the payload is what the files hold, one range of each
-  let at = bytes.length - parts.reduce((sum, { segments }) => sum + segments.reduce((n, s) => n + s.size, 0), 0);
+  // the payload is what the files hold, one range of each; in a clip of several
+  // configurations parameter sets stand before each key frame
+  let at = movie.initSize + (bytes.readUInt32BE(movie.initSize) === 1 ? 16 : 8);
+  const configs = new Set(parts.map(({ r }) => of(r.movie, 'video')?.config.toString('hex')).filter(Boolean));
   for (const part of parts) {
     const { r, segments } = part;
-    const size = segments.reduce((n, s) => n + s.size, 0);
-    part.shift = at - segments[0].offset;
-    assert.ok(bytes.subarray(at, at + size).equals(r.bytes.subarray(segments[0].offset, segments[0].offset + size)), `the bytes of ${r.file}`);
-    at += size;
+    const [from, to] = [segments[0].offset, segments.at(-1).offset + segments.at(-1).size];
+    const keys = configs.size > 1 ? (of(r.movie, 'video')?.samples ?? []).filter((s) => s.key && s.offset > from && s.offset < to).map((s) => s.offset) : [];
+    const sets = keys.length ? setsOf(of(r.movie, 'video').config) : Buffer.alloc(0);
+    part.place = (offset) => at_ + offset - from + sets.length * keys.filter((key) => key < offset).length;
+    part.grows = (offset) => (keys.includes(offset) ? sets.length : 0);
+    const at_ = at;
+    const cuts = [from, ...keys, to];
+    const want = Buffer.concat(cuts.slice(1).flatMap((cut, i) => [r.bytes.subarray(cuts[i], cut), cut === to ? Buffer.alloc(0) : sets]));
+    assert.ok(bytes.subarray(at, at + want.length).equals(want), `the bytes of ${r.file}`);
+    at += want.length;
   }
+  assert.equal(at, bytes.length);
 
   // each recorded frame once, in its order
   const result = { movie, seconds: movie.durationMs / 1000 };
   for (const kind of ['video', 'audio']) {
     const track = of(movie, kind);
-    const want = parts.flatMap(({ r, segments, shift }) => (of(r.movie, kind)?.samples ?? [])
+    const want = parts.flatMap(({ r, segments, place, grows }) => (of(r.movie, kind)?.samples ?? [])
       .filter((s) => s.offset >= segments[0].offset && s.offset < segments.at(-1).offset + segments.at(-1).size)
-      .map((s) => ({ ...s, offset: s.offset + shift, utc: r.start + (s.dts + s.cts) * 1000 / of(r.movie, kind).timescale,
+      .map((s) => ({ ...s, offset: place(s.offset), size: s.size + grows(s.offset), utc: r.start + (s.dts + s.cts) * 1000 / of(r.movie, kind).timescale,
         config: of(r.movie, kind).config, piece: `${r.file} ${segments.filter((x) => x.gap && x !== segments[0] && x.offset <= s.offset).length}` })));
     if (want.length === 0) { assert.equal(track, undefined, `no ${kind}`); result[kind] = []; continue; }
     const bySpot = new Map(want.map((s) => [s.offset, s]));
