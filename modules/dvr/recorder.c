@@ -698,7 +698,7 @@ recorder_lost(recorder_t *rec)
         return 1;
     }
 
-    if (hub_reader_join(&rec->reader) != NGX_OK) {
+    if (hub_reader_rejoin(&rec->reader, rec->at.next) != NGX_OK) {
         return 0;
     }
 
@@ -984,7 +984,7 @@ recorder_mend(recorder_t *rec)
     }
 
     if (rec->retry_ms) {
-        if (hub_reader_join(&rec->reader) != NGX_OK) {
+        if (hub_reader_rejoin(&rec->reader, rec->at.next) != NGX_OK) {
             return 0;
         }
         rec->retry_ms = 0;

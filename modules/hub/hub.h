@@ -552,6 +552,11 @@ int hub_reader_alive(const hub_reader_t *r);
 /* Positions a reader at the newest key frame.  NGX_AGAIN: none yet. */
 ngx_int_t hub_reader_join(hub_reader_t *r);
 
+/* For who copies entries and fell behind: positions it at the oldest key frame
+ * not before entry FROM in the newer half of the window, so that little is lost
+ * and not all is lost again at once.  NGX_AGAIN: none yet. */
+ngx_int_t hub_reader_rejoin(hub_reader_t *r, uint64_t from);
+
 /* Finds the next batch [r->pos, r->end), whole tags, at most LIMIT bytes
  * unless one tag is larger.  NGX_OK; NGX_AGAIN when there is nothing new;
  * NGX_DECLINED when the reader lags more than LAG ms behind or fell out of

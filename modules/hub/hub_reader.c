@@ -73,6 +73,35 @@ hub_reader_join(hub_reader_t *r)
 
 
 ngx_int_t
+hub_reader_rejoin(hub_reader_t *r, uint64_t from)
+{
+    int64_t        half;
+    uint64_t       key;
+    hub_entry_t    e;
+    hub_stream_t  *s = r->ref.stream;
+
+    if (hub_reader_join(r) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    key = r->index;
+    half = s->first_dts + (s->dts - s->first_dts) / 2;
+
+    for (hub_reader_seek(r, ngx_max(from, hub_load(&s->config_at)));
+         r->index < key; r->index++)
+    {
+        if (hub_reader_entry(hub, r, &e) == NGX_OK && (e.flags & HUB_KEY)
+            && e.dts >= half)
+        {
+            return NGX_OK;
+        }
+    }
+
+    return hub_reader_join(r);
+}
+
+
+ngx_int_t
 hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
 {
     int64_t        dts;
