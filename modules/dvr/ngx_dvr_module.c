@@ -4,7 +4,8 @@
 
 #include "dvr.h"
 
-#define DVR_TICK_MS  200
+#define DVR_TICK_MS     200
+#define DVR_RECOVER_MS  60000    /* until what could not be closed is tried again */
 
 static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
@@ -99,10 +100,14 @@ static ngx_connection_t  ngx_dvr_dummy;      /* timers want one to log by */
 
 /* The recovery's task. */
 typedef struct {
+    ngx_pool_t        *pool;
     const dvr_conf_t  *conf;
     recover_taken_t   *taken;
     size_t             n;
+    size_t             left;
 } dvr_recovery_t;
+
+static ngx_msec_t  ngx_dvr_recover_at;   /* when to begin; 0: not */
 
 
 static void
@@ -110,22 +115,27 @@ ngx_dvr_recover(void *data, ngx_log_t *log)
 {
     dvr_recovery_t  *r = data;
 
-    recover_all((char *) r->conf->root.data, r->taken, r->n, log);
+    r->left = recover_all((char *) r->conf->root.data, r->taken, r->n, log);
 }
 
 
 static void
 ngx_dvr_recovered(ngx_event_t *ev)
 {
-    ngx_log_debug0(NGX_LOG_DEBUG_CORE, ngx_cycle->log, 0,
-                   "dvr: open recordings were looked through");
+    dvr_recovery_t  *r = ev->data;
+
+    if (r->left) {
+        ngx_dvr_recover_at = ngx_current_msec + DVR_RECOVER_MS;
+    }
+
+    ngx_destroy_pool(r->pool);
 }
 
 
 /* The files of streams that the hub still has: when their recorder's worker
  * died the next one goes on in them. */
 static ngx_int_t
-ngx_dvr_taken(dvr_recovery_t *r, ngx_pool_t *pool)
+ngx_dvr_taken(dvr_recovery_t *r)
 {
     char           dir[REC_DIR_MAX], file[REC_FILE_MAX];
     uint32_t       i;
@@ -135,7 +145,8 @@ ngx_dvr_taken(dvr_recovery_t *r, ngx_pool_t *pool)
         return NGX_OK;
     }
 
-    r->taken = ngx_palloc(pool, hub->header->nstreams * sizeof(recover_taken_t));
+    r->taken = ngx_palloc(r->pool,
+                          hub->header->nstreams * sizeof(recover_taken_t));
     if (r->taken == NULL) {
         return NGX_ERROR;
     }
@@ -164,27 +175,37 @@ ngx_dvr_taken(dvr_recovery_t *r, ngx_pool_t *pool)
 /* What an nginx that died has left open is closed by the next one's workers,
  * whoever comes first to each file. */
 static ngx_int_t
-ngx_dvr_start_recovery(ngx_cycle_t *cycle, const dvr_conf_t *conf)
+ngx_dvr_start_recovery(const dvr_conf_t *conf)
 {
+    ngx_pool_t         *pool;
     dvr_recovery_t     *r;
     ngx_thread_task_t  *task;
 
-    task = ngx_thread_task_alloc(cycle->pool, sizeof(dvr_recovery_t));
-    if (task == NULL) {
+    pool = ngx_create_pool(1024, ngx_cycle->log);
+    if (pool == NULL) {
         return NGX_ERROR;
     }
 
-    r = task->ctx;                       /* comes zeroed */
-    r->conf = conf;
+    task = ngx_thread_task_alloc(pool, sizeof(dvr_recovery_t));
 
-    if (ngx_dvr_taken(r, cycle->pool) != NGX_OK) {
-        return NGX_ERROR;
+    if (task) {
+        r = task->ctx;                   /* comes zeroed */
+        r->pool = pool;
+        r->conf = conf;
+        task->handler = ngx_dvr_recover;
+        task->event.handler = ngx_dvr_recovered;
+        task->event.data = r;
+
+        if (ngx_dvr_taken(r) == NGX_OK
+            && ngx_thread_task_post(conf->pool, task) == NGX_OK)
+        {
+            return NGX_OK;
+        }
     }
 
-    task->handler = ngx_dvr_recover;
-    task->event.handler = ngx_dvr_recovered;
+    ngx_destroy_pool(pool);
 
-    return ngx_thread_task_post(conf->pool, task);
+    return NGX_ERROR;
 }
 
 
@@ -210,6 +231,9 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
     ngx_dvr_timer.cancelable = 1;
     ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
 
+    /* with the first tick: the hub's own start comes after ours */
+    ngx_dvr_recover_at = ngx_current_msec;
+
     return NGX_OK;
 }
 
@@ -228,13 +252,10 @@ ngx_dvr_exit_process(ngx_cycle_t *cycle)
 static void
 ngx_dvr_tick(ngx_event_t *ev)
 {
-    static int  recovered;
-
-    /* not at the process's start: the hub has its own after ours */
-    if (!recovered) {
-        recovered = ngx_dvr_start_recovery((ngx_cycle_t *) ngx_cycle,
-                                           ngx_dvr_dummy.data)
-                    == NGX_OK;
+    if (ngx_dvr_recover_at && ngx_current_msec >= ngx_dvr_recover_at
+        && ngx_dvr_start_recovery(ngx_dvr_dummy.data) == NGX_OK)
+    {
+        ngx_dvr_recover_at = 0;
     }
 
     if (hub) {

@@ -171,6 +171,7 @@ typedef struct {
     recover_file_t   names;
     char             stream[REC_STREAM_MAX + 1];
     char             path[PATH_MAX];
+    unsigned         taken:1;
 } target_t;
 
 
@@ -417,6 +418,7 @@ is_marked(const target_t *t)
 }
 
 
+/* Returns 0; 1 when another is about to go on in it; -1 with errno. */
 static int
 recover_unlocked(const target_t *t, ngx_log_t *log)
 {
@@ -430,8 +432,11 @@ recover_unlocked(const target_t *t, ngx_log_t *log)
     if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
         rc = errno == EWOULDBLOCK ? 0 : -1;  /* somebody writes it */
 
+    } else if (!is_marked(t)) {
+        rc = 0;
+
     } else {
-        rc = is_marked(t) ? recover_open(t, fd, log) : 0;
+        rc = t->taken ? 1 : recover_open(t, fd, log);
     }
 
     failed = errno;
@@ -493,17 +498,19 @@ is_taken(const char *file, const recover_taken_t *taken, size_t n)
 }
 
 
-void
+size_t
 recover_all(const char *root, const recover_taken_t *taken, size_t n,
     ngx_log_t *log)
 {
+    int             rc;
+    size_t          left = 0;
     DIR            *dir;
     char            folder[PATH_MAX], file[REC_PATH_MAX];
     target_t        t;
     struct dirent  *entry;
 
     if (join(folder, root, MARKER_FOLDER) == -1) {
-        return;
+        return 0;
     }
 
     dir = opendir(folder);
@@ -512,8 +519,9 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
             ngx_log_error(NGX_LOG_ERR, log, errno,
                           "opendir() \"%s\" failed: recordings that were "
                           "interrupted stay open", folder);
+            left++;
         }
-        return;
+        return left;
     }
 
     while ((entry = readdir(dir)) != NULL) {
@@ -532,7 +540,11 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
             continue;
         }
 
-        if (!is_taken(file, taken, n) && recover_marked(&t, log) == -1) {
+        t.taken = is_taken(file, taken, n);
+        rc = recover_marked(&t, log);
+        left += rc != 0;
+
+        if (rc == -1) {
             ngx_log_error(NGX_LOG_ERR, log, errno,
                           "recording \"%s/%s\" was interrupted and is not "
                           "closed yet", root, file);
@@ -540,4 +552,6 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
     }
 
     (void) closedir(dir);
+
+    return left;
 }

@@ -56,8 +56,8 @@ typedef char  recover_taken_t[REC_PATH_MAX];
 /* Closes every recording below ROOT that has a marker and no living writer,
  * and is none of TAKEN[N]: recover_file(), ENDLIST with "interrupted", the
  * spool's "close" event; a file with nothing to play is deleted.  LOG gets one
- * line for each. */
-void recover_all(const char *root, const recover_taken_t *taken, size_t n,
+ * line for each.  Returns how many are left that nobody writes: try again. */
+size_t recover_all(const char *root, const recover_taken_t *taken, size_t n,
     ngx_log_t *log);
 
 #endif

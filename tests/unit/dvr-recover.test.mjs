@@ -491,10 +491,10 @@ test('a file that somebody writes is left alone', async () => {
   own.mark();
   const before = own.state();
   assert.equal(await driver.ask('lock', own.file), 'done');
-  assert.match(await driver.ask('all', own.root), /^done/);
+  assert.match(await driver.ask('all', own.root), /^done \d+ 0$/, 'none is left');
   assert.equal(own.state(), before);
   assert.equal(await driver.ask('unlock'), 'done');
-  assert.match(await driver.ask('all', own.root, FILE.replace('.mp4', '')), /^done/);
+  assert.match(await driver.ask('all', own.root, FILE.replace('.mp4', '')), /^done \d+ 1$/, 'one is left');
   assert.equal(own.state(), before, 'another goes on in it');
   assert.match(await driver.ask('all', own.root), /^done/);
   assert.equal(own.events().length, 1);
@@ -595,7 +595,8 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
         await driver.ask('fault', n, fault);
         const answer = await driver.ask('all', own.root);
         await driver.ask('fault', 0, fault);
-        assert.match(answer, fault === 'kill' ? /^killed$/ : /^done/, where);
+        assert.match(answer, fault === 'kill' ? /^killed$/ : /^done \d+ [01]$/, where);
+        if (fault !== 'kill') assert.equal(answer.endsWith(' 1'), fs.existsSync(own.marker), `${where}: what is left has its marker`);
         if (event.bytes > 0) {
           const now = fs.readFileSync(own.file);
           assert.ok(now.length >= size, `${where}: ${now.length} bytes are left of ${size}`);

@@ -161,6 +161,7 @@ static void do_recover(const char *root, const char *file)
 
 static void do_all(const char *root, const char *except)
 {
+    size_t           left;
     ngx_log_t        log;
     recover_taken_t  taken[1];
 
@@ -170,8 +171,8 @@ static void do_all(const char *root, const char *except)
     log.log_level = NGX_LOG_NOTICE;
 
     calls = 0;
-    recover_all(root, taken, taken[0][0] != 0, &log);
-    printf("done %d\n", calls);
+    left = recover_all(root, taken, taken[0][0] != 0, &log);
+    printf("done %d %lu\n", calls, (unsigned long) left);
 }
 
 
