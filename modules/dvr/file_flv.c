@@ -88,6 +88,8 @@ flv_add(recorder_t *rec, int kind, const hub_entry_t *e,
 
     (void) flv_write_tag_header(p, e->type, e->size - FLV_TAG_OVERHEAD, time);
 
+    rec->flv->meta.last = ngx_max(rec->flv->meta.last, time);
+
     if (kind == MP4_VIDEO && frame->key) {
         flv_keys_add(&rec->flv->keys, time, rec->at.size + b->len);
     }
@@ -103,8 +105,6 @@ static ngx_int_t
 flv_seal(recorder_t *rec, int64_t next)
 {
     rec->job.head.len = 0;
-    rec->flv->meta.last = (uint32_t) ngx_max(rec->fragment.track[0].last,
-                                        rec->fragment.track[1].last);
     fragment_clear(&rec->fragment);
 
     return NGX_OK;

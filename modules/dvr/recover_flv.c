@@ -79,12 +79,35 @@ walk_all(recovery_t *r)
 }
 
 
+/* Whether the file's onMetaData is, to the last byte, that of a closed file
+ * with these tags; else it may be half of it. */
+static int
+is_closed(recovery_t *r, const flv_file_t *flv)
+{
+    ssize_t   n;
+    uint8_t  *meta = r->buffer + FLV_META_SIZE;
+
+    if (flv->meta.duration == 0) {
+        return 0;
+    }
+
+    n = recover_read(r->fd, meta, FLV_META_SIZE, FLV_HEADER_SIZE);
+    if (n == -1) {
+        return -1;
+    }
+
+    (void) flv_write_meta(r->buffer, flv);
+
+    return n == (ssize_t) FLV_META_SIZE
+           && memcmp(r->buffer, meta, FLV_META_SIZE) == 0;
+}
+
+
 static int
 write_meta(recovery_t *r, const recovered_t *out)
 {
-    if (flv_write_meta(r->buffer, out->flv) != FLV_META_SIZE) {
-        return -1;
-    }
+    (void) flv_write_meta(r->buffer, out->flv);
+    errno = ENOSPC;
 
     return pwrite(r->fd, r->buffer, FLV_META_SIZE, FLV_HEADER_SIZE)
            == FLV_META_SIZE ? 0 : -1;
@@ -94,6 +117,7 @@ write_meta(recovery_t *r, const recovered_t *out)
 static int
 recover(recovery_t *r, const recover_file_t *file, int keep, recovered_t *out)
 {
+    int          closed;
     ssize_t      n;
     flv_meta_t   was;
 
@@ -128,11 +152,23 @@ recover(recovery_t *r, const recover_file_t *file, int keep, recovered_t *out)
     out->end = flv_walk_end(&r->walk);
     out->utc = file->utc;
     out->session = was.session;
-    out->ended = was.duration != 0 && was.size == r->walk.at;
 
     out->flv->meta.session = was.session;
-    out->flv->meta.duration = (uint64_t) out->end;
+    out->flv->meta.duration = was.duration;
     out->flv->meta.size = out->size;
+
+    closed = is_closed(r, out->flv);
+    if (closed == -1) {
+        return -1;
+    }
+
+    out->ended = closed && !out->cut;
+
+    if (out->ended) {
+        out->end = (int64_t) was.duration;
+    }
+
+    out->flv->meta.duration = (uint64_t) out->end;
 
     if (out->cut && ftruncate(r->fd, (off_t) out->size) == -1) {
         return -1;

@@ -4,15 +4,15 @@
 // for segments as it stands here once more, and ffmpeg.
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import readline from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readMp4 } from '../lib/mp4.mjs';
 import { plays, Recordings, wellFormed } from '../lib/recording.mjs';
+import { Driver } from '../lib/recover.mjs';
 
 const repo = fileURLToPath(new URL('../..', import.meta.url));
 // in memory: thousands of fdatasync() cost nothing
@@ -30,33 +30,6 @@ const VIDEO = 1;
 // ---- the program ----------------------------------------------------------
 
 let driver;
-
-class Driver {
-  constructor() {
-    this.child = spawn(path.join(repo, '.build/unit/dvr_recover'), { stdio: ['pipe', 'pipe', 'pipe'] });
-    this.errors = '';
-    this.child.stderr.on('data', (data) => { this.errors += data; });
-    this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-  }
-
-  /** The last line that answers a command; its log lines are in `log`. */
-  async ask(...words) {
-    this.log = [];
-    this.child.stdin.write(`${words.join(' ')}\n`);
-    for (;;) {
-      const { value, done } = await this.lines.next();
-      assert.ok(!done, `dvr_recover ended on: ${words.join(' ')}\n${this.errors}`);
-      if (!value.startsWith('log: ')) return value;
-      this.log.push(value.slice(5));
-    }
-  }
-
-  async recover(root) {
-    const answer = await this.ask('recover', root, FILE);
-    assert.match(answer, /^(\{|error |killed)/);
-    return answer[0] === '{' ? JSON.parse(answer) : { error: answer };
-  }
-}
 
 function tool(command, args, input) {
   const done = spawnSync(command, args, { input, maxBuffer: 1 << 28, timeout: 60_000 });
@@ -218,10 +191,10 @@ function holds(root, movie, n, answer, what, session = UTC) {
 
 /** Recovers, checks, and recovers again: nothing changes. */
 async function recovers(root, movie, n, what, session) {
-  const answer = await driver.recover(root.root);
+  const answer = await driver.recover(root.root, FILE);
   assert.equal(answer.error, undefined, what);
   holds(root, movie, n, answer, what, session);
-  const again = await driver.recover(root.root);
+  const again = await driver.recover(root.root, FILE);
   holds(root, movie, n, again, `${what}, once more`, session);
   assert.equal(again.cut, 0, `${what}, once more: nothing is cut`);
 }
@@ -230,8 +203,7 @@ let movie;                                  // 20 s, key frames each 2 s
 let root;
 
 before(() => {
-  tool('make', ['-s', '-C', path.join(repo, 'tests/unit'), 'dvr_recover', 'mux_mp4']);
-  driver = new Driver();
+  driver = Driver.make('mux_mp4');
   movie = new Movie(encode('-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
     '-t', '20', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '50', '-keyint_min', '50', '-sc_threshold', '0', '-bf', '0', '-pix_fmt', 'yuv420p',
     '-b:v', '1000k', '-minrate', '1000k', '-maxrate', '1000k', '-bufsize', '500k', '-x264-params', 'nal-hrd=cbr', '-c:a', 'aac', '-b:a', '64k', '-bsf:a', 'setts=ts=TS+23'));
@@ -241,11 +213,8 @@ before(() => {
 });
 
 after(async () => {
-  driver?.child.stdin.end();
-  if (driver) await new Promise((resolve) => { if (driver.child.exitCode !== null) resolve(); else driver.child.on('close', resolve); });
   fs.rmSync(folder, { recursive: true });
-  assert.equal(driver?.errors, '', 'a sanitizer spoke');
-  assert.equal(driver?.child.exitCode, 0);
+  await driver?.end();
 });
 
 // ---- places to cut ----------------------------------------------------------
@@ -360,7 +329,7 @@ test('a head that is torn leaves nothing to play, and nothing is touched', async
     for (const index of [undefined, '', movie.head(), movie.index()]) {
       root.put(movie.bytes.subarray(0, at), index);
       const before = root.state();
-      assert.deepEqual(await driver.recover(root.root), { error: 'error ENODATA' }, `cut at ${at}`);
+      assert.deepEqual(await driver.recover(root.root, FILE), { error: 'error ENODATA' }, `cut at ${at}`);
       assert.equal(root.state(), before);
     }
   }
@@ -405,7 +374,7 @@ test('an index keeps its session, and one that is gone gets the time of the file
   const session = UTC - 7_200_000;
   root.put(movie.bytes.subarray(0, -5), movie.lines(undefined, session).slice(0, -2).join(''));
   await recovers(root, movie, movie.fragments.length - 1, 'the session', session);
-  const answer = await driver.recover(root.root);
+  const answer = await driver.recover(root.root, FILE);
   assert.equal(answer.session, String(session));
   root.put(movie.bytes, movie.lines(undefined, session).slice(0, 3).join('').replace('PLAYLIST', 'PLAY'));
   await recovers(root, movie, movie.fragments.length, 'no session');
@@ -441,7 +410,7 @@ test('a track that ended long before is known to the recorder', async () => {
   const long = new Movie(encode('-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-t', '3', '-i', 'sine=frequency=440:sample_rate=44100',
     '-t', '90', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', '0', '-pix_fmt', 'yuv420p', '-b:v', '900k', '-c:a', 'aac'));
   root.put(long.bytes, long.index());
-  const answer = await driver.recover(root.root);
+  const answer = await driver.recover(root.root, FILE);
   assert.ok(answer.dts[1] > 2_900 && answer.dts[1] < 3_100, `sound ends at ${answer.dts[1]}`);
   assert.ok(answer.calls < 400, `${answer.calls} calls`);
 });

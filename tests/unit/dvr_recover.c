@@ -153,6 +153,7 @@ static void do_recover(const char *root, const char *file)
                (long long) r.dts[0], (long long) r.dts[1], (long long) r.end,
                (long long) r.utc, (unsigned long long) r.session,
                (unsigned long long) r.cut, r.ended, r.interrupted, calls);
+        free(r.flv);
     }
 
     (void) close(fd);
