@@ -91,6 +91,18 @@ static void ctl_print_limit(json_t *stream, const char *key, const char *unit)
 }
 
 
+static void ctl_print_recording(json_t *recording)
+{
+    char  bytes[32];
+
+    if (recording && strcmp(ctl_text_of(recording, "state"), "off") != 0) {
+        printf("  recording %s, %s, gaps %lld\n", ctl_text_of(recording, "state"),
+               ctl_bytes(ctl_number_of(recording, "bytes"), bytes),
+               ctl_number_of(recording, "gaps"));
+    }
+}
+
+
 static void ctl_print_stream(json_t *stream)
 {
     char  age[32];
@@ -110,6 +122,7 @@ static void ctl_print_stream(json_t *stream)
     printf(" from %s, gaps %lld; out %lld kbit/s\n", ctl_text_of(stream, "address"),
            ctl_number_of(stream, "gaps"), ctl_number_of(stream, "kbps_out"));
 
+    ctl_print_recording(json_object_get(stream, "recording"));
     printf("  viewers %lld", ctl_number_of(stream, "viewers"));
     ctl_print_limit(stream, "max_viewers", "");
     ctl_print_counts(": ", json_object_get(stream, "viewers_by"));

@@ -47,6 +47,9 @@ static void *keeper_run(void *data)
         keeper->work->tick(&keeper->desk, keeper->state);
     } while (keeper_pause(keeper));
 
+    if (keeper->work->end) {
+        keeper->work->end(keeper->state);
+    }
     store_free(keeper->desk.store);
     return NULL;
 }

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     size_t   size;                  /* of its state, which begins as zeros */
     void   (*tick)(keeper_desk_t *desk, void *state);
+    void   (*end)(void *state);     /* gives free what the state holds; may be NULL */
 } keeper_work_t;
 
 /*

@@ -26,6 +26,7 @@ typedef struct {
     char      spool_told[600];      /* the troubles that stand in the log */
     char      prune_told[PRUNE_ERROR_SIZE];
     unsigned  broken_told;
+    json_t   *record_told;
 } recordings_t;
 
 
@@ -131,10 +132,13 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
 
     recordings_spool(desk, state);
 
+    if (state->record_told == NULL) {
+        state->record_told = json_object();
+    }
     if (state->compare_in > 0) {
         state->compare_in--;
     } else {
-        record_compare(desk->store, desk->config->control_socket);
+        record_compare(desk->store, desk->config->control_socket, state->record_told);
         state->compare_in = RECORDINGS_COMPARE;
     }
 
@@ -145,4 +149,13 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
 }
 
 
-const keeper_work_t  keeper_recordings = { sizeof(recordings_t), recordings_tick };
+static void recordings_end(void *data)
+{
+    recordings_t  *state = data;
+
+    json_decref(state->record_told);
+}
+
+
+const keeper_work_t  keeper_recordings = { sizeof(recordings_t), recordings_tick,
+                                           recordings_end };

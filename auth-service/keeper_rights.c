@@ -92,4 +92,4 @@ static void rights_tick(keeper_desk_t *desk, void *state)
 }
 
 
-const keeper_work_t  keeper_rights = { sizeof(rights_state_t), rights_tick };
+const keeper_work_t  keeper_rights = { sizeof(rights_state_t), rights_tick, NULL };

@@ -38,43 +38,57 @@ static const char *record_state(json_t *stream)
 }
 
 
+static void record_compare_one(json_t *stream, const char *socket_path, json_t *names,
+                               json_t *told)
+{
+    char         error[CONTROL_ERROR_SIZE];
+    bool         wanted;
+    const char  *name = json_string_value(json_object_get(stream, "name"));
+    const char  *state = record_state(stream);
+
+    if (name == NULL || state == NULL) {
+        return;
+    }
+
+    wanted = json_object_get(names, name) != NULL;
+    if (wanted == (strcmp(state, "off") != 0)) {
+        json_object_del(told, name);
+        return;
+    }
+
+    if (control_record(socket_path, name, wanted, error) == CONTROL_OK
+        && json_object_get(told, name) == NULL)
+    {
+        log_info("recording of %s is to be %s: nginx told", name, wanted ? "on" : "off");
+        json_object_set_new(told, name, json_true());
+    }
+}
+
+
 /*
  * nginx is asked first: who changes the rows after that tells nginx after it
  * too, and what is read from them then is no older than what nginx did.
  */
-unsigned record_compare(store_t *store, const char *socket_path)
+void record_compare(store_t *store, const char *socket_path, json_t *told)
 {
-    bool         wanted;
-    char         error[CONTROL_ERROR_SIZE];
-    json_t      *each, *names, *root = control_status(socket_path, error);
-    size_t       i;
-    unsigned     told = 0;
-    const char  *name, *state;
+    char     error[CONTROL_ERROR_SIZE];
+    json_t  *each, *names, *root = control_status(socket_path, error);
+    json_t  *streams = json_object_get(root, "streams");
+    size_t   i;
 
-    if (json_array_size(json_object_get(root, "streams")) == 0) {
+    if (json_array_size(streams) == 0) {
+        json_object_clear(told);
         json_decref(root);
-        return 0;
+        return;
     }
 
     names = json_object();
     if (store_stream_recorded(store, record_collect, names) == STORE_OK) {
-
-        json_array_foreach(json_object_get(root, "streams"), i, each) {
-            name = json_string_value(json_object_get(each, "name"));
-            state = record_state(each);
-            wanted = name && json_object_get(names, name);
-
-            if (name == NULL || state == NULL || wanted == (strcmp(state, "off") != 0)) {
-                continue;
-            }
-            if (control_record(socket_path, name, wanted, error) == CONTROL_OK) {
-                log_info("recording of %s is to be %s: nginx told", name, wanted ? "on" : "off");
-                told++;
-            }
+        json_array_foreach(streams, i, each) {
+            record_compare_one(each, socket_path, names, told);
         }
     }
 
     json_decref(names);
     json_decref(root);
-    return told;
 }

@@ -20,7 +20,11 @@ bool record_wanted(const store_stream_t *stream);
 control_result_t record_tell(const char *socket_path, const store_stream_t *stream,
                              char error[CONTROL_ERROR_SIZE]);
 
-/* Tells nginx of each live stream for which it does otherwise; how many. */
-unsigned record_compare(store_t *store, const char *socket_path);
+/*
+ * Tells nginx of each live stream for which it does otherwise. told, an object,
+ * holds the names for which that stands in the log already: an nginx that is
+ * not to record goes on being told.
+ */
+void record_compare(store_t *store, const char *socket_path, json_t *told);
 
 #endif
