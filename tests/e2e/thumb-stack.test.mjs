@@ -11,7 +11,8 @@ import { token } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { repo, until } from '../lib/nginx.mjs';
 import { picture } from '../lib/picture.mjs';
-import { processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
+import { Recordings } from '../lib/recording.mjs';
+import { buildSh, processesOf, stackEnv, stopStack } from '../lib/stack.mjs';
 
 const SECONDS_EACH = 2;
 const COLOURS = { red: [255, 0, 0], lime: [0, 255, 0], blue: [0, 0, 255] };
@@ -35,6 +36,15 @@ function publishColours(url) {
     '-g', '25', '-pix_fmt', 'yuv420p', '-f', 'flv', url]);
 }
 
+/** When each segment of an index begins, ms since 1970. */
+function timesOf(index) {
+  let utc = Date.parse(index.match(/^#EXT-X-PROGRAM-DATE-TIME:(.*)$/m)[1]);
+  return [...index.matchAll(/^#EXTINF:([\d.]+)/gm)].map(([, seconds]) => {
+    utc += Number(seconds) * 1000;
+    return Math.round(utc - Number(seconds) * 1000);
+  });
+}
+
 const pidOf = (home, name) => Number(processesOf(home).find((line) => line.includes(name))?.split(' ')[0]);
 
 test('pictures of what was published', { timeout: 180_000 }, async (t) => {
@@ -55,21 +65,18 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   const replay = token('live/demo', { a: 'replay', sub: '1' }, { key });
   const page = `https://127.0.0.1:${env.DUOLU_HTTPS}`;
   const thumb = (at, tok = replay, base = page) => get(`${base}/m/${tok}/rec/live/demo/thumb.jpg?at=${at}`);
-  const control = (what) => run('curl', ['-s', '--noproxy', '*', '-X', 'POST', '--unix-socket', path.join(home, 'sock/control.sock'), `http://duolu/control/${what}`]);
 
+  await buildSh(['ctl', 'stream', 'set', 'live/demo', 'record=always'], { env });
   const publisher = publishColours(`rtmp://127.0.0.1:${env.DUOLU_RTMP}/live/demo?key=${secret('demo.key')}`);
   t.after(() => publisher.stop());
-  await until(async () => (await control('record?stream=live/demo&on=1')).stdout.includes('true'), 'the stream to be recorded');
   await publisher.ended;
 
-  // one index line for each second, each of one colour
-  const day = path.join(home, 'rec/live/demo');
+  // a segment for each second; that of the last is ended by the end of grace
+  const rec = new Recordings(path.join(home, 'rec'));
   const segments = await until(() => {
-    const files = fs.readdirSync(day).flatMap((name) => fs.readdirSync(path.join(day, name)).map((file) => [name, file])).filter(([, file]) => file.endsWith('.m3u8'));
-    const [[name, file]] = files;
-    const first = Date.parse(`${name}T${file.slice(0, 12).replace('-', ':').replace('-', ':')}Z`);
-    const count = fs.readFileSync(path.join(day, name, file), 'utf8').match(/^#EXTINF/gm)?.length ?? 0;
-    return count >= 2 * SECONDS_EACH + 1 && Array.from({ length: count }, (_, i) => first + i * 1000);
+    const [file] = rec.files('live/demo');
+    const times = file ? timesOf(fs.readFileSync(path.join(rec.root, file.replace(/mp4$/, 'm3u8')), 'utf8')) : [];
+    return times.length > 2 * SECONDS_EACH && times;
   }, 'the third colour to be recorded');
 
   await t.test('show it', async () => {
@@ -122,5 +129,8 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.equal((await thumb(segments[0])).status, 502);
     assert.equal((await get(`${page}/m/${replay}/rec/live/demo/index.m3u8`)).status, 200);
     assert.equal((await get(`${page}/api/me`)).status, 401);
+    const log = fs.readFileSync(path.join(home, 'log/nginx.log'), 'utf8');
+    assert.match(log, /thumb\.sock failed/);
+    assert.ok(!log.includes(replay), 'a token in the log');
   });
 });

@@ -163,10 +163,13 @@ test('pictures of recordings', async (t) => {
   await t.test('no such frame is 404', async () => {
     const [first] = layout(thumb.file('a.mp4'));
     const end = fs.statSync(thumb.file('a.mp4')).size;
+    fs.symlinkSync(path.join(thumb.rec, 'live'), path.join(thumb.rec, 'linked'));
     execFileSync('ffmpeg', ['-v', 'error', '-nostdin', '-f', 'lavfi', '-t', '1', '-i', 'sine', '-c:a', 'aac',
       '-movflags', 'frag_keyframe+empty_moov+default_base_moof', thumb.file('sound.mp4')]);
     for (const [name, frame] of [
       ['none.mp4', first],
+      [`${'n'.repeat(300)}.mp4`, first],
+      [path.join(thumb.rec, 'linked/demo/a.mp4'), first],
       ['a.mp4/b.mp4', first],
       ['a.mp4', { ...first, offset: first.offset + 1 }],
       ['a.mp4', { ...first, offset: end }],
