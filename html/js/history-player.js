@@ -16,6 +16,8 @@ const tickMs = 250;
 const stalledAfterMs = 400;
 const endedAfterMs = 1500;
 const steadyMs = 10_000;
+// What is asked for begins with its own frame, not with the end of the one before.
+const intoFrameS = 0.002;
 // So close to now a playlist that grows is played; it begins this long before.
 const recentMs = 10 * 60_000;
 const atEndS = 2.5;
@@ -75,7 +77,7 @@ export class HistoryPlayer extends EventTarget {
   goTo(seconds) {
     if (seconds === null) return this.finish();
     this.hasArrived = false;
-    this.video.currentTime = seconds;
+    this.video.currentTime = seconds + intoFrameS;
     if (!this.paused) this.play();
     this.setPhase(this.everShown ? this.phase : 'connecting');
     return undefined;
@@ -131,7 +133,7 @@ export class HistoryPlayer extends EventTarget {
       return;
     }
     this.begin();
-    this.hls.startLoad(seconds);
+    this.hls.startLoad(seconds + intoFrameS);
   }
 
   // Browsers with a player of their own and no MediaSource (iPhones before iOS 17).
@@ -150,7 +152,7 @@ export class HistoryPlayer extends EventTarget {
       this.finish();
       return;
     }
-    this.video.addEventListener('loadedmetadata', () => { this.video.currentTime = seconds; }, { once: true, signal });
+    this.video.addEventListener('loadedmetadata', () => { this.video.currentTime = seconds + intoFrameS; }, { once: true, signal });
     this.video.src = url;
     this.begin();
   }

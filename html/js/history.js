@@ -8,6 +8,8 @@ import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './time
 const refreshMs = 10_000;
 const recentMs = 15 * 60_000;
 const renewBeforeMs = 3 * 60_000;
+// So long after a frame is its segment in the index, at the usual key frames.
+const settleMs = 6000;
 const answerWithinMs = 15_000;
 
 export class History extends EventTarget {
@@ -19,6 +21,7 @@ export class History extends EventTarget {
     this.spans = [];
     this.trouble = null;
     this.asked = new Map();     // start of a day -> the promise of its spans
+    this.knownTo = 0;           // the latest moment that was asked about
     this.timer = setInterval(() => this.tick(), refreshMs);
   }
 
@@ -104,6 +107,7 @@ export class History extends EventTarget {
 
   learn(range, { spans, days }) {
     this.days = localDays(days, Date.now());
+    this.knownTo = Math.max(this.knownTo, range.to);
     this.spans = replaceSpans(this.spans, range, spans);
     this.dispatchEvent(new Event('change'));
   }
@@ -131,6 +135,7 @@ export class History extends EventTarget {
 
   /** Where playback that was asked for `at` begins: there, or at what was recorded next; null for nothing. */
   async playable(at) {
+    if (this.recording && at > this.knownTo - settleMs) await this.refresh();
     const days = [startOfDay(at), ...(this.days ?? []).filter((day) => day > at)];
     for (const day of days) {
       await this.askDay(day);

@@ -15,6 +15,7 @@ const rates = [0.5, 1, 1.5, 2, 4, 8];
 const skipMs = 10_000;
 // Closer to now than this, going forward means live.
 const liveWithinMs = 6000;
+const unwrittenMs = 15_000;
 const hourIndex = 2;
 
 // mountReplay(root, {list, id, tile, at}) -> {element, key, destroy}
@@ -46,7 +47,8 @@ export function mountReplay(root, { list, id, tile, at }) {
     h('div', { class: 'replay-bar' },
       h('div', { class: 'replay-transport' }, backward, pause, forward),
       h('div', { class: 'replay-where' }, clock, day),
-      h('div', { class: 'replay-tools' }, record, clipButton, rate, live)),
+      h('div', { class: 'replay-tools' }, record, clipButton, rate),
+      live),
     h('div', { class: 'replay-range' },
       h('div', { class: 'replay-group' }, before, days, after), said,
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
@@ -95,7 +97,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     wanted = Math.min(to, now);
     update();
     const asked = wanted;
-    const next = await history.playable(asked);
+    const next = await history.playable(asked) ?? justBefore(asked);
     if (wanted !== asked) return;      // another hand since
     if (next === null) {
       wanted = null;
@@ -105,6 +107,11 @@ export function mountReplay(root, { list, id, tile, at }) {
     }
     lastEnd = null;
     playFrom(next);
+  }
+
+  // What was live a moment ago may not be written yet: the latest that is.
+  function justBefore(asked) {
+    return history.recording && asked - history.last < unwrittenMs ? history.last - 1000 : null;
   }
 
   function playFrom(utc) {

@@ -1,0 +1,337 @@
+// History on the page, with real nginx, service and Chromium: a day that was
+// made here, whose colour tells the second, and a stream recorded for real.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { DAY, HOUR, makeSource, writeRecordings } from '../lib/recordings.mjs';
+import { startStack } from '../lib/stack.mjs';
+import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const PASSWORD = 'a long enough password';
+const MIDNIGHT = Math.floor(Date.now() / DAY) * DAY - DAY;      // of yesterday
+const GAP = { from: MIDNIGHT + 3 * HOUR + 20 * 60_000, to: MIDNIGHT + 3 * HOUR + 50 * 60_000 };
+const SIZE = '64x36';
+
+let stack;
+let browser;
+let colours;                // [even hours, odd hours]: [r, g, b] of each of eight seconds
+let publisher;
+
+before(async () => {
+  stack = await startStack();
+  browser = await launch();
+  await stack.ctl('stream', 'add', 'live/archive', '--owner', 'admin');
+  await stack.ctl('stream', 'set', 'live/archive', 'title=North gate');
+  await stack.ctl('stream', 'set', 'live/demo', 'record=always');
+  publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+  await writeYesterday();
+  await stack.ctl('reindex');
+});
+
+after(async () => {
+  await browser?.close();
+  publisher?.child.kill('SIGKILL');
+  await stack?.stop({ allow: /recording stopped|recording of live\/demo/ });
+});
+
+// Each second of eight has a colour, and odd hours are darker. With a gap in it.
+async function writeYesterday() {
+  const bright = await coloured('red');
+  const dark = await coloured('0x700000');
+  colours = [bright, dark].map(secondsOf);
+  const root = path.join(stack.home, 'rec');
+  for (let utc = MIDNIGHT; utc < MIDNIGHT + DAY; utc += HOUR) {
+    const spans = utc < GAP.from && GAP.from < utc + HOUR ? [[utc, GAP.from], [GAP.to, utc + HOUR]] : [[utc, utc + HOUR]];
+    writeRecordings(root, 'live/archive', (utc / HOUR) % 2 ? dark : bright, { spans, session: MIDNIGHT });
+  }
+  const { uid, gid } = fs.statSync(root);
+  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })]) {
+    fs.chownSync(path.join(root, 'live', name), uid, gid);
+  }
+}
+
+function coloured(name) {
+  return makeSource({ rate: 5, audio: false, picture: `color=${name}:size=${SIZE}:rate=5,hue=h=45*floor(t)` });
+}
+
+/** What ffmpeg shows of a source in each of its seconds. */
+function secondsOf(source) {
+  return source.fragments.map(({ data }) => [...execFileSync('ffmpeg', ['-v', 'error', '-f', 'mp4', '-i', 'pipe:0', '-frames:v', '1', '-vf', 'scale=1:1', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'],
+    { input: Buffer.concat([source.init, data]) })]);
+}
+
+/** [hour is odd, second of eight] that a colour stands for. */
+function toldBy(rgb) {
+  let best = { distance: Infinity };
+  colours.forEach((seconds, odd) => seconds.forEach((colour, second) => {
+    const distance = Math.hypot(...colour.map((value, n) => value - rgb[n]));
+    if (distance < best.distance) best = { distance, told: [odd, second] };
+  }));
+  return best.told;
+}
+
+/** Fails unless a colour is that of a time; a frame's edge may be a few ms off. */
+function isOf(rgb, utc, what) {
+  const right = [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
+  const told = toldBy(rgb).join(' ');
+  assert.ok(right.includes(told), `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd hour, second of eight)`);
+}
+
+async function openWatch(user, stream, at, options = {}) {
+  const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options });
+  await logIn(opened.page, user === 'admin' ? stack.adminPassword : PASSWORD, user);
+  await goTo(opened.page, `#/watch/${stream}${at ? `?at=${at}` : ''}`);
+  return opened;
+}
+
+const modeIs = (page, mode, phase) => page.waitForSelector(`.tile[data-mode=${mode}][data-phase=${phase}]`);
+const clockOf = (page) => page.textContent('.replay-clock');
+const asked = async (page) => Number(new URLSearchParams((await page.evaluate(() => location.hash)).split('?')[1]).get('at'));
+
+/** Does `act` while playback is paused; what was loaded of media until its picture was shown, and its colour. */
+async function pictureAfter(page, act) {
+  await page.evaluate(() => {
+    performance.clearResourceTimings();
+    const begin = performance.now();
+    const video = document.querySelector('video');
+    window.pictured = null;
+    const look = () => {
+      if (video.seeking) return video.requestVideoFrameCallback(look);
+      const canvas = new OffscreenCanvas(1, 1);
+      const context = canvas.getContext('2d');
+      context.drawImage(video, 0, 0, 1, 1);
+      const requests = performance.getEntriesByType('resource').filter((entry) => entry.startTime > begin).map((entry) => entry.name).filter((name) => /\.(mp4|m3u8)(\?|$)/.test(name));
+      window.pictured = { rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), requests: requests.map((name) => name.replace(/^.*\/rec\//, '')) };
+      return undefined;
+    };
+    video.requestVideoFrameCallback(look);
+  });
+  await act();
+  return (await page.waitForFunction(() => window.pictured)).jsonValue();
+}
+
+test('a day of history: the right picture wherever the mouse goes, after two requests at most', DEADLINE, async (t) => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 12 * HOUR);
+  await modeIs(page, 'history', 'playing');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  for (const zoom of ['6 h', '24 h']) {
+    await page.click('[aria-label="Zoom out"]');
+    assert.equal(await page.textContent('.replay-zoom'), zoom);
+  }
+  await page.waitForFunction(() => document.querySelectorAll('.timeline-span').length === 2);
+  await screenshot(page, 'timeline-day');
+  const bar = await page.locator('.timeline-bar').boundingBox();
+  // As over a real network: what comes behind the picture does not come before it is drawn.
+  const network = await page.context().newCDPSession(page);
+  const latency = (ms) => network.send('Network.emulateNetworkConditions', { offline: false, latency: ms, downloadThroughput: -1, uploadThroughput: -1 });
+  await latency(200);
+  let most = 0;
+  for (const share of [0.03, 0.97, 0.51, 0.515, 0.21, 0.76]) {
+    const { rgb, requests } = await pictureAfter(page, () => page.mouse.click(bar.x + bar.width * share, bar.y + bar.height / 2));
+    const utc = await asked(page);
+    assert.ok(Math.abs(utc - MIDNIGHT - share * DAY) < 2 * DAY / bar.width, `${share} is ${new Date(utc).toISOString()}`);
+    isOf(rgb, utc, share);
+    const clock = await clockOf(page);
+    assert.ok([utc, utc + 4].some((ms) => new Date(ms).toISOString().slice(11, 19) === clock), `${clock} is told for ${new Date(utc).toISOString()}`);
+    most = Math.max(most, requests.length);
+    assert.ok(requests.length <= 2, `${new Date(utc).toISOString()} took ${requests.join(', ')}`);
+  }
+  await latency(0);
+  t.diagnostic(`at most ${most} requests of media until a picture of 24 hours was shown`);
+
+  // By hand: dragged there, with the picture under the pointer on the way.
+  await page.mouse.move(bar.x + bar.width * 0.3, bar.y + 10);
+  await page.mouse.down();
+  await page.mouse.move(bar.x + bar.width * 0.6, bar.y + 10, { steps: 4 });
+  await page.waitForSelector('.timeline-thumb:not([hidden])');
+  const { rgb } = await pictureAfter(page, () => page.mouse.up());
+  isOf(rgb, await asked(page), 'dragged');
+  await page.mouse.move(bar.x + bar.width * (GAP.from + GAP.to - 2 * MIDNIGHT) / 2 / DAY, bar.y + 10);
+  await until('the pointer to say that nothing was recorded', () => page.textContent('.timeline-peek'), (text) => text.includes('not recorded'));
+  await accessible(page, 'timeline');
+  await close();
+});
+
+test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DEADLINE, async () => {
+  const begin = MIDNIGHT + 5 * HOUR + 10 * 60_000;
+  const { page, close } = await openWatch('admin', 'live/archive', begin);
+  await modeIs(page, 'history', 'playing');
+  await page.focus('.timeline-track');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  for (const [key, by] of [['Shift+ArrowRight', 60_000], ['ArrowRight', 5000], ['Shift+ArrowLeft', -60_000], ['ArrowLeft', -5000]]) {
+    const from = await page.evaluate(() => Number(document.querySelector('.timeline-track').getAttribute('aria-valuenow')));
+    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
+    const utc = await asked(page);
+    assert.ok(Math.abs(utc / 1000 - from - by / 1000) <= 1, `${key}: from ${from} to ${utc / 1000}`);
+    isOf(rgb, utc, key);
+  }
+  assert.match(await page.getAttribute('.timeline-track', 'aria-valuetext'), /^05:1\d:\d\d, /);
+  assert.equal(await page.textContent('.replay-zoom'), '1 h');
+  await page.keyboard.press('+');
+  assert.equal(await page.textContent('.replay-zoom'), '10 min');
+  await pictureAfter(page, () => page.keyboard.press('Home'));
+  assert.equal(await clockOf(page), '00:00:00');
+
+  // Before the gap, and on: the clock jumps, and is never inside.
+  await goTo(page, `#/watch/live/archive?at=${GAP.from - 2500}`);
+  await page.evaluate(() => {
+    window.clocks = new Set();
+    new MutationObserver(() => window.clocks.add(document.querySelector('.replay-clock')?.textContent)).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  await page.waitForFunction(() => document.querySelector('.replay-clock').textContent >= '03:50:02');
+  const clocks = await page.evaluate(() => [...window.clocks]);
+  assert.ok(clocks.some((clock) => clock.startsWith('03:19:5')), clocks.join());
+  assert.deepEqual(clocks.filter((clock) => clock > '03:20:00' && clock < '03:50:00'), []);
+  await close();
+});
+
+test('from live to the past and back, and a clip of it', DEADLINE, async () => {
+  await untilLive(stack, 'live/demo', publisher);
+  const { page, close } = await openWatch('admin', 'live/demo');
+  await modeIs(page, 'live', 'playing');
+  await page.waitForSelector('.badge-rec:visible');
+  await page.waitForSelector('.timeline-span');
+  assert.equal(await page.getAttribute('.timeline-track', 'aria-valuetext'), 'Live');
+  const video = await page.evaluateHandle(() => document.querySelector('video'));
+  await until('ten seconds that were recorded', () => page.evaluate(() => document.querySelector('.timeline-track').getAttribute('aria-valuenow') - document.querySelector('.timeline-track').getAttribute('aria-valuemin')), (seconds) => seconds > 10);
+  await page.click('[aria-label="10 seconds back"]');
+  await modeIs(page, 'history', 'playing');
+  assert.ok(await page.evaluate((before_) => before_ === document.querySelector('video'), video), 'the same video');
+  await page.keyboard.press('[');
+  await page.waitForFunction((then) => document.querySelector('.replay-clock').textContent > then, await clockOf(page));
+  await until('two seconds', () => page.evaluate(() => document.querySelector('video').currentTime), ((first) => (seconds) => { first ??= seconds; return seconds > first + 2; })());
+  await page.keyboard.press(']');
+  assert.match(await page.textContent('.clip-length'), /^00:0[1-4]$/);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Download clip')]);
+  const file = path.join(os.tmpdir(), `duolu-clip-${process.pid}.mp4`);
+  await download.saveAs(file);
+  const seconds = Number(execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file], { encoding: 'utf8' }));
+  fs.rmSync(file);
+  assert.ok(seconds >= 1 && seconds < 6, `a clip of ${seconds} s`);
+  await page.keyboard.press('l');
+  await modeIs(page, 'live', 'playing');
+
+  // Faster than it grows, the recording comes to its end: live again.
+  await page.click('[aria-label="10 seconds back"]');
+  await modeIs(page, 'history', 'playing');
+  await page.selectOption('.replay-rate', '4');
+  await modeIs(page, 'live', 'playing');
+  assert.equal(await page.inputValue('.replay-rate'), '1');
+  // Stopped, and gone on from there.
+  await page.focus('.timeline-track');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'held', 'paused');
+  const stopped = await clockOf(page);
+  const now = () => page.evaluate(() => Number(document.querySelector('.timeline-track').getAttribute('aria-valuemax')));
+  const held = await now();
+  await until('some seconds of what was stopped', now, (seconds) => seconds > held + 6);
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'playing');
+  assert.ok((await clockOf(page)).slice(0, 5) >= stopped.slice(0, 5));
+  await close();
+});
+
+test('whoever may not see the past sees no bar; who may, but not manage, changes nothing', DEADLINE, async () => {
+  for (const [name, rights] of [['watcher', ['view']], ['historian', ['view', 'replay']]]) {
+    await stack.ctl('user', 'add', name, '--password-stdin', { input: `${PASSWORD}\n` });
+    for (const right of rights) for (const stream of ['live/archive', 'live/demo']) await stack.ctl('grant', name, stream, right);
+  }
+  const watcher = await openWatch('watcher', 'live/demo');
+  await modeIs(watcher.page, 'live', 'playing');
+  assert.equal(await watcher.page.locator('.replay:visible').count(), 0);
+  assert.equal(await watcher.page.locator('.nav-link[data-view=recordings]:visible').count(), 0);
+  await goTo(watcher.page, '#/recordings');
+  await watcher.page.waitForSelector('.empty:not([hidden])');
+  await watcher.close();
+
+  const historian = await openWatch('historian', 'live/archive', MIDNIGHT + HOUR);
+  await modeIs(historian.page, 'history', 'playing');
+  await goTo(historian.page, '#/recordings?stream=live/archive');
+  await historian.page.click('.rec-unfold');
+  assert.equal(await historian.page.locator('[aria-label^=Download]').count(), 24);
+  assert.equal(await historian.page.locator('[aria-label^=Keep], [aria-label^=Delete]').count(), 0);
+  await historian.close();
+});
+
+test('recordings are found, kept and deleted', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive');
+  await page.click('text=Recordings of this stream');
+  await page.waitForSelector('.rec-session');
+  assert.equal(await page.locator('.rec-session').count(), 1);
+  await page.selectOption('.rec-streams', '');
+  await page.waitForSelector('.rec-session[data-state=recording]');
+  await page.fill('.input-search', 'north');
+  await page.waitForFunction(() => document.querySelectorAll('.rec-session').length === 1 && /North gate/.test(document.querySelector('.rec-title').textContent));
+  await page.fill('.input-search', 'nowhere');
+  await page.waitForSelector('.empty:not([hidden])');
+  await screenshot(page, 'recordings-none');
+  await page.click('text=Show all');
+  await page.fill('.rec-day', new Date(MIDNIGHT).toISOString().slice(0, 10));
+  await page.waitForFunction(() => document.querySelectorAll('.rec-session').length === 1);
+  await page.click('.rec-unfold');
+  await until('pictures of the recordings', () => page.evaluate(() => [...document.querySelectorAll('.rec-image')].filter((image) => image.naturalWidth === 320).length), (count) => count > 0);
+  await accessible(page, 'recordings');
+  await screenshot(page, 'recordings');
+
+  const row = page.locator('.rec-file').last();
+  assert.match(await row.innerText(), /00:00:00 – 01:00:00/);
+  await row.locator('[aria-label^=Keep]').click();
+  await page.waitForSelector('.rec-file:last-child [aria-label^=Keep][aria-pressed=true]');
+  assert.equal(await row.locator('[aria-label^=Delete]').isDisabled(), true);
+  await row.locator('[aria-label^=Keep]').click();
+  await page.waitForSelector('.rec-file:last-child [aria-label^=Delete]:not([disabled])');
+  await row.locator('[aria-label^=Delete]').click();
+  await page.click('dialog .button-danger');
+  await page.waitForFunction(() => document.querySelectorAll('.rec-file').length === 23);
+  const day = path.join(stack.home, 'rec/live/archive', new Date(MIDNIGHT).toISOString().slice(0, 10));
+  assert.deepEqual(fs.readdirSync(day).filter((name) => name.startsWith('00-')), []);
+  await page.click('.rec-file:last-child .rec-times');
+  await modeIs(page, 'history', 'playing');
+  await until('the clock of the second hour', () => clockOf(page), (clock) => clock.startsWith('01:00:0'));
+  await close();
+});
+
+test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEADLINE, async () => {
+  await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
+  const { page, close } = await openWatch('admin', 'live/demo', null, phone);
+  await modeIs(page, 'live', 'playing');
+  await page.waitForSelector('.badge-rec', { state: 'hidden' });
+  await page.tap('[data-face=record]');
+  await page.waitForSelector('.badge-rec:visible');
+  await page.waitForSelector('[data-face=stop]');
+  await page.tap('.replay-tools button:has-text("Clip")');
+  await noSidewaysScroll(page, 'timeline on a phone');
+  const small = await page.evaluate(() => [...document.querySelectorAll('.replay button, .replay select, .clip a')].filter((button) => button.checkVisibility()).map((button) => [button.textContent || button.ariaLabel, button.getBoundingClientRect()]).filter(([, box]) => box.height < 44 || box.width < 40 || box.left < 0 || box.right > innerWidth).map(([name]) => name));
+  assert.deepEqual(small, [], 'too small for a thumb, or cut off');
+  await accessible(page, 'timeline on a phone');
+  await screenshot(page, 'phone-timeline');
+  await page.setViewportSize({ width: 360, height: 740 });
+  await noSidewaysScroll(page, 'timeline at 360 px');
+  await goTo(page, '#/recordings');
+  await page.waitForSelector('.rec-session');
+  await noSidewaysScroll(page, 'recordings on a phone');
+  await accessible(page, 'recordings on a phone');
+  await screenshot(page, 'phone-recordings');
+
+  // A disk that cannot be written, and then can.
+  const root = path.join(stack.home, 'rec/live/demo');
+  const days = fs.readdirSync(root).map((day) => path.join(root, day));
+  await stack.ctl('rec', 'stop', 'live/demo');
+  for (const day of days) fs.chmodSync(day, 0o550);
+  await stack.ctl('rec', 'start', 'live/demo');
+  await page.waitForSelector('.trouble-stopped:visible');
+  assert.match(await page.textContent('.trouble-stopped'), /Recording stopped: the disk cannot be written\. Live goes on\..*live\/demo/);
+  await accessible(page, 'a recording that stopped');
+  await screenshot(page, 'phone-recording-stopped');
+  for (const day of days) fs.chmodSync(day, 0o750);
+  await page.waitForSelector('.trouble-stopped', { state: 'hidden' });
+  await close();
+});
