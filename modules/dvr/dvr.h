@@ -25,6 +25,7 @@
 #include "spool.h"
 
 typedef struct dvr_format_s  dvr_format_t;
+typedef struct recorder_s    recorder_t;
 
 /* The main context's directives. */
 typedef struct {
@@ -76,49 +77,6 @@ typedef struct {
     int                error;                  /* errno, 0: done */
     const char        *doing;                  /* what failed */
 } dvr_job_t;
-
-typedef struct {
-    ngx_queue_t          queue;
-    const dvr_conf_t    *conf;
-    const dvr_format_t  *format;
-    ngx_pool_t          *pool;
-    ngx_thread_task_t   *task;       /* its ctx is this recorder */
-    dvr_job_t            job;
-    hub_reader_t         reader;
-    char                 name[HUB_NAME_MAX + 1];
-    size_t               name_len;
-    uint64_t             session;
-
-    /* the file at hand */
-    int64_t              utc;        /* of its start */
-    int64_t              base;       /* the stream's dts there */
-    int64_t              hour;       /* recorder_hour() of its first key frame:
-                                        sound may begin in the one before */
-    size_t               duration_at;
-    uint64_t             config[2];  /* hashes of its headers, by track; 0: none */
-    dvr_point_t          at, good;   /* as gathered, and as on the disk */
-    fragment_t           fragment;
-    dvr_buf_t            media[2];   /* of the fragment in the making */
-    flv_file_t          *flv;        /* FLV: what its onMetaData is to say */
-
-    uint32_t             config_seq; /* of the headers that were looked at */
-    int64_t              sound;      /* dts of the newest frame of it, -1 */
-    int64_t              last_end;   /* utc where the file before ended, 0 */
-    int64_t              zero;       /* and the utc of dts 0 by it */
-    uint64_t             retry_ms;   /* waiting until then; 0: not */
-    const char          *reason;     /* why the file is closed */
-    int64_t              skip[2];    /* dts up to which it is in the file already */
-    unsigned             busy:1;     /* the job is under way */
-    unsigned             unposted:1; /* or waits for room in the pool's queue */
-    unsigned             resume:1;   /* a dead worker's file is to go on */
-    unsigned             open:1;
-    unsigned             closing:1;
-    unsigned             broken:1;   /* the disk refused: close, then wait */
-    unsigned             turn:1;     /* a new file at the next key frame */
-    unsigned             stale:2;    /* bits: tracks whose headers are others */
-    unsigned             gap:1;      /* before the next segment */
-    unsigned             joinable:1; /* viewers may begin at the fragment's start */
-} recorder_t;
 
 /* What differs between formats.  `head` writes what a file begins with and
  * `seal` what stands before the media of a fragment, both to job->head; `add`

@@ -4,7 +4,7 @@
  * its onMetaData, which is written anew when the file is closed.
  */
 
-#include "dvr.h"
+#include "recorder.h"
 
 
 static ngx_int_t

@@ -2,7 +2,7 @@
  * Recordings as fragmented MP4, with their index.
  */
 
-#include "dvr.h"
+#include "recorder.h"
 
 
 void

@@ -1,0 +1,454 @@
+/*
+ * A recorder's file at hand: what is sent to the disk, and what became of it.
+ * The disk itself is job.c's.
+ */
+
+#include "recorder.h"
+
+#define RECORDER_RETRY_MS   2000     /* while the disk refuses */
+
+int  recorder_alone;
+
+
+u_char *
+dvr_buf_room(dvr_buf_t *b, size_t more)
+{
+    size_t   room;
+    u_char  *p;
+
+    if (b->room - b->len < more) {
+        room = ngx_max(b->len + more, b->room + b->room / 2);
+        p = realloc(b->data, room);
+        if (p == NULL) {
+            return NULL;
+        }
+        b->data = p;
+        b->room = room;
+    }
+
+    return b->data + b->len;
+}
+
+
+/* --- work for the pool --- */
+
+void
+recorder_post(recorder_t *rec, enum dvr_what what)
+{
+    rec->job.what = what;
+    rec->busy = 1;
+
+    if (recorder_alone) {
+        dvr_job_run(&rec->job);
+        rec->busy = 0;
+        recorder_settle(rec);
+        return;
+    }
+
+    rec->unposted = ngx_thread_task_post(rec->conf->pool, rec->task) != NGX_OK;
+}
+
+
+int
+recorder_paths(recorder_t *rec)
+{
+    char    dir[REC_DIR_MAX], file[REC_FILE_MAX];
+    size_t  len;
+
+    len = rec_path_dir(dir, rec->name, rec->name_len);
+    if (len == 0) {
+        return -1;
+    }
+
+    (void) rec_path_file(file, rec->utc, rec->format->extension);
+    (void) snprintf(rec->job.file, REC_PATH_MAX, "%s/%s", dir, file);
+
+    rec->job.index[0] = '\0';
+    if (rec->format->indexed) {
+        (void) rec_path_file(file, rec->utc, "m3u8");
+        (void) snprintf(rec->job.index, REC_PATH_MAX, "%s/%s", dir, file);
+    }
+
+    return 0;
+}
+
+
+static void
+recorder_event(recorder_t *rec, const char *what)
+{
+    spool_event_t  *event = &rec->job.event;
+
+    ngx_memzero(event, sizeof(spool_event_t));
+    event->event = what;
+    event->file = rec->job.file;
+    event->stream = rec->name;
+    event->format = rec->format->extension;
+    event->id = rec->id;
+    event->session = rec->session;
+    event->from = rec->utc;
+    event->to = rec->utc + rec->at.end;
+    event->bytes = rec->at.size;
+    event->state = "complete";
+    event->reason = rec->reason;
+    rec->job.spooled = 0;
+}
+
+
+static const char *
+recorder_file_name(const recorder_t *rec)
+{
+    return strrchr(rec->job.file, '/') + 1;
+}
+
+
+void
+recorder_open(recorder_t *rec)
+{
+    rec_head_t  head;
+
+    ngx_memzero(&rec->at, sizeof(dvr_point_t));
+    rec->at.size = rec->job.head.len;
+    rec->at.next = rec->reader.index;
+    rec->job.offset = rec->job.index_offset = 0;
+    rec->job.media[0].len = rec->job.media[1].len = 0;
+    rec->job.lines_len = 0;
+
+    if (rec->format->indexed) {
+        ngx_memzero(&head, sizeof(head));
+        ngx_memcpy(head.stream, rec->name, rec->name_len);
+        head.session = rec->session;
+        head.init_size = rec->job.head.len;
+        head.utc = rec->utc;
+        rec->job.lines_len = rec_index_head(rec->job.lines, &head,
+                                            recorder_file_name(rec));
+        rec->at.index_size = rec->job.lines_len;
+    }
+
+    recorder_event(rec, "open");
+    rec->open = 1;
+    rec->turn = 0;
+    rec->stale = 0;
+    rec->gap = 0;
+    recorder_post(rec, DVR_OPEN);
+}
+
+
+/* The line of the segment in the making, when it has anything. */
+static void
+recorder_end_segment(recorder_t *rec)
+{
+    rec_segment_t  *segment = &rec->at.segment;
+
+    if (!rec->at.began || !rec->format->indexed) {
+        rec->at.began = 0;
+        return;
+    }
+
+    segment->size = rec->at.size - segment->offset;
+    segment->duration = (uint32_t) (rec->at.end - rec->at.segment_start);
+    rec->job.lines_len += rec_index_segment(rec->job.lines
+                                            + rec->job.lines_len, segment,
+                                            recorder_file_name(rec));
+    rec->at.began = 0;
+}
+
+
+void
+recorder_close(recorder_t *rec, const char *reason)
+{
+    rec->reason = reason;
+    rec->job.lines_len = 0;
+    rec->job.index_offset = rec->at.index_size;
+
+    recorder_end_segment(rec);
+
+    if (rec->format->indexed) {
+        rec->job.lines_len += rec_index_end(rec->job.lines
+                                            + rec->job.lines_len, 0);
+    }
+
+    (void) rec->format->finish(rec);     /* else players find it out */
+    recorder_event(rec, "close");
+    rec->closing = 1;
+    recorder_post(rec, DVR_CLOSE);
+}
+
+
+static void
+recorder_begin_segment(recorder_t *rec)
+{
+    rec_segment_t           *segment = &rec->at.segment;
+    const fragment_track_t  *v = &rec->fragment.track[MP4_VIDEO];
+
+    rec->at.began = 1;
+    rec->at.segment_start = rec->gap ? fragment_start(&rec->fragment)
+                                     : rec->at.end;
+    segment->utc = rec->utc + rec->at.segment_start;
+    segment->offset = rec->at.size;
+    segment->gap = rec->gap;
+    segment->dependent = v->n ? !v->sample[0].key : !rec->joinable;
+    rec->gap = 0;
+}
+
+
+void
+recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
+{
+    int        i;
+    int64_t    end = next;
+    dvr_buf_t  spare;
+
+    if (!rec->at.began) {
+        recorder_begin_segment(rec);
+    }
+
+    if (!picture || next < 0) {          /* the other track may last longer */
+        end = ngx_max(ngx_max(next, rec->at.end), fragment_end(&rec->fragment));
+    }
+
+    rec->at.end = ngx_max(end, fragment_start(&rec->fragment) + 1);
+    rec->job.offset = rec->at.size;
+    rec->job.index_offset = rec->at.index_size;
+    rec->job.lines_len = 0;
+
+    if (rec->format->seal(rec, picture ? next : fragment_picture_end(
+                                                    &rec->fragment, next))
+        != NGX_OK)
+    {
+        rec->job.head.len = 0;           /* no memory: as if the disk refused */
+        rec->broken = 1;
+        return;
+    }
+
+    rec->at.size += rec->job.head.len;
+
+    for (i = 0; i < 2; i++) {
+        spare = rec->job.media[i];
+        rec->job.media[i] = rec->media[i];
+        rec->media[i] = spare;
+        rec->media[i].len = 0;
+        rec->at.size += rec->job.media[i].len;
+    }
+
+    rec->at.sequence++;
+    rec->at.next = rec->reader.index;
+
+    if (ends || rec->at.end - rec->at.segment_start >= REC_SEGMENT_MAX
+                                                       - FRAGMENT_MS)
+    {
+        recorder_end_segment(rec);
+        rec->at.index_size += rec->job.lines_len;
+    }
+
+    recorder_post(rec, DVR_WRITE);
+}
+
+
+/* --- what became of it --- */
+
+void
+recorder_wait(recorder_t *rec, int error)
+{
+    enum hub_record   state = error == ENOSPC || error == EDQUOT
+                              ? HUB_RECORD_FULL : HUB_RECORD_FAILED;
+    const dvr_conf_t *conf = rec->conf;
+
+    rec->retry_ms = ngx_current_msec + RECORDER_RETRY_MS;
+
+    if (recorder_row(rec)->state == (uint32_t) state) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, error,
+                  "recording of %s waits: %s %s failed", rec->name,
+                  rec->job.doing, rec->job.file);
+
+    if (hub_record_state(hub, &rec->reader.ref, state) > 1) {
+        return;
+    }
+
+    if (state == HUB_RECORD_FULL) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
+                      "recording stopped: the disk of \"%V\" is full, %O bytes "
+                      "are to stay free; live goes on", &conf->root,
+                      conf->free);
+    } else {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
+                      "recording stopped: \"%V\" cannot be written; live goes "
+                      "on", &conf->root);
+    }
+}
+
+
+void
+recorder_drop(recorder_t *rec)
+{
+    fragment_clear(&rec->fragment);
+    rec->media[0].len = rec->media[1].len = 0;
+}
+
+
+static void
+recorder_opened(recorder_t *rec)
+{
+    uint32_t          before;
+    hub_recording_t  *row = recorder_row(rec);
+
+    if (rec->job.error) {
+        rec->open = 0;
+        recorder_drop(rec);
+        recorder_wait(rec, rec->job.error);
+        return;
+    }
+
+    rec->good = rec->at;
+
+    if (!hub_reader_alive(&rec->reader)) {
+        return;
+    }
+
+    row->session = rec->session;
+    row->file_utc = rec->utc;
+    row->file_dts = rec->base;
+    row->file_config = rec->config[0] ^ rec->config[1];
+    before = row->state;
+
+    if (hub_record_state(hub, &rec->reader.ref, HUB_RECORD_ON) == 0
+        && before > HUB_RECORD_ON)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "recording goes on in \"%V\"", &rec->conf->root);
+    }
+}
+
+
+static void
+recorder_written(recorder_t *rec)
+{
+    uint64_t  n;
+
+    if (rec->job.error) {
+        rec->broken = 1;
+        return;
+    }
+
+    n = rec->at.size - rec->good.size + rec->at.index_size
+        - rec->good.index_size;
+    rec->good = rec->at;
+    hub_add(&hub->header->recorded, n);
+
+    if (hub_reader_alive(&rec->reader)) {
+        recorder_row(rec)->next = rec->good.next;
+        recorder_row(rec)->bytes += n;
+    }
+}
+
+
+static void
+recorder_closed(recorder_t *rec)
+{
+    if (rec->job.error) {
+        recorder_wait(rec, rec->job.error);
+        return;
+    }
+
+    rec->open = rec->closing = 0;
+    rec->last_end = rec->utc + rec->at.end;
+    rec->zero = rec->utc - rec->base;
+
+    if (hub_reader_alive(&rec->reader)) {
+        recorder_row(rec)->file_utc = 0;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "recording %s is closed at %uL bytes: %s", rec->job.file,
+                  rec->at.size, rec->reason);
+}
+
+
+uint64_t
+recorder_hash(const hub_config_t *config)
+{
+    return config->size ? hub_name_hash(config->body, config->size) : 0;
+}
+
+
+int64_t
+recorder_hour(const recorder_t *rec, int64_t dts)
+{
+    return (rec->utc + dts) / (int64_t) rec->conf->file;
+}
+
+
+/* Another worker's file goes on, unless the headers are others by now. */
+static void
+recorder_resumed(recorder_t *rec)
+{
+    uint64_t             at;
+    const recovered_t   *r = &rec->job.recovered;
+    hub_config_t         config[HUB_CONFIG_KINDS];
+
+    if (rec->job.error == EWOULDBLOCK) {
+        rec->resume = 1;                 /* its writer is about to end */
+        return;
+    }
+
+    if (rec->job.error) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
+                      "recording %s is left as it is: %s it failed",
+                      rec->job.file, rec->job.doing);
+        return;
+    }
+
+    ngx_memzero(&rec->at, sizeof(dvr_point_t));
+    rec->open = 1;
+    rec->hour = recorder_hour(rec, 0);
+    rec->at.size = r->size;
+    rec->at.index_size = r->index_size;
+    rec->at.sequence = r->sequence;
+    rec->at.end = r->end;
+    rec->at.next = rec->reader.index;
+    rec->good = rec->at;
+    rec->skip[0] = r->dts[0];
+    rec->skip[1] = r->dts[1];
+
+    if (hub_reader_config(&rec->reader, config, &at) == NGX_OK) {
+        rec->config[0] = recorder_hash(&config[HUB_CONFIG_VIDEO]);
+        rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
+    }
+
+    if ((rec->config[0] ^ rec->config[1]) != recorder_row(rec)->file_config
+        || rec->format->head(rec, config) != NGX_OK)
+    {
+        rec->turn = 1;
+        rec->stale = 3;
+    }
+
+    rec->format->resume(rec);
+    fragment_resume(&rec->fragment, r->dts);
+}
+
+
+void
+recorder_settle(recorder_t *rec)
+{
+    rec->unposted = 0;
+
+    switch (rec->job.what) {
+
+    case DVR_OPEN:
+        recorder_opened(rec);
+        break;
+
+    case DVR_WRITE:
+        recorder_written(rec);
+        break;
+
+    case DVR_CLOSE:
+        recorder_closed(rec);
+        break;
+
+    default: /* DVR_RESUME */
+        recorder_resumed(rec);
+    }
+}
