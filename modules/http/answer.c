@@ -160,6 +160,23 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
 }
 
 
+ngx_table_elt_t *
+answer_header(ngx_http_request_t *r, const char *name, const char *value)
+{
+    ngx_table_elt_t  *h = ngx_list_push(&r->headers_out.headers);
+
+    if (h) {
+        h->hash = 1;
+        h->key.data = (u_char *) name;
+        h->key.len = ngx_strlen(name);
+        h->value.data = (u_char *) value;
+        h->value.len = ngx_strlen(value);
+    }
+
+    return h;
+}
+
+
 char *
 answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {

@@ -47,6 +47,10 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 
+/* Adds a header; NAME and VALUE live as long as the request.  NULL: no memory. */
+ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,
+    const char *value);
+
 /* For the directive's `set`: makes HANDLER the location's when it is "on". */
 char *answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler);
 

@@ -2,7 +2,9 @@
 
 #include <ngx_md5.h>
 
+#include "answer.h"
 #include "../hub/hub.h"
+#include "../hub/hub_socket.h"
 #include "../media/avc.h"
 #include "../media/movie.h"
 
@@ -626,7 +628,6 @@ static void
 clip_leave(void *data, const char *why)
 {
     clip_t              *c = data;
-    struct linger        linger = { 1, 0 };
     ngx_http_request_t  *r = c->request;
     ngx_connection_t    *connection = r->connection;
 
@@ -636,8 +637,7 @@ clip_leave(void *data, const char *why)
     if (r->stream == NULL)
 #endif
     {
-        (void) setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &linger,
-                          sizeof(linger));
+        hub_socket_take_back(connection);
     }
 
     connection->error = 1;
@@ -692,23 +692,6 @@ clip_admit(ngx_http_request_t *r, clip_t *c)
 }
 
 
-static ngx_table_elt_t *
-add_header(ngx_http_request_t *r, const char *key, u_char *value, size_t len)
-{
-    ngx_table_elt_t  *h = ngx_list_push(&r->headers_out.headers);
-
-    if (h) {
-        h->hash = 1;
-        h->key.data = (u_char *) key;
-        h->key.len = ngx_strlen(key);
-        h->value.data = value;
-        h->value.len = len;
-    }
-
-    return h;
-}
-
-
 /* RFC 6266: a name that every client reads, and behind it the true one. */
 static ngx_int_t
 set_disposition(ngx_http_request_t *r, clip_t *c)
@@ -741,15 +724,15 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
         *p++ = (name[i] >= 0x20 && name[i] < 0x7f && name[i] != '"'
                 && name[i] != '\\') ? name[i] : '_';
     }
-    p = ngx_sprintf(p, "-%*sZ.mp4\"", n, day);
+    p = ngx_sprintf(p, "-%*sZ.mp4\"%Z", n, day);
 
     if (escapes) {
-        p = ngx_cpymem(p, "; filename*=UTF-8''", 19);
+        p = ngx_cpymem(p - 1, "; filename*=UTF-8''", 19);
         p = (u_char *) ngx_escape_uri(p, name, len, NGX_ESCAPE_URI_COMPONENT);
-        p = ngx_sprintf(p, "-%*sZ.mp4", n, day);
+        (void) ngx_sprintf(p, "-%*sZ.mp4%Z", n, day);
     }
 
-    return add_header(r, "Content-Disposition", start, (size_t) (p - start))
+    return answer_header(r, "Content-Disposition", (char *) start)
            ? NGX_OK : NGX_ERROR;
 }
 
@@ -757,20 +740,20 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
 static ngx_int_t
 set_headers(ngx_http_request_t *r, clip_t *c)
 {
-    u_char  *etag = ngx_pnalloc(r->pool, 2 * sizeof(c->digest) + 2);
+    u_char  *p, *etag = ngx_pnalloc(r->pool, 2 * sizeof(c->digest) + 3);
 
     if (etag == NULL || set_disposition(r, c) != NGX_OK
-        || add_header(r, "Cache-Control", (u_char *) "private, no-cache", 17)
-           == NULL)
+        || answer_header(r, "Cache-Control", "private, no-cache") == NULL)
     {
         return NGX_ERROR;
     }
 
     etag[0] = '"';
-    *ngx_hex_dump(etag + 1, c->digest, sizeof(c->digest)) = '"';
+    p = ngx_hex_dump(etag + 1, c->digest, sizeof(c->digest));
+    p[0] = '"';
+    p[1] = '\0';
 
-    r->headers_out.etag = add_header(r, "ETag", etag,
-                                     2 * sizeof(c->digest) + 2);
+    r->headers_out.etag = answer_header(r, "ETag", (char *) etag);
     if (r->headers_out.etag == NULL) {
         return NGX_ERROR;
     }

@@ -296,18 +296,12 @@ playlist_free(history_t *h)
 static ngx_int_t
 playlist_send(ngx_http_request_t *r, history_t *h, const char *type)
 {
-    text_t            text;
-    playlist_t       *p = h->data;
-    ngx_table_elt_t  *cache;
+    text_t       text;
+    playlist_t  *p = h->data;
 
-    cache = ngx_list_push(&r->headers_out.headers);
-    if (cache == NULL) {
+    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    cache->hash = 1;
-    ngx_str_set(&cache->key, "Cache-Control");
-    ngx_str_set(&cache->value, "no-store");
 
     text = p->text;
     ngx_memzero(&p->text, sizeof(text_t));

@@ -512,25 +512,6 @@ events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
 
 
 static ngx_int_t
-events_header(ngx_http_request_t *r, const char *name, const char *value)
-{
-    ngx_table_elt_t  *h = ngx_list_push(&r->headers_out.headers);
-
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.data = (u_char *) value;
-    h->value.len = ngx_strlen(value);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
 events_send_header(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
@@ -540,8 +521,8 @@ events_send_header(ngx_http_request_t *r)
     ngx_str_set(&r->headers_out.content_type, "text/event-stream");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-    if (events_header(r, "Cache-Control", "no-store") != NGX_OK
-        || events_header(r, "X-Accel-Buffering", "no") != NGX_OK)
+    if (answer_header(r, "Cache-Control", "no-store") == NULL
+        || answer_header(r, "X-Accel-Buffering", "no") == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -5,6 +5,8 @@
 
 #include "viewer.h"
 #include "access.h"
+#include "answer.h"
+#include "../hub/hub_socket.h"
 
 
 typedef struct {
@@ -93,16 +95,6 @@ flv_cleanup(void *data)
 }
 
 
-/* Takes back what the kernel has not sent yet. */
-static void
-flv_reset(ngx_connection_t *c)
-{
-    struct linger  linger = { 1, 0 };
-
-    (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-}
-
-
 static void
 flv_say_close(viewer_t *v, unsigned code)
 {
@@ -138,7 +130,7 @@ flv_push(viewer_t *v)
 
     } else if (rc == NGX_ERROR) {
         if (v->torn && !v->chained) {
-            flv_reset(r->connection);
+            hub_socket_take_back(r->connection);
         }
         r->connection->error = 1;
         ngx_http_finalize_request(r, NGX_ERROR);
@@ -177,7 +169,7 @@ flv_leave(void *data, const char *why)
         rc = viewer_send(v);
 
         if (v->torn && !v->chained) {
-            flv_reset(c);
+            hub_socket_take_back(c);
         }
     }
 
@@ -333,17 +325,11 @@ flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
 static ngx_int_t
 flv_send_header(ngx_http_request_t *r, viewer_t *v)
 {
-    ngx_int_t         rc;
-    ngx_table_elt_t  *cache;
+    ngx_int_t  rc;
 
-    cache = ngx_list_push(&r->headers_out.headers);
-    if (cache == NULL) {
+    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
         return NGX_ERROR;
     }
-
-    cache->hash = 1;
-    ngx_str_set(&cache->key, "Cache-Control");
-    ngx_str_set(&cache->value, "no-store");
 
     r->keepalive = 0;
 

@@ -449,7 +449,7 @@ open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
 static ngx_int_t
 set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv)
 {
-    ngx_table_elt_t  *cache;
+    int  settled = ngx_time() - of->mtime > HISTORY_SETTLED_S;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = of->size;
@@ -460,20 +460,12 @@ set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv)
     }
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-    if (ngx_http_set_etag(r) != NGX_OK) {
+    if (ngx_http_set_etag(r) != NGX_OK
+        || answer_header(r, "Cache-Control",
+                         settled ? "private, max-age=31536000, immutable"
+                                 : "private, no-cache") == NULL)
+    {
         return NGX_ERROR;
-    }
-
-    cache = ngx_list_push(&r->headers_out.headers);
-    if (cache == NULL) {
-        return NGX_ERROR;
-    }
-
-    cache->hash = 1;
-    ngx_str_set(&cache->key, "Cache-Control");
-    ngx_str_set(&cache->value, "private, no-cache");
-    if (ngx_time() - of->mtime > HISTORY_SETTLED_S) {
-        ngx_str_set(&cache->value, "private, max-age=31536000, immutable");
     }
 
     r->allow_ranges = 1;

@@ -2,6 +2,8 @@
 
 #include <ngx_sha1.h>
 
+#include "answer.h"
+
 
 static ngx_str_t *
 find_header(ngx_http_request_t *r, const char *name)
@@ -38,24 +40,6 @@ ws_requested(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-add_header(ngx_http_request_t *r, const char *name, const ngx_str_t *value)
-{
-    ngx_table_elt_t  *h = ngx_list_push(&r->headers_out.headers);
-
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value = *value;
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ws_accept(ngx_http_request_t *r)
 {
@@ -63,8 +47,7 @@ ws_accept(ngx_http_request_t *r)
     ngx_str_t   *key, *version, hash, accept;
     ngx_sha1_t   sha1;
 
-    static const char       guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    static const ngx_str_t  websocket = ngx_string("websocket");
+    static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
     key = find_header(r, "Sec-WebSocket-Key");
     version = find_header(r, "Sec-WebSocket-Version");
@@ -80,7 +63,7 @@ ws_accept(ngx_http_request_t *r)
     ngx_sha1_update(&sha1, guid, sizeof(guid) - 1);
     ngx_sha1_final(digest, &sha1);
 
-    accept.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(20));
+    accept.data = ngx_pnalloc(r->pool, ngx_base64_encoded_length(20) + 1);
     if (accept.data == NULL) {
         return NGX_ERROR;
     }
@@ -88,9 +71,11 @@ ws_accept(ngx_http_request_t *r)
     hash.data = digest;
     hash.len = sizeof(digest);
     ngx_encode_base64(&accept, &hash);
+    accept.data[accept.len] = '\0';
 
-    if (add_header(r, "Upgrade", &websocket) != NGX_OK
-        || add_header(r, "Sec-WebSocket-Accept", &accept) != NGX_OK)
+    if (answer_header(r, "Upgrade", "websocket") == NULL
+        || answer_header(r, "Sec-WebSocket-Accept", (char *) accept.data)
+           == NULL)
     {
         return NGX_ERROR;
     }

@@ -4,6 +4,7 @@
 
 #include "ingest.h"
 #include "play.h"
+#include "../hub/hub_socket.h"
 
 #define PLAY_CLOSE_MS  1000            /* lets the status reach the client */
 
@@ -164,12 +165,8 @@ player_release(player_t *p)
 static void
 player_abort(player_t *p)
 {
-    ngx_connection_t  *c = p->session->connection;
-    struct linger      linger = { 1, 0 };
-
     if (p->torn || p->out) {
-        (void) setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger,
-                          sizeof(linger));
+        hub_socket_take_back(p->session->connection);
     }
 
     ngx_rtmp_finalize_session(p->session);
