@@ -23,6 +23,8 @@
 /* 34 bits of page numbers; a kernel that has fewer takes them as a hint only. */
 #define JAIL_ADDRESSES  0x3ffffffff000ULL
 
+#define JAIL_NOBODY  65534      /* nobody, nogroup: what the kernel gives who has no name */
+
 #define JAIL_READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 
 /* Of the first version of Landlock; running a program is seccomp's matter. */
@@ -284,6 +286,21 @@ static void jail_close_range(unsigned first, unsigned last)
 }
 
 
+/*
+ * A stack that root runs as root: not this program. By the calls themselves,
+ * since the C library's would ask its other threads, which the fork left behind.
+ * Where a container has no such user, EINVAL, the rest of the jail has to do.
+ */
+static bool jail_leave_root(void)
+{
+    return geteuid() != 0
+           || (syscall(SYS_setgroups, 0, NULL) == 0
+               && syscall(SYS_setresgid, JAIL_NOBODY, JAIL_NOBODY, JAIL_NOBODY) == 0
+               && syscall(SYS_setresuid, JAIL_NOBODY, JAIL_NOBODY, JAIL_NOBODY) == 0)
+           || errno == EINVAL;
+}
+
+
 static void jail_signals(void)
 {
     sigset_t  none;
@@ -313,6 +330,10 @@ const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
     }
 
     jail_close_range(3, UINT32_MAX);
+
+    if (!jail_leave_root()) {
+        return "another user than root";
+    }
 
     /* nobody else would end it: its folder does not tell whose it is */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) {

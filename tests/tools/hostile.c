@@ -128,6 +128,13 @@ static int do_thread(void)
 }
 
 
+static int do_root(void)
+{
+    errno = EPERM;
+    return geteuid() == 0 || getegid() == 0 ? 0 : -1;
+}
+
+
 /* No name and no descriptor came along. */
 static int do_inherit(void)
 {
@@ -268,7 +275,7 @@ static const struct {
     { "fork", do_fork }, { "vfork", do_vfork }, { "clone", do_clone }, { "thread", do_thread },
     { "exec", do_exec }, { "execveat", do_execveat }, { "exec-again", do_exec_again },
     { "kill", do_kill }, { "ptrace", do_ptrace }, { "peek", do_peek }, { "mount", do_mount },
-    { "unshare", do_unshare }, { "chroot", do_chroot }, { "uid", do_uid },
+    { "unshare", do_unshare }, { "chroot", do_chroot }, { "uid", do_uid }, { "root", do_root },
     { "dumpable", do_dumpable }, { "bpf", do_bpf }, { "keys", do_keys }, { "ring", do_ring },
     { "events", do_events }, { "dup", do_dup }, { "pipe", do_pipe }, { "stdin", do_stdin },
     { "limit", do_limit }, { "code", do_code }, { "inherit", do_inherit }, { "files", do_files },
