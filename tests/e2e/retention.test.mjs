@@ -1,0 +1,263 @@
+// Which recordings the auth-service deletes, and how it makes its rows anew,
+// against a real MariaDB; the files are laid out by the test.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { smallDisk } from '../lib/disks.mjs';
+import { until } from '../lib/nginx.mjs';
+import { RecService } from '../lib/rec-service.mjs';
+import { Recordings } from '../lib/recording.mjs';
+import { DAY, fileName, HOUR } from '../lib/recordings.mjs';
+
+const service = new RecService();
+const { sql, rows, at, there, indexOf, lay, layFlv, insert, clear, writer, ctl } = service;
+let auth;
+let admin;      // cookies
+let bob;
+
+before(async () => {
+  await service.start();
+  ({ auth } = service);
+  await auth.done(['stream', 'add', 'live/camera', '--owner', 'bob']);
+  [admin, bob] = await Promise.all(['admin', 'bob'].map(service.login));
+});
+
+after(() => service.stop());
+
+describe('retention', () => {
+  const now = Date.now();
+  const ago = (days, hours = 0) => now - days * DAY - hours * HOUR;
+  const gone = (made) => made.filter(({ file }) => !there(file)).map(({ file }) => file);
+  const reasons = { age: 'older than DUOLU_REC_DAYS', quota: "over the owner's rec_quota", total: 'over DUOLU_REC_TOTAL', room: 'DUOLU_REC_FREE is not free' };
+  // The dry run tells exactly what goes then, and changes nothing.
+  const prune = async (made, expected, environment, warning = '') => {
+    const before = [rows(), gone(made)];
+    const audits = sql("SELECT COUNT(*) FROM audit WHERE action = 'recording prune'")[0][0];
+    const text = expected.map(([{ file, bytes }, reason]) => `${file} ${bytes} ${reasons[reason]}\n`).join('');
+    const sum = expected.reduce((bytes, [one]) => bytes + one.bytes, 0);
+    const words = `${expected.length} file${expected.length === 1 ? '' : 's'}, ${sum} bytes\n`;
+
+    const dry = await ctl(['rec', 'prune', '--dry-run'], environment);
+    assert.deepEqual([dry.code, dry.stdout], [0, `${text}would delete ${words}`], dry.stderr);
+    assert.deepEqual([rows(), gone(made)], before);
+
+    const real = await ctl(['rec', 'prune'], environment);
+    assert.deepEqual([real.code, real.stdout, real.stderr], [0, `${text}deleted ${words}`, dry.stderr]);
+    assert.ok(warning ? real.stderr.includes(warning) : real.stderr === '', real.stderr);
+    for (const [{ file }] of expected) {
+      assert.ok(!there(file) && !fs.existsSync(indexOf(file)), file);
+      assert.deepEqual(rows(`file = '${file}'`), []);
+    }
+    assert.deepEqual(new Set(gone(made)), new Set([...before[1], ...expected.map(([{ file }]) => file)]));
+    assert.equal(Number(sql("SELECT COUNT(*) FROM audit WHERE action = 'recording prune'")[0][0]), Number(audits) + expected.length);
+    return real;
+  };
+  const layAll = (...list) => list.map((one) => { const made = lay(one); insert({ ...made, ...one }); return made; });
+
+  test('by age; empty folders go with the files', async () => {
+    clear();
+    const made = layAll({ from: ago(40) }, { from: ago(10), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(8, 1) }, { from: ago(1) });
+    await prune(made, [], {});
+    await prune(made, [], { DUOLU_REC_DAYS: '50' });
+    await prune(made, [[made[0], 'age'], [made[1], 'age'], [made[3], 'age'], [made[2], 'age']], { DUOLU_REC_DAYS: '7' });
+    assert.deepEqual(fs.readdirSync(at('live')), ['demo'], 'the folder of live/bobs is gone');
+    assert.deepEqual(fs.readdirSync(at('live/demo')), [path.dirname(fileName(made[4].from))]);
+  });
+
+  test('by total size, the oldest of all streams first; kept ones count and stay', async () => {
+    clear();
+    const made = layAll({ from: ago(9), keep: 1 }, { from: ago(8), stream: 'live/bobs' }, { from: ago(7) }, { from: ago(6), stream: 'live/bobs' });
+    await prune(made, [], { DUOLU_REC_TOTAL: '4000' });
+    await prune(made, [[made[1], 'total']], { DUOLU_REC_TOTAL: '3999' });
+    const { json: { recordings } } = await auth.api('GET', '/api/recordings', { cookie: admin });
+    const id = (one) => recordings.find(({ file }) => file === one.file).id;
+    assert.match(await auth.done(['rec', 'keep', String(id(made[2]))]), /is kept/);
+    await prune(made, [[made[3], 'total']], { DUOLU_REC_TOTAL: '2k' });
+    await prune(made, [], { DUOLU_REC_TOTAL: '1k' }, 'warning: DUOLU_REC_TOTAL can\'t be satisfied');
+    assert.match(await auth.done(['rec', 'free', String(id(made[0]))]), /may go/);
+    await prune(made, [[made[0], 'total']], { DUOLU_REC_TOTAL: '1k' });
+  });
+
+  test('by quota of the streams\' owner', async () => {
+    clear();
+    const made = layAll({ from: ago(9), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(7), stream: 'live/camera' }, { from: ago(6), stream: 'live/bobs', keep: 1 });
+    await prune(made, [], {});
+    assert.match(await auth.done(['user', 'set', 'bob', 'rec_quota=2k']), /rec_quota=2048$/m);
+    await prune(made, [[made[0], 'quota']], {});
+    const set = (body, cookie = admin) => auth.api('POST', '/api/users/bob', { cookie, body });
+    assert.equal((await set({ rec_quota: '500' })).json.rec_quota, 500);
+    await prune(made, [[made[2], 'quota']], {}, "warning: rec_quota can't be satisfied");
+    assert.equal((await set({ rec_quota: 1000, max_publishers: 3 })).json.rec_quota, 1000);
+    await prune(made, [], {});
+    assert.deepEqual(sql("SELECT max_publishers, rec_quota FROM users WHERE name = 'bob'"), [['3', '1000']]);
+    for (const rec_quota of [-1, 1.5, 'much', '1 g', null]) assert.equal((await set({ rec_quota })).status, 400, String(rec_quota));
+    assert.equal((await set({ rec_quota: 0 }, bob)).status, 403);
+    assert.match((await ctl(['user', 'set', 'bob', 'rec_quota=much'])).stderr, /rec_quota is "much"; expected bytes such as/);
+    await auth.done(['user', 'set', 'bob', 'rec_quota=0', 'max_publishers=0']);
+  });
+
+  test('never what is being written, whatever the row says', async () => {
+    clear();
+    const made = layAll({ from: ago(20), state: 'recording', to: 0 }, { from: ago(19) }, { from: ago(18) });
+    sql(`UPDATE recordings SET ended_ms = NULL WHERE file = '${made[0].file}'`);
+    const held = await writer(made[1].file);
+    const { code, stdout, stderr } = await ctl(['rec', 'prune'], { DUOLU_REC_DAYS: '1' });
+    assert.deepEqual([code, stdout], [1, `${made[2].file} 1000 ${reasons.age}\ndeleted 1 file, 1000 bytes\n`]);
+    assert.match(stderr, /1 could not be deleted: a file that the database says is closed is being written/);
+    assert.deepEqual(gone(made), [made[2].file]);
+    await held.stop();
+    await prune(made, [[made[1], 'age']], { DUOLU_REC_DAYS: '1' });
+  });
+
+  test('ends what a crash has cut short, and touches nothing when the disk is away', async () => {
+    clear();
+    const made = layAll({ from: ago(20) }, { from: ago(19) }, { from: ago(18) });
+    fs.rmSync(indexOf(made[0].file));
+    fs.rmSync(indexOf(made[1].file));
+    fs.rmSync(at(made[1].file));
+    fs.renameSync(at('.spool'), at('.away'));
+    await prune(made, [], { DUOLU_REC_DAYS: '1' });
+    assert.equal(rows().length, 3);
+    fs.renameSync(at('.away'), at('.spool'));
+    await prune(made, made.map((one) => [one, 'age']), { DUOLU_REC_DAYS: '1' });
+    assert.deepEqual(rows(), []);
+    assert.deepEqual(fs.readdirSync(service.rec), ['.spool']);
+  });
+
+  test('by the room on the disk, by the service itself, within seconds', async () => {
+    clear();
+    const disk = await smallDisk('8m');
+    const home = service.rec;
+    service.rec = disk.root;
+    const megabyte = 1 << 20;
+    try {
+      fs.mkdirSync(at('.spool'));
+      const made = layAll({ from: ago(9), keep: 1, bytes: megabyte }, { from: ago(8), bytes: megabyte }, { from: ago(7), stream: 'live/bobs', bytes: megabyte }, { from: ago(6), bytes: megabyte });
+      await auth.stop();
+      Object.assign(auth.environment, { DUOLU_REC: service.rec, DUOLU_REC_FREE: '3m' });
+      await auth.start();
+      await prune(made, [], { DUOLU_REC: service.rec, DUOLU_REC_FREE: '3m' });
+      // about 4 MB are free; with 2 MB more of something there are 2
+      fs.writeFileSync(at('other'), Buffer.alloc(2 * megabyte));
+      await until(() => gone(made).length > 0, 'the service to prune');
+      await until(() => rows().length === 2, 'the rows to go');
+      assert.deepEqual(gone(made), [made[1].file, made[2].file]);
+      await until(() => auth.lines.some((line) => line.includes(`recording ${made[2].file} deleted, ${megabyte} bytes: ${reasons.room}`)), 'a line in the log');
+      assert.equal(sql(`SELECT COUNT(*) FROM audit WHERE actor = 'duolu-auth' AND target = '${made[1].file}'`)[0][0], '1');
+    } finally {
+      await auth.stop();
+      delete auth.environment.DUOLU_REC;
+      auth.environment.DUOLU_REC_FREE = '0';
+      service.rec = home;
+      await disk.stop();
+      clear();
+      await auth.start();
+    }
+  });
+
+  test('that nothing can satisfy is said once in the log', async () => {
+    layAll({ from: ago(9), keep: 1 });
+    await auth.stop();
+    auth.environment.DUOLU_REC_TOTAL = '10';
+    const lines = auth.lines.length;
+    await auth.start();
+    try {
+      const said = () => auth.lines.slice(lines).filter((line) => /DUOLU_REC_TOTAL can't be satisfied/.test(line)).length;
+      await until(() => said() === 1, 'the service to say so');
+    } finally {
+      delete auth.environment.DUOLU_REC_TOTAL;
+      await auth.stop();
+      await auth.start();
+    }
+  });
+
+  test('settings that make no sense are refused', async () => {
+    for (const [name, value, expected] of [['DUOLU_REC_DAYS', 'x', /DUOLU_REC_DAYS is "x"; expected a number from 0/], ['DUOLU_REC_TOTAL', '1gb', /DUOLU_REC_TOTAL is "1gb"; expected bytes such as/],
+      ['DUOLU_REC_FREE', '-1', /DUOLU_REC_FREE is "-1"; expected bytes/], ['DUOLU_REC', 'rec', /DUOLU_REC is "rec"; expected an absolute path/]]) {
+      const { code, stderr } = await ctl(['rec', 'list'], { [name]: value });
+      assert.equal(code, 2);
+      assert.match(stderr, expected);
+    }
+  });
+});
+
+describe('reindex', () => {
+  const start = Date.UTC(2026, 10, 1, 23, 59, 0, 999);
+  const all = () => sql('SELECT COALESCE(stream_id, 0), app, name, file, format, session, started_ms, COALESCE(ended_ms, 0), bytes, state, keep FROM recordings ORDER BY file');
+  const reindex = async () => Object.fromEntries((await auth.done(['reindex'])).trim().split('\n').map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]));
+
+  test('makes from the files the rows that were there', async () => {
+    clear();
+    const made = [lay({ from: start, seconds: 3600, session: start }), lay({ from: start + HOUR, seconds: 61, session: start }),
+      lay({ from: start + 2 * HOUR, end: '#EXT-X-DUOLU-INTERRUPTED\n#EXT-X-ENDLIST\n' }), lay({ stream: 'live/相机+1', from: start }),
+      lay({ stream: 'live/gone', from: start })];
+    for (const [i, one] of made.entries()) insert({ ...one, state: i === 2 ? 'interrupted' : 'complete' });
+    insert(layFlv({ from: start + 3 * HOUR, seconds: 20_000 }));
+    const before = all();
+    assert.deepEqual(await reindex(), { files: 6, made: 0, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(all(), before);
+    sql('DELETE FROM recordings');
+    assert.deepEqual(await reindex(), { files: 6, made: 6, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(all(), before);
+    // once more, with what is not in the files
+    sql("UPDATE recordings SET keep = 1, reason = 'hour is over' WHERE session = 1 OR format = 'mp4'");
+    await reindex();
+    assert.deepEqual(sql('SELECT DISTINCT keep, reason, format FROM recordings ORDER BY format'), [['1', 'hour is over', 'mp4'], ['0', '', 'flv']]);
+  });
+
+  test('drops the rows of files that are gone, and takes no file', async () => {
+    const files = () => new Recordings(service.rec).all().length;
+    const [[file]] = sql("SELECT file FROM recordings WHERE name = 'gone'");
+    fs.rmSync(at(file));
+    const before = files();
+    assert.deepEqual(await reindex(), { files: 5, made: 0, dropped: 1, recording: 0, interrupted: 1 });
+    assert.equal(files(), before);
+    // without the disk all of them would be gone
+    fs.renameSync(at('.spool'), at('.away'));
+    const { code, stderr } = await ctl(['reindex']);
+    assert.equal(code, 1);
+    assert.match(stderr, /holds no folder \.spool: nothing was recorded here, or its disk is not mounted/);
+    assert.equal(rows().length, 5);
+    fs.renameSync(at('.away'), at('.spool'));
+  });
+
+  test('while recording goes on', async () => {
+    clear();
+    const one = lay({ from: start, end: '' });
+    const held = await writer(one.file);
+    assert.deepEqual(await reindex(), { files: 1, made: 1, dropped: 0, recording: 1, interrupted: 0 });
+    assert.deepEqual(rows(), [[one.file, 'recording', '1000', '0', '0']]);
+    // its writer died: until a recovery has closed it, it is as long as its index
+    await held.stop({ marked: true });
+    assert.deepEqual(await reindex(), { files: 1, made: 0, dropped: 0, recording: 0, interrupted: 1 });
+    assert.deepEqual(rows(), [[one.file, 'interrupted', '1000', String(one.to), '0']]);
+  });
+
+  test('of files that are half there', async () => {
+    clear();
+    const bare = lay({ from: start });
+    fs.rmSync(indexOf(bare.file));
+    fs.utimesSync(at(bare.file), (start + 5000) / 1000, (start + 5000) / 1000);
+    const torn = lay({ from: start + HOUR, end: '#EXTINF:2.0' });
+    const foreign = lay({ from: start + 2 * HOUR });
+    fs.writeFileSync(indexOf(foreign.file), 'no index');
+    fs.utimesSync(at(foreign.file), (foreign.from + 1000) / 1000, (foreign.from + 1000) / 1000);
+    const flv = layFlv({ from: start + 3 * HOUR });
+    fs.truncateSync(at(flv.file), 40);
+    fs.utimesSync(at(flv.file), (flv.from + 3000) / 1000, (flv.from + 3000) / 1000);
+    for (const other of ['live/demo/notes.txt', 'live/demo/2026-11-01/x.mp4', 'live/file', '.open/x', 'top']) {
+      fs.mkdirSync(path.dirname(at(other)), { recursive: true });
+      fs.writeFileSync(at(other), 'x');
+    }
+    assert.deepEqual(await reindex(), { files: 4, made: 4, dropped: 0, recording: 0, interrupted: 4 });
+    assert.deepEqual(sql('SELECT ended_ms - started_ms, state, reason FROM recordings ORDER BY started_ms'), [
+      ['5000', 'interrupted', 'its index is missing'], ['60000', 'interrupted', 'its index has no end'],
+      ['1000', 'interrupted', 'its index is missing'], ['3000', 'interrupted', 'its last tag is torn'],
+    ]);
+    assert.ok(there(torn.file));
+  });
+});
+
