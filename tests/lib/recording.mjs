@@ -147,8 +147,8 @@ export class Recording {
 
 // ---- what is promised of each file ----------------------------------------
 
-/** Structure of a file and its index; `open`: it is still being written. */
-export function wellFormed(r, { open = false, session } = {}) {
+/** Structure of a file and its index; `open`: it is still being written; `modes`: of files and folders. */
+export function wellFormed(r, { open = false, session, modes = ['640', '750'] } = {}) {
   const { playlist, movie, bytes } = r;
   const name = path.basename(r.file);
   assert.equal(playlist.stream, r.stream);
@@ -156,8 +156,8 @@ export function wellFormed(r, { open = false, session } = {}) {
   assert.equal(playlist.map.uri, name);
   assert.deepEqual([playlist.map.offset, playlist.map.size], [0, movie.initSize], 'EXT-X-MAP is ftyp and moov');
   assert.equal(Boolean(playlist.ended), !open, open ? 'no ENDLIST while it grows' : 'ENDLIST at its end');
-  for (const each of [r.path, r.index]) assert.equal((fs.statSync(each).mode & 0o777).toString(8), '640', each);
-  for (const dir of [path.dirname(r.path), path.dirname(path.dirname(r.path))]) assert.equal((fs.statSync(dir).mode & 0o777).toString(8), '750', dir);
+  for (const each of [r.path, r.index]) assert.equal((fs.statSync(each).mode & 0o777).toString(8), modes[0], each);
+  for (const dir of [path.dirname(r.path), path.dirname(path.dirname(r.path))]) assert.equal((fs.statSync(dir).mode & 0o777).toString(8), modes[1], dir);
 
   movie.fragments.forEach((fragment, i) => {
     assert.equal(fragment.sequence, i + 1, 'fragments are counted from 1');
