@@ -13,6 +13,7 @@ import { addDays, startOfDay } from './timeline.js';
 import { retryDelay } from './timing.js';
 
 const tickMs = 250;
+const listAgainMs = 5000;
 const stalledAfterMs = 400;
 const endedAfterMs = 1500;
 const steadyMs = 10_000;
@@ -37,6 +38,7 @@ export class HistoryPlayer extends EventTarget {
     this.stats = { kbps: 0, buffered: NaN };
     this.window = null;         // {from, to, whole} of the playlist: to is null when it grows, whole for a day that is over
     this.segments = [];
+    this.growing = false;       // more will be listed
     this.target = NaN;          // where it is on its way to, ms; NaN when it is there
     this.attempt = 0;
     this.opening = null;        // ends when what is loaded is dropped
@@ -97,8 +99,12 @@ export class HistoryPlayer extends EventTarget {
     this.opening = new AbortController();
     const { signal } = this.opening;
     // Loaded only here: live viewers never need it.
-    const { default: Hls } = await import('../vendor/hls.js');
+    const Hls = await import('../vendor/hls.js').then((module) => module.default, () => null);
     if (signal.aborted || !this.history.base) return;
+    if (!Hls) {
+      this.lost('the player did not come');
+      return;
+    }
     const url = this.history.url('index.m3u8', { from: this.window.from, to: this.window.to });
     if (Hls.isSupported()) this.openHls(Hls, url);
     else this.openNative(url, signal);
@@ -121,8 +127,8 @@ export class HistoryPlayer extends EventTarget {
 
   listed(details) {
     const first = !this.segments.length;
-    this.details = details;
     this.segments = details.fragments;
+    this.growing = details.live;
     if (first) this.startLoading();
   }
 
@@ -140,9 +146,7 @@ export class HistoryPlayer extends EventTarget {
   async openNative(url, signal) {
     this.native = true;
     try {
-      const response = await fetch(url, { signal });
-      if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
-      this.segments = readPlaylist(await response.text());
+      await this.listNative(url, signal);
     } catch (error) {
       if (!signal.aborted) this.refused(error.status, error.message);
       return;
@@ -155,6 +159,21 @@ export class HistoryPlayer extends EventTarget {
     this.video.addEventListener('loadedmetadata', () => { this.video.currentTime = seconds + intoFrameS; }, { once: true, signal });
     this.video.src = url;
     this.begin();
+  }
+
+  // It does not show its list: the page reads its own, and reads on while it grows.
+  async listNative(url, signal) {
+    const response = await fetch(url, { signal });
+    if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
+    const text = await response.text();
+    if (signal.aborted) return;
+    this.segments = readPlaylist(text);
+    this.growing = !text.includes('#EXT-X-ENDLIST');
+    if (!this.growing) return;
+    let timer = null;
+    const later = () => { timer = setTimeout(() => this.listNative(url, signal).catch(later), listAgainMs); };
+    later();
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
   begin() {
@@ -233,7 +252,7 @@ export class HistoryPlayer extends EventTarget {
   judge(still) {
     const left = (utcEnd(this.segments) - this.position) / 1000;
     // The edge of what grows is nearly live: only faster than it grows, or after waiting, is it reached.
-    if (this.details?.live && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
+    if (this.growing && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
     else if (still > stalledAfterMs) this.setPhase('stalled');
     else this.setPhase('playing');
   }
@@ -279,7 +298,7 @@ export class HistoryPlayer extends EventTarget {
   drop() {
     this.opening?.abort();
     this.segments = [];
-    this.details = null;
+    this.growing = false;
     this.openedAt = 0;
     this.hasArrived = false;
     this.hls?.destroy();

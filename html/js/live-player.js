@@ -37,7 +37,8 @@ const config = {
   fixAudioTimestampGap: true,
 };
 
-// phase: idle | connecting | playing | stalled | reconnecting | offline
+// phase: idle | connecting | playing | stalled | reconnecting | offline |
+// unsupported (a browser without MediaSource)
 export class LivePlayer extends EventTarget {
   constructor(video, still, source) {
     super();
@@ -131,6 +132,10 @@ export class LivePlayer extends EventTarget {
     const source = this.source();
     if (!source?.url || source.state === 'offline') {
       this.setPhase('offline');
+      return;
+    }
+    if (!window.mpegts.isSupported()) {
+      this.setPhase('unsupported');
       return;
     }
     if (!unseen) this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');

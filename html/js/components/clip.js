@@ -6,6 +6,7 @@ import { locale, t } from '../i18n.js';
 import { lengthOf, recordedIn } from '../timeline.js';
 
 const firstLengthMs = 60_000;
+const longestMs = 6 * 3_600_000;   // the server's hub_history_clip_max
 
 // mountClip(root, {history, timeline, where}) -> {open, close, mark, destroy}; where() is the playhead, ms
 export function mountClip(root, { history, timeline, where }) {
@@ -22,7 +23,7 @@ export function mountClip(root, { history, timeline, where }) {
   root.append(element);
   root.addEventListener('timeline:select', update);
   // The token may have been renewed since.
-  download.addEventListener('pointerdown', update);
+  for (const type of ['pointerdown', 'focus']) download.addEventListener(type, update);
 
   // A minute before the playhead, or what of the view is before it.
   function open() {
@@ -49,10 +50,12 @@ export function mountClip(root, { history, timeline, where }) {
     if (!selection) return;
     const recorded = recordedIn(history.spans, selection);
     setText(range, `${formatClock(selection.from, locale())} – ${formatClock(selection.to, locale())}`);
-    setText(length, recorded > 0 ? formatDuration(recorded) : t('clip.nothing'));
-    if (recorded > 0) download.href = history.url('clip.mp4', selection);
+    const fits = recorded > 0 && recorded <= longestMs;
+    if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
+    else setText(length, recorded > 0 ? formatDuration(recorded) : t('clip.nothing'));
+    if (fits) download.href = history.url('clip.mp4', selection);
     else download.removeAttribute('href');
-    download.setAttribute('aria-disabled', String(!recorded));
+    download.setAttribute('aria-disabled', String(!fits));
   }
 
   return {

@@ -17,6 +17,7 @@ export function mountTile(root, { list, id }) {
   const still = h('canvas', { class: 'tile-picture tile-still', hidden: true });
   const badge = h('span', { class: 'tile-badge' });
   const title = h('span', { class: 'tile-title' });
+  const recording = h('span', { class: 'tile-rec', hidden: true, title: t('rec.on') }, h('span', { class: 'sr-only' }, t('rec.on')));
   const bitrate = h('span', { class: 'tile-number' });
   const buffer = h('span', { class: 'tile-number', title: t('buffer.explained') });
   const message = h('p', { role: 'status' });
@@ -26,7 +27,7 @@ export function mountTile(root, { list, id }) {
     still,
     soundOnly,
     h('div', { class: 'tile-cover' }, h('div', { class: 'tile-state' }, h('span', { class: 'spinner' }), message)),
-    h('div', { class: 'tile-top' }, badge, title, h('span', { class: 'tile-numbers' }, bitrate, buffer)),
+    h('div', { class: 'tile-top' }, badge, title, recording, h('span', { class: 'tile-numbers' }, bitrate, buffer)),
   );
   video.tabIndex = -1;
   root.prepend(element);
@@ -94,6 +95,7 @@ export function mountTile(root, { list, id }) {
   function update() {
     const stream = list.find(id);
     setText(title, stream?.title || id);
+    recording.hidden = stream?.recording !== 'on';
     if (mode === 'live') player.sourceChanged();
     showPhase();
   }

@@ -7,7 +7,7 @@ import { emit, h, setText } from '../dom.js';
 import { formatClock, formatDay, formatShortDay } from '../format.js';
 import { locale, t } from '../i18n.js';
 import {
-  clampLength, drawnSpans, follow, lengthOf, makeSelection, moveEnd, nextZoom, pan, shareOf, spanAt, ticks, timeAt, viewAround, zoomTo,
+  clampLength, drawnSpans, follow, lengthOf, makeSelection, moveEnd, nextZoom, pan, shareOf, spanAt, ticks, timeAt, viewAround, zoomTo, zooms,
 } from '../timeline.js';
 
 const wheelFactor = 1.0015;
@@ -16,15 +16,21 @@ const lookAfterMs = 150;
 const dragAfterPx = 4;
 const labelPx = 62;
 const stepMs = 1000;
+const untoldMs = 30_000;
+// A hand this close to an end of the bar turns the page, slowly.
+const edgeShare = 0.03;
+const turnEveryMs = 80;
+const turnShare = 0.02;
 
 // mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, zoom, select, page}
 export function mountTimeline(root, { history, length }) {
   const spans = h('div', { class: 'timeline-spans' });
+  const growing = h('div', { class: 'timeline-span timeline-growing', hidden: true });
   const future = h('div', { class: 'timeline-future' });
   const head = h('div', { class: 'timeline-head' });
   const pointer = h('div', { class: 'timeline-pointer', hidden: true });
   const slider = h('div', { class: 'timeline-track', role: 'slider', tabindex: '0', 'aria-label': t('timeline.label'), 'aria-orientation': 'horizontal', 'aria-describedby': 'timeline-keys' },
-    spans, future, head, pointer);
+    spans, growing, future, head, pointer);
   const chosen = h('div', { class: 'timeline-chosen', hidden: true });
   const handles = { from: makeHandle('from'), to: makeHandle('to') };
   const scale = h('div', { class: 'timeline-scale', 'aria-hidden': 'true' });
@@ -44,6 +50,7 @@ export function mountTimeline(root, { history, length }) {
   let dragged = null;     // where the hand holds the playhead, ms
   let lookTimer = null;
   let thumbTimer = null;
+  let turner = null;
   let thumbAt = null;     // of the picture under the pointer, ms
   let touched = 0;        // when a hand last moved the view: playback does not pull it back at once
 
@@ -104,6 +111,9 @@ export function mountTimeline(root, { history, length }) {
     head.classList.toggle('timeline-head-live', live && dragged === null);
     const rest = Math.max(0, 1 - shareOf(view, now));
     future.style.width = `${Math.min(1, rest) * 100}%`;
+    // What is recorded now and not told yet.
+    growing.hidden = !(history.recording && now - history.last < untoldMs && history.last < view.to && now > view.from);
+    if (!growing.hidden) setRange(growing, history.last, now);
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
     slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
     slider.setAttribute('aria-valuenow', String(Math.round(Math.min(at, now) / stepMs)));
@@ -182,10 +192,25 @@ export function mountTimeline(root, { history, length }) {
       else if (hold.kind === 'select') select({ from: hold.from, to: timeUnder(event) });
       else if (hold.moved || Math.abs(event.clientX - hold.x) > dragAfterPx) {
         hold.moved = true;
+        hold.event = event;
         dragged = Math.min(timeUnder(event), now);
         place();
       }
     });
+
+    function turn() {
+      if (!hold?.moved) return;
+      const { left, width } = bar.getBoundingClientRect();
+      const share = (hold.event.clientX - left) / width;
+      const direction = share < edgeShare ? -1 : share > 1 - edgeShare ? 1 : 0;
+      // A day is a page of its own.
+      if (!direction || lengthOf(view) >= zooms[0] - 3_600_000) return;
+      setView(pan(view, direction * lengthOf(view) * turnShare, now));
+      dragged = Math.min(timeUnder(hold.event), now);
+      look(hold.event);
+      place();
+    }
+    turner = setInterval(turn, turnEveryMs);
 
     const release = (event) => {
       if (!fingers.delete(event.pointerId) || !hold) return;
@@ -313,6 +338,7 @@ export function mountTimeline(root, { history, length }) {
     destroy() {
       clearTimeout(lookTimer);
       clearTimeout(thumbTimer);
+      clearInterval(turner);
       watcher.disconnect();
       history.removeEventListener('change', draw);
       element.remove();

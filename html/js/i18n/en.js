@@ -198,6 +198,8 @@ export default {
 
   'nav.recordings': 'Recordings',
 
+  'phase.unsupported': 'Not supported',
+  'tile.unsupported': 'This browser cannot play live pictures.',
   'phase.paused': 'Paused',
   'phase.history': 'Replay',
   'tile.paused': '',
@@ -238,6 +240,7 @@ export default {
   'clip.markEnd': 'Mark end',
   'clip.download': 'Download clip',
   'clip.close': 'Close the selection',
+  'clip.tooLong': 'longer than {hours} h',
   'clip.nothing': 'nothing recorded',
 
   'record.record': 'Record',

@@ -198,6 +198,8 @@ export default {
 
   'nav.recordings': '录像',
 
+  'phase.unsupported': '不支持',
+  'tile.unsupported': '此浏览器无法播放直播画面。',
   'phase.paused': '已暂停',
   'phase.history': '回放',
   'tile.paused': '',
@@ -238,6 +240,7 @@ export default {
   'clip.markEnd': '标记终点',
   'clip.download': '下载片段',
   'clip.close': '取消选择',
+  'clip.tooLong': '超过 {hours} 小时',
   'clip.nothing': '无录像',
 
   'record.record': '开始录制',

@@ -74,13 +74,14 @@ export function mountStreams(root, { list, user }) {
 function makeRow() {
   const link = h('a', { class: 'stream-link' });
   const badge = h('span', { class: 'badge' });
+  const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const id = h('span', { class: 'stream-id' });
   const fields = {
     viewers: h('dd', {}), bitrate: h('dd', {}), picture: h('dd', {}), codecs: h('dd', { class: 'stream-codecs' }), since: h('dd', {}),
   };
   const action = h('span', { class: 'stream-action', 'aria-hidden': 'true' }, icon('play'));
   const element = h('li', { class: 'stream-row' },
-    h('div', { class: 'stream-state' }, badge),
+    h('div', { class: 'stream-state' }, badge, recording),
     h('div', { class: 'stream-name' }, link, id),
     h('dl', { class: 'stream-facts' },
       ...Object.entries(fields).map(([name, value]) => h('div', { class: `fact fact-${name}` }, h('dt', {}, t(`fact.${name}`)), value))),
@@ -91,6 +92,7 @@ function makeRow() {
     element.dataset.state = stream.state;
     badge.dataset.state = stream.state;
     setText(badge, t(`state.${stream.state}`));
+    recording.hidden = stream.recording !== 'on';
     setText(link, stream.title || stream.name);
     setText(id, `${stream.id} · ${stream.owner}`);
     if (stream.play) link.href = formatRoute({ view: 'watch', stream: stream.id });

@@ -17,9 +17,10 @@ export function mountWatch(root, { list, id, at }) {
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const sound = h('button', { class: 'button button-sound', type: 'button', onclick: () => setSound(tile.video.muted) });
   const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
-  const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(stage), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
-  const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(stage) });
+  const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
+  const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(screen) });
   const under = h('div', { class: 'watch-under' });
+  const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
     buffer: h('dd', { title: t('buffer.explained') }), received: h('dd', {}), bitrate: h('dd', {}), viewers: h('dd', {}),
     picture: h('dd', {}), codecs: h('dd', {}), since: h('dd', {}),
@@ -30,7 +31,7 @@ export function mountWatch(root, { list, id, at }) {
   const others = h('nav', { class: 'panel', 'aria-label': t('watch.others') }, h('h2', { class: 'panel-title' }, t('watch.others')), othersList);
   const element = h('main', { class: 'page page-wide watch', id: 'main', tabindex: '-1' },
     h('div', { class: 'watch-main' },
-      stage, under,
+      screen,
       h('div', { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
         h('div', { class: 'watch-controls' }, sound, volume, full))),
@@ -62,7 +63,7 @@ export function mountWatch(root, { list, id, at }) {
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
     if (event.key === 'm') setSound(tile.video.muted);
-    else if (event.key === 'f') toggleFullscreen(stage);
+    else if (event.key === 'f') toggleFullscreen(screen);
     else if (replay.key(event)) event.preventDefault();
   }
 
