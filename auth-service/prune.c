@@ -133,6 +133,17 @@ static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
 }
 
 
+/* STORE_NONE: no rule wants anything, and the list need not be read. */
+static store_result_t prune_needed(const prune_t *prune, const retention_rules_t *rules)
+{
+    if (rules->days || rules->total || rules->free < rules->floor) {
+        return STORE_OK;
+    }
+
+    return store_user_any_quota(prune->store);
+}
+
+
 static store_result_t prune_list(prune_t *prune, prune_list_t *list)
 {
     size_t             i;
@@ -141,6 +152,11 @@ static store_result_t prune_list(prune_t *prune, prune_list_t *list)
         .floor = prune->config->rec_free, .free = prune_free(prune->config->rec)
     };
     store_result_t     result;
+
+    result = prune_needed(prune, &rules);
+    if (result != STORE_OK) {
+        return result == STORE_NONE ? STORE_OK : result;
+    }
 
     result = store_recording_all(prune->store, prune_collect, list);
     if (result == STORE_OK && list->failed) {

@@ -257,6 +257,11 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
         return REC_FILE_FAILED;
     }
 
+    if (!rec_file_root(root)) {
+        snprintf(error, error_size, "%.300s holds no folder .spool: its disk is not mounted",
+                 root);
+        return REC_FILE_FAILED;
+    }
     if (rec_file_marked(root, file)) {
         return REC_FILE_BUSY;
     }

@@ -68,6 +68,8 @@ store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disable
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
 /* writes max_publishers and rec_quota */
 store_result_t store_user_set_limits(store_t *store, const store_user_t *user);
+/* STORE_NONE: nobody has a rec_quota */
+store_result_t store_user_any_quota(store_t *store);
 
 /* --- page sessions (store_user.c) --- */
 

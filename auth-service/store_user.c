@@ -114,6 +114,14 @@ store_result_t store_user_set_limits(store_t *store, const store_user_t *user)
 }
 
 
+store_result_t store_user_any_quota(store_t *store)
+{
+    static const char  sql[] = "SELECT 1 FROM users WHERE rec_quota > 0 LIMIT 1";
+
+    return store_query(store, sql, NULL, 0, "i", NULL, NULL);
+}
+
+
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                      uint64_t user, const char *address, int64_t life_s)
 {
