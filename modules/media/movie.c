@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define TAIL            500      /* ms that sound may go on behind the picture */
+#define TAIL            500      /* ms that sound goes on behind the picture */
 #define HEAD            2048     /* all boxes but tables and sample entries */
 #define STSC_FIELDS     3        /* 32-bit numbers of an entry */
 #define RUN_FIELDS      2        /* of stts and ctts */
@@ -394,7 +394,8 @@ movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset)
 
     first = first_picture(m, video);
 
-    if (m->failed || video->n + audio->n == 0 || (video->n && first == video->n))
+    if (m->failed || video->n + audio->n == 0
+        || (video->n && first == video->n))
     {
         return;
     }
@@ -605,7 +606,8 @@ edit_of(const movie_t *m, int kind)
 {
     edit_t                e = { 0, 0, 0 };
     int64_t               zero, end, limit;
-    const movie_track_t  *t = &m->counted[kind], *video = &m->counted[MP4_VIDEO];
+    const movie_track_t  *t = &m->counted[kind];
+    const movie_track_t  *video = &m->counted[MP4_VIDEO];
     const movie_track_t  *audio = &m->counted[MP4_AUDIO];
 
     if (kind == MP4_VIDEO) {
@@ -665,7 +667,7 @@ put_elst(mp4_writer_t *w, const edit_t *e)
 static void
 put_trak(mp4_writer_t *w, movie_t *m, int kind)
 {
-    size_t          mdia, minf, trak = mp4_begin(w, MP4_BOX('t', 'r', 'a', 'k'));
+    size_t          mdia, minf, trak;
     edit_t          e = edit_of(m, kind);
     mp4_track_t     track = m->entries[kind][0];
     movie_track_t  *t = &m->track[kind];
@@ -674,6 +676,7 @@ put_trak(mp4_writer_t *w, movie_t *m, int kind)
         track.timescale = m->ticks;
     }
 
+    trak = mp4_begin(w, MP4_BOX('t', 'r', 'a', 'k'));
     mp4_put_tkhd(w, kind, &track, (uint64_t) (e.late + e.length));
     put_elst(w, &e);
     mdia = mp4_begin(w, MP4_BOX('m', 'd', 'i', 'a'));

@@ -65,7 +65,7 @@ typedef struct {
     mp4_track_t    entries[2][MOVIE_ENTRIES];
     unsigned       nentries[2];
     uint32_t       ticks;            /* of sound a second, 0: no file has any */
-    int64_t        offset;           /* from the file's time to the movie's, ms */
+    int64_t        offset;           /* ms from the file's time to this */
     int64_t        zero;             /* where it begins to be shown, ms */
     int64_t        pause;
     unsigned       joint:1;
@@ -74,7 +74,7 @@ typedef struct {
     unsigned       wide:1;           /* offsets need 64 bits */
     unsigned       failed:1;         /* what was fed makes no sense */
 
-    uint64_t       base;             /* of the payload in the clip; 0: counting */
+    uint64_t       base;             /* of the payload; 0: counting */
     movie_track_t  counted[2];
 } movie_t;
 

@@ -461,7 +461,8 @@ read_stsd(cursor_t *c, unsigned kind, mp4_track_t *track)
 
 /* Goes down a PATH of boxes, each the only one of its type. */
 static int
-find_path(const cursor_t *from, const uint32_t *path, unsigned n, cursor_t *body)
+find_path(const cursor_t *from, const uint32_t *path, unsigned n,
+    cursor_t *body)
 {
     cursor_t  c = *from;
 

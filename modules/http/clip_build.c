@@ -1,0 +1,558 @@
+#include "clip_build.h"
+
+#include <ngx_md5.h>
+
+#include "../media/avc.h"
+
+#define CLIP_FILES     256           /* open while the clip is sent */
+#define CLIP_HEAD_MAX  (64 * 1024 * 1024)
+#define CLIP_INIT_MAX  65536
+#define CLIP_SAMPLES   4096          /* of one fragment */
+#define CLIP_READ      4096          /* most moof boxes are shorter */
+#define CLIP_MOOF_MAX  (1024 * 1024)
+#define CLIP_JOINT_MS  1500          /* more time between files is a gap */
+
+
+/* --- reading --- */
+
+/* Reads SIZE bytes at OFFSET.  Returns 0; -1 and the question has failed. */
+static int
+read_at(clip_build_t *b, const history_file_t *file, int fd, uint8_t *p,
+    size_t size, uint64_t offset)
+{
+    ssize_t  n;
+
+    while (size) {
+        n = pread(fd, p, size, (off_t) offset);
+
+        if (n == -1 && errno == EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                         "cannot read %s at %llu: %s", file->file,
+                         (unsigned long long) offset,
+                         n == 0 ? "it ends there" : strerror(errno));
+            return -1;
+        }
+
+        p += n;
+        size -= (size_t) n;
+        offset += (uint64_t) n;
+    }
+
+    return 0;
+}
+
+
+static int
+broken(clip_build_t *b, const history_file_t *file, uint64_t offset)
+{
+    history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                 "%s has no fragment of ours at %llu, where its index says so",
+                 file->file, (unsigned long long) offset);
+    return -1;
+}
+
+
+static int
+no_memory(clip_build_t *b)
+{
+    history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+    return -1;
+}
+
+
+/* Opens FILE, reads its head and checks that it holds all it should. */
+static int
+open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
+{
+    struct stat           st;
+    const rec_segment_t  *first = &b->history->range.segments[file->first];
+    const rec_segment_t  *last = first + file->n - 1;
+    size_t                size = (size_t) file->head.init_size;
+
+    f->offset = first->offset;
+    f->size = last->offset + last->size - first->offset;
+    f->fd = history_open(b->history, file->file);
+
+    if (f->fd == -1) {
+        history_fail(b->history, NGX_HTTP_NOT_FOUND, "cannot open %s: %s",
+                     file->file, strerror(errno));
+        return -1;
+    }
+
+    if (fstat(f->fd, &st) == -1 || size > CLIP_INIT_MAX
+        || last->offset < first->offset
+        || (uint64_t) st.st_size < f->offset + f->size)
+    {
+        return broken(b, file, f->offset);
+    }
+
+    f->init = malloc(size + !size);
+    if (f->init == NULL) {
+        return no_memory(b);
+    }
+
+    if (read_at(b, file, f->fd, f->init, size, 0) != 0) {
+        return -1;
+    }
+
+    return mp4_read_init(f->init, size, &f->head) == 0
+           ? 0 : broken(b, file, 0);
+}
+
+
+/* Makes b->box hold at least SIZE bytes of what is at OFFSET, as much as there
+ * is before END.  Returns 0 or -1. */
+static int
+read_box(clip_build_t *b, const history_file_t *file, int fd, uint64_t offset,
+    uint64_t end, size_t size)
+{
+    uint8_t  *more;
+
+    if (size > CLIP_MOOF_MAX || size > end - offset) {
+        return broken(b, file, offset);
+    }
+
+    if (size > b->box_size) {
+        more = realloc(b->box, size);
+        if (more == NULL) {
+            return no_memory(b);
+        }
+        b->box = more;
+        b->box_size = size;
+    }
+
+    return read_at(b, file, fd, b->box, size, offset);
+}
+
+
+/* Reads the moof at OFFSET into FRAGMENT.  Returns the offset of its samples, 0
+ * when the question has failed. */
+static uint64_t
+read_fragment(clip_build_t *b, const history_file_t *file, int fd,
+    uint64_t offset, uint64_t end, mp4_fragment_t *fragment)
+{
+    size_t     got = ngx_min((uint64_t) CLIP_READ, end - offset), need;
+    mp4_box_t  moof, mdat;
+
+    if (read_box(b, file, fd, offset, end, got) != 0) {
+        return 0;
+    }
+
+    if (mp4_read_box(b->box, got, &moof) != 0 || moof.size > CLIP_MOOF_MAX) {
+        (void) broken(b, file, offset);
+        return 0;
+    }
+
+    need = (size_t) moof.size + 8;
+
+    if (need > got && read_box(b, file, fd, offset, end, need) != 0) {
+        return 0;
+    }
+
+    if (need > end - offset
+        || mp4_read_fragment(b->box, (size_t) moof.size, fragment, b->samples,
+                             CLIP_SAMPLES) != 0
+        || mp4_read_box(b->box + moof.size, 8, &mdat) != 0
+        || mdat.type != MP4_BOX('m', 'd', 'a', 't')
+        || mdat.size != 8 + fragment->data
+        || offset + moof.size + mdat.size > end)
+    {
+        (void) broken(b, file, offset);
+        return 0;
+    }
+
+    return offset + need;
+}
+
+
+/* --- feeding --- */
+
+/* Remembers that parameter sets go before what is at OFFSET of the file. */
+static int
+add_cut(clip_build_t *b, clip_file_t *f, uint64_t offset)
+{
+    uint64_t  *more;
+
+    if ((f->ncuts & (f->ncuts - 1)) == 0) {  /* grows by powers of two */
+        more = realloc(f->cuts, 2 * (f->ncuts + !f->ncuts) * sizeof(uint64_t));
+        if (more == NULL) {
+            return no_memory(b);
+        }
+        f->cuts = more;
+    }
+
+    f->cuts[f->ncuts++] = offset;
+    b->payload += f->sets_size;
+
+    return 0;
+}
+
+
+/* Feeds what is recorded in segment S to the movie; *SHIFT is from a place in
+ * the file to that in the payload. */
+static int
+feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
+    const rec_segment_t *s, uint64_t *shift)
+{
+    uint64_t          at, data, end = s->offset + s->size;
+    mp4_fragment_t    fragment;
+    const mp4_run_t  *run = &fragment.runs[MP4_VIDEO];
+
+    for (at = s->offset; at < end; at = data + fragment.data) {
+        data = read_fragment(b, file, f->fd, at, end, &fragment);
+        if (data == 0) {
+            return -1;
+        }
+
+        if (f->sets_size == 0 || run->n == 0 || !run->samples[0].key) {
+            movie_fragment(&b->movie, &fragment, *shift + data);
+            continue;
+        }
+
+        b->samples[0].size += (uint32_t) f->sets_size;       /* run's first */
+        movie_fragment(&b->movie, &fragment, *shift + data);
+        *shift += f->sets_size;
+
+        if (b->out == NULL && add_cut(b, f, data) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Time that lies between two files and is no gap. */
+static int64_t
+pause_before(const history_range_t *range, const history_file_t *file)
+{
+    int64_t               pause;
+    const rec_segment_t  *s = &range->segments[file->first];
+
+    if (file->first == 0 || s->gap) {
+        return 0;
+    }
+
+    pause = s->utc - (s[-1].utc + s[-1].duration);
+
+    return pause <= CLIP_JOINT_MS ? pause : 0;
+}
+
+
+static int
+feed_file(clip_build_t *b, const history_file_t *file, clip_file_t *f,
+    uint64_t base)
+{
+    uint32_t              i;
+    uint64_t              shift = base - f->offset;
+    const rec_segment_t  *s = &b->history->range.segments[file->first];
+
+    if (movie_file(&b->movie, f->head.tracks) != 0) {
+        history_fail(b->history, NGX_HTTP_BAD_REQUEST, "the span has more than "
+                     "%d configurations of a track: expected a shorter one",
+                     MOVIE_ENTRIES);
+        return -1;
+    }
+
+    movie_join(&b->movie, pause_before(&b->history->range, file));
+
+    for (i = 0; i < file->n; i++, s++) {
+        if (i && s->gap) {
+            movie_join(&b->movie, 0);
+        }
+
+        if (feed_segment(b, file, f, s, &shift) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+feed_movie(clip_build_t *b)
+{
+    size_t    i;
+    uint64_t  base = 0;
+
+    for (i = 0; i < b->nfiles; i++) {
+        if (feed_file(b, &b->history->range.files[i], &b->files[i], base) != 0)
+        {
+            return -1;
+        }
+        base += b->files[i].size
+                + b->files[i].ncuts * b->files[i].sets_size;
+    }
+
+    return 0;
+}
+
+
+/* The range holds the segment of `to`; a clip ends with the one before when
+ * that one begins there. */
+static void
+trim_end(history_t *h)
+{
+    history_file_t   *file;
+    history_range_t  *range = &h->range;
+
+    while (range->nfiles) {
+        file = &range->files[range->nfiles - 1];
+
+        while (file->n && h->to > h->from
+               && range->segments[file->first + file->n - 1].utc >= h->to)
+        {
+            file->n--;
+        }
+
+        if (file->n) {
+            return;
+        }
+
+        range->nfiles--;
+    }
+}
+
+
+/* Is it as short as it must be? */
+static int
+check_length(clip_build_t *b)
+{
+    size_t      i;
+    uint32_t    n;
+    uint64_t    ms = 0;
+    history_t  *h = b->history;
+
+    if (h->range.nfiles == 0) {
+        history_fail(h, NGX_HTTP_NOT_FOUND,
+                     "nothing was recorded in this span");
+        return -1;
+    }
+
+    if (h->range.nfiles > CLIP_FILES) {
+        history_fail(h, NGX_HTTP_BAD_REQUEST, "the clip would be of %zu files: "
+                     "expected at most %d", h->range.nfiles, CLIP_FILES);
+        return -1;
+    }
+
+    for (i = 0; i < h->range.nfiles; i++) {
+        for (n = 0; n < h->range.files[i].n; n++) {
+            ms += h->range.segments[h->range.files[i].first + n].duration;
+        }
+    }
+
+    if (ms > b->longest) {
+        history_fail(h, NGX_HTTP_BAD_REQUEST, "the clip would be %llu s long: "
+                     "hub_history_clip_max allows %lu s",
+                     (unsigned long long) ms / 1000,
+                     (unsigned long) b->longest / 1000);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static int
+same_config(const mp4_track_t *a, const mp4_track_t *b)
+{
+    return a->config_size == b->config_size
+           && ngx_memcmp(a->config, b->config, a->config_size) == 0;
+}
+
+
+/* Is the picture of more than one configuration? */
+static int
+has_changes(const clip_build_t *b)
+{
+    size_t              i;
+    const mp4_track_t  *track, *first = NULL;
+
+    for (i = 0; i < b->nfiles; i++) {
+        track = &b->files[i].head.tracks[MP4_VIDEO];
+
+        if (track->codec == FLV_CODEC_NONE) {
+            continue;
+        }
+
+        if (first && !same_config(first, track)) {
+            return 1;
+        }
+
+        first = track;
+    }
+
+    return 0;
+}
+
+
+static int
+make_sets(clip_build_t *b)
+{
+    size_t              i, max;
+    clip_file_t        *f;
+    const mp4_track_t  *track;
+
+    if (!has_changes(b)) {
+        return 0;
+    }
+
+    for (i = 0; i < b->nfiles; i++) {
+        f = &b->files[i];
+        track = &f->head.tracks[MP4_VIDEO];
+
+        if (track->codec != FLV_CODEC_H264) {
+            continue;
+        }
+
+        max = 2 * track->config_size;        /* lengths of 4 bytes, not 2 */
+
+        f->sets = malloc(max);
+        if (f->sets == NULL) {
+            return no_memory(b);
+        }
+
+        f->sets_size = avc_parameter_sets(track->config, track->config_size,
+                                          f->sets, max);
+    }
+
+    return 0;
+}
+
+
+static int
+open_files(clip_build_t *b)
+{
+    size_t     i;
+    history_t *h = b->history;
+
+    b->files = calloc(h->range.nfiles, sizeof(clip_file_t));
+    b->samples = malloc(CLIP_SAMPLES * sizeof(mp4_sample_t));
+
+    if (b->files == NULL || b->samples == NULL) {
+        return no_memory(b);
+    }
+
+    b->nfiles = h->range.nfiles;
+
+    for (i = 0; i < b->nfiles; i++) {
+        b->files[i].fd = -1;
+    }
+
+    for (i = 0; i < b->nfiles; i++) {
+        if (open_file(b, &h->range.files[i], &b->files[i]) != 0) {
+            return -1;
+        }
+        b->payload += b->files[i].size;
+    }
+
+    return 0;
+}
+
+
+/* Of the head, and of where the rest is: the same for the same clip alone. */
+static void
+digest_clip(clip_build_t *b)
+{
+    size_t                 i;
+    ngx_md5_t              md5;
+    const history_file_t  *file = b->history->range.files;
+
+    ngx_md5_init(&md5);
+    ngx_md5_update(&md5, b->out, b->out_size);
+
+    for (i = 0; i < b->nfiles; i++) {
+        ngx_md5_update(&md5, file[i].file, strlen(file[i].file));
+        ngx_md5_update(&md5, &b->files[i].offset, sizeof(uint64_t));
+        ngx_md5_update(&md5, b->files[i].sets, b->files[i].sets_size);
+    }
+
+    ngx_md5_final(b->digest, &md5);
+}
+
+
+static int
+make_head(clip_build_t *b)
+{
+    size_t  max;
+
+    movie_init(&b->movie);
+
+    if (feed_movie(b) != 0) {
+        return -1;
+    }
+
+    if (movie_end(&b->movie) != 0) {
+        history_fail(b->history, NGX_HTTP_NOT_FOUND,
+                     "nothing in this span can be shown");
+        return -1;
+    }
+
+    max = movie_max(&b->movie);
+
+    if (max > CLIP_HEAD_MAX) {
+        history_fail(b->history, NGX_HTTP_BAD_REQUEST, "the clip's tables "
+                     "would take %zu bytes: expected at most %d", max,
+                     CLIP_HEAD_MAX);
+        return -1;
+    }
+
+    b->out = malloc(max);
+    if (b->out == NULL) {
+        return no_memory(b);
+    }
+
+    b->out_size = movie_begin(&b->movie, b->out, b->payload);
+
+    if (b->out_size == 0 || feed_movie(b) != 0 || movie_end(&b->movie) != 0) {
+        history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                     "the files changed while they were read");
+        return -1;
+    }
+
+    digest_clip(b);
+
+    return 0;
+}
+
+
+void
+clip_build(clip_build_t *b)
+{
+    trim_end(b->history);
+
+    if (check_length(b) == 0 && open_files(b) == 0 && make_sets(b) == 0) {
+        (void) make_head(b);
+    }
+
+    free(b->samples);
+    free(b->box);
+    b->samples = NULL;
+    b->box = NULL;
+}
+
+
+void
+clip_build_free(clip_build_t *b)
+{
+    size_t  i;
+
+    for (i = 0; i < b->nfiles; i++) {
+        if (b->files[i].fd != -1) {
+            (void) close(b->files[i].fd);
+        }
+        free(b->files[i].init);
+        free(b->files[i].sets);
+        free(b->files[i].cuts);
+    }
+
+    free(b->files);
+    free(b->samples);
+    free(b->box);
+    free(b->out);
+}

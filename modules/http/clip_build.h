@@ -1,0 +1,50 @@
+/*
+ * What a clip consists of: its head, and which bytes of which files follow.
+ * Pool thread only, until it is done.
+ */
+
+#ifndef DUOLU_HTTP_CLIP_BUILD_H
+#define DUOLU_HTTP_CLIP_BUILD_H
+
+#include "history.h"
+#include "../media/movie.h"
+
+/* A recorded file, and what of it is in the clip.  Browsers tell their decoder
+ * of a movie's first configuration alone, so a clip of several has parameter
+ * sets in front of each key frame that begins a fragment. */
+typedef struct {
+    int           fd;                /* -1: not open */
+    uint64_t      offset, size;
+    uint8_t      *init;
+    mp4_init_t    head;
+    uint8_t      *sets;
+    size_t        sets_size;         /* 0: none are needed */
+    uint64_t     *cuts;              /* where in the file they go */
+    size_t        ncuts;
+} clip_file_t;
+
+/* Zeroed but for the first two. */
+typedef struct {
+    history_t     *history;
+    ngx_msec_t     longest;          /* of what is recorded in it */
+
+    clip_file_t   *files;
+    size_t         nfiles;
+    movie_t        movie;
+    uint8_t       *out;              /* the head of the clip */
+    size_t         out_size;
+    uint64_t       payload;          /* what follows it */
+    uint8_t        digest[16];       /* the same for the same bytes alone */
+
+    uint8_t       *box;              /* the moof in hand */
+    size_t         box_size;
+    mp4_sample_t  *samples;
+} clip_build_t;
+
+/* Makes all of it of the history's range, or fails the question. */
+void clip_build(clip_build_t *b);
+
+/* Closes the files; B itself stays. */
+void clip_build_free(clip_build_t *b);
+
+#endif
