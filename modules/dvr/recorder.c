@@ -374,8 +374,10 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     rec->reader.index++;
     rec->gap |= gap;
 
+    /* behind a gap a new file begins with its key frame: what comes before it
+     * would be a segment of some sound alone */
     if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
-        || !fragment_has(&rec->fragment, kind))
+        || (rec->turn && rec->gap) || !fragment_has(&rec->fragment, kind))
     {
         return 1;
     }
