@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define SPOOL_PATH_SIZE  (PATH_MAX + 300)     /* a folder, and a name in it */
+#define SPOOL_EVENT_MAX  65536
+
 
 static int spool_is_event(const struct dirent *entry)
 {
@@ -192,6 +194,22 @@ static bool spool_set_aside(const char *folder, const char *name, const char *wh
 }
 
 
+/* NULL, or why it is not to be opened: no event of nginx is large, or waits to be read. */
+static const char *spool_odd(const char *path)
+{
+    struct stat  info;
+
+    if (lstat(path, &info) == -1) {
+        return NULL;        /* opening it tells why */
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return "no regular file";
+    }
+
+    return info.st_size > SPOOL_EVENT_MAX ? "larger than 64 KB" : NULL;
+}
+
+
 /* false: no further event may be taken now */
 static bool spool_take_one(store_t *store, const char *root, const char *folder,
                            const char *name, spool_report_t *report)
@@ -204,6 +222,11 @@ static bool spool_take_one(store_t *store, const char *root, const char *folder,
     store_recording_t   recording;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
+
+    wrong = spool_odd(path);
+    if (wrong) {
+        return spool_set_aside(folder, name, wrong, report);
+    }
 
     event = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
     if (event == NULL && json_error_code(&problem) == json_error_cannot_open_file

@@ -2,6 +2,7 @@
 // against a real MariaDB; the files are laid out by the test.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -131,12 +132,13 @@ describe('the list of recordings', () => {
 describe('events of nginx', () => {
   const start = Date.UTC(2026, 10, 21, 9, 0, 0, 5);
   let number = 0;
+  const nameOf = (n) => `${String(start + n).padStart(13, '0')}-0000000777-000000.json`;
   // Whole under its name at once, as nginx does it.
   const put = (event) => {
-    const name = at(`.spool/${String(start + number++).padStart(13, '0')}-0000000777-000000`);
-    fs.writeFileSync(`${name}.tmp`, typeof event === 'string' || Buffer.isBuffer(event) ? event : JSON.stringify(event));
-    fs.renameSync(`${name}.tmp`, `${name}.json`);
-    return `${path.basename(name)}.json`;
+    const name = nameOf(number++);
+    fs.writeFileSync(at(`.spool/${name}.tmp`), typeof event === 'string' || Buffer.isBuffer(event) ? event : JSON.stringify(event));
+    fs.renameSync(at(`.spool/${name}.tmp`), at(`.spool/${name}`));
+    return name;
   };
   const open = (from, stream = 'live/demo') => ({ event: 'open', file: `${stream}/${fileName(from)}`, stream, format: 'mp4', id: 1, session: String(start), from });
   const close = (from, bytes, more = {}) => ({ ...open(from), event: 'close', to: from + 1000, bytes, state: 'complete', reason: 'hour is over', ...more });
@@ -202,6 +204,10 @@ describe('events of nginx', () => {
       { ...good, stream: 'live/bobs' }, { ...good, stream: undefined }, { ...good, format: 'flv' }, { ...good, session: 'x' }, { ...good, session: '1'.repeat(30) },
       { ...good, to: 'late' }, { ...good, to: -1 }, { ...good, bytes: -1 }, { ...good, bytes: 1.5 }, { ...good, state: 'recording' }, { ...good, state: undefined },
     ].map(put);
+    for (const make of [(file) => fs.mkdirSync(file), (file) => execFileSync('mkfifo', [file])]) {
+      bad.push(nameOf(number++));
+      make(at(`.spool/${bad.at(-1)}`));
+    }
     put(good);
     put({ ...close(start + 8000, 9), reason: `${'长'.repeat(300)} and more` });
     fs.writeFileSync(at('.spool/half.tmp'), '{"event":');
@@ -402,6 +408,11 @@ describe('rights', () => {
     answer = await remove();
     assert.deepEqual([answer.status, answer.json.error], [409, 'recording']);
     await held.stop();
+    // the disk is away: the row stays for when it is back
+    fs.renameSync(at('.spool'), at('.away'));
+    assert.equal((await remove()).status, 500);
+    assert.equal(rows().length, 1);
+    fs.renameSync(at('.away'), at('.spool'));
     answer = await remove();
     assert.equal(answer.status, 200, answer.text);
     assert.deepEqual([there(file), fs.existsSync(indexOf(file)), rows()], [false, false, []]);
