@@ -151,6 +151,9 @@ test('settings that cannot work are refused before anything is made', async () =
   await refused(['up', '-d'], { ...env, DUOLU_HOST: 'my host' }, /DUOLU_HOST is 'my host': expected a host name/);
   await refused(['up', '-d'], { ...env, DUOLU_RTMP: env.DUOLU_RTMPS }, /DUOLU_RTMP and DUOLU_RTMPS are both \d+: expected four different/);
   await refused(['up', '-d'], { ...env, DUOLU_FLUSH: 'soon' }, /DUOLU_FLUSH is 'soon': expected/);
+  await refused(['up', '-d'], { ...env, DUOLU_REC: '/tmp/my recordings' }, /DUOLU_REC is '\/tmp\/my recordings': it may hold no space/);
+  await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: 'week' }, /DUOLU_REC_DAYS is 'week': expected a number of days/);
+  await refused(['up', '-d'], { ...env, DUOLU_REC_FREE: '1gb' }, /DUOLU_REC_FREE is '1gb': expected bytes such as/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
   await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);
   await refused(['up', '--now'], env, /'--now' is not an option/);
