@@ -15,6 +15,10 @@
 #define MARKER_FOLDER  ".open"
 #define MARKER_SLASH   "%2F"         /* in a marker's name; a file's has none */
 
+/* A marker holds what the kernel calls this boot of the machine. */
+#define BOOT           "/proc/sys/kernel/random/boot_id"
+#define BOOT_MAX       64
+
 
 /* --- markers --- */
 
@@ -110,11 +114,45 @@ sync_folder(const char *path)
 }
 
 
+/* The first bytes of a small file; 0: it has none, or they cannot be read. */
+static size_t
+read_small(const char *path, char *out, size_t max)
+{
+    int      fd;
+    ssize_t  n;
+
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+    if (fd == -1) {
+        return 0;
+    }
+
+    n = read(fd, out, max);
+    (void) close(fd);
+
+    return n > 0 ? (size_t) n : 0;
+}
+
+
+/* Was the file written before the machine started?  Then its power may have
+ * gone, and what the kernel had not written out is lost. */
+static int
+in_doubt(const char *root, const char *file)
+{
+    char    path[PATH_MAX], now[BOOT_MAX], then[BOOT_MAX];
+    size_t  n = read_small(BOOT, now, BOOT_MAX);
+
+    return n == 0 || marker_path(path, root, file) == -1
+           || read_small(path, then, BOOT_MAX) != n
+           || memcmp(now, then, n) != 0;
+}
+
+
 int
 marker_put(const char *root, const char *file)
 {
-    int   fd;
-    char  folder[PATH_MAX], path[PATH_MAX];
+    int     fd, failed;
+    char    folder[PATH_MAX], path[PATH_MAX], boot[BOOT_MAX];
+    size_t  n = read_small(BOOT, boot, BOOT_MAX);
 
     if (join(folder, root, MARKER_FOLDER) == -1
         || marker_path(path, root, file) == -1
@@ -128,10 +166,12 @@ marker_put(const char *root, const char *file)
         return -1;
     }
 
+    failed = n && write(fd, boot, n) == -1 ? errno : 0;
     (void) close(fd);
+    errno = failed;
 
     /* it is there before there is anything to recover */
-    return sync_folder(folder);
+    return failed ? -1 : sync_folder(folder);
 }
 
 
@@ -235,6 +275,8 @@ find_target(target_t *t, const char *root, const char *file)
         errno = ENAMETOOLONG;
         return -1;
     }
+
+    t->names.doubt = in_doubt(root, file);
 
     return 0;
 }

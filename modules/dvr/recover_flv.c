@@ -10,6 +10,7 @@
 
 typedef struct {
     int          fd;
+    unsigned     doubt:1;            /* blocks of it may have been lost */
     uint64_t     size;               /* of the file */
     uint64_t     limit;              /* where the first lost block is, or SIZE */
     uint8_t     *buffer;
@@ -54,7 +55,9 @@ walk_all(recovery_t *r)
             return -1;
         }
 
-        find_lost(r, at, (size_t) n);
+        if (r->doubt) {
+            find_lost(r, at, (size_t) n);
+        }
 
         whole = r->limit > at ? (size_t) ngx_min((uint64_t) n, r->limit - at)
                               : 0;
@@ -189,6 +192,7 @@ recover_flv(const recover_file_t *file, int fd, int keep, recovered_t *out)
     ngx_memzero(out, sizeof(recovered_t));
 
     r.fd = fd;
+    r.doubt = file->doubt;
     r.room = READ_SIZE;
     r.buffer = malloc(r.room);
     out->flv = malloc(sizeof(flv_file_t));

@@ -565,7 +565,7 @@ recover_mp4(const recover_file_t *file, int fd, int keep, recovered_t *out)
     r.file = file;
     r.index = -1;
 
-    if (walk_open(&r.walk, fd) == 0) {
+    if (walk_open(&r.walk, fd, file->doubt) == 0) {
         rc = recover(&r, keep, out);
     }
 

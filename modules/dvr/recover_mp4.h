@@ -12,6 +12,7 @@ typedef struct {
     const char  *name;           /* the file's, without a folder */
     const char  *stream;         /* whose folder it lies in */
     int64_t      utc;            /* that its name says */
+    unsigned     doubt:1;        /* blocks of it may have been lost */
     char         index[PATH_MAX];
 } recover_file_t;
 

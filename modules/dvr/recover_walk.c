@@ -69,13 +69,14 @@ recover_grow(void *list, size_t n, size_t *max, size_t size)
 
 
 int
-walk_open(walk_t *w, int fd)
+walk_open(walk_t *w, int fd, int doubt)
 {
     ssize_t      n;
     struct stat  st;
 
     ngx_memzero(w, sizeof(walk_t));
     w->fd = fd;
+    w->doubt = doubt != 0;
     w->buffer = malloc(INIT_MAX);
     w->sample = malloc(SAMPLES_MAX * sizeof(mp4_sample_t));
 
@@ -348,7 +349,7 @@ walk_from(walk_t *w, uint64_t offset)
         }
 
         if (rc == 0 || (w->n > 0 && whole->sequence != whole[-1].sequence + 1)) {
-            return drop_lost(w);
+            return w->doubt ? drop_lost(w) : 0;
         }
 
         offset = whole->end;

@@ -31,6 +31,7 @@ typedef struct {
 
 typedef struct {
     int            fd;
+    unsigned       doubt:1;          /* blocks of it may have been lost */
     uint64_t       size;             /* of the file */
     mp4_init_t     init;             /* its configurations are not kept */
     whole_t       *whole;
@@ -39,9 +40,10 @@ typedef struct {
     mp4_sample_t  *sample;
 } walk_t;
 
-/* Reads what the file FD begins with.  Returns 0, or -1 with errno, ENODATA
- * when that is torn; walk_close() in any case. */
-int walk_open(walk_t *w, int fd);
+/* Reads what the file FD begins with; DOUBT: blocks of it may have been lost.
+ * Returns 0, or -1 with errno, ENODATA when that is torn; walk_close() in any
+ * case. */
+int walk_open(walk_t *w, int fd, int doubt);
 void walk_close(walk_t *w);
 
 /* Fills w->whole from OFFSET on, up to the first fragment that is not whole.

@@ -24,6 +24,7 @@ const NAME = '14-00-00.123';
 const FILE = `live/demo/${DAY}/${NAME}.mp4`;
 const MARKER = FILE.replaceAll('/', '%2F');
 const BLOCK = 4096;
+const BOOT = fs.readFileSync('/proc/sys/kernel/random/boot_id');
 const TAIL = 2 << 20;                       // "any byte of the last 2 MB"
 const VIDEO = 1;
 
@@ -144,10 +145,10 @@ class Root {
   /** A recovery leaves what stood before: only what it took, or what is another, is written. */
   put(bytes, index) {
     const fd = fs.openSync(this.file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o640);
-    const n = fs.readSync(fd, content, 0, Math.min(bytes.length, content.length), 0);
-    const same = content.subarray(0, n).equals(Buffer.from(bytes.buffer, bytes.byteOffset, n)) ? n : 0;
+    const same = this.is === bytes.buffer ? Math.min(fs.fstatSync(fd).size, bytes.length) : 0;
     if (same < bytes.length) fs.writeSync(fd, bytes, same, bytes.length - same, same);
     fs.ftruncateSync(fd, bytes.length);
+    this.is = bytes.buffer;
     fs.closeSync(fd);
     if (index === undefined) fs.rmSync(this.index, { force: true });
     else fs.writeFileSync(this.index, index, { mode: 0o640 });
@@ -161,7 +162,11 @@ class Root {
     return content.subarray(0, n);
   }
 
-  mark() { fs.writeFileSync(this.marker, ''); }
+  /** As its writer does; `lost`: the power may have gone since. */
+  mark({ lost = true } = {}) { fs.writeFileSync(this.marker, lost ? '' : BOOT); }
+
+  /** Is another one when one of both files is written to. */
+  stamp() { return [this.file, this.index].map((name) => fs.statSync(name, { bigint: true })).map(({ size, mtimeNs }) => `${size} ${mtimeNs}`).join(); }
 
   text() { return fs.readFileSync(this.index, 'latin1'); }
 
@@ -190,13 +195,14 @@ function holds(root, movie, n, answer, what, session = UTC) {
 }
 
 /** Recovers, checks, and recovers again: nothing changes. */
-async function recovers(root, movie, n, what, session) {
+async function recovers(root, movie, n, what, session = UTC) {
   const answer = await driver.recover(root.root, FILE);
   assert.equal(answer.error, undefined, what);
   holds(root, movie, n, answer, what, session);
+  const before = root.stamp();
   const again = await driver.recover(root.root, FILE);
-  holds(root, movie, n, again, `${what}, once more`, session);
-  assert.equal(again.cut, 0, `${what}, once more: nothing is cut`);
+  assert.deepEqual({ ...again, calls: 0 }, { ...answer, cut: 0, session: String(session), calls: 0 }, `${what}, once more`);
+  assert.equal(root.stamp(), before, `${what}, once more: nothing is written`);
 }
 
 let movie;                                  // 20 s, key frames each 2 s
@@ -281,6 +287,7 @@ test('a file that is cut anywhere in its last 2 MB keeps all whole fragments', a
     const n = movie.whole(at);
     const name = names[i++ % names.length];
     root.put(movie.bytes.subarray(0, at), INDEXES[name](n));
+    root.mark({ lost: i % 4 === 0 });
     await recovers(root, movie, n, `${what}, the index ${name}`);
   }
   assert.ok(i > 300, `${i} places`);
@@ -292,6 +299,7 @@ test('a fragment that is cut anywhere, with an index that is wrong in any way', 
     for (const [name, make] of Object.entries(INDEXES)) {
       const n = movie.whole(at);
       root.put(movie.bytes.subarray(0, at), make(n));
+      root.mark({ lost: name === 'missing' });
       await recovers(root, movie, n, `${what}, the index ${name}`);
     }
   }
@@ -303,6 +311,7 @@ test('an index that is torn at any byte of its last segments', async () => {
   for (let at = from; at <= full.length; at++) {
     for (const size of [movie.bytes.length, movie.fragments.at(-1).end - 7]) {
       root.put(movie.bytes.subarray(0, size), full.slice(0, at));
+      root.mark({ lost: at % 8 === 0 });
       await recovers(root, movie, movie.whole(size), `file of ${size}, index of ${at} bytes`);
     }
   }
@@ -319,6 +328,7 @@ test('places by chance', async () => {
     let index = INDEXES[name](n);
     if (index && chance(2)) index = index.slice(0, chance(index.length + 1));
     root.put(movie.bytes.subarray(0, at), index);
+    root.mark({ lost: i % 2 === 0 });
     await recovers(root, movie, n, `cut at ${at}, the index ${name} and of ${index?.length} bytes`);
   }
 });
@@ -338,6 +348,7 @@ test('a head that is torn leaves nothing to play, and nothing is touched', async
 });
 
 test('blocks that never reached the disk are zeros: the fragments before them stay', async () => {
+  root.mark();
   const lost = (from, to) => { const bytes = Buffer.from(movie.bytes); bytes.fill(0, from, to); return bytes; };
   for (let i = 0; i < 24; i++) {
     const from = Math.floor((movie.bytes.length - TAIL * (i + 0.5) / 24) / BLOCK) * BLOCK;
@@ -351,7 +362,23 @@ test('blocks that never reached the disk are zeros: the fragments before them st
   }
 });
 
+test('zeros are content as long as the machine has not started anew', async () => {
+  const { offset, moof, end } = movie.fragments.at(-2);
+  const zeros = Buffer.from(movie.bytes).fill(0, offset + moof + 8, end);
+  const other = { bytes: zeros, __proto__: movie };
+  const own = new Root();
+  own.put(zeros, movie.index());
+  await recovers(own, other, movie.fragments.length - 2, 'no marker');
+  own.put(zeros, movie.index());
+  assert.equal(await driver.ask('mark', own.root, FILE), 'done');
+  await recovers(own, other, movie.fragments.length, 'a marker of this boot');
+  own.put(zeros, movie.index());
+  fs.writeFileSync(own.marker, '01234567-89ab-cdef-0123-456789abcdef\n');
+  await recovers(own, other, movie.fragments.length - 2, 'a marker of another boot');
+});
+
 test('a file as long as before, whose last moof is zeros', async () => {
+  root.mark({ lost: false });
   for (const { offset, moof, end } of movie.fragments.slice(-3)) {
     for (const [from, to] of [[offset, offset + moof], [offset + 8, offset + moof], [offset + moof - 20, offset + moof], [offset + moof, offset + moof + 8], [offset, end]]) {
       const bytes = Buffer.from(movie.bytes);
