@@ -453,6 +453,9 @@ bool rec_file_look(const char *root, store_recording_t *recording, char *error,
     if (rec_file_busy(root, recording->file)) {
         recording->to = 0;
         rec_state(recording, "recording", "");
+
+    } else if (rec_file_marked(root, recording->file)) {
+        rec_state(recording, "interrupted", "its writer is gone");
     }
 
     return true;

@@ -234,6 +234,19 @@ describe('reindex', () => {
     await held.stop({ marked: true });
     assert.deepEqual(await reindex(), { files: 1, made: 0, dropped: 0, recording: 0, interrupted: 1 });
     assert.deepEqual(rows(), [[one.file, 'interrupted', '1000', String(one.to), '0']]);
+
+    // an FLV has no index to tell, but its row knows the session
+    const flv = layFlv({ from: start + HOUR });
+    insert({ ...flv, session: 77, to: 0, state: 'recording' });
+    const writes = await writer(flv.file);
+    assert.equal((await reindex()).recording, 1);
+    await writes.stop({ marked: true });
+    await reindex();
+    assert.deepEqual(sql("SELECT state, session, ended_ms, reason FROM recordings WHERE format = 'flv'"), [['interrupted', '77', String(flv.to), 'its writer is gone']]);
+    sql("UPDATE recordings SET state = 'recording', ended_ms = NULL WHERE format = 'flv'");
+    fs.rmSync(at('.open'), { recursive: true });
+    await reindex();
+    assert.deepEqual(sql("SELECT state, session, ended_ms FROM recordings WHERE format = 'flv'"), [['complete', '77', String(flv.to)]]);
   });
 
   test('of files that are half there', async () => {
