@@ -3,8 +3,11 @@
 // ffmpeg's ear.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
@@ -32,11 +35,12 @@ function fetch(url, { headers = {}, method = 'GET' } = {}) {
   });
 }
 
-async function startClips({ location = '', main = '', ...options } = {}) {
+async function startClips({ location = '', main = '', listen = '', ...options } = {}) {
   const hub = await startHub({
     answer, files: { 'rec/.keep': '' }, ...options,
-    main: `thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 2s; ${main}`,
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads dvr; sendfile on; ${location} } root /nonexistent`,
+    main: `thread_pool dvr threads=4; thread_pool history threads=4; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 2s; ${main}`,
+    listen: `; ${listen} location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history;
+      aio threads=history; sendfile on; ${location} } root /nonexistent`,
   });
   hub.root = path.join(hub.nginx.dir, 'rec');
   hub.recordings = new Recordings(hub.root);
@@ -234,6 +238,23 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     assert.equal(recordings[0].playlist.segments.filter(({ gap }) => gap).length, 1, 'a gap is in it');
   });
 
+  test('of a stream that is still being recorded', DEADLINE, async () => {
+    const steps = plan(await makeClip({ seconds: 5 }));
+    const sent = publish(hub, 'growing', steps);
+    const index = () => hub.recordings.files('live/growing').map((file) => path.join(hub.root, file.replace(/mp4$/, 'm3u8')))
+      .filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file, 'utf8')).join('');
+    await until(() => index().split('#EXTINF').length > 3, 'segments');
+    const before_ = index();
+    const [, start] = /PROGRAM-DATE-TIME:(.*)/.exec(before_);
+    const { status, body } = await hub.clip('live/growing', Date.parse(start), Date.parse(start) + 1000);
+    assert.equal(status, 200);
+    assert.ok(!before_.includes('ENDLIST'), 'it was still being recorded');
+    await sent;
+    const recordings = await hub.recordings.closed('live/growing');
+    const result = checkClip(body, recordings, Date.parse(start), Date.parse(start) + 1000);
+    await plays(hub, body, result);
+  });
+
   test('over another resolution and another sample rate', DEADLINE, async () => {
     const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360', rate: 48000 })]);
     await publish(hub, 'change', [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })]);
@@ -269,18 +290,28 @@ describe('clips over HTTP', () => {
   let demo;
   const LONG = NOON + 24 * 3600_000;
 
+  const tls = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-tls-'));
+  let source;
+
   before(async () => {
-    const source = await makeSource();
-    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2;' });
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
+    source = await makeSource();
+    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2;',
+      listen: `listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;` });
     const write = (stream, options) => writeRecordings(hub.root, stream, source, options);
     write('live/demo', { spans: [[NOON - 10_000, NOON + 10_000], [NOON + 60_000, NOON + 70_000]] });
     write('live/demo', { spans: [[NOON + 75_400, NOON + 80_400]], session: NOON - 10_000 });
     write('live/gop', { spans: [[NOON, NOON + 20_000]], step: 2, dependent: (n) => n % 3 !== 0 });
     write('live/摄像机', { spans: [[NOON, NOON + 2000]] });
+    write('live/longer', { spans: [[LONG, LONG + 410_000]], step: 10, media: false });
     write('live/long', { spans: [[LONG, LONG + 390_000]], step: 10 });
     demo = hub.recordings.files('live/demo').map((file) => hub.recordings.read(file));
   });
-  after(() => hub.stop());
+  after(async () => {
+    await hub.stop();
+    fs.rmSync(tls, { recursive: true });
+  });
 
   const good = async (stream, recordings, from, to, rules) => {
     const { status, body } = await hub.clip(stream, from, to);
@@ -322,16 +353,12 @@ describe('clips over HTTP', () => {
     ['nothing was recorded', 'live/demo', NOON + 20_000, NOON + 50_000, 404, /nothing was recorded/],
     ['another day', 'live/demo', NOON - 9 * 24 * 3600_000, NOON - 8 * 24 * 3600_000, 404, /nothing was recorded/],
     ['a stream without recordings', 'live/none', NOON, NOON + 1000, 404, /./],
-    ['longer than it may be', 'live/both', LONG, LONG + 3600_000, 400, /410 s long: hub_history_clip_max allows 400 s/],
+    ['longer than it may be', 'live/longer', LONG, LONG + 3600_000, 400, /410 s long: hub_history_clip_max allows 400 s/],
     ['an end before the beginning', 'live/demo', NOON, NOON - 1, 400, /expected an end behind the beginning/],
     ['a time that is none', 'live/demo', 'noon', NOON, 400, /from is .*noon.*: expected a time/],
   ];
   for (const [name, stream, from, to, status, why] of refusals) {
     test(`${name}: ${status}`, DEADLINE, async () => {
-      if (stream === 'live/both') {
-        const source = await makeSource();
-        writeRecordings(hub.root, stream, source, { spans: [[LONG, LONG + 410_000]], step: 10, media: false });
-      }
       const reply = await hub.clip(stream, from, to);
       assert.equal(reply.status, status, reply.body.toString());
       assert.match(JSON.parse(reply.body).error, why);
@@ -422,8 +449,33 @@ describe('clips over HTTP', () => {
     });
   }
 
+  test('over HTTP/2 and TLS: the same bytes, and a kick ends it alone', DEADLINE, async (t) => {
+    const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
+    t.after(() => session.close());
+    const open = (to) => session.request({ ':path': hub.clipUrl('live/long', LONG, to).slice(hub.base.length) });
+    const slow = open(LONG + 390_000);
+    slow.on('error', () => {});
+    const ended = new Promise((resolve) => { slow.on('close', resolve); });
+    await until(async () => (await isReplay()).length === 1, 'its session');
+    const [{ id }] = await isReplay();
+
+    const body = await new Promise((resolve, reject) => {
+      const chunks = [];
+      const whole = open(LONG + 20_000);
+      whole.on('data', (data) => chunks.push(data)).on('end', () => resolve(Buffer.concat(chunks))).on('error', reject);
+    });
+    assert.ok(body.equals((await hub.clip('live/long', LONG, LONG + 20_000)).body), 'the bytes of it');
+    await hub.control(`kick?id=${id}`);
+    await until(async () => !(await isReplay()).some((row) => row.id === id), 'its session to be gone');
+    let got = 0;
+    slow.on('data', (data) => { got += data.length; });
+    await ended;
+    assert.ok(got < body.length, `${got} bytes came`);
+    const after_ = await new Promise((resolve, reject) => { open(LONG + 1000).on('response', (fields) => resolve(fields[':status'])).on('error', reject).resume(); });
+    assert.equal(after_, 200, 'the connection goes on');
+  });
+
   test('as many at once as allowed; files that are deleted meanwhile are still sent', DEADLINE, async () => {
-    const source = await makeSource();
     const [r] = writeRecordings(hub.root, 'live/gone', source, { spans: [[LONG, LONG + 390_000]], step: 10 });
     const url = hub.clipUrl('live/gone', LONG, LONG + 390_000);
     const { body } = await fetch(url);
@@ -440,7 +492,6 @@ describe('clips over HTTP', () => {
   });
 
   test('a damaged file: 500, and the log says which and where', DEADLINE, async () => {
-    const source = await makeSource();
     const [r] = writeRecordings(hub.root, 'live/broken', source, { spans: [[NOON, NOON + 5000]] });
     const { offset } = r.segments[2];
     const fd = fs.openSync(r.path, 'r+');

@@ -69,7 +69,7 @@ describe('live events', { concurrency: 4 }, () => {
       const shown = follower.events.filter((e) => e.data.state === 'live').at(-1).data;
       assert.deepEqual({ ...shown, kbps: 0, since_ms: 0 }, {
         id: 3, name: 'live/demo', state: 'live', video: 'h264', audio: shown.audio, width: 320, height: 180,
-        viewers: 0, kbps: 0, since_ms: 0 });
+        viewers: 0, kbps: 0, since_ms: 0, recording: 'off' });
       follower.close();
     }
   });
