@@ -33,14 +33,29 @@ count_cmocka() {
 
 # run COUNTER LABEL COMMAND…
 run() {
-    local counter=$1 label=$2 code=0
+    local counter=$1 label=$2
     shift 2
-    echo "# $label"
-    timeout -k 20 "$file_limit" "$@" </dev/null >"$out/tap" 2>&1 || code=$?
-    cat "$out/tap"
-    [ "$code" -ne 124 ] || echo "# $label: ended after $file_limit s"
-    "$counter" "$out/tap" "$code"
-    [ "$code" -eq 0 ] || echo "# $label: failed (exit status $code)"
+    try "$out/tap" "$@"
+    tell "$counter" "$label" "$out/tap"
+}
+
+# try TAP COMMAND…: its output goes to TAP, its exit status beside it
+try() {
+    local tap=$1 code=0
+    shift
+    timeout -k 20 "$file_limit" "$@" </dev/null >"$tap" 2>&1 || code=$?
+    echo "$code" >"$tap.code"
+}
+
+# tell COUNTER LABEL TAP: shows and counts what `try` left
+tell() {
+    local code
+    code=$(<"$3.code")
+    echo "# $2"
+    cat "$3"
+    [ "$code" -ne 124 ] || echo "# $2: ended after $file_limit s"
+    "$1" "$3" "$code"
+    [ "$code" -eq 0 ] || echo "# $2: failed (exit status $code)"
 }
 
 suite_unit() {
@@ -60,9 +75,9 @@ suite_fuzz() {
 
 # the nginx scenarios once more, with ASan and UBSan in our modules
 suite_nginx() {
-    node_suite nginx
+    node_suite_by_two nginx
     if "$repo/modules/build.sh" --sanitize; then
-        DUOLU_SANITIZE=1 node_suite nginx "sanitized: "
+        DUOLU_SANITIZE=1 node_suite_by_two nginx "sanitized: "
     else
         echo "# sanitized modules: not compiled"
         suite_failed=$((suite_failed + 1))
@@ -75,6 +90,20 @@ node_suite() {
     for file in "$repo/tests/$1"/*.test.mjs; do
         [ -e "$file" ] || continue
         run count_node "${2:-}${file#"$repo/"}" node --test-reporter=tap "$file"
+    done
+}
+
+# two files at a time: an nginx with its streams leaves a core idle, mostly waiting
+node_suite_by_two() {
+    local file files=() i
+    for file in "$repo/tests/$1"/*.test.mjs; do files+=("$file"); done
+    for i in "${!files[@]}"; do
+        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+        try "$out/$i" node --test-reporter=tap "${files[i]}" &
+    done
+    wait
+    for i in "${!files[@]}"; do
+        tell count_node "${2:-}${files[i]#"$repo/"}" "$out/$i"
     done
 }
 
