@@ -188,7 +188,7 @@ make_demo() {
     local key log=$home/log/setup.log code=0
     [ ! -e "$home/secrets/demo.key" ] || return 0
     key=$(duoluctl stream add live/demo --owner admin 2>"$log") || code=$?
-    key=$(grep -oE '\b[A-Za-z0-9_-]{22}\b' <<<"$key" | tail -n 1) || true
+    key=$(sed -n 's/^key //p' <<<"$key")
     case $code in
         0) make_secret demo.key "$key" ;;
         3) ;;

@@ -171,7 +171,7 @@ prepare_home() {
 # A folder that is there keeps its owner: it may be a disk of its own.
 prepare_recordings() {
     [ ! -d "$DUOLU_REC" ] || return 0
-    mkdir -p -m 750 "$DUOLU_REC" || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
+    { mkdir -p "$(dirname "$DUOLU_REC")" && mkdir -m 750 "$DUOLU_REC"; } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
     [ "$(id -u)" -ne 0 ] || chown "$service_user:" "$DUOLU_REC"
 }
 
