@@ -13,6 +13,7 @@
 #define INDEX_MAX    (256 << 20)
 #define SEGMENT_MIN  FRAGMENT_MS
 #define GAP_MIN      1500            /* ms */
+#define DURATION_MAX 86400000        /* ms, that a reader of indexes takes */
 
 typedef struct {
     rec_segment_t  segment;
@@ -344,7 +345,9 @@ put_segment(const recovery_t *r, lines_t *l, int64_t stop, uint64_t end)
         l->max *= 2;
     }
 
-    l->segment.duration = stop > l->start ? (uint32_t) (stop - l->start) : 1;
+    l->segment.duration = stop > l->start
+                          ? (uint32_t) ngx_min(stop - l->start, DURATION_MAX)
+                          : 1;
     l->segment.size = end - l->segment.offset;
     l->size += rec_index_segment(l->text + l->size, &l->segment, r->file->name);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define INIT_MAX       131072        /* ftyp and moov */
+#define TIME_MAX       172800000     /* ms in a file, which is cut each day */
 #define MOOF_MAX       (FRAGMENT_HEAD_MAX + 16)
 #define SAMPLES_MAX    (2 * FRAGMENT_SAMPLES)
 
@@ -209,7 +210,7 @@ walk_one(walk_t *w, uint64_t offset, whole_t *whole)
     take_times(w, &f, whole);
     left = w->size - offset - moof.size;
 
-    return mdat.size <= left && whole->start >= 0;
+    return mdat.size <= left && whole->start >= 0 && whole->finish < TIME_MAX;
 }
 
 
