@@ -189,7 +189,7 @@ describe('kick', () => {
       ['revoke?stream=%FFx', 400, /argument stream is "\?x"/],
       ['revoke?at=5', 400, /expected user=ID/],
       ['refresh?user=admin', 400, /argument user is "admin"/],
-      ['restart', 404, /action "restart" is not known, expected kick, revoke or refresh/],
+      ['restart', 404, /action "restart" is not known, expected kick, revoke, refresh or record/],
     ]) {
       const answer = await hub.control(action);
       assert.equal(answer.status, status, action);
