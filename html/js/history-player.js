@@ -120,7 +120,7 @@ export class HistoryPlayer extends EventTarget {
     });
     this.hls = hls;
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.hls === hls && this.listed(details));
-    hls.on(Hls.Events.ERROR, (_, data) => this.hls === hls && data.fatal && this.failed(Hls, data));
+    hls.on(Hls.Events.ERROR, (_, data) => this.hls === hls && this.failed(Hls, data));
     hls.attachMedia(this.video);
     hls.loadSource(url);
   }
@@ -148,6 +148,7 @@ export class HistoryPlayer extends EventTarget {
     try {
       await this.listNative(url, signal);
     } catch (error) {
+      if (error.status === 403) this.history.list.refresh();
       if (!signal.aborted) this.refused(error.status, error.message);
       return;
     }
@@ -266,7 +267,10 @@ export class HistoryPlayer extends EventTarget {
     this.dispatchEvent(new Event('end'));
   }
 
-  failed(Hls, { type, details, response, error }) {
+  failed(Hls, { type, details, fatal, response, error }) {
+    // The list brings another token, for the next try.
+    if (response?.code === 403) this.history.list.refresh();
+    if (!fatal) return;
     if (type === Hls.ErrorTypes.MEDIA_ERROR && this.attempt === 0) {
       this.attempt += 1;
       this.hls.recoverMediaError();
@@ -278,17 +282,16 @@ export class HistoryPlayer extends EventTarget {
   refused(status, reason) {
     // Nothing of that time: as if its end had come.
     if (status === 404 && !this.segments.length) this.finish();
-    else this.lost(reason, status);
+    else this.lost(reason);
   }
 
   // Opened anew where it was; a place that fails again and again is left behind.
-  lost(reason, status) {
+  lost(reason) {
     const at = this.position;
     this.reason = reason;
     keepPicture(this.video, this.still);
     this.drop();
     this.setPhase('reconnecting');
-    if (status === 403) this.history.list.refresh();
     const skip = this.attempt > 2 ? 5000 : 0;
     this.target = at + skip;
     this.retryTimer = setTimeout(() => this.open(at + skip), retryDelay(this.attempt));

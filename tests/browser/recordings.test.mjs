@@ -83,8 +83,8 @@ function isOf(rgb, utc, what) {
   assert.ok(right.includes(told), `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd hour, second of eight)`);
 }
 
-async function openWatch(user, stream, at, options = {}) {
-  const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options });
+async function openWatch(user, stream, at, { prepare, ...options } = {}) {
+  const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options }, prepare);
   await logIn(opened.page, user === 'admin' ? stack.adminPassword : PASSWORD, user);
   await goTo(opened.page, `#/watch/${stream}${at ? `?at=${at}` : ''}`);
   return opened;
@@ -98,19 +98,21 @@ const asked = async (page) => Number(new URLSearchParams((await page.evaluate(()
 async function pictureAfter(page, act) {
   await page.evaluate(() => {
     performance.clearResourceTimings();
-    const begin = performance.now();
     const video = document.querySelector('video');
+    let begin = performance.now();
+    video.addEventListener('seeking', () => { begin = performance.now(); }, { once: true });
     window.pictured = null;
-    const look = () => {
-      if (video.seeking) return video.requestVideoFrameCallback(look);
+    const take = () => {
       const canvas = new OffscreenCanvas(1, 1);
       const context = canvas.getContext('2d');
       context.drawImage(video, 0, 0, 1, 1);
       const requests = performance.getEntriesByType('resource').filter((entry) => entry.startTime > begin).map((entry) => entry.name).filter((name) => /\.(mp4|m3u8)(\?|$)/.test(name));
       window.pictured = { rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), requests: requests.map((name) => name.replace(/^.*\/rec\//, '')) };
-      return undefined;
     };
-    video.requestVideoFrameCallback(look);
+    video.requestVideoFrameCallback(() => {
+      if (video.seeking) video.addEventListener('seeked', () => requestAnimationFrame(take), { once: true });
+      else take();
+    });
   });
   await act();
   return (await page.waitForFunction(() => window.pictured)).jsonValue();
@@ -125,7 +127,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
     await page.click('[aria-label="Zoom out"]');
     assert.equal(await page.textContent('.replay-zoom'), zoom);
   }
-  await page.waitForFunction(() => document.querySelectorAll('.timeline-span').length === 2);
+  await page.waitForFunction(() => document.querySelectorAll('.timeline-spans > *').length === 2);
   await screenshot(page, 'timeline-day');
   const bar = await page.locator('.timeline-bar').boundingBox();
   // As over a real network: what comes behind the picture does not come before it is drawn.
@@ -190,6 +192,30 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   const clocks = await page.evaluate(() => [...window.clocks]);
   assert.ok(clocks.some((clock) => clock.startsWith('03:19:5')), clocks.join());
   assert.deepEqual(clocks.filter((clock) => clock > '03:20:00' && clock < '03:50:00'), []);
+  await close();
+});
+
+test('links that were taken back are replaced, and playback goes on', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 7 * HOUR);
+  await modeIs(page, 'history', 'playing');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  await stack.ctl('stream', 'revoke', 'live/archive');
+  const { rgb } = await pictureAfter(page, () => page.keyboard.press('Shift+ArrowRight'));
+  isOf(rgb, await asked(page), 'after a revocation');
+  await close();
+});
+
+test('a browser with a player of its own and no MediaSource', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 9 * HOUR, { prepare: (context) => context.addInitScript(() => { delete window.MediaSource; delete window.ManagedMediaSource; }) });
+  await modeIs(page, 'history', 'playing');
+  await page.focus('.timeline-track');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  for (const key of ['Shift+ArrowRight', 'ArrowRight', 'Home']) {
+    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
+    isOf(rgb, await asked(page), key);
+  }
   await close();
 });
 
