@@ -41,7 +41,7 @@ DUOLU_FLUSH             auto           how often viewers are written to: auto, 1
 DUOLU_REC               DUOLU_HOME/rec  folder of recordings; may be a disk of its own
 DUOLU_REC_DAYS          0              recordings older than that go, the oldest first; 0: no limit
 DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as 500g
-DUOLU_REC_FREE          1g             or while so much of their disk is not free
+DUOLU_REC_FREE          0              or while so much of their disk is not free
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT
 }

@@ -257,6 +257,6 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_number("DUOLU_REC_DAYS", 0, 0, 36500, &config->rec_days, error, error_size)
         && config_size("DUOLU_REC_TOTAL", "0", &config->rec_total, error, error_size)
-        && config_size("DUOLU_REC_FREE", "1g", &config->rec_free, error, error_size)
+        && config_size("DUOLU_REC_FREE", "0", &config->rec_free, error, error_size)
         && config_dsn(config, error, error_size);
 }

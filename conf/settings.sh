@@ -37,7 +37,7 @@ read_settings() {
 # Where recordings go, and how many may stay: 0 is no limit.
 choose_recordings() {
     DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
-    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-1g}
+    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0}
     case "$DUOLU_REC" in
         *[[:space:]\"\'\\\$\;\{\}\#\@]*) die "DUOLU_REC is '$DUOLU_REC': it may hold no space, quote or any of \\ \$ ; { } # @" ;;
     esac

@@ -25,7 +25,7 @@ export class RecService {
     buildAuth();
     this.database = new Mariadb();
     await this.database.start();
-    this.auth = new Auth(this.database.create('duolu'), { DUOLU_REC_FREE: '0' });
+    this.auth = new Auth(this.database.create('duolu'));
     this.rec = path.join(this.auth.home, 'rec');
     fs.mkdirSync(this.at('.spool'), { recursive: true, mode: 0o750 });
     assert.equal((await this.auth.migrate()).code, 0);

@@ -60,7 +60,6 @@ export async function stackEnv({ workers = 2, env = {} } = {}) {
     DUOLU_DB: '',
     DUOLU_FLUSH: '',
     DUOLU_REC: '',
-    DUOLU_REC_FREE: '0',        // how full this machine's disk is decides no test
     DUOLU_BUILT: 'yes',
     ...env,
   };
