@@ -288,6 +288,7 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
     int          rc, first = fragment_empty(&rec->fragment);
     size_t       n, body = e->size - FLV_TAG_OVERHEAD;
     u_char       head[RECORDER_HEAD];
+    int64_t      step = rec->fragment.track[kind].step;
     ngx_int_t    added;
     flv_frame_t  frame;
 
@@ -319,6 +320,10 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
     fragment_add(&rec->fragment, kind, e->dts - rec->base, e->cts,
                  kind == MP4_VIDEO && frame.key,
                  (uint32_t) (body - frame.payload));
+
+    if (e->flags & HUB_DISCONTINUITY) {
+        rec->fragment.track[kind].step = step;     /* no frame's length */
+    }
 
     if (kind == MP4_AUDIO) {
         rec->sound = e->dts;

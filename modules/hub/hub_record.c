@@ -12,8 +12,9 @@ hub_record_set(hub_stream_t *s, int on, uint64_t from)
 {
     hub_recording_t  *rec = &s->recording;
 
+    /* what was recorded before is not recorded twice */
     if (on && !rec->wanted && rec->worker == 0) {
-        rec->next = from;
+        rec->next = ngx_max(rec->next, from);
     }
 
     hub_store(&rec->wanted, on != 0);
@@ -99,8 +100,8 @@ hub_record_release(hub_t *h, const hub_ref_t *ref, int done)
             rec->bytes = 0;
             rec->gaps = 0;
             rec->file_utc = 0;
-            rec->next = rec->wanted && s->key_plus_one ? s->key_plus_one - 1
-                                                       : s->head;
+            rec->next = ngx_max(rec->next, rec->wanted && s->key_plus_one
+                                           ? s->key_plus_one - 1 : s->head);
         }
 
         if (done && rec->state != HUB_RECORD_OFF) {
