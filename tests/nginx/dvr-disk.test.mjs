@@ -164,6 +164,42 @@ describe('a disk', { concurrency: 4 }, () => {
     }
   });
 
+  test('a disk that takes its time where files begin and end: nothing is lost', DEADLINE, async (t) => {
+    const hub = await startRecording(t, { main: 'dvr_file 2s;' });
+    const { streams } = await recorded(hub, STREAMS, 2000);
+    const disk = await holdDisk(hub.worker, 40);
+    await sleep(5000);
+    await end(hub, streams);
+    assert.ok(await disk.release() > 30, 'the disk was asked');
+    for (const { name, source } of streams) {
+      const all = hub.recordings.files(name).map((file) => hub.recordings.read(file));
+      assert.ok(all.length >= 3, `${all.length} files`);
+      for (const r of all) wellFormed(r);
+      assert.deepEqual(holes(all.flatMap((r) => r.frames), source.sent), []);
+    }
+  });
+
+  test('a full disk, and the stream ends meanwhile: its file is closed when there is space', DEADLINE, async (t) => {
+    const disk = await smallDisk('5m');
+    t.after(() => disk.stop());
+    const stone = path.join(disk.root, 'ballast');
+    fs.writeFileSync(stone, Buffer.alloc(4_000_000));
+    const root = path.join(disk.root, 'rec');
+    const hub = await startRecording(t, { root, main: 'dvr_free 0;', allow: [/recording stopped/] });
+    const [{ name, source }] = (await recorded(hub, 1, 8000)).streams;
+    await hub.state(name, 'full');
+    await source.end();
+    await until(async () => !await hub.stream(name), 'the end of the stream');
+    fs.rmSync(stone);
+    await until(() => hub.recordings.spool(name).length === 2, 'its two events');
+    await until(() => hub.recordings.markers().length === 0, 'no marker');
+    const [r, ...more] = hub.recordings.files(name).map((file) => hub.recordings.read(file));
+    assert.deepEqual(more, []);
+    wellFormed(r);
+    assert.deepEqual(namesOf(r.frames), namesOf(source.sent).slice(namesOf(source.sent).indexOf(namesOf(r.frames)[0])).slice(0, r.video.length));
+    await plays(r);
+  });
+
   test('a disk that refuses: recording waits, and goes on by itself', DEADLINE, async (t) => {
     const hub = await startRecording(t, { allow: [/recording stopped/] });
     const inTheWay = path.join(hub.recordings.root, 'live');
@@ -237,7 +273,7 @@ describe('a disk', { concurrency: 4 }, () => {
         const all = files.map((file) => hub.recordings.read(file));
         for (const r of all) { wellFormed(r, { session: session[i] }); await plays(r); }
         assert.ok(all[1].video[0].key);
-        assert.equal(holes(all.flatMap((r) => r.frames), source.sent).length, 1);
+        assert.ok(holes(all.flatMap((r) => r.frames), source.sent).length <= 1, 'what came while it was full is missing in one piece, if the window did not hold it');
         const events = hub.recordings.spool(stream);
         assert.deepEqual(events.map(({ event, file }) => [event, file]), files.flatMap((file) => [['open', file], ['close', file]]));
       }

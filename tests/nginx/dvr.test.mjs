@@ -21,8 +21,8 @@ const SECONDS = 4;
 const RECORD = 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;';
 const answer = ({ NAME }) => ({ allow: true, uid: 7, stream: 3, record: !NAME.startsWith('off') });
 
-async function startRecording({ record = RECORD, main = '', ...options } = {}) {
-  const hub = await startHub({ answer, ...options, main: `${record} hub_grace 2s; ${main}` });
+async function startRecording({ record = RECORD, grace = '2s', main = '', ...options } = {}) {
+  const hub = await startHub({ answer, ...options, main: `${record} hub_grace ${grace}; ${main}` });
   hub.recordings = new Recordings(path.join(hub.nginx.dir, 'rec'));
   hub.recording = async (name) => (await hub.stream(name))?.recording;
   hub.on = (name, ms = 0) => until(async () => {
@@ -32,18 +32,18 @@ async function startRecording({ record = RECORD, main = '', ...options } = {}) {
   return hub;
 }
 
-/** The files of a stream that has ended: whole, of one session, each with its two events. */
-async function finished(hub, name, files = 1) {
+/** The files of a stream that has ended: whole, of one session (or more), each with its two events. */
+async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
   const { recordings } = hub;
   const all = await recordings.closed(name, files);
-  assert.equal(all.length, files, `files of ${name}`);
-  const [{ session }] = all;
-  for (const r of all) wellFormed(r, { session });
+  assert.equal(all.length, files, `files of ${name}: ${JSON.stringify(recordings.spool(name))}`);
+  assert.equal(new Set(all.map(({ session }) => session)).size, sessions, 'sessions');
+  for (const r of all) wellFormed(r);
   const events = recordings.spool(name);
   assert.deepEqual(events.map(({ event, file }) => [event, file]), all.flatMap(({ file }) => [['open', file], ['close', file]]), 'events in their order');
   for (const [i, r] of all.entries()) {
     const [open, close] = events.slice(2 * i, 2 * i + 2);
-    const both = { file: r.file, stream: name, format: 'mp4', id: 3, session: String(session), from: r.start };
+    const both = { file: r.file, stream: name, format: 'mp4', id: 3, session: r.session, from: r.start };
     assert.deepEqual(open, { event: 'open', ...both });
     const { to, reason, ...rest } = close;
     assert.deepEqual(rest, { event: 'close', ...both, bytes: r.bytes.length, state: 'complete' });
@@ -292,6 +292,23 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
     });
 
+    test('stopped and started again within a GOP: the second begins where nothing is doubled', DEADLINE, async () => {
+      const source = await Source.open(hub, 'off-gop', { gop: 75 });
+      source.run();
+      await until(() => source.n > 20, 'a part of its first GOP');
+      for (let round = 0; round < 2; round++) {
+        await hub.control('record?stream=live/off-gop&on=1');
+        await hub.on('live/off-gop');
+        await hub.control('record?stream=live/off-gop&on=0');
+        await until(() => hub.recordings.spool('live/off-gop').length === 2 * round + 2, 'its file to be closed');
+      }
+      await source.end();
+      const all = await finished(hub, 'live/off-gop', 2, { sessions: 2 });
+      const [first, second] = all.map((r) => namesOf(r.frames));
+      assert.deepEqual([first[0], second[0]], [`${source.id}-0`, `${source.id}-75`]);
+      assert.ok(first.length < 75 && !second.includes(first.at(-1)));
+    });
+
     test('a stream that is not to be recorded leaves nothing', DEADLINE, async () => {
       const source = await Source.open(hub, 'off');
       source.run();
@@ -407,7 +424,7 @@ describe('the recorder', { concurrency: 3 }, () => {
 
   describe('nginx is reloaded while it records', () => {
     test('no frame is lost or doubled, and who returns to a new worker goes on in the file', DEADLINE, async (t) => {
-      const hub = await startRecording();
+      const hub = await startRecording({ grace: '5s' });
       t.after(() => hub.stop());
       const streams = await Promise.all([1, 2, 3].map((n) => Source.open(hub, `reload${n}`)));
       streams.forEach((source) => source.run());
