@@ -301,6 +301,7 @@ describe('the recorder', { concurrency: 3 }, () => {
         await hub.on('live/off-gop');
         await hub.control('record?stream=live/off-gop&on=0');
         await until(() => hub.recordings.spool('live/off-gop').length === 2 * round + 2, 'its file to be closed');
+        await until(async () => (await hub.recording('live/off-gop')).state === 'off', 'the end of it');
       }
       await source.end();
       const all = await finished(hub, 'live/off-gop', 2, { sessions: 2 });
