@@ -21,9 +21,9 @@ const WAIT_MORE = 400;                 // ms that a viewer may wait longer than 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const answer = () => ({ allow: true, uid: 7, stream: 3, record: false });
 
-async function startRecording(t, { root = '{{dir}}/rec', main = '', allow } = {}) {
+async function startRecording(t, { root = '{{dir}}/rec', grace = '1s', main = '', allow } = {}) {
   const hub = await startHub({ answer, workers: 1, zone: '96m', flv: 'hub_lag 20s;',
-    main: `thread_pool dvr threads=4; dvr_threads dvr; dvr ${root}; hub_grace 1s; ${main}` });
+    main: `thread_pool dvr threads=4; dvr_threads dvr; dvr ${root}; hub_grace ${grace}; ${main}` });
   t.after(() => hub.stop({ allow }));
   hub.recordings = new Recordings(root.replace('{{dir}}', hub.nginx.dir));
   hub.recording = async (name) => (await hub.stream(name)).recording;
@@ -165,7 +165,7 @@ describe('a disk', { concurrency: 4 }, () => {
   });
 
   test('a disk that takes its time where files begin and end: nothing is lost', DEADLINE, async (t) => {
-    const hub = await startRecording(t, { main: 'dvr_file 2s;' });
+    const hub = await startRecording(t, { grace: '4s', main: 'dvr_file 2s;' });
     const { streams } = await recorded(hub, STREAMS, 2000);
     const disk = await holdDisk(hub.worker, 40);
     await sleep(5000);
