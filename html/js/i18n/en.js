@@ -279,6 +279,8 @@ export default {
   'recstate.complete': 'Complete',
   'recstate.interrupted': 'Interrupted',
 
+  'admin.recQuota': 'Recordings at most (GB)',
+  'admin.recQuotaHint': 'When the recordings of this user’s streams take more, the oldest are deleted, except those that are kept. Empty: no limit.',
   'admin.record': 'Recording',
   'admin.recordHint': 'On demand: whoever manages the stream starts and stops it on its page.',
 

@@ -279,6 +279,8 @@ export default {
   'recstate.complete': '完整',
   'recstate.interrupted': '中断',
 
+  'admin.recQuota': '录像最多占用（GB）',
+  'admin.recQuotaHint': '该用户各路直播的录像超出后，从最旧的开始删除，已设为保留的除外。留空表示不限。',
   'admin.record': '录制',
   'admin.recordHint': '按需：由管理这路直播的人在播放页开始和停止。',
 

@@ -1,10 +1,13 @@
-// Who may sign in, and how many streams each may publish at once.
+// Who may sign in, how many streams each may publish at once, and how much of
+// what they publish may be recorded.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
+
+const gigabyte = 1e9;
 
 export function mountUsers(root, { attempt, change, user }) {
   const name = h('input', { class: 'input', required: true, maxlength: '64', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
@@ -48,10 +51,18 @@ export function mountUsers(root, { attempt, change, user }) {
 
   async function edit(entry) {
     const most = limitInput(entry.max_publishers);
+    const before = Math.round(entry.rec_quota / gigabyte);
+    const quota = limitInput(before);
     const saved = await formDialog({
       title: t('admin.editUser', { name: entry.name }),
-      body: field(t('admin.maxPublishers'), most, t('admin.maxPublishersHint')),
-      save: () => api.editUser(entry.name, { max_publishers: limitOf(most) }),
+      body: h('div', { class: 'form-fields' },
+        field(t('admin.maxPublishers'), most, t('admin.maxPublishersHint')),
+        field(t('admin.recQuota'), quota, t('admin.recQuotaHint'))),
+      save: () => api.editUser(entry.name, {
+        max_publishers: limitOf(most),
+        // What was not touched stays as it is to the byte.
+        ...(limitOf(quota) === before ? {} : { rec_quota: limitOf(quota) * gigabyte }),
+      }),
     });
     if (saved) refresh();
   }
