@@ -51,7 +51,7 @@ export function mountUsers(root, { attempt, change, user }) {
 
   async function edit(entry) {
     const most = limitInput(entry.max_publishers);
-    const before = Math.round(entry.rec_quota / gigabyte);
+    const before = entry.rec_quota ? Math.max(1, Math.round(entry.rec_quota / gigabyte)) : 0;
     const quota = limitInput(before);
     const saved = await formDialog({
       title: t('admin.editUser', { name: entry.name }),
