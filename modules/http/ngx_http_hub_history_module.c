@@ -329,8 +329,9 @@ read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
 
 /* --- answers --- */
 
+/* index.m3u8, spans.json, and clip.mp4: a span of the stream. */
 static ngx_int_t
-answer_playlist(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     history_uri_t *uri)
 {
     int         open;
@@ -345,31 +346,17 @@ answer_playlist(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return rc;
     }
 
-    if (uri->file.data[0] == 's') {
+    switch (uri->file.data[0]) {
+
+    case 's':
         return history_spans(r, h, conf->pool);
+
+    case 'c':
+        return history_clip(r, h, conf->pool, &conf->clips, &uri->holder);
+
+    default:
+        return history_playlist(r, h, conf->pool, open);
     }
-
-    return history_playlist(r, h, conf->pool, open);
-}
-
-
-static ngx_int_t
-answer_clip(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
-    history_uri_t *uri)
-{
-    int         open;
-    ngx_int_t   rc;
-    history_t  *h = history_create(r, &conf->root, &uri->stream);
-
-    if (h == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (read_span(r, h, &open, &rc) != NGX_OK) {
-        return rc;
-    }
-
-    return history_clip(r, h, conf->pool, &conf->clips, &uri->holder);
 }
 
 
@@ -542,9 +529,9 @@ find_answer(const ngx_str_t *file)
         const char         *name;
         history_answer_pt   answer;
     }  names[] = {
-        { "index.m3u8", answer_playlist },
-        { "spans.json", answer_playlist },
-        { "clip.mp4", answer_clip },
+        { "index.m3u8", answer_span },
+        { "spans.json", answer_span },
+        { "clip.mp4", answer_span },
         { "thumb.jpg", answer_thumb },
     };
 

@@ -9,7 +9,7 @@ const VIDEO = 9;
 const AUDIO = 8;
 
 /** Bytes of a program's standard output. */
-function output(command, args) {
+export function output(command, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const chunks = [];

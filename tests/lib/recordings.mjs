@@ -6,9 +6,9 @@
 //
 // Times are ms since 1970.  Each fragment is one second and one GOP.
 
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { output } from './clips.mjs';
 
 export const HOUR = 3600_000;
 export const DAY = 24 * HOUR;
@@ -17,18 +17,6 @@ export const DAY = 24 * HOUR;
 export const second = (utc) => Math.floor(utc / 1000) * 1000;
 
 const iso = (utc) => new Date(utc).toISOString();
-
-function output(command, args) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const chunks = [];
-    let errors = '';
-    child.stdout.on('data', (data) => chunks.push(data));
-    child.stderr.on('data', (data) => { errors += data; });
-    child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${command}: ${code}\n${errors}`))));
-  });
-}
 
 function* boxes(data, from = 0, to = data.length) {
   for (let at = from; at < to;) {

@@ -14,11 +14,7 @@
 #include <cmocka.h>
 
 #include "avc.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#define SIZE_MAX_RECORD  256
+#include "record.h"
 
 typedef struct {
     const char  *what;
@@ -69,33 +65,15 @@ static const record_t  records[] = {
 };
 
 
-static size_t from_hex(const char *hex, uint8_t *out)
-{
-    char    pair[3] = "";
-    size_t  n;
-
-    assert_true(strlen(hex) % 2 == 0 && strlen(hex) / 2 <= SIZE_MAX_RECORD);
-
-    for (n = 0; hex[2 * n]; n++) {
-        memcpy(pair, hex + 2 * n, 2);
-        out[n] = (uint8_t) strtoul(pair, NULL, 16);
-    }
-
-    return n;
-}
-
-
 /* Parses a copy that ends where its memory ends: ASan sees a read too far. */
 static int parse(const uint8_t *record, size_t size, avc_config_t *config)
 {
     int       result;
-    uint8_t  *copy = malloc(size ? size : 1);
+    uint8_t  *memory, *copy = exact_copy(record, size, &memory);
 
-    assert_non_null(copy);
-    memcpy(copy, record, size);
     memset(config, 0xff, sizeof(*config));
-    result = avc_parse_config(copy + (size ? 0 : 1), size, config);
-    free(copy);
+    result = avc_parse_config(copy, size, config);
+    free(memory);
 
     return result;
 }
@@ -104,7 +82,7 @@ static int parse(const uint8_t *record, size_t size, avc_config_t *config)
 static void test_real_records(void **state)
 {
     size_t        i, size;
-    uint8_t       record[SIZE_MAX_RECORD];
+    uint8_t       record[RECORD_MAX];
     avc_config_t  config;
 
     (void) state;
@@ -132,7 +110,7 @@ static void test_real_records(void **state)
 static void test_records_cut_at_every_byte(void **state)
 {
     size_t        i, n, size;
-    uint8_t       record[SIZE_MAX_RECORD];
+    uint8_t       record[RECORD_MAX];
     avc_config_t  config;
 
     (void) state;
@@ -157,7 +135,7 @@ static void test_records_cut_at_every_byte(void **state)
 static void test_sps_cut_at_every_byte(void **state)
 {
     size_t        i, n, size, accepted = 0;
-    uint8_t       record[SIZE_MAX_RECORD];
+    uint8_t       record[RECORD_MAX];
     avc_config_t  config;
 
     (void) state;
@@ -187,11 +165,6 @@ static void test_sps_cut_at_every_byte(void **state)
 /* --- records made here --- */
 
 typedef struct {
-    uint8_t  record[SIZE_MAX_RECORD];
-    size_t   bits;                       /* of the SPS behind its NAL header */
-} writer_t;
-
-typedef struct {
     uint8_t   profile;
     uint32_t  chroma;                    /* high profiles only */
     uint32_t  mbs_x, map_units;          /* minus 1, as on the wire */
@@ -199,34 +172,14 @@ typedef struct {
     uint32_t  crop[4];                   /* left, right, top, bottom */
 } sps_t;
 
-static void put_bits(writer_t *w, uint32_t value, unsigned n)
-{
-    while (n--) {
-        assert_true(w->bits / 8 < SIZE_MAX_RECORD - 9);
-        if (value >> n & 1) {
-            w->record[9 + w->bits / 8] |= (uint8_t) (0x80 >> w->bits % 8);
-        }
-        w->bits++;
-    }
-}
-
-
-static void put_ue(writer_t *w, uint32_t value)
-{
-    unsigned  n = 31 - (unsigned) __builtin_clz(value + 1);
-
-    put_bits(w, 0, n);
-    put_bits(w, value + 1, n + 1);
-}
-
-
-static void begin_sps(writer_t *w, const sps_t *s)
+static void begin_sps(record_writer_t *w, const sps_t *s)
 {
     static const uint8_t  head[] = { 1, 0, 0, 40, 0xff, 0xe1, 0, 0, 0x67 };
 
     memset(w, 0, sizeof(*w));
-    memcpy(w->record, head, sizeof(head));
-    w->record[1] = s->profile;
+    memcpy(w->data, head, sizeof(head));
+    w->data[1] = s->profile;
+    w->bits = 8 * sizeof(head);
     put_bits(w, s->profile, 8);
     put_bits(w, 0xff28, 16);             /* no zeros here that need escaping */
     put_ue(w, 0);
@@ -243,7 +196,7 @@ static void begin_sps(writer_t *w, const sps_t *s)
 }
 
 
-static void end_sps(writer_t *w, const sps_t *s)
+static void end_sps(record_writer_t *w, const sps_t *s)
 {
     unsigned  i;
 
@@ -270,15 +223,15 @@ static void end_sps(writer_t *w, const sps_t *s)
 
 
 /* Escapes the SPS (7.3.1) and parses the record. */
-static int parse_written(writer_t *w, avc_config_t *config)
+static int parse_written(record_writer_t *w, avc_config_t *config)
 {
     size_t    i, n = 9, size = (w->bits + 7) / 8, zeros = 0;
-    uint8_t   record[2 * SIZE_MAX_RECORD];
+    uint8_t   record[2 * RECORD_MAX];
 
-    memcpy(record, w->record, 9);
+    memcpy(record, w->data, 9);
 
-    for (i = 0; i < size; i++) {
-        uint8_t  c = w->record[9 + i];
+    for (i = 9; i < size; i++) {
+        uint8_t  c = w->data[i];
 
         if (zeros >= 2 && c <= 3) {
             record[n++] = 3;
@@ -326,7 +279,7 @@ static void test_sizes(void **state)
 
     int           result;
     size_t        i;
-    writer_t      w;
+    record_writer_t  w;
     avc_config_t  config;
 
     (void) state;
@@ -352,7 +305,7 @@ static void test_hostile_scaling_list(void **state)
     static const uint32_t  deltas[] = { 0xfffffffd, 0xfffffffc, 511, 512 };
 
     unsigned      i, k;
-    writer_t      w;
+    record_writer_t  w;
     sps_t         sps = { 100, 1, 9, 9, 0, { 0, 0, 0, 0 } };
     avc_config_t  config;
 
@@ -373,7 +326,7 @@ static void test_hostile_scaling_list(void **state)
 
 static void test_hostile_order_count_cycle(void **state)
 {
-    writer_t      w;
+    record_writer_t  w;
     sps_t         sps = { 66, 1, 9, 9, 0, { 0, 0, 0, 0 } };
     avc_config_t  config;
 
@@ -409,7 +362,7 @@ static void test_not_a_record(void **state)
     };
 
     size_t        i, size;
-    uint8_t       record[SIZE_MAX_RECORD];
+    uint8_t       record[RECORD_MAX];
     avc_config_t  config;
 
     (void) state;
@@ -428,7 +381,7 @@ static void test_not_a_record(void **state)
 static void test_long_sps(void **state)
 {
     size_t        size;
-    uint8_t       head[SIZE_MAX_RECORD], *record = malloc(70000);
+    uint8_t       head[RECORD_MAX], *record = malloc(70000);
     avc_config_t  config;
 
     (void) state;
@@ -449,7 +402,7 @@ static void test_long_sps(void **state)
 static void test_parameter_sets(void **state)
 {
     size_t   n, size, sps, pps, used;
-    uint8_t  record[SIZE_MAX_RECORD], out[SIZE_MAX_RECORD];
+    uint8_t  record[RECORD_MAX], out[RECORD_MAX];
 
     (void) state;
 
