@@ -209,6 +209,13 @@ ngx_dvr_start_recovery(const dvr_conf_t *conf)
 }
 
 
+void
+dvr_recover_soon(void)
+{
+    ngx_dvr_recover_at = ngx_current_msec;
+}
+
+
 static ngx_int_t
 ngx_dvr_init_process(ngx_cycle_t *cycle)
 {
@@ -232,7 +239,7 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
 
     /* with the first tick: the hub's own start comes after ours */
-    ngx_dvr_recover_at = ngx_current_msec;
+    dvr_recover_soon();
 
     return NGX_OK;
 }

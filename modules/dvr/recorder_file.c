@@ -255,9 +255,11 @@ recorder_wait(recorder_t *rec, int error)
 
     rec->retry_ms = ngx_current_msec + RECORDER_RETRY_MS;
 
-    if (recorder_row(rec)->state == (uint32_t) state) {
+    if (rec->told == state) {
         return;
     }
+
+    rec->told = state;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, error,
                   "recording of %s waits: %s %s failed", rec->name,
@@ -302,6 +304,7 @@ recorder_opened(recorder_t *rec)
     }
 
     rec->good = rec->at;
+    rec->told = HUB_RECORD_ON;
 
     if (!hub_reader_alive(&rec->reader)) {
         return;
@@ -397,6 +400,10 @@ recorder_resumed(recorder_t *rec)
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
                       "recording %s is left as it is: %s it failed",
                       rec->job.file, rec->job.doing);
+        if (hub_reader_alive(&rec->reader)) {
+            recorder_row(rec)->file_utc = 0;
+        }
+        dvr_recover_soon();
         return;
     }
 
@@ -420,6 +427,7 @@ recorder_resumed(recorder_t *rec)
     if ((rec->config[0] ^ rec->config[1]) != recorder_row(rec)->file_config
         || rec->format->head(rec, config) != NGX_OK)
     {
+        rec->config[0] = rec->config[1] = 0;     /* what it has is not known */
         rec->turn = 1;
         rec->stale = 3;
     }

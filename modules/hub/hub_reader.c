@@ -85,6 +85,11 @@ hub_reader_rejoin(hub_reader_t *r, uint64_t from)
     }
 
     key = r->index;
+
+    if (key < from) {
+        return NGX_AGAIN;
+    }
+
     half = s->first_dts + (s->dts - s->first_dts) / 2;
 
     for (hub_reader_seek(r, ngx_max(from, hub_load(&s->config_at)));

@@ -135,6 +135,31 @@ describe('a writer dies', { concurrency: 2 }, () => {
       assert.deepEqual(hub.recordings.markers().filter((name) => name.includes('moved')), []);
     }));
 
+    test('and the headers change at that moment: what the old ones are for stays, a new file has the rest', DEADLINE, () => withRecorder(async (hub) => {
+      const first = (await sourceIn(hub, 'other', (pid) => pid)).run();
+      const recorder = workerOfClient(hub, first.client);
+      await hub.recorded('live/other');
+      await first.stop().client.ping();
+      const second = await sourceIn(hub, 'other', (pid) => pid && pid !== recorder, first);
+      second.gop = 50;
+      second.run();
+      await wait(second, 3300);                                              // in the middle of a GOP
+      second.client.sendAudio(Math.round(second.heard), Buffer.from([0xaf, 0, 0x11, 0x90]));      // 48 kHz
+      await second.client.ping();
+      process.kill(recorder, 'SIGKILL');
+      await wait(second, 2500);
+      await second.end();
+
+      const all = await until(async () => (await hub.stream('live/other')) === undefined && hub.recordings.closed('live/other', 2), 'the end of the stream', 60_000);
+      for (const r of all) wellFormed(r);
+      assert.deepEqual(all.map(({ movie }) => movie.tracks[1].timescale), [44100, 48000]);
+      const names = namesOf(all.flatMap(({ frames }) => frames));
+      const key = namesOf(second.sent)[100];
+      assert.equal(namesOf(all[1].frames)[0], key, 'the new one begins with the next key frame');
+      assert.deepEqual(names.slice(names.indexOf(key)), namesOf(second.sent).slice(100), 'and has all that follows');
+      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+    }));
+
     test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () => withRecorder(async (hub) => {
       const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
       await hub.recorded('live/back');

@@ -200,6 +200,29 @@ describe('a disk', { concurrency: 4 }, () => {
     await plays(r);
   });
 
+  test('a full disk within a long GOP: it goes on with the next one, nothing is recorded twice', DEADLINE, async (t) => {
+    const disk = await smallDisk('3m');
+    t.after(() => disk.stop());
+    const stone = path.join(disk.root, 'ballast');
+    fs.writeFileSync(stone, Buffer.alloc(2_000_000));
+    const hub = await startRecording(t, { root: path.join(disk.root, 'rec'), main: 'dvr_free 0;', allow: [/recording stopped/] });
+    const source = await Source.open(hub, 'gop', { size: 16_000, gop: 175 });
+    source.run();
+    await until(() => hub.stream('live/gop'), 'the stream');
+    await hub.control('record?stream=live/gop&on=1');
+    await hub.state('live/gop', 'full');
+    assert.ok(source.n < 170, 'within its first GOP');
+    fs.rmSync(stone);
+    await hub.state('live/gop', 'on');
+    const had = source.n;
+    await until(() => source.n > had + 30, 'more of it');
+    await source.end();
+    await until(() => hub.recordings.spool('live/gop').length === 4, 'two files');
+    const frames = hub.recordings.files('live/gop').flatMap((file) => hub.recordings.read(file).frames);
+    assert.deepEqual(holes(frames, source.sent).length, 1, 'one hole, nothing twice');
+    assert.equal(hub.nginx.log().split('\n').filter((line) => /\[alert\].*recording stopped/.test(line)).length, 1);
+  });
+
   test('a disk that refuses: recording waits, and goes on by itself', DEADLINE, async (t) => {
     const hub = await startRecording(t, { allow: [/recording stopped/] });
     const inTheWay = path.join(hub.recordings.root, 'live');

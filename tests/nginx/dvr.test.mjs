@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, makeHevcClip, plan, replay } from '../lib/clips.mjs';
 import { Follower } from '../lib/events.mjs';
-import { FlvReader, get, getJson, startHub } from '../lib/hub.mjs';
+import { FlvReader, get, getJson, hubConf, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { Recordings, Source, capture, framesOf, namesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
@@ -453,6 +453,24 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(r);
       const { streams: left } = await getJson(`${hub.base}/status`);
       assert.deepEqual(left, []);
+    });
+
+    test('another format: the file that is open is closed, a new one begins', DEADLINE, async (t) => {
+      const hub = await startRecording({ grace: '3s' });
+      t.after(() => hub.stop());
+      const source = await Source.open(hub, 'format');
+      source.run();
+      await hub.on('live/format', 1500);
+      await hub.nginx.reload({ conf: hubConf({ gate: hub.gate, main: `${RECORD} hub_grace 3s; dvr_format flv;` }) });
+      const had = source.n;
+      await until(() => source.n > had + 50, '2 s more, of the old worker');
+      await source.end();
+      const events = await until(() => { const all = hub.recordings.spool('live/format'); return all.filter(({ event }) => event === 'close').length === 2 && all; }, 'both files to be closed');
+      const [mp4, flv] = hub.recordings.files('live/format').map((file) => events.filter((event) => event.file === file));
+      assert.deepEqual(mp4.map(({ event, state }) => [event, state]), [['open', undefined], ['close', 'interrupted']]);
+      assert.deepEqual(flv.map(({ event, format, state }) => [event, format, state]), [['open', 'flv', undefined], ['close', 'flv', 'complete']]);
+      await until(() => hub.recordings.markers().length === 0, 'no marker');
+      wellFormed(hub.recordings.read(mp4[0].file));
     });
   });
 });
