@@ -21,6 +21,8 @@ export class History extends EventTarget {
     this.spans = [];
     this.trouble = null;
     this.asked = new Map();     // start of a day -> the promise of its spans
+    this.loaded = new Set();    // starts of the days whose spans are known
+    this.looked = null;         // what was looked at last
     this.knownTo = 0;           // the latest moment that was asked about
     this.timer = setInterval(() => this.tick(), refreshMs);
   }
@@ -32,6 +34,11 @@ export class History extends EventTarget {
 
   get stream() {
     return this.list.find(this.id);
+  }
+
+  /** Whether it is known what was recorded at that time. */
+  knows(at) {
+    return this.loaded.has(startOfDay(at));
   }
 
   /** Whether more is being recorded now. */
@@ -67,6 +74,7 @@ export class History extends EventTarget {
 
   /** Asks for the days of the view that are not known yet. */
   look({ from, to }) {
+    this.looked = { from, to };
     const now = Date.now();
     const wanted = [];
     for (let day = startOfDay(from); day < Math.min(to, now); day = addDays(day, 1)) wanted.push(this.askDay(day));
@@ -77,7 +85,7 @@ export class History extends EventTarget {
     if (!this.asked.has(day)) {
       const asking = this.ask(day, Math.min(addDays(day, 1), Date.now()));
       this.asked.set(day, asking);
-      asking.then((done) => !done && this.asked.delete(day));
+      asking.then((done) => (done ? this.loaded.add(day) : this.asked.delete(day)));
     }
     return this.asked.get(day);
   }
@@ -123,6 +131,7 @@ export class History extends EventTarget {
     if (document.visibilityState !== 'visible' || !this.base) return;
     const now = Date.now();
     if (tokenExpiry(this.base) - now < renewBeforeMs) this.list.refresh();
+    if (this.trouble && this.looked) this.look(this.looked);
     if (this.recording || this.trouble) this.refresh();
   }
 
@@ -138,7 +147,8 @@ export class History extends EventTarget {
     if (this.recording && at > this.knownTo - settleMs) await this.refresh();
     const days = [startOfDay(at), ...(this.days ?? []).filter((day) => day > at)];
     for (const day of days) {
-      await this.askDay(day);
+      // Nobody knows: whoever plays it will find out.
+      if (!await this.askDay(day) && day <= at) return at;
       const next = playableAt(this.spans, at);
       if (next !== null && next < addDays(day, 1)) return next;
     }

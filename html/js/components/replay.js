@@ -167,6 +167,7 @@ export function mountReplay(root, { list, id, tile, at }) {
   }
 
   function togglePause() {
+    if (pause.disabled) return;
     if (tile.mode === 'live') {
       heldAt = liveNow();
       tile.hold();
@@ -253,17 +254,24 @@ export function mountReplay(root, { list, id, tile, at }) {
   function update() {
     const stream = list.find(id);
     element.hidden = !stream?.replay;
-    if (element.hidden) return;
+    if (element.hidden) {
+      // The right to the past was taken back.
+      if (stream && tile.mode !== 'live') goLive();
+      return;
+    }
     if (!settled) begin();
     const now = Date.now();
     const position = positionNow();
     const isAtLive = tile.mode === 'live' && wanted === null;
     setText(clock, formatClock(position, locale()));
     setText(day, formatDay(position, locale()));
-    live.classList.toggle('replay-live-on', isAtLive);
+    const isOnAir = isAtLive && stream.state !== 'offline';
+    live.classList.toggle('replay-live-on', isOnAir);
     live.setAttribute('aria-pressed', String(isAtLive));
-    live.querySelector('.dot').dataset.state = isAtLive && stream.state === 'live' ? 'live' : '';
+    live.querySelector('.dot').dataset.state = isOnAir ? 'live' : '';
     forward.disabled = isAtLive;
+    const isOver = tile.mode === 'history' && tile.player.phase === 'ended';
+    pause.disabled = (isAtLive || isOver) && !isLive();
     const face = playing() ? 'pause' : 'play';
     if (pause.dataset.face !== face) {
       pause.dataset.face = face;
@@ -271,7 +279,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       pause.setAttribute('aria-label', t(`replay.${face}`));
     }
     showRecord(stream);
-    timeline.show({ position, live: isAtLive, now });
+    timeline.show({ position, onAir: isOnAir, now });
   }
 
   // The address may name a time: the picture begins there.

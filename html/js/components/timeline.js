@@ -44,7 +44,7 @@ export function mountTimeline(root, { history, length }) {
   let now = Date.now();
   let view = viewAround(now, length, { share: 1, now });
   let position = now;
-  let live = true;
+  let onAir = false;
   let selection = null;
   let drawn = '';
   let dragged = null;     // where the hand holds the playhead, ms
@@ -61,9 +61,9 @@ export function mountTimeline(root, { history, length }) {
 
   // ---- what is shown
 
-  /** Where playback is: {position, live, now}. */
+  /** Where playback is: {position, onAir, now}; on the air it is live that is seen. */
   function show(next) {
-    ({ position, live, now } = next);
+    ({ position, onAir, now } = next);
     if (dragged === null && !selection && now - touched > 8000) {
       const followed = follow(view, position, now);
       if (followed !== view) setView(followed, { byHand: false });
@@ -108,7 +108,7 @@ export function mountTimeline(root, { history, length }) {
     const share = shareOf(view, at);
     head.hidden = !(share >= 0 && share <= 1);
     head.style.left = percent(at);
-    head.classList.toggle('timeline-head-live', live && dragged === null);
+    head.classList.toggle('timeline-head-live', onAir && dragged === null);
     const rest = Math.max(0, 1 - shareOf(view, now));
     future.style.width = `${Math.min(1, rest) * 100}%`;
     // What is recorded now and not told yet.
@@ -117,7 +117,7 @@ export function mountTimeline(root, { history, length }) {
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
     slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
     slider.setAttribute('aria-valuenow', String(Math.round(Math.min(at, now) / stepMs)));
-    slider.setAttribute('aria-valuetext', live && dragged === null ? t('timeline.live') : `${formatClock(at, locale())}, ${formatDay(at, locale())}`);
+    slider.setAttribute('aria-valuetext', onAir && dragged === null ? t('timeline.live') : `${formatClock(at, locale())}, ${formatDay(at, locale())}`);
     placeSelection();
   }
 
@@ -268,7 +268,7 @@ export function mountTimeline(root, { history, length }) {
     if (!known) return;
     pointer.style.left = percent(at);
     const span = spanAt(history.spans, at);
-    setText(peekTime, span ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`);
+    setText(peekTime, span || !history.knows(at) ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`);
     showThumb(span && at);
     const half = peek.offsetWidth / 2;
     peek.style.left = `${Math.min(width - half, Math.max(half, shareOf(view, at) * width))}px`;

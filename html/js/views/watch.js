@@ -22,7 +22,7 @@ export function mountWatch(root, { list, id, at }) {
   const under = h('div', { class: 'watch-under' });
   const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
-    buffer: h('dd', { title: t('buffer.explained') }), received: h('dd', {}), bitrate: h('dd', {}), viewers: h('dd', {}),
+    buffer: h('dd', { title: t('buffer.explained') }, '–'), received: h('dd', {}, '–'), bitrate: h('dd', {}), viewers: h('dd', {}),
     picture: h('dd', {}), codecs: h('dd', {}), since: h('dd', {}),
   };
   const recordings = h('a', { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true }, icon('recordings'), h('span', {}, t('watch.recordings')));
