@@ -2,6 +2,7 @@
 #include "log.h"
 #include "prune.h"
 #include "record.h"
+#include "reindex.h"
 #include "spool.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #define RECORDINGS_COMPARE    RECORDINGS_TICKS(2000)
 #define RECORDINGS_SPACE      RECORDINGS_TICKS(2000)
 #define RECORDINGS_PRUNE      RECORDINGS_TICKS(60000)
+#define RECORDINGS_LEFT       RECORDINGS_TICKS(600000)
 
 /*
  * A deleted file that somebody still reads gives its room back later: had the
@@ -23,6 +25,7 @@ typedef struct {
     unsigned  compare_in;           /* ticks */
     unsigned  space_in;
     unsigned  prune_in;
+    unsigned  left_in;
     char      spool_told[600];      /* the troubles that stand in the log */
     char      prune_told[PRUNE_ERROR_SIZE];
     unsigned  broken_told;
@@ -51,6 +54,17 @@ static void recordings_spool(keeper_desk_t *desk, recordings_t *state)
     spool_take(desk->store, desk->config->rec, &desk->stopping, &report);
     recordings_trouble(state->spool_told, sizeof(state->spool_told),
                        "recordings: events of nginx wait", report.waiting ? report.error : "");
+}
+
+
+/* Not before all that nginx has told was taken. */
+static void recordings_left(keeper_desk_t *desk, recordings_t *state)
+{
+    if (state->left_in > 0) {
+        state->left_in--;
+    } else if (reindex_left(desk->store, desk->config->rec) == STORE_OK) {
+        state->left_in = RECORDINGS_LEFT;
+    }
 }
 
 
@@ -131,6 +145,7 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     recordings_t  *state = data;
 
     recordings_spool(desk, state);
+    recordings_left(desk, state);
 
     if (state->record_told == NULL) {
         state->record_told = json_object();

@@ -147,7 +147,7 @@ int64_t rec_file_size(const char *root, const char *file)
  * Only who finds a marker tries the lock: a writer takes it before it makes
  * the marker, and must never find it taken by a look of ours.
  */
-static bool rec_file_marked(const char *root, const char *file)
+bool rec_file_marked(const char *root, const char *file)
 {
     char         path[PATH_MAX], name[3 * RECORDING_FILE_MAX + 1], *p = name;
     struct stat  info;

@@ -34,6 +34,9 @@ int64_t rec_file_size(const char *root, const char *file);
 /* Only that it is not there, and not that it can't be seen. */
 bool rec_file_missing(const char *root, const char *file);
 
+/* Somebody writes it, or did until it died, and no recovery has closed it yet. */
+bool rec_file_marked(const char *root, const char *file);
+
 /* Somebody writes it just now. */
 bool rec_file_busy(const char *root, const char *file);
 

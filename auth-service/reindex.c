@@ -1,5 +1,7 @@
 #include "reindex.h"
+#include "log.h"
 #include "rec_file.h"
+#include "spool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -120,4 +122,61 @@ store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex)
     result = reindex_all(&work);
     close(lock);
     return result;
+}
+
+
+/* Its file is not there: perhaps it will be again, so the row stays. */
+static store_result_t reindex_lost(store_t *store, const store_recording_t *row)
+{
+    store_recording_t  recording = *row;
+
+    recording.to = recording.from;
+    strcpy(recording.state, "interrupted");
+    strcpy(recording.reason, "its file is missing");
+    return store_recording_put(store, &recording);
+}
+
+
+/*
+ * A writer tells of the end before it takes its marker away: where there is no
+ * marker, and then no event either, none will come.
+ */
+static void reindex_left_row(const store_recording_t *row, void *data)
+{
+    reindex_work_t  *work = data;
+
+    if (work->result != STORE_OK || rec_file_marked(work->root, row->file)
+        || !spool_empty(work->root))
+    {
+        return;
+    }
+
+    work->reindex->error[0] = '\0';
+    if (rec_file_missing(work->root, row->file)) {
+        work->result = reindex_lost(work->store, row);
+    } else {
+        reindex_file(row->file, work);
+    }
+
+    if (work->result == STORE_OK) {
+        log_warning("recording %s: nobody writes it, and no event told of its end%s%s", row->file,
+                    work->reindex->error[0] ? ": " : "", work->reindex->error);
+    }
+}
+
+
+store_result_t reindex_left(store_t *store, const char *root)
+{
+    int             lock = rec_file_lock(root, 0);
+    reindex_t       reindex = { 0 };
+    reindex_work_t  work = { store, root, &reindex, STORE_OK };
+    store_result_t  result;
+
+    if (lock == -1) {
+        return STORE_NONE;
+    }
+
+    result = store_recording_open(store, reindex_left_row, &work);
+    close(lock);
+    return result == STORE_OK ? work.result : result;
 }

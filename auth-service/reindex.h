@@ -19,4 +19,11 @@ typedef struct {
 /* STORE_NONE: another is at the recordings, or root is no folder of recordings; error says */
 store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex);
 
+/*
+ * Closes rows that would say "recording" for ever, since what told of the end
+ * was lost. Run now and then: STORE_NONE, another is at the recordings, or there
+ * are none.
+ */
+store_result_t reindex_left(store_t *store, const char *root);
+
 #endif

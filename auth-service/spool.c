@@ -255,6 +255,30 @@ static bool spool_take_one(store_t *store, const char *root, const char *folder,
 }
 
 
+bool spool_empty(const char *root)
+{
+    DIR            *folder;
+    char            path[PATH_MAX];
+    bool            empty;
+    struct dirent  *entry;
+
+    snprintf(path, sizeof(path), "%s/.spool", root);
+    folder = opendir(path);
+    if (folder == NULL) {
+        return false;
+    }
+
+    do {
+        errno = 0;
+        entry = readdir(folder);
+    } while (entry && !spool_is_event(entry));
+
+    empty = entry == NULL && errno == 0;
+    closedir(folder);
+    return empty;
+}
+
+
 void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
                 spool_report_t *report)
 {

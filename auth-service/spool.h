@@ -22,4 +22,7 @@ typedef struct {
 void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
                 spool_report_t *report);
 
+/* Whether all that nginx has told was taken. */
+bool spool_empty(const char *root);
+
 #endif

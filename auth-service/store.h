@@ -293,6 +293,8 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
                                     store_recording_each each, void *data);
 /* all, oldest first */
 store_result_t store_recording_all(store_t *store, store_recording_each each, void *data);
+/* those alone that are being written */
+store_result_t store_recording_open(store_t *store, store_recording_each each, void *data);
 store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
 store_result_t store_recording_remove(store_t *store, const char *file);
 

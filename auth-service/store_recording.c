@@ -133,15 +133,31 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
 }
 
 
-store_result_t store_recording_all(store_t *store, store_recording_each each, void *data)
+static store_result_t recording_each(store_t *store, const char *sql,
+                                     store_recording_each each, void *data)
 {
-    static const char  sql[] = RECORDING_SELECT "ORDER BY r.started_ms, r.id";
-
     recording_list_t  list = { each, data };
     store_result_t    result;
 
     result = store_query(store, sql, NULL, 0, RECORDING_LETTERS, recording_take_each, &list);
     return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_recording_all(store_t *store, store_recording_each each, void *data)
+{
+    static const char  sql[] = RECORDING_SELECT "ORDER BY r.started_ms, r.id";
+
+    return recording_each(store, sql, each, data);
+}
+
+
+store_result_t store_recording_open(store_t *store, store_recording_each each, void *data)
+{
+    static const char  sql[] = RECORDING_SELECT "WHERE r.state = 'recording' "
+                               "ORDER BY r.started_ms, r.id";
+
+    return recording_each(store, sql, each, data);
 }
 
 

@@ -272,5 +272,21 @@ describe('reindex', () => {
     ]);
     assert.ok(there(torn.file));
   });
+
+  test('what says for ever that it is being written, since no event told of its end, is closed by the service', async () => {
+    clear();
+    const made = [0, 1, 2, 3, 4].map((hour) => lay({ from: start + hour * HOUR, end: hour === 1 ? '' : undefined }));
+    for (const [i, one] of made.entries()) insert({ ...one, to: 0, bytes: 0, state: 'recording', keep: i === 2 ? 1 : 0 });
+    fs.rmSync(at(made[2].file));
+    const writes = await writer(made[3].file);
+    await (await writer(made[4].file)).stop({ marked: true });      // a recovery will tell
+    await auth.stop();
+    await auth.start();
+    const states = () => sql('SELECT state, COALESCE(ended_ms - started_ms, -1), bytes, reason, keep FROM recordings ORDER BY started_ms');
+    await until(() => states()[2][0] !== 'recording', 'the service to close them');
+    assert.deepEqual(states(), [['complete', '60000', '1000', '', '0'], ['interrupted', '60000', '1000', 'its index has no end', '0'],
+      ['interrupted', '0', '0', 'its file is missing', '1'], ['recording', '-1', '0', '', '0'], ['recording', '-1', '0', '', '0']]);
+    await writes.stop();
+  });
 });
 
