@@ -9,6 +9,8 @@
 #include <sys/file.h>
 #include <sys/statvfs.h>
 
+#define JOB_TRIES  4                 /* one for each folder that can go */
+
 
 static int
 job_fail(dvr_job_t *job, const char *doing)
@@ -93,7 +95,7 @@ job_space(dvr_job_t *job)
     uint64_t        left;
     struct statvfs  fs;
 
-    if (job->conf->free == 0) {
+    if (job->conf->free == 0 && job->what != DVR_OPEN) {
         return 0;
     }
 
@@ -158,6 +160,28 @@ job_open_file(dvr_job_t *job, const char *file, int flags)
 }
 
 
+/*
+ * The service takes away folders that are empty, from the last one upwards, and
+ * may do so between two steps of this.
+ */
+static int
+job_make(dvr_job_t *job)
+{
+    int  tries = JOB_TRIES;
+
+    do {
+        if (job_folders((char *) job->conf->root.data, job->file) == 0) {
+            job->fd = job_open_file(job, job->file, O_CREAT|O_EXCL);
+
+        } else {
+            job->fd = -1;
+        }
+    } while (job->fd == -1 && errno == ENOENT && --tries);
+
+    return job->fd == -1 ? -1 : 0;
+}
+
+
 static void
 job_unlink(dvr_job_t *job, const char *file)
 {
@@ -192,13 +216,7 @@ job_create(dvr_job_t *job)
         return job_fail(job, "looking for space on the disk");
     }
 
-    if (job_folders(root, job->file) != 0) {
-        return job_fail(job, "making folders for");
-    }
-
-    job->fd = job_open_file(job, job->file, O_CREAT|O_EXCL);
-
-    if (job->fd == -1) {
+    if (job_make(job) != 0) {
         return job_fail(job, "creating");
     }
 

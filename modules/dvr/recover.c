@@ -402,9 +402,10 @@ delete_file(const target_t *t)
 
     ngx_memzero(&none, sizeof(recovered_t));
 
-    if (put_event(t, &none) == -1
-        || (unlink(t->names.index) == -1 && errno != ENOENT)
-        || (unlink(t->path) == -1 && errno != ENOENT))
+    /* gone before it is told: who reads that may look for the file */
+    if ((unlink(t->names.index) == -1 && errno != ENOENT)
+        || (unlink(t->path) == -1 && errno != ENOENT)
+        || put_event(t, &none) == -1)
     {
         return -1;
     }
