@@ -22,6 +22,8 @@ const intoFrameS = 0.002;
 // So close to now a playlist that grows is played; it begins this long before.
 const recentMs = 10 * 60_000;
 const atEndS = 2.5;
+const beforeEndS = 4;
+const unlistedMs = 20_000;
 const bufferS = 20;
 
 // phase: idle | connecting | playing | paused | stalled | reconnecting | ended
@@ -73,7 +75,7 @@ export class HistoryPlayer extends EventTarget {
     this.target = utc;
     this.attempt = 0;
     if (!this.covers(utc)) return this.open(utc);
-    return this.goTo(secondsAt(this.segments, utc));
+    return this.goTo(this.secondsOf(utc));
   }
 
   goTo(seconds) {
@@ -83,6 +85,14 @@ export class HistoryPlayer extends EventTarget {
     if (!this.paused) this.play();
     this.setPhase(this.everShown ? this.phase : 'connecting');
     return undefined;
+  }
+
+  // What is recorded but not listed yet stands for the end of the list.
+  secondsOf(utc) {
+    const seconds = secondsAt(this.segments, utc);
+    if (seconds !== null || !this.growing || utc - utcEnd(this.segments) > unlistedMs) return seconds;
+    const last = this.segments.at(-1);
+    return last ? Math.max(0, last.start + last.duration - beforeEndS) : null;
   }
 
   covers(utc) {
@@ -133,7 +143,7 @@ export class HistoryPlayer extends EventTarget {
   }
 
   startLoading() {
-    const seconds = secondsAt(this.segments, this.target);
+    const seconds = this.secondsOf(this.target);
     if (seconds === null) {
       this.finish();
       return;
@@ -152,7 +162,7 @@ export class HistoryPlayer extends EventTarget {
       if (!signal.aborted) this.refused(error.status, error.message);
       return;
     }
-    const seconds = secondsAt(this.segments, this.target);
+    const seconds = this.secondsOf(this.target);
     if (seconds === null) {
       this.finish();
       return;

@@ -227,7 +227,7 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await page.waitForSelector('.timeline-span');
   assert.equal(await page.getAttribute('.timeline-track', 'aria-valuetext'), 'Live');
   const video = await page.evaluateHandle(() => document.querySelector('video'));
-  await until('ten seconds that were recorded', () => page.evaluate(() => document.querySelector('.timeline-track').getAttribute('aria-valuenow') - document.querySelector('.timeline-track').getAttribute('aria-valuemin')), (seconds) => seconds > 10);
+  await until('twenty seconds that were recorded', () => page.evaluate(() => document.querySelector('.timeline-track').getAttribute('aria-valuenow') - document.querySelector('.timeline-track').getAttribute('aria-valuemin')), (seconds) => seconds > 20);
   await page.click('[aria-label="10 seconds back"]');
   await modeIs(page, 'history', 'playing');
   assert.ok(await page.evaluate((before_) => before_ === document.querySelector('video'), video), 'the same video');
@@ -322,6 +322,27 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await close();
 });
 
+test('recordings come page by page, and a service that fails is told', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive');
+  const all = (await stack.ctl('rec', 'list', 'live/archive')).split('\n').length;
+  assert.ok(all > 20, `${all} recordings`);
+  await page.route('**/api/recordings?*', (route) => route.continue({ url: route.request().url().replace('limit=60', 'limit=10') }));
+  await goTo(page, '#/recordings?stream=live/archive');
+  for (const shown of [10, 20, all]) {
+    await page.waitForFunction((text) => document.querySelector('.rec-unfold')?.textContent === text, `${shown} files`);
+    if (shown < all) await page.click('text=Show older ones');
+  }
+  assert.equal(await page.locator('text=Show older ones').isVisible(), false);
+  await page.route('**/api/recordings?*', (route) => route.fulfill({ status: 500, json: { error: 'internal', message: 'no such luck' } }));
+  await page.fill('.input-search', 'gate');
+  await page.waitForSelector('[role=alert]:visible:has-text("no such luck")');
+  assert.equal(await page.locator('.rec-session').count(), 1, 'the last list stays');
+  await page.unroute('**/api/recordings?*');
+  await page.fill('.input-search', 'north');
+  await page.waitForSelector('[role=alert]:has-text("no such luck")', { state: 'hidden' });
+  await close();
+});
+
 test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEADLINE, async () => {
   await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
   const { page, close } = await openWatch('admin', 'live/demo', null, phone);
@@ -330,6 +351,8 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await page.tap('[data-face=record]');
   await page.waitForSelector('.badge-rec:visible');
   await page.waitForSelector('[data-face=stop]');
+  await pinch(page);
+  assert.equal(await page.getAttribute('.tile', 'data-mode'), 'live', 'two fingers do not seek');
   await page.tap('.replay-tools button:has-text("Clip")');
   await noSidewaysScroll(page, 'timeline on a phone');
   const small = await page.evaluate(() => [...document.querySelectorAll('.replay button, .replay select, .clip a')].filter((button) => button.checkVisibility()).map((button) => [button.textContent || button.ariaLabel, button.getBoundingClientRect()]).filter(([, box]) => box.height < 44 || box.width < 40 || box.left < 0 || box.right > innerWidth).map(([name]) => name));
@@ -359,3 +382,17 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await page.waitForSelector('.trouble-stopped', { state: 'hidden' });
   await close();
 });
+
+/** Two fingers apart on the bar: it shows less time. */
+async function pinch(page) {
+  const before_ = await page.textContent('.replay-zoom');
+  const bar = await page.locator('.timeline-bar').boundingBox();
+  const debug = await page.context().newCDPSession(page);
+  const touch = (type, ...places) => debug.send('Input.dispatchTouchEvent', { type, touchPoints: places.map((x, id) => ({ x: bar.x + x, y: bar.y + bar.height / 2, id })) });
+  await touch('touchStart', 140);
+  await touch('touchStart', 140, 180);
+  for (let by = 10; by <= 60; by += 10) await touch('touchMove', 140 - by, 180 + by);
+  await touch('touchEnd');
+  await page.waitForFunction((text) => document.querySelector('.replay-zoom').textContent !== text, before_);
+  assert.match(await page.textContent('.replay-zoom'), /^1\d min$/);
+}

@@ -13,8 +13,11 @@ import { mountTimeline } from './timeline.js';
 
 const rates = [0.5, 1, 1.5, 2, 4, 8];
 const skipMs = 10_000;
-// Closer to now than this, going forward means live.
-const liveWithinMs = 6000;
+// What is recorded now is listed some seconds later: nearer to now nothing can be
+// played on without a halt. Going forward from there means live.
+const nearestMs = 15_000;
+const liveWithinMs = 12_000;
+const hereIsLiveMs = 2000;
 const unwrittenMs = 15_000;
 const hourIndex = 2;
 
@@ -90,11 +93,11 @@ export function mountReplay(root, { list, id, tile, at }) {
   async function seek(to) {
     if (!history.base) return;
     const now = Date.now();
-    if (to >= now - liveWithinMs / 3 && isLive()) {
+    if (to >= now - hereIsLiveMs && isLive()) {
       goLive();
       return;
     }
-    wanted = Math.min(to, now);
+    wanted = Math.min(to, isLive() ? now - nearestMs : now);
     update();
     const asked = wanted;
     const next = await history.playable(asked) ?? justBefore(asked);
@@ -172,12 +175,8 @@ export function mountReplay(root, { list, id, tile, at }) {
       heldAt = liveNow();
       tile.hold();
     } else if (tile.mode === 'held') {
-      const from = heldAt;
-      // What was stopped a moment ago may not be written yet.
-      if (Date.now() - from < liveWithinMs) goLive();
-      else {
-        seek(from).then(() => tile.mode === 'history' && tile.player.setPaused(false));
-      }
+      // Rather some seconds twice than some never.
+      seek(heldAt).then(() => tile.mode === 'history' && tile.player.setPaused(false));
     } else if (tile.player.phase === 'ended') {
       if (isLive()) goLive();
     } else {
@@ -311,7 +310,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     if (meaning.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
     if (['first', 'last', 'page'].includes(meaning.do) && !onBar) return false;
     const actions = {
-      step: () => (meaning.by > 0 && positionNow() + meaning.by > Date.now() - liveWithinMs && isLive() ? tile.mode === 'live' || goLive() : seek(Math.max(positionNow() + meaning.by, history.first ?? -Infinity))),
+      step: () => skip(meaning.by),
       first: () => history.first !== null && seek(dayStart()),
       last: () => (isLive() ? goLive() : seek((history.last ?? Date.now()) - skipMs)),
       zoom: () => timeline.zoom(meaning.by),
