@@ -41,7 +41,8 @@ choose_recordings() {
     case "$DUOLU_REC" in
         *[[:space:]\"\'\\\$\;\{\}\#\@]*) die "DUOLU_REC is '$DUOLU_REC': it may hold no space, quote or any of \\ \$ ; { } # @" ;;
     esac
-    [[ $DUOLU_REC_DAYS =~ ^[0-9]{1,5}$ ]] || die "DUOLU_REC_DAYS is '$DUOLU_REC_DAYS': expected a number of days, 0 for no limit"
+    [[ $DUOLU_REC_DAYS =~ ^[0-9]{1,5}$ ]] && [ "$DUOLU_REC_DAYS" -le 36500 ] \
+        || die "DUOLU_REC_DAYS is '$DUOLU_REC_DAYS': expected a number of days up to 36500, 0 for no limit"
     check_size DUOLU_REC_TOTAL "$DUOLU_REC_TOTAL"
     check_size DUOLU_REC_FREE "$DUOLU_REC_FREE"
 }
@@ -158,6 +159,7 @@ prepare_home() {
     if [ "$(id -u)" -eq 0 ] && [ "$(stat -c %U "$home/secrets")" != "$service_user" ]; then
         chown -R "$service_user:" "$home"
     fi
+    check_recordings
     make_secret db "$(openssl rand -hex 16)"
     make_secret token.keys "k1 $(openssl rand -hex 32)"
     [ "$private_db" = no ] || use_private_database
@@ -173,6 +175,12 @@ prepare_recordings() {
     [ ! -d "$DUOLU_REC" ] || return 0
     { mkdir -p "$(dirname "$DUOLU_REC")" && mkdir -m 750 "$DUOLU_REC"; } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
     [ "$(id -u)" -ne 0 ] || chown "$service_user:" "$DUOLU_REC"
+}
+
+# Said now, since else nobody hears of it before the first recording; live goes on.
+check_recordings() {
+    run_as_service test -w "$DUOLU_REC" -a -x "$DUOLU_REC" \
+        || warn "$service_user cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
 }
 
 chown_to_service() {

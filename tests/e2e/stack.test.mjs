@@ -153,6 +153,7 @@ test('settings that cannot work are refused before anything is made', async () =
   await refused(['up', '-d'], { ...env, DUOLU_FLUSH: 'soon' }, /DUOLU_FLUSH is 'soon': expected/);
   await refused(['up', '-d'], { ...env, DUOLU_REC: '/tmp/my recordings' }, /DUOLU_REC is '\/tmp\/my recordings': it may hold no space/);
   await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: 'week' }, /DUOLU_REC_DAYS is 'week': expected a number of days/);
+  await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: '36501' }, /DUOLU_REC_DAYS is '36501': expected a number of days up to 36500/);
   await refused(['up', '-d'], { ...env, DUOLU_REC_FREE: '1gb' }, /DUOLU_REC_FREE is '1gb': expected bytes such as/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
   await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);
@@ -169,8 +170,12 @@ test('settings that cannot work are refused before anything is made', async () =
 test('a failing start shows the log, names its file, and leaves nothing running', async () => {
   const env = await stackEnv();
   env.DUOLU_DB = `mysql://duolu@localhost/duolu?socket=${newHome()}/no.sock`;
-  const text = await refused(['up', '-d'], env, /tables up to date/, /failed/, /log\/migrate\.log/);
+  env.DUOLU_REC = newHome();
+  fs.chmodSync(env.DUOLU_REC, 0o555);
+  const text = await refused(['up', '-d'], env, /tables up to date/, /failed/, /log\/migrate\.log/,
+    /the services run as root|cannot write to DUOLU_REC \(\S+, of \S+, mode 555\): nothing will be recorded/);
   assert.match(text, /--- end of/);
+  fs.rmdirSync(env.DUOLU_REC);
   await stopStack(env);
 });
 
