@@ -189,27 +189,37 @@ bool rec_file_busy(const char *root, const char *file)
 
 /* --- deleting --- */
 
-/* Its name is gone on the disk too before the next goes. */
-static bool rec_unlink(const char *path)
+/*
+ * The folder that holds the file. Nothing below root may be a symbolic link, as
+ * for nginx: what is deleted is below root. -1 with errno.
+ */
+static int rec_folder(const char *root, const char *file)
 {
-    int    fd;
-    char   folder[PATH_MAX];
-    char  *slash;
+    int          failed, next, fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char         name[RECORDING_FILE_MAX + 1];
+    const char  *slash;
 
-    if (unlink(path) == -1) {
-        return errno == ENOENT || errno == ENOTDIR;
-    }
-
-    strcpy(folder, path);
-    slash = strrchr(folder, '/');
-    *slash = '\0';
-
-    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd != -1) {
-        fsync(fd);
+    for (; fd != -1 && (slash = strchr(file, '/')) != NULL; file = slash + 1) {
+        snprintf(name, sizeof(name), "%.*s", (int) (slash - file), file);
+        next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        failed = errno;
         close(fd);
+        errno = failed;
+        fd = next;
     }
 
+    return fd;
+}
+
+
+/* Its name is gone on the disk too before the next goes. */
+static bool rec_unlink(int folder, const char *name)
+{
+    if (unlinkat(folder, name, 0) == -1) {
+        return errno == ENOENT;
+    }
+
+    fsync(folder);
     return true;
 }
 
@@ -242,17 +252,36 @@ static void rec_remove_folders(const char *root, const char *file)
 }
 
 
+static rec_file_result_t rec_remove_from(int folder, const char *name)
+{
+    int   fd;
+    bool  good;
+    char  index[REC_FILE_MAX + 1];
+
+    fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
+        close(fd);
+        return REC_FILE_BUSY;
+    }
+
+    snprintf(index, sizeof(index), "%.*sm3u8", (int) strlen(name) - 3, name);
+    good = rec_unlink(folder, index) && rec_unlink(folder, name);
+
+    if (fd != -1) {
+        close(fd);
+    }
+    return good ? REC_FILE_GONE : REC_FILE_FAILED;
+}
+
+
 rec_file_result_t rec_file_remove(const char *root, const char *file, char *error,
                                   size_t error_size)
 {
-    int                fd = -1;
-    char               path[PATH_MAX], index[PATH_MAX];
-    bool               good;
+    int                folder;
+    rec_file_result_t  result;
     store_recording_t  recording;
 
-    if (!rec_file_name(file, &recording) || !rec_join(path, root, file, NULL)
-        || !rec_join(index, root, file, "m3u8"))
-    {
+    if (!rec_file_name(file, &recording)) {
         snprintf(error, error_size, "\"%.300s\" is no path of a recording", file);
         return REC_FILE_FAILED;
     }
@@ -266,23 +295,23 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
         return REC_FILE_BUSY;
     }
 
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
-        close(fd);
-        return REC_FILE_BUSY;
-    }
-
-    good = rec_unlink(index) && rec_unlink(path);
-    if (good) {
-        rec_remove_folders(root, file);
+    folder = rec_folder(root, file);
+    if (folder == -1) {
+        result = errno == ENOENT ? REC_FILE_GONE : REC_FILE_FAILED;
     } else {
-        snprintf(error, error_size, "%.400s: %s", path, strerror(errno));
+        result = rec_remove_from(folder, strrchr(file, '/') + 1);
     }
 
-    if (fd != -1) {
-        close(fd);
+    if (result == REC_FILE_FAILED) {
+        snprintf(error, error_size, "%.200s/%.300s: %s", root, file, strerror(errno));
+    } else if (result == REC_FILE_GONE) {
+        rec_remove_folders(root, file);
     }
-    return good ? REC_FILE_GONE : REC_FILE_FAILED;
+
+    if (folder != -1) {
+        close(folder);
+    }
+    return result;
 }
 
 

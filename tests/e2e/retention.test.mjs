@@ -127,6 +127,26 @@ describe('retention', () => {
     assert.deepEqual(fs.readdirSync(service.rec), ['.spool']);
   });
 
+  test('never what lies elsewhere, behind a symbolic link', async (t) => {
+    clear();
+    const made = layAll({ from: ago(20) }, { from: ago(19) });
+    const elsewhere = fs.mkdtempSync(`${service.rec}-elsewhere-`);
+    t.after(() => fs.rmSync(elsewhere, { recursive: true }));
+    fs.rmSync(at(made[1].file));
+    fs.writeFileSync(path.join(elsewhere, 'film'), 'x');
+    fs.symlinkSync(path.join(elsewhere, 'film'), at(made[1].file));         // a link that is a file's goes itself
+    fs.renameSync(path.dirname(at(made[0].file)), path.join(elsewhere, 'day'));
+    fs.symlinkSync(path.join(elsewhere, 'day'), path.dirname(at(made[0].file)));
+    const { code, stdout, stderr } = await ctl(['rec', 'prune'], { DUOLU_REC_DAYS: '1' });
+    assert.deepEqual([code, stdout], [1, `${made[1].file} 1000 ${reasons.age}\ndeleted 1 file, 1000 bytes\n`]);
+    assert.match(stderr, new RegExp(`1 could not be deleted: ${at(made[0].file)}: Not a directory`));
+    assert.deepEqual(fs.readdirSync(elsewhere).sort(), ['day', 'film']);
+    assert.equal(fs.readdirSync(path.join(elsewhere, 'day')).length, 2);
+    const { status, json } = await auth.api('DELETE', `/api/recordings/${sql('SELECT id FROM recordings')[0][0]}`, { cookie: admin, body: {} });
+    assert.deepEqual([status, json.error], [500, 'internal']);
+    assert.equal(fs.readdirSync(path.join(elsewhere, 'day')).length, 2);
+  });
+
   test('by the room on the disk, by the service itself, within seconds', async () => {
     clear();
     const disk = await smallDisk('8m');
