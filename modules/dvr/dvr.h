@@ -107,7 +107,7 @@ u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
 void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
 void recorders_stop(int terminate);
 
-/* ngx_dvr_module.c: what was left open is looked for with the next tick. */
+/* ngx_dvr_module.c: what was left open is looked for in a moment. */
 void dvr_recover_soon(void);
 
 /* job.c: does the work; called in a pool thread, or at the end of the process. */

@@ -354,8 +354,9 @@ job_resume(dvr_job_t *job)
         return;
     }
 
+    /* without a marker it is closed, and its end was told */
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0
-        || marker_put((char *) job->conf->root.data, job->file) != 0
+        || !marker_there((char *) job->conf->root.data, job->file)
         || recover_file((char *) job->conf->root.data, job->file, job->fd,
                         &job->recovered) != 0)
     {

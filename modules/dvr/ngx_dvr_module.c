@@ -5,7 +5,8 @@
 #include "dvr.h"
 
 #define DVR_TICK_MS     200
-#define DVR_RECOVER_MS  60000    /* until what could not be closed is tried again */
+#define DVR_RECOVER_MS  60000    /* until what is left open is looked for again */
+#define DVR_LEAVE_MS     1000    /* in which a worker that leaves has left */
 
 static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
@@ -104,10 +105,9 @@ typedef struct {
     const dvr_conf_t  *conf;
     recover_taken_t   *taken;
     size_t             n;
-    size_t             left;
 } dvr_recovery_t;
 
-static ngx_msec_t  ngx_dvr_recover_at;   /* when to begin; 0: not */
+static ngx_msec_t  ngx_dvr_recover_at;   /* when to begin; 0: it is under way */
 
 
 static void
@@ -115,7 +115,7 @@ ngx_dvr_recover(void *data, ngx_log_t *log)
 {
     dvr_recovery_t  *r = data;
 
-    r->left = recover_all((char *) r->conf->root.data, r->taken, r->n, log);
+    (void) recover_all((char *) r->conf->root.data, r->taken, r->n, log);
 }
 
 
@@ -124,7 +124,7 @@ ngx_dvr_recovered(ngx_event_t *ev)
 {
     dvr_recovery_t  *r = ev->data;
 
-    if (r->left) {
+    if (ngx_dvr_recover_at == 0) {
         ngx_dvr_recover_at = ngx_current_msec + DVR_RECOVER_MS;
     }
 
@@ -212,7 +212,7 @@ ngx_dvr_start_recovery(const dvr_conf_t *conf)
 void
 dvr_recover_soon(void)
 {
-    ngx_dvr_recover_at = ngx_current_msec;
+    ngx_dvr_recover_at = ngx_current_msec + DVR_LEAVE_MS;
 }
 
 
@@ -239,7 +239,7 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
 
     /* with the first tick: the hub's own start comes after ours */
-    dvr_recover_soon();
+    ngx_dvr_recover_at = ngx_current_msec;
 
     return NGX_OK;
 }

@@ -76,6 +76,8 @@ recorder_new(const dvr_conf_t *conf, const hub_ref_t *ref)
     rec->name_len = s->name_len;
     ngx_memcpy(rec->name, s->name, s->name_len);
 
+    rec->row = *old;
+    rec->told = old->state;
     rec->session = old->session;
     rec->utc = old->file_utc;
     rec->base = old->file_dts;
@@ -248,7 +250,8 @@ recorder_lost(recorder_t *rec)
     }
 
     rec->gap = 1;
-    recorder_row(rec)->gaps++;
+    rec->row.gaps++;
+    hub_record_save(hub, &rec->reader.ref, &rec->row);
     hub_add(&hub->header->record_gaps, 1);
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
@@ -467,8 +470,8 @@ recorder_over(const recorder_t *rec)
         return "the stream ended";
     }
 
-    return hub_load(&recorder_row(rec)->wanted) ? NULL
-                                                : "recording was stopped";
+    return hub_load(&rec->reader.ref.stream->recording.wanted)
+           ? NULL : "recording was stopped";
 }
 
 

@@ -15,6 +15,7 @@ struct recorder_s {
     ngx_thread_task_t   *task;       /* its ctx is this recorder */
     dvr_job_t            job;
     hub_reader_t         reader;
+    hub_recording_t      row;        /* how far it has come, as the zone has it */
     char                 name[HUB_NAME_MAX + 1];
     size_t               name_len;
     uint64_t             id;         /* in the database */
@@ -51,12 +52,6 @@ struct recorder_s {
     unsigned             gap:1;      /* before the next segment */
     unsigned             joinable:1; /* viewers may begin at the fragment's start */
 };
-
-static ngx_inline hub_recording_t *
-recorder_row(const recorder_t *rec)
-{
-    return &rec->reader.ref.stream->recording;
-}
 
 /* --- recorder_file.c --- */
 

@@ -290,12 +290,24 @@ recorder_drop(recorder_t *rec)
 }
 
 
+/* The disk takes what comes. */
+static void
+recorder_goes_on(recorder_t *rec)
+{
+    int  waited = rec->told > HUB_RECORD_ON;
+
+    rec->told = HUB_RECORD_ON;
+
+    if (hub_record_state(hub, &rec->reader.ref, HUB_RECORD_ON) == 0 && waited) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "recording goes on in \"%V\"", &rec->conf->root);
+    }
+}
+
+
 static void
 recorder_opened(recorder_t *rec)
 {
-    uint32_t          before;
-    hub_recording_t  *row = recorder_row(rec);
-
     if (rec->job.error) {
         rec->open = 0;
         recorder_drop(rec);
@@ -304,24 +316,12 @@ recorder_opened(recorder_t *rec)
     }
 
     rec->good = rec->at;
-    rec->told = HUB_RECORD_ON;
-
-    if (!hub_reader_alive(&rec->reader)) {
-        return;
-    }
-
-    row->session = rec->session;
-    row->file_utc = rec->utc;
-    row->file_dts = rec->base;
-    row->file_config = rec->config[0] ^ rec->config[1];
-    before = row->state;
-
-    if (hub_record_state(hub, &rec->reader.ref, HUB_RECORD_ON) == 0
-        && before > HUB_RECORD_ON)
-    {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "recording goes on in \"%V\"", &rec->conf->root);
-    }
+    rec->row.session = rec->session;
+    rec->row.file_utc = rec->utc;
+    rec->row.file_dts = rec->base;
+    rec->row.file_config = rec->config[0] ^ rec->config[1];
+    hub_record_save(hub, &rec->reader.ref, &rec->row);
+    recorder_goes_on(rec);
 }
 
 
@@ -340,10 +340,9 @@ recorder_written(recorder_t *rec)
     rec->good = rec->at;
     hub_add(&hub->header->recorded, n);
 
-    if (hub_reader_alive(&rec->reader)) {
-        recorder_row(rec)->next = rec->good.next;
-        recorder_row(rec)->bytes += n;
-    }
+    rec->row.next = rec->good.next;
+    rec->row.bytes += n;
+    hub_record_save(hub, &rec->reader.ref, &rec->row);
 }
 
 
@@ -359,9 +358,8 @@ recorder_closed(recorder_t *rec)
     rec->last_end = rec->utc + rec->at.end;
     rec->zero = rec->utc - rec->base;
 
-    if (hub_reader_alive(&rec->reader)) {
-        recorder_row(rec)->file_utc = 0;
-    }
+    rec->row.file_utc = 0;
+    hub_record_save(hub, &rec->reader.ref, &rec->row);
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "recording %s is closed at %uL bytes: %s", rec->job.file,
@@ -400,9 +398,8 @@ recorder_resumed(recorder_t *rec)
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
                       "recording %s is left as it is: %s it failed",
                       rec->job.file, rec->job.doing);
-        if (hub_reader_alive(&rec->reader)) {
-            recorder_row(rec)->file_utc = 0;
-        }
+        rec->row.file_utc = 0;
+        hub_record_save(hub, &rec->reader.ref, &rec->row);
         dvr_recover_soon();
         return;
     }
@@ -424,7 +421,7 @@ recorder_resumed(recorder_t *rec)
         rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
     }
 
-    if ((rec->config[0] ^ rec->config[1]) != recorder_row(rec)->file_config
+    if ((rec->config[0] ^ rec->config[1]) != rec->row.file_config
         || rec->format->head(rec, config) != NGX_OK)
     {
         rec->config[0] = rec->config[1] = 0;     /* what it has is not known */
@@ -432,6 +429,7 @@ recorder_resumed(recorder_t *rec)
         rec->stale = 3;
     }
 
+    recorder_goes_on(rec);
     rec->format->resume(rec);
     fragment_resume(&rec->fragment, r->dts);
 }

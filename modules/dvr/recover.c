@@ -188,6 +188,15 @@ marker_remove(const char *root, const char *file)
 }
 
 
+int
+marker_there(const char *root, const char *file)
+{
+    char  path[PATH_MAX];
+
+    return marker_path(path, root, file) == 0 && access(path, F_OK) == 0;
+}
+
+
 /* --- one file --- */
 
 /* What recovers a format. */
@@ -450,17 +459,6 @@ recover_open(const target_t *t, int fd, ngx_log_t *log)
 }
 
 
-/* Does the file still have its marker?  Its writer may have ended it before we
- * had the lock. */
-static int
-is_marked(const target_t *t)
-{
-    char  path[PATH_MAX];
-
-    return marker_path(path, t->root, t->file) == 0 && access(path, F_OK) == 0;
-}
-
-
 /* Returns 0; 1 when another is about to go on in it; -1 with errno. */
 static int
 recover_unlocked(const target_t *t, ngx_log_t *log)
@@ -475,8 +473,8 @@ recover_unlocked(const target_t *t, ngx_log_t *log)
     if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
         rc = errno == EWOULDBLOCK ? 0 : -1;  /* somebody writes it */
 
-    } else if (!is_marked(t)) {
-        rc = 0;
+    } else if (!marker_there(t->root, t->file)) {
+        rc = 0;                              /* its writer has just ended it */
 
     } else {
         rc = t->taken ? 1 : recover_open(t, fd, log);

@@ -42,6 +42,9 @@ typedef struct {
 int marker_put(const char *root, const char *file);
 int marker_remove(const char *root, const char *file);
 
+/* Returns 1; 0 with errno when FILE has none: it was closed. */
+int marker_there(const char *root, const char *file);
+
 /* Cuts the torn tail of the open file FD (FILE is its path below ROOT), brings
  * its index up to what the file holds (without ENDLIST), and fills OUT.  The
  * caller holds the file's flock().  Returns 0, or -1 with errno: ENODATA,

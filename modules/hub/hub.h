@@ -521,6 +521,11 @@ void hub_record_set(hub_stream_t *s, int on, uint64_t from);
  * takes nothing that another could.  Returns 1 and fills REF, or 0. */
 int hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref);
 
+/* Tells how far it has come, for who goes on in its place: all of ROW but
+ * `wanted`, `worker` and `state`. */
+void hub_record_save(hub_t *h, const hub_ref_t *ref,
+    const hub_recording_t *row);
+
 /* Lets go of it: it is over when DONE, else another worker goes on. */
 void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);
 

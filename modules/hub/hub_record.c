@@ -85,6 +85,27 @@ hub_record_holds(const hub_t *h, const hub_ref_t *ref)
 
 
 void
+hub_record_save(hub_t *h, const hub_ref_t *ref, const hub_recording_t *row)
+{
+    hub_recording_t  *rec = &ref->stream->recording;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+
+    if (hub_record_holds(h, ref)) {
+        rec->gaps = row->gaps;
+        rec->session = row->session;
+        rec->next = row->next;
+        rec->bytes = row->bytes;
+        rec->file_utc = row->file_utc;
+        rec->file_dts = row->file_dts;
+        rec->file_config = row->file_config;
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+}
+
+
+void
 hub_record_release(hub_t *h, const hub_ref_t *ref, int done)
 {
     hub_stream_t     *s = ref->stream;

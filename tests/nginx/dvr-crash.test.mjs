@@ -160,6 +160,29 @@ describe('a writer dies', { concurrency: 2 }, () => {
       assert.equal(new Set(names).size, names.length, 'no frame is doubled');
     }));
 
+    test('and it had just closed the file: a new one has the rest, the old one stays as it is', DEADLINE, () => withRecorder(async (hub) => {
+      const first = (await sourceIn(hub, 'shut', (pid) => pid)).run();
+      const recorder = workerOfClient(hub, first.client);
+      await hub.recorded('live/shut');
+      await first.stop().client.ping();
+      const second = (await sourceIn(hub, 'shut', (pid) => pid && pid !== recorder, first)).run();
+      await wait(second, 1300);
+      const [marker] = hub.recordings.markers();
+      fs.rmSync(path.join(hub.recordings.root, '.open', marker));            // its last step
+      process.kill(recorder, 'SIGKILL');
+      await until(() => hub.recordings.files('live/shut').length === 2, 'a new file');
+      const [shut, went] = hub.recordings.files('live/shut');
+      const size = fs.statSync(path.join(hub.recordings.root, shut)).size;
+      await wait(second, 1500);
+      await second.end();
+      const [, r] = await until(async () => (await hub.stream('live/shut')) === undefined && hub.recordings.closed('live/shut', 1), 'the end of the stream', 60_000);
+      wellFormed(r);
+      assert.equal(fs.statSync(path.join(hub.recordings.root, shut)).size, size);
+      assert.deepEqual(eventsOf(hub, 'live/shut'), [['open', shut, undefined], ['open', went, undefined], ['close', went, 'complete']]);
+      const names = namesOf(hub.recordings.files('live/shut').flatMap((file) => hub.recordings.read(file).frames));
+      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+    }));
+
     test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () => withRecorder(async (hub) => {
       const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
       await hub.recorded('live/back');

@@ -143,7 +143,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal(silent.audio.length, 0);
       const sound = sent.filter(({ type }) => type === 8);
       const lost = sound.length - all[1].audio.length;
-      assert.ok(sound[lost].dts <= silent.end + 50, `the first sound that is recorded was sent at ${sound[lost].dts}, the key frame at ${silent.end}`);
+      assert.ok(lost === 0 || sound[lost].dts <= silent.end + 50, `the first sound that is recorded was sent at ${sound[lost].dts}, the key frame at ${silent.end}`);
       sameFrames(all, sent.filter((frame) => frame.type === 9 || frame.dts >= sound[lost].dts));
       for (const r of all) await plays(r);
     });
