@@ -1,4 +1,5 @@
 #include "rec_file.h"
+#include "below.h"
 #include "../modules/media/rec_index.h"
 #include "../modules/media/rec_path.h"
 
@@ -189,26 +190,13 @@ bool rec_file_busy(const char *root, const char *file)
 
 /* --- deleting --- */
 
-/*
- * The folder that holds the file. Nothing below root may be a symbolic link, as
- * for nginx: what is deleted is below root. -1 with errno.
- */
+/* The folder that holds the file, or -1 with errno. */
 static int rec_folder(const char *root, const char *file)
 {
-    int          failed, next, fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char         name[RECORDING_FILE_MAX + 1];
-    const char  *slash;
+    char  folder[RECORDING_FILE_MAX + 1];
 
-    for (; fd != -1 && (slash = strchr(file, '/')) != NULL; file = slash + 1) {
-        snprintf(name, sizeof(name), "%.*s", (int) (slash - file), file);
-        next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        failed = errno;
-        close(fd);
-        errno = failed;
-        fd = next;
-    }
-
-    return fd;
+    snprintf(folder, sizeof(folder), "%.*s", (int) (strrchr(file, '/') - file), file);
+    return below_open(root, folder, O_RDONLY | O_DIRECTORY);
 }
 
 

@@ -1,10 +1,10 @@
-#define _GNU_SOURCE             /* memmem, O_PATH */
+#define _GNU_SOURCE             /* memmem */
 
 #include "thumb_file.h"
+#include "below.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,38 +35,6 @@ static bool thumb_file_allowed(const char *root, const char *file)
 
     length = strlen(file);
     return strcmp(file + length - 4, ".mp4") == 0;
-}
-
-
-/* Name by name, of which none may be a link: what is below the root stays there. */
-static int thumb_file_open(const char *root, const char *file)
-{
-    int          fd, next, how;
-    char         name[NAME_MAX + 1];
-    size_t       length;
-    const char  *p = file + strlen(root);
-
-    fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    while (fd >= 0 && *p == '/') {
-        length = strcspn(++p, "/");
-        if (length >= sizeof(name)) {
-            close(fd);
-            errno = ENOENT;
-            return -1;
-        }
-        memcpy(name, p, length);
-        name[length] = '\0';
-        p += length;
-
-        /* a pipe that somebody put there would hold up the thread without O_NONBLOCK */
-        how = *p == '/' ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK;
-        next = openat(fd, name, how | O_NOFOLLOW | O_CLOEXEC);
-        close(fd);
-        fd = next;
-    }
-
-    return fd;
 }
 
 
@@ -186,11 +154,12 @@ thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uin
         return THUMB_WRONG;
     }
 
-    fd = thumb_file_open(root, frame->file);
+    /* a pipe that somebody put there would hold up the thread without O_NONBLOCK */
+    fd = below_open(root, frame->file + strlen(root) + 1, O_RDONLY | O_NONBLOCK);
     if (fd < 0) {
         number = errno;
         snprintf(why, why_size, "%s", strerror(number));
-        return number == ENOENT || number == ENOTDIR ? THUMB_NONE
+        return number == ENOENT || number == ENOTDIR || number == ENAMETOOLONG ? THUMB_NONE
                : number == ELOOP ? THUMB_WRONG : THUMB_FAILED;
     }
 
