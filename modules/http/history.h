@@ -110,7 +110,7 @@ ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
  * with "" the stream's folder.  Returns a descriptor, or -1 with errno. */
 int history_open(const history_t *h, const char *file);
 
-/* Thread side: fills `range`, or `spans`, and `status`. */
+/* Thread side: fills `range`, or `spans`, and `status`; forgets them. */
 void history_find(history_t *h);
 void history_find_free(history_t *h);
 

@@ -606,4 +606,6 @@ history_find_free(history_t *h)
     free(h->range.segments);
     free(h->spans.spans);
     free(h->spans.days);
+    ngx_memzero(&h->range, sizeof(history_range_t));
+    ngx_memzero(&h->spans, sizeof(history_spans_t));
 }

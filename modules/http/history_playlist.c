@@ -22,10 +22,14 @@ typedef struct {
 
 typedef struct {
     text_t    text;
+    size_t    most;                      /* bytes of all texts that are sent */
     int64_t   now;                       /* when it was asked */
     unsigned  open:1;
     unsigned  growing:1;
 } playlist_t;
+
+
+static size_t  texts_sent;               /* bytes of them, by this worker now */
 
 
 /* --- groups --- */
@@ -252,6 +256,7 @@ playlist_work(history_t *h)
     p->growing = is_growing(h, p);
     write_playlist(h, p, groups);
     free(groups);
+    history_find_free(h);
 }
 
 
@@ -278,6 +283,7 @@ spans_work(history_t *h)
     }
 
     text_add(&p->text, "]}");
+    history_find_free(h);
 }
 
 
@@ -293,17 +299,41 @@ playlist_free(history_t *h)
 }
 
 
+static void
+playlist_sent(void *data)
+{
+    texts_sent -= *(size_t *) data;
+}
+
+
 static ngx_int_t
 playlist_send(ngx_http_request_t *r, history_t *h, const char *type)
 {
-    text_t       text;
-    playlist_t  *p = h->data;
+    size_t              *size;
+    text_t               text;
+    playlist_t          *p = h->data;
+    ngx_pool_cleanup_t  *cln;
 
-    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
+    text = p->text;
+
+    if (texts_sent + (size_t) (text.end - text.start) > p->most) {
+        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%zu bytes of lists are "
+                     "being sent: hub_history_lists allows %zu", texts_sent,
+                     p->most);
+        return history_refuse(r, h);
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(size_t));
+
+    if (cln == NULL || answer_header(r, "Cache-Control", "no-store") == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    text = p->text;
+    size = cln->data;
+    *size = (size_t) (text.end - text.start);
+    texts_sent += *size;
+    cln->handler = playlist_sent;
+
     ngx_memzero(&p->text, sizeof(text_t));
 
     return answer_send(r, NGX_HTTP_OK, type, &text);
@@ -325,11 +355,12 @@ spans_done(ngx_http_request_t *r, history_t *h)
 
 
 static playlist_t *
-playlist_create(history_t *h)
+playlist_create(history_t *h, size_t most)
 {
     playlist_t  *p = calloc(1, sizeof(playlist_t));
 
     if (p) {
+        p->most = most;
         p->now = history_now();
         h->data = p;
         h->free = playlist_free;
@@ -341,9 +372,9 @@ playlist_create(history_t *h)
 
 ngx_int_t
 history_playlist(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
-    int open)
+    size_t most, int open)
 {
-    playlist_t  *p = playlist_create(h);
+    playlist_t  *p = playlist_create(h, most);
 
     if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -363,9 +394,10 @@ history_playlist(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
 
 
 ngx_int_t
-history_spans(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool)
+history_spans(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
+    size_t most)
 {
-    if (playlist_create(h) == NULL) {
+    if (playlist_create(h, most) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

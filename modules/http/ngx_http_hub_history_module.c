@@ -27,6 +27,7 @@ typedef struct {
     ngx_str_t           threads;
     ngx_str_t           thumbs;      /* a named location; empty: no thumbnails */
     ngx_thread_pool_t  *pool;
+    size_t              lists;       /* bytes */
     clip_limits_t       clips;
 } ngx_http_hub_history_loc_conf_t;
 
@@ -73,6 +74,13 @@ static ngx_command_t  ngx_http_hub_history_commands[] = {
       ngx_http_hub_history_thumbs,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("hub_history_lists"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_history_loc_conf_t, lists),
       NULL },
 
     { ngx_string("hub_history_clip_max"),
@@ -349,13 +357,13 @@ answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     switch (uri->file.data[0]) {
 
     case 's':
-        return history_spans(r, h, conf->pool);
+        return history_spans(r, h, conf->pool, conf->lists);
 
     case 'c':
         return history_clip(r, h, conf->pool, &conf->clips, &uri->holder);
 
     default:
-        return history_playlist(r, h, conf->pool, open);
+        return history_playlist(r, h, conf->pool, conf->lists, open);
     }
 }
 
@@ -647,6 +655,7 @@ ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf)
     }
 
     /* its strings are null, its pool is none */
+    conf->lists = NGX_CONF_UNSET_SIZE;
     conf->clips.longest = NGX_CONF_UNSET_MSEC;
     conf->clips.at_once = NGX_CONF_UNSET;
 
@@ -662,6 +671,7 @@ ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_conf_ctx_t              *ctx;
 
     ngx_conf_merge_str_value(conf->threads, prev->threads, "default");
+    ngx_conf_merge_size_value(conf->lists, prev->lists, 64 * 1024 * 1024);
     ngx_conf_merge_msec_value(conf->clips.longest, prev->clips.longest,
                               6 * 3600 * 1000);
     ngx_conf_merge_value(conf->clips.at_once, prev->clips.at_once, 16);

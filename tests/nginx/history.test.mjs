@@ -535,6 +535,23 @@ describe('history over HTTP', () => {
       assert.deepEqual([...new Set(answers.map((answer) => answer.status))], [200]);
     });
 
+    test('readers who take their time: hub_history_lists is what they may hold', DEADLINE, async (t) => {
+      const other = await startHub({ workers: 1, main: 'thread_pool disk threads=2;', listen: `sndbuf=16k;
+        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_lists 4m; } root /nonexistent` });
+      t.after(() => other.stop({ allow: [/hub_history_lists/] }));
+      const target = `/m/${replay('live/day')}/rec/live/day/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`;
+      const slow = Array.from({ length: 6 }, () => {
+        const socket = net.connect(other.nginx.ports.http, '127.0.0.1').pause();
+        socket.on('error', () => {});
+        socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        return socket;
+      });
+      const refused = await until(async () => { const answer = await get(`${other.base}${target}`); return answer.status === 503 && answer; }, 'one too many');
+      assert.match(JSON.parse(refused.text).error, /bytes of lists are being sent: hub_history_lists allows 4194304/);
+      slow.forEach((socket) => socket.destroy());
+      await until(async () => (await get(`${other.base}${target}`)).status === 200, 'room again');
+    });
+
     test('a reload while it is answered', DEADLINE, async () => {
       const answers = Array.from({ length: 10 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T23:00Z'));
       await hub.nginx.reload();
