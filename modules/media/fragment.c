@@ -47,10 +47,12 @@ fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
 
     length = dts - fragment_start(f);
 
-    /* a picture ends it, whose length is known then; sound alone does only
-     * when no picture comes any more */
-    if (f->video && kind == MP4_AUDIO) {
-        return length >= FRAGMENT_MS + FRAGMENT_MS / 2;
+    /* a picture ends it, since then the length of the one before is known; sound
+     * does only when pictures have stopped */
+    if (f->video && kind == MP4_AUDIO && f->track[MP4_VIDEO].n
+        && dts - f->track[MP4_VIDEO].last < FRAGMENT_STILL)
+    {
+        return 0;
     }
 
     if (kind == MP4_VIDEO && key

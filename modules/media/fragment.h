@@ -21,6 +21,7 @@
 #define FRAGMENT_SHORT    500       /* ms; if it began with a key frame, none ends
                                        a shorter one */
 #define FRAGMENT_DRIFT    12        /* ms */
+#define FRAGMENT_STILL    300       /* ms without a picture: none is on its way */
 
 typedef struct {
     uint32_t      n;
