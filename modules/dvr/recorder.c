@@ -9,6 +9,7 @@
 #define RECORDER_SETTLE_MS  1000     /* until then both tracks have come */
 #define RECORDER_LAG_MS      500     /* sound that is further behind is lost */
 #define RECORDER_APART_MS   1000     /* of a stream's clock and the wall's */
+#define RECORDER_RESUME_MS  5000     /* for a writer that ends to let go of it */
 #define RECORDER_HEAD        16      /* bytes that tell what a frame is */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
@@ -82,6 +83,7 @@ recorder_new(const dvr_conf_t *conf, const hub_ref_t *ref)
     rec->utc = old->file_utc;
     rec->base = old->file_dts;
     rec->resume = old->file_utc != 0;
+    rec->resume_ms = ngx_current_msec + RECORDER_RESUME_MS;
     rec->sound = rec->skip[0] = rec->skip[1] = -1;
     hub_reader_seek(&rec->reader, old->next);
 

@@ -38,6 +38,7 @@ struct recorder_s {
     int64_t              last_end;   /* utc where the file before ended, 0 */
     int64_t              zero;       /* and the utc of dts 0 by it */
     uint64_t             retry_ms;   /* waiting until then; 0: not */
+    uint64_t             resume_ms;  /* until then for a dead worker's lock */
     enum hub_record      told;       /* what was last said of it */
     const char          *reason;     /* why the file is closed */
     int64_t              skip[2];    /* dts up to which it is in the file already */

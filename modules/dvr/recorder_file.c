@@ -389,7 +389,7 @@ recorder_resumed(recorder_t *rec)
     const recovered_t   *r = &rec->job.recovered;
     hub_config_t         config[HUB_CONFIG_KINDS];
 
-    if (rec->job.error == EWOULDBLOCK) {
+    if (rec->job.error == EWOULDBLOCK && ngx_current_msec < rec->resume_ms) {
         rec->resume = 1;                 /* its writer is about to end */
         return;
     }

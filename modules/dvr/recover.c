@@ -121,7 +121,7 @@ read_small(const char *path, char *out, size_t max)
     int      fd;
     ssize_t  n;
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+    fd = open(path, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOFOLLOW);
     if (fd == -1) {
         return 0;
     }
@@ -501,7 +501,7 @@ recover_marked(const target_t *t, ngx_log_t *log)
         return -1;
     }
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW);
+    fd = open(path, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOFOLLOW);
     if (fd == -1) {
         return errno == ENOENT ? 0 : -1;
     }

@@ -3,6 +3,8 @@
 // has one session, and what plays them sees nothing of it but a gap.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -180,6 +182,29 @@ describe('a writer dies', { concurrency: 2 }, () => {
       assert.equal(fs.statSync(path.join(hub.recordings.root, shut)).size, size);
       assert.deepEqual(eventsOf(hub, 'live/shut'), [['open', shut, undefined], ['open', went, undefined], ['close', went, 'complete']]);
       const names = namesOf(hub.recordings.files('live/shut').flatMap((file) => hub.recordings.read(file).frames));
+      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+    }));
+
+    test('and somebody else has locked the file: it is waited for, then a new one has the rest', DEADLINE, () => withRecorder(async (hub) => {
+      const first = (await sourceIn(hub, 'lock', (pid) => pid)).run();
+      const recorder = workerOfClient(hub, first.client);
+      await hub.recorded('live/lock');
+      await first.stop().client.ping();
+      const second = (await sourceIn(hub, 'lock', (pid) => pid && pid !== recorder, first)).run();
+      await wait(second, 1300);
+      const [locked] = hub.recordings.files('live/lock');
+      const holder = spawn('flock', [path.join(hub.recordings.root, locked), 'sh', '-c', 'echo ready; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+      await until(() => fs.readFileSync('/proc/locks', 'utf8').includes(`-> FLOCK  ADVISORY  WRITE ${holder.pid} `), 'it to queue for the lock');
+      process.kill(recorder, 'SIGKILL');
+      await once(holder.stdout, 'data');
+      await until(() => hub.recordings.files('live/lock').length === 2, 'a new file');
+      await wait(second, 1500);
+      await second.end();
+      holder.stdin.end();
+      await once(holder, 'exit');
+      const events = await until(() => { const all = eventsOf(hub, 'live/lock'); return all.filter(([event]) => event === 'close').length === 1 && all; }, 'the new one to be closed', 60_000);
+      assert.deepEqual(events.at(-1), ['close', hub.recordings.files('live/lock')[1], 'complete']);
+      const names = namesOf(hub.recordings.files('live/lock').flatMap((file) => hub.recordings.read(file).frames));
       assert.equal(new Set(names).size, names.length, 'no frame is doubled');
     }));
 
