@@ -160,6 +160,7 @@ prepare_home() {
         chown -R "$service_user:" "$home"
     fi
     check_recordings
+    tell_moved_recordings
     make_secret db "$(openssl rand -hex 16)"
     make_secret token.keys "k1 $(openssl rand -hex 32)"
     [ "$private_db" = no ] || use_private_database
@@ -181,6 +182,15 @@ prepare_recordings() {
 check_recordings() {
     run_as_service test -w "$DUOLU_REC" -a -x "$DUOLU_REC" \
         || warn "$service_user cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
+}
+
+# A setting left out this time must not look as if all were lost.
+tell_moved_recordings() {
+    local was=""
+    # shellcheck source=/dev/null
+    [ ! -r "$home/conf/settings" ] || was=$(unset DUOLU_REC && . "$home/conf/settings" && echo "${DUOLU_REC:-}")
+    [ -n "$was" ] && [ "$was" != "$DUOLU_REC" ] && [ -d "$was/.spool" ] || return 0
+    warn "recordings are in $was, where DUOLU_REC was until now, and none of them is shown from $DUOLU_REC: set DUOLU_REC=$was, or move them and run ./build.sh ctl reindex"
 }
 
 chown_to_service() {

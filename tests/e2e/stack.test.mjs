@@ -89,7 +89,9 @@ test('a stack and another beside it', async (t) => {
     assert.deepEqual(processesOf(one.home), []);
     assert.deepEqual(fs.readdirSync(path.join(one.home, 'sock')), []);
     const began = Date.now();
-    const { stdout } = await buildSh(['up', '-d'], { env: { ...one.env, DUOLU_BUILT: 'no' } });
+    fs.mkdirSync(path.join(one.home, 'rec/.spool'));
+    const { stdout, stderr } = await buildSh(['up', '-d'], { env: { ...one.env, DUOLU_BUILT: 'no', DUOLU_REC: path.join(one.home, 'other') } });
+    assert.match(stderr, new RegExp(`warning: recordings are in ${one.home}/rec, .*none of them is shown from ${one.home}/other: set DUOLU_REC=`));
     console.log(`# second up took ${((Date.now() - began) / 1000).toFixed(1)} s`);
     assert.ok(stdout.includes(`demo?key=${one.demoKey}`));
     assert.match(await one.ctl('user', 'list'), /admin/);
