@@ -4,7 +4,7 @@
 
 #include "dvr.h"
 
-#define DVR_TICK_MS     200
+#define DVR_TICK_MS     100
 #define DVR_RECOVER_MS  60000    /* until what is left open is looked for again */
 #define DVR_LEAVE_MS     1000    /* in which a worker that leaves has left */
 
