@@ -113,4 +113,15 @@ void dvr_recover_soon(void);
 /* job.c: does the work; called in a pool thread, or at the end of the process. */
 void dvr_job_run(dvr_job_t *job);
 
+/* A file that was closed and may not be on the disk yet; its marker stays until
+ * it is.  Nobody waits for that. */
+typedef struct {
+    const dvr_conf_t  *conf;
+    ngx_pool_t        *pool;
+    int                fd, index_fd;
+    char               file[REC_PATH_MAX];
+} dvr_closed_t;
+
+void dvr_closed_run(dvr_closed_t *closed);
+
 #endif

@@ -274,9 +274,11 @@ job_sync(dvr_job_t *job)
         return;
     }
 
-    (void) fdatasync(job->fd);
+    /* begun, not waited for: on a busy disk that takes longer than the hub's
+     * window */
+    (void) sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     if (job->index_fd != -1) {
-        (void) fdatasync(job->index_fd);
+        (void) sync_file_range(job->index_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     }
 
     job->synced_ms = ngx_current_msec;
@@ -320,26 +322,32 @@ job_finish(dvr_job_t *job)
         return;
     }
 
-    if (job->conf->sync) {
-        (void) fdatasync(job->fd);
-        if (job->index_fd != -1) {
-            (void) fdatasync(job->index_fd);
-        }
-    }
-
     if (!job->spooled && spool_put(root, &job->event) != 0) {
         (void) job_fail(job, "spooling the end of");
         return;
     }
 
     job->spooled = 1;
+}
 
-    if (marker_remove(root, job->file) != 0) {
-        (void) job_fail(job, "unmarking");
-        return;
+
+void
+dvr_closed_run(dvr_closed_t *closed)
+{
+    if (closed->conf->sync) {
+        (void) fdatasync(closed->fd);
+        if (closed->index_fd != -1) {
+            (void) fdatasync(closed->index_fd);
+        }
     }
 
-    job_close_files(job);
+    /* should it stay, a recovery looks at the file once more */
+    (void) marker_remove((char *) closed->conf->root.data, closed->file);
+
+    (void) close(closed->fd);
+    if (closed->index_fd != -1) {
+        (void) close(closed->index_fd);
+    }
 }
 
 

@@ -347,12 +347,77 @@ recorder_written(recorder_t *rec)
 
 
 static void
+recorder_sync(void *data, ngx_log_t *log)
+{
+    dvr_closed_run(data);
+}
+
+
+static void
+recorder_synced(ngx_event_t *ev)
+{
+    dvr_closed_t  *closed = ev->data;
+
+    ngx_destroy_pool(closed->pool);
+}
+
+
+/* Has the closed file brought to the disk, whatever the recorder does next. */
+static void
+recorder_retire(recorder_t *rec)
+{
+    ngx_pool_t         *pool;
+    dvr_closed_t       *closed, here;
+    ngx_thread_task_t  *task = NULL;
+
+    pool = recorder_alone ? NULL : ngx_create_pool(1024, ngx_cycle->log);
+    if (pool) {
+        task = ngx_thread_task_alloc(pool, sizeof(dvr_closed_t));
+    }
+
+    closed = task ? task->ctx : &here;
+    closed->conf = rec->conf;
+    closed->pool = pool;
+    closed->fd = rec->job.fd;
+    closed->index_fd = rec->job.index_fd;
+    ngx_memcpy(closed->file, rec->job.file, sizeof(closed->file));
+    rec->job.fd = rec->job.index_fd = -1;
+
+    if (task) {
+        task->handler = recorder_sync;
+        task->event.handler = recorder_synced;
+        task->event.data = closed;
+    }
+
+    if (recorder_alone) {
+        dvr_closed_run(closed);
+        return;
+    }
+
+    if (task && ngx_thread_task_post(rec->conf->pool, task) == NGX_OK) {
+        return;
+    }
+
+    /* no room in the queue: the marker stays for the recovery of each minute */
+    (void) close(closed->fd);
+    if (closed->index_fd != -1) {
+        (void) close(closed->index_fd);
+    }
+    if (pool) {
+        ngx_destroy_pool(pool);
+    }
+}
+
+
+static void
 recorder_closed(recorder_t *rec)
 {
     if (rec->job.error) {
         recorder_wait(rec, rec->job.error);
         return;
     }
+
+    recorder_retire(rec);
 
     rec->open = rec->closing = 0;
     rec->last_end = rec->utc + rec->at.end;

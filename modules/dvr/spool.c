@@ -118,7 +118,8 @@ spool_text(const spool_event_t *e)
 }
 
 
-/* Written to the disk before it gets its name: no name without its text. */
+/* Not waited for until it is on the disk: a power cut that takes an event's text
+ * takes what the recovery and the service's look at the files bring back. */
 static int
 spool_write(const char *path, const char *text)
 {
@@ -137,7 +138,7 @@ spool_write(const char *path, const char *text)
         n = -1;
     }
 
-    failed = n == -1 || fdatasync(fd) == -1 ? errno : 0;
+    failed = n == -1 ? errno : 0;
 
     if (close(fd) == -1 && !failed) {
         failed = errno;
