@@ -31,17 +31,18 @@ const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
 // 'exit' handlers end the nginx of a test that is itself being ended
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-/** A TCP port on 127.0.0.1 that was free a moment ago. */
 const given = new Set();          // the system may name a port again that is not in use yet
 
+/** A TCP port on 127.0.0.1 that was free a moment ago. */
 export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.on('error', reject);
     server.listen(0, '127.0.0.1', () => {
       const { port } = server.address();
-      server.close(() => resolve(given.has(port) ? freePort() : port));
+      const known = given.has(port);
       given.add(port);
+      server.close(() => resolve(known ? freePort() : port));
     });
   });
 }
