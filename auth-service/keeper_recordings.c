@@ -21,6 +21,9 @@
  */
 #define RECORDINGS_AGAIN      RECORDINGS_TICKS(30000)
 
+/* Files that go at once: meanwhile no event is taken. */
+#define RECORDINGS_MOST       200
+
 typedef struct {
     unsigned  compare_in;           /* ticks */
     unsigned  space_in;
@@ -97,17 +100,20 @@ static void recordings_prune_report(const prune_t *prune, recordings_t *state)
 }
 
 
-/* Whether it has changed something, or can't: then it is not to be tried again at once. */
-static bool recordings_prune(keeper_desk_t *desk, recordings_t *state)
+static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
 {
     prune_t         prune = { .store = desk->store, .config = desk->config,
-                              .actor = "duolu-auth", .stopping = &desk->stopping,
+                              .actor = "duolu-auth", .most = RECORDINGS_MOST,
+                              .stopping = &desk->stopping,
                               .each = recordings_deleted };
     store_result_t  result = prune_run(&prune);
 
+    state->space_in = RECORDINGS_SPACE;
+    state->prune_in = RECORDINGS_PRUNE;
     if (result == STORE_NONE) {
-        return false;
+        return;
     }
+
     if (result != STORE_OK && prune.error[0] == '\0') {
         snprintf(prune.error, sizeof(prune.error), "database: %s", store_error(desk->store));
     }
@@ -118,7 +124,13 @@ static bool recordings_prune(keeper_desk_t *desk, recordings_t *state)
         recordings_prune_report(&prune, state);
     }
 
-    return prune.count || prune.failed || (prune.broken & RETENTION_FREE);
+    /* it has changed something, or can't: then it is not to be tried again at once */
+    if (prune.count || prune.failed || (prune.broken & RETENTION_FREE)) {
+        state->space_in = RECORDINGS_AGAIN;
+    }
+    if (prune.more) {
+        state->prune_in = 0;
+    }
 }
 
 
@@ -158,8 +170,7 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     }
 
     if (recordings_prune_due(desk->config, state)) {
-        state->space_in = recordings_prune(desk, state) ? RECORDINGS_AGAIN : RECORDINGS_SPACE;
-        state->prune_in = RECORDINGS_PRUNE;
+        recordings_prune(desk, state);
     }
 }
 

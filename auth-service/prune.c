@@ -144,9 +144,25 @@ static store_result_t prune_needed(const prune_t *prune, const retention_rules_t
 }
 
 
+/* Room is made in one go: what was deleted need not be free yet when it is asked again. */
+static unsigned prune_most(const prune_t *prune, const prune_list_t *list)
+{
+    size_t  i;
+
+    for (i = 0; i < list->count; i++) {
+        if (list->files[i].why == RETENTION_FREE) {
+            return 0;
+        }
+    }
+
+    return prune->most;
+}
+
+
 static store_result_t prune_list(prune_t *prune, prune_list_t *list)
 {
     size_t             i;
+    unsigned           most;
     retention_rules_t  rules = {
         .now = list->now, .days = prune->config->rec_days, .total = prune->config->rec_total,
         .floor = prune->config->rec_free, .free = prune_free(prune->config->rec)
@@ -168,14 +184,17 @@ static store_result_t prune_list(prune_t *prune, prune_list_t *list)
     }
 
     prune->broken = retention_choose(&rules, list->files, list->count);
+    most = prune_most(prune, list);
 
     for (i = 0; i < list->count && result == STORE_OK; i++) {
-        if (prune->stopping && atomic_load(prune->stopping)) {
+        if (list->files[i].why == RETENTION_STAYS) {
+            continue;
+        }
+        prune->more = most && prune->count == most;
+        if (prune->more || (prune->stopping && atomic_load(prune->stopping))) {
             break;
         }
-        if (list->files[i].why != RETENTION_STAYS) {
-            result = prune_one(prune, &list->files[i]);
-        }
+        result = prune_one(prune, &list->files[i]);
     }
 
     return result;
@@ -190,6 +209,7 @@ store_result_t prune_run(prune_t *prune)
 
     prune->count = prune->failed = prune->broken = 0;
     prune->bytes = 0;
+    prune->more = false;
     prune->error[0] = '\0';
 
     lock = rec_file_lock(prune->config->rec, prune->wait_s);

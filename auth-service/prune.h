@@ -16,6 +16,7 @@ typedef struct {
     const char         *actor;          /* for the audit */
     bool                dry;
     unsigned            wait_s;         /* for who else is at the recordings */
+    unsigned            most;           /* files at once, unless for room; 0: all */
     const atomic_bool  *stopping;       /* ends it between two files; may be NULL */
     void              (*each)(const store_recording_t *recording, retention_why_t why,
                               void *data);              /* may be NULL */
@@ -23,6 +24,7 @@ typedef struct {
     /* out: */
     unsigned            count;
     uint64_t            bytes;
+    bool                more;           /* would go, had most not been reached */
     unsigned            broken;         /* rules that no deleting satisfies */
     unsigned            failed;         /* files that could not be deleted, error says why */
     char                error[PRUNE_ERROR_SIZE];

@@ -178,6 +178,27 @@ describe('retention', () => {
     }
   });
 
+  test('of very many, by the service, a part at a time without a pause', async () => {
+    clear();
+    const made = Array.from({ length: 450 }, (_, i) => lay({ from: ago(9) + i * 1000, bytes: 200, seconds: 1 }));
+    sql(`INSERT INTO recordings (app, name, file, format, started_ms, ended_ms, bytes, state) VALUES ${
+      made.map(({ file, from, to }) => `('live', 'demo', '${file}', 'mp4', ${from}, ${to}, 200, 'complete')`).join()}`);
+    await auth.stop();
+    auth.environment.DUOLU_REC_DAYS = '1';
+    const lines = auth.lines.length;
+    await auth.start();
+    try {
+      await until(() => rows().length === 0, 'all of them to go', 40_000);
+      assert.equal(gone(made).length, 450);
+      const sums = auth.lines.slice(lines).map((line) => /recordings: (\d+) deleted/.exec(line)?.[1]).filter(Boolean);
+      assert.deepEqual(sums, ['200', '200', '50']);
+    } finally {
+      delete auth.environment.DUOLU_REC_DAYS;
+      await auth.stop();
+      await auth.start();
+    }
+  });
+
   test('that nothing can satisfy is said once in the log', async () => {
     layAll({ from: ago(9), keep: 1 });
     await auth.stop();
