@@ -116,8 +116,10 @@ void dvr_job_run(dvr_job_t *job);
 /* A file that was closed and may not be on the disk yet; its marker stays until
  * it is.  Nobody waits for that. */
 typedef struct {
+    ngx_queue_t        queue;        /* while the pool has no room for it */
     const dvr_conf_t  *conf;
     ngx_pool_t        *pool;
+    ngx_thread_task_t *task;
     int                fd, index_fd;
     char               file[REC_PATH_MAX];
 } dvr_closed_t;

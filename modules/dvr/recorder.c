@@ -590,6 +590,8 @@ recorders_tick(const dvr_conf_t *conf, ngx_log_t *log)
     hub_ref_t     ref;
     ngx_queue_t  *q, *next;
 
+    recorder_retired(0);
+
     for (i = 0; i < hub->header->nstreams; i++) {
         if (hub_record_claim(hub, i, &ref)
             && recorder_new(conf, &ref) == NULL)
@@ -632,6 +634,7 @@ recorders_stop(int terminate)
     ngx_queue_t  *q;
 
     recorder_alone = 1;
+    recorder_retired(1);
 
     for (q = ngx_queue_head(&recorders); q != ngx_queue_sentinel(&recorders);
          q = ngx_queue_next(q))

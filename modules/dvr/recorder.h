@@ -76,6 +76,10 @@ void recorder_write(recorder_t *rec, int64_t next, int picture, int ends);
 
 void recorder_close(recorder_t *rec, const char *reason);
 
+/* Closed files for which the pool had no room: does it have some by now?  HERE:
+ * there is no pool any more. */
+void recorder_retired(int here);
+
 /* Forgets the fragment in the making. */
 void recorder_drop(recorder_t *rec);
 

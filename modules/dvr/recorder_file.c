@@ -9,6 +9,8 @@
 
 int  recorder_alone;
 
+static ngx_queue_t  retired = { &retired, &retired };   /* dvr_closed_t */
+
 
 u_char *
 dvr_buf_room(dvr_buf_t *b, size_t more)
@@ -362,6 +364,28 @@ recorder_synced(ngx_event_t *ev)
 }
 
 
+void
+recorder_retired(int here)
+{
+    dvr_closed_t  *closed;
+
+    while (!ngx_queue_empty(&retired)) {
+        closed = ngx_queue_data(ngx_queue_head(&retired), dvr_closed_t, queue);
+
+        if (here) {
+            dvr_closed_run(closed);
+
+        } else if (ngx_thread_task_post(closed->conf->pool, closed->task)
+                   != NGX_OK)
+        {
+            return;
+        }
+
+        ngx_queue_remove(&closed->queue);
+    }
+}
+
+
 /* Has the closed file brought to the disk, whatever the recorder does next. */
 static void
 recorder_retire(recorder_t *rec)
@@ -389,16 +413,19 @@ recorder_retire(recorder_t *rec)
         task->event.data = closed;
     }
 
+    if (task) {
+        closed->task = task;
+        ngx_queue_insert_tail(&retired, &closed->queue);
+        recorder_retired(0);
+        return;
+    }
+
     if (recorder_alone) {
         dvr_closed_run(closed);
         return;
     }
 
-    if (task && ngx_thread_task_post(rec->conf->pool, task) == NGX_OK) {
-        return;
-    }
-
-    /* no room in the queue: the marker stays for the recovery of each minute */
+    /* no memory: the marker stays for the recovery of each minute */
     (void) close(closed->fd);
     if (closed->index_fd != -1) {
         (void) close(closed->index_fd);
