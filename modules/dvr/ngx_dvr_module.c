@@ -6,7 +6,7 @@
 
 #define DVR_TICK_MS     100
 #define DVR_RECOVER_MS  60000    /* until what is left open is looked for again */
-#define DVR_LEAVE_MS     1000    /* in which a worker that leaves has left */
+#define DVR_LEAVE_MS     5000    /* in which a worker that leaves has left */
 
 static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
