@@ -88,7 +88,7 @@ int64_t fragment_picture_end(const fragment_t *f, int64_t next);
 /* Writes moof and mdat's header to OUT, which has at least FRAGMENT_HEAD_MAX
  * bytes, and empties F.  NEXT is the dts where the last picture ends, -1 when
  * it is not known.  Returns the size. */
-#define FRAGMENT_HEAD_MAX  (1024 + 2 * FRAGMENT_SAMPLES * 16)
+#define FRAGMENT_HEAD_MAX  MP4_FRAGMENT_MAX(2 * FRAGMENT_SAMPLES)
 size_t fragment_write(fragment_t *f, uint32_t sequence, int64_t next,
     uint8_t *out);
 

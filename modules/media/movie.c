@@ -718,13 +718,6 @@ movie_length(const movie_t *m)
 }
 
 
-uint64_t
-movie_duration(const movie_t *m)
-{
-    return movie_length(m) * 1000 / movie_timescale(m);
-}
-
-
 static void
 put_mdat(mp4_writer_t *w, const movie_t *m, uint64_t payload)
 {

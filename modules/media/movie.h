@@ -102,7 +102,4 @@ size_t movie_max(const movie_t *m);
  * not fit. */
 size_t movie_begin(movie_t *m, uint8_t *out, uint64_t payload);
 
-/* ms, after movie_end(). */
-uint64_t movie_duration(const movie_t *m);
-
 #endif

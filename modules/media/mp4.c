@@ -23,9 +23,6 @@
 #define SAMPLE_OTHER        0x01010000
 
 #define MDAT_HEAD           8
-#define FRAGMENT_HEAD       (8 + 16 + MDAT_HEAD)
-#define RUN_HEAD            (8 + 28 + 20 + 24)   /* traf, tfhd, tfdt, trun */
-#define SAMPLE_MAX          16
 
 
 int
@@ -322,14 +319,6 @@ put_traf(mp4_writer_t *w, int kind, const mp4_run_t *run,
     mp4_end(w, traf);
 
     return offset_at;
-}
-
-
-size_t
-mp4_fragment_max(const mp4_run_t runs[2])
-{
-    return FRAGMENT_HEAD + 2 * RUN_HEAD
-           + SAMPLE_MAX * ((size_t) runs[MP4_VIDEO].n + runs[MP4_AUDIO].n);
 }
 
 

@@ -61,8 +61,9 @@ int mp4_track(mp4_track_t *track, enum flv_codec codec, const uint8_t *config,
 size_t mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
     size_t *duration_at);
 
-/* The most that mp4_write_fragment() may write. */
-size_t mp4_fragment_max(const mp4_run_t runs[2]);
+/* The most that mp4_write_fragment() writes for N samples: 16 bytes for each,
+ * and 192 of boxes around them. */
+#define MP4_FRAGMENT_MAX(n)  (192 + 16 * (size_t) (n))
 
 /* Writes moof, and the header of the mdat that the samples' bytes follow,
  * RUNS[MP4_VIDEO] first.  SEQUENCE counts fragments from 1.  Returns the size,

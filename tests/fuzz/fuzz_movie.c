@@ -82,7 +82,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(head > 0 && head <= max);
         assert(feed(m, data, size) == 0);
         assert(movie_end(m) == 0);
-        assert(movie_duration(m) < (uint64_t) 1 << 52);
         free(out);
     }
 

@@ -169,12 +169,12 @@ static uint32_t write_fragment(uint32_t sequence, int64_t end)
         return 0;
     }
 
-    max = mp4_fragment_max(runs);
+    max = MP4_FRAGMENT_MAX(runs[0].n + runs[1].n);
     head = malloc(max);
     size = head ? mp4_write_fragment(head, max, sequence, runs) : 0;
 
     if (size == 0) {
-        die("mp4_fragment_max() is too small for its fragment");
+        die("MP4_FRAGMENT_MAX is too small for its fragment");
     }
 
     write_bytes(head, size);
