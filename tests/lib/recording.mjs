@@ -10,10 +10,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { replay } from './clips.mjs';
 import { Viewer, FlvReader } from './hub.mjs';
 import { readMp4 } from './mp4.mjs';
 import { until } from './nginx.mjs';
-import { aacFrame, interFrame, keyFrame, openPublisher } from './rtmp.mjs';
+import { aacFrame, interFrame, keyFrame, openPublisher, openStream } from './rtmp.mjs';
 import { run } from './stack.mjs';
 
 const AUDIO = 8;
@@ -336,4 +337,23 @@ export class Source {
     await this.client.ping();
     await this.client.close();
   }
+}
+
+/** What a viewer SAW, who came after the first frames of what was SENT, with those before it. */
+export function fromTheStart(sent, saw) {
+  const missed = sent.length - saw.length;
+  const shift = saw[0].dts - sent[missed].dts;
+  return [...sent.slice(0, missed).map((frame) => ({ ...frame, dts: frame.dts + shift })), ...saw];
+}
+
+/** Sends a plan of a clip's frames (clips.mjs) and ends; gives what was sent. */
+export async function replayed(hub, name, steps) {
+  const client = await openStream(hub.rtmp);
+  client.setChunkSize(4096);
+  client.sendMeta();
+  await client.publish(`${name}?key=k`);
+  await replay(client, steps).done;
+  await client.ping();
+  await client.close();
+  return framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
 }

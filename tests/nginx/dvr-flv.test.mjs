@@ -6,13 +6,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeClip, makeHevcClip, plan, replay } from '../lib/clips.mjs';
+import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
 import { FlvRecording, flvWellFormed } from '../lib/flv.mjs';
 import { FlvReader, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, namesOf, sameFrames } from '../lib/recording.mjs';
-import { openStream } from '../lib/rtmp.mjs';
+import { Recordings, Source, capture, framesOf, fromTheStart, namesOf, replayed, sameFrames } from '../lib/recording.mjs';
 import { run } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -67,17 +66,6 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   });
   after(async () => { await hub.stop(); fs.rmSync(rec, { recursive: true }); });
 
-  async function replayed(name, steps) {
-    const client = await openStream(hub.rtmp);
-    client.setChunkSize(4096);
-    client.sendMeta();
-    await client.publish(`${name}?key=k`);
-    await replay(client, steps).done;
-    await client.ping();
-    await client.close();
-    return framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
-  }
-
   test('an encoder’s frames, the duration and every key frame’s place', DEADLINE, async () => {
     const copy = path.join(hub.nginx.dir, 'copy.flv');
     const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
@@ -107,7 +95,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   });
 
   test('sound alone', DEADLINE, async () => {
-    const sent = await replayed('radio', plan(await makeClip({ size: null, seconds: 2 })));
+    const sent = await replayed(hub, 'radio', plan(await makeClip({ size: null, seconds: 2 })));
     const [r] = await finished(hub, 'live/radio');
     flvWellFormed(r);
     sameFrames([r], sent);
@@ -115,7 +103,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   });
 
   test('HEVC', DEADLINE, async () => {
-    const sent = await replayed('hevc', plan(await makeHevcClip({ seconds: 2 })));
+    const sent = await replayed(hub, 'hevc', plan(await makeHevcClip({ seconds: 2 })));
     const [r] = await finished(hub, 'live/hevc');
     flvWellFormed(r);
     sameFrames([r], sent);
@@ -125,13 +113,13 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   test('another resolution: a new file of the same session', DEADLINE, async () => {
     const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
     const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
-    const sending = replayed('change', steps);
+    const sending = replayed(hub, 'change', steps);
     const viewer = await until(() => capture(hub, 'live/change').catch(() => undefined), 'a viewer');
-    await sending;
+    const sent = await sending;
     const all = await finished(hub, 'live/change', { files: 2 });
     flvWellFormed(all[0]);
     flvWellFormed(all[1], { width: 640, height: 360 });
-    sameFrames(all, framesOf(viewer.flv.tags));
+    sameFrames(all, fromTheStart(sent, framesOf(viewer.flv.tags)));
     assert.equal(all[0].meta.session, all[1].meta.session);
     for (const r of all) await plays(r);
   });

@@ -7,13 +7,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeClip, makeHevcClip, plan, replay } from '../lib/clips.mjs';
+import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
 import { Follower } from '../lib/events.mjs';
 import { FlvReader, get, getJson, hubConf, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, namesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
-import { openStream } from '../lib/rtmp.mjs';
+import { Recordings, Source, capture, framesOf, fromTheStart, namesOf, plays, replayed, sameFrames, wellFormed } from '../lib/recording.mjs';
 import { lagSince } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -78,18 +77,6 @@ describe('the recorder', { concurrency: 3 }, () => {
     before(async () => { hub = await startRecording({ flv: 'hub_lag 20s;' }); });
     after(() => hub.stop());
 
-    /** Sends a plan of a clip's frames and ends; gives what was sent. */
-    async function replayed(name, steps) {
-      const client = await openStream(hub.rtmp);
-      client.setChunkSize(4096);
-      client.sendMeta();
-      await client.publish(`${name}?key=k`);
-      await replay(client, steps).done;
-      await client.ping();
-      await client.close();
-      return framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
-    }
-
     test('ffmpeg, H.264 and AAC', DEADLINE, async () => {
       const { sent, live } = await pushed(hub, 'plain');
       assert.equal(live.length, 1, 'its file is there while it goes on');
@@ -118,7 +105,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test('audio alone', DEADLINE, async () => {
-      const sent = await replayed('radio', plan(await makeClip({ size: null, seconds: SECONDS })));
+      const sent = await replayed(hub, 'radio', plan(await makeClip({ size: null, seconds: SECONDS })));
       const [r] = await finished(hub, 'live/radio');
       sameFrames([r], sent);
       assert.equal(r.video.length, 0);
@@ -127,7 +114,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test('HEVC', DEADLINE, async () => {
-      const sent = await replayed('hevc', plan(await makeHevcClip({ seconds: SECONDS })));
+      const sent = await replayed(hub, 'hevc', plan(await makeHevcClip({ seconds: SECONDS })));
       const [r] = await finished(hub, 'live/hevc');
       sameFrames([r], sent);
       assert.equal(r.movie.tracks[0].codec, 'hvc1');
@@ -136,7 +123,7 @@ describe('the recorder', { concurrency: 3 }, () => {
 
     test('audio that comes later: from the next key frame on, in a new file', DEADLINE, async () => {
       const clip = await makeClip({ seconds: SECONDS });
-      const sent = await replayed('later', plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
+      const sent = await replayed(hub, 'later', plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
         .map((step) => (step.tag.config && step.tag.type === 8 ? { ...step, when: 1500 } : step)).sort((a, b) => a.when - b.when));
       const all = await finished(hub, 'live/later', 2);
       const [silent] = all;
@@ -151,15 +138,12 @@ describe('the recorder', { concurrency: 3 }, () => {
     test('another resolution on the way: a new file of the same session', DEADLINE, async () => {
       const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
       const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
-      const sending = replayed('change', steps);
+      const sending = replayed(hub, 'change', steps);
       const viewer = await until(() => capture(hub, 'live/change').catch(() => undefined), 'a viewer');
       const sent = await sending;
       const all = await finished(hub, 'live/change', 2);
       // what came is what viewers get: the first picture behind a change has its parameter sets inside
-      const seen = framesOf(viewer.flv.tags);
-      const missed = sent.length - seen.length;
-      const shift = seen[0].dts - sent[missed].dts;
-      sameFrames(all, [...sent.slice(0, missed).map((frame) => ({ ...frame, dts: frame.dts + shift })), ...seen]);
+      sameFrames(all, fromTheStart(sent, framesOf(viewer.flv.tags)));
       assert.deepEqual(all.map((r) => [r.movie.tracks[0].width, r.movie.tracks[0].height]), [[320, 180], [640, 360]]);
       assert.ok(Math.abs(all[1].start - all[0].start - 2000) <= 50, `history goes on: the second begins ${all[1].start - all[0].start} ms behind the first`);
       for (const r of all) await plays(r);
