@@ -22,7 +22,7 @@ usage() {
                         Ctrl-C ends it all (-d: return when ready, end it with `down`)
 ./build.sh down         end every process of this DUOLU_HOME
 ./build.sh build        install and compile only
-./build.sh test [unit|fuzz|nginx|e2e|browser|lint]    all of them without a name
+./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    all of them without a name
 ./build.sh lint         the lint suite alone
 ./build.sh ctl …        duoluctl against the running stack (`ctl help` lists its commands)
 ./build.sh bench [quick] [recording]    the table of what things cost: half an hour on an idle machine,

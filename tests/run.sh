@@ -114,6 +114,7 @@ run_suite() {
         unit) suite_unit ;;
         fuzz) suite_fuzz ;;
         nginx) suite_nginx ;;
+        hostile) node_suite_by_two hostile ;;
         *) node_suite "$1" ;;
     esac
     if [ $((suite_passed + suite_failed)) -eq 0 ]; then
@@ -127,12 +128,12 @@ run_suite() {
 
 suites=("$@")
 if [ $# -eq 0 ]; then
-    suites=(lint unit nginx e2e browser)
+    suites=(lint unit nginx hostile e2e browser)
     [ ! -d "$repo/tests/fuzz" ] || suites+=(fuzz)
 fi
 for suite in "${suites[@]}"; do
-    if [[ ! " lint unit fuzz nginx e2e browser " == *" $suite "* ]]; then
-        echo "tests/run.sh: '$suite' is not a suite: expected unit, fuzz, nginx, e2e, browser or lint" >&2
+    if [[ ! " lint unit fuzz nginx hostile e2e browser " == *" $suite "* ]]; then
+        echo "tests/run.sh: '$suite' is not a suite: expected unit, fuzz, nginx, hostile, e2e, browser or lint" >&2
         exit 2
     fi
 done
