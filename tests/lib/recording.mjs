@@ -192,7 +192,7 @@ function segments(r, open) {
     if (hasVideo && !segment.dependent) assert.ok(leader.key, `${what} begins with a key frame`);
     // the first may begin with sound, of which some comes before its picture
     const begin = i ? leader?.utc : Math.min(...own.map(({ utc }) => utc));
-    if (begin) assert.ok(Math.abs(begin - segment.utc) <= (i ? 1 : 2 * DRIFT), `${what} is at ${segment.utc}, its first frame at ${begin}`);
+    if (begin) assert.ok(Math.abs(begin - segment.utc) <= (i ? (hasVideo ? 1 : 2) : 2 * DRIFT), `${what} is at ${segment.utc}, its first frame at ${begin}`);
     assert.ok(segment.duration <= SEGMENT_MS && Math.round(segment.duration / 1000) <= playlist.target, `${what} is ${segment.duration} ms long`);
     const next = playlist.segments[i + 1];
     if (next && !next.gap) assert.ok(Math.abs(segment.utc + segment.duration - next.utc) <= 1, `${what} ends where the next begins`);

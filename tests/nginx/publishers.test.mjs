@@ -1,0 +1,120 @@
+// The table of publishers: every row of publisher-rows.mjs at once against one
+// nginx that records, with a viewer of each.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { replay } from '../lib/clips.mjs';
+import { get, startHub, token } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { readPlaylist } from '../lib/playlist.mjs';
+import { Recordings, capture, framesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
+import { openStream } from '../lib/rtmp.mjs';
+import { AUDIO, VIDEO, normal, rows } from './publisher-rows.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+
+const framesOfSteps = (steps) => framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
+
+/** What came is what was to be seen: each frame once, in order, in step. */
+function sameAsSeen(tags, seen) {
+  const came = framesOf(tags);
+  for (const [what, type] of [['video', VIDEO], ['audio', AUDIO]]) {
+    const [have, want] = [came, seen].map((list) => list.filter((frame) => frame.type === type));
+    assert.equal(have.length, want.length, `${what} frames that a viewer has`);
+    for (const [i, frame] of have.entries()) {
+      const is = [frame.data.toString('hex'), frame.key, frame.cts, frame.dts - came[0].dts];
+      const right = [want[i].data.toString('hex'), want[i].key, want[i].cts, want[i].dts - seen[0].dts];
+      assert.deepEqual(is, right, `${what} frame ${i}: bytes, key, cts, dts`);
+    }
+  }
+}
+
+describe('publishers', { concurrency: true }, () => {
+  let hub;
+  let root;
+
+  before(async () => {
+    root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+    fs.chmodSync(root, 0o755);
+    hub = await startHub({
+      answer: () => ({ allow: true, uid: 7, stream: 3, record: true }),
+      main: `thread_pool disk threads=2; dvr_threads disk; dvr ${root}; hub_grace 1s;`,
+      listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
+        root /nonexistent`,
+    });
+  });
+  after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });
+
+  const linesOf = (name) => hub.nginx.log().split('\n').filter((line) => new RegExp(`live/${name}[ :]`).test(line));
+
+  /** Publishes a row and leaves, or is sent away; gives what a viewer had of it. */
+  async function sent(row) {
+    const client = await openStream(hub.rtmp);
+    client.setChunkSize(4096);
+    await client.publish(`${row.name}?${row.args ?? 'key=k'}`);
+    const viewer = await capture(hub, `live/${row.name}`);
+    const sending = (row.publish ?? ((to) => replay(to, (row.change ?? ((steps) => steps))(normal(row.ms))).done))(client, row);
+    if (row.wire) {
+      sending.catch(() => {});                           // it is ended meanwhile
+      const { code, description } = await client.wait(({ values }) => values?.[3]?.level === 'error', 'the status that ends it', 60_000)
+        .then(({ values }) => values[3]);
+      assert.equal(code, 'NetStream.Publish.Failed');
+      assert.match(description, row.wire);
+      await client.closed;
+    } else {
+      await sending;
+      client.command('closeStream', null);
+      await client.status('NetStream.Unpublish.Success');
+      await client.close();
+    }
+    await until(() => viewer.ended, `the viewer of ${row.name} to be ended`);
+    assert.equal(viewer.error, undefined);
+    return viewer.flv.tags;
+  }
+
+  function checkLog(row) {
+    const lines = linesOf(row.name);
+    const warnings = lines.filter((line) => /\[(warn|error|crit|alert)\]/.test(line));
+    const right = [...(row.log ?? []), ...(row.wire ? [row.wire] : [])];
+    for (const one of right) assert.equal(warnings.filter((line) => one.test(line)).length, 1, `one line of ${one}: ${warnings.join('\n')}`);
+    assert.deepEqual(warnings.filter((line) => !right.some((one) => one.test(line))), [], 'warnings beside');
+    const ends = lines.filter((line) => /publish \S+ ended:/.test(line));
+    assert.equal(ends.length, 1, 'one line of its end');
+    assert.match(ends[0], row.ended ?? row.wire ?? /ended: closed by the client,? /);
+  }
+
+  /** The recording has the same frames, and the history leads to them. */
+  async function checkHistory(row, seen) {
+    const recordings = new Recordings(root);
+    const stream = `live/${row.name}`;
+    if (row.history) { await row.history({ recordings, stream, hub, row }); return; }
+    const base = `${hub.base}/m/${token(stream, { a: 'replay' })}/rec/${stream}`;
+    if (seen.length === 0) {
+      assert.deepEqual(recordings.files(stream), []);
+      assert.equal((await get(`${base}/index.m3u8`)).status, 404);
+      return;
+    }
+    const [r, ...more] = await recordings.closed(stream);
+    assert.deepEqual(more, [], 'one file');
+    wellFormed(r);
+    sameFrames([r], seen);
+    await plays(r);
+    const { status, text } = await get(`${base}/index.m3u8`);
+    assert.equal(status, 200, text);
+    const { items } = readPlaylist(text);
+    assert.ok(Math.abs(items.reduce((sum, { duration }) => sum + duration, 0) - r.end) <= 100, 'the history has all of it');
+  }
+
+  for (const row of rows) {
+    test(row.name, DEADLINE, async () => {
+      const seen = framesOfSteps((row.seen ?? ((steps) => steps))(normal(row.ms)));
+      const tags = await sent(row);
+      checkLog(row);
+      if (row.viewer) row.viewer({ tags, row }); else sameAsSeen(tags, seen);
+      await checkHistory(row, seen);
+    });
+  }
+});
