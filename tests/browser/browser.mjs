@@ -2,6 +2,7 @@
 // CSP violation and script error, and looks at what a tile really shows.
 
 import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -16,19 +17,30 @@ const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const desktop = { viewport: { width: 1280, height: 800 } };
 export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
-export function launch() {
+/**
+ * Chromium that trusts the certificate of STACK, if one is given, as it would a bought one. It must not just
+ * overlook that it is self-signed: behind a certificate error Chromium caches nothing, unlike everybody's browser.
+ */
+export function launch(stack) {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
       // A name that is not localhost, for what a browser refuses on plain http.
-      `--host-resolver-rules=MAP ${farHost} 127.0.0.1`],
+      `--host-resolver-rules=MAP ${farHost} 127.0.0.1`,
+      ...(stack ? [`--ignore-certificate-errors-spki-list=${keyHash(path.join(stack.home, 'secrets/tls.crt'))}`] : [])],
   });
+}
+
+/** SHA-256 of a certificate's public key (SubjectPublicKeyInfo), in base64. */
+function keyHash(file) {
+  const key = new X509Certificate(fs.readFileSync(file)).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('base64');
 }
 
 /** A page in a profile of its own. close() fails when the page broke its CSP or threw. */
 export async function openPage(browser, url, { locale = 'en-US', ...device } = {}, prepare = async () => {}) {
-  const context = await browser.newContext({ locale, ignoreHTTPSErrors: true, ...desktop, ...device });
+  const context = await browser.newContext({ locale, ...desktop, ...device });
   await context.addInitScript(() => {
     window.violations = [];
     window.phases = [];

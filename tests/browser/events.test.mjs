@@ -65,7 +65,7 @@ async function setGrace(value) {
 
 before(async () => {
   stack = await startStack();
-  browser = await launch();
+  browser = await launch(stack);
 });
 
 after(async () => {

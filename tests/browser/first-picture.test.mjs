@@ -9,7 +9,7 @@ import { publish } from './publisher.mjs';
 test('a stream that begins shows its picture on an open page', { timeout: 180_000 }, async (t) => {
   const stack = await startStack();
   t.after(() => stack.stop());
-  const browser = await launch();
+  const browser = await launch(stack);
   t.after(() => browser.close());
   const { page } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);

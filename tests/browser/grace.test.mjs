@@ -17,7 +17,7 @@ let opened;
 
 before(async () => {
   stack = await startStack();
-  browser = await launch();
+  browser = await launch(stack);
 });
 after(async () => {
   await opened?.close();

@@ -13,7 +13,7 @@ let publisher;
 
 before(async () => {
   stack = await startStack();
-  browser = await launch();
+  browser = await launch(stack);
   publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
 });
 
@@ -21,6 +21,14 @@ after(async () => {
   await browser?.close();
   await publisher?.stop();
   await stack?.stop();
+});
+
+test('Chromium caches what it gets over TLS, as with a certificate that was bought', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const style = await page.evaluate(() => document.querySelector('link[rel=stylesheet]').href);
+  const cached = await page.evaluate((url) => fetch(url, { cache: 'only-if-cached', mode: 'same-origin' }).then((response) => response.status, String), style);
+  assert.equal(cached, 200);
+  await close();
 });
 
 const wordsOf = {

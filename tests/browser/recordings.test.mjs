@@ -25,7 +25,7 @@ let publisher;
 
 before(async () => {
   stack = await startStack();
-  browser = await launch();
+  browser = await launch(stack);
   await stack.ctl('stream', 'add', 'live/archive', '--owner', 'admin');
   await stack.ctl('stream', 'set', 'live/archive', 'title=North gate');
   await stack.ctl('stream', 'set', 'live/demo', 'record=always');

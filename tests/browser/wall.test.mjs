@@ -26,7 +26,7 @@ before(async () => {
     const [key] = (await stack.ctl('stream', 'add', name, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
     urls.set(name, `${stack.rtmpUrl}/${name}?key=${key}`);
   }
-  browser = await launch();
+  browser = await launch(stack);
 });
 
 after(async () => {

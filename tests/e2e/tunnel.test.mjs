@@ -40,7 +40,7 @@ test('a walk through a tunnel', { timeout: 300_000 }, async (t) => {
     ffmpeg: start('ffmpeg', ['-nostdin', '-v', 'error', '-i', `${stack.rtmpUrl}/${STREAM}?token=${token}`, '-c', 'copy', '-y', path.join(stack.home, 'tmp', 'ffmpeg.flv')]),
   };
   t.after(() => Object.values(captures).forEach((one) => one.child.kill('SIGKILL')));
-  const browser = await launch();
+  const browser = await launch(stack);
   t.after(() => browser.close());
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
