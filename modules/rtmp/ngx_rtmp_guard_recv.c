@@ -12,7 +12,7 @@
  * nginx-rtmp reads until the socket is empty.  After this many bytes in a
  * row a sender that outruns us lets the other connections have a turn.
  */
-#define READ_TURN         (1024 * 1024)
+#define READ_TURN         (128 * 1024)
 
 
 static ssize_t ngx_rtmp_guard_fill(ngx_connection_t *c,

@@ -125,3 +125,26 @@ test('a directive of conf/nginx.conf.in is nginx\'s, the wire layer\'s or docume
   assert.ok(ours.length > 0, 'conf/nginx.conf.in uses none of our directives');
   assert.deepEqual(ours.filter((name) => !docs.has(name)), []);
 });
+
+/* A sender that is faster than we are would keep a worker for itself. */
+const BOUNDED_OTHERWISE = {
+  gate_read: 'the answer of our own service, refused beyond GATE_MAX_ANSWER bytes',
+  ngx_rtmp_guard_recv: 'stands in for recv() itself: ngx_rtmp_guard_fill() has the budget',
+};
+
+test('a function that reads a socket has a budget per turn, and posts an event for the rest', () => {
+  const wrong = [];
+  const found = [];
+  for (const name of sources.filter((source) => source.endsWith('.c'))) {
+    for (const [, head, body] of withoutComments(read(name)).matchAll(/^(\w+)\([^;{}]*\)\n\{\n([\s\S]*?)^\}/gm)) {
+      if (!/(?:\b|->)(?:recv|recv_chain|recvmsg|recvfrom|ngx_unix_recv|SSL_read)\s*\(/.test(body)) continue;
+      found.push(head);
+      if (BOUNDED_OTHERWISE[head]) continue;
+      if (!/\w+_TURN\b/.test(body) || !/ngx_post_event\([^;]*&ngx_posted_next_events\)/.test(body)) {
+        wrong.push(`${name}: ${head}() has no …_TURN, or does not post the event for the next turn`);
+      }
+    }
+  }
+  assert.ok(found.length >= 3, `functions that read sockets: ${found.join(' ')}`);
+  assert.deepEqual(wrong, []);
+});
