@@ -8,6 +8,8 @@
 #include "answer.h"
 #include "../hub/hub_socket.h"
 
+#define FLV_FAILED_MS  1000            /* lets the close frame reach the client */
+
 
 typedef struct {
     ngx_flag_t    flv;
@@ -95,19 +97,6 @@ flv_cleanup(void *data)
 }
 
 
-static void
-flv_say_close(viewer_t *v, unsigned code)
-{
-    u_char  *p = v->control;
-
-    p += ws_write_header(p, WS_CLOSE, 2);
-    *p++ = (u_char) (code >> 8);
-    *p++ = (u_char) code;
-    v->control_size = p - v->control;
-    v->closing = 1;
-}
-
-
 /* Sends, and ends the request when there is nothing more to wait for. */
 static void
 flv_push(viewer_t *v)
@@ -118,11 +107,14 @@ flv_push(viewer_t *v)
     rc = viewer_send(v);
 
     if (rc == NGX_DONE && v->ws && !v->closing) {
-        flv_say_close(v, WS_NORMAL);
+        viewer_say_close(v, WS_NORMAL);
         rc = viewer_send(v);
     }
 
-    if (rc == NGX_DONE) {
+    if (rc == NGX_DONE && v->failed) {
+        hub_session_close(hub, &v->client);  /* the rest is for its tick */
+
+    } else if (rc == NGX_DONE) {
         if (v->chained && !v->ws) {
             (void) ngx_http_send_special(r, NGX_HTTP_LAST);
         }
@@ -146,7 +138,14 @@ flv_tick(hub_tick_t *tick)
     viewer_t          *v = ngx_queue_data(&tick->queue, viewer_t, tick.queue);
     ngx_connection_t  *c = v->request->connection;
 
-    if (!v->blocked) {
+    if (v->failed) {
+        if ((ngx_msec_int_t) (ngx_current_msec - v->ends_ms) >= 0) {
+            c->error = 1;
+            ngx_http_finalize_request(v->request, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
+        }
+
+    } else if (!v->blocked) {
         flv_push(v);
         ngx_http_run_posted_requests(c);
     }
@@ -165,7 +164,7 @@ flv_leave(void *data, const char *why)
     ngx_log_error(NGX_LOG_NOTICE, c->log, 0, "viewer ended: %s", why);
 
     if (v->ws && !v->closing && !v->blocked) {
-        flv_say_close(v, WS_POLICY);
+        viewer_say_close(v, WS_POLICY);
         rc = viewer_send(v);
 
         if (v->torn && !v->chained) {
@@ -195,56 +194,36 @@ flv_write_handler(ngx_http_request_t *r)
 }
 
 
-/* What a WebSocket viewer says: only ping and close matter. */
+/* A viewer that broke the rules is not read any more, so that it costs nothing
+ * while the close frame is on its way: closing at once, with bytes of its in the
+ * socket, would destroy that frame. */
+static void
+flv_fail(viewer_t *v)
+{
+    v->failed = 1;
+    v->ends_ms = ngx_current_msec + FLV_FAILED_MS;
+    v->request->read_event_handler = ngx_http_test_reading;
+    flv_push(v);
+}
+
+
 static void
 flv_ws_read_handler(ngx_http_request_t *r)
 {
-    int                rc;
-    u_char             buf[512];
-    ssize_t            i, n;
-    viewer_t          *v = ngx_http_get_module_ctx(r, ngx_http_hub_flv_module);
-    ngx_connection_t  *c = r->connection;
+    ngx_int_t  rc;
+    viewer_t  *v = ngx_http_get_module_ctx(r, ngx_http_hub_flv_module);
 
-    for ( ;; ) {
-        n = c->recv(c, buf, sizeof(buf));
+    rc = viewer_hear(v);
 
-        if (n == NGX_AGAIN) {
-            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-                ngx_http_finalize_request(r, NGX_ERROR);
-            }
-            return;
-        }
+    if (rc == NGX_ERROR) {
+        r->connection->error = 1;
+        ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
 
-        if (n <= 0) {
-            c->error = 1;
-            ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
-            return;
-        }
+    } else if (rc == NGX_ABORT) {
+        flv_fail(v);
 
-        for (i = 0; i < n; i++) {
-            rc = ws_read_byte(v->ws, buf[i]);
-
-            if (rc == WS_PING && v->closing) {
-                continue;                    /* the close may not have left */
-
-            } else if (rc == WS_PING) {
-                v->control_size = ws_write_header(v->control, WS_PONG,
-                                                  v->ws->at);
-                ngx_memcpy(v->control + v->control_size, v->ws->payload,
-                           v->ws->at);
-                v->control_size += v->ws->at;
-
-            } else if (rc != 0) {            /* close, or nonsense */
-                flv_say_close(v, WS_NORMAL);
-                flv_push(v);
-                return;
-            }
-        }
-
-        if (v->control_size && !v->blocked) {
-            flv_push(v);
-            return;
-        }
+    } else if (rc == NGX_DONE || (v->control_size && !v->blocked)) {
+        flv_push(v);
     }
 }
 

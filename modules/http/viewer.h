@@ -32,16 +32,29 @@ typedef struct {
     size_t               control_size; /* waits for the message to end */
     ngx_buf_t           *copy;         /* TLS and HTTP/2 only */
     ws_reader_t         *ws;           /* WebSocket only */
+    ngx_msec_t           ends_ms;      /* it failed, and is cut off then */
 
     unsigned             chained:1;    /* through nginx's output chain */
     unsigned             blocked:1;    /* waits for the socket */
     unsigned             started:1;    /* FLV header is out */
     unsigned             torn:1;       /* what was sent last may be wrong */
     unsigned             closing:1;    /* the close frame is queued */
+    unsigned             failed:1;     /* it broke the rules of WebSocket */
 } viewer_t;
 
 /* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */
 ngx_int_t viewer_send(viewer_t *v);
+
+
+/* --- WebSocket (viewer_ws.c) --- */
+
+/* Queues a close frame in place of what else was to be said. */
+void viewer_say_close(viewer_t *v, enum ws_status status);
+
+/* Reads what the viewer says and queues the answer.  NGX_OK; NGX_DONE: it said
+ * goodbye; NGX_ABORT: it broke the rules, and is read no more; NGX_ERROR: it is
+ * gone. */
+ngx_int_t viewer_hear(viewer_t *v);
 
 #endif

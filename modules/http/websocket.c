@@ -43,8 +43,8 @@ ws_requested(ngx_http_request_t *r)
 ngx_int_t
 ws_accept(ngx_http_request_t *r)
 {
-    u_char       digest[20];
-    ngx_str_t   *key, *version, hash, accept;
+    u_char       digest[20], nonce[18];
+    ngx_str_t   *key, *version, hash, accept, decoded;
     ngx_sha1_t   sha1;
 
     static const char  guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -52,8 +52,18 @@ ws_accept(ngx_http_request_t *r)
     key = find_header(r, "Sec-WebSocket-Key");
     version = find_header(r, "Sec-WebSocket-Version");
 
-    if (key == NULL || key->len != 24 || version == NULL || version->len != 2
+    if (version == NULL || version->len != 2
         || ngx_memcmp(version->data, "13", 2) != 0)
+    {
+        return answer_header(r, "Sec-WebSocket-Version", "13") == NULL
+               || answer_header(r, "Upgrade", "websocket") == NULL
+               ? NGX_ERROR : NGX_HTTP_UPGRADE_REQUIRED;
+    }
+
+    decoded.data = nonce;
+
+    if (key == NULL || key->len != 24
+        || ngx_decode_base64(&decoded, key) != NGX_OK || decoded.len != 16)
     {
         return NGX_HTTP_BAD_REQUEST;
     }
@@ -114,6 +124,29 @@ ws_write_header(u_char *out, enum ws_opcode opcode, uint64_t length)
 }
 
 
+size_t
+ws_write_close(u_char *out, enum ws_status status)
+{
+    size_t  n = ws_write_header(out, WS_CLOSE, 2);
+
+    out[n++] = (u_char) (status >> 8);
+    out[n++] = (u_char) status;
+
+    return n;
+}
+
+
+/* --- what a client sends --- */
+
+static int
+ws_fail(ws_reader_t *w, enum ws_status status, const char *why)
+{
+    w->why = why;
+
+    return status;
+}
+
+
 /* Size of the frame header in hand, as far as its first bytes tell. */
 static unsigned
 header_size(const ws_reader_t *w)
@@ -143,12 +176,90 @@ payload_size(const ws_reader_t *w)
 }
 
 
+/* Looks at the first two bytes of a header.  Returns 0 or a status. */
+static int
+ws_check_kind(ws_reader_t *w)
+{
+    int  opcode = w->head[0] & 0x0f, final = w->head[0] & 0x80;
+
+    if (w->head[0] & 0x70) {
+        return ws_fail(w, WS_PROTOCOL, "a frame has RSV bits set, expected "
+                       "none: no extension was agreed on");
+    }
+
+    if (!(w->head[1] & 0x80)) {
+        return ws_fail(w, WS_PROTOCOL, "a frame is not masked, expected all "
+                       "of a client's to be");
+    }
+
+    switch (opcode) {
+
+    case WS_CLOSE:
+    case WS_PING:
+    case WS_PONG:
+        return final && (w->head[1] & 0x7f) <= 125
+               ? 0 : ws_fail(w, WS_PROTOCOL, "a control frame is fragmented "
+                             "or longer than 125 bytes");
+
+    case WS_CONTINUATION:
+        return w->fragmented
+               ? 0 : ws_fail(w, WS_PROTOCOL, "a continuation frame, expected "
+                             "a message to begin before it");
+
+    case WS_TEXT:
+    case WS_BINARY:
+        return !w->fragmented
+               ? 0 : ws_fail(w, WS_PROTOCOL, "a message begins within a "
+                             "fragmented one");
+
+    default:
+        return ws_fail(w, WS_PROTOCOL, "a frame has a reserved opcode");
+    }
+}
+
+
+/* Looks at a whole header.  Returns 0 or a status. */
+static int
+ws_check_size(ws_reader_t *w)
+{
+    unsigned  code = w->head[1] & 0x7f;
+
+    if ((code == 126 && w->left < 126)
+        || (code == 127 && (w->left < 65536 || w->left >> 63)))
+    {
+        return ws_fail(w, WS_PROTOCOL, "a frame's length is not in its "
+                       "shortest form");
+    }
+
+    if (!(w->head[0] & 0x08) && w->left > WS_MESSAGE_MAX - w->message) {
+        return ws_fail(w, WS_TOO_BIG, "a message of more than 4096 bytes, "
+                       "expected a viewer to have little to say");
+    }
+
+    return 0;
+}
+
+
 static int
 frame_ended(ws_reader_t *w)
 {
     int  opcode = w->head[0] & 0x0f;
 
     w->have = 0;
+
+    if (ngx_current_msec - w->second >= 1000) {
+        w->second = ngx_current_msec;
+        w->frames = 0;
+    }
+
+    if (opcode != WS_CLOSE && ++w->frames > WS_FRAMES_MAX) {
+        return ws_fail(w, WS_POLICY, "more than 10 frames in a second");
+    }
+
+    if (!(opcode & 0x08)) {
+        w->fragmented = !(w->head[0] & 0x80);
+        w->message = w->fragmented ? w->message + w->at : 0;
+    }
 
     return opcode == WS_CLOSE || opcode == WS_PING ? opcode : 0;
 }
@@ -157,28 +268,25 @@ frame_ended(ws_reader_t *w)
 int
 ws_read_byte(ws_reader_t *w, u_char byte)
 {
+    int       status = 0;
     unsigned  size;
 
-    if (w->have < header_size(w) || w->have < 2) {
+    if (w->have < 2 || w->have < header_size(w)) {
         w->head[w->have++] = byte;
 
-        /* a client masks every frame; control frames are short and whole */
-        if (w->have == 2 && (!(w->head[1] & 0x80)
-                             || ((w->head[0] & 0x08)
-                                 && ((w->head[1] & 0x7f) > 125
-                                     || !(w->head[0] & 0x80)))))
-        {
-            return NGX_ERROR;
+        if (w->have == 2) {
+            status = ws_check_kind(w);
         }
 
-        if (w->have < 2 || w->have < header_size(w)) {
-            return 0;
+        if (status || w->have < 2 || w->have < header_size(w)) {
+            return status;
         }
 
         w->left = payload_size(w);
         w->at = 0;
+        status = ws_check_size(w);
 
-        return w->left == 0 ? frame_ended(w) : 0;
+        return status || w->left ? status : frame_ended(w);
     }
 
     size = header_size(w);
@@ -190,4 +298,22 @@ ws_read_byte(ws_reader_t *w, u_char byte)
     w->at++;
 
     return --w->left == 0 ? frame_ended(w) : 0;
+}
+
+
+/* The client's own, unless that is none that may be sent (section 7.4). */
+enum ws_status
+ws_close_status(const ws_reader_t *w)
+{
+    unsigned  status;
+
+    if (w->at == 0) {
+        return WS_NORMAL;
+    }
+
+    status = w->at == 1 ? 0 : (unsigned) w->payload[0] << 8 | w->payload[1];
+
+    return (status >= 1000 && status <= 1003)
+           || (status >= 1007 && status <= 1014)
+           || (status >= 3000 && status <= 4999) ? status : WS_PROTOCOL;
 }

@@ -1,9 +1,11 @@
 /*
  * WebSocket, the server's half that live streaming needs: the opening
  * handshake, headers of unmasked binary messages, and reading what a viewer
- * sends (ping and close; anything else is skipped).
+ * sends.  Ping and close are answered.  A viewer has nothing else to say: small
+ * messages are skipped, large or frequent ones fail the connection.
  *
- * Source: RFC 6455, sections 4.2 (handshake), 5.2 (frames), 5.5 (control).
+ * Source: RFC 6455, sections 4.2 (handshake), 5.2 (frames), 5.4 (fragments),
+ * 5.5 (control), 7.4 (status codes).
  */
 
 #ifndef DUOLU_HTTP_WEBSOCKET_H
@@ -13,35 +15,55 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#define NGX_HTTP_UPGRADE_REQUIRED  426
+
 #define WS_HEADER_MAX   10
 #define WS_CONTROL_MAX  (2 + 125)
+#define WS_MESSAGE_MAX  4096       /* bytes of a client's message */
+#define WS_FRAMES_MAX   10         /* frames of a client in one second */
 
-enum ws_opcode { WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
-enum ws_status { WS_NORMAL = 1000, WS_POLICY = 1008 };     /* section 7.4.1 */
+enum ws_opcode { WS_CONTINUATION = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8,
+                 WS_PING = 9, WS_PONG = 10 };
+
+/* Section 7.4.1. */
+enum ws_status { WS_NORMAL = 1000, WS_PROTOCOL = 1002, WS_POLICY = 1008,
+                 WS_TOO_BIG = 1009 };
 
 /* Reading state of one connection; zero it before use. */
 typedef struct {
-    u_char    head[14];        /* header of the frame in hand */
-    unsigned  have;            /* bytes of it */
-    uint64_t  left;            /* payload still to come */
-    uint64_t  at;              /* payload seen */
-    u_char    payload[125];    /* of a control frame, unmasked */
+    u_char      head[14];      /* header of the frame in hand */
+    unsigned    have;          /* bytes of it */
+    unsigned    fragmented:1;  /* the message in hand has more frames */
+    uint64_t    message;       /* its bytes in earlier frames */
+    uint64_t    left;          /* payload still to come */
+    uint64_t    at;            /* payload seen */
+    u_char      payload[125];  /* of a control frame, unmasked */
+    ngx_msec_t  second;        /* when the second began that is counted in */
+    ngx_uint_t  frames;        /* ended in it */
+    const char  *why;          /* it failed */
 } ws_reader_t;
 
 /* Did the client ask for an upgrade to WebSocket? */
 int ws_requested(ngx_http_request_t *r);
 
-/* Adds the headers of a 101 answer.  NGX_OK; NGX_HTTP_BAD_REQUEST when the
- * key or the version is not as the RFC has it; NGX_ERROR without memory. */
+/* Adds the headers of a 101 answer.  NGX_OK; NGX_HTTP_UPGRADE_REQUIRED with
+ * the version that is spoken here; NGX_HTTP_BAD_REQUEST: the key is not as the
+ * RFC has it; NGX_ERROR without memory. */
 ngx_int_t ws_accept(ngx_http_request_t *r);
 
 /* Writes the header of a whole frame with LENGTH bytes of payload to OUT
  * (WS_HEADER_MAX bytes).  Returns its size. */
 size_t ws_write_header(u_char *out, enum ws_opcode opcode, uint64_t length);
 
-/* Takes one byte of the client's.  Returns 0, or WS_CLOSE / WS_PING when a
- * control frame is whole: its payload is payload[0..at). NGX_ERROR: the
- * frame breaks the RFC. */
+/* Writes a whole close frame to OUT (4 bytes).  Returns its size. */
+size_t ws_write_close(u_char *out, enum ws_status status);
+
+/* Takes one byte of the client's.  Returns 0; WS_CLOSE or WS_PING when such a
+ * frame is whole, its payload is payload[0..at); or the enum ws_status that the
+ * connection fails with, w->why is a sentence for the log. */
 int ws_read_byte(ws_reader_t *w, u_char byte);
+
+/* The status that answers the close frame in hand. */
+enum ws_status ws_close_status(const ws_reader_t *w);
 
 #endif

@@ -1,15 +1,14 @@
 // HTTP-FLV and WebSocket-FLV: answers, headers, control frames.
 
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { FlvReader, feed, get, startHub, token } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { OP, UPGRADE, frame, openRaw } from '../lib/ws.mjs';
 
 const DEADLINE = { timeout: 120_000 };
-const HANDSHAKE = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
 describe('viewers over HTTP and WebSocket', () => {
   let hub;
@@ -100,50 +99,73 @@ describe('viewers over HTTP and WebSocket', () => {
     await until(async () => (await hub.stream('live/cam1')).viewers === 0, 'the viewer to be gone');
   });
 
-  const handshake = (headers, path = new URL(hub.url('live/cam1')).pathname) => new Promise((resolve, reject) => {
-    const socket = net.connect(hub.nginx.ports.http, '127.0.0.1', () => {
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${headers}\r\n`);
-    });
-    let text = '';
-    socket.on('data', (data) => { text += data.toString('latin1'); if (text.includes('\r\n\r\n')) { resolve({ text, socket }); } });
-    socket.on('error', reject);
-  });
-
   test('the handshake of RFC 6455, 1.3', DEADLINE, async () => {
-    const { text, socket } = await handshake(HANDSHAKE);
-    assert.match(text, /^HTTP\/1\.1 101 /);
-    assert.match(text, /Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/);
+    const { head, socket } = await openRaw(hub.url('live/cam1'));
+    assert.match(head, /^HTTP\/1\.1 101 /);
+    assert.match(head, /Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/);
     socket.destroy();
   });
 
-  test('a handshake without key or of another version: 400', DEADLINE, async () => {
-    for (const headers of [HANDSHAKE.replace(/Sec-WebSocket-Key.*\r\n/, ''), HANDSHAKE.replace('13', '12')]) {
-      const { text, socket } = await handshake(headers);
-      assert.match(text, /^HTTP\/1\.1 400 /);
+  const VERSION = /^HTTP\/1\.1 426 [^]*\r\nSec-WebSocket-Version: 13\r\n/;
+  for (const [name, headers, answer] of [
+    ['no key', UPGRADE.replace(/Sec-WebSocket-Key.*\r\n/, ''), /^HTTP\/1\.1 400 /],
+    ['a key that is not 16 bytes in base64', UPGRADE.replace('dGhl', '!!!!'), /^HTTP\/1\.1 400 /],
+    ['another version', UPGRADE.replace('13', '12'), VERSION],
+    ['no version', UPGRADE.replace(/Sec-WebSocket-Version.*\r\n/, ''), VERSION],
+  ]) {
+    test(`a handshake with ${name}: ${answer.source.slice(11, 14)}`, DEADLINE, async () => {
+      const { head, socket } = await openRaw(hub.url('live/cam1'), { headers });
+      assert.match(head, answer);
       socket.destroy();
+    });
+  }
+
+  const { CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG } = OP;
+  const some = (size) => Buffer.alloc(size, 1);
+  describe('what a WebSocket viewer may not send', { concurrency: 8 }, () => {
+    for (const [name, frames, status, why] of [
+      ['an RSV bit', [frame(BINARY, some(3), { rsv: 4 })], 1002, /a frame has RSV bits set/],
+      ['a reserved data opcode', [frame(3, some(3))], 1002, /reserved opcode/],
+      ['a reserved control opcode', [frame(11)], 1002, /reserved opcode/],
+      ['a frame that is not masked', [frame(BINARY, some(5), { mask: null })], 1002, /not masked/],
+      ['a fragmented ping', [frame(PING, some(3), { fin: false })], 1002, /a control frame is fragmented or longer/],
+      ['a ping of 126 bytes', [frame(PING, some(126))], 1002, /a control frame is fragmented or longer/],
+      ['a continuation of nothing', [frame(CONTINUATION, some(3))], 1002, /expected a message to begin/],
+      ['a message within a message', [frame(TEXT, some(3), { fin: false }), frame(TEXT, some(3))], 1002,
+        /within a fragmented one/],
+      ['a length that is longer than needed', [frame(BINARY, some(3), { form: 16 })], 1002, /shortest form/],
+      ['a length beyond 2^63', [frame(BINARY, undefined, { length: 2n ** 63n, form: 64 })], 1002, /shortest form/],
+      ['a close with half a status', [frame(CLOSE, some(1))], 1002],
+      ['a close with a status that may not be sent', [frame(CLOSE, Buffer.from([3, 0xed]))], 1002],
+      ['a close', [frame(CLOSE)], 1000],
+      ['a close with a status', [frame(CLOSE, Buffer.from('\x03\xe9going', 'latin1'))], 1001],
+      ['a message of 4097 bytes', [frame(BINARY, some(4097))], 1009, /more than 4096 bytes/],
+      ['one of 4097 in fragments',
+        [frame(BINARY, some(4090), { fin: false }), frame(PONG), frame(CONTINUATION, some(7))], 1009, /more than 4096 bytes/],
+      ['11 frames at once', Array.from({ length: 11 }, () => frame(PONG)), 1008, /more than 10 frames/],
+    ]) {
+      test(`${name}: closes with ${status}`, DEADLINE, async () => {
+        const from = hub.nginx.log().length;
+        const viewer = await openRaw(hub.url('live/cam1'));
+        viewer.socket.write(Buffer.concat(frames));
+        await viewer.closed;
+        assert.equal(viewer.status, status);
+        if (why) await until(() => why.test(hub.nginx.log().slice(from)), `the log line ${why}`);
+      });
     }
   });
 
-  test('a WebSocket viewer that breaks the protocol is closed', DEADLINE, async () => {
-    const { socket } = await handshake(HANDSHAKE);
-    const closed = new Promise((resolve) => socket.on('close', resolve));
-    socket.on('data', () => {});
-    socket.write(Buffer.from([0x82, 0x05, 1, 2, 3, 4, 5]));          // not masked
-    await closed;
-  });
-
-  test('frames of a client are skipped, whatever their size', DEADLINE, async () => {
-    const socket = new WebSocket(hub.url('live/cam1').replace('http:', 'ws:'));
-    const flv = new FlvReader();
-    socket.on('message', (data) => flv.push(data));
-    await new Promise((resolve, reject) => { socket.once('open', resolve); socket.once('error', reject); });
-    for (const size of [0, 1, 125, 126, 65535, 65536, 300_000]) socket.send(Buffer.alloc(size, 1));
-    const pong = new Promise((resolve) => socket.once('pong', resolve));
-    socket.ping();
-    await pong;
-    const seen = flv.video().length;
-    await until(() => flv.video().length > seen + 3, 'frames after all that');
-    socket.terminate();
+  test('small messages, fragments and pongs of a viewer are skipped, a ping is answered', DEADLINE, async () => {
+    const viewer = await openRaw(hub.url('live/cam1'));
+    viewer.socket.write(Buffer.concat([frame(TEXT), frame(BINARY, some(125)), frame(BINARY, some(126)),
+      frame(BINARY, some(4096)), frame(TEXT, some(4000), { fin: false }), frame(PING, Buffer.from('you?')),
+      frame(CONTINUATION, some(96)), frame(PONG)]));
+    await until(() => viewer.of(PONG).length, 'the pong');
+    assert.equal(viewer.of(PONG)[0].payload.toString(), 'you?');
+    const seen = viewer.of(BINARY).length;
+    await until(() => viewer.of(BINARY).length > seen + 3, 'frames after all that');
+    assert.equal(viewer.status, 0);
+    viewer.socket.destroy();
   });
 
   test('when the stream ends, HTTP ends and WebSocket says goodbye', DEADLINE, async () => {

@@ -1,0 +1,93 @@
+/*
+ * What a viewer over WebSocket says, and what it is told beside media.
+ */
+
+#include "viewer.h"
+
+#define VIEWER_TURN  16384         /* bytes read before others have a turn */
+
+
+void
+viewer_say_close(viewer_t *v, enum ws_status status)
+{
+    v->control_size = ws_write_close(v->control, status);
+    v->closing = 1;
+}
+
+
+static void
+viewer_say_pong(viewer_t *v)
+{
+    size_t  n = ws_write_header(v->control, WS_PONG, v->ws->at);
+
+    ngx_memcpy(v->control + n, v->ws->payload, v->ws->at);
+    v->control_size = n + v->ws->at;
+}
+
+
+/* Takes N bytes.  NGX_OK, NGX_DONE, NGX_ABORT, as viewer_hear(). */
+static ngx_int_t
+viewer_take(viewer_t *v, const u_char *bytes, size_t n)
+{
+    int     rc;
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        rc = ws_read_byte(v->ws, bytes[i]);
+
+        if (rc == 0 || (rc == WS_PING && v->closing)) {
+            continue;                        /* the close may not have left */
+        }
+
+        if (rc == WS_PING) {
+            viewer_say_pong(v);
+            continue;
+        }
+
+        if (rc == WS_CLOSE) {
+            viewer_say_close(v, ws_close_status(v->ws));
+            return NGX_DONE;
+        }
+
+        ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
+                      "viewer closed with status %d: %s", rc, v->ws->why);
+        viewer_say_close(v, rc);
+        return NGX_ABORT;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+viewer_hear(viewer_t *v)
+{
+    u_char             buf[512];
+    size_t             turn = 0;
+    ssize_t            n;
+    ngx_int_t          rc;
+    ngx_connection_t  *c = v->request->connection;
+
+    while (turn < VIEWER_TURN) {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            return ngx_handle_read_event(c->read, 0);
+        }
+
+        if (n <= 0) {
+            return NGX_ERROR;
+        }
+
+        turn += n;
+        rc = viewer_take(v, buf, n);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    ngx_post_event(c->read, &ngx_posted_next_events);
+
+    return NGX_OK;
+}
