@@ -90,6 +90,9 @@ void api_store_error(api_t *api, store_result_t result, const char *what)
     case STORE_EXISTS:
         api_error(api, 409, "exists", "There is a %s already.", what);
         break;
+    case STORE_REFUSED:
+        api_error(api, 403, "forbidden", "You may not do this, or no longer.");
+        break;
     case STORE_DOWN:
         log_error("database: %s", store_error(api->store));
         api_error(api, 503, "database_unavailable", "The database can't be reached. Try again "
@@ -155,7 +158,7 @@ bool api_number(api_t *api, const char *key, unsigned most, unsigned *number)
 
 change_t api_change(const api_t *api)
 {
-    return (change_t) { .store = api->store,
+    return (change_t) { .store = api->store, .actor = api->user.id,
                         .control_socket = api->service->config->control_socket };
 }
 

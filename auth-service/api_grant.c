@@ -11,9 +11,9 @@
 
 static void grant_collect(const store_grant_t *grant, void *data)
 {
-    json_array_append_new(data, json_pack("{ss ss ss* so}", grant->is_group ? "group" : "user",
+    json_array_append_new(data, json_pack("{ss ss ss* so ss*}", grant->is_group ? "group" : "user",
         grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
-        "rights", rights_json(grant->rights)));
+        "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
 }
 
 
@@ -75,8 +75,8 @@ static unsigned grant_rights(json_t *list)
 
 
 /* The body: {"user" or "group", "app", "name" (or none: the whole app), "rights": [...]} */
-static bool grant_key(api_t *api, const char *action, store_grant_key_t *key, char *target,
-                      size_t target_size)
+static bool grant_key(api_t *api, const char *action, unsigned rights, store_grant_key_t *key,
+                      char *target, size_t target_size)
 {
     const char      *who, *app, *name;
     store_user_t     user;
@@ -95,6 +95,11 @@ static bool grant_key(api_t *api, const char *action, store_grant_key_t *key, ch
 
     if (name[0]) {
         if (!api_managed_stream(api, app, name, action, &stream)) {
+            return false;
+        }
+        if ((rights & RIGHT_MANAGE) && !api->user.admin && api->user.id != stream.owner) {
+            api_error(api, 403, "forbidden", "Only the owner of the stream or an admin may give "
+                      "or take the right to manage it.");
             return false;
         }
         key->stream = stream.id;
@@ -143,7 +148,7 @@ static void grant_change(api_t *api, const char *action,
         return;
     }
 
-    if (!grant_key(api, action, &key, target, sizeof(target))) {
+    if (!grant_key(api, action, rights, &key, target, sizeof(target))) {
         return;
     }
 

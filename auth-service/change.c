@@ -21,6 +21,9 @@
 /* One change: what it reads and writes while the lock is held. */
 typedef struct {
     store_t             *store;
+    uint64_t             actor;
+    uint64_t             managed;       /* the actor has to manage this stream; 0: to be an admin */
+    uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
     uint64_t             user;
     uint64_t             group;
     uint64_t             stream;
@@ -36,6 +39,9 @@ typedef struct {
     store_revocation_t  *revoked;       /* rows written for nginx */
     size_t               revoked_count;
     size_t               revoked_size;
+    store_access_t      *orphans;       /* makers, each with a stream they may not manage */
+    size_t               orphan_count;
+    size_t               orphan_size;
     store_result_t       result;        /* of a callback */
 } step_t;
 
@@ -59,8 +65,15 @@ static int64_t step_second(void)
 static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
                                   uint64_t device)
 {
-    size_t               size;
+    size_t               i, size;
     store_revocation_t  *row, *grown;
+
+    for (i = 0; i < step->revoked_count; i++) {
+        row = &step->revoked[i];
+        if (row->user == user && row->stream == stream && row->device == device) {
+            return STORE_OK;
+        }
+    }
 
     if (step->revoked_count == step->revoked_size) {
         size = step->revoked_size ? 2 * step->revoked_size : 8;
@@ -153,6 +166,161 @@ static store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, st
 }
 
 
+/* --- what makers leave --- */
+
+static void step_revoke_device(uint64_t id, void *data)
+{
+    step_t  *step = data;
+
+    if (step->result == STORE_OK) {
+        step->result = step_revoke(step, 0, 0, id);
+    }
+}
+
+
+static void step_note_orphan(const store_access_t *maker, void *data)
+{
+    size_t           size;
+    step_t          *step = data;
+    store_access_t  *grown;
+
+    if (!rights_orphans(maker)) {
+        return;
+    }
+
+    if (step->orphan_count == step->orphan_size) {
+        size = step->orphan_size ? 2 * step->orphan_size : 8;
+        grown = realloc(step->orphans, size * sizeof(*grown));
+        if (grown == NULL) {
+            step->result = STORE_ERROR;
+            return;
+        }
+        step->orphans = grown;
+        step->orphan_size = size;
+    }
+
+    step->orphans[step->orphan_count++] = *maker;
+}
+
+
+static store_result_t step_end_keys(step_t *step, uint64_t stream, uint64_t maker)
+{
+    store_result_t  result;
+
+    step->result = STORE_OK;
+    result = store_device_made(step->store, stream, maker, step_revoke_device, step);
+    if (result == STORE_OK) {
+        result = step->result;
+    }
+
+    return result == STORE_OK ? store_device_revoke_made(step->store, stream, maker) : result;
+}
+
+
+static store_result_t step_end_grants(step_t *step, uint64_t stream, uint64_t maker)
+{
+    loss_t          loss = { 0 };
+    loss_scope_t    scope = { .stream = stream };
+    store_result_t  result;
+
+    result = store_access_made(step->store, stream, maker, loss_note, &loss);
+    if (result == STORE_OK && loss.failed) {
+        result = STORE_ERROR;
+    }
+    if (result == STORE_OK) {
+        result = store_grant_remove_made(step->store, stream, maker);
+    }
+    if (result == STORE_OK && loss.count) {
+        loss_sort(&loss);
+        result = loss_after(&loss, step->store, &scope);
+    }
+    if (result == STORE_OK) {
+        result = step_revoke_lost(step, &loss, &scope);
+    }
+
+    loss_free(&loss);
+    return result;
+}
+
+
+/*
+ * All makers are looked at, whatever the change was about: no way to lose the
+ * right to manage can be forgotten here. A manager can't give that right, so
+ * the grants that end take it from nobody.
+ */
+static store_result_t step_end_orphans(step_t *step)
+{
+    size_t          i;
+    uint64_t        stream, maker;
+    store_result_t  result;
+
+    step->result = STORE_OK;
+    result = store_access_makers(step->store, step_note_orphan, step);
+    if (result == STORE_OK) {
+        result = step->result;
+    }
+
+    for (i = 0; i < step->orphan_count && result == STORE_OK; i++) {
+        stream = step->orphans[i].stream;
+        maker = step->orphans[i].user;
+
+        result = step_end_keys(step, stream, maker);
+        if (result == STORE_OK) {
+            result = step_end_grants(step, stream, maker);
+        }
+        if (result == STORE_OK) {
+            result = store_access_audit(step->store, stream, maker);
+        }
+    }
+
+    return result;
+}
+
+
+/* --- a change as a whole --- */
+
+/* What the request was admitted by may be gone by now: it is looked at again, under the lock. */
+static store_result_t step_admit(step_t *step)
+{
+    store_user_t    user;
+    store_access_t  access;
+    store_result_t  result;
+
+    if (step->actor == 0) {
+        return STORE_OK;
+    }
+
+    if (step->managed == 0) {
+        result = store_user_by_id(step->store, step->actor, &user);
+        if (result == STORE_NONE || (result == STORE_OK && (!user.admin || user.disabled))) {
+            return STORE_REFUSED;
+        }
+        return result;
+    }
+
+    result = store_access_one(step->store, step->managed, step->actor, &access);
+    if (result != STORE_OK) {
+        return result;
+    }
+
+    if (!access.admin && access.user != access.owner) {
+        step->maker = step->actor;
+    }
+    return rights_of_access(&access) & RIGHT_MANAGE ? STORE_OK : STORE_REFUSED;
+}
+
+
+static store_result_t step_all(step_t *step, const loss_scope_t *scope, step_run run)
+{
+    store_result_t  result = step_admit(step);
+
+    if (result == STORE_OK) {
+        result = step_with_loss(step, scope, run);
+    }
+    return result == STORE_OK ? step_end_orphans(step) : result;
+}
+
+
 /*
  * The database, whole or not at all. One change at a time: of two that each
  * take one of two grants away, neither would see the right go.
@@ -168,7 +336,7 @@ static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_
 
     result = store_begin(store);
     if (result == STORE_OK) {
-        result = step_with_loss(step, scope, run);
+        result = step_all(step, scope, run);
         if (result == STORE_OK) {
             result = store_commit(store);
         } else {
@@ -190,8 +358,11 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
 
     memset(&change->report, 0, sizeof(change->report));
     step->store = change->store;
+    step->actor = change->actor;
 
     result = step_commit(step, scope, run);
+    change->orphaned = result == STORE_OK ? (unsigned) step->orphan_count : 0;
+    free(step->orphans);
     if (result != STORE_OK) {
         free(step->revoked);
         return result;
@@ -204,20 +375,13 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
     free(step->revoked);
 
     /* at best: a page asks by itself when its events end, and without nginx there is none */
+    if (change->orphaned) {
+        refresh = 0;        /* those who had grants of the makers */
+    }
     if (refresh != CHANGE_NO_PAGE) {
         control_refresh(change->control_socket, refresh, error);
     }
     return result;
-}
-
-
-static void step_revoke_device(uint64_t id, void *data)
-{
-    step_t  *step = data;
-
-    if (step->result == STORE_OK) {
-        step->result = step_revoke(step, 0, 0, id);
-    }
 }
 
 
@@ -303,6 +467,15 @@ store_result_t change_user_revoke(change_t *change, uint64_t user)
 
 /* --- streams and their keys --- */
 
+static store_result_t step_key_add(step_t *step)
+{
+    store_device_t  device = { .stream = step->stream, .user = step->owner,
+                               .maker = step->actor };
+
+    return publish_key_add(step->store, &device, step->key);
+}
+
+
 static store_result_t step_stream_add(step_t *step)
 {
     const change_stream_t  *made = step->made;
@@ -310,15 +483,14 @@ static store_result_t step_stream_add(step_t *step)
 
     result = store_stream_add(step->store, made->app, made->name, made->owner, made->title,
                               &step->stream);
-    return result == STORE_OK
-           ? publish_key_add(step->store, step->stream, made->owner, "", step->key) : result;
+    return result == STORE_OK ? step_key_add(step) : result;
 }
 
 
 store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
                                  char key[SECRET_SIZE])
 {
-    step_t  step = { .made = stream, .key = key };
+    step_t  step = { .made = stream, .owner = stream->owner, .key = key };
 
     /* everybody: a grant on the app may show it to more than its owner */
     return change_run(change, &step, NULL, step_stream_add, 0);
@@ -333,7 +505,7 @@ static store_result_t step_stream_update(step_t *step)
 
 store_result_t change_stream_update(change_t *change, const store_stream_t *stream)
 {
-    step_t        step = { .update = stream };
+    step_t        step = { .managed = stream->id, .update = stream };
     loss_scope_t  scope = { .stream = stream->id };
 
     return change_run(change, &step, &scope, step_stream_update, 0);
@@ -348,7 +520,7 @@ static store_result_t step_stream_revoke(step_t *step)
 
 store_result_t change_stream_revoke(change_t *change, uint64_t stream)
 {
-    step_t  step = { .stream = stream };
+    step_t  step = { .managed = stream, .stream = stream };
 
     return change_run(change, &step, NULL, step_stream_revoke, CHANGE_NO_PAGE);
 }
@@ -362,15 +534,14 @@ static store_result_t step_key_rotate(step_t *step)
         result = store_device_revoke_all(step->store, step->stream);
     }
 
-    return result == STORE_OK
-           ? publish_key_add(step->store, step->stream, step->owner, "", step->key) : result;
+    return result == STORE_OK ? step_key_add(step) : result;
 }
 
 
 store_result_t change_key_rotate(change_t *change, uint64_t stream, uint64_t owner,
                                  char key[SECRET_SIZE])
 {
-    step_t  step = { .stream = stream, .owner = owner, .key = key };
+    step_t  step = { .managed = stream, .stream = stream, .owner = owner, .key = key };
 
     return change_run(change, &step, NULL, step_key_rotate, CHANGE_NO_PAGE);
 }
@@ -386,7 +557,7 @@ static store_result_t step_key_revoke(step_t *step)
 
 store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t device)
 {
-    step_t  step = { .stream = stream, .device = device };
+    step_t  step = { .managed = stream, .stream = stream, .device = device };
 
     return change_run(change, &step, NULL, step_key_revoke, CHANGE_NO_PAGE);
 }
@@ -394,16 +565,26 @@ store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t dev
 
 /* --- grants and groups --- */
 
+/* What a manager could give on, nobody could take back by taking it from that manager. */
+static store_result_t step_grant_admit(const step_t *step)
+{
+    return step->maker && (step->rights & RIGHT_MANAGE) ? STORE_REFUSED : STORE_OK;
+}
+
+
 static store_result_t step_grant_add(step_t *step)
 {
-    return store_grant_add(step->store, step->grant, step->rights);
+    store_result_t  result = step_grant_admit(step);
+
+    return result == STORE_OK
+           ? store_grant_add(step->store, step->grant, step->rights, step->maker) : result;
 }
 
 
 store_result_t change_grant_add(change_t *change, const store_grant_key_t *key,
                                 unsigned rights)
 {
-    step_t  step = { .grant = key, .rights = rights };
+    step_t  step = { .managed = key->stream, .grant = key, .rights = rights };
 
     return change_run(change, &step, NULL, step_grant_add, key->user);
 }
@@ -411,7 +592,10 @@ store_result_t change_grant_add(change_t *change, const store_grant_key_t *key,
 
 static store_result_t step_grant_remove(step_t *step)
 {
-    return store_grant_remove(step->store, step->grant, step->rights);
+    store_result_t  result = step_grant_admit(step);
+
+    return result == STORE_OK
+           ? store_grant_remove(step->store, step->grant, step->rights) : result;
 }
 
 
@@ -476,7 +660,7 @@ static store_result_t step_grant_remove_crowd(step_t *step)
 store_result_t change_grant_remove(change_t *change, const store_grant_key_t *key,
                                    unsigned rights)
 {
-    step_t        step = { .grant = key, .rights = rights };
+    step_t        step = { .managed = key->stream, .grant = key, .rights = rights };
     loss_scope_t  scope = { .user = key->user, .group = key->user ? 0 : key->group,
                             .stream = key->stream, .app = key->stream ? NULL : key->app };
 
@@ -514,4 +698,19 @@ store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t use
     loss_scope_t  scope = { .user = user };
 
     return change_run(change, &step, &scope, step_group_leave, user);
+}
+
+
+static store_result_t step_nothing(step_t *step)
+{
+    (void) step;
+    return STORE_OK;
+}
+
+
+store_result_t change_orphans(change_t *change)
+{
+    step_t  step = { 0 };
+
+    return change_run(change, &step, NULL, step_nothing, CHANGE_NO_PAGE);
 }

@@ -7,12 +7,16 @@
  * Every change of who may do what, for the page and for duoluctl alike. In one
  * transaction the rows change and what has to end is written down; then nginx
  * is told. When it can't be told the change stands, and duolu-auth tells it as
- * soon as it answers.
+ * soon as it answers. An actor who has lost the right to it meanwhile gets
+ * STORE_REFUSED. Keys and grants that somebody made, who after the change may
+ * not manage their stream, end with it.
  */
 typedef struct {
     store_t          *store;
     const char       *control_socket;
+    uint64_t          actor;        /* the user of the page; 0: duoluctl, the keeper */
     outbox_report_t   report;
+    unsigned          orphaned;     /* streams on which a maker's keys and grants ended */
 } change_t;
 
 /* For change_stream_add(). */
@@ -35,7 +39,7 @@ store_result_t change_stream_add(change_t *change, const change_stream_t *stream
 store_result_t change_stream_update(change_t *change, const store_stream_t *stream);
 store_result_t change_stream_revoke(change_t *change, uint64_t stream);
 
-/* Revokes all keys of the stream and makes one for its owner. */
+/* Revokes all keys of the stream and makes one in its owner's name; the actor is its maker. */
 store_result_t change_key_rotate(change_t *change, uint64_t stream, uint64_t owner,
                                  char key[SECRET_SIZE]);
 store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t device);
@@ -46,5 +50,8 @@ store_result_t change_grant_remove(change_t *change, const store_grant_key_t *ke
                                    unsigned rights);
 store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user);
 store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user);
+
+/* Ends what makers left whose right was taken away by hand. */
+store_result_t change_orphans(change_t *change);
 
 #endif

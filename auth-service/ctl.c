@@ -122,6 +122,12 @@ void ctl_tell(const ctl_t *ctl, const change_t *change)
                 ended == 1 ? "" : "s");
     }
 
+    if (change->orphaned) {
+        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "keys and grants ended whose maker "
+                "may no longer manage the stream: on %u stream%s\n", change->orphaned,
+                change->orphaned == 1 ? "" : "s");
+    }
+
     if (change->report.waiting) {
         ctl_fail(0, "warning: done, but nginx does not know yet: %s. Who is connected stays so "
                  "until it answers; duolu-auth tells it then", change->report.error);

@@ -131,16 +131,17 @@ static void ctl_grant_print(const store_grant_t *grant, void *data)
     char  text[RIGHTS_TEXT_SIZE];
 
     (void) data;
-    printf("%s%s %s%s%s %s\n", grant->is_group ? "group:" : "", grant->who, grant->app,
-           grant->stream[0] ? "/" : "", grant->stream, rights_format(grant->rights, text));
+    printf("%s%s %s%s%s %s%s%s\n", grant->is_group ? "group:" : "", grant->who, grant->app,
+           grant->stream[0] ? "/" : "", grant->stream, rights_format(grant->rights, text),
+           grant->makers[0] ? " by=" : "", grant->makers);
 }
 
 
 static void ctl_grant_collect(const store_grant_t *grant, void *data)
 {
-    json_array_append_new(data, json_pack("{ss ss ss* so}", grant->is_group ? "group" : "user",
+    json_array_append_new(data, json_pack("{ss ss ss* so ss*}", grant->is_group ? "group" : "user",
         grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
-        "rights", rights_json(grant->rights)));
+        "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
 }
 
 

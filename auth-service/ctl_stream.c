@@ -222,6 +222,7 @@ int ctl_key_add(ctl_t *ctl)
     char             key[SECRET_SIZE];
     const char      *label = ctl->label ? ctl->label : "";
     store_user_t     user;
+    store_device_t   device = { 0 };
     store_stream_t   stream;
     store_result_t   result;
 
@@ -238,7 +239,10 @@ int ctl_key_add(ctl_t *ctl)
         return code;
     }
 
-    result = publish_key_add(ctl->store, stream.id, user.id, label, key);
+    device.stream = stream.id;
+    device.user = user.id;
+    snprintf(device.label, sizeof(device.label), "%s", label);
+    result = publish_key_add(ctl->store, &device, key);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "key");
     }
@@ -311,16 +315,19 @@ int ctl_key_revoke(ctl_t *ctl)
 static void ctl_key_print(const store_device_t *device, void *data)
 {
     (void) data;
-    printf("%-6llu %-20s %s %-8s %s\n", (unsigned long long) device->id, device->user_name,
-           device->created, device->revoked ? "revoked" : "valid", device->label);
+    printf("%-6llu %-20s %s %-8s %s%s%s%s\n", (unsigned long long) device->id,
+           device->user_name, device->created, device->revoked ? "revoked" : "valid",
+           device->maker_name[0] ? "by=" : "", device->maker_name,
+           device->maker_name[0] ? " " : "", device->label);
 }
 
 
 static void ctl_key_collect(const store_device_t *device, void *data)
 {
-    json_array_append_new(data, json_pack("{sI ss ss ss sb}", "id", (json_int_t) device->id,
-        "user", device->user_name, "label", device->label, "created", device->created,
-        "revoked", device->revoked));
+    json_array_append_new(data, json_pack("{sI ss ss ss sb ss*}", "id",
+        (json_int_t) device->id, "user", device->user_name, "label", device->label, "created",
+        device->created, "revoked", device->revoked, "by",
+        device->maker_name[0] ? device->maker_name : NULL));
 }
 
 

@@ -148,6 +148,22 @@ static const char *gate_find_stream(gate_t *gate, uint64_t user, store_stream_t 
 }
 
 
+/* A key holds as long as its maker may manage the stream, whatever changed that, and how. */
+static const char *gate_check_maker(gate_t *gate, const store_device_t *device)
+{
+    store_access_t  maker;
+
+    if (device->maker == 0) {
+        return NULL;
+    }
+    if (store_access_one(gate->store, device->stream, device->maker, &maker) != STORE_OK) {
+        return GATE_DATABASE;
+    }
+
+    return rights_of_access(&maker) & RIGHT_MANAGE ? NULL : "key's maker may not manage";
+}
+
+
 static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
 {
     char             key[GATE_KEY_MAX + 1] = "";
@@ -201,6 +217,11 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     };
     if (!(rights_decide(&the) & RIGHT_PUBLISH)) {
         return "no right to publish";
+    }
+
+    reason = gate_check_maker(gate, &device);
+    if (reason) {
+        return reason;
     }
 
     pass->user = device.user;

@@ -1,17 +1,20 @@
+#include "change.h"
 #include "keeper.h"
 #include "log.h"
-#include "outbox.h"
+#include "rights.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define RIGHTS_LEAVES_MS      300
+#define RIGHTS_MAKERS_EACH    (1000 / KEEPER_TICK_MS)
 #define RIGHTS_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
 #define RIGHTS_PRUNE_EACH     (3600 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
 #define RIGHTS_PRUNE_BATCH    500   /* rows a tick: nobody waits for their locks */
 
 typedef struct {
     unsigned  deliver_in;                   /* ticks */
+    unsigned  makers_in;
     unsigned  prune_in;
     char      told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
 } rights_state_t;
@@ -85,8 +88,46 @@ static void rights_prune(keeper_desk_t *desk, rights_state_t *state)
 }
 
 
+static void rights_count_orphan(const store_access_t *maker, void *data)
+{
+    if (rights_orphans(maker)) {
+        (*(unsigned *) data)++;
+    }
+}
+
+
+/* A maker was disabled, deleted or no longer manages by a change made by hand. */
+static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
+{
+    unsigned        orphans = 0;
+    change_t        change = { .store = desk->store,
+                               .control_socket = desk->config->control_socket };
+    store_result_t  result;
+
+    if (state->makers_in > 0) {
+        state->makers_in--;
+        return;
+    }
+    state->makers_in = RIGHTS_MAKERS_EACH - 1;
+
+    result = store_access_makers(desk->store, rights_count_orphan, &orphans);
+    if (result == STORE_OK && orphans) {
+        result = change_orphans(&change);
+    }
+
+    if (result == STORE_ERROR) {
+        log_error("makers: %s", store_error(desk->store));
+    } else if (result == STORE_OK && change.orphaned) {
+        log_info("makers: keys and grants ended on %u streams, whose maker may no longer manage "
+                 "them; %llu sessions ended", change.orphaned,
+                 (unsigned long long) change.report.ended);
+    }
+}
+
+
 static void rights_tick(keeper_desk_t *desk, void *state)
 {
+    rights_end_orphans(desk, state);
     rights_deliver(desk, state);
     rights_prune(desk, state);
 }

@@ -4,23 +4,11 @@
 #include <string.h>
 
 
-static unsigned loss_rights(const store_access_t *access)
-{
-    rights_case_t  the = {
-        .user = access->user, .admin = access->admin, .disabled = access->disabled,
-        .owner = access->owner, .owner_disabled = access->owner_disabled,
-        .is_public = access->is_public, .granted = access->granted
-    };
-
-    return rights_decide(&the) & LOSS_RIGHTS;
-}
-
-
 void loss_note(const store_access_t *access, void *data)
 {
     loss_t       *loss = data;
     size_t        size;
-    unsigned      rights = loss_rights(access);
+    unsigned      rights = rights_of_access(access) & LOSS_RIGHTS;
     loss_pair_t  *grown;
 
     if (rights == 0) {
@@ -55,9 +43,23 @@ static int loss_compare(const void *one, const void *two)
 
 void loss_sort(loss_t *loss)
 {
-    if (loss->count) {
-        qsort(loss->pairs, loss->count, sizeof(loss_pair_t), loss_compare);
+    size_t  i, kept = 0;
+
+    if (loss->count == 0) {
+        return;
     }
+
+    qsort(loss->pairs, loss->count, sizeof(loss_pair_t), loss_compare);
+
+    /* by two grants the same pair is noted twice */
+    for (i = 1; i < loss->count; i++) {
+        if (loss_compare(&loss->pairs[kept], &loss->pairs[i]) == 0) {
+            loss->pairs[kept].rights |= loss->pairs[i].rights;
+        } else {
+            loss->pairs[++kept] = loss->pairs[i];
+        }
+    }
+    loss->count = kept + 1;
 }
 
 
@@ -72,7 +74,7 @@ void loss_strike(const store_access_t *access, void *data)
 
     pair = bsearch(&key, loss->pairs, loss->count, sizeof(key), loss_compare);
     if (pair) {
-        pair->rights &= ~loss_rights(access);
+        pair->rights &= ~rights_of_access(access);
     }
 }
 

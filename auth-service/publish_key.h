@@ -5,10 +5,10 @@
 
 /*
  * Publishing keys: 128 random bits, given out once as 22 characters, kept as
- * SHA-256.
+ * SHA-256. The device's stream, user, maker and label are written.
  */
 
-store_result_t publish_key_add(store_t *store, uint64_t stream, uint64_t user,
-                               const char *label, char key[SECRET_SIZE]);
+store_result_t publish_key_add(store_t *store, const store_device_t *device,
+                               char key[SECRET_SIZE]);
 
 #endif

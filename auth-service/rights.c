@@ -45,6 +45,24 @@ unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream
 }
 
 
+unsigned rights_of_access(const store_access_t *access)
+{
+    rights_case_t  the = {
+        .user = access->user, .admin = access->admin, .disabled = access->disabled,
+        .owner = access->owner, .owner_disabled = access->owner_disabled,
+        .is_public = access->is_public, .granted = access->granted
+    };
+
+    return rights_decide(&the);
+}
+
+
+bool rights_orphans(const store_access_t *maker)
+{
+    return maker->user != maker->owner && !(rights_of_access(maker) & RIGHT_MANAGE);
+}
+
+
 unsigned rights_parse(const char *text)
 {
     size_t    length, i;

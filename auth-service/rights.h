@@ -33,6 +33,14 @@ unsigned rights_decide(const rights_case_t *the);
 /* The same for rows as read: the stream was asked for with this user. */
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
 
+unsigned rights_of_access(const store_access_t *access);
+
+/*
+ * Whether what this user made by managing the stream has to end. An owner who
+ * is disabled may come back to the own keys: the gate refuses them until then.
+ */
+bool rights_orphans(const store_access_t *maker);
+
 #define RIGHTS_TEXT_SIZE  40    /* "publish,view,replay,manage" */
 
 /* "view,replay" into bits; 0 when a word is unknown or there is none */

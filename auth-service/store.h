@@ -21,6 +21,7 @@ typedef enum {
     STORE_NONE,     /* no such row */
     STORE_EXISTS,   /* a unique key says it is there already */
     STORE_DOWN,     /* the database can't be reached; nothing is known */
+    STORE_REFUSED,  /* change.h: the actor has not, or no longer, the right to it */
     STORE_ERROR     /* a defect or a refusal of the server: store_error() says */
 } store_result_t;
 
@@ -146,13 +147,15 @@ typedef struct {
     unsigned  user_publishers;  /* users.max_publishers */
     bool      revoked;
     char      created[32];
+    uint64_t  maker;            /* to whom the page gave the key, 0: duoluctl or by hand */
+    char      maker_name[NAME_USER_MAX + 1];
 } store_device_t;
 
 typedef void (*store_device_each)(const store_device_t *device, void *data);
 
-store_result_t store_device_add(store_t *store, uint64_t stream, uint64_t user,
-                                const char *label, const unsigned char hash[KEY_HASH_BYTES],
-                                uint64_t *id);
+/* writes stream, user, maker and label */
+store_result_t store_device_add(store_t *store, const store_device_t *device,
+                                const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                    store_device_t *device);
 store_result_t store_device_list(store_t *store, uint64_t stream, store_device_each each,
@@ -163,6 +166,10 @@ store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
 /* the keys that are not revoked: of one stream, or those of others for an owner's streams */
 store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
                                   store_id_each each, void *data);
+/* the keys of a stream that one maker took and that are not revoked */
+store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker,
+                                 store_id_each each, void *data);
+store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_t maker);
 
 /* --- grants (store_grant.c) --- */
 
@@ -179,14 +186,19 @@ typedef struct {
     char      app[NAME_APP_MAX + 1];
     char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
     unsigned  rights;
+    char      makers[256];      /* managers who gave it, "mia,joe"; "": who does not end */
 } store_grant_t;
 
 typedef void (*store_grant_each)(const store_grant_t *grant, void *data);
 
-store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights);
-/* takes these rights away; STORE_NONE when there was no such grant */
+/* maker: the manager who gives it, 0: the owner, an admin or duoluctl */
+store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights,
+                               uint64_t maker);
+/* takes these rights away, whoever gave them; STORE_NONE when there was no such grant */
 store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
                                   unsigned rights);
+/* all that this manager gave on the stream */
+store_result_t store_grant_remove_made(store_t *store, uint64_t stream, uint64_t maker);
 /* app and stream narrow the list, "" is any */
 store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
                                 store_grant_each each, void *data);
@@ -209,6 +221,16 @@ typedef void (*store_access_each)(const store_access_t *access, void *data);
 /* every user, or with a group its members, and one stream */
 store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
                                  store_access_each each, void *data);
+/* one user and one stream; STORE_NONE: there is no such stream. No such user: disabled */
+store_result_t store_access_one(store_t *store, uint64_t stream, uint64_t user,
+                                store_access_t *access);
+/* each user who made a key or a grant that is there, and its stream */
+store_result_t store_access_makers(store_t *store, store_access_each each, void *data);
+/* what the grants of a maker give, as if they gave all there is: user, stream and granted */
+store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
+                                 store_access_each each, void *data);
+/* a row of the audit for what a maker left and that ends */
+store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
 
 /* --- what was ended, and whether nginx knows (store_revocation.c) --- */
 

@@ -2,9 +2,11 @@
 
 #define DEVICE_COLUMNS \
     "d.id, d.stream_id, d.user_id, u.name, d.label, u.admin, u.disabled, " \
-    "u.max_publishers, d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, '%Y-%m-%dT%H:%i:%sZ')"
-#define DEVICE_LETTERS  "iiittiiiit"
-#define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id "
+    "u.max_publishers, d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, " \
+    "'%Y-%m-%dT%H:%i:%sZ'), d.made_by, COALESCE(m.name, '')"
+#define DEVICE_LETTERS  "iiittiiiitit"
+#define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id " \
+                        "LEFT JOIN users m ON m.id = d.made_by "
 
 
 static void device_take(const store_row_t *row, store_device_t *device)
@@ -19,6 +21,8 @@ static void device_take(const store_row_t *row, store_device_t *device)
     device->user_publishers = (unsigned) row->integer[7];
     device->revoked = row->integer[8] != 0;
     store_copy(device->created, sizeof(device->created), row->text[9]);
+    device->maker = row->integer[10];
+    store_copy(device->maker_name, sizeof(device->maker_name), row->text[11]);
 }
 
 
@@ -28,17 +32,18 @@ static void device_take_one(const store_row_t *row, void *data)
 }
 
 
-store_result_t store_device_add(store_t *store, uint64_t stream, uint64_t user,
-                                const char *label, const unsigned char hash[KEY_HASH_BYTES],
-                                uint64_t *id)
+store_result_t store_device_add(store_t *store, const store_device_t *device,
+                                const unsigned char hash[KEY_HASH_BYTES])
 {
-    static const char  sql[] = "INSERT INTO devices (stream_id, user_id, label, key_hash) "
-                               "VALUES (?, ?, ?, ?)";
+    static const char  sql[] =
+        "INSERT INTO devices (stream_id, user_id, made_by, label, key_hash) "
+        "VALUES (?, ?, ?, ?, ?)";
 
-    store_value_t  values[] = { store_integer(stream), store_integer(user), store_text(label),
+    store_value_t  values[] = { store_integer(device->stream), store_integer(device->user),
+                                store_integer(device->maker), store_text(device->label),
                                 store_bytes(hash, KEY_HASH_BYTES) };
 
-    return store_execute(store, sql, values, 4, NULL, id);
+    return store_execute(store, sql, values, 5, NULL, NULL);
 }
 
 
@@ -135,4 +140,29 @@ store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owne
     store_result_t  result = store_query(store, sql, values, 2, "i", device_take_id, &ids);
 
     return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker,
+                                 store_id_each each, void *data)
+{
+    static const char  sql[] = "SELECT id FROM devices WHERE stream_id = ? AND made_by = ? "
+                               "AND revoked_at IS NULL";
+
+    store_value_t   values[] = { store_integer(stream), store_integer(maker) };
+    device_ids_t    ids = { each, data };
+    store_result_t  result = store_query(store, sql, values, 2, "i", device_take_id, &ids);
+
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_t maker)
+{
+    static const char  sql[] = "UPDATE devices SET revoked_at = UTC_TIMESTAMP(3) "
+                               "WHERE stream_id = ? AND made_by = ? AND revoked_at IS NULL";
+
+    store_value_t  values[] = { store_integer(stream), store_integer(maker) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
 }

@@ -12,19 +12,21 @@ static void grant_values(const store_grant_key_t *key, store_value_t values[4])
 }
 
 
-store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights)
+store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights,
+                               uint64_t maker)
 {
     static const char  sql[] =
-        "INSERT INTO grants (user_id, group_id, stream_id, app, rights) VALUES (?, ?, ?, ?, ?) "
-        "ON DUPLICATE KEY UPDATE rights = rights | ?";
+        "INSERT INTO grants (user_id, group_id, stream_id, app, made_by, rights) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE rights = rights | ?";
 
-    store_value_t  values[6];
+    store_value_t  values[7];
 
     grant_values(key, values);
-    values[4] = store_integer(rights);
+    values[4] = store_integer(maker);
     values[5] = store_integer(rights);
+    values[6] = store_integer(rights);
 
-    return store_execute(store, sql, values, 6, NULL, NULL);
+    return store_execute(store, sql, values, 7, NULL, NULL);
 }
 
 
@@ -52,6 +54,16 @@ store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key, 
 }
 
 
+store_result_t store_grant_remove_made(store_t *store, uint64_t stream, uint64_t maker)
+{
+    static const char  sql[] = "DELETE FROM grants WHERE stream_id = ? AND made_by = ?";
+
+    store_value_t  values[] = { store_integer(stream), store_integer(maker) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
+}
+
+
 typedef struct {
     store_grant_each  each;
     void             *data;
@@ -68,6 +80,7 @@ static void grant_take_each(const store_row_t *row, void *data)
     store_copy(grant.app, sizeof(grant.app), row->text[2]);
     store_copy(grant.stream, sizeof(grant.stream), row->text[3]);
     grant.rights = (unsigned) row->integer[4];
+    store_copy(grant.makers, sizeof(grant.makers), row->text[5]);
 
     list->each(&grant, list->data);
 }
@@ -78,17 +91,20 @@ store_result_t store_grant_list(store_t *store, const char *app, const char *str
 {
     static const char  sql[] =
         "SELECT g.user_id IS NULL, COALESCE(u.name, p.name), COALESCE(s.app, g.app), "
-        "COALESCE(s.name, ''), g.rights + 0 FROM grants g "
+        "COALESCE(s.name, ''), BIT_OR(g.rights + 0), IF(MIN(g.made_by) = 0, '', "
+        "LEFT(COALESCE(GROUP_CONCAT(m.name ORDER BY m.name SEPARATOR ','), ''), 255)) "
+        "FROM grants g LEFT JOIN users m ON m.id = g.made_by "
         "LEFT JOIN users u ON u.id = g.user_id LEFT JOIN user_groups p ON p.id = g.group_id "
         "LEFT JOIN streams s ON s.id = g.stream_id "
         "WHERE (? = '' OR COALESCE(s.app, g.app) = ?) AND (? = '' OR s.name = ?) "
-        "ORDER BY 3, 4, 1, 2";
+        "GROUP BY g.user_id IS NULL, COALESCE(u.name, p.name), COALESCE(s.app, g.app), "
+        "COALESCE(s.name, '') ORDER BY 3, 4, 1, 2";
 
     store_value_t   values[] = { store_text(app), store_text(app), store_text(stream),
                                  store_text(stream) };
     grant_list_t    list = { each, data };
     store_result_t  result;
 
-    result = store_query(store, sql, values, 4, "ittti", grant_take_each, &list);
+    result = store_query(store, sql, values, 4, "itttit", grant_take_each, &list);
     return result == STORE_NONE ? STORE_OK : result;
 }

@@ -193,6 +193,17 @@ async function stopNginx() {
 
 // ---- tests --------------------------------------------------------------
 
+cleanly('a manager disabled: the publisher with the key that the manager took ends', async (t) => {
+  const stream = await newStream('managed', 'bob');
+  await stack.ctl('grant', 'joe', stream.full, 'manage');
+  const { key } = await change('POST', `/api/streams/${stream.full}/key`, {}, await login('joe'));
+  const publisher = await publish({ name: stream.name, key });
+  await ends(t, () => stack.ctl('user', 'disable', 'joe'), [publisher]);
+  await refusedKey({ name: stream.name, key });
+  await stack.ctl('user', 'enable', 'joe');
+  await refusedKey({ name: stream.name, key });
+});
+
 cleanly('a user disabled: all that is theirs ends, and nobody else\'s', async (t) => {
   const own = await newStream('own', 'bob');
   const shared = await newStream('shared', 'admin');

@@ -46,6 +46,20 @@ static unsigned lost(const store_access_t *before, size_t count, const store_acc
 }
 
 
+static void test_two_grants_of_a_maker(void **state)
+{
+    /* to the user, and to a group that the user is in */
+    store_access_t  made[] = { pair(7, 3, RIGHT_VIEW), pair(6, 3, RIGHT_VIEW),
+                               pair(7, 3, RIGHT_REPLAY) };
+    store_access_t  left = pair(7, 3, RIGHT_VIEW), none = pair(7, 3, 0);
+
+    (void) state;
+    assert_int_equal(lost(made, 3, &none, 1, 7, 3), RIGHT_VIEW | RIGHT_REPLAY);
+    assert_int_equal(lost(made, 3, &left, 1, 7, 3), RIGHT_REPLAY);
+    assert_int_equal(lost(made, 3, &left, 1, 6, 3), RIGHT_VIEW);
+}
+
+
 static void test_grant_taken(void **state)
 {
     store_access_t  both = pair(7, 3, RIGHT_VIEW | RIGHT_PUBLISH), view = pair(7, 3, RIGHT_VIEW);
@@ -129,6 +143,7 @@ static void test_issue(void **state)
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_two_grants_of_a_maker),
         cmocka_unit_test(test_grant_taken),
         cmocka_unit_test(test_who_keeps_it),
         cmocka_unit_test(test_many),

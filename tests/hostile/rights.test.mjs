@@ -1,0 +1,214 @@
+// Users who try to keep what was taken from them: by keys and grants that they
+// made while they could, by requests that were under way when it happened.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+
+import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Control } from '../lib/control.mjs';
+import { Mariadb } from '../lib/mariadb.mjs';
+import { until } from '../lib/nginx.mjs';
+
+const DEADLINE = { timeout: 240_000 };
+const password = 'correct horse battery';
+
+let database;
+let auth;
+let nginx;
+let hash;           // of the password, so that a user costs no argon2
+
+const sql = (text) => database.query(text, 'duolu');
+const one = (text) => sql(text)[0]?.[0];
+const idOf = (name) => one(`SELECT id FROM users WHERE name = '${name}'`);
+const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1');
+const post = (cookie, address, body = {}, method = 'POST') => auth.api(method, address, { cookie, body });
+const mayPublish = async (key) => (await auth.gate('publish', { ARGS: `key=${key}` })).json;
+
+before(async () => {
+  buildAuth();
+  database = new Mariadb();
+  await database.start();
+  auth = new Auth(database.create('duolu'));
+  assert.equal((await auth.migrate()).code, 0);
+  await auth.done(['user', 'add', 'admin', '--admin', '--password-stdin'], `${password}\n`);
+  hash = one("SELECT password_hash FROM users WHERE name = 'admin'");
+  for (const name of ['owner', 'eve', 'joe']) addUser(name);
+  await auth.done(['stream', 'add', 'live/demo', '--owner', 'owner']);
+  await auth.start();
+  nginx = new Control(path.join(auth.home, 'sock/control.sock'));
+  await nginx.start();
+});
+
+beforeEach(async () => {
+  await until(() => pending().length === 0, 'nothing left to tell');
+  nginx.calls = [];
+});
+
+after(async () => {
+  try {
+    await nginx?.stop();
+    if (auth?.process) await auth.stop();
+  } finally {
+    auth?.remove();
+    await database?.remove();
+  }
+});
+
+function addUser(name, admin = 0) {
+  sql(`INSERT INTO users (name, password_hash, admin) VALUES ('${name}', '${hash}', ${admin})`);
+}
+
+/** A connection of its own that runs the SQL and holds what that locks until release(). */
+async function hold(text) {
+  const client = spawn('mariadb', ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered', 'duolu'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  client.stdin.write(`${text}; SELECT 'held';\n`);
+  await once(client.stdout, 'data');
+  return { async release() { client.stdin.end('COMMIT;\n'); await once(client, 'exit'); } };
+}
+
+const waitingForLock = () => Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"));
+
+describe('what a manager made ends with the manager', () => {
+  let number = 0;
+
+  // how manage is had, and how it goes; a key must end by each
+  const ways = [
+    ['the right is revoked', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => auth.done(['revoke', mia, 'live/demo', 'manage'])],
+    ['all rights are revoked', (mia) => ['grant', mia, 'live/demo', 'manage,view'], (mia) => auth.done(['revoke', mia, 'live/demo'])],
+    ['a right on the app is revoked', (mia) => ['grant', mia, 'live', 'manage'], (mia) => auth.done(['revoke', mia, 'live'])],
+    ['the user is disabled', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => auth.done(['user', 'disable', mia])],
+    ['the user leaves the group', (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'], (mia, crew) => auth.done(['group', 'leave', crew, mia])],
+    ['the group\'s right is revoked', (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'], (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live/demo'])],
+    ['the group\'s right on the app is revoked', (mia, crew) => ['grant', `group:${crew}`, 'live', 'manage'], (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live'])],
+    ['disabled by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`UPDATE users SET disabled = 1 WHERE name = '${mia}'`)],
+    ['the grant is deleted by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`DELETE FROM grants WHERE user_id = ${idOf(mia)}`)],
+    ['the user is deleted by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`DELETE FROM users WHERE name = '${mia}'`)],
+    ['an admin is none any more, by hand', (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`), (mia) => sql(`UPDATE users SET admin = 0 WHERE name = '${mia}'`)],
+    ['an admin is disabled', (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`), (mia) => auth.done(['user', 'disable', mia])],
+  ];
+
+  for (const [what, give, take] of ways) {
+    test(`the key, when ${what}`, DEADLINE, async () => {
+      const mia = `mia${++number}`;
+      const crew = `crew${number}`;
+      addUser(mia);
+      await auth.done(['group', 'add', crew]);
+      await auth.done(['group', 'join', crew, mia]);
+      const given = give(mia, crew);
+      if (typeof given[0] === 'string') await auth.done(given);
+      const { json: { key } } = await post(await auth.login(mia, password), '/api/streams/live/demo/key');
+      assert.equal((await mayPublish(key)).allow, true);
+      const device = one('SELECT MAX(id) FROM devices');
+      assert.equal(one(`SELECT made_by FROM devices WHERE id = ${device}`), idOf(mia));
+
+      await take(mia, crew);
+      // also while the keeper has not looked yet
+      const { allow, reason } = await mayPublish(key);
+      assert.equal(allow, false);
+      assert.match(reason, /^(key revoked|key's maker may not manage)$/);
+      await until(() => nginx.revoked().includes(`key=${device}`), 'nginx to end what goes on with it');
+      assert.equal(one(`SELECT revoked_at IS NOT NULL FROM devices WHERE id = ${device}`), '1');
+      assert.equal(Number(one("SELECT COUNT(*) FROM audit WHERE action = 'maker gone' AND target = 'live/demo'")), number);
+
+      // nor does it come back
+      sql(`UPDATE users SET disabled = 0, admin = 1 WHERE name = '${mia}'`);
+      assert.equal((await mayPublish(key)).reason, 'key revoked');
+      sql(`DELETE FROM users WHERE name = '${mia}'`);
+    });
+  }
+
+  test('not the key of an owner who is disabled and enabled, nor one of duoluctl', DEADLINE, async () => {
+    const { json: { key } } = await post(await auth.login('owner', password), '/api/streams/live/demo/key');
+    const { key: other } = await auth.done(['stream', 'key', 'add', 'live/demo', '--json']);
+    await auth.done(['user', 'disable', 'owner']);
+    assert.equal((await mayPublish(key)).reason, 'user disabled');
+    await auth.done(['user', 'enable', 'owner']);
+    for (const each of [key, other]) assert.equal((await mayPublish(each)).allow, true);
+  });
+
+  test('grants, and not what the owner or another manager gave as well', DEADLINE, async () => {
+    for (const name of ['max', 'mim']) {
+      addUser(name);
+      await auth.done(['grant', name, 'live/demo', 'manage']);
+    }
+    await auth.done(['group', 'add', 'viewers']);
+    await auth.done(['group', 'join', 'viewers', 'joe']);
+    const max = await auth.login('max', password);
+    const give = async (cookie, who, ...rights) => {
+      const { status, text } = await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights });
+      assert.equal(status, 200, text);
+    };
+    await give(max, { user: 'eve' }, 'view', 'replay');
+    await give(max, { group: 'viewers' }, 'view');
+    await give(max, { user: 'max' }, 'view', 'publish');        // to himself
+    await give(await auth.login('mim', password), { user: 'eve' }, 'view');
+    await give(await auth.login('owner', password), { user: 'owner' }, 'view');
+    const { grants } = await auth.done(['grant', 'list', 'live/demo', '--json']);
+    assert.deepEqual(grants.filter(({ user }) => user === 'eve').map(({ rights, by }) => [rights, by]), [[['view', 'replay'], 'max,mim']]);
+    assert.equal(grants.find(({ user }) => user === 'owner').by, undefined);
+
+    nginx.calls = [];
+    const said = await auth.done(['revoke', 'max', 'live/demo', 'manage']);
+    assert.match(said, /keys and grants ended whose maker may no longer manage the stream: on 1 stream/);
+    const stream = 'stream=live/demo';
+    await until(() => nginx.revoked().length >= 3, 'nginx to be told');
+    assert.deepEqual(nginx.revoked(), [`user=${idOf('eve')}&${stream}`, `user=${idOf('joe')}&${stream}`, `user=${idOf('max')}&${stream}`].sort());
+    assert.deepEqual(nginx.refreshed(), [''], 'all pages look again');
+    const left = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants.filter(({ group }) => !group?.startsWith('crew')).map(({ user, group, rights, by }) => [user ?? group, rights.join(), by]);
+    assert.deepEqual(left, [['eve', 'view', 'mim'], ['mim', 'manage', undefined], ['owner', 'view', undefined]]);
+    await auth.done(['revoke', 'mim', 'live/demo']);
+    sql("DELETE FROM users WHERE name IN ('max', 'mim')");
+  });
+
+  test('a manager gives nobody the right to manage, and takes it from nobody', DEADLINE, async () => {
+    addUser('meg');
+    await auth.done(['grant', 'meg', 'live/demo', 'manage']);
+    const meg = await auth.login('meg', password);
+    for (const method of ['POST', 'DELETE']) {
+      for (const rights of [['manage'], ['view', 'manage']]) {
+        const { status, json } = await post(meg, '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights }, method);
+        assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
+      }
+    }
+    const { status } = await post(await auth.login('owner', password), '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['manage'] });
+    assert.equal(status, 200);
+    for (const name of ['meg', 'eve']) await auth.done(['revoke', name, 'live/demo']);
+  });
+
+  test('keys that the page gave out before are found by the audit', DEADLINE, async () => {
+    addUser('mo');
+    await auth.done(['grant', 'mo', 'live/demo', 'manage']);
+    await post(await auth.login('mo', password), '/api/streams/live/demo/key');
+    const device = one('SELECT MAX(id) FROM devices');
+    sql(`UPDATE devices SET made_by = 0 WHERE id = ${device}; DELETE FROM schema_version WHERE version = 5`);
+    assert.equal((await auth.migrate()).code, 0);
+    assert.equal(one(`SELECT made_by FROM devices WHERE id = ${device}`), idOf('mo'));
+    await auth.done(['revoke', 'mo', 'live/demo']);
+  });
+});
+
+describe('a request that was under way when the right went', () => {
+  test('takes no key, gives no grant and makes no user', DEADLINE, async () => {
+    addUser('mac');
+    addUser('boss', 1);
+    await auth.done(['grant', 'mac', 'live/demo', 'manage']);
+    const { key } = await auth.done(['stream', 'key', 'rotate', 'live/demo', '--json']);
+    const [mac, boss] = await Promise.all([auth.login('mac', password), auth.login('boss', password)]);
+    const lock = await hold("SELECT GET_LOCK('duolu.change.duolu', 10)");
+    const asked = [
+      post(mac, '/api/streams/live/demo/key'),
+      post(mac, '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }),
+      post(boss, '/api/streams', { name: 'late' }),
+    ];
+    await until(() => waitingForLock() === asked.length, 'all to have been admitted');
+    sql(`DELETE FROM grants WHERE user_id = ${idOf('mac')}; UPDATE users SET admin = 0 WHERE name = 'boss'`);
+    await lock.release();
+    for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
+    assert.equal((await mayPublish(key)).allow, true, 'the owner\'s key holds');
+    assert.equal(Number(one(`SELECT COUNT(*) FROM grants WHERE user_id = ${idOf('eve')}`)), 0);
+    assert.equal(one("SELECT COUNT(*) FROM streams WHERE name = 'late'"), '0');
+  });
+});
