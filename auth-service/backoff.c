@@ -81,6 +81,23 @@ static int64_t backoff_wait(const backoff_rule_t *rule, uint32_t attempts)
 }
 
 
+int64_t backoff_peek(backoff_t *backoff, const char *key, int64_t now)
+{
+    int64_t           left = 0;
+    backoff_entry_t  *entry;
+
+    pthread_mutex_lock(&backoff->lock);
+
+    entry = backoff_find(backoff, backoff_hash(backoff, key));
+    if (entry && entry->until > now) {
+        left = entry->until - now;
+    }
+
+    pthread_mutex_unlock(&backoff->lock);
+    return left;
+}
+
+
 int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now)
 {
     int64_t           left = 0;
@@ -129,16 +146,38 @@ void backoff_success(backoff_t *backoff, const char *key)
 }
 
 
-void backoff_address_key(const char *address, char *out, size_t size)
+void backoff_forgive(backoff_t *backoff, const char *key)
 {
-    struct in6_addr  six;
+    backoff_entry_t  *entry;
 
-    if (inet_pton(AF_INET6, address, &six) == 1 && !IN6_IS_ADDR_V4MAPPED(&six)) {
-        memset(six.s6_addr + 8, 0, 8);
-        if (inet_ntop(AF_INET6, &six, out, (socklen_t) size)) {
-            return;
-        }
+    pthread_mutex_lock(&backoff->lock);
+
+    entry = backoff_find(backoff, backoff_hash(backoff, key));
+    if (entry && entry->attempts > 0) {
+        entry->attempts--;
+        entry->until = 0;       /* what it had to wait was over when it was let in */
     }
 
-    snprintf(out, size, "%s", address);
+    pthread_mutex_unlock(&backoff->lock);
+}
+
+
+bool backoff_network(const char *address, unsigned bits, char *out, size_t size)
+{
+    char             text[INET6_ADDRSTRLEN];
+    unsigned         i;
+    struct in6_addr  six;
+
+    if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six)) {
+        snprintf(out, size, "%s", address);
+        return false;
+    }
+
+    for (i = bits / 8; i < sizeof(six.s6_addr); i++) {
+        six.s6_addr[i] = 0;
+    }
+
+    inet_ntop(AF_INET6, &six, text, sizeof(text));
+    snprintf(out, size, "%s/%u", text, bits);
+    return true;
 }

@@ -2,6 +2,8 @@
 #define DUOLU_BACKOFF_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -36,9 +38,12 @@ typedef struct {
 
 void backoff_init(backoff_t *backoff, const backoff_rule_t *rule);
 
+/* 0, or the milliseconds that an attempt would have to wait now; counts nothing. */
+int64_t backoff_peek(backoff_t *backoff, const char *key, int64_t now);
+
 /*
- * To be called before the costly check. Returns 0 and counts the attempt, or
- * the milliseconds to wait, and then the attempt is refused and not counted.
+ * To be called right before the costly check. Returns 0 and counts the attempt,
+ * or the milliseconds to wait, and then the attempt is refused and not counted.
  * Counting up front keeps parallel attempts from sharing one free try.
  */
 int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now);
@@ -46,7 +51,13 @@ int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now);
 /* The attempt was a good one: the key starts afresh. */
 void backoff_success(backoff_t *backoff, const char *key);
 
-/* The part of an address that one customer holds: IPv4 whole, IPv6 /64. */
-void backoff_address_key(const char *address, char *out, size_t size);
+/* The attempt was none, or must not wipe out those that failed: as if it had not been counted. */
+void backoff_forgive(backoff_t *backoff, const char *key);
+
+/*
+ * The network of an IPv6 address, "2001:db8:1::/48"; an IPv4 address is whole. A
+ * customer holds a /64 at least, often a /56, and a site a /48. false: not IPv6.
+ */
+bool backoff_network(const char *address, unsigned bits, char *out, size_t size);
 
 #endif

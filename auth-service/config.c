@@ -249,7 +249,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
         && config_number("DUOLU_RTMP", 1935, 1, 65535, &config->rtmp_port, error, error_size)
         && config_number("DUOLU_GATE_THREADS", 8, 1, 256, &config->gate_threads,
                          error, error_size)
-        && config_number("DUOLU_API_THREADS", 4, 2, 256, &config->api_threads,
+        && config_number("DUOLU_API_THREADS", 12, 2, 256, &config->api_threads,
                          error, error_size)
         && config_number("DUOLU_THUMB_THREADS", 2, 1, 64, &config->thumb_threads,
                          error, error_size)

@@ -277,6 +277,32 @@ const char *fastcgi_param(const FCGX_Request *request, const char *name)
 }
 
 
+bool fastcgi_cookie(const FCGX_Request *request, const char *name, char *value, size_t size)
+{
+    size_t       length, name_length = strlen(name);
+    const char  *p = fastcgi_param(request, "HTTP_COOKIE");
+
+    for (; *p; p += strcspn(p, ";")) {
+        p += strspn(p, "; ");
+        if (strncmp(p, name, name_length) != 0 || p[name_length] != '=') {
+            continue;
+        }
+
+        p += name_length + 1;
+        length = strcspn(p, "; ");
+        if (length >= size) {
+            return false;
+        }
+
+        memcpy(value, p, length);
+        value[length] = '\0';
+        return true;
+    }
+
+    return false;
+}
+
+
 static const char *fastcgi_reason(int status)
 {
     switch (status) {

@@ -32,6 +32,9 @@ void fastcgi_deadline(struct timespec *deadline, unsigned ms);
 /* A parameter of the request, "" when it is not there. */
 const char *fastcgi_param(const FCGX_Request *request, const char *name);
 
+/* The value of a cookie; false when it is not there or has size bytes or more. */
+bool fastcgi_cookie(const FCGX_Request *request, const char *name, char *value, size_t size);
+
 /* headers: extra lines, each ended by \r\n, or NULL. Gives the body free. A 204 has none. */
 void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_t *body);
 

@@ -15,8 +15,14 @@
 
 #define MAIN_GRACE_MS  800      /* for requests under way when told to stop */
 
-static const backoff_rule_t  main_account_rule = { 5, 1000, 60 * 1000, 15 * 60 * 1000 };
-static const backoff_rule_t  main_address_rule = { 20, 1000, 300 * 1000, 15 * 60 * 1000 };
+#define MAIN_FORGET_MS  (15 * 60 * 1000)
+
+/* attempts that are free, the first wait, the longest */
+static const backoff_rule_t  main_account_rule = { 5, 1000, 60 * 1000, MAIN_FORGET_MS };
+static const backoff_rule_t  main_stranger_rule = { 20, 1000, 8 * 1000, MAIN_FORGET_MS };
+static const backoff_rule_t  main_address_rule = { 20, 1000, 300 * 1000, MAIN_FORGET_MS };
+static const backoff_rule_t  main_network_rule = { 60, 1000, 300 * 1000, MAIN_FORGET_MS };
+static const backoff_rule_t  main_site_rule = { 180, 1000, 300 * 1000, MAIN_FORGET_MS };
 
 
 static int main_migrate(const config_t *config)
@@ -41,6 +47,19 @@ static int main_migrate(const config_t *config)
 }
 
 
+/*
+ * A hash takes 19 MiB and 40 ms of a core: few of the threads may be at it, about
+ * half may wait for that, and a third is left for everything else.
+ */
+static void main_slots(slots_t *slots, unsigned threads)
+{
+    unsigned  most = threads / 6 ? threads / 6 : 1;
+    unsigned  left = threads / 3 ? threads / 3 : 1;
+
+    slots_init(slots, most, threads > most + left ? threads - most - left : 0);
+}
+
+
 static bool main_prepare(service_t *service, const config_t *config)
 {
     char  error[1024];
@@ -56,16 +75,11 @@ static bool main_prepare(service_t *service, const config_t *config)
     }
 
     backoff_init(&service->by_account, &main_account_rule);
+    backoff_init(&service->by_stranger, &main_stranger_rule);
     backoff_init(&service->by_address, &main_address_rule);
-
-    /*
-     * A hash takes 19 MiB and 40 ms of a core. Half of the threads may be at
-     * it and some may wait, but one is always left for everything else.
-     */
-    pthread_mutex_init(&service->hash_lock, NULL);
-    pthread_cond_init(&service->hash_free, NULL);
-    service->hash_slots = config->api_threads / 2;
-    service->hash_waiting_most = config->api_threads - service->hash_slots - 1;
+    backoff_init(&service->by_network, &main_network_rule);
+    backoff_init(&service->by_site, &main_site_rule);
+    main_slots(&service->hashing, config->api_threads);
 
     pthread_mutex_init(&service->live_lock, NULL);
     return true;

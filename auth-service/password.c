@@ -1,6 +1,7 @@
 #include "password.h"
 #include "names.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <string.h>
@@ -38,15 +39,19 @@ static void password_make_nobody(void)
 }
 
 
-bool password_verify(const char *password, const char *hash)
+password_result_t password_verify(const char *password, const char *hash)
 {
     bool  same;
 
     pthread_once(&password_once, password_make_nobody);
 
+    errno = 0;
     same = crypto_pwhash_argon2id_str_verify(hash ? hash : password_nobody, password,
                                              strlen(password)) == 0;
-    return hash && same;
+    if (!same && errno == ENOMEM) {
+        return PASSWORD_UNKNOWN;
+    }
+    return hash && same ? PASSWORD_RIGHT : PASSWORD_WRONG;
 }
 
 

@@ -17,8 +17,10 @@ bool password_valid(const char *password);
 /* argon2id, 19 MiB, two passes: about 40 ms; false when memory is short */
 bool password_hash(const char *password, char hash[PASSWORD_HASH_SIZE]);
 
-/* With hash NULL it costs the same time and is false: the name stays unknown. */
-bool password_verify(const char *password, const char *hash);
+typedef enum { PASSWORD_RIGHT, PASSWORD_WRONG, PASSWORD_UNKNOWN /* memory is short */ } password_result_t;
+
+/* With hash NULL it costs the same time and is wrong: the name stays unknown. */
+password_result_t password_verify(const char *password, const char *hash);
 
 /* count random bytes as base64url without padding */
 void password_random(char *out, size_t size, size_t count);

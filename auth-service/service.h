@@ -5,6 +5,7 @@
 #include "config.h"
 #include "fastcgi.h"
 #include "rights.h"
+#include "slots.h"
 #include "store.h"
 #include "token.h"
 
@@ -12,16 +13,14 @@
 typedef struct {
     const config_t   *config;
     token_keys_t      keys;
-    backoff_t         by_account;
-    backoff_t         by_address;
 
-    /* how many passwords are hashed at once, and how many wait for that */
-    pthread_mutex_t   hash_lock;
-    pthread_cond_t    hash_free;
-    unsigned          hashing;
-    unsigned          hash_slots;
-    unsigned          hash_waiting;
-    unsigned          hash_waiting_most;
+    /* failed logins, see api_login.c */
+    backoff_t         by_account;       /* of an account, from one address or known browser */
+    backoff_t         by_stranger;      /* of an account, by all strangers to it */
+    backoff_t         by_address;
+    backoff_t         by_network;       /* IPv6 /56 */
+    backoff_t         by_site;          /* IPv6 /48 */
+    slots_t           hashing;          /* passwords looked at */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */
     pthread_mutex_t   live_lock;

@@ -9,28 +9,16 @@
 /* The fingerprint of the request's cookie; false when there is none of ours. */
 static bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES])
 {
-    char         text[SESSION_TEXT_LENGTH + 1];
-    size_t       name_length = strlen(SESSION_COOKIE "=");
-    const char  *p = fastcgi_param(request, "HTTP_COOKIE");
+    char  text[SESSION_TEXT_LENGTH + 1];
 
-    for (; *p; p += strcspn(p, ";")) {
-        p += strspn(p, "; ");
-        if (strncmp(p, SESSION_COOKIE "=", name_length) != 0) {
-            continue;
-        }
-
-        p += name_length;
-        if (strcspn(p, "; ") != SESSION_TEXT_LENGTH) {
-            return false;
-        }
-
-        memcpy(text, p, SESSION_TEXT_LENGTH);
-        text[SESSION_TEXT_LENGTH] = '\0';
-        password_fingerprint(text, hash);
-        return true;
+    if (!fastcgi_cookie(request, SESSION_COOKIE, text, sizeof(text))
+        || strlen(text) != SESSION_TEXT_LENGTH)
+    {
+        return false;
     }
 
-    return false;
+    password_fingerprint(text, hash);
+    return true;
 }
 
 

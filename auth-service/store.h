@@ -78,6 +78,8 @@ store_result_t store_web_session_add(store_t *store, const unsigned char hash[KE
                                      uint64_t user, const char *address, int64_t life_s);
 store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                       store_user_t *user);
+/* STORE_OK: the user has logged in from this address, or its IPv6 /64, and that holds still */
+store_result_t store_web_session_from(store_t *store, uint64_t user, const char *address);
 store_result_t store_web_session_remove(store_t *store,
                                         const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_web_session_remove_all(store_t *store, uint64_t user);

@@ -149,6 +149,18 @@ store_result_t store_web_session_user(store_t *store, const unsigned char hash[K
 }
 
 
+store_result_t store_web_session_from(store_t *store, uint64_t user, const char *address)
+{
+    static const char  sql[] =
+        "SELECT user_id FROM web_sessions WHERE user_id = ? AND expires_at > UTC_TIMESTAMP(3) "
+        "AND LEFT(INET6_ATON(address), 8) = LEFT(INET6_ATON(?), 8) LIMIT 1";
+
+    store_value_t  values[] = { store_integer(user), store_text(address) };
+
+    return store_query(store, sql, values, 2, "i", NULL, NULL);
+}
+
+
 store_result_t store_web_session_remove(store_t *store, const unsigned char hash[KEY_HASH_BYTES])
 {
     static const char  sql[] = "DELETE FROM web_sessions WHERE token_hash = ?";

@@ -64,7 +64,7 @@ function decode(bytes) {
   return { ended, bytes: Buffer.concat(out) };
 }
 
-// {status, headers, bytes, text, json}; headers by lower-case name
+// {status, headers, cookies, bytes, text, json}; headers by lower-case name, the first of each
 export function fcgi(path, params, body = '', deadlineMs = 30_000) {
   return new Promise((resolve, reject) => {
     const chunks = [];
@@ -77,14 +77,18 @@ export function fcgi(path, params, body = '', deadlineMs = 30_000) {
       const split = bytes.indexOf('\r\n\r\n');
       if (!ended || split < 0) return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(bytes.toString())}`));
       const headers = {};
+      const cookies = [];
       for (const line of bytes.toString('utf8', 0, split).split('\r\n')) {
         const colon = line.indexOf(':');
-        headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+        const name = line.slice(0, colon).toLowerCase();
+        const value = line.slice(colon + 1).trim();
+        headers[name] ??= value;
+        if (name === 'set-cookie') cookies.push(value);
       }
       const content = bytes.toString('utf8', split + 4);
       let json = null;
       try { json = JSON.parse(content); } catch { /* the test looks at the text */ }
-      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, bytes: bytes.subarray(split + 4), text: content, json });
+      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, cookies, bytes: bytes.subarray(split + 4), text: content, json });
     });
     socket.write(encode(params, Buffer.from(body)));
   });

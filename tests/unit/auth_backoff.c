@@ -118,27 +118,54 @@ static void test_flood_keeps_the_worst(void **state)
 }
 
 
-static void test_address_key(void **state)
+/* what was not an attempt leaves no trace, and peeking counts nothing */
+static void test_forgiven_is_not_counted(void **state)
+{
+    int         i;
+    backoff_t  *backoff = make();
+
+    (void) state;
+    for (i = 0; i < 100; i++) {
+        assert_int_equal(backoff_peek(backoff, "alice", 0), 0);
+        assert_int_equal(backoff_attempt(backoff, "alice", 0), 0);
+        backoff_forgive(backoff, "alice");
+    }
+    backoff_forgive(backoff, "alice");
+    backoff_forgive(backoff, "bob");
+
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(backoff_attempt(backoff, "alice", 1), 0);
+    }
+    assert_int_equal(backoff_peek(backoff, "alice", 1), 1000);
+
+    free(backoff);
+}
+
+
+static void test_network(void **state)
 {
     static const struct {
         const char  *address;
-        const char  *key;
+        unsigned     bits;
+        const char  *network;
     }  cases[] = {
-        { "192.0.2.1", "192.0.2.1" },
-        { "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::" },
-        { "2001:db8:1:2:ffff::1", "2001:db8:1:2::" },
-        { "::ffff:192.0.2.1", "::ffff:192.0.2.1" },
-        { "unix:", "unix:" },
-        { "", "" },
+        { "192.0.2.1", 64, "192.0.2.1" },
+        { "2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64" },
+        { "2001:db8:1:2ff:ffff::1", 56, "2001:db8:1:200::/56" },
+        { "2001:db8:1:2ff:ffff::1", 48, "2001:db8:1::/48" },
+        { "::ffff:192.0.2.1", 48, "::ffff:192.0.2.1" },
+        { "unix:", 64, "unix:" },
+        { "", 64, "" },
     };
 
-    char    key[64];
+    char    network[64];
     size_t  i;
 
     (void) state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        backoff_address_key(cases[i].address, key, sizeof(key));
-        assert_string_equal(key, cases[i].key);
+        assert_int_equal(backoff_network(cases[i].address, cases[i].bits, network, sizeof(network)),
+                         strchr(cases[i].network, '/') != NULL);
+        assert_string_equal(network, cases[i].network);
     }
 }
 
@@ -151,11 +178,11 @@ static void test_password(void **state)
     assert_true(password_hash("correct horse", hash));
     /* RFC 9106's string form: argon2id, 19 MiB in KiB, two passes */
     assert_int_equal(strncmp(hash, "$argon2id$v=19$m=19456,t=2,p=1$", 31), 0);
-    assert_true(password_verify("correct horse", hash));
-    assert_false(password_verify("correct horsf", hash));
-    assert_false(password_verify("", hash));
-    assert_false(password_verify("correct horse", NULL));
-    assert_false(password_verify("correct horse", "no hash"));
+    assert_int_equal(password_verify("correct horse", hash), PASSWORD_RIGHT);
+    assert_int_equal(password_verify("correct horsf", hash), PASSWORD_WRONG);
+    assert_int_equal(password_verify("", hash), PASSWORD_WRONG);
+    assert_int_equal(password_verify("correct horse", NULL), PASSWORD_WRONG);
+    assert_int_equal(password_verify("correct horse", "no hash"), PASSWORD_WRONG);
 
     assert_false(password_valid("1234567"));
     assert_true(password_valid("12345678"));
@@ -184,7 +211,8 @@ int main(void)
         cmocka_unit_test(test_refused_is_free),
         cmocka_unit_test(test_success_and_time_forget),
         cmocka_unit_test(test_flood_keeps_the_worst),
-        cmocka_unit_test(test_address_key),
+        cmocka_unit_test(test_forgiven_is_not_counted),
+        cmocka_unit_test(test_network),
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_random),
     };

@@ -17,6 +17,7 @@ export default {
   'login.wrong': 'The user name or password is not right.',
   'login.wrongOrInsecure': 'The sign-in did not hold: the user name or password is not right, or this page was not opened over https.',
   'login.tooMany': 'Too many attempts. Try again in {seconds} s.',
+  'login.busy': 'The server is busy. Try again in {seconds} s.',
 
   'insecure.text': 'This page was opened without encryption, so the browser will not keep you signed in. Open it over https instead:',
   'insecure.port': '(8443 is the usual port; your operator may have chosen another.)',

@@ -17,6 +17,7 @@ export default {
   'login.wrong': '用户名或密码不正确。',
   'login.wrongOrInsecure': '登录未成功：用户名或密码不正确，或者本页面不是通过 https 打开的。',
   'login.tooMany': '尝试次数过多，请在 {seconds} 秒后重试。',
+  'login.busy': '服务器繁忙，请在 {seconds} 秒后重试。',
 
   'insecure.text': '本页面未经加密打开，浏览器无法保持登录状态。请改用 https 打开：',
   'insecure.port': '（通常端口为 8443，运维人员可能另有设置。）',

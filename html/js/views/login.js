@@ -54,7 +54,7 @@ export function mountLogin(root) {
     if (!element.isConnected) return;
     submit.textContent = t('login.submit');
     if (failure.status === 429) {
-      holdFor(failure.retryAfter ?? 5);
+      holdFor(failure.retryAfter ?? 5, failure.code === 'busy' ? 'login.busy' : 'login.tooMany');
       return;
     }
     submit.disabled = false;
@@ -67,15 +67,15 @@ export function mountLogin(root) {
     else showError(t('error.other', { message: failure.message }));
   }
 
-  // Too many tries: count down instead of letting the person run into it again.
-  function holdFor(seconds) {
+  // Too many tries, or a busy server: count down instead of letting the person run into it again.
+  function holdFor(seconds, message) {
     submit.disabled = true;
-    showError(t('login.tooMany', { seconds }));
+    showError(t(message, { seconds }));
     clearTimeout(waitTimer);
     waitTimer = setTimeout(() => {
       if (!element.isConnected) return;
       if (seconds > 1) {
-        holdFor(seconds - 1);
+        holdFor(seconds - 1, message);
         return;
       }
       submit.disabled = false;

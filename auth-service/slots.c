@@ -1,0 +1,173 @@
+#include "slots.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SLOTS_KNOWN_SHARE  2    /* more at once, and the known queue like everybody */
+
+
+/* On the stack of the thread that waits. */
+struct slots_wait_s {
+    slots_wait_t  *next;
+    const char    *who;
+    bool           known;
+    enum { SLOTS_WAITS, SLOTS_TOOK, SLOTS_REFUSED }  state;
+};
+
+
+void slots_init(slots_t *slots, unsigned count, unsigned queue_most)
+{
+    pthread_condattr_t  clock;
+
+    memset(slots, 0, sizeof(*slots));
+    slots->slots = count < SLOTS_MOST ? count : SLOTS_MOST;
+    slots->queue_most = queue_most;
+
+    pthread_mutex_init(&slots->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&slots->changed, &clock);
+    pthread_condattr_destroy(&clock);
+}
+
+
+/* What this class has and waits for. */
+static unsigned slots_share(const slots_t *slots, const char *who)
+{
+    unsigned             i, count = 0;
+    const slots_wait_t  *wait;
+
+    for (i = 0; i < slots->taken; i++) {
+        count += strcmp(slots->holders[i], who) == 0;
+    }
+    for (wait = slots->queue; wait; wait = wait->next) {
+        count += strcmp(wait->who, who) == 0;
+    }
+
+    return count;
+}
+
+
+/* Less than 0: a has the better claim; 0: whoever came first. */
+static int slots_compare(const slots_t *slots, const slots_wait_t *a, const slots_wait_t *b)
+{
+    int   a_share = (int) slots_share(slots, a->who), b_share = (int) slots_share(slots, b->who);
+    bool  a_first = a->known && a_share <= SLOTS_KNOWN_SHARE;
+    bool  b_first = b->known && b_share <= SLOTS_KNOWN_SHARE;
+
+    return a_first != b_first ? (int) b_first - (int) a_first : a_share - b_share;
+}
+
+
+static void slots_leave(slots_t *slots, slots_wait_t *wait, int state)
+{
+    slots_wait_t  **at = &slots->queue;
+
+    while (*at != wait) {
+        at = &(*at)->next;
+    }
+    *at = wait->next;
+    slots->waiting--;
+    wait->state = state;
+}
+
+
+static void slots_hold(slots_t *slots, const char *who)
+{
+    snprintf(slots->holders[slots->taken++], sizeof(slots->holders[0]), "%s", who);
+}
+
+
+/* Hands free slots to those with the best claim. */
+static void slots_serve(slots_t *slots)
+{
+    slots_wait_t  *best, *wait;
+
+    while (slots->taken < slots->slots && slots->queue) {
+        best = slots->queue;
+        for (wait = best->next; wait; wait = wait->next) {
+            if (slots_compare(slots, wait, best) < 0) {
+                best = wait;
+            }
+        }
+        slots_leave(slots, best, SLOTS_TOOK);
+        slots_hold(slots, best->who);
+    }
+
+    pthread_cond_broadcast(&slots->changed);
+}
+
+
+/* Puts the newcomer last; one too many is refused, be it the newcomer. */
+static void slots_join(slots_t *slots, slots_wait_t *newcomer)
+{
+    slots_wait_t  **at = &slots->queue, *worst, *wait;
+
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = newcomer;
+    slots->waiting++;
+
+    if (slots->waiting <= slots->queue_most) {
+        return;
+    }
+
+    /* of equals the last one, so that nobody is pushed out by its like */
+    worst = slots->queue;
+    for (wait = worst->next; wait; wait = wait->next) {
+        if (slots_compare(slots, wait, worst) >= 0) {
+            worst = wait;
+        }
+    }
+    slots_leave(slots, worst, SLOTS_REFUSED);
+    pthread_cond_broadcast(&slots->changed);
+}
+
+
+bool slots_take(slots_t *slots, const char *who, bool known)
+{
+    slots_wait_t     self = { .who = who, .known = known };
+    struct timespec  until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += SLOTS_WAIT_MS / 1000;
+
+    pthread_mutex_lock(&slots->lock);
+
+    if (slots->taken < slots->slots) {
+        slots_hold(slots, who);
+        pthread_mutex_unlock(&slots->lock);
+        return true;
+    }
+
+    slots_join(slots, &self);
+    while (self.state == SLOTS_WAITS) {
+        if (pthread_cond_timedwait(&slots->changed, &slots->lock, &until) != 0
+            && self.state == SLOTS_WAITS)
+        {
+            slots_leave(slots, &self, SLOTS_REFUSED);
+        }
+    }
+
+    pthread_mutex_unlock(&slots->lock);
+    return self.state == SLOTS_TOOK;
+}
+
+
+void slots_give(slots_t *slots, const char *who)
+{
+    unsigned  i;
+
+    pthread_mutex_lock(&slots->lock);
+
+    for (i = 0; i + 1 < slots->taken && strcmp(slots->holders[i], who) != 0; i++) {
+        /* void */
+    }
+    slots->taken--;
+    memmove(slots->holders[i], slots->holders[slots->taken], sizeof(slots->holders[0]));
+    slots_serve(slots);
+
+    pthread_mutex_unlock(&slots->lock);
+}

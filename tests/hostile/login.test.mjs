@@ -1,0 +1,129 @@
+// Strangers who guess at passwords, from one address, from many and by made-up
+// names, and a database that is away: the owner gets in all the same.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Mariadb } from '../lib/mariadb.mjs';
+import { until } from '../lib/nginx.mjs';
+
+const password = 'correct horse battery';
+const home = '192.0.2.8';           // where the owner logs in
+let database;
+let auth;
+
+before(async () => {
+  buildAuth();
+  database = new Mariadb();
+  await database.start();
+  auth = new Auth(database.create('duolu'));
+  const { code, stderr } = await auth.migrate();
+  assert.equal(code, 0, stderr);
+  for (const name of ['alice', 'bob', 'carol', 'dave']) await auth.done(['user', 'add', name, '--password-stdin'], `${password}\n`);
+  await auth.start();
+});
+
+after(async () => {
+  try {
+    if (auth?.process) await auth.stop();
+  } finally {
+    auth?.remove();
+    await database?.remove();
+  }
+});
+
+const login = (name, word, address, cookie) => auth.api('POST', '/api/login', { body: { name, password: word }, cookie, headers: { REMOTE_ADDR: address } });
+const address = (i) => `203.0.${(i >> 8) & 255}.${i & 255}`;
+const browser = ({ cookies }) => cookies.find((line) => line.startsWith('__Host-duolu-known-')).split(';')[0];
+
+// Strangers who try again as soon as they are answered, until stopped.
+function strangers(count, attempt) {
+  let go = true;
+  let tries = 0;
+  const all = Array.from({ length: count }, async () => {
+    while (go) await attempt(tries++);
+  });
+  return { get tries() { return tries; }, stop: async () => { go = false; await Promise.all(all); } };
+}
+
+describe('strangers do not keep a user out', () => {
+  test('wrong passwords for a name from changing addresses: the owner gets in from a known browser and address', async () => {
+    const first = await login('alice', password, home);
+    assert.equal(first.status, 200);
+    const bobs = browser(await login('bob', password, home));
+    const attack = strangers(4, (i) => login('alice', `guess ${i}`, address(i)));
+    try {
+      await until(async () => (await login('alice', 'guess', '198.51.100.1')).json.error === 'backoff', 'strangers to be slowed down');
+      for (let i = 0; i < 12; i++) {
+        const known = await login('alice', password, '198.51.100.2', browser(first));
+        assert.equal(known.status, 200, known.text);
+        const same = await login('alice', password, home);
+        assert.equal(same.status, 200, same.text);
+      }
+
+      // the cookie of another account, or one that was changed, makes nobody known
+      for (const cookie of [bobs.replace(/known-\d+/, browser(first).match(/known-\d+/)[0]), `${browser(first)}x`]) {
+        const tries = [];
+        for (let i = 0; i < 3; i++) tries.push((await login('alice', 'guess', `198.51.100.${10 + i}`, cookie)).status);
+        assert.ok(tries.includes(429), `${tries}`);
+      }
+    } finally { await attack.stop(); }
+  });
+
+  test('made-up names from 16 connections: known users are served first', async () => {
+    const first = await login('bob', password, home);
+    const attack = strangers(16, (i) => login(`made-up-${i}`, `guess ${i}`, address(i)));
+    try {
+      await until(() => attack.tries > 64, 'the attack to run');
+      for (let i = 0; i < 12; i++) {
+        const own = await login('bob', password, '198.51.100.5', browser(first));
+        assert.equal(own.status, 200, own.text);
+      }
+    } finally { await attack.stop(); }
+  });
+
+  test('one address with many names, and an IPv6 site with many networks, wait', async () => {
+    await until(async () => (await login(`name-${Math.random()}`.replace('0.', ''), 'guess guess', '203.0.113.9')).json.error === 'backoff', 'the address to wait');
+    let tries = 0;
+    const network = () => `2001:db8:7:${(tries++).toString(16)}::1`;
+    await until(async () => (await login(`six-${tries}`, 'guess guess', network())).json.error === 'backoff', 'the IPv6 site to wait', 120_000);
+    assert.ok(tries <= 190, `${tries} attempts before a /48 had to wait`);
+    assert.equal((await login('carol', 'guess guess', '2001:db8:8::1')).status, 401, 'another site does not wait');
+  });
+
+  test('who has an account does not wipe out by it what was tried on others', async () => {
+    const from = '203.0.113.10';
+    let guesses = 0;
+    await until(async () => {
+      const answer = await login(`victim-${guesses++ % 7}`, 'guess guess', from);
+      if (answer.status === 401) assert.ok([200, 429].includes((await login('dave', password, from)).status));
+      return answer.json.error === 'backoff';
+    }, 'the address to wait all the same', 120_000);
+    assert.ok(guesses <= 40, `${guesses} guesses`);
+  });
+});
+
+describe('outage-login', () => {
+  test('a fault of ours is no failed login: not the database away, nor the busy answer', async () => {
+    await database.stop();
+    for (let i = 0; i < 30; i++) {
+      const answer = await login('carol', password, '198.51.100.20');
+      assert.equal(answer.status, 503, answer.text);
+      assert.equal(answer.json.error, 'database_unavailable');
+    }
+    await database.start();
+    const back = await until(async () => {
+      const answer = await login('carol', password, '198.51.100.20');
+      assert.notEqual(answer.status, 429, 'the right password had to wait for an outage');
+      return answer.status === 200 && answer;
+    }, 'the database to be back');
+    assert.ok(browser(back));
+
+    // more at once than there is room for: what was refused as busy may come again at once
+    const many = await Promise.all(Array.from({ length: 60 }, (_, i) => login('carol', password, `198.51.100.${100 + i}`)));
+    assert.ok(many.every(({ status, json }) => status === 200 || (status === 429 && json.error === 'busy')), JSON.stringify(many.map(({ text }) => text)));
+    const again = await login('carol', password, '198.51.100.21');
+    assert.equal(again.status, 200, again.text);
+  });
+});

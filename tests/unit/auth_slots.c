@@ -1,0 +1,163 @@
+/* slots.c with real threads: who gets a slot next, and who is told "busy". */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "slots.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    slots_t     *slots;
+    const char  *who;
+    bool         known;
+    bool         taken;
+    pthread_t    thread;
+} guest_t;
+
+static pthread_mutex_t  order_lock = PTHREAD_MUTEX_INITIALIZER;
+static char             order[256];     /* in which they had a slot, "a b c " */
+
+
+static void *guest_run(void *data)
+{
+    guest_t  *guest = data;
+
+    guest->taken = slots_take(guest->slots, guest->who, guest->known);
+    if (guest->taken) {
+        pthread_mutex_lock(&order_lock);
+        strcat(order, guest->who);
+        strcat(order, " ");
+        pthread_mutex_unlock(&order_lock);
+        slots_give(guest->slots, guest->who);
+    }
+
+    return NULL;
+}
+
+
+/* Those named stand in the queue in this order: each is awaited, refused or waiting. */
+static void guests_come(slots_t *slots, guest_t *guests, size_t count)
+{
+    bool        there;
+    size_t      i;
+    unsigned    waiting;
+
+    order[0] = '\0';
+    for (i = 0; i < count; i++) {
+        pthread_mutex_lock(&slots->lock);
+        waiting = slots->waiting;
+        pthread_mutex_unlock(&slots->lock);
+
+        guests[i].slots = slots;
+        pthread_create(&guests[i].thread, NULL, guest_run, &guests[i]);
+
+        for (there = false; !there && waiting < slots->queue_most; sched_yield()) {
+            pthread_mutex_lock(&slots->lock);
+            there = slots->waiting > waiting;
+            pthread_mutex_unlock(&slots->lock);
+        }
+    }
+}
+
+
+static void guests_leave(guest_t *guests, size_t count)
+{
+    size_t  i;
+
+    for (i = 0; i < count; i++) {
+        pthread_join(guests[i].thread, NULL);
+    }
+}
+
+
+static void test_one_who_wants_much_waits_longer(void **state)
+{
+    slots_t  slots;
+    guest_t  guests[] = { { .who = "flood" }, { .who = "flood" }, { .who = "flood" },
+                          { .who = "owner" } };
+
+    (void) state;
+    slots_init(&slots, 1, 4);
+    assert_true(slots_take(&slots, "flood", false));
+    guests_come(&slots, guests, 4);
+    slots_give(&slots, "flood");
+    guests_leave(guests, 4);
+    assert_string_equal(order, "owner flood flood flood ");
+}
+
+
+static void test_known_goes_before_strangers(void **state)
+{
+    slots_t  slots;
+    guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
+
+    (void) state;
+    slots_init(&slots, 1, 3);
+    assert_true(slots_take(&slots, "c", false));
+    guests_come(&slots, guests, 3);
+    slots_give(&slots, "c");
+    guests_leave(guests, 3);
+    assert_string_equal(order, "user 1 a b ");
+}
+
+
+static void test_known_takes_a_place_in_a_full_queue(void **state)
+{
+    slots_t  slots;
+    guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
+
+    (void) state;
+    slots_init(&slots, 1, 2);
+    assert_true(slots_take(&slots, "c", false));
+    guests_come(&slots, guests, 3);
+    pthread_join(guests[1].thread, NULL);       /* pushed out before any slot was free */
+    assert_false(guests[1].taken);
+    slots_give(&slots, "c");
+    pthread_join(guests[0].thread, NULL);
+    pthread_join(guests[2].thread, NULL);
+    assert_string_equal(order, "user 1 a ");
+}
+
+
+/* nobody is pushed out by its like, and no known one takes all */
+static void test_full_queue_refuses_the_newcomer(void **state)
+{
+    slots_t  slots;
+    guest_t  known = { .slots = &slots, .who = "user 1", .known = true };
+    guest_t  guests[] = { { .who = "a" }, { .who = "b" } };
+
+    (void) state;
+    slots_init(&slots, 2, 2);
+    assert_true(slots_take(&slots, "user 1", true));
+    assert_true(slots_take(&slots, "user 1", true));
+    guests_come(&slots, guests, 2);
+
+    assert_false(slots_take(&slots, "c", false));
+    guest_run(&known);
+    assert_false(known.taken);
+
+    slots_give(&slots, "user 1");
+    slots_give(&slots, "user 1");
+    guests_leave(guests, 2);
+    assert_true(guests[0].taken && guests[1].taken);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_one_who_wants_much_waits_longer),
+        cmocka_unit_test(test_known_goes_before_strangers),
+        cmocka_unit_test(test_known_takes_a_place_in_a_full_queue),
+        cmocka_unit_test(test_full_queue_refuses_the_newcomer),
+    };
+
+    return cmocka_run_group_tests_name("auth_slots", tests, NULL, NULL);
+}
