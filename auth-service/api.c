@@ -4,6 +4,7 @@
  */
 
 #include "api.h"
+#include "clock.h"
 #include "log.h"
 #include "session.h"
 
@@ -94,7 +95,11 @@ void api_store_error(api_t *api, store_result_t result, const char *what)
         api_error(api, 403, "forbidden", "You may not do this, or no longer.");
         break;
     case STORE_DOWN:
-        log_error("database: %s", store_error(api->store));
+        if (refusals_note(&api->service->refusals, api->address, "database", "unavailable",
+                          clock_ms()))
+        {
+            log_error("database: %s", store_error(api->store));
+        }
         api_error(api, 503, "database_unavailable", "The database can't be reached. Try again "
                   "in a moment.");
         break;
@@ -109,6 +114,10 @@ void api_audit(api_t *api, const char *action, bool ok, const char *target, cons
 {
     char           actor[80], name[400], address[80];
     store_audit_t  row = { api->user.name, action, ok, target, api->address, reason };
+
+    if (!ok && !refusals_note(&api->service->refusals, api->address, action, reason, clock_ms())) {
+        return;
+    }
 
     if (store_audit_add(api->store, &row) != STORE_OK) {
         log_error("audit: %s", store_error(api->store));

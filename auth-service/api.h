@@ -23,6 +23,7 @@ void api_error(api_t *api, int status, const char *code, const char *format, ...
     __attribute__((format(printf, 4, 5)));
 /* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
 void api_store_error(api_t *api, store_result_t result, const char *what);
+/* A row and a line; of many refusals their number alone, see refusals.h. */
 void api_audit(api_t *api, const char *action, bool ok, const char *target,
                const char *reason);
 

@@ -1,4 +1,5 @@
 #include "api.h"
+#include "clock.h"
 #include "known.h"
 #include "log.h"
 #include "session.h"
@@ -6,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LOGIN_BUSY_MS      1000
 #define LOGIN_BUCKETS_MOST 5
@@ -29,15 +29,6 @@ typedef struct {
     size_t           count;
     login_bucket_t   buckets[LOGIN_BUCKETS_MOST];
 } login_t;
-
-
-static int64_t login_now(void)
-{
-    struct timespec  now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 
 static void login_count_in(login_t *login, backoff_t *backoff, bool own, const char *what,
@@ -117,7 +108,7 @@ static store_result_t login_look(api_t *api, login_t *login)
 static int64_t login_peek(const login_t *login)
 {
     size_t   i;
-    int64_t  wait, longest = 0, now = login_now();
+    int64_t  wait, longest = 0, now = clock_ms();
 
     for (i = 0; i < login->count; i++) {
         wait = backoff_peek(login->buckets[i].backoff, login->buckets[i].key, now);
@@ -132,7 +123,7 @@ static int64_t login_peek(const login_t *login)
 static int64_t login_charge(const login_t *login)
 {
     size_t   i;
-    int64_t  wait, now = login_now();
+    int64_t  wait, now = clock_ms();
 
     for (i = 0; i < login->count; i++) {
         wait = backoff_attempt(login->buckets[i].backoff, login->buckets[i].key, now);
@@ -186,9 +177,7 @@ static void login_wait(api_t *api, const char *code, int64_t wait_ms)
 
 static void login_refuse(api_t *api, const char *code, const login_t *login, int64_t wait)
 {
-    /* told in the log, but no row each: a flood must not fill the database */
-    log_warning("api login refused address=%s user=%s reason=\"%s\" wait_ms=%lld",
-                login->site, login->name, code, (long long) wait);
+    api_audit(api, "login", false, login->name, code);
     login_wait(api, code, wait);
 }
 

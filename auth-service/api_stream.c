@@ -1,10 +1,10 @@
 #include "api.h"
 #include "control.h"
+#include "clock.h"
 #include "log.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LIVE_AGE_MS     500
 
@@ -13,15 +13,6 @@ typedef struct {
     json_t  *streams;
     json_t  *live;          /* "live/demo" -> what nginx says of it */
 } stream_list_t;
-
-
-static int64_t live_clock(void)
-{
-    struct timespec  now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 
 /* nginx's streams by name, a reference of the caller's; asked at most twice a second. */
@@ -34,7 +25,7 @@ static json_t *live_streams(service_t *service)
 
     pthread_mutex_lock(&service->live_lock);
 
-    if (service->live == NULL || live_clock() - service->live_at >= LIVE_AGE_MS) {
+    if (service->live == NULL || clock_ms() - service->live_at >= LIVE_AGE_MS) {
 
         root = control_status(service->config->control_socket, error);
         map = json_object();
@@ -54,7 +45,7 @@ static json_t *live_streams(service_t *service)
         json_decref(root);
         json_decref(service->live);
         service->live = map;
-        service->live_at = live_clock();
+        service->live_at = clock_ms();
     }
 
     /* from here on it is only read, and jansson counts references atomically */

@@ -255,6 +255,8 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_number("DUOLU_AUDIT_DAYS", 90, 0, 36500, &config->audit_days,
                          error, error_size)
+        && config_number("DUOLU_AUDIT_ROWS", 1000000, 0, 2000000000, &config->audit_rows,
+                         error, error_size)
         && config_number("DUOLU_REC_DAYS", 0, 0, 36500, &config->rec_days, error, error_size)
         && config_size("DUOLU_REC_TOTAL", "0", &config->rec_total, error, error_size)
         && config_size("DUOLU_REC_FREE", "0", &config->rec_free, error, error_size)

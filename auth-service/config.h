@@ -26,7 +26,8 @@ typedef struct {
     unsigned  gate_threads;
     unsigned  api_threads;
     unsigned  thumb_threads;    /* pictures made at once */
-    unsigned  audit_days;       /* 0: kept for ever */
+    unsigned  audit_days;       /* days and rows, 0: no limit */
+    unsigned  audit_rows;
     unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */
     uint64_t  rec_total;
     uint64_t  rec_free;         /* bytes of their disk that stay free */

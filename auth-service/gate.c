@@ -1,8 +1,10 @@
 /*
  * nginx asks here whether a publisher or an RTMP player may go on. Each
- * question ends in exactly one answer, one audit row and one log line.
+ * question ends in exactly one answer, one audit row and one log line; of many
+ * refusals only their number is told, see refusals.h.
  */
 
+#include "clock.h"
 #include "log.h"
 #include "record.h"
 #include "service.h"
@@ -68,13 +70,15 @@ static store_result_t gate_audit(const gate_t *gate, const char *reason)
 
 static void gate_deny(gate_t *gate, const char *reason)
 {
-    if (strcmp(reason, GATE_DATABASE) == 0) {
-        log_error("database: %s", store_error(gate->store));
-    } else if (gate_audit(gate, reason) != STORE_OK) {
-        log_error("audit: %s", store_error(gate->store));
+    if (refusals_note(&gate->service->refusals, gate->address, gate->kind, reason, clock_ms())) {
+        if (strcmp(reason, GATE_DATABASE) == 0) {
+            log_error("database: %s", store_error(gate->store));
+        } else if (gate_audit(gate, reason) != STORE_OK) {
+            log_error("audit: %s", store_error(gate->store));
+        }
+        gate_log(gate, reason);
     }
 
-    gate_log(gate, reason);
     fastcgi_reply(gate->request, 200, NULL,
                   json_pack("{sb ss}", "allow", 0, "reason", reason));
 }

@@ -48,14 +48,14 @@ static void *keeper_run(void *data)
     } while (keeper_pause(keeper));
 
     if (keeper->work->end) {
-        keeper->work->end(keeper->state);
+        keeper->work->end(&keeper->desk, keeper->state);
     }
     store_free(keeper->desk.store);
     return NULL;
 }
 
 
-keeper_t *keeper_start(const config_t *config, const keeper_work_t *work)
+keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work)
 {
     keeper_t            *keeper = calloc(1, sizeof(*keeper));
     pthread_condattr_t   clock;
@@ -67,6 +67,7 @@ keeper_t *keeper_start(const config_t *config, const keeper_work_t *work)
     keeper->work = work;
     keeper->state = calloc(1, work->size);
     keeper->desk.config = config;
+    keeper->desk.refusals = refusals;
     keeper->desk.store = store_new(&config->dsn);
     pthread_mutex_init(&keeper->lock, NULL);
 

@@ -2,6 +2,7 @@
 #define DUOLU_KEEPER_H
 
 #include "config.h"
+#include "refusals.h"
 #include "store.h"
 
 #include <stdatomic.h>
@@ -15,18 +16,19 @@ typedef struct keeper_s  keeper_t;
 typedef struct {
     const config_t  *config;
     store_t         *store;
+    refusals_t      *refusals;
     atomic_bool      stopping;      /* for work that takes long */
 } keeper_desk_t;
 
 typedef struct {
     size_t   size;                  /* of its state, which begins as zeros */
     void   (*tick)(keeper_desk_t *desk, void *state);
-    void   (*end)(void *state);     /* gives free what the state holds; may be NULL */
+    void   (*end)(keeper_desk_t *desk, void *state);    /* may be NULL */
 } keeper_work_t;
 
 /*
  * keeper_rights.c: tells nginx what could not be told when it happened (nginx
- * was away, an admin changed rows by hand), and takes old rows out of the audit.
+ * was away, an admin changed rows by hand).
  */
 extern const keeper_work_t  keeper_rights;
 
@@ -37,8 +39,11 @@ extern const keeper_work_t  keeper_rights;
  */
 extern const keeper_work_t  keeper_recordings;
 
+/* keeper_audit.c: tells how many refusals there were, and takes old rows out of the audit. */
+extern const keeper_work_t  keeper_audit;
+
 /* NULL when there is no thread to be had */
-keeper_t *keeper_start(const config_t *config, const keeper_work_t *work);
+keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work);
 
 void keeper_stop(keeper_t *keeper);
 bool keeper_wait(keeper_t *keeper, const struct timespec *deadline);

@@ -175,10 +175,11 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
 }
 
 
-static void recordings_end(void *data)
+static void recordings_end(keeper_desk_t *desk, void *data)
 {
     recordings_t  *state = data;
 
+    (void) desk;
     json_decref(state->record_told);
 }
 

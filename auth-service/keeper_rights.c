@@ -9,13 +9,10 @@
 #define RIGHTS_LEAVES_MS      300
 #define RIGHTS_MAKERS_EACH    (1000 / KEEPER_TICK_MS)
 #define RIGHTS_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
-#define RIGHTS_PRUNE_EACH     (3600 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
-#define RIGHTS_PRUNE_BATCH    500   /* rows a tick: nobody waits for their locks */
 
 typedef struct {
     unsigned  deliver_in;                   /* ticks */
     unsigned  makers_in;
-    unsigned  prune_in;
     char      told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
 } rights_state_t;
 
@@ -67,27 +64,6 @@ static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
 }
 
 
-static void rights_prune(keeper_desk_t *desk, rights_state_t *state)
-{
-    store_result_t  result;
-
-    if (state->prune_in > 0) {
-        state->prune_in--;
-        return;
-    }
-    if (desk->config->audit_days == 0) {
-        return;
-    }
-
-    result = store_audit_prune(desk->store, desk->config->audit_days, RIGHTS_PRUNE_BATCH);
-    state->prune_in = result == STORE_OK ? 0 : RIGHTS_PRUNE_EACH;
-
-    if (result == STORE_ERROR) {
-        log_error("audit: %s", store_error(desk->store));
-    }
-}
-
-
 static void rights_count_orphan(const store_access_t *maker, void *data)
 {
     if (rights_orphans(maker)) {
@@ -129,7 +105,6 @@ static void rights_tick(keeper_desk_t *desk, void *state)
 {
     rights_end_orphans(desk, state);
     rights_deliver(desk, state);
-    rights_prune(desk, state);
 }
 
 

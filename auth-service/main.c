@@ -13,7 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAIN_GRACE_MS  800      /* for requests under way when told to stop */
+#define MAIN_KEEPERS    (sizeof(main_keepers) / sizeof(main_keepers[0]))
+#define MAIN_GRACE_MS   600     /* for requests under way when told to stop */
+#define MAIN_KEEPERS_MS 300     /* and then for the keepers */
+
+static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
+                                                      &keeper_audit };
 
 #define MAIN_FORGET_MS  (15 * 60 * 1000)
 
@@ -81,6 +86,7 @@ static bool main_prepare(service_t *service, const config_t *config)
     backoff_init(&service->by_site, &main_site_rule);
     main_slots(&service->hashing, config->api_threads);
 
+    refusals_init(&service->refusals);
     pthread_mutex_init(&service->live_lock, NULL);
     return true;
 }
@@ -106,7 +112,8 @@ static int main_serve(const config_t *config)
     char              error[1024];
     bool              clean;
     sigset_t          signals;
-    keeper_t         *rights, *recordings = NULL;
+    size_t            i;
+    keeper_t         *keepers[MAIN_KEEPERS];
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
     static service_t  service;
@@ -140,15 +147,14 @@ static int main_serve(const config_t *config)
         return 1;
     }
 
-    rights = keeper_start(config, &keeper_rights);
-    if (rights) {
-        recordings = keeper_start(config, &keeper_recordings);
-    }
-    if (recordings == NULL) {
-        log_error("a keeper's thread does not start");
-        fastcgi_stop(gate);
-        fastcgi_stop(api);
-        return 1;
+    for (i = 0; i < MAIN_KEEPERS; i++) {
+        keepers[i] = keeper_start(config, &service.refusals, main_keepers[i]);
+        if (keepers[i] == NULL) {
+            log_error("a keeper's thread does not start");
+            fastcgi_stop(gate);
+            fastcgi_stop(api);
+            return 1;
+        }
     }
 
     log_info("duolu-auth ready: %u threads on %s, %u on %s", config->gate_threads,
@@ -159,18 +165,23 @@ static int main_serve(const config_t *config)
 
     fastcgi_stop(gate);
     fastcgi_stop(api);
-    keeper_stop(rights);
-    keeper_stop(recordings);
 
     fastcgi_deadline(&deadline, MAIN_GRACE_MS);
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
-    clean = keeper_wait(rights, &deadline) && clean;
-    clean = keeper_wait(recordings, &deadline) && clean;
+
+    /* last: they tell what was refused until now */
+    for (i = 0; i < MAIN_KEEPERS; i++) {
+        keeper_stop(keepers[i]);
+    }
+    fastcgi_deadline(&deadline, MAIN_KEEPERS_MS);
+    for (i = 0; i < MAIN_KEEPERS; i++) {
+        clean = keeper_wait(keepers[i], &deadline) && clean;
+    }
 
     if (!clean) {
         /* a thread still waits for a peer: leave without running what it may use */
-        log_warning("duolu-auth leaves requests unanswered after %d ms", MAIN_GRACE_MS);
+        log_warning("duolu-auth leaves requests unanswered after %d ms", MAIN_GRACE_MS + MAIN_KEEPERS_MS);
         _exit(0);
     }
 

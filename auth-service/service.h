@@ -4,6 +4,7 @@
 #include "backoff.h"
 #include "config.h"
 #include "fastcgi.h"
+#include "refusals.h"
 #include "rights.h"
 #include "slots.h"
 #include "store.h"
@@ -21,6 +22,8 @@ typedef struct {
     backoff_t         by_network;       /* IPv6 /56 */
     backoff_t         by_site;          /* IPv6 /48 */
     slots_t           hashing;          /* passwords looked at */
+
+    refusals_t        refusals;
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */
     pthread_mutex_t   live_lock;

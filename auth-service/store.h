@@ -335,7 +335,10 @@ typedef struct {
 
 /* What is too long or no UTF-8 is cut or replaced: an audit row is never refused for it. */
 store_result_t store_audit_add(store_t *store, const store_audit_t *row);
-/* the oldest rows, at most so many; NONE when there was none to take out */
-store_result_t store_audit_prune(store_t *store, unsigned days, unsigned most);
+/*
+ * Takes out the oldest rows, at most so many: older than days, or not among the
+ * newest so many; 0: no limit. NONE when there was none to take out.
+ */
+store_result_t store_audit_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
 
 #endif

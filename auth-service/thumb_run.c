@@ -1,6 +1,7 @@
 #define _GNU_SOURCE             /* pipe2 */
 
 #include "thumb_run.h"
+#include "clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RUN_SAID_MAX    (64 * 1024)     /* of standard error, in all */
@@ -45,15 +45,6 @@ typedef struct {
     int64_t         deadline;               /* ms */
     const char     *why;                    /* it must go; NULL: so far good */
 } run_t;
-
-
-static int64_t run_now(void)
-{
-    struct timespec  now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 
 static void run_close(int *fd)
@@ -191,7 +182,7 @@ static void run_talk(run_t *run)
 
     while (run->why == NULL && (run->out >= 0 || run->said >= 0)) {
 
-        left = run->deadline - run_now();
+        left = run->deadline - clock_ms();
         if (left <= 0) {
             run->why = "it was not done in time";
             return;
@@ -231,7 +222,7 @@ static int run_reap(run_t *run)
     struct timespec  pause = { 0, 500 * 1000 };
 
     while (run->why == NULL && waitpid(run->pid, &status, WNOHANG) == 0) {
-        if (run_now() >= run->deadline) {
+        if (clock_ms() >= run->deadline) {
             run->why = "it was not done in time";
             break;
         }
@@ -303,7 +294,7 @@ size_t thumb_run(const jail_t *jail, const uint8_t *media, size_t size,
     int    status = 0;
     bool   good = false;
     run_t  run = { .media = media, .size = size, .picture = picture,
-                   .deadline = run_now() + THUMB_SECONDS * 1000 };
+                   .deadline = clock_ms() + THUMB_SECONDS * 1000 };
 
     if (run_start(&run, jail)) {
         run_talk(&run);

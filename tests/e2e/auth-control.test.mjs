@@ -493,4 +493,13 @@ describe('audit', () => {
     await until(() => sql("SELECT COUNT(*) FROM audit WHERE action = 'old'")[0][0] === '0', 'old rows to go');
     assert.equal(sql("SELECT COUNT(*) FROM audit WHERE action = 'young'")[0][0], '1');
   });
+
+  test('of more rows than DUOLU_AUDIT_ROWS the oldest go', async () => {
+    sql("INSERT INTO audit (action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT CONCAT('many ', i), 'ok' FROM n");
+    await auth.stop();
+    auth.environment.DUOLU_AUDIT_ROWS = '50';
+    await auth.start();
+    await until(() => Number(sql('SELECT COUNT(*) FROM audit')[0][0]) <= 50, 'old rows to go');
+    assert.equal(sql("SELECT COUNT(*) FROM audit WHERE action = 'many 900'")[0][0], '1');
+  });
 });
