@@ -3,6 +3,7 @@
 // the stream list renews, so each is made when it is used.
 // Events: 'change', 'trouble' (trouble: an error or null).
 
+import { isRecorded } from './live-events.js';
 import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './timeline.js';
 
 const refreshMs = 10_000;
@@ -44,6 +45,11 @@ export class History extends EventTarget {
   /** Whether more is being recorded now. */
   get recording() {
     return this.stream?.recording === 'on';
+  }
+
+  /** Whether what comes now is written; not while the publisher is away. */
+  get writing() {
+    return isRecorded(this.stream);
   }
 
   /** Where the stream's recordings are, with a token; null without the right. */

@@ -43,6 +43,11 @@ export function stoppedRecordings(streams) {
   return null;
 }
 
+/** Whether what comes now is written: while the publisher is away nothing is, whatever the recorder waits for. */
+export function isRecorded(stream) {
+  return Boolean(stream) && stream.state === 'live' && stream.recording === 'on';
+}
+
 // since_ms was true when it was said; the moment it began stays true.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };

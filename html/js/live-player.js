@@ -12,7 +12,9 @@ import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.js';
 
 const tickMs = 250;
-const stalledAfterMs = 2500;
+const stalledAfterMs = 1500;
+const silentAfterMs = 2500;
+const mostBehindS = 10;
 const starvedAfterMs = 700;
 const startStarvedMs = 1500;
 const tryAllMs = 5000;
@@ -58,6 +60,7 @@ export class LivePlayer extends EventTarget {
     this.without = null;
     this.withoutTries = 0;
     this.stats = { kbps: 0, buffered: NaN };
+    this.shownAt = NaN;       // the wall clock of the picture on the screen, ms; NaN before the first
     this.onVideoError = () => this.lost('picture could not be decoded');
     this.onVisible = () => document.visibilityState === 'visible' && this.toLive();
     video.addEventListener('error', this.onVideoError);
@@ -189,7 +192,7 @@ export class LivePlayer extends EventTarget {
       if (this.player !== player || this.hasPicture) return;
       this.hasPicture = true;
       this.everShown = true;
-      this.shownAt = performance.now();
+      this.firstShownAt = performance.now();
       this.beEager(latency.target);
       this.still.hidden = true;
       this.setPhase('playing');
@@ -218,10 +221,11 @@ export class LivePlayer extends EventTarget {
     const ranges = bufferedRanges(video);
     const end = ranges.at(-1)?.[1] ?? NaN;
     this.stats.buffered = end - video.currentTime;
-    if (now - this.heardAt > stalledAfterMs) this.stats.kbps = 0;
+    if (now - this.heardAt > silentAfterMs) this.stats.kbps = 0;
     if (video.currentTime !== this.position) {
       this.position = video.currentTime;
       this.movedAt = now;
+      if (this.hasPicture) this.shownAt = Date.now() - Math.min(mostBehindS, Math.max(0, this.stats.buffered || 0)) * 1000;
     }
     if (video.paused && document.visibilityState === 'visible') this.play();
     this.keepNearLive(ranges, now);
@@ -274,8 +278,8 @@ export class LivePlayer extends EventTarget {
     const silent = now - this.heardAt;
     const still = now - this.movedAt;
     const state = this.source()?.state;
-    if (now - this.shownAt > steadyMs && still < stalledAfterMs) this.steady();
-    if (this.starving(now, still > starvedAfterMs && silent < stalledAfterMs && state === 'live')) {
+    if (now - this.firstShownAt > steadyMs && still < silentAfterMs) this.steady();
+    if (this.starving(now, still > starvedAfterMs && silent < silentAfterMs && state === 'live')) {
       this.leaveOut(this.starvingTrack, now);
     } else if (this.without && now > this.tryAllAt && (this.without === 'video' || !this.video.muted)) {
       this.without = null;
@@ -285,7 +289,7 @@ export class LivePlayer extends EventTarget {
       // While the publisher is away the server holds this connection and goes
       // on by itself; a new connection would only show the old picture again.
       if (silent > silentReconnectMs && state !== 'grace') this.lost('nothing came');
-      else if (still > silentReconnectMs && silent < stalledAfterMs) this.lost('picture stands still');
+      else if (still > silentReconnectMs && silent < silentAfterMs) this.lost('picture stands still');
     } else {
       this.setPhase('playing');
     }

@@ -174,6 +174,7 @@ function mountView(route) {
 function showTrouble() {
   if (!shell) return;
   shell.trouble.hidden = !list.trouble;
+  document.body.toggleAttribute('data-stale', list.stale);
   setText(shell.trouble, list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '');
 }
 

@@ -64,6 +64,16 @@ export class StreamList extends EventTarget {
     return this.streams?.find((stream) => stream.id === id) ?? null;
   }
 
+  /** Nobody says what is live any more: neither list nor events come. */
+  get stale() {
+    return this.trouble !== null && this.events?.readyState !== EventSource.OPEN;
+  }
+
+  /** Up to when what is shown is known to be true, ms. */
+  get knownAt() {
+    return this.stale ? this.troubleAt : Date.now();
+  }
+
   listen() {
     const events = new EventSource('/api/events');
     this.events = events;
@@ -157,6 +167,7 @@ export class StreamList extends EventTarget {
   setTrouble(error) {
     if (this.trouble?.code === error?.code) return;
     this.trouble = error;
+    this.troubleAt = Date.now();
     this.dispatchEvent(new Event('trouble'));
   }
 }

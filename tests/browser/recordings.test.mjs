@@ -262,6 +262,34 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await close();
 });
 
+/** What the view says of its picture: badges, clock, whether it claims to be live or recorded. */
+const told = (page) => page.evaluate(() => ({
+  badges: [...document.querySelectorAll('.tile-badge, .watch-heading .badge:first-of-type')].map((badge) => badge.textContent),
+  clock: document.querySelector('.replay-clock').textContent,
+  live: document.querySelector('.replay-live-on') !== null,
+  rec: [...document.querySelectorAll('.tile-rec, .badge-rec')].filter((sign) => sign.checkVisibility()).length,
+}));
+
+test('a picture that stands still is called neither live nor recorded nor paused, and its clock stands', DEADLINE, async () => {
+  await untilLive(stack, 'live/demo', publisher);
+  const { page, close } = await openWatch('admin', 'live/demo');
+  await modeIs(page, 'live', 'playing');
+  await until('live and recorded', () => told(page), ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'));
+  process.kill(publisher.child.pid, 'SIGSTOP');
+  try {
+    const stands = await until('the page to say that it waits', () => told(page), ({ badges }) => badges.every((badge) => badge === 'Waiting'));
+    assert.deepEqual([stands.live, stands.rec], [false, 0]);
+    await screenshot(page, 'picture-stands');
+    // As long as a clock that runs would need to show it.
+    await page.waitForFunction((then) => Date.now() > then + 2500, await page.evaluate(() => Date.now()));
+    assert.deepEqual(await told(page), stands);
+  } finally {
+    process.kill(publisher.child.pid, 'SIGCONT');
+  }
+  await until('live and recorded again', () => told(page), ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'));
+  await close();
+});
+
 test('whoever may not see the past sees no bar; who may, but not manage, changes nothing', DEADLINE, async () => {
   for (const [name, rights] of [['watcher', ['view']], ['historian', ['view', 'replay']]]) {
     await stack.ctl('user', 'add', name, '--password-stdin', { input: `${PASSWORD}\n` });

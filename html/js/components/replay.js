@@ -77,11 +77,9 @@ export function mountReplay(root, { list, id, tile, at }) {
     return heldAt ?? liveNow();
   }
 
-  // What is on the screen, not what the camera sees now.
+  // What is on the screen, not what the camera sees now: a picture that stands keeps its time.
   function liveNow() {
-    const { video } = tile;
-    const behind = video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0;
-    return Date.now() - Math.min(10, Math.max(0, behind)) * 1000;
+    return Number.isNaN(tile.player.shownAt) ? Date.now() : tile.player.shownAt;
   }
 
   function playing() {
@@ -262,9 +260,11 @@ export function mountReplay(root, { list, id, tile, at }) {
     const now = Date.now();
     const position = positionNow();
     const isAtLive = tile.mode === 'live' && wanted === null;
-    setText(clock, formatClock(position, locale()));
-    setText(day, formatDay(position, locale()));
-    const isOnAir = isAtLive && stream.state !== 'offline';
+    // Nothing was shown yet: nothing has a time.
+    const told = isAtLive ? tile.player.shownAt : position;
+    setText(clock, formatClock(told, locale()));
+    setText(day, Number.isNaN(told) ? '' : formatDay(told, locale()));
+    const isOnAir = isAtLive && tile.phase === 'playing';
     live.classList.toggle('replay-live-on', isOnAir);
     live.setAttribute('aria-pressed', String(isAtLive));
     live.querySelector('.dot').dataset.state = isOnAir ? 'live' : '';

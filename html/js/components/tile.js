@@ -11,7 +11,7 @@ import { LivePlayer } from '../live-player.js';
 import { keepPicture } from '../picture.js';
 import { tilePhase } from '../timing.js';
 
-// mountTile(root, {list, id}) -> {element, video, mode, setMuted, toLive, toHistory, hold, destroy}
+// mountTile(root, {list, id}) -> {element, video, mode, player, phase, setMuted, toLive, toHistory, hold, destroy}
 export function mountTile(root, { list, id }) {
   const video = h('video', { class: 'tile-picture', muted: true, autoplay: true, playsInline: true, disableRemotePlayback: true });
   const still = h('canvas', { class: 'tile-picture tile-still', hidden: true });
@@ -64,6 +64,8 @@ export function mountTile(root, { list, id }) {
     const refused = mode === 'live' && !allowed;
     const phase = refused ? 'offline' : phaseNow(stream);
     element.dataset.phase = phase;
+    // A sign that the picture now on the screen is recorded, not an old one.
+    recording.hidden = !(mode === 'live' && phase === 'playing' && stream?.recording === 'on');
     if (mode === 'history') showHistoryPhase(phase);
     else {
       setText(badge, t(`phase.${phase}`));
@@ -95,7 +97,6 @@ export function mountTile(root, { list, id }) {
   function update() {
     const stream = list.find(id);
     setText(title, stream?.title || id);
-    recording.hidden = stream?.recording !== 'on';
     if (mode === 'live') player.sourceChanged();
     showPhase();
   }
@@ -117,6 +118,7 @@ export function mountTile(root, { list, id }) {
     video,
     get mode() { return mode; },
     get player() { return player; },
+    get phase() { return element.dataset.phase; },
     setMuted(muted) {
       video.muted = muted;
       if (!muted && mode === 'live') player.play();

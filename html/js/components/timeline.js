@@ -112,7 +112,7 @@ export function mountTimeline(root, { history, length }) {
     const rest = Math.max(0, 1 - shareOf(view, now));
     future.style.width = `${Math.min(1, rest) * 100}%`;
     // What is recorded now and not told yet.
-    growing.hidden = !(history.recording && now - history.last < untoldMs && history.last < view.to && now > view.from);
+    growing.hidden = !(history.writing && now - history.last < untoldMs && history.last < view.to && now > view.from);
     if (!growing.hidden) setRange(growing, history.last, now);
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
     slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));

@@ -58,7 +58,7 @@ export default {
   'phase.idle': 'Waiting',
   'phase.connecting': 'Connecting',
   'phase.playing': 'Live',
-  'phase.stalled': 'Paused',
+  'phase.stalled': 'Waiting',
   'phase.reconnecting': 'Reconnecting',
   'phase.grace': 'Reconnecting',
   'phase.ended': 'Ended',

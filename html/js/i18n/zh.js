@@ -58,7 +58,7 @@ export default {
   'phase.idle': '等待',
   'phase.connecting': '连接中',
   'phase.playing': '直播',
-  'phase.stalled': '已暂停',
+  'phase.stalled': '等待数据',
   'phase.reconnecting': '重连中',
   'phase.grace': '重连中',
   'phase.ended': '已结束',

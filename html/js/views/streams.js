@@ -4,6 +4,7 @@
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture } from '../format.js';
 import { t } from '../i18n.js';
+import { isRecorded } from '../live-events.js';
 import { formatRoute } from '../route.js';
 
 export function mountStreams(root, { list, user }) {
@@ -53,7 +54,7 @@ export function mountStreams(root, { list, user }) {
     shown.forEach((stream, index) => {
       let row = rows.get(stream.id);
       if (!row) rows.set(stream.id, (row = makeRow()));
-      row.update(stream);
+      row.update(stream, list.knownAt);
       if (body.children[index] !== row.element) body.insertBefore(row.element, body.children[index] ?? null);
     });
     body.hidden = shown.length === 0;
@@ -87,12 +88,12 @@ function makeRow() {
       ...Object.entries(fields).map(([name, value]) => h('div', { class: `fact fact-${name}` }, h('dt', {}, t(`fact.${name}`)), value))),
     action);
 
-  function update(stream) {
+  function update(stream, knownAt) {
     const live = stream.state === 'live';
     element.dataset.state = stream.state;
     badge.dataset.state = stream.state;
     setText(badge, t(`state.${stream.state}`));
-    recording.hidden = stream.recording !== 'on';
+    recording.hidden = !isRecorded(stream);
     setText(link, stream.title || stream.name);
     setText(id, `${stream.id} · ${stream.owner}`);
     if (stream.play) link.href = formatRoute({ view: 'watch', stream: stream.id });
@@ -102,7 +103,7 @@ function makeRow() {
     setText(fields.bitrate, live ? formatBitrate(stream.kbps) : '–');
     setText(fields.picture, formatPicture(stream));
     setText(fields.codecs, formatCodecs(stream));
-    setText(fields.since, live ? formatDuration(Date.now() - stream.startedAt) : '–');
+    setText(fields.since, live ? formatDuration(knownAt - stream.startedAt) : '–');
   }
 
   return { element, update };

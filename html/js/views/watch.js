@@ -3,6 +3,7 @@
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds } from '../format.js';
 import { t } from '../i18n.js';
+import { isRecorded } from '../live-events.js';
 import { formatRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
@@ -51,6 +52,7 @@ export function mountWatch(root, { list, id, at }) {
     setText(facts.buffer, formatSeconds(detail.buffered));
     setText(facts.received, formatBitrate(detail.kbps));
   });
+  element.addEventListener('tile:phase', update);
   element.addEventListener('tile:muted', () => setSound(false));
   // Replaced, not pushed: "back" leaves the stream instead of undoing seeks.
   element.addEventListener('replay:at', ({ detail }) => history.replaceState(null, '', formatRoute({ view: 'watch', stream: id, at: detail.at })));
@@ -84,19 +86,26 @@ export function mountWatch(root, { list, id, at }) {
     const state = stream?.state ?? 'offline';
     setText(title, stream?.title || id);
     setText(subtitle, stream ? `${stream.id} · ${stream.owner}` : list.streams ? t('tile.notAllowed') : '');
-    badge.dataset.state = state;
-    setText(badge, t(`state.${state}`));
+    showState(stream, state);
     setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
     setText(facts.viewers, String(stream?.viewers ?? 0));
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
-    setText(facts.since, state === 'live' ? formatDuration(Date.now() - stream.startedAt) : '–');
-    recording.hidden = stream?.recording !== 'on';
+    setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
     recordings.hidden = !stream?.replay;
     element.classList.toggle('watch-with-replay', Boolean(stream?.replay));
     links.hidden = !stream?.play;
     if (stream?.play) url.update(new URL(stream.play, location.href).href);
     showOthers();
+  }
+
+  // Nothing is called live, or recorded, beside a live picture that stands.
+  function showState(stream, state) {
+    const stands = tile.mode === 'live' && tile.phase !== 'playing';
+    const told = state === 'live' && (stands || list.stale) ? 'waiting' : state;
+    badge.dataset.state = told;
+    setText(badge, told === 'waiting' ? t(stands ? `phase.${tile.phase}` : 'phase.stalled') : t(`state.${state}`));
+    recording.hidden = told !== 'live' || !isRecorded(stream);
   }
 
   function showOthers() {
