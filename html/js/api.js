@@ -1,5 +1,6 @@
 // Calls to /api/*. Every failure is an ApiError with a code the page can put
-// into words: 'network' when no answer came, else the service's own code.
+// into words: 'network' without a connection, 'timeout' when nobody says whether a
+// change was made, else the service's own code.
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
@@ -10,10 +11,21 @@ export class ApiError extends Error {
   }
 }
 
-const answerWithinMs = 15000;
+export const answerWithinMs = 15_000;
+
+/** 'over': the service no longer knows who is signed in. */
+export const session = new EventTarget();
+
+const passing = ['network', 'timeout', 'unavailable', 'database_unavailable', 'nginx_unavailable'];
+
+/** Whether the same call may succeed a little later. */
+export function mayPass({ code }) {
+  return passing.includes(code);
+}
 
 async function call(method, path, body) {
   let response;
+  let answer;
   try {
     response = await fetch(path, {
       method,
@@ -24,11 +36,12 @@ async function call(method, path, body) {
       cache: 'no-store',
       signal: AbortSignal.timeout(answerWithinMs),
     });
+    answer = await readJson(response);
   } catch (error) {
-    throw new ApiError(0, 'network', String(error.message ?? error));
+    throw new ApiError(0, codeOf(error, method), String(error.message ?? error));
   }
-  const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
+  if (answer?.error === 'login_required') session.dispatchEvent(new Event('over'));
   const retryAfter = Number.parseInt(response.headers.get('Retry-After'), 10);
   throw new ApiError(
     response.status,
@@ -36,6 +49,21 @@ async function call(method, path, body) {
     answer?.message ?? `HTTP ${response.status}`,
     Number.isFinite(retryAfter) ? retryAfter : null,
   );
+}
+
+function codeOf(error, method) {
+  if (error.name !== 'TimeoutError') return 'network';
+  return method === 'GET' ? 'unavailable' : 'timeout';
+}
+
+// Null for what is no JSON, as the page of a proxy that found nobody behind it.
+async function readJson(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 const segment = encodeURIComponent;

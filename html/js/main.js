@@ -2,7 +2,7 @@
 // the banner for a lost network. Views know none of this; they are mounted with
 // what they need and send custom events up.
 
-import { api } from './api.js';
+import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
 import { stoppedRecordings } from './live-events.js';
@@ -11,6 +11,7 @@ import { formatRoute, parseRoute } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountAdmin } from './views/admin.js';
 import { mountLogin } from './views/login.js';
+import { mountNowhere } from './views/nowhere.js';
 import { mountRecordings } from './views/recordings.js';
 import { mountStreams } from './views/streams.js';
 import { mountWall } from './views/wall.js';
@@ -33,7 +34,7 @@ app.addEventListener('wall:state', ({ detail }) => {
   // Replaced, not pushed: "back" leaves the wall instead of undoing clicks.
   history.replaceState(null, '', formatRoute({ view: 'wall', ...detail }));
 });
-list.addEventListener('signedout', showLogin);
+session.addEventListener('over', () => user && showLogin({ over: true, name: user.name }));
 list.addEventListener('trouble', showTrouble);
 list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
@@ -58,12 +59,14 @@ function clear() {
   app.replaceChildren();
 }
 
-function showLogin() {
+// The address stays, so that whoever signs in is back where they were.
+function showLogin({ over = false, name = '' } = {}) {
   user = null;
   list.stop();
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   clear();
   document.title = `${t('login.title')} · Duolu`;
-  view = mountLogin(app);
+  view = mountLogin(app, { over, name });
 }
 
 // The very first answer never came: say so and keep trying.
@@ -99,6 +102,7 @@ function showLinks() {
   if (!shell) return;
   shell.nav.querySelector('[data-view=admin]').hidden = !mayManage();
   shell.nav.querySelector('[data-view=recordings]').hidden = !mayReplay();
+  if (document.body.dataset.view === 'waiting' && list.streams) showRoute();
 }
 
 // A recording that stopped while its stream goes on is told wherever one is.
@@ -144,7 +148,8 @@ async function logOut() {
 function showRoute() {
   if (!user) return;
   let route = parseRoute(location.hash);
-  if (route.view === 'admin' && !mayManage()) route = { view: 'streams' };
+  // Until the list is there nobody knows what this user manages.
+  if (route.view === 'admin' && !mayManage()) route = { view: list.streams ? 'notYours' : 'waiting' };
   view?.destroy();
   for (const link of shell.nav.children) {
     const current = link.dataset.view === route.view || (route.view === 'watch' && link.dataset.view === 'streams');
@@ -152,10 +157,16 @@ function showRoute() {
     else link.removeAttribute('aria-current');
   }
   document.body.dataset.view = route.view;
-  document.title = `${route.view === 'watch' ? route.stream : t(`nav.${route.view}`)} · Duolu`;
+  document.title = `${titleOf(route)} · Duolu`;
   view = mountView(route);
   showTrouble();
   window.scrollTo(0, 0);
+}
+
+function titleOf(route) {
+  if (route.view === 'watch') return route.stream;
+  if (['unknown', 'notYours', 'waiting'].includes(route.view)) return t('nowhere.title');
+  return t(`nav.${route.view}`);
 }
 
 function mountView(route) {
@@ -164,6 +175,7 @@ function mountView(route) {
   if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
+  if (route.view !== 'wall') return mountNowhere(outlet, { why: route.view });
   // The hash wins, then what was left last time, then four tiles.
   const saved = route.size ? null : recall('wall');
   const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };

@@ -1,6 +1,6 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
-// #/admin/TAB. Pure: no DOM here.
+// #/admin/TAB; anything else is 'unknown'. Pure: no DOM here.
 
 export const wallSizes = [1, 4, 9, 16];
 export const adminTabs = ['users', 'streams', 'grants', 'sessions'];
@@ -13,7 +13,7 @@ export function parseRoute(hash) {
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return { view, tab: adminTabs.includes(first) ? first : adminTabs[0] };
-  return { view: 'streams' };
+  return { view: path === '' || path === 'streams' ? 'streams' : 'unknown' };
 }
 
 function fieldsOf(query) {

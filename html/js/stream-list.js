@@ -1,7 +1,7 @@
 // The streams this user may see, as they are now: the list once, then every
 // change as the server sends it. Only while no events come is the list asked
 // for again, slowly.
-// Events: 'change' (new list), 'trouble' (error or null), 'signedout'.
+// Events: 'change' (new list), 'trouble' (error or null).
 
 import { api } from './api.js';
 import { nothingKnown, reduce, streamsOf, unknownNumbers } from './live-events.js';
@@ -14,6 +14,7 @@ const slowPollMs = 15_000;
 const oldestEventsMs = 11 * 60_000;
 const asleepMs = 60_000;
 const gatherMs = 300;
+const askAgainMs = 5000;
 
 export class StreamList extends EventTarget {
   constructor() {
@@ -53,7 +54,7 @@ export class StreamList extends EventTarget {
     this.running = false;
     this.events?.close();
     this.events = null;
-    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer]) clearTimeout(timer);
+    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer, this.againTimer]) clearTimeout(timer);
     document.removeEventListener('visibilitychange', this.onVisibility);
     window.removeEventListener('online', this.onOnline);
     window.removeEventListener('offline', this.onOffline);
@@ -158,9 +159,11 @@ export class StreamList extends EventTarget {
       this.learn({ type: 'list', streams });
       this.setTrouble(null);
     } catch (error) {
-      if (!this.running) return;
-      if (error.status === 401) this.dispatchEvent(new Event('signedout'));
-      else this.setTrouble(error);
+      if (!this.running || error.status === 401) return;
+      this.setTrouble(error);
+      // Events may go on all the same, and then nothing else asks.
+      clearTimeout(this.againTimer);
+      this.againTimer = setTimeout(() => this.running && this.refresh(), askAgainMs);
     }
   }
 

@@ -50,8 +50,8 @@ test('routes survive a round trip', async () => {
     '#/recordings?stream=live/%E5%B1%8B&day=2026-11-23&q=north%20gate']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
-  for (const [hash, view] of [['', 'streams'], ['#/nonsense', 'streams'], ['#/watch/live', 'streams'], ['#/wall', 'wall'],
-    ['#/wall/7', 'wall'], ['#/watch/live/%zz', 'streams'], ['#/admin/x', 'admin'], ['#/recordings?stream=x&day=today', 'recordings']]) {
+  for (const [hash, view] of [['', 'streams'], ['#/', 'streams'], ['#/nonsense', 'unknown'], ['#/watch/live', 'unknown'], ['#/wall', 'wall'],
+    ['#/wall/7', 'wall'], ['#/watch/live/%zz', 'unknown'], ['#/admin/x', 'admin'], ['#/recordings?stream=x&day=today', 'recordings']]) {
     assert.equal(parseRoute(hash).view, view, hash);
   }
   assert.equal(parseRoute('#/wall/4?f=9').focus, null);

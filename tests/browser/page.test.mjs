@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startStack } from '../lib/stack.mjs';
+import { processesOf, startStack } from '../lib/stack.mjs';
 import { accessible, farHost, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, serveFolder, until } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
@@ -233,6 +233,89 @@ test('who manages one stream edits that one, without its limits, and sees who wa
   await close();
 });
 
+test('a session that ends in the middle of a change: the login form, and back to where one was', async () => {
+  for (const [user, password, view] of [['admin', stack.adminPassword, '#/admin/streams'], ['stagehand', 'a long enough password', '#/admin/streams']]) {
+    const { page, context, close } = await openPage(browser, stack.httpsUrl);
+    await logIn(page, password, user);
+    await goTo(page, view);
+    await page.click('tbody tr:has-text("live/backstage") button:has-text("Edit")');
+    await context.clearCookies();
+    await page.click('dialog button:has-text("Save")');
+    await page.waitForSelector('.login .notice:has-text("Your session has ended")');
+    assert.equal(await page.locator('dialog').count(), 0, 'nothing lies over the form');
+    assert.equal(await page.inputValue('#login-name'), user);
+    await accessible(page, 'a session that ended');
+    await screenshot(page, 'login-session-over');
+    await page.fill('#login-password', password);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.tab[aria-current]:has-text("Streams")');
+    await page.waitForSelector('tbody tr:has-text("live/backstage")');
+    assert.ok(page.url().endsWith(view), page.url());
+    await close();
+  }
+});
+
+test('a service that hangs is told, in lists and in changes, and every tab comes when it answers again', async () => {
+  // The page's own patience, shortened.
+  const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) => context.addInitScript(() => {
+    const { timeout } = AbortSignal;
+    AbortSignal.timeout = (ms) => timeout.call(AbortSignal, Math.min(ms, 2000));
+  }));
+  await logIn(page, stack.adminPassword);
+  await goTo(page, '#/admin/users');
+  await page.click('tbody tr:has-text("admin") button:has-text("Edit")');
+  const service = Number.parseInt(processesOf(stack.home).find((line) => /\/duolu-auth\b/.test(line)), 10);
+  process.kill(service, 'SIGSTOP');
+  try {
+    await page.click('dialog button:has-text("Save")');
+    await page.waitForSelector('dialog button[disabled]:has-text("Saving…")');
+    await page.waitForSelector('dialog [role=alert]:has-text("The service has not answered")');
+    await page.waitForSelector('dialog button:has-text("Save"):not([disabled])');
+    await page.keyboard.press('Escape');
+    for (const view of ['#/admin/sessions', '#/admin/grants', '#/admin/users']) {
+      await goTo(page, view);
+      await page.waitForSelector('.admin-missing:visible:has-text("The service is not available right now")');
+    }
+    await accessible(page, 'a tab that did not come');
+    await screenshot(page, 'admin-missing');
+    await goTo(page, '#/recordings');
+    await page.waitForSelector('.admin-message:visible');
+  } finally {
+    process.kill(service, 'SIGCONT');
+  }
+  await page.waitForSelector('.admin-message', { state: 'hidden' });
+  await page.waitForSelector('.trouble', { state: 'hidden' });
+  await goTo(page, '#/admin/users');
+  await page.waitForSelector('tbody tr:has-text("admin")');
+  await close();
+});
+
+test('a tab opened without a connection comes when there is one, or when asked for again', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  for (const [view, calls] of [['#/admin/users', '**/api/users'], ['#/admin/grants', '**/api/grants'], ['#/admin/sessions', '**/api/sessions']]) {
+    await page.route(calls, (route) => route.abort());
+    await goTo(page, view);
+    await page.waitForSelector('.admin-missing:visible:has-text("No connection")');
+    await page.unroute(calls);
+    if (view === '#/admin/users') await page.click('.admin-missing button');
+    await page.waitForSelector('.admin-missing', { state: 'hidden' });
+    await page.waitForSelector('tbody tr');
+  }
+  await close();
+});
+
+test('an address that leads nowhere says so', async () => {
+  const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/recordngs`);
+  await logIn(page, 'a long enough password', 'stagehand');
+  await page.waitForSelector('.empty:has-text("This address leads nowhere")');
+  await accessible(page, 'nowhere');
+  await screenshot(page, 'nowhere');
+  await goTo(page, '#/streams');
+  await page.waitForSelector('.stream-row');
+  await close();
+});
+
 test('a lost network is said, and forgotten when it is back', async () => {
   const { page, context, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
@@ -254,5 +337,7 @@ test('a user without streams is told what to do', async () => {
   assert.equal(await page.locator('.nav-link[data-view=admin]:visible').count(), 0);
   await accessible(page, 'empty list');
   await screenshot(page, 'streams-none');
+  await goTo(page, '#/admin/users');
+  await page.waitForSelector('.empty:has-text("those who manage streams")');
   await close();
 });

@@ -2,6 +2,7 @@
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
+import { wordsFor } from '../wording.js';
 
 let nextId = 0;
 
@@ -40,15 +41,17 @@ export async function formDialog({ title, body, save }) {
   async function onsubmit(event) {
     event.preventDefault();
     submit.disabled = true;
+    submit.textContent = t('saving');
     problem.textContent = '';
     try {
       await save();
       saved = true;
       dialog.close();
     } catch (error) {
-      problem.textContent = error.code === 'network' ? t('error.network') : t('error.other', { message: error.message });
+      problem.textContent = wordsFor(error);
     }
     submit.disabled = false;
+    submit.textContent = t('save');
   }
 
   await dialog.closed;

@@ -243,7 +243,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       await api.setRecording(stream.app, stream.name, !stream.record_on);
       await list.refresh();
     } catch (error) {
-      setText(said, error.code === 'network' ? t('error.network') : t('error.other', { message: error.message }));
+      setText(said, wordsFor(error));
     }
     record.disabled = false;
   }

@@ -16,6 +16,7 @@ export default {
   'login.empty': 'Enter your user name and password.',
   'login.wrong': 'The user name or password is not right.',
   'login.wrongOrInsecure': 'The sign-in did not hold: the user name or password is not right, or this page was not opened over https.',
+  'login.over': 'Your session has ended. Sign in again, and you are back where you were.',
   'login.tooMany': 'Too many attempts. Try again in {seconds} s.',
   'login.busy': 'The server is busy. Try again in {seconds} s.',
 
@@ -23,6 +24,8 @@ export default {
   'insecure.port': '(8443 is the usual port; your operator may have chosen another.)',
 
   'error.network': 'No connection to the server. Check your network and try again.',
+  'error.timeout': 'The service has not answered for {seconds} s. What you asked for may still happen: look before you try again.',
+  'error.waiting': 'Waiting for the service to answer…',
   'error.unavailable': 'The service is not available right now. Try again in a moment.',
   'error.other': 'That did not work: {message}',
   'error.retry': 'Try again',
@@ -48,6 +51,10 @@ export default {
   'fact.codecs': 'Codecs',
   'fact.since': 'Live for',
   'fact.buffer': 'Buffer',
+
+  'nowhere.title': 'Nothing to see here',
+  'nowhere.unknown': 'This address leads nowhere. It may be cut off or mistyped.',
+  'nowhere.notYours': 'This part of the page is for those who manage streams. If you should, ask an admin for the right.',
 
   'empty.title': 'No streams yet',
   'empty.admin': 'Add a stream, and you get a key to push with. It shows up here as soon as it is live.',
@@ -104,6 +111,7 @@ export default {
   'close': 'Close',
   'done': 'Done',
   'save': 'Save',
+  'saving': 'Saving…',
   'cancel': 'Cancel',
 
   'key.title': 'Publish key for {stream}',

@@ -16,6 +16,7 @@ export default {
   'login.empty': '请输入用户名和密码。',
   'login.wrong': '用户名或密码不正确。',
   'login.wrongOrInsecure': '登录未成功：用户名或密码不正确，或者本页面不是通过 https 打开的。',
+  'login.over': '登录状态已失效。请重新登录，登录后会回到刚才的位置。',
   'login.tooMany': '尝试次数过多，请在 {seconds} 秒后重试。',
   'login.busy': '服务器繁忙，请在 {seconds} 秒后重试。',
 
@@ -23,6 +24,8 @@ export default {
   'insecure.port': '（通常端口为 8443，运维人员可能另有设置。）',
 
   'error.network': '无法连接服务器，请检查网络后重试。',
+  'error.timeout': '后台服务 {seconds} 秒内没有响应。刚才的操作仍有可能生效，请先确认再重试。',
+  'error.waiting': '正在等待服务响应…',
   'error.unavailable': '服务暂时不可用，请稍后重试。',
   'error.other': '操作未成功：{message}',
   'error.retry': '重试',
@@ -48,6 +51,10 @@ export default {
   'fact.codecs': '编码',
   'fact.since': '已直播',
   'fact.buffer': '缓冲',
+
+  'nowhere.title': '这里没有内容',
+  'nowhere.unknown': '此地址没有对应的页面，可能不完整或有误。',
+  'nowhere.notYours': '此部分仅供管理直播的用户使用。如需使用，请向管理员申请权限。',
 
   'empty.title': '还没有直播',
   'empty.admin': '添加一路直播即可获得推流密钥；开始推流后会立即显示在这里。',
@@ -104,6 +111,7 @@ export default {
   'close': '关闭',
   'done': '完成',
   'save': '保存',
+  'saving': '正在保存…',
   'cancel': '取消',
 
   'key.title': '{stream} 的推流密钥',

@@ -8,7 +8,7 @@ import { confirmDialog } from '../components/dialog.js';
 
 const rights = ['view', 'publish', 'replay', 'manage'];
 
-export function mountGrants(root, { list, attempt, change }) {
+export function mountGrants(root, { list, load, attempt, change }) {
   const user = h('select', { class: 'select', required: true });
   const stream = h('select', { class: 'select', required: true });
   const boxes = rights.map((right) => h('input', { type: 'checkbox', class: 'checkbox', value: right, checked: right === 'view' }));
@@ -22,8 +22,8 @@ export function mountGrants(root, { list, attempt, change }) {
     table(t('admin.grants'), [t('admin.user'), t('admin.stream'), t('admin.rights'), ''], rows));
   list.addEventListener('change', setStreams);
   setStreams();
-  attempt(api.users).then(({ value }) => user.replaceChildren(...(value ?? []).filter((entry) => !entry.disabled).map((entry) => h('option', { value: entry.name }, entry.name))));
-  refresh();
+  load(api.users, (users) => user.replaceChildren(...users.filter((entry) => !entry.disabled).map((entry) => h('option', { value: entry.name }, entry.name))));
+  const grants = load(api.grants, show);
 
   function setStreams() {
     const ids = (list.streams ?? []).map((entry) => entry.id).sort();
@@ -33,9 +33,7 @@ export function mountGrants(root, { list, attempt, change }) {
     stream.replaceChildren(...ids.map((id) => h('option', { value: id }, id)), ...apps.map((app) => h('option', { value: `${app}/` }, t('admin.wholeApp', { app }))));
   }
 
-  async function refresh() {
-    const { done, value } = await attempt(api.grants);
-    if (!done) return;
+  function show(value) {
     rows.replaceChildren(...value.map((grant) => {
       const target = grant.name ? `${grant.app}/${grant.name}` : t('admin.wholeApp', { app: grant.app });
       const who = grant.user ?? t('admin.group', { group: grant.group });
@@ -55,13 +53,13 @@ export function mountGrants(root, { list, attempt, change }) {
     }
     const [app, name] = stream.value.split('/');
     const { done } = await attempt(() => api.addGrant({ user: user.value, app, ...(name ? { name } : {}), rights: chosen }));
-    if (done) refresh();
+    if (done) grants.refresh();
   }
 
   async function remove(grant, who, target) {
     if (!await confirmDialog({ title: t('admin.removeTitle', { who, target }), text: t('admin.removeText'), action: t('admin.remove') })) return;
     await change(() => api.removeGrant(grant));
-    refresh();
+    grants.refresh();
   }
 
   return { destroy: () => list.removeEventListener('change', setStreams) };

@@ -15,11 +15,10 @@ const badges = { publish: 'live', view: 'watching', events: 'offline' };
 const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE' };
 const manyRows = 8;
 
-export function mountSessions(root, { attempt }) {
+export function mountSessions(root, { load, attempt }) {
   const rows = new Map();
   let sessions = [];
   let timer = null;
-  let gone = false;
   const summary = h('p', { class: 'page-summary', role: 'status' });
   const filter = h('input', { class: 'input input-search', type: 'search', placeholder: t('sessions.filter'), 'aria-label': t('sessions.filter'), hidden: true, oninput: show });
   const body = h('tbody', {});
@@ -27,21 +26,15 @@ export function mountSessions(root, { attempt }) {
   frame.classList.add('sessions');
   root.append(h('div', { class: 'sessions-head' }, summary, filter), frame);
   document.addEventListener('visibilitychange', onVisible);
-  refresh();
+  const asking = load(api.sessions, (value) => {
+    sessions = value.sort(inOrder);
+    show();
+    clearTimeout(timer);
+    if (document.visibilityState === 'visible') timer = setTimeout(() => asking.refresh(), everyMs);
+  });
 
   function onVisible() {
-    if (document.visibilityState === 'visible') refresh();
-  }
-
-  async function refresh() {
-    clearTimeout(timer);
-    const { done, value } = await attempt(api.sessions);
-    if (gone) return;
-    if (done) {
-      sessions = value.sort(inOrder);
-      show();
-    }
-    if (document.visibilityState === 'visible') timer = setTimeout(refresh, everyMs);
+    if (document.visibilityState === 'visible') asking.refresh();
   }
 
   function show() {
@@ -80,12 +73,11 @@ export function mountSessions(root, { attempt }) {
     if (!agreed) return;
     // Gone already is what was asked for.
     await attempt(() => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; }));
-    refresh();
+    asking.refresh();
   }
 
   return {
     destroy() {
-      gone = true;
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', onVisible);
     },

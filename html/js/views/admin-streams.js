@@ -8,9 +8,9 @@ import { emptyRow, field, limitInput, limitOf, smallButton, table } from '../com
 import { confirmDialog, formDialog } from '../components/dialog.js';
 import { showPublishKey } from '../components/publish-key.js';
 
-export function mountStreamsTab(root, { list, attempt, change, user }) {
+export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   const rows = h('tbody', {});
-  if (user.admin) root.append(mountAddForm({ list, attempt, user }));
+  if (user.admin) root.append(mountAddForm({ list, load, attempt, user }));
   root.append(table(t('admin.streams'), [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''], rows));
   list.addEventListener('change', update);
   update();
@@ -73,7 +73,7 @@ export function mountStreamsTab(root, { list, attempt, change, user }) {
   return { destroy: () => list.removeEventListener('change', update) };
 }
 
-function mountAddForm({ list, attempt, user }) {
+function mountAddForm({ list, load, attempt, user }) {
   const app = h('input', { class: 'input', required: true, value: 'live', maxlength: '32', pattern: '[A-Za-z0-9_\\-]+', autocapitalize: 'none', spellcheck: 'false' });
   const name = h('input', { class: 'input', required: true, maxlength: '128', pattern: '[^\\s\\/?&#%"<>\\\\]+', title: t('admin.nameRule'), autocapitalize: 'none', spellcheck: 'false' });
   const title = h('input', { class: 'input', maxlength: '200' });
@@ -82,7 +82,7 @@ function mountAddForm({ list, attempt, user }) {
   const form = h('form', { class: 'admin-form', onsubmit: add },
     field(t('admin.app'), app), field(t('admin.streamName'), name), field(t('admin.streamTitle'), title), field(t('admin.owner'), owner), names,
     h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addStream'))));
-  attempt(api.users).then(({ value }) => names.replaceChildren(...(value ?? []).map((entry) => h('option', { value: entry.name }))));
+  load(api.users, (users) => names.replaceChildren(...users.map((entry) => h('option', { value: entry.name }))));
 
   async function add(event) {
     event.preventDefault();

@@ -9,7 +9,7 @@ import { confirmDialog, formDialog } from '../components/dialog.js';
 
 const gigabyte = 1e9;
 
-export function mountUsers(root, { attempt, change, user }) {
+export function mountUsers(root, { load, attempt, change, user }) {
   const name = h('input', { class: 'input', required: true, maxlength: '64', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
   const password = h('input', { class: 'input', type: 'password', required: true, minlength: '8', maxlength: '1024', autocomplete: 'new-password' });
   const admin = h('input', { type: 'checkbox', class: 'checkbox' });
@@ -19,12 +19,7 @@ export function mountUsers(root, { attempt, change, user }) {
     h('label', { class: 'check' }, admin, h('span', {}, t('admin.isAdmin'))),
     h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addUser'))));
   root.append(form, table(t('admin.users'), [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''], rows));
-  refresh();
-
-  async function refresh() {
-    const { done, value } = await attempt(api.users);
-    if (done) rows.replaceChildren(...value.map(row));
-  }
+  const users = load(api.users, (value) => rows.replaceChildren(...value.map(row)));
 
   function row(entry) {
     return h('tr', {},
@@ -46,7 +41,7 @@ export function mountUsers(root, { attempt, change, user }) {
     if (!done) return;
     form.reset();
     name.focus();
-    refresh();
+    users.refresh();
   }
 
   async function edit(entry) {
@@ -64,7 +59,7 @@ export function mountUsers(root, { attempt, change, user }) {
         ...(limitOf(quota) === before ? {} : { rec_quota: limitOf(quota) * gigabyte }),
       }),
     });
-    if (saved) refresh();
+    if (saved) users.refresh();
   }
 
   async function endAll(entry) {
@@ -75,12 +70,12 @@ export function mountUsers(root, { attempt, change, user }) {
   async function disable(entry) {
     if (!await confirmDialog({ title: t('admin.disableTitle', { name: entry }), text: t('admin.disableText'), action: t('admin.disable') })) return;
     await change(() => api.disableUser(entry));
-    refresh();
+    users.refresh();
   }
 
   async function enable(entry) {
     await attempt(() => api.enableUser(entry));
-    refresh();
+    users.refresh();
   }
 
   return {};

@@ -2,8 +2,10 @@
 // add on top where there is one, the list below. Who only manages some streams
 // has the tabs for those.
 
+import { Asking } from '../asking.js';
 import { h, setText } from '../dom.js';
 import { t } from '../i18n.js';
+import { wordsFor } from '../wording.js';
 import { mountGrants } from './admin-grants.js';
 import { mountSessions } from './admin-sessions.js';
 import { mountStreamsTab } from './admin-streams.js';
@@ -11,6 +13,7 @@ import { mountUsers } from './admin-users.js';
 
 const tabs = { users: mountUsers, streams: mountStreamsTab, grants: mountGrants, sessions: mountSessions };
 const managerTabs = ['streams', 'sessions'];
+const saidToWaitMs = 1000;
 
 export function mountAdmin(root, { list, tab, user }) {
   const names = user.admin ? Object.keys(tabs) : managerTabs;
@@ -19,32 +22,68 @@ export function mountAdmin(root, { list, tab, user }) {
   const news = h('p', { class: 'admin-news', role: 'status', hidden: true });
   const nav = h('nav', { class: 'tabs', 'aria-label': t('nav.admin') },
     ...names.map((name) => h('a', { class: 'tab', href: `#/admin/${name}`, 'aria-current': name === shown ? 'page' : undefined }, t(`admin.${name}`))));
+  const trouble = h('span', {});
+  const again = h('button', { class: 'button button-small', type: 'button', onclick: askAgain }, t('error.retry'));
+  const missing = h('div', { class: 'admin-message admin-missing', role: 'alert', hidden: true }, trouble, again);
   const body = h('div', { class: 'admin-body' });
-  const element = h('main', { class: 'page', id: 'main', tabindex: '-1' }, h('h1', { class: 'page-title' }, t('nav.admin')), nav, message, news, body);
+  const element = h('main', { class: 'page', id: 'main', tabindex: '-1' }, h('h1', { class: 'page-title' }, t('nav.admin')), nav, missing, message, news, body);
   root.append(element);
 
-  // Runs one change; what went wrong is said above the list, never swallowed.
+  // What the tab shows: asked for until it comes, and again by the refresh() of what is returned.
+  const askings = new Map();      // -> what went wrong with it, or null
+  function load(ask, take) {
+    const asking = new Asking(ask, take, (error) => { askings.set(asking, error); showMissing(); });
+    askings.set(asking, null);
+    asking.refresh();
+    return asking;
+  }
+
+  function showMissing() {
+    const error = [...askings.values()].find(Boolean);
+    missing.hidden = !error;
+    if (error) setText(trouble, wordsFor(error));
+  }
+
+  function askAgain() {
+    for (const [asking, error] of askings) if (error) asking.refresh();
+  }
+
+  // Runs one change; what went wrong is said above the list, never swallowed, and that it takes long as well.
   async function attempt(work, words = {}) {
     message.hidden = true;
+    news.hidden = true;
+    const slow = setTimeout(() => say(news, t('error.waiting')), saidToWaitMs);
     try {
       return { done: true, value: await work() };
     } catch (error) {
-      if (!element.isConnected) return { done: false };
-      setText(message, words[error.status] ?? (error.code === 'network' ? t('error.network') : t('error.other', { message: error.message })));
-      message.hidden = false;
+      if (element.isConnected) say(message, words[error.status] ?? wordsFor(error));
       return { done: false };
+    } finally {
+      clearTimeout(slow);
+      news.hidden = true;
     }
+  }
+
+  function say(place, text) {
+    setText(place, text);
+    place.hidden = false;
   }
 
   // The same for a change that may end what is live; how much it ended is said.
   async function change(work, words) {
     const result = await attempt(work, words);
     const { ended = 0, warning } = result.value ?? {};
-    news.hidden = !result.done || (!ended && !warning);
-    setText(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
+    if (result.done && (ended || warning)) say(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
     return result;
   }
 
-  const view = tabs[shown](body, { list, attempt, change, user });
-  return { element, destroy: () => { view.destroy?.(); element.remove(); } };
+  const view = tabs[shown](body, { list, load, attempt, change, user });
+  return {
+    element,
+    destroy() {
+      view.destroy?.();
+      for (const asking of askings.keys()) asking.stop();
+      element.remove();
+    },
+  };
 }

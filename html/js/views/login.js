@@ -3,16 +3,19 @@
 import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
 import { otherLanguage, t } from '../i18n.js';
+import { wordsFor } from '../wording.js';
 
 const httpsPortGuess = 8443;
 
-export function mountLogin(root) {
+// over: the session ended under the user `name`, who comes back to where they were.
+export function mountLogin(root, { over, name: lastName }) {
   const error = h('p', { class: 'login-error', role: 'alert' });
-  const name = h('input', { id: 'login-name', class: 'input', name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, maxlength: '64' });
+  const name = h('input', { id: 'login-name', class: 'input', name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, maxlength: '64', value: lastName });
   const password = h('input', { id: 'login-password', class: 'input', name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxlength: '1024' });
   const submit = h('button', { class: 'button button-primary button-wide', type: 'submit' }, t('login.submit'));
   const form = h('form', { class: 'login-card', onsubmit: logIn, novalidate: true },
     h('h1', { class: 'login-title' }, t('login.title')),
+    over && h('p', { class: 'notice', role: 'status' }, t('login.over')),
     !window.isSecureContext && insecureNotice(),
     h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.name')), name),
     h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.password')), password),
@@ -26,7 +29,7 @@ export function mountLogin(root) {
     h('button', { class: 'button button-quiet login-language', type: 'button', lang: otherLanguage() === 'zh' ? 'zh-CN' : 'en', onclick: () => emit(element, 'language', otherLanguage()) }, icon('language'), h('span', {}, otherLanguage() === 'zh' ? '中文' : 'English')),
   );
   root.append(element);
-  name.focus();
+  (lastName ? password : name).focus();
 
   let waitTimer = null;
 
@@ -58,13 +61,11 @@ export function mountLogin(root) {
       return;
     }
     submit.disabled = false;
-    if (failure.code === 'network') showError(t('error.network'));
-    else if (failure.status === 401 && failure.retryAfter === null) {
+    if (failure.status === 401 && failure.retryAfter === null) {
       showError(t(window.isSecureContext ? 'login.wrong' : 'login.wrongOrInsecure'));
       password.select();
       password.focus();
-    } else if (failure.status >= 500) showError(t('error.unavailable'));
-    else showError(t('error.other', { message: failure.message }));
+    } else showError(wordsFor(failure));
   }
 
   // Too many tries, or a busy server: count down instead of letting the person run into it again.

@@ -1,6 +1,7 @@
 // Recordings: found by stream, day and words; played, downloaded, kept, deleted.
 
 import { api } from '../api.js';
+import { Asking } from '../asking.js';
 import { confirmDialog } from '../components/dialog.js';
 import { h, icon, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration } from '../format.js';
@@ -8,6 +9,7 @@ import { locale, t } from '../i18n.js';
 import { groupRecordings, streamFolder } from '../recording-groups.js';
 import { formatRoute } from '../route.js';
 import { addDays, startOfDay } from '../timeline.js';
+import { wordsFor } from '../wording.js';
 
 const pageSize = 60;
 const searchAfterMs = 300;
@@ -33,9 +35,10 @@ export function mountRecordings(root, { list, stream, day, q }) {
 
   let recordings = null;
   let next = null;          // what the answer said to ask for more
-  let asked = 0;
   let open = new Set();     // sessions whose files are shown
   let timer = null;
+  let appending = false;
+  const asking = new Asking(() => api.recordings(query(appending)), take, answered);
   list.addEventListener('change', showStreams);
   const refresher = setInterval(() => document.visibilityState === 'visible' && recordings?.length <= pageSize && !body.contains(document.activeElement) && load({ quiet: true }), refreshMs);
   showStreams();
@@ -67,28 +70,26 @@ export function mountRecordings(root, { list, stream, day, q }) {
     }).filter(([, value]) => value !== '' && value !== null));
   }
 
-  async function load({ append = false, quiet = false } = {}) {
-    const mine = (asked += 1);
+  function load({ append = false, quiet = false } = {}) {
+    appending = append;
     more.disabled = true;
     if (!append && !quiet) element.dataset.loading = '';
-    try {
-      const answer = await api.recordings(query(append));
-      if (mine !== asked) return;
-      recordings = append ? [...recordings, ...answer.recordings] : answer.recordings;
-      next = answer.next ?? null;
-      more.hidden = !answer.more;
-      message.hidden = true;
-      show();
-    } catch (error) {
-      if (mine !== asked) return;
-      tell(error);
-    } finally {
-      if (mine === asked) {
-        skeleton.hidden = true;
-        more.disabled = false;
-        delete element.dataset.loading;
-      }
-    }
+    asking.refresh();
+  }
+
+  function take(answer) {
+    recordings = appending ? [...recordings, ...answer.recordings] : answer.recordings;
+    next = answer.next ?? null;
+    more.hidden = !answer.more;
+    show();
+  }
+
+  function answered(error) {
+    skeleton.hidden = true;
+    more.disabled = false;
+    delete element.dataset.loading;
+    if (error) tell(error);
+    else message.hidden = true;
   }
 
   // ---- what is shown
@@ -203,8 +204,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   function tell(error) {
-    const known = { network: 'error.network', unavailable: 'error.unavailable', kept: 'rec.isKept', recording: 'rec.isRecording' }[error.code];
-    setText(message, known ? t(known) : t('error.other', { message: error.message }));
+    setText(message, wordsFor(error));
     message.hidden = false;
   }
 
@@ -227,7 +227,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     destroy() {
       clearTimeout(timer);
       clearInterval(refresher);
-      asked += 1;
+      asking.stop();
       list.removeEventListener('change', showStreams);
       element.remove();
     },

@@ -1,0 +1,11 @@
+// What went wrong, in a sentence.
+
+import { answerWithinMs, mayPass } from './api.js';
+import { t } from './i18n.js';
+
+const known = { network: 'error.network', timeout: 'error.timeout', kept: 'rec.isKept', recording: 'rec.isRecording' };
+
+export function wordsFor(error) {
+  const key = known[error.code] ?? (mayPass(error) ? 'error.unavailable' : null);
+  return key ? t(key, { seconds: answerWithinMs / 1000 }) : t('error.other', { message: error.message });
+}
