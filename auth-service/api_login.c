@@ -309,5 +309,11 @@ void api_logout(api_t *api)
 
 void api_me(api_t *api)
 {
-    api_reply(api, json_pack("{ss sb}", "name", api->user.name, "admin", api->user.admin));
+    const config_t  *config = api->service->config;
+
+    /* where to publish; without a host the page's own is as good a guess as any */
+    api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
+                             "admin", api->user.admin, "publish",
+                             "host", config->host_named ? config->host : NULL,
+                             "rtmp", (int) config->rtmp_port, "rtmps", (int) config->rtmps_port));
 }

@@ -205,6 +205,7 @@ static void config_host(config_t *config)
 {
     const char  *host = config_text("DUOLU_HOST", NULL);
 
+    config->host_named = host != NULL;
     if (host == NULL) {
         host = config_text("DUOLU_LISTEN", "127.0.0.1");
         if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0
@@ -247,6 +248,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
         && config_ffmpeg(config, error, error_size)
         && config_number("DUOLU_HTTP", 8080, 1, 65535, &config->http_port, error, error_size)
         && config_number("DUOLU_RTMP", 1935, 1, 65535, &config->rtmp_port, error, error_size)
+        && config_number("DUOLU_RTMPS", 1936, 1, 65535, &config->rtmps_port, error, error_size)
         && config_number("DUOLU_GATE_THREADS", 8, 1, 256, &config->gate_threads,
                          error, error_size)
         && config_number("DUOLU_API_THREADS", 12, 2, 256, &config->api_threads,

@@ -21,8 +21,10 @@ typedef struct {
     char      rec[CONFIG_PATH_SIZE + 32];       /* the folder of recordings, absolute */
     char      ffmpeg[CONFIG_PATH_SIZE];         /* what duolu-thumb runs */
     char      host[256];        /* for the URLs that are printed */
+    bool      host_named;       /* by the operator, not guessed */
     unsigned  http_port;
     unsigned  rtmp_port;
+    unsigned  rtmps_port;
     unsigned  gate_threads;
     unsigned  api_threads;
     unsigned  thumb_threads;    /* pictures made at once */

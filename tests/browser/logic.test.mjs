@@ -192,6 +192,22 @@ test('what stopped a recording is told, a full disk first', async () => {
   assert.equal((await told(list, { type: 'streams', streams: [] })).of(1).recording, 'off', 'not on the air, not recorded');
 });
 
+test('the publish address has the port that the operator chose, and a host that leads to the server', async () => {
+  const { publishServer } = await load('publish-url.js');
+  const cam = 'cam.example';
+  for (const [protocol, publish, pageHost, address] of [
+    ['rtmp', { rtmp: 1935, rtmps: 1936 }, cam, 'rtmp://cam.example'],
+    ['rtmp', { rtmp: 19350, rtmps: 1936 }, cam, 'rtmp://cam.example:19350'],
+    ['rtmps', { rtmp: 1935, rtmps: 1936 }, cam, 'rtmps://cam.example:1936'],
+    ['rtmps', { rtmp: 1935, rtmps: 443 }, '[2001:db8::1]', 'rtmps://[2001:db8::1]'],
+    ['rtmp', { host: 'push.example', rtmp: 1935 }, cam, 'rtmp://push.example'],
+    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, '192.168.1.5', 'rtmp://192.168.1.5'],
+    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, 'localhost', 'rtmp://127.0.0.1'],
+  ]) {
+    assert.equal(publishServer(protocol, publish, pageHost), address);
+  }
+});
+
 test('numbers read as a person writes them', async () => {
   const format = await load('format.js');
   assert.equal(format.formatBitrate(0), '–');

@@ -170,6 +170,12 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.waitForSelector('dialog .copy-text');
   const url = await page.inputValue('dialog .copy-text');
   assert.match(url, /^rtmp:\/\/[^/]+\/live\/stage\?key=[A-Za-z0-9_-]{22}$/);
+  assert.equal(url.split('/live/')[0], stack.rtmpUrl, 'with the port of this server');
+  const code = await page.evaluate(() => document.querySelector('.qr').toDataURL());
+  await page.click('dialog [data-protocol=rtmps]');
+  const secure = await page.inputValue('dialog .copy-text');
+  assert.equal(secure, url.replace(stack.rtmpUrl, stack.rtmpsUrl));
+  assert.notEqual(await page.evaluate(() => document.querySelector('.qr').toDataURL()), code, 'another QR code');
   await accessible(page, 'publish key');
   await screenshot(page, 'admin-key');
   await page.click('dialog .button-primary');
@@ -182,7 +188,7 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.click('dialog button:has-text("Save")');
   await page.waitForSelector('tbody tr:has-text("live/stage") .table-limit:text-is("≤ 8.0 Mbps · ≤ 50 viewers")');
 
-  const stage = publish([`${stack.rtmpUrl}/live/stage${new URL(url).search}`]);
+  const stage = publish([secure]);
   try {
     await page.waitForSelector('tbody tr:has-text("live/stage") .badge[data-state=live]');
     await page.click('tbody tr:has-text("live/stage") button:has-text("End all")');
@@ -334,6 +340,7 @@ test('a user without streams is told what to do', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, 'a long enough password', 'newcomer');
   await page.waitForSelector('.empty:not([hidden]) .code');
+  assert.ok((await page.textContent('.code')).includes(`${stack.rtmpUrl}/live/NAME?key=KEY`), await page.textContent('.code'));
   assert.equal(await page.locator('.nav-link[data-view=admin]:visible').count(), 0);
   await accessible(page, 'empty list');
   await screenshot(page, 'streams-none');

@@ -67,7 +67,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   async function rotate(stream) {
     if (!await confirmDialog({ title: t('admin.rotateTitle', { name: stream.id }), text: t('admin.rotateText'), action: t('admin.rotate') })) return;
     const { done, value } = await change(() => api.rotateKey(stream.app, stream.name));
-    if (done) await showPublishKey({ ...stream, answer: value });
+    if (done) await showPublishKey({ ...stream, answer: value, publish: user.publish });
   }
 
   return { destroy: () => list.removeEventListener('change', update) };
@@ -91,7 +91,7 @@ function mountAddForm({ list, load, attempt, user }) {
     if (!done) return;
     form.reset();
     list.refresh();
-    await showPublishKey({ ...stream, answer: value });
+    await showPublishKey({ ...stream, answer: value, publish: user.publish });
     name.focus();
   }
 

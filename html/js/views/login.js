@@ -1,4 +1,4 @@
-// The login form. Event upward: 'login' {name, admin}.
+// The login form. Event upward: 'login' with what GET /api/me says of the user.
 
 import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
@@ -44,10 +44,9 @@ export function mountLogin(root, { over, name: lastName }) {
     submit.textContent = t('login.working');
     error.textContent = '';
     try {
-      const user = await api.login(name.value, password.value);
+      await api.login(name.value, password.value);
       // The cookie can be thrown away silently (plain http): ask before believing.
-      await api.me();
-      emit(element, 'login', user);
+      emit(element, 'login', await api.me());
     } catch (failure) {
       fail(failure);
     }

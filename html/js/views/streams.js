@@ -5,6 +5,7 @@ import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded } from '../live-events.js';
+import { publishServer } from '../publish-url.js';
 import { formatRoute } from '../route.js';
 
 export function mountStreams(root, { list, user }) {
@@ -111,7 +112,7 @@ function makeRow() {
 
 // The empty page says what to do next, with the command to do it.
 function noStreams(user) {
-  const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  "rtmp://${location.hostname}/live/NAME?key=KEY"`;
+  const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  "${publishServer('rtmp', user.publish, location.hostname)}/live/NAME?key=KEY"`;
   return [
     h('div', { class: 'empty-icon' }, icon('streams')),
     h('h2', {}, t('empty.title')),
