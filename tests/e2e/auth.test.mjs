@@ -328,7 +328,7 @@ describe('page API', () => {
     assert.equal(sql(`SELECT COUNT(*) FROM web_sessions WHERE token_hash = UNHEX(SHA2('${secret}', 256))`)[0][0], '1');
 
     const me = await auth.api('GET', '/api/me', { cookie: `other=1; ${cookie}; last=2` });
-    assert.deepEqual([me.status, me.json], [200, { name: 'admin', admin: true }]);
+    assert.deepEqual([me.status, me.json], [200, { name: 'admin', admin: true, publish: { rtmp: 1935, rtmps: 1936 } }]);
 
     const out = await auth.api('POST', '/api/logout', { cookie });
     assert.equal(out.status, 200);
@@ -660,6 +660,7 @@ describe('duoluctl', () => {
     for (const [environment, words] of [
       [{ DUOLU_DB: 'postgres://x' }, /DUOLU_DB: does not start with mysql:\/\//],
       [{ DUOLU_GATE_THREADS: '0' }, /DUOLU_GATE_THREADS is "0"; expected a number from 1 to 256/],
+      [{ DUOLU_RTMPS: '0' }, /DUOLU_RTMPS is "0"; expected a number from 1 to 65535/],
       [{ DUOLU_RTMP: 'x' }, /DUOLU_RTMP is "x"; expected a number from 1 to 65535/],
       [{ DUOLU_HOME: `/tmp/${'x'.repeat(100)}` }, /use a shorter DUOLU_HOME/],
     ]) {
