@@ -48,6 +48,11 @@ export function isRecorded(stream) {
   return Boolean(stream) && stream.state === 'live' && stream.recording === 'on';
 }
 
+/** Whether its recordings are listed for this user: those who manage it keep and delete them. */
+export function mayList(stream) {
+  return Boolean(stream) && (Boolean(stream.replay) || stream.rights.includes('manage'));
+}
+
 // since_ms was true when it was said; the moment it began stays true.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };

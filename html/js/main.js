@@ -5,7 +5,7 @@
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
-import { stoppedRecordings } from './live-events.js';
+import { mayList, stoppedRecordings } from './live-events.js';
 import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute } from './route.js';
 import { StreamList } from './stream-list.js';
@@ -94,14 +94,14 @@ function mayManage() {
   return user.admin || Boolean(list.streams?.some((stream) => stream.rights.includes('manage')));
 }
 
-function mayReplay() {
-  return Boolean(list.streams?.some((stream) => stream.replay));
+function mayListRecordings() {
+  return Boolean(list.streams?.some(mayList));
 }
 
 function showLinks() {
   if (!shell) return;
   shell.nav.querySelector('[data-view=admin]').hidden = !mayManage();
-  shell.nav.querySelector('[data-view=recordings]').hidden = !mayReplay();
+  shell.nav.querySelector('[data-view=recordings]').hidden = !mayListRecordings();
   if (document.body.dataset.view === 'waiting' && list.streams) showRoute();
 }
 

@@ -312,6 +312,28 @@ test('whoever may not see the past sees no bar; who may, but not manage, changes
   await historian.close();
 });
 
+test('whoever manages a stream but may not look back starts its recording, and lists what was recorded', DEADLINE, async () => {
+  await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
+  await stack.ctl('user', 'add', 'director', '--password-stdin', { input: `${PASSWORD}\n` });
+  await stack.ctl('grant', 'director', 'live/demo', 'view,manage');
+  const { page, close } = await openWatch('director', 'live/demo');
+  await modeIs(page, 'live', 'playing');
+  assert.equal(await page.locator('.replay:visible').count(), 0);
+  await page.click('[data-face=record]');
+  await page.waitForSelector('.badge-rec:visible');
+  await screenshot(page, 'manager-without-replay');
+  await page.click('[data-face=stop]');
+  await page.waitForSelector('.badge-rec', { state: 'hidden' });
+  await page.route('**/record', (route) => route.abort());
+  await page.click('[data-face=record]');
+  await page.waitForSelector('.record-said:visible:has-text("No connection")');
+  await page.click('text=Recordings of this stream');
+  await page.waitForSelector('.rec-session [aria-label^=Keep]');
+  assert.equal(await page.locator('[aria-label^=Download]').count(), 0, 'files are for those who may replay');
+  await close();
+  await stack.ctl('stream', 'set', 'live/demo', 'record=always');
+});
+
 test('recordings are found, kept and deleted', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive');
   await page.click('text=Recordings of this stream');

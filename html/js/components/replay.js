@@ -1,7 +1,6 @@
 // Under the picture of one stream: the timeline and what goes with it. Knows
 // when the tile shows live and when history, and takes it from one to the other.
 
-import { api } from '../api.js';
 import { emit, h, icon, setText } from '../dom.js';
 import { formatClock, formatDay } from '../format.js';
 import { History } from '../history.js';
@@ -37,7 +36,6 @@ export function mountReplay(root, { list, id, tile, at }) {
   const rate = h('select', { class: 'select replay-rate', 'aria-label': t('replay.rate'), onchange: () => setRate(Number(rate.value)) },
     ...rates.map((value) => h('option', { value: String(value), selected: value === 1 }, `${value}×`)));
   const clipButton = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: toggleClip }, icon('clip'), h('span', {}, t('clip.button')));
-  const record = h('button', { class: 'button', type: 'button', hidden: true, onclick: toggleRecord });
   const live = h('button', { class: 'button replay-live', type: 'button', onclick: goLive }, h('span', { class: 'dot' }), h('span', {}, t('replay.live')));
   const days = h('select', { class: 'select replay-days', 'aria-label': t('replay.day'), onchange: () => showDay(Number(days.value)) });
   const before = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(-1), 'aria-label': t('replay.earlier') }, icon('back'));
@@ -50,7 +48,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     h('div', { class: 'replay-bar' },
       h('div', { class: 'replay-transport' }, backward, pause, forward),
       h('div', { class: 'replay-where' }, clock, day),
-      h('div', { class: 'replay-tools' }, record, clipButton, rate),
+      h('div', { class: 'replay-tools' }, clipButton, rate),
       live),
     h('div', { class: 'replay-range' },
       h('div', { class: 'replay-group' }, before, days, after), said,
@@ -236,18 +234,6 @@ export function mountReplay(root, { list, id, tile, at }) {
     else clip.open();
   }
 
-  async function toggleRecord() {
-    const stream = list.find(id);
-    record.disabled = true;
-    try {
-      await api.setRecording(stream.app, stream.name, !stream.record_on);
-      await list.refresh();
-    } catch (error) {
-      setText(said, wordsFor(error));
-    }
-    record.disabled = false;
-  }
-
   function update() {
     const stream = list.find(id);
     element.hidden = !stream?.replay;
@@ -277,7 +263,6 @@ export function mountReplay(root, { list, id, tile, at }) {
       pause.replaceChildren(icon(face));
       pause.setAttribute('aria-label', t(`replay.${face}`));
     }
-    showRecord(stream);
     timeline.show({ position, onAir: isOnAir, now });
   }
 
@@ -286,14 +271,6 @@ export function mountReplay(root, { list, id, tile, at }) {
     settled = true;
     timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), { byHand: false });
     if (at) seek(at);
-  }
-
-  function showRecord(stream) {
-    record.hidden = stream.record !== 'demand' || !stream.rights.includes('manage');
-    const face = stream.record_on ? 'stop' : 'record';
-    if (record.hidden || record.dataset.face === face) return;
-    record.dataset.face = face;
-    record.replaceChildren(icon(face), h('span', {}, t(`record.${face}`)));
   }
 
   function skipButton(by) {

@@ -6,6 +6,7 @@ import { confirmDialog } from '../components/dialog.js';
 import { h, icon, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration } from '../format.js';
 import { locale, t } from '../i18n.js';
+import { mayList } from '../live-events.js';
 import { groupRecordings, streamFolder } from '../recording-groups.js';
 import { formatRoute } from '../route.js';
 import { addDays, startOfDay } from '../timeline.js';
@@ -95,7 +96,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   // ---- what is shown
 
   function showStreams() {
-    const known = (list.streams ?? []).filter((entry) => entry.replay || entry.id === wanted.stream).sort((a, b) => a.id.localeCompare(b.id));
+    const known = (list.streams ?? []).filter((entry) => mayList(entry) || entry.id === wanted.stream).sort((a, b) => a.id.localeCompare(b.id));
     const signature = JSON.stringify(known.map((entry) => [entry.id, entry.title]));
     if (streams.dataset.signature === signature) return;
     streams.dataset.signature = signature;

@@ -4,7 +4,7 @@
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture } from '../format.js';
 import { t } from '../i18n.js';
-import { isRecorded } from '../live-events.js';
+import { isRecorded, mayList } from '../live-events.js';
 import { publishServer } from '../publish-url.js';
 import { formatRoute } from '../route.js';
 
@@ -97,9 +97,10 @@ function makeRow() {
     recording.hidden = !isRecorded(stream);
     setText(link, stream.title || stream.name);
     setText(id, `${stream.id} · ${stream.owner}`);
-    if (stream.play) link.href = formatRoute({ view: 'watch', stream: stream.id });
+    const opens = Boolean(stream.play || mayList(stream));
+    if (opens) link.href = formatRoute({ view: 'watch', stream: stream.id });
     else link.removeAttribute('href');
-    action.hidden = !stream.play;
+    action.hidden = !opens;
     setText(fields.viewers, String(stream.viewers ?? 0));
     setText(fields.bitrate, live ? formatBitrate(stream.kbps) : '–');
     setText(fields.picture, formatPicture(stream));

@@ -3,10 +3,11 @@
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds } from '../format.js';
 import { t } from '../i18n.js';
-import { isRecorded } from '../live-events.js';
+import { isRecorded, mayList } from '../live-events.js';
 import { formatRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountRecordButton } from '../components/record-button.js';
 import { mountReplay } from '../components/replay.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
@@ -18,6 +19,7 @@ export function mountWatch(root, { list, id, at }) {
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const sound = h('button', { class: 'button button-sound', type: 'button', onclick: () => setSound(tile.video.muted) });
   const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
+  const recordPlace = h('div', { class: 'watch-record' });
   const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
   const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(screen) });
   const under = h('div', { class: 'watch-under' });
@@ -35,7 +37,7 @@ export function mountWatch(root, { list, id, at }) {
       screen,
       h('div', { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
-        h('div', { class: 'watch-controls' }, sound, volume, full))),
+        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, full))),
     h('aside', { class: 'watch-side', 'aria-label': t('watch.about') },
       h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.numbers')),
         h('dl', { class: 'facts' }, ...Object.entries(facts).map(([name, value]) => h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value)))),
@@ -44,6 +46,7 @@ export function mountWatch(root, { list, id, at }) {
 
   const tile = mountTile(stage, { list, id });
   tile.video.volume = Number(volume.value);
+  const record = mountRecordButton(recordPlace, { list, id });
   const replay = mountReplay(under, { list, id, tile, at });
   const url = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
   links.append(h('p', { class: 'hint' }, t('watch.flvHint')));
@@ -92,7 +95,8 @@ export function mountWatch(root, { list, id, at }) {
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
     setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
-    recordings.hidden = !stream?.replay;
+    recordings.hidden = !mayList(stream);
+    record.update();
     element.classList.toggle('watch-with-replay', Boolean(stream?.replay));
     links.hidden = !stream?.play;
     if (stream?.play) url.update(new URL(stream.play, location.href).href);
