@@ -22,18 +22,12 @@ export class Asking {
   async refresh() {
     clearTimeout(this.timer);
     const mine = (this.asked += 1);
-    try {
-      const value = await this.ask();
-      if (mine !== this.asked) return;
-      this.failed = false;
-      this.fail(null);
-      this.take(value);
-    } catch (error) {
-      if (mine !== this.asked) return;
-      this.failed = true;
-      this.fail(error);
-      if (mayPass(error)) this.timer = setTimeout(() => this.refresh(), againMs);
-    }
+    const { value, error = null } = await this.ask().then((answer) => ({ value: answer }), (reason) => ({ error: reason }));
+    if (mine !== this.asked) return;
+    this.failed = error !== null;
+    this.fail(error);
+    if (!error) this.take(value);
+    else if (mayPass(error)) this.timer = setTimeout(() => this.refresh(), againMs);
   }
 
   stop() {

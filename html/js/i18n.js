@@ -1,6 +1,7 @@
 // t('key', {values}) in the viewer's language; keys live in i18n/{en,zh}.js and
 // a test holds the two sets equal.
 
+import { isolated } from './format.js';
 import en from './i18n/en.js';
 import zh from './i18n/zh.js';
 import { recall, remember } from './preferences.js';
@@ -45,5 +46,5 @@ export function setLanguage(name) {
 export function t(key, values = {}) {
   const text = tables[current][key];
   if (text === undefined) throw new Error(`i18n key "${key}" is missing in ${current}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  return text.replace(/\{(\w+)\}/g, (_, name) => isolated(String(values[name])));
 }

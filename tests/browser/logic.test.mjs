@@ -208,6 +208,15 @@ test('the publish address has the port that the operator chose, and a host that 
   }
 });
 
+test('a name can not reorder the sentence it stands in', async () => {
+  const { isolated } = await load('format.js');
+  assert.equal(isolated('live/cam 1 屋顶'), 'live/cam 1 屋顶', 'as it is where nothing turns');
+  assert.equal(isolated('كاميرا 1'), '\u2068كاميرا 1\u2069');
+  assert.equal(isolated('gate\u202egnp.exe\u2069'), 'gategnp.exe', 'marks go');
+  const { t } = await load('i18n.js');
+  assert.equal(t('admin.editStream', { name: 'live/كاميرا' }), 'Edit \u2068live/كاميرا\u2069');
+});
+
 test('numbers read as a person writes them', async () => {
   const format = await load('format.js');
   assert.equal(format.formatBitrate(0), '–');

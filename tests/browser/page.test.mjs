@@ -147,6 +147,38 @@ test('every view on a phone: nothing sticks out, nothing fails axe', async () =>
   await close();
 });
 
+test('the longest names and titles leave every button on the screen', async () => {
+  const name = `live/${'camera-on-the-roof-of-the-house-by-the-river'.repeat(2)}-a`;
+  const owner = 'owner'.repeat(12);
+  await stack.ctl('user', 'add', owner, '--password-stdin', { input: 'a long enough password\n' });
+  await stack.ctl('stream', 'add', name, '--owner', owner);
+  await stack.ctl('stream', 'set', name, `title=${'كاميرا السطح '.repeat(7)}${'W'.repeat(80)}`);
+  await stack.ctl('grant', owner, 'live/demo', 'view,publish,replay,manage');
+  for (const device of [{}, { viewport: { width: 900, height: 800 } }, phone]) {
+    const { page, close } = await openPage(browser, stack.httpsUrl, device);
+    await logIn(page, 'a long enough password', owner);
+    await page.waitForSelector('.stream-row:has-text("camera-on")');
+    await noSidewaysScroll(page, 'streams');
+    const admin = await openPage(browser, stack.httpsUrl, device);
+    await logIn(admin.page, stack.adminPassword);
+    for (const view of ['users', 'streams', 'grants', 'sessions']) {
+      await goTo(admin.page, `#/admin/${view}`);
+      await admin.page.waitForSelector(`tbody tr:has-text("${view === 'streams' ? 'camera-on' : 'ownerowner'}")`);
+      const { frame, out } = await admin.page.evaluate(() => {
+        const table = document.querySelector('.table-frame');
+        return { frame: table.scrollWidth - table.clientWidth, out: [...document.querySelectorAll('.table-actions button')].filter((button) => button.getBoundingClientRect().right > innerWidth).length };
+      });
+      assert.deepEqual([frame, out], [0, 0], `${view} at ${admin.page.viewportSize().width} px: [sideways, buttons out of sight]`);
+      await noSidewaysScroll(admin.page, view);
+      await screenshot(admin.page, `long-names-${view}-${admin.page.viewportSize().width}`);
+    }
+    await goTo(page, `#/watch/${encodeURI(name)}`);
+    await noSidewaysScroll(page, 'player');
+    await admin.close();
+    await close();
+  }
+});
+
 test('an admin adds a user and a stream, sees the key once, gives and takes access', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);

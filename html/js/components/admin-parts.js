@@ -1,6 +1,7 @@
 // What the admin tabs have in common: a labelled field, a table, an empty row.
 
 import { h } from '../dom.js';
+import { isolated } from '../format.js';
 
 export function field(label, control, hint) {
   return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control, hint && h('span', { class: 'field-hint' }, hint));
@@ -12,12 +13,17 @@ export function table(caption, heads, body) {
       h('thead', {}, h('tr', {}, ...heads.map((head) => (head ? h('th', { scope: 'col' }, head) : h('td', {}))))), body));
 }
 
+/** What a user has named: three lines of it at most, all of it under the pointer. */
+export function userText(text) {
+  return h('bdi', { class: 'user-text', title: text }, text);
+}
+
 export function emptyRow(columns, text) {
   return h('tr', {}, h('td', { class: 'table-empty', colspan: String(columns) }, text));
 }
 
 export function smallButton(label, about, onclick, ...content) {
-  return h('button', { class: 'button button-small', type: 'button', 'aria-label': `${label}: ${about}`, onclick }, ...content, h('span', {}, label));
+  return h('button', { class: 'button button-small', type: 'button', 'aria-label': `${label}: ${isolated(about)}`, onclick }, ...content, h('span', {}, label));
 }
 
 /** A whole number in a form; empty stands for 0, "no limit". */

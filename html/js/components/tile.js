@@ -16,7 +16,7 @@ export function mountTile(root, { list, id }) {
   const video = h('video', { class: 'tile-picture', muted: true, autoplay: true, playsInline: true, disableRemotePlayback: true });
   const still = h('canvas', { class: 'tile-picture tile-still', hidden: true });
   const badge = h('span', { class: 'tile-badge' });
-  const title = h('span', { class: 'tile-title' });
+  const title = h('span', { class: 'tile-title', dir: 'auto' });
   const recording = h('span', { class: 'tile-rec', hidden: true, title: t('rec.on') }, h('span', { class: 'sr-only' }, t('rec.on')));
   const bitrate = h('span', { class: 'tile-number' });
   const buffer = h('span', { class: 'tile-number', title: t('buffer.explained') });

@@ -2,8 +2,9 @@
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
+import { isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { field, table } from '../components/admin-parts.js';
+import { field, table, userText } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
 
 const rights = ['view', 'publish', 'replay', 'manage'];
@@ -37,9 +38,9 @@ export function mountGrants(root, { list, load, attempt, change }) {
     rows.replaceChildren(...value.map((grant) => {
       const target = grant.name ? `${grant.app}/${grant.name}` : t('admin.wholeApp', { app: grant.app });
       const who = grant.user ?? t('admin.group', { group: grant.group });
-      return h('tr', {}, h('th', { scope: 'row' }, who), h('td', {}, target),
+      return h('tr', {}, h('th', { scope: 'row' }, userText(who)), h('td', {}, userText(target)),
         h('td', {}, h('span', { class: 'chips' }, ...grant.rights.map((right) => h('span', { class: 'chip' }, t(`right.${right}`))))),
-        h('td', { class: 'table-actions' }, h('button', { class: 'button button-small', type: 'button', 'aria-label': `${t('admin.remove')}: ${who}, ${target}`, onclick: () => remove(grant, who, target) }, t('admin.remove'))));
+        h('td', { class: 'table-actions' }, h('button', { class: 'button button-small', type: 'button', 'aria-label': `${t('admin.remove')}: ${isolated(who)}, ${isolated(target)}`, onclick: () => remove(grant, who, target) }, t('admin.remove'))));
     }));
     if (!value.length) rows.replaceChildren(h('tr', {}, h('td', { class: 'table-empty', colspan: '4' }, t('admin.noGrants'))));
   }

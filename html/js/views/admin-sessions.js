@@ -4,9 +4,9 @@
 
 import { api } from '../api.js';
 import { h, icon, setText } from '../dom.js';
-import { formatBytes, formatDuration } from '../format.js';
+import { formatBytes, formatDuration, isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { emptyRow, smallButton, table } from '../components/admin-parts.js';
+import { emptyRow, smallButton, table, userText } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
 
 const everyMs = 3000;
@@ -94,11 +94,11 @@ function makeRow(session, end) {
   const target = session.stream || t('sessions.page');
   const element = h('tr', { data: { session: session.id, kind: session.kind } },
     h('td', { class: 'session-kind' }, h('span', { class: 'badge', data: { state: badges[session.kind] } }, t(`kind.${session.kind}`))),
-    h('th', { scope: 'row' }, target),
-    h('td', { class: 'session-who' }, h('span', { class: 'session-user' }, session.user || '–'), h('span', { class: 'session-address' }, session.address)),
+    h('th', { scope: 'row' }, userText(target)),
+    h('td', { class: 'session-who' }, h('span', { class: 'session-user' }, userText(session.user || '–')), h('span', { class: 'session-address' }, session.address)),
     h('td', { class: 'session-protocol' }, protocols[session.protocol] ?? session.protocol),
     age, bytes,
-    h('td', { class: 'table-actions' }, smallButton(t('sessions.end'), `${session.user || session.address}, ${target}`, () => end(session), icon('close'))));
+    h('td', { class: 'table-actions' }, smallButton(t('sessions.end'), `${isolated(session.user || session.address)}, ${isolated(target)}`, () => end(session), icon('close'))));
   return {
     element,
     update(now) {

@@ -4,7 +4,7 @@ import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { formatBitrate } from '../format.js';
 import { t } from '../i18n.js';
-import { emptyRow, field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
+import { emptyRow, field, limitInput, limitOf, smallButton, table, userText } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
 import { showPublishKey } from '../components/publish-key.js';
 
@@ -26,7 +26,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
 
   function row(stream) {
     return h('tr', {},
-      h('th', { scope: 'row' }, stream.id), h('td', {}, stream.title), h('td', {}, stream.owner),
+      h('th', { scope: 'row' }, userText(stream.id)), h('td', {}, userText(stream.title)), h('td', {}, userText(stream.owner)),
       h('td', { class: 'table-limit', data: { label: t('admin.limits') } }, limitsText(stream)),
       h('td', {}, h('span', { class: 'badge', data: { state: stream.state } }, t(`state.${stream.state}`))),
       h('td', { class: 'table-actions' }, h('div', { class: 'actions' },

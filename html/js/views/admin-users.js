@@ -4,7 +4,7 @@
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
-import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
+import { field, limitInput, limitOf, smallButton, table, userText } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
 
 const gigabyte = 1e9;
@@ -23,7 +23,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
 
   function row(entry) {
     return h('tr', {},
-      h('th', { scope: 'row' }, entry.name),
+      h('th', { scope: 'row' }, userText(entry.name)),
       h('td', {}, entry.admin ? t('admin.roleAdmin') : t('admin.roleUser')),
       h('td', { class: 'table-limit', data: { label: t('admin.maxPublishers') } }, entry.max_publishers ? String(entry.max_publishers) : t('admin.noLimit')),
       h('td', {}, h('span', { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } }, t(entry.disabled ? 'admin.disabled' : 'admin.enabled'))),

@@ -4,7 +4,7 @@ import { api } from '../api.js';
 import { Asking } from '../asking.js';
 import { confirmDialog } from '../components/dialog.js';
 import { h, icon, setText } from '../dom.js';
-import { formatBytes, formatClock, formatDay, formatDuration } from '../format.js';
+import { formatBytes, formatClock, formatDay, formatDuration, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { mayList } from '../live-events.js';
 import { groupRecordings, streamFolder } from '../recording-groups.js';
@@ -149,7 +149,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     return h('li', { class: 'rec-session', data: { state: session.state } },
       picture(session),
       h('div', { class: 'rec-what' },
-        h('a', { class: 'rec-title', href: watchRoute(session), data: { focus: `play ${key}` } }, session.title || session.stream),
+        h('a', { class: 'rec-title', dir: 'auto', href: watchRoute(session), data: { focus: `play ${key}` } }, session.title || session.stream),
         h('span', { class: 'rec-stream' }, session.stream)),
       h('div', { class: 'rec-when' }, h('span', { class: 'rec-times' }, times(session)), formatDuration(lengthOf(session.files))),
       h('div', { class: 'rec-size' }, formatBytes(session.bytes)),
@@ -183,7 +183,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   function fileActions(file) {
-    const what = `${file.title || file.stream}, ${times(file)}`;
+    const what = `${isolated(file.title || file.stream)}, ${formatDay(file.from, locale())}, ${times(file)}`;
     const { manage } = file.can;
     return h('div', { class: 'rec-actions' },
       file.state !== 'recording' && file.url && h('a', { class: 'icon-button', href: file.url, download: downloadName(file), 'aria-label': `${t('rec.download')}: ${what}`, title: t('rec.download') }, icon('download')),

@@ -2,7 +2,7 @@
 // the focus or a text selection away.
 
 import { h, icon, setText } from '../dom.js';
-import { formatBitrate, formatCodecs, formatDuration, formatPicture } from '../format.js';
+import { formatBitrate, formatCodecs, formatDuration, formatPicture, isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
 import { publishServer } from '../publish-url.js';
@@ -74,7 +74,7 @@ export function mountStreams(root, { list, user }) {
 }
 
 function makeRow() {
-  const link = h('a', { class: 'stream-link' });
+  const link = h('a', { class: 'stream-link', dir: 'auto' });
   const badge = h('span', { class: 'badge' });
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const id = h('span', { class: 'stream-id' });
@@ -96,7 +96,7 @@ function makeRow() {
     setText(badge, t(`state.${stream.state}`));
     recording.hidden = !isRecorded(stream);
     setText(link, stream.title || stream.name);
-    setText(id, `${stream.id} · ${stream.owner}`);
+    setText(id, `${isolated(stream.id)} · ${isolated(stream.owner)}`);
     const opens = Boolean(stream.play || mayList(stream));
     if (opens) link.href = formatRoute({ view: 'watch', stream: stream.id });
     else link.removeAttribute('href');

@@ -3,6 +3,7 @@
 // and the shell puts it into the URL hash and localStorage.
 
 import { emit, h, icon, setText } from '../dom.js';
+import { isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { formatRoute, wallSizes } from '../route.js';
 import { fillSlots, makeSlots, pinnedNames, pinSlot, resizeSlots } from '../wall-slots.js';
@@ -120,7 +121,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
       // An open drop-down must not be rebuilt under the finger.
       if (select.dataset.signature === signature || document.activeElement === select) return;
       select.dataset.signature = signature;
-      const options = streams.map((stream) => [stream.id, `${stream.state === 'live' ? '● ' : '○ '}${stream.title || stream.id}`]);
+      const options = streams.map((stream) => [stream.id, `${stream.state === 'live' ? '● ' : '○ '}${isolated(stream.title || stream.id)}`]);
       if (slot.pinned && !streams.some((stream) => stream.id === slot.stream)) options.push([slot.stream, `○ ${slot.stream}`]);
       select.replaceChildren(...[['', t('wall.auto')], ...options].map(([value, text]) => h('option', { value }, text)));
       select.value = slot.pinned ? slot.stream : '';

@@ -1,7 +1,7 @@
 // One stream, big: its history, sound, fullscreen, numbers, and a URL for other players.
 
 import { h, icon, setText } from '../dom.js';
-import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds } from '../format.js';
+import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
 import { formatRoute } from '../route.js';
@@ -13,7 +13,7 @@ import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
 export function mountWatch(root, { list, id, at }) {
-  const title = h('h1', { class: 'watch-title' }, id);
+  const title = h('h1', { class: 'watch-title', dir: 'auto' }, id);
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
@@ -88,7 +88,7 @@ export function mountWatch(root, { list, id, at }) {
     const stream = list.find(id);
     const state = stream?.state ?? 'offline';
     setText(title, stream?.title || id);
-    setText(subtitle, stream ? `${stream.id} · ${stream.owner}` : list.streams ? t('tile.notAllowed') : '');
+    setText(subtitle, stream ? `${isolated(stream.id)} · ${isolated(stream.owner)}` : list.streams ? t('tile.notAllowed') : '');
     showState(stream, state);
     setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
     setText(facts.viewers, String(stream?.viewers ?? 0));
@@ -119,7 +119,7 @@ export function mountWatch(root, { list, id, at }) {
     if (othersList.dataset.signature === signature) return;
     othersList.dataset.signature = signature;
     othersList.replaceChildren(...streams.map((stream) => h('li', {},
-      h('a', { href: formatRoute({ view: 'watch', stream: stream.id }) }, h('span', { class: 'dot', data: { state: 'live' } }), h('span', { class: 'others-name' }, stream.title || stream.id)))));
+      h('a', { href: formatRoute({ view: 'watch', stream: stream.id }) }, h('span', { class: 'dot', data: { state: 'live' } }), h('span', { class: 'others-name', dir: 'auto' }, stream.title || stream.id)))));
   }
 
   return {
