@@ -1,7 +1,5 @@
 #include "answer.h"
 
-#include "../hub/hub.h"
-
 
 /* Makes room for SIZE bytes more. */
 static int
@@ -157,6 +155,26 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
     text_add(&t, "}");
 
     return answer_send(r, status, ANSWER_JSON, &t);
+}
+
+
+ngx_int_t
+answer_refusal(ngx_http_request_t *r, const char *what,
+    const ngx_str_t *stream, enum hub_refusal reason)
+{
+    const char  *why = hub_refusal_text(reason);
+
+    if (stream) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "%s \"%V\" refused: %s", what, stream, why);
+    } else {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "%s refused: %s", what, why);
+    }
+
+    return answer_error(r, reason == HUB_IS_REVOKED
+                           ? NGX_HTTP_FORBIDDEN : NGX_HTTP_SERVICE_UNAVAILABLE,
+                        "%s", why);
 }
 
 

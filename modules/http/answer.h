@@ -10,6 +10,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "../hub/hub.h"
+
 /* Zeroed at first; on the heap, freed with text_free(). */
 typedef struct {
     u_char    *start, *last, *end;
@@ -46,6 +48,11 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 /* {"error": a sentence by FORMAT} */
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
+
+/* The hub lets the client not in: {"error": why}, and a line in the log, which
+ * says what of what STREAM (NULL: of none) was refused. */
+ngx_int_t answer_refusal(ngx_http_request_t *r, const char *what,
+    const ngx_str_t *stream, enum hub_refusal reason);
 
 /* Adds a header; NAME and VALUE live as long as the request.  NULL: no memory. */
 ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,

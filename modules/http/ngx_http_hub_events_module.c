@@ -458,16 +458,6 @@ events_start(void)
 }
 
 
-static ngx_int_t
-events_refuse(ngx_http_request_t *r, ngx_int_t status, const char *why)
-{
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "events refused: %s", why);
-
-    return status;
-}
-
-
 /* Reads who asks into F and *who.  NGX_OK, or the handler's result. */
 static ngx_int_t
 events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
@@ -584,9 +574,7 @@ events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
     reason = hub_session_open(hub, &f->client, who, NULL, events_leave, f);
 
     if (reason != HUB_ADMITTED) {
-        return events_refuse(r, reason == HUB_IS_REVOKED ? NGX_HTTP_FORBIDDEN
-                             : NGX_HTTP_SERVICE_UNAVAILABLE,
-                             hub_refusal_text(reason));
+        return answer_refusal(r, "events", NULL, reason);
     }
 
     ngx_queue_insert_tail(&events.followers, &f->queue);
@@ -633,8 +621,8 @@ ngx_http_hub_events_handler(ngx_http_request_t *r)
     }
 
     rc = events_open(r, f, &who);
-    if (rc != NGX_OK) {
-        return rc;
+    if (rc != NGX_OK || f->client.session == NULL) {
+        return rc;                         /* when refused it is answered */
     }
 
     rc = events_send_header(r);

@@ -373,13 +373,10 @@ flv_create_viewer(ngx_http_request_t *r)
 }
 
 
-/* NGX_OK, or the status of a refusal. */
-static ngx_int_t
-flv_admit(ngx_http_request_t *r, viewer_t *v, ngx_str_t *stream,
-    const access_holder_t *holder)
+static enum hub_refusal
+flv_admit(ngx_http_request_t *r, viewer_t *v, const access_holder_t *holder)
 {
-    hub_identity_t    who;
-    enum hub_refusal  reason;
+    hub_identity_t  who;
 
     ngx_memzero(&who, sizeof(hub_identity_t));
     who.protocol = v->ws ? HUB_WS : HUB_FLV;
@@ -387,19 +384,8 @@ flv_admit(ngx_http_request_t *r, viewer_t *v, ngx_str_t *stream,
     who.issued = holder->issued;
     who.address = r->connection->addr_text;
 
-    if (hub_reader_open(hub, stream->data, stream->len, &v->reader) != NGX_OK) {
-        return flv_refuse(r, NGX_HTTP_NOT_FOUND, stream, "not live");
-    }
-
-    reason = hub_session_open(hub, &v->client, &who, v->reader.ref.stream,
-                              flv_leave, v);
-    if (reason == HUB_ADMITTED) {
-        return NGX_OK;
-    }
-
-    return flv_refuse(r, reason == HUB_IS_REVOKED
-                         ? NGX_HTTP_FORBIDDEN : NGX_HTTP_SERVICE_UNAVAILABLE,
-                      stream, hub_refusal_text(reason));
+    return hub_session_open(hub, &v->client, &who, v->reader.ref.stream,
+                            flv_leave, v);
 }
 
 
@@ -409,6 +395,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
 {
     viewer_t                     *v;
     ngx_int_t                     rc;
+    enum hub_refusal              reason;
     ngx_http_cleanup_t           *cln;
     ngx_http_hub_flv_loc_conf_t  *conf;
 
@@ -421,9 +408,13 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = flv_admit(r, v, stream, holder);
-    if (rc != NGX_OK) {
-        return rc;
+    if (hub_reader_open(hub, stream->data, stream->len, &v->reader) != NGX_OK) {
+        return flv_refuse(r, NGX_HTTP_NOT_FOUND, stream, "not live");
+    }
+
+    reason = flv_admit(r, v, holder);
+    if (reason != HUB_ADMITTED) {
+        return answer_refusal(r, "view", stream, reason);
     }
 
     hub_tick_add(&conf->flush, &v->tick, flv_tick);

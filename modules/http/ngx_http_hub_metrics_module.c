@@ -173,13 +173,15 @@ metrics_workers(text_t *t, const snapshot_t *s)
 {
     uint32_t  i, n = 0;
 
-    for (i = 0; i < HUB_MAX_WORKERS; i++) {
+    for (i = 0; i < s->nworkers; i++) {
         n += s->workers[i].pid != 0;
     }
 
     metrics_one(t, "workers", "gauge",
                 "nginx workers that serve the hub, old ones of a reload too.",
                 n);
+    metrics_one(t, "workers_max", "gauge",
+                "nginx workers that the zone has a slot for.", s->workers_max);
 }
 
 

@@ -71,8 +71,9 @@ status_zone(text_t *t, const hub_t *h, const snapshot_t *s)
     text_add(t, "{\"name\":");
     text_add_json(t, h->shm_zone->shm.name.data, h->shm_zone->shm.name.len);
     text_add(t, ",\"size\":%uL,\"blocks\":%uD,\"free\":%uD,\"sessions\":%uD,"
-             "\"sessions_max\":%uD,\"refused\":{", s->size, s->nblocks,
-             s->nfree, s->nsessions, s->sessions_max);
+             "\"sessions_max\":%uD,\"workers_max\":%uD,\"refused\":{",
+             s->size, s->nblocks, s->nfree, s->nsessions, s->sessions_max,
+             s->workers_max);
 
     for (i = HUB_ADMITTED + 1; i < HUB_REFUSALS; i++) {
         text_add(t, "%s\"%s\":%uL", status_comma(&n), hub_refusal_name(i),
@@ -89,7 +90,7 @@ status_workers(text_t *t, const snapshot_t *s)
     ngx_uint_t           i, n = 0;
     const hub_worker_t  *w;
 
-    for (i = 0; i < HUB_MAX_WORKERS; i++) {
+    for (i = 0; i < s->nworkers; i++) {
         w = &s->workers[i];
 
         if (w->pid) {

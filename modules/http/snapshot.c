@@ -24,7 +24,7 @@ snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
     row->uid = s->uid;
     row->session = s->session;
     row->publisher_pid = row->state == HUB_LIVE
-                         ? h->header->workers[s->worker].pid : 0;
+                         ? h->workers[s->worker].pid : 0;
     row->since_ms = ngx_current_msec - s->started_ms;
     row->dts = s->dts;
     row->window_bytes = hub_load(&s->end) - hub_load(&s->tail);
@@ -54,7 +54,9 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
     uint32_t             i;
     const hub_header_t  *z = h->header;
 
-    ngx_memcpy(s->workers, z->workers, sizeof(s->workers));
+    s->nworkers = z->worker_end;
+    s->workers_max = z->nworkers;
+    ngx_memcpy(s->workers, h->workers, s->nworkers * sizeof(hub_worker_t));
     ngx_memcpy(s->admitted, z->admitted, sizeof(s->admitted));
     ngx_memcpy(s->refused, z->refused, sizeof(s->refused));
     s->size = z->size;
@@ -122,7 +124,8 @@ snapshot_take(hub_t *h, enum snapshot_what what)
         }
 
         s = calloc(1, sizeof(snapshot_t) + n * sizeof(snapshot_stream_t)
-                      + room * sizeof(hub_session_t));
+                      + room * sizeof(hub_session_t)
+                      + h->header->nworkers * sizeof(hub_worker_t));
         if (s == NULL) {
             return NULL;
         }
@@ -130,6 +133,7 @@ snapshot_take(hub_t *h, enum snapshot_what what)
         s->nstreams = n;
         s->streams = (snapshot_stream_t *) (s + 1);
         s->sessions = (hub_session_t *) (s->streams + n);
+        s->workers = (hub_worker_t *) (s->sessions + room);
 
         ngx_shmtx_lock(&h->pool->mutex);
 

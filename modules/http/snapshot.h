@@ -32,7 +32,8 @@ typedef struct {
 } snapshot_stream_t;
 
 typedef struct {
-    hub_worker_t        workers[HUB_MAX_WORKERS];
+    uint32_t            nworkers, workers_max;
+    hub_worker_t       *workers;           /* by slot; pid 0: an empty one */
     uint64_t            size;
     uint32_t            nblocks, nfree;
     uint32_t            sessions_max;

@@ -30,11 +30,11 @@
 #define HUB_BLOCK_SHIFT     16
 #define HUB_STREAM_BLOCKS   1024     /* at most 64 MB of window per stream */
 #define HUB_INDEX_SIZE      2048     /* entries, one block */
-#define HUB_MAX_WORKERS     64       /* old and new ones during a reload */
 #define HUB_NAME_MAX        161      /* app (32) + '/' + name (128) */
 #define HUB_CONFIG_MAX      4096     /* one stored sequence header or metadata */
 #define HUB_NO_BLOCK        ((uint32_t) -1)
 #define HUB_NO_STREAM       ((uint32_t) -1)
+#define HUB_NO_SLOT         ((uint32_t) -1)
 #define HUB_ADDRESS_MAX     47       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* the last ones, for who follows them */
 #define HUB_REVOCATIONS     4096
@@ -215,6 +215,7 @@ enum hub_refusal {
     HUB_NO_ROOM,               /* no stream slot or no block left */
     HUB_BUSY,                  /* live, by another credential */
     HUB_NO_SESSION,            /* the table of sessions is full */
+    HUB_NO_WORKER,             /* this worker waits for a slot of its own */
     HUB_IS_REVOKED,
     HUB_VIEWERS_TOTAL,         /* hub_viewers_max */
     HUB_VIEWERS_STREAM,        /* hub_stream_viewers_max, or the stream's own */
@@ -265,6 +266,8 @@ typedef struct {
     uint32_t      sessions;        /* in use */
     uint32_t      session_free;    /* first free row */
     uint32_t      session_end;     /* behind the last row ever used */
+    uint32_t      nworkers;        /* slots */
+    uint32_t      worker_end;      /* behind the last slot ever used */
     uint32_t      viewers;
     uint32_t      nrevoked;
     uint64_t      session_id;      /* the last one given */
@@ -279,13 +282,13 @@ typedef struct {
     uint64_t      recorded;        /* bytes, and gaps, of all recordings */
     uint64_t      record_gaps;
     hub_change_t  change[HUB_CHANGES];
-    hub_worker_t  workers[HUB_MAX_WORKERS];
 } hub_header_t;
 
 typedef struct {
     ngx_shm_zone_t    *shm_zone;
     ngx_slab_pool_t   *pool;       /* for its mutex alone */
     hub_header_t      *header;
+    hub_worker_t      *workers;
     hub_revocation_t  *revoked;
     hub_session_t     *sessions;
     uint32_t          *hashes;     /* of the streams' names, 0: a free slot */
@@ -298,7 +301,7 @@ typedef struct {
     ngx_int_t          viewers_max;
     ngx_int_t          stream_viewers_max;
     ngx_open_file_t   *revocations;    /* keeps them over a restart */
-    uint32_t           worker;     /* this process's slot, or HUB_MAX_WORKERS */
+    uint32_t           worker;     /* this process's slot, or HUB_NO_SLOT */
 } hub_t;
 
 /* Called from a timer: the client was kicked, revoked or taken over and must
@@ -363,8 +366,13 @@ extern hub_t  *hub;
 size_t hub_zone_min_size(void);
 ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-/* Takes this process's worker slot.  NGX_ERROR when all are in use. */
-ngx_int_t hub_worker_start(hub_t *h, ngx_log_t *log);
+/* How many slots for workers a zone of SIZE bytes has, for those that earlier
+ * reloads left behind as well. */
+uint32_t hub_zone_workers(size_t size);
+
+/* Takes this process's worker slot, at a later sweep when all are in use.
+ * Without one a worker may look, but lets nobody in (HUB_NO_WORKER). */
+void hub_worker_start(hub_t *h, ngx_log_t *log);
 void hub_worker_stop(hub_t *h);
 
 /* Turns streams of dead workers to grace, ends those whose grace is over,

@@ -48,7 +48,8 @@ hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref)
     int            taken;
     hub_stream_t  *s = &h->streams[i];
 
-    if (!hub_load(&s->recording.wanted) || hub_load(&s->recording.worker)
+    if (h->worker == HUB_NO_SLOT || !hub_load(&s->recording.wanted)
+        || hub_load(&s->recording.worker)
         || hub_load(&s->state) == HUB_FREE
         || (s->state == HUB_LIVE && s->worker != h->worker)
         || (s->state == HUB_GRACE && ngx_exiting))

@@ -18,6 +18,8 @@ static const struct { const char *name, *text; }  hub_refusals[] = {
     { "room", "hub_zone has no room for another stream" },
     { "busy", "stream is already live by another key" },
     { "sessions", "hub_zone has no room for another session" },
+    { "workers", "this worker waits for a slot in hub_zone: all are held, by "
+                 "old workers of earlier reloads too" },
     { "revoked", "access was revoked" },
     { "viewers_total", "server has as many viewers as hub_viewers_max allows" },
     { "viewers_stream", "stream has as many viewers as it may have" },
@@ -121,7 +123,11 @@ enum hub_refusal
 hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
     uint64_t name_hash)
 {
-    if (h->worker >= HUB_MAX_WORKERS || h->header->session_free == HUB_NO_ROW) {
+    if (h->worker == HUB_NO_SLOT) {
+        return HUB_NO_WORKER;
+    }
+
+    if (h->header->session_free == HUB_NO_ROW) {
         return HUB_NO_SESSION;
     }
 
@@ -173,7 +179,7 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     h->header->session_end = ngx_max(h->header->session_end, i + 1);
     h->header->sessions++;
     h->header->admitted[who->protocol]++;
-    h->header->workers[h->worker].sessions++;
+    h->workers[h->worker].sessions++;
 
     ngx_memzero(row, sizeof(hub_session_t));
     row->uid = who->uid;
@@ -192,7 +198,7 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     if (hub_watches(who->protocol)) {
         s->viewers++;
         h->header->viewers++;
-        h->header->workers[h->worker].viewers++;
+        h->workers[h->worker].viewers++;
     }
 
     if (who->protocol == HUB_EVENTS
@@ -256,14 +262,14 @@ hub_session_free(hub_t *h, hub_session_t *row)
 
     if (hub_watches(row->protocol)) {
         h->header->viewers--;
-        h->header->workers[row->worker].viewers--;
+        h->workers[row->worker].viewers--;
 
         if (s) {
             s->viewers--;
         }
     }
 
-    h->header->workers[row->worker].sessions--;
+    h->workers[row->worker].sessions--;
     h->header->sessions--;
 
     hub_store(&row->id, 0);
@@ -281,7 +287,7 @@ hub_session_close(hub_t *h, hub_client_t *c)
 
     ngx_queue_remove(&c->queue);
 
-    if (h->worker < HUB_MAX_WORKERS) {       /* else all rows are given back */
+    if (h->worker != HUB_NO_SLOT) {          /* else all rows are given back */
         ngx_shmtx_lock(&h->pool->mutex);
         hub_session_free(h, c->session);
         ngx_shmtx_unlock(&h->pool->mutex);

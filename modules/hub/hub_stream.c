@@ -150,7 +150,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     w->returned = s->state != HUB_FREE;
 
     if (s->state == HUB_LIVE) {
-        h->header->workers[s->worker].publishers--;
+        h->workers[s->worker].publishers--;
         hub_tell_replaced(h, s->session);
     }
 
@@ -170,7 +170,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     s->worker = h->worker;
     hub_store(&s->state, HUB_LIVE);
     hub_store(&h->hashes[s - h->streams], (uint32_t) s->name_hash);
-    h->header->workers[h->worker].publishers++;
+    h->workers[h->worker].publishers++;
 
     w->ref.stream = s;
     w->ref.generation = s->generation;
@@ -251,7 +251,7 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
         s->grace_until_ms = ngx_current_msec + h->grace;
         hub_store(&s->state, HUB_GRACE);
         hub_changed(h, s, HUB_GRACE);
-        h->header->workers[h->worker].publishers--;
+        h->workers[h->worker].publishers--;
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);

@@ -8,9 +8,11 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       5           /* change with any struct in hub.h */
+#define HUB_LAYOUT       6           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
+#define HUB_PER_WORKER   65536
+#define HUB_WORKERS_MOST 4096        /* a session's row has 16 bits for it */
 #define HUB_MEASURE_MS   2000
 
 hub_t  *hub;
@@ -20,6 +22,13 @@ size_t
 hub_zone_min_size(void)
 {
     return 4 * 1024 * 1024;
+}
+
+
+uint32_t
+hub_zone_workers(size_t size)
+{
+    return (uint32_t) ngx_min(size / HUB_PER_WORKER, HUB_WORKERS_MOST);
 }
 
 
@@ -49,6 +58,8 @@ hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
 
     h->pool = hub_cut(base, &at, sizeof(ngx_slab_pool_t));
     h->header = hub_cut(base, &at, sizeof(hub_header_t));
+    h->workers = hub_cut(base, &at,
+                         hub_zone_workers(size) * sizeof(hub_worker_t));
     h->revoked = hub_cut(base, &at, HUB_REVOCATIONS * sizeof(hub_revocation_t));
     h->sessions = hub_cut(base, &at, *nsessions * sizeof(hub_session_t));
     h->hashes = hub_cut(base, &at, *nstreams * sizeof(uint32_t));
@@ -91,6 +102,8 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     ngx_memzero(h->header, sizeof(hub_header_t));
+    ngx_memzero(h->workers, hub_zone_workers(shm_zone->shm.size)
+                            * sizeof(hub_worker_t));
     ngx_memzero(h->sessions, nsessions * sizeof(hub_session_t));
     ngx_memzero(h->hashes, nstreams * sizeof(uint32_t));
     ngx_memzero(h->streams, nstreams * sizeof(hub_stream_t));
@@ -107,6 +120,7 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     /* ids of sessions are told to the database: no two runs share one */
     h->header->session_id = (uint64_t) ngx_time() * 1000;
     h->header->nsessions = (uint32_t) nsessions;
+    h->header->nworkers = hub_zone_workers(shm_zone->shm.size);
     h->header->size = shm_zone->shm.size;
     h->header->nstreams = (uint32_t) nstreams;
     h->header->nblocks = (uint32_t) nblocks;
@@ -118,36 +132,27 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-ngx_int_t
-hub_worker_start(hub_t *h, ngx_log_t *log)
+/* Takes a free slot, if there is one. */
+static int
+hub_worker_claim(hub_t *h)
 {
     uint32_t  i;
 
-    hub_sessions_start();
-    hub_sweep(h, log);
-
     ngx_shmtx_lock(&h->pool->mutex);
 
-    for (i = 0; i < HUB_MAX_WORKERS; i++) {
-        if (h->header->workers[i].pid == 0) {
-            ngx_memzero(&h->header->workers[i], sizeof(hub_worker_t));
-            hub_store(&h->header->workers[i].pid, (uint32_t) ngx_pid);
+    for (i = 0; i < h->header->nworkers; i++) {
+        if (h->workers[i].pid == 0) {
+            ngx_memzero(&h->workers[i], sizeof(hub_worker_t));
+            h->header->worker_end = ngx_max(h->header->worker_end, i + 1);
+            hub_store(&h->workers[i].pid, (uint32_t) ngx_pid);
+            h->worker = i;
             break;
         }
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);
 
-    h->worker = i;
-
-    if (i == HUB_MAX_WORKERS) {
-        ngx_log_error(NGX_LOG_EMERG, log, 0,
-                      "hub: all %d worker slots are in use; old workers of "
-                      "earlier reloads still serve viewers", HUB_MAX_WORKERS);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return h->worker != HUB_NO_SLOT;
 }
 
 
@@ -172,22 +177,7 @@ hub_worker_forget(hub_t *h, uint32_t slot)
         }
     }
 
-    ngx_memzero(&h->header->workers[slot], sizeof(hub_worker_t));
-}
-
-
-void
-hub_worker_stop(hub_t *h)
-{
-    if (h->worker >= HUB_MAX_WORKERS) {
-        return;
-    }
-
-    ngx_shmtx_lock(&h->pool->mutex);
-    hub_worker_forget(h, h->worker);
-    ngx_shmtx_unlock(&h->pool->mutex);
-
-    h->worker = HUB_MAX_WORKERS;
+    ngx_memzero(&h->workers[slot], sizeof(hub_worker_t));
 }
 
 
@@ -199,7 +189,7 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
     uint64_t  n;
 
     if (s->state == HUB_LIVE) {
-        h->header->workers[s->worker].publishers--;
+        h->workers[s->worker].publishers--;
     }
 
     hub_changed(h, s, HUB_FREE);
@@ -328,27 +318,74 @@ hub_sweep_measure(hub_t *h)
 }
 
 
-void
-hub_sweep(hub_t *h, ngx_log_t *log)
+/* Gives back what workers held that are gone without a word. */
+static void
+hub_sweep_workers(hub_t *h, ngx_log_t *log)
 {
-    uint32_t       i, pid;
-    hub_stream_t  *s;
+    uint32_t  i, pid;
 
-    for (i = 0; i < HUB_MAX_WORKERS; i++) {
-        pid = hub_load(&h->header->workers[i].pid);
+    for (i = 0; i < hub_load(&h->header->worker_end); i++) {
+        pid = hub_load(&h->workers[i].pid);
 
         if (pid == 0 || kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH) {
             continue;
         }
 
         ngx_shmtx_lock(&h->pool->mutex);
-        if (h->header->workers[i].pid == pid) {
+        if (h->workers[i].pid == pid) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
                           "hub: worker %uD is gone, its streams await their "
                           "publishers", pid);
             hub_worker_forget(h, i);
         }
         ngx_shmtx_unlock(&h->pool->mutex);
+    }
+}
+
+
+void
+hub_worker_start(hub_t *h, ngx_log_t *log)
+{
+    hub_sessions_start();
+    hub_sweep_workers(h, log);
+
+    if (!hub_worker_claim(h)) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "hub: all %uD worker slots of hub_zone \"%V\" are held, "
+                      "by workers that earlier reloads left with their viewers "
+                      "too: this one refuses publishers and viewers until a "
+                      "slot is free", h->header->nworkers,
+                      &h->shm_zone->shm.name);
+    }
+}
+
+
+void
+hub_worker_stop(hub_t *h)
+{
+    if (h->worker == HUB_NO_SLOT) {
+        return;
+    }
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    hub_worker_forget(h, h->worker);
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    h->worker = HUB_NO_SLOT;
+}
+
+
+void
+hub_sweep(hub_t *h, ngx_log_t *log)
+{
+    uint32_t       i;
+    hub_stream_t  *s;
+
+    hub_sweep_workers(h, log);
+
+    if (h->worker == HUB_NO_SLOT && !ngx_exiting && hub_worker_claim(h)) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0, "hub: this worker got a slot of "
+                      "hub_zone \"%V\"", &h->shm_zone->shm.name);
     }
 
     for (i = 0; i < h->header->nstreams; i++) {

@@ -127,10 +127,7 @@ ngx_hub_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (hub_worker_start(h, cycle->log) != NGX_OK) {
-        return NGX_OK;               /* serves everything but the hub */
-    }
-
+    hub_worker_start(h, cycle->log);
     hub = h;
 
     ngx_hub_dummy.fd = (ngx_socket_t) -1;
@@ -237,7 +234,7 @@ ngx_hub_create_conf(ngx_cycle_t *cycle)
     h->stream_max = NGX_CONF_UNSET_SIZE;
     h->viewers_max = NGX_CONF_UNSET;
     h->stream_viewers_max = NGX_CONF_UNSET;
-    h->worker = HUB_MAX_WORKERS;
+    h->worker = HUB_NO_SLOT;
 
     return h;
 }
@@ -246,7 +243,9 @@ ngx_hub_create_conf(ngx_cycle_t *cycle)
 static char *
 ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
 {
-    hub_t  *h = conf;
+    hub_t            *h = conf;
+    uint32_t          slots;
+    ngx_core_conf_t  *ccf;
 
     ngx_conf_init_msec_value(h->window, 10000);
     ngx_conf_init_msec_value(h->grace, 60000);
@@ -261,6 +260,19 @@ ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
                       "hub_stream_max is %uz, expected %d to %d bytes",
                       h->stream_max, 4 * HUB_BLOCK_SIZE,
                       (HUB_STREAM_BLOCKS - 2) * HUB_BLOCK_SIZE);
+        return NGX_CONF_ERROR;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    slots = h->shm_zone ? hub_zone_workers(h->shm_zone->shm.size) : 0;
+
+    if (slots && (ngx_uint_t) ccf->worker_processes > slots / 2) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "worker_processes is %i, expected at most %uD: hub_zone "
+                      "\"%V\" of %uz bytes has %uD slots for workers, one for "
+                      "every 64 KB, and a reload needs two for each",
+                      ccf->worker_processes, slots / 2, &h->shm_zone->shm.name,
+                      h->shm_zone->shm.size, slots);
         return NGX_CONF_ERROR;
     }
 
