@@ -2,18 +2,12 @@
 
 #include "answer.h"
 #include "clip_build.h"
-#include "../hub/hub.h"
-#include "../hub/hub_socket.h"
 
 
 typedef struct {
-    clip_build_t         build;
-    access_holder_t      holder;
-    ngx_int_t            at_once;
-    ngx_http_request_t  *request;
-    hub_client_t         client;
-    off_t                sent;       /* on the connection, before the clip */
-    unsigned             counted:1;  /* among clips_sent */
+    clip_build_t   build;
+    replay_t      *replay;
+    ngx_int_t      at_once;
 } clip_t;
 
 
@@ -46,88 +40,11 @@ clip_free(history_t *h)
 static void
 clip_cleanup(void *data)
 {
-    clip_t  *c = data;
-
-    if (c->client.session) {
-        hub_store(&c->client.session->bytes,
-                  (uint64_t) (c->request->connection->sent - c->sent));
-        hub_session_close(hub, &c->client);
-    }
-
-    clips_sent -= c->counted;
-    c->counted = 0;
-}
-
-
-/* The hub asks the client to leave.  What the kernel has not sent of the clip
- * is taken back, since a slow reader would go on with it for minutes. */
-static void
-clip_leave(void *data, const char *why)
-{
-    clip_t              *c = data;
-    ngx_http_request_t  *r = c->request;
-    ngx_connection_t    *connection = r->connection;
-
-    ngx_log_error(NGX_LOG_NOTICE, connection->log, 0, "clip ended: %s", why);
-
-#if (NGX_HTTP_V2)
-    if (r->stream == NULL)
-#endif
-    {
-        hub_socket_take_back(connection);
-    }
-
-    connection->error = 1;
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(connection);
+    clips_sent--;
 }
 
 
 /* --- event loop: the answer --- */
-
-/* NGX_OK, or the status of a refusal. */
-static ngx_int_t
-clip_admit(ngx_http_request_t *r, clip_t *c)
-{
-    u_char             *name = (u_char *) c->build.history->stream;
-    size_t              len = ngx_strlen(name);
-    hub_identity_t      who;
-    enum hub_refusal    reason;
-    ngx_http_cleanup_t *cln;
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_memzero(&who, sizeof(hub_identity_t));
-    who.protocol = HUB_REPLAY;
-    who.uid = c->holder.uid;
-    who.issued = c->holder.issued;
-    who.address = r->connection->addr_text;
-    who.name_hash = hub_name_hash(name, len);
-
-    reason = hub_session_open(hub, &c->client, &who, hub_find(hub, name, len),
-                              clip_leave, c);
-
-    if (reason != HUB_ADMITTED) {
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "replay \"%s\" refused: %s", name,
-                      hub_refusal_text(reason));
-        return reason == HUB_IS_REVOKED ? NGX_HTTP_FORBIDDEN
-                                        : NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    clips_sent++;
-    c->counted = 1;
-    c->request = r;
-    c->sent = r->connection->sent;
-    cln->handler = clip_cleanup;
-    cln->data = c;
-
-    return NGX_OK;
-}
-
 
 /* RFC 6266: a name that every client reads, and behind it the true one. */
 static ngx_int_t
@@ -324,8 +241,10 @@ send_body(ngx_http_request_t *r, clip_t *c)
 static ngx_int_t
 clip_done(ngx_http_request_t *r, history_t *h)
 {
-    clip_t     *c = h->data;
-    ngx_int_t   rc;
+    size_t               i;
+    clip_t              *c = h->data;
+    ngx_int_t            rc;
+    ngx_http_cleanup_t  *cln;
 
     if (clips_sent >= c->at_once) {
         history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%ld clips are being "
@@ -334,9 +253,18 @@ clip_done(ngx_http_request_t *r, history_t *h)
         return history_refuse(r, h);
     }
 
-    rc = clip_admit(r, c);
-    if (rc != NGX_OK) {
-        return rc;
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    clips_sent++;
+    cln->handler = clip_cleanup;
+
+    for (i = 0; i < c->build.nfiles; i++) {
+        if (replay_of(c->replay, c->build.files[i].fd) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     if (set_headers(r, c) != NGX_OK) {
@@ -354,7 +282,7 @@ clip_done(ngx_http_request_t *r, history_t *h)
 
 ngx_int_t
 history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
-    const clip_limits_t *limits, const access_holder_t *holder)
+    const clip_limits_t *limits, replay_t *replay)
 {
     clip_t  *c = calloc(1, sizeof(clip_t));
 
@@ -365,7 +293,7 @@ history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     c->build.history = h;
     c->build.longest = limits->longest;
     c->at_once = limits->at_once;
-    c->holder = *holder;
+    c->replay = replay;
 
     h->data = c;
     h->work = clip_work;

@@ -3,25 +3,24 @@
  *
  * Its head is made anew for each request, from the moof boxes alone, and is
  * the same for the same span, so that a download can go on where it broke off.
- * The rest is sent from the recorded files.  While it is, the client has a
- * session in the hub, to be kicked or revoked.
+ * The rest is sent from the recorded files.
  */
 
 #ifndef DUOLU_HTTP_CLIP_H
 #define DUOLU_HTTP_CLIP_H
 
-#include "access.h"
 #include "history.h"
+#include "replay.h"
 
 typedef struct {
     ngx_msec_t  longest;             /* of what is recorded in it */
     ngx_int_t   at_once;             /* of a worker */
 } clip_limits_t;
 
-/* Answers the question H (whose `from` and `to` are set) of HOLDER.  For
- * `return` in a content handler. */
+/* Answers the question H (whose `from` and `to` are set), whose client's session
+ * is REPLAY.  For `return` in a content handler. */
 ngx_int_t history_clip(ngx_http_request_t *r, history_t *h,
     ngx_thread_pool_t *pool, const clip_limits_t *limits,
-    const access_holder_t *holder);
+    replay_t *replay);
 
 #endif

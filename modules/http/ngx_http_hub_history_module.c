@@ -342,8 +342,9 @@ static ngx_int_t
 answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     history_uri_t *uri)
 {
-    int         open;
+    int         open, clip = uri->file.data[0] == 'c';
     ngx_int_t   rc;
+    replay_t   *replay;
     history_t  *h = history_create(r, &conf->root, &uri->stream);
 
     if (h == NULL) {
@@ -354,17 +355,19 @@ answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return rc;
     }
 
-    switch (uri->file.data[0]) {
-
-    case 's':
-        return history_spans(r, h, conf->pool, conf->lists);
-
-    case 'c':
-        return history_clip(r, h, conf->pool, &conf->clips, &uri->holder);
-
-    default:
-        return history_playlist(r, h, conf->pool, conf->lists, open);
+    replay = replay_open(r, clip ? HUB_REPLAY : HUB_LIST, &uri->stream,
+                         &uri->holder, &rc);
+    if (replay == NULL) {
+        return rc;
     }
+
+    if (clip) {
+        return history_clip(r, h, conf->pool, &conf->clips, replay);
+    }
+
+    return uri->file.data[0] == 's'
+           ? history_spans(r, h, conf->pool, conf->lists)
+           : history_playlist(r, h, conf->pool, conf->lists, open);
 }
 
 
@@ -477,6 +480,7 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     ngx_buf_t            *b;
     ngx_int_t             rc;
     ngx_str_t             path;
+    replay_t             *replay;
     ngx_chain_t           out;
     ngx_open_file_info_t  of;
 
@@ -499,9 +503,14 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return rc;
     }
 
+    replay = replay_open(r, HUB_FILE, &uri->stream, &uri->holder, &rc);
+    if (replay == NULL) {
+        return rc;
+    }
+
     b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
 
-    if (b->file == NULL
+    if (b->file == NULL || replay_of(replay, of.fd) != NGX_OK
         || set_media_headers(r, &of, path.data[path.len - 1] == 'v') != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

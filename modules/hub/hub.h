@@ -165,7 +165,9 @@ enum hub_protocol {
     HUB_WS,
     HUB_RTMP,
     HUB_EVENTS,            /* follows changes, watches nothing */
-    HUB_REPLAY,            /* downloads what was recorded */
+    HUB_REPLAY,            /* downloads a clip of what was recorded */
+    HUB_FILE,              /* a file of it, or a range of one */
+    HUB_LIST,              /* what there is */
     HUB_PROTOCOLS
 };
 

@@ -53,7 +53,8 @@ hub_refusal_name(enum hub_refusal reason)
 const char *
 hub_protocol_name(enum hub_protocol protocol)
 {
-    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse", "mp4" };
+    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse", "mp4",
+                              "file", "hls" };
 
     return names[protocol];
 }
@@ -63,7 +64,7 @@ const char *
 hub_protocol_kind(enum hub_protocol protocol)
 {
     static const char  *kinds[] = { "publish", "view", "view", "view", "events",
-                                    "replay" };
+                                    "replay", "replay", "replay" };
 
     return kinds[protocol];
 }

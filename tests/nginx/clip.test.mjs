@@ -266,12 +266,12 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
 
 // ---- over HTTP -------------------------------------------------------------
 
-/** Asks for a clip and reads nothing behind the head of the answer. */
-function slowReader(url) {
+/** Asks and reads nothing behind the head of the answer. */
+function slowReader(url, headers = {}) {
   return new Promise((resolve, reject) => {
-    const request = http.get(url, { agent: false }, (response) => {
+    const request = http.get(url, { agent: false, headers }, (response) => {
       response.pause();
-      const reader = { request, response, chunks: [] };
+      const reader = { request, response, status: response.statusCode, length: Number(response.headers['content-length']), chunks: [] };
       response.on('error', () => {});
       const closed = new Promise((done) => { response.on('close', done); });
       reader.rest = async () => {
@@ -282,6 +282,28 @@ function slowReader(url) {
       resolve(reader);
     });
     request.on('error', reject);
+  });
+}
+
+/** The same by HTTP/2, which stops after 64 KB: for what is too short to fill a socket. */
+function slowHttp2(url) {
+  const { port, pathname, search } = new URL(url);
+  const session = http2.connect(`https://127.0.0.1:${slowHttp2.port ?? port}`, { rejectUnauthorized: false });
+  const stream = session.request({ ':path': pathname + search });
+  const chunks = [];
+  stream.on('error', () => {});
+  const closed = new Promise((done) => { stream.on('close', done); });
+  return new Promise((resolve, reject) => {
+    session.on('error', reject);
+    stream.on('response', (fields) => resolve({
+      status: fields[':status'], length: Number(fields['content-length']),
+      rest: async () => {
+        stream.on('data', (data) => chunks.push(data));
+        await closed;
+        session.close();
+        return Buffer.concat(chunks);
+      },
+    }));
   });
 }
 
@@ -306,6 +328,8 @@ describe('clips over HTTP', () => {
     write('live/摄像机', { spans: [[NOON, NOON + 2000]] });
     write('live/longer', { spans: [[LONG, LONG + 410_000]], step: 10, media: false });
     write('live/long', { spans: [[LONG, LONG + 390_000]], step: 10 });
+    write('live/long', { spans: [[LONG + 7 * 3600_000, LONG + 11 * 3600_000]], step: 2, dependent: () => false, media: false });
+    slowHttp2.port = hub.nginx.ports.https;
     demo = hub.recordings.files('live/demo').map((file) => hub.recordings.read(file));
   });
   after(async () => {
@@ -427,27 +451,46 @@ describe('clips over HTTP', () => {
 
   const isReplay = async () => (await hub.sessions()).filter(({ kind }) => kind === 'replay');
   const ways = [
-    ['its user is revoked', () => hub.control('revoke?user=31')],
-    ['its stream is revoked', () => hub.control('revoke?stream=live/long')],
-    ['it is kicked', async () => hub.control(`kick?id=${(await isReplay())[0].id}`)],
+    ['its user is revoked', ({ uid }) => hub.control(`revoke?user=${uid}`)],
+    ['its stream is revoked', async () => { await hub.control('revoke?stream=live/long'); hub.revokedAt = Math.ceil(Date.now() / 1000); }],
+    ['it is kicked', ({ id }) => hub.control(`kick?id=${id}`)],
   ];
-  for (const [name, act] of ways) {
-    test(`a clip that is being sent ends when ${name}`, DEADLINE, async () => {
-      await until(() => Math.floor(Date.now() / 1000) > hub.lastRevoked || !hub.lastRevoked, 'another second');
-      const reader = await slowReader(hub.clipUrl('live/long', LONG, LONG + 390_000, { sub: '31', iat: Math.floor(Date.now() / 1000) }));
-      assert.equal(reader.response.statusCode, 200);
-      await until(async () => (await isReplay()).length === 1, 'its session');
-      const [{ uid, protocol }] = await isReplay();
-      assert.deepEqual([uid, protocol], [31, 'mp4']);
-      const told = Date.now();
-      await act();
-      hub.lastRevoked = Math.ceil(Date.now() / 1000);
-      await until(async () => (await isReplay()).length === 0, 'its session to be gone');
-      const got = await reader.rest();
-      console.log(`# ended after ${Date.now() - told} ms`);
-      assert.ok(got.length < Number(reader.response.headers['content-length']), 'the rest never came');
-    });
+  const long = (over, file) => `${hub.base}/m/${token('live/long', { a: 'replay', ...over })}/rec/live/long/${file}`;
+  const downloads = [
+    ['clip', 'mp4', (over) => slowReader(hub.clipUrl('live/long', LONG, LONG + 390_000, over))],
+    ['whole file', 'file', (over) => slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length)))],
+    ['range', 'file', (over) => slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length)), { range: 'bytes=1000-' })],
+    ['list', 'hls', (over) => slowHttp2(long(over, `index.m3u8?from=${LONG}&to=${LONG + 24 * 3600_000}`))],
+  ];
+  let user = 30;
+  for (const [what, protocol, ask] of downloads) {
+    for (const [name, act] of ways) {
+      test(`a ${what} that is being sent is a session, and ends when ${name}`, DEADLINE, async () => {
+        await until(() => !hub.revokedAt || Math.floor(Date.now() / 1000) > hub.revokedAt, 'another second');
+        const reader = await ask({ sub: String(++user) });
+        assert.ok([200, 206].includes(reader.status), `status ${reader.status}`);
+        await until(async () => (await isReplay()).length === 1, 'its session');
+        const [row] = await isReplay();
+        assert.deepEqual([row.uid, row.protocol, row.address], [user, protocol, '127.0.0.1']);
+        const told = Date.now();
+        await act(row);
+        await until(async () => (await isReplay()).length === 0, 'its session to be gone');
+        const got = await reader.rest();
+        console.log(`# ended after ${Date.now() - told} ms`);
+        assert.ok(got.length < reader.length, `${got.length} of ${reader.length} bytes came: the rest must not`);
+      });
+    }
   }
+
+  test('a player\'s small ranges leave no session behind', DEADLINE, async () => {
+    const url = long({}, hub.recordings.files('live/long')[0].slice('live/long/'.length));
+    for (let n = 0; n < 100; n++) {
+      assert.equal((await fetch(url, { headers: { range: `bytes=${n * 1000}-${n * 1000 + 999}` } })).body.length, 1000);
+    }
+    assert.deepEqual(await isReplay(), []);
+    const metrics = (await get(`${hub.base}/metrics`)).text;
+    assert.match(metrics, /duolu_sessions\{kind="replay",protocol="file"\} 0/);
+  });
 
   test('over HTTP/2 and TLS: the same bytes, and a kick ends it alone', DEADLINE, async (t) => {
     const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
@@ -475,19 +518,31 @@ describe('clips over HTTP', () => {
     assert.equal(after_, 200, 'the connection goes on');
   });
 
-  test('as many at once as allowed; files that are deleted meanwhile are still sent', DEADLINE, async () => {
-    const [r] = writeRecordings(hub.root, 'live/gone', source, { spans: [[LONG, LONG + 390_000]], step: 10 });
-    const url = hub.clipUrl('live/gone', LONG, LONG + 390_000);
-    const { body } = await fetch(url);
+  test('as many at once as allowed', DEADLINE, async () => {
+    const url = hub.clipUrl('live/long', LONG, LONG + 390_000);
     const readers = [await slowReader(url), await slowReader(url)];
     const refused = await fetch(url);
     assert.equal(refused.status, 503);
     assert.match(JSON.parse(refused.body).error, /2 clips are being sent: hub_history_clips allows no more/);
     readers[0].request.destroy();
     await until(async () => (await isReplay()).length === 1, 'one to be gone');
+    assert.equal((await fetch(url)).status, 200);
+    readers[1].request.destroy();
+    await until(async () => (await isReplay()).length === 0, 'both to be gone');
+  });
+
+  test('what is deleted is no longer sent: a clip of it and the file itself end', DEADLINE, async () => {
+    const [r] = writeRecordings(hub.root, 'live/gone', source, { spans: [[LONG, LONG + 390_000]], step: 10 });
+    const url = hub.clipUrl('live/gone', LONG, LONG + 390_000);
+    const file = `${url.slice(0, url.lastIndexOf('/'))}/${r.file}`;
+    const readers = [await slowReader(url), await slowReader(file)];
+    await until(async () => (await isReplay()).length === 2, 'two sessions');
+    const from = hub.nginx.log().length;
     fs.rmSync(r.path);
     fs.rmSync(r.index);
-    assert.ok((await readers[1].rest()).equals(body), 'all of it');
+    await until(async () => (await isReplay()).length === 0, 'both to end');
+    for (const reader of readers) assert.ok((await reader.rest()).length < reader.length, 'the rest never came');
+    assert.equal(hub.nginx.log().slice(from).match(/replay ended: the recording was deleted/g).length, 2);
     assert.equal((await fetch(url)).status, 404);
   });
 

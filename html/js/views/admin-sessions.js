@@ -12,7 +12,7 @@ import { confirmDialog } from '../components/dialog.js';
 const everyMs = 3000;
 const kinds = ['publish', 'view', 'events'];
 const badges = { publish: 'live', view: 'watching', events: 'offline' };
-const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE' };
+const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE', mp4: 'MP4', file: 'HTTP', hls: 'HLS' };
 const manyRows = 8;
 
 export function mountSessions(root, { load, attempt }) {

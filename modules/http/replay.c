@@ -1,0 +1,219 @@
+#include "replay.h"
+
+#include <sys/stat.h>
+
+#include "answer.h"
+#include "../hub/hub_socket.h"
+
+#define REPLAY_LOOK_MS  1000
+
+
+struct replay_s {
+    ngx_queue_t          queue;
+    ngx_http_request_t  *request;
+    hub_client_t         client;
+    off_t                before;     /* sent on the connection until then */
+    ngx_array_t          files;      /* descriptors */
+};
+
+
+/* Of this worker.  The timer runs while there are some. */
+static struct {
+    ngx_event_t       event;
+    ngx_connection_t  dummy;         /* timers want one to log by */
+    ngx_queue_t       all;
+} replays;
+
+
+/* --- its end --- */
+
+static void
+replay_count(replay_t *replay)
+{
+    hub_store(&replay->client.session->bytes,
+              (uint64_t) (replay->request->connection->sent - replay->before));
+}
+
+
+/* The request ends. */
+static void
+replay_cleanup(void *data)
+{
+    replay_t  *replay = data;
+
+    if (replay->client.session) {
+        replay_count(replay);
+        hub_session_close(hub, &replay->client);
+        ngx_queue_remove(&replay->queue);
+    }
+}
+
+
+/* Ends it.  What the kernel has not sent is taken back, since a slow reader
+ * would go on with it for minutes. */
+static void
+replay_leave(void *data, const char *why)
+{
+    replay_t            *replay = data;
+    ngx_http_request_t  *r = replay->request;
+    ngx_connection_t    *c = r->connection;
+
+    ngx_log_error(NGX_LOG_NOTICE, c->log, 0, "replay ended: %s", why);
+
+#if (NGX_HTTP_V2)
+    if (r->stream == NULL)
+#endif
+    {
+        hub_socket_take_back(c);
+    }
+
+    c->error = 1;
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* --- while it lasts --- */
+
+/* Why it is to end, NULL: it is not. */
+static const char *
+replay_over(const replay_t *replay)
+{
+    int          *fd = replay->files.elts;
+    ngx_uint_t    i;
+    struct stat   st;
+
+    for (i = 0; i < replay->files.nelts; i++) {
+        if (fstat(fd[i], &st) == 0 && st.st_nlink == 0) {
+            return "the recording was deleted";
+        }
+    }
+
+    return NULL;
+}
+
+
+/* One's end may end others with it (HTTP/2), so each is taken anew. */
+static void
+replay_look(ngx_event_t *ev)
+{
+    replay_t     *replay;
+    const char   *why;
+    ngx_queue_t   rest, *q;
+
+    ngx_queue_init(&rest);
+    if (!ngx_queue_empty(&replays.all)) {
+        ngx_queue_add(&rest, &replays.all);
+        ngx_queue_init(&replays.all);
+    }
+
+    while (!ngx_queue_empty(&rest)) {
+        q = ngx_queue_head(&rest);
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&replays.all, q);
+        replay = ngx_queue_data(q, replay_t, queue);
+
+        replay_count(replay);
+        why = replay_over(replay);
+
+        if (why) {
+            replay_leave(replay, why);
+        }
+    }
+
+    if (!ngx_queue_empty(&replays.all)) {
+        ngx_add_timer(ev, REPLAY_LOOK_MS);
+    }
+}
+
+
+static void
+replay_start(void)
+{
+    if (replays.event.handler == NULL) {
+        replays.dummy.fd = (ngx_socket_t) -1;
+        replays.event.handler = replay_look;
+        replays.event.data = &replays.dummy;
+        replays.event.log = ngx_cycle->log;
+        replays.event.cancelable = 1;
+        ngx_queue_init(&replays.all);
+    }
+
+    if (!replays.event.timer_set) {
+        ngx_add_timer(&replays.event, REPLAY_LOOK_MS);
+    }
+}
+
+
+/* --- its beginning --- */
+
+static enum hub_refusal
+replay_admit(replay_t *replay, enum hub_protocol protocol, ngx_str_t *stream,
+    const access_holder_t *holder)
+{
+    hub_identity_t  who;
+
+    ngx_memzero(&who, sizeof(hub_identity_t));
+    who.protocol = protocol;
+    who.uid = holder->uid;
+    who.issued = holder->issued;
+    who.address = replay->request->connection->addr_text;
+    who.name_hash = hub_name_hash(stream->data, stream->len);
+
+    return hub_session_open(hub, &replay->client, &who,
+                            hub_find(hub, stream->data, stream->len),
+                            replay_leave, replay);
+}
+
+
+replay_t *
+replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
+    ngx_str_t *stream, const access_holder_t *holder, ngx_int_t *rc)
+{
+    replay_t            *replay;
+    enum hub_refusal     reason;
+    ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, sizeof(replay_t));
+
+    *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    replay = cln->data;
+    ngx_memzero(replay, sizeof(replay_t));
+    replay->request = r;
+    replay->before = r->connection->sent;
+
+    if (ngx_array_init(&replay->files, r->pool, 1, sizeof(int)) != NGX_OK) {
+        return NULL;
+    }
+
+    reason = replay_admit(replay, protocol, stream, holder);
+
+    if (reason != HUB_ADMITTED) {
+        *rc = answer_refusal(r, "replay", stream, reason);
+        return NULL;
+    }
+
+    replay_start();
+    ngx_queue_insert_tail(&replays.all, &replay->queue);
+    cln->handler = replay_cleanup;
+
+    return replay;
+}
+
+
+ngx_int_t
+replay_of(replay_t *replay, int fd)
+{
+    int  *file = ngx_array_push(&replay->files);
+
+    if (file == NULL) {
+        return NGX_ERROR;
+    }
+
+    *file = fd;
+
+    return NGX_OK;
+}
