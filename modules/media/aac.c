@@ -152,3 +152,38 @@ aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config)
 
     return 0;
 }
+
+
+int
+aac_parse_adts(const uint8_t *data, size_t size, aac_adts_t *adts)
+{
+    uint32_t      profile, rate, channels;
+    aac_config_t  config;
+
+    *adts = (aac_adts_t) { 0 };
+
+    /* syncword, and layer 0 */
+    if (size < 7 || data[0] != 0xff || (data[1] & 0xf6) != 0xf0) {
+        return -1;
+    }
+
+    profile = data[2] >> 6;
+    rate = data[2] >> 2 & 15;
+    channels = (uint32_t) (data[2] & 1) << 2 | data[3] >> 6;
+
+    adts->head = data[1] & 1 ? 7 : 9;              /* with a checksum */
+    adts->size = (size_t) (data[3] & 3) << 11 | (size_t) data[4] << 3
+                 | data[5] >> 5;
+    adts->record[0] = (uint8_t) ((profile + 1) << 3 | rate >> 1);
+    adts->record[1] = (uint8_t) (rate << 7 | channels << 3);
+
+    if (adts->size <= adts->head || (data[6] & 3) != 0
+        || aac_parse_config(adts->record, sizeof(adts->record), &config) != 0)
+    {
+        return -1;
+    }
+
+    adts->rate = config.rate;
+
+    return 0;
+}

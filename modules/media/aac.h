@@ -1,8 +1,10 @@
 /*
- * AAC configuration: what an AudioSpecificConfig says.
+ * AAC configuration: what an AudioSpecificConfig says, or the head of a frame
+ * that brings its own (ADTS).
  *
  * Source: ISO/IEC 14496-3, 1.6.2.1 (the record; table 1.18, sampling
- * frequencies; table 1.19, channels), 4.4.1.1 (program_config_element).
+ * frequencies; table 1.19, channels), 4.4.1.1 (program_config_element),
+ * 1.A.3.2 (adts_frame).
  *
  * Pure: no allocation, no clock, no logging.
  */
@@ -22,5 +24,19 @@ typedef struct {
 /* Returns 0, or -1 when the record makes no sense (cut, a rate or an
  * arrangement of channels that is reserved). */
 int aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config);
+
+#define AAC_ADTS_MAX     9           /* bytes of a head */
+#define AAC_FRAME        1024        /* samples */
+
+typedef struct {
+    uint8_t   record[2];    /* an AudioSpecificConfig for what follows */
+    uint32_t  rate;         /* Hz */
+    size_t    head;         /* bytes in front of the frame */
+    size_t    size;         /* of both */
+} aac_adts_t;
+
+/* Returns 0, or -1 when DATA is no head of an ADTS frame of one block: a bare
+ * frame never begins as one does. */
+int aac_parse_adts(const uint8_t *data, size_t size, aac_adts_t *adts);
 
 #endif

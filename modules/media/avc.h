@@ -1,5 +1,6 @@
 /*
- * H.264 configuration: what an AVCDecoderConfigurationRecord holds.
+ * H.264 configuration: what an AVCDecoderConfigurationRecord holds, and what
+ * the NAL units of a frame say without one.
  *
  * Source: ISO/IEC 14496-15, 5.3.3.1.2 (the record); ITU-T H.264, 7.3.2.1.1
  * (sequence parameter set) and table 6-1 (chroma sub-sampling).
@@ -16,6 +17,10 @@
 typedef struct {
     uint8_t   profile;
     uint8_t   level;
+    uint8_t   prefix;       /* bytes of a NAL unit's length */
+    uint8_t   chroma;       /* chroma_format_idc */
+    uint8_t   luma_depth;   /* bits of a sample beyond 8 */
+    uint8_t   chroma_depth;
     uint32_t  width;        /* pixels, cropping applied */
     uint32_t  height;
 } avc_config_t;
@@ -29,5 +34,17 @@ int avc_parse_config(const uint8_t *record, size_t size, avc_config_t *config);
  * or MAX is too small. */
 size_t avc_parameter_sets(const uint8_t *record, size_t size, uint8_t *out,
     size_t max);
+
+/* The row functions take the beginning of a frame, NAL units that stand as
+ * nal.h's PREFIX says. */
+
+/* Writes a record, for lengths of four bytes, of the parameter sets in front
+ * of the first slice.  Returns its size; 0 when there are no SPS and PPS that
+ * make sense, or MAX is too small. */
+size_t avc_make_config(const uint8_t *row, size_t size, unsigned prefix,
+    uint8_t *out, size_t max);
+
+/* Is the first slice one of an IDR picture? */
+int avc_has_idr(const uint8_t *row, size_t size, unsigned prefix);
 
 #endif

@@ -1,12 +1,18 @@
 #include "hevc.h"
 #include "bits.h"
+#include "nal.h"
+
+#include <string.h>
 
 #define MAX_PIXELS    16384
 #define MAX_SPS       512
 
 #define RECORD_HEAD   23         /* up to the arrays of NAL units */
-#define NAL_SPS       33
 #define PROFILE_BITS  88         /* of a layer; its level has 8 */
+
+/* H.265, table 7-1: of slices up to 31, of IRAP pictures from 16 to 21 */
+enum { NAL_BLA = 16, NAL_CRA = 21, NAL_LAST_SLICE = 31,
+       NAL_VPS = 32, NAL_SPS = 33, NAL_PPS = 34 };
 
 
 /* H.265 7.3.3 with profilePresentFlag 1 */
@@ -36,7 +42,7 @@ static int
 parse_sps(const uint8_t *nal, size_t size, hevc_config_t *config)
 {
     uint8_t       rbsp[MAX_SPS];
-    uint32_t      sub_layers, chroma, separate = 0, width, height, i;
+    uint32_t      sub_layers, chroma, separate = 0, width, height, i, nested;
     uint32_t      crop[4] = { 0 };
     uint64_t      crop_x, crop_y;
     bit_reader_t  r = { rbsp, 0, 0, 0 };
@@ -46,7 +52,7 @@ parse_sps(const uint8_t *nal, size_t size, hevc_config_t *config)
 
     read_bits(&r, 4);                                /* of the VPS */
     sub_layers = read_bits(&r, 3);                   /* minus 1 */
-    read_bit(&r);
+    nested = read_bit(&r);
     skip_profile_tier_level(&r, sub_layers);
 
     read_ue(&r);                                     /* seq_parameter_set_id */
@@ -79,6 +85,12 @@ parse_sps(const uint8_t *nal, size_t size, hevc_config_t *config)
         return -1;
     }
 
+    memcpy(config->general, rbsp + 1, sizeof(config->general));
+    config->layers = (uint8_t) (sub_layers + 1);
+    config->nested = (uint8_t) nested;
+    config->luma_depth = read_ue(&r) & 7;
+    config->chroma_depth = read_ue(&r) & 7;
+    config->chroma = (uint8_t) chroma;
     config->width = width - (uint32_t) crop_x;
     config->height = height - (uint32_t) crop_y;
 
@@ -86,11 +98,18 @@ parse_sps(const uint8_t *nal, size_t size, hevc_config_t *config)
 }
 
 
+static unsigned
+nal_type(const uint8_t *nal)
+{
+    return nal[0] >> 1 & 0x3f;
+}
+
+
 /* An SPS of the base layer: others have another form (annex F). */
 static int
 is_base_sps(const uint8_t *nal, size_t size)
 {
-    return size >= 2 && (nal[0] >> 1 & 0x3f) == NAL_SPS
+    return size >= 2 && nal_type(nal) == NAL_SPS
            && ((nal[0] & 1) << 5 | nal[1] >> 3) == 0;
 }
 
@@ -109,6 +128,7 @@ hevc_parse_config(const uint8_t *record, size_t size, hevc_config_t *config)
 
     config->profile = record[1] & 0x1f;
     config->level = record[12];
+    config->prefix = (record[21] & 3) + 1;
 
     for (arrays = record[RECORD_HEAD - 1]; arrays > 0; arrays--) {
         if (size - at < 3) {
@@ -139,4 +159,110 @@ hevc_parse_config(const uint8_t *record, size_t size, hevc_config_t *config)
     }
 
     return -1;
+}
+
+
+/* Writes an array of the units of TYPE in front of the first slice.  Returns
+ * its bytes, 0 when there are none or no room. */
+static size_t
+write_array(const uint8_t *data, size_t size, unsigned prefix, unsigned type,
+    uint8_t *out, size_t max)
+{
+    size_t          length, used = 3, count = 0;
+    nal_row_t       row = { data, size, 0, prefix, 0 };
+    const uint8_t  *unit;
+
+    while ((unit = nal_next(&row, &length)) != NULL
+           && nal_type(unit) > NAL_LAST_SLICE)
+    {
+        if (nal_type(unit) != type || row.cut || length < 2) {
+            continue;
+        }
+
+        if (length > 0xffff || max < used || max - used < length + 2) {
+            return 0;
+        }
+
+        used += nal_write_length(out + used, 2, length);
+        memcpy(out + used, unit, length);
+        used += length;
+        count++;
+    }
+
+    if (count == 0) {
+        return 0;
+    }
+
+    out[0] = (uint8_t) (0x80 | type);              /* all of them are here */
+    out[1] = (uint8_t) (count >> 8);
+    out[2] = (uint8_t) count;
+
+    return used;
+}
+
+
+/* 14496-15, 8.3.3.1.2, up to the arrays */
+static void
+write_head(uint8_t *out, const hevc_config_t *config)
+{
+    memset(out, 0, RECORD_HEAD);
+    out[0] = 1;
+    memcpy(out + 1, config->general, sizeof(config->general));
+    out[13] = 0xf0;                                /* spatial segmentation: 0 */
+    out[15] = 0xfc;                                /* parallelism: not known */
+    out[16] = 0xfc | config->chroma;
+    out[17] = 0xf8 | config->luma_depth;
+    out[18] = 0xf8 | config->chroma_depth;
+    out[21] = (uint8_t) (config->layers << 3 | config->nested << 2 | 3);
+    out[22] = 3;
+}
+
+
+size_t
+hevc_make_config(const uint8_t *row, size_t size, unsigned prefix,
+    uint8_t *out, size_t max)
+{
+    size_t         n, used = RECORD_HEAD;
+    unsigned       type;
+    hevc_config_t  config = { 0 };
+
+    if (max < RECORD_HEAD) {
+        return 0;
+    }
+
+    write_head(out, &config);
+
+    for (type = NAL_VPS; type <= NAL_PPS; type++) {
+        n = write_array(row, size, prefix, type, out + used, max - used);
+        if (n == 0) {
+            return 0;
+        }
+
+        used += n;
+    }
+
+    if (hevc_parse_config(out, used, &config) != 0) {
+        return 0;
+    }
+
+    write_head(out, &config);
+
+    return used;
+}
+
+
+int
+hevc_has_irap(const uint8_t *data, size_t size, unsigned prefix)
+{
+    size_t          length;
+    nal_row_t       row = { data, size, 0, prefix, 0 };
+    const uint8_t  *unit;
+
+    while ((unit = nal_next(&row, &length)) != NULL) {
+        if (nal_type(unit) <= NAL_LAST_SLICE) {
+            return nal_type(unit) >= NAL_BLA && nal_type(unit) <= NAL_CRA;
+        }
+    }
+
+    return 0;
 }

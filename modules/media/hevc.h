@@ -1,5 +1,6 @@
 /*
- * H.265 configuration: what an HEVCDecoderConfigurationRecord holds.
+ * H.265 configuration: what an HEVCDecoderConfigurationRecord holds, and what
+ * the NAL units of a frame say without one.
  *
  * Source: ISO/IEC 14496-15, 8.3.3.1.2 (the record); ITU-T H.265, 7.3.1.2 (NAL
  * unit header), 7.3.2.2.1 (sequence parameter set), 7.3.3 (profile, tier and
@@ -17,6 +18,13 @@
 typedef struct {
     uint8_t   profile;      /* general_profile_idc */
     uint8_t   level;        /* 30 times the level's number */
+    uint8_t   prefix;       /* bytes of a NAL unit's length */
+    uint8_t   layers;       /* temporal ones */
+    uint8_t   nested;       /* temporal_id_nesting_flag */
+    uint8_t   chroma;       /* chroma_format_idc */
+    uint8_t   luma_depth;   /* bits of a sample beyond 8 */
+    uint8_t   chroma_depth;
+    uint8_t   general[12];  /* profile, tier and level as the SPS has them */
     uint32_t  width;        /* pixels, the conformance window's */
     uint32_t  height;
 } hevc_config_t;
@@ -25,5 +33,17 @@ typedef struct {
  * (truncated, sizes beyond 16384 pixels). */
 int hevc_parse_config(const uint8_t *record, size_t size,
     hevc_config_t *config);
+
+/* The row functions take the beginning of a frame, NAL units that stand as
+ * nal.h's PREFIX says. */
+
+/* Writes a record, for lengths of four bytes, of the parameter sets in front
+ * of the first slice.  Returns its size; 0 when there are no VPS, SPS and PPS
+ * that make sense, or MAX is too small. */
+size_t hevc_make_config(const uint8_t *row, size_t size, unsigned prefix,
+    uint8_t *out, size_t max);
+
+/* Is the first slice one of a picture at which decoding may begin (IRAP)? */
+int hevc_has_irap(const uint8_t *row, size_t size, unsigned prefix);
 
 #endif

@@ -180,9 +180,66 @@ static void test_channels_laid_out(void **state)
 }
 
 
+/* 1.A.3.2; heads that ffmpeg wrote, and what makes them none */
+static void test_adts(void **state)
+{
+    static const struct {
+        const char  *what, *hex;
+        size_t       head, size;               /* 0: refused */
+        uint32_t     rate;
+        const char  *record;
+    }  cases[] = {
+        { "44.1 kHz stereo", "fff15080" "01bffc21", 7, 13, 44100, "1210" },
+        { "48 kHz mono", "fff14c40" "2e7ffc21", 7, 371, 48000, "1188" },
+        { "MPEG-2", "fff95080" "01bffc21", 7, 13, 44100, "1210" },
+        { "with a checksum", "fff05080" "02bffcabcd21", 9, 21, 44100, "1210" },
+        { "7.35 kHz, main profile, 7.1", "fff131c0" "01bffc21", 7, 13, 7350, "0e38" },
+        { "the largest", "fff15083" "fffffc21", 7, 8191, 44100, "1210" },
+        { "two blocks", "fff15080" "01bffd21", 0, 0, 0, "" },
+        { "a frame of nothing", "fff15080" "00fffc", 0, 0, 0, "" },
+        { "shorter than its head", "fff15080" "001ffc", 0, 0, 0, "" },
+        { "no room for the checksum", "fff05080" "011ffc", 0, 0, 0, "" },
+        { "reserved rate", "fff17480" "01bffc21", 0, 0, 0, "" },
+        { "channels that are laid out", "fff15000" "01bffc21", 0, 0, 0, "" },
+        { "layer 3", "fffb5080" "01bffc21", 0, 0, 0, "" },
+        { "a bare frame", "211004608c1c00", 0, 0, 0, "" },
+        { "six bytes", "fff1508001bf", 0, 0, 0, "" },
+        { "no bytes", "", 0, 0, 0, "" },
+    };
+
+    int         rc;
+    size_t      i, size;
+    uint8_t     data[RECORD_MAX], record[RECORD_MAX], *memory;
+    aac_adts_t  adts;
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size = from_hex(cases[i].hex, data);
+        rc = aac_parse_adts(exact_copy(data, size, &memory), size, &adts);
+        free(memory);
+
+        if (rc != (cases[i].size ? 0 : -1)) {
+            fail_msg("%s: %d", cases[i].what, rc);
+        }
+
+        if (rc == 0) {
+            (void) from_hex(cases[i].record, record);
+            if (adts.head != cases[i].head || adts.size != cases[i].size
+                || adts.rate != cases[i].rate || memcmp(adts.record, record, 2) != 0)
+            {
+                fail_msg("%s: %zu of %zu bytes, %u Hz, record %02x%02x", cases[i].what, adts.head,
+                         adts.size, adts.rate, adts.record[0], adts.record[1]);
+            }
+        }
+    }
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_adts),
         cmocka_unit_test(test_configs),
         cmocka_unit_test(test_each_rate),
         cmocka_unit_test(test_channels_laid_out),

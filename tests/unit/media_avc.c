@@ -436,6 +436,109 @@ static void test_parameter_sets(void **state)
 }
 
 
+/* A record made of its own parameter sets is the same again. */
+static void test_made_records(void **state)
+{
+    size_t   n, size, used, max;
+    uint8_t  record[RECORD_MAX], row[RECORD_MAX], out[RECORD_MAX];
+
+    (void) state;
+
+    for (n = 0; n < sizeof(records) / sizeof(records[0]); n++) {
+        size = from_hex(records[n].hex, record);
+        used = avc_parameter_sets(record, size, row, sizeof(row) - 8);
+
+        if (used == 0) {                           /* written without a PPS */
+            continue;
+        }
+
+        memcpy(row + used, "\0\0\0\2\x65\x88", 6);
+        used += 6;
+        assert_int_equal(avc_make_config(row, used, 4, out, sizeof(out)), size);
+        assert_memory_equal(out, record, size);
+
+        for (max = 0; max < size; max++) {
+            if (avc_make_config(row, used, 4, out, max) != 0) {
+                fail_msg("%s: written to %zu bytes", records[n].what, max);
+            }
+        }
+
+        /* cut in its sets: no record; behind them: the slice is of no matter */
+        for (max = 0; max < used - 6; max++) {
+            assert_int_equal(avc_make_config(row, max, 4, out, sizeof(out)), 0);
+        }
+        assert_int_equal(avc_make_config(row, used - 6, 4, out, sizeof(out)), size);
+    }
+}
+
+
+static void test_rows_without_sets(void **state)
+{
+    static const struct {
+        const char  *what, *hex;
+        unsigned     prefix;
+    }  cases[] = {
+        { "nothing", "", 4 },
+        { "an IDR picture alone", "000000026588", 4 },
+        { "SPS without PPS", "000000196742c01eda0280bfa9b01100000300100000030032" "0f162ea0", 4 },
+        { "PPS without SPS", "0000000468ce0fc8", 4 },
+        { "sets behind the slice", "0000000265880000000468ce0fc8", 4 },
+        { "an SPS of nonsense", "000000046700000000000000" "0468ce0fc8", 4 },
+        { "a short SPS", "000000026742" "0000000468ce0fc8", 4 },
+        { "start codes as lengths", "0000000167420000000168ce0fc8", 4 },
+    };
+
+    size_t   i, size;
+    uint8_t  row[RECORD_MAX], out[RECORD_MAX];
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size = from_hex(cases[i].hex, row);
+
+        if (avc_make_config(row, size, cases[i].prefix, out, sizeof(out)) != 0) {
+            fail_msg("%s: a record", cases[i].what);
+        }
+    }
+}
+
+
+static void test_idr(void **state)
+{
+    static const struct {
+        const char  *hex;
+        unsigned     prefix;
+        int          idr;
+    }  cases[] = {
+        { "", 4, 0 },
+        { "000000026588", 4, 1 },
+        { "00000002419a", 4, 0 },
+        { "0000000209f0000000026588", 4, 1 },             /* a delimiter first */
+        { "00000003068005000000026588", 4, 1 },           /* SEI first */
+        { "00000002419a000000026588", 4, 0 },             /* the first slice says it */
+        { "0000000001", 4, 0 },
+        { "000000ff65", 4, 1 },                           /* cut behind its type */
+        { "000000ff06", 4, 0 },
+        { "00026588", 2, 1 },
+        { "0000000109f0000000016588", 0, 1 },
+        { "00000001" "09f0000001" "419a", 0, 0 },
+    };
+
+    size_t   i, size;
+    uint8_t  row[RECORD_MAX];
+
+    (void) state;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size = from_hex(cases[i].hex, row);
+
+        if (avc_has_idr(row, size, cases[i].prefix) != cases[i].idr) {
+            fail_msg("%s: expected %d", cases[i].hex, cases[i].idr);
+        }
+    }
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
@@ -448,6 +551,9 @@ int main(void)
         cmocka_unit_test(test_hostile_order_count_cycle),
         cmocka_unit_test(test_not_a_record),
         cmocka_unit_test(test_long_sps),
+        cmocka_unit_test(test_made_records),
+        cmocka_unit_test(test_rows_without_sets),
+        cmocka_unit_test(test_idr),
     };
 
     return cmocka_run_group_tests_name("media_avc", tests, NULL, NULL);

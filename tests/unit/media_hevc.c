@@ -372,9 +372,80 @@ static void test_empty_units(void **state)
 }
 
 
+/* The units of a record's arrays as they stand in a frame. */
+static size_t row_of(const uint8_t *record, uint8_t *row)
+{
+    size_t    at = RECORD_HEAD, length, used = 0;
+    unsigned  arrays, nals;
+
+    for (arrays = record[22]; arrays > 0; arrays--) {
+        nals = (unsigned) record[at + 1] << 8 | record[at + 2];
+        at += 3;
+        for ( ; nals > 0; nals--) {
+            length = (size_t) record[at] << 8 | record[at + 1];
+            row[used] = row[used + 1] = 0;
+            memcpy(row + used + 2, record + at, 2 + length);
+            used += 4 + length;
+            at += 2 + length;
+        }
+    }
+
+    return used;
+}
+
+
+/* A record made of its own parameter sets is the same again, but for its count
+ * of frames, which is left out. */
+static void test_made_records(void **state)
+{
+    size_t   n, size, used, max;
+    uint8_t  record[RECORD_MAX], row[RECORD_MAX], out[RECORD_MAX];
+
+    (void) state;
+
+    for (n = 0; n < sizeof(records) / sizeof(records[0]); n++) {
+        size = from_hex(records[n].hex, record);
+        used = row_of(record, row);
+        memcpy(row + used, "\0\0\0\2\x26\1", 6);
+
+        if (hevc_make_config(row, used + 6, 4, out, sizeof(out)) != size
+            || memcmp(out, record, size) != 0)
+        {
+            fail_msg("%s: another record", records[n].what);
+        }
+
+        for (max = 0; max < size; max++) {
+            assert_int_equal(hevc_make_config(row, used, 4, out, max), 0);
+        }
+
+        for (max = 0; max < used; max++) {
+            assert_int_equal(hevc_make_config(row, max, 4, out, sizeof(out)), 0);
+        }
+    }
+}
+
+
+static void test_irap(void **state)
+{
+    unsigned  type;
+    uint8_t   row[] = { 0, 0, 0, 2, 70, 1, 0, 0, 0, 2, 0, 1 };    /* a delimiter first */
+
+    (void) state;
+
+    for (type = 0; type < 64; type++) {
+        row[10] = (uint8_t) (type << 1);
+        assert_int_equal(hevc_has_irap(row, sizeof(row), 4), type >= 16 && type <= 21);
+        assert_int_equal(hevc_has_irap(row, 6, 4), 0);
+        assert_int_equal(hevc_has_irap(row, 10, 4), 0);
+    }
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_made_records),
+        cmocka_unit_test(test_irap),
         cmocka_unit_test(test_real_records),
         cmocka_unit_test(test_records_cut_at_every_byte),
         cmocka_unit_test(test_sps_cut_at_every_byte),
