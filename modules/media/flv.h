@@ -2,8 +2,8 @@
  * FLV tags: what the hub stores and what HTTP-FLV, RTMP and DVR speak.
  *
  * Source: Adobe Flash Video File Format Specification 10.1, annex E (E.2 header,
- * E.4.1 tag, E.4.2 audio, E.4.3 video), and Enhanced RTMP v1 (Veovera) for
- * the FourCC form of video tags.
+ * E.4.1 tag, E.4.2 audio, E.4.3 video), and Enhanced RTMP v2 (Veovera) for
+ * the FourCC form of both, their extensions (ModEx) and tracks.
  *
  * Pure: no allocation, no clock, no logging.  Sizes are bytes, times ms.
  */
@@ -19,6 +19,7 @@
 #define FLV_BACK_SIZE        4
 #define FLV_TAG_OVERHEAD     (FLV_TAG_HEADER_SIZE + FLV_BACK_SIZE)
 #define FLV_MAX_BODY         0xffffff
+#define FLV_PLAIN_MAX        8       /* what flv_write_plain() may write */
 
 enum flv_type {
     FLV_AUDIO = 8,
@@ -36,23 +37,39 @@ enum flv_codec {
 enum flv_result {
     FLV_OK = 0,
     FLV_SHORT = -1,          /* body ends before its own header does */
-    FLV_UNSUPPORTED = -2     /* a codec or packet type we do not carry */
+    FLV_UNSUPPORTED = -2,    /* a codec, or of one that we do carry (then codec
+                                is set) a packet type, that we do not */
+    FLV_OTHER_TRACK = -3     /* of no track 0, which alone is carried */
 };
 
 typedef struct {
     enum flv_codec  codec;
-    uint8_t         codec_id;    /* as on the wire, for error texts */
+    uint32_t        fourcc;      /* as on the wire; 0: codec_id says it */
+    uint8_t         codec_id;    /* likewise, for error texts */
+    uint8_t         packet;      /* packet type, likewise */
+    uint8_t         other;       /* a track besides 0 in it, 0: none */
+    uint32_t        other_fourcc;
     unsigned        key:1;       /* video key frame */
     unsigned        config:1;    /* sequence header, no media */
     unsigned        empty:1;     /* end of sequence or metadata: no media */
+    unsigned        fancy:1;     /* flv_write_plain() has a head for it that
+                                    more players know */
     int32_t         cts;         /* composition offset, ms */
     size_t          payload;     /* where codec data starts in the body */
+    size_t          end;         /* and where they end; 0: with it */
 } flv_frame_t;
 
-/* Reads the head of a tag body of SIZE bytes.  Returns enum flv_result;
- * *frame is filled on FLV_OK, and its codec_id on FLV_UNSUPPORTED. */
+/* Reads the head of a tag body of SIZE bytes; of one with several tracks,
+ * which flv_has_tracks() tells, it wants the whole body.  Returns enum
+ * flv_result; *frame is filled on FLV_OK, and its names (fourcc to other) as
+ * far as they were read on FLV_UNSUPPORTED and FLV_OTHER_TRACK. */
 int flv_parse_video(const uint8_t *body, size_t size, flv_frame_t *frame);
 int flv_parse_audio(const uint8_t *body, size_t size, flv_frame_t *frame);
+int flv_has_tracks(enum flv_type type, const uint8_t *body, size_t size);
+
+/* Writes the head of a body for what FRAME says, in the oldest form there is
+ * for its codec.  Returns its size. */
+size_t flv_write_plain(uint8_t out[FLV_PLAIN_MAX], const flv_frame_t *frame);
 
 /* Writes the 13-byte file header.  Returns FLV_HEADER_SIZE. */
 size_t flv_write_header(uint8_t out[FLV_HEADER_SIZE], int audio, int video);
@@ -66,5 +83,10 @@ size_t flv_write_tag_header(uint8_t out[FLV_TAG_HEADER_SIZE], uint8_t type,
 size_t flv_write_back(uint8_t out[FLV_BACK_SIZE], size_t size);
 
 const char *flv_codec_name(enum flv_codec codec);
+
+/* What the specifications call a codec_id, and a packet type of FRAME; NULL
+ * when they have no name for it. */
+const char *flv_codec_id_name(enum flv_type type, uint8_t id);
+const char *flv_packet_name(enum flv_type type, const flv_frame_t *frame);
 
 #endif

@@ -24,6 +24,17 @@ struct ingest_held_s {
     size_t          size;            /* of the body, which follows */
 };
 
+/* What is known of the pictures, or of the sound, of a publisher. */
+typedef struct {
+    ngx_msec_t   bad_since;          /* first and last of messages in a row */
+    ngx_msec_t   bad_last;           /* that could not be carried; 0: none */
+    const char  *why;                /* its header is of no use */
+    unsigned     ready:1;            /* it has a header */
+    unsigned     made:1;             /* which is made of what its frames hold */
+    unsigned     told:1;             /* the log has that it is left out */
+    unsigned     others:1;           /* likewise, that there are more of it */
+} ingest_track_t;
+
 typedef struct {
     ngx_rtmp_session_t  *session;
     enum ingest_state    state;
@@ -41,13 +52,16 @@ typedef struct {
     size_t               held_bytes;
     uint64_t             bytes;
     ngx_msec_t           started_ms;
-    ngx_msec_t           media_ms;   /* when the last frame came */
+    ngx_msec_t           media_ms;   /* when the last frame came that is carried */
+    ingest_track_t       track[2];   /* video, audio */
+    uint64_t             skipped;    /* messages that could not be carried */
+    char                 skip_why[128];          /* the last one */
+    unsigned             prefix;     /* bytes of a NAL unit's length */
+    u_char               adts[2];    /* the header that was made of ADTS */
     u_char              *sets;       /* parameter sets of the H.264 header */
     size_t               sets_size;
     char                 why[128];   /* it ended */
     unsigned             held_full:1;
-    unsigned             has_audio:1;
-    unsigned             has_video:1;
     unsigned             starved:1;
     unsigned             sets_due:1; /* in front of the next key frame */
 } ingest_t;

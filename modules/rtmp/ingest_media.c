@@ -1,38 +1,76 @@
-/* What a publisher sends: checked, described, and appended to the hub. */
+/* What a publisher sends: looked at, made what every player takes, and
+ * appended to the hub. */
 
-#include "ingest.h"
+#include "ingest_message.h"
+#include "../media/aac.h"
 #include "../media/avc.h"
+#include "../media/hevc.h"
+#include "../media/nal.h"
 
 #define INGEST_HOLD_MAX   (4 * 1024 * 1024)
-#define INGEST_SETS_MAX   512
+#define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, looked at in a row */
 
 
-static void
-ingest_fail_codec(ingest_t *in, uint8_t type, const flv_frame_t *frame, int rc,
-    size_t len)
+static size_t
+chain_size(ngx_chain_t *in)
 {
-    char  why[128];
+    size_t  n = 0;
 
-    if (rc == FLV_SHORT) {
-        ngx_sprintf((u_char *) why, "%s message of %uz bytes is shorter than "
-                    "its header%Z", type == FLV_VIDEO ? "video" : "audio", len);
-    } else if (type == FLV_VIDEO) {
-        ngx_sprintf((u_char *) why, "video codec %ui is not carried, expected "
-                    "7 (H.264), 12 or hvc1 (HEVC)%Z",
-                    (ngx_uint_t) frame->codec_id);
-    } else {
-        ngx_sprintf((u_char *) why, "audio codec %ui is not carried, expected "
-                    "10 (AAC)%Z", (ngx_uint_t) frame->codec_id);
+    for ( ; in; in = in->next) {
+        n += in->buf->last - in->buf->pos;
     }
 
-    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+    return n;
 }
 
 
-static void
-ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
+/* Copies at most MAX bytes from AT on.  Returns how many there were. */
+static size_t
+chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max)
 {
-    char         why[128];
+    size_t   n;
+    u_char  *p = out;
+
+    for ( ; in && max; in = in->next) {
+        n = in->buf->last - in->buf->pos;
+
+        if (at >= n) {
+            at -= n;
+            continue;
+        }
+
+        n = ngx_min(n - at, max);
+        p = ngx_cpymem(p, in->buf->pos + at, n);
+        max -= n;
+        at = 0;
+    }
+
+    return p - out;
+}
+
+
+/* M with another body, SIZE bytes in a row. */
+static void
+message_in_a_row(ingest_message_t *m, ngx_buf_t *b, ngx_chain_t *link,
+    u_char *body, size_t size)
+{
+    ngx_memzero(b, sizeof(ngx_buf_t));
+    b->pos = body;
+    b->last = body + size;
+    link->buf = b;
+    link->next = NULL;
+
+    m->chain = link;
+    m->len = size;
+    m->head = body;
+    m->size = size;
+}
+
+
+void
+ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
+{
+    char         why[INGEST_WHY];
     const char  *leaves;
 
     switch (rc) {
@@ -47,7 +85,8 @@ ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
     case NGX_ABORT:
         ngx_sprintf((u_char *) why, "message of %uz bytes is larger than "
                     "hub_stream_max allows%Z", len);
-        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+        in->writer.wait_key |= type == FLV_VIDEO;    /* its GOP has a hole */
+        ingest_skip(in, type, why);
         return;
 
     case NGX_BUSY:
@@ -65,156 +104,115 @@ ingest_settle(ingest_t *in, ngx_int_t rc, size_t len)
                           "next key frame are dropped", &in->session->app,
                           &in->name);
         }
-        return;
+        break;
 
     case NGX_OK:
         if (!in->writer.wait_key) {
             in->starved = 0;
         }
-        return;
+        break;
 
     default:                                 /* its GOP lacks the key frame */
-        return;
-    }
-}
-
-
-static size_t
-chain_size(ngx_chain_t *in)
-{
-    size_t  n = 0;
-
-    for ( ; in; in = in->next) {
-        n += in->buf->last - in->buf->pos;
+        break;
     }
 
-    return n;
-}
-
-
-static size_t
-chain_copy(ngx_chain_t *in, u_char *out, size_t max)
-{
-    size_t   n;
-    u_char  *p = out;
-
-    for ( ; in && max; in = in->next) {
-        n = ngx_min((size_t) (in->buf->last - in->buf->pos), max);
-        p = ngx_cpymem(p, in->buf->pos, n);
-        max -= n;
-    }
-
-    return p - out;
-}
-
-
-/* Some parsers, ffmpeg's among them, know only the first header of a stream.
- * So what a later one holds is repeated in front of the key frame after it. */
-static void
-ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
-{
-    size_t  n;
-    u_char  sets[INGEST_SETS_MAX];
-
-    n = avc_parameter_sets(record, len, sets, sizeof(sets));
-
-    if (n == in->sets_size && (n == 0 || ngx_memcmp(sets, in->sets, n) == 0)) {
-        return;
-    }
-
-    if (in->sets == NULL) {
-        in->sets = ngx_palloc(in->session->connection->pool, INGEST_SETS_MAX);
-        if (in->sets == NULL) {
-            return;
-        }
-    }
-
-    ngx_memcpy(in->sets, sets, n);
-    in->sets_due = n && (in->sets_size || in->writer.returned);
-    in->sets_size = n;
+    ingest_track(in, type)->bad_since = 0;
 }
 
 
 typedef struct {
     ngx_buf_t    buf[3];
     ngx_chain_t  link[3];
-} ingest_with_sets_t;
+} ingest_parts_t;
 
 
-/* CHAIN with the parameter sets behind its first SIZE bytes, HEAD. */
 static ngx_chain_t *
-ingest_put_sets(const ingest_t *in, ingest_with_sets_t *with, u_char *head,
-    size_t size, ngx_chain_t *chain)
+parts_add(ingest_parts_t *parts, ngx_uint_t n, u_char *data, size_t size)
 {
-    ngx_memzero(with, sizeof(ingest_with_sets_t));
+    ngx_memzero(&parts->buf[n], sizeof(ngx_buf_t));
+    parts->buf[n].pos = data;
+    parts->buf[n].last = data + size;
+    parts->link[n].buf = &parts->buf[n];
+    parts->link[n].next = NULL;
 
-    with->buf[0].pos = head;
-    with->buf[0].last = head + size;
-    with->link[0].buf = &with->buf[0];
-    with->link[0].next = &with->link[1];
+    if (n) {
+        parts->link[n - 1].next = &parts->link[n];
+    }
 
-    with->buf[1].pos = in->sets;
-    with->buf[1].last = in->sets + in->sets_size;
-    with->link[1].buf = &with->buf[1];
+    return &parts->link[n];
+}
 
-    while (chain && (size_t) (chain->buf->last - chain->buf->pos) <= size) {
-        size -= chain->buf->last - chain->buf->pos;
+
+/* CHAIN with HEAD of N bytes, and SETS if there are any, in place of its first
+ * SKIP bytes. */
+static ngx_chain_t *
+parts_put(ingest_parts_t *parts, const u_char *head, size_t n,
+    const u_char *sets, size_t sets_size, ngx_chain_t *chain, size_t skip)
+{
+    ngx_uint_t    used = 0;
+    ngx_chain_t  *last;
+
+    (void) parts_add(parts, used++, (u_char *) head, n);
+
+    if (sets_size) {
+        (void) parts_add(parts, used++, (u_char *) sets, sets_size);
+    }
+
+    while (chain && (size_t) (chain->buf->last - chain->buf->pos) <= skip) {
+        skip -= chain->buf->last - chain->buf->pos;
         chain = chain->next;
     }
 
     if (chain) {
-        with->buf[2] = *chain->buf;
-        with->buf[2].pos += size;
-        with->link[2].buf = &with->buf[2];
-        with->link[2].next = chain->next;
-        with->link[1].next = &with->link[2];
+        last = parts_add(parts, used, chain->buf->pos + skip,
+                         chain->buf->last - chain->buf->pos - skip);
+        last->next = chain->next;
     }
 
-    return &with->link[0];
+    return &parts->link[0];
 }
 
 
+/* A frame of a track that has its header. */
 static void
-ingest_config(ingest_t *in, uint8_t type, flv_frame_t *frame, uint32_t ts,
-    ngx_chain_t *chain, size_t len)
+ingest_append(ingest_t *in, ingest_message_t *m)
 {
-    u_char        body[HUB_CONFIG_MAX];
-    ngx_int_t     rc;
-    avc_config_t  avc = { 0 };
+    size_t           n = m->frame.payload, len = m->len, sets = 0;
+    u_char           plain[FLV_PLAIN_MAX];
+    ngx_int_t        rc;
+    ngx_chain_t     *chain = m->chain;
+    const u_char    *head = m->head;
+    ingest_parts_t   parts;
 
-    if (len > sizeof(body)) {
-        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed",
-                   "sequence header is longer than 4096 bytes");
-        return;
+    if (in->sets_due && m->type == FLV_VIDEO && m->frame.key
+        && m->frame.codec == FLV_CODEC_H264)
+    {
+        sets = in->sets_size;
     }
 
-    chain_copy(chain, body, len);
-
-    if (type == FLV_VIDEO) {
-        if (frame->codec == FLV_CODEC_H264) {
-            if (avc_parse_config(body + frame->payload, len - frame->payload,
-                                 &avc) != 0)
-            {
-                ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed",
-                           "H.264 sequence header makes no sense");
-                return;
-            }
-
-            ingest_keep_sets(in, body + frame->payload, len - frame->payload);
-        }
-
-        in->writer.width = (uint16_t) avc.width;
-        in->writer.height = (uint16_t) avc.height;
-        in->has_video = 1;
-        rc = hub_configure(hub, &in->writer, HUB_CONFIG_VIDEO, frame, ts, body,
-                           len);
-    } else {
-        in->has_audio = 1;
-        rc = hub_configure(hub, &in->writer, HUB_CONFIG_AUDIO, frame, ts, body,
-                           len);
+    if (m->frame.fancy) {
+        n = flv_write_plain(plain, &m->frame);
+        head = plain;
     }
 
-    ingest_settle(in, rc, len);
+    if (m->frame.fancy || sets) {
+        chain = parts_put(&parts, head, n, in->sets, sets, chain,
+                          m->frame.payload);
+        len = n + sets + len - m->frame.payload;
+    }
+
+    rc = hub_append(hub, &in->writer, m->type, &m->frame, m->timestamp, chain,
+                    len);
+
+    if (rc == NGX_OK && m->type == FLV_VIDEO && m->frame.key) {
+        in->sets_due = 0;
+    }
+
+    if (rc != NGX_ABORT) {
+        in->media_ms = ngx_current_msec;
+    }
+
+    ingest_settle(in, m->type, rc, len);
 }
 
 
@@ -232,7 +230,7 @@ ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
         return;
     }
 
-    chain_copy(chain, body, len);
+    chain_copy(chain, 0, body, len);
 
     if (len >= 16 && ngx_memcmp(p, wrap, 16) == 0) {
         p += 16;
@@ -249,67 +247,228 @@ ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
 }
 
 
+static void
+ingest_pictures(ingest_t *in, ingest_message_t *m)
+{
+    size_t           size = ngx_min(m->size, m->len) - m->frame.payload;
+    const u_char    *row = m->head + m->frame.payload;
+    ingest_track_t  *t = ingest_track(in, FLV_VIDEO);
+
+    if ((!t->ready || t->made)
+        && ingest_make_video_config(in, m, row, size) != NGX_OK)
+    {
+        return;
+    }
+
+    if (!t->ready) {
+        ingest_left_out(in, FLV_VIDEO);
+        return;
+    }
+
+    /* some encoders never say which frames are key frames; where one says so
+     * it may be right without an IDR picture: intra refresh has none */
+    if (!m->frame.key
+        && (m->frame.codec == FLV_CODEC_H264
+            ? avc_has_idr(row, size, in->prefix)
+            : hevc_has_irap(row, size, in->prefix)))
+    {
+        m->frame.key = 1;
+        m->frame.fancy = 1;
+    }
+
+    ingest_append(in, m);
+}
+
+
+/* Pictures whose NAL units stand behind start codes get lengths. */
+static void
+ingest_start_codes(ingest_t *in, ingest_message_t *m)
+{
+    size_t             size = m->len - m->frame.payload, n, max;
+    u_char            *units, *body;
+    ngx_buf_t          b;
+    ngx_chain_t        link;
+    ingest_message_t   one = *m;
+
+    max = FLV_PLAIN_MAX + NAL_LENGTHS_MAX(size);
+    units = ngx_alloc(size + max, in->session->connection->log);
+    if (units == NULL) {
+        return;
+    }
+
+    (void) chain_copy(m->chain, m->frame.payload, units, size);
+
+    body = units + size;
+    n = flv_write_plain(body, &m->frame);
+    one.frame.payload = n;
+    n += nal_to_lengths(units, size, body + n, max - n);
+    message_in_a_row(&one, &b, &link, body, n);
+
+    ingest_pictures(in, &one);
+    ngx_free(units);
+}
+
+
+static void
+ingest_video(ingest_t *in, ingest_message_t *m)
+{
+    if (in->prefix == 4
+        && nal_has_start_codes(m->head + m->frame.payload,
+                               ngx_min(m->size, m->len) - m->frame.payload))
+    {
+        ingest_start_codes(in, m);
+        return;
+    }
+
+    ingest_pictures(in, m);
+}
+
+
+/* Frames that each bring their own head; it becomes the track's header. */
+static void
+ingest_adts(ingest_t *in, ingest_message_t *m)
+{
+    size_t             n, at = m->frame.payload;
+    uint32_t           samples = 0;
+    uint8_t            head[AAC_ADTS_MAX];
+    aac_adts_t         adts;
+    ingest_message_t   one = *m;
+
+    while (at < m->len && in->state == INGEST_LIVE) {
+        n = chain_copy(m->chain, at, head, ngx_min(sizeof(head), m->len - at));
+
+        if (aac_parse_adts(head, n, &adts) != 0 || adts.size > m->len - at) {
+            ingest_skip(in, FLV_AUDIO,
+                        "audio message whose ADTS frames do not fill it");
+            return;
+        }
+
+        if (ingest_adts_config(in, m, &adts) != NGX_OK) {
+            return;
+        }
+
+        one.frame.fancy = 1;
+        one.frame.payload = at + adts.head;
+        one.len = at + adts.size;
+        one.timestamp = m->timestamp
+                        + (uint32_t) ((uint64_t) samples * 1000 / adts.rate);
+        ingest_append(in, &one);
+
+        at += adts.size;
+        samples += AAC_FRAME;
+    }
+}
+
+
+static void
+ingest_audio(ingest_t *in, ingest_message_t *m)
+{
+    aac_adts_t  adts;
+
+    if (aac_parse_adts(m->head + m->frame.payload,
+                       ngx_min(m->size, m->len) - m->frame.payload, &adts)
+        == 0)
+    {
+        ingest_adts(in, m);
+
+    } else if (!ingest_track(in, FLV_AUDIO)->ready) {
+        ingest_left_out(in, FLV_AUDIO);
+
+    } else {
+        ingest_append(in, m);
+    }
+}
+
+
+/* Takes a message of whose body all that is looked at is in a row. */
+static void
+ingest_take(ingest_t *in, ingest_message_t *m)
+{
+    int  rc = m->type == FLV_VIDEO
+              ? flv_parse_video(m->head, m->size, &m->frame)
+              : flv_parse_audio(m->head, m->size, &m->frame);
+
+    if (rc == FLV_OTHER_TRACK || m->frame.other) {
+        ingest_other_track(in, m);
+    }
+
+    if (rc == FLV_OTHER_TRACK) {
+        return;
+    }
+
+    if (rc != FLV_OK) {
+        ingest_not_carried(in, m, rc);
+        return;
+    }
+
+    if (m->frame.end) {
+        m->len = m->frame.end;               /* other tracks are behind it */
+    }
+
+    if (m->frame.config) {
+        ingest_config(in, m);
+
+    } else if (!m->frame.empty && m->frame.payload < m->len) {
+        if (m->type == FLV_VIDEO) {
+            ingest_video(in, m);
+        } else {
+            ingest_audio(in, m);
+        }
+    }
+}
+
+
+/* A message with several tracks, of which the wanted one may be anywhere. */
+static void
+ingest_tracks(ingest_t *in, ingest_message_t *m)
+{
+    u_char       *body;
+    ngx_buf_t     b;
+    ngx_chain_t   link;
+
+    body = ngx_alloc(m->len, in->session->connection->log);
+    if (body == NULL) {
+        return;
+    }
+
+    (void) chain_copy(m->chain, 0, body, m->len);
+    message_in_a_row(m, &b, &link, body, m->len);
+    ingest_take(in, m);
+    ngx_free(body);
+}
+
+
 void
 ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
 {
-    int                 rc;
-    size_t              len, n;
-    uint8_t             head[16];
-    ngx_int_t           appended;
-    flv_frame_t         frame;
-    ingest_with_sets_t  with;
+    u_char            head[INGEST_HEAD];
+    ingest_message_t  m;
 
-    len = chain_size(chain);
+    m.type = type;
+    m.timestamp = ts;
+    m.chain = chain;
+    m.len = chain_size(chain);
 
     if (type == FLV_SCRIPT) {
-        ingest_meta(in, ts, chain, len);
+        ingest_meta(in, ts, chain, m.len);
         return;
     }
 
-    if (len == 0) {
+    if (m.len == 0) {
         return;                              /* a habit of some encoders */
     }
 
-    in->bytes += len;
-    in->client.session->bytes += len;
-    in->media_ms = ngx_current_msec;
+    in->bytes += m.len;
+    in->client.session->bytes += m.len;
 
-    n = chain_copy(chain, head, sizeof(head));
-    rc = type == FLV_VIDEO ? flv_parse_video(head, n, &frame)
-                           : flv_parse_audio(head, n, &frame);
+    m.head = head;
+    m.size = chain_copy(chain, 0, head, sizeof(head));
 
-    if (rc != FLV_OK) {
-        ingest_fail_codec(in, type, &frame, rc, len);
-        return;
+    if (m.size < m.len && flv_has_tracks(type, head, m.size)) {
+        ingest_tracks(in, &m);
+    } else {
+        ingest_take(in, &m);
     }
-
-    if (frame.empty) {
-        return;
-    }
-
-    if (frame.config) {
-        ingest_config(in, type, &frame, ts, chain, len);
-        return;
-    }
-
-    if (type == FLV_VIDEO ? !in->has_video : !in->has_audio) {
-        return;                              /* nobody could decode it */
-    }
-
-    if (in->sets_due && type == FLV_VIDEO && frame.key
-        && frame.codec == FLV_CODEC_H264)
-    {
-        chain = ingest_put_sets(in, &with, head, frame.payload, chain);
-        len += in->sets_size;
-    }
-
-    appended = hub_append(hub, &in->writer, type, &frame, ts, chain, len);
-
-    if (appended == NGX_OK && type == FLV_VIDEO && frame.key) {
-        in->sets_due = 0;
-    }
-
-    ingest_settle(in, appended, len);
 }
 
 
@@ -336,7 +495,7 @@ ingest_hold(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
     held->arrived_ms = ngx_current_msec;
     held->type = type;
     held->timestamp = ts;
-    held->size = chain_copy(chain, (u_char *) (held + 1), len);
+    held->size = chain_copy(chain, 0, (u_char *) (held + 1), len);
     in->held_bytes += len;
 
     for (last = &in->held; *last; last = &(*last)->next) { /* void */ }

@@ -156,15 +156,33 @@ ingest_release(ingest_t *in)
 }
 
 
+/* One line: how a publisher ended, and what of it was passed over. */
+static void
+ingest_log_end(ingest_t *in, ngx_uint_t level, const char *why)
+{
+    u_char               skipped[64];
+    ngx_rtmp_session_t  *s = in->session;
+
+    skipped[0] = '\0';
+
+    if (in->skipped) {
+        ngx_sprintf(skipped, ", after %uL message%s passed over%Z",
+                    in->skipped, in->skipped == 1 ? " was" : "s were");
+    }
+
+    ngx_log_error(level, s->connection->log, 0, "publish %V/%V %s: %s%s",
+                  &s->app, &in->name,
+                  in->state == INGEST_LIVE ? "ended" : "refused", why, skipped);
+}
+
+
 void
 ingest_end(ingest_t *in, ngx_uint_t level, const char *code, const char *why)
 {
     ngx_rtmp_session_t  *s = in->session;
 
     ngx_cpystrn((u_char *) in->why, (u_char *) why, sizeof(in->why));
-    ngx_log_error(level, s->connection->log, 0, "publish %V/%V %s: %s",
-                  &s->app, &in->name,
-                  in->state == INGEST_LIVE ? "ended" : "refused", in->why);
+    ingest_log_end(in, level, in->why);
 
     ingest_release(in);
     in->state = INGEST_REFUSED;
@@ -233,8 +251,9 @@ ingest_message(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h, ngx_chain_t *chain)
 static void
 ingest_watch(ngx_event_t *ev)
 {
-    char                         why[96];
+    u_char                       why[sizeof(((ingest_t *) 0)->why)], *p;
     ngx_msec_t                   idle;
+    const char                  *reason;
     ingest_t                    *in = ev->data;
     ngx_rtmp_ingest_app_conf_t  *conf;
 
@@ -246,8 +265,15 @@ ingest_watch(ngx_event_t *ev)
         return;
     }
 
-    ngx_sprintf((u_char *) why, "no media for %M ms%Z", idle);
-    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+    reason = in->track[0].why ? in->track[0].why
+             : in->track[1].why ? in->track[1].why
+             : in->skipped ? in->skip_why : NULL;
+
+    p = ngx_snprintf(why, sizeof(why) - 1,
+                     reason ? "no media for %M ms that can be carried: %s"
+                            : "no media for %M ms", idle, reason);
+    *p = '\0';
+    ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", (char *) why);
 }
 
 
@@ -488,8 +514,11 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->why[0] = '\0';
     in->bytes = 0;
     in->held_bytes = 0;
-    in->held_full = in->has_audio = in->has_video = in->sets_due = 0;
+    in->held_full = in->sets_due = 0;
     in->sets_size = 0;
+    in->skipped = 0;
+    in->prefix = 4;                          /* until a header says it */
+    ngx_memzero(in->track, sizeof(in->track));
 
     bad = ingest_bad_name(v->name);
     if (bad) {
@@ -520,9 +549,7 @@ ngx_rtmp_ingest_close_stream(ngx_rtmp_session_t *s, ngx_rtmp_close_stream_t *v)
     live = in->state == INGEST_LIVE;
 
     if (live && in->why[0] == '\0') {
-        ngx_log_error(NGX_LOG_NOTICE, s->connection->log, 0,
-                      "publish %V/%V ended: closed by the client", &s->app,
-                      &in->name);
+        ingest_log_end(in, NGX_LOG_NOTICE, "closed by the client");
     }
 
     if (in->request && !s->connection->destroyed) {

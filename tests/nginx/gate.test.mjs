@@ -182,7 +182,8 @@ describe('answers of the service', () => {
     ['MP3 audio', (c) => c.sendAudio(0, Buffer.from([0x2f, 0, 0, 0])), /audio codec 2 is not carried/],
     ['an AVC header that is none', (c) => c.sendVideo(0, Buffer.from([0x17, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])), /H\.264 sequence header makes no sense/],
     ['a sequence header of 5 KB', (c) => c.sendVideo(0, Buffer.concat([avcHeader(), Buffer.alloc(5000)])), /sequence header is longer than 4096 bytes/],
-    ['an unknown FourCC', (c) => c.sendVideo(0, Buffer.from('90786d6c31000000', 'hex')), /video codec 120 is not carried/],
+    ['an unknown FourCC', (c) => c.sendVideo(0, Buffer.from('90786d6c31000000', 'hex')), /video codec xml1 is not carried/],
+    ['a FourCC that is no text', (c) => c.sendVideo(0, Buffer.from('9000ff0a7f000000', 'hex')), /video codec \?\?\?\? is not carried/],
   ];
   for (const [name, send, reason] of nonsense) {
     test(`${name} is ended with its reason`, DEADLINE, async () => {
@@ -213,6 +214,22 @@ describe('answers of the service', () => {
     viewer.close();
     await client.close();
   });
+});
+
+test('a frame larger than hub_stream_max is passed over, and the stream goes on with the next key frame', DEADLINE, async (t) => {
+  const hub = await startHub({ zone: '8m', main: 'hub_stream_max 1m;' });
+  t.after(() => hub.stop());
+  const client = await openPublisher('large?key=x', { ...hub.rtmp, chunkSize: 65536 });
+  const viewer = await hub.view('live/large');
+  const sizes = [0, 0, 1_500_000, 0, 0, 0].map((size, n) => (n % 4 ? interFrame(size) : keyFrame(size)));
+  sizes.forEach((body, n) => client.sendVideo(n * 40, body));
+  await until(() => viewer.flv.video().length === 4, 'the frames that are none of its GOP');
+  await client.ping();
+  assert.deepEqual(viewer.flv.video().map(({ dts }) => dts), [0, 40, 160, 200]);
+  viewer.close();
+  await client.close();
+  await until(() => /publish live\/large ended: closed by the client, after 1 message was passed over/.test(hub.nginx.log()), 'its end');
+  assert.match(hub.nginx.log(), /passed over: message of 1500000 bytes is larger than hub_stream_max allows/);
 });
 
 test('a service that is not there refuses, and is asked again when it is back', DEADLINE, async (t) => {

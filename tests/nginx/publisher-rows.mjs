@@ -4,18 +4,23 @@
 //   name      of the row, and of its stream
 //   ms        how long it sends (3000)
 //   args      of the stream's name (`?key=k`)
+//   stream    () => the steps of another stream than the normal one
 //   change    (steps) => what the publisher sends, of the normal stream's steps
 //   seen      (steps) => what viewers and the recording have of it: the normal stream without
 //   wire      what the status says that ends it; without, it goes on until the publisher leaves
 //   log       [regexp]: warnings about the stream, one line each, and no others
 //   ended     what the log's line of its end says besides
+//   decode    ffmpeg decodes the recording, and has nothing to say
 //   viewer    ({tags, row}) => …, instead of the comparison with `seen`
 //   history   ({recordings, row}) => …, likewise
-//   publish   (client, row) => …, instead of sending the steps
+//   publish   (client, steps, hub) => …, instead of sending the steps; may give the client that goes on
+//   ends      how many lines tell of an end (1)
 //
 // A step is {when, stamp, tag: {type, body}}: moment and timestamp in ms.
 
-import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame } from '../lib/rtmp.mjs';
+import assert from 'node:assert/strict';
+import { makeHevcClip, replay } from '../lib/clips.mjs';
+import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openStream } from '../lib/rtmp.mjs';
 
 export const AUDIO = 8;
 export const VIDEO = 9;
@@ -31,20 +36,240 @@ export function normal(ms = 3000) {
 }
 
 const only = (type) => (steps) => steps.filter(({ tag }) => tag.type === type);
+const without = (is) => (steps) => steps.filter((one, n) => !is(one, n));
 
 /** Replaces the body of each message for which `is` holds; `make(body, n)` gives the new one. */
 const replaced = (is, make) => (steps) => steps.map((one, n) => (is(one, n) ? { ...one, tag: { ...one.tag, body: make(one.tag.body, n) } } : one));
 
+/** Puts messages with the same time behind each for which `is` holds. */
+const besides = (is, make) => (steps) => steps.flatMap((one) => (is(one) ? [one, { ...one, tag: { ...one.tag, body: make(one.tag.body) } }] : [one]));
+
 const isSound = ({ tag }) => tag.type === AUDIO;
+const isPicture = ({ tag }) => tag.type === VIDEO;
+const isHeader = ({ tag: { body } }) => body[1] === 0;
+const isKey = ({ tag: { type, body } }) => type === VIDEO && body[0] === 0x17 && body[1] === 1;
+const isVc = (one) => isPicture(one) && isHeader(one);
+const isAc = (one) => isSound(one) && isHeader(one);
+const nth = (type, n) => (one, i, all) => one === all.filter(({ tag }) => tag.type === type)[n];
+const replacedOne = (type, n, hex) => (steps) => {
+  const is = nth(type, n);
+  return replaced((one, i) => is(one, i, steps), () => Buffer.from(hex, 'hex'))(steps);
+};
+const withoutOne = (type, n) => (steps) => steps.filter((one, i) => !nth(type, n)(one, i, steps));
+
+const ascii = (text) => Buffer.from(text, 'latin1');
+const bytes = (...list) => Buffer.concat(list.map((one) => (Buffer.isBuffer(one) ? one : Buffer.from([one]))));
+const u24 = (n) => Buffer.from([n >> 16, n >> 8 & 255, n & 255]);
+
+/** SPS and PPS of the normal stream. */
+const SETS = (() => {
+  const record = avcHeader().subarray(5);
+  const sps = record.subarray(8, 8 + record.readUInt16BE(6));
+  return [sps, record.subarray(8 + sps.length + 3)];
+})();
+const lengths = (...units) => Buffer.concat(units.flatMap((unit) => [Buffer.from([0, 0, 0, unit.length]), unit]));
+
+/** NAL units behind start codes of four bytes, as annex B has them. */
+function startCodes(row) {
+  const copy = Buffer.from(row);
+  for (let at = 0; at < row.length; at += 4 + row.readUInt32BE(at)) copy.writeUInt32BE(1, at);
+  return copy;
+}
+
+/** Sets in front of each key frame. */
+const inBand = replaced(isKey, (body) => bytes(body.subarray(0, 5), lengths(...SETS), body.subarray(5)));
+
+/** The enhanced form of a tag's body: `make(frame type, is header, data)`; a CTS of 0 is left out. */
+const enhanced = (make) => (body) => make(body[0] & 0x70, body[1] === 0, body.subarray(5));
+
+const adts = (body) => {
+  const size = 7 + body.length - 2;
+  return bytes(0xaf, 1, 0xff, 0xf1, 0x50, 0x80 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 0x1f, 0xfc, body.subarray(2));
+};
+
+/** H.265 in enhanced RTMP's form, without sound. */
+let clip;
+async function hevc() {
+  clip ??= makeHevcClip({ seconds: 3 });
+  const { headers, frames } = await clip;
+  return [...headers, ...frames].map(({ type, dts, body }) => step(type, dts, body));
+}
+const isHevcHeader = ({ tag: { body } }) => (body[0] & 15) === 0;
+
+/** VPS, SPS and PPS of the header in front of each key frame. */
+function hevcInBand(steps) {
+  const sets = [];
+  const record = steps.find(isHevcHeader).tag.body.subarray(5);
+  for (let array = 0, at = 23; array < record[22]; array++) {
+    const [type, count] = [record[at] & 63, record.readUInt16BE(at + 1)];
+    at += 3;
+    for (let n = 0; n < count; n++) {
+      const end = at + 2 + record.readUInt16BE(at);
+      if (type <= 34) sets.push(record.subarray(at + 2, end));
+      at = end;
+    }
+  }
+  return replaced(({ tag: { body } }) => body[0] === 0x91, (body) => bytes(body.subarray(0, 8), lengths(...sets), body.subarray(8)))(steps);
+}
+
+/** Intra refresh has recovery points and no IDR pictures: the flag alone tells where to begin. */
+const flagWithoutIdr = (steps) => steps.map((one, n) => (isKey(one) && one.stamp > 0
+  ? { ...one, tag: { ...one.tag, body: bytes(0x17, interFrame(500 + n).subarray(1)) } } : one));
+
+const soundLeftOut = { seen: only(VIDEO), log: [/no sound: /] };
 
 export const rows = [
-  { name: 'normal' },
+  { name: 'normal', decode: true },
   { name: 'sound-only', change: only(AUDIO), seen: only(AUDIO) },
   { name: 'pictures-only', change: only(VIDEO), seen: only(VIDEO) },
   {
     name: 'mp3',
-    change: replaced(isSound, (body) => Buffer.concat([Buffer.from([0x2f]), body.subarray(2)])),
-    wire: /audio codec 2 .*is not carried, expected .*AAC/,
+    change: replaced(isSound, (body) => bytes(0x2f, body.subarray(2))),
+    wire: /audio codec 2 is not carried \(MP3\), expected AAC/,
     viewer: () => {}, seen: () => [],
   },
+
+  // ---- a track without a sequence header
+
+  { name: 'inband-only', decode: true, change: (steps) => inBand(without(isVc)(steps)), seen: inBand },
+  {
+    name: 'start-codes', decode: true,
+    change: (steps) => replaced(isPicture, (body) => bytes(body.subarray(0, 5), startCodes(body.subarray(5))))(inBand(without(isVc)(steps))),
+    seen: inBand,
+  },
+  {
+    name: 'start-codes-in-the-header',
+    change: replaced(isVc, (body) => bytes(body.subarray(0, 5), startCodes(lengths(...SETS)))),
+  },
+  {
+    name: 'empty-header-then-inband',
+    change: (steps) => inBand(replaced(isVc, (body) => body.subarray(0, 5))(steps)), seen: inBand,
+  },
+  {
+    name: 'video-only-no-header', ms: 18_000,
+    change: (steps) => only(VIDEO)(without(isVc)(steps)), seen: () => [],
+    log: [/no pictures: pictures came without sequence header and parameter sets/],
+    wire: /no media for 1[4-9]\d\d\d ms that can be carried: pictures came without sequence header/,
+  },
+  { name: 'aac-no-config', change: without(isAc), ...soundLeftOut, log: [/no sound: sound came without sequence header, and is not ADTS/] },
+  {
+    name: 'empty-aac-config', change: replaced(isAc, () => bytes(0xaf, 0)),
+    ...soundLeftOut, log: [/no sound: AAC sequence header is empty/],
+  },
+  { name: 'aac-config-later', change: (steps) => [...steps.slice(0, 1), ...steps.slice(2, 10), steps[1], ...steps.slice(10)],
+    seen: (steps) => [steps[0], ...steps.slice(2, 10).filter(isPicture), ...steps.slice(10)], log: [/no sound: /] },
+  { name: 'adts', decode: true, change: (steps) => replaced(isSound, adts)(without(isAc)(steps)) },
+  { name: 'adts-with-config', change: replaced((one) => isSound(one) && !isHeader(one), adts) },
+  {
+    name: 'inband-only-hevc', decode: true, stream: hevc, change: (steps) => without(isHevcHeader)(hevcInBand(steps)), seen: hevcInBand,
+  },
+
+  // ---- single messages that make no sense
+
+  {
+    name: 'one-byte-of-video', change: replacedOne(VIDEO, 60, '17'), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: video message of 1 bytes is shorter than its header/],
+    ended: /closed by the client, after 1 message was passed over/,
+  },
+  {
+    name: 'one-byte-of-sound', change: replacedOne(AUDIO, 60, 'af'), seen: withoutOne(AUDIO, 60),
+    log: [/passed over: audio message of 1 bytes is shorter than its header/],
+  },
+  {
+    name: 'two-bytes', change: replacedOne(VIDEO, 60, '1702'), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: video message of 2 bytes is shorter than its header/],
+  },
+  {
+    name: 'an-unknown-packet', change: replacedOne(VIDEO, 60, '17030000000000'), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: video packet type 3 of codec 7 is not carried/],
+  },
+  {
+    name: 'another-codec-once', change: replacedOne(VIDEO, 60, '120000000000'), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: video codec 2 is not carried \(Sorenson H\.263\), expected H\.264/],
+  },
+  {
+    name: 'a-header-of-nonsense', change: replacedOne(VIDEO, 60, '17000000000001020304050607'), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: H\.264 sequence header makes no sense/],
+  },
+  {
+    name: 'a-header-too-long', change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`), seen: withoutOne(VIDEO, 60),
+    log: [/passed over: sequence header is longer than 4096 bytes/],
+  },
+  {
+    name: 'one-byte-for-seconds', ms: 8000, change: replaced((one) => isPicture(one) && one.stamp >= 1000, () => Buffer.from([0x17])),
+    log: [/passed over: video message of 1 bytes/],
+    wire: /^video message of 1 bytes is shorter than its header|ended: video message of 1 bytes/,
+    viewer: ({ tags }) => assert.ok(tags.some(({ type, dts }) => type === AUDIO && dts > 3000), 'sound goes on for seconds'),
+    history: () => {},
+  },
+
+  // ---- enhanced RTMP
+
+  { name: 'ex-video-only', change: replaced(isPicture, enhanced((type, header, data) => bytes(0x80 | type | (header ? 0 : 3), ascii('avc1'), data))) },
+  {
+    name: 'ex-audio-only', decode: true,
+    change: replaced(isSound, (body) => bytes(0x90 | body[1], ascii('mp4a'), body.subarray(2))),
+  },
+  {
+    name: 'second-audio-track',
+    change: besides(isSound, (body) => bytes(0x95, body[1], ascii('mp4a'), 1, body.subarray(2))),
+    log: [/audio of track 1 \(mp4a\) is left out, track 0 alone is carried/],
+  },
+  {
+    name: 'second-video-track',
+    change: besides(isPicture, enhanced((type, header, data) => bytes(0x86 | type, header ? 0 : 3, ascii('avc1'), 1, data))),
+    log: [/video of track 1 \(avc1\) is left out, track 0 alone is carried/],
+  },
+  {
+    name: 'one-track-0',
+    change: (steps) => replaced(isSound, (body) => bytes(0x95, body[1], ascii('mp4a'), 0, body.subarray(2)))(
+      replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, header ? 0 : 1, ascii('avc1'), 0, header ? data : bytes(0, 0, 0, data))))(steps)),
+  },
+  {
+    name: 'many-tracks',
+    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, 0x10 | (header ? 0 : 3), ascii('avc1'),
+      2, u24(3), ascii('xyz'), 0, u24(data.length), data, 1, u24(2), ascii('zz')))),
+    log: [/video of track 2 \(avc1\) is left out/],
+  },
+  {
+    name: 'many-codecs',
+    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, 0x20 | (header ? 0 : 3),
+      ascii('av01'), 1, u24(5000), Buffer.alloc(5000), ascii('avc1'), 0, u24(data.length), data))),
+    log: [/video of track 1 \(av01\) is left out/],
+  },
+  {
+    name: 'modex',
+    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x87 | type, 2, 0, 1, 0, header ? 0 : 3, ascii('avc1'), data))),
+  },
+  {
+    name: 'modex-of-sound',
+    change: replaced(isSound, (body) => bytes(0x97, 2, 0, 1, 0, body[1], ascii('mp4a'), body.subarray(2))),
+  },
+  {
+    name: 'modex-hevc', stream: hevc,
+    change: replaced(() => true, (body) => bytes(body[0] & 0xf0 | 7, 2, 0, 1, 0, body[0] & 15, body.subarray(1))),
+  },
+  {
+    name: 'metadata-and-commands',
+    change: (steps) => besides(isSound, () => bytes(0x94, ascii('mp4a'), 1, 2, 0, 0, 0, 3))(
+      besides(isPicture, () => bytes(0x94, ascii('avc1'), 2, 0, 9, ascii('colorInfo'), 5))(besides(isPicture, () => bytes(0xd0, 0))(steps))),
+  },
+  ...[['av1', 'av01'], ['vp9', 'vp09']].map(([name, fourcc]) => ({
+    name,
+    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x80 | type | (header ? 0 : 1), ascii(fourcc), data))),
+    wire: new RegExp(`video codec ${fourcc} is not carried \\(packet type SequenceStart\\), expected H\\.264`),
+    viewer: () => {}, seen: () => [],
+  })),
+  {
+    name: 'opus',
+    change: replaced(isSound, (body) => bytes(0x90 | body[1], ascii('Opus'), body.subarray(2))),
+    wire: /audio codec Opus is not carried \(packet type SequenceStart\), expected AAC \(10, mp4a\)/,
+    viewer: () => {}, seen: () => [],
+  },
+
+  // ---- key frames
+
+  { name: 'never-key', decode: true, change: replaced((one) => isPicture(one) && !isHeader(one), (body) => bytes(0x27, body.subarray(1))) },
+  { name: 'never-key-hevc', stream: hevc, change: replaced((one) => !isHevcHeader(one), (body) => bytes(0xa0 | body[0] & 15, body.subarray(1))) },
+  { name: 'flag-without-idr', change: flagWithoutIdr, seen: flagWithoutIdr },
 ];

@@ -25,9 +25,9 @@ function sameAsSeen(tags, seen) {
     const [have, want] = [came, seen].map((list) => list.filter((frame) => frame.type === type));
     assert.equal(have.length, want.length, `${what} frames that a viewer has`);
     for (const [i, frame] of have.entries()) {
-      const is = [frame.data.toString('hex'), frame.key, frame.cts, frame.dts - came[0].dts];
-      const right = [want[i].data.toString('hex'), want[i].key, want[i].cts, want[i].dts - seen[0].dts];
-      assert.deepEqual(is, right, `${what} frame ${i}: bytes, key, cts, dts`);
+      assert.ok(frame.data.equals(want[i].data), `${what} frame ${i} has ${frame.data.length} bytes, sent were ${want[i].data.length}`);
+      const [is, right] = [[frame, came], [want[i], seen]].map(([{ key, cts, dts }, [first]]) => [key, cts, dts - first.dts]);
+      assert.deepEqual(is, right, `${what} frame ${i}: key, cts, dts`);
     }
   }
 }
@@ -41,6 +41,7 @@ describe('publishers', { concurrency: true }, () => {
     fs.chmodSync(root, 0o755);
     hub = await startHub({
       answer: () => ({ allow: true, uid: 7, stream: 3, record: true }),
+      ingest: 'gate_timeout 60s;',                       // this process may be kept from answering
       main: `thread_pool disk threads=2; dvr_threads disk; dvr ${root}; hub_grace 1s;`,
       listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
         root /nonexistent`,
@@ -51,12 +52,12 @@ describe('publishers', { concurrency: true }, () => {
   const linesOf = (name) => hub.nginx.log().split('\n').filter((line) => new RegExp(`live/${name}[ :]`).test(line));
 
   /** Publishes a row and leaves, or is sent away; gives what a viewer had of it. */
-  async function sent(row) {
+  async function sent(row, steps) {
     const client = await openStream(hub.rtmp);
     client.setChunkSize(4096);
     await client.publish(`${row.name}?${row.args ?? 'key=k'}`);
     const viewer = await capture(hub, `live/${row.name}`);
-    const sending = (row.publish ?? ((to) => replay(to, (row.change ?? ((steps) => steps))(normal(row.ms))).done))(client, row);
+    const sending = (row.publish ?? ((to) => replay(to, row.change ? row.change(steps) : steps).done))(client, steps, hub);
     if (row.wire) {
       sending.catch(() => {});                           // it is ended meanwhile
       const { code, description } = await client.wait(({ values }) => values?.[3]?.level === 'error', 'the status that ends it', 60_000)
@@ -65,10 +66,10 @@ describe('publishers', { concurrency: true }, () => {
       assert.match(description, row.wire);
       await client.closed;
     } else {
-      await sending;
-      client.command('closeStream', null);
-      await client.status('NetStream.Unpublish.Success');
-      await client.close();
+      const last = await sending ?? client;
+      last.command('closeStream', null);
+      await last.status('NetStream.Unpublish.Success');
+      await last.close();
     }
     await until(() => viewer.ended, `the viewer of ${row.name} to be ended`);
     assert.equal(viewer.error, undefined);
@@ -82,8 +83,8 @@ describe('publishers', { concurrency: true }, () => {
     for (const one of right) assert.equal(warnings.filter((line) => one.test(line)).length, 1, `one line of ${one}: ${warnings.join('\n')}`);
     assert.deepEqual(warnings.filter((line) => !right.some((one) => one.test(line))), [], 'warnings beside');
     const ends = lines.filter((line) => /publish \S+ ended:/.test(line));
-    assert.equal(ends.length, 1, 'one line of its end');
-    assert.match(ends[0], row.ended ?? row.wire ?? /ended: closed by the client,? /);
+    assert.equal(ends.length, row.ends ?? 1, 'one line of each end');
+    assert.match(ends.at(-1), row.ended ?? row.wire ?? /ended: closed by the client[, ]/);
   }
 
   /** The recording has the same frames, and the history leads to them. */
@@ -101,7 +102,7 @@ describe('publishers', { concurrency: true }, () => {
     assert.deepEqual(more, [], 'one file');
     wellFormed(r);
     sameFrames([r], seen);
-    await plays(r);
+    if (row.decode) await plays(r);
     const { status, text } = await get(`${base}/index.m3u8`);
     assert.equal(status, 200, text);
     const { items } = readPlaylist(text);
@@ -110,8 +111,9 @@ describe('publishers', { concurrency: true }, () => {
 
   for (const row of rows) {
     test(row.name, DEADLINE, async () => {
-      const seen = framesOfSteps((row.seen ?? ((steps) => steps))(normal(row.ms)));
-      const tags = await sent(row);
+      const steps = await (row.stream ?? normal)(row.ms);
+      const seen = framesOfSteps(row.seen ? row.seen(steps) : steps);
+      const tags = await sent(row, steps);
       checkLog(row);
       if (row.viewer) row.viewer({ tags, row }); else sameAsSeen(tags, seen);
       await checkHistory(row, seen);

@@ -1,0 +1,143 @@
+/* What of a publisher cannot be carried: it is passed over, and said once. */
+
+#include "ingest_message.h"
+
+#define INGEST_BAD_MS  5000          /* nothing but bad messages of a track */
+
+
+const char *
+ingest_track_name(uint8_t type)
+{
+    return type == FLV_VIDEO ? "pictures" : "sound";
+}
+
+
+void
+ingest_skip(ingest_t *in, uint8_t type, const char *why)
+{
+    ingest_track_t  *t = ingest_track(in, type);
+
+    ngx_cpystrn((u_char *) in->skip_why, (u_char *) why, sizeof(in->skip_why));
+
+    if (in->skipped++ == 0) {
+        ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
+                      "publish %V/%V: passed over: %s; more are counted",
+                      &in->session->app, &in->name, why);
+    }
+
+    if (t->bad_since == 0 || ngx_current_msec - t->bad_last > INGEST_BAD_MS) {
+        t->bad_since = ngx_current_msec;
+    }
+
+    t->bad_last = ngx_current_msec;
+
+    if (t->bad_last - t->bad_since >= INGEST_BAD_MS) {
+        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+    }
+}
+
+
+/* The codec as the publisher has it: FourCC or number. */
+static void
+ingest_codec_text(uint32_t fourcc, uint8_t id, u_char text[8])
+{
+    int     i;
+    u_char  c;
+
+    if (fourcc == 0) {
+        ngx_sprintf(text, "%ui%Z", (ngx_uint_t) id);
+        return;
+    }
+
+    for (i = 0; i < 4; i++) {
+        c = (u_char) (fourcc >> (24 - 8 * i));
+        text[i] = c > 0x20 && c < 0x7f ? c : '?';
+    }
+
+    text[4] = '\0';
+}
+
+
+void
+ingest_not_carried(ingest_t *in, const ingest_message_t *m, int rc)
+{
+    u_char              why[INGEST_WHY], codec[8];
+    const char         *name, *track = m->type == FLV_VIDEO ? "video" : "audio";
+    const flv_frame_t  *frame = &m->frame;
+
+    if (rc == FLV_SHORT) {
+        ngx_sprintf(why, "%s message of %uz bytes is shorter than its header%Z",
+                    track, m->len);
+        ingest_skip(in, m->type, (char *) why);
+        return;
+    }
+
+    ingest_codec_text(frame->fourcc, frame->codec_id, codec);
+    name = flv_packet_name(m->type, frame);
+
+    if (frame->codec != FLV_CODEC_NONE) {
+        ngx_sprintf(why, "%s packet type %ui%s%s%s of codec %s is not "
+                    "carried%Z", track, (ngx_uint_t) frame->packet,
+                    name ? " (" : "", name ? name : "", name ? ")" : "",
+                    codec);
+        ingest_skip(in, m->type, (char *) why);
+        return;
+    }
+
+    if (frame->fourcc == 0) {
+        name = flv_codec_id_name(m->type, frame->codec_id);
+    }
+
+    ngx_sprintf(why, "%s codec %s is not carried%s%s%s%s, expected %s%Z",
+                track, codec, name ? " (" : "",
+                name && frame->fourcc ? "packet type " : "", name ? name : "",
+                name ? ")" : "",
+                m->type == FLV_VIDEO ? "H.264 (7, avc1) or H.265 (12, hvc1)"
+                                     : "AAC (10, mp4a)");
+
+    if (ingest_track(in, m->type)->ready) {
+        ingest_skip(in, m->type, (char *) why);
+    } else {
+        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", (char *) why);
+    }
+}
+
+
+void
+ingest_left_out(ingest_t *in, uint8_t type)
+{
+    ingest_track_t  *t = ingest_track(in, type);
+
+    if (t->why == NULL) {
+        t->why = type == FLV_VIDEO
+                 ? "pictures came without sequence header and parameter sets"
+                 : "sound came without sequence header, and is not ADTS";
+    }
+
+    if (!t->told) {
+        t->told = 1;
+        ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
+                      "publish %V/%V: no %s: %s", &in->session->app,
+                      &in->name, ingest_track_name(type), t->why);
+    }
+}
+
+
+void
+ingest_other_track(ingest_t *in, const ingest_message_t *m)
+{
+    u_char           codec[8];
+    ingest_track_t  *t = ingest_track(in, m->type);
+
+    if (t->others) {
+        return;
+    }
+
+    t->others = 1;
+    ingest_codec_text(m->frame.other_fourcc, 0, codec);
+    ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
+                  "publish %V/%V: %s of track %ui (%s) is left out, track 0 "
+                  "alone is carried", &in->session->app, &in->name,
+                  m->type == FLV_VIDEO ? "video" : "audio",
+                  (ngx_uint_t) m->frame.other, codec);
+}
