@@ -277,31 +277,40 @@ ingest_watch(ngx_event_t *ev)
 }
 
 
-/* SHA-1 of the key: who may take a live stream over. */
-static void
-ingest_owner(const u_char *args, u_char owner[20])
+/* The value of key= in ARGS, or all of them, decoded to OUT as the service
+ * decodes it.  Returns its end. */
+static u_char *
+ingest_key(u_char *args, u_char *out)
 {
-    ngx_str_t    all, key;
-    ngx_sha1_t   sha1;
-    u_char      *p;
+    u_char  *key = args;
+    size_t   len;
 
-    all.data = (u_char *) args;
-    all.len = ngx_strlen(args);
-    key = all;
-
-    for (p = all.data; p + 4 < all.data + all.len; p++) {
-        if (ngx_strncmp(p, "key=", 4) == 0 && (p == all.data || p[-1] == '&')) {
-            key.data = p + 4;
-            key.len = 0;
-            while (key.data[key.len] && key.data[key.len] != '&') {
-                key.len++;
-            }
-            break;
-        }
+    while (*key && ngx_strncmp(key, "key=", 4) != 0) {
+        key += strcspn((char *) key, "&");
+        key += *key == '&';
     }
 
+    key = *key ? key + 4 : args;
+    len = key == args ? ngx_strlen(args) : strcspn((char *) key, "&");
+    ngx_unescape_uri(&out, &key, len, 0);
+
+    return out;
+}
+
+
+/* Tells one publisher's right from another's, and so who may take a live
+ * stream over: SHA-1 of the gate's number of the key, or of the key. */
+static void
+ingest_owner(ingest_t *in, u_char owner[20])
+{
+    u_char      *end, text[NGX_RTMP_MAX_ARGS];
+    ngx_sha1_t   sha1;
+
+    end = in->who.key ? ngx_sprintf(text, "number %uL", in->who.key)
+                      : ingest_key(in->publish.args, text);
+
     ngx_sha1_init(&sha1);
-    ngx_sha1_update(&sha1, key.data, key.len);
+    ngx_sha1_update(&sha1, text, end - text);
     ngx_sha1_final(owner, &sha1);
 }
 
@@ -326,7 +335,7 @@ ingest_start(ingest_t *in)
     conf = ngx_rtmp_get_module_app_conf(s, ngx_rtmp_ingest_module);
 
     len = ngx_snprintf(full, HUB_NAME_MAX, "%V/%V", &s->app, &in->name) - full;
-    ingest_owner(in->publish.args, owner);
+    ingest_owner(in, owner);
 
     reason = hub_open(hub, full, len, owner, &in->who, &in->client,
                       ingest_leave, in, &in->writer);

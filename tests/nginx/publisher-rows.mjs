@@ -272,4 +272,23 @@ export const rows = [
   { name: 'never-key', decode: true, change: replaced((one) => isPicture(one) && !isHeader(one), (body) => bytes(0x27, body.subarray(1))) },
   { name: 'never-key-hevc', stream: hevc, change: replaced((one) => !isHevcHeader(one), (body) => bytes(0xa0 | body[0] & 15, body.subarray(1))) },
   { name: 'flag-without-idr', change: flagWithoutIdr, seen: flagWithoutIdr },
+
+  // ---- keys
+
+  {
+    name: 'encoded-key', args: 'key=Abc', ends: 2,
+    publish: async (client, steps, { rtmp }) => {
+      const half = steps.findIndex(({ stamp }) => stamp >= 1000);
+      await replay(client, steps.slice(0, half)).done;
+      const again = await openStream(rtmp);
+      again.setChunkSize(4096);
+      await again.publish('encoded-key?x=1&key=%41b%63');
+      await assert.rejects(client.status('-'), /with the same key/);
+      await client.closed;
+      await replay(again, steps).done;
+      return again;
+    },
+    viewer: ({ tags }) => assert.equal(tags.filter(({ type, config }) => type === VIDEO && !config).length, 25 + 75, 'pictures of both'),
+    history: () => {},
+  },
 ];
