@@ -158,6 +158,24 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
 }
 
 
+static ngx_uint_t
+answer_status(enum hub_refusal reason)
+{
+    switch (reason) {
+
+    case HUB_IS_REVOKED:
+        return NGX_HTTP_FORBIDDEN;
+
+    case HUB_USER_SHARE:
+    case HUB_ADDRESS_SHARE:
+        return NGX_HTTP_TOO_MANY_REQUESTS;
+
+    default:
+        return NGX_HTTP_SERVICE_UNAVAILABLE;
+    }
+}
+
+
 ngx_int_t
 answer_refusal(ngx_http_request_t *r, const char *what,
     const ngx_str_t *stream, enum hub_refusal reason)
@@ -172,9 +190,7 @@ answer_refusal(ngx_http_request_t *r, const char *what,
                       "%s refused: %s", what, why);
     }
 
-    return answer_error(r, reason == HUB_IS_REVOKED
-                           ? NGX_HTTP_FORBIDDEN : NGX_HTTP_SERVICE_UNAVAILABLE,
-                        "%s", why);
+    return answer_error(r, answer_status(reason), "%s", why);
 }
 
 

@@ -49,8 +49,9 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 
-/* The hub lets the client not in: {"error": why}, and a line in the log, which
- * says what of what STREAM (NULL: of none) was refused. */
+/* The hub does not let the client in: {"error": why} with 403, 429 (its own
+ * share is full) or 503, and a line in the log, which names STREAM (NULL: none)
+ * and WHAT of it was refused. */
 ngx_int_t answer_refusal(ngx_http_request_t *r, const char *what,
     const ngx_str_t *stream, enum hub_refusal reason);
 

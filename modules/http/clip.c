@@ -5,13 +5,16 @@
 
 
 typedef struct {
+    ngx_queue_t    queue;
     clip_build_t   build;
     replay_t      *replay;
-    ngx_int_t      at_once;
+    uint64_t       origin;           /* of the client's address */
 } clip_t;
 
 
-static ngx_int_t  clips_sent;        /* now, by this worker */
+/* Of this worker: what is being made or sent. */
+static ngx_queue_t  clips = { &clips, &clips };
+static budget_t     clip_heads;
 
 
 /* Pool thread. */
@@ -26,21 +29,15 @@ clip_work(history_t *h)
 
 /* --- its end --- */
 
+/* The request ended, and so has the thread. */
 static void
 clip_free(history_t *h)
 {
     clip_t  *c = h->data;
 
+    ngx_queue_remove(&c->queue);
     clip_build_free(&c->build);
     free(c);
-}
-
-
-/* The request ends. */
-static void
-clip_cleanup(void *data)
-{
-    clips_sent--;
 }
 
 
@@ -241,25 +238,9 @@ send_body(ngx_http_request_t *r, clip_t *c)
 static ngx_int_t
 clip_done(ngx_http_request_t *r, history_t *h)
 {
-    size_t               i;
-    clip_t              *c = h->data;
-    ngx_int_t            rc;
-    ngx_http_cleanup_t  *cln;
-
-    if (clips_sent >= c->at_once) {
-        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%ld clips are being "
-                     "sent: hub_history_clips allows no more",
-                     (long) clips_sent);
-        return history_refuse(r, h);
-    }
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    clips_sent++;
-    cln->handler = clip_cleanup;
+    size_t      i;
+    clip_t     *c = h->data;
+    ngx_int_t   rc;
 
     for (i = 0; i < c->build.nfiles; i++) {
         if (replay_of(c->replay, c->build.files[i].fd) != NGX_OK) {
@@ -280,20 +261,71 @@ clip_done(ngx_http_request_t *r, history_t *h)
 }
 
 
+/* --- its beginning --- */
+
+/* Is there a place for one more, and for one more of this user and address?
+ * Asked before the work: else 1, and the question has failed. */
+static int
+clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
+{
+    ngx_int_t      all = 0, user = 0, address = 0;
+    ngx_int_t      most = ngx_max(limits->at_once / 2, limits->of_user);
+    ngx_queue_t   *q;
+    const clip_t  *c;
+
+    for (q = ngx_queue_head(&clips); q != ngx_queue_sentinel(&clips);
+         q = ngx_queue_next(q))
+    {
+        c = ngx_queue_data(q, clip_t, queue);
+        all++;
+        user += c->build.history->uid == h->uid;
+        address += origin && c->origin == origin;
+    }
+
+    if (all >= limits->at_once) {
+        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%ld clips are being "
+                     "sent: hub_history_clips allows no more", (long) all);
+
+    } else if (user >= limits->of_user) {
+        history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%ld clips are being sent "
+                     "to this user: hub_history_clips allows no more",
+                     (long) user);
+
+    } else if (address >= most) {
+        history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%ld clips are being sent "
+                     "to this address: hub_history_clips allows no more",
+                     (long) address);
+    }
+
+    return h->status != NGX_HTTP_OK;
+}
+
+
 ngx_int_t
 history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     const clip_limits_t *limits, replay_t *replay)
 {
-    clip_t  *c = calloc(1, sizeof(clip_t));
+    clip_t    *c;
+    uint64_t   origin = hub_origin(&r->connection->addr_text);
 
-    if (c == NULL) {
+    if (h->status != NGX_HTTP_OK || clips_full(h, origin, limits)) {
+        return history_refuse(r, h);
+    }
+
+    c = calloc(1, sizeof(clip_t));
+
+    if (c == NULL || budget_init(&clip_heads, ngx_cycle->log) != NGX_OK) {
+        free(c);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     c->build.history = h;
     c->build.longest = limits->longest;
-    c->at_once = limits->at_once;
+    c->build.heads = &clip_heads;
+    c->build.heads_most = limits->heads;
+    c->origin = origin;
     c->replay = replay;
+    ngx_queue_insert_tail(&clips, &c->queue);
 
     h->data = c;
     h->work = clip_work;

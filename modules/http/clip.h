@@ -14,7 +14,9 @@
 
 typedef struct {
     ngx_msec_t  longest;             /* of what is recorded in it */
-    ngx_int_t   at_once;             /* of a worker */
+    ngx_int_t   at_once;             /* of a worker, being made or sent */
+    ngx_int_t   of_user;             /* of them */
+    size_t      heads;               /* bytes of their heads */
 } clip_limits_t;
 
 /* Answers the question H (whose `from` and `to` are set), whose client's session

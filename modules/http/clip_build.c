@@ -476,6 +476,34 @@ digest_clip(clip_build_t *b)
 }
 
 
+/* May the clip's tables take BYTES of memory? */
+static int
+hold_head(clip_build_t *b, size_t bytes)
+{
+    size_t  held;
+
+    switch (budget_take(b->heads, &b->hold, b->history->uid, bytes,
+                        b->heads_most, &held))
+    {
+    case NGX_OK:
+        return 0;
+
+    case NGX_BUSY:
+        history_fail(b->history, NGX_HTTP_SERVICE_UNAVAILABLE, "the tables of "
+                     "clips take %zu bytes, this one's %zu: hub_history_heads "
+                     "allows %zu", held, bytes, b->heads_most);
+        return -1;
+
+    default:
+        history_fail(b->history, NGX_HTTP_TOO_MANY_REQUESTS, "the tables of "
+                     "this user's clips take %zu bytes, this one's %zu: a "
+                     "quarter of hub_history_heads is %zu", held, bytes,
+                     b->heads_most / 4);
+        return -1;
+    }
+}
+
+
 static int
 make_head(clip_build_t *b)
 {
@@ -499,6 +527,10 @@ make_head(clip_build_t *b)
         history_fail(b->history, NGX_HTTP_BAD_REQUEST, "the clip's tables "
                      "would take %zu bytes: expected at most %d", max,
                      CLIP_HEAD_MAX);
+        return -1;
+    }
+
+    if (hold_head(b, max) != 0) {
         return -1;
     }
 
@@ -555,4 +587,5 @@ clip_build_free(clip_build_t *b)
     free(b->samples);
     free(b->box);
     free(b->out);
+    budget_give(&b->hold);
 }

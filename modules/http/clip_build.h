@@ -6,6 +6,7 @@
 #ifndef DUOLU_HTTP_CLIP_BUILD_H
 #define DUOLU_HTTP_CLIP_BUILD_H
 
+#include "budget.h"
 #include "history.h"
 #include "../media/movie.h"
 
@@ -23,16 +24,19 @@ typedef struct {
     size_t        ncuts;
 } clip_file_t;
 
-/* Zeroed but for the first two. */
+/* Zeroed but for the first four. */
 typedef struct {
     history_t     *history;
     ngx_msec_t     longest;          /* of what is recorded in it */
+    budget_t      *heads;            /* of all clips */
+    size_t         heads_most;
 
     clip_file_t   *files;
     size_t         nfiles;
     movie_t        movie;
     uint8_t       *out;              /* the head of the clip */
     size_t         out_size;
+    budget_hold_t  hold;             /* for it */
     uint64_t       payload;          /* what follows it */
     uint8_t        digest[16];       /* the same for the same bytes alone */
 

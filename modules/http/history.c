@@ -6,6 +6,11 @@
 /* ms; a worker that is told to leave stays as long as it has a timer */
 #define HISTORY_WAIT  60000
 
+#define HISTORY_OF_USER  64      /* questions of one that wait for threads */
+
+
+static ngx_queue_t  history_asked = { &history_asked, &history_asked };
+
 
 static void
 history_free(history_t *h)
@@ -45,7 +50,8 @@ history_is_recording(ngx_str_t *stream)
 
 
 history_t *
-history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream)
+history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream,
+    uint64_t uid)
 {
     history_t           *h;
     ngx_pool_cleanup_t  *cln;
@@ -66,6 +72,7 @@ history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream)
         return NULL;
     }
 
+    h->uid = uid;
     h->status = NGX_HTTP_OK;
     h->recording = history_is_recording(stream);
 
@@ -115,6 +122,7 @@ history_answered(ngx_event_t *ev)
     }
 
     h->asked = 0;
+    ngx_queue_remove(&h->queue);
 
     if (r == NULL) {
         history_free(h);
@@ -131,10 +139,35 @@ history_answered(ngx_event_t *ev)
 }
 
 
+/* Questions of a user that wait, those of clients that left included. */
+static ngx_uint_t
+history_waiting(uint64_t uid)
+{
+    ngx_uint_t    n = 0;
+    history_t    *h;
+    ngx_queue_t  *q;
+
+    for (q = ngx_queue_head(&history_asked);
+         q != ngx_queue_sentinel(&history_asked); q = ngx_queue_next(q))
+    {
+        h = ngx_queue_data(q, history_t, queue);
+        n += h->uid == uid;
+    }
+
+    return n;
+}
+
+
 ngx_int_t
 history_ask(history_t *h, ngx_thread_pool_t *pool)
 {
     ngx_http_request_t  *r = h->request;
+
+    if (h->status == NGX_HTTP_OK && history_waiting(h->uid) >= HISTORY_OF_USER)
+    {
+        history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%d questions of this user "
+                     "about history wait already", HISTORY_OF_USER);
+    }
 
     if (h->status != NGX_HTTP_OK) {
         return history_refuse(r, h);
@@ -151,6 +184,7 @@ history_ask(history_t *h, ngx_thread_pool_t *pool)
     }
 
     h->asked = 1;
+    ngx_queue_insert_tail(&history_asked, &h->queue);
     ngx_add_timer(&h->task.event, HISTORY_WAIT);
     r->main->count++;
     r->read_event_handler = ngx_http_test_reading;
@@ -163,9 +197,12 @@ history_ask(history_t *h, ngx_thread_pool_t *pool)
 ngx_int_t
 history_refuse(ngx_http_request_t *r, history_t *h)
 {
-    if (h->status >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "history of \"%s\": %s", h->stream, h->why);
+    ngx_uint_t  level = h->status == NGX_HTTP_INTERNAL_SERVER_ERROR
+                        ? NGX_LOG_ERR : NGX_LOG_WARN;
+
+    if (h->status >= NGX_HTTP_TOO_MANY_REQUESTS) {
+        ngx_log_error(level, r->connection->log, 0, "history of \"%s\": %s",
+                      h->stream, h->why);
     }
 
     return answer_error(r, h->status, "%s", h->why);

@@ -69,6 +69,7 @@ struct history_s {
     char                dir[REC_DIR_MAX];        /* APP/NAME below it */
     char                stream[REC_STREAM_MAX + 1];
     int64_t             from, to;        /* utc ms, `to` included */
+    uint64_t            uid;             /* who asks */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
 
@@ -89,18 +90,20 @@ struct history_s {
     char                why[128];        /* when it is not 200: a sentence */
 
     /* history.c's own */
+    ngx_queue_t         queue;           /* of what threads have */
     ngx_http_request_t *request;         /* NULL: the client is gone */
     unsigned            asked:1;         /* a thread has it */
     ngx_thread_task_t   task;
 };
 
-/* A question about STREAM ("app/name") in ROOT, of the request R, which owns
- * it.  NULL when there is no memory; `status` is 404 when STREAM can have no
- * recordings. */
+/* A question of user UID about STREAM ("app/name") in ROOT, of the request R,
+ * which owns it.  NULL when there is no memory; `status` is 404 when STREAM can
+ * have no recordings. */
 history_t *history_create(ngx_http_request_t *r, ngx_str_t *root,
-    ngx_str_t *stream);
+    ngx_str_t *stream, uint64_t uid);
 
-/* For `return` in a content handler: NGX_DONE, or a status. */
+/* For `return` in a content handler: NGX_DONE, or a status; 429 when too many
+ * questions of this user wait for a thread. */
 ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
 
 /* The answer of a `done` whose `status` is not 200: {"error": why}. */

@@ -7,7 +7,9 @@
 
 #include "history_playlist.h"
 #include "answer.h"
+#include "budget.h"
 
+#define LIST_LEAST   65536    /* bytes that are counted while a list is made */
 #define GROUP_MS     6000
 #define SETTLE_MS    10000    /* a writer that stopped ends its index within it */
 #define AHEAD_MS     60000    /* no clock is so far ahead of the wall's */
@@ -22,14 +24,15 @@ typedef struct {
 
 typedef struct {
     text_t    text;
-    size_t    most;                      /* bytes of all texts that are sent */
+    size_t    most;                      /* bytes of all lists that are held */
+    budget_hold_t  hold;
     int64_t   now;                       /* when it was asked */
     unsigned  open:1;
     unsigned  growing:1;
 } playlist_t;
 
 
-static size_t  texts_sent;               /* bytes of them, by this worker now */
+static budget_t  lists;                  /* of this worker */
 
 
 /* --- groups --- */
@@ -294,45 +297,56 @@ playlist_free(history_t *h)
 {
     playlist_t  *p = h->data;
 
+    budget_give(&p->hold);
     text_free(&p->text);
     free(p);
 }
 
 
-static void
-playlist_sent(void *data)
+/* Counts BYTES for the list, in place of what was counted before.  NGX_ERROR:
+ * they are too many, and the question has failed. */
+static ngx_int_t
+playlist_hold(history_t *h, size_t bytes)
 {
-    texts_sent -= *(size_t *) data;
+    size_t       held;
+    playlist_t  *p = h->data;
+
+    budget_give(&p->hold);
+
+    switch (budget_take(&lists, &p->hold, h->uid, bytes, p->most, &held)) {
+
+    case NGX_OK:
+        return NGX_OK;
+
+    case NGX_BUSY:
+        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%zu bytes of lists are "
+                     "being sent: hub_history_lists allows %zu", held, p->most);
+        return NGX_ERROR;
+
+    default:
+        history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%zu bytes of lists are "
+                     "being sent to this user: a quarter of hub_history_lists "
+                     "is %zu", held, p->most / 4);
+        return NGX_ERROR;
+    }
 }
 
 
 static ngx_int_t
 playlist_send(ngx_http_request_t *r, history_t *h, const char *type)
 {
-    size_t              *size;
-    text_t               text;
-    playlist_t          *p = h->data;
-    ngx_pool_cleanup_t  *cln;
+    text_t       text;
+    playlist_t  *p = h->data;
 
     text = p->text;
 
-    if (texts_sent + (size_t) (text.end - text.start) > p->most) {
-        history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "%zu bytes of lists are "
-                     "being sent: hub_history_lists allows %zu", texts_sent,
-                     p->most);
+    if (playlist_hold(h, (size_t) (text.end - text.start)) != NGX_OK) {
         return history_refuse(r, h);
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(size_t));
-
-    if (cln == NULL || answer_header(r, "Cache-Control", "no-store") == NULL) {
+    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    size = cln->data;
-    *size = (size_t) (text.end - text.start);
-    texts_sent += *size;
-    cln->handler = playlist_sent;
 
     ngx_memzero(&p->text, sizeof(text_t));
 
@@ -354,19 +368,24 @@ spans_done(ngx_http_request_t *r, history_t *h)
 }
 
 
-static playlist_t *
+/* NGX_OK; or NGX_ERROR and the question has failed. */
+static ngx_int_t
 playlist_create(history_t *h, size_t most)
 {
     playlist_t  *p = calloc(1, sizeof(playlist_t));
 
-    if (p) {
-        p->most = most;
-        p->now = history_now();
-        h->data = p;
-        h->free = playlist_free;
+    if (p == NULL || budget_init(&lists, ngx_cycle->log) != NGX_OK) {
+        free(p);
+        history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+        return NGX_ERROR;
     }
 
-    return p;
+    p->most = most;
+    p->now = history_now();
+    h->data = p;
+    h->free = playlist_free;
+
+    return h->status == NGX_HTTP_OK ? playlist_hold(h, LIST_LEAST) : NGX_ERROR;
 }
 
 
@@ -374,12 +393,13 @@ ngx_int_t
 history_playlist(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     size_t most, int open)
 {
-    playlist_t  *p = playlist_create(h, most);
+    playlist_t  *p;
 
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (playlist_create(h, most) != NGX_OK) {
+        return history_refuse(r, h);
     }
 
+    p = h->data;
     p->open = open != 0;
 
     if (open) {
@@ -397,8 +417,8 @@ ngx_int_t
 history_spans(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     size_t most)
 {
-    if (playlist_create(h, most) == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (playlist_create(h, most) != NGX_OK) {
+        return history_refuse(r, h);
     }
 
     h->spans_only = 1;

@@ -8,8 +8,8 @@
 #include "history.h"
 
 /* Both answer the question H, for `return` in a content handler, with 503 when
- * this worker has more than MOST bytes of them then, of which clients take
- * their time to read.  OPEN: the request named no end, so the playlist grows
+ * this worker holds MOST bytes of them, of which clients take their time to
+ * read, and with 429 when a quarter of that is held for this user.  OPEN: the request named no end, so the playlist grows
  * while the stream is recorded. */
 ngx_int_t history_playlist(ngx_http_request_t *r, history_t *h,
     ngx_thread_pool_t *pool, size_t most, int open);

@@ -29,6 +29,7 @@ typedef struct {
     ngx_thread_pool_t  *pool;
     size_t              lists;       /* bytes */
     clip_limits_t       clips;
+    replay_pace_t       pace;
 } ngx_http_hub_history_loc_conf_t;
 
 /* What the URI says. */
@@ -50,6 +51,10 @@ static char *ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent,
 static char *ngx_http_hub_history(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_hub_history_thumbs(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_hub_history_clips(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_hub_history_rate(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -91,10 +96,24 @@ static ngx_command_t  ngx_http_hub_history_commands[] = {
       NULL },
 
     { ngx_string("hub_history_clips"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_hub_history_clips,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_hub_history_loc_conf_t, clips.at_once),
+      0,
+      NULL },
+
+    { ngx_string("hub_history_heads"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_history_loc_conf_t, clips.heads),
+      NULL },
+
+    { ngx_string("hub_history_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_hub_history_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
       ngx_null_command
@@ -345,7 +364,8 @@ answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     int         open, clip = uri->file.data[0] == 'c';
     ngx_int_t   rc;
     replay_t   *replay;
-    history_t  *h = history_create(r, &conf->root, &uri->stream);
+    history_t  *h = history_create(r, &conf->root, &uri->stream,
+                                   uri->holder.uid);
 
     if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -356,7 +376,7 @@ answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     }
 
     replay = replay_open(r, clip ? HUB_REPLAY : HUB_LIST, &uri->stream,
-                         &uri->holder, &rc);
+                         &uri->holder, &conf->pace, &rc);
     if (replay == NULL) {
         return rc;
     }
@@ -382,7 +402,7 @@ answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return NGX_HTTP_NOT_FOUND;
     }
 
-    h = history_create(r, &conf->root, &uri->stream);
+    h = history_create(r, &conf->root, &uri->stream, uri->holder.uid);
     if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -503,7 +523,8 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return rc;
     }
 
-    replay = replay_open(r, HUB_FILE, &uri->stream, &uri->holder, &rc);
+    replay = replay_open(r, HUB_FILE, &uri->stream, &uri->holder, &conf->pace,
+                         &rc);
     if (replay == NULL) {
         return rc;
     }
@@ -653,6 +674,81 @@ ngx_http_hub_history_thumbs(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* NUMBER [of a user] */
+static char *
+ngx_http_hub_history_clips(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t                        *number;
+    ngx_str_t                        *value = cf->args->elts;
+    ngx_uint_t                        i;
+    ngx_http_hub_history_loc_conf_t  *c = conf;
+
+    if (c->clips.at_once != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    c->clips.of_user = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        number = i == 1 ? &c->clips.at_once : &c->clips.of_user;
+        *number = ngx_atoi(value[i].data, value[i].len);
+
+        if (*number < 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "%V has \"%V\", expected a number above 0",
+                               &cmd->name, &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (c->clips.of_user == 0) {
+        c->clips.of_user = (c->clips.at_once + 3) / 4;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* SIZE [TIME] */
+static char *
+ngx_http_hub_history_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ssize_t                           rate;
+    ngx_int_t                         time = 30000;
+    ngx_str_t                        *value = cf->args->elts;
+    ngx_http_hub_history_loc_conf_t  *c = conf;
+
+    if (c->pace.time != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    rate = ngx_parse_size(&value[1]);
+
+    if (rate == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V is \"%V\", expected bytes a second", &cmd->name,
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 3) {
+        time = ngx_parse_time(&value[2], 0);
+
+        if (time == NGX_ERROR || time < 1000) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "%V is measured in \"%V\", expected at least 1s",
+                               &cmd->name, &value[2]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    c->pace.rate = (size_t) rate;
+    c->pace.time = (ngx_msec_t) time;
+
+    return NGX_CONF_OK;
+}
+
+
 static void *
 ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf)
 {
@@ -667,6 +763,10 @@ ngx_http_hub_history_create_loc_conf(ngx_conf_t *cf)
     conf->lists = NGX_CONF_UNSET_SIZE;
     conf->clips.longest = NGX_CONF_UNSET_MSEC;
     conf->clips.at_once = NGX_CONF_UNSET;
+    conf->clips.of_user = NGX_CONF_UNSET;
+    conf->clips.heads = NGX_CONF_UNSET_SIZE;
+    conf->pace.rate = NGX_CONF_UNSET_SIZE;
+    conf->pace.time = NGX_CONF_UNSET_MSEC;
 
     return conf;
 }
@@ -684,6 +784,11 @@ ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->clips.longest, prev->clips.longest,
                               6 * 3600 * 1000);
     ngx_conf_merge_value(conf->clips.at_once, prev->clips.at_once, 16);
+    ngx_conf_merge_value(conf->clips.of_user, prev->clips.of_user, 4);
+    ngx_conf_merge_size_value(conf->clips.heads, prev->clips.heads,
+                              256 * 1024 * 1024);
+    ngx_conf_merge_size_value(conf->pace.rate, prev->pace.rate, 1024);
+    ngx_conf_merge_msec_value(conf->pace.time, prev->pace.time, 30000);
 
     if (conf->root.data == NULL) {
         return NGX_CONF_OK;                  /* not inherited: see handler */

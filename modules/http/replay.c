@@ -1,5 +1,6 @@
 #include "replay.h"
 
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "answer.h"
@@ -14,6 +15,10 @@ struct replay_s {
     hub_client_t         client;
     off_t                before;     /* sent on the connection until then */
     ngx_array_t          files;      /* descriptors */
+    const replay_pace_t *pace;
+    ngx_msec_t           since;      /* the span that its pace is measured in */
+    off_t                read;       /* by the client when that began */
+    off_t                read_all;   /* on all of its connection */
 };
 
 
@@ -75,9 +80,73 @@ replay_leave(void *data, const char *why)
 
 /* --- while it lasts --- */
 
+/* Bytes sent on C that the client has: the kernel may keep megabytes for it. */
+static off_t
+replay_read(ngx_connection_t *c)
+{
+    int  queued = 0;
+
+    (void) ioctl(c->fd, TIOCOUTQ, &queued);
+
+    return c->sent - queued;
+}
+
+
+/* What the client has read of it.  A stream of HTTP/2 shares its connection: as
+ * long as that is full, what is read of all counts for each.  *ALL is that. */
+static off_t
+replay_progress(const replay_t *replay, off_t *all, int *full)
+{
+    ngx_connection_t  *c = replay->request->connection;
+
+    *all = 0;
+    *full = 0;
+
+#if (NGX_HTTP_V2)
+    if (replay->request->stream) {
+        *all = replay_read(replay->request->stream->connection->connection);
+        *full = replay->request->stream->connection->last_out != NULL;
+        return c->sent;
+    }
+#endif
+
+    return replay_read(c);
+}
+
+
+/* Has the client read too little for a while?  Time that it waits for us does
+ * not count. */
+static int
+replay_is_slow(replay_t *replay)
+{
+    int                   full, slow;
+    off_t                 read, all, least;
+    ngx_http_request_t   *r = replay->request;
+    const replay_pace_t  *pace = replay->pace;
+
+    if (r->header_sent && !r->aio
+        && ngx_current_msec - replay->since < pace->time)
+    {
+        return 0;
+    }
+
+    read = replay_progress(replay, &all, &full);
+    least = (off_t) (pace->rate * pace->time / 1000);
+    slow = pace->rate && r->header_sent && !r->aio
+           && read - replay->read < least
+           && !(full && all - replay->read_all >= least);
+
+    replay->since = ngx_current_msec;
+    replay->read = read;
+    replay->read_all = all;
+
+    return slow;
+}
+
+
 /* Why it is to end, NULL: it is not. */
 static const char *
-replay_over(const replay_t *replay)
+replay_over(replay_t *replay)
 {
     int          *fd = replay->files.elts;
     ngx_uint_t    i;
@@ -89,7 +158,8 @@ replay_over(const replay_t *replay)
         }
     }
 
-    return NULL;
+    return replay_is_slow(replay)
+           ? "the client reads less than hub_history_rate" : NULL;
 }
 
 
@@ -168,8 +238,10 @@ replay_admit(replay_t *replay, enum hub_protocol protocol, ngx_str_t *stream,
 
 replay_t *
 replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
-    ngx_str_t *stream, const access_holder_t *holder, ngx_int_t *rc)
+    ngx_str_t *stream, const access_holder_t *holder,
+    const replay_pace_t *pace, ngx_int_t *rc)
 {
+    int                  full;
     replay_t            *replay;
     enum hub_refusal     reason;
     ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, sizeof(replay_t));
@@ -184,6 +256,9 @@ replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
     ngx_memzero(replay, sizeof(replay_t));
     replay->request = r;
     replay->before = r->connection->sent;
+    replay->pace = pace;
+    replay->since = ngx_current_msec;
+    replay->read = replay_progress(replay, &replay->read_all, &full);
 
     if (ngx_array_init(&replay->files, r->pool, 1, sizeof(int)) != NGX_OK) {
         return NULL;

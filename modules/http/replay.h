@@ -17,10 +17,18 @@
 
 typedef struct replay_s  replay_t;
 
-/* Makes R a session of HOLDER, who replays STREAM, until the request ends.
- * NULL: it is refused, and *RC is what the content handler returns. */
+/* How slowly a client may read: `rate` bytes a second in each `time`. */
+typedef struct {
+    size_t      rate;                /* 0: as slowly as it likes */
+    ngx_msec_t  time;
+} replay_pace_t;
+
+/* Makes R a session of HOLDER, who replays STREAM, until the request ends,
+ * which a client that is slower than PACE makes it do.  NULL: it is refused,
+ * and *RC is what the content handler returns. */
 replay_t *replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
-    ngx_str_t *stream, const access_holder_t *holder, ngx_int_t *rc);
+    ngx_str_t *stream, const access_holder_t *holder,
+    const replay_pace_t *pace, ngx_int_t *rc);
 
 /* The answer is of the file FD, which stays open as long as the request: it
  * ends when the file is deleted.  NGX_ERROR: no memory. */

@@ -178,7 +178,7 @@ enum hub_kick { HUB_STAYS = 0, HUB_KICKED, HUB_REVOKED, HUB_TAKEN_OVER,
 typedef struct {
     uint64_t  id;              /* 0: a free row */
     uint64_t  uid;
-    uint64_t  key;             /* publishing key's id in the database */
+    uint64_t  origin;          /* hub_origin() of the address */
     int64_t   issued;          /* unix seconds: of the token, or the question */
     uint64_t  started_ms;
     uint64_t  bytes;           /* received or sent; its owner alone writes it */
@@ -190,7 +190,8 @@ typedef struct {
     uint8_t   kick;            /* enum hub_kick */
     u_char    address[HUB_ADDRESS_MAX + 1];
     uint64_t  name_hash;       /* of the stream, live or not; 0: of none */
-    uint8_t   pad[8];          /* two cache lines, shared with nobody */
+    uint64_t  key;             /* publishing key's id in the database */
+                               /* two cache lines, shared with nobody */
 } hub_session_t;
 
 /* Who asks to come in. */
@@ -221,6 +222,8 @@ enum hub_refusal {
     HUB_IS_REVOKED,
     HUB_VIEWERS_TOTAL,         /* hub_viewers_max */
     HUB_VIEWERS_STREAM,        /* hub_stream_viewers_max, or the stream's own */
+    HUB_USER_SHARE,            /* one user has as much as hub_user_share */
+    HUB_ADDRESS_SHARE,
     HUB_PUBLISHERS_USER,
     HUB_BITRATE,
     HUB_DENIED,                /* by the gate */
@@ -266,6 +269,7 @@ typedef struct {
     uint32_t      free;            /* first free block, linked through next[] */
     uint32_t      nsessions;       /* rows */
     uint32_t      sessions;        /* in use */
+    uint32_t      publishing;      /* of them, publishers */
     uint32_t      session_free;    /* first free row */
     uint32_t      session_end;     /* behind the last row ever used */
     uint32_t      nworkers;        /* slots */
@@ -286,6 +290,13 @@ typedef struct {
     hub_change_t  change[HUB_CHANGES];
 } hub_header_t;
 
+/* How much of a table one of many may take: so many percent, or `least` when
+ * that is more. */
+typedef struct {
+    ngx_uint_t  percent;
+    ngx_uint_t  least;
+} hub_share_t;
+
 typedef struct {
     ngx_shm_zone_t    *shm_zone;
     ngx_slab_pool_t   *pool;       /* for its mutex alone */
@@ -302,6 +313,8 @@ typedef struct {
     size_t             stream_max;
     ngx_int_t          viewers_max;
     ngx_int_t          stream_viewers_max;
+    hub_share_t        user_share;
+    hub_share_t        address_share;
     ngx_open_file_t   *revocations;    /* keeps them over a restart */
     uint32_t           worker;     /* this process's slot, or HUB_NO_SLOT */
 } hub_t;
@@ -448,6 +461,10 @@ int64_t hub_clock_config(const hub_writer_t *w, const hub_stream_t *s,
 
 
 /* --- sessions (hub_session.c) --- */
+
+/* What all addresses of one household share: an IPv4 address, or the /56 of an
+ * IPv6 one.  0: the address is none of the network. */
+uint64_t hub_origin(const ngx_str_t *address);
 
 /* Opens a session of WHO on stream S (NULL: on none).  Returns HUB_ADMITTED,
  * then the caller must hub_session_close(), or the reason (counted). */

@@ -3,11 +3,15 @@
  * any worker can tell of all and ask any of them to leave.  A row is taken and
  * given back under the mutex; between, its owner alone writes `bytes` and
  * anybody may set `kick`, which the owner's worker looks for in its sweep.
+ *
+ * Nobody takes all of them: some are for publishers alone, and of the rest, as
+ * of each limit on viewers, one user and one address have a share.
  */
 
 #include "hub.h"
 
-#define HUB_NO_ROW  ((uint32_t) -1)
+#define HUB_NO_ROW      ((uint32_t) -1)
+#define HUB_ROWS_EACH   2            /* of a stream: a publisher takes over */
 
 static ngx_queue_t  hub_clients;             /* of this process */
 static uint64_t     hub_kicks_seen;
@@ -23,6 +27,9 @@ static const struct { const char *name, *text; }  hub_refusals[] = {
     { "revoked", "access was revoked" },
     { "viewers_total", "server has as many viewers as hub_viewers_max allows" },
     { "viewers_stream", "stream has as many viewers as it may have" },
+    { "user_share", "user has as many sessions as hub_user_share allows" },
+    { "address_share",
+      "address has as many sessions as hub_address_share allows" },
     { "publishers_user", "user publishes as many streams as they may" },
     { "bitrate", "stream is above its bitrate" },
     { "denied", "refused by the auth service" },
@@ -120,10 +127,149 @@ hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
 }
 
 
+uint64_t
+hub_origin(const ngx_str_t *address)
+{
+    u_char     ipv6[16];
+    in_addr_t  ipv4 = ngx_inet_addr(address->data, address->len);
+
+    if (ipv4 != INADDR_NONE) {
+        return hub_name_hash((u_char *) &ipv4, sizeof(ipv4));
+    }
+
+    if (ngx_inet6_addr(address->data, address->len, ipv6) != NGX_OK) {
+        return 0;
+    }
+
+    return IN6_IS_ADDR_V4MAPPED((struct in6_addr *) ipv6)
+           ? hub_name_hash(ipv6 + 12, 4) : hub_name_hash(ipv6, 7);
+}
+
+
+/* What somebody has of each table. */
+typedef struct {
+    uint32_t  rows, viewers, here;       /* here: viewers of the one stream */
+} hub_holding_t;
+
+static void
+hub_holding_add(hub_holding_t *holding, const hub_session_t *row, int here)
+{
+    int  watches = hub_watches(row->protocol);
+
+    holding->rows++;
+    holding->viewers += watches;
+    holding->here += watches && here;
+}
+
+
+/* Fills what WHO's user and WHO's address have. */
+static void
+hub_holdings(const hub_t *h, const hub_identity_t *who, uint64_t origin,
+    const hub_stream_t *s, hub_holding_t *user, hub_holding_t *address)
+{
+    int                   here;
+    uint32_t              i;
+    const hub_session_t  *row;
+
+    ngx_memzero(user, sizeof(hub_holding_t));
+    ngx_memzero(address, sizeof(hub_holding_t));
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        if (row->id == 0 || row->protocol == HUB_PUBLISH
+            || row->kick != HUB_STAYS)
+        {
+            continue;
+        }
+
+        here = s && hub_session_is_on(h, row, s);
+
+        if (who->uid && row->uid == who->uid) {
+            hub_holding_add(user, row, here);
+        }
+
+        if (origin && row->origin == origin) {
+            hub_holding_add(address, row, here);
+        }
+    }
+}
+
+
+/* Is HAS all that one may have of WHOLE?  0 stands for no limit. */
+static int
+hub_share_is_full(const hub_share_t *share, uint32_t whole, uint32_t has)
+{
+    return whole && has >= ngx_max(whole * share->percent / 100, share->least);
+}
+
+
+/* The lower of two limits, of which 0 is none. */
+static uint32_t
+hub_limit(uint32_t a, uint32_t b)
+{
+    return a && b ? ngx_min(a, b) : a + b;
+}
+
+
+/* Rows for all but publishers. */
+static uint32_t
+hub_session_rows(const hub_t *h)
+{
+    return h->header->nsessions - HUB_ROWS_EACH * h->header->nstreams;
+}
+
+
+static enum hub_refusal
+hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
+{
+    uint32_t              i, all = (uint32_t) h->viewers_max, one = 0;
+    hub_holding_t         has[2];
+    const hub_share_t    *share[2] = { &h->user_share, &h->address_share };
+    int                   watches = hub_watches(who->protocol);
+
+    static const enum hub_refusal  full[] = { HUB_USER_SHARE,
+                                              HUB_ADDRESS_SHARE };
+
+    hub_holdings(h, who, hub_origin(&who->address), s, &has[0], &has[1]);
+
+    if (watches) {
+        one = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
+    }
+
+    for (i = 0; i < 2; i++) {
+        if (hub_share_is_full(share[i], hub_session_rows(h), has[i].rows)
+            || (watches && (hub_share_is_full(share[i], all, has[i].viewers)
+                            || hub_share_is_full(share[i], one, has[i].here))))
+        {
+            return full[i];
+        }
+    }
+
+    return HUB_ADMITTED;
+}
+
+
+/* May one more watch S, whoever it is? */
+static enum hub_refusal
+hub_viewers_fit(const hub_t *h, const hub_stream_t *s)
+{
+    uint32_t  one = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
+
+    if (h->viewers_max && h->header->viewers >= (uint32_t) h->viewers_max) {
+        return HUB_VIEWERS_TOTAL;
+    }
+
+    return one && s->viewers >= one ? HUB_VIEWERS_STREAM : HUB_ADMITTED;
+}
+
+
 enum hub_refusal
 hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
     uint64_t name_hash)
 {
+    enum hub_refusal  reason;
+
     if (h->worker == HUB_NO_SLOT) {
         return HUB_NO_WORKER;
     }
@@ -142,22 +288,13 @@ hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
                ? HUB_PUBLISHERS_USER : HUB_ADMITTED;
     }
 
-    if (!hub_watches(who->protocol)) {
-        return HUB_ADMITTED;
+    if (h->header->sessions - h->header->publishing >= hub_session_rows(h)) {
+        return HUB_NO_SESSION;
     }
 
-    if (h->viewers_max && h->header->viewers >= (uint32_t) h->viewers_max) {
-        return HUB_VIEWERS_TOTAL;
-    }
+    reason = hub_watches(who->protocol) ? hub_viewers_fit(h, s) : HUB_ADMITTED;
 
-    if ((s->max_viewers && s->viewers >= s->max_viewers)
-        || (h->stream_viewers_max
-            && s->viewers >= (uint32_t) h->stream_viewers_max))
-    {
-        return HUB_VIEWERS_STREAM;
-    }
-
-    return HUB_ADMITTED;
+    return reason == HUB_ADMITTED ? hub_shares(h, who, s) : reason;
 }
 
 
@@ -179,11 +316,13 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     h->header->session_free = row->next;
     h->header->session_end = ngx_max(h->header->session_end, i + 1);
     h->header->sessions++;
+    h->header->publishing += who->protocol == HUB_PUBLISH;
     h->header->admitted[who->protocol]++;
     h->workers[h->worker].sessions++;
 
     ngx_memzero(row, sizeof(hub_session_t));
     row->uid = who->uid;
+    row->origin = hub_origin(&who->address);
     row->key = who->key;
     row->issued = who->issued;
     row->started_ms = ngx_current_msec;
@@ -272,6 +411,7 @@ hub_session_free(hub_t *h, hub_session_t *row)
 
     h->workers[row->worker].sessions--;
     h->header->sessions--;
+    h->header->publishing -= row->protocol == HUB_PUBLISH;
 
     hub_store(&row->id, 0);
     row->next = h->header->session_free;

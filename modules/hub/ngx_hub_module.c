@@ -24,6 +24,7 @@ extern ngx_module_t  ngx_rtmp_guard_module;
 static void *ngx_hub_create_conf(ngx_cycle_t *cycle);
 static char *ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf);
 static char *ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_hub_share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_hub_init_process(ngx_cycle_t *cycle);
@@ -73,6 +74,20 @@ static ngx_command_t  ngx_hub_commands[] = {
       ngx_conf_set_num_slot,
       0,
       offsetof(hub_t, stream_viewers_max),
+      NULL },
+
+    { ngx_string("hub_user_share"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
+      ngx_hub_share,
+      0,
+      offsetof(hub_t, user_share),
+      NULL },
+
+    { ngx_string("hub_address_share"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
+      ngx_hub_share,
+      0,
+      offsetof(hub_t, address_share),
       NULL },
 
     { ngx_string("hub_revocations"),
@@ -192,6 +207,47 @@ ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* PERCENT% [LEAST] */
+static char *
+ngx_hub_share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t     percent = NGX_ERROR, least = 1;
+    ngx_str_t    *value = cf->args->elts;
+    hub_share_t  *share = (hub_share_t *) ((char *) conf + cmd->offset);
+
+    if (share->percent) {
+        return "is duplicate";
+    }
+
+    if (value[1].len > 1 && value[1].data[value[1].len - 1] == '%') {
+        percent = ngx_atoi(value[1].data, value[1].len - 1);
+    }
+
+    if (percent < 1 || percent > 100) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V is \"%V\", expected 1%% to 100%%", &cmd->name,
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 3) {
+        least = ngx_atoi(value[2].data, value[2].len);
+    }
+
+    if (least < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V is at least \"%V\", expected a number above 0",
+                           &cmd->name, &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    share->percent = (ngx_uint_t) percent;
+    share->least = (ngx_uint_t) least;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -205,6 +261,16 @@ ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     h->revocations = ngx_conf_open_file(cf->cycle, &value[1]);
 
     return h->revocations ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static void
+ngx_hub_init_share(hub_share_t *share, ngx_uint_t percent, ngx_uint_t least)
+{
+    if (share->percent == 0) {
+        share->percent = percent;
+        share->least = least;
+    }
 }
 
 
@@ -252,6 +318,8 @@ ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_size_value(h->stream_max, 16 * 1024 * 1024);
     ngx_conf_init_value(h->viewers_max, 0);
     ngx_conf_init_value(h->stream_viewers_max, 0);
+    ngx_hub_init_share(&h->user_share, 10, 64);
+    ngx_hub_init_share(&h->address_share, 50, 512);
 
     if (h->stream_max < 4 * HUB_BLOCK_SIZE
         || h->stream_max > (HUB_STREAM_BLOCKS - 2) * HUB_BLOCK_SIZE)

@@ -23,7 +23,7 @@ export async function startDuolu({ workers = 2, zone = '64m', flushes, recorded 
   const gate = await startGate();
   const conf = `{{modules}}
 ${limits(workers)}
-hub_zone bench ${zone};
+hub_zone bench ${zone}; hub_user_share 100%; hub_address_share 100%;
 ${recorded ? 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;' : ''}
 rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
 ${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};

@@ -319,7 +319,7 @@ describe('clips over HTTP', () => {
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
       '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
     source = await makeSource();
-    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2;',
+    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2 2;',
       listen: `listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;` });
     const write = (stream, options) => writeRecordings(hub.root, stream, source, options);
     write('live/demo', { spans: [[NOON - 10_000, NOON + 10_000], [NOON + 60_000, NOON + 70_000]] });

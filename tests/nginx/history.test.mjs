@@ -539,17 +539,29 @@ describe('history over HTTP', () => {
       const other = await startHub({ workers: 1, main: 'thread_pool disk threads=2;', listen: `sndbuf=16k;
         location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_lists 4m; } root /nonexistent` });
       t.after(() => other.stop({ allow: [/hub_history_lists/] }));
-      const target = `/m/${replay('live/day')}/rec/live/day/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`;
-      const slow = Array.from({ length: 6 }, () => {
+      const target = (sub) => `/m/${replay('live/day', { sub })}/rec/live/day/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`;
+      const open = (sub) => {
         const socket = net.connect(other.nginx.ports.http, '127.0.0.1').pause();
         socket.on('error', () => {});
-        socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        socket.write(`GET ${target(sub)} HTTP/1.1\r\nHost: x\r\n\r\n`);
         return socket;
-      });
-      const refused = await until(async () => { const answer = await get(`${other.base}${target}`); return answer.status === 503 && answer; }, 'one too many');
+      };
+      // one user's readers leave three quarters to the others
+      const slow = [open('7')];
+      await until(async () => (await other.sessions()).some(({ protocol, bytes }) => protocol === 'hls' && bytes > 0), 'a list to be on its way');
+      const own = await until(async () => { const answer = await get(`${other.base}${target('7')}`); return answer.status === 429 && answer; }, '429');
+      assert.match(JSON.parse(own.text).error, /bytes of lists are being sent to this user: a quarter of hub_history_lists is 1048576/);
+      assert.equal((await get(`${other.base}${target('8')}`)).status, 200);
+
+      let user = 10;
+      const refused = await until(async () => {
+        slow.push(open(String(user++)));
+        const answer = await get(`${other.base}${target('9')}`);
+        return answer.status === 503 && answer;
+      }, 'one too many');
       assert.match(JSON.parse(refused.text).error, /bytes of lists are being sent: hub_history_lists allows 4194304/);
       slow.forEach((socket) => socket.destroy());
-      await until(async () => (await get(`${other.base}${target}`)).status === 200, 'room again');
+      await until(async () => (await get(`${other.base}${target('7')}`)).status === 200, 'room again');
     });
 
     test('a reload while it is answered', DEADLINE, async () => {

@@ -47,7 +47,7 @@ describe('slots of workers', () => {
 
   test('all are held: each refusal says so, status answers, and the first that is free is taken without a reload', DEADLINE, async (t) => {
     const workers = 16;
-    const hub = await startHub({ zone: '4m', workers, listen: 'reuseport' });           // 64 slots
+    const hub = await startHub({ zone: '4m', workers, listen: 'reuseport', main: 'hub_user_share 100%;' });           // 64 slots
     t.after(() => hub.stop());
     const publisher = await publish(hub, 'demo');
     const generations = [];

@@ -1,0 +1,247 @@
+// One token, or one address with many, takes no more than its share of what
+// the server has for all: places to watch, event streams, sessions, downloads,
+// threads and memory.  What is reserved for publishers, only they get.
+
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { Follower } from '../lib/events.mjs';
+import { get, startHub, token } from '../lib/hub.mjs';
+import { testConfig, until } from '../lib/nginx.mjs';
+import { makeSource, writeRecordings } from '../lib/recordings.mjs';
+import { keyFrame, openPlayer, openPublisher } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const NOON = Date.parse('2026-03-10T12:00:00Z');
+const OTHER = '127.0.0.5';                       // another address of this machine
+const subject = (args) => Number(JSON.parse(Buffer.from(args.split('.')[1], 'base64url')).sub);
+const answer = ({ SCRIPT_NAME, ARGS }) => ({ allow: true, uid: SCRIPT_NAME === '/gate/play' ? subject(ARGS) : 7 });
+
+async function start(t, options) {
+  const hub = await startHub({ answer, ingest: 'hub_play on;', ...options });
+  t.after(() => hub.stop());
+  return hub;
+}
+
+async function publish(hub, name = 'demo') {
+  const client = await openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 });
+  client.sendVideo(0, keyFrame());
+  await client.ping();
+  return client;
+}
+
+/** Asks for a URL and keeps the answer open without reading: {status, error(), request}. */
+function open(url, { localAddress, headers } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent: false, localAddress, headers }, (response) => {
+      response.on('error', () => {});
+      const opened = { request, response, status: response.statusCode };
+      response.on('close', () => { opened.ended = true; });
+      opened.error = async () => {
+        let text = '';
+        for await (const data of response) text += data;
+        return JSON.parse(text).error;
+      };
+      if (opened.status === 200) response.pause();
+      resolve(opened);
+    });
+    request.on('socket', (socket) => socket.unref());
+    request.on('error', reject);
+  });
+}
+
+const as = (sub) => token('live/demo', { sub: String(sub) });
+const watch = (hub, sub, options) => open(hub.url('live/demo', as(sub)), options);
+const closeAll = (opened) => opened.forEach(({ request }) => request.destroy());
+
+/** Opens up to `n` by `one`, all at a time; gives those that were let in, and the refusals. */
+async function flood(n, one) {
+  const opened = [];
+  while (opened.length < n) {
+    opened.push(...await Promise.all(Array.from({ length: Math.min(50, n - opened.length) }, (_, i) => one(opened.length + i))));
+  }
+  return { inside: opened.filter(({ status }) => status === 200), refused: opened.filter(({ status }) => status !== 200) };
+}
+
+describe('places to watch', () => {
+  test('one token cannot take them all, by whatever protocol', DEADLINE, async (t) => {
+    const hub = await start(t, { main: 'hub_viewers_max 300;' });
+    await publish(hub);
+    const { inside, refused } = await flood(100, () => watch(hub, 8));
+    assert.equal(inside.length, 64, 'a tenth, but 64 at least');
+    assert.deepEqual([...new Set(refused.map(({ status }) => status))], [429]);
+    assert.equal(await refused[0].error(), 'user has as many sessions as hub_user_share allows');
+    const line = /view "live\/demo" refused: user has as many sessions as hub_user_share allows/g;
+    assert.equal(hub.nginx.log().match(line).length, refused.length, 'a line for each');
+
+    const socket = new WebSocket(hub.url('live/demo', as(8)).replace('http:', 'ws:'));
+    assert.equal(await new Promise((resolve) => { socket.on('unexpected-response', (_, { statusCode }) => resolve(statusCode)); socket.on('open', () => resolve(101)); socket.on('error', () => {}); }), 429);
+    socket.terminate();
+    await assert.rejects(openPlayer(`demo?token=${as(8)}`, hub.rtmp), /user has as many sessions as hub_user_share allows/);
+    assert.equal((await hub.status()).zone.refused.user_share, refused.length + 2);
+
+    const player = await openPlayer(`demo?token=${as(9)}`, hub.rtmp);
+    const other = await watch(hub, 9);
+    assert.equal(other.status, 200, 'another user');
+    inside[0].request.destroy();
+    await until(async () => (await hub.stream('live/demo')).viewers === 65, 'one to be gone');
+    const again = await watch(hub, 8);
+    assert.equal(again.status, 200, 'as one goes another may come');
+    player.close();
+    closeAll([...inside, other, again]);
+  });
+
+  test('of one stream neither', DEADLINE, async (t) => {
+    const hub = await start(t, { main: 'hub_stream_viewers_max 40; hub_user_share 25% 1;' });
+    await publish(hub);
+    const { inside, refused } = await flood(20, () => watch(hub, 8));
+    assert.deepEqual([inside.length, refused.length], [10, 10]);
+    closeAll(inside);
+  });
+
+  test('nor one address with tokens of many users', DEADLINE, async (t) => {
+    const hub = await start(t, { main: 'hub_viewers_max 40; hub_address_share 50% 1;' });
+    await publish(hub);
+    const { inside, refused } = await flood(30, (n) => watch(hub, 100 + n));
+    assert.equal(inside.length, 20);
+    assert.deepEqual([...new Set(refused.map(({ status }) => status))], [429]);
+    assert.equal(await refused[0].error(), 'address has as many sessions as hub_address_share allows');
+    const other = await watch(hub, 200, { localAddress: OTHER });
+    assert.equal(other.status, 200, 'another address');
+    closeAll([...inside, other]);
+  });
+
+  test('an office of 300 behind one address and a wall of 16 on three devices are let in', DEADLINE, async (t) => {
+    const hub = await start(t, { main: 'hub_viewers_max 400;' });
+    await publish(hub);
+    const office = await flood(300, (n) => watch(hub, 1000 + n));
+    const wall = await flood(48, () => watch(hub, 8));
+    assert.deepEqual([office.inside.length, wall.inside.length], [300, 48]);
+    closeAll([...office.inside, ...wall.inside]);
+  });
+});
+
+test('event streams: one user has a share of them', DEADLINE, async (t) => {
+  const hub = await start(t, { zone: '4m' });                         // 1,024 rows, 32 of them for publishers
+  const follow = (sub) => Follower.open(`${hub.base}/events?user=${sub}&streams=*`);
+  const { inside, refused } = await flood(200, () => follow(8));
+  assert.equal(inside.length, 99, 'a tenth of 992');
+  assert.deepEqual([...new Set(refused.map(({ status }) => status))], [429]);
+  assert.match(hub.nginx.log(), /events refused: user has as many sessions as hub_user_share allows/);
+  const other = await follow(9);
+  assert.equal(other.status, 200);
+  inside.forEach((follower) => follower.close());
+  other.close();
+});
+
+test('session rows: whoever takes all of them leaves those of publishers', DEADLINE, async (t) => {
+  const hub = await start(t, { zone: '4m', main: 'hub_user_share 100%; hub_address_share 100%;' });
+  const follow = (sub) => Follower.open(`${hub.base}/events?user=${sub}&streams=*`);
+  const { inside, refused } = await flood(1000, () => follow(8));
+  assert.equal(inside.length, 992);
+  assert.deepEqual([...new Set(refused.map(({ status }) => status))], [503]);
+  assert.match(hub.nginx.log(), /events refused: hub_zone has no room for another session/);
+  for (const name of ['one', 'two', 'two']) await publish(hub, name);
+  assert.equal((await hub.status()).streams.length, 2);
+  inside.forEach((follower) => follower.close());
+});
+
+describe('downloads', () => {
+  let hub;
+  let source;
+
+  before(async () => {
+    source = await makeSource();
+    hub = await startHub({
+      answer, workers: 1, files: { 'rec/.keep': '' }, main: 'thread_pool history threads=1;',
+      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history;
+        aio threads=history; sendfile on; hub_history_rate 16k 2s; } root /nonexistent`,
+    });
+    hub.root = path.join(hub.nginx.dir, 'rec');
+    [hub.file] = writeRecordings(hub.root, 'live/demo', source, { spans: [[NOON, NOON + 600_000]], step: 10 });
+    writeRecordings(hub.root, 'live/demo', source, { spans: [[NOON + 8 * 3600_000, NOON + 12 * 3600_000 - 1000]], step: 2, media: false });
+  });
+  after(() => hub.stop());
+
+  const url = (sub, file) => `${hub.base}/m/${token('live/demo', { a: 'replay', sub: String(sub) })}/rec/live/demo/${file}`;
+  const clip = (sub, options) => open(url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`), options);
+  const none = () => until(async () => (await hub.sessions()).length === 0, 'all to be gone');
+
+  test('clips: one token gets some of the places, an address half of them', DEADLINE, async () => {
+    const mine = await flood(12, () => clip(8));
+    assert.equal(mine.inside.length, 4);
+    assert.deepEqual([...new Set(mine.refused.map(({ status }) => status))], [429]);
+    assert.match(await mine.refused[0].error(), /4 clips are being sent to this user: hub_history_clips allows no more/);
+    assert.match(hub.nginx.log(), /history of "live\/demo": 4 clips are being sent to this user/);
+    const friends = await flood(8, (n) => clip(20 + n));
+    assert.equal(friends.inside.length, 4);
+    assert.match(await friends.refused[0].error(), /8 clips are being sent to this address/);
+    const other = await clip(40, { localAddress: OTHER });
+    assert.equal(other.status, 200);
+    closeAll([...mine.inside, ...friends.inside, other]);
+    await none();
+  });
+
+  for (const [what, ask] of [['clip', () => clip(8)], ['whole recording', () => open(url(8, hub.file.file))]]) {
+    test(`a ${what} that nobody reads gives its place back`, DEADLINE, async () => {
+      const from = hub.nginx.log().length;
+      const reader = await ask();
+      assert.equal(reader.status, 200);
+      await until(async () => (await hub.sessions()).length === 1, 'its session');
+      await none();
+      assert.match(hub.nginx.log().slice(from), /replay ended: the client reads less than hub_history_rate/);
+      reader.request.destroy();
+    });
+  }
+
+  test('nor is one held by reading a little now and then; a steady reader goes on', DEADLINE, async () => {
+    const from = hub.nginx.log().length;
+    const trickle = await clip(8);
+    const timer = setInterval(() => trickle.response.read(1), 100);
+    const steady = await clip(9);
+    let got = 0;
+    const reading = setInterval(() => { got += steady.response.read(65536)?.length ?? 0; }, 50);
+    await until(() => /replay ended: the client reads less/.test(hub.nginx.log().slice(from)), 'the one to end');
+    clearInterval(timer);
+    trickle.request.destroy();
+    const before_ = got;
+    await until(() => got > before_ + 4_000_000, 'the other to go on');
+    clearInterval(reading);
+    assert.equal(hub.nginx.log().slice(from).match(/replay ended/g).length, 1);
+    steady.request.destroy();
+    await none();
+  });
+
+  test('questions: one token does not fill the threads\' queue', DEADLINE, async () => {
+    const list = (sub) => get(url(sub, `index.m3u8?from=${NOON}&to=${NOON + 24 * 3600_000}`));
+    let refused;
+    for (let round = 0; !refused && round < 20; round++) {
+      const answers = await Promise.all([...Array.from({ length: 300 }, () => list(8)), list(9)]);
+      assert.equal(answers.at(-1).status, 200, 'another user');
+      refused = answers.find(({ status }) => status === 429);
+    }
+    assert.match(JSON.parse(refused.text).error, /64 questions of this user about history wait already/);
+  });
+});
+
+test('shares that make no sense fail nginx -t', DEADLINE, async () => {
+  const check = (main, location = '') => testConfig({
+    conf: `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:9; location / { ${location} } } }\n`, modules: ['rtmp', 'guard', 'hub'],
+  });
+  for (const [main, location, reason] of [
+    ['hub_user_share 10;', '', /hub_user_share is "10", expected 1% to 100%/],
+    ['hub_user_share 0%;', '', /expected 1% to 100%/],
+    ['hub_address_share 101% 5;', '', /hub_address_share is "101%"/],
+    ['hub_address_share 10% many;', '', /hub_address_share is at least "many", expected a number above 0/],
+    ['', 'hub_history_clips 16 0;', /hub_history_clips has "0", expected a number above 0/],
+    ['', 'hub_history_rate fast;', /hub_history_rate is "fast", expected bytes a second/],
+    ['', 'hub_history_rate 1k 10ms;', /hub_history_rate is measured in "10ms", expected at least 1s/],
+  ]) {
+    const { code, output } = await check(main, location);
+    assert.notEqual(code, 0, main + location);
+    assert.match(output, reason);
+  }
+  assert.equal((await check('hub_user_share 10% 64; hub_address_share 100%;', 'hub_history_clips 4; hub_history_rate 0;')).code, 0);
+});
