@@ -1,5 +1,7 @@
 #include "thumb.h"
 
+#include <sys/stat.h>
+
 #include "answer.h"
 
 
@@ -7,10 +9,18 @@
  * second is still being written. */
 #define THUMB_BACK_MS  (2 * REC_SEGMENT_MAX)
 
-/* What is asked, then what was found.  It belongs to the request's pool. */
+/* Of the question: on the heap, since the client may leave while a thread
+ * looks. */
 typedef struct {
-    ngx_str_t  *location;
-    ngx_str_t   file;
+    ngx_str_t             *location;
+    const history_file_t  *file;
+    const rec_segment_t   *segment;
+    struct statx           file_id;      /* its inode and birth */
+} thumb_look_t;
+
+/* What was found.  It belongs to the request's pool. */
+typedef struct {
+    ngx_str_t   file, id;
     uint64_t    init, offset, size;
 } thumb_t;
 
@@ -19,11 +29,13 @@ static ngx_int_t thumb_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 
+/* `at` is a variable's place in thumb_t. */
 static const struct {
     ngx_str_t  name;
-    size_t     number;           /* its place in thumb_t; 0: the file's name */
+    size_t     at;
 } thumb_variables[] = {
-    { ngx_string("hub_history_file"), 0 },
+    { ngx_string("hub_history_file"), offsetof(thumb_t, file) },
+    { ngx_string("hub_history_id"), offsetof(thumb_t, id) },
     { ngx_string("hub_history_init"), offsetof(thumb_t, init) },
     { ngx_string("hub_history_offset"), offsetof(thumb_t, offset) },
     { ngx_string("hub_history_size"), offsetof(thumb_t, size) },
@@ -46,7 +58,7 @@ history_thumb_variables(ngx_conf_t *cf)
         }
 
         v->get_handler = thumb_variable;
-        v->data = thumb_variables[i].number;
+        v->data = thumb_variables[i].at;
     }
 
     return NGX_OK;
@@ -81,8 +93,9 @@ static ngx_int_t
 thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     uintptr_t data)
 {
-    u_char   *p;
-    thumb_t  *thumb = thumb_of(r);
+    u_char     *p;
+    ngx_str_t  *text;
+    thumb_t    *thumb = thumb_of(r);
 
     if (thumb == NULL || thumb->file.len == 0) {
         v->not_found = 1;
@@ -92,19 +105,21 @@ thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
-    v->data = thumb->file.data;
-    v->len = thumb->file.len;
 
-    if (data != 0) {
-        p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        v->data = p;
-        v->len = ngx_sprintf(p, "%uL", *(uint64_t *) ((u_char *) thumb + data))
-                 - p;
+    if (data < offsetof(thumb_t, init)) {
+        text = (ngx_str_t *) ((u_char *) thumb + data);
+        v->data = text->data;
+        v->len = text->len;
+        return NGX_OK;
     }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%uL", *(uint64_t *) ((u_char *) thumb + data)) - p;
 
     return NGX_OK;
 }
@@ -130,32 +145,85 @@ thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
 }
 
 
+/* Pool thread.  A recording that was deleted has no picture, whoever made one
+ * before. */
+static void
+thumb_work(history_t *h)
+{
+    int            fd;
+    size_t         n;
+    thumb_look_t  *look = h->data;
+
+    for (n = h->range.nfiles; n > 0 && look->segment == NULL; n--) {
+        look->file = &h->range.files[n - 1];
+        look->segment = thumb_find(&h->range, look->file, h->to);
+    }
+
+    fd = look->segment ? history_open(h, look->file->file) : -1;
+
+    if (fd == -1 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME,
+                          &look->file_id) == -1)
+    {
+        history_fail(h, NGX_HTTP_NOT_FOUND, "nothing was recorded then");
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+
+static void
+thumb_free(history_t *h)
+{
+    free(h->data);
+}
+
+
+/* What tells the file from another of its name: an inode comes back, its birth
+ * does not.  The time of a change would not do, since recordings grow. */
+static ngx_int_t
+thumb_id(ngx_http_request_t *r, const thumb_look_t *look, ngx_str_t *id)
+{
+    id->data = ngx_pnalloc(r->pool, 4 * NGX_INT64_LEN + 3);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    id->len = ngx_sprintf(id->data, "%uL-%uL-%L.%uD", look->file->head.session,
+                          (uint64_t) look->file_id.stx_ino,
+                          (int64_t) look->file_id.stx_btime.tv_sec,
+                          look->file_id.stx_btime.tv_nsec)
+              - id->data;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 thumb_found(ngx_http_request_t *r, history_t *h)
 {
-    size_t                n;
-    thumb_t              *thumb = h->data;
-    history_file_t       *file;
-    const rec_segment_t  *segment = NULL;
+    thumb_t             *thumb;
+    thumb_look_t        *look = h->data;
+    ngx_pool_cleanup_t  *cln = ngx_pool_cleanup_add(r->pool, sizeof(thumb_t));
 
-    for (n = h->range.nfiles; n > 0 && segment == NULL; n--) {
-        file = &h->range.files[n - 1];
-        segment = thumb_find(&h->range, file, h->to);
-
-        if (segment
-            && history_path(r, h, file->file, &thumb->file) == NGX_OK)
-        {
-            thumb->init = file->head.init_size;
-            thumb->offset = segment->offset;
-            thumb->size = segment->size;
-
-            return ngx_http_named_location(r, thumb->location);
-        }
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return segment ? NGX_HTTP_INTERNAL_SERVER_ERROR
-                   : answer_error(r, NGX_HTTP_NOT_FOUND,
-                                  "nothing was recorded then");
+    thumb = cln->data;
+    cln->handler = thumb_cleanup;
+    thumb->init = look->file->head.init_size;
+    thumb->offset = look->segment->offset;
+    thumb->size = look->segment->size;
+
+    if (history_path(r, h, look->file->file, &thumb->file) != NGX_OK
+        || thumb_id(r, look, &thumb->id) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_named_location(r, look->location);
 }
 
 
@@ -163,22 +231,19 @@ ngx_int_t
 history_thumb(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     ngx_str_t *location)
 {
-    thumb_t             *thumb;
-    ngx_pool_cleanup_t  *cln;
+    thumb_look_t  *look = calloc(1, sizeof(thumb_look_t));
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(thumb_t));
-    if (cln == NULL) {
+    if (look == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    thumb = cln->data;
-    ngx_memzero(thumb, sizeof(thumb_t));
-    thumb->location = location;
-    cln->handler = thumb_cleanup;
+    look->location = location;
 
     h->from = ngx_max(h->to - THUMB_BACK_MS, 0);
-    h->data = thumb;
+    h->data = look;
+    h->work = thumb_work;
     h->done = thumb_found;
+    h->free = thumb_free;
 
     return history_ask(h, pool);
 }

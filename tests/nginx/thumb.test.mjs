@@ -19,6 +19,7 @@ let hub;
 let thumb;                       // stands in for duolu-thumb
 let files;
 let answer;
+let write;                       // recordings without a byte of media
 
 const picture = (bytes, head = 'Content-Type: image/jpeg\r\n') => {
   const body = Buffer.from(`${head}\r\n${bytes}`);
@@ -29,7 +30,11 @@ const picture = (bytes, head = 'Content-Type: image/jpeg\r\n') => {
 before(async () => {
   root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
   fs.chmodSync(root, 0o755);
-  const write = (stream, options) => writeRecordings(root, stream, source, { media: false, ...options });
+  write = (stream, options) => {
+    const written = writeRecordings(root, stream, source, { media: false, ...options });
+    for (const file of written) fs.writeFileSync(file.path, '');
+    return written;
+  };
   // from 11:59:40; a gap of 40 s at 12:00:20; goes on at 12:01:00 until 12:01:15
   files = write('live/demo', { spans: [[NOON - 20_000, NOON + 20_000], [NOON + 60_000, NOON + 75_000]] });
   write('live/gop', { spans: [[NOON, NOON + 40_000]], step: 4, dependent: (n) => n % 5 !== 0 });
@@ -46,7 +51,7 @@ before(async () => {
         fastcgi_param FILE $hub_history_file; fastcgi_param INIT $hub_history_init;
         fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size;
         fastcgi_pass_request_headers off; fastcgi_pass_request_body off; fastcgi_pass unix:${thumb.path};
-        fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_offset; fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
+        fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_id:$hub_history_offset; fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
       }
       root /nonexistent`,
   });
@@ -142,6 +147,34 @@ test('a revoked token gets no kept picture', async () => {
   assert.equal(status, 200);
   assert.equal((await ask('live/demo', at, { t })).status, 403);
   assert.equal((await ask('live/demo', at)).status, 200);
+});
+
+test('a deleted recording has no picture, and one made anew under its name has its own', async () => {
+  const spans = { spans: [[NOON, NOON + 10_000]] };
+  const at = `?at=${NOON + 5000}`;
+  const [file] = write('live/anew', spans);
+  answer = () => picture('before');
+  assert.equal((await ask('live/anew', at)).text, 'before');
+  fs.rmSync(file.path);
+  const gone = await ask('live/anew', at);
+  assert.equal(gone.status, 404, 'the file alone is gone');
+  assert.match(JSON.parse(gone.text).error, /nothing was recorded then/);
+  fs.rmSync(file.index);
+  assert.equal((await ask('live/anew', at)).status, 404);
+
+  write('live/anew', spans);                 // its inode may be that of the first
+  answer = () => picture('after');
+  assert.equal((await ask('live/anew', at)).text, 'after');
+  assert.equal(thumb.questions.length, 2);
+});
+
+test('a recording that grows keeps its pictures', async () => {
+  const began = Date.now() - 20_000;
+  const [file] = write('live/grows', { spans: [[began, began + 10_000]], ended: false });
+  assert.equal((await ask('live/grows', `?at=${began + 1500}`)).status, 200);
+  fs.utimesSync(file.path, new Date(), new Date(Date.now() + 5000));
+  assert.equal((await ask('live/grows', `?at=${began + 1500}`)).status, 200);
+  assert.equal(thumb.questions.length, 1);
 });
 
 test('who asks at once for one frame has it made once', async () => {
