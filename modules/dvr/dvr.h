@@ -103,7 +103,8 @@ void dvr_track(mp4_track_t *track, int kind, const hub_config_t *config);
 u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
 
 /* recorder.c: takes what is to be recorded and brings all recorders on; the
- * end of the process, where TERMINATE says that no other will go on. */
+ * end of the process, which ends what no other can go on with; all of it when
+ * TERMINATE says that there is none. */
 void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
 void recorders_stop(int terminate);
 

@@ -12,6 +12,7 @@ static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
 static char *ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_dvr_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_dvr_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_dvr_init_process(ngx_cycle_t *cycle);
 static void ngx_dvr_exit_process(ngx_cycle_t *cycle);
 static void ngx_dvr_tick(ngx_event_t *ev);
@@ -85,7 +86,7 @@ ngx_module_t  ngx_dvr_module = {
     ngx_dvr_commands,                  /* module directives */
     NGX_CORE_MODULE,                   /* module type */
     NULL,                              /* init master */
-    NULL,                              /* init module */
+    ngx_dvr_init_module,               /* init module */
     ngx_dvr_init_process,              /* init process */
     NULL,                              /* init thread */
     NULL,                              /* exit thread */
@@ -213,6 +214,23 @@ void
 dvr_recover_soon(void)
 {
     ngx_dvr_recover_at = ngx_current_msec + DVR_LEAVE_MS;
+}
+
+
+/* A recorder that another configuration left behind can be gone on with in the
+ * same folder and format alone. */
+static ngx_int_t
+ngx_dvr_init_module(ngx_cycle_t *cycle)
+{
+    dvr_conf_t  *conf;
+
+    conf = (dvr_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_dvr_module);
+
+    hub_record_kind(cycle, conf->root.len == 0 ? 0
+                           : hub_name_hash(conf->root.data, conf->root.len)
+                             + conf->format);
+
+    return NGX_OK;
 }
 
 

@@ -609,9 +609,9 @@ recorders_tick(const dvr_conf_t *conf, ngx_log_t *log)
 }
 
 
-/* Ends well what nobody will go on with: nginx itself ends. */
+/* Ends well what nobody will go on with. */
 static void
-recorder_stop(recorder_t *rec)
+recorder_stop(recorder_t *rec, const char *why)
 {
     if (rec->resume || rec->closing || rec->broken || rec->retry_ms) {
         return;                          /* its marker tells the next start */
@@ -622,7 +622,7 @@ recorder_stop(recorder_t *rec)
     }
 
     while (rec->open && !rec->closing && !rec->broken) {
-        (void) recorder_finish(rec, "nginx ended");
+        (void) recorder_finish(rec, why);
     }
 }
 
@@ -650,7 +650,10 @@ recorders_stop(int terminate)
         }
 
         if (terminate) {
-            recorder_stop(rec);
+            recorder_stop(rec, "nginx ended");
+
+        } else if (!hub_record_goes_on(hub, &rec->reader.ref)) {
+            recorder_stop(rec, "nginx was configured anew");
         }
     }
 }

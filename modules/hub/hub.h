@@ -257,6 +257,7 @@ typedef struct {
     uint32_t  publishers;
     uint32_t  viewers;
     uint32_t  sessions;
+    uint64_t  recorder;        /* of what kind its recorders are */
 } hub_worker_t;
 
 typedef struct {
@@ -285,6 +286,7 @@ typedef struct {
     uint64_t      bytes_out;
     uint64_t      admitted[HUB_PROTOCOLS];
     uint64_t      refused[HUB_REFUSALS];
+    uint64_t      recorder;        /* the kind of the present configuration */
     uint64_t      recorded;        /* bytes, and gaps, of all recordings */
     uint64_t      record_gaps;
     hub_change_t  change[HUB_CHANGES];
@@ -316,6 +318,8 @@ typedef struct {
     hub_share_t        user_share;
     hub_share_t        address_share;
     ngx_open_file_t   *revocations;    /* keeps them over a restart */
+    uint64_t           recorder;   /* recorders of this kind can go on in one
+                                      another's files; 0: there are none */
     uint32_t           worker;     /* this process's slot, or HUB_NO_SLOT */
 } hub_t;
 
@@ -377,6 +381,9 @@ typedef struct {
 
 /* The hub of this process, NULL before a worker is up or without hub_zone. */
 extern hub_t  *hub;
+
+/* What CYCLE configures, NULL when it has no hub_zone. */
+hub_t *hub_of(const ngx_cycle_t *cycle);
 
 size_t hub_zone_min_size(void);
 ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
@@ -552,6 +559,13 @@ int hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref);
  * `wanted`, `worker` and `state`. */
 void hub_record_save(hub_t *h, const hub_ref_t *ref,
     const hub_recording_t *row);
+
+/* Tells the zones of CYCLE and of the one before what KIND recorders are of from
+ * now on.  For the master, before workers start. */
+void hub_record_kind(ngx_cycle_t *cycle, uint64_t kind);
+
+/* Is there, or will there be, a worker that can go on in the file? */
+int hub_record_goes_on(hub_t *h, const hub_ref_t *ref);
 
 /* Lets go of it: it is over when DONE, else another worker goes on. */
 void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);

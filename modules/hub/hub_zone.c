@@ -8,7 +8,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       6           /* change with any struct in hub.h */
+#define HUB_LAYOUT       7           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
@@ -143,6 +143,7 @@ hub_worker_claim(hub_t *h)
     for (i = 0; i < h->header->nworkers; i++) {
         if (h->workers[i].pid == 0) {
             ngx_memzero(&h->workers[i], sizeof(hub_worker_t));
+            h->workers[i].recorder = h->recorder;
             h->header->worker_end = ngx_max(h->header->worker_end, i + 1);
             hub_store(&h->workers[i].pid, (uint32_t) ngx_pid);
             h->worker = i;

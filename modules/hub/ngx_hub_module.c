@@ -128,14 +128,25 @@ static ngx_event_t       ngx_hub_sweep_event;
 static ngx_connection_t  ngx_hub_dummy;      /* timers want one to log by */
 
 
+hub_t *
+hub_of(const ngx_cycle_t *cycle)
+{
+    hub_t  *h = NULL;
+
+    if (cycle && cycle->conf_ctx) {
+        h = (hub_t *) ngx_get_conf(cycle->conf_ctx, ngx_hub_module);
+    }
+
+    return h && h->shm_zone ? h : NULL;
+}
+
+
 static ngx_int_t
 ngx_hub_init_process(ngx_cycle_t *cycle)
 {
-    hub_t  *h;
+    hub_t  *h = hub_of(cycle);
 
-    h = (hub_t *) ngx_get_conf(cycle->conf_ctx, ngx_hub_module);
-
-    if (h->shm_zone == NULL
+    if (h == NULL
         || (ngx_process != NGX_PROCESS_WORKER
             && ngx_process != NGX_PROCESS_SINGLE))
     {

@@ -449,12 +449,41 @@ describe('the recorder', { concurrency: 3 }, () => {
       const had = source.n;
       await until(() => source.n > had + 50, '2 s more, of the old worker');
       await source.end();
-      const events = await until(() => { const all = hub.recordings.spool('live/format'); return all.filter(({ event }) => event === 'close').length === 2 && all; }, 'both files to be closed');
+      const closed = (n) => until(() => { const all = hub.recordings.spool('live/format'); return all.filter(({ event }) => event === 'close').length === n && all; }, `${n} files to be closed`);
+      await closed(1);
+      const again = await Source.open(hub, 'format', { from: 20_000 });
+      again.run();
+      await until(() => again.n > 50, '2 s of its return');
+      await again.end();
+      const events = await closed(2);
       const [mp4, flv] = hub.recordings.files('live/format').map((file) => events.filter((event) => event.file === file));
-      assert.deepEqual(mp4.map(({ event, state }) => [event, state]), [['open', undefined], ['close', 'interrupted']]);
+      assert.deepEqual(mp4.map(({ event, state }) => [event, state]), [['open', undefined], ['close', 'complete']]);
       assert.deepEqual(flv.map(({ event, format, state }) => [event, format, state]), [['open', 'flv', undefined], ['close', 'flv', 'complete']]);
       await until(() => hub.recordings.markers().length === 0, 'no marker');
       wellFormed(hub.recordings.read(mp4[0].file));
+      sameFrames([hub.recordings.read(mp4[0].file)], source.sent);
     });
+
+    for (const [what, change] of [['zone of another size', { zone: '32m' }], ['zone of another name', { zone: '64m', rename: true }]]) {
+      test(`a ${what}: what ends normally is complete`, DEADLINE, async (t) => {
+        const hub = await startRecording({ grace: '3s' });
+        t.after(() => hub.stop());
+        const streams = [await Source.open(hub, 'first'), await Source.open(hub, 'second')];
+        streams.forEach((source) => source.run());
+        await hub.on('live/first', 1000);
+        await hub.on('live/second', 1000);
+        const conf = hubConf({ gate: hub.gate, zone: change.zone, main: `${RECORD} hub_grace 3s;` });
+        await hub.nginx.reload({ conf: change.rename ? conf.replace('hub_zone test', 'hub_zone other') : conf });
+        const had = streams[1].n;
+        await until(() => streams[1].n > had + 25, '1 s more, of the old workers');
+        for (const source of streams) await source.end();
+        for (const [i, name] of ['live/first', 'live/second'].entries()) {
+          const [r] = await finished(hub, name);                   // its state is complete
+          sameFrames([r], streams[i].sent);
+        }
+        await until(() => hub.recordings.markers().length === 0, 'no marker');
+        assert.doesNotMatch(hub.nginx.log(), /was interrupted/);
+      });
+    }
   });
 });
