@@ -147,20 +147,22 @@ const char *api_text(api_t *api, const char *key, const char *otherwise)
 }
 
 
-bool api_number(api_t *api, const char *key, unsigned most, unsigned *number)
+bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
+                const uint64_t **given)
 {
     json_t      *value = json_object_get(api->body, key);
-    json_int_t   given = json_integer_value(value);
+    json_int_t   integer = json_integer_value(value);
 
     if (value == NULL) {
         return true;
     }
-    if (!json_is_integer(value) || given < 0 || given > (json_int_t) most) {
+    if (!json_is_integer(value) || integer < 0 || integer > (json_int_t) most) {
         api_error(api, 400, "bad_request", "\"%s\" is no number from 0 to %u.", key, most);
         return false;
     }
 
-    *number = (unsigned) given;
+    *number = (uint64_t) integer;
+    *given = number;
     return true;
 }
 
@@ -199,13 +201,16 @@ void api_warn_untold(api_t *api, control_result_t told, const char *error, json_
 bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
                      const char *action, char token[TOKEN_MAX])
 {
-    int64_t         now = (int64_t) time(NULL);
     token_claims_t  claims;
 
+    /*
+     * As of the request's begin: the right was read after it. A right that went
+     * since, while this took long, voids what was made by now.
+     */
     memset(&claims, 0, sizeof(claims));
     claims.user = api->user.id;
-    claims.issued = token_issue(now, not_before);
-    claims.expires = now + MEDIA_TOKEN_S;
+    claims.issued = token_issue(api->began, not_before);
+    claims.expires = api->began + MEDIA_TOKEN_S;
     snprintf(claims.stream, sizeof(claims.stream), "%s/%s", app, name);
     snprintf(claims.action, sizeof(claims.action), "%s", action);
 
@@ -421,6 +426,7 @@ void api_handle(FCGX_Request *request, void *store, void *service)
     api.request = request;
     api.store = store;
     api.service = service;
+    api.began = (int64_t) time(NULL);
     api.address = fastcgi_param(request, "REMOTE_ADDR");
 
     if (strlen(script) >= sizeof(path)) {

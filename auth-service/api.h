@@ -16,6 +16,7 @@ typedef struct {
     const char    *parts[API_PARTS_MAX];    /* the '*' of the route, decoded */
     json_t        *body;                    /* an object, or NULL for a GET */
     store_user_t   user;                    /* id 0: not logged in */
+    int64_t        began;                   /* unix seconds, before anything was read */
 } api_t;
 
 void api_reply(api_t *api, json_t *body);
@@ -33,8 +34,9 @@ void api_audit(api_t *api, const char *action, bool ok, const char *target,
  */
 const char *api_text(api_t *api, const char *key, const char *otherwise);
 
-/* The same for a number; false: an error is answered. Missing: left as it is. */
-bool api_number(api_t *api, const char *key, unsigned most, unsigned *number);
+/* An optional number; given points to it when it is there. false: an error is answered. */
+bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
+                const uint64_t **given);
 
 /* For the calls of change.h. */
 change_t api_change(const api_t *api);

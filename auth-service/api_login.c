@@ -239,6 +239,12 @@ static void login_answer(api_t *api, const login_t *login)
     }
 
     result = session_begin(api->store, &api->user, api->address, session);
+    if (result == STORE_NONE) {
+        api_audit(api, "login", false, login->name, "user changed meanwhile");
+        api_error(api, 409, "changed", "This account was changed while you logged in. Log in "
+                  "again.");
+        return;
+    }
     if (result != STORE_OK) {
         api_store_error(api, result, "session");
         return;

@@ -219,46 +219,44 @@ void api_stream_add(api_t *api)
 }
 
 
-/* A text of the body that has to be one of some words. */
+/* What an optional text of the body has to be; out stays NULL when it is missing. */
 static bool stream_word(api_t *api, const char *key, bool (*valid)(const char *),
-                        const char *expected, char *out, size_t size)
+                        const char *expected, const char **out)
 {
-    const char  *word = api_text(api, key, out);
+    if (json_object_get(api->body, key) == NULL) {
+        return true;
+    }
 
-    if (word == NULL) {
+    *out = api_text(api, key, NULL);
+    if (*out == NULL) {
         return false;
     }
-    if (!valid(word)) {
-        api_error(api, 400, "bad_request", "\"%s\" is \"%.40s\"; expected %s.", key, word,
+    if (!valid(*out)) {
+        api_error(api, 400, "bad_request", "\"%s\" is \"%.40s\"; expected %s.", key, *out,
                   expected);
         return false;
     }
 
-    if (word != out) {
-        snprintf(out, size, "%s", word);
-    }
     return true;
 }
 
 
-/* The limits are the server's: who only manages the stream may not lift them. */
-static bool stream_limits(api_t *api, store_stream_t *stream)
+/* A limit of the server's: who only manages the stream may not lift it. */
+static bool stream_limit(api_t *api, const char *key, unsigned now, uint64_t *limit,
+                         const uint64_t **given)
 {
-    unsigned  kbps = stream->max_kbps, viewers = stream->max_viewers;
-
-    if (!api_number(api, "max_kbps", NAME_LIMIT_MAX, &kbps)
-        || !api_number(api, "max_viewers", NAME_LIMIT_MAX, &viewers))
-    {
+    if (!api_number(api, key, NAME_LIMIT_MAX, limit, given)) {
         return false;
     }
 
-    if (!api->user.admin && (kbps != stream->max_kbps || viewers != stream->max_viewers)) {
-        api_error(api, 403, "forbidden", "Only an admin may change the limits of a stream.");
-        return false;
+    if (*given && !api->user.admin) {
+        if (*limit != now) {
+            api_error(api, 403, "forbidden", "Only an admin may change the limits of a stream.");
+            return false;
+        }
+        *given = NULL;
     }
 
-    stream->max_kbps = kbps;
-    stream->max_viewers = viewers;
     return true;
 }
 
@@ -279,26 +277,32 @@ void api_stream_set(api_t *api)
     bool              recorded;
     json_t           *body;
     change_t          change = api_change(api);
+    uint64_t          kbps, viewers;
     store_stream_t    stream;
     store_result_t    result;
+    store_settings_t  set = { 0 };
 
     if (!api_managed_stream(api, api->parts[0], api->parts[1], "stream set", &stream)) {
         return;
     }
     recorded = record_wanted(&stream);
 
-    if (!stream_word(api, "title", name_title_valid, "at most 200 characters", stream.title,
-                     sizeof(stream.title))
+    if (!stream_word(api, "title", name_title_valid, "at most 200 characters", &set.title)
         || !stream_word(api, "visibility", name_visibility_valid, NAME_VISIBILITY_RULE,
-                        stream.visibility, sizeof(stream.visibility))
-        || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, stream.record,
-                        sizeof(stream.record))
-        || !stream_limits(api, &stream))
+                        &set.visibility)
+        || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, &set.record)
+        || !stream_limit(api, "max_kbps", stream.max_kbps, &kbps, &set.max_kbps)
+        || !stream_limit(api, "max_viewers", stream.max_viewers, &viewers, &set.max_viewers))
     {
         return;
     }
 
-    result = change_stream_update(&change, &stream);
+    result = change_stream_update(&change, stream.id, &set);
+    if (result == STORE_OK) {
+        /* with what somebody else has set meanwhile */
+        result = store_stream_get(api->store, api->parts[0], api->parts[1], api->user.id,
+                                  &stream);
+    }
     if (result != STORE_OK) {
         api_store_error(api, result, "stream");
         return;

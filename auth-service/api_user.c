@@ -36,6 +36,7 @@ void api_user_add(api_t *api)
 {
     bool             admin = json_is_true(json_object_get(api->body, "admin"));
     char             hash[PASSWORD_HASH_SIZE];
+    change_t         change = api_change(api);
     const char      *name, *password;
     store_result_t   result;
 
@@ -60,7 +61,7 @@ void api_user_add(api_t *api)
         return;
     }
 
-    result = store_user_add(api->store, name, hash, admin, NULL);
+    result = change_user_add(&change, name, hash, admin);
     if (result != STORE_OK) {
         api_store_error(api, result, "user of this name");
         return;
@@ -90,8 +91,8 @@ static bool user_find(api_t *api, store_user_t *user)
 }
 
 
-/* Bytes, or a text such as "10g"; missing: left as it is. false: an error is answered. */
-static bool user_quota(api_t *api, uint64_t *quota)
+/* Bytes, or a text such as "10g"; given points to it when it is there. false: an error is answered. */
+static bool user_quota(api_t *api, uint64_t *quota, const uint64_t **given)
 {
     json_t      *value = json_object_get(api->body, "rec_quota");
     json_int_t   bytes = json_integer_value(value);
@@ -99,6 +100,8 @@ static bool user_quota(api_t *api, uint64_t *quota)
     if (value == NULL) {
         return true;
     }
+
+    *given = quota;
     if (json_is_integer(value) && bytes >= 0) {
         *quota = (uint64_t) bytes;
         return true;
@@ -115,17 +118,24 @@ static bool user_quota(api_t *api, uint64_t *quota)
 
 void api_user_set(api_t *api)
 {
+    change_t        change = api_change(api);
+    uint64_t        publishers, quota;
     store_user_t    user;
+    store_limits_t  limits = { 0 };
     store_result_t  result;
 
     if (!user_find(api, &user)
-        || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &user.max_publishers)
-        || !user_quota(api, &user.rec_quota))
+        || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &publishers,
+                       &limits.max_publishers)
+        || !user_quota(api, &quota, &limits.rec_quota))
     {
         return;
     }
 
-    result = store_user_set_limits(api->store, &user);
+    result = change_user_limits(&change, user.id, &limits);
+    if (result == STORE_OK) {
+        result = store_user_by_id(api->store, user.id, &user);
+    }
     if (result != STORE_OK) {
         api_store_error(api, result, "user");
         return;

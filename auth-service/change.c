@@ -23,6 +23,7 @@ typedef struct {
     store_t             *store;
     uint64_t             actor;
     uint64_t             managed;       /* the actor has to manage this stream; 0: to be an admin */
+    bool                 by_admin;      /* the actor manages it as an admin */
     uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
     uint64_t             user;
     uint64_t             group;
@@ -31,8 +32,11 @@ typedef struct {
     uint64_t             owner;
     bool                 disabled;
     unsigned             rights;
+    bool                 admin;         /* the user to be added */
+    const char          *name;
     const char          *hash;
-    const store_stream_t    *update;
+    const store_limits_t    *limits;
+    const store_settings_t  *set;
     const change_stream_t   *made;
     const store_grant_key_t *grant;
     char                *key;           /* out */
@@ -303,6 +307,7 @@ static store_result_t step_admit(step_t *step)
         return result;
     }
 
+    step->by_admin = access.admin;
     if (!access.admin && access.user != access.owner) {
         step->maker = step->actor;
     }
@@ -397,6 +402,34 @@ static store_result_t step_revoke_devices(step_t *step, uint64_t stream, uint64_
 
 
 /* --- users --- */
+
+static store_result_t step_user_add(step_t *step)
+{
+    return store_user_add(step->store, step->name, step->hash, step->admin, NULL);
+}
+
+
+store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin)
+{
+    step_t  step = { .name = name, .hash = hash, .admin = admin };
+
+    return change_run(change, &step, NULL, step_user_add, CHANGE_NO_PAGE);
+}
+
+
+static store_result_t step_user_limits(step_t *step)
+{
+    return store_user_set_limits(step->store, step->user, step->limits);
+}
+
+
+store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits)
+{
+    step_t  step = { .user = user, .limits = limits };
+
+    return change_run(change, &step, NULL, step_user_limits, CHANGE_NO_PAGE);
+}
+
 
 static store_result_t step_user_out(step_t *step)
 {
@@ -499,14 +532,19 @@ store_result_t change_stream_add(change_t *change, const change_stream_t *stream
 
 static store_result_t step_stream_update(step_t *step)
 {
-    return store_stream_update(step->store, step->update);
+    if (step->actor && !step->by_admin && (step->set->max_kbps || step->set->max_viewers)) {
+        return STORE_REFUSED;
+    }
+
+    return store_stream_update(step->store, step->stream, step->set);
 }
 
 
-store_result_t change_stream_update(change_t *change, const store_stream_t *stream)
+store_result_t change_stream_update(change_t *change, uint64_t stream,
+                                    const store_settings_t *set)
 {
-    step_t        step = { .managed = stream->id, .update = stream };
-    loss_scope_t  scope = { .stream = stream->id };
+    step_t        step = { .managed = stream, .stream = stream, .set = set };
+    loss_scope_t  scope = { .stream = stream };
 
     return change_run(change, &step, &scope, step_stream_update, 0);
 }

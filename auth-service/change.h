@@ -27,6 +27,8 @@ typedef struct {
     uint64_t     owner;
 } change_stream_t;
 
+store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin);
+store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits);
 store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);
 /* the hash; who knew the old password is out everywhere */
@@ -36,7 +38,8 @@ store_result_t change_user_revoke(change_t *change, uint64_t user);
 
 store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
                                  char key[SECRET_SIZE]);
-store_result_t change_stream_update(change_t *change, const store_stream_t *stream);
+store_result_t change_stream_update(change_t *change, uint64_t stream,
+                                    const store_settings_t *set);
 store_result_t change_stream_revoke(change_t *change, uint64_t stream);
 
 /* Revokes all keys of the stream and makes one in its owner's name; the actor is its maker. */

@@ -147,7 +147,7 @@ void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream)
 }
 
 
-int ctl_set_number(const char *setting, const char *value, unsigned *out)
+int ctl_set_number(const char *setting, const char *value, uint64_t *out)
 {
     char           *end;
     unsigned long   number;
@@ -159,7 +159,7 @@ int ctl_set_number(const char *setting, const char *value, unsigned *out)
                         "%d", setting, value, NAME_LIMIT_MAX);
     }
 
-    *out = (unsigned) number;
+    *out = number;
     return CTL_OK;
 }
 

@@ -72,7 +72,7 @@ void ctl_tell(const ctl_t *ctl, const change_t *change);
 void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream);
 
 /* "0" to NAME_LIMIT_MAX; setting names it in the message */
-int ctl_set_number(const char *setting, const char *value, unsigned *out);
+int ctl_set_number(const char *setting, const char *value, uint64_t *out);
 
 /* Each looks one thing up by the name that was typed and says itself what is wrong. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);

@@ -240,10 +240,9 @@ static int ctl_url_check(const char *action, const char *format)
 
 
 static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_stream_t *stream,
-                         const char *action, long ttl, char token[TOKEN_MAX])
+                         const char *action, int64_t now, long ttl, char token[TOKEN_MAX])
 {
     char            error[512];
-    int64_t         now = (int64_t) time(NULL);
     token_keys_t    keys;
     token_claims_t  claims;
 
@@ -273,6 +272,7 @@ int ctl_url(ctl_t *ctl)
     long             ttl;
     char             token[TOKEN_MAX];
     bool             replay;
+    int64_t          began = (int64_t) time(NULL);     /* before the right is read */
     const char      *action = ctl->count > 2 ? ctl->words[2] : "view", *format;
     store_user_t     user;
     store_stream_t   stream;
@@ -300,7 +300,7 @@ int ctl_url(ctl_t *ctl)
                         stream.name);
     }
 
-    code = ctl_url_token(ctl, &user, &stream, action, ttl, token);
+    code = ctl_url_token(ctl, &user, &stream, action, began, ttl, token);
     if (code != CTL_OK) {
         return code;
     }

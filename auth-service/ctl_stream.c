@@ -112,7 +112,15 @@ int ctl_stream_list(ctl_t *ctl)
 }
 
 
-static int ctl_set_one(store_stream_t *stream, const char *setting)
+/* What is not set stays as it is when it is written, not as it is now. */
+typedef struct {
+    store_settings_t  set;
+    uint64_t          kbps;
+    uint64_t          viewers;
+} ctl_settings_t;
+
+
+static int ctl_set_one(ctl_settings_t *settings, const char *setting)
 {
     const char  *value = strchr(setting, '=');
     size_t       length = value ? (size_t) (value - setting) : 0;
@@ -124,7 +132,7 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
             return ctl_fail(CTL_USAGE, "title \"%.60s\"...; expected at most %d characters of "
                             "UTF-8", value, NAME_TITLE_MAX);
         }
-        snprintf(stream->title, sizeof(stream->title), "%s", value);
+        settings->set.title = value;
         return CTL_OK;
     }
 
@@ -133,7 +141,7 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
             return ctl_fail(CTL_USAGE, "visibility is \"%.40s\"; expected "
                             NAME_VISIBILITY_RULE, value);
         }
-        snprintf(stream->visibility, sizeof(stream->visibility), "%s", value);
+        settings->set.visibility = value;
         return CTL_OK;
     }
 
@@ -142,15 +150,17 @@ static int ctl_set_one(store_stream_t *stream, const char *setting)
             return ctl_fail(CTL_USAGE, "record is \"%.40s\"; expected " NAME_RECORD_RULE,
                             value);
         }
-        snprintf(stream->record, sizeof(stream->record), "%s", value);
+        settings->set.record = value;
         return CTL_OK;
     }
 
     if (length == 8 && memcmp(setting, "max_kbps", 8) == 0) {
-        return ctl_set_number("max_kbps", value, &stream->max_kbps);
+        settings->set.max_kbps = &settings->kbps;
+        return ctl_set_number("max_kbps", value, &settings->kbps);
     }
     if (length == 11 && memcmp(setting, "max_viewers", 11) == 0) {
-        return ctl_set_number("max_viewers", value, &stream->max_viewers);
+        settings->set.max_viewers = &settings->viewers;
+        return ctl_set_number("max_viewers", value, &settings->viewers);
     }
 
     return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected title=, visibility=, record=, "
@@ -164,6 +174,7 @@ int ctl_stream_set(ctl_t *ctl)
     bool             recorded;
     size_t           i;
     change_t         change = ctl_change(ctl);
+    ctl_settings_t   settings = { 0 };
     store_stream_t   stream;
     store_result_t   result;
 
@@ -171,15 +182,20 @@ int ctl_stream_set(ctl_t *ctl)
     recorded = code == CTL_OK && record_wanted(&stream);
 
     for (i = 1; code == CTL_OK && i < ctl->count; i++) {
-        code = ctl_set_one(&stream, ctl->words[i]);
+        code = ctl_set_one(&settings, ctl->words[i]);
     }
     if (code != CTL_OK) {
         return code;
     }
 
-    result = change_stream_update(&change, &stream);
+    result = change_stream_update(&change, stream.id, &settings.set);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, ctl->words[0]);
+    }
+
+    code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);
+    if (code != CTL_OK) {
+        return code;
     }
 
     ctl_audit(ctl, "stream set", ctl->words[0]);

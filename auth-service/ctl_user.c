@@ -41,6 +41,7 @@ int ctl_user_add(ctl_t *ctl)
     int              code;
     char             hash[PASSWORD_HASH_SIZE], what[NAME_USER_MAX + 16];
     bool             admin = (ctl->given & OPTION_ADMIN) != 0;
+    change_t         change = ctl_change(ctl);
     const char      *name = ctl->words[0];
     store_user_t     there;
     ctl_password_t   password;
@@ -62,7 +63,7 @@ int ctl_user_add(ctl_t *ctl)
         return code;
     }
 
-    result = store_user_add(ctl->store, name, hash, admin, NULL);
+    result = change_user_add(&change, name, hash, admin);
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, what);
     }
@@ -125,14 +126,23 @@ int ctl_user_revoke(ctl_t *ctl)
 }
 
 
-static int ctl_user_set_one(store_user_t *user, const char *setting)
+typedef struct {
+    store_limits_t  set;
+    uint64_t        max_publishers;
+    uint64_t        rec_quota;
+} ctl_limits_t;
+
+
+static int ctl_user_set_one(ctl_limits_t *limits, const char *setting)
 {
     if (strncmp(setting, "max_publishers=", 15) == 0) {
-        return ctl_set_number("max_publishers", setting + 15, &user->max_publishers);
+        limits->set.max_publishers = &limits->max_publishers;
+        return ctl_set_number("max_publishers", setting + 15, &limits->max_publishers);
     }
 
     if (strncmp(setting, "rec_quota=", 10) == 0) {
-        return name_size_parse(setting + 10, &user->rec_quota)
+        limits->set.rec_quota = &limits->rec_quota;
+        return name_size_parse(setting + 10, &limits->rec_quota)
                ? CTL_OK
                : ctl_fail(CTL_USAGE, "rec_quota is \"%.40s\"; expected " NAME_SIZE_RULE,
                           setting + 10);
@@ -147,18 +157,23 @@ int ctl_user_set(ctl_t *ctl)
 {
     int             code;
     size_t          i;
+    change_t        change = ctl_change(ctl);
+    ctl_limits_t    limits = { 0 };
     store_user_t    user;
     store_result_t  result;
 
     code = ctl_find_user(ctl, ctl->words[0], &user);
     for (i = 1; code == CTL_OK && i < ctl->count; i++) {
-        code = ctl_user_set_one(&user, ctl->words[i]);
+        code = ctl_user_set_one(&limits, ctl->words[i]);
     }
     if (code != CTL_OK) {
         return code;
     }
 
-    result = store_user_set_limits(ctl->store, &user);
+    result = change_user_limits(&change, user.id, &limits.set);
+    if (result == STORE_OK) {
+        result = store_user_by_id(ctl->store, user.id, &user);
+    }
     if (result != STORE_OK) {
         return ctl_store_fail(ctl, result, "user set");
     }

@@ -35,7 +35,7 @@ store_result_t session_begin(store_t *store, const store_user_t *user, const cha
              "Max-Age=%d; Secure; HttpOnly; SameSite=Lax\r\n", secret, SESSION_LIFE_S);
 
     store_web_session_prune(store);
-    return store_web_session_add(store, hash, user->id, address, SESSION_LIFE_S);
+    return store_web_session_add(store, hash, user, address, SESSION_LIFE_S);
 }
 
 

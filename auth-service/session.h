@@ -9,6 +9,7 @@
 #define SESSION_COOKIE      "__Host-duolu"
 #define SESSION_HEADER_MAX  256
 
+/* STORE_NONE: the user was changed since it was read, and may try again */
 store_result_t session_begin(store_t *store, const store_user_t *user, const char *address,
                              char header[SESSION_HEADER_MAX]);
 

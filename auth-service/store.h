@@ -56,7 +56,22 @@ typedef struct {
     bool      disabled;
     unsigned  max_publishers;   /* of this user at once, 0: no limit */
     uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
+    uint64_t  changed;          /* when the row was, unix ms */
 } store_user_t;
+
+/* What is to be changed of a user or a stream; NULL: left as it is then. */
+typedef struct {
+    const uint64_t  *max_publishers;
+    const uint64_t  *rec_quota;
+} store_limits_t;
+
+typedef struct {
+    const char      *title;
+    const char      *visibility;
+    const char      *record;
+    const uint64_t  *max_kbps;
+    const uint64_t  *max_viewers;
+} store_settings_t;
 
 typedef void (*store_user_each)(const store_user_t *user, void *data);
 
@@ -67,15 +82,16 @@ store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user)
 store_result_t store_user_list(store_t *store, store_user_each each, void *data);
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
-/* writes max_publishers and rec_quota */
-store_result_t store_user_set_limits(store_t *store, const store_user_t *user);
+store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
 /* STORE_NONE: nobody has a rec_quota */
 store_result_t store_user_any_quota(store_t *store);
 
 /* --- page sessions (store_user.c) --- */
 
+/* STORE_NONE: the user was changed or disabled since it was read */
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
-                                     uint64_t user, const char *address, int64_t life_s);
+                                     const store_user_t *user, const char *address,
+                                     int64_t life_s);
 store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                       store_user_t *user);
 /* STORE_OK: the user has logged in from this address, or its IPv6 /64, and that holds still */
@@ -127,8 +143,7 @@ store_result_t store_stream_get(store_t *store, const char *app, const char *nam
                                 uint64_t user, store_stream_t *stream);
 store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
                                  void *data);
-/* writes title, visibility, record, max_kbps and max_viewers */
-store_result_t store_stream_update(store_t *store, const store_stream_t *stream);
+store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set);
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
 /* those that are to be recorded while they are live */
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);

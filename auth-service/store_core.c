@@ -530,6 +530,12 @@ store_value_t store_integer_or_null(uint64_t value)
 }
 
 
+store_value_t store_integer_at(const uint64_t *value)
+{
+    return value ? store_integer(*value) : (store_value_t) { .type = STORE_NULL };
+}
+
+
 store_value_t store_text(const char *text)
 {
     if (text == NULL) {

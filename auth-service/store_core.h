@@ -14,6 +14,7 @@ typedef struct {
 
 store_value_t store_integer(uint64_t value);
 store_value_t store_integer_or_null(uint64_t value);    /* 0: NULL */
+store_value_t store_integer_at(const uint64_t *value);  /* NULL: NULL */
 store_value_t store_text(const char *text);             /* NULL: NULL */
 store_value_t store_bytes(const void *data, size_t length);
 

@@ -152,6 +152,9 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         "AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(d.changed))) "
         "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
 
+    static const char  logins[] = "DELETE w FROM web_sessions w JOIN users u ON u.id = w.user_id "
+                                  "WHERE u.disabled = 1";
+
     static const char *const  all[] = { others, users, keys };
 
     size_t          i;
@@ -164,5 +167,6 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         *found += result == STORE_OK ? more : 0;
     }
 
-    return result;
+    /* else these logins would hold again when the user is enabled */
+    return result == STORE_OK ? store_execute(store, logins, NULL, 0, NULL, NULL) : result;
 }

@@ -125,16 +125,16 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
 }
 
 
-store_result_t store_stream_update(store_t *store, const store_stream_t *stream)
+store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set)
 {
     static const char  sql[] =
-        "UPDATE streams SET title = ?, visibility = ?, record_policy = ?, max_kbps = ?, "
-        "max_viewers = ? WHERE id = ?";
+        "UPDATE streams SET title = COALESCE(?, title), visibility = COALESCE(?, visibility), "
+        "record_policy = COALESCE(?, record_policy), max_kbps = COALESCE(?, max_kbps), "
+        "max_viewers = COALESCE(?, max_viewers) WHERE id = ?";
 
-    store_value_t  values[] = { store_text(stream->title), store_text(stream->visibility),
-                                store_text(stream->record), store_integer(stream->max_kbps),
-                                store_integer(stream->max_viewers),
-                                store_integer(stream->id) };
+    store_value_t  values[] = { store_text(set->title), store_text(set->visibility),
+                                store_text(set->record), store_integer_at(set->max_kbps),
+                                store_integer_at(set->max_viewers), store_integer(id) };
 
     return store_execute(store, sql, values, 6, NULL, NULL);
 }

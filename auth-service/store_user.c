@@ -1,8 +1,9 @@
 #include "store_core.h"
 
 #define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers, " \
-                      "u.rec_quota"
-#define USER_LETTERS  "ittiiii"
+                      "u.rec_quota, " USER_CHANGED
+#define USER_LETTERS  "ittiiiii"
+#define USER_CHANGED  "CAST(UNIX_TIMESTAMP(u.changed) * 1000 AS UNSIGNED)"
 
 
 static void user_take(const store_row_t *row, store_user_t *user)
@@ -14,6 +15,7 @@ static void user_take(const store_row_t *row, store_user_t *user)
     user->disabled = row->integer[4] != 0;
     user->max_publishers = (unsigned) row->integer[5];
     user->rec_quota = row->integer[6];
+    user->changed = row->integer[7];
 }
 
 
@@ -82,13 +84,24 @@ store_result_t store_user_list(store_t *store, store_user_each each, void *data)
 }
 
 
+/* STORE_NONE: the user was deleted since the caller looked */
+static store_result_t user_update(store_t *store, const char *sql, const store_value_t *values,
+                                  size_t count)
+{
+    uint64_t        found = 0;
+    store_result_t  result = store_execute(store, sql, values, count, &found, NULL);
+
+    return result == STORE_OK && found == 0 ? STORE_NONE : result;
+}
+
+
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled)
 {
     static const char  sql[] = "UPDATE users SET disabled = ? WHERE id = ?";
 
     store_value_t  values[] = { store_integer(disabled), store_integer(id) };
 
-    return store_execute(store, sql, values, 2, NULL, NULL);
+    return user_update(store, sql, values, 2);
 }
 
 
@@ -98,19 +111,19 @@ store_result_t store_user_set_password(store_t *store, uint64_t id, const char *
 
     store_value_t  values[] = { store_text(hash), store_integer(id) };
 
-    return store_execute(store, sql, values, 2, NULL, NULL);
+    return user_update(store, sql, values, 2);
 }
 
 
-store_result_t store_user_set_limits(store_t *store, const store_user_t *user)
+store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits)
 {
-    static const char  sql[] = "UPDATE users SET max_publishers = ?, rec_quota = ? "
-                               "WHERE id = ?";
+    static const char  sql[] = "UPDATE users SET max_publishers = COALESCE(?, max_publishers), "
+                               "rec_quota = COALESCE(?, rec_quota) WHERE id = ?";
 
-    store_value_t  values[] = { store_integer(user->max_publishers),
-                                store_integer(user->rec_quota), store_integer(user->id) };
+    store_value_t  values[] = { store_integer_at(limits->max_publishers),
+                                store_integer_at(limits->rec_quota), store_integer(id) };
 
-    return store_execute(store, sql, values, 3, NULL, NULL);
+    return user_update(store, sql, values, 3);
 }
 
 
@@ -122,17 +135,29 @@ store_result_t store_user_any_quota(store_t *store)
 }
 
 
+/*
+ * The password was checked for long, and the row may be another by now:
+ * `changed` tells it also of a user who was disabled and is enabled again. A
+ * change that is about to be committed is waited for.
+ */
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
-                                     uint64_t user, const char *address, int64_t life_s)
+                                     const store_user_t *user, const char *address,
+                                     int64_t life_s)
 {
     static const char  sql[] =
         "INSERT INTO web_sessions (token_hash, user_id, address, expires_at) "
-        "VALUES (?, ?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND)";
+        "SELECT ?, u.id, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND FROM users u "
+        "WHERE u.id = ? AND u.password_hash = ? AND u.disabled = 0 AND " USER_CHANGED " = ? "
+        "LOCK IN SHARE MODE";
 
-    store_value_t  values[] = { store_bytes(hash, KEY_HASH_BYTES), store_integer(user),
-                                store_text(address), store_integer((uint64_t) life_s) };
+    uint64_t        added = 0;
+    store_value_t   values[] = { store_bytes(hash, KEY_HASH_BYTES), store_text(address),
+                                 store_integer((uint64_t) life_s), store_integer(user->id),
+                                 store_text(user->password_hash),
+                                 store_integer(user->changed) };
+    store_result_t  result = store_execute(store, sql, values, 6, &added, NULL);
 
-    return store_execute(store, sql, values, 4, NULL, NULL);
+    return result == STORE_OK && added == 0 ? STORE_NONE : result;
 }
 
 

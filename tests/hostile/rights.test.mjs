@@ -62,11 +62,12 @@ function addUser(name, admin = 0) {
 }
 
 /** A connection of its own that runs the SQL and holds what that locks until release(). */
-async function hold(text) {
+async function hold(t, text) {
   const client = spawn('mariadb', ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered', 'duolu'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => client.kill());
   client.stdin.write(`${text}; SELECT 'held';\n`);
   await once(client.stdout, 'data');
-  return { async release() { client.stdin.end('COMMIT;\n'); await once(client, 'exit'); } };
+  return { async release() { client.stdin.end(); await once(client, 'exit'); } };
 }
 
 const waitingForLock = () => Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"));
@@ -191,13 +192,13 @@ describe('what a manager made ends with the manager', () => {
 });
 
 describe('a request that was under way when the right went', () => {
-  test('takes no key, gives no grant and makes no user', DEADLINE, async () => {
+  test('takes no key, gives no grant and makes no stream', DEADLINE, async (t) => {
     addUser('mac');
     addUser('boss', 1);
     await auth.done(['grant', 'mac', 'live/demo', 'manage']);
     const { key } = await auth.done(['stream', 'key', 'rotate', 'live/demo', '--json']);
     const [mac, boss] = await Promise.all([auth.login('mac', password), auth.login('boss', password)]);
-    const lock = await hold("SELECT GET_LOCK('duolu.change.duolu', 10)");
+    const lock = await hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)");
     const asked = [
       post(mac, '/api/streams/live/demo/key'),
       post(mac, '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }),
@@ -210,5 +211,111 @@ describe('a request that was under way when the right went', () => {
     assert.equal((await mayPublish(key)).allow, true, 'the owner\'s key holds');
     assert.equal(Number(one(`SELECT COUNT(*) FROM grants WHERE user_id = ${idOf('eve')}`)), 0);
     assert.equal(one("SELECT COUNT(*) FROM streams WHERE name = 'late'"), '0');
+  });
+
+  test('makes no user and sets no limit', DEADLINE, async (t) => {
+    addUser('bea', 1);
+    const bea = await auth.login('bea', password);
+    const lock = await hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)");
+    const asked = [
+      post(bea, '/api/users', { name: 'mole', password, admin: true }),
+      post(bea, '/api/users/eve', { max_publishers: 7 }),
+      post(bea, '/api/streams/live/demo', { max_kbps: 7 }),
+    ];
+    await until(() => waitingForLock() === asked.length, 'all to have been admitted');
+    sql("UPDATE users SET disabled = 1 WHERE name = 'bea'");
+    await lock.release();
+    for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
+    assert.equal(one("SELECT COUNT(*) FROM users WHERE name = 'mole' OR max_publishers = 7"), '0');
+  });
+});
+
+describe('a login that was under way', () => {
+  const logins = (name, count) => Array.from({ length: count }, (_, i) => auth.api('POST', '/api/login',
+    { body: { name, password }, headers: { REMOTE_ADDR: `198.51.100.${i + 1}` } }));
+  const parked = 2;         // half of the threads check passwords at once
+  const cookieOf = ({ headers }) => headers['set-cookie'].split(';')[0];
+  const holds = async (cookie) => (await auth.api('GET', '/api/me', { cookie })).status === 200;
+
+  const changes = {
+    'the password was changed': (name) => `UPDATE users SET password_hash = '${hash.replace(/.$/, '_')}' WHERE name = '${name}'`,
+    'the user was disabled': (name) => `UPDATE users SET disabled = 1 WHERE name = '${name}'`,
+    'the user was disabled, and enabled again': (name) => `UPDATE users SET disabled = 1 WHERE name = '${name}'; UPDATE users SET disabled = 0 WHERE name = '${name}'`,
+  };
+  Object.entries(changes).forEach(([what, change], i) => {
+    test(`is none when ${what}`, DEADLINE, async (t) => {
+      const name = `lou${i}`;
+      addUser(name);
+      // each has checked the password and is about to write its session
+      const lock = await hold(t, 'LOCK TABLES web_sessions READ');
+      const asked = logins(name, parked);
+      await until(() => Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DELETE FROM web_sessions WHERE expires_at%'")) === parked, 'all to be there');
+      sql(change(name));
+      await lock.release();
+      for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [409, 'changed'], json.message);
+      assert.equal(one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf(name)}`), '0');
+    });
+  });
+
+  test('ends when the password changes: of many, none is left', DEADLINE, async (t) => {
+    let made = 0;
+    for (let round = 0; round < 8; round++) {
+      const name = `pam${round}`;
+      addUser(name);
+      const asked = logins(name, 8);
+      // the first is in: the others are at every step of theirs
+      if (round % 2) await Promise.any(asked.map(async (login) => assert.equal((await login).status, 200)));
+      await auth.done(['user', 'passwd', name, '--password-stdin'], 'another one entirely\n');
+      for (const answer of await Promise.all(asked)) {
+        if (answer.status !== 200) continue;
+        made++;
+        assert.equal(await holds(cookieOf(answer)), false, `round ${round}`);
+      }
+      assert.equal(one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf(name)}`), '0', `round ${round}`);
+    }
+    t.diagnostic(`${made} of 64 logins got a cookie, none holds`);
+    assert.ok(made > 0);
+  });
+
+  test('by hand: who was disabled and is enabled has to log in again', DEADLINE, async () => {
+    addUser('ned');
+    const cookie = await auth.login('ned', password);
+    sql("UPDATE users SET disabled = 1 WHERE name = 'ned'");
+    await until(() => one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf('ned')}`) === '0', 'the logins to go');
+    sql("UPDATE users SET disabled = 0 WHERE name = 'ned'");
+    assert.equal(await holds(cookie), false);
+  });
+});
+
+describe('what was read before a change', () => {
+  test('is not written back over it', DEADLINE, async (t) => {
+    await auth.done(['stream', 'set', 'live/demo', 'visibility=public', 'max_kbps=100']);
+    const admin = await auth.login('admin', password);
+    const lock = await hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)");
+    const asked = [
+      post(admin, '/api/streams/live/demo', { visibility: 'private' }),
+      post(admin, '/api/streams/live/demo', { title: 'Front' }),
+      auth.done(['stream', 'set', 'live/demo', 'max_kbps=200']),
+      post(admin, '/api/users/eve', { max_publishers: 3 }),
+      auth.done(['user', 'set', 'eve', 'rec_quota=1g']),
+    ];
+    await until(() => waitingForLock() === asked.length, 'all to have read');
+    await lock.release();
+    await Promise.all(asked);
+    assert.deepEqual(sql("SELECT title, visibility, max_kbps FROM streams WHERE name = 'demo'"), [['Front', 'private', '200']]);
+    assert.deepEqual(sql("SELECT max_publishers, rec_quota FROM users WHERE name = 'eve'"), [['3', String(2 ** 30)]]);
+  });
+
+  test('makes no token that is younger than the request', DEADLINE, async (t) => {
+    const cookie = await auth.login('owner', password);
+    const lock = await hold(t, 'LOCK TABLES streams WRITE');
+    const began = Math.floor(Date.now() / 1000);
+    const asking = auth.api('GET', '/api/streams', { cookie });
+    const now = () => Math.floor(Date.now() / 1000);
+    await until(() => now() >= began + 2, 'time to pass');
+    await lock.release();
+    const { play } = (await asking).json.streams.find(({ name }) => name === 'demo');
+    const { iat } = JSON.parse(Buffer.from(play.split('/')[2].split('.')[1], 'base64url'));
+    assert.ok(iat <= began + 1, `${iat} is after ${began}: a revocation in between would not void it`);
   });
 });
