@@ -29,12 +29,15 @@ store_t *store_new(const dsn_t *dsn);
 void store_free(store_t *store);
 const char *store_error(const store_t *store);
 
-/* Between begin and commit a lost connection is STORE_DOWN and undoes all. */
+/*
+ * Between begin and commit, and between lock and unlock, a lost connection is
+ * STORE_DOWN for all that follows: what was done is undone, the lock is gone.
+ */
 store_result_t store_begin(store_t *store);
 store_result_t store_commit(store_t *store);
 void store_rollback(store_t *store);
 
-/* A lock of the server by name, for who writes; NONE when it is not to be had in that time. */
+/* A lock of the server by name, for a writer; NONE when it is not to be had in that time. */
 store_result_t store_lock(store_t *store, const char *name, unsigned seconds);
 void store_unlock(store_t *store, const char *name);
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define STORE_STATEMENTS_MAX  96
+#define STORE_ANSWER_S        10
+#define STORE_LOCK_S          5     /* a lock is waited for in turns that are well below that */
 #define STORE_SYSTEM_CA       "/etc/ssl/certs/ca-certificates.crt"
 
 /* strict: a value that doesn't fit is an error, never silently cut */
@@ -25,6 +27,8 @@ struct store_s {
     dsn_t             dsn;
     MYSQL            *connection;       /* NULL: to be opened */
     bool              in_transaction;
+    unsigned          locks;            /* of the server, held by this connection */
+    bool              lost;             /* either went with the connection: see store_close() */
     size_t            count;
     store_prepared_t  prepared[STORE_STATEMENTS_MAX];
     char              error[256];
@@ -51,8 +55,16 @@ store_t *store_new(const dsn_t *dsn)
 }
 
 
+/*
+ * What lives on the connection goes with it: statements are prepared again, but
+ * a transaction or a lock is the caller's, who believes to hold it. Until its
+ * end nothing is sent any more, and no other connection is opened.
+ */
 static void store_close(store_t *store)
 {
+    store->lost = store->lost || store->in_transaction || store->locks;
+    store->in_transaction = false;
+
     while (store->count > 0) {
         mysql_stmt_close(store->prepared[--store->count].statement);
     }
@@ -148,12 +160,15 @@ static void store_require_tls(MYSQL *connection, const dsn_t *dsn)
 static store_result_t store_open(store_t *store)
 {
     MYSQL               *connection;
-    unsigned int         connect_s = 2, answer_s = 10;
+    unsigned int         connect_s = 2, answer_s = STORE_ANSWER_S;
     const dsn_t         *dsn = &store->dsn;
     store_result_t       result;
 
     if (store->connection) {
         return STORE_OK;
+    }
+    if (store->lost) {
+        return STORE_DOWN;
     }
 
     connection = mysql_init(NULL);
@@ -304,12 +319,6 @@ static MYSQL_STMT *store_try(store_t *store, const char *sql, const store_value_
         }
 
         store_close(store);
-
-        if (store->in_transaction) {
-            /* what was done before is undone: only the caller can start again */
-            store->in_transaction = false;
-            return NULL;
-        }
     }
 
     return NULL;
@@ -424,7 +433,6 @@ store_result_t store_query(store_t *store, const char *sql, const store_value_t 
         result = store_code_lost(code) ? STORE_DOWN : STORE_ERROR;
         /* a half-read result spoils the connection for the next statement */
         store_close(store);
-        store->in_transaction = false;
         return result;
     }
 
@@ -469,14 +477,26 @@ store_result_t store_begin(store_t *store)
 }
 
 
+/* The end of a transaction or a lock; with the outermost, a connection may be opened again. */
+static void store_end(store_t *store)
+{
+    if (store->locks == 0 && !store->in_transaction) {
+        store->lost = false;
+    }
+}
+
+
 store_result_t store_commit(store_t *store)
 {
-    if (!store->in_transaction) {
-        return STORE_DOWN;
+    store_result_t  result = STORE_DOWN;
+
+    if (store->in_transaction) {
+        store->in_transaction = false;
+        result = store_plain(store, "COMMIT");
     }
 
-    store->in_transaction = false;
-    return store_plain(store, "COMMIT");
+    store_end(store);
+    return result;
 }
 
 
@@ -486,6 +506,8 @@ void store_rollback(store_t *store)
         store->in_transaction = false;
         store_plain(store, "ROLLBACK");
     }
+
+    store_end(store);
 }
 
 
@@ -500,11 +522,23 @@ store_result_t store_lock(store_t *store, const char *name, unsigned seconds)
     static const char  sql[] = "SELECT GET_LOCK(CONCAT('duolu.', ?, '.', DATABASE()), ?)";
 
     uint64_t        got = 0;
-    store_value_t   values[] = { store_text(name), store_integer(seconds) };
+    unsigned        wait;
     store_result_t  result;
 
-    result = store_query(store, sql, values, 2, "i", store_take_integer, &got);
-    return result == STORE_OK && got != 1 ? STORE_NONE : result;
+    do {
+        wait = seconds < STORE_LOCK_S ? seconds : STORE_LOCK_S;
+        seconds -= wait;
+
+        store_value_t  values[] = { store_text(name), store_integer(wait) };
+
+        result = store_query(store, sql, values, 2, "i", store_take_integer, &got);
+    } while (result == STORE_OK && got != 1 && seconds > 0);
+
+    if (result == STORE_OK && got == 1) {
+        store->locks++;
+        return STORE_OK;
+    }
+    return result == STORE_OK ? STORE_NONE : result;
 }
 
 
@@ -514,7 +548,12 @@ void store_unlock(store_t *store, const char *name)
 
     store_value_t  values[] = { store_text(name) };
 
-    store_query(store, sql, values, 1, "i", NULL, NULL);
+    store->locks--;
+
+    if (!store->lost) {
+        store_query(store, sql, values, 1, "i", NULL, NULL);
+    }
+    store_end(store);
 }
 
 

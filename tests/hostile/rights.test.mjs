@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
@@ -317,5 +318,65 @@ describe('what was read before a change', () => {
     const { play } = (await asking).json.streams.find(({ name }) => name === 'demo');
     const { iat } = JSON.parse(Buffer.from(play.split('/')[2].split('.')[1], 'base64url'));
     assert.ok(iat <= began + 1, `${iat} is after ${began}: a revocation in between would not void it`);
+  });
+});
+
+describe('a change whose connection to the database is lost', () => {
+  // Between duoluctl and the database: kills the connection before statement number `at` of a transaction.
+  async function cutter(t) {
+    const cut = { at: -1, seen: 0, before() {} };
+    const server = createServer((client) => {
+      let counting = false;
+      const upstream = createConnection(database.socket);
+      client.on('data', (data) => {
+        counting ||= data.includes('START TRANSACTION');
+        if (counting && cut.seen++ === cut.at) {
+          sql(`KILL ${one("SELECT IS_USED_LOCK('duolu.change.duolu')")}`);
+          cut.before();
+        }
+        upstream.write(data);
+      });
+      upstream.on('data', (data) => client.write(data));
+      for (const [from, other] of [[client, upstream], [upstream, client]]) from.on('error', () => {}).on('close', () => other.destroy());
+    });
+    const socket = path.join(auth.home, 'cutter.sock');
+    server.listen(socket);
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const through = new Auth(`mysql://duolu@localhost/duolu?socket=${socket}`, { DUOLU_HOME: auth.home });
+    through.remove();       // its own home; it uses the other's
+    return { cut, ctl: (args) => { cut.seen = 0; return through.ctl(args); } };
+  }
+
+  const grants = () => sql(`SELECT rights FROM grants WHERE user_id = ${idOf('eve')}`);
+  const revocations = () => sql(`SELECT at FROM revocations WHERE user_id = ${idOf('eve')} AND stream_id > 0`);
+
+  test('is not made on another connection, without its lock', DEADLINE, async (t) => {
+    const { cut, ctl } = await cutter(t);
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    sql('DELETE FROM revocations');
+    cut.at = 0;
+    const holder = new Promise((resolve) => { cut.before = () => resolve(hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)")); });
+    const { code, stderr } = await ctl(['revoke', 'eve', 'live/demo']);
+    const lock = await holder;
+    assert.equal(code, 6, stderr);
+    assert.deepEqual([grants(), revocations()], [[['view']], []], 'another has the lock: nothing is changed');
+    await lock.release();
+  });
+
+  test('is made as a whole or not at all, at whichever statement it was lost', DEADLINE, async (t) => {
+    const { cut, ctl } = await cutter(t);
+    const codes = [];
+    do {
+      await auth.done(['grant', 'eve', 'live/demo', 'view']);
+      sql('DELETE FROM revocations');
+      cut.at = codes.length;
+      const { code, stderr } = await ctl(['revoke', 'eve', 'live/demo']);
+      codes.push(code);
+      if (code !== 0) assert.equal(code, 6, stderr);
+      assert.deepEqual([grants().length, revocations().length], code ? [1, 0] : [0, 1], `statement ${cut.at}: ${stderr}`);
+    } while (codes.at(-1) !== 0);
+    t.diagnostic(`${codes.length - 1} statements of a change, lost before each`);
+    assert.ok(codes.length > 8, codes.join());
   });
 });
