@@ -375,7 +375,8 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
 
     if (step->revoked_count) {
         result = step_revoke_late(step);
-        outbox_deliver(change->store, change->control_socket, 0, &change->report);
+        outbox_deliver_own(change->store, change->control_socket, step->revoked,
+                           step->revoked_count, &change->report);
     }
     free(step->revoked);
 

@@ -29,11 +29,44 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
 }
 
 
+/* false: nginx does not answer, and the rest may be left for later */
+static bool outbox_one(store_t *store, const char *socket_path, const store_revocation_t *row,
+                       outbox_report_t *report)
+{
+    control_result_t  result = outbox_tell(socket_path, row, report);
+
+    if (result == CONTROL_OK) {
+        /* not marked, it is told once more: no harm */
+        store_revocation_told(store, row);
+        return true;
+    }
+
+    report->waiting = true;
+    report->refused = report->refused || result != CONTROL_AWAY;
+    return result != CONTROL_AWAY;
+}
+
+
+static void outbox_fail(store_t *store, outbox_report_t *report)
+{
+    report->waiting = true;
+    snprintf(report->error, sizeof(report->error), "database: %s", store_error(store));
+}
+
+
+static void outbox_full(outbox_report_t *report)
+{
+    if (!report->waiting) {
+        report->waiting = true;
+        snprintf(report->error, sizeof(report->error), "more than %d at once", OUTBOX_BATCH);
+    }
+}
+
+
 void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
                     outbox_report_t *report)
 {
     size_t               i, count = 0;
-    control_result_t     result;
     store_revocation_t  *rows = calloc(OUTBOX_BATCH, sizeof(*rows));
 
     memset(report, 0, sizeof(*report));
@@ -45,30 +78,44 @@ void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
     }
 
     if (store_revocation_pending(store, age_ms, rows, OUTBOX_BATCH, &count) != STORE_OK) {
-        report->waiting = true;
-        snprintf(report->error, sizeof(report->error), "database: %s", store_error(store));
+        outbox_fail(store, report);
     }
 
     for (i = 0; i < count; i++) {
-        result = outbox_tell(socket_path, &rows[i], report);
-
-        if (result == CONTROL_OK) {
-            /* not marked, it is told once more: no harm */
-            store_revocation_told(store, &rows[i]);
-            continue;
-        }
-
-        report->waiting = true;
-        if (result == CONTROL_AWAY) {
+        if (!outbox_one(store, socket_path, &rows[i], report)) {
             break;
         }
-        report->refused = true;
     }
 
-    if (count == OUTBOX_BATCH && !report->waiting) {
-        report->waiting = true;
-        snprintf(report->error, sizeof(report->error), "more than %d at once", OUTBOX_BATCH);
+    if (count == OUTBOX_BATCH) {
+        outbox_full(report);
     }
-
     free(rows);
+}
+
+
+void outbox_deliver_own(store_t *store, const char *socket_path, const store_revocation_t *own,
+                        size_t count, outbox_report_t *report)
+{
+    size_t              i;
+    bool                answers = true;
+    store_result_t      found;
+    store_revocation_t  row;
+
+    memset(report, 0, sizeof(*report));
+
+    for (i = 0; i < count && i < OUTBOX_BATCH && answers; i++) {
+        found = store_revocation_one(store, &own[i], &row);
+
+        if (found == STORE_OK) {
+            answers = outbox_one(store, socket_path, &row, report);
+        } else if (found != STORE_NONE) {
+            outbox_fail(store, report);
+            return;
+        }
+    }
+
+    if (count > OUTBOX_BATCH) {
+        outbox_full(report);
+    }
 }

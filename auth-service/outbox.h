@@ -17,8 +17,15 @@ typedef struct {
     char      error[CONTROL_ERROR_SIZE];
 } outbox_report_t;
 
-/* Rows that changed so long ago, up to a batch. */
+/* Whatever changed so long ago, up to a batch. */
 void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
                     outbox_report_t *report);
+
+/*
+ * These alone, up to a batch: what a change tells of is its own. Whatever else
+ * nginx does not know, and what that ends, is the keeper's.
+ */
+void outbox_deliver_own(store_t *store, const char *socket_path, const store_revocation_t *own,
+                        size_t count, outbox_report_t *report);
 
 #endif

@@ -272,6 +272,9 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found);
 /* the oldest of those that nginx is still to be told, changed so long ago */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count);
+/* the one of this user, stream and device; STORE_NONE: nginx knows it */
+store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
+                                    store_revocation_t *row);
 /* unless the same was revoked once more since it was read */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
 

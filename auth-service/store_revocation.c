@@ -89,16 +89,18 @@ static void revocation_take_each(const store_row_t *row, void *data)
 }
 
 
+#define REVOCATION_PENDING \
+    "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), " \
+    "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id WHERE r.pending = 1 "
+
+
 /* A row of the future waits for nothing: the database's clock was set back since. */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count)
 {
-    static const char  sql[] =
-        "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), "
-        "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
-        "WHERE r.pending = 1 AND (r.changed <= CURRENT_TIMESTAMP(3) - INTERVAL ? MICROSECOND "
-        "OR r.changed > CURRENT_TIMESTAMP(3)) "
-        "ORDER BY r.changed LIMIT ?";
+    static const char  sql[] = REVOCATION_PENDING
+        "AND (r.changed <= CURRENT_TIMESTAMP(3) - INTERVAL ? MICROSECOND "
+        "OR r.changed > CURRENT_TIMESTAMP(3)) ORDER BY r.changed LIMIT ?";
 
     store_value_t      values[] = { store_integer(1000ull * age_ms), store_integer(most) };
     revocation_list_t  list = { rows, 0 };
@@ -107,6 +109,20 @@ store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
     result = store_query(store, sql, values, 2, "iiiit", revocation_take_each, &list);
     *count = list.count;
     return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
+                                    store_revocation_t *row)
+{
+    static const char  sql[] = REVOCATION_PENDING
+        "AND r.user_id = ? AND r.stream_id = ? AND r.device_id = ?";
+
+    store_value_t      values[] = { store_integer(of->user), store_integer(of->stream),
+                                    store_integer(of->device) };
+    revocation_list_t  list = { row, 0 };
+
+    return store_query(store, sql, values, 3, "iiiit", revocation_take_each, &list);
 }
 
 

@@ -263,6 +263,20 @@ describe('nginx away', () => {
     await until(() => auth.lines.some((line) => /revocations: 1 told to nginx, 1 sessions ended/.test(line)), 'the log to say so');
   });
 
+  test('a change says what it ended itself, not what others wait for', async () => {
+    // 200 others and a stream wait, and can't be told
+    nginx.answer = (url) => (url.includes(`user=${ids.joe}`) ? [200, { ended: 1 }] : [500, { error: 'not now' }]);
+    sql(`INSERT INTO revocations (user_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 200) SELECT 70000 + i FROM n`);
+    sql(`REPLACE INTO revocations (stream_id) VALUES (${ids.bobs})`);
+    const { code, stdout, stderr } = await auth.ctl(['user', 'revoke', 'joe']);
+    assert.deepEqual([code, stdout, stderr], [0, 'user joe revoked\nended 1 session\n', '']);
+    nginx.answer = () => [200, { ended: 5 }];
+    const own = await auth.ctl(['user', 'revoke', 'joe']);
+    assert.deepEqual([own.code, own.stdout, own.stderr], [0, 'user joe revoked\nended 5 sessions\n', '']);
+    await until(() => pending().length === 0, 'the keeper to tell the others');
+    sql('DELETE FROM revocations WHERE user_id > 70000');
+  });
+
   test('a row made by hand is told too', async () => {
     sql("REPLACE INTO revocations (user_id) SELECT id FROM users WHERE name = 'bob'");
     sql(`REPLACE INTO revocations (stream_id) VALUES (${ids['相机+1']})`);
