@@ -28,6 +28,13 @@ function sumUp(session) {
   session.state = worst.find((state) => files.some((file) => file.state === state)) ?? 'complete';
 }
 
+/** What a file is called when it is saved: cam-2026-11-23-14-00-00.mp4, by the viewer's own clock, as on the page. */
+export function downloadName({ stream, from, format }) {
+  const date = new Date(from);
+  const time = [date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0'));
+  return `${stream.split('/')[1]}-${date.getFullYear()}-${time.join('-')}.${format}`;
+}
+
 /** The file's folder of the stream: where its pictures and playlists are as well. */
 export function streamFolder({ url }) {
   return url.replace(/[^/]+\/[^/]+$/, '');

@@ -9,7 +9,11 @@ typedef struct {
     clip_build_t   build;
     replay_t      *replay;
     uint64_t       origin;           /* of the client's address */
+    ngx_int_t      zone;             /* minutes east of UTC */
+    unsigned       zoned:1;          /* the file is named by that zone's clock */
 } clip_t;
+
+#define ZONE_MAX  (14 * 60)
 
 
 /* Of this worker: what is being made or sent. */
@@ -51,10 +55,12 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
     size_t           i, n = 0, len, escapes;
     u_char          *p, *start, *name;
     const char      *slash = strchr(c->build.history->stream, '/');
+    const char      *end = c->zoned ? ".mp4" : "Z.mp4";
 
     /* 2026-11-23T14:00:00.123Z without what no file name may have everywhere */
     len = utc_write(utc, c->build.history->range.segments[
-                             c->build.history->range.files[0].first].utc);
+                             c->build.history->range.files[0].first].utc
+                         + c->zone * 60000);
     for (i = 0; i < len && utc[i] != '.'; i++) {
         if (utc[i] != '-' && utc[i] != ':') {
             day[n++] = utc[i];
@@ -75,12 +81,12 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
         *p++ = (name[i] >= 0x20 && name[i] < 0x7f && name[i] != '"'
                 && name[i] != '\\') ? name[i] : '_';
     }
-    p = ngx_sprintf(p, "-%*sZ.mp4\"%Z", n, day);
+    p = ngx_sprintf(p, "-%*s%s\"%Z", n, day, end);
 
     if (escapes) {
         p = ngx_cpymem(p - 1, "; filename*=UTF-8''", 19);
         p = (u_char *) ngx_escape_uri(p, name, len, NGX_ESCAPE_URI_COMPONENT);
-        (void) ngx_sprintf(p, "-%*sZ.mp4%Z", n, day);
+        (void) ngx_sprintf(p, "-%*s%s%Z", n, day, end);
     }
 
     return answer_header(r, "Content-Disposition", (char *) start)
@@ -301,12 +307,41 @@ clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
 }
 
 
+/* Reads `zone`, if it is given.  NGX_OK, or NGX_DONE with *RC what the handler
+ * returns. */
+static ngx_int_t
+read_zone(ngx_http_request_t *r, clip_t *c, ngx_int_t *rc)
+{
+    size_t     sign;
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "zone", 4, &value) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    sign = value.len && value.data[0] == '-';
+    c->zone = ngx_atoi(value.data + sign, value.len - sign);
+    if (c->zone == NGX_ERROR || c->zone > ZONE_MAX) {
+        *rc = answer_error(r, NGX_HTTP_BAD_REQUEST, "zone is \"%V\": expected "
+                           "minutes east of UTC, -%d to %d", &value, ZONE_MAX,
+                           ZONE_MAX);
+        return NGX_DONE;
+    }
+
+    c->zone = sign ? -c->zone : c->zone;
+    c->zoned = 1;
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     const clip_limits_t *limits, replay_t *replay)
 {
-    clip_t    *c;
-    uint64_t   origin = hub_origin(&r->connection->addr_text);
+    clip_t     *c;
+    uint64_t    origin = hub_origin(&r->connection->addr_text);
+    ngx_int_t   rc;
 
     if (h->status != NGX_HTTP_OK || clips_full(h, origin, limits)) {
         return history_refuse(r, h);
@@ -317,6 +352,11 @@ history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     if (c == NULL || budget_init(&clip_heads, ngx_cycle->log) != NGX_OK) {
         free(c);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (read_zone(r, c, &rc) != NGX_OK) {
+        free(c);
+        return rc;
     }
 
     c->build.history = h;

@@ -3,6 +3,7 @@
  *
  * Its head is made anew for each request, from the moof boxes alone, and is
  * the same for the same span, so that a download can go on where it broke off.
+ * The argument `zone`, minutes east of UTC, names the file by that zone's clock.
  * The rest is sent from the recorded files.
  */
 

@@ -406,6 +406,18 @@ describe('clips over HTTP', () => {
       `attachment; filename="_________-20260310T120000Z.mp4"; filename*=UTF-8''${encodeURIComponent('摄像机')}-20260310T120000Z.mp4`);
   });
 
+  test('its name by the clock of whoever saves it', DEADLINE, async () => {
+    const ask = (zone) => fetch(`${hub.clipUrl('live/demo', NOON, NOON + 1000)}&zone=${zone}`);
+    for (const [zone, time] of [['60', '20260310T130000'], ['-150', '20260310T093000'], ['0', '20260310T120000'], ['840', '20260311T020000']]) {
+      assert.equal((await ask(zone)).headers['content-disposition'], `attachment; filename="demo-${time}.mp4"`);
+    }
+    for (const zone of ['', '841', '-', 'CET', '1.5']) {
+      const { status, body } = await ask(zone);
+      assert.equal(status, 400, zone);
+      assert.match(String(body), /zone is .*: expected minutes east of UTC, -840 to 840/);
+    }
+  });
+
   test('the same clip has the same bytes; one that broke off goes on', DEADLINE, async () => {
     const url = hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000);
     const { headers, body } = await fetch(url);

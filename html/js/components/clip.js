@@ -32,7 +32,10 @@ export function mountClip(root, { history, timeline, where }) {
   }
 
   function close() {
+    const inside = element.contains(document.activeElement);
     timeline.select(null);
+    // The focus does not go with what is hidden.
+    if (inside) timeline.slider.focus({ preventScroll: true });
   }
 
   function mark(end) {
@@ -53,7 +56,8 @@ export function mountClip(root, { history, timeline, where }) {
     const fits = recorded > 0 && recorded <= longestMs;
     if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
     else setText(length, recorded > 0 ? formatDuration(recorded) : t('clip.nothing'));
-    if (fits) download.href = history.url('clip.mp4', selection);
+    // The file is named by the viewer's clock, as all times on the page are.
+    if (fits) download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
     else download.removeAttribute('href');
     download.setAttribute('aria-disabled', String(!fits));
   }
