@@ -76,6 +76,11 @@ export function brandMark() {
   return svg;
 }
 
+/** A handler for what toggles: the second click of a double click does not undo the first. */
+export function once(handler) {
+  return (event) => event.detail < 2 && handler(event);
+}
+
 // Sets text only when it changed: views are brought up to date every second and a
 // screen reader or a text selection must not notice.
 export function setText(element, text) {

@@ -71,3 +71,19 @@ export function formatDay(at, locale) {
 export function formatShortDay(at, locale) {
   return dateFormat(locale, { day: 'numeric', month: 'short' }).format(at);
 }
+
+function zoneName(at, locale) {
+  return dateFormat(locale, { timeZoneName: 'shortOffset' }).formatToParts(at).find(({ type }) => type === 'timeZoneName').value;
+}
+
+/** What stands at the marks of a scale [{at, day}], each text once: where clocks are set back, the second hour is told by its zone. */
+export function tickLabels(marks, locale) {
+  const seconds = marks.some(({ at }) => at % 60_000 !== 0);
+  const used = new Set();
+  return marks.map(({ at, day }) => {
+    const text = day ? formatShortDay(at, locale) : formatClock(at, locale, { seconds });
+    const label = used.has(text) ? `${text} ${zoneName(at, locale)}` : text;
+    used.add(label);
+    return label;
+  });
+}

@@ -46,5 +46,9 @@ export function setLanguage(name) {
 export function t(key, values = {}) {
   const text = tables[current][key];
   if (text === undefined) throw new Error(`i18n key "${key}" is missing in ${current}`);
-  return text.replace(/\{(\w+)\}/g, (_, name) => isolated(String(values[name])));
+  return text.replace(/\{(\w+)\}/g, (_, name) => filledIn(values[name]));
+}
+
+function filledIn(value) {
+  return Array.isArray(value) ? value.map(isolated).join(t('listSeparator')) : isolated(String(value));
 }

@@ -4,7 +4,6 @@
 
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
-import { isolated } from './format.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { recall, remember } from './preferences.js';
@@ -111,7 +110,7 @@ function showStopped() {
   if (!shell) return;
   const stopped = stoppedRecordings(list.streams ?? []);
   shell.stopped.hidden = !stopped;
-  if (stopped) setText(shell.stopped, t(`rec.${stopped.reason}`, { names: stopped.names.map(isolated).join(t('listSeparator')) }));
+  if (stopped) setText(shell.stopped, t(`rec.${stopped.reason}`, { names: stopped.names }));
 }
 
 function mountShell() {

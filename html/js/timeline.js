@@ -201,6 +201,7 @@ export function keyMeaning({ key, shiftKey }) {
     '+': { do: 'zoom', by: 1 }, '=': { do: 'zoom', by: 1 }, '-': { do: 'zoom', by: -1 }, _: { do: 'zoom', by: -1 },
     l: { do: 'live' }, L: { do: 'live' }, ' ': { do: 'pause' }, k: { do: 'pause' },
     '[': { do: 'markStart' }, ']': { do: 'markEnd' },
+    Escape: { do: 'unselect' },
     PageUp: { do: 'page', by: -1 }, PageDown: { do: 'page', by: 1 },
   }[key] ?? null;
 }

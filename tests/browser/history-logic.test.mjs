@@ -217,3 +217,27 @@ test('when a token expires is read from its address', async () => {
   assert.equal(tokenExpiry('https://h/m/opaque/rec/live/a/'), Infinity);
   assert.equal(tokenExpiry(null), Infinity);
 });
+
+test('no two marks of a scale say the same, at any length, width, or change of clocks', async () => {
+  const { ticks, viewAround, zooms } = await load('timeline.js');
+  const { tickLabels } = await load('format.js');
+  const now = at('2026-11-23T11:00:00Z');
+  for (const middle of [noon, at('2026-10-25T00:30:00Z'), at('2026-03-29T01:00:00Z')]) {
+    for (const length of [...zooms, 3 * minute, 5 * minute, 17 * minute, 3 * hour]) {
+      for (const width of [300, 870, 1400]) {
+        const marks = ticks(viewAround(middle, length, { now }), 62 / width);
+        const labels = tickLabels(marks, 'en-GB');
+        assert.equal(new Set(labels).size, labels.length, `${length / minute} min on ${width} px: ${labels.join(' ')}`);
+      }
+    }
+  }
+  const back = ticks({ from: at('2026-10-24T23:00:00Z'), to: at('2026-10-25T03:00:00Z') }, 1 / 6);
+  assert.deepEqual(tickLabels(back, 'en-GB'), ['01:00', '02:00', '02:00 GMT+1', '03:00', '04:00']);
+});
+
+test('a file is called by the clock of the page', async () => {
+  const { downloadName } = await load('recording-groups.js');
+  const name = (text) => downloadName({ stream: 'live/cam', from: at(text), format: 'mp4' });
+  assert.equal(name('2026-11-23T23:30:05.123Z'), 'cam-2026-11-24-00-30-05.mp4');
+  assert.equal(name('2026-07-01T08:00:00Z'), 'cam-2026-07-01-10-00-00.mp4');
+});

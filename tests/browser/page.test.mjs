@@ -147,6 +147,26 @@ test('every view on a phone: nothing sticks out, nothing fails axe', async () =>
   await close();
 });
 
+test('on a phone a tile that a finger has left shows what it is', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
+  await logIn(page, stack.adminPassword);
+  await goTo(page, '#/wall/4');
+  const cell = page.locator('.cell-free').last();
+  await cell.waitFor();
+  const blank = () => cell.evaluate((element) => !['.cell-empty', '.cell-select'].some((part) => {
+    const { visibility } = getComputedStyle(element.querySelector(part));
+    return visibility === 'visible';
+  }));
+  await cell.hover(); // a finger leaves :hover where it was
+  assert.equal(await blank(), false, 'touched');
+  await cell.tap();
+  assert.equal(await blank(), false, 'chosen');
+  await page.locator('.cell').first().tap();
+  await cell.hover();
+  assert.equal(await blank(), false, 'left');
+  await close();
+});
+
 test('the longest names and titles leave every button on the screen', async () => {
   const name = `live/${'camera-on-the-roof-of-the-house-by-the-river'.repeat(2)}-a`;
   const owner = 'owner'.repeat(12);

@@ -16,6 +16,7 @@ const DEADLINE = { timeout: 120_000 };
 const PASSWORD = 'a long enough password';
 const MIDNIGHT = Math.floor(Date.now() / DAY) * DAY - DAY;      // of yesterday
 const GAP = { from: MIDNIGHT + 3 * HOUR + 20 * 60_000, to: MIDNIGHT + 3 * HOUR + 50 * 60_000 };
+const LATE = MIDNIGHT - DAY + 14 * HOUR;
 const SIZE = '64x36';
 
 let stack;
@@ -28,6 +29,7 @@ before(async () => {
   browser = await launch(stack);
   await stack.ctl('stream', 'add', 'live/archive', '--owner', 'admin');
   await stack.ctl('stream', 'set', 'live/archive', 'title=North gate');
+  await stack.ctl('stream', 'add', 'live/late', '--owner', 'admin');
   await stack.ctl('stream', 'set', 'live/demo', 'record=always');
   publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
   await writeYesterday();
@@ -50,6 +52,7 @@ async function writeYesterday() {
     const spans = utc < GAP.from && GAP.from < utc + HOUR ? [[utc, GAP.from], [GAP.to, utc + HOUR]] : [[utc, utc + HOUR]];
     writeRecordings(root, 'live/archive', (utc / HOUR) % 2 ? dark : bright, { spans, session: MIDNIGHT });
   }
+  writeRecordings(root, 'live/late', bright, { spans: [[LATE, LATE + 60_000]], session: LATE });
   const { uid, gid } = fs.statSync(root);
   for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })]) {
     fs.chownSync(path.join(root, 'live', name), uid, gid);
@@ -195,6 +198,62 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   await close();
 });
 
+test('what is gone to is in sight: a day that was picked, and what comes behind a gap', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/late');
+  const seen = () => page.evaluate(() => {
+    const head = document.querySelector('.timeline-head');
+    return { head: !head.hidden, spans: document.querySelectorAll('.timeline-spans > *').length };
+  });
+  await page.waitForSelector(`.replay-days option[value="${MIDNIGHT - DAY}"]`, { state: 'attached' });
+  await page.selectOption('.replay-days', String(MIDNIGHT - DAY));
+  await modeIs(page, 'history', 'playing');
+  assert.deepEqual(await seen(), { head: true, spans: 1 });
+  assert.match(await clockOf(page), /^14:00:0/);
+  await screenshot(page, 'timeline-day-picked');
+
+  await goTo(page, `#/watch/live/archive?at=${GAP.from - 5 * 60_000}`);
+  await modeIs(page, 'history', 'playing');
+  await page.click('[aria-label="Zoom in"]');
+  await page.waitForFunction(() => document.querySelector('.replay-zoom').textContent === '10 min');
+  await page.click('[aria-label="Later"]');
+  const bar = await page.locator('.timeline-bar').boundingBox();
+  await pictureAfter(page, () => page.mouse.click(bar.x + bar.width * 0.5, bar.y + bar.height / 2));
+  assert.match(await clockOf(page), /^03:50:0/);
+  assert.equal((await seen()).head, true, 'behind the gap');
+  await close();
+});
+
+test('files are named by the clock of the page', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/late', LATE + 20_000, { timezoneId: 'Asia/Kolkata' });
+  await modeIs(page, 'history', 'playing');
+  assert.match(await clockOf(page), /^19:30:/);
+  await page.click('.replay-tools button:has-text("Clip")');
+  const [clip] = await Promise.all([page.waitForEvent('download'), page.click('text=Download clip')]);
+  assert.match(clip.suggestedFilename(), /^late-\d{8}T1930\d\d\.mp4$/);
+  await clip.cancel();
+  await page.click('text=Recordings of this stream');
+  const [file] = await Promise.all([page.waitForEvent('download'), page.click('.rec-session [aria-label^=Download]')]);
+  assert.equal(file.suggestedFilename(), `late-${new Date(LATE).toISOString().slice(0, 10)}-19-30-00.mp4`);
+  await file.cancel();
+  await close();
+});
+
+test('the panel of a clip closes by Escape, and a double click does not undo itself', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 2 * HOUR);
+  await modeIs(page, 'history', 'playing');
+  await page.dblclick('.replay-tools button:has-text("Clip")');
+  await page.waitForSelector('.clip:visible');
+  await page.focus('.clip [aria-label="Close the selection"]');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('.clip', { state: 'hidden' });
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'timeline-track', 'the focus is not lost');
+  await page.dblclick('.button-sound');
+  assert.equal(await page.evaluate(() => document.querySelector('video').muted), false);
+  await page.dblclick('.replay-pause');
+  await modeIs(page, 'history', 'paused');
+  await close();
+});
+
 test('links that were taken back are replaced, and playback goes on', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 7 * HOUR);
   await modeIs(page, 'history', 'playing');
@@ -259,6 +318,15 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await modeIs(page, 'history', 'paused');
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'playing');
+  await close();
+});
+
+test('a recording that has just begun is not called none', DEADLINE, async () => {
+  await untilLive(stack, 'live/demo', publisher);
+  // As in the seconds before the first of it is written.
+  const { page, close } = await openWatch('admin', 'live/demo', null, { prepare: (context) => context.route('**/spans.json*', (route) => route.fulfill({ json: { from: 0, to: 0, recording: true, days: [], spans: [] } })) });
+  await page.waitForSelector('.badge-rec:visible');
+  await page.waitForSelector('.replay-said:has-text("Recording has just begun")');
   await close();
 });
 
@@ -362,6 +430,9 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await row.locator('[aria-label^=Keep]').click();
   await page.waitForSelector('.rec-file:last-child [aria-label^=Delete]:not([disabled])');
   await row.locator('[aria-label^=Delete]').click();
+  const question = await page.textContent('dialog .dialog-body');
+  for (const part of ['North gate', await page.textContent('.rec-day-title'), '00:00:00 – 01:00:00']) assert.ok(question.includes(part), `${question} names ${part}`);
+  await screenshot(page, 'recordings-delete');
   await page.click('dialog .button-danger');
   await page.waitForFunction(() => document.querySelectorAll('.rec-file').length === 23);
   const day = path.join(stack.home, 'rec/live/archive', new Date(MIDNIGHT).toISOString().slice(0, 10));

@@ -54,6 +54,12 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   }
   await page.keyboard.press('m');
   assert.deepEqual(await listening(), []);
+  for (const place of ['.cell[data-index="1"] .cell-hit', '.cell[data-index="2"] .cell-hit']) {
+    await page.dblclick(place, { position: { x: 40, y: 80 } });
+    assert.equal((await listening()).length, 1, 'a double click is one');
+  }
+  await page.dblclick('.wall-bar > .button >> nth=0');
+  assert.deepEqual(await listening(), []);
   await until('bitrate and buffer on each tile', () => page.locator('.tile-numbers').allInnerTexts(),
     (texts) => texts.length === 4 && texts.every((text) => /bps/.test(text) && /buffer \d/.test(text)));
   await accessible(page, 'wall of four');

@@ -1,13 +1,13 @@
 // Starts and stops the recording of a stream, for whoever manages it.
 
 import { api } from '../api.js';
-import { h, icon, setText } from '../dom.js';
+import { h, icon, once, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { wordsFor } from '../wording.js';
 
 // mountRecordButton(root, {list, id}) -> {update}
 export function mountRecordButton(root, { list, id }) {
-  const button = h('button', { class: 'button button-record', type: 'button', hidden: true, onclick: toggle });
+  const button = h('button', { class: 'button button-record', type: 'button', hidden: true, onclick: once(toggle) });
   const said = h('p', { class: 'record-said', role: 'status', hidden: true });
   root.append(button, said);
 

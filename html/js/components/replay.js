@@ -1,7 +1,7 @@
 // Under the picture of one stream: the timeline and what goes with it. Knows
 // when the tile shows live and when history, and takes it from one to the other.
 
-import { emit, h, icon, setText } from '../dom.js';
+import { emit, h, icon, once, setText } from '../dom.js';
 import { formatClock, formatDay } from '../format.js';
 import { History } from '../history.js';
 import { locale, t } from '../i18n.js';
@@ -28,14 +28,14 @@ export function mountReplay(root, { list, id, tile, at }) {
   let lastEnd = null;       // where playback last came to an end without a picture after it
   let settled = false;      // the first address was followed
 
-  const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: togglePause });
+  const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: once(togglePause) });
   const backward = skipButton(-skipMs);
   const forward = skipButton(skipMs);
   const clock = h('span', { class: 'replay-clock' });
   const day = h('span', { class: 'replay-day' });
   const rate = h('select', { class: 'select replay-rate', 'aria-label': t('replay.rate'), onchange: () => setRate(Number(rate.value)) },
     ...rates.map((value) => h('option', { value: String(value), selected: value === 1 }, `${value}×`)));
-  const clipButton = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: toggleClip }, icon('clip'), h('span', {}, t('clip.button')));
+  const clipButton = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: once(toggleClip) }, icon('clip'), h('span', {}, t('clip.button')));
   const live = h('button', { class: 'button replay-live', type: 'button', onclick: goLive }, h('span', { class: 'dot' }), h('span', {}, t('replay.live')));
   const days = h('select', { class: 'select replay-days', 'aria-label': t('replay.day'), onchange: () => showDay(Number(days.value)) });
   const before = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(-1), 'aria-label': t('replay.earlier') }, icon('back'));
@@ -124,6 +124,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     }
     heldAt = null;
     wanted = null;
+    timeline.reveal(utc);
     tile.player.seek(utc);
     emit(element, 'replay:at', { at: utc });
     update();
@@ -222,7 +223,7 @@ export function mountReplay(root, { list, id, tile, at }) {
 
   function showSaid() {
     if (history.trouble) say('replay.trouble');
-    else if (history.days && !history.days.length) say('replay.none');
+    else if (history.days && !history.days.length) say(history.writing ? 'replay.begun' : 'replay.none');
     else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to)) say('replay.noneHere');
     else say(null);
   }
@@ -283,6 +284,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     const meaning = keyMeaning(event);
     if (element.hidden || !meaning) return false;
     const onBar = event.target === timeline.slider;
+    if (meaning.do === 'unselect' && !timeline.selection) return false;
     // Where a button, a link or the page itself takes these keys, they are theirs.
     if (meaning.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
     if (['first', 'last', 'page'].includes(meaning.do) && !onBar) return false;
@@ -295,6 +297,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       pause: togglePause,
       markStart: () => clip.mark('from'),
       markEnd: () => clip.mark('to'),
+      unselect: clip.close,
       page: () => timeline.page(meaning.by),
     };
     timeline.hidePeek();

@@ -4,7 +4,7 @@
 // timeline:view {from, to}.
 
 import { emit, h, setText } from '../dom.js';
-import { formatClock, formatDay, formatShortDay } from '../format.js';
+import { formatClock, formatDay, tickLabels } from '../format.js';
 import { locale, t } from '../i18n.js';
 import {
   clampLength, drawnSpans, follow, lengthOf, makeSelection, moveEnd, nextZoom, pan, shareOf, spanAt, ticks, timeAt, viewAround, zoomTo, zooms,
@@ -21,8 +21,10 @@ const untoldMs = 30_000;
 const edgeShare = 0.03;
 const turnEveryMs = 80;
 const turnShare = 0.02;
+// What is gone to from elsewhere has this share of the view before it.
+const beginShare = 0.1;
 
-// mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, zoom, select, page}
+// mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, reveal, zoom, select, page}
 export function mountTimeline(root, { history, length }) {
   const spans = h('div', { class: 'timeline-spans' });
   const growing = h('div', { class: 'timeline-span timeline-growing', hidden: true });
@@ -80,6 +82,11 @@ export function mountTimeline(root, { history, length }) {
     emit(element, 'timeline:view', view);
   }
 
+  /** Playback goes to `at`: it is seen there, wherever the hand has left the view. */
+  function reveal(at) {
+    if (at < view.from || at > view.to) setView(viewAround(at, lengthOf(view), { share: beginShare, now }), { byHand: false });
+  }
+
   function draw() {
     const width = bar.clientWidth;
     if (!width) return;
@@ -94,8 +101,9 @@ export function mountTimeline(root, { history, length }) {
         setRange(span, from, Math.max(to, from + pxMs * 2));
         return span;
       }));
-      scale.replaceChildren(...marks.map(({ at, day }) => {
-        const mark = h('span', { class: day ? 'timeline-tick timeline-midnight' : 'timeline-tick' }, day ? formatShortDay(at, locale()) : formatClock(at, locale(), { seconds: lengthOf(view) < 240_000 }));
+      const labels = tickLabels(marks, locale());
+      scale.replaceChildren(...marks.map(({ at, day }, index) => {
+        const mark = h('span', { class: day ? 'timeline-tick timeline-midnight' : 'timeline-tick' }, labels[index]);
         mark.style.left = percent(at);
         return mark;
       }));
@@ -328,6 +336,7 @@ export function mountTimeline(root, { history, length }) {
     show,
     setView,
     select,
+    reveal,
     hidePeek,
     zoom(direction) {
       setView(zoomTo(view, nextZoom(lengthOf(view), direction), position >= view.from && position <= view.to ? position : (view.from + view.to) / 2, now));

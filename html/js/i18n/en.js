@@ -240,6 +240,7 @@ export default {
   'replay.hours': '{count} h',
   'replay.minutes': '{count} min',
   'replay.none': 'Nothing is recorded yet.',
+  'replay.begun': 'Recording has just begun. What is recorded shows here within seconds.',
   'replay.noneHere': 'Nothing is recorded here.',
   'replay.nothing': 'Nothing is recorded after that.',
   'replay.trouble': 'The history does not answer. Trying again…',
@@ -283,7 +284,7 @@ export default {
   'rec.keptTitle': 'Kept recordings cannot be deleted',
   'rec.delete': 'Delete',
   'rec.deleteTitle': 'Delete this recording?',
-  'rec.deleteText': '{what}. It cannot be brought back.',
+  'rec.deleteText': '{title}, {day}, {times}. It cannot be brought back.',
   'rec.isKept': 'This recording is kept. Take that off first.',
   'rec.isRecording': 'This recording is still being written.',
 

@@ -240,6 +240,7 @@ export default {
   'replay.hours': '{count} 小时',
   'replay.minutes': '{count} 分钟',
   'replay.none': '还没有录像。',
+  'replay.begun': '录制刚刚开始，录像几秒后会显示在这里。',
   'replay.noneHere': '这段时间没有录像。',
   'replay.nothing': '此后没有录像。',
   'replay.trouble': '历史服务没有响应，正在重试…',
@@ -283,7 +284,7 @@ export default {
   'rec.keptTitle': '已保留的录像不能删除',
   'rec.delete': '删除',
   'rec.deleteTitle': '删除这段录像？',
-  'rec.deleteText': '{what}。删除后无法恢复。',
+  'rec.deleteText': '{title}，{day}，{times}。删除后无法恢复。',
   'rec.isKept': '这段录像已设为保留，请先取消保留。',
   'rec.isRecording': '这段录像仍在写入。',
 

@@ -3,11 +3,11 @@
 import { api } from '../api.js';
 import { Asking } from '../asking.js';
 import { confirmDialog } from '../components/dialog.js';
-import { h, icon, setText } from '../dom.js';
+import { h, icon, once, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { mayList } from '../live-events.js';
-import { groupRecordings, streamFolder } from '../recording-groups.js';
+import { downloadName, groupRecordings, streamFolder } from '../recording-groups.js';
 import { formatRoute } from '../route.js';
 import { addDays, startOfDay } from '../timeline.js';
 import { wordsFor } from '../wording.js';
@@ -155,7 +155,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
       h('div', { class: 'rec-size' }, formatBytes(session.bytes)),
       h('div', { class: 'rec-state' }, stateBadge(session.state)),
       single ? fileActions(file) : h('button', {
-        class: 'button button-small rec-unfold', type: 'button', 'aria-expanded': String(open.has(key)), data: { focus: `files ${key}` }, onclick: () => unfold(key),
+        class: 'button button-small rec-unfold', type: 'button', 'aria-expanded': String(open.has(key)), data: { focus: `files ${key}` }, onclick: once(() => unfold(key)),
       }, t('rec.files', { count: session.files.length })),
       !single && open.has(key) && h('ul', { class: 'rec-files' }, ...session.files.map(fileRow)));
   }
@@ -187,8 +187,8 @@ export function mountRecordings(root, { list, stream, day, q }) {
     const { manage } = file.can;
     return h('div', { class: 'rec-actions' },
       file.state !== 'recording' && file.url && h('a', { class: 'icon-button', href: file.url, download: downloadName(file), 'aria-label': `${t('rec.download')}: ${what}`, title: t('rec.download') }, icon('download')),
-      manage && h('button', { class: 'icon-button rec-keep', type: 'button', 'aria-pressed': String(file.keep), 'aria-label': `${t('rec.keep')}: ${what}`, title: t(file.keep ? 'rec.kept' : 'rec.keep'), data: { focus: `keep ${file.id}` }, onclick: () => keep(file) }, icon('keep')),
-      manage && file.state !== 'recording' && h('button', { class: 'icon-button', type: 'button', disabled: file.keep, 'aria-label': `${t('rec.delete')}: ${what}`, title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'), data: { focus: `delete ${file.id}` }, onclick: () => remove(file, what) }, icon('remove')));
+      manage && h('button', { class: 'icon-button rec-keep', type: 'button', 'aria-pressed': String(file.keep), 'aria-label': `${t('rec.keep')}: ${what}`, title: t(file.keep ? 'rec.kept' : 'rec.keep'), data: { focus: `keep ${file.id}` }, onclick: once(() => keep(file)) }, icon('keep')),
+      manage && file.state !== 'recording' && h('button', { class: 'icon-button', type: 'button', disabled: file.keep, 'aria-label': `${t('rec.delete')}: ${what}`, title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'), data: { focus: `delete ${file.id}` }, onclick: () => remove(file) }, icon('remove')));
   }
 
   // ---- what is done
@@ -215,8 +215,9 @@ export function mountRecordings(root, { list, stream, day, q }) {
     show();
   }
 
-  async function remove(file, what) {
-    if (!await confirmDialog({ title: t('rec.deleteTitle'), text: t('rec.deleteText', { what }), action: t('rec.delete') })) return;
+  async function remove(file) {
+    const text = t('rec.deleteText', { title: file.title || file.stream, day: formatDay(file.from, locale()), times: times(file) });
+    if (!await confirmDialog({ title: t('rec.deleteTitle'), text, action: t('rec.delete') })) return;
     if (!await attempt(() => api.removeRecording(file.id))) return;
     recordings = recordings.filter((entry) => entry.id !== file.id);
     show();
@@ -250,10 +251,4 @@ function lengthOf(files) {
 function dateText(at) {
   const date = new Date(at);
   return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, '0')}-${String(date.getDate()).padStart(2, '0')}`;
-}
-
-// live/cam 2026-11-23/14-00-00.123.mp4 is cam-2026-11-23-14-00-00.mp4
-function downloadName({ stream, file, format }) {
-  const [day, time] = file.split('/').slice(-2);
-  return `${stream.split('/')[1]}-${day}-${time.replace(/\..*$/, '')}.${format}`;
 }

@@ -2,7 +2,7 @@
 // sound comes from the focused tile alone. The state goes up as 'wall:state'
 // and the shell puts it into the URL hash and localStorage.
 
-import { emit, h, icon, setText } from '../dom.js';
+import { emit, h, icon, once, setText } from '../dom.js';
 import { isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { formatRoute, wallSizes } from '../route.js';
@@ -19,7 +19,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
 
   const layouts = h('div', { class: 'segmented', role: 'group', 'aria-label': t('wall.layout') },
     ...wallSizes.map((count) => h('button', { type: 'button', class: 'segment', data: { size: String(count) }, 'aria-label': t('wall.tiles', { count }), onclick: () => setSize(count) }, String(count))));
-  const sound = h('button', { class: 'button', type: 'button', onclick: toggleSound });
+  const sound = h('button', { class: 'button', type: 'button', onclick: once(toggleSound) });
   const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(grid), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
   const hint = h('p', { class: 'wall-hint', role: 'status' });
   const grid = h('div', { class: 'wall-grid' });
@@ -99,7 +99,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
   }
 
   function mountCell(parent, index) {
-    const hit = h('button', { class: 'cell-hit', type: 'button', onclick: () => focusTile(index) });
+    const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(() => focusTile(index)) });
     const select = h('select', { class: 'select cell-select', 'aria-label': t('wall.choose', { tile: index + 1 }), onchange: choose });
     const open = h('a', { class: 'icon-button', 'aria-label': t('wall.enlarge'), title: t('wall.enlarge') }, icon('enlarge'));
     const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));

@@ -1,6 +1,6 @@
 // One stream, big: its history, sound, fullscreen, numbers, and a URL for other players.
 
-import { h, icon, setText } from '../dom.js';
+import { h, icon, once, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
@@ -17,7 +17,7 @@ export function mountWatch(root, { list, id, at }) {
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
-  const sound = h('button', { class: 'button button-sound', type: 'button', onclick: () => setSound(tile.video.muted) });
+  const sound = h('button', { class: 'button button-sound', type: 'button', onclick: once(() => setSound(tile.video.muted)) });
   const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
   const recordPlace = h('div', { class: 'watch-record' });
   const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
