@@ -8,6 +8,7 @@
 // reconnect never uses an old one. state 'offline' means: do not knock.
 // audio and video are 'none', a codec, or undefined when nobody knows yet.
 
+import { trackEnds } from './mpegts-inside.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.js';
 
@@ -375,15 +376,6 @@ const allTracks = { audio: true, video: true };
 
 function same(a, b) {
   return a.audio === b.audio && a.video === b.video;
-}
-
-// {audio: seconds, video: seconds}: where the data of each track ends. The
-// element tells only what both have, and mpegts.js has no public word for it. A
-// track that was promised and of which nothing came ends before all time.
-function trackEnds(player) {
-  const buffers = player._player_engine?._mse_controller?._sourceBuffers ?? {};
-  return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer)
-    .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
 }
 
 function webSocketUrl(path) {

@@ -112,6 +112,31 @@ test('the player shows a moving picture; sound after a click', async () => {
   await close();
 });
 
+test('the build of mpegts.js that is served has the fields that the player looks into', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(/^https?:\/\/[^/]+/, '');
+  const { path, missing, ends } = await page.evaluate(async (source) => {
+    const { missingField, path: way, trackEnds } = await import('/js/mpegts-inside.js');
+    const video = document.createElement('video');
+    video.muted = true;
+    // As the live player does it, so that another structure for another way of loading is noticed.
+    const player = window.mpegts.createPlayer({ type: 'flv', isLive: true, url: source }, { isLive: true, enableWorker: true, enableStashBuffer: false, lazyLoad: false });
+    player.attachMediaElement(video);
+    player.load();
+    await Promise.race([
+      new Promise((resolve) => { video.addEventListener('loadeddata', resolve, { once: true }); }),
+      new Promise((_, reject) => { player.on(window.mpegts.Events.ERROR, (type, detail) => reject(new Error(`${type}: ${detail}`))); }),
+    ]);
+    const seen = { path: way.join('.'), missing: missingField(player), ends: trackEnds(player) };
+    player.destroy();
+    return seen;
+  }, new URL(url, stack.httpsUrl).href);
+  assert.equal(missing, null, `mpegts.js has no "${missing}" any more (player.${path}): see html/js/mpegts-inside.js`);
+  assert.ok(ends.audio > 0 && ends.video > 0, JSON.stringify(ends));
+  await close();
+});
+
 test('plain http leads to the page over https', async () => {
   const { page, close } = await openPage(browser, stack.httpUrl);
   await page.waitForSelector('#login-name');
