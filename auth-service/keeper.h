@@ -39,8 +39,13 @@ extern const keeper_work_t  keeper_rights;
  */
 extern const keeper_work_t  keeper_recordings;
 
-/* keeper_audit.c: tells how many refusals there were, and takes old rows out of the audit. */
+/*
+ * keeper_audit.c: tells how many refusals there were, and takes old rows out of the
+ * audit and the sessions. keeper_sessions.c: closes the rows of sessions that nginx
+ * does not have, since it was killed, or could not tell.
+ */
 extern const keeper_work_t  keeper_audit;
+extern const keeper_work_t  keeper_sessions;
 
 /* NULL when there is no thread to be had */
 keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work);

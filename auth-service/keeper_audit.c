@@ -52,18 +52,22 @@ static void audit_refusals(keeper_desk_t *desk)
 
 static void audit_prune(keeper_desk_t *desk, audit_t *state)
 {
-    store_result_t  result;
+    const config_t  *config = desk->config;
+    store_result_t   audit, sessions;
 
     if (state->prune_in > 0) {
         state->prune_in--;
         return;
     }
 
-    result = store_audit_prune(desk->store, desk->config->audit_days, desk->config->audit_rows,
-                               AUDIT_PRUNE_BATCH);
-    state->prune_in = result == STORE_OK ? 0 : AUDIT_PRUNE_EACH;
+    audit = store_audit_prune(desk->store, config->audit_days, config->audit_rows,
+                              AUDIT_PRUNE_BATCH);
+    sessions = audit == STORE_DOWN ? audit
+               : store_session_prune(desk->store, config->audit_days, config->audit_rows,
+                                     AUDIT_PRUNE_BATCH);
+    state->prune_in = audit == STORE_OK || sessions == STORE_OK ? 0 : AUDIT_PRUNE_EACH;
 
-    if (result == STORE_ERROR) {
+    if (audit == STORE_ERROR || sessions == STORE_ERROR) {
         log_error("audit: %s", store_error(desk->store));
     }
 }

@@ -18,7 +18,7 @@
 #define MAIN_KEEPERS_MS 300     /* and then for the keepers */
 
 static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
-                                                      &keeper_audit };
+                                                      &keeper_audit, &keeper_sessions };
 
 #define MAIN_FORGET_MS  (15 * 60 * 1000)
 

@@ -286,6 +286,19 @@ store_result_t store_session_begin(store_t *store, const char *kind, const char 
 store_result_t store_session_end(store_t *store, const char *kind, const char *gate_session,
                                  uint64_t bytes, uint64_t seconds, const char *reason);
 
+typedef struct {
+    uint64_t  id;
+    char      gate_session[65];
+} store_open_session_t;
+
+/* those open that began so long ago, oldest first from behind an id */
+store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
+                                  store_open_session_t *rows, size_t most, size_t *count);
+/* one of which nobody will tell any more; NONE when it was closed meanwhile */
+store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason);
+/* of those closed as store_audit_prune() does */
+store_result_t store_session_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
+
 /* --- recordings (store_recording.c) --- */
 
 #define RECORDING_FILE_MAX    255

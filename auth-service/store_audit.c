@@ -69,48 +69,12 @@ store_result_t store_audit_add(store_t *store, const store_audit_t *row)
 }
 
 
-static void audit_take_id(const store_row_t *row, void *data)
-{
-    *(uint64_t *) data = row->integer[0];
-}
-
-
-/* Ids grow by one with few gaps: near enough, and nothing has to be counted. */
-static store_result_t audit_prune_rows(store_t *store, unsigned rows, unsigned most,
-                                       uint64_t *affected)
-{
-    static const char  newest[] = "SELECT id FROM audit ORDER BY id DESC LIMIT 1";
-    static const char  sql[] = "DELETE FROM audit WHERE id <= ? ORDER BY id LIMIT ?";
-
-    uint64_t        id = 0;
-    store_value_t   values[2];
-    store_result_t  result = store_query(store, newest, NULL, 0, "i", audit_take_id, &id);
-
-    if (result != STORE_OK || id <= rows) {
-        return result == STORE_NONE ? STORE_OK : result;
-    }
-
-    values[0] = store_integer(id - rows);
-    values[1] = store_integer(most);
-    return store_execute(store, sql, values, 2, affected, NULL);
-}
-
-
 store_result_t store_audit_prune(store_t *store, unsigned days, unsigned rows, unsigned most)
 {
-    static const char  sql[] = "DELETE FROM audit WHERE at < UTC_TIMESTAMP(3) - INTERVAL ? DAY "
+    static const char  newest[] = "SELECT id FROM audit ORDER BY id DESC LIMIT 1";
+    static const char  old[] = "DELETE FROM audit WHERE at < UTC_TIMESTAMP(3) - INTERVAL ? DAY "
                                "ORDER BY at LIMIT ?";
+    static const char  many[] = "DELETE FROM audit WHERE id <= ? ORDER BY id LIMIT ?";
 
-    uint64_t        old = 0, many = 0;
-    store_value_t   values[] = { store_integer(days), store_integer(most) };
-    store_result_t  result = STORE_OK;
-
-    if (days) {
-        result = store_execute(store, sql, values, 2, &old, NULL);
-    }
-    if (rows && result == STORE_OK) {
-        result = audit_prune_rows(store, rows, most, &many);
-    }
-
-    return result == STORE_OK && old + many == 0 ? STORE_NONE : result;
+    return store_prune(store, &(store_prune_t) { newest, old, many }, days, rows, most);
 }

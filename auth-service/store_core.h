@@ -41,6 +41,17 @@ store_result_t store_query(store_t *store, const char *sql, const store_value_t 
 /* For the migrations: statements that can't be prepared. */
 store_result_t store_plain(store_t *store, const char *sql);
 
+/* How a table that only grows is kept small; each deletes the oldest, LIMIT ? at its end. */
+typedef struct {
+    const char  *newest;        /* its largest id */
+    const char  *old;           /* deletes by age: days, LIMIT */
+    const char  *many;          /* deletes up to an id: id, LIMIT */
+} store_prune_t;
+
+/* days, rows: 0, no limit; NONE when there was nothing to take out */
+store_result_t store_prune(store_t *store, const store_prune_t *table, unsigned days,
+                           unsigned rows, unsigned most);
+
 void store_copy(char *out, size_t size, const char *text);
 
 #endif

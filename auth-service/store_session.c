@@ -32,3 +32,62 @@ store_result_t store_session_end(store_t *store, const char *kind, const char *g
 
     return result == STORE_OK && affected == 0 ? STORE_NONE : result;
 }
+
+
+typedef struct {
+    store_open_session_t  *rows;
+    size_t                 count;
+} session_list_t;
+
+
+static void session_take(const store_row_t *row, void *data)
+{
+    session_list_t        *list = data;
+    store_open_session_t  *session = &list->rows[list->count++];
+
+    session->id = row->integer[0];
+    store_copy(session->gate_session, sizeof(session->gate_session), row->text[1]);
+}
+
+
+store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
+                                  store_open_session_t *rows, size_t most, size_t *count)
+{
+    static const char  sql[] =
+        "SELECT id, gate_session FROM sessions WHERE ended_at IS NULL AND id > ? "
+        "AND started_at <= UTC_TIMESTAMP(3) - INTERVAL ? SECOND ORDER BY id LIMIT ?";
+
+    session_list_t  list = { rows, 0 };
+    store_value_t   values[] = { store_integer(behind), store_integer(age_s),
+                                 store_integer(most) };
+    store_result_t  result = store_query(store, sql, values, 3, "it", session_take, &list);
+
+    *count = list.count;
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason)
+{
+    static const char  sql[] = "UPDATE sessions SET ended_at = UTC_TIMESTAMP(3), reason = ? "
+                               "WHERE id = ? AND ended_at IS NULL";
+
+    uint64_t        affected = 0;
+    store_value_t   values[] = { store_text(reason), store_integer(id) };
+    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
+
+    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+}
+
+
+store_result_t store_session_prune(store_t *store, unsigned days, unsigned rows, unsigned most)
+{
+    static const char  newest[] = "SELECT id FROM sessions ORDER BY id DESC LIMIT 1";
+    static const char  old[] =
+        "DELETE FROM sessions WHERE ended_at < UTC_TIMESTAMP(3) - INTERVAL ? DAY "
+        "ORDER BY ended_at LIMIT ?";
+    static const char  many[] =
+        "DELETE FROM sessions WHERE id <= ? AND ended_at IS NOT NULL ORDER BY id LIMIT ?";
+
+    return store_prune(store, &(store_prune_t) { newest, old, many }, days, rows, most);
+}

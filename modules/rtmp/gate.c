@@ -31,6 +31,8 @@ struct gate_request_s {
     ngx_buf_t             *in;        /* raw records */
     gate_handler_pt        handler;
     void                  *data;
+    gate_question_t        asked;
+    ngx_msec_t             timeout;
     ngx_str_t              what;      /* for the log */
     unsigned               in_flight:1;
 };
@@ -454,6 +456,21 @@ gate_start_waiting(void)
 }
 
 
+/* The service has let somebody in who is gone: it is told so at once, or its
+ * row of the session would stay open. */
+static void
+gate_give_back(gate_request_t *q)
+{
+    gate_question_t  done = q->asked;
+
+    done.of = done.kind;
+    ngx_str_set(&done.kind, "done");
+    ngx_str_set(&done.reason, "the client left before the answer");
+
+    (void) gate_ask(q->service, q->timeout, &done, NULL, NULL);
+}
+
+
 static void
 gate_finish(gate_request_t *q, gate_answer_t *a)
 {
@@ -476,6 +493,10 @@ gate_finish(gate_request_t *q, gate_answer_t *a)
 
     if (q->in_flight) {
         gate_in_flight--;
+    }
+
+    if (handler == NULL && a->allow && q->asked.session.len) {
+        gate_give_back(q);
     }
 
     ngx_destroy_pool(pool);
@@ -519,6 +540,32 @@ gate_start(ngx_event_t *ev)
 }
 
 
+/* What a "done" will have to say; nothing of one that is a "done" itself. */
+static ngx_int_t
+gate_remember(gate_request_t *q, const gate_question_t *a)
+{
+    size_t      i;
+    ngx_str_t  *to[] = { &q->asked.kind, &q->asked.app, &q->asked.name,
+                         &q->asked.address, &q->asked.session };
+
+    const ngx_str_t  *from[] = { &a->kind, &a->app, &a->name, &a->address,
+                                 &a->session };
+
+    for (i = 0; a->of.len == 0 && i < sizeof(to) / sizeof(to[0]); i++) {
+        to[i]->len = from[i]->len;
+        to[i]->data = ngx_pnalloc(q->pool, from[i]->len + 1);
+
+        if (to[i]->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(to[i]->data, from[i]->data, from[i]->len);
+    }
+
+    return NGX_OK;
+}
+
+
 gate_request_t *
 gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
     const gate_question_t *question, gate_handler_pt handler, void *data)
@@ -543,6 +590,7 @@ gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
 
     q->pool = pool;
     q->service = service;
+    q->timeout = timeout;
     q->handler = handler;
     q->data = data;
     q->log = *ngx_cycle->log;
@@ -554,7 +602,8 @@ gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
                                      + question->address.len + 16);
 
     if (q->in == NULL || q->what.data == NULL
-        || gate_build(q, question) != NGX_OK)
+        || gate_build(q, question) != NGX_OK
+        || gate_remember(q, question) != NGX_OK)
     {
         ngx_destroy_pool(pool);
         return NULL;

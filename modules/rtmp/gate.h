@@ -51,7 +51,9 @@ typedef void (*gate_handler_pt)(void *data, const gate_answer_t *answer);
 gate_request_t *gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
     const gate_question_t *question, gate_handler_pt handler, void *data);
 
-/* The asker is gone: the request goes on, the handler will not be called. */
+/* The asker is gone: the request goes on, the handler will not be called. If
+ * the answer is "allow", the service is told with a "done" that it came to
+ * nothing; whoever does get an "allow" owes it a "done" of its own. */
 void gate_forget(gate_request_t *request);
 
 #endif

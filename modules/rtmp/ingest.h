@@ -61,6 +61,7 @@ typedef struct {
     u_char              *sets;       /* parameter sets of the H.264 header */
     size_t               sets_size;
     char                 why[128];   /* it ended */
+    unsigned             admitted:1; /* the gate is owed a "done" */
     unsigned             held_full:1;
     unsigned             starved:1;
     unsigned             sets_due:1; /* in front of the next key frame */

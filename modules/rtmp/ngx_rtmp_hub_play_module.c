@@ -108,6 +108,7 @@ player_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
 }
 
 
+/* Whoever the gate has let in it is told about, live or not. */
 static void
 player_report(player_t *p)
 {
@@ -124,7 +125,9 @@ player_report(player_t *p)
     q.reason.data = (u_char *) (p->why ? p->why : "closed by the client");
     q.reason.len = ngx_strlen(q.reason.data);
     q.bytes = p->bytes;
-    q.duration = ngx_current_msec - p->started_ms;
+    q.duration = p->started_ms ? ngx_current_msec - p->started_ms : 0;
+
+    p->admitted = 0;
 
     (void) gate_ask(conf->gate, conf->gate_timeout, &q, NULL, NULL);
 }
@@ -149,6 +152,9 @@ player_release(player_t *p)
     if (p->state == PLAYER_LIVE) {
         hub_tick_remove(&p->tick);
         hub_session_close(hub, &p->client);
+    }
+
+    if (p->admitted) {
         player_report(p);
     }
 
@@ -193,13 +199,13 @@ player_end(player_t *p, char *severity, char *code, const char *why)
     ngx_log_error(level, s->connection->log, 0, "play %V/%V %s: %s", &s->app,
                   &p->name, live ? "ended" : "refused", why);
 
-    if (live) {
-        p->why = why;
+    if (p->admitted) {
+        p->why = why;                        /* for the report */
+    }
 
-        if (player_detach(p) != NGX_OK) {
-            player_abort(p);
-            return;
-        }
+    if (live && player_detach(p) != NGX_OK) {
+        player_abort(p);
+        return;
     }
 
     player_release(p);
@@ -374,6 +380,7 @@ player_answered(void *data, const gate_answer_t *answer)
     ngx_connection_t  *c = p->session->connection;
 
     p->request = NULL;
+    p->admitted = answer->allow;
 
     if (p->state != PLAYER_ASKING) {         /* closed meanwhile */
         player_release(p);
@@ -472,6 +479,7 @@ player_reset(player_t *p, const u_char *name)
                               sizeof(p->name_text)) - p->name_text;
     p->why = NULL;
     p->bytes = 0;
+    p->started_ms = 0;
     p->mute = 0;
     p->paused = p->joined = 0;
 }

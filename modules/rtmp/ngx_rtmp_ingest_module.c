@@ -97,6 +97,7 @@ ingest_close_now(ngx_event_t *ev)
 }
 
 
+/* Whoever the gate has let in it is told about, live or not. */
 static void
 ingest_report(ingest_t *in)
 {
@@ -115,8 +116,9 @@ ingest_report(ingest_t *in)
     q.reason.data = (u_char *) (in->why[0] ? in->why : "closed by the client");
     q.reason.len = ngx_strlen(q.reason.data);
     q.bytes = in->bytes;
-    q.duration = ngx_current_msec - in->started_ms;
+    q.duration = in->started_ms ? ngx_current_msec - in->started_ms : 0;
 
+    in->admitted = 0;
     (void) gate_ask(conf->gate, conf->gate_timeout, &q, NULL, NULL);
 }
 
@@ -143,6 +145,9 @@ ingest_release(ingest_t *in)
 
     if (in->state == INGEST_LIVE) {
         hub_close(hub, &in->client, &in->writer);
+    }
+
+    if (in->admitted) {
         ingest_report(in);
     }
 
@@ -372,9 +377,11 @@ ingest_answered(void *data, const gate_answer_t *answer)
     ingest_t  *in = data;
 
     in->request = NULL;
+    in->admitted = answer->allow;
 
     if (in->session->connection->destroyed || in->state != INGEST_ASKING) {
-        return;                              /* closed meanwhile */
+        ingest_release(in);                  /* closed meanwhile */
+        return;
     }
 
     if (!answer->allow) {
@@ -522,6 +529,7 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->name.len = ngx_strlen(in->publish.name);
     in->why[0] = '\0';
     in->bytes = 0;
+    in->started_ms = 0;
     in->held_bytes = 0;
     in->held_full = in->sets_due = 0;
     in->sets_size = 0;

@@ -54,6 +54,7 @@ typedef struct {
     unsigned             blocked:1;  /* waits for the socket */
     unsigned             joined:1;   /* it has been sent media */
     unsigned             torn:1;     /* what was sent last may be wrong */
+    unsigned             admitted:1; /* the gate is owed a "done" */
     hub_client_t         client;
 
     ngx_event_handler_pt write;      /* the wire layer's, like the next */

@@ -497,6 +497,42 @@ describe('events of a page', () => {
   });
 });
 
+describe('rows of sessions', () => {
+  const open = () => sql('SELECT gate_session FROM sessions WHERE ended_at IS NULL').map(([session]) => session).sort();
+  const looks = () => nginx.calls.filter(({ url }) => url === '/sessions').length;
+
+  test('that nginx does not have are closed, but not young ones, and none while nginx is away', async () => {
+    sql('DELETE FROM sessions');
+    sql(`INSERT INTO sessions (kind, gate_session, user_id, stream_id, started_at) VALUES
+      ('publish', 'old-there', 1, 1, NOW() - INTERVAL 1 HOUR), ('play', 'old-lost', 1, 1, NOW() - INTERVAL 1 HOUR), ('publish', 'young', 1, 1, NOW() + INTERVAL 1 HOUR)`);
+    nginx.answer = () => [500, { error: 'no' }];
+    nginx.calls = [];
+    await until(() => looks() >= 3, 'nginx to be asked in vain');
+    assert.deepEqual(open(), ['old-lost', 'old-there', 'young']);
+
+    nginx.answer = (url) => [200, url === '/sessions' ? { sessions: [{ id: 'old-there' }] } : { ended: 0 }];
+    await until(() => !open().includes('old-lost'), 'what nginx does not have to be closed');
+    assert.deepEqual(sql("SELECT reason FROM sessions WHERE gate_session = 'old-lost'"), [['nginx no longer has it']]);
+    const from = looks();
+    await until(() => looks() >= from + 3, 'further looks');
+    assert.deepEqual(open(), ['old-there', 'young']);
+    sql("UPDATE sessions SET ended_at = NOW() WHERE ended_at IS NULL");
+  });
+
+  test('closed ones go by age and number as the audit does, open ones stay', async () => {
+    sql('DELETE FROM sessions');
+    sql("INSERT INTO sessions (kind, gate_session, user_id, stream_id, ended_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT 'play', IF(i = 1, 'open', i), 1, 1, IF(i = 1, NULL, NOW()) FROM n");
+    sql("UPDATE sessions SET ended_at = NOW() - INTERVAL 8 DAY WHERE gate_session = '900'");
+    await auth.stop();
+    Object.assign(auth.environment, { DUOLU_AUDIT_DAYS: '7', DUOLU_AUDIT_ROWS: '50' });
+    nginx.answer = (url) => [200, url === '/sessions' ? { sessions: [{ id: 'open' }] } : { ended: 0 }];
+    await auth.start();
+    const left = () => sql('SELECT gate_session FROM sessions').map(([session]) => session);
+    await until(() => left().length <= 51, 'old rows to go');        // the newest 50, and the open one
+    assert.ok(left().includes('open') && left().includes('899') && !left().includes('900'), `${left()}`);
+  });
+});
+
 describe('audit', () => {
   test('rows older than DUOLU_AUDIT_DAYS go, in batches, the rest stays', async () => {
     sql("INSERT INTO audit (at, action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT UTC_TIMESTAMP() - INTERVAL 8 DAY, 'old', 'ok' FROM n");

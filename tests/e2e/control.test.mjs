@@ -28,7 +28,7 @@ before(async () => {
   for (const name of ['bob', 'eve', 'joe']) await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
 });
 
-after(async () => { await stack?.stop(); });
+after(async () => { await stack?.stop({ allow: /exited on signal 9/ }); });        // a test kills workers
 
 function cleanly(name, run) {
   test(name, { timeout: 240_000 }, async (t) => {
@@ -399,4 +399,18 @@ cleanly('what was revoked stays so over a restart, and while nginx was away', as
   await refused(stream, token.bob);
   await refused(stream, token.eve);
   await goOn([...await viewers(stream, token.joe), ...await viewers(stream, await newToken('bob', stream))]);
+});
+
+cleanly('sessions of a worker that was killed are closed in the database', async () => {
+  const stream = await newStream('killed', 'admin');
+  await publish(stream);
+  await viewRtmp(stream, await until(() => newToken('admin', stream), 'a token'));
+  const ids = (await stack.controlGet('/sessions')).sessions.filter((each) => each.stream === stream.full).map(({ id }) => id);
+  assert.equal(ids.length, 2);
+  for (const pid of workers()) process.kill(pid, 'SIGKILL');
+  const other = await until(() => publish(stream).catch(() => false), 'a publisher after it');
+  for (const id of ids) await until(() => stack.log('auth').includes(`session ${id} closed: nginx no longer has it`), `${id} to be closed`, 120_000);
+  assert.ok(!other.ended);
+  const now = (await stack.controlGet('/sessions')).sessions.find((each) => each.stream === stream.full).id;
+  assert.ok(!stack.log('auth').includes(`session ${now} closed`), 'who is there stays');
 });

@@ -232,6 +232,86 @@ test('a frame larger than hub_stream_max is passed over, and the stream goes on 
   assert.match(hub.nginx.log(), /passed over: message of 1500000 bytes is larger than hub_stream_max allows/);
 });
 
+describe('whoever the service let in is reported ended, whatever came of it', () => {
+  let hub;
+  let name = 0;
+  before(async () => { hub = await startHub({ workers: 1, ingest: 'hub_play on; ingest_timeout 30s;', main: 'hub_viewers_max 1;' }); });
+  after(() => hub.stop());
+
+  // The one report of the session that was asked for `stream`.
+  async function report(stream, kind) {
+    const asked = await until(() => hub.gate.questions.find((q) => q.NAME === stream && q.SCRIPT_NAME === `/gate/${kind}`), 'the question');
+    const done = await until(() => hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === asked.SESSION)[0], `the report of ${stream}`);
+    assert.deepEqual([done.KIND, done.NAME, done.SECONDS], [kind, stream, '0']);
+    return done;
+  }
+  const admit = (more) => { hub.gate.answer = () => ({ allow: true, uid: 7, stream: 3, ...more }); };
+  const open = (stream, key = 'a') => openPublisher(`${stream}?key=${key}`, { ...hub.rtmp, chunkSize: 4096 });
+
+  test('a stream that another key publishes, and one more than the user may', DEADLINE, async () => {
+    admit();
+    const first = await open('busy');
+    hub.gate.questions.length = 0;
+    const second = await openStream(hub.rtmp);
+    await assert.rejects(second.publish('busy?key=b'), /BadName/);
+    assert.match((await report('busy', 'publish')).REASON, /already live by another key/);
+    admit({ max_publishers: 1 });
+    const third = await openStream(hub.rtmp);
+    await assert.rejects(third.publish('limit?key=c'), /BadName/);
+    assert.match((await report('limit', 'publish')).REASON, /user publishes as many/);
+    await first.close();
+  });
+
+  test('a player of a stream that is not live, and one too many', DEADLINE, async () => {
+    admit();
+    await assert.rejects((await openStream(hub.rtmp)).play('nothing?token=t'), /not live/);
+    assert.equal((await report('nothing', 'play')).REASON, 'not live');
+    const source = await open('crowd');
+    source.sendVideo(0, keyFrame(5000));
+    const one = await openStream(hub.rtmp);
+    await one.play('crowd?token=t');
+    await until(async () => (await hub.status()).streams.find((s) => s.name === 'live/crowd')?.viewers === 1, 'the viewer');
+    hub.gate.questions.length = 0;
+    await assert.rejects((await openStream(hub.rtmp)).play('crowd?token=t'), /Play\.Failed/);
+    assert.match((await report('crowd', 'play')).REASON, /viewers/);
+    await one.close();
+    await source.close();
+  });
+
+  for (const kind of ['publish', 'play']) {
+    for (const how of ['leaves', 'closes its stream']) {
+      test(`one who would ${kind} and ${how} before the answer`, DEADLINE, async () => {
+        const stream = `gone${name++}`;
+        let release;
+        hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true, uid: 7 }); });
+        const client = await openStream(hub.rtmp);
+        client[kind](`${stream}?key=x&token=t`).catch(() => {});
+        await until(() => release, 'the question');
+        if (how === 'leaves') {
+          await client.close();
+        } else {
+          client.command('closeStream', null);
+          await client.ping();
+        }
+        release();
+        const done = await report(stream, kind);
+        assert.match(done.REASON, /left before the answer|closed by the client/);
+        assert.equal(hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === done.SESSION).length, 1);
+        await client.close();
+      });
+    }
+  }
+
+  test('one who is refused is not reported', DEADLINE, async () => {
+    hub.gate.answer = () => ({ allow: false, reason: 'wrong key' });
+    await assert.rejects((await openStream(hub.rtmp)).publish('no?key=x'), /wrong key/);
+    admit();
+    await (await open('yes')).close();
+    await until(() => hub.gate.questions.some((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'yes'), 'a later report');
+    assert.ok(!hub.gate.questions.some((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'no'));
+  });
+});
+
 test('a service that is not there refuses, and is asked again when it is back', DEADLINE, async (t) => {
   const hub = await startHub();
   t.after(() => hub.nginx.stop({ allow: [/connect\(\) to unix:.* failed/] }));
