@@ -29,6 +29,7 @@ typedef struct {
     unsigned  space_in;
     unsigned  prune_in;
     unsigned  left_in;
+    spool_refused_t  refused;
     char      spool_told[600];      /* the troubles that stand in the log */
     char      prune_told[PRUNE_ERROR_SIZE];
     unsigned  broken_told;
@@ -54,7 +55,8 @@ static void recordings_spool(keeper_desk_t *desk, recordings_t *state)
 {
     spool_report_t  report;
 
-    spool_take(desk->store, desk->config->rec, &desk->stopping, &report);
+    spool_take(desk->store, desk->config->rec, &desk->stopping,
+               &state->refused, &report);
     recordings_trouble(state->spool_told, sizeof(state->spool_told),
                        "recordings: events of nginx wait", report.waiting ? report.error : "");
 }

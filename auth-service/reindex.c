@@ -35,8 +35,23 @@ static void reindex_count(reindex_t *reindex, const store_recording_t *recording
 }
 
 
+/* One row that the database refuses for what is in it does not stop the others. */
+static bool reindex_refused(reindex_work_t *work, const char *file)
+{
+    if (!store_refused_row(work->store, work->result)) {
+        return false;
+    }
+
+    snprintf(work->reindex->error, sizeof(work->reindex->error), "%.300s: database: %.200s", file,
+             store_error(work->store));
+    work->result = STORE_OK;
+    return true;
+}
+
+
 static void reindex_file(const char *file, void *data)
 {
+    bool                there;
     char                error[600];
     reindex_work_t     *work = data;
     store_recording_t   recording, row;
@@ -68,9 +83,13 @@ static void reindex_file(const char *file, void *data)
         strcpy(recording.reason, row.reason);
     }
 
-    work->reindex->made += work->result == STORE_NONE;
-    reindex_count(work->reindex, &recording);
+    there = work->result == STORE_OK;
     work->result = store_recording_put(work->store, &recording);
+
+    if (!reindex_refused(work, file)) {
+        work->reindex->made += !there;
+        reindex_count(work->reindex, &recording);
+    }
 }
 
 
@@ -154,6 +173,7 @@ static void reindex_left_row(const store_recording_t *row, void *data)
     work->reindex->error[0] = '\0';
     if (rec_file_missing(work->root, row->file)) {
         work->result = reindex_lost(work->store, row);
+        reindex_refused(work, row->file);
     } else {
         reindex_file(row->file, work);
     }

@@ -188,7 +188,7 @@ static bool spool_set_aside(const char *folder, const char *name, const char *wh
         return spool_wait(report, path, strerror(errno));
     }
 
-    log_error("recordings: event %s makes no sense, it is in .spool/bad now: %s", name, why);
+    log_error("recordings: event %s is in .spool/bad now: %s", name, why);
     report->bad++;
     return true;
 }
@@ -211,8 +211,30 @@ static const char *spool_odd(const char *path)
 
 
 /* false: no further event may be taken now */
+static bool spool_failed(store_t *store, store_result_t result, const char *folder,
+                         const char *name, spool_refused_t *refused, spool_report_t *report)
+{
+    char  why[300];
+
+    snprintf(why, sizeof(why), "database: %s", store_error(store));
+
+    if (store_refused_row(store, result)) {
+        refused->times = strcmp(refused->name, name) == 0 ? refused->times + 1 : 1;
+        snprintf(refused->name, sizeof(refused->name), "%s", name);
+
+        if (refused->times >= SPOOL_TRIES) {
+            return spool_set_aside(folder, name, why, report);
+        }
+    }
+
+    report->waiting = true;
+    snprintf(report->error, sizeof(report->error), "%s", why);
+    return false;
+}
+
+
 static bool spool_take_one(store_t *store, const char *root, const char *folder,
-                           const char *name, spool_report_t *report)
+                           const char *name, spool_refused_t *refused, spool_report_t *report)
 {
     char                path[SPOOL_PATH_SIZE];
     json_t             *event;
@@ -245,9 +267,7 @@ static bool spool_take_one(store_t *store, const char *root, const char *folder,
     json_decref(event);
 
     if (result != STORE_OK) {
-        report->waiting = true;
-        snprintf(report->error, sizeof(report->error), "database: %s", store_error(store));
-        return false;
+        return spool_failed(store, result, folder, name, refused, report);
     }
 
     report->taken++;
@@ -280,7 +300,7 @@ bool spool_empty(const char *root)
 
 
 void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
-                spool_report_t *report)
+                spool_refused_t *refused, spool_report_t *report)
 {
     int              i, count, lock;
     char             folder[PATH_MAX];
@@ -302,7 +322,7 @@ void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
     lock = count ? rec_file_lock(root, 0) : -1;
 
     for (i = 0; i < count && lock != -1 && go_on; i++) {
-        go_on = spool_take_one(store, root, folder, names[i]->d_name, report)
+        go_on = spool_take_one(store, root, folder, names[i]->d_name, refused, report)
                 && !(stopping && atomic_load(stopping));
     }
 

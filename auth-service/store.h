@@ -29,6 +29,9 @@ store_t *store_new(const dsn_t *dsn);
 void store_free(store_t *store);
 const char *store_error(const store_t *store);
 
+/* Whether the last call failed by what it wanted to write, and would again, while others may not. */
+bool store_refused_row(const store_t *store, store_result_t result);
+
 /*
  * Between begin and commit, and between lock and unlock, a lost connection is
  * STORE_DOWN for all that follows: what was done is undone, the lock is gone.

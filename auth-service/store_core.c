@@ -32,6 +32,7 @@ struct store_s {
     size_t            count;
     store_prepared_t  prepared[STORE_STATEMENTS_MAX];
     char              error[256];
+    bool              blames_row;       /* the last error is about the values, not the server */
 };
 
 /* Where the server's answers land; one per result, so that a callback may query again. */
@@ -94,6 +95,21 @@ const char *store_error(const store_t *store)
 static void store_set_error(store_t *store, unsigned code, const char *text)
 {
     snprintf(store->error, sizeof(store->error), "%s (%u)", text, code);
+    store->blames_row = false;
+}
+
+
+/* SQLSTATE classes: 22 data exception, 23 constraint, 45 a trigger's own refusal. */
+static void store_set_state(store_t *store, const char *state)
+{
+    store->blames_row = strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0
+                        || strncmp(state, "45", 2) == 0;
+}
+
+
+bool store_refused_row(const store_t *store, store_result_t result)
+{
+    return result == STORE_EXISTS || (result == STORE_ERROR && store->blames_row);
 }
 
 
@@ -286,6 +302,7 @@ static MYSQL_STMT *store_send(store_t *store, const char *sql, const store_value
     if ((count && mysql_stmt_bind_param(statement, binds)) || mysql_stmt_execute(statement)) {
         *code = mysql_stmt_errno(statement);
         store_set_error(store, *code, mysql_stmt_error(statement));
+        store_set_state(store, mysql_stmt_sqlstate(statement));
         return NULL;
     }
 

@@ -218,6 +218,36 @@ describe('events of nginx', () => {
     assert.ok(fs.existsSync(at('.spool/half.tmp')), 'what is not written yet is left alone');
   });
 
+  test('that the database refuses for what is in them are set aside after a few tries; a read-only database is waited for', async () => {
+    clear();
+    sql('ALTER TABLE recordings ADD CONSTRAINT picky CHECK (bytes <> 666)');
+    sql('SET GLOBAL read_only = ON');
+    try {
+      const lines = auth.lines.length;
+      const refused = put(close(start + 10_000, 666));
+      put(close(start + 11_000, 9));
+      await until(() => auth.lines.slice(lines).some((line) => /events of nginx wait: database: .*read-only/.test(line)), 'the read-only database to be told of');
+      const from = service.nginx.looks['/status'];
+      await until(() => service.nginx.looks['/status'] >= from + 3, 'the keeper to have tried often enough');       // it looks at every fourth tick
+      assert.equal(waiting().length, 2, 'both still wait');
+      sql('SET GLOBAL read_only = OFF');
+      await taken();
+      assert.deepEqual(fs.readdirSync(at('.spool/bad')), [refused]);
+      assert.match(auth.lines.slice(lines).join('\n'), new RegExp(`event ${refused} is in \\.spool/bad now: database: .*picky`));
+      assert.deepEqual(rows().map(([file]) => file), [`live/demo/${fileName(start + 11_000)}`]);
+
+      // nor does such a file stop the others when rows are made anew
+      lay({ from: start + 12_000, bytes: 666 });
+      lay({ from: start + 13_000, bytes: 300 });
+      await service.ctl(['reindex']);
+      assert.ok(rows().some(([file]) => file === `live/demo/${fileName(start + 13_000)}`));
+    } finally {
+      sql('SET GLOBAL read_only = OFF');
+      sql('ALTER TABLE recordings DROP CONSTRAINT picky');
+      clear();
+    }
+  });
+
   test('wait for the service', async () => {
     clear();
     await auth.stop();

@@ -8,12 +8,14 @@ export class Control {
   constructor(socket) {
     this.socket = socket;
     this.calls = [];
+    this.looks = { '/status': 0, '/sessions': 0 };      // how often a keeper looked: no calls of interest
     this.answer = () => [200, { ended: 0 }];
   }
 
   async start() {
     this.server = createServer((request, response) => {
-      if (request.url !== '/status') this.calls.push({ method: request.method, url: request.url });
+      if (request.url in this.looks) this.looks[request.url]++;
+      else this.calls.push({ method: request.method, url: request.url });
       const [status, body] = this.answer(request.url);
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(body));
