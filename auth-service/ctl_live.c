@@ -204,10 +204,20 @@ static int ctl_name_users(ctl_t *ctl, json_t *sessions)
 }
 
 
+static const char *ctl_late(json_t *session, char out[32])
+{
+    if (strcmp(ctl_text_of(session, "kind"), "view") != 0) {
+        return "-";
+    }
+    snprintf(out, 32, "%.1f s", (double) ctl_number_of(session, "late_ms") / 1000);
+    return out;
+}
+
+
 int ctl_sessions(ctl_t *ctl)
 {
     int      code;
-    char     error[CONTROL_ERROR_SIZE], age[32], bytes[32];
+    char     error[CONTROL_ERROR_SIZE], age[32], bytes[32], late[32];
     json_t  *root, *sessions, *each;
     size_t   i;
 
@@ -228,14 +238,15 @@ int ctl_sessions(ctl_t *ctl)
         return CTL_OK;
     }
 
-    printf("%-16s %-8s %-8s %-24s %-16s %-24s %-8s %s\n", "ID", "KIND", "PROTOCOL", "STREAM",
-           "USER", "ADDRESS", "AGE", "BYTES");
+    printf("%-16s %-8s %-8s %-24s %-16s %-24s %-8s %-9s %s\n", "ID", "KIND", "PROTOCOL",
+           "STREAM", "USER", "ADDRESS", "AGE", "BYTES", "LATE");
     json_array_foreach(sessions, i, each) {
-        printf("%-16s %-8s %-8s %-24s %-16s %-24s %-8s %s\n", ctl_text_of(each, "id"),
+        printf("%-16s %-8s %-8s %-24s %-16s %-24s %-8s %-9s %s\n", ctl_text_of(each, "id"),
                ctl_text_of(each, "kind"), ctl_text_of(each, "protocol"),
                ctl_text_of(each, "stream"), ctl_text_of(each, "user"),
                ctl_text_of(each, "address"), ctl_age(ctl_number_of(each, "age_ms"), age),
-               ctl_bytes(ctl_number_of(each, "bytes"), bytes));
+               ctl_bytes(ctl_number_of(each, "bytes"), bytes),
+               ctl_late(each, late));
     }
 
     json_decref(root);

@@ -6,7 +6,6 @@
 #include "viewer.h"
 #include "access.h"
 #include "answer.h"
-#include "../hub/hub_socket.h"
 
 #define FLV_FAILED_MS  1000            /* lets the close frame reach the client */
 
@@ -144,11 +143,21 @@ flv_tick(hub_tick_t *tick)
             ngx_http_finalize_request(v->request, NGX_ERROR);
             ngx_http_run_posted_requests(c);
         }
+        return;
+    }
+
+    if (viewer_look(v) != NGX_OK) {
+        c->error = 1;
+        ngx_http_finalize_request(v->request, NGX_ERROR);
 
     } else if (!v->blocked) {
         flv_push(v);
-        ngx_http_run_posted_requests(c);
+
+    } else {
+        return;
     }
+
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -437,6 +446,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
         (void) ngx_tcp_nodelay(r->connection);
     }
 
+    viewer_bound(v);
     flv_push(v);
 
     return NGX_DONE;

@@ -186,9 +186,10 @@ status_session(text_t *t, const snapshot_t *s, const hub_session_t *row)
                   stream ? stream->name_len : 0);
     text_add(t, ",\"uid\":%uL,\"key\":%uL,\"address\":", row->uid, row->key);
     text_add_json(t, row->address, ngx_strlen(row->address));
-    text_add(t, ",\"age_ms\":%uL,\"bytes\":%uL,\"worker\":%uD}",
+    text_add(t, ",\"age_ms\":%uL,\"bytes\":%uL,\"late_ms\":%uD,"
+             "\"worker\":%uD}",
              (uint64_t) ngx_current_msec - row->started_ms, row->bytes,
-             s->workers[row->worker].pid);
+             (uint32_t) row->late * 10, s->workers[row->worker].pid);
 }
 
 

@@ -1,6 +1,7 @@
 #include "viewer.h"
 
 #define VIEWER_BATCH      (1024 * 1024)
+#define VIEWER_MESSAGE    65536        /* of WebSocket, shown when it is whole */
 #define VIEWER_IOV        (VIEWER_BATCH / HUB_BLOCK_SIZE + 8)
 #define VIEWER_COPY_SIZE  65536
 
@@ -63,6 +64,33 @@ viewer_queue_control(viewer_t *v)
 }
 
 
+/* The connection whose socket it is; HTTP/2 has others for its requests. */
+static ngx_connection_t *
+viewer_connection(const viewer_t *v)
+{
+#if (NGX_HTTP_V2)
+    if (v->request->stream) {
+        return v->request->stream->connection->connection;
+    }
+#endif
+
+    return v->request->connection;
+}
+
+
+/* Finds the next batch.  A viewer is as late as what it gets next will be when
+ * it has come; when the way is long, each tag is looked at by itself. */
+static ngx_int_t
+viewer_batch(viewer_t *v)
+{
+    size_t      limit = v->ws ? VIEWER_MESSAGE : VIEWER_BATCH;
+    ngx_msec_t  way = hub_way_ms(&v->way, viewer_connection(v));
+
+    return hub_reader_batch(&v->reader, way < HUB_WAY_LONG_MS ? limit : 1,
+                            v->lag - ngx_min(v->lag, way));
+}
+
+
 /* Puts the next batch in hand.  NGX_OK, NGX_AGAIN, NGX_DONE, NGX_ERROR. */
 static ngx_int_t
 viewer_next(viewer_t *v)
@@ -78,8 +106,7 @@ viewer_next(viewer_t *v)
         return NGX_DONE;
     }
 
-    rc = v->reader.joined ? hub_reader_batch(&v->reader, VIEWER_BATCH, v->lag)
-                          : NGX_DECLINED;
+    rc = v->reader.joined ? viewer_batch(v) : NGX_DECLINED;
 
     if (rc == NGX_DECLINED) {
         rc = viewer_join(v);
@@ -87,7 +114,7 @@ viewer_next(viewer_t *v)
             return rc;
         }
 
-        rc = hub_reader_batch(&v->reader, VIEWER_BATCH, v->lag);
+        rc = viewer_batch(v);
         if (rc != NGX_OK) {
             v->prefix_pos = v->prefix_last;
             v->reader.joined = 0;
@@ -172,6 +199,20 @@ viewer_iov(viewer_t *v, struct iovec *iov, int max)
 
 
 static ngx_int_t
+viewer_block(viewer_t *v)
+{
+    v->blocked = 1;
+
+    if (!v->ws) {
+        hub_reader_cut(&v->reader);
+    }
+
+    return ngx_handle_write_event(v->request->connection->write, 0) == NGX_OK
+           ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+static ngx_int_t
 viewer_write(viewer_t *v)
 {
     int                n;
@@ -192,12 +233,7 @@ viewer_write(viewer_t *v)
         }
 
         c->write->ready = 0;
-        if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        v->blocked = 1;
-        return NGX_AGAIN;
+        return viewer_block(v);
     }
 
     c->sent += sent;
@@ -277,9 +313,7 @@ viewer_send(viewer_t *v)
 
     for ( ;; ) {
         if (viewer_buffered(v)) {
-            v->blocked = 1;
-            return ngx_handle_write_event(c->write, 0) == NGX_OK ? NGX_AGAIN
-                                                                 : NGX_ERROR;
+            return viewer_block(v);
         }
 
         if (viewer_pending(v) == 0) {
@@ -303,4 +337,85 @@ viewer_send(viewer_t *v)
             return rc;
         }
     }
+}
+
+
+/* --- how late --- */
+
+void
+viewer_bound(viewer_t *v)
+{
+    ngx_uint_t  clients = 1;
+
+#if (NGX_HTTP_V2)
+    if (v->request->stream) {
+        clients = v->request->stream->connection->processing;
+    }
+#endif
+
+    hub_socket_bound(viewer_connection(v), clients);
+    v->copy_ms = ngx_current_msec;
+}
+
+
+/* Has what nginx holds for it, behind the limits of TLS or HTTP/2, not moved
+ * for so long? */
+static int
+viewer_copy_stuck(viewer_t *v)
+{
+    off_t  sent = v->request->connection->sent;
+
+    if (v->copy == NULL || v->copy->pos == v->copy->last || sent != v->copy_sent)
+    {
+        v->copy_sent = sent;
+        v->copy_ms = ngx_current_msec;
+    }
+
+    return ngx_current_msec - v->copy_ms > v->lag;
+}
+
+
+/* Nothing more is sent to it, and what was is taken back. */
+static void
+viewer_cut_off(viewer_t *v)
+{
+    ngx_connection_t  *c = viewer_connection(v);
+
+    if (c == v->request->connection) {
+        hub_socket_take_back(c);
+
+    } else if (hub_way_stuck(&v->way, v->lag / 2)) {
+        hub_socket_take_back(c);             /* all of it reads nothing */
+        c->write->timedout = 1;
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+}
+
+
+ngx_int_t
+viewer_look(viewer_t *v)
+{
+    ngx_msec_t  late;
+
+    if (!hub_way_look(&v->way, viewer_connection(v))) {
+        return NGX_OK;
+    }
+
+    late = hub_reader_behind(&v->reader)
+           + hub_way_ms(&v->way, viewer_connection(v));
+
+    if (v->client.session) {
+        v->client.session->late = hub_session_late(late);
+    }
+
+    if (!hub_way_stuck(&v->way, v->lag) && !viewer_copy_stuck(v)) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
+                  "viewer dropped: it read nothing for %M ms (hub_lag), %M ms "
+                  "behind", v->lag, late);
+    viewer_cut_off(v);
+
+    return NGX_ERROR;
 }

@@ -14,6 +14,7 @@
 #include <ngx_http.h>
 
 #include "../hub/hub.h"
+#include "../hub/hub_socket.h"
 #include "../hub/hub_ticker.h"
 #include "websocket.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     ngx_http_request_t  *request;
     hub_reader_t         reader;
     ngx_msec_t           lag;          /* beyond it, skip to a key frame */
+    hub_way_t            way;
 
     u_char              *prefix;       /* headers before media, or NULL */
     u_char              *prefix_pos, *prefix_last;
@@ -31,6 +33,8 @@ typedef struct {
     u_char               control[WS_CONTROL_MAX];
     size_t               control_size; /* waits for the message to end */
     ngx_buf_t           *copy;         /* TLS and HTTP/2 only */
+    off_t                copy_sent;    /* by the request, when looked at */
+    ngx_msec_t           copy_ms;      /* when that last changed */
     ws_reader_t         *ws;           /* WebSocket only */
     ngx_msec_t           ends_ms;      /* it failed, and is cut off then */
 
@@ -41,6 +45,12 @@ typedef struct {
     unsigned             closing:1;    /* the close frame is queued */
     unsigned             failed:1;     /* it broke the rules of WebSocket */
 } viewer_t;
+
+/* Keeps what waits in the kernel short; once, when the viewer begins. */
+void viewer_bound(viewer_t *v);
+
+/* Looks at how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
+ngx_int_t viewer_look(viewer_t *v);
 
 /* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */

@@ -35,7 +35,7 @@
 #define HUB_NO_BLOCK        ((uint32_t) -1)
 #define HUB_NO_STREAM       ((uint32_t) -1)
 #define HUB_NO_SLOT         ((uint32_t) -1)
-#define HUB_ADDRESS_MAX     47       /* IPv6 in text is 45 at most */
+#define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* the last ones, for who follows them */
 #define HUB_REVOCATIONS     4096
 
@@ -189,6 +189,7 @@ typedef struct {
     uint8_t   protocol;        /* enum hub_protocol */
     uint8_t   kick;            /* enum hub_kick */
     u_char    address[HUB_ADDRESS_MAX + 1];
+    uint16_t  late;            /* of a viewer, in 10 ms; its owner writes it */
     uint64_t  name_hash;       /* of the stream, live or not; 0: of none */
     uint64_t  key;             /* publishing key's id in the database */
                                /* two cache lines, shared with nobody */
@@ -478,6 +479,9 @@ uint64_t hub_origin(const ngx_str_t *address);
 enum hub_refusal hub_session_open(hub_t *h, hub_client_t *c,
     const hub_identity_t *who, hub_stream_t *s, hub_end_pt end, void *data);
 
+/* MS as a session's `late`. */
+#define hub_session_late(ms)  ((uint16_t) ngx_min((ms) / 10, 65535))
+
 /* Harmless when it is closed already. */
 void hub_session_close(hub_t *h, hub_client_t *c);
 
@@ -608,6 +612,13 @@ ngx_int_t hub_reader_rejoin(hub_reader_t *r, uint64_t from);
  * NGX_DECLINED when the reader lags more than LAG ms behind or fell out of
  * the window: hub_reader_join() next. */
 ngx_int_t hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag);
+
+/* Ends the batch in hand with the tag that is partly out, so that the next one
+ * is chosen by how things are then. */
+void hub_reader_cut(hub_reader_t *r);
+
+/* How far the next tag to start is behind the newest, in ms. */
+ngx_msec_t hub_reader_behind(const hub_reader_t *r);
 
 /* Fills IOV with the batch's bytes from r->pos.  Returns the count. */
 int hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,

@@ -156,6 +156,50 @@ hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
 }
 
 
+/* Tags that are overwritten meanwhile end the search: the check after use will
+ * tell. */
+void
+hub_reader_cut(hub_reader_t *r)
+{
+    uint64_t       index = r->index;
+    hub_entry_t   *e;
+    hub_stream_t  *s = r->ref.stream;
+
+    while (r->pos < r->end && index > hub_load(&s->first)) {
+        e = hub_entry(hub, s, index - 1);
+
+        if (e->offset < r->pos) {
+            if (hub_stream_holds(r, r->pos)) {
+                r->index = index;
+                r->end = ngx_max(e->offset + e->size, r->pos);
+            }
+            return;
+        }
+
+        index--;
+    }
+}
+
+
+ngx_msec_t
+hub_reader_behind(const hub_reader_t *r)
+{
+    int64_t        dts;
+    uint64_t       head;
+    hub_stream_t  *s = r->ref.stream;
+
+    head = hub_load(&s->head);
+
+    if (!r->joined || r->index >= head || r->index < hub_load(&s->first)) {
+        return 0;
+    }
+
+    dts = hub_entry(hub, s, head - 1)->dts - hub_entry(hub, s, r->index)->dts;
+
+    return r->index >= hub_load(&s->first) && dts > 0 ? (ngx_msec_t) dts : 0;
+}
+
+
 int
 hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
     int max, size_t *size)

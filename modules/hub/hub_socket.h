@@ -1,5 +1,10 @@
 /*
  * What an output does to a client's socket, over whatever protocol.
+ *
+ * The kernel's send buffer is a queue, too.  It is kept short, so that what
+ * waits for a slow client waits in the hub, where it costs nothing and can be
+ * skipped; and it is watched, so that a client is as late as what it has, not
+ * as what was written.
  */
 
 #ifndef DUOLU_HUB_SOCKET_H
@@ -8,8 +13,37 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+/* The way of bytes through the kernel to one client; zero it before use. */
+typedef struct {
+    uint64_t    taken;         /* bytes that the client has confirmed */
+    uint64_t    mark;          /* when `taken` comes to this, the way of what */
+                               /* waited is known; 0: nothing is timed */
+    uint64_t    waited;        /* bytes, when the mark was set */
+    ngx_msec_t  mark_ms;
+    ngx_msec_t  moved_ms;      /* when `taken` last went up, or nothing waited */
+    ngx_msec_t  looked_ms;
+    ngx_msec_t  way_ms;        /* what the last way took */
+    uint64_t    rate;          /* bytes of it in a second, when it was long */
+} hub_way_t;
+
+#define HUB_WAY_LONG_MS  250
+
+/* Bounds what waits in the kernel for C, which carries CLIENTS (HTTP/2; else
+ * 1), to less than 256 KB each.  A `sndbuf` of the listener is left as it is. */
+void hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients);
+
+/* Looks at how far bytes have come, if it is time to.  Cheap.  Returns 1 when
+ * it has looked. */
+int hub_way_look(hub_way_t *w, ngx_connection_t *c);
+
+/* How long what is written now takes to the client. */
+ngx_msec_t hub_way_ms(const hub_way_t *w, const ngx_connection_t *c);
+
+/* Something waits, and the client has taken nothing of it for MS. */
+int hub_way_stuck(const hub_way_t *w, ngx_msec_t ms);
+
 /* Closing C will take back what the kernel has not sent yet: it may be torn,
- * or the client may have no right to it any more. */
+ * the client may have no right to it any more, or it takes nothing anyhow. */
 static ngx_inline void
 hub_socket_take_back(ngx_connection_t *c)
 {

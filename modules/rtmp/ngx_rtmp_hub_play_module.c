@@ -4,7 +4,6 @@
 
 #include "ingest.h"
 #include "play.h"
-#include "../hub/hub_socket.h"
 
 #define PLAY_CLOSE_MS  1000            /* lets the status reach the client */
 
@@ -262,7 +261,14 @@ player_tick(hub_tick_t *tick)
 {
     player_t  *p = ngx_queue_data(&tick->queue, player_t, tick.queue);
 
-    if (!p->blocked && !p->session->connection->destroyed) {
+    if (p->session->connection->destroyed) {
+        return;
+    }
+
+    if (player_look(p) != NGX_OK) {
+        player_abort(p);
+
+    } else if (!p->blocked) {
         player_push(p);
     }
 }
@@ -325,6 +331,7 @@ player_take_events(player_t *p)
     }
 
     (void) ngx_tcp_nodelay(s->connection);
+    hub_socket_bound(s->connection, 1);
 }
 
 

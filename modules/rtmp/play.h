@@ -19,6 +19,7 @@
 #include "wire.h"
 #include "gate.h"
 #include "../hub/hub.h"
+#include "../hub/hub_socket.h"
 #include "../hub/hub_ticker.h"
 
 #define PLAY_CHUNK_SIZE  65536
@@ -47,6 +48,7 @@ typedef struct {
     u_char              *own_pos, *own_last, *own_end;
     size_t               chunk_size;
     ngx_msec_t           lag;        /* beyond it, skip to a key frame */
+    hub_way_t            way;
     uint64_t             bytes;
     enum player_state    state;
     unsigned             mute:3;     /* enum player_mute */
@@ -76,6 +78,9 @@ ngx_int_t player_greet(player_t *p);
 /* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this player. */
 ngx_int_t player_send(player_t *p);
+
+/* Looks at how late the player is.  NGX_ERROR: drop it, it reads nothing. */
+ngx_int_t player_look(player_t *p);
 
 /* Makes what is left of the message in hand bytes of the player's own, so
  * that it no longer needs the stream.  NGX_ERROR: they are not there. */

@@ -633,6 +633,50 @@ player_lag(const player_t *p)
 }
 
 
+/* It is as late as what it gets next will be when it has come; when the way is
+ * long, each message is looked at by itself. */
+static ngx_int_t
+player_batch(player_t *p)
+{
+    ngx_msec_t  lag = player_lag(p);
+    ngx_msec_t  way = hub_way_ms(&p->way, p->session->connection);
+
+    return hub_reader_batch(&p->reader, way < HUB_WAY_LONG_MS ? PLAY_BATCH : 1,
+                            lag - ngx_min(lag, way));
+}
+
+
+ngx_int_t
+player_look(player_t *p)
+{
+    ngx_msec_t         late;
+    ngx_connection_t  *c = p->session->connection;
+
+    if (!hub_way_look(&p->way, c)) {
+        return NGX_OK;
+    }
+
+    late = hub_reader_behind(&p->reader) + hub_way_ms(&p->way, c);
+
+    if (p->client.session) {
+        p->client.session->late = hub_session_late(p->paused ? 0 : late);
+    }
+
+    if (!hub_way_stuck(&p->way, player_lag(p))) {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V dropped: it read "
+                  "nothing for %M ms (play_lag), %M ms behind",
+                  &p->session->app, &p->name, player_lag(p), late);
+
+    p->torn = 1;                             /* it gets no more of it */
+    p->why = "it did not read in time";
+
+    return NGX_ERROR;
+}
+
+
 /* Finds what to send: entries [*FROM, *TO), maybe none beside own bytes.
  * NGX_OK, NGX_AGAIN: nothing, NGX_DONE, NGX_ERROR. */
 static ngx_int_t
@@ -655,8 +699,7 @@ player_next(player_t *p, uint64_t *from, uint64_t *to)
         }
 
         if (!p->paused) {
-            rc = r->joined ? hub_reader_batch(r, PLAY_BATCH, player_lag(p))
-                           : NGX_DECLINED;
+            rc = r->joined ? player_batch(p) : NGX_DECLINED;
 
             if (rc == NGX_DECLINED) {
                 rc = player_join(p, from);

@@ -405,7 +405,7 @@ describe('limits', () => {
 describe('who is connected', () => {
   const sessions = () => ({ sessions: [
     { id: '11', kind: 'publish', protocol: 'rtmp', stream: 'live/bobs', uid: Number(ids.bob), key: 2, address: '192.0.2.1', age_ms: 75_000, bytes: 12_345_678, worker: 1 },
-    { id: '12', kind: 'view', protocol: 'flv', stream: 'live/demo', uid: Number(ids.eve), key: 0, address: '192.0.2.2', age_ms: 900, bytes: 999, worker: 1 },
+    { id: '12', kind: 'view', protocol: 'flv', stream: 'live/demo', uid: Number(ids.eve), key: 0, address: '192.0.2.2', age_ms: 900, bytes: 999, late_ms: 1440, worker: 1 },
     { id: '13', kind: 'events', protocol: 'sse', stream: '', uid: Number(ids.admin), key: 0, address: '192.0.2.3', age_ms: 90_000_000, bytes: 0, worker: 2 },
   ] });
   const answer = (url) => {
@@ -416,10 +416,10 @@ describe('who is connected', () => {
   test('duoluctl lists them with names, and kicks one', async () => {
     nginx.answer = answer;
     const lines = (await auth.done(['sessions'])).trimEnd().split('\n').map((line) => line.split(/ +/).join('|'));
-    assert.match(lines[0], /^ID\|KIND\|PROTOCOL\|STREAM\|USER\|ADDRESS\|AGE\|BYTES$/);
-    assert.match(lines[1], /^11\|publish\|rtmp\|live\/bobs\|bob\|192\.0\.2\.1\|1m15s\|12\.3\|MB$/);
-    assert.match(lines[2], /^12\|view\|flv\|live\/demo\|eve\|192\.0\.2\.2\|0s\|999\|B$/);
-    assert.match(lines[3], /^13\|events\|sse\|-\|admin\|192\.0\.2\.3\|1d01h\|0\|B$/);
+    assert.match(lines[0], /^ID\|KIND\|PROTOCOL\|STREAM\|USER\|ADDRESS\|AGE\|BYTES\|LATE$/);
+    assert.match(lines[1], /^11\|publish\|rtmp\|live\/bobs\|bob\|192\.0\.2\.1\|1m15s\|12\.3\|MB\|-$/);
+    assert.match(lines[2], /^12\|view\|flv\|live\/demo\|eve\|192\.0\.2\.2\|0s\|999\|B\|1\.4\|s$/);
+    assert.match(lines[3], /^13\|events\|sse\|-\|admin\|192\.0\.2\.3\|1d01h\|0\|B\|-$/);
     const { sessions: list } = await auth.done(['sessions', '--json']);
     assert.deepEqual(list.map(({ id, user }) => [id, user]), [['11', 'bob'], ['12', 'eve'], ['13', 'admin']]);
 

@@ -38,7 +38,7 @@ export function inOwnNetwork(url, define) {
 
 let phones = 0;
 
-/** A network namespace behind a wire: {address: the wire's near end, farAddress, inside: a command's prefix, cut, mend, remove}. */
+/** A network namespace behind a wire: {device, address: the wire's near end, farAddress, inside: a command's prefix, cut, mend, remove}. */
 export async function phone() {
   const n = ++phones;
   const [near, far, subnet] = [`near${n}`, `far${n}`, `10.77.${n}`];
@@ -53,6 +53,7 @@ export async function phone() {
   there('addr', 'add', `${subnet}.2/24`, 'dev', far);
   there('link', 'set', far, 'up');
   return {
+    device: near,
     address: `${subnet}.1`,
     farAddress: `${subnet}.2`,
     inside,

@@ -1,8 +1,8 @@
 // Ends that come while a client has a part of something and does not read on.
 
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { describe, test } from 'node:test';
+import { deafClient } from '../lib/h2.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
@@ -36,29 +36,6 @@ describe('a player that does not read, when its stream ends', () => {
     });
   }
 });
-
-const frame = (type, flags, stream, payload) => {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.set([type, flags], 3);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-};
-const literal = (index, text) => Buffer.from([index, text.length, ...Buffer.from(text)]);
-
-/** Asks for `path` over HTTP/2 with windows as large as can be, and reads nothing. */
-function deafClient(port, path) {
-  const socket = net.connect({ port, host: '127.0.0.1' });
-  socket.pause();
-  socket.on('error', () => {});
-  socket.write(Buffer.concat([
-    Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
-    frame(4, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff])),         // SETTINGS
-    frame(8, 0, 0, Buffer.from([0x7f, 0xfe, 0, 0])),                     // WINDOW_UPDATE
-    frame(1, 5, 1, Buffer.from([0x82, 0x86, ...literal(4, path), ...literal(1, 'x')])),
-  ]));
-  return socket;
-}
 
 test('a page over HTTP/2 that reads no events is dropped, and gets what was said to it alone', DEADLINE, async (t) => {
   const hub = await startHub({ workers: 1, listen: 'http2 sndbuf=16k', answer: () => ({ allow: true, uid: 7, stream: 3 }) });

@@ -1,0 +1,106 @@
+#include "hub_socket.h"
+
+#include <linux/sockios.h>
+
+#define SOCKET_UNSENT    (32 * 1024)
+#define SOCKET_SNDBUF    (92 * 1024)   /* the kernel takes twice this */
+#define SOCKET_CLIENTS   16            /* counted of one connection */
+
+#define WAY_LOOK_MS      1000
+#define WAY_MARK_MS      20            /* between looks while one is waited for */
+
+
+/* 32 KB that are not sent yet keep a link busy until the event loop has come
+ * round; one segment of up to 64 KB may go beyond.  Both together with what
+ * is on its way stay below SOCKET_SNDBUF. */
+void
+hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
+{
+    int  unsent = SOCKET_UNSENT, size;
+
+    if (c->listening && c->listening->sndbuf > 0) {
+        return;                              /* the operator knows the links */
+    }
+
+    size = SOCKET_SNDBUF * (int) ngx_max(ngx_min(clients, SOCKET_CLIENTS), 1);
+
+    /* of a unix socket there is only the second */
+    (void) setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
+                      sizeof(int));
+    (void) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(int));
+}
+
+
+/* While a mark is waited for, looks come apart as its age does. */
+static ngx_msec_t
+way_pause(const hub_way_t *w)
+{
+    return w->mark ? ngx_max(WAY_MARK_MS, (ngx_current_msec - w->mark_ms) / 8)
+                   : WAY_LOOK_MS;
+}
+
+
+int
+hub_way_look(hub_way_t *w, ngx_connection_t *c)
+{
+    int       queued;
+    uint64_t  taken;
+
+    if (ngx_current_msec - w->looked_ms < way_pause(w)
+        || ioctl(c->fd, SIOCOUTQ, &queued) == -1)
+    {
+        return 0;
+    }
+
+    w->looked_ms = ngx_current_msec;
+    taken = (uint64_t) c->sent > (uint64_t) queued ? c->sent - queued : 0;
+
+    if (taken > w->taken || queued == 0 || w->moved_ms == 0) {
+        w->taken = taken;
+        w->moved_ms = ngx_current_msec;
+    }
+
+    if (w->mark && (taken >= w->mark || queued == 0)) {
+        w->way_ms = ngx_current_msec - w->mark_ms;
+        w->rate = w->way_ms < HUB_WAY_LONG_MS
+                  ? 0 : ngx_max(w->waited * 1000 / w->way_ms, 1);
+        w->mark = 0;
+
+        if (w->rate == 0) {
+            return 1;                        /* soon enough to look again later */
+        }
+    }
+
+    if (queued == 0) {
+        w->way_ms = w->rate = 0;
+
+    } else if (w->mark == 0) {
+        w->mark = c->sent;
+        w->mark_ms = ngx_current_msec;
+        w->waited = queued;
+    }
+
+    return 1;
+}
+
+
+ngx_msec_t
+hub_way_ms(const hub_way_t *w, const ngx_connection_t *c)
+{
+    uint64_t    waits = (uint64_t) c->sent - w->taken;
+    ngx_msec_t  ms = w->way_ms;
+
+    if (w->rate) {
+        ms = waits * 1000 / w->rate;
+        ms += ms / 8;                        /* what is written comes behind it */
+    }
+
+    return w->mark ? ngx_max(ms, ngx_current_msec - w->mark_ms) : ms;
+}
+
+
+int
+hub_way_stuck(const hub_way_t *w, ngx_msec_t ms)
+{
+    return w->mark && ngx_current_msec - w->moved_ms > ms;
+}

@@ -1,0 +1,140 @@
+// Viewers that read slowly, or nothing: how late they get, and what they cost.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import net from 'node:net';
+import tls from 'node:tls';
+import { test } from 'node:test';
+import { deafClient } from '../lib/h2.mjs';
+import { feed, startHub, token } from '../lib/hub.mjs';
+import { inOwnNetwork, phone } from '../lib/netns.mjs';
+import { until } from '../lib/nginx.mjs';
+import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { selfSigned, tlsListen } from '../lib/tls.mjs';
+import { startViewing } from '../lib/viewing.mjs';
+import { lagSince, media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { openRaw } from '../lib/ws.mjs';
+
+const DEADLINE = { timeout: 180_000 };
+const STREAM = 'live/cam1';
+const PATH = () => `/m/${token(STREAM)}/${STREAM}.flv`;
+
+/** 4 Mbps, a key frame a second. */
+async function startSource(hub) {
+  const client = await openPublisher('cam1?key=a', { ...hub.rtmp, chunkSize: 65536 });
+  const source = feed(client, { key: keyFrame(60_000), inter: interFrame(18_500) });
+  await untilWatchable(hub, STREAM);
+  return { stop: async () => { source.stop(); await client.close(); } };
+}
+
+/** Kernel memory of what nginx sends, by connection: sent, not sent, and kept ready. */
+function kernelKb(ports) {
+  const filter = `( ${ports.map((port) => `sport = :${port}`).join(' or ')} )`;
+  const text = execFileSync('ss', ['-tmnHO', 'state', 'established', filter], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  return text.split('\n').map((line) => line.match(/skmem:\(.*?,f(\d+),w(\d+),/)).filter(Boolean)
+    .map(([, ready, sent]) => (Number(ready) + Number(sent)) / 1024);
+}
+
+/** Connections of one viewer each that ask, and read nothing. */
+function deafViewers(hub, count) {
+  const { http, https, h2, rtmp } = hub.nginx.ports;
+  const request = `GET ${PATH()} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const asked = (connect, port) => new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false },
+      () => socket.write(request, () => resolve(socket.pause())));
+    socket.on('error', reject);
+  });
+  const player = async () => {
+    const { client } = await RtmpPlayer.open('cam1?token=t', { port: rtmp });
+    return client.socket.pause();
+  };
+  const kinds = {
+    flv: () => asked(net.connect, http),
+    flvs: () => asked(tls.connect, https),
+    ws: async () => (await openRaw(`http://127.0.0.1:${http}${PATH()}`, { paused: true })).socket,
+    wss: async () => (await openRaw(`https://127.0.0.1:${https}${PATH()}`, { paused: true })).socket,
+    h2: async () => deafClient(h2, PATH()),
+    rtmp: player,
+  };
+  return Promise.all(Object.values(kinds).flatMap((open) => Array.from({ length: count }, open)));
+}
+
+inOwnNetwork(import.meta.url, () => {
+  test('viewers that read nothing cost little of the kernel, and are gone by hub_lag', DEADLINE, async (t) => {
+    const hub = await startHub({
+      listen: `${tlsListen()}; listen 127.0.0.1:{{port:h2}} http2`, files: selfSigned(), server: 'out_queue 32;',
+      flv: 'hub_lag 2s;', ingest: 'hub_play on; play_lag 2s;',
+    });
+    t.after(() => hub.stop());
+    const source = await startSource(hub);
+    t.after(() => source.stop());
+    const [good] = await watchEverywhere(hub, STREAM, ['flv']);
+    const sockets = await deafViewers(hub, 50);
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    const opened = performance.now();
+    const { http, https, h2, rtmp } = hub.nginx.ports;
+    let most = 0, all = 0, late = 0;
+    await until(async () => {
+      const each = kernelKb([http, https, h2, rtmp]);
+      most = Math.max(most, ...each);
+      all = Math.max(all, each.reduce((sum, kb) => sum + kb, 0));
+      const views = (await hub.sessions()).filter((session) => session.kind === 'view');
+      late = Math.max(late, ...views.map((session) => session.late_ms));
+      return views.length <= 2;
+    }, 'those that read nothing to be gone', 60_000);
+    await more(good, 5);
+    t.diagnostic(`${sockets.length} viewers: at most ${Math.round(most)} KB of one, ${Math.round(all / 1024)} MB of all; `
+      + `gone ${Math.round(performance.now() - opened)} ms after the last came, up to ${late} ms late`);
+    assert.ok(most > 0 && most <= 256, `${Math.round(most)} KB for one`);
+    assert.ok(late > 1000, `/sessions said that they were ${late} ms late`);
+    assert.match(hub.nginx.log(), /viewer dropped: it read nothing for 2000 ms \(hub_lag\)/);
+    assert.match(hub.nginx.log(), /play live\/cam1 dropped: it read nothing for 2000 ms \(play_lag\)/);
+    await until(() => kernelKb([h2]).length === 0, 'their connections of HTTP/2 to be closed');
+    good.close();
+  });
+
+  test('over a thin link viewers skip to key frames, and are not later than hub_lag', DEADLINE, async (t) => {
+    const LAG = 3000;
+    const protocols = { flv: 'http', ws: 'http', wss: 'https', h2: 'https', rtmp: 'rtmp' };
+    const phones = await Promise.all(Object.keys(protocols).map(() => phone()));
+    t.after(() => phones.forEach((device) => device.remove()));
+    for (const { device } of phones) {
+      execFileSync('tc', ['qdisc', 'add', 'dev', device, 'root', ...'tbf rate 1mbit burst 8kb limit 48kb'.split(' ')]);
+    }
+    const near = phones.map(({ address }) => address);
+    const hub = await startHub({
+      listen: [tlsListen('http2'), ...near.flatMap((address) => [`listen ${address}:{{port:http}}`,
+        `listen ${address}:{{port:https}} ssl http2`])].join('; '),
+      files: selfSigned(), server: near.map((address) => `listen ${address}:{{port:rtmp}};`).join(' '),
+      flv: `hub_lag ${LAG}ms;`, ingest: `hub_play on; play_lag ${LAG}ms;`,
+    });
+    t.after(() => hub.stop());
+    const source = await startSource(hub);
+    t.after(() => source.stop());
+    const [good] = await watchEverywhere(hub, STREAM, ['flv']);
+    const from = performance.now();
+    const viewings = Object.entries(protocols).map(([protocol, port], i) => {
+      const base = `${port}://${near[i]}:${hub.nginx.ports[port]}`;
+      const viewing = startViewing(phones[i].inside, protocol.replace('wss', 'ws'),
+        ...(protocol === 'rtmp' ? [base, 'cam1?token=t'] : [base + PATH()]));
+      t.after(() => viewing.child.kill());
+      return { protocol, viewing };
+    });
+    const skips = ({ tags }) => tags.filter(([dts], i) => i && dts - tags[i - 1][0] > 500).length;
+    await until(() => viewings.every(({ viewing }) => viewing.code !== undefined || skips(viewing) >= 3),
+      'each to skip three times', 90_000);
+    const said = (await hub.sessions()).filter(({ address }) => phones.some((device) => device.farAddress === address))
+      .map((session) => session.late_ms);
+    const came = new Map(media(good).map((tag) => [tag.dts, performance.timeOrigin + tag.at]));
+    const limit = 1.5 * LAG + lagSince(from);          // a busy machine; without a limit it is three times LAG
+    for (const { protocol, viewing } of viewings) {
+      assert.equal(viewing.code, undefined, `${protocol}: ${viewing.text.slice(-200)}`);
+      const late = viewing.tags.filter(([dts]) => came.has(dts)).map(([dts, at]) => Math.round(at - came.get(dts)));
+      const most = Math.max(...late);
+      t.diagnostic(`${protocol}: ${late.length} pictures, ${skips(viewing)} skips, at most ${most} ms late`);
+      assert.ok(most > 1000 && most <= limit, `${protocol}: ${most} ms late, expected ${LAG} and up to ${limit}`);
+    }
+    assert.ok(said.length === phones.length && said.every((ms) => ms > 0 && ms < limit), `late_ms: ${said}`);
+    good.close();
+  });
+});
