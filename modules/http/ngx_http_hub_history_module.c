@@ -19,6 +19,7 @@
 
 #define HISTORY_DEFAULT_MS  (24 * 3600 * 1000)
 #define DAY_MS              86400000
+#define HISTORY_PACE_MS     60000
 #define HISTORY_SETTLED_S   60       /* a file so long unchanged will not change */
 
 
@@ -714,7 +715,7 @@ static char *
 ngx_http_hub_history_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ssize_t                           rate;
-    ngx_int_t                         time = 30000;
+    ngx_int_t                         time = HISTORY_PACE_MS;
     ngx_str_t                        *value = cf->args->elts;
     ngx_http_hub_history_loc_conf_t  *c = conf;
 
@@ -788,7 +789,8 @@ ngx_http_hub_history_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->clips.heads, prev->clips.heads,
                               256 * 1024 * 1024);
     ngx_conf_merge_size_value(conf->pace.rate, prev->pace.rate, 1024);
-    ngx_conf_merge_msec_value(conf->pace.time, prev->pace.time, 30000);
+    ngx_conf_merge_msec_value(conf->pace.time, prev->pace.time,
+                              HISTORY_PACE_MS);
 
     if (conf->root.data == NULL) {
         return NGX_CONF_OK;                  /* not inherited: see handler */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -245,6 +246,46 @@ cleanly('a stream revoked: its publisher and viewers end, tokens with them', asy
   await until(() => publish(stream).catch(() => false), 'the key to be taken again');
   await viewers(stream, await newToken('bob', stream));
   await refused(stream, token);
+});
+
+/** A user's download of a whole recording, of 500 MB: its session stands for it. */
+async function download(stream, user, file) {
+  const token = (await stack.ctl('url', user, stream.full, 'replay', '--format', 'hls')).split('/m/')[1].split('/')[0];
+  const known = (await stack.controlGet('/sessions')).sessions.map(({ id }) => id);
+  const one = keep({ what: `${user}'s download`, ended: false, close: () => { clearInterval(one.timer); one.request.destroy(); } });
+  const response = await new Promise((resolve, reject) => {
+    one.request = http.get(`${stack.httpUrl}/m/${token}/rec/${stream.full}/${file}`, { agent: false }, resolve).on('error', reject);
+  });
+  assert.equal(response.statusCode, 200);
+  response.on('error', () => {});
+  one.id = await until(async () => (await stack.controlGet('/sessions')).sessions.find(({ id, kind }) => kind === 'replay' && !known.includes(id))?.id, `${one.what} among the sessions`);
+  one.timer = setInterval(async () => {
+    const { sessions } = await stack.controlGet('/sessions').catch(() => ({}));
+    one.ended ||= sessions !== undefined && !sessions.some(({ id }) => id === one.id);
+  }, 100);
+  return one;
+}
+
+cleanly('downloads of a whole recording: each ends with the right to it, and all with the stream', async (t) => {
+  const stream = await newStream('kept', 'admin');
+  const day = path.join(stack.home, 'rec/live/kept/2026-03-10');
+  fs.mkdirSync(day, { recursive: true });
+  fs.writeFileSync(path.join(day, '12-00-00.000.mp4'), '');
+  fs.truncateSync(path.join(day, '12-00-00.000.mp4'), 500_000_000);
+  for (const name of ['tom', 'ann', 'kim', 'sue']) await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
+  await stack.ctl('group', 'add', 'crew');
+  await stack.ctl('group', 'join', 'crew', 'ann');
+  await stack.ctl('grant', 'group:crew', stream.full, 'replay');
+  for (const name of ['tom', 'kim', 'sue']) await stack.ctl('grant', name, stream.full, 'replay');
+  const all = [];
+  for (const user of ['tom', 'ann', 'kim', 'sue', 'admin']) all.push(await download(stream, user, '2026-03-10/12-00-00.000.mp4'));
+  const [tom, ann, kim, sue, admin] = all;
+
+  await ends(t, () => stack.ctl('kick', sue.id), [sue], [tom, ann, kim, admin]);
+  await ends(t, () => stack.ctl('user', 'disable', 'tom'), [tom], [ann, kim, admin]);
+  await ends(t, () => stack.ctl('group', 'leave', 'crew', 'ann'), [ann], [kim, admin]);
+  await ends(t, () => stack.ctl('revoke', 'kim', stream.full, 'replay'), [kim], [admin]);
+  await ends(t, () => stack.ctl('stream', 'revoke', stream.full), [admin]);
 });
 
 cleanly('a key rotated: what goes on with it ends, and the new one goes on air', async (t) => {
