@@ -1,10 +1,16 @@
 #include "log.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+static char  log_path[PATH_MAX];     /* empty: standard error is no file */
 
 
 static void log_write(const char *level, const char *format, va_list args)
@@ -59,6 +65,39 @@ void log_error(const char *format, ...)
     va_start(args, format);
     log_write("error", format, args);
     va_end(args);
+}
+
+
+void log_keep_path(void)
+{
+    ssize_t      length;
+    struct stat  info;
+
+    if (fstat(STDERR_FILENO, &info) == 0 && S_ISREG(info.st_mode)) {
+        length = readlink("/proc/self/fd/2", log_path, sizeof(log_path) - 1);
+        log_path[length > 0 ? length : 0] = '\0';
+    }
+}
+
+
+void log_reopen(void)
+{
+    int  fd;
+
+    if (log_path[0] == '\0') {
+        return;
+    }
+
+    fd = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    /* the other threads write meanwhile: dup2 changes the file between two lines */
+    if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) {
+        log_error("log %s is not reopened: %s", log_path, strerror(errno));
+    }
+
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 

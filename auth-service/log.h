@@ -8,6 +8,12 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Remembers which file standard error is, if it is one: before any other thread. */
+void log_keep_path(void);
+
+/* Goes on in a new file of that name, where the old one was moved away. */
+void log_reopen(void);
+
 /*
  * Copies text that a stranger chose so that it stays on one line and can't
  * forge another field: control bytes, quotes and backslashes become \xNN.

@@ -126,7 +126,9 @@ static int main_serve(const config_t *config)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    log_keep_path();
 
     if (!main_prepare(&service, config)) {
         return 1;
@@ -160,7 +162,9 @@ static int main_serve(const config_t *config)
     log_info("duolu-auth ready: %u threads on %s, %u on %s", config->gate_threads,
              config->gate_socket, config->api_threads, config->api_socket);
 
-    sigwait(&signals, &number);
+    while (sigwait(&signals, &number) == 0 && number == SIGUSR1) {
+        log_reopen();
+    }
     log_info("duolu-auth stops on signal %d", number);
 
     fastcgi_stop(gate);

@@ -210,7 +210,9 @@ static int thumb_serve(const config_t *config)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    log_keep_path();
 
     thumb.config = config;
     pthread_mutex_init(&thumb.lock, NULL);
@@ -234,7 +236,9 @@ static int thumb_serve(const config_t *config)
              config->thumb_socket, config->ffmpeg,
              thumb.jail.landlock ? " and Landlock" : "; this kernel has no Landlock");
 
-    sigwait(&signals, &number);
+    while (sigwait(&signals, &number) == 0 && number == SIGUSR1) {
+        log_reopen();
+    }
     log_info("duolu-thumb stops on signal %d", number);
 
     fastcgi_stop(pool);

@@ -96,9 +96,9 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
         return false;
     }
 
-    if (info.st_mode & (S_IRWXG | S_IRWXO)) {
+    if (info.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) {
         close(fd);
-        snprintf(error, error_size, "token keys %.300s: mode is %03o; expected 600", path,
+        snprintf(error, error_size, "token keys %.300s: mode is %03o; expected 600, or 640 for a group of services", path,
                  (unsigned) info.st_mode & 0777);
         return false;
     }
