@@ -13,13 +13,18 @@ build=$repo/.build
 . "$repo/conf/packages.sh"
 # shellcheck source=conf/settings.sh
 . "$repo/conf/settings.sh"
+# shellcheck source=conf/home.sh
+. "$repo/conf/home.sh"
 # shellcheck source=conf/services.sh
 . "$repo/conf/services.sh"
+# shellcheck source=conf/keeper.sh
+. "$repo/conf/keeper.sh"
 
 usage() {
     cat <<'TEXT'
 ./build.sh up [-d]      install what is missing, build, start everything, print the addresses;
-                        Ctrl-C ends it all (-d: return when ready, end it with `down`)
+                        Ctrl-C ends it all (-d: return when ready, end it with `down`);
+                        where something runs already, what is gone of it is started again
 ./build.sh down         end every process of this DUOLU_HOME
 ./build.sh build        install and compile only
 ./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    all of them without a name
@@ -42,6 +47,7 @@ DUOLU_REC               DUOLU_HOME/rec  folder of recordings; may be a disk of i
 DUOLU_REC_DAYS          0              recordings older than that go, the oldest first; 0: no limit
 DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as 500g
 DUOLU_REC_FREE          0              or while so much of their disk is not free
+DUOLU_LOG_SIZE          20m            a log is turned over at that size, and daily; nine old ones are kept; 0: never
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT
 }
@@ -54,10 +60,14 @@ build_all() {
     fi
     install_missing "${packages_run[@]}" "${packages_build[@]}"
     mkdir -p "$build/log"
+    # two that build at once would write the same files
+    exec {build_lock}>>"$build/lock"
+    flock "$build_lock"
     run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
     run_logged "compiling the auth-service" "$build/log/auth-service.log" \
         make -s -C "$repo/auth-service" "-j$(nproc)"
     run_logged "putting the page's players in place" "$build/log/html.log" "$repo/html/build.sh"
+    exec {build_lock}>&-
 }
 
 command_up() {
@@ -68,12 +78,12 @@ command_up() {
         *) die "up: '$1' is not an option: expected -d or nothing" ;;
     esac
     read_settings
+    claim_home
     if stack_is_running; then
-        say "already running in $home (./build.sh down ends it)"
-        read_saved_settings
-        print_addresses
-        return 0
+        command_mend
+        return
     fi
+    end_keeper                  # all that it looked after is gone
     local began=$SECONDS
     build_all
     prepare_home
@@ -81,15 +91,32 @@ command_up() {
     trap 'interrupted' INT TERM HUP
     trap 'failed_up' EXIT
     start_everything
+    [ "$detach" = yes ] || become_keeper
     trap - EXIT
+    release_home
     say "ready after $((SECONDS - began)) s"
     print_addresses
     if [ "$detach" = yes ]; then
+        start_keeper
         say "running in the background; ./build.sh down ends it"
     else
         say "Ctrl-C ends everything"
         supervise
     fi
+}
+
+# `up` where something runs already: as it was started, whatever is asked for now.
+command_mend() {
+    local missing
+    read_saved_settings
+    mapfile -t missing < <(missing_services)
+    if [ ${#missing[@]} -gt 0 ]; then
+        mend "${missing[@]}"
+    else
+        say "already running in $home (./build.sh down ends it)"
+    fi
+    start_keeper
+    print_addresses
 }
 
 # up was left before everything ran: leave nothing half started.
@@ -101,6 +128,7 @@ failed_up() {
 }
 
 interrupted() {
+    set +e                      # the terminal may be gone
     trap - EXIT
     trap '' INT TERM HUP
     echo
@@ -115,17 +143,24 @@ command_down() {
         say "nothing to end: $home is not the state of a Duolu stack (set DUOLU_HOME?)"
         return 0
     fi
-    read_saved_settings
+    claim_home
     stop_everything
     say "nothing of $home is running"
+}
+
+# What stays beside the services of `up -d`.
+command_keep() {
+    read_settings
+    read_saved_settings
+    become_keeper || return 0
+    keep_logs
 }
 
 command_ctl() {
     read_settings
     [ -e "$home/.duolu" ] || die "ctl: no stack in $home: run ./build.sh up first, or set DUOLU_HOME"
     read_saved_settings
-    cd "$home"
-    run_as_service "$build/auth-service/duoluctl" "$@"
+    duoluctl "$@"
 }
 
 # What the tests drive: a browser driver and a WebSocket client, by npm.
@@ -180,6 +215,7 @@ main() {
     case "$command" in
         up) command_up "$@" ;;
         down) command_down ;;
+        keep) command_keep ;;
         build) build_all ;;
         test) command_test "$@" ;;
         lint) command_test lint ;;

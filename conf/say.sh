@@ -14,7 +14,8 @@ die() {
 show_log() {
     [ -s "$1" ] || return 0
     printf '%s\n' "  --- end of $1" >&2
-    tail -n 20 "$1" | sed 's/^/  | /' >&2
+    # what a stranger sent stands in it: no control character reaches the terminal
+    tail -n 20 "$1" | tr -d '\000-\010\013-\037\177' | sed 's/^/  | /' >&2
 }
 
 # run_logged WHAT LOG COMMAND…: one progress line; the command's output goes to

@@ -1,155 +1,250 @@
 # shellcheck shell=bash
-# Start, watch and end MariaDB, the auth-service, duolu-thumb and nginx of one
-# DUOLU_HOME.
+# Start and end MariaDB, the auth-service, duolu-thumb and nginx of one DUOLU_HOME.
 #
 # Every service is started with its working directory in DUOLU_HOME.  That is
 # how a process is known to be ours: nginx overwrites its environment, and its
 # workers' command lines say nothing.
 
-service_names="nginx duolu-thumb duolu-auth mariadbd"      # in the order they are ended
+service_names=(nginx duolu-thumb duolu-auth mariadbd)       # in the order they are ended
+declare -A service_user=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=db)
+declare -A service_log=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=mariadb)
 
-# our_pids NAME…: processes of this stack with one of these names.
+# our_pids NAME: processes of this stack with that name.
 our_pids() {
     local dir comm cwd
     for dir in /proc/[0-9]*; do
         { read -r comm <"$dir/comm"; } 2>/dev/null || continue
-        [[ " $* " == *" $comm "* ]] || continue
+        [ "$comm" = "$1" ] || continue
         cwd=$(readlink "$dir/cwd" 2>/dev/null) || continue
         case "$cwd" in
-            "$home" | "$home/db") echo "${dir#/proc/}" ;;
+            "$home" | "$home/db") ;;
+            *) continue ;;
         esac
+        ! is_root || is_service_user "$dir" || continue
+        echo "${dir#/proc/}"
     done
 }
 
-# shellcheck disable=SC2086
-stack_is_running() { [ -n "$(our_pids $service_names)" ]; }
-
-# launch NAME LOG COMMAND…: in a session of its own, so that Ctrl-C reaches
-# only this script, which then ends things in their order.
-launch() {
-    local name=$1 log=$2
-    shift 2
-    (
-        cd "$home"
-        trap - INT TERM HUP EXIT
-        umask 077
-        exec setsid "${as_service[@]}" "$@" >>"$log" 2>&1 </dev/null
-    ) &
-    launched[$!]=$name
-    last_pid=$!
+# Anybody may start a program of that name in that folder; root ends its own alone.
+is_service_user() {
+    local user
+    user=$(stat -c %U "$1" 2>/dev/null) || return 1
+    [[ " root ${user_of[*]} " == *" $user "* ]]
 }
 
-declare -A launched=()
+# top_pids NAME: those of them that no other of them has started.
+top_pids() {
+    local pids pid
+    mapfile -t pids < <(our_pids "$1")
+    for pid in "${pids[@]}"; do
+        [[ " ${pids[*]} " == *" $(parent_of "$pid") "* ]] || echo "$pid"
+    done
+}
 
-# wait_ready WHAT PID LOG COMMAND…: until COMMAND succeeds.
+parent_of() {
+    local line
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
+    line=${line##*) }           # its state, its parent, ...
+    line=${line#* }
+    echo "${line%% *}"
+}
+
+title_of() {
+    local title=""
+    { IFS= read -r -d '' title <"/proc/$1/cmdline"; } 2>/dev/null || true
+    echo "$title"
+}
+
+# Those with workers that take new connections: one that was told to quit is gone in all but name.
+nginx_masters() {
+    local pid
+    for pid in $(our_pids nginx); do
+        [ "$(title_of "$pid")" != "nginx: worker process" ] || parent_of "$pid"
+    done | sort -u | while read -r pid; do
+        [[ "$(title_of "$pid")" != "nginx: master"* ]] || echo "$pid"
+    done
+}
+
+stack_is_running() {
+    local name
+    for name in "${service_names[@]}"; do
+        [ -z "$(our_pids "$name")" ] || return 0
+    done
+    return 1
+}
+
+# missing_services: those that should run and don't, in the order they are started.
+missing_services() {
+    [ "$private_db" = no ] || [ -n "$(our_pids mariadbd)" ] || echo mariadbd
+    [ -n "$(our_pids duolu-auth)" ] || echo duolu-auth
+    [ -n "$(our_pids duolu-thumb)" ] || echo duolu-thumb
+    { [ -n "$(nginx_masters)" ] && nginx_listens; } || echo nginx
+}
+
+# launch NAME COMMAND…: in a session of its own, so that Ctrl-C reaches only
+# this script, which then ends things in their order.
+launch() {
+    local name=$1 log=$home/log/${service_log[$1]}.log command
+    shift
+    as_user "${service_user[$name]}"
+    (
+        cd "$home"
+        trap - INT TERM HUP EXIT USR1
+        close_locks
+        umask 077
+        [ "$name" = duolu-auth ] || unset DUOLU_DB
+        exec setsid "${command[@]}" "$@" >/dev/null 2>>"$log" </dev/null
+    ) &
+    pid_of[$name]=$!
+    began_at[$name]=$SECONDS
+}
+
+declare -A pid_of=() began_at=()
+
+# wait_ready WHAT NAME COMMAND…: until COMMAND succeeds.
 wait_ready() {
-    local what=$1 pid=$2 log=$3 deadline=$((SECONDS + 60))
-    shift 3
-    until "$@" >"$home/tmp/ready" 2>&1; do
+    local what=$1 pid=${pid_of[$2]} log=$home/log/${service_log[$2]}.log deadline=$((SECONDS + 60)) said
+    shift 2
+    until said=$("$@" 2>&1); do
         if ! kill -0 "$pid" 2>/dev/null; then
             show_log "$log"
             die "$what ended while it was starting. Log: $log"
         fi
         if [ $SECONDS -ge $deadline ]; then
             show_log "$log"
-            die "$what was not ready after 60 s: '$*' said '$(tail -n 1 "$home/tmp/ready")'. Log: $log"
+            die "$what was not ready after 60 s: '$*' said '${said##*$'\n'}'. Log: $log"
         fi
         sleep 0.1
     done
 }
 
 start_everything() {
-    launched=()
-    local log
-    for log in auth mariadb nginx thumb; do
-        [ -e "$home/log/$log.log" ] || run_as_service touch "$home/log/$log.log"
-    done
-    [ "$private_db" = no ] || start_database
+    sweep
+    [ "$private_db" = no ] || start_service mariadbd
     migrate
-    start_auth
-    start_thumb
-    start_nginx
+    start_service duolu-auth
+    start_service duolu-thumb
+    start_service nginx
     make_admin
     make_demo
 }
 
-start_database() {
-    local log=$home/log/mariadb.log as=()
-    # it refuses to be root unless it is told to be
-    [ "$(id -u)" -ne 0 ] || [ "$service_user" != root ] || as=(--user=root)
-    if [ ! -d "$home/db" ]; then
-        rm -rf "$home/db.new"         # of an attempt that was cut off
-        # the database's superuser is the one that runs it, known by the unix socket
-        run_logged "making the database" "$home/log/mariadb-install.log" \
-            run_as_service mariadb-install-db --no-defaults --datadir="$home/db.new" --skip-test-db --force \
-            --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/tmp" \
-            --auth-root-authentication-method=socket --auth-root-socket-user="$service_user"
-        mv "$home/db.new" "$home/db"
-    fi
-    say "starting MariaDB"
-    launch mariadbd "$log" mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
-    wait_ready "MariaDB" "$last_pid" "$log" database_root "SELECT 1"
-    database_root "CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
-        CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
-        GRANT ALL ON duolu.* TO duolu@localhost;" >>"$log" 2>&1 \
-        || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
+start_service() {
+    case "$1" in
+        mariadbd)
+            make_database
+            say "starting MariaDB"
+            launch_service mariadbd
+            wait_ready "MariaDB" mariadbd database_answers
+            make_database_user
+            ;;
+        duolu-auth)
+            say "starting the auth-service"
+            launch_service duolu-auth
+            wait_ready "the auth-service" duolu-auth test -S "$home/sock/gate.sock" -a -S "$home/sock/api.sock"
+            ;;
+        duolu-thumb)
+            say "starting duolu-thumb"
+            launch_service duolu-thumb
+            wait_ready "duolu-thumb" duolu-thumb test -S "$home/sock/thumb.sock"
+            ;;
+        nginx)
+            test_nginx_conf
+            say "starting nginx with $DUOLU_WORKERS workers"
+            launch_service nginx
+            wait_ready "nginx" nginx page_answers
+            ;;
+    esac
 }
 
-database_root() {
-    run_as_service mariadb --no-defaults --socket="$home/sock/mysql.sock" --user="$service_user" -e "$1"
+# launch_service NAME: its command, nothing awaited.
+launch_service() {
+    local as=()
+    case "$1" in
+        mariadbd)
+            # it refuses to be root unless it is told to be
+            [ "${user_of[db]}" != root ] || as=(--user=root)
+            launch mariadbd mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
+            ;;
+        duolu-auth)
+            remove_sockets auth gate api
+            launch duolu-auth "$build/auth-service/duolu-auth"
+            ;;
+        duolu-thumb)
+            remove_sockets thumb thumb
+            launch duolu-thumb "$build/auth-service/duolu-thumb"
+            ;;
+        nginx)
+            remove_sockets nginx control
+            nginx_command
+            launch nginx "${command[@]}" -g 'daemon off;'
+            ;;
+    esac
 }
+
+# remove_sockets SERVICE NAME…: what one that was killed has left.
+remove_sockets() {
+    local user=$1 names
+    shift
+    names=("${@/#/$home/sock/}")
+    run_as "$user" rm -f "${names[@]/%/.sock}"
+}
+
+make_database() {
+    local new=$home/db.new
+    [ ! -d "$home/db" ] || return 0
+    rm -rf "$new"         # of an attempt that was cut off
+    service_folder db.new db
+    # the database's superuser is the one that runs it, known by the unix socket
+    run_logged "making the database" "$home/log/mariadb-install.log" \
+        in_home db mariadb-install-db --no-defaults --datadir="$new" --skip-test-db --force \
+        --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/tmp" \
+        --auth-root-authentication-method=socket --auth-root-socket-user="${user_of[db]}"
+    mv -T "$new" "$home/db"
+}
+
+make_database_user() {
+    local log=$home/log/mariadb-user.log
+    # by its input: arguments are for everybody to see
+    database_root >"$log" 2>&1 <<SQL || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
+CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
+CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
+GRANT ALL ON duolu.* TO duolu@localhost;
+SQL
+}
+
+database_root() { in_home db mariadb --no-defaults --socket="$home/sock/mysql.sock" --user="${user_of[db]}"; }
+
+database_answers() { database_root <<<"SELECT 1"; }
 
 migrate() {
-    local log=$home/log/migrate.log
-    run_logged "bringing the database's tables up to date" "$log" \
-        in_home "$build/auth-service/duolu-auth" --migrate
+    run_logged "bringing the database's tables up to date" "$home/log/migrate.log" \
+        in_home auth "$build/auth-service/duolu-auth" --migrate
 }
 
-in_home() { (cd "$home" && run_as_service "$@"); }
+in_home() { (cd "$home" && run_as "$@"); }
 
-start_auth() {
-    local log=$home/log/auth.log
-    rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
-    say "starting the auth-service"
-    launch duolu-auth "$log" "$build/auth-service/duolu-auth"
-    wait_ready "the auth-service" "$last_pid" "$log" test -S "$home/sock/gate.sock" -a -S "$home/sock/api.sock"
+# Sets `command`; /usr/sbin is not in every user's PATH.
+nginx_command() {
+    command=("$(PATH=$PATH:/usr/sbin command -v nginx)" -p "$home/" -c "$home/conf/nginx.conf" -e "$home/log/nginx.log")
 }
 
-start_thumb() {
-    local log=$home/log/thumb.log
-    say "starting duolu-thumb"
-    launch_thumb
-    wait_ready "duolu-thumb" "$last_pid" "$log" test -S "$home/sock/thumb.sock"
+test_nginx_conf() {
+    local log=$home/log/nginx-test.log command
+    nginx_command
+    in_home nginx "${command[@]}" -t >"$log" 2>&1 && return
+    show_log "$log"
+    die "nginx does not accept $home/conf/nginx.conf (made from conf/nginx.conf.in). Log: $log"
 }
-
-# It decodes what strangers sent, and has no business with the database.
-launch_thumb() {
-    rm -f "$home/sock/thumb.sock"
-    launch duolu-thumb "$home/log/thumb.log" env -u DUOLU_DB "$build/auth-service/duolu-thumb"
-    thumb_began=$SECONDS
-}
-
-nginx_command=(nginx -p "" -c "" -e "")
-
-start_nginx() {
-    local log=$home/log/nginx.log test_log=$home/log/nginx-test.log
-    rm -f "$home/sock/control.sock"
-    nginx_command=("$(nginx_path)" -p "$home/" -c "$home/conf/nginx.conf" -e "$log")
-    if ! in_home "${nginx_command[@]}" -t >"$test_log" 2>&1; then
-        show_log "$test_log"
-        die "nginx does not accept $home/conf/nginx.conf (made from conf/nginx.conf.in). Log: $test_log"
-    fi
-    say "starting nginx with $DUOLU_WORKERS workers"
-    launch nginx "$log" "${nginx_command[@]}" -g 'daemon off;'
-    wait_ready "nginx" "$last_pid" "$log" page_answers
-}
-
-# /usr/sbin is not in every user's PATH
-nginx_path() { PATH=$PATH:/usr/sbin command -v nginx; }
 
 # 401 is the auth-service's answer, through nginx, to nobody in particular.
-page_answers() {
-    [ "$(curl -sk -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 "$(page_url)api/me")" = 401 ]
+page_answers() { [ "$(page_status)" = 401 ]; }
+
+# Without the auth-service nginx answers, too.
+nginx_listens() { [ "$(page_status)" != 000 ]; }
+
+page_status() {
+    curl -sk -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 "$(page_url)api/me" || true
 }
 
 url_host() {
@@ -169,7 +264,7 @@ page_url() {
     echo "https://$address:$DUOLU_HTTPS/"
 }
 
-duoluctl() { in_home "$build/auth-service/duoluctl" "$@"; }
+duoluctl() { in_home auth "$build/auth-service/duoluctl" "$@"; }
 
 # duoluctl's exit status 3: it exists already (in a database older than this DUOLU_HOME)
 make_admin() {
@@ -215,66 +310,27 @@ print_addresses() {
 TEXT
 }
 
-# Foreground `up`: until Ctrl-C, or until a service ends that should not.
-supervise() {
-    local ended code
-    while
-        code=0
-        wait -n -p ended "${!launched[@]}" || code=$?
-        thumb_alone_ended "$ended"
-    do
-        restart_thumb "$ended" "$code"
-    done
-    trap - EXIT INT TERM HUP
-    case "${launched[$ended]:-}" in
-        mariadbd) show_log "$home/log/mariadb.log" ;;
-        duolu-auth) show_log "$home/log/auth.log" ;;
-        nginx) show_log "$home/log/nginx.log" ;;
-    esac
-    # `down` from another shell ends all of them, and that is no failure
-    if [ "$code" -eq 0 ] || [ "$code" -eq 143 ]; then
-        stop_everything quietly
-        say "ended"
-        exit 0
-    fi
-    stop_everything
-    die "${launched[$ended]:-a service} ended by itself (exit status $code), so everything was ended. Logs: $home/log/"
-}
-
-# Pictures of recordings are not worth a stream: without them all else goes on.
-# Where nginx is gone too, `down` is at work.
-thumb_alone_ended() {
-    [ "${launched[$1]:-}" = duolu-thumb ] && [ -n "$(our_pids nginx)" ]
-}
-
-restart_thumb() {
-    local what="duolu-thumb ended by itself (exit status $2)"
-    unset "launched[$1]"
-    if [ $((SECONDS - thumb_began)) -lt 10 ]; then
-        warn "$what soon after its start: there are no pictures of recordings until the next \`up\`. Log: $home/log/thumb.log"
-    else
-        warn "$what, and is started again. Log: $home/log/thumb.log"
-        launch_thumb
-    fi
-}
-
 # First nginx (no new work), then what it asks, then the database.
 stop_everything() {
     local name
-    for name in $service_names; do
+    end_keeper
+    for name in "${service_names[@]}"; do
         stop_service "$name" "${1:-}"
     done
-    rm -f "$home"/pid/*.pid "$home"/sock/*.sock "$home/tmp/ready"
+    sweep
+}
+
+# Pid files and sockets that killed ones left.
+sweep() {
+    [ ! -d "$home/sock" ] || in_home nginx find pid sock -mindepth 1 -maxdepth 1 -delete || true
 }
 
 stop_service() {
-    local name=$1 pids master deadline=$((SECONDS + 20)) signal=TERM
-    mapfile -t pids < <(our_pids "$name")
+    local name=$1 pids deadline=$((SECONDS + 20)) signal=TERM
+    # nginx's master ends its workers; told first, they would be started again
+    mapfile -t pids < <(top_pids "$name")
     [ ${#pids[@]} -gt 0 ] || return 0
     [ "$2" = quietly ] || say "ending $name"
-    # nginx's master ends its workers; told first, they would be started again
-    read -r master 2>/dev/null <"$home/pid/$name.pid" || master=""
-    if [ -n "$master" ] && [[ " ${pids[*]} " == *" $master "* ]]; then pids=("$master"); fi
     kill -TERM "${pids[@]}" 2>/dev/null || true
     while mapfile -t pids < <(our_pids "$name") && [ ${#pids[@]} -gt 0 ]; do
         if [ $SECONDS -ge $deadline ]; then

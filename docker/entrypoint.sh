@@ -10,7 +10,7 @@ umask 022
 
 repo=/opt/duolu
 build=$repo/.build
-for part in say packages settings services; do
+for part in say packages settings home services keeper; do
     # shellcheck source=/dev/null
     . "$repo/conf/$part.sh"
 done
@@ -18,16 +18,17 @@ done
 run_auth() {
     require_database
     local deadline=$((SECONDS + 120))
-    until in_home "$build/auth-service/duolu-auth" --migrate; do
+    until in_home auth "$build/auth-service/duolu-auth" --migrate; do
         [ $SECONDS -lt $deadline ] || die "no database after 120 s: look at DUOLU_DB and the database's log"
         sleep 1
     done
-    rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
+    remove_sockets auth gate api
     make_admin
     make_demo
     print_addresses
     cd "$home"
-    exec "${as_service[@]}" "$build/auth-service/duolu-auth"
+    umask 077
+    run_forever auth "$build/auth-service/duolu-auth"
 }
 
 # It knows no secret and reaches no network: the others make the folder's content.
@@ -37,19 +38,31 @@ run_thumb() {
         [ $SECONDS -lt $deadline ] || die "no $home/sock after 120 s: duolu auth or nginx makes it, in the same volume"
         sleep 1
     done
-    rm -f "$home/sock/thumb.sock"
+    remove_sockets thumb thumb
     cd "$home"
     umask 077
-    exec "${as_service[@]}" env -u DUOLU_DB "$build/auth-service/duolu-thumb"
+    run_forever thumb "$build/auth-service/duolu-thumb"
 }
 
 run_nginx() {
-    rm -f "$home/sock/control.sock"
+    local command
+    remove_sockets nginx control
     cd "$home"
     # the log file is kept for `ctl`; a container's log is read from its output
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &
+    (keep_logs) &
     umask 077
-    exec "${as_service[@]}" nginx -p "$home/" -c "$home/conf/nginx.conf" -e "$home/log/nginx.log" -g 'daemon off;'
+    unset DUOLU_DB
+    nginx_command
+    run_forever nginx "${command[@]}" -g 'daemon off;'
+}
+
+# run_forever SERVICE COMMAND…: in this process's place, as that service's user.
+run_forever() {
+    local command
+    as_user "$1"
+    shift
+    exec "${command[@]}" "$@"
 }
 
 require_database() {
@@ -58,16 +71,14 @@ require_database() {
 
 # Two containers start on one new folder: only one makes the secrets.
 prepare_shared_home() {
-    mkdir -p "$home"
-    exec 9>"$home/.duolu"
-    flock 9
+    claim_home
     prepare_home
-    exec 9>&-
+    release_home
 }
 
 healthy() {
     case "${1:-}" in
-        auth) in_home "$build/auth-service/duoluctl" user list >/dev/null ;;
+        auth) in_home auth "$build/auth-service/duoluctl" user list >/dev/null ;;
         # what listens there speaks no HTTP: 7 is curl's "cannot connect"
         thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/sock/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
         nginx) page_answers ;;
@@ -80,7 +91,7 @@ case "${1:-}" in
     auth) prepare_shared_home; run_auth ;;
     thumb) run_thumb ;;
     nginx) prepare_shared_home; run_nginx ;;
-    ctl) shift; in_home "$build/auth-service/duoluctl" "$@" ;;
+    ctl) shift; in_home auth "$build/auth-service/duoluctl" "$@" ;;
     healthy) healthy "${2:-}" ;;
     *) die "'${1:-}' is not known here: expected auth, thumb, nginx, ctl … or healthy SERVICE" ;;
 esac

@@ -60,7 +60,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   const host = await startStack({ workers: 1 });
   undo.push(() => host.stop());
   const socket = path.join(host.home, 'sock/mysql.sock');
-  const owner = fs.statSync(path.join(host.home, 'secrets')).uid;
+  const owner = fs.statSync(path.join(host.home, 'db')).uid;
   const user = (await run('id', ['-nu', String(owner)])).stdout.trim();
   await run('setpriv', ['--reuid', user, '--clear-groups', 'mariadb', '--no-defaults', `--socket=${socket}`, `--user=${user}`, '-e',
     "CREATE DATABASE image; CREATE USER image@localhost IDENTIFIED BY 'of-a-test'; GRANT ALL ON image.* TO image@localhost"]);

@@ -52,13 +52,14 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   const home = env.DUOLU_HOME;
   // in the foreground: build.sh watches what it has started
   const up = start('env', [...Object.entries(env).map(([name, value]) => `${name}=${value}`), path.join(repo, 'build.sh'), 'up']);
+  const undo = [];
   t.after(async () => {
+    for (const step of undo) step();
     await up.stop();
     await stopStack(env, { allow: /thumb\.sock/ });
   });
   await until(() => up.code !== undefined || up.text.includes('Ctrl-C ends everything'), 'up', 60_000);
   assert.equal(up.code, undefined, up.text);
-  const ready = Date.now();
 
   const secret = (name) => fs.readFileSync(path.join(home, 'secrets', name), 'utf8').trim();
   const key = Buffer.from(secret('token.keys').split(' ')[1], 'hex');
@@ -117,19 +118,21 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.equal(kept(path.join(home, 'cache/thumbs')).length, segments.length);
   });
 
-  await t.test('duolu-thumb is started again, and not over and over', async () => {
-    await until(() => Date.now() - ready > 10_500, 'it to have run for 10 s');
+  await t.test('duolu-thumb is started again', async () => {
     const first = pidOf(home, 'duolu-thumb');
     process.kill(first, 'SIGKILL');
-    await until(() => /duolu-thumb ended by itself \(exit status 137\), and is started again/.test(up.text), 'a word of it');
+    await until(() => /duolu-thumb ended by itself \(exit status 137\), and is started again in 1 s/.test(up.text), 'a word of it');
     const second = await until(() => fs.existsSync(path.join(home, 'sock/thumb.sock')) && pidOf(home, 'duolu-thumb'), 'the next duolu-thumb');
     assert.notEqual(second, first);
-    process.kill(second, 'SIGTERM');
-    await until(() => /ended by itself .* soon after its start/.test(up.text), 'a word of the second');
     assert.equal(up.code, undefined);
   });
 
   await t.test('without it, kept pictures and everything else go on', async () => {
+    // nobody is there to start it again
+    process.kill(up.child.pid, 'SIGSTOP');
+    undo.push(() => process.kill(up.child.pid, 'SIGCONT'));
+    process.kill(pidOf(home, 'duolu-thumb'), 'SIGTERM');
+    await until(() => !pidOf(home, 'duolu-thumb'), 'it to end');
     assert.equal((await thumb(segments[0])).status, 200);
     fs.rmSync(path.join(home, 'cache/thumbs'), { recursive: true });
     assert.equal((await thumb(segments[0])).status, 502);

@@ -39,6 +39,16 @@ export function run(command, args, { env, input, cwd = repo, check = true, timeo
 
 export const buildSh = (args, options) => run(path.join(repo, 'build.sh'), args, options);
 
+/** `up` in the foreground: its text so far, how it ended (a promise), and its process. */
+export function foreground(env) {
+  const child = spawn(path.join(repo, 'build.sh'), ['up'],
+    { cwd: repo, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const state = { text: '', child, ended: new Promise((resolve) => { child.on('close', (code) => resolve(code)); }) };
+  child.stdout.on('data', (data) => { state.text += data; });
+  child.stderr.on('data', (data) => { state.text += data; });
+  return state;
+}
+
 /** A new folder for one stack's state, which the service user can reach. */
 export function newHome() {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-'));
@@ -60,6 +70,7 @@ export async function stackEnv({ workers = 2, env = {} } = {}) {
     DUOLU_DB: '',
     DUOLU_FLUSH: '',
     DUOLU_REC: '',
+    DUOLU_LOG_SIZE: '',
     DUOLU_BUILT: 'yes',
     ...env,
   };
@@ -111,6 +122,12 @@ function get(socketPath, target) {
     request.on('error', reject);
   });
 }
+
+/** The process of a stack whose command line matches, or undefined. */
+export const pidOf = (home, pattern) => {
+  const line = processesOf(home).find((text) => pattern.test(text));
+  return line && Number(line.split(' ')[0]);
+};
 
 export async function startStack(options = {}) {
   const env = await stackEnv(options);

@@ -1,0 +1,234 @@
+# shellcheck shell=bash
+# The state folder, and the secrets and configuration in it.
+#
+# Started by root, the folder itself, conf, log and secrets belong to root: no
+# service can put a link, a pipe or a file where root opens one by its name. In
+# the folders that belong to a service, root opens, executes and deletes nothing.
+
+# claim_home: the state folder is there, ours alone, and this process the only
+# one that starts or ends anything in it, until release_home.
+claim_home() {
+    local name
+    if [ -d "$home" ] && [ ! -e "$home/.duolu" ] && [ -n "$(ls -A "$home")" ]; then
+        die "DUOLU_HOME is $home, which exists, is not empty, and was not made by Duolu: choose an empty or new folder"
+    fi
+    mkdir -p "$home" || die "cannot make DUOLU_HOME ($home): set it to a folder that you may write to"
+    [ -w "$home" ] || die "cannot write to DUOLU_HOME ($home): it belongs to $(stat -c %U "$home")"
+    if is_root; then
+        check_parent
+        chown -h root:root "$home"
+        is_mine "$home" || die "$home is no folder any more: look at who changed it"
+    fi
+    chmod 711 "$home"
+    for name in .duolu .keeper; do
+        # a link or another user's file is of before the folder was ours
+        if [ -L "$home/$name" ] || { [ -e "$home/$name" ] && [ ! -O "$home/$name" ]; }; then rm -f "$home/$name"; fi
+    done
+    (umask 077 && : >>"$home/.duolu" && chmod 600 "$home/.duolu")
+    exec {home_lock}>>"$home/.duolu"
+    if ! flock -n "$home_lock"; then
+        say "another ./build.sh starts or ends $home at this moment: waiting for it"
+        flock -w 600 "$home_lock" || die "it still does after 600 s (the lock is $home/.duolu): end it, or try again"
+    fi
+}
+
+release_home() { exec {home_lock}>&-; }
+
+# Where the state folder lies, a service that may rename it would be its owner again.
+check_parent() {
+    local parent
+    parent=$(dirname "$home")
+    [ "${user_of[nginx]}" != root ] && [ ! -k "$parent" ] && run_as nginx test -w "$parent" || return 0
+    die "${user_of[nginx]}, as whom the services run, may write to $parent, so DUOLU_HOME cannot lie there: choose another folder"
+}
+
+prepare_home() {
+    local name
+    if is_root && [ "${user_of[nginx]}" = root ]; then
+        warn "www-data cannot reach $repo or $home, so the services run as root"
+    fi
+    for name in conf log secrets; do own_folder "$name"; done
+    for name in cache pid sock tmp; do service_folder "$name" nginx; done
+    for name in db rec; do
+        # a link is the operator's own, to another disk
+        if [ -d "$home/$name" ] && [ ! -L "$home/$name" ]; then service_folder "$name" nginx; fi
+    done
+    prepare_recordings
+    check_recordings
+    tell_moved_recordings
+    for name in "${!log_service[@]}"; do service_file "log/$name.log" "${log_service[$name]}"; done
+    make_secret db "$(openssl rand -hex 16)"
+    make_secret token.keys "k1 $(openssl rand -hex 32)"
+    share_secret token.keys
+    [ "$private_db" = no ] || use_private_database
+    make_certificate
+    service_file secrets/revocations nginx
+    render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
+    render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
+    save_settings
+}
+
+# own_folder NAME: one that root reads and writes. One of before, whose names a
+# service may have chosen, is moved aside, and plain files are taken over.
+own_folder() {
+    local dir=$home/$1 old=$home/$1.old
+    if is_root && [ -e "$dir" ] && [ ! -L "$dir" ] && [ ! -O "$dir" ]; then
+        [ ! -e "$old" ] || die "$old is there already, of an attempt that was cut off: move what you need of it to $dir, and remove it"
+        mv -T "$dir" "$old"
+    fi
+    [ ! -L "$dir" ] || die "$dir is a link: expected a folder"
+    mkdir -p -m 711 "$dir"
+    is_root || { chmod 700 "$dir"; return 0; }
+    chmod 711 "$dir"
+    if [ -d "$old" ] && [ ! -L "$old" ]; then
+        take_over "$old" "$dir"
+        rm -rf "$old"
+    fi
+}
+
+# take_over OLD NEW: its plain files, as copies that no process has open. Once
+# the folder is root's, nobody else changes its names.
+take_over() {
+    local file name owner
+    owner=$(stat -c %u "$1")
+    chown root:root "$1"
+    chmod 700 "$1"
+    for file in "$1"/*; do
+        [ ! -L "$file" ] || { warn "$file is a link, and is left out"; continue; }
+        # no link from elsewhere, nobody else's, nothing huge
+        [[ "$(stat -c '%F %h %u' "$file" 2>/dev/null)" =~ ^regular\ (empty\ )?file\ 1\ ($owner|0)$ ]] || continue
+        name=${file##*/}
+        case "$2" in
+            */log) chown root: "$file" && mv -T "$file" "$2/$name" ;;
+            *) [ "$(stat -c %s "$file")" -gt 1048576 ] || (umask 077 && cat "$file" >"$2/$name") ;;
+        esac
+    done
+}
+
+# service_folder NAME SERVICE: one that a service writes to.
+service_folder() {
+    local dir=$home/$1 user=${user_of[$2]} owner
+    [ ! -L "$dir" ] || die "$dir is a link: expected a folder"
+    if [ ! -d "$dir" ]; then
+        mkdir -m 700 "$dir"
+        ! is_root || chown -h "$user:" "$dir"
+        return 0
+    fi
+    owner=$(stat -c %U "$dir")
+    [ "$owner" != "$user" ] && is_root || return 0
+    # root must not follow what another user put there
+    [ "$user" != root ] || die "$dir belongs to $owner, who cannot reach $repo or $home any more: give that user access to them again, or set DUOLU_HOME to a new folder"
+    chown -Rh --from="$owner" "$user:" "$dir"
+}
+
+# service_file NAME SERVICE: one that a service writes to, in a folder of root's.
+service_file() {
+    [ -e "$home/$1" ] || (umask 077 && : >"$home/$1")
+    ! is_root || chown -h "${user_of[$2]}:" "$home/$1"
+}
+
+# A folder that is there keeps its owner: it may be a disk of its own. The
+# service makes it where it can; elsewhere nobody but root changes its parent.
+prepare_recordings() {
+    local parent user=${user_of[nginx]}
+    parent=$(dirname "$DUOLU_REC")
+    [ ! -d "$DUOLU_REC" ] || return 0
+    if [ "$parent" != "$home" ] && run_as nginx mkdir -p -m 750 "$DUOLU_REC" 2>/dev/null; then return 0; fi
+    {
+        mkdir -p "$parent" && (
+            cd -P "$parent" && mkdir -m 750 "./${DUOLU_REC##*/}"
+            ! is_root || chown -h "$user:" "./${DUOLU_REC##*/}"
+        )
+    } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
+}
+
+# Said now, since else nobody hears of it before the first recording; live goes on.
+check_recordings() {
+    run_as nginx test -w "$DUOLU_REC" -a -x "$DUOLU_REC" \
+        || warn "${user_of[nginx]} cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
+}
+
+# A setting left out this time must not look as if all were lost.
+tell_moved_recordings() {
+    local was
+    was=$(saved_setting DUOLU_REC "$(saved_settings)")
+    [[ $was =~ ^/[!-~]+$ ]] && [ "$was" != "$DUOLU_REC" ] && [ -d "$was/.spool" ] || return 0
+    warn "recordings are in $was, where DUOLU_REC was until now, and none of them is shown from $DUOLU_REC: set DUOLU_REC=$was, or move them and run ./build.sh ctl reindex"
+}
+
+# write_file FILE MODE: standard input becomes its content, at once.
+write_file() {
+    (umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -T "$1.new" "$1")
+}
+
+# make_secret NAME TEXT: kept as it is once it is there.
+make_secret() {
+    [ -s "$home/secrets/$1" ] || printf '%s\n' "$2" | write_file "$home/secrets/$1" 600
+}
+
+# share_secret NAME…: one that services read, and none of them changes.
+share_secret() {
+    local name file
+    is_root || return 0
+    for name; do
+        file=$home/secrets/$name
+        [ -f "$file" ] && [ ! -L "$file" ] || continue
+        chown "root:${user_of[nginx]}" "$file"
+        chmod 640 "$file"
+    done
+}
+
+# Self-signed, remade when the names change; a certificate put there by hand
+# (no tls.names beside it) is left alone.
+make_certificate() {
+    local dir=$home/secrets names="DNS:localhost,IP:127.0.0.1" address log=$home/log/openssl.log
+    if [ "$DUOLU_LISTEN" = 0.0.0.0 ]; then
+        for address in $(hostname -I 2>/dev/null); do names+=",IP:$address"; done
+    elif [ "$DUOLU_LISTEN" != 127.0.0.1 ]; then
+        names+=",IP:$DUOLU_LISTEN"
+    fi
+    case "${DUOLU_HOST:-}" in
+        "" | localhost) ;;
+        *[!0-9.]*) names+=",DNS:$DUOLU_HOST" ;;
+        *) names+=",IP:$DUOLU_HOST" ;;
+    esac
+    share_secret tls.key tls.crt
+    if [ -s "$dir/tls.crt" ] && { [ ! -e "$dir/tls.names" ] || [ "$(cat "$dir/tls.names")" = "$names" ]; }; then
+        return
+    fi
+    (
+        umask 077
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj "/CN=duolu" -addext "subjectAltName=$names" \
+            -keyout "$dir/tls.key" -out "$dir/tls.crt" >"$log" 2>&1
+    ) || { show_log "$log"; die "making the TLS certificate failed, log: $log"; }
+    printf '%s' "$names" >"$dir/tls.names"
+    share_secret tls.key tls.crt
+}
+
+# render TEMPLATE FILE: @NAME@ becomes the value.
+render() {
+    local text files user_line=""
+    # only a master that runs as root may, and must, name the workers' user
+    is_root && [ "${user_of[nginx]}" = root ] && user_line="user root;"
+    # a worker gets as many files as the system lets this user have
+    files=$(ulimit -Hn)
+    [ "$files" != unlimited ] && [ "$files" -le 65536 ] || files=65536
+    text=$(<"$1")
+    text=${text//@HOME@/"$home"}
+    text=${text//@REPO@/"$repo"}
+    text=${text//@WORKERS@/"$DUOLU_WORKERS"}
+    text=${text//@FILES@/"$files"}
+    text=${text//@CONNECTIONS@/"$((files / 2))"}
+    text=${text//@FLUSH@/"$DUOLU_FLUSH"}
+    text=${text//@REC@/"$DUOLU_REC"}
+    text=${text//@LISTEN@/"$DUOLU_LISTEN"}
+    text=${text//@HTTP@/"$DUOLU_HTTP"}
+    text=${text//@HTTPS@/"$DUOLU_HTTPS"}
+    text=${text//@RTMP@/"$DUOLU_RTMP"}
+    text=${text//@RTMPS@/"$DUOLU_RTMPS"}
+    text=${text//@RTMPS_INNER@/"$rtmps_inner:$rtmps_inner_port"}
+    text=${text//@USER_LINE@/"$user_line"}
+    if [[ $text =~ @[A-Z_]+@ ]]; then die "$1 has ${BASH_REMATCH[0]}, which nothing sets"; fi
+    printf '%s\n' "$text" | write_file "$2" 644
+}

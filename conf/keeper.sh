@@ -1,0 +1,215 @@
+# shellcheck shell=bash
+# What stays beside the services: it turns the logs over, and in the foreground
+# it starts again what ends by itself.
+
+declare -A log_service=([nginx]=nginx [access]=nginx [auth]=auth [thumb]=thumb [mariadb]=db)
+log_kept=9                      # old ones of each log: NAME.log.1 is the newest
+log_age=86400                   # seconds after which a log is turned over, however small
+restart_most=60                 # seconds of pause before a service that ends again and again
+
+keeper_lock=""
+close_locks() {
+    [ -z "${home_lock:-}" ] || exec {home_lock}>&-
+    [ -z "$keeper_lock" ] || exec {keeper_lock}>&-
+}
+
+# become_keeper: there is one for each DUOLU_HOME; its lock ends with it.
+become_keeper() {
+    (umask 077 && : >>"$home/.keeper")
+    exec {keeper_lock}<>"$home/.keeper"
+    flock -n "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
+    echo $$ >"$home/.keeper"
+}
+
+keeper_runs() {
+    local code=0
+    [ -e "$home/.keeper" ] || return 1
+    [ -z "$keeper_lock" ] || return 0
+    flock -n "$home/.keeper" true || code=$?
+    [ "$code" -ne 0 ]
+}
+
+# It leaves without ending anything: who asks for that does the rest.
+end_keeper() {
+    local pid
+    [ -z "$keeper_lock" ] && keeper_runs || return 0
+    read -r pid <"$home/.keeper" || pid=""
+    if [[ $pid =~ ^[1-9][0-9]*$ ]]; then kill -USR1 "$pid" 2>/dev/null || true; fi
+    flock -w 20 "$home/.keeper" true || die "process $pid, which looks after $home, does not end"
+}
+
+start_keeper() {
+    ! keeper_runs || return 0
+    (
+        cd "$home"
+        close_locks
+        exec setsid "$repo/build.sh" keep >/dev/null 2>&1 </dev/null
+    ) &
+    # a `down` right after this one must find it
+    local pid=$!
+    until keeper_runs; do
+        kill -0 "$pid" 2>/dev/null || { warn "what turns the logs over does not start: they grow"; return 0; }
+        sleep 0.05
+    done
+}
+
+# Beside services in the background.
+keep_logs() {
+    local round=0
+    leave=no
+    trap 'leave=yes' USR1 TERM INT
+    trap '' HUP
+    while [ "$leave" = no ]; do
+        rotate_logs 2>>"$home/log/keeper.log" || true
+        nap 5
+        # not for ever, where everything was killed
+        [ $((++round % 12)) -ne 0 ] || stack_is_running || leave=yes
+    done
+}
+
+# A sleep that is no process of its own, which would outlive this one.
+nap() {
+    [ -n "${nap_pipe:-}" ] || exec {nap_pipe}<> <(:)
+    read -r -t "$1" -u "$nap_pipe" || true
+}
+
+# Foreground `up`: until Ctrl-C, or until `down` in another shell.
+supervise() {
+    local round=0 name
+    leave=no
+    declare -A restart_at=() pause=()
+    # no more than that: a handler that reads, within bash's read -t, waits for its input
+    trap 'leave=yes' USR1
+    trap 'leave=interrupted' INT TERM HUP
+    while [ "$leave" = no ]; do
+        for name in "${service_names[@]}"; do
+            if [ -n "${restart_at[$name]:-}" ]; then
+                [ $SECONDS -lt "${restart_at[$name]}" ] || restart "$name" || true
+            elif [ -n "${pid_of[$name]:-}" ] && ! kill -0 "${pid_of[$name]}" 2>/dev/null; then
+                plan_restart "$name" || true
+            fi
+        done
+        [ $((round++ % 5)) -ne 0 ] || rotate_logs || true
+        nap 1
+    done
+    [ "$leave" = yes ] || interrupted
+    say "ended"
+}
+
+# Media goes on meanwhile. Each time that it ran for less than a minute, the pause doubles.
+plan_restart() {
+    local name=$1 code=0
+    wait "${pid_of[$name]}" 2>/dev/null || code=$?
+    # `down` ends them one after another, and tells this process first
+    [ "$leave" = no ] || return 0
+    if [ $((SECONDS - began_at[$name])) -ge $restart_most ]; then pause[$name]=0; fi
+    if [ "${pause[$name]:-0}" -eq 0 ]; then
+        pause[$name]=1
+    else
+        pause[$name]=$((pause[$name] * 2 < restart_most ? pause[$name] * 2 : restart_most))
+    fi
+    restart_at[$name]=$((SECONDS + pause[$name]))
+    warn "$name ended by itself (exit status $code), and is started again in ${pause[$name]} s. Log: $home/log/${service_log[$name]}.log"
+}
+
+restart() {
+    local name=$1 pids lock
+    exec {lock}>>"$home/.duolu"
+    if flock -n "$lock"; then
+        # another `up` may have done it
+        mapfile -t pids < <(top_pids "$name")
+        if [ "$name" = nginx ]; then
+            free_ports
+            mapfile -t pids < <(nginx_masters)
+        fi
+        if [ ${#pids[@]} -gt 0 ]; then
+            pid_of[$name]=${pids[0]}
+            began_at[$name]=$SECONDS
+        else
+            home_lock=$lock launch_service "$name"
+        fi
+        unset "restart_at[$name]"
+    fi
+    exec {lock}>&-
+}
+
+# mend MISSING…: starts what a stack that runs is without; what it has goes on.
+mend() {
+    local name
+    say "running in $home, but without $*: starting that"
+    for name; do
+        [ "$name" != nginx ] || free_ports
+        start_service "$name"
+    done
+}
+
+# Workers whose master was killed hold the ports. Told to quit, they close them
+# and go on with the streams and viewers they have, for up to an hour.
+free_ports() {
+    local pid deadline=$((SECONDS + 10)) orphans=()
+    for pid in $(top_pids nginx); do
+        case "$(title_of "$pid")" in
+            "nginx: master"* | *"is shutting down") ;;
+            *) orphans+=("$pid") ;;
+        esac
+    done
+    if [ ${#orphans[@]} -gt 0 ]; then
+        kill -QUIT "${orphans[@]}" 2>/dev/null || true
+        warn "nginx's master is gone: its workers (${orphans[*]}) keep the streams and viewers they have, for up to an hour; nobody new joins them, and ctl neither lists nor ends them (down does)"
+    fi
+    while nginx_listens && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+}
+
+# rotate_logs: each log that is large, or a day old, gets a new file.
+rotate_logs() {
+    local name file size birth most now again=()
+    [ "$DUOLU_LOG_SIZE" != 0 ] || return 0
+    most=$(bytes_of "$DUOLU_LOG_SIZE")
+    now=$(printf '%(%s)T' -1)
+    while read -r size birth file; do
+        # where the file system does not tell its birth, that is 0
+        [ "$size" -ge "$most" ] || { [ "$size" -gt 0 ] && [ "$birth" -gt 0 ] && [ $((now - birth)) -ge $log_age ]; } || continue
+        name=${file##*/}
+        name=${name%.log}
+        turn_over "$file" "${log_service[$name]:-}" && again+=("$name")
+    done < <(stat -c '%s %W %n' "$home"/log/*.log 2>/dev/null)
+    for name in "${again[@]}"; do reopen_log "$name"; done
+}
+
+# turn_over FILE SERVICE
+turn_over() {
+    local file=$1 i
+    for ((i = log_kept - 1; i >= 1; i--)); do
+        [ ! -e "$file.$i" ] || mv -fT "$file.$i" "$file.$((i + 1))"
+    done
+    mv -fT "$file" "$file.1" || return
+    [ -z "$2" ] || service_file "log/${file##*/}" "$2"
+}
+
+# reopen_log NAME: its service goes on in the new file. All of them know a
+# signal for that; one of an older release, which USR1 would end, is left alone.
+reopen_log() {
+    local name signal=USR1 pid
+    case "$1" in
+        nginx | access) name=nginx ;;
+        auth) name=duolu-auth ;;
+        thumb) name=duolu-thumb ;;
+        mariadb) name=mariadbd signal=HUP ;;
+        *) return 0 ;;
+    esac
+    for pid in $(top_pids "$name"); do
+        ! awaits_signal "$pid" "$signal" || kill "-$signal" "$pid" 2>/dev/null || true
+    done
+}
+
+# awaits_signal PID SIGNAL: it catches that one, or blocks it and looks for it.
+awaits_signal() {
+    local key mask bit
+    bit=$((1 << ($(kill -l "$2") - 1)))
+    while read -r key mask; do
+        case "$key" in
+            SigCgt: | SigBlk:) [ $((16#$mask & bit)) -eq 0 ] || return 0 ;;
+        esac
+    done <"/proc/$1/status" 2>/dev/null
+    return 1
+}

@@ -1,0 +1,175 @@
+// A stack of which something is gone: `up` and the foreground put it back, and
+// what goes on is left alone.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import { pushFfmpeg, untilLive } from '../lib/media.mjs';
+import { until } from '../lib/nginx.mjs';
+import { buildSh, foreground, pidOf, processesOf, stackEnv, startStack, stopStack } from '../lib/stack.mjs';
+
+const MASTER = /nginx: master/;
+
+/* A viewer that counts: `more` waits for new bytes, fails when the answer has ended. */
+function watch(url) {
+  return new Promise((resolve, reject) => {
+    http.get(url, { agent: false }, (response) => {
+      const viewer = { size: 0, ended: false };
+      response.on('data', (data) => { viewer.size += data.length; });
+      for (const event of ['end', 'error', 'close']) response.on(event, () => { viewer.ended = true; });
+      viewer.more = async () => {
+        const from = viewer.size;
+        await until(() => viewer.size > from || viewer.ended, 'more of the stream');
+        assert.equal(viewer.ended, false, 'the viewer was cut off');
+      };
+      viewer.close = () => response.destroy();
+      assert.equal(response.statusCode, 200);
+      resolve(viewer);
+    }).on('error', reject);
+  });
+}
+
+async function watched(stack, t) {
+  const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+  t.after(() => publisher.stop());
+  await untilLive(stack, 'live/demo', publisher);
+  const viewer = await watch(await stack.ctl('url', 'admin', 'live/demo', 'view'));
+  t.after(() => viewer.close());
+  await viewer.more();
+  return viewer;
+}
+
+const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')), `${pid} to be gone`);
+
+async function kill(home, pattern) {
+  const pid = pidOf(home, pattern);
+  assert.ok(pid, `${pattern} runs`);
+  process.kill(pid, 'SIGKILL');
+  await gone(pid);
+  return pid;
+}
+
+/* nginx's master, and not one that quits */
+const masterOf = (home) => Number(fs.readFileSync(path.join(home, 'pid/nginx.pid'), 'utf8'));
+
+test('up where something is gone names it, starts it, and leaves live streams alone', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
+  const viewer = await watched(stack, t);
+  const portsClosed = () => until(() => fetch(stack.httpUrl, { redirect: 'manual' }).then(() => false, () => true), 'its ports to be closed');
+  const up = async () => (await buildSh(['up', '-d'], { env: stack.env })).stdout;
+
+  for (const [name, pattern] of [['duolu-auth', /duolu-auth/], ['mariadbd', /mariadbd/], ['duolu-thumb', /duolu-thumb/]]) {
+    await t.test(`${name} killed`, async () => {
+      const before = await kill(stack.home, pattern);
+      assert.match(await up(), new RegExp(`but without ${name}: starting that`));
+      assert.notEqual(pidOf(stack.home, pattern), before);
+      await viewer.more();
+      assert.match(await stack.ctl('user', 'list'), /admin/);
+      assert.match(await up(), /already running/);
+    });
+  }
+
+  for (const signal of ['SIGQUIT', 'SIGKILL']) {
+    await t.test(`nginx's master ended by ${signal}: its workers keep the viewers they have`, async (t2) => {
+      const one = signal === 'SIGQUIT' ? viewer : await watched(stack, t2);
+      const before = masterOf(stack.home);
+      process.kill(before, signal);
+      await (signal === 'SIGQUIT' ? portsClosed() : gone(before));
+      const text = await up();
+      assert.match(text, /but without nginx: starting that/);
+      await until(() => processesOf(stack.home).some((line) => MASTER.test(line) && !line.startsWith(`${before} `)), 'the next nginx');
+      assert.equal((await fetch(`${stack.httpUrl}/x`, { redirect: 'manual' })).status, 308);
+      await one.more();
+      assert.match(await up(), /already running/);
+    });
+  }
+
+  await t.test('nginx\'s master ended by SIGTERM takes its workers along', async () => {
+    process.kill(masterOf(stack.home), 'SIGTERM');
+    await portsClosed();
+    assert.match(await up(), /but without nginx: starting that/);
+    assert.match(await up(), /already running/);
+  });
+});
+
+test('two ups at once leave one stack, and one of them says that it waited', async (t) => {
+  const env = await stackEnv({ workers: 1 });
+  t.after(() => stopStack(env));
+  const said = (await Promise.all([1, 2].map(() => buildSh(['up', '-d'], { env })))).map(({ stdout }) => stdout);
+  assert.equal(said.filter((text) => /another \.\/build\.sh starts or ends .*: waiting for it[\s\S]*already running/.test(text)).length, 1, said.join('\n'));
+  assert.equal(said.filter((text) => /ready after/.test(text)).length, 1);
+  for (const name of [/mariadbd/, /duolu-auth/, /duolu-thumb/, MASTER, /build\.sh keep/]) {
+    assert.equal(processesOf(env.DUOLU_HOME).filter((line) => name.test(line)).length, 1, String(name));
+  }
+});
+
+test('in the foreground, what ends by itself is started again, and media goes on', async (t) => {
+  const env = await stackEnv({ workers: 1 });
+  const up = foreground(env);
+  t.after(() => stopStack(env));
+  await until(() => /Ctrl-C ends everything/.test(up.text) || up.child.exitCode !== null, 'up', 120_000);
+  assert.equal(up.child.exitCode, null, up.text);
+  const home = env.DUOLU_HOME;
+  const stack = {
+    rtmpUrl: `rtmp://127.0.0.1:${env.DUOLU_RTMP}`,
+    demoKey: fs.readFileSync(path.join(home, 'secrets/demo.key'), 'utf8').trim(),
+    ctl: async (...args) => (await buildSh(['ctl', ...args], { env })).stdout.trim(),
+    controlGet: (target) => new Promise((resolve, reject) => {
+      http.get({ socketPath: path.join(home, 'sock/control.sock'), path: target, agent: false }, async (response) => {
+        let text = '';
+        for await (const data of response) text += data;
+        resolve(JSON.parse(text));
+      }).on('error', reject);
+    }),
+  };
+  const viewer = await watched(stack, t);
+  for (const [name, pattern, pause] of [['duolu-auth', /duolu-auth/, 1], ['mariadbd', /mariadbd/, 1], ['duolu-auth', /duolu-auth/, 2]]) {
+    const before = await kill(home, pattern);
+    await until(() => new RegExp(`${name} ended by itself \\(exit status 137\\), and is started again in ${pause} s`).test(up.text), `a word of ${name}`);
+    await until(() => (pidOf(home, pattern) ?? before) !== before, `the next ${name}`);
+    await viewer.more();
+  }
+  await until(async () => (await buildSh(['ctl', 'user', 'list'], { env, check: false })).code === 0, 'the service and the database');
+  assert.equal(up.child.exitCode, null, up.text);
+
+  // another shell ends it all: that is no failure
+  await buildSh(['down'], { env });
+  assert.equal(await up.ended, 0, up.text);
+  assert.match(up.text, /duolu: ended/);
+});
+
+test('every log is turned over at its size while a stack runs in the background, and old ones go', async (t) => {
+  const env = await stackEnv({ workers: 1, env: { DUOLU_LOG_SIZE: '64k' } });
+  await buildSh(['up', '-d'], { env });
+  t.after(() => stopStack(env));
+  const log = (name) => path.join(env.DUOLU_HOME, 'log', `${name}.log`);
+  const ask = () => fetch(`http://127.0.0.1:${env.DUOLU_HTTP}/x`, { redirect: 'manual' });
+  const holders = (file) => processesOf(env.DUOLU_HOME).filter((line) => {
+    const dir = `/proc/${line.split(' ')[0]}/fd`;
+    try {
+      return fs.readdirSync(dir).some((fd) => fs.readlinkSync(path.join(dir, fd)) === file);
+    } catch {
+      return false;         // it ended, or closed one, meanwhile
+    }
+  });
+
+  const names = ['nginx', 'access', 'auth', 'thumb', 'mariadb'];
+  for (const name of names) {
+    fs.appendFileSync(log(name), `${'x'.repeat(127)}\n`.repeat(600));
+    for (let i = 1; i <= 9; i++) fs.writeFileSync(`${log(name)}.${i}`, `old ${i}\n`);
+  }
+  for (const name of names) {
+    await until(() => fs.readFileSync(`${log(name)}.1`, 'utf8').includes('xxx'), `${name}.log.1`);
+    await until(() => holders(`${log(name)}.1`).length === 0 && holders(log(name)).length > 0, `${name}.log to be open again`);
+    assert.equal(fs.readFileSync(`${log(name)}.9`, 'utf8'), 'old 8\n', name);
+    assert.ok(!fs.existsSync(`${log(name)}.10`), name);
+  }
+  await ask();
+  await until(() => fs.readFileSync(log('access'), 'utf8').includes('GET /x '), 'a line in the new access.log');
+  const size = fs.statSync(log('auth')).size;
+  process.kill(pidOf(env.DUOLU_HOME, /duolu-auth/), 'SIGTERM');
+  await until(() => fs.statSync(log('auth')).size > size, 'a line in the new auth.log');
+});
