@@ -124,6 +124,7 @@ typedef struct {
     uint64_t         config_at;        /* entries before need an older config */
     uint32_t         config_seq;       /* odd while being changed */
     int64_t          dts;              /* newest of both tracks */
+    int64_t          lead;             /* dts minus wall clock, in real time */
     hub_track_t      track[2];
 
     uint64_t         bytes_in;
@@ -347,6 +348,8 @@ typedef struct {
 typedef struct {
     int64_t   in;                /* newest timestamp, unwrapped */
     int64_t   offset;            /* from timestamp to dts */
+    int64_t   late_off;          /* how far ahead of real time it was (< 0) ... */
+    uint64_t  late_ms;           /* ... when it was last seen to be late; 0: it is not */
     unsigned  started:1;
 } hub_writer_track_t;
 
@@ -355,6 +358,7 @@ typedef struct {
     hub_writer_track_t  track[2];        /* video, audio */
     int64_t    high, low;        /* most and least that dts - wall clock was */
     uint64_t   set_ms;           /* when the publisher's clock was set; 0: never */
+    uint64_t   kept_ms;          /* when it was last moved to real time; 0: never */
     uint64_t   arrived_ms;       /* of a frame that was held back; 0: now */
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;

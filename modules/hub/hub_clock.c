@@ -2,20 +2,37 @@
  * A stream's time.  Whatever a publisher's timestamps do, dts starts at 0,
  * never goes back within a track, and keeps step with the wall clock.
  *
+ * Real time is where the stream's first frames were: s->lead is their dts
+ * minus the wall clock.  Every later frame stays within CLOCK_AHEAD and
+ * CLOCK_BEHIND of it, whoever publishes.
+ *
  * Each track of a publisher has an offset from timestamp to dts.  Both are the
  * same, so that sound and picture stay together, unless the tracks are so
  * far apart that they cannot be of one clock.  Frames that come late or in a
  * burst are no reason to touch an offset: what they say is still true.  A
  * timestamp that cannot be is one: the publisher's clock was set, or another
  * publisher goes on; its frame is then put where the wall clock is.
+ *
+ * A clock that runs slower than time, stands still, or stood still in a pause
+ * looks like a slow network at first.  The network catches up by itself: frames
+ * come faster than they were made.  So only a track that stays CLOCK_BEHIND and
+ * does not catch up for CLOCK_PATIENCE is moved to real time, together with the
+ * other track when that one is behind, too.  From then on that publisher's clock
+ * is known to be wrong and follows real time closely, until it has needed no
+ * correction for CLOCK_TRUST.  A clock that is too fast is held at CLOCK_AHEAD.
+ * The first correction is marked as a discontinuity, those that follow it are
+ * too small to be seen.
  */
 
 #include "hub.h"
 
 #define CLOCK_BACK     300      /* ms; a muxer's disorder is less */
 #define CLOCK_AHEAD   3000      /* ahead of real time */
+#define CLOCK_BEHIND  3000      /* behind real time */
+#define CLOCK_PATIENCE 2000     /* behind for so long, and not catching up */
+#define CLOCK_STALL    500      /* a frame later than the one before: the network's stall */
+#define CLOCK_SETTLE  2000      /* a stream's first frames may have come late */
 #define CLOCK_APART   3000      /* sound and picture of one clock are closer */
-#define CLOCK_FRESH   2000      /* a track that was silent for longer is behind */
 #define CLOCK_STEP     200      /* frames of a moving picture are closer */
 #define CLOCK_TRUST  10000      /* once set, a clock may not leap for so long */
 
@@ -35,17 +52,12 @@ static int64_t
 clock_expect(const hub_writer_t *w, const hub_stream_t *s, int kind,
     uint64_t now)
 {
-    int64_t             dts;
-    const hub_track_t  *from = &s->track[kind], *other = &s->track[!kind];
-
-    if (from->wall_ms == 0 || from->wall_ms + CLOCK_FRESH < other->wall_ms) {
-        from = other;
+    if (s->track[0].wall_ms == 0 && s->track[1].wall_ms == 0) {
+        return 0;
     }
 
-    dts = from->wall_ms == 0 || from->wall_ms > now
-          ? from->dts : from->dts + (int64_t) (now - from->wall_ms);
-
-    return ngx_max(dts, clock_next(w, &s->track[kind], now));
+    return ngx_max((int64_t) now + s->lead,
+                   clock_next(w, &s->track[kind], now));
 }
 
 
@@ -99,6 +111,87 @@ clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
 }
 
 
+/* How far behind real time track KIND is for good by a frame that comes NOW and
+ * is OFF ahead of it (behind: below 0); 0 while it may be the network's doing. */
+static int64_t
+clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
+    uint64_t now)
+{
+    int                  wrong, stalled;
+    hub_writer_track_t  *t = &w->track[kind];
+    const hub_track_t   *track = &s->track[kind];
+
+    wrong = w->kept_ms && now - w->kept_ms < CLOCK_TRUST;
+
+    if (off >= (wrong ? -CLOCK_STEP : -CLOCK_BEHIND)) {
+        t->late_ms = 0;
+        return 0;
+    }
+
+    stalled = track->wall_ms
+              && (int64_t) (now - track->wall_ms) > track->step + CLOCK_STALL;
+
+    if (wrong && !stalled && t->late_ms == 0) {
+        return -off;
+    }
+
+    if (t->late_ms == 0 || stalled || off > t->late_off + CLOCK_STEP) {
+        t->late_ms = now;                    /* it may catch up */
+        t->late_off = off;
+        return 0;
+    }
+
+    return now - t->late_ms >= CLOCK_PATIENCE ? -off : 0;
+}
+
+
+/* Moves the offset of track KIND, and that of the other track when it is off
+ * likewise, so that DTS, which comes NOW, is within the tolerance of real
+ * time.  Returns the new dts. */
+static int64_t
+clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
+    uint64_t now)
+{
+    int64_t              off, move, apart;
+    const hub_track_t   *other = &s->track[!kind];
+
+    off = dts - (int64_t) now - s->lead;
+
+    if (off > 0 && (int64_t) now + s->lead < CLOCK_SETTLE) {
+        s->lead += off;                      /* the first frames came late */
+        return dts;
+    }
+
+    move = off > CLOCK_AHEAD ? CLOCK_AHEAD - off
+                             : clock_behind(w, s, kind, off, now);
+    if (move == 0) {
+        return dts;
+    }
+
+    w->track[kind].late_ms = 0;
+
+    if (w->track[!kind].started) {
+        apart = other->dts - (int64_t) other->wall_ms - s->lead;
+
+        if (move > 0 ? apart < off / 2 : apart > off / 2) {
+            move = move > 0 ? ngx_min(move, -apart) : move;
+            w->track[!kind].offset += move;
+            w->track[!kind].late_ms = 0;
+        }
+    }
+
+    w->track[kind].offset += move;
+
+    if (w->kept_ms == 0 || now - w->kept_ms >= CLOCK_TRUST) {
+        w->discontinuity = 1;
+    }
+
+    w->kept_ms = now;
+
+    return ngx_max(dts + move, s->track[kind].dts + 1);
+}
+
+
 int64_t
 hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
     uint32_t timestamp, uint64_t now)
@@ -120,6 +213,12 @@ hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
     }
 
     dts = ngx_max(dts, in + t->offset);
+
+    if (s->track[0].wall_ms == 0 && s->track[1].wall_ms == 0) {
+        s->lead = dts - (int64_t) now;
+    }
+
+    dts = clock_keep(w, s, kind, dts, now);
     lead = dts - (int64_t) now;
 
     if (!near->started) {

@@ -64,6 +64,7 @@ typedef struct {
     unsigned             admitted:1; /* the gate is owed a "done" */
     unsigned             held_full:1;
     unsigned             starved:1;
+    unsigned             clock_told:1;
     unsigned             sets_due:1; /* in front of the next key frame */
 } ingest_t;
 

@@ -243,6 +243,14 @@ ingest_message(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h, ngx_chain_t *chain)
     if (in && in->state == INGEST_LIVE) {
         ingest_frame(in, type, h->timestamp, chain);
 
+        if (in->writer.kept_ms && !in->clock_told) {
+            in->clock_told = 1;
+            ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
+                          "publish %V/%V: the publisher's clock does not keep "
+                          "step with time, its frames are put to when they come",
+                          &s->app, &in->name);
+        }
+
     } else if (in && in->state == INGEST_ASKING) {
         ingest_hold(in, type, h->timestamp, chain);
     }
@@ -532,6 +540,7 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->started_ms = 0;
     in->held_bytes = 0;
     in->held_full = in->sets_due = 0;
+    in->clock_told = 0;
     in->sets_size = 0;
     in->skipped = 0;
     in->prefix = 4;                          /* until a header says it */

@@ -1,0 +1,260 @@
+/* A stream's clock against publishers whose clocks, or whose networks, are wrong. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "../../modules/hub/hub.h"
+
+#define START     1000000          /* ms, when the stream begins */
+#define VIDEO     0
+#define AUDIO     1
+#define FRAME     40               /* ms between pictures, and between sounds */
+
+typedef struct {
+    hub_stream_t  s;
+    hub_writer_t  w;
+    int           marks;
+    int64_t       behind;          /* most, over all frames */
+    int64_t       ahead;
+    int64_t       apart;           /* sound and picture that came together */
+    int64_t       dts[2];
+} play_t;
+
+
+static int
+begin(void **state)
+{
+    *state = calloc(1, sizeof(play_t));
+
+    return *state == NULL;
+}
+
+
+static int
+end(void **state)
+{
+    free(*state);
+
+    return 0;
+}
+
+
+/* A frame that arrives AT ms after the beginning with TIMESTAMP. */
+static int64_t
+frame(play_t *p, int kind, int64_t at, int64_t timestamp)
+{
+    int64_t  last = p->s.track[kind].dts, off;
+    int      first = p->s.track[kind].wall_ms == 0;
+
+    p->dts[kind] = hub_clock_frame(&p->w, &p->s, kind, (uint32_t) timestamp,
+                                   (uint64_t) (START + at));
+    assert_true(first || p->dts[kind] >= last);
+
+    off = p->dts[kind] - at;
+    p->behind = ngx_max(p->behind, -off);
+    p->ahead = ngx_max(p->ahead, off);
+    p->marks += p->w.discontinuity;
+    p->w.discontinuity = 0;
+
+    return p->dts[kind];
+}
+
+
+/* Both tracks from FROM to TO (ms after the beginning), on time, with
+ * timestamps SPEED[kind] permille as fast as time from SHIFT on. */
+static void
+both(play_t *p, int64_t from, int64_t to, int64_t shift, int video, int audio)
+{
+    int64_t  at;
+
+    for (at = from; at < to; at += FRAME) {
+        frame(p, VIDEO, at, shift + (at - from) * video / 1000);
+        frame(p, AUDIO, at, shift + (at - from) * audio / 1000);
+        p->apart = llabs(p->dts[VIDEO] - p->dts[AUDIO]);
+    }
+}
+
+
+static void
+test_a_true_clock_is_left_alone(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 3600000, 77, 1000, 1000);
+
+    assert_int_equal(p->marks, 0);
+    assert_int_equal(p->behind, 0);
+    assert_int_equal(p->ahead, 0);
+}
+
+
+static void
+test_half_speed_keeps_step_with_the_wall(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 12000, 0, 500, 500);
+
+    assert_in_range(p->dts[VIDEO], 12000 - 500, 12000);
+    assert_in_range(p->apart, 0, FRAME);
+    assert_in_range(p->behind, 0, 5000);
+    assert_int_equal(p->marks, 1);
+
+    both(p, 12000, 600000, 6000, 500, 500);
+    assert_in_range(p->dts[VIDEO], 600000 - 500, 600000);
+    assert_int_equal(p->marks, 1);
+}
+
+
+static void
+test_a_frozen_clock_keeps_step_with_the_wall(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 12000, 0, 0, 0);
+
+    assert_in_range(p->dts[VIDEO], 12000 - 500, 12000);
+    assert_in_range(p->apart, 0, FRAME);
+    assert_int_equal(p->marks, 1);
+}
+
+
+static void
+test_a_clock_that_stood_in_a_pause_is_put_right(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 6000, 0, 1000, 1000);
+    both(p, 18000, 24000, 6000, 1000, 1000);
+
+    assert_in_range(p->dts[VIDEO], 24000 - 300, 24000);
+    assert_in_range(p->dts[AUDIO], 24000 - 300, 24000);
+    assert_in_range(p->apart, 0, FRAME);
+    assert_int_equal(p->marks, 1);
+}
+
+
+static void
+test_one_slow_track_does_not_run_away_from_the_other(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 60000, 0, 1000, 500);
+
+    assert_int_equal(p->dts[VIDEO], 60000 - FRAME);
+    assert_in_range(p->apart, 0, 300);
+    assert_in_range(p->behind, 0, 5000);
+    assert_int_equal(p->ahead, 0);
+}
+
+
+static void
+test_a_fast_clock_is_held(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 120000, 0, 1500, 1500);
+
+    assert_in_range(p->ahead, 2000, 3000 + 1000);
+    assert_in_range(p->apart, 0, FRAME);
+    assert_int_equal(p->marks, 1);
+}
+
+
+/* A crystal that is 100 ppm off is 8.6 s off after a day. */
+static void
+test_a_day_of_a_slightly_wrong_clock_stays_within_the_tolerance(void **state)
+{
+    int64_t  at;
+    play_t  *p = *state;
+
+    for (at = 0; at < 86400000; at += 1000) {
+        frame(p, VIDEO, at, at - at / 10000);
+        frame(p, AUDIO, at, at - at / 10000);
+    }
+
+    assert_in_range(p->behind, 0, 3000 + 2000);
+    assert_in_range(p->marks, 2, 4);
+}
+
+
+/* A link that stalls for PAUSE ms, then brings what was queued SPEED times as
+ * fast as it was made. */
+static void
+stall(play_t *p, int64_t pause, int64_t speed)
+{
+    int64_t  made, at = 0, free_at = 5000 + pause;
+
+    for (made = 0; made < 60000; made += FRAME) {
+        at = made;
+
+        if (made >= 5000) {
+            at = ngx_max(at, free_at);
+            free_at = at + FRAME / speed;
+        }
+
+        assert_int_equal(frame(p, VIDEO, at, made), made);
+        assert_int_equal(frame(p, AUDIO, at, made), made);
+    }
+
+    assert_int_equal(p->marks, 0);
+}
+
+
+static void
+test_a_stalled_network_is_no_wrong_clock(void **state)
+{
+    stall(*state, 10000, 40);
+}
+
+
+static void
+test_a_network_that_catches_up_slowly_is_no_wrong_clock(void **state)
+{
+    stall(*state, 10000, 2);
+}
+
+
+static void
+test_lateness_does_not_add_up_over_returns(void **state)
+{
+    int      i;
+    int64_t  at = 0;
+    play_t  *p = *state;
+
+    for (i = 0; i < 50; i++) {
+        both(p, at, at + 4000, i * 1000, 1000, 1000);
+        /* its last frames come late, since the phone leaves the cell */
+        frame(p, VIDEO, at + 6000, i * 1000 + 4000);
+        at += 10000;
+        p->w = (hub_writer_t) { 0 };
+    }
+
+    both(p, at, at + 1000, 5, 1000, 1000);
+    assert_in_range(p->dts[VIDEO], at + 1000 - FRAME - 100, at + 1000);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, begin, end)
+        TEST(test_a_true_clock_is_left_alone),
+        TEST(test_half_speed_keeps_step_with_the_wall),
+        TEST(test_a_frozen_clock_keeps_step_with_the_wall),
+        TEST(test_a_clock_that_stood_in_a_pause_is_put_right),
+        TEST(test_one_slow_track_does_not_run_away_from_the_other),
+        TEST(test_a_fast_clock_is_held),
+        TEST(test_a_day_of_a_slightly_wrong_clock_stays_within_the_tolerance),
+        TEST(test_a_stalled_network_is_no_wrong_clock),
+        TEST(test_a_network_that_catches_up_slowly_is_no_wrong_clock),
+        TEST(test_lateness_does_not_add_up_over_returns),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
