@@ -21,10 +21,17 @@ ngx_uint_t ngx_rtmp_guard_watches(ngx_rtmp_session_t *s);
 
 
 /*
- * Logs "guard: refused ..." with the client's address, at most a few lines
- * per second and worker; always returns NGX_ERROR.
+ * Refuses the session: logs "guard: refused ..." with the client's address (at
+ * most a few lines per second and worker), and tells a client that has
+ * connected, or is about to, on the wire.  Returns NGX_DONE when the close
+ * follows later, so that the client can read why: nothing more is read until
+ * then.  Returns NGX_ERROR when the caller is to close now.
  */
 ngx_int_t ngx_rtmp_guard_refuse(ngx_rtmp_session_t *s, const char *fmt, ...);
+
+
+/* Why the guard refused the session, NUL-terminated; NULL: it did not. */
+const u_char *ngx_rtmp_guard_refusal(ngx_rtmp_session_t *s);
 
 
 extern ngx_module_t  ngx_rtmp_guard_module;

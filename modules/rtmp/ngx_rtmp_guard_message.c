@@ -6,6 +6,9 @@
 #pragma weak ngx_rtmp_core_module
 
 
+#define CHUNK_SIZE_MAX  0x7fffffffu        /* RTMP specification, 5.4.1 */
+
+
 static ngx_int_t ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s,
     ngx_rtmp_header_t *h, ngx_chain_t *in);
 static ngx_int_t ngx_rtmp_guard_abort(ngx_rtmp_session_t *s,
@@ -66,7 +69,7 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ngx_chain_t *in)
 {
     u_char                     *p;
-    uint32_t                    size;
+    uint32_t                    size, wire;
     ngx_rtmp_guard_ctx_t       *ctx;
     ngx_rtmp_guard_srv_conf_t  *gscf;
 
@@ -83,21 +86,31 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 
     gscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_guard_module);
 
-    if (size < gscf->chunk_min || size > gscf->chunk_max) {
-        return ngx_rtmp_guard_refuse(s, "chunk size %uD, expected %uz to %uz",
-                                     size, gscf->chunk_min, gscf->chunk_max);
+    if (size < gscf->chunk_min || size > CHUNK_SIZE_MAX) {
+        return ngx_rtmp_guard_refuse(s, "chunk size %uD, expected %uz to %uD",
+                                     size, gscf->chunk_min, CHUNK_SIZE_MAX);
     }
 
-    if (size == s->in_chunk_size) {
-        return NGX_DONE;
-    }
+    /* the wire layer has buffers of this size: larger chunks come in pieces */
+    wire = ngx_min(size, (uint32_t) gscf->chunk_max);
 
-    /* nginx-rtmp loses bytes when it moves partial messages to new buffers */
-    if (ctx->pending) {
+    /* it loses bytes when it moves partial messages to new buffers */
+    if (ctx->pending && wire < s->in_chunk_size) {
         return ngx_rtmp_guard_refuse(s, "chunk size %uD with %uz bytes of "
                    "unfinished messages held, expected none", size,
                    ctx->pending);
     }
+
+    ctx->chunk_size = size;
+
+    if (ctx->pending || wire == s->in_chunk_size) {
+        return NGX_DONE;
+    }
+
+    p[0] = (u_char) (wire >> 24);
+    p[1] = (u_char) (wire >> 16);
+    p[2] = (u_char) (wire >> 8);
+    p[3] = (u_char) wire;
 
     return NGX_OK;
 }
@@ -110,7 +123,7 @@ ngx_rtmp_guard_abort(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ngx_chain_t *in)
 {
     u_char                    *p;
-    uint32_t                   csid;
+    uint32_t                   csid, slot;
     ngx_chain_t               *head;
     ngx_rtmp_stream_t         *st;
     ngx_rtmp_guard_ctx_t      *ctx;
@@ -128,11 +141,13 @@ ngx_rtmp_guard_abort(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
 
-    if (csid < 2 || csid >= (uint32_t) cscf->max_streams) {
+    slot = ngx_rtmp_guard_find_slot(ctx, csid, (uint32_t) cscf->max_streams);
+
+    if (slot == 0) {
         return NGX_OK;
     }
 
-    st = &s->in_streams[csid];
+    st = &s->in_streams[slot];
 
     if (st->len == 0 || st->in == NULL) {
         return NGX_OK;

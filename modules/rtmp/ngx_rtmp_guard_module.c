@@ -12,9 +12,12 @@ extern ngx_module_t  ngx_rtmp_module;    /* no header of nginx-rtmp says it */
 #pragma weak ngx_rtmp_module
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_finalize_session
+#pragma weak ngx_rtmp_send_status
 
 
 #define LOG_LINES         20                   /* per second and worker */
+#define CLOSE_MS          1000                 /* lets the client read why */
+#define WHY_SIZE          512
 
 
 typedef struct {
@@ -27,6 +30,10 @@ static ngx_int_t ngx_rtmp_guard_connect(ngx_rtmp_session_t *s,
     ngx_rtmp_header_t *h, ngx_chain_t *in);
 static void ngx_rtmp_guard_cleanup(void *data);
 static void ngx_rtmp_guard_deadline(ngx_event_t *ev);
+static ngx_uint_t ngx_rtmp_guard_may_log(void);
+static ngx_int_t ngx_rtmp_guard_answer(ngx_rtmp_session_t *s,
+    ngx_rtmp_guard_ctx_t *ctx);
+static void ngx_rtmp_guard_close(ngx_event_t *ev);
 
 static void *ngx_rtmp_guard_create_core_conf(ngx_cycle_t *cycle);
 static ngx_int_t ngx_rtmp_guard_postconfiguration(ngx_conf_t *cf);
@@ -158,22 +165,62 @@ ngx_rtmp_guard_watches(ngx_rtmp_session_t *s)
 ngx_int_t
 ngx_rtmp_guard_refuse(ngx_rtmp_session_t *s, const char *fmt, ...)
 {
-    u_char                *p, line[NGX_MAX_ERROR_STR];
+    u_char                *p, why[WHY_SIZE];
     va_list                args;
     ngx_rtmp_guard_ctx_t  *ctx;
 
-    static time_t          second;
-    static ngx_uint_t      lines, silent;
+    ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
+
+    if (ctx && ctx->why) {                   /* one line per connection */
+        return ctx->stage == guard_closing ? NGX_DONE : NGX_ERROR;
+    }
+
+    va_start(args, fmt);
+    *ngx_vslprintf(why, why + WHY_SIZE - 1, fmt, args) = '\0';
+    va_end(args);
+
+    for (p = why; *p; p++) {                 /* the client's own words */
+        if (*p < 0x20 || *p == 0x7f) {
+            *p = '?';
+        }
+    }
+
+    if (ngx_rtmp_guard_may_log()) {
+        ngx_log_error(NGX_LOG_ERR, s->connection->log, 0, "guard: refused %s",
+                      why);
+    }
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->why = ngx_pnalloc(s->connection->pool, ngx_strlen(why) + 1);
+    if (ctx->why == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->why, why, ngx_strlen(why) + 1);
+
+    return ngx_rtmp_guard_answer(s, ctx);
+}
+
+
+const u_char *
+ngx_rtmp_guard_refusal(ngx_rtmp_session_t *s)
+{
+    ngx_rtmp_guard_ctx_t  *ctx;
 
     ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
 
-    if (ctx) {
-        if (ctx->refused) {              /* one line per connection */
-            return NGX_ERROR;
-        }
+    return ctx ? ctx->why : NULL;
+}
 
-        ctx->refused = 1;
-    }
+
+static ngx_uint_t
+ngx_rtmp_guard_may_log(void)
+{
+    static time_t      second;
+    static ngx_uint_t  lines, silent;
 
     if (second != ngx_time()) {
         second = ngx_time();
@@ -188,19 +235,63 @@ ngx_rtmp_guard_refuse(ngx_rtmp_session_t *s, const char *fmt, ...)
         }
     }
 
-    if (lines++ >= LOG_LINES) {
-        silent++;
+    if (lines++ < LOG_LINES) {
+        return 1;
+    }
+
+    silent++;
+
+    return 0;
+}
+
+
+/* Says why on the wire where that has a place, and closes a second later. */
+
+static ngx_int_t
+ngx_rtmp_guard_answer(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (s->connection->destroyed
+        || (s->app_conf == NULL && ctx->connecting == 0))
+    {
         return NGX_ERROR;
     }
 
-    va_start(args, fmt);
-    p = ngx_vslprintf(line, line + sizeof(line), fmt, args);
-    va_end(args);
+    ctx->stage = guard_closing;
+    ngx_rtmp_guard_release(ctx);
 
-    ngx_log_error(NGX_LOG_ERR, s->connection->log, 0, "guard: refused %*s",
-                  (size_t) (p - line), line);
+    rc = s->app_conf == NULL
+         ? ngx_rtmp_guard_reject(s, ctx->connecting, ctx->why)
+         : ngx_rtmp_send_status(s, ctx->publishing
+                                   ? "NetStream.Publish.Failed"
+                                   : "NetStream.Failed",
+                                "error", (char *) ctx->why);
 
-    return NGX_ERROR;
+    if (rc != NGX_OK || s->connection->destroyed) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->deadline.timer_set) {
+        ngx_del_timer(&ctx->deadline);
+    }
+
+    ctx->deadline.handler = ngx_rtmp_guard_close;
+    ctx->deadline.data = s->connection;
+    ctx->deadline.log = s->connection->log;
+    ctx->deadline.cancelable = 1;
+    ngx_add_timer(&ctx->deadline, CLOSE_MS);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_rtmp_guard_close(ngx_event_t *ev)
+{
+    ngx_connection_t  *c = ev->data;
+
+    ngx_rtmp_finalize_session(c->data);
 }
 
 
@@ -213,6 +304,7 @@ ngx_rtmp_guard_connect(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ngx_connection_t           *c;
     ngx_pool_cleanup_t         *cln;
     ngx_rtmp_guard_ctx_t       *ctx;
+    ngx_rtmp_core_srv_conf_t   *cscf;
     ngx_rtmp_guard_srv_conf_t  *gscf;
 
     c = s->connection;
@@ -240,6 +332,14 @@ ngx_rtmp_guard_connect(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 
     ctx->session = s;
     ctx->zone_entry = NGX_RTMP_GUARD_ZONE_NONE;
+    ctx->chunk_size = NGX_RTMP_DEFAULT_CHUNK_SIZE;
+
+    cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
+
+    ctx->csids = ngx_pcalloc(c->pool, cscf->max_streams * sizeof(uint32_t));
+    if (ctx->csids == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_rtmp_set_ctx(s, ctx, ngx_rtmp_guard_module);
 
@@ -300,11 +400,13 @@ ngx_rtmp_guard_deadline(ngx_event_t *ev)
             : ctx->stage <= guard_handshake ? "in the handshake"
             : "without connect";
 
-    (void) ngx_rtmp_guard_refuse(s, "a session still %s after %M ms, "
-                                 "expected publish or play by then",
-                                 doing, gscf->deadline);
-
-    ngx_rtmp_finalize_session(s);
+    if (ngx_rtmp_guard_refuse(s, "a session still %s after %M ms, "
+                              "expected publish or play by then", doing,
+                              gscf->deadline)
+        != NGX_DONE)
+    {
+        ngx_rtmp_finalize_session(s);
+    }
 }
 
 
@@ -377,6 +479,8 @@ ngx_rtmp_guard_postconfiguration(ngx_conf_t *cf)
     }
 
     *connect = ngx_rtmp_guard_connect;
+
+    ngx_rtmp_guard_add_connect();
 
     return ngx_rtmp_guard_add_handlers(cmcf);
 }

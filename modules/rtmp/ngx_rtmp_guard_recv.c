@@ -15,12 +15,27 @@
 #define READ_TURN         (128 * 1024)
 
 
+static size_t ngx_rtmp_guard_give(ngx_rtmp_guard_ctx_t *ctx, u_char *buf,
+    size_t size);
 static ssize_t ngx_rtmp_guard_fill(ngx_connection_t *c,
     ngx_rtmp_guard_ctx_t *ctx);
+static ngx_int_t ngx_rtmp_guard_version(ngx_rtmp_session_t *s, u_char first);
 static ngx_int_t ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx);
+static ngx_int_t ngx_rtmp_guard_header(ngx_rtmp_session_t *s,
+    ngx_rtmp_guard_ctx_t *ctx);
+static void ngx_rtmp_guard_begin(ngx_rtmp_session_t *s,
+    ngx_rtmp_guard_ctx_t *ctx, size_t whole);
+static ngx_int_t ngx_rtmp_guard_repeated(ngx_rtmp_stream_t *st, u_char *p,
+    size_t avail);
+static uint32_t ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
+    uint32_t max);
+static void ngx_rtmp_guard_head(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt,
+    u_char *rest, size_t len, ngx_uint_t ext, uint32_t timestamp);
+static uint32_t ngx_rtmp_guard_u32(u_char *p);
+static uint32_t ngx_rtmp_guard_timestamp(ngx_rtmp_stream_t *st);
 static ngx_int_t ngx_rtmp_guard_length(ngx_rtmp_session_t *s,
-    ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t mlen);
+    ngx_rtmp_guard_ctx_t *ctx, uint32_t slot, uint32_t mlen);
 
 
 /* read-ahead buffer of the connection that was drained last */
@@ -32,6 +47,13 @@ static u_char  *ngx_rtmp_guard_spare;
  * everything before a chunk (and freed, connected, changed its chunk size)
  * when we look at that chunk's header, and its own state is the truth: no
  * second parser can disagree with it.
+ *
+ * What it gets are chunks it can stand, which are not always the client's:
+ *   - a chunk larger than rtmp_guard_chunk_size allows comes in pieces, each
+ *     with a header of format 3;
+ *   - a chunk stream beyond max_streams gets a number below, its slot;
+ *   - an extended timestamp that the client leaves out of a header of format
+ *     3, as some do, is put there.
  */
 
 ssize_t
@@ -61,6 +83,10 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
 
     for ( ;; ) {
 
+        if (ctx->stage == guard_closing) {
+            return NGX_AGAIN;
+        }
+
         if (ctx->stage == guard_header) {
             rc = ngx_rtmp_guard_chunk(s, ctx);
 
@@ -68,28 +94,25 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
                 return NGX_ERROR;
             }
 
+            if (rc == NGX_DONE) {
+                continue;                            /* refused: it is closing */
+            }
+
             if (rc == NGX_OK) {
                 ctx->stage = guard_payload;
             }
         }
 
-        if (ctx->stage != guard_header && ctx->pos != ctx->last) {
-            n = ngx_min((size_t) (ctx->last - ctx->pos), ctx->left);
-            n = ngx_min((size_t) n, size);
+        if (ctx->stage != guard_header) {
+            n = ngx_rtmp_guard_give(ctx, buf, size);
 
-            ngx_memcpy(buf, ctx->pos, n);
-            ctx->pos += n;
-            ctx->left -= n;
-
-            if (ctx->left == 0) {
-                ctx->stage = guard_header;
+            if (n > 0) {
+                return n;
             }
 
-            if (ctx->pos == ctx->last) {
-                ngx_rtmp_guard_release(ctx);
+            if (ctx->stage == guard_header) {
+                continue;                            /* it was empty */
             }
-
-            return n;
         }
 
         n = ngx_rtmp_guard_fill(c, ctx);
@@ -97,7 +120,45 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
         if (n <= 0) {
             return n;
         }
+
+        if (ctx->left == HANDSHAKE && ctx->stage == guard_handshake
+            && ngx_rtmp_guard_version(s, ctx->pos[0]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
+}
+
+
+/* Hands on what is there of the header and the payload in hand. */
+
+static size_t
+ngx_rtmp_guard_give(ngx_rtmp_guard_ctx_t *ctx, u_char *buf, size_t size)
+{
+    size_t  n, head;
+
+    head = ngx_min((size_t) (ctx->head_len - ctx->head_pos), size);
+    ngx_memcpy(buf, ctx->head + ctx->head_pos, head);
+    ctx->head_pos += head;
+
+    n = ngx_min((size_t) (ctx->last - ctx->pos), ctx->left);
+    n = ngx_min(n, size - head);
+
+    if (n) {
+        ngx_memcpy(buf + head, ctx->pos, n);
+        ctx->pos += n;
+        ctx->left -= n;
+    }
+
+    if (ctx->left == 0 && ctx->head_pos == ctx->head_len) {
+        ctx->stage = guard_header;
+    }
+
+    if (ctx->pos == ctx->last) {
+        ngx_rtmp_guard_release(ctx);
+    }
+
+    return head + n;
 }
 
 
@@ -174,21 +235,97 @@ ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx)
 }
 
 
+/* The first byte of a connection. */
+
+static ngx_int_t
+ngx_rtmp_guard_version(ngx_rtmp_session_t *s, u_char first)
+{
+    const char  *what;
+
+    switch (first) {
+
+    case NGX_RTMP_VERSION:
+        return NGX_OK;
+
+    case 6:
+    case 8:
+        what = "RTMPE, whose encryption nginx-rtmp does not speak";
+        break;
+
+    case 0x16:
+        what = "TLS, as of an rtmps:// address";
+        break;
+
+    case 'G':
+    case 'P':
+    case 'O':
+    case 'H':
+        what = "HTTP, as of an http:// or rtmpt:// address";
+        break;
+
+    default:
+        what = "nothing known";
+    }
+
+    return ngx_rtmp_guard_refuse(s, "a handshake that begins with byte %ud "
+                                 "(%s), expected %d (plain RTMP)",
+                                 (unsigned) first, what, NGX_RTMP_VERSION);
+}
+
+
 /*
- * Looks at the chunk header at ctx->pos.
- *   NGX_OK     ctx->left bytes (header and payload) may pass
- *   NGX_AGAIN  the header is not complete
- *   NGX_ERROR  refused
+ * What may pass next: the rest of the client's chunk or of the wire layer's,
+ * whichever is shorter.
+ *   NGX_OK     ctx->head and then ctx->left bytes may pass
+ *   NGX_AGAIN  a header is not complete
+ *   NGX_ERROR, NGX_DONE  refused, as ngx_rtmp_guard_refuse() says
  */
 
 static ngx_int_t
 ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 {
+    ngx_int_t           rc;
+    ngx_rtmp_stream_t  *st;
+
+    ctx->head_pos = 0;
+    ctx->head_len = 0;
+
+    if (ctx->chunk_left == 0) {
+        rc = ngx_rtmp_guard_header(s, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+    } else {
+        st = &s->in_streams[ctx->slot];
+        ngx_rtmp_guard_begin(s, ctx, st->hdr.mlen - st->len);
+        ngx_rtmp_guard_head(ctx, 3, NULL, 0, st->ext,
+                            ngx_rtmp_guard_timestamp(st));
+    }
+
+    ctx->left = ngx_min(ctx->chunk_left, ctx->wire_left);
+    ctx->chunk_left -= ctx->left;
+    ctx->wire_left -= ctx->left;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Looks at the client's chunk header at ctx->pos and takes it.  Its payload
+ * goes on with the chunk that the wire layer has begun, or begins one.
+ */
+
+static ngx_int_t
+ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
+{
     u_char                     *p;
-    size_t                      avail, size, payload;
-    uint8_t                     ext, type;
-    uint32_t                    csid, mlen;
-    ngx_uint_t                  fmt;
+    size_t                      avail, size, whole;
+    uint8_t                     type;
+    uint32_t                    csid, slot, mlen, timestamp;
+    ngx_int_t                   rc;
+    ngx_uint_t                  fmt, ext;
     ngx_rtmp_stream_t          *st;
     ngx_rtmp_core_srv_conf_t   *cscf;
 
@@ -205,7 +342,7 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     csid = p[0] & 0x3f;
     size = csid == 0 ? 2 : csid == 1 ? 3 : 1;
 
-    if (avail < size) {
+    if (avail < size + header_size[fmt]) {
         return NGX_AGAIN;
     }
 
@@ -214,21 +351,25 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     }
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
+    slot = ngx_rtmp_guard_slot(ctx, csid, (uint32_t) cscf->max_streams);
 
-    if (csid >= (uint32_t) cscf->max_streams) {
-        return ngx_rtmp_guard_refuse(s, "chunk stream %uD, expected less "
-                                     "than %i (max_streams)",
-                                     csid, cscf->max_streams);
+    if (slot == 0) {
+        return ngx_rtmp_guard_refuse(s, "chunk stream %uD beside %i others, "
+                                     "expected no more (max_streams)",
+                                     csid, cscf->max_streams - 2);
+    }
+
+    if (ctx->wire_left && slot != ctx->slot) {
+        return ngx_rtmp_guard_refuse(s, "chunk stream %uD within a message on "
+                   "chunk stream %uD in chunks of %uD bytes, expected such "
+                   "large chunks one after another", csid,
+                   ctx->csids[ctx->slot], ctx->chunk_size);
     }
 
     p += size;
     size += header_size[fmt];
 
-    if (avail < size) {
-        return NGX_AGAIN;
-    }
-
-    st = &s->in_streams[csid];
+    st = &s->in_streams[slot];
     ext = st->ext;
     mlen = st->hdr.mlen;
     type = st->hdr.type;
@@ -242,15 +383,26 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
         type = p[6];
     }
 
-    if (ext) {
-        size += 4;
+    timestamp = 0;
 
-        if (avail < size) {
+    if (ext) {
+        if (fmt == 3) {
+            rc = ngx_rtmp_guard_repeated(st, ctx->pos + size, avail - size);
+            timestamp = ngx_rtmp_guard_timestamp(st);
+
+        } else {
+            rc = avail < size + 4 ? NGX_AGAIN : 4;
+            timestamp = ngx_rtmp_guard_u32(ctx->pos + size);
+        }
+
+        if (rc == NGX_AGAIN) {
             return NGX_AGAIN;
         }
+
+        size += rc;
     }
 
-    if (st->len) {
+    if (st->len || ctx->wire_left) {
         if (mlen != st->hdr.mlen || type != st->hdr.type) {
             return ngx_rtmp_guard_refuse(s, "a header of type %ud and length "
                        "%uD in the middle of a message of type %ud and "
@@ -266,24 +418,171 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
                        "header of format 0", csid, fmt);
         }
 
-        if (ngx_rtmp_guard_length(s, ctx, csid, mlen) != NGX_OK) {
-            return NGX_ERROR;
+        rc = ngx_rtmp_guard_length(s, ctx, slot, mlen);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
-    payload = mlen - st->len;
+    /* what the wire layer lacks of this message: of its chunk and behind it */
+    whole = mlen - st->len;
+    ctx->slot = slot;
+    ctx->csids[slot] = csid;
 
-    if (payload > s->in_chunk_size) {
-        payload = s->in_chunk_size;
-        ctx->pending += payload;
+    if (ctx->wire_left) {
+        whole -= ngx_min(whole, s->in_chunk_size) - ctx->wire_left;
 
     } else {
-        ctx->pending -= st->len;
+        ngx_rtmp_guard_begin(s, ctx, whole);
+        ngx_rtmp_guard_head(ctx, fmt, p, header_size[fmt], ext, timestamp);
     }
 
-    ctx->left = size + payload;
+    ctx->pos += size;
+    ctx->chunk_left = ngx_min(whole, ctx->chunk_size);
 
     return NGX_OK;
+}
+
+
+/* A chunk of the wire layer begins, which lacks WHOLE bytes of its message. */
+
+static void
+ngx_rtmp_guard_begin(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
+    size_t whole)
+{
+    ctx->wire_left = ngx_min(whole, s->in_chunk_size);
+
+    if (whole > ctx->wire_left) {
+        ctx->pending += ctx->wire_left;
+
+    } else {
+        ctx->pending -= s->in_streams[ctx->slot].len;
+    }
+}
+
+
+/*
+ * The size of an extended timestamp at P, behind a header of format 3: 4, or 0
+ * where the client does not repeat it, and the payload begins.
+ */
+
+static ngx_int_t
+ngx_rtmp_guard_repeated(ngx_rtmp_stream_t *st, u_char *p, size_t avail)
+{
+    u_char    expected[4];
+    uint32_t  timestamp = ngx_rtmp_guard_timestamp(st);
+
+    expected[0] = (u_char) (timestamp >> 24);
+    expected[1] = (u_char) (timestamp >> 16);
+    expected[2] = (u_char) (timestamp >> 8);
+    expected[3] = (u_char) timestamp;
+
+    if (ngx_memcmp(p, expected, ngx_min(avail, 4)) != 0) {
+        return 0;
+    }
+
+    return avail < 4 ? NGX_AGAIN : 4;
+}
+
+
+/* The extended timestamp, or difference, of the message in hand. */
+
+static uint32_t
+ngx_rtmp_guard_timestamp(ngx_rtmp_stream_t *st)
+{
+    return st->dtime ? st->dtime : st->hdr.timestamp;
+}
+
+
+uint32_t
+ngx_rtmp_guard_find_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
+    uint32_t max)
+{
+    uint32_t  i;
+
+    if (csid < max && ctx->csids[csid] == csid) {
+        return csid;
+    }
+
+    for (i = 2; i < max; i++) {
+        if (ctx->csids[i] == csid) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The slot that CSID has, or would get: its own number if that is free. */
+
+static uint32_t
+ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t max)
+{
+    uint32_t  i = ngx_rtmp_guard_find_slot(ctx, csid, max);
+
+    if (i) {
+        return i;
+    }
+
+    if (csid < max && ctx->csids[csid] == 0) {
+        return csid;
+    }
+
+    for (i = max - 1; i > 2; i--) {              /* 2 is the protocol's own */
+        if (ctx->csids[i] == 0) {
+            return i;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Writes the header that the wire layer gets: of FMT, with the LEN bytes REST
+ * behind its number, and with TIMESTAMP if EXT. */
+
+static void
+ngx_rtmp_guard_head(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt, u_char *rest,
+    size_t len, ngx_uint_t ext, uint32_t timestamp)
+{
+    u_char    *p = ctx->head;
+    uint32_t   slot = ctx->slot;
+
+    if (slot < 64) {
+        *p++ = (u_char) (fmt << 6 | slot);
+
+    } else if (slot < 64 + 256) {
+        *p++ = (u_char) (fmt << 6);
+        *p++ = (u_char) (slot - 64);
+
+    } else {
+        *p++ = (u_char) (fmt << 6 | 1);
+        *p++ = (u_char) (slot - 64);
+        *p++ = (u_char) ((slot - 64) >> 8);
+    }
+
+    if (len) {
+        p = ngx_cpymem(p, rest, len);
+    }
+
+    if (ext) {
+        *p++ = (u_char) (timestamp >> 24);
+        *p++ = (u_char) (timestamp >> 16);
+        *p++ = (u_char) (timestamp >> 8);
+        *p++ = (u_char) timestamp;
+    }
+
+    ctx->head_len = p - ctx->head;
+}
+
+
+static uint32_t
+ngx_rtmp_guard_u32(u_char *p)
+{
+    return (uint32_t) p[0] << 24 | (uint32_t) p[1] << 16
+           | (uint32_t) p[2] << 8 | p[3];
 }
 
 
@@ -291,7 +590,7 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
 static ngx_int_t
 ngx_rtmp_guard_length(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
-    uint32_t csid, uint32_t mlen)
+    uint32_t slot, uint32_t mlen)
 {
     size_t                      limit;
     uint32_t                    i;
@@ -318,7 +617,7 @@ ngx_rtmp_guard_length(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
     for (i = 2; i < (uint32_t) cscf->max_streams; i++) {
         st = &s->in_streams[i];
 
-        if (st->len && i != csid) {
+        if (st->len && i != slot) {
             limit = st->hdr.mlen < limit ? limit - st->hdr.mlen : 0;
         }
     }

@@ -21,9 +21,13 @@ typedef struct {
 typedef enum {
     guard_accepted = 0,     /* nginx-rtmp may still look for a PROXY line */
     guard_handshake,
-    guard_header,           /* the next byte begins a chunk */
-    guard_payload
+    guard_header,           /* the wire layer has all of what was handed on */
+    guard_payload,
+    guard_closing           /* refused: nothing is read any more */
 } ngx_rtmp_guard_stage_e;
+
+
+#define NGX_RTMP_GUARD_HEADER_MAX  NGX_RTMP_MAX_CHUNK_HEADER
 
 
 typedef struct {
@@ -39,10 +43,24 @@ typedef struct {
     size_t                  left;       /* bytes that may pass before a check */
     size_t                  turn;
 
+    /*
+     * The client's chunks and the wire layer's may differ in size and in the
+     * numbers of their chunk streams: see ngx_rtmp_guard_recv.c.
+     */
+    u_char                  head[NGX_RTMP_GUARD_HEADER_MAX];
+    uint8_t                 head_pos;   /* of a chunk header to hand on */
+    uint8_t                 head_len;
+    uint32_t                chunk_size; /* the client's */
+    uint32_t                slot;       /* the chunk stream in hand */
+    uint32_t               *csids;      /* the client's, by the wire layer's; 0: none */
+    size_t                  chunk_left; /* payload until the client's next header */
+    size_t                  wire_left;  /* payload until the wire layer's */
+
     size_t                  pending;    /* bytes in unfinished messages */
     ngx_event_t             deadline;
+    double                  connecting; /* transaction of a connect in hand, or 0 */
+    u_char                 *why;        /* it was refused, NUL-terminated */
     unsigned                publishing:1;
-    unsigned                refused:1;
 } ngx_rtmp_guard_ctx_t;
 
 
@@ -57,6 +75,17 @@ void ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx);
 
 /* puts the handlers of ngx_rtmp_guard_message.c first */
 ngx_int_t ngx_rtmp_guard_add_handlers(ngx_rtmp_core_main_conf_t *cmcf);
+
+/* puts the check of the application before the wire layer's connect */
+void ngx_rtmp_guard_add_connect(void);
+
+/* answers the connect of transaction TRANS with "rejected", WHY is the text */
+ngx_int_t ngx_rtmp_guard_reject(ngx_rtmp_session_t *s, double trans,
+    const u_char *why);
+
+/* the slot of CSID, which an Abort names; 0: it has none */
+uint32_t ngx_rtmp_guard_find_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
+    uint32_t max);
 
 /* NGX_OK, or NGX_ERROR when the address has too many connections */
 ngx_int_t ngx_rtmp_guard_admit(ngx_rtmp_session_t *s,

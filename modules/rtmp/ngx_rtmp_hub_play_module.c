@@ -107,6 +107,16 @@ player_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
 }
 
 
+static const char *
+player_why(const player_t *p)
+{
+    const u_char  *refusal = ngx_rtmp_guard_refusal(p->session);
+
+    return p->why ? p->why
+                  : refusal ? (const char *) refusal : "closed by the client";
+}
+
+
 /* Whoever the gate has let in it is told about, live or not. */
 static void
 player_report(player_t *p)
@@ -121,7 +131,7 @@ player_report(player_t *p)
     ngx_str_set(&q.kind, "done");
     ngx_str_set(&q.of, "play");
     ngx_str_null(&q.args);
-    q.reason.data = (u_char *) (p->why ? p->why : "closed by the client");
+    q.reason.data = (u_char *) player_why(p);
     q.reason.len = ngx_strlen(q.reason.data);
     q.bytes = p->bytes;
     q.duration = p->started_ms ? ngx_current_msec - p->started_ms : 0;
@@ -691,7 +701,7 @@ ngx_rtmp_hub_play_close_stream(ngx_rtmp_session_t *s,
     if (p->state == PLAYER_LIVE) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V ended: %s",
                       &s->app, &p->name,
-                      p->why ? p->why : "closed by the client");
+                      player_why(p));
 
         if (!c->destroyed && player_detach(p) != NGX_OK) {
             player_abort(p);

@@ -565,8 +565,9 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
 static ngx_int_t
 ngx_rtmp_ingest_close_stream(ngx_rtmp_session_t *s, ngx_rtmp_close_stream_t *v)
 {
-    int        live;
-    ingest_t  *in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+    int            live;
+    ingest_t      *in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+    const u_char  *refusal;
 
     if (in == NULL) {
         return next_close_stream(s, v);
@@ -575,7 +576,15 @@ ngx_rtmp_ingest_close_stream(ngx_rtmp_session_t *s, ngx_rtmp_close_stream_t *v)
     live = in->state == INGEST_LIVE;
 
     if (live && in->why[0] == '\0') {
-        ingest_log_end(in, NGX_LOG_NOTICE, "closed by the client");
+        refusal = ngx_rtmp_guard_refusal(s);
+
+        if (refusal) {
+            *ngx_snprintf((u_char *) in->why, sizeof(in->why) - 1,
+                          "refused %s", refusal) = '\0';
+        }
+
+        ingest_log_end(in, refusal ? NGX_LOG_WARN : NGX_LOG_NOTICE,
+                       refusal ? in->why : "closed by the client");
     }
 
     if (in->request && !s->connection->destroyed) {

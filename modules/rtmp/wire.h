@@ -1,6 +1,6 @@
 /*
- * The wire layer as the hub module sees it: nginx-rtmp's symbols, all weak,
- * so that ngx_hub_module.c can say what is not loaded.
+ * The wire layer as the hub module sees it: symbols of nginx-rtmp and of the
+ * guard, all weak, so that ngx_hub_module.c can say what is not loaded.
  */
 
 #ifndef DUOLU_RTMP_WIRE_H
@@ -12,6 +12,7 @@
 #include "ngx_rtmp.h"
 #include "ngx_rtmp_cmd_module.h"
 #include "ngx_rtmp_streams.h"
+#include "ngx_rtmp_guard.h"
 
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_publish
@@ -31,5 +32,6 @@
 #pragma weak ngx_rtmp_free_shared_chain
 #pragma weak ngx_rtmp_update_bandwidth
 #pragma weak ngx_rtmp_bw_out
+#pragma weak ngx_rtmp_guard_refusal
 
 #endif

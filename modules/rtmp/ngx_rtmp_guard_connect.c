@@ -1,0 +1,150 @@
+#include "ngx_rtmp_guard_session.h"
+#include "ngx_rtmp_cmd_module.h"
+#include "ngx_rtmp_streams.h"
+
+
+/* weak, as in ngx_rtmp_guard_module.c */
+#pragma weak ngx_rtmp_core_module
+#pragma weak ngx_rtmp_connect
+#pragma weak ngx_rtmp_send_amf
+#pragma weak ngx_rtmp_send_chunk_size
+
+
+#define NAMES_SIZE        128
+
+
+/*
+ * nginx-rtmp closes the connection of a client that names an application
+ * which is not there, without a word to anybody.
+ */
+
+
+static ngx_int_t ngx_rtmp_guard_check_application(ngx_rtmp_session_t *s,
+    ngx_rtmp_connect_t *v);
+static ngx_uint_t ngx_rtmp_guard_serves(ngx_rtmp_core_srv_conf_t *cscf,
+    u_char *app);
+static void ngx_rtmp_guard_names(ngx_rtmp_core_srv_conf_t *cscf,
+    u_char names[NAMES_SIZE]);
+
+
+static ngx_rtmp_connect_pt  ngx_rtmp_guard_next_connect;
+
+
+void
+ngx_rtmp_guard_add_connect(void)
+{
+    ngx_rtmp_guard_next_connect = ngx_rtmp_connect;
+    ngx_rtmp_connect = ngx_rtmp_guard_check_application;
+}
+
+
+static ngx_int_t
+ngx_rtmp_guard_check_application(ngx_rtmp_session_t *s, ngx_rtmp_connect_t *v)
+{
+    size_t                     len;
+    u_char                     names[NAMES_SIZE];
+    ngx_rtmp_guard_ctx_t      *ctx;
+    ngx_rtmp_core_srv_conf_t  *cscf;
+
+    ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
+    cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
+
+    if (ctx == NULL) {
+        return ngx_rtmp_guard_next_connect(s, v);
+    }
+
+    if (s->connected) {
+        return ngx_rtmp_guard_refuse(s, "a second connect, expected one");
+    }
+
+    if (ngx_rtmp_guard_serves(cscf, v->app)) {
+        return ngx_rtmp_guard_next_connect(s, v);
+    }
+
+    ctx->connecting = v->trans;
+    ngx_rtmp_guard_names(cscf, names);
+
+    /* a key may stand behind the question mark */
+    len = strcspn((char *) v->tc_url, "?");
+
+    return ngx_rtmp_guard_refuse(s, "connect to application \"%s\", expected "
+                                 "%s; its tcUrl is \"%*s%s\"", v->app, names,
+                                 len, v->tc_url, v->tc_url[len] ? "?***" : "");
+}
+
+
+static ngx_uint_t
+ngx_rtmp_guard_serves(ngx_rtmp_core_srv_conf_t *cscf, u_char *app)
+{
+    size_t                      len = ngx_strlen(app);
+    ngx_uint_t                  i;
+    ngx_rtmp_core_app_conf_t  **apps = cscf->applications.elts;
+
+    for (i = 0; i < cscf->applications.nelts; i++) {
+        if (apps[i]->name.len == len
+            && ngx_strncmp(apps[i]->name.data, app, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The applications that there are, as many as fit: "live" or "test". */
+
+static void
+ngx_rtmp_guard_names(ngx_rtmp_core_srv_conf_t *cscf, u_char names[NAMES_SIZE])
+{
+    u_char                     *p = names, *last = names + NAMES_SIZE - 1;
+    ngx_uint_t                  i;
+    ngx_rtmp_core_app_conf_t  **apps = cscf->applications.elts;
+
+    for (i = 0; i < cscf->applications.nelts; i++) {
+        p = ngx_slprintf(p, last, "%s\"%V\"", i ? " or " : "", &apps[i]->name);
+    }
+
+    if (i == 0) {
+        p = ngx_slprintf(p, last, "none, since the server has none");
+    }
+
+    *p = '\0';
+}
+
+
+ngx_int_t
+ngx_rtmp_guard_reject(ngx_rtmp_session_t *s, double trans, const u_char *why)
+{
+    ngx_rtmp_header_t          h;
+    ngx_rtmp_core_srv_conf_t  *cscf;
+
+    ngx_rtmp_amf_elt_t  info[] = {
+        { NGX_RTMP_AMF_STRING, ngx_string("level"), "error", 0 },
+        { NGX_RTMP_AMF_STRING, ngx_string("code"),
+          "NetConnection.Connect.Rejected", 0 },
+        { NGX_RTMP_AMF_STRING, ngx_string("description"), (void *) why, 0 }
+    };
+
+    ngx_rtmp_amf_elt_t  answer[] = {
+        { NGX_RTMP_AMF_STRING, ngx_null_string, "_error", 0 },
+        { NGX_RTMP_AMF_NUMBER, ngx_null_string, &trans, 0 },
+        { NGX_RTMP_AMF_NULL, ngx_null_string, NULL, 0 },
+        { NGX_RTMP_AMF_OBJECT, ngx_null_string, info, sizeof(info) }
+    };
+
+    cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
+
+    /* what nginx-rtmp sends comes in chunks of this size, also before it said
+     * so in its answer to a connect */
+    if (ngx_rtmp_send_chunk_size(s, cscf->chunk_size) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&h, sizeof(h));
+    h.csid = NGX_RTMP_CSID_AMF_INI;
+    h.type = NGX_RTMP_MSG_AMF_CMD;
+
+    return ngx_rtmp_send_amf(s, &h, answer,
+                             sizeof(answer) / sizeof(answer[0]));
+}
