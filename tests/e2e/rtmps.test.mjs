@@ -55,6 +55,17 @@ test('RTMPS', async (t) => {
     assert.doesNotMatch(stack.log('nginx'), /refused.*client: 127\.0\.0\.1,/);
   });
 
+  await t.test('plain RTMP on this port leaves one line that says so', async () => {
+    const client = await RtmpClient.tcp({ port, localAddress: '127.0.0.6' });
+    await assert.rejects(client.handshake(), /closed during the handshake/);
+    const lines = await until(() => {
+      const found = stack.log('nginx').split('\n').filter((line) => /client: 127\.0\.0\.6/.test(line));
+      return found.length > 0 && found;
+    }, 'a line about 127.0.0.6');
+    assert.equal(lines.length, 1, lines.join('\n'));
+    assert.match(lines[0], /no TLS handshake on the port for rtmps:\/\/, expected TLS \(plain rtmp:\/\/ is port \d+\)/);
+  });
+
   await t.test('the service is told the address of the client', async () => {
     const client = await openPublisher(`demo?key=${stack.demoKey}`, secure('127.0.0.9'));
     client.sendVideo(0, keyFrame());

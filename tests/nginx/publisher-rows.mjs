@@ -20,7 +20,9 @@
 
 import assert from 'node:assert/strict';
 import { makeHevcClip, replay } from '../lib/clips.mjs';
-import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openStream } from '../lib/rtmp.mjs';
+import { getJson, token } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { MSG, aacFrame, aacHeader, avcHeader, chunkHeader, interFrame, keyFrame, openStream } from '../lib/rtmp.mjs';
 
 export const AUDIO = 8;
 export const VIDEO = 9;
@@ -118,8 +120,51 @@ const flagWithoutIdr = (steps) => steps.map((one, n) => (isKey(one) && one.stamp
 
 const soundLeftOut = { seen: only(VIDEO), log: [/no sound: /] };
 
+/**
+ * A row whose publisher's clock is wrong for `ms`: viewers and the history go by
+ * the clock on the wall, sound and picture together.
+ */
+function wrongClock(name, ms, change) {
+  const near = (value, what) => assert.ok(Math.abs(value - ms) <= 3000, `${what} is ${value} ms, ${ms} ms by the wall`);
+  return {
+    name, ms, change,
+    log: [/the publisher's clock does not keep step with time/],
+    viewer({ tags }) {
+      const last = (type) => tags.filter((tag) => tag.type === type && !tag.config).at(-1).dts;
+      near(last(VIDEO), 'the last picture');
+      assert.ok(Math.abs(last(VIDEO) - last(AUDIO)) <= 500, `sound at ${last(AUDIO)} ms, the picture at ${last(VIDEO)} ms`);
+    },
+    async history({ recordings, stream, hub }) {
+      await recordings.closed(stream);
+      const base = `${hub.base}/m/${token(stream, { a: 'replay' })}/rec/${stream}`;
+      const { spans } = await getJson(`${base}/spans.json`);
+      near(spans.at(-1).to - spans[0].from, `the history ${JSON.stringify(spans)}`);
+    },
+  };
+}
+
 export const rows = [
   { name: 'normal', decode: true },
+  wrongClock('half-speed', 12_000, (steps) => steps.map((one) => ({ ...one, stamp: Math.floor(one.stamp / 2) }))),
+  wrongClock('zero-clock', 12_000, (steps) => steps.map((one) => ({ ...one, stamp: 0 }))),
+  wrongClock('one-slow-track', 12_000, (steps) => steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp / 2) } : one))),
+  wrongClock('paused-clock', 22_000, (steps) => steps.filter(({ when }) => when < 6000 || when >= 16_000)
+    .map((one) => (one.when < 6000 ? one : { ...one, stamp: one.stamp - 10_000 }))),
+  {
+    name: 'five-megabytes',
+    publish: async (client) => {
+      client.sendVideo(0, avcHeader());
+      client.raw(chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, length: 5 << 20 }));
+    },
+    wire: /a message of 5242880 bytes, expected at most 4194304 \(max_message\)/,
+    viewer: () => {},
+    async history({ hub, stream }) {
+      const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done' && `${q.APP}/${q.NAME}` === stream),
+        'the service to be told');
+      assert.match(done.REASON, /^refused a message of 5242880 bytes/);
+    },
+  },
+  { name: 'normal' },
   { name: 'sound-only', change: only(AUDIO), seen: only(AUDIO) },
   { name: 'pictures-only', change: only(VIDEO), seen: only(VIDEO) },
   {
