@@ -56,9 +56,10 @@ typedef struct {
     uint32_t  size;        /* of the tag, back-pointer included */
     int32_t   cts;
     int64_t   dts;
+    uint32_t  stored_ms;   /* when, low 32 bits */
     uint8_t   type;        /* enum flv_type */
     uint8_t   flags;       /* enum hub_entry_flags */
-    uint8_t   pad[6];
+    uint8_t   pad[2];
 } hub_entry_t;
 
 /* The latest of each kind of tag that a newcomer needs before media. */

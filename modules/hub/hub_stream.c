@@ -11,6 +11,7 @@
 #define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
 #define HUB_RATE_MS       2000
 #define HUB_BURST_MS     10000
+#define HUB_READ_MS       2000      /* readers have had a frame by then */
 #define HUB_SETTLE_MS     1000      /* until then a publisher has sent headers */
 
 
@@ -303,7 +304,8 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
 
 
 /* Moves the tail so that SIZE more bytes at DTS keep window and caps.  The
- * newest key frame goes only when the byte or the index cap asks for it. */
+ * newest key frame goes only when the byte or the index cap asks for it, and so
+ * do frames that no reader may have had yet: a clock that is set leaps. */
 static void
 hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
 {
@@ -323,7 +325,8 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
         e = hub_entry(h, s, first);
         full = s->end + size - e->offset > h->stream_max
                || s->head - first >= HUB_INDEX_SIZE - 1;
-        old = dts - e->dts > (int64_t) h->window && first + 1 < s->key_plus_one;
+        old = dts - e->dts > (int64_t) h->window && first + 1 < s->key_plus_one
+              && (uint32_t) ngx_current_msec - e->stored_ms > HUB_READ_MS;
 
         if (!full && !old) {
             break;
@@ -498,6 +501,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     e->size = (uint32_t) size;
     e->cts = frame->cts;
     e->dts = dts;
+    e->stored_ms = (uint32_t) ngx_current_msec;
     e->type = type;
     e->flags = (uint8_t) ((joinable ? HUB_KEY : 0)
                           | (frame->config ? HUB_CONFIG : 0)
