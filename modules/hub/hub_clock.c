@@ -117,7 +117,8 @@ static int64_t
 clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
     uint64_t now)
 {
-    int                  wrong, stalled;
+    int                  wrong;
+    int64_t              gap;
     hub_writer_track_t  *t = &w->track[kind];
     const hub_track_t   *track = &s->track[kind];
 
@@ -128,17 +129,20 @@ clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
         return 0;
     }
 
-    stalled = track->wall_ms
-              && (int64_t) (now - track->wall_ms) > track->step + CLOCK_STALL;
+    gap = track->wall_ms ? (int64_t) (now - track->wall_ms) - track->step : 0;
 
-    if (wrong && !stalled && t->late_ms == 0) {
+    if (wrong && gap <= CLOCK_STALL && t->late_ms == 0) {
         return -off;
     }
 
-    if (t->late_ms == 0 || stalled || off > t->late_off + CLOCK_STEP) {
+    if (t->late_ms == 0 || off > t->late_off + CLOCK_STEP) {
         t->late_ms = now;                    /* it may catch up */
         t->late_off = off;
         return 0;
+    }
+
+    if (gap > CLOCK_STALL) {
+        t->late_ms += gap - CLOCK_STALL;     /* that was the network */
     }
 
     return now - t->late_ms >= CLOCK_PATIENCE ? -off : 0;

@@ -129,8 +129,8 @@ describe('answers of the service', () => {
   });
 
   test('an unknown application ends the connection', DEADLINE, async () => {
-    await assert.rejects(openStream({ ...hub.rtmp, app: 'nowhere' }));
-    assert.match(hub.nginx.log(), /application not found: 'nowhere'/);
+    await assert.rejects(openStream({ ...hub.rtmp, app: 'nowhere' }), /NetConnection\.Connect\.Rejected.*expected \\"live\\"/);
+    assert.match(hub.nginx.log(), /guard: refused connect to application "nowhere", expected "live"/);
   });
 
   test('silence is ended after ingest_timeout', DEADLINE, async () => {

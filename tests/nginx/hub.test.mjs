@@ -62,22 +62,6 @@ describe('one stream, viewers in every worker', () => {
     await client.close();
   });
 
-  test('the window keeps its seconds, and its last key frame', DEADLINE, async () => {
-    const client = await openPublisher('window?key=a', { ...hub.rtmp, chunkSize: 65536 });
-    for (let i = 0; i < 1500; i++) client.sendVideo(i * 40, i % 50 === 0 ? MEDIA.key : MEDIA.inter);
-    await client.ping();
-    const stream = await hub.stream('live/window');
-    assert.ok(stream.window_ms >= 9_900 && stream.window_ms <= 10_100, `window is ${stream.window_ms} ms of 60 s sent`);
-    const viewers = await oneInEach(hub, 'live/window');
-    for (const { flv } of viewers) await until(() => flv.video()[0]?.key, 'a key frame out of the window');
-    for (let i = 0; i < 1000; i++) client.sendVideo(60_000 + i * 40, i === 0 ? MEDIA.key : MEDIA.inter);
-    await client.ping();
-    const long = await hub.stream('live/window');
-    assert.ok(long.window_ms >= 39_000, `a GOP of 40 s stays joinable, the window is ${long.window_ms} ms`);
-    closeAll(viewers);
-    await client.close();
-  });
-
   test('the byte cap holds, whatever the bitrate', DEADLINE, async () => {
     const client = await openPublisher('heavy?key=a', { ...hub.rtmp, chunkSize: 65536 });
     const [key, inter] = [keyFrame(1_000_000), interFrame(1_000_000)];
@@ -96,6 +80,7 @@ describe('one stream, viewers in every worker', () => {
   });
 
   test('a viewer that does not read loses its place, not the others theirs', DEADLINE, async () => {
+    const STEP = 4;                    // ms: sent faster than that, and no clock runs ahead
     const client = await openPublisher('slow?key=a', { ...hub.rtmp, chunkSize: 65536 });
     client.sendVideo(0, keyFrame(50_000));
     await until(async () => (await hub.stream('live/slow'))?.window_bytes > 50_000, 'a first frame');
@@ -103,16 +88,16 @@ describe('one stream, viewers in every worker', () => {
     await until(() => slow.flv.video().length > 0 && good.flv.video().length > 0, 'both viewers to join');
     slow.response.pause();
     for (let i = 1; i < 600; i++) {
-      client.sendVideo(i * 40, i % 25 === 0 ? keyFrame(100_000) : interFrame(100_000));
+      client.sendVideo(i * STEP, i % 25 === 0 ? keyFrame(100_000) : interFrame(100_000));
       await client.drained();
-      if (i % 20 === 0) await until(() => good.error || good.flv.video().at(-1).dts >= i * 40 - 200, `frame ${i} at the good viewer`);
+      if (i % 20 === 0) await until(() => good.error || good.flv.video().length >= i - 5, `frame ${i} at the good viewer`);
     }
-    await until(() => good.error || good.flv.video().at(-1).dts === 599 * 40, 'the last frame at the good viewer');
+    await until(() => good.error || good.flv.video().length >= 600, 'the last frame at the good viewer');
     assert.equal(good.error, undefined);
     assert.equal(good.flv.video().length, 600, 'the good viewer has every frame');
     slow.response.resume();
     // either it was dropped, or it went on at a key frame; never a torn tag
-    await until(() => slow.ended || slow.flv.video().at(-1).dts >= 590 * 40, 'the slow viewer to end or to catch up');
+    await until(() => slow.ended || slow.flv.video().at(-1).dts >= good.flv.video()[590].dts, 'the slow viewer to end or to catch up');
     assert.equal(slow.error, undefined, 'what it got is whole');
     assert.ok(slow.flv.video().length < 600, 'it did not get everything');
     closeAll([slow, good]);
@@ -144,6 +129,27 @@ describe('one stream, viewers in every worker', () => {
     await second.close();
     closeAll(viewers);
   });
+});
+
+test('the window keeps its seconds, and its last key frame', DEADLINE, async (t) => {
+  const hub = await startHub({ main: 'hub_window 3s;' });
+  t.after(() => hub.stop());
+  const client = await openPublisher('window?key=a', { ...hub.rtmp, chunkSize: 65536 });
+  const source = feed(client, { ...MEDIA, gop: 10 });
+  const window = async () => (await hub.stream('live/window'))?.window_ms ?? 0;
+  await until(() => source.last > 7000, '7 s of frames');
+  const kept = await window();
+  assert.ok(kept >= 2900 && kept <= 3900, `window is ${kept} ms of ${source.last} ms sent`);
+  const viewers = await oneInEach(hub, 'live/window');
+  for (const { flv } of viewers) await until(() => flv.video()[0]?.key, 'a key frame out of the window');
+  source.stop();
+  const long = feed(client, { ...MEDIA, gop: 1000, from: source.last });
+  await until(() => long.last - source.last > 5500, 'a GOP of 5 s');
+  await client.ping();
+  assert.ok(await window() >= 5000, `a GOP of 5 s stays joinable, the window is ${await window()} ms`);
+  long.stop();
+  closeAll(viewers);
+  await client.close();
 });
 
 describe('reload and crash', () => {

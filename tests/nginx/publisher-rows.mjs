@@ -164,7 +164,6 @@ export const rows = [
       assert.match(done.REASON, /^refused a message of 5242880 bytes/);
     },
   },
-  { name: 'normal' },
   { name: 'sound-only', change: only(AUDIO), seen: only(AUDIO) },
   { name: 'pictures-only', change: only(VIDEO), seen: only(VIDEO) },
   {
