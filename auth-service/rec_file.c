@@ -150,19 +150,10 @@ int64_t rec_file_size(const char *root, const char *file)
  */
 bool rec_file_marked(const char *root, const char *file)
 {
-    char         path[PATH_MAX], name[3 * RECORDING_FILE_MAX + 1], *p = name;
+    char         path[PATH_MAX], marker[REC_MARKER_MAX];
     struct stat  info;
 
-    for (; *file; file++) {
-        if (*file == '/') {
-            p += sprintf(p, "%%2F");
-        } else {
-            *p++ = *file;
-        }
-    }
-    *p = '\0';
-
-    return snprintf(path, sizeof(path), "%s/.open/%s", root, name) < (int) sizeof(path)
+    return rec_path_marker(marker, file) > 0 && rec_join(path, root, marker, NULL)
            && stat(path, &info) == 0;
 }
 

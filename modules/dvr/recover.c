@@ -12,9 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARKER_FOLDER  ".open"
-#define MARKER_SLASH   "%2F"         /* in a marker's name; a file's has none */
-
 /* A marker holds what the kernel calls this boot of the machine. */
 #define BOOT           "/proc/sys/kernel/random/boot_id"
 #define BOOT_MAX       64
@@ -35,63 +32,17 @@ join(char out[PATH_MAX], const char *root, const char *name)
 }
 
 
-/* The path of FILE's marker, whose name is FILE in one word. */
 static int
 marker_path(char out[PATH_MAX], const char *root, const char *file)
 {
-    int   n;
-    char  name[REC_PATH_MAX + sizeof(MARKER_FOLDER)
-               + 3 * sizeof(MARKER_SLASH)], *p;
+    char  marker[REC_MARKER_MAX];
 
-    if (strlen(file) >= REC_PATH_MAX) {
-        errno = ENAMETOOLONG;
+    if (rec_path_marker(marker, file) == 0) {
+        errno = EINVAL;
         return -1;
     }
 
-    p = name + sprintf(name, "%s/", MARKER_FOLDER);
-
-    for (n = 0; *file; file++) {
-        if (*file != '/') {
-            *p++ = *file;
-
-        } else if (n++ < 3) {
-            p += sprintf(p, "%s", MARKER_SLASH);
-
-        } else {
-            errno = EINVAL;
-            return -1;
-        }
-    }
-
-    *p = '\0';
-
-    return join(out, root, name);
-}
-
-
-/* The other way.  Returns 0, -1 when NAME is no marker's. */
-static int
-marker_file(char out[REC_PATH_MAX], const char *name)
-{
-    char  *p = out;
-
-    while (*name) {
-        if (p == out + REC_PATH_MAX - 1) {
-            return -1;
-        }
-
-        if (strncmp(name, MARKER_SLASH, sizeof(MARKER_SLASH) - 1) == 0) {
-            *p++ = '/';
-            name += sizeof(MARKER_SLASH) - 1;
-
-        } else {
-            *p++ = *name++;
-        }
-    }
-
-    *p = '\0';
-
-    return 0;
+    return join(out, root, marker);
 }
 
 
@@ -154,7 +105,7 @@ marker_put(const char *root, const char *file)
     char    folder[PATH_MAX], path[PATH_MAX], boot[BOOT_MAX];
     size_t  n = read_small(BOOT, boot, BOOT_MAX);
 
-    if (join(folder, root, MARKER_FOLDER) == -1
+    if (join(folder, root, REC_MARKERS) == -1
         || marker_path(path, root, file) == -1
         || (mkdir(folder, 0750) == -1 && errno != EEXIST))
     {
@@ -550,7 +501,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
     target_t        t;
     struct dirent  *entry;
 
-    if (join(folder, root, MARKER_FOLDER) == -1) {
+    if (join(folder, root, REC_MARKERS) == -1) {
         return 0;
     }
 
@@ -571,7 +522,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
             continue;
         }
 
-        if (marker_file(file, entry->d_name) == -1
+        if (rec_path_marked(file, entry->d_name) == 0
             || find_target(&t, root, file) == -1)
         {
             ngx_log_error(NGX_LOG_ERR, log, 0,

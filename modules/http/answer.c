@@ -154,6 +154,11 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
     text_add_json(&t, sentence, end - sentence);
     text_add(&t, "}");
 
+    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
+        text_free(&t);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return answer_send(r, status, ANSWER_JSON, &t);
 }
 

@@ -45,7 +45,7 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 
 #define ANSWER_JSON  "application/json"
 
-/* {"error": a sentence by FORMAT} */
+/* {"error": a sentence by FORMAT}; it holds for now, so nobody keeps it. */
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 

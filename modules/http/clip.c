@@ -11,6 +11,7 @@ typedef struct {
     uint64_t       origin;           /* of the client's address */
     ngx_int_t      zone;             /* minutes east of UTC */
     unsigned       zoned:1;          /* the file is named by that zone's clock */
+    unsigned       growing:1;        /* asked again it would be longer */
 } clip_t;
 
 #define ZONE_MAX  (14 * 60)
@@ -27,6 +28,7 @@ clip_work(history_t *h)
 {
     clip_t  *c = h->data;
 
+    c->growing = history_growing(h) != 0;
     clip_build(&c->build);
 }
 
@@ -100,7 +102,8 @@ set_headers(ngx_http_request_t *r, clip_t *c)
     u_char  *p, *etag = ngx_pnalloc(r->pool, 2 * sizeof(c->build.digest) + 3);
 
     if (etag == NULL || set_disposition(r, c) != NGX_OK
-        || answer_header(r, "Cache-Control", "private, no-cache") == NULL)
+        || answer_header(r, "Cache-Control",
+                         c->growing ? "no-store" : "private, no-cache") == NULL)
     {
         return NGX_ERROR;
     }

@@ -64,6 +64,7 @@ history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream,
     }
 
     h->request = r;
+    h->now = history_now();
     cln->handler = history_cleanup;
     cln->data = h;
 

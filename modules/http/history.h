@@ -70,6 +70,7 @@ struct history_s {
     char                stream[REC_STREAM_MAX + 1];
     int64_t             from, to;        /* utc ms, `to` included */
     uint64_t            uid;             /* who asks */
+    int64_t             now;             /* when it was put */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
 
@@ -116,6 +117,10 @@ int history_open(const history_t *h, const char *file);
 /* Thread side: fills `range`, or `spans`, and `status`; forgets them. */
 void history_find(history_t *h);
 void history_find_free(history_t *h);
+
+/* Does more come into the range that was found, as far as one can tell?  Then
+ * what is answered holds for this moment alone. */
+int history_growing(const history_t *h);
 
 /* Thread side: says what the answer is when it cannot be given. */
 void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)

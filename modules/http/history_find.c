@@ -13,6 +13,8 @@
 #define DAY_MS           86400000
 #define FILE_REACH       (25 * 3600 * 1000)    /* no file is longer, ms */
 #define INDEX_SIZE_MAX   (64 * 1024 * 1024)
+#define SETTLE_MS        10000                 /* a writer that stopped ends its
+                                                  index within it */
 #define SPAN_JOIN        1500                  /* ms; less is no gap to a viewer */
 
 
@@ -596,6 +598,28 @@ history_find(history_t *h)
     if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0) {
         history_fail(h, NGX_HTTP_NOT_FOUND, "nothing was recorded in this span");
     }
+}
+
+
+/* The hub may have let go of a stream whose last fragment is still on its way to
+ * the disk; and what was recorded a moment ago is in no index before its segment
+ * ends. */
+int
+history_growing(const history_t *h)
+{
+    int64_t                end;
+    const rec_segment_t   *segment;
+    const history_file_t  *last;
+
+    last = &h->range.files[h->range.nfiles - 1];
+    segment = &h->range.segments[h->range.nsegments - 1];
+    end = segment->utc + segment->duration;
+
+    if (end > h->to || h->to + REC_SEGMENT_MAX < h->now) {
+        return 0;
+    }
+
+    return h->recording || (!last->ended && h->now < end + SETTLE_MS);
 }
 
 

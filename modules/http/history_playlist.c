@@ -11,7 +11,6 @@
 
 #define LIST_LEAST   65536    /* bytes that are counted while a list is made */
 #define GROUP_MS     6000
-#define SETTLE_MS    10000    /* a writer that stopped ends its index within it */
 #define AHEAD_MS     60000    /* no clock is so far ahead of the wall's */
 
 
@@ -26,7 +25,6 @@ typedef struct {
     text_t    text;
     size_t    most;                      /* bytes of all lists that are held */
     budget_hold_t  hold;
-    int64_t   now;                       /* when it was asked */
     unsigned  open:1;
     unsigned  growing:1;
 } playlist_t;
@@ -189,28 +187,6 @@ add_group(text_t *t, const group_t *g)
 }
 
 
-/* Does more come, as far as one can tell?  The hub may have let go of a stream
- * whose last fragment is still on its way to the disk; and what was recorded a
- * moment ago is in no index before its segment ends. */
-static int
-is_growing(const history_t *h, const playlist_t *p)
-{
-    int64_t                end;
-    const rec_segment_t   *segment;
-    const history_file_t  *last;
-
-    last = &h->range.files[h->range.nfiles - 1];
-    segment = &h->range.segments[h->range.nsegments - 1];
-    end = segment->utc + segment->duration;
-
-    if (end > h->to || h->to + REC_SEGMENT_MAX < p->now) {
-        return 0;
-    }
-
-    return h->recording || (!last->ended && p->now < end + SETTLE_MS);
-}
-
-
 static void
 write_playlist(history_t *h, playlist_t *p, group_t *groups)
 {
@@ -256,7 +232,7 @@ playlist_work(history_t *h)
         return;
     }
 
-    p->growing = is_growing(h, p);
+    p->growing = history_growing(h) != 0;
     write_playlist(h, p, groups);
     free(groups);
     history_find_free(h);
@@ -381,7 +357,6 @@ playlist_create(history_t *h, size_t most)
     }
 
     p->most = most;
-    p->now = history_now();
     h->data = p;
     h->free = playlist_free;
 

@@ -418,7 +418,7 @@ answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         h->to = history_now();
     }
 
-    return history_thumb(r, h, conf->pool, &conf->thumbs);
+    return history_thumb(r, h, conf->pool, &conf->thumbs, at == NGX_DECLINED);
 }
 
 
@@ -464,32 +464,77 @@ open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
 }
 
 
-/* A file that is being written changes; others never do. */
+/* Is PATH, whose first ROOT bytes are the folder of recordings, being written? */
+static int
+is_growing(const ngx_str_t *path, size_t root)
+{
+    char  name[NGX_MAX_PATH], marker[REC_MARKER_MAX];
+
+    if (rec_path_marker(marker, (char *) path->data + root + 1) == 0
+        || snprintf(name, sizeof(name), "%.*s/%s", (int) root, path->data,
+                    marker) >= (int) sizeof(name))
+    {
+        return 0;
+    }
+
+    return access(name, F_OK) == 0;
+}
+
+
+/*
+ * Bytes that a file has stay what they are while it grows, so that its validator
+ * stays too: a download that broke off goes on, and "If-Range" with what a client
+ * saw a moment ago gets its range.  But nothing may keep such an answer, which
+ * would be told with the same validator that it is still all there is.
+ */
 static ngx_int_t
-set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv)
+set_growing(ngx_http_request_t *r, ngx_open_file_info_t *of)
+{
+    u_char  *etag = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof("\"-open\""));
+
+    if (etag == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(etag, "\"%xL-open\"%Z", (uint64_t) of->uniq);
+    r->disable_not_modified = 1;
+    r->headers_out.etag = answer_header(r, "ETag", (char *) etag);
+
+    return r->headers_out.etag && answer_header(r, "Cache-Control", "no-store")
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+/* When it was closed its duration was put in; it changes no more. */
+static ngx_int_t
+set_closed(ngx_http_request_t *r, ngx_open_file_info_t *of)
 {
     int  settled = ngx_time() - of->mtime > HISTORY_SETTLED_S;
 
+    r->headers_out.last_modified_time = of->mtime;
+
+    return ngx_http_set_etag(r) == NGX_OK
+           && answer_header(r, "Cache-Control",
+                            settled ? "private, max-age=31536000, immutable"
+                                    : "private, no-cache")
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv,
+    int growing)
+{
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = of->size;
-    r->headers_out.last_modified_time = of->mtime;
     ngx_str_set(&r->headers_out.content_type, "video/mp4");
     if (flv) {
         ngx_str_set(&r->headers_out.content_type, "video/x-flv");
     }
     r->headers_out.content_type_len = r->headers_out.content_type.len;
-
-    if (ngx_http_set_etag(r) != NGX_OK
-        || answer_header(r, "Cache-Control",
-                         settled ? "private, max-age=31536000, immutable"
-                                 : "private, no-cache") == NULL)
-    {
-        return NGX_ERROR;
-    }
-
     r->allow_ranges = 1;
 
-    return NGX_OK;
+    return growing ? set_growing(r, of) : set_closed(r, of);
 }
 
 
@@ -497,6 +542,7 @@ static ngx_int_t
 answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     history_uri_t *uri)
 {
+    int                   growing;
     char                  dir[REC_DIR_MAX];
     ngx_buf_t            *b;
     ngx_int_t             rc;
@@ -519,6 +565,8 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     (void) ngx_sprintf(path.data, "%V/%s/%V%Z", &conf->root, dir, &uri->file);
 
+    growing = is_growing(&path, conf->root.len);   /* closed, then opened: whole */
+
     rc = open_media(r, &path, conf->root.len, &of);
     if (rc != NGX_OK) {
         return rc;
@@ -533,7 +581,8 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
 
     if (b->file == NULL || replay_of(replay, of.fd) != NGX_OK
-        || set_media_headers(r, &of, path.data[path.len - 1] == 'v') != NGX_OK)
+        || set_media_headers(r, &of, path.data[path.len - 1] == 'v', growing)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -16,11 +16,12 @@ typedef struct {
     const history_file_t  *file;
     const rec_segment_t   *segment;
     struct statx           file_id;      /* its inode and birth */
+    unsigned               growing:1;    /* another may be that of `at`, soon */
 } thumb_look_t;
 
 /* What was found.  It belongs to the request's pool. */
 typedef struct {
-    ngx_str_t   file, id;
+    ngx_str_t   file, id, cache;
     uint64_t    init, offset, size;
 } thumb_t;
 
@@ -36,6 +37,7 @@ static const struct {
 } thumb_variables[] = {
     { ngx_string("hub_history_file"), offsetof(thumb_t, file) },
     { ngx_string("hub_history_id"), offsetof(thumb_t, id) },
+    { ngx_string("hub_history_cache"), offsetof(thumb_t, cache) },
     { ngx_string("hub_history_init"), offsetof(thumb_t, init) },
     { ngx_string("hub_history_offset"), offsetof(thumb_t, offset) },
     { ngx_string("hub_history_size"), offsetof(thumb_t, size) },
@@ -159,6 +161,7 @@ thumb_work(history_t *h)
         look->segment = thumb_find(&h->range, look->file, h->to);
     }
 
+    look->growing |= history_growing(h) != 0;
     fd = look->segment ? history_open(h, look->file->file) : -1;
 
     if (fd == -1 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME,
@@ -217,6 +220,11 @@ thumb_found(ngx_http_request_t *r, history_t *h)
     thumb->offset = look->segment->offset;
     thumb->size = look->segment->size;
 
+    ngx_str_set(&thumb->cache, "private, max-age=86400");
+    if (look->growing) {
+        ngx_str_set(&thumb->cache, "no-store");
+    }
+
     if (history_path(r, h, look->file->file, &thumb->file) != NGX_OK
         || thumb_id(r, look, &thumb->id) != NGX_OK)
     {
@@ -229,7 +237,7 @@ thumb_found(ngx_http_request_t *r, history_t *h)
 
 ngx_int_t
 history_thumb(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
-    ngx_str_t *location)
+    ngx_str_t *location, int now)
 {
     thumb_look_t  *look = calloc(1, sizeof(thumb_look_t));
 
@@ -238,6 +246,7 @@ history_thumb(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     }
 
     look->location = location;
+    look->growing = now != 0;
 
     h->from = ngx_max(h->to - THUMB_BACK_MS, 0);
     h->data = look;

@@ -20,9 +20,9 @@
 ngx_int_t history_thumb_variables(ngx_conf_t *cf);
 
 /* Answers the question H (whose `to` is the moment) with the newest key frame
- * until then, by the named LOCATION ("@thumb").  For `return` in a content
- * handler. */
+ * until then, by the named LOCATION ("@thumb").  NOW: the request names no moment.
+ * For `return` in a content handler. */
 ngx_int_t history_thumb(ngx_http_request_t *r, history_t *h,
-    ngx_thread_pool_t *pool, ngx_str_t *location);
+    ngx_thread_pool_t *pool, ngx_str_t *location, int now);
 
 #endif

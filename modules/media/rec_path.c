@@ -1,5 +1,6 @@
 #include "rec_path.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define UTC_MAX    253402300799999LL     /* the end of 9999 */
@@ -312,6 +313,64 @@ rec_path_utc(const char *file, size_t len, const char *ext)
     }
 
     return utc_join(&t);
+}
+
+
+/* --- markers --- */
+
+#define MARKER_SLASH  "%2F"          /* a file's path has none */
+
+
+size_t
+rec_path_marker(char out[REC_MARKER_MAX], const char *file)
+{
+    int    slashes = 0;
+    char  *p = out + sprintf(out, "%s/", REC_MARKERS);
+
+    if (strlen(file) >= REC_PATH_MAX) {
+        return 0;
+    }
+
+    for ( /* void */ ; *file; file++) {
+        if (*file != '/') {
+            *p++ = *file;
+
+        } else if (slashes++ < 3) {
+            p += sprintf(p, "%s", MARKER_SLASH);
+
+        } else {
+            return 0;
+        }
+    }
+
+    *p = '\0';
+
+    return (size_t) (p - out);
+}
+
+
+size_t
+rec_path_marked(char out[REC_PATH_MAX], const char *name)
+{
+    char  *p = out;
+
+    while (*name) {
+        if (p == out + REC_PATH_MAX - 1) {
+            return 0;
+        }
+
+        if (strncmp(name, MARKER_SLASH, sizeof(MARKER_SLASH) - 1) == 0) {
+            *p++ = '/';
+            name += sizeof(MARKER_SLASH) - 1;
+
+        } else {
+            *p++ = *name++;
+        }
+    }
+
+    *p = '\0';
+
+    return (size_t) (p - out);
 }
 
 

@@ -4,6 +4,9 @@
  *   APP/NAME/2026-11-23/14-00-00.123.mp4     the file, by the UTC of its start
  *   APP/NAME/2026-11-23/14-00-00.123.m3u8    its index (MP4 only)
  *
+ *   .open/APP%2FNAME%2F2026-11-23%2F14-00-00.123.mp4     its marker: it is
+ *                                            being written, or is to be recovered
+ *
  * A NAME's leading dot is written %2E (a name has no '%'), so that no stream
  * hides, or is, a folder of another kind.
  *
@@ -22,6 +25,8 @@
 #define REC_DIR_MAX   192        /* of APP/NAME as a folder, with its zero */
 #define REC_FILE_MAX  32         /* of 2026-11-23/14-00-00.123.m3u8, likewise */
 #define REC_PATH_MAX  (REC_DIR_MAX + REC_FILE_MAX)
+#define REC_MARKERS      ".open"     /* their folder */
+#define REC_MARKER_MAX   (sizeof(REC_MARKERS) + REC_PATH_MAX + 6)
 #define UTC_TEXT_MAX  32
 
 /* STREAM ("app/name", LEN bytes) as a folder.  Returns its length, 0 when it
@@ -36,6 +41,14 @@ size_t rec_path_file(char out[REC_FILE_MAX], int64_t utc, const char *ext);
 
 /* Reads DAY/TIME.EXT.  Returns the UTC, -1 when it is not exactly of that form. */
 int64_t rec_path_utc(const char *file, size_t len, const char *ext);
+
+/* The marker of FILE, APP/NAME/DAY/TIME.EXT.  Returns its length, 0 when FILE
+ * is too long or has more than three slashes. */
+size_t rec_path_marker(char out[REC_MARKER_MAX], const char *file);
+
+/* The other way: the file of the marker NAME (without its folder).  Returns its
+ * length, 0 when it does not fit. */
+size_t rec_path_marked(char out[REC_PATH_MAX], const char *name);
 
 /* "2026-11-23T14:00:00.123Z".  Returns the length. */
 size_t utc_write(char out[UTC_TEXT_MAX], int64_t utc);

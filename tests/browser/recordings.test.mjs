@@ -2,13 +2,13 @@
 // made here, whose colour tells the second, and a stream recorded for real.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
-import { DAY, HOUR, makeSource, writeRecordings } from '../lib/recordings.mjs';
+import { DAY, HOUR, Recording, makeSource, writeRecordings } from '../lib/recordings.mjs';
 import { startStack } from '../lib/stack.mjs';
 import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
 
@@ -33,6 +33,7 @@ before(async () => {
   await stack.ctl('stream', 'set', 'live/demo', 'record=always');
   publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
   await writeYesterday();
+  giveToService();
   await stack.ctl('reindex');
 });
 
@@ -53,10 +54,12 @@ async function writeYesterday() {
     writeRecordings(root, 'live/archive', (utc / HOUR) % 2 ? dark : bright, { spans, session: MIDNIGHT });
   }
   writeRecordings(root, 'live/late', bright, { spans: [[LATE, LATE + 60_000]], session: LATE });
+}
+
+function giveToService() {
+  const root = path.join(stack.home, 'rec');
   const { uid, gid } = fs.statSync(root);
-  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })]) {
-    fs.chownSync(path.join(root, 'live', name), uid, gid);
-  }
+  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })]) fs.chownSync(path.join(root, 'live', name), uid, gid);
 }
 
 function coloured(name) {
@@ -251,6 +254,50 @@ test('the panel of a clip closes by Escape, and a double click does not undo its
   assert.equal(await page.evaluate(() => document.querySelector('video').muted), false);
   await page.dblclick('.replay-pause');
   await modeIs(page, 'history', 'paused');
+  await close();
+});
+
+/** Seconds since BEGIN are recorded as they pass, like those of yesterday's even hours, until the test ends. */
+async function recordFrom(t, begin, stream) {
+  const file = new Recording(path.join(stack.home, 'rec'), stream, await coloured('red'), { utc: begin });
+  const grow = () => {
+    const seconds = Math.floor((Date.now() - file.end_) / 1000);
+    if (seconds > 0) file.add(seconds).flush();
+  };
+  grow();
+  file.mark();
+  giveToService();
+  // nginx lets be what is marked and whose writer lives
+  const lock = spawn('flock', ['--no-fork', file.path, 'sleep', '600']);
+  const timer = setInterval(grow, 200);
+  t.after(() => { clearInterval(timer); lock.kill(); file.end(); });
+}
+
+test('a file that is being written, in a browser that caches: what is sought is shown, a segment with each request', DEADLINE, async (t) => {
+  const begin = Math.floor(Date.now() / 8000) * 8000 - 328_000;
+  await stack.ctl('stream', 'add', 'live/growing', '--owner', 'admin');
+  await recordFrom(t, begin, 'live/growing');
+  const { page, close } = await openWatch('admin', 'live/growing', begin + 273_000);
+  const answers = [];
+  page.on('response', async (response) => {
+    if (!/\.mp4$/.test(response.url())) return;
+    const [from, to] = (await response.request().headerValue('range')).slice('bytes='.length).split('-').map(Number);
+    answers.push({ status: response.status(), asked: to - from + 1, came: Number(await response.headerValue('content-length')) });
+  });
+  await modeIs(page, 'history', 'playing');
+  await page.focus('.timeline-track');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
+    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
+    const utc = await asked(page);
+    const readClock = await clockOf(page);
+    const seconds = [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
+    assert.ok(seconds.some((second) => second % 8 === toldBy(rgb)[1]), `${(utc - begin) / 1000} s behind the beginning the picture is of ${toldBy(rgb)[1]}`);
+    assert.ok(seconds.some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock), readClock);
+  }
+  assert.ok(answers.length >= 4, `${answers.length} answers`);
+  for (const { status, asked, came } of answers) assert.deepEqual([status, came], [206, asked]);
   await close();
 });
 

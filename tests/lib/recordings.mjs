@@ -116,6 +116,7 @@ export class Recording {
     const [app, name] = stream.split('/').map((part) => part.replace(/^\./, '%2E'));
     this.path = path.join(root, app, name, this.file);
     this.index = this.path.replace(/mp4$/, 'm3u8');
+    this.marker = path.join(root, '.open', `${app}/${name}/${this.file}`.replaceAll('/', '%2F'));
     this.end_ = utc;
     fs.mkdirSync(path.dirname(this.path), { recursive: true, mode: 0o750 });
     this.chunks.push(source.init);
@@ -144,6 +145,13 @@ export class Recording {
     return this;
   }
 
+  /** Marks it as being written, as its writer does, until end(). */
+  mark() {
+    fs.mkdirSync(path.dirname(this.marker), { recursive: true, mode: 0o750 });
+    fs.writeFileSync(this.marker, '');
+    return this;
+  }
+
   /** Writes what was added. */
   flush() {
     if (this.media) fs.appendFileSync(this.path, Buffer.concat(this.chunks), { mode: 0o640 });
@@ -155,7 +163,9 @@ export class Recording {
 
   end({ interrupted = false } = {}) {
     this.lines.push(`${interrupted ? '#EXT-X-DUOLU-INTERRUPTED\n' : ''}#EXT-X-ENDLIST\n`);
-    return this.flush();
+    this.flush();
+    fs.rmSync(this.marker, { force: true });
+    return this;
   }
 }
 

@@ -246,8 +246,11 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     await until(() => index().split('#EXTINF').length > 3, 'segments');
     const before_ = index();
     const [, start] = /PROGRAM-DATE-TIME:(.*)/.exec(before_);
-    const { status, body } = await hub.clip('live/growing', Date.parse(start), Date.parse(start) + 1000);
+    const { status, headers, body } = await hub.clip('live/growing', Date.parse(start), Date.parse(start) + 1000);
     assert.equal(status, 200);
+    assert.equal(headers['cache-control'], 'private, no-cache', 'nothing more comes into that span');
+    const open = await hub.clip('live/growing', Date.parse(start), Date.parse(start) + 60_000);
+    assert.deepEqual([open.status, open.headers['cache-control']], [200, 'no-store'], 'it is longer when asked again');
     assert.ok(!before_.includes('ENDLIST'), 'it was still being recorded');
     await sent;
     const recordings = await hub.recordings.closed('live/growing');

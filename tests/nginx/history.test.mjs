@@ -386,13 +386,61 @@ describe('history over HTTP', () => {
       assert.deepEqual([status, Number(headers['content-length']), body.length], [200, bytes().length, 0]);
     });
 
-    test('one that is still written comes as far as it is', DEADLINE, async () => {
-      const open = new Recording(root, 'live/open', source, { utc: NOON }).add(2).flush();
-      const first = await fetch(`${base('live/open')}/${open.file}`);
-      open.add(2).flush();
-      const second_ = await fetch(`${base('live/open')}/${open.file}`);
-      assert.ok(second_.body.length > first.body.length && second_.body.subarray(0, first.body.length).equals(first.body));
-      assert.notEqual(first.headers.etag, second_.headers.etag);
+    describe('one that is still written', () => {
+      const open = (name) => new Recording(root, name, source, { utc: NOON }).mark().add(2).flush();
+      const at = (name, { file }) => `${base(name)}/${file}`;
+
+      test('comes as far as it is, and nothing keeps it, however old it looks', DEADLINE, async () => {
+        const growing = open('live/open');
+        fs.utimesSync(growing.path, new Date(NOON), new Date(NOON));         // in a long pause, say
+        const first = await fetch(at('live/open', growing));
+        growing.add(2).flush();
+        const later = await fetch(at('live/open', growing));
+        assert.ok(later.body.length > first.body.length && later.body.subarray(0, first.body.length).equals(first.body));
+        for (const { headers } of [first, later]) assert.deepEqual([headers['cache-control'], headers['last-modified']], ['no-store', undefined]);
+      });
+
+      test('a range of what had its validator of before is a range: If-Range', DEADLINE, async () => {
+        const growing = open('live/if-range');
+        const url = at('live/if-range', growing);
+        const { etag } = (await fetch(url, { range: 'bytes=0-99' })).headers;
+        growing.add(2).flush();
+        fs.utimesSync(growing.path, new Date(NOON + 4000), new Date(NOON + 4000));
+        const { status, headers, body } = await fetch(url, { range: 'bytes=2000-2099', 'if-range': etag });
+        assert.deepEqual([status, body.length, headers.etag], [206, 100, etag]);
+        assert.deepEqual(body, fs.readFileSync(growing.path).subarray(2000, 2100));
+        // another file, and the same one when it is closed, are other bytes
+        const other = open('live/if-range-other');
+        assert.notEqual((await fetch(at('live/if-range-other', other))).headers.etag, etag);
+        growing.end();
+        const closed = await fetch(url, { range: 'bytes=2000-2099', 'if-range': etag });
+        assert.equal(closed.status, 200);
+        assert.notEqual(closed.headers.etag, etag);
+        assert.equal((await fetch(url, { range: 'bytes=2000-2099', 'if-range': closed.headers.etag })).status, 206);
+      });
+
+      test('a client that has some of it is not told that this is all: If-None-Match, If-Modified-Since', DEADLINE, async () => {
+        const growing = open('live/if-none-match');
+        const url = at('live/if-none-match', growing);
+        const { etag } = (await fetch(url)).headers;
+        growing.add(2).flush();
+        for (const headers of [{ 'if-none-match': etag }, { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() }]) {
+          const { status, body } = await fetch(url, headers);
+          assert.deepEqual([status, body.length], [200, fs.statSync(growing.path).size]);
+        }
+      });
+
+      test('nor what is made of it: lists, spans, refusals', DEADLINE, async () => {
+        const now = second(Date.now());
+        new Recording(root, 'live/kept', source, { utc: now - 20_000 }).mark().add(18).flush();
+        for (const [name, status] of [['index.m3u8', 200], ['spans.json', 200], [`index.m3u8?from=${now + HOUR}&to=${now + 2 * HOUR}`, 404]]) {
+          const first = await fetch(`${base('live/kept')}/${name}`);
+          assert.deepEqual([first.status, first.headers['cache-control'], first.headers.etag, first.headers['last-modified']],
+            [status, 'no-store', undefined, undefined], name);
+          const again = await fetch(`${base('live/kept')}/${name}`, { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() });
+          assert.equal(again.status, status);
+        }
+      });
     });
   });
 

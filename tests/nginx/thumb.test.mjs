@@ -38,7 +38,7 @@ before(async () => {
   // from 11:59:40; a gap of 40 s at 12:00:20; goes on at 12:01:00 until 12:01:15
   files = write('live/demo', { spans: [[NOON - 20_000, NOON + 20_000], [NOON + 60_000, NOON + 75_000]] });
   write('live/gop', { spans: [[NOON, NOON + 40_000]], step: 4, dependent: (n) => n % 5 !== 0 });
-  write('live/now', { spans: [[Date.now() - 10_000, Date.now() - 3000]], ended: false });
+  write('live/now', { spans: [[Date.now() - 10_000, Date.now() + 100_000]], ended: false });
   thumb = await startGate((params, socket) => answer(params, socket));
   hub = await startHub({
     workers: 1,
@@ -51,6 +51,7 @@ before(async () => {
         fastcgi_param FILE $hub_history_file; fastcgi_param INIT $hub_history_init;
         fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size;
         fastcgi_pass_request_headers off; fastcgi_pass_request_body off; fastcgi_pass unix:${thumb.path};
+        add_header Cache-Control $hub_history_cache;
         fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_id:$hub_history_offset; fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
       }
       root /nonexistent`,
@@ -119,6 +120,12 @@ test('a segment without a key frame gives the picture before it', async () => {
 test('without a time: now', async () => {
   assert.equal((await ask('live/now')).status, 200);
   assert.equal(thumb.questions.length, 1);
+});
+
+test('a moment to which a later picture may still come is not kept by browsers', async () => {
+  const kept = async (...args) => (await ask(...args)).headers['cache-control'];
+  assert.deepEqual([await kept('live/now'), await kept('live/now', `?at=${Date.now() + 200_000}`)], ['no-store', 'no-store']);
+  assert.deepEqual([await kept('live/now', `?at=${Date.now() - 9000}`), await kept('live/demo', `?at=${NOON + 45_000}`)], Array(2).fill('private, max-age=86400'));
 });
 
 test('a kept picture is not made again, and never given without a token', async () => {

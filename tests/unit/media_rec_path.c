@@ -177,6 +177,39 @@ static void test_no_files(void **state)
 
 
 /* Every day of 8,000 years, against the C library. */
+static void test_markers(void **state)
+{
+    static const char  *const files[] = {
+        "live/demo/2026-11-23/14-00-00.123.mp4", "live/%2Ex/2026-11-23/x.flv", "x",
+    };
+
+    char    out[REC_MARKER_MAX], back[REC_PATH_MAX], longest[REC_PATH_MAX + 1];
+    size_t  i, n;
+
+    (void) state;
+
+    n = rec_path_marker(out, files[0]);
+    assert_string_equal(out, ".open/live%2Fdemo%2F2026-11-23%2F14-00-00.123.mp4");
+    assert_int_equal(n, strlen(out));
+
+    for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        assert_int_not_equal(rec_path_marker(out, files[i]), 0);
+        assert_int_equal(rec_path_marked(back, out + 6), strlen(files[i]));
+        assert_string_equal(back, files[i]);
+    }
+
+    memset(longest, 'n', REC_PATH_MAX);
+    longest[REC_PATH_MAX] = '\0';
+    assert_int_equal(rec_path_marker(out, longest), 0);
+    assert_int_equal(rec_path_marked(back, longest), 0);
+    longest[1] = longest[3] = longest[5] = '/';
+    longest[REC_PATH_MAX - 1] = '\0';
+    assert_int_equal(rec_path_marker(out, longest), REC_MARKER_MAX - 1);
+    longest[7] = '/';
+    assert_int_equal(rec_path_marker(out, longest), 0);
+}
+
+
 static void test_every_day(void **state)
 {
     char       out[REC_FILE_MAX], want[REC_FILE_MAX];
@@ -270,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_no_folders),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_files),
+        cmocka_unit_test(test_markers),
         cmocka_unit_test(test_every_day),
         cmocka_unit_test(test_utc_read),
         cmocka_unit_test(test_utc_write),

@@ -1,0 +1,38 @@
+/*
+ * Reads fragments of recorded files.  Pool thread only.  What fails is the
+ * question's failure, which says what and where.
+ */
+
+#ifndef DUOLU_HTTP_MEDIA_READER_H
+#define DUOLU_HTTP_MEDIA_READER_H
+
+#include "history.h"
+#include "../media/mp4_read.h"
+
+#define MEDIA_SAMPLES  4096          /* of one fragment */
+
+/* Zeroed but for the first. */
+typedef struct {
+    history_t     *history;
+    uint8_t       *box;              /* the moof in hand */
+    size_t         box_size;
+    mp4_sample_t  *samples;          /* its samples */
+    unsigned       guess:1;          /* a client says where: it may be nowhere */
+} media_reader_t;
+
+/* Reads SIZE bytes at OFFSET of FD, which is FILE.  Returns 0 or -1. */
+int media_read(media_reader_t *m, const char *file, int fd, uint8_t *p, size_t size,
+    uint64_t offset);
+
+/* Reads the moof at OFFSET, whose fragment ends at END at the latest.  Returns
+ * the offset of its samples, 0 when the question has failed. */
+uint64_t media_fragment(media_reader_t *m, const char *file, int fd, uint64_t offset,
+    uint64_t end, mp4_fragment_t *fragment);
+
+/* Fail the question; return -1. */
+int media_broken(media_reader_t *m, const char *file, uint64_t offset);
+int media_no_memory(history_t *h);
+
+void media_free(media_reader_t *m);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * A part of a recording as a resource of its own:
+ *     DAY/TIME.OFFSET-SIZE.m4s
+ * the SIZE bytes at OFFSET of DAY/TIME.mp4, which are whole fragments, with their
+ * times counted from the session's start.  In a file they are counted from its
+ * own, so that it plays alone; so told, time goes on from one file to the next.
+ * It never changes, also while the file grows.
+ */
+
+#ifndef DUOLU_HTTP_SEGMENT_H
+#define DUOLU_HTTP_SEGMENT_H
+
+#include "history.h"
+
+typedef struct {
+    int64_t   utc;                   /* of the file's start */
+    uint64_t  offset, size;
+} segment_name_t;
+
+/* Reads FILE.  Returns 0, -1 when it is no segment's name. */
+int segment_name(segment_name_t *name, const ngx_str_t *file);
+
+/* Writes the name of S, a part of FILE (DAY/TIME.mp4), to P, which has room for
+ * REC_FILE_MAX + 48 bytes.  Returns where it ends. */
+u_char *segment_write_name(u_char *p, const char *file, const rec_segment_t *s);
+
+/* For `return` in a content handler. */
+ngx_int_t history_segment(ngx_http_request_t *r, history_t *h,
+    ngx_thread_pool_t *pool, const segment_name_t *name);
+
+/* Pool thread.  Do files A and B of H's stream begin alike, but for their lengths? */
+int segment_same_init(const history_t *h, const history_file_t *a,
+    const history_file_t *b);
+
+#endif
