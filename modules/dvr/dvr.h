@@ -34,6 +34,7 @@ typedef struct {
     ngx_msec_t           file;       /* files are cut at its multiples, UTC */
     off_t                free;       /* bytes that the disk is to keep free */
     ngx_msec_t           sync;       /* 0: never */
+    ngx_int_t            changes;    /* of headers, a minute, that begin a file */
     ngx_str_t            threads;
     ngx_thread_pool_t   *pool;
 } dvr_conf_t;
@@ -55,7 +56,7 @@ typedef struct {
     unsigned       began:1;
 } dvr_point_t;
 
-enum dvr_what { DVR_OPEN, DVR_WRITE, DVR_CLOSE, DVR_RESUME };
+enum dvr_what { DVR_OPEN, DVR_WRITE, DVR_CLOSE, DVR_RESUME, DVR_LOOK };
 
 /* One piece of work for a pool thread; a recorder has one at a time. */
 typedef struct {
@@ -74,6 +75,8 @@ typedef struct {
     recovered_t        recovered;              /* RESUME */
     ngx_msec_t         synced_ms;
     unsigned           spooled:1;
+    unsigned           gone:1;                 /* somebody removed the file, or its
+                                                  index: it is closed */
     int                error;                  /* errno, 0: done */
     const char        *doing;                  /* what failed */
 } dvr_job_t;

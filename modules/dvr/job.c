@@ -285,9 +285,53 @@ job_sync(dvr_job_t *job)
 }
 
 
+/* Does FILE still name what FD writes to?  When that cannot be told it does. */
+static int
+job_names(const dvr_job_t *job, const char *file, int fd)
+{
+    char         path[NGX_MAX_PATH];
+    struct stat  named, ours;
+
+    (void) snprintf(path, sizeof(path), "%s/%s", job->conf->root.data, file);
+
+    if (fstat(fd, &ours) == -1) {
+        return 1;
+    }
+
+    if (lstat(path, &named) == -1) {
+        return errno != ENOENT && errno != ENOTDIR;
+    }
+
+    return named.st_ino == ours.st_ino && named.st_dev == ours.st_dev;
+}
+
+
+/* Fails when somebody removed, moved or replaced the file or its index: what is
+ * written would go to nowhere. */
+static int
+job_look(dvr_job_t *job)
+{
+    if (job_names(job, job->file, job->fd)
+        && (!job->index[0] || job_names(job, job->index, job->index_fd)))
+    {
+        return 0;
+    }
+
+    job->gone = 1;
+    job_close_files(job);
+    errno = ENOENT;
+
+    return job_fail(job, "finding");
+}
+
+
 static void
 job_write(dvr_job_t *job)
 {
+    if (job_look(job) != 0) {
+        return;
+    }
+
     if (job_space(job) != 0 || job_write_media(job) != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len,
                         job->index_offset) != 0)
@@ -312,6 +356,10 @@ static void
 job_finish(dvr_job_t *job)
 {
     const char  *root = (char *) job->conf->root.data;
+
+    if (job_look(job) != 0) {
+        return;
+    }
 
     if (job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
         != 0
@@ -390,6 +438,7 @@ void
 dvr_job_run(dvr_job_t *job)
 {
     job->error = 0;
+    job->gone = 0;
     errno = 0;
 
     switch (job->what) {
@@ -404,6 +453,10 @@ dvr_job_run(dvr_job_t *job)
 
     case DVR_CLOSE:
         job_finish(job);
+        break;
+
+    case DVR_LOOK:
+        (void) job_look(job);
         break;
 
     default: /* DVR_RESUME */

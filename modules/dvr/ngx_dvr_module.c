@@ -62,6 +62,13 @@ static ngx_command_t  ngx_dvr_commands[] = {
       offsetof(dvr_conf_t, sync),
       NULL },
 
+    { ngx_string("dvr_changes"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(dvr_conf_t, changes),
+      NULL },
+
     { ngx_string("dvr_threads"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
       ngx_dvr_threads,
@@ -376,6 +383,7 @@ ngx_dvr_create_conf(ngx_cycle_t *cycle)
     conf->file = NGX_CONF_UNSET_MSEC;
     conf->free = NGX_CONF_UNSET;
     conf->sync = NGX_CONF_UNSET_MSEC;
+    conf->changes = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -390,6 +398,13 @@ ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_msec_value(dvr->file, 3600 * 1000);
     ngx_conf_init_value(dvr->free, 64 * 1024 * 1024);
     ngx_conf_init_msec_value(dvr->sync, 10 * 1000);
+    ngx_conf_init_value(dvr->changes, 6);
+
+    if (dvr->changes < 1 || dvr->changes > 600) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "dvr_changes is %i, expected 1 to 600", dvr->changes);
+        return NGX_CONF_ERROR;
+    }
 
     if (dvr->file < 1000 || dvr->file > 24 * 3600 * 1000) {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,

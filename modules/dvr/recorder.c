@@ -10,6 +10,8 @@
 #define RECORDER_LAG_MS      500     /* sound that is further behind is lost */
 #define RECORDER_APART_MS   1000     /* of a stream's clock and the wall's */
 #define RECORDER_RESUME_MS  5000     /* for a writer that ends to let go of it */
+#define RECORDER_LOOK_MS    2000     /* is an idle file still there? */
+#define RECORDER_MINUTE_MS 60000
 #define RECORDER_HEAD        16      /* bytes that tell what a frame is */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
@@ -163,6 +165,44 @@ recorder_utc(const recorder_t *rec)
 }
 
 
+/*
+ * May other headers have a file of their own?  A stream gets as many as dvr_changes
+ * at once and one more for each share of a minute, or its publisher could fill the
+ * disk's table of files.  Of what comes in between, nothing is recorded.
+ */
+static int
+recorder_may_change(recorder_t *rec)
+{
+    uint64_t  now = ngx_current_msec;
+    uint64_t  share = RECORDER_MINUTE_MS / (uint64_t) rec->conf->changes;
+    uint64_t  next = ngx_max(rec->change_ms, now);
+
+    if (!rec->changed) {
+        return 1;
+    }
+
+    if (next - now <= RECORDER_MINUTE_MS - share) {
+        rec->change_ms = next + share;
+        rec->changed = rec->refused = 0;
+        return 1;
+    }
+
+    if (!rec->refused) {
+        rec->refused = 1;
+        rec->row.gaps++;
+        hub_record_save(hub, &rec->reader.ref, &rec->row);
+        hub_add(&hub->header->record_gaps, 1);
+
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "recording of %s has a gap: its headers change more often "
+                      "than the %i times a minute of dvr_changes", rec->name,
+                      rec->conf->changes);
+    }
+
+    return 0;
+}
+
+
 /* Tries to begin a file at entry E.  NGX_OK: a file begins; NGX_DECLINED: not
  * with this entry; NGX_AGAIN: not now. */
 static ngx_int_t
@@ -175,7 +215,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     hub_config_t   config[HUB_CONFIG_KINDS];
     hub_stream_t  *s = rec->reader.ref.stream;
 
-    if (!(e->flags & HUB_KEY)) {
+    if (!(e->flags & HUB_KEY) || !recorder_may_change(rec)) {
         return NGX_DECLINED;
     }
 
@@ -376,6 +416,7 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         if (rec->busy) {
             return 0;
         }
+        rec->changed = rec->stale != 0;
         recorder_close(rec, rec->stale ? "its headers changed"
                                        : "its time is over");
         return 1;
@@ -580,6 +621,13 @@ recorder_step(recorder_t *rec)
     }
 
     while (recorder_next(rec)) { /* void */ }
+
+    /* nothing is written in a pause: the file may be removed all the same */
+    if (rec->open && !rec->busy && !rec->closing && !rec->broken
+        && ngx_current_msec - rec->posted_ms >= RECORDER_LOOK_MS)
+    {
+        recorder_post(rec, DVR_LOOK);
+    }
 }
 
 

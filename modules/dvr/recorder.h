@@ -37,7 +37,9 @@ struct recorder_s {
     int64_t              sound;      /* dts of the newest frame of it, -1 */
     int64_t              last_end;   /* utc where the file before ended, 0 */
     int64_t              zero;       /* and the utc of dts 0 by it */
+    uint64_t             change_ms;  /* see recorder_may_change() */
     uint64_t             retry_ms;   /* waiting until then; 0: not */
+    uint64_t             posted_ms;  /* the newest job */
     uint64_t             resume_ms;  /* until then for a dead worker's lock */
     enum hub_record      told;       /* what was last said of it */
     const char          *reason;     /* why the file is closed */
@@ -48,6 +50,8 @@ struct recorder_s {
     unsigned             open:1;
     unsigned             closing:1;
     unsigned             broken:1;   /* the disk refused: close, then wait */
+    unsigned             changed:1;  /* the next file is for other headers */
+    unsigned             refused:1;  /* they have changed too often, told */
     unsigned             turn:1;     /* a new file at the next key frame */
     unsigned             stale:2;    /* bits: tracks whose headers are others */
     unsigned             gap:1;      /* before the next segment */

@@ -38,6 +38,7 @@ void
 recorder_post(recorder_t *rec, enum dvr_what what)
 {
     rec->job.what = what;
+    rec->posted_ms = ngx_current_msec;
     rec->busy = 1;
 
     if (recorder_alone) {
@@ -327,10 +328,37 @@ recorder_opened(recorder_t *rec)
 }
 
 
+/* Somebody removed the file at hand, or its index.  A recovery sees to what is
+ * left of it and tells of its end; the recording goes on in a new file. */
+static void
+recorder_abandon(recorder_t *rec)
+{
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "recording %s or its index was removed while it was being "
+                  "written", rec->job.file);
+
+    rec->at = rec->good;
+    recorder_drop(rec);
+    rec->open = rec->closing = 0;
+    rec->last_end = rec->utc + rec->at.end;
+    rec->zero = rec->utc - rec->base;
+    rec->retry_ms = ngx_current_msec;    /* at once, from a key frame on */
+
+    rec->row.file_utc = 0;
+    hub_record_save(hub, &rec->reader.ref, &rec->row);
+    dvr_recover_soon();
+}
+
+
 static void
 recorder_written(recorder_t *rec)
 {
     uint64_t  n;
+
+    if (rec->job.gone) {
+        recorder_abandon(rec);
+        return;
+    }
 
     if (rec->job.error) {
         rec->broken = 1;
@@ -439,6 +467,11 @@ recorder_retire(recorder_t *rec)
 static void
 recorder_closed(recorder_t *rec)
 {
+    if (rec->job.gone) {
+        recorder_abandon(rec);
+        return;
+    }
+
     if (rec->job.error) {
         recorder_wait(rec, rec->job.error);
         return;
@@ -544,6 +577,12 @@ recorder_settle(recorder_t *rec)
 
     case DVR_CLOSE:
         recorder_closed(rec);
+        break;
+
+    case DVR_LOOK:
+        if (rec->job.gone) {
+            recorder_abandon(rec);
+        }
         break;
 
     default: /* DVR_RESUME */
