@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { until } from '../lib/nginx.mjs';
 import { probe, pushFfmpeg, pushLibrtmp, untilLive } from '../lib/media.mjs';
+import { openPublisher } from '../lib/rtmp.mjs';
 import { run, startStack } from '../lib/stack.mjs';
 
 /** Opens a URL: the status, and for media what arrived so far. */
@@ -164,6 +165,14 @@ test('a push with a key, watched with a token', async (t) => {
       assert.ok(!text.includes(token), `${name} holds a token`);
       assert.ok(!text.includes(stack.demoKey), `${name} holds the stream key`);
     }
+  });
+
+  await t.test('the same key with a letter percent-encoded takes over at once', async () => {
+    const [first, ...rest] = stack.demoKey;
+    const key = `%${first.charCodeAt(0).toString(16)}${rest.join('')}`;
+    const again = await openPublisher(`demo?key=${key}`, { port: Number(new URL(stack.rtmpUrl).port) });
+    assert.notEqual(await publisher.ended, undefined);
+    await again.close();
   });
 });
 

@@ -144,6 +144,29 @@ describe('answers of the service', () => {
     assert.equal((await hub.stream('live/silent')).state, 'grace');
   });
 
+  test('who takes over is told by the number of the key that the gate gives, whatever its text', DEADLINE, async () => {
+    const { answer } = hub.gate;
+    hub.gate.answer = ({ ARGS }) => ({ allow: true, key: ARGS.includes('other') ? 6 : 5 });
+    const first = await openPublisher('numbered?key=one', hub.rtmp);
+    await assert.rejects(openPublisher('numbered?key=other', hub.rtmp), /already live by another key/);
+    const second = await openPublisher('numbered?x=1&key=%6fne&y', hub.rtmp);
+    await first.closed;
+    const third = await openPublisher('numbered?token=two', hub.rtmp);
+    await second.closed;
+    hub.gate.answer = answer;
+    await third.close();
+  });
+
+  test('a gate that gives no numbers has keys compared as they are decoded', DEADLINE, async () => {
+    const first = await openPublisher('texts?key=a%62c', hub.rtmp);
+    for (const other of ['key=ab', 'key=abcd', 'key=abC', 'key=', 'key=a%2562c']) {
+      await assert.rejects(openPublisher(`texts?${other}`, hub.rtmp), /already live by another key/);
+    }
+    const second = await openPublisher('texts?x=key%3dno&key=abc&key=no', hub.rtmp);
+    await first.closed;
+    await second.close();
+  });
+
   test('a second publish on one connection is refused, the first goes on', DEADLINE, async () => {
     const client = await openPublisher('twice?key=x', { ...hub.rtmp, chunkSize: 4096 });
     const source = feed(client, { key: keyFrame(), inter: interFrame() });
