@@ -160,7 +160,7 @@ parse_ex_head(const uint8_t *body, size_t size, unsigned multitrack,
     frame->packet = body[at++] & 0x0f;
 
     if (kind > TRACKS_MANY_CODECS) {
-        return FLV_OTHER_TRACK;              /* track 0 cannot be told */
+        return FLV_UNSUPPORTED;
     }
 
     if (kind != TRACKS_MANY_CODECS) {

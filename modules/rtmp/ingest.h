@@ -65,6 +65,7 @@ typedef struct {
     unsigned             held_full:1;
     unsigned             starved:1;
     unsigned             clock_told:1;
+    unsigned             uncarried:1;            /* the last message was */
     unsigned             sets_due:1; /* in front of the next key frame */
 } ingest_t;
 

@@ -48,8 +48,9 @@ ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
 
     if (!t->ready && t->told) {
         ngx_log_error(NGX_LOG_NOTICE, in->session->connection->log, 0,
-                      "publish %V/%V: %s has a sequence header now",
-                      &in->session->app, &in->name, ingest_track_name(m->type));
+                      "publish %V/%V: %s a sequence header now",
+                      &in->session->app, &in->name,
+                      m->type == FLV_VIDEO ? "pictures have" : "sound has");
     }
 
     t->ready = 1;
@@ -92,7 +93,8 @@ ingest_read_config(ingest_t *in, enum flv_codec codec, const u_char *record,
         }
 
         in->prefix = hevc.prefix;
-        in->writer.width = in->writer.height = 0;
+        in->writer.width = (uint16_t) hevc.width;
+        in->writer.height = (uint16_t) hevc.height;
         return 0;
 
     default:
@@ -101,11 +103,12 @@ ingest_read_config(ingest_t *in, enum flv_codec codec, const u_char *record,
 }
 
 
-/* A header that is of no use: the one before it, or what the frames hold, may
- * be. */
+/* A header that is of no use: the one before it stays, or one may be made of
+ * what the frames hold. */
 static void
 ingest_bad_config(ingest_t *in, const ingest_message_t *m)
 {
+    const char      *why;
     ingest_track_t  *t = ingest_track(in, m->type);
 
     static const char *const  nonsense[] = {
@@ -119,10 +122,13 @@ ingest_bad_config(ingest_t *in, const ingest_message_t *m)
         [FLV_CODEC_AAC] = "AAC sequence header is empty"
     };
 
-    t->why = (m->frame.payload < m->len ? nonsense : empty)[m->frame.codec];
+    why = (m->frame.payload < m->len ? nonsense : empty)[m->frame.codec];
 
     if (t->ready) {
-        ingest_skip(in, m->type, t->why);
+        ingest_skip(in, m->type, why);
+    } else {
+        t->why = why;
+        in->uncarried = 1;
     }
 }
 

@@ -5,18 +5,12 @@
 #define INGEST_BAD_MS  5000          /* nothing but bad messages of a track */
 
 
-const char *
-ingest_track_name(uint8_t type)
-{
-    return type == FLV_VIDEO ? "pictures" : "sound";
-}
-
-
 void
 ingest_skip(ingest_t *in, uint8_t type, const char *why)
 {
     ingest_track_t  *t = ingest_track(in, type);
 
+    in->uncarried = 1;
     ngx_cpystrn((u_char *) in->skip_why, (u_char *) why, sizeof(in->skip_why));
 
     if (in->skipped++ == 0) {
@@ -108,6 +102,8 @@ ingest_left_out(ingest_t *in, uint8_t type)
 {
     ingest_track_t  *t = ingest_track(in, type);
 
+    in->uncarried = 1;
+
     if (t->why == NULL) {
         t->why = type == FLV_VIDEO
                  ? "pictures came without sequence header and parameter sets"
@@ -117,8 +113,9 @@ ingest_left_out(ingest_t *in, uint8_t type)
     if (!t->told) {
         t->told = 1;
         ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
-                      "publish %V/%V: no %s: %s", &in->session->app,
-                      &in->name, ingest_track_name(type), t->why);
+                      "publish %V/%V: %s left out: %s", &in->session->app,
+                      &in->name, type == FLV_VIDEO ? "pictures are" : "sound is",
+                      t->why);
     }
 }
 
@@ -128,6 +125,10 @@ ingest_other_track(ingest_t *in, const ingest_message_t *m)
 {
     u_char           codec[8];
     ingest_track_t  *t = ingest_track(in, m->type);
+
+    if (!t->ready && t->why == NULL) {
+        t->why = "no track 0 came";
+    }
 
     if (t->others) {
         return;

@@ -210,6 +210,7 @@ ingest_append(ingest_t *in, ingest_message_t *m)
 
     if (rc != NGX_ABORT) {
         in->media_ms = ngx_current_msec;
+        in->uncarried = 0;
     }
 
     ingest_settle(in, m->type, rc, len);
@@ -388,11 +389,12 @@ ingest_take(ingest_t *in, ingest_message_t *m)
               ? flv_parse_video(m->head, m->size, &m->frame)
               : flv_parse_audio(m->head, m->size, &m->frame);
 
-    if (rc == FLV_OTHER_TRACK || m->frame.other) {
+    if (m->frame.other) {
         ingest_other_track(in, m);
     }
 
     if (rc == FLV_OTHER_TRACK) {
+        in->uncarried = 1;
         return;
     }
 

@@ -47,9 +47,6 @@ ngx_int_t ingest_adts_config(ingest_t *in, const ingest_message_t *m,
 
 /* --- ingest_fault.c --- */
 
-/* "pictures" or "sound" */
-const char *ingest_track_name(uint8_t type);
-
 /* A message cannot be carried, WHY says it: passed over and counted.  A track
  * that has brought nothing else for seconds ends IN. */
 void ingest_skip(ingest_t *in, uint8_t type, const char *why);

@@ -278,7 +278,8 @@ ingest_watch(ngx_event_t *ev)
         return;
     }
 
-    reason = in->track[0].why ? in->track[0].why
+    reason = !in->uncarried ? NULL
+             : in->track[0].why ? in->track[0].why
              : in->track[1].why ? in->track[1].why
              : in->skipped ? in->skip_why : NULL;
 
@@ -539,8 +540,8 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->bytes = 0;
     in->started_ms = 0;
     in->held_bytes = 0;
-    in->held_full = in->sets_due = 0;
     in->clock_told = 0;
+    in->held_full = in->sets_due = in->uncarried = 0;
     in->sets_size = 0;
     in->skipped = 0;
     in->prefix = 4;                          /* until a header says it */

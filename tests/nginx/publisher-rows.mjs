@@ -31,20 +31,23 @@ const step = (type, stamp, body) => ({ when: stamp, stamp, tag: { type, body } }
 
 /** H.264 at 25 pictures a second, a key frame each second, no two the same; AAC. */
 export function normal(ms = 3000) {
-  const pictures = Array.from({ length: ms / 40 }, (_, n) => step(VIDEO, n * 40, (n % 25 ? interFrame : keyFrame)(400 + n)));
-  const sounds = Array.from({ length: Math.floor(ms / (1024 / 44.1)) }, (_, n) => step(AUDIO, Math.round(n * 1024 / 44.1), aacFrame()));
-  return [step(VIDEO, 0, avcHeader()), step(AUDIO, 0, aacHeader()),
-    ...[...pictures, ...sounds].sort((a, b) => a.stamp - b.stamp)];
+  const frames = [];
+  for (let n = 0; n * 40 < ms; n++) frames.push(step(VIDEO, n * 40, (n % 25 ? interFrame : keyFrame)(400 + n)));
+  for (let n = 0; n * 1024 / 44.1 < ms; n++) frames.push(step(AUDIO, Math.round(n * 1024 / 44.1), aacFrame()));
+  return [step(VIDEO, 0, avcHeader()), step(AUDIO, 0, aacHeader()), ...frames.sort((a, b) => a.stamp - b.stamp)];
 }
 
 const only = (type) => (steps) => steps.filter(({ tag }) => tag.type === type);
 const without = (is) => (steps) => steps.filter((one, n) => !is(one, n));
 
 /** Replaces the body of each message for which `is` holds; `make(body, n)` gives the new one. */
-const replaced = (is, make) => (steps) => steps.map((one, n) => (is(one, n) ? { ...one, tag: { ...one.tag, body: make(one.tag.body, n) } } : one));
+const withBody = (one, body) => ({ ...one, tag: { ...one.tag, body } });
+const replaced = (is, make) => (steps) => (
+  steps.map((one, n) => (is(one, n) ? withBody(one, make(one.tag.body, n)) : one)));
 
 /** Puts messages with the same time behind each for which `is` holds. */
-const besides = (is, make) => (steps) => steps.flatMap((one) => (is(one) ? [one, { ...one, tag: { ...one.tag, body: make(one.tag.body) } }] : [one]));
+const besides = (is, make) => (steps) => (
+  steps.flatMap((one) => (is(one) ? [one, withBody(one, make(one.tag.body))] : [one])));
 
 const isSound = ({ tag }) => tag.type === AUDIO;
 const isPicture = ({ tag }) => tag.type === VIDEO;
@@ -81,12 +84,16 @@ function startCodes(row) {
 /** Sets in front of each key frame. */
 const inBand = replaced(isKey, (body) => bytes(body.subarray(0, 5), lengths(...SETS), body.subarray(5)));
 
-/** The enhanced form of a tag's body: `make(frame type, is header, data)`; a CTS of 0 is left out. */
-const enhanced = (make) => (body) => make(body[0] & 0x70, body[1] === 0, body.subarray(5));
+/** The enhanced forms of bodies: `make(frame type, 0 for a header and 3 for a frame without CTS, data)`. */
+const exVideo = (make) => (body) => make(body[0] & 0x70, body[1] === 0 ? 0 : 3, body.subarray(5));
+const exAudio = (make) => (body) => make(body[1], body.subarray(2));
+const AVC1 = Buffer.from('avc1');
+const MP4A = Buffer.from('mp4a');
 
 const adts = (body) => {
   const size = 7 + body.length - 2;
-  return bytes(0xaf, 1, 0xff, 0xf1, 0x50, 0x80 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 0x1f, 0xfc, body.subarray(2));
+  const head = [0xff, 0xf1, 0x50, 0x80 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 0x1f, 0xfc];
+  return bytes(0xaf, 1, ...head, body.subarray(2));
 };
 
 /** H.265 in enhanced RTMP's form, without sound. */
@@ -111,14 +118,14 @@ function hevcInBand(steps) {
       at = end;
     }
   }
-  return replaced(({ tag: { body } }) => body[0] === 0x91, (body) => bytes(body.subarray(0, 8), lengths(...sets), body.subarray(8)))(steps);
+  const front = lengths(...sets);
+  const isHevcKey = ({ tag: { body } }) => body[0] === 0x91;
+  return replaced(isHevcKey, (body) => bytes(body.subarray(0, 8), front, body.subarray(8)))(steps);
 }
 
 /** Intra refresh has recovery points and no IDR pictures: the flag alone tells where to begin. */
 const flagWithoutIdr = (steps) => steps.map((one, n) => (isKey(one) && one.stamp > 0
-  ? { ...one, tag: { ...one.tag, body: bytes(0x17, interFrame(500 + n).subarray(1)) } } : one));
-
-const soundLeftOut = { seen: only(VIDEO), log: [/no sound: /] };
+  ? withBody(one, bytes(0x17, interFrame(500 + n).subarray(1))) : one));
 
 /**
  * A row whose publisher's clock is wrong for `ms`: viewers and the history go by
@@ -178,7 +185,8 @@ export const rows = [
   { name: 'inband-only', decode: true, change: (steps) => inBand(without(isVc)(steps)), seen: inBand },
   {
     name: 'start-codes', decode: true,
-    change: (steps) => replaced(isPicture, (body) => bytes(body.subarray(0, 5), startCodes(body.subarray(5))))(inBand(without(isVc)(steps))),
+    change: (steps) => replaced(isPicture, (body) => bytes(body.subarray(0, 5), startCodes(body.subarray(5))))(
+      inBand(without(isVc)(steps))),
     seen: inBand,
   },
   {
@@ -192,20 +200,28 @@ export const rows = [
   {
     name: 'video-only-no-header', ms: 18_000,
     change: (steps) => only(VIDEO)(without(isVc)(steps)), seen: () => [],
-    log: [/no pictures: pictures came without sequence header and parameter sets/],
+    log: [/pictures are left out: pictures came without sequence header and parameter sets/],
     wire: /no media for 1[4-9]\d\d\d ms that can be carried: pictures came without sequence header/,
   },
-  { name: 'aac-no-config', change: without(isAc), ...soundLeftOut, log: [/no sound: sound came without sequence header, and is not ADTS/] },
+  {
+    name: 'aac-no-config', change: without(isAc),
+    seen: only(VIDEO), log: [/sound is left out: sound came without sequence header, and is not ADTS/],
+  },
   {
     name: 'empty-aac-config', change: replaced(isAc, () => bytes(0xaf, 0)),
-    ...soundLeftOut, log: [/no sound: AAC sequence header is empty/],
+    seen: only(VIDEO), log: [/sound is left out: AAC sequence header is empty/],
   },
-  { name: 'aac-config-later', change: (steps) => [...steps.slice(0, 1), ...steps.slice(2, 10), steps[1], ...steps.slice(10)],
-    seen: (steps) => [steps[0], ...steps.slice(2, 10).filter(isPicture), ...steps.slice(10)], log: [/no sound: /] },
+  {
+    name: 'aac-config-later',
+    change: ([vc, ac, ...frames]) => [vc, ...frames.slice(0, 8), ac, ...frames.slice(8)],
+    seen: ([vc, , ...frames]) => [vc, ...only(VIDEO)(frames.slice(0, 8)), ...frames.slice(8)],
+    log: [/sound is left out: /],
+  },
   { name: 'adts', decode: true, change: (steps) => replaced(isSound, adts)(without(isAc)(steps)) },
   { name: 'adts-with-config', change: replaced((one) => isSound(one) && !isHeader(one), adts) },
   {
-    name: 'inband-only-hevc', decode: true, stream: hevc, change: (steps) => without(isHevcHeader)(hevcInBand(steps)), seen: hevcInBand,
+    name: 'inband-only-hevc', decode: true, stream: hevc,
+    change: (steps) => without(isHevcHeader)(hevcInBand(steps)), seen: hevcInBand,
   },
 
   // ---- single messages that make no sense
@@ -232,62 +248,76 @@ export const rows = [
     log: [/passed over: video codec 2 is not carried \(Sorenson H\.263\), expected H\.264/],
   },
   {
-    name: 'a-header-of-nonsense', change: replacedOne(VIDEO, 60, '17000000000001020304050607'), seen: withoutOne(VIDEO, 60),
+    name: 'a-header-of-nonsense',
+    change: replacedOne(VIDEO, 60, '17000000000001020304050607'), seen: withoutOne(VIDEO, 60),
     log: [/passed over: H\.264 sequence header makes no sense/],
   },
   {
-    name: 'a-header-too-long', change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`), seen: withoutOne(VIDEO, 60),
+    name: 'a-header-too-long',
+    change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`), seen: withoutOne(VIDEO, 60),
     log: [/passed over: sequence header is longer than 4096 bytes/],
   },
   {
-    name: 'one-byte-for-seconds', ms: 8000, change: replaced((one) => isPicture(one) && one.stamp >= 1000, () => Buffer.from([0x17])),
+    name: 'one-byte-for-seconds', ms: 8000,
+    change: replaced((one) => isPicture(one) && one.stamp >= 1000, () => Buffer.from([0x17])),
     log: [/passed over: video message of 1 bytes/],
     wire: /^video message of 1 bytes is shorter than its header|ended: video message of 1 bytes/,
-    viewer: ({ tags }) => assert.ok(tags.some(({ type, dts }) => type === AUDIO && dts > 3000), 'sound goes on for seconds'),
+    viewer: ({ tags }) => assert.ok(tags.some(({ type, dts }) => type === AUDIO && dts > 3000), 'sound goes on'),
     history: () => {},
   },
 
   // ---- enhanced RTMP
 
-  { name: 'ex-video-only', change: replaced(isPicture, enhanced((type, header, data) => bytes(0x80 | type | (header ? 0 : 3), ascii('avc1'), data))) },
+  {
+    name: 'ex-video-only',
+    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x80 | type | kind, AVC1, data))),
+  },
   {
     name: 'ex-audio-only', decode: true,
-    change: replaced(isSound, (body) => bytes(0x90 | body[1], ascii('mp4a'), body.subarray(2))),
+    change: replaced(isSound, exAudio((kind, data) => bytes(0x90 | kind, MP4A, data))),
   },
   {
     name: 'second-audio-track',
-    change: besides(isSound, (body) => bytes(0x95, body[1], ascii('mp4a'), 1, body.subarray(2))),
+    change: besides(isSound, exAudio((kind, data) => bytes(0x95, kind, MP4A, 1, data))),
     log: [/audio of track 1 \(mp4a\) is left out, track 0 alone is carried/],
   },
   {
     name: 'second-video-track',
-    change: besides(isPicture, enhanced((type, header, data) => bytes(0x86 | type, header ? 0 : 3, ascii('avc1'), 1, data))),
+    change: besides(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data))),
     log: [/video of track 1 \(avc1\) is left out, track 0 alone is carried/],
   },
   {
+    name: 'track-1-alone', ms: 18_000,
+    change: (steps) => replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)))(
+      only(VIDEO)(steps)),
+    log: [/video of track 1 \(avc1\) is left out/], seen: () => [],
+    wire: /no media for 1[4-9]\d\d\d ms that can be carried: no track 0 came/,
+  },
+  {
     name: 'one-track-0',
-    change: (steps) => replaced(isSound, (body) => bytes(0x95, body[1], ascii('mp4a'), 0, body.subarray(2)))(
-      replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, header ? 0 : 1, ascii('avc1'), 0, header ? data : bytes(0, 0, 0, data))))(steps)),
+    change: (steps) => replaced(isSound, exAudio((kind, data) => bytes(0x95, kind, MP4A, 0, data)))(
+      replaced(isPicture, exVideo((type, kind, data) => (kind === 0 ? bytes(0x86 | type, 0, AVC1, 0, data)
+        : bytes(0x86 | type, 1, AVC1, 0, 0, 0, 0, data))))(steps)),
   },
   {
     name: 'many-tracks',
-    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, 0x10 | (header ? 0 : 3), ascii('avc1'),
+    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, 0x10 | kind, AVC1,
       2, u24(3), ascii('xyz'), 0, u24(data.length), data, 1, u24(2), ascii('zz')))),
     log: [/video of track 2 \(avc1\) is left out/],
   },
   {
     name: 'many-codecs',
-    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x86 | type, 0x20 | (header ? 0 : 3),
-      ascii('av01'), 1, u24(5000), Buffer.alloc(5000), ascii('avc1'), 0, u24(data.length), data))),
+    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, 0x20 | kind,
+      ascii('av01'), 1, u24(5000), Buffer.alloc(5000), AVC1, 0, u24(data.length), data))),
     log: [/video of track 1 \(av01\) is left out/],
   },
   {
     name: 'modex',
-    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x87 | type, 2, 0, 1, 0, header ? 0 : 3, ascii('avc1'), data))),
+    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x87 | type, 2, 0, 1, 0, kind, AVC1, data))),
   },
   {
     name: 'modex-of-sound',
-    change: replaced(isSound, (body) => bytes(0x97, 2, 0, 1, 0, body[1], ascii('mp4a'), body.subarray(2))),
+    change: replaced(isSound, exAudio((kind, data) => bytes(0x97, 2, 0, 1, 0, kind, MP4A, data))),
   },
   {
     name: 'modex-hevc', stream: hevc,
@@ -295,26 +325,33 @@ export const rows = [
   },
   {
     name: 'metadata-and-commands',
-    change: (steps) => besides(isSound, () => bytes(0x94, ascii('mp4a'), 1, 2, 0, 0, 0, 3))(
-      besides(isPicture, () => bytes(0x94, ascii('avc1'), 2, 0, 9, ascii('colorInfo'), 5))(besides(isPicture, () => bytes(0xd0, 0))(steps))),
+    change: (steps) => besides(isSound, () => bytes(0x94, MP4A, 1, 2, 0, 0, 0, 3))(
+      besides(isPicture, () => bytes(0x94, AVC1, 2, 0, 9, ascii('colorInfo'), 5))(
+        besides(isPicture, () => bytes(0xd0, 0))(steps))),
   },
   ...[['av1', 'av01'], ['vp9', 'vp09']].map(([name, fourcc]) => ({
     name,
-    change: replaced(isPicture, enhanced((type, header, data) => bytes(0x80 | type | (header ? 0 : 1), ascii(fourcc), data))),
+    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x80 | type | kind, ascii(fourcc), data))),
     wire: new RegExp(`video codec ${fourcc} is not carried \\(packet type SequenceStart\\), expected H\\.264`),
     viewer: () => {}, seen: () => [],
   })),
   {
     name: 'opus',
-    change: replaced(isSound, (body) => bytes(0x90 | body[1], ascii('Opus'), body.subarray(2))),
+    change: replaced(isSound, exAudio((kind, data) => bytes(0x90 | kind, ascii('Opus'), data))),
     wire: /audio codec Opus is not carried \(packet type SequenceStart\), expected AAC \(10, mp4a\)/,
     viewer: () => {}, seen: () => [],
   },
 
   // ---- key frames
 
-  { name: 'never-key', decode: true, change: replaced((one) => isPicture(one) && !isHeader(one), (body) => bytes(0x27, body.subarray(1))) },
-  { name: 'never-key-hevc', stream: hevc, change: replaced((one) => !isHevcHeader(one), (body) => bytes(0xa0 | body[0] & 15, body.subarray(1))) },
+  {
+    name: 'never-key', decode: true,
+    change: replaced((one) => isPicture(one) && !isHeader(one), (body) => bytes(0x27, body.subarray(1))),
+  },
+  {
+    name: 'never-key-hevc', stream: hevc,
+    change: replaced((one) => !isHevcHeader(one), (body) => bytes(0xa0 | body[0] & 15, body.subarray(1))),
+  },
   { name: 'flag-without-idr', change: flagWithoutIdr, seen: flagWithoutIdr },
 
   // ---- keys
@@ -332,7 +369,9 @@ export const rows = [
       await replay(again, steps).done;
       return again;
     },
-    viewer: ({ tags }) => assert.equal(tags.filter(({ type, config }) => type === VIDEO && !config).length, 25 + 75, 'pictures of both'),
+    viewer: ({ tags }) => {
+      assert.equal(tags.filter(({ type, config }) => type === VIDEO && !config).length, 25 + 75, 'pictures of both');
+    },
     history: () => {},
   },
 ];

@@ -47,7 +47,8 @@ describe('publishers', { concurrency: true }, () => {
       answer: () => ({ allow: true, uid: 7, stream: 3, record: true }),
       ingest: 'gate_timeout 60s;',                       // this process may be kept from answering
       main: `thread_pool disk threads=2; dvr_threads disk; dvr ${root}; hub_grace 1s;`,
-      listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
+      listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ {
+          access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
         root /nonexistent`,
     });
   });
@@ -61,11 +62,12 @@ describe('publishers', { concurrency: true }, () => {
     client.setChunkSize(4096);
     await client.publish(`${row.name}?${row.args ?? 'key=k'}`);
     const viewer = await capture(hub, `live/${row.name}`);
-    const sending = (row.publish ?? ((to) => replay(to, row.change ? row.change(steps) : steps).done))(client, steps, hub);
+    const plain = () => replay(client, row.change ? row.change(steps) : steps).done;
+    const sending = row.publish ? row.publish(client, steps, hub) : plain();
     if (row.wire) {
       sending.catch(() => {});                           // it is ended meanwhile
-      const { code, description } = await client.wait(({ values }) => values?.[3]?.level === 'error', 'the status that ends it', 60_000)
-        .then(({ values }) => values[3]);
+      const error = ({ values }) => values?.[3]?.level === 'error';
+      const { values: [, , , { code, description }] } = await client.wait(error, 'the status that ends it', 60_000);
       assert.equal(code, 'NetStream.Publish.Failed');
       assert.match(description, row.wire);
       await client.closed;
@@ -84,7 +86,9 @@ describe('publishers', { concurrency: true }, () => {
     const lines = linesOf(row.name);
     const warnings = lines.filter((line) => /\[(warn|error|crit|alert)\]/.test(line));
     const right = [...(row.log ?? []), ...(row.wire ? [row.wire] : [])];
-    for (const one of right) assert.equal(warnings.filter((line) => one.test(line)).length, 1, `one line of ${one}: ${warnings.join('\n')}`);
+    for (const one of right) {
+      assert.equal(warnings.filter((line) => one.test(line)).length, 1, `one line of ${one}: ${warnings.join('\n')}`);
+    }
     assert.deepEqual(warnings.filter((line) => !right.some((one) => one.test(line))), [], 'warnings beside');
     const ends = lines.filter((line) => /publish \S+ ended:/.test(line));
     assert.equal(ends.length, row.ends ?? 1, 'one line of each end');
@@ -110,7 +114,8 @@ describe('publishers', { concurrency: true }, () => {
     const { status, text } = await get(`${base}/index.m3u8`);
     assert.equal(status, 200, text);
     const { items } = readPlaylist(text);
-    assert.ok(Math.abs(items.reduce((sum, { duration }) => sum + duration, 0) - r.end) <= 100, 'the history has all of it');
+    const length = items.reduce((sum, { duration }) => sum + duration, 0);
+    assert.ok(Math.abs(length - r.end) <= 100, `the history has ${length} ms, the recording ${r.end}`);
   }
 
   for (const row of rows) {

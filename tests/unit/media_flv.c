@@ -79,7 +79,7 @@ static const frame_case_t  video[] = {
     { "one track, 255, of any codec", 9, { 0xa6, 0x03, 'a', 'v', '0', '1', 255, 1, 2 }, FLV_OTHER_TRACK, 0, 0, 0, 0, 0, 0, 0, 0, 255 },
     { "one track, cut before its number", 6, { 0xa6, 0x03, AVC1 }, FLV_SHORT, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
     { "tracks cut before their kind", 1, { 0xa6 }, FLV_SHORT, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
-    { "tracks of no known kind", 9, { 0xa6, 0x33, AVC1, 0, 1, 2 }, FLV_OTHER_TRACK, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
+    { "tracks of no known kind", 9, { 0xa6, 0x33, AVC1, 0, 1, 2 }, FLV_UNSUPPORTED, 0, 0, 0, 0, 0, 0, 0, 0, 0 },
     { "many tracks, 0 first", 18, { 0xa6, 0x13, AVC1, 0, 0, 0, 2, 8, 8, 3, 0, 0, 2, 9, 9 }, FLV_OK, FLV_CODEC_H264, 0, 0, 0, 0, 10, 12, 1, 3 },
     { "many tracks, 0 last", 18, { 0xa6, 0x13, AVC1, 3, 0, 0, 2, 9, 9, 0, 0, 0, 2, 8, 8 }, FLV_OK, FLV_CODEC_H264, 0, 0, 0, 0, 16, 18, 1, 3 },
     { "many tracks, an offset beyond its track", 16, { 0xa6, 0x11, AVC1, 0, 0, 0, 2, 0, 0, 1, 0, 0, 0 }, FLV_SHORT, 0, 0, 0, 0, 0, 0, 0, 0, 1 },
