@@ -25,6 +25,10 @@ const framesOf = (tags) => tags.flatMap((tag) => {
 /** What came is what was to be seen: each frame once, in order, in step, and in the same form. */
 function sameAsSeen(tags, seen) {
   const came = framesOf(tags);
+  // sound alone may be joined at any frame: the first tenths of a second may be missing
+  const missed = seen.some(({ type }) => type === VIDEO) ? 0 : seen.length - came.length;
+  assert.ok(missed >= 0 && missed < 20, `a viewer has ${came.length} frames, ${seen.length} were sent`);
+  seen = seen.slice(missed);
   for (const [what, type] of [['video', VIDEO], ['audio', AUDIO]]) {
     const [have, want] = [came, seen].map((list) => list.filter((frame) => frame.type === type));
     assert.equal(have.length, want.length, `${what} frames that a viewer has`);
