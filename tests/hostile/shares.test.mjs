@@ -157,7 +157,10 @@ describe('downloads', () => {
     hub = await startHub({
       answer, workers: 1, files: { 'rec/.keep': '' }, main: 'thread_pool history threads=1;',
       listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history;
-        aio threads=history; sendfile on; hub_history_rate 16k 2s; } root /nonexistent`,
+        aio threads=history; sendfile on; hub_history_rate 16k 2s; }
+        location ~ ^/heads/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history; hub_history_heads 1m; }
+        location ~ ^/less/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history; hub_history_heads 64k; }
+        root /nonexistent`,
     });
     hub.root = path.join(hub.nginx.dir, 'rec');
     [hub.file] = writeRecordings(hub.root, 'live/demo', source, { spans: [[NOON, NOON + 600_000]], step: 10 });
@@ -181,6 +184,26 @@ describe('downloads', () => {
     const other = await clip(40, { localAddress: OTHER });
     assert.equal(other.status, 200);
     closeAll([...mine.inside, ...friends.inside, other]);
+    await none();
+  });
+
+  test('clips: the memory that their tables take is counted, in all and of a user, before it is taken', DEADLINE, async () => {
+    const from = (place, sub) => url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`).replace('/m/', `/${place}/m/`);
+    const large = await get(from('less', 8));
+    assert.equal(large.status, 503);
+    assert.match(JSON.parse(large.text).error, /the tables of clips take 0 bytes, this one's \d+: hub_history_heads allows 65536/);
+    const first = await open(from('heads', 8));
+    assert.equal(first.status, 200);
+    const second = await get(from('heads', 8));
+    assert.equal(second.status, 429);
+    assert.match(JSON.parse(second.text).error, /the tables of this user's clips take \d+ bytes, this one's \d+: a quarter of hub_history_heads is 262144/);
+    const other = await open(from('heads', 9));
+    assert.equal(other.status, 200);
+    closeAll([first, other]);
+    await none();
+    const again = await open(from('heads', 8));
+    assert.equal(again.status, 200, 'what is no longer held is there again');
+    closeAll([again]);
     await none();
   });
 
