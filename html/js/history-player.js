@@ -1,15 +1,17 @@
 // Recordings of one stream in one <video>, by the wall clock: plays a playlist
 // of a day, or one that grows while the stream is recorded, and goes by the
 // times in it. What was not recorded takes no time in it: playback goes on
-// behind a gap and the clock jumps.
+// behind a gap and the clock jumps. What was recorded as FLV is in no playlist:
+// then the file is played.
 //
 // history gives addresses whose tokens are good now (history.js).
 // Events: 'phase', 'time', 'muted', 'end' (what is loaded is over: endedAt says
 // where, and whoever listens what comes next).
 
+import { FlvFile } from './flv-file.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { secondsAt, readPlaylist, utcAt, utcEnd } from './time-map.js';
-import { addDays, startOfDay } from './timeline.js';
+import { addDays, spanAt, startOfDay } from './timeline.js';
 import { retryDelay } from './timing.js';
 
 const tickMs = 250;
@@ -25,8 +27,11 @@ const atEndS = 2.5;
 const beforeEndS = 4;
 const unlistedMs = 20_000;
 const bufferS = 20;
+const holeAfterMs = 1000;
+const elsewhereMs = 2000;
 
-// phase: idle | connecting | playing | paused | stalled | reconnecting | ended
+// phase: idle | connecting | playing | paused | stalled | reconnecting | ended |
+// unsupported (FLV, in a browser without MediaSource)
 export class HistoryPlayer extends EventTarget {
   constructor(video, still, history) {
     super();
@@ -44,6 +49,8 @@ export class HistoryPlayer extends EventTarget {
     this.target = NaN;          // where it is on its way to, ms; NaN when it is there
     this.attempt = 0;
     this.opening = null;        // ends when what is loaded is dropped
+    this.flv = null;            // the file that plays, for what is in no playlist
+    this.unplayable = null;     // the FLV that would be played: being written, or this browser can't
     this.listening = new AbortController();
     const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
     video.autoplay = false;
@@ -74,14 +81,15 @@ export class HistoryPlayer extends EventTarget {
     clearTimeout(this.retryTimer);
     this.target = utc;
     this.attempt = 0;
-    if (!this.covers(utc)) return this.open(utc);
+    if (!this.covers(utc) || this.isElsewhere(utc)) return this.open(utc);
     return this.goTo(this.secondsOf(utc));
   }
 
   goTo(seconds) {
     if (seconds === null) return this.finish();
     this.hasArrived = false;
-    this.video.currentTime = seconds + intoFrameS;
+    if (this.flv) this.flv.seek(seconds + intoFrameS);
+    else this.video.currentTime = seconds + intoFrameS;
     if (!this.paused) this.play();
     this.setPhase(this.everShown ? this.phase : 'connecting');
     return undefined;
@@ -99,6 +107,14 @@ export class HistoryPlayer extends EventTarget {
     return this.segments.length > 0 && utc >= this.window.from && utc < (this.window.to ?? Infinity);
   }
 
+  /** Recorded, and not in the list that is loaded. */
+  isElsewhere(utc) {
+    const seconds = secondsAt(this.segments, utc);
+    if (this.flv) return !this.flv.reaches(seconds);
+    const listed = seconds === null ? Infinity : utcAt(this.segments, seconds);
+    return listed - utc > elsewhereMs && spanAt(this.history.spans, utc) !== null && utc < utcEnd(this.segments);
+  }
+
   async open(utc) {
     this.target = utc;
     this.hasArrived = false;
@@ -108,6 +124,11 @@ export class HistoryPlayer extends EventTarget {
     this.window = windowAround(utc, Date.now());
     this.opening = new AbortController();
     const { signal } = this.opening;
+    const file = this.history.knownFlv(utc);
+    if (file?.to) {
+      this.openFlv(file);
+      return;
+    }
     // Loaded only here: live viewers never need it.
     const Hls = await import('../vendor/hls.js').then((module) => module.default, () => null);
     if (signal.aborted || !this.history.base) return;
@@ -143,13 +164,52 @@ export class HistoryPlayer extends EventTarget {
   }
 
   startLoading() {
-    const seconds = this.secondsOf(this.target);
+    if (this.isElsewhere(this.target)) {
+      this.findFlv();
+      return;
+    }
+    this.startAt(this.secondsOf(this.target));
+  }
+
+  startAt(seconds) {
     if (seconds === null) {
       this.finish();
       return;
     }
     this.begin();
     this.hls.startLoad(seconds + intoFrameS);
+  }
+
+  /** No playlist has it: it may be in a file of its own. */
+  async findFlv() {
+    const { opening: { signal } } = this;
+    const at = this.target;
+    const file = await this.history.flvAt(at).catch((error) => !signal.aborted && this.lost(error.message));
+    if (signal.aborted || file === undefined) return;
+    if (file) this.openFlv(file);
+    else this.startAt(this.segments.length ? this.secondsOf(at) : null);
+  }
+
+  openFlv(file) {
+    this.hls?.destroy();
+    this.hls = null;
+    // Its key frames are told when it is closed.
+    if (file.to === null || !FlvFile.isSupported()) {
+      this.unplayable = file;
+      if (file.to === null) this.finish();
+      else this.setPhase('unsupported');
+      return;
+    }
+    const { from, to } = file;
+    this.window = { from, to, whole: true };
+    this.segments = [{ start: 0, duration: (to - from) / 1000, programDateTime: from }];
+    this.growing = false;
+    const seconds = Math.max(0, (this.target - from) / 1000);
+    this.flv = new FlvFile(this.video, this.history.renewed(new URL(file.url, location.href).href), seconds + intoFrameS, (reason, status) => {
+      if (status === 403) this.history.list.refresh();
+      this.lost(reason);
+    });
+    this.begin();
   }
 
   // Browsers with a player of their own and no MediaSource (iPhones before iOS 17).
@@ -199,6 +259,10 @@ export class HistoryPlayer extends EventTarget {
     const { opening: { signal }, video } = this;
     const shown = () => {
       if (signal.aborted || this.showing) return;
+      if (this.flv?.waits) {
+        video.requestVideoFrameCallback?.(shown);
+        return;
+      }
       this.showing = true;
       this.everShown = true;
       this.still.hidden = true;
@@ -257,6 +321,7 @@ export class HistoryPlayer extends EventTarget {
     }
     this.stats = { kbps: 0, buffered: (bufferedRanges(video).findLast(([start]) => start <= video.currentTime)?.[1] ?? NaN) - video.currentTime };
     if (!this.paused) this.judge(now - this.movedAt);
+    if (this.flv && !this.paused && now - this.movedAt > holeAfterMs) this.overHole();
     this.dispatchEvent(new Event('time'));
   }
 
@@ -266,6 +331,13 @@ export class HistoryPlayer extends EventTarget {
     if (this.growing && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
     else if (still > stalledAfterMs) this.setPhase('stalled');
     else this.setPhase('playing');
+  }
+
+  // The gap that a publisher left takes time in an FLV: it is stepped over.
+  overHole() {
+    const { video } = this;
+    const next = bufferedRanges(video).find(([start]) => start > video.currentTime);
+    if (next) this.flv.seek(next[0] + intoFrameS);
   }
 
   finish() {
@@ -290,8 +362,7 @@ export class HistoryPlayer extends EventTarget {
   }
 
   refused(status, reason) {
-    // Nothing of that time: as if its end had come.
-    if (status === 404 && !this.segments.length) this.finish();
+    if (status === 404 && !this.segments.length) this.findFlv();
     else this.lost(reason);
   }
 
@@ -314,6 +385,9 @@ export class HistoryPlayer extends EventTarget {
     this.growing = false;
     this.openedAt = 0;
     this.hasArrived = false;
+    this.unplayable = null;
+    this.flv?.destroy();
+    this.flv = null;
     this.hls?.destroy();
     this.hls = null;
     if (this.native) {

@@ -3,6 +3,7 @@
 // the stream list renews, so each is made when it is used.
 // Events: 'change', 'trouble' (trouble: an error or null).
 
+import { api } from './api.js';
 import { isRecorded } from './live-events.js';
 import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './timeline.js';
 
@@ -12,6 +13,9 @@ const renewBeforeMs = 3 * 60_000;
 // So long after a frame is its segment in the index, at the usual key frames.
 const settleMs = 6000;
 const answerWithinMs = 15_000;
+// Times that are missing between two files are overlooked, and what is left of one is no place to go.
+const joinedMs = 1500;
+const leastMs = 100;
 
 export class History extends EventTarget {
   constructor(list, id) {
@@ -23,6 +27,7 @@ export class History extends EventTarget {
     this.trouble = null;
     this.asked = new Map();     // start of a day -> the promise of its spans
     this.loaded = new Set();    // starts of the days whose spans are known
+    this.flv = new Map();       // start of a day -> its FLV files
     this.looked = null;         // what was looked at last
     this.knownTo = 0;           // the latest moment that was asked about
     this.timer = setInterval(() => this.tick(), refreshMs);
@@ -68,6 +73,28 @@ export class History extends EventTarget {
   /** An address of before, with the token of now. */
   renewed(url) {
     return this.base ? url.replace(/^.*?\/m\/[^/]+\//, this.base.match(/^.*?\/m\/[^/]+\//)[0]) : url;
+  }
+
+  /** The FLV file that holds `utc`, as far as the files of its day were asked for; null for none. */
+  knownFlv(utc) {
+    const files = this.flv.get(startOfDay(utc)) ?? [];
+    return files.find(({ from, to }) => from <= utc + joinedMs && (to === null || utc < to - leastMs)) ?? null;
+  }
+
+  /** The same, asked for: FLV files are in no playlist. */
+  async flvAt(utc) {
+    const known = this.knownFlv(utc);
+    if (known?.to) return known;
+    const from = startOfDay(utc);
+    const { recordings } = await api.recordings({ stream: this.id, from, to: addDays(from, 1), limit: 500 });
+    this.flv.set(from, recordings.filter(({ format, url }) => format === 'flv' && url).sort((a, b) => a.from - b.from));
+    return this.knownFlv(utc);
+  }
+
+  /** The spans of {from, to} that are in FLV files, as far as those are known. */
+  flvIn({ from, to }) {
+    return [...this.flv.values()].flat().filter((file) => file.from < to && (file.to ?? Infinity) > from)
+      .map((file) => ({ from: file.from, to: file.to ?? to }));
   }
 
   get first() {

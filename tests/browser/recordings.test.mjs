@@ -82,9 +82,12 @@ function toldBy(rgb) {
   return best.told;
 }
 
-/** Fails unless a colour is that of a time; a frame's edge may be a few ms off. */
+/** What the colour of a time tells; a frame's edge may be a few ms off. */
+const rightAt = (utc) => [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
+
+/** Fails unless a colour is that of a time. */
 function isOf(rgb, utc, what) {
-  const right = [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
+  const right = rightAt(utc);
   const told = toldBy(rgb).join(' ');
   assert.ok(right.includes(told), `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd hour, second of eight)`);
 }
@@ -548,6 +551,103 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await screenshot(page, 'phone-recording-stopped');
   for (const day of days) fs.chmodSync(day, 0o750);
   await page.waitForSelector('.trouble-stopped', { state: 'hidden' });
+  await close();
+});
+
+/** Ten minutes of FLV in the colours of the others, with an index of its key frames, as recorders make them; filled up, so that it is not loaded at once. */
+function makeFlv(file, begin) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', `color=red:size=${SIZE}:rate=5,hue=h=45*floor(t+1)`, '-t', '600',
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10', '-pix_fmt', 'yuv420p', '-colorspace', 'smpte170m', '-color_primaries', 'smpte170m', '-color_trc', 'smpte170m',
+    '-b:v', '400k', '-minrate', '400k', '-maxrate', '400k', '-bufsize', '400k', '-x264-params', 'nal-hrd=cbr', '-flvflags', 'add_keyframe_index', file]);
+  fs.utimesSync(file, begin / 1000 + 600, begin / 1000 + 600);     // where it ends
+  const { uid, gid } = fs.statSync(path.join(stack.home, 'rec'));
+  for (let entry = file; entry !== path.join(stack.home, 'rec'); entry = path.dirname(entry)) fs.chownSync(entry, uid, gid);
+}
+
+test('an FLV recording plays and is sought in by its key frames; a clip says that it needs MP4', DEADLINE, async () => {
+  const begin = MIDNIGHT + 10 * HOUR;
+  await stack.ctl('stream', 'add', 'live/film', '--owner', 'admin');
+  makeFlv(path.join(stack.home, 'rec/live/film', new Date(begin).toISOString().slice(0, 10), '10-00-00.000.flv'), begin);
+  await stack.ctl('reindex');
+  const { page, close } = await openWatch('admin', 'live/film');
+  await page.click('text=Recordings of this stream');
+  await page.waitForSelector('.rec-stream:has-text("FLV")');
+  await page.click('.rec-title');
+  await modeIs(page, 'history', 'playing');
+  const ranges = [];
+  page.on('request', (request) => { if (request.url().endsWith('.flv')) ranges.push(Number(/\d+/.exec(request.headers().range ?? 'bytes=0-')[0])); });
+  await page.focus('.timeline-track');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'paused');
+  await page.click('[aria-label="Zoom in"]');
+  const span = await page.locator('.timeline-spans > *').boundingBox();
+  const sought = async (what, act) => {
+    const was = await asked(page);
+    await act();
+    const { utc } = await until(`the picture after ${what}`, () => page.evaluate(() => {
+      const video = document.querySelector('video');
+      const context = new OffscreenCanvas(1, 1).getContext('2d');
+      context.drawImage(video, 0, 0, 1, 1);
+      return {
+        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), utc: Number(/at=(\d+)/.exec(location.hash)[1]),
+        stands: document.querySelector('.tile').dataset.phase === 'paused' && document.querySelector('.tile-still').hidden && !video.seeking,
+        ready: video.readyState, at: video.currentTime, end: video.buffered.length && video.buffered.end(0),
+      };
+    }), (seen) => seen.stands && seen.utc !== was && rightAt(seen.utc).includes(toldBy(seen.rgb).join(' ')));
+    assert.equal(await clockOf(page), new Date(utc).toISOString().slice(11, 19), what);
+    return utc;
+  };
+  for (const share of [0.9, 0.3, 0.6]) await sought(`a click at ${share}`, () => page.mouse.click(span.x + span.width * share, span.y + span.height / 2));
+  assert.ok(ranges.some((from) => from > 1e6), `asked for from ${ranges.join()}: by key frame, not from the beginning`);
+  // Within the first key frames, which a player of FLV can't ask for: loaded anew, under the last picture.
+  assert.equal(await sought('Home', () => page.keyboard.press('Home')), begin);
+  await sought('an arrow', () => page.keyboard.press('ArrowRight'));
+  assert.equal(await sought('Home again', () => page.keyboard.press('Home')), begin);
+
+  await page.click('.replay-tools button:has-text("Clip")');
+  await page.waitForSelector('.clip-length:has-text("recorded as FLV")');
+  assert.equal(await page.getAttribute('.clip a', 'aria-disabled'), 'true');
+  await accessible(page, 'an FLV recording');
+  await screenshot(page, 'timeline-flv');
+  await page.keyboard.press('Escape');
+  await page.focus('.timeline-track');
+  await page.keyboard.press('End');
+  await page.keyboard.press('Space');
+  await modeIs(page, 'history', 'ended');
+  await close();
+});
+
+test('what Duolu records as FLV: told while it is written, played when it is complete', { timeout: 180_000 }, async () => {
+  const conf = path.join(stack.home, 'conf/nginx.conf');
+  fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace('dvr_threads dvr;', 'dvr_threads dvr; dvr_format flv;').replace(/hub_grace \w+;/, 'hub_grace 1s;'));
+  process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
+  await until('workers that record as FLV', () => stack.log('nginx'), (text) => /signal process started|reconfiguring/.test(text));
+  const key = (await stack.ctl('stream', 'add', 'live/tape', '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/)[0];
+  await stack.ctl('stream', 'set', 'live/tape', 'record=always');
+  const tape = pushFfmpeg(`${stack.rtmpUrl}/live/tape?key=${key}`);
+  const files = async () => JSON.parse(await stack.ctl('rec', 'list', 'live/tape', '--json')).recordings;
+  const { page, close } = await openWatch('admin', 'live/tape');
+  try {
+    await untilLive(stack, 'live/tape', tape);
+    await modeIs(page, 'live', 'playing');
+    await until('eight seconds that were recorded', () => page.evaluate(() => document.querySelector('.timeline-track').getAttribute('aria-valuenow') - document.querySelector('.timeline-track').getAttribute('aria-valuemin')), (seconds) => seconds > 18);
+    await page.click('[aria-label="10 seconds back"]');
+    await modeIs(page, 'history', 'ended');
+    assert.match(await page.textContent('.tile-state'), /being recorded as FLV/);
+    await screenshot(page, 'timeline-flv-unfinished');
+  } finally {
+    tape.child.kill('SIGKILL');
+  }
+  const [file] = await until('the file to be complete', files, (found) => found.some(({ state }) => state === 'complete'));
+  assert.match(file.file, /\.flv$/);
+  const from = Date.parse(file.from);
+  for (const into of [2000, 12_000]) {
+    await goTo(page, `#/watch/live/tape?at=${from + into}`);
+    await modeIs(page, 'history', 'playing');
+    const clock = await clockOf(page);
+    assert.ok([0, 1000].some((later) => new Date(from + into + later).toISOString().slice(11, 19) === clock), `${clock} at ${into} ms`);
+  }
   await close();
 });
 

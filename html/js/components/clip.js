@@ -3,7 +3,7 @@
 import { h, icon, setText } from '../dom.js';
 import { formatClock, formatDuration } from '../format.js';
 import { locale, t } from '../i18n.js';
-import { lengthOf, recordedIn } from '../timeline.js';
+import { lengthOf, recordedIn, startOfDay } from '../timeline.js';
 
 const firstLengthMs = 60_000;
 const longestMs = 6 * 3_600_000;   // the server's hub_history_clip_max
@@ -20,6 +20,7 @@ export function mountClip(root, { history, timeline, where }) {
       h('button', { class: 'button', type: 'button', onclick: () => mark('to') }, h('span', {}, t('clip.markEnd')), h('span', { class: 'clip-key', 'aria-hidden': 'true' }, ']'))),
     h('div', { class: 'clip-actions' }, download,
       h('button', { class: 'icon-button', type: 'button', 'aria-label': t('clip.close'), onclick: close }, icon('close'))));
+  const asked = new Set();    // days whose FLV files were asked for: clips are made of MP4 alone
   root.append(element);
   root.addEventListener('timeline:select', update);
   // The token may have been renewed since.
@@ -51,15 +52,24 @@ export function mountClip(root, { history, timeline, where }) {
     const { selection } = timeline;
     element.hidden = !selection;
     if (!selection) return;
-    const recorded = recordedIn(history.spans, selection);
+    askForFlv(selection);
+    const flv = recordedIn(history.flvIn(selection), selection);
+    const recorded = Math.max(0, recordedIn(history.spans, selection) - flv);
     setText(range, `${formatClock(selection.from, locale())} – ${formatClock(selection.to, locale())}`);
     const fits = recorded > 0 && recorded <= longestMs;
     if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
-    else setText(length, recorded > 0 ? formatDuration(recorded) : t('clip.nothing'));
+    else setText(length, recorded > 0 ? formatDuration(recorded) : t(flv > 0 ? 'clip.flv' : 'clip.nothing'));
     // The file is named by the viewer's clock, as all times on the page are.
     if (fits) download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
     else download.removeAttribute('href');
     download.setAttribute('aria-disabled', String(!fits));
+  }
+
+  function askForFlv({ from }) {
+    const day = startOfDay(from);
+    if (asked.has(day)) return;
+    asked.add(day);
+    history.flvAt(from).then(update, () => asked.delete(day));
   }
 
   return {

@@ -76,7 +76,13 @@ export function mountTile(root, { list, id }) {
 
   function showHistoryPhase(phase) {
     setText(badge, t(phase === 'playing' || phase === 'ended' ? 'phase.history' : `phase.${phase}`));
-    setText(message, phase === 'ended' ? t('tile.historyEnd') : t(`tile.${phase}`));
+    setText(message, t(historyMessage(phase)));
+  }
+
+  function historyMessage(phase) {
+    if (phase === 'unsupported') return 'tile.flvUnsupported';
+    if (phase !== 'ended') return `tile.${phase}`;
+    return player.unplayable ? 'tile.flvUnfinished' : 'tile.historyEnd';
   }
 
   function phaseNow(stream) {

@@ -215,6 +215,8 @@ export default {
   'phase.paused': 'Paused',
   'phase.history': 'Replay',
   'tile.paused': '',
+  'tile.flvUnsupported': 'This is recorded as FLV, which this browser cannot play. Download it from Recordings.',
+  'tile.flvUnfinished': 'This is being recorded as FLV: it can be played once the file is complete.',
   'tile.historyEnd': 'The recording ends here.',
 
   'watch.recordings': 'Recordings of this stream',
@@ -251,9 +253,10 @@ export default {
   'clip.to': 'End of the clip',
   'clip.markStart': 'Mark start',
   'clip.markEnd': 'Mark end',
-  'clip.download': 'Download clip',
+  'clip.download': 'Download clip (MP4)',
   'clip.close': 'Close the selection',
   'clip.tooLong': 'longer than {hours} h',
+  'clip.flv': 'recorded as FLV: download the file from Recordings',
   'clip.nothing': 'nothing recorded',
 
   'record.record': 'Record',

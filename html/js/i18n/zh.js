@@ -215,6 +215,8 @@ export default {
   'phase.paused': '已暂停',
   'phase.history': '回放',
   'tile.paused': '',
+  'tile.flvUnsupported': '这段录像为 FLV 格式，此浏览器无法播放，请在“录像”中下载。',
+  'tile.flvUnfinished': '这段正在录制为 FLV 文件，录制完成后即可播放。',
   'tile.historyEnd': '录像到此为止。',
 
   'watch.recordings': '这路直播的录像',
@@ -251,9 +253,10 @@ export default {
   'clip.to': '片段终点',
   'clip.markStart': '标记起点',
   'clip.markEnd': '标记终点',
-  'clip.download': '下载片段',
+  'clip.download': '下载片段（MP4）',
   'clip.close': '取消选择',
   'clip.tooLong': '超过 {hours} 小时',
+  'clip.flv': '录制格式为 FLV，请在“录像”中下载文件',
   'clip.nothing': '无录像',
 
   'record.record': '开始录制',

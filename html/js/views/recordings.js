@@ -150,7 +150,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
       picture(session),
       h('div', { class: 'rec-what' },
         h('a', { class: 'rec-title', dir: 'auto', href: watchRoute(session), data: { focus: `play ${key}` } }, session.title || session.stream),
-        h('span', { class: 'rec-stream' }, session.stream)),
+        h('span', { class: 'rec-stream' }, `${isolated(session.stream)} · ${formats(session)}`)),
       h('div', { class: 'rec-when' }, h('span', { class: 'rec-times' }, times(session)), formatDuration(lengthOf(session.files))),
       h('div', { class: 'rec-size' }, formatBytes(session.bytes)),
       h('div', { class: 'rec-state' }, stateBadge(session.state)),
@@ -174,7 +174,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   // The picture at its start; no more than a dark field where there is none.
   function picture(session) {
     const last = session.files.at(-1);
-    const image = last.format === 'mp4' && last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${last.from}`, onerror: () => image.remove() });
+    const image = last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${last.from}`, onerror: () => image.remove() });
     return h('a', { class: 'rec-picture', href: watchRoute(session), tabindex: '-1', 'aria-hidden': 'true' }, image, icon('play'));
   }
 
@@ -242,6 +242,10 @@ function watchRoute({ stream, from }) {
 
 function times({ from, to }) {
   return `${formatClock(from, locale())} – ${to === null ? t('rec.now') : formatClock(to, locale())}`;
+}
+
+function formats({ files }) {
+  return [...new Set(files.map(({ format }) => format.toUpperCase()))].join(', ');
 }
 
 function lengthOf(files) {
