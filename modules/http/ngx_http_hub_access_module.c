@@ -1,5 +1,6 @@
 /*
- * The keys that verify tokens, for every module that asks for a token.
+ * The keys that verify tokens, for every module that asks for a token, and a
+ * request line for the error log that shows none.
  */
 
 #include <ngx_http.h>
@@ -7,11 +8,15 @@
 #include "access.h"
 
 
+/* The shortest token has 168 bytes, the longest name of a stream 128. */
+#define ACCESS_RUN  140
+
 typedef struct {
     ngx_array_t  *keys;           /* access_key_t; NULL: none given */
 } ngx_http_hub_access_loc_conf_t;
 
 
+static ngx_int_t ngx_http_hub_access_init(ngx_conf_t *cf);
 static void *ngx_http_hub_access_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_hub_access_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -34,7 +39,7 @@ static ngx_command_t  ngx_http_hub_access_commands[] = {
 
 static ngx_http_module_t  ngx_http_hub_access_module_ctx = {
     NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_hub_access_init,              /* postconfiguration */
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
     NULL,                                  /* create server configuration */
@@ -68,6 +73,93 @@ access_keys(void **loc_conf)
     conf = loc_conf[ngx_http_hub_access_module.ctx_index];
 
     return conf->keys;
+}
+
+
+/* What a token may be made of, however a client spells it. */
+static ngx_inline int
+is_spelling(u_char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+           || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.'
+           || c == '%' || c == '~' || c == '+' || c == '=';
+}
+
+
+/* Copies SRC to DST with three stars for each run that may be a token, and
+ * returns its end; DST may be SRC. */
+static u_char *
+copy_masked(u_char *dst, const ngx_str_t *src)
+{
+    size_t  i, start;
+
+    for (i = 0; i < src->len; /* void */ ) {
+
+        for (start = i; i < src->len && is_spelling(src->data[i]); i++) {
+            /* void */
+        }
+
+        if (i - start >= ACCESS_RUN) {
+            dst = ngx_cpymem(dst, "***", 3);
+
+        } else {
+            ngx_memmove(dst, src->data + start, i - start);
+            dst += i - start;
+        }
+
+        if (i < src->len) {
+            *dst++ = src->data[i++];
+        }
+    }
+
+    return dst;
+}
+
+
+/* nginx writes the request line and the referrer to the error log as they
+ * came, whoever logs: nothing else reads the line once it is parsed. */
+static ngx_int_t
+ngx_http_hub_access_mask(ngx_http_request_t *r)
+{
+    u_char           *line;
+    ngx_str_t        *value;
+    ngx_table_elt_t  *referer = r->headers_in.referer;
+
+    if (r->request_line.len >= ACCESS_RUN) {
+        line = ngx_pnalloc(r->pool, r->request_line.len);
+        if (line == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        r->request_line.len = copy_masked(line, &r->request_line) - line;
+        r->request_line.data = line;
+    }
+
+    if (referer && referer->value.len >= ACCESS_RUN) {
+        value = &referer->value;
+        value->len = copy_masked(value->data, value) - value->data;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_hub_access_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
+    if (handler == NULL) {
+        return NGX_ERROR;
+    }
+
+    *handler = ngx_http_hub_access_mask;
+
+    return NGX_OK;
 }
 
 

@@ -281,6 +281,11 @@ flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
         stream->len = last - stream->data;
     }
 
+    /* what is longer is no name, and may be a token: nothing is to log it */
+    if (stream->len > HUB_NAME_MAX) {
+        return NGX_DECLINED;
+    }
+
     return slashes == 1 || slashes == 2 ? NGX_OK : NGX_DECLINED;
 }
 

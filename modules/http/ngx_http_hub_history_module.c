@@ -213,6 +213,11 @@ split_uri(ngx_http_request_t *r, history_uri_t *uri)
     uri->stream.data = app.data;
     uri->stream.len = name.data + name.len - app.data;
 
+    /* what is longer is no name, and may be a token: nothing is to log it */
+    if (uri->stream.len > HUB_NAME_MAX || uri->file.len > HUB_NAME_MAX) {
+        return NGX_DECLINED;
+    }
+
     return NGX_OK;
 }
 
