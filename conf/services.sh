@@ -175,7 +175,7 @@ launch_service() {
             launch duolu-thumb "$build/auth-service/duolu-thumb"
             ;;
         nginx)
-            remove_sockets nginx control
+            remove_sockets nginx control rtmps
             nginx_command
             launch nginx "${command[@]}" -g 'daemon off;'
             ;;

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Settings: from the environment, or as they were saved; and who the services run as.
 
-setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_LOG_SIZE)
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_LOG_SIZE DUOLU_HSTS)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
@@ -34,10 +34,10 @@ apply_settings() {
     [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
     [[ ${DUOLU_HOST:-} =~ ^[A-Za-z0-9.-]*$ ]] || die "DUOLU_HOST is '$DUOLU_HOST': expected a host name or an IPv4 address"
     [[ ${DUOLU_DB:-} =~ ^[^[:space:][:cntrl:]\\]*$ ]] || die "DUOLU_DB may hold no space, control character or backslash (write %20, %5C in its password)"
-    export DUOLU_LOG_SIZE=${DUOLU_LOG_SIZE:-20m}
+    export DUOLU_LOG_SIZE=${DUOLU_LOG_SIZE:-20m} DUOLU_HSTS=${DUOLU_HSTS:-0}
+    [[ $DUOLU_HSTS =~ ^[0-9]{1,9}$ ]] || die "DUOLU_HSTS is '$DUOLU_HSTS': expected seconds such as 31536000 (a year), 0 for none"
     check_size DUOLU_LOG_SIZE "$DUOLU_LOG_SIZE"
     choose_recordings
-    choose_rtmps_inner
     choose_service_users
     choose_database
 }
@@ -68,17 +68,6 @@ bytes_of() {
         *[tT]) echo $((10#${1%?} << 40)) ;;
         *) echo $((10#$1)) ;;
     esac
-}
-
-# Where nginx hands decrypted RTMPS to itself: of the loopback network alone,
-# since who reaches it names any client address.  The port's two bytes are in
-# the address, so stacks side by side never meet.
-choose_rtmps_inner() {
-    rtmps_inner=127.19.$((DUOLU_RTMPS / 256)).$((DUOLU_RTMPS % 256))
-    rtmps_inner_port=1937
-    while [[ " $DUOLU_HTTP $DUOLU_HTTPS $DUOLU_RTMP $DUOLU_RTMPS " == *" $rtmps_inner_port "* ]]; do
-        rtmps_inner_port=$((rtmps_inner_port + 1))
-    done
 }
 
 check_port_number() {
@@ -202,7 +191,6 @@ check_ports() {
     check_port DUOLU_HTTPS "$DUOLU_HTTPS" "$DUOLU_LISTEN"
     check_port DUOLU_RTMP "$DUOLU_RTMP" "$DUOLU_LISTEN"
     check_port DUOLU_RTMPS "$DUOLU_RTMPS" "$DUOLU_LISTEN"
-    check_port DUOLU_RTMPS "$rtmps_inner_port" "$rtmps_inner"
 }
 
 # check_port NAME PORT ADDRESS

@@ -46,7 +46,7 @@ run_thumb() {
 
 run_nginx() {
     local command
-    remove_sockets nginx control
+    remove_sockets nginx control rtmps
     cd "$home"
     # the log file is kept for `ctl`; a container's log is read from its output
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &

@@ -295,6 +295,29 @@ ngx_rtmp_guard_close(ngx_event_t *ev)
 }
 
 
+/* auto_push of nginx-rtmp comes from our own workers, by a unix socket.  One that
+ * is told the client's address has strangers behind it. */
+static ngx_uint_t
+ngx_rtmp_guard_is_auto_push(ngx_connection_t *c)
+{
+    ngx_uint_t           i;
+    ngx_rtmp_port_t     *port = c->listening->servers;
+    ngx_rtmp_in_addr_t  *addr = port->addrs;
+
+    if (c->sockaddr->sa_family != AF_UNIX) {
+        return 0;
+    }
+
+    for (i = 0; i < port->naddrs; i++) {
+        if (addr[i].conf.proxy_protocol) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 /* nginx-rtmp's "connect" event is the accepted TCP connection */
 
 static ngx_int_t
@@ -310,9 +333,9 @@ ngx_rtmp_guard_connect(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     c = s->connection;
     gscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_guard_module);
 
-    /* relays connect outward; auto_push comes from our own workers */
+    /* relays connect outward */
     if (!gscf->enable || c->listening == NULL
-        || c->sockaddr->sa_family == AF_UNIX)
+        || ngx_rtmp_guard_is_auto_push(c))
     {
         return NGX_OK;
     }
@@ -354,7 +377,11 @@ ngx_rtmp_guard_connect(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ctx->recv = c->recv;
     c->recv = ngx_rtmp_guard_recv;
 
-    (void) ngx_tcp_nodelay(c);
+    if (c->sockaddr->sa_family == AF_UNIX) {
+        c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    } else {
+        (void) ngx_tcp_nodelay(c);
+    }
 
     return NGX_OK;
 }
@@ -421,6 +448,9 @@ ngx_rtmp_guard_admit(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     gscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_guard_module);
     gmcf = ngx_rtmp_get_module_main_conf(s, ngx_rtmp_guard_module);
     sa = s->connection->sockaddr;
+
+    /* nginx-rtmp takes whoever comes by a unix socket for a worker, who may do anything */
+    s->auto_pushed = 0;
 
     if (gscf->conn_per_ip == 0
         || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
