@@ -47,6 +47,7 @@ DUOLU_REC               DUOLU_HOME/rec  folder of recordings; may be a disk of i
 DUOLU_REC_DAYS          0              recordings older than that go, the oldest first; 0: no limit
 DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as 500g
 DUOLU_REC_FREE          0              or while so much of their disk is not free
+DUOLU_HSTS              0              seconds for which browsers are to come by HTTPS alone; needs a trusted certificate
 DUOLU_LOG_SIZE          20m            a log is turned over at that size, and daily; nine old ones are kept; 0: never
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT

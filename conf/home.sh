@@ -208,7 +208,7 @@ make_certificate() {
 
 # render TEMPLATE FILE: @NAME@ becomes the value.
 render() {
-    local text files user_line=""
+    local text files user_line="" hsts_line=""
     # only a master that runs as root may, and must, name the workers' user
     is_root && [ "${user_of[nginx]}" = root ] && user_line="user root;"
     # a worker gets as many files as the system lets this user have
@@ -227,7 +227,8 @@ render() {
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}
     text=${text//@RTMP@/"$DUOLU_RTMP"}
     text=${text//@RTMPS@/"$DUOLU_RTMPS"}
-    text=${text//@RTMPS_INNER@/"$rtmps_inner:$rtmps_inner_port"}
+    [ "$DUOLU_HSTS" = 0 ] || hsts_line="add_header Strict-Transport-Security max-age=$DUOLU_HSTS always;"
+    text=${text//@HSTS_LINE@/"$hsts_line"}
     text=${text//@USER_LINE@/"$user_line"}
     if [[ $text =~ @[A-Z_]+@ ]]; then die "$1 has ${BASH_REMATCH[0]}, which nothing sets"; fi
     printf '%s\n' "$text" | write_file "$2" 644

@@ -134,6 +134,7 @@ test('settings that cannot work are refused before anything is made', async () =
   await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: '36501' }, /DUOLU_REC_DAYS is '36501': expected a number of days up to 36500/);
   await refused(['up', '-d'], { ...env, DUOLU_REC_FREE: '1gb' }, /DUOLU_REC_FREE is '1gb': expected bytes such as/);
   await refused(['up', '-d'], { ...env, DUOLU_LOG_SIZE: 'big' }, /DUOLU_LOG_SIZE is 'big': expected bytes such as/);
+  await refused(['up', '-d'], { ...env, DUOLU_HSTS: 'yes' }, /DUOLU_HSTS is 'yes': expected seconds/);
   await refused(['up', '-d'], { ...env, DUOLU_DB: 'mysql://a:b\\c@d/e' }, /DUOLU_DB may hold no space, control character or backslash/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
   await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);

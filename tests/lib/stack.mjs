@@ -71,6 +71,7 @@ export async function stackEnv({ workers = 2, env = {} } = {}) {
     DUOLU_FLUSH: '',
     DUOLU_REC: '',
     DUOLU_LOG_SIZE: '',
+    DUOLU_HSTS: '',
     DUOLU_BUILT: 'yes',
     ...env,
   };

@@ -1,0 +1,146 @@
+// What strangers do to the HTTP and TLS ports: floods, silence, and tokens in
+// places where a log would keep them.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import tls from 'node:tls';
+import { repo, until } from '../lib/nginx.mjs';
+import { newHome, run, startStack } from '../lib/stack.mjs';
+
+/* One request as it stands, from an address: the status. */
+function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } = {}) {
+  return new Promise((resolve, reject) => {
+    const { hostname, port, pathname } = new URL(url);
+    const request = (url.startsWith('https') ? https : http).request({ host: hostname, port, path: target ?? pathname, method, headers, agent,
+      localAddress, rejectUnauthorized: false }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+const agentFor = (maxSockets) => new https.Agent({ keepAlive: true, maxSockets });
+
+/* The addresses of a page load: all of its files, and what the page asks first. */
+const pageFiles = () => ['html/css', 'html/js', '.build/html-vendor'].flatMap((dir) => fs.readdirSync(path.join(repo, dir), { recursive: true })
+  .filter((name) => /\.(css|js)$/.test(name)).map((name) => `/${dir.replace('html/', '').replace('.build/html-vendor', 'vendor')}/${name}`))
+  .concat('/', '/favicon.svg');
+
+test('strangers at the HTTP and TLS ports', async (t) => {
+  // what `up` calls as the database's client is written down
+  const tools = newHome();
+  fs.writeFileSync(path.join(tools, 'calls'), '', { mode: 0o666 });
+  fs.chmodSync(path.join(tools, 'calls'), 0o666);
+  const client = (await run('which', ['mariadb'])).stdout.trim();
+  fs.writeFileSync(path.join(tools, 'mariadb'), `#!/bin/sh\necho "$@" >>${tools}/calls\nexec ${client} "$@"\n`, { mode: 0o755 });
+  const stack = await startStack({ workers: 2, env: { DUOLU_HSTS: '600', PATH: `${tools}:${process.env.PATH}` } });
+  t.after(async () => {
+    await stack.stop();
+    fs.rmSync(tools, { recursive: true });
+  });
+
+  await t.test('an office behind one address loads the page forty times at once and is refused nothing', async () => {
+    const agent = agentFor(60);
+    const files = pageFiles();
+    assert.ok(files.length > 40, `${files}`);
+    const seen = await Promise.all(Array.from({ length: 40 }, () => [...files, '/api/me', '/api/streams']).flat()
+      .map((file) => ask(agent, stack.httpsUrl, '127.0.0.2', { target: file })));
+    agent.destroy();
+    console.log(`# ${seen.length} requests`);
+    assert.deepEqual([...new Set(seen)].sort(), [200, 401]);
+  });
+
+  await t.test('a flood of refused logins and wrong addresses of one address ends in 429, is not logged line by line, and touches no other', async () => {
+    const logged = () => stack.log('access').length + stack.log('nginx').length + stack.log('auth').length;
+    const agent = agentFor(100);
+    const before = logged();
+    const seen = await Promise.all(Array.from({ length: 6000 }, (_, i) => (i % 2
+      ? ask(agent, stack.httpsUrl, '127.0.0.3', { method: 'POST', target: '/api/login' })
+      : ask(agent, stack.httpsUrl, '127.0.0.3', { target: '/api/me' }))));
+    const refused = seen.filter((status) => status === 429).length;
+    assert.ok(refused > 3000, `${refused} of ${seen.length}`);
+    assert.equal(await ask(agent, stack.httpsUrl, '127.0.0.4', { target: '/api/me' }), 401);
+    agent.destroy();
+    const lines = stack.log('access').split('\n').filter((line) => line.startsWith('127.0.0.3 ')).length;
+    console.log(`# ${refused} refused; ${lines} lines, ${logged() - before} bytes in the logs`);
+    assert.ok(lines < seen.length - refused + refused / 10, `${lines} lines`);
+    assert.doesNotMatch(stack.log('nginx'), /limiting requests/);
+  });
+
+  await t.test('a connection that sends nothing is closed soon, on both ports, with TLS and before it', async () => {
+    const began = Date.now();
+    const silent = [net.connect(stack.http, '127.0.0.1'), net.connect(stack.https, '127.0.0.1'),
+      tls.connect({ port: stack.https, host: '127.0.0.1', rejectUnauthorized: false })];
+    const slow = net.connect(stack.http, '127.0.0.1');
+    slow.write('GET /m/');
+    const drip = setInterval(() => slow.write('x'), 1000);
+    await Promise.all([...silent, slow].map((socket) => new Promise((resolve) => {
+      socket.on('error', () => {});
+      socket.on('close', resolve);
+      socket.resume();
+    })));
+    clearInterval(drip);
+    const seconds = (Date.now() - began) / 1000;
+    console.log(`# closed after ${seconds.toFixed(1)} s`);
+    assert.ok(seconds < 40, `${seconds} s`);
+  });
+
+  await t.test('no spelling of a token reaches a log, wherever it stands', async () => {
+    const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
+    const token = url.split('/m/')[1].split('/')[0];
+    const [head, body, mac] = token.split('.');
+    const hex = (text) => [...text].map((c) => `%${c.charCodeAt(0).toString(16)}`).join('');
+    const spellings = [token, `${head}%2E${body}%2e${mac}`, `%65${token.slice(1)}`, `${head}%252E${body}%252E${mac}`, hex(token)];
+    const places = [(s) => `/m/${s}/live/demo.flv`, (s) => `/m/${s}`, (s) => `/m/${s}/`, (s) => `/${s}`, (s) => `/x?token=${s}`, (s) => `/m/x/../${s}/y`,
+      (s) => `/js/${s}.js`, (s) => `/m/x/live/${s}.flv`, (s) => `/m/${s}/rec/live/demo/${s}.m3u8`, (s) => `/m/${s}/rec/live/demo/index.m3u8?from=${s}`,
+      (s) => `/api/${s}`, (s) => `/vendor/${s}`];
+    for (const base of [stack.httpUrl, stack.httpsUrl]) {
+      for (const place of places) {
+        for (const spelling of spellings) {
+          await ask(false, base, '127.0.0.5', { target: place(spelling), headers: { Referer: `${base}/m/${spelling}/`, 'User-Agent': `player ${spelling}` } });
+        }
+      }
+    }
+    const last = '/the-last-of-them';
+    await ask(false, stack.httpUrl, '127.0.0.5', { target: last });
+    await until(() => stack.log('access').includes(last), 'the last request to be logged');
+    for (const name of ['access', 'nginx', 'auth']) {
+      const text = stack.log(name);
+      for (const part of [mac, hex(mac), body]) assert.ok(!text.includes(part), `${name}.log: ${text.split('\n').find((line) => line.includes(part))}`);
+    }
+    assert.match(stack.log('access'), /GET \/m\/\*\*\*\/live\/demo\.flv/);
+  });
+
+  await t.test('of the page\'s folder its own files are served, and nothing that lies beside them', async () => {
+    for (const name of fs.readdirSync(path.join(repo, 'html')).filter((entry) => !['css', 'js'].includes(entry))) {
+      const wanted = ['index.html', 'favicon.svg'].includes(name) ? 200 : 404;
+      assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target: `/${name}` }), wanted, name);
+    }
+    for (const target of ['/js/', '/js/.npmrc', '/js/../.npmrc', '/css/../build.sh', '/vendor/', '/vendor/../auth-service/duolu-auth', '/js/x.js.md', '/.git/config']) {
+      assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target }), 404, target);
+    }
+  });
+
+  await t.test('HTTPS alone is asked for where the operator says so, and by the TLS port alone', async () => {
+    const headers = async (url) => (await new Promise((resolve, reject) => {
+      (url.startsWith('https') ? https : http).get(url, { agent: false, rejectUnauthorized: false }, resolve).on('error', reject);
+    })).headers['strict-transport-security'];
+    for (const file of ['', 'js/main.js', 'api/me', 'nothing']) assert.equal(await headers(`${stack.httpsUrl}/${file}`), 'max-age=600', file);
+    assert.equal(await headers(`${stack.httpUrl}/x`), undefined);
+  });
+
+  await t.test('the database\'s password stands in no argument of a process', () => {
+    const password = fs.readFileSync(path.join(stack.home, 'secrets/db'), 'utf8').trim();
+    const calls = fs.readFileSync(path.join(tools, 'calls'), 'utf8');
+    assert.match(calls, /--socket=/);
+    assert.ok(!calls.includes(password), calls);
+  });
+});
