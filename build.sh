@@ -46,9 +46,11 @@ DUOLU_FLUSH             auto           how often viewers are written to: auto, 1
 DUOLU_REC               DUOLU_HOME/rec  folder of recordings; may be a disk of its own
 DUOLU_REC_DAYS          0              recordings older than that go, the oldest first; 0: no limit
 DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as 500g
-DUOLU_REC_FREE          0              or while so much of their disk is not free
 DUOLU_HSTS              0              seconds for which browsers are to come by HTTPS alone; needs a trusted certificate
 DUOLU_LOG_SIZE          20m            a log is turned over at that size, and daily; nine old ones are kept; 0: never
+DUOLU_REC_FREE          0              or while so much of their disk, or a part such as 5%, is not free
+DUOLU_REC_QUOTA         50%            what each owner's recordings may take, of the disk or bytes; then no more is recorded
+DUOLU_MAX_KBPS          50000          what each stream may send; 0: no limit
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT
 }

@@ -499,5 +499,8 @@ void api_stream_record(api_t *api)
     told = record_tell(api->service->config->control_socket, &stream, error);
     body = json_pack("{sb sb}", "record_on", stream.record_on, "live", told == CONTROL_OK);
     api_warn_untold(api, told, error, body);
+    if (stream.record_on && stream.owner_full) {
+        json_object_set_new(body, "record_stopped", json_string("quota"));
+    }
     api_reply(api, body);
 }

@@ -136,6 +136,9 @@ static void stream_collect(const store_stream_t *stream, void *data)
     if (rights & RIGHT_MANAGE) {
         json_object_set_new(out, "record", json_string(stream->record));
         json_object_set_new(out, "record_on", json_boolean(stream->record_on));
+        if (record_asked(stream) && stream->owner_full) {
+            json_object_set_new(out, "record_stopped", json_string("quota"));
+        }
         json_object_set_new(out, "max_kbps", json_integer(stream->max_kbps));
         json_object_set_new(out, "max_viewers", json_integer(stream->max_viewers));
     }

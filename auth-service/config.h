@@ -9,6 +9,12 @@
 
 #define CONFIG_PATH_SIZE  1024
 
+/* Bytes, or a part of the disk; both 0: no limit. */
+typedef struct {
+    uint64_t  bytes;
+    unsigned  percent;
+} config_share_t;
+
 /* What the environment says; the same for duolu-auth, duoluctl and duolu-thumb. */
 typedef struct {
     char      home[CONFIG_PATH_SIZE];
@@ -32,9 +38,14 @@ typedef struct {
     unsigned  audit_rows;
     unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */
     uint64_t  rec_total;
-    uint64_t  rec_free;         /* bytes of their disk that stay free */
+    config_share_t  rec_free;   /* of their disk stays free */
+    config_share_t  rec_quota;  /* of an owner without a rec_quota: then nothing more is recorded */
+    unsigned  max_kbps;         /* of a stream without one, 0: no limit */
     dsn_t     dsn;
 } config_t;
+
+/* Of a disk of so many bytes. */
+uint64_t config_share(const config_share_t *share, uint64_t disk);
 
 bool config_load(config_t *config, char *error, size_t error_size);
 

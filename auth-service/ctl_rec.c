@@ -117,6 +117,10 @@ static int rec_switch(ctl_t *ctl, bool on)
 
     ctl_audit(ctl, on ? "record start" : "record stop", ctl->words[0]);
     printf("stream %s record_on=%d\n", ctl->words[0], on);
+    if (on && stream.owner_full) {
+        ctl_fail(0, "warning: not recorded: " RECORD_FULL "; give the owner a rec_quota, or "
+                 "delete some");
+    }
     ctl_tell_record(ctl, &stream);
     return CTL_OK;
 }

@@ -75,20 +75,22 @@ int ctl_stream_add(ctl_t *ctl)
 static void ctl_stream_print(const store_stream_t *stream, void *data)
 {
     (void) data;
-    printf("%s/%-24s owner=%s visibility=%s record=%s%s max_kbps=%u max_viewers=%u %s\n",
+    printf("%s/%-24s owner=%s visibility=%s record=%s%s%s max_kbps=%u max_viewers=%u %s\n",
            stream->app, stream->name, stream->owner_name, stream->visibility, stream->record,
            strcmp(stream->record, "demand") == 0 ? stream->record_on ? " (on)" : " (off)" : "",
+           record_asked(stream) && stream->owner_full ? " (stopped: " RECORD_FULL ")" : "",
            stream->max_kbps, stream->max_viewers, stream->title);
 }
 
 
 static void ctl_stream_collect(const store_stream_t *stream, void *data)
 {
-    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss sb si si}", "id",
+    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss sb ss* si si}", "id",
         (json_int_t) stream->id, "app", stream->app,
         "name", stream->name, "title", stream->title, "owner", stream->owner_name,
         "visibility", stream->visibility, "record", stream->record,
         "record_on", stream->record_on,
+        "record_stopped", record_asked(stream) && stream->owner_full ? "quota" : NULL,
         "max_kbps", (int) stream->max_kbps, "max_viewers", (int) stream->max_viewers));
 }
 

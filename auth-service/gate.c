@@ -84,7 +84,7 @@ static void gate_deny(gate_t *gate, const char *reason)
 }
 
 
-static json_t *gate_answer(const gate_pass_t *pass)
+static json_t *gate_answer(const gate_pass_t *pass, unsigned max_kbps)
 {
     json_t  *answer = json_pack("{sb sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
                                 "stream", (json_int_t) pass->stream.id);
@@ -93,7 +93,8 @@ static json_t *gate_answer(const gate_pass_t *pass)
         json_object_set_new(answer, "key", json_integer((json_int_t) pass->device));
         json_object_set_new(answer, "record",
                             json_boolean(record_wanted(&pass->stream)));
-        json_object_set_new(answer, "max_kbps", json_integer(pass->stream.max_kbps));
+        json_object_set_new(answer, "max_kbps", json_integer(pass->stream.max_kbps
+                                                             ? pass->stream.max_kbps : max_kbps));
         json_object_set_new(answer, "max_viewers", json_integer(pass->stream.max_viewers));
         json_object_set_new(answer, "max_publishers", json_integer(pass->max_publishers));
     }
@@ -120,7 +121,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
     }
 
     gate_log(gate, NULL);
-    fastcgi_reply(gate->request, 200, NULL, gate_answer(pass));
+    fastcgi_reply(gate->request, 200, NULL, gate_answer(pass, gate->service->config->max_kbps));
 }
 
 

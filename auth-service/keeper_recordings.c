@@ -1,6 +1,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "prune.h"
+#include "quota.h"
 #include "record.h"
 #include "reindex.h"
 #include "spool.h"
@@ -12,6 +13,7 @@
 #define RECORDINGS_TICKS(ms)  ((ms) / KEEPER_TICK_MS)
 #define RECORDINGS_COMPARE    RECORDINGS_TICKS(2000)
 #define RECORDINGS_SPACE      RECORDINGS_TICKS(2000)
+#define RECORDINGS_QUOTA      RECORDINGS_TICKS(10000)
 #define RECORDINGS_PRUNE      RECORDINGS_TICKS(60000)
 #define RECORDINGS_LEFT       RECORDINGS_TICKS(600000)
 
@@ -27,6 +29,7 @@
 typedef struct {
     unsigned  compare_in;           /* ticks */
     unsigned  space_in;
+    unsigned  quota_in;
     unsigned  prune_in;
     unsigned  left_in;
     spool_refused_t  refused;
@@ -160,6 +163,15 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
 
     recordings_spool(desk, state);
     recordings_left(desk, state);
+
+    if (state->quota_in > 0) {
+        state->quota_in--;
+    } else {
+        if (quota_look(desk->store, desk->config) == STORE_ERROR) {
+            log_error("recordings: quota: %s", store_error(desk->store));
+        }
+        state->quota_in = RECORDINGS_QUOTA;
+    }
 
     if (state->record_told == NULL) {
         state->record_told = json_object();

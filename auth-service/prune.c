@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,19 +18,25 @@ typedef struct {
 } prune_list_t;
 
 
-/* UINT64_MAX when it can't be known */
-static uint64_t prune_free(const char *root)
+/* How much of the disk is free, and is to be; when it can't be known, all is well. */
+static void prune_disk(const config_t *config, uint64_t *free, uint64_t *floor)
 {
-    struct statvfs  disk;
+    uint64_t  size = 0;
 
-    return statvfs(root, &disk) == 0 ? (uint64_t) disk.f_bavail * disk.f_frsize : UINT64_MAX;
+    *free = UINT64_MAX;
+    *floor = 0;
+    if (rec_file_disk(config->rec, &size, free)) {
+        *floor = config_share(&config->rec_free, size);
+    }
 }
 
 
 bool prune_short(const config_t *config)
 {
-    return config->rec_free && rec_file_root(config->rec)
-           && prune_free(config->rec) < config->rec_free;
+    uint64_t  free, floor;
+
+    prune_disk(config, &free, &floor);
+    return free < floor && rec_file_root(config->rec);
 }
 
 
@@ -164,11 +169,11 @@ static store_result_t prune_list(prune_t *prune, prune_list_t *list)
     size_t             i;
     unsigned           most;
     retention_rules_t  rules = {
-        .now = list->now, .days = prune->config->rec_days, .total = prune->config->rec_total,
-        .floor = prune->config->rec_free, .free = prune_free(prune->config->rec)
+        .now = list->now, .days = prune->config->rec_days, .total = prune->config->rec_total
     };
     store_result_t     result;
 
+    prune_disk(prune->config, &rules.free, &rules.floor);
     result = prune_needed(prune, &rules);
     if (result != STORE_OK) {
         return result == STORE_NONE ? STORE_OK : result;

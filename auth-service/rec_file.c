@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -540,4 +541,18 @@ bool rec_file_walk(const char *root, rec_file_each each, void *data, char *error
     rec_walk_t  walk = { root, each, data, error, error_size, "" };
 
     return rec_walk(&walk, 0, 0);
+}
+
+
+bool rec_file_disk(const char *root, uint64_t *size, uint64_t *free)
+{
+    struct statvfs  disk;
+
+    if (statvfs(root, &disk) == -1) {
+        return false;
+    }
+
+    *size = (uint64_t) disk.f_blocks * disk.f_frsize;
+    *free = (uint64_t) disk.f_bavail * disk.f_frsize;
+    return true;
 }

@@ -67,4 +67,7 @@ typedef void (*rec_file_each)(const char *file, void *data);
 bool rec_file_walk(const char *root, rec_file_each each, void *data, char *error,
                    size_t error_size);
 
+/* Of the disk that the folder is on, in bytes; free: to whoever is not root. */
+bool rec_file_disk(const char *root, uint64_t *size, uint64_t *free);
+
 #endif

@@ -7,6 +7,12 @@
 
 bool record_wanted(const store_stream_t *stream)
 {
+    return record_asked(stream) && !stream->owner_full;
+}
+
+
+bool record_asked(const store_stream_t *stream)
+{
     return strcmp(stream->record, "always") == 0
            || (strcmp(stream->record, "demand") == 0 && stream->record_on);
 }

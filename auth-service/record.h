@@ -10,8 +10,12 @@
  * looks for what differs.
  */
 
-/* What the rows say. */
+/* What the rows say: whether it is to be recorded, and whether that was asked for. */
 bool record_wanted(const store_stream_t *stream);
+bool record_asked(const store_stream_t *stream);
+
+/* Why what was asked for is not done. */
+#define RECORD_FULL  "the owner's recordings take all of DUOLU_REC_QUOTA"
 
 /*
  * Tells nginx so. CONTROL_NONE: the stream is not live, and no error; else the

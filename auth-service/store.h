@@ -89,6 +89,19 @@ store_result_t store_user_list(store_t *store, store_user_each each, void *data)
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
+
+/* Of an owner without a rec_quota, who has recordings or is said to be full. */
+typedef struct {
+    uint64_t  id;
+    char      name[NAME_USER_MAX + 1];
+    bool      full;
+    uint64_t  bytes;            /* of those that are closed */
+} store_owner_t;
+
+typedef void (*store_owner_each)(const store_owner_t *owner, void *data);
+
+store_result_t store_user_owners(store_t *store, store_owner_each each, void *data);
+store_result_t store_user_set_full(store_t *store, uint64_t id, bool full);
 /* STORE_NONE: nobody has a rec_quota */
 store_result_t store_user_any_quota(store_t *store);
 
@@ -133,6 +146,7 @@ typedef struct {
     uint64_t  owner;
     char      owner_name[NAME_USER_MAX + 1];
     bool      owner_disabled;
+    bool      owner_full;       /* the owner's recordings take DUOLU_REC_QUOTA: no more of them */
     unsigned  max_kbps;
     unsigned  max_viewers;
     /* of the user that the call was given: */

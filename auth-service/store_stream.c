@@ -14,8 +14,9 @@
     "s.id, s.app, s.name, s.title, s.visibility, s.record_policy, s.owner_id, o.name, " \
     "o.disabled, s.max_kbps, s.max_viewers, COALESCE(gs.rights, 0) | COALESCE(ga.rights, 0), " \
     "GREATEST(COALESCE(n.at, 0), COALESCE((SELECT r.at FROM revocations r " \
-    " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0)), s.record_on"
-#define STREAM_LETTERS  "itttttitiiiiii"
+    " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0)), s.record_on, " \
+    "o.rec_full AND o.rec_quota = 0"
+#define STREAM_LETTERS  "itttttitiiiiiii"
 
 #define STREAM_FROM \
     " FROM streams s JOIN users o ON o.id = s.owner_id " \
@@ -56,6 +57,7 @@ static void stream_take(const store_row_t *row, store_stream_t *stream)
     stream->granted = (unsigned) row->integer[11];
     stream->not_before = (int64_t) row->integer[12];
     stream->record_on = row->integer[13] != 0;
+    stream->owner_full = row->integer[14] != 0;
 }
 
 
@@ -167,8 +169,9 @@ static void stream_take_name(const store_row_t *row, void *data)
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data)
 {
     static const char  sql[] =
-        "SELECT app, name FROM streams WHERE record_policy = 'always' "
-        "OR (record_policy = 'demand' AND record_on = 1)";
+        "SELECT s.app, s.name FROM streams s JOIN users o ON o.id = s.owner_id "
+        "WHERE (s.record_policy = 'always' OR (s.record_policy = 'demand' AND s.record_on = 1)) "
+        "AND NOT (o.rec_full AND o.rec_quota = 0)";
 
     stream_names_t  names = { each, data };
     store_result_t  result = store_query(store, sql, NULL, 0, "tt", stream_take_name, &names);

@@ -127,6 +127,52 @@ store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_li
 }
 
 
+typedef struct {
+    store_owner_each   each;
+    void              *data;
+} user_owners_t;
+
+
+static void user_take_owner(const store_row_t *row, void *data)
+{
+    store_owner_t   owner;
+    user_owners_t  *owners = data;
+
+    owner.id = row->integer[0];
+    store_copy(owner.name, sizeof(owner.name), row->text[1]);
+    owner.full = row->integer[2] != 0;
+    owner.bytes = row->integer[3];
+    owners->each(&owner, owners->data);
+}
+
+
+store_result_t store_user_owners(store_t *store, store_owner_each each, void *data)
+{
+    static const char  sql[] =
+        "SELECT u.id, u.name, u.rec_full, CAST(COALESCE(SUM(r.bytes), 0) AS UNSIGNED) "
+        "FROM users u LEFT JOIN streams s ON s.owner_id = u.id "
+        "LEFT JOIN recordings r ON r.app = s.app AND r.name = s.name AND r.ended_ms IS NOT NULL "
+        "WHERE u.rec_quota = 0 GROUP BY u.id, u.name, u.rec_full "
+        "HAVING u.rec_full OR COUNT(s.id) > 0";
+
+    user_owners_t   owners = { each, data };
+    store_result_t  result = store_query(store, sql, NULL, 0, "itii", user_take_owner, &owners);
+
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+/* changed stays: that is for what an admin did. */
+store_result_t store_user_set_full(store_t *store, uint64_t id, bool full)
+{
+    static const char  sql[] = "UPDATE users SET rec_full = ?, changed = changed WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(full), store_integer(id) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
+}
+
+
 store_result_t store_user_any_quota(store_t *store)
 {
     static const char  sql[] = "SELECT 1 FROM users WHERE rec_quota > 0 LIMIT 1";

@@ -63,6 +63,7 @@ prepare_home() {
     [ "$private_db" = no ] || use_private_database
     make_certificate
     service_file secrets/revocations nginx
+    choose_room
     render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
     save_settings
@@ -140,6 +141,12 @@ prepare_recordings() {
             ! is_root || chown -h "$user:" "./${DUOLU_REC##*/}"
         )
     } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
+}
+
+# What recordings leave free: of the disk that the database may be on, never what it needs itself.
+choose_room() {
+    dvr_free="5% 1g"
+    [ "$private_db" = no ] || [ "$(stat -c %d "$DUOLU_REC")" = "$(stat -c %d "$home")" ] || dvr_free=5%
 }
 
 # Said now, since else nobody hears of it before the first recording; live goes on.
@@ -222,6 +229,7 @@ render() {
     text=${text//@CONNECTIONS@/"$((files / 2))"}
     text=${text//@FLUSH@/"$DUOLU_FLUSH"}
     text=${text//@REC@/"$DUOLU_REC"}
+    text=${text//@DVR_FREE@/"${dvr_free:-}"}
     text=${text//@LISTEN@/"$DUOLU_LISTEN"}
     text=${text//@HTTP@/"$DUOLU_HTTP"}
     text=${text//@HTTPS@/"$DUOLU_HTTPS"}

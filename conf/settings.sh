@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Settings: from the environment, or as they were saved; and who the services run as.
 
-setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_LOG_SIZE DUOLU_HSTS)
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_REC_QUOTA DUOLU_MAX_KBPS DUOLU_LOG_SIZE DUOLU_HSTS)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
@@ -45,18 +45,24 @@ apply_settings() {
 # Where recordings go, and how many may stay: 0 is no limit.
 choose_recordings() {
     DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
-    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0}
+    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0} DUOLU_REC_QUOTA=${DUOLU_REC_QUOTA:-50%} DUOLU_MAX_KBPS=${DUOLU_MAX_KBPS:-50000}
     case "$DUOLU_REC" in
         *[[:space:]\"\'\\\$\;\{\}\#\@]*) die "DUOLU_REC is '$DUOLU_REC': it may hold no space, quote or any of \\ \$ ; { } # @" ;;
     esac
     [[ $DUOLU_REC_DAYS =~ ^[0-9]{1,5}$ ]] && [ "$DUOLU_REC_DAYS" -le 36500 ] \
         || die "DUOLU_REC_DAYS is '$DUOLU_REC_DAYS': expected a number of days up to 36500, 0 for no limit"
     check_size DUOLU_REC_TOTAL "$DUOLU_REC_TOTAL"
-    check_size DUOLU_REC_FREE "$DUOLU_REC_FREE"
+    check_share DUOLU_REC_FREE "$DUOLU_REC_FREE"
+    check_share DUOLU_REC_QUOTA "$DUOLU_REC_QUOTA"
+    [[ $DUOLU_MAX_KBPS =~ ^[0-9]{1,8}$ ]] || die "DUOLU_MAX_KBPS is '$DUOLU_MAX_KBPS': expected kbit/s such as 50000, 0 for no limit"
+}
+
+check_share() {
+    [[ $2 =~ ^[0-9]{1,2}%$ ]] || check_size "$1" "$2" ", or a part of the disk such as 5%"
 }
 
 check_size() {
-    [[ $2 =~ ^[0-9]{1,15}[kmgtKMGT]?$ ]] || die "$1 is '$2': expected bytes such as 500m, 20g or 2t, 0 for no limit"
+    [[ $2 =~ ^[0-9]{1,15}[kmgtKMGT]?$ ]] || die "$1 is '$2': expected bytes such as 500m, 20g or 2t, 0 for no limit${3:-}"
 }
 
 # bytes_of SIZE: as a number.

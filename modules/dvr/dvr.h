@@ -32,7 +32,9 @@ typedef struct {
     ngx_str_t            root;       /* zero-terminated; empty: no recordings */
     ngx_uint_t           format;     /* 0 mp4, 1 flv */
     ngx_msec_t           file;       /* files are cut at its multiples, UTC */
-    off_t                free;       /* bytes that the disk is to keep free */
+    off_t                free;       /* bytes of the disk that stay free, */
+    ngx_int_t            free_part;  /* or percent of it: the larger of both */
+    ngx_str_t            free_text;  /* as it is in the configuration */
     ngx_msec_t           sync;       /* 0: never */
     ngx_int_t            changes;    /* of headers, a minute, that begin a file */
     ngx_str_t            threads;

@@ -92,23 +92,25 @@ job_write_media(dvr_job_t *job)
 static int
 job_space(dvr_job_t *job)
 {
-    uint64_t        left;
-    struct statvfs  fs;
+    uint64_t           left, floor;
+    struct statvfs     fs;
+    const dvr_conf_t  *conf = job->conf;
 
-    if (job->conf->free == 0 && job->what != DVR_OPEN) {
+    if (conf->free == 0 && conf->free_part == 0 && job->what != DVR_OPEN) {
         return 0;
     }
 
-    if (statvfs((char *) job->conf->root.data, &fs) != 0) {
+    if (statvfs((char *) conf->root.data, &fs) != 0) {
         return -1;
     }
 
     left = (uint64_t) fs.f_bavail * fs.f_frsize;
 
+    floor = (uint64_t) fs.f_blocks * fs.f_frsize / 100 * conf->free_part;
+    floor = ngx_max(floor, (uint64_t) conf->free);
+
     /* a little more before it goes on, or it would stop at once again */
-    if (left < (uint64_t) job->conf->free
-               + (job->what == DVR_OPEN ? FRAGMENT_BYTES : 0))
-    {
+    if (left < floor + (job->what == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
         errno = ENOSPC;
         return -1;
     }

@@ -11,6 +11,7 @@
 static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
 static char *ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *ngx_dvr_free(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_dvr_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_dvr_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_dvr_init_process(ngx_cycle_t *cycle);
@@ -49,10 +50,10 @@ static ngx_command_t  ngx_dvr_commands[] = {
       NULL },
 
     { ngx_string("dvr_free"),
-      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_off_slot,
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
+      ngx_dvr_free,
       0,
-      offsetof(dvr_conf_t, free),
+      0,
       NULL },
 
     { ngx_string("dvr_sync"),
@@ -352,6 +353,58 @@ ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* A size, a part of the disk such as 5%, or both. */
+static char *
+ngx_dvr_free(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    off_t        size = 0;
+    ngx_int_t    part = 0;
+    ngx_str_t   *value = cf->args->elts;
+    ngx_uint_t   i;
+    dvr_conf_t  *dvr = conf;
+
+    if (dvr->free != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    dvr->free = 0;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (value[i].len && value[i].data[value[i].len - 1] == '%') {
+            part = ngx_atoi(value[i].data, value[i].len - 1);
+        } else {
+            size = ngx_parse_offset(&value[i]);
+        }
+
+        if (part == NGX_ERROR || part > 99 || size == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "dvr_free has \"%V\", expected a size such as "
+                               "500m, 0%% to 99%%, or one of each", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        dvr->free = ngx_max(dvr->free, size);
+        dvr->free_part = ngx_max(dvr->free_part, part);
+    }
+
+    /* the arguments as they were, for the log */
+    dvr->free_text.data = ngx_pnalloc(cf->pool, value[1].len + value[i - 1].len
+                                                + sizeof(" or "));
+    if (dvr->free_text.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    dvr->free_text.len = (i == 2 ? ngx_sprintf(dvr->free_text.data, "%V",
+                                               &value[1])
+                                 : ngx_sprintf(dvr->free_text.data, "%V or %V",
+                                               &value[1], &value[2]))
+                         - dvr->free_text.data;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_dvr_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -396,7 +449,12 @@ ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf)
 
     ngx_conf_init_uint_value(dvr->format, 0);
     ngx_conf_init_msec_value(dvr->file, 3600 * 1000);
-    ngx_conf_init_value(dvr->free, 64 * 1024 * 1024);
+
+    if (dvr->free == NGX_CONF_UNSET) {
+        dvr->free = 64 * 1024 * 1024;
+        ngx_str_set(&dvr->free_text, "64m");
+    }
+
     ngx_conf_init_msec_value(dvr->sync, 10 * 1000);
     ngx_conf_init_value(dvr->changes, 6);
 

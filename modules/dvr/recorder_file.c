@@ -274,9 +274,9 @@ recorder_wait(recorder_t *rec, int error)
 
     if (state == HUB_RECORD_FULL) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
-                      "recording stopped: the disk of \"%V\" is full, %O bytes "
-                      "are to stay free; live goes on", &conf->root,
-                      conf->free);
+                      "recording stopped: the disk of \"%V\" is full, %V of it "
+                      "is to stay free; live goes on", &conf->root,
+                      &conf->free_text);
     } else {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
                       "recording stopped: \"%V\" cannot be written; live goes "

@@ -101,7 +101,7 @@ describe('gate', () => {
     const answer = await auth.gate('publish', { ARGS: `key=${key}`, SESSION: 'pub-1' });
     assert.equal(answer.status, 200);
     assert.equal(answer.headers['content-type'], 'application/json');
-    assert.deepEqual(answer.json, { allow: true, uid: 1, stream: 1, key: 1, record: false, max_kbps: 0, max_viewers: 0, max_publishers: 0 });
+    assert.deepEqual(answer.json, { allow: true, uid: 1, stream: 1, key: 1, record: false, max_kbps: 50_000, max_viewers: 0, max_publishers: 0 });        // 50 Mbit/s where nobody says otherwise
     assert.equal(auditCount(), rows + 1);
     assert.deepEqual(audit('publish'), ['ok', 'live/demo', '192.0.2.7', '', 'admin']);
     assert.deepEqual(sql("SELECT kind, user_id, address, ended_at FROM sessions WHERE gate_session = 'pub-1'"), [['publish', '1', '192.0.2.7', 'NULL']]);

@@ -99,6 +99,42 @@ describe('retention', () => {
     await auth.done(['user', 'set', 'bob', 'rec_quota=0', 'max_publishers=0']);
   });
 
+  test('an owner without a quota stops being recorded at DUOLU_REC_QUOTA, and nothing is deleted', async () => {
+    clear();
+    const made = layAll({ from: ago(9), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(7), stream: 'live/bobs' });
+    const { key } = await auth.done(['stream', 'key', 'add', 'live/bobs', '--json']);
+    const record = async () => (await auth.gate('publish', { NAME: 'bobs', ARGS: `key=${key}` })).json.record;
+    const listed = async () => (await auth.api('GET', '/api/streams', { cookie: bob })).json.streams.find(({ name }) => name === 'bobs').record_stopped;
+    await auth.done(['stream', 'set', 'live/bobs', 'record=always']);
+    await auth.stop();
+    const lines = auth.lines.length;
+    const said = (what) => auth.lines.slice(lines).some((line) => what.test(line));
+    auth.environment.DUOLU_REC_QUOTA = '2000';
+    try {
+      await auth.start();
+      await until(() => said(/recordings of user bob take 2000 bytes, DUOLU_REC_QUOTA is 2000: no more of the user's streams is recorded, and nothing deleted/), 'bob to be full');
+      assert.deepEqual([await record(), await listed()], [false, 'quota']);
+      assert.match(await auth.done(['stream', 'list']), /^live\/bobs .*record=always \(stopped: the owner's recordings take all of DUOLU_REC_QUOTA\)/m);
+      assert.deepEqual(gone(made), []);
+      assert.ok(!said(/user admin take/), 'others are recorded');
+
+      // an admin's quota takes its place, and deletes the oldest
+      await auth.done(['user', 'set', 'bob', 'rec_quota=10g']);
+      assert.deepEqual([await record(), await listed()], [true, undefined]);
+      await auth.done(['user', 'set', 'bob', 'rec_quota=0']);
+      assert.equal(await record(), false);
+
+      // and so does room, when some are deleted
+      const { json: { recordings } } = await auth.api('GET', '/api/recordings?stream=live/bobs', { cookie: bob });
+      assert.equal((await auth.api('DELETE', `/api/recordings/${recordings[0].id}`, { cookie: bob, body: {} })).status, 200);
+      await until(() => said(/recordings of user bob take 1000 bytes: recording goes on/), 'bob to be recorded again');
+      assert.deepEqual([await record(), await listed()], [true, undefined]);
+    } finally {
+      delete auth.environment.DUOLU_REC_QUOTA;
+      await auth.done(['stream', 'set', 'live/bobs', 'record=never']);
+    }
+  });
+
   test('never what is being written, whatever the row says', async () => {
     clear();
     const made = layAll({ from: ago(20), state: 'recording', to: 0 }, { from: ago(19) }, { from: ago(18) });
@@ -190,8 +226,9 @@ describe('retention', () => {
     try {
       await until(() => rows().length === 0, 'all of them to go', 40_000);
       assert.equal(gone(made).length, 450);
-      const sums = auth.lines.slice(lines).map((line) => /recordings: (\d+) deleted/.exec(line)?.[1]).filter(Boolean);
-      assert.deepEqual(sums, ['200', '200', '50']);
+      const sums = () => auth.lines.slice(lines).map((line) => /recordings: (\d+) deleted/.exec(line)?.[1]).filter(Boolean);
+      await until(() => sums().length === 3, 'the last part to be told');
+      assert.deepEqual(sums(), ['200', '200', '50']);
     } finally {
       delete auth.environment.DUOLU_REC_DAYS;
       await auth.stop();
@@ -217,7 +254,7 @@ describe('retention', () => {
 
   test('settings that make no sense are refused', async () => {
     for (const [name, value, expected] of [['DUOLU_REC_DAYS', 'x', /DUOLU_REC_DAYS is "x"; expected a number from 0/], ['DUOLU_REC_TOTAL', '1gb', /DUOLU_REC_TOTAL is "1gb"; expected bytes such as/],
-      ['DUOLU_REC_FREE', '-1', /DUOLU_REC_FREE is "-1"; expected bytes/], ['DUOLU_REC', 'rec', /DUOLU_REC is "rec"; expected an absolute path/]]) {
+      ['DUOLU_REC_FREE', '-1', /DUOLU_REC_FREE is "-1"; expected bytes/], ['DUOLU_REC_FREE', '5%%', /or a part of the disk such as 5%/], ['DUOLU_REC_QUOTA', '100%', /DUOLU_REC_QUOTA is "100%"; expected bytes/], ['DUOLU_REC', 'rec', /DUOLU_REC is "rec"; expected an absolute path/]]) {
       const { code, stderr } = await ctl(['rec', 'list'], { [name]: value });
       assert.equal(code, 2);
       assert.match(stderr, expected);

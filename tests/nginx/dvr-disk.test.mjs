@@ -252,6 +252,7 @@ describe('a disk', { concurrency: 4 }, () => {
 
   const rows = [
     ['a full disk by dvr_free: less space than is to be left', 'dvr_free 4m;', '9m', 3_000_000],
+    ['a full disk by dvr_free: a part of the disk', 'dvr_free 45% 1m;', '9m', 3_000_000],
     ['a full disk: no space at all', 'dvr_free 0;', '5m', 3_000_000],
   ];
   for (const [name, directive, size, ballast] of rows) {

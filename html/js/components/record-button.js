@@ -24,6 +24,8 @@ export function mountRecordButton(root, { list, id }) {
     button.disabled = false;
   }
 
+  let stopped = '';     // why nothing is recorded although it should be
+
   function say(text) {
     setText(said, text);
     said.hidden = !text;
@@ -32,6 +34,9 @@ export function mountRecordButton(root, { list, id }) {
   return {
     update() {
       const stream = list.find(id);
+      const why = stream?.record_stopped ? t('record.quota') : '';
+      if (why !== stopped) say(why);
+      stopped = why;
       button.hidden = !stream || stream.record !== 'demand' || !stream.rights.includes('manage');
       const face = stream?.record_on ? 'stop' : 'record';
       if (button.hidden || button.dataset.face === face) return;

@@ -145,10 +145,11 @@ export default {
   'admin.editStream': 'Edit {name}',
   'admin.limits': 'Limits',
   'admin.noLimit': 'No limit',
+  'admin.serverLimit': 'Server default',
   'admin.maxPublishers': 'Publishes at once',
   'admin.maxPublishersHint': 'How many streams this user may publish at the same time. Empty: no limit.',
   'admin.maxKbps': 'Highest bitrate (kbps)',
-  'admin.maxKbpsHint': 'A publisher that sends more is disconnected. Empty: no limit.',
+  'admin.maxKbpsHint': 'A publisher that sends more is disconnected. Empty: the server’s default.',
   'admin.maxViewers': 'Most viewers',
   'admin.maxViewersHint': 'Further viewers are refused. Empty: no limit.',
   'admin.viewersMost': '≤ {count} viewers',
@@ -261,6 +262,7 @@ export default {
 
   'record.record': 'Record',
   'record.stop': 'Stop recording',
+  'record.quota': 'Not recorded: the owner’s recordings take all of their share. Delete some, or have an admin set a quota.',
 
   'rec.sign': 'REC',
   'rec.on': 'This stream is being recorded',
@@ -296,7 +298,7 @@ export default {
   'recstate.interrupted': 'Interrupted',
 
   'admin.recQuota': 'Recordings at most (GB)',
-  'admin.recQuotaHint': 'When the recordings of this user’s streams take more, the oldest are deleted, except those that are kept. Empty: no limit.',
+  'admin.recQuotaHint': 'When the recordings of this user’s streams take more, the oldest are deleted, except those that are kept. Empty: the server’s default share, at which nothing more is recorded and nothing deleted.',
   'admin.record': 'Recording',
   'admin.recordHint': 'On demand: whoever manages the stream starts and stops it on its page.',
 

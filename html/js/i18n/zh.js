@@ -145,10 +145,11 @@ export default {
   'admin.editStream': '编辑 {name}',
   'admin.limits': '限制',
   'admin.noLimit': '不限',
+  'admin.serverLimit': '服务器默认',
   'admin.maxPublishers': '同时推流数',
   'admin.maxPublishersHint': '该用户最多可同时推送几路直播。留空表示不限。',
   'admin.maxKbps': '最高码率（kbps）',
-  'admin.maxKbpsHint': '超过此码率的推流会被断开。留空表示不限。',
+  'admin.maxKbpsHint': '超过此码率的推流会被断开。留空则用服务器默认值。',
   'admin.maxViewers': '最多观看人数',
   'admin.maxViewersHint': '超出的观看请求会被拒绝。留空表示不限。',
   'admin.viewersMost': '≤ {count} 人观看',
@@ -261,6 +262,7 @@ export default {
 
   'record.record': '开始录制',
   'record.stop': '停止录制',
+  'record.quota': '未录制：该直播所有者的录像已占满其份额。请删除部分录像，或请管理员设置配额。',
 
   'rec.sign': '录制',
   'rec.on': '这路直播正在录制',
@@ -296,7 +298,7 @@ export default {
   'recstate.interrupted': '中断',
 
   'admin.recQuota': '录像最多占用（GB）',
-  'admin.recQuotaHint': '该用户各路直播的录像超出后，从最旧的开始删除，已设为保留的除外。留空表示不限。',
+  'admin.recQuotaHint': '该用户各路直播的录像超出后，从最旧的开始删除，已设为保留的除外。留空则用服务器默认份额：占满后不再录制，也不删除。',
   'admin.record': '录制',
   'admin.recordHint': '按需：由管理这路直播的人在播放页开始和停止。',
 

@@ -17,7 +17,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
 
   function update() {
     const streams = (list.streams ?? []).filter((stream) => user.admin || stream.rights.includes('manage')).sort((a, b) => a.id.localeCompare(b.id));
-    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.record, stream.max_kbps, stream.max_viewers]));
+    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.record, stream.max_kbps, stream.max_viewers, stream.record_stopped]));
     if (rows.dataset.signature === signature) return;
     rows.dataset.signature = signature;
     rows.replaceChildren(...streams.map(row));
@@ -102,6 +102,7 @@ function limitsText(stream) {
   const limits = [
     stream.max_kbps && `≤ ${formatBitrate(stream.max_kbps)}`,
     stream.max_viewers && t('admin.viewersMost', { count: stream.max_viewers }),
+    stream.record_stopped && t('record.quota'),
   ].filter(Boolean);
-  return limits.length ? limits.join(' · ') : t('admin.noLimit');
+  return limits.length ? limits.join(' · ') : t('admin.serverLimit');
 }
