@@ -167,8 +167,9 @@ ingest_config(ingest_t *in, ingest_message_t *m)
     const u_char    *record = m->head + m->frame.payload;
     ingest_track_t  *t = ingest_track(in, m->type);
 
-    if ((frame.fancy ? FLV_PLAIN_MAX : m->frame.payload) + size
-        > HUB_CONFIG_MAX)
+    if (m->len > m->size                     /* it is not all in a row */
+        || (frame.fancy ? FLV_PLAIN_MAX : m->frame.payload) + size
+           > HUB_CONFIG_MAX)
     {
         ingest_skip(in, m->type, "sequence header is longer than 4096 bytes");
         return;

@@ -258,6 +258,11 @@ export const rows = [
     log: [/passed over: sequence header is longer than 4096 bytes/],
   },
   {
+    name: 'a-header-behind-4000-bytes',                  // ModEx; it ends behind what is looked at in a row
+    change: replacedOne(VIDEO, 60, `97ff0f9f${'00'.repeat(4000)}00${ascii('avc1').toString('hex')}${'01'.repeat(500)}`),
+    seen: withoutOne(VIDEO, 60), log: [/passed over: sequence header is longer than 4096 bytes/],
+  },
+  {
     name: 'one-byte-for-seconds', ms: 8000,
     change: replaced((one) => isPicture(one) && one.stamp >= 1000, () => Buffer.from([0x17])),
     log: [/passed over: video message of 1 bytes/],
