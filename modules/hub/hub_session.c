@@ -61,7 +61,7 @@ const char *
 hub_protocol_name(enum hub_protocol protocol)
 {
     static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse", "mp4",
-                              "file", "hls" };
+                                    "file", "hls" };
 
     return names[protocol];
 }
