@@ -225,7 +225,7 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
     unsigned        rights;
     store_result_t  result = STORE_NONE;
 
-    if (name_app_valid(app) && name_stream_valid(name)) {
+    if (name_app_valid(app) && name_stream_known(name)) {
         result = store_stream_get(api->store, app, name, api->user.id, stream);
     }
 

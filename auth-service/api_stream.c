@@ -196,8 +196,8 @@ void api_stream_add(api_t *api)
         return;
     }
     if (!name_title_valid(title)) {
-        api_error(api, 400, "bad_title", "title is longer than %d characters.",
-                  NAME_TITLE_MAX);
+        api_error(api, 400, "bad_title", "title is \"%.150s\"; expected " NAME_TITLE_RULE ".",
+                  title);
         return;
     }
 
@@ -290,7 +290,7 @@ void api_stream_set(api_t *api)
     }
     recorded = record_wanted(&stream);
 
-    if (!stream_word(api, "title", name_title_valid, "at most 200 characters", &set.title)
+    if (!stream_word(api, "title", name_title_valid, NAME_TITLE_RULE, &set.title)
         || !stream_word(api, "visibility", name_visibility_valid, NAME_VISIBILITY_RULE,
                         &set.visibility)
         || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, &set.record)

@@ -45,13 +45,12 @@ int ctl_stream_add(ctl_t *ctl)
     store_result_t   result;
     change_stream_t  stream;
 
-    if (!name_split(full, app, name)) {
+    if (!name_split(full, app, name) || !name_stream_valid(name)) {
         return ctl_fail(CTL_USAGE, "stream \"%.200s\"; expected APP/NAME: app " NAME_APP_RULE
                         ", name " NAME_STREAM_RULE, full);
     }
     if (!name_title_valid(title)) {
-        return ctl_fail(CTL_USAGE, "title \"%.60s\"...; expected at most %d characters of "
-                        "UTF-8", title, NAME_TITLE_MAX);
+        return ctl_fail(CTL_USAGE, "title \"%.60s\"; expected " NAME_TITLE_RULE, title);
     }
 
     code = ctl_find_user(ctl, ctl->owner, &owner);
@@ -131,8 +130,7 @@ static int ctl_set_one(ctl_settings_t *settings, const char *setting)
 
     if (length == 5 && memcmp(setting, "title", 5) == 0) {
         if (!name_title_valid(value)) {
-            return ctl_fail(CTL_USAGE, "title \"%.60s\"...; expected at most %d characters of "
-                            "UTF-8", value, NAME_TITLE_MAX);
+            return ctl_fail(CTL_USAGE, "title \"%.60s\"; expected " NAME_TITLE_RULE, value);
         }
         settings->set.title = value;
         return CTL_OK;
@@ -244,9 +242,9 @@ int ctl_key_add(ctl_t *ctl)
     store_stream_t   stream;
     store_result_t   result;
 
-    if (!name_utf8_valid(label) || strlen(label) > 64) {
-        return ctl_fail(CTL_USAGE, "label \"%.70s\"; expected at most 64 bytes of UTF-8",
-                        label);
+    if (!name_label_valid(label)) {
+        return ctl_fail(CTL_USAGE, "label \"%.70s\"; expected at most 64 bytes of UTF-8, no "
+                        "character that is invisible or turns the order around", label);
     }
 
     code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);

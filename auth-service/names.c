@@ -1,4 +1,5 @@
 #include "names.h"
+#include "../modules/media/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,40 +38,34 @@ bool name_user_valid(const char *text)
 }
 
 
-/* RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF */
 bool name_utf8_valid(const char *text)
 {
-    const unsigned char  *p = (const unsigned char *) text;
-    unsigned char         low, high;
-    int                   more;
+    size_t    left, size;
+    uint32_t  code;
 
-    while (*p) {
-        low = 0x80;
-        high = 0xbf;
-
-        if (*p < 0x80) {
-            p++;
-            continue;
-        } else if (*p >= 0xc2 && *p <= 0xdf) {
-            more = 1;
-        } else if (*p >= 0xe0 && *p <= 0xef) {
-            more = 2;
-            low = *p == 0xe0 ? 0xa0 : 0x80;
-            high = *p == 0xed ? 0x9f : 0xbf;
-        } else if (*p >= 0xf0 && *p <= 0xf4) {
-            more = 3;
-            low = *p == 0xf0 ? 0x90 : 0x80;
-            high = *p == 0xf4 ? 0x8f : 0xbf;
-        } else {
+    for (left = strlen(text); left > 0; left -= size, text += size) {
+        size = text_read(text, left, &code);
+        if (size == 0) {
             return false;
         }
+    }
 
-        for (p++; more > 0; more--, p++) {
-            if (*p < low || *p > high) {
-                return false;
-            }
-            low = 0x80;
-            high = 0xbf;
+    return true;
+}
+
+
+/* U+200C and U+200D join and part letters and emoji that are seen. */
+static bool name_words_valid(const char *text, size_t most)
+{
+    size_t    left, size, characters = 0;
+    uint32_t  code;
+
+    for (left = strlen(text); left > 0; left -= size, text += size) {
+        size = text_read(text, left, &code);
+        if (size == 0 || ++characters > most
+            || (text_hidden(code) && code != 0x200c && code != 0x200d))
+        {
+            return false;
         }
     }
 
@@ -128,18 +123,23 @@ bool name_size_parse(const char *text, uint64_t *bytes)
 
 bool name_title_valid(const char *text)
 {
-    size_t       characters = 0;
-    const char  *p;
+    return name_words_valid(text, NAME_TITLE_MAX);
+}
 
-    for (p = text; *p; p++) {
-        characters += ((unsigned char) *p & 0xc0) != 0x80;
-    }
 
-    return characters <= NAME_TITLE_MAX && name_utf8_valid(text);
+bool name_label_valid(const char *text)
+{
+    return strlen(text) <= NAME_LABEL_MAX && name_words_valid(text, NAME_LABEL_MAX);
 }
 
 
 bool name_stream_valid(const char *text)
+{
+    return stream_name_bad(text, strlen(text)) == NULL;
+}
+
+
+bool name_stream_known(const char *text)
 {
     const unsigned char  *p;
     size_t                length = strlen(text);
@@ -177,7 +177,7 @@ bool name_split(const char *full, char app[NAME_APP_MAX + 1],
     app[length] = '\0';
     strcpy(stream, slash + 1);
 
-    return name_app_valid(app) && name_stream_valid(stream);
+    return name_app_valid(app) && name_stream_known(stream);
 }
 
 

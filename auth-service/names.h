@@ -12,12 +12,14 @@
 
 /* What each of these accepts is told by the text beside it, as part of a printf format. */
 #define NAME_APP_RULE     "1 to 32 of A-Z a-z 0-9 _ -"
-#define NAME_STREAM_RULE  "1 to 128 bytes of UTF-8 without / .. space ? & # %% \" < > \\ " \
-                          "or control characters"
+#define NAME_STREAM_RULE  "1 to 128 bytes of UTF-8 without / .. space ? & # %% \" ' < > \\, " \
+                          "control or invisible characters"
 #define NAME_USER_RULE    "1 to 64 of A-Z a-z 0-9 . _ @ -"
 
 bool name_app_valid(const char *text);
 bool name_stream_valid(const char *text);
+/* what a stream or a recording from before that rule may be called: found and managed as ever */
+bool name_stream_known(const char *text);
 bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
@@ -31,11 +33,14 @@ bool name_record_valid(const char *text);
 bool name_size_parse(const char *text, uint64_t *bytes);
 
 #define NAME_TITLE_MAX  200     /* characters */
+#define NAME_LABEL_MAX  64      /* bytes */
+#define NAME_TITLE_RULE "at most 200 characters, none that is invisible or turns the order around"
 #define NAME_LIMIT_MAX  10000000    /* of max_kbps and the like; 0 is no limit */
 
 bool name_title_valid(const char *text);
+bool name_label_valid(const char *text);
 
-/* "live/demo" into its halves; false when either half breaks its rule */
+/* "live/demo" into its halves; false when either half can't be one */
 bool name_split(const char *full, char app[NAME_APP_MAX + 1],
                 char stream[NAME_STREAM_MAX + 1]);
 

@@ -16,59 +16,103 @@
 #define TOKEN_AHEAD_S  60      /* clocks of two machines may differ that much */
 
 
-static bool token_kid_valid(const char *kid, size_t length)
+static const token_key_t *token_key_find(const token_keys_t *keys, const char *kid)
 {
-    return length >= 1 && length <= TOKEN_KID_MAX
-           && strspn(kid, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                          "0123456789_-") >= length;
+    size_t  i;
+
+    for (i = 0; i < keys->count; i++) {
+        if (strcmp(keys->keys[i].kid, kid) == 0) {
+            return &keys->keys[i];
+        }
+    }
+
+    return NULL;
 }
 
 
+/* A line without its comment and the blanks around the rest. */
+static const char *token_line_trim(const char *line, size_t *length)
+{
+    size_t  skip;
+
+    *length = strcspn(line, "#\n");
+    skip = strspn(line, " \t\r");
+    if (skip >= *length) {
+        *length = 0;
+        return line;
+    }
+
+    line += skip;
+    *length -= skip;
+    while (strchr(" \t\r", line[*length - 1])) {
+        (*length)--;
+    }
+
+    return line;
+}
+
+
+/* "KID HEX64" */
+static bool token_line_parse(const char *line, size_t length, token_key_t *key)
+{
+    size_t       kid, digits, bytes;
+    const char  *hex;
+
+    kid = strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+    if (kid == 0 || kid > TOKEN_KID_MAX || (line[kid] != ' ' && line[kid] != '\t')) {
+        return false;
+    }
+
+    hex = line + kid + strspn(line + kid, " \t");
+    digits = strspn(hex, "0123456789abcdefABCDEF");
+    if (digits != 2 * TOKEN_KEY_BYTES || hex + digits != line + length) {
+        return false;
+    }
+
+    memcpy(key->kid, line, kid);
+    key->kid[kid] = '\0';
+    sodium_hex2bin(key->key, sizeof(key->key), hex, digits, NULL, &bytes, NULL);
+    return true;
+}
+
+
+/* nginx reads the same file: tests/unit/cases/token_keys.tsv says what both accept. */
 bool token_keys_parse(const char *text, token_keys_t *keys, char *error, size_t error_size)
 {
-    size_t        number = 0, length, kid_length, hex_length, bytes;
-    const char   *line, *hex;
-    token_key_t  *key;
+    size_t        number = 0, length;
+    const char   *line;
+    token_key_t   key;
 
     memset(keys, 0, sizeof(*keys));
 
-    for (line = text; *line; line += length + (line[length] == '\n')) {
+    for ( ; *text; text += strcspn(text, "\n"), text += *text == '\n') {
 
         number++;
-        length = strcspn(line, "\n");
-        kid_length = strcspn(line, " \t\r\n#");
-
-        if (kid_length == 0) {
-            /* blank, or a comment from its first byte */
-            if (line[strspn(line, " \t\r")] != '#' && strspn(line, " \t\r") < length) {
-                snprintf(error, error_size, "line %zu starts with a blank; expected "
-                         "\"KID HEX64\"", number);
-                return false;
-            }
+        line = token_line_trim(text, &length);
+        if (length == 0) {
             continue;
         }
 
-        hex = line + kid_length + strspn(line + kid_length, " \t");
-        hex_length = strspn(hex, "0123456789abcdefABCDEF");
-
-        if (!token_kid_valid(line, kid_length) || hex_length != 2 * TOKEN_KEY_BYTES
-            || strcspn(hex + hex_length, "\r\n#") != strspn(hex + hex_length, " \t"))
-        {
+        if (!token_line_parse(line, length, &key)) {
             snprintf(error, error_size, "line %zu: expected \"KID HEX64\", a name of 1 to "
                      "%d of A-Z a-z 0-9 _ - and %d hex digits", number, TOKEN_KID_MAX,
                      2 * TOKEN_KEY_BYTES);
             return false;
         }
-
+        if (token_key_find(keys, key.kid)) {
+            snprintf(error, error_size, "line %zu: a second key of the name %s", number,
+                     key.kid);
+            return false;
+        }
         if (keys->count == TOKEN_KEYS_MAX) {
             snprintf(error, error_size, "line %zu: more than %d keys", number, TOKEN_KEYS_MAX);
             return false;
         }
 
-        key = &keys->keys[keys->count++];
-        memcpy(key->kid, line, kid_length);
-        sodium_hex2bin(key->key, sizeof(key->key), hex, hex_length, NULL, &bytes, NULL);
+        keys->keys[keys->count++] = key;
     }
+
+    sodium_memzero(&key, sizeof(key));
 
     if (keys->count == 0) {
         snprintf(error, error_size, "holds no key; expected at least one line \"KID HEX64\"");
@@ -83,7 +127,7 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
 {
     int          fd;
     bool         good;
-    char         text[4096], why[200];
+    char         text[4096 + 1], why[200];
     ssize_t      length;
     struct stat  info;
 
@@ -111,6 +155,10 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
         return false;
     }
     text[length] = '\0';
+    if (strlen(text) != (size_t) length) {
+        snprintf(error, error_size, "token keys %.300s: has a zero byte", path);
+        return false;
+    }
 
     good = token_keys_parse(text, keys, why, sizeof(why));
     sodium_memzero(text, sizeof(text));
@@ -152,20 +200,6 @@ bool token_keys_create(const char *path, char *error, size_t error_size)
     }
 
     return true;
-}
-
-
-static const token_key_t *token_key_find(const token_keys_t *keys, const char *kid)
-{
-    size_t  i;
-
-    for (i = 0; i < keys->count; i++) {
-        if (strcmp(keys->keys[i].kid, kid) == 0) {
-            return &keys->keys[i];
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -293,6 +327,9 @@ static bool token_read_claims(json_t *body, token_claims_t *claims)
     claims->user = strtoull(user, NULL, 10);
     claims->issued = json_integer_value(issued);
     claims->expires = json_integer_value(expires);
+    if (claims->user > INT64_MAX) {
+        return false;
+    }
     strcpy(claims->stream, stream);
     strcpy(claims->action, action);
     return true;

@@ -3,7 +3,9 @@
  *
  * A token is a compact JWT (RFC 7515/7519), HS256, whose header names the
  * key (`kid`) and whose claims name the stream (`s`, "app/name"), the action
- * (`a`), and the end of its life (`exp`, seconds since 1970).
+ * (`a`), the second of its making (`iat`, since 1970), and the end of its life
+ * (`exp`).  The service checks the same in token_verify(), for RTMP players:
+ * tests/unit/cases/tokens.tsv says what both accept.
  */
 
 #ifndef DUOLU_HTTP_ACCESS_H
@@ -21,7 +23,8 @@ typedef struct {
     u_char  key[ACCESS_KEY_SIZE];
 } access_key_t;
 
-/* Reads the key file: lines "KID HEX64", '#' starts a comment.  Returns an
+/* Reads the key file: lines "KID HEX64", '#' starts a comment, blanks and CR
+ * around a line don't count, each KID stands once, 8 at most.  Returns an
  * array of access_key_t, or NULL with the reason logged as emerg. */
 ngx_array_t *access_read_keys(ngx_conf_t *cf, ngx_str_t *file);
 

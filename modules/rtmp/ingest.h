@@ -78,9 +78,6 @@ typedef struct {
 
 extern ngx_module_t  ngx_rtmp_ingest_module;
 
-/* NULL when NAME may be a stream's, else a sentence that says why not. */
-const char *ingest_bad_name(const u_char *name);
-
 /* Ends a publisher: one log line of LEVEL, one status CODE with WHY on the
  * wire, and the close a second later. */
 void ingest_end(ingest_t *in, ngx_uint_t level, const char *code,

@@ -4,6 +4,7 @@
 
 #include "ingest.h"
 #include "play.h"
+#include "../media/text.h"
 
 #define PLAY_CLOSE_MS  1000            /* lets the status reach the client */
 
@@ -533,7 +534,7 @@ ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
                                     "already");
     }
 
-    bad = ingest_bad_name(v->name);
+    bad = stream_name_bad((const char *) v->name, ngx_strlen(v->name));
     player_reset(p, bad ? (u_char *) "(bad name)" : v->name);
 
     if (!conf->play) {

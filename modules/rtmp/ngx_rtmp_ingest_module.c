@@ -9,6 +9,7 @@
 #include "wire.h"
 #include "gate.h"
 #include "ingest.h"
+#include "../media/text.h"
 
 #define INGEST_CLOSE_MS   1000         /* lets the status reach the client */
 
@@ -417,38 +418,6 @@ ingest_answered(void *data, const gate_answer_t *answer)
 }
 
 
-const char *
-ingest_bad_name(const u_char *name)
-{
-    u_char  *p = (u_char *) name;
-    size_t   i, len = ngx_strlen(name);
-
-    if (len == 0 || len > 128) {
-        return "bad stream name: expected 1 to 128 bytes";
-    }
-
-    for (i = 0; i < len; i++) {
-        if (name[i] <= 0x20 || name[i] == 0x7f
-            || ngx_strchr("/\\?&#%\"'<>", name[i]))
-        {
-            return "bad stream name: it has a slash, space, control or "
-                   "reserved character";
-        }
-    }
-
-    while (p < name + len) {
-        if (*p < 0x80) {
-            p++;
-
-        } else if (ngx_utf8_decode(&p, name + len - p) > 0x10ffff) {
-            return "bad stream name: it is not UTF-8";
-        }
-    }
-
-    return ngx_strstr(name, "..") ? "bad stream name: it has \"..\"" : NULL;
-}
-
-
 static ingest_t *
 ingest_get(ngx_rtmp_session_t *s)
 {
@@ -547,7 +516,7 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     in->prefix = 4;                          /* until a header says it */
     ngx_memzero(in->track, sizeof(in->track));
 
-    bad = ingest_bad_name(v->name);
+    bad = stream_name_bad((const char *) v->name, ngx_strlen(v->name));
     if (bad) {
         ngx_str_set(&in->name, "(bad name)");
         ingest_refuse(in, bad);

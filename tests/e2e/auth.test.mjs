@@ -352,6 +352,31 @@ describe('page API', () => {
     assert.equal((await auth.api('GET', '/api/me', { cookie })).status, 401);
   });
 
+  test('names and titles that show otherwise than they are: refused when made, managed when there', async () => {
+    const cookie = await auth.login('admin', password);
+    const post = (address, body) => auth.api('POST', address, { cookie, body });
+    for (const name of ["it's", 'cam\u202egnp.1', 'cam\u200b', 'cam\u00a01']) {
+      const { status, json } = await post('/api/streams', { name });
+      assert.deepEqual([status, json.error], [400, 'bad_name'], name);
+      assert.match(json.message, /invisible/);
+      assert.equal((await auth.ctl(['stream', 'add', `live/${name}`, '--owner', 'admin'])).code, 2, name);
+    }
+    for (const title of ['a\u202eb', 'a\nb', 'a\u200bb']) {
+      assert.equal((await post('/api/streams/live/demo', { title })).json.error, 'bad_request');
+      assert.equal((await post('/api/streams', { name: 'new', title })).json.error, 'bad_title');
+      assert.equal((await auth.ctl(['stream', 'set', 'live/demo', `title=${title}`])).code, 2);
+      assert.equal((await auth.ctl(['stream', 'key', 'add', 'live/demo', '--label', title])).code, 2);
+    }
+
+    const [[owner]] = sql("SELECT id FROM users WHERE name = 'admin'");
+    sql(`INSERT INTO streams (app, name, owner_id) VALUES ('live', 'it''s', ${owner})`);
+    const { status, json } = await post("/api/streams/live/it's", { title: 'Old' });
+    assert.deepEqual([status, json.title], [200, 'Old']);
+    const { key: old } = await auth.done(['stream', 'key', 'rotate', "live/it's", '--json']);
+    assert.equal((await auth.gate('publish', { NAME: "it's", ARGS: `key=${old}` })).json.reason, 'bad stream name');
+    sql("DELETE FROM streams WHERE name = 'it''s'");
+  });
+
   test('a change from another site is refused', async () => {
     const cookie = await auth.login('admin', password);
     for (const headers of [

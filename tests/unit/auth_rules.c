@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cases.h"
 #include "log.h"
 #include "migrate.h"
 #include "names.h"
@@ -31,33 +32,21 @@ static void test_app_names(void **state)
 }
 
 
+static void stream_name_case(char *column[CASES_COLUMNS])
+{
+    cases_bytes(column[0]);
+    if (name_stream_valid(column[0]) != (strcmp(column[1], "yes") == 0)) {
+        fail_msg("\"%s\": expected %s", column[0], column[1]);
+    }
+}
+
+
 static void test_stream_names(void **state)
 {
-    static const char *const  good[] = {
-        "demo", "a", ".", "a.b", "cam-1_x", "a+b=c", "caf\xc3\xa9", "\xe5\xa4\x9a\xe8\xb7\xaf",
-        "\xf0\x9f\x98\x80", "a:b@c", "'"
-    };
-    static const char *const  bad[] = {
-        "", "a/b", "..", "a..b", "a b", "a\tb", "a\nb", "a\x7f", "a?b", "a&b", "a#b", "a%2f",
-        "a\"b", "<a", "a>", "a\\b", "\xff", "\xc3", "\xc0\xaf", "\xed\xa0\x80",
-        "\xf4\x90\x80\x80", "\xe5\xa4"
-    };
-
-    char    longest[NAME_STREAM_MAX + 2];
-    size_t  i;
+    char  longest[NAME_STREAM_MAX + 2];
 
     (void) state;
-
-    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        if (!name_stream_valid(good[i])) {
-            fail_msg("refused: %s", good[i]);
-        }
-    }
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        if (name_stream_valid(bad[i])) {
-            fail_msg("accepted: case %zu", i);
-        }
-    }
+    cases_read("stream_names.tsv", 50, stream_name_case);
 
     memset(longest, 'a', sizeof(longest));
     longest[NAME_STREAM_MAX] = '\0';
@@ -65,6 +54,59 @@ static void test_stream_names(void **state)
     longest[NAME_STREAM_MAX] = 'a';
     longest[NAME_STREAM_MAX + 1] = '\0';
     assert_false(name_stream_valid(longest));
+}
+
+
+/* what a row from before that rule may be called is still found, and no path out of a folder */
+static void test_known_stream_names(void **state)
+{
+    char  app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
+
+    (void) state;
+    assert_true(name_stream_known("it's"));
+    assert_true(name_stream_known("a\xe2\x80\xae" "b"));
+    assert_true(name_split("live/it's", app, name));
+    assert_false(name_stream_known("a/b"));
+    assert_false(name_stream_known("a..b"));
+    assert_false(name_stream_known("a\nb"));
+    assert_false(name_stream_known("\xff"));
+}
+
+
+static void test_titles(void **state)
+{
+    static const char *const  good[] = {
+        "", "Front door", "it's \"mine\" <b>", "caf\xc3\xa9 \xe5\xa4\x9a\xe8\xb7\xaf",
+        "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7",                    /* Arabic */
+        "\xd9\x86\xd9\x85\xdb\x8c\xe2\x80\x8c\xd8\xae",                /* Persian, U+200C */
+        "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x9a\x80 \xe2\x9d\xa4\xef\xb8\x8f"     /* U+200D */
+    };
+    static const char *const  bad[] = {
+        "a\nb", "a\tb", "\x1b[31mred", "a\x7f", "live \xe2\x80\xaegpj.exe", "a\xe2\x81\xa6",
+        "a\xe2\x80\x8bmin", "\xef\xbb\xbf", "a\xc2\x85", "a\xd8\x9c", "\xff"
+    };
+
+    char    longest[NAME_TITLE_MAX * 2 + 2] = "";
+    size_t  i;
+
+    (void) state;
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        if (!name_title_valid(good[i]) || !name_label_valid(good[i])) {
+            fail_msg("refused: %s", good[i]);
+        }
+    }
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (name_title_valid(bad[i]) || name_label_valid(bad[i])) {
+            fail_msg("accepted: case %zu", i);
+        }
+    }
+
+    for (i = 0; i < NAME_TITLE_MAX; i++) {
+        strcat(longest, "\xc3\xa9");
+    }
+    assert_true(name_title_valid(longest));
+    strcat(longest, "a");
+    assert_false(name_title_valid(longest));
 }
 
 
@@ -224,6 +266,8 @@ int main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_app_names),
         cmocka_unit_test(test_stream_names),
+        cmocka_unit_test(test_known_stream_names),
+        cmocka_unit_test(test_titles),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_rights),

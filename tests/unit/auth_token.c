@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cases.h"
 #include "token.h"
 
 #include <sodium.h>
@@ -279,7 +280,7 @@ static void test_key_file(void **state)
         { "k1 " KEY1 " more", "line 1" },
         { "\nk1 " KEY1 "\nlonger-than-sixteen-kid " KEY1, "line 3" },
         { "k! " KEY1, "line 1" },
-        { " k1 " KEY1, "starts with a blank" },
+        { "k1 " KEY1 "\nk2 " KEY2 "\nk1 " KEY2, "line 3: a second key of the name k1" },
     };
 
     char          error[200];
@@ -298,6 +299,81 @@ static void test_key_file(void **state)
             fail_msg("\"%s\": error is \"%s\"", cases[i].text, error);
         }
     }
+}
+
+
+static void key_file_case(char *column[CASES_COLUMNS])
+{
+    char          text[CASES_LINE], error[200], path[] = "/tmp/duolu-keys-XXXXXX";
+    bool          taken;
+    size_t        length;
+    token_keys_t  got;
+    int           fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    snprintf(text, sizeof(text), "%s", column[0]);
+    cases_replace(text, sizeof(text), "K1", KEY1);
+    cases_replace(text, sizeof(text), "K2", KEY2);
+    length = cases_bytes(text);
+    assert_int_equal(write(fd, text, length), length);
+    close(fd);
+
+    taken = token_keys_load(path, &got, error, sizeof(error));
+    unlink(path);
+    if (taken != (strcmp(column[1], "yes") == 0)) {
+        fail_msg("\"%s\": expected %s: %s", column[0], column[1], taken ? "" : error);
+    }
+}
+
+
+/* nginx answers alike: tests/nginx/shared.test.mjs */
+static void test_key_files_as_nginx(void **state)
+{
+    (void) state;
+    cases_read("token_keys.tsv", 30, key_file_case);
+}
+
+
+/* {now}, {now+60} and {now-1} as numbers */
+static void set_times(char *text, size_t size)
+{
+    char   what[32], with[24], *at;
+    long   more;
+
+    while ((at = strstr(text, "{now")) != NULL) {
+        snprintf(what, sizeof(what), "%.*s", (int) strcspn(at, "}") + 1, at);
+        more = strtol(at + 4, NULL, 10);
+        snprintf(with, sizeof(with), "%ld", NOW + more);
+        cases_replace(text, size, what, with);
+    }
+}
+
+
+static void token_case(char *column[CASES_COLUMNS])
+{
+    char            body[CASES_LINE], token[2 * CASES_LINE];
+    bool            taken;
+    token_claims_t  claims;
+
+    snprintf(body, sizeof(body), "%s", column[2]);
+    set_times(body, sizeof(body));
+    sign_raw(column[1], body, token, sizeof(token));
+    cases_bytes(column[3]);
+    strcat(token, column[3]);
+
+    /* and what the gate asks */
+    taken = token_verify(&keys, token, NOW, &claims) == TOKEN_OK
+            && strcmp(claims.stream, "live/cam1") == 0 && strcmp(claims.action, "view") == 0;
+    if (taken != (strcmp(column[4], "yes") == 0)) {
+        fail_msg("%s: expected %s", column[0], column[4]);
+    }
+}
+
+
+static void test_tokens_as_nginx(void **state)
+{
+    (void) state;
+    cases_read("tokens.tsv", 40, token_case);
 }
 
 
@@ -343,6 +419,8 @@ int main(void)
         cmocka_unit_test(test_longest_name),
         cmocka_unit_test(test_key_file),
         cmocka_unit_test(test_key_file_made),
+        cmocka_unit_test(test_key_files_as_nginx),
+        cmocka_unit_test(test_tokens_as_nginx),
     };
 
     return cmocka_run_group_tests_name("auth_token", tests, start, NULL);
