@@ -56,12 +56,12 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
     char             utc[UTC_TEXT_MAX], day[UTC_TEXT_MAX];
     size_t           i, n = 0, len, escapes;
     u_char          *p, *start, *name;
-    const char      *slash = strchr(c->build.history->stream, '/');
+    const char      *slash = strchr(c->build.media.history->stream, '/');
     const char      *end = c->zoned ? ".mp4" : "Z.mp4";
 
     /* 2026-11-23T14:00:00.123Z without what no file name may have everywhere */
-    len = utc_write(utc, c->build.history->range.segments[
-                             c->build.history->range.files[0].first].utc
+    len = utc_write(utc, c->build.media.history->range.segments[
+                             c->build.media.history->range.files[0].first].utc
                          + c->zone * 60000);
     for (i = 0; i < len && utc[i] != '.'; i++) {
         if (utc[i] != '-' && utc[i] != ':') {
@@ -69,7 +69,7 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
         }
     }
 
-    name = (u_char *) (slash ? slash + 1 : c->build.history->stream);
+    name = (u_char *) (slash ? slash + 1 : c->build.media.history->stream);
     len = ngx_strlen(name);
     escapes = ngx_escape_uri(NULL, name, len, NGX_ESCAPE_URI_COMPONENT);
 
@@ -132,68 +132,12 @@ set_headers(ngx_http_request_t *r, clip_t *c)
 }
 
 
-/* Appends a buffer to the chain that ends with *LAST.  NULL: no memory. */
-static ngx_buf_t *
-add_link(ngx_http_request_t *r, ngx_chain_t **last)
-{
-    ngx_buf_t    *b = ngx_calloc_buf(r->pool);
-    ngx_chain_t  *link = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || link == NULL) {
-        return NULL;
-    }
-
-    link->buf = b;
-    link->next = NULL;
-    (*last)->next = link;
-    *last = link;
-
-    return b;
-}
-
-
-static ngx_int_t
-add_memory(ngx_http_request_t *r, ngx_chain_t **last, uint8_t *p, size_t size)
-{
-    ngx_buf_t  *b = add_link(r, last);
-
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->start = b->pos = p;
-    b->end = b->last = p + size;
-    b->memory = 1;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-add_range(ngx_http_request_t *r, ngx_chain_t **last, ngx_file_t *file,
-    uint64_t from, uint64_t to)
-{
-    ngx_buf_t  *b = add_link(r, last);
-
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->in_file = 1;
-    b->file = file;
-    b->file_pos = (off_t) from;
-    b->file_last = (off_t) to;
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 add_file(ngx_http_request_t *r, ngx_chain_t **last, clip_t *c, size_t i)
 {
     size_t              n;
     uint64_t            from;
-    history_t          *h = c->build.history;
+    history_t          *h = c->build.media.history;
     ngx_file_t         *file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
     const clip_file_t  *f = &c->build.files[i];
 
@@ -208,8 +152,8 @@ add_file(ngx_http_request_t *r, ngx_chain_t **last, clip_t *c, size_t i)
     from = f->offset;
 
     for (n = 0; n < f->ncuts; n++) {
-        if (add_range(r, last, file, from, f->cuts[n]) != NGX_OK
-            || add_memory(r, last, f->sets, f->sets_size) != NGX_OK)
+        if (answer_add_file(r, last, file, from, f->cuts[n]) != NGX_OK
+            || answer_add_memory(r, last, f->sets, f->sets_size) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -217,7 +161,7 @@ add_file(ngx_http_request_t *r, ngx_chain_t **last, clip_t *c, size_t i)
         from = f->cuts[n];
     }
 
-    return add_range(r, last, file, from, f->offset + f->size);
+    return answer_add_file(r, last, file, from, f->offset + f->size);
 }
 
 
@@ -227,7 +171,7 @@ send_body(ngx_http_request_t *r, clip_t *c)
     size_t        i;
     ngx_chain_t   out, *last = &out;
 
-    if (add_memory(r, &last, c->build.out, c->build.out_size) != NGX_OK) {
+    if (answer_add_memory(r, &last, c->build.out, c->build.out_size) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -287,7 +231,7 @@ clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
     {
         c = ngx_queue_data(q, clip_t, queue);
         all++;
-        user += c->build.history->uid == h->uid;
+        user += c->build.media.history->uid == h->uid;
         address += origin && c->origin == origin;
     }
 
@@ -362,7 +306,7 @@ history_clip(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
         return rc;
     }
 
-    c->build.history = h;
+    c->build.media.history = h;
     c->build.longest = limits->longest;
     c->build.heads = &clip_heads;
     c->build.heads_most = limits->heads;

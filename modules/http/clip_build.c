@@ -7,60 +7,15 @@
 #define CLIP_FILES     256           /* open while the clip is sent */
 #define CLIP_HEAD_MAX  (64 * 1024 * 1024)
 #define CLIP_INIT_MAX  65536
-#define CLIP_SAMPLES   4096          /* of one fragment */
-#define CLIP_READ      4096          /* most moof boxes are shorter */
-#define CLIP_MOOF_MAX  (1024 * 1024)
 #define CLIP_JOINT_MS  1500          /* more time between files is a gap */
 
 
 /* --- reading --- */
 
-/* Reads SIZE bytes at OFFSET.  Returns 0; -1 and the question has failed. */
-static int
-read_at(clip_build_t *b, const history_file_t *file, int fd, uint8_t *p,
-    size_t size, uint64_t offset)
-{
-    ssize_t  n;
-
-    while (size) {
-        n = pread(fd, p, size, (off_t) offset);
-
-        if (n == -1 && errno == EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                         "cannot read %s at %llu: %s", file->file,
-                         (unsigned long long) offset,
-                         n == 0 ? "it ends there" : strerror(errno));
-            return -1;
-        }
-
-        p += n;
-        size -= (size_t) n;
-        offset += (uint64_t) n;
-    }
-
-    return 0;
-}
-
-
-static int
-broken(clip_build_t *b, const history_file_t *file, uint64_t offset)
-{
-    history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                 "%s has no fragment of ours at %llu, where its index says so",
-                 file->file, (unsigned long long) offset);
-    return -1;
-}
-
-
 static int
 no_memory(clip_build_t *b)
 {
-    history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
-    return -1;
+    return media_no_memory(b->media.history);
 }
 
 
@@ -69,16 +24,16 @@ static int
 open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
 {
     struct stat           st;
-    const rec_segment_t  *first = &b->history->range.segments[file->first];
+    const rec_segment_t  *first = &b->media.history->range.segments[file->first];
     const rec_segment_t  *last = first + file->n - 1;
     size_t                size = (size_t) file->head.init_size;
 
     f->offset = first->offset;
     f->size = last->offset + last->size - first->offset;
-    f->fd = history_open(b->history, file->file);
+    f->fd = history_open(b->media.history, file->file);
 
     if (f->fd == -1) {
-        history_fail(b->history, NGX_HTTP_NOT_FOUND, "cannot open %s: %s",
+        history_fail(b->media.history, NGX_HTTP_NOT_FOUND, "cannot open %s: %s",
                      file->file, strerror(errno));
         return -1;
     }
@@ -87,7 +42,7 @@ open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
         || last->offset < first->offset
         || (uint64_t) st.st_size < f->offset + f->size)
     {
-        return broken(b, file, f->offset);
+        return media_broken(&b->media, file->file, f->offset);
     }
 
     f->init = malloc(size + !size);
@@ -95,77 +50,12 @@ open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
         return no_memory(b);
     }
 
-    if (read_at(b, file, f->fd, f->init, size, 0) != 0) {
+    if (media_read(&b->media, file->file, f->fd, f->init, size, 0) != 0) {
         return -1;
     }
 
     return mp4_read_init(f->init, size, &f->head) == 0
-           ? 0 : broken(b, file, 0);
-}
-
-
-/* Makes b->box hold at least SIZE bytes of what is at OFFSET, as much as there
- * is before END.  Returns 0 or -1. */
-static int
-read_box(clip_build_t *b, const history_file_t *file, int fd, uint64_t offset,
-    uint64_t end, size_t size)
-{
-    uint8_t  *more;
-
-    if (size > CLIP_MOOF_MAX || size > end - offset) {
-        return broken(b, file, offset);
-    }
-
-    if (size > b->box_size) {
-        more = realloc(b->box, size);
-        if (more == NULL) {
-            return no_memory(b);
-        }
-        b->box = more;
-        b->box_size = size;
-    }
-
-    return read_at(b, file, fd, b->box, size, offset);
-}
-
-
-/* Reads the moof at OFFSET into FRAGMENT.  Returns the offset of its samples, 0
- * when the question has failed. */
-static uint64_t
-read_fragment(clip_build_t *b, const history_file_t *file, int fd,
-    uint64_t offset, uint64_t end, mp4_fragment_t *fragment)
-{
-    size_t     got = ngx_min((uint64_t) CLIP_READ, end - offset), need;
-    mp4_box_t  moof, mdat;
-
-    if (read_box(b, file, fd, offset, end, got) != 0) {
-        return 0;
-    }
-
-    if (mp4_read_box(b->box, got, &moof) != 0 || moof.size > CLIP_MOOF_MAX) {
-        (void) broken(b, file, offset);
-        return 0;
-    }
-
-    need = (size_t) moof.size + 8;
-
-    if (need > got && read_box(b, file, fd, offset, end, need) != 0) {
-        return 0;
-    }
-
-    if (need > end - offset
-        || mp4_read_fragment(b->box, (size_t) moof.size, fragment, b->samples,
-                             CLIP_SAMPLES) != 0
-        || mp4_read_box(b->box + moof.size, 8, &mdat) != 0
-        || mdat.type != MP4_BOX('m', 'd', 'a', 't')
-        || mdat.size != 8 + fragment->data
-        || offset + moof.size + mdat.size > end)
-    {
-        (void) broken(b, file, offset);
-        return 0;
-    }
-
-    return offset + need;
+           ? 0 : media_broken(&b->media, file->file, 0);
 }
 
 
@@ -203,7 +93,8 @@ feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
     const mp4_run_t  *run = &fragment.runs[MP4_VIDEO];
 
     for (at = s->offset; at < end; at = data + fragment.data) {
-        data = read_fragment(b, file, f->fd, at, end, &fragment);
+        data = media_fragment(&b->media, file->file, f->fd, at, end,
+                              &fragment);
         if (data == 0) {
             return -1;
         }
@@ -213,7 +104,7 @@ feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
             continue;
         }
 
-        b->samples[0].size += (uint32_t) f->sets_size;       /* run's first */
+        b->media.samples[0].size += (uint32_t) f->sets_size;       /* run's first */
         movie_fragment(&b->movie, &fragment, *shift + data);
         *shift += f->sets_size;
 
@@ -249,16 +140,16 @@ feed_file(clip_build_t *b, const history_file_t *file, clip_file_t *f,
 {
     uint32_t              i;
     uint64_t              shift = base - f->offset;
-    const rec_segment_t  *s = &b->history->range.segments[file->first];
+    const rec_segment_t  *s = &b->media.history->range.segments[file->first];
 
     if (movie_file(&b->movie, f->head.tracks) != 0) {
-        history_fail(b->history, NGX_HTTP_BAD_REQUEST, "the span has more than "
+        history_fail(b->media.history, NGX_HTTP_BAD_REQUEST, "the span has more than "
                      "%d configurations of a track: expected a shorter one",
                      MOVIE_ENTRIES);
         return -1;
     }
 
-    movie_join(&b->movie, pause_before(&b->history->range, file));
+    movie_join(&b->movie, pause_before(&b->media.history->range, file));
 
     for (i = 0; i < file->n; i++, s++) {
         if (i && s->gap) {
@@ -281,7 +172,7 @@ feed_movie(clip_build_t *b)
     uint64_t  base = 0;
 
     for (i = 0; i < b->nfiles; i++) {
-        if (feed_file(b, &b->history->range.files[i], &b->files[i], base) != 0)
+        if (feed_file(b, &b->media.history->range.files[i], &b->files[i], base) != 0)
         {
             return -1;
         }
@@ -326,7 +217,7 @@ check_length(clip_build_t *b)
     size_t      i;
     uint32_t    n;
     uint64_t    ms = 0;
-    history_t  *h = b->history;
+    history_t  *h = b->media.history;
 
     if (h->range.nfiles == 0) {
         history_fail(h, NGX_HTTP_NOT_FOUND,
@@ -429,12 +320,11 @@ static int
 open_files(clip_build_t *b)
 {
     size_t     i;
-    history_t *h = b->history;
+    history_t *h = b->media.history;
 
     b->files = calloc(h->range.nfiles, sizeof(clip_file_t));
-    b->samples = malloc(CLIP_SAMPLES * sizeof(mp4_sample_t));
 
-    if (b->files == NULL || b->samples == NULL) {
+    if (b->files == NULL) {
         return no_memory(b);
     }
 
@@ -461,7 +351,7 @@ digest_clip(clip_build_t *b)
 {
     size_t                 i;
     ngx_md5_t              md5;
-    const history_file_t  *file = b->history->range.files;
+    const history_file_t  *file = b->media.history->range.files;
 
     ngx_md5_init(&md5);
     ngx_md5_update(&md5, b->out, b->out_size);
@@ -482,20 +372,20 @@ hold_head(clip_build_t *b, size_t bytes)
 {
     size_t  held;
 
-    switch (budget_take(b->heads, &b->hold, b->history->uid, bytes,
+    switch (budget_take(b->heads, &b->hold, b->media.history->uid, bytes,
                         b->heads_most, &held))
     {
     case NGX_OK:
         return 0;
 
     case NGX_BUSY:
-        history_fail(b->history, NGX_HTTP_SERVICE_UNAVAILABLE, "the tables of "
+        history_fail(b->media.history, NGX_HTTP_SERVICE_UNAVAILABLE, "the tables of "
                      "clips take %zu bytes, this one's %zu: hub_history_heads "
                      "allows %zu", held, bytes, b->heads_most);
         return -1;
 
     default:
-        history_fail(b->history, NGX_HTTP_TOO_MANY_REQUESTS, "the tables of "
+        history_fail(b->media.history, NGX_HTTP_TOO_MANY_REQUESTS, "the tables of "
                      "this user's clips take %zu bytes, this one's %zu: a "
                      "quarter of hub_history_heads is %zu", held, bytes,
                      b->heads_most / 4);
@@ -516,7 +406,7 @@ make_head(clip_build_t *b)
     }
 
     if (movie_end(&b->movie) != 0) {
-        history_fail(b->history, NGX_HTTP_NOT_FOUND,
+        history_fail(b->media.history, NGX_HTTP_NOT_FOUND,
                      "nothing in this span can be shown");
         return -1;
     }
@@ -524,7 +414,7 @@ make_head(clip_build_t *b)
     max = movie_max(&b->movie);
 
     if (max > CLIP_HEAD_MAX) {
-        history_fail(b->history, NGX_HTTP_BAD_REQUEST, "the clip's tables "
+        history_fail(b->media.history, NGX_HTTP_BAD_REQUEST, "the clip's tables "
                      "would take %zu bytes: expected at most %d", max,
                      CLIP_HEAD_MAX);
         return -1;
@@ -542,7 +432,7 @@ make_head(clip_build_t *b)
     b->out_size = movie_begin(&b->movie, b->out, b->payload);
 
     if (b->out_size == 0 || feed_movie(b) != 0 || movie_end(&b->movie) != 0) {
-        history_fail(b->history, NGX_HTTP_INTERNAL_SERVER_ERROR,
+        history_fail(b->media.history, NGX_HTTP_INTERNAL_SERVER_ERROR,
                      "the files changed while they were read");
         return -1;
     }
@@ -556,16 +446,13 @@ make_head(clip_build_t *b)
 void
 clip_build(clip_build_t *b)
 {
-    trim_end(b->history);
+    trim_end(b->media.history);
 
     if (check_length(b) == 0 && open_files(b) == 0 && make_sets(b) == 0) {
         (void) make_head(b);
     }
 
-    free(b->samples);
-    free(b->box);
-    b->samples = NULL;
-    b->box = NULL;
+    media_free(&b->media);
 }
 
 
@@ -584,8 +471,7 @@ clip_build_free(clip_build_t *b)
     }
 
     free(b->files);
-    free(b->samples);
-    free(b->box);
+    media_free(&b->media);
     free(b->out);
     budget_give(&b->hold);
 }

@@ -7,7 +7,7 @@
 #define DUOLU_HTTP_CLIP_BUILD_H
 
 #include "budget.h"
-#include "history.h"
+#include "media_reader.h"
 #include "../media/movie.h"
 
 /* A recorded file, and what of it is in the clip.  Browsers tell their decoder
@@ -24,9 +24,9 @@ typedef struct {
     size_t        ncuts;
 } clip_file_t;
 
-/* Zeroed but for the first four. */
+/* Zeroed but for the first four, and of the first all but the history. */
 typedef struct {
-    history_t     *history;
+    media_reader_t  media;
     ngx_msec_t     longest;          /* of what is recorded in it */
     budget_t      *heads;            /* of all clips */
     size_t         heads_most;
@@ -39,10 +39,6 @@ typedef struct {
     budget_hold_t  hold;             /* for it */
     uint64_t       payload;          /* what follows it */
     uint8_t        digest[16];       /* the same for the same bytes alone */
-
-    uint8_t       *box;              /* the moof in hand */
-    size_t         box_size;
-    mp4_sample_t  *samples;
 } clip_build_t;
 
 /* Makes all of it of the history's range, or fails the question. */

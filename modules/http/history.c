@@ -96,7 +96,9 @@ history_work(void *data, ngx_log_t *log)
 {
     history_t  *h = data;
 
-    history_find(h);
+    if (!h->plain) {
+        history_find(h);
+    }
 
     if (h->status == NGX_HTTP_OK && h->work) {
         h->work(h);

@@ -73,6 +73,7 @@ struct history_s {
     int64_t             now;             /* when it was put */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
+    unsigned            plain:1;         /* no range is looked for */
 
     /* Pool thread, after `range` was found: reads what else is needed.  It may
      * set `status` and `why`.  May be NULL. */

@@ -219,7 +219,7 @@ see_file(history_t *h, void *data, const char *name)
     ngx_memcpy(file + 11, name, len + 1);
 
     utc = rec_path_utc(file, len + 11, "m3u8");
-    if (utc == -1 && h->spans_only) {
+    if (utc == -1) {
         utc = flv = rec_path_utc(file, len + 11, "flv");
     }
 
@@ -544,22 +544,30 @@ flv_end(int fd, int64_t utc)
 }
 
 
-static void
+/* Returns whether any of it is of the span. */
+static int
 take_flv(history_t *h, int64_t utc)
 {
-    int   fd;
-    char  file[REC_FILE_MAX];
+    int      fd;
+    char     file[REC_FILE_MAX];
+    int64_t  end;
 
     (void) rec_path_file(file, utc, "flv");
 
     fd = history_open(h, file);
     if (fd == -1) {
         cannot(h, "open", file);
-        return;
+        return 0;
     }
 
-    take_span(h, utc, flv_end(fd, utc));
+    end = flv_end(fd, utc);
     (void) close(fd);
+
+    if (h->spans_only) {
+        take_span(h, utc, end);
+    }
+
+    return utc <= h->to && end > h->from;
 }
 
 
@@ -568,6 +576,7 @@ take_flv(history_t *h, int64_t utc)
 void
 history_find(history_t *h)
 {
+    int       flv = 0;
     size_t    i;
     finder_t  f;
 
@@ -582,7 +591,7 @@ history_find(history_t *h)
         }
 
         if (f.files[i].flv) {
-            take_flv(h, f.files[i].utc);
+            flv |= take_flv(h, f.files[i].utc);
 
         } else if (h->spans_only) {
             take_spans(h, &f, f.files[i].utc);
@@ -596,7 +605,10 @@ history_find(history_t *h)
     free(f.text);
 
     if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0) {
-        history_fail(h, NGX_HTTP_NOT_FOUND, "nothing was recorded in this span");
+        history_fail(h, NGX_HTTP_NOT_FOUND, "%s", flv
+                     ? "only FLV files were recorded in this span: lists, clips "
+                       "and pictures are of MP4 files"
+                     : "nothing was recorded in this span");
     }
 }
 

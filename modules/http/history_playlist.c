@@ -8,9 +8,12 @@
 #include "history_playlist.h"
 #include "answer.h"
 #include "budget.h"
+#include "segment.h"
 
 #define LIST_LEAST   65536    /* bytes that are counted while a list is made */
 #define GROUP_MS     6000
+#define EARLY_MS     500      /* a file may begin with sound before its picture */
+#define LATE_MS      100      /* so little may be missing that nobody sees it */
 #define AHEAD_MS     60000    /* no clock is so far ahead of the wall's */
 
 
@@ -143,17 +146,33 @@ put_number(u_char *p, uint64_t value)
 #define put_word(p, word)  ngx_cpymem((p), (word), sizeof(word) - 1)
 
 
-/* A file begins, or time is missing. */
-static void
-add_break(text_t *t, const group_t *g, int first)
+/* Does the file of G go on where BEFORE ended, with the same headers and on the
+ * same clock?  Then it is all one to a player. */
+static int
+goes_on(const history_t *h, const group_t *before, const group_t *g)
 {
+    int64_t  apart = g->sum.utc - (before->sum.utc + before->sum.duration);
+
+    return g->first && !g->sum.gap && apart >= -EARLY_MS && apart <= LATE_MS
+           && g->file->head.session == before->file->head.session
+           && segment_same_init(h, before->file, g->file);
+}
+
+
+/* A file begins with G, or time is missing before it.  BEFORE: NULL when G is the
+ * first of the list. */
+static void
+add_break(const history_t *h, text_t *t, const group_t *before,
+    const group_t *g)
+{
+    int   on = before && goes_on(h, before, g);
     char  utc[UTC_TEXT_MAX];
 
     (void) utc_write(utc, g->sum.utc);
 
-    text_add(t, "%s", first ? "" : "#EXT-X-DISCONTINUITY\n");
+    text_add(t, "%s", before && !on ? "#EXT-X-DISCONTINUITY\n" : "");
 
-    if (g->first) {
+    if (g->first && !on) {
         text_add(t, "#EXT-X-MAP:URI=\"%s\",BYTERANGE=\"%uL@0\"\n",
                  g->file->file, g->file->head.init_size);
     }
@@ -175,12 +194,8 @@ add_group(text_t *t, const group_t *g)
     *p++ = (u_char) ('0' + ms / 100);
     *p++ = (u_char) ('0' + ms / 10 % 10);
     *p++ = (u_char) ('0' + ms % 10);
-    p = put_word(p, ",\n#EXT-X-BYTERANGE:");
-    p = put_number(p, g->sum.size);
-    *p++ = '@';
-    p = put_number(p, g->sum.offset);
-    *p++ = '\n';
-    p = ngx_cpymem(p, g->file->file, ngx_strlen(g->file->file));
+    p = put_word(p, ",\n");
+    p = segment_write_name(p, g->file->file, &g->sum);
     *p++ = '\n';
 
     text_append(t, line, p - line);
@@ -203,7 +218,7 @@ write_playlist(history_t *h, playlist_t *p, group_t *groups)
 
     for (i = 0; i < n; i++) {
         if (groups[i].first || groups[i].sum.gap || i == 0) {
-            add_break(t, &groups[i], i == 0);
+            add_break(h, t, i ? &groups[i - 1] : NULL, &groups[i]);
         }
         add_group(t, &groups[i]);
     }

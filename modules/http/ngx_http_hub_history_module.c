@@ -3,6 +3,7 @@
  *     GET /m/TOKEN/rec/APP/NAME/index.m3u8?from=&to=
  *     GET /m/TOKEN/rec/APP/NAME/spans.json?from=&to=
  *     GET /m/TOKEN/rec/APP/NAME/DAY/TIME.mp4           or .flv
+ *     GET /m/TOKEN/rec/APP/NAME/DAY/TIME.OFFSET-SIZE.m4s
  *     GET /m/TOKEN/rec/APP/NAME/clip.mp4?from=&to=
  *     GET /m/TOKEN/rec/APP/NAME/thumb.jpg?at=
  *
@@ -14,6 +15,7 @@
 #include "answer.h"
 #include "clip.h"
 #include "history_playlist.h"
+#include "segment.h"
 #include "thumb.h"
 #include "../hub/hub.h"
 
@@ -184,8 +186,9 @@ is_media(const ngx_str_t *file)
 static ngx_int_t
 split_uri(ngx_http_request_t *r, history_uri_t *uri)
 {
-    u_char     *end = r->uri.data + r->uri.len;
-    ngx_str_t   path = r->uri, app, name, rec, day, shorter;
+    u_char          *end = r->uri.data + r->uri.len;
+    ngx_str_t        path = r->uri, app, name, rec, day, shorter;
+    segment_name_t   segment;
 
     uri->file = cut_last(&path);
     shorter = path;
@@ -193,7 +196,7 @@ split_uri(ngx_http_request_t *r, history_uri_t *uri)
 
     if (day.len) {
         day.len = end - day.data;            /* DAY/TIME.EXT */
-        if (is_media(&day)) {
+        if (is_media(&day) || segment_name(&segment, &day) == 0) {
             uri->file = day;
             path = shorter;
         }
@@ -427,6 +430,27 @@ answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 }
 
 
+static ngx_int_t
+answer_segment(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    ngx_int_t        rc;
+    replay_t        *replay;
+    history_t       *h = history_create(r, &conf->root, &uri->stream,
+                                        uri->holder.uid);
+    segment_name_t   name;
+
+    if (h == NULL || segment_name(&name, &uri->file) != 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    replay = replay_open(r, HUB_FILE, &uri->stream, &uri->holder, &conf->pace,
+                         &rc);
+
+    return replay ? history_segment(r, h, conf->pool, &name, replay) : rc;
+}
+
+
 /* Opens PATH, of which nothing behind the first ROOT bytes may be a link. */
 static ngx_int_t
 open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
@@ -628,7 +652,8 @@ find_answer(const ngx_str_t *file)
         { "thumb.jpg", answer_thumb },
     };
 
-    ngx_uint_t  i;
+    ngx_uint_t      i;
+    segment_name_t  segment;
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (file->len == ngx_strlen(names[i].name)
@@ -636,6 +661,10 @@ find_answer(const ngx_str_t *file)
         {
             return names[i].answer;
         }
+    }
+
+    if (segment_name(&segment, file) == 0) {
+        return answer_segment;
     }
 
     return is_media(file) ? answer_media : NULL;

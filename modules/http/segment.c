@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     media_reader_t  media;
     segment_name_t  name;
+    replay_t       *replay;
     char            file[REC_FILE_MAX];
     int             fd;
     int64_t         shift;           /* ms from the file's times to the session's */
@@ -344,8 +345,9 @@ segment_done(ngx_http_request_t *r, history_t *h)
     r->allow_ranges = 1;
     r->single_range = 1;             /* see clip.c */
 
-    if (answer_header(r, "Cache-Control", "private, max-age=31536000, immutable")
-        == NULL)
+    if (replay_of(s->replay, s->fd) != NGX_OK
+        || answer_header(r, "Cache-Control",
+                         "private, max-age=31536000, immutable") == NULL)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -361,7 +363,7 @@ segment_done(ngx_http_request_t *r, history_t *h)
 
 ngx_int_t
 history_segment(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
-    const segment_name_t *name)
+    const segment_name_t *name, replay_t *replay)
 {
     segment_t  *s = calloc(1, sizeof(segment_t));
 
@@ -373,6 +375,7 @@ history_segment(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     s->media.guess = 1;
     s->name = *name;
     s->fd = -1;
+    s->replay = replay;
     (void) rec_path_file(s->file, name->utc, "mp4");
 
     h->plain = 1;

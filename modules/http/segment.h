@@ -11,6 +11,7 @@
 #define DUOLU_HTTP_SEGMENT_H
 
 #include "history.h"
+#include "replay.h"
 
 typedef struct {
     int64_t   utc;                   /* of the file's start */
@@ -24,9 +25,10 @@ int segment_name(segment_name_t *name, const ngx_str_t *file);
  * REC_FILE_MAX + 48 bytes.  Returns where it ends. */
 u_char *segment_write_name(u_char *p, const char *file, const rec_segment_t *s);
 
-/* For `return` in a content handler. */
+/* Sends the segment NAME as part of the session REPLAY.  For `return` in a content
+ * handler. */
 ngx_int_t history_segment(ngx_http_request_t *r, history_t *h,
-    ngx_thread_pool_t *pool, const segment_name_t *name);
+    ngx_thread_pool_t *pool, const segment_name_t *name, replay_t *replay);
 
 /* Pool thread.  Do files A and B of H's stream begin alike, but for their lengths? */
 int segment_same_init(const history_t *h, const history_file_t *a,

@@ -8,11 +8,12 @@ import http2 from 'node:http2';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { makeClip, plan } from '../lib/clips.mjs';
 import { get, getJson, startHub, token } from '../lib/hub.mjs';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
-import { Recordings, Source } from '../lib/recording.mjs';
+import { Recordings, Source, replayed } from '../lib/recording.mjs';
 import { run } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -93,10 +94,10 @@ describe('history of a live stream', () => {
   test('over HTTP/2 as well: playlist, spans and ranges', DEADLINE, async () => {
     const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
     const answers = await Promise.all(Array.from({ length: 10 }, () => fetch2(session, `${target}/index.m3u8?from=${from}`)));
-    const [{ map, uri, offset, size }] = readPlaylist(String(answers[0].body)).items;
+    const [{ map, file, offset, size }] = readPlaylist(String(answers[0].body)).items;
     for (const { status } of answers) assert.equal(status, 200);
     for (const [begin, length, box] of [[0, map.size, 'ftyp'], [offset, size, 'moof']]) {
-      const { status, body } = await fetch2(session, `${target}/${uri}`, { range: `bytes=${begin}-${begin + length - 1}` });
+      const { status, body } = await fetch2(session, `${target}/${file}`, { range: `bytes=${begin}-${begin + length - 1}` });
       assert.deepEqual([status, body.length, body.toString('latin1', 4, 8)], [206, length, box]);
     }
     const left = session.request({ ':path': `${target}/index.m3u8?from=${from}` });
@@ -145,4 +146,42 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   assert.ok(Math.abs(spans[0].to - spans[0].from - 2000) <= 60, JSON.stringify(spans));
   const answer = await get(`${url}/${file.slice('live/flv/'.length)}`);
   assert.deepEqual([answer.status, answer.text.slice(0, 3)], [200, 'FLV']);
+});
+
+test('over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture', DEADLINE, async (t) => {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-vlc-'));
+  for (const dir of [root, home]) fs.chmodSync(dir, 0o777);
+  const hub = await startHub({
+    answer: record, main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_file 3s; dvr_threads disk;`,
+    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; } root /nonexistent`,
+  });
+  t.after(async () => { await hub.stop(); for (const dir of [root, home]) fs.rmSync(dir, { recursive: true }); });
+  const recordings = new Recordings(root);
+  const seconds = 10;
+  await Promise.all([['plain', 0], ['bframes', 2]].map(async ([name, bframes]) => {
+    await replayed(hub, name, plan(await makeClip({ seconds, bframes })));
+    const count = recordings.files(`live/${name}`).length;
+    assert.ok(count >= 4, `${count} files`);
+    await recordings.closed(`live/${name}`, count);
+    const url = `${hub.base}/m/${token(`live/${name}`, { a: 'replay' })}/rec/live/${name}/index.m3u8?from=${Date.now() - 3600_000}&to=${Date.now()}`;
+    const { items } = readPlaylist((await get(url)).text);
+    assert.equal(new Set(items.map(({ file }) => file)).size, count);
+    assert.deepEqual(items.filter(({ discontinuity }) => discontinuity), [], name);
+
+    const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=dts_time', '-of', 'csv=p=0', url]);
+    assert.equal(stderr, '');
+    const times = stdout.trim().split(/[\s,]+/).map(Number);
+    assert.equal(times.length, seconds * 25);
+    times.slice(1).forEach((time, i) => assert.ok(Math.abs(time - times[i] - 0.04) < 0.002, `${name}: picture ${i + 1} comes ${time - times[i]} s after the one before`));
+    assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
+
+    const file = path.join(home, `${name}.ts`);
+    const nobody = process.getuid() === 0 ? ['--reuid=nobody', '--regid=nogroup', '--clear-groups'] : [];
+    await run('setpriv', [...nobody, 'env', `HOME=${home}`, 'vlc', '-I', 'dummy', '-q', '--play-and-exit', url, '--sout', `#std{access=file,mux=ts,dst=${file}}`]);
+    const shown = await run('ffprobe', ['-v', 'quiet', '-count_packets', '-select_streams', 'v', '-show_entries', 'stream=nb_read_packets', '-of', 'csv=p=0', file]);
+    // it leaves out some at the end; stopped at the first border it had a third
+    const pictures = Number(shown.stdout.split('\n')[0]);
+    assert.ok(pictures > (seconds - 1) * 25, `${name}: VLC passed on ${pictures} pictures`);
+  }));
 });

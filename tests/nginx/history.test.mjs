@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
 import { KEY, get, startHub, token } from '../lib/hub.mjs';
 import { testConfig, until } from '../lib/nginx.mjs';
+import { readMp4 } from '../lib/mp4.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
 import { DAY, HOUR, Recording, fileName, makeSource, second, writeRecordings } from '../lib/recordings.mjs';
 import { run } from '../lib/stack.mjs';
@@ -99,9 +100,53 @@ describe('history over HTTP', () => {
       assert.equal(answer.headers['cache-control'], 'no-store');
       const p = readPlaylist(answer.text);
       assert.equal(p.type, 'VOD');
-      assert.deepEqual(p.items.filter((item) => item.dated).map((item) => [item.uri, item.utc]), [
+      assert.deepEqual(p.items.filter((item) => item.dated).map((item) => [item.file, item.utc]), [
         [hours[0].file, NOON - 20_000], [hours[1].file, NOON], [hours[1].file, NOON + 60_000], [hours[2].file, NOON + 2 * HOUR + 123]]);
       assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), 20_000 + 20_000 + 15_000 + 30_000);
+    });
+
+    test('from one file to the next of a session time goes on, and players are not told of files', DEADLINE, async () => {
+      const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
+      assert.deepEqual(p.items.filter((item) => item.discontinuity).map((item) => item.utc), [NOON + 60_000, NOON + 2 * HOUR + 123]);
+      assert.deepEqual([...new Set(p.items.map(({ map }) => map.uri))], [hours[0].file, hours[2].file]);
+      for (const item of p.items) {
+        const { body } = await fetch(`${base('live/demo')}/${item.uri}`);
+        const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
+        const whole = Buffer.concat([map.body, body]);
+        const { tracks } = readMp4(whole, { partial: true });
+        const session = item.utc < NOON + 2 * HOUR ? NOON - 20_000 : NOON + 2 * HOUR + 123;
+        const [video] = tracks.filter(({ kind }) => kind === 'video');
+        assert.equal(video.samples[0].dts * 1000 / video.timescale, item.utc - session, item.uri);
+        const recorded = fs.readFileSync(path.join(root, 'live/demo', item.file)).subarray(item.offset, item.offset + item.size);
+        for (const { offset, size } of video.samples) assert.ok(recorded.includes(whole.subarray(offset, offset + size)), `the picture at ${offset}`);
+      }
+    });
+
+    test('other headers, another session, or time that is missing: a discontinuity', DEADLINE, async () => {
+      const small = await makeSource({ size: '160x90' });
+      const next = (stream, { source: other = source, session = NOON - 5000, late = 0 }) => {
+        new Recording(root, stream, source, { utc: NOON - 5000 }).add(5).end();
+        new Recording(root, stream, other, { utc: NOON + late, session }).add(5).end();
+        return playlist(stream, `?from=${NOON - HOUR}&to=${NOON + HOUR}`);
+      };
+      const cut = async (stream, options) => (await next(stream, options)).items.filter((item) => item.discontinuity).map((item) => item.utc);
+      assert.deepEqual(await cut('live/joint', {}), []);
+      assert.deepEqual(await cut('live/joint-headers', { source: small }), [NOON]);
+      assert.deepEqual(await cut('live/joint-session', { session: NOON }), [NOON]);
+      assert.deepEqual(await cut('live/joint-late', { late: 101 }), [NOON + 101]);
+    });
+
+    test('a segment that is none: 404', DEADLINE, async () => {
+      const [{ uri, offset, size }] = (await playlist('live/demo', `?from=${NOON}&to=${NOON + 60_000}`)).items;
+      const start = uri.slice(0, 23);
+      for (const name of [`${start}.${offset + 1}-${size}.m4s`, `${start}.${offset}-${size - 1}.m4s`, `${start}.${offset}-0.m4s`, `${start}.0-${size}.m4s`,
+        `${start}.${offset}-99999999999.m4s`, `${start}.${offset}-999999999999999999.m4s`, `${start}.0${offset}-${size}.m4s`, `${start}.-${size}.m4s`, `${start}.${offset}.m4s`,
+        `${start}.${offset}-${size}.mp4`, uri.replace('12-', '13-'), `x/${uri}`]) {
+        assert.equal((await fetch(`${base('live/demo')}/${name}`)).status, 404, name);
+      }
+      const part = await fetch(`${base('live/demo')}/${uri}`, { range: 'bytes=4-7' });
+      assert.deepEqual([part.status, String(part.body)], [206, 'moof']);
+      assert.equal((await fetch(`${base('live/demo')}/${uri}`, {}, 'HEAD')).body.length, 0);
     });
 
     test('merges segments to 6 s, the first alone, none over a gap or a file', DEADLINE, async () => {
@@ -110,14 +155,14 @@ describe('history over HTTP', () => {
       assert.equal(p.target, 6);
     });
 
-    test('every byte range is of whole fragments, and all of them are listed once', DEADLINE, async () => {
+    test('every segment is of whole fragments, and all of them are listed once', DEADLINE, async () => {
       const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
       let count = 0;
       for (const item of p.items) {
-        const { status, headers, body } = await fetch(`${base('live/demo')}/${item.uri}`, { range: `bytes=${item.offset}-${item.offset + item.size - 1}` });
-        assert.equal(status, 206);
-        assert.equal(headers['content-type'], 'video/mp4');
-        assert.equal(body.length, item.size);
+        const { status, headers, body } = await fetch(`${base('live/demo')}/${item.uri}`);
+        assert.equal(status, 200);
+        assert.deepEqual([headers['content-type'], headers['cache-control']], ['video/mp4', 'private, max-age=31536000, immutable']);
+        assert.equal(body.length, Number(headers['content-length']));
         count += fragmentsIn(body);
         const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
         assert.deepEqual(map.body, source.init);
@@ -165,7 +210,7 @@ describe('history over HTTP', () => {
     test('without `to` it ends with what there is', DEADLINE, async () => {
       const p = await playlist('live/demo', `?from=${NOON}`);
       assert.ok(p.ended);
-      assert.equal(p.items.at(-1).uri, hours[2].file);
+      assert.equal(p.items.at(-1).file, hours[2].file);
     });
 
     const wrong = [
@@ -211,7 +256,7 @@ describe('history over HTTP', () => {
 
     test('a stream whose name begins with a dot', DEADLINE, async () => {
       const p = await playlist('live/.dots', `?from=${NOON}&to=${NOON + HOUR}`);
-      const { status, body } = await fetch(`${base('live/.dots')}/${p.items[0].uri}`);
+      const { status, body } = await fetch(`${base('live/.dots')}/${p.items[0].file}`);
       assert.equal(status, 200);
       assert.equal(body.length, fs.statSync(path.join(root, 'live/%2Edots', fileName(NOON))).size);
     });
@@ -310,7 +355,12 @@ describe('history over HTTP', () => {
       fs.writeFileSync(file, 'FLV');
       fs.utimesSync(file, new Date(NOON + 5000), new Date(NOON + 5000));
       assert.deepEqual((await spans('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).spans, [{ from: NOON, to: NOON + 5000 }]);
-      assert.equal((await list('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).status, 404);
+      for (const name of ['index.m3u8', 'clip.mp4']) {
+        const none = await get(`${base('live/tags')}/${name}?from=${NOON}&to=${NOON + HOUR}`);
+        assert.equal(none.status, 404);
+        assert.match(JSON.parse(none.text).error, /^only FLV files were recorded in this span: lists, clips and pictures are of MP4 files$/);
+      }
+      assert.match((await list('live/tags', `?from=${NOON + HOUR}&to=${NOON + DAY}`)).text, /nothing was recorded/);
       const answer = await fetch(`${base('live/tags')}/${fileName(NOON, 'flv')}`);
       assert.deepEqual([answer.status, answer.headers['content-type'], String(answer.body)], [200, 'video/x-flv', 'FLV']);
     });
@@ -345,7 +395,7 @@ describe('history over HTTP', () => {
       const files = writeRecordings(root, 'live/spoilt', source, { media: false, spans: [[NOON - 5000, NOON + 5000], [NOON + HOUR, NOON + HOUR + 5000]] });
       fs.writeFileSync(path.join(root, 'live/spoilt', files[1].file.replace(/mp4$/, 'm3u8')), 'not an index\n');
       const p = await playlist('live/spoilt', `?from=${NOON - HOUR}&to=${NOON + 2 * HOUR}`);
-      assert.deepEqual([...new Set(p.items.map((item) => item.uri))], [files[0].file, files[2].file]);
+      assert.deepEqual([...new Set(p.items.map((item) => item.file))], [files[0].file, files[2].file]);
     });
   });
 
@@ -456,7 +506,7 @@ describe('history over HTTP', () => {
     for (const [name, make, line] of refusals) {
       test(`${name}: 403 for all there is`, DEADLINE, async () => {
         const from = hub.nginx.log().length;
-        for (const what of ['index.m3u8', 'spans.json', hours[0].file, 'clip.mp4', 'thumb.jpg', 'nothing']) {
+        for (const what of ['index.m3u8', 'spans.json', hours[0].file, hours[0].file.replace('.mp4', '.791-1000.m4s'), 'clip.mp4', 'thumb.jpg', 'nothing']) {
           const answer = await get(`${base('live/demo', make())}/${what}`);
           assert.equal(answer.status, 403, what);
           assert.ok(!answer.text.includes('ftyp') && !answer.text.includes('EXTM3U'));
@@ -470,7 +520,7 @@ describe('history over HTTP', () => {
       const mine = replay('live/demo', { sub: '99' });
       assert.equal((await get(`${base('live/demo', mine)}/spans.json`)).status, 200);
       await hub.control('revoke?user=99&stream=live/demo');
-      for (const what of ['index.m3u8', 'spans.json', hours[0].file]) assert.equal((await get(`${base('live/demo', mine)}/${what}`)).status, 403);
+      for (const what of ['index.m3u8', 'spans.json', hours[0].file, hours[0].file.replace('.mp4', '.791-1000.m4s')]) assert.equal((await get(`${base('live/demo', mine)}/${what}`)).status, 403);
       assert.equal((await get(`${base('live/demo', replay('live/demo', { sub: '98' }))}/spans.json`)).status, 200);
     });
   });
