@@ -71,7 +71,7 @@ typedef struct {
     dvr_buf_t          head, media[2];         /* for the file, in this order */
     char               lines[REC_HEAD_MAX + 2 * REC_LINES_MAX];
     size_t             lines_len;              /* for the index */
-    dvr_buf_t          patch;                  /* CLOSE: bytes that replace */
+    dvr_buf_t          patch;                  /* WRITE, CLOSE: bytes that replace */
     uint64_t           patch_at;
     spool_event_t      event;                  /* OPEN and CLOSE */
     recovered_t        recovered;              /* RESUME */

@@ -6,6 +6,8 @@
 
 #include "recorder.h"
 
+#define FLV_KEYS_MS  10000           /* so often a growing file tells its keys */
+
 
 static ngx_int_t
 flv_head(recorder_t *rec, hub_config_t *config)
@@ -100,19 +102,9 @@ flv_add(recorder_t *rec, int kind, const hub_entry_t *e,
 }
 
 
-/* Tags stand for themselves; what they lie in is only a piece to write. */
+/* Has onMetaData written anew, as it is in memory. */
 static ngx_int_t
-flv_seal(recorder_t *rec, int64_t next)
-{
-    rec->job.head.len = 0;
-    fragment_clear(&rec->fragment);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-flv_finish(recorder_t *rec)
+flv_patch(recorder_t *rec)
 {
     u_char     *p;
     dvr_buf_t  *patch = &rec->job.patch;
@@ -124,15 +116,41 @@ flv_finish(recorder_t *rec)
         return NGX_ERROR;
     }
 
+    patch->len = flv_write_meta(p, rec->flv);
+    rec->job.patch_at = FLV_HEADER_SIZE;
+
+    return NGX_OK;
+}
+
+
+/* Tags stand for themselves; what they lie in is only a piece to write.  Players
+ * seek in a growing file by the key frames that its onMetaData tells of. */
+static ngx_int_t
+flv_seal(recorder_t *rec, int64_t next)
+{
+    rec->job.head.len = 0;
+    fragment_clear(&rec->fragment);
+
+    if (rec->at.end - rec->told_keys < FLV_KEYS_MS) {
+        return NGX_OK;
+    }
+
+    rec->told_keys = rec->at.end;
+
+    return flv_patch(rec);
+}
+
+
+static ngx_int_t
+flv_finish(recorder_t *rec)
+{
     /* what the disk refused is not in the file */
     flv_keys_cut(&rec->flv->keys, rec->at.size);
 
     rec->flv->meta.duration = (uint64_t) rec->at.end;
     rec->flv->meta.size = rec->at.size;
-    patch->len = flv_write_meta(p, rec->flv);
-    rec->job.patch_at = FLV_HEADER_SIZE;
 
-    return NGX_OK;
+    return flv_patch(rec);
 }
 
 

@@ -335,6 +335,8 @@ job_write(dvr_job_t *job)
     }
 
     if (job_space(job) != 0 || job_write_media(job) != 0
+        || job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
+           != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len,
                         job->index_offset) != 0)
     {

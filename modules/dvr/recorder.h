@@ -32,6 +32,7 @@ struct recorder_s {
     fragment_t           fragment;
     dvr_buf_t            media[2];   /* of the fragment in the making */
     flv_file_t          *flv;        /* FLV: what its onMetaData is to say */
+    int64_t              told_keys;  /* FLV: ms in the file, when it last said so */
 
     uint32_t             config_seq; /* of the headers that were looked at */
     int64_t              sound;      /* dts of the newest frame of it, -1 */

@@ -115,6 +115,8 @@ recorder_open(recorder_t *rec)
     rec->job.offset = rec->job.index_offset = 0;
     rec->job.media[0].len = rec->job.media[1].len = 0;
     rec->job.lines_len = 0;
+    rec->job.patch.len = 0;
+    rec->told_keys = 0;
 
     if (rec->format->indexed) {
         ngx_memzero(&head, sizeof(head));
@@ -213,6 +215,7 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
     rec->job.offset = rec->at.size;
     rec->job.index_offset = rec->at.index_size;
     rec->job.lines_len = 0;
+    rec->job.patch.len = 0;
 
     if (rec->format->seal(rec, picture ? next : fragment_picture_end(
                                                     &rec->fragment, next))

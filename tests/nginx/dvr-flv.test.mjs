@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
-import { FlvRecording, flvWellFormed } from '../lib/flv.mjs';
+import { FlvRecording, flvWellFormed, readAmf } from '../lib/flv.mjs';
 import { FlvReader, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
@@ -92,6 +92,27 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     const { stdout } = await run('ffprobe', ['-v', 'error', '-read_intervals', '2.5%+#1', '-select_streams', 'v', '-show_entries', 'packet=dts_time,pos,flags', '-of', 'json', r.path]);
     const [packet] = JSON.parse(stdout).packets;
     assert.equal(Math.round(Number(packet.dts_time) * 1000), Math.round(r.meta.keyframes.times[2] * 1000));
+  });
+
+  test('a file that is being written tells where its key frames are, every ten seconds', DEADLINE, async () => {
+    const source = (await Source.open(hub, 'seekable')).run();
+    await hub.recorded('live/seekable');
+    const [file] = hub.recordings.files('live/seekable');
+    const meta = () => {
+      const head = Buffer.alloc(64 * 1024);
+      const fd = fs.openSync(path.join(rec, file));
+      fs.readSync(fd, head, 0, head.length, 0);
+      fs.closeSync(fd);
+      return readAmf(head.subarray(24, 24 + head.readUIntBE(14, 3)))[1];
+    };
+    const seen = await until(() => { const found = meta(); return found.hasKeyframes && found; }, 'its key frames');
+    assert.deepEqual([seen.duration, seen.filesize], [0, 0], 'it is not closed');
+    await source.end();
+    const [r] = await finished(hub, 'live/seekable');
+    flvWellFormed(r);
+    sameFrames([r], source.sent);
+    assert.ok(seen.keyframes.times.length >= 9);
+    assert.deepEqual(seen.keyframes.filepositions, r.meta.keyframes.filepositions.slice(0, seen.keyframes.times.length));
   });
 
   test('sound alone', DEADLINE, async () => {
