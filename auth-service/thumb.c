@@ -111,7 +111,8 @@ static void thumb_make(thumb_t *thumb, FCGX_Request *request, const thumb_frame_
     uint8_t  *picture = malloc(THUMB_PICTURE_MAX);
 
     if (picture) {
-        used = thumb_run(&thumb->jail, media, size, picture, why, sizeof(why));
+        used = thumb_run(&thumb->jail, thumb_file_is_flv(frame->file) ? "flv" : "mov", media, size,
+                         picture, why, sizeof(why));
     } else {
         snprintf(why, sizeof(why), "no memory");
     }

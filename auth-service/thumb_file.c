@@ -2,6 +2,7 @@
 
 #include "thumb_file.h"
 #include "below.h"
+#include "../modules/media/flv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,14 @@
 #include <unistd.h>
 
 #define BOX_HEAD  8
+
+
+bool thumb_file_is_flv(const char *file)
+{
+    size_t  length = strlen(file);
+
+    return length > 4 && strcmp(file + length - 4, ".flv") == 0;
+}
 
 
 /*
@@ -33,8 +42,7 @@ static bool thumb_file_allowed(const char *root, const char *file)
         }
     }
 
-    length = strlen(file);
-    return strcmp(file + length - 4, ".mp4") == 0;
+    return thumb_file_is_flv(file) || strcmp(file + strlen(file) - 4, ".mp4") == 0;
 }
 
 
@@ -70,10 +78,37 @@ static uint64_t thumb_file_box(int fd, uint64_t offset, const char *type)
 }
 
 
+/* The size of the video tag at the offset: FLV 10.1, E.4.1. 0 and why when there is none. */
+static uint64_t thumb_file_tag(int fd, const thumb_frame_t *frame, char *why, size_t size)
+{
+    uint8_t   head[FLV_TAG_HEADER_SIZE];
+    uint64_t  tag;
+
+    if (!thumb_file_pread(fd, head, sizeof(head), frame->offset) || head[0] != FLV_VIDEO) {
+        snprintf(why, size, "no video tag begins there");
+        return 0;
+    }
+
+    tag = FLV_TAG_OVERHEAD + ((uint64_t) head[1] << 16 | (uint64_t) head[2] << 8 | head[3]);
+
+    if (tag > THUMB_FRAGMENT_MAX || tag != frame->size) {
+        snprintf(why, size, "its tag has %llu bytes; expected %llu", (unsigned long long) tag,
+                 (unsigned long long) frame->size);
+        return 0;
+    }
+
+    return tag;
+}
+
+
 /* The size of the moof and the mdat at the offset; 0 and why when there is no such pair. */
 static uint64_t thumb_file_fragment(int fd, const thumb_frame_t *frame, char *why, size_t size)
 {
     uint64_t  moof, mdat;
+
+    if (thumb_file_is_flv(frame->file)) {
+        return thumb_file_tag(fd, frame, why, size);
+    }
 
     moof = thumb_file_box(fd, frame->offset, "moof");
     mdat = moof < BOX_HEAD ? 0 : thumb_file_box(fd, frame->offset + moof, "mdat");
@@ -130,7 +165,7 @@ static thumb_result_t thumb_file_media(int fd, const thumb_frame_t *frame, uint8
     }
 
     /* the handler type of a video track: ISO/IEC 14496-12, 8.4.3 */
-    if (memmem(bytes, frame->init, "vide", 4) == NULL) {
+    if (!thumb_file_is_flv(frame->file) && memmem(bytes, frame->init, "vide", 4) == NULL) {
         snprintf(why, why_size, "it has no video");
         free(bytes);
         return THUMB_NONE;
@@ -150,7 +185,7 @@ thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uin
     thumb_result_t  result;
 
     if (!thumb_file_allowed(root, frame->file)) {
-        snprintf(why, why_size, "no .mp4 file below %.160s", root);
+        snprintf(why, why_size, "no .mp4 or .flv file below %.160s", root);
         return THUMB_WRONG;
     }
 

@@ -8,13 +8,16 @@
 #define THUMB_INIT_MAX      (64 * 1024)             /* ftyp and moov */
 #define THUMB_FRAGMENT_MAX  (8 * 1024 * 1024)       /* one second at 64 Mbit/s */
 
-/* Which key frame: a fragment of a recording, as its index says. */
+/* Which key frame: a fragment of an MP4, as its index says, or a tag of an FLV. */
 typedef struct {
     const char  *file;       /* absolute */
-    uint64_t     init;       /* bytes of ftyp and moov at its start */
-    uint64_t     offset;     /* of the segment that the frame begins */
-    uint64_t     size;       /* of the segment */
+    uint64_t     init;       /* bytes at its start that a decoder needs: ftyp and moov; or
+                                header, onMetaData and sequence headers */
+    uint64_t     offset;     /* of the segment that the frame begins, or of its tag */
+    uint64_t     size;       /* of the segment, or tag */
 } thumb_frame_t;
+
+bool thumb_file_is_flv(const char *file);
 
 typedef enum {
     THUMB_READ,

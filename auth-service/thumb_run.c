@@ -14,6 +14,7 @@
 
 #define RUN_SAID_MAX    (64 * 1024)     /* of standard error, in all */
 #define RUN_LINE_MAX    512
+#define RUN_FORMAT      18              /* which argument it is */
 #define RUN_FAILED      126             /* the jail could not be entered */
 
 /*
@@ -34,6 +35,7 @@ static char *const  run_arguments[] = {
 
 typedef struct {
     pid_t           pid;
+    const char     *format;                 /* of the media, as ffmpeg calls it */
     int             in, out, said;          /* our ends; -1: closed */
     const uint8_t  *media;
     size_t          size;                   /* what is left of it */
@@ -57,11 +59,16 @@ static void run_close(int *fd)
 
 
 /* In the child. What failed is said as ffmpeg would say it. */
-static void run_child(const jail_t *jail, const int fds[3], pid_t parent)
+static void run_child(const jail_t *jail, const char *format, const int fds[3], pid_t parent)
 {
     int          number;
     char         code[4];
-    const char  *failed = jail_exec(jail, run_arguments, fds, parent);
+    char        *arguments[sizeof(run_arguments) / sizeof(run_arguments[0])];
+    const char  *failed;
+
+    memcpy(arguments, run_arguments, sizeof(arguments));
+    arguments[RUN_FORMAT] = (char *) format;
+    failed = jail_exec(jail, arguments, fds, parent);
 
     number = errno;
     code[0] = (char) ('0' + number / 100 % 10);
@@ -88,7 +95,7 @@ static bool run_start(run_t *run, const jail_t *jail)
     }
 
     if (run->pid == 0) {
-        run_child(jail, (const int[3]) { in[0], out[1], said[1] }, parent);
+        run_child(jail, run->format, (const int[3]) { in[0], out[1], said[1] }, parent);
     }
 
     run_close(&in[0]);
@@ -288,12 +295,12 @@ static void run_explain(run_t *run, int status, char *error, size_t size)
 }
 
 
-size_t thumb_run(const jail_t *jail, const uint8_t *media, size_t size,
+size_t thumb_run(const jail_t *jail, const char *format, const uint8_t *media, size_t size,
                  uint8_t picture[THUMB_PICTURE_MAX], char *error, size_t error_size)
 {
     int    status = 0;
     bool   good = false;
-    run_t  run = { .media = media, .size = size, .picture = picture,
+    run_t  run = { .format = format, .media = media, .size = size, .picture = picture,
                    .deadline = clock_ms() + THUMB_SECONDS * 1000 };
 
     if (run_start(&run, jail)) {

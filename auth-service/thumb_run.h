@@ -10,10 +10,10 @@
 
 /*
  * Has ffmpeg, in the jail, make a JPEG of the first key frame of a video file
- * of SIZE bytes at MEDIA. Returns its size; 0, and a sentence that ends with
- * what ffmpeg said last, when there is none.
+ * of that FORMAT ("mov" or "flv"), SIZE bytes at MEDIA. Returns its size; 0, and
+ * a sentence that ends with what ffmpeg said last, when there is none.
  */
-size_t thumb_run(const jail_t *jail, const uint8_t *media, size_t size,
+size_t thumb_run(const jail_t *jail, const char *format, const uint8_t *media, size_t size,
                  uint8_t picture[THUMB_PICTURE_MAX], char *error, size_t error_size);
 
 #endif

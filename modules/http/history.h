@@ -74,6 +74,7 @@ struct history_s {
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
     unsigned            plain:1;         /* no range is looked for */
+    unsigned            pictures:1;      /* `flv` will do, too */
 
     /* Pool thread, after `range` was found: reads what else is needed.  It may
      * set `status` and `why`.  May be NULL. */
@@ -88,6 +89,8 @@ struct history_s {
     /* the answer */
     history_range_t     range;
     history_spans_t     spans;           /* instead, when `spans_only` */
+    int64_t             flv;             /* utc of the newest FLV that holds some of
+                                            the span, -1: none does */
     ngx_uint_t          status;          /* 200; 404 nothing recorded; 400, 500 */
     char                why[128];        /* when it is not 200: a sentence */
 

@@ -576,11 +576,11 @@ take_flv(history_t *h, int64_t utc)
 void
 history_find(history_t *h)
 {
-    int       flv = 0;
     size_t    i;
     finder_t  f;
 
     ngx_memzero(&f, sizeof(finder_t));
+    h->flv = -1;
     list_files(h, &f);
 
     for (i = 0; i < f.nfiles && h->status == NGX_HTTP_OK; i++) {
@@ -591,7 +591,9 @@ history_find(history_t *h)
         }
 
         if (f.files[i].flv) {
-            flv |= take_flv(h, f.files[i].utc);
+            if (take_flv(h, f.files[i].utc)) {
+                h->flv = f.files[i].utc;
+            }
 
         } else if (h->spans_only) {
             take_spans(h, &f, f.files[i].utc);
@@ -604,10 +606,12 @@ history_find(history_t *h)
     free(f.files);
     free(f.text);
 
-    if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0) {
-        history_fail(h, NGX_HTTP_NOT_FOUND, "%s", flv
-                     ? "only FLV files were recorded in this span: lists, clips "
-                       "and pictures are of MP4 files"
+    if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0
+        && !(h->pictures && h->flv != -1))
+    {
+        history_fail(h, NGX_HTTP_NOT_FOUND, "%s", h->flv != -1
+                     ? "only FLV files were recorded in this span: lists and "
+                       "clips are of MP4 files"
                      : "nothing was recorded in this span");
     }
 }
@@ -622,6 +626,10 @@ history_growing(const history_t *h)
     int64_t                end;
     const rec_segment_t   *segment;
     const history_file_t  *last;
+
+    if (h->range.nfiles == 0) {
+        return h->recording && h->to + REC_SEGMENT_MAX >= h->now;
+    }
 
     last = &h->range.files[h->range.nfiles - 1];
     segment = &h->range.segments[h->range.nsegments - 1];

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "answer.h"
+#include "../media/flv_file.h"
 
 
 /* How far before the moment a key frame may lie: two segments, of which the
@@ -13,8 +14,9 @@
  * looks. */
 typedef struct {
     ngx_str_t             *location;
-    const history_file_t  *file;
-    const rec_segment_t   *segment;
+    char                   file[REC_FILE_MAX];
+    uint64_t               session;
+    uint64_t               init, offset, size;   /* 0: nothing was found */
     struct statx           file_id;      /* its inode and birth */
     unsigned               growing:1;    /* another may be that of `at`, soon */
 } thumb_look_t;
@@ -147,22 +149,106 @@ thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
 }
 
 
+/* The newest key frame of the MP4s. */
+static void
+look_at_mp4(history_t *h, thumb_look_t *look)
+{
+    size_t                 n;
+    const history_file_t  *file;
+    const rec_segment_t   *segment = NULL;
+
+    for (n = h->range.nfiles; n > 0 && segment == NULL; n--) {
+        file = &h->range.files[n - 1];
+        segment = thumb_find(&h->range, file, h->to);
+
+        if (segment) {
+            ngx_memcpy(look->file, file->file, sizeof(look->file));
+            look->session = file->head.session;
+            look->init = file->head.init_size;
+            look->offset = segment->offset;
+            look->size = segment->size;
+        }
+    }
+}
+
+
+/* The tag at OFFSET: *SIZE is that of all of it.  Returns its type, 0: there is none.
+ * *CONFIG: it is a sequence header. */
+static int
+read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
+{
+    int          rc;
+    u_char       p[FLV_TAG_HEADER_SIZE + 5];
+    flv_frame_t  frame;
+
+    if (pread(fd, p, sizeof(p), (off_t) offset) != (ssize_t) sizeof(p)) {
+        return 0;
+    }
+
+    *size = FLV_TAG_OVERHEAD
+            + ((uint64_t) p[1] << 16 | (uint64_t) p[2] << 8 | p[3]);
+
+    rc = p[0] == FLV_VIDEO ? flv_parse_video(p + FLV_TAG_HEADER_SIZE, 5, &frame)
+                           : flv_parse_audio(p + FLV_TAG_HEADER_SIZE, 5, &frame);
+    *config = rc == FLV_OK && frame.config;
+
+    return p[0];
+}
+
+
+/* The newest key frame that the FLV's onMetaData tells of.  What goes before it is
+ * that and the sequence headers. */
+static void
+look_at_flv(history_t *h, thumb_look_t *look)
+{
+    int         fd, config;
+    u_char      tag[FLV_META_SIZE];
+    uint64_t    at, size;
+    flv_key_t   key;
+    flv_meta_t  meta;
+
+    (void) rec_path_file(look->file, h->flv, "flv");
+    fd = history_open(h, look->file);
+
+    if (fd != -1
+        && pread(fd, tag, FLV_META_SIZE, FLV_HEADER_SIZE) == FLV_META_SIZE
+        && flv_read_meta(tag, &meta) == 0
+        && flv_read_key(tag, (uint32_t) (h->to - h->flv), &key) == 0
+        && read_tag(fd, key.position, &size, &config) == FLV_VIDEO)
+    {
+        look->session = meta.session;
+        look->offset = key.position;
+        look->size = size;
+
+        for (at = FLV_MEDIA_AT; read_tag(fd, at, &size, &config) && config; ) {
+            at += size;
+        }
+
+        look->init = at;
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+
 /* Pool thread.  A recording that was deleted has no picture, whoever made one
  * before. */
 static void
 thumb_work(history_t *h)
 {
     int            fd;
-    size_t         n;
     thumb_look_t  *look = h->data;
 
-    for (n = h->range.nfiles; n > 0 && look->segment == NULL; n--) {
-        look->file = &h->range.files[n - 1];
-        look->segment = thumb_find(&h->range, look->file, h->to);
+    look->growing |= history_growing(h) != 0;
+    look_at_mp4(h, look);
+
+    if (look->size == 0 && h->flv != -1) {
+        look_at_flv(h, look);
     }
 
-    look->growing |= history_growing(h) != 0;
-    fd = look->segment ? history_open(h, look->file->file) : -1;
+    fd = look->size ? history_open(h, look->file) : -1;
 
     if (fd == -1 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME,
                           &look->file_id) == -1)
@@ -193,7 +279,7 @@ thumb_id(ngx_http_request_t *r, const thumb_look_t *look, ngx_str_t *id)
         return NGX_ERROR;
     }
 
-    id->len = ngx_sprintf(id->data, "%uL-%uL-%L.%uD", look->file->head.session,
+    id->len = ngx_sprintf(id->data, "%uL-%uL-%L.%uD", look->session,
                           (uint64_t) look->file_id.stx_ino,
                           (int64_t) look->file_id.stx_btime.tv_sec,
                           look->file_id.stx_btime.tv_nsec)
@@ -216,16 +302,16 @@ thumb_found(ngx_http_request_t *r, history_t *h)
 
     thumb = cln->data;
     cln->handler = thumb_cleanup;
-    thumb->init = look->file->head.init_size;
-    thumb->offset = look->segment->offset;
-    thumb->size = look->segment->size;
+    thumb->init = look->init;
+    thumb->offset = look->offset;
+    thumb->size = look->size;
 
     ngx_str_set(&thumb->cache, "private, max-age=86400");
     if (look->growing) {
         ngx_str_set(&thumb->cache, "no-store");
     }
 
-    if (history_path(r, h, look->file->file, &thumb->file) != NGX_OK
+    if (history_path(r, h, look->file, &thumb->file) != NGX_OK
         || thumb_id(r, look, &thumb->id) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -249,6 +335,7 @@ history_thumb(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     look->growing = now != 0;
 
     h->from = ngx_max(h->to - THUMB_BACK_MS, 0);
+    h->pictures = 1;
     h->data = look;
     h->work = thumb_work;
     h->done = thumb_found;

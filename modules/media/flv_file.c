@@ -263,28 +263,36 @@ get(const uint8_t *p, unsigned n)
 }
 
 
-/* The number NAME at *P, which moves behind it.  Returns 0, -1: it is another. */
 static int
-get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
+get_value(const uint8_t *p, double scale, uint64_t *value)
 {
     double    number;
-    size_t    len = strlen(name);
-    uint64_t  bits;
+    uint64_t  bits = get(p + 1, 8);
 
-    if (get(*p, 2) != len || memcmp(*p + 2, name, len) != 0
-        || (*p)[2 + len] != AMF_NUMBER)
-    {
-        return -1;
-    }
-
-    bits = get(*p + 2 + len + 1, 8);
     memcpy(&number, &bits, sizeof(number));
 
-    if (!(number >= 0 && number * scale < 9e15)) {
+    if (p[0] != AMF_NUMBER || !(number >= 0 && number * scale < 9e15)) {
         return -1;
     }
 
     *value = (uint64_t) (number * scale + 0.5);
+
+    return 0;
+}
+
+
+/* The number NAME at *P, which moves behind it.  Returns 0, -1: it is another. */
+static int
+get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
+{
+    size_t  len = strlen(name);
+
+    if (get(*p, 2) != len || memcmp(*p + 2, name, len) != 0
+        || get_value(*p + 2 + len, scale, value) != 0)
+    {
+        return -1;
+    }
+
     *p += 2 + len + 9;
 
     return 0;
@@ -318,6 +326,84 @@ flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta)
     return get_named(&p, "duration", 1000, &meta->duration) == 0
            && get_named(&p, "filesize", 1, &meta->size) == 0
            && get_named(&p, "session", 1, &meta->session) == 0 ? 0 : -1;
+}
+
+
+/* Steps over NAME, and the type of its value, when they are at *P. */
+static int
+get_name(const uint8_t **p, const uint8_t *last, const char *name, int type)
+{
+    size_t  len = strlen(name);
+
+    if ((size_t) (last - *p) < 2 + len + 1 || get(*p, 2) != len
+        || memcmp(*p + 2, name, len) != 0 || (*p)[2 + len] != type)
+    {
+        return 0;
+    }
+
+    *p += 2 + len + 1;
+
+    return 1;
+}
+
+
+/* The numbers of the array NAME at *P, which moves behind them.  NULL: there is no
+ * such array of N numbers; N of 0: of any. */
+static const uint8_t *
+get_array(const uint8_t **p, const uint8_t *last, const char *name, uint32_t *n)
+{
+    uint64_t        count;
+    const uint8_t  *numbers;
+
+    if (!get_name(p, last, name, AMF_STRICT_ARRAY) || last - *p < 4) {
+        return NULL;
+    }
+
+    count = get(*p, 4);
+    numbers = *p + 4;
+
+    if (count == 0 || count > FLV_KEYS_MAX || (*n && count != *n)
+        || (size_t) (last - numbers) < 9 * count)
+    {
+        return NULL;
+    }
+
+    *n = (uint32_t) count;
+    *p = numbers + 9 * count;
+
+    return numbers;
+}
+
+
+int
+flv_read_key(const uint8_t tag[FLV_META_SIZE], uint32_t time, flv_key_t *key)
+{
+    int             found = -1;
+    uint32_t        i, n = 0;
+    uint64_t        at, position;
+    const uint8_t  *p = tag, *times, *positions;
+    const uint8_t  *last = tag + FLV_META_SIZE - FLV_BACK_SIZE;
+
+    while (p < last && !get_name(&p, last, "keyframes", AMF_OBJECT)) {
+        p++;
+    }
+
+    times = get_array(&p, last, "times", &n);
+    positions = times ? get_array(&p, last, "filepositions", &n) : NULL;
+
+    for (i = 0; positions && i < n; i++) {
+        if (get_value(times + 9 * i, 1000, &at) != 0
+            || get_value(positions + 9 * i, 1, &position) != 0 || at > time)
+        {
+            break;
+        }
+
+        key->time = (uint32_t) at;
+        key->position = position;
+        found = 0;
+    }
+
+    return found;
 }
 
 

@@ -70,6 +70,10 @@ size_t flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file);
  * or -1 when it is no such tag. */
 int flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta);
 
+/* Reads of it the newest key frame that it tells of, at TIME (ms) at the latest.
+ * Returns 0, or -1 when there is none. */
+int flv_read_key(const uint8_t tag[FLV_META_SIZE], uint32_t time, flv_key_t *key);
+
 /* A walk over the tags of a file. */
 typedef struct {
     uint64_t     at;             /* behind the last whole tag */

@@ -12,6 +12,7 @@ import { after, before, test } from 'node:test';
 import { buildAuth } from '../lib/auth.mjs';
 import { fcgi } from '../lib/fcgi.mjs';
 import { repo, until } from '../lib/nginx.mjs';
+import { readFlv } from '../lib/flv.mjs';
 import { picture } from '../lib/picture.mjs';
 
 const READY_MS = 30_000;
@@ -123,9 +124,31 @@ function near(rgb, wanted) {
   rgb.forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 12, `colour ${rgb}, expected ${wanted}`));
 }
 
+/** As record(), in FLV: each key frame's tag, behind the header and the tags that a decoder needs. */
+function recordFlv(file) {
+  const inputs = ['red', 'lime', 'blue'].flatMap((colour) => ['-f', 'lavfi', '-t', '1', '-i', `color=${colour}:size=640x360:rate=25`]);
+  execFileSync('ffmpeg', ['-v', 'error', '-nostdin', ...inputs, '-filter_complex', 'concat=n=3', '-c:v', 'libx264', '-preset', 'veryfast',
+    '-g', '25', '-pix_fmt', 'yuv420p', file]);
+  const video = readFlv(fs.readFileSync(file)).tags.filter(({ type }) => type === 9);
+  return video.filter(({ body }) => body[0] === 0x17 && body[1] === 1).map(({ at, body }) => ({ init: video[1].at, offset: at, size: body.length + 15 }));
+}
+
 test('pictures of recordings', async (t) => {
   const thumb = await new Thumb({ DUOLU_DB: 'mysql://nobody@localhost/none?socket=/nowhere' }).start();
   t.after(() => thumb.kill());
+
+  await t.test('each key frame of an FLV gives its picture, and nothing else of it does', async () => {
+    const keys = recordFlv(thumb.file('a.flv'));
+    assert.equal(keys.length, 3);
+    for (const [i, key] of keys.entries()) {
+      const answer = await thumb.ask('a.flv', key);
+      assert.equal(answer.status, 200, thumb.log());
+      near(picture(answer.bytes).rgb, [RED, GREEN, BLUE][i]);
+    }
+    for (const wrong of [{ offset: keys[1].offset + 1 }, { size: keys[1].size - 1 }, { size: keys[1].size + 1 }, { init: 0 }, { offset: 99_999_999 }]) {
+      assert.equal((await thumb.ask('a.flv', { ...keys[1], ...wrong })).status, 404, JSON.stringify(wrong));
+    }
+  });
 
   await t.test('each key frame gives its picture, 320 wide', async () => {
     const segments = record(thumb.file('a.mp4'));

@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, plan } from '../lib/clips.mjs';
+import { FlvRecording } from '../lib/flv.mjs';
 import { get, getJson, startHub, token } from '../lib/hub.mjs';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
@@ -130,7 +131,8 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   fs.chmodSync(root, 0o777);
   const hub = await startHub({
     answer: record, main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_format flv; dvr_threads disk;`,
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; } root /nonexistent`,
+    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_thumbs @thumb; }
+      location @thumb { return 200 "$hub_history_file $hub_history_init $hub_history_offset $hub_history_size $hub_history_cache"; } root /nonexistent`,
   });
   t.after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });
   const source = await Source.open(hub, 'flv');
@@ -146,6 +148,17 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   assert.ok(Math.abs(spans[0].to - spans[0].from - 2000) <= 60, JSON.stringify(spans));
   const answer = await get(`${url}/${file.slice('live/flv/'.length)}`);
   assert.deepEqual([answer.status, answer.text.slice(0, 3)], [200, 'FLV']);
+
+  // its pictures: the newest key frame until then, behind what a decoder needs
+  const r = new FlvRecording(root, file);
+  const keys = r.video.filter(({ key }) => key);
+  assert.equal(keys.length, 2);
+  const size = (at) => r.bytes.readUIntBE(at + 1, 3) + 15;
+  for (const [at, key] of [[0, 0], [keys[1].dts - 1, 0], [keys[1].dts, 1], [1999, 1]]) {
+    const found = await get(`${url}/thumb.jpg?at=${r.start + Math.ceil(Math.max(at, keys[0].dts))}`);
+    assert.equal(found.text, `${r.path} ${r.frames[0].at} ${keys[key].at} ${size(keys[key].at)} private, max-age=86400`, `at ${at}`);
+  }
+  assert.equal((await get(`${url}/thumb.jpg?at=${r.start - 1}`)).status, 404);
 });
 
 test('over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture', DEADLINE, async (t) => {

@@ -358,7 +358,7 @@ describe('history over HTTP', () => {
       for (const name of ['index.m3u8', 'clip.mp4']) {
         const none = await get(`${base('live/tags')}/${name}?from=${NOON}&to=${NOON + HOUR}`);
         assert.equal(none.status, 404);
-        assert.match(JSON.parse(none.text).error, /^only FLV files were recorded in this span: lists, clips and pictures are of MP4 files$/);
+        assert.match(JSON.parse(none.text).error, /^only FLV files were recorded in this span: lists and clips are of MP4 files$/);
       }
       assert.match((await list('live/tags', `?from=${NOON + HOUR}&to=${NOON + DAY}`)).text, /nothing was recorded/);
       const answer = await fetch(`${base('live/tags')}/${fileName(NOON, 'flv')}`);

@@ -96,6 +96,7 @@ static void test_meta(void **state)
     const uint8_t  *last = out + sizeof(out), *keys;
     flv_file_t      file;
     flv_meta_t      read;
+    flv_key_t       key;
     uint32_t        numbers[] = { 0, 1, 2, 700, FLV_KEYS_MAX - 1, FLV_KEYS_MAX };
     size_t          k, size;
 
@@ -136,6 +137,17 @@ static void test_meta(void **state)
         assert_int_equal(count(keys), numbers[k]);
         for (i = 0; i < numbers[k]; i++) {
             assert_true(number(keys + 5 + 9 * i) == (double) i * (1 << 24));
+        }
+
+        for (i = 0; i < numbers[k]; i += 1 + numbers[k] / 7) {
+            assert_int_equal(flv_read_key(out, i * 2000 + 1999, &key), 0);
+            assert_true(key.time == i * 2000 && key.position == (uint64_t) i << 24);
+        }
+        if (numbers[k] == 0) {
+            assert_int_equal(flv_read_key(out, UINT32_MAX, &key), -1);
+        } else {
+            assert_int_equal(flv_read_key(out, UINT32_MAX, &key), 0);
+            assert_int_equal(key.time, (numbers[k] - 1) * 2000);
         }
 
         check_filler(out);
