@@ -82,6 +82,17 @@ void api_error(api_t *api, int status, const char *code, const char *format, ...
 }
 
 
+void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message)
+{
+    char       header[64];
+    long long  seconds = (wait_ms + 999) / 1000;
+
+    snprintf(header, sizeof(header), "Retry-After: %lld\r\n", seconds);
+    fastcgi_reply(api->request, 429, header, json_pack("{ss ss sI}", "error", code, "message",
+                  message, "retry_after", (json_int_t) seconds));
+}
+
+
 void api_store_error(api_t *api, store_result_t result, const char *what)
 {
     switch (result) {

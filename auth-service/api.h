@@ -22,6 +22,8 @@ typedef struct {
 void api_reply(api_t *api, json_t *body);
 void api_error(api_t *api, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* 429 with Retry-After */
+void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message);
 /* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
 void api_store_error(api_t *api, store_result_t result, const char *what);
 /* A row and a line; of many refusals their number alone, see refusals.h. */

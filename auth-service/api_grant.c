@@ -4,6 +4,8 @@
  */
 
 #include "api.h"
+#include "backoff.h"
+#include "clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,14 +76,59 @@ static unsigned grant_rights(json_t *list)
 }
 
 
+/*
+ * Whom a grant is for. A manager knows nobody's name by it: a wrong one is
+ * counted and stands in the audit, and after a few of them no name is looked
+ * up for a while; to take away what nobody has says no more than that.
+ */
+static bool grant_who(api_t *api, const char *action, const char *who, bool is_group,
+                      const char *target, store_grant_key_t *key)
+{
+    char            guesser[24];
+    bool            adds = strcmp(action, "grant") == 0;
+    int64_t         wait = 0;
+    store_user_t    user;
+    store_result_t  result;
+
+    snprintf(guesser, sizeof(guesser), "%llu", (unsigned long long) api->user.id);
+    if (!api->user.admin) {
+        wait = backoff_attempt(&api->service->by_name, guesser, clock_ms());
+    }
+    if (wait > 0) {
+        api_wait(api, "backoff", wait, "Too many names that are not there. Wait before the next "
+                 "try.");
+        return false;
+    }
+
+    if (is_group) {
+        result = store_group_id(api->store, who, &key->group);
+    } else {
+        result = store_user_by_name(api->store, who, &user);
+        key->user = result == STORE_OK ? user.id : 0;
+    }
+
+    if (result != STORE_NONE && !api->user.admin) {
+        backoff_forgive(&api->service->by_name, guesser);
+    }
+    if (result == STORE_NONE) {
+        api_audit(api, action, false, target, "no such name");
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, !adds ? "grant like this"
+                        : is_group ? "group of this name" : "user of this name");
+        return false;
+    }
+
+    return true;
+}
+
+
 /* The body: {"user" or "group", "app", "name" (or none: the whole app), "rights": [...]} */
 static bool grant_key(api_t *api, const char *action, unsigned rights, store_grant_key_t *key,
                       char *target, size_t target_size)
 {
     const char      *who, *app, *name;
-    store_user_t     user;
     store_stream_t   stream;
-    store_result_t   result;
     bool             is_group = json_object_get(api->body, "group") != NULL;
 
     memset(key, 0, sizeof(*key));
@@ -116,19 +163,9 @@ static bool grant_key(api_t *api, const char *action, unsigned rights, store_gra
         key->app = app;
     }
 
-    if (is_group) {
-        result = store_group_id(api->store, who, &key->group);
-    } else {
-        result = store_user_by_name(api->store, who, &user);
-        key->user = result == STORE_OK ? user.id : 0;
-    }
-    if (result != STORE_OK) {
-        api_store_error(api, result, is_group ? "group of this name" : "user of this name");
-        return false;
-    }
-
-    snprintf(target, target_size, "%s%s %s/%s", is_group ? "group:" : "", who, app, name);
-    return true;
+    snprintf(target, target_size, "%s%.*s %s/%s", is_group ? "group:" : "", NAME_USER_MAX, who,
+             app, name);
+    return grant_who(api, action, who, is_group, target, key);
 }
 
 

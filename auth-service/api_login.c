@@ -162,16 +162,10 @@ static void login_discharge(const login_t *login, bool right)
 
 static void login_wait(api_t *api, const char *code, int64_t wait_ms)
 {
-    char       header[64];
-    long long  seconds = (wait_ms + 999) / 1000;
-
-    snprintf(header, sizeof(header), "Retry-After: %lld\r\n", seconds);
-    fastcgi_reply(api->request, 429, header, json_pack("{ss ss sI}", "error", code,
-        "message", strcmp(code, "busy") == 0
-                   ? "Many logins at once. Try again in a moment."
-                   : "Too many failed logins. Wait before the next try, or use a browser that has "
-                     "logged in to this account before.",
-        "retry_after", (json_int_t) seconds));
+    api_wait(api, code, wait_ms, strcmp(code, "busy") == 0
+             ? "Many logins at once. Try again in a moment."
+             : "Too many failed logins. Wait before the next try, or use a browser that has "
+               "logged in to this account before.");
 }
 
 

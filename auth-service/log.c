@@ -1,4 +1,5 @@
 #include "log.h"
+#include "../modules/media/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,25 +102,42 @@ void log_reopen(void)
 }
 
 
+/* What a terminal would obey, hide or show in another order is written out. */
+static size_t log_escape(char out[16], const char *text, size_t *taken)
+{
+    uint32_t       code;
+    unsigned char  c = (unsigned char) *text;
+
+    *taken = text_read(text, strnlen(text, 4), &code);
+
+    if (*taken > 1 && text_hidden(code)) {
+        return (size_t) snprintf(out, 16, "\\u{%x}", code);
+    }
+    if (*taken == 0) {
+        *taken = 1;
+    }
+    if (*taken == 1 && (c < 0x20 || c == 0x7f || c == '"' || c == '\\')) {
+        return (size_t) snprintf(out, 16, "\\x%02x", c);
+    }
+
+    memcpy(out, text, *taken);
+    return *taken;
+}
+
+
 const char *log_quote(char *out, size_t size, const char *text)
 {
-    size_t         used = 0;
-    unsigned char  c;
+    char    one[16];
+    size_t  used = 0, length, taken;
 
-    for (; (c = (unsigned char) *text) != '\0'; text++) {
-
-        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\') {
-            if (used + 5 > size) {
-                break;
-            }
-            used += (size_t) snprintf(out + used, size - used, "\\x%02x", c);
-            continue;
-        }
-
-        if (used + 2 > size) {
+    for (; *text; text += taken) {
+        length = log_escape(one, text, &taken);
+        if (used + length + 1 > size) {
             break;
         }
-        out[used++] = (char) c;
+
+        memcpy(out + used, one, length);
+        used += length;
     }
 
     out[used] = '\0';

@@ -28,6 +28,7 @@ static const backoff_rule_t  main_stranger_rule = { 20, 1000, 8 * 1000, MAIN_FOR
 static const backoff_rule_t  main_address_rule = { 20, 1000, 300 * 1000, MAIN_FORGET_MS };
 static const backoff_rule_t  main_network_rule = { 60, 1000, 300 * 1000, MAIN_FORGET_MS };
 static const backoff_rule_t  main_site_rule = { 180, 1000, 300 * 1000, MAIN_FORGET_MS };
+static const backoff_rule_t  main_name_rule = { 10, 10 * 1000, 600 * 1000, MAIN_FORGET_MS };
 
 
 static int main_migrate(const config_t *config)
@@ -84,6 +85,7 @@ static bool main_prepare(service_t *service, const config_t *config)
     backoff_init(&service->by_address, &main_address_rule);
     backoff_init(&service->by_network, &main_network_rule);
     backoff_init(&service->by_site, &main_site_rule);
+    backoff_init(&service->by_name, &main_name_rule);
     main_slots(&service->hashing, config->api_threads);
 
     refusals_init(&service->refusals);

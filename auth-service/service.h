@@ -21,6 +21,7 @@ typedef struct {
     backoff_t         by_address;
     backoff_t         by_network;       /* IPv6 /56 */
     backoff_t         by_site;          /* IPv6 /48 */
+    backoff_t         by_name;          /* names that a user grants to and that are not there */
     slots_t           hashing;          /* passwords looked at */
 
     refusals_t        refusals;

@@ -129,7 +129,7 @@ function mountShell() {
       h('div', { class: 'header-end' },
         h('button', { class: 'button button-quiet', type: 'button', lang: other === 'zh' ? 'zh-CN' : 'en', onclick: (event) => event.currentTarget.dispatchEvent(new CustomEvent('language', { detail: other, bubbles: true })) }, icon('language'), h('span', {}, other === 'zh' ? '中文' : 'English')),
         h('span', { class: 'header-user' }, user.name),
-        h('button', { class: 'button button-quiet', type: 'button', 'aria-label': t('nav.logout'), title: t('nav.logout'), onclick: logOut }, icon('logout')))),
+        h('button', { class: 'button button-quiet', type: 'button', 'aria-label': t('nav.logout'), title: t('nav.logout.title'), onclick: logOut }, icon('logout')))),
     trouble, stopped,
     outlet);
   return { nav, trouble, stopped, outlet };

@@ -380,3 +380,31 @@ describe('a change whose connection to the database is lost', () => {
     assert.ok(codes.length > 8, codes.join());
   });
 });
+
+describe('a manager who guesses names', () => {
+  test('learns few, and is seen: a wrong name is counted, and taking away tells nothing', DEADLINE, async () => {
+    addUser('spy');
+    await auth.done(['grant', 'spy', 'live/demo', 'manage']);
+    const spy = await auth.login('spy', password);
+    const grant = async (cookie, who, method = 'POST') => (await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights: ['view'] }, method));
+    for (const who of [{ user: 'nobody' }, { user: 'joe' }, { group: 'none' }]) {
+      const { status, json } = await grant(spy, who, 'DELETE');
+      assert.deepEqual([status, json.message], [404, 'There is no grant like this.']);
+    }
+    // the right names between do not cost, and do not help
+    for (let i = 0; i < 8; i++) {
+      assert.equal((await grant(spy, { user: 'joe' })).status, 200);
+      assert.equal((await grant(spy, i % 2 ? { user: `guess${i}` } : { group: `guess${i}` })).status, 404);
+    }
+    for (const who of [{ user: 'guess9' }, { user: 'joe' }, { user: 'eve' }]) {
+      const { status, json, headers } = await grant(spy, who);
+      assert.deepEqual([status, json.error, headers['retry-after'] > 0], [429, 'backoff', true], json.message);
+    }
+    assert.equal(one("SELECT COUNT(*) FROM audit WHERE actor = 'spy' AND outcome = 'denied' AND reason = 'no such name'"), '10');
+    for (let i = 0; i < 12; i++) assert.equal((await grant(await admin(), { user: `guess${i}` })).status, 404, 'an admin has the list anyhow');
+    await auth.done(['revoke', 'spy', 'live/demo']);
+  });
+
+  let cookie;
+  const admin = async () => { cookie ??= await auth.login('admin', password); return cookie; };
+});

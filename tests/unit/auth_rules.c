@@ -258,6 +258,9 @@ static void test_log_quote(void **state)
     assert_string_equal(log_quote(out, sizeof(out), "123456789012345678901234567890"),
                         "12345678901234567890123");
     assert_string_equal(log_quote(out, 4, "\n"), "");
+    /* the order turned around, a zero width space; letters stay as they are */
+    assert_string_equal(log_quote(out, sizeof(out), "a\xe2\x80\xaeg"), "a\\u{202e}g");
+    assert_string_equal(log_quote(out, sizeof(out), "\xe2\x80\x8b\xc3\xa9\xff"), "\\u{200b}\xc3\xa9\xff");
 }
 
 

@@ -5,6 +5,7 @@ export default {
   'nav.wall': 'Wall',
   'nav.admin': 'Admin',
   'nav.logout': 'Sign out',
+  'nav.logout.title': 'Sign out. Stream addresses that you copied keep working for up to 12 hours.',
   'nav.skip': 'Skip to content',
 
   'login.title': 'Sign in',

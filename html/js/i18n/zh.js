@@ -5,6 +5,7 @@ export default {
   'nav.wall': '多画面',
   'nav.admin': '管理',
   'nav.logout': '退出登录',
+  'nav.logout.title': '退出登录。已复制的直播地址在 12 小时内仍然有效。',
   'nav.skip': '跳到正文',
 
   'login.title': '登录',
