@@ -258,7 +258,7 @@ export default {
   'clip.download': 'Download clip (MP4)',
   'clip.close': 'Close the selection',
   'clip.tooLong': 'longer than {hours} h',
-  'clip.flv': 'recorded as FLV: download the file from Recordings',
+  'clip.flv': 'recorded as FLV, see Recordings',
   'clip.nothing': 'nothing recorded',
 
   'record.record': 'Record',

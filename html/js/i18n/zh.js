@@ -258,7 +258,7 @@ export default {
   'clip.download': '下载片段（MP4）',
   'clip.close': '取消选择',
   'clip.tooLong': '超过 {hours} 小时',
-  'clip.flv': '录制格式为 FLV，请在“录像”中下载文件',
+  'clip.flv': '为 FLV 录像，请到“录像”中下载',
   'clip.nothing': '无录像',
 
   'record.record': '开始录制',
