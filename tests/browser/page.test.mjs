@@ -199,7 +199,7 @@ test('the longest names and titles leave every button on the screen', async () =
   await stack.ctl('stream', 'add', name, '--owner', owner);
   await stack.ctl('stream', 'set', name, `title=${'كاميرا السطح '.repeat(7)}${'W'.repeat(80)}`);
   await stack.ctl('grant', owner, 'live/demo', 'view,publish,replay,manage');
-  for (const device of [{}, { viewport: { width: 900, height: 800 } }, phone]) {
+  for (const device of [{ viewport: { width: 900, height: 800 } }, phone]) {
     const { page, close } = await openPage(browser, stack.httpsUrl, device);
     await logIn(page, 'a long enough password', owner);
     await page.waitForSelector('.stream-row:has-text("camera-on")');
