@@ -58,7 +58,7 @@ typedef struct {
     unsigned       began:1;
 } dvr_point_t;
 
-enum dvr_what { DVR_OPEN, DVR_WRITE, DVR_CLOSE, DVR_RESUME, DVR_LOOK };
+enum dvr_what { DVR_OPEN, DVR_AGAIN, DVR_WRITE, DVR_CLOSE, DVR_RESUME, DVR_LOOK };
 
 /* One piece of work for a pool thread; a recorder has one at a time. */
 typedef struct {
@@ -77,6 +77,7 @@ typedef struct {
     recovered_t        recovered;              /* RESUME */
     ngx_msec_t         synced_ms;
     unsigned           spooled:1;
+    unsigned           cut:1;                  /* CLOSE: what is behind `offset` goes */
     unsigned           gone:1;                 /* somebody removed the file, or its
                                                   index: it is closed */
     int                error;                  /* errno, 0: done */

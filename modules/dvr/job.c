@@ -267,6 +267,21 @@ job_open(dvr_job_t *job)
 }
 
 
+/* The file that was just begun begins otherwise. */
+static void
+job_again(dvr_job_t *job)
+{
+    if (ftruncate(job->fd, 0) != 0
+        || (job->index_fd != -1 && ftruncate(job->index_fd, 0) != 0)
+        || job_write_media(job) != 0
+        || job_write_at(job->index_fd, job->lines, job->lines_len, 0) != 0)
+    {
+        (void) job_fail(job, "beginning again");
+        job_close_files(job);            /* a recovery deletes it */
+    }
+}
+
+
 static void
 job_sync(dvr_job_t *job)
 {
@@ -365,8 +380,9 @@ job_finish(dvr_job_t *job)
         return;
     }
 
-    if (job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
-        != 0
+    if ((job->cut && ftruncate(job->fd, (off_t) job->offset) != 0)
+        || job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
+           != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len,
                         job->index_offset) != 0)
     {
@@ -449,6 +465,10 @@ dvr_job_run(dvr_job_t *job)
 
     case DVR_OPEN:
         job_open(job);
+        break;
+
+    case DVR_AGAIN:
+        job_again(job);
         break;
 
     case DVR_WRITE:

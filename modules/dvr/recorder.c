@@ -225,7 +225,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
         return NGX_AGAIN;
     }
 
-    if (at > rec->reader.index) {
+    if (at > rec->reader.index && !rec->rewound) {
         return NGX_DECLINED;             /* its own headers are gone */
     }
 
@@ -265,9 +265,72 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     rec->config[0] = recorder_hash(&config[HUB_CONFIG_VIDEO]);
     rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
     rec->skip[0] = rec->skip[1] = -1;
-    recorder_open(rec);
+    recorder_open(rec, 0);
 
     return NGX_OK;
+}
+
+
+/* Takes what is behind WHOLE out of the file, which is closed; one that has
+ * nothing else begins anew.  The reader is at the key frame that follows. */
+static ngx_int_t
+recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
+{
+    uint64_t      at;
+    hub_config_t  config[HUB_CONFIG_KINDS];
+
+    if (whole->sequence > 0) {
+        rec->at = *whole;
+        rec->sound = -1;
+        rec->rewound = rec->changed = 1;
+        recorder_drop(rec);
+        recorder_close(rec, "its sound began");
+        return NGX_OK;
+    }
+
+    if (hub_reader_config(&rec->reader, config, &at) != NGX_OK
+        || rec->format->head(rec, config) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    recorder_drop(rec);
+    rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
+    recorder_open(rec, 1);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Sound that begins within a GOP has no track in the file, and a new file begins
+ * with a key frame: with that of the segment in the making, of which no index tells
+ * yet.  NGX_DECLINED: it can't go back there, the sound waits for the next one.
+ */
+static ngx_int_t
+recorder_rewind(recorder_t *rec)
+{
+    uint64_t     index = rec->reader.index;
+    dvr_point_t  whole = rec->at.began ? rec->whole : rec->at;
+    hub_entry_t  e;
+
+    if (!rec->format->indexed || rec->gap || rec->skip[MP4_VIDEO] != -1
+        || (rec->at.began && rec->at.segment.gap))
+    {
+        return NGX_DECLINED;
+    }
+
+    hub_reader_seek(&rec->reader, whole.next);
+
+    if (hub_reader_entry(hub, &rec->reader, &e) == NGX_OK && (e.flags & HUB_KEY)
+        && recorder_take_back(rec, &whole) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    hub_reader_seek(&rec->reader, index);
+
+    return NGX_DECLINED;
 }
 
 
@@ -388,6 +451,16 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
 
     if (recorder_look(rec) != NGX_OK) {
         return 0;
+    }
+
+    if (rec->stale == 2 && rec->config[1] == 0 && !rec->missed) {
+        if (rec->busy) {
+            return 0;
+        }
+        if (recorder_rewind(rec) == NGX_OK) {
+            return 1;
+        }
+        rec->missed = 1;
     }
 
     empty = fragment_empty(&rec->fragment);

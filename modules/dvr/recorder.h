@@ -29,6 +29,7 @@ struct recorder_s {
     size_t               duration_at;
     uint64_t             config[2];  /* hashes of its headers, by track; 0: none */
     dvr_point_t          at, good;   /* as gathered, and as on the disk */
+    dvr_point_t          whole;      /* where the segment in the making began */
     fragment_t           fragment;
     dvr_buf_t            media[2];   /* of the fragment in the making */
     flv_file_t          *flv;        /* FLV: what its onMetaData is to say */
@@ -56,6 +57,8 @@ struct recorder_s {
     unsigned             turn:1;     /* a new file at the next key frame */
     unsigned             stale:2;    /* bits: tracks whose headers are others */
     unsigned             gap:1;      /* before the next segment */
+    unsigned             missed:1;   /* sound waits for the next key frame */
+    unsigned             rewound:1;  /* the next file begins before its headers came */
     unsigned             joinable:1; /* viewers may begin at the fragment's start */
 };
 
@@ -72,8 +75,8 @@ void recorder_settle(recorder_t *rec);
  * of a stream. */
 int recorder_paths(recorder_t *rec);
 
-/* Begins a file with the head that is in the job. */
-void recorder_open(recorder_t *rec);
+/* Begins a file with the head that is in the job.  AGAIN: that which is open, anew. */
+void recorder_open(recorder_t *rec, int again);
 
 /* Sends the fragment on its way.  NEXT is the dts that follows at once, -1
  * when there is none; PICTURE: it is one's.  ENDS: the segment ends here. */

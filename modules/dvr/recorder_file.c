@@ -105,7 +105,7 @@ recorder_file_name(const recorder_t *rec)
 
 
 void
-recorder_open(recorder_t *rec)
+recorder_open(recorder_t *rec, int again)
 {
     rec_head_t  head;
 
@@ -131,10 +131,11 @@ recorder_open(recorder_t *rec)
 
     recorder_event(rec, "open");
     rec->open = 1;
+    rec->rewound = rec->missed = 0;
     rec->turn = 0;
     rec->stale = 0;
     rec->gap = 0;
-    recorder_post(rec, DVR_OPEN);
+    recorder_post(rec, again ? DVR_AGAIN : DVR_OPEN);
 }
 
 
@@ -164,6 +165,8 @@ recorder_close(recorder_t *rec, const char *reason)
     rec->reason = reason;
     rec->job.lines_len = 0;
     rec->job.index_offset = rec->at.index_size;
+    rec->job.offset = rec->at.size;
+    rec->job.cut = rec->rewound;
 
     recorder_end_segment(rec);
 
@@ -185,6 +188,7 @@ recorder_begin_segment(recorder_t *rec)
     rec_segment_t           *segment = &rec->at.segment;
     const fragment_track_t  *v = &rec->fragment.track[MP4_VIDEO];
 
+    rec->whole = rec->at;
     rec->at.began = 1;
     rec->at.segment_start = rec->gap ? fragment_start(&rec->fragment)
                                      : rec->at.end;
@@ -571,6 +575,7 @@ recorder_settle(recorder_t *rec)
     switch (rec->job.what) {
 
     case DVR_OPEN:
+    case DVR_AGAIN:
         recorder_opened(rec);
         break;
 
