@@ -2,7 +2,6 @@
 
 #include "thumb_file.h"
 #include "below.h"
-#include "../modules/media/flv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BOX_HEAD  8
+#define BOX_HEAD   8
+#define TAG_HEAD   11       /* FLV 10.1, E.4.1; a back-pointer of 4 bytes follows the tag */
+#define TAG_VIDEO  9
 
 
 bool thumb_file_is_flv(const char *file)
@@ -78,18 +79,18 @@ static uint64_t thumb_file_box(int fd, uint64_t offset, const char *type)
 }
 
 
-/* The size of the video tag at the offset: FLV 10.1, E.4.1. 0 and why when there is none. */
+/* The size of the video tag at the offset; 0 and why when there is none. */
 static uint64_t thumb_file_tag(int fd, const thumb_frame_t *frame, char *why, size_t size)
 {
-    uint8_t   head[FLV_TAG_HEADER_SIZE];
+    uint8_t   head[TAG_HEAD];
     uint64_t  tag;
 
-    if (!thumb_file_pread(fd, head, sizeof(head), frame->offset) || head[0] != FLV_VIDEO) {
+    if (!thumb_file_pread(fd, head, sizeof(head), frame->offset) || head[0] != TAG_VIDEO) {
         snprintf(why, size, "no video tag begins there");
         return 0;
     }
 
-    tag = FLV_TAG_OVERHEAD + ((uint64_t) head[1] << 16 | (uint64_t) head[2] << 8 | head[3]);
+    tag = ((uint64_t) head[1] << 16 | (uint64_t) head[2] << 8 | head[3]) + TAG_HEAD + 4;
 
     if (tag > THUMB_FRAGMENT_MAX || tag != frame->size) {
         snprintf(why, size, "its tag has %llu bytes; expected %llu", (unsigned long long) tag,
