@@ -1,5 +1,5 @@
 // Reads an HLS media playlist of the history and holds it to RFC 8216 and to
-// what modules/README.md says beyond it.
+// what modules/history.md says beyond it.
 
 import assert from 'node:assert/strict';
 
