@@ -14,6 +14,7 @@ typedef struct {
     ngx_flag_t    flv;
     hub_flush_t   flush;
     ngx_msec_t    lag;
+    ngx_msec_t    keepalive;       /* 0: none */
 } ngx_http_hub_flv_loc_conf_t;
 
 
@@ -45,6 +46,13 @@ static ngx_command_t  ngx_http_hub_flv_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_hub_flv_loc_conf_t, lag),
+      NULL },
+
+    { ngx_string("hub_keepalive"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_flv_loc_conf_t, keepalive),
       NULL },
 
       ngx_null_command
@@ -131,6 +139,19 @@ flv_push(viewer_t *v)
 
 /* --- events --- */
 
+/* A stream in grace sends nothing, and neither does one that is paused. */
+static int
+flv_is_silent(const viewer_t *v)
+{
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(v->request, ngx_http_hub_flv_module);
+
+    return conf->keepalive && v->started && !v->closing && !v->control_size
+           && ngx_current_msec - v->spoke_ms >= conf->keepalive;
+}
+
+
 static void
 flv_tick(hub_tick_t *tick)
 {
@@ -151,6 +172,9 @@ flv_tick(hub_tick_t *tick)
         ngx_http_finalize_request(v->request, NGX_ERROR);
 
     } else if (!v->blocked) {
+        if (flv_is_silent(v)) {
+            viewer_say_alive(v);
+        }
         flv_push(v);
 
     } else {
@@ -336,6 +360,11 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
         r->headers_out.status = NGX_HTTP_OK;
         ngx_str_set(&r->headers_out.content_type, "video/x-flv");
         r->headers_out.content_type_len = r->headers_out.content_type.len;
+
+        /* a proxy would wait for a buffer to be full */
+        if (answer_header(r, "X-Accel-Buffering", "no") == NULL) {
+            return NGX_ERROR;
+        }
 
         if (!v->chained) {
             /* no chunked framing: the hub's bytes go out as they lie */
@@ -542,6 +571,7 @@ ngx_http_hub_flv_create_loc_conf(ngx_conf_t *cf)
     conf->flv = NGX_CONF_UNSET;
     hub_flush_unset(&conf->flush);
     conf->lag = NGX_CONF_UNSET_MSEC;
+    conf->keepalive = NGX_CONF_UNSET_MSEC;
 
     return conf;
 }
@@ -560,6 +590,7 @@ ngx_http_hub_flv_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     hub_flush_merge(&conf->flush, &prev->flush);
     ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 10000);
 
     ctx = cf->ctx;
 

@@ -91,6 +91,25 @@ viewer_batch(viewer_t *v)
 }
 
 
+/* A script tag with a name would be a track of subtitles to ffmpeg. */
+void
+viewer_say_alive(viewer_t *v)
+{
+    u_char  *p = v->control;
+
+    if (v->ws) {
+        p += ws_write_header(p, WS_PING, 0);
+
+    } else {
+        p += flv_write_tag_header(p, FLV_SCRIPT, 0,
+                                  (uint32_t) v->reader.ref.stream->dts);
+        p += flv_write_back(p, 0);
+    }
+
+    v->control_size = p - v->control;
+}
+
+
 /* Puts the next batch in hand.  NGX_OK, NGX_AGAIN, NGX_DONE, NGX_ERROR. */
 static ngx_int_t
 viewer_next(viewer_t *v)
@@ -238,6 +257,7 @@ viewer_write(viewer_t *v)
 
     c->sent += sent;
     v->client.session->bytes += sent;
+    v->spoke_ms = ngx_current_msec;
 
     return viewer_sent(v, (size_t) sent);
 }
@@ -275,6 +295,7 @@ viewer_copy(viewer_t *v)
     }
 
     v->client.session->bytes += size;
+    v->spoke_ms = ngx_current_msec;
 
     if (viewer_sent(v, size) != NGX_OK) {
         return NGX_ERROR;

@@ -25,6 +25,7 @@ typedef struct {
     hub_reader_t         reader;
     ngx_msec_t           lag;          /* beyond it, skip to a key frame */
     hub_way_t            way;
+    ngx_msec_t           spoke_ms;     /* when something was sent last */
 
     u_char              *prefix;       /* headers before media, or NULL */
     u_char              *prefix_pos, *prefix_last;
@@ -51,6 +52,10 @@ void viewer_bound(viewer_t *v);
 
 /* Looks at how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
 ngx_int_t viewer_look(viewer_t *v);
+
+/* Queues what players take no notice of, for proxies and routers on the way that
+ * cut silent connections: a ping, or a tag without anything in it. */
+void viewer_say_alive(viewer_t *v);
 
 /* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */

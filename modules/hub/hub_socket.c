@@ -31,11 +31,19 @@ hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
 }
 
 
+/* Since a time of hub_way_t. */
+static uint32_t
+way_since(uint32_t ms)
+{
+    return (uint32_t) ngx_current_msec - ms;
+}
+
+
 /* While a mark is waited for, looks come apart as its age does. */
-static ngx_msec_t
+static uint32_t
 way_pause(const hub_way_t *w)
 {
-    return w->mark ? ngx_max(WAY_MARK_MS, (ngx_current_msec - w->mark_ms) / 8)
+    return w->mark ? ngx_max(WAY_MARK_MS, way_since(w->mark_ms) / 8)
                    : WAY_LOOK_MS;
 }
 
@@ -46,24 +54,24 @@ hub_way_look(hub_way_t *w, ngx_connection_t *c)
     int       queued;
     uint64_t  taken;
 
-    if (ngx_current_msec - w->looked_ms < way_pause(w)
+    if (way_since(w->looked_ms) < way_pause(w)
         || ioctl(c->fd, SIOCOUTQ, &queued) == -1)
     {
         return 0;
     }
 
-    w->looked_ms = ngx_current_msec;
+    w->looked_ms = (uint32_t) ngx_current_msec;
     taken = (uint64_t) c->sent > (uint64_t) queued ? c->sent - queued : 0;
 
     if (taken > w->taken || queued == 0 || w->moved_ms == 0) {
         w->taken = taken;
-        w->moved_ms = ngx_current_msec;
+        w->moved_ms = (uint32_t) ngx_current_msec;
     }
 
     if (w->mark && (taken >= w->mark || queued == 0)) {
-        w->way_ms = ngx_current_msec - w->mark_ms;
+        w->way_ms = way_since(w->mark_ms);
         w->rate = w->way_ms < HUB_WAY_LONG_MS
-                  ? 0 : ngx_max(w->waited * 1000 / w->way_ms, 1);
+                  ? 0 : (uint64_t) w->waited * 1000 / w->way_ms + 1;
         w->mark = 0;
 
         if (w->rate == 0) {
@@ -76,7 +84,7 @@ hub_way_look(hub_way_t *w, ngx_connection_t *c)
 
     } else if (w->mark == 0) {
         w->mark = c->sent;
-        w->mark_ms = ngx_current_msec;
+        w->mark_ms = (uint32_t) ngx_current_msec;
         w->waited = queued;
     }
 
@@ -95,12 +103,12 @@ hub_way_ms(const hub_way_t *w, const ngx_connection_t *c)
         ms += ms / 8;                        /* what is written comes behind it */
     }
 
-    return w->mark ? ngx_max(ms, ngx_current_msec - w->mark_ms) : ms;
+    return w->mark ? ngx_max(ms, way_since(w->mark_ms)) : ms;
 }
 
 
 int
 hub_way_stuck(const hub_way_t *w, ngx_msec_t ms)
 {
-    return w->mark && ngx_current_msec - w->moved_ms > ms;
+    return w->mark && way_since(w->moved_ms) > ms;
 }

@@ -13,17 +13,18 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-/* The way of bytes through the kernel to one client; zero it before use. */
+/* The way of bytes through the kernel to one client; zero it before use.  Small,
+ * since each viewer has one: times are the low 32 bits of ngx_current_msec. */
 typedef struct {
     uint64_t    taken;         /* bytes that the client has confirmed */
     uint64_t    mark;          /* when `taken` comes to this, the way of what */
                                /* waited is known; 0: nothing is timed */
-    uint64_t    waited;        /* bytes, when the mark was set */
-    ngx_msec_t  mark_ms;
-    ngx_msec_t  moved_ms;      /* when `taken` last went up, or nothing waited */
-    ngx_msec_t  looked_ms;
-    ngx_msec_t  way_ms;        /* what the last way took */
-    uint64_t    rate;          /* bytes of it in a second, when it was long */
+    uint32_t    waited;        /* bytes, when the mark was set */
+    uint32_t    rate;          /* bytes of them in a second, when it was long */
+    uint32_t    mark_ms;
+    uint32_t    moved_ms;      /* when `taken` last went up, or nothing waited */
+    uint32_t    looked_ms;
+    uint32_t    way_ms;        /* what the last way took */
 } hub_way_t;
 
 #define HUB_WAY_LONG_MS  250

@@ -25,6 +25,7 @@ typedef struct {
     ngx_flag_t   play;
     hub_flush_t  flush;
     ngx_msec_t   lag;
+    ngx_msec_t   keepalive;        /* 0: none */
 } ngx_rtmp_hub_play_app_conf_t;
 
 
@@ -49,6 +50,13 @@ static ngx_command_t  ngx_rtmp_hub_play_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_RTMP_APP_CONF_OFFSET,
       offsetof(ngx_rtmp_hub_play_app_conf_t, lag),
+      NULL },
+
+    { ngx_string("play_keepalive"),
+      NGX_RTMP_MAIN_CONF|NGX_RTMP_SRV_CONF|NGX_RTMP_APP_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_RTMP_APP_CONF_OFFSET,
+      offsetof(ngx_rtmp_hub_play_app_conf_t, keepalive),
       NULL },
 
       ngx_null_command
@@ -267,6 +275,29 @@ player_push(player_t *p)
 }
 
 
+/* A ping in silence, for proxies and routers on the way that cut silent
+ * connections.  It is the wire layer's message, but not its question whether the
+ * client lives: nobody waits for the answer. */
+static ngx_int_t
+player_say_alive(player_t *p)
+{
+    ngx_rtmp_hub_play_app_conf_t  *conf;
+
+    conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_hub_play_module);
+
+    if (conf->keepalive == 0
+        || (uint32_t) ngx_current_msec - p->spoke_ms < conf->keepalive)
+    {
+        return NGX_OK;
+    }
+
+    p->spoke_ms = (uint32_t) ngx_current_msec;
+
+    return ngx_rtmp_send_ping_request(p->session,
+                                      (uint32_t) ngx_current_msec);
+}
+
+
 static void
 player_tick(hub_tick_t *tick)
 {
@@ -278,8 +309,17 @@ player_tick(hub_tick_t *tick)
 
     if (player_look(p) != NGX_OK) {
         player_abort(p);
+        return;
+    }
 
-    } else if (!p->blocked) {
+    if (p->blocked) {
+        return;
+    }
+
+    if (player_say_alive(p) != NGX_OK) {
+        player_abort(p);
+
+    } else if (!p->session->connection->destroyed) {
         player_push(p);
     }
 }
@@ -740,6 +780,7 @@ ngx_rtmp_hub_play_create_app_conf(ngx_conf_t *cf)
 
     conf->play = NGX_CONF_UNSET;
     conf->lag = NGX_CONF_UNSET_MSEC;
+    conf->keepalive = NGX_CONF_UNSET_MSEC;
     hub_flush_unset(&conf->flush);
 
     return conf;
@@ -755,6 +796,7 @@ ngx_rtmp_hub_play_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->play, prev->play, 0);
     ngx_conf_merge_msec_value(conf->lag, prev->lag, 5000);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 10000);
     hub_flush_merge(&conf->flush, &prev->flush);
 
     /* that module comes first, so its directives are merged already */

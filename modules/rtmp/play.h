@@ -23,6 +23,7 @@
 #include "../hub/hub_ticker.h"
 
 #define PLAY_CHUNK_SIZE  65536
+#define PLAYER_NAME_MAX  128       /* without the application */
 
 enum player_state {
     PLAYER_IDLE = 0,
@@ -46,9 +47,10 @@ typedef struct {
     size_t               out;        /* bytes of the message in hand sent */
     u_char              *own;        /* bytes not from the hub, they go first */
     u_char              *own_pos, *own_last, *own_end;
-    size_t               chunk_size;
-    ngx_msec_t           lag;        /* beyond it, skip to a key frame */
     hub_way_t            way;
+    uint32_t             chunk_size;
+    uint32_t             lag;        /* ms; beyond it, skip to a key frame */
+    uint32_t             spoke_ms;   /* when something was sent last */
     uint64_t             bytes;
     enum player_state    state;
     unsigned             mute:3;     /* enum player_mute */
@@ -68,7 +70,7 @@ typedef struct {
     hub_identity_t       who;
     const char          *why;        /* it ended */
     ngx_str_t            name;
-    u_char               name_text[HUB_NAME_MAX + 1];
+    u_char               name_text[PLAYER_NAME_MAX + 1];
 } player_t;
 
 

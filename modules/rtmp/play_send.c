@@ -558,6 +558,7 @@ player_count(player_t *p, size_t n)
     ngx_rtmp_update_bandwidth(&ngx_rtmp_bw_out, n);
 
     p->bytes += n;
+    p->spoke_ms = (uint32_t) ngx_current_msec;
 
     if (p->client.session) {
         p->client.session->bytes += n;
