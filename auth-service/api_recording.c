@@ -149,7 +149,7 @@ static bool list_one_stream(list_t *list, const char *full, char *app, char *nam
 
 /* --- what is asked --- */
 
-/* A time of the query, RFC 3339 or ms; false: an error is answered. */
+/* A time of the query, as utc_read() has it; false: an error is answered. */
 static bool list_time(api_t *api, const char *key, int64_t *ms)
 {
     char            text[64];
@@ -162,8 +162,8 @@ static bool list_time(api_t *api, const char *key, int64_t *ms)
 
     *ms = given == QUERY_FOUND ? utc_read(text, strlen(text)) : -1;
     if (*ms < 0) {
-        api_error(api, 400, "bad_request", "\"%s\" is no time; expected RFC 3339 or "
-                  "milliseconds since 1970.", key);
+        api_error(api, 400, "bad_request", "\"%s\" is no time; expected RFC 3339, or "
+                  "milliseconds or seconds since 1970.", key);
         return false;
     }
 

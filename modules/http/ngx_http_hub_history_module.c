@@ -316,8 +316,8 @@ read_time(ngx_http_request_t *r, const char *name, int64_t *utc, ngx_int_t *rc)
     }
 
     *rc = answer_error(r, NGX_HTTP_BAD_REQUEST, "%s is \"%V\": expected a time "
-                       "as 2026-11-23T14:00:00Z or in ms since 1970", name,
-                       &value);
+                       "as 2026-11-23T14:00:00Z, or ms or seconds since 1970",
+                       name, &value);
 
     return NGX_DONE;
 }

@@ -443,6 +443,8 @@ get_zone(utc_text_t *t)
 }
 
 
+/* A number that would be of before March 1973 in ms is in seconds, as other
+ * programs count. */
 static int64_t
 read_plain(const char *text, size_t len)
 {
@@ -458,6 +460,10 @@ read_plain(const char *text, size_t len)
             return -1;
         }
         value = value * 10 + (text[i] - '0');
+    }
+
+    if (value < UTC_SECONDS) {
+        value *= 1000;
     }
 
     return value <= UTC_MAX ? value : -1;

@@ -54,7 +54,10 @@ size_t rec_path_marked(char out[REC_PATH_MAX], const char *name);
 size_t utc_write(char out[UTC_TEXT_MAX], int64_t utc);
 
 /* Reads RFC 3339 (seconds and fraction may be left out, zone Z or +hh:mm) or
- * a plain number of ms since 1970.  Returns -1 when it is neither. */
+ * a plain number since 1970: of seconds below UTC_SECONDS, else of ms.  Returns
+ * -1 when it is neither. */
+#define UTC_SECONDS  100000000000     /* the year 5138, or March 1973 */
+
 int64_t utc_read(const char *text, size_t len);
 
 #endif

@@ -75,6 +75,9 @@ describe('the list of recordings', () => {
     // what only touches the span is not in it
     assert.deepEqual(await files(`?stream=live/demo&from=${demo[0].to}`), [demo[2].file, demo[1].file]);
     assert.deepEqual(await files(`?stream=live/demo&to=${iso(demo[1].from)}`), [demo[0].file]);
+    const second = Math.floor(demo[0].to / 1000) + 1;         // as `date +%s` has it
+    assert.deepEqual(await files(`?stream=live/demo&from=${second}`), await files(`?stream=live/demo&from=${iso(second * 1000)}`));
+    assert.ok(!(await files(`?stream=live/demo&from=${second}`)).includes(demo[0].file));
     assert.deepEqual(await files(`?stream=live/demo&from=${iso(demo[1].from + 1)}&to=${demo[1].from + 2}`), [demo[1].file]);
 
     for (const [text, count] of [['front', 3], ['FRONT+door', 3], ['DEM', 3], ['garage', 1], ['100%25', 1], ['%25', 1], ['_', 0],
