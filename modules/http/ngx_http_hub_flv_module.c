@@ -139,7 +139,7 @@ flv_push(viewer_t *v)
 
 /* --- events --- */
 
-/* A stream in grace sends nothing, and neither does one that is paused. */
+/* Nothing was sent for so long, as in grace. */
 static int
 flv_is_silent(const viewer_t *v)
 {
