@@ -111,6 +111,7 @@ command_up() {
 # `up` where something runs already: as it was started, whatever is asked for now.
 command_mend() {
     local missing
+    refuse_old_home
     read_saved_settings
     mapfile -t missing < <(missing_services)
     if [ ${#missing[@]} -gt 0 ]; then
@@ -162,6 +163,7 @@ command_keep() {
 command_ctl() {
     read_settings
     [ -e "$home/.duolu" ] || die "ctl: no stack in $home: run ./build.sh up first, or set DUOLU_HOME"
+    refuse_old_home
     read_saved_settings
     duoluctl "$@"
 }
@@ -219,6 +221,7 @@ main() {
         up) command_up "$@" ;;
         down) command_down ;;
         keep) command_keep ;;
+        users) make_users ;;
         build) build_all ;;
         test) command_test "$@" ;;
         lint) command_test lint ;;

@@ -121,10 +121,10 @@ static bool config_socket(const config_t *config, const char *name, char *out, s
     struct sockaddr_un  address;
 
     most = out_size < sizeof(address.sun_path) ? out_size : sizeof(address.sun_path);
-    length = snprintf(out, out_size, "%s/sock/%s.sock", config->home, name);
+    length = snprintf(out, out_size, "%s/%s.sock", config->home, name);
 
     if (length < 0 || (size_t) length >= most) {
-        snprintf(error, size, "socket path %.160s/sock/%s.sock has %d bytes; expected at most "
+        snprintf(error, size, "socket path %.160s/%s.sock has %d bytes; expected at most "
                  "%zu: use a shorter DUOLU_HOME", config->home, name, length, most - 1);
         return false;
     }
@@ -144,7 +144,7 @@ static bool config_dsn(config_t *config, char *error, size_t size)
     strcpy(config->dsn.user, "duolu");
     strcpy(config->dsn.host, "localhost");
     strcpy(config->dsn.database, "duolu");
-    return config_socket(config, "mysql", config->dsn.socket, sizeof(config->dsn.socket),
+    return config_socket(config, "sock/mysql", config->dsn.socket, sizeof(config->dsn.socket),
                          error, size);
 }
 
@@ -262,13 +262,13 @@ bool config_load(config_t *config, char *error, size_t error_size)
     snprintf(config->token_keys, sizeof(config->token_keys), "%s/secrets/token.keys",
              config->home);
 
-    return config_socket(config, "gate", config->gate_socket, sizeof(config->gate_socket),
+    return config_socket(config, "sock/gate", config->gate_socket, sizeof(config->gate_socket),
                          error, error_size)
-        && config_socket(config, "api", config->api_socket, sizeof(config->api_socket),
+        && config_socket(config, "sock/api", config->api_socket, sizeof(config->api_socket),
                          error, error_size)
-        && config_socket(config, "control", config->control_socket,
+        && config_socket(config, "sock/control", config->control_socket,
                          sizeof(config->control_socket), error, error_size)
-        && config_socket(config, "thumb", config->thumb_socket, sizeof(config->thumb_socket),
+        && config_socket(config, "thumb/thumb", config->thumb_socket, sizeof(config->thumb_socket),
                          error, error_size)
         && config_rec(config, error, error_size)
         && config_ffmpeg(config, error, error_size)

@@ -47,8 +47,14 @@ prepare_home() {
     if is_root && [ "${user_of[nginx]}" = root ]; then
         warn "www-data cannot reach $repo or $home, so the services run as root"
     fi
+    if is_root && [ "${user_of[nginx]}" = www-data ]; then
+        make_users || warn "the user $helper_user cannot be made: duolu-thumb runs as www-data, too"
+        choose_service_users
+    fi
     for name in conf log secrets; do own_folder "$name"; done
     for name in cache pid sock tmp; do service_folder "$name" nginx; done
+    service_folder thumb thumb
+    chmod 710 "$home/thumb"         # nginx, of the same group, connects to the socket in it
     for name in db rec; do
         # a link is the operator's own, to another disk
         if [ -d "$home/$name" ] && [ ! -L "$home/$name" ]; then service_folder "$name" nginx; fi
@@ -67,6 +73,15 @@ prepare_home() {
     render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
     save_settings
+}
+
+# Where a service may choose the names, root starts nothing beside what runs.
+refuse_old_home() {
+    local name
+    is_root || return 0
+    for name in conf log secrets; do
+        is_mine "$home/$name" || die "an older release started what runs in $home: ./build.sh down, then up, takes the folder over"
+    done
 }
 
 # own_folder NAME: one that root reads and writes. One of before, whose names a
@@ -153,6 +168,13 @@ choose_room() {
 check_recordings() {
     run_as nginx test -w "$DUOLU_REC" -a -x "$DUOLU_REC" \
         || warn "${user_of[nginx]} cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
+    # those of before were their owner's alone
+    if [ "${user_of[thumb]}" != "${user_of[nginx]}" ] \
+        && [ -n "$(run_as nginx find "$DUOLU_REC" -mindepth 1 -maxdepth 1 -type d ! -perm -g=x 2>/dev/null)" ]; then
+        run_as nginx chmod -R g+rX "$DUOLU_REC" 2>/dev/null || true
+    fi
+    run_as thumb test -x "$DUOLU_REC" \
+        || warn "${user_of[thumb]}, of the group www-data, cannot read DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U:%G, mode %a' "$DUOLU_REC")): recordings have no pictures. Let the group read it (chgrp www-data, chmod g+rx)"
 }
 
 # A setting left out this time must not look as if all were lost.
@@ -175,12 +197,13 @@ make_secret() {
 
 # share_secret NAME…: one that services read, and none of them changes.
 share_secret() {
-    local name file
+    local name file group=root
     is_root || return 0
+    [ "${user_of[nginx]}" = root ] || group=$(keys_readers)
     for name; do
         file=$home/secrets/$name
         [ -f "$file" ] && [ ! -L "$file" ] || continue
-        chown "root:${user_of[nginx]}" "$file"
+        chown "root:$group" "$file"
         chmod 640 "$file"
     done
 }

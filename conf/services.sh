@@ -91,7 +91,7 @@ launch() {
         cd "$home"
         trap - INT TERM HUP EXIT USR1
         close_locks
-        umask 077
+        umask 027               # the group reads recordings; all else is in closed folders
         [ "$name" = duolu-auth ] || unset DUOLU_DB
         exec setsid "${command[@]}" "$@" >/dev/null 2>>"$log" </dev/null
     ) &
@@ -146,7 +146,7 @@ start_service() {
         duolu-thumb)
             say "starting duolu-thumb"
             launch_service duolu-thumb
-            wait_ready "duolu-thumb" duolu-thumb test -S "$home/sock/thumb.sock"
+            wait_ready "duolu-thumb" duolu-thumb test -S "$home/thumb/thumb.sock"
             ;;
         nginx)
             test_nginx_conf
@@ -167,27 +167,19 @@ launch_service() {
             launch mariadbd mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
             ;;
         duolu-auth)
-            remove_sockets auth gate api
+            run_as auth rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
             launch duolu-auth "$build/auth-service/duolu-auth"
             ;;
         duolu-thumb)
-            remove_sockets thumb thumb
+            run_as thumb rm -f "$home/thumb/thumb.sock"
             launch duolu-thumb "$build/auth-service/duolu-thumb"
             ;;
         nginx)
-            remove_sockets nginx control rtmps
+            run_as nginx rm -f "$home/sock/control.sock" "$home/sock/rtmps.sock"
             nginx_command
             launch nginx "${command[@]}" -g 'daemon off;'
             ;;
     esac
-}
-
-# remove_sockets SERVICE NAME…: what one that was killed has left.
-remove_sockets() {
-    local user=$1 names
-    shift
-    names=("${@/#/$home/sock/}")
-    run_as "$user" rm -f "${names[@]/%/.sock}"
 }
 
 make_database() {
@@ -323,6 +315,7 @@ stop_everything() {
 # Pid files and sockets that killed ones left.
 sweep() {
     [ ! -d "$home/sock" ] || in_home nginx find pid sock -mindepth 1 -maxdepth 1 -delete || true
+    [ ! -d "$home/thumb" ] || in_home thumb find thumb -mindepth 1 -maxdepth 1 -delete || true
 }
 
 stop_service() {

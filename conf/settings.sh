@@ -155,12 +155,28 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 is_mine() { [ ! -L "$1" ] && [ -d "$1" ] && [ -O "$1" ]; }
 
 # Root is for apt alone: services run as www-data where it can reach the files.
+# duolu-thumb, which decodes what strangers sent, is another user, of the group
+# that may read recordings; keys are for a group in which it is not.
 declare -A user_of=()
+helper_user=duolu-thumb
+keys_group=duolu-keys
 choose_service_users() {
     local service user
     user=$(id -un)
     if is_root && reachable_by www-data; then user=www-data; fi
     for service in nginx auth thumb db; do user_of[$service]=$user; done
+    if [ "$user" = www-data ] && is_root && has_users; then user_of[thumb]=$helper_user; fi
+}
+
+has_users() { id "$helper_user" && getent group "$keys_group"; } >/dev/null 2>&1
+
+# What packages do for their services, too.
+make_users() {
+    has_users || {
+        groupadd --system --force "$keys_group" \
+            && useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin \
+                --gid www-data "$helper_user"
+    } >/dev/null 2>&1
 }
 
 # The state folder may not exist yet: then its nearest existing parent counts.
@@ -181,11 +197,17 @@ run_as() {
     setsid -w "${command[@]}" "$@"
 }
 
+keys_readers() { if has_users; then echo "$keys_group"; else echo www-data; fi; }
+
 # as_user SERVICE: sets `command` to what runs one as its user.
 as_user() {
     command=()
     [ "${user_of[$1]}" != "$(id -un)" ] || return 0
-    command+=(setpriv --reuid "${user_of[$1]}" --regid "${user_of[$1]}" --init-groups --no-new-privs)
+    command+=(setpriv --reuid "${user_of[$1]}" --regid www-data --no-new-privs)
+    case "$1" in
+        nginx | auth) command+=(--groups "www-data,$(keys_readers)") ;;
+        *) command+=(--clear-groups) ;;
+    esac
     if [ "$1" = nginx ] && { [ "$DUOLU_HTTP" -lt 1024 ] || [ "$DUOLU_HTTPS" -lt 1024 ] \
         || [ "$DUOLU_RTMP" -lt 1024 ] || [ "$DUOLU_RTMPS" -lt 1024 ]; }; then
         command+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)

@@ -22,7 +22,7 @@ run_auth() {
         [ $SECONDS -lt $deadline ] || die "no database after 120 s: look at DUOLU_DB and the database's log"
         sleep 1
     done
-    remove_sockets auth gate api
+    run_as auth rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
     make_admin
     make_demo
     print_addresses
@@ -31,14 +31,14 @@ run_auth() {
     run_forever auth "$build/auth-service/duolu-auth"
 }
 
-# It knows no secret and reaches no network: the others make the folder's content.
+# It sees recordings and the folder of its socket: no secret, no other socket, no network.
 run_thumb() {
     local deadline=$((SECONDS + 120))
-    until [ -w "$home/sock" ]; do
-        [ $SECONDS -lt $deadline ] || die "no $home/sock after 120 s: duolu auth or nginx makes it, in the same volume"
+    until run_as thumb test -w "$home/thumb"; do
+        [ $SECONDS -lt $deadline ] || die "no $home/thumb to write to after 120 s: duolu auth or nginx makes it, in the same volume"
         sleep 1
     done
-    remove_sockets thumb thumb
+    run_as thumb rm -f "$home/thumb/thumb.sock"
     cd "$home"
     umask 077
     run_forever thumb "$build/auth-service/duolu-thumb"
@@ -46,12 +46,12 @@ run_thumb() {
 
 run_nginx() {
     local command
-    remove_sockets nginx control rtmps
+    run_as nginx rm -f "$home/sock/control.sock" "$home/sock/rtmps.sock"
     cd "$home"
     # the log file is kept for `ctl`; a container's log is read from its output
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &
     (keep_logs) &
-    umask 077
+    umask 027                   # the helper's group reads recordings
     unset DUOLU_DB
     nginx_command
     run_forever nginx "${command[@]}" -g 'daemon off;'
@@ -80,7 +80,7 @@ healthy() {
     case "${1:-}" in
         auth) in_home auth "$build/auth-service/duoluctl" user list >/dev/null ;;
         # what listens there speaks no HTTP: 7 is curl's "cannot connect"
-        thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/sock/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
+        thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/thumb/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
         nginx) page_answers ;;
         *) die "healthy: '${1:-}' is not a service: expected auth, thumb or nginx" ;;
     esac

@@ -17,6 +17,13 @@ test('compose file and Dockerfile agree with the settings', () => {
   assert.deepEqual([...used].sort(), [...named].sort());
   for (const service of ['mariadb', 'auth-service', 'thumb', 'nginx']) assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
   assert.equal(compose.match(/healthcheck:/g).length, 4);
+  // what decodes strangers' video sees recordings, to read, and its socket's folder: no secret, no other socket
+  const helper = compose.slice(compose.indexOf('\n  thumb:'), compose.indexOf('\n  nginx:'));
+  const mounts = helper.slice(helper.indexOf('    volumes:'), helper.indexOf('    depends_on:'));
+  assert.deepEqual([...mounts.matchAll(/subpath: (\w+)/g)].map((m) => m[1]), ['rec', 'thumb']);
+  assert.deepEqual([...mounts.matchAll(/target: (\S+)/g)].map((m) => m[1]), ['/var/lib/duolu/rec', '/var/lib/duolu/thumb']);
+  assert.match(mounts, /rec\n +read_only: true/);
+  assert.doesNotMatch(mounts, /- state:|mysqld/);
 });
 
 /* A service of the image: chroot into its root, in namespaces that end with it. */
@@ -80,6 +87,9 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   });
   const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'sock'), '/run/mysqld']];
   const call = (...args) => service(image.root, mounts, settings, args);
+  // as in compose.yaml
+  const helperMounts = ['rec', 'thumb'].map((name) => [path.join(state, name), `/var/lib/duolu/${name}`]);
+  const callOne = (name, ...args) => (name === 'thumb' ? service(image.root, helperMounts, { PATH: settings.PATH, DUOLU_HOME: '/var/lib/duolu' }, args) : call(...args));
   const running = [];
   undo.push(async () => {
     for (const one of running.reverse()) await end(one);
@@ -88,11 +98,11 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   });
 
   for (const name of ['auth', 'thumb', 'nginx']) {
-    const one = start(...call(name));
+    const one = start(...callOne(name, name));
     running.push(one);
     await until(async () => {
       if (one.code !== undefined) throw new Error(`${name} ended (${one.code}):\n${one.text}`);
-      return (await run(...call('healthy', name), { check: false })).code === 0;
+      return (await run(...callOne(name, 'healthy', name), { check: false })).code === 0;
     }, `${name} to be healthy`, 120_000);
   }
 

@@ -162,7 +162,7 @@ test('every log is turned over at its size while a stack runs in the background,
     for (let i = 1; i <= 9; i++) fs.writeFileSync(`${log(name)}.${i}`, `old ${i}\n`);
   }
   for (const name of names) {
-    await until(() => fs.readFileSync(`${log(name)}.1`, 'utf8').includes('xxx'), `${name}.log.1`);
+    await until(() => fs.existsSync(`${log(name)}.1`) && fs.readFileSync(`${log(name)}.1`, 'utf8').includes('xxx'), `${name}.log.1`);
     await until(() => holders(`${log(name)}.1`).length === 0 && holders(log(name)).length > 0, `${name}.log to be open again`);
     assert.equal(fs.readFileSync(`${log(name)}.9`, 'utf8'), 'old 8\n', name);
     assert.ok(!fs.existsSync(`${log(name)}.10`), name);

@@ -122,7 +122,7 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     const first = pidOf(home, 'duolu-thumb');
     process.kill(first, 'SIGKILL');
     await until(() => /duolu-thumb ended by itself \(exit status 137\), and is started again in 1 s/.test(up.text), 'a word of it');
-    const second = await until(() => fs.existsSync(path.join(home, 'sock/thumb.sock')) && pidOf(home, 'duolu-thumb'), 'the next duolu-thumb');
+    const second = await until(() => fs.existsSync(path.join(home, 'thumb/thumb.sock')) && pidOf(home, 'duolu-thumb'), 'the next duolu-thumb');
     assert.notEqual(second, first);
     assert.equal(up.code, undefined);
   });

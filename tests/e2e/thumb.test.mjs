@@ -38,7 +38,7 @@ class Thumb {
   constructor(env = {}) {
     this.home = fs.mkdtempSync(path.join(dir, 'home-'));
     this.rec = path.join(this.home, 'rec');
-    fs.mkdirSync(path.join(this.home, 'sock'));
+    fs.mkdirSync(path.join(this.home, 'thumb'));
     fs.mkdirSync(path.join(this.rec, 'live/demo'), { recursive: true });
     this.env = { PATH: process.env.PATH, DUOLU_HOME: this.home, ...env };
     this.lines = [];
@@ -68,7 +68,7 @@ class Thumb {
 
   ask(name, { init, offset, size }) {
     const file = path.isAbsolute(name) ? name : this.file(name);
-    return fcgi(path.join(this.home, 'sock/thumb.sock'), { FILE: file, INIT: init, OFFSET: offset, SIZE: size });
+    return fcgi(path.join(this.home, 'thumb/thumb.sock'), { FILE: file, INIT: init, OFFSET: offset, SIZE: size });
   }
 
   /** A recording whose one fragment holds an order for the stand-in. */

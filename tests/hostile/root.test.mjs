@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { until } from '../lib/nginx.mjs';
-import { buildSh, newHome, processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
+import { buildSh, newHome, pidOf, processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
 
 const isRoot = process.getuid() === 0;
 
@@ -154,7 +154,7 @@ only('a state folder of before, all of it the service\'s, is taken over without 
   }
 
   // and where it put links in the place of folders
-  for (const name of ['sock', 'tmp', 'pid', 'conf', 'log', 'secrets', 'cache']) {
+  for (const name of ['sock', 'tmp', 'pid', 'thumb', 'conf', 'log', 'secrets', 'cache']) {
     await disown();
     fs.rmSync(path.join(home, name), { recursive: true });
     await asService('ln -s "$2" "$1"', path.join(home, name), victim.folder);
@@ -165,4 +165,27 @@ only('a state folder of before, all of it the service\'s, is taken over without 
     victim.untouched();
     fs.rmSync(path.join(home, name));
   }
+});
+
+only('what decodes strangers\' video is a user of its own, which reads recordings and nothing else', async (t) => {
+  const env = await aStack();
+  const home = env.DUOLU_HOME;
+  t.after(() => stopStack(env));
+  const status = (pattern) => fs.readFileSync(`/proc/${pidOf(home, pattern)}/status`, 'utf8');
+  const uid = (text) => text.match(/^Uid:\s+(\d+)/m)[1];
+  const helper = status(/duolu-thumb/);
+  for (const other of [/nginx: master/, /duolu-auth/, /mariadbd/]) assert.notEqual(uid(helper), uid(status(other)));
+  assert.match(helper, /^Groups:\s*$/m);
+  assert.match(helper, /^NoNewPrivs:\s+1$/m);
+
+  const gid = helper.match(/^Gid:\s+(\d+)/m)[1];
+  const asHelper = (script) => run('setpriv', ['--reuid', uid(helper), '--regid', gid, '--clear-groups', 'bash', '-c', `cd "$1"; ${script}`, 'bash', home], { check: false, cwd: '/' });
+  const { stdout } = await asHelper('for name in conf/settings secrets/* secrets/{admin,db,demo.key,token.keys,tls.key} log/{auth,nginx,access}.log sock/* db/* cache/* tmp/*; do cat "$name"; done; ls sock db cache secrets');
+  assert.equal(stdout, '');
+  for (const name of ['gate', 'api', 'control', 'mysql', 'rtmps']) {
+    assert.equal((await asHelper(`curl -s --max-time 5 --unix-socket sock/${name}.sock http://duolu/`)).code, 7, name);
+  }
+  assert.equal((await asHelper('ls rec')).code, 0);
+  // and nginx reaches it
+  assert.equal((await asService('curl -s --max-time 5 --unix-socket "$1/thumb/thumb.sock" http://duolu/', home)).code === 7, false);
 });
