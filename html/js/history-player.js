@@ -50,7 +50,6 @@ export class HistoryPlayer extends EventTarget {
     this.attempt = 0;
     this.opening = null;        // ends when what is loaded is dropped
     this.flv = null;            // the file that plays, for what is in no playlist
-    this.unplayable = null;     // the FLV that would be played: being written, or this browser can't
     this.listening = new AbortController();
     const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
     video.autoplay = false;
@@ -193,16 +192,15 @@ export class HistoryPlayer extends EventTarget {
   openFlv(file) {
     this.hls?.destroy();
     this.hls = null;
-    // Its key frames are told when it is closed.
-    if (file.to === null || !FlvFile.isSupported()) {
-      this.unplayable = file;
-      if (file.to === null) this.finish();
-      else this.setPhase('unsupported');
+    if (!FlvFile.isSupported()) {
+      this.setPhase('unsupported');
       return;
     }
-    const { from, to } = file;
-    this.window = { from, to, whole: true };
-    this.segments = [{ start: 0, duration: (to - from) / 1000, programDateTime: from }];
+    // Of a file that is being written, what is there now; at its end it is asked for again.
+    const { from, to = null } = file;
+    const end = to ?? Date.now();
+    this.window = { from, to: end, whole: true };
+    this.segments = [{ start: 0, duration: (end - from) / 1000, programDateTime: from }];
     this.growing = false;
     const seconds = Math.max(0, (this.target - from) / 1000);
     this.flv = new FlvFile(this.video, this.history.renewed(new URL(file.url, location.href).href), seconds + intoFrameS, (reason, status) => {
@@ -385,7 +383,6 @@ export class HistoryPlayer extends EventTarget {
     this.growing = false;
     this.openedAt = 0;
     this.hasArrived = false;
-    this.unplayable = null;
     this.flv?.destroy();
     this.flv = null;
     this.hls?.destroy();

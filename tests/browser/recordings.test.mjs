@@ -634,7 +634,7 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   await close();
 });
 
-test('what Duolu records as FLV: told while it is written, played when it is complete', { timeout: 180_000 }, async () => {
+test('what Duolu records as FLV plays, while it is written and when it is complete', { timeout: 180_000 }, async () => {
   const conf = path.join(stack.home, 'conf/nginx.conf');
   fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace('dvr_threads dvr;', 'dvr_threads dvr; dvr_format flv;').replace(/hub_grace \w+;/, 'hub_grace 1s;'));
   process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
@@ -649,9 +649,7 @@ test('what Duolu records as FLV: told while it is written, played when it is com
     await modeIs(page, 'live', 'playing');
     await until('sixteen seconds that were recorded', files, (found) => found.length && Date.now() - Date.parse(found[0].from) > 16_000);
     await page.click('[aria-label="10 seconds back"]');
-    await modeIs(page, 'history', 'ended');
-    assert.match(await page.textContent('.tile-state'), /being recorded as FLV/);
-    await screenshot(page, 'timeline-flv-unfinished');
+    await modeIs(page, 'history', 'playing');
   } finally {
     tape.child.kill('SIGKILL');
   }

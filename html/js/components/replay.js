@@ -132,11 +132,6 @@ export function mountReplay(root, { list, id, tile, at }) {
 
   async function onEnd({ target: ending }) {
     const { endedAt } = ending;
-    // The tile says why, and nothing behind it is nearer to what was asked for.
-    if (ending.unplayable) {
-      update();
-      return;
-    }
     // Twice at one place: what the timeline shows there does not play.
     const stuck = lastEnd !== null && Math.abs(endedAt - lastEnd) < 2000;
     lastEnd = endedAt;

@@ -81,8 +81,7 @@ export function mountTile(root, { list, id }) {
 
   function historyMessage(phase) {
     if (phase === 'unsupported') return 'tile.flvUnsupported';
-    if (phase !== 'ended') return `tile.${phase}`;
-    return player.unplayable ? 'tile.flvUnfinished' : 'tile.historyEnd';
+    return phase === 'ended' ? 'tile.historyEnd' : `tile.${phase}`;
   }
 
   function phaseNow(stream) {

@@ -218,7 +218,6 @@ export default {
   'phase.history': 'Replay',
   'tile.paused': '',
   'tile.flvUnsupported': 'This is recorded as FLV, which this browser cannot play. Download it from Recordings.',
-  'tile.flvUnfinished': 'This is being recorded as FLV: it can be played once the file is complete.',
   'tile.historyEnd': 'The recording ends here.',
 
   'watch.recordings': 'Recordings of this stream',

@@ -218,7 +218,6 @@ export default {
   'phase.history': '回放',
   'tile.paused': '',
   'tile.flvUnsupported': '这段录像为 FLV 格式，此浏览器无法播放，请在“录像”中下载。',
-  'tile.flvUnfinished': '这段正在录制为 FLV 文件，录制完成后即可播放。',
   'tile.historyEnd': '录像到此为止。',
 
   'watch.recordings': '这路直播的录像',
