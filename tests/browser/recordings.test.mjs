@@ -662,6 +662,8 @@ test('what Duolu records as FLV plays, while it is written and when it is comple
     const clock = await clockOf(page);
     assert.ok([0, 1000].some((later) => new Date(from + into + later).toISOString().slice(11, 19) === clock), `${clock} at ${into} ms`);
   }
+  await goTo(page, '#/recordings?stream=live/tape');
+  await until('its picture in the list', () => page.evaluate(() => document.querySelector('.rec-image')?.naturalWidth), (width) => width === 320);
   await close();
 });
 

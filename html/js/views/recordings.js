@@ -15,6 +15,8 @@ import { wordsFor } from '../wording.js';
 const pageSize = 60;
 const searchAfterMs = 300;
 const refreshMs = 15_000;
+// Sound may come before the first picture.
+const firstPictureMs = 1000;
 
 export function mountRecordings(root, { list, stream, day, q }) {
   const wanted = { stream, day, q };
@@ -174,7 +176,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   // The picture at its start; no more than a dark field where there is none.
   function picture(session) {
     const last = session.files.at(-1);
-    const image = last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${last.from}`, onerror: () => image.remove() });
+    const image = last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${Math.min(last.from + firstPictureMs, last.to ?? Infinity)}`, onerror: () => image.remove() });
     return h('a', { class: 'rec-picture', href: watchRoute(session), tabindex: '-1', 'aria-hidden': 'true' }, image, icon('play'));
   }
 
