@@ -73,11 +73,12 @@ suite_fuzz() {
     node_suite fuzz
 }
 
-# the nginx scenarios once more, with ASan and UBSan in our modules
+# The nginx scenarios with ASan and UBSan in our modules; a few as they are shipped,
+# as e2e, hostile and browser run them, too.
 suite_nginx() {
-    node_suite_by_two nginx
+    side_by_side 3 "" "$repo"/tests/nginx/{hub,flv,play,dvr,slow-viewers}.test.mjs
     if "$repo/modules/build.sh" --sanitize; then
-        DUOLU_SANITIZE=1 node_suite_by_two nginx "sanitized: "
+        DUOLU_SANITIZE=1 side_by_side 3 "sanitized: " "$repo"/tests/nginx/*.test.mjs
     else
         echo "# sanitized modules: not compiled"
         suite_failed=$((suite_failed + 1))
@@ -93,17 +94,18 @@ node_suite() {
     done
 }
 
-# two files at a time: an nginx with its streams leaves a core idle, mostly waiting
-node_suite_by_two() {
-    local file files=() i
-    for file in "$repo/tests/$1"/*.test.mjs; do files+=("$file"); done
+# side_by_side COUNT LABEL FILE…: so many at a time, since a test with its streams mostly waits
+side_by_side() {
+    local count=$1 label=$2 i
+    shift 2
+    local files=("$@")
     for i in "${!files[@]}"; do
-        while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+        while [ "$(jobs -rp | wc -l)" -ge "$count" ]; do wait -n; done
         try "$out/$i" node --test-reporter=tap "${files[i]}" &
     done
     wait
     for i in "${!files[@]}"; do
-        tell count_node "${2:-}${files[i]#"$repo/"}" "$out/$i"
+        tell count_node "$label${files[i]#"$repo/"}" "$out/$i"
     done
 }
 
@@ -114,7 +116,7 @@ run_suite() {
         unit) suite_unit ;;
         fuzz) suite_fuzz ;;
         nginx) suite_nginx ;;
-        hostile) node_suite_by_two hostile ;;
+        hostile) side_by_side 2 "" "$repo"/tests/hostile/*.test.mjs ;;
         *) node_suite "$1" ;;
     esac
     if [ $((suite_passed + suite_failed)) -eq 0 ]; then

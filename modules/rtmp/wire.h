@@ -32,6 +32,7 @@
 #pragma weak ngx_rtmp_free_shared_chain
 #pragma weak ngx_rtmp_update_bandwidth
 #pragma weak ngx_rtmp_bw_out
+#pragma weak ngx_rtmp_send_ping_request
 #pragma weak ngx_rtmp_guard_refusal
 
 #endif
