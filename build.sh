@@ -49,7 +49,7 @@ DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as
 DUOLU_HSTS              0              seconds for which browsers are to come by HTTPS alone; needs a trusted certificate
 DUOLU_LOG_SIZE          20m            a log is turned over at that size, and daily; nine old ones are kept; 0: never
 DUOLU_REC_FREE          0              or while so much of their disk, or a part such as 5%, is not free
-DUOLU_REC_QUOTA         50%            what each owner's recordings may take, of the disk or bytes; then no more is recorded
+DUOLU_REC_QUOTA         80%            what each owner's recordings may take, of the disk or bytes; then no more is recorded
 DUOLU_MAX_KBPS          50000          what each stream may send; 0: no limit
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT

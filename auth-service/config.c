@@ -288,7 +288,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
         && config_number("DUOLU_REC_DAYS", 0, 0, 36500, &config->rec_days, error, error_size)
         && config_size("DUOLU_REC_TOTAL", "0", &config->rec_total, error, error_size)
         && config_share_load("DUOLU_REC_FREE", "0", &config->rec_free, error, error_size)
-        && config_share_load("DUOLU_REC_QUOTA", "50%", &config->rec_quota, error, error_size)
+        && config_share_load("DUOLU_REC_QUOTA", "80%", &config->rec_quota, error, error_size)
         && config_number("DUOLU_MAX_KBPS", 50000, 0, NAME_LIMIT_MAX, &config->max_kbps,
                          error, error_size)
         && config_dsn(config, error, error_size);

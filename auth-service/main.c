@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define MAIN_MIGRATE_S  3600    /* an index of a large table takes its time */
+
 #define MAIN_KEEPERS    (sizeof(main_keepers) / sizeof(main_keepers[0]))
 #define MAIN_GRACE_MS   600     /* for requests under way when told to stop */
 #define MAIN_KEEPERS_MS 300     /* and then for the keepers */
@@ -40,6 +42,9 @@ static int main_migrate(const config_t *config)
 
     dsn_describe(&config->dsn, server, sizeof(server));
 
+    if (store) {
+        store_set_patience(store, MAIN_MIGRATE_S);
+    }
     good = store && migrate_run(store, config->sql, &applied, error, sizeof(error));
     store_free(store);
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SESSION_USER_MOST  50    /* logins of a user at once; the oldest go */
+
 #define SESSION_TEXT_LENGTH  43     /* 32 bytes in base64url without padding */
 
 
@@ -25,8 +27,9 @@ static bool session_fingerprint(const FCGX_Request *request, unsigned char hash[
 store_result_t session_begin(store_t *store, const store_user_t *user, const char *address,
                              char header[SESSION_HEADER_MAX])
 {
-    char           secret[SECRET_SIZE];
-    unsigned char  hash[KEY_HASH_BYTES];
+    char            secret[SECRET_SIZE];
+    unsigned char   hash[KEY_HASH_BYTES];
+    store_result_t  result;
 
     password_random(secret, sizeof(secret), 32);
     password_fingerprint(secret, hash);
@@ -35,7 +38,10 @@ store_result_t session_begin(store_t *store, const store_user_t *user, const cha
              "Max-Age=%d; Secure; HttpOnly; SameSite=Lax\r\n", secret, SESSION_LIFE_S);
 
     store_web_session_prune(store);
-    return store_web_session_add(store, hash, user, address, SESSION_LIFE_S);
+    result = store_web_session_add(store, hash, user, address, SESSION_LIFE_S);
+
+    /* what ends all of a user's logins must not meet a million of them */
+    return result == STORE_OK ? store_web_session_bound(store, user->id, SESSION_USER_MOST) : result;
 }
 
 

@@ -26,6 +26,9 @@ typedef enum {
 } store_result_t;
 
 store_t *store_new(const dsn_t *dsn);
+
+/* How long the server may take for an answer, from the next connection on: 10 s by itself. */
+void store_set_patience(store_t *store, unsigned seconds);
 void store_free(store_t *store);
 const char *store_error(const store_t *store);
 
@@ -111,6 +114,8 @@ store_result_t store_user_any_quota(store_t *store);
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                      const store_user_t *user, const char *address,
                                      int64_t life_s);
+/* Deletes the oldest logins of USER beyond the newest MOST. */
+store_result_t store_web_session_bound(store_t *store, uint64_t user, unsigned most);
 store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                       store_user_t *user);
 /* STORE_OK: the user has logged in from this address, or its IPv6 /64, and that holds still */

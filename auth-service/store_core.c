@@ -33,6 +33,7 @@ struct store_s {
     store_prepared_t  prepared[STORE_STATEMENTS_MAX];
     char              error[256];
     bool              blames_row;       /* the last error is about the values, not the server */
+    unsigned          answer_s;         /* how long the server may take */
 };
 
 /* Where the server's answers land; one per result, so that a callback may query again. */
@@ -51,8 +52,15 @@ store_t *store_new(const dsn_t *dsn)
 
     if (store) {
         store->dsn = *dsn;
+        store->answer_s = STORE_ANSWER_S;
     }
     return store;
+}
+
+
+void store_set_patience(store_t *store, unsigned seconds)
+{
+    store->answer_s = seconds;
 }
 
 
@@ -176,7 +184,7 @@ static void store_require_tls(MYSQL *connection, const dsn_t *dsn)
 static store_result_t store_open(store_t *store)
 {
     MYSQL               *connection;
-    unsigned int         connect_s = 2, answer_s = STORE_ANSWER_S;
+    unsigned int         connect_s = 2, answer_s = store->answer_s;
     const dsn_t         *dsn = &store->dsn;
     store_result_t       result;
 

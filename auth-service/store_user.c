@@ -207,6 +207,20 @@ store_result_t store_web_session_add(store_t *store, const unsigned char hash[KE
 }
 
 
+store_result_t store_web_session_bound(store_t *store, uint64_t user, unsigned most)
+{
+    static const char  sql[] =
+        "DELETE FROM web_sessions WHERE user_id = ? AND created_at < (SELECT created_at FROM "
+        "(SELECT created_at FROM web_sessions WHERE user_id = ? "
+        "ORDER BY created_at DESC LIMIT ?, 1) AS newest)";
+
+    store_value_t  values[] = { store_integer(user), store_integer(user),
+                                store_integer(most - 1) };
+
+    return store_execute(store, sql, values, 3, NULL, NULL);
+}
+
+
 store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                       store_user_t *user)
 {

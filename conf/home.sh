@@ -15,6 +15,7 @@ claim_home() {
     mkdir -p "$home" || die "cannot make DUOLU_HOME ($home): set it to a folder that you may write to"
     [ -w "$home" ] || die "cannot write to DUOLU_HOME ($home): it belongs to $(stat -c %U "$home")"
     if is_root; then
+        check_owner
         check_parent
         chown -h root:root "$home"
         is_mine "$home" || die "$home is no folder any more: look at who changed it"
@@ -33,6 +34,22 @@ claim_home() {
 }
 
 release_home() { exec {home_lock}>&-; }
+
+# A stack that a user started is that user's: as root, nothing of it would be seen to run.
+check_owner() {
+    local owner
+    [ -e "$home/.duolu" ] || return 0
+    owner=$(stat -c %u "$home")
+    [[ " $(service_uids) " == *" $owner "* ]] \
+        || die "$home belongs to $(stat -c %U "$home"), who started what is in it: run this as that user"
+}
+
+# The users that a stack of root's runs as, and root.
+service_uids() {
+    local user
+    echo -n 0
+    for user in www-data "${user_of[@]}"; do echo -n " $(id -u "$user" 2>/dev/null || true)"; done
+}
 
 # Where the state folder lies, a service that may rename it would be its owner again.
 check_parent() {
@@ -98,12 +115,13 @@ own_folder() {
     chmod 711 "$dir"
     if [ -d "$old" ] && [ ! -L "$old" ]; then
         take_over "$old" "$dir"
-        rm -rf "$old"
+        rmdir "$old" 2>/dev/null || warn "$old holds what is no plain file of a service's: take from it what you need, and remove it"
     fi
 }
 
 # take_over OLD NEW: its plain files, as copies that no process has open. Once
-# the folder is root's, nobody else changes its names.
+# the folder is root's, nobody else changes its names. A file goes when its copy
+# is whole: cut off anywhere, the next `up` goes on.
 take_over() {
     local file name owner
     owner=$(stat -c %u "$1")
@@ -112,11 +130,16 @@ take_over() {
     for file in "$1"/*; do
         [ ! -L "$file" ] || { warn "$file is a link, and is left out"; continue; }
         # no link from elsewhere, nobody else's, nothing huge
-        [[ "$(stat -c '%F %h %u' "$file" 2>/dev/null)" =~ ^regular\ (empty\ )?file\ 1\ ($owner|0)$ ]] || continue
+        [[ "$(stat -c '%F %h' "$file" 2>/dev/null)" =~ ^regular\ (empty\ )?file\ 1$ ]] || continue
+        [[ " $owner $(service_uids) " == *" $(stat -c %u "$file") "* ]] || continue
         name=${file##*/}
         case "$2" in
             */log) chown root: "$file" && mv -T "$file" "$2/$name" ;;
-            *) [ "$(stat -c %s "$file")" -gt 1048576 ] || (umask 077 && cat "$file" >"$2/$name") ;;
+            *)
+                # revocations grow for ever
+                [ "$name" = revocations ] || [ "$(stat -c %s "$file")" -le 1048576 ] || continue
+                (umask 077 && cat "$file" >"$2/$name.new") && mv -T "$2/$name.new" "$2/$name" && rm -f "$file"
+                ;;
         esac
     done
 }
@@ -130,8 +153,8 @@ service_folder() {
         ! is_root || chown -h "$user:" "$dir"
         return 0
     fi
-    owner=$(stat -c %U "$dir")
-    [ "$owner" != "$user" ] && is_root || return 0
+    owner=$(stat -c %u "$dir")          # whose name this system may not know
+    [ "$owner" != "$(id -u "$user")" ] && is_root || return 0
     # root must not follow what another user put there
     [ "$user" != root ] || die "$dir belongs to $owner, who cannot reach $repo or $home any more: give that user access to them again, or set DUOLU_HOME to a new folder"
     chown -Rh --from="$owner" "$user:" "$dir"

@@ -17,7 +17,8 @@ close_locks() {
 become_keeper() {
     (umask 077 && : >>"$home/.keeper")
     exec {keeper_lock}<>"$home/.keeper"
-    flock -n "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
+    # who asks whether there is one holds the lock for a moment
+    flock -w 5 "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
     echo $$ >"$home/.keeper"
 }
 
@@ -163,8 +164,8 @@ free_ports() {
 # rotate_logs: each log that is large, or a day old, gets a new file.
 rotate_logs() {
     local name file size birth most now again=()
-    [ "$DUOLU_LOG_SIZE" != 0 ] || return 0
     most=$(bytes_of "$DUOLU_LOG_SIZE")
+    [ "$most" -gt 0 ] || return 0
     now=$(printf '%(%s)T' -1)
     while read -r size birth file; do
         # where the file system does not tell its birth, that is 0

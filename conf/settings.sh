@@ -44,8 +44,11 @@ apply_settings() {
 
 # Where recordings go, and how many may stay: 0 is no limit.
 choose_recordings() {
+    local quota=80%
+    # where old recordings go by themselves, nobody's need to stop
+    [ "${DUOLU_REC_DAYS:-0}${DUOLU_REC_TOTAL:-0}${DUOLU_REC_FREE:-0}" = 000 ] || quota=0
     DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
-    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0} DUOLU_REC_QUOTA=${DUOLU_REC_QUOTA:-50%} DUOLU_MAX_KBPS=${DUOLU_MAX_KBPS:-50000}
+    export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0} DUOLU_REC_QUOTA=${DUOLU_REC_QUOTA:-$quota} DUOLU_MAX_KBPS=${DUOLU_MAX_KBPS:-50000}
     case "$DUOLU_REC" in
         *[[:space:]\"\'\\\$\;\{\}\#\@]*) die "DUOLU_REC is '$DUOLU_REC': it may hold no space, quote or any of \\ \$ ; { } # @" ;;
     esac

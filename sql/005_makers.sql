@@ -13,12 +13,13 @@ ALTER TABLE grants
   ADD UNIQUE KEY /*M! IF NOT EXISTS */ grants_by_maker (who, what, made_by),
   DROP KEY /*M! IF EXISTS */ grants_once;
 
--- Keys that the page gave out before this: the audit knows to whom.
+-- Keys that the page gave out before this: the audit knows to whom, as far as it reaches back.
+-- Somebody who is deleted by now is nobody's id, so that the key ends.
 UPDATE devices d
   JOIN streams s ON s.id = d.stream_id
   JOIN audit a ON a.action IN ('key rotate', 'stream add') AND a.outcome = 'ok'
     AND a.at BETWEEN d.created_at AND d.created_at + INTERVAL 10 SECOND
     AND a.target = CONCAT(s.app, '/', s.name) AND a.actor <> 'duoluctl'
-  JOIN users u ON u.name = a.actor
-  SET d.made_by = u.id, d.changed = d.changed
+  LEFT JOIN users u ON u.name = a.actor
+  SET d.made_by = COALESCE(u.id, 18446744073709551615), d.changed = d.changed
   WHERE d.made_by = 0 AND d.revoked_at IS NULL;

@@ -267,8 +267,8 @@ async function download(stream, user, file) {
 }
 
 cleanly('downloads of a whole recording: each ends with the right to it, and all with the stream', async (t) => {
-  const stream = await newStream('kept', 'admin');
-  const day = path.join(stack.home, 'rec/live/kept/2026-03-10');
+  const stream = await newStream('download', 'admin');
+  const day = path.join(stack.home, 'rec/live/download/2026-03-10');
   fs.mkdirSync(day, { recursive: true });
   fs.writeFileSync(path.join(day, '12-00-00.000.mp4'), '');
   fs.truncateSync(path.join(day, '12-00-00.000.mp4'), 500_000_000);
