@@ -179,14 +179,13 @@ install_test_drivers() {
 }
 
 command_test() {
-    case "${1:-}" in
-        lint | unit) install_missing "${packages_unit[@]}" ;;
-        *)
-            install_missing "${packages_test[@]}"
-            install_test_drivers
-            fetch_promtool
-            ;;
-    esac
+    if [[ $# -gt 0 && "$*" =~ ^(lint|unit)(\ (lint|unit))*$ ]]; then
+        install_missing "${packages_unit[@]}"
+    else
+        install_missing "${packages_test[@]}"
+        install_test_drivers
+        fetch_promtool
+    fi
     build_all
     DUOLU_BUILT=yes exec "$repo/tests/run.sh" "$@"
 }

@@ -165,6 +165,17 @@ recorder_utc(const recorder_t *rec)
 }
 
 
+/* Would other headers get a file of their own now? */
+static int
+recorder_change_due(const recorder_t *rec)
+{
+    uint64_t  now = ngx_current_msec;
+    uint64_t  share = RECORDER_MINUTE_MS / (uint64_t) rec->conf->changes;
+
+    return ngx_max(rec->change_ms, now) - now <= RECORDER_MINUTE_MS - share;
+}
+
+
 /*
  * May other headers have a file of their own?  A stream gets as many as dvr_changes
  * at once and one more for each share of a minute, or its publisher could fill the
@@ -181,7 +192,7 @@ recorder_may_change(recorder_t *rec)
         return 1;
     }
 
-    if (next - now <= RECORDER_MINUTE_MS - share) {
+    if (recorder_change_due(rec)) {
         rec->change_ms = next + share;
         rec->changed = rec->refused = 0;
         return 1;
@@ -315,6 +326,7 @@ recorder_rewind(recorder_t *rec)
     hub_entry_t  e;
 
     if (!rec->format->indexed || rec->gap || rec->skip[MP4_VIDEO] != -1
+        || !recorder_change_due(rec)
         || (rec->at.began && rec->at.segment.gap))
     {
         return NGX_DECLINED;
@@ -322,7 +334,10 @@ recorder_rewind(recorder_t *rec)
 
     hub_reader_seek(&rec->reader, whole.next);
 
-    if (hub_reader_entry(hub, &rec->reader, &e) == NGX_OK && (e.flags & HUB_KEY)
+    /* in a small window the reader may not get that far back */
+    if (rec->reader.index == whole.next
+        && hub_reader_entry(hub, &rec->reader, &e) == NGX_OK
+        && (e.flags & HUB_KEY)
         && recorder_take_back(rec, &whole) == NGX_OK)
     {
         return NGX_OK;

@@ -1,9 +1,11 @@
 #include "segment.h"
 
 #include "answer.h"
+#include "budget.h"
 #include "media_reader.h"
 
-#define SEGMENT_FRAGMENTS  4096
+#define SEGMENT_FRAGMENTS  512       /* a listed one lasts 36 s at most */
+#define SEGMENT_HEADS_MAX  (64 * 1024 * 1024)    /* of all that are being sent */
 #define SEGMENT_INIT_MAX   65536
 #define SEGMENT_NAME       23        /* bytes of 2026-11-23/14-00-00.123 */
 
@@ -24,10 +26,14 @@ typedef struct {
     mp4_init_t      init;            /* its configurations are not kept */
     uint8_t        *heads;
     size_t          heads_size, heads_room;
+    budget_hold_t   hold;
     piece_t        *pieces;
     size_t          npieces;
     uint64_t        size;
 } segment_t;
+
+
+static budget_t  heads;
 
 
 /* --- names --- */
@@ -197,6 +203,29 @@ read_heads(segment_t *s)
 }
 
 
+/* May the segment's heads take BYTES of memory in all? */
+static int
+hold_heads(segment_t *s, size_t bytes)
+{
+    size_t      held;
+    history_t  *h = s->media.history;
+
+    budget_give(&s->hold);
+
+    if (budget_take(&heads, &s->hold, h->uid, bytes, SEGMENT_HEADS_MAX, &held)
+        == NGX_OK)
+    {
+        return 0;
+    }
+
+    history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "the heads of segments that "
+                 "are being sent take %zu bytes, this one's %zu: try again",
+                 held, bytes);
+
+    return -1;
+}
+
+
 static int
 add_piece(segment_t *s, mp4_fragment_t *fragment, uint64_t data)
 {
@@ -214,6 +243,9 @@ add_piece(segment_t *s, mp4_fragment_t *fragment, uint64_t data)
     max = MP4_FRAGMENT_MAX(n);
 
     if (s->heads_room - s->heads_size < max) {
+        if (hold_heads(s, 2 * s->heads_room + max) != 0) {
+            return -1;
+        }
         more = realloc(s->heads, 2 * s->heads_room + max);
         if (more == NULL) {
             return media_no_memory(s->media.history);
@@ -291,6 +323,7 @@ segment_free(history_t *h)
     }
 
     media_free(&s->media);
+    budget_give(&s->hold);
     free(s->heads);
     free(s->pieces);
     free(s);
@@ -367,7 +400,8 @@ history_segment(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
 {
     segment_t  *s = calloc(1, sizeof(segment_t));
 
-    if (s == NULL) {
+    if (s == NULL || budget_init(&heads, ngx_cycle->log) != NGX_OK) {
+        free(s);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -48,19 +48,21 @@ viewer_pending(const viewer_t *v)
 
 
 /* A pong or a close goes between two messages. */
-static void
+static ngx_int_t
 viewer_queue_control(viewer_t *v)
 {
     if (v->prefix == NULL) {
         v->prefix = ngx_alloc(WS_CONTROL_MAX, ngx_cycle->log);
         if (v->prefix == NULL) {
-            return;
+            return NGX_ERROR;
         }
     }
 
     v->prefix_pos = v->prefix;
     v->prefix_last = ngx_cpymem(v->prefix, v->control, v->control_size);
     v->control_size = 0;
+
+    return NGX_OK;
 }
 
 
@@ -117,8 +119,7 @@ viewer_next(viewer_t *v)
     ngx_int_t  rc;
 
     if (v->control_size) {
-        viewer_queue_control(v);
-        return NGX_OK;
+        return viewer_queue_control(v);
     }
 
     if (!hub_reader_alive(&v->reader)) {

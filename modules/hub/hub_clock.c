@@ -166,6 +166,17 @@ clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
         return dts;
     }
 
+    if (off > CLOCK_AHEAD / 2 && w->track[!kind].started && w->kept_ms
+        && w->track[kind].offset > w->track[!kind].offset + CLOCK_STEP
+        && other->dts - (int64_t) other->wall_ms - s->lead
+           + w->track[kind].offset - w->track[!kind].offset
+           <= CLOCK_AHEAD + CLOCK_STEP)
+    {
+        /* this track was late, moved, and has caught up: both are of one clock */
+        w->track[!kind].offset = w->track[kind].offset;
+        w->discontinuity = 1;
+    }
+
     move = off > CLOCK_AHEAD ? CLOCK_AHEAD - off
                              : clock_behind(w, s, kind, off, now);
     if (move == 0) {
@@ -192,7 +203,8 @@ clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
 
     w->kept_ms = now;
 
-    return ngx_max(dts + move, s->track[kind].dts + 1);
+    /* held back, a track may stand still: any number of frames may come */
+    return ngx_max(dts + move, s->track[kind].dts + (off < 0));
 }
 
 

@@ -362,6 +362,10 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 
     ngx_shmtx_lock(&h->pool->mutex);
 
+    if (s && who->name_hash && s->name_hash != who->name_hash) {
+        s = NULL;                            /* another stream's by now */
+    }
+
     reason = hub_session_admit(h, who, s,
                                s ? s->name_hash : who->name_hash);
 
@@ -416,6 +420,13 @@ hub_session_free(hub_t *h, hub_session_t *row)
     hub_store(&row->id, 0);
     row->next = h->header->session_free;
     h->header->session_free = (uint32_t) (row - h->sessions);
+
+    /* every admission looks at the rows up to here */
+    while (h->header->session_end
+           && h->sessions[h->header->session_end - 1].id == 0)
+    {
+        h->header->session_end--;
+    }
 }
 
 

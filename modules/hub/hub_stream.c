@@ -474,7 +474,10 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         return NGX_AGAIN;
     }
 
-    now = w->arrived_ms ? w->arrived_ms : ngx_current_msec;
+    /* a frame that was held back is no older than what another publisher sent */
+    now = w->arrived_ms ? ngx_max(w->arrived_ms, ngx_max(s->track[0].wall_ms,
+                                                         s->track[1].wall_ms))
+                        : ngx_current_msec;
     dts = frame->config
           ? hub_clock_config(w, s, hub_track(type), now)
           : hub_clock_frame(w, s, hub_track(type), timestamp, now);

@@ -7,6 +7,7 @@
 #include "../media/hevc.h"
 #include "../media/nal.h"
 
+#define INGEST_ADTS_MAX   512        /* frames of a message: 12 s */
 #define INGEST_HOLD_MAX   (4 * 1024 * 1024)
 #define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, looked at in a row */
 
@@ -303,6 +304,12 @@ ingest_start_codes(ingest_t *in, ingest_message_t *m)
     n = flv_write_plain(body, &m->frame);
     one.frame.payload = n;
     n += nal_to_lengths(units, size, body + n, max - n);
+
+    if (n == one.frame.payload) {            /* start codes, and nothing behind them */
+        ngx_free(units);
+        return;
+    }
+
     message_in_a_row(&one, &b, &link, body, n);
 
     ingest_pictures(in, &one);
@@ -330,7 +337,7 @@ static void
 ingest_adts(ingest_t *in, ingest_message_t *m)
 {
     size_t             n, at = m->frame.payload;
-    uint32_t           samples = 0;
+    uint32_t           frames = 0;
     uint8_t            head[AAC_ADTS_MAX];
     aac_adts_t         adts;
     ingest_message_t   one = *m;
@@ -344,6 +351,12 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
             return;
         }
 
+        if (frames == INGEST_ADTS_MAX) {
+            ingest_skip(in, FLV_AUDIO, "audio message of more ADTS frames than "
+                        "some seconds have");
+            return;
+        }
+
         if (ingest_adts_config(in, m, &adts) != NGX_OK) {
             return;
         }
@@ -352,12 +365,34 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
         one.frame.payload = at + adts.head;
         one.len = at + adts.size;
         one.timestamp = m->timestamp
-                        + (uint32_t) ((uint64_t) samples * 1000 / adts.rate);
+                        + (uint32_t) ((uint64_t) frames * AAC_FRAME * 1000
+                                      / adts.rate);
         ingest_append(in, &one);
 
         at += adts.size;
-        samples += AAC_FRAME;
+        frames++;
     }
+}
+
+
+/* The same of a message in pieces: each frame would be looked for from the first. */
+static void
+ingest_adts_in_a_row(ingest_t *in, ingest_message_t *m)
+{
+    u_char            *body;
+    ngx_buf_t          b;
+    ngx_chain_t        link;
+    ingest_message_t   one = *m;
+
+    body = ngx_alloc(m->len, in->session->connection->log);
+    if (body == NULL) {
+        return;
+    }
+
+    (void) chain_copy(m->chain, 0, body, m->len);
+    message_in_a_row(&one, &b, &link, body, m->len);
+    ingest_adts(in, &one);
+    ngx_free(body);
 }
 
 
@@ -370,7 +405,7 @@ ingest_audio(ingest_t *in, ingest_message_t *m)
                        ngx_min(m->size, m->len) - m->frame.payload, &adts)
         == 0)
     {
-        ingest_adts(in, m);
+        ingest_adts_in_a_row(in, m);
 
     } else if (!ingest_track(in, FLV_AUDIO)->ready) {
         ingest_left_out(in, FLV_AUDIO);

@@ -75,6 +75,11 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 
     ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
 
+    /* an aggregate goes on with what is behind a refused message */
+    if (ctx && ctx->why) {
+        return NGX_DONE;
+    }
+
     /* nginx-rtmp ignores a shorter one */
     if (ctx == NULL || in->buf->last - in->buf->pos < 4) {
         return NGX_OK;
@@ -170,6 +175,10 @@ static ngx_int_t
 ngx_rtmp_guard_media(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ngx_chain_t *in)
 {
+    if (ngx_rtmp_guard_refusal(s)) {
+        return NGX_DONE;
+    }
+
     if (!ngx_rtmp_guard_watches(s) || s->app_conf) {
         return NGX_OK;
     }
@@ -184,6 +193,10 @@ ngx_rtmp_guard_aggregate(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     ngx_chain_t *in)
 {
     ngx_rtmp_guard_amf_t  amf;
+
+    if (ngx_rtmp_guard_refusal(s)) {
+        return NGX_DONE;
+    }
 
     if (!ngx_rtmp_guard_watches(s)) {
         return NGX_OK;
@@ -226,6 +239,10 @@ ngx_rtmp_guard_amf(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
         return NGX_OK;
     }
 
+    if (ctx->why) {
+        return NGX_DONE;
+    }
+
     gscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_guard_module);
 
     command = (h->type == NGX_RTMP_MSG_AMF_CMD
@@ -257,6 +274,10 @@ ngx_rtmp_guard_amf(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     /* a message inside an aggregate must keep its length */
     if (amf.foreign && h == &s->in_streams[h->csid].hdr) {
         ngx_rtmp_guard_amf_rewrite(cur, shared);
+    }
+
+    if (!command) {                          /* it starts nothing */
+        return NGX_OK;
     }
 
     if (ngx_strcasecmp(amf.name, (u_char *) "publish") == 0) {

@@ -540,6 +540,7 @@ player_reset(player_t *p, const u_char *name)
     p->started_ms = 0;
     p->mute = 0;
     p->paused = p->joined = 0;
+    ngx_memzero(&p->way, sizeof(p->way));
 }
 
 

@@ -241,6 +241,10 @@ ingest_message(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h, ngx_chain_t *chain)
 
     in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
 
+    if (ngx_rtmp_guard_refusal(s)) {
+        return NGX_DONE;                     /* it is closing */
+    }
+
     if (in && in->state == INGEST_LIVE) {
         ingest_frame(in, type, h->timestamp, chain);
 

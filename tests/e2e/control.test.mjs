@@ -3,7 +3,6 @@
 // over reload, restart and a time without nginx.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -176,20 +175,12 @@ async function reload() {
   await until(() => stack.controlGet('/status').then(() => true, () => false), 'nginx to answer');
 }
 
-/** Stops nginx; the function that it gives starts it again, as it was. */
+/** Stops nginx; the function that it gives has `up` start it again. */
 async function stopNginx() {
   const pid = master();
-  const [command, ...args] = fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/^nginx: master process /, '').replaceAll('\0', ' ').trim().split(' ');
-  const { uid, gid } = fs.statSync(`/proc/${pid}`);
   process.kill(pid, 'SIGTERM');
   await until(() => !alive(pid), 'nginx to end');
-  fs.rmSync(path.join(stack.home, 'sock/control.sock'), { force: true });
-  return async () => {
-    const words = args.join(' ').replace('-g daemon off;', '').split(' ').filter(Boolean);
-    const child = spawn(command, [...words, '-g', 'daemon off;'], { cwd: stack.home, uid, gid, stdio: 'ignore', detached: true });
-    child.unref();
-    await until(() => stack.controlGet('/status').then(() => true, () => false), 'nginx to answer');
-  };
+  return () => buildSh(['up', '-d'], { env: stack.env });
 }
 
 // ---- tests --------------------------------------------------------------

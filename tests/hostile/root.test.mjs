@@ -124,6 +124,7 @@ only('a state folder of before, all of it the service\'s, is taken over without 
 
   const disown = async () => {
     for (const name of ['conf', 'log', 'secrets']) {
+      fs.rmSync(path.join(home, `${name}.old`), { recursive: true, force: true });   // links are left there
       fs.mkdirSync(path.join(home, name), { recursive: true });
       fs.chmodSync(path.join(home, name), 0o700);
     }
