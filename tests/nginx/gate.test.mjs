@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { feed, fcgiAnswer, startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
-import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
+import { MSG, amfEncode, aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 
@@ -340,6 +340,15 @@ test('a service that is not there refuses, and is asked again when it is back', 
   t.after(() => hub.nginx.stop({ allow: [/connect\(\) to unix:.* failed/] }));
   await hub.gate.stop();
   await refused(hub, 'cam?key=x', /auth service unavailable/);
+});
+
+test('a data message with the name of a command starts nothing, and lifts no deadline', DEADLINE, async (t) => {
+  const hub = await startHub({ server: 'rtmp_guard_deadline 1s;' });
+  t.after(() => hub.stop());
+  const client = await openStream(hub.rtmp);
+  client.send({ type: MSG.META, payload: amfEncode('play', 0, null) });
+  assert.match((await client.anyStatus()).description, /still connected without publish or play after 1000 ms/);
+  await client.closed;
 });
 
 test('500 publish attempts at once leave a running stream alone', DEADLINE, async (t) => {

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startNginx, until } from '../lib/nginx.mjs';
 import {
-  MSG, RtmpClient, aacFrame, chunk, chunkHeader, basicHeader, interFrame, keyFrame, openPlayer, openPublisher, openStream,
+  MSG, RtmpClient, aacFrame, amfEncode, chunk, chunkHeader, basicHeader, interFrame, keyFrame, openPlayer, openPublisher, openStream,
 } from '../lib/rtmp.mjs';
-import { configuration, rss } from './guard-rows.mjs';
+import { configuration, rss, tag } from './guard-rows.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const MB = 1024 * 1024;
@@ -206,5 +206,14 @@ describe('what is refused is said', () => {
     assert.equal(status.description, 'a message of 5242880 bytes, expected at most 4194304 (max_message)');
     await client.closed;
     await oneLine(/a message of 5242880 bytes/);
+  });
+
+  test('an aggregate that goes on behind what was refused does not keep the connection', DEADLINE, async () => {
+    const client = await openStream({ port });
+    client.setChunkSize(65536);
+    const deep = Buffer.concat([amfEncode('x'), ...Array(17).fill(Buffer.from([10, 0, 0, 0, 1]))]);
+    client.send({ type: MSG.AGGREGATE, payload: Buffer.concat([tag(MSG.META, deep), tag(MSG.META, amfEncode('play2', 0, null, 'huge'))]) });
+    assert.match((await client.anyStatus()).description, /nested deeper than 16 levels/);
+    await client.closed;
   });
 });

@@ -239,6 +239,45 @@ test_lateness_does_not_add_up_over_returns(void **state)
 }
 
 
+/* ffmpeg without -re: any number of frames in no time. */
+static void
+test_a_file_that_is_pushed_at_once_is_held(void **state)
+{
+    int64_t  made, at = 0;
+    play_t  *p = *state;
+
+    for (made = 0; made < 3600000; made += FRAME) {
+        at = made / 100;
+        frame(p, VIDEO, at, made);
+        frame(p, AUDIO, at, made);
+    }
+
+    /* its first 2 s may have come late, for all that the clock knows */
+    assert_in_range(p->ahead, 2000, 3000 + 2000);
+    assert_in_range(llabs(p->dts[VIDEO] - p->dts[AUDIO]), 0, 300);
+    assert_in_range(p->marks, 1, 3);
+}
+
+
+/* An encoder that queued its pictures for a while, 5 s behind the sound. */
+static void
+test_a_track_that_was_late_comes_back_to_the_other(void **state)
+{
+    int64_t  at, late;
+    play_t  *p = *state;
+
+    for (at = 0; at < 120000; at += FRAME) {
+        late = at < 20000 ? 0 : at < 25000 ? at - 20000
+               : at < 40000 ? 5000 : at < 45000 ? 45000 - at : 0;
+        frame(p, VIDEO, at, at - late);
+        frame(p, AUDIO, at, at);
+    }
+
+    assert_in_range(llabs(p->dts[VIDEO] - p->dts[AUDIO]), 0, 300);
+    assert_in_range(p->dts[AUDIO], 120000 - 500, 120000 + 3500);
+}
+
+
 int
 main(void)
 {
@@ -254,6 +293,8 @@ main(void)
         TEST(test_a_stalled_network_is_no_wrong_clock),
         TEST(test_a_network_that_catches_up_slowly_is_no_wrong_clock),
         TEST(test_lateness_does_not_add_up_over_returns),
+        TEST(test_a_file_that_is_pushed_at_once_is_held),
+        TEST(test_a_track_that_was_late_comes_back_to_the_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
