@@ -73,7 +73,7 @@ static void login_buckets(api_t *api, login_t *login)
 }
 
 
-/* Who it is that comes, by all that is known before the password is. */
+/* Tells from where a login comes, before its password is looked at. */
 static store_result_t login_look(api_t *api, login_t *login)
 {
     store_result_t  result = store_user_by_name(api->store, login->name, &login->user);

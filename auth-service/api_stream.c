@@ -222,7 +222,7 @@ void api_stream_add(api_t *api)
 }
 
 
-/* What an optional text of the body has to be; out stays NULL when it is missing. */
+/* Reads an optional text of the body; out stays NULL when it is missing. */
 static bool stream_word(api_t *api, const char *key, bool (*valid)(const char *),
                         const char *expected, const char **out)
 {

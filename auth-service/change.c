@@ -283,7 +283,7 @@ static store_result_t step_end_orphans(step_t *step)
 
 /* --- a change as a whole --- */
 
-/* What the request was admitted by may be gone by now: it is looked at again, under the lock. */
+/* Checks the request's right once more, under the lock: it may be gone by now. */
 static store_result_t step_admit(step_t *step)
 {
     store_user_t    user;
@@ -604,7 +604,7 @@ store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t dev
 
 /* --- grants and groups --- */
 
-/* What a manager could give on, nobody could take back by taking it from that manager. */
+/* Two managers who gave each other the right could not be got rid of. */
 static store_result_t step_grant_admit(const step_t *step)
 {
     return step->maker && (step->rights & RIGHT_MANAGE) ? STORE_REFUSED : STORE_OK;

@@ -113,7 +113,7 @@ int ctl_stream_list(ctl_t *ctl)
 }
 
 
-/* What is not set stays as it is when it is written, not as it is now. */
+/* Settings that are not given keep the value they have at the write, not the one read before. */
 typedef struct {
     store_settings_t  set;
     uint64_t          kbps;

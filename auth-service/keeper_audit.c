@@ -80,7 +80,7 @@ static void audit_tick(keeper_desk_t *desk, void *state)
 }
 
 
-/* What is still counted is told at least to the log. */
+/* Tells the refusals that are still counted, at least to the log. */
 static void audit_end(keeper_desk_t *desk, void *state)
 {
     bool       there = true;

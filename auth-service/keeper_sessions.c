@@ -53,7 +53,7 @@ static void sessions_close(keeper_desk_t *desk, const store_open_session_t *row)
 
 
 /*
- * What is missed twice is gone: its own report, with bytes and reason, would have
+ * A session that is missed twice is gone: its own report, with bytes and reason, would have
  * come by then. The rows are read before nginx is asked, so none can be too new.
  */
 static void sessions_compare(keeper_desk_t *desk, const store_open_session_t *rows, size_t count,

@@ -102,7 +102,7 @@ void log_reopen(void)
 }
 
 
-/* What a terminal would obey, hide or show in another order is written out. */
+/* Writes out the characters that a terminal would obey, hide or reorder. */
 static size_t log_escape(char out[16], const char *text, size_t *taken)
 {
     uint32_t       code;
