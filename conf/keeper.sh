@@ -18,7 +18,7 @@ become_keeper() {
     (umask 077 && : >>"$home/.keeper")
     exec {keeper_lock}<>"$home/.keeper"
     # who asks whether there is one holds the lock for a moment
-    flock -w 5 "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
+    flock -w 2 "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
     echo $$ >"$home/.keeper"
 }
 
