@@ -218,6 +218,11 @@ movie_join(movie_t *m, int64_t pause)
 static int64_t
 to_ticks(const movie_t *m, int64_t ms)
 {
+    int64_t  most = INT64_MAX / 4 / ((int64_t) m->ticks + 1);
+
+    /* a file may claim to last for ever */
+    ms = ms > most ? most : ms < -most ? -most : ms;
+
     return ms * (int64_t) m->ticks / 1000;
 }
 

@@ -257,7 +257,8 @@ rec_path_dir(char out[REC_DIR_MAX], const char *stream, size_t len)
 size_t
 rec_path_stream(char *out, size_t max, const char *dir, size_t len)
 {
-    return each_name(out, max, dir, len, get_name);
+    /* no stream's folder is longer, though decoded it might fit */
+    return len < REC_DIR_MAX ? each_name(out, max, dir, len, get_name) : 0;
 }
 
 
