@@ -152,7 +152,7 @@ command_down() {
     say "nothing of $home is running"
 }
 
-# What stays beside the services of `up -d`.
+# The keeper stays beside the services of `up -d`.
 command_keep() {
     read_settings
     read_saved_settings

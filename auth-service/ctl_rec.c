@@ -21,7 +21,7 @@ typedef struct {
 } rec_list_t;
 
 
-/* What is being written has its size on the disk alone. */
+/* A file that is being written has its size on the disk alone. */
 static uint64_t rec_bytes(const ctl_t *ctl, const store_recording_t *recording)
 {
     int64_t  bytes = recording->to ? -1 : rec_file_size(ctl->config.rec, recording->file);

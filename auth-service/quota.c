@@ -36,7 +36,7 @@ static void quota_collect(const store_owner_t *owner, void *data)
 }
 
 
-/* What is being written has its size on the disk alone. */
+/* A file that is being written has its size on the disk alone. */
 static void quota_add_open(const store_recording_t *recording, void *data)
 {
     size_t    i;

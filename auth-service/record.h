@@ -10,7 +10,7 @@
  * looks for what differs.
  */
 
-/* What the rows say: whether it is to be recorded, and whether that was asked for. */
+/* The rows tell whether it is to be recorded, and whether that was asked for. */
 bool record_wanted(const store_stream_t *stream);
 bool record_asked(const store_stream_t *stream);
 

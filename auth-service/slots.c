@@ -32,7 +32,7 @@ void slots_init(slots_t *slots, unsigned count, unsigned queue_most)
 }
 
 
-/* What this class has and waits for. */
+/* Counts the places this class has and waits for. */
 static unsigned slots_share(const slots_t *slots, const char *who)
 {
     unsigned             i, count = 0;

@@ -68,7 +68,7 @@ typedef struct {
     uint64_t  changed;          /* when the row was, unix ms */
 } store_user_t;
 
-/* What is to be changed of a user or a stream; NULL: left as it is then. */
+/* The settings of a user or a stream to change; NULL leaves one as it is then. */
 typedef struct {
     const uint64_t  *max_publishers;
     const uint64_t  *rec_quota;

@@ -65,7 +65,7 @@ void store_set_patience(store_t *store, unsigned seconds)
 
 
 /*
- * What lives on the connection goes with it: statements are prepared again, but
+ * A lost connection takes its state along: statements are prepared again, but
  * a transaction or a lock is the caller's, who believes to hold it. Until its
  * end nothing is sent any more, and no other connection is opened.
  */

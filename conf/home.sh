@@ -181,7 +181,7 @@ prepare_recordings() {
     } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
 }
 
-# What recordings leave free: of the disk that the database may be on, never what it needs itself.
+# Chooses the space that recordings leave free: of the disk that the database may be on, never what it needs itself.
 choose_room() {
     dvr_free="5% 1g"
     [ "$private_db" = no ] || [ "$(stat -c %d "$DUOLU_REC")" = "$(stat -c %d "$home")" ] || dvr_free=5%

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What stays beside the services: it turns the logs over, and in the foreground
+# The keeper stays beside the services: it turns the logs over, and in the foreground
 # it starts again what ends by itself.
 
 declare -A log_service=([nginx]=nginx [access]=nginx [auth]=auth [thumb]=thumb [mariadb]=db)
