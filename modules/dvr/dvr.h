@@ -19,8 +19,8 @@
 #include "../hub/hub.h"
 #include "../media/flv_file.h"
 #include "../media/fragment.h"
-#include "../media/rec_index.h"
-#include "../media/rec_path.h"
+#include "../rules/rec_index.h"
+#include "../rules/rec_path.h"
 #include "recover.h"
 #include "spool.h"
 

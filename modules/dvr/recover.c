@@ -2,8 +2,8 @@
 #include "recover_mp4.h"
 #include "spool.h"
 
-#include "../media/rec_index.h"
-#include "../media/rec_path.h"
+#include "../rules/rec_index.h"
+#include "../rules/rec_path.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "../media/rec_path.h"
+#include "../rules/rec_path.h"
 
 #include "../media/flv_file.h"
 

@@ -2,7 +2,7 @@
 #include "recover_walk.h"
 
 #include "../media/fragment.h"
-#include "../media/rec_index.h"
+#include "../rules/rec_index.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -23,8 +23,8 @@
 #include <ngx_http.h>
 #include <ngx_thread_pool.h>
 
-#include "../media/rec_index.h"
-#include "../media/rec_path.h"
+#include "../rules/rec_index.h"
+#include "../rules/rec_path.h"
 
 #define HISTORY_FILES_MAX     4096       /* of one answer */
 #define HISTORY_SEGMENTS_MAX  500000

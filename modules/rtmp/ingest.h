@@ -4,7 +4,7 @@
 #define DUOLU_RTMP_INGEST_H
 
 #include "wire.h"
-#include "gate.h"
+#include "../gate/gate.h"
 #include "../hub/hub.h"
 
 enum ingest_state {

@@ -4,7 +4,7 @@
 
 #include "ingest.h"
 #include "play.h"
-#include "../media/text.h"
+#include "../rules/text.h"
 
 #define PLAY_CLOSE_MS  1000            /* lets the status reach the client */
 

@@ -7,9 +7,9 @@
 #include <ngx_sha1.h>
 
 #include "wire.h"
-#include "gate.h"
+#include "../gate/gate.h"
 #include "ingest.h"
-#include "../media/text.h"
+#include "../rules/text.h"
 
 #define INGEST_CLOSE_MS   1000         /* lets the status reach the client */
 

@@ -17,7 +17,7 @@
 #define DUOLU_RTMP_PLAY_H
 
 #include "wire.h"
-#include "gate.h"
+#include "../gate/gate.h"
 #include "../hub/hub.h"
 #include "../hub/hub_socket.h"
 #include "../hub/hub_ticker.h"

@@ -1,0 +1,101 @@
+#ifndef DUOLU_API_H
+#define DUOLU_API_H
+
+#include "../rights/change.h"
+#include "../rec/record.h"
+#include "../service/service.h"
+
+#define API_PARTS_MAX  5
+
+/* One request of the page, with what its route needs already checked. */
+typedef struct {
+    FCGX_Request  *request;
+    store_t       *store;
+    service_t     *service;
+    const char    *address;
+    const char    *parts[API_PARTS_MAX];    /* the '*' of the route, decoded */
+    json_t        *body;                    /* an object, or NULL for a GET */
+    store_user_t   user;                    /* id 0: not logged in */
+    int64_t        began;                   /* unix seconds, before anything was read */
+} api_t;
+
+void api_reply(api_t *api, json_t *body);
+void api_error(api_t *api, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* 429 with Retry-After */
+void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message);
+/* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
+void api_store_error(api_t *api, store_result_t result, const char *what);
+/* A row and a line; of many refusals their number alone, see refusals.h. */
+void api_audit(api_t *api, const char *action, bool ok, const char *target,
+               const char *reason);
+
+/*
+ * A text of the body; NULL and an error is answered when it is missing (and
+ * required) or no text. Optional and missing: the text otherwise.
+ */
+const char *api_text(api_t *api, const char *key, const char *otherwise);
+
+/* An optional number; given points to it when it is there. false: an error is answered. */
+bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
+                const uint64_t **given);
+
+/* For the calls of change.h. */
+change_t api_change(const api_t *api);
+/* The body, with what the change has ended, and a warning when nginx does not know yet. */
+void api_reply_changed(api_t *api, const change_t *change, json_t *body);
+
+/* Where nginx could not be told what to record: a warning in the body, and a line of the log. */
+void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body);
+
+/* For this user, action "view" or "replay"; false only when it does not fit. */
+bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
+                     const char *action, char token[TOKEN_MAX]);
+
+/* What the user may do with the stream. */
+unsigned api_rights(const api_t *api, const store_stream_t *stream);
+
+/*
+ * The stream, when the user may manage it; else the answer is given: 404 also
+ * for a stream that is there, to who has no right on it.
+ */
+bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
+                        store_stream_t *stream);
+
+/* api_login.c */
+void api_login(api_t *api);
+void api_logout(api_t *api);
+void api_me(api_t *api);
+
+/* api_stream.c */
+void api_streams(api_t *api);
+void api_stream_add(api_t *api);
+void api_stream_set(api_t *api);
+void api_stream_key(api_t *api);
+void api_stream_revoke(api_t *api);
+
+/* api_user.c */
+void api_users(api_t *api);
+void api_user_add(api_t *api);
+void api_user_set(api_t *api);
+void api_user_revoke(api_t *api);
+void api_user_disable(api_t *api);
+void api_user_enable(api_t *api);
+
+/* api_grant.c */
+void api_grants(api_t *api);
+void api_grant_add(api_t *api);
+void api_grant_remove(api_t *api);
+
+/* api_recording.c */
+void api_recordings(api_t *api);
+void api_recording_set(api_t *api);
+void api_recording_remove(api_t *api);
+void api_stream_record(api_t *api);
+
+/* api_session.c */
+void api_events_access(api_t *api);
+void api_sessions(api_t *api);
+void api_session_kick(api_t *api);
+
+#endif

@@ -1,0 +1,319 @@
+#include "api.h"
+#include "../base/clock.h"
+#include "known.h"
+#include "../base/log.h"
+#include "session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOGIN_BUSY_MS      1000
+#define LOGIN_BUCKETS_MOST 5
+#define LOGIN_KEY_SIZE     160
+
+typedef struct {
+    backoff_t  *backoff;
+    char        key[LOGIN_KEY_SIZE];
+    bool        own;            /* what a right password wipes out */
+} login_bucket_t;
+
+/* One attempt: from where, and which counts a wrong password adds to. */
+typedef struct {
+    const char      *name;
+    store_user_t     user;      /* id 0: nobody has this name */
+    bool             known;     /* this browser or address has logged in to the account */
+    char             browser[KNOWN_ID_SIZE];
+    char             site[64];  /* the address, of IPv6 its /48 */
+    char             share[64]; /* whose share of the slots it takes: the account's, or the site's */
+    size_t           count;
+    login_bucket_t   buckets[LOGIN_BUCKETS_MOST];
+} login_t;
+
+
+static void login_count_in(login_t *login, backoff_t *backoff, bool own, const char *what,
+                           const char *where)
+{
+    login_bucket_t  *bucket = &login->buckets[login->count++];
+
+    bucket->backoff = backoff;
+    bucket->own = own;
+    snprintf(bucket->key, sizeof(bucket->key), "%s %s", what, where);
+}
+
+
+/*
+ * A browser that has logged in before is counted by itself. Everybody else is by
+ * address and network, by account and address; and strangers to the account, who
+ * may come from anywhere, are together too.
+ */
+static void login_buckets(api_t *api, login_t *login)
+{
+    char        address[64], network[64];
+    service_t  *service = api->service;
+
+    if (login->browser[0]) {
+        login_count_in(login, &service->by_account, true, login->name, login->browser);
+        return;
+    }
+
+    backoff_network(api->address, 64, address, sizeof(address));
+    login_count_in(login, &service->by_address, false, "", address);
+
+    if (backoff_network(api->address, 56, network, sizeof(network))) {
+        login_count_in(login, &service->by_network, false, "", network);
+        login_count_in(login, &service->by_site, false, "", login->site);
+    }
+
+    login_count_in(login, &service->by_account, true, login->name, address);
+
+    if (!login->known) {
+        login_count_in(login, &service->by_stranger, false, login->name, "");
+    }
+}
+
+
+/* Tells from where a login comes, before its password is looked at. */
+static store_result_t login_look(api_t *api, login_t *login)
+{
+    store_result_t  result = store_user_by_name(api->store, login->name, &login->user);
+
+    if (result == STORE_NONE) {
+        memset(&login->user, 0, sizeof(login->user));
+    } else if (result != STORE_OK) {
+        return result;
+    }
+
+    backoff_network(api->address, 48, login->site, sizeof(login->site));
+    login->known = known_read(api->request, &api->service->keys, login->user.id, login->browser);
+
+    if (!login->known) {
+        /* asked for a made-up name too: the time of an answer tells no names */
+        result = store_web_session_from(api->store, login->user.id, api->address);
+        login->known = result == STORE_OK;
+    }
+
+    if (login->known) {
+        snprintf(login->share, sizeof(login->share), "user %" PRIu64, login->user.id);
+    } else {
+        memcpy(login->share, login->site, sizeof(login->share));
+    }
+
+    login_buckets(api, login);
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+/* 0, or the milliseconds to wait */
+static int64_t login_peek(const login_t *login)
+{
+    size_t   i;
+    int64_t  wait, longest = 0, now = clock_ms();
+
+    for (i = 0; i < login->count; i++) {
+        wait = backoff_peek(login->buckets[i].backoff, login->buckets[i].key, now);
+        longest = wait > longest ? wait : longest;
+    }
+
+    return longest;
+}
+
+
+/* Counts the attempt in all, or in none and returns the milliseconds to wait. */
+static int64_t login_charge(const login_t *login)
+{
+    size_t   i;
+    int64_t  wait, now = clock_ms();
+
+    for (i = 0; i < login->count; i++) {
+        wait = backoff_attempt(login->buckets[i].backoff, login->buckets[i].key, now);
+        if (wait > 0) {
+            while (i-- > 0) {
+                backoff_forgive(login->buckets[i].backoff, login->buckets[i].key);
+            }
+            return wait;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * The password was right, or could not be looked at. Only the account's count
+ * from here starts afresh: whoever has an account of their own must not wipe out
+ * by it what they tried on others.
+ */
+static void login_discharge(const login_t *login, bool right)
+{
+    size_t                 i;
+    const login_bucket_t  *bucket;
+
+    for (i = 0; i < login->count; i++) {
+        bucket = &login->buckets[i];
+        if (right && bucket->own) {
+            backoff_success(bucket->backoff, bucket->key);
+        } else {
+            backoff_forgive(bucket->backoff, bucket->key);
+        }
+    }
+}
+
+
+static void login_wait(api_t *api, const char *code, int64_t wait_ms)
+{
+    api_wait(api, code, wait_ms, strcmp(code, "busy") == 0
+             ? "Many logins at once. Try again in a moment."
+             : "Too many failed logins. Wait before the next try, or use a browser that has "
+               "logged in to this account before.");
+}
+
+
+static void login_refuse(api_t *api, const char *code, const login_t *login, int64_t wait)
+{
+    api_audit(api, "login", false, login->name, code);
+    login_wait(api, code, wait);
+}
+
+
+/*
+ * Nothing is counted before the password is looked at: an attempt that ends by a
+ * fault of ours, or since we are busy, is none.
+ */
+static bool login_verify(api_t *api, login_t *login, const char *password)
+{
+    int64_t            wait = login_peek(login);
+    password_result_t  verdict;
+
+    if (wait > 0) {
+        login_refuse(api, "backoff", login, wait);
+        return false;
+    }
+
+    if (!slots_take(&api->service->hashing, login->share, login->known)) {
+        login_refuse(api, "busy", login, LOGIN_BUSY_MS);
+        return false;
+    }
+
+    wait = login_charge(login);
+    verdict = wait > 0 ? PASSWORD_UNKNOWN
+                       : password_verify(password, login->user.id ? login->user.password_hash : NULL);
+    slots_give(&api->service->hashing, login->share);
+
+    if (wait > 0) {
+        login_refuse(api, "backoff", login, wait);
+        return false;
+    }
+
+    if (verdict != PASSWORD_WRONG) {
+        login_discharge(login, verdict == PASSWORD_RIGHT);
+    }
+    if (verdict == PASSWORD_WRONG) {
+        api_audit(api, "login", false, login->name, "wrong name or password");
+        api_error(api, 401, "bad_login", "The name or the password is wrong.");
+    } else if (verdict == PASSWORD_UNKNOWN) {
+        log_error("login: no memory to look at a password");
+        login_wait(api, "busy", LOGIN_BUSY_MS);
+    }
+
+    return verdict == PASSWORD_RIGHT;
+}
+
+
+static void login_answer(api_t *api, const login_t *login)
+{
+    char            session[SESSION_HEADER_MAX], known[KNOWN_HEADER_MAX];
+    char            headers[SESSION_HEADER_MAX + KNOWN_HEADER_MAX];
+    store_result_t  result;
+
+    if (api->user.disabled) {
+        api_audit(api, "login", false, login->name, "user disabled");
+        api_error(api, 403, "disabled", "This account is disabled.");
+        return;
+    }
+
+    result = session_begin(api->store, &api->user, api->address, session);
+    if (result == STORE_NONE) {
+        api_audit(api, "login", false, login->name, "user changed meanwhile");
+        api_error(api, 409, "changed", "This account was changed while you logged in. Log in "
+                  "again.");
+        return;
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, "session");
+        return;
+    }
+
+    known_header(&api->service->keys, api->user.id, login->browser, known);
+    snprintf(headers, sizeof(headers), "%s%s", session, known);
+
+    api_audit(api, "login", true, login->name, "");
+    fastcgi_reply(api->request, 200, headers, json_pack("{ss sb}", "name", api->user.name,
+                                                        "admin", api->user.admin));
+}
+
+
+void api_login(api_t *api)
+{
+    login_t          login = { .name = api_text(api, "name", NULL) };
+    const char      *password;
+    store_result_t   result;
+
+    password = login.name ? api_text(api, "password", NULL) : NULL;
+    if (password == NULL) {
+        return;
+    }
+
+    if (!name_user_valid(login.name) || strlen(password) > PASSWORD_MAX) {
+        /* no such account can exist, and that tells nobody anything */
+        login.name = "-";
+        password = "-";
+    }
+
+    result = login_look(api, &login);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "user");
+        return;
+    }
+
+    if (login_verify(api, &login, password)) {
+        api->user = login.user;
+        login_answer(api, &login);
+    }
+}
+
+
+void api_logout(api_t *api)
+{
+    char            header[SESSION_HEADER_MAX], error[CONTROL_ERROR_SIZE];
+    store_result_t  result;
+
+    if (session_user(api->request, api->store, &api->user) == STORE_OK) {
+        api_audit(api, "logout", true, api->user.name, "");
+    }
+
+    result = session_end(api->request, api->store, header);
+    if (result != STORE_OK) {
+        api_store_error(api, result, "session");
+        return;
+    }
+
+    if (api->user.id) {
+        /* events of this login end here; other logins of the user come back at once */
+        control_refresh(api->service->config->control_socket, api->user.id, error);
+    }
+
+    fastcgi_reply(api->request, 200, header, json_object());
+}
+
+
+void api_me(api_t *api)
+{
+    const config_t  *config = api->service->config;
+
+    /* where to publish; without a host the page's own is as good a guess as any */
+    api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
+                             "admin", api->user.admin, "publish",
+                             "host", config->host_named ? config->host : NULL,
+                             "rtmp", (int) config->rtmp_port, "rtmps", (int) config->rtmps_port));
+}

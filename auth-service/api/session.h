@@ -1,0 +1,22 @@
+#ifndef DUOLU_SESSION_H
+#define DUOLU_SESSION_H
+
+#include "../service/service.h"
+
+/* The page's login, carried by a cookie of 256 random bits that is stored hashed. */
+
+#define SESSION_LIFE_S      (7 * 24 * 3600)
+#define SESSION_COOKIE      "__Host-duolu"
+#define SESSION_HEADER_MAX  256
+
+/* STORE_NONE: the user was changed since it was read, and may try again */
+store_result_t session_begin(store_t *store, const store_user_t *user, const char *address,
+                             char header[SESSION_HEADER_MAX]);
+
+/* STORE_NONE: no cookie, or one that is unknown, expired or of a disabled user */
+store_result_t session_user(const FCGX_Request *request, store_t *store, store_user_t *user);
+
+store_result_t session_end(const FCGX_Request *request, store_t *store,
+                           char header[SESSION_HEADER_MAX]);
+
+#endif

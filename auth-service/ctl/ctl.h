@@ -1,0 +1,119 @@
+#ifndef DUOLU_CTL_H
+#define DUOLU_CTL_H
+
+#include "../rights/change.h"
+#include "../base/config.h"
+#include "../store/store.h"
+
+#include <jansson.h>
+
+/* What duoluctl exits with. */
+enum {
+    CTL_OK       = 0,
+    CTL_FAILED   = 1,
+    CTL_USAGE    = 2,
+    CTL_EXISTS   = 3,
+    CTL_NONE     = 4,   /* no such user, stream, group, key or grant */
+    CTL_REFUSED  = 5,   /* the user has not that right */
+    CTL_DATABASE = 6    /* the database can't be reached */
+};
+
+typedef enum {
+    OPTION_ADMIN          = 1 << 0,
+    OPTION_PASSWORD_STDIN = 1 << 1,
+    OPTION_JSON           = 1 << 2,
+    OPTION_OWNER          = 1 << 3,
+    OPTION_TITLE          = 1 << 4,
+    OPTION_TTL            = 1 << 5,
+    OPTION_FORMAT         = 1 << 6,
+    OPTION_LABEL          = 1 << 7,
+    OPTION_USER           = 1 << 8,
+    OPTION_DRY_RUN        = 1 << 9
+} ctl_option_t;
+
+#define CTL_WORDS_MAX  16
+
+typedef struct {
+    config_t     config;
+    store_t     *store;
+    unsigned     given;                     /* options that were there */
+    size_t       count;
+    const char  *words[CTL_WORDS_MAX];      /* what is no option, after the command */
+    const char  *owner;
+    const char  *title;
+    const char  *ttl;
+    const char  *format;
+    const char  *label;
+    const char  *user;
+} ctl_t;
+
+typedef struct {
+    const char    *name;                    /* "stream key rotate" */
+    const char    *usage;                   /* what follows the name */
+    size_t         least;
+    size_t         most;
+    unsigned       options;
+    unsigned       required;                /* options that must be there */
+    int          (*run)(ctl_t *ctl);
+} ctl_command_t;
+
+/* the message on standard error; returns the code */
+int ctl_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* for a failed call of the store, what: "user alice" */
+int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *what);
+void ctl_print_json(json_t *root);          /* and gives it free */
+void ctl_audit(ctl_t *ctl, const char *action, const char *target);
+
+/* For the calls of change.h, and what is said after one: how many sessions it ended. */
+change_t ctl_change(const ctl_t *ctl);
+void ctl_tell(const ctl_t *ctl, const change_t *change);
+
+/* nginx, what is to be recorded; that it can't be told is only a warning */
+void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream);
+
+/* "0" to NAME_LIMIT_MAX; setting names it in the message */
+int ctl_set_number(const char *setting, const char *value, uint64_t *out);
+
+/* Each looks one thing up by the name that was typed and says itself what is wrong. */
+int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
+int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
+
+int ctl_user_add(ctl_t *ctl);
+int ctl_user_disable(ctl_t *ctl);
+int ctl_user_enable(ctl_t *ctl);
+int ctl_user_revoke(ctl_t *ctl);
+int ctl_user_set(ctl_t *ctl);
+int ctl_user_passwd(ctl_t *ctl);
+int ctl_user_list(ctl_t *ctl);
+int ctl_group_add(ctl_t *ctl);
+int ctl_group_join(ctl_t *ctl);
+int ctl_group_leave(ctl_t *ctl);
+int ctl_group_list(ctl_t *ctl);
+
+int ctl_stream_add(ctl_t *ctl);
+int ctl_stream_list(ctl_t *ctl);
+int ctl_stream_set(ctl_t *ctl);
+int ctl_stream_revoke(ctl_t *ctl);
+int ctl_key_add(ctl_t *ctl);
+int ctl_key_list(ctl_t *ctl);
+int ctl_key_revoke(ctl_t *ctl);
+int ctl_key_rotate(ctl_t *ctl);
+
+int ctl_grant(ctl_t *ctl);
+int ctl_revoke(ctl_t *ctl);
+int ctl_grant_list(ctl_t *ctl);
+int ctl_url(ctl_t *ctl);
+
+int ctl_rec_list(ctl_t *ctl);
+int ctl_rec_start(ctl_t *ctl);
+int ctl_rec_stop(ctl_t *ctl);
+int ctl_rec_prune(ctl_t *ctl);
+int ctl_rec_keep(ctl_t *ctl);
+int ctl_rec_free(ctl_t *ctl);
+int ctl_reindex(ctl_t *ctl);
+
+int ctl_status(ctl_t *ctl);
+int ctl_sessions(ctl_t *ctl);
+int ctl_kick(ctl_t *ctl);
+
+#endif

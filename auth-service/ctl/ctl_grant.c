@@ -1,0 +1,315 @@
+#include "ctl.h"
+#include "../rights/rights.h"
+#include "../base/token.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CTL_TTL_DEFAULT  (12 * 3600)
+#define CTL_TTL_MAX      (366 * 24 * 3600)
+#define RTMP_NAME_MAX    ((size_t) 255)      /* NGX_RTMP_MAX_NAME, its end left out */
+
+
+/* words[0]: USER or group:GROUP, words[1]: APP/NAME or APP */
+static int ctl_grant_key(ctl_t *ctl, store_grant_key_t *key)
+{
+    int              code;
+    char             what[NAME_USER_MAX + 16];
+    const char      *who = ctl->words[0], *where = ctl->words[1];
+    store_user_t     user;
+    store_stream_t   stream;
+    store_result_t   result;
+
+    memset(key, 0, sizeof(*key));
+
+    if (strncmp(who, "group:", 6) == 0) {
+        result = store_group_id(ctl->store, who + 6, &key->group);
+        if (result != STORE_OK) {
+            snprintf(what, sizeof(what), "group %.64s", who + 6);
+            return ctl_store_fail(ctl, result, what);
+        }
+    } else {
+        code = ctl_find_user(ctl, who, &user);
+        if (code != CTL_OK) {
+            return code;
+        }
+        key->user = user.id;
+    }
+
+    if (strchr(where, '/') == NULL) {
+        if (!name_app_valid(where)) {
+            return ctl_fail(CTL_USAGE, "app \"%.60s\"; expected " NAME_APP_RULE, where);
+        }
+        key->app = where;
+        return CTL_OK;
+    }
+
+    code = ctl_find_stream(ctl, where, 0, &stream);
+    key->stream = stream.id;
+    return code;
+}
+
+
+static int ctl_rights(const char *text, unsigned *rights)
+{
+    *rights = rights_parse(text);
+    if (*rights == 0) {
+        return ctl_fail(CTL_USAGE, "rights \"%.60s\"; expected one or more of publish, view, "
+                        "replay, manage, joined by commas", text);
+    }
+    return CTL_OK;
+}
+
+
+int ctl_grant(ctl_t *ctl)
+{
+    int                code;
+    char               what[512], text[RIGHTS_TEXT_SIZE];
+    unsigned           rights;
+    change_t           change = ctl_change(ctl);
+    store_result_t     result;
+    store_grant_key_t  key;
+
+    code = ctl_rights(ctl->words[2], &rights);
+    if (code == CTL_OK) {
+        code = ctl_grant_key(ctl, &key);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = change_grant_add(&change, &key, rights);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, "grant");
+    }
+
+    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+             rights_format(rights, text));
+    ctl_audit(ctl, "grant", what);
+    printf("granted %s\n", what);
+    return CTL_OK;
+}
+
+
+int ctl_revoke(ctl_t *ctl)
+{
+    int                code;
+    char               what[512], text[RIGHTS_TEXT_SIZE];
+    change_t           change = ctl_change(ctl);
+    unsigned           rights = RIGHTS_ALL;
+    store_result_t     result;
+    store_grant_key_t  key;
+
+    code = ctl->count > 2 ? ctl_rights(ctl->words[2], &rights) : CTL_OK;
+    if (code == CTL_OK) {
+        code = ctl_grant_key(ctl, &key);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+             rights_format(rights, text));
+
+    result = change_grant_remove(&change, &key, rights);
+    if (result != STORE_OK) {
+        snprintf(what, sizeof(what), "a grant of %s on %s", ctl->words[0], ctl->words[1]);
+        return ctl_store_fail(ctl, result, what);
+    }
+
+    ctl_audit(ctl, "revoke", what);
+    printf("revoked %s\n", what);
+    ctl_tell(ctl, &change);
+    return CTL_OK;
+}
+
+
+static void ctl_grant_print(const store_grant_t *grant, void *data)
+{
+    char  text[RIGHTS_TEXT_SIZE];
+
+    (void) data;
+    printf("%s%s %s%s%s %s%s%s\n", grant->is_group ? "group:" : "", grant->who, grant->app,
+           grant->stream[0] ? "/" : "", grant->stream, rights_format(grant->rights, text),
+           grant->makers[0] ? " by=" : "", grant->makers);
+}
+
+
+static void ctl_grant_collect(const store_grant_t *grant, void *data)
+{
+    json_array_append_new(data, json_pack("{ss ss ss* so ss*}", grant->is_group ? "group" : "user",
+        grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
+        "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
+}
+
+
+int ctl_grant_list(ctl_t *ctl)
+{
+    char             app[NAME_APP_MAX + 1] = "", name[NAME_STREAM_MAX + 1] = "";
+    json_t          *grants;
+    const char      *where = ctl->count ? ctl->words[0] : "";
+    store_result_t   result;
+
+    if (strchr(where, '/') ? !name_split(where, app, name)
+                           : *where && !name_app_valid(where))
+    {
+        return ctl_fail(CTL_USAGE, "\"%.200s\"; expected APP or APP/NAME", where);
+    }
+    if (strchr(where, '/') == NULL) {
+        snprintf(app, sizeof(app), "%s", where);
+    }
+
+    grants = (ctl->given & OPTION_JSON) ? json_array() : NULL;
+    result = store_grant_list(ctl->store, app, name,
+                              grants ? ctl_grant_collect : ctl_grant_print, grants);
+    if (result != STORE_OK) {
+        json_decref(grants);
+        return ctl_store_fail(ctl, result, "grants");
+    }
+
+    if (grants) {
+        ctl_print_json(json_pack("{so}", "grants", grants));
+    }
+    return CTL_OK;
+}
+
+
+static int ctl_ttl(ctl_t *ctl, long *ttl)
+{
+    char  *end;
+
+    *ttl = CTL_TTL_DEFAULT;
+    if (ctl->ttl == NULL) {
+        return CTL_OK;
+    }
+
+    *ttl = strtol(ctl->ttl, &end, 10);
+    if (*end || ctl->ttl[0] == '\0' || *ttl < 1 || *ttl > CTL_TTL_MAX) {
+        return ctl_fail(CTL_USAGE, "--ttl \"%.40s\"; expected seconds from 1 to %d", ctl->ttl,
+                        CTL_TTL_MAX);
+    }
+
+    return CTL_OK;
+}
+
+
+/*
+ * The token goes with the stream's name, or with the application's where that
+ * leaves more room: nginx-rtmp cuts either, with what follows its '?', at
+ * RTMP_NAME_MAX bytes.
+ */
+static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *token)
+{
+    size_t  query = strlen("?token=") + strlen(token);
+
+    if (strlen(stream->name) + query <= RTMP_NAME_MAX) {
+        printf("rtmp://%s:%u/%s/%s?token=%s\n", ctl->config.host, ctl->config.rtmp_port,
+               stream->app, stream->name, token);
+
+    } else if (strlen(stream->app) + query <= RTMP_NAME_MAX) {
+        printf("rtmp://%s:%u/%s?token=%s/%s\n", ctl->config.host, ctl->config.rtmp_port,
+               stream->app, token, stream->name);
+
+    } else {
+        return ctl_fail(CTL_FAILED, "name %s/%s makes a token of %zu bytes; expected at most %zu "
+                        "for RTMP: use --format flv", stream->app, stream->name, strlen(token),
+                        RTMP_NAME_MAX - strlen(stream->app) - strlen("?token="));
+    }
+
+    return CTL_OK;
+}
+
+
+/* What an action may be asked as, its default first. */
+static int ctl_url_check(const char *action, const char *format)
+{
+    if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {
+        return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view or replay", action);
+    }
+    if (strcmp(action, "view") == 0 && strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0) {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv or rtmp", format);
+    }
+    if (strcmp(action, "replay") == 0 && strcmp(format, "hls") != 0) {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected hls", format);
+    }
+
+    return CTL_OK;
+}
+
+
+static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_stream_t *stream,
+                         const char *action, int64_t now, long ttl, char token[TOKEN_MAX])
+{
+    char            error[512];
+    token_keys_t    keys;
+    token_claims_t  claims;
+
+    if (!token_keys_load(ctl->config.token_keys, &keys, error, sizeof(error))) {
+        return ctl_fail(CTL_FAILED, "%s", error);
+    }
+
+    memset(&claims, 0, sizeof(claims));
+    claims.user = user->id;
+    claims.issued = token_issue(now, stream->not_before);
+    claims.expires = now + ttl;
+    snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream->app, stream->name);
+    snprintf(claims.action, sizeof(claims.action), "%s", action);
+
+    if (!token_sign(&keys, &claims, token)) {
+        return ctl_fail(CTL_FAILED, "token for %s does not fit %d bytes", claims.stream,
+                        TOKEN_MAX);
+    }
+
+    return CTL_OK;
+}
+
+
+int ctl_url(ctl_t *ctl)
+{
+    int              code;
+    long             ttl;
+    char             token[TOKEN_MAX];
+    bool             replay;
+    int64_t          began = (int64_t) time(NULL);     /* before the right is read */
+    const char      *action = ctl->count > 2 ? ctl->words[2] : "view", *format;
+    store_user_t     user;
+    store_stream_t   stream;
+
+    replay = strcmp(action, "replay") == 0;
+    format = ctl->format ? ctl->format : replay ? "hls" : "flv";
+
+    code = ctl_url_check(action, format);
+    if (code == CTL_OK) {
+        code = ctl_ttl(ctl, &ttl);
+    }
+    if (code == CTL_OK) {
+        code = ctl_find_user(ctl, ctl->words[0], &user);
+    }
+    if (code == CTL_OK) {
+        code = ctl_find_stream(ctl, ctl->words[1], user.id, &stream);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    if (!(rights_on_stream(&user, &stream) & (replay ? RIGHT_REPLAY : RIGHT_VIEW))) {
+        return ctl_fail(CTL_REFUSED, "user %s %smay not %s %s/%s", user.name,
+                        user.disabled ? "is disabled and " : "", action, stream.app,
+                        stream.name);
+    }
+
+    code = ctl_url_token(ctl, &user, &stream, action, began, ttl, token);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    if (strcmp(format, "rtmp") == 0) {
+        return ctl_print_rtmp(ctl, &stream, token);
+    }
+
+    printf(replay ? "http://%s:%u/m/%s/rec/%s/%s/index.m3u8\n" : "http://%s:%u/m/%s/%s/%s.flv\n",
+           ctl->config.host, ctl->config.http_port, token, stream.app, stream.name);
+    return CTL_OK;
+}

@@ -1,0 +1,100 @@
+#include "record.h"
+#include "../base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+
+bool record_wanted(const store_stream_t *stream)
+{
+    return record_asked(stream) && !stream->owner_full;
+}
+
+
+bool record_asked(const store_stream_t *stream)
+{
+    return strcmp(stream->record, "always") == 0
+           || (strcmp(stream->record, "demand") == 0 && stream->record_on);
+}
+
+
+control_result_t record_tell(const char *socket_path, const store_stream_t *stream,
+                             char error[CONTROL_ERROR_SIZE])
+{
+    char  full[NAME_FULL_MAX + 1];
+
+    snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
+    return control_record(socket_path, full, record_wanted(stream), error);
+}
+
+
+static void record_collect(const char *app, const char *name, void *data)
+{
+    char  full[NAME_FULL_MAX + 1];
+
+    snprintf(full, sizeof(full), "%s/%s", app, name);
+    json_object_set_new(data, full, json_true());
+}
+
+
+/* What nginx does with a live stream; NULL when it can't record. */
+static const char *record_state(json_t *stream)
+{
+    return json_string_value(json_object_get(json_object_get(stream, "recording"), "state"));
+}
+
+
+static void record_compare_one(json_t *stream, const char *socket_path, json_t *names,
+                               json_t *told)
+{
+    char         error[CONTROL_ERROR_SIZE];
+    bool         wanted;
+    const char  *name = json_string_value(json_object_get(stream, "name"));
+    const char  *state = record_state(stream);
+
+    if (name == NULL || state == NULL) {
+        return;
+    }
+
+    wanted = json_object_get(names, name) != NULL;
+    if (wanted == (strcmp(state, "off") != 0)) {
+        json_object_del(told, name);
+        return;
+    }
+
+    if (control_record(socket_path, name, wanted, error) == CONTROL_OK
+        && json_object_get(told, name) == NULL)
+    {
+        log_info("recording of %s is to be %s: nginx told", name, wanted ? "on" : "off");
+        json_object_set_new(told, name, json_true());
+    }
+}
+
+
+/*
+ * nginx is asked first: who changes the rows after that tells nginx after it
+ * too, and what is read from them then is no older than what nginx did.
+ */
+void record_compare(store_t *store, const char *socket_path, json_t *told)
+{
+    char     error[CONTROL_ERROR_SIZE];
+    json_t  *each, *names, *root = control_status(socket_path, error);
+    json_t  *streams = json_object_get(root, "streams");
+    size_t   i;
+
+    if (json_array_size(streams) == 0) {
+        json_object_clear(told);
+        json_decref(root);
+        return;
+    }
+
+    names = json_object();
+    if (store_stream_recorded(store, record_collect, names) == STORE_OK) {
+        json_array_foreach(streams, i, each) {
+            record_compare_one(each, socket_path, names, told);
+        }
+    }
+
+    json_decref(names);
+    json_decref(root);
+}

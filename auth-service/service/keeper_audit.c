@@ -1,0 +1,97 @@
+#include "../base/clock.h"
+#include "keeper.h"
+#include "../base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define AUDIT_PRUNE_EACH   (60 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
+#define AUDIT_PRUNE_BATCH  500      /* rows a tick: nobody waits for their locks */
+
+typedef struct {
+    unsigned  prune_in;             /* ticks */
+} audit_t;
+
+
+static void audit_log_more(const refusal_t *more)
+{
+    char  place[100], reason[300];
+
+    log_info("refused %s address=%s more=%" PRIu64 " seconds=%" PRId64 " reason=\"%s\"",
+             more->action, log_quote(place, sizeof(place), more->place), more->more,
+             (more->last - more->since) / 1000,
+             log_quote(reason, sizeof(reason), more->reason));
+}
+
+
+static store_result_t audit_add_more(keeper_desk_t *desk, const refusal_t *more)
+{
+    char           reason[200];
+    store_audit_t  row = { "", more->action, false, "", more->place, reason };
+
+    snprintf(reason, sizeof(reason), "%" PRIu64 " more in %" PRId64 " s: %s", more->more,
+             (more->last - more->since) / 1000, more->reason);
+    return store_audit_add(desk->store, &row);
+}
+
+
+static void audit_refusals(keeper_desk_t *desk)
+{
+    refusal_t  more;
+
+    while (refusals_take(desk->refusals, false, clock_ms(), &more)) {
+        if (audit_add_more(desk, &more) != STORE_OK) {
+            /* told when the database is back */
+            refusals_back(desk->refusals, &more);
+            return;
+        }
+        audit_log_more(&more);
+    }
+}
+
+
+static void audit_prune(keeper_desk_t *desk, audit_t *state)
+{
+    const config_t  *config = desk->config;
+    store_result_t   audit, sessions;
+
+    if (state->prune_in > 0) {
+        state->prune_in--;
+        return;
+    }
+
+    audit = store_audit_prune(desk->store, config->audit_days, config->audit_rows,
+                              AUDIT_PRUNE_BATCH);
+    sessions = audit == STORE_DOWN ? audit
+               : store_session_prune(desk->store, config->audit_days, config->audit_rows,
+                                     AUDIT_PRUNE_BATCH);
+    state->prune_in = audit == STORE_OK || sessions == STORE_OK ? 0 : AUDIT_PRUNE_EACH;
+
+    if (audit == STORE_ERROR || sessions == STORE_ERROR) {
+        log_error("audit: %s", store_error(desk->store));
+    }
+}
+
+
+static void audit_tick(keeper_desk_t *desk, void *state)
+{
+    audit_refusals(desk);
+    audit_prune(desk, state);
+}
+
+
+/* Tells the refusals that are still counted, at least to the log. */
+static void audit_end(keeper_desk_t *desk, void *state)
+{
+    bool       there = true;
+    refusal_t  more;
+
+    (void) state;
+    while (refusals_take(desk->refusals, true, clock_ms(), &more)) {
+        audit_log_more(&more);
+        there = there && audit_add_more(desk, &more) == STORE_OK;
+    }
+}
+
+
+const keeper_work_t  keeper_audit = { sizeof(audit_t), audit_tick, audit_end };

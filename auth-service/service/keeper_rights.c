@@ -1,0 +1,111 @@
+#include "../rights/change.h"
+#include "keeper.h"
+#include "../base/log.h"
+#include "../rights/rights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RIGHTS_LEAVES_MS      300
+#define RIGHTS_MAKERS_EACH    (1000 / KEEPER_TICK_MS)
+#define RIGHTS_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
+
+typedef struct {
+    unsigned  deliver_in;                   /* ticks */
+    unsigned  makers_in;
+    char      told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
+} rights_state_t;
+
+
+/* A trouble is logged when it begins, when it changes and when it is over. */
+static void rights_trouble(rights_state_t *state, const char *error)
+{
+    if (strcmp(state->told, error) == 0) {
+        return;
+    }
+
+    if (error[0]) {
+        log_warning("revocations wait, sessions that should end go on: %s", error);
+    } else {
+        log_info("revocations no longer wait");
+    }
+    snprintf(state->told, sizeof(state->told), "%s", error);
+}
+
+
+/*
+ * Who made a row tells nginx at once, and learns how many sessions it ended;
+ * what nginx does not know a moment later is ours.
+ */
+static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
+{
+    uint64_t         found = 0;
+    outbox_report_t  report;
+
+    if (state->deliver_in > 0) {
+        state->deliver_in--;
+        return;
+    }
+
+    if (store_revocation_collect(desk->store, &found) == STORE_ERROR) {
+        log_error("revocations: %s", store_error(desk->store));
+    } else if (found) {
+        log_info("revocations: users disabled or keys revoked by hand are to be told");
+    }
+
+    outbox_deliver(desk->store, desk->config->control_socket, RIGHTS_LEAVES_MS, &report);
+    state->deliver_in = report.refused ? RIGHTS_REFUSED_TICKS : 0;
+
+    if (report.told) {
+        log_info("revocations: %u told to nginx, %llu sessions ended", report.told,
+                 (unsigned long long) report.ended);
+    }
+    rights_trouble(state, report.waiting ? report.error : "");
+}
+
+
+static void rights_count_orphan(const store_access_t *maker, void *data)
+{
+    if (rights_orphans(maker)) {
+        (*(unsigned *) data)++;
+    }
+}
+
+
+/* A maker was disabled, deleted or no longer manages by a change made by hand. */
+static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
+{
+    unsigned        orphans = 0;
+    change_t        change = { .store = desk->store,
+                               .control_socket = desk->config->control_socket };
+    store_result_t  result;
+
+    if (state->makers_in > 0) {
+        state->makers_in--;
+        return;
+    }
+    state->makers_in = RIGHTS_MAKERS_EACH - 1;
+
+    result = store_access_makers(desk->store, rights_count_orphan, &orphans);
+    if (result == STORE_OK && orphans) {
+        result = change_orphans(&change);
+    }
+
+    if (result == STORE_ERROR) {
+        log_error("makers: %s", store_error(desk->store));
+    } else if (result == STORE_OK && change.orphaned) {
+        log_info("makers: keys and grants ended on %u streams, whose maker may no longer manage "
+                 "them; %llu sessions ended", change.orphaned,
+                 (unsigned long long) change.report.ended);
+    }
+}
+
+
+static void rights_tick(keeper_desk_t *desk, void *state)
+{
+    rights_end_orphans(desk, state);
+    rights_deliver(desk, state);
+}
+
+
+const keeper_work_t  keeper_rights = { sizeof(rights_state_t), rights_tick, NULL };

@@ -1,0 +1,400 @@
+#ifndef DUOLU_STORE_H
+#define DUOLU_STORE_H
+
+#include "../base/dsn.h"
+#include "../base/names.h"
+#include "../base/password.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Everything that is kept in MySQL. One store_t belongs to one thread and holds
+ * one connection; a lost connection is opened again by the next call. SQL is
+ * written in store_*.c alone.
+ */
+typedef struct store_s  store_t;
+
+typedef enum {
+    STORE_OK,
+    STORE_NONE,     /* no such row */
+    STORE_EXISTS,   /* a unique key says it is there already */
+    STORE_DOWN,     /* the database can't be reached; nothing is known */
+    STORE_REFUSED,  /* change.h: the actor has not, or no longer, the right to it */
+    STORE_ERROR     /* a defect or a refusal of the server: store_error() says */
+} store_result_t;
+
+store_t *store_new(const dsn_t *dsn);
+
+/* How long the server may take for an answer, from the next connection on: 10 s by itself. */
+void store_set_patience(store_t *store, unsigned seconds);
+void store_free(store_t *store);
+const char *store_error(const store_t *store);
+
+/* Whether the last call failed by what it wanted to write, and would again, while others may not. */
+bool store_refused_row(const store_t *store, store_result_t result);
+
+/*
+ * Between begin and commit, and between lock and unlock, a lost connection is
+ * STORE_DOWN for all that follows: what was done is undone, the lock is gone.
+ */
+store_result_t store_begin(store_t *store);
+store_result_t store_commit(store_t *store);
+void store_rollback(store_t *store);
+
+/* A lock of the server by name, for a writer; NONE when it is not to be had in that time. */
+store_result_t store_lock(store_t *store, const char *name, unsigned seconds);
+void store_unlock(store_t *store, const char *name);
+
+/* --- schema (store_schema.c) --- */
+
+store_result_t store_schema_prepare(store_t *store);
+store_result_t store_schema_applied(store_t *store, unsigned version, bool *applied);
+store_result_t store_schema_newest(store_t *store, unsigned *version);
+store_result_t store_schema_run(store_t *store, const char *statement);
+store_result_t store_schema_record(store_t *store, unsigned version, const char *name);
+
+/* --- users (store_user.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    char      name[NAME_USER_MAX + 1];
+    char      password_hash[PASSWORD_HASH_SIZE];
+    bool      admin;
+    bool      disabled;
+    unsigned  max_publishers;   /* of this user at once, 0: no limit */
+    uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
+    uint64_t  changed;          /* when the row was, unix ms */
+} store_user_t;
+
+/* The settings of a user or a stream to change; NULL leaves one as it is then. */
+typedef struct {
+    const uint64_t  *max_publishers;
+    const uint64_t  *rec_quota;
+} store_limits_t;
+
+typedef struct {
+    const char      *title;
+    const char      *visibility;
+    const char      *record;
+    const uint64_t  *max_kbps;
+    const uint64_t  *max_viewers;
+} store_settings_t;
+
+typedef void (*store_user_each)(const store_user_t *user, void *data);
+
+store_result_t store_user_add(store_t *store, const char *name, const char *hash, bool admin,
+                              uint64_t *id);
+store_result_t store_user_by_name(store_t *store, const char *name, store_user_t *user);
+store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user);
+store_result_t store_user_list(store_t *store, store_user_each each, void *data);
+store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
+store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
+store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
+
+/* Of an owner without a rec_quota, who has recordings or is said to be full. */
+typedef struct {
+    uint64_t  id;
+    char      name[NAME_USER_MAX + 1];
+    bool      full;
+    uint64_t  bytes;            /* of those that are closed */
+} store_owner_t;
+
+typedef void (*store_owner_each)(const store_owner_t *owner, void *data);
+
+store_result_t store_user_owners(store_t *store, store_owner_each each, void *data);
+store_result_t store_user_set_full(store_t *store, uint64_t id, bool full);
+/* STORE_NONE: nobody has a rec_quota */
+store_result_t store_user_any_quota(store_t *store);
+
+/* --- page sessions (store_user.c) --- */
+
+/* STORE_NONE: the user was changed or disabled since it was read */
+store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                     const store_user_t *user, const char *address,
+                                     int64_t life_s);
+/* Deletes the oldest logins of USER beyond the newest MOST. */
+store_result_t store_web_session_bound(store_t *store, uint64_t user, unsigned most);
+store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                      store_user_t *user);
+/* STORE_OK: the user has logged in from this address, or its IPv6 /64, and that holds still */
+store_result_t store_web_session_from(store_t *store, uint64_t user, const char *address);
+store_result_t store_web_session_remove(store_t *store,
+                                        const unsigned char hash[KEY_HASH_BYTES]);
+store_result_t store_web_session_remove_all(store_t *store, uint64_t user);
+store_result_t store_web_session_prune(store_t *store);
+
+/* --- groups (store_group.c) --- */
+
+typedef void (*store_id_each)(uint64_t id, void *data);
+typedef void (*store_group_each)(const char *name, const char *members, void *data);
+
+store_result_t store_group_add(store_t *store, const char *name);
+store_result_t store_group_id(store_t *store, const char *name, uint64_t *id);
+store_result_t store_group_join(store_t *store, uint64_t group, uint64_t user);
+store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user);
+store_result_t store_group_members(store_t *store, uint64_t group, store_id_each each,
+                                   void *data);
+store_result_t store_group_list(store_t *store, store_group_each each, void *data);
+
+/* --- streams (store_stream.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    char      visibility[16];
+    char      record[16];
+    bool      record_on;        /* asked for; counts with record "demand" */
+    uint64_t  owner;
+    char      owner_name[NAME_USER_MAX + 1];
+    bool      owner_disabled;
+    bool      owner_full;       /* the owner's recordings take DUOLU_REC_QUOTA: no more of them */
+    unsigned  max_kbps;
+    unsigned  max_viewers;
+    /* of the user that the call was given: */
+    unsigned  granted;
+    int64_t   not_before;       /* media tokens made by then are void */
+} store_stream_t;
+
+typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
+typedef void (*store_name_each)(const char *app, const char *name, void *data);
+
+store_result_t store_stream_add(store_t *store, const char *app, const char *name,
+                                uint64_t owner, const char *title, uint64_t *id);
+store_result_t store_stream_get(store_t *store, const char *app, const char *name,
+                                uint64_t user, store_stream_t *stream);
+store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
+                                 void *data);
+store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set);
+store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
+/* those that are to be recorded while they are live */
+store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
+store_result_t store_app_known(store_t *store, const char *app);
+store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
+                                 void *data);
+
+/* --- devices and their keys (store_device.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    uint64_t  stream;
+    uint64_t  user;
+    char      user_name[NAME_USER_MAX + 1];
+    char      label[64 * 4 + 1];
+    bool      user_admin;
+    bool      user_disabled;
+    unsigned  user_publishers;  /* users.max_publishers */
+    bool      revoked;
+    char      created[32];
+    uint64_t  maker;            /* to whom the page gave the key, 0: duoluctl or by hand */
+    char      maker_name[NAME_USER_MAX + 1];
+} store_device_t;
+
+typedef void (*store_device_each)(const store_device_t *device, void *data);
+
+/* writes stream, user, maker and label */
+store_result_t store_device_add(store_t *store, const store_device_t *device,
+                                const unsigned char hash[KEY_HASH_BYTES]);
+store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                   store_device_t *device);
+store_result_t store_device_list(store_t *store, uint64_t stream, store_device_each each,
+                                 void *data);
+store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device);
+store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
+
+/* the keys that are not revoked: of one stream, or those of others for an owner's streams */
+store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
+                                  store_id_each each, void *data);
+/* the keys of a stream that one maker took and that are not revoked */
+store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker,
+                                 store_id_each each, void *data);
+store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_t maker);
+
+/* --- grants (store_grant.c) --- */
+
+typedef struct {
+    uint64_t     user;          /* or 0, and then group */
+    uint64_t     group;
+    uint64_t     stream;        /* or 0, and then app */
+    const char  *app;
+} store_grant_key_t;
+
+typedef struct {
+    bool      is_group;
+    char      who[NAME_USER_MAX + 1];
+    char      app[NAME_APP_MAX + 1];
+    char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
+    unsigned  rights;
+    char      makers[256];      /* managers who gave it, "mia,joe"; "": who does not end */
+} store_grant_t;
+
+typedef void (*store_grant_each)(const store_grant_t *grant, void *data);
+
+/* maker: the manager who gives it, 0: the owner, an admin or duoluctl */
+store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights,
+                               uint64_t maker);
+/* takes these rights away, whoever gave them; STORE_NONE when there was no such grant */
+store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
+                                  unsigned rights);
+/* all that this manager gave on the stream */
+store_result_t store_grant_remove_made(store_t *store, uint64_t stream, uint64_t maker);
+/* app and stream narrow the list, "" is any */
+store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
+                                store_grant_each each, void *data);
+
+/* --- who could do what (store_access.c) --- */
+
+typedef struct {
+    uint64_t  user;
+    bool      admin;
+    bool      disabled;
+    uint64_t  stream;
+    uint64_t  owner;
+    bool      owner_disabled;
+    bool      is_public;
+    unsigned  granted;
+} store_access_t;
+
+typedef void (*store_access_each)(const store_access_t *access, void *data);
+
+/* every user, or with a group its members, and one stream */
+store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
+                                 store_access_each each, void *data);
+/* one user and one stream; STORE_NONE: there is no such stream. No such user: disabled */
+store_result_t store_access_one(store_t *store, uint64_t stream, uint64_t user,
+                                store_access_t *access);
+/* each user who made a key or a grant that is there, and its stream */
+store_result_t store_access_makers(store_t *store, store_access_each each, void *data);
+/* what the grants of a maker give, as if they gave all there is: user, stream and granted */
+store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
+                                 store_access_each each, void *data);
+/* a row of the audit for what a maker left and that ends */
+store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
+
+/* --- what was ended, and whether nginx knows (store_revocation.c) --- */
+
+/* Of a user, a stream, a user on a stream or a key; 0 is any. */
+typedef struct {
+    uint64_t  user;
+    uint64_t  stream;
+    uint64_t  device;
+    int64_t   at;                               /* unix seconds */
+    char      stream_name[NAME_FULL_MAX + 1];   /* read only; "" when it is gone */
+} store_revocation_t;
+
+/* at its time, or later if tokens may be out that say they were made later */
+store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
+/* one that is there, made later */
+store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation);
+/* writes those of users disabled and keys revoked by hand; found may count one twice */
+store_result_t store_revocation_collect(store_t *store, uint64_t *found);
+/* the oldest of those that nginx is still to be told, changed so long ago */
+store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
+                                        store_revocation_t *rows, size_t most, size_t *count);
+/* the one of this user, stream and device; STORE_NONE: nginx knows it */
+store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
+                                    store_revocation_t *row);
+/* unless the same was revoked once more since it was read */
+store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
+
+/* --- publish and play sessions (store_session.c) --- */
+
+store_result_t store_session_begin(store_t *store, const char *kind, const char *gate_session,
+                                   uint64_t user, uint64_t stream, uint64_t device,
+                                   const char *address);
+store_result_t store_session_end(store_t *store, const char *kind, const char *gate_session,
+                                 uint64_t bytes, uint64_t seconds, const char *reason);
+
+typedef struct {
+    uint64_t  id;
+    char      gate_session[65];
+} store_open_session_t;
+
+/* those open that began so long ago, oldest first from behind an id */
+store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
+                                  store_open_session_t *rows, size_t most, size_t *count);
+/* one of which nobody will tell any more; NONE when it was closed meanwhile */
+store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason);
+/* of those closed as store_audit_prune() does */
+store_result_t store_session_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
+
+/* --- recordings (store_recording.c) --- */
+
+#define RECORDING_FILE_MAX    255
+#define RECORDING_REASON_MAX  200   /* characters */
+
+typedef struct {
+    uint64_t  id;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      file[RECORDING_FILE_MAX + 1];     /* below the folder of recordings */
+    char      format[8];
+    uint64_t  session;
+    int64_t   from;             /* unix ms */
+    int64_t   to;               /* 0: goes on */
+    uint64_t  bytes;
+    char      state[16];        /* recording, complete or interrupted */
+    char      reason[RECORDING_REASON_MAX * 4 + 1];
+    bool      keep;
+    /* read only, of the stream that has this app and name now; 0 and "": there is none */
+    uint64_t  stream;
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    uint64_t  owner;
+    uint64_t  owner_quota;
+} store_recording_t;
+
+typedef void (*store_recording_each)(const store_recording_t *recording, void *data);
+
+/* Which of them, newest first. */
+typedef struct {
+    const char  *app;           /* of this stream; NULL: of all */
+    const char  *name;
+    const char  *streams;       /* of these ids, "3,5"; NULL: all, those without a stream too */
+    const char  *text;          /* in the stream's name or title, "": any */
+    int64_t      from;          /* that end after it */
+    int64_t      to;            /* that begin before it; INT64_MAX */
+    int64_t      before;        /* only what comes behind a recording of this start and id */
+    uint64_t     before_id;
+    unsigned     most;
+} store_recording_query_t;
+
+/*
+ * The row of a file, made or brought up to date by it; keep stays. Doing it
+ * twice does no more than once.
+ */
+store_result_t store_recording_put(store_t *store, const store_recording_t *recording);
+store_result_t store_recording_get(store_t *store, uint64_t id, store_recording_t *recording);
+store_result_t store_recording_by_file(store_t *store, const char *file,
+                                       store_recording_t *recording);
+store_result_t store_recording_find(store_t *store, const store_recording_query_t *query,
+                                    store_recording_each each, void *data);
+/* all, oldest first */
+store_result_t store_recording_all(store_t *store, store_recording_each each, void *data);
+/* those alone that are being written */
+store_result_t store_recording_open(store_t *store, store_recording_each each, void *data);
+store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
+store_result_t store_recording_remove(store_t *store, const char *file);
+
+/* --- audit (store_audit.c) --- */
+
+typedef struct {
+    const char  *actor;
+    const char  *action;
+    bool         ok;
+    const char  *target;
+    const char  *address;
+    const char  *reason;
+} store_audit_t;
+
+/* What is too long or no UTF-8 is cut or replaced: an audit row is never refused for it. */
+store_result_t store_audit_add(store_t *store, const store_audit_t *row);
+/*
+ * Takes out the oldest rows, at most so many: older than days, or not among the
+ * newest so many; 0: no limit. NONE when there was none to take out.
+ */
+store_result_t store_audit_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
+
+#endif
