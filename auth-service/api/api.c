@@ -106,7 +106,7 @@ void api_store_error(api_t *api, store_result_t result, const char *what)
         api_error(api, 403, "forbidden", "You may not do this, or no longer.");
         break;
     case STORE_DOWN:
-        if (refusals_note(&api->service->refusals, api->address, "database", "unavailable",
+        if (refusals_note(api->service->refusals, api->address, "database", "unavailable",
                           clock_ms()))
         {
             log_error("database: %s", store_error(api->store));
@@ -126,7 +126,7 @@ void api_audit(api_t *api, const char *action, bool ok, const char *target, cons
     char           actor[80], name[400], address[80];
     store_audit_t  row = { api->user.name, action, ok, target, api->address, reason };
 
-    if (!ok && !refusals_note(&api->service->refusals, api->address, action, reason, clock_ms())) {
+    if (!ok && !refusals_note(api->service->refusals, api->address, action, reason, clock_ms())) {
         return;
     }
 
@@ -225,7 +225,7 @@ bool api_media_token(const api_t *api, const char *app, const char *name, int64_
     snprintf(claims.stream, sizeof(claims.stream), "%s/%s", app, name);
     snprintf(claims.action, sizeof(claims.action), "%s", action);
 
-    return token_sign(&api->service->keys, &claims, token);
+    return token_sign(api->service->keys, &claims, token);
 }
 
 

@@ -1,9 +1,11 @@
 #ifndef DUOLU_API_H
 #define DUOLU_API_H
 
-#include "../rights/change.h"
+#include "api_service.h"
 #include "../rec/record.h"
-#include "../service/service.h"
+#include "../rights/change.h"
+#include "../rights/rights.h"
+#include "../store/store.h"
 
 #define API_PARTS_MAX  5
 
@@ -11,7 +13,7 @@
 typedef struct {
     FCGX_Request  *request;
     store_t       *store;
-    service_t     *service;
+    api_service_t *service;
     const char    *address;
     const char    *parts[API_PARTS_MAX];    /* the '*' of the route, decoded */
     json_t        *body;                    /* an object, or NULL for a GET */

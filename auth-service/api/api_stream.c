@@ -16,7 +16,7 @@ typedef struct {
 
 
 /* nginx's streams by name, a reference of the caller's; asked at most twice a second. */
-static json_t *live_streams(service_t *service)
+static json_t *live_streams(api_service_t *service)
 {
     char         error[CONTROL_ERROR_SIZE];
     json_t      *root, *each, *map;

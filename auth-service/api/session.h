@@ -1,7 +1,8 @@
 #ifndef DUOLU_SESSION_H
 #define DUOLU_SESSION_H
 
-#include "../service/service.h"
+#include "../base/fastcgi.h"
+#include "../store/store.h"
 
 /* The page's login, carried by a cookie of 256 random bits that is stored hashed. */
 

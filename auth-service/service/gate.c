@@ -7,7 +7,9 @@
 #include "../base/clock.h"
 #include "../base/log.h"
 #include "../rec/record.h"
-#include "service.h"
+#include "../rights/rights.h"
+#include "../store/store.h"
+#include "gate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +23,7 @@
 typedef struct {
     FCGX_Request  *request;
     store_t       *store;
-    service_t     *service;
+    gate_service_t  *service;
     const char    *kind;        /* "publish" or "play" */
     const char    *app;
     const char    *name;
@@ -70,7 +72,7 @@ static store_result_t gate_audit(const gate_t *gate, const char *reason)
 
 static void gate_deny(gate_t *gate, const char *reason)
 {
-    if (refusals_note(&gate->service->refusals, gate->address, gate->kind, reason, clock_ms())) {
+    if (refusals_note(gate->service->refusals, gate->address, gate->kind, reason, clock_ms())) {
         if (strcmp(reason, GATE_DATABASE) == 0) {
             log_error("database: %s", store_error(gate->store));
         } else if (gate_audit(gate, reason) != STORE_OK) {
@@ -260,7 +262,7 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
 
     given = query_value(gate->args, "token", text, sizeof(text));
     verdict = given == QUERY_FOUND
-              ? token_verify(&gate->service->keys, text, (int64_t) time(NULL), &claims)
+              ? token_verify(gate->service->keys, text, (int64_t) time(NULL), &claims)
               : TOKEN_MALFORMED;
 
     reason = gate_find_stream(gate, claims.user, &pass->stream);

@@ -1,7 +1,8 @@
 #include "keeper.h"
 #include "../base/log.h"
 #include "../store/migrate.h"
-#include "service.h"
+#include "../api/api_service.h"
+#include "gate.h"
 
 #include <curl/curl.h>
 #include <mysql.h>
@@ -21,16 +22,6 @@
 
 static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
                                                       &keeper_audit, &keeper_sessions };
-
-#define MAIN_FORGET_MS  (15 * 60 * 1000)
-
-/* attempts that are free, the first wait, the longest */
-static const backoff_rule_t  main_account_rule = { 5, 1000, 60 * 1000, MAIN_FORGET_MS };
-static const backoff_rule_t  main_stranger_rule = { 20, 1000, 8 * 1000, MAIN_FORGET_MS };
-static const backoff_rule_t  main_address_rule = { 20, 1000, 300 * 1000, MAIN_FORGET_MS };
-static const backoff_rule_t  main_network_rule = { 60, 1000, 300 * 1000, MAIN_FORGET_MS };
-static const backoff_rule_t  main_site_rule = { 180, 1000, 300 * 1000, MAIN_FORGET_MS };
-static const backoff_rule_t  main_name_rule = { 10, 10 * 1000, 600 * 1000, MAIN_FORGET_MS };
 
 
 static int main_migrate(const config_t *config)
@@ -58,50 +49,32 @@ static int main_migrate(const config_t *config)
 }
 
 
-/*
- * A hash takes 19 MiB and 40 ms of a core: few of the threads may be at it, about
- * half may wait for that, and a third is left for everything else.
- */
-static void main_slots(slots_t *slots, unsigned threads)
-{
-    unsigned  most = threads / 6 ? threads / 6 : 1;
-    unsigned  left = threads / 3 ? threads / 3 : 1;
-
-    slots_init(slots, most, threads > most + left ? threads - most - left : 0);
-}
-
-
-static bool main_prepare(service_t *service, const config_t *config)
+static bool main_keys(token_keys_t *keys, const config_t *config)
 {
     char  error[1024];
 
-    memset(service, 0, sizeof(*service));
-    service->config = config;
-
     if (!token_keys_create(config->token_keys, error, sizeof(error))
-        || !token_keys_load(config->token_keys, &service->keys, error, sizeof(error)))
+        || !token_keys_load(config->token_keys, keys, error, sizeof(error)))
     {
         log_error("%s", error);
         return false;
     }
 
-    backoff_init(&service->by_account, &main_account_rule);
-    backoff_init(&service->by_stranger, &main_stranger_rule);
-    backoff_init(&service->by_address, &main_address_rule);
-    backoff_init(&service->by_network, &main_network_rule);
-    backoff_init(&service->by_site, &main_site_rule);
-    backoff_init(&service->by_name, &main_name_rule);
-    main_slots(&service->hashing, config->api_threads);
-
-    refusals_init(&service->refusals);
-    pthread_mutex_init(&service->live_lock, NULL);
     return true;
 }
 
 
-static void *main_begin(void *data)
+static void *main_gate_begin(void *data)
 {
-    service_t  *service = data;
+    const gate_service_t  *service = data;
+
+    return store_new(&service->config->dsn);
+}
+
+
+static void *main_api_begin(void *data)
+{
+    const api_service_t  *service = data;
 
     return store_new(&service->config->dsn);
 }
@@ -123,10 +96,14 @@ static int main_serve(const config_t *config)
     keeper_t         *keepers[MAIN_KEEPERS];
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
-    static service_t  service;
 
-    static const fastcgi_work_t  gate_work = { gate_handle, main_begin, main_end };
-    static const fastcgi_work_t  api_work = { api_handle, main_begin, main_end };
+    static token_keys_t    keys;
+    static refusals_t      refusals;
+    static gate_service_t  gate_service;
+    static api_service_t   api_service;
+
+    static const fastcgi_work_t  gate_work = { gate_handle, main_gate_begin, main_end };
+    static const fastcgi_work_t  api_work = { api_handle, main_api_begin, main_end };
 
     /* before the threads, so that they inherit it and only sigwait sees these */
     signal(SIGPIPE, SIG_IGN);
@@ -137,18 +114,22 @@ static int main_serve(const config_t *config)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     log_keep_path();
 
-    if (!main_prepare(&service, config)) {
+    if (!main_keys(&keys, config)) {
         return 1;
     }
 
-    gate = fastcgi_start(config->gate_socket, config->gate_threads, &gate_work, &service,
+    refusals_init(&refusals);
+    gate_service = (gate_service_t) { config, &keys, &refusals };
+    api_service_init(&api_service, config, &keys, &refusals);
+
+    gate = fastcgi_start(config->gate_socket, config->gate_threads, &gate_work, &gate_service,
                          error, sizeof(error));
     if (gate == NULL) {
         log_error("%s", error);
         return 1;
     }
 
-    api = fastcgi_start(config->api_socket, config->api_threads, &api_work, &service,
+    api = fastcgi_start(config->api_socket, config->api_threads, &api_work, &api_service,
                         error, sizeof(error));
     if (api == NULL) {
         log_error("%s", error);
@@ -157,7 +138,7 @@ static int main_serve(const config_t *config)
     }
 
     for (i = 0; i < MAIN_KEEPERS; i++) {
-        keepers[i] = keeper_start(config, &service.refusals, main_keepers[i]);
+        keepers[i] = keeper_start(config, &refusals, main_keepers[i]);
         if (keepers[i] == NULL) {
             log_error("a keeper's thread does not start");
             fastcgi_stop(gate);
@@ -196,7 +177,7 @@ static int main_serve(const config_t *config)
         _exit(0);
     }
 
-    json_decref(service.live);
+    json_decref(api_service.live);
     return 0;
 }
 

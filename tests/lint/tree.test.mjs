@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { files, read, repo, withoutComments } from './sources.mjs';
+import { files, includes, read, repo, withoutComments, wrongIncludes } from './sources.mjs';
 
 const TOP = ['.ci', '.gitignore', 'README.md', 'auth-service', 'build.sh', 'conf', 'docker', 'html', 'modules', 'sql', 'tests'];
 const code = files(/\.(c|h|mjs|js|sh|css|html|sql|in|conf)$/).filter((name) => !name.startsWith('tests/lint/'));
@@ -23,11 +23,29 @@ test('SQL stands in auth-service/store/ alone', () => {
   assert.deepEqual(wrong, []);
 });
 
+// what each folder of the service may use beside itself; a folder uses those above it alone
+const SERVICE = {
+  base: [],
+  limits: ['base'],
+  store: ['base'],
+  rights: ['base', 'store'],
+  rec: ['base', 'store'],
+  api: ['base', 'limits', 'store', 'rights', 'rec'],
+  ctl: ['base', 'store', 'rights', 'rec'],
+  thumb: ['base'],
+  service: ['base', 'limits', 'store', 'rights', 'rec', 'api'],
+};
+
+test('includes point one way through the folders of the auth-service', () => {
+  const folders = Object.keys(SERVICE);
+  folders.forEach((folder, i) => assert.ok(SERVICE[folder].every((used) => folders.indexOf(used) < i), folder));
+  assert.deepEqual(wrongIncludes('auth-service', SERVICE), []);
+});
+
 test('of modules/ the auth-service takes the shared rules alone', () => {
-  const wrong = files(/^auth-service\/.*\.[ch]$/).flatMap((name) =>
-    [...withoutComments(read(name)).matchAll(/#\s*include\s*"([^"]*modules[^"]*)"/g)]
-      .filter(([, header]) => !header.startsWith('../../modules/rules/'))
-      .map(([, header]) => `${name} includes ${header}`));
+  const wrong = files(/^auth-service\/.*\.[ch]$/).flatMap((name) => includes(name)
+    .filter((header) => header.includes('modules') && !header.startsWith('../../modules/rules/'))
+    .map((header) => `${name} includes ${header}`));
   assert.deepEqual(wrong, []);
 });
 

@@ -1,0 +1,41 @@
+#ifndef DUOLU_API_SERVICE_H
+#define DUOLU_API_SERVICE_H
+
+#include "../base/config.h"
+#include "../base/fastcgi.h"
+#include "../base/token.h"
+#include "../limits/backoff.h"
+#include "../limits/refusals.h"
+#include "../limits/slots.h"
+
+#include <jansson.h>
+
+/* The threads that answer the page share this. */
+typedef struct {
+    const config_t      *config;
+    const token_keys_t  *keys;
+    refusals_t          *refusals;
+
+    /* failed logins, see api_login.c */
+    backoff_t            by_account;    /* of an account, from one address or known browser */
+    backoff_t            by_stranger;   /* of an account, by all strangers to it */
+    backoff_t            by_address;
+    backoff_t            by_network;    /* IPv6 /56 */
+    backoff_t            by_site;       /* IPv6 /48 */
+    backoff_t            by_name;       /* names that a user grants to and that are not there */
+    slots_t              hashing;       /* passwords looked at */
+
+    /* nginx's view of the streams, at most LIVE_AGE_MS old */
+    pthread_mutex_t      live_lock;
+    json_t              *live;          /* NULL: nginx does not answer */
+    int64_t              live_at;
+    bool                 live_told;     /* its silence is logged once */
+} api_service_t;
+
+void api_service_init(api_service_t *service, const config_t *config, const token_keys_t *keys,
+                      refusals_t *refusals);
+
+/* Answers one request of the page; a fastcgi_work_t calls it. */
+void api_handle(FCGX_Request *request, void *store, void *service);
+
+#endif

@@ -1,0 +1,19 @@
+#ifndef DUOLU_GATE_H
+#define DUOLU_GATE_H
+
+#include "../base/config.h"
+#include "../base/fastcgi.h"
+#include "../base/token.h"
+#include "../limits/refusals.h"
+
+/* The threads that answer nginx share this. */
+typedef struct {
+    const config_t      *config;
+    const token_keys_t  *keys;
+    refusals_t          *refusals;
+} gate_service_t;
+
+/* Answers one question of nginx; a fastcgi_work_t calls it. */
+void gate_handle(FCGX_Request *request, void *store, void *service);
+
+#endif
