@@ -85,7 +85,7 @@ static store_result_t login_look(api_t *api, login_t *login)
     }
 
     backoff_network(api->address, 48, login->site, sizeof(login->site));
-    login->known = known_read(api->request, api->service->keys, login->user.id, login->browser);
+    login->known = known_read(api->request, api->service->keys, &login->user, login->browser);
 
     if (!login->known) {
         /* asked for a made-up name too: the time of an answer tells no names */
@@ -244,7 +244,7 @@ static void login_answer(api_t *api, const login_t *login)
         return;
     }
 
-    known_header(api->service->keys, api->user.id, login->browser, known);
+    known_header(api->service->keys, &api->user, api->began, login->browser, known);
     snprintf(headers, sizeof(headers), "%s%s", session, known);
 
     api_audit(api, "login", true, login->name, "");

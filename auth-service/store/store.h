@@ -66,6 +66,7 @@ typedef struct {
     unsigned  max_publishers;   /* of this user at once, 0: no limit */
     uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
     uint64_t  changed;          /* when the row was, unix ms */
+    int64_t   not_before;       /* what the user had by then is void, unix s */
 } store_user_t;
 
 /* The settings of a user or a stream to change; NULL leaves one as it is then. */

@@ -1,9 +1,11 @@
 #include "store_core.h"
 
 #define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers, " \
-                      "u.rec_quota, " USER_CHANGED
-#define USER_LETTERS  "ittiiiii"
+                      "u.rec_quota, " USER_CHANGED ", " USER_REVOKED
+#define USER_LETTERS  "ittiiiiii"
 #define USER_CHANGED  "CAST(UNIX_TIMESTAMP(u.changed) * 1000 AS UNSIGNED)"
+#define USER_REVOKED  "COALESCE((SELECT r.at FROM revocations r WHERE r.user_id = u.id " \
+                      "AND r.stream_id = 0 AND r.device_id = 0), 0)"
 
 
 static void user_take(const store_row_t *row, store_user_t *user)
@@ -16,6 +18,7 @@ static void user_take(const store_row_t *row, store_user_t *user)
     user->max_publishers = (unsigned) row->integer[5];
     user->rec_quota = row->integer[6];
     user->changed = row->integer[7];
+    user->not_before = (int64_t) row->integer[8];
 }
 
 

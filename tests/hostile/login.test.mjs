@@ -33,6 +33,7 @@ after(async () => {
   }
 });
 
+const sql = (text) => database.query(text, 'duolu');
 const login = (name, word, address, cookie) => auth.api('POST', '/api/login', { body: { name, password: word }, cookie, headers: { REMOTE_ADDR: address } });
 const address = (i) => `203.0.${(i >> 8) & 255}.${i & 255}`;
 const browser = ({ cookies }) => cookies.find((line) => line.startsWith('__Host-duolu-known-')).split(';')[0];
@@ -70,6 +71,37 @@ describe('strangers do not keep a user out', () => {
       }
     } finally { await attack.stop(); }
   });
+
+  // how an account changes, and whether a browser that logged in before still passes
+  const changes = [
+    ['nothing happened', true, () => {}],
+    ['an admin set a limit', true, (name) => auth.done(['user', 'set', name, 'max_publishers=3'])],
+    ['the password changed', false, (name) => auth.done(['user', 'passwd', name, '--password-stdin'], `${password} 2\n`)],
+    ['the password changed by hand', false, (name) => sql(`UPDATE users SET password_hash = (SELECT password_hash FROM (SELECT * FROM users) u WHERE u.name = 'bob') WHERE name = '${name}'`)],
+    ['the user was disabled', false, (name) => sql(`UPDATE users SET disabled = 1 WHERE name = '${name}'`)],
+    ['the user was disabled and enabled again', false, async (name) => { for (const verb of ['disable', 'enable']) await auth.done(['user', verb, name]); }],
+    ['the user was revoked', false, (name) => auth.done(['user', 'revoke', name])],
+    ['the user was renamed', false, (name) => sql(`UPDATE users SET name = 'new-${name}' WHERE name = '${name}'`)],
+  ];
+
+  for (const [i, [what, passes, change]] of changes.entries()) {
+    test(`a browser that logged in before ${passes ? 'passes' : 'is a stranger'} when ${what}`, async () => {
+      const from = (n) => `198.18.${i}.${n}`;
+      const old = `erin-${i}`;
+      await auth.done(['user', 'add', old, '--password-stdin'], `${password}\n`);
+      const cookie = browser(await login(old, password, from(1)));
+      const [[id]] = sql(`SELECT id FROM users WHERE name = '${old}'`);
+      await change(old);
+      const [[name]] = sql(`SELECT name FROM users WHERE id = ${id}`);
+      let tries = 0;
+      await until(async () => (await login(name, 'guess guess', from(10 + tries++))).json.error === 'backoff', 'strangers to be slowed down');
+
+      // a known browser has tries of its own, a stranger waits with the others
+      const answers = [];
+      for (let n = 2; n < 5; n++) answers.push((await login(name, 'guess guess', from(n), cookie)).status);
+      assert.equal(answers.includes(429), !passes, `${answers}`);
+    });
+  }
 
   test('made-up names from 16 connections: known users are served first', async () => {
     const first = await login('bob', password, home);
