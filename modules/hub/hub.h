@@ -351,6 +351,9 @@ typedef struct {
     int64_t   offset;            /* from timestamp to dts */
     int64_t   late_off;          /* how far ahead of real time it was (< 0) ... */
     uint64_t  late_ms;           /* ... when it was last seen to be late; 0: it is not */
+    int64_t   over;              /* how far ahead of the other one it was at first */
+    uint64_t  alone_ms;          /* since when it is further ahead of it; 0: it is not */
+    uint64_t  held_ms;           /* when it was last held for that; 0: never */
     unsigned  started:1;
 } hub_writer_track_t;
 
@@ -360,6 +363,7 @@ typedef struct {
     int64_t    high, low;        /* most and least that dts - wall clock was */
     uint64_t   set_ms;           /* when the publisher's clock was set; 0: never */
     uint64_t   kept_ms;          /* when it was last moved to real time; 0: never */
+    uint64_t   pair_ms;          /* when its second track began; 0: not yet */
     uint64_t   arrived_ms;       /* of a frame that was held back; 0: now */
     uint64_t   rate_ms;          /* measuring kbps since */
     uint64_t   rate_bytes;

@@ -22,6 +22,11 @@
  * correction for CLOCK_TRUST.  A clock that is too fast is held at CLOCK_AHEAD.
  * The first correction is marked as a discontinuity, those that follow it are
  * too small to be seen.
+ *
+ * A track whose clock alone is too fast runs away from the other one, and viewers
+ * see that long before CLOCK_AHEAD.  Once it has been CLOCK_STEP further ahead of
+ * the other than at first for CLOCK_PATIENCE, it is held CLOCK_CLOSE to where it
+ * was, though never behind real time: the other one may merely be late.
  */
 
 #include "hub.h"
@@ -34,6 +39,8 @@
 #define CLOCK_SETTLE  2000      /* a stream's first frames may have come late */
 #define CLOCK_APART   3000      /* sound and picture of one clock are closer */
 #define CLOCK_STEP     200      /* frames of a moving picture are closer */
+#define CLOCK_CLOSE     50      /* sound and picture so far apart are not noticed */
+#define CLOCK_PAIR    1000      /* how they are to each other shows in so long */
 #define CLOCK_TRUST  10000      /* once set, a clock may not leap for so long */
 
 
@@ -108,6 +115,10 @@ clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
     }
 
     t->started = 1;
+
+    if (w->pair_ms == 0 && other->started) {
+        w->pair_ms = now;
+    }
 }
 
 
@@ -149,6 +160,71 @@ clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
 }
 
 
+/* How far ahead of real time track KIND was at its newest frame. */
+static int64_t
+clock_off(const hub_stream_t *s, int kind)
+{
+    const hub_track_t  *track = &s->track[kind];
+
+    return track->dts - (int64_t) track->wall_ms - s->lead;
+}
+
+
+/* How far (0 or below) track KIND must move, which comes NOW and is OFF ahead of
+ * real time, because it runs ahead of the other track. */
+static int64_t
+clock_alone(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
+    uint64_t now)
+{
+    int                        held;
+    int64_t                    over, move;
+    hub_writer_track_t        *t = &w->track[kind];
+    const hub_writer_track_t  *other = &w->track[!kind];
+
+    if (!other->started) {
+        return 0;
+    }
+
+    over = off - clock_off(s, !kind);
+
+    if (now - w->pair_ms < CLOCK_PAIR) {
+        t->over = ngx_max(t->over, over);
+        return 0;
+    }
+
+    over -= t->over;
+    held = t->held_ms && now - t->held_ms < CLOCK_TRUST;
+
+    if (off <= 0 || over <= (held ? CLOCK_CLOSE : CLOCK_STEP)) {
+        t->alone_ms = 0;
+        return 0;
+    }
+
+    if (t->alone_ms == 0) {
+        t->alone_ms = now;
+    }
+
+    if (!held && now - t->alone_ms < CLOCK_PATIENCE) {
+        return 0;
+    }
+
+    t->held_ms = now;
+
+    if (t->in + t->offset < s->track[kind].dts) {
+        return 0;                            /* it stands still since the last time */
+    }
+
+    move = ngx_max(ngx_max(CLOCK_CLOSE - over, -off), -CLOCK_STEP);
+
+    if (t->offset > other->offset && t->offset + move < other->offset) {
+        /* this track was late, moved, and has caught up: both are of one clock */
+        move = other->offset - t->offset;
+    }
+
+    return move;
+}
+
+
 /* Moves the offset of track KIND, and that of the other track when it is off
  * likewise, so that DTS, which comes NOW, is within the tolerance of real
  * time.  Returns the new dts. */
@@ -156,39 +232,35 @@ static int64_t
 clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
     uint64_t now)
 {
-    int64_t              off, move, apart;
-    const hub_track_t   *other = &s->track[!kind];
+    int      alone = 0;
+    int64_t  off, move, apart;
 
     off = dts - (int64_t) now - s->lead;
 
     if (off > 0 && (int64_t) now + s->lead < CLOCK_SETTLE) {
         s->lead += off;                      /* the first frames came late */
-        return dts;
-    }
-
-    if (off > CLOCK_AHEAD / 2 && w->track[!kind].started && w->kept_ms
-        && w->track[kind].offset > w->track[!kind].offset + CLOCK_STEP
-        && other->dts - (int64_t) other->wall_ms - s->lead
-           + w->track[kind].offset - w->track[!kind].offset
-           <= CLOCK_AHEAD + CLOCK_STEP)
-    {
-        /* this track was late, moved, and has caught up: both are of one clock */
-        w->track[!kind].offset = w->track[kind].offset;
-        w->discontinuity = 1;
+        off = 0;
     }
 
     move = off > CLOCK_AHEAD ? CLOCK_AHEAD - off
                              : clock_behind(w, s, kind, off, now);
+    if (move == 0) {
+        move = clock_alone(w, s, kind, off, now);
+        alone = 1;
+    }
+
     if (move == 0) {
         return dts;
     }
 
     w->track[kind].late_ms = 0;
 
-    if (w->track[!kind].started) {
-        apart = other->dts - (int64_t) other->wall_ms - s->lead;
+    if (w->track[!kind].started && !alone) {
+        apart = clock_off(s, !kind);
 
-        if (move > 0 ? apart < off / 2 : apart > off / 2) {
+        if (move > 0 ? apart < off / 2
+                     : off - apart <= w->track[kind].over + CLOCK_CLOSE)
+        {
             move = move > 0 ? ngx_min(move, -apart) : move;
             w->track[!kind].offset += move;
             w->track[!kind].late_ms = 0;
@@ -197,7 +269,7 @@ clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
 
     w->track[kind].offset += move;
 
-    if (w->kept_ms == 0 || now - w->kept_ms >= CLOCK_TRUST) {
+    if (w->kept_ms == 0 || (!alone && now - w->kept_ms >= CLOCK_TRUST)) {
         w->discontinuity = 1;
     }
 

@@ -155,6 +155,7 @@ export const rows = [
   wrongClock('half-speed', 20_000, (steps) => steps.map((one) => ({ ...one, stamp: Math.floor(one.stamp / 2) }))),
   wrongClock('zero-clock', 12_000, (steps) => steps.map((one) => ({ ...one, stamp: 0 }))),
   wrongClock('one-slow-track', 20_000, (steps) => steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp / 2) } : one))),
+  wrongClock('one-fast-track', 12_000, (steps) => steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp * 1.1) } : one))),
   wrongClock('paused-clock', 22_000, (steps) => steps.filter(({ when }) => when < 6000 || when >= 16_000)
     .map((one) => (one.when < 6000 ? one : { ...one, stamp: one.stamp - 10_000 }))),
   {

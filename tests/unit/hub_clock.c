@@ -21,6 +21,7 @@ typedef struct {
     int64_t       behind;          /* most, over all frames */
     int64_t       ahead;
     int64_t       apart;           /* sound and picture that came together */
+    int64_t       most_apart;
     int64_t       dts[2];
 } play_t;
 
@@ -75,6 +76,7 @@ both(play_t *p, int64_t from, int64_t to, int64_t shift, int video, int audio)
         frame(p, VIDEO, at, shift + (at - from) * video / 1000);
         frame(p, AUDIO, at, shift + (at - from) * audio / 1000);
         p->apart = llabs(p->dts[VIDEO] - p->dts[AUDIO]);
+        p->most_apart = ngx_max(p->most_apart, p->apart);
     }
 }
 
@@ -278,6 +280,178 @@ test_a_track_that_was_late_comes_back_to_the_other(void **state)
 }
 
 
+/* Nothing of a true clock moves: TIMESTAMP is where the frame goes. */
+static void
+as_it_is(play_t *p, int kind, int64_t at, int64_t timestamp)
+{
+    assert_int_equal(frame(p, kind, at, timestamp), timestamp);
+}
+
+
+static void
+test_one_fast_track_does_not_run_away_from_the_other(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 600000, 0, 1000, 1100);
+
+    assert_int_equal(p->dts[VIDEO], 600000 - FRAME);
+    assert_in_range(p->apart, 0, 200);
+    assert_in_range(p->most_apart, 0, 600);
+    assert_in_range(p->marks, 1, 1);
+}
+
+
+static void
+test_fast_pictures_do_not_run_away_from_the_sound(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 600000, 0, 1500, 1000);
+
+    /* its first 2 s may have come late, for all that the clock knows */
+    assert_in_range(p->dts[AUDIO], 600000 - 500, 600000 + 1000);
+    assert_in_range(p->apart, 0, 600);
+    assert_in_range(p->marks, 1, 1);
+}
+
+
+/* Both are too fast, one more than the other. */
+static void
+test_two_fast_tracks_stay_together(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 600000, 0, 1050, 1100);
+
+    assert_in_range(p->apart, 0, 200);
+    assert_in_range(p->ahead, 2000, 3000 + 1000);
+}
+
+
+/* The sound's crystal is 100 ppm fast: 2.9 s after eight hours. */
+static void
+test_a_crystal_of_its_own_does_not_carry_the_sound_away(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 28800000, 0, 1000, 1000);         /* a true one first */
+    assert_int_equal(p->marks, 0);
+
+    for (int64_t at = 28800000; at < 2 * 28800000; at += FRAME) {
+        frame(p, VIDEO, at, at);
+        frame(p, AUDIO, at, at + (at - 28800000) / 10000);
+        p->apart = ngx_max(p->apart, llabs(p->dts[VIDEO] - p->dts[AUDIO]));
+    }
+
+    assert_in_range(p->apart, 0, 250);
+    assert_in_range(p->marks, 1, 3);
+}
+
+
+/* The link delays pictures and sound by up to 400 ms, now more, now less. */
+static void
+test_a_fast_track_is_held_over_a_link_that_jitters(void **state)
+{
+    int64_t  at, came = 0;
+    play_t  *p = *state;
+
+    for (at = 0; at < 600000; at += FRAME) {
+        came = ngx_max(came + 1, at + (at / FRAME * 7919 % 11) * 40);
+        frame(p, VIDEO, came, at);
+        frame(p, AUDIO, came, at + at / 10);
+    }
+
+    assert_in_range(p->dts[VIDEO], 600000 - 500, 600000 + 500);
+    assert_in_range(llabs(p->dts[VIDEO] - p->dts[AUDIO]), 0, 500);
+}
+
+
+/* The screen stands: no pictures for 20 s at a time. */
+static void
+test_pictures_that_pause_hold_no_sound(void **state)
+{
+    int64_t  at;
+    play_t  *p = *state;
+
+    for (at = 0; at < 300000; at += FRAME) {
+        as_it_is(p, AUDIO, at, at);
+        if (at % 40000 < 20000) {
+            as_it_is(p, VIDEO, at + 5, at);
+        }
+    }
+
+    assert_int_equal(p->marks, 0);
+}
+
+
+/* One picture a second, so large that the sound behind it is here 800 ms earlier;
+ * the sound begins after 5 s. */
+static void
+test_sound_that_comes_before_its_picture_is_not_held(void **state)
+{
+    int64_t  at;
+    play_t  *p = *state;
+
+    for (at = 0; at < 300000; at += FRAME) {
+        if (at % 1000 == 800) {
+            as_it_is(p, VIDEO, at, at - 800);
+        }
+        if (at >= 5000) {
+            as_it_is(p, AUDIO, at, at);
+        }
+    }
+
+    assert_int_equal(p->marks, 0);
+}
+
+
+/* The sound is sent in bundles of a second. */
+static void
+test_sound_that_comes_in_bundles_is_not_held(void **state)
+{
+    int64_t  at, made;
+    play_t  *p = *state;
+
+    for (at = 0; at < 300000; at += FRAME) {
+        as_it_is(p, VIDEO, at, at);
+        for (made = at - 1000; at % 1000 == 0 && made >= 0 && made < at; made += FRAME) {
+            as_it_is(p, AUDIO, at, made);
+        }
+    }
+
+    assert_int_equal(p->marks, 0);
+}
+
+
+/* The uplink is bad at first and then better: what was queued comes, the sound
+ * first, since encoders prefer it. */
+static void
+test_a_link_that_gets_better_keeps_sound_and_picture_together(void **state)
+{
+    int64_t  at, made[2] = { 0, 0 };
+    play_t  *p = *state;
+
+    for (at = 0; at < 120000; at += FRAME) {
+        int64_t  late = at < 10000 ? ngx_min(at / 2, 3000) : 0;
+
+        while (made[AUDIO] <= at - late) {
+            frame(p, AUDIO, at, made[AUDIO]);
+            made[AUDIO] += FRAME;
+        }
+
+        late = at < 10000 ? late : ngx_max(3000 - (at - 10000) / 2, 0);
+
+        while (made[VIDEO] <= at - late) {
+            frame(p, VIDEO, at, made[VIDEO]);
+            made[VIDEO] += FRAME;
+        }
+    }
+
+    assert_in_range(llabs(p->dts[VIDEO] - p->dts[AUDIO]), 0, FRAME);
+}
+
+
 int
 main(void)
 {
@@ -295,6 +469,15 @@ main(void)
         TEST(test_lateness_does_not_add_up_over_returns),
         TEST(test_a_file_that_is_pushed_at_once_is_held),
         TEST(test_a_track_that_was_late_comes_back_to_the_other),
+        TEST(test_one_fast_track_does_not_run_away_from_the_other),
+        TEST(test_fast_pictures_do_not_run_away_from_the_sound),
+        TEST(test_two_fast_tracks_stay_together),
+        TEST(test_a_crystal_of_its_own_does_not_carry_the_sound_away),
+        TEST(test_a_fast_track_is_held_over_a_link_that_jitters),
+        TEST(test_pictures_that_pause_hold_no_sound),
+        TEST(test_sound_that_comes_before_its_picture_is_not_held),
+        TEST(test_sound_that_comes_in_bundles_is_not_held),
+        TEST(test_a_link_that_gets_better_keeps_sound_and_picture_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
