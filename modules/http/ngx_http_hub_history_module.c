@@ -14,6 +14,7 @@
 #include "access.h"
 #include "answer.h"
 #include "clip.h"
+#include "growing.h"
 #include "history_playlist.h"
 #include "segment.h"
 #include "thumb.h"
@@ -493,47 +494,6 @@ open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
 }
 
 
-/* Is PATH, whose first ROOT bytes are the folder of recordings, being written? */
-static int
-is_growing(const ngx_str_t *path, size_t root)
-{
-    char  name[NGX_MAX_PATH], marker[REC_MARKER_MAX];
-
-    if (rec_path_marker(marker, (char *) path->data + root + 1) == 0
-        || snprintf(name, sizeof(name), "%.*s/%s", (int) root, path->data,
-                    marker) >= (int) sizeof(name))
-    {
-        return 0;
-    }
-
-    return access(name, F_OK) == 0;
-}
-
-
-/*
- * Bytes that a file has stay what they are while it grows, so that its validator
- * stays too: a download that broke off goes on, and "If-Range" with what a client
- * saw a moment ago gets its range.  But nothing may keep such an answer, which
- * would be told with the same validator that it is still all there is.
- */
-static ngx_int_t
-set_growing(ngx_http_request_t *r, ngx_open_file_info_t *of)
-{
-    u_char  *etag = ngx_pnalloc(r->pool, NGX_INT64_LEN + sizeof("\"-open\""));
-
-    if (etag == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_sprintf(etag, "\"%xL-open\"%Z", (uint64_t) of->uniq);
-    r->disable_not_modified = 1;
-    r->headers_out.etag = answer_header(r, "ETag", (char *) etag);
-
-    return r->headers_out.etag && answer_header(r, "Cache-Control", "no-store")
-           ? NGX_OK : NGX_ERROR;
-}
-
-
 /* When it was closed its duration was put in; it changes no more. */
 static ngx_int_t
 set_closed(ngx_http_request_t *r, ngx_open_file_info_t *of)
@@ -563,7 +523,7 @@ set_media_headers(ngx_http_request_t *r, ngx_open_file_info_t *of, int flv,
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->allow_ranges = 1;
 
-    return growing ? set_growing(r, of) : set_closed(r, of);
+    return growing ? growing_headers(r, of->fd) : set_closed(r, of);
 }
 
 
@@ -594,7 +554,7 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     (void) ngx_sprintf(path.data, "%V/%s/%V%Z", &conf->root, dir, &uri->file);
 
-    growing = is_growing(&path, conf->root.len);   /* closed, then opened: whole */
+    growing = growing_file(&path, conf->root.len); /* closed, then opened: whole */
 
     rc = open_media(r, &path, conf->root.len, &of);
     if (rc != NGX_OK) {

@@ -469,6 +469,35 @@ describe('history over HTTP', () => {
         assert.equal((await fetch(url, { range: 'bytes=2000-2099', 'if-range': closed.headers.etag })).status, 206);
       });
 
+      test('one that is begun anew under its name is another: If-Range gets it whole', DEADLINE, async () => {
+        const small = await makeSource({ size: '160x90' });
+        const recording = (other) => new Recording(root, 'live/if-range-anew', other, { utc: NOON });
+        const first = recording(source).mark().add(2).flush();
+        const url = at('live/if-range-anew', first);
+        const seen = async () => (await fetch(url, { range: 'bytes=0-99' })).headers.etag;
+        const is = async (old) => {
+          const { status, headers, body } = await fetch(url, { range: 'bytes=2000-2099', 'if-range': old });
+          assert.notEqual(headers.etag, old);
+          assert.deepEqual([status, body], [200, fs.readFileSync(first.path)]);
+        };
+
+        // removed under the recorder: the new file has the number of the old one's inode (ext4 gives the lowest that is free)
+        const removed = await seen();
+        const { ino } = fs.statSync(first.path);
+        for (let tries = 0; tries < 100; tries++) {
+          fs.rmSync(first.path);
+          recording(source).add(3).flush();
+          if (fs.statSync(first.path).ino === ino) break;
+        }
+        await is(removed);
+
+        // written anew from its start, for other headers: the same file
+        const rewritten = await seen();
+        fs.truncateSync(first.path);
+        recording(small).add(3).flush();
+        await is(rewritten);
+      });
+
       test('a client that has some of it is not told that this is all: If-None-Match, If-Modified-Since', DEADLINE, async () => {
         const growing = open('live/if-none-match');
         const url = at('live/if-none-match', growing);
