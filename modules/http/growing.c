@@ -4,7 +4,7 @@
 
 #include "answer.h"
 #include "../media/mp4_read.h"
-#include "../media/rec_path.h"
+#include "../rules/rec_path.h"
 
 #define GROWING_INIT_MAX  16384      /* two sequence headers, and boxes around them */
 
