@@ -175,7 +175,7 @@ enum hub_protocol {
 
 /* Why a client is asked to leave. */
 enum hub_kick { HUB_STAYS = 0, HUB_KICKED, HUB_REVOKED, HUB_TAKEN_OVER,
-                HUB_REFRESHED };
+                HUB_REFRESHED, HUB_UNHEARD };
 
 typedef struct {
     uint64_t  id;              /* 0: a free row */
@@ -283,6 +283,7 @@ typedef struct {
     uint64_t      session_id;      /* the last one given */
     uint64_t      kicks;           /* goes up when somebody is to leave */
     uint64_t      changes;         /* seq of the newest */
+    uint64_t      heard;           /* goes up while a worker accepts */
     uint64_t      measured_ms;
     int64_t       refreshed_ms;    /* unix; rights of pages may be older then */
     uint64_t      bytes_in;        /* of sessions that ended */
@@ -406,6 +407,8 @@ uint32_t hub_zone_workers(size_t size);
  * Without one a worker may look, but lets nobody in (HUB_NO_WORKER). */
 void hub_worker_start(hub_t *h, ngx_log_t *log);
 void hub_worker_stop(hub_t *h);
+
+#define HUB_SWEEP_MS  500
 
 /* Turns streams of dead workers to grace, ends those whose grace is over,
  * asks clients of this worker to leave that were told to. */
@@ -542,6 +545,16 @@ int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
 
 /* Reads the file into a fresh zone. */
 ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
+
+
+/* --- revocations that nobody hears of (hub_deaf.c) --- */
+
+/* Looks at the sockets that this worker starts with. */
+void hub_deaf_start(void);
+
+/* In a sweep: a worker that drains ends its clients when no worker of the zone
+ * accepts any more; one without a master quits when its sockets are another's. */
+void hub_deaf_sweep(hub_t *h, ngx_log_t *log);
 
 
 /* --- changes (hub_change.c) --- */

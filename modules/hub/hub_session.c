@@ -39,7 +39,8 @@ static const struct { const char *name, *text; }  hub_refusals[] = {
 static const char  *hub_kick_texts[] = {
     "", "kicked by an administrator", "access was revoked",
     "replaced by a newer connection with the same key",
-    "rights are to be read again"
+    "rights are to be read again",
+    "server has ended, but for this connection: connect again"
 };
 
 

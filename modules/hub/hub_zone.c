@@ -8,7 +8,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       8           /* change with any struct in hub.h */
+#define HUB_LAYOUT       9           /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
@@ -348,6 +348,7 @@ void
 hub_worker_start(hub_t *h, ngx_log_t *log)
 {
     hub_sessions_start();
+    hub_deaf_start();
     hub_sweep_workers(h, log);
 
     if (!hub_worker_claim(h)) {
@@ -411,6 +412,7 @@ hub_sweep(hub_t *h, ngx_log_t *log)
     }
 
     hub_sweep_measure(h);
+    hub_deaf_sweep(h, log);
     hub_session_sweep(h);
 }
 

@@ -18,8 +18,6 @@ extern ngx_module_t  ngx_rtmp_guard_module;
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_guard_module
 
-#define HUB_SWEEP_MS  500
-
 
 static void *ngx_hub_create_conf(ngx_cycle_t *cycle);
 static char *ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf);

@@ -1,0 +1,108 @@
+// Workers that drain, and such without a master: they hold what they have for as
+// long as somebody in their zone hears of revocations, and no longer.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { feed, hubConf, startHub, token, Viewer } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const UNIX = 'server { listen unix:{{dir}}/control.sock; location /control/ { hub_control on; } }';
+const SAID = /for 10 s no worker of hub_zone "test" has accepted connections, so nobody here hears of revocations: this one, which drains, ends its \d+ sessions/;
+const gone = (pid) => { try { process.kill(pid, 0); return false; } catch { return true; } };
+
+/** A hub with a stream that comes, and one who watches it. */
+async function start(t) {
+  const hub = await startHub({ workers: 1, http: UNIX, answer: () => ({ allow: true, uid: 7, stream: 3, key: 12 }) });
+  const publisher = await openPublisher('demo?key=k', { ...hub.rtmp, chunkSize: 65536 });
+  publisher.sendVideo(0, keyFrame());
+  const media = feed(publisher, { key: keyFrame(), inter: interFrame(), from: 40 });
+  const viewer = await Viewer.open(hub.url('live/demo', token('live/demo', { sub: '8' })));
+  t.after(() => { media.stop(); viewer.close(); publisher.close(); });
+  await viewer.more();
+  return { hub, publisher, viewer, workers: hub.nginx.workers() };
+}
+
+/** Both go on for longer than workers wait that nobody tells. */
+async function goOn({ viewer, publisher }) {
+  for (let second = 0; second < 13; second++) await viewer.more(25);
+  assert.equal(publisher.ended, false);
+}
+
+const ended = ({ viewer, publisher, workers }) => until(() => viewer.ended && publisher.ended && workers.every(gone), 'the viewer, the publisher and the workers to be gone');
+
+/** Kills the master alone; what is left of the hub is ended with the test. */
+async function killMaster(t, { hub, workers }) {
+  t.after(async () => {
+    for (const pid of workers) if (!gone(pid)) process.kill(pid, 'SIGTERM');
+    await until(() => workers.every(gone), 'the workers to be gone');
+    assert.deepEqual(hub.nginx.alarms(), []);
+    fs.rmSync(hub.nginx.dir, { recursive: true });
+    await hub.gate.stop();
+  });
+  process.kill(hub.nginx.pid, 'SIGKILL');
+  await hub.nginx.exited;
+  process.off('exit', hub.nginx.atExit);
+}
+
+describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, () => {
+  test('told to quit: 10 s later they are ended, by a line that says why, and nginx with them', DEADLINE, async (t) => {
+    const one = await start(t);
+    t.after(() => one.hub.stop());
+    one.hub.nginx.kill('SIGQUIT');
+    await until(() => /gracefully shutting down/.test(one.hub.nginx.log()), 'the worker to drain');
+    await one.viewer.more(25);
+    await ended(one);
+    await one.hub.nginx.exited;
+    assert.match(one.hub.nginx.log(), SAID);
+    assert.match(one.hub.nginx.log(), /server has ended, but for this connection: connect again/);
+  });
+
+  test('reloaded: they stay with the old worker, which the new ones tell of a revocation', DEADLINE, async (t) => {
+    const one = await start(t);
+    t.after(() => one.hub.stop());
+    await one.hub.nginx.reload();
+    await goOn(one);
+    assert.equal((await one.hub.control('revoke?user=8')).json.ended, 1);
+    await until(() => one.viewer.ended, 'the viewer to be gone');
+    assert.equal(one.publisher.ended, false);
+    assert.doesNotMatch(one.hub.nginx.log(), SAID);
+    one.publisher.close();
+    await until(() => one.workers.every(gone), 'the old worker to leave');
+  });
+
+  test('reloaded with another zone, which is told of no one in the old one: they are ended', DEADLINE, async (t) => {
+    const one = await start(t);
+    t.after(() => one.hub.stop());
+    await one.hub.nginx.reload({ conf: hubConf({ gate: one.hub.gate, workers: 1, http: UNIX, zone: '32m' }) });
+    await one.viewer.more(25);
+    await ended(one);
+    assert.match(one.hub.nginx.log(), SAID);
+  });
+
+  test('its master killed: a worker goes on, and hears of a revocation', DEADLINE, async (t) => {
+    const one = await start(t);
+    await killMaster(t, one);
+    await goOn(one);
+    assert.equal((await one.hub.control('revoke?user=8')).json.ended, 1);
+    await until(() => one.viewer.ended, 'the viewer to be gone');
+    const next = await one.hub.view('live/demo');
+    assert.equal(next.status, 200, 'others come in');
+    next.close();
+    await one.hub.control('revoke?stream=live/demo');
+    await until(() => one.publisher.ended, 'the publisher to be gone');
+  });
+
+  test('its master killed, its socket another\'s: a worker lets nobody in, and ends who is there', DEADLINE, async (t) => {
+    const one = await start(t);
+    await killMaster(t, one);
+    fs.rmSync(path.join(one.hub.nginx.dir, 'control.sock'));
+    await until(() => one.hub.view('live/demo').then((viewer) => { viewer.close(); return false; }, () => true), 'its ports to be closed');
+    await ended(one);
+    assert.match(one.hub.nginx.log(), /this worker's master is gone and its unix sockets are not its own any more: it quits/);
+    assert.match(one.hub.nginx.log(), SAID);
+  });
+});
