@@ -24,7 +24,7 @@ usage() {
     cat <<'TEXT'
 ./build.sh up [-d]      install what is missing, build, start everything, print the addresses;
                         Ctrl-C ends it all (-d: return when ready, end it with `down`);
-                        where something runs already, what is gone of it is started again
+                        what ends by itself is started again, by the next `up` at once
 ./build.sh down         end every process of this DUOLU_HOME
 ./build.sh build        install and compile only
 ./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    all of them without a name
@@ -157,7 +157,7 @@ command_keep() {
     read_settings
     read_saved_settings
     become_keeper || return 0
-    keep_logs
+    keep_services
 }
 
 command_ctl() {

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The keeper stays beside the services: it turns the logs over, and in the foreground
-# it starts again what ends by itself.
+# The keeper stays beside the services, in the foreground or left by `up -d`: it turns the
+# logs over, and starts again what ends by itself.
 
 declare -A log_service=([nginx]=nginx [access]=nginx [auth]=auth [thumb]=thumb [mariadb]=db)
 log_kept=9                      # old ones of each log: NAME.log.1 is the newest
@@ -49,22 +49,17 @@ start_keeper() {
     # a `down` right after this one must find it
     local pid=$!
     until keeper_runs; do
-        kill -0 "$pid" 2>/dev/null || { warn "what turns the logs over does not start: they grow"; return 0; }
+        kill -0 "$pid" 2>/dev/null || { warn "what turns the logs over, and starts again what ends by itself, does not start"; return 0; }
         sleep 0.05
     done
 }
 
-# Beside services in the background.
+# Beside services that something else starts again; not for ever, where everything was killed.
 keep_logs() {
     local round=0
-    leave=no
-    trap 'leave=yes' USR1 TERM INT
-    trap '' HUP
-    while [ "$leave" = no ]; do
+    while [ $((++round % 12)) -ne 0 ] || stack_is_running; do
         rotate_logs 2>>"$home/log/keeper.log" || true
         nap 5
-        # not for ever, where everything was killed
-        [ $((++round % 12)) -ne 0 ] || stack_is_running || leave=yes
     done
 }
 
@@ -76,60 +71,119 @@ nap() {
 
 # Foreground `up`: until Ctrl-C, or until `down` in another shell.
 supervise() {
-    local round=0 name
     leave=no
-    declare -A restart_at=() pause=()
     # no more than that: a handler that reads, within bash's read -t, waits for its input
-    trap 'leave=yes' USR1
     trap 'leave=interrupted' INT TERM HUP
-    while [ "$leave" = no ]; do
-        for name in "${service_names[@]}"; do
-            if [ -n "${restart_at[$name]:-}" ]; then
-                [ $SECONDS -lt "${restart_at[$name]}" ] || restart "$name" || true
-            elif [ -n "${pid_of[$name]:-}" ] && ! kill -0 "${pid_of[$name]}" 2>/dev/null; then
-                plan_restart "$name" || true
-            fi
-        done
-        [ $((round++ % 5)) -ne 0 ] || rotate_logs || true
-        nap 1
-    done
+    look_after
     [ "$leave" = yes ] || interrupted
     say "ended"
 }
 
+# Beside services in the background: it leaves without ending them.
+keep_services() {
+    leave=no
+    trap 'leave=yes' INT TERM
+    trap '' HUP
+    look_after
+}
+
+look_after() {
+    local round=0 name
+    declare -A restart_at=() pause=() idle=()
+    trap 'leave=yes' USR1
+    while [ "$leave" = no ] && [ -e "$home/.keeper" ]; do
+        for name in "${service_names[@]}"; do
+            if [ "$name" = mariadbd ] && [ "$private_db" = no ]; then
+                continue
+            elif [ -n "${restart_at[$name]:-}" ]; then
+                [ $SECONDS -lt "${restart_at[$name]}" ] || restart "$name" || true
+            elif ! goes_on "$name"; then
+                plan_restart "$name" || true
+            fi
+        done
+        [ $((round++ % 5)) -ne 0 ] || rotate_logs 2>>"$home/log/keeper.log" || true
+        nap 1
+    done
+}
+
+# tell TEXT: to the terminal, if there is one, and to the keeper's log.
+tell() {
+    warn "$*"
+    printf '%(%F %T)T %s\n' -1 "$*" >>"$home/log/keeper.log" || true
+}
+
+# goes_on NAME: does it do its work? One that another shell started is looked for at first.
+goes_on() {
+    [ -n "${pid_of[$1]:-}" ] || adopt "$1" || return
+    runs "$1" || return
+    [ "$1" != nginx ] || ! is_idle
+}
+
+# adopt NAME: takes the one that runs for the one to look after.
+adopt() {
+    local pid
+    if [ "$1" = nginx ]; then pid=$(nginx_masters); else pid=$(top_pids "$1"); fi
+    [ -n "$pid" ] || return
+    pid_of[$1]=${pid%%$'\n'*}
+    began_at[$1]=$SECONDS
+}
+
+# runs NAME: a zombie, which nobody waited for, has no folder any more.
+runs() {
+    local pid=${pid_of[$1]:-} comm=""
+    [ -n "$pid" ] && { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = "$1" ] \
+        && { [ "/proc/$pid/cwd" -ef "$home" ] || [ "/proc/$pid/cwd" -ef "$home/db" ]; }
+}
+
+# Does nginx run without a worker that takes connections? It does for a moment when
+# a worker died, and for up to an hour when it was told to quit: that counts.
+is_idle() {
+    if nginx_accepts; then idle[nginx]=0; return 1; fi
+    idle[nginx]=$((${idle[nginx]:-0} + 1))
+    [ "${idle[nginx]}" -ge 3 ]
+}
+
+nginx_accepts() {
+    local pid=${pid_of[nginx]} worker workers=""
+    { read -r workers <"/proc/$pid/task/$pid/children"; } 2>/dev/null || true
+    for worker in $workers; do
+        [ "$(title_of "$worker")" != "nginx: worker process" ] || return 0
+    done
+    return 1
+}
+
 # Media goes on meanwhile. Each time that it ran for less than a minute, the pause doubles.
 plan_restart() {
-    local name=$1 code=0
-    wait "${pid_of[$name]}" 2>/dev/null || code=$?
+    local name=$1 code=0 what="ended by itself"
+    if runs "$name"; then
+        what="takes no new connections"
+    elif [ -n "${pid_of[$name]:-}" ]; then
+        wait "${pid_of[$name]}" 2>/dev/null || code=$?
+        # 127: another shell's, which alone is told
+        [ "$code" -eq 127 ] || what="$what (exit status $code)"
+    fi
     # `down` ends them one after another, and tells this process first
     [ "$leave" = no ] || return 0
-    if [ $((SECONDS - began_at[$name])) -ge $restart_most ]; then pause[$name]=0; fi
+    if [ $((SECONDS - ${began_at[$name]:-0})) -ge $restart_most ]; then pause[$name]=0; fi
     if [ "${pause[$name]:-0}" -eq 0 ]; then
         pause[$name]=1
     else
         pause[$name]=$((pause[$name] * 2 < restart_most ? pause[$name] * 2 : restart_most))
     fi
     restart_at[$name]=$((SECONDS + pause[$name]))
-    warn "$name ended by itself (exit status $code), and is started again in ${pause[$name]} s. Log: $home/log/${service_log[$name]}.log"
+    tell "$name $what, and is started again in ${pause[$name]} s. Log: $home/log/${service_log[$name]}.log"
 }
 
 restart() {
-    local name=$1 pids lock
+    local name=$1 lock deadline=$((SECONDS + 10))
     exec {lock}>>"$home/.duolu"
     if flock -n "$lock"; then
+        idle[$name]=0
         # another `up` may have done it
-        mapfile -t pids < <(top_pids "$name")
-        if [ "$name" = nginx ]; then
-            free_ports
-            mapfile -t pids < <(nginx_masters)
-        fi
-        if [ ${#pids[@]} -gt 0 ]; then
-            pid_of[$name]=${pids[0]}
-            began_at[$name]=$SECONDS
-        else
-            home_lock=$lock launch_service "$name"
-        fi
+        adopt "$name" || home_lock=$lock launch_service "$name"
         unset "restart_at[$name]"
+        # an `up` that came now would take it for one that quits
+        [ "$name" != nginx ] || until nginx_accepts || ! runs nginx || [ $SECONDS -ge $deadline ]; do nap 0.1; done
     fi
     exec {lock}>&-
 }
@@ -138,27 +192,7 @@ restart() {
 mend() {
     local name
     say "running in $home, but without $*: starting that"
-    for name; do
-        [ "$name" != nginx ] || free_ports
-        start_service "$name"
-    done
-}
-
-# Workers whose master was killed hold the ports. Told to quit, they close them
-# and go on with the streams and viewers they have, for up to an hour.
-free_ports() {
-    local pid deadline=$((SECONDS + 10)) orphans=()
-    for pid in $(top_pids nginx); do
-        case "$(title_of "$pid")" in
-            "nginx: master"* | *"is shutting down") ;;
-            *) orphans+=("$pid") ;;
-        esac
-    done
-    if [ ${#orphans[@]} -gt 0 ]; then
-        kill -QUIT "${orphans[@]}" 2>/dev/null || true
-        warn "nginx's master is gone: its workers (${orphans[*]}) keep the streams and viewers they have, for up to an hour; nobody new joins them, and ctl neither lists nor ends them (down does)"
-    fi
-    while nginx_listens && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+    for name; do start_service "$name"; done
 }
 
 # rotate_logs: each log that is large, or a day old, gets a new file.

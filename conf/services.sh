@@ -157,6 +157,17 @@ start_service() {
     esac
 }
 
+# Workers whose master is gone, and those of one that was told to quit, hold ports, and hear of
+# no revocation once the next nginx has the control socket.
+end_old_nginx() {
+    local pids
+    mapfile -t pids < <(our_pids nginx)
+    [ ${#pids[@]} -gt 0 ] || return 0
+    tell "ending what is left of the nginx before (${pids[*]}): its viewers and publishers connect again, to the next one"
+    kill -TERM "${pids[@]}" 2>/dev/null || true
+    await_end nginx 10 || true
+}
+
 # launch_service NAME: its command, nothing awaited.
 launch_service() {
     local as=()
@@ -175,6 +186,7 @@ launch_service() {
             launch duolu-thumb "$build/auth-service/duolu-thumb"
             ;;
         nginx)
+            end_old_nginx
             run_as nginx rm -f "$home/sock/control.sock" "$home/sock/rtmps.sock"
             nginx_command
             launch nginx "${command[@]}" -g 'daemon off;'
@@ -232,8 +244,8 @@ test_nginx_conf() {
 # 401 is the auth-service's answer, through nginx, to nobody in particular.
 page_answers() { [ "$(page_status)" = 401 ]; }
 
-# Without the auth-service nginx answers, too.
-nginx_listens() { [ "$(page_status)" != 000 ]; }
+# Its queue takes the connection, with or without the auth-service, and however busy it is.
+nginx_listens() { (exec {connection}<>"/dev/tcp/$(page_address)/$DUOLU_HTTPS") 2>/dev/null; }
 
 page_status() {
     curl -sk -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 "$(page_url)api/me" || true
@@ -250,11 +262,9 @@ url_host() {
     fi
 }
 
-page_url() {
-    local address=$DUOLU_LISTEN
-    [ "$address" != 0.0.0.0 ] || address=127.0.0.1
-    echo "https://$address:$DUOLU_HTTPS/"
-}
+page_address() { if [ "$DUOLU_LISTEN" = 0.0.0.0 ]; then echo 127.0.0.1; else echo "$DUOLU_LISTEN"; fi; }
+
+page_url() { echo "https://$(page_address):$DUOLU_HTTPS/"; }
 
 duoluctl() { in_home auth "$build/auth-service/duoluctl" "$@"; }
 
@@ -319,16 +329,22 @@ sweep() {
 }
 
 stop_service() {
-    local name=$1 pids deadline=$((SECONDS + 20)) signal=TERM
+    local name=$1 pids
     # nginx's master ends its workers; told first, they would be started again
     mapfile -t pids < <(top_pids "$name")
     [ ${#pids[@]} -gt 0 ] || return 0
     [ "$2" = quietly ] || say "ending $name"
     kill -TERM "${pids[@]}" 2>/dev/null || true
+    await_end "$name" 20 || exit 1
+}
+
+# await_end NAME TIME: until none of them is left; those that take longer are killed.
+await_end() {
+    local name=$1 pids deadline=$((SECONDS + $2)) signal=TERM
     while mapfile -t pids < <(our_pids "$name") && [ ${#pids[@]} -gt 0 ]; do
         if [ $SECONDS -ge $deadline ]; then
-            [ "$signal" = TERM ] || die "process ${pids[*]} ($name) does not end, even by SIGKILL"
-            warn "$name did not end within 20 s: killing ${pids[*]}"
+            [ "$signal" = TERM ] || { warn "process ${pids[*]} ($name) does not end, even by SIGKILL"; return 1; }
+            warn "$name did not end within $2 s: killing ${pids[*]}"
             signal=KILL
             deadline=$((SECONDS + 10))
             kill -KILL "${pids[@]}" 2>/dev/null || true

@@ -14,7 +14,7 @@ import { Viewer, feed, get } from '../lib/hub.mjs';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
-import { buildSh, startStack } from '../lib/stack.mjs';
+import { buildSh, endKeeper, startStack } from '../lib/stack.mjs';
 
 const deadlineMs = 10_000;      // the promise is 2 s; a busy machine may take longer
 const password = 'correct horse battery';
@@ -178,6 +178,7 @@ async function reload() {
 /** Stops nginx; the function that it gives has `up` start it again. */
 async function stopNginx() {
   const pid = master();
+  await endKeeper(stack.home);
   process.kill(pid, 'SIGTERM');
   await until(() => !alive(pid), 'nginx to end');
   return () => buildSh(['up', '-d'], { env: stack.env });

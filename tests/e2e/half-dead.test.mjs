@@ -1,5 +1,5 @@
-// A stack of which something is gone: `up` and the foreground put it back, and
-// what goes on is left alone.
+// A stack of which something is gone: `up` and the keeper, in the foreground or
+// the background, put it back, and what goes on is left alone.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { buildSh, foreground, pidOf, processesOf, stackEnv, startStack, stopStack } from '../lib/stack.mjs';
+import { buildSh, endKeeper, foreground, pidOf, processesOf, stackEnv, startStack, stopStack } from '../lib/stack.mjs';
 
 const MASTER = /nginx: master/;
 
@@ -35,13 +35,16 @@ async function watched(stack, t) {
   const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
   t.after(() => publisher.stop());
   await untilLive(stack, 'live/demo', publisher);
-  const viewer = await watch(await stack.ctl('url', 'admin', 'live/demo', 'view'));
+  const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
+  const viewer = await watch(url);
   t.after(() => viewer.close());
   await viewer.more();
-  return viewer;
+  return { viewer, publisher, url };
 }
 
 const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')), `${pid} to be gone`);
+
+const nginxes = (home) => processesOf(home).filter((line) => / nginx: /.test(line)).map((line) => Number(line.split(' ')[0]));
 
 async function kill(home, pattern) {
   const pid = pidOf(home, pattern);
@@ -57,37 +60,47 @@ const masterOf = (home) => Number(fs.readFileSync(path.join(home, 'pid/nginx.pid
 test('up where something is gone names it, starts it, and leaves live streams alone', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
-  const viewer = await watched(stack, t);
+  const first = await watched(stack, t);
   const portsClosed = () => until(() => fetch(stack.httpUrl, { redirect: 'manual' }).then(() => false, () => true), 'its ports to be closed');
-  const up = async () => (await buildSh(['up', '-d'], { env: stack.env })).stdout;
+  const up = async () => {
+    const { stdout, stderr } = await buildSh(['up', '-d'], { env: stack.env });
+    return stdout + stderr;
+  };
 
   for (const [name, pattern] of [['duolu-auth', /duolu-auth/], ['mariadbd', /mariadbd/], ['duolu-thumb', /duolu-thumb/]]) {
     await t.test(`${name} killed`, async () => {
+      await endKeeper(stack.home);
       const before = await kill(stack.home, pattern);
       assert.match(await up(), new RegExp(`but without ${name}: starting that`));
       assert.notEqual(pidOf(stack.home, pattern), before);
-      await viewer.more();
+      await first.viewer.more();
       assert.match(await stack.ctl('user', 'list'), /admin/);
       assert.match(await up(), /already running/);
     });
   }
 
   for (const signal of ['SIGQUIT', 'SIGKILL']) {
-    await t.test(`nginx's master ended by ${signal}: its workers keep the viewers they have`, async (t2) => {
-      const one = signal === 'SIGQUIT' ? viewer : await watched(stack, t2);
+    await t.test(`nginx's master ended by ${signal}: up ends what it left, and who was there comes to the next one`, async (t2) => {
+      const one = signal === 'SIGQUIT' ? first : await watched(stack, t2);
+      await endKeeper(stack.home);
       const before = masterOf(stack.home);
+      const old = nginxes(stack.home);
       process.kill(before, signal);
       await (signal === 'SIGQUIT' ? portsClosed() : gone(before));
+      await one.viewer.more();
       const text = await up();
       assert.match(text, /but without nginx: starting that/);
-      await until(() => processesOf(stack.home).some((line) => MASTER.test(line) && !line.startsWith(`${before} `)), 'the next nginx');
+      assert.match(text, /ending what is left of the nginx before \([\d ]+\): its viewers and publishers connect again, to the next one/);
+      assert.deepEqual(nginxes(stack.home).filter((pid) => old.includes(pid)), []);
+      await one.publisher.ended;
+      await until(() => one.viewer.ended, 'its viewer to be ended');
       assert.equal((await fetch(`${stack.httpUrl}/x`, { redirect: 'manual' })).status, 308);
-      await one.more();
       assert.match(await up(), /already running/);
     });
   }
 
   await t.test('nginx\'s master ended by SIGTERM takes its workers along', async () => {
+    await endKeeper(stack.home);
     process.kill(masterOf(stack.home), 'SIGTERM');
     await portsClosed();
     assert.match(await up(), /but without nginx: starting that/);
@@ -126,7 +139,7 @@ test('in the foreground, what ends by itself is started again, and media goes on
       }).on('error', reject);
     }),
   };
-  const viewer = await watched(stack, t);
+  const { viewer } = await watched(stack, t);
   for (const [name, pattern, pause] of [['duolu-auth', /duolu-auth/, 1], ['mariadbd', /mariadbd/, 1], ['duolu-auth', /duolu-auth/, 2]]) {
     const before = await kill(home, pattern);
     await until(() => new RegExp(`${name} ended by itself \\(exit status 137\\), and is started again in ${pause} s`).test(up.text), `a word of ${name}`);
@@ -140,6 +153,39 @@ test('in the foreground, what ends by itself is started again, and media goes on
   await buildSh(['down'], { env });
   assert.equal(await up.ended, 0, up.text);
   assert.match(up.text, /duolu: ended/);
+});
+
+test('in the background, too; after nginx\'s master was killed no worker of before is left, and who was revoked is gone', async (t) => {
+  const stack = await startStack({ workers: 2 });
+  t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
+  const one = await watched(stack, t);
+  const told = (text) => until(() => text.test(stack.log('keeper')), `a word of it: ${text}`);
+
+  for (const [name, pattern] of [['duolu-auth', /duolu-auth/], ['mariadbd', /mariadbd/], ['duolu-thumb', /duolu-thumb/]]) {
+    const before = await kill(stack.home, pattern);
+    await told(new RegExp(`^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d ${name} ended by itself, and is started again in 1 s`, 'm'));
+    await until(() => (pidOf(stack.home, pattern) ?? before) !== before, `the next ${name}`);
+    await one.viewer.more();
+  }
+  await until(async () => (await buildSh(['ctl', 'user', 'list'], { env: stack.env, check: false })).code === 0, 'the service and the database');
+
+  const old = nginxes(stack.home);
+  await kill(stack.home, MASTER);
+  await one.viewer.more();
+  await stack.ctl('user', 'revoke', 'admin');
+  await until(() => one.viewer.ended, 'the viewer to be gone');
+  await until(() => nginxes(stack.home).length && !nginxes(stack.home).some((pid) => old.includes(pid)), 'none but the next nginx');
+  await told(/ nginx ended by itself, and is started again in 1 s/);
+  await told(/ending what is left of the nginx before/);
+  await one.publisher.ended;
+  const again = await watched(stack, t);
+  assert.equal((await fetch(one.url)).status, 403);
+
+  process.kill(masterOf(stack.home), 'SIGQUIT');
+  await told(/ nginx takes no new connections, and is started again in 2 s/);
+  await until(() => again.viewer.ended, 'who was there to be told to come again');
+  await until(() => stack.controlGet('/status').then(() => true, () => false), 'the next nginx');
+  await watched(stack, t);
 });
 
 test('every log is turned over at its size while a stack runs in the background, and old ones go', async (t) => {

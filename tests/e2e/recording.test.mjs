@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { Recordings, Source, namesOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
-import { buildSh, run, startStack } from '../lib/stack.mjs';
+import { buildSh, endKeeper, run, startStack } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 240_000 };
 const POLICIES = ['always', 'never', 'demand'];
@@ -91,6 +91,7 @@ const pidsOf = (name) => fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pi
 /** Ends a service; the function that it gives has `up` start it again. */
 async function take(name, signal) {
   const [pid] = pidsOf(name);
+  await endKeeper(stack.home);
   process.kill(pid, signal);
   await until(() => pidsOf(name).length === 0, `${name} to end`);
   return () => buildSh(['up', '-d'], { env: stack.env });
@@ -212,6 +213,7 @@ test('nginx is killed: what it wrote stays, its row is interrupted when nginx is
   const source = await publish('crash');
   await recorded('crash', 3000);
   const master = Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8'));
+  await endKeeper(stack.home);
   for (const pid of [master, ...pidsOf('nginx').filter((pid) => pid !== master)]) process.kill(pid, 'SIGKILL');
   const killed = source.n;
   source.stop();

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { until } from '../lib/nginx.mjs';
-import { buildSh, newHome, pidOf, processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
+import { buildSh, endKeeper, newHome, pidOf, processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
 
 const isRoot = process.getuid() === 0;
 
@@ -74,6 +74,7 @@ only('what a service plants in the state folder is neither run nor followed by r
   assert.ok(fs.statSync(path.join(home, 'conf/settings')).uid === 0);
 
   const auth = processesOf(home).find((line) => /duolu-auth/.test(line)).split(' ')[0];
+  await endKeeper(home);
   process.kill(Number(auth), 'SIGKILL');
   await until(() => !processesOf(home).some((line) => line.startsWith(`${auth} `)), 'the service to be gone');
   await buildSh(['up', '-d'], { env });

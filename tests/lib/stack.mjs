@@ -11,7 +11,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import { freePort, repo } from './nginx.mjs';
+import { freePort, repo, until } from './nginx.mjs';
 
 const ALARM = /\[(alert|emerg|crit)\]|ERROR: \w+Sanitizer|runtime error:/;
 
@@ -129,6 +129,14 @@ export const pidOf = (home, pattern) => {
   const line = processesOf(home).find((text) => pattern.test(text));
   return line && Number(line.split(' ')[0]);
 };
+
+/** Ends what would start services of a stack again; `up` brings it back. */
+export async function endKeeper(home) {
+  const pid = pidOf(home, /build\.sh keep/);
+  if (!pid) throw new Error(`nothing looks after ${home}`);
+  process.kill(pid, 'SIGUSR1');
+  await until(() => !fs.existsSync(`/proc/${pid}`), `${pid}, which looks after ${home}, to leave`);
+}
 
 export async function startStack(options = {}) {
   const env = await stackEnv(options);
