@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define FORGET_MS  (15 * 60 * 1000)
+#define FORGET_MS    (15 * 60 * 1000)
+#define HASH_WAIT_S  3      /* then the answer is "busy" */
 
 /* attempts that are free, the first wait, the longest */
 static const backoff_rule_t  account_rule = { 5, 1000, 60 * 1000, FORGET_MS };
@@ -19,10 +20,12 @@ static const backoff_rule_t  name_rule = { 10, 10 * 1000, 600 * 1000, FORGET_MS 
  */
 static void hashing_init(slots_t *slots, unsigned threads)
 {
-    unsigned  most = threads / 6 ? threads / 6 : 1;
-    unsigned  left = threads / 3 ? threads / 3 : 1;
+    unsigned      most = threads / 6 ? threads / 6 : 1;
+    unsigned      left = threads / 3 ? threads / 3 : 1;
+    slots_rule_t  rule = { .slots = most, .wait_s = HASH_WAIT_S,
+                           .queue = threads > most + left ? threads - most - left : 0 };
 
-    slots_init(slots, most, threads > most + left ? threads - most - left : 0);
+    slots_init(slots, &rule);
 }
 
 

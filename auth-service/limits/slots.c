@@ -16,13 +16,18 @@ struct slots_wait_s {
 };
 
 
-void slots_init(slots_t *slots, unsigned count, unsigned queue_most)
+void slots_init(slots_t *slots, const slots_rule_t *rule)
 {
     pthread_condattr_t  clock;
 
     memset(slots, 0, sizeof(*slots));
-    slots->slots = count < SLOTS_MOST ? count : SLOTS_MOST;
-    slots->queue_most = queue_most;
+    slots->rule = *rule;
+    if (slots->rule.slots > SLOTS_MOST) {
+        slots->rule.slots = SLOTS_MOST;
+    }
+    if (slots->rule.each == 0) {
+        slots->rule.each = slots->rule.slots;
+    }
 
     pthread_mutex_init(&slots->lock, NULL);
     pthread_condattr_init(&clock);
@@ -32,20 +37,44 @@ void slots_init(slots_t *slots, unsigned count, unsigned queue_most)
 }
 
 
-/* Counts the places this class has and waits for. */
-static unsigned slots_share(const slots_t *slots, const char *who)
+/* Compares as many bytes as a holder's name keeps. */
+static bool slots_same(const char *a, const char *b)
 {
-    unsigned             i, count = 0;
-    const slots_wait_t  *wait;
+    return strncmp(a, b, SLOTS_CLASS_SIZE - 1) == 0;
+}
+
+
+/* Counts the slots this class has. */
+static unsigned slots_held(const slots_t *slots, const char *who)
+{
+    unsigned  i, count = 0;
 
     for (i = 0; i < slots->taken; i++) {
-        count += strcmp(slots->holders[i], who) == 0;
-    }
-    for (wait = slots->queue; wait; wait = wait->next) {
-        count += strcmp(wait->who, who) == 0;
+        count += slots_same(slots->holders[i], who);
     }
 
     return count;
+}
+
+
+/* Counts the slots this class has and waits for. */
+static unsigned slots_share(const slots_t *slots, const char *who)
+{
+    unsigned             count = slots_held(slots, who);
+    const slots_wait_t  *wait;
+
+    for (wait = slots->queue; wait; wait = wait->next) {
+        count += slots_same(wait->who, who);
+    }
+
+    return count;
+}
+
+
+/* A slot is free, and this class may have one more. */
+static bool slots_free(const slots_t *slots, const char *who)
+{
+    return slots->taken < slots->rule.slots && slots_held(slots, who) < slots->rule.each;
 }
 
 
@@ -79,20 +108,28 @@ static void slots_hold(slots_t *slots, const char *who)
 }
 
 
-/* Hands free slots to those with the best claim. */
+/* The one with the best claim of those who may have a slot now; NULL: nobody. */
+static slots_wait_t *slots_next(const slots_t *slots)
+{
+    slots_wait_t  *best = NULL, *wait;
+
+    for (wait = slots->queue; wait; wait = wait->next) {
+        if (slots_free(slots, wait->who) && (!best || slots_compare(slots, wait, best) < 0)) {
+            best = wait;
+        }
+    }
+
+    return best;
+}
+
+
 static void slots_serve(slots_t *slots)
 {
-    slots_wait_t  *best, *wait;
+    slots_wait_t  *next;
 
-    while (slots->taken < slots->slots && slots->queue) {
-        best = slots->queue;
-        for (wait = best->next; wait; wait = wait->next) {
-            if (slots_compare(slots, wait, best) < 0) {
-                best = wait;
-            }
-        }
-        slots_leave(slots, best, SLOTS_TOOK);
-        slots_hold(slots, best->who);
+    while ((next = slots_next(slots)) != NULL) {
+        slots_leave(slots, next, SLOTS_TOOK);
+        slots_hold(slots, next->who);
     }
 
     pthread_cond_broadcast(&slots->changed);
@@ -110,7 +147,7 @@ static void slots_join(slots_t *slots, slots_wait_t *newcomer)
     *at = newcomer;
     slots->waiting++;
 
-    if (slots->waiting <= slots->queue_most) {
+    if (slots->waiting <= slots->rule.queue) {
         return;
     }
 
@@ -132,11 +169,11 @@ bool slots_take(slots_t *slots, const char *who, bool known)
     struct timespec  until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += SLOTS_WAIT_MS / 1000;
+    until.tv_sec += slots->rule.wait_s;
 
     pthread_mutex_lock(&slots->lock);
 
-    if (slots->taken < slots->slots) {
+    if (slots_free(slots, who)) {
         slots_hold(slots, who);
         pthread_mutex_unlock(&slots->lock);
         return true;
@@ -162,12 +199,14 @@ void slots_give(slots_t *slots, const char *who)
 
     pthread_mutex_lock(&slots->lock);
 
-    for (i = 0; i + 1 < slots->taken && strcmp(slots->holders[i], who) != 0; i++) {
+    for (i = 0; i < slots->taken && !slots_same(slots->holders[i], who); i++) {
         /* void */
     }
-    slots->taken--;
-    memmove(slots->holders[i], slots->holders[slots->taken], sizeof(slots->holders[0]));
-    slots_serve(slots);
+    if (i < slots->taken) {
+        slots->taken--;
+        memmove(slots->holders[i], slots->holders[slots->taken], sizeof(slots->holders[0]));
+        slots_serve(slots);
+    }
 
     pthread_mutex_unlock(&slots->lock);
 }

@@ -11,26 +11,34 @@
  * In a full queue a newcomer takes the place of one that has less claim to it.
  */
 
-#define SLOTS_MOST     64
-#define SLOTS_WAIT_MS  3000     /* then the answer is "busy" */
+#define SLOTS_MOST        128
+#define SLOTS_CLASS_SIZE  64
 
 typedef struct slots_wait_s  slots_wait_t;
 
 typedef struct {
+    unsigned  slots;
+    unsigned  each;             /* slots of one class at once; 0: all */
+    unsigned  queue;            /* may wait */
+    unsigned  wait_s;           /* then the answer is "busy" */
+} slots_rule_t;
+
+typedef struct {
     pthread_mutex_t   lock;
     pthread_cond_t    changed;
-    unsigned          slots;
-    unsigned          queue_most;
+    slots_rule_t      rule;
     unsigned          taken;
-    char              holders[SLOTS_MOST][64];  /* the classes of those who have one */
+    char              holders[SLOTS_MOST][SLOTS_CLASS_SIZE];  /* the classes of those who have one */
     unsigned          waiting;
     slots_wait_t     *queue;                    /* in order of arrival */
 } slots_t;
 
-void slots_init(slots_t *slots, unsigned count, unsigned queue_most);
+void slots_init(slots_t *slots, const slots_rule_t *rule);
 
-/* false: busy. who: a class, below 64 bytes. */
+/* false: busy. WHO: a class; names that begin with the same 63 bytes are one. */
 bool slots_take(slots_t *slots, const char *who, bool known);
+
+/* Gives back a slot that this class took; one that has none gives nothing. */
 void slots_give(slots_t *slots, const char *who);
 
 #endif

@@ -58,7 +58,7 @@ static void guests_come(slots_t *slots, guest_t *guests, size_t count)
         guests[i].slots = slots;
         pthread_create(&guests[i].thread, NULL, guest_run, &guests[i]);
 
-        for (there = false; !there && waiting < slots->queue_most; sched_yield()) {
+        for (there = false; !there && waiting < slots->rule.queue; sched_yield()) {
             pthread_mutex_lock(&slots->lock);
             there = slots->waiting > waiting;
             pthread_mutex_unlock(&slots->lock);
@@ -84,7 +84,7 @@ static void test_one_who_wants_much_waits_longer(void **state)
                           { .who = "owner" } };
 
     (void) state;
-    slots_init(&slots, 1, 4);
+    slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 4, .wait_s = 30 });
     assert_true(slots_take(&slots, "flood", false));
     guests_come(&slots, guests, 4);
     slots_give(&slots, "flood");
@@ -99,7 +99,7 @@ static void test_known_goes_before_strangers(void **state)
     guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
 
     (void) state;
-    slots_init(&slots, 1, 3);
+    slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 3, .wait_s = 30 });
     assert_true(slots_take(&slots, "c", false));
     guests_come(&slots, guests, 3);
     slots_give(&slots, "c");
@@ -114,7 +114,7 @@ static void test_known_takes_a_place_in_a_full_queue(void **state)
     guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
 
     (void) state;
-    slots_init(&slots, 1, 2);
+    slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 2, .wait_s = 30 });
     assert_true(slots_take(&slots, "c", false));
     guests_come(&slots, guests, 3);
     pthread_join(guests[1].thread, NULL);       /* pushed out before any slot was free */
@@ -134,7 +134,7 @@ static void test_full_queue_refuses_the_newcomer(void **state)
     guest_t  guests[] = { { .who = "a" }, { .who = "b" } };
 
     (void) state;
-    slots_init(&slots, 2, 2);
+    slots_init(&slots, &(slots_rule_t) { .slots = 2, .queue = 2, .wait_s = 30 });
     assert_true(slots_take(&slots, "user 1", true));
     assert_true(slots_take(&slots, "user 1", true));
     guests_come(&slots, guests, 2);
@@ -150,6 +150,57 @@ static void test_full_queue_refuses_the_newcomer(void **state)
 }
 
 
+/* what one gives back is never another's place, however long the names are */
+static void test_each_gives_back_its_own(void **state)
+{
+    char     first[SLOTS_CLASS_SIZE + 20], second[SLOTS_CLASS_SIZE + 20];
+    slots_t  slots;
+
+    (void) state;
+    memset(first, 'a', sizeof(first) - 1);
+    memset(second, 'b', sizeof(second) - 1);
+    first[sizeof(first) - 1] = second[sizeof(second) - 1] = '\0';
+
+    slots_init(&slots, &(slots_rule_t) { .slots = 3, .wait_s = 30 });
+    assert_true(slots_take(&slots, first, false));
+    assert_true(slots_take(&slots, second, false));
+    assert_true(slots_take(&slots, "c", false));
+
+    slots_give(&slots, first);
+    assert_int_equal(slots.taken, 2);
+    assert_string_equal(slots.holders[0], "c");
+    assert_memory_equal(slots.holders[1], second, SLOTS_CLASS_SIZE - 1);
+
+    slots_give(&slots, "nobody");
+    assert_int_equal(slots.taken, 2);
+    slots_give(&slots, "c");
+    assert_memory_equal(slots.holders[0], second, SLOTS_CLASS_SIZE - 1);
+}
+
+
+/* one class alone never has all, and does not stand in the way of who comes behind it */
+static void test_one_class_has_its_share_at_most(void **state)
+{
+    slots_t  slots;
+    guest_t  guests[] = { { .who = "flood" }, { .who = "flood" } };
+
+    (void) state;
+    slots_init(&slots, &(slots_rule_t) { .slots = 3, .each = 2, .queue = 2, .wait_s = 30 });
+    assert_true(slots_take(&slots, "flood", false));
+    assert_true(slots_take(&slots, "flood", false));
+    guests_come(&slots, guests, 2);
+    assert_int_equal(slots.taken, 2);
+
+    assert_true(slots_take(&slots, "owner", false));
+    slots_give(&slots, "owner");
+    assert_int_equal(slots.taken, 2);
+    slots_give(&slots, "flood");
+    slots_give(&slots, "flood");
+    guests_leave(guests, 2);
+    assert_true(guests[0].taken && guests[1].taken);
+}
+
+
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
@@ -157,6 +208,8 @@ int main(void)
         cmocka_unit_test(test_known_goes_before_strangers),
         cmocka_unit_test(test_known_takes_a_place_in_a_full_queue),
         cmocka_unit_test(test_full_queue_refuses_the_newcomer),
+        cmocka_unit_test(test_each_gives_back_its_own),
+        cmocka_unit_test(test_one_class_has_its_share_at_most),
     };
 
     return cmocka_run_group_tests_name("auth_slots", tests, NULL, NULL);
