@@ -33,7 +33,7 @@ typedef struct {
     unsigned  rtmps_port;
     unsigned  gate_threads;
     unsigned  api_threads;
-    unsigned  thumb_threads;    /* pictures made at once */
+    unsigned  thumb_threads;    /* pictures made at once for a user */
     unsigned  audit_days;       /* days and rows, 0: no limit */
     unsigned  audit_rows;
     unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */

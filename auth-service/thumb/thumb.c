@@ -1,17 +1,20 @@
 /*
  * duolu-thumb: pictures of recordings. nginx has checked who asks and found the
  * key frame; this reads it and has ffmpeg decode it in a jail. It has no
- * database, no secret, and never sees a token.
+ * database, no secret, and never sees a token. It knows users by number, and one
+ * of them never has all the turns: one more is for the others.
  */
 
 #include "../base/config.h"
 #include "../base/fastcgi.h"
 #include "../base/log.h"
+#include "../limits/slots.h"
 #include "thumb_file.h"
 #include "thumb_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,54 +29,8 @@
 typedef struct {
     const config_t   *config;
     jail_t            jail;
-    pthread_mutex_t   lock;
-    pthread_cond_t    turn;
-    unsigned          running;
-    unsigned          waiting;
+    slots_t           turns;
 } thumb_t;
-
-
-static unsigned thumb_waiting_most(const thumb_t *thumb)
-{
-    return thumb->config->thumb_threads * THUMB_WAITING_EACH;
-}
-
-
-/* A turn to run ffmpeg; false when too many have asked before. */
-static bool thumb_begin(thumb_t *thumb)
-{
-    int              code = 0;
-    bool             mine;
-    struct timespec  deadline;
-
-    fastcgi_deadline(&deadline, THUMB_WAIT_S * 1000);
-
-    pthread_mutex_lock(&thumb->lock);
-
-    if (thumb->waiting < thumb_waiting_most(thumb)) {
-        thumb->waiting++;
-        while (thumb->running == thumb->config->thumb_threads && code != ETIMEDOUT) {
-            code = pthread_cond_timedwait(&thumb->turn, &thumb->lock, &deadline);
-        }
-        thumb->waiting--;
-        mine = thumb->running < thumb->config->thumb_threads;
-    } else {
-        mine = false;
-    }
-
-    thumb->running += mine;
-    pthread_mutex_unlock(&thumb->lock);
-    return mine;
-}
-
-
-static void thumb_end(thumb_t *thumb)
-{
-    pthread_mutex_lock(&thumb->lock);
-    thumb->running--;
-    pthread_cond_signal(&thumb->turn);
-    pthread_mutex_unlock(&thumb->lock);
-}
 
 
 static void thumb_refuse(FCGX_Request *request, int status, const char *code,
@@ -137,6 +94,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
     size_t          size;
     thumb_t        *thumb = data;
     uint8_t        *media;
+    const char     *user = fastcgi_param(request, "USER");
     thumb_frame_t   frame = { .file = fastcgi_param(request, "FILE") };
     thumb_result_t  result;
 
@@ -152,7 +110,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
     }
 
     /* the turn comes first: what waits for one holds no memory */
-    if (!thumb_begin(thumb)) {
+    if (!slots_take(&thumb->turns, user, false)) {
         thumb_refuse(request, 503, "busy", "Too many pictures are being made; try again.");
         return;
     }
@@ -177,7 +135,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
         }
     }
 
-    thumb_end(thumb);
+    slots_give(&thumb->turns, user);
 }
 
 
@@ -199,10 +157,12 @@ static int thumb_serve(const config_t *config)
     int               number;
     char              error[1024];
     sigset_t          signals;
-    unsigned          threads;
     fastcgi_pool_t   *pool;
     struct timespec   deadline;
     static thumb_t    thumb;
+    slots_rule_t      rule = { .slots = config->thumb_threads + 1, .each = config->thumb_threads,
+                               .queue = config->thumb_threads * THUMB_WAITING_EACH,
+                               .wait_s = THUMB_WAIT_S };
 
     static const fastcgi_work_t  work = { .handle = thumb_handle };
 
@@ -216,8 +176,7 @@ static int thumb_serve(const config_t *config)
     log_keep_path();
 
     thumb.config = config;
-    pthread_mutex_init(&thumb.lock, NULL);
-    pthread_cond_init(&thumb.turn, NULL);
+    slots_init(&thumb.turns, &rule);
 
     if (!jail_prepare(&thumb.jail, config->ffmpeg, error, sizeof(error))) {
         log_error("%s", error);
@@ -225,15 +184,14 @@ static int thumb_serve(const config_t *config)
     }
 
     /* one is always left to say that there are too many */
-    threads = config->thumb_threads + thumb_waiting_most(&thumb) + 1;
-
-    pool = fastcgi_start(config->thumb_socket, threads, &work, &thumb, error, sizeof(error));
+    pool = fastcgi_start(config->thumb_socket, rule.slots + rule.queue + 1, &work, &thumb, error,
+                         sizeof(error));
     if (pool == NULL) {
         log_error("%s", error);
         return 1;
     }
 
-    log_info("duolu-thumb ready: %u at once on %s, %s jailed by seccomp%s", config->thumb_threads,
+    log_info("duolu-thumb ready: %u at once for a user on %s, %s jailed by seccomp%s", config->thumb_threads,
              config->thumb_socket, config->ffmpeg,
              thumb.jail.landlock ? " and Landlock" : "; this kernel has no Landlock");
 

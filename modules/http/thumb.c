@@ -24,7 +24,7 @@ typedef struct {
 /* What was found.  It belongs to the request's pool. */
 typedef struct {
     ngx_str_t   file, id, cache;
-    uint64_t    init, offset, size;
+    uint64_t    init, offset, size, user;
 } thumb_t;
 
 
@@ -43,6 +43,7 @@ static const struct {
     { ngx_string("hub_history_init"), offsetof(thumb_t, init) },
     { ngx_string("hub_history_offset"), offsetof(thumb_t, offset) },
     { ngx_string("hub_history_size"), offsetof(thumb_t, size) },
+    { ngx_string("hub_history_user"), offsetof(thumb_t, user) },
 };
 
 
@@ -305,6 +306,7 @@ thumb_found(ngx_http_request_t *r, history_t *h)
     thumb->init = look->init;
     thumb->offset = look->offset;
     thumb->size = look->size;
+    thumb->user = h->uid;
 
     ngx_str_set(&thumb->cache, "private, max-age=86400");
     if (look->growing) {

@@ -1,12 +1,13 @@
 /*
  * Pictures of recordings: the key frame of a moment is found here, and made a
- * JPEG behind a named location, which is told of it by five variables:
+ * JPEG behind a named location, which is told of it by these variables:
  *
  *     $hub_history_file      the recording, absolute
  *     $hub_history_id        tells it from any other of that name: for a cache
  *     $hub_history_init      bytes of its ftyp and moov
  *     $hub_history_offset    where the segment begins that the frame begins
  *     $hub_history_size      bytes of that segment
+ *     $hub_history_user      number of the user who asks
  *
  * In a request that came another way they are empty.
  */

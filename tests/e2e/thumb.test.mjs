@@ -66,17 +66,18 @@ class Thumb {
 
   file(name) { return path.join(this.rec, 'live/demo', name); }
 
-  ask(name, { init, offset, size }) {
+  ask(name, { init, offset, size, user = 1 }) {
     const file = path.isAbsolute(name) ? name : this.file(name);
-    return fcgi(path.join(this.home, 'thumb/thumb.sock'), { FILE: file, INIT: init, OFFSET: offset, SIZE: size });
+    const params = { FILE: file, INIT: init, OFFSET: offset, SIZE: size, USER: user };
+    return fcgi(path.join(this.home, 'thumb/thumb.sock'), params);
   }
 
   /** A recording whose one fragment holds an order for the stand-in. */
-  order(text, padding = 0) {
+  order(text, { padding = 0, user } = {}) {
     const name = `order-${text.replace(/\W/g, '_').slice(0, 40)}.mp4`;
     const init = box('ftyp', 'vide');
     fs.writeFileSync(this.file(name), Buffer.concat([init, box('moof', ''), box('mdat', `DO:${text}\n`, padding)]));
-    return this.ask(name, { init: init.length, offset: init.length, size: fs.statSync(this.file(name)).size });
+    return this.ask(name, { init: init.length, offset: init.length, size: fs.statSync(this.file(name)).size, user });
   }
 
   /** Processes that it has made. */
@@ -365,6 +366,31 @@ test('more than can be made are refused, and told when to come back', async (t) 
   assert.ok(answers.filter(({ status }) => status === 200).length >= 17);
   assert.equal((await thumb.order('picture')).status, 200);
   await thumb.stop();
+});
+
+test('one user who asks for 200 pictures, each of which takes for ever, holds up no other', async (t) => {
+  const thumb = new Thumb({ DUOLU_THUMB_THREADS: '2' });
+  thumb.env.DUOLU_FFMPEG = hostile;
+  await thumb.start();
+  t.after(() => thumb.kill());
+
+  const refused = [];
+  const flood = Array.from({ length: 200 }, () => thumb.order('hang').then(({ status }) => refused.push(status), () => {}));
+  await until(() => refused.length >= 200 - 2 - 32, 'the flood to have all places');
+  assert.equal(thumb.children().length, 2);
+  assert.deepEqual([...new Set(refused)], [503]);
+  for (let i = 0; i < 3; i++) {
+    const answer = await thumb.order('picture', { user: 2 });
+    assert.equal(answer.status, 200, answer.text);
+  }
+  await thumb.stop();
+  await Promise.all(flood);
+});
+
+test('nginx tells duolu-thumb all that it asks', () => {
+  const location = fs.readFileSync(path.join(repo, 'conf/nginx.conf.in'), 'utf8').match(/location @thumb \{[^}]*\}/)[0];
+  const params = [...location.matchAll(/fastcgi_param (\w+) +\$hub_history_(\w+);/g)].map(([, name, variable]) => [name, variable]);
+  assert.deepEqual(params, [['FILE', 'file'], ['INIT', 'init'], ['OFFSET', 'offset'], ['SIZE', 'size'], ['USER', 'user']]);
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {

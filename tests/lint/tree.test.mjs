@@ -32,7 +32,7 @@ const SERVICE = {
   rec: ['base', 'store'],
   api: ['base', 'limits', 'store', 'rights', 'rec'],
   ctl: ['base', 'store', 'rights', 'rec'],
-  thumb: ['base'],
+  thumb: ['base', 'limits'],
   service: ['base', 'limits', 'store', 'rights', 'rec', 'api'],
 };
 

@@ -49,7 +49,7 @@ before(async () => {
       location = /strange { error_page 418 = @thumb; return 418; }
       location @thumb {
         fastcgi_param FILE $hub_history_file; fastcgi_param INIT $hub_history_init;
-        fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size;
+        fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size; fastcgi_param USER $hub_history_user;
         fastcgi_pass_request_headers off; fastcgi_pass_request_body off; fastcgi_pass unix:${thumb.path};
         add_header Cache-Control $hub_history_cache;
         fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_id:$hub_history_offset; fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
@@ -80,6 +80,7 @@ test('the newest key frame at or before the moment, and nothing else, is passed 
   assert.equal(text, `frame at ${segment.offset}`);
   assert.deepEqual(thumb.questions, [{
     FILE: path.join(root, 'live/demo', second.file), INIT: String(source.init.length), OFFSET: String(segment.offset), SIZE: String(segment.size),
+    USER: '7',
   }]);
 });
 
@@ -215,5 +216,5 @@ test('without hub_history_thumbs there are none; the location alone asks for not
   assert.equal(thumb.questions.length, 0);
   answer = () => picture('', 'Status: 404\r\n');
   assert.equal((await get(`${hub.base}/strange`)).status, 404);
-  assert.deepEqual(thumb.questions, [{ FILE: '', INIT: '', OFFSET: '', SIZE: '' }]);
+  assert.deepEqual(thumb.questions, [{ FILE: '', INIT: '', OFFSET: '', SIZE: '', USER: '' }]);
 });
