@@ -270,17 +270,11 @@ static void list_collect(const store_recording_t *recording, void *data)
     bool                 manage;
     json_t              *out;
     list_t              *list = data;
-    int64_t              bytes = (int64_t) recording->bytes, now;
     const list_right_t  *right = list_right(list, recording->stream);
 
     if (json_array_size(list->recordings) == list->most) {
         list->more = true;
         return;
-    }
-
-    if (recording->to == 0) {
-        now = rec_file_size(list->api->service->config->rec, recording->file);
-        bytes = now > bytes ? now : bytes;
     }
 
     manage = list->api->user.admin || (right && (right->rights & RIGHT_MANAGE));
@@ -291,7 +285,8 @@ static void list_collect(const store_recording_t *recording, void *data)
         "title", recording->title, "file", recording->file, "format", recording->format,
         "from", (json_int_t) recording->from,
         "to", recording->to ? json_integer(recording->to) : NULL,
-        "bytes", (json_int_t) bytes, "state", recording->state, "reason", recording->reason,
+        "bytes", (json_int_t) rec_file_bytes(list->api->service->config->rec, recording),
+        "state", recording->state, "reason", recording->reason,
         "keep", recording->keep, "session", json_sprintf("%" PRIu64, recording->session),
         "url", list_url(list, recording, right), "can", "manage", manage);
 

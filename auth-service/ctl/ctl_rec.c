@@ -21,19 +21,10 @@ typedef struct {
 } rec_list_t;
 
 
-/* A file that is being written has its size on the disk alone. */
-static uint64_t rec_bytes(const ctl_t *ctl, const store_recording_t *recording)
-{
-    int64_t  bytes = recording->to ? -1 : rec_file_size(ctl->config.rec, recording->file);
-
-    return bytes > 0 ? (uint64_t) bytes : recording->bytes;
-}
-
-
 static void rec_show(const rec_list_t *list, const store_recording_t *recording)
 {
     char      from[UTC_TEXT_MAX], to[UTC_TEXT_MAX] = "-";
-    uint64_t  bytes = rec_bytes(list->ctl, recording);
+    uint64_t  bytes = rec_file_bytes(list->ctl->config.rec, recording);
 
     utc_write(from, recording->from);
     if (recording->to) {

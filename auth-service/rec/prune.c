@@ -43,7 +43,6 @@ bool prune_short(const config_t *config)
 static void prune_collect(const store_recording_t *recording, void *data)
 {
     size_t             size;
-    int64_t            bytes;
     prune_list_t      *list = data;
     retention_file_t  *grown;
 
@@ -58,14 +57,10 @@ static void prune_collect(const store_recording_t *recording, void *data)
         list->size = size;
     }
 
-    /* what is being written has its size on the disk alone */
-    bytes = recording->to ? (int64_t) recording->bytes
-                          : rec_file_size(list->prune->config->rec, recording->file);
-
     list->files[list->count++] = (retention_file_t) {
         .id = recording->id, .owner = recording->owner, .quota = recording->owner_quota,
         .ended = recording->to ? recording->to : list->now,
-        .bytes = bytes > 0 ? (uint64_t) bytes : 0,
+        .bytes = rec_file_bytes(list->prune->config->rec, recording),
         .fixed = recording->keep || strcmp(recording->state, "recording") == 0
     };
 }

@@ -36,17 +36,14 @@ static void quota_collect(const store_owner_t *owner, void *data)
 }
 
 
-/* A file that is being written has its size on the disk alone. */
 static void quota_add_open(const store_recording_t *recording, void *data)
 {
     size_t    i;
-    int64_t   bytes;
     quota_t  *quota = data;
 
     for (i = 0; i < quota->count; i++) {
         if (quota->owners[i].id == recording->owner) {
-            bytes = rec_file_size(quota->config->rec, recording->file);
-            quota->owners[i].bytes += bytes > 0 ? (uint64_t) bytes : 0;
+            quota->owners[i].bytes += rec_file_bytes(quota->config->rec, recording);
             return;
         }
     }

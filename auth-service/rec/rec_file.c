@@ -135,13 +135,14 @@ bool rec_file_missing(const char *root, const char *file)
 }
 
 
-int64_t rec_file_size(const char *root, const char *file)
+uint64_t rec_file_bytes(const char *root, const store_recording_t *recording)
 {
     char         path[PATH_MAX];
     struct stat  info;
 
-    return rec_join(path, root, file, NULL) && stat(path, &info) == 0
-           ? (int64_t) info.st_size : -1;
+    return recording->to == 0 && rec_join(path, root, recording->file, NULL)
+           && stat(path, &info) == 0 && (uint64_t) info.st_size > recording->bytes
+           ? (uint64_t) info.st_size : recording->bytes;
 }
 
 

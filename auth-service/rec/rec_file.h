@@ -28,8 +28,8 @@ bool rec_file_root(const char *root);
  */
 int rec_file_lock(const char *root, unsigned wait_s);
 
-/* Bytes of it, -1: it is not there. */
-int64_t rec_file_size(const char *root, const char *file);
+/* Bytes of it: what is being written has its size on the disk alone, the row has that of the others. */
+uint64_t rec_file_bytes(const char *root, const store_recording_t *recording);
 
 /* Only that it is not there, and not that it can't be seen. */
 bool rec_file_missing(const char *root, const char *file);
