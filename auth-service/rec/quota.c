@@ -86,8 +86,9 @@ store_result_t quota_look(store_t *store, const config_t *config)
     }
     quota.quota = config_share(&config->rec_quota, disk);
 
-    result = store_user_owners(store, quota_collect, &quota);
-    if (result == STORE_OK) {
+    /* without a quota there are only those to let go on who were full under another one */
+    result = store_user_owners(store, quota.quota == 0, quota_collect, &quota);
+    if (result == STORE_OK && quota.count) {
         result = store_recording_open(store, quota_add_open, &quota);
     }
 

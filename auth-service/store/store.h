@@ -104,7 +104,8 @@ typedef struct {
 
 typedef void (*store_owner_each)(const store_owner_t *owner, void *data);
 
-store_result_t store_user_owners(store_t *store, store_owner_each each, void *data);
+/* FULL: those who are said to be full alone, which sums nobody else's recordings. */
+store_result_t store_user_owners(store_t *store, bool full, store_owner_each each, void *data);
 store_result_t store_user_set_full(store_t *store, uint64_t id, bool full);
 /* STORE_NONE: nobody has a rec_quota */
 store_result_t store_user_any_quota(store_t *store);

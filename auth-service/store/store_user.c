@@ -149,17 +149,18 @@ static void user_take_owner(const store_row_t *row, void *data)
 }
 
 
-store_result_t store_user_owners(store_t *store, store_owner_each each, void *data)
+store_result_t store_user_owners(store_t *store, bool full, store_owner_each each, void *data)
 {
     static const char  sql[] =
         "SELECT u.id, u.name, u.rec_full, CAST(COALESCE(SUM(r.bytes), 0) AS UNSIGNED) "
         "FROM users u LEFT JOIN streams s ON s.owner_id = u.id "
         "LEFT JOIN recordings r ON r.app = s.app AND r.name = s.name AND r.ended_ms IS NOT NULL "
-        "WHERE u.rec_quota = 0 GROUP BY u.id, u.name, u.rec_full "
+        "WHERE u.rec_quota = 0 AND u.rec_full >= ? GROUP BY u.id, u.name, u.rec_full "
         "HAVING u.rec_full OR COUNT(s.id) > 0";
 
     user_owners_t   owners = { each, data };
-    store_result_t  result = store_query(store, sql, NULL, 0, "itii", user_take_owner, &owners);
+    store_value_t   values[] = { store_integer(full) };
+    store_result_t  result = store_query(store, sql, values, 1, "itii", user_take_owner, &owners);
 
     return result == STORE_NONE ? STORE_OK : result;
 }

@@ -135,6 +135,37 @@ describe('retention', () => {
     }
   });
 
+  test('without DUOLU_REC_QUOTA nobody\'s recordings are summed, and who was full goes on', async () => {
+    clear();
+    const rowsMade = 900;
+    sql(`INSERT INTO recordings (app, name, file, format, started_ms, ended_ms, bytes, state)
+      WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < ${rowsMade})
+      SELECT 'live', 'bobs', CONCAT('many/', i), 'mp4', i, i + 1, 1, 'complete' FROM n`);
+    sql("UPDATE users SET rec_full = 1 WHERE name = 'eve'");
+    sql('SET GLOBAL log_output = \'TABLE\'; SET GLOBAL long_query_time = 0; SET GLOBAL slow_query_log = 1');
+    const looks = (extra = '') => sql(`SELECT MAX(rows_examined), COUNT(*) FROM mysql.slow_log
+      WHERE sql_text LIKE '%AS UNSIGNED)%rec_quota = 0 AND u.rec_full%' AND sql_text NOT LIKE '%slow_log%' ${extra}`)[0].map(Number);
+    const run = async (quota) => {
+      await auth.stop();
+      Object.assign(auth.environment, { DUOLU_REC_QUOTA: quota });
+      sql('TRUNCATE mysql.slow_log');
+      await auth.start();
+      await until(() => looks()[1] > 0, 'a look');
+      return looks()[0];
+    };
+    try {
+      const without = await run('0');
+      assert.ok(without < 100, `${without} rows read without a quota`);
+      await until(() => sql("SELECT rec_full FROM users WHERE name = 'eve'")[0][0] === '0', 'eve to go on');
+      const under = await run('1t');
+      assert.ok(under >= rowsMade, `${under} rows read with one`);
+    } finally {
+      delete auth.environment.DUOLU_REC_QUOTA;
+      sql('SET GLOBAL slow_query_log = 0');
+      clear();
+    }
+  });
+
   test('never what is being written, whatever the row says', async () => {
     clear();
     const made = layAll({ from: ago(20), state: 'recording', to: 0 }, { from: ago(19) }, { from: ago(18) });
