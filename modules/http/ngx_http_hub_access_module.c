@@ -1,15 +1,13 @@
 /*
- * The keys that verify tokens, for every module that asks for a token, and a
- * request line for the error log that shows none.
+ * The keys that verify tokens, for every module that asks for a token, and
+ * logs that show none.
  */
 
 #include <ngx_http.h>
 
 #include "access.h"
+#include "mask.h"
 
-
-/* The shortest token has 168 bytes, the longest name of a stream 128. */
-#define ACCESS_RUN  140
 
 typedef struct {
     ngx_array_t  *keys;           /* access_key_t; NULL: none given */
@@ -17,6 +15,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_hub_access_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_hub_access_init_module(ngx_cycle_t *cycle);
 static void *ngx_http_hub_access_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_hub_access_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
@@ -55,7 +54,7 @@ ngx_module_t  ngx_http_hub_access_module = {
     ngx_http_hub_access_commands,          /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_hub_access_init_module,       /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -76,48 +75,8 @@ access_keys(void **loc_conf)
 }
 
 
-/* What a token may be made of, however a client spells it. */
-static ngx_inline int
-is_spelling(u_char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-           || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.'
-           || c == '%' || c == '~' || c == '+' || c == '=';
-}
-
-
-/* Copies SRC to DST with three stars for each run that may be a token, and
- * returns its end; DST may be SRC. */
-static u_char *
-copy_masked(u_char *dst, const ngx_str_t *src)
-{
-    size_t  i, start;
-
-    for (i = 0; i < src->len; /* void */ ) {
-
-        for (start = i; i < src->len && is_spelling(src->data[i]); i++) {
-            /* void */
-        }
-
-        if (i - start >= ACCESS_RUN) {
-            dst = ngx_cpymem(dst, "***", 3);
-
-        } else {
-            ngx_memmove(dst, src->data + start, i - start);
-            dst += i - start;
-        }
-
-        if (i < src->len) {
-            *dst++ = src->data[i++];
-        }
-    }
-
-    return dst;
-}
-
-
-/* nginx writes the request line and the referrer to the error log as they
- * came, whoever logs: nothing else reads the line once it is parsed. */
+/* An access log of any format may hold the request line and the referrer;
+ * nothing else reads the line once it is parsed. */
 static ngx_int_t
 ngx_http_hub_access_mask(ngx_http_request_t *r)
 {
@@ -125,19 +84,21 @@ ngx_http_hub_access_mask(ngx_http_request_t *r)
     ngx_str_t        *value;
     ngx_table_elt_t  *referer = r->headers_in.referer;
 
-    if (r->request_line.len >= ACCESS_RUN) {
+    if (r->request_line.len >= MASK_RUN) {
         line = ngx_pnalloc(r->pool, r->request_line.len);
         if (line == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        r->request_line.len = copy_masked(line, &r->request_line) - line;
+        r->request_line.len = mask_copy(line, r->request_line.data,
+                                        r->request_line.len) - line;
         r->request_line.data = line;
     }
 
-    if (referer && referer->value.len >= ACCESS_RUN) {
+    if (referer && referer->value.len >= MASK_RUN) {
         value = &referer->value;
-        value->len = copy_masked(value->data, value) - value->data;
+        value->len = mask_copy(value->data, value->data, value->len)
+                     - value->data;
     }
 
     return NGX_DECLINED;
@@ -158,6 +119,31 @@ ngx_http_hub_access_init(ngx_conf_t *cf)
     }
 
     *handler = ngx_http_hub_access_mask;
+
+    return NGX_OK;
+}
+
+
+/* The logs of locations were masked as those were merged; this one is whole
+ * now, when the directives of the main context have all been read. */
+static ngx_int_t
+ngx_http_hub_access_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        i;
+    ngx_listening_t  *ls = cycle->listening.elts;
+
+    if (mask_log(cycle->pool, &cycle->new_log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+        if (mask_log(cycle->pool, ls[i].logp) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ls[i].log.writer = ls[i].logp->writer;
+        ls[i].log.wdata = ls[i].logp->wdata;
+    }
 
     return NGX_OK;
 }
@@ -199,8 +185,17 @@ ngx_http_hub_access_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_hub_access_loc_conf_t  *prev = parent;
     ngx_http_hub_access_loc_conf_t  *conf = child;
+    ngx_http_core_loc_conf_t        *clcf;
 
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->error_log != &cf->cycle->new_log
+        && mask_log(cf->pool, clcf->error_log) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

@@ -2,6 +2,7 @@
 // places where a log would keep them.
 
 import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -9,8 +10,11 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import tls from 'node:tls';
-import { repo, until } from '../lib/nginx.mjs';
+import { badHeader } from '../lib/h2.mjs';
+import { startHub, token } from '../lib/hub.mjs';
+import { freePort, repo, until } from '../lib/nginx.mjs';
 import { newHome, run, startStack } from '../lib/stack.mjs';
+import { selfSigned, tlsListen } from '../lib/tls.mjs';
 
 /* One request as it stands, from an address: the status. */
 function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } = {}) {
@@ -143,4 +147,56 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     assert.match(calls, /--socket=/);
     assert.ok(!calls.includes(password), calls);
   });
+});
+
+test('no token reaches the error log before its request is read whole, at any level, in any file, by syslog', async (t) => {
+  const { crt, key } = selfSigned();
+  const port = await freePort();
+  const syslog = [];
+  const receiver = dgram.createSocket('udp4').on('message', (message) => syslog.push(String(message)));
+  await new Promise((resolve) => { receiver.bind(port, '127.0.0.1', resolve); });
+  t.after(() => receiver.close());
+  const secret = token('live/demo');
+  const [, body, mac] = secret.split('.');
+  const hub = await startHub({
+    main: `error_log {{dir}}/error.log debug; error_log syslog:server=127.0.0.1:${port} info;`,
+    http: `client_header_timeout 1s; server { listen 127.0.0.1:{{port:own}}; error_log {{dir}}/own.log info; error_log syslog:server=127.0.0.1:${port},tag=own info; }
+      server { listen 127.0.0.1:{{port:h2}} http2; }`,
+    listen: tlsListen(), files: { crt, key },
+  });
+  t.after(() => hub.stop());
+  const { http: plain, https: secure, own, h2 } = hub.nginx.ports;
+  const send = (to, text) => new Promise((resolve) => {
+    net.connect(to, '127.0.0.1', function connected() { this.write(text); }).on('error', () => {}).on('close', resolve).resume();
+  });
+  const leave = (to, text) => new Promise((resolve) => {
+    net.connect(to, '127.0.0.1', function connected() { this.end(text); }).on('error', () => {}).on('close', resolve).resume();
+  });
+  const target = `/m/${secret}/live/demo.flv`;
+  for (const to of [plain, own]) {
+    await leave(to, `GET ${target} HTTP/1.1\r\nHost:`);
+    await leave(to, `GET ${target}`);
+    await send(to, `GET ${target} HTTP/1.1\r\nHost: x\r\n`);                        // times out
+    await send(to, `GET ${target} HTTP/1.1\r\nHost: x\r\nRef erer ${target}\r\nConnection: close\r\n\r\n`);
+    await send(to, `GET ${target}/${'x/'.repeat(6000)}${'y/'.repeat(20_000)} HTTP/1.1\r\n\r\n`);
+    await send(to, `GET / HTTP/1.1\r\nReferer: ${target}/${'x/'.repeat(20_000)}\r\n\r\n`);
+    await send(to, `G@T ${target} HTTP/1.1\r\n\r\n`);
+    await send(to, `GET ${target} HTTP/1.1\r\nHost: a b\r\n\r\n`);
+  }
+  await send(secure, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await badHeader(h2, target, secret);
+  const [whole, ownLog] = ['error.log', 'own.log'].map((name) => fs.readFileSync(path.join(hub.nginx.dir, name), 'utf8'));
+  await until(() => syslog.some((line) => /own: .*\/m\/\*\*\*\//.test(line)) && syslog.some((line) => /nginx: .*\/m\/\*\*\*\//.test(line)), 'lines by syslog');
+  for (const text of [whole, ownLog, syslog.join('\n')]) {
+    for (const part of [mac, body]) assert.ok(!text.includes(part), text.split('\n').find((line) => line.includes(part)));
+  }
+  for (const text of [whole, ownLog]) {
+    for (const reason of [/prematurely closed connection while reading client request line/, /prematurely closed connection while reading client request headers/,
+      /client timed out .*request: "GET \/m\/\*\*\*\//, /invalid header line: .*request: "GET \/m\/\*\*\*\/live\/demo\.flv/,
+      /client sent too long URI/, /client sent too long header line: "Referer: \/m\/\*\*\*\//, /client sent invalid method/, /invalid host in request line|invalid host header/]) {
+      assert.match(text, reason);
+    }
+  }
+  assert.match(whole, /plain HTTP request to HTTPS port .*"GET \/m\/\*\*\*\//);
+  assert.match(whole, /invalid header name: "Bad \*\*\*"/);
 });

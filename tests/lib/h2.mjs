@@ -30,3 +30,15 @@ export function deafClient(port, path) {
   ]));
   return socket;
 }
+
+/** Asks for `path` over HTTP/2, without TLS, with a header whose name has a space; resolves when the server closes. */
+export function badHeader(port, path, name) {
+  return new Promise((resolve) => {
+    const socket = net.connect({ port, host: '127.0.0.1' }).on('error', () => {}).on('close', resolve).resume();
+    socket.end(Buffer.concat([
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(4, 0, 0, Buffer.alloc(0)),
+      frame(1, 5, 1, Buffer.from([0x82, 0x86, ...literal(4, path), ...literal(0, `Bad ${name}`), 1, 0x78])),
+    ]));
+  });
+}

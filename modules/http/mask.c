@@ -1,0 +1,127 @@
+#include "mask.h"
+
+
+/* What wrote a log before the mask did: syslog or memory; a file has none. */
+typedef struct {
+    ngx_log_t          *log;
+    ngx_log_writer_pt   writer;
+    void               *data;
+} mask_before_t;
+
+
+/* What a token may be made of, however a client spells it. */
+static ngx_inline int
+is_spelling(u_char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+           || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.'
+           || c == '%' || c == '~' || c == '+' || c == '=';
+}
+
+
+u_char *
+mask_copy(u_char *dst, const u_char *src, size_t len)
+{
+    size_t  i, start;
+
+    for (i = 0; i < len; /* void */ ) {
+
+        for (start = i; i < len && is_spelling(src[i]); i++) {
+            /* void */
+        }
+
+        if (i - start >= MASK_RUN) {
+            dst = ngx_cpymem(dst, "***", 3);
+
+        } else {
+            ngx_memmove(dst, src + start, i - start);
+            dst += i - start;
+        }
+
+        if (i < len) {
+            *dst++ = src[i++];
+        }
+    }
+
+    return dst;
+}
+
+
+static void
+mask_write_file(ngx_log_t *log, u_char *line, size_t len)
+{
+    if (log->disk_full_time == ngx_time()) {
+        return;                          /* as nginx: one try a second */
+    }
+
+    if (ngx_write_fd(log->file->fd, line, len) == -1
+        && ngx_errno == NGX_ENOSPC)
+    {
+        log->disk_full_time = ngx_time();
+    }
+}
+
+
+/* The line itself stays: logs behind this one are written of it, too. */
+
+static void
+mask_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
+{
+    u_char          line[NGX_MAX_ERROR_STR];
+    ngx_log_t       inner;
+    mask_before_t  *before = log->wdata;
+
+    len = mask_copy(line, buf, ngx_min(len, sizeof(line))) - line;
+
+    if (before->writer == NULL) {
+        mask_write_file(log, line, len);
+        return;
+    }
+
+    inner = *log;
+    inner.wdata = before->data;
+    before->writer(&inner, level, line, len);
+}
+
+
+/* A pool logs its end when this library is unloaded already. */
+
+static void
+mask_remove(void *data)
+{
+    mask_before_t  *before = data;
+
+    before->log->writer = before->writer;
+    before->log->wdata = before->data;
+}
+
+
+ngx_int_t
+mask_log(ngx_pool_t *pool, ngx_log_t *log)
+{
+    mask_before_t       *before;
+    ngx_pool_cleanup_t  *cln;
+
+    for ( /* void */ ; log; log = log->next) {
+
+        if (log->writer == mask_write) {
+            continue;
+        }
+
+        cln = ngx_pool_cleanup_add(pool, sizeof(mask_before_t));
+        if (cln == NULL) {
+            return NGX_ERROR;
+        }
+
+        before = cln->data;
+        before->log = log;
+        before->writer = log->writer;
+        before->data = log->wdata;
+        cln->handler = mask_remove;
+
+        log->wdata = before;
+        log->writer = mask_write;
+    }
+
+    return NGX_OK;
+}
