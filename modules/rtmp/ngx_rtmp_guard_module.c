@@ -1,6 +1,6 @@
 #include "ngx_rtmp_guard_session.h"
 #include "ngx_rtmp_guard_amf.h"
-#include "ngx_rtmp_guard_zone.h"
+#include "../hub/address_table.h"
 
 
 extern ngx_module_t  ngx_rtmp_module;    /* no header of nginx-rtmp says it */
@@ -354,7 +354,7 @@ ngx_rtmp_guard_connect(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
     cln->data = ctx;
 
     ctx->session = s;
-    ctx->zone_entry = NGX_RTMP_GUARD_ZONE_NONE;
+    ctx->zone_entry = ADDRESS_TABLE_NONE;
     ctx->chunk_size = NGX_RTMP_DEFAULT_CHUNK_SIZE;
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
@@ -396,8 +396,8 @@ ngx_rtmp_guard_cleanup(void *data)
         ngx_del_timer(&ctx->deadline);
     }
 
-    if (ctx->zone_entry != NGX_RTMP_GUARD_ZONE_NONE) {
-        ngx_rtmp_guard_zone_leave(ctx->zone, ctx->zone_entry);
+    if (ctx->zone_entry != ADDRESS_TABLE_NONE) {
+        address_table_leave(ctx->zone, ctx->zone_entry);
     }
 
     ngx_rtmp_guard_release(ctx);
@@ -458,8 +458,8 @@ ngx_rtmp_guard_admit(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
         return NGX_OK;
     }
 
-    rc = ngx_rtmp_guard_zone_enter(gmcf->zone, sa, gscf->conn_per_ip,
-                                   &ctx->zone_entry);
+    rc = address_table_enter(gmcf->zone, sa, gscf->conn_per_ip,
+                             gscf->conn_per_ip, &ctx->zone_entry);
     if (rc == NGX_OK) {
         ctx->zone = gmcf->zone;
         return NGX_OK;
@@ -535,19 +535,20 @@ ngx_rtmp_guard_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_rtmp_guard_init_main_conf(ngx_conf_t *cf, void *conf)
 {
+    ngx_str_t                    name = ngx_string("rtmp_guard");
     ngx_rtmp_guard_main_conf_t  *gmcf = conf;
 
     ngx_conf_init_size_value(gmcf->zone_size, 1024 * 1024);
 
-    if (gmcf->zone_size < 8 * ngx_pagesize) {
+    if (gmcf->zone_size < ADDRESS_TABLE_MIN) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"rtmp_guard_zone\" is %uz bytes, expected at "
-                           "least %uz", gmcf->zone_size, 8 * ngx_pagesize);
+                           "least %uz", gmcf->zone_size, ADDRESS_TABLE_MIN);
         return NGX_CONF_ERROR;
     }
 
-    gmcf->zone = ngx_rtmp_guard_zone_add(cf, gmcf->zone_size,
-                                         &ngx_rtmp_guard_module);
+    gmcf->zone = address_table_add(cf, &name, gmcf->zone_size,
+                                   &ngx_rtmp_guard_module);
     if (gmcf->zone == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -657,7 +658,7 @@ ngx_rtmp_guard_init_process(ngx_cycle_t *cycle)
 
     /* the worker we replace may have died with connections */
     gmcf = ctx->main_conf[ngx_rtmp_guard_module.ctx_index];
-    ngx_rtmp_guard_zone_sweep(gmcf->zone);
+    address_table_sweep(gmcf->zone);
 
     return NGX_OK;
 }

@@ -52,12 +52,12 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   });
 
   await t.test('an office behind one address loads the page forty times at once and is refused nothing', async () => {
-    const agent = agentFor(60);
+    const browsers = Array.from({ length: 40 }, () => agentFor(6));
     const files = pageFiles();
     assert.ok(files.length > 40, `${files}`);
-    const seen = await Promise.all(Array.from({ length: 40 }, () => [...files, '/api/me', '/api/streams']).flat()
-      .map((file) => ask(agent, stack.httpsUrl, '127.0.0.2', { target: file })));
-    agent.destroy();
+    const seen = await Promise.all(browsers.flatMap((agent) => [...files, '/api/me', '/api/streams']
+      .map((file) => ask(agent, stack.httpsUrl, '127.0.0.2', { target: file }))));
+    browsers.forEach((agent) => agent.destroy());
     console.log(`# ${seen.length} requests`);
     assert.deepEqual([...new Set(seen)].sort(), [200, 401]);
   });
@@ -77,6 +77,20 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     console.log(`# ${refused} refused; ${lines} lines, ${logged() - before} bytes in the logs`);
     assert.ok(lines < seen.length - refused + refused / 10, `${lines} lines`);
     assert.doesNotMatch(stack.log('nginx'), /limiting requests/);
+  });
+
+  await t.test('silent connections of one address end somewhere, and another address comes in', async () => {
+    const silent = Array.from({ length: 4200 }, (_, i) => {
+      const socket = net.connect({ port: i % 2 ? stack.http : stack.https, host: '127.0.0.1', localAddress: '127.0.0.6' });
+      const end = () => { socket.ended = true; };
+      return socket.on('error', end).on('close', end).resume();
+    });
+    const began = Date.now();
+    assert.equal(await ask(false, stack.httpsUrl, '127.0.0.4', { target: '/' }), 200);
+    await until(() => silent.filter(({ ended }) => ended).length >= 200, 'those above the limit to be closed');
+    console.log(`# 200 of 4200 closed after ${Date.now() - began} ms`);
+    assert.match(stack.log('nginx'), /connections: 127\.0\.0\.6 has as many open as hub_connections \(4000\)/);
+    silent.forEach((socket) => socket.destroy());
   });
 
   await t.test('a connection that sends nothing is closed soon, on both ports, with TLS and before it', async () => {

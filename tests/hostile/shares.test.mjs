@@ -4,14 +4,17 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import tls from 'node:tls';
 import { WebSocket } from 'ws';
 import { Follower } from '../lib/events.mjs';
 import { get, startHub, token } from '../lib/hub.mjs';
-import { testConfig, until } from '../lib/nginx.mjs';
+import { startNginx, testConfig, until } from '../lib/nginx.mjs';
 import { makeSource, writeRecordings } from '../lib/recordings.mjs';
 import { keyFrame, openPlayer, openPublisher } from '../lib/rtmp.mjs';
+import { selfSigned, tlsListen } from '../lib/tls.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const NOON = Date.parse('2026-03-10T12:00:00Z');
@@ -146,6 +149,125 @@ test('session rows: whoever takes all of them leaves those of publishers', DEADL
   for (const name of ['one', 'two', 'two']) await publish(hub, name);
   assert.equal((await hub.status()).streams.length, 2);
   inside.forEach((follower) => follower.close());
+});
+
+describe('connections to the HTTP ports', () => {
+  const STRANGER = '127.0.0.7';
+
+  /** A connection that says nothing; `ended` once the server has closed it. */
+  function silent(port, localAddress = STRANGER) {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress });
+    const end = () => { socket.ended = true; socket.destroy(); };
+    socket.on('error', end).on('end', end).resume().unref();
+    return socket;
+  }
+  const silentOnes = (ports, n, address) => Array.from({ length: n }, (_, i) => silent(ports[i % ports.length], address));
+  const ended = (sockets) => sockets.filter((socket) => socket.ended).length;
+  const destroyAll = (sockets) => sockets.forEach((socket) => socket.destroy());
+  const status = (port, localAddress, agent = false) => new Promise((resolve, reject) => {
+    http.get({ port, host: '127.0.0.1', localAddress, path: '/status', agent }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode));
+    }).on('error', reject);
+  });
+  /** Opens connections until `count` of `sockets` stay; the ones that were left out are closed. */
+  async function fill(port, sockets, count) {
+    await until(async () => {
+      sockets = sockets.filter((socket) => !socket.ended);
+      if (sockets.length === count) return true;
+      const more = silentOnes([port], count - sockets.length);
+      await Promise.all(more.map((socket) => new Promise((resolve) => { socket.on('connect', resolve).on('close', resolve); })));
+      // another one of the same worker has been accepted after them
+      await Promise.all(Array.from({ length: 8 }, () => status(port, OTHER)));
+      sockets.push(...more);
+      return false;
+    }, `${count} connections of one address`);
+    return sockets;
+  }
+  const refusedNext = (port) => until(() => {
+    const socket = silent(port);
+    return new Promise((resolve) => { socket.on('close', () => resolve(true)); });
+  }, 'one more to be closed');
+
+  test('of 500 silent ones of one address those above the limit are closed at once; others come in meanwhile', DEADLINE, async (t) => {
+    const { crt, key } = selfSigned();
+    const hub = await start(t, { http: 'hub_connections 100 127.0.0.9 10.0.0.0/8;', listen: tlsListen(), files: { crt, key } });
+    const ports = [hub.nginx.ports.http, hub.nginx.ports.https];
+    // a slow head, an idle keep-alive and one behind its TLS handshake count as the silent ones do
+    const slow = silent(ports[0]);
+    slow.write('GET /status HTTP/1.1\r\nHost: x\r\n');
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    assert.equal(await status(ports[0], STRANGER, agent), 200);
+    const greeted = tls.connect({ socket: silent(ports[1]), rejectUnauthorized: false });
+    greeted.on('error', () => {});
+    await new Promise((resolve, reject) => { greeted.on('secureConnect', resolve).on('close', reject); });
+
+    const began = Date.now();
+    const crowd = silentOnes(ports, 500);
+    assert.equal(await status(ports[0], OTHER), 200, 'another address');
+    await until(() => ended(crowd) === 403, 'those above the limit to be closed');
+    const took = Date.now() - began;
+    await refusedNext(ports[0]);
+    await refusedNext(ports[1]);
+    assert.equal(ended([...crowd, slow]), 403, 'the others stay');
+    console.log(`# 403 closed after ${took} ms`);
+    const lines = hub.nginx.log().match(/connections: 127\.0\.0\.7 has as many open as hub_connections \(100\) .*closed \d+ more/g);
+    assert.deepEqual(lines?.map((line) => Number(/(\d+) more/.exec(line)[1])), [1], 'one line a minute');
+
+    const proxy = silentOnes(ports, 150, '127.0.0.9');
+    await until(() => proxy.every((socket) => !socket.connecting), 'the proxy to be connected');
+    assert.equal(await status(ports[0], '127.0.0.9'), 200, 'an address that is named is not counted');
+    assert.equal(ended(proxy), 0);
+
+    agent.destroy();
+    destroyAll([...crowd, ...proxy, slow, greeted]);
+    await until(() => status(ports[0], STRANGER).catch(() => 0), 'the address to be let in again');
+    destroyAll(await fill(ports[0], [], 100));
+  });
+
+  test('a worker that is killed gives its counts back, and a reload keeps those of all', DEADLINE, async (t) => {
+    const hub = await start(t, { http: 'hub_connections 60;', expectCrash: true });
+    const port = hub.nginx.ports.http;
+    let open = await fill(port, [], 60);
+    await refusedNext(port);
+
+    const [victim] = hub.nginx.workers();
+    process.kill(victim, 'SIGKILL');
+    await until(() => hub.nginx.workers().length === 2 && !hub.nginx.workers().includes(victim), 'the worker to be replaced');
+    open = await fill(port, open, 60);
+    await refusedNext(port);
+
+    await hub.nginx.reload();
+    await refusedNext(port);
+    destroyAll(open);
+    open = await fill(port, [], 60);
+    await refusedNext(port);
+    destroyAll(open);
+  });
+
+  test('one address takes half of a worker\'s connections at most, whatever the limit', DEADLINE, async () => {
+    const nginx = await startNginx({
+      conf: 'events { worker_connections 64; }\nhttp { hub_connections 1000; server { listen 127.0.0.1:{{port:http}}; location /status { return 200; } } }',
+      modules: ['rtmp', 'guard', 'hub'],
+    });
+    const crowd = silentOnes([nginx.ports.http], 100);
+    await until(() => ended(crowd) === 68, 'those above half to be closed');
+    assert.equal(await status(nginx.ports.http, OTHER), 200);
+    assert.equal(ended(crowd), 68);
+    destroyAll(crowd);
+    await nginx.stop();
+  });
+
+  test('settings that make no sense fail nginx -t', DEADLINE, async () => {
+    for (const [setting, reason] of [
+      ['hub_connections many;', /hub_connections is "many", expected a number/],
+      ['hub_connections 10 proxy;', /hub_connections has "proxy", expected an address or a CIDR block/],
+      ['hub_connections 10; hub_connections 20;', /"hub_connections" directive is duplicate/],
+    ]) {
+      const { code, output } = await testConfig({ conf: `{{modules}}\nevents {}\nhttp { ${setting} }\n`, modules: ['rtmp', 'guard', 'hub'] });
+      assert.notEqual(code, 0, setting);
+      assert.match(output, reason);
+    }
+  });
 });
 
 describe('downloads', () => {
