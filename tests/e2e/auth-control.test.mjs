@@ -9,38 +9,28 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import { Auth, buildAuth } from '../lib/auth.mjs';
-import { Control } from '../lib/control.mjs';
-import { Mariadb } from '../lib/mariadb.mjs';
+import { password, Service } from '../lib/auth.mjs';
 import { until } from '../lib/nginx.mjs';
 
+const service = new Service();
+const { sql } = service;
 let database;
 let auth;
 let nginx;
 let ids;        // of users and streams, by name
 
-const password = 'correct horse battery';
-const sql = (text) => database.query(text, 'duolu');
 const now = () => Math.floor(Date.now() / 1000);
 
 const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1 ORDER BY 1, 2, 3');
 
 before(async () => {
-  buildAuth();
-  database = new Mariadb();
-  await database.start();
-  auth = new Auth(database.create('duolu'));
-  assert.equal((await auth.migrate()).code, 0);
-  for (const [name, ...options] of [['admin', '--admin'], ['bob'], ['eve'], ['joe']]) {
-    await auth.done(['user', 'add', name, '--password-stdin', ...options], `${password}\n`);
-  }
-  for (const [name, owner] of [['demo', 'admin'], ['bobs', 'bob'], ['相机+1', 'admin']]) {
-    await auth.done(['stream', 'add', `live/${name}`, '--owner', owner]);
-  }
+  await service.start({
+    users: [['admin', '--admin'], ['bob'], ['eve'], ['joe']],
+    streams: [['demo', 'admin'], ['bobs', 'bob'], ['相机+1', 'admin']],
+    nginx: true,
+  });
+  ({ auth, database, nginx } = service);
   ids = Object.fromEntries([...sql('SELECT name, id FROM users'), ...sql('SELECT name, id FROM streams')]);
-  await auth.start();
-  nginx = new Control(path.join(auth.home, 'sock/control.sock'));
-  await nginx.start();
 });
 
 beforeEach(async () => {
@@ -49,15 +39,7 @@ beforeEach(async () => {
   nginx.answer = () => [200, { ended: 0 }];
 });
 
-after(async () => {
-  try {
-    await nginx?.stop();
-    if (auth?.process) await auth.stop();
-  } finally {
-    auth?.remove();
-    await database?.remove();
-  }
-});
+after(() => service.stop());
 
 describe('a change that takes something away is told to nginx', () => {
   // duoluctl's words, what nginx is told after them

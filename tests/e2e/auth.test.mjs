@@ -10,40 +10,29 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { Auth, buildAuth } from '../lib/auth.mjs';
+import { Auth, password, Service } from '../lib/auth.mjs';
 import { fcgi } from '../lib/fcgi.mjs';
 import { Mariadb } from '../lib/mariadb.mjs';
 import { freePort, repo, until } from '../lib/nginx.mjs';
 
+const service = new Service();
+const { sql } = service;
 let database;
 let auth;
 let key;        // of live/demo, whose owner is admin
 
-const password = 'correct horse battery';
-const sql = (text) => database.query(text, 'duolu');
 
 before(async () => {
-  buildAuth();
-  database = new Mariadb();
-  await database.start();
-  auth = new Auth(database.create('duolu'));
-  const { code, stderr } = await auth.migrate();
-  assert.equal(code, 0, stderr);
-  for (const [name, ...options] of [['admin', '--admin'], ['bob'], ['eve']]) {
-    await auth.done(['user', 'add', name, '--password-stdin', ...options], `${password}\n`);
-  }
-  ({ key } = await auth.done(['stream', 'add', 'live/demo', '--owner', 'admin', '--json']));
-  await auth.start();
+  await service.start({
+    users: [['admin', '--admin'], ['bob'], ['eve']],
+    async prepare() {
+      ({ auth, database } = service);
+      ({ key } = await auth.done(['stream', 'add', 'live/demo', '--owner', 'admin', '--json']));
+    },
+  });
 });
 
-after(async () => {
-  try {
-    if (auth?.process) await auth.stop();
-  } finally {
-    auth?.remove();
-    await database?.remove();
-  }
-});
+after(() => service.stop());
 
 // The newest audit row of an action: outcome, target, address, reason, actor.
 function audit(action) {

@@ -4,36 +4,22 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Auth, buildAuth } from '../lib/auth.mjs';
-import { Mariadb } from '../lib/mariadb.mjs';
+import { password, Service } from '../lib/auth.mjs';
 import { until } from '../lib/nginx.mjs';
 
-const password = 'correct horse battery';
 const home = '192.0.2.8';           // where the owner logs in
+const service = new Service();
+const { sql } = service;
 let database;
 let auth;
 
 before(async () => {
-  buildAuth();
-  database = new Mariadb();
-  await database.start();
-  auth = new Auth(database.create('duolu'));
-  const { code, stderr } = await auth.migrate();
-  assert.equal(code, 0, stderr);
-  for (const name of ['alice', 'bob', 'carol', 'dave']) await auth.done(['user', 'add', name, '--password-stdin'], `${password}\n`);
-  await auth.start();
+  await service.start({ users: [['alice'], ['bob'], ['carol'], ['dave']] });
+  ({ auth, database } = service);
 });
 
-after(async () => {
-  try {
-    if (auth?.process) await auth.stop();
-  } finally {
-    auth?.remove();
-    await database?.remove();
-  }
-});
+after(() => service.stop());
 
-const sql = (text) => database.query(text, 'duolu');
 const login = (name, word, address, cookie) => auth.api('POST', '/api/login', { body: { name, password: word }, cookie, headers: { REMOTE_ADDR: address } });
 const address = (i) => `203.0.${(i >> 8) & 255}.${i & 255}`;
 const browser = ({ cookies }) => cookies.find((line) => line.startsWith('__Host-duolu-known-')).split(';')[0];

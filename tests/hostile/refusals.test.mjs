@@ -3,37 +3,23 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { Auth, buildAuth } from '../lib/auth.mjs';
-import { Mariadb } from '../lib/mariadb.mjs';
+import { Service } from '../lib/auth.mjs';
 
+const service = new Service();
+const { sql } = service;
 let database;
 let auth;
-const sql = (text) => database.query(text, 'duolu');
 const many = 1500;
 const told = 10;            // REFUSALS_FULL
 const together = 120;       // REFUSALS_TOGETHER
 const places = 256;         // REFUSALS_MOST
 
 before(async () => {
-  buildAuth();
-  database = new Mariadb();
-  await database.start();
-  auth = new Auth(database.create('duolu'));
-  const { code, stderr } = await auth.migrate();
-  assert.equal(code, 0, stderr);
-  await auth.done(['user', 'add', 'alice', '--password-stdin'], 'correct horse battery\n');
-  await auth.done(['stream', 'add', 'live/demo', '--owner', 'alice']);
-  await auth.start();
+  await service.start({ users: [['alice']], streams: [['demo', 'alice']] });
+  ({ auth, database } = service);
 });
 
-after(async () => {
-  try {
-    if (auth?.process) await auth.stop();
-  } finally {
-    auth?.remove();
-    await database?.remove();
-  }
-});
+after(() => service.stop());
 
 async function flood(attempt) {
   let i = 0;

@@ -8,20 +8,18 @@ import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import { Auth, buildAuth } from '../lib/auth.mjs';
-import { Control } from '../lib/control.mjs';
-import { Mariadb } from '../lib/mariadb.mjs';
+import { Auth, password, Service } from '../lib/auth.mjs';
 import { until } from '../lib/nginx.mjs';
 
 const DEADLINE = { timeout: 240_000 };
-const password = 'correct horse battery';
 
+const service = new Service();
+const { sql } = service;
 let database;
 let auth;
 let nginx;
 let hash;           // of the password, so that a user costs no argon2
 
-const sql = (text) => database.query(text, 'duolu');
 const one = (text) => sql(text)[0]?.[0];
 const idOf = (name) => one(`SELECT id FROM users WHERE name = '${name}'`);
 const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1');
@@ -29,18 +27,17 @@ const post = (cookie, address, body = {}, method = 'POST') => auth.api(method, a
 const mayPublish = async (key) => (await auth.gate('publish', { ARGS: `key=${key}` })).json;
 
 before(async () => {
-  buildAuth();
-  database = new Mariadb();
-  await database.start();
-  auth = new Auth(database.create('duolu'));
-  assert.equal((await auth.migrate()).code, 0);
-  await auth.done(['user', 'add', 'admin', '--admin', '--password-stdin'], `${password}\n`);
-  hash = one("SELECT password_hash FROM users WHERE name = 'admin'");
-  for (const name of ['owner', 'eve', 'joe']) addUser(name);
-  await auth.done(['stream', 'add', 'live/demo', '--owner', 'owner']);
-  await auth.start();
-  nginx = new Control(path.join(auth.home, 'sock/control.sock'));
-  await nginx.start();
+  await service.start({
+    users: [['admin', '--admin']],
+    nginx: true,
+    async prepare() {
+      ({ auth, database } = service);
+      hash = one("SELECT password_hash FROM users WHERE name = 'admin'");
+      for (const name of ['owner', 'eve', 'joe']) addUser(name);
+      await auth.done(['stream', 'add', 'live/demo', '--owner', 'owner']);
+    },
+  });
+  ({ nginx } = service);
 });
 
 beforeEach(async () => {
@@ -48,15 +45,7 @@ beforeEach(async () => {
   nginx.calls = [];
 });
 
-after(async () => {
-  try {
-    await nginx?.stop();
-    if (auth?.process) await auth.stop();
-  } finally {
-    auth?.remove();
-    await database?.remove();
-  }
-});
+after(() => service.stop());
 
 function addUser(name, admin = 0) {
   sql(`INSERT INTO users (name, password_hash, admin) VALUES ('${name}', '${hash}', ${admin})`);

@@ -1,6 +1,7 @@
 // The real duolu-auth and duoluctl, built with sanitizers, in a temporary
 // DUOLU_HOME against a database of the test's.
 
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -8,8 +9,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { Control } from './control.mjs';
 import { fcgi } from './fcgi.mjs';
+import { Mariadb } from './mariadb.mjs';
 import { repo } from './nginx.mjs';
+
+export const password = 'correct horse battery';      // of all users of a Service
 
 const readyWithinMs = 30_000;
 const sanitizerWords = /ERROR: (Address|Leak)Sanitizer|runtime error:/;
@@ -115,4 +120,46 @@ export class Auth {
     if (answer.status !== 200) throw new Error(`login of ${name}: ${answer.status} ${answer.text}`);
     return answer.headers['set-cookie'].split(';')[0];
   }
+}
+
+// The programs with a database of their own, and a stand-in for nginx when asked.
+export class Service {
+  /**
+   * Users as [name, ...options of duoluctl], streams of app live as [name, owner, title]. What
+   * prepare() does is there when duolu-auth starts; nginx: the stand-in listens then, too.
+   */
+  async start({ users = [], streams = [], prepare, nginx = false } = {}) {
+    buildAuth();
+    this.database = new Mariadb();
+    await this.database.start();
+    this.auth = new Auth(this.database.create('duolu'));
+    const { code, stderr } = await this.auth.migrate();
+    assert.equal(code, 0, stderr);
+    for (const [name, ...options] of users) {
+      await this.auth.done(['user', 'add', name, '--password-stdin', ...options], `${password}\n`);
+    }
+    for (const [name, owner, title = ''] of streams) {
+      await this.auth.done(['stream', 'add', `live/${name}`, '--owner', owner, '--title', title]);
+    }
+    await prepare?.();
+    if (nginx) {
+      this.nginx = new Control(path.join(this.auth.home, 'sock/control.sock'));
+      await this.nginx.start();
+    }
+    await this.auth.start();
+  }
+
+  async stop() {
+    try {
+      await this.nginx?.stop();
+      if (this.auth?.process) await this.auth.stop();
+    } finally {
+      this.auth?.remove();
+      await this.database?.remove();
+    }
+  }
+
+  login = (name) => this.auth.login(name, password);
+
+  sql = (text) => this.database.query(text, 'duolu');
 }

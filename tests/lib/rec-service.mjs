@@ -5,54 +5,28 @@
 //   const { sql, lay, insert, at } = service;      the folder is service.rec
 //   before(() => service.start()); after(() => service.stop());
 
-import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Auth, buildAuth } from './auth.mjs';
-import { Control } from './control.mjs';
-import { Mariadb } from './mariadb.mjs';
+import { Service } from './auth.mjs';
 import { fileName, indexHead, indexSegment } from './recordings.mjs';
-
-const password = 'correct horse battery';
 
 export const iso = (ms) => new Date(ms).toISOString();
 
-export class RecService {
+export class RecService extends Service {
   /** Users admin, bob and eve; streams live/demo and live/相机+1 of admin, live/bobs of bob. */
   async start() {
-    buildAuth();
-    this.database = new Mariadb();
-    await this.database.start();
-    this.auth = new Auth(this.database.create('duolu'));
-    this.rec = path.join(this.auth.home, 'rec');
-    fs.mkdirSync(this.at('.spool'), { recursive: true, mode: 0o750 });
-    assert.equal((await this.auth.migrate()).code, 0);
-    for (const [name, ...options] of [['admin', '--admin'], ['bob'], ['eve']]) {
-      await this.auth.done(['user', 'add', name, '--password-stdin', ...options], `${password}\n`);
-    }
-    for (const [name, owner, title] of [['demo', 'admin', 'Front door'], ['bobs', 'bob', 'Garage 100%'], ['相机+1', 'admin', '']]) {
-      await this.auth.done(['stream', 'add', `live/${name}`, '--owner', owner, '--title', title]);
-    }
-    this.nginx = new Control(path.join(this.auth.home, 'sock/control.sock'));
-    await this.nginx.start();
-    await this.auth.start();
+    await super.start({
+      users: [['admin', '--admin'], ['bob'], ['eve']],
+      streams: [['demo', 'admin', 'Front door'], ['bobs', 'bob', 'Garage 100%'], ['相机+1', 'admin']],
+      nginx: true,
+      prepare: () => {
+        this.rec = path.join(this.auth.home, 'rec');
+        fs.mkdirSync(this.at('.spool'), { recursive: true, mode: 0o750 });
+      },
+    });
   }
-
-  login = (name) => this.auth.login(name, password);
-
-  async stop() {
-    try {
-      await this.nginx?.stop();
-      if (this.auth?.process) await this.auth.stop();
-    } finally {
-      this.auth?.remove();
-      await this.database?.remove();
-    }
-  }
-
-  sql = (text) => this.database.query(text, 'duolu');
 
   rows = (where = '1 = 1') => this.sql(`SELECT file, state, bytes, COALESCE(ended_ms, 0), keep FROM recordings WHERE ${where} ORDER BY started_ms, id`);
 
