@@ -122,13 +122,13 @@ flv_push(viewer_t *v)
         hub_session_close(hub, &v->client);  /* the rest is for its tick */
 
     } else if (rc == NGX_DONE) {
-        if (v->chained && !v->ws) {
+        if (v->out == VIEWER_COPIED && !v->ws) {
             (void) ngx_http_send_special(r, NGX_HTTP_LAST);
         }
         ngx_http_finalize_request(r, NGX_OK);
 
     } else if (rc == NGX_ERROR) {
-        if (v->torn && !v->chained) {
+        if (v->torn && v->out != VIEWER_COPIED) {
             hub_socket_take_back(r->connection);
         }
         r->connection->error = 1;
@@ -200,7 +200,7 @@ flv_leave(void *data, const char *why)
         viewer_say_close(v, WS_POLICY);
         rc = viewer_send(v);
 
-        if (v->torn && !v->chained) {
+        if (v->torn && v->out != VIEWER_COPIED) {
             hub_socket_take_back(c);
         }
     }
@@ -366,7 +366,7 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
             return NGX_ERROR;
         }
 
-        if (!v->chained) {
+        if (v->out != VIEWER_COPIED) {
             /* no chunked framing: the hub's bytes go out as they lie */
             r->http_version = NGX_HTTP_VERSION_10;
         }
@@ -380,6 +380,25 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
     rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
 
     return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
+static enum viewer_out
+flv_way_out(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return VIEWER_COPIED;
+    }
+#endif
+
+#if (NGX_HTTP_SSL)
+    if (r->connection->ssl) {
+        return VIEWER_TLS;
+    }
+#endif
+
+    return VIEWER_PLAIN;
 }
 
 
@@ -398,12 +417,7 @@ flv_create_viewer(ngx_http_request_t *r)
 
     v->request = r;
     v->lag = conf->lag;
-#if (NGX_HTTP_V2)
-    v->chained = r->stream != NULL;
-#endif
-#if (NGX_HTTP_SSL)
-    v->chained |= r->connection->ssl != NULL;
-#endif
+    v->out = flv_way_out(r);
 
     if (ws_requested(r)) {
         v->ws = ngx_pcalloc(r->pool, sizeof(ws_reader_t));
@@ -464,6 +478,12 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
     cln->handler = flv_cleanup;
     cln->data = v;
 
+#if (NGX_HTTP_SSL)
+    if (v->out == VIEWER_TLS) {
+        viewer_begin_tls(v);
+    }
+#endif
+
     rc = flv_send_header(r, v);
     if (rc != NGX_OK) {
         v->blocked = 1;                      /* the request ends with it */
@@ -476,7 +496,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
                                   : ngx_http_test_reading;
     r->main->count++;
 
-    if (!v->chained) {
+    if (v->out != VIEWER_COPIED) {
         (void) ngx_tcp_nodelay(r->connection);
     }
 

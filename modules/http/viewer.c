@@ -1,9 +1,6 @@
 #include "viewer.h"
 
-#define VIEWER_BATCH      (1024 * 1024)
-#define VIEWER_MESSAGE    65536        /* of WebSocket, shown when it is whole */
-#define VIEWER_IOV        (VIEWER_BATCH / HUB_BLOCK_SIZE + 8)
-#define VIEWER_COPY_SIZE  65536
+#define VIEWER_MESSAGE  65536          /* of WebSocket, shown when it is whole */
 
 
 /* --- what to send next --- */
@@ -35,15 +32,6 @@ viewer_join(viewer_t *v)
     v->prefix_last = v->prefix + n;
 
     return NGX_OK;
-}
-
-
-static size_t
-viewer_pending(const viewer_t *v)
-{
-    return (size_t) (v->head_last - v->head_pos)
-           + (size_t) (v->prefix_last - v->prefix_pos)
-           + (size_t) (v->reader.end - v->reader.pos);
 }
 
 
@@ -156,171 +144,6 @@ viewer_next(viewer_t *v)
 }
 
 
-/* Drops a viewer whose batch has left the window: the rest is not there. */
-static ngx_int_t
-viewer_drop(viewer_t *v)
-{
-    ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
-                  "viewer dropped: too slow, it fell out of hub_window");
-
-    v->torn = 1;
-
-    return NGX_ERROR;
-}
-
-
-/* Counts N bytes as sent.  NGX_ERROR when ring bytes among them may be torn. */
-static ngx_int_t
-viewer_sent(viewer_t *v, size_t n)
-{
-    size_t    part;
-    uint64_t  from = v->reader.pos;
-
-    part = ngx_min(n, (size_t) (v->head_last - v->head_pos));
-    v->head_pos += part;
-    n -= part;
-
-    part = ngx_min(n, (size_t) (v->prefix_last - v->prefix_pos));
-    v->prefix_pos += part;
-    n -= part;
-
-    v->reader.pos += n;
-
-    if (v->prefix && v->prefix_pos == v->prefix_last) {
-        ngx_free(v->prefix);
-        v->prefix = v->prefix_pos = v->prefix_last = NULL;
-    }
-
-    return n == 0 || hub_stream_holds(&v->reader, from) ? NGX_OK
-                                                        : viewer_drop(v);
-}
-
-
-/* --- plain connections --- */
-
-static int
-viewer_iov(viewer_t *v, struct iovec *iov, int max)
-{
-    int     n = 0;
-    size_t  size;
-
-    if (v->head_pos < v->head_last) {
-        iov[n].iov_base = v->head_pos;
-        iov[n++].iov_len = v->head_last - v->head_pos;
-    }
-
-    if (v->prefix_pos < v->prefix_last) {
-        iov[n].iov_base = v->prefix_pos;
-        iov[n++].iov_len = v->prefix_last - v->prefix_pos;
-    }
-
-    return n + hub_reader_iov(hub, &v->reader, iov + n, max - n, &size);
-}
-
-
-static ngx_int_t
-viewer_block(viewer_t *v)
-{
-    v->blocked = 1;
-
-    if (!v->ws) {
-        hub_reader_cut(&v->reader);
-    }
-
-    return ngx_handle_write_event(v->request->connection->write, 0) == NGX_OK
-           ? NGX_AGAIN : NGX_ERROR;
-}
-
-
-static ngx_int_t
-viewer_write(viewer_t *v)
-{
-    int                n;
-    ssize_t            sent;
-    struct iovec       iov[VIEWER_IOV];
-    ngx_connection_t  *c = v->request->connection;
-
-    n = viewer_iov(v, iov, VIEWER_IOV);
-
-    sent = writev(c->fd, iov, n);
-
-    if (sent == -1) {
-        if (ngx_errno == NGX_EINTR) {
-            return NGX_OK;
-        }
-        if (ngx_errno != NGX_EAGAIN) {
-            return NGX_ERROR;
-        }
-
-        c->write->ready = 0;
-        return viewer_block(v);
-    }
-
-    c->sent += sent;
-    v->client.session->bytes += sent;
-    v->spoke_ms = ngx_current_msec;
-
-    return viewer_sent(v, (size_t) sent);
-}
-
-
-/* --- TLS and HTTP/2 --- */
-
-static ngx_int_t
-viewer_copy(viewer_t *v)
-{
-    int                  i, n;
-    size_t               room, part, size = 0;
-    ngx_buf_t           *b = v->copy;
-    ngx_int_t            rc;
-    ngx_chain_t          out;
-    struct iovec         iov[VIEWER_IOV];
-    ngx_http_request_t  *r = v->request;
-
-    if (b == NULL) {
-        b = v->copy = ngx_create_temp_buf(r->pool, VIEWER_COPY_SIZE);
-        if (b == NULL) {
-            return NGX_ERROR;
-        }
-        b->flush = 1;
-    }
-
-    b->pos = b->last = b->start;
-    room = b->end - b->start;
-    n = viewer_iov(v, iov, VIEWER_IOV);
-
-    for (i = 0; i < n && size < room; i++) {
-        part = ngx_min(iov[i].iov_len, room - size);
-        b->last = ngx_cpymem(b->last, iov[i].iov_base, part);
-        size += part;
-    }
-
-    v->client.session->bytes += size;
-    v->spoke_ms = ngx_current_msec;
-
-    if (viewer_sent(v, size) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    out.buf = b;
-    out.next = NULL;
-    rc = ngx_http_output_filter(r, &out);
-
-    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
-}
-
-
-/* Is an earlier copy, or the response's header, still on its way? */
-static int
-viewer_buffered(viewer_t *v)
-{
-    ngx_http_request_t  *r = v->request;
-
-    return r->connection->buffered || r->buffered || r->out
-           || (v->copy && v->copy->pos < v->copy->last);
-}
-
-
 ngx_int_t
 viewer_send(viewer_t *v)
 {
@@ -354,7 +177,7 @@ viewer_send(viewer_t *v)
             return viewer_drop(v);
         }
 
-        rc = v->chained ? viewer_copy(v) : viewer_write(v);
+        rc = viewer_put(v);
         if (rc != NGX_OK) {
             return rc;
         }
@@ -380,8 +203,8 @@ viewer_bound(viewer_t *v)
 }
 
 
-/* Has what nginx holds for it, behind the limits of TLS or HTTP/2, not moved
- * for so long? */
+/* Has what nginx holds for it, behind the limits of HTTP/2, not moved for so
+ * long? */
 static int
 viewer_copy_stuck(viewer_t *v)
 {

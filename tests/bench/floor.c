@@ -4,10 +4,14 @@
  * is new by one bare writev per flush interval.  No request is parsed, no
  * client checked for slowness, nothing locked.
  *
- *     floor HOST PORT PATH FLUSH_MS,FLUSH_MS WORKERS
+ *     floor HOST PORT PATH FLUSH_MS,FLUSH_MS WORKERS [PEM]
  *
- * Prints {"ports":{"FLUSH":N},"pids":[...]} of the processes that write, when
- * it has a key frame to start clients at, and runs until its stdin ends.
+ * With a file that has a certificate and its key, each flush has a second port,
+ * where the bytes go by bare SSL_write().
+ *
+ * Prints {"ports":{"FLUSH":N},"tls":{"FLUSH":N},"pids":[...]} of the processes
+ * that write, when it has a key frame to start clients at, and runs until its
+ * stdin ends.
  */
 
 #define _GNU_SOURCE
@@ -18,6 +22,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +37,7 @@
 #include <unistd.h>
 
 #define MAX_WORKERS  16
-#define MAX_PACES    8
+#define MAX_PACES    16
 #define MAX_EVENTS   256
 #define RING_SIZE    (16u << 20)   /* two minutes of 1 Mbps */
 #define PREFIX_MAX   65536
@@ -51,6 +56,8 @@ typedef struct pace_s    pace_t;
 
 struct client_s {
     int        fd;
+    SSL       *tls;            /* or NULL */
+    int        again;          /* what SSL_write() must be asked for once more */
     pace_t    *pace;
     int        started;
     size_t     prefix_sent;
@@ -61,6 +68,7 @@ struct client_s {
 /* The clients of one flush interval; each has its own port. */
 struct pace_s {
     client_t  *clients;
+    int        tls;
     int        flush_us;
     int        listener;
     int        port;
@@ -68,6 +76,7 @@ struct pace_s {
     client_t   door;           /* tells the listener's events from clients' */
 };
 
+static SSL_CTX   *tls;
 static pace_t     paces[MAX_PACES];
 static int        npaces;
 static source_t  *source;
@@ -204,8 +213,64 @@ drop(client_t *c)
         c->next->link = c->link;
     }
 
+    if (c->tls) {
+        SSL_set_quiet_shutdown(c->tls, 1);
+        SSL_free(c->tls);
+    }
+
     close(c->fd);
     free(c);
+}
+
+
+/* Counts what was sent. */
+static void
+count(client_t *c, size_t sent)
+{
+    size_t  part = source->prefix_size - c->prefix_sent;
+
+    part = sent < part ? sent : part;
+    c->prefix_sent += part;
+    c->pos += sent - part;
+}
+
+
+/* As push(), over TLS. */
+static void
+seal(client_t *c)
+{
+    int             n;
+    size_t          from, left, part;
+    const uint8_t  *bytes;
+
+    for ( ;; ) {
+        if (c->prefix_sent < source->prefix_size) {
+            bytes = source->prefix + c->prefix_sent;
+            part = source->prefix_size - c->prefix_sent;
+
+        } else {
+            from = c->pos % RING_SIZE;
+            left = head - c->pos;
+            bytes = source->ring + from;
+            part = left < RING_SIZE - from ? left : RING_SIZE - from;
+        }
+
+        if (part == 0) {
+            return;
+        }
+
+        n = SSL_write(c->tls, bytes, c->again ? c->again : (int) part);
+        if (n <= 0) {
+            c->again = c->again ? c->again : (int) part;
+            if (SSL_get_error(c->tls, n) != SSL_ERROR_WANT_WRITE) {
+                drop(c);
+            }
+            return;
+        }
+
+        c->again = 0;
+        count(c, (size_t) n);
+    }
 }
 
 
@@ -216,6 +281,11 @@ push(client_t *c)
     size_t        part, left = head - c->pos, from = c->pos % RING_SIZE;
     ssize_t       sent;
     struct iovec  iov[3];
+
+    if (c->tls) {
+        seal(c);
+        return;
+    }
 
     if (c->prefix_sent < source->prefix_size) {
         iov[n].iov_base = source->prefix + c->prefix_sent;
@@ -242,14 +312,7 @@ push(client_t *c)
         return;
     }
 
-    if (c->prefix_sent < source->prefix_size) {
-        part = source->prefix_size - c->prefix_sent;
-        part = (size_t) sent < part ? (size_t) sent : part;
-        c->prefix_sent += part;
-        sent -= part;
-    }
-
-    c->pos += sent;
+    count(c, (size_t) sent);
 }
 
 
@@ -270,6 +333,12 @@ accept_all(pace_t *pace, int poll_fd)
         }
 
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        if (pace->tls) {
+            c->tls = SSL_new(tls);
+            SSL_set_fd(c->tls, fd);
+            SSL_set_accept_state(c->tls);
+        }
+
         c->fd = fd;
         c->pace = pace;
         c->next = pace->clients;
@@ -285,9 +354,19 @@ accept_all(pace_t *pace, int poll_fd)
 static void
 hear(client_t *c, uint32_t events)
 {
+    int   n;
     char  request[4096];
 
-    if (read(c->fd, request, sizeof(request)) <= 0 || (events & EPOLLRDHUP)) {
+    n = c->tls ? SSL_read(c->tls, request, sizeof(request))
+               : (int) read(c->fd, request, sizeof(request));
+
+    if (n <= 0 && c->tls && !(events & EPOLLRDHUP)
+        && SSL_get_error(c->tls, n) == SSL_ERROR_WANT_READ)
+    {
+        return;                              /* the handshake goes on */
+    }
+
+    if (n <= 0 || (events & EPOLLRDHUP)) {
         drop(c);
         return;
     }
@@ -384,13 +463,14 @@ work(void)
 
 
 static void
-pace_open(pace_t *pace, const char *flush)
+pace_open(pace_t *pace, const char *flush, int over_tls)
 {
     socklen_t           len;
     struct sockaddr_in  addr = { .sin_family = AF_INET };
 
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     len = sizeof(addr);
+    pace->tls = over_tls;
     pace->flush_us = (int) bench_number("flush", flush, 1, 10000) * 1000;
     pace->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
@@ -407,6 +487,38 @@ pace_open(pace_t *pace, const char *flush)
 
 
 static void
+print_ports(int over_tls)
+{
+    int          i;
+    const char  *comma = "{";
+
+    for (i = 0; i < npaces; i++) {
+        if (paces[i].tls == over_tls) {
+            printf("%s\"%d\":%d", comma, paces[i].flush_us / 1000,
+                   paces[i].port);
+            comma = ",";
+        }
+    }
+    printf("%s}", *comma == '{' ? "{" : "");
+}
+
+
+static void
+read_certificate(const char *file)
+{
+    tls = SSL_CTX_new(TLS_server_method());
+
+    if (tls == NULL || SSL_CTX_use_certificate_file(tls, file, SSL_FILETYPE_PEM) != 1
+        || SSL_CTX_use_PrivateKey_file(tls, file, SSL_FILETYPE_PEM) != 1)
+    {
+        bench_fail("certificate", file, "a PEM file with its key");
+    }
+
+    SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
+}
+
+
+static void
 start_workers(pid_t *pids, int workers)
 {
     int  i;
@@ -419,12 +531,11 @@ start_workers(pid_t *pids, int workers)
         }
     }
 
-    printf("{\"ports\":{");
-    for (i = 0; i < npaces; i++) {
-        printf("%s\"%d\":%d", i ? "," : "", paces[i].flush_us / 1000,
-               paces[i].port);
-    }
-    printf("},\"pids\":[");
+    printf("{\"ports\":");
+    print_ports(0);
+    printf(",\"tls\":");
+    print_ports(1);
+    printf(",\"pids\":[");
     for (i = 0; i < workers; i++) {
         printf("%s%d", i ? "," : "", (int) pids[i]);
     }
@@ -441,18 +552,25 @@ main(int argc, char **argv)
     pid_t          pids[MAX_WORKERS];
     struct pollfd  ready[2];
 
-    if (argc != 6) {
-        bench_fail("arguments", argv[0], "HOST PORT PATH FLUSHES WORKERS");
+    if (argc != 6 && argc != 7) {
+        bench_fail("arguments", argv[0], "HOST PORT PATH FLUSHES WORKERS [PEM]");
+    }
+
+    if (argc == 7) {
+        read_certificate(argv[6]);
     }
 
     bench_raise_files();
     signal(SIGPIPE, SIG_IGN);
     workers = (int) bench_number("workers", argv[5], 1, MAX_WORKERS);
 
-    for (one = strtok(argv[4], ","); one && npaces < MAX_PACES;
+    for (one = strtok(argv[4], ","); one && npaces + 1 < MAX_PACES;
          one = strtok(NULL, ","))
     {
-        pace_open(&paces[npaces++], one);
+        pace_open(&paces[npaces++], one, 0);
+        if (tls) {
+            pace_open(&paces[npaces++], one, 1);
+        }
     }
 
     source = mmap(NULL, sizeof(source_t), PROT_READ | PROT_WRITE,

@@ -21,8 +21,8 @@ export function prepare(where) {
 }
 
 let files = 0;
-function writeFile(text) {
-  const file = path.join(folder, `urls-${files++}`);
+export function writeFile(text) {
+  const file = path.join(folder, `file-${files++}`);
   fs.writeFileSync(file, text);
   return file;
 }

@@ -23,7 +23,7 @@ compile() {
     local program=$1
     shift
     (cd "$here" && "${CC:-gcc}" -std=gnu11 -O2 -Wall -Wextra -Werror -o "$out/$program" \
-        "$program.c" "$@" bench.c "$repo/modules/media/flv.c")
+        "$program.c" "$@" bench.c "$repo/modules/media/flv.c" -lssl -lcrypto)
 }
 
 mkdir -p "$out"
@@ -33,4 +33,4 @@ compile publisher rtmp_client.c rtmp_wire.c
 compile floor
 
 ulimit -Sn "$(ulimit -Hn)"          # nginx takes its limit from here
-exec node "$here/run.mjs" "$out" "$@"
+[ "${DUOLU_COMPILE_ONLY:-}" ] && exit; exec node "$here/run.mjs" "$out" "$@"

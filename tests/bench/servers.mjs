@@ -10,8 +10,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { KEY, get, getJson, startGate, token } from '../lib/hub.mjs';
 import { freePort, startNginx, until } from '../lib/nginx.mjs';
-import { Program } from './measure.mjs';
+import { selfSigned, tlsListen } from '../lib/tls.mjs';
+import { Program, writeFile } from './measure.mjs';
 
+/** A certificate of elliptic curves, as most sites have. */
+const certificate = selfSigned();
 const FILES = 16384;                          // connections of a worker; run.sh raises the shell's limit
 const limits = (workers) => `worker_processes ${workers};
 events { worker_connections ${FILES}; }`;
@@ -28,11 +31,11 @@ ${recorded ? 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;' : ''
 rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
 ${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
     application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`).join('\n')} }
-http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport;
+http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport${tlsListen('reuseport')};
 ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
   location /status { hub_status on; } location /control/ { hub_control on; } } }
 `;
-  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { keys: `k1 ${KEY.toString('hex')}\n`, 'rec/.keep': '' }, workers })
+  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { ...certificate, keys: `k1 ${KEY.toString('hex')}\n`, 'rec/.keep': '' }, workers })
     .catch(async (error) => { await gate.stop(); throw error; });
   const { ports } = nginx;
   const status = () => getJson(`http://127.0.0.1:${ports.http}/status`);
@@ -42,8 +45,8 @@ ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}
     publish: (stream) => `rtmp://127.0.0.1:${ports[`rtmp_${flushes[0]}`]}/live/${stream}?key=bench`,
     play(protocol, stream, flush) {
       const t = token(`live/${stream}`);
-      if (protocol === 'flv') return `http://127.0.0.1:${ports.http}/${flush}/${t}/live/${stream}.flv`;
-      if (protocol === 'ws') return `ws://127.0.0.1:${ports.http}/${flush}/${t}/live/${stream}.flv`;
+      const [scheme, port] = { flv: ['http', ports.http], ws: ['ws', ports.http], flvs: ['https', ports.https], wss: ['wss', ports.https] }[protocol] ?? [];
+      if (scheme) return `${scheme}://127.0.0.1:${port}/${flush}/${t}/live/${stream}.flv`;
       return protocol === 'rtmp' ? `rtmp://127.0.0.1:${ports[`rtmp_${flush}`]}/live/${stream}?token=${t}` : undefined;
     },
     full: (streams, ms = 3000) => until(async () => {
@@ -58,14 +61,18 @@ ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}
 
 // ---- the floor ------------------------------------------------------------
 
-/** Bare writev of what Duolu's own viewer receives. */
+/** Bare writev, or SSL_write, of what Duolu's own viewer receives. */
 export async function startFloor({ source, flushes, workers }) {
   const { hostname, port, pathname } = new URL(source);
-  const program = new Program('floor', [hostname, port, pathname, flushes.map((flush) => parseInt(flush, 10)).join(','), workers]);
-  const { ports, pids } = await program.next();
+  const pem = writeFile(certificate.crt + certificate.key);
+  const program = new Program('floor', [hostname, port, pathname, flushes.map((flush) => parseInt(flush, 10)).join(','), workers, pem]);
+  const { ports, tls, pids } = await program.next();
   return {
     name: 'floor', workers, pids: () => pids,
-    play: (protocol, stream, flush) => (protocol === 'flv' ? `http://127.0.0.1:${ports[parseInt(flush, 10)]}/` : undefined),
+    play(protocol, stream, flush) {
+      if (protocol === 'flvs') return `https://127.0.0.1:${tls[parseInt(flush, 10)]}/`;
+      return protocol === 'flv' ? `http://127.0.0.1:${ports[parseInt(flush, 10)]}/` : undefined;
+    },
     stop: () => program.end(),
   };
 }

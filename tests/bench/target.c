@@ -13,19 +13,24 @@ target_parse(target_t *t, char *url)
 {
     char        *rest = strstr(url, "://"), *port;
     size_t       i, n;
-    const char  *error = "http|ws|rtmp|hls://IPV4:PORT/PATH";
+    const char  *error = "http|https|ws|wss|rtmp|hls://IPV4:PORT/PATH";
 
-    static const protocol_t  *all[] = { &protocol_flv, &protocol_ws,
-                                        &protocol_rtmp, &protocol_hls };
+    static const struct { const char *scheme; const protocol_t *protocol; int tls; }
+    all[] = {
+        { "http", &protocol_flv, 0 }, { "https", &protocol_flv, 1 },
+        { "ws", &protocol_ws, 0 }, { "wss", &protocol_ws, 1 },
+        { "rtmp", &protocol_rtmp, 0 }, { "hls", &protocol_hls, 0 },
+    };
 
     if (rest == NULL || strchr(rest + 3, '/') == NULL) {
         bench_fail("address", url, error);
     }
 
-    for (i = 0; i < 4; i++) {
-        n = strlen(all[i]->scheme);
-        if ((size_t) (rest - url) == n && memcmp(url, all[i]->scheme, n) == 0) {
-            t->protocol = all[i];
+    for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        n = strlen(all[i].scheme);
+        if ((size_t) (rest - url) == n && memcmp(url, all[i].scheme, n) == 0) {
+            t->protocol = all[i].protocol;
+            t->tls = all[i].tls;
         }
     }
 

@@ -2,14 +2,15 @@
  * One viewer of any protocol.
  *
  * A viewer is read closely and parsed until its first key frame is whole.
- * Then a mass viewer's bytes are only counted (MSG_TRUNC), a probe is parsed
- * on, a join ends.
+ * Then a mass viewer's bytes are only counted (MSG_TRUNC; over TLS as they are
+ * encrypted, 22 bytes a record more), a probe is parsed on, a join ends.
  */
 
 #ifndef DUOLU_BENCH_VIEWER_H
 #define DUOLU_BENCH_VIEWER_H
 
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/types.h>
 
 #include "rtmp_wire.h"
@@ -22,6 +23,7 @@ enum viewer_role { VIEWER_MASS, VIEWER_PROBE, VIEWER_JOIN };
 /* What a URL says. */
 typedef struct {
     const protocol_t   *protocol;
+    int                 tls;
     struct sockaddr_in  address;
     char               *host;          /* with port, as a request says it */
     char               *path;          /* with its slash */
@@ -32,7 +34,6 @@ typedef struct {
 target_t *targets_read(const char *path, int *count);
 
 struct protocol_s {
-    const char  *scheme;
     int64_t      stall_us;             /* silence that a viewer would notice */
     int          restless;             /* asks again: turn() after turn() */
 
@@ -65,6 +66,7 @@ struct viewer_s {
     int                tags;           /* the FLV header was seen */
     uint64_t           chunk_left;     /* of an HTTP chunk, a WS message */
     void              *own;            /* RTMP's, HLS's */
+    SSL               *tls;            /* or NULL */
     const char        *why;
 
     int64_t            asked, first_byte, first_key;

@@ -266,7 +266,7 @@ forget_hls(viewer_t *v)
 
 
 const protocol_t  protocol_hls = {
-    .scheme = "hls", .stall_us = 8000000, .restless = 1,
+    .stall_us = 8000000, .restless = 1,
     .ask = ask_hls, .take = take_hls, .drop = drop_hls, .turn = turn_hls,
     .forget = forget_hls,
 };

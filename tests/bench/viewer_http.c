@@ -252,11 +252,11 @@ take_ws(viewer_t *v)
 
 
 const protocol_t  protocol_flv = {
-    .scheme = "http", .stall_us = 1000000,
+    .stall_us = 1000000,
     .ask = ask_flv, .take = take_flv, .drop = viewer_drop,
 };
 
 const protocol_t  protocol_ws = {
-    .scheme = "ws", .stall_us = 1000000,
+    .stall_us = 1000000,
     .ask = ask_ws, .take = take_ws, .drop = viewer_drop,
 };

@@ -73,7 +73,7 @@ forget_rtmp(viewer_t *v)
 
 
 const protocol_t  protocol_rtmp = {
-    .scheme = "rtmp", .stall_us = 1000000,
+    .stall_us = 1000000,
     .ask = ask_rtmp, .take = take_rtmp, .drop = drop_rtmp,
     .forget = forget_rtmp,
 };

@@ -3,8 +3,8 @@
  *
  *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID]
  *
- * URLS is a file of addresses, one a line: http:// (FLV), ws://, rtmp:// and
- * hls:// (a playlist over HTTP).  Viewer i takes line i, round and round.
+ * URLS is a file of addresses, one a line: http:// (FLV), ws://, both with an s
+ * over TLS, rtmp:// and hls:// (a playlist over HTTP).  Viewer i takes line i, round and round.
  *
  * Mass viewers that have started are read in one go every 30 ms, a slice of
  * them each 3 ms: a remote viewer's acknowledgements would not wake this
@@ -50,6 +50,7 @@
 
 static target_t   *targets;
 static int         ntargets;
+static SSL_CTX    *tls;
 
 static int         poll_fd;
 static viewer_t   *viewers;    /* probes first, then the mass, then joins */
@@ -110,9 +111,23 @@ viewer_open(viewer_t *v, const target_t *target, enum viewer_role role)
 }
 
 
+/* What is still to come of a viewer that is only counted is not decrypted. */
+static void
+viewer_end_tls(viewer_t *v)
+{
+    if (v->tls) {
+        SSL_set_quiet_shutdown(v->tls, 1);
+        SSL_free(v->tls);
+        v->tls = NULL;
+    }
+}
+
+
 static void
 viewer_forget(viewer_t *v)
 {
+    viewer_end_tls(v);
+
     if (v->target->protocol->forget) {
         v->target->protocol->forget(v);
     }
@@ -128,7 +143,42 @@ viewer_forget(viewer_t *v)
 void
 viewer_send(viewer_t *v, const void *data, size_t size)
 {
-    (void) !send(v->fd, data, size, MSG_NOSIGNAL);
+    if (v->tls) {
+        (void) SSL_write(v->tls, data, (int) size);
+    } else {
+        (void) !send(v->fd, data, size, MSG_NOSIGNAL);
+    }
+}
+
+
+/* As recv(). */
+static ssize_t
+viewer_recv(viewer_t *v, void *data, size_t room)
+{
+    int  n;
+
+    if (v->tls == NULL) {
+        return recv(v->fd, data, room, 0);
+    }
+
+    n = SSL_read(v->tls, data, (int) room);
+    if (n > 0) {
+        return n;
+    }
+
+    errno = EAGAIN;
+    return SSL_get_error(v->tls, n) == SSL_ERROR_WANT_READ ? -1 : 0;
+}
+
+
+/* 1: done; 0: goes on; -1: refused. */
+static int
+viewer_handshake(viewer_t *v)
+{
+    int  rc = SSL_connect(v->tls);
+
+    return rc == 1 ? 1
+           : SSL_get_error(v->tls, rc) == SSL_ERROR_WANT_READ ? 0 : -1;
 }
 
 
@@ -232,6 +282,7 @@ viewer_started(viewer_t *v)
 
     if (v->role == VIEWER_MASS) {
         (void) epoll_ctl(poll_fd, EPOLL_CTL_DEL, v->fd, NULL);
+        viewer_end_tls(v);
         if (!v->target->protocol->restless) {
             bench_forget(&v->raw);
             bench_forget(&v->media);
@@ -247,7 +298,7 @@ viewer_read(viewer_t *v)
     ssize_t  n;
 
     bench_reserve(&v->raw, 65536);
-    n = recv(v->fd, v->raw.data + v->raw.len, v->raw.room - v->raw.len, 0);
+    n = viewer_recv(v, v->raw.data + v->raw.len, v->raw.room - v->raw.len);
 
     if (n <= 0) {
         if (n == 0 || errno != EAGAIN) {
@@ -301,6 +352,31 @@ open_some(int64_t now)
 }
 
 
+/* TCP stands, and TLS goes on. */
+static void
+viewer_connected(viewer_t *v)
+{
+    int  rc = 1;
+
+    if (v->target->tls) {
+        if (v->tls == NULL) {
+            v->tls = SSL_new(tls);
+            SSL_set_fd(v->tls, v->fd);
+        }
+        rc = viewer_handshake(v);
+    }
+
+    if (rc == -1) {
+        v->why = "its TLS was refused";
+        viewer_lost(v);
+
+    } else if (rc == 1) {
+        v->connected = 1;
+        v->target->protocol->ask(v);
+    }
+}
+
+
 static void
 on_event(viewer_t *v, uint32_t events)
 {
@@ -316,9 +392,10 @@ on_event(viewer_t *v, uint32_t events)
             viewer_lost(v);
             return;
         }
-        v->connected = 1;
-        v->target->protocol->ask(v);
-        (void) epoll_ctl(poll_fd, EPOLL_CTL_MOD, v->fd, &event);
+        if (v->tls == NULL) {
+            (void) epoll_ctl(poll_fd, EPOLL_CTL_MOD, v->fd, &event);
+        }
+        viewer_connected(v);
         return;
     }
 
@@ -699,6 +776,8 @@ main(int argc, char **argv)
     }
 
     targets = targets_read(argv[1], &ntargets);
+    tls = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
 
     for (i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--viewers") == 0) {
