@@ -19,4 +19,4 @@ export function selfSigned() {
 
 /** For hubConf()'s `listen`: a second listener, over TLS, at {{port:https}}. */
 export const tlsListen = (more = '') => `; listen 127.0.0.1:{{port:https}} ssl ${more} backlog=2048;
-  ssl_certificate {{dir}}/crt; ssl_certificate_key {{dir}}/key`;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {{dir}}/crt; ssl_certificate_key {{dir}}/key`;
