@@ -115,10 +115,11 @@ export async function refuses(url) {
 }
 
 /** A window of `count` viewers and a few probes of one address. */
-export async function measure(server, url, { count, seconds, joins = 0 }) {
+export async function measure(server, url, { count, seconds, joins = 0, segment }) {
   const pids = server.pids();
-  const mass = viewers([url], { probes: 1, viewers: count, pids });
-  const probe = viewers([url], { probes: 8 });
+  const like = segment ? { segment } : {};
+  const mass = viewers([url], { probes: 1, viewers: count, pids, ...like });
+  const probe = viewers([url], { probes: 8, ...like });
   try {
     const [ready] = await Promise.all([mass.next(), probe.next()]);
     await sleep(400);                         // join bursts are over

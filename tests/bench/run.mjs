@@ -26,12 +26,15 @@ const FLUSHES = quick ? ['100ms'] : ['10ms', '100ms', '350ms'];
 const STREAMS = quick ? [200] : [200, 500];
 const WORKERS = 2;
 const JOINS = 60;                             // beside 1,000 and 4,000
+const TLS_MOST = 2000;                        // encrypting takes a core
 const HLS_SECONDS = 6;                        // whole segments
 const MEMORY_VIEWERS = 2000;
+const ETHERNET_VIEWERS = 1000;
+const ETHERNET_SEGMENT = 1448;                // loopback's own are of 64 KB
 
 const began = Date.now();
 const say = (text) => process.stderr.write(`${((Date.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
-const results = { cells: [], streams: [], memory: {}, joins: {}, capacity: [], refused: {}, peers: [], failed: [], late: 0, missing: peersMissing() };
+const results = { cells: [], ethernet: [], streams: [], memory: {}, joins: {}, capacity: [], refused: {}, peers: [], failed: [], late: 0, missing: peersMissing() };
 
 /** What fails is told below the table, and the rest is measured all the same. */
 async function attempt(what, work) {
@@ -52,17 +55,32 @@ function plan(count, servers) {
     { server: duolu, protocol: 'flv', flush },
     { server: floor, protocol: 'flv', flush },
     ...(flush === '100ms' || count === 1000 ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush })) : []),
+    ...(flush !== '10ms' && count <= TLS_MOST ? [[duolu, 'wss'], [duolu, 'flvs'], [floor, 'flvs']]
+      .map(([server, protocol]) => ({ server, protocol, flush })) : []),
   ]);
   cells.push({ server: stock, protocol: 'rtmp' }, { server: duolu, protocol: 'flv', flush: 'auto' });
   if (count === 1000 || (count === 100 && !quick)) cells.push({ server: stock, protocol: 'hls' });
-  if (count === 1000) cells.push(...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol }))));
+  if (count === 1000) cells.push(...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol, flush: server.flush }))));
+  return playable(cells);
+}
+
+/** As a remote viewer's connection: a segment fits into a frame of Ethernet. */
+function planEthernet({ duolu, floor, stock, peers }) {
+  return playable([
+    ...[[duolu, 'flv'], [floor, 'flv'], [duolu, 'rtmp'], [duolu, 'wss'], [floor, 'flvs']].map(([server, protocol]) => ({ server, protocol, flush: '100ms' })),
+    { server: stock, protocol: 'rtmp' },
+    ...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol, flush: server.flush }))),
+  ]);
+}
+
+function playable(cells) {
   return cells.filter(({ server, protocol, flush }) => server.play(protocol, 'bench', flush) && !results.refused[`${server.name} ${protocol}`]);
 }
 
 /** What a server cannot do is said once, and left out. */
 async function tryAll(all) {
   for (const server of all) {
-    for (const protocol of ['flv', 'ws', 'rtmp', 'hls']) {
+    for (const protocol of ['flv', 'ws', 'flvs', 'wss', 'rtmp', 'hls']) {
       const url = server.play(protocol, 'bench', '100ms');
       const why = url && await refuses(url);
       if (why) {
@@ -80,12 +98,18 @@ async function oneStream(file) {
     const stock = await startStock();
     open.unshift(stock);
     const peers = [];
-    for (const variable of peersGiven()) {
-      peers.push(await startPeer(variable));
-      open.unshift(peers.at(-1));
-      results.peers.push(peers.at(-1).name);
+    for (const [variable, flush] of peersGiven()) {
+      await attempt(`${variable} ${flush}`, async () => {
+        const peer = await startPeer(variable, flush);
+        open.unshift(peer);
+        // of its own, so that one that fails takes nothing else with it
+        const publisher = await publish(file, [peer.publish('bench')]);
+        open.unshift({ stop: () => publisher.end() });
+        peers.push(peer);
+        if (!results.peers.includes(peer.name)) results.peers.push(peer.name);
+      });
     }
-    const publisher = await publish(file, [duolu, stock, ...peers].map((server) => server.publish('bench')).concat(stock.publishHls('bench')));
+    const publisher = await publish(file, [duolu, stock].map((server) => server.publish('bench')).concat(stock.publishHls('bench')));
     open.unshift({ stop: () => publisher.end() });
     await duolu.full(1);
     const floor = await startFloor({ source: duolu.play('flv', 'bench', FLUSHES[0]), flushes: FLUSHES, workers: WORKERS });
@@ -100,7 +124,7 @@ async function oneStream(file) {
 }
 
 async function oneRound(round, servers) {
-  for (const protocol of ['flv', 'ws', 'rtmp']) {
+  for (const protocol of ['flv', 'ws', 'flvs', 'wss', 'rtmp']) {
     for (const server of [servers.duolu, servers.floor]) {           // others make a join wait
       const url = server.play(protocol, 'bench', '100ms');
       if (!url || results.refused[`${server.name} ${protocol}`]) continue;
@@ -108,17 +132,20 @@ async function oneRound(round, servers) {
     }
   }
   for (const count of COUNTS) {
-    for (const { server, protocol, flush } of plan(count, servers)) {
-      const joins = count === 1000 || count === 4000 ? JOINS : 0;
-      const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 2) : seconds;
-      const what = `round ${round + 1}: ${server.name} ${protocol} ${flush ?? ''} ${count} viewers`;
-      await attempt(what, async () => {
-        const figures = await measure(server, server.play(protocol, 'bench', flush), { count, seconds: window, joins });
-        results.cells.push({ round, count, server: server.name, workers: server.workers, protocol, flush: flush ?? '', ...figures });
-        say(`${what}: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, ${figures.behind} behind, ${figures.busy.toFixed(2)} cores busy`);
-      });
-    }
+    for (const cell of plan(count, servers)) await oneCell(round, count, cell, results.cells);
   }
+  for (const cell of planEthernet(servers)) await oneCell(round, ETHERNET_VIEWERS, cell, results.ethernet, ETHERNET_SEGMENT);
+}
+
+async function oneCell(round, count, { server, protocol, flush = '' }, cells, segment) {
+  const joins = !segment && (count === 1000 || count === 4000) ? JOINS : 0;
+  const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 2) : seconds;
+  const what = `round ${round + 1}: ${server.name} ${protocol} ${flush} ${count} viewers${segment ? `, segments of ${segment} bytes` : ''}`;
+  await attempt(what, async () => {
+    const figures = await measure(server, server.play(protocol, 'bench', flush), { count, seconds: window, joins, segment });
+    cells.push({ round, count, server: server.name, workers: server.workers, protocol, flush, ...figures });
+    say(`${what}: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, ${figures.behind} behind, ${figures.busy.toFixed(2)} cores busy`);
+  });
 }
 
 // ---- memory of a viewer ---------------------------------------------------
@@ -126,7 +153,7 @@ async function oneRound(round, servers) {
 /** Each on a server that never had a viewer: nginx keeps what it freed. */
 async function memory(file) {
   const count = quick ? 500 : MEMORY_VIEWERS;
-  for (const [start, protocols] of [[() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'rtmp']], [startStock, ['rtmp']]]) {
+  for (const [start, protocols] of [[() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'flvs', 'wss', 'rtmp']], [startStock, ['rtmp']]]) {
     for (const protocol of protocols) {
       const server = await start();
       try {

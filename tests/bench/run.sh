@@ -33,4 +33,4 @@ compile publisher rtmp_client.c rtmp_wire.c
 compile floor
 
 ulimit -Sn "$(ulimit -Hn)"          # nginx takes its limit from here
-[ "${DUOLU_COMPILE_ONLY:-}" ] && exit; exec node "$here/run.mjs" "$out" "$@"
+exec node "$here/run.mjs" "$out" "$@"

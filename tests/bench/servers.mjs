@@ -109,33 +109,42 @@ http { server { listen 127.0.0.1:{{port:http}} backlog=4096; sendfile on; tcp_no
 }
 
 // ---- others, by a path in the environment ---------------------------------
-// command and files for the ports {rtmp, http} and a folder; play() makes addresses
+// command and files for the ports {rtmp, http}, a folder and the flush in ms: each
+// is started once for each of its flushes, '' where it has none; play() makes addresses
 
 const PEERS = {
-  BENCH_SRS: { name: 'SRS',
-    files: ({ rtmp, http, dir }) => ({ 'srs.conf': `listen ${rtmp}; max_connections 20000; daemon off; pid ${dir}/srs.pid; srs_log_tank file; srs_log_file ${dir}/srs.log;
-http_server { enabled on; listen ${http}; dir ${dir}; }
-vhost __defaultVhost__ { http_remux { enabled on; mount [vhost]/[app]/[stream].flv; } }\n` }),
+  BENCH_SRS: { name: 'SRS', flushes: ['100ms', '350ms'],
+    // max_connections and some of its own must fit into the limit of descriptors
+    files: ({ rtmp, http, dir, flush }) => ({ 'srs.conf': `listen 127.0.0.1:${rtmp}; max_connections 12000; daemon off; pid ${dir}/srs.pid; srs_log_tank file; srs_log_file ${dir}/srs.log;
+http_server { enabled on; listen 127.0.0.1:${http}; dir ${dir}; }
+vhost __defaultVhost__ { play { mw_latency ${flush}; } http_remux { enabled on; mount [vhost]/[app]/[stream].flv; } }\n` }),
     command: ({ dir }) => ['-c', `${dir}/srs.conf`],
     flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.flv` },
-  BENCH_MEDIAMTX: { name: 'MediaMTX',
+  BENCH_MEDIAMTX: { name: 'MediaMTX', flushes: [''],
     files: ({ rtmp }) => ({ 'mediamtx.yml': `rtmp: yes\nrtmpAddress: 127.0.0.1:${rtmp}\nrtsp: no\nhls: no\nwebrtc: no\nsrt: no\npaths:\n  all_others:\n` }),
     command: ({ dir }) => [`${dir}/mediamtx.yml`] },
-  BENCH_ZLMEDIAKIT: { name: 'ZLMediaKit',
-    files: ({ rtmp, http, dir }) => ({ 'zlm.ini': `[http]\nport=${http}\nsslport=0\nrootPath=${dir}\n[rtmp]\nport=${rtmp}\nsslport=0\n[rtsp]\nport=0\nsslport=0\n`
+  BENCH_ZLMEDIAKIT: { name: 'ZLMediaKit', flushes: ['', '100ms'],
+    // it makes every format of every stream unless told not to
+    files: ({ rtmp, http, dir, flush }) => ({ 'zlm.ini': `[general]\nlisten_ip=127.0.0.1\nmergeWriteMS=${flush}\n`
+      + '[protocol]\nenable_rtmp=1\nenable_hls=0\nenable_hls_fmp4=0\nenable_mp4=0\nenable_rtsp=0\nenable_ts=0\nenable_fmp4=0\n'
+      + `[http]\nport=${http}\nsslport=0\nrootPath=${dir}\n[rtmp]\nport=${rtmp}\nsslport=0\n[rtsp]\nport=0\nsslport=0\n`
       + '[rtc]\nport=0\ntcpPort=0\n[srt]\nport=0\n[rtp_proxy]\nport=0\n[shell]\nport=0\n' }),
     command: ({ dir }) => ['-c', `${dir}/zlm.ini`],
     flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.live.flv` },
-  BENCH_HTTP_FLV: { name: 'nginx-http-flv', program: '/usr/sbin/nginx',      // the path is of its module
+  BENCH_HTTP_FLV: { name: 'nginx-http-flv', flushes: [''], program: '/usr/sbin/nginx',      // the path is of its module
+    // with its chunk_size of 128 it sends 128 bytes at a time, over HTTP too
     files: ({ rtmp, http, dir }, module) => ({ 'nginx.conf': `daemon off; pid ${dir}/pid; error_log ${dir}/log; load_module ${module};
 ${limits(1)}
-rtmp { access_log off; server { listen 127.0.0.1:${rtmp}; application live { live on; gop_cache on; } } }
+rtmp { access_log off; chunk_size 4096; out_queue 4096; out_cork 8; max_streams 512;
+  server { listen 127.0.0.1:${rtmp}; application live { live on; gop_cache on; } } }
 http { access_log off; server { listen 127.0.0.1:${http} backlog=4096; location /live { flv_live on; chunked_transfer_encoding on; } } }\n` }),
     command: ({ dir }) => ['-p', dir, '-e', `${dir}/log`, '-c', `${dir}/nginx.conf`],
     flv: ({ rtmp, http }, stream) => `http://127.0.0.1:${http}/live?port=${rtmp}&app=live&stream=${stream}` },
 };
 
-export const peersGiven = () => Object.keys(PEERS).filter((variable) => process.env[variable]);
+/** [[variable, flush], …] of the peers whose path is given. */
+export const peersGiven = () => Object.entries(PEERS).filter(([variable]) => process.env[variable])
+  .flatMap(([variable, { flushes }]) => flushes.map((flush) => [variable, flush]));
 export const peersMissing = () => Object.entries(PEERS).filter(([variable]) => !process.env[variable])
   .map(([variable, { name }]) => `${name} (${variable})`);
 
@@ -150,11 +159,11 @@ function family(pid) {
   return [pid, ...children.flatMap(family)];
 }
 
-export async function startPeer(variable) {
+export async function startPeer(variable, flush) {
   const peer = PEERS[variable];
   const given = process.env[variable];
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-peer-'));
-  const place = { dir, rtmp: await freePort(), http: await freePort() };
+  const place = { dir, rtmp: await freePort(), http: await freePort(), flush: parseInt(flush, 10) || 0 };
   for (const [name, text] of Object.entries(peer.files(place, given))) fs.writeFileSync(path.join(dir, name), text);
   const child = spawn(peer.program ?? given, peer.command(place), { cwd: dir, stdio: ['ignore', 'ignore', 'inherit'] });
   const exited = new Promise((resolve) => { child.on('error', resolve).on('close', resolve); });
@@ -164,7 +173,7 @@ export async function startPeer(variable) {
     return answers(place.rtmp);
   }, `${peer.name} to listen`);
   return {
-    name: peer.name, workers: '', pids: () => family(child.pid),
+    name: peer.name, workers: '', flush, pids: () => family(child.pid),
     publish: (stream) => `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`,
     play: (protocol, stream) => (protocol === 'rtmp' ? `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`
       : protocol === 'flv' ? peer.flv?.(place, stream) : undefined),

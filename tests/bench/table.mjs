@@ -38,7 +38,8 @@ function ratio(group, cells, pick, figure = 'perGbit') {
   return ratios.length ? median(ratios) : undefined;
 }
 
-const sameFloor = (c, cell) => c.server === 'floor' && c.flush === cell.flush;
+const overTls = (cell) => cell.protocol === 'flvs' || cell.protocol === 'wss';
+const sameFloor = (c, cell) => c.server === 'floor' && c.flush === cell.flush && overTls(c) === overTls(cell);
 const stockRtmp = (c) => c.server === 'nginx-rtmp' && c.protocol === 'rtmp';
 
 function figures(group, cells) {
@@ -49,7 +50,8 @@ function figures(group, cells) {
     ...first, perGbit: mid('perGbit'), perSecond: mid('perSecond'), ...spread('delay', group.flatMap((cell) => cell.delays)),
     floor: first.server === 'floor' ? undefined : ratio(group, cells, sameFloor),
     stock: ratio(group, cells, (c, cell) => stockRtmp(c) && !stockRtmp(cell)),
-    peers: (name) => (first.server === name ? undefined : ratio(group, cells, (c) => c.server === name)),
+    peers: (name) => (first.server === name ? undefined
+      : ratio(group, cells, (c, cell) => c.server === name && c.protocol === cell.protocol && c.flush === cell.flush)),
     ...spread('key', group.flatMap((cell) => cell.keys?.first_key_ms ?? [])),
     behind: sum('behind'), stalls: sum('stalls'), lost: sum('lost'), kbps: mid('kbps'), busy: mid('busy'),
   };
@@ -60,7 +62,8 @@ function allRows(results) {
     .sort((a, b) => a.count - b.count);
   const many = grouped(results.streams).map((group) => ({ ...figures(group, results.streams), streams: group[0].count,
     stock: ratio(group, results.streams, (c, cell) => stockRtmp(c) && !stockRtmp(cell), 'perSecond') }));
-  return { one, many };
+  const ethernet = grouped(results.ethernet).map((group) => figures(group, results.ethernet));
+  return { one, many, ethernet };
 }
 
 /** Memory and the cost of a join stand in one row of each server and protocol. */
@@ -101,9 +104,11 @@ function goals({ one, many }, results) {
   worst('FLV, CPU-s/Gbit over the floor', duolu('flv', large), (r) => r.floor, 1.25);
   worst('WS, the same', duolu('ws', large), (r) => r.floor, 1.3);
   worst('RTMP, the same', duolu('rtmp', large), (r) => r.floor, 1.5);
+  worst('FLV over TLS, CPU-s/Gbit over the floor over TLS', duolu('flvs'), (r) => r.floor, 1.25);
+  worst('WSS, the same', duolu('wss'), (r) => r.floor, 1.25);
   worst('RTMP at 100 ms over nginx-rtmp', duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000), (r) => r.stock, 0.4);
   const single = (value) => [{ value, label: '' }];
-  for (const [protocol, limit] of [['flv', 8], ['ws', 8], ['rtmp', 12]]) {
+  for (const [protocol, limit] of [['flv', 5], ['ws', 5], ['flvs', 24], ['wss', 24], ['rtmp', 12]]) {
     worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, limit, 1);
   }
   worst('KB of a stream beside its window', many.filter((row) => row.server === 'Duolu'), (r) => r.memory.own, 256, 0);
@@ -156,6 +161,8 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
     `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, `
       + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ${results.late.toFixed(0)} ms late.`,
     '', table([...rows.one, ...rows.many], results), '',
+    'The same with viewers whose connections take segments of 1,448 bytes, as over Ethernet:', '',
+    table(rows.ethernet, { ...results, memory: {}, joins: {} }), '',
     `Not run: ${left.join('; ') || 'nothing'}.`, '',
     ...(results.failed.length ? [`Failed: ${results.failed.join('; ')}.`, ''] : []),
     '### The numbers to reach', '', goals(rows, results), '', capacity(results), '',

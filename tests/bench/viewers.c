@@ -1,7 +1,7 @@
 /*
  * Viewers, thousands from one loop.
  *
- *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID]
+ *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID] [--segment BYTES]
  *
  * URLS is a file of addresses, one a line: http:// (FLV), ws://, both with an s
  * over TLS, rtmp:// and hls:// (a playlist over HTTP).  Viewer i takes line i, round and round.
@@ -51,6 +51,7 @@
 static target_t   *targets;
 static int         ntargets;
 static SSL_CTX    *tls;
+static int         segment;    /* the largest that TCP may send, or 0 */
 
 static int         poll_fd;
 static viewer_t   *viewers;    /* probes first, then the mass, then joins */
@@ -101,6 +102,11 @@ viewer_open(viewer_t *v, const target_t *target, enum viewer_role role)
     }
 
     (void) setsockopt(v->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+
+    if (segment) {
+        (void) setsockopt(v->fd, IPPROTO_TCP, TCP_MAXSEG, &segment,
+                          sizeof(segment));
+    }
 
     if ((connect(v->fd, (struct sockaddr *) &target->address,
                  sizeof(target->address)) == -1 && errno != EINPROGRESS)
@@ -372,6 +378,9 @@ viewer_connected(viewer_t *v)
 
     } else if (rc == 1) {
         v->connected = 1;
+        if (v->tls) {
+            v->asked = bench_now_us();       /* over an open connection */
+        }
         v->target->protocol->ask(v);
     }
 }
@@ -772,7 +781,8 @@ main(int argc, char **argv)
 
     if (argc < 4) {
         bench_fail("arguments", argv[0],
-                   "URLS [--viewers N] [--probes N] [--pids PID,PID]");
+                   "URLS [--viewers N] [--probes N] [--pids PID,PID] "
+                   "[--segment BYTES]");
     }
 
     targets = targets_read(argv[1], &ntargets);
@@ -786,8 +796,11 @@ main(int argc, char **argv)
             probes = (int) bench_number(argv[i], argv[i + 1], 0, 1000);
         } else if (strcmp(argv[i], "--pids") == 0) {
             numbers_watch_pids(argv[i + 1]);
+        } else if (strcmp(argv[i], "--segment") == 0) {
+            segment = (int) bench_number(argv[i], argv[i + 1], 88, 32767);
         } else {
-            bench_fail("option", argv[i], "--viewers, --probes or --pids");
+            bench_fail("option", argv[i],
+                       "--viewers, --probes, --pids or --segment");
         }
     }
 
