@@ -26,8 +26,8 @@ static ngx_int_t ngx_rtmp_guard_header(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx);
 static void ngx_rtmp_guard_begin(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx, size_t whole);
-static ngx_int_t ngx_rtmp_guard_repeated(ngx_rtmp_stream_t *st, u_char *p,
-    size_t avail);
+static ngx_int_t ngx_rtmp_guard_repeated(ngx_rtmp_guard_ctx_t *ctx,
+    ngx_rtmp_stream_t *st, u_char *p, size_t avail);
 static uint32_t ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
     uint32_t max);
 static void ngx_rtmp_guard_head(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt,
@@ -387,7 +387,8 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
     if (ext) {
         if (fmt == 3) {
-            rc = ngx_rtmp_guard_repeated(st, ctx->pos + size, avail - size);
+            rc = ngx_rtmp_guard_repeated(ctx, st, ctx->pos + size,
+                                         avail - size);
             timestamp = ngx_rtmp_guard_timestamp(st);
 
         } else {
@@ -464,14 +465,22 @@ ngx_rtmp_guard_begin(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
 
 /*
  * The size of an extended timestamp at P, behind a header of format 3: 4, or 0
- * where the client does not repeat it, and the payload begins.
+ * where the client does not repeat it, and the payload begins.  NGX_AGAIN while
+ * that may be either.  A client that was once seen not to repeat it within a
+ * message never does: the last bytes of its last message wait for no others.
  */
 
 static ngx_int_t
-ngx_rtmp_guard_repeated(ngx_rtmp_stream_t *st, u_char *p, size_t avail)
+ngx_rtmp_guard_repeated(ngx_rtmp_guard_ctx_t *ctx, ngx_rtmp_stream_t *st,
+    u_char *p, size_t avail)
 {
-    u_char    expected[4];
-    uint32_t  timestamp = ngx_rtmp_guard_timestamp(st);
+    u_char      expected[4];
+    uint32_t    timestamp = ngx_rtmp_guard_timestamp(st);
+    ngx_uint_t  within = st->len || ctx->wire_left;
+
+    if (within && ctx->unrepeated) {
+        return 0;
+    }
 
     expected[0] = (u_char) (timestamp >> 24);
     expected[1] = (u_char) (timestamp >> 16);
@@ -479,6 +488,7 @@ ngx_rtmp_guard_repeated(ngx_rtmp_stream_t *st, u_char *p, size_t avail)
     expected[3] = (u_char) timestamp;
 
     if (ngx_memcmp(p, expected, ngx_min(avail, 4)) != 0) {
+        ctx->unrepeated |= within;
         return 0;
     }
 

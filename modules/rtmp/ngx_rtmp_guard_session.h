@@ -61,6 +61,8 @@ typedef struct {
     double                  connecting; /* transaction of a connect in hand, or 0 */
     u_char                 *why;        /* it was refused, NUL-terminated */
     unsigned                publishing:1;
+    unsigned                unrepeated:1;   /* the client's chunks of format 3 that go
+                                               on with a message have no timestamp */
 } ngx_rtmp_guard_ctx_t;
 
 

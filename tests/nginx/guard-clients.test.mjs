@@ -152,6 +152,48 @@ describe('timestamps beyond 24 bits, 4 hours 39 minutes', () => {
   }
 });
 
+describe('such timestamps in two segments', () => {
+  const first = 2 ** 24 + 5;                      // 01 00 00 05
+  const late = async (name) => [await openPublisher(name, { port, timestamp: first }), await openPlayer(name, { port })];
+  const message = (publisher, payload, repeat) => chunk({ csid: 6, type: MSG.VIDEO, msid: publisher.msid, timestamp: first, payload, repeat });
+  const arrives = async (player, frame, what) => {
+    const got = await player.wait((m) => m.type === MSG.VIDEO && m.payload.length === frame.length, what);
+    assert.ok(got.payload.equals(frame), `${what} comes out as it went in`);
+  };
+
+  for (const repeat of [true, false]) {
+    test(`wherever they are cut, ${repeat ? '' : 'not '}repeated in continuation chunks`, DEADLINE, async () => {
+      const [publisher, player] = await late(`cut${repeat}`);
+      const whole = message(publisher, marked(300), repeat).length;
+      const heads = [0, 16 + 128, 16 + 128 + 1 + 128 + (repeat ? 4 : 0)];       // of three chunks
+      const cuts = new Set(heads.flatMap((head) => Array.from({ length: 20 }, (_, i) => head - 1 + i)).filter((cut) => cut > 0 && cut < whole));
+      for (const [i, cut] of [...cuts].entries()) {
+        const frame = marked(300 + i % 50);
+        frame.set([1, 0, 0].slice(0, i % 4), 128);                             // payload that begins as the timestamp does
+        const bytes = message(publisher, frame, repeat);
+        await publisher.flush(bytes.subarray(0, cut));
+        for (let turn = 0; turn < 2; turn++) await player.ping();              // the one worker has read it
+        publisher.raw(bytes.subarray(cut));
+        await arrives(player, frame, `a frame cut at ${cut}`);
+      }
+      await publisher.close();
+      await player.close();
+    });
+  }
+
+  for (const tail of [1, 2, 3]) {
+    test(`a message whose last ${tail} bytes look like one waits for no other, when the client does not repeat them`, DEADLINE, async () => {
+      const [publisher, player] = await late(`tail${tail}`);
+      const frame = marked(256 + tail);
+      frame.set([1, 0, 0].slice(0, tail), 256);
+      publisher.raw(message(publisher, frame, false));
+      await arrives(player, frame, 'the last frame');
+      await publisher.close();
+      await player.close();
+    });
+  }
+});
+
 describe('what is refused is said', () => {
   for (const app of ['c1', 'LIVE', 'live/c1', '/live', '']) {
     test(`connect to application "${app}"`, DEADLINE, async () => {
