@@ -128,10 +128,13 @@ adopt() {
     began_at[$1]=$SECONDS
 }
 
-# runs NAME: a zombie, which nobody waited for, has no folder any more.
+# runs NAME: for its first moments it is another program, which will become that one.
+# Later, a zombie that nobody waited for has no folder any more.
 runs() {
     local pid=${pid_of[$1]:-} comm=""
-    [ -n "$pid" ] && { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = "$1" ] \
+    [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return
+    [ $((SECONDS - began_at[$1])) -ge 10 ] || return 0
+    { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = "$1" ] \
         && { [ "/proc/$pid/cwd" -ef "$home" ] || [ "/proc/$pid/cwd" -ef "$home/db" ]; }
 }
 
@@ -157,7 +160,7 @@ plan_restart() {
     local name=$1 code=0 what="ended by itself"
     if runs "$name"; then
         what="takes no new connections"
-    elif [ -n "${pid_of[$name]:-}" ]; then
+    elif [ -n "${pid_of[$name]:-}" ] && ! kill -0 "${pid_of[$name]}" 2>/dev/null; then
         wait "${pid_of[$name]}" 2>/dev/null || code=$?
         # 127: another shell's, which alone is told
         [ "$code" -eq 127 ] || what="$what (exit status $code)"
@@ -178,7 +181,7 @@ restart() {
     local name=$1 lock deadline=$((SECONDS + 10))
     exec {lock}>>"$home/.duolu"
     if flock -n "$lock"; then
-        idle[$name]=0
+        idle[$name]=-$restart_most      # it may take long until it accepts
         # another `up` may have done it
         adopt "$name" || home_lock=$lock launch_service "$name"
         unset "restart_at[$name]"
