@@ -199,63 +199,6 @@ answer_refusal(ngx_http_request_t *r, const char *what,
 }
 
 
-/* Appends a buffer to the chain that ends with *LAST.  NULL: no memory. */
-static ngx_buf_t *
-add_link(ngx_http_request_t *r, ngx_chain_t **last)
-{
-    ngx_buf_t    *b = ngx_calloc_buf(r->pool);
-    ngx_chain_t  *link = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || link == NULL) {
-        return NULL;
-    }
-
-    link->buf = b;
-    link->next = NULL;
-    (*last)->next = link;
-    *last = link;
-
-    return b;
-}
-
-
-ngx_int_t
-answer_add_memory(ngx_http_request_t *r, ngx_chain_t **last, uint8_t *p,
-    size_t size)
-{
-    ngx_buf_t  *b = add_link(r, last);
-
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->start = b->pos = p;
-    b->end = b->last = p + size;
-    b->memory = 1;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-answer_add_file(ngx_http_request_t *r, ngx_chain_t **last, ngx_file_t *file,
-    uint64_t from, uint64_t to)
-{
-    ngx_buf_t  *b = add_link(r, last);
-
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->in_file = 1;
-    b->file = file;
-    b->file_pos = (off_t) from;
-    b->file_last = (off_t) to;
-
-    return NGX_OK;
-}
-
-
 ngx_table_elt_t *
 answer_header(ngx_http_request_t *r, const char *name, const char *value)
 {

@@ -55,12 +55,6 @@ ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t answer_refusal(ngx_http_request_t *r, const char *what,
     const ngx_str_t *stream, enum hub_refusal reason);
 
-/* Append bytes of memory, or of a file, to the chain that ends with *LAST. */
-ngx_int_t answer_add_memory(ngx_http_request_t *r, ngx_chain_t **last,
-    uint8_t *p, size_t size);
-ngx_int_t answer_add_file(ngx_http_request_t *r, ngx_chain_t **last,
-    ngx_file_t *file, uint64_t from, uint64_t to);
-
 /* Adds a header; NAME and VALUE live as long as the request.  NULL: no memory. */
 ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,
     const char *value);

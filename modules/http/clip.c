@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "clip_build.h"
+#include "pieces.h"
 
 
 typedef struct {
@@ -132,68 +133,35 @@ set_headers(ngx_http_request_t *r, clip_t *c)
 }
 
 
-static ngx_int_t
-add_file(ngx_http_request_t *r, ngx_chain_t **last, clip_t *c, size_t i)
+/* What of file I is in the clip, with the parameter sets that it needs. */
+static void
+add_file(pieces_t *body, clip_t *c, size_t i)
 {
     size_t              n;
     uint64_t            from;
+    ngx_file_t         *file;
     history_t          *h = c->build.media.history;
-    ngx_file_t         *file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
     const clip_file_t  *f = &c->build.files[i];
 
-    if (file == NULL
-        || history_path(r, h, h->range.files[i].file, &file->name) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    file->fd = f->fd;
-    file->log = r->connection->log;
+    file = pieces_recorded(body, h, h->range.files[i].file, f->fd);
     from = f->offset;
 
     for (n = 0; n < f->ncuts; n++) {
-        if (answer_add_file(r, last, file, from, f->cuts[n]) != NGX_OK
-            || answer_add_memory(r, last, f->sets, f->sets_size) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
+        pieces_bytes(body, file, from, f->cuts[n]);
+        pieces_memory(body, f->sets, f->sets_size);
         from = f->cuts[n];
     }
 
-    return answer_add_file(r, last, file, from, f->offset + f->size);
-}
-
-
-static ngx_int_t
-send_body(ngx_http_request_t *r, clip_t *c)
-{
-    size_t        i;
-    ngx_chain_t   out, *last = &out;
-
-    if (answer_add_memory(r, &last, c->build.out, c->build.out_size) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < c->build.nfiles; i++) {
-        if (add_file(r, &last, c, i) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    last->buf->last_buf = r == r->main;
-    last->buf->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out.next);
+    pieces_bytes(body, file, from, f->offset + f->size);
 }
 
 
 static ngx_int_t
 clip_done(ngx_http_request_t *r, history_t *h)
 {
-    size_t      i;
-    clip_t     *c = h->data;
-    ngx_int_t   rc;
+    size_t     i;
+    clip_t    *c = h->data;
+    pieces_t   body = { .r = r };
 
     for (i = 0; i < c->build.nfiles; i++) {
         if (replay_of(c->replay, c->build.files[i].fd) != NGX_OK) {
@@ -205,12 +173,13 @@ clip_done(ngx_http_request_t *r, history_t *h)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
+    pieces_memory(&body, c->build.out, c->build.out_size);
+
+    for (i = 0; i < c->build.nfiles; i++) {
+        add_file(&body, c, i);
     }
 
-    return send_body(r, c);
+    return pieces_send(&body);
 }
 
 

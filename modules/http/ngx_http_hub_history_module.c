@@ -16,6 +16,7 @@
 #include "clip.h"
 #include "growing.h"
 #include "history_playlist.h"
+#include "pieces.h"
 #include "segment.h"
 #include "thumb.h"
 #include "../hub/hub.h"
@@ -533,11 +534,11 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 {
     int                   growing;
     char                  dir[REC_DIR_MAX];
-    ngx_buf_t            *b;
     ngx_int_t             rc;
     ngx_str_t             path;
+    pieces_t              body = { .r = r };
     replay_t             *replay;
-    ngx_chain_t           out;
+    ngx_file_t           *file;
     ngx_open_file_info_t  of;
 
     if (rec_path_dir(dir, (char *) uri->stream.data, uri->stream.len) == 0) {
@@ -546,9 +547,8 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     path.len = conf->root.len + ngx_strlen(dir) + uri->file.len + 2;
     path.data = ngx_pnalloc(r->pool, path.len + 1);
-    b = ngx_calloc_buf(r->pool);
 
-    if (path.data == NULL || b == NULL) {
+    if (path.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -567,33 +567,19 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return rc;
     }
 
-    b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
+    file = pieces_file(&body, &path, of.fd);
 
-    if (b->file == NULL || replay_of(replay, of.fd) != NGX_OK
+    if (file == NULL || replay_of(replay, of.fd) != NGX_OK
         || set_media_headers(r, &of, path.data[path.len - 1] == 'v', growing)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
+    file->directio = of.is_directio;
+    pieces_bytes(&body, file, 0, (uint64_t) of.size);
 
-    b->file_last = of.size;
-    b->in_file = of.size > 0;
-    b->last_buf = r == r->main;
-    b->last_in_chain = 1;
-    b->file->fd = of.fd;
-    b->file->name = path;
-    b->file->log = r->connection->log;
-    b->file->directio = of.is_directio;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return pieces_send(&body);
 }
 
 

@@ -3,6 +3,7 @@
 #include "answer.h"
 #include "budget.h"
 #include "media_reader.h"
+#include "pieces.h"
 
 #define SEGMENT_FRAGMENTS  512       /* a listed one lasts 36 s at most */
 #define SEGMENT_HEADS_MAX  (64 * 1024 * 1024)    /* of all that are being sent */
@@ -331,45 +332,14 @@ segment_free(history_t *h)
 
 
 static ngx_int_t
-send_body(ngx_http_request_t *r, segment_t *s)
-{
-    size_t        i;
-    uint8_t      *head = s->heads;
-    ngx_file_t   *file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
-    ngx_chain_t   out, *last = &out;
-
-    if (file == NULL
-        || history_path(r, s->media.history, s->file, &file->name) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    file->fd = s->fd;
-    file->log = r->connection->log;
-
-    for (i = 0; i < s->npieces; i++) {
-        if (answer_add_memory(r, &last, head, s->pieces[i].head_size) != NGX_OK
-            || answer_add_file(r, &last, file, s->pieces[i].data,
-                               s->pieces[i].data + s->pieces[i].data_size)
-               != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-        head += s->pieces[i].head_size;
-    }
-
-    last->buf->last_buf = r == r->main;
-    last->buf->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out.next);
-}
-
-
-static ngx_int_t
 segment_done(ngx_http_request_t *r, history_t *h)
 {
-    ngx_int_t   rc;
-    segment_t  *s = h->data;
+    size_t          i;
+    uint8_t        *head;
+    pieces_t        body = { .r = r };
+    segment_t      *s = h->data;
+    ngx_file_t     *file;
+    const piece_t  *piece;
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_length_n = (off_t) s->size;
@@ -385,12 +355,17 @@ segment_done(ngx_http_request_t *r, history_t *h)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
+    head = s->heads;
+    file = pieces_recorded(&body, h, s->file, s->fd);
+
+    for (i = 0; i < s->npieces; i++) {
+        piece = &s->pieces[i];
+        pieces_memory(&body, head, piece->head_size);
+        pieces_bytes(&body, file, piece->data, piece->data + piece->data_size);
+        head += piece->head_size;
     }
 
-    return send_body(r, s);
+    return pieces_send(&body);
 }
 
 
