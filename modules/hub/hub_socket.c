@@ -4,10 +4,21 @@
 
 #define SOCKET_UNSENT    (32 * 1024)
 #define SOCKET_SNDBUF    (92 * 1024)   /* the kernel takes twice this */
+#define SOCKET_LOCAL     (8 * 1024)    /* to a proxy that has such a queue, too */
 #define SOCKET_CLIENTS   16            /* counted of one connection */
 
 #define WAY_LOOK_MS      1000
 #define WAY_MARK_MS      20            /* between looks while one is waited for */
+
+
+void
+hub_socket_unsent(ngx_socket_t fd)
+{
+    int  unsent = SOCKET_UNSENT;
+
+    /* of a unix socket there is no such bound */
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(int));
+}
 
 
 /* 32 KB that are not sent yet keep a link busy until the event loop has come
@@ -16,17 +27,18 @@
 void
 hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
 {
-    int  unsent = SOCKET_UNSENT, size;
+    int  size;
 
     if (c->listening && c->listening->sndbuf > 0) {
         return;                              /* the operator knows the links */
     }
 
-    size = SOCKET_SNDBUF * (int) ngx_max(ngx_min(clients, SOCKET_CLIENTS), 1);
+    /* RTMPS comes over a unix socket from nginx's own stream module */
+    size = c->local_sockaddr && c->local_sockaddr->sa_family == AF_UNIX
+           ? SOCKET_LOCAL : SOCKET_SNDBUF;
+    size *= (int) ngx_max(ngx_min(clients, SOCKET_CLIENTS), 1);
 
-    /* of a unix socket there is only the second */
-    (void) setsockopt(c->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent,
-                      sizeof(int));
+    hub_socket_unsent(c->fd);
     (void) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(int));
 }
 

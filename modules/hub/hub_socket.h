@@ -33,6 +33,9 @@ typedef struct {
  * 1), to less than 256 KB each.  A `sndbuf` of the listener is left as it is. */
 void hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients);
 
+/* Bounds what is not sent yet of FD, or of all that a listener accepts. */
+void hub_socket_unsent(ngx_socket_t fd);
+
 /* Looks at how far bytes have come, if it is time to.  Cheap.  Returns 1 when
  * it has looked. */
 int hub_way_look(hub_way_t *w, ngx_connection_t *c);

@@ -6,6 +6,7 @@
 #include <ngx_event.h>
 
 #include "hub.h"
+#include "hub_socket.h"
 
 /*
  * nginx binds modules with RTLD_NOW, so without the wire layer a strong
@@ -25,6 +26,7 @@ static char *ngx_hub_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_hub_share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_hub_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_hub_init_process(ngx_cycle_t *cycle);
 static void ngx_hub_exit_process(ngx_cycle_t *cycle);
 static void ngx_hub_sweep(ngx_event_t *ev);
@@ -112,7 +114,7 @@ ngx_module_t  ngx_hub_module = {
     ngx_hub_commands,                  /* module directives */
     NGX_CORE_MODULE,                   /* module type */
     NULL,                              /* init master */
-    NULL,                              /* init module */
+    ngx_hub_init_module,               /* init module */
     ngx_hub_init_process,              /* init process */
     NULL,                              /* init thread */
     NULL,                              /* exit thread */
@@ -136,6 +138,24 @@ hub_of(const ngx_cycle_t *cycle)
     }
 
     return h && h->shm_zone ? h : NULL;
+}
+
+
+/* Listeners whose `sndbuf` is set bound the rest of the queue, too: that of RTMPS is
+ * the stream module's, which has no directive for it. */
+static ngx_int_t
+ngx_hub_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t        i;
+    ngx_listening_t  *ls = cycle->listening.elts;
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+        if (ls[i].sndbuf > 0 && ls[i].sockaddr->sa_family != AF_UNIX) {
+            hub_socket_unsent(ls[i].fd);         /* what it accepts inherits that */
+        }
+    }
+
+    return NGX_OK;
 }
 
 

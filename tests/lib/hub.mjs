@@ -111,7 +111,7 @@ http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} bac
 export async function startHub({ answer, files, ...options } = {}) {
   const gate = await startGate(answer);
   const nginx = await startNginx({
-    conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub'],
+    conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub', ...(options.modules ?? [])],
     files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
   }).catch(async (error) => { await gate.stop(); throw error; });       // else it would keep the test running
   const hub = {

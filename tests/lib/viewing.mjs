@@ -37,8 +37,8 @@ const OPEN = {
 };
 
 async function rtmp(address, name, told) {
-  const { hostname, port } = new URL(address);
-  const player = await RtmpPlayer.open(name, { host: hostname, port });
+  const { protocol, hostname, port } = new URL(address);
+  const player = await RtmpPlayer.open(name, { host: hostname, port, secure: protocol === 'rtmps:' });
   setInterval(() => told(player.video()), 50);
   await player.client.closed;
   return 'closed';

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { test } from 'node:test';
@@ -27,6 +28,18 @@ async function startSource(hub) {
   return { stop: async () => { source.stop(); await client.close(); } };
 }
 
+/** RTMPS as it is shipped, at {{port:rtmps}} of the addresses: `main`, `server` and `modules` for startHub(). */
+function rtmps(addresses) {
+  const shipped = fs.readFileSync(new URL('../../conf/nginx.conf.in', import.meta.url), 'utf8');
+  const [stream] = shipped.match(/^stream \{[^]*?^\}/m);
+  const [unix] = shipped.match(/listen unix:\S+rtmps\.sock[^;]*;/);
+  const filled = (text) => text.replaceAll('@HOME@/secrets/tls.', '{{dir}}/').replaceAll('@HOME@/sock/', '{{dir}}/')
+    .replaceAll('@HOME@/log/nginx.log', '{{dir}}/no-tls.log')
+    .replace(/listen @LISTEN@:@RTMPS@([^;]*;)/, (_, how) => (
+      addresses.map((address) => `listen ${address}:{{port:rtmps}}${how}`).join(' ')));
+  return { main: filled(stream), server: filled(unix), modules: ['ngx_stream_module.so'] };
+}
+
 /** Kernel memory of what nginx sends, by connection: sent, not sent, and kept ready. */
 function kernelKb(ports) {
   const filter = `( ${ports.map((port) => `sport = :${port}`).join(' or ')} )`;
@@ -35,17 +48,24 @@ function kernelKb(ports) {
     .map(([, ready, sent]) => (Number(ready) + Number(sent)) / 1024);
 }
 
+/** And of what it hands to its own end of TLS, which RTMPS has besides. */
+function innerKb() {
+  const text = execFileSync('ss', ['-xmnHO', 'state', 'established'], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  return text.split('\n').filter((line) => line.includes('/rtmps.sock '))
+    .map((line) => Number(line.match(/skmem:\(.*?,t(\d+),/)[1]) / 1024);
+}
+
 /** Connections of one viewer each that ask, and read nothing. */
 function deafViewers(hub, count) {
-  const { http, https, h2, rtmp } = hub.nginx.ports;
+  const { http, https, h2, rtmp, rtmps: secured } = hub.nginx.ports;
   const request = `GET ${PATH()} HTTP/1.1\r\nHost: x\r\n\r\n`;
   const asked = (connect, port) => new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false },
       () => socket.write(request, () => resolve(socket.pause())));
     socket.on('error', reject);
   });
-  const player = async () => {
-    const { client } = await RtmpPlayer.open('cam1?token=t', { port: rtmp });
+  const player = (port, secure) => async () => {
+    const { client } = await RtmpPlayer.open('cam1?token=t', { port, secure });
     return client.socket.pause();
   };
   const kinds = {
@@ -54,15 +74,18 @@ function deafViewers(hub, count) {
     ws: async () => (await openRaw(`http://127.0.0.1:${http}${PATH()}`, { paused: true })).socket,
     wss: async () => (await openRaw(`https://127.0.0.1:${https}${PATH()}`, { paused: true })).socket,
     h2: async () => deafClient(h2, PATH()),
-    rtmp: player,
+    rtmp: player(rtmp, false),
+    rtmps: player(secured, true),
   };
   return Promise.all(Object.values(kinds).flatMap((open) => Array.from({ length: count }, open)));
 }
 
 inOwnNetwork(import.meta.url, () => {
   test('viewers that read nothing cost little of the kernel, and are gone by hub_lag', DEADLINE, async (t) => {
+    const secured = rtmps(['127.0.0.1']);
     const hub = await startHub({
-      listen: `${tlsListen()}; listen 127.0.0.1:{{port:h2}} http2`, files: selfSigned(), server: 'out_queue 32;',
+      ...secured, server: `${secured.server} out_queue 32;`,
+      listen: `${tlsListen()}; listen 127.0.0.1:{{port:h2}} http2`, files: selfSigned(),
       flv: 'hub_lag 2s;', ingest: 'hub_play on; play_lag 2s;',
     });
     t.after(() => hub.stop());
@@ -72,10 +95,13 @@ inOwnNetwork(import.meta.url, () => {
     const sockets = await deafViewers(hub, 50);
     t.after(() => sockets.forEach((socket) => socket.destroy()));
     const opened = performance.now();
-    const { http, https, h2, rtmp } = hub.nginx.ports;
-    let most = 0, all = 0, late = 0;
+    const { http, https, h2, rtmp, rtmps: port } = hub.nginx.ports;
+    let most = 0, both = 0, all = 0, late = 0;
     await until(async () => {
-      const each = kernelKb([http, https, h2, rtmp]);
+      const own = kernelKb([http, https, h2, rtmp]);
+      const [outer, inner] = [kernelKb([port]), innerKb()];
+      both = Math.max(both, Math.max(0, ...outer) + Math.max(0, ...inner));
+      const each = [...own, ...outer, ...inner];
       most = Math.max(most, ...each);
       all = Math.max(all, each.reduce((sum, kb) => sum + kb, 0));
       const views = (await hub.sessions()).filter((session) => session.kind === 'view');
@@ -83,9 +109,11 @@ inOwnNetwork(import.meta.url, () => {
       return views.length <= 2;
     }, 'those that read nothing to be gone', 60_000);
     await more(good, 5);
-    t.diagnostic(`${sockets.length} viewers: at most ${Math.round(most)} KB of one, ${Math.round(all / 1024)} MB of all; `
+    t.diagnostic(`${sockets.length} viewers: at most ${Math.round(most)} KB of one, ${Math.round(both)} KB of one over RTMPS, `
+      + `${Math.round(all / 1024)} MB of all; `
       + `gone ${Math.round(performance.now() - opened)} ms after the last came, up to ${late} ms late`);
     assert.ok(most > 0 && most <= 256, `${Math.round(most)} KB for one`);
+    assert.ok(both > 0 && both <= 256, `${Math.round(both)} KB for one over RTMPS`);
     assert.ok(late > 1000, `/sessions said that they were ${late} ms late`);
     assert.match(hub.nginx.log(), /viewer dropped: it read nothing for 2000 ms \(hub_lag\)/);
     assert.match(hub.nginx.log(), /play live\/cam1 dropped: it read nothing for 2000 ms \(play_lag\)/);
@@ -95,17 +123,20 @@ inOwnNetwork(import.meta.url, () => {
 
   test('over a thin link viewers skip to key frames, and are not later than hub_lag', DEADLINE, async (t) => {
     const LAG = 3000;
-    const protocols = { flv: 'http', ws: 'http', wss: 'https', h2: 'https', rtmp: 'rtmp' };
+    const protocols = { flv: 'http', ws: 'http', wss: 'https', h2: 'https', rtmp: 'rtmp', rtmps: 'rtmps' };
     const phones = await Promise.all(Object.keys(protocols).map(() => phone()));
     t.after(() => phones.forEach((device) => device.remove()));
     for (const { device } of phones) {
       execFileSync('tc', ['qdisc', 'add', 'dev', device, 'root', ...'tbf rate 1mbit burst 8kb limit 48kb'.split(' ')]);
     }
     const near = phones.map(({ address }) => address);
+    const secured = rtmps(['127.0.0.1', ...near]);
     const hub = await startHub({
+      ...secured,
       listen: [tlsListen('http2'), ...near.flatMap((address) => [`listen ${address}:{{port:http}}`,
         `listen ${address}:{{port:https}} ssl http2`])].join('; '),
-      files: selfSigned(), server: near.map((address) => `listen ${address}:{{port:rtmp}};`).join(' '),
+      files: selfSigned(),
+      server: [secured.server, ...near.map((address) => `listen ${address}:{{port:rtmp}};`)].join(' '),
       flv: `hub_lag ${LAG}ms;`, ingest: `hub_play on; play_lag ${LAG}ms;`,
     });
     t.after(() => hub.stop());
@@ -115,8 +146,8 @@ inOwnNetwork(import.meta.url, () => {
     const from = performance.now();
     const viewings = Object.entries(protocols).map(([protocol, port], i) => {
       const base = `${port}://${near[i]}:${hub.nginx.ports[port]}`;
-      const viewing = startViewing(phones[i].inside, protocol.replace('wss', 'ws'),
-        ...(protocol === 'rtmp' ? [base, 'cam1?token=t'] : [base + PATH()]));
+      const viewing = startViewing(phones[i].inside, protocol.replace('wss', 'ws').replace('rtmps', 'rtmp'),
+        ...(port.startsWith('rtmp') ? [base, 'cam1?token=t'] : [base + PATH()]));
       t.after(() => viewing.child.kill());
       return { protocol, viewing };
     });
