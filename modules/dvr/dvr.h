@@ -80,6 +80,8 @@ typedef struct {
     unsigned           cut:1;                  /* CLOSE: what is behind `offset` goes */
     unsigned           gone:1;                 /* somebody removed the file, or its
                                                   index: it is closed */
+    unsigned           other:1;                /* RESUME: the file was of another
+                                                  format: it is closed */
     int                error;                  /* errno, 0: done */
     const char        *doing;                  /* what failed */
 } dvr_job_t;

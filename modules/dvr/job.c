@@ -426,6 +426,10 @@ job_resume(dvr_job_t *job)
     job->fd = job_open_file(job, job->file, 0);
 
     if (job->fd == -1) {
+        if (errno == ENOENT) {           /* dvr_format was another one, perhaps */
+            job->other = recover_other((char *) job->conf->root.data, job->file,
+                                       ngx_cycle->log) == 1;
+        }
         (void) job_fail(job, "opening again");
         return;
     }
@@ -459,6 +463,7 @@ dvr_job_run(dvr_job_t *job)
 {
     job->error = 0;
     job->gone = 0;
+    job->other = 0;
     errno = 0;
 
     switch (job->what) {

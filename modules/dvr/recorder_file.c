@@ -527,12 +527,14 @@ recorder_resumed(recorder_t *rec)
     }
 
     if (rec->job.error) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
-                      "recording %s is left as it is: %s it failed",
-                      rec->job.file, rec->job.doing);
+        if (!rec->job.other) {
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
+                          "recording %s is left as it is: %s it failed",
+                          rec->job.file, rec->job.doing);
+            dvr_recover_soon();
+        }
         rec->row.file_utc = 0;
         hub_record_save(hub, &rec->reader.ref, &rec->row);
-        dvr_recover_soon();
         return;
     }
 

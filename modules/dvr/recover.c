@@ -475,6 +475,39 @@ recover_marked(const target_t *t, ngx_log_t *log)
 }
 
 
+int
+recover_other(const char *root, const char *file, ngx_log_t *log)
+{
+    int              len = (int) (strrchr(file, '.') - file);
+    char             other[REC_PATH_MAX];
+    target_t         t;
+    const format_t  *format;
+
+    ngx_memzero(&t, sizeof(target_t));
+
+    for (format = formats; format->format; format++) {
+        (void) snprintf(other, sizeof(other), "%.*s.%s", len, file,
+                        format->format);
+
+        if (strcmp(other, file) == 0 || find_target(&t, root, other) == -1
+            || !marker_there(root, other))
+        {
+            continue;
+        }
+
+        if (recover_marked(&t, log) != 0) {
+            return -1;
+        }
+
+        errno = EWOULDBLOCK;
+        return marker_there(root, other) ? -1 : 1;
+    }
+
+    errno = ENOENT;
+    return 0;
+}
+
+
 static int
 is_taken(const char *file, const recover_taken_t *taken, size_t n)
 {

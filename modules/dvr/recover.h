@@ -52,6 +52,11 @@ int marker_there(const char *root, const char *file);
  * that was whole is lost. */
 int recover_file(const char *root, const char *file, int fd, recovered_t *out);
 
+/* Closes the file of another format that a dead writer left in FILE's place.
+ * Returns 1 when there was one; 0 with ENOENT when there is none; -1 with errno:
+ * EWOULDBLOCK, its writer lives. */
+int recover_other(const char *root, const char *file, ngx_log_t *log);
+
 /* A file whose writer died and in which another is about to go on: its path
  * below ROOT without the extension. */
 typedef char  recover_taken_t[REC_PATH_MAX];

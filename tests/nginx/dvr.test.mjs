@@ -490,6 +490,24 @@ describe('the recorder', { concurrency: 3 }, () => {
       sameFrames([hub.recordings.read(mp4[0].file)], source.sent);
     });
 
+    test('another format, and a writer that died: its file is closed by the recorder that goes on, at once', DEADLINE, async (t) => {
+      const hub = await startRecording({ grace: '30s', workers: 1, expectCrash: true });
+      t.after(() => hub.stop());
+      const source = (await Source.open(hub, 'died')).run();
+      await hub.on('live/died', 1500);
+      const [writer] = hub.nginx.workers();
+      await hub.nginx.reload({ conf: hubConf({ gate: hub.gate, workers: 1, main: `${RECORD} hub_grace 30s; dvr_format flv;` }) });
+      source.stop();
+      process.kill(writer, 'SIGKILL');
+      const again = (await Source.open(hub, 'died', { from: 20_000 })).run();
+      const closed = await until(() => hub.recordings.spool('live/died').find(({ event }) => event === 'close'), 'the MP4 to be closed');
+      assert.deepEqual([closed.format, closed.state], ['mp4', 'interrupted']);
+      wellFormed(hub.recordings.read(closed.file));
+      await until(() => hub.recordings.spool('live/died').some(({ event, format }) => event === 'open' && format === 'flv'), 'an FLV');
+      await again.end();
+      assert.doesNotMatch(hub.nginx.log(), /is left as it is/);
+    });
+
     for (const [what, change] of [['zone of another size', { zone: '32m' }], ['zone of another name', { zone: '64m', rename: true }]]) {
       test(`a ${what}: what ends normally is complete`, DEADLINE, async (t) => {
         const hub = await startRecording({ grace: '3s' });
