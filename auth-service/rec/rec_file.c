@@ -1,5 +1,6 @@
 #include "rec_file.h"
 #include "../base/below.h"
+#include "../../modules/rules/flv_tag.h"
 #include "../../modules/rules/rec_index.h"
 #include "../../modules/rules/rec_path.h"
 
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #define REC_INDEX_MAX     (64 * 1024 * 1024)    /* of an hour it is 300 KB */
-#define REC_FLV_TAG_HEAD  11
 
 static const char *const  rec_formats[] = { "mp4", "flv" };
 
@@ -373,40 +373,28 @@ static void rec_look_index(const char *index, store_recording_t *recording,
 }
 
 
-static uint32_t rec_big_endian(const unsigned char *p, unsigned bytes)
-{
-    uint32_t  value = 0;
-
-    while (bytes--) {
-        value = value << 8 | *p++;
-    }
-
-    return value;
-}
-
-
-/*
- * The end of an FLV is the time of its last tag, whose size stands behind it
- * (Adobe FLV specification 10.1, annex E.3 and E.4.1).
- */
+/* The end of an FLV is the time of its last tag. */
 static bool rec_flv_end(int fd, off_t size, int64_t *ms)
 {
-    off_t          tag;
-    unsigned char  head[REC_FLV_TAG_HEAD], last[4];
+    off_t      at;
+    int32_t    body;
+    uint8_t    head[FLV_TAG_HEADER_SIZE], back[FLV_BACK_SIZE];
+    flv_tag_t  tag;
 
-    if (pread(fd, last, sizeof(last), size - 4) != sizeof(last)) {
+    if (pread(fd, back, sizeof(back), size - FLV_BACK_SIZE) != sizeof(back)) {
         return false;
     }
 
-    tag = size - 4 - (off_t) rec_big_endian(last, 4);
-    if (tag < 13 || tag > size - 4 - REC_FLV_TAG_HEAD
-        || pread(fd, head, sizeof(head), tag) != sizeof(head)
-        || rec_big_endian(head + 1, 3) + REC_FLV_TAG_HEAD != rec_big_endian(last, 4))
+    body = flv_read_back(back);
+    at = size - (off_t) FLV_TAG_OVERHEAD - body;
+    if (body < 0 || at < FLV_HEADER_SIZE
+        || pread(fd, head, sizeof(head), at) != sizeof(head)
+        || flv_read_tag_header(head, &tag) != 0 || tag.size != (uint32_t) body)
     {
         return false;
     }
 
-    *ms = (int64_t) (rec_big_endian(head + 4, 3) | (uint32_t) head[7] << 24);
+    *ms = tag.time;
     return true;
 }
 

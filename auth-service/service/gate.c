@@ -242,6 +242,7 @@ static const char *gate_token_reason(token_result_t result)
 {
     switch (result) {
     case TOKEN_OK:      return NULL;
+    case TOKEN_FUTURE:
     case TOKEN_EXPIRED: return "token expired";
     default:            return "wrong token";
     }

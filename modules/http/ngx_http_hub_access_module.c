@@ -10,7 +10,7 @@
 
 
 typedef struct {
-    ngx_array_t  *keys;           /* access_key_t; NULL: none given */
+    token_keys_t  *keys;          /* NULL: none given */
 } ngx_http_hub_access_loc_conf_t;
 
 
@@ -64,7 +64,7 @@ ngx_module_t  ngx_http_hub_access_module = {
 };
 
 
-ngx_array_t *
+token_keys_t *
 access_keys(void **loc_conf)
 {
     ngx_http_hub_access_loc_conf_t  *conf;

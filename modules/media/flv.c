@@ -410,38 +410,6 @@ flv_write_header(uint8_t out[FLV_HEADER_SIZE], int audio, int video)
 }
 
 
-size_t
-flv_write_tag_header(uint8_t out[FLV_TAG_HEADER_SIZE], uint8_t type,
-    size_t size, uint32_t timestamp)
-{
-    out[0] = type;
-    out[1] = (uint8_t) (size >> 16);
-    out[2] = (uint8_t) (size >> 8);
-    out[3] = (uint8_t) size;
-    out[4] = (uint8_t) (timestamp >> 16);
-    out[5] = (uint8_t) (timestamp >> 8);
-    out[6] = (uint8_t) timestamp;
-    out[7] = (uint8_t) (timestamp >> 24);
-    out[8] = out[9] = out[10] = 0;
-
-    return FLV_TAG_HEADER_SIZE;
-}
-
-
-size_t
-flv_write_back(uint8_t out[FLV_BACK_SIZE], size_t size)
-{
-    size += FLV_TAG_HEADER_SIZE;
-
-    out[0] = (uint8_t) (size >> 24);
-    out[1] = (uint8_t) (size >> 16);
-    out[2] = (uint8_t) (size >> 8);
-    out[3] = (uint8_t) size;
-
-    return FLV_BACK_SIZE;
-}
-
-
 const char *
 flv_codec_name(enum flv_codec codec)
 {

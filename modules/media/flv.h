@@ -11,21 +11,9 @@
 #ifndef DUOLU_MEDIA_FLV_H
 #define DUOLU_MEDIA_FLV_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "../rules/flv_tag.h"
 
-#define FLV_HEADER_SIZE      13      /* with the first back-pointer */
-#define FLV_TAG_HEADER_SIZE  11
-#define FLV_BACK_SIZE        4
-#define FLV_TAG_OVERHEAD     (FLV_TAG_HEADER_SIZE + FLV_BACK_SIZE)
-#define FLV_MAX_BODY         0xffffff
 #define FLV_PLAIN_MAX        8       /* what flv_write_plain() may write */
-
-enum flv_type {
-    FLV_AUDIO = 8,
-    FLV_VIDEO = 9,
-    FLV_SCRIPT = 18
-};
 
 enum flv_codec {
     FLV_CODEC_NONE = 0,
@@ -73,14 +61,6 @@ size_t flv_write_plain(uint8_t out[FLV_PLAIN_MAX], const flv_frame_t *frame);
 
 /* Writes the 13-byte file header.  Returns FLV_HEADER_SIZE. */
 size_t flv_write_header(uint8_t out[FLV_HEADER_SIZE], int audio, int video);
-
-/* Writes a tag header for a body of SIZE bytes (at most FLV_MAX_BODY).
- * Returns FLV_TAG_HEADER_SIZE. */
-size_t flv_write_tag_header(uint8_t out[FLV_TAG_HEADER_SIZE], uint8_t type,
-    size_t size, uint32_t timestamp);
-
-/* Writes the back-pointer behind a body of SIZE bytes.  Returns 4. */
-size_t flv_write_back(uint8_t out[FLV_BACK_SIZE], size_t size);
 
 const char *flv_codec_name(enum flv_codec codec);
 

@@ -418,36 +418,33 @@ flv_walk_init(flv_walk_t *w, uint64_t at, flv_file_t *file)
 
 
 static void
-walk_tag(flv_walk_t *w, const uint8_t *tag, size_t size)
+walk_tag(flv_walk_t *w, const flv_tag_t *tag, const uint8_t *body)
 {
-    int             kind = tag[0] == FLV_AUDIO;
-    uint32_t        time;
-    flv_frame_t     frame;
-    const uint8_t  *body = tag + FLV_TAG_HEADER_SIZE;
+    int          kind = tag->type == FLV_AUDIO;
+    flv_frame_t  frame;
 
-    if (tag[0] == FLV_SCRIPT
-        || (kind ? flv_parse_audio(body, size, &frame)
-                 : flv_parse_video(body, size, &frame)) != FLV_OK
+    if (tag->type == FLV_SCRIPT
+        || (kind ? flv_parse_audio(body, tag->size, &frame)
+                 : flv_parse_video(body, tag->size, &frame)) != FLV_OK
         || frame.empty)
     {
         return;
     }
 
     if (frame.config) {
-        flv_meta_header(&w->file->meta, tag[0], body, size);
+        flv_meta_header(&w->file->meta, tag->type, body, tag->size);
         return;
     }
 
-    time = (uint32_t) get(tag + 4, 3) | (uint32_t) tag[7] << 24;
-    w->step[kind] = w->dts[kind] >= 0 ? (int64_t) time - w->dts[kind] : 0;
-    w->dts[kind] = time;
+    w->step[kind] = w->dts[kind] >= 0 ? (int64_t) tag->time - w->dts[kind] : 0;
+    w->dts[kind] = tag->time;
 
-    if (time > w->file->meta.last) {
-        w->file->meta.last = time;
+    if (tag->time > w->file->meta.last) {
+        w->file->meta.last = tag->time;
     }
 
     if (!kind && frame.key) {
-        flv_keys_add(&w->file->keys, time, w->at);
+        flv_keys_add(&w->file->keys, tag->time, w->at);
     }
 }
 
@@ -455,7 +452,8 @@ walk_tag(flv_walk_t *w, const uint8_t *tag, size_t size)
 size_t
 flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need)
 {
-    size_t  done = 0, body;
+    size_t     done = 0;
+    flv_tag_t  tag;
 
     for ( ;; ) {
         *need = FLV_TAG_HEADER_SIZE;
@@ -464,28 +462,25 @@ flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need)
             return done;
         }
 
-        if ((p[0] != FLV_AUDIO && p[0] != FLV_VIDEO && p[0] != FLV_SCRIPT)
-            || get(p + 8, 3) != 0)
-        {
+        if (flv_read_tag_header(p, &tag) != 0) {
             *need = 0;
             return done;
         }
 
-        body = (size_t) get(p + 1, 3);
-        *need = FLV_TAG_OVERHEAD + body;
+        *need = FLV_TAG_OVERHEAD + tag.size;
 
         if (size - done < *need) {
             return done;
         }
 
-        if (get(p + FLV_TAG_HEADER_SIZE + body, FLV_BACK_SIZE)
-            != FLV_TAG_HEADER_SIZE + body)
+        if (flv_read_back(p + FLV_TAG_HEADER_SIZE + tag.size)
+            != (int32_t) tag.size)
         {
             *need = 0;
             return done;
         }
 
-        walk_tag(w, p, body);
+        walk_tag(w, &tag, p + FLV_TAG_HEADER_SIZE);
         w->at += *need;
         done += *need;
         p += *need;

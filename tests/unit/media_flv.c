@@ -399,8 +399,9 @@ static void test_tag_header(void **state)
         { FLV_SCRIPT, 1, 0x01000000, { 18, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0 } },
     };
 
-    size_t   i;
-    uint8_t  out[FLV_TAG_HEADER_SIZE];
+    size_t     i;
+    uint8_t    out[FLV_TAG_HEADER_SIZE];
+    flv_tag_t  tag;
 
     (void) state;
 
@@ -409,7 +410,18 @@ static void test_tag_header(void **state)
                                               cases[i].timestamp),
                          FLV_TAG_HEADER_SIZE);
         assert_memory_equal(out, cases[i].want, sizeof(out));
+
+        assert_int_equal(flv_read_tag_header(out, &tag), 0);
+        assert_int_equal(tag.type, cases[i].type);
+        assert_int_equal(tag.size, cases[i].size);
+        assert_int_equal(tag.time, cases[i].timestamp);
     }
+
+    out[10] = 1;                             /* a stream id */
+    assert_int_equal(flv_read_tag_header(out, &tag), -1);
+    out[10] = 0;
+    out[0] = 7;                              /* no type of a tag */
+    assert_int_equal(flv_read_tag_header(out, &tag), -1);
 }
 
 
@@ -433,7 +445,11 @@ static void test_back_pointer(void **state)
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(flv_write_back(out, cases[i].size), FLV_BACK_SIZE);
         assert_memory_equal(out, cases[i].want, sizeof(out));
+        assert_int_equal(flv_read_back(out), cases[i].size);
     }
+
+    assert_int_equal(flv_read_back((uint8_t[]) { 0, 0, 0, 10 }), -1);
+    assert_int_equal(flv_read_back((uint8_t[]) { 1, 0, 0, 11 }), -1);
 }
 
 
