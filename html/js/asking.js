@@ -22,7 +22,10 @@ export class Asking {
   async refresh() {
     clearTimeout(this.timer);
     const mine = (this.asked += 1);
-    const { value, error = null } = await this.ask().then((answer) => ({ value: answer }), (reason) => ({ error: reason }));
+    const { value, error = null } = await this.ask().then(
+      (answer) => ({ value: answer }),
+      (reason) => ({ error: reason }),
+    );
     if (mine !== this.asked) return;
     this.failed = error !== null;
     this.fail(error);

@@ -27,7 +27,10 @@ export class FlvFile {
     this.player = player;
     this.waits = true;      // the first picture may be another than the one asked for
     this.waiting = new AbortController();
-    player.on(mpegts.Events.ERROR, (type, detail, info) => this.player === player && failed(`${type}: ${detail}`, info?.code));
+    player.on(
+      mpegts.Events.ERROR,
+      (type, detail, info) => this.player === player && failed(`${type}: ${detail}`, info?.code),
+    );
     player.attachMediaElement(video);
     player.load();
     // What lies in the beginning is waited for, all else is asked for by its key frame.
@@ -37,7 +40,8 @@ export class FlvFile {
       this.waits = false;
       video.currentTime = seconds;
     };
-    for (const type of ['loadedmetadata', 'progress', 'timeupdate']) video.addEventListener(type, go, { signal: this.waiting.signal });
+    for (const type of ['loadedmetadata', 'progress', 'timeupdate'])
+      video.addEventListener(type, go, { signal: this.waiting.signal });
   }
 
   static isSupported() {

@@ -60,7 +60,12 @@ function dateFormat(locale, options) {
 
 export function formatClock(at, locale, { seconds = true } = {}) {
   if (!Number.isFinite(at)) return '–';
-  return dateFormat(locale, { hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' } : {}), hourCycle: 'h23' }).format(at);
+  return dateFormat(locale, {
+    hour: '2-digit',
+    minute: '2-digit',
+    ...(seconds ? { second: '2-digit' } : {}),
+    hourCycle: 'h23',
+  }).format(at);
 }
 
 export function formatDay(at, locale) {
@@ -73,10 +78,15 @@ export function formatShortDay(at, locale) {
 }
 
 function zoneName(at, locale) {
-  return dateFormat(locale, { timeZoneName: 'shortOffset' }).formatToParts(at).find(({ type }) => type === 'timeZoneName').value;
+  return dateFormat(locale, { timeZoneName: 'shortOffset' })
+    .formatToParts(at)
+    .find(({ type }) => type === 'timeZoneName').value;
 }
 
-/** What stands at the marks of a scale [{at, day}], each text once: where clocks are set back, the second hour is told by its zone. */
+/**
+ * What stands at the marks of a scale [{at, day}], each text once: where clocks are set back, the second hour is told
+ * by its zone.
+ */
 export function tickLabels(marks, locale) {
   const seconds = marks.some(({ at }) => at % 60_000 !== 0);
   const used = new Set();

@@ -43,13 +43,13 @@ export class HistoryPlayer extends EventTarget {
     this.paused = false;
     this.everShown = false;
     this.stats = { kbps: 0, buffered: NaN };
-    this.window = null;         // {from, to, whole} of the playlist: to is null when it grows, whole for a day that is over
+    this.window = null; // {from, to, whole} of the playlist: to is null when it grows, whole for a day that is over
     this.segments = [];
-    this.growing = false;       // more will be listed
-    this.target = NaN;          // where it is on its way to, ms; NaN when it is there
+    this.growing = false; // more will be listed
+    this.target = NaN; // where it is on its way to, ms; NaN when it is there
     this.attempt = 0;
-    this.opening = null;        // ends when what is loaded is dropped
-    this.flv = null;            // the file that plays, for what is in no playlist
+    this.opening = null; // ends when what is loaded is dropped
+    this.flv = null; // the file that plays, for what is in no playlist
     this.listening = new AbortController();
     const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
     video.autoplay = false;
@@ -203,10 +203,15 @@ export class HistoryPlayer extends EventTarget {
     this.segments = [{ start: 0, duration: (end - from) / 1000, programDateTime: from }];
     this.growing = false;
     const seconds = Math.max(0, (this.target - from) / 1000);
-    this.flv = new FlvFile(this.video, this.history.renewed(new URL(file.url, location.href).href), seconds + intoFrameS, (reason, status) => {
-      if (status === 403) this.history.list.refresh();
-      this.lost(reason);
-    });
+    this.flv = new FlvFile(
+      this.video,
+      this.history.renewed(new URL(file.url, location.href).href),
+      seconds + intoFrameS,
+      (reason, status) => {
+        if (status === 403) this.history.list.refresh();
+        this.lost(reason);
+      },
+    );
     this.begin();
   }
 
@@ -225,7 +230,13 @@ export class HistoryPlayer extends EventTarget {
       this.finish();
       return;
     }
-    this.video.addEventListener('loadedmetadata', () => { this.video.currentTime = seconds + intoFrameS; }, { once: true, signal });
+    this.video.addEventListener(
+      'loadedmetadata',
+      () => {
+        this.video.currentTime = seconds + intoFrameS;
+      },
+      { once: true, signal },
+    );
     this.video.src = url;
     this.begin();
   }
@@ -270,7 +281,12 @@ export class HistoryPlayer extends EventTarget {
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(shown);
     // Sound without a picture has no frames to wait for.
     video.addEventListener('timeupdate', () => {
-      if (video.currentTime > 0 && video.readyState >= 2 && (!video.requestVideoFrameCallback || video.videoWidth === 0)) shown();
+      if (
+        video.currentTime > 0 &&
+        video.readyState >= 2 &&
+        (!video.requestVideoFrameCallback || video.videoWidth === 0)
+      )
+        shown();
     }, { signal });
   }
 
@@ -317,7 +333,11 @@ export class HistoryPlayer extends EventTarget {
       if (!this.openedAt) this.openedAt = now;
       if (now - this.openedAt > steadyMs) this.attempt = 0;
     }
-    this.stats = { kbps: 0, buffered: (bufferedRanges(video).findLast(([start]) => start <= video.currentTime)?.[1] ?? NaN) - video.currentTime };
+    this.stats = {
+      kbps: 0,
+      buffered:
+        (bufferedRanges(video).findLast(([start]) => start <= video.currentTime)?.[1] ?? NaN) - video.currentTime,
+    };
     if (!this.paused) this.judge(now - this.movedAt);
     if (this.flv && !this.paused && now - this.movedAt > holeAfterMs) this.overHole();
     this.dispatchEvent(new Event('time'));

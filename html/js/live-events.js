@@ -12,13 +12,19 @@ export const nothingKnown = { list: null, live: null };
 
 export function reduce(known, event) {
   switch (event.type) {
-    case 'list': return { ...known, list: event.streams.map((stream) => stamp(stream, event.at)) };
-    case 'streams': return { ...known, live: new Map(event.streams.map((stream) => [stream.id, stamp(stream, event.at)])) };
-    case 'stream': return known.live ? { ...known, live: withStream(known.live, stamp(event.stream, event.at)) } : known;
-    case 'stats': return known.live ? { ...known, live: withStats(known.live, event.streams) } : known;
+    case 'list':
+      return { ...known, list: event.streams.map((stream) => stamp(stream, event.at)) };
+    case 'streams':
+      return { ...known, live: new Map(event.streams.map((stream) => [stream.id, stamp(stream, event.at)])) };
+    case 'stream':
+      return known.live ? { ...known, live: withStream(known.live, stamp(event.stream, event.at)) } : known;
+    case 'stats':
+      return known.live ? { ...known, live: withStats(known.live, event.streams) } : known;
     // No events any more: what they said last stays until a list comes.
-    case 'silence': return { list: known.list && merged(known), live: null };
-    default: throw new Error(`event type "${event.type}" is not one of list, streams, stream, stats, silence`);
+    case 'silence':
+      return { list: known.list && merged(known), live: null };
+    default:
+      throw new Error(`event type "${event.type}" is not one of list, streams, stream, stats, silence`);
   }
 }
 

@@ -116,7 +116,10 @@ export class LivePlayer extends EventTarget {
     if (!tracks) return false;
     const expected = this.tracks ?? allTracks;
     const news = !same(tracks, expected);
-    const built = { audio: expected.audio && this.without !== 'audio', video: expected.video && this.without !== 'video' };
+    const built = {
+      audio: expected.audio && this.without !== 'audio',
+      video: expected.video && this.without !== 'video',
+    };
     // The list has come to know what this player found out before.
     if (news && same(tracks, built)) {
       this.tracks = tracks;
@@ -226,7 +229,8 @@ export class LivePlayer extends EventTarget {
     if (video.currentTime !== this.position) {
       this.position = video.currentTime;
       this.movedAt = now;
-      if (this.hasPicture) this.shownAt = Date.now() - Math.min(mostBehindS, Math.max(0, this.stats.buffered || 0)) * 1000;
+      if (this.hasPicture)
+        this.shownAt = Date.now() - Math.min(mostBehindS, Math.max(0, this.stats.buffered || 0)) * 1000;
     }
     if (video.paused && document.visibilityState === 'visible') this.play();
     this.keepNearLive(ranges, now);

@@ -73,8 +73,20 @@ function showLogin({ over = false, name = '' } = {}) {
 function showUnreachable() {
   clear();
   const retry = h('button', { class: 'button button-primary', type: 'button', onclick: start }, t('error.retry'));
-  app.append(h('main', { class: 'login' }, h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
-    h('div', { class: 'login-card' }, h('h1', { class: 'login-title' }, t('error.unreachableTitle')), h('p', { role: 'alert' }, t('error.unreachable')), retry)));
+  app.append(
+    h(
+      'main',
+      { class: 'login' },
+      h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
+      h(
+        'div',
+        { class: 'login-card' },
+        h('h1', { class: 'login-title' }, t('error.unreachableTitle')),
+        h('p', { role: 'alert' }, t('error.unreachable')),
+        retry,
+      ),
+    ),
+  );
   const main = app.firstElementChild;
   setTimeout(() => main.isConnected && start(), 5000);
 }
@@ -114,24 +126,65 @@ function showStopped() {
 }
 
 function mountShell() {
-  const link = (name, target) => h('a', { class: 'nav-link', href: target, data: { view: name } }, icon(name), h('span', {}, t(`nav.${name}`)));
-  const nav = h('nav', { class: 'nav', 'aria-label': t('nav.label') },
-    link('streams', '#/streams'), link('wall', '#/wall'), link('recordings', '#/recordings'), link('admin', user.admin ? '#/admin/users' : '#/admin/streams'));
+  const link = (name, target) =>
+    h('a', { class: 'nav-link', href: target, data: { view: name } }, icon(name), h('span', {}, t(`nav.${name}`)));
+  const nav = h(
+    'nav',
+    { class: 'nav', 'aria-label': t('nav.label') },
+    link('streams', '#/streams'),
+    link('wall', '#/wall'),
+    link('recordings', '#/recordings'),
+    link('admin', user.admin ? '#/admin/users' : '#/admin/streams'),
+  );
   const other = otherLanguage();
   const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
   const stopped = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
   const outlet = h('div', { class: 'outlet' });
   app.append(
     h('a', { class: 'skip', href: '#main', onclick: skipToMain }, t('nav.skip')),
-    h('header', { class: 'header' },
-      h('a', { class: 'brand', href: '#/streams', 'aria-label': 'Duolu' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
+    h(
+      'header',
+      { class: 'header' },
+      h(
+        'a',
+        { class: 'brand', href: '#/streams', 'aria-label': 'Duolu' },
+        brandMark(),
+        h('span', { class: 'brand-name' }, 'Duolu'),
+      ),
       nav,
-      h('div', { class: 'header-end' },
-        h('button', { class: 'button button-quiet', type: 'button', lang: other === 'zh' ? 'zh-CN' : 'en', onclick: (event) => event.currentTarget.dispatchEvent(new CustomEvent('language', { detail: other, bubbles: true })) }, icon('language'), h('span', {}, other === 'zh' ? '中文' : 'English')),
+      h(
+        'div',
+        { class: 'header-end' },
+        h(
+          'button',
+          {
+            class: 'button button-quiet',
+            type: 'button',
+            lang: other === 'zh' ? 'zh-CN' : 'en',
+            onclick: (event) =>
+              event.currentTarget.dispatchEvent(new CustomEvent('language', { detail: other, bubbles: true })),
+          },
+          icon('language'),
+          h('span', {}, other === 'zh' ? '中文' : 'English'),
+        ),
         h('span', { class: 'header-user' }, user.name),
-        h('button', { class: 'button button-quiet', type: 'button', 'aria-label': t('nav.logout'), title: t('nav.logout.title'), onclick: logOut }, icon('logout')))),
-    trouble, stopped,
-    outlet);
+        h(
+          'button',
+          {
+            class: 'button button-quiet',
+            type: 'button',
+            'aria-label': t('nav.logout'),
+            title: t('nav.logout.title'),
+            onclick: logOut,
+          },
+          icon('logout'),
+        ),
+      ),
+    ),
+    trouble,
+    stopped,
+    outlet,
+  );
   return { nav, trouble, stopped, outlet };
 }
 
@@ -187,6 +240,9 @@ function showTrouble() {
   if (!shell) return;
   shell.trouble.hidden = !list.trouble;
   document.body.toggleAttribute('data-stale', list.stale);
-  setText(shell.trouble, list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '');
+  setText(
+    shell.trouble,
+    list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '',
+  );
 }
 

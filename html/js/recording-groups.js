@@ -13,7 +13,8 @@ export function groupRecordings(recordings) {
     let day = days.find((entry) => entry.day === start);
     if (!day) days.push((day = { day: start, sessions: [] }));
     let session = day.sessions.find((entry) => entry.stream === file.stream && entry.session === file.session);
-    if (!session) day.sessions.push((session = { stream: file.stream, session: file.session, title: file.title, files: [] }));
+    if (!session)
+      day.sessions.push((session = { stream: file.stream, session: file.session, title: file.title, files: [] }));
     session.files.push(file);
   }
   for (const { sessions } of days) for (const session of sessions) sumUp(session);
@@ -31,7 +32,9 @@ function sumUp(session) {
 /** What a file is called when it is saved: cam-2026-11-23-14-00-00.mp4, by the viewer's own clock, as on the page. */
 export function downloadName({ stream, from, format }) {
   const date = new Date(from);
-  const time = [date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0'));
+  const time = [date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map(
+    (part) => String(part).padStart(2, '0'),
+  );
   return `${stream.split('/')[1]}-${date.getFullYear()}-${time.join('-')}.${format}`;
 }
 

@@ -9,7 +9,8 @@ export function parseRoute(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
   const parts = path.split('/').map(decode);
   const [view, first, second] = parts;
-  if (view === 'watch' && first && second) return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')) };
+  if (view === 'watch' && first && second)
+    return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')) };
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return { view, tab: adminTabs.includes(first) ? first : adminTabs[0] };
@@ -48,7 +49,8 @@ function parseWall(count, query) {
 }
 
 export function formatRoute(route) {
-  if (route.view === 'watch') return `#/watch/${encodeStream(route.stream)}${route.at ? `?at=${Math.round(route.at)}` : ''}`;
+  if (route.view === 'watch')
+    return `#/watch/${encodeStream(route.stream)}${route.at ? `?at=${Math.round(route.at)}` : ''}`;
   if (route.view === 'recordings') return formatRecordings(route);
   if (route.view === 'wall') return formatWall(route);
   if (route.view === 'admin') return `#/admin/${route.tab ?? adminTabs[0]}`;
@@ -56,7 +58,11 @@ export function formatRoute(route) {
 }
 
 function formatRecordings({ stream, day, q }) {
-  const fields = [stream && `stream=${encodeStream(stream)}`, day && `day=${day}`, q && `q=${encodeURIComponent(q)}`].filter(Boolean);
+  const fields = [
+    stream && `stream=${encodeStream(stream)}`,
+    day && `day=${day}`,
+    q && `q=${encodeURIComponent(q)}`,
+  ].filter(Boolean);
   return `#/recordings${fields.length ? `?${fields.join('&')}` : ''}`;
 }
 

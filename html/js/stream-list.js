@@ -80,7 +80,11 @@ export class StreamList extends EventTarget {
     this.events = events;
     clearTimeout(this.oldTimer);
     this.oldTimer = setTimeout(() => this.reopen(), oldestEventsMs);
-    const take = (type, read) => events.addEventListener(type, ({ data }) => this.events === events && this.learn({ type, ...read(JSON.parse(data)) }));
+    const take = (type, read) =>
+      events.addEventListener(
+        type,
+        ({ data }) => this.events === events && this.learn({ type, ...read(JSON.parse(data)) }),
+      );
     take('streams', ({ streams }) => ({ streams }));
     take('stats', ({ streams }) => ({ streams }));
     take('stream', (stream) => ({ stream }));

@@ -102,7 +102,21 @@ export function timeAt(view, share) {
 
 // ---- what is drawn
 
-const steps = [10 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute, hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour];
+const steps = [
+  10 * second,
+  30 * second,
+  minute,
+  2 * minute,
+  5 * minute,
+  10 * minute,
+  15 * minute,
+  30 * minute,
+  hour,
+  2 * hour,
+  3 * hour,
+  6 * hour,
+  12 * hour,
+];
 const quarter = 15 * minute;
 
 /** Where the scale has a mark: [{at, day}], round in local time, no closer than `least` of the view. */
@@ -143,9 +157,13 @@ const joined = 1500;
 
 /** The spans of `known` with what lies between `from` and `to` replaced by `news`. */
 export function replaceSpans(known, { from, to }, news) {
-  const before = known.filter((span) => span.from < from).map((span) => ({ from: span.from, to: Math.min(span.to, from) }));
+  const before = known
+    .filter((span) => span.from < from)
+    .map((span) => ({ from: span.from, to: Math.min(span.to, from) }));
   const after = known.filter((span) => span.to > to).map((span) => ({ from: Math.max(span.from, to), to: span.to }));
-  const inside = news.filter((span) => span.to > from && span.from < to).map((span) => ({ from: Math.max(span.from, from), to: Math.min(span.to, to) }));
+  const inside = news
+    .filter((span) => span.to > from && span.from < to)
+    .map((span) => ({ from: Math.max(span.from, from), to: Math.min(span.to, to) }));
   const all = [];
   for (const span of [...before, ...inside, ...after]) {
     const last = all.at(-1);
@@ -180,7 +198,9 @@ export function makeSelection(a, b, { least = -Infinity, most = Infinity } = {})
   const from = within(Math.min(a, b));
   const to = within(Math.max(a, b));
   if (to - from >= shortestSelection) return { from, to };
-  return from + shortestSelection <= most ? { from, to: from + shortestSelection } : { from: to - shortestSelection, to };
+  return from + shortestSelection <= most
+    ? { from, to: from + shortestSelection }
+    : { from: to - shortestSelection, to };
 }
 
 /** The selection after one of its ends was put at `at`: the other moves out of its way. */

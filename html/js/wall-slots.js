@@ -34,7 +34,9 @@ export function fillSlots(slots, streams) {
 
   let filled = slots;
   for (const mayTake of [isFree, isStale]) {
-    filled = filled.map((slot) => (waiting.length && mayTake(slot) ? { stream: waiting.shift(), pinned: false } : slot));
+    filled = filled.map((slot) =>
+      waiting.length && mayTake(slot) ? { stream: waiting.shift(), pinned: false } : slot,
+    );
   }
   return filled;
 }

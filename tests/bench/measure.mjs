@@ -66,12 +66,59 @@ export function encode(kbps) {
   const file = path.join(folder, `${kbps}.flv`);
   if (fs.existsSync(file)) return file;
   const video = kbps > 500 ? kbps - 90 : kbps - 42;
-  const { status, stderr } = spawnSync('ffmpeg', ['-nostdin', '-loglevel', 'error', '-y',
-    '-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-f', 'lavfi', '-i', 'anoisesrc=amplitude=0.1:sample_rate=44100',
-    '-t', '10', '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency', '-pix_fmt', 'yuv420p',
-    '-g', '50', '-keyint_min', '50', '-sc_threshold', '0', '-nal-hrd', 'cbr',
-    '-b:v', `${video}k`, '-minrate', `${video}k`, '-maxrate', `${video}k`, '-bufsize', `${video}k`,
-    '-c:a', 'aac', '-b:a', kbps > 500 ? '80k' : '32k', '-f', 'flv', '-flvflags', 'no_duration_filesize', file], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(
+    'ffmpeg',
+    [
+      '-nostdin',
+      '-loglevel',
+      'error',
+      '-y',
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc2=size=640x360:rate=25',
+      '-f',
+      'lavfi',
+      '-i',
+      'anoisesrc=amplitude=0.1:sample_rate=44100',
+      '-t',
+      '10',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'veryfast',
+      '-tune',
+      'zerolatency',
+      '-pix_fmt',
+      'yuv420p',
+      '-g',
+      '50',
+      '-keyint_min',
+      '50',
+      '-sc_threshold',
+      '0',
+      '-nal-hrd',
+      'cbr',
+      '-b:v',
+      `${video}k`,
+      '-minrate',
+      `${video}k`,
+      '-maxrate',
+      `${video}k`,
+      '-bufsize',
+      `${video}k`,
+      '-c:a',
+      'aac',
+      '-b:a',
+      kbps > 500 ? '80k' : '32k',
+      '-f',
+      'flv',
+      '-flvflags',
+      'no_duration_filesize',
+      file,
+    ],
+    { encoding: 'utf8' },
+  );
   if (status !== 0) throw new Error(`ffmpeg could not make ${file} (${status}): ${stderr}`);
   return file;
 }
@@ -88,7 +135,8 @@ export async function publish(file, urls) {
 export function workerSeconds(pids) {
   let ns = 0;
   for (const pid of pids) {
-    for (const tid of fs.readdirSync(`/proc/${pid}/task`)) ns += Number(fs.readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]);
+    for (const tid of fs.readdirSync(`/proc/${pid}/task`))
+      ns += Number(fs.readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]);
   }
   return ns / 1e9;
 }

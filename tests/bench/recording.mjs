@@ -16,8 +16,10 @@ const SETTLE_MS = 4000;                       // files are opened and closed, wi
 /** Turns the recording of all streams on or off, and waits until it is. */
 async function turn(server, names, on) {
   for (const name of names) await server.record(name, on);
-  await until(async () => (await server.status()).streams.every(({ recording }) => recording.state === (on ? 'on' : 'off')),
-    `the recording of ${names.length} streams to be ${on ? 'on' : 'off'}`);
+  await until(
+    async () => (await server.status()).streams.every(({ recording }) => recording.state === (on ? 'on' : 'off')),
+    `the recording of ${names.length} streams to be ${on ? 'on' : 'off'}`,
+  );
   await sleep(SETTLE_MS);
 }
 
@@ -53,7 +55,12 @@ function sizes(root) {
 /** {rounds: [{off, on}] in cores, memory: KB of a stream, sizes}. */
 export async function recording(file, { rounds, seconds, say }) {
   const names = Array.from({ length: RECORDED }, (_, i) => `r${i}`);
-  const server = await startDuolu({ workers: WORKERS, zone: `${RECORDED * 2 + 32}m`, flushes: ['100ms'], recorded: true });
+  const server = await startDuolu({
+    workers: WORKERS,
+    zone: `${RECORDED * 2 + 32}m`,
+    flushes: ['100ms'],
+    recorded: true,
+  });
   const results = { rounds: [] };
   try {
     const publisher = await publish(file, names.map((name) => server.publish(name)));
@@ -87,13 +94,19 @@ export function recordingReport({ rounds, memory, sizes: bytes, late }, { second
   const row = (name) => rounds.map((round) => round[name].toFixed(3)).join(', ');
   return [
     `Machine: ${machine()}. Load average before: ${loadBefore.toFixed(2)}, ${new Date().toISOString().slice(0, 10)}.`,
-    `${RECORDED} streams of 1 Mbps, nobody watches, ${WORKERS} workers; ${rounds.length} round(s) of ${seconds} s not recorded, then recorded. `
-      + `The publisher's latest frame: ${late.toFixed(0)} ms late.`,
-    '', `Cores: not recorded ${row('off')}; recorded ${row('on')}. Written: ${(bytes.files / 2 ** 20).toFixed(0)} MB of files, `
-      + `${(bytes.index / 1024).toFixed(0)} KB of indexes, ${(bytes.ms / 1000).toFixed(0)} s in all.`,
-    '', '| what | at most | worst | reached |', '| --- | --: | --: | --- |',
-    goalRow(`cores for recording ${RECORDED} streams`, cores, 0.10, 3),
+    `${RECORDED} streams of 1 Mbps, nobody watches, ${WORKERS} workers; ${rounds.length} round(s) of ${seconds} s ` +
+      'not recorded, then recorded. ' +
+      `The publisher's latest frame: ${late.toFixed(0)} ms late.`,
+    '',
+    `Cores: not recorded ${row('off')}; recorded ${row('on')}. Written: ${(bytes.files / 2 ** 20).toFixed(0)} MB ` +
+      'of files, ' +
+      `${(bytes.index / 1024).toFixed(0)} KB of indexes, ${(bytes.ms / 1000).toFixed(0)} s in all.`,
+    '',
+    '| what | at most | worst | reached |',
+    '| --- | --: | --: | --- |',
+    goalRow(`cores for recording ${RECORDED} streams`, cores, 0.1, 3),
     goalRow('KB of a recorded stream beside its window', memory, 2048, 0),
-    goalRow('% that files and indexes are larger than the frames in them', overhead, 2, 2), '',
+    goalRow('% that files and indexes are larger than the frames in them', overhead, 2, 2),
+    '',
   ].join('\n');
 }

@@ -12,7 +12,18 @@
 
 import os from 'node:os';
 import { privateKb } from '../lib/nginx.mjs';
-import { encode, measure, measureCapacity, measureJoin, measureMany, measureMemory, prepare, publish, refuses, sleep } from './measure.mjs';
+import {
+  encode,
+  measure,
+  measureCapacity,
+  measureJoin,
+  measureMany,
+  measureMemory,
+  prepare,
+  publish,
+  refuses,
+  sleep,
+} from './measure.mjs';
 import { recording, recordingReport } from './recording.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
 import { report, save } from './table.mjs';
@@ -34,7 +45,19 @@ const ETHERNET_SEGMENT = 1448;                // loopback's own are of 64 KB
 
 const began = Date.now();
 const say = (text) => process.stderr.write(`${((Date.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
-const results = { cells: [], ethernet: [], streams: [], memory: {}, joins: {}, capacity: [], refused: {}, peers: [], failed: [], late: 0, missing: peersMissing() };
+const results = {
+  cells: [],
+  ethernet: [],
+  streams: [],
+  memory: {},
+  joins: {},
+  capacity: [],
+  refused: {},
+  peers: [],
+  failed: [],
+  late: 0,
+  missing: peersMissing(),
+};
 
 /** What fails is told below the table, and the rest is measured all the same. */
 async function attempt(what, work) {
@@ -54,27 +77,46 @@ function plan(count, servers) {
   const cells = FLUSHES.flatMap((flush) => [
     { server: duolu, protocol: 'flv', flush },
     { server: floor, protocol: 'flv', flush },
-    ...(flush === '100ms' || count === 1000 ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush })) : []),
-    ...(flush !== '10ms' && count <= TLS_MOST ? [[duolu, 'wss'], [duolu, 'flvs'], [floor, 'flvs']]
-      .map(([server, protocol]) => ({ server, protocol, flush })) : []),
+    ...(flush === '100ms' || count === 1000
+      ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush }))
+      : []),
+    ...(flush !== '10ms' && count <= TLS_MOST
+      ? [
+          [duolu, 'wss'],
+          [duolu, 'flvs'],
+          [floor, 'flvs'],
+        ].map(([server, protocol]) => ({ server, protocol, flush }))
+      : []),
   ]);
   cells.push({ server: stock, protocol: 'rtmp' }, { server: duolu, protocol: 'flv', flush: 'auto' });
   if (count === 1000 || (count === 100 && !quick)) cells.push({ server: stock, protocol: 'hls' });
-  if (count === 1000) cells.push(...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol, flush: server.flush }))));
+  if (count === 1000)
+    cells.push(
+      ...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol, flush: server.flush }))),
+    );
   return playable(cells);
 }
 
 /** As a remote viewer's connection: a segment fits into a frame of Ethernet. */
 function planEthernet({ duolu, floor, stock, peers }) {
   return playable([
-    ...[[duolu, 'flv'], [floor, 'flv'], [duolu, 'rtmp'], [duolu, 'wss'], [floor, 'flvs']].map(([server, protocol]) => ({ server, protocol, flush: '100ms' })),
+    ...[
+      [duolu, 'flv'],
+      [floor, 'flv'],
+      [duolu, 'rtmp'],
+      [duolu, 'wss'],
+      [floor, 'flvs'],
+    ].map(([server, protocol]) => ({ server, protocol, flush: '100ms' })),
     { server: stock, protocol: 'rtmp' },
     ...peers.flatMap((server) => ['flv', 'rtmp'].map((protocol) => ({ server, protocol, flush: server.flush }))),
   ]);
 }
 
 function playable(cells) {
-  return cells.filter(({ server, protocol, flush }) => server.play(protocol, 'bench', flush) && !results.refused[`${server.name} ${protocol}`]);
+  return cells.filter(
+    ({ server, protocol, flush }) =>
+      server.play(protocol, 'bench', flush) && !results.refused[`${server.name} ${protocol}`],
+  );
 }
 
 /** What a server cannot do is said once, and left out. */
@@ -109,10 +151,17 @@ async function oneStream(file) {
         if (!results.peers.includes(peer.name)) results.peers.push(peer.name);
       });
     }
-    const publisher = await publish(file, [duolu, stock].map((server) => server.publish('bench')).concat(stock.publishHls('bench')));
+    const publisher = await publish(
+      file,
+      [duolu, stock].map((server) => server.publish('bench')).concat(stock.publishHls('bench')),
+    );
     open.unshift({ stop: () => publisher.end() });
     await duolu.full(1);
-    const floor = await startFloor({ source: duolu.play('flv', 'bench', FLUSHES[0]), flushes: FLUSHES, workers: WORKERS });
+    const floor = await startFloor({
+      source: duolu.play('flv', 'bench', FLUSHES[0]),
+      flushes: FLUSHES,
+      workers: WORKERS,
+    });
     open.unshift(floor);
     await sleep(4000);                        // the playlist has segments
     await tryAll([duolu, floor, stock, ...peers]);
@@ -134,17 +183,27 @@ async function oneRound(round, servers) {
   for (const count of COUNTS) {
     for (const cell of plan(count, servers)) await oneCell(round, count, cell, results.cells);
   }
-  for (const cell of planEthernet(servers)) await oneCell(round, ETHERNET_VIEWERS, cell, results.ethernet, ETHERNET_SEGMENT);
+  for (const cell of planEthernet(servers))
+    await oneCell(round, ETHERNET_VIEWERS, cell, results.ethernet, ETHERNET_SEGMENT);
 }
 
 async function oneCell(round, count, { server, protocol, flush = '' }, cells, segment) {
   const joins = !segment && (count === 1000 || count === 4000) ? JOINS : 0;
   const window = protocol === 'hls' ? HLS_SECONDS : count < 1000 ? Math.max(seconds - 2, 2) : seconds;
-  const what = `round ${round + 1}: ${server.name} ${protocol} ${flush} ${count} viewers${segment ? `, segments of ${segment} bytes` : ''}`;
+  const what = `round ${round + 1}: ${server.name} ${protocol} ${flush} ${count} ` +
+    `viewers${segment ? `, segments of ${segment} bytes` : ''}`;
   await attempt(what, async () => {
-    const figures = await measure(server, server.play(protocol, 'bench', flush), { count, seconds: window, joins, segment });
+    const figures = await measure(server, server.play(protocol, 'bench', flush), {
+      count,
+      seconds: window,
+      joins,
+      segment,
+    });
     cells.push({ round, count, server: server.name, workers: server.workers, protocol, flush, ...figures });
-    say(`${what}: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, ${figures.behind} behind, ${figures.busy.toFixed(2)} cores busy`);
+    say(
+      `${what}: ${figures.perGbit.toFixed(3)} CPU-s/Gbit, ${figures.behind} behind, ${figures.busy.toFixed(2)} ` +
+        'cores busy',
+    );
   });
 }
 
@@ -153,14 +212,21 @@ async function oneCell(round, count, { server, protocol, flush = '' }, cells, se
 /** Each on a server that never had a viewer: nginx keeps what it freed. */
 async function memory(file) {
   const count = quick ? 500 : MEMORY_VIEWERS;
-  for (const [start, protocols] of [[() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'flvs', 'wss', 'rtmp']], [startStock, ['rtmp']]]) {
+  for (const [start, protocols] of [
+    [() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'flvs', 'wss', 'rtmp']],
+    [startStock, ['rtmp']],
+  ]) {
     for (const protocol of protocols) {
       const server = await start();
       try {
         if (results.refused[`${server.name} ${protocol}`]) continue;
         const publisher = await publish(file, [server.publish('bench')]);
         if (server.full) await server.full(1);
-        results.memory[`${server.name} ${protocol}`] = await measureMemory(server, server.play(protocol, 'bench', '100ms'), count);
+        results.memory[`${server.name} ${protocol}`] = await measureMemory(
+          server,
+          server.play(protocol, 'bench', '100ms'),
+          count,
+        );
         await publisher.end();
         say(`${server.name} ${protocol}: ${results.memory[`${server.name} ${protocol}`].toFixed(1)} KB for a viewer`);
       } finally {
@@ -203,9 +269,21 @@ async function manyStreams(file, count) {
       for (const [server, protocol, flush] of [[one, 'flv', '100ms'], [stock, 'rtmp', ''], [two, 'flv', '100ms'],
         [one, 'flv', '350ms'], [one, 'flv', 'auto']]) {
         const figures = await measureMany(server, names.map((name) => server.play(protocol, name, flush)), { seconds });
-        results.streams.push({ round, count, server: server.name, workers: server.workers, protocol, flush, ...figures, memory: memories.get(server) });
-        say(`round ${round + 1}: ${server.name} ${server.workers} worker(s), ${count} streams: ${figures.perSecond.toFixed(0)} us for a stream-second, `
-          + `${figures.behind} behind`);
+        results.streams.push({
+          round,
+          count,
+          server: server.name,
+          workers: server.workers,
+          protocol,
+          flush,
+          ...figures,
+          memory: memories.get(server),
+        });
+        say(
+          `round ${round + 1}: ${server.name} ${server.workers} worker(s), ${count} streams: ` +
+            `${figures.perSecond.toFixed(0)} us for a stream-second, ` +
+            `${figures.behind} behind`,
+        );
       }
     }
     results.late = Math.max(results.late, (await publisher.ask('stat')).latest_ms);
@@ -227,7 +305,10 @@ async function capacity(file) {
         const held = await measureCapacity(duolu, duolu.play('flv', 'bench', '100ms'), limits);
         await publisher.end();
         results.capacity.push({ round, workers, ...held });
-        say(`${workers} worker(s) hold ${held.held} viewers of 8 Mbps${held.bound ? ' and more' : ''}: ${JSON.stringify(held.load)}`);
+        say(
+          `${workers} worker(s) hold ${held.held} viewers of 8 Mbps${held.bound ? ' and more' : ''}: ` +
+            `${JSON.stringify(held.load)}`,
+        );
       } finally {
         await duolu.stop();
       }
@@ -251,7 +332,10 @@ const texts = [];
 if (!options.includes('recording')) texts.push([await viewing(), 'table']);
 await attempt('recording', async () => {
   const figures = { rounds: Math.max(rounds, 2), seconds: 2 * seconds, say };
-  texts.push([recordingReport(await recording(encode(1000), figures), { seconds: figures.seconds, loadBefore }), 'recording']);
+  texts.push([
+    recordingReport(await recording(encode(1000), figures), { seconds: figures.seconds, loadBefore }),
+    'recording',
+  ]);
 });
 for (const [text, name] of texts) {
   console.log(`\n${text}`);

@@ -29,32 +29,57 @@ ${limits(workers)}
 hub_zone bench ${zone}; hub_user_share 100%; hub_address_share 100%;
 ${recorded ? 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;' : ''}
 rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
-${flushes.map((flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
-    application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`).join('\n')} }
-http { request_pool_size 6k; access_token_keys {{dir}}/keys; server { listen 127.0.0.1:{{port:http}} backlog=4096 reuseport${tlsListen('reuseport')};
+${flushes
+  .map(
+    (flush) => `  server { listen 127.0.0.1:{{port:rtmp_${flush}}};
+    application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`,
+  )
+  .join('\n')} }
+http { request_pool_size 6k; access_token_keys {{dir}}/keys; server {
+  listen 127.0.0.1:{{port:http}} backlog=4096 reuseport${tlsListen('reuseport')};
 ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
   location /status { hub_status on; } location /control/ { hub_control on; } } }
 `;
-  const nginx = await startNginx({ conf, modules: ['rtmp', 'guard', 'hub'], files: { ...certificate, keys: `k1 ${KEY.toString('hex')}\n`, 'rec/.keep': '' }, workers })
-    .catch(async (error) => { await gate.stop(); throw error; });
+  const nginx = await startNginx({
+    conf,
+    modules: ['rtmp', 'guard', 'hub'],
+    files: { ...certificate, keys: `k1 ${KEY.toString('hex')}\n`, 'rec/.keep': '' },
+    workers,
+  }).catch(async (error) => {
+    await gate.stop();
+    throw error;
+  });
   const { ports } = nginx;
   const status = () => getJson(`http://127.0.0.1:${ports.http}/status`);
   return {
-    name: 'Duolu', workers, status, pids: () => nginx.workers(), recordings: path.join(nginx.dir, 'rec'),
-    record: (stream, on) => get(`http://127.0.0.1:${ports.http}/control/record?stream=live/${stream}&on=${on ? 1 : 0}`, { method: 'POST' }),
+    name: 'Duolu',
+    workers,
+    status,
+    pids: () => nginx.workers(),
+    recordings: path.join(nginx.dir, 'rec'),
+    record: (stream, on) =>
+      get(`http://127.0.0.1:${ports.http}/control/record?stream=live/${stream}&on=${on ? 1 : 0}`, { method: 'POST' }),
     publish: (stream) => `rtmp://127.0.0.1:${ports[`rtmp_${flushes[0]}`]}/live/${stream}?key=bench`,
     play(protocol, stream, flush) {
       const t = token(`live/${stream}`);
-      const [scheme, port] = { flv: ['http', ports.http], ws: ['ws', ports.http], flvs: ['https', ports.https], wss: ['wss', ports.https] }[protocol] ?? [];
+      const [scheme, port] =
+        { flv: ['http', ports.http], ws: ['ws', ports.http], flvs: ['https', ports.https], wss: ['wss', ports.https] }[
+          protocol
+        ] ?? [];
       if (scheme) return `${scheme}://127.0.0.1:${port}/${flush}/${t}/live/${stream}.flv`;
       return protocol === 'rtmp' ? `rtmp://127.0.0.1:${ports[`rtmp_${flush}`]}/live/${stream}?token=${t}` : undefined;
     },
-    full: (streams, ms = 3000) => until(async () => {
-      const { streams: all } = await status();
-      return all.length >= streams && all.every((s) => s.state === 'live' && s.video === 'h264' && s.window_ms >= ms);
-    }, `${streams} streams with a window of ${ms} ms`),
+    full: (streams, ms = 3000) =>
+      until(async () => {
+        const { streams: all } = await status();
+        return all.length >= streams && all.every((s) => s.state === 'live' && s.video === 'h264' && s.window_ms >= ms);
+      }, `${streams} streams with a window of ${ms} ms`),
     async stop() {
-      try { await nginx.stop(); } finally { await gate.stop(); }
+      try {
+        await nginx.stop();
+      } finally {
+        await gate.stop();
+      }
     },
   };
 }
@@ -65,7 +90,14 @@ ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}
 export async function startFloor({ source, flushes, workers }) {
   const { hostname, port, pathname } = new URL(source);
   const pem = writeFile(certificate.crt + certificate.key);
-  const program = new Program('floor', [hostname, port, pathname, flushes.map((flush) => parseInt(flush, 10)).join(','), workers, pem]);
+  const program = new Program('floor', [
+    hostname,
+    port,
+    pathname,
+    flushes.map((flush) => parseInt(flush, 10)).join(','),
+    workers,
+    pem,
+  ]);
   const { ports, tls, pids } = await program.next();
   return {
     name: 'floor', workers, pids: () => pids,
@@ -91,7 +123,8 @@ rtmp { access_log off; server { listen 127.0.0.1:{{port:rtmp}};
   application live { live on; wait_key on; }
   application hls { live on; hls on; hls_path {{dir}}/hls; hls_fragment 2s; hls_playlist_length 12s; } } }
 http { server { listen 127.0.0.1:{{port:http}} backlog=4096; sendfile on; tcp_nopush on; keepalive_requests 100000;
-  location /hls/ { root {{dir}}; types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; } add_header Cache-Control no-cache; } } }
+  location /hls/ { root {{dir}}; types { application/vnd.apple.mpegurl m3u8; video/mp2t ts;
+    } add_header Cache-Control no-cache; } } }
 `;
   const nginx = await startNginx({ conf, modules: ['rtmp'], files: { 'hls/.keep': '' } });
   fs.chmodSync(path.join(nginx.dir, 'hls'), 0o777);
@@ -113,33 +146,62 @@ http { server { listen 127.0.0.1:{{port:http}} backlog=4096; sendfile on; tcp_no
 // is started once for each of its flushes, '' where it has none; play() makes addresses
 
 const PEERS = {
-  BENCH_SRS: { name: 'SRS', flushes: ['100ms', '350ms'],
+  BENCH_SRS: {
+    name: 'SRS',
+    flushes: ['100ms', '350ms'],
     // max_connections and some of its own must fit into the limit of descriptors
-    files: ({ rtmp, http, dir, flush }) => ({ 'srs.conf': `listen 127.0.0.1:${rtmp}; max_connections 12000; daemon off; pid ${dir}/srs.pid; srs_log_tank file; srs_log_file ${dir}/srs.log;
+    files: ({ rtmp, http, dir, flush }) => ({
+      'srs.conf': `listen 127.0.0.1:${rtmp}; max_connections 12000; daemon off; pid ${dir}/srs.pid; srs_log_tank file;
+        srs_log_file ${dir}/srs.log;
 http_server { enabled on; listen 127.0.0.1:${http}; dir ${dir}; }
-vhost __defaultVhost__ { play { mw_latency ${flush}; } http_remux { enabled on; mount [vhost]/[app]/[stream].flv; } }\n` }),
+vhost __defaultVhost__ { play { mw_latency ${flush}; }
+      http_remux { enabled on; mount [vhost]/[app]/[stream].flv; } }\n`,
+    }),
     command: ({ dir }) => ['-c', `${dir}/srs.conf`],
-    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.flv` },
-  BENCH_MEDIAMTX: { name: 'MediaMTX', flushes: [''],
-    files: ({ rtmp }) => ({ 'mediamtx.yml': `rtmp: yes\nrtmpAddress: 127.0.0.1:${rtmp}\nrtsp: no\nhls: no\nwebrtc: no\nsrt: no\npaths:\n  all_others:\n` }),
-    command: ({ dir }) => [`${dir}/mediamtx.yml`] },
-  BENCH_ZLMEDIAKIT: { name: 'ZLMediaKit', flushes: ['', '100ms'],
+    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.flv`,
+  },
+  BENCH_MEDIAMTX: {
+    name: 'MediaMTX',
+    flushes: [''],
+    files: ({ rtmp }) => ({
+      'mediamtx.yml':
+        `rtmp: yes\nrtmpAddress: 127.0.0.1:${rtmp}\nrtsp: no\nhls: no\nwebrtc: no\nsrt: ` +
+        `no\npaths:\n  all_others:\n`,
+    }),
+    command: ({ dir }) => [`${dir}/mediamtx.yml`],
+  },
+  BENCH_ZLMEDIAKIT: {
+    name: 'ZLMediaKit',
+    flushes: ['', '100ms'],
     // it makes every format of every stream unless told not to
-    files: ({ rtmp, http, dir, flush }) => ({ 'zlm.ini': `[general]\nlisten_ip=127.0.0.1\nmergeWriteMS=${flush}\n`
-      + '[protocol]\nenable_rtmp=1\nenable_hls=0\nenable_hls_fmp4=0\nenable_mp4=0\nenable_rtsp=0\nenable_ts=0\nenable_fmp4=0\n'
-      + `[http]\nport=${http}\nsslport=0\nrootPath=${dir}\n[rtmp]\nport=${rtmp}\nsslport=0\n[rtsp]\nport=0\nsslport=0\n`
-      + '[rtc]\nport=0\ntcpPort=0\n[srt]\nport=0\n[rtp_proxy]\nport=0\n[shell]\nport=0\n' }),
+    files: ({ rtmp, http, dir, flush }) => ({
+      'zlm.ini':
+        `[general]\nlisten_ip=127.0.0.1\nmergeWriteMS=${flush}\n` +
+        '[protocol]\nenable_rtmp=1\nenable_hls=0\nenable_hls_fmp4=0\n' +
+        'enable_mp4=0\nenable_rtsp=0\nenable_ts=0\nenable_fmp4=0\n' +
+        `[http]\nport=${http}\nsslport=0\nrootPath=${dir}\n` +
+        `[rtmp]\nport=${rtmp}\nsslport=0\n[rtsp]\nport=0\nsslport=0\n` +
+        '[rtc]\nport=0\ntcpPort=0\n[srt]\nport=0\n[rtp_proxy]\nport=0\n[shell]\nport=0\n',
+    }),
     command: ({ dir }) => ['-c', `${dir}/zlm.ini`],
-    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.live.flv` },
-  BENCH_HTTP_FLV: { name: 'nginx-http-flv', flushes: [''], program: '/usr/sbin/nginx',      // the path is of its module
+    flv: ({ http }, stream) => `http://127.0.0.1:${http}/live/${stream}.live.flv`,
+  },
+  BENCH_HTTP_FLV: {
+    name: 'nginx-http-flv',
+    flushes: [''],
+    program: '/usr/sbin/nginx', // the path is of its module
     // with its chunk_size of 128 it sends 128 bytes at a time, over HTTP too
-    files: ({ rtmp, http, dir }, module) => ({ 'nginx.conf': `daemon off; pid ${dir}/pid; error_log ${dir}/log; load_module ${module};
+    files: ({ rtmp, http, dir }, module) => ({
+      'nginx.conf': `daemon off; pid ${dir}/pid; error_log ${dir}/log; load_module ${module};
 ${limits(1)}
 rtmp { access_log off; chunk_size 4096; out_queue 4096; out_cork 8; max_streams 512;
   server { listen 127.0.0.1:${rtmp}; application live { live on; gop_cache on; } } }
-http { access_log off; server { listen 127.0.0.1:${http} backlog=4096; location /live { flv_live on; chunked_transfer_encoding on; } } }\n` }),
+http { access_log off; server { listen 127.0.0.1:${http} backlog=4096; location /live { flv_live on;
+  chunked_transfer_encoding on; } } }\n`,
+    }),
     command: ({ dir }) => ['-p', dir, '-e', `${dir}/log`, '-c', `${dir}/nginx.conf`],
-    flv: ({ rtmp, http }, stream) => `http://127.0.0.1:${http}/live?port=${rtmp}&app=live&stream=${stream}` },
+    flv: ({ rtmp, http }, stream) => `http://127.0.0.1:${http}/live?port=${rtmp}&app=live&stream=${stream}`,
+  },
 };
 
 /** [[variable, flush], …] of the peers whose path is given. */
@@ -169,7 +231,8 @@ export async function startPeer(variable, flush) {
   const exited = new Promise((resolve) => { child.on('error', resolve).on('close', resolve); });
   process.on('exit', () => child.kill());
   await until(async () => {
-    if (child.pid === undefined || child.exitCode !== null) throw new Error(`${variable}="${given}" ended at start (${child.exitCode})`);
+    if (child.pid === undefined || child.exitCode !== null)
+      throw new Error(`${variable}="${given}" ended at start (${child.exitCode})`);
     return answers(place.rtmp);
   }, `${peer.name} to listen`);
   return {

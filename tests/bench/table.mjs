@@ -13,8 +13,30 @@ const at = (list, share) => sorted(list)[Math.ceil(list.length * share) - 1];
 const spread = (name, list) => (list.length ? { [`${name}50`]: median(list), [`${name}99`]: at(list, 0.99) } : {});
 const fixed = (value, digits) => (value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits));
 
-const HEAD = ['server', 'workers', 'plays', 'flush', 'streams', 'viewers', 'CPU-s/Gbit', 'x floor', 'x nginx-rtmp', 'us/viewer-s',
-  'KB/viewer', 'KB/stream', 'join ms CPU', 'key frame ms', 'p99', 'delay ms', 'p99', 'behind', 'stalled', 'lost', 'kbit/s', 'cores busy'];
+const HEAD = [
+  'server',
+  'workers',
+  'plays',
+  'flush',
+  'streams',
+  'viewers',
+  'CPU-s/Gbit',
+  'x floor',
+  'x nginx-rtmp',
+  'us/viewer-s',
+  'KB/viewer',
+  'KB/stream',
+  'join ms CPU',
+  'key frame ms',
+  'p99',
+  'delay ms',
+  'p99',
+  'behind',
+  'stalled',
+  'lost',
+  'kbit/s',
+  'cores busy',
+];
 
 // ---- rows -----------------------------------------------------------------
 
@@ -47,7 +69,13 @@ function figures(group, cells) {
   const sum = (name) => group.reduce((total, cell) => total + cell[name], 0);
   const [first] = group;
   return {
-    ...first, perGbit: mid('perGbit'), perSecond: mid('perSecond'), ...spread('delay', group.flatMap((cell) => cell.delays)),
+    ...first,
+    perGbit: mid('perGbit'),
+    perSecond: mid('perSecond'),
+    ...spread(
+      'delay',
+      group.flatMap((cell) => cell.delays),
+    ),
     floor: first.server === 'floor' ? undefined : ratio(group, cells, sameFloor),
     stock: ratio(group, cells, (c, cell) => stockRtmp(c) && !stockRtmp(cell)),
     peers: (name) => (first.server === name ? undefined
@@ -70,30 +98,54 @@ function allRows(results) {
 function line(row, results) {
   const id = `${row.server} ${row.protocol}`;
   const once = !row.streams && row.count === 1000 && (row.flush === '100ms' || row.flush === '');
-  return [row.server, row.workers, row.protocol, row.flush, row.streams ?? 1, row.count, fixed(row.perGbit, 3), fixed(row.floor, 2),
-    fixed(row.stock, 2), fixed(row.perSecond, 0), once ? fixed(results.memory[id], 1) : '', fixed(row.memory?.own, 0),
-    once && results.joins[id] ? fixed(median(results.joins[id]), 2) : '', fixed(row.key50, 1), fixed(row.key99, 1),
-    row.server === 'floor' ? '' : fixed(row.delay50, 1), row.server === 'floor' ? '' : fixed(row.delay99, 1),
-    row.behind, row.stalls, row.lost, fixed(row.kbps, 0), fixed(row.busy, 2),
-    ...results.peers.map((name) => fixed(row.peers(name), 2))].map(String);
+  return [
+    row.server,
+    row.workers,
+    row.protocol,
+    row.flush,
+    row.streams ?? 1,
+    row.count,
+    fixed(row.perGbit, 3),
+    fixed(row.floor, 2),
+    fixed(row.stock, 2),
+    fixed(row.perSecond, 0),
+    once ? fixed(results.memory[id], 1) : '',
+    fixed(row.memory?.own, 0),
+    once && results.joins[id] ? fixed(median(results.joins[id]), 2) : '',
+    fixed(row.key50, 1),
+    fixed(row.key99, 1),
+    row.server === 'floor' ? '' : fixed(row.delay50, 1),
+    row.server === 'floor' ? '' : fixed(row.delay99, 1),
+    row.behind,
+    row.stalls,
+    row.lost,
+    fixed(row.kbps, 0),
+    fixed(row.busy, 2),
+    ...results.peers.map((name) => fixed(row.peers(name), 2)),
+  ].map(String);
 }
 
 function table(rows, results) {
   const head = [...HEAD, ...results.peers.map((name) => `x ${name}`)];
   const lines = rows.map((row) => line(row, results));
   const width = head.map((text, i) => Math.max(text.length, ...lines.map((cells) => cells[i].length)));
-  const print = (cells) => `| ${cells.map((cell, i) => (i < 4 ? cell.padEnd(width[i]) : cell.padStart(width[i]))).join(' | ')} |`;
-  return [print(head), print(width.map((n, i) => '-'.repeat(n - 1) + (i < 4 ? '-' : ':'))), ...lines.map(print)].join('\n');
+  const print = (cells) =>
+    `| ${cells.map((cell, i) => (i < 4 ? cell.padEnd(width[i]) : cell.padStart(width[i]))).join(' | ')} |`;
+  return [print(head), print(width.map((n, i) => '-'.repeat(n - 1) + (i < 4 ? '-' : ':'))), ...lines.map(print)].join(
+    '\n',
+  );
 }
 
 // ---- the numbers to reach -------------------------------------------------
 
 /** A row of the numbers to reach. */
-export const goalRow = (what, value, limit, digits, label = '') => `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
+export const goalRow = (what, value, limit, digits, label = '') =>
+  `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
 
 function goals({ one, many }, results) {
   const lines = [];
-  const duolu = (protocol, pick = () => true) => one.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
+  const duolu = (protocol, pick = () => true) =>
+    one.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
   const large = (row) => row.count >= 1000 && row.flush !== 'auto';
   const worst = (what, rows, figure, limit, digits = 2) => {
     const known = rows.filter((row) => figure(row) !== undefined);
@@ -106,13 +158,23 @@ function goals({ one, many }, results) {
   worst('RTMP, the same', duolu('rtmp', large), (r) => r.floor, 1.5);
   worst('FLV over TLS, CPU-s/Gbit over the floor over TLS', duolu('flvs'), (r) => r.floor, 1.25);
   worst('WSS, the same', duolu('wss'), (r) => r.floor, 1.25);
-  worst('RTMP at 100 ms over nginx-rtmp', duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000), (r) => r.stock, 0.4);
+  worst(
+    'RTMP at 100 ms over nginx-rtmp',
+    duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000),
+    (r) => r.stock,
+    0.4,
+  );
   const single = (value) => [{ value, label: '' }];
   for (const [protocol, limit] of [['flv', 5], ['ws', 5], ['flvs', 24], ['wss', 24], ['rtmp', 12]]) {
     worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, limit, 1);
   }
   worst('KB of a stream beside its window', many.filter((row) => row.server === 'Duolu'), (r) => r.memory.own, 256, 0);
-  worst('ms to the first key frame at 1,000, median', one.filter((r) => r.server === 'Duolu' && r.count === 1000), (r) => r.key50, 5);
+  worst(
+    'ms to the first key frame at 1,000, median',
+    one.filter((r) => r.server === 'Duolu' && r.count === 1000),
+    (r) => r.key50,
+    5,
+  );
   worst('the same, p99', one.filter((r) => r.server === 'Duolu' && r.count === 1000), (r) => r.key99, 50);
   for (const protocol of ['flv', 'ws', 'rtmp']) {
     const taken = results.joins[`Duolu ${protocol}`];
@@ -125,7 +187,12 @@ function goals({ one, many }, results) {
     worst(`ms of delay, p99, flush ${flush}`, rows, (r) => r.delay99, ms + 10, 1);
   }
   for (const row of many.filter(({ server, flush }) => server === 'Duolu' && flush !== 'auto')) {
-    worst(`${row.count} streams, CPU per stream-second over nginx-rtmp, ${row.workers} worker(s), ${row.flush}`, [row], (r) => r.stock, 0.6);
+    worst(
+      `${row.count} streams, CPU per stream-second over nginx-rtmp, ${row.workers} worker(s), ${row.flush}`,
+      [row],
+      (r) => r.stock,
+      0.6,
+    );
   }
   return ['| what | at most | worst | reached |', '| --- | --: | --: | --- |', ...lines].join('\n');
 }
@@ -135,12 +202,22 @@ function capacity(results) {
   const held = (workers) => results.capacity.filter((c) => c.workers === workers);
   const text = (workers) => held(workers).map((c) => `${c.held}${c.bound ? ' (the bound)' : ''}`).join(', ');
   const ratios = held(2).map((two) => two.held / held(1).find((c) => c.round === two.round).held);
-  const loads = results.capacity.map((c) => `${c.workers} worker${c.workers > 1 ? 's' : ''}: workers ${c.load.workers.toFixed(2)}, `
-    + `generator ${c.load.generator.toFixed(2)}, idle ${c.load.idle.toFixed(2)}`);
+  const loads = results.capacity.map(
+    (c) =>
+      `${c.workers} worker${c.workers > 1 ? 's' : ''}: workers ${c.load.workers.toFixed(2)}, ` +
+      `generator ${c.load.generator.toFixed(2)}, idle ${c.load.idle.toFixed(2)}`,
+  );
   const limited = held(2).some((c) => !c.bound && c.load.workers < 0.9 * 2);
-  return `Viewers of one 8 Mbps stream held before any is more than 1 s behind, flush 100 ms: 1 worker ${text(1)}; 2 workers ${text(2)}; `
-    + `ratio ${median(ratios).toFixed(2)} (to reach: 1.7, where the generator is not the limit). Cores busy when it broke: ${loads.join('; ')}.`
-    + `${limited ? ' With 2 workers these did not get both cores: the generator, the publisher and the kernel\'s other work were the limit.' : ''}`;
+  return (
+    `Viewers of one 8 Mbps stream held before any is more than 1 s behind, flush 100 ms: 1 worker ${text(1)}; 2 ` +
+      `workers ${text(2)}; ` +
+    `ratio ${median(ratios).toFixed(2)} (to reach: 1.7, where the generator is not the limit). Cores busy when it ` +
+      `broke: ${loads.join('; ')}.` +
+    (limited
+      ? " With 2 workers these did not get both cores: the generator, the publisher and the kernel's " +
+        'other work were the limit.'
+      : '')
+  );
 }
 
 // ---- the page -------------------------------------------------------------
@@ -149,23 +226,41 @@ export function machine() {
   const cpu = os.cpus();
   const debian = /PRETTY_NAME="(.*)"/.exec(fs.readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'unknown system';
   const version = (name) => execFileSync('dpkg-query', ['-W', '-f', '${Version}', name], { encoding: 'utf8' });
-  return `${cpu.length} cores (${cpu[0].model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GB, ${debian}, Linux ${os.release()}, `
-    + `nginx ${version('nginx')}, libnginx-mod-rtmp ${version('libnginx-mod-rtmp')}, node ${process.versions.node}`;
+  return (
+    `${cpu.length} cores (${cpu[0].model.trim()}), ${Math.round(os.totalmem() / 2 ** 30)} GB, ${debian}, Linux ` +
+      `${os.release()}, ` +
+    `nginx ${version('nginx')}, libnginx-mod-rtmp ${version('libnginx-mod-rtmp')}, node ${process.versions.node}`
+  );
 }
 
 export function report(results, { rounds, seconds, quick, loadBefore, took }) {
   const rows = allRows(results);
-  const left = [...Object.entries(results.refused).map(([what, why]) => `${what} (${why})`), ...results.missing.map((name) => `${name}: no path given`)];
+  const left = [
+    ...Object.entries(results.refused).map(([what, why]) => `${what} (${why})`),
+    ...results.missing.map((name) => `${name}: no path given`),
+  ];
   return [
     `Machine: ${machine()}.`,
-    `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, `
-      + `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ${results.late.toFixed(0)} ms late.`,
-    '', table([...rows.one, ...rows.many], results), '',
-    'The same with viewers whose connections take segments of 1,448 bytes, as over Ethernet:', '',
-    table(rows.ethernet, { ...results, memory: {}, joins: {} }), '',
-    `Not run: ${left.join('; ') || 'nothing'}.`, '',
+    `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ` +
+      `${rounds} round(s), windows of ${seconds} s, ` +
+      `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ` +
+        `${results.late.toFixed(0)} ms late.`,
+    '',
+    table([...rows.one, ...rows.many], results),
+    '',
+    'The same with viewers whose connections take segments of 1,448 bytes, as over Ethernet:',
+    '',
+    table(rows.ethernet, { ...results, memory: {}, joins: {} }),
+    '',
+    `Not run: ${left.join('; ') || 'nothing'}.`,
+    '',
     ...(results.failed.length ? [`Failed: ${results.failed.join('; ')}.`, ''] : []),
-    '### The numbers to reach', '', goals(rows, results), '', capacity(results), '',
+    '### The numbers to reach',
+    '',
+    goals(rows, results),
+    '',
+    capacity(results),
+    '',
   ].join('\n');
 }
 

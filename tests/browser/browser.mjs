@@ -52,7 +52,12 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
       for (const { target } of records) {
         if (!target.dataset?.phase) continue;
         const still = target.querySelector('canvas');
-        window.phases.push({ stream: target.dataset.stream, phase: target.dataset.phase, still: !still.hidden, stillColours: still.hidden ? 0 : window.coloursOf(still) });
+        window.phases.push({
+          stream: target.dataset.stream,
+          phase: target.dataset.phase,
+          still: !still.hidden,
+          stillColours: still.hidden ? 0 : window.coloursOf(still),
+        });
       }
     }).observe(document, { subtree: true, attributes: true, attributeFilter: ['data-phase'] });
     window.coloursOf = (source) => {
@@ -61,7 +66,8 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
       context.drawImage(source, 0, 0, 64, 36);
       const { data } = context.getImageData(0, 0, 64, 36);
       const colours = new Set();
-      for (let at = 0; at < data.length; at += 4) colours.add(`${data[at] >> 4},${data[at + 1] >> 4},${data[at + 2] >> 4}`);
+      for (let at = 0; at < data.length; at += 4)
+        colours.add(`${data[at] >> 4},${data[at + 1] >> 4},${data[at + 2] >> 4}`);
       return colours.size;
     };
   });
@@ -89,8 +95,10 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
 export async function serveFolder(context) {
   await context.route(`http://${farHost}/**`, (route) => {
     const { pathname } = new URL(route.request().url());
-    if (pathname.startsWith('/api/')) return route.fulfill({ status: 401, json: { error: 'login', message: 'log in' } });
-    if (pathname.startsWith('/vendor/')) return route.fulfill({ path: path.join(repo, '.build/html-vendor', pathname.slice('/vendor/'.length)) });
+    if (pathname.startsWith('/api/'))
+      return route.fulfill({ status: 401, json: { error: 'login', message: 'log in' } });
+    if (pathname.startsWith('/vendor/'))
+      return route.fulfill({ path: path.join(repo, '.build/html-vendor', pathname.slice('/vendor/'.length)) });
     return route.fulfill({ path: path.join(repo, 'html', pathname === '/' ? 'index.html' : pathname) });
   });
 }
@@ -174,7 +182,10 @@ export async function framesRise(page, streams, more = 10) {
 }
 
 export async function noSidewaysScroll(page, where) {
-  const { content, window: width } = await page.evaluate(() => ({ content: document.documentElement.scrollWidth, window: innerWidth }));
+  const { content, window: width } = await page.evaluate(() => ({
+    content: document.documentElement.scrollWidth,
+    window: innerWidth,
+  }));
   assert.ok(content <= width, `${where}: the content is ${content} px wide in a window of ${width} px`);
 }
 

@@ -14,7 +14,8 @@ test('a clip plays to its end, and shows what is sought in it', { timeout: 180_0
   const hub = await startHub({
     files: { 'rec/.keep': '', 'page.html': '<!doctype html><title>clip</title><video muted playsinline></video>' },
     main: 'thread_pool disk threads=2;',
-    listen: `; root {{dir}}; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads disk; }
+    listen: `; root {{dir}}; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+      hub_history_threads disk; }
       location = /page.html { default_type text/html; } set $x 1`,
   });
   t.after(() => hub.stop());
@@ -28,15 +29,23 @@ test('a clip plays to its end, and shows what is sought in it', { timeout: 180_0
   const page = await browser.newPage();
   page.setDefaultTimeout(patience);
   await page.goto(`${hub.base}/page.html`);
-  const src = `/m/${token('live/demo', { a: 'replay' })}/rec/live/demo/clip.mp4?from=${NOON - 2000}&to=${NOON + 2 * HOUR}`;
+  const src = `/m/${token('live/demo', { a: 'replay' })}/rec/live/demo/clip.mp4`
+      + `?from=${NOON - 2000}&to=${NOON + 2 * HOUR}`;
   const seen = await page.evaluate((url) => new Promise((resolve, reject) => {
     const video = document.querySelector('video');
     const sizes = [];
-    const tell = () => ({ duration: video.duration, at: video.currentTime, frames: video.getVideoPlaybackQuality().totalVideoFrames, sizes });
+    const tell = () => ({
+      duration: video.duration,
+      at: video.currentTime,
+      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+      sizes,
+    });
     const note = () => { sizes.push(`${video.videoWidth}x${video.videoHeight}`); };
     video.addEventListener('loadedmetadata', note);
     video.addEventListener('resize', note);
-    video.addEventListener('error', () => reject(new Error(`${video.error.code}: ${video.error.message} ${JSON.stringify(tell())}`)));
+    video.addEventListener('error', () =>
+      reject(new Error(`${video.error.code}: ${video.error.message} ${JSON.stringify(tell())}`)),
+    );
     video.addEventListener('ended', () => resolve(tell()));
     video.src = url;
     video.playbackRate = 4;

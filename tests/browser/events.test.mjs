@@ -6,7 +6,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, screenshot, tiles, until } from './browser.mjs';
+import {
+  accessible,
+  framesRise,
+  goTo,
+  launch,
+  logIn,
+  noSidewaysScroll,
+  openPage,
+  screenshot,
+  tiles,
+  until,
+} from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 const stream = 'live/demo';
@@ -46,8 +57,13 @@ const keepBuffers = (context) => context.addInitScript(() => {
 
 /** Seconds between the ends of sound and picture, and from there to what is shown. */
 const step = (page) => page.evaluate(() => {
-  const ends = window.buffers.slice(-2).map(({ buffered }) => (buffered.length ? buffered.end(buffered.length - 1) : NaN));
-  return { apart: Math.abs(ends[0] - ends[1]), behind: Math.max(...ends) - document.querySelector('video').currentTime };
+  const ends = window.buffers
+    .slice(-2)
+    .map(({ buffered }) => (buffered.length ? buffered.end(buffered.length - 1) : NaN));
+  return {
+    apart: Math.abs(ends[0] - ends[1]),
+    behind: Math.max(...ends) - document.querySelector('video').currentTime,
+  };
 });
 
 /** The same <video> since mark(): neither the page nor the tile was made anew. */
@@ -59,8 +75,11 @@ async function setGrace(value) {
   fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace(/hub_grace \w+;/, `hub_grace ${value};`));
   const before = (await stack.controlGet('/status')).workers.map(({ pid }) => pid);
   process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
-  await until('workers with the new setting', async () => (await stack.controlGet('/status')).workers.map(({ pid }) => pid),
-    (pids) => pids.length > 0 && !pids.some((pid) => before.includes(pid)));
+  await until(
+    'workers with the new setting',
+    async () => (await stack.controlGet('/status')).workers.map(({ pid }) => pid),
+    (pids) => pids.length > 0 && !pids.some((pid) => before.includes(pid)),
+  );
 }
 
 before(async () => {
@@ -96,9 +115,17 @@ test('a stream begins, breaks off, returns otherwise and ends, and the page neve
 
   publisher = start({ size: '320x180', sound: 48000 });
   await phaseIs(page, 'playing');
-  await until('the new size is shown', () => page.evaluate(() => document.querySelector('video').videoWidth), (width) => width === 320);
+  await until(
+    'the new size is shown',
+    () => page.evaluate(() => document.querySelector('video').videoWidth),
+    (width) => width === 320,
+  );
   await framesRise(page, [stream]);
-  await until('sound and picture are in step, near live', () => step(page), ({ apart, behind }) => apart < 0.4 && behind < 2.5);
+  await until(
+    'sound and picture are in step, near live',
+    () => step(page),
+    ({ apart, behind }) => apart < 0.4 && behind < 2.5,
+  );
 
   await publisher.stop();
   await phaseIs(page, 'grace');
@@ -129,8 +156,11 @@ test('sound goes and comes back with the publisher: the picture goes on', async 
     await phaseIs(page, 'grace');
     publisher = start({ sound });
     await framesRise(page, [stream]);
-    await until(`sound ${sound}`, () => page.evaluate(() => document.querySelector('video').webkitAudioDecodedByteCount),
-      (bytes) => (sound === 0 ? bytes === 0 : bytes > 0));
+    await until(
+      `sound ${sound}`,
+      () => page.evaluate(() => document.querySelector('video').webkitAudioDecodedByteCount),
+      (bytes) => (sound === 0 ? bytes === 0 : bytes > 0),
+    );
   }
   assert.ok(await isMarked(page), 'one <video> all the time');
   await publisher.stop();
@@ -158,8 +188,9 @@ test('a stream made elsewhere appears when it is live', async () => {
 
 test('without events the list is asked for, slowly; events are taken up again', async () => {
   let refused = true;
-  const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) => context.route('**/api/events', (route) => (refused
-    ? route.fulfill({ status: 503, body: '' }) : route.continue())));
+  const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) =>
+    context.route('**/api/events', (route) => (refused ? route.fulfill({ status: 503, body: '' }) : route.continue())),
+  );
   const asked = countRequests(page);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
@@ -188,7 +219,11 @@ test('events refused with 401: the login form', async () => {
 test('an admin sees who watches and ends it', async () => {
   const publisher = start();
   const url = await stack.ctl('url', 'admin', stream, 'view', '--format', 'flv');
-  await until('the stream is live', () => stack.controlGet('/status'), ({ streams }) => streams.some(({ state }) => state === 'live'));
+  await until(
+    'the stream is live',
+    () => stack.controlGet('/status'),
+    ({ streams }) => streams.some(({ state }) => state === 'live'),
+  );
   const viewer = await fetch(url.replace(/^https?:\/\/[^/]+/, stack.httpUrl));
   assert.equal(viewer.status, 200);
   const over = viewer.body.pipeTo(new WritableStream()).then(() => 'ended', () => 'cut off');

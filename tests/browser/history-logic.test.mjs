@@ -49,7 +49,14 @@ test('the wall clock of a playlist with a gap, there and back', async () => {
     const found = secondsAt(segments, at(`2026-11-23T${utc}Z`));
     assert.equal(found === null ? null : Math.round(found * 1000) / 1000, seconds, why);
   }
-  for (const [seconds, utc] of [[0, '11:00:00.500'], [7, '11:00:07.500'], [10.4999, '11:00:11.000'], [10.5, '12:00:00.000'], [99, '12:00:06.000'], [-1, '11:00:00.500']]) {
+  for (const [seconds, utc] of [
+    [0, '11:00:00.500'],
+    [7, '11:00:07.500'],
+    [10.4999, '11:00:11.000'],
+    [10.5, '12:00:00.000'],
+    [99, '12:00:06.000'],
+    [-1, '11:00:00.500'],
+  ]) {
     assert.equal(Math.round(utcAt(segments, seconds)), at(`2026-11-23T${utc}Z`), `${seconds} s`);
   }
   assert.equal(utcEnd(segments), at('2026-11-23T12:00:06Z'));
@@ -59,8 +66,13 @@ test('the wall clock of a playlist with a gap, there and back', async () => {
 
 test('every time of a day of segments is found again', async () => {
   const { secondsAt, utcAt } = await load('time-map.js');
-  const segments = Array.from({ length: 14_400 }, (_, n) => ({ start: n * 6, duration: 6, programDateTime: noon + n * 6000 }));
-  for (let utc = noon; utc < noon + 14_400 * 6000; utc += 4321) assert.equal(Math.round(utcAt(segments, secondsAt(segments, utc))), utc);
+  const segments = Array.from({ length: 14_400 }, (_, n) => ({
+    start: n * 6,
+    duration: 6,
+    programDateTime: noon + n * 6000,
+  }));
+  for (let utc = noon; utc < noon + 14_400 * 6000; utc += 4321)
+    assert.equal(Math.round(utcAt(segments, secondsAt(segments, utc))), utc);
 });
 
 test('days are the viewer\'s own, short and long ones too', async () => {
@@ -70,10 +82,19 @@ test('days are the viewer\'s own, short and long ones too', async () => {
   assert.equal((addDays(spring, 1) - spring) / hour, 23);
   const autumn = startOfDay(at('2026-10-25T12:00:00Z'));
   assert.equal((addDays(autumn, 1) - autumn) / hour, 25);
-  assert.deepEqual(Object.values(dayView(autumn + hour)).map(iso), ['2026-10-24T22:00:00.000Z', '2026-10-25T23:00:00.000Z']);
+  assert.deepEqual(Object.values(dayView(autumn + hour)).map(iso), [
+    '2026-10-24T22:00:00.000Z',
+    '2026-10-25T23:00:00.000Z',
+  ]);
   // A UTC day reaches into two of ours; the one that has not begun is left out.
-  assert.deepEqual(localDays(['2026-11-22', '2026-11-23'], noon).map(iso), ['2026-11-21T23:00:00.000Z', '2026-11-22T23:00:00.000Z']);
-  assert.deepEqual(localDays(['2026-11-23', 'nonsense'], noon + day).map(iso), ['2026-11-22T23:00:00.000Z', '2026-11-23T23:00:00.000Z']);
+  assert.deepEqual(localDays(['2026-11-22', '2026-11-23'], noon).map(iso), [
+    '2026-11-21T23:00:00.000Z',
+    '2026-11-22T23:00:00.000Z',
+  ]);
+  assert.deepEqual(localDays(['2026-11-23', 'nonsense'], noon + day).map(iso), [
+    '2026-11-22T23:00:00.000Z',
+    '2026-11-23T23:00:00.000Z',
+  ]);
 });
 
 test('zoom keeps what is under the hand, and never shows much of the future', async () => {
@@ -116,7 +137,10 @@ test('the view follows the playhead when it leaves, and only then', async () => 
   const on = follow(view, noon + 1000, now);
   assert.ok(shareOf(on, noon + 1000) > 0 && shareOf(on, noon + 1000) < 1);
   const back = follow(view, noon - 5 * hour, now);
-  assert.ok(shareOf(back, noon - 5 * hour) > 0 && shareOf(back, noon - 5 * hour) < 0.5, 'going back, most of the view is ahead');
+  assert.ok(
+    shareOf(back, noon - 5 * hour) > 0 && shareOf(back, noon - 5 * hour) < 0.5,
+    'going back, most of the view is ahead',
+  );
   const live = follow({ from: noon - hour, to: noon + 3 * minute }, noon + 3 * minute - 1, noon + 3 * minute - 1);
   assert.ok(live.to > noon + 3 * minute, 'live stays in view');
 });
@@ -125,9 +149,20 @@ test('marks of the scale are round on the wall clock', async () => {
   const { ticks } = await load('timeline.js');
   const label = ({ at: time }) => new Date(time).toTimeString().slice(0, 8);
   const hours = ticks({ from: noon, to: noon + 6 * hour }, 1 / 8);
-  assert.deepEqual(hours.map(label), ['12:00:00', '13:00:00', '14:00:00', '15:00:00', '16:00:00', '17:00:00', '18:00:00']);
+  assert.deepEqual(hours.map(label), [
+    '12:00:00',
+    '13:00:00',
+    '14:00:00',
+    '15:00:00',
+    '16:00:00',
+    '17:00:00',
+    '18:00:00',
+  ]);
   const whole = ticks({ from: at('2026-10-24T22:00:00Z'), to: at('2026-10-25T23:00:00Z') }, 1 / 12);
-  assert.deepEqual([...new Set(whole.map(label))], ['00:00:00', '03:00:00', '06:00:00', '09:00:00', '12:00:00', '15:00:00', '18:00:00', '21:00:00']);
+  assert.deepEqual(
+    [...new Set(whole.map(label))],
+    ['00:00:00', '03:00:00', '06:00:00', '09:00:00', '12:00:00', '15:00:00', '18:00:00', '21:00:00'],
+  );
   assert.equal(whole.filter((mark) => mark.day).length, 2, 'both midnights of a day of 25 hours');
   for (const length of [2 * minute, 10 * minute, hour, 6 * hour, day]) {
     const marks = ticks({ from: noon - 7, to: noon + length - 7 }, 1 / 10);
@@ -151,7 +186,13 @@ test('spans are learnt piece by piece', async () => {
   const seconds = (ms) => (ms - noon) / 1000;
   assert.deepEqual(spanAt(spans, noon + 12_000), span(10, 15));
   assert.equal(spanAt(spans, noon + 15_000), null);
-  for (const [asked, found] of [[12, 12], [15, 50], [-300, -100], [79, 79]]) assert.equal(seconds(playableAt(spans, noon + asked * 1000)), found);
+  for (const [asked, found] of [
+    [12, 12],
+    [15, 50],
+    [-300, -100],
+    [79, 79],
+  ])
+    assert.equal(seconds(playableAt(spans, noon + asked * 1000)), found);
   assert.equal(playableAt(spans, noon + 80_000), null);
   assert.equal(recordedIn(spans, span(12, 55)), 8000);
 });
@@ -162,7 +203,10 @@ test('what cannot be told apart is drawn as one', async () => {
   const view = { from: noon, to: noon + 10_000_000 };
   assert.equal(drawnSpans(spans, view, 5000).length, 1);
   assert.equal(drawnSpans(spans, view, 500).length, 1000);
-  assert.deepEqual(drawnSpans(spans, { from: noon + 5000, to: noon + 12_000 }, 500), [{ from: noon + 5000, to: noon + 9000 }, { from: noon + 10_000, to: noon + 12_000 }]);
+  assert.deepEqual(drawnSpans(spans, { from: noon + 5000, to: noon + 12_000 }, 500), [
+    { from: noon + 5000, to: noon + 9000 },
+    { from: noon + 10_000, to: noon + 12_000 },
+  ]);
 });
 
 test('a selection has an order, a least length and limits', async () => {
@@ -185,10 +229,21 @@ test('a selection has an order, a least length and limits', async () => {
 test('keys', async () => {
   const { keyMeaning } = await load('timeline.js');
   for (const [event, meaning] of [
-    [{ key: 'ArrowLeft' }, { do: 'step', by: -5000 }], [{ key: 'ArrowRight', shiftKey: true }, { do: 'step', by: minute }],
-    [{ key: 'Home' }, { do: 'first' }], [{ key: 'End' }, { do: 'last' }], [{ key: '+' }, { do: 'zoom', by: 1 }], [{ key: '-' }, { do: 'zoom', by: -1 }],
-    [{ key: 'l' }, { do: 'live' }], [{ key: ' ' }, { do: 'pause' }], [{ key: '[' }, { do: 'markStart' }], [{ key: ']' }, { do: 'markEnd' }],
-    [{ key: 'x' }, null], [{ key: 'Tab' }, null],
+    [{ key: 'ArrowLeft' }, { do: 'step', by: -5000 }],
+    [
+      { key: 'ArrowRight', shiftKey: true },
+      { do: 'step', by: minute },
+    ],
+    [{ key: 'Home' }, { do: 'first' }],
+    [{ key: 'End' }, { do: 'last' }],
+    [{ key: '+' }, { do: 'zoom', by: 1 }],
+    [{ key: '-' }, { do: 'zoom', by: -1 }],
+    [{ key: 'l' }, { do: 'live' }],
+    [{ key: ' ' }, { do: 'pause' }],
+    [{ key: '[' }, { do: 'markStart' }],
+    [{ key: ']' }, { do: 'markEnd' }],
+    [{ key: 'x' }, null],
+    [{ key: 'Tab' }, null],
   ]) {
     assert.deepEqual(keyMeaning(event), meaning, event.key);
   }
@@ -196,14 +251,31 @@ test('keys', async () => {
 
 test('recordings are grouped by day and session', async () => {
   const { groupRecordings, streamFolder } = await load('recording-groups.js');
-  const file = (id, stream, session, from, to, facts = {}) => ({ id, stream, title: '', session, from, to, bytes: 10, state: 'complete', ...facts });
+  const file = (id, stream, session, from, to, facts = {}) => ({
+    id,
+    stream,
+    title: '',
+    session,
+    from,
+    to,
+    bytes: 10,
+    state: 'complete',
+    ...facts,
+  });
   const groups = groupRecordings([
-    file(5, 'live/a', '1', noon, null, { state: 'recording' }), file(4, 'live/b', '2', noon - hour, noon),
-    file(3, 'live/a', '1', noon - hour, noon, { state: 'interrupted' }), file(2, 'live/a', '0', noon - 2 * hour, noon - hour - 1, { state: 'interrupted' }),
+    file(5, 'live/a', '1', noon, null, { state: 'recording' }),
+    file(4, 'live/b', '2', noon - hour, noon),
+    file(3, 'live/a', '1', noon - hour, noon, { state: 'interrupted' }),
+    file(2, 'live/a', '0', noon - 2 * hour, noon - hour - 1, { state: 'interrupted' }),
     file(1, 'live/a', '0', noon - 13 * hour, noon - 12 * hour),
   ]);
-  assert.deepEqual(groups.map((group) => [iso(group.day), group.sessions.map((session) => session.files.map(({ id }) => id))]),
-    [['2026-11-22T23:00:00.000Z', [[5, 3], [4], [2]]], ['2026-11-21T23:00:00.000Z', [[1]]]]);
+  assert.deepEqual(
+    groups.map((group) => [iso(group.day), group.sessions.map((session) => session.files.map(({ id }) => id))]),
+    [
+      ['2026-11-22T23:00:00.000Z', [[5, 3], [4], [2]]],
+      ['2026-11-21T23:00:00.000Z', [[1]]],
+    ],
+  );
   const [{ sessions: [first, , third] }] = groups;
   assert.deepEqual([first.from, first.to, first.bytes, first.state], [noon - hour, null, 20, 'recording']);
   assert.deepEqual([third.to, third.state], [noon - hour - 1, 'interrupted']);
@@ -213,7 +285,10 @@ test('recordings are grouped by day and session', async () => {
 test('when a token expires is read from its address', async () => {
   const { tokenExpiry } = await load('history.js');
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  assert.equal(tokenExpiry(`https://h/m/${part({ alg: 'HS256' })}.${part({ sub: '>>>???', exp: 1_795_418_065 })}.sig/rec/live/a/`), 1_795_418_065_000);
+  assert.equal(
+    tokenExpiry(`https://h/m/${part({ alg: 'HS256' })}.${part({ sub: '>>>???', exp: 1_795_418_065 })}.sig/rec/live/a/`),
+    1_795_418_065_000,
+  );
   assert.equal(tokenExpiry('https://h/m/opaque/rec/live/a/'), Infinity);
   assert.equal(tokenExpiry(null), Infinity);
 });

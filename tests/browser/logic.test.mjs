@@ -29,7 +29,10 @@ test('both languages have the same keys, with the same values to fill in', async
 test('every text the code asks for exists, and every text is asked for', async () => {
   const { default: en } = await load('i18n/en.js');
   const keys = Object.keys(en);
-  const code = sources().filter((file) => !file.includes('i18n/')).map((file) => fs.readFileSync(file, 'utf8').replace(/^\s*\/\/.*$/gm, '')).join('\n');
+  const code = sources()
+    .filter((file) => !file.includes('i18n/'))
+    .map((file) => fs.readFileSync(file, 'utf8').replace(/^\s*\/\/.*$/gm, ''))
+    .join('\n');
   const asked = new Set([...code.matchAll(/'((?:[a-z]+\.)?[A-Za-z]+)'/g)].map(([, key]) => key));
   const prefixes = [...code.matchAll(/t\(`([a-z]+\.)\$\{/g)].map(([, prefix]) => prefix);
   for (const [, key] of code.matchAll(/\bt\('([^']+)'/g)) assert.ok(keys.includes(key), `t('${key}') has no text`);
@@ -50,8 +53,17 @@ test('routes survive a round trip', async () => {
     '#/recordings?stream=live/%E5%B1%8B&day=2026-11-23&q=north%20gate']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
-  for (const [hash, view] of [['', 'streams'], ['#/', 'streams'], ['#/nonsense', 'unknown'], ['#/watch/live', 'unknown'], ['#/wall', 'wall'],
-    ['#/wall/7', 'wall'], ['#/watch/live/%zz', 'unknown'], ['#/admin/x', 'admin'], ['#/recordings?stream=x&day=today', 'recordings']]) {
+  for (const [hash, view] of [
+    ['', 'streams'],
+    ['#/', 'streams'],
+    ['#/nonsense', 'unknown'],
+    ['#/watch/live', 'unknown'],
+    ['#/wall', 'wall'],
+    ['#/wall/7', 'wall'],
+    ['#/watch/live/%zz', 'unknown'],
+    ['#/admin/x', 'admin'],
+    ['#/recordings?stream=x&day=today', 'recordings'],
+  ]) {
     assert.equal(parseRoute(hash).view, view, hash);
   }
   assert.equal(parseRoute('#/wall/4?f=9').focus, null);
@@ -64,13 +76,21 @@ test('the wall fills itself and leaves chosen tiles alone', async () => {
   const { makeSlots, fillSlots, pinSlot, resizeSlots, pinnedNames } = await load('wall-slots.js');
   const stream = (id, state) => ({ id, state, play: `/m/T/${id}.flv` });
   const names = (slots) => slots.map((slot) => slot.stream);
-  let slots = fillSlots(makeSlots(4, [null, 'live/z']), [stream('live/a', 'live'), stream('live/b', 'offline'), stream('live/c', 'live')]);
+  let slots = fillSlots(makeSlots(4, [null, 'live/z']), [
+    stream('live/a', 'live'),
+    stream('live/b', 'offline'),
+    stream('live/c', 'live'),
+  ]);
   assert.deepEqual(names(slots), ['live/a', 'live/z', 'live/c', null]);
 
   slots = fillSlots(slots, [stream('live/a', 'offline'), stream('live/c', 'live')]);
   assert.equal(slots[0].stream, 'live/a', 'a tile keeps its last picture while nobody needs the room');
   slots = fillSlots(slots, ['d', 'e', 'c'].map((name) => stream(`live/${name}`, 'live')));
-  assert.deepEqual(names(slots), ['live/e', 'live/z', 'live/c', 'live/d'], 'free tiles first, then stale ones, never chosen ones');
+  assert.deepEqual(
+    names(slots),
+    ['live/e', 'live/z', 'live/c', 'live/d'],
+    'free tiles first, then stale ones, never chosen ones',
+  );
   slots = fillSlots(slots, [stream('live/e', 'grace'), stream('live/f', 'live')]);
   assert.ok(names(slots).includes('live/e'), 'a paused stream keeps its tile');
 
@@ -118,8 +138,13 @@ test('playback steps over the gap a publisher left, and waits where nothing foll
 test('a track that runs dry while the other goes on is noticed, a slow network is not', async () => {
   const { starvingTrack } = await load('timing.js');
   for (const [ends, position, track] of [
-    [{ audio: 10.1, video: 12 }, 10, 'audio'], [{ audio: 12, video: 10 }, 10, 'video'], [{ audio: 10.2, video: 10.1 }, 10, null],
-    [{ video: 12 }, 10, null], [{ audio: -Infinity, video: 3 }, 0, 'audio'], [{ audio: 14, video: 15 }, 10, null], [{}, 0, null],
+    [{ audio: 10.1, video: 12 }, 10, 'audio'],
+    [{ audio: 12, video: 10 }, 10, 'video'],
+    [{ audio: 10.2, video: 10.1 }, 10, null],
+    [{ video: 12 }, 10, null],
+    [{ audio: -Infinity, video: 3 }, 0, 'audio'],
+    [{ audio: 14, video: 15 }, 10, null],
+    [{}, 0, null],
   ]) {
     assert.equal(starvingTrack(ends, position), track, JSON.stringify(ends));
   }
@@ -128,24 +153,58 @@ test('a track that runs dry while the other goes on is noticed, a slow network i
 test('a tile says what its viewer needs to know', async () => {
   const { tilePhase } = await load('timing.js');
   for (const [phase, state, shown, said] of [
-    ['playing', 'live', true, 'playing'], ['playing', 'grace', true, 'grace'], ['stalled', 'grace', true, 'grace'],
-    ['connecting', 'grace', false, 'grace'], ['stalled', 'live', true, 'stalled'], ['reconnecting', 'live', true, 'reconnecting'],
-    ['playing', 'offline', true, 'playing'], ['stalled', 'offline', true, 'ended'], ['reconnecting', 'offline', true, 'ended'],
-    ['offline', 'offline', true, 'ended'], ['offline', 'offline', false, 'offline'], ['offline', 'grace', false, 'offline'],
+    ['playing', 'live', true, 'playing'],
+    ['playing', 'grace', true, 'grace'],
+    ['stalled', 'grace', true, 'grace'],
+    ['connecting', 'grace', false, 'grace'],
+    ['stalled', 'live', true, 'stalled'],
+    ['reconnecting', 'live', true, 'reconnecting'],
+    ['playing', 'offline', true, 'playing'],
+    ['stalled', 'offline', true, 'ended'],
+    ['reconnecting', 'offline', true, 'ended'],
+    ['offline', 'offline', true, 'ended'],
+    ['offline', 'offline', false, 'offline'],
+    ['offline', 'grace', false, 'offline'],
     ['reconnecting', undefined, true, 'reconnecting'],
   ]) {
     assert.equal(tilePhase(phase, { state, shown }), said, `${phase}, ${state}`);
   }
 });
 
-const listed = (number, state = 'offline') => ({ number, id: `live/s${number}`, name: `s${number}`, title: `S ${number}`, play: '/m/T', state, viewers: 0, kbps: 0, since_ms: 500 });
-const onAir = (id, facts = {}) => ({ id, name: `live/s${id}`, state: 'live', viewers: 1, kbps: 900, video: 'h264', audio: 'aac', width: 640, height: 360, since_ms: 4000, ...facts });
+const listed = (number, state = 'offline') => ({
+  number,
+  id: `live/s${number}`,
+  name: `s${number}`,
+  title: `S ${number}`,
+  play: '/m/T',
+  state,
+  viewers: 0,
+  kbps: 0,
+  since_ms: 500,
+});
+const onAir = (id, facts = {}) => ({
+  id,
+  name: `live/s${id}`,
+  state: 'live',
+  viewers: 1,
+  kbps: 900,
+  video: 'h264',
+  audio: 'aac',
+  width: 640,
+  height: 360,
+  since_ms: 4000,
+  ...facts,
+});
 
 async function told(...events) {
   const { nothingKnown, reduce, streamsOf, unknownNumbers } = await load('live-events.js');
   const known = events.reduce((before, event) => reduce(before, { at: 10_000, ...event }), nothingKnown);
   const streams = streamsOf(known);
-  return { streams, unknown: unknownNumbers(known), of: (number) => streams.find((stream) => stream.number === number) };
+  return {
+    streams,
+    unknown: unknownNumbers(known),
+    of: (number) => streams.find((stream) => stream.number === number),
+  };
 }
 
 test('events say what is live; the list says the rest', async () => {
@@ -154,7 +213,14 @@ test('events say what is live; the list says the rest', async () => {
   assert.equal((await told(first)).streams, null, 'nothing is shown before the list');
 
   const { streams, of } = await told(first, list);
-  assert.deepEqual(streams.map(({ id, state }) => [id, state]), [['live/s10', 'live'], ['live/s1', 'grace'], ['live/s2', 'offline']]);
+  assert.deepEqual(
+    streams.map(({ id, state }) => [id, state]),
+    [
+      ['live/s10', 'live'],
+      ['live/s1', 'grace'],
+      ['live/s2', 'offline'],
+    ],
+  );
   assert.deepEqual([of(10).name, of(10).title, of(10).play, of(10).startedAt], ['s10', 'S 10', '/m/T', 6000]);
   assert.equal((await told(list, first)).of(2).state, 'offline', 'in either order');
   assert.equal((await told(list)).of(2).state, 'live', 'without events the list is believed');
@@ -164,7 +230,13 @@ test('events say what is live; the list says the rest', async () => {
   assert.deepEqual([back.of(1).state, back.of(1).width, back.of(1).audio], ['live', 320, 'none']);
   const ended = await told(list, first, change(onAir(10)), change({ id: 10, state: 'ended' }));
   assert.deepEqual([ended.of(10).state, ended.of(10).viewers], ['offline', 0]);
-  const counted = await told(list, first, { type: 'stats', streams: [{ id: 10, viewers: 7, kbps: 1200 }, { id: 99, viewers: 1, kbps: 1 }] });
+  const counted = await told(list, first, {
+    type: 'stats',
+    streams: [
+      { id: 10, viewers: 7, kbps: 1200 },
+      { id: 99, viewers: 1, kbps: 1 },
+    ],
+  });
   assert.deepEqual([counted.of(10).viewers, counted.of(10).kbps, counted.of(10).width], [7, 1200, 640]);
 });
 
@@ -176,7 +248,11 @@ test('an old list does not undo an event, a new stream is asked for, silence kee
   assert.deepEqual((await told(list, ...live)).unknown, []);
   assert.equal((await told(list, ...live, { type: 'silence' })).of(1).state, 'live');
   assert.equal((await told(list, ...live, { type: 'silence' }, list)).of(1).state, 'offline');
-  assert.equal((await told(list, ...live, { type: 'streams', streams: [] })).of(1).state, 'offline', 'a new connection starts anew');
+  assert.equal(
+    (await told(list, ...live, { type: 'streams', streams: [] })).of(1).state,
+    'offline',
+    'a new connection starts anew',
+  );
 });
 
 test('what stopped a recording is told, a full disk first', async () => {
@@ -184,12 +260,22 @@ test('what stopped a recording is told, a full disk first', async () => {
   const stream = (id, recording) => ({ id, title: '', recording });
   assert.equal(stoppedRecordings([stream('live/a', 'on'), stream('live/b', 'off'), stream('live/c', undefined)]), null);
   assert.deepEqual(stoppedRecordings([stream('live/a', 'failed')]), { reason: 'failed', names: ['live/a'] });
-  assert.deepEqual(stoppedRecordings([stream('live/a', 'failed'), stream('live/b', 'full'), { id: 'live/c', title: 'C', recording: 'full' }]),
-    { reason: 'full', names: ['live/b', 'C'] });
+  assert.deepEqual(
+    stoppedRecordings([
+      stream('live/a', 'failed'),
+      stream('live/b', 'full'),
+      { id: 'live/c', title: 'C', recording: 'full' },
+    ]),
+    { reason: 'full', names: ['live/b', 'C'] },
+  );
   const full = { type: 'stream', stream: onAir(1, { recording: 'full' }) };
   const list = { type: 'list', streams: [{ ...listed(1), recording: 'on' }] };
   assert.equal((await told(list, { type: 'streams', streams: [] }, full)).of(1).recording, 'full');
-  assert.equal((await told(list, { type: 'streams', streams: [] })).of(1).recording, 'off', 'not on the air, not recorded');
+  assert.equal(
+    (await told(list, { type: 'streams', streams: [] })).of(1).recording,
+    'off',
+    'not on the air, not recorded',
+  );
 });
 
 test('the publish address has the port that the operator chose, and a host that leads to the server', async () => {

@@ -4,7 +4,20 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { processesOf, startStack } from '../lib/stack.mjs';
-import { accessible, farHost, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, serveFolder, until } from './browser.mjs';
+import {
+  accessible,
+  farHost,
+  framesRise,
+  goTo,
+  launch,
+  logIn,
+  noSidewaysScroll,
+  openPage,
+  phone,
+  screenshot,
+  serveFolder,
+  until,
+} from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 let stack;
@@ -26,7 +39,10 @@ after(async () => {
 test('Chromium caches what it gets over TLS, as with a certificate that was bought', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   const style = await page.evaluate(() => document.querySelector('link[rel=stylesheet]').href);
-  const cached = await page.evaluate((url) => fetch(url, { cache: 'only-if-cached', mode: 'same-origin' }).then((response) => response.status, String), style);
+  const cached = await page.evaluate(
+    (url) => fetch(url, { cache: 'only-if-cached', mode: 'same-origin' }).then((response) => response.status, String),
+    style,
+  );
   assert.equal(cached, 200);
   await close();
 });
@@ -76,7 +92,9 @@ test('the language can be switched and is remembered', async () => {
 test('too many attempts: the form counts down and comes back', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await page.waitForSelector('#login-name');
-  await page.route('**/api/login', (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '2' }, json: { error: 'backoff', message: 'wait' } }));
+  await page.route('**/api/login', (route) =>
+    route.fulfill({ status: 429, headers: { 'Retry-After': '2' }, json: { error: 'backoff', message: 'wait' } }),
+  );
   await page.fill('#login-name', 'admin');
   await page.fill('#login-password', 'x');
   await page.click('button[type=submit]');
@@ -97,12 +115,27 @@ test('the player shows a moving picture; sound after a click', async () => {
   assert.equal(seen['live/demo'].muted, true);
   await page.click('.button-sound');
   await page.waitForFunction(() => !document.querySelector('video').muted);
-  await until('numbers are shown', () => page.locator('.facts').innerText(), (text) => /\d\.\d s/.test(text) && /bps/.test(text) && /640×360/.test(text));
+  await until(
+    'numbers are shown',
+    () => page.locator('.facts').innerText(),
+    (text) => /\d\.\d s/.test(text) && /bps/.test(text) && /640×360/.test(text),
+  );
 
   // As after some time in the background: behind, and then in front again.
-  const behind = () => page.evaluate(() => { const { buffered, currentTime } = document.querySelector('video'); return buffered.end(buffered.length - 1) - currentTime; });
-  await until('enough to fall behind in', () => page.evaluate(() => document.querySelector('video').currentTime), (seconds) => seconds > 5);
-  await page.evaluate(() => { document.querySelector('video').currentTime -= 3.5; document.dispatchEvent(new Event('visibilitychange')); });
+  const behind = () =>
+    page.evaluate(() => {
+      const { buffered, currentTime } = document.querySelector('video');
+      return buffered.end(buffered.length - 1) - currentTime;
+    });
+  await until(
+    'enough to fall behind in',
+    () => page.evaluate(() => document.querySelector('video').currentTime),
+    (seconds) => seconds > 5,
+  );
+  await page.evaluate(() => {
+    document.querySelector('video').currentTime -= 3.5;
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
   assert.ok(await behind() < 1.6, `back at live at once, ${await behind()} s behind`);
 
   const url = await page.inputValue('.copy-text');
@@ -115,18 +148,28 @@ test('the player shows a moving picture; sound after a click', async () => {
 test('the build of mpegts.js that is served has the fields that the player looks into', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
-  const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(/^https?:\/\/[^/]+/, '');
+  const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(
+    /^https?:\/\/[^/]+/,
+    '',
+  );
   const { path, missing, ends } = await page.evaluate(async (source) => {
     const { missingField, path: way, trackEnds } = await import('/js/mpegts-inside.js');
     const video = document.createElement('video');
     video.muted = true;
     // As the live player does it, so that another structure for another way of loading is noticed.
-    const player = window.mpegts.createPlayer({ type: 'flv', isLive: true, url: source }, { isLive: true, enableWorker: true, enableStashBuffer: false, lazyLoad: false });
+    const player = window.mpegts.createPlayer(
+      { type: 'flv', isLive: true, url: source },
+      { isLive: true, enableWorker: true, enableStashBuffer: false, lazyLoad: false },
+    );
     player.attachMediaElement(video);
     player.load();
     await Promise.race([
-      new Promise((resolve) => { video.addEventListener('loadeddata', resolve, { once: true }); }),
-      new Promise((_, reject) => { player.on(window.mpegts.Events.ERROR, (type, detail) => reject(new Error(`${type}: ${detail}`))); }),
+      new Promise((resolve) => {
+        video.addEventListener('loadeddata', resolve, { once: true });
+      }),
+      new Promise((_, reject) => {
+        player.on(window.mpegts.Events.ERROR, (type, detail) => reject(new Error(`${type}: ${detail}`)));
+      }),
     ]);
     const seen = { path: way.join('.'), missing: missingField(player), ends: trackEnds(player) };
     player.destroy();
@@ -155,7 +198,18 @@ test('served over plain http from afar all the same: a notice with the https add
   await close();
 });
 
-const views = ['#/streams', '#/watch/live/demo', '#/wall/1', '#/wall/4?f=0', '#/wall/9', '#/wall/16', '#/admin/users', '#/admin/streams', '#/admin/grants', '#/admin/sessions'];
+const views = [
+  '#/streams',
+  '#/watch/live/demo',
+  '#/wall/1',
+  '#/wall/4?f=0',
+  '#/wall/9',
+  '#/wall/16',
+  '#/admin/users',
+  '#/admin/streams',
+  '#/admin/grants',
+  '#/admin/sessions',
+];
 
 test('every view on a phone: nothing sticks out, nothing fails axe', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl, phone);
@@ -211,9 +265,18 @@ test('the longest names and titles leave every button on the screen', async () =
       await admin.page.waitForSelector(`tbody tr:has-text("${view === 'streams' ? 'camera-on' : 'ownerowner'}")`);
       const { frame, out } = await admin.page.evaluate(() => {
         const table = document.querySelector('.table-frame');
-        return { frame: table.scrollWidth - table.clientWidth, out: [...document.querySelectorAll('.table-actions button')].filter((button) => button.getBoundingClientRect().right > innerWidth).length };
+        return {
+          frame: table.scrollWidth - table.clientWidth,
+          out: [...document.querySelectorAll('.table-actions button')].filter(
+            (button) => button.getBoundingClientRect().right > innerWidth,
+          ).length,
+        };
       });
-      assert.deepEqual([frame, out], [0, 0], `${view} at ${admin.page.viewportSize().width} px: [sideways, buttons out of sight]`);
+      assert.deepEqual(
+        [frame, out],
+        [0, 0],
+        `${view} at ${admin.page.viewportSize().width} px: [sideways, buttons out of sight]`,
+      );
       await noSidewaysScroll(admin.page, view);
       await screenshot(admin.page, `long-names-${view}-${admin.page.viewportSize().width}`);
     }
@@ -317,7 +380,10 @@ test('who manages one stream edits that one, without its limits, and sees who wa
 });
 
 test('a session that ends in the middle of a change: the login form, and back to where one was', async () => {
-  for (const [user, password, view] of [['admin', stack.adminPassword, '#/admin/streams'], ['stagehand', 'a long enough password', '#/admin/streams']]) {
+  for (const [user, password, view] of [
+    ['admin', stack.adminPassword, '#/admin/streams'],
+    ['stagehand', 'a long enough password', '#/admin/streams'],
+  ]) {
     const { page, context, close } = await openPage(browser, stack.httpsUrl);
     await logIn(page, password, user);
     await goTo(page, view);
@@ -376,7 +442,11 @@ test('a service that hangs is told, in lists and in changes, and every tab comes
 test('a tab opened without a connection comes when there is one, or when asked for again', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
-  for (const [view, calls] of [['#/admin/users', '**/api/users'], ['#/admin/grants', '**/api/grants'], ['#/admin/sessions', '**/api/sessions']]) {
+  for (const [view, calls] of [
+    ['#/admin/users', '**/api/users'],
+    ['#/admin/grants', '**/api/grants'],
+    ['#/admin/sessions', '**/api/sessions'],
+  ]) {
     await page.route(calls, (route) => route.abort());
     await goTo(page, view);
     await page.waitForSelector('.admin-missing:visible:has-text("No connection")');
@@ -417,7 +487,10 @@ test('a user without streams is told what to do', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, 'a long enough password', 'newcomer');
   await page.waitForSelector('.empty:not([hidden]) .code');
-  assert.ok((await page.textContent('.code')).includes(`${stack.rtmpUrl}/live/NAME?key=KEY`), await page.textContent('.code'));
+  assert.ok(
+    (await page.textContent('.code')).includes(`${stack.rtmpUrl}/live/NAME?key=KEY`),
+    await page.textContent('.code'),
+  );
   assert.equal(await page.locator('.nav-link[data-view=admin]:visible').count(), 0);
   await accessible(page, 'empty list');
   await screenshot(page, 'streams-none');

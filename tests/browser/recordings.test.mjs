@@ -1,5 +1,6 @@
 // History on the page, with real nginx, service and Chromium: a day that was
 // made here, whose colour tells the second, and a stream recorded for real.
+// One file because all of it shares one stack and one browser.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -50,7 +51,13 @@ async function writeYesterday() {
   colours = [bright, dark].map(secondsOf);
   const root = path.join(stack.home, 'rec');
   for (let utc = MIDNIGHT; utc < MIDNIGHT + DAY; utc += HOUR) {
-    const spans = utc < GAP.from && GAP.from < utc + HOUR ? [[utc, GAP.from], [GAP.to, utc + HOUR]] : [[utc, utc + HOUR]];
+    const spans =
+      utc < GAP.from && GAP.from < utc + HOUR
+        ? [
+            [utc, GAP.from],
+            [GAP.to, utc + HOUR],
+          ]
+        : [[utc, utc + HOUR]];
     writeRecordings(root, 'live/archive', (utc / HOUR) % 2 ? dark : bright, { spans, session: MIDNIGHT });
   }
   writeRecordings(root, 'live/late', bright, { spans: [[LATE, LATE + 60_000]], session: LATE });
@@ -59,7 +66,8 @@ async function writeYesterday() {
 function giveToService() {
   const root = path.join(stack.home, 'rec');
   const { uid, gid } = fs.statSync(root);
-  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })]) fs.chownSync(path.join(root, 'live', name), uid, gid);
+  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })])
+    fs.chownSync(path.join(root, 'live', name), uid, gid);
 }
 
 function coloured(name) {
@@ -68,8 +76,29 @@ function coloured(name) {
 
 /** What ffmpeg shows of a source in each of its seconds. */
 function secondsOf(source) {
-  return source.fragments.map(({ data }) => [...execFileSync('ffmpeg', ['-v', 'error', '-f', 'mp4', '-i', 'pipe:0', '-frames:v', '1', '-vf', 'scale=1:1', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'],
-    { input: Buffer.concat([source.init, data]) })]);
+  return source.fragments.map(({ data }) => [
+    ...execFileSync(
+      'ffmpeg',
+      [
+        '-v',
+        'error',
+        '-f',
+        'mp4',
+        '-i',
+        'pipe:0',
+        '-frames:v',
+        '1',
+        '-vf',
+        'scale=1:1',
+        '-f',
+        'rawvideo',
+        '-pix_fmt',
+        'rgb24',
+        'pipe:1',
+      ],
+      { input: Buffer.concat([source.init, data]) },
+    ),
+  ]);
 }
 
 /** [hour is odd, second of eight] that a colour stands for. */
@@ -83,13 +112,18 @@ function toldBy(rgb) {
 }
 
 /** What the colour of a time tells; a frame's edge may be a few ms off. */
-const rightAt = (utc) => [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
+const rightAt = (utc) =>
+  [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
 
 /** Fails unless a colour is that of a time. */
 function isOf(rgb, utc, what) {
   const right = rightAt(utc);
   const told = toldBy(rgb).join(' ');
-  assert.ok(right.includes(told), `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd hour, second of eight)`);
+  assert.ok(
+    right.includes(told),
+    `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd ` +
+      'hour, second of eight)',
+  );
 }
 
 async function openWatch(user, stream, at, { prepare, ...options } = {}) {
@@ -101,7 +135,8 @@ async function openWatch(user, stream, at, { prepare, ...options } = {}) {
 
 const modeIs = (page, mode, phase) => page.waitForSelector(`.tile[data-mode=${mode}][data-phase=${phase}]`);
 const clockOf = (page) => page.textContent('.replay-clock');
-const asked = async (page) => Number(new URLSearchParams((await page.evaluate(() => location.hash)).split('?')[1]).get('at'));
+const asked = async (page) =>
+  Number(new URLSearchParams((await page.evaluate(() => location.hash)).split('?')[1]).get('at'));
 
 /** Does `act` while playback is paused; what was loaded of media until its picture was shown, and its colour. */
 async function pictureAfter(page, act) {
@@ -115,8 +150,15 @@ async function pictureAfter(page, act) {
       const canvas = new OffscreenCanvas(1, 1);
       const context = canvas.getContext('2d');
       context.drawImage(video, 0, 0, 1, 1);
-      const requests = performance.getEntriesByType('resource').filter((entry) => entry.startTime > begin).map((entry) => entry.name).filter((name) => /\.(mp4|m4s|m3u8)(\?|$)/.test(name));
-      window.pictured = { rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), requests: requests.map((name) => name.replace(/^.*\/rec\//, '')) };
+      const requests = performance
+        .getEntriesByType('resource')
+        .filter((entry) => entry.startTime > begin)
+        .map((entry) => entry.name)
+        .filter((name) => /\.(mp4|m4s|m3u8)(\?|$)/.test(name));
+      window.pictured = {
+        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
+        requests: requests.map((name) => name.replace(/^.*\/rec\//, '')),
+      };
     };
     video.requestVideoFrameCallback(() => {
       if (video.seeking) video.addEventListener('seeked', () => requestAnimationFrame(take), { once: true });
@@ -141,16 +183,30 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   const bar = await page.locator('.timeline-bar').boundingBox();
   // As over a real network: what comes behind the picture does not come before it is drawn.
   const network = await page.context().newCDPSession(page);
-  const latency = (ms) => network.send('Network.emulateNetworkConditions', { offline: false, latency: ms, downloadThroughput: -1, uploadThroughput: -1 });
+  const latency = (ms) =>
+    network.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: ms,
+      downloadThroughput: -1,
+      uploadThroughput: -1,
+    });
   await latency(200);
   let most = 0;
   for (const share of [0.03, 0.97, 0.51, 0.515, 0.21]) {
-    const { rgb, requests } = await pictureAfter(page, () => page.mouse.click(bar.x + bar.width * share, bar.y + bar.height / 2));
+    const { rgb, requests } = await pictureAfter(page, () =>
+      page.mouse.click(bar.x + bar.width * share, bar.y + bar.height / 2),
+    );
     const utc = await asked(page);
-    assert.ok(Math.abs(utc - MIDNIGHT - share * DAY) < 2 * DAY / bar.width, `${share} is ${new Date(utc).toISOString()}`);
+    assert.ok(
+      Math.abs(utc - MIDNIGHT - share * DAY) < (2 * DAY) / bar.width,
+      `${share} is ${new Date(utc).toISOString()}`,
+    );
     isOf(rgb, utc, share);
     const clock = await clockOf(page);
-    assert.ok([utc, utc + 4].some((ms) => new Date(ms).toISOString().slice(11, 19) === clock), `${clock} is told for ${new Date(utc).toISOString()}`);
+    assert.ok(
+      [utc, utc + 4].some((ms) => new Date(ms).toISOString().slice(11, 19) === clock),
+      `${clock} is told for ${new Date(utc).toISOString()}`,
+    );
     most = Math.max(most, requests.length);
     assert.ok(requests.length <= 2, `${new Date(utc).toISOString()} took ${requests.join(', ')}`);
   }
@@ -165,7 +221,11 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   const { rgb } = await pictureAfter(page, () => page.mouse.up());
   isOf(rgb, await asked(page), 'dragged');
   await page.mouse.move(bar.x + bar.width * (GAP.from + GAP.to - 2 * MIDNIGHT) / 2 / DAY, bar.y + 10);
-  await until('the pointer to say that nothing was recorded', () => page.textContent('.timeline-peek'), (text) => text.includes('not recorded'));
+  await until(
+    'the pointer to say that nothing was recorded',
+    () => page.textContent('.timeline-peek'),
+    (text) => text.includes('not recorded'),
+  );
   await accessible(page, 'timeline');
   await close();
 });
@@ -177,8 +237,15 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'paused');
-  for (const [key, by] of [['Shift+ArrowRight', 60_000], ['ArrowRight', 5000], ['Shift+ArrowLeft', -60_000], ['ArrowLeft', -5000]]) {
-    const from = await page.evaluate(() => Number(document.querySelector('.timeline-track').getAttribute('aria-valuenow')));
+  for (const [key, by] of [
+    ['Shift+ArrowRight', 60_000],
+    ['ArrowRight', 5000],
+    ['Shift+ArrowLeft', -60_000],
+    ['ArrowLeft', -5000],
+  ]) {
+    const from = await page.evaluate(() =>
+      Number(document.querySelector('.timeline-track').getAttribute('aria-valuenow')),
+    );
     const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
     const utc = await asked(page);
     assert.ok(Math.abs(utc / 1000 - from - by / 1000) <= 1, `${key}: from ${from} to ${utc / 1000}`);
@@ -195,7 +262,10 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   await goTo(page, `#/watch/live/archive?at=${GAP.from - 2500}`);
   await page.evaluate(() => {
     window.clocks = new Set();
-    new MutationObserver(() => window.clocks.add(document.querySelector('.replay-clock')?.textContent)).observe(document.body, { subtree: true, childList: true, characterData: true });
+    new MutationObserver(() => window.clocks.add(document.querySelector('.replay-clock')?.textContent)).observe(
+      document.body,
+      { subtree: true, childList: true, characterData: true },
+    );
   });
   await page.waitForFunction(() => document.querySelector('.replay-clock').textContent >= '03:50:02');
   const clocks = await page.evaluate(() => [...window.clocks]);
@@ -276,35 +346,51 @@ async function recordFrom(t, begin, stream) {
   t.after(() => { clearInterval(timer); lock.kill(); file.end(); });
 }
 
-test('a file that is being written, in a browser that caches: what is sought is shown, a segment with each request', DEADLINE, async (t) => {
-  const begin = Math.floor(Date.now() / 8000) * 8000 - 328_000;
-  await stack.ctl('stream', 'add', 'live/growing', '--owner', 'admin');
-  await recordFrom(t, begin, 'live/growing');
-  const { page, close } = await openWatch('admin', 'live/growing', begin + 273_000);
-  const answers = [];
-  page.on('response', async (response) => {
-    const name = /([\d.-]+)\.m(4s|p4)$/.exec(response.url())?.[1];
-    if (!name) return;
-    const range = await response.request().headerValue('range');            // of the file's head
-    const [from, to] = range?.slice('bytes='.length).split('-').map(Number) ?? [];
-    answers.push({ status: response.status(), wanted: range ? 206 : 200, came: Number(await response.headerValue('content-length')), asked: range ? to - from + 1 : Number(name.split('-').at(-1)) });
-  });
-  await modeIs(page, 'history', 'playing');
-  await page.focus('.timeline-track');
-  await page.keyboard.press('Space');
-  await modeIs(page, 'history', 'paused');
-  for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
-    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
-    const utc = await asked(page);
-    const readClock = await clockOf(page);
-    const seconds = [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
-    assert.ok(seconds.some((second) => second % 8 === toldBy(rgb)[1]), `${(utc - begin) / 1000} s behind the beginning the picture is of ${toldBy(rgb)[1]}`);
-    assert.ok(seconds.some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock), readClock);
-  }
-  assert.ok(answers.length >= 4, `${answers.length} answers`);
-  for (const { status, wanted, asked, came } of answers) assert.ok(status === wanted && came <= asked + 100 && came >= asked - 1000, JSON.stringify(answers));
-  await close();
-});
+test(
+  'a file that is being written, in a browser that caches: what is sought is shown, a segment with each request',
+  DEADLINE,
+  async (t) => {
+    const begin = Math.floor(Date.now() / 8000) * 8000 - 328_000;
+    await stack.ctl('stream', 'add', 'live/growing', '--owner', 'admin');
+    await recordFrom(t, begin, 'live/growing');
+    const { page, close } = await openWatch('admin', 'live/growing', begin + 273_000);
+    const answers = [];
+    page.on('response', async (response) => {
+      const name = /([\d.-]+)\.m(4s|p4)$/.exec(response.url())?.[1];
+      if (!name) return;
+      const range = await response.request().headerValue('range'); // of the file's head
+      const [from, to] = range?.slice('bytes='.length).split('-').map(Number) ?? [];
+      answers.push({
+        status: response.status(),
+        wanted: range ? 206 : 200,
+        came: Number(await response.headerValue('content-length')),
+        asked: range ? to - from + 1 : Number(name.split('-').at(-1)),
+      });
+    });
+    await modeIs(page, 'history', 'playing');
+    await page.focus('.timeline-track');
+    await page.keyboard.press('Space');
+    await modeIs(page, 'history', 'paused');
+    for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
+      const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
+      const utc = await asked(page);
+      const readClock = await clockOf(page);
+      const seconds = [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
+      assert.ok(
+        seconds.some((second) => second % 8 === toldBy(rgb)[1]),
+        `${(utc - begin) / 1000} s behind the beginning the picture is of ${toldBy(rgb)[1]}`,
+      );
+      assert.ok(
+        seconds.some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock),
+        readClock,
+      );
+    }
+    assert.ok(answers.length >= 4, `${answers.length} answers`);
+    for (const { status, wanted, asked, came } of answers)
+      assert.ok(status === wanted && came <= asked + 100 && came >= asked - 1000, JSON.stringify(answers));
+    await close();
+  },
+);
 
 test('over the border of two files playback goes on in one piece', DEADLINE, async () => {
   const border = MIDNIGHT + 8 * HOUR;
@@ -332,7 +418,13 @@ test('links that were taken back are replaced, and playback goes on', DEADLINE, 
 });
 
 test('a browser with a player of its own and no MediaSource', DEADLINE, async () => {
-  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 9 * HOUR, { prepare: (context) => context.addInitScript(() => { delete window.MediaSource; delete window.ManagedMediaSource; }) });
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 9 * HOUR, {
+    prepare: (context) =>
+      context.addInitScript(() => {
+        delete window.MediaSource;
+        delete window.ManagedMediaSource;
+      }),
+  });
   await modeIs(page, 'history', 'playing');
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
@@ -352,19 +444,39 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await page.waitForSelector('.timeline-span');
   assert.equal(await page.getAttribute('.timeline-track', 'aria-valuetext'), 'Live');
   const video = await page.evaluateHandle(() => document.querySelector('video'));
-  await until('twenty seconds that were recorded', () => page.evaluate(() => document.querySelector('.timeline-track').getAttribute('aria-valuenow') - document.querySelector('.timeline-track').getAttribute('aria-valuemin')), (seconds) => seconds > 20);
+  await until(
+    'twenty seconds that were recorded',
+    () =>
+      page.evaluate(
+        () =>
+          document.querySelector('.timeline-track').getAttribute('aria-valuenow') -
+          document.querySelector('.timeline-track').getAttribute('aria-valuemin'),
+      ),
+    (seconds) => seconds > 20,
+  );
   await page.click('[aria-label="10 seconds back"]');
   await modeIs(page, 'history', 'playing');
   assert.ok(await page.evaluate((before_) => before_ === document.querySelector('video'), video), 'the same video');
   await page.keyboard.press('[');
   await page.waitForFunction((then) => document.querySelector('.replay-clock').textContent > then, await clockOf(page));
-  await until('two seconds', () => page.evaluate(() => document.querySelector('video').currentTime), ((first) => (seconds) => { first ??= seconds; return seconds > first + 2; })());
+  await until(
+    'two seconds',
+    () => page.evaluate(() => document.querySelector('video').currentTime),
+    ((first) => (seconds) => {
+      first ??= seconds;
+      return seconds > first + 2;
+    })(),
+  );
   await page.keyboard.press(']');
   assert.match(await page.textContent('.clip-length'), /^00:0[1-4]$/);
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Download clip')]);
   const file = path.join(os.tmpdir(), `duolu-clip-${process.pid}.mp4`);
   await download.saveAs(file);
-  const seconds = Number(execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file], { encoding: 'utf8' }));
+  const seconds = Number(
+    execFileSync('ffprobe', ['-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', file], {
+      encoding: 'utf8',
+    }),
+  );
   fs.rmSync(file);
   assert.ok(seconds >= 1 && seconds < 6, `a clip of ${seconds} s`);
   await page.keyboard.press('l');
@@ -390,44 +502,69 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
 test('a recording that has just begun is not called none', DEADLINE, async () => {
   await untilLive(stack, 'live/demo', publisher);
   // As in the seconds before the first of it is written.
-  const { page, close } = await openWatch('admin', 'live/demo', null, { prepare: (context) => context.route('**/spans.json*', (route) => route.fulfill({ json: { from: 0, to: 0, recording: true, days: [], spans: [] } })) });
+  const { page, close } = await openWatch('admin', 'live/demo', null, {
+    prepare: (context) =>
+      context.route('**/spans.json*', (route) =>
+        route.fulfill({ json: { from: 0, to: 0, recording: true, days: [], spans: [] } }),
+      ),
+  });
   await page.waitForSelector('.badge-rec:visible');
   await page.waitForSelector('.replay-said:has-text("Recording has just begun")');
   await close();
 });
 
 /** What the view says of its picture: badges, clock, whether it claims to be live or recorded. */
-const told = (page) => page.evaluate(() => ({
-  badges: [...document.querySelectorAll('.tile-badge, .watch-heading .badge:first-of-type')].map((badge) => badge.textContent),
-  clock: document.querySelector('.replay-clock').textContent,
-  live: document.querySelector('.replay-live-on') !== null,
-  rec: [...document.querySelectorAll('.tile-rec, .badge-rec')].filter((sign) => sign.checkVisibility()).length,
-}));
+const told = (page) =>
+  page.evaluate(() => ({
+    badges: [...document.querySelectorAll('.tile-badge, .watch-heading .badge:first-of-type')].map(
+      (badge) => badge.textContent,
+    ),
+    clock: document.querySelector('.replay-clock').textContent,
+    live: document.querySelector('.replay-live-on') !== null,
+    rec: [...document.querySelectorAll('.tile-rec, .badge-rec')].filter((sign) => sign.checkVisibility()).length,
+  }));
 
-test('a picture that stands still is called neither live nor recorded nor paused, and its clock stands', DEADLINE, async () => {
-  await untilLive(stack, 'live/demo', publisher);
-  const { page, close } = await openWatch('admin', 'live/demo');
-  await modeIs(page, 'live', 'playing');
-  await until('live and recorded', () => told(page), ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'));
-  process.kill(publisher.child.pid, 'SIGSTOP');
-  try {
-    const stands = await until('the page to say that it waits', () => told(page), ({ badges }) => badges.every((badge) => badge === 'Waiting'));
-    assert.deepEqual([stands.live, stands.rec], [false, 0]);
-    await screenshot(page, 'picture-stands');
-    // As long as a clock that runs would need to show it.
-    await page.waitForFunction((then) => Date.now() > then + 2500, await page.evaluate(() => Date.now()));
-    assert.deepEqual(await told(page), stands);
-  } finally {
-    process.kill(publisher.child.pid, 'SIGCONT');
-  }
-  await until('live and recorded again', () => told(page), ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'));
-  await close();
-});
+test(
+  'a picture that stands still is called neither live nor recorded nor paused, and its clock stands',
+  DEADLINE,
+  async () => {
+    await untilLive(stack, 'live/demo', publisher);
+    const { page, close } = await openWatch('admin', 'live/demo');
+    await modeIs(page, 'live', 'playing');
+    await until(
+      'live and recorded',
+      () => told(page),
+      ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'),
+    );
+    process.kill(publisher.child.pid, 'SIGSTOP');
+    try {
+      const stands = await until(
+        'the page to say that it waits',
+        () => told(page),
+        ({ badges }) => badges.every((badge) => badge === 'Waiting'),
+      );
+      assert.deepEqual([stands.live, stands.rec], [false, 0]);
+      await screenshot(page, 'picture-stands');
+      // As long as a clock that runs would need to show it.
+      await page.waitForFunction((then) => Date.now() > then + 2500, await page.evaluate(() => Date.now()));
+      assert.deepEqual(await told(page), stands);
+    } finally {
+      process.kill(publisher.child.pid, 'SIGCONT');
+    }
+    await until(
+      'live and recorded again',
+      () => told(page),
+      ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'),
+    );
+    await close();
+  },
+);
 
 test('whoever may not see the past sees no bar; who may, but not manage, changes nothing', DEADLINE, async () => {
   for (const [name, rights] of [['watcher', ['view']], ['historian', ['view', 'replay']]]) {
     await stack.ctl('user', 'add', name, '--password-stdin', { input: `${PASSWORD}\n` });
-    for (const right of rights) for (const stream of ['live/archive', 'live/demo']) await stack.ctl('grant', name, stream, right);
+    for (const right of rights)
+      for (const stream of ['live/archive', 'live/demo']) await stack.ctl('grant', name, stream, right);
   }
   const watcher = await openWatch('watcher', 'live/demo');
   await modeIs(watcher.page, 'live', 'playing');
@@ -446,27 +583,31 @@ test('whoever may not see the past sees no bar; who may, but not manage, changes
   await historian.close();
 });
 
-test('whoever manages a stream but may not look back starts its recording, and lists what was recorded', DEADLINE, async () => {
-  await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
-  await stack.ctl('user', 'add', 'director', '--password-stdin', { input: `${PASSWORD}\n` });
-  await stack.ctl('grant', 'director', 'live/demo', 'view,manage');
-  const { page, close } = await openWatch('director', 'live/demo');
-  await modeIs(page, 'live', 'playing');
-  assert.equal(await page.locator('.replay:visible').count(), 0);
-  await page.click('[data-face=record]');
-  await page.waitForSelector('.badge-rec:visible');
-  await screenshot(page, 'manager-without-replay');
-  await page.click('[data-face=stop]');
-  await page.waitForSelector('.badge-rec', { state: 'hidden' });
-  await page.route('**/record', (route) => route.abort());
-  await page.click('[data-face=record]');
-  await page.waitForSelector('.record-said:visible:has-text("No connection")');
-  await page.click('text=Recordings of this stream');
-  await page.waitForSelector('.rec-session [aria-label^=Keep]');
-  assert.equal(await page.locator('[aria-label^=Download]').count(), 0, 'files are for those who may replay');
-  await close();
-  await stack.ctl('stream', 'set', 'live/demo', 'record=always');
-});
+test(
+  'whoever manages a stream but may not look back starts its recording, and lists what was recorded',
+  DEADLINE,
+  async () => {
+    await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
+    await stack.ctl('user', 'add', 'director', '--password-stdin', { input: `${PASSWORD}\n` });
+    await stack.ctl('grant', 'director', 'live/demo', 'view,manage');
+    const { page, close } = await openWatch('director', 'live/demo');
+    await modeIs(page, 'live', 'playing');
+    assert.equal(await page.locator('.replay:visible').count(), 0);
+    await page.click('[data-face=record]');
+    await page.waitForSelector('.badge-rec:visible');
+    await screenshot(page, 'manager-without-replay');
+    await page.click('[data-face=stop]');
+    await page.waitForSelector('.badge-rec', { state: 'hidden' });
+    await page.route('**/record', (route) => route.abort());
+    await page.click('[data-face=record]');
+    await page.waitForSelector('.record-said:visible:has-text("No connection")');
+    await page.click('text=Recordings of this stream');
+    await page.waitForSelector('.rec-session [aria-label^=Keep]');
+    assert.equal(await page.locator('[aria-label^=Download]').count(), 0, 'files are for those who may replay');
+    await close();
+    await stack.ctl('stream', 'set', 'live/demo', 'record=always');
+  },
+);
 
 test('recordings are found, kept and deleted', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive');
@@ -476,7 +617,11 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await page.selectOption('.rec-streams', '');
   await page.waitForSelector('.rec-session[data-state=recording]');
   await page.fill('.input-search', 'north');
-  await page.waitForFunction(() => document.querySelectorAll('.rec-session').length === 1 && /North gate/.test(document.querySelector('.rec-title').textContent));
+  await page.waitForFunction(
+    () =>
+      document.querySelectorAll('.rec-session').length === 1 &&
+      /North gate/.test(document.querySelector('.rec-title').textContent),
+  );
   await page.fill('.input-search', 'nowhere');
   await page.waitForSelector('.empty:not([hidden])');
   await screenshot(page, 'recordings-none');
@@ -484,7 +629,14 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await page.fill('.rec-day', new Date(MIDNIGHT).toISOString().slice(0, 10));
   await page.waitForFunction(() => document.querySelectorAll('.rec-session').length === 1);
   await page.click('.rec-unfold');
-  await until('pictures of the recordings', () => page.evaluate(() => [...document.querySelectorAll('.rec-image')].filter((image) => image.naturalWidth === 320).length), (count) => count > 0);
+  await until(
+    'pictures of the recordings',
+    () =>
+      page.evaluate(
+        () => [...document.querySelectorAll('.rec-image')].filter((image) => image.naturalWidth === 320).length,
+      ),
+    (count) => count > 0,
+  );
   await accessible(page, 'recordings');
   await screenshot(page, 'recordings');
 
@@ -497,7 +649,8 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await page.waitForSelector('.rec-file:last-child [aria-label^=Delete]:not([disabled])');
   await row.locator('[aria-label^=Delete]').click();
   const question = await page.textContent('dialog .dialog-body');
-  for (const part of ['North gate', await page.textContent('.rec-day-title'), '00:00:00 – 01:00:00']) assert.ok(question.includes(part), `${question} names ${part}`);
+  for (const part of ['North gate', await page.textContent('.rec-day-title'), '00:00:00 – 01:00:00'])
+    assert.ok(question.includes(part), `${question} names ${part}`);
   await screenshot(page, 'recordings-delete');
   await page.click('dialog .button-danger');
   await page.waitForFunction(() => document.querySelectorAll('.rec-file').length === 23);
@@ -513,14 +666,18 @@ test('recordings come page by page, and a service that fails is told', DEADLINE,
   const { page, close } = await openWatch('admin', 'live/archive');
   const all = (await stack.ctl('rec', 'list', 'live/archive')).split('\n').length;
   assert.ok(all > 20, `${all} recordings`);
-  await page.route('**/api/recordings?*', (route) => route.continue({ url: route.request().url().replace('limit=60', 'limit=10') }));
+  await page.route('**/api/recordings?*', (route) =>
+    route.continue({ url: route.request().url().replace('limit=60', 'limit=10') }),
+  );
   await goTo(page, '#/recordings?stream=live/archive');
   for (const shown of [10, 20, all]) {
     await page.waitForFunction((text) => document.querySelector('.rec-unfold')?.textContent === text, `${shown} files`);
     if (shown < all) await page.click('text=Show older ones');
   }
   assert.equal(await page.locator('text=Show older ones').isVisible(), false);
-  await page.route('**/api/recordings?*', (route) => route.fulfill({ status: 500, json: { error: 'internal', message: 'no such luck' } }));
+  await page.route('**/api/recordings?*', (route) =>
+    route.fulfill({ status: 500, json: { error: 'internal', message: 'no such luck' } }),
+  );
   await page.fill('.input-search', 'gate');
   await page.waitForSelector('[role=alert]:visible:has-text("no such luck")');
   assert.equal(await page.locator('.rec-session').count(), 1, 'the last list stays');
@@ -542,7 +699,13 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   assert.equal(await page.getAttribute('.tile', 'data-mode'), 'live', 'two fingers do not seek');
   await page.tap('.replay-tools button:has-text("Clip")');
   await noSidewaysScroll(page, 'timeline on a phone');
-  const small = await page.evaluate(() => [...document.querySelectorAll('.replay button, .replay select, .clip a')].filter((button) => button.checkVisibility()).map((button) => [button.textContent || button.ariaLabel, button.getBoundingClientRect()]).filter(([, box]) => box.height < 44 || box.width < 40 || box.left < 0 || box.right > innerWidth).map(([name]) => name));
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll('.replay button, .replay select, .clip a')]
+      .filter((button) => button.checkVisibility())
+      .map((button) => [button.textContent || button.ariaLabel, button.getBoundingClientRect()])
+      .filter(([, box]) => box.height < 44 || box.width < 40 || box.left < 0 || box.right > innerWidth)
+      .map(([name]) => name),
+  );
   assert.deepEqual(small, [], 'too small for a thumb, or cut off');
   await accessible(page, 'timeline on a phone');
   await screenshot(page, 'phone-timeline');
@@ -558,11 +721,18 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   const root = path.join(stack.home, 'rec/live/demo');
   const days = fs.readdirSync(root).map((day) => path.join(root, day));
   await stack.ctl('rec', 'stop', 'live/demo');
-  await until('the file to be closed', () => stack.ctl('rec', 'list', 'live/demo', '--json'), (text) => !/"state": *"recording"/.test(text));
+  await until(
+    'the file to be closed',
+    () => stack.ctl('rec', 'list', 'live/demo', '--json'),
+    (text) => !/"state": *"recording"/.test(text),
+  );
   for (const day of days) fs.chmodSync(day, 0o550);
   await stack.ctl('rec', 'start', 'live/demo');
   await page.waitForSelector('.trouble-stopped:visible');
-  assert.match(await page.textContent('.trouble-stopped'), /Recording stopped: the disk cannot be written\. Live goes on\..*live\/demo/);
+  assert.match(
+    await page.textContent('.trouble-stopped'),
+    /Recording stopped: the disk cannot be written\. Live goes on\..*live\/demo/,
+  );
   await accessible(page, 'a recording that stopped');
   await screenshot(page, 'phone-recording-stopped');
   for (const day of days) fs.chmodSync(day, 0o750);
@@ -570,21 +740,62 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await close();
 });
 
-/** Ten minutes of FLV in the colours of the others, with an index of its key frames, as recorders make them; filled up, so that it is not loaded at once. */
+/**
+ * Ten minutes of FLV in the colours of the others, with an index of its key frames, as recorders make them; filled up,
+ * so that it is not loaded at once.
+ */
 function makeFlv(file, begin) {
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', `color=red:size=${SIZE}:rate=5,hue=h=45*floor(t+1)`, '-t', '600',
-    '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '10', '-pix_fmt', 'yuv420p', '-colorspace', 'smpte170m', '-color_primaries', 'smpte170m', '-color_trc', 'smpte170m',
-    '-b:v', '400k', '-minrate', '400k', '-maxrate', '400k', '-bufsize', '400k', '-x264-params', 'nal-hrd=cbr', '-flvflags', 'add_keyframe_index', file]);
+  execFileSync('ffmpeg', [
+    '-v',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    `color=red:size=${SIZE}:rate=5,hue=h=45*floor(t+1)`,
+    '-t',
+    '600',
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-g',
+    '10',
+    '-pix_fmt',
+    'yuv420p',
+    '-colorspace',
+    'smpte170m',
+    '-color_primaries',
+    'smpte170m',
+    '-color_trc',
+    'smpte170m',
+    '-b:v',
+    '400k',
+    '-minrate',
+    '400k',
+    '-maxrate',
+    '400k',
+    '-bufsize',
+    '400k',
+    '-x264-params',
+    'nal-hrd=cbr',
+    '-flvflags',
+    'add_keyframe_index',
+    file,
+  ]);
   fs.utimesSync(file, begin / 1000 + 600, begin / 1000 + 600);     // where it ends
   const { uid, gid } = fs.statSync(path.join(stack.home, 'rec'));
-  for (let entry = file; entry !== path.join(stack.home, 'rec'); entry = path.dirname(entry)) fs.chownSync(entry, uid, gid);
+  for (let entry = file; entry !== path.join(stack.home, 'rec'); entry = path.dirname(entry))
+    fs.chownSync(entry, uid, gid);
 }
 
 test('an FLV recording plays and is sought in by its key frames; a clip says that it needs MP4', DEADLINE, async () => {
   const begin = MIDNIGHT + 10 * HOUR;
   await stack.ctl('stream', 'add', 'live/film', '--owner', 'admin');
-  makeFlv(path.join(stack.home, 'rec/live/film', new Date(begin).toISOString().slice(0, 10), '10-00-00.000.flv'), begin);
+  makeFlv(
+    path.join(stack.home, 'rec/live/film', new Date(begin).toISOString().slice(0, 10), '10-00-00.000.flv'),
+    begin,
+  );
   await stack.ctl('reindex');
   const { page, close } = await openWatch('admin', 'live/film');
   await page.click('text=Recordings of this stream');
@@ -592,7 +803,9 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   await page.click('.rec-title');
   await modeIs(page, 'history', 'playing');
   const ranges = [];
-  page.on('request', (request) => { if (request.url().endsWith('.flv')) ranges.push(Number(/\d+/.exec(request.headers().range ?? 'bytes=0-')[0])); });
+  page.on('request', (request) => {
+    if (request.url().endsWith('.flv')) ranges.push(Number(/\d+/.exec(request.headers().range ?? 'bytes=0-')[0]));
+  });
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'paused');
@@ -606,15 +819,22 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
       const context = new OffscreenCanvas(1, 1).getContext('2d');
       context.drawImage(video, 0, 0, 1, 1);
       return {
-        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3), utc: Number(/at=(\d+)/.exec(location.hash)[1]),
-        stands: document.querySelector('.tile').dataset.phase === 'paused' && document.querySelector('.tile-still').hidden && !video.seeking,
-        ready: video.readyState, at: video.currentTime, end: video.buffered.length && video.buffered.end(0),
+        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
+        utc: Number(/at=(\d+)/.exec(location.hash)[1]),
+        stands:
+          document.querySelector('.tile').dataset.phase === 'paused' &&
+          document.querySelector('.tile-still').hidden &&
+          !video.seeking,
+        ready: video.readyState,
+        at: video.currentTime,
+        end: video.buffered.length && video.buffered.end(0),
       };
     }), (seen) => seen.stands && seen.utc !== was && rightAt(seen.utc).includes(toldBy(seen.rgb).join(' ')));
     assert.equal(await clockOf(page), new Date(utc).toISOString().slice(11, 19), what);
     return utc;
   };
-  for (const share of [0.9, 0.3, 0.6]) await sought(`a click at ${share}`, () => page.mouse.click(span.x + span.width * share, span.y + span.height / 2));
+  for (const share of [0.9, 0.3, 0.6])
+    await sought(`a click at ${share}`, () => page.mouse.click(span.x + span.width * share, span.y + span.height / 2));
   assert.ok(ranges.some((from) => from > 1e6), `asked for from ${ranges.join()}: by key frame, not from the beginning`);
   // Within the first key frames, which a player of FLV can't ask for: loaded anew, under the last picture.
   assert.equal(await sought('Home', () => page.keyboard.press('Home')), begin);
@@ -636,10 +856,22 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
 
 test('what Duolu records as FLV plays, while it is written and when it is complete', { timeout: 180_000 }, async () => {
   const conf = path.join(stack.home, 'conf/nginx.conf');
-  fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace('dvr_threads dvr;', 'dvr_threads dvr; dvr_format flv;').replace(/hub_grace \w+;/, 'hub_grace 1s;'));
+  fs.writeFileSync(
+    conf,
+    fs
+      .readFileSync(conf, 'utf8')
+      .replace('dvr_threads dvr;', 'dvr_threads dvr; dvr_format flv;')
+      .replace(/hub_grace \w+;/, 'hub_grace 1s;'),
+  );
   process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
-  await until('workers that record as FLV', () => stack.log('nginx'), (text) => /signal process started|reconfiguring/.test(text));
-  const key = (await stack.ctl('stream', 'add', 'live/tape', '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/)[0];
+  await until(
+    'workers that record as FLV',
+    () => stack.log('nginx'),
+    (text) => /signal process started|reconfiguring/.test(text),
+  );
+  const key = (await stack.ctl('stream', 'add', 'live/tape', '--owner', 'admin')).match(
+    /(?<![\w-])[\w-]{22}(?![\w-])/,
+  )[0];
   await stack.ctl('stream', 'set', 'live/tape', 'record=always');
   const tape = pushFfmpeg(`${stack.rtmpUrl}/live/tape?key=${key}`);
   const files = async () => JSON.parse(await stack.ctl('rec', 'list', 'live/tape', '--json')).recordings;
@@ -647,23 +879,36 @@ test('what Duolu records as FLV plays, while it is written and when it is comple
   try {
     await untilLive(stack, 'live/tape', tape);
     await modeIs(page, 'live', 'playing');
-    await until('sixteen seconds that were recorded', files, (found) => found.length && Date.now() - Date.parse(found[0].from) > 16_000);
+    await until(
+      'sixteen seconds that were recorded',
+      files,
+      (found) => found.length && Date.now() - Date.parse(found[0].from) > 16_000,
+    );
     await page.click('[aria-label="10 seconds back"]');
     await modeIs(page, 'history', 'playing');
   } finally {
     tape.child.kill('SIGKILL');
   }
-  const [file] = await until('the file to be complete', files, (found) => found.some(({ state }) => state === 'complete'));
+  const [file] = await until('the file to be complete', files, (found) =>
+    found.some(({ state }) => state === 'complete'),
+  );
   assert.match(file.file, /\.flv$/);
   const from = Date.parse(file.from);
   for (const into of [2000, 12_000]) {
     await goTo(page, `#/watch/live/tape?at=${from + into}`);
     await modeIs(page, 'history', 'playing');
     const clock = await clockOf(page);
-    assert.ok([0, 1000].some((later) => new Date(from + into + later).toISOString().slice(11, 19) === clock), `${clock} at ${into} ms`);
+    assert.ok(
+      [0, 1000].some((later) => new Date(from + into + later).toISOString().slice(11, 19) === clock),
+      `${clock} at ${into} ms`,
+    );
   }
   await goTo(page, '#/recordings?stream=live/tape');
-  await until('its picture in the list', () => page.evaluate(() => document.querySelector('.rec-image')?.naturalWidth), (width) => width === 320);
+  await until(
+    'its picture in the list',
+    () => page.evaluate(() => document.querySelector('.rec-image')?.naturalWidth),
+    (width) => width === 320,
+  );
   await close();
 });
 
@@ -672,7 +917,11 @@ async function pinch(page) {
   const before_ = await page.textContent('.replay-zoom');
   const bar = await page.locator('.timeline-bar').boundingBox();
   const debug = await page.context().newCDPSession(page);
-  const touch = (type, ...places) => debug.send('Input.dispatchTouchEvent', { type, touchPoints: places.map((x, id) => ({ x: bar.x + x, y: bar.y + bar.height / 2, id })) });
+  const touch = (type, ...places) =>
+    debug.send('Input.dispatchTouchEvent', {
+      type,
+      touchPoints: places.map((x, id) => ({ x: bar.x + x, y: bar.y + bar.height / 2, id })),
+    });
   await touch('touchStart', 140);
   await touch('touchStart', 140, 180);
   for (let by = 10; by <= 60; by += 10) await touch('touchMove', 140 - by, 180 + by);

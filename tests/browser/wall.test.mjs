@@ -4,7 +4,19 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, framesRise, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, tiles, until } from './browser.mjs';
+import {
+  accessible,
+  framesRise,
+  goTo,
+  launch,
+  logIn,
+  noSidewaysScroll,
+  openPage,
+  phone,
+  screenshot,
+  tiles,
+  until,
+} from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 let stack;
@@ -43,10 +55,14 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/4');
   const seen = await framesRise(page, four);
-  for (const stream of four) assert.ok(seen[stream].colours > 4, `${stream}: ${seen[stream].colours} colours on the canvas`);
+  for (const stream of four)
+    assert.ok(seen[stream].colours > 4, `${stream}: ${seen[stream].colours} colours on the canvas`);
   assert.deepEqual(four.filter((stream) => !seen[stream].muted), [], 'silent until asked');
 
-  const listening = async () => Object.entries(await tiles(page)).filter(([, tile]) => !tile.muted).map(([stream]) => stream);
+  const listening = async () =>
+    Object.entries(await tiles(page))
+      .filter(([, tile]) => !tile.muted)
+      .map(([stream]) => stream);
   for (const index of [1, 2]) {
     await page.click(`.cell[data-index="${index}"] .cell-hit`, { position: { x: 40, y: 80 } });
     const stream = await page.getAttribute(`.cell[data-index="${index}"] .tile`, 'data-stream');
@@ -102,7 +118,11 @@ test('nginx workers die: the tile shows its last picture until it is connected a
   await framesRise(page, [stream]);
   await page.evaluate(() => { window.phases.length = 0; });
   for (const { pid } of (await stack.controlGet('/status')).workers) process.kill(pid, 'SIGKILL');
-  const phases = await until('the tile reconnects', () => page.evaluate(() => window.phases), (seen) => seen.some(({ phase }) => phase === 'reconnecting'));
+  const phases = await until(
+    'the tile reconnects',
+    () => page.evaluate(() => window.phases),
+    (seen) => seen.some(({ phase }) => phase === 'reconnecting'),
+  );
   const lost = phases.find(({ phase }) => phase === 'reconnecting');
   assert.ok(lost.still && lost.stillColours > 4, `last picture kept on the canvas: ${JSON.stringify(lost)}`);
   await framesRise(page, [stream]);
@@ -118,7 +138,8 @@ test('a wall of 16 plays, and on a phone it fits', async () => {
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/16');
   const seen = await framesRise(page, all, 5);
-  for (const stream of all) assert.ok(seen[stream].colours > 4, `${stream}: ${seen[stream].colours} colours on the canvas`);
+  for (const stream of all)
+    assert.ok(seen[stream].colours > 4, `${stream}: ${seen[stream].colours} colours on the canvas`);
   await screenshot(page, 'wall-16');
   await close();
 

@@ -62,7 +62,10 @@ describe('a change that takes something away is told to nginx', () => {
     // his own streams go off air too, when another's key holds them there
     await auth.done(['stream', 'key', 'add', 'live/bobs', '--user', 'admin']);
     const [[device]] = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND user_id = ${ids.admin}`);
-    assert.match(await told(['user', 'disable', 'bob'], [`user=${ids.bob}`, `key=${device}`]), /^user bob disabled\nended 3 sessions\n$/);
+    assert.match(
+      await told(['user', 'disable', 'bob'], [`user=${ids.bob}`, `key=${device}`]),
+      /^user bob disabled\nended 3 sessions\n$/,
+    );
     await told(['user', 'enable', 'bob'], []);
     assert.match(await told(['user', 'revoke', 'bob'], [`user=${ids.bob}`]), /^user bob revoked\nended 3 sessions\n$/);
     await told(['user', 'passwd', 'bob', '--password-stdin'], [`user=${ids.bob}`], `${password}\n`);
@@ -89,8 +92,12 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['revoke', 'eve', 'live/demo', 'publish'], [pair]);
     await told(['grant', 'eve', 'live', 'view'], []);
     await told(['revoke', 'eve', 'live/demo', 'view'], []);      // the app's grant still gives it
-    await told(['revoke', 'eve', 'live', 'view'], Object.keys(ids).filter((name) => ['demo', 'bobs', '相机+1'].includes(name))
-      .map((name) => `user=${ids.eve}&stream=live/${name}`));
+    await told(
+      ['revoke', 'eve', 'live', 'view'],
+      Object.keys(ids)
+        .filter((name) => ['demo', 'bobs', '相机+1'].includes(name))
+        .map((name) => `user=${ids.eve}&stream=live/${name}`),
+    );
     await told(['grant', 'bob', 'live/bobs', 'view'], []);
     await told(['revoke', 'bob', 'live/bobs', 'view'], []);      // he owns it
   });
@@ -124,7 +131,10 @@ describe('a change that takes something away is told to nginx', () => {
   });
 
   test('for more users than nginx should keep, the stream as a whole', async () => {
-    sql("INSERT INTO users (name, password_hash) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 80) SELECT CONCAT('many', i), 'x' FROM n");
+    sql(
+      "INSERT INTO users (name, password_hash) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE " +
+        "i < 80) SELECT CONCAT('many', i), 'x' FROM n",
+    );
     await auth.done(['stream', 'set', 'live/demo', 'visibility=public']);
     await told(['stream', 'set', 'live/demo', 'visibility=private'], ['stream=live/demo']);
     sql("DELETE FROM users WHERE name LIKE 'many%'");
@@ -139,16 +149,30 @@ describe('a change that takes something away is told to nginx', () => {
     const bobsKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND user_id = ${ids.admin}`)[0][0];
     const demoKey = sql(`SELECT id FROM devices WHERE stream_id = ${ids.demo} AND revoked_at IS NULL`)[0][0];
 
-    assert.deepEqual(await post('/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }, 'DELETE'), { ended: 2 });
+    assert.deepEqual(
+      await post('/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] }, 'DELETE'),
+      { ended: 2 },
+    );
     assert.equal((await post('/api/streams/live/demo/key', {})).ended, 2);
     assert.deepEqual(await post('/api/streams/live/demo/revoke', {}), { ended: 2 });
-    assert.deepEqual(await post('/api/users/bob/disable', {}), { name: 'bob', admin: false, disabled: true, max_publishers: 0, rec_quota: 0, ended: 4 });
+    assert.deepEqual(await post('/api/users/bob/disable', {}), {
+      name: 'bob',
+      admin: false,
+      disabled: true,
+      max_publishers: 0,
+      rec_quota: 0,
+      ended: 4,
+    });
     assert.equal((await post('/api/users/bob/enable', {})).ended, 0);
     assert.equal((await post('/api/users/eve/revoke', {})).ended, 2);
     assert.deepEqual(nginx.revoked(), [`user=${ids.eve}&stream=live/demo`, `key=${demoKey}`, 'stream=live/demo',
       `user=${ids.bob}`, `key=${bobsKey}`, `user=${ids.eve}`].sort());
     for (const action of ['revoke', 'key rotate', 'stream revoke', 'user disable', 'user revoke']) {
-      assert.equal(sql(`SELECT outcome FROM audit WHERE action = '${action}' AND actor = 'admin' ORDER BY id DESC LIMIT 1`)[0][0], 'ok', action);
+      assert.equal(
+        sql(`SELECT outcome FROM audit WHERE action = '${action}' AND actor = 'admin' ORDER BY id DESC LIMIT 1`)[0][0],
+        'ok',
+        action,
+      );
     }
   });
 
@@ -173,13 +197,18 @@ describe('a change that takes something away is told to nginx', () => {
 });
 
 describe('tokens', () => {
-  const token = async (user) => (await auth.done(['url', user, 'live/demo', 'view', '--format', 'rtmp'])).trim().split('token=')[1];
+  const token = async (user) =>
+    (await auth.done(['url', user, 'live/demo', 'view', '--format', 'rtmp'])).trim().split('token=')[1];
   const issued = (text) => JSON.parse(Buffer.from(text.split('.')[1], 'base64url')).iat;
   const play = async (text) => (await auth.gate('play', { ARGS: `token=${text}` })).json;
 
   test('made before are void, one made right after holds', async () => {
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
-    for (const change of [['user', 'revoke', 'eve'], ['stream', 'revoke', 'live/demo'], ['revoke', 'eve', 'live/demo', 'view']]) {
+    for (const change of [
+      ['user', 'revoke', 'eve'],
+      ['stream', 'revoke', 'live/demo'],
+      ['revoke', 'eve', 'live/demo', 'view'],
+    ]) {
       const old = await token('eve');
       assert.equal((await play(old)).allow, true, change.join(' '));
       await auth.done(change);
@@ -211,7 +240,10 @@ describe('nginx away', () => {
     await nginx.stop();
     const { code, stdout, stderr } = await auth.ctl(['user', 'disable', 'joe']);
     assert.deepEqual([code, stdout], [0, 'user joe disabled\n']);
-    assert.match(stderr, /warning: done, but nginx does not know yet: control socket .*control\.sock: Couldn't connect/);
+    assert.match(
+      stderr,
+      /warning: done, but nginx does not know yet: control socket .*control\.sock: Couldn't connect/,
+    );
     const at = sql(`SELECT at FROM revocations WHERE user_id = ${ids.joe} AND stream_id = 0`)[0][0];
 
     const cookie = await auth.login('admin', password);
@@ -219,7 +251,13 @@ describe('nginx away', () => {
     assert.equal(answer.status, 200);
     assert.match(answer.json.warning, /does not answer yet/);
     assert.equal(answer.json.ended, 0);
-    await until(() => auth.lines.some((line) => /warning revocations wait, sessions that should end go on: control socket/.test(line)), 'the log to say so');
+    await until(
+      () =>
+        auth.lines.some((line) =>
+          /warning revocations wait, sessions that should end go on: control socket/.test(line),
+        ),
+      'the log to say so',
+    );
 
     await auth.stop();      // what waits is in the database, not in the process
     await auth.start();
@@ -228,27 +266,37 @@ describe('nginx away', () => {
     await until(() => nginx.revoked().length >= 2, 'nginx to be told');
     const took = performance.now() - started;
     assert.deepEqual(nginx.revoked(), [`user=${ids.joe}`, `user=${ids.eve}`].sort());
-    assert.ok(nginx.calls.some(({ url }) => url === `/control/revoke?user=${ids.joe}&at=${at}`), 'with the time of the change');
+    assert.ok(
+      nginx.calls.some(({ url }) => url === `/control/revoke?user=${ids.joe}&at=${at}`),
+      'with the time of the change',
+    );
     await until(() => pending().length === 0, 'the rows to be marked');
     assert.ok(took < 10_000, `${took} ms`);
     await auth.done(['user', 'enable', 'joe']);
   });
 
   test('an answer that is no success is tried again; the next row is not kept waiting', async () => {
-    nginx.answer = (url) => (url.includes(`user=${ids.joe}`) ? [500, { error: 'could not be stored' }] : [200, { ended: 0 }]);
+    nginx.answer = (url) =>
+      url.includes(`user=${ids.joe}`) ? [500, { error: 'could not be stored' }] : [200, { ended: 0 }];
     const { stderr } = await auth.ctl(['user', 'revoke', 'joe']);
     assert.match(stderr, /answered 500: could not be stored/);
     await auth.done(['stream', 'revoke', 'live/bobs']);
     assert.deepEqual(pending(), [[ids.joe, '0', '0']]);
     nginx.answer = () => [200, { ended: 1 }];
     await until(() => pending().length === 0, 'it to be told');
-    await until(() => auth.lines.some((line) => /revocations: 1 told to nginx, 1 sessions ended/.test(line)), 'the log to say so');
+    await until(
+      () => auth.lines.some((line) => /revocations: 1 told to nginx, 1 sessions ended/.test(line)),
+      'the log to say so',
+    );
   });
 
   test('a change says what it ended itself, not what others wait for', async () => {
     // 200 others and a stream wait, and can't be told
     nginx.answer = (url) => (url.includes(`user=${ids.joe}`) ? [200, { ended: 1 }] : [500, { error: 'not now' }]);
-    sql(`INSERT INTO revocations (user_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 200) SELECT 70000 + i FROM n`);
+    sql(
+      'INSERT INTO revocations (user_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < ' +
+        '200) SELECT 70000 + i FROM n',
+    );
     sql(`REPLACE INTO revocations (stream_id) VALUES (${ids.bobs})`);
     const { code, stdout, stderr } = await auth.ctl(['user', 'revoke', 'joe']);
     assert.deepEqual([code, stdout, stderr], [0, 'user joe revoked\nended 1 session\n', '']);
@@ -274,10 +322,14 @@ describe('nginx away', () => {
       ids[name] = sql(`SELECT id FROM users WHERE name = '${name}'`)[0][0];
     }
     const [[device]] = sql('SELECT MAX(id) FROM devices');
-    for (const change of ['disable', 'enable']) await auth.done(['user', change, 'pat']);       // has rows of its own from before
+    // has rows of its own from before
+    for (const change of ['disable', 'enable']) await auth.done(['user', change, 'pat']);
     sql(`UPDATE revocations SET at = at - 100 WHERE user_id = ${ids.pat} OR device_id = ${device}`);
     nginx.calls = [];
-    sql(`UPDATE users SET disabled = 1 WHERE name IN ('han', 'pat'); UPDATE devices SET revoked_at = NOW() WHERE id = ${device}`);
+    sql(
+      `UPDATE users SET disabled = 1 WHERE name IN ('han', 'pat'); UPDATE devices SET revoked_at = NOW() WHERE id ` +
+        `= ${device}`,
+    );
     await until(() => nginx.revoked().length >= 3 && pending().length === 0, 'them to be told');
     for (let look = 0; look < 2; look++) {
       sql(`REPLACE INTO revocations (stream_id) VALUES (${99990 + look})`);
@@ -306,18 +358,27 @@ describe('nginx away', () => {
   });
 
   test('who is let in while the commit takes long is ended too', async () => {
-    const blocker = spawn('mariadb', ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const blocker = spawn(
+      'mariadb',
+      ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered'],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
     try {
       blocker.stdin.write("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT 'blocked';\n");
       await once(blocker.stdout, 'data');
       const revoking = auth.done(['user', 'revoke', 'bob']);
-      await until(() => sql("SELECT 1 FROM information_schema.processlist WHERE info = 'COMMIT'").length === 1, 'the commit to wait');
+      await until(
+        () => sql("SELECT 1 FROM information_schema.processlist WHERE info = 'COMMIT'").length === 1,
+        'the commit to wait',
+      );
       const asked = now() + 2;
       await until(() => now() >= asked, 'two seconds to pass');
       blocker.stdin.end('BACKUP STAGE END;\n');
       await revoking;
       await until(() => pending().length === 0, 'it to be told');
-      const told = nginx.calls.filter(({ url }) => url.startsWith(`/control/revoke?user=${ids.bob}&`)).map(({ url }) => Number(/at=(\d+)/.exec(url)[1]));
+      const told = nginx.calls
+        .filter(({ url }) => url.startsWith(`/control/revoke?user=${ids.bob}&`))
+        .map(({ url }) => Number(/at=(\d+)/.exec(url)[1]));
       assert.ok(Math.max(...told) >= asked, `${told} is before ${asked}`);
     } finally {
       blocker.kill();
@@ -326,8 +387,14 @@ describe('nginx away', () => {
 
   test('of two that take one of two grants each, one sees the right go', async () => {
     for (let i = 0; i < 8; i++) {
-      sql(`INSERT INTO grants (user_id, stream_id, rights) VALUES (${ids.joe}, ${ids.demo}, 'view') ON DUPLICATE KEY UPDATE rights = 'view'`);
-      sql(`INSERT INTO grants (user_id, app, rights) VALUES (${ids.joe}, 'live', 'view') ON DUPLICATE KEY UPDATE rights = 'view'`);
+      sql(
+        `INSERT INTO grants (user_id, stream_id, rights) VALUES (${ids.joe}, ${ids.demo}, 'view') ON DUPLICATE ` +
+          `KEY UPDATE rights = 'view'`,
+      );
+      sql(
+        `INSERT INTO grants (user_id, app, rights) VALUES (${ids.joe}, 'live', 'view') ON DUPLICATE KEY UPDATE ` +
+          `rights = 'view'`,
+      );
       nginx.calls = [];
       await Promise.all([auth.done(['revoke', 'joe', 'live/demo']), auth.done(['revoke', 'joe', 'live'])]);
       await until(() => pending().length === 0, 'nothing left to tell');
@@ -343,33 +410,85 @@ describe('limits', () => {
     const set = (cookie, body) => auth.api('POST', '/api/streams/live/bobs', { cookie, body });
 
     const answer = await set(admin, { max_kbps: 4000, max_viewers: 20 });
-    assert.deepEqual(answer.json, { app: 'live', name: 'bobs', title: '', visibility: 'private', record: 'never', record_on: false, max_kbps: 4000, max_viewers: 20, ended: 0 });
-    assert.equal((await auth.api('POST', '/api/users/bob', { cookie: admin, body: { max_publishers: 2 } })).json.max_publishers, 2);
+    assert.deepEqual(answer.json, {
+      app: 'live',
+      name: 'bobs',
+      title: '',
+      visibility: 'private',
+      record: 'never',
+      record_on: false,
+      max_kbps: 4000,
+      max_viewers: 20,
+      ended: 0,
+    });
+    assert.equal(
+      (await auth.api('POST', '/api/users/bob', { cookie: admin, body: { max_publishers: 2 } })).json.max_publishers,
+      2,
+    );
     assert.equal((await auth.api('POST', '/api/users/bob', { cookie: bob, body: { max_publishers: 0 } })).status, 403);
 
     // the owner manages, but does not lift a limit of the server's
-    for (const body of [{ max_kbps: 0 }, { max_viewers: 21 }]) assert.deepEqual([(await set(bob, body)).status, (await set(bob, body)).json.error], [403, 'forbidden']);
+    for (const body of [{ max_kbps: 0 }, { max_viewers: 21 }])
+      assert.deepEqual([(await set(bob, body)).status, (await set(bob, body)).json.error], [403, 'forbidden']);
     const own = await set(bob, { title: '后门', visibility: 'public', record: 'always' });
-    assert.deepEqual([own.status, own.json.title, own.json.visibility, own.json.record, own.json.max_kbps], [200, '后门', 'public', 'always', 4000]);
+    assert.deepEqual(
+      [own.status, own.json.title, own.json.visibility, own.json.record, own.json.max_kbps],
+      [200, '后门', 'public', 'always', 4000],
+    );
 
-    for (const body of [{ max_kbps: -1 }, { max_kbps: 1.5 }, { max_kbps: '5' }, { max_kbps: 1e9 }, { visibility: 'all' }, { record: 'x' }, { title: 7 }, { title: 'x'.repeat(201) }]) {
-      assert.deepEqual([(await set(admin, body)).status, (await set(admin, body)).json.error], [400, 'bad_request'], JSON.stringify(body).slice(0, 40));
+    for (const body of [
+      { max_kbps: -1 },
+      { max_kbps: 1.5 },
+      { max_kbps: '5' },
+      { max_kbps: 1e9 },
+      { visibility: 'all' },
+      { record: 'x' },
+      { title: 7 },
+      { title: 'x'.repeat(201) },
+    ]) {
+      assert.deepEqual(
+        [(await set(admin, body)).status, (await set(admin, body)).json.error],
+        [400, 'bad_request'],
+        JSON.stringify(body).slice(0, 40),
+      );
     }
 
-    const list = async (cookie) => (await auth.api('GET', '/api/streams', { cookie })).json.streams.find(({ name }) => name === 'bobs');
+    const list = async (cookie) =>
+      (await auth.api('GET', '/api/streams', { cookie })).json.streams.find(({ name }) => name === 'bobs');
     const { id, max_kbps, max_viewers } = await list(bob);
     assert.deepEqual([String(id), max_kbps, max_viewers], [ids.bobs, 4000, 20]);
     const seen = await list(await auth.login('eve', password));
     assert.deepEqual([String(seen.id), seen.max_kbps], [ids.bobs, undefined]);
-    assert.equal((await auth.api('POST', '/api/streams/live/bobs', { cookie: await auth.login('eve', password), body: {} })).status, 403);
+    assert.equal(
+      (await auth.api('POST', '/api/streams/live/bobs', { cookie: await auth.login('eve', password), body: {} }))
+        .status,
+      403,
+    );
 
     const { key } = await auth.done(['stream', 'key', 'add', 'live/bobs', '--json']);
     const { json } = await auth.gate('publish', { NAME: 'bobs', ARGS: `key=${key}` });
     const device = sql('SELECT MAX(id) FROM devices')[0][0];
-    assert.deepEqual(json, { allow: true, uid: Number(ids.bob), stream: Number(ids.bobs), key: Number(device), record: true, max_kbps: 4000, max_viewers: 20, max_publishers: 2 });
+    assert.deepEqual(json, {
+      allow: true,
+      uid: Number(ids.bob),
+      stream: Number(ids.bobs),
+      key: Number(device),
+      record: true,
+      max_kbps: 4000,
+      max_viewers: 20,
+      max_publishers: 2,
+    });
     assert.match(await auth.done(['user', 'list']), /^bob +user +enabled max_publishers=2$/m);
     await auth.done(['user', 'set', 'bob', 'max_publishers=0']);
-    await auth.done(['stream', 'set', 'live/bobs', 'visibility=private', 'record=never', 'max_kbps=0', 'max_viewers=0']);
+    await auth.done([
+      'stream',
+      'set',
+      'live/bobs',
+      'visibility=private',
+      'record=never',
+      'max_kbps=0',
+      'max_viewers=0',
+    ]);
   });
 
   test('a limit that is no number is refused', async () => {
@@ -385,11 +504,47 @@ describe('limits', () => {
 });
 
 describe('who is connected', () => {
-  const sessions = () => ({ sessions: [
-    { id: '11', kind: 'publish', protocol: 'rtmp', stream: 'live/bobs', uid: Number(ids.bob), key: 2, address: '192.0.2.1', age_ms: 75_000, bytes: 12_345_678, worker: 1 },
-    { id: '12', kind: 'view', protocol: 'flv', stream: 'live/demo', uid: Number(ids.eve), key: 0, address: '192.0.2.2', age_ms: 900, bytes: 999, late_ms: 1440, worker: 1 },
-    { id: '13', kind: 'events', protocol: 'sse', stream: '', uid: Number(ids.admin), key: 0, address: '192.0.2.3', age_ms: 90_000_000, bytes: 0, worker: 2 },
-  ] });
+  const sessions = () => ({
+    sessions: [
+      {
+        id: '11',
+        kind: 'publish',
+        protocol: 'rtmp',
+        stream: 'live/bobs',
+        uid: Number(ids.bob),
+        key: 2,
+        address: '192.0.2.1',
+        age_ms: 75_000,
+        bytes: 12_345_678,
+        worker: 1,
+      },
+      {
+        id: '12',
+        kind: 'view',
+        protocol: 'flv',
+        stream: 'live/demo',
+        uid: Number(ids.eve),
+        key: 0,
+        address: '192.0.2.2',
+        age_ms: 900,
+        bytes: 999,
+        late_ms: 1440,
+        worker: 1,
+      },
+      {
+        id: '13',
+        kind: 'events',
+        protocol: 'sse',
+        stream: '',
+        uid: Number(ids.admin),
+        key: 0,
+        address: '192.0.2.3',
+        age_ms: 90_000_000,
+        bytes: 0,
+        worker: 2,
+      },
+    ],
+  });
   const answer = (url) => {
     if (url === '/sessions') return [200, sessions()];
     return /kick\?id=1[123]$/.test(url) ? [200, { ended: 1 }] : [404, { error: 'no session "9"' }];
@@ -423,25 +578,65 @@ describe('who is connected', () => {
     assert.deepEqual(await seen('bob'), [200, ['11 bob']]);
     assert.deepEqual(await seen('eve'), [200, []]);
 
-    const kick = async (name, id) => (await auth.api('POST', `/api/sessions/${id}/kick`, { cookie: await auth.login(name, password), body: {} })).status;
+    const kick = async (name, id) =>
+      (await auth.api('POST', `/api/sessions/${id}/kick`, { cookie: await auth.login(name, password), body: {} }))
+        .status;
     assert.equal(await kick('eve', 12), 404);
     assert.equal(await kick('bob', 12), 404);
     assert.ok(!nginx.calls.some(({ url }) => url.startsWith('/control/kick')));
     assert.equal(await kick('bob', 11), 200);
-    assert.deepEqual(sql("SELECT actor, target FROM audit WHERE action = 'kick' ORDER BY id DESC LIMIT 1")[0], ['bob', 'rtmp publish of bob on live/bobs']);
+    assert.deepEqual(sql("SELECT actor, target FROM audit WHERE action = 'kick' ORDER BY id DESC LIMIT 1")[0], [
+      'bob',
+      'rtmp publish of bob on live/bobs',
+    ]);
     assert.equal(await kick('admin', 13), 200);
     assert.equal(await kick('admin', 9), 404);
     nginx.answer = () => [500, {}];
-    assert.equal((await auth.api('GET', '/api/sessions', { cookie: await auth.login('admin', password) })).json.error, 'nginx_unavailable');
+    assert.equal(
+      (await auth.api('GET', '/api/sessions', { cookie: await auth.login('admin', password) })).json.error,
+      'nginx_unavailable',
+    );
   });
 
   test('duoluctl status tells what a stream is made of and who watches', async () => {
-    nginx.answer = () => [200, {
-      zone: { name: 'live', size: 1, blocks: 1000, free: 900, sessions: 4, sessions_max: 100, refused: { room: 0, busy: 2, token: 1 } },
-      workers: [{ pid: 7, publishers: 1, viewers: 3, sessions: 4 }],
-      streams: [{ name: 'live/demo', id: 1, uid: 1, state: 'live', viewers: 3, viewers_by: { flv: 2, ws: 1, rtmp: 0 }, kbps_in: 1040, kbps_out: 3100, fps: 29.97, gop_ms: 2000,
-        gaps: 1, address: '192.0.2.1', max_kbps: 4000, max_viewers: 0, video: 'h264', audio: 'aac', width: 1280, height: 720, since_ms: 3_723_000 }],
-    }];
+    nginx.answer = () => [
+      200,
+      {
+        zone: {
+          name: 'live',
+          size: 1,
+          blocks: 1000,
+          free: 900,
+          sessions: 4,
+          sessions_max: 100,
+          refused: { room: 0, busy: 2, token: 1 },
+        },
+        workers: [{ pid: 7, publishers: 1, viewers: 3, sessions: 4 }],
+        streams: [
+          {
+            name: 'live/demo',
+            id: 1,
+            uid: 1,
+            state: 'live',
+            viewers: 3,
+            viewers_by: { flv: 2, ws: 1, rtmp: 0 },
+            kbps_in: 1040,
+            kbps_out: 3100,
+            fps: 29.97,
+            gop_ms: 2000,
+            gaps: 1,
+            address: '192.0.2.1',
+            max_kbps: 4000,
+            max_viewers: 0,
+            video: 'h264',
+            audio: 'aac',
+            width: 1280,
+            height: 720,
+            since_ms: 3_723_000,
+          },
+        ],
+      },
+    ];
     assert.equal(await auth.done(['status']), [
       'zone live: 900 of 1000 blocks free, 4 of 100 sessions; refused: busy 2, token 1',
       'worker 7: 1 publishers, 3 viewers, 4 sessions',
@@ -458,11 +653,19 @@ describe('events of a page', () => {
     assert.equal((await access(undefined)).status, 401);
     assert.equal((await access(`__Host-duolu=${'A'.repeat(43)}`)).status, 401);
     const ofAdmin = await access(await auth.login('admin', password));
-    assert.deepEqual([ofAdmin.status, ofAdmin.text, ofAdmin.headers['x-duolu-user'], ofAdmin.headers['x-duolu-streams']], [204, '', ids.admin, '*']);
+    assert.deepEqual(
+      [ofAdmin.status, ofAdmin.text, ofAdmin.headers['x-duolu-user'], ofAdmin.headers['x-duolu-streams']],
+      [204, '', ids.admin, '*'],
+    );
 
     const cookie = await auth.login('eve', password);
-    const seen = async () => { const { status, headers } = await access(cookie); return [status, headers['x-duolu-user'], headers['x-duolu-streams']]; };
-    const [[own]] = sql("SELECT GROUP_CONCAT(id) FROM streams WHERE owner_id = (SELECT id FROM users WHERE name = 'eve')");
+    const seen = async () => {
+      const { status, headers } = await access(cookie);
+      return [status, headers['x-duolu-user'], headers['x-duolu-streams']];
+    };
+    const [[own]] = sql(
+      "SELECT GROUP_CONCAT(id) FROM streams WHERE owner_id = (SELECT id FROM users WHERE name = 'eve')",
+    );
     assert.deepEqual(await seen(), [204, ids.eve, own]);
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
     assert.deepEqual((await seen())[2].split(',').sort(), [ids.demo, own].sort());
@@ -471,7 +674,10 @@ describe('events of a page', () => {
   });
 
   test('of 5000 streams fit the header', async () => {
-    sql(`INSERT INTO streams (app, name, owner_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 1000) SELECT CONCAT('many', a.i), b.i, ${ids.joe} FROM n a JOIN n b WHERE a.i <= 5`);
+    sql(
+      'INSERT INTO streams (app, name, owner_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n ' +
+        `WHERE i < 1000) SELECT CONCAT('many', a.i), b.i, ${ids.joe} FROM n a JOIN n b WHERE a.i <= 5`,
+    );
     const { status, headers } = await access(await auth.login('joe', password));
     const list = headers['x-duolu-streams'].split(',');
     assert.deepEqual([status, list.length, new Set(list).size], [204, 5000, 5000]);
@@ -486,7 +692,8 @@ describe('rows of sessions', () => {
   test('that nginx does not have are closed, but not young ones, and none while nginx is away', async () => {
     sql('DELETE FROM sessions');
     sql(`INSERT INTO sessions (kind, gate_session, user_id, stream_id, started_at) VALUES
-      ('publish', 'old-there', 1, 1, NOW() - INTERVAL 1 HOUR), ('play', 'old-lost', 1, 1, NOW() - INTERVAL 1 HOUR), ('publish', 'young', 1, 1, NOW() + INTERVAL 1 HOUR)`);
+      ('publish', 'old-there', 1, 1, NOW() - INTERVAL 1 HOUR), ('play', 'old-lost', 1, 1, NOW() - INTERVAL 1 HOUR),
+      ('publish', 'young', 1, 1, NOW() + INTERVAL 1 HOUR)`);
     nginx.answer = () => [500, { error: 'no' }];
     const before = looks();
     await until(() => looks() >= before + 3, 'nginx to be asked in vain');
@@ -503,7 +710,11 @@ describe('rows of sessions', () => {
 
   test('closed ones go by age and number as the audit does, open ones stay', async () => {
     sql('DELETE FROM sessions');
-    sql("INSERT INTO sessions (kind, gate_session, user_id, stream_id, ended_at) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT 'play', IF(i = 1, 'open', i), 1, 1, IF(i = 1, NULL, NOW()) FROM n");
+    sql(
+      "INSERT INTO sessions (kind, gate_session, user_id, stream_id, ended_at) WITH RECURSIVE n AS (SELECT 1 AS i " +
+        "UNION SELECT i + 1 FROM n WHERE i < 900) SELECT 'play', IF(i = 1, 'open', i), 1, 1, IF(i = 1, NULL, " +
+          "NOW()) FROM n",
+    );
     sql("UPDATE sessions SET ended_at = NOW() - INTERVAL 8 DAY WHERE gate_session = '900'");
     await auth.stop();
     Object.assign(auth.environment, { DUOLU_AUDIT_DAYS: '7', DUOLU_AUDIT_ROWS: '50' });
@@ -517,7 +728,10 @@ describe('rows of sessions', () => {
 
 describe('audit', () => {
   test('rows older than DUOLU_AUDIT_DAYS go, in batches, the rest stays', async () => {
-    sql("INSERT INTO audit (at, action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT UTC_TIMESTAMP() - INTERVAL 8 DAY, 'old', 'ok' FROM n");
+    sql(
+      "INSERT INTO audit (at, action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE " +
+        "i < 900) SELECT UTC_TIMESTAMP() - INTERVAL 8 DAY, 'old', 'ok' FROM n",
+    );
     sql("INSERT INTO audit (at, action, outcome) VALUES (UTC_TIMESTAMP() - INTERVAL 6 DAY, 'young', 'ok')");
     await auth.stop();
     auth.environment.DUOLU_AUDIT_DAYS = '7';
@@ -527,7 +741,10 @@ describe('audit', () => {
   });
 
   test('of more rows than DUOLU_AUDIT_ROWS the oldest go', async () => {
-    sql("INSERT INTO audit (action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 900) SELECT CONCAT('many ', i), 'ok' FROM n");
+    sql(
+      "INSERT INTO audit (action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < " +
+        "900) SELECT CONCAT('many ', i), 'ok' FROM n",
+    );
     await auth.stop();
     auth.environment.DUOLU_AUDIT_ROWS = '50';
     await auth.start();

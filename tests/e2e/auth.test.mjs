@@ -1,5 +1,6 @@
 // duolu-auth and duoluctl against a real MariaDB: what the gate, the page and
 // the operator are told, in good and in bad times.
+// One file because all of it shares one database and one service.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -36,7 +37,9 @@ after(() => service.stop());
 
 // The newest audit row of an action: outcome, target, address, reason, actor.
 function audit(action) {
-  const [row] = sql(`SELECT outcome, target, address, reason, actor FROM audit WHERE action = '${action}' ORDER BY id DESC LIMIT 1`);
+  const [row] = sql(
+    `SELECT outcome, target, address, reason, actor FROM audit WHERE action = '${action}' ORDER BY id DESC LIMIT 1`,
+  );
   return row;
 }
 
@@ -51,7 +54,14 @@ describe('migrations', () => {
       assert.equal(code, 0, stderr);
       assert.match(stderr, /0 applied/);
     }
-    assert.deepEqual(sql('SELECT version, name FROM schema_version'), [['1', '001_init.sql'], ['2', '002_revocations.sql'], ['3', '003_limits.sql'], ['4', '004_recordings.sql'], ['5', '005_makers.sql'], ['6', '006_bounds.sql']]);
+    assert.deepEqual(sql('SELECT version, name FROM schema_version'), [
+      ['1', '001_init.sql'],
+      ['2', '002_revocations.sql'],
+      ['3', '003_limits.sql'],
+      ['4', '004_recordings.sql'],
+      ['5', '005_makers.sql'],
+      ['6', '006_bounds.sql'],
+    ]);
   });
 
   test('two at once on an empty database: one applies, one waits', async () => {
@@ -59,7 +69,10 @@ describe('migrations', () => {
     try {
       const runs = await Promise.all([other.migrate(), other.migrate()]);
       assert.deepEqual(runs.map(({ code }) => code), [0, 0]);
-      assert.deepEqual(runs.map(({ stderr }) => /(\d) applied/.exec(stderr)[1]).sort(), ['0', String(migrations.length)]);
+      assert.deepEqual(runs.map(({ stderr }) => /(\d) applied/.exec(stderr)[1]).sort(), [
+        '0',
+        String(migrations.length),
+      ]);
     } finally { other.remove(); }
   });
 
@@ -72,14 +85,26 @@ describe('migrations', () => {
   });
 
   test('every table is InnoDB, utf8mb4 and has a primary key', () => {
-    const tables = sql("SELECT t.table_name, engine, table_collation, (SELECT COUNT(*) FROM information_schema.table_constraints c WHERE c.table_schema = t.table_schema AND c.table_name = t.table_name AND constraint_type = 'PRIMARY KEY') FROM information_schema.tables t WHERE t.table_schema = 'duolu'");
+    const tables = sql(
+      "SELECT t.table_name, engine, table_collation, (SELECT COUNT(*) FROM information_schema.table_constraints c " +
+        "WHERE c.table_schema = t.table_schema AND c.table_name = t.table_name AND constraint_type = 'PRIMARY " +
+          "KEY') FROM information_schema.tables t WHERE t.table_schema = 'duolu'",
+    );
     assert.ok(tables.length >= 10);
     for (const row of tables) assert.deepEqual(row.slice(1), ['InnoDB', 'utf8mb4_bin', '1'], row[0]);
   });
 
   test('a grant is for one user or group, on one stream or app', () => {
-    for (const values of ["NULL, NULL, NULL, 'live'", "1, NULL, NULL, NULL", "1, 1, NULL, 'live'", "1, NULL, 1, 'live'"]) {
-      assert.throws(() => sql(`INSERT INTO grants (user_id, group_id, stream_id, app, rights) VALUES (${values}, 'view')`), /CONSTRAINT|foreign key/);
+    for (const values of [
+      "NULL, NULL, NULL, 'live'",
+      '1, NULL, NULL, NULL',
+      "1, 1, NULL, 'live'",
+      "1, NULL, 1, 'live'",
+    ]) {
+      assert.throws(
+        () => sql(`INSERT INTO grants (user_id, group_id, stream_id, app, rights) VALUES (${values}, 'view')`),
+        /CONSTRAINT|foreign key/,
+      );
     }
   });
 });
@@ -90,21 +115,50 @@ describe('gate', () => {
     const answer = await auth.gate('publish', { ARGS: `key=${key}`, SESSION: 'pub-1' });
     assert.equal(answer.status, 200);
     assert.equal(answer.headers['content-type'], 'application/json');
-    assert.deepEqual(answer.json, { allow: true, uid: 1, stream: 1, key: 1, record: false, max_kbps: 50_000, max_viewers: 0, max_publishers: 0 });        // 50 Mbit/s where nobody says otherwise
+    assert.deepEqual(answer.json, {
+      allow: true,
+      uid: 1,
+      stream: 1,
+      key: 1,
+      record: false,
+      max_kbps: 50_000,
+      max_viewers: 0,
+      max_publishers: 0,
+    }); // 50 Mbit/s where nobody says otherwise
     assert.equal(auditCount(), rows + 1);
     assert.deepEqual(audit('publish'), ['ok', 'live/demo', '192.0.2.7', '', 'admin']);
-    assert.deepEqual(sql("SELECT kind, user_id, address, ended_at FROM sessions WHERE gate_session = 'pub-1'"), [['publish', '1', '192.0.2.7', 'NULL']]);
+    assert.deepEqual(sql("SELECT kind, user_id, address, ended_at FROM sessions WHERE gate_session = 'pub-1'"), [
+      ['publish', '1', '192.0.2.7', 'NULL'],
+    ]);
 
-    const done = await auth.gate('done', { KIND: 'publish', SESSION: 'pub-1', BYTES: '123456789012', SECONDS: '61', REASON: 'closed' });
+    const done = await auth.gate('done', {
+      KIND: 'publish',
+      SESSION: 'pub-1',
+      BYTES: '123456789012',
+      SECONDS: '61',
+      REASON: 'closed',
+    });
     assert.deepEqual(done.json, { allow: true });
-    assert.deepEqual(sql("SELECT bytes, seconds, reason, ended_at IS NOT NULL FROM sessions WHERE gate_session = 'pub-1'"), [['123456789012', '61', 'closed', '1']]);
+    assert.deepEqual(
+      sql("SELECT bytes, seconds, reason, ended_at IS NOT NULL FROM sessions WHERE gate_session = 'pub-1'"),
+      [['123456789012', '61', 'closed', '1']],
+    );
   });
 
   test('policy and limits come from the stream', async () => {
     await auth.done(['stream', 'set', 'live/demo', 'record=always', 'max_kbps=8000', 'max_viewers=5']);
     await auth.done(['user', 'set', 'admin', 'max_publishers=2']);
     const { json } = await auth.gate('publish', { ARGS: `key=${key}` });
-    assert.deepEqual(json, { allow: true, uid: 1, stream: 1, key: 1, record: true, max_kbps: 8000, max_viewers: 5, max_publishers: 2 });
+    assert.deepEqual(json, {
+      allow: true,
+      uid: 1,
+      stream: 1,
+      key: 1,
+      record: true,
+      max_kbps: 8000,
+      max_viewers: 5,
+      max_publishers: 2,
+    });
     await auth.done(['stream', 'set', 'live/demo', 'record=never', 'max_kbps=0', 'max_viewers=0']);
     await auth.done(['user', 'set', 'admin', 'max_publishers=0']);
   });
@@ -114,7 +168,13 @@ describe('gate', () => {
     const bobs = await auth.done(['stream', 'add', 'live/bobs', '--owner', 'bob', '--json']);
     const revoked = await auth.done(['stream', 'key', 'add', 'live/demo', '--label', 'old phone', '--json']);
     const { keys } = await auth.done(['stream', 'key', 'list', 'live/demo', '--json']);
-    await auth.done(['stream', 'key', 'revoke', 'live/demo', String(keys.find(({ label }) => label === 'old phone').id)]);
+    await auth.done([
+      'stream',
+      'key',
+      'revoke',
+      'live/demo',
+      String(keys.find(({ label }) => label === 'old phone').id),
+    ]);
     const eves = await auth.done(['stream', 'key', 'add', 'live/demo', '--user', 'eve', '--json']);
 
     const longName = 'n'.repeat(129);
@@ -184,8 +244,12 @@ describe('gate', () => {
   });
 
   test('an RTMP player needs a token for this stream', async () => {
-    const token = (await auth.done(['url', 'admin', 'live/demo', 'view', '--format', 'rtmp'])).trim().split('token=')[1];
-    const short = (await auth.done(['url', 'admin', 'live/demo', 'view', '--format=rtmp', '--ttl=1'])).trim().split('token=')[1];
+    const token = (await auth.done(['url', 'admin', 'live/demo', 'view', '--format', 'rtmp']))
+      .trim()
+      .split('token=')[1];
+    const short = (await auth.done(['url', 'admin', 'live/demo', 'view', '--format=rtmp', '--ttl=1']))
+      .trim()
+      .split('token=')[1];
     const play = async (params) => (await auth.gate('play', params)).json;
 
     assert.deepEqual(await play({ ARGS: `token=${token}` }), { allow: true, uid: 1, stream: 1 });
@@ -254,7 +318,14 @@ describe('gate', () => {
     const onGate = await fcgi(auth.gateSocket, { SCRIPT_NAME: '/api/me', REQUEST_METHOD: 'GET' });
     assert.equal(onGate.json.allow, false);
     assert.match(onGate.json.reason, /unknown question/);
-    const onApi = await fcgi(auth.apiSocket, { SCRIPT_NAME: '/gate/publish', REQUEST_METHOD: 'GET', APP: 'live', NAME: 'demo', ARGS: `key=${key}`, SESSION: 'x' });
+    const onApi = await fcgi(auth.apiSocket, {
+      SCRIPT_NAME: '/gate/publish',
+      REQUEST_METHOD: 'GET',
+      APP: 'live',
+      NAME: 'demo',
+      ARGS: `key=${key}`,
+      SESSION: 'x',
+    });
     assert.equal(onApi.status, 404);
     assert.equal(onApi.json.allow, undefined);
     for (const socket of [auth.gateSocket, auth.apiSocket]) assert.equal(statSync(socket).mode & 0o777, 0o660);
@@ -309,7 +380,10 @@ describe('page API', () => {
     assert.equal(answer.status, 200);
     assert.deepEqual(answer.json, { name: 'admin', admin: true });
     assert.equal(answer.headers['cache-control'], 'no-store');
-    assert.match(answer.headers['set-cookie'], /^__Host-duolu=[A-Za-z0-9_-]{43}; Path=\/; Max-Age=\d+; Secure; HttpOnly; SameSite=Lax$/);
+    assert.match(
+      answer.headers['set-cookie'],
+      /^__Host-duolu=[A-Za-z0-9_-]{43}; Path=\/; Max-Age=\d+; Secure; HttpOnly; SameSite=Lax$/,
+    );
     const cookie = answer.headers['set-cookie'].split(';')[0];
 
     // what is stored is not the cookie
@@ -326,12 +400,22 @@ describe('page API', () => {
   });
 
   test('no login, a wrong one, a made-up and an expired cookie are 401', async () => {
-    for (const cookie of [undefined, '__Host-duolu=', `__Host-duolu=${'A'.repeat(43)}`, `__Host-duolu=${'A'.repeat(9000)}`]) {
+    for (const cookie of [
+      undefined,
+      '__Host-duolu=',
+      `__Host-duolu=${'A'.repeat(43)}`,
+      `__Host-duolu=${'A'.repeat(9000)}`,
+    ]) {
       const answer = await auth.api('GET', '/api/streams', { cookie });
       assert.equal(answer.status, 401);
       assert.equal(answer.json.error, 'login_required');
     }
-    for (const body of [{ name: 'admin', password: 'wrong password' }, { name: 'nobody', password }, { name: "' OR 1=1 -- ", password }, { name: 'admin', password: 'x'.repeat(300) }]) {
+    for (const body of [
+      { name: 'admin', password: 'wrong password' },
+      { name: 'nobody', password },
+      { name: "' OR 1=1 -- ", password },
+      { name: 'admin', password: 'x'.repeat(300) },
+    ]) {
       const answer = await auth.api('POST', '/api/login', { body, headers: { REMOTE_ADDR: '203.0.113.5' } });
       assert.deepEqual([answer.status, answer.json.error], [401, 'bad_login']);
       assert.equal(answer.headers['set-cookie'], undefined);
@@ -377,7 +461,12 @@ describe('page API', () => {
       { HTTP_X_DUOLU: '' },
       { HTTP_HOST: '' },
     ]) {
-      for (const [method, address] of [['POST', '/api/login'], ['POST', '/api/streams'], ['DELETE', '/api/grants'], ['POST', '/api/logout']]) {
+      for (const [method, address] of [
+        ['POST', '/api/login'],
+        ['POST', '/api/streams'],
+        ['DELETE', '/api/grants'],
+        ['POST', '/api/logout'],
+      ]) {
         const answer = await auth.api(method, address, { cookie, headers, body: {} });
         assert.deepEqual([answer.status, answer.json.error], [403, 'csrf'], JSON.stringify(headers));
       }
@@ -465,14 +554,34 @@ describe('page API', () => {
     assert.equal(open['live/other'].title, '多路 <b>');
     await auth.done(['stream', 'set', 'live/other', 'visibility=private']);
 
-    for (const [method, address] of [['GET', '/api/users'], ['POST', '/api/users'], ['POST', '/api/users/bob/disable'], ['POST', '/api/streams'], ['GET', '/api/grants']]) {
-      const answer = await auth.api(method, address, { cookie, body: method === 'GET' ? undefined : { user: 'eve', app: 'live', name: 'demo', rights: ['view'] } });
+    for (const [method, address] of [
+      ['GET', '/api/users'],
+      ['POST', '/api/users'],
+      ['POST', '/api/users/bob/disable'],
+      ['POST', '/api/streams'],
+      ['GET', '/api/grants'],
+    ]) {
+      const answer = await auth.api(method, address, {
+        cookie,
+        body: method === 'GET' ? undefined : { user: 'eve', app: 'live', name: 'demo', rights: ['view'] },
+      });
       assert.equal(answer.status, 403, `${method} ${address}`);
     }
     // what she may not see does not exist for her
     assert.equal((await auth.api('POST', '/api/streams/live/demo/key', { cookie, body: {} })).status, 404);
-    assert.equal((await auth.api('POST', '/api/grants', { cookie, body: { user: 'eve', app: 'live', name: 'demo', rights: ['view'] } })).status, 404);
-    assert.equal((await auth.api('POST', '/api/grants', { cookie, body: { user: 'eve', app: 'live', rights: ['view'] } })).status, 403);
+    assert.equal(
+      (
+        await auth.api('POST', '/api/grants', {
+          cookie,
+          body: { user: 'eve', app: 'live', name: 'demo', rights: ['view'] },
+        })
+      ).status,
+      404,
+    );
+    assert.equal(
+      (await auth.api('POST', '/api/grants', { cookie, body: { user: 'eve', app: 'live', rights: ['view'] } })).status,
+      403,
+    );
   });
 
   test('an admin makes users, streams, keys and grants', async () => {
@@ -483,20 +592,27 @@ describe('page API', () => {
     assert.equal((await post('/api/users', { name: 'zoe', password })).status, 201);
     assert.equal((await post('/api/users', { name: 'zoe', password })).status, 409);
     const { users } = (await auth.api('GET', '/api/users', { cookie })).json;
-    assert.deepEqual(users.find(({ name }) => name === 'zoe'), { name: 'zoe', admin: false, disabled: false, max_publishers: 0, rec_quota: 0 });
+    assert.deepEqual(
+      users.find(({ name }) => name === 'zoe'),
+      { name: 'zoe', admin: false, disabled: false, max_publishers: 0, rec_quota: 0 },
+    );
     assert.ok(!JSON.stringify(users).includes('argon2'));
 
     const made = await post('/api/streams', { app: 'live', name: '相机-1', title: '前门', owner: 'zoe' });
     assert.equal(made.status, 201);
     assert.equal((await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${made.json.key}` })).json.allow, true);
     const rotated = await post('/api/streams/live/相机-1/key', {});
-    assert.equal((await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${made.json.key}` })).json.reason, 'key revoked');
+    assert.equal(
+      (await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${made.json.key}` })).json.reason,
+      'key revoked',
+    );
     assert.equal((await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${rotated.json.key}` })).json.allow, true);
 
     const grant = { user: 'bob', app: 'live', name: '相机-1', rights: ['view', 'replay'] };
     assert.equal((await post('/api/grants', grant)).status, 200);
     assert.equal((await post('/api/grants', { ...grant, rights: ['fly'] })).json.error, 'bad_rights');
-    const { grants } = (await auth.api('GET', `/api/grants?app=live&name=${encodeURIComponent('相机-1')}`, { cookie })).json;
+    const { grants } = (await auth.api('GET', `/api/grants?app=live&name=${encodeURIComponent('相机-1')}`, { cookie }))
+      .json;
     assert.deepEqual(grants, [grant]);
     assert.equal((await post('/api/grants', grant, 'DELETE')).status, 200);
     assert.equal((await post('/api/grants', grant, 'DELETE')).status, 404);
@@ -507,12 +623,16 @@ describe('page API', () => {
     assert.equal((await post('/api/users/zoe/disable', {})).status, 200);
     assert.equal((await auth.api('GET', '/api/me', { cookie: zoe })).status, 401);
     assert.equal((await auth.api('POST', '/api/login', { body: { name: 'zoe', password } })).json.error, 'disabled');
-    assert.equal((await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${rotated.json.key}` })).json.reason, 'user disabled');
+    assert.equal(
+      (await auth.gate('publish', { NAME: '相机-1', ARGS: `key=${rotated.json.key}` })).json.reason,
+      'user disabled',
+    );
   });
 
   test('live state comes from nginx by its control socket', async () => {
     const cookie = await auth.login('admin', password);
-    const demo = async () => (await auth.api('GET', '/api/streams', { cookie })).json.streams.find(({ name }) => name === 'demo');
+    const demo = async () =>
+      (await auth.api('GET', '/api/streams', { cookie })).json.streams.find(({ name }) => name === 'demo');
     const untilState = async (state) => {
       let stream;
       do { stream = await demo(); } while (stream.state !== state);
@@ -522,18 +642,38 @@ describe('page API', () => {
     assert.deepEqual([(await untilState('offline')).live, (await demo()).viewers], [false, 0]);
     assert.equal((await auth.ctl(['status'])).code, 1);
 
-    const status = { zone: { name: 'hub', size: 1, blocks: 2, free: 1 }, workers: [{ pid: 7, publishers: 1, viewers: 3 }],
-      streams: [{ name: 'live/demo', state: 'live', viewers: 3, kbps_in: 1040.5, video: 'h264', audio: 'aac', width: 1280, height: 720, since_ms: 123000 }] };
+    const status = {
+      zone: { name: 'hub', size: 1, blocks: 2, free: 1 },
+      workers: [{ pid: 7, publishers: 1, viewers: 3 }],
+      streams: [
+        {
+          name: 'live/demo',
+          state: 'live',
+          viewers: 3,
+          kbps_in: 1040.5,
+          video: 'h264',
+          audio: 'aac',
+          width: 1280,
+          height: 720,
+          since_ms: 123000,
+        },
+      ],
+    };
     let body = JSON.stringify(status);
     const nginx = createServer((request, response) => response.end(request.url === '/status' ? body : ''));
     nginx.listen(path.join(auth.home, 'sock/control.sock'));
     await once(nginx, 'listening');
     try {
       const { live, viewers, kbps, video, audio, width, height, since_ms } = await untilState('live');
-      assert.deepEqual({ live, viewers, kbps, video, audio, width, height, since_ms },
-        { live: true, viewers: 3, kbps: 1040, video: 'h264', audio: 'aac', width: 1280, height: 720, since_ms: 123000 });
+      assert.deepEqual(
+        { live, viewers, kbps, video, audio, width, height, since_ms },
+        { live: true, viewers: 3, kbps: 1040, video: 'h264', audio: 'aac', width: 1280, height: 720, since_ms: 123000 },
+      );
       assert.deepEqual(await auth.done(['status', '--json']), status);
-      assert.match(await auth.done(['status']), /stream live\/demo: live for 2m03s, h264 1280x720, aac\n +in 1040 kbit\/s.*\n +viewers 3/);
+      assert.match(
+        await auth.done(['status']),
+        /stream live\/demo: live for 2m03s, h264 1280x720, aac\n +in 1040 kbit\/s.*\n +viewers 3/,
+      );
 
       body = 'no JSON';
       await untilState('offline');
@@ -571,13 +711,19 @@ describe('page API', () => {
     for (const { status } of await Promise.all(spread)) assert.ok(status === 401 || status === 429);
 
     waits.sort((a, b) => a - b);
-    t.diagnostic(`gate during a flood of 400 logins: median ${waits[25].toFixed(1)} ms, longest ${waits[49].toFixed(1)} ms`);
+    t.diagnostic(
+      `gate during a flood of 400 logins: median ${waits[25].toFixed(1)} ms, longest ${waits[49].toFixed(1)} ms`,
+    );
     assert.ok(waits[49] < 20_000);
 
     // from there the account waits, also with its right password; where it has logged in before it does not
     await until(async () => {
       const headers = { REMOTE_ADDR: '203.0.113.78' };
-      await Promise.all(Array.from({ length: 12 }, () => auth.api('POST', '/api/login', { body: { name: 'admin', password: 'guess' }, headers })));
+      await Promise.all(
+        Array.from({ length: 12 }, () =>
+          auth.api('POST', '/api/login', { body: { name: 'admin', password: 'guess' }, headers }),
+        ),
+      );
       const own = await auth.api('POST', '/api/login', { body: { name: 'admin', password }, headers });
       return own.status === 429 && own.json.error === 'backoff';
     }, 'the account to wait');
@@ -598,13 +744,21 @@ describe('duoluctl', () => {
     assert.equal((await auth.api('GET', '/api/me', { cookie })).status, 401);
     await auth.login('mia', `${password} 2`);
     const { users } = await auth.done(['user', 'list', '--json']);
-    assert.deepEqual(users.find(({ name }) => name === 'admin'), { name: 'admin', admin: true, disabled: false, max_publishers: 0, rec_quota: 0 });
+    assert.deepEqual(
+      users.find(({ name }) => name === 'admin'),
+      { name: 'admin', admin: true, disabled: false, max_publishers: 0, rec_quota: 0 },
+    );
     assert.match(await auth.done(['user', 'list']), /^mia +user +enabled$/m);
   });
 
   test('streams: the key is on a line of its own, and in the URL', async () => {
     const text = await auth.done(['stream', 'add', 'live/lines', '--owner', 'bob', '--title', 'Back door']);
-    const lines = Object.fromEntries(text.trim().split('\n').map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]));
+    const lines = Object.fromEntries(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]),
+    );
     assert.equal(lines.stream, 'live/lines');
     assert.equal(lines.owner, 'bob');
     assert.equal(lines.server, 'rtmp://127.0.0.1:1935/live');
@@ -625,7 +779,9 @@ describe('duoluctl', () => {
     const [, token] = /^http:\/\/127\.0\.0\.1:8080\/m\/([^/]+)\/live\/demo\.flv$/.exec(url);
 
     // the token is what the contract says, made with the first key of the file
-    const [, kid, hex] = /^(\S+) ([0-9a-f]{64})$/m.exec(readFileSync(path.join(auth.home, 'secrets/token.keys'), 'utf8'));
+    const [, kid, hex] = /^(\S+) ([0-9a-f]{64})$/m.exec(
+      readFileSync(path.join(auth.home, 'secrets/token.keys'), 'utf8'),
+    );
     const [head, body, mac] = token.split('.');
     assert.deepEqual(JSON.parse(Buffer.from(head, 'base64url')), { alg: 'HS256', kid });
     const claims = JSON.parse(Buffer.from(body, 'base64url'));
@@ -737,7 +893,9 @@ describe('a database over TCP', () => {
   before(async () => {
     certificate('right', 'IP:127.0.0.1,DNS:localhost');
     certificate('elsewhere', 'IP:192.0.2.1,DNS:elsewhere.example');
-    database.query("CREATE USER remote@'127.0.0.1' IDENTIFIED BY 'pass word'; GRANT ALL ON duolu.* TO remote@'127.0.0.1';");
+    database.query(
+      "CREATE USER remote@'127.0.0.1' IDENTIFIED BY 'pass word'; GRANT ALL ON duolu.* TO remote@'127.0.0.1';",
+    );
   });
 
   after(() => { for (const client of made) client.remove(); });
@@ -748,7 +906,8 @@ describe('a database over TCP', () => {
     await database.start(['--bind-address=127.0.0.1', `--port=${port}`,
       ...(name ? [`--ssl-cert=${at(`${name}.crt`)}`, `--ssl-key=${at(`${name}.key`)}`] : [])]);
   };
-  const dsn = (ca, host = '127.0.0.1') => `mysql://remote:pass%20word@${host}:${port}/duolu${ca ? `?ca=${at(`${ca}.crt`)}` : ''}`;
+  const dsn = (ca, host = '127.0.0.1') =>
+    `mysql://remote:pass%20word@${host}:${port}/duolu${ca ? `?ca=${at(`${ca}.crt`)}` : ''}`;
 
   test('a server whose certificate is verified is used', async () => {
     await restart('right');

@@ -25,7 +25,8 @@ let open = [];                  // whatever is connected, to be closed after eac
 
 before(async () => {
   stack = await startStack({ workers: 2 });
-  for (const name of ['bob', 'eve', 'joe']) await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
+  for (const name of ['bob', 'eve', 'joe'])
+    await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
 });
 
 after(async () => { await stack?.stop({ allow: /exited on signal 9/ }); });        // a test kills workers
@@ -53,7 +54,16 @@ async function newStream(name, owner) {
 async function publish({ name, key }) {
   const client = await openPublisher(`${name}?key=${key}`, { port: stack.rtmp });
   const feeding = feed(client, frames);
-  return keep({ what: `publisher of ${name}`, get ended() { return client.ended; }, close() { feeding.stop(); client.close(); } });
+  return keep({
+    what: `publisher of ${name}`,
+    get ended() {
+      return client.ended;
+    },
+    close() {
+      feeding.stop();
+      client.close();
+    },
+  });
 }
 
 async function newToken(user, stream) {
@@ -65,7 +75,16 @@ const address = (stream, token) => `${stack.httpUrl}/m/${token}/${stream.full}.f
 async function viewFlv(stream, token) {
   const viewer = await Viewer.open(address(stream, token));
   assert.equal(viewer.status, 200);
-  return keep({ what: `FLV viewer of ${stream.name}`, get ended() { return Boolean(viewer.ended); }, get got() { return viewer.flv.bytes; }, close: () => viewer.close() });
+  return keep({
+    what: `FLV viewer of ${stream.name}`,
+    get ended() {
+      return Boolean(viewer.ended);
+    },
+    get got() {
+      return viewer.flv.bytes;
+    },
+    close: () => viewer.close(),
+  });
 }
 
 async function viewWs(stream, token) {
@@ -85,7 +104,16 @@ async function viewRtmp(stream, token) {
   const player = await until(() => openRtmp(stream, token).catch((error) => {
     if (!/was revoked/.test(error.message)) throw error;
   }), `an RTMP viewer of ${stream.name}`);
-  return keep({ what: `RTMP viewer of ${stream.name}`, get ended() { return player.ended; }, get got() { return player.tags.length; }, close: () => player.client.close() });
+  return keep({
+    what: `RTMP viewer of ${stream.name}`,
+    get ended() {
+      return player.ended;
+    },
+    get got() {
+      return player.tags.length;
+    },
+    close: () => player.client.close(),
+  });
 }
 
 /** One viewer of each protocol, each with media in hand. */
@@ -104,12 +132,30 @@ async function login(name) {
 function api(method, target, body, cookie) {
   const text = body ? JSON.stringify(body) : '';
   return new Promise((resolve, reject) => {
-    const request = https.request(stack.httpsUrl + target, { method, rejectUnauthorized: false, agent: false,
-      headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text), 'X-Duolu': '1', Origin: stack.httpsUrl, ...(cookie ? { Cookie: cookie } : {}) } }, (response) => {
-      let answer = '';
-      response.on('data', (data) => { answer += data; });
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, json: JSON.parse(answer) }));
-    });
+    const request = https.request(
+      stack.httpsUrl + target,
+      {
+        method,
+        rejectUnauthorized: false,
+        agent: false,
+        headers: {
+          'Content-Type': 'application/json',
+          'Content-Length': Buffer.byteLength(text),
+          'X-Duolu': '1',
+          Origin: stack.httpsUrl,
+          ...(cookie ? { Cookie: cookie } : {}),
+        },
+      },
+      (response) => {
+        let answer = '';
+        response.on('data', (data) => {
+          answer += data;
+        });
+        response.on('end', () =>
+          resolve({ status: response.statusCode, headers: response.headers, json: JSON.parse(answer) }),
+        );
+      },
+    );
     request.on('error', reject);
     request.end(text);
   });
@@ -117,7 +163,14 @@ function api(method, target, body, cookie) {
 
 async function follow(cookie) {
   const follower = await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie });
-  return keep({ what: 'events', follower, get ended() { return Boolean(follower.ended); }, close: () => follower.close() });
+  return keep({
+    what: 'events',
+    follower,
+    get ended() {
+      return Boolean(follower.ended);
+    },
+    close: () => follower.close(),
+  });
 }
 
 // ---- what has to come of it ---------------------------------------------
@@ -141,7 +194,9 @@ async function ends(t, run, gone, there = []) {
   }, `${gone.map(({ what }) => what).join(', ')} to end`, 60_000);
   await changed;
   gone.forEach(({ what }, i) => {
-    t.diagnostic(`${what} ended ${Math.round(took[i])} ms after the command was given (it took ${Math.round(done - started)} ms)`);
+    t.diagnostic(
+      `${what} ended ${Math.round(took[i])} ms after the command was given (it took ${Math.round(done - started)} ms)`,
+    );
     assert.ok(took[i] < deadlineMs, `${what}: ${took[i]} ms`);
   });
   await goOn(there);
@@ -165,7 +220,8 @@ async function refusedKey({ name, key }) {
 // ---- nginx alone: reload, stop, start -----------------------------------
 
 const master = () => Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8'));
-const workers = () => fs.readFileSync(`/proc/${master()}/task/${master()}/children`, 'utf8').trim().split(' ').map(Number);
+const workers = () =>
+  fs.readFileSync(`/proc/${master()}/task/${master()}/children`, 'utf8').trim().split(' ').map(Number);
 const alive = (pid) => fs.existsSync(`/proc/${pid}`);
 
 async function reload() {
@@ -244,13 +300,27 @@ cleanly('a stream revoked: its publisher and viewers end, tokens with them', asy
 async function download(stream, user, file) {
   const token = (await stack.ctl('url', user, stream.full, 'replay', '--format', 'hls')).split('/m/')[1].split('/')[0];
   const known = (await stack.controlGet('/sessions')).sessions.map(({ id }) => id);
-  const one = keep({ what: `${user}'s download`, ended: false, close: () => { clearInterval(one.timer); one.request.destroy(); } });
+  const one = keep({
+    what: `${user}'s download`,
+    ended: false,
+    close: () => {
+      clearInterval(one.timer);
+      one.request.destroy();
+    },
+  });
   const response = await new Promise((resolve, reject) => {
-    one.request = http.get(`${stack.httpUrl}/m/${token}/rec/${stream.full}/${file}`, { agent: false }, resolve).on('error', reject);
+    one.request = http
+      .get(`${stack.httpUrl}/m/${token}/rec/${stream.full}/${file}`, { agent: false }, resolve)
+      .on('error', reject);
   });
   assert.equal(response.statusCode, 200);
   response.on('error', () => {});
-  one.id = await until(async () => (await stack.controlGet('/sessions')).sessions.find(({ id, kind }) => kind === 'replay' && !known.includes(id))?.id, `${one.what} among the sessions`);
+  one.id = await until(
+    async () =>
+      (await stack.controlGet('/sessions')).sessions.find(({ id, kind }) => kind === 'replay' && !known.includes(id))
+        ?.id,
+    `${one.what} among the sessions`,
+  );
   one.timer = setInterval(async () => {
     const { sessions } = await stack.controlGet('/sessions').catch(() => ({}));
     one.ended ||= sessions !== undefined && !sessions.some(({ id }) => id === one.id);
@@ -264,13 +334,15 @@ cleanly('downloads of a whole recording: each ends with the right to it, and all
   fs.mkdirSync(day, { recursive: true });
   fs.writeFileSync(path.join(day, '12-00-00.000.mp4'), '');
   fs.truncateSync(path.join(day, '12-00-00.000.mp4'), 500_000_000);
-  for (const name of ['tom', 'ann', 'kim', 'sue']) await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
+  for (const name of ['tom', 'ann', 'kim', 'sue'])
+    await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
   await stack.ctl('group', 'add', 'crew');
   await stack.ctl('group', 'join', 'crew', 'ann');
   await stack.ctl('grant', 'group:crew', stream.full, 'replay');
   for (const name of ['tom', 'kim', 'sue']) await stack.ctl('grant', name, stream.full, 'replay');
   const all = [];
-  for (const user of ['tom', 'ann', 'kim', 'sue', 'admin']) all.push(await download(stream, user, '2026-03-10/12-00-00.000.mp4'));
+  for (const user of ['tom', 'ann', 'kim', 'sue', 'admin'])
+    all.push(await download(stream, user, '2026-03-10/12-00-00.000.mp4'));
   const [tom, ann, kim, sue, admin] = all;
 
   await ends(t, () => stack.ctl('kick', sue.id), [sue], [tom, ann, kim, admin]);
@@ -285,7 +357,9 @@ cleanly('a key rotated: what goes on with it ends, and the new one goes on air',
   const publisher = await publish(stream);
   const watching = await viewers(stream, await newToken('eve', stream));
   let fresh;
-  await ends(t, async () => { fresh = JSON.parse(await stack.ctl('stream', 'key', 'rotate', stream.full, '--json')); }, [publisher, ...watching]);
+  await ends(t, async () => {
+    fresh = JSON.parse(await stack.ctl('stream', 'key', 'rotate', stream.full, '--json'));
+  }, [publisher, ...watching]);
   await refusedKey(stream);
   const again = await publish({ ...stream, key: fresh.key });
   await viewers(stream, await newToken('eve', stream));
@@ -295,14 +369,23 @@ cleanly('a key rotated: what goes on with it ends, and the new one goes on air',
   const phone = JSON.parse(await stack.ctl('stream', 'key', 'add', stream.full, '--label', 'phone', '--json'));
   const { keys } = JSON.parse(await stack.ctl('stream', 'key', 'list', stream.full, '--json'));
   again.close();
-  await until(async () => !(await stack.controlGet('/sessions')).sessions.some((s) => s.kind === 'publish' && s.stream === stream.full), 'the publisher to be gone');
+  await until(
+    async () =>
+      !(await stack.controlGet('/sessions')).sessions.some((s) => s.kind === 'publish' && s.stream === stream.full),
+    'the publisher to be gone',
+  );
   await stack.ctl('stream', 'key', 'revoke', stream.full, String(keys.find(({ label }) => label === 'phone').id));
   await refusedKey({ ...stream, key: phone.key });
 });
 
 cleanly('a grant taken away: that user on that stream; granted again, with a new token', async (t) => {
   const [one, two] = [await newStream('one', 'admin'), await newStream('two', 'admin')];
-  for (const [user, stream] of [['eve', one], ['eve', two], ['joe', one]]) await stack.ctl('grant', user, stream.full, 'view');
+  for (const [user, stream] of [
+    ['eve', one],
+    ['eve', two],
+    ['joe', one],
+  ])
+    await stack.ctl('grant', user, stream.full, 'view');
   await publish(one);
   await publish(two);
   const token = await newToken('eve', one);
@@ -344,9 +427,16 @@ cleanly('a kick ends one session, whose token still holds', async (t) => {
     return mine.length === 4 && mine;
   }, 'four sessions');
   assert.deepEqual(listed.map(({ kind, protocol, user, address: from }) => [kind, protocol, user, from]).sort(), [
-    ['publish', 'rtmp', 'bob', '127.0.0.1'], ['view', 'flv', 'bob', '127.0.0.1'], ['view', 'rtmp', 'bob', '127.0.0.1'], ['view', 'ws', 'bob', '127.0.0.1']]);
+    ['publish', 'rtmp', 'bob', '127.0.0.1'],
+    ['view', 'flv', 'bob', '127.0.0.1'],
+    ['view', 'rtmp', 'bob', '127.0.0.1'],
+    ['view', 'ws', 'bob', '127.0.0.1'],
+  ]);
   const id = (kind, protocol) => listed.find((s) => s.kind === kind && s.protocol === protocol).id;
-  assert.match(await stack.ctl('sessions'), new RegExp(`^${id('view', 'ws')} +view +ws +live/kicked +bob +127\\.0\\.0\\.1 `, 'm'));
+  assert.match(
+    await stack.ctl('sessions'),
+    new RegExp(`^${id('view', 'ws')} +view +ws +live/kicked +bob +127\\.0\\.0\\.1 `, 'm'),
+  );
 
   await ends(t, () => stack.ctl('kick', id('view', 'ws')), [ws], [flv, rtmp]);
   const bob = await login('bob');
@@ -366,7 +456,10 @@ cleanly('limits reach nginx through the gate', async () => {
   await viewFlv(first, token);
   await viewFlv(first, token);
   assert.equal((await get(address(first, token))).status, 503);
-  const row = await until(async () => (await stack.controlGet('/status')).streams.find((s) => s.name === first.full && s.viewers === 2), 'two viewers');
+  const row = await until(
+    async () => (await stack.controlGet('/status')).streams.find((s) => s.name === first.full && s.viewers === 2),
+    'two viewers',
+  );
   assert.deepEqual([row.max_viewers, row.viewers_by.flv], [2, 2]);
   await stack.ctl('user', 'set', 'joe', 'max_publishers=0');
   await publish(second);
@@ -438,11 +531,18 @@ cleanly('sessions of a worker that was killed are closed in the database', async
   const stream = await newStream('killed', 'admin');
   await publish(stream);
   await viewRtmp(stream, await until(() => newToken('admin', stream), 'a token'));
-  const ids = (await stack.controlGet('/sessions')).sessions.filter((each) => each.stream === stream.full).map(({ id }) => id);
+  const ids = (await stack.controlGet('/sessions')).sessions
+    .filter((each) => each.stream === stream.full)
+    .map(({ id }) => id);
   assert.equal(ids.length, 2);
   for (const pid of workers()) process.kill(pid, 'SIGKILL');
   const other = await until(() => publish(stream).catch(() => false), 'a publisher after it');
-  for (const id of ids) await until(() => stack.log('auth').includes(`session ${id} closed: nginx no longer has it`), `${id} to be closed`, 120_000);
+  for (const id of ids)
+    await until(
+      () => stack.log('auth').includes(`session ${id} closed: nginx no longer has it`),
+      `${id} to be closed`,
+      120_000,
+    );
   assert.ok(!other.ended);
   const now = (await stack.controlGet('/sessions')).sessions.find((each) => each.stream === stream.full).id;
   assert.ok(!stack.log('auth').includes(`session ${now} closed`), 'who is there stays');

@@ -15,13 +15,17 @@ test('compose file and Dockerfile agree with the settings', () => {
   const used = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((m) => m[1]));
   const named = new Set([...example.matchAll(/^(\w+)=/gm)].map((m) => m[1]));
   assert.deepEqual([...used].sort(), [...named].sort());
-  for (const service of ['mariadb', 'auth-service', 'thumb', 'nginx']) assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
+  for (const service of ['mariadb', 'auth-service', 'thumb', 'nginx'])
+    assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
   assert.equal(compose.match(/healthcheck:/g).length, 4);
   // what decodes strangers' video sees recordings, to read, and its socket's folder: no secret, no other socket
   const helper = compose.slice(compose.indexOf('\n  thumb:'), compose.indexOf('\n  nginx:'));
   const mounts = helper.slice(helper.indexOf('    volumes:'), helper.indexOf('    depends_on:'));
   assert.deepEqual([...mounts.matchAll(/subpath: (\w+)/g)].map((m) => m[1]), ['rec', 'thumb']);
-  assert.deepEqual([...mounts.matchAll(/target: (\S+)/g)].map((m) => m[1]), ['/var/lib/duolu/rec', '/var/lib/duolu/thumb']);
+  assert.deepEqual(
+    [...mounts.matchAll(/target: (\S+)/g)].map((m) => m[1]),
+    ['/var/lib/duolu/rec', '/var/lib/duolu/thumb'],
+  );
   assert.match(mounts, /rec\n +read_only: true/);
   assert.doesNotMatch(mounts, /- state:|mysqld/);
 });
@@ -29,9 +33,26 @@ test('compose file and Dockerfile agree with the settings', () => {
 /* A service of the image: chroot into its root, in namespaces that end with it. */
 function service(root, mounts, env, args) {
   const binds = mounts.map(([from, to]) => `mkdir -p ${root}${to} && mount --bind ${from} ${root}${to}`).join(' && ');
-  const script = `${binds} && mount --rbind /dev ${root}/dev && mount -t proc proc ${root}/proc && exec chroot ${root} "$@"`;
-  return ['unshare', ['--mount', '--pid', '--fork', '--kill-child', 'bash', '-ec', script, 'bash',
-    '/usr/bin/env', '-i', ...Object.entries(env).map(([name, value]) => `${name}=${value}`), '/usr/local/bin/duolu', ...args]];
+  const script = `${binds} && mount --rbind /dev ${root}/dev && mount -t proc proc ${root}/proc && exec chroot ` +
+    `${root} "$@"`;
+  return [
+    'unshare',
+    [
+      '--mount',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      'bash',
+      '-ec',
+      script,
+      'bash',
+      '/usr/bin/env',
+      '-i',
+      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      '/usr/local/bin/duolu',
+      ...args,
+    ],
+  ];
 }
 
 /* unshare itself ignores SIGTERM: what it runs, the first process of its
@@ -69,14 +90,26 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   const socket = path.join(host.home, 'sock/mysql.sock');
   const owner = fs.statSync(path.join(host.home, 'db')).uid;
   const user = (await run('id', ['-nu', String(owner)])).stdout.trim();
-  await run('setpriv', ['--reuid', user, '--clear-groups', 'mariadb', '--no-defaults', `--socket=${socket}`, `--user=${user}`, '-e',
-    "CREATE DATABASE image; CREATE USER image@localhost IDENTIFIED BY 'of-a-test'; GRANT ALL ON image.* TO image@localhost"]);
+  await run('setpriv', [
+    '--reuid',
+    user,
+    '--clear-groups',
+    'mariadb',
+    '--no-defaults',
+    `--socket=${socket}`,
+    `--user=${user}`,
+    '-e',
+    "CREATE DATABASE image; CREATE USER image@localhost IDENTIFIED BY 'of-a-test'; GRANT ALL ON image.* TO " +
+      "image@localhost",
+  ]);
   fs.chmodSync(path.join(host.home, 'sock'), 0o711);
 
   const ports = await stackEnv();
   fs.rmSync(ports.DUOLU_HOME, { recursive: true });
   const state = newHome();
-  const settings = Object.fromEntries(image.config.Env.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]));
+  const settings = Object.fromEntries(
+    image.config.Env.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)]),
+  );
   Object.assign(settings, {
     DUOLU_LISTEN: '127.0.0.1',
     DUOLU_HTTP: ports.DUOLU_HTTP,
@@ -89,7 +122,10 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   const call = (...args) => service(image.root, mounts, settings, args);
   // as in compose.yaml
   const helperMounts = ['rec', 'thumb'].map((name) => [path.join(state, name), `/var/lib/duolu/${name}`]);
-  const callOne = (name, ...args) => (name === 'thumb' ? service(image.root, helperMounts, { PATH: settings.PATH, DUOLU_HOME: '/var/lib/duolu' }, args) : call(...args));
+  const callOne = (name, ...args) =>
+    name === 'thumb'
+      ? service(image.root, helperMounts, { PATH: settings.PATH, DUOLU_HOME: '/var/lib/duolu' }, args)
+      : call(...args);
   const running = [];
   undo.push(async () => {
     for (const one of running.reverse()) await end(one);
@@ -114,7 +150,11 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
     return /live\/demo.*live/.test((await run(...call('ctl', 'status'))).stdout);
   }, 'the stream to be live');
   const url = (await run(...call('ctl', 'url', 'admin', 'live/demo', 'view'))).stdout.trim();
-  const { stdout } = await run('bash', ['-c',
-    'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+  const { stdout } = await run('bash', [
+    '-c',
+    'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -',
+    'bash',
+    url,
+  ]);
   for (const codec of ['h264', 'aac']) assert.ok(stdout.includes(codec), stdout);
 });

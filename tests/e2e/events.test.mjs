@@ -14,13 +14,24 @@ import { startStack } from '../lib/stack.mjs';
 function login(stack, name, password) {
   return new Promise((resolve, reject) => {
     const body = JSON.stringify({ name, password });
-    const request = https.request(`${stack.httpsUrl}/api/login`, {
-      method: 'POST', rejectUnauthorized: false, agent: false,
-      headers: { 'Content-Type': 'application/json', 'X-Duolu': '1', Origin: stack.httpsUrl, 'Content-Length': Buffer.byteLength(body) },
-    }, (response) => {
-      response.resume();
-      resolve(response.headers['set-cookie'][0].split(';')[0]);
-    });
+    const request = https.request(
+      `${stack.httpsUrl}/api/login`,
+      {
+        method: 'POST',
+        rejectUnauthorized: false,
+        agent: false,
+        headers: {
+          'Content-Type': 'application/json',
+          'X-Duolu': '1',
+          Origin: stack.httpsUrl,
+          'Content-Length': Buffer.byteLength(body),
+        },
+      },
+      (response) => {
+        response.resume();
+        resolve(response.headers['set-cookie'][0].split(';')[0]);
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });

@@ -42,9 +42,16 @@ async function watched(stack, t) {
   return { viewer, publisher, url };
 }
 
-const gone = (pid) => until(() => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')), `${pid} to be gone`);
+const gone = (pid) =>
+  until(
+    () => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')),
+    `${pid} to be gone`,
+  );
 
-const nginxes = (home) => processesOf(home).filter((line) => / nginx: /.test(line)).map((line) => Number(line.split(' ')[0]));
+const nginxes = (home) =>
+  processesOf(home)
+    .filter((line) => / nginx: /.test(line))
+    .map((line) => Number(line.split(' ')[0]));
 
 async function kill(home, pattern) {
   const pid = pidOf(home, pattern);
@@ -61,13 +68,25 @@ test('up where something is gone names it, starts it, and leaves live streams al
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
   const first = await watched(stack, t);
-  const portsClosed = () => until(() => fetch(stack.httpUrl, { redirect: 'manual' }).then(() => false, () => true), 'its ports to be closed');
+  const portsClosed = () =>
+    until(
+      () =>
+        fetch(stack.httpUrl, { redirect: 'manual' }).then(
+          () => false,
+          () => true,
+        ),
+      'its ports to be closed',
+    );
   const up = async () => {
     const { stdout, stderr } = await buildSh(['up', '-d'], { env: stack.env });
     return stdout + stderr;
   };
 
-  for (const [name, pattern] of [['duolu-auth', /duolu-auth/], ['mariadbd', /mariadbd/], ['duolu-thumb', /duolu-thumb/]]) {
+  for (const [name, pattern] of [
+    ['duolu-auth', /duolu-auth/],
+    ['mariadbd', /mariadbd/],
+    ['duolu-thumb', /duolu-thumb/],
+  ]) {
     await t.test(`${name} killed`, async () => {
       await endKeeper(stack.home);
       const before = await kill(stack.home, pattern);
@@ -80,23 +99,32 @@ test('up where something is gone names it, starts it, and leaves live streams al
   }
 
   for (const signal of ['SIGQUIT', 'SIGKILL']) {
-    await t.test(`nginx's master ended by ${signal}: up ends what it left, and who was there comes to the next one`, async (t2) => {
-      const one = signal === 'SIGQUIT' ? first : await watched(stack, t2);
-      await endKeeper(stack.home);
-      const before = masterOf(stack.home);
-      const old = nginxes(stack.home);
-      process.kill(before, signal);
-      await (signal === 'SIGQUIT' ? portsClosed() : gone(before));
-      await one.viewer.more();
-      const text = await up();
-      assert.match(text, /but without nginx: starting that/);
-      assert.match(text, /ending what is left of the nginx before \([\d ]+\): its viewers and publishers connect again, to the next one/);
-      assert.deepEqual(nginxes(stack.home).filter((pid) => old.includes(pid)), []);
-      await one.publisher.ended;
-      await until(() => one.viewer.ended, 'its viewer to be ended');
-      assert.equal((await fetch(`${stack.httpUrl}/x`, { redirect: 'manual' })).status, 308);
-      assert.match(await up(), /already running/);
-    });
+    await t.test(
+      `nginx's master ended by ${signal}: up ends what it left, and who was there comes to the next one`,
+      async (t2) => {
+        const one = signal === 'SIGQUIT' ? first : await watched(stack, t2);
+        await endKeeper(stack.home);
+        const before = masterOf(stack.home);
+        const old = nginxes(stack.home);
+        process.kill(before, signal);
+        await (signal === 'SIGQUIT' ? portsClosed() : gone(before));
+        await one.viewer.more();
+        const text = await up();
+        assert.match(text, /but without nginx: starting that/);
+        assert.match(
+          text,
+          /ending what is left of the nginx before \([\d ]+\): its viewers and publishers connect again, to the next/,
+        );
+        assert.deepEqual(
+          nginxes(stack.home).filter((pid) => old.includes(pid)),
+          [],
+        );
+        await one.publisher.ended;
+        await until(() => one.viewer.ended, 'its viewer to be ended');
+        assert.equal((await fetch(`${stack.httpUrl}/x`, { redirect: 'manual' })).status, 308);
+        assert.match(await up(), /already running/);
+      },
+    );
   }
 
   await t.test('nginx\'s master ended by SIGTERM takes its workers along', async () => {
@@ -112,7 +140,12 @@ test('two ups at once leave one stack, and one of them says that it waited', asy
   const env = await stackEnv({ workers: 1 });
   t.after(() => stopStack(env));
   const said = (await Promise.all([1, 2].map(() => buildSh(['up', '-d'], { env })))).map(({ stdout }) => stdout);
-  assert.equal(said.filter((text) => /another \.\/build\.sh starts or ends .*: waiting for it[\s\S]*already running/.test(text)).length, 1, said.join('\n'));
+  assert.equal(
+    said.filter((text) => /another \.\/build\.sh starts or ends .*: waiting for it[\s\S]*already running/.test(text))
+      .length,
+    1,
+    said.join('\n'),
+  );
   assert.equal(said.filter((text) => /ready after/.test(text)).length, 1);
   for (const name of [/mariadbd/, /duolu-auth/, /duolu-thumb/, MASTER, /build\.sh keep/]) {
     // a second keeper sees that there is one, and leaves
@@ -140,13 +173,24 @@ test('in the foreground, what ends by itself is started again, and media goes on
     }),
   };
   const { viewer } = await watched(stack, t);
-  for (const [name, pattern, pause] of [['duolu-auth', /duolu-auth/, 1], ['mariadbd', /mariadbd/, 1], ['duolu-auth', /duolu-auth/, 2]]) {
+  for (const [name, pattern, pause] of [
+    ['duolu-auth', /duolu-auth/, 1],
+    ['mariadbd', /mariadbd/, 1],
+    ['duolu-auth', /duolu-auth/, 2],
+  ]) {
     const before = await kill(home, pattern);
-    await until(() => new RegExp(`${name} ended by itself \\(exit status 137\\), and is started again in ${pause} s`).test(up.text), `a word of ${name}`);
+    await until(
+      () =>
+        new RegExp(`${name} ended by itself \\(exit status 137\\), and is started again in ${pause} s`).test(up.text),
+      `a word of ${name}`,
+    );
     await until(() => (pidOf(home, pattern) ?? before) !== before, `the next ${name}`);
     await viewer.more();
   }
-  await until(async () => (await buildSh(['ctl', 'user', 'list'], { env, check: false })).code === 0, 'the service and the database');
+  await until(
+    async () => (await buildSh(['ctl', 'user', 'list'], { env, check: false })).code === 0,
+    'the service and the database',
+  );
   assert.equal(up.child.exitCode, null, up.text);
 
   // another shell ends it all: that is no failure
@@ -155,26 +199,42 @@ test('in the foreground, what ends by itself is started again, and media goes on
   assert.match(up.text, /duolu: ended/);
 });
 
-test('in the background, too; after nginx\'s master was killed no worker of before is left, and who was revoked is gone', async (t) => {
+test("in the background, too; after nginx's master was killed no worker of before is left, and who was revoked is " +
+  "gone", async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
   const one = await watched(stack, t);
   const told = (text) => until(() => text.test(stack.log('keeper')), `a word of it: ${text}`);
 
-  for (const [name, pattern] of [['duolu-auth', /duolu-auth/], ['mariadbd', /mariadbd/], ['duolu-thumb', /duolu-thumb/]]) {
+  for (const [name, pattern] of [
+    ['duolu-auth', /duolu-auth/],
+    ['mariadbd', /mariadbd/],
+    ['duolu-thumb', /duolu-thumb/],
+  ]) {
     const before = await kill(stack.home, pattern);
-    await told(new RegExp(`^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d ${name} ended by itself, and is started again in 1 s`, 'm'));
+    await told(
+      new RegExp(
+        `^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d ${name} ended by itself, and is started again in 1 s`,
+        'm',
+      ),
+    );
     await until(() => (pidOf(stack.home, pattern) ?? before) !== before, `the next ${name}`);
     await one.viewer.more();
   }
-  await until(async () => (await buildSh(['ctl', 'user', 'list'], { env: stack.env, check: false })).code === 0, 'the service and the database');
+  await until(
+    async () => (await buildSh(['ctl', 'user', 'list'], { env: stack.env, check: false })).code === 0,
+    'the service and the database',
+  );
 
   const old = nginxes(stack.home);
   await kill(stack.home, MASTER);
   await one.viewer.more();
   await stack.ctl('user', 'revoke', 'admin');
   await until(() => one.viewer.ended, 'the viewer to be gone');
-  await until(() => nginxes(stack.home).length && !nginxes(stack.home).some((pid) => old.includes(pid)), 'none but the next nginx');
+  await until(
+    () => nginxes(stack.home).length && !nginxes(stack.home).some((pid) => old.includes(pid)),
+    'none but the next nginx',
+  );
   await told(/ nginx ended by itself, and is started again in 1 s/);
   await told(/ending what is left of the nginx before/);
   await one.publisher.ended;
@@ -184,7 +244,14 @@ test('in the background, too; after nginx\'s master was killed no worker of befo
   process.kill(masterOf(stack.home), 'SIGQUIT');
   await told(/ nginx takes no new connections, and is started again in 2 s/);
   await until(() => again.viewer.ended, 'who was there to be told to come again');
-  await until(() => stack.controlGet('/status').then(() => true, () => false), 'the next nginx');
+  await until(
+    () =>
+      stack.controlGet('/status').then(
+        () => true,
+        () => false,
+      ),
+    'the next nginx',
+  );
   await watched(stack, t);
 });
 
@@ -209,8 +276,14 @@ test('every log is turned over at its size while a stack runs in the background,
     for (let i = 1; i <= 9; i++) fs.writeFileSync(`${log(name)}.${i}`, `old ${i}\n`);
   }
   for (const name of names) {
-    await until(() => fs.existsSync(`${log(name)}.1`) && fs.readFileSync(`${log(name)}.1`, 'utf8').includes('xxx'), `${name}.log.1`);
-    await until(() => holders(`${log(name)}.1`).length === 0 && holders(log(name)).length > 0, `${name}.log to be open again`);
+    await until(
+      () => fs.existsSync(`${log(name)}.1`) && fs.readFileSync(`${log(name)}.1`, 'utf8').includes('xxx'),
+      `${name}.log.1`,
+    );
+    await until(
+      () => holders(`${log(name)}.1`).length === 0 && holders(log(name)).length > 0,
+      `${name}.log to be open again`,
+    );
     assert.equal(fs.readFileSync(`${log(name)}.9`, 'utf8'), 'old 8\n', name);
     assert.ok(!fs.existsSync(`${log(name)}.10`), name);
   }

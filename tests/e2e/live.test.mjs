@@ -41,10 +41,21 @@ const codecs = (streams) => streams.map((stream) => stream.codec_name).sort();
 async function login(stack) {
   const response = await new Promise((resolve, reject) => {
     const body = JSON.stringify({ name: 'admin', password: stack.adminPassword });
-    const request = https.request(`${stack.httpsUrl}/api/login`, {
-      method: 'POST', rejectUnauthorized: false, agent: false,
-      headers: { 'Content-Type': 'application/json', 'X-Duolu': '1', Origin: stack.httpsUrl, 'Content-Length': Buffer.byteLength(body) },
-    }, resolve);
+    const request = https.request(
+      `${stack.httpsUrl}/api/login`,
+      {
+        method: 'POST',
+        rejectUnauthorized: false,
+        agent: false,
+        headers: {
+          'Content-Type': 'application/json',
+          'X-Duolu': '1',
+          Origin: stack.httpsUrl,
+          'Content-Length': Buffer.byteLength(body),
+        },
+      },
+      resolve,
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -55,11 +66,19 @@ async function login(stack) {
 
 function apiGet(stack, target, cookie) {
   return new Promise((resolve, reject) => {
-    https.get(stack.httpsUrl + target, { rejectUnauthorized: false, agent: false, headers: { Cookie: cookie } }, (response) => {
-      let text = '';
-      response.on('data', (data) => { text += data; });
-      response.on('end', () => resolve(JSON.parse(text)));
-    }).on('error', reject);
+    https
+      .get(
+        stack.httpsUrl + target,
+        { rejectUnauthorized: false, agent: false, headers: { Cookie: cookie } },
+        (response) => {
+          let text = '';
+          response.on('data', (data) => {
+            text += data;
+          });
+          response.on('end', () => resolve(JSON.parse(text)));
+        },
+      )
+      .on('error', reject);
   });
 }
 
@@ -73,8 +92,12 @@ test('a push with a key, watched with a token', async (t) => {
   const token = url.split('/m/')[1].split('/')[0];
 
   await t.test('curl piped into ffprobe names h264 and aac', async () => {
-    const { stdout } = await run('bash', ['-c',
-      'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+    const { stdout } = await run('bash', [
+      '-c',
+      'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -',
+      'bash',
+      url,
+    ]);
     assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
   });
 
@@ -108,8 +131,13 @@ test('a push with a key, watched with a token', async (t) => {
     viewer.close();
     assert.deepEqual(codecs(await probe(viewer.bytes())), ['aac', 'h264']);
 
-    const { stdout } = await run('bash', ['-c',
-      'curl -skN --http2 --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', secure]);
+    const { stdout } = await run('bash', [
+      '-c',
+      'curl -skN --http2 --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of ' +
+        'csv=p=0 -',
+      'bash',
+      secure,
+    ]);
     assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
 
     for (const address of [url.replace(/^http:/, 'ws:'), secure.replace(/^https:/, 'wss:')]) {
@@ -201,8 +229,12 @@ test('a refused publisher is told so', async (t) => {
       const live = await untilLive(stack, 'live/demo', right);
       assert.deepEqual([live.video, live.audio], ['h264', 'aac']);
       const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
-      const { stdout } = await run('bash', ['-c',
-        'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+      const { stdout } = await run('bash', [
+        '-c',
+        'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -',
+        'bash',
+        url,
+      ]);
       assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
     } finally {
       await right.stop();

@@ -21,12 +21,49 @@ const asNobody = process.getuid() === 0
 const PLAYERS = {
   ffmpeg: (url, file) => ['ffmpeg', '-nostdin', '-v', 'error', '-i', url, '-c', 'copy', '-y', file],
   rtmpdump: (url, file) => ['rtmpdump', '-q', '--live', '-r', url, '-o', file],
-  rtmpsrc: (url, file) => ['gst-launch-1.0', '-q', 'rtmpsrc', `location=${url} live=1`, '!', 'flvdemux', 'name=d',
-    'flvmux', 'name=m', 'streamable=true', '!', 'filesink', `location=${file}`,
-    'd.audio', '!', 'queue', '!', 'aacparse', '!', 'm.', 'd.video', '!', 'queue', '!', 'h264parse', '!', 'm.'],
+  rtmpsrc: (url, file) => [
+    'gst-launch-1.0',
+    '-q',
+    'rtmpsrc',
+    `location=${url} live=1`,
+    '!',
+    'flvdemux',
+    'name=d',
+    'flvmux',
+    'name=m',
+    'streamable=true',
+    '!',
+    'filesink',
+    `location=${file}`,
+    'd.audio',
+    '!',
+    'queue',
+    '!',
+    'aacparse',
+    '!',
+    'm.',
+    'd.video',
+    '!',
+    'queue',
+    '!',
+    'h264parse',
+    '!',
+    'm.',
+  ],
   rtmp2src: (url, file) => ['gst-launch-1.0', '-q', 'rtmp2src', `location=${url}`, '!', 'filesink', `location=${file}`],
-  vlc: (url, file) => [...asNobody, 'env', `HOME=${path.dirname(file)}`, 'vlc', '-I', 'dummy', '-q', '--play-and-exit', url,
-    '--sout', `#std{access=file,mux=avformat{mux=flv},dst=${file}}`],
+  vlc: (url, file) => [
+    ...asNobody,
+    'env',
+    `HOME=${path.dirname(file)}`,
+    'vlc',
+    '-I',
+    'dummy',
+    '-q',
+    '--play-and-exit',
+    url,
+    '--sout',
+    `#std{access=file,mux=avformat{mux=flv},dst=${file}}`,
+  ],
 };
 
 function startPlayers(url) {
@@ -35,7 +72,12 @@ function startPlayers(url) {
   const players = Object.entries(PLAYERS).map(([name, command]) => {
     const file = path.join(dir, `${name}.flv`);
     const [program, ...args] = command(url, file);
-    return { name, file, process: start(program, args), size: () => (fs.existsSync(file) ? fs.statSync(file).size : 0) };
+    return {
+      name,
+      file,
+      process: start(program, args),
+      size: () => (fs.existsSync(file) ? fs.statSync(file).size : 0),
+    };
   });
   return { players, remove: () => fs.rmSync(dir, { recursive: true, force: true }) };
 }
@@ -52,9 +94,22 @@ async function untilEnded(player) {
 
 /** Decodes a capture, which must not make ffmpeg say anything; frames of video and packets of audio in it. */
 async function decoded(player) {
-  const { code, stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-xerror', '-i', player.file, '-f', 'null', '-'], { check: false });
+  const { code, stderr } = await run(
+    'ffmpeg',
+    ['-nostdin', '-v', 'error', '-xerror', '-i', player.file, '-f', 'null', '-'],
+    { check: false },
+  );
   assert.deepEqual([code, stderr], [0, ''], `${player.name}: ${player.file}`);
-  const { stdout } = await run('ffprobe', ['-v', 'error', '-of', 'json', '-count_packets', '-show_entries', 'stream=codec_name,nb_read_packets', player.file]);
+  const { stdout } = await run('ffprobe', [
+    '-v',
+    'error',
+    '-of',
+    'json',
+    '-count_packets',
+    '-show_entries',
+    'stream=codec_name,nb_read_packets',
+    player.file,
+  ]);
   return Object.fromEntries(JSON.parse(stdout).streams.map((s) => [s.codec_name, Number(s.nb_read_packets)]));
 }
 
@@ -99,7 +154,9 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
   const { players, remove } = startPlayers(url);
   t.after(remove);
   for (const player of players) await untilHas(player, 150_000);
-  const rows = (await stack.controlGet('/sessions')).sessions.filter((row) => row.protocol === 'rtmp' && row.kind === 'view');
+  const rows = (await stack.controlGet('/sessions')).sessions.filter(
+    (row) => row.protocol === 'rtmp' && row.kind === 'view',
+  );
   assert.equal(rows.length, players.length, 'each is a session');
   assert.equal((await untilLive(stack, 'live/demo', publisher)).viewers_by.rtmp, players.length);
   await stack.ctl('user', 'disable', 'viewer');           // rtmpsrc alone connects again, and is refused
@@ -111,9 +168,17 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
 
   const good = await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp');
   const flipped = good.slice(0, -5) + (good.at(-5) === 'A' ? 'B' : 'A') + good.slice(-4);
-  for (const [wrong, reason] of [[flipped, /wrong token/], [good.replace(/\?.*/, ''), /no token/], [url, /user disabled/],
-    [await expired(stack), /token expired/]]) {
-    const { code, stderr } = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', wrong, '-t', '1', '-f', 'null', '-'], { check: false });
+  for (const [wrong, reason] of [
+    [flipped, /wrong token/],
+    [good.replace(/\?.*/, ''), /no token/],
+    [url, /user disabled/],
+    [await expired(stack), /token expired/],
+  ]) {
+    const { code, stderr } = await run(
+      'ffmpeg',
+      ['-nostdin', '-v', 'error', '-i', wrong, '-t', '1', '-f', 'null', '-'],
+      { check: false },
+    );
     assert.notEqual(code, 0);
     assert.match(stderr, reason);
   }
@@ -127,9 +192,38 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
 test('each player ends with the stream, and has every frame of it since it joined', DEADLINE, async (t) => {
   const hub = await startHub({ ingest: 'hub_play on;', main: 'hub_grace 1s;' });
   t.after(() => hub.stop());
-  const publisher = start('ffmpeg', ['-nostdin', '-v', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25',
-    '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100', '-t', '10', '-c:v', 'libx264', '-preset', 'veryfast', '-bf', '2',
-    '-g', '250', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-f', 'flv', `rtmp://127.0.0.1:${hub.rtmp.port}/live/whole?key=a`]);
+  const publisher = start('ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error',
+    '-re',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=320x180:rate=25',
+    '-re',
+    '-f',
+    'lavfi',
+    '-i',
+    'sine=frequency=440:sample_rate=44100',
+    '-t',
+    '10',
+    '-c:v',
+    'libx264',
+    '-preset',
+    'veryfast',
+    '-bf',
+    '2',
+    '-g',
+    '250',
+    '-pix_fmt',
+    'yuv420p',
+    '-c:a',
+    'aac',
+    '-f',
+    'flv',
+    `rtmp://127.0.0.1:${hub.rtmp.port}/live/whole?key=a`,
+  ]);
   t.after(() => publisher.stop());
   await until(async () => (await hub.stream('live/whole'))?.video === 'h264', 'the stream', 60_000);
   const viewer = await Viewer.open(hub.url('live/whole'), new FlvReader());

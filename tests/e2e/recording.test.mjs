@@ -28,7 +28,8 @@ before(async () => {
     keys[name] = JSON.parse(await stack.ctl('stream', 'add', `live/${name}`, '--owner', 'admin', '--json')).key;
   }
   for (const name of POLICIES) await stack.ctl('stream', 'set', `live/${name}`, `record=${name}`);
-  for (const name of ['service', 'database', 'crash']) await stack.ctl('stream', 'set', `live/${name}`, 'record=always');
+  for (const name of ['service', 'database', 'crash'])
+    await stack.ctl('stream', 'set', `live/${name}`, 'record=always');
 });
 
 // nginx is killed in here: what it says then is part of it
@@ -48,7 +49,9 @@ const recorded = (name, ms = 0) => until(async () => {
 /** Rows of a stream, oldest first, their times in ms. */
 async function rows(name) {
   const { recordings: all } = JSON.parse(await stack.ctl('rec', 'list', `live/${name}`, '--json'));
-  return all.map((row) => ({ ...row, from: Date.parse(row.from), to: row.to && Date.parse(row.to) })).sort((a, b) => a.from - b.from);
+  return all
+    .map((row) => ({ ...row, from: Date.parse(row.from), to: row.to && Date.parse(row.to) }))
+    .sort((a, b) => a.from - b.from);
 }
 
 const untilRows = (name, match, what) => until(async () => {
@@ -56,24 +59,42 @@ const untilRows = (name, match, what) => until(async () => {
   return match(all) && all;
 }, what, 60_000);
 
-const complete = (name, count = 1) => untilRows(name, (all) => all.length === count && all.every(({ state }) => state === 'complete'),
-  `${count} complete row(s) of live/${name}`);
+const complete = (name, count = 1) =>
+  untilRows(
+    name,
+    (all) => all.length === count && all.every(({ state }) => state === 'complete'),
+    `${count} complete row(s) of live/${name}`,
+  );
 
 /** The row tells what the file is. */
 function tellsTheFile(row, state = 'complete') {
   const r = recordings.read(row.file);
-  wellFormed(r, { modes: ['640', '750'] });              // build.sh starts nginx with such a umask: duolu-thumb is of its group
-  assert.deepEqual([row.stream, row.format, row.from, row.bytes, row.state], [r.stream, 'mp4', r.start, r.bytes.length, state]);
+  wellFormed(r, { modes: ['640', '750'] }); // build.sh starts nginx with such a umask: duolu-thumb is of its group
+  assert.deepEqual(
+    [row.stream, row.format, row.from, row.bytes, row.state],
+    [r.stream, 'mp4', r.start, r.bytes.length, state],
+  );
   assert.ok(Math.abs(row.to - r.start - r.end) <= 50, `the row ends at ${row.to}, the file at ${r.start + r.end}`);
   return r;
 }
 
 function control(action) {
   return new Promise((resolve, reject) => {
-    http.request({ socketPath: path.join(stack.home, 'sock/control.sock'), path: `/control/${action}`, method: 'POST', agent: false }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode));
-    }).on('error', reject).end();
+    http
+      .request(
+        {
+          socketPath: path.join(stack.home, 'sock/control.sock'),
+          path: `/control/${action}`,
+          method: 'POST',
+          agent: false,
+        },
+        (response) => {
+          response.resume();
+          response.on('end', () => resolve(response.statusCode));
+        },
+      )
+      .on('error', reject)
+      .end();
   });
 }
 
@@ -82,7 +103,10 @@ function control(action) {
 /** Processes of the stack with this name. */
 const pidsOf = (name) => fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).filter((pid) => {
   try {
-    return fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === name && [stack.home, path.join(stack.home, 'db')].includes(fs.readlinkSync(`/proc/${pid}/cwd`));
+    return (
+      fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === name &&
+      [stack.home, path.join(stack.home, 'db')].includes(fs.readlinkSync(`/proc/${pid}/cwd`))
+    );
   } catch {
     return false;              // ended while it was looked at
   }
@@ -158,7 +182,24 @@ test('history plays in ffmpeg, while it is being recorded too', DEADLINE, async 
 
   // it grows: ffmpeg asks again for what is new
   const [{ from }] = (await rows('always')).slice(-1);
-  const growing = start('ffmpeg', ['-nostdin', '-v', 'error', '-live_start_index', '0', '-i', `${url}?from=${from}`, '-t', '6', '-map', '0', '-c', 'copy', '-f', 'null', '-']);
+  const growing = start('ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error',
+    '-live_start_index',
+    '0',
+    '-i',
+    `${url}?from=${from}`,
+    '-t',
+    '6',
+    '-map',
+    '0',
+    '-c',
+    'copy',
+    '-f',
+    'null',
+    '-',
+  ]);
   assert.equal(await growing.ended, 0, growing.text);
   assert.equal(growing.text, '');
   await stack.ctl('stream', 'set', 'live/always', 'record=never');
@@ -168,8 +209,16 @@ test('history plays in ffmpeg, while it is being recorded too', DEADLINE, async 
   assert.ok(files[1].end >= 6000, 'what ffmpeg saw was not there when it began');
 
   // and the past has an end: both files of it, with the gap between them
-  const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-show_entries', 'stream=codec_type,nb_read_packets', '-of', 'json',
-    `${url}?from=${all[0].from}&to=${all[1].to + 1000}`]);
+  const { stdout, stderr } = await run('ffprobe', [
+    '-v',
+    'error',
+    '-count_packets',
+    '-show_entries',
+    'stream=codec_type,nb_read_packets',
+    '-of',
+    'json',
+    `${url}?from=${all[0].from}&to=${all[1].to + 1000}`,
+  ]);
   assert.equal(stderr, '');
   for (const { codec_type: type, nb_read_packets: n } of JSON.parse(stdout).streams) {
     assert.equal(Number(n), files[0][type].length + files[1][type].length, `${type} packets`);
@@ -186,7 +235,11 @@ test('the service is down, then the database: every row comes, in order, once', 
   await manyFiles('service', 3);
   assert.ok(recordings.spool('live/service').length >= 6, 'events wait on the disk');
   await startService();
-  const after_ = await untilRows('service', (all) => all.length === 4 && all.slice(0, 3).every(({ state }) => state === 'complete'), 'four rows');
+  const after_ = await untilRows(
+    'service',
+    (all) => all.length === 4 && all.slice(0, 3).every(({ state }) => state === 'complete'),
+    'four rows',
+  );
   assert.equal(after_[3].state, 'recording');
 
   const startDatabase = await take('mariadbd', 'SIGTERM');
@@ -194,7 +247,11 @@ test('the service is down, then the database: every row comes, in order, once', 
   assert.ok(recordings.spool('live/database').length >= 6, 'events wait on the disk');
   await startDatabase();
   await until(() => stack.ctl('rec', 'list').then(() => true, () => false), 'the database');
-  const rows_ = await untilRows('database', (all) => all.length === 4 && all.slice(0, 3).every(({ state }) => state === 'complete'), 'four rows');
+  const rows_ = await untilRows(
+    'database',
+    (all) => all.length === 4 && all.slice(0, 3).every(({ state }) => state === 'complete'),
+    'four rows',
+  );
   assert.equal(rows_[3].state, 'recording');
 
   for (const name of ['service', 'database']) {
@@ -209,44 +266,67 @@ test('the service is down, then the database: every row comes, in order, once', 
   await until(() => recordings.spool().length === 0, 'the spool to be empty');
 });
 
-test('nginx is killed: what it wrote stays, its row is interrupted when nginx is back; reindex finds the same', DEADLINE, async () => {
-  const source = await publish('crash');
-  await recorded('crash', 3000);
-  const master = Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8'));
-  await endKeeper(stack.home);
-  for (const pid of [master, ...pidsOf('nginx').filter((pid) => pid !== master)]) process.kill(pid, 'SIGKILL');
-  const killed = source.n;
-  source.stop();
-  await until(() => pidsOf('nginx').length === 0, 'nginx to be gone');
-  assert.equal((await rows('crash'))[0].state, 'recording');
-  await buildSh(['down'], { env: stack.env });
-  await buildSh(['up', '-d'], { env: stack.env });
-  const [row, ...more] = await untilRows('crash', ([first]) => first?.state === 'interrupted', 'the row to be closed');
-  assert.deepEqual(more, []);
-  const r = tellsTheFile(row, 'interrupted');
-  assert.ok(r.playlist.interrupted);
-  const have = namesOf(r.frames);
-  assert.deepEqual(have, namesOf(source.sent).slice(0, have.length), 'from the first frame on, none missing');
-  assert.ok(killed - have.length <= 60, `of ${killed} frames the last ${killed - have.length} are gone, at most those of two fragments`);
-  await plays(r);
+test(
+  'nginx is killed: what it wrote stays, its row is interrupted when nginx is back; reindex finds the same',
+  DEADLINE,
+  async () => {
+    const source = await publish('crash');
+    await recorded('crash', 3000);
+    const master = Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8'));
+    await endKeeper(stack.home);
+    for (const pid of [master, ...pidsOf('nginx').filter((pid) => pid !== master)]) process.kill(pid, 'SIGKILL');
+    const killed = source.n;
+    source.stop();
+    await until(() => pidsOf('nginx').length === 0, 'nginx to be gone');
+    assert.equal((await rows('crash'))[0].state, 'recording');
+    await buildSh(['down'], { env: stack.env });
+    await buildSh(['up', '-d'], { env: stack.env });
+    const [row, ...more] = await untilRows(
+      'crash',
+      ([first]) => first?.state === 'interrupted',
+      'the row to be closed',
+    );
+    assert.deepEqual(more, []);
+    const r = tellsTheFile(row, 'interrupted');
+    assert.ok(r.playlist.interrupted);
+    const have = namesOf(r.frames);
+    assert.deepEqual(have, namesOf(source.sent).slice(0, have.length), 'from the first frame on, none missing');
+    assert.ok(
+      killed - have.length <= 60,
+      `of ${killed} frames the last ${killed - have.length} are gone, at most those of two fragments`,
+    );
+    await plays(r);
 
-  // the same stream again: history has both
-  const again = await publish('crash');
-  await recorded('crash', 500);
-  await stack.ctl('stream', 'set', 'live/crash', 'record=never');
-  await untilRows('crash', (all) => all.length === 2 && all[1].state === 'complete', 'the second file');
-  await again.end();
+    // the same stream again: history has both
+    const again = await publish('crash');
+    await recorded('crash', 500);
+    await stack.ctl('stream', 'set', 'live/crash', 'record=never');
+    await untilRows('crash', (all) => all.length === 2 && all[1].state === 'complete', 'the second file');
+    await again.end();
 
-  const known = ({ id, reason, ...rest }) => rest;
-  const before_ = JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings.map(known);
-  const { uid } = fs.statSync(path.join(stack.home, 'sock/mysql.sock'));
-  const user = (await run('id', ['-nu', String(uid)])).stdout.trim();
-  await run('setpriv', ['--reuid', String(uid), '--clear-groups', 'mariadb', '--no-defaults', `--socket=${path.join(stack.home, 'sock/mysql.sock')}`, `--user=${user}`,
-    '-e', 'DELETE FROM duolu.recordings']);
-  assert.deepEqual(JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings, []);
-  await stack.ctl('reindex');
-  const order = (list) => list.sort((a, b) => (a.file < b.file ? -1 : 1));
-  assert.deepEqual(order(JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings.map(known)), order(before_));
-  assert.ok(before_.length >= 14, `${before_.length} rows`);
-  sameFrames([recordings.read((await rows('crash'))[1].file)], again.sent.slice(0, recordings.read((await rows('crash'))[1].file).frames.length));
-});
+    const known = ({ id, reason, ...rest }) => rest;
+    const before_ = JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings.map(known);
+    const { uid } = fs.statSync(path.join(stack.home, 'sock/mysql.sock'));
+    const user = (await run('id', ['-nu', String(uid)])).stdout.trim();
+    await run('setpriv', [
+      '--reuid',
+      String(uid),
+      '--clear-groups',
+      'mariadb',
+      '--no-defaults',
+      `--socket=${path.join(stack.home, 'sock/mysql.sock')}`,
+      `--user=${user}`,
+      '-e',
+      'DELETE FROM duolu.recordings',
+    ]);
+    assert.deepEqual(JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings, []);
+    await stack.ctl('reindex');
+    const order = (list) => list.sort((a, b) => (a.file < b.file ? -1 : 1));
+    assert.deepEqual(order(JSON.parse(await stack.ctl('rec', 'list', '--json')).recordings.map(known)), order(before_));
+    assert.ok(before_.length >= 14, `${before_.length} rows`);
+    sameFrames(
+      [recordings.read((await rows('crash'))[1].file)],
+      again.sent.slice(0, recordings.read((await rows('crash'))[1].file).frames.length),
+    );
+  },
+);

@@ -42,7 +42,12 @@ describe('the list of recordings', () => {
   before(() => {
     clear();
     demo = [0, 1, 2].map((hour) => lay({ from: start + hour * HOUR, seconds: 3000, session: start }));
-    for (const recording of [...demo, lay({ stream: 'live/bobs', from: start + 60_000 }), lay({ stream: 'live/相机+1', from: start + DAY })]) insert(recording);
+    for (const recording of [
+      ...demo,
+      lay({ stream: 'live/bobs', from: start + 60_000 }),
+      lay({ stream: 'live/相机+1', from: start + DAY }),
+    ])
+      insert(recording);
     insert({ file: `live/gone/${fileName(start)}`, stream: 'live/gone', from: start, to: start + 1, bytes: 5 });
   });
 
@@ -54,14 +59,27 @@ describe('the list of recordings', () => {
     const { url, id, ...rest } = one;
     assert.ok(id > 0);
     assert.deepEqual(rest, {
-      stream: 'live/demo', title: 'Front door', file: demo[0].file, format: 'mp4', from: start, to: demo[0].to, bytes: 1000,
-      state: 'complete', reason: '', keep: false, session: String(start), can: { manage: true },
+      stream: 'live/demo',
+      title: 'Front door',
+      file: demo[0].file,
+      format: 'mp4',
+      from: start,
+      to: demo[0].to,
+      bytes: 1000,
+      state: 'complete',
+      reason: '',
+      keep: false,
+      session: String(start),
+      can: { manage: true },
     });
     const [, , token, ...address] = url.split('/');
     assert.equal(address.join('/'), `rec/live/demo/${fileName(start)}`);
     const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     assert.deepEqual([claims.sub, claims.s, claims.a], ['1', 'live/demo', 'replay']);
-    const key = Buffer.from(/^\w+ ([0-9a-f]{64})$/m.exec(fs.readFileSync(path.join(auth.home, 'secrets/token.keys'), 'utf8'))[1], 'hex');
+    const key = Buffer.from(
+      /^\w+ ([0-9a-f]{64})$/m.exec(fs.readFileSync(path.join(auth.home, 'secrets/token.keys'), 'utf8'))[1],
+      'hex',
+    );
     const [head, body, signature] = token.split('.');
     assert.equal(createHmac('sha256', key).update(`${head}.${body}`).digest('base64url'), signature);
     // nobody has a right on a stream that is not there
@@ -76,15 +94,41 @@ describe('the list of recordings', () => {
     assert.deepEqual(await files(`?stream=live/demo&from=${demo[0].to}`), [demo[2].file, demo[1].file]);
     assert.deepEqual(await files(`?stream=live/demo&to=${iso(demo[1].from)}`), [demo[0].file]);
     const second = Math.floor(demo[0].to / 1000) + 1;         // as `date +%s` has it
-    assert.deepEqual(await files(`?stream=live/demo&from=${second}`), await files(`?stream=live/demo&from=${iso(second * 1000)}`));
+    assert.deepEqual(
+      await files(`?stream=live/demo&from=${second}`),
+      await files(`?stream=live/demo&from=${iso(second * 1000)}`),
+    );
     assert.ok(!(await files(`?stream=live/demo&from=${second}`)).includes(demo[0].file));
-    assert.deepEqual(await files(`?stream=live/demo&from=${iso(demo[1].from + 1)}&to=${demo[1].from + 2}`), [demo[1].file]);
+    assert.deepEqual(await files(`?stream=live/demo&from=${iso(demo[1].from + 1)}&to=${demo[1].from + 2}`), [
+      demo[1].file,
+    ]);
 
-    for (const [text, count] of [['front', 3], ['FRONT+door', 3], ['DEM', 3], ['garage', 1], ['100%25', 1], ['%25', 1], ['_', 0],
-      [encodeURIComponent('相机+'), 1], ['live/bobs', 1], ['nothing', 0], ['', 6], ["'+OR+1", 0]]) {
+    for (const [text, count] of [
+      ['front', 3],
+      ['FRONT+door', 3],
+      ['DEM', 3],
+      ['garage', 1],
+      ['100%25', 1],
+      ['%25', 1],
+      ['_', 0],
+      [encodeURIComponent('相机+'), 1],
+      ['live/bobs', 1],
+      ['nothing', 0],
+      ['', 6],
+      ["'+OR+1", 0],
+    ]) {
       assert.equal((await list(`?q=${text}`)).length, count, text);
     }
-    for (const query of ['?from=yesterday', '?to=-1', '?limit=0', '?limit=x', '?limit=501', '?before=7', '?before=7-8-9', '?q=%ff']) {
+    for (const query of [
+      '?from=yesterday',
+      '?to=-1',
+      '?limit=0',
+      '?limit=x',
+      '?limit=501',
+      '?before=7',
+      '?before=7-8-9',
+      '?q=%ff',
+    ]) {
       const { status, json } = await get(query, admin);
       assert.deepEqual([status, json.error], [400, 'bad_request'], query);
     }
@@ -139,12 +183,31 @@ describe('events of nginx', () => {
   // Whole under its name at once, as nginx does it.
   const put = (event) => {
     const name = nameOf(number++);
-    fs.writeFileSync(at(`.spool/${name}.tmp`), typeof event === 'string' || Buffer.isBuffer(event) ? event : JSON.stringify(event));
+    fs.writeFileSync(
+      at(`.spool/${name}.tmp`),
+      typeof event === 'string' || Buffer.isBuffer(event) ? event : JSON.stringify(event),
+    );
     fs.renameSync(at(`.spool/${name}.tmp`), at(`.spool/${name}`));
     return name;
   };
-  const open = (from, stream = 'live/demo') => ({ event: 'open', file: `${stream}/${fileName(from)}`, stream, format: 'mp4', id: 1, session: String(start), from });
-  const close = (from, bytes, more = {}) => ({ ...open(from), event: 'close', to: from + 1000, bytes, state: 'complete', reason: 'hour is over', ...more });
+  const open = (from, stream = 'live/demo') => ({
+    event: 'open',
+    file: `${stream}/${fileName(from)}`,
+    stream,
+    format: 'mp4',
+    id: 1,
+    session: String(start),
+    from,
+  });
+  const close = (from, bytes, more = {}) => ({
+    ...open(from),
+    event: 'close',
+    to: from + 1000,
+    bytes,
+    state: 'complete',
+    reason: 'hour is over',
+    ...more,
+  });
   const waiting = () => fs.readdirSync(at('.spool')).filter((name) => name.endsWith('.json'));
   const taken = () => until(() => waiting().length === 0, 'all events to be taken');
 
@@ -156,16 +219,38 @@ describe('events of nginx', () => {
     await taken();
     assert.deepEqual(rows(), [[file, 'recording', '0', '0', '0']]);
     const get = async () => (await auth.api('GET', '/api/recordings', { cookie: admin })).json.recordings[0];
-    assert.deepEqual((({ to, bytes, state }) => ({ to, bytes, state }))(await get()), { to: null, bytes: 300, state: 'recording' });
+    assert.deepEqual((({ to, bytes, state }) => ({ to, bytes, state }))(await get()), {
+      to: null,
+      bytes: 300,
+      state: 'recording',
+    });
     fs.appendFileSync(at(file), Buffer.alloc(200));
     const { id, bytes } = await get();
     assert.equal(bytes, 500);
-    assert.equal((await auth.api('DELETE', `/api/recordings/${id}`, { cookie: admin, body: {} })).json.error, 'recording');
+    assert.equal(
+      (await auth.api('DELETE', `/api/recordings/${id}`, { cookie: admin, body: {} })).json.error,
+      'recording',
+    );
 
     put(close(start, 500));
     await taken();
-    assert.deepEqual(sql('SELECT stream_id, app, name, format, session, started_ms, ended_ms, bytes, state, reason FROM recordings'),
-      [['1', 'live', 'demo', 'mp4', String(start), String(start), String(start + 1000), '500', 'complete', 'hour is over']]);
+    assert.deepEqual(
+      sql('SELECT stream_id, app, name, format, session, started_ms, ended_ms, bytes, state, reason FROM recordings'),
+      [
+        [
+          '1',
+          'live',
+          'demo',
+          'mp4',
+          String(start),
+          String(start),
+          String(start + 1000),
+          '500',
+          'complete',
+          'hour is over',
+        ],
+      ],
+    );
   });
 
   test('that come twice change nothing, those of one file in their order', async () => {
@@ -180,7 +265,9 @@ describe('events of nginx', () => {
       put(close(start, 500 + i, { state: i % 2 ? 'complete' : 'interrupted', reason: `part ${i}` }));
     }
     await taken();
-    assert.deepEqual(sql('SELECT state, bytes, reason, keep FROM recordings'), [['interrupted', '540', 'part 40', '1']]);
+    assert.deepEqual(sql('SELECT state, bytes, reason, keep FROM recordings'), [
+      ['interrupted', '540', 'part 40', '1'],
+    ]);
   });
 
   test('of a file that nothing was written to take its row with them', async () => {
@@ -195,17 +282,37 @@ describe('events of nginx', () => {
   test('of a stream that is not there keep a row, without it', async () => {
     put({ ...close(start + 6000, 9, { stream: 'live/gone' }), file: `live/gone/${fileName(start + 6000)}` });
     await taken();
-    assert.deepEqual(sql("SELECT COALESCE(stream_id, 'none'), app, name FROM recordings WHERE name = 'gone'"), [['none', 'live', 'gone']]);
+    assert.deepEqual(sql("SELECT COALESCE(stream_id, 'none'), app, name FROM recordings WHERE name = 'gone'"), [
+      ['none', 'live', 'gone'],
+    ]);
   });
 
   test('that make no sense are set aside, and hold up nobody', async () => {
     const good = close(start + 7000, 9);
     const lines = auth.lines.length;
     const bad = [
-      '', '{', '[]', '7', Buffer.alloc(70_000, 0x20), Buffer.from([0x7b, 0xff, 0x7d]), { ...good, event: 'begin' }, { ...good, event: undefined },
-      { ...good, file: '../../etc/passwd' }, { ...good, file: `live/demo/${fileName(start, 'm3u8')}` }, { ...good, file: 5 },
-      { ...good, stream: 'live/bobs' }, { ...good, stream: undefined }, { ...good, format: 'flv' }, { ...good, session: 'x' }, { ...good, session: '1'.repeat(30) },
-      { ...good, to: 'late' }, { ...good, to: -1 }, { ...good, bytes: -1 }, { ...good, bytes: 1.5 }, { ...good, state: 'recording' }, { ...good, state: undefined },
+      '',
+      '{',
+      '[]',
+      '7',
+      Buffer.alloc(70_000, 0x20),
+      Buffer.from([0x7b, 0xff, 0x7d]),
+      { ...good, event: 'begin' },
+      { ...good, event: undefined },
+      { ...good, file: '../../etc/passwd' },
+      { ...good, file: `live/demo/${fileName(start, 'm3u8')}` },
+      { ...good, file: 5 },
+      { ...good, stream: 'live/bobs' },
+      { ...good, stream: undefined },
+      { ...good, format: 'flv' },
+      { ...good, session: 'x' },
+      { ...good, session: '1'.repeat(30) },
+      { ...good, to: 'late' },
+      { ...good, to: -1 },
+      { ...good, bytes: -1 },
+      { ...good, bytes: 1.5 },
+      { ...good, state: 'recording' },
+      { ...good, state: undefined },
     ].map(put);
     for (const make of [(file) => fs.mkdirSync(file), (file) => execFileSync('mkfifo', [file])]) {
       bad.push(nameOf(number++));
@@ -217,11 +324,21 @@ describe('events of nginx', () => {
     await taken();
     assert.deepEqual(fs.readdirSync(at('.spool/bad')).sort(), bad);
     for (const name of bad) assert.equal(auth.lines.slice(lines).filter((line) => line.includes(name)).length, 1, name);
-    assert.deepEqual(sql(`SELECT bytes, CHAR_LENGTH(reason) FROM recordings WHERE started_ms IN (${start + 7000}, ${start + 8000}) ORDER BY started_ms`), [['9', '12'], ['9', '200']]);
+    assert.deepEqual(
+      sql(
+        `SELECT bytes, CHAR_LENGTH(reason) FROM recordings WHERE started_ms IN (${start + 7000}, ${start + 8000}) ` +
+          'ORDER BY started_ms',
+      ),
+      [
+        ['9', '12'],
+        ['9', '200'],
+      ],
+    );
     assert.ok(fs.existsSync(at('.spool/half.tmp')), 'what is not written yet is left alone');
   });
 
-  test('that the database refuses for what is in them are set aside after a few tries; a read-only database is waited for', async () => {
+  test('that the database refuses for what is in them are set aside after a few tries; a read-only database is ' +
+    'waited for', async () => {
     clear();
     sql('ALTER TABLE recordings ADD CONSTRAINT picky CHECK (bytes <> 666)');
     sql('SET GLOBAL read_only = ON');
@@ -229,15 +346,25 @@ describe('events of nginx', () => {
       const lines = auth.lines.length;
       const refused = put(close(start + 10_000, 666));
       put(close(start + 11_000, 9));
-      await until(() => auth.lines.slice(lines).some((line) => /events of nginx wait: database: .*read-only/.test(line)), 'the read-only database to be told of');
+      await until(
+        () => auth.lines.slice(lines).some((line) => /events of nginx wait: database: .*read-only/.test(line)),
+        'the read-only database to be told of',
+      );
       const from = service.nginx.looks['/status'];
-      await until(() => service.nginx.looks['/status'] >= from + 3, 'the keeper to have tried often enough');       // it looks at every fourth tick
+      // it looks at every fourth tick
+      await until(() => service.nginx.looks['/status'] >= from + 3, 'the keeper to have tried often enough');
       assert.equal(waiting().length, 2, 'both still wait');
       sql('SET GLOBAL read_only = OFF');
       await taken();
       assert.deepEqual(fs.readdirSync(at('.spool/bad')), [refused]);
-      assert.match(auth.lines.slice(lines).join('\n'), new RegExp(`event ${refused} is in \\.spool/bad now: database: .*picky`));
-      assert.deepEqual(rows().map(([file]) => file), [`live/demo/${fileName(start + 11_000)}`]);
+      assert.match(
+        auth.lines.slice(lines).join('\n'),
+        new RegExp(`event ${refused} is in \\.spool/bad now: database: .*picky`),
+      );
+      assert.deepEqual(
+        rows().map(([file]) => file),
+        [`live/demo/${fileName(start + 11_000)}`],
+      );
 
       // nor does such a file stop the others when rows are made anew
       lay({ from: start + 12_000, bytes: 666 });
@@ -258,7 +385,9 @@ describe('events of nginx', () => {
     lay({ from: start });       // the one with no bytes
     await auth.start();
     await taken();
-    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [['100', '4950', 'complete', 'complete']]);
+    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [
+      ['100', '4950', 'complete', 'complete'],
+    ]);
   });
 
   test('are taken once, even by a service that is killed at it', async () => {
@@ -276,14 +405,19 @@ describe('events of nginx', () => {
     }
     await taken();
     assert.ok(amid > 0, 'it was killed amid its work');
-    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [['400', '80200', 'complete', 'complete']]);
+    assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [
+      ['400', '80200', 'complete', 'complete'],
+    ]);
   });
 
   test('wait for the database, in their order', async () => {
     clear();
     await service.database.stop('SIGKILL');
     for (let i = 1; i <= 20; i++) { put(open(start)); put(close(start, i)); }
-    await until(() => auth.lines.some((line) => /warning recordings: events of nginx wait: database:/.test(line)), 'the service to say so');
+    await until(
+      () => auth.lines.some((line) => /warning recordings: events of nginx wait: database:/.test(line)),
+      'the service to say so',
+    );
     assert.equal(waiting().length, 40);
     const said = () => auth.lines.filter((line) => /events of nginx wait/.test(line)).length;
     const once1 = said();
@@ -298,10 +432,14 @@ describe('events of nginx', () => {
 
 describe('what is recorded', () => {
   const key = async (name) => (await auth.done(['stream', 'add', `live/${name}`, '--owner', 'bob', '--json'])).key;
-  const told = () => nginx.calls.filter(({ url }) => url.startsWith('/control/record')).map(({ method, url }) => `${method} ${decodeURIComponent(url.slice(16))}`);
+  const told = () =>
+    nginx.calls
+      .filter(({ url }) => url.startsWith('/control/record'))
+      .map(({ method, url }) => `${method} ${decodeURIComponent(url.slice(16))}`);
   let keys;
   const gate = async (name) => (await auth.gate('publish', { NAME: name, ARGS: `key=${keys[name]}` })).json.record;
-  const record = (name, on, cookie = bob) => auth.api('POST', `/api/streams/live/${name}/record`, { cookie, body: { on } });
+  const record = (name, on, cookie = bob) =>
+    auth.api('POST', `/api/streams/live/${name}/record`, { cookie, body: { on } });
 
   before(async () => {
     keys = { camera: await key('camera') };
@@ -334,7 +472,9 @@ describe('what is recorded', () => {
     assert.deepEqual([answer.status, answer.json], [200, { record_on: true, live: true }]);
     assert.deepEqual(told(), ['POST stream=live/camera&on=1']);
     assert.equal(await gate('camera'), true);
-    const stream = (await auth.api('GET', '/api/streams', { cookie: bob })).json.streams.find(({ name }) => name === 'camera');
+    const stream = (await auth.api('GET', '/api/streams', { cookie: bob })).json.streams.find(
+      ({ name }) => name === 'camera',
+    );
     assert.deepEqual([stream.record, stream.record_on, stream.recording], ['demand', true, 'off']);
 
     await auth.stop();
@@ -362,7 +502,13 @@ describe('what is recorded', () => {
       assert.deepEqual([answer.status, answer.json.error], [400, 'bad_request']);
     }
     for (const action of ['record start', 'record stop']) {
-      assert.notEqual(sql(`SELECT COUNT(*) FROM audit WHERE action = '${action}' AND target = 'live/camera' AND outcome = 'ok'`)[0][0], '0', action);
+      assert.notEqual(
+        sql(
+          `SELECT COUNT(*) FROM audit WHERE action = '${action}' AND target = 'live/camera' AND outcome = 'ok'`,
+        )[0][0],
+        '0',
+        action,
+      );
     }
   });
 
@@ -389,13 +535,31 @@ describe('what is recorded', () => {
     nginx.answer = (url) => {
       const change = /^\/control\/record\?stream=([^&]+)&on=([01])$/.exec(url);
       if (change) states[decodeURIComponent(change[1])] = change[2] === '1' ? 'on' : 'off';
-      return [200, { streams: [...Object.entries(states).map(([name, state]) => ({ name, state: 'live', recording: { state } })), { name: 'live/old', state: 'live' }] }];
+      return [
+        200,
+        {
+          streams: [
+            ...Object.entries(states).map(([name, state]) => ({ name, state: 'live', recording: { state } })),
+            { name: 'live/old', state: 'live' },
+          ],
+        },
+      ];
     };
     nginx.calls = [];
     await nginx.start();
-    await until(() => states['live/camera'] === 'on' && states['live/demo'] === 'off' && states['live/strange'] === 'off', 'nginx to be told');
-    assert.deepEqual(told().sort(), ['POST stream=live/camera&on=1', 'POST stream=live/demo&on=0', 'POST stream=live/strange&on=0']);
-    sql("UPDATE streams SET record_on = 0 WHERE name = 'camera'; UPDATE streams SET record_policy = 'never' WHERE name = 'bobs'");
+    await until(
+      () => states['live/camera'] === 'on' && states['live/demo'] === 'off' && states['live/strange'] === 'off',
+      'nginx to be told',
+    );
+    assert.deepEqual(told().sort(), [
+      'POST stream=live/camera&on=1',
+      'POST stream=live/demo&on=0',
+      'POST stream=live/strange&on=0',
+    ]);
+    sql(
+      "UPDATE streams SET record_on = 0 WHERE name = 'camera'; UPDATE streams SET record_policy = 'never' WHERE " +
+        "name = 'bobs'",
+    );
     await until(() => states['live/camera'] === 'off' && states['live/bobs'] === 'off', 'nginx to be told');
     assert.equal(told().length, 5);
     nginx.answer = () => [200, {}];
@@ -411,21 +575,54 @@ describe('rights', () => {
   test('of each call by each right', async () => {
     sql("UPDATE streams SET record_policy = 'demand' WHERE name = 'demo'");
     const call = async (method, address, body) => (await auth.api(method, address, { cookie: eve, body })).status;
-    for (const [rights, list, change] of [['', 404, 404], ['view', 404, 404], ['publish', 404, 404], ['view,publish', 404, 404], ['replay', 200, 403], ['manage', 200, 200], ['replay,manage', 200, 200]]) {
+    for (const [rights, list, change] of [
+      ['', 404, 404],
+      ['view', 404, 404],
+      ['publish', 404, 404],
+      ['view,publish', 404, 404],
+      ['replay', 200, 403],
+      ['manage', 200, 200],
+      ['replay,manage', 200, 200],
+    ]) {
       if (rights) await auth.done(['grant', 'eve', 'live/demo', rights]);
       assert.equal(await call('GET', '/api/recordings?stream=live/demo'), list, `list by ${rights}`);
-      assert.equal((await auth.api('GET', '/api/recordings', { cookie: eve })).json.recordings.length, list === 200 ? 1 : 0, rights);
+      assert.equal(
+        (await auth.api('GET', '/api/recordings', { cookie: eve })).json.recordings.length,
+        list === 200 ? 1 : 0,
+        rights,
+      );
       assert.equal(await call('POST', `/api/recordings/${id()}`, { keep: true }), change, `keep by ${rights}`);
-      assert.equal(await call('DELETE', `/api/recordings/${id()}`, {}), change === 200 ? 409 : change, `delete by ${rights}`);
+      assert.equal(
+        await call('DELETE', `/api/recordings/${id()}`, {}),
+        change === 200 ? 409 : change,
+        `delete by ${rights}`,
+      );
       // who sees the stream learns that they may not, others learn nothing
-      assert.equal(await call('POST', '/api/streams/live/demo/record', { on: true }), rights === '' ? 404 : change === 200 ? 200 : 403, `record by ${rights}`);
+      assert.equal(
+        await call('POST', '/api/streams/live/demo/record', { on: true }),
+        rights === '' ? 404 : change === 200 ? 200 : 403,
+        `record by ${rights}`,
+      );
       sql('UPDATE recordings SET keep = 0');
       if (rights) await auth.done(['revoke', 'eve', 'live/demo']);
     }
-    for (const number of ['0', 'x', '1x', '-1', '99999', '18446744073709551616']) assert.equal(await call('POST', `/api/recordings/${number}`, { keep: true }), 404, number);
-    assert.equal((await auth.api('POST', `/api/recordings/${id()}`, { cookie: admin, body: { keep: 'yes' } })).status, 400);
+    for (const number of ['0', 'x', '1x', '-1', '99999', '18446744073709551616'])
+      assert.equal(await call('POST', `/api/recordings/${number}`, { keep: true }), 404, number);
+    assert.equal(
+      (await auth.api('POST', `/api/recordings/${id()}`, { cookie: admin, body: { keep: 'yes' } })).status,
+      400,
+    );
     assert.equal((await auth.api('POST', `/api/recordings/${id()}`, { body: { keep: true } })).status, 401);
-    assert.equal((await auth.api('DELETE', `/api/recordings/${id()}`, { cookie: admin, body: {}, headers: { HTTP_ORIGIN: 'https://other.example' } })).status, 403);
+    assert.equal(
+      (
+        await auth.api('DELETE', `/api/recordings/${id()}`, {
+          cookie: admin,
+          body: {},
+          headers: { HTTP_ORIGIN: 'https://other.example' },
+        })
+      ).status,
+      403,
+    );
     assert.ok(there(`live/demo/${fileName(start)}`));
   });
 
@@ -449,8 +646,14 @@ describe('rights', () => {
     answer = await remove();
     assert.equal(answer.status, 200, answer.text);
     assert.deepEqual([there(file), fs.existsSync(indexOf(file)), rows()], [false, false, []]);
-    assert.deepEqual(sql(`SELECT action, actor FROM audit WHERE target = '${file}' AND outcome = 'ok' ORDER BY id DESC LIMIT 3`),
-      [['recording delete', 'admin'], ['recording free', 'admin'], ['recording keep', 'admin']]);
+    assert.deepEqual(
+      sql(`SELECT action, actor FROM audit WHERE target = '${file}' AND outcome = 'ok' ORDER BY id DESC LIMIT 3`),
+      [
+        ['recording delete', 'admin'],
+        ['recording free', 'admin'],
+        ['recording keep', 'admin'],
+      ],
+    );
   });
 
   test('the URL of the history is for who may replay, and no RTMP player', async () => {
@@ -466,7 +669,11 @@ describe('rights', () => {
     const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     assert.deepEqual([claims.s, claims.a, claims.exp - claims.iat > 500], ['live/demo', 'replay', true]);
     assert.equal((await auth.gate('play', { ARGS: `token=${token}` })).json.allow, false);
-    for (const [args, expected] of [[['replay', '--format', 'flv'], /--format "flv"; expected hls/], [['view', '--format', 'hls'], /--format "hls"; expected flv or rtmp/], [['look'], /action "look"; expected view or replay/]]) {
+    for (const [args, expected] of [
+      [['replay', '--format', 'flv'], /--format "flv"; expected hls/],
+      [['view', '--format', 'hls'], /--format "hls"; expected flv or rtmp/],
+      [['look'], /action "look"; expected view or replay/],
+    ]) {
       const { code, stderr } = await auth.ctl(['url', 'eve', 'live/demo', ...args]);
       assert.equal(code, 2);
       assert.match(stderr, expected);
@@ -486,19 +693,46 @@ describe('duoluctl rec', () => {
   test('lists, oldest first, and says what is wrong', async () => {
     clear();
     const start = Date.UTC(2026, 10, 6, 8);
-    const [one, two, other] = [lay({ from: start }), lay({ from: start + HOUR }), lay({ stream: 'live/bobs', from: start + 1 })];
+    const [one, two, other] = [
+      lay({ from: start }),
+      lay({ from: start + HOUR }),
+      lay({ stream: 'live/bobs', from: start + 1 }),
+    ];
     insert({ ...one, keep: 1 });
     insert({ ...two, to: 0, bytes: 0, state: 'recording' });
     insert(other);
     const { recordings } = await auth.done(['rec', 'list', '--json']);
     assert.deepEqual(recordings.map(({ file }) => file), [one.file, other.file, two.file]);
     const { id, ...rest } = recordings[0];
-    assert.deepEqual(rest, { stream: 'live/demo', file: one.file, format: 'mp4', from: iso(start), to: iso(one.to), bytes: 1000, state: 'complete', reason: '', keep: true, title: 'Front door' });
+    assert.deepEqual(rest, {
+      stream: 'live/demo',
+      file: one.file,
+      format: 'mp4',
+      from: iso(start),
+      to: iso(one.to),
+      bytes: 1000,
+      state: 'complete',
+      reason: '',
+      keep: true,
+      title: 'Front door',
+    });
     assert.deepEqual([recordings[2].to, recordings[2].bytes, recordings[2].state], [null, 1000, 'recording']);
     const text = await auth.done(['rec', 'list', 'live/demo']);
-    assert.match(text, new RegExp(`^${id} +${one.file} ${iso(start)} ${iso(one.to)} +1000 complete keep\n\\d+ +${two.file} ${iso(two.from)} - +1000 recording\n$`));
-    for (const [args, code, expected] of [[['list', 'x'], 2, /stream "x"; expected APP\/NAME/], [['keep', 'x'], 2, /recording "x"; expected a number/], [['keep', '99999'], 4, /recording 99999 does not exist/],
-      [['free', '0'], 4, /recording 0 does not exist/], [['start', 'live/nothing'], 4, /stream live\/nothing does not exist/], [['prune', '--json'], 2, /unknown option "--json"/]]) {
+    assert.match(
+      text,
+      new RegExp(
+        `^${id} +${one.file} ${iso(start)} ${iso(one.to)} +1000 complete keep\n\\d+ +${two.file} ${iso(two.from)} ` +
+          `- +1000 recording\n$`,
+      ),
+    );
+    for (const [args, code, expected] of [
+      [['list', 'x'], 2, /stream "x"; expected APP\/NAME/],
+      [['keep', 'x'], 2, /recording "x"; expected a number/],
+      [['keep', '99999'], 4, /recording 99999 does not exist/],
+      [['free', '0'], 4, /recording 0 does not exist/],
+      [['start', 'live/nothing'], 4, /stream live\/nothing does not exist/],
+      [['prune', '--json'], 2, /unknown option "--json"/],
+    ]) {
       const result = await auth.ctl(['rec', ...args]);
       assert.equal(result.code, code, args.join(' '));
       assert.match(result.stderr, expected);

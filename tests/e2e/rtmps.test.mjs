@@ -14,8 +14,13 @@ import { run, startStack } from '../lib/stack.mjs';
 const PER_ADDRESS = 64;         // rtmp_guard_conn_per_ip, by default
 
 /** The codecs that a viewer of an address gets. */
-const watch = (url) => run('bash', ['-c',
-  'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -', 'bash', url]);
+const watch = (url) =>
+  run('bash', [
+    '-c',
+    'curl -sN --noproxy "*" --max-time 30 "$1" | ffprobe -v error -show_entries stream=codec_name -of csv=p=0 -',
+    'bash',
+    url,
+  ]);
 
 test('RTMPS', async (t) => {
   const stack = await startStack({ workers: 2 });
@@ -35,7 +40,20 @@ test('RTMPS', async (t) => {
       // played over TLS too: ffmpeg decodes 3 s of what comes, and the hub knows from where
       const play = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp'))
         .replace(/^rtmps?:\/\/[^/]+/, stack.rtmpsUrl);
-      const player = start('ffmpeg', ['-hide_banner', '-nostdin', '-v', 'warning', '-xerror', '-i', play, '-t', '3', '-f', 'null', '-']);
+      const player = start('ffmpeg', [
+        '-hide_banner',
+        '-nostdin',
+        '-v',
+        'warning',
+        '-xerror',
+        '-i',
+        play,
+        '-t',
+        '3',
+        '-f',
+        'null',
+        '-',
+      ]);
       await until(async () => (await stack.controlGet('/sessions')).sessions
         .some((row) => row.kind === 'view' && row.protocol === 'rtmp'), 'the player\'s session');
       assert.equal(await player.ended, 0, player.text);
@@ -71,9 +89,20 @@ test('RTMPS', async (t) => {
     assert.equal(streams.find((stream) => stream.name === 'live/demo').address, '127.0.0.9');
     client.close();
     const password = fs.readFileSync(path.join(stack.home, 'secrets/db'), 'utf8').trim();
-    const { stdout } = await run('mariadb', ['--no-defaults', `--socket=${stack.home}/sock/mysql.sock`, '--user=duolu', '-N', '-B',
-      '-e', "SELECT outcome, address FROM audit WHERE action = 'publish' ORDER BY id DESC LIMIT 1", 'duolu'],
-    { env: { MYSQL_PWD: password } });
+    const { stdout } = await run(
+      'mariadb',
+      [
+        '--no-defaults',
+        `--socket=${stack.home}/sock/mysql.sock`,
+        '--user=duolu',
+        '-N',
+        '-B',
+        '-e',
+        "SELECT outcome, address FROM audit WHERE action = 'publish' ORDER BY id DESC LIMIT 1",
+        'duolu',
+      ],
+      { env: { MYSQL_PWD: password } },
+    );
     assert.deepEqual(stdout.trim().split('\t'), ['ok', '127.0.0.9']);
   });
 
@@ -84,7 +113,10 @@ test('RTMPS', async (t) => {
     }
     const one = await RtmpClient.tcp(secure('127.0.0.6'));
     await assert.rejects(one.handshake());
-    await until(() => /one more connection of this address.*client: 127\.0\.0\.6/.test(stack.log('nginx')), 'the refusal');
+    await until(
+      () => /one more connection of this address.*client: 127\.0\.0\.6/.test(stack.log('nginx')),
+      'the refusal',
+    );
     (await RtmpClient.open(secure('127.0.0.7'))).close();
     plain.forEach((client) => client.close());
   });
@@ -120,7 +152,10 @@ test('RTMPS', async (t) => {
     const client = await openStream(secure('127.0.0.7'));
     client.setChunkSize(1);
     await client.closed;
-    await until(() => /guard: .*chunk size 1, expected.*client: 127\.0\.0\.7/.test(stack.log('nginx')), 'a line about 127.0.0.7');
+    await until(
+      () => /guard: .*chunk size 1, expected.*client: 127\.0\.0\.7/.test(stack.log('nginx')),
+      'a line about 127.0.0.7',
+    );
   });
 
   await t.test('the certificate is the one of the page', async () => {

@@ -32,7 +32,14 @@ test('a stack and another beside it', async (t) => {
 
   await t.test('up keeps secrets in files that nobody else reads', () => {
     const root = process.getuid() === 0;
-    const modes = { '.': root ? '711' : '700', admin: '600', 'demo.key': '600', db: '600', 'token.keys': root ? '640' : '600', 'tls.key': root ? '640' : '600' };
+    const modes = {
+      '.': root ? '711' : '700',
+      admin: '600',
+      'demo.key': '600',
+      db: '600',
+      'token.keys': root ? '640' : '600',
+      'tls.key': root ? '640' : '600',
+    };
     for (const [name, mode] of Object.entries(modes)) {
       const info = fs.statSync(path.join(one.home, 'secrets', name));
       assert.equal((info.mode & 0o777).toString(8), mode, name);
@@ -91,8 +98,15 @@ test('a stack and another beside it', async (t) => {
     assert.deepEqual(fs.readdirSync(path.join(one.home, 'sock')), []);
     const began = Date.now();
     fs.mkdirSync(path.join(one.home, 'rec/.spool'));
-    const { stdout, stderr } = await buildSh(['up', '-d'], { env: { ...one.env, DUOLU_BUILT: 'no', DUOLU_REC: path.join(one.home, 'other') } });
-    assert.match(stderr, new RegExp(`warning: recordings are in ${one.home}/rec, .*none of them is shown from ${one.home}/other: set DUOLU_REC=`));
+    const { stdout, stderr } = await buildSh(['up', '-d'], {
+      env: { ...one.env, DUOLU_BUILT: 'no', DUOLU_REC: path.join(one.home, 'other') },
+    });
+    assert.match(
+      stderr,
+      new RegExp(
+        `warning: recordings are in ${one.home}/rec, .*none of them is shown from ${one.home}/other: set DUOLU_REC=`,
+      ),
+    );
     console.log(`# second up took ${((Date.now() - began) / 1000).toFixed(1)} s`);
     assert.ok(stdout.includes(`demo?key=${one.demoKey}`));
     assert.match(await one.ctl('user', 'list'), /admin/);
@@ -127,16 +141,40 @@ test('settings that cannot work are refused before anything is made', async () =
   await refused(['up', '-d'], { ...env, DUOLU_WORKERS: '0' }, /DUOLU_WORKERS is '0': expected/);
   await refused(['up', '-d'], { ...env, DUOLU_LISTEN: 'everywhere' }, /DUOLU_LISTEN is 'everywhere': expected/);
   await refused(['up', '-d'], { ...env, DUOLU_HOST: 'my host' }, /DUOLU_HOST is 'my host': expected a host name/);
-  await refused(['up', '-d'], { ...env, DUOLU_RTMP: env.DUOLU_RTMPS }, /DUOLU_RTMP and DUOLU_RTMPS are both \d+: expected four different/);
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_RTMP: env.DUOLU_RTMPS },
+    /DUOLU_RTMP and DUOLU_RTMPS are both \d+: expected four different/,
+  );
   await refused(['up', '-d'], { ...env, DUOLU_FLUSH: 'soon' }, /DUOLU_FLUSH is 'soon': expected/);
-  await refused(['up', '-d'], { ...env, DUOLU_REC: '/tmp/my recordings' }, /DUOLU_REC is '\/tmp\/my recordings': it may hold no space/);
-  await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: 'week' }, /DUOLU_REC_DAYS is 'week': expected a number of days/);
-  await refused(['up', '-d'], { ...env, DUOLU_REC_DAYS: '36501' }, /DUOLU_REC_DAYS is '36501': expected a number of days up to 36500/);
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_REC: '/tmp/my recordings' },
+    /DUOLU_REC is '\/tmp\/my recordings': it may hold no space/,
+  );
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_REC_DAYS: 'week' },
+    /DUOLU_REC_DAYS is 'week': expected a number of days/,
+  );
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_REC_DAYS: '36501' },
+    /DUOLU_REC_DAYS is '36501': expected a number of days up to 36500/,
+  );
   await refused(['up', '-d'], { ...env, DUOLU_REC_FREE: '1gb' }, /DUOLU_REC_FREE is '1gb': expected bytes such as/);
   await refused(['up', '-d'], { ...env, DUOLU_LOG_SIZE: 'big' }, /DUOLU_LOG_SIZE is 'big': expected bytes such as/);
   await refused(['up', '-d'], { ...env, DUOLU_HSTS: 'yes' }, /DUOLU_HSTS is 'yes': expected seconds/);
-  await refused(['up', '-d'], { ...env, DUOLU_DB: 'mysql://a:b\\c@d/e' }, /DUOLU_DB may hold no space, control character or backslash/);
-  await refused(['up', '-d'], { ...env, DUOLU_REC_QUOTA: '100%' }, /DUOLU_REC_QUOTA is '100%': expected bytes .* or a part of the disk such as 5%/);
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_DB: 'mysql://a:b\\c@d/e' },
+    /DUOLU_DB may hold no space, control character or backslash/,
+  );
+  await refused(
+    ['up', '-d'],
+    { ...env, DUOLU_REC_QUOTA: '100%' },
+    /DUOLU_REC_QUOTA is '100%': expected bytes .* or a part of the disk such as 5%/,
+  );
   await refused(['up', '-d'], { ...env, DUOLU_MAX_KBPS: 'all' }, /DUOLU_MAX_KBPS is 'all': expected kbit\/s/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
   await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);

@@ -22,7 +22,9 @@ function get(url) {
     (url.startsWith('https') ? https : http).get(url, { agent: false, rejectUnauthorized: false }, (response) => {
       const chunks = [];
       response.on('data', (data) => chunks.push(data));
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
     }).on('error', reject);
   });
 }
@@ -32,8 +34,29 @@ function publishColours(url) {
   const names = Object.keys(COLOURS);
   const parts = names.map((name) => `color=${name}:size=640x360:rate=25:d=${SECONDS_EACH}[${name}]`).join(';');
   const graph = `${parts};${names.map((name) => `[${name}]`).join('')}concat=n=${names.length}`;
-  return start('ffmpeg', ['-v', 'error', '-nostdin', '-re', '-f', 'lavfi', '-i', graph, '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency',
-    '-g', '25', '-pix_fmt', 'yuv420p', '-f', 'flv', url]);
+  return start('ffmpeg', [
+    '-v',
+    'error',
+    '-nostdin',
+    '-re',
+    '-f',
+    'lavfi',
+    '-i',
+    graph,
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-tune',
+    'zerolatency',
+    '-g',
+    '25',
+    '-pix_fmt',
+    'yuv420p',
+    '-f',
+    'flv',
+    url,
+  ]);
 }
 
 /** When each segment of an index begins, ms since 1970. */
@@ -51,7 +74,11 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   const env = await stackEnv({ workers: 1 });
   const home = env.DUOLU_HOME;
   // in the foreground: build.sh watches what it has started
-  const up = start('env', [...Object.entries(env).map(([name, value]) => `${name}=${value}`), path.join(repo, 'build.sh'), 'up']);
+  const up = start('env', [
+    ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    path.join(repo, 'build.sh'),
+    'up',
+  ]);
   const undo = [];
   t.after(async () => {
     for (const step of undo) step();
@@ -90,7 +117,9 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
       assert.equal(headers['x-content-type-options'], 'nosniff');
       const { width, height, rgb } = picture(body);
       assert.deepEqual([width, height], [320, 180]);
-      const name = Object.keys(COLOURS).find((colour) => COLOURS[colour].every((value, i) => Math.abs(value - rgb[i]) < 12));
+      const name = Object.keys(COLOURS).find((colour) =>
+        COLOURS[colour].every((value, i) => Math.abs(value - rgb[i]) < 12),
+      );
       assert.ok(name, `colour ${rgb}`);
       if (seen.at(-1) !== name) seen.push(name);
     }
@@ -103,7 +132,10 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.equal((await thumb(segments[0], token('live/demo', { sub: '1' }, { key }))).status, 403);
     assert.equal((await thumb(segments[0], replay, `http://127.0.0.1:${env.DUOLU_HTTP}`)).status, 404);
     // as nobody but curl --path-as-is asks: what nginx makes of it is not below /m/TOKEN/
-    http.get({ host: '127.0.0.1', port: env.DUOLU_HTTP, path: `/m/${replay}/rec/live/demo/../../../../up?x=1`, agent: false }, (response) => response.resume());
+    http.get(
+      { host: '127.0.0.1', port: env.DUOLU_HTTP, path: `/m/${replay}/rec/live/demo/../../../../up?x=1`, agent: false },
+      (response) => response.resume(),
+    );
     const log = await until(() => {
       const text = fs.readFileSync(path.join(home, 'log/access.log'), 'utf8');
       return text.includes('/up?x=1 ') && text;
@@ -114,15 +146,24 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   });
 
   await t.test('a picture is made once', async () => {
-    const kept = (dir) => fs.readdirSync(dir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? kept(path.join(dir, entry.name)) : [entry.name]));
+    const kept = (dir) =>
+      fs
+        .readdirSync(dir, { withFileTypes: true })
+        .flatMap((entry) => (entry.isDirectory() ? kept(path.join(dir, entry.name)) : [entry.name]));
     assert.equal(kept(path.join(home, 'cache/thumbs')).length, segments.length);
   });
 
   await t.test('duolu-thumb is started again', async () => {
     const first = pidOf(home, 'duolu-thumb');
     process.kill(first, 'SIGKILL');
-    await until(() => /duolu-thumb ended by itself \(exit status 137\), and is started again in 1 s/.test(up.text), 'a word of it');
-    const second = await until(() => fs.existsSync(path.join(home, 'thumb/thumb.sock')) && pidOf(home, 'duolu-thumb'), 'the next duolu-thumb');
+    await until(
+      () => /duolu-thumb ended by itself \(exit status 137\), and is started again in 1 s/.test(up.text),
+      'a word of it',
+    );
+    const second = await until(
+      () => fs.existsSync(path.join(home, 'thumb/thumb.sock')) && pidOf(home, 'duolu-thumb'),
+      'the next duolu-thumb',
+    );
     assert.notEqual(second, first);
     assert.equal(up.code, undefined);
   });

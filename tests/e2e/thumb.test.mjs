@@ -29,7 +29,16 @@ before(() => {
   dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-thumb-'));
   fs.chmodSync(dir, 0o755);                      // run by root, ffmpeg is run as nobody
   hostile = path.join(dir, 'hostile');
-  execFileSync('gcc', ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-o', hostile, path.join(repo, 'tests/tools/hostile.c')]);
+  execFileSync('gcc', [
+    '-std=gnu11',
+    '-O1',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-o',
+    hostile,
+    path.join(repo, 'tests/tools/hostile.c'),
+  ]);
 });
 
 after(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -45,10 +54,17 @@ class Thumb {
   }
 
   async start() {
-    this.child = spawn(path.join(repo, '.build/auth-service-asan/duolu-thumb'), [], { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.child = spawn(path.join(repo, '.build/auth-service-asan/duolu-thumb'), [], {
+      env: this.env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.exited = once(this.child, 'exit');
     createInterface({ input: this.child.stderr }).on('line', (line) => this.lines.push(line));
-    await until(() => this.child.exitCode !== null || this.log().includes('duolu-thumb ready'), 'duolu-thumb to be ready', READY_MS);
+    await until(
+      () => this.child.exitCode !== null || this.log().includes('duolu-thumb ready'),
+      'duolu-thumb to be ready',
+      READY_MS,
+    );
     assert.equal(this.child.exitCode, null, this.log());
     return this;
   }
@@ -102,10 +118,28 @@ function box(type, text, padding = 0) {
 }
 
 /** One colour after another, a second each, with ffmpeg's own fragments. */
-function record(file, { size = '640x360', codec = ['libx264', '-preset', 'veryfast'], colours = ['red', 'lime', 'blue'] } = {}) {
+function record(
+  file,
+  { size = '640x360', codec = ['libx264', '-preset', 'veryfast'], colours = ['red', 'lime', 'blue'] } = {},
+) {
   const inputs = colours.flatMap((colour) => ['-f', 'lavfi', '-t', '1', '-i', `color=${colour}:size=${size}:rate=25`]);
-  execFileSync('ffmpeg', ['-v', 'error', '-nostdin', ...inputs, '-filter_complex', `concat=n=${colours.length}`, '-c:v', ...codec,
-    '-g', '25', '-pix_fmt', 'yuv420p', '-movflags', 'frag_keyframe+empty_moov+default_base_moof', file]);
+  execFileSync('ffmpeg', [
+    '-v',
+    'error',
+    '-nostdin',
+    ...inputs,
+    '-filter_complex',
+    `concat=n=${colours.length}`,
+    '-c:v',
+    ...codec,
+    '-g',
+    '25',
+    '-pix_fmt',
+    'yuv420p',
+    '-movflags',
+    'frag_keyframe+empty_moov+default_base_moof',
+    file,
+  ]);
   return layout(file);
 }
 
@@ -118,7 +152,11 @@ function layout(file) {
   }
   const moofs = boxes.filter(({ type }) => type === 'moof');
   const init = moofs[0].at;
-  return moofs.map(({ at, size }) => ({ init, offset: at, size: size + boxes.find((next) => next.at === at + size).size }));
+  return moofs.map(({ at, size }) => ({
+    init,
+    offset: at,
+    size: size + boxes.find((next) => next.at === at + size).size,
+  }));
 }
 
 function near(rgb, wanted) {
@@ -127,11 +165,35 @@ function near(rgb, wanted) {
 
 /** As record(), in FLV: each key frame's tag, behind the header and the tags that a decoder needs. */
 function recordFlv(file) {
-  const inputs = ['red', 'lime', 'blue'].flatMap((colour) => ['-f', 'lavfi', '-t', '1', '-i', `color=${colour}:size=640x360:rate=25`]);
-  execFileSync('ffmpeg', ['-v', 'error', '-nostdin', ...inputs, '-filter_complex', 'concat=n=3', '-c:v', 'libx264', '-preset', 'veryfast',
-    '-g', '25', '-pix_fmt', 'yuv420p', file]);
+  const inputs = ['red', 'lime', 'blue'].flatMap((colour) => [
+    '-f',
+    'lavfi',
+    '-t',
+    '1',
+    '-i',
+    `color=${colour}:size=640x360:rate=25`,
+  ]);
+  execFileSync('ffmpeg', [
+    '-v',
+    'error',
+    '-nostdin',
+    ...inputs,
+    '-filter_complex',
+    'concat=n=3',
+    '-c:v',
+    'libx264',
+    '-preset',
+    'veryfast',
+    '-g',
+    '25',
+    '-pix_fmt',
+    'yuv420p',
+    file,
+  ]);
   const video = readFlv(fs.readFileSync(file)).tags.filter(({ type }) => type === 9);
-  return video.filter(({ body }) => body[0] === 0x17 && body[1] === 1).map(({ at, body }) => ({ init: video[1].at, offset: at, size: body.length + 15 }));
+  return video
+    .filter(({ body }) => body[0] === 0x17 && body[1] === 1)
+    .map(({ at, body }) => ({ init: video[1].at, offset: at, size: body.length + 15 }));
 }
 
 test('pictures of recordings', async (t) => {
@@ -146,7 +208,13 @@ test('pictures of recordings', async (t) => {
       assert.equal(answer.status, 200, thumb.log());
       near(picture(answer.bytes).rgb, [RED, GREEN, BLUE][i]);
     }
-    for (const wrong of [{ offset: keys[1].offset + 1 }, { size: keys[1].size - 1 }, { size: keys[1].size + 1 }, { init: 0 }, { offset: 99_999_999 }]) {
+    for (const wrong of [
+      { offset: keys[1].offset + 1 },
+      { size: keys[1].size - 1 },
+      { size: keys[1].size + 1 },
+      { init: 0 },
+      { offset: 99_999_999 },
+    ]) {
       assert.equal((await thumb.ask('a.flv', { ...keys[1], ...wrong })).status, 404, JSON.stringify(wrong));
     }
   });
@@ -167,7 +235,11 @@ test('pictures of recordings', async (t) => {
   });
 
   await t.test('a phone held upright, and HEVC', async () => {
-    const [segment] = record(thumb.file('upright.mp4'), { size: '720x1280', colours: ['lime'], codec: ['libx265', '-preset', 'ultrafast', '-tag:v', 'hvc1', '-x265-params', 'log-level=none'] });
+    const [segment] = record(thumb.file('upright.mp4'), {
+      size: '720x1280',
+      colours: ['lime'],
+      codec: ['libx265', '-preset', 'ultrafast', '-tag:v', 'hvc1', '-x265-params', 'log-level=none'],
+    });
     const answer = await thumb.ask('upright.mp4', segment);
     assert.equal(answer.status, 200, thumb.log());
     const { width, height, rgb } = picture(answer.bytes);
@@ -234,9 +306,22 @@ test('pictures of recordings', async (t) => {
     fs.mkdirSync(thumb.file('folder.mp4'));
     execFileSync('mkfifo', [thumb.file('pipe.mp4')]);
     const before = thumb.lines.length;
-    const wrong = [outside, `${thumb.rec}/../outside.mp4`, `${thumb.rec}/live/../../outside.mp4`, `${thumb.rec}x/a.mp4`,
-      `${thumb.rec}//live/demo/a.mp4`, `${thumb.rec}/./live/demo/a.mp4`, `${thumb.rec}/.open/a.mp4`, 'a.txt', 'link.mp4', 'folder.mp4', 'pipe.mp4',
-      '/etc/passwd', '/', `${thumb.file('x')}\n"forged.mp4/..`];
+    const wrong = [
+      outside,
+      `${thumb.rec}/../outside.mp4`,
+      `${thumb.rec}/live/../../outside.mp4`,
+      `${thumb.rec}x/a.mp4`,
+      `${thumb.rec}//live/demo/a.mp4`,
+      `${thumb.rec}/./live/demo/a.mp4`,
+      `${thumb.rec}/.open/a.mp4`,
+      'a.txt',
+      'link.mp4',
+      'folder.mp4',
+      'pipe.mp4',
+      '/etc/passwd',
+      '/',
+      `${thumb.file('x')}\n"forged.mp4/..`,
+    ];
     for (const name of wrong) {
       const answer = await thumb.ask(name, segment);
       assert.equal(answer.status, 404, name);
@@ -291,19 +376,64 @@ test('a hostile ffmpeg', async (t) => {
     const answer = await thumb.order(`${name} ${argument}`);
     assert.equal(answer.status, 500, `${name}: ${answer.status}`);
     assert.equal(answer.json.error, 'internal');
-    return until(() => thumb.lines.find((line) => line.includes(`order-${name.replace('-', '_')}_`)), `a log line about ${name}`);
+    return until(
+      () => thumb.lines.find((line) => line.includes(`order-${name.replace('-', '_')}_`)),
+      `a log line about ${name}`,
+    );
   };
 
   // these take seconds: they run beside the rest
   const slow = ['hang', 'hang-silently', 'spin'].map((name) => [name, tried(name)]);
 
   await works();
-  for (const name of ['socket', 'unix', 'netlink', 'pair', 'create', 'write', 'both', 'truncate', 'tmpfile', 'memfd', 'mkdir', 'unlink', 'rename',
-    'link', 'chmod', 'fork', 'vfork', 'clone', 'thread', 'exec', 'execveat', 'exec-again', 'kill', 'ptrace', 'peek', 'mount', 'unshare', 'chroot',
-    'uid', 'root', 'dumpable', 'bpf', 'keys', 'ring', 'events', 'dup', 'pipe', 'stdin', 'limit', 'code', 'inherit']) {
+  for (const name of [
+    'socket',
+    'unix',
+    'netlink',
+    'pair',
+    'create',
+    'write',
+    'both',
+    'truncate',
+    'tmpfile',
+    'memfd',
+    'mkdir',
+    'unlink',
+    'rename',
+    'link',
+    'chmod',
+    'fork',
+    'vfork',
+    'clone',
+    'thread',
+    'exec',
+    'execveat',
+    'exec-again',
+    'kill',
+    'ptrace',
+    'peek',
+    'mount',
+    'unshare',
+    'chroot',
+    'uid',
+    'root',
+    'dumpable',
+    'bpf',
+    'keys',
+    'ring',
+    'events',
+    'dup',
+    'pipe',
+    'stdin',
+    'limit',
+    'code',
+    'inherit',
+  ]) {
     await t.test(`may not: ${name}`, async () => {
-      assert.match(await tried(name, name === 'create' || name === 'mkdir' ? `${secret}-new` : secret),
-        /: (Operation not permitted|Permission denied|Function not implemented)$/);
+      assert.match(
+        await tried(name, name === 'create' || name === 'mkdir' ? `${secret}-new` : secret),
+        /: (Operation not permitted|Permission denied|Function not implemented)$/,
+      );
     });
   }
 
@@ -341,7 +471,10 @@ test('a hostile ffmpeg', async (t) => {
   await works();
   for (const [name, line] of slow) {
     await t.test(`is ended: ${name}`, async () => {
-      assert.match(await line, name === 'spin' ? /ended by signal 9|was not done in time/ : /it was not done in time, and was killed/);
+      assert.match(
+        await line,
+        name === 'spin' ? /ended by signal 9|was not done in time/ : /it was not done in time, and was killed/,
+      );
     });
   }
   await works();
@@ -375,7 +508,12 @@ test('one user who asks for 200 pictures, each of which takes for ever, holds up
   t.after(() => thumb.kill());
 
   const refused = [];
-  const flood = Array.from({ length: 200 }, () => thumb.order('hang').then(({ status }) => refused.push(status), () => {}));
+  const flood = Array.from({ length: 200 }, () =>
+    thumb.order('hang').then(
+      ({ status }) => refused.push(status),
+      () => {},
+    ),
+  );
   await until(() => refused.length >= 200 - 2 - 32, 'the flood to have all places');
   assert.equal(thumb.children().length, 2);
   assert.deepEqual([...new Set(refused)], [503]);
@@ -389,8 +527,17 @@ test('one user who asks for 200 pictures, each of which takes for ever, holds up
 
 test('nginx tells duolu-thumb all that it asks', () => {
   const location = fs.readFileSync(path.join(repo, 'conf/nginx.conf.in'), 'utf8').match(/location @thumb \{[^}]*\}/)[0];
-  const params = [...location.matchAll(/fastcgi_param (\w+) +\$hub_history_(\w+);/g)].map(([, name, variable]) => [name, variable]);
-  assert.deepEqual(params, [['FILE', 'file'], ['INIT', 'init'], ['OFFSET', 'offset'], ['SIZE', 'size'], ['USER', 'user']]);
+  const params = [...location.matchAll(/fastcgi_param (\w+) +\$hub_history_(\w+);/g)].map(([, name, variable]) => [
+    name,
+    variable,
+  ]);
+  assert.deepEqual(params, [
+    ['FILE', 'file'],
+    ['INIT', 'init'],
+    ['OFFSET', 'offset'],
+    ['SIZE', 'size'],
+    ['USER', 'user'],
+  ]);
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {

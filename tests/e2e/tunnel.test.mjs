@@ -34,10 +34,22 @@ test('a walk through a tunnel', { timeout: 300_000 }, async (t) => {
   const url = await stack.ctl('url', 'admin', STREAM, 'view');
   const token = url.split('/m/')[1].split('/')[0];
   const server = { url: () => url, token: () => token, rtmp: { port: stack.rtmp } };
-  const watchers = await Promise.all(Object.entries(PROTOCOLS).map(async ([protocol, open]) => Object.assign(await open(server, STREAM), { protocol })));
+  const watchers = await Promise.all(
+    Object.entries(PROTOCOLS).map(async ([protocol, open]) => Object.assign(await open(server, STREAM), { protocol })),
+  );
   const captures = {
     curl: start('curl', ['-sN', '--noproxy', '*', '-o', path.join(stack.home, 'tmp', 'curl.flv'), url]),
-    ffmpeg: start('ffmpeg', ['-nostdin', '-v', 'error', '-i', `${stack.rtmpUrl}/${STREAM}?token=${token}`, '-c', 'copy', '-y', path.join(stack.home, 'tmp', 'ffmpeg.flv')]),
+    ffmpeg: start('ffmpeg', [
+      '-nostdin',
+      '-v',
+      'error',
+      '-i',
+      `${stack.rtmpUrl}/${STREAM}?token=${token}`,
+      '-c',
+      'copy',
+      '-y',
+      path.join(stack.home, 'tmp', 'ffmpeg.flv'),
+    ]),
   };
   t.after(() => Object.values(captures).forEach((one) => one.child.kill('SIGKILL')));
   const browser = await launch(stack);
@@ -72,21 +84,41 @@ test('a walk through a tunnel', { timeout: 300_000 }, async (t) => {
   const later = await playing(seen.pictures + 25, width);
   assert.notEqual(later.at, seen.at);
   assert.deepEqual(failures(watchers), []);
-  assert.deepEqual(Object.entries(captures).filter(([, one]) => one.code !== undefined).map(([name, one]) => `${name} ended: ${one.text}`), []);
+  assert.deepEqual(
+    Object.entries(captures)
+      .filter(([, one]) => one.code !== undefined)
+      .map(([name, one]) => `${name} ended: ${one.text}`),
+    [],
+  );
   await close();
   for (const one of Object.values(captures)) {
     one.child.kill('SIGINT');
     await one.ended;
   }
   watchers.forEach((w) => w.close());
-  await until(async () => (await stack.controlGet('/status')).streams.find((s) => s.name === STREAM).viewers === 0, 'the viewers to be gone');
+  await until(
+    async () => (await stack.controlGet('/status')).streams.find((s) => s.name === STREAM).viewers === 0,
+    'the viewers to be gone',
+  );
   const { gaps } = (await stack.controlGet('/status')).streams.find((s) => s.name === STREAM);
 
-  const missed = watchers.map((w) => `${w.protocol} ${gapErrors(w, stops).map((tracks) => tracks.sort((a, b) => Math.abs(b) - Math.abs(a))[0]).join(' ')}`);
-  t.diagnostic(`tunnel: gaps of ${GAPS.map(({ seconds }) => seconds).join(' ')} s; dts misses their lengths by ${missed.join(', ')} ms; page shows 10 pictures ${waits.join(' ')} ms after each return`);
+  const missed = watchers.map(
+    (w) =>
+      `${w.protocol} ${gapErrors(w, stops)
+        .map((tracks) => tracks.sort((a, b) => Math.abs(b) - Math.abs(a))[0])
+        .join(' ')}`,
+  );
+  t.diagnostic(
+    `tunnel: gaps of ${GAPS.map(({ seconds }) => seconds).join(' ')} s; dts misses their lengths by ` +
+      `${missed.join(', ')} ms; page shows 10 pictures ${waits.join(' ')} ms after each return`,
+  );
   assert.equal(gaps, GAPS.length);
   await soundOver(t, watchers, stops);
   for (const name of Object.keys(captures)) {
-    assert.equal(await complaints(fs.readFileSync(path.join(stack.home, 'tmp', `${name}.flv`))), '', `ffmpeg decodes what ${name} wrote`);
+    assert.equal(
+      await complaints(fs.readFileSync(path.join(stack.home, 'tmp', `${name}.flv`))),
+      '',
+      `ffmpeg decodes what ${name} wrote`,
+    );
   }
 });

@@ -20,12 +20,23 @@ import { selfSigned, tlsListen } from '../lib/tls.mjs';
 function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } = {}) {
   return new Promise((resolve, reject) => {
     const { hostname, port, pathname } = new URL(url);
-    const request = (url.startsWith('https') ? https : http).request({ host: hostname, port, path: target ?? pathname, method, headers, agent,
-      localAddress, rejectUnauthorized: false }, (response) => {
-      response.resume();
-      response.on('end', () => resolve(response.statusCode));
-      response.on('error', reject);
-    });
+    const request = (url.startsWith('https') ? https : http).request(
+      {
+        host: hostname,
+        port,
+        path: target ?? pathname,
+        method,
+        headers,
+        agent,
+        localAddress,
+        rejectUnauthorized: false,
+      },
+      (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode));
+        response.on('error', reject);
+      },
+    );
     request.on('error', reject);
     request.end();
   });
@@ -34,9 +45,15 @@ function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } 
 const agentFor = (maxSockets) => new https.Agent({ keepAlive: true, maxSockets });
 
 /* The addresses of a page load: all of its files, and what the page asks first. */
-const pageFiles = () => ['html/css', 'html/js', '.build/html-vendor'].flatMap((dir) => fs.readdirSync(path.join(repo, dir), { recursive: true })
-  .filter((name) => /\.(css|js)$/.test(name)).map((name) => `/${dir.replace('html/', '').replace('.build/html-vendor', 'vendor')}/${name}`))
-  .concat('/', '/favicon.svg');
+const pageFiles = () =>
+  ['html/css', 'html/js', '.build/html-vendor']
+    .flatMap((dir) =>
+      fs
+        .readdirSync(path.join(repo, dir), { recursive: true })
+        .filter((name) => /\.(css|js)$/.test(name))
+        .map((name) => `/${dir.replace('html/', '').replace('.build/html-vendor', 'vendor')}/${name}`),
+    )
+    .concat('/', '/favicon.svg');
 
 test('strangers at the HTTP and TLS ports', async (t) => {
   // what `up` calls as the database's client is written down
@@ -44,7 +61,9 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   fs.writeFileSync(path.join(tools, 'calls'), '', { mode: 0o666 });
   fs.chmodSync(path.join(tools, 'calls'), 0o666);
   const client = (await run('which', ['mariadb'])).stdout.trim();
-  fs.writeFileSync(path.join(tools, 'mariadb'), `#!/bin/sh\necho "$@" >>${tools}/calls\nexec ${client} "$@"\n`, { mode: 0o755 });
+  fs.writeFileSync(path.join(tools, 'mariadb'), `#!/bin/sh\necho "$@" >>${tools}/calls\nexec ${client} "$@"\n`, {
+    mode: 0o755,
+  });
   const stack = await startStack({ workers: 2, env: { DUOLU_HSTS: '600', PATH: `${tools}:${process.env.PATH}` } });
   t.after(async () => {
     await stack.stop();
@@ -62,26 +81,41 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     assert.deepEqual([...new Set(seen)].sort(), [200, 401]);
   });
 
-  await t.test('a flood of refused logins and wrong addresses of one address ends in 429, is not logged line by line, and touches no other', async () => {
-    const logged = () => stack.log('access').length + stack.log('nginx').length + stack.log('auth').length;
-    const agent = agentFor(100);
-    const before = logged();
-    const seen = await Promise.all(Array.from({ length: 6000 }, (_, i) => (i % 2
-      ? ask(agent, stack.httpsUrl, '127.0.0.3', { method: 'POST', target: '/api/login' })
-      : ask(agent, stack.httpsUrl, '127.0.0.3', { target: '/api/me' }))));
-    const refused = seen.filter((status) => status === 429).length;
-    assert.ok(refused > 3000, `${refused} of ${seen.length}`);
-    assert.equal(await ask(agent, stack.httpsUrl, '127.0.0.4', { target: '/api/me' }), 401);
-    agent.destroy();
-    const lines = stack.log('access').split('\n').filter((line) => line.startsWith('127.0.0.3 ')).length;
-    console.log(`# ${refused} refused; ${lines} lines, ${logged() - before} bytes in the logs`);
-    assert.ok(lines < seen.length - refused + refused / 10, `${lines} lines`);
-    assert.doesNotMatch(stack.log('nginx'), /limiting requests/);
-  });
+  await t.test(
+    'a flood of refused logins and wrong addresses of one address ends in 429, is not logged line by line, and ' +
+      'touches no other',
+    async () => {
+      const logged = () => stack.log('access').length + stack.log('nginx').length + stack.log('auth').length;
+      const agent = agentFor(100);
+      const before = logged();
+      const seen = await Promise.all(
+        Array.from({ length: 6000 }, (_, i) =>
+          i % 2
+            ? ask(agent, stack.httpsUrl, '127.0.0.3', { method: 'POST', target: '/api/login' })
+            : ask(agent, stack.httpsUrl, '127.0.0.3', { target: '/api/me' }),
+        ),
+      );
+      const refused = seen.filter((status) => status === 429).length;
+      assert.ok(refused > 3000, `${refused} of ${seen.length}`);
+      assert.equal(await ask(agent, stack.httpsUrl, '127.0.0.4', { target: '/api/me' }), 401);
+      agent.destroy();
+      const lines = stack
+        .log('access')
+        .split('\n')
+        .filter((line) => line.startsWith('127.0.0.3 ')).length;
+      console.log(`# ${refused} refused; ${lines} lines, ${logged() - before} bytes in the logs`);
+      assert.ok(lines < seen.length - refused + refused / 10, `${lines} lines`);
+      assert.doesNotMatch(stack.log('nginx'), /limiting requests/);
+    },
+  );
 
   await t.test('silent connections of one address end somewhere, and another address comes in', async () => {
     const silent = Array.from({ length: 4200 }, (_, i) => {
-      const socket = net.connect({ port: i % 2 ? stack.http : stack.https, host: '127.0.0.1', localAddress: '127.0.0.6' });
+      const socket = net.connect({
+        port: i % 2 ? stack.http : stack.https,
+        host: '127.0.0.1',
+        localAddress: '127.0.0.6',
+      });
       const end = () => { socket.ended = true; };
       return socket.on('error', end).on('close', end).resume();
     });
@@ -116,14 +150,34 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     const token = url.split('/m/')[1].split('/')[0];
     const [head, body, mac] = token.split('.');
     const hex = (text) => [...text].map((c) => `%${c.charCodeAt(0).toString(16)}`).join('');
-    const spellings = [token, `${head}%2E${body}%2e${mac}`, `%65${token.slice(1)}`, `${head}%252E${body}%252E${mac}`, hex(token)];
-    const places = [(s) => `/m/${s}/live/demo.flv`, (s) => `/m/${s}`, (s) => `/m/${s}/`, (s) => `/${s}`, (s) => `/x?token=${s}`, (s) => `/m/x/../${s}/y`,
-      (s) => `/js/${s}.js`, (s) => `/m/x/live/${s}.flv`, (s) => `/m/${s}/rec/live/demo/${s}.m3u8`, (s) => `/m/${s}/rec/live/demo/index.m3u8?from=${s}`,
-      (s) => `/api/${s}`, (s) => `/vendor/${s}`];
+    const spellings = [
+      token,
+      `${head}%2E${body}%2e${mac}`,
+      `%65${token.slice(1)}`,
+      `${head}%252E${body}%252E${mac}`,
+      hex(token),
+    ];
+    const places = [
+      (s) => `/m/${s}/live/demo.flv`,
+      (s) => `/m/${s}`,
+      (s) => `/m/${s}/`,
+      (s) => `/${s}`,
+      (s) => `/x?token=${s}`,
+      (s) => `/m/x/../${s}/y`,
+      (s) => `/js/${s}.js`,
+      (s) => `/m/x/live/${s}.flv`,
+      (s) => `/m/${s}/rec/live/demo/${s}.m3u8`,
+      (s) => `/m/${s}/rec/live/demo/index.m3u8?from=${s}`,
+      (s) => `/api/${s}`,
+      (s) => `/vendor/${s}`,
+    ];
     for (const base of [stack.httpUrl, stack.httpsUrl]) {
       for (const place of places) {
         for (const spelling of spellings) {
-          await ask(false, base, '127.0.0.5', { target: place(spelling), headers: { Referer: `${base}/m/${spelling}/`, 'User-Agent': `player ${spelling}` } });
+          await ask(false, base, '127.0.0.5', {
+            target: place(spelling),
+            headers: { Referer: `${base}/m/${spelling}/`, 'User-Agent': `player ${spelling}` },
+          });
         }
       }
     }
@@ -132,7 +186,8 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     await until(() => stack.log('access').includes(last), 'the last request to be logged');
     for (const name of ['access', 'nginx', 'auth']) {
       const text = stack.log(name);
-      for (const part of [mac, hex(mac), body]) assert.ok(!text.includes(part), `${name}.log: ${text.split('\n').find((line) => line.includes(part))}`);
+      for (const part of [mac, hex(mac), body])
+        assert.ok(!text.includes(part), `${name}.log: ${text.split('\n').find((line) => line.includes(part))}`);
     }
     assert.match(stack.log('access'), /GET \/m\/\*\*\*\/live\/demo\.flv/);
   });
@@ -142,16 +197,28 @@ test('strangers at the HTTP and TLS ports', async (t) => {
       const wanted = ['index.html', 'favicon.svg'].includes(name) ? 200 : 404;
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target: `/${name}` }), wanted, name);
     }
-    for (const target of ['/js/', '/js/.npmrc', '/js/../.npmrc', '/css/../build.sh', '/vendor/', '/vendor/../auth-service/duolu-auth', '/js/x.js.md', '/.git/config']) {
+    for (const target of [
+      '/js/',
+      '/js/.npmrc',
+      '/js/../.npmrc',
+      '/css/../build.sh',
+      '/vendor/',
+      '/vendor/../auth-service/duolu-auth',
+      '/js/x.js.md',
+      '/.git/config',
+    ]) {
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target }), 404, target);
     }
   });
 
   await t.test('HTTPS alone is asked for where the operator says so, and by the TLS port alone', async () => {
     const headers = async (url) => (await new Promise((resolve, reject) => {
-      (url.startsWith('https') ? https : http).get(url, { agent: false, rejectUnauthorized: false }, resolve).on('error', reject);
+      (url.startsWith('https') ? https : http)
+        .get(url, { agent: false, rejectUnauthorized: false }, resolve)
+        .on('error', reject);
     })).headers['strict-transport-security'];
-    for (const file of ['', 'js/main.js', 'api/me', 'nothing']) assert.equal(await headers(`${stack.httpsUrl}/${file}`), 'max-age=600', file);
+    for (const file of ['', 'js/main.js', 'api/me', 'nothing'])
+      assert.equal(await headers(`${stack.httpsUrl}/${file}`), 'max-age=600', file);
     assert.equal(await headers(`${stack.httpUrl}/x`), undefined);
   });
 
@@ -163,34 +230,53 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   });
 });
 
-test('no token reaches the error log before its request is read whole, at any level, in any file, by syslog', async (t) => {
+test('no token reaches the error log before its request is read whole, at any level, in any file, by ' +
+  'syslog', async (t) => {
   const { crt, key } = selfSigned();
   const port = await freePort();
   const syslog = [];
   const receiver = dgram.createSocket('udp4').on('message', (message) => syslog.push(String(message)));
-  await new Promise((resolve) => { receiver.bind(port, '127.0.0.1', resolve); });
+  await new Promise((resolve) => {
+    receiver.bind(port, '127.0.0.1', resolve);
+  });
   t.after(() => receiver.close());
   const secret = token('live/demo');
   const [, body, mac] = secret.split('.');
   const hub = await startHub({
     main: `error_log {{dir}}/error.log debug; error_log syslog:server=127.0.0.1:${port} info;`,
-    http: `client_header_timeout 1s; server { listen 127.0.0.1:{{port:own}}; error_log {{dir}}/own.log info; error_log syslog:server=127.0.0.1:${port},tag=own info; }
+    http: `client_header_timeout 1s; server { listen 127.0.0.1:{{port:own}}; error_log {{dir}}/own.log info;
+      error_log syslog:server=127.0.0.1:${port},tag=own info; }
       server { listen 127.0.0.1:{{port:h2}} http2; }`,
-    listen: tlsListen(), files: { crt, key },
+    listen: tlsListen(),
+    files: { crt, key },
   });
   t.after(() => hub.stop());
   const { http: plain, https: secure, own, h2 } = hub.nginx.ports;
-  const send = (to, text) => new Promise((resolve) => {
-    net.connect(to, '127.0.0.1', function connected() { this.write(text); }).on('error', () => {}).on('close', resolve).resume();
-  });
-  const leave = (to, text) => new Promise((resolve) => {
-    net.connect(to, '127.0.0.1', function connected() { this.end(text); }).on('error', () => {}).on('close', resolve).resume();
-  });
+  const send = (to, text) =>
+    new Promise((resolve) => {
+      net
+        .connect(to, '127.0.0.1', function connected() {
+          this.write(text);
+        })
+        .on('error', () => {})
+        .on('close', resolve)
+        .resume();
+    });
+  const leave = (to, text) =>
+    new Promise((resolve) => {
+      net
+        .connect(to, '127.0.0.1', function connected() {
+          this.end(text);
+        })
+        .on('error', () => {})
+        .on('close', resolve)
+        .resume();
+    });
   const target = `/m/${secret}/live/demo.flv`;
   for (const to of [plain, own]) {
     await leave(to, `GET ${target} HTTP/1.1\r\nHost:`);
     await leave(to, `GET ${target}`);
-    await send(to, `GET ${target} HTTP/1.1\r\nHost: x\r\n`);                        // times out
+    await send(to, `GET ${target} HTTP/1.1\r\nHost: x\r\n`); // times out
     await send(to, `GET ${target} HTTP/1.1\r\nHost: x\r\nRef erer ${target}\r\nConnection: close\r\n\r\n`);
     await send(to, `GET ${target}/${'x/'.repeat(6000)}${'y/'.repeat(20_000)} HTTP/1.1\r\n\r\n`);
     await send(to, `GET / HTTP/1.1\r\nReferer: ${target}/${'x/'.repeat(20_000)}\r\n\r\n`);
@@ -199,15 +285,33 @@ test('no token reaches the error log before its request is read whole, at any le
   }
   await send(secure, `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
   await badHeader(h2, target, secret);
-  const [whole, ownLog] = ['error.log', 'own.log'].map((name) => fs.readFileSync(path.join(hub.nginx.dir, name), 'utf8'));
-  await until(() => syslog.some((line) => /own: .*\/m\/\*\*\*\//.test(line)) && syslog.some((line) => /nginx: .*\/m\/\*\*\*\//.test(line)), 'lines by syslog');
+  const [whole, ownLog] = ['error.log', 'own.log'].map((name) =>
+    fs.readFileSync(path.join(hub.nginx.dir, name), 'utf8'),
+  );
+  await until(
+    () =>
+      syslog.some((line) => /own: .*\/m\/\*\*\*\//.test(line)) &&
+      syslog.some((line) => /nginx: .*\/m\/\*\*\*\//.test(line)),
+    'lines by syslog',
+  );
   for (const text of [whole, ownLog, syslog.join('\n')]) {
-    for (const part of [mac, body]) assert.ok(!text.includes(part), text.split('\n').find((line) => line.includes(part)));
+    for (const part of [mac, body])
+      assert.ok(
+        !text.includes(part),
+        text.split('\n').find((line) => line.includes(part)),
+      );
   }
   for (const text of [whole, ownLog]) {
-    for (const reason of [/prematurely closed connection while reading client request line/, /prematurely closed connection while reading client request headers/,
-      /client timed out .*request: "GET \/m\/\*\*\*\//, /invalid header line: .*request: "GET \/m\/\*\*\*\/live\/demo\.flv/,
-      /client sent too long URI/, /client sent too long header line: "Referer: \/m\/\*\*\*\//, /client sent invalid method/, /invalid host in request line|invalid host header/]) {
+    for (const reason of [
+      /prematurely closed connection while reading client request line/,
+      /prematurely closed connection while reading client request headers/,
+      /client timed out .*request: "GET \/m\/\*\*\*\//,
+      /invalid header line: .*request: "GET \/m\/\*\*\*\/live\/demo\.flv/,
+      /client sent too long URI/,
+      /client sent too long header line: "Referer: \/m\/\*\*\*\//,
+      /client sent invalid method/,
+      /invalid host in request line|invalid host header/,
+    ]) {
       assert.match(text, reason);
     }
   }

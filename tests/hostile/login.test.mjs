@@ -20,7 +20,8 @@ before(async () => {
 
 after(() => service.stop());
 
-const login = (name, word, address, cookie) => auth.api('POST', '/api/login', { body: { name, password: word }, cookie, headers: { REMOTE_ADDR: address } });
+const login = (name, word, address, cookie) =>
+  auth.api('POST', '/api/login', { body: { name, password: word }, cookie, headers: { REMOTE_ADDR: address } });
 const address = (i) => `203.0.${(i >> 8) & 255}.${i & 255}`;
 const browser = ({ cookies }) => cookies.find((line) => line.startsWith('__Host-duolu-known-')).split(';')[0];
 
@@ -35,13 +36,17 @@ function strangers(count, attempt) {
 }
 
 describe('strangers do not keep a user out', () => {
-  test('wrong passwords for a name from changing addresses: the owner gets in from a known browser and address', async () => {
+  test('wrong passwords for a name from changing addresses: the owner gets in from a known browser and ' +
+    'address', async () => {
     const first = await login('alice', password, home);
     assert.equal(first.status, 200);
     const bobs = browser(await login('bob', password, home));
     const attack = strangers(4, (i) => login('alice', `guess ${i}`, address(i)));
     try {
-      await until(async () => (await login('alice', 'guess', '198.51.100.1')).json.error === 'backoff', 'strangers to be slowed down');
+      await until(
+        async () => (await login('alice', 'guess', '198.51.100.1')).json.error === 'backoff',
+        'strangers to be slowed down',
+      );
       for (let i = 0; i < 12; i++) {
         const known = await login('alice', password, '198.51.100.2', browser(first));
         assert.equal(known.status, 200, known.text);
@@ -55,17 +60,37 @@ describe('strangers do not keep a user out', () => {
         for (let i = 0; i < 3; i++) tries.push((await login('alice', 'guess', `198.51.100.${10 + i}`, cookie)).status);
         assert.ok(tries.includes(429), `${tries}`);
       }
-    } finally { await attack.stop(); }
+    } finally {
+      await attack.stop();
+    }
   });
 
   // how an account changes, and whether a browser that logged in before still passes
   const changes = [
     ['nothing happened', true, () => {}],
     ['an admin set a limit', true, (name) => auth.done(['user', 'set', name, 'max_publishers=3'])],
-    ['the password changed', false, (name) => auth.done(['user', 'passwd', name, '--password-stdin'], `${password} 2\n`)],
-    ['the password changed by hand', false, (name) => sql(`UPDATE users SET password_hash = (SELECT password_hash FROM (SELECT * FROM users) u WHERE u.name = 'bob') WHERE name = '${name}'`)],
+    [
+      'the password changed',
+      false,
+      (name) => auth.done(['user', 'passwd', name, '--password-stdin'], `${password} 2\n`),
+    ],
+    [
+      'the password changed by hand',
+      false,
+      (name) =>
+        sql(
+          'UPDATE users SET password_hash = (SELECT password_hash FROM (SELECT * FROM users) u WHERE u.name = ' +
+            `'bob') WHERE name = '${name}'`,
+        ),
+    ],
     ['the user was disabled', false, (name) => sql(`UPDATE users SET disabled = 1 WHERE name = '${name}'`)],
-    ['the user was disabled and enabled again', false, async (name) => { for (const verb of ['disable', 'enable']) await auth.done(['user', verb, name]); }],
+    [
+      'the user was disabled and enabled again',
+      false,
+      async (name) => {
+        for (const verb of ['disable', 'enable']) await auth.done(['user', verb, name]);
+      },
+    ],
     ['the user was revoked', false, (name) => auth.done(['user', 'revoke', name])],
     ['the user was renamed', false, (name) => sql(`UPDATE users SET name = 'new-${name}' WHERE name = '${name}'`)],
   ];
@@ -80,7 +105,10 @@ describe('strangers do not keep a user out', () => {
       await change(old);
       const [[name]] = sql(`SELECT name FROM users WHERE id = ${id}`);
       let tries = 0;
-      await until(async () => (await login(name, 'guess guess', from(10 + tries++))).json.error === 'backoff', 'strangers to be slowed down');
+      await until(
+        async () => (await login(name, 'guess guess', from(10 + tries++))).json.error === 'backoff',
+        'strangers to be slowed down',
+      );
 
       // a known browser has tries of its own, a stranger waits with the others
       const answers = [];
@@ -102,10 +130,18 @@ describe('strangers do not keep a user out', () => {
   });
 
   test('one address with many names, and an IPv6 site with many networks, wait', async () => {
-    await until(async () => (await login(`name-${Math.random()}`.replace('0.', ''), 'guess guess', '203.0.113.9')).json.error === 'backoff', 'the address to wait');
+    await until(
+      async () =>
+        (await login(`name-${Math.random()}`.replace('0.', ''), 'guess guess', '203.0.113.9')).json.error === 'backoff',
+      'the address to wait',
+    );
     let tries = 0;
     const network = () => `2001:db8:7:${(tries++).toString(16)}::1`;
-    await until(async () => (await login(`six-${tries}`, 'guess guess', network())).json.error === 'backoff', 'the IPv6 site to wait', 120_000);
+    await until(
+      async () => (await login(`six-${tries}`, 'guess guess', network())).json.error === 'backoff',
+      'the IPv6 site to wait',
+      120_000,
+    );
     assert.ok(tries <= 190, `${tries} attempts before a /48 had to wait`);
     assert.equal((await login('carol', 'guess guess', '2001:db8:8::1')).status, 401, 'another site does not wait');
   });
@@ -139,8 +175,13 @@ describe('outage-login', () => {
     assert.ok(browser(back));
 
     // more at once than there is room for: what was refused as busy may come again at once
-    const many = await Promise.all(Array.from({ length: 60 }, (_, i) => login('carol', password, `198.51.100.${100 + i}`)));
-    assert.ok(many.every(({ status, json }) => status === 200 || (status === 429 && json.error === 'busy')), JSON.stringify(many.map(({ text }) => text)));
+    const many = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => login('carol', password, `198.51.100.${100 + i}`)),
+    );
+    assert.ok(
+      many.every(({ status, json }) => status === 200 || (status === 429 && json.error === 'busy')),
+      JSON.stringify(many.map(({ text }) => text)),
+    );
     const again = await login('carol', password, '198.51.100.21');
     assert.equal(again.status, 200, again.text);
   });

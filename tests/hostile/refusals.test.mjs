@@ -37,7 +37,10 @@ describe('refusals are counted, not written one by one', () => {
   test('a POST without Origin, a wrong key, and a wrong key from ever new addresses', async () => {
     const linesBefore = auth.lines.length;
     await flood(async (i) => {
-      const { status } = await auth.api('POST', '/api/login', { body: { name: 'a', password: `${i}` }, headers: { HTTP_ORIGIN: '', REMOTE_ADDR: '203.0.113.1' } });
+      const { status } = await auth.api('POST', '/api/login', {
+        body: { name: 'a', password: `${i}` },
+        headers: { HTTP_ORIGIN: '', REMOTE_ADDR: '203.0.113.1' },
+      });
       assert.equal(status, 403);
     });
     assert.equal(rows('csrf').rows, told);
@@ -61,7 +64,10 @@ describe('refusals are counted, not written one by one', () => {
     assert.ok(Number(all) <= 2 * together + places, `${all} rows of ${3 * many} refusals`);
     const lines = auth.lines.length - linesBefore;
     assert.ok(lines <= 2 * together + places + 10, `${lines} lines of ${3 * many} refusals`);
-    assert.match(auth.lines.join('\n'), /info refused csrf address=203\.0\.113\.1 more=1490 seconds=\d+ reason="other origin or no X-Duolu header"/);
+    assert.match(
+      auth.lines.join('\n'),
+      /info refused csrf address=203\.0\.113\.1 more=1490 seconds=\d+ reason="other origin or no X-Duolu header"/,
+    );
     await auth.start();
   });
 
@@ -69,8 +75,13 @@ describe('refusals are counted, not written one by one', () => {
     await database.stop();
     const linesBefore = auth.lines.length;
     await flood(async (i) => {
-      const login = i % 2 ? auth.gate('publish', { ARGS: 'key=wrong', REMOTE_ADDR: '203.0.113.3' })
-        : auth.api('POST', '/api/login', { body: { name: 'a', password: `${i}` }, headers: { REMOTE_ADDR: '203.0.113.3' } });
+      const login =
+        i % 2
+          ? auth.gate('publish', { ARGS: 'key=wrong', REMOTE_ADDR: '203.0.113.3' })
+          : auth.api('POST', '/api/login', {
+              body: { name: 'a', password: `${i}` },
+              headers: { REMOTE_ADDR: '203.0.113.3' },
+            });
       await login;
     });
     const lines = auth.lines.slice(linesBefore);

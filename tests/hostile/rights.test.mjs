@@ -53,32 +53,93 @@ function addUser(name, admin = 0) {
 
 /** A connection of its own that runs the SQL and holds what that locks until release(). */
 async function hold(t, text) {
-  const client = spawn('mariadb', ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered', 'duolu'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const client = spawn(
+    'mariadb',
+    [
+      '--no-defaults',
+      `--socket=${database.socket}`,
+      '--user=root',
+      '--batch',
+      '--skip-column-names',
+      '--unbuffered',
+      'duolu',
+    ],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
   t.after(() => client.kill());
   client.stdin.write(`${text}; SELECT 'held';\n`);
   await once(client.stdout, 'data');
   return { async release() { client.stdin.end(); await once(client, 'exit'); } };
 }
 
-const waitingForLock = () => Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"));
+const waitingForLock = () =>
+  Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"));
 
 describe('what a manager made ends with the manager', () => {
   let number = 0;
 
   // how manage is had, and how it goes; a key must end by each
   const ways = [
-    ['the right is revoked', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => auth.done(['revoke', mia, 'live/demo', 'manage'])],
-    ['all rights are revoked', (mia) => ['grant', mia, 'live/demo', 'manage,view'], (mia) => auth.done(['revoke', mia, 'live/demo'])],
-    ['a right on the app is revoked', (mia) => ['grant', mia, 'live', 'manage'], (mia) => auth.done(['revoke', mia, 'live'])],
-    ['the user is disabled', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => auth.done(['user', 'disable', mia])],
-    ['the user leaves the group', (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'], (mia, crew) => auth.done(['group', 'leave', crew, mia])],
-    ['the group\'s right is revoked', (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'], (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live/demo'])],
-    ['the group\'s right on the app is revoked', (mia, crew) => ['grant', `group:${crew}`, 'live', 'manage'], (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live'])],
-    ['disabled by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`UPDATE users SET disabled = 1 WHERE name = '${mia}'`)],
-    ['the grant is deleted by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`DELETE FROM grants WHERE user_id = ${idOf(mia)}`)],
-    ['the user is deleted by hand', (mia) => ['grant', mia, 'live/demo', 'manage'], (mia) => sql(`DELETE FROM users WHERE name = '${mia}'`)],
-    ['an admin is none any more, by hand', (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`), (mia) => sql(`UPDATE users SET admin = 0 WHERE name = '${mia}'`)],
-    ['an admin is disabled', (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`), (mia) => auth.done(['user', 'disable', mia])],
+    [
+      'the right is revoked',
+      (mia) => ['grant', mia, 'live/demo', 'manage'],
+      (mia) => auth.done(['revoke', mia, 'live/demo', 'manage']),
+    ],
+    [
+      'all rights are revoked',
+      (mia) => ['grant', mia, 'live/demo', 'manage,view'],
+      (mia) => auth.done(['revoke', mia, 'live/demo']),
+    ],
+    [
+      'a right on the app is revoked',
+      (mia) => ['grant', mia, 'live', 'manage'],
+      (mia) => auth.done(['revoke', mia, 'live']),
+    ],
+    [
+      'the user is disabled',
+      (mia) => ['grant', mia, 'live/demo', 'manage'],
+      (mia) => auth.done(['user', 'disable', mia]),
+    ],
+    [
+      'the user leaves the group',
+      (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'],
+      (mia, crew) => auth.done(['group', 'leave', crew, mia]),
+    ],
+    [
+      "the group's right is revoked",
+      (mia, crew) => ['grant', `group:${crew}`, 'live/demo', 'manage'],
+      (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live/demo']),
+    ],
+    [
+      "the group's right on the app is revoked",
+      (mia, crew) => ['grant', `group:${crew}`, 'live', 'manage'],
+      (mia, crew) => auth.done(['revoke', `group:${crew}`, 'live']),
+    ],
+    [
+      'disabled by hand',
+      (mia) => ['grant', mia, 'live/demo', 'manage'],
+      (mia) => sql(`UPDATE users SET disabled = 1 WHERE name = '${mia}'`),
+    ],
+    [
+      'the grant is deleted by hand',
+      (mia) => ['grant', mia, 'live/demo', 'manage'],
+      (mia) => sql(`DELETE FROM grants WHERE user_id = ${idOf(mia)}`),
+    ],
+    [
+      'the user is deleted by hand',
+      (mia) => ['grant', mia, 'live/demo', 'manage'],
+      (mia) => sql(`DELETE FROM users WHERE name = '${mia}'`),
+    ],
+    [
+      'an admin is none any more, by hand',
+      (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`),
+      (mia) => sql(`UPDATE users SET admin = 0 WHERE name = '${mia}'`),
+    ],
+    [
+      'an admin is disabled',
+      (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`),
+      (mia) => auth.done(['user', 'disable', mia]),
+    ],
   ];
 
   for (const [what, give, take] of ways) {
@@ -102,7 +163,10 @@ describe('what a manager made ends with the manager', () => {
       assert.match(reason, /^(key revoked|key's maker may not manage)$/);
       await until(() => nginx.revoked().includes(`key=${device}`), 'nginx to end what goes on with it');
       assert.equal(one(`SELECT revoked_at IS NOT NULL FROM devices WHERE id = ${device}`), '1');
-      assert.equal(Number(one("SELECT COUNT(*) FROM audit WHERE action = 'maker gone' AND target = 'live/demo'")), number);
+      assert.equal(
+        Number(one("SELECT COUNT(*) FROM audit WHERE action = 'maker gone' AND target = 'live/demo'")),
+        number,
+      );
 
       // nor does it come back
       sql(`UPDATE users SET disabled = 0, admin = 1 WHERE name = '${mia}'`);
@@ -138,7 +202,10 @@ describe('what a manager made ends with the manager', () => {
     await give(await auth.login('mim', password), { user: 'eve' }, 'view');
     await give(await auth.login('owner', password), { user: 'owner' }, 'view');
     const { grants } = await auth.done(['grant', 'list', 'live/demo', '--json']);
-    assert.deepEqual(grants.filter(({ user }) => user === 'eve').map(({ rights, by }) => [rights, by]), [[['view', 'replay'], 'max,mim']]);
+    assert.deepEqual(
+      grants.filter(({ user }) => user === 'eve').map(({ rights, by }) => [rights, by]),
+      [[['view', 'replay'], 'max,mim']],
+    );
     assert.equal(grants.find(({ user }) => user === 'owner').by, undefined);
 
     nginx.calls = [];
@@ -146,9 +213,14 @@ describe('what a manager made ends with the manager', () => {
     assert.match(said, /keys and grants ended whose maker may no longer manage the stream: on 1 stream/);
     const stream = 'stream=live/demo';
     await until(() => nginx.revoked().length >= 3, 'nginx to be told');
-    assert.deepEqual(nginx.revoked(), [`user=${idOf('eve')}&${stream}`, `user=${idOf('joe')}&${stream}`, `user=${idOf('max')}&${stream}`].sort());
+    assert.deepEqual(
+      nginx.revoked(),
+      [`user=${idOf('eve')}&${stream}`, `user=${idOf('joe')}&${stream}`, `user=${idOf('max')}&${stream}`].sort(),
+    );
     assert.deepEqual(nginx.refreshed(), [''], 'all pages look again');
-    const left = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants.filter(({ group }) => !group?.startsWith('crew')).map(({ user, group, rights, by }) => [user ?? group, rights.join(), by]);
+    const left = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants
+      .filter(({ group }) => !group?.startsWith('crew'))
+      .map(({ user, group, rights, by }) => [user ?? group, rights.join(), by]);
     assert.deepEqual(left, [['eve', 'view', 'mim'], ['mim', 'manage', undefined], ['owner', 'view', undefined]]);
     await auth.done(['revoke', 'mim', 'live/demo']);
     sql("DELETE FROM users WHERE name IN ('max', 'mim')");
@@ -160,11 +232,21 @@ describe('what a manager made ends with the manager', () => {
     const meg = await auth.login('meg', password);
     for (const method of ['POST', 'DELETE']) {
       for (const rights of [['manage'], ['view', 'manage']]) {
-        const { status, json } = await post(meg, '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights }, method);
+        const { status, json } = await post(
+          meg,
+          '/api/grants',
+          { user: 'eve', app: 'live', name: 'demo', rights },
+          method,
+        );
         assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
       }
     }
-    const { status } = await post(await auth.login('owner', password), '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['manage'] });
+    const { status } = await post(await auth.login('owner', password), '/api/grants', {
+      user: 'eve',
+      app: 'live',
+      name: 'demo',
+      rights: ['manage'],
+    });
     assert.equal(status, 200);
     for (const name of ['meg', 'eve']) await auth.done(['revoke', name, 'live/demo']);
   });
@@ -197,7 +279,8 @@ describe('a request that was under way when the right went', () => {
     await until(() => waitingForLock() === asked.length, 'all to have been admitted');
     sql(`DELETE FROM grants WHERE user_id = ${idOf('mac')}; UPDATE users SET admin = 0 WHERE name = 'boss'`);
     await lock.release();
-    for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
+    for (const { status, json } of await Promise.all(asked))
+      assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
     assert.equal((await mayPublish(key)).allow, true, 'the owner\'s key holds');
     assert.equal(Number(one(`SELECT COUNT(*) FROM grants WHERE user_id = ${idOf('eve')}`)), 0);
     assert.equal(one("SELECT COUNT(*) FROM streams WHERE name = 'late'"), '0');
@@ -215,7 +298,8 @@ describe('a request that was under way when the right went', () => {
     await until(() => waitingForLock() === asked.length, 'all to have been admitted');
     sql("UPDATE users SET disabled = 1 WHERE name = 'bea'");
     await lock.release();
-    for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
+    for (const { status, json } of await Promise.all(asked))
+      assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
     assert.equal(one("SELECT COUNT(*) FROM users WHERE name = 'mole' OR max_publishers = 7"), '0');
   });
 });
@@ -228,9 +312,11 @@ describe('a login that was under way', () => {
   const holds = async (cookie) => (await auth.api('GET', '/api/me', { cookie })).status === 200;
 
   const changes = {
-    'the password was changed': (name) => `UPDATE users SET password_hash = '${hash.replace(/.$/, '_')}' WHERE name = '${name}'`,
+    'the password was changed': (name) =>
+      `UPDATE users SET password_hash = '${hash.replace(/.$/, '_')}' WHERE name = '${name}'`,
     'the user was disabled': (name) => `UPDATE users SET disabled = 1 WHERE name = '${name}'`,
-    'the user was disabled, and enabled again': (name) => `UPDATE users SET disabled = 1 WHERE name = '${name}'; UPDATE users SET disabled = 0 WHERE name = '${name}'`,
+    'the user was disabled, and enabled again': (name) =>
+      `UPDATE users SET disabled = 1 WHERE name = '${name}'; UPDATE users SET disabled = 0 WHERE name = '${name}'`,
   };
   Object.entries(changes).forEach(([what, change], i) => {
     test(`is none when ${what}`, DEADLINE, async (t) => {
@@ -239,10 +325,20 @@ describe('a login that was under way', () => {
       // each has checked the password and is about to write its session
       const lock = await hold(t, 'LOCK TABLES web_sessions READ');
       const asked = logins(name, parked);
-      await until(() => Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DELETE FROM web_sessions WHERE expires_at%'")) === parked, 'all to be there');
+      await until(
+        () =>
+          Number(
+            one(
+              "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DELETE FROM web_sessions " +
+                "WHERE expires_at%'",
+            ),
+          ) === parked,
+        'all to be there',
+      );
       sql(change(name));
       await lock.release();
-      for (const { status, json } of await Promise.all(asked)) assert.deepEqual([status, json.error], [409, 'changed'], json.message);
+      for (const { status, json } of await Promise.all(asked))
+        assert.deepEqual([status, json.error], [409, 'changed'], json.message);
       assert.equal(one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf(name)}`), '0');
     });
   });
@@ -271,7 +367,10 @@ describe('a login that was under way', () => {
     addUser('ned');
     const cookie = await auth.login('ned', password);
     sql("UPDATE users SET disabled = 1 WHERE name = 'ned'");
-    await until(() => one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf('ned')}`) === '0', 'the logins to go');
+    await until(
+      () => one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf('ned')}`) === '0',
+      'the logins to go',
+    );
     sql("UPDATE users SET disabled = 0 WHERE name = 'ned'");
     assert.equal(await holds(cookie), false);
   });
@@ -292,7 +391,9 @@ describe('what was read before a change', () => {
     await until(() => waitingForLock() === asked.length, 'all to have read');
     await lock.release();
     await Promise.all(asked);
-    assert.deepEqual(sql("SELECT title, visibility, max_kbps FROM streams WHERE name = 'demo'"), [['Front', 'private', '200']]);
+    assert.deepEqual(sql("SELECT title, visibility, max_kbps FROM streams WHERE name = 'demo'"), [
+      ['Front', 'private', '200'],
+    ]);
     assert.deepEqual(sql("SELECT max_publishers, rec_quota FROM users WHERE name = 'eve'"), [['3', String(2 ** 30)]]);
   });
 
@@ -326,7 +427,11 @@ describe('a change whose connection to the database is lost', () => {
         upstream.write(data);
       });
       upstream.on('data', (data) => client.write(data));
-      for (const [from, other] of [[client, upstream], [upstream, client]]) from.on('error', () => {}).on('close', () => other.destroy());
+      for (const [from, other] of [
+        [client, upstream],
+        [upstream, client],
+      ])
+        from.on('error', () => {}).on('close', () => other.destroy());
     });
     const socket = path.join(auth.home, 'cutter.sock');
     server.listen(socket);
@@ -345,7 +450,9 @@ describe('a change whose connection to the database is lost', () => {
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
     sql('DELETE FROM revocations');
     cut.at = 0;
-    const holder = new Promise((resolve) => { cut.before = () => resolve(hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)")); });
+    const holder = new Promise((resolve) => {
+      cut.before = () => resolve(hold(t, "SELECT GET_LOCK('duolu.change.duolu', 10)"));
+    });
     const { code, stderr } = await ctl(['revoke', 'eve', 'live/demo']);
     const lock = await holder;
     assert.equal(code, 6, stderr);
@@ -363,7 +470,11 @@ describe('a change whose connection to the database is lost', () => {
       const { code, stderr } = await ctl(['revoke', 'eve', 'live/demo']);
       codes.push(code);
       if (code !== 0) assert.equal(code, 6, stderr);
-      assert.deepEqual([grants().length, revocations().length], code ? [1, 0] : [0, 1], `statement ${cut.at}: ${stderr}`);
+      assert.deepEqual(
+        [grants().length, revocations().length],
+        code ? [1, 0] : [0, 1],
+        `statement ${cut.at}: ${stderr}`,
+      );
     } while (codes.at(-1) !== 0);
     t.diagnostic(`${codes.length - 1} statements of a change, lost before each`);
     assert.ok(codes.length > 8, codes.join());
@@ -375,7 +486,8 @@ describe('a manager who guesses names', () => {
     addUser('spy');
     await auth.done(['grant', 'spy', 'live/demo', 'manage']);
     const spy = await auth.login('spy', password);
-    const grant = async (cookie, who, method = 'POST') => (await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights: ['view'] }, method));
+    const grant = async (cookie, who, method = 'POST') =>
+      await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights: ['view'] }, method);
     for (const who of [{ user: 'nobody' }, { user: 'joe' }, { group: 'none' }]) {
       const { status, json } = await grant(spy, who, 'DELETE');
       assert.deepEqual([status, json.message], [404, 'There is no grant like this.']);
@@ -389,8 +501,12 @@ describe('a manager who guesses names', () => {
       const { status, json, headers } = await grant(spy, who);
       assert.deepEqual([status, json.error, headers['retry-after'] > 0], [429, 'backoff', true], json.message);
     }
-    assert.equal(one("SELECT COUNT(*) FROM audit WHERE actor = 'spy' AND outcome = 'denied' AND reason = 'no such name'"), '10');
-    for (let i = 0; i < 12; i++) assert.equal((await grant(await admin(), { user: `guess${i}` })).status, 404, 'an admin has the list anyhow');
+    assert.equal(
+      one("SELECT COUNT(*) FROM audit WHERE actor = 'spy' AND outcome = 'denied' AND reason = 'no such name'"),
+      '10',
+    );
+    for (let i = 0; i < 12; i++)
+      assert.equal((await grant(await admin(), { user: `guess${i}` })).status, 404, 'an admin has the list anyhow');
     await auth.done(['revoke', 'spy', 'live/demo']);
   });
 

@@ -63,9 +63,14 @@ const closeAll = (opened) => opened.forEach(({ request }) => request.destroy());
 async function flood(n, one) {
   const opened = [];
   while (opened.length < n) {
-    opened.push(...await Promise.all(Array.from({ length: Math.min(50, n - opened.length) }, (_, i) => one(opened.length + i))));
+    opened.push(
+      ...(await Promise.all(Array.from({ length: Math.min(50, n - opened.length) }, (_, i) => one(opened.length + i)))),
+    );
   }
-  return { inside: opened.filter(({ status }) => status === 200), refused: opened.filter(({ status }) => status !== 200) };
+  return {
+    inside: opened.filter(({ status }) => status === 200),
+    refused: opened.filter(({ status }) => status !== 200),
+  };
 }
 
 describe('places to watch', () => {
@@ -80,9 +85,19 @@ describe('places to watch', () => {
     assert.equal(hub.nginx.log().match(line).length, refused.length, 'a line for each');
 
     const socket = new WebSocket(hub.url('live/demo', as(8)).replace('http:', 'ws:'));
-    assert.equal(await new Promise((resolve) => { socket.on('unexpected-response', (_, { statusCode }) => resolve(statusCode)); socket.on('open', () => resolve(101)); socket.on('error', () => {}); }), 429);
+    assert.equal(
+      await new Promise((resolve) => {
+        socket.on('unexpected-response', (_, { statusCode }) => resolve(statusCode));
+        socket.on('open', () => resolve(101));
+        socket.on('error', () => {});
+      }),
+      429,
+    );
     socket.terminate();
-    await assert.rejects(openPlayer(`demo?token=${as(8)}`, hub.rtmp), /user has as many sessions as hub_user_share allows/);
+    await assert.rejects(
+      openPlayer(`demo?token=${as(8)}`, hub.rtmp),
+      /user has as many sessions as hub_user_share allows/,
+    );
     assert.equal((await hub.status()).zone.refused.user_share, refused.length + 2);
 
     const player = await openPlayer(`demo?token=${as(9)}`, hub.rtmp);
@@ -161,7 +176,8 @@ describe('connections to the HTTP ports', () => {
     socket.on('error', end).on('end', end).resume().unref();
     return socket;
   }
-  const silentOnes = (ports, n, address) => Array.from({ length: n }, (_, i) => silent(ports[i % ports.length], address));
+  const silentOnes = (ports, n, address) =>
+    Array.from({ length: n }, (_, i) => silent(ports[i % ports.length], address));
   const ended = (sockets) => sockets.filter((socket) => socket.ended).length;
   const destroyAll = (sockets) => sockets.forEach((socket) => socket.destroy());
   const status = (port, localAddress, agent = false) => new Promise((resolve, reject) => {
@@ -175,7 +191,14 @@ describe('connections to the HTTP ports', () => {
       sockets = sockets.filter((socket) => !socket.ended);
       if (sockets.length === count) return true;
       const more = silentOnes([port], count - sockets.length);
-      await Promise.all(more.map((socket) => new Promise((resolve) => { socket.on('connect', resolve).on('close', resolve); })));
+      await Promise.all(
+        more.map(
+          (socket) =>
+            new Promise((resolve) => {
+              socket.on('connect', resolve).on('close', resolve);
+            }),
+        ),
+      );
       // another one of the same worker has been accepted after them
       await Promise.all(Array.from({ length: 8 }, () => status(port, OTHER)));
       sockets.push(...more);
@@ -188,41 +211,57 @@ describe('connections to the HTTP ports', () => {
     return new Promise((resolve) => { socket.on('close', () => resolve(true)); });
   }, 'one more to be closed');
 
-  test('of 500 silent ones of one address those above the limit are closed at once; others come in meanwhile', DEADLINE, async (t) => {
-    const { crt, key } = selfSigned();
-    const hub = await start(t, { http: 'hub_connections 100 127.0.0.9 10.0.0.0/8;', listen: tlsListen(), files: { crt, key } });
-    const ports = [hub.nginx.ports.http, hub.nginx.ports.https];
-    // a slow head, an idle keep-alive and one behind its TLS handshake count as the silent ones do
-    const slow = silent(ports[0]);
-    slow.write('GET /status HTTP/1.1\r\nHost: x\r\n');
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-    assert.equal(await status(ports[0], STRANGER, agent), 200);
-    const greeted = tls.connect({ socket: silent(ports[1]), rejectUnauthorized: false });
-    greeted.on('error', () => {});
-    await new Promise((resolve, reject) => { greeted.on('secureConnect', resolve).on('close', reject); });
+  test(
+    'of 500 silent ones of one address those above the limit are closed at once; others come in meanwhile',
+    DEADLINE,
+    async (t) => {
+      const { crt, key } = selfSigned();
+      const hub = await start(t, {
+        http: 'hub_connections 100 127.0.0.9 10.0.0.0/8;',
+        listen: tlsListen(),
+        files: { crt, key },
+      });
+      const ports = [hub.nginx.ports.http, hub.nginx.ports.https];
+      // a slow head, an idle keep-alive and one behind its TLS handshake count as the silent ones do
+      const slow = silent(ports[0]);
+      slow.write('GET /status HTTP/1.1\r\nHost: x\r\n');
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+      assert.equal(await status(ports[0], STRANGER, agent), 200);
+      const greeted = tls.connect({ socket: silent(ports[1]), rejectUnauthorized: false });
+      greeted.on('error', () => {});
+      await new Promise((resolve, reject) => {
+        greeted.on('secureConnect', resolve).on('close', reject);
+      });
 
-    const began = Date.now();
-    const crowd = silentOnes(ports, 500);
-    assert.equal(await status(ports[0], OTHER), 200, 'another address');
-    await until(() => ended(crowd) === 403, 'those above the limit to be closed');
-    const took = Date.now() - began;
-    await refusedNext(ports[0]);
-    await refusedNext(ports[1]);
-    assert.equal(ended([...crowd, slow]), 403, 'the others stay');
-    console.log(`# 403 closed after ${took} ms`);
-    const lines = hub.nginx.log().match(/connections: 127\.0\.0\.7 has as many open as hub_connections \(100\) .*closed \d+ more/g);
-    assert.deepEqual(lines?.map((line) => Number(/(\d+) more/.exec(line)[1])), [1], 'one line a minute');
+      const began = Date.now();
+      const crowd = silentOnes(ports, 500);
+      assert.equal(await status(ports[0], OTHER), 200, 'another address');
+      await until(() => ended(crowd) === 403, 'those above the limit to be closed');
+      const took = Date.now() - began;
+      await refusedNext(ports[0]);
+      await refusedNext(ports[1]);
+      assert.equal(ended([...crowd, slow]), 403, 'the others stay');
+      console.log(`# 403 closed after ${took} ms`);
+      const lines = hub.nginx
+        .log()
+        .match(/connections: 127\.0\.0\.7 has as many open as hub_connections \(100\) .*closed \d+ more/g);
+      assert.deepEqual(
+        lines?.map((line) => Number(/(\d+) more/.exec(line)[1])),
+        [1],
+        'one line a minute',
+      );
 
-    const proxy = silentOnes(ports, 150, '127.0.0.9');
-    await until(() => proxy.every((socket) => !socket.connecting), 'the proxy to be connected');
-    assert.equal(await status(ports[0], '127.0.0.9'), 200, 'an address that is named is not counted');
-    assert.equal(ended(proxy), 0);
+      const proxy = silentOnes(ports, 150, '127.0.0.9');
+      await until(() => proxy.every((socket) => !socket.connecting), 'the proxy to be connected');
+      assert.equal(await status(ports[0], '127.0.0.9'), 200, 'an address that is named is not counted');
+      assert.equal(ended(proxy), 0);
 
-    agent.destroy();
-    destroyAll([...crowd, ...proxy, slow, greeted]);
-    await until(() => status(ports[0], STRANGER).catch(() => 0), 'the address to be let in again');
-    destroyAll(await fill(ports[0], [], 100));
-  });
+      agent.destroy();
+      destroyAll([...crowd, ...proxy, slow, greeted]);
+      await until(() => status(ports[0], STRANGER).catch(() => 0), 'the address to be let in again');
+      destroyAll(await fill(ports[0], [], 100));
+    },
+  );
 
   test('a worker that is killed gives its counts back, and a reload keeps those of all', DEADLINE, async (t) => {
     const hub = await start(t, { http: 'hub_connections 60;', expectCrash: true });
@@ -232,7 +271,10 @@ describe('connections to the HTTP ports', () => {
 
     const [victim] = hub.nginx.workers();
     process.kill(victim, 'SIGKILL');
-    await until(() => hub.nginx.workers().length === 2 && !hub.nginx.workers().includes(victim), 'the worker to be replaced');
+    await until(
+      () => hub.nginx.workers().length === 2 && !hub.nginx.workers().includes(victim),
+      'the worker to be replaced',
+    );
     open = await fill(port, open, 60);
     await refusedNext(port);
 
@@ -246,7 +288,8 @@ describe('connections to the HTTP ports', () => {
 
   test('one address takes half of a worker\'s connections at most, whatever the limit', DEADLINE, async () => {
     const nginx = await startNginx({
-      conf: 'events { worker_connections 64; }\nhttp { hub_connections 1000; server { listen 127.0.0.1:{{port:http}}; location /status { return 200; } } }',
+      conf: 'events { worker_connections 64; }\nhttp { hub_connections 1000; '
+        + 'server { listen 127.0.0.1:{{port:http}}; location /status { return 200; } } }',
       modules: ['rtmp', 'guard', 'hub'],
     });
     const crowd = silentOnes([nginx.ports.http], 100);
@@ -263,7 +306,10 @@ describe('connections to the HTTP ports', () => {
       ['hub_connections 10 proxy;', /hub_connections has "proxy", expected an address or a CIDR block/],
       ['hub_connections 10; hub_connections 20;', /"hub_connections" directive is duplicate/],
     ]) {
-      const { code, output } = await testConfig({ conf: `{{modules}}\nevents {}\nhttp { ${setting} }\n`, modules: ['rtmp', 'guard', 'hub'] });
+      const { code, output } = await testConfig({
+        conf: `{{modules}}\nevents {}\nhttp { ${setting} }\n`,
+        modules: ['rtmp', 'guard', 'hub'],
+      });
       assert.notEqual(code, 0, setting);
       assert.match(output, reason);
     }
@@ -277,20 +323,31 @@ describe('downloads', () => {
   before(async () => {
     source = await makeSource();
     hub = await startHub({
-      answer, workers: 1, files: { 'rec/.keep': '' }, main: 'thread_pool history threads=1;',
-      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history;
+      answer,
+      workers: 1,
+      files: { 'rec/.keep': '' },
+      main: 'thread_pool history threads=1;',
+      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+        hub_history_threads history;
         aio threads=history; sendfile on; hub_history_rate 16k 2s; }
-        location ~ ^/heads/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history; hub_history_heads 1m; }
-        location ~ ^/less/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history; hub_history_heads 64k; }
+        location ~ ^/heads/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+          hub_history_threads history; hub_history_heads 1m; }
+        location ~ ^/less/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+          hub_history_threads history; hub_history_heads 64k; }
         root /nonexistent`,
     });
     hub.root = path.join(hub.nginx.dir, 'rec');
     [hub.file] = writeRecordings(hub.root, 'live/demo', source, { spans: [[NOON, NOON + 600_000]], step: 10 });
-    writeRecordings(hub.root, 'live/demo', source, { spans: [[NOON + 8 * 3600_000, NOON + 12 * 3600_000 - 1000]], step: 2, media: false });
+    writeRecordings(hub.root, 'live/demo', source, {
+      spans: [[NOON + 8 * 3600_000, NOON + 12 * 3600_000 - 1000]],
+      step: 2,
+      media: false,
+    });
   });
   after(() => hub.stop());
 
-  const url = (sub, file) => `${hub.base}/m/${token('live/demo', { a: 'replay', sub: String(sub) })}/rec/live/demo/${file}`;
+  const url = (sub, file) =>
+    `${hub.base}/m/${token('live/demo', { a: 'replay', sub: String(sub) })}/rec/live/demo/${file}`;
   const clip = (sub, options) => open(url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`), options);
   const none = () => until(async () => (await hub.sessions()).length === 0, 'all to be gone');
 
@@ -298,7 +355,10 @@ describe('downloads', () => {
     const mine = await flood(12, () => clip(8));
     assert.equal(mine.inside.length, 4);
     assert.deepEqual([...new Set(mine.refused.map(({ status }) => status))], [429]);
-    assert.match(await mine.refused[0].error(), /4 clips are being sent to this user: hub_history_clips allows no more/);
+    assert.match(
+      await mine.refused[0].error(),
+      /4 clips are being sent to this user: hub_history_clips allows no more/,
+    );
     assert.match(hub.nginx.log(), /history of "live\/demo": 4 clips are being sent to this user/);
     const friends = await flood(8, (n) => clip(20 + n));
     assert.equal(friends.inside.length, 4);
@@ -309,25 +369,36 @@ describe('downloads', () => {
     await none();
   });
 
-  test('clips: the memory that their tables take is counted, in all and of a user, before it is taken', DEADLINE, async () => {
-    const from = (place, sub) => url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`).replace('/m/', `/${place}/m/`);
-    const large = await get(from('less', 8));
-    assert.equal(large.status, 503);
-    assert.match(JSON.parse(large.text).error, /the tables of clips take 0 bytes, this one's \d+: hub_history_heads allows 65536/);
-    const first = await open(from('heads', 8));
-    assert.equal(first.status, 200);
-    const second = await get(from('heads', 8));
-    assert.equal(second.status, 429);
-    assert.match(JSON.parse(second.text).error, /the tables of this user's clips take \d+ bytes, this one's \d+: a quarter of hub_history_heads is 262144/);
-    const other = await open(from('heads', 9));
-    assert.equal(other.status, 200);
-    closeAll([first, other]);
-    await none();
-    const again = await open(from('heads', 8));
-    assert.equal(again.status, 200, 'what is no longer held is there again');
-    closeAll([again]);
-    await none();
-  });
+  test(
+    'clips: the memory that their tables take is counted, in all and of a user, before it is taken',
+    DEADLINE,
+    async () => {
+      const from = (place, sub) =>
+        url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`).replace('/m/', `/${place}/m/`);
+      const large = await get(from('less', 8));
+      assert.equal(large.status, 503);
+      assert.match(
+        JSON.parse(large.text).error,
+        /the tables of clips take 0 bytes, this one's \d+: hub_history_heads allows 65536/,
+      );
+      const first = await open(from('heads', 8));
+      assert.equal(first.status, 200);
+      const second = await get(from('heads', 8));
+      assert.equal(second.status, 429);
+      assert.match(
+        JSON.parse(second.text).error,
+        /the tables of this user's clips take \d+ bytes, this one's \d+: a quarter of hub_history_heads is 262144/,
+      );
+      const other = await open(from('heads', 9));
+      assert.equal(other.status, 200);
+      closeAll([first, other]);
+      await none();
+      const again = await open(from('heads', 8));
+      assert.equal(again.status, 200, 'what is no longer held is there again');
+      closeAll([again]);
+      await none();
+    },
+  );
 
   for (const [what, ask] of [['clip', () => clip(8)], ['whole recording', () => open(url(8, hub.file.file))]]) {
     test(`a ${what} that nobody reads gives its place back`, DEADLINE, async () => {
@@ -372,9 +443,12 @@ describe('downloads', () => {
 });
 
 test('shares that make no sense fail nginx -t', DEADLINE, async () => {
-  const check = (main, location = '') => testConfig({
-    conf: `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:9; location / { ${location} } } }\n`, modules: ['rtmp', 'guard', 'hub'],
-  });
+  const check = (main, location = '') =>
+    testConfig({
+      conf: `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:9; location / ` +
+        `{ ${location} } } }\n`,
+      modules: ['rtmp', 'guard', 'hub'],
+    });
   for (const [main, location, reason] of [
     ['hub_user_share 10;', '', /hub_user_share is "10", expected 1% to 100%/],
     ['hub_user_share 0%;', '', /expected 1% to 100%/],
@@ -388,5 +462,8 @@ test('shares that make no sense fail nginx -t', DEADLINE, async () => {
     assert.notEqual(code, 0, main + location);
     assert.match(output, reason);
   }
-  assert.equal((await check('hub_user_share 10% 64; hub_address_share 100%;', 'hub_history_clips 4; hub_history_rate 0;')).code, 0);
+  assert.equal(
+    (await check('hub_user_share 10% 64; hub_address_share 100%;', 'hub_history_clips 4; hub_history_rate 0;')).code,
+    0,
+  );
 });

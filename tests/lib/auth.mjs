@@ -21,7 +21,9 @@ const sanitizerWords = /ERROR: (Address|Leak)Sanitizer|runtime error:/;
 const binaries = path.join(repo, '.build/auth-service-asan');
 
 export function buildAuth() {
-  execFileSync('make', ['-s', '-C', path.join(repo, 'auth-service'), 'SANITIZE=1'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  execFileSync('make', ['-s', '-C', path.join(repo, 'auth-service'), 'SANITIZE=1'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
 }
 
 export class Auth {
@@ -37,7 +39,10 @@ export class Auth {
   get apiSocket() { return path.join(this.home, 'sock/api.sock'); }
 
   async start() {
-    this.process = spawn(path.join(binaries, 'duolu-auth'), [], { env: this.environment, stdio: ['ignore', 'ignore', 'pipe'] });
+    this.process = spawn(path.join(binaries, 'duolu-auth'), [], {
+      env: this.environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const child = this.process;
     this.exited = once(child, 'exit');
     await new Promise((resolve, reject) => {

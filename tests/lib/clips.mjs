@@ -17,7 +17,9 @@ export function output(command, args) {
     child.stdout.on('data', (data) => chunks.push(data));
     child.stderr.on('data', (data) => { errors += data; });
     child.on('error', reject);
-    child.on('close', (code) => (code === 0 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${command}: ${code}\n${errors}`))));
+    child.on('close', (code) =>
+      code === 0 ? resolve(Buffer.concat(chunks)) : reject(new Error(`${command}: ${code}\n${errors}`)),
+    );
   });
 }
 
@@ -29,9 +31,39 @@ export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, b
   const video = size === null ? [] : ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`];
   const audio = rate === null ? [] : ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=${rate}`];
   const flv = new FlvReader({ bodies: true });
-  flv.push(await output('ffmpeg', ['-nostdin', '-loglevel', 'error', ...video, ...audio, '-t', String(seconds),
-    ...(size === null ? [] : ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', String(bframes), '-threads', '1', '-pix_fmt', 'yuv420p']),
-    ...(rate === null ? [] : ['-c:a', 'aac', '-b:a', '64k']), '-flvflags', 'no_duration_filesize', '-f', 'flv', '-']));
+  flv.push(
+    await output('ffmpeg', [
+      '-nostdin',
+      '-loglevel',
+      'error',
+      ...video,
+      ...audio,
+      '-t',
+      String(seconds),
+      ...(size === null
+        ? []
+        : [
+            '-c:v',
+            'libx264',
+            '-preset',
+            'ultrafast',
+            '-g',
+            '25',
+            '-bf',
+            String(bframes),
+            '-threads',
+            '1',
+            '-pix_fmt',
+            'yuv420p',
+          ]),
+      ...(rate === null ? [] : ['-c:a', 'aac', '-b:a', '64k']),
+      '-flvflags',
+      'no_duration_filesize',
+      '-f',
+      'flv',
+      '-',
+    ]),
+  );
   // the one video tag behind all frames ends the sequence: live streams have none
   const media = flv.tags.filter((tag) => tag.type !== 18 && !(tag.type === VIDEO && tag.body[1] === 2));
   return { headers: media.filter((tag) => tag.config), frames: media.filter((tag) => !tag.config) };
@@ -39,9 +71,32 @@ export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, b
 
 /** HEVC in the tags of enhanced RTMP, which Debian's ffmpeg does not make itself; no sound. */
 export async function makeHevcClip({ size = '320x180', seconds = 14 } = {}) {
-  const file = await output('ffmpeg', ['-nostdin', '-loglevel', 'error', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`, '-t', String(seconds),
-    '-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=error:keyint=25:min-keyint=25:scenecut=0:bframes=2:pools=1', '-tag:v', 'hvc1', '-pix_fmt', 'yuv420p',
-    '-movflags', 'frag_keyframe+empty_moov+default_base_moof', '-f', 'mp4', '-']);
+  const file = await output('ffmpeg', [
+    '-nostdin',
+    '-loglevel',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    `testsrc2=size=${size}:rate=25`,
+    '-t',
+    String(seconds),
+    '-c:v',
+    'libx265',
+    '-preset',
+    'ultrafast',
+    '-x265-params',
+    'log-level=error:keyint=25:min-keyint=25:scenecut=0:bframes=2:pools=1',
+    '-tag:v',
+    'hvc1',
+    '-pix_fmt',
+    'yuv420p',
+    '-movflags',
+    'frag_keyframe+empty_moov+default_base_moof',
+    '-f',
+    'mp4',
+    '-',
+  ]);
   const [{ timescale, config, samples }] = readMp4(file).tracks;
   const tag = (key, kind, dts, ...data) => ({ type: VIDEO, dts, key, config: kind === 0,
     body: Buffer.concat([Buffer.from([0x80 | (key ? 1 : 2) << 4 | kind]), Buffer.from('hvc1'), ...data]) });

@@ -13,10 +13,21 @@ export async function holdDisk(pid, ms) {
   if (!slowdisk) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-slowdisk-'));
     process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
-    execFileSync('gcc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', path.join(dir, 'slowdisk'), path.join(repo, 'tests/tools/slowdisk.c')]);
+    execFileSync('gcc', [
+      '-std=gnu11',
+      '-O2',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-o',
+      path.join(dir, 'slowdisk'),
+      path.join(repo, 'tests/tools/slowdisk.c'),
+    ]);
     slowdisk = path.join(dir, 'slowdisk');
   }
-  const child = spawn(slowdisk, [pid, ms].filter((word) => word !== undefined).map(String), { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(slowdisk, [pid, ms].filter((word) => word !== undefined).map(String), {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const ended = new Promise((resolve) => { child.on('close', resolve); });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });
@@ -36,7 +47,11 @@ export async function holdDisk(pid, ms) {
 export async function smallDisk(size) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-disk-'));
   // mounted where only this child sees it, and reached through the child
-  const child = spawn('unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && echo ready && exec cat`, dir], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(
+    'unshare',
+    ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && echo ready && exec cat`, dir],
+    { stdio: ['pipe', 'pipe', 'pipe'] },
+  );
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });
   const ended = new Promise((resolve) => { child.on('close', resolve); });

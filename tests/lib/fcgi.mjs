@@ -47,7 +47,11 @@ function pairs(params) {
 export function encode(params, body = Buffer.alloc(0)) {
   const begin = Buffer.alloc(8);
   begin.writeUInt16BE(responder, 0);
-  return Buffer.concat([record(beginRequest, begin), ...stream(paramsRecord, pairs(params)), ...stream(stdinRecord, body)]);
+  return Buffer.concat([
+    record(beginRequest, begin),
+    ...stream(paramsRecord, pairs(params)),
+    ...stream(stdinRecord, body),
+  ]);
 }
 
 function decode(bytes) {
@@ -75,7 +79,8 @@ export function fcgi(path, params, body = '', deadlineMs = 30_000) {
     socket.on('close', () => {
       const { ended, bytes } = decode(Buffer.concat(chunks));
       const split = bytes.indexOf('\r\n\r\n');
-      if (!ended || split < 0) return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(bytes.toString())}`));
+      if (!ended || split < 0)
+        return reject(new Error(`${path} closed without a whole answer: ${JSON.stringify(bytes.toString())}`));
       const headers = {};
       const cookies = [];
       for (const line of bytes.toString('utf8', 0, split).split('\r\n')) {
@@ -88,7 +93,14 @@ export function fcgi(path, params, body = '', deadlineMs = 30_000) {
       const content = bytes.toString('utf8', split + 4);
       let json = null;
       try { json = JSON.parse(content); } catch { /* the test looks at the text */ }
-      resolve({ status: Number.parseInt(headers.status ?? '200', 10), headers, cookies, bytes: bytes.subarray(split + 4), text: content, json });
+      resolve({
+        status: Number.parseInt(headers.status ?? '200', 10),
+        headers,
+        cookies,
+        bytes: bytes.subarray(split + 4),
+        text: content,
+        json,
+      });
     });
     socket.write(encode(params, Buffer.from(body)));
   });

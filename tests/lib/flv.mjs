@@ -62,7 +62,12 @@ export function readFlv(bytes) {
     assert.ok([AUDIO, VIDEO, SCRIPT].includes(type) && bytes.readUIntBE(at + 8, 3) === 0, `no tag at ${at}`);
     assert.ok(at + 15 + size <= bytes.length, `the tag at ${at} has ${size} bytes, the file ends at ${bytes.length}`);
     assert.equal(bytes.readUInt32BE(at + 11 + size), 11 + size, `the back-pointer of the tag at ${at}`);
-    tags.push({ at, type, time: (bytes.readUIntBE(at + 4, 3) | bytes[at + 7] << 24) >>> 0, body: bytes.subarray(at + 11, at + 11 + size) });
+    tags.push({
+      at,
+      type,
+      time: (bytes.readUIntBE(at + 4, 3) | (bytes[at + 7] << 24)) >>> 0,
+      body: bytes.subarray(at + 11, at + 11 + size),
+    });
     at += 15 + size;
   }
   const [name, meta] = readAmf(tags[0].body);
@@ -73,7 +78,8 @@ export function readFlv(bytes) {
 
 /** A tag as what the recorder's tests compare: undefined for what is no frame. */
 function frameOf({ type, time, at, body }) {
-  if (type === AUDIO) return body[1] === 0 ? undefined : { type, dts: time, at, cts: 0, key: false, data: body.subarray(2) };
+  if (type === AUDIO)
+    return body[1] === 0 ? undefined : { type, dts: time, at, cts: 0, key: false, data: body.subarray(2) };
   if (type !== VIDEO) return undefined;
   const enhanced = (body[0] & 0x80) !== 0;
   const kind = enhanced ? body[0] & 15 : body[1];
@@ -106,16 +112,25 @@ export class FlvRecording {
 export function flvWellFormed(r, { width = 320, height = 180, every = 1 } = {}) {
   const { meta, video, audio, headers } = r;
   const [pictures, sound] = [VIDEO, AUDIO].map((type) => headers.filter((tag) => tag.type === type).length);
-  assert.deepEqual(headers.map(({ type, time }) => [type, time]), [...(pictures ? [[VIDEO, 0]] : []), ...(sound ? [[AUDIO, 0]] : [])],
-    'sequence headers stand first, once');
+  assert.deepEqual(
+    headers.map(({ type, time }) => [type, time]),
+    [...(pictures ? [[VIDEO, 0]] : []), ...(sound ? [[AUDIO, 0]] : [])],
+    'sequence headers stand first, once',
+  );
   assert.ok((pictures || !video.length) && (sound || !audio.length), 'no frame is without its header');
   assert.equal(r.flags, pictures | sound << 2, 'the header says what tracks there are');
   assert.ok(headers.every(({ at }) => at < r.frames[0].at));
   assert.equal((fs.statSync(r.path).mode & 0o777).toString(8), '640');
 
   assert.equal(meta.filesize, r.bytes.length);
-  assert.ok(meta.duration * 1000 > r.last && meta.duration * 1000 <= r.last + 100, `duration ${meta.duration}, the last frame is at ${r.last} ms`);
-  assert.ok(Math.abs(meta.lasttimestamp * 1000 - r.last) < 1, `lasttimestamp ${meta.lasttimestamp}, the last frame is at ${r.last} ms`);
+  assert.ok(
+    meta.duration * 1000 > r.last && meta.duration * 1000 <= r.last + 100,
+    `duration ${meta.duration}, the last frame is at ${r.last} ms`,
+  );
+  assert.ok(
+    Math.abs(meta.lasttimestamp * 1000 - r.last) < 1,
+    `lasttimestamp ${meta.lasttimestamp}, the last frame is at ${r.last} ms`,
+  );
   assert.match(String(meta.session), /^\d{13}$/);
   assert.deepEqual([meta.hasVideo, meta.hasAudio, meta.hasKeyframes], [pictures > 0, sound > 0, video.length > 0]);
   if (pictures) assert.deepEqual([meta.width, meta.height], [width, height]);

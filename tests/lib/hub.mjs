@@ -18,7 +18,8 @@ const part = (object) => Buffer.from(JSON.stringify(object)).toString('base64url
 /** A token as the auth-service makes them; `over` replaces claims, `header` its header. */
 export function token(stream, over = {}, { header = {}, key = KEY } = {}) {
   const now = Math.floor(Date.now() / 1000);
-  const text = `${part({ alg: 'HS256', kid: 'k1', ...header })}.${part({ sub: '7', s: stream, a: 'view', iat: now, exp: now + 3600, ...over })}`;
+  const text = `${part({ alg: 'HS256', kid: 'k1', ...header })}.`
+    + part({ sub: '7', s: stream, a: 'view', iat: now, exp: now + 3600, ...over });
   return `${text}.${crypto.createHmac('sha256', key).update(text).digest('base64url')}`;
 }
 
@@ -53,8 +54,12 @@ function record(type, body) {
   return Buffer.concat([head, body]);
 }
 
-export const fcgiAnswer = (text) => Buffer.concat([
-  record(6, Buffer.from(`Content-Type: application/json\r\n\r\n${text}`)), record(6, Buffer.alloc(0)), record(3, Buffer.alloc(8))]);
+export const fcgiAnswer = (text) =>
+  Buffer.concat([
+    record(6, Buffer.from(`Content-Type: application/json\r\n\r\n${text}`)),
+    record(6, Buffer.alloc(0)),
+    record(3, Buffer.alloc(8)),
+  ]);
 
 /**
  * Listens on a unix socket.  `answer(params, socket)` gives an object (sent as
@@ -90,7 +95,18 @@ export async function startGate(answer = () => ({ allow: true })) {
 
 // ---- nginx ----------------------------------------------------------------
 
-export function hubConf({ gate, workers = 2, zone = '64m', main = '', server = '', ingest = '', flv = '', events = '', listen = '', http = '' }) {
+export function hubConf({
+  gate,
+  workers = 2,
+  zone = '64m',
+  main = '',
+  server = '',
+  ingest = '',
+  flv = '',
+  events = '',
+  listen = '',
+  http = '',
+}) {
   return `
 worker_processes ${workers};
 {{modules}}
@@ -100,7 +116,8 @@ events { worker_connections 4096; }
 rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000; ${server}
   application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
 http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
-  location /m/ { access_token_keys {{dir}}/keys; hub_flv on; add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
+  location /m/ { access_token_keys {{dir}}/keys; hub_flv on;
+    add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
   location /status { hub_status on; } location /sessions { hub_sessions on; } location /metrics { hub_metrics on; }
   location /control/ { hub_control on; }
   location = /events { hub_events on; hub_events_user $arg_user; hub_events_streams $arg_streams; ${events} } } }
@@ -111,9 +128,15 @@ http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} bac
 export async function startHub({ answer, files, ...options } = {}) {
   const gate = await startGate(answer);
   const nginx = await startNginx({
-    conf: hubConf({ gate, ...options }), modules: ['rtmp', 'guard', 'hub', ...(options.modules ?? [])],
-    files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files }, workers: options.workers ?? 2, expectCrash: options.expectCrash,
-  }).catch(async (error) => { await gate.stop(); throw error; });       // else it would keep the test running
+    conf: hubConf({ gate, ...options }),
+    modules: ['rtmp', 'guard', 'hub', ...(options.modules ?? [])],
+    files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files },
+    workers: options.workers ?? 2,
+    expectCrash: options.expectCrash,
+  }).catch(async (error) => {
+    await gate.stop();
+    throw error;
+  });       // else it would keep the test running
   const hub = {
     nginx, gate, rtmp: { port: nginx.ports.rtmp },
     url: (stream, t = token(stream)) => `http://127.0.0.1:${nginx.ports.http}/m/${t}/${stream}.flv`,
@@ -173,7 +196,8 @@ export class FlvReader {
     if (!this.header) {
       if (this.rest.length < 13) return;
       this.header = this.rest.subarray(0, 13);
-      if (this.header.toString('latin1', 0, 3) !== 'FLV') throw new Error(`no FLV header: ${this.header.toString('hex')}`);
+      if (this.header.toString('latin1', 0, 3) !== 'FLV')
+        throw new Error(`no FLV header: ${this.header.toString('hex')}`);
       this.rest = this.rest.subarray(13);
     }
     for (;;) {
@@ -262,7 +286,8 @@ export async function oneInEach(hub, stream) {
   const all = await viewersEverywhere(hub, stream);
   const kept = new Map();
   for (const viewer of all) {
-    if (viewer.ended || viewer.status !== 200) throw new Error(`a viewer of ${stream} got ${viewer.status} and was ended`);
+    if (viewer.ended || viewer.status !== 200)
+      throw new Error(`a viewer of ${stream} got ${viewer.status} and was ended`);
     const pid = workerOf(hub, viewer);
     if (pid === undefined || kept.has(pid)) viewer.close();
     else kept.set(pid, viewer);

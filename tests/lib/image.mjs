@@ -67,7 +67,9 @@ async function makeBase() {
   const root = path.join(dir, 'base');
   fs.rmSync(root, { recursive: true, force: true });
   fs.mkdirSync(root, { recursive: true });
-  await run('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'bookworm', root, await archive()], { timeout: LONG });
+  await run('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'bookworm', root, await archive()], {
+    timeout: LONG,
+  });
   await copyNetworkSettings(root);
   const container = (await buildah(['from', 'scratch'])).stdout.trim();
   const mount = (await buildah(['mount', container])).stdout.trim();
@@ -82,8 +84,22 @@ export async function buildImage() {
   // a package registry may be reached by settings in the environment only
   const passed = ['http_proxy', 'https_proxy', 'no_proxy'].filter((name) => process.env[name])
     .flatMap((name) => ['--build-arg', `${name}=${process.env[name]}`]);
-  const { stdout } = await buildah(['bud', '--isolation', 'chroot', '--pull-never', '--build-arg', `BASE=${BASE}`, ...passed,
-    '--ignorefile', 'docker/Dockerfile.dockerignore', '-f', 'docker/Dockerfile', '-t', IMAGE, '.']);
+  const { stdout } = await buildah([
+    'bud',
+    '--isolation',
+    'chroot',
+    '--pull-never',
+    '--build-arg',
+    `BASE=${BASE}`,
+    ...passed,
+    '--ignorefile',
+    'docker/Dockerfile.dockerignore',
+    '-f',
+    'docker/Dockerfile',
+    '-t',
+    IMAGE,
+    '.',
+  ]);
   await buildah(['rmi', '--prune'], { check: false });     // what an earlier build left untagged
   const container = (await buildah(['from', '--pull-never', IMAGE])).stdout.trim();
   const root = (await buildah(['mount', container])).stdout.trim();

@@ -27,7 +27,8 @@ export class Mariadb {
     chmodSync(this.root, 0o755);
     for (const folder of ['data', 'tmp']) mkdirSync(join(this.root, folder));
     if (this.identity.uid !== undefined) {
-      for (const folder of ['', 'data', 'tmp']) chownSync(join(this.root, folder), this.identity.uid, this.identity.gid);
+      for (const folder of ['', 'data', 'tmp'])
+        chownSync(join(this.root, folder), this.identity.uid, this.identity.gid);
     }
     execFileSync('mariadb-install-db', [
       '--no-defaults', `--datadir=${join(this.root, 'data')}`, '--auth-root-authentication-method=normal',
@@ -78,8 +79,19 @@ export class Mariadb {
 
   // Runs SQL as the server's root through the command line client; rows of texts.
   query(sql, database = '') {
-    const text = execFileSync('mariadb', ['--no-defaults', `--socket=${this.socket}`, '--user=root', '--batch',
-      '--skip-column-names', '--default-character-set=utf8mb4', ...(database ? [database] : [])], { input: sql, encoding: 'utf8' });
+    const text = execFileSync(
+      'mariadb',
+      [
+        '--no-defaults',
+        `--socket=${this.socket}`,
+        '--user=root',
+        '--batch',
+        '--skip-column-names',
+        '--default-character-set=utf8mb4',
+        ...(database ? [database] : []),
+      ],
+      { input: sql, encoding: 'utf8' },
+    );
     return text.split('\n').slice(0, -1).map((line) => line.split('\t'));
   }
 

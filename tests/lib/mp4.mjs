@@ -6,7 +6,16 @@
 /** A part of the file: the content of one box, read from its start. */
 class Box {
   constructor(file, type, at, head, end, path) {
-    Object.assign(this, { file, type, offset: at, size: end - at, body: at + head, at: at + head, end, path: path ? `${path}/${type}` : type });
+    Object.assign(this, {
+      file,
+      type,
+      offset: at,
+      size: end - at,
+      body: at + head,
+      at: at + head,
+      end,
+      path: path ? `${path}/${type}` : type,
+    });
   }
 
   fail(why) { throw new Error(`${this.path} at ${this.offset}: ${why}`); }
@@ -14,7 +23,10 @@ class Box {
   need(condition, why) { if (!condition) this.fail(typeof why === 'function' ? why() : why); }
 
   take(n) {
-    this.need(this.at + n <= this.end, () => `ends before its fields do (${n} bytes wanted at ${this.at}, it ends at ${this.end})`);
+    this.need(
+      this.at + n <= this.end,
+      () => `ends before its fields do (${n} bytes wanted at ${this.at}, it ends at ${this.end})`,
+    );
     this.at += n;
     return this.at - n;
   }
@@ -30,7 +42,10 @@ class Box {
   bytes(n) { const from = this.take(n); return this.file.subarray(from, from + n); }
 
   #number(value) {
-    this.need(value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER, () => `holds ${value}, beyond 2^53`);
+    this.need(
+      value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER,
+      () => `holds ${value}, beyond 2^53`,
+    );
     return Number(value);
   }
 
@@ -107,7 +122,10 @@ function descriptor(box, tag, end) {
     size = size * 128 + (byte & 0x7f);
   }
   box.need(!(byte & 0x80), `has a descriptor size of more than four bytes`);
-  box.need(box.at + size <= end, () => `has descriptor ${tag} of ${size} bytes, which goes over the end of what it stands in`);
+  box.need(
+    box.at + size <= end,
+    () => `has descriptor ${tag} of ${size} bytes, which goes over the end of what it stands in`,
+  );
   return box.at + size;
 }
 
@@ -144,7 +162,10 @@ function checkAvcC(box) {
       box.need(at + 2 <= config.length, 'is cut in its parameter sets');
       const size = config.readUInt16BE(at);
       box.need(at + 2 + size <= config.length, 'is cut in its parameter sets');
-      box.need(size > 0 && (config[at + 2] & 31) === kind, () => `has NAL type ${config[at + 2] & 31} among those of type ${kind}`);
+      box.need(
+        size > 0 && (config[at + 2] & 31) === kind,
+        () => `has NAL type ${config[at + 2] & 31} among those of type ${kind}`,
+      );
       at += 2 + size;
     }
     if (kind === 7) {
@@ -170,7 +191,10 @@ function checkHvcC(box) {
       box.need(at + 2 <= config.length, 'is cut in its arrays');
       const size = config.readUInt16BE(at);
       box.need(at + 2 + size <= config.length, 'is cut in its arrays');
-      box.need(size > 2 && config[at + 2] >> 1 === kind, () => `has a NAL unit of type ${config[at + 2] >> 1} in the array of ${kind}`);
+      box.need(
+        size > 2 && config[at + 2] >> 1 === kind,
+        () => `has a NAL unit of type ${config[at + 2] >> 1} in the array of ${kind}`,
+      );
       at += 2 + size;
     }
     kinds.add(kind);
@@ -297,7 +321,10 @@ function placeSamples(stbl, box, offsets, sizes, descriptions) {
     const next = runs[i + 1]?.first ?? offsets.length + 1;
     box.need(next > first, () => `goes from chunk ${first} to ${next}; ${offsets.length} chunks are there`);
     box.need(n > 0, () => `has chunks of no samples from chunk ${first}`);
-    box.need(description >= 1 && description <= descriptions, () => `uses sample description ${description} of ${descriptions}`);
+    box.need(
+      description >= 1 && description <= descriptions,
+      () => `uses sample description ${description} of ${descriptions}`,
+    );
     for (let chunk = first; chunk < next; chunk++) {
       let at = offsets[chunk - 1];
       for (let k = 0; k < n; k++) {
@@ -323,7 +350,12 @@ function readTables(stbl, boxes, descriptions, kind) {
   const durations = spread(stts, table(stts, [0], () => [stts.u32(), stts.u32()]), sizes.length);
 
   const ctts = boxes.maybe('ctts');
-  const shifts = ctts ? spread(ctts, table(ctts, [0, 1], (version) => [ctts.u32(), version ? ctts.s32() : ctts.u32()]), sizes.length)
+  const shifts = ctts
+    ? spread(
+        ctts,
+        table(ctts, [0, 1], (version) => [ctts.u32(), version ? ctts.s32() : ctts.u32()]),
+        sizes.length,
+      )
     : Array(sizes.length).fill(0);
 
   const stss = boxes.maybe('stss');
@@ -356,7 +388,8 @@ function readTrak(trak) {
   const count = dref.u32();
   const references = dref.children().list;
   dref.need(references.length === count && count > 0, () => `says ${count} references and has ${references.length}`);
-  for (const url of references) url.need(url.type === 'url ' && url.full(0).flags === 1, 'is no reference to this very file');
+  for (const url of references)
+    url.need(url.type === 'url ' && url.full(0).flags === 1, 'is no reference to this very file');
 
   const stbl = minf.one('stbl');
   const tables = stbl.children();
@@ -364,21 +397,38 @@ function readTrak(trak) {
   stsd.full(0);
   const entries = stsd.u32();
   const descriptions = stsd.children().list.map((entry) => readSampleEntry(entry, kind, count));
-  stsd.need(descriptions.length === entries && entries > 0, () => `says ${entries} entries and has ${descriptions.length}`);
+  stsd.need(
+    descriptions.length === entries && entries > 0,
+    () => `says ${entries} entries and has ${descriptions.length}`,
+  );
 
   const samples = readTables(stbl, tables, descriptions.length, kind);
   const edts = boxes.maybe('edts');
   const edits = edts ? readElst(edts.children().one('elst')) : [];
-  for (const edit of edits) edts.need(edit.time <= duration || samples.length === 0, () => `begins at ${edit.time} in a track of ${duration}`);
+  for (const edit of edits)
+    edts.need(edit.time <= duration || samples.length === 0, () => `begins at ${edit.time} in a track of ${duration}`);
 
   const [first] = descriptions;
-  const track = { id: head.id, kind, timescale, ...first, descriptions, edits, movieDuration: head.duration, duration, samples };
+  const track = {
+    id: head.id,
+    kind,
+    timescale,
+    ...first,
+    descriptions,
+    edits,
+    movieDuration: head.duration,
+    duration,
+    samples,
+  };
   if (kind === 'video') {
     trak.need(head.width === first.width && head.height === first.height,
       () => `is ${head.width}x${head.height} in tkhd and ${first.width}x${first.height} in its sample entry`);
   }
   const sum = samples.reduce((n, sample) => n + sample.duration, 0);
-  trak.need(samples.length === 0 || duration === sum, () => `has duration ${duration} in mdhd, its samples have ${sum}`);
+  trak.need(
+    samples.length === 0 || duration === sum,
+    () => `has duration ${duration} in mdhd, its samples have ${sum}`,
+  );
   return track;
 }
 
@@ -530,7 +580,10 @@ function readFragment(moof, mdat, movie, state) {
   }
   moof.need(Object.keys(tracks).length > 0, 'has no track');
   const covered = checkPlaces([mdat], Object.entries(tracks));
-  moof.need(covered === mdat.end - mdat.body, () => `has samples of ${covered} bytes, its mdat has ${mdat.end - mdat.body}`);
+  moof.need(
+    covered === mdat.end - mdat.body,
+    () => `has samples of ${covered} bytes, its mdat has ${mdat.end - mdat.body}`,
+  );
   return { offset: moof.offset, size: mdat.end - moof.offset, moofSize: moof.size, sequence, tracks };
 }
 
@@ -578,7 +631,8 @@ function topBoxes(file, partial) {
  * {brands, fragmented, timescale, durationMs, initSize, end, tracks, fragments, unreferenced}
  *   tracks     {id, kind, codec, timescale, width, height, channels, sampleRate, config, descriptions, edits, samples}
  *   fragments  {offset, size, moofSize, sequence, tracks: {ID: {dts, samples}}}
- *   samples    {dts, cts, duration, size, key, offset, description}   in the track's timescale; of all fragments, or of the tables
+ *   samples    {dts, cts, duration, size, key, offset, description}   in the track's timescale; of all fragments, or of
+ *   the tables
  * A file that is still growing is read up to its last whole fragment with
  * `partial`; `end` says up to where.
  */

@@ -18,7 +18,9 @@ const ip = (...args) => execFileSync('ip', args, { stdio: ['ignore', 'pipe', 'pi
 // who is not root is root of a user namespace of its own
 const unshare = ['--net', ...(process.getuid() === 0 ? [] : ['--map-root-user'])];
 
-/** The tests that `define` defines in the module at `url`, run in a fresh network namespace that has only 127.0.0.0/8. */
+/**
+ * The tests that `define` defines in the module at `url`, run in a fresh network namespace that has only 127.0.0.0/8.
+ */
 export function inOwnNetwork(url, define) {
   if (process.env.DUOLU_TEST_NETWORK === 'own') {
     ip('link', 'set', 'lo', 'up');
@@ -30,7 +32,11 @@ export function inOwnNetwork(url, define) {
     const { NODE_TEST_CONTEXT, ...env } = process.env;
     const { code, stdout, stderr } = await run('unshare', [...unshare, process.execPath, '--test-reporter=tap', file],
       { check: false, env: { ...env, NODE_TEST_CONTEXT: undefined, DUOLU_TEST_NETWORK: 'own' } });
-    const said = stdout.split('\n').filter((line) => /^\s*((not )?ok|# (?!Subtest|tests|suites|pass|fail|cancelled|skipped|todo|duration))/.test(line));
+    const said = stdout
+      .split('\n')
+      .filter((line) =>
+        /^\s*((not )?ok|# (?!Subtest|tests|suites|pass|fail|cancelled|skipped|todo|duration))/.test(line),
+      );
     said.forEach((line) => t.diagnostic(line.trim()));
     assert.equal(code, 0, `${stdout}${stderr}`);
   });
@@ -38,7 +44,10 @@ export function inOwnNetwork(url, define) {
 
 let phones = 0;
 
-/** A network namespace behind a wire: {device, address: the wire's near end, farAddress, inside: a command's prefix, cut, mend, remove}. */
+/**
+ * A network namespace behind a wire: {device, address: the wire's near end, farAddress, inside: a command's prefix,
+ * cut, mend, remove}.
+ */
 export async function phone() {
   const n = ++phones;
   const [near, far, subnet] = [`near${n}`, `far${n}`, `10.77.${n}`];
@@ -46,7 +55,8 @@ export async function phone() {
   const space = () => { try { return fs.readlinkSync(`/proc/${keeper.pid}/ns/net`); } catch { return undefined; } };
   await until(() => space() && space() !== fs.readlinkSync('/proc/self/ns/net'), 'a namespace of the phone');
   const inside = ['nsenter', `--net=/proc/${keeper.pid}/ns/net`];
-  const there = (...args) => execFileSync(inside[0], [...inside.slice(1), 'ip', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const there = (...args) =>
+    execFileSync(inside[0], [...inside.slice(1), 'ip', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far, 'netns', String(keeper.pid));
   ip('addr', 'add', `${subnet}.1/24`, 'dev', near);
   ip('link', 'set', near, 'up');

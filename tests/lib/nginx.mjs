@@ -102,7 +102,8 @@ function sanitizerEnv(dir) {
     LD_PRELOAD: `${lib('libasan.so')} ${lib('libubsan.so')}`,
     // nginx frees its pools by ending, which looks like a leak; each module
     // brings its own ngx_module_order, which looks like a clash
-    ASAN_OPTIONS: `detect_leaks=0:detect_odr_violation=0:abort_on_error=1:handle_abort=0:quarantine_size_mb=8:log_path=${dir}/sanitizer`,
+    ASAN_OPTIONS: `detect_leaks=0:detect_odr_violation=0:abort_on_error=1:handle_abort=0:`
+        + `quarantine_size_mb=8:log_path=${dir}/sanitizer`,
     UBSAN_OPTIONS: `print_stacktrace=1:log_path=${dir}/sanitizer`,
   };
 }

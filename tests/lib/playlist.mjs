@@ -16,18 +16,39 @@ function rangeOf(text) {
 }
 
 const known = {
-  '#EXT-X-VERSION': (p, value) => { p.version = Number(value); },
-  '#EXT-X-TARGETDURATION': (p, value) => { assert.match(value, /^\d+$/); p.target = Number(value); },
-  '#EXT-X-MEDIA-SEQUENCE': (p, value) => { p.sequence = Number(value); },
-  '#EXT-X-PLAYLIST-TYPE': (p, value) => { p.type = value; },
-  '#EXT-X-ENDLIST': (p) => { p.ended = true; },
-  '#EXT-X-MAP': (p, value) => { const { URI, BYTERANGE } = attributesOf(value); p.map = { uri: URI, ...rangeOf(BYTERANGE) }; p.alike = new Set([URI]); },
-  '#EXT-X-DISCONTINUITY': (p) => { p.next.discontinuity = true; },
+  '#EXT-X-VERSION': (p, value) => {
+    p.version = Number(value);
+  },
+  '#EXT-X-TARGETDURATION': (p, value) => {
+    assert.match(value, /^\d+$/);
+    p.target = Number(value);
+  },
+  '#EXT-X-MEDIA-SEQUENCE': (p, value) => {
+    p.sequence = Number(value);
+  },
+  '#EXT-X-PLAYLIST-TYPE': (p, value) => {
+    p.type = value;
+  },
+  '#EXT-X-ENDLIST': (p) => {
+    p.ended = true;
+  },
+  '#EXT-X-MAP': (p, value) => {
+    const { URI, BYTERANGE } = attributesOf(value);
+    p.map = { uri: URI, ...rangeOf(BYTERANGE) };
+    p.alike = new Set([URI]);
+  },
+  '#EXT-X-DISCONTINUITY': (p) => {
+    p.next.discontinuity = true;
+  },
   '#EXT-X-PROGRAM-DATE-TIME': (p, value) => {
     assert.match(value, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     p.next.utc = Date.parse(value);
   },
-  '#EXTINF': (p, value) => { const match = /^(\d+\.\d{3}),$/.exec(value); assert.ok(match, `EXTINF:${value}`); p.next.duration = Math.round(match[1] * 1000); },
+  '#EXTINF': (p, value) => {
+    const match = /^(\d+\.\d{3}),$/.exec(value);
+    assert.ok(match, `EXTINF:${value}`);
+    p.next.duration = Math.round(match[1] * 1000);
+  },
 };
 
 /**
@@ -48,8 +69,18 @@ export function readPlaylist(text) {
       known[name](p, value);
       continue;
     }
-    const [, start, offset, size] = /^(\d{4}-\d\d-\d\d\/\d\d-\d\d-\d\d\.\d{3})\.(\d+)-(\d+)\.m4s$/.exec(line) ?? assert.fail(`the segment ${line}`);
-    const item = { ...p.next, uri: line, file: `${start}.mp4`, offset: Number(offset), size: Number(size), map: p.map, utc: p.next.utc ?? clock, dated: p.next.utc !== undefined };
+    const [, start, offset, size] =
+      /^(\d{4}-\d\d-\d\d\/\d\d-\d\d-\d\d\.\d{3})\.(\d+)-(\d+)\.m4s$/.exec(line) ?? assert.fail(`the segment ${line}`);
+    const item = {
+      ...p.next,
+      uri: line,
+      file: `${start}.mp4`,
+      offset: Number(offset),
+      size: Number(size),
+      map: p.map,
+      utc: p.next.utc ?? clock,
+      dated: p.next.utc !== undefined,
+    };
     // a file that goes on where the one before ended has the same head
     if (p.items.length > 0 && !item.discontinuity) p.alike.add(item.file);
     assert.ok(p.alike?.has(item.file), `${line}: its MAP is ${item.map?.uri}`);

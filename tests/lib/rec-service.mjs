@@ -19,7 +19,11 @@ export class RecService extends Service {
   async start() {
     await super.start({
       users: [['admin', '--admin'], ['bob'], ['eve']],
-      streams: [['demo', 'admin', 'Front door'], ['bobs', 'bob', 'Garage 100%'], ['相机+1', 'admin']],
+      streams: [
+        ['demo', 'admin', 'Front door'],
+        ['bobs', 'bob', 'Garage 100%'],
+        ['相机+1', 'admin'],
+      ],
       nginx: true,
       prepare: () => {
         this.rec = path.join(this.auth.home, 'rec');
@@ -28,7 +32,10 @@ export class RecService extends Service {
     });
   }
 
-  rows = (where = '1 = 1') => this.sql(`SELECT file, state, bytes, COALESCE(ended_ms, 0), keep FROM recordings WHERE ${where} ORDER BY started_ms, id`);
+  rows = (where = '1 = 1') =>
+    this.sql(
+      `SELECT file, state, bytes, COALESCE(ended_ms, 0), keep FROM recordings WHERE ${where} ORDER BY started_ms, id`,
+    );
 
   at = (file) => path.join(this.rec, file);
 
@@ -41,8 +48,12 @@ export class RecService extends Service {
     const file = `${stream}/${fileName(from)}`;
     fs.mkdirSync(path.dirname(this.at(file)), { recursive: true });
     fs.writeFileSync(this.at(file), Buffer.alloc(bytes, 7));
-    fs.writeFileSync(this.indexOf(file), indexHead({ stream, session, init: 100, utc: from })
-      + indexSegment({ utc: from, duration: seconds * 1000, offset: 100, size: bytes - 100 }, path.basename(file)) + end);
+    fs.writeFileSync(
+      this.indexOf(file),
+      indexHead({ stream, session, init: 100, utc: from }) +
+        indexSegment({ utc: from, duration: seconds * 1000, offset: 100, size: bytes - 100 }, path.basename(file)) +
+        end,
+    );
     return { file, stream, from, to: from + seconds * 1000, bytes, session };
   };
 
@@ -59,14 +70,18 @@ export class RecService extends Service {
       return bytes;
     };
     fs.mkdirSync(path.dirname(this.at(file)), { recursive: true });
-    fs.writeFileSync(this.at(file), Buffer.concat([Buffer.from('FLV\x01\x05\0\0\0\x09\0\0\0\0', 'latin1'), tag(0), tag(seconds * 1000)]));
+    fs.writeFileSync(
+      this.at(file),
+      Buffer.concat([Buffer.from('FLV\x01\x05\0\0\0\x09\0\0\0\0', 'latin1'), tag(0), tag(seconds * 1000)]),
+    );
     return { file, stream, from, to: from + seconds * 1000, bytes: 13 + 34 };
   };
 
   /** The row of one that was laid out. */
   insert = ({ file, stream, from, to = 0, bytes = 0, session = from, state = 'complete', keep = 0 }) => {
     const [app, name] = stream.split('/');
-    this.sql(`INSERT INTO recordings (stream_id, app, name, file, format, session, started_ms, ended_ms, bytes, state, keep)
+    this.sql(`INSERT INTO recordings (stream_id, app, name, file, format, session, started_ms, ended_ms,
+      bytes, state, keep)
       VALUES ((SELECT id FROM streams WHERE app = '${app}' AND name = '${name}'), '${app}', '${name}', '${file}',
       '${file.slice(-3)}', ${session}, ${from}, ${to || 'NULL'}, ${bytes}, '${state}', ${keep})`);
   };
@@ -79,7 +94,9 @@ export class RecService extends Service {
 
   /** Somebody who writes the file: a marker, and the lock; stop() takes both away, or the lock alone. */
   writer = async (file) => {
-    const child = spawn('flock', [this.at(file), 'sh', '-c', 'echo locked && exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn('flock', [this.at(file), 'sh', '-c', 'echo locked && exec cat'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     await once(child.stdout, 'data');
     fs.mkdirSync(this.at('.open'), { recursive: true });
     const marker = this.at(`.open/${file.replaceAll('/', '%2F')}`);
@@ -97,7 +114,7 @@ export class RecService extends Service {
   ctl = (args, environment = {}) => {
     const before = this.auth.environment;
     this.auth.environment = { ...before, ...environment };
-    const ended = this.auth.ctl(args);      // spawned with them, whatever comes next
+    const ended = this.auth.ctl(args); // spawned with them, whatever comes next
     this.auth.environment = before;
     return ended;
   };

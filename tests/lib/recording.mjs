@@ -37,8 +37,17 @@ export class Recordings {
   files(stream) {
     const dir = path.join(this.root, stream);
     if (!fs.existsSync(dir)) return [];
-    return fs.readdirSync(dir).filter((day) => DAY.test(day)).sort()
-      .flatMap((day) => fs.readdirSync(path.join(dir, day)).filter((name) => NAME.test(name)).sort().map((name) => `${stream}/${day}/${name}`));
+    return fs
+      .readdirSync(dir)
+      .filter((day) => DAY.test(day))
+      .sort()
+      .flatMap((day) =>
+        fs
+          .readdirSync(path.join(dir, day))
+          .filter((name) => NAME.test(name))
+          .sort()
+          .map((name) => `${stream}/${day}/${name}`),
+      );
   }
 
   /** Everything in the folder, markers and spool included. */
@@ -52,7 +61,9 @@ export class Recordings {
     const dir = path.join(this.root, '.spool');
     const names = fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.endsWith('.json')).sort() : [];
     for (const name of names) assert.match(name, EVENT);
-    return names.map((name) => JSON.parse(fs.readFileSync(path.join(dir, name), 'utf8'))).filter((event) => !stream || event.stream === stream);
+    return names
+      .map((name) => JSON.parse(fs.readFileSync(path.join(dir, name), 'utf8')))
+      .filter((event) => !stream || event.stream === stream);
   }
 
   markers() {
@@ -62,7 +73,11 @@ export class Recordings {
 
   /** Waits until a stream has `count` closed files; gives all of them, read. */
   async closed(stream, count = 1) {
-    await until(() => this.spool(stream).filter(({ event }) => event === 'close').length >= count, `${count} closed recording(s) of ${stream}`, 60_000);
+    await until(
+      () => this.spool(stream).filter(({ event }) => event === 'close').length >= count,
+      `${count} closed recording(s) of ${stream}`,
+      60_000,
+    );
     return this.files(stream).map((file) => this.read(file));
   }
 
@@ -82,26 +97,51 @@ export function readIndex(text) {
   for (const line of lines(text).slice(1)) {
     const [, tag, value] = /^#([A-Z0-9-]+):?(.*)$/.exec(line) ?? [];
     switch (tag) {
-      case 'EXT-X-VERSION': assert.equal(value, '7'); break;
-      case 'EXT-X-TARGETDURATION': index.target = number(value); break;
-      case 'EXT-X-PLAYLIST-TYPE': assert.equal(value, 'EVENT'); break;
-      case 'EXT-X-DUOLU-RECORDING': [, index.stream, index.session] = /^STREAM="(.*)",SESSION=(\d+)$/.exec(value); break;
+      case 'EXT-X-VERSION':
+        assert.equal(value, '7');
+        break;
+      case 'EXT-X-TARGETDURATION':
+        index.target = number(value);
+        break;
+      case 'EXT-X-PLAYLIST-TYPE':
+        assert.equal(value, 'EVENT');
+        break;
+      case 'EXT-X-DUOLU-RECORDING':
+        [, index.stream, index.session] = /^STREAM="(.*)",SESSION=(\d+)$/.exec(value);
+        break;
       case 'EXT-X-MAP': {
         const [, uri, size, offset] = /^URI="(.*)",BYTERANGE="(\d+)@(\d+)"$/.exec(value);
         index.map = { uri, size: number(size), offset: number(offset) };
         break;
       }
-      case 'EXT-X-PROGRAM-DATE-TIME': next.date = Date.parse(value); break;
-      case 'EXT-X-DISCONTINUITY': next.gap = true; break;
-      case 'EXT-X-DUOLU-DEPENDENT': next.dependent = true; break;
-      case 'EXTINF': next.duration = Math.round(Number(/^(\d+\.\d{3}),$/.exec(value)[1]) * 1000); break;
-      case 'EXT-X-BYTERANGE': [, next.size, next.offset] = /^(\d+)@(\d+)$/.exec(value).map(Number); break;
-      case 'EXT-X-DUOLU-INTERRUPTED': index.interrupted = true; break;
-      case 'EXT-X-ENDLIST': index.ended = true; break;
+      case 'EXT-X-PROGRAM-DATE-TIME':
+        next.date = Date.parse(value);
+        break;
+      case 'EXT-X-DISCONTINUITY':
+        next.gap = true;
+        break;
+      case 'EXT-X-DUOLU-DEPENDENT':
+        next.dependent = true;
+        break;
+      case 'EXTINF':
+        next.duration = Math.round(Number(/^(\d+\.\d{3}),$/.exec(value)[1]) * 1000);
+        break;
+      case 'EXT-X-BYTERANGE':
+        [, next.size, next.offset] = /^(\d+)@(\d+)$/.exec(value).map(Number);
+        break;
+      case 'EXT-X-DUOLU-INTERRUPTED':
+        index.interrupted = true;
+        break;
+      case 'EXT-X-ENDLIST':
+        index.ended = true;
+        break;
       default:
         assert.equal(tag, undefined, `a tag that no index has: ${line}`);
         assert.equal(line, index.map.uri, 'a segment of another file');
-        assert.ok(next.duration !== undefined && next.size > 0, `a segment without length or place: ${JSON.stringify(next)}`);
+        assert.ok(
+          next.duration !== undefined && next.size > 0,
+          `a segment without length or place: ${JSON.stringify(next)}`,
+        );
         utc = next.date ?? utc;
         index.segments.push({ ...next, utc });
         utc += next.duration;
@@ -127,13 +167,21 @@ export class Recording {
 
   /** All frames, in the order of the file: {type, dts (ms in the file), utc, cts, key, data, fragment}. */
   get frames() {
-    this.allFrames ??= this.movie.fragments.flatMap((fragment, i) => this.movie.tracks.flatMap(({ id, kind, timescale }) => {
-      const ms = (ticks) => ticks * 1000 / timescale;
-      return (fragment.tracks[id]?.samples ?? []).map(({ dts, cts, duration, key, offset, size }) => ({
-        type: kind === 'video' ? VIDEO : AUDIO, dts: ms(dts), utc: this.start + ms(dts), cts: ms(cts), duration: ms(duration), key,
-        data: this.bytes.subarray(offset, offset + size), fragment: i,
-      }));
-    }));
+    this.allFrames ??= this.movie.fragments.flatMap((fragment, i) =>
+      this.movie.tracks.flatMap(({ id, kind, timescale }) => {
+        const ms = (ticks) => (ticks * 1000) / timescale;
+        return (fragment.tracks[id]?.samples ?? []).map(({ dts, cts, duration, key, offset, size }) => ({
+          type: kind === 'video' ? VIDEO : AUDIO,
+          dts: ms(dts),
+          utc: this.start + ms(dts),
+          cts: ms(cts),
+          duration: ms(duration),
+          key,
+          data: this.bytes.subarray(offset, offset + size),
+          fragment: i,
+        }));
+      }),
+    );
     return this.allFrames;
   }
 
@@ -158,14 +206,19 @@ export function wellFormed(r, { open = false, session, modes = ['640', '750'] } 
   assert.deepEqual([playlist.map.offset, playlist.map.size], [0, movie.initSize], 'EXT-X-MAP is ftyp and moov');
   assert.equal(Boolean(playlist.ended), !open, open ? 'no ENDLIST while it grows' : 'ENDLIST at its end');
   for (const each of [r.path, r.index]) assert.equal((fs.statSync(each).mode & 0o777).toString(8), modes[0], each);
-  for (const dir of [path.dirname(r.path), path.dirname(path.dirname(r.path))]) assert.equal((fs.statSync(dir).mode & 0o777).toString(8), modes[1], dir);
+  for (const dir of [path.dirname(r.path), path.dirname(path.dirname(r.path))])
+    assert.equal((fs.statSync(dir).mode & 0o777).toString(8), modes[1], dir);
 
   movie.fragments.forEach((fragment, i) => {
     assert.equal(fragment.sequence, i + 1, 'fragments are counted from 1');
     for (const type of [VIDEO, AUDIO]) {
       const own = r.of(type).filter((frame) => frame.fragment === i);
       const most = FRAGMENT_MS + (type === AUDIO && r.video.length ? INTERLEAVE : 0);
-      if (own.length) assert.ok(own.at(-1).dts - own[0].dts < most, `fragment ${i} has ${own.at(-1).dts - own[0].dts} ms of type ${type}`);
+      if (own.length)
+        assert.ok(
+          own.at(-1).dts - own[0].dts < most,
+          `fragment ${i} has ${own.at(-1).dts - own[0].dts} ms of type ${type}`,
+        );
     }
   });
   segments(r, open);
@@ -187,15 +240,25 @@ function segments(r, open) {
     at += segment.size;
     const first = movie.fragments.findIndex(({ offset }) => offset === segment.offset);
     assert.ok(first >= 0, `${what} begins at a moof`);
-    const own = r.frames.filter(({ fragment }) => movie.fragments[fragment].offset >= segment.offset && movie.fragments[fragment].offset < at);
+    const own = r.frames.filter(
+      ({ fragment }) => movie.fragments[fragment].offset >= segment.offset && movie.fragments[fragment].offset < at,
+    );
     const leader = own.find(({ type }) => type === (hasVideo ? VIDEO : AUDIO));
     if (hasVideo && !segment.dependent) assert.ok(leader.key, `${what} begins with a key frame`);
     // the first may begin with sound, of which some comes before its picture
     const begin = i ? leader?.utc : Math.min(...own.map(({ utc }) => utc));
-    if (begin) assert.ok(Math.abs(begin - segment.utc) <= (i ? (hasVideo ? 1 : 2) : 2 * DRIFT), `${what} is at ${segment.utc}, its first frame at ${begin}`);
-    assert.ok(segment.duration <= SEGMENT_MS && Math.round(segment.duration / 1000) <= playlist.target, `${what} is ${segment.duration} ms long`);
+    if (begin)
+      assert.ok(
+        Math.abs(begin - segment.utc) <= (i ? (hasVideo ? 1 : 2) : 2 * DRIFT),
+        `${what} is at ${segment.utc}, its first frame at ${begin}`,
+      );
+    assert.ok(
+      segment.duration <= SEGMENT_MS && Math.round(segment.duration / 1000) <= playlist.target,
+      `${what} is ${segment.duration} ms long`,
+    );
     const next = playlist.segments[i + 1];
-    if (next && !next.gap) assert.ok(Math.abs(segment.utc + segment.duration - next.utc) <= 1, `${what} ends where the next begins`);
+    if (next && !next.gap)
+      assert.ok(Math.abs(segment.utc + segment.duration - next.utc) <= 1, `${what} ends where the next begins`);
     if (next?.gap) assert.ok(next.date >= segment.utc + segment.duration - 50, `${what}: time goes on over the gap`);
   });
   if (!open) assert.equal(at, r.bytes.length, 'the index tells of every byte');
@@ -215,8 +278,11 @@ export function sameFrames(recordings, sent, { apart = 50 } = {}) {
     const n = Math.min(want.length, have.length);
     for (let i = 0; i < n; i++) {
       if (have[i].data.equals(want[i].data)) continue;
-      assert.fail(`${kind} frame ${i} of ${want.length} is not what was sent: ${have[i].data.length} bytes, not ${want[i].data.length} (recorded: ${have.length}; `
-        + `it is sent frame ${want.findIndex(({ data }) => have[i].data.equals(data))})`);
+      assert.fail(
+        `${kind} frame ${i} of ${want.length} is not what was sent: ${have[i].data.length} bytes, not ` +
+          `${want[i].data.length} (recorded: ${have.length}; ` +
+          `it is sent frame ${want.findIndex(({ data }) => have[i].data.equals(data))})`,
+      );
     }
     assert.equal(have.length, want.length, `${kind}: as many frames as were sent`);
     const offsets = new Map();
@@ -226,7 +292,12 @@ export function sameFrames(recordings, sent, { apart = 50 } = {}) {
       if (!offsets.has(r)) offsets.set(r, off);
       const allowed = type === VIDEO ? 0.5 : 2 * DRIFT;
       assert.ok(Math.abs(off - offsets.get(r)) <= allowed, `${kind} frame ${i} is off by ${off - offsets.get(r)} ms`);
-      if (type === VIDEO) assert.deepEqual([have[i].cts, have[i].key], [want[i].cts ?? 0, Boolean(want[i].key)], `cts and key of video frame ${i}`);
+      if (type === VIDEO)
+        assert.deepEqual(
+          [have[i].cts, have[i].key],
+          [want[i].cts ?? 0, Boolean(want[i].key)],
+          `cts and key of video frame ${i}`,
+        );
     }
     const all = [...offsets.values()];
     assert.ok(Math.max(...all) - Math.min(...all) <= apart || all.length === 0, `${kind}: files are apart by ${all}`);
@@ -237,13 +308,25 @@ export function sameFrames(recordings, sent, { apart = 50 } = {}) {
 export async function plays(r, { index = true } = {}) {
   const inputs = index ? [r.path, r.index] : [r.path];
   for (const input of inputs) {
-    const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-show_entries', 'stream=codec_type,nb_read_packets',
-      '-of', 'json', input]);
+    const { stdout, stderr } = await run('ffprobe', [
+      '-v',
+      'error',
+      '-count_packets',
+      '-show_entries',
+      'stream=codec_type,nb_read_packets',
+      '-of',
+      'json',
+      input,
+    ]);
     assert.equal(stderr, '', `ffprobe about ${input}`);
     for (const { codec_type: type, nb_read_packets: n } of JSON.parse(stdout).streams) {
       assert.equal(Number(n ?? 0), r[type].length, `${type} packets of ${input}`);
     }
-    const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-threads', '1', '-i', input, '-fps_mode', 'vfr', '-f', 'null', '-'], { check: false });
+    const decoded = await run(
+      'ffmpeg',
+      ['-nostdin', '-v', 'error', '-threads', '1', '-i', input, '-fps_mode', 'vfr', '-f', 'null', '-'],
+      { check: false },
+    );
     assert.equal(decoded.stderr + (decoded.code ? `exit status ${decoded.code}` : ''), '', `ffmpeg about ${input}`);
   }
 }
@@ -257,9 +340,17 @@ export function frameOf({ type, body, dts }) {
   if (body[0] & 0x80) {                                              // enhanced: hvc1
     const kind = body[0] & 15;
     if (kind !== 1 && kind !== 3) return undefined;
-    return { type, dts, key: (body[0] >> 4 & 7) === 1, cts: kind === 1 ? body.readIntBE(5, 3) : 0, data: body.subarray(kind === 1 ? 8 : 5) };
+    return {
+      type,
+      dts,
+      key: ((body[0] >> 4) & 7) === 1,
+      cts: kind === 1 ? body.readIntBE(5, 3) : 0,
+      data: body.subarray(kind === 1 ? 8 : 5),
+    };
   }
-  return body[1] === 1 ? { type, dts, key: body[0] >> 4 === 1, cts: body.readIntBE(2, 3), data: body.subarray(5) } : undefined;
+  return body[1] === 1
+    ? { type, dts, key: body[0] >> 4 === 1, cts: body.readIntBE(2, 3), data: body.subarray(5) }
+    : undefined;
 }
 
 export const framesOf = (tags) => tags.map(frameOf).filter(Boolean);
@@ -288,7 +379,8 @@ function named(name, size) {
 }
 
 /** Names of the pictures of a Source: ['1-0', '1-1', …], whose source and number they are. */
-export const namesOf = (frames) => frames.filter(({ type }) => type === VIDEO).map(({ data }) => /<(\d+-\d+)>/.exec(data.toString('latin1'))[1]);
+export const namesOf = (frames) =>
+  frames.filter(({ type }) => type === VIDEO).map(({ data }) => /<(\d+-\d+)>/.exec(data.toString('latin1'))[1]);
 
 let sources = 0;
 

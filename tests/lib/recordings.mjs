@@ -27,7 +27,8 @@ function* boxes(data, from = 0, to = data.length) {
   }
 }
 
-const child = (data, parent, type) => [...boxes(data, parent.at + 8, parent.at + parent.size)].filter((box) => box.type === type);
+const child = (data, parent, type) =>
+  [...boxes(data, parent.at + 8, parent.at + parent.size)].filter((box) => box.type === type);
 
 /** Where a moof keeps its number, and each track's start and duration. */
 function fragmentOf(data, moof) {
@@ -36,7 +37,11 @@ function fragmentOf(data, moof) {
     const [tfhd] = child(data, traf, 'tfhd');
     const [tfdt] = child(data, traf, 'tfdt');
     if (data[tfdt.at + 8] !== 1) throw new Error('a tfdt of 32 bits');
-    return { id: data.readUInt32BE(tfhd.at + 12), tfdt: tfdt.at + 12 - moof.at, start: Number(data.readBigUInt64BE(tfdt.at + 12)) };
+    return {
+      id: data.readUInt32BE(tfhd.at + 12),
+      tfdt: tfdt.at + 12 - moof.at,
+      start: Number(data.readBigUInt64BE(tfdt.at + 12)),
+    };
   });
   return { sequence: mfhd.at + 12 - moof.at, tracks };
 }
@@ -58,20 +63,61 @@ function asOurs(init) {
  * eight seconds that can be repeated for ever, since 375 AAC frames of 48 kHz
  * are just as long.
  */
-export async function makeSource({ size = '320x180', rate = 25, audio = true, picture = `testsrc2=size=${size}:rate=${rate}` } = {}) {
-  const data = await output('ffmpeg', ['-nostdin', '-loglevel', 'error',
-    '-f', 'lavfi', '-i', picture,
-    ...(audio ? ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'] : []), '-t', '18',
-    '-c:v', 'libx264', '-preset', 'ultrafast', '-g', String(rate), '-keyint_min', String(rate), '-sc_threshold', '0', '-bf', '0',
-    '-pix_fmt', 'yuv420p', '-threads', '1', '-video_track_timescale', '1000', ...(audio ? ['-c:a', 'aac', '-b:a', '48k'] : []),
-    '-movflags', '+empty_moov+default_base_moof+frag_keyframe+skip_trailer', '-f', 'mp4', '-']);
+export async function makeSource({
+  size = '320x180',
+  rate = 25,
+  audio = true,
+  picture = `testsrc2=size=${size}:rate=${rate}`,
+} = {}) {
+  const data = await output('ffmpeg', [
+    '-nostdin',
+    '-loglevel',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    picture,
+    ...(audio ? ['-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'] : []),
+    '-t',
+    '18',
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-g',
+    String(rate),
+    '-keyint_min',
+    String(rate),
+    '-sc_threshold',
+    '0',
+    '-bf',
+    '0',
+    '-pix_fmt',
+    'yuv420p',
+    '-threads',
+    '1',
+    '-video_track_timescale',
+    '1000',
+    ...(audio ? ['-c:a', 'aac', '-b:a', '48k'] : []),
+    '-movflags',
+    '+empty_moov+default_base_moof+frag_keyframe+skip_trailer',
+    '-f',
+    'mp4',
+    '-',
+  ]);
   const all = [...boxes(data)];
   const first = all.find((box) => box.type === 'moof').at;
-  const fragments = all.filter((box) => box.type === 'moof').map((moof) => {
-    const mdat = all[all.indexOf(moof) + 1];
-    return { data: data.subarray(moof.at, mdat.at + mdat.size), ...fragmentOf(data, moof) };
-  });
-  const source = { init: asOurs(data.subarray(0, first)), fragments: fragments.slice(1, 9), scale: { 1: 1000, 2: 48000 } };
+  const fragments = all
+    .filter((box) => box.type === 'moof')
+    .map((moof) => {
+      const mdat = all[all.indexOf(moof) + 1];
+      return { data: data.subarray(moof.at, mdat.at + mdat.size), ...fragmentOf(data, moof) };
+    });
+  const source = {
+    init: asOurs(data.subarray(0, first)),
+    fragments: fragments.slice(1, 9),
+    scale: { 1: 1000, 2: 48000 },
+  };
   for (const { id, start } of fragments[9].tracks) {
     const length = start - fragments[1].tracks.find((track) => track.id === id).start;
     if (length !== 8 * source.scale[id]) throw new Error(`track ${id}: ${length} in 8 s, so it cannot be repeated`);
@@ -93,7 +139,8 @@ function fragmentAt(source, n, at, sequence) {
 }
 
 /** DAY/TIME.EXT of a file that begins at `utc`. */
-export const fileName = (utc, ext = 'mp4') => `${iso(utc).slice(0, 10)}/${iso(utc).slice(11, 23).replaceAll(':', '-')}.${ext}`;
+export const fileName = (utc, ext = 'mp4') =>
+  `${iso(utc).slice(0, 10)}/${iso(utc).slice(11, 23).replaceAll(':', '-')}.${ext}`;
 
 export const indexHead = ({ stream, session, init, utc }) => `#EXTM3U
 #EXT-X-VERSION:7
@@ -105,14 +152,26 @@ export const indexHead = ({ stream, session, init, utc }) => `#EXTM3U
 `;
 
 export function indexSegment({ utc, duration, offset, size, gap, dependent }, name) {
-  return `${gap ? `#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:${iso(utc)}\n` : ''}${dependent ? '#EXT-X-DUOLU-DEPENDENT\n' : ''}`
+  return (gap ? `#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:${iso(utc)}\n` : '')
+    + (dependent ? '#EXT-X-DUOLU-DEPENDENT\n' : '')
     + `#EXTINF:${(duration / 1000).toFixed(3)},\n#EXT-X-BYTERANGE:${size}@${offset}\n${name}\n`;
 }
 
 /** A file that is being written: add() seconds to it, end() it. */
 export class Recording {
   constructor(root, stream, source, { utc, session = utc, media = true, step = 1 }) {
-    Object.assign(this, { source, utc, media, step, file: fileName(utc), segments: [], count: 0, offset: source.init.length, chunks: [], lines: [] });
+    Object.assign(this, {
+      source,
+      utc,
+      media,
+      step,
+      file: fileName(utc),
+      segments: [],
+      count: 0,
+      offset: source.init.length,
+      chunks: [],
+      lines: [],
+    });
     const [app, name] = stream.split('/').map((part) => part.replace(/^\./, '%2E'));
     this.path = path.join(root, app, name, this.file);
     this.index = this.path.replace(/mp4$/, 'm3u8');
@@ -127,10 +186,18 @@ export class Recording {
   add(seconds, { utc = this.end_, dependent } = {}) {
     for (let done = 0; done < seconds;) {
       const n = Math.min(this.step, seconds - done);
-      const segment = { utc, duration: n * 1000, offset: this.offset, size: 0, gap: utc !== this.end_, dependent: dependent?.(this.segments.length) };
+      const segment = {
+        utc,
+        duration: n * 1000,
+        offset: this.offset,
+        size: 0,
+        gap: utc !== this.end_,
+        dependent: dependent?.(this.segments.length),
+      };
       for (let i = 0; i < n; i++) {
         const data = this.media
-          ? fragmentAt(this.source, this.count, utc + i * 1000 - this.utc, this.count + 1) : this.source.fragments[this.count % 8].data;
+          ? fragmentAt(this.source, this.count, utc + i * 1000 - this.utc, this.count + 1)
+          : this.source.fragments[this.count % 8].data;
         if (this.media) this.chunks.push(data);
         segment.size += data.length;
         this.count++;
@@ -174,7 +241,12 @@ export class Recording {
  * is missing within one marked as a gap.  `ended` false leaves the last file
  * as if it were still being written, `media` false makes indexes alone.
  */
-export function writeRecordings(root, stream, source, { spans, session = spans[0][0], ended = true, media = true, step = 1, dependent }) {
+export function writeRecordings(
+  root,
+  stream,
+  source,
+  { spans, session = spans[0][0], ended = true, media = true, step = 1, dependent },
+) {
   const files = [];
   let file;
   for (const [from, to] of spans) {

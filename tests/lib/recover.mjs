@@ -12,7 +12,9 @@ const repo = fileURLToPath(new URL('../..', import.meta.url));
 export class Driver {
   /** Compiles it, and `more` targets of tests/unit. */
   static make(...more) {
-    const made = spawnSync('make', ['-s', '-C', path.join(repo, 'tests/unit'), 'dvr_recover', ...more], { timeout: 120_000 });
+    const made = spawnSync('make', ['-s', '-C', path.join(repo, 'tests/unit'), 'dvr_recover', ...more], {
+      timeout: 120_000,
+    });
     assert.equal(made.status, 0, `make dvr_recover: ${made.error ?? made.stderr}`);
     return new Driver();
   }

@@ -371,7 +371,10 @@ export class RtmpClient {
   async ping(value = 1) {
     const payload = Buffer.concat([u16(6), u32(value)]);
     this.send({ csid: 2, type: MSG.USER, payload });
-    await this.wait((m) => m.type === MSG.USER && m.payload.readUInt16BE(0) === 7 && m.payload.readUInt32BE(2) === value, 'a pong');
+    await this.wait(
+      (m) => m.type === MSG.USER && m.payload.readUInt16BE(0) === 7 && m.payload.readUInt32BE(2) === value,
+      'a pong',
+    );
   }
 
   setChunkSize(size) {
@@ -410,7 +413,12 @@ export class RtmpClient {
   }
 
   sendMeta(object = { width: 320, height: 180, framerate: 25, videocodecid: 7, audiocodecid: 10 }) {
-    this.send({ csid: 5, type: MSG.META, msid: this.msid, payload: amfEncode('@setDataFrame', 'onMetaData', amf.ecma(object)) });
+    this.send({
+      csid: 5,
+      type: MSG.META,
+      msid: this.msid,
+      payload: amfEncode('@setDataFrame', 'onMetaData', amf.ecma(object)),
+    });
   }
 
   /** True when every byte given to the socket has left the process. */
@@ -483,7 +491,8 @@ export class RtmpPlayer {
     if (m.name === 'onStatus') this.statuses.push(m.values[3].code);
     const csid = PLAY_CHUNK_STREAMS[m.type];
     if (!csid) return undefined;
-    if (m.csid !== csid || m.msid !== 1) return new Error(`type ${m.type} on chunk stream ${m.csid}, message stream ${m.msid}`);
+    if (m.csid !== csid || m.msid !== 1)
+      return new Error(`type ${m.type} on chunk stream ${m.csid}, message stream ${m.msid}`);
     this.tags.push({ ...tagOf(m.type, m.payload, m.timestamp), read: this.client.reads });
     return undefined;
   }
@@ -522,8 +531,19 @@ function filler(size) {
 
 /** AVC sequence header (AVCDecoderConfigurationRecord in a video tag body). */
 export function avcHeader() {
-  return videoTag(true, 0, 0, Buffer.concat([
-    Buffer.from([1, SPS[1], SPS[2], SPS[3], 0xff, 0xe1]), u16(SPS.length), SPS, Buffer.from([1]), u16(PPS.length), PPS]));
+  return videoTag(
+    true,
+    0,
+    0,
+    Buffer.concat([
+      Buffer.from([1, SPS[1], SPS[2], SPS[3], 0xff, 0xe1]),
+      u16(SPS.length),
+      SPS,
+      Buffer.from([1]),
+      u16(PPS.length),
+      PPS,
+    ]),
+  );
 }
 
 /** A decodable key frame; `size` pads it with a filler NAL unit. */

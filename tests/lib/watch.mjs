@@ -57,7 +57,10 @@ class RtmpWatcher {
   static async open(hub, stream) {
     const watcher = new RtmpWatcher();
     watcher.tags = [];
-    watcher.client = await openPlayer(`${stream.split('/')[1]}?token=${hub.token?.(stream) ?? token(stream)}`, hub.rtmp);
+    watcher.client = await openPlayer(
+      `${stream.split('/')[1]}?token=${hub.token?.(stream) ?? token(stream)}`,
+      hub.rtmp,
+    );
     for (const message of watcher.client.inbox) watcher.take(message);
     watcher.client.on((message) => watcher.take(message));
     watcher.client.closed.then(() => { watcher.ended = true; });
@@ -150,7 +153,8 @@ export function gapBetween(watcher, from, to = Infinity) {
   const tags = media(watcher).filter((tag) => tag.at < to);
   let after = -1;
   for (let i = 1; i < tags.length; i++) {
-    if (tags[i].at > from && (after < 0 || tags[i].at - tags[i - 1].at > tags[after].at - tags[after - 1].at)) after = i;
+    if (tags[i].at > from && (after < 0 || tags[i].at - tags[i - 1].at > tags[after].at - tags[after - 1].at))
+      after = i;
   }
   assert.ok(after > 0, `something came by ${watcher.protocol} after the gap`);
   const gap = { after, wall: Math.round(tags[after].at - tags[after - 1].at) };
@@ -175,7 +179,8 @@ export function stepsBack(watcher, tolerance) {
   let newest = -Infinity;
   const found = [];
   for (const [i, tag] of media(watcher).entries()) {
-    if (tag.dts < (last[tag.type] ?? -Infinity)) found.push(`tag ${i}: type ${tag.type} goes from ${last[tag.type]} to ${tag.dts}`);
+    if (tag.dts < (last[tag.type] ?? -Infinity))
+      found.push(`tag ${i}: type ${tag.type} goes from ${last[tag.type]} to ${tag.dts}`);
     if (tag.dts < newest - tolerance) found.push(`tag ${i}: type ${tag.type} at ${tag.dts}, the file was at ${newest}`);
     last[tag.type] = tag.dts;
     newest = Math.max(newest, tag.dts);
@@ -209,7 +214,8 @@ export async function complaints(file) {
 }
 
 /** Those of the watchers that ended or got nonsense, in words. */
-export const failures = (watchers) => watchers.filter((w) => w.error || w.ended).map((w) => `${w.protocol} in ${w.pid}: ${w.error ?? w.ending}`);
+export const failures = (watchers) =>
+  watchers.filter((w) => w.error || w.ended).map((w) => `${w.protocol} in ${w.pid}: ${w.error ?? w.ending}`);
 
 /** Waits until a stream has something to watch. */
 export const untilWatchable = (hub, stream) => until(async () => {
@@ -223,10 +229,19 @@ export async function soundOver(t, watchers, stops, { tolerance = 200, interleav
   for (const watcher of watchers) {
     assert.deepEqual(stepsBack(watcher, interleave), [], watcher.protocol);
     const errors = gapErrors(watcher, stops);
-    t.diagnostic(`${watcher.protocol}: dts misses the gaps by ${errors.map((tracks) => tracks.join('/')).join(', ')} ms`);
-    assert.ok(errors.flat().every((ms) => Math.abs(ms) <= allowed), `${watcher.protocol} within ${allowed} ms: ${errors.join(' ')}`);
+    t.diagnostic(
+      `${watcher.protocol}: dts misses the gaps by ${errors.map((tracks) => tracks.join('/')).join(', ')} ms`,
+    );
+    assert.ok(
+      errors.flat().every((ms) => Math.abs(ms) <= allowed),
+      `${watcher.protocol} within ${allowed} ms: ${errors.join(' ')}`,
+    );
   }
   for (const protocol of new Set(watchers.map((w) => w.protocol))) {
-    assert.equal(await complaints(fileOf(watchers.find((w) => w.protocol === protocol))), '', `ffmpeg decodes what came by ${protocol}`);
+    assert.equal(
+      await complaints(fileOf(watchers.find((w) => w.protocol === protocol))),
+      '',
+      `ffmpeg decodes what came by ${protocol}`,
+    );
   }
 }

@@ -35,7 +35,9 @@ test('media and rules include nothing of nginx', () => {
 test('media and rules take no memory, read no clock and write no log', () => {
   const wrong = [];
   for (const name of sources.filter((source) => PLAIN.includes(layerOf(source)))) {
-    for (const call of withoutComments(read(name)).matchAll(/\b(malloc|calloc|realloc|free|time|gettimeofday|clock_gettime|printf|fprintf|syslog)\s*\(/g)) {
+    for (const call of withoutComments(read(name)).matchAll(
+      /\b(malloc|calloc|realloc|free|time|gettimeofday|clock_gettime|printf|fprintf|syslog)\s*\(/g,
+    )) {
       wrong.push(`${name} calls ${call[1]}`);
     }
   }
@@ -112,8 +114,9 @@ test('each directive is documented, each documented directive exists', () => {
 
 test('a directive of conf/nginx.conf.in is nginx\'s, the wire layer\'s or documented here', () => {
   const docs = directivesInDocs();
-  const ours = [...read('conf/nginx.conf.in').matchAll(/^\s*((?:hub|gate|guard|ingest|access_token|rtmp_guard)\w*)\s/gm)]
-    .map((m) => m[1]);
+  const ours = [
+    ...read('conf/nginx.conf.in').matchAll(/^\s*((?:hub|gate|guard|ingest|access_token|rtmp_guard)\w*)\s/gm),
+  ].map((m) => m[1]);
   assert.ok(ours.length > 0, 'conf/nginx.conf.in uses none of our directives');
   assert.deepEqual(ours.filter((name) => !docs.has(name)), []);
 });

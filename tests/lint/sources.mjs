@@ -35,7 +35,9 @@ export function includes(name) {
 export function wrongIncludes(root, mayInclude) {
   const folderOf = (name) => name.split('/')[1];
   const sources = files(new RegExp(`^${root}/[^/]+/[^/]+\\.[ch]$`));
-  const home = new Map(sources.filter((name) => name.endsWith('.h')).map((name) => [path.basename(name), folderOf(name)]));
+  const home = new Map(
+    sources.filter((name) => name.endsWith('.h')).map((name) => [path.basename(name), folderOf(name)]),
+  );
 
   return sources.flatMap((name) => {
     const allowed = mayInclude[folderOf(name)];

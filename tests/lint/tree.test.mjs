@@ -7,16 +7,33 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { files, includes, read, repo, withoutComments, wrongIncludes } from './sources.mjs';
 
-const TOP = ['.ci', '.gitignore', 'README.md', 'auth-service', 'build.sh', 'conf', 'docker', 'html', 'modules', 'sql', 'tests'];
+const TOP = [
+  '.ci',
+  '.editorconfig',
+  '.gitignore',
+  'README.md',
+  'auth-service',
+  'build.sh',
+  'conf',
+  'docker',
+  'html',
+  'modules',
+  'sql',
+  'tests',
+];
 const code = files(/\.(c|h|mjs|js|sh|css|html|sql|in|conf)$/).filter((name) => !name.startsWith('tests/lint/'));
 
 test('the top level is the agreed one', () => {
-  assert.deepEqual([...new Set(files(/./).map((name) => name.split('/')[0]))].filter((name) => !TOP.includes(name)), []);
+  assert.deepEqual(
+    [...new Set(files(/./).map((name) => name.split('/')[0]))].filter((name) => !TOP.includes(name)),
+    [],
+  );
 });
 
 test('SQL stands in auth-service/store/ alone', () => {
   // statements, not words: a verb together with the word that must follow it
-  const statement = /"[^"]*\b(SELECT\s+[\w*`(.]+|INSERT\s+(IGNORE\s+)?INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b/;
+  const statement =
+    /"[^"]*\b(SELECT\s+[\w*`(.]+|INSERT\s+(IGNORE\s+)?INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b/;
   const wrong = files(/^(auth-service|modules)\/.*\.[ch]$/)
     .filter((name) => !/^auth-service\/store\//.test(name))
     .filter((name) => statement.test(withoutComments(read(name))));
@@ -67,6 +84,14 @@ test('a file stays below 900 lines, or says at its top why it is "one file becau
   assert.deepEqual(wrong, []);
 });
 
+test('lines of JavaScript have at most the width that .editorconfig names', () => {
+  const width = Number(read('.editorconfig').match(/\[\*\.\{js,mjs\}\][^[]*max_line_length = (\d+)/)[1]);
+  const wrong = files(/\.(mjs|js)$/).flatMap((name) => read(name).split('\n')
+    .map((line, i) => [`${name}:${i + 1}`, [...line].length]).filter(([, columns]) => columns > width)
+    .map(([place, columns]) => `${place} has ${columns} columns, ${width} at most`));
+  assert.deepEqual(wrong, []);
+});
+
 test('the README stays short', () => {
   assert.ok(read('README.md').split('\n').length < 200);
 });
@@ -83,7 +108,11 @@ test('shell and JavaScript parse', () => {
   for (const name of files(/\.(sh|mjs|js)$/).concat('.ci/run')) {
     const shell = /\.sh$|^\.ci/.test(name);
     const module = /\.js$/.test(name) ? ['--input-type=module', '--check'] : ['--check'];
-    const args = shell ? ['-n', path.join(repo, name)] : /\.js$/.test(name) ? [...module, '-'] : [...module, path.join(repo, name)];
+    const args = shell
+      ? ['-n', path.join(repo, name)]
+      : /\.js$/.test(name)
+        ? [...module, '-']
+        : [...module, path.join(repo, name)];
     const result = spawnSync(shell ? 'bash' : process.execPath, args,
       { encoding: 'utf8', input: shell ? '' : read(name) });
     assert.equal(result.status, 0, `${name}:\n${result.stderr}`);

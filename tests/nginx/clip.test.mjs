@@ -30,22 +30,29 @@ function fetch(url, { headers = {}, method = 'GET' } = {}) {
       const chunks = [];
       response.on('data', (data) => chunks.push(data));
       response.on('error', reject);
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
     }).on('error', reject).end();
   });
 }
 
 async function startClips({ location = '', main = '', listen = '', ...options } = {}) {
   const hub = await startHub({
-    answer, files: { 'rec/.keep': '' }, ...options,
-    main: `thread_pool dvr threads=4; thread_pool history threads=4; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 2s; ${main}`,
-    listen: `; ${listen} location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec; hub_history_threads history;
+    answer,
+    files: { 'rec/.keep': '' },
+    ...options,
+    main: `thread_pool dvr threads=4; thread_pool history threads=4; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 2s;
+      ${main}`,
+    listen: `; ${listen} location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+      hub_history_threads history;
       aio threads=history; sendfile on; ${location} } root /nonexistent`,
   });
   hub.root = path.join(hub.nginx.dir, 'rec');
   hub.recordings = new Recordings(hub.root);
-  hub.clipUrl = (stream, from, to, over = {}) => `${hub.base}/m/${token(stream, { a: 'replay', ...over })}/rec/${encodeURI(stream)}/clip.mp4`
-    + `?${[from !== undefined && `from=${from}`, to !== undefined && `to=${to}`].filter(Boolean).join('&')}`;
+  hub.clipUrl = (stream, from, to, over = {}) =>
+    `${hub.base}/m/${token(stream, { a: 'replay', ...over })}/rec/${encodeURI(stream)}/clip.mp4` +
+    `?${[from !== undefined && `from=${from}`, to !== undefined && `to=${to}`].filter(Boolean).join('&')}`;
   hub.clip = (stream, from, to) => fetch(hub.clipUrl(stream, from, to));
   return hub;
 }
@@ -59,7 +66,9 @@ function chosen(recordings, from, to) {
   let first = all.findIndex((s) => ends(s) > from);
   while (all[first].dependent) first--;
   const last = all.findLastIndex((s) => s.utc < to);
-  return recordings.map((r) => ({ r, segments: all.slice(first, last + 1).filter((s) => s.r === r) })).filter(({ segments }) => segments.length);
+  return recordings
+    .map((r) => ({ r, segments: all.slice(first, last + 1).filter((s) => s.r === r) }))
+    .filter(({ segments }) => segments.length);
 }
 
 const of = (movie, kind) => movie.tracks.find((track) => track.kind === kind);
@@ -94,7 +103,11 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   const parts = chosen(recordings, from, to);
   const movie = readMp4(bytes);
   assert.equal(movie.fragmented, false);
-  assert.deepEqual(movie.tracks.map(({ edits }) => edits.length > 0), movie.tracks.map(() => true), 'every track says where it begins');
+  assert.deepEqual(
+    movie.tracks.map(({ edits }) => edits.length > 0),
+    movie.tracks.map(() => true),
+    'every track says where it begins',
+  );
 
   // the payload is what the files hold, one range of each; in a clip of several
   // configurations parameter sets stand before each key frame
@@ -103,13 +116,20 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   for (const part of parts) {
     const { r, segments } = part;
     const [from, to] = [segments[0].offset, segments.at(-1).offset + segments.at(-1).size];
-    const keys = configs.size > 1 ? (of(r.movie, 'video')?.samples ?? []).filter((s) => s.key && s.offset > from && s.offset < to).map((s) => s.offset) : [];
+    const keys =
+      configs.size > 1
+        ? (of(r.movie, 'video')?.samples ?? [])
+            .filter((s) => s.key && s.offset > from && s.offset < to)
+            .map((s) => s.offset)
+        : [];
     const sets = keys.length ? setsOf(of(r.movie, 'video').config) : Buffer.alloc(0);
     part.place = (offset) => at_ + offset - from + sets.length * keys.filter((key) => key < offset).length;
     part.grows = (offset) => (keys.includes(offset) ? sets.length : 0);
     const at_ = at;
     const cuts = [from, ...keys, to];
-    const want = Buffer.concat(cuts.slice(1).flatMap((cut, i) => [r.bytes.subarray(cuts[i], cut), cut === to ? Buffer.alloc(0) : sets]));
+    const want = Buffer.concat(
+      cuts.slice(1).flatMap((cut, i) => [r.bytes.subarray(cuts[i], cut), cut === to ? Buffer.alloc(0) : sets]),
+    );
     assert.ok(bytes.subarray(at, at + want.length).equals(want), `the bytes of ${r.file}`);
     at += want.length;
   }
@@ -119,20 +139,35 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   const result = { movie, seconds: movie.durationMs / 1000 };
   for (const kind of ['video', 'audio']) {
     const track = of(movie, kind);
-    const want = parts.flatMap(({ r, segments, place, grows }) => (of(r.movie, kind)?.samples ?? [])
-      .filter((s) => s.offset >= segments[0].offset && s.offset < segments.at(-1).offset + segments.at(-1).size)
-      .map((s) => ({ ...s, offset: place(s.offset), size: s.size + grows(s.offset), utc: r.start + (s.dts + s.cts) * 1000 / of(r.movie, kind).timescale,
-        config: of(r.movie, kind).config, piece: `${r.file} ${segments.filter((x) => x.gap && x !== segments[0] && x.offset <= s.offset).length}` })));
+    const want = parts.flatMap(({ r, segments, place, grows }) =>
+      (of(r.movie, kind)?.samples ?? [])
+        .filter((s) => s.offset >= segments[0].offset && s.offset < segments.at(-1).offset + segments.at(-1).size)
+        .map((s) => ({
+          ...s,
+          offset: place(s.offset),
+          size: s.size + grows(s.offset),
+          utc: r.start + ((s.dts + s.cts) * 1000) / of(r.movie, kind).timescale,
+          config: of(r.movie, kind).config,
+          piece: `${r.file} ${segments.filter((x) => x.gap && x !== segments[0] && x.offset <= s.offset).length}`,
+        })),
+    );
     if (want.length === 0) { assert.equal(track, undefined, `no ${kind}`); result[kind] = []; continue; }
     const bySpot = new Map(want.map((s) => [s.offset, s]));
     const have = track.samples.map((s) => {
       const source = bySpot.get(s.offset);
       assert.ok(source, `${kind} at ${s.offset} is a recorded frame`);
       assert.deepEqual([s.size, s.key], [source.size, source.key], `${kind} at ${s.offset}`);
-      assert.ok(track.descriptions[s.description - 1].config.equals(source.config), `the configuration of ${kind} at ${s.offset}`);
+      assert.ok(
+        track.descriptions[s.description - 1].config.equals(source.config),
+        `the configuration of ${kind} at ${s.offset}`,
+      );
       return { ...source, at: shownAt(movie, track, s) };
     });
-    assert.deepEqual(have.map((s) => s.offset), have.map((s) => s.offset).sort((a, b) => a - b), `${kind} in its order`);
+    assert.deepEqual(
+      have.map((s) => s.offset),
+      have.map((s) => s.offset).sort((a, b) => a - b),
+      `${kind} in its order`,
+    );
     result[kind] = have;
     result[`${kind}Dropped`] = want.length - have.length;
   }
@@ -141,12 +176,18 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   const clocks = new Map();
   for (const { piece, at: shown, utc } of result.video) {
     if (!clocks.has(piece)) clocks.set(piece, shown - utc / 1000);
-    assert.ok(Math.abs(shown - utc / 1000 - clocks.get(piece)) < 0.0015, `a picture of ${piece} is ${shown - utc / 1000 - clocks.get(piece)} s off`);
+    assert.ok(
+      Math.abs(shown - utc / 1000 - clocks.get(piece)) < 0.0015,
+      `a picture of ${piece} is ${shown - utc / 1000 - clocks.get(piece)} s off`,
+    );
   }
   const frame = 1024 / (of(movie, 'audio')?.timescale ?? 48000);
   for (const { piece, at: shown, utc } of result.audio) {
     if (!clocks.has(piece)) clocks.set(piece, shown - utc / 1000);                   // sound alone
-    assert.ok(Math.abs(shown - utc / 1000 - clocks.get(piece)) <= frame / 2 + 0.002, `sound of ${piece} is ${shown - utc / 1000 - clocks.get(piece)} s off`);
+    assert.ok(
+      Math.abs(shown - utc / 1000 - clocks.get(piece)) <= frame / 2 + 0.002,
+      `sound of ${piece} is ${shown - utc / 1000 - clocks.get(piece)} s off`,
+    );
   }
   if (result.video.length) {
     assert.equal(result.videoDropped, 0, 'every picture is there');
@@ -155,10 +196,14 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
     assert.ok(result.audio.every(({ at: shown }) => shown > -frame), 'no sound from before the first picture');
   }
   // the index counts decoding times: a picture that waits for its turn is shown that much later
-  const seconds = parts.reduce((sum, { segments }) => sum + segments.reduce((n, s) => n + s.duration, 0), 0) / 1000 + pauses;
+  const seconds =
+    parts.reduce((sum, { segments }) => sum + segments.reduce((n, s) => n + s.duration, 0), 0) / 1000 + pauses;
   const tolerance = result.video.length ? 0.045 : frame + 0.002;
   const waits = result.video.length ? result.video[0].cts / 1000 : 0;
-  assert.ok(result.seconds <= seconds + tolerance && result.seconds >= seconds - waits - tolerance, `it takes ${result.seconds} s, ${seconds} s were recorded`);
+  assert.ok(
+    result.seconds <= seconds + tolerance && result.seconds >= seconds - waits - tolerance,
+    `it takes ${result.seconds} s, ${seconds} s were recorded`,
+  );
   return result;
 }
 
@@ -166,13 +211,29 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
 async function plays(hub, bytes, { video, seconds }) {
   const file = path.join(hub.nginx.dir, `clip-${process.hrtime.bigint()}.mp4`);
   fs.writeFileSync(file, bytes);
-  const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_frames', '-show_entries', 'stream=codec_type,nb_read_frames:format=duration', '-of', 'json', file]);
+  const { stdout, stderr } = await run('ffprobe', [
+    '-v',
+    'error',
+    '-count_frames',
+    '-show_entries',
+    'stream=codec_type,nb_read_frames:format=duration',
+    '-of',
+    'json',
+    file,
+  ]);
   assert.equal(stderr, '', 'ffprobe is silent');
   const { streams, format } = JSON.parse(stdout);
   const picture = streams.find((s) => s.codec_type === 'video');
   assert.equal(picture ? Number(picture.nb_read_frames) : 0, video.length, 'pictures that ffprobe decodes');
-  assert.ok(Math.abs(Number(format.duration) - seconds) <= 0.05, `ffprobe says ${format.duration} s, expected ${seconds}`);
-  const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-threads', '1', '-i', file, '-fps_mode', 'passthrough', '-f', 'null', '-'], { check: false });
+  assert.ok(
+    Math.abs(Number(format.duration) - seconds) <= 0.05,
+    `ffprobe says ${format.duration} s, expected ${seconds}`,
+  );
+  const decoded = await run(
+    'ffmpeg',
+    ['-nostdin', '-v', 'error', '-threads', '1', '-i', file, '-fps_mode', 'passthrough', '-f', 'null', '-'],
+    { check: false },
+  );
   assert.equal(decoded.stderr + (decoded.code ? `exit status ${decoded.code}` : ''), '', 'ffmpeg decodes it');
   fs.rmSync(file);
 }
@@ -241,8 +302,13 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
   test('of a stream that is still being recorded', DEADLINE, async () => {
     const steps = plan(await makeClip({ seconds: 5 }));
     const sent = publish(hub, 'growing', steps);
-    const index = () => hub.recordings.files('live/growing').map((file) => path.join(hub.root, file.replace(/mp4$/, 'm3u8')))
-      .filter((file) => fs.existsSync(file)).map((file) => fs.readFileSync(file, 'utf8')).join('');
+    const index = () =>
+      hub.recordings
+        .files('live/growing')
+        .map((file) => path.join(hub.root, file.replace(/mp4$/, 'm3u8')))
+        .filter((file) => fs.existsSync(file))
+        .map((file) => fs.readFileSync(file, 'utf8'))
+        .join('');
     await until(() => index().split('#EXTINF').length > 3, 'segments');
     const before_ = index();
     const [, start] = /PROGRAM-DATE-TIME:(.*)/.exec(before_);
@@ -259,8 +325,14 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
   });
 
   test('over another resolution and another sample rate', DEADLINE, async () => {
-    const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360', rate: 48000 })]);
-    await publish(hub, 'change', [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })]);
+    const [small, large] = await Promise.all([
+      makeClip({ seconds: 2 }),
+      makeClip({ seconds: 2, size: '640x360', rate: 48000 }),
+    ]);
+    await publish(hub, 'change', [
+      ...plan(small),
+      ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 }),
+    ]);
     const { movie } = await cut('change', { files: 2 });
     assert.deepEqual(movie.tracks[0].descriptions.map(({ width }) => width), [320, 640]);
     assert.equal(movie.tracks[1].descriptions.length, 2);
@@ -274,7 +346,13 @@ function slowReader(url, headers = {}) {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { agent: false, headers }, (response) => {
       response.pause();
-      const reader = { request, response, status: response.statusCode, length: Number(response.headers['content-length']), chunks: [] };
+      const reader = {
+        request,
+        response,
+        status: response.statusCode,
+        length: Number(response.headers['content-length']),
+        chunks: [],
+      };
       response.on('error', () => {});
       const closed = new Promise((done) => { response.on('close', done); });
       reader.rest = async () => {
@@ -319,11 +397,33 @@ describe('clips over HTTP', () => {
   let source;
 
   before(async () => {
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-      '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=localhost',
+        '-keyout',
+        `${tls}/key`,
+        '-out',
+        `${tls}/crt`,
+      ],
+      { stdio: 'ignore' },
+    );
     source = await makeSource();
-    hub = await startClips({ workers: 1, location: 'hub_history_clip_max 400s; hub_history_clips 2 2;',
-      listen: `listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;` });
+    hub = await startClips({
+      workers: 1,
+      location: 'hub_history_clip_max 400s; hub_history_clips 2 2;',
+      listen: `listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;`,
+    });
     const write = (stream, options) => writeRecordings(hub.root, stream, source, options);
     write('live/demo', { spans: [[NOON - 10_000, NOON + 10_000], [NOON + 60_000, NOON + 70_000]] });
     write('live/demo', { spans: [[NOON + 75_400, NOON + 80_400]], session: NOON - 10_000 });
@@ -331,7 +431,12 @@ describe('clips over HTTP', () => {
     write('live/摄像机', { spans: [[NOON, NOON + 2000]] });
     write('live/longer', { spans: [[LONG, LONG + 410_000]], step: 10, media: false });
     write('live/long', { spans: [[LONG, LONG + 390_000]], step: 10 });
-    write('live/long', { spans: [[LONG + 7 * 3600_000, LONG + 11 * 3600_000]], step: 2, dependent: () => false, media: false });
+    write('live/long', {
+      spans: [[LONG + 7 * 3600_000, LONG + 11 * 3600_000]],
+      step: 2,
+      dependent: () => false,
+      media: false,
+    });
     slowHttp2.port = hub.nginx.ports.https;
     demo = hub.recordings.files('live/demo').map((file) => hub.recordings.read(file));
   });
@@ -380,7 +485,14 @@ describe('clips over HTTP', () => {
     ['nothing was recorded', 'live/demo', NOON + 20_000, NOON + 50_000, 404, /nothing was recorded/],
     ['another day', 'live/demo', NOON - 9 * 24 * 3600_000, NOON - 8 * 24 * 3600_000, 404, /nothing was recorded/],
     ['a stream without recordings', 'live/none', NOON, NOON + 1000, 404, /./],
-    ['longer than it may be', 'live/longer', LONG, LONG + 3600_000, 400, /410 s long: hub_history_clip_max allows 400 s/],
+    [
+      'longer than it may be',
+      'live/longer',
+      LONG,
+      LONG + 3600_000,
+      400,
+      /410 s long: hub_history_clip_max allows 400 s/,
+    ],
     ['an end before the beginning', 'live/demo', NOON, NOON - 1, 400, /expected an end behind the beginning/],
     ['a time that is none', 'live/demo', 'noon', NOON, 400, /from is .*noon.*: expected a time/],
   ];
@@ -405,13 +517,21 @@ describe('clips over HTTP', () => {
   test('its name', DEADLINE, async () => {
     const name = async (stream) => (await hub.clip(stream, NOON, NOON + 1000)).headers['content-disposition'];
     assert.equal(await name('live/demo'), 'attachment; filename="demo-20260310T120000Z.mp4"');
-    assert.equal(await name('live/摄像机'),
-      `attachment; filename="_________-20260310T120000Z.mp4"; filename*=UTF-8''${encodeURIComponent('摄像机')}-20260310T120000Z.mp4`);
+    assert.equal(
+      await name('live/摄像机'),
+      'attachment; filename="_________-20260310T120000Z.mp4"; ' +
+        `filename*=UTF-8''${encodeURIComponent('摄像机')}-20260310T120000Z.mp4`,
+    );
   });
 
   test('its name by the clock of whoever saves it', DEADLINE, async () => {
     const ask = (zone) => fetch(`${hub.clipUrl('live/demo', NOON, NOON + 1000)}&zone=${zone}`);
-    for (const [zone, time] of [['60', '20260310T130000'], ['-150', '20260310T093000'], ['0', '20260310T120000'], ['840', '20260311T020000']]) {
+    for (const [zone, time] of [
+      ['60', '20260310T130000'],
+      ['-150', '20260310T093000'],
+      ['0', '20260310T120000'],
+      ['840', '20260311T020000'],
+    ]) {
       assert.equal((await ask(zone)).headers['content-disposition'], `attachment; filename="demo-${time}.mp4"`);
     }
     for (const zone of ['', '841', '-', 'CET', '1.5']) {
@@ -433,8 +553,20 @@ describe('clips over HTTP', () => {
     assert.notEqual(other.headers.etag, headers.etag);
 
     const head = readMp4(body).initSize;
-    const first = demo[0].playlist.segments.filter(({ utc }) => utc >= NOON - 5000).reduce((sum, { size }) => sum + size, 0);
-    const places = [0, 1, head - 1, head, head + 8, head + 8 + first - 1, head + 8 + first, head + 8 + first + 1, body.length - 1];
+    const first = demo[0].playlist.segments
+      .filter(({ utc }) => utc >= NOON - 5000)
+      .reduce((sum, { size }) => sum + size, 0);
+    const places = [
+      0,
+      1,
+      head - 1,
+      head,
+      head + 8,
+      head + 8 + first - 1,
+      head + 8 + first,
+      head + 8 + first + 1,
+      body.length - 1,
+    ];
     for (const from of places) {
       const rest = await fetch(url, { headers: { range: `bytes=${from}-`, 'if-range': headers.etag } });
       assert.equal(rest.status, 206);
@@ -460,21 +592,39 @@ describe('clips over HTTP', () => {
     const [whole, head] = [await fetch(url), await fetch(url, { method: 'HEAD' })];
     assert.equal(head.status, 200);
     assert.equal(head.body.length, 0);
-    for (const name of ['content-length', 'etag', 'content-type', 'content-disposition']) assert.equal(head.headers[name], whole.headers[name], name);
+    for (const name of ['content-length', 'etag', 'content-type', 'content-disposition'])
+      assert.equal(head.headers[name], whole.headers[name], name);
     assert.equal((await fetch(url, { method: 'POST' })).status, 405);
   });
 
   const isReplay = async () => (await hub.sessions()).filter(({ kind }) => kind === 'replay');
   const ways = [
     ['its user is revoked', ({ uid }) => hub.control(`revoke?user=${uid}`)],
-    ['its stream is revoked', async () => { await hub.control('revoke?stream=live/long'); hub.revokedAt = Math.ceil(Date.now() / 1000); }],
+    [
+      'its stream is revoked',
+      async () => {
+        await hub.control('revoke?stream=live/long');
+        hub.revokedAt = Math.ceil(Date.now() / 1000);
+      },
+    ],
     ['it is kicked', ({ id }) => hub.control(`kick?id=${id}`)],
   ];
   const long = (over, file) => `${hub.base}/m/${token('live/long', { a: 'replay', ...over })}/rec/live/long/${file}`;
   const downloads = [
     ['clip', 'mp4', (over) => slowReader(hub.clipUrl('live/long', LONG, LONG + 390_000, over))],
-    ['whole file', 'file', (over) => slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length)))],
-    ['range', 'file', (over) => slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length)), { range: 'bytes=1000-' })],
+    [
+      'whole file',
+      'file',
+      (over) => slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length))),
+    ],
+    [
+      'range',
+      'file',
+      (over) =>
+        slowReader(long(over, hub.recordings.files('live/long')[0].slice('live/long/'.length)), {
+          range: 'bytes=1000-',
+        }),
+    ],
     ['list', 'hls', (over) => slowHttp2(long(over, `index.m3u8?from=${LONG}&to=${LONG + 24 * 3600_000}`))],
   ];
   let user = 30;
@@ -529,7 +679,12 @@ describe('clips over HTTP', () => {
     slow.on('data', (data) => { got += data.length; });
     await ended;
     assert.ok(got < body.length, `${got} bytes came`);
-    const after_ = await new Promise((resolve, reject) => { open(LONG + 1000).on('response', (fields) => resolve(fields[':status'])).on('error', reject).resume(); });
+    const after_ = await new Promise((resolve, reject) => {
+      open(LONG + 1000)
+        .on('response', (fields) => resolve(fields[':status']))
+        .on('error', reject)
+        .resume();
+    });
     assert.equal(after_, 200, 'the connection goes on');
   });
 

@@ -17,10 +17,16 @@ const now = () => Math.floor(Date.now() / 1000);
 const subject = (args) => Number(JSON.parse(Buffer.from(args.split('.')[1], 'base64url')).sub);
 
 /** The gate's word: a publisher is user 7 with key 12, a player whom its token names. */
-const answer = ({ SCRIPT_NAME, ARGS }) => (SCRIPT_NAME === '/gate/play' ? { allow: true, uid: subject(ARGS), stream: 3 } : ALLOWED);
+const answer = ({ SCRIPT_NAME, ARGS }) =>
+  SCRIPT_NAME === '/gate/play' ? { allow: true, uid: subject(ARGS), stream: 3 } : ALLOWED;
 
 async function start(t, options = {}) {
-  const hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;', ingest: 'hub_play on;', ...options });
+  const hub = await startHub({
+    answer,
+    main: 'hub_revocations {{dir}}/revocations;',
+    ingest: 'hub_play on;',
+    ...options,
+  });
   t.after(() => hub.stop());
   return hub;
 }
@@ -100,7 +106,9 @@ describe('status and sessions', () => {
     const all = await everybody(hub);
     t.after(() => all.close());
     const rows = await hub.sessions();
-    const shape = rows.map(({ kind, protocol, stream, uid, key, address }) => [kind, protocol, stream, uid, key, address].join(' '));
+    const shape = rows.map(({ kind, protocol, stream, uid, key, address }) =>
+      [kind, protocol, stream, uid, key, address].join(' '),
+    );
     assert.deepEqual(shape.sort(), [
       'events sse  8 0 127.0.0.1', 'publish rtmp live/demo 7 12 127.0.0.5',
       'view flv live/demo 8 0 127.0.0.1', 'view rtmp live/demo 8 0 127.0.0.1', 'view ws live/demo 8 0 127.0.0.1']);
@@ -118,7 +126,8 @@ describe('status and sessions', () => {
     const stream = await hub.stream('live/demo');
     const { bytes } = await sessionOf(hub, 'publisher');         // without the hub's framing
     assert.ok(bytes > 50_000 && bytes < stream.bytes_in, `${bytes} of ${stream.bytes_in}`);
-    const sent = async () => (await hub.sessions()).filter((row) => row.kind === 'view').reduce((sum, row) => sum + row.bytes, 0);
+    const sent = async () =>
+      (await hub.sessions()).filter((row) => row.kind === 'view').reduce((sum, row) => sum + row.bytes, 0);
     assert.equal((await hub.stream('live/demo')).bytes_out, await sent());
     // what a viewer got stays counted when it has left
     const before = await sent();
@@ -257,10 +266,15 @@ describe('revoke', () => {
       hub.gate.questions.length = 0;
       const publisher = await publish(hub);
       let at = 0;
-      const frames = setInterval(() => { for (let n = 0; n < 5; n++) publisher.sendVideo(at += 1, interFrame(10)); }, 1);
+      const frames = setInterval(() => {
+        for (let n = 0; n < 5; n++) publisher.sendVideo((at += 1), interFrame(10));
+      }, 1);
       try {
         const { json } = await hub.control(what);
-        const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'), 'the gate to be told');
+        const done = await until(
+          () => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'),
+          'the gate to be told',
+        );
         assert.match(done.REASON, /revoked/, what);
         await pass(json.at);
       } finally {
@@ -273,7 +287,8 @@ describe('revoke', () => {
   test('a stream whose publisher is awaited ends too, and no other', DEADLINE, async (t) => {
     const hub = await start(t);
     for (const name of ['demo', 'other']) await (await publish(hub, name)).close();
-    for (const name of ['live/demo', 'live/other']) await until(async () => (await hub.stream(name))?.state === 'grace', 'grace');
+    for (const name of ['live/demo', 'live/other'])
+      await until(async () => (await hub.stream(name))?.state === 'grace', 'grace');
     const viewer = await Viewer.open(hub.url('live/demo'));
     assert.deepEqual((await hub.control(`revoke?stream=live/demo&at=${now() - 100}`)).json.ended, 0);
     assert.equal((await hub.stream('live/demo')).state, 'grace', 'it began later');

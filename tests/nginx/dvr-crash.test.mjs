@@ -36,7 +36,18 @@ async function killAll(hub) {
   const workers = hub.nginx.workers();
   for (const pid of [hub.nginx.pid, ...workers]) process.kill(pid, 'SIGKILL');
   await hub.nginx.exited;
-  await until(() => workers.every((pid) => { try { process.kill(pid, 0); return false; } catch { return true; } }), 'the workers to be gone');
+  await until(
+    () =>
+      workers.every((pid) => {
+        try {
+          process.kill(pid, 0);
+          return false;
+        } catch {
+          return true;
+        }
+      }),
+    'the workers to be gone',
+  );
   process.off('exit', hub.nginx.atExit);
   assert.deepEqual(hub.nginx.alarms({ expectCrash: true }), []);
   fs.rmSync(hub.nginx.dir, { recursive: true });
@@ -59,12 +70,27 @@ async function sourceIn(hub, name, right, behind) {
     client.sendMeta();
     client.sendVideo(stamp, avcHeader());
     client.sendAudio(stamp, aacHeader());
-    return Object.assign(new Source(), { id: ++sources, sent: [], size: 500, every: 40, gop: 25, audio: true, n: 0, stamp, heard: stamp, hub, client });
+    return Object.assign(new Source(), {
+      id: ++sources,
+      sent: [],
+      size: 500,
+      every: 40,
+      gop: 25,
+      audio: true,
+      n: 0,
+      stamp,
+      heard: stamp,
+      hub,
+      client,
+    });
   }
   throw new Error('200 connections, and the right worker took none');
 }
 
-const wait = (source, ms) => { const to = source.stamp + ms; return until(() => source.stamp >= to, `${ms} ms of pictures`); };
+const wait = (source, ms) => {
+  const to = source.stamp + ms;
+  return until(() => source.stamp >= to, `${ms} ms of pictures`);
+};
 const eventsOf = (hub, name) => hub.recordings.spool(name).map(({ event, file, state }) => [event, file, state]);
 
 /** In Chromium: what it says of a file or a playlist, and how it shows the end. */
@@ -80,7 +106,15 @@ async function lastPicture(name) {
     hls.attachMedia(video);
   });
   if (name.endsWith('.mp4')) video.src = name;
-  const come = (event, ready) => (ready ? undefined : Promise.race([failed, new Promise((resolve) => { video.addEventListener(event, resolve, { once: true }); })]));
+  const come = (event, ready) =>
+    ready
+      ? undefined
+      : Promise.race([
+          failed,
+          new Promise((resolve) => {
+            video.addEventListener(event, resolve, { once: true });
+          }),
+        ]);
   await come('loadeddata', video.readyState >= 2);
   const { duration } = video;
   video.currentTime = duration - 0.1;
@@ -117,121 +151,183 @@ describe('a writer dies', { concurrency: 2 }, () => {
       fs.rmSync(rec, { recursive: true });
     }
 
-    test('the recorder’s, and the publisher is in another: the file goes on, no frame is lost or doubled', DEADLINE, () => withRecorder(async (hub) => {
-      const first = (await sourceIn(hub, 'moved', (pid) => pid)).run();
-      const recorder = workerOfClient(hub, first.client);
-      await hub.recorded('live/moved');
-      await wait(first, 1000);
-      await first.stop().client.ping();
-      const second = (await sourceIn(hub, 'moved', (pid) => pid && pid !== recorder, first)).run();
-      await wait(second, 1300);
-      process.kill(recorder, 'SIGKILL');
-      await wait(second, 2500);
-      await second.end();
+    test(
+      'the recorder’s, and the publisher is in another: the file goes on, no frame is lost or doubled',
+      DEADLINE,
+      () =>
+        withRecorder(async (hub) => {
+          const first = (await sourceIn(hub, 'moved', (pid) => pid)).run();
+          const recorder = workerOfClient(hub, first.client);
+          await hub.recorded('live/moved');
+          await wait(first, 1000);
+          await first.stop().client.ping();
+          const second = (await sourceIn(hub, 'moved', (pid) => pid && pid !== recorder, first)).run();
+          await wait(second, 1300);
+          process.kill(recorder, 'SIGKILL');
+          await wait(second, 2500);
+          await second.end();
 
-      const [r, ...more] = await until(async () => (await hub.stream('live/moved')) === undefined && hub.recordings.closed('live/moved'), 'the end of the stream', 60_000);
-      assert.deepEqual(more.map(({ file }) => file), [], 'files besides the first');
-      wellFormed(r);
-      assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]));
-      assert.deepEqual(eventsOf(hub, 'live/moved'), [['open', r.file, undefined], ['close', r.file, 'complete']]);
-      await until(() => !hub.recordings.markers().some((name) => name.includes('moved')), 'its marker to be gone');
-    }));
+          const [r, ...more] = await until(
+            async () => (await hub.stream('live/moved')) === undefined && hub.recordings.closed('live/moved'),
+            'the end of the stream',
+            60_000,
+          );
+          assert.deepEqual(
+            more.map(({ file }) => file),
+            [],
+            'files besides the first',
+          );
+          wellFormed(r);
+          assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]));
+          assert.deepEqual(eventsOf(hub, 'live/moved'), [
+            ['open', r.file, undefined],
+            ['close', r.file, 'complete'],
+          ]);
+          await until(() => !hub.recordings.markers().some((name) => name.includes('moved')), 'its marker to be gone');
+        }),
+    );
 
-    test('and the headers change at that moment: what the old ones are for stays, a new file has the rest', DEADLINE, () => withRecorder(async (hub) => {
-      const first = (await sourceIn(hub, 'other', (pid) => pid)).run();
-      const recorder = workerOfClient(hub, first.client);
-      await hub.recorded('live/other');
-      await first.stop().client.ping();
-      const second = await sourceIn(hub, 'other', (pid) => pid && pid !== recorder, first);
-      second.gop = 50;
-      second.run();
-      await wait(second, 3300);                                              // in the middle of a GOP
-      second.client.sendAudio(Math.round(second.heard), Buffer.from([0xaf, 0, 0x11, 0x90]));      // 48 kHz
-      await second.client.ping();
-      process.kill(recorder, 'SIGKILL');
-      await wait(second, 2500);
-      await second.end();
+    test(
+      'and the headers change at that moment: what the old ones are for stays, a new file has the rest',
+      DEADLINE,
+      () =>
+        withRecorder(async (hub) => {
+          const first = (await sourceIn(hub, 'other', (pid) => pid)).run();
+          const recorder = workerOfClient(hub, first.client);
+          await hub.recorded('live/other');
+          await first.stop().client.ping();
+          const second = await sourceIn(hub, 'other', (pid) => pid && pid !== recorder, first);
+          second.gop = 50;
+          second.run();
+          await wait(second, 3300); // in the middle of a GOP
+          second.client.sendAudio(Math.round(second.heard), Buffer.from([0xaf, 0, 0x11, 0x90])); // 48 kHz
+          await second.client.ping();
+          process.kill(recorder, 'SIGKILL');
+          await wait(second, 2500);
+          await second.end();
 
-      const all = await until(async () => (await hub.stream('live/other')) === undefined && hub.recordings.closed('live/other', 2), 'the end of the stream', 60_000);
-      for (const r of all) wellFormed(r);
-      assert.deepEqual(all.map(({ movie }) => movie.tracks[1].timescale), [44100, 48000]);
-      const names = namesOf(all.flatMap(({ frames }) => frames));
-      const key = namesOf(second.sent)[100];
-      assert.equal(namesOf(all[1].frames)[0], key, 'the new one begins with the next key frame');
-      assert.deepEqual(names.slice(names.indexOf(key)), namesOf(second.sent).slice(100), 'and has all that follows');
-      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
-    }));
+          const all = await until(
+            async () => (await hub.stream('live/other')) === undefined && hub.recordings.closed('live/other', 2),
+            'the end of the stream',
+            60_000,
+          );
+          for (const r of all) wellFormed(r);
+          assert.deepEqual(
+            all.map(({ movie }) => movie.tracks[1].timescale),
+            [44100, 48000],
+          );
+          const names = namesOf(all.flatMap(({ frames }) => frames));
+          const key = namesOf(second.sent)[100];
+          assert.equal(namesOf(all[1].frames)[0], key, 'the new one begins with the next key frame');
+          assert.deepEqual(
+            names.slice(names.indexOf(key)),
+            namesOf(second.sent).slice(100),
+            'and has all that follows',
+          );
+          assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+        }),
+    );
 
-    test('and it had just closed the file: a new one has the rest, the old one stays as it is', DEADLINE, () => withRecorder(async (hub) => {
-      const first = (await sourceIn(hub, 'shut', (pid) => pid)).run();
-      const recorder = workerOfClient(hub, first.client);
-      await hub.recorded('live/shut');
-      await first.stop().client.ping();
-      const second = (await sourceIn(hub, 'shut', (pid) => pid && pid !== recorder, first)).run();
-      await wait(second, 1300);
-      const [marker] = hub.recordings.markers();
-      fs.rmSync(path.join(hub.recordings.root, '.open', marker));            // its last step
-      process.kill(recorder, 'SIGKILL');
-      await until(() => hub.recordings.files('live/shut').length === 2, 'a new file');
-      const [shut, went] = hub.recordings.files('live/shut');
-      const size = fs.statSync(path.join(hub.recordings.root, shut)).size;
-      await wait(second, 1500);
-      await second.end();
-      const [, r] = await until(async () => (await hub.stream('live/shut')) === undefined && hub.recordings.closed('live/shut', 1), 'the end of the stream', 60_000);
-      wellFormed(r);
-      assert.equal(fs.statSync(path.join(hub.recordings.root, shut)).size, size);
-      assert.deepEqual(eventsOf(hub, 'live/shut'), [['open', shut, undefined], ['open', went, undefined], ['close', went, 'complete']]);
-      const names = namesOf(hub.recordings.files('live/shut').flatMap((file) => hub.recordings.read(file).frames));
-      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
-    }));
+    test('and it had just closed the file: a new one has the rest, the old one stays as it is', DEADLINE, () =>
+      withRecorder(async (hub) => {
+        const first = (await sourceIn(hub, 'shut', (pid) => pid)).run();
+        const recorder = workerOfClient(hub, first.client);
+        await hub.recorded('live/shut');
+        await first.stop().client.ping();
+        const second = (await sourceIn(hub, 'shut', (pid) => pid && pid !== recorder, first)).run();
+        await wait(second, 1300);
+        const [marker] = hub.recordings.markers();
+        fs.rmSync(path.join(hub.recordings.root, '.open', marker)); // its last step
+        process.kill(recorder, 'SIGKILL');
+        await until(() => hub.recordings.files('live/shut').length === 2, 'a new file');
+        const [shut, went] = hub.recordings.files('live/shut');
+        const size = fs.statSync(path.join(hub.recordings.root, shut)).size;
+        await wait(second, 1500);
+        await second.end();
+        const [, r] = await until(
+          async () => (await hub.stream('live/shut')) === undefined && hub.recordings.closed('live/shut', 1),
+          'the end of the stream',
+          60_000,
+        );
+        wellFormed(r);
+        assert.equal(fs.statSync(path.join(hub.recordings.root, shut)).size, size);
+        assert.deepEqual(eventsOf(hub, 'live/shut'), [
+          ['open', shut, undefined],
+          ['open', went, undefined],
+          ['close', went, 'complete'],
+        ]);
+        const names = namesOf(hub.recordings.files('live/shut').flatMap((file) => hub.recordings.read(file).frames));
+        assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+      }),
+    );
 
-    test('and somebody else has locked the file: it is waited for, then a new one has the rest', DEADLINE, () => withRecorder(async (hub) => {
-      const first = (await sourceIn(hub, 'lock', (pid) => pid)).run();
-      const recorder = workerOfClient(hub, first.client);
-      await hub.recorded('live/lock');
-      await first.stop().client.ping();
-      const second = (await sourceIn(hub, 'lock', (pid) => pid && pid !== recorder, first)).run();
-      await wait(second, 1300);
-      const [locked] = hub.recordings.files('live/lock');
-      const holder = spawn('flock', [path.join(hub.recordings.root, locked), 'sh', '-c', 'echo ready; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
-      await until(() => fs.readFileSync('/proc/locks', 'utf8').includes(`-> FLOCK  ADVISORY  WRITE ${holder.pid} `), 'it to queue for the lock');
-      process.kill(recorder, 'SIGKILL');
-      await once(holder.stdout, 'data');
-      await until(() => hub.recordings.files('live/lock').length === 2, 'a new file');
-      await wait(second, 1500);
-      await second.end();
-      holder.stdin.end();
-      await once(holder, 'exit');
-      // the locked one is closed too, as interrupted, whichever comes first
-      const [, last] = hub.recordings.files('live/lock');
-      const close = await until(() => eventsOf(hub, 'live/lock').find(([event, file]) => event === 'close' && file === last), 'the new one to be closed', 60_000);
-      assert.deepEqual(close, ['close', last, 'complete']);
-      const names = namesOf(hub.recordings.files('live/lock').flatMap((file) => hub.recordings.read(file).frames));
-      assert.equal(new Set(names).size, names.length, 'no frame is doubled');
-    }));
+    test('and somebody else has locked the file: it is waited for, then a new one has the rest', DEADLINE, () =>
+      withRecorder(async (hub) => {
+        const first = (await sourceIn(hub, 'lock', (pid) => pid)).run();
+        const recorder = workerOfClient(hub, first.client);
+        await hub.recorded('live/lock');
+        await first.stop().client.ping();
+        const second = (await sourceIn(hub, 'lock', (pid) => pid && pid !== recorder, first)).run();
+        await wait(second, 1300);
+        const [locked] = hub.recordings.files('live/lock');
+        const holder = spawn('flock', [path.join(hub.recordings.root, locked), 'sh', '-c', 'echo ready; exec cat'], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+        });
+        await until(
+          () => fs.readFileSync('/proc/locks', 'utf8').includes(`-> FLOCK  ADVISORY  WRITE ${holder.pid} `),
+          'it to queue for the lock',
+        );
+        process.kill(recorder, 'SIGKILL');
+        await once(holder.stdout, 'data');
+        await until(() => hub.recordings.files('live/lock').length === 2, 'a new file');
+        await wait(second, 1500);
+        await second.end();
+        holder.stdin.end();
+        await once(holder, 'exit');
+        // the locked one is closed too, as interrupted, whichever comes first
+        const [, last] = hub.recordings.files('live/lock');
+        const close = await until(
+          () => eventsOf(hub, 'live/lock').find(([event, file]) => event === 'close' && file === last),
+          'the new one to be closed',
+          60_000,
+        );
+        assert.deepEqual(close, ['close', last, 'complete']);
+        const names = namesOf(hub.recordings.files('live/lock').flatMap((file) => hub.recordings.read(file).frames));
+        assert.equal(new Set(names).size, names.length, 'no frame is doubled');
+      }),
+    );
 
-    test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () => withRecorder(async (hub) => {
-      const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
-      await hub.recorded('live/back');
-      await wait(first, 2200);
-      await first.stop().client.ping();
-      process.kill(workerOfClient(hub, first.client), 'SIGKILL');
-      await first.client.closed;
-      await new Promise((resolve) => setTimeout(resolve, 1600));             // long enough for a gap
-      const second = (await sourceIn(hub, 'back', (pid) => pid, { stamp: 0 })).run();
-      await wait(second, 2500);
-      await second.end();
+    test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () =>
+      withRecorder(async (hub) => {
+        const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
+        await hub.recorded('live/back');
+        await wait(first, 2200);
+        await first.stop().client.ping();
+        process.kill(workerOfClient(hub, first.client), 'SIGKILL');
+        await first.client.closed;
+        await new Promise((resolve) => setTimeout(resolve, 1600)); // long enough for a gap
+        const second = (await sourceIn(hub, 'back', (pid) => pid, { stamp: 0 })).run();
+        await wait(second, 2500);
+        await second.end();
 
-      const files = await until(async () => (await hub.stream('live/back')) === undefined && hub.recordings.closed('live/back'), 'the end of the stream', 60_000);
-      for (const r of files) wellFormed(r);
-      assert.equal(new Set(files.map(({ session }) => session)).size, 1, 'one session');
-      assert.deepEqual(files.map(({ file }) => file).slice(1), [], 'files besides the first');
-      const [r] = files;
-      assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'one gap');
-      assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]), 'what the hub had, it still has');
-      const back = r.playlist.segments.find(({ gap }) => gap);
-      assert.ok(Math.abs(back.utc - second.sent[0].at) < 500, `the gap ends at ${back.utc}, the publisher was back at ${second.sent[0].at}`);
-    }));
+        const files = await until(
+          async () => (await hub.stream('live/back')) === undefined && hub.recordings.closed('live/back'),
+          'the end of the stream',
+          60_000,
+        );
+        for (const r of files) wellFormed(r);
+        assert.equal(new Set(files.map(({ session }) => session)).size, 1, 'one session');
+        assert.deepEqual(files.map(({ file }) => file).slice(1), [], 'files besides the first');
+        const [r] = files;
+        assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'one gap');
+        assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]), 'what the hub had, it still has');
+        const back = r.playlist.segments.find(({ gap }) => gap);
+        assert.ok(
+          Math.abs(back.utc - second.sent[0].at) < 500,
+          `the gap ends at ${back.utc}, the publisher was back at ${second.sent[0].at}`,
+        );
+      }),
+    );
   });
 
   describe('all of nginx dies', () => {
@@ -267,7 +363,13 @@ describe('a writer dies', { concurrency: 2 }, () => {
     function beginning({ steps }, r) {
       const sent = framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
       const [video, audio] = [r.video.length, r.audio.length];
-      sameFrames([r], [...sent.filter(({ type }) => type === VIDEO).slice(0, video), ...sent.filter(({ type }) => type !== VIDEO).slice(0, audio)]);
+      sameFrames(
+        [r],
+        [
+          ...sent.filter(({ type }) => type === VIDEO).slice(0, video),
+          ...sent.filter(({ type }) => type !== VIDEO).slice(0, audio),
+        ],
+      );
       return sent.filter(({ type }) => type === VIDEO)[video - 1].dts + 40;
     }
 
@@ -289,9 +391,15 @@ describe('a writer dies', { concurrency: 2 }, () => {
           const [first, second, ...rest] = recordings.spool(stream.name);
           assert.deepEqual([first, rest], [began, []]);
           const { id, event, to, bytes, state, reason, ...same } = second;
-          assert.deepEqual([id, event, bytes, state, reason], [0, 'close', r.bytes.length, 'interrupted', 'the recorder was interrupted']);
+          assert.deepEqual(
+            [id, event, bytes, state, reason],
+            [0, 'close', r.bytes.length, 'interrupted', 'the recorder was interrupted'],
+          );
           assert.deepEqual({ ...same, event: 'open', id: 3 }, began);
-          assert.ok(Math.abs(to - r.start - r.end) <= 50, `it says that the file ends at ${to}, its frames at ${r.start + r.end}`);
+          assert.ok(
+            Math.abs(to - r.start - r.end) <= 50,
+            `it says that the file ends at ${to}, its frames at ${r.start + r.end}`,
+          );
         }
         assert.deepEqual(recordings.markers(), []);
         const [r] = await recordings.closed('live/real');
@@ -317,7 +425,8 @@ describe('a writer dies', { concurrency: 2 }, () => {
       const change = (file, how) => fs.writeFileSync(file, how(fs.readFileSync(file)));
       const media = (name) => path.join(copy, files[name]);
       const index = (name) => media(name).replace('.mp4', '.m3u8');
-      for (const marker of before.markers()) fs.writeFileSync(path.join(copy, '.open', marker), 'another boot of the machine');
+      for (const marker of before.markers())
+        fs.writeFileSync(path.join(copy, '.open', marker), 'another boot of the machine');
       const zeroed = (bytes) => bytes.fill(0, Math.max(0, bytes.length - 9000) & ~4095);
       change(media('tail'), (bytes) => bytes.subarray(0, -700));
       change(index('index'), (text) => text.subarray(0, -37));
@@ -353,22 +462,40 @@ describe('a writer dies', { concurrency: 2 }, () => {
 
     /** Chromium plays the file as it is, and its index by hls.js: they know how long it is, and show its end. */
     async function shows(r) {
-      const type = { '.html': 'text/html', '.js': 'text/javascript', '.m3u8': 'application/vnd.apple.mpegurl', '.mp4': 'video/mp4' };
+      const type = {
+        '.html': 'text/html',
+        '.js': 'text/javascript',
+        '.m3u8': 'application/vnd.apple.mpegurl',
+        '.mp4': 'video/mp4',
+      };
       const page = await browser.newPage();
       await page.route(`http://${farHost}/**`, (route) => {
         const name = path.basename(new URL(route.request().url()).pathname);
-        const file = name === 'hls.js' ? path.join(repo, '.build/html-vendor', name) : path.join(path.dirname(r.path), name);
-        const body = name === 'page.html' ? Buffer.from('<video muted></video>') : fs.existsSync(file) ? fs.readFileSync(file) : undefined;
+        const file =
+          name === 'hls.js' ? path.join(repo, '.build/html-vendor', name) : path.join(path.dirname(r.path), name);
+        const body =
+          name === 'page.html'
+            ? Buffer.from('<video muted></video>')
+            : fs.existsSync(file)
+              ? fs.readFileSync(file)
+              : undefined;
         if (!body) return route.fulfill({ status: 404 });
         const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(route.request().headers().range ?? '') ?? [];
         const end = to ? Number(to) + 1 : body.length;
-        return route.fulfill({ status: from ? 206 : 200, body: body.subarray(Number(from ?? 0), end), contentType: type[path.extname(name)],
-          headers: from ? { 'content-range': `bytes ${from}-${end - 1}/${body.length}` } : {} });
+        return route.fulfill({
+          status: from ? 206 : 200,
+          body: body.subarray(Number(from ?? 0), end),
+          contentType: type[path.extname(name)],
+          headers: from ? { 'content-range': `bytes ${from}-${end - 1}/${body.length}` } : {},
+        });
       });
       for (const name of [path.basename(r.path), path.basename(r.index)]) {
         await page.goto(`http://${farHost}/page.html`);
         const seen = await page.evaluate(lastPicture, name);
-        assert.ok(Math.abs(seen.duration * 1000 - r.end) < 60, `${name}: Chromium says ${seen.duration} s, the frames end at ${r.end} ms`);
+        assert.ok(
+          Math.abs(seen.duration * 1000 - r.end) < 60,
+          `${name}: Chromium says ${seen.duration} s, the frames end at ${r.end} ms`,
+        );
         assert.equal(seen.width, 320, name);
         assert.ok(seen.colours > 20, `${name}: a picture of ${seen.colours} colours`);
       }

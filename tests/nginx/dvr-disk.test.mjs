@@ -27,8 +27,12 @@ async function startRecording(t, { root = '{{dir}}/rec', grace = '1s', main = ''
   t.after(() => hub.stop({ allow }));
   hub.recordings = new Recordings(root.replace('{{dir}}', hub.nginx.dir));
   hub.recording = async (name) => (await hub.stream(name)).recording;
-  hub.state = (name, state) => until(async () => (await hub.recording(name)).state === state, `${name} to be "${state}"`, 60_000);
-  hub.metric = async (name) => Number(new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)$`, 'm').exec((await get(`${hub.base}/metrics`)).text)?.[1]);
+  hub.state = (name, state) =>
+    until(async () => (await hub.recording(name)).state === state, `${name} to be "${state}"`, 60_000);
+  hub.metric = async (name) =>
+    Number(
+      new RegExp(`^${name.replace(/[{}]/g, '\\$&')} (\\d+)$`, 'm').exec((await get(`${hub.base}/metrics`)).text)?.[1],
+    );
   [hub.worker] = hub.nginx.workers();
   return hub;
 }
@@ -61,7 +65,8 @@ async function recorded(hub, count, size = FRAME) {
 /** The most that `value` gives in these ms. */
 async function most(value, ms) {
   let found = 0;
-  for (const end_ = performance.now() + ms; performance.now() < end_; await sleep(200)) found = Math.max(found, value());
+  for (const end_ = performance.now() + ms; performance.now() < end_; await sleep(200))
+    found = Math.max(found, value());
   return found;
 }
 
@@ -69,7 +74,11 @@ async function most(value, ms) {
 async function end(hub, streams) {
   for (const { source } of streams) await source.end();
   await until(() => streams.every(({ viewer }) => viewer.ended), 'the streams to end');
-  await until(() => streams.every(({ name }) => hub.recordings.spool(name).at(-1)?.reason === 'the stream ended'), 'the files to be closed', 60_000);
+  await until(
+    () => streams.every(({ name }) => hub.recordings.spool(name).at(-1)?.reason === 'the stream ended'),
+    'the files to be closed',
+    60_000,
+  );
   await until(() => hub.recordings.markers().length === 0, 'no marker');
 }
 
@@ -79,7 +88,10 @@ function waits(streams, from, to = performance.now()) {
   return Math.max(0, Math.max(...streams.map(({ viewer }) => longestWait(viewer, from, to))) - own);
 }
 
-/** What is recorded is a part of what was sent from its first frame on, in order, each frame once: how many frames are missing where. */
+/**
+ * What is recorded is a part of what was sent from its first frame on, in order, each frame once: how many frames are
+ * missing where.
+ */
 function holes(frames, sent) {
   const have = namesOf(frames);
   const want = namesOf(sent);
@@ -96,53 +108,65 @@ function holes(frames, sent) {
 }
 
 const stays = (t, what, { wait, usual, kb }) => {
-  t.diagnostic(`${what}: a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} when nothing was recorded; the worker has ${kb} KB more than then`);
+  t.diagnostic(
+    `${what}: a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} when nothing was recorded; the ` +
+      `worker has ${kb} KB more than then`,
+  );
   assert.ok(wait <= usual + WAIT_MORE, `a viewer waited ${wait.toFixed(0)} ms, ${usual.toFixed(0)} before`);
   assert.ok(kb <= (SANITIZED ? 3 : 1) * KB_PER_STREAM * STREAMS, `${kb} KB for ${STREAMS} streams`);
 };
 
 describe('a disk', { concurrency: 4 }, () => {
-  test('a disk that stands still: live goes on, memory stays, and what the window held is not lost', DEADLINE, async (t) => {
-    const hub = await startRecording(t, { main: 'hub_window 4s;' });
-    const { streams, usual, grown } = await recorded(hub, STREAMS);
-    await sleep(1000);
+  test(
+    'a disk that stands still: live goes on, memory stays, and what the window held is not lost',
+    DEADLINE,
+    async (t) => {
+      const hub = await startRecording(t, { main: 'hub_window 4s;' });
+      const { streams, usual, grown } = await recorded(hub, STREAMS);
+      await sleep(1000);
 
-    const still = async (ms) => {
-      const from = performance.now();
-      const disk = await holdDisk(hub.worker);
-      const kb = await most(grown, ms);
-      assert.ok((await hub.status()).streams.every(({ state }) => state === 'live'));
-      const wait = waits(streams, from);
-      assert.ok(await disk.release() > 0, 'the disk was asked for something');
-      stays(t, `${ms} ms without the disk`, { wait, usual, kb });
-      return performance.now() - from;
-    };
+      const still = async (ms) => {
+        const from = performance.now();
+        const disk = await holdDisk(hub.worker);
+        const kb = await most(grown, ms);
+        assert.ok((await hub.status()).streams.every(({ state }) => state === 'live'));
+        const wait = waits(streams, from);
+        assert.ok((await disk.release()) > 0, 'the disk was asked for something');
+        stays(t, `${ms} ms without the disk`, { wait, usual, kb });
+        return performance.now() - from;
+      };
 
-    await still(2000);                                     // less than the window
-    await sleep(1000);
-    for (const { name } of streams) assert.deepEqual((({ state, gaps }) => [state, gaps])(await hub.recording(name)), ['on', 0]);
-    const held = await still(7000);                        // more
-    for (const { name } of streams) await until(async () => (await hub.recording(name)).gaps === 1, `the gap of ${name} to be counted`);
-    assert.equal(await hub.metric('duolu_recording_gaps_total'), STREAMS);
-    stays(t, 'and behind it', { wait: 0, usual, kb: await most(grown, 1500) });
-    await end(hub, streams);
+      await still(2000); // less than the window
+      await sleep(1000);
+      for (const { name } of streams)
+        assert.deepEqual((({ state, gaps }) => [state, gaps])(await hub.recording(name)), ['on', 0]);
+      const held = await still(7000); // more
+      for (const { name } of streams)
+        await until(async () => (await hub.recording(name)).gaps === 1, `the gap of ${name} to be counted`);
+      assert.equal(await hub.metric('duolu_recording_gaps_total'), STREAMS);
+      stays(t, 'and behind it', { wait: 0, usual, kb: await most(grown, 1500) });
+      await end(hub, streams);
 
-    for (const { name, source, viewer } of streams) {
-      assert.equal(namesOf(framesOf(viewer.flv.tags)).length, source.n, 'the viewer has every frame');
-      const files = hub.recordings.files(name);
-      assert.equal(files.length, 1, 'marked, not split');
-      const r = hub.recordings.read(files[0]);
-      wellFormed(r);
-      const lost = holes(r.frames, source.sent);
-      assert.equal(lost.length, 1, `one hole, not ${lost}`);
-      assert.ok(lost[0] * 40 <= held - 500, `${lost[0]} frames are missing of ${held.toFixed(0)} ms, half of the window held 2000`);
-      assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'the index marks it');
-      const jump = r.video.findIndex(({ dts }, i) => i > 0 && dts - r.video[i - 1].dts > 500);
-      assert.equal(Math.round((r.video[jump].dts - r.video[jump - 1].dts) / 40), lost[0] + 1, 'time goes on over it');
-      assert.ok(r.video[jump].key, 'behind it comes a key frame');
-      await plays(r);
-    }
-  });
+      for (const { name, source, viewer } of streams) {
+        assert.equal(namesOf(framesOf(viewer.flv.tags)).length, source.n, 'the viewer has every frame');
+        const files = hub.recordings.files(name);
+        assert.equal(files.length, 1, 'marked, not split');
+        const r = hub.recordings.read(files[0]);
+        wellFormed(r);
+        const lost = holes(r.frames, source.sent);
+        assert.equal(lost.length, 1, `one hole, not ${lost}`);
+        assert.ok(
+          lost[0] * 40 <= held - 500,
+          `${lost[0]} frames are missing of ${held.toFixed(0)} ms, half of the window held 2000`,
+        );
+        assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'the index marks it');
+        const jump = r.video.findIndex(({ dts }, i) => i > 0 && dts - r.video[i - 1].dts > 500);
+        assert.equal(Math.round((r.video[jump].dts - r.video[jump - 1].dts) / 40), lost[0] + 1, 'time goes on over it');
+        assert.ok(r.video[jump].key, 'behind it comes a key frame');
+        await plays(r);
+      }
+    },
+  );
 
   test('a disk that takes half a second for each call: live goes on, memory stays', DEADLINE, async (t) => {
     const hub = await startRecording(t, { main: 'hub_window 4s;' });
@@ -199,32 +223,51 @@ describe('a disk', { concurrency: 4 }, () => {
     const [r, ...more] = hub.recordings.files(name).map((file) => hub.recordings.read(file));
     assert.deepEqual(more, []);
     wellFormed(r);
-    assert.deepEqual(namesOf(r.frames), namesOf(source.sent).slice(namesOf(source.sent).indexOf(namesOf(r.frames)[0])).slice(0, r.video.length));
+    assert.deepEqual(
+      namesOf(r.frames),
+      namesOf(source.sent)
+        .slice(namesOf(source.sent).indexOf(namesOf(r.frames)[0]))
+        .slice(0, r.video.length),
+    );
     await plays(r);
   });
 
-  test('a full disk within a long GOP: it goes on with the next one, nothing is recorded twice', DEADLINE, async (t) => {
-    const disk = await smallDisk('3m');
-    t.after(() => disk.stop());
-    const stone = path.join(disk.root, 'ballast');
-    fs.writeFileSync(stone, Buffer.alloc(2_000_000));
-    const hub = await startRecording(t, { root: path.join(disk.root, 'rec'), main: 'dvr_free 0;', allow: [/recording stopped/] });
-    const source = await Source.open(hub, 'gop', { size: 16_000, gop: 175 });
-    source.run();
-    await until(() => hub.stream('live/gop'), 'the stream');
-    await hub.control('record?stream=live/gop&on=1');
-    await hub.state('live/gop', 'full');
-    assert.ok(source.n < 170, 'within its first GOP');
-    fs.rmSync(stone);
-    await hub.state('live/gop', 'on');
-    const had = source.n;
-    await until(() => source.n > had + 30, 'more of it');
-    await source.end();
-    await until(() => hub.recordings.spool('live/gop').length === 4, 'two files');
-    const frames = hub.recordings.files('live/gop').flatMap((file) => hub.recordings.read(file).frames);
-    assert.deepEqual(holes(frames, source.sent).length, 1, 'one hole, nothing twice');
-    assert.equal(hub.nginx.log().split('\n').filter((line) => /\[alert\].*recording stopped/.test(line)).length, 1);
-  });
+  test(
+    'a full disk within a long GOP: it goes on with the next one, nothing is recorded twice',
+    DEADLINE,
+    async (t) => {
+      const disk = await smallDisk('3m');
+      t.after(() => disk.stop());
+      const stone = path.join(disk.root, 'ballast');
+      fs.writeFileSync(stone, Buffer.alloc(2_000_000));
+      const hub = await startRecording(t, {
+        root: path.join(disk.root, 'rec'),
+        main: 'dvr_free 0;',
+        allow: [/recording stopped/],
+      });
+      const source = await Source.open(hub, 'gop', { size: 16_000, gop: 175 });
+      source.run();
+      await until(() => hub.stream('live/gop'), 'the stream');
+      await hub.control('record?stream=live/gop&on=1');
+      await hub.state('live/gop', 'full');
+      assert.ok(source.n < 170, 'within its first GOP');
+      fs.rmSync(stone);
+      await hub.state('live/gop', 'on');
+      const had = source.n;
+      await until(() => source.n > had + 30, 'more of it');
+      await source.end();
+      await until(() => hub.recordings.spool('live/gop').length === 4, 'two files');
+      const frames = hub.recordings.files('live/gop').flatMap((file) => hub.recordings.read(file).frames);
+      assert.deepEqual(holes(frames, source.sent).length, 1, 'one hole, nothing twice');
+      assert.equal(
+        hub.nginx
+          .log()
+          .split('\n')
+          .filter((line) => /\[alert\].*recording stopped/.test(line)).length,
+        1,
+      );
+    },
+  );
 
   test('a disk that refuses: recording waits, and goes on by itself', DEADLINE, async (t) => {
     const hub = await startRecording(t, { allow: [/recording stopped/] });
@@ -234,7 +277,13 @@ describe('a disk', { concurrency: 4 }, () => {
     for (const { name } of streams) await hub.control(`record?stream=${name}&on=1`);
     for (const { name } of streams) await hub.state(name, 'failed');
     assert.equal(await hub.metric('duolu_recording_stopped{reason="failed"}'), 2);
-    assert.equal(hub.nginx.log().split('\n').filter((line) => /\[alert\].*recording stopped.*cannot be written/.test(line)).length, 1);
+    assert.equal(
+      hub.nginx
+        .log()
+        .split('\n')
+        .filter((line) => /\[alert\].*recording stopped.*cannot be written/.test(line)).length,
+      1,
+    );
     assert.deepEqual([hub.recordings.markers(), hub.recordings.spool()], [[], []], 'nothing was begun');
     fs.rmSync(inTheWay);
     for (const { name } of streams) await hub.state(name, 'on');
@@ -280,7 +329,11 @@ describe('a disk', { concurrency: 4 }, () => {
       for (const [i, file] of first.entries()) {
         const r = hub.recordings.read(file);
         wellFormed(r, { open: !r.playlist.ended });
-        assert.equal(holes(r.frames, streams[i].source.sent).length, 1, 'what it has, it has from its start on without a hole');
+        assert.equal(
+          holes(r.frames, streams[i].source.sent).length,
+          1,
+          'what it has, it has from its start on without a hole',
+        );
         await plays(r, { index: r.playlist.ended });
       }
 
@@ -300,9 +353,21 @@ describe('a disk', { concurrency: 4 }, () => {
         const all = files.map((file) => hub.recordings.read(file));
         for (const r of all) { wellFormed(r, { session: session[i] }); await plays(r); }
         assert.ok(all[1].video[0].key);
-        assert.ok(holes(all.flatMap((r) => r.frames), source.sent).length <= 1, 'what came while it was full is missing in one piece, if the window did not hold it');
+        assert.ok(
+          holes(
+            all.flatMap((r) => r.frames),
+            source.sent,
+          ).length <= 1,
+          'what came while it was full is missing in one piece, if the window did not hold it',
+        );
         const events = hub.recordings.spool(stream);
-        assert.deepEqual(events.map(({ event, file }) => [event, file]), files.flatMap((file) => [['open', file], ['close', file]]));
+        assert.deepEqual(
+          events.map(({ event, file }) => [event, file]),
+          files.flatMap((file) => [
+            ['open', file],
+            ['close', file],
+          ]),
+        );
       }
     });
   }

@@ -11,14 +11,28 @@ import { FlvRecording, flvWellFormed, readAmf } from '../lib/flv.mjs';
 import { FlvReader, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, fromTheStart, namesOf, replayed, sameFrames } from '../lib/recording.mjs';
+import {
+  Recordings,
+  Source,
+  capture,
+  framesOf,
+  fromTheStart,
+  namesOf,
+  replayed,
+  sameFrames,
+} from '../lib/recording.mjs';
 import { run } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
 
 async function startRecorder(rec, main = '') {
-  const hub = await startHub({ answer, main: `thread_pool dvr threads=4; dvr_threads dvr; dvr_format flv; dvr ${rec}; hub_grace 3s; ${main}`, flv: 'hub_lag 20s;', expectCrash: true });
+  const hub = await startHub({
+    answer,
+    main: `thread_pool dvr threads=4; dvr_threads dvr; dvr_format flv; dvr ${rec}; hub_grace 3s; ${main}`,
+    flv: 'hub_lag 20s;',
+    expectCrash: true,
+  });
   hub.recordings = new Recordings(rec);
   hub.recorded = (name) => until(async () => (await hub.stream(name))?.recording?.bytes > 0, `${name} to be recorded`);
   return hub;
@@ -27,19 +41,35 @@ async function startRecorder(rec, main = '') {
 /** The closed files of a stream, with the events of each. */
 async function finished(hub, name, { files = 1, states = ['complete'] } = {}) {
   const { recordings } = hub;
-  await until(() => recordings.spool(name).filter(({ event }) => event === 'close').length >= files, `${files} closed recording(s) of ${name}`, 60_000);
+  await until(
+    () => recordings.spool(name).filter(({ event }) => event === 'close').length >= files,
+    `${files} closed recording(s) of ${name}`,
+    60_000,
+  );
   const paths = recordings.files(name);
   assert.equal(paths.length, files, `files of ${name}: ${paths}`);
-  await until(() => !recordings.markers().some((marker) => paths.some((file) => marker.includes(path.basename(file)))), 'its markers to be gone');
+  await until(
+    () => !recordings.markers().some((marker) => paths.some((file) => marker.includes(path.basename(file)))),
+    'its markers to be gone',
+  );
   const events = recordings.spool(name);
-  assert.deepEqual(events.map(({ event, file }) => [event, file]), paths.flatMap((file) => [['open', file], ['close', file]]));
+  assert.deepEqual(
+    events.map(({ event, file }) => [event, file]),
+    paths.flatMap((file) => [
+      ['open', file],
+      ['close', file],
+    ]),
+  );
   return paths.map((file, i) => {
     const r = new FlvRecording(recordings.root, file);
     const [open, close] = events.slice(2 * i, 2 * i + 2);
     assert.deepEqual([open.format, close.format, open.from, close.from], ['flv', 'flv', r.start, r.start]);
     assert.deepEqual([close.bytes, close.state], [r.bytes.length, states[i] ?? states[0]]);
     assert.deepEqual([open.session, close.session], [String(r.meta.session), String(r.meta.session)]);
-    assert.ok(Math.abs(close.to - r.start - r.meta.duration * 1000) <= 1, `it ends at ${close.to}, onMetaData says ${r.start + r.meta.duration * 1000}`);
+    assert.ok(
+      Math.abs(close.to - r.start - r.meta.duration * 1000) <= 1,
+      `it ends at ${close.to}, onMetaData says ${r.start + r.meta.duration * 1000}`,
+    );
     assert.equal(fs.existsSync(r.path.replace(/flv$/, 'm3u8')), false, 'FLV has no index beside it');
     return r;
   });
@@ -47,13 +77,29 @@ async function finished(hub, name, { files = 1, states = ['complete'] } = {}) {
 
 /** ffprobe and a whole decoding have nothing to say against it. */
 async function plays(r) {
-  const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-show_entries', 'stream=codec_type,nb_read_packets:format=duration', '-of', 'json', r.path]);
+  const { stdout, stderr } = await run('ffprobe', [
+    '-v',
+    'error',
+    '-count_packets',
+    '-show_entries',
+    'stream=codec_type,nb_read_packets:format=duration',
+    '-of',
+    'json',
+    r.path,
+  ]);
   assert.equal(stderr, '', `ffprobe about ${r.file}`);
   const { streams, format } = JSON.parse(stdout);
   assert.deepEqual(Object.fromEntries(streams.map((s) => [s.codec_type, Number(s.nb_read_packets)])),
     Object.fromEntries([['video', r.video.length], ['audio', r.audio.length]].filter(([, n]) => n)));
-  assert.ok(Math.abs(Number(format.duration) - r.meta.duration) < 0.002, `ffprobe says ${format.duration} s, onMetaData ${r.meta.duration}`);
-  const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-threads', '1', '-i', r.path, '-fps_mode', 'passthrough', '-f', 'null', '-'], { check: false });
+  assert.ok(
+    Math.abs(Number(format.duration) - r.meta.duration) < 0.002,
+    `ffprobe says ${format.duration} s, onMetaData ${r.meta.duration}`,
+  );
+  const decoded = await run(
+    'ffmpeg',
+    ['-nostdin', '-v', 'error', '-threads', '1', '-i', r.path, '-fps_mode', 'passthrough', '-f', 'null', '-'],
+    { check: false },
+  );
   assert.equal(decoded.stderr, '', `ffmpeg about ${r.file}`);
 }
 
@@ -69,13 +115,54 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   test('an encoder’s frames, the duration and every key frame’s place', DEADLINE, async () => {
     const copy = path.join(hub.nginx.dir, 'copy.flv');
     const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
-    const program = start('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25',
-      '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100', '-t', '4', '-map', '0', '-map', '1', '-c:a', 'aac',
-      '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', '2', '-pix_fmt', 'yuv420p', '-threads', '1', '-flags', '+global_header',
-      '-f', 'tee', `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/encoder?key=k`)}|${target(copy)}`]);
+    const program = start('ffmpeg', [
+      '-hide_banner',
+      '-nostdin',
+      '-loglevel',
+      'error',
+      '-re',
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc2=size=320x180:rate=25',
+      '-re',
+      '-f',
+      'lavfi',
+      '-i',
+      'sine=frequency=440:sample_rate=44100',
+      '-t',
+      '4',
+      '-map',
+      '0',
+      '-map',
+      '1',
+      '-c:a',
+      'aac',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-g',
+      '25',
+      '-bf',
+      '2',
+      '-pix_fmt',
+      'yuv420p',
+      '-threads',
+      '1',
+      '-flags',
+      '+global_header',
+      '-f',
+      'tee',
+      `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/encoder?key=k`)}|${target(copy)}`,
+    ]);
     await hub.recorded('live/encoder');
     const growing = new FlvRecording(rec, hub.recordings.files('live/encoder')[0]);
-    assert.deepEqual([growing.meta.duration, growing.meta.filesize, growing.meta.hasKeyframes], [0, 0, false], 'while it grows');
+    assert.deepEqual(
+      [growing.meta.duration, growing.meta.filesize, growing.meta.hasKeyframes],
+      [0, 0, false],
+      'while it grows',
+    );
     assert.equal(await program.ended, 0, program.text);
     const flv = new FlvReader({ bodies: true });
     flv.push(fs.readFileSync(copy));
@@ -89,7 +176,19 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     await plays(r);
 
     // a player that seeks lands on the key frame: what it shows first is that picture
-    const { stdout } = await run('ffprobe', ['-v', 'error', '-read_intervals', '2.5%+#1', '-select_streams', 'v', '-show_entries', 'packet=dts_time,pos,flags', '-of', 'json', r.path]);
+    const { stdout } = await run('ffprobe', [
+      '-v',
+      'error',
+      '-read_intervals',
+      '2.5%+#1',
+      '-select_streams',
+      'v',
+      '-show_entries',
+      'packet=dts_time,pos,flags',
+      '-of',
+      'json',
+      r.path,
+    ]);
     const [packet] = JSON.parse(stdout).packets;
     assert.equal(Math.round(Number(packet.dts_time) * 1000), Math.round(r.meta.keyframes.times[2] * 1000));
   });
@@ -112,7 +211,10 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     flvWellFormed(r);
     sameFrames([r], source.sent);
     assert.ok(seen.keyframes.times.length >= 9);
-    assert.deepEqual(seen.keyframes.filepositions, r.meta.keyframes.filepositions.slice(0, seen.keyframes.times.length));
+    assert.deepEqual(
+      seen.keyframes.filepositions,
+      r.meta.keyframes.filepositions.slice(0, seen.keyframes.times.length),
+    );
   });
 
   test('sound alone', DEADLINE, async () => {
@@ -133,7 +235,10 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
 
   test('another resolution: a new file of the same session', DEADLINE, async () => {
     const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
-    const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
+    const steps = [
+      ...plan(small),
+      ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 }),
+    ];
     const sending = replayed(hub, 'change', steps);
     const viewer = await until(() => capture(hub, 'live/change').catch(() => undefined), 'a viewer');
     const sent = await sending;
@@ -159,18 +264,31 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     flvWellFormed(r);
     assert.deepEqual(namesOf(r.frames), namesOf([...first.sent, ...second.sent]));
     const at = first.sent.filter(({ type }) => type === 9).length;
-    assert.ok(r.video[at].dts - r.video[at - 1].dts >= 700, `time jumps by ${r.video[at].dts - r.video[at - 1].dts} ms`);
+    assert.ok(
+      r.video[at].dts - r.video[at - 1].dts >= 700,
+      `time jumps by ${r.video[at].dts - r.video[at - 1].dts} ms`,
+    );
   });
 
   test('more key frames than there is room for: an even choice of them', DEADLINE, async () => {
     const source = await Source.open(hub, 'keys', { gop: 1, every: 2, size: 40, audio: false });
-    const viewer = await until(() => capture(hub, 'live/keys').catch(() => { source.step(); return undefined; }), 'a viewer');
+    const viewer = await until(
+      () =>
+        capture(hub, 'live/keys').catch(() => {
+          source.step();
+          return undefined;
+        }),
+      'a viewer',
+    );
     source.run();
     await until(() => source.n > 1300, '1300 key frames');
     await source.end();
     const [r] = await finished(hub, 'live/keys');
     flvWellFormed(r, { every: 2 });
-    assert.ok(r.video.length > 1300 && r.meta.keyframes.times.length > 512 && r.meta.keyframes.times.length <= 1024, `${r.meta.keyframes.times.length} of ${r.video.length}`);
+    assert.ok(
+      r.video.length > 1300 && r.meta.keyframes.times.length > 512 && r.meta.keyframes.times.length <= 1024,
+      `${r.meta.keyframes.times.length} of ${r.video.length}`,
+    );
     viewer.close();
   });
 });
@@ -181,7 +299,18 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
     const pids = [hub.nginx.pid, ...hub.nginx.workers()];
     for (const pid of pids) process.kill(pid, 'SIGKILL');
     await hub.nginx.exited;
-    await until(() => pids.slice(1).every((pid) => { try { process.kill(pid, 0); return false; } catch { return true; } }), 'the workers to be gone');
+    await until(
+      () =>
+        pids.slice(1).every((pid) => {
+          try {
+            process.kill(pid, 0);
+            return false;
+          } catch {
+            return true;
+          }
+        }),
+      'the workers to be gone',
+    );
     process.off('exit', hub.nginx.atExit);
     assert.deepEqual(hub.nginx.alarms({ expectCrash: true }), []);
     fs.rmSync(hub.nginx.dir, { recursive: true });
@@ -193,7 +322,13 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
     const first = await startRecorder(rec);
     const sources = await Promise.all(['torn', 'lost'].map((name) => Source.open(first, name)));
     sources.forEach((source) => source.run());
-    await until(async () => (await Promise.all(['torn', 'lost'].map((name) => first.stream(`live/${name}`)))).every((s) => s?.recording?.bytes > 40_000), '40 kB of both');
+    await until(
+      async () =>
+        (await Promise.all(['torn', 'lost'].map((name) => first.stream(`live/${name}`)))).every(
+          (s) => s?.recording?.bytes > 40_000,
+        ),
+      '40 kB of both',
+    );
     sources.forEach((source) => source.stop());
     await killAll(first);
 
@@ -211,7 +346,11 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
     t.after(async () => { await second.stop(); fs.rmSync(rec, { recursive: true }); });
     const [a] = await finished(second, 'live/torn', { states: ['interrupted'] });
     flvWellFormed(a);
-    assert.deepEqual(a.frames.map(({ at }) => at), whole[0].frames.slice(0, -1).map(({ at }) => at), 'all but the last tag');
+    assert.deepEqual(
+      a.frames.map(({ at }) => at),
+      whole[0].frames.slice(0, -1).map(({ at }) => at),
+      'all but the last tag',
+    );
     const [b] = await finished(second, 'live/lost', { states: ['interrupted'] });
     flvWellFormed(b);
     const good = whole[1].frames.filter(({ at }, i, all) => (all[i + 1]?.at ?? Infinity) <= zeros);

@@ -20,7 +20,13 @@ const AUDIO = 8;
 const cases = [
   { what: 'AAC of a reserved rate', name: 'rate', audio: Buffer.from('af001690', 'hex'), type: VIDEO },
   { what: 'AAC whose header is cut', name: 'cut', audio: Buffer.from('af0012', 'hex'), type: VIDEO },
-  { what: 'H.265 whose header has no SPS', name: 'sps', video: Buffer.concat([Buffer.from('9068766331', 'hex'), Buffer.from([1]), Buffer.alloc(22)]), hevc: true, type: AUDIO },
+  {
+    what: 'H.265 whose header has no SPS',
+    name: 'sps',
+    video: Buffer.concat([Buffer.from('9068766331', 'hex'), Buffer.from([1]), Buffer.alloc(22)]),
+    hevc: true,
+    type: AUDIO,
+  },
 ];
 
 for (const format of ['mp4', 'flv']) {
@@ -29,7 +35,10 @@ for (const format of ['mp4', 'flv']) {
     let rec;
     before(async () => {
       rec = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-      hub = await startHub({ answer, main: `thread_pool dvr threads=2; dvr_threads dvr; dvr ${rec}; dvr_format ${format}; hub_grace 1s;` });
+      hub = await startHub({
+        answer,
+        main: `thread_pool dvr threads=2; dvr_threads dvr; dvr ${rec}; dvr_format ${format}; hub_grace 1s;`,
+      });
     });
     after(async () => { await hub.stop(); fs.rmSync(rec, { recursive: true }); });
 
@@ -40,7 +49,10 @@ for (const format of ['mp4', 'flv']) {
         await client.publish(`${name}?key=k`);
         client.sendVideo(0, video);
         client.sendAudio(0, audio);
-        const picture = (body) => (hevc ? Buffer.concat([Buffer.from([body[0] === 0x17 ? 0x93 : 0xa3]), Buffer.from('hvc1'), body.subarray(5)]) : body);
+        const picture = (body) =>
+          hevc
+            ? Buffer.concat([Buffer.from([body[0] === 0x17 ? 0x93 : 0xa3]), Buffer.from('hvc1'), body.subarray(5)])
+            : body;
         for (let n = 0; n < 50; n++) {
           client.sendVideo(n * 40, picture(n % 25 ? interFrame() : keyFrame()));
           client.sendAudio(n * 40 + 5, aacFrame());
@@ -49,7 +61,10 @@ for (const format of ['mp4', 'flv']) {
         await client.close();
 
         const recordings = new Recordings(rec);
-        await until(() => recordings.spool(`live/${name}`).some(({ event }) => event === 'close'), 'its file to be closed');
+        await until(
+          () => recordings.spool(`live/${name}`).some(({ event }) => event === 'close'),
+          'its file to be closed',
+        );
         const [file, ...more] = recordings.files(`live/${name}`);
         assert.deepEqual(more, []);
         const r = format === 'mp4' ? recordings.read(file) : new FlvRecording(rec, file);

@@ -19,14 +19,22 @@ describe('a recording', { concurrency: 5 }, () => {
   let recordings;
 
   before(async () => {
-    hub = await startHub({ answer, main: 'thread_pool dvr threads=2; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 20s;' });
+    hub = await startHub({
+      answer,
+      main: 'thread_pool dvr threads=2; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 20s;',
+    });
     root = path.join(hub.nginx.dir, 'rec');
     recordings = new Recordings(root);
   });
   after(() => hub.stop());
 
-  const removed = (file) => hub.nginx.log().split('\n').filter((line) => line.includes(`${file} or its index was removed`)).length;
-  const closed = (stream, file) => recordings.spool(stream).find((event) => event.event === 'close' && event.file === file);
+  const removed = (file) =>
+    hub.nginx
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(`${file} or its index was removed`)).length;
+  const closed = (stream, file) =>
+    recordings.spool(stream).find((event) => event.event === 'close' && event.file === file);
   const bytesOf = async (name) => (await hub.stream(`live/${name}`))?.recording?.bytes ?? 0;
 
   /** A stream that is being recorded, and its file. */
@@ -86,7 +94,8 @@ describe('a recording', { concurrency: 5 }, () => {
     const client = await openStream(hub.rtmp);
     client.setChunkSize(4096);
     await client.publish('flips?key=k');
-    const line = /recording of live\/flips has a gap: its headers change more often than the 6 times a minute of dvr_changes/;
+    const line =
+      /recording of live\/flips has a gap: its headers change more often than the 6 times a minute of dvr_changes/;
     client.sendVideo(0, avcHeader());
     const began = Date.now();
     for (let n = 0; n < 66; n++) {

@@ -12,7 +12,18 @@ import { Follower } from '../lib/events.mjs';
 import { FlvReader, get, getJson, hubConf, startHub } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, fromTheStart, namesOf, plays, replayed, sameFrames, wellFormed } from '../lib/recording.mjs';
+import {
+  Recordings,
+  Source,
+  capture,
+  framesOf,
+  fromTheStart,
+  namesOf,
+  plays,
+  replayed,
+  sameFrames,
+  wellFormed,
+} from '../lib/recording.mjs';
 import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openStream } from '../lib/rtmp.mjs';
 import { lagSince } from '../lib/watch.mjs';
 
@@ -40,16 +51,29 @@ async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
   assert.equal(new Set(all.map(({ session }) => session)).size, sessions, 'sessions');
   for (const r of all) wellFormed(r);
   const events = recordings.spool(name);
-  assert.deepEqual(events.map(({ event, file }) => [event, file]), all.flatMap(({ file }) => [['open', file], ['close', file]]), 'events in their order');
+  assert.deepEqual(
+    events.map(({ event, file }) => [event, file]),
+    all.flatMap(({ file }) => [
+      ['open', file],
+      ['close', file],
+    ]),
+    'events in their order',
+  );
   for (const [i, r] of all.entries()) {
     const [open, close] = events.slice(2 * i, 2 * i + 2);
     const both = { file: r.file, stream: name, format: 'mp4', id: 3, session: r.session, from: r.start };
     assert.deepEqual(open, { event: 'open', ...both });
     const { to, reason, ...rest } = close;
     assert.deepEqual(rest, { event: 'close', ...both, bytes: r.bytes.length, state: 'complete' });
-    assert.ok(Math.abs(to - r.start - r.end) <= 50, `it says that the file ends at ${to}, its frames at ${r.start + r.end}`);
+    assert.ok(
+      Math.abs(to - r.start - r.end) <= 50,
+      `it says that the file ends at ${to}, its frames at ${r.start + r.end}`,
+    );
     assert.ok(reason.length > 3, `a reason: ${reason}`);
-    await until(() => !recordings.markers().some((marker) => marker.includes(path.basename(r.file))), 'its marker to be gone');
+    await until(
+      () => !recordings.markers().some((marker) => marker.includes(path.basename(r.file))),
+      'its marker to be gone',
+    );
   }
   return all;
 }
@@ -60,10 +84,39 @@ async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
 async function pushed(hub, name, { video = [], audio = true } = {}) {
   const copy = path.join(hub.nginx.dir, `${name}.flv`);
   const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
-  const program = start('ffmpeg', ['-hide_banner', '-nostdin', '-loglevel', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25',
-    ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []), '-t', String(SECONDS), '-map', '0', ...(audio ? ['-map', '1', '-c:a', 'aac'] : []),
-    '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-pix_fmt', 'yuv420p', '-threads', '1', ...video, '-flags', '+global_header',
-    '-f', 'tee', `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`)}|${target(copy)}`]);
+  const program = start('ffmpeg', [
+    '-hide_banner',
+    '-nostdin',
+    '-loglevel',
+    'error',
+    '-re',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=size=320x180:rate=25',
+    ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
+    '-t',
+    String(SECONDS),
+    '-map',
+    '0',
+    ...(audio ? ['-map', '1', '-c:a', 'aac'] : []),
+    '-c:v',
+    'libx264',
+    '-preset',
+    'ultrafast',
+    '-g',
+    '25',
+    '-pix_fmt',
+    'yuv420p',
+    '-threads',
+    '1',
+    ...video,
+    '-flags',
+    '+global_header',
+    '-f',
+    'tee',
+    `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`)}|${target(copy)}`,
+  ]);
   await hub.on(`live/${name}`);
   const live = hub.recordings.files(`live/${name}`);
   assert.equal(await program.ended, 0, program.text);
@@ -85,7 +138,11 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal(r.file, live[0]);
       assert.equal(r.video.length, SECONDS * 25);
       sameFrames([r], sent);
-      assert.ok(r.playlist.segments.length >= SECONDS - 1 && r.playlist.segments.every(({ gap, dependent }) => !gap && !dependent), 'a segment for each GOP');
+      assert.ok(
+        r.playlist.segments.length >= SECONDS - 1 &&
+          r.playlist.segments.every(({ gap, dependent }) => !gap && !dependent),
+        'a segment for each GOP',
+      );
       await plays(r);
     });
 
@@ -124,8 +181,13 @@ describe('the recorder', { concurrency: 3 }, () => {
 
     test('audio that comes later: from its beginning, in a new file', DEADLINE, async () => {
       const clip = await makeClip({ seconds: SECONDS });
-      const sent = await replayed(hub, 'later', plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
-        .map((step) => (step.tag.config && step.tag.type === 8 ? { ...step, when: 1500 } : step)).sort((a, b) => a.when - b.when));
+      const sent = await replayed(
+        hub,
+        'later',
+        plan(clip, { keep: (tag) => tag.type === 9 || tag.dts > 1500 })
+          .map((step) => (step.tag.config && step.tag.type === 8 ? { ...step, when: 1500 } : step))
+          .sort((a, b) => a.when - b.when),
+      );
       const all = await finished(hub, 'live/later', 2);
       assert.equal(all[0].audio.length, 0);
       sameFrames(all, sent);
@@ -134,7 +196,10 @@ describe('the recorder', { concurrency: 3 }, () => {
 
     test('another resolution on the way: a new file of the same session', DEADLINE, async () => {
       const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
-      const steps = [...plan(small), ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 })];
+      const steps = [
+        ...plan(small),
+        ...plan(large, { stamp: (t) => t.dts + 2000, when: (t) => t.dts + 2000, headersAt: 1999 }),
+      ];
       const sending = replayed(hub, 'change', steps);
       const viewer = await until(() => capture(hub, 'live/change').catch(() => undefined), 'a viewer');
       const sent = await sending;
@@ -142,7 +207,10 @@ describe('the recorder', { concurrency: 3 }, () => {
       // what came is what viewers get: the first picture behind a change has its parameter sets inside
       sameFrames(all, fromTheStart(sent, framesOf(viewer.flv.tags)));
       assert.deepEqual(all.map((r) => [r.movie.tracks[0].width, r.movie.tracks[0].height]), [[320, 180], [640, 360]]);
-      assert.ok(Math.abs(all[1].start - all[0].start - 2000) <= 50, `history goes on: the second begins ${all[1].start - all[0].start} ms behind the first`);
+      assert.ok(
+        Math.abs(all[1].start - all[0].start - 2000) <= 50,
+        `history goes on: the second begins ${all[1].start - all[0].start} ms behind the first`,
+      );
       for (const r of all) await plays(r);
     });
 
@@ -156,7 +224,12 @@ describe('the recorder', { concurrency: 3 }, () => {
       sameFrames([r], source.sent);
       const allowed = 200 + lagSince(began);
       const sent = source.sent.filter(({ type }) => type === 9);
-      r.video.forEach(({ utc }, i) => assert.ok(Math.abs(utc - sent[i].at) <= allowed, `frame ${i} is off by ${utc - sent[i].at} ms, ${allowed} are allowed`));
+      r.video.forEach(({ utc }, i) =>
+        assert.ok(
+          Math.abs(utc - sent[i].at) <= allowed,
+          `frame ${i} is off by ${utc - sent[i].at} ms, ${allowed} are allowed`,
+        ),
+      );
       await plays(r);
     });
 
@@ -177,7 +250,10 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal(r.video.length, count(first) + count(second), 'every frame of both');
       const [before_, behind] = [r.video[count(first) - 1], r.video[count(first)]];
       const wall = second.sent[0].at - first.sent.filter(({ type }) => type === 9).at(-1).at;
-      assert.ok(Math.abs(behind.dts - before_.dts - wall) <= 200 + lagSince(0), `the gap took ${wall} ms, in the file ${behind.dts - before_.dts}`);
+      assert.ok(
+        Math.abs(behind.dts - before_.dts - wall) <= 200 + lagSince(0),
+        `the gap took ${wall} ms, in the file ${behind.dts - before_.dts}`,
+      );
       const gaps = r.playlist.segments.filter(({ gap }) => gap);
       assert.deepEqual(gaps.map(({ date }) => date), [r.start + behind.dts], 'one gap, with the time behind it');
       assert.ok(behind.key);
@@ -249,12 +325,18 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal((await hub.recording('live/off-demand')).state, 'off');
       const sets = [];
       for (let round = 0; round < 2; round++) {
-        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=1'), { status: 200, json: { recording: true } });
+        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=1'), {
+          status: 200,
+          json: { recording: true },
+        });
         const { session } = await hub.on('live/off-demand');
         sets.push(session);
         const had = source.n;
         await until(() => source.n > had + 50, '2 s of it');
-        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=0'), { status: 200, json: { recording: false } });
+        assert.deepEqual(await hub.control('record?stream=live/off-demand&on=0'), {
+          status: 200,
+          json: { recording: false },
+        });
         await until(async () => (await hub.recording('live/off-demand')).state === 'off', 'the end of it');
         await until(() => hub.recordings.spool('live/off-demand').length === 2 * round + 2, 'its file to be closed');
       }
@@ -267,7 +349,11 @@ describe('the recorder', { concurrency: 3 }, () => {
         wellFormed(r);
         const [first] = namesOf(r.frames);
         const from = names.indexOf(first);
-        assert.deepEqual(namesOf(r.frames), names.slice(from, from + r.video.length), 'a row of frames as they were sent');
+        assert.deepEqual(
+          namesOf(r.frames),
+          names.slice(from, from + r.video.length),
+          'a row of frames as they were sent',
+        );
         assert.ok(r.video.length > 45, `${r.video.length} frames of 2 s`);
         await plays(r);
       }
@@ -303,7 +389,13 @@ describe('the recorder', { concurrency: 3 }, () => {
 
     test('control names what it does not find', DEADLINE, async () => {
       assert.equal((await hub.control('record?stream=live/nobody&on=1')).status, 404);
-      for (const query of ['record', 'record?stream=live/nobody', 'record?stream=live/nobody&on=2', 'record?on=1', 'record?stream=live%2F..%2Fx&on=1']) {
+      for (const query of [
+        'record',
+        'record?stream=live/nobody',
+        'record?stream=live/nobody&on=2',
+        'record?on=1',
+        'record?stream=live%2F..%2Fx&on=1',
+      ]) {
         const { status, json } = await hub.control(query);
         assert.ok([400, 404].includes(status) && json.error, `${query}: ${status} ${JSON.stringify(json)}`);
       }
@@ -321,9 +413,20 @@ describe('the recorder', { concurrency: 3 }, () => {
       const metrics = (await get(`${hub.base}/metrics`)).text;
       assert.ok(Number(/^duolu_recordings (\d+)$/m.exec(metrics)?.[1]) >= 1, metrics);
       assert.ok(Number(/^duolu_recorded_bytes_total (\d+)$/m.exec(metrics)?.[1]) > 0, metrics);
-      for (const reason of ['full', 'failed']) assert.equal(Number(new RegExp(`^duolu_recording_stopped\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(metrics)?.[1]), 0, metrics);
+      for (const reason of ['full', 'failed'])
+        assert.equal(
+          Number(new RegExp(`^duolu_recording_stopped\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(metrics)?.[1]),
+          0,
+          metrics,
+        );
       assert.match(metrics, /^duolu_recording_gaps_total \d+$/m);
-      await until(() => follower.events.some(({ event, data }) => event === 'stream' && data.name === 'live/told' && data.recording === 'on'), 'an event that says so');
+      await until(
+        () =>
+          follower.events.some(
+            ({ event, data }) => event === 'stream' && data.name === 'live/told' && data.recording === 'on',
+          ),
+        'an event that says so',
+      );
       await source.end();
       await finished(hub, 'live/told');
       follower.close();
@@ -334,32 +437,50 @@ describe('the recorder', { concurrency: 3 }, () => {
     const hub = await startRecording();
     t.after(() => hub.stop());
     // in the first GOP of the stream, in the third, and long after a key frame
-    await Promise.all([['first', 1000, 60, 1], ['later', 50, 125, 2], ['long', 100, 290, 2]].map(async ([name, gop, from, files]) => {
-      const client = await openStream(hub.rtmp);
-      client.setChunkSize(65536);
-      await client.publish(`${name}?key=k`);
-      client.sendVideo(0, avcHeader());
-      const sent = [];
-      const began = Date.now();
-      const send = (type, dts, body) => {
-        client[type === 9 ? 'sendVideo' : 'sendAudio'](dts, body);
-        sent.push({ type, dts, body });
-      };
-      for (let n = 0; n < from + 75; n++) {
-        await until(() => Date.now() - began >= n * 40, 'its time');
-        const body = n % gop ? interFrame() : keyFrame();
-        send(9, n * 40, Buffer.concat([body, Buffer.from([0, 0, 0, 12, 12]), Buffer.from(`pic ${String(n).padStart(6)}`, 'latin1'), Buffer.from([0x80])]));
-        if (n === from) client.sendAudio(n * 40, aacHeader());
-        if (n >= from) send(8, n * 40 + 5, aacFrame());
-      }
-      await client.ping();
-      await client.close();
-      const all = await finished(hub, `live/${name}`, files);
-      sameFrames(all, framesOf(sent));
-      assert.deepEqual(all.map((r) => r.audio.length > 0), files === 1 ? [true] : [false, true]);
-      const [last] = all.slice(-1);
-      assert.ok(last.video[0].key);
-    }));
+    await Promise.all(
+      [
+        ['first', 1000, 60, 1],
+        ['later', 50, 125, 2],
+        ['long', 100, 290, 2],
+      ].map(async ([name, gop, from, files]) => {
+        const client = await openStream(hub.rtmp);
+        client.setChunkSize(65536);
+        await client.publish(`${name}?key=k`);
+        client.sendVideo(0, avcHeader());
+        const sent = [];
+        const began = Date.now();
+        const send = (type, dts, body) => {
+          client[type === 9 ? 'sendVideo' : 'sendAudio'](dts, body);
+          sent.push({ type, dts, body });
+        };
+        for (let n = 0; n < from + 75; n++) {
+          await until(() => Date.now() - began >= n * 40, 'its time');
+          const body = n % gop ? interFrame() : keyFrame();
+          send(
+            9,
+            n * 40,
+            Buffer.concat([
+              body,
+              Buffer.from([0, 0, 0, 12, 12]),
+              Buffer.from(`pic ${String(n).padStart(6)}`, 'latin1'),
+              Buffer.from([0x80]),
+            ]),
+          );
+          if (n === from) client.sendAudio(n * 40, aacHeader());
+          if (n >= from) send(8, n * 40 + 5, aacFrame());
+        }
+        await client.ping();
+        await client.close();
+        const all = await finished(hub, `live/${name}`, files);
+        sameFrames(all, framesOf(sent));
+        assert.deepEqual(
+          all.map((r) => r.audio.length > 0),
+          files === 1 ? [true] : [false, true],
+        );
+        const [last] = all.slice(-1);
+        assert.ok(last.video[0].key);
+      }),
+    );
   });
 
   describe('files have an end', { concurrency: 4 }, () => {
@@ -380,7 +501,11 @@ describe('the recorder', { concurrency: 3 }, () => {
         const [first, ...more] = r.video;
         assert.ok(first.key);
         assert.ok(first.utc - r.start < 100, 'what is before its first picture is the sound of that moment');
-        assert.deepEqual(more.filter(({ key, utc }) => key && part(utc) !== part(first.utc)).map(({ utc }) => utc), [], 'no key frame behind the border');
+        assert.deepEqual(
+          more.filter(({ key, utc }) => key && part(utc) !== part(first.utc)).map(({ utc }) => utc),
+          [],
+          'no key frame behind the border',
+        );
         if (i) assert.ok(part(first.utc) > part(all[i - 1].video[0].utc));
         if (i < count - 1) assert.match(hub.recordings.spool('live/hours')[2 * i + 1].reason, /over/);
         await plays(r);
@@ -388,9 +513,14 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test('a queue of the thread pool that is full', DEADLINE, async (t) => {
-      const hub = await startRecording({ record: 'thread_pool dvr threads=1 max_queue=1; dvr_threads dvr; dvr {{dir}}/rec;', workers: 1 });
+      const hub = await startRecording({
+        record: 'thread_pool dvr threads=1 max_queue=1; dvr_threads dvr; dvr {{dir}}/rec;',
+        workers: 1,
+      });
       t.after(() => hub.stop());
-      const streams = await Promise.all(Array.from({ length: 8 }, (_, n) => Source.open(hub, `queue${n}`, { size: 20_000 })));
+      const streams = await Promise.all(
+        Array.from({ length: 8 }, (_, n) => Source.open(hub, `queue${n}`, { size: 20_000 })),
+      );
       streams.forEach((source) => source.run());
       await until(() => streams.every(({ n }) => n > 60), '60 frames of each');
       await Promise.all(streams.map((source) => source.end()));
@@ -475,40 +605,67 @@ describe('the recorder', { concurrency: 3 }, () => {
       const had = source.n;
       await until(() => source.n > had + 50, '2 s more, of the old worker');
       await source.end();
-      const closed = (n) => until(() => { const all = hub.recordings.spool('live/format'); return all.filter(({ event }) => event === 'close').length === n && all; }, `${n} files to be closed`);
+      const closed = (n) =>
+        until(() => {
+          const all = hub.recordings.spool('live/format');
+          return all.filter(({ event }) => event === 'close').length === n && all;
+        }, `${n} files to be closed`);
       await closed(1);
       const again = await Source.open(hub, 'format', { from: 20_000 });
       again.run();
       await until(() => again.n > 50, '2 s of its return');
       await again.end();
       const events = await closed(2);
-      const [mp4, flv] = hub.recordings.files('live/format').map((file) => events.filter((event) => event.file === file));
+      const [mp4, flv] = hub.recordings
+        .files('live/format')
+        .map((file) => events.filter((event) => event.file === file));
       assert.deepEqual(mp4.map(({ event, state }) => [event, state]), [['open', undefined], ['close', 'complete']]);
-      assert.deepEqual(flv.map(({ event, format, state }) => [event, format, state]), [['open', 'flv', undefined], ['close', 'flv', 'complete']]);
+      assert.deepEqual(
+        flv.map(({ event, format, state }) => [event, format, state]),
+        [
+          ['open', 'flv', undefined],
+          ['close', 'flv', 'complete'],
+        ],
+      );
       await until(() => hub.recordings.markers().length === 0, 'no marker');
       wellFormed(hub.recordings.read(mp4[0].file));
       sameFrames([hub.recordings.read(mp4[0].file)], source.sent);
     });
 
-    test('another format, and a writer that died: its file is closed by the recorder that goes on, at once', DEADLINE, async (t) => {
-      const hub = await startRecording({ grace: '30s', workers: 1, expectCrash: true });
-      t.after(() => hub.stop());
-      const source = (await Source.open(hub, 'died')).run();
-      await hub.on('live/died', 1500);
-      const [writer] = hub.nginx.workers();
-      await hub.nginx.reload({ conf: hubConf({ gate: hub.gate, workers: 1, main: `${RECORD} hub_grace 30s; dvr_format flv;` }) });
-      source.stop();
-      process.kill(writer, 'SIGKILL');
-      const again = (await Source.open(hub, 'died', { from: 20_000 })).run();
-      const closed = await until(() => hub.recordings.spool('live/died').find(({ event }) => event === 'close'), 'the MP4 to be closed');
-      assert.deepEqual([closed.format, closed.state], ['mp4', 'interrupted']);
-      wellFormed(hub.recordings.read(closed.file));
-      await until(() => hub.recordings.spool('live/died').some(({ event, format }) => event === 'open' && format === 'flv'), 'an FLV');
-      await again.end();
-      assert.doesNotMatch(hub.nginx.log(), /is left as it is/);
-    });
+    test(
+      'another format, and a writer that died: its file is closed by the recorder that goes on, at once',
+      DEADLINE,
+      async (t) => {
+        const hub = await startRecording({ grace: '30s', workers: 1, expectCrash: true });
+        t.after(() => hub.stop());
+        const source = (await Source.open(hub, 'died')).run();
+        await hub.on('live/died', 1500);
+        const [writer] = hub.nginx.workers();
+        await hub.nginx.reload({
+          conf: hubConf({ gate: hub.gate, workers: 1, main: `${RECORD} hub_grace 30s; dvr_format flv;` }),
+        });
+        source.stop();
+        process.kill(writer, 'SIGKILL');
+        const again = (await Source.open(hub, 'died', { from: 20_000 })).run();
+        const closed = await until(
+          () => hub.recordings.spool('live/died').find(({ event }) => event === 'close'),
+          'the MP4 to be closed',
+        );
+        assert.deepEqual([closed.format, closed.state], ['mp4', 'interrupted']);
+        wellFormed(hub.recordings.read(closed.file));
+        await until(
+          () => hub.recordings.spool('live/died').some(({ event, format }) => event === 'open' && format === 'flv'),
+          'an FLV',
+        );
+        await again.end();
+        assert.doesNotMatch(hub.nginx.log(), /is left as it is/);
+      },
+    );
 
-    for (const [what, change] of [['zone of another size', { zone: '32m' }], ['zone of another name', { zone: '64m', rename: true }]]) {
+    for (const [what, change] of [
+      ['zone of another size', { zone: '32m' }],
+      ['zone of another name', { zone: '64m', rename: true }],
+    ]) {
       test(`a ${what}: what ends normally is complete`, DEADLINE, async (t) => {
         const hub = await startRecording({ grace: '3s' });
         t.after(() => hub.stop());
@@ -522,7 +679,7 @@ describe('the recorder', { concurrency: 3 }, () => {
         await until(() => streams[1].n > had + 25, '1 s more, of the old workers');
         for (const source of streams) await source.end();
         for (const [i, name] of ['live/first', 'live/second'].entries()) {
-          const [r] = await finished(hub, name);                   // its state is complete
+          const [r] = await finished(hub, name); // its state is complete
           sameFrames([r], streams[i].sent);
         }
         await until(() => hub.recordings.markers().length === 0, 'no marker');

@@ -38,14 +38,21 @@ describe('a player that does not read, when its stream ends', () => {
 });
 
 test('a page over HTTP/2 that reads no events is dropped, and gets what was said to it alone', DEADLINE, async (t) => {
-  const hub = await startHub({ workers: 1, listen: 'http2 sndbuf=16k', answer: () => ({ allow: true, uid: 7, stream: 3 }) });
+  const hub = await startHub({
+    workers: 1,
+    listen: 'http2 sndbuf=16k',
+    answer: () => ({ allow: true, uid: 7, stream: 3 }),
+  });
   t.after(() => hub.stop());
   const names = Array.from({ length: 30 }, (_, n) => `${1000 + n}${'x'.repeat(124)}`);
-  const publishers = await Promise.all(names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })));
+  const publishers = await Promise.all(
+    names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })),
+  );
   const deaf = deafClient(hub.nginx.ports.http, '/events?user=9&streams=*');
   let all = Buffer.alloc(0), said = 0;
   for (let turn = 1; turn <= 30; turn++) {                 // 18 KB of events each, told of one by one
-    for (const half of [0, 1]) publishers.forEach((client) => client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, 2 * turn + half])));
+    for (const half of [0, 1])
+      publishers.forEach((client) => client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, 2 * turn + half])));
     await Promise.all(publishers.map((client) => client.ping()));
     said += 2 * names.length * 300;
     await new Promise((resolve) => setTimeout(resolve, 110));

@@ -89,7 +89,8 @@ describe('live events', { concurrency: 4 }, () => {
     await publish(hub, 'unknown');               // the database gave it no number
     await all.wait((e) => e.data.name === 'live/unknown', 'the last of them');
     await some.wait((e) => e.data.name === 'live/third', 'live/third');
-    const told = (follower) => [...new Set(follower.events.filter((e) => e.event === 'stream').map((e) => e.data.name))].sort();
+    const told = (follower) =>
+      [...new Set(follower.events.filter((e) => e.event === 'stream').map((e) => e.data.name))].sort();
     assert.deepEqual(told(all), ['live/other', 'live/third', 'live/unknown']);
     assert.deepEqual(told(some), ['live/third']);
     assert.deepEqual(told(none), []);
@@ -112,11 +113,17 @@ describe('live events', { concurrency: 4 }, () => {
     const follower = await hub.follow('3');
     await follower.first();
     const viewer = await hub.view('live/demo');
-    const stat = await follower.wait((e) => e.event === 'stats' && e.data.streams[0].viewers === 1 && e.data.streams[0].kbps > 100, 'one viewer');
+    const stat = await follower.wait(
+      (e) => e.event === 'stats' && e.data.streams[0].viewers === 1 && e.data.streams[0].kbps > 100,
+      'one viewer',
+    );
     assert.deepEqual(Object.keys(stat.streams[0]), ['id', 'viewers', 'kbps']);
     viewer.close();
     const seen = follower.events.length;
-    await until(() => follower.events.slice(seen).some((e) => e.event === 'stats' && e.data.streams[0].viewers === 0), 'no viewer');
+    await until(
+      () => follower.events.slice(seen).some((e) => e.event === 'stats' && e.data.streams[0].viewers === 0),
+      'no viewer',
+    );
     media.stop();
     follower.close();
     await until(() => silent.comments > 0, 'a comment');
@@ -150,14 +157,28 @@ describe('live events', { concurrency: 4 }, () => {
       await until(() => follower.ended, 'its end');
       assert.equal(follower.complete, true);
     }
-    await until(() => old.every((pid) => { try { process.kill(pid, 0); return false; } catch { return true; } }), 'old workers to be gone');
+    await until(
+      () =>
+        old.every((pid) => {
+          try {
+            process.kill(pid, 0);
+            return false;
+          } catch {
+            return true;
+          }
+        }),
+      'old workers to be gone',
+    );
     const again = await hub.follow('*');
     assert.deepEqual(await again.first(), { streams: [] });
     again.close();
   });
 
   test('one who reads nothing is dropped, the others are served', DEADLINE, async (t) => {
-    const hub = await start(t, { listen: 'sndbuf=32k', answer: ({ NAME }) => ({ allow: true, uid: 7, stream: Number(NAME.slice(0, 4)) }) });
+    const hub = await start(t, {
+      listen: 'sndbuf=32k',
+      answer: ({ NAME }) => ({ allow: true, uid: 7, stream: Number(NAME.slice(0, 4)) }),
+    });
     const reader = await hub.follow('*');
     const deaf = net.connect({ port: hub.nginx.ports.http, host: '127.0.0.1' });
     deaf.write('GET /events?user=9&streams=* HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -166,7 +187,9 @@ describe('live events', { concurrency: 4 }, () => {
     await until(async () => (await hub.sessions()).some((row) => row.uid === 9), 'its session');
     // about 300 bytes are said of each change
     const names = Array.from({ length: 10 }, (_, n) => `${1000 + n}${'x'.repeat(124)}`);
-    const publishers = await Promise.all(names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })));
+    const publishers = await Promise.all(
+      names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })),
+    );
     let turn = 0;
     await until(async () => {
       // headers that differ from those before are a change; more than 256 between two looks would be told as one
@@ -195,7 +218,8 @@ test('who asks, and for what, must be known', DEADLINE, async (t) => {
   assert.deepEqual(await hub.sessions(), []);
 
   const { code, output } = await testConfig({ modules: ['rtmp', 'guard', 'hub'],
-    conf: 'hub_zone z 8m; http { server { listen 127.0.0.1:{{port:http}}; location /e { hub_events on; hub_events_user 1; } } }' });
+    conf: `hub_zone z 8m; http { server { listen 127.0.0.1:{{port:http}};
+      location /e { hub_events on; hub_events_user 1; } } }` });
   assert.equal(code, 1);
   assert.match(output, /"hub_events on" has no hub_events_streams/);
 });

@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { feed, fcgiAnswer, startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
-import { MSG, amfEncode, aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
+import {
+  MSG,
+  amfEncode,
+  aacFrame,
+  aacHeader,
+  avcHeader,
+  interFrame,
+  keyFrame,
+  openPublisher,
+  openStream,
+} from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 
@@ -18,7 +28,11 @@ async function refused(hub, name, reason, { line = reason, ...more } = {}) {
     return true;
   });
   await client.closed;
-  const lines = hub.nginx.log().slice(from).split('\n').filter((l) => /publish \S+ (refused|ended)|bad name/.test(l) && line.test(l));
+  const lines = hub.nginx
+    .log()
+    .slice(from)
+    .split('\n')
+    .filter((l) => /publish \S+ (refused|ended)|bad name/.test(l) && line.test(l));
   assert.equal(lines.length, 1, `one log line of the reason: ${lines}`);
   assert.match(lines[0], /client: 127\.0\.0\.1/);
 }
@@ -38,8 +52,14 @@ describe('answers of the service', () => {
     client.sendVideo(0, keyFrame(5000));
     await until(async () => (await hub.stream('live/cam1')).bytes_in > 5000, 'the frame');
     await client.close();
-    const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'), 'the report of the end');
-    assert.deepEqual([done.KIND, done.NAME, done.SESSION, done.REASON], ['publish', 'cam1', asked.SESSION, 'closed by the client']);
+    const done = await until(
+      () => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done'),
+      'the report of the end',
+    );
+    assert.deepEqual(
+      [done.KIND, done.NAME, done.SESSION, done.REASON],
+      ['publish', 'cam1', asked.SESSION, 'closed by the client'],
+    );
     assert.ok(Number(done.BYTES) > 5000);
   });
 
@@ -107,7 +127,20 @@ describe('answers of the service', () => {
     hub.gate.answer = () => ({ allow: true });
   });
 
-  const names = ['a/b', '..', 'a..b', 'a b', 'a\tb', 'a\u0001b', 'x'.repeat(129), 'a"b', 'a#b', 'a%2fb', 'a\\b', Buffer.from([0x61, 0xff]).toString('latin1')];
+  const names = [
+    'a/b',
+    '..',
+    'a..b',
+    'a b',
+    'a\tb',
+    'a\u0001b',
+    'x'.repeat(129),
+    'a"b',
+    'a#b',
+    'a%2fb',
+    'a\\b',
+    Buffer.from([0x61, 0xff]).toString('latin1'),
+  ];
   for (const name of names) {
     test(`a bad name is refused: ${JSON.stringify(name.slice(0, 12))}`, DEADLINE, async (t) => {
       if (name === 'a\u00ff') {
@@ -129,7 +162,10 @@ describe('answers of the service', () => {
   });
 
   test('an unknown application ends the connection', DEADLINE, async () => {
-    await assert.rejects(openStream({ ...hub.rtmp, app: 'nowhere' }), /NetConnection\.Connect\.Rejected.*expected \\"live\\"/);
+    await assert.rejects(
+      openStream({ ...hub.rtmp, app: 'nowhere' }),
+      /NetConnection\.Connect\.Rejected.*expected \\"live\\"/,
+    );
     assert.match(hub.nginx.log(), /guard: refused connect to application "nowhere", expected "live"/);
   });
 
@@ -181,8 +217,13 @@ describe('answers of the service', () => {
   test('publish and close over and over is one question at a time', DEADLINE, async () => {
     const { answer } = hub.gate;
     let release;
-    const released = new Promise((resolve) => { release = resolve; });
-    hub.gate.answer = async (q) => { if (q.NAME === 'stall') await released; return { allow: true }; };
+    const released = new Promise((resolve) => {
+      release = resolve;
+    });
+    hub.gate.answer = async (q) => {
+      if (q.NAME === 'stall') await released;
+      return { allow: true };
+    };
     const client = await openStream(hub.rtmp);
     for (let n = 0; n < 50; n++) {
       client.command('publish', null, 'stall?key=x', 'live');
@@ -190,23 +231,50 @@ describe('answers of the service', () => {
     }
     await client.ping();
     await assert.rejects(client.publish('stall?key=x'), /publishes already/);
-    const other = await openPublisher('later?key=x', { ...hub.rtmp, chunkSize: 4096 });        // asked after all of those
+    const other = await openPublisher('later?key=x', { ...hub.rtmp, chunkSize: 4096 }); // asked after all of those
     assert.equal(hub.gate.questions.filter((q) => q.NAME === 'stall').length, 1);
     release();
-    await until(() => client.publish('free?key=x').then(() => true, () => false), 'the connection to be of use again');
+    await until(
+      () =>
+        client.publish('free?key=x').then(
+          () => true,
+          () => false,
+        ),
+      'the connection to be of use again',
+    );
     hub.gate.answer = answer;
     await other.close();
     await client.close();
   });
 
   const nonsense = [
-    ['a video message of one byte', (c) => c.sendVideo(0, Buffer.from([0x17])), /video message of 1 bytes is shorter than its header/],
+    [
+      'a video message of one byte',
+      (c) => c.sendVideo(0, Buffer.from([0x17])),
+      /video message of 1 bytes is shorter than its header/,
+    ],
     ['Sorenson video', (c) => c.sendVideo(0, Buffer.from([0x12, 0, 0, 0, 0, 0])), /video codec 2 is not carried/],
     ['MP3 audio', (c) => c.sendAudio(0, Buffer.from([0x2f, 0, 0, 0])), /audio codec 2 is not carried/],
-    ['an AVC header that is none', (c) => c.sendVideo(0, Buffer.from([0x17, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])), /H\.264 sequence header makes no sense/],
-    ['a sequence header of 5 KB', (c) => c.sendVideo(0, Buffer.concat([avcHeader(), Buffer.alloc(5000)])), /sequence header is longer than 4096 bytes/],
-    ['an unknown FourCC', (c) => c.sendVideo(0, Buffer.from('90786d6c31000000', 'hex')), /video codec xml1 is not carried/],
-    ['a FourCC that is no text', (c) => c.sendVideo(0, Buffer.from('9000ff0a7f000000', 'hex')), /video codec \?\?\?\? is not carried/],
+    [
+      'an AVC header that is none',
+      (c) => c.sendVideo(0, Buffer.from([0x17, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])),
+      /H\.264 sequence header makes no sense/,
+    ],
+    [
+      'a sequence header of 5 KB',
+      (c) => c.sendVideo(0, Buffer.concat([avcHeader(), Buffer.alloc(5000)])),
+      /sequence header is longer than 4096 bytes/,
+    ],
+    [
+      'an unknown FourCC',
+      (c) => c.sendVideo(0, Buffer.from('90786d6c31000000', 'hex')),
+      /video codec xml1 is not carried/,
+    ],
+    [
+      'a FourCC that is no text',
+      (c) => c.sendVideo(0, Buffer.from('9000ff0a7f000000', 'hex')),
+      /video codec \?\?\?\? is not carried/,
+    ],
   ];
   for (const [name, send, reason] of nonsense) {
     test(`${name} is ended with its reason`, DEADLINE, async () => {
@@ -239,32 +307,50 @@ describe('answers of the service', () => {
   });
 });
 
-test('a frame larger than hub_stream_max is passed over, and the stream goes on with the next key frame', DEADLINE, async (t) => {
-  const hub = await startHub({ zone: '8m', main: 'hub_stream_max 1m;' });
-  t.after(() => hub.stop());
-  const client = await openPublisher('large?key=x', { ...hub.rtmp, chunkSize: 65536 });
-  const viewer = await hub.view('live/large');
-  const sizes = [0, 0, 1_500_000, 0, 0, 0].map((size, n) => (n % 4 ? interFrame(size) : keyFrame(size)));
-  sizes.forEach((body, n) => client.sendVideo(n * 40, body));
-  await until(() => viewer.flv.video().length === 4, 'the frames that are none of its GOP');
-  await client.ping();
-  assert.deepEqual(viewer.flv.video().map(({ dts }) => dts), [0, 40, 160, 200]);
-  viewer.close();
-  await client.close();
-  await until(() => /publish live\/large ended: closed by the client, after 1 message was passed over/.test(hub.nginx.log()), 'its end');
-  assert.match(hub.nginx.log(), /passed over: message of 1500000 bytes is larger than hub_stream_max allows/);
-});
+test(
+  'a frame larger than hub_stream_max is passed over, and the stream goes on with the next key frame',
+  DEADLINE,
+  async (t) => {
+    const hub = await startHub({ zone: '8m', main: 'hub_stream_max 1m;' });
+    t.after(() => hub.stop());
+    const client = await openPublisher('large?key=x', { ...hub.rtmp, chunkSize: 65536 });
+    const viewer = await hub.view('live/large');
+    const sizes = [0, 0, 1_500_000, 0, 0, 0].map((size, n) => (n % 4 ? interFrame(size) : keyFrame(size)));
+    sizes.forEach((body, n) => client.sendVideo(n * 40, body));
+    await until(() => viewer.flv.video().length === 4, 'the frames that are none of its GOP');
+    await client.ping();
+    assert.deepEqual(
+      viewer.flv.video().map(({ dts }) => dts),
+      [0, 40, 160, 200],
+    );
+    viewer.close();
+    await client.close();
+    await until(
+      () => /publish live\/large ended: closed by the client, after 1 message was passed over/.test(hub.nginx.log()),
+      'its end',
+    );
+    assert.match(hub.nginx.log(), /passed over: message of 1500000 bytes is larger than hub_stream_max allows/);
+  },
+);
 
 describe('whoever the service let in is reported ended, whatever came of it', () => {
   let hub;
   let name = 0;
-  before(async () => { hub = await startHub({ workers: 1, ingest: 'hub_play on; ingest_timeout 30s;', main: 'hub_viewers_max 1;' }); });
+  before(async () => {
+    hub = await startHub({ workers: 1, ingest: 'hub_play on; ingest_timeout 30s;', main: 'hub_viewers_max 1;' });
+  });
   after(() => hub.stop());
 
   // The one report of the session that was asked for `stream`.
   async function report(stream, kind) {
-    const asked = await until(() => hub.gate.questions.find((q) => q.NAME === stream && q.SCRIPT_NAME === `/gate/${kind}`), 'the question');
-    const done = await until(() => hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === asked.SESSION)[0], `the report of ${stream}`);
+    const asked = await until(
+      () => hub.gate.questions.find((q) => q.NAME === stream && q.SCRIPT_NAME === `/gate/${kind}`),
+      'the question',
+    );
+    const done = await until(
+      () => hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === asked.SESSION)[0],
+      `the report of ${stream}`,
+    );
     assert.deepEqual([done.KIND, done.NAME, done.SECONDS], [kind, stream, '0']);
     return done;
   }
@@ -293,7 +379,10 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
     source.sendVideo(0, keyFrame(5000));
     const one = await openStream(hub.rtmp);
     await one.play('crowd?token=t');
-    await until(async () => (await hub.status()).streams.find((s) => s.name === 'live/crowd')?.viewers === 1, 'the viewer');
+    await until(
+      async () => (await hub.status()).streams.find((s) => s.name === 'live/crowd')?.viewers === 1,
+      'the viewer',
+    );
     hub.gate.questions.length = 0;
     await assert.rejects((await openStream(hub.rtmp)).play('crowd?token=t'), /Play\.Failed/);
     assert.match((await report('crowd', 'play')).REASON, /viewers/);
@@ -319,7 +408,10 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
         release();
         const done = await report(stream, kind);
         assert.match(done.REASON, /left before the answer|closed by the client/);
-        assert.equal(hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === done.SESSION).length, 1);
+        assert.equal(
+          hub.gate.questions.filter((q) => q.SCRIPT_NAME === '/gate/done' && q.SESSION === done.SESSION).length,
+          1,
+        );
         await client.close();
       });
     }
@@ -330,7 +422,10 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
     await assert.rejects((await openStream(hub.rtmp)).publish('no?key=x'), /wrong key/);
     admit();
     await (await open('yes')).close();
-    await until(() => hub.gate.questions.some((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'yes'), 'a later report');
+    await until(
+      () => hub.gate.questions.some((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'yes'),
+      'a later report',
+    );
     assert.ok(!hub.gate.questions.some((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'no'));
   });
 });
@@ -370,7 +465,9 @@ test('500 publish attempts at once leave a running stream alone', DEADLINE, asyn
   await until(() => waiting.length >= 64, 'questions to be under way');
   await viewer.more(25);                       // the service thinks, media flows
   const count = () => hub.gate.questions.filter((q) => q.NAME.startsWith('try')).length;
-  const pump = setInterval(() => { for (const resolve of waiting.splice(0)) resolve({ allow: false, reason: 'wrong key' }); }, 20);
+  const pump = setInterval(() => {
+    for (const resolve of waiting.splice(0)) resolve({ allow: false, reason: 'wrong key' });
+  }, 20);
   try {
     await Promise.all(attempts);
   } finally {

@@ -102,7 +102,10 @@ test('a phone that is cut off and does not return is given up after ingest_timeo
   await client.closed;
   assert.match(hub.nginx.log(), /publish live\/silent ended: no media for 2\d{3} ms/);
   assert.equal((await hub.stream('live/silent')).state, 'grace');
-  assert.ok(!(await hub.sessions()).some((s) => s.kind === 'publish' && s.stream === 'live/silent'), 'its session is gone');
+  assert.ok(
+    !(await hub.sessions()).some((s) => s.kind === 'publish' && s.stream === 'live/silent'),
+    'its session is gone',
+  );
 });
 
 test('after its grace a stream ends, and its viewers are told properly', DEADLINE, async (t) => {
@@ -118,7 +121,10 @@ test('after its grace a stream ends, and its viewers are told properly', DEADLIN
   await client.close();
   await until(() => watchers.every((w) => w.ended), 'every viewer to end');
   assert.ok(performance.now() - gone >= 950, 'not before its time');
-  assert.deepEqual(watchers.map((w) => `${w.protocol}: ${w.ending}`), watchers.map((w) => `${w.protocol}: end of file`));
+  assert.deepEqual(
+    watchers.map((w) => `${w.protocol}: ${w.ending}`),
+    watchers.map((w) => `${w.protocol}: end of file`),
+  );
   assert.ok(watchers.every((w) => !w.error && media(w).length > 10));
   assert.equal(await brief.stream('live/brief'), undefined);
   assert.deepEqual((await brief.sessions()).map((s) => s.kind), [], 'no session is left');

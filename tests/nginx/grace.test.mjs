@@ -7,7 +7,19 @@ import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
-import { PROTOCOLS, complaints, failures, fileOf, gapBetween, lagSince, media, more, stepsBack, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import {
+  PROTOCOLS,
+  complaints,
+  failures,
+  fileOf,
+  gapBetween,
+  lagSince,
+  media,
+  more,
+  stepsBack,
+  untilWatchable,
+  watchEverywhere,
+} from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
@@ -29,7 +41,10 @@ before(async () => {
     main: 'hub_grace 30s;', ingest: 'hub_play on; play_lag 20s;', flv: 'hub_lag 20s;',
     // a service that takes its time, once the stream is known
     answer: async ({ NAME, ARGS }) => {
-      if (NAME.startsWith('slow') && ARGS.includes('again')) await new Promise((resolve) => { setTimeout(resolve, 800); });
+      if (NAME.startsWith('slow') && ARGS.includes('again'))
+        await new Promise((resolve) => {
+          setTimeout(resolve, 800);
+        });
       return { allow: true };
     },
   });
@@ -94,9 +109,14 @@ function holds(t, watchers, { held = false } = {}) {
     }
   }
   const worst = errors.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
-  t.diagnostic(`worst error over the gap ${worst.toFixed(0)} ms, ${errors.length} measured, own lag ${watchers.lag.toFixed(0)} ms`);
+  t.diagnostic(
+    `worst error over the gap ${worst.toFixed(0)} ms, ${errors.length} measured, own lag ${watchers.lag.toFixed(0)} ms`,
+  );
   assert.ok(errors.length > 0, 'some track is on both sides of the gap');
-  assert.ok(Math.abs(worst) <= TOLERANCE + watchers.lag, `dts advances by the gap's length within ${TOLERANCE} ms, not off by ${errors.map(Math.round)}`);
+  assert.ok(
+    Math.abs(worst) <= TOLERANCE + watchers.lag,
+    `dts advances by the gap's length within ${TOLERANCE} ms, not off by ${errors.map(Math.round)}`,
+  );
 }
 
 /** dts keeps step with arrival behind the gap: no run, no standstill. */
@@ -108,7 +128,10 @@ function keepsStep(watchers, tolerance) {
       const own = tags.filter((tag) => tag.type === type);
       const off = own.map((tag) => (tag.dts - own[0].dts) - (tag.at - own[0].at));
       const worst = off.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);
-      assert.ok(Math.abs(worst) <= tolerance, `type ${type} keeps step with the clock, ${watcher.protocol} is off by ${worst.toFixed(0)} ms`);
+      assert.ok(
+        Math.abs(worst) <= tolerance,
+        `type ${type} keeps step with the clock, ${watcher.protocol} is off by ${worst.toFixed(0)} ms`,
+      );
     }
   }
 }
@@ -124,7 +147,11 @@ async function decodes(watchers) {
     const skip = Math.max(0, b.indexOf(a[from]));
     const length = Math.min(a.length - from, b.length - skip);
     assert.ok(length > 30, `${other.protocol} saw the same stream`);
-    assert.deepEqual(b.slice(skip, skip + length), a.slice(from, from + length), `${other.protocol} in ${other.pid} got the same frames`);
+    assert.deepEqual(
+      b.slice(skip, skip + length),
+      a.slice(from, from + length),
+      `${other.protocol} in ${other.pid} got the same frames`,
+    );
   }
 }
 
@@ -134,30 +161,95 @@ const goesOn = (clip, shift = 0) => (at) => plan(clip, { from: 1000, stamp: (t) 
 describe('a publisher is killed and returns', { concurrency: 6 }, () => {
   const rows = [
     ['with its timestamps at 0 again', 'zero', () => ({ first: plan(clips.plain), second: restart(clips.plain) })],
-    ['with timestamps that went on all the time', 'on', () => ({ first: plan(clips.plain), second: goesOn(clips.plain) })],
-    ['with timestamps that stood still meanwhile', 'still', () => ({ first: plan(clips.plain), second: goesOn(clips.plain, -1500) })],
-    ['with a timestamp an hour ahead', 'hour', () => ({ first: plan(clips.plain), second: goesOn(clips.plain, 3_600_000) })],
-    ['across the wrap of its 32-bit timestamps', 'wrap', () => ({
-      first: plan(clips.plain, { stamp: (t) => t.dts - 2000 }), second: goesOn(clips.plain, -2000) })],
-    ['with another resolution', 'large', () => ({ first: plan(clips.plain), second: restart(clips.large),
-      still: () => until(async () => (await hub.stream('live/large')).width === 640, 'the new width') })],
+    [
+      'with timestamps that went on all the time',
+      'on',
+      () => ({ first: plan(clips.plain), second: goesOn(clips.plain) }),
+    ],
+    [
+      'with timestamps that stood still meanwhile',
+      'still',
+      () => ({ first: plan(clips.plain), second: goesOn(clips.plain, -1500) }),
+    ],
+    [
+      'with a timestamp an hour ahead',
+      'hour',
+      () => ({ first: plan(clips.plain), second: goesOn(clips.plain, 3_600_000) }),
+    ],
+    [
+      'across the wrap of its 32-bit timestamps',
+      'wrap',
+      () => ({
+        first: plan(clips.plain, { stamp: (t) => t.dts - 2000 }),
+        second: goesOn(clips.plain, -2000),
+      }),
+    ],
+    [
+      'with another resolution',
+      'large',
+      () => ({
+        first: plan(clips.plain),
+        second: restart(clips.large),
+        still: () => until(async () => (await hub.stream('live/large')).width === 640, 'the new width'),
+      }),
+    ],
     ['with another audio rate', 'rate', () => ({ first: plan(clips.plain), second: restart(clips.rate) })],
-    ['without audio', 'mute', () => ({ first: plan(clips.plain), second: restart(clips.silent),
-      still: () => until(async () => (await hub.stream('live/mute')).audio === 'none', 'newcomers to be promised no audio') })],
+    [
+      'without audio',
+      'mute',
+      () => ({
+        first: plan(clips.plain),
+        second: restart(clips.silent),
+        still: () =>
+          until(async () => (await hub.stream('live/mute')).audio === 'none', 'newcomers to be promised no audio'),
+      }),
+    ],
     ['with audio after none', 'unmute', () => ({ first: plan(clips.silent), second: restart(clips.plain) })],
     ['without video', 'radio', () => ({ first: plan(clips.plain), second: restart(clips.sound), wait: AUDIO })],
-    ['with frames in another order than shown', 'bframes', () => ({ first: plan(clips.reordered), second: restart(clips.reordered) })],
-    ['as another encoder, with other tools of H.264', 'encoder', () => ({ first: plan(clips.plain), second: restart(clips.reordered) })],
+    [
+      'with frames in another order than shown',
+      'bframes',
+      () => ({ first: plan(clips.reordered), second: restart(clips.reordered) }),
+    ],
+    [
+      'as another encoder, with other tools of H.264',
+      'encoder',
+      () => ({ first: plan(clips.plain), second: restart(clips.reordered) }),
+    ],
     ['audio only', 'sound', () => ({ first: plan(clips.sound), second: restart(clips.sound), wait: AUDIO })],
     ['video only', 'video', () => ({ first: plan(clips.silent), second: restart(clips.silent) })],
-    ['its encoder two seconds slower than its headers', 'lookahead', () => ({
-      first: plan(clips.plain), second: restart(clips.large, { when: (t) => t.dts + 2000 }) })],
-    ['in the middle of a GOP', 'middle', () => ({ first: plan(clips.plain), second: restart(clips.plain, { from: 500 }) })],
-    ['its audio 300 ms ahead of its video', 'ahead', () => ({
-      first: plan(clips.plain, { when: (t) => t.dts + (t.type === VIDEO ? 300 : 0) }),
-      second: restart(clips.plain, { when: (t) => t.dts + (t.type === VIDEO ? 300 : 0) }) })],
-    ['while the gate takes its time', 'slow', () => ({ first: plan(clips.plain), second: restart(clips.plain) }), { held: true }],
-    ['while its old connection is half open', 'half', () => ({ first: plan(clips.plain), second: restart(clips.plain), half: true })],
+    [
+      'its encoder two seconds slower than its headers',
+      'lookahead',
+      () => ({
+        first: plan(clips.plain),
+        second: restart(clips.large, { when: (t) => t.dts + 2000 }),
+      }),
+    ],
+    [
+      'in the middle of a GOP',
+      'middle',
+      () => ({ first: plan(clips.plain), second: restart(clips.plain, { from: 500 }) }),
+    ],
+    [
+      'its audio 300 ms ahead of its video',
+      'ahead',
+      () => ({
+        first: plan(clips.plain, { when: (t) => t.dts + (t.type === VIDEO ? 300 : 0) }),
+        second: restart(clips.plain, { when: (t) => t.dts + (t.type === VIDEO ? 300 : 0) }),
+      }),
+    ],
+    [
+      'while the gate takes its time',
+      'slow',
+      () => ({ first: plan(clips.plain), second: restart(clips.plain) }),
+      { held: true },
+    ],
+    [
+      'while its old connection is half open',
+      'half',
+      () => ({ first: plan(clips.plain), second: restart(clips.plain), half: true }),
+    ],
   ];
   for (const [what, name, make, options = {}] of rows) {
     test(what, DEADLINE, async (t) => {
@@ -198,21 +290,33 @@ async function uninterrupted(name, steps, last) {
   const watchers = await watchEverywhere(hub, `live/${name}`);
   const enough = steps.filter(({ tag }) => !tag.config && tag.dts >= last).map(({ tag }) => tag.body);
   const reached = (tag) => enough.some((body) => tag.body.equals(body));
-  await Promise.all(watchers.map((w) => until(() => w.error || w.ended || w.tags.slice(-50).some(reached), `frames of ${last} ms`)));
+  await Promise.all(
+    watchers.map((w) => until(() => w.error || w.ended || w.tags.slice(-50).some(reached), `frames of ${last} ms`)),
+  );
   source.stop();
   assert.deepEqual(failures(watchers), []);
   await client.close();
   watchers.forEach((w) => w.close());
-  for (const watcher of watchers) assert.deepEqual(stepsBack(watcher, 6000), [], `${watcher.protocol} in ${watcher.pid}`);
+  for (const watcher of watchers)
+    assert.deepEqual(stepsBack(watcher, 6000), [], `${watcher.protocol} in ${watcher.pid}`);
   watchers.lag = lagSince(began);
   return watchers;
 }
 
 describe('a publisher whose frames come late or early', { concurrency: 10 }, () => {
   const rows = [
-    ['stalls for 8 s, and all of it comes at once', 'stall', { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts) }, 13000],
-    ['stalls for 8 s, and half of it comes at once', 'thin',
-      { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts), keep: (t) => t.dts <= 3500 || t.dts >= 7000 }, 13000],
+    [
+      'stalls for 8 s, and all of it comes at once',
+      'stall',
+      { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts) },
+      13000,
+    ],
+    [
+      'stalls for 8 s, and half of it comes at once',
+      'thin',
+      { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts), keep: (t) => t.dts <= 3500 || t.dts >= 7000 },
+      13000,
+    ],
     ['brings a backlog of 5 s first', 'backlog', { when: (t) => Math.max(0, t.dts - 5000) }, 9000],
     ['is slower than real time', 'slowly', { when: (t) => t.dts * 1.4 }, 5000],
     ['is faster than real time', 'fast', { when: (t) => t.dts / 1.4 }, 9000],
@@ -244,8 +348,18 @@ describe('a publisher whose clock is set', { concurrency: 10 }, () => {
     ['ahead by 5 s', 'ahead5', both(5000)],
     ['ahead by an hour', 'ahead3600', both(3_600_000)],
     ['ahead by 40 days', 'ahead40', both(40 * 86_400_000)],
-    ['in its audio alone, back by a minute', 'audio60', { stamp: (t) => t.dts - (t.type === AUDIO && t.dts > 5000 ? 60_000 : 0) }, false],
-    ['in its video alone, ahead by a minute', 'video60', { stamp: (t) => t.dts + (t.type === VIDEO && t.dts > 5000 ? 60_000 : 0) }, false],
+    [
+      'in its audio alone, back by a minute',
+      'audio60',
+      { stamp: (t) => t.dts - (t.type === AUDIO && t.dts > 5000 ? 60_000 : 0) },
+      false,
+    ],
+    [
+      'in its video alone, ahead by a minute',
+      'video60',
+      { stamp: (t) => t.dts + (t.type === VIDEO && t.dts > 5000 ? 60_000 : 0) },
+      false,
+    ],
     ['5 s apart for audio and video', 'apart', { stamp: (t) => t.dts + (t.type === AUDIO ? 5000 : 0) }, false],
     ['5 s apart the other way round', 'apart2', { stamp: (t) => t.dts + (t.type === VIDEO ? 5000 : 0) }, false],
   ];
@@ -259,7 +373,11 @@ describe('a publisher whose clock is set', { concurrency: 10 }, () => {
         const off = [...video, ...audio].map(({ dts, when }) => dts - when - (video[0].dts - video[0].when));
         worst = Math.max(worst, ...off.map(Math.abs));
         // sound and picture that were together when they were sent still are
-        if (together) assert.ok(Math.abs(video.at(-1).dts - video.at(-1).tag.dts - audio.at(-1).dts + audio.at(-1).tag.dts) <= 3, 'audio and video stay together');
+        if (together)
+          assert.ok(
+            Math.abs(video.at(-1).dts - video.at(-1).tag.dts - audio.at(-1).dts + audio.at(-1).tag.dts) <= 3,
+            'audio and video stay together',
+          );
       }
       t.diagnostic(`dts strays ${worst.toFixed(0)} ms at most from the clock, own lag ${watchers.lag.toFixed(0)} ms`);
       assert.ok(worst <= TOLERANCE + watchers.lag, `dts follows the clock within ${TOLERANCE} ms, not ${worst}`);
@@ -273,14 +391,18 @@ describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
     let seed = 1;
     const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
     // small leaps and large ones, back and forth, for 4 s; then sense again
-    const stamp = ({ dts }) => (dts > 3000 && dts < 7000 ? Math.round(dts + (random() - 0.5) * (random() < 0.8 ? 5000 : 1e9)) : dts);
+    const stamp = ({ dts }) =>
+      dts > 3000 && dts < 7000 ? Math.round(dts + (random() - 0.5) * (random() < 0.8 ? 5000 : 1e9)) : dts;
     const steps = plan(clips.plain, { stamp });
     const watchers = await uninterrupted('nonsense', steps, 9000);
     for (const watcher of watchers) {
       const [video, audio] = fates(watcher, steps);
       const off = [...video, ...audio].map(({ dts, when }) => dts - when - (video[0].dts - video[0].when));
       t.diagnostic(`${watcher.protocol}: dts strays ${Math.min(...off)} to ${Math.max(...off)} ms`);
-      assert.ok(Math.max(...off) < 5000 && Math.min(...off) > -1000, `${watcher.protocol}: ${Math.min(...off)} to ${Math.max(...off)} ms`);
+      assert.ok(
+        Math.max(...off) < 5000 && Math.min(...off) > -1000,
+        `${watcher.protocol}: ${Math.min(...off)} to ${Math.max(...off)} ms`,
+      );
     }
   });
 
@@ -330,26 +452,33 @@ describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
       const live = media(watcher).filter((tag) => tag.at > asked - 300);
       const off = live.map((tag) => tag.dts - tag.at - live[0].dts + live[0].at);
       const allowed = TOLERANCE + lagSince(asked - 300);
-      assert.ok(off.every((ms) => Math.abs(ms) < allowed), `dts keeps step with the clock within ${allowed} ms: ${off.map(Math.round)}`);
+      assert.ok(
+        off.every((ms) => Math.abs(ms) < allowed),
+        `dts keeps step with the clock within ${allowed} ms: ${off.map(Math.round)}`,
+      );
     }
     await decodes(watchers);
     await two.client.close();
     watchers.forEach((w) => w.close());
   });
 
-  test('while a stream waits for its publisher, another key that the gate allows goes on with it', DEADLINE, async () => {
-    const one = await publish('heir', plan(clips.plain));
-    await untilWatchable(hub, 'live/heir');
-    const watchers = await watchEverywhere(hub, 'live/heir');
-    await one.client.close();
-    await until(async () => (await hub.stream('live/heir')).state === 'grace', 'live/heir to wait');
-    const two = await openStream(hub.rtmp);
-    two.setChunkSize(4096);
-    await two.publish('heir?key=another');
-    const source = replay(two, plan(clips.plain));
-    await Promise.all(watchers.map((w) => more(w, 20)));
-    source.stop();
-    await two.close();
-    watchers.forEach((w) => w.close());
-  });
+  test(
+    'while a stream waits for its publisher, another key that the gate allows goes on with it',
+    DEADLINE,
+    async () => {
+      const one = await publish('heir', plan(clips.plain));
+      await untilWatchable(hub, 'live/heir');
+      const watchers = await watchEverywhere(hub, 'live/heir');
+      await one.client.close();
+      await until(async () => (await hub.stream('live/heir')).state === 'grace', 'live/heir to wait');
+      const two = await openStream(hub.rtmp);
+      two.setChunkSize(4096);
+      await two.publish('heir?key=another');
+      const source = replay(two, plan(clips.plain));
+      await Promise.all(watchers.map((w) => more(w, 20)));
+      source.stop();
+      await two.close();
+      watchers.forEach((w) => w.close());
+    },
+  );
 });

@@ -5,7 +5,18 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startNginx, until } from '../lib/nginx.mjs';
 import {
-  MSG, RtmpClient, aacFrame, amfEncode, chunk, chunkHeader, basicHeader, interFrame, keyFrame, openPlayer, openPublisher, openStream,
+  MSG,
+  RtmpClient,
+  aacFrame,
+  amfEncode,
+  chunk,
+  chunkHeader,
+  basicHeader,
+  interFrame,
+  keyFrame,
+  openPlayer,
+  openPublisher,
+  openStream,
 } from '../lib/rtmp.mjs';
 import { configuration, rss, tag } from './guard-rows.mjs';
 
@@ -31,7 +42,14 @@ async function carried(name, list, prepare = () => {}) {
   const player = await openPlayer(name, { port });
   await prepare(publisher);
   for (const [i, [type, payload, options]] of list.entries()) {
-    publisher.send({ csid: type === MSG.VIDEO ? 6 : 4, type, msid: publisher.msid, timestamp: (i + 1) * 40, payload, ...options });
+    publisher.send({
+      csid: type === MSG.VIDEO ? 6 : 4,
+      type,
+      msid: publisher.msid,
+      timestamp: (i + 1) * 40,
+      payload,
+      ...options,
+    });
     const got = await player.wait((m) => m.type === type && m.payload.length === payload.length, `message ${i}`);
     assert.ok(got.payload.equals(payload), `message ${i} comes out as it went in`);
   }
@@ -50,10 +68,18 @@ function marked(size) {
 describe('chunk sizes', () => {
   for (const size of [1_048_577, 1_500_000, 10_000_000, 0x7fffffff]) {
     test(`${size} bytes are accepted, messages of several megabytes too`, DEADLINE, async () => {
-      await carried(`chunks${size}`, [
-        [MSG.VIDEO, marked(3_000_000)], [MSG.AUDIO, aacFrame()], [MSG.VIDEO, marked(1_048_577)], [MSG.VIDEO, interFrame(30_000)],
-        [MSG.VIDEO, marked(2_097_153)], [MSG.VIDEO, marked(1_048_576)],
-      ], (publisher) => publisher.setChunkSize(size));
+      await carried(
+        `chunks${size}`,
+        [
+          [MSG.VIDEO, marked(3_000_000)],
+          [MSG.AUDIO, aacFrame()],
+          [MSG.VIDEO, marked(1_048_577)],
+          [MSG.VIDEO, interFrame(30_000)],
+          [MSG.VIDEO, marked(2_097_153)],
+          [MSG.VIDEO, marked(1_048_576)],
+        ],
+        (publisher) => publisher.setChunkSize(size),
+      );
     });
   }
 
@@ -77,8 +103,13 @@ describe('chunk sizes', () => {
     const client = await openPublisher('woven', { port });
     client.setChunkSize(1_048_577);
     const frame = marked(3_000_000);
-    client.raw(Buffer.concat([chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, length: frame.length }),
-      frame.subarray(0, 1_048_577), chunk({ csid: 4, type: MSG.AUDIO, msid: client.msid, payload: aacFrame() })]));
+    client.raw(
+      Buffer.concat([
+        chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, length: frame.length }),
+        frame.subarray(0, 1_048_577),
+        chunk({ csid: 4, type: MSG.AUDIO, msid: client.msid, payload: aacFrame() }),
+      ]),
+    );
     const status = await client.anyStatus();
     assert.match(status.description, /chunk stream 4 within a message on chunk stream 6 in chunks of 1048577 bytes/);
     await client.closed;
@@ -88,10 +119,16 @@ describe('chunk sizes', () => {
     const client = await openPublisher('grow', { port, chunkSize: 4096 });
     const player = await openPlayer('grow', { port });
     const frame = marked(30_000);
-    client.raw(Buffer.concat([chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, length: frame.length }),
-      frame.subarray(0, 4096)]));
+    client.raw(
+      Buffer.concat([
+        chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, length: frame.length }),
+        frame.subarray(0, 4096),
+      ]),
+    );
     client.setChunkSize(10_000);
-    client.raw(Buffer.concat([4096, 14_096, 24_096].flatMap((at) => [basicHeader(3, 6), frame.subarray(at, at + 10_000)])));
+    client.raw(
+      Buffer.concat([4096, 14_096, 24_096].flatMap((at) => [basicHeader(3, 6), frame.subarray(at, at + 10_000)])),
+    );
     const got = await player.wait((m) => m.type === MSG.VIDEO && m.payload.length === frame.length, 'the frame');
     assert.ok(got.payload.equals(frame));
     await client.close();
@@ -121,8 +158,13 @@ describe('chunk streams', () => {
 
   test('an Abort names the client\'s chunk stream', DEADLINE, async () => {
     await carried('abort', [[MSG.VIDEO, marked(9000), { csid: 5000 }]], (publisher) => {
-      publisher.raw(Buffer.concat([chunkHeader({ csid: 5000, type: MSG.VIDEO, msid: publisher.msid, length: 4000 }), Buffer.alloc(128),
-        chunk({ csid: 2, type: MSG.ABORT, payload: Buffer.from([0, 0, 0x13, 0x88]) })]));
+      publisher.raw(
+        Buffer.concat([
+          chunkHeader({ csid: 5000, type: MSG.VIDEO, msid: publisher.msid, length: 4000 }),
+          Buffer.alloc(128),
+          chunk({ csid: 2, type: MSG.ABORT, payload: Buffer.from([0, 0, 0x13, 0x88]) }),
+        ]),
+      );
     });
   });
 });
@@ -154,8 +196,12 @@ describe('timestamps beyond 24 bits, 4 hours 39 minutes', () => {
 
 describe('such timestamps in two segments', () => {
   const first = 2 ** 24 + 5;                      // 01 00 00 05
-  const late = async (name) => [await openPublisher(name, { port, timestamp: first }), await openPlayer(name, { port })];
-  const message = (publisher, payload, repeat) => chunk({ csid: 6, type: MSG.VIDEO, msid: publisher.msid, timestamp: first, payload, repeat });
+  const late = async (name) => [
+    await openPublisher(name, { port, timestamp: first }),
+    await openPlayer(name, { port }),
+  ];
+  const message = (publisher, payload, repeat) =>
+    chunk({ csid: 6, type: MSG.VIDEO, msid: publisher.msid, timestamp: first, payload, repeat });
   const arrives = async (player, frame, what) => {
     const got = await player.wait((m) => m.type === MSG.VIDEO && m.payload.length === frame.length, what);
     assert.ok(got.payload.equals(frame), `${what} comes out as it went in`);
@@ -166,13 +212,17 @@ describe('such timestamps in two segments', () => {
       const [publisher, player] = await late(`cut${repeat}`);
       const whole = message(publisher, marked(300), repeat).length;
       const heads = [0, 16 + 128, 16 + 128 + 1 + 128 + (repeat ? 4 : 0)];       // of three chunks
-      const cuts = new Set(heads.flatMap((head) => Array.from({ length: 20 }, (_, i) => head - 1 + i)).filter((cut) => cut > 0 && cut < whole));
+      const cuts = new Set(
+        heads
+          .flatMap((head) => Array.from({ length: 20 }, (_, i) => head - 1 + i))
+          .filter((cut) => cut > 0 && cut < whole),
+      );
       for (const [i, cut] of [...cuts].entries()) {
-        const frame = marked(300 + i % 50);
-        frame.set([1, 0, 0].slice(0, i % 4), 128);                             // payload that begins as the timestamp does
+        const frame = marked(300 + (i % 50));
+        frame.set([1, 0, 0].slice(0, i % 4), 128); // payload that begins as the timestamp does
         const bytes = message(publisher, frame, repeat);
         await publisher.flush(bytes.subarray(0, cut));
-        for (let turn = 0; turn < 2; turn++) await player.ping();              // the one worker has read it
+        for (let turn = 0; turn < 2; turn++) await player.ping(); // the one worker has read it
         publisher.raw(bytes.subarray(cut));
         await arrives(player, frame, `a frame cut at ${cut}`);
       }
@@ -182,15 +232,19 @@ describe('such timestamps in two segments', () => {
   }
 
   for (const tail of [1, 2, 3]) {
-    test(`a message whose last ${tail} bytes look like one waits for no other, when the client does not repeat them`, DEADLINE, async () => {
-      const [publisher, player] = await late(`tail${tail}`);
-      const frame = marked(256 + tail);
-      frame.set([1, 0, 0].slice(0, tail), 256);
-      publisher.raw(message(publisher, frame, false));
-      await arrives(player, frame, 'the last frame');
-      await publisher.close();
-      await player.close();
-    });
+    test(
+      `a message whose last ${tail} bytes look like one waits for no other, when the client does not repeat them`,
+      DEADLINE,
+      async () => {
+        const [publisher, player] = await late(`tail${tail}`);
+        const frame = marked(256 + tail);
+        frame.set([1, 0, 0].slice(0, tail), 256);
+        publisher.raw(message(publisher, frame, false));
+        await arrives(player, frame, 'the last frame');
+        await publisher.close();
+        await player.close();
+      },
+    );
   }
 });
 
@@ -203,7 +257,10 @@ describe('what is refused is said', () => {
       assert.equal(reply.values[1], 1, 'the transaction of connect');
       assert.equal(reply.values[3].code, 'NetConnection.Connect.Rejected');
       assert.equal(reply.values[3].level, 'error');
-      assert.ok(reply.values[3].description.startsWith(`connect to application "${app}", expected "live"`), reply.values[3].description);
+      assert.ok(
+        reply.values[3].description.startsWith(`connect to application "${app}", expected "live"`),
+        reply.values[3].description,
+      );
       await client.closed;
       const line = await oneLine(new RegExp(`connect to application "${app}",`));
       assert.match(line, /client: 127\.0\.0\.1,/);
@@ -216,7 +273,10 @@ describe('what is refused is said', () => {
     const client = await RtmpClient.open({ port });
     client.command('connect', { tcUrl: 'rtmp://nowhere' });
     const reply = await client.wait((m) => m.name === '_error', 'an _error');
-    assert.match(reply.values[3].description, /^connect to application "", expected "live"; its tcUrl is "rtmp:\/\/nowhere"$/);
+    assert.match(
+      reply.values[3].description,
+      /^connect to application "", expected "live"; its tcUrl is "rtmp:\/\/nowhere"$/,
+    );
     await client.closed;
   });
 
@@ -254,7 +314,10 @@ describe('what is refused is said', () => {
     const client = await openStream({ port });
     client.setChunkSize(65536);
     const deep = Buffer.concat([amfEncode('x'), ...Array(17).fill(Buffer.from([10, 0, 0, 0, 1]))]);
-    client.send({ type: MSG.AGGREGATE, payload: Buffer.concat([tag(MSG.META, deep), tag(MSG.META, amfEncode('play2', 0, null, 'huge'))]) });
+    client.send({
+      type: MSG.AGGREGATE,
+      payload: Buffer.concat([tag(MSG.META, deep), tag(MSG.META, amfEncode('play2', 0, null, 'huge'))]),
+    });
     assert.match((await client.anyStatus()).description, /nested deeper than 16 levels/);
     await client.closed;
   });

@@ -143,9 +143,27 @@ async function frameComes(ctx, client) {
 
 export const rows = [
   ...metaRows,
-  { name: 'objects nested 200,000 deep', conf: ROOM, attack: (ctx) => deep(OBJECT, 200_000, ctx), symptom: crash, refusal: /nested deeper than 16/ },
-  { name: 'ECMA arrays nested 120,000 deep', conf: ROOM, attack: (ctx) => deep(ECMA, 120_000, ctx), symptom: crash, refusal: /nested deeper than 16/ },
-  { name: 'strict arrays nested 200,000 deep', conf: ROOM, attack: (ctx) => deep(ARRAY, 200_000, ctx), symptom: crash, refusal: /nested deeper than 16/ },
+  {
+    name: 'objects nested 200,000 deep',
+    conf: ROOM,
+    attack: (ctx) => deep(OBJECT, 200_000, ctx),
+    symptom: crash,
+    refusal: /nested deeper than 16/,
+  },
+  {
+    name: 'ECMA arrays nested 120,000 deep',
+    conf: ROOM,
+    attack: (ctx) => deep(ECMA, 120_000, ctx),
+    symptom: crash,
+    refusal: /nested deeper than 16/,
+  },
+  {
+    name: 'strict arrays nested 200,000 deep',
+    conf: ROOM,
+    attack: (ctx) => deep(ARRAY, 200_000, ctx),
+    symptom: crash,
+    refusal: /nested deeper than 16/,
+  },
   {
     name: 'aggregates nested 60,000 deep',
     conf: ROOM,
@@ -174,7 +192,7 @@ export const rows = [
       client.setChunkSize(65536);
       client.send({
         type: MSG.AGGREGATE,
-        payload: Buffer.concat(Array.from({ length: 40_000 }, (_, i) => tag(MSG.CHUNK_SIZE, u32(128 + i % 2)))),
+        payload: Buffer.concat(Array.from({ length: 40_000 }, (_, i) => tag(MSG.CHUNK_SIZE, u32(128 + (i % 2))))),
       });
       return client;
     },
@@ -187,8 +205,14 @@ export const rows = [
       const client = await RtmpClient.open({ port });
       await client.connect();
       const part = Buffer.alloc(128);
-      client.raw(Buffer.concat([chunkHeader({ csid: 4, type: MSG.AUDIO, length: 1000 }), part,
-        chunkHeader({ csid: 4, type: MSG.AUDIO, length: 50 }), part]));
+      client.raw(
+        Buffer.concat([
+          chunkHeader({ csid: 4, type: MSG.AUDIO, length: 1000 }),
+          part,
+          chunkHeader({ csid: 4, type: MSG.AUDIO, length: 50 }),
+          part,
+        ]),
+      );
       const more = Buffer.concat([basicHeader(3, 4), part]);
       client.raw(Buffer.concat(Array(240_000).fill(more)));
       return client;
@@ -204,8 +228,14 @@ export const rows = [
       // stock drops bytes that come in one packet with a smaller chunk size:
       // header byte and payload are the same here, so it stays in step
       const same = basicHeader(3, 4);
-      client.raw(Buffer.concat([chunkHeader({ csid: 4, type: MSG.AUDIO, length: 900_000 }), Buffer.alloc(128, same),
-        setChunkSize(size), Buffer.alloc(1_600_000, same)]));
+      client.raw(
+        Buffer.concat([
+          chunkHeader({ csid: 4, type: MSG.AUDIO, length: 900_000 }),
+          Buffer.alloc(128, same),
+          setChunkSize(size),
+          Buffer.alloc(1_600_000, same),
+        ]),
+      );
       return client;
     },
     symptom: grows(60 * MB),
@@ -223,7 +253,10 @@ export const rows = [
       return client;
     },
     symptom: async ({ worker, before }) => {
-      const spent = await until(() => { const s = cpuSeconds(worker) - before.cpu; return s > 1 && s; }, '1 s of CPU');
+      const spent = await until(() => {
+        const s = cpuSeconds(worker) - before.cpu;
+        return s > 1 && s;
+      }, '1 s of CPU');
       return `more than ${Math.floor(spent)} s of CPU for 2.6 MB`;
     },
     served: async ({ worker, before }, client) => {
@@ -238,8 +271,15 @@ export const rows = [
       client.expected = keyFrame(20_000);
       client.player = await watcher('shrink', port, client.expected);
       const frame = client.expected;
-      client.raw(Buffer.concat([chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, length: frame.length, timestamp: 40 }),
-        frame.subarray(0, 4096), basicHeader(3, 6), frame.subarray(4096, 8192), setChunkSize(128)]));
+      client.raw(
+        Buffer.concat([
+          chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, length: frame.length, timestamp: 40 }),
+          frame.subarray(0, 4096),
+          basicHeader(3, 6),
+          frame.subarray(4096, 8192),
+          setChunkSize(128),
+        ]),
+      );
       const rest = [];
       for (let at = 8192; at < frame.length; at += 128) rest.push(basicHeader(3, 6), frame.subarray(at, at + 128));
       client.raw(Buffer.concat(rest));
@@ -255,8 +295,19 @@ export const rows = [
       const client = await openPublisher('shrink2', { port, chunkSize: 65536 });
       client.expected = keyFrame(20_000);
       client.player = await watcher('shrink2', port, client.expected);
-      client.raw(Buffer.concat([setChunkSize(128),
-        chunk({ csid: 6, type: MSG.VIDEO, msid: client.msid, timestamp: 40, payload: client.expected, chunkSize: 128 })]));
+      client.raw(
+        Buffer.concat([
+          setChunkSize(128),
+          chunk({
+            csid: 6,
+            type: MSG.VIDEO,
+            msid: client.msid,
+            timestamp: 40,
+            payload: client.expected,
+            chunkSize: 128,
+          }),
+        ]),
+      );
       return client;
     },
     symptom: frameLost,
@@ -265,7 +316,8 @@ export const rows = [
   {
     name: 'handshake, one byte at a time',
     conf: 'rtmp_guard_deadline 1s;',
-    attack: async ({ port }) => trickle(await RtmpClient.tcp({ port }), Buffer.concat([Buffer.from([3]), Buffer.alloc(3072)])),
+    attack: async ({ port }) =>
+      trickle(await RtmpClient.tcp({ port }), Buffer.concat([Buffer.from([3]), Buffer.alloc(3072)])),
     symptom: staysOpen(3000),
     refusal: /still in the handshake after 1000 ms/,
   },
@@ -295,13 +347,19 @@ export const rows = [
       client.setChunkSize(4096);
       const part = Buffer.alloc(4096);
       for (let csid = 4; csid < 32; csid++) {
-        client.raw(Buffer.concat([chunkHeader({ csid, type: MSG.AUDIO, length: MB }), part,
-          ...Array(249).fill(Buffer.concat([basicHeader(3, csid), part]))]));
+        client.raw(
+          Buffer.concat([
+            chunkHeader({ csid, type: MSG.AUDIO, length: MB }),
+            part,
+            ...Array(249).fill(Buffer.concat([basicHeader(3, csid), part])),
+          ]),
+        );
       }
       return client;
     },
     symptom: grows(20 * MB),
-    refusal: /a message of 1048576 bytes with 0 bytes of unfinished messages held before publish, expected at most 131072/,
+    refusal:
+      /a message of 1048576 bytes with 0 bytes of unfinished messages held before publish, expected at most 131072/,
   },
   {
     name: '28 unfinished messages of 64 KB before publish',
@@ -311,8 +369,13 @@ export const rows = [
       client.setChunkSize(4096);
       const part = Buffer.alloc(4096);
       for (let csid = 4; csid < 32; csid++) {
-        client.raw(Buffer.concat([chunkHeader({ csid, type: MSG.AUDIO, length: 65536 }), part,
-          ...Array(14).fill(Buffer.concat([basicHeader(3, csid), part]))]));
+        client.raw(
+          Buffer.concat([
+            chunkHeader({ csid, type: MSG.AUDIO, length: 65536 }),
+            part,
+            ...Array(14).fill(Buffer.concat([basicHeader(3, csid), part])),
+          ]),
+        );
       }
       return client;
     },
@@ -326,7 +389,10 @@ export const rows = [
       client.raw(chunkHeader({ csid: 6, type: MSG.VIDEO, length: 5 * MB, msid: client.msid }));
       return client;
     },
-    symptom: async (ctx, client) => { await client.closed; return 'closed, logged as "too big message: (the limit)"'; },
+    symptom: async (ctx, client) => {
+      await client.closed;
+      return 'closed, logged as "too big message: (the limit)"';
+    },
     refusal: /a message of 5242880 bytes, expected at most 1048576 \(max_message\)/,
   },
   {
@@ -336,8 +402,13 @@ export const rows = [
       const client = await openPublisher('abort', { port });
       client.expected = keyFrame(600);
       client.player = await watcher('abort', port, client.expected);
-      client.raw(Buffer.concat([chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, length: 5000, timestamp: 40 }),
-        Buffer.alloc(128), chunk({ csid: 2, type: MSG.ABORT, payload: u32(6) })]));
+      client.raw(
+        Buffer.concat([
+          chunkHeader({ csid: 6, type: MSG.VIDEO, msid: client.msid, length: 5000, timestamp: 40 }),
+          Buffer.alloc(128),
+          chunk({ csid: 2, type: MSG.ABORT, payload: u32(6) }),
+        ]),
+      );
       client.sendVideo(80, client.expected);
       return client;
     },
@@ -350,13 +421,21 @@ export const rows = [
     attack: async ({ port }) => {
       const client = await RtmpClient.open({ port });
       client.connected = client.connect({
-        since: amf.date(1e12), note: amf.longString('x'.repeat(70_000)), doc: amf.raw([15, 0, 0, 0, 1, 65]),
-        typed: amf.raw([16, 0, 1, 65, 0, 1, 98, 5, 0, 0, 9]), ref: amf.raw([7, 0, 1]), nothing: amf.raw([13]), flashVer: 'X 1',
+        since: amf.date(1e12),
+        note: amf.longString('x'.repeat(70_000)),
+        doc: amf.raw([15, 0, 0, 0, 1, 65]),
+        typed: amf.raw([16, 0, 1, 65, 0, 1, 98, 5, 0, 0, 9]),
+        ref: amf.raw([7, 0, 1]),
+        nothing: amf.raw([13]),
+        flashVer: 'X 1',
       });
       client.connected.catch(() => {});
       return client;
     },
-    symptom: async (ctx, client) => { await client.closed; return 'closed'; },
+    symptom: async (ctx, client) => {
+      await client.closed;
+      return 'closed';
+    },
     served: async (ctx, client) => {
       const reply = await client.connected;
       await client.createStream();
@@ -371,7 +450,10 @@ export const rows = [
       const all = await Promise.all(Array.from({ length: 40 }, () => RtmpClient.tcp({ port })));
       const counts = { closed: 0, open: all.length };
       for (const c of all) {
-        c.closed.then(() => { counts.closed++; counts.open--; });
+        c.closed.then(() => {
+          counts.closed++;
+          counts.open--;
+        });
         c.handshake().catch(() => {});
       }
       await until(() => counts.closed + all.filter((c) => !c.handshaking).length >= 40, '40 answers');
@@ -448,8 +530,14 @@ export async function run(row, { guard }) {
       said = await row.served(ctx, client);
     } else {
       await client.closed;
-      const line = await until(() => ng.log().split('\n').find((l) => l.includes('guard: refused ') && row.refusal.test(l)),
-        `a log line ${row.refusal}`);
+      const line = await until(
+        () =>
+          ng
+            .log()
+            .split('\n')
+            .find((l) => l.includes('guard: refused ') && row.refusal.test(l)),
+        `a log line ${row.refusal}`,
+      );
       if (!/, client: 127\.0\.0\.1, /.test(line)) throw new Error(`no client address in: ${line}`);
       said = row.bound?.(client) ?? `refused: ${/guard: refused (.*?), client:/.exec(line)[1]}`;
     }

@@ -25,7 +25,10 @@ function program(t, name, args) {
 }
 
 const frames = (client, count, match = (m) => m.type === MSG.VIDEO && m.payload[1] === 1) =>
-  Array.from({ length: count }).reduce((p) => p.then(async (list) => [...list, await client.wait(match, 'a frame')]), Promise.resolve([]));
+  Array.from({ length: count }).reduce(
+    (p) => p.then(async (list) => [...list, await client.wait(match, 'a frame')]),
+    Promise.resolve([]),
+  );
 
 describe('hostile input', { concurrency: 2 }, () => {
   for (const row of rows) {
@@ -74,10 +77,35 @@ describe('good clients', () => {
   });
 
   test('GStreamer rtmp2sink publishes', DEADLINE, async (t) => {
-    const gst = program(t, 'gst-launch-1.0', ['-q', 'videotestsrc', 'is-live=true', '!', 'video/x-raw,width=320,height=180,framerate=25/1',
-      '!', 'x264enc', 'tune=zerolatency', 'speed-preset=ultrafast', 'key-int-max=25', '!', 'h264parse', '!', 'flvmux', 'streamable=true',
-      'name=m', '!', 'rtmp2sink', `location=rtmp://127.0.0.1:${port}/live/gst`,
-      'audiotestsrc', 'is-live=true', '!', 'voaacenc', '!', 'aacparse', '!', 'm.']);
+    const gst = program(t, 'gst-launch-1.0', [
+      '-q',
+      'videotestsrc',
+      'is-live=true',
+      '!',
+      'video/x-raw,width=320,height=180,framerate=25/1',
+      '!',
+      'x264enc',
+      'tune=zerolatency',
+      'speed-preset=ultrafast',
+      'key-int-max=25',
+      '!',
+      'h264parse',
+      '!',
+      'flvmux',
+      'streamable=true',
+      'name=m',
+      '!',
+      'rtmp2sink',
+      `location=rtmp://127.0.0.1:${port}/live/gst`,
+      'audiotestsrc',
+      'is-live=true',
+      '!',
+      'voaacenc',
+      '!',
+      'aacparse',
+      '!',
+      'm.',
+    ]);
     await until(() => ng.log().includes("publish: name='gst'") || gst.exitCode !== null, 'rtmp2sink to publish');
     const player = await openPlayer('gst', { port });
     await frames(player, 30);
@@ -116,7 +144,8 @@ describe('good clients', () => {
       const player = await openPlayer(name, { port });
       const sent = Array.from({ length: 12 }, (_, i) => (first + i * 20) % 2 ** 32);
       // big enough to need continuation chunks, which repeat the extended timestamp
-      for (const [i, time] of sent.entries()) publisher.sendVideo(time, i === 0 ? keyFrame(9000) : interFrame(2000 + i));
+      for (const [i, time] of sent.entries())
+        publisher.sendVideo(time, i === 0 ? keyFrame(9000) : interFrame(2000 + i));
       const got = await frames(player, 12);
       // stock players count from their join: the steps are what must go on
       const steps = got.slice(1).map((m, i) => m.timestamp - got[i].timestamp >>> 0);
@@ -188,8 +217,15 @@ describe('good clients', () => {
     const publisher = await openPublisher('aggregate', { port });
     const player = await openPlayer('aggregate', { port });
     publisher.send({
-      csid: 6, type: MSG.AGGREGATE, msid: 1, timestamp: 40,
-      payload: Buffer.concat([tag(MSG.VIDEO, keyFrame(700)), tag(MSG.AUDIO, aacFrame()), tag(MSG.VIDEO, interFrame(200))]),
+      csid: 6,
+      type: MSG.AGGREGATE,
+      msid: 1,
+      timestamp: 40,
+      payload: Buffer.concat([
+        tag(MSG.VIDEO, keyFrame(700)),
+        tag(MSG.AUDIO, aacFrame()),
+        tag(MSG.VIDEO, interFrame(200)),
+      ]),
     });
     const got = await frames(player, 2);
     assert.deepEqual(got.map((m) => m.payload.length), [700, 200]);
@@ -212,56 +248,65 @@ describe('good clients', () => {
 });
 
 describe('bounds', () => {
-  test('connections per address count over all workers and survive a killed worker and a reload', DEADLINE, async () => {
-    const ng = await startNginx({
-      conf: configuration(true, 'rtmp_guard_conn_per_ip 12;').replace('worker_processes 1', 'worker_processes 2'),
-      expectCrash: true, workers: 2,
-    });
-    const port = ng.ports.rtmp;
-    const attempt = async () => {
-      const client = await RtmpClient.tcp({ port });
-      return client.handshake().then(() => client, () => null);
-    };
-    const fill = async (want) => {
-      const open = [];
-      for (let client = await attempt(); client; client = await attempt()) {
-        open.push(client);
-        assert.ok(open.length <= want, `more than ${want} connections are let in`);
-      }
-      return open;
-    };
-    const count = async (open, want, what) => {
-      await until(async () => {
-        for (let client = open.length < want && await attempt(); client; client = await attempt()) open.push(client);
-        return open.length >= want;
-      }, what);
-      assert.equal(open.length, want, what);
-    };
+  test(
+    'connections per address count over all workers and survive a killed worker and a reload',
+    DEADLINE,
+    async () => {
+      const ng = await startNginx({
+        conf: configuration(true, 'rtmp_guard_conn_per_ip 12;').replace('worker_processes 1', 'worker_processes 2'),
+        expectCrash: true,
+        workers: 2,
+      });
+      const port = ng.ports.rtmp;
+      const attempt = async () => {
+        const client = await RtmpClient.tcp({ port });
+        return client.handshake().then(
+          () => client,
+          () => null,
+        );
+      };
+      const fill = async (want) => {
+        const open = [];
+        for (let client = await attempt(); client; client = await attempt()) {
+          open.push(client);
+          assert.ok(open.length <= want, `more than ${want} connections are let in`);
+        }
+        return open;
+      };
+      const count = async (open, want, what) => {
+        await until(async () => {
+          for (let client = open.length < want && (await attempt()); client; client = await attempt())
+            open.push(client);
+          return open.length >= want;
+        }, what);
+        assert.equal(open.length, want, what);
+      };
 
-    let open = [];
-    await count(open, 12, 'twelve connections');
-    assert.deepEqual(await fill(0), []);
+      let open = [];
+      await count(open, 12, 'twelve connections');
+      assert.deepEqual(await fill(0), []);
 
-    // one leaves, one may come
-    await open.pop().close();
-    await count(open, 12, 'the place that became free');
+      // one leaves, one may come
+      await open.pop().close();
+      await count(open, 12, 'the place that became free');
 
-    const [victim] = ng.workers();
-    ng.kill('SIGKILL', victim);
-    await until(() => ng.workers().length === 2 && !ng.workers().includes(victim), 'the worker to be replaced');
-    await until(() => open.some((c) => c.ended) || ng.workers().length === 2, 'its connections to end');
-    await Promise.all(open.map((c) => c.ping().catch(() => {})));
-    open = open.filter((c) => !c.ended);
-    await count(open, 12, 'the places of the dead worker');
-    assert.deepEqual(await fill(0), []);
+      const [victim] = ng.workers();
+      ng.kill('SIGKILL', victim);
+      await until(() => ng.workers().length === 2 && !ng.workers().includes(victim), 'the worker to be replaced');
+      await until(() => open.some((c) => c.ended) || ng.workers().length === 2, 'its connections to end');
+      await Promise.all(open.map((c) => c.ping().catch(() => {})));
+      open = open.filter((c) => !c.ended);
+      await count(open, 12, 'the places of the dead worker');
+      assert.deepEqual(await fill(0), []);
 
-    await ng.reload();                  // the old workers keep theirs
-    assert.deepEqual(await fill(0), []);
-    await Promise.all(open.splice(0).map((c) => c.close()));
-    await count(open, 12, 'all places after a reload');
-    await Promise.all(open.map((c) => c.close()));
-    await ng.stop();
-  });
+      await ng.reload(); // the old workers keep theirs
+      assert.deepEqual(await fill(0), []);
+      await Promise.all(open.splice(0).map((c) => c.close()));
+      await count(open, 12, 'all places after a reload');
+      await Promise.all(open.map((c) => c.close()));
+      await ng.stop();
+    },
+  );
 
   test('behind a proxy the address of the PROXY line counts', DEADLINE, async () => {
     const ng = await startNginx({
@@ -276,7 +321,10 @@ describe('bounds', () => {
     };
     const open = [await from('10.0.0.1'), await from('10.0.0.1'), await from('10.0.0.2')];
     await assert.rejects(from('10.0.0.1'), /closed/);
-    assert.match(ng.log(), /guard: refused one more connection of this address, expected at most 2, client: 10\.0\.0\.1,/);
+    assert.match(
+      ng.log(),
+      /guard: refused one more connection of this address, expected at most 2, client: 10\.0\.0\.1,/,
+    );
     await Promise.all(open.map((c) => c.close()));
     await ng.stop();
   });
@@ -290,7 +338,8 @@ describe('bounds', () => {
       await client.closed;
     };
     const start = Date.now();
-    const silent = () => [...ng.log().matchAll(/guard: refused (\d+) more connections/g)].reduce((n, m) => n + Number(m[1]), 0);
+    const silent = () =>
+      [...ng.log().matchAll(/guard: refused (\d+) more connections/g)].reduce((n, m) => n + Number(m[1]), 0);
     let total = 0;
     await until(async () => {
       await Promise.all(Array.from({ length: 40 }, once));
@@ -341,7 +390,11 @@ describe('configuration', () => {
   const cases = [
     ['without nginx-rtmp', { modules: ['guard'] }, /ngx_rtmp_guard_module\.so needs nginx-rtmp: put "load_module/],
     ['before nginx-rtmp', { modules: ['guard', 'rtmp'] }, /before the load_module of the guard/],
-    ['chunk size', { line: 'rtmp_guard_chunk_size 200 1m;' }, /"rtmp_guard_chunk_size" is "200 1m", expected a minimum of 1 to 128/],
+    [
+      'chunk size',
+      { line: 'rtmp_guard_chunk_size 200 1m;' },
+      /"rtmp_guard_chunk_size" is "200 1m", expected a minimum of 1 to 128/,
+    ],
     ['AMF depth', { line: 'rtmp_guard_amf_depth 65;' }, /"rtmp_guard_amf_depth" is 65, expected 1 to 64/],
     ['zone', { line: '', head: 'rtmp_guard_zone 4k;' }, /"rtmp_guard_zone" is 4096 bytes, expected at least 32768/],
   ];

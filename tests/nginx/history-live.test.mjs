@@ -44,17 +44,39 @@ describe('history of a live stream', () => {
 
   before(async () => {
     fs.chmodSync(root, 0o777);
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-      '-subj', '/CN=localhost', '-keyout', `${tls}/key`, '-out', `${tls}/crt`], { stdio: 'ignore' });
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+        '-subj',
+        '/CN=localhost',
+        '-keyout',
+        `${tls}/key`,
+        '-out',
+        `${tls}/crt`,
+      ],
+      { stdio: 'ignore' },
+    );
     hub = await startHub({
       answer: record,
       main: `hub_grace 1s; thread_pool disk threads=2; thread_pool readers threads=2; dvr ${root}; dvr_threads disk;`,
-      listen: `; listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key; sendfile on;
-        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads readers; aio threads=readers; }
+      listen: `; listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;
+        sendfile on;
+        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads readers;
+          aio threads=readers; }
         root /nonexistent`,
     });
     publisher = pushFfmpeg(`rtmp://127.0.0.1:${hub.rtmp.port}/live/cam1?key=a`, { seconds: 10 });
-    from = (await until(async () => (await getJson(`${hub.base}${target}/spans.json`)).spans[0], 'the first span')).from;
+    from = (await until(async () => (await getJson(`${hub.base}${target}/spans.json`)).spans[0], 'the first span'))
+      .from;
   });
 
   after(async () => {
@@ -94,11 +116,15 @@ describe('history of a live stream', () => {
 
   test('over HTTP/2 as well: playlist, spans and ranges', DEADLINE, async () => {
     const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
-    const answers = await Promise.all(Array.from({ length: 10 }, () => fetch2(session, `${target}/index.m3u8?from=${from}`)));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => fetch2(session, `${target}/index.m3u8?from=${from}`)),
+    );
     const [{ map, file, offset, size }] = readPlaylist(String(answers[0].body)).items;
     for (const { status } of answers) assert.equal(status, 200);
     for (const [begin, length, box] of [[0, map.size, 'ftyp'], [offset, size, 'moof']]) {
-      const { status, body } = await fetch2(session, `${target}/${file}`, { range: `bytes=${begin}-${begin + length - 1}` });
+      const { status, body } = await fetch2(session, `${target}/${file}`, {
+        range: `bytes=${begin}-${begin + length - 1}`,
+      });
       assert.deepEqual([status, body.length, body.toString('latin1', 4, 8)], [206, length, box]);
     }
     const left = session.request({ ':path': `${target}/index.m3u8?from=${from}` });
@@ -119,7 +145,18 @@ describe('history of a live stream', () => {
     }, 'the end of the list');
     assert.equal((await getJson(`${hub.base}${target}/spans.json`)).recording, false);
     const url = `https://127.0.0.1:${hub.nginx.ports.https}${target}/index.m3u8?from=${from}`;
-    const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-select_streams', 'v', '-of', 'json', '-show_entries', 'stream=nb_read_packets', url]);
+    const { stdout, stderr } = await run('ffprobe', [
+      '-v',
+      'error',
+      '-count_packets',
+      '-select_streams',
+      'v',
+      '-of',
+      'json',
+      '-show_entries',
+      'stream=nb_read_packets',
+      url,
+    ]);
     assert.equal(stderr, '');
     assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 10 * 25);
     assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
@@ -130,9 +167,13 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
   fs.chmodSync(root, 0o777);
   const hub = await startHub({
-    answer: record, main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_format flv; dvr_threads disk;`,
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_thumbs @thumb; }
-      location @thumb { return 200 "$hub_history_file $hub_history_init $hub_history_offset $hub_history_size $hub_history_cache"; } root /nonexistent`,
+    answer: record,
+    main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_format flv; dvr_threads disk;`,
+    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root};
+      hub_history_threads disk; hub_history_thumbs @thumb; }
+      location @thumb { return 200
+          "$hub_history_file $hub_history_init $hub_history_offset $hub_history_size $hub_history_cache"; }
+      root /nonexistent`,
   });
   t.after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });
   const source = await Source.open(hub, 'flv');
@@ -156,45 +197,112 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   const size = (at) => r.bytes.readUIntBE(at + 1, 3) + 15;
   for (const [at, key] of [[0, 0], [keys[1].dts - 1, 0], [keys[1].dts, 1], [1999, 1]]) {
     const found = await get(`${url}/thumb.jpg?at=${r.start + Math.ceil(Math.max(at, keys[0].dts))}`);
-    assert.equal(found.text, `${r.path} ${r.frames[0].at} ${keys[key].at} ${size(keys[key].at)} private, max-age=86400`, `at ${at}`);
+    assert.equal(
+      found.text,
+      `${r.path} ${r.frames[0].at} ${keys[key].at} ${size(keys[key].at)} private, max-age=86400`,
+      `at ${at}`,
+    );
   }
   assert.equal((await get(`${url}/thumb.jpg?at=${r.start - 1}`)).status, 404);
 });
 
-test('over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture', DEADLINE, async (t) => {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-vlc-'));
-  for (const dir of [root, home]) fs.chmodSync(dir, 0o777);
-  const hub = await startHub({
-    answer: record, main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_file 3s; dvr_threads disk;`,
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; } root /nonexistent`,
-  });
-  t.after(async () => { await hub.stop(); for (const dir of [root, home]) fs.rmSync(dir, { recursive: true }); });
-  const recordings = new Recordings(root);
-  const seconds = 10;
-  await Promise.all([['plain', 0], ['bframes', 2]].map(async ([name, bframes]) => {
-    await replayed(hub, name, plan(await makeClip({ seconds, bframes })));
-    const count = recordings.files(`live/${name}`).length;
-    assert.ok(count >= 4, `${count} files`);
-    await recordings.closed(`live/${name}`, count);
-    const url = `${hub.base}/m/${token(`live/${name}`, { a: 'replay' })}/rec/live/${name}/index.m3u8?from=${Date.now() - 3600_000}&to=${Date.now()}`;
-    const { items } = readPlaylist((await get(url)).text);
-    assert.equal(new Set(items.map(({ file }) => file)).size, count);
-    assert.deepEqual(items.filter(({ discontinuity }) => discontinuity), [], name);
+test(
+  'over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture',
+  DEADLINE,
+  async (t) => {
+    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+    const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-vlc-'));
+    for (const dir of [root, home]) fs.chmodSync(dir, 0o777);
+    const hub = await startHub({
+      answer: record,
+      main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_file 3s; dvr_threads disk;`,
+      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root};
+        hub_history_threads disk; } root /nonexistent`,
+    });
+    t.after(async () => {
+      await hub.stop();
+      for (const dir of [root, home]) fs.rmSync(dir, { recursive: true });
+    });
+    const recordings = new Recordings(root);
+    const seconds = 10;
+    await Promise.all(
+      [
+        ['plain', 0],
+        ['bframes', 2],
+      ].map(async ([name, bframes]) => {
+        await replayed(hub, name, plan(await makeClip({ seconds, bframes })));
+        const count = recordings.files(`live/${name}`).length;
+        assert.ok(count >= 4, `${count} files`);
+        await recordings.closed(`live/${name}`, count);
+        const url =
+          `${hub.base}/m/${token(`live/${name}`, { a: 'replay' })}/rec/live/${name}/index.m3u8` +
+          `?from=${Date.now() - 3600_000}&to=${Date.now()}`;
+        const { items } = readPlaylist((await get(url)).text);
+        assert.equal(new Set(items.map(({ file }) => file)).size, count);
+        assert.deepEqual(
+          items.filter(({ discontinuity }) => discontinuity),
+          [],
+          name,
+        );
 
-    const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=dts_time', '-of', 'csv=p=0', url]);
-    assert.equal(stderr, '');
-    const times = stdout.trim().split(/[\s,]+/).map(Number);
-    assert.equal(times.length, seconds * 25);
-    times.slice(1).forEach((time, i) => assert.ok(Math.abs(time - times[i] - 0.04) < 0.002, `${name}: picture ${i + 1} comes ${time - times[i]} s after the one before`));
-    assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
+        const { stdout, stderr } = await run('ffprobe', [
+          '-v',
+          'error',
+          '-select_streams',
+          'v',
+          '-show_entries',
+          'packet=dts_time',
+          '-of',
+          'csv=p=0',
+          url,
+        ]);
+        assert.equal(stderr, '');
+        const times = stdout
+          .trim()
+          .split(/[\s,]+/)
+          .map(Number);
+        assert.equal(times.length, seconds * 25);
+        times
+          .slice(1)
+          .forEach((time, i) =>
+            assert.ok(
+              Math.abs(time - times[i] - 0.04) < 0.002,
+              `${name}: picture ${i + 1} comes ${time - times[i]} s after the one before`,
+            ),
+          );
+        assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
 
-    const file = path.join(home, `${name}.ts`);
-    const nobody = process.getuid() === 0 ? ['--reuid=nobody', '--regid=nogroup', '--clear-groups'] : [];
-    await run('setpriv', [...nobody, 'env', `HOME=${home}`, 'vlc', '-I', 'dummy', '-q', '--play-and-exit', url, '--sout', `#std{access=file,mux=ts,dst=${file}}`]);
-    const shown = await run('ffprobe', ['-v', 'quiet', '-count_packets', '-select_streams', 'v', '-show_entries', 'stream=nb_read_packets', '-of', 'csv=p=0', file]);
-    // it leaves out some at the end; stopped at the first border it had a third
-    const pictures = Number(shown.stdout.split('\n')[0]);
-    assert.ok(pictures > (seconds - 1) * 25, `${name}: VLC passed on ${pictures} pictures`);
-  }));
-});
+        const file = path.join(home, `${name}.ts`);
+        const nobody = process.getuid() === 0 ? ['--reuid=nobody', '--regid=nogroup', '--clear-groups'] : [];
+        await run('setpriv', [
+          ...nobody,
+          'env',
+          `HOME=${home}`,
+          'vlc',
+          '-I',
+          'dummy',
+          '-q',
+          '--play-and-exit',
+          url,
+          '--sout',
+          `#std{access=file,mux=ts,dst=${file}}`,
+        ]);
+        const shown = await run('ffprobe', [
+          '-v',
+          'quiet',
+          '-count_packets',
+          '-select_streams',
+          'v',
+          '-show_entries',
+          'stream=nb_read_packets',
+          '-of',
+          'csv=p=0',
+          file,
+        ]);
+        // it leaves out some at the end; stopped at the first border it had a third
+        const pictures = Number(shown.stdout.split('\n')[0]);
+        assert.ok(pictures > (seconds - 1) * 25, `${name}: VLC passed on ${pictures} pictures`);
+      }),
+    );
+  },
+);

@@ -1,4 +1,5 @@
 // History: playlists, spans and files of what was recorded, over HTTP.
+// One file because all of it shares one nginx and its recordings.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -26,7 +27,9 @@ function fetch(url, headers = {}, method = 'GET') {
     http.request(url, { agent: false, headers, method }, (response) => {
       const chunks = [];
       response.on('data', (data) => chunks.push(data));
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
     }).on('error', reject).end();
   });
 }
@@ -81,7 +84,8 @@ describe('history over HTTP', () => {
     write('live/gop', { spans: [[NOON, NOON + 40_000]], step: 4, dependent: (n) => n % 5 !== 0 });
     hub = await startHub({
       listen: `; gzip on; gzip_types application/vnd.apple.mpegurl application/json;
-        location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
+        location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/;
+          hub_history_threads disk; }
         root /nonexistent`,
       main: 'thread_pool disk threads=2;',
     });
@@ -100,27 +104,44 @@ describe('history over HTTP', () => {
       assert.equal(answer.headers['cache-control'], 'no-store');
       const p = readPlaylist(answer.text);
       assert.equal(p.type, 'VOD');
-      assert.deepEqual(p.items.filter((item) => item.dated).map((item) => [item.file, item.utc]), [
-        [hours[0].file, NOON - 20_000], [hours[1].file, NOON], [hours[1].file, NOON + 60_000], [hours[2].file, NOON + 2 * HOUR + 123]]);
+      assert.deepEqual(
+        p.items.filter((item) => item.dated).map((item) => [item.file, item.utc]),
+        [
+          [hours[0].file, NOON - 20_000],
+          [hours[1].file, NOON],
+          [hours[1].file, NOON + 60_000],
+          [hours[2].file, NOON + 2 * HOUR + 123],
+        ],
+      );
       assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), 20_000 + 20_000 + 15_000 + 30_000);
     });
 
-    test('from one file to the next of a session time goes on, and players are not told of files', DEADLINE, async () => {
-      const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
-      assert.deepEqual(p.items.filter((item) => item.discontinuity).map((item) => item.utc), [NOON + 60_000, NOON + 2 * HOUR + 123]);
-      assert.deepEqual([...new Set(p.items.map(({ map }) => map.uri))], [hours[0].file, hours[2].file]);
-      for (const item of p.items) {
-        const { body } = await fetch(`${base('live/demo')}/${item.uri}`);
-        const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
-        const whole = Buffer.concat([map.body, body]);
-        const { tracks } = readMp4(whole, { partial: true });
-        const session = item.utc < NOON + 2 * HOUR ? NOON - 20_000 : NOON + 2 * HOUR + 123;
-        const [video] = tracks.filter(({ kind }) => kind === 'video');
-        assert.equal(video.samples[0].dts * 1000 / video.timescale, item.utc - session, item.uri);
-        const recorded = fs.readFileSync(path.join(root, 'live/demo', item.file)).subarray(item.offset, item.offset + item.size);
-        for (const { offset, size } of video.samples) assert.ok(recorded.includes(whole.subarray(offset, offset + size)), `the picture at ${offset}`);
-      }
-    });
+    test(
+      'from one file to the next of a session time goes on, and players are not told of files',
+      DEADLINE,
+      async () => {
+        const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
+        assert.deepEqual(
+          p.items.filter((item) => item.discontinuity).map((item) => item.utc),
+          [NOON + 60_000, NOON + 2 * HOUR + 123],
+        );
+        assert.deepEqual([...new Set(p.items.map(({ map }) => map.uri))], [hours[0].file, hours[2].file]);
+        for (const item of p.items) {
+          const { body } = await fetch(`${base('live/demo')}/${item.uri}`);
+          const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
+          const whole = Buffer.concat([map.body, body]);
+          const { tracks } = readMp4(whole, { partial: true });
+          const session = item.utc < NOON + 2 * HOUR ? NOON - 20_000 : NOON + 2 * HOUR + 123;
+          const [video] = tracks.filter(({ kind }) => kind === 'video');
+          assert.equal((video.samples[0].dts * 1000) / video.timescale, item.utc - session, item.uri);
+          const recorded = fs
+            .readFileSync(path.join(root, 'live/demo', item.file))
+            .subarray(item.offset, item.offset + item.size);
+          for (const { offset, size } of video.samples)
+            assert.ok(recorded.includes(whole.subarray(offset, offset + size)), `the picture at ${offset}`);
+        }
+      },
+    );
 
     test('other headers, another session, or time that is missing: a discontinuity', DEADLINE, async () => {
       const small = await makeSource({ size: '160x90' });
@@ -129,7 +150,8 @@ describe('history over HTTP', () => {
         new Recording(root, stream, other, { utc: NOON + late, session }).add(5).end();
         return playlist(stream, `?from=${NOON - HOUR}&to=${NOON + HOUR}`);
       };
-      const cut = async (stream, options) => (await next(stream, options)).items.filter((item) => item.discontinuity).map((item) => item.utc);
+      const cut = async (stream, options) =>
+        (await next(stream, options)).items.filter((item) => item.discontinuity).map((item) => item.utc);
       assert.deepEqual(await cut('live/joint', {}), []);
       assert.deepEqual(await cut('live/joint-headers', { source: small }), [NOON]);
       assert.deepEqual(await cut('live/joint-session', { session: NOON }), [NOON]);
@@ -139,9 +161,20 @@ describe('history over HTTP', () => {
     test('a segment that is none: 404', DEADLINE, async () => {
       const [{ uri, offset, size }] = (await playlist('live/demo', `?from=${NOON}&to=${NOON + 60_000}`)).items;
       const start = uri.slice(0, 23);
-      for (const name of [`${start}.${offset + 1}-${size}.m4s`, `${start}.${offset}-${size - 1}.m4s`, `${start}.${offset}-0.m4s`, `${start}.0-${size}.m4s`,
-        `${start}.${offset}-99999999999.m4s`, `${start}.${offset}-999999999999999999.m4s`, `${start}.0${offset}-${size}.m4s`, `${start}.-${size}.m4s`, `${start}.${offset}.m4s`,
-        `${start}.${offset}-${size}.mp4`, uri.replace('12-', '13-'), `x/${uri}`]) {
+      for (const name of [
+        `${start}.${offset + 1}-${size}.m4s`,
+        `${start}.${offset}-${size - 1}.m4s`,
+        `${start}.${offset}-0.m4s`,
+        `${start}.0-${size}.m4s`,
+        `${start}.${offset}-99999999999.m4s`,
+        `${start}.${offset}-999999999999999999.m4s`,
+        `${start}.0${offset}-${size}.m4s`,
+        `${start}.-${size}.m4s`,
+        `${start}.${offset}.m4s`,
+        `${start}.${offset}-${size}.mp4`,
+        uri.replace('12-', '13-'),
+        `x/${uri}`,
+      ]) {
         assert.equal((await fetch(`${base('live/demo')}/${name}`)).status, 404, name);
       }
       const part = await fetch(`${base('live/demo')}/${uri}`, { range: 'bytes=4-7' });
@@ -161,7 +194,10 @@ describe('history over HTTP', () => {
       for (const item of p.items) {
         const { status, headers, body } = await fetch(`${base('live/demo')}/${item.uri}`);
         assert.equal(status, 200);
-        assert.deepEqual([headers['content-type'], headers['cache-control']], ['video/mp4', 'private, max-age=31536000, immutable']);
+        assert.deepEqual(
+          [headers['content-type'], headers['cache-control']],
+          ['video/mp4', 'private, max-age=31536000, immutable'],
+        );
         assert.equal(body.length, Number(headers['content-length']));
         count += fragmentsIn(body);
         const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
@@ -175,8 +211,13 @@ describe('history over HTTP', () => {
       assert.equal(p.items[0].utc, NOON + 3000);
       const last = p.items.at(-1);
       assert.equal(last.utc + last.duration, NOON + 66_000);
-      assert.deepEqual((await playlist('live/demo', `?from=${NOON + 5000}&to=${NOON + 5000}`)).items.map(({ utc, duration }) => [utc, duration]),
-        [[NOON + 5000, 1000]]);
+      assert.deepEqual(
+        (await playlist('live/demo', `?from=${NOON + 5000}&to=${NOON + 5000}`)).items.map(({ utc, duration }) => [
+          utc,
+          duration,
+        ]),
+        [[NOON + 5000, 1000]],
+      );
     });
 
     test('in a gap it begins with what comes next', DEADLINE, async () => {
@@ -193,9 +234,14 @@ describe('history over HTTP', () => {
 
     test('times as RFC 3339, in any zone, or as ms', DEADLINE, async () => {
       const want = (await list('live/demo', `?from=${NOON}&to=${NOON + 10_000}`)).text;
-      for (const query of ['from=2026-03-10T12:00:00Z&to=2026-03-10T12:00:10Z', 'from=2026-03-10T12:00:00.000Z&to=2026-03-10t12:00:10.0009z',
-        'from=2026-03-10T20:00:00%2B08:00&to=2026-03-10T07:00:10-05:00', 'from=2026-03-10T20:00:00+08:00&to=2026-03-10T12%3A00%3A10Z',
-        `to=${NOON + 10_000}&from=2026-03-10T12:00Z`, `from=${NOON / 1000}&to=${NOON / 1000 + 10}`]) {
+      for (const query of [
+        'from=2026-03-10T12:00:00Z&to=2026-03-10T12:00:10Z',
+        'from=2026-03-10T12:00:00.000Z&to=2026-03-10t12:00:10.0009z',
+        'from=2026-03-10T20:00:00%2B08:00&to=2026-03-10T07:00:10-05:00',
+        'from=2026-03-10T20:00:00+08:00&to=2026-03-10T12%3A00%3A10Z',
+        `to=${NOON + 10_000}&from=2026-03-10T12:00Z`,
+        `from=${NOON / 1000}&to=${NOON / 1000 + 10}`,
+      ]) {
         const answer = await list('live/demo', `?${query}`);
         assert.equal(answer.status, 200, answer.text);
         assert.equal(answer.text, want, query);
@@ -214,9 +260,17 @@ describe('history over HTTP', () => {
     });
 
     const wrong = [
-      ['from=yesterday', 'from is \\"yesterday\\"'], ['from=', 'from is \\"\\"'], ['to=2026-02-30T00:00:00Z', 'to is \\"2026-02-30T00:00:00Z\\"'],
-      ['from=2026-03-10', 'from is'], ['from=2026-03-10T12:00:00', 'from is'], ['from=-5', 'from is'], ['from=1e12', 'from is'],
-      ['from=2026-03-10T25:00:00Z', 'from is'], ['to=99999999999999999999', 'to is'], ['from=%00', 'from is'], ['from=%ff%fe', 'from is'],
+      ['from=yesterday', 'from is \\"yesterday\\"'],
+      ['from=', 'from is \\"\\"'],
+      ['to=2026-02-30T00:00:00Z', 'to is \\"2026-02-30T00:00:00Z\\"'],
+      ['from=2026-03-10', 'from is'],
+      ['from=2026-03-10T12:00:00', 'from is'],
+      ['from=-5', 'from is'],
+      ['from=1e12', 'from is'],
+      ['from=2026-03-10T25:00:00Z', 'from is'],
+      ['to=99999999999999999999', 'to is'],
+      ['from=%00', 'from is'],
+      ['from=%ff%fe', 'from is'],
       [`from=${NOON + 1}&to=${NOON}`, `from is ${NOON + 1} and to is ${NOON}`],
     ];
     for (const [query, text] of wrong) {
@@ -231,8 +285,13 @@ describe('history over HTTP', () => {
     }
 
     test('nothing recorded: 404 with a sentence', DEADLINE, async () => {
-      for (const [stream, query] of [['live/none', ''], ['live/demo', `?from=${NOON + DAY}&to=${NOON + 2 * DAY}`],
-        ['live/demo', `?from=${NOON + 30_000}&to=${NOON + 40_000}`], ['other/demo', ''], ['live/demo', '?from=0&to=0']]) {
+      for (const [stream, query] of [
+        ['live/none', ''],
+        ['live/demo', `?from=${NOON + DAY}&to=${NOON + 2 * DAY}`],
+        ['live/demo', `?from=${NOON + 30_000}&to=${NOON + 40_000}`],
+        ['other/demo', ''],
+        ['live/demo', '?from=0&to=0'],
+      ]) {
         const answer = await list(stream, query);
         assert.equal(answer.status, 404);
         assert.deepEqual(JSON.parse(answer.text), { error: 'nothing was recorded in this span' });
@@ -265,8 +324,18 @@ describe('history over HTTP', () => {
   describe('real players', () => {
     test('ffmpeg decodes all of it over HTTP, silently', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`;
-      const { stdout, stderr } = await run('ffprobe', ['-v', 'error', '-count_packets', '-select_streams', 'v', '-of', 'json',
-        '-show_entries', 'stream=nb_read_packets', url]);
+      const { stdout, stderr } = await run('ffprobe', [
+        '-v',
+        'error',
+        '-count_packets',
+        '-select_streams',
+        'v',
+        '-of',
+        'json',
+        '-show_entries',
+        'stream=nb_read_packets',
+        url,
+      ]);
       assert.equal(stderr, '');
       assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 85 * 25);
       const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-']);
@@ -312,11 +381,26 @@ describe('history over HTTP', () => {
 
   describe('spans', () => {
     test('are what was recorded, gaps of up to 1.5 s overlooked', DEADLINE, async () => {
-      writeRecordings(root, 'live/gaps', source, { media: false, spans: [[NOON, NOON + 3000], [NOON + 4500, NOON + 6000], [NOON + 8501, NOON + 9000], [NOON + HOUR, NOON + HOUR + 2000]] });
+      writeRecordings(root, 'live/gaps', source, {
+        media: false,
+        spans: [
+          [NOON, NOON + 3000],
+          [NOON + 4500, NOON + 6000],
+          [NOON + 8501, NOON + 9000],
+          [NOON + HOUR, NOON + HOUR + 2000],
+        ],
+      });
       const all = await spans('live/gaps', `?from=${NOON - HOUR}&to=${NOON + 2 * HOUR}`);
       assert.deepEqual(all, {
-        from: NOON - HOUR, to: NOON + 2 * HOUR, recording: false, days: ['2026-03-10'],
-        spans: [[NOON, NOON + 6500], [NOON + 8501, NOON + 9501], [NOON + HOUR, NOON + HOUR + 2000]].map(([from, to]) => ({ from, to })),
+        from: NOON - HOUR,
+        to: NOON + 2 * HOUR,
+        recording: false,
+        days: ['2026-03-10'],
+        spans: [
+          [NOON, NOON + 6500],
+          [NOON + 8501, NOON + 9501],
+          [NOON + HOUR, NOON + HOUR + 2000],
+        ].map(([from, to]) => ({ from, to })),
       });
     });
 
@@ -327,8 +411,13 @@ describe('history over HTTP', () => {
 
     test('name all days in order, whatever else lies there', DEADLINE, async () => {
       const days = ['2025-12-31', '2026-01-01', '2026-03-09', '2026-03-10'];
-      for (const day of days) writeRecordings(root, 'live/days', source, { media: false, spans: [[Date.parse(`${day}T08:00:00Z`), Date.parse(`${day}T08:00:02Z`)]] });
-      for (const other of ['2026-02-30', 'x', '2026-01-01x', '.2026-01-02']) fs.mkdirSync(path.join(root, 'live/days', other));
+      for (const day of days)
+        writeRecordings(root, 'live/days', source, {
+          media: false,
+          spans: [[Date.parse(`${day}T08:00:00Z`), Date.parse(`${day}T08:00:02Z`)]],
+        });
+      for (const other of ['2026-02-30', 'x', '2026-01-01x', '.2026-01-02'])
+        fs.mkdirSync(path.join(root, 'live/days', other));
       fs.writeFileSync(path.join(root, 'live/days/2026-03-10/notes.txt'), 'none of ours');
       const answer = await spans('live/days', '?to=2026-03-10T12:00:00Z');
       assert.deepEqual(answer.days, days);
@@ -354,15 +443,23 @@ describe('history over HTTP', () => {
       fs.mkdirSync(path.dirname(file), { recursive: true });
       fs.writeFileSync(file, 'FLV');
       fs.utimesSync(file, new Date(NOON + 5000), new Date(NOON + 5000));
-      assert.deepEqual((await spans('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).spans, [{ from: NOON, to: NOON + 5000 }]);
+      assert.deepEqual((await spans('live/tags', `?from=${NOON}&to=${NOON + HOUR}`)).spans, [
+        { from: NOON, to: NOON + 5000 },
+      ]);
       for (const name of ['index.m3u8', 'clip.mp4']) {
         const none = await get(`${base('live/tags')}/${name}?from=${NOON}&to=${NOON + HOUR}`);
         assert.equal(none.status, 404);
-        assert.match(JSON.parse(none.text).error, /^only FLV files were recorded in this span: lists and clips are of MP4 files$/);
+        assert.match(
+          JSON.parse(none.text).error,
+          /^only FLV files were recorded in this span: lists and clips are of MP4 files$/,
+        );
       }
       assert.match((await list('live/tags', `?from=${NOON + HOUR}&to=${NOON + DAY}`)).text, /nothing was recorded/);
       const answer = await fetch(`${base('live/tags')}/${fileName(NOON, 'flv')}`);
-      assert.deepEqual([answer.status, answer.headers['content-type'], String(answer.body)], [200, 'video/x-flv', 'FLV']);
+      assert.deepEqual(
+        [answer.status, answer.headers['content-type'], String(answer.body)],
+        [200, 'video/x-flv', 'FLV'],
+      );
     });
   });
 
@@ -392,7 +489,13 @@ describe('history over HTTP', () => {
     }
 
     test('one damaged file does not hide the others', DEADLINE, async () => {
-      const files = writeRecordings(root, 'live/spoilt', source, { media: false, spans: [[NOON - 5000, NOON + 5000], [NOON + HOUR, NOON + HOUR + 5000]] });
+      const files = writeRecordings(root, 'live/spoilt', source, {
+        media: false,
+        spans: [
+          [NOON - 5000, NOON + 5000],
+          [NOON + HOUR, NOON + HOUR + 5000],
+        ],
+      });
       fs.writeFileSync(path.join(root, 'live/spoilt', files[1].file.replace(/mp4$/, 'm3u8')), 'not an index\n');
       const p = await playlist('live/spoilt', `?from=${NOON - HOUR}&to=${NOON + 2 * HOUR}`);
       assert.deepEqual([...new Set(p.items.map((item) => item.file))], [files[0].file, files[2].file]);
@@ -421,8 +524,14 @@ describe('history over HTTP', () => {
         ['private, no-cache', 'private, max-age=31536000, immutable']);
     });
 
-    const ranges = [['bytes=0-0', 206, [0, 1]], ['bytes=100-199', 206, [100, 200]], ['bytes=-7', 206, [-7]], ['bytes=1000-', 206, [1000]],
-      ['bytes=99999999-', 416, null], ['bytes=5-4', 416, null]];
+    const ranges = [
+      ['bytes=0-0', 206, [0, 1]],
+      ['bytes=100-199', 206, [100, 200]],
+      ['bytes=-7', 206, [-7]],
+      ['bytes=1000-', 206, [1000]],
+      ['bytes=99999999-', 416, null],
+      ['bytes=5-4', 416, null],
+    ];
     for (const [range, status, slice] of ranges) {
       test(`${range}: ${status}`, DEADLINE, async () => {
         const answer = await fetch(file(), { range });
@@ -446,8 +555,11 @@ describe('history over HTTP', () => {
         const first = await fetch(at('live/open', growing));
         growing.add(2).flush();
         const later = await fetch(at('live/open', growing));
-        assert.ok(later.body.length > first.body.length && later.body.subarray(0, first.body.length).equals(first.body));
-        for (const { headers } of [first, later]) assert.deepEqual([headers['cache-control'], headers['last-modified']], ['no-store', undefined]);
+        assert.ok(
+          later.body.length > first.body.length && later.body.subarray(0, first.body.length).equals(first.body),
+        );
+        for (const { headers } of [first, later])
+          assert.deepEqual([headers['cache-control'], headers['last-modified']], ['no-store', undefined]);
       });
 
       test('a range of what had its validator of before is a range: If-Range', DEADLINE, async () => {
@@ -481,7 +593,8 @@ describe('history over HTTP', () => {
           assert.deepEqual([status, body], [200, fs.readFileSync(first.path)]);
         };
 
-        // removed under the recorder: the new file has the number of the old one's inode (ext4 gives the lowest that is free)
+        // removed under the recorder: the new file has the number of the old one's inode (ext4 gives the lowest that is
+        // free)
         const removed = await seen();
         const { ino } = fs.statSync(first.path);
         for (let tries = 0; tries < 100; tries++) {
@@ -498,25 +611,41 @@ describe('history over HTTP', () => {
         await is(rewritten);
       });
 
-      test('a client that has some of it is not told that this is all: If-None-Match, If-Modified-Since', DEADLINE, async () => {
-        const growing = open('live/if-none-match');
-        const url = at('live/if-none-match', growing);
-        const { etag } = (await fetch(url)).headers;
-        growing.add(2).flush();
-        for (const headers of [{ 'if-none-match': etag }, { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() }]) {
-          const { status, body } = await fetch(url, headers);
-          assert.deepEqual([status, body.length], [200, fs.statSync(growing.path).size]);
-        }
-      });
+      test(
+        'a client that has some of it is not told that this is all: If-None-Match, If-Modified-Since',
+        DEADLINE,
+        async () => {
+          const growing = open('live/if-none-match');
+          const url = at('live/if-none-match', growing);
+          const { etag } = (await fetch(url)).headers;
+          growing.add(2).flush();
+          for (const headers of [
+            { 'if-none-match': etag },
+            { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() },
+          ]) {
+            const { status, body } = await fetch(url, headers);
+            assert.deepEqual([status, body.length], [200, fs.statSync(growing.path).size]);
+          }
+        },
+      );
 
       test('nor what is made of it: lists, spans, refusals', DEADLINE, async () => {
         const now = second(Date.now());
         new Recording(root, 'live/kept', source, { utc: now - 20_000 }).mark().add(18).flush();
-        for (const [name, status] of [['index.m3u8', 200], ['spans.json', 200], [`index.m3u8?from=${now + HOUR}&to=${now + 2 * HOUR}`, 404]]) {
+        for (const [name, status] of [
+          ['index.m3u8', 200],
+          ['spans.json', 200],
+          [`index.m3u8?from=${now + HOUR}&to=${now + 2 * HOUR}`, 404],
+        ]) {
           const first = await fetch(`${base('live/kept')}/${name}`);
-          assert.deepEqual([first.status, first.headers['cache-control'], first.headers.etag, first.headers['last-modified']],
-            [status, 'no-store', undefined, undefined], name);
-          const again = await fetch(`${base('live/kept')}/${name}`, { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() });
+          assert.deepEqual(
+            [first.status, first.headers['cache-control'], first.headers.etag, first.headers['last-modified']],
+            [status, 'no-store', undefined, undefined],
+            name,
+          );
+          const again = await fetch(`${base('live/kept')}/${name}`, {
+            'if-modified-since': new Date(Date.now() + DAY).toUTCString(),
+          });
           assert.equal(again.status, status);
         }
       });
@@ -535,7 +664,15 @@ describe('history over HTTP', () => {
     for (const [name, make, line] of refusals) {
       test(`${name}: 403 for all there is`, DEADLINE, async () => {
         const from = hub.nginx.log().length;
-        for (const what of ['index.m3u8', 'spans.json', hours[0].file, hours[0].file.replace('.mp4', '.791-1000.m4s'), 'clip.mp4', 'thumb.jpg', 'nothing']) {
+        for (const what of [
+          'index.m3u8',
+          'spans.json',
+          hours[0].file,
+          hours[0].file.replace('.mp4', '.791-1000.m4s'),
+          'clip.mp4',
+          'thumb.jpg',
+          'nothing',
+        ]) {
           const answer = await get(`${base('live/demo', make())}/${what}`);
           assert.equal(answer.status, 403, what);
           assert.ok(!answer.text.includes('ftyp') && !answer.text.includes('EXTM3U'));
@@ -549,7 +686,8 @@ describe('history over HTTP', () => {
       const mine = replay('live/demo', { sub: '99' });
       assert.equal((await get(`${base('live/demo', mine)}/spans.json`)).status, 200);
       await hub.control('revoke?user=99&stream=live/demo');
-      for (const what of ['index.m3u8', 'spans.json', hours[0].file, hours[0].file.replace('.mp4', '.791-1000.m4s')]) assert.equal((await get(`${base('live/demo', mine)}/${what}`)).status, 403);
+      for (const what of ['index.m3u8', 'spans.json', hours[0].file, hours[0].file.replace('.mp4', '.791-1000.m4s')])
+        assert.equal((await get(`${base('live/demo', mine)}/${what}`)).status, 403);
       assert.equal((await get(`${base('live/demo', replay('live/demo', { sub: '98' }))}/spans.json`)).status, 200);
     });
   });
@@ -557,7 +695,9 @@ describe('history over HTTP', () => {
   describe('hostile paths', () => {
     /** Sends the path as it is: no client may tidy it up. */
     const raw = (target) => new Promise((resolve, reject) => {
-      const socket = net.connect(hub.nginx.ports.http, '127.0.0.1', () => socket.write(`GET ${target} HTTP/1.0\r\nHost: x\r\n\r\n`));
+      const socket = net.connect(hub.nginx.ports.http, '127.0.0.1', () =>
+        socket.write(`GET ${target} HTTP/1.0\r\nHost: x\r\n\r\n`),
+      );
       let text = '';
       socket.on('data', (data) => { text += data.toString('latin1'); });
       socket.on('end', () => resolve({ status: Number(text.split(' ')[1]), text }));
@@ -565,10 +705,24 @@ describe('history over HTTP', () => {
     });
     const name = path.basename(fileName(NOON));
     const paths = [
-      '../../../../keys', '..%2f..%2f..%2f..%2fkeys', '%2e%2e/%2e%2e/keys', `2026-03-10/..%2f..%2f..%2fother/secret/2026-03-10/${name}`,
-      `2026-03-10/%2e%2e/2026-03-10/${name}%00.mp4`, '2026-03-10/12-00-00.000.m3u8', '2026-03-10/', '2026-03-10', '.open/x', '.spool/x',
-      '2026-03-10/12-00-00.000.mp4/', `2026-03-10/./x/${name}`, '2026-03-10/notes.txt', '2026-03-10/12-00-00.000.mp4.bak',
-      `2026-03-10\\${name}`, '%2e', 'index.m3u8/x', 'INDEX.m3u8',
+      '../../../../keys',
+      '..%2f..%2f..%2f..%2fkeys',
+      '%2e%2e/%2e%2e/keys',
+      `2026-03-10/..%2f..%2f..%2fother/secret/2026-03-10/${name}`,
+      `2026-03-10/%2e%2e/2026-03-10/${name}%00.mp4`,
+      '2026-03-10/12-00-00.000.m3u8',
+      '2026-03-10/',
+      '2026-03-10',
+      '.open/x',
+      '.spool/x',
+      '2026-03-10/12-00-00.000.mp4/',
+      `2026-03-10/./x/${name}`,
+      '2026-03-10/notes.txt',
+      '2026-03-10/12-00-00.000.mp4.bak',
+      `2026-03-10\\${name}`,
+      '%2e',
+      'index.m3u8/x',
+      'INDEX.m3u8',
     ];
     for (const what of paths) {
       test(`${what}: nothing`, DEADLINE, async () => {
@@ -580,7 +734,13 @@ describe('history over HTTP', () => {
 
     test('a token is for the folder that is opened, however the path was written', DEADLINE, async () => {
       writeRecordings(root, 'other/secret', source, { spans: [[NOON, NOON + 2000]] });
-      for (const stream of ['live/demo', 'live/%2e%2e/other/secret', 'live/demo/../../other/secret', 'live%2fdemo', 'x/rec/live/demo']) {
+      for (const stream of [
+        'live/demo',
+        'live/%2e%2e/other/secret',
+        'live/demo/../../other/secret',
+        'live%2fdemo',
+        'x/rec/live/demo',
+      ]) {
         for (const what of ['index.m3u8', `2026-03-10/${name}`, 'spans.json']) {
           const { status, text } = await raw(`/m/${replay('live/x')}/rec/${stream}/${what}`);
           assert.ok([400, 403, 404].includes(status), `${stream}/${what}: ${status}`);
@@ -599,7 +759,8 @@ describe('history over HTTP', () => {
       fs.mkdirSync(path.join(root, 'live/day-link'));
       fs.symlinkSync(day, path.join(root, 'live/day-link/2026-03-10'));
       fs.mkdirSync(path.join(root, 'live/file-link/2026-03-10'), { recursive: true });
-      for (const file of fs.readdirSync(day)) fs.symlinkSync(path.join(day, file), path.join(root, 'live/file-link/2026-03-10', file));
+      for (const file of fs.readdirSync(day))
+        fs.symlinkSync(path.join(day, file), path.join(root, 'live/file-link/2026-03-10', file));
       for (const stream of ['live/stream-link', 'live/day-link', 'live/file-link']) {
         assert.equal((await get(`${base(stream)}/${there.file}`)).status, 404, stream);
         assert.equal((await list(stream, `?from=${NOON}&to=${NOON + HOUR}`)).status, 404, stream);
@@ -642,10 +803,14 @@ describe('history over HTTP', () => {
       const from = Date.parse('2026-06-01T00:00:00Z');
       const day = path.join(root, 'live/files/2026-06-01');
       fs.mkdirSync(day, { recursive: true });
-      for (let i = 0; i <= 4096; i++) fs.writeFileSync(path.join(root, 'live/files', fileName(from + i * 1000, 'm3u8')), '');
+      for (let i = 0; i <= 4096; i++)
+        fs.writeFileSync(path.join(root, 'live/files', fileName(from + i * 1000, 'm3u8')), '');
       for (const what of ['index.m3u8', 'spans.json']) {
         const { status, text } = await get(`${base('live/files')}/${what}?from=${from}&to=${from + DAY}`);
-        assert.deepEqual([status, JSON.parse(text)], [400, { error: 'the span has more than 4096 files: expected a shorter one' }]);
+        assert.deepEqual(
+          [status, JSON.parse(text)],
+          [400, { error: 'the span has more than 4096 files: expected a shorter one' }],
+        );
       }
     });
 
@@ -658,15 +823,23 @@ describe('history over HTTP', () => {
         await new Promise((resolve) => setTimeout(resolve, i % 8));
         socket.resetAndDestroy();
       }
-      const answers = await Promise.all(Array.from({ length: 20 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T01:00Z')));
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T01:00Z')),
+      );
       assert.deepEqual([...new Set(answers.map((answer) => answer.status))], [200]);
     });
 
     test('readers who take their time: hub_history_lists is what they may hold', DEADLINE, async (t) => {
-      const other = await startHub({ workers: 1, main: 'thread_pool disk threads=2;', listen: `sndbuf=16k;
-        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_lists 4m; } root /nonexistent` });
+      const other = await startHub({
+        workers: 1,
+        main: 'thread_pool disk threads=2;',
+        listen: `sndbuf=16k;
+        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk;
+          hub_history_lists 4m; } root /nonexistent`,
+      });
       t.after(() => other.stop({ allow: [/hub_history_lists/] }));
-      const target = (sub) => `/m/${replay('live/day', { sub })}/rec/live/day/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`;
+      const target = (sub) =>
+        `/m/${replay('live/day', { sub })}/rec/live/day/index.m3u8?from=2026-05-01T00:00Z&to=2026-05-01T23:59Z`;
       const open = (sub) => {
         const socket = net.connect(other.nginx.ports.http, '127.0.0.1').pause();
         socket.on('error', () => {});
@@ -675,9 +848,18 @@ describe('history over HTTP', () => {
       };
       // one user's readers leave three quarters to the others
       const slow = [open('7')];
-      await until(async () => (await other.sessions()).some(({ protocol, bytes }) => protocol === 'hls' && bytes > 0), 'a list to be on its way');
-      const own = await until(async () => { const answer = await get(`${other.base}${target('7')}`); return answer.status === 429 && answer; }, '429');
-      assert.match(JSON.parse(own.text).error, /bytes of lists are being sent to this user: a quarter of hub_history_lists is 1048576/);
+      await until(
+        async () => (await other.sessions()).some(({ protocol, bytes }) => protocol === 'hls' && bytes > 0),
+        'a list to be on its way',
+      );
+      const own = await until(async () => {
+        const answer = await get(`${other.base}${target('7')}`);
+        return answer.status === 429 && answer;
+      }, '429');
+      assert.match(
+        JSON.parse(own.text).error,
+        /bytes of lists are being sent to this user: a quarter of hub_history_lists is 1048576/,
+      );
       assert.equal((await get(`${other.base}${target('8')}`)).status, 200);
 
       let user = 10;
@@ -692,7 +874,9 @@ describe('history over HTTP', () => {
     });
 
     test('a reload while it is answered', DEADLINE, async () => {
-      const answers = Array.from({ length: 10 }, () => list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T23:00Z'));
+      const answers = Array.from({ length: 10 }, () =>
+        list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T23:00Z'),
+      );
       await hub.nginx.reload();
       for (const { status, text } of await Promise.all(answers)) {
         assert.equal(status, 200);
@@ -703,13 +887,19 @@ describe('history over HTTP', () => {
 });
 
 test('configurations that cannot work are refused with a reason', DEADLINE, async () => {
-  const conf = (inside, main = '') => `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:{{port:http}}; location / { ${inside} } } }\n`;
+  const conf = (inside, main = '') =>
+    `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:{{port:http}}; location / {
+      ${inside} } } }\n`;
   const cases = [
     ['hub_history /tmp;', '', /"hub_history" has no "access_token_keys"/],
     ['hub_history "";', '', /"hub_history" directive has no folder/],
     ['hub_history /tmp; hub_history /tmp;', '', /"hub_history" directive is duplicate/],
     ['access_token_keys {{dir}}/nginx.conf.keys; hub_history /tmp;', '', /access_token_keys cannot open/],
-    ['hub_history_thumbs thumb;', '', /"hub_history_thumbs" directive is no named location: expected a name such as "@thumb"/],
+    [
+      'hub_history_thumbs thumb;',
+      '',
+      /"hub_history_thumbs" directive is no named location: expected a name such as "@thumb"/,
+    ],
   ];
   for (const [inside, main, reason] of cases) {
     const { code, output } = await testConfig({ conf: conf(inside, main), modules: ['rtmp', 'guard', 'hub'] });

@@ -17,7 +17,10 @@ async function publishOn(hub, name, wanted) {
     const stream = await until(() => hub.stream(`live/${name}`), `live/${name}`);
     if (wanted(stream.publisher_pid)) return client;
     await client.close();
-    await until(async () => (await hub.stream(`live/${name}`)).state === 'grace', `live/${name} to be without publisher`);
+    await until(
+      async () => (await hub.stream(`live/${name}`)).state === 'grace',
+      `live/${name} to be without publisher`,
+    );
   }
   throw new Error(`200 connections of ${name}, and none where it was wanted`);
 }
@@ -57,7 +60,8 @@ describe('one stream, viewers in every worker', () => {
     await until(async () => (await hub.stream('live/radio'))?.audio === 'aac', 'live/radio');
     const viewers = await oneInEach(hub, 'live/radio');
     client.sendAudio(51 * 23, aacFrame());
-    for (const { flv } of viewers) await until(() => flv.tags.filter((tag) => tag.type === 8 && !tag.config).length > 1, 'audio');
+    for (const { flv } of viewers)
+      await until(() => flv.tags.filter((tag) => tag.type === 8 && !tag.config).length > 1, 'audio');
     closeAll(viewers);
     await client.close();
   });
@@ -90,14 +94,18 @@ describe('one stream, viewers in every worker', () => {
     for (let i = 1; i < 600; i++) {
       client.sendVideo(i * STEP, i % 25 === 0 ? keyFrame(100_000) : interFrame(100_000));
       await client.drained();
-      if (i % 20 === 0) await until(() => good.error || good.flv.video().length >= i - 5, `frame ${i} at the good viewer`);
+      if (i % 20 === 0)
+        await until(() => good.error || good.flv.video().length >= i - 5, `frame ${i} at the good viewer`);
     }
     await until(() => good.error || good.flv.video().length >= 600, 'the last frame at the good viewer');
     assert.equal(good.error, undefined);
     assert.equal(good.flv.video().length, 600, 'the good viewer has every frame');
     slow.response.resume();
     // either it was dropped, or it went on at a key frame; never a torn tag
-    await until(() => slow.ended || slow.flv.video().at(-1).dts >= good.flv.video()[590].dts, 'the slow viewer to end or to catch up');
+    await until(
+      () => slow.ended || slow.flv.video().at(-1).dts >= good.flv.video()[590].dts,
+      'the slow viewer to end or to catch up',
+    );
     assert.equal(slow.error, undefined, 'what it got is whole');
     assert.ok(slow.flv.video().length < 600, 'it did not get everything');
     closeAll([slow, good]);
@@ -172,7 +180,11 @@ describe('reload and crash', () => {
     source.stop();
     await client.close();
     // the old workers end once nobody needs them
-    await until(async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)), 'the old workers to leave', 120_000);
+    await until(
+      async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)),
+      'the old workers to leave',
+      120_000,
+    );
   });
 
   test('a killed worker takes nothing with it but its own connections', DEADLINE, async (t) => {
@@ -186,7 +198,10 @@ describe('reload and crash', () => {
     const viewers = [...await viewersEverywhere(hub, 'live/kept'), ...await viewersEverywhere(hub, 'live/lost')];
 
     hub.nginx.kill('SIGKILL', one);
-    await until(async () => (await hub.stream('live/lost')).state === 'grace', 'the lost stream to await its publisher');
+    await until(
+      async () => (await hub.stream('live/lost')).state === 'grace',
+      'the lost stream to await its publisher',
+    );
     await until(async () => (await hub.status()).workers.length === 2, 'a new worker in place of the dead');
     assert.equal((await hub.stream('live/kept')).state, 'live');
 
@@ -237,14 +252,22 @@ describe('workers killed in the middle of it', () => {
       const client = await openPublisher(`busy${n}?key=a`, { ...hub.rtmp, chunkSize: 65536 });
       client.sendVideo(0, big);
       let at = 0;
-      const more = () => { if (flood && !client.ended) { for (let i = 0; i < 5; i++) client.sendVideo(at += 5, big); client.drained().then(() => setImmediate(more)); } };
+      const more = () => {
+        if (flood && !client.ended) {
+          for (let i = 0; i < 5; i++) client.sendVideo((at += 5), big);
+          client.drained().then(() => setImmediate(more));
+        }
+      };
       more();
       return client;
     };
     let clients = await Promise.all([1, 2, 3, 4].map(publish));
     for (let round = 0; round < 10; round++) {
       const [victim] = hub.nginx.workers();
-      await until(async () => (await hub.status()).streams.filter((s) => s.state === 'live').length === 4, 'all to be live');
+      await until(
+        async () => (await hub.status()).streams.filter((s) => s.state === 'live').length === 4,
+        'all to be live',
+      );
       hub.nginx.kill('SIGKILL', victim);
       await until(async () => {
         const pids = (await hub.status()).workers.map((w) => w.pid);   // takes the mutex
@@ -330,19 +353,59 @@ describe('streams that rob each other', () => {
 describe('what nginx -t says', () => {
   const cases = [
     ['hub without the wire layer', { modules: ['hub'], conf: '' }, /needs ngx_rtmp_module\.so loaded before it/],
-    ['hub without the guard', { modules: ['rtmp', 'hub'], conf: '' }, /needs ngx_rtmp_guard_module\.so loaded before it/],
+    [
+      'hub without the guard',
+      { modules: ['rtmp', 'hub'], conf: '' },
+      /needs ngx_rtmp_guard_module\.so loaded before it/,
+    ],
     ['a zone too small', { conf: 'hub_zone z 64k;' }, /hub_zone "z" has size "64k", expected at least/],
     ['two zones', { conf: 'hub_zone a 8m; hub_zone b 8m;' }, /"hub_zone" directive is duplicate/],
-    ['ingest without gate', { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { ingest on; } } }' }, /"ingest on" has no "gate"/],
-    ['a gate that is no address', { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { gate localhost; } } }' }, /gate is "localhost", expected unix:/],
-    ['viewers without keys', { conf: 'http { server { listen 127.0.0.1:{{port:h}}; location /m/ { hub_flv on; } } }' }, /"hub_flv on" has no "access_token_keys"/],
-    ['a flush out of range', { conf: 'http { hub_flush 5s; server { listen 127.0.0.1:{{port:h}}; } }' }, /hub_flush is "5s", expected 1ms to 1s/],
-    ['auto with a maximum below its least', { conf: 'http { hub_flush auto 1ms; }' }, /hub_flush is "1ms", expected 2ms to 1s, or auto with such a maximum/],
-    ['a flush that is neither', { conf: 'http { hub_flush 10ms 20ms; }' }, /hub_flush has "10ms 20ms", expected TIME or auto \[MAX\]/],
+    [
+      'ingest without gate',
+      { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { ingest on; } } }' },
+      /"ingest on" has no "gate"/,
+    ],
+    [
+      'a gate that is no address',
+      { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { gate localhost; } } }' },
+      /gate is "localhost", expected unix:/,
+    ],
+    [
+      'viewers without keys',
+      { conf: 'http { server { listen 127.0.0.1:{{port:h}}; location /m/ { hub_flv on; } } }' },
+      /"hub_flv on" has no "access_token_keys"/,
+    ],
+    [
+      'a flush out of range',
+      { conf: 'http { hub_flush 5s; server { listen 127.0.0.1:{{port:h}}; } }' },
+      /hub_flush is "5s", expected 1ms to 1s/,
+    ],
+    [
+      'auto with a maximum below its least',
+      { conf: 'http { hub_flush auto 1ms; }' },
+      /hub_flush is "1ms", expected 2ms to 1s, or auto with such a maximum/,
+    ],
+    [
+      'a flush that is neither',
+      { conf: 'http { hub_flush 10ms 20ms; }' },
+      /hub_flush has "10ms 20ms", expected TIME or auto \[MAX\]/,
+    ],
     ['two flushes', { conf: 'http { hub_flush auto; hub_flush 10ms; }' }, /"hub_flush" directive is duplicate/],
-    ['revocations where nothing can be written', { conf: 'hub_revocations /nonexistent/r; hub_zone z 8m;' }, /open\(\) "\/nonexistent\/r" failed/],
-    ['a missing key file', { conf: 'http { access_token_keys /nonexistent/keys; }' }, /access_token_keys cannot open "\/nonexistent\/keys"/],
-    ['a key file that is none', { conf: 'http { access_token_keys /etc/passwd; }' }, /access_token_keys "\/etc\/passwd" line 1: expected "KID HEX"/],
+    [
+      'revocations where nothing can be written',
+      { conf: 'hub_revocations /nonexistent/r; hub_zone z 8m;' },
+      /open\(\) "\/nonexistent\/r" failed/,
+    ],
+    [
+      'a missing key file',
+      { conf: 'http { access_token_keys /nonexistent/keys; }' },
+      /access_token_keys cannot open "\/nonexistent\/keys"/,
+    ],
+    [
+      'a key file that is none',
+      { conf: 'http { access_token_keys /etc/passwd; }' },
+      /access_token_keys "\/etc\/passwd" line 1: expected "KID HEX"/,
+    ],
   ];
   for (const [name, options, expected] of cases) {
     test(name, DEADLINE, async () => {

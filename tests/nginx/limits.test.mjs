@@ -35,7 +35,9 @@ async function full(hub, stream, line) {
 
 describe('viewers', () => {
   test('of a stream: the gate\'s limit, over all workers and protocols', DEADLINE, async (t) => {
-    const hub = await start(t, { answer: ({ NAME }) => ({ allow: true, uid: 7, stream: 3, max_viewers: NAME === 'few' ? 30 : 0 }) });
+    const hub = await start(t, {
+      answer: ({ NAME }) => ({ allow: true, uid: 7, stream: 3, max_viewers: NAME === 'few' ? 30 : 0 }),
+    });
     await publish(hub, 'few');
     await publish(hub, 'many');
     const viewers = [];
@@ -118,7 +120,9 @@ async function oneInEachOfTwo(hub) {
 
 describe('publishers', () => {
   test('of a user: the gate\'s limit; a return counts once, others go on', DEADLINE, async (t) => {
-    const hub = await start(t, { answer: ({ ARGS }) => ({ allow: true, uid: Number(ARGS.slice(-1)), max_publishers: 2 }) });
+    const hub = await start(t, {
+      answer: ({ ARGS }) => ({ allow: true, uid: Number(ARGS.slice(-1)), max_publishers: 2 }),
+    });
     const open = (name) => openPublisher(`${name}?key=${name}&u=7`, { ...hub.rtmp, chunkSize: 65536 });
     const first = await open('one');
     await open('two');

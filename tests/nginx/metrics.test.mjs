@@ -93,7 +93,10 @@ test('counters never go back, also when workers are killed', DEADLINE, async (t)
   const before = (await scrape(hub)).values;
   const victims = hub.nginx.workers();
   for (const pid of victims) process.kill(pid, 'SIGKILL');
-  await until(() => hub.nginx.workers().length === 2 && hub.nginx.workers().every((pid) => !victims.includes(pid)), 'new workers');
+  await until(
+    () => hub.nginx.workers().length === 2 && hub.nginx.workers().every((pid) => !victims.includes(pid)),
+    'new workers',
+  );
   await until(async () => (await hub.status()).zone.sessions === 0, 'their sessions to be forgotten');
   const after = (await scrape(hub)).values;
   for (const series of Object.keys(before).filter((name) => /_total/.test(name))) {

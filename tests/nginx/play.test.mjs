@@ -18,7 +18,10 @@ function frame(n, size, key) {
   return body;
 }
 
-/** The reason why a video message is not frame() as it was sent, if any; the hub may put parameter sets before a key frame. */
+/**
+ * The reason why a video message is not frame() as it was sent, if any; the hub may put parameter sets before a key
+ * frame.
+ */
 function strange({ type, payload }) {
   if (type !== MSG.VIDEO || payload[1] !== 1) return undefined;
   const [n, size] = [payload.readUInt32BE(payload.length - 8), payload.readUInt32BE(payload.length - 4)];
@@ -38,7 +41,10 @@ function feed(client, { size = 900, keySize = size, gop = 25, every = 40, from =
     source.n++;
   };
   next();
-  const timer = setInterval(() => { if (client.ended) clearInterval(timer); else if (client.socket.writableLength < 4e6) next(); }, every);
+  const timer = setInterval(() => {
+    if (client.ended) clearInterval(timer);
+    else if (client.socket.writableLength < 4e6) next();
+  }, every);
   timer.unref();
   source.stop = () => clearInterval(timer);
   return source;
@@ -90,15 +96,24 @@ const byType = (player, type) => player.tags.filter((tag) => tag.type === type);
 const marks = (tags) => tags.map((tag) => tag.mark);
 const alive = (pid) => { try { return process.kill(pid, 0); } catch { return false; } };
 const isUser = (m, event) => m.type === MSG.USER && m.payload.readUInt16BE(0) === event;
-const hasStatus = (player, code) => until(() => player.error || player.ended || player.statuses.includes(code), code)
-  .then(() => { assert.equal(player.error, undefined); assert.ok(player.statuses.includes(code), `${code}, it had ${player.statuses}`); });
+const hasStatus = (player, code) =>
+  until(() => player.error || player.ended || player.statuses.includes(code), code).then(() => {
+    assert.equal(player.error, undefined);
+    assert.ok(player.statuses.includes(code), `${code}, it had ${player.statuses}`);
+  });
 
 describe('a player', { concurrency: 4 }, () => {
   let hub;
   before(async () => {
     hub = await startHub({
-      ingest: 'hub_play on; play_flush 20ms; play_lag 1s;', main: 'hub_grace 2s;',
-      answer: ({ SCRIPT_NAME, ARGS, NAME }) => (NAME === 'stall' ? undefined : SCRIPT_NAME === '/gate/play' && ARGS !== 'token=t' ? { allow: false, reason: 'wrong token' } : { allow: true, uid: 7, stream: 3 }),
+      ingest: 'hub_play on; play_flush 20ms; play_lag 1s;',
+      main: 'hub_grace 2s;',
+      answer: ({ SCRIPT_NAME, ARGS, NAME }) =>
+        NAME === 'stall'
+          ? undefined
+          : SCRIPT_NAME === '/gate/play' && ARGS !== 'token=t'
+            ? { allow: false, reason: 'wrong token' }
+            : { allow: true, uid: 7, stream: 3 },
     });
   });
   after(() => hub.stop());
@@ -108,14 +123,27 @@ describe('a player', { concurrency: 4 }, () => {
     await until(async () => (await hub.stream('live/start')).window_ms > 400, 'a window');
     const client = await openStream(hub.rtmp);
     const order = [];
-    client.on((m) => order.push(isUser(m, 0) ? 'begin' : m.type === MSG.CHUNK_SIZE ? `chunks of ${m.payload.readUInt32BE(0)}`
-      : m.name === 'onStatus' ? m.values[3].code : m.name ?? (m.payload[1] === 0 ? `header ${m.type}` : `frame ${m.type} ${m.payload[0] >> 4}`)));
+    client.on((m) =>
+      order.push(
+        isUser(m, 0)
+          ? 'begin'
+          : m.type === MSG.CHUNK_SIZE
+            ? `chunks of ${m.payload.readUInt32BE(0)}`
+            : m.name === 'onStatus'
+              ? m.values[3].code
+              : (m.name ?? (m.payload[1] === 0 ? `header ${m.type}` : `frame ${m.type} ${m.payload[0] >> 4}`)),
+      ),
+    );
     const player = new RtmpPlayer(client);
     await client.play('start?token=t');
     await until(() => order.some((what) => what.startsWith('frame')), 'a frame');
     assert.deepEqual(order.slice(0, 9), ['chunks of 65536', 'begin', 'NetStream.Play.Reset', 'NetStream.Play.Start',
       '|RtmpSampleAccess', 'onMetaData', 'header 9', 'header 8', 'frame 9 1']);
-    assert.equal(player.tags.find((tag) => tag.key).read, player.tags[0].read, 'the key frame came with the answer, not with the next tick');
+    assert.equal(
+      player.tags.find((tag) => tag.key).read,
+      player.tags[0].read,
+      'the key frame came with the answer, not with the next tick',
+    );
     await player.close();
     await source.stop();
   });
@@ -127,7 +155,10 @@ describe('a player', { concurrency: 4 }, () => {
     await Promise.all([...players, viewer].map((one) => one.more(60)));
     source.source.stop();
     const last = source.source.n - 1;
-    await until(() => [...players.map((p) => p.video()), viewer.flv.video()].every((list) => list.at(-1).mark === last), 'the last frame everywhere');
+    await until(
+      () => [...players.map((p) => p.video()), viewer.flv.video()].every((list) => list.at(-1).mark === last),
+      'the last frame everywhere',
+    );
     assert.equal(viewer.error, undefined);
     for (const player of players) {
       assert.equal(player.error, undefined);
@@ -135,8 +166,12 @@ describe('a player', { concurrency: 4 }, () => {
       assert.ok(player.video()[0].key, 'it begins with a key frame');
       const flv = viewer.flv.tags.filter((tag) => tag.type === MSG.VIDEO && !tag.config && tag.mark >= first);
       assert.equal(flv[0].mark, first);
-      assert.deepEqual(player.video().map(({ mark, dts, size }) => [mark, dts, size]), flv.map(({ mark, dts, size }) => [mark, dts, size]));
-      const audio = (tags) => tags.filter((tag) => tag.type === MSG.AUDIO && !tag.config && tag.dts > flv[0].dts).map((tag) => tag.dts);
+      assert.deepEqual(
+        player.video().map(({ mark, dts, size }) => [mark, dts, size]),
+        flv.map(({ mark, dts, size }) => [mark, dts, size]),
+      );
+      const audio = (tags) =>
+        tags.filter((tag) => tag.type === MSG.AUDIO && !tag.config && tag.dts > flv[0].dts).map((tag) => tag.dts);
       assert.deepEqual(audio(player.tags), audio(viewer.flv.tags));
       await player.close();
     }
@@ -166,7 +201,10 @@ describe('a player', { concurrency: 4 }, () => {
     const player = new RtmpPlayer(client);
     await client.play('apptoken');
     await player.more(3);
-    assert.equal(hub.gate.questions.find((q) => q.NAME === 'apptoken' && q.SCRIPT_NAME === '/gate/play').ARGS, 'token=t');
+    assert.equal(
+      hub.gate.questions.find((q) => q.NAME === 'apptoken' && q.SCRIPT_NAME === '/gate/play').ARGS,
+      'token=t',
+    );
     await player.close();
     await source.stop();
   });
@@ -175,10 +213,16 @@ describe('a player', { concurrency: 4 }, () => {
     const source = await openSource(hub, 'once');
     const player = await play(hub, 'once');
     await player.more(3);
-    await assert.rejects(player.client.play('once?token=t'), /Play\.Failed: this connection plays or publishes already/);
+    await assert.rejects(
+      player.client.play('once?token=t'),
+      /Play\.Failed: this connection plays or publishes already/,
+    );
     await assert.rejects(player.client.publish('other?key=a'), /Publish\.BadName: this connection plays already/);
     await player.more(5);
-    await assert.rejects(source.client.play('once?token=t'), /Play\.Failed: this connection plays or publishes already/);
+    await assert.rejects(
+      source.client.play('once?token=t'),
+      /Play\.Failed: this connection plays or publishes already/,
+    );
     await player.more(5);
     await player.close();
     await source.stop();
@@ -193,7 +237,10 @@ describe('a player', { concurrency: 4 }, () => {
     player.tags.length = 0;
     await player.client.play('second?token=t');
     await player.more(30);
-    assert.ok(marks(player.video()).every((mark, i, all) => mark >= 5000 && (i === 0 || mark === all[i - 1] + 1)), 'all of the second, none of the first');
+    assert.ok(
+      marks(player.video()).every((mark, i, all) => mark >= 5000 && (i === 0 || mark === all[i - 1] + 1)),
+      'all of the second, none of the first',
+    );
     await player.close();
     await one.stop();
     await two.stop();
@@ -219,9 +266,15 @@ describe('a player', { concurrency: 4 }, () => {
     const player = await play(hub, 'report');
     await player.more(30);
     await player.close();
-    const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'report'), 'the report');
+    const done = await until(
+      () => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done' && q.NAME === 'report'),
+      'the report',
+    );
     const asked = hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/play' && q.NAME === 'report');
-    assert.deepEqual([done.KIND, done.SESSION, done.APP, asked.ARGS, asked.REMOTE_ADDR], ['play', asked.SESSION, 'live', 'token=t', '127.0.0.1']);
+    assert.deepEqual(
+      [done.KIND, done.SESSION, done.APP, asked.ARGS, asked.REMOTE_ADDR],
+      ['play', asked.SESSION, 'live', 'token=t', '127.0.0.1'],
+    );
     assert.ok(Number(done.BYTES) > 30 * 900 && Number(done.SECONDS) >= 1, `${done.BYTES} bytes in ${done.SECONDS} s`);
     await source.stop();
   });
@@ -328,7 +381,13 @@ describe('a player', { concurrency: 4 }, () => {
       source = await openSource(hub, 'gap', { from: round * 1000 });
       await Promise.all(players.map((player) => player.more(10)));
       for (const [i, player] of players.entries()) {
-        assert.ok(player.video().slice(seen[i]).find((tag) => tag.mark >= round * 1000).key, 'the new publisher begins with a key frame');
+        assert.ok(
+          player
+            .video()
+            .slice(seen[i])
+            .find((tag) => tag.mark >= round * 1000).key,
+          'the new publisher begins with a key frame',
+        );
         neverBack(byType(player, MSG.VIDEO), 'gap');
         neverBack(byType(player, MSG.AUDIO), 'gap');
       }
@@ -374,7 +433,14 @@ describe('a player', { concurrency: 4 }, () => {
     const pongs = [];
     player.client.on((m) => { if (isUser(m, USER.PONG)) pongs.push(m.payload.readUInt32BE(2)); });
     let asked = 0;
-    const ask = () => { for (let i = 0; i < 3; i++) player.client.send({ csid: 2, type: MSG.USER, payload: Buffer.from([0, USER.PING, 0, 0, asked >> 8, asked++ & 255]) }); };
+    const ask = () => {
+      for (let i = 0; i < 3; i++)
+        player.client.send({
+          csid: 2,
+          type: MSG.USER,
+          payload: Buffer.from([0, USER.PING, 0, 0, asked >> 8, asked++ & 255]),
+        });
+    };
     for (let round = 0; round < 60; round++) {            // reads in spurts, so that messages are cut
       player.client.socket.pause();
       ask();
@@ -392,29 +458,48 @@ describe('a player', { concurrency: 4 }, () => {
   });
 });
 
-test('a player behind further than play_lag skips to a key frame, unless it asked for a larger buffer', DEADLINE, async (t) => {
-  const hub = await startHub({ ingest: 'hub_play on; play_lag 1s;', main: 'hub_window 60s; hub_stream_max 60m;', zone: '128m' });
-  t.after(() => hub.stop());
-  const client = await openPublisher('lag?key=a', { ...hub.rtmp, chunkSize: 65536 });
-  let n = await pump(client, { from: 0, count: 10 });
-  const [plain, buffers] = [await play(hub, 'lag'), await play(hub, 'lag')];
-  buffers.client.send({ csid: 2, type: MSG.USER, payload: Buffer.from([0, USER.BUFFER, 0, 0, 0, 1, 0, 0, 50_000 >> 8, 50_000 & 255]) });
-  await buffers.client.ping();
-  await until(() => plain.video().length && buffers.video().length, 'both to join');
-  for (const player of [plain, buffers]) player.client.socket.pause();
-  n = await pump(client, { from: n, count: 500 });        // 45 MB and 20 s: more than the kernel takes, within the window
-  for (const player of [plain, buffers]) player.client.socket.resume();
-  await until(() => [plain, buffers].every((player) => player.error || player.ended || player.video().at(-1).mark === n - 1), 'the last frame');
-  for (const player of [plain, buffers]) {
-    assert.deepEqual([player.error, player.ended], [undefined, false]);
-    neverBack(byType(player, MSG.VIDEO), 'lag');
-  }
-  const all = marks(buffers.video());
-  assert.deepEqual(all, all.map((_, i) => all[0] + i), 'the one with a buffer got everything');
-  const jumps = plain.video().filter((tag, i, list) => i > 0 && tag.mark !== list[i - 1].mark + 1);
-  assert.ok(jumps.length > 0 && jumps.every((tag) => tag.key), 'the other skipped, to key frames');
-  for (const one of [plain, buffers, client]) await one.close();
-});
+test(
+  'a player behind further than play_lag skips to a key frame, unless it asked for a larger buffer',
+  DEADLINE,
+  async (t) => {
+    const hub = await startHub({
+      ingest: 'hub_play on; play_lag 1s;',
+      main: 'hub_window 60s; hub_stream_max 60m;',
+      zone: '128m',
+    });
+    t.after(() => hub.stop());
+    const client = await openPublisher('lag?key=a', { ...hub.rtmp, chunkSize: 65536 });
+    let n = await pump(client, { from: 0, count: 10 });
+    const [plain, buffers] = [await play(hub, 'lag'), await play(hub, 'lag')];
+    buffers.client.send({
+      csid: 2,
+      type: MSG.USER,
+      payload: Buffer.from([0, USER.BUFFER, 0, 0, 0, 1, 0, 0, 50_000 >> 8, 50_000 & 255]),
+    });
+    await buffers.client.ping();
+    await until(() => plain.video().length && buffers.video().length, 'both to join');
+    for (const player of [plain, buffers]) player.client.socket.pause();
+    n = await pump(client, { from: n, count: 500 }); // 45 MB and 20 s: more than the kernel takes, within the window
+    for (const player of [plain, buffers]) player.client.socket.resume();
+    await until(
+      () => [plain, buffers].every((player) => player.error || player.ended || player.video().at(-1).mark === n - 1),
+      'the last frame',
+    );
+    for (const player of [plain, buffers]) {
+      assert.deepEqual([player.error, player.ended], [undefined, false]);
+      neverBack(byType(player, MSG.VIDEO), 'lag');
+    }
+    const all = marks(buffers.video());
+    assert.deepEqual(
+      all,
+      all.map((_, i) => all[0] + i),
+      'the one with a buffer got everything',
+    );
+    const jumps = plain.video().filter((tag, i, list) => i > 0 && tag.mark !== list[i - 1].mark + 1);
+    assert.ok(jumps.length > 0 && jumps.every((tag) => tag.key), 'the other skipped, to key frames');
+    for (const one of [plain, buffers, client]) await one.close();
+  },
+);
 
 describe('players and the life of nginx', { concurrency: 3 }, () => {
   test('an old worker keeps its players over a reload', DEADLINE, async (t) => {
@@ -447,7 +532,10 @@ describe('players and the life of nginx', { concurrency: 3 }, () => {
     hub.nginx.kill('SIGKILL', pid);
     await until(() => players.some((player) => player.ended), 'its own player to be gone');
     source = await openSource(hub, 'crash', { from: 1000 });
-    await until(() => stays.error || stays.ended || stays.video().at(-1).mark > 1010, 'the new publisher at the old player');
+    await until(
+      () => stays.error || stays.ended || stays.video().at(-1).mark > 1010,
+      'the new publisher at the old player',
+    );
     assert.equal(stays.error, undefined);
     neverBack(byType(stays, MSG.VIDEO), 'crash');
     await stays.close();
@@ -455,7 +543,12 @@ describe('players and the life of nginx', { concurrency: 3 }, () => {
   });
 
   test('a player that answers no ping, or reads no more, is gone', DEADLINE, async (t) => {
-    const hub = await startHub({ ingest: 'hub_play on;', server: 'ping 1s; ping_timeout 1s; timeout 2s;', main: 'hub_grace 60s; hub_window 60s; hub_stream_max 60m;', zone: '128m' });
+    const hub = await startHub({
+      ingest: 'hub_play on;',
+      server: 'ping 1s; ping_timeout 1s; timeout 2s;',
+      main: 'hub_grace 60s; hub_window 60s; hub_stream_max 60m;',
+      zone: '128m',
+    });
     t.after(() => hub.stop());
     const quiet = await openSource(hub, 'quiet');
     const [mute, polite] = [await play(hub, 'quiet'), await play(hub, 'quiet')];
@@ -478,7 +571,9 @@ describe('players and the life of nginx', { concurrency: 3 }, () => {
 
 test('play without a gate fails nginx -t', DEADLINE, async () => {
   const { code, output } = await testConfig({
-    modules: ['rtmp', 'guard', 'hub'], conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { hub_play on; } } }' });
+    modules: ['rtmp', 'guard', 'hub'],
+    conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { hub_play on; } } }',
+  });
   assert.notEqual(code, 0);
   assert.match(output, /"hub_play on" has no "gate"/);
 });
@@ -487,6 +582,9 @@ test('an application that only ingests says so to players', DEADLINE, async (t) 
   const hub = await startHub();
   t.after(() => hub.stop());
   const client = await openStream(hub.rtmp);
-  await assert.rejects(client.play('anything'), /Play\.StreamNotFound: streams of this application are not played over RTMP/);
+  await assert.rejects(
+    client.play('anything'),
+    /Play\.StreamNotFound: streams of this application are not played over RTMP/,
+  );
   await client.closed;
 });

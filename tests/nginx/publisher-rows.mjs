@@ -139,7 +139,10 @@ function wrongClock(name, ms, change) {
     viewer({ tags }) {
       const last = (type) => tags.filter((tag) => tag.type === type && !tag.config).at(-1).dts;
       near(last(VIDEO), 'the last picture');
-      assert.ok(Math.abs(last(VIDEO) - last(AUDIO)) <= 500, `sound at ${last(AUDIO)} ms, the picture at ${last(VIDEO)} ms`);
+      assert.ok(
+        Math.abs(last(VIDEO) - last(AUDIO)) <= 500,
+        `sound at ${last(AUDIO)} ms, the picture at ${last(VIDEO)} ms`,
+      );
     },
     async history({ recordings, stream, hub }) {
       await recordings.closed(stream);
@@ -154,10 +157,17 @@ export const rows = [
   { name: 'normal', decode: true },
   wrongClock('half-speed', 20_000, (steps) => steps.map((one) => ({ ...one, stamp: Math.floor(one.stamp / 2) }))),
   wrongClock('zero-clock', 12_000, (steps) => steps.map((one) => ({ ...one, stamp: 0 }))),
-  wrongClock('one-slow-track', 20_000, (steps) => steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp / 2) } : one))),
-  wrongClock('one-fast-track', 12_000, (steps) => steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp * 1.1) } : one))),
-  wrongClock('paused-clock', 22_000, (steps) => steps.filter(({ when }) => when < 6000 || when >= 16_000)
-    .map((one) => (one.when < 6000 ? one : { ...one, stamp: one.stamp - 10_000 }))),
+  wrongClock('one-slow-track', 20_000, (steps) =>
+    steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp / 2) } : one)),
+  ),
+  wrongClock('one-fast-track', 12_000, (steps) =>
+    steps.map((one) => (isSound(one) ? { ...one, stamp: Math.floor(one.stamp * 1.1) } : one)),
+  ),
+  wrongClock('paused-clock', 22_000, (steps) =>
+    steps
+      .filter(({ when }) => when < 6000 || when >= 16_000)
+      .map((one) => (one.when < 6000 ? one : { ...one, stamp: one.stamp - 10_000 })),
+  ),
   {
     name: 'five-megabytes',
     publish: async (client) => {
@@ -167,8 +177,10 @@ export const rows = [
     wire: /a message of 5242880 bytes, expected at most 4194304 \(max_message\)/,
     viewer: () => {},
     async history({ hub, stream }) {
-      const done = await until(() => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done' && `${q.APP}/${q.NAME}` === stream),
-        'the service to be told');
+      const done = await until(
+        () => hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/done' && `${q.APP}/${q.NAME}` === stream),
+        'the service to be told',
+      );
       assert.match(done.REASON, /^refused a message of 5242880 bytes/);
     },
   },
@@ -178,16 +190,20 @@ export const rows = [
     name: 'mp3',
     change: replaced(isSound, (body) => bytes(0x2f, body.subarray(2))),
     wire: /audio codec 2 is not carried \(MP3\), expected AAC/,
-    viewer: () => {}, seen: () => [],
+    viewer: () => {},
+    seen: () => [],
   },
 
   // ---- a track without a sequence header
 
   { name: 'inband-only', decode: true, change: (steps) => inBand(without(isVc)(steps)), seen: inBand },
   {
-    name: 'start-codes', decode: true,
-    change: (steps) => replaced(isPicture, (body) => bytes(body.subarray(0, 5), startCodes(body.subarray(5))))(
-      inBand(without(isVc)(steps))),
+    name: 'start-codes',
+    decode: true,
+    change: (steps) =>
+      replaced(isPicture, (body) => bytes(body.subarray(0, 5), startCodes(body.subarray(5))))(
+        inBand(without(isVc)(steps)),
+      ),
     seen: inBand,
   },
   {
@@ -196,21 +212,28 @@ export const rows = [
   },
   {
     name: 'empty-header-then-inband',
-    change: (steps) => inBand(replaced(isVc, (body) => body.subarray(0, 5))(steps)), seen: inBand,
+    change: (steps) => inBand(replaced(isVc, (body) => body.subarray(0, 5))(steps)),
+    seen: inBand,
   },
   {
-    name: 'video-only-no-header', ms: 18_000,
-    change: (steps) => only(VIDEO)(without(isVc)(steps)), seen: () => [],
+    name: 'video-only-no-header',
+    ms: 18_000,
+    change: (steps) => only(VIDEO)(without(isVc)(steps)),
+    seen: () => [],
     log: [/pictures are left out: pictures came without sequence header and parameter sets/],
     wire: /no media for 1[4-9]\d\d\d ms that can be carried: pictures came without sequence header/,
   },
   {
-    name: 'aac-no-config', change: without(isAc),
-    seen: only(VIDEO), log: [/sound is left out: sound came without sequence header, and is not ADTS/],
+    name: 'aac-no-config',
+    change: without(isAc),
+    seen: only(VIDEO),
+    log: [/sound is left out: sound came without sequence header, and is not ADTS/],
   },
   {
-    name: 'empty-aac-config', change: replaced(isAc, () => bytes(0xaf, 0)),
-    seen: only(VIDEO), log: [/sound is left out: AAC sequence header is empty/],
+    name: 'empty-aac-config',
+    change: replaced(isAc, () => bytes(0xaf, 0)),
+    seen: only(VIDEO),
+    log: [/sound is left out: AAC sequence header is empty/],
   },
   {
     name: 'aac-config-later',
@@ -221,54 +244,78 @@ export const rows = [
   { name: 'adts', decode: true, change: (steps) => replaced(isSound, adts)(without(isAc)(steps)) },
   { name: 'adts-with-config', change: replaced((one) => isSound(one) && !isHeader(one), adts) },
   {
-    name: 'inband-only-hevc', decode: true, stream: hevc,
-    change: (steps) => without(isHevcHeader)(hevcInBand(steps)), seen: hevcInBand,
+    name: 'inband-only-hevc',
+    decode: true,
+    stream: hevc,
+    change: (steps) => without(isHevcHeader)(hevcInBand(steps)),
+    seen: hevcInBand,
   },
 
   // ---- single messages that make no sense
 
   {
-    name: 'one-byte-of-video', change: replacedOne(VIDEO, 60, '17'), seen: withoutOne(VIDEO, 60),
+    name: 'one-byte-of-video',
+    change: replacedOne(VIDEO, 60, '17'),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: video message of 1 bytes is shorter than its header/],
     ended: /closed by the client, after 1 message was passed over/,
   },
   {
-    name: 'one-byte-of-sound', change: replacedOne(AUDIO, 60, 'af'), seen: withoutOne(AUDIO, 60),
+    name: 'one-byte-of-sound',
+    change: replacedOne(AUDIO, 60, 'af'),
+    seen: withoutOne(AUDIO, 60),
     log: [/passed over: audio message of 1 bytes is shorter than its header/],
   },
   {
-    name: 'two-bytes', change: replacedOne(VIDEO, 60, '1702'), seen: withoutOne(VIDEO, 60),
+    name: 'two-bytes',
+    change: replacedOne(VIDEO, 60, '1702'),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: video message of 2 bytes is shorter than its header/],
   },
   {
-    name: 'an-unknown-packet', change: replacedOne(VIDEO, 60, '17030000000000'), seen: withoutOne(VIDEO, 60),
+    name: 'an-unknown-packet',
+    change: replacedOne(VIDEO, 60, '17030000000000'),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: video packet type 3 of codec 7 is not carried/],
   },
   {
-    name: 'another-codec-once', change: replacedOne(VIDEO, 60, '120000000000'), seen: withoutOne(VIDEO, 60),
+    name: 'another-codec-once',
+    change: replacedOne(VIDEO, 60, '120000000000'),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: video codec 2 is not carried \(Sorenson H\.263\), expected H\.264/],
   },
   {
     name: 'a-header-of-nonsense',
-    change: replacedOne(VIDEO, 60, '17000000000001020304050607'), seen: withoutOne(VIDEO, 60),
+    change: replacedOne(VIDEO, 60, '17000000000001020304050607'),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: H\.264 sequence header makes no sense/],
   },
   {
     name: 'a-header-too-long',
-    change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`), seen: withoutOne(VIDEO, 60),
+    change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`),
+    seen: withoutOne(VIDEO, 60),
     log: [/passed over: sequence header is longer than 4096 bytes/],
   },
   {
-    name: 'a-header-behind-4000-bytes',                  // ModEx; it ends behind what is looked at in a row
+    name: 'a-header-behind-4000-bytes', // ModEx; it ends behind what is looked at in a row
     change: replacedOne(VIDEO, 60, `97ff0f9f${'00'.repeat(4000)}00${ascii('avc1').toString('hex')}${'01'.repeat(500)}`),
-    seen: withoutOne(VIDEO, 60), log: [/passed over: sequence header is longer than 4096 bytes/],
+    seen: withoutOne(VIDEO, 60),
+    log: [/passed over: sequence header is longer than 4096 bytes/],
   },
   {
-    name: 'one-byte-for-seconds', ms: 8000,
-    change: replaced((one) => isPicture(one) && one.stamp >= 1000, () => Buffer.from([0x17])),
+    name: 'one-byte-for-seconds',
+    ms: 8000,
+    change: replaced(
+      (one) => isPicture(one) && one.stamp >= 1000,
+      () => Buffer.from([0x17]),
+    ),
     log: [/passed over: video message of 1 bytes/],
     wire: /^video message of 1 bytes is shorter than its header|ended: video message of 1 bytes/,
-    viewer: ({ tags }) => assert.ok(tags.some(({ type, dts }) => type === AUDIO && dts > 3000), 'sound goes on'),
+    viewer: ({ tags }) =>
+      assert.ok(
+        tags.some(({ type, dts }) => type === AUDIO && dts > 3000),
+        'sound goes on',
+      ),
     history: () => {},
   },
 
@@ -276,94 +323,187 @@ export const rows = [
 
   {
     name: 'ex-video-only',
-    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x80 | type | kind, AVC1, data))),
+    change: replaced(
+      isPicture,
+      exVideo((type, kind, data) => bytes(0x80 | type | kind, AVC1, data)),
+    ),
   },
   {
-    name: 'ex-audio-only', decode: true,
-    change: replaced(isSound, exAudio((kind, data) => bytes(0x90 | kind, MP4A, data))),
+    name: 'ex-audio-only',
+    decode: true,
+    change: replaced(
+      isSound,
+      exAudio((kind, data) => bytes(0x90 | kind, MP4A, data)),
+    ),
   },
   {
     name: 'second-audio-track',
-    change: besides(isSound, exAudio((kind, data) => bytes(0x95, kind, MP4A, 1, data))),
+    change: besides(
+      isSound,
+      exAudio((kind, data) => bytes(0x95, kind, MP4A, 1, data)),
+    ),
     log: [/audio of track 1 \(mp4a\) is left out, track 0 alone is carried/],
   },
   {
     name: 'second-video-track',
-    change: besides(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data))),
+    change: besides(
+      isPicture,
+      exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)),
+    ),
     log: [/video of track 1 \(avc1\) is left out, track 0 alone is carried/],
   },
   {
-    name: 'track-1-alone', ms: 18_000,
-    change: (steps) => replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)))(
-      only(VIDEO)(steps)),
-    log: [/video of track 1 \(avc1\) is left out/], seen: () => [],
+    name: 'track-1-alone',
+    ms: 18_000,
+    change: (steps) =>
+      replaced(
+        isPicture,
+        exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)),
+      )(only(VIDEO)(steps)),
+    log: [/video of track 1 \(avc1\) is left out/],
+    seen: () => [],
     wire: /no media for 1[4-9]\d\d\d ms that can be carried: no track 0 came/,
   },
   {
     name: 'one-track-0',
-    change: (steps) => replaced(isSound, exAudio((kind, data) => bytes(0x95, kind, MP4A, 0, data)))(
-      replaced(isPicture, exVideo((type, kind, data) => (kind === 0 ? bytes(0x86 | type, 0, AVC1, 0, data)
-        : bytes(0x86 | type, 1, AVC1, 0, 0, 0, 0, data))))(steps)),
+    change: (steps) =>
+      replaced(
+        isSound,
+        exAudio((kind, data) => bytes(0x95, kind, MP4A, 0, data)),
+      )(
+        replaced(
+          isPicture,
+          exVideo((type, kind, data) =>
+            kind === 0 ? bytes(0x86 | type, 0, AVC1, 0, data) : bytes(0x86 | type, 1, AVC1, 0, 0, 0, 0, data),
+          ),
+        )(steps),
+      ),
   },
   {
     name: 'many-tracks',
-    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, 0x10 | kind, AVC1,
-      2, u24(3), ascii('xyz'), 0, u24(data.length), data, 1, u24(2), ascii('zz')))),
+    change: replaced(
+      isPicture,
+      exVideo((type, kind, data) =>
+        bytes(
+          0x86 | type,
+          0x10 | kind,
+          AVC1,
+          2,
+          u24(3),
+          ascii('xyz'),
+          0,
+          u24(data.length),
+          data,
+          1,
+          u24(2),
+          ascii('zz'),
+        ),
+      ),
+    ),
     log: [/video of track 2 \(avc1\) is left out/],
   },
   {
     name: 'many-codecs',
-    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x86 | type, 0x20 | kind,
-      ascii('av01'), 1, u24(5000), Buffer.alloc(5000), AVC1, 0, u24(data.length), data))),
+    change: replaced(
+      isPicture,
+      exVideo((type, kind, data) =>
+        bytes(
+          0x86 | type,
+          0x20 | kind,
+          ascii('av01'),
+          1,
+          u24(5000),
+          Buffer.alloc(5000),
+          AVC1,
+          0,
+          u24(data.length),
+          data,
+        ),
+      ),
+    ),
     log: [/video of track 1 \(av01\) is left out/],
   },
   {
     name: 'modex',
-    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x87 | type, 2, 0, 1, 0, kind, AVC1, data))),
+    change: replaced(
+      isPicture,
+      exVideo((type, kind, data) => bytes(0x87 | type, 2, 0, 1, 0, kind, AVC1, data)),
+    ),
   },
   {
     name: 'modex-of-sound',
-    change: replaced(isSound, exAudio((kind, data) => bytes(0x97, 2, 0, 1, 0, kind, MP4A, data))),
+    change: replaced(
+      isSound,
+      exAudio((kind, data) => bytes(0x97, 2, 0, 1, 0, kind, MP4A, data)),
+    ),
   },
   {
-    name: 'modex-hevc', stream: hevc,
-    change: replaced(() => true, (body) => bytes(body[0] & 0xf0 | 7, 2, 0, 1, 0, body[0] & 15, body.subarray(1))),
+    name: 'modex-hevc',
+    stream: hevc,
+    change: replaced(
+      () => true,
+      (body) => bytes((body[0] & 0xf0) | 7, 2, 0, 1, 0, body[0] & 15, body.subarray(1)),
+    ),
   },
   {
     name: 'metadata-and-commands',
-    change: (steps) => besides(isSound, () => bytes(0x94, MP4A, 1, 2, 0, 0, 0, 3))(
-      besides(isPicture, () => bytes(0x94, AVC1, 2, 0, 9, ascii('colorInfo'), 5))(
-        besides(isPicture, () => bytes(0xd0, 0))(steps))),
+    change: (steps) =>
+      besides(isSound, () => bytes(0x94, MP4A, 1, 2, 0, 0, 0, 3))(
+        besides(isPicture, () => bytes(0x94, AVC1, 2, 0, 9, ascii('colorInfo'), 5))(
+          besides(isPicture, () => bytes(0xd0, 0))(steps),
+        ),
+      ),
   },
-  ...[['av1', 'av01'], ['vp9', 'vp09']].map(([name, fourcc]) => ({
+  ...[
+    ['av1', 'av01'],
+    ['vp9', 'vp09'],
+  ].map(([name, fourcc]) => ({
     name,
-    change: replaced(isPicture, exVideo((type, kind, data) => bytes(0x80 | type | kind, ascii(fourcc), data))),
+    change: replaced(
+      isPicture,
+      exVideo((type, kind, data) => bytes(0x80 | type | kind, ascii(fourcc), data)),
+    ),
     wire: new RegExp(`video codec ${fourcc} is not carried \\(packet type SequenceStart\\), expected H\\.264`),
-    viewer: () => {}, seen: () => [],
+    viewer: () => {},
+    seen: () => [],
   })),
   {
     name: 'opus',
-    change: replaced(isSound, exAudio((kind, data) => bytes(0x90 | kind, ascii('Opus'), data))),
+    change: replaced(
+      isSound,
+      exAudio((kind, data) => bytes(0x90 | kind, ascii('Opus'), data)),
+    ),
     wire: /audio codec Opus is not carried \(packet type SequenceStart\), expected AAC \(10, mp4a\)/,
-    viewer: () => {}, seen: () => [],
+    viewer: () => {},
+    seen: () => [],
   },
 
   // ---- key frames
 
   {
-    name: 'never-key', decode: true,
-    change: replaced((one) => isPicture(one) && !isHeader(one), (body) => bytes(0x27, body.subarray(1))),
+    name: 'never-key',
+    decode: true,
+    change: replaced(
+      (one) => isPicture(one) && !isHeader(one),
+      (body) => bytes(0x27, body.subarray(1)),
+    ),
   },
   {
-    name: 'never-key-hevc', stream: hevc,
-    change: replaced((one) => !isHevcHeader(one), (body) => bytes(0xa0 | body[0] & 15, body.subarray(1))),
+    name: 'never-key-hevc',
+    stream: hevc,
+    change: replaced(
+      (one) => !isHevcHeader(one),
+      (body) => bytes(0xa0 | (body[0] & 15), body.subarray(1)),
+    ),
   },
   { name: 'flag-without-idr', change: flagWithoutIdr, seen: flagWithoutIdr },
 
   // ---- keys
 
   {
-    name: 'encoded-key', args: 'key=Abc', ends: 2,
+    name: 'encoded-key',
+    args: 'key=Abc',
+    ends: 2,
     publish: async (client, steps, { rtmp }) => {
       const half = steps.findIndex(({ stamp }) => stamp >= 1000);
       await replay(client, steps.slice(0, half)).done;

@@ -8,12 +8,16 @@ import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 
 const DEADLINE = { timeout: 120_000 };
-const nextSecond = (from = Math.floor(Date.now() / 1000)) => until(() => Math.floor(Date.now() / 1000) > from, 'the next second');
+const nextSecond = (from = Math.floor(Date.now() / 1000)) =>
+  until(() => Math.floor(Date.now() / 1000) > from, 'the next second');
 
 /** A hub whose service does `meanwhile(hub)` before it says that the user may follow. */
 async function start(t, meanwhile) {
   let hub;
-  const service = http.createServer(async (request, response) => { await meanwhile(hub); response.writeHead(204).end(); });
+  const service = http.createServer(async (request, response) => {
+    await meanwhile(hub);
+    response.writeHead(204).end();
+  });
   await new Promise((resolve) => service.listen(0, '127.0.0.1', resolve));
   t.after(() => service.close());
   const location = `location = /access { internal; proxy_pass http://127.0.0.1:${service.address().port}; }`;

@@ -13,7 +13,11 @@ import { amf, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtm
 const DEADLINE = { timeout: 120_000 };
 
 const cases = (name, least) => {
-  const lines = fs.readFileSync(path.join(repo, 'tests/unit/cases', name), 'utf8').split('\n').slice(0, -1).filter((line) => !line.startsWith('# '));
+  const lines = fs
+    .readFileSync(path.join(repo, 'tests/unit/cases', name), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => !line.startsWith('# '));
   assert.ok(lines.length >= least, `${name}: ${lines.length} cases`);
   return lines.map((line) => line.split('\t'));
 };
@@ -34,7 +38,10 @@ describe('the same answer as the service', () => {
       const text = bytes(name);
       const client = await openStream(hub.rtmp);
       // the name as it is, also where it is no UTF-8
-      const published = await client.publish(amf.raw([2, text.length >> 8, text.length & 255, ...text])).then(() => 'yes', () => 'no');
+      const published = await client.publish(amf.raw([2, text.length >> 8, text.length & 255, ...text])).then(
+        () => 'yes',
+        () => 'no',
+      );
       if (published !== taken) wrong.push(`${name}: ${published}`);
       client.close();
     }
@@ -49,7 +56,10 @@ describe('the same answer as the service', () => {
     try {
       for (const [text, taken] of cases('token_keys.tsv', 30)) {
         fs.writeFileSync(file, bytes(text.replaceAll('K1', k1).replaceAll('K2', k2)));
-        const { code, output } = await testConfig({ modules: ['rtmp', 'guard', 'hub'], conf: `http { access_token_keys ${file}; }` });
+        const { code, output } = await testConfig({
+          modules: ['rtmp', 'guard', 'hub'],
+          conf: `http { access_token_keys ${file}; }`,
+        });
         assert.ok(code === 0 || output.includes('access_token_keys'), output);
         if ((code === 0 ? 'yes' : 'no') !== taken) wrong.push(`${text}: ${output}`);
       }
@@ -69,7 +79,8 @@ describe('the same answer as the service', () => {
       const now = Math.floor(Date.now() / 1000);
       const times = body.replace(/\{now([+-]\d+)?\}/g, (_, more) => String(now + Number(more ?? 0)));
       const text = [header, times].map((part) => Buffer.from(part).toString('base64url')).join('.');
-      const token = `${text}.${crypto.createHmac('sha256', KEY).update(text).digest('base64url')}${tail.replace(/\\x/g, '%')}`;
+      const token = `${text}.${crypto.createHmac('sha256', KEY).update(text).digest('base64url')}`
+      + tail.replace(/\\x/g, '%');
       const viewer = await Viewer.open(hub.url('live/cam1', token));
       if ((viewer.status === 200 ? 'yes' : 'no') !== taken) wrong.push(`${what}: ${viewer.status}`);
       viewer.close();

@@ -28,68 +28,93 @@ async function closeAll(hub, clients) {
 }
 
 describe('slots of workers', () => {
-  test(`${RELOADS} reloads with viewers on each generation: new viewers are let in all the time`, DEADLINE, async (t) => {
-    const hub = await startHub();
-    t.after(() => hub.stop());
-    const publisher = await publish(hub, 'demo');
-    const generations = [await open(hub, HELD)];
-    for (let n = 0; n < RELOADS; n++) {
+  test(
+    `${RELOADS} reloads with viewers on each generation: new viewers are let in all the time`,
+    DEADLINE,
+    async (t) => {
+      const hub = await startHub();
+      t.after(() => hub.stop());
+      const publisher = await publish(hub, 'demo');
+      const generations = [await open(hub, HELD)];
+      for (let n = 0; n < RELOADS; n++) {
+        await hub.nginx.reload();
+        generations.push(await open(hub, HELD));
+        assert.deepEqual(
+          generations.at(-1).map(({ status }) => status),
+          Array(HELD).fill(200),
+          `after ${n + 1} reloads`,
+        );
+      }
+      const { workers, zone } = await hub.status();
+      assert.ok(workers.length > RELOADS, `${workers.length} workers`);
+      assert.ok(zone.workers_max > 64, `${zone.workers_max} slots`);
+      assert.equal((await hub.stream('live/demo')).viewers, (RELOADS + 1) * HELD, 'nobody was dropped');
+      await closeAll(hub, [publisher, ...generations.flat()]);
+    },
+  );
+
+  test(
+    'all are held: each refusal says so, status answers, and the first that is free is taken without a reload',
+    DEADLINE,
+    async (t) => {
+      const workers = 16;
+      // 64 slots
+      const hub = await startHub({ zone: '4m', workers, listen: 'reuseport', main: 'hub_user_share 100%;' });
+      t.after(() => hub.stop());
+      const publisher = await publish(hub, 'demo');
+      const generations = [];
+      for (let n = 0; n < 4; n++) {
+        if (n) await hub.nginx.reload();
+        generations.push(await viewersEverywhere(hub, 'live/demo'));
+      }
+      assert.equal((await hub.status()).workers.length, 64);
       await hub.nginx.reload();
-      generations.push(await open(hub, HELD));
-      assert.deepEqual(generations.at(-1).map(({ status }) => status), Array(HELD).fill(200), `after ${n + 1} reloads`);
-    }
-    const { workers, zone } = await hub.status();
-    assert.ok(workers.length > RELOADS, `${workers.length} workers`);
-    assert.ok(zone.workers_max > 64, `${zone.workers_max} slots`);
-    assert.equal((await hub.stream('live/demo')).viewers, (RELOADS + 1) * HELD, 'nobody was dropped');
-    await closeAll(hub, [publisher, ...generations.flat()]);
-  });
 
-  test('all are held: each refusal says so, status answers, and the first that is free is taken without a reload', DEADLINE, async (t) => {
-    const workers = 16;
-    const hub = await startHub({ zone: '4m', workers, listen: 'reuseport', main: 'hub_user_share 100%;' });           // 64 slots
-    t.after(() => hub.stop());
-    const publisher = await publish(hub, 'demo');
-    const generations = [];
-    for (let n = 0; n < 4; n++) {
-      if (n) await hub.nginx.reload();
-      generations.push(await viewersEverywhere(hub, 'live/demo'));
-    }
-    assert.equal((await hub.status()).workers.length, 64);
-    await hub.nginx.reload();
+      const { status, text } = await get(hub.url('live/demo'));
+      assert.equal(status, 503);
+      assert.match(
+        JSON.parse(text).error,
+        /this worker waits for a slot in hub_zone: all are held, by old workers of earlier reloads too/,
+      );
+      await assert.rejects(publish(hub, 'other'), /BadName.*this worker waits for a slot/);
+      assert.match(hub.nginx.log(), /all 64 worker slots of hub_zone "test" are held/);
+      assert.match(hub.nginx.log(), /view "live\/demo" refused: this worker waits for a slot/);
+      assert.doesNotMatch(hub.nginx.log(), /server has no hub_zone/);
+      const full = await hub.status();
+      assert.equal(full.streams.length, 1);
+      assert.equal(full.zone.refused.workers, 2);
+      assert.match((await get(`${hub.base}/metrics`)).text, /^duolu_workers_max 64$/m);
 
-    const { status, text } = await get(hub.url('live/demo'));
-    assert.equal(status, 503);
-    assert.match(JSON.parse(text).error, /this worker waits for a slot in hub_zone: all are held, by old workers of earlier reloads too/);
-    await assert.rejects(publish(hub, 'other'), /BadName.*this worker waits for a slot/);
-    assert.match(hub.nginx.log(), /all 64 worker slots of hub_zone "test" are held/);
-    assert.match(hub.nginx.log(), /view "live\/demo" refused: this worker waits for a slot/);
-    assert.doesNotMatch(hub.nginx.log(), /server has no hub_zone/);
-    const full = await hub.status();
-    assert.equal(full.streams.length, 1);
-    assert.equal(full.zone.refused.workers, 2);
-    assert.match((await get(`${hub.base}/metrics`)).text, /^duolu_workers_max 64$/m);
-
-    generations[0].forEach((viewer) => viewer.close());
-    const now = hub.nginx.workers();
-    await until(async () => {
-      const pids = (await hub.status()).workers.map(({ pid }) => pid);
-      return now.every((pid) => pids.includes(pid));
-    }, 'every new worker to have a slot');
-    const again = await open(hub, 10);
-    assert.deepEqual(again.map((viewer) => viewer.status), Array(10).fill(200));
-    const other = await publish(hub, 'other');
-    await closeAll(hub, [publisher, other, ...generations.flat(), ...again]);
-  });
+      generations[0].forEach((viewer) => viewer.close());
+      const now = hub.nginx.workers();
+      await until(async () => {
+        const pids = (await hub.status()).workers.map(({ pid }) => pid);
+        return now.every((pid) => pids.includes(pid));
+      }, 'every new worker to have a slot');
+      const again = await open(hub, 10);
+      assert.deepEqual(
+        again.map((viewer) => viewer.status),
+        Array(10).fill(200),
+      );
+      const other = await publish(hub, 'other');
+      await closeAll(hub, [publisher, other, ...generations.flat(), ...again]);
+    },
+  );
 
   test('more workers than the zone has slots for twice fail nginx -t', DEADLINE, async () => {
-    const check = (workers, zone) => testConfig({
-      conf: hubConf({ gate: { path: '/none' }, workers, zone }).replace(/access_token_keys .*?; hub_flv on;/, '').replaceAll(/127\.0\.0\.1:\{\{port:\w+\}\}/g, '127.0.0.1:9'),
-      modules: ['rtmp', 'guard', 'hub'],
-    });
+    const check = (workers, zone) =>
+      testConfig({
+        conf: hubConf({ gate: { path: '/none' }, workers, zone })
+          .replace(/access_token_keys .*?; hub_flv on;/, '')
+          .replaceAll(/127\.0\.0\.1:\{\{port:\w+\}\}/g, '127.0.0.1:9'),
+        modules: ['rtmp', 'guard', 'hub'],
+      });
     const { code, output } = await check(33, '4m');
     assert.equal(code, 1);
-    assert.match(output, /worker_processes is 33, expected at most 32: hub_zone "test" of 4194304 bytes has 64 slots for workers/);
+    assert.match(
+      output,
+      /worker_processes is 33, expected at most 32: hub_zone "test" of 4194304 bytes has 64 slots for workers/,
+    );
     assert.equal((await check(32, '4m')).code, 0, (await check(32, '4m')).output);
     assert.equal((await check(70, '64m')).code, 0);
   });

@@ -109,9 +109,11 @@ inOwnNetwork(import.meta.url, () => {
       return views.length <= 2;
     }, 'those that read nothing to be gone', 60_000);
     await more(good, 5);
-    t.diagnostic(`${sockets.length} viewers: at most ${Math.round(most)} KB of one, ${Math.round(both)} KB of one over RTMPS, `
-      + `${Math.round(all / 1024)} MB of all; `
-      + `gone ${Math.round(performance.now() - opened)} ms after the last came, up to ${late} ms late`);
+    t.diagnostic(
+      `${sockets.length} viewers: at most ${Math.round(most)} KB of one, ${Math.round(both)} KB of one over RTMPS, ` +
+        `${Math.round(all / 1024)} MB of all; ` +
+        `gone ${Math.round(performance.now() - opened)} ms after the last came, up to ${late} ms late`,
+    );
     assert.ok(most > 0 && most <= 256, `${Math.round(most)} KB for one`);
     assert.ok(both > 0 && both <= 256, `${Math.round(both)} KB for one over RTMPS`);
     assert.ok(late > 1000, `/sessions said that they were ${late} ms late`);

@@ -23,7 +23,8 @@ let write;                       // recordings without a byte of media
 
 const picture = (bytes, head = 'Content-Type: image/jpeg\r\n') => {
   const body = Buffer.from(`${head}\r\n${bytes}`);
-  const record = (type, data) => Buffer.concat([Buffer.from([1, type, 0, 1, data.length >> 8, data.length & 255, 0, 0]), data]);
+  const record = (type, data) =>
+    Buffer.concat([Buffer.from([1, type, 0, 1, data.length >> 8, data.length & 255, 0, 0]), data]);
   return Buffer.concat([record(6, body), record(6, Buffer.alloc(0)), record(3, Buffer.alloc(8))]);
 };
 
@@ -44,15 +45,18 @@ before(async () => {
     workers: 1,
     main: 'thread_pool disk threads=2;',
     http: 'fastcgi_cache_path {{dir}}/thumbs levels=2 keys_zone=thumbs:1m max_size=1m use_temp_path=off;',
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; hub_history_thumbs @thumb; }
+    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root};
+      hub_history_threads disk; hub_history_thumbs @thumb; }
       location ~ ^/none/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk; }
       location = /strange { error_page 418 = @thumb; return 418; }
       location @thumb {
         fastcgi_param FILE $hub_history_file; fastcgi_param INIT $hub_history_init;
-        fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size; fastcgi_param USER $hub_history_user;
+        fastcgi_param OFFSET $hub_history_offset; fastcgi_param SIZE $hub_history_size;
+          fastcgi_param USER $hub_history_user;
         fastcgi_pass_request_headers off; fastcgi_pass_request_body off; fastcgi_pass unix:${thumb.path};
         add_header Cache-Control $hub_history_cache;
-        fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_id:$hub_history_offset; fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
+        fastcgi_cache thumbs; fastcgi_cache_key $hub_history_file:$hub_history_id:$hub_history_offset;
+          fastcgi_cache_valid 200 7d; fastcgi_cache_lock on;
       }
       root /nonexistent`,
   });
@@ -69,19 +73,27 @@ beforeEach(() => {
   answer = (params) => picture(`frame at ${params.OFFSET}`);
 });
 
-const ask = (stream, query = '', { t = replay(stream), prefix = '', ...options } = {}) => get(`${hub.base}${prefix}/m/${t}/rec/${stream}/thumb.jpg${query}`, options);
+const ask = (stream, query = '', { t = replay(stream), prefix = '', ...options } = {}) =>
+  get(`${hub.base}${prefix}/m/${t}/rec/${stream}/thumb.jpg${query}`, options);
 
 test('the newest key frame at or before the moment, and nothing else, is passed on', async () => {
   const [, second] = files;                 // 12:00:00 until 12:00:20, then from 12:01:00
-  const { status, headers, text } = await ask('live/demo', `?at=${NOON + 7500}`, { headers: { cookie: 'a=b', 'x-secret': '1' } });
+  const { status, headers, text } = await ask('live/demo', `?at=${NOON + 7500}`, {
+    headers: { cookie: 'a=b', 'x-secret': '1' },
+  });
   assert.equal(status, 200);
   assert.equal(headers['content-type'], 'image/jpeg');
   const segment = second.segments[7];
   assert.equal(text, `frame at ${segment.offset}`);
-  assert.deepEqual(thumb.questions, [{
-    FILE: path.join(root, 'live/demo', second.file), INIT: String(source.init.length), OFFSET: String(segment.offset), SIZE: String(segment.size),
-    USER: '7',
-  }]);
+  assert.deepEqual(thumb.questions, [
+    {
+      FILE: path.join(root, 'live/demo', second.file),
+      INIT: String(source.init.length),
+      OFFSET: String(segment.offset),
+      SIZE: String(segment.size),
+      USER: '7',
+    },
+  ]);
 });
 
 test('moments at the edges', async () => {
@@ -125,8 +137,14 @@ test('without a time: now', async () => {
 
 test('a moment to which a later picture may still come is not kept by browsers', async () => {
   const kept = async (...args) => (await ask(...args)).headers['cache-control'];
-  assert.deepEqual([await kept('live/now'), await kept('live/now', `?at=${Date.now() + 200_000}`)], ['no-store', 'no-store']);
-  assert.deepEqual([await kept('live/now', `?at=${Date.now() - 9000}`), await kept('live/demo', `?at=${NOON + 45_000}`)], Array(2).fill('private, max-age=86400'));
+  assert.deepEqual(
+    [await kept('live/now'), await kept('live/now', `?at=${Date.now() + 200_000}`)],
+    ['no-store', 'no-store'],
+  );
+  assert.deepEqual(
+    [await kept('live/now', `?at=${Date.now() - 9000}`), await kept('live/demo', `?at=${NOON + 45_000}`)],
+    Array(2).fill('private, max-age=86400'),
+  );
 });
 
 test('a kept picture is not made again, and never given without a token', async () => {
@@ -134,12 +152,23 @@ test('a kept picture is not made again, and never given without a token', async 
   const first = await ask('live/demo', at);
   assert.equal(first.status, 200);
   // another token, another moment of the same segment
-  for (const [query, options] of [[at], [`?at=${NOON + 11_999}`], [at, { t: replay('live/demo', { sub: '8' }) }], [at, { method: 'HEAD' }]]) {
+  for (const [query, options] of [
+    [at],
+    [`?at=${NOON + 11_999}`],
+    [at, { t: replay('live/demo', { sub: '8' }) }],
+    [at, { method: 'HEAD' }],
+  ]) {
     const again = await ask('live/demo', query, options);
     assert.equal(again.status, 200);
     assert.equal(again.text, options?.method ? '' : first.text);
   }
-  for (const t of ['x', token('live/demo'), replay('live/other'), replay('live/demo', { exp: 1 }), replay('live/demo').slice(0, -2)]) {
+  for (const t of [
+    'x',
+    token('live/demo'),
+    replay('live/other'),
+    replay('live/demo', { exp: 1 }),
+    replay('live/demo').slice(0, -2),
+  ]) {
     const { status, text } = await ask('live/demo', at, { t });
     assert.equal(status, 403);
     assert.ok(!text.includes('frame'));

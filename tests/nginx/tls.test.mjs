@@ -69,18 +69,26 @@ describe('viewers over TLS', () => {
 
   function byHttps(flv, options) {
     return new Promise((resolve, reject) => {
-      const request = https.get(origin() + path(), { agent: false, rejectUnauthorized: false, ...options }, (response) => {
-        const stop = inBursts(request.socket);
-        response.on('data', (data) => flv.push(data));
-        response.on('error', () => {});
-        resolve(() => { stop(); request.destroy(); });
-      }).on('error', reject);
+      const request = https
+        .get(origin() + path(), { agent: false, rejectUnauthorized: false, ...options }, (response) => {
+          const stop = inBursts(request.socket);
+          response.on('data', (data) => flv.push(data));
+          response.on('error', () => {});
+          resolve(() => {
+            stop();
+            request.destroy();
+          });
+        })
+        .on('error', reject);
     });
   }
 
   function byWebSocket(flv, options) {
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(origin().replace('https', 'wss') + path(), { rejectUnauthorized: false, ...options });
+      const socket = new WebSocket(origin().replace('https', 'wss') + path(), {
+        rejectUnauthorized: false,
+        ...options,
+      });
       socket.on('error', reject);
       socket.on('message', (data) => flv.push(data));
       socket.on('open', () => {

@@ -34,11 +34,27 @@ function tag(type, time, body) {
 /** onMetaData as a recorder begins with it. */
 function openMeta() {
   const name = (text) => Buffer.concat([Buffer.from([0, text.length]), Buffer.from(text)]);
-  const number = (key, value) => { const v = Buffer.alloc(9); v.writeDoubleBE(value, 1); return Buffer.concat([name(key), v]); };
-  const body = Buffer.concat([Buffer.from([2]), name('onMetaData'), Buffer.from([8, 0, 0, 0, 4]), number('duration', 0), number('filesize', 0), number('session', SESSION),
-    name('filler'), Buffer.from([2])]);
+  const number = (key, value) => {
+    const v = Buffer.alloc(9);
+    v.writeDoubleBE(value, 1);
+    return Buffer.concat([name(key), v]);
+  };
+  const body = Buffer.concat([
+    Buffer.from([2]),
+    name('onMetaData'),
+    Buffer.from([8, 0, 0, 0, 4]),
+    number('duration', 0),
+    number('filesize', 0),
+    number('session', SESSION),
+    name('filler'),
+    Buffer.from([2]),
+  ]);
   const rest = ROOM - 15 - body.length - 2 - 3;
-  return tag(18, 0, Buffer.concat([body, Buffer.from([rest >> 8, rest & 255]), Buffer.alloc(rest, 0x20), Buffer.from([0, 0, 9])]));
+  return tag(
+    18,
+    0,
+    Buffer.concat([body, Buffer.from([rest >> 8, rest & 255]), Buffer.alloc(rest, 0x20), Buffer.from([0, 0, 9])]),
+  );
 }
 
 let driver;
@@ -58,16 +74,55 @@ function put(content) {
 
 function events() {
   const dir = path.join(root, '.spool');
-  return fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.endsWith('.json')).sort().map((name) => JSON.parse(fs.readFileSync(path.join(dir, name)))) : [];
+  return fs.existsSync(dir)
+    ? fs
+        .readdirSync(dir)
+        .filter((name) => name.endsWith('.json'))
+        .sort()
+        .map((name) => JSON.parse(fs.readFileSync(path.join(dir, name))))
+    : [];
 }
 
 const lastEnd = (size) => Math.max(...ends.filter((end) => end <= size));
 
 before(() => {
   driver = Driver.make();
-  const done = spawnSync('ffmpeg', ['-nostdin', '-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
-    '-t', '4', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', '0', '-pix_fmt', 'yuv420p', '-c:a', 'aac',
-    '-flvflags', 'no_duration_filesize+no_sequence_end', '-f', 'flv', '-'], { maxBuffer: 1 << 28, timeout: 60_000 });
+  const done = spawnSync(
+    'ffmpeg',
+    [
+      '-nostdin',
+      '-v',
+      'error',
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc2=size=320x180:rate=25',
+      '-f',
+      'lavfi',
+      '-i',
+      'sine=frequency=440:sample_rate=44100',
+      '-t',
+      '4',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-g',
+      '25',
+      '-bf',
+      '0',
+      '-pix_fmt',
+      'yuv420p',
+      '-c:a',
+      'aac',
+      '-flvflags',
+      'no_duration_filesize+no_sequence_end',
+      '-f',
+      'flv',
+      '-',
+    ],
+    { maxBuffer: 1 << 28, timeout: 60_000 },
+  );
   assert.equal(done.status, 0, String(done.stderr));
   const flv = new FlvReader({ bodies: true });
   flv.push(done.stdout);
@@ -89,12 +144,26 @@ async function closes(content, size, what) {
   const r = new FlvRecording(root, FILE);
   flvWellFormed(r);
   assert.equal(r.bytes.length, size, what);
-  assert.ok(r.bytes.subarray(MEDIA).equals(bytes.subarray(MEDIA, size)), `${what}: the tags are those that were written`);
+  assert.ok(
+    r.bytes.subarray(MEDIA).equals(bytes.subarray(MEDIA, size)),
+    `${what}: the tags are those that were written`,
+  );
   assert.equal(r.meta.session, SESSION);
   const [event, ...more] = events();
   assert.deepEqual(more, []);
-  assert.deepEqual(event, { event: 'close', file: FILE, stream: 'live/demo', format: 'flv', id: 0, session: String(SESSION), from: UTC, to: UTC + Math.round(r.meta.duration * 1000),
-    bytes: size, state: 'interrupted', reason: 'the recorder was interrupted' });
+  assert.deepEqual(event, {
+    event: 'close',
+    file: FILE,
+    stream: 'live/demo',
+    format: 'flv',
+    id: 0,
+    session: String(SESSION),
+    from: UTC,
+    to: UTC + Math.round(r.meta.duration * 1000),
+    bytes: size,
+    state: 'interrupted',
+    reason: 'the recorder was interrupted',
+  });
   assert.equal(fs.existsSync(marker()), false);
   return r;
 }
@@ -106,14 +175,19 @@ test('cut at any byte of three tags, and near the borders of all', async () => {
     if (at > bytes.length) continue;
     put(bytes.subarray(0, at));
     const answer = await driver.recover(root, FILE);
-    assert.deepEqual([answer.size, answer.cut, answer.session, answer.ended, answer.utc], [lastEnd(at), at - lastEnd(at), String(SESSION), 0, UTC], `cut at ${at}`);
+    assert.deepEqual(
+      [answer.size, answer.cut, answer.session, answer.ended, answer.utc],
+      [lastEnd(at), at - lastEnd(at), String(SESSION), 0, UTC],
+      `cut at ${at}`,
+    );
     assert.equal(fs.statSync(file()).size, lastEnd(at));
   }
   assert.ok(cuts.size > 1000, `${cuts.size} cuts`);
 });
 
 test('what was cut is closed: duration, key frames, event', async () => {
-  for (const at of [bytes.length, bytes.length - 1, ends[100] + 7, ends[40]]) await closes(bytes.subarray(0, at), lastEnd(at), `cut at ${at}`);
+  for (const at of [bytes.length, bytes.length - 1, ends[100] + 7, ends[40]])
+    await closes(bytes.subarray(0, at), lastEnd(at), `cut at ${at}`);
 });
 
 test('the recorder that goes on learns where each track ended', async () => {
@@ -128,12 +202,17 @@ test('lost blocks: what lies before the first of them stays', async () => {
   const blocks = [];
   for (let at = Math.ceil(ends[10] / BLOCK) * BLOCK; at + BLOCK < bytes.length; at += 7 * BLOCK) blocks.push(at);
   assert.ok(blocks.length > 3);
-  for (const at of blocks) await closes(Buffer.from(bytes).fill(0, at, at + BLOCK), lastEnd(at), `a lost block at ${at}`);
+  for (const at of blocks)
+    await closes(Buffer.from(bytes).fill(0, at, at + BLOCK), lastEnd(at), `a lost block at ${at}`);
   await closes(Buffer.concat([bytes, Buffer.alloc(3 * BLOCK)]), bytes.length, 'zeros behind all of it');
 });
 
 test('a tag of more than a read is whole', async () => {
-  const large = Buffer.concat([bytes, tag(9, 5000, Buffer.concat([Buffer.from([0x27, 1, 0, 0, 0]), Buffer.alloc(3_000_000, 0x55)])), tag(9, 5040, Buffer.from([0x27, 1, 0, 0, 0, 1]))]);
+  const large = Buffer.concat([
+    bytes,
+    tag(9, 5000, Buffer.concat([Buffer.from([0x27, 1, 0, 0, 0]), Buffer.alloc(3_000_000, 0x55)])),
+    tag(9, 5040, Buffer.from([0x27, 1, 0, 0, 0, 1])),
+  ]);
   for (const cut of [0, 1, 30]) {
     put(large.subarray(0, large.length - cut));
     const answer = await driver.recover(root, FILE);
@@ -143,14 +222,26 @@ test('a tag of more than a read is whole', async () => {
 
 test('a file that its recorder ended is complete; half ended it is not', async () => {
   const { bytes: closed } = await closes(bytes, bytes.length, 'all of it');
-  const states = async (content) => { put(content); await driver.ask('all', root); return events().map(({ state, bytes: size, to }) => [state, size, to]); };
+  const states = async (content) => {
+    put(content);
+    await driver.ask('all', root);
+    return events().map(({ state, bytes: size, to }) => [state, size, to]);
+  };
   const to = UTC + Math.round(new FlvRecording(root, FILE).meta.duration * 1000);
   assert.deepEqual(await states(closed), [['complete', bytes.length, to]]);
   assert.ok(fs.readFileSync(file()).equals(closed));
   for (const half of [40, 200, 300, 4096 - 13, ROOM - 10]) {
-    if (closed.subarray(0, 13 + half).equals(bytes.subarray(0, 13 + half)) || closed.subarray(13 + half, MEDIA).equals(bytes.subarray(13 + half, MEDIA))) continue;
+    if (
+      closed.subarray(0, 13 + half).equals(bytes.subarray(0, 13 + half)) ||
+      closed.subarray(13 + half, MEDIA).equals(bytes.subarray(13 + half, MEDIA))
+    )
+      continue;
     const content = Buffer.concat([closed.subarray(0, 13 + half), bytes.subarray(13 + half)]);
-    assert.deepEqual(await states(content), [['interrupted', bytes.length, to]], `${half} bytes of onMetaData were written`);
+    assert.deepEqual(
+      await states(content),
+      [['interrupted', bytes.length, to]],
+      `${half} bytes of onMetaData were written`,
+    );
     assert.ok(fs.readFileSync(file()).equals(closed), 'and now all of it');
   }
 });
@@ -158,11 +249,21 @@ test('a file that its recorder ended is complete; half ended it is not', async (
 test('what cannot be played is deleted', async () => {
   const other = Buffer.from(bytes);
   other[13 + 20] ^= 1;
-  for (const [what, content] of Object.entries({ empty: Buffer.alloc(0), 'a head that is cut': bytes.subarray(0, MEDIA - 1), 'headers alone': bytes.subarray(0, ends[2]), zeros: Buffer.alloc(100_000), 'another onMetaData': other })) {
+  for (const [what, content] of Object.entries({
+    empty: Buffer.alloc(0),
+    'a head that is cut': bytes.subarray(0, MEDIA - 1),
+    'headers alone': bytes.subarray(0, ends[2]),
+    zeros: Buffer.alloc(100_000),
+    'another onMetaData': other,
+  })) {
     put(content);
     assert.match(await driver.ask('all', root), /^done/);
     assert.equal(fs.existsSync(file()), false, what);
-    assert.deepEqual(events().map(({ event, state, bytes: size }) => [event, state, size]), [['close', 'interrupted', 0]], what);
+    assert.deepEqual(
+      events().map(({ event, state, bytes: size }) => [event, state, size]),
+      [['close', 'interrupted', 0]],
+      what,
+    );
   }
 });
 
@@ -179,7 +280,10 @@ test('whichever call to the disk fails, no whole tag is lost and the next recove
       await driver.ask('fault', n, fault);
       assert.match(await driver.ask('all', root), fault === 'kill' ? /^killed$/ : /^done/, where);
       await driver.ask('fault', 0, fault);
-      assert.ok(fs.readFileSync(file()).subarray(MEDIA, good.length).equals(good.subarray(MEDIA)), `${where}: the tags`);
+      assert.ok(
+        fs.readFileSync(file()).subarray(MEDIA, good.length).equals(good.subarray(MEDIA)),
+        `${where}: the tags`,
+      );
       await driver.ask('all', root);
       assert.ok(fs.readFileSync(file()).equals(good), where);
       assert.equal(events().at(-1).bytes, good.length, where);

@@ -39,7 +39,17 @@ function tool(command, args, input) {
 }
 
 function encode(...args) {
-  const flv = tool('ffmpeg', ['-nostdin', '-v', 'error', ...args, '-flvflags', 'no_duration_filesize+no_sequence_end', '-f', 'flv', '-']);
+  const flv = tool('ffmpeg', [
+    '-nostdin',
+    '-v',
+    'error',
+    ...args,
+    '-flvflags',
+    'no_duration_filesize+no_sequence_end',
+    '-f',
+    'flv',
+    '-',
+  ]);
   const bytes = tool(path.join(repo, '.build/unit/mux_mp4'), ['1000'], flv);
   return bytes.fill(0, ...durationOf(bytes));               // as long as it is being written
 }
@@ -104,10 +114,19 @@ class Movie {
 
   /** The index of the first N fragments: [head, segment, segment…]. */
   lines(n = this.fragments.length, session = UTC) {
-    return [this.head(session), ...this.segments(n).map(({ from, to, offset, end, gap, dependent }) => [
-      ...(gap ? ['#EXT-X-DISCONTINUITY', `#EXT-X-PROGRAM-DATE-TIME:${new Date(UTC + from).toISOString()}`] : []),
-      ...(dependent ? ['#EXT-X-DUOLU-DEPENDENT'] : []),
-      `#EXTINF:${((to - from) / 1000).toFixed(3)},`, `#EXT-X-BYTERANGE:${end - offset}@${offset}`, `${NAME}.mp4`, ''].join('\n'))];
+    return [
+      this.head(session),
+      ...this.segments(n).map(({ from, to, offset, end, gap, dependent }) =>
+        [
+          ...(gap ? ['#EXT-X-DISCONTINUITY', `#EXT-X-PROGRAM-DATE-TIME:${new Date(UTC + from).toISOString()}`] : []),
+          ...(dependent ? ['#EXT-X-DUOLU-DEPENDENT'] : []),
+          `#EXTINF:${((to - from) / 1000).toFixed(3)},`,
+          `#EXT-X-BYTERANGE:${end - offset}@${offset}`,
+          `${NAME}.mp4`,
+          '',
+        ].join('\n'),
+      ),
+    ];
   }
 
   index(n, session) { return this.lines(n, session).join(''); }
@@ -139,7 +158,8 @@ class Root {
     this.file = path.join(this.root, FILE);
     this.index = this.file.replace('.mp4', '.m3u8');
     this.marker = path.join(this.root, '.open', MARKER);
-    for (const dir of ['', 'live', 'live/demo', `live/demo/${DAY}`, '.open']) fs.mkdirSync(path.join(this.root, dir), { mode: 0o750 });
+    for (const dir of ['', 'live', 'live/demo', `live/demo/${DAY}`, '.open'])
+      fs.mkdirSync(path.join(this.root, dir), { mode: 0o750 });
   }
 
   /** A recovery leaves what stood before: only what it took, or what is another, is written. */
@@ -163,19 +183,34 @@ class Root {
   }
 
   /** As its writer does; `lost`: the power may have gone since. */
-  mark({ lost = true } = {}) { fs.writeFileSync(this.marker, lost ? '' : BOOT); }
+  mark({ lost = true } = {}) {
+    fs.writeFileSync(this.marker, lost ? '' : BOOT);
+  }
 
   /** Is another one when one of both files is written to. */
-  stamp() { return [this.file, this.index].map((name) => fs.statSync(name, { bigint: true })).map(({ size, mtimeNs }) => `${size} ${mtimeNs}`).join(); }
+  stamp() {
+    return [this.file, this.index]
+      .map((name) => fs.statSync(name, { bigint: true }))
+      .map(({ size, mtimeNs }) => `${size} ${mtimeNs}`)
+      .join();
+  }
 
-  text() { return fs.readFileSync(this.index, 'latin1'); }
+  text() {
+    return fs.readFileSync(this.index, 'latin1');
+  }
 
-  events() { return new Recordings(this.root).spool(); }
+  events() {
+    return new Recordings(this.root).spool();
+  }
 
   /** Everything below it but the spool, as text. */
   state() {
-    return new Recordings(this.root).all().filter((name) => !name.includes('/.spool/')).sort()
-      .map((name) => `${name} ${fs.readFileSync(name).toString('latin1')}`).join('\n');
+    return new Recordings(this.root)
+      .all()
+      .filter((name) => !name.includes('/.spool/'))
+      .sort()
+      .map((name) => `${name} ${fs.readFileSync(name).toString('latin1')}`)
+      .join('\n');
   }
 }
 
@@ -201,7 +236,11 @@ async function recovers(root, movie, n, what, session = UTC) {
   holds(root, movie, n, answer, what, session);
   const before = root.stamp();
   const again = await driver.recover(root.root, FILE);
-  assert.deepEqual({ ...again, calls: 0 }, { ...answer, cut: 0, session: String(session), calls: 0 }, `${what}, once more`);
+  assert.deepEqual(
+    { ...again, calls: 0 },
+    { ...answer, cut: 0, session: String(session), calls: 0 },
+    `${what}, once more`,
+  );
   assert.equal(root.stamp(), before, `${what}, once more: nothing is written`);
 }
 
@@ -210,9 +249,50 @@ let root;
 
 before(() => {
   driver = Driver.make('mux_mp4');
-  movie = new Movie(encode('-f', 'lavfi', '-i', 'testsrc2=size=640x360:rate=25', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
-    '-t', '20', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '50', '-keyint_min', '50', '-sc_threshold', '0', '-bf', '0', '-pix_fmt', 'yuv420p',
-    '-b:v', '1000k', '-minrate', '1000k', '-maxrate', '1000k', '-bufsize', '500k', '-x264-params', 'nal-hrd=cbr', '-c:a', 'aac', '-b:a', '64k', '-bsf:a', 'setts=ts=TS+23'));
+  movie = new Movie(
+    encode(
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc2=size=640x360:rate=25',
+      '-f',
+      'lavfi',
+      '-i',
+      'sine=frequency=440:sample_rate=44100',
+      '-t',
+      '20',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-g',
+      '50',
+      '-keyint_min',
+      '50',
+      '-sc_threshold',
+      '0',
+      '-bf',
+      '0',
+      '-pix_fmt',
+      'yuv420p',
+      '-b:v',
+      '1000k',
+      '-minrate',
+      '1000k',
+      '-maxrate',
+      '1000k',
+      '-bufsize',
+      '500k',
+      '-x264-params',
+      'nal-hrd=cbr',
+      '-c:a',
+      'aac',
+      '-b:a',
+      '64k',
+      '-bsf:a',
+      'setts=ts=TS+23',
+    ),
+  );
   root = new Root();
   assert.ok(movie.bytes.length > TAIL + BLOCK, `the recording has ${movie.bytes.length} bytes`);
   assert.ok(movie.fragments.length >= 20, `the recording has ${movie.fragments.length} fragments`);
@@ -252,7 +332,9 @@ function cuts({ every = 1 } = {}) {
   const list = [];
   const first = movie.bytes.length - TAIL;
   movie.fragments.filter(({ offset }) => offset >= first).forEach(({ offset, end }, i) => {
-    if (i % every === 0) for (const [name, at] of places(movie.bytes, offset, end)) list.push([`cut ${name} of the fragment at ${offset}`, at]);
+    if (i % every === 0)
+      for (const [name, at] of places(movie.bytes, offset, end))
+        list.push([`cut ${name} of the fragment at ${offset}`, at]);
   });
   list.push(['not cut', movie.bytes.length]);
   return list;
@@ -334,8 +416,18 @@ test('places by chance', async () => {
 });
 
 test('a head that is torn leaves nothing to play, and nothing is touched', async () => {
-  for (const at of [0, 1, 7, 8, 20, ...[...places(movie.bytes, 0, movie.initSize)].map(([, offset]) => offset), movie.initSize - 1, movie.initSize,
-    movie.initSize + 100, movie.fragments[0].end - 1]) {
+  for (const at of [
+    0,
+    1,
+    7,
+    8,
+    20,
+    ...[...places(movie.bytes, 0, movie.initSize)].map(([, offset]) => offset),
+    movie.initSize - 1,
+    movie.initSize,
+    movie.initSize + 100,
+    movie.fragments[0].end - 1,
+  ]) {
     for (const index of [undefined, '', movie.head(), movie.index()]) {
       root.put(movie.bytes.subarray(0, at), index);
       const before = root.state();
@@ -353,7 +445,11 @@ test('blocks that never reached the disk are zeros: the fragments before them st
   for (let i = 0; i < 24; i++) {
     const from = Math.floor((movie.bytes.length - TAIL * (i + 0.5) / 24) / BLOCK) * BLOCK;
     const n = movie.whole(from);
-    for (const [what, bytes] of [['to the end', lost(from)], ['one', lost(from, from + BLOCK)], ['eight', lost(from, from + 8 * BLOCK)]]) {
+    for (const [what, bytes] of [
+      ['to the end', lost(from)],
+      ['one', lost(from, from + BLOCK)],
+      ['eight', lost(from, from + 8 * BLOCK)],
+    ]) {
       for (const name of ['as it should be', 'behind by a segment', 'missing', 'with zeros at its end']) {
         root.put(bytes, INDEXES[name](movie.fragments.length));
         await recovers(root, movie, n, `blocks from ${from} (${what}) are lost, the index ${name}`);
@@ -380,7 +476,13 @@ test('zeros are content as long as the machine has not started anew', async () =
 test('a file as long as before, whose last moof is zeros', async () => {
   root.mark({ lost: false });
   for (const { offset, moof, end } of movie.fragments.slice(-3)) {
-    for (const [from, to] of [[offset, offset + moof], [offset + 8, offset + moof], [offset + moof - 20, offset + moof], [offset + moof, offset + moof + 8], [offset, end]]) {
+    for (const [from, to] of [
+      [offset, offset + moof],
+      [offset + 8, offset + moof],
+      [offset + moof - 20, offset + moof],
+      [offset + moof, offset + moof + 8],
+      [offset, end],
+    ]) {
       const bytes = Buffer.from(movie.bytes);
       bytes.fill(0, from, to);
       root.put(bytes, movie.index());
@@ -394,7 +496,9 @@ test('wrong bytes in head, moof or index crash nothing, and one recovery finds a
   let seed = 4;
   const chance = (n) => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor(seed / 2147483648 * n); };
   const short = new Movie(movie.bytes.subarray(0, movie.end(6)));
-  const spoil = (bytes, from, size) => { for (let i = chance(3); i >= 0; i--) bytes[from + chance(size)] = [0, 255, chance(256)][chance(3)]; };
+  const spoil = (bytes, from, size) => {
+    for (let i = chance(3); i >= 0; i--) bytes[from + chance(size)] = [0, 255, chance(256)][chance(3)];
+  };
   let kept = 0;
   for (let i = 0; i < 400; i++) {
     const bytes = Buffer.from(short.bytes);
@@ -413,7 +517,14 @@ test('wrong bytes in head, moof or index crash nothing, and one recovery finds a
     const again = await driver.recover(own.root, FILE);
     assert.deepEqual([again.size, own.stamp()], [answer.size, stamp], `round ${i}, once more`);
     const sizes = [...own.text().matchAll(/BYTERANGE:(\d+)@(\d+)/g)].map(([, size, at]) => [Number(at), Number(size)]);
-    assert.equal(sizes.reduce((end, [at, size]) => { assert.equal(at, end, `round ${i}`); return at + size; }, short.initSize), answer.size, `round ${i}`);
+    assert.equal(
+      sizes.reduce((end, [at, size]) => {
+        assert.equal(at, end, `round ${i}`);
+        return at + size;
+      }, short.initSize),
+      answer.size,
+      `round ${i}`,
+    );
     kept += answer.size;
   }
   assert.ok(kept > 100 * short.end(2), `${kept} bytes were kept`);
@@ -442,9 +553,31 @@ test('gaps, sound alone, and pictures without key frames', async () => {
     gap: new Movie(withGap(movie.bytes, 13, 40_000)),
     'gap at a key frame': new Movie(withGap(movie.bytes, 14, 1_600)),
     'no gap': new Movie(withGap(movie.bytes, 14, 1_400)),
-    'sound alone': new Movie(encode('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '9', '-c:a', 'aac')),
-    'pictures alone, one key frame': new Movie(encode('-f', 'lavfi', '-i', 'testsrc2=size=64x64:rate=10', '-t', '65', '-c:v', 'libx264',
-      '-preset', 'ultrafast', '-g', '9999', '-sc_threshold', '0', '-bf', '0', '-pix_fmt', 'yuv420p')),
+    'sound alone': new Movie(
+      encode('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '9', '-c:a', 'aac'),
+    ),
+    'pictures alone, one key frame': new Movie(
+      encode(
+        '-f',
+        'lavfi',
+        '-i',
+        'testsrc2=size=64x64:rate=10',
+        '-t',
+        '65',
+        '-c:v',
+        'libx264',
+        '-preset',
+        'ultrafast',
+        '-g',
+        '9999',
+        '-sc_threshold',
+        '0',
+        '-bf',
+        '0',
+        '-pix_fmt',
+        'yuv420p',
+      ),
+    ),
   };
   for (const [what, each] of Object.entries(movies)) {
     const all = each.fragments.length;
@@ -464,8 +597,36 @@ test('gaps, sound alone, and pictures without key frames', async () => {
 });
 
 test('a track that ended long before is known to the recorder', async () => {
-  const long = new Movie(encode('-f', 'lavfi', '-i', 'testsrc2=size=320x180:rate=25', '-f', 'lavfi', '-t', '3', '-i', 'sine=frequency=440:sample_rate=44100',
-    '-t', '90', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-bf', '0', '-pix_fmt', 'yuv420p', '-b:v', '900k', '-c:a', 'aac'));
+  const long = new Movie(
+    encode(
+      '-f',
+      'lavfi',
+      '-i',
+      'testsrc2=size=320x180:rate=25',
+      '-f',
+      'lavfi',
+      '-t',
+      '3',
+      '-i',
+      'sine=frequency=440:sample_rate=44100',
+      '-t',
+      '90',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-g',
+      '25',
+      '-bf',
+      '0',
+      '-pix_fmt',
+      'yuv420p',
+      '-b:v',
+      '900k',
+      '-c:a',
+      'aac',
+    ),
+  );
   root.put(long.bytes, long.index());
   const answer = await driver.recover(root.root, FILE);
   assert.ok(answer.dts[1] > 2_900 && answer.dts[1] < 3_100, `sound ends at ${answer.dts[1]}`);
@@ -502,8 +663,21 @@ test('files with a marker are closed, each once', async () => {
   const to = Math.max(...movie.fragments[n - 1].spans.map((span) => span.to));
   assert.equal(bytes.readBigUInt64BE(durationOf(bytes)[0]), BigInt(to));
   assert.equal(fs.existsSync(own.marker), false);
-  assert.deepEqual(own.events(), [{ event: 'close', file: FILE, stream: 'live/demo', format: 'mp4', id: 0, session: String(UTC), from: UTC, to: UTC + to,
-    bytes: movie.end(n), state: 'interrupted', reason: 'the recorder was interrupted' }]);
+  assert.deepEqual(own.events(), [
+    {
+      event: 'close',
+      file: FILE,
+      stream: 'live/demo',
+      format: 'mp4',
+      id: 0,
+      session: String(UTC),
+      from: UTC,
+      to: UTC + to,
+      bytes: movie.end(n),
+      state: 'interrupted',
+      reason: 'the recorder was interrupted',
+    },
+  ]);
   const before = own.state();
   await driver.ask('all', own.root);
   assert.equal(driver.log.length, 0);
@@ -559,14 +733,22 @@ test('a file that its recorder ended is complete', async () => {
 });
 
 test('what cannot be played is deleted and its row closed with no bytes', async () => {
-  for (const [bytes, index] of [[Buffer.alloc(0), undefined], [Buffer.alloc(0), movie.head()], [movie.bytes.subarray(0, 30), movie.head()], [Buffer.alloc(70_000), '\0'.repeat(500)],
-    [movie.bytes.subarray(0, movie.initSize), movie.index()]]) {
+  for (const [bytes, index] of [
+    [Buffer.alloc(0), undefined],
+    [Buffer.alloc(0), movie.head()],
+    [movie.bytes.subarray(0, 30), movie.head()],
+    [Buffer.alloc(70_000), '\0'.repeat(500)],
+    [movie.bytes.subarray(0, movie.initSize), movie.index()],
+  ]) {
     const own = new Root();
     own.put(bytes, index);
     own.mark();
     await driver.ask('all', own.root);
     assert.equal(own.state(), '');
-    assert.deepEqual(own.events().map(({ event, state, bytes: n, from, to }) => [event, state, n, from, to]), [['close', 'interrupted', 0, UTC, UTC]]);
+    assert.deepEqual(
+      own.events().map(({ event, state, bytes: n, from, to }) => [event, state, n, from, to]),
+      [['close', 'interrupted', 0, UTC, UTC]],
+    );
   }
   const own = new Root();
   own.mark();
@@ -577,8 +759,16 @@ test('what cannot be played is deleted and its row closed with no bytes', async 
 
 test('markers that mark no recording are named in the log and stay', async () => {
   const own = new Root();
-  const names = ['x', 'live%2Fdemo', 'live%2F..%2Fetc%2Fpasswd', `live%2F..%2F${DAY}%2F${NAME}.mp4`, `live%2Fdemo%2F${DAY}%2F${NAME}.txt`,
-    `live%2Fdemo%2F${DAY}%2F${NAME}.mp4%2Fx`, `live%2Fdemo%2F2026-13-01%2F${NAME}.mp4`, 'y'.repeat(250)];
+  const names = [
+    'x',
+    'live%2Fdemo',
+    'live%2F..%2Fetc%2Fpasswd',
+    `live%2F..%2F${DAY}%2F${NAME}.mp4`,
+    `live%2Fdemo%2F${DAY}%2F${NAME}.txt`,
+    `live%2Fdemo%2F${DAY}%2F${NAME}.mp4%2Fx`,
+    `live%2Fdemo%2F2026-13-01%2F${NAME}.mp4`,
+    'y'.repeat(250),
+  ];
   for (const name of names) fs.writeFileSync(path.join(own.root, '.open', name), '');
   await driver.ask('all', own.root);
   assert.equal(driver.log.length, names.length);
@@ -606,7 +796,11 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
   for (const [what, make] of Object.entries(CRASHES)) {
     const [bytes, index] = make(short, short.index());
     const own = new Root();
-    const begin = () => { fs.rmSync(path.join(own.root, '.spool'), { recursive: true, force: true }); own.put(bytes, index); own.mark(); };
+    const begin = () => {
+      fs.rmSync(path.join(own.root, '.spool'), { recursive: true, force: true });
+      own.put(bytes, index);
+      own.mark();
+    };
     begin();
     const calls = Number((await driver.ask('all', own.root)).split(' ')[1]);
     const good = own.state();
@@ -622,7 +816,8 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
         const answer = await driver.ask('all', own.root);
         await driver.ask('fault', 0, fault);
         assert.match(answer, fault === 'kill' ? /^killed$/ : /^done \d+ [01]$/, where);
-        if (fault !== 'kill') assert.equal(answer.endsWith(' 1'), fs.existsSync(own.marker), `${where}: what is left has its marker`);
+        if (fault !== 'kill')
+          assert.equal(answer.endsWith(' 1'), fs.existsSync(own.marker), `${where}: what is left has its marker`);
         if (event.bytes > 0) {
           const now = fs.readFileSync(own.file);
           assert.ok(now.length >= size, `${where}: ${now.length} bytes are left of ${size}`);
@@ -634,7 +829,10 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
         const end = (text) => text.replaceAll('#EXT-X-DUOLU-INTERRUPTED\n', '');
         assert.equal(end(own.state()), end(good), where);
         assert.equal(own.events().at(-1).bytes, event.bytes, where);
-        assert.deepEqual(fs.readdirSync(path.join(own.root, '.spool')).filter((name) => !/\.(json|tmp)$/.test(name)), []);
+        assert.deepEqual(
+          fs.readdirSync(path.join(own.root, '.spool')).filter((name) => !/\.(json|tmp)$/.test(name)),
+          [],
+        );
         tried++;
       }
     }

@@ -26,8 +26,27 @@ function run(command, args, input) {
 
 const ffmpeg = (...args) => run('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...args]).stdout;
 const picture = (size, rate = 30) => ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`];
-const sound = (rate, channels = 1) => ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=${rate}`, '-ac', String(channels)];
-const x264 = (...more) => ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '30', '-pix_fmt', 'yuv420p', '-threads', '1', ...more];
+const sound = (rate, channels = 1) => [
+  '-f',
+  'lavfi',
+  '-i',
+  `sine=frequency=440:sample_rate=${rate}`,
+  '-ac',
+  String(channels),
+];
+const x264 = (...more) => [
+  '-c:v',
+  'libx264',
+  '-preset',
+  'ultrafast',
+  '-g',
+  '30',
+  '-pix_fmt',
+  'yuv420p',
+  '-threads',
+  '1',
+  ...more,
+];
 const flv = ['-flvflags', 'no_duration_filesize+no_sequence_end', '-f', 'flv', '-'];
 
 /** One FLV tag. */
@@ -67,12 +86,33 @@ const hevc = (size) => {
 };
 
 const cases = [
-  { what: 'H.264 and AAC', size: [320, 180], rate: 44100,
-    make: () => ffmpeg(...picture('320x180'), ...sound(44100, 2), '-t', '4', ...x264(), '-c:a', 'aac', ...flv) },
-  { what: 'H.264 with B-frames, key frames within fragments', size: [322, 182], rate: 48000,
-    make: () => ffmpeg(...picture('322x182', 25), ...sound(48000), '-t', '3', ...x264('-bf', '3', '-g', '10', '-b_strategy', '0'), '-c:a', 'aac', ...flv) },
-  { what: 'H.264 of key frames alone', size: [160, 90],
-    make: () => ffmpeg(...picture('160x90'), '-t', '2', ...x264('-g', '1'), ...flv) },
+  {
+    what: 'H.264 and AAC',
+    size: [320, 180],
+    rate: 44100,
+    make: () => ffmpeg(...picture('320x180'), ...sound(44100, 2), '-t', '4', ...x264(), '-c:a', 'aac', ...flv),
+  },
+  {
+    what: 'H.264 with B-frames, key frames within fragments',
+    size: [322, 182],
+    rate: 48000,
+    make: () =>
+      ffmpeg(
+        ...picture('322x182', 25),
+        ...sound(48000),
+        '-t',
+        '3',
+        ...x264('-bf', '3', '-g', '10', '-b_strategy', '0'),
+        '-c:a',
+        'aac',
+        ...flv,
+      ),
+  },
+  {
+    what: 'H.264 of key frames alone',
+    size: [160, 90],
+    make: () => ffmpeg(...picture('160x90'), '-t', '2', ...x264('-g', '1'), ...flv),
+  },
   { what: 'H.265, enhanced FLV', size: [418, 234], hevc: true, make: () => hevc('418x234') },
   { what: 'AAC alone', rate: 22050, make: () => ffmpeg(...sound(22050), '-t', '3', '-c:a', 'aac', ...flv) },
 ];
@@ -98,11 +138,24 @@ function contents(file) {
   return found;
 }
 
-const decoded = (file, kind) => ffmpeg('-i', file, '-map', `0:${kind}`, '-fps_mode', 'passthrough', '-f', 'framemd5', '-').toString()
-  .split('\n').filter((line) => line && !line.startsWith('#')).map((line) => line.split(',').pop().trim());
+const decoded = (file, kind) =>
+  ffmpeg('-i', file, '-map', `0:${kind}`, '-fps_mode', 'passthrough', '-f', 'framemd5', '-')
+    .toString()
+    .split('\n')
+    .filter((line) => line && !line.startsWith('#'))
+    .map((line) => line.split(',').pop().trim());
 
 function probe(file) {
-  const { stdout, stderr } = run('ffprobe', ['-v', 'error', '-of', 'json', '-show_streams', '-show_packets', '-show_format', file]);
+  const { stdout, stderr } = run('ffprobe', [
+    '-v',
+    'error',
+    '-of',
+    'json',
+    '-show_streams',
+    '-show_packets',
+    '-show_format',
+    file,
+  ]);
   assert.equal(stderr, '', 'ffprobe is silent');
   return JSON.parse(stdout);
 }
@@ -110,7 +163,9 @@ function probe(file) {
 function compareVideo(file, track, given) {
   assert.deepEqual(track.samples.map((sample) => [sample.dts, sample.dts + sample.cts, sample.key]),
     given.video.map(({ dts, pts, key }) => [dts, pts, key]));
-  track.samples.forEach((sample, i) => assert.ok(file.subarray(sample.offset, sample.offset + sample.size).equals(given.video[i].data), `picture ${i}`));
+  track.samples.forEach((sample, i) =>
+    assert.ok(file.subarray(sample.offset, sample.offset + sample.size).equals(given.video[i].data), `picture ${i}`),
+  );
   assert.ok(track.config.equals(given.config.video), 'the configuration record is the stream\'s');
 }
 
@@ -129,8 +184,17 @@ function comparePackets(probed, movie) {
   for (const track of movie.tracks) {
     const index = probed.streams.find((stream) => Number(stream.id) === track.id).index;
     const packets = probed.packets.filter((packet) => packet.stream_index === index);
-    assert.deepEqual(packets.map((packet) => [packet.dts, packet.pts, Number(packet.pos), Number(packet.size), packet.flags.startsWith('K')]),
-      track.samples.map((s) => [s.dts, s.dts + s.cts, s.offset, s.size, s.key]), `${track.kind} as ffprobe reads it`);
+    assert.deepEqual(
+      packets.map((packet) => [
+        packet.dts,
+        packet.pts,
+        Number(packet.pos),
+        Number(packet.size),
+        packet.flags.startsWith('K'),
+      ]),
+      track.samples.map((s) => [s.dts, s.dts + s.cts, s.offset, s.size, s.key]),
+      `${track.kind} as ffprobe reads it`,
+    );
   }
 }
 
@@ -151,7 +215,9 @@ for (const { what, size, rate, hevc: isHevc, make } of cases) {
     assert.ok(movie.fragments.length > 1);
     assert.equal(movie.unreferenced, 0);
 
-    const last = Math.max(...movie.tracks.map((t) => ((t.samples.at(-1).dts + t.samples.at(-1).duration) * 1000) / t.timescale));
+    const last = Math.max(
+      ...movie.tracks.map((t) => ((t.samples.at(-1).dts + t.samples.at(-1).duration) * 1000) / t.timescale),
+    );
     assert.ok(Math.abs(movie.durationMs - last) < 2, `mehd says ${movie.durationMs} ms, the frames end at ${last}`);
 
     const probed = probe(to);
@@ -164,7 +230,8 @@ for (const { what, size, rate, hevc: isHevc, make } of cases) {
         compareAudio(file, track, given);
       }
       const stream = probed.streams.find((s) => Number(s.id) === track.id);
-      if (track.kind === 'audio') assert.deepEqual([Number(stream.sample_rate), stream.channels], [rate, track.channels]);
+      if (track.kind === 'audio')
+        assert.deepEqual([Number(stream.sample_rate), stream.channels], [rate, track.channels]);
     }
     comparePackets(probed, movie);
 
@@ -172,7 +239,8 @@ for (const { what, size, rate, hevc: isHevc, make } of cases) {
       // this ffmpeg does not read H.265 out of FLV: the encoder's own file is the other side
       assert.deepEqual(decoded(to, 'v'), decoded(path.join(folder, 'hevc.mp4'), 'v'));
     } else {
-      for (const track of movie.tracks) assert.deepEqual(decoded(to, track.kind[0]), decoded(from, track.kind[0]), track.kind);
+      for (const track of movie.tracks)
+        assert.deepEqual(decoded(to, track.kind[0]), decoded(from, track.kind[0]), track.kind);
     }
   });
 }

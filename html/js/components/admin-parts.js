@@ -4,13 +4,27 @@ import { h } from '../dom.js';
 import { isolated } from '../format.js';
 
 export function field(label, control, hint) {
-  return h('label', { class: 'field' }, h('span', { class: 'field-label' }, label), control, hint && h('span', { class: 'field-hint' }, hint));
+  return h(
+    'label',
+    { class: 'field' },
+    h('span', { class: 'field-label' }, label),
+    control,
+    hint && h('span', { class: 'field-hint' }, hint),
+  );
 }
 
 export function table(caption, heads, body) {
-  return h('div', { class: 'table-frame', tabindex: '0', role: 'region', 'aria-label': caption },
-    h('table', { class: 'table' }, h('caption', { class: 'sr-only' }, caption),
-      h('thead', {}, h('tr', {}, ...heads.map((head) => (head ? h('th', { scope: 'col' }, head) : h('td', {}))))), body));
+  return h(
+    'div',
+    { class: 'table-frame', tabindex: '0', role: 'region', 'aria-label': caption },
+    h(
+      'table',
+      { class: 'table' },
+      h('caption', { class: 'sr-only' }, caption),
+      h('thead', {}, h('tr', {}, ...heads.map((head) => (head ? h('th', { scope: 'col' }, head) : h('td', {}))))),
+      body,
+    ),
+  );
 }
 
 /** What a user has named: three lines of it at most, all of it under the pointer. */
@@ -23,12 +37,26 @@ export function emptyRow(columns, text) {
 }
 
 export function smallButton(label, about, onclick, ...content) {
-  return h('button', { class: 'button button-small', type: 'button', 'aria-label': `${label}: ${isolated(about)}`, onclick }, ...content, h('span', {}, label));
+  return h(
+    'button',
+    { class: 'button button-small', type: 'button', 'aria-label': `${label}: ${isolated(about)}`, onclick },
+    ...content,
+    h('span', {}, label),
+  );
 }
 
 /** A whole number in a form; empty stands for 0, "no limit". */
 export function limitInput(value) {
-  return h('input', { class: 'input', type: 'number', min: '0', max: '10000000', step: '1', inputmode: 'numeric', value: value ? String(value) : '', placeholder: '∞' });
+  return h('input', {
+    class: 'input',
+    type: 'number',
+    min: '0',
+    max: '10000000',
+    step: '1',
+    inputmode: 'numeric',
+    value: value ? String(value) : '',
+    placeholder: '∞',
+  });
 }
 
 export function limitOf(input) {

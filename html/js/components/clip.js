@@ -12,14 +12,43 @@ const longestMs = 6 * 3_600_000;   // the server's hub_history_clip_max
 export function mountClip(root, { history, timeline, where }) {
   const range = h('span', { class: 'clip-range' });
   const length = h('span', { class: 'clip-length' });
-  const download = h('a', { class: 'button button-primary', download: true }, icon('download'), h('span', {}, t('clip.download')));
-  const element = h('div', { class: 'clip', role: 'group', 'aria-label': t('clip.label'), hidden: true },
+  const download = h(
+    'a',
+    { class: 'button button-primary', download: true },
+    icon('download'),
+    h('span', {}, t('clip.download')),
+  );
+  const element = h(
+    'div',
+    { class: 'clip', role: 'group', 'aria-label': t('clip.label'), hidden: true },
     h('div', { class: 'clip-what', role: 'status' }, range, length),
-    h('div', { class: 'clip-marks' },
-      h('button', { class: 'button', type: 'button', onclick: () => mark('from') }, h('span', { class: 'clip-key', 'aria-hidden': 'true' }, '['), h('span', {}, t('clip.markStart'))),
-      h('button', { class: 'button', type: 'button', onclick: () => mark('to') }, h('span', {}, t('clip.markEnd')), h('span', { class: 'clip-key', 'aria-hidden': 'true' }, ']'))),
-    h('div', { class: 'clip-actions' }, download,
-      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('clip.close'), onclick: close }, icon('close'))));
+    h(
+      'div',
+      { class: 'clip-marks' },
+      h(
+        'button',
+        { class: 'button', type: 'button', onclick: () => mark('from') },
+        h('span', { class: 'clip-key', 'aria-hidden': 'true' }, '['),
+        h('span', {}, t('clip.markStart')),
+      ),
+      h(
+        'button',
+        { class: 'button', type: 'button', onclick: () => mark('to') },
+        h('span', {}, t('clip.markEnd')),
+        h('span', { class: 'clip-key', 'aria-hidden': 'true' }, ']'),
+      ),
+    ),
+    h(
+      'div',
+      { class: 'clip-actions' },
+      download,
+      h(
+        'button',
+        { class: 'icon-button', type: 'button', 'aria-label': t('clip.close'), onclick: close },
+        icon('close'),
+      ),
+    ),
+  );
   const asked = new Set();    // days whose FLV files were asked for: clips are made of MP4 alone
   root.append(element);
   root.addEventListener('timeline:select', update);
@@ -60,7 +89,8 @@ export function mountClip(root, { history, timeline, where }) {
     if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
     else setText(length, recorded > 0 ? formatDuration(recorded) : t(flv > 0 ? 'clip.flv' : 'clip.nothing'));
     // The file is named by the viewer's clock, as all times on the page are.
-    if (fits) download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
+    if (fits)
+      download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
     else download.removeAttribute('href');
     download.setAttribute('aria-disabled', String(!fits));
   }

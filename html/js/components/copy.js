@@ -6,11 +6,27 @@ import { t } from '../i18n.js';
 const saidMs = 2000;
 
 export function mountCopyField(root, { label, value, secret = false }) {
-  const input = h('input', { class: 'copy-text', type: 'text', readonly: true, value, spellcheck: 'false', 'aria-label': label });
+  const input = h('input', {
+    class: 'copy-text',
+    type: 'text',
+    readonly: true,
+    value,
+    spellcheck: 'false',
+    'aria-label': label,
+  });
   const said = h('span', { class: 'sr-only', role: 'status' });
-  const button = h('button', { class: 'button button-small', type: 'button', onclick: copy, 'aria-label': `${t('copy')}: ${label}` }, icon('copy'), h('span', {}, t('copy')));
-  const element = h('div', { class: 'copy-field', data: secret ? { secret: '' } : {} },
-    h('span', { class: 'copy-label', 'aria-hidden': 'true' }, label), h('div', { class: 'copy-row' }, input, button, said));
+  const button = h(
+    'button',
+    { class: 'button button-small', type: 'button', onclick: copy, 'aria-label': `${t('copy')}: ${label}` },
+    icon('copy'),
+    h('span', {}, t('copy')),
+  );
+  const element = h(
+    'div',
+    { class: 'copy-field', data: secret ? { secret: '' } : {} },
+    h('span', { class: 'copy-label', 'aria-hidden': 'true' }, label),
+    h('div', { class: 'copy-row' }, input, button, said),
+  );
   root.append(element);
   input.addEventListener('focus', () => input.select());
   let timer = null;

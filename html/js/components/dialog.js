@@ -9,11 +9,24 @@ let nextId = 0;
 export function openDialog({ title, body, actions = [] }) {
   const id = `dialog-${(nextId += 1)}`;
   const close = () => element.close();
-  const element = h('dialog', { class: 'dialog', 'aria-labelledby': id },
-    h('div', { class: 'dialog-head' }, h('h2', { id }, title),
-      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: close }, icon('close'))),
+  const element = h(
+    'dialog',
+    { class: 'dialog', 'aria-labelledby': id },
+    h(
+      'div',
+      { class: 'dialog-head' },
+      h('h2', { id }, title),
+      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: close }, icon('close')),
+    ),
     h('div', { class: 'dialog-body' }, body),
-    h('div', { class: 'dialog-actions' }, ...(actions.length ? actions : [h('button', { class: 'button button-primary', type: 'button', onclick: close }, t('done'))])));
+    h(
+      'div',
+      { class: 'dialog-actions' },
+      ...(actions.length
+        ? actions
+        : [h('button', { class: 'button button-primary', type: 'button', onclick: close }, t('done'))]),
+    ),
+  );
   document.body.append(element);
   element.showModal();
   return {
@@ -36,7 +49,11 @@ export async function formDialog({ title, body, save }) {
   const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, t('save'));
   const form = h('form', { id, onsubmit }, body, problem);
   form.querySelector('input, select').autofocus = true;
-  const dialog = openDialog({ title, body: form, actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')), submit] });
+  const dialog = openDialog({
+    title,
+    body: form,
+    actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')), submit],
+  });
 
   async function onsubmit(event) {
     event.preventDefault();
@@ -65,7 +82,18 @@ export async function confirmDialog({ title, text, action }) {
     body: h('p', {}, text),
     actions: [
       h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('cancel')),
-      h('button', { class: 'button button-danger', type: 'button', onclick: () => { agreed = true; dialog.close(); } }, action),
+      h(
+        'button',
+        {
+          class: 'button button-danger',
+          type: 'button',
+          onclick: () => {
+            agreed = true;
+            dialog.close();
+          },
+        },
+        action,
+      ),
     ],
   });
   await dialog.closed;

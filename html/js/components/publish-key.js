@@ -14,8 +14,17 @@ export async function showPublishKey({ app, name, answer, publish }) {
   // Not percent-encoded: RTMP carries the name as it is, and names hold no / ? & # %.
   const streamKey = `${name}?key=${answer.key}`;
   const canvas = h('canvas', { class: 'qr', role: 'img', 'aria-label': t('key.qr') });
-  const choice = h('div', { class: 'segmented', role: 'group', 'aria-label': t('key.protocol') },
-    ...protocols.map((protocol) => h('button', { type: 'button', class: 'segment', data: { protocol }, onclick: () => show(protocol) }, protocol.toUpperCase())));
+  const choice = h(
+    'div',
+    { class: 'segmented', role: 'group', 'aria-label': t('key.protocol') },
+    ...protocols.map((protocol) =>
+      h(
+        'button',
+        { type: 'button', class: 'segment', data: { protocol }, onclick: () => show(protocol) },
+        protocol.toUpperCase(),
+      ),
+    ),
+  );
   const hint = h('p', { class: 'hint', role: 'status' });
   const fields = h('div', { class: 'key-fields' });
   const url = mountCopyField(fields, { label: t('key.url'), value: '', secret: true });
@@ -24,7 +33,8 @@ export async function showPublishKey({ app, name, answer, publish }) {
 
   function show(protocol) {
     remember('publishBy', protocol);
-    for (const button of choice.children) button.setAttribute('aria-pressed', String(button.dataset.protocol === protocol));
+    for (const button of choice.children)
+      button.setAttribute('aria-pressed', String(button.dataset.protocol === protocol));
     const address = `${publishServer(protocol, publish, location.hostname)}/${app}`;
     server.update(address);
     url.update(`${address}/${streamKey}`);

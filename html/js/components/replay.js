@@ -33,15 +33,68 @@ export function mountReplay(root, { list, id, tile, at }) {
   const forward = skipButton(skipMs);
   const clock = h('span', { class: 'replay-clock' });
   const day = h('span', { class: 'replay-day' });
-  const rate = h('select', { class: 'select replay-rate', 'aria-label': t('replay.rate'), onchange: () => setRate(Number(rate.value)) },
-    ...rates.map((value) => h('option', { value: String(value), selected: value === 1 }, `${value}×`)));
-  const clipButton = h('button', { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: once(toggleClip) }, icon('clip'), h('span', {}, t('clip.button')));
-  const live = h('button', { class: 'button replay-live', type: 'button', onclick: goLive }, h('span', { class: 'dot' }), h('span', {}, t('replay.live')));
-  const days = h('select', { class: 'select replay-days', 'aria-label': t('replay.day'), onchange: () => showDay(Number(days.value)) });
-  const before = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(-1), 'aria-label': t('replay.earlier') }, icon('back'));
-  const after = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.page(1), 'aria-label': t('replay.later') }, icon('next'));
-  const zoomOut = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.zoom(-1), 'aria-label': t('replay.zoomOut') }, icon('minus'));
-  const zoomIn = h('button', { class: 'icon-button replay-step', type: 'button', onclick: () => timeline.zoom(1), 'aria-label': t('replay.zoomIn') }, icon('plus'));
+  const rate = h(
+    'select',
+    { class: 'select replay-rate', 'aria-label': t('replay.rate'), onchange: () => setRate(Number(rate.value)) },
+    ...rates.map((value) => h('option', { value: String(value), selected: value === 1 }, `${value}×`)),
+  );
+  const clipButton = h(
+    'button',
+    { class: 'button', type: 'button', 'aria-pressed': 'false', onclick: once(toggleClip) },
+    icon('clip'),
+    h('span', {}, t('clip.button')),
+  );
+  const live = h(
+    'button',
+    { class: 'button replay-live', type: 'button', onclick: goLive },
+    h('span', { class: 'dot' }),
+    h('span', {}, t('replay.live')),
+  );
+  const days = h('select', {
+    class: 'select replay-days',
+    'aria-label': t('replay.day'),
+    onchange: () => showDay(Number(days.value)),
+  });
+  const before = h(
+    'button',
+    {
+      class: 'icon-button replay-step',
+      type: 'button',
+      onclick: () => timeline.page(-1),
+      'aria-label': t('replay.earlier'),
+    },
+    icon('back'),
+  );
+  const after = h(
+    'button',
+    {
+      class: 'icon-button replay-step',
+      type: 'button',
+      onclick: () => timeline.page(1),
+      'aria-label': t('replay.later'),
+    },
+    icon('next'),
+  );
+  const zoomOut = h(
+    'button',
+    {
+      class: 'icon-button replay-step',
+      type: 'button',
+      onclick: () => timeline.zoom(-1),
+      'aria-label': t('replay.zoomOut'),
+    },
+    icon('minus'),
+  );
+  const zoomIn = h(
+    'button',
+    {
+      class: 'icon-button replay-step',
+      type: 'button',
+      onclick: () => timeline.zoom(1),
+      'aria-label': t('replay.zoomIn'),
+    },
+    icon('plus'),
+  );
   const zoomed = h('span', { class: 'replay-zoom' });
   const said = h('p', { class: 'replay-said', role: 'status' });
   const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
@@ -55,11 +108,16 @@ export function mountReplay(root, { list, id, tile, at }) {
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
   root.append(element);
 
-  const timeline = mountTimeline(element, { history, length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex] });
+  const timeline = mountTimeline(element, {
+    history,
+    length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex],
+  });
   const clip = mountClip(element, { history, timeline, where: () => positionNow() });
   element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
   element.addEventListener('timeline:view', showRange);
-  element.addEventListener('timeline:select', () => clipButton.setAttribute('aria-pressed', String(timeline.selection !== null)));
+  element.addEventListener('timeline:select', () =>
+    clipButton.setAttribute('aria-pressed', String(timeline.selection !== null)),
+  );
   tile.element.addEventListener('tile:phase', update);
   history.addEventListener('change', showRange);
   history.addEventListener('trouble', showSaid);
@@ -204,7 +262,15 @@ export function mountReplay(root, { list, id, tile, at }) {
     const signature = starts.join();
     if (days.dataset.signature !== signature) {
       days.dataset.signature = signature;
-      days.replaceChildren(...starts.map((start) => h('option', { value: String(start) }, start === startOfDay(now) ? t('replay.today') : formatDay(start, locale()))));
+      days.replaceChildren(
+        ...starts.map((start) =>
+          h(
+            'option',
+            { value: String(start) },
+            start === startOfDay(now) ? t('replay.today') : formatDay(start, locale()),
+          ),
+        ),
+      );
     }
     days.value = String(startOfDay(middle));
     before.disabled = history.first !== null && view.from <= Math.min(history.first, history.days?.[0] ?? Infinity);
@@ -224,7 +290,8 @@ export function mountReplay(root, { list, id, tile, at }) {
   function showSaid() {
     if (history.trouble) say('replay.trouble');
     else if (history.days && !history.days.length) say(history.writing ? 'replay.begun' : 'replay.none');
-    else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to)) say('replay.noneHere');
+    else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to))
+      say('replay.noneHere');
     else say(null);
   }
 
@@ -270,13 +337,20 @@ export function mountReplay(root, { list, id, tile, at }) {
   // The address may name a time: the picture begins there.
   function begin() {
     settled = true;
-    timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), { byHand: false });
+    timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), {
+      byHand: false,
+    });
     if (at) seek(at);
   }
 
   function skipButton(by) {
     const name = by < 0 ? 'replay.back10' : 'replay.forward10';
-    return h('button', { class: 'button replay-skip', type: 'button', onclick: () => skip(by), 'aria-label': t(name), title: t(name) }, icon(by < 0 ? 'rewind' : 'forward'), h('span', { 'aria-hidden': 'true' }, '10'));
+    return h(
+      'button',
+      { class: 'button replay-skip', type: 'button', onclick: () => skip(by), 'aria-label': t(name), title: t(name) },
+      icon(by < 0 ? 'rewind' : 'forward'),
+      h('span', { 'aria-hidden': 'true' }, '10'),
+    );
   }
 
   /** A key pressed anywhere in the view; true when it was for the timeline. */
@@ -331,5 +405,7 @@ export function mountReplay(root, { list, id, tile, at }) {
 
 function spanText(ms) {
   const minutes = ms / 60_000;
-  return minutes >= 60 ? t('replay.hours', { count: Math.round(minutes / 60) }) : t('replay.minutes', { count: Math.max(1, Math.round(minutes)) });
+  return minutes >= 60
+    ? t('replay.hours', { count: Math.round(minutes / 60) })
+    : t('replay.minutes', { count: Math.max(1, Math.round(minutes)) });
 }

@@ -13,15 +13,30 @@ import { tilePhase } from '../timing.js';
 
 // mountTile(root, {list, id}) -> {element, video, mode, player, phase, setMuted, toLive, toHistory, hold, destroy}
 export function mountTile(root, { list, id }) {
-  const video = h('video', { class: 'tile-picture', muted: true, autoplay: true, playsInline: true, disableRemotePlayback: true });
+  const video = h('video', {
+    class: 'tile-picture',
+    muted: true,
+    autoplay: true,
+    playsInline: true,
+    disableRemotePlayback: true,
+  });
   const still = h('canvas', { class: 'tile-picture tile-still', hidden: true });
   const badge = h('span', { class: 'tile-badge' });
   const title = h('span', { class: 'tile-title', dir: 'auto' });
-  const recording = h('span', { class: 'tile-rec', hidden: true, title: t('rec.on') }, h('span', { class: 'sr-only' }, t('rec.on')));
+  const recording = h(
+    'span',
+    { class: 'tile-rec', hidden: true, title: t('rec.on') },
+    h('span', { class: 'sr-only' }, t('rec.on')),
+  );
   const bitrate = h('span', { class: 'tile-number' });
   const buffer = h('span', { class: 'tile-number', title: t('buffer.explained') });
   const message = h('p', { role: 'status' });
-  const soundOnly = h('p', { class: 'tile-sound-only', hidden: true }, icon('soundOn'), h('span', {}, t('tile.soundOnly')));
+  const soundOnly = h(
+    'p',
+    { class: 'tile-sound-only', hidden: true },
+    icon('soundOn'),
+    h('span', {}, t('tile.soundOnly')),
+  );
   const element = h('div', { class: 'tile', data: { stream: id, phase: 'idle' } },
     video,
     still,
@@ -87,7 +102,10 @@ export function mountTile(root, { list, id }) {
   function phaseNow(stream) {
     if (mode === 'held') return 'paused';
     if (mode === 'history') return player.phase;
-    return tilePhase(player.phase, { state: list.trouble ? undefined : stream?.state, shown: shown || player.everShown });
+    return tilePhase(player.phase, {
+      state: list.trouble ? undefined : stream?.state,
+      shown: shown || player.everShown,
+    });
   }
 
   function showStats() {

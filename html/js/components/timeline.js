@@ -7,7 +7,21 @@ import { emit, h, setText } from '../dom.js';
 import { formatClock, formatDay, tickLabels } from '../format.js';
 import { locale, t } from '../i18n.js';
 import {
-  clampLength, drawnSpans, follow, lengthOf, makeSelection, moveEnd, nextZoom, pan, shareOf, spanAt, ticks, timeAt, viewAround, zoomTo, zooms,
+  clampLength,
+  drawnSpans,
+  follow,
+  lengthOf,
+  makeSelection,
+  moveEnd,
+  nextZoom,
+  pan,
+  shareOf,
+  spanAt,
+  ticks,
+  timeAt,
+  viewAround,
+  zoomTo,
+  zooms,
 } from '../timeline.js';
 
 const wheelFactor = 1.0015;
@@ -24,15 +38,30 @@ const turnShare = 0.02;
 // What is gone to from elsewhere has this share of the view before it.
 const beginShare = 0.1;
 
-// mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, reveal, zoom, select, page}
+// mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, reveal, zoom, select,
+// page}
 export function mountTimeline(root, { history, length }) {
   const spans = h('div', { class: 'timeline-spans' });
   const growing = h('div', { class: 'timeline-span timeline-growing', hidden: true });
   const future = h('div', { class: 'timeline-future' });
   const head = h('div', { class: 'timeline-head' });
   const pointer = h('div', { class: 'timeline-pointer', hidden: true });
-  const slider = h('div', { class: 'timeline-track', role: 'slider', tabindex: '0', 'aria-label': t('timeline.label'), 'aria-orientation': 'horizontal', 'aria-describedby': 'timeline-keys' },
-    spans, growing, future, head, pointer);
+  const slider = h(
+    'div',
+    {
+      class: 'timeline-track',
+      role: 'slider',
+      tabindex: '0',
+      'aria-label': t('timeline.label'),
+      'aria-orientation': 'horizontal',
+      'aria-describedby': 'timeline-keys',
+    },
+    spans,
+    growing,
+    future,
+    head,
+    pointer,
+  );
   const chosen = h('div', { class: 'timeline-chosen', hidden: true });
   const handles = { from: makeHandle('from'), to: makeHandle('to') };
   const scale = h('div', { class: 'timeline-scale', 'aria-hidden': 'true' });
@@ -40,7 +69,13 @@ export function mountTimeline(root, { history, length }) {
   const peekTime = h('span', { class: 'timeline-peek-time' });
   const peek = h('div', { class: 'timeline-peek', 'aria-hidden': 'true', hidden: true }, thumb, peekTime);
   const bar = h('div', { class: 'timeline-bar' }, slider, chosen, handles.from, handles.to, peek);
-  const element = h('div', { class: 'timeline' }, bar, scale, h('p', { class: 'sr-only', id: 'timeline-keys' }, t('timeline.keys')));
+  const element = h(
+    'div',
+    { class: 'timeline' },
+    bar,
+    scale,
+    h('p', { class: 'sr-only', id: 'timeline-keys' }, t('timeline.keys')),
+  );
   root.append(element);
 
   let now = Date.now();
@@ -84,7 +119,8 @@ export function mountTimeline(root, { history, length }) {
 
   /** Playback goes to `at`: it is seen there, wherever the hand has left the view. */
   function reveal(at) {
-    if (at < view.from || at > view.to) setView(viewAround(at, lengthOf(view), { share: beginShare, now }), { byHand: false });
+    if (at < view.from || at > view.to)
+      setView(viewAround(at, lengthOf(view), { share: beginShare, now }), { byHand: false });
   }
 
   function draw() {
@@ -125,7 +161,10 @@ export function mountTimeline(root, { history, length }) {
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
     slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
     slider.setAttribute('aria-valuenow', String(Math.round(Math.min(at, now) / stepMs)));
-    slider.setAttribute('aria-valuetext', onAir && dragged === null ? t('timeline.live') : `${formatClock(at, locale())}, ${formatDay(at, locale())}`);
+    slider.setAttribute(
+      'aria-valuetext',
+      onAir && dragged === null ? t('timeline.live') : `${formatClock(at, locale())}, ${formatDay(at, locale())}`,
+    );
     placeSelection();
   }
 
@@ -276,7 +315,10 @@ export function mountTimeline(root, { history, length }) {
     if (!known) return;
     pointer.style.left = percent(at);
     const span = spanAt(history.spans, at);
-    setText(peekTime, span || !history.knows(at) ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`);
+    setText(
+      peekTime,
+      span || !history.knows(at) ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`,
+    );
     showThumb(span && at);
     const half = peek.offsetWidth / 2;
     peek.style.left = `${Math.min(width - half, Math.max(half, shareOf(view, at) * width))}px`;
@@ -317,7 +359,15 @@ export function mountTimeline(root, { history, length }) {
   // ---- handles of the selection
 
   function makeHandle(end) {
-    return h('div', { class: `timeline-handle timeline-handle-${end}`, role: 'slider', tabindex: '0', hidden: true, data: { end }, 'aria-label': t(`clip.${end}`), onkeydown: (event) => moveHandle(event, end) });
+    return h('div', {
+      class: `timeline-handle timeline-handle-${end}`,
+      role: 'slider',
+      tabindex: '0',
+      hidden: true,
+      data: { end },
+      'aria-label': t(`clip.${end}`),
+      onkeydown: (event) => moveHandle(event, end),
+    });
   }
 
   function moveHandle(event, end) {
@@ -339,7 +389,14 @@ export function mountTimeline(root, { history, length }) {
     reveal,
     hidePeek,
     zoom(direction) {
-      setView(zoomTo(view, nextZoom(lengthOf(view), direction), position >= view.from && position <= view.to ? position : (view.from + view.to) / 2, now));
+      setView(
+        zoomTo(
+          view,
+          nextZoom(lengthOf(view), direction),
+          position >= view.from && position <= view.to ? position : (view.from + view.to) / 2,
+          now,
+        ),
+      );
     },
     page(direction) {
       setView(pan(view, direction * lengthOf(view), now));

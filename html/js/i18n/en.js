@@ -16,16 +16,19 @@ export default {
   'login.working': 'Signing in…',
   'login.empty': 'Enter your user name and password.',
   'login.wrong': 'The user name or password is not right.',
-  'login.wrongOrInsecure': 'The sign-in did not hold: the user name or password is not right, or this page was not opened over https.',
+  'login.wrongOrInsecure':
+    'The sign-in did not hold: the user name or password is not right, or this page was not opened over https.',
   'login.over': 'Your session has ended. Sign in again, and you are back where you were.',
   'login.tooMany': 'Too many attempts. Try again in {seconds} s.',
   'login.busy': 'The server is busy. Try again in {seconds} s.',
 
-  'insecure.text': 'This page was opened without encryption, so the browser will not keep you signed in. Open it over https instead:',
+  'insecure.text':
+    'This page was opened without encryption, so the browser will not keep you signed in. Open it over https instead:',
   'insecure.port': '(8443 is the usual port; your operator may have chosen another.)',
 
   'error.network': 'No connection to the server. Check your network and try again.',
-  'error.timeout': 'The service has not answered for {seconds} s. What you asked for may still happen: look before you try again.',
+  'error.timeout':
+    'The service has not answered for {seconds} s. What you asked for may still happen: look before you try again.',
   'error.waiting': 'Waiting for the service to answer…',
   'error.unavailable': 'The service is not available right now. Try again in a moment.',
   'error.other': 'That did not work: {message}',
@@ -55,7 +58,8 @@ export default {
 
   'nowhere.title': 'Nothing to see here',
   'nowhere.unknown': 'This address leads nowhere. It may be cut off or mistyped.',
-  'nowhere.notYours': 'This part of the page is for those who manage streams. If you should, ask an admin for the right.',
+  'nowhere.notYours':
+    'This part of the page is for those who manage streams. If you should, ask an admin for the right.',
 
   'empty.title': 'No streams yet',
   'empty.admin': 'Add a stream, and you get a key to push with. It shows up here as soon as it is live.',
@@ -94,7 +98,7 @@ export default {
   'sound.mute': 'Mute',
   'sound.unmute': 'Unmute',
   'sound.volume': 'Volume',
-  'fullscreen': 'Full screen',
+  fullscreen: 'Full screen',
 
   'wall.layout': 'Tiles',
   'wall.tiles': '{count} tiles',
@@ -107,13 +111,13 @@ export default {
   'wall.enlarge': 'Open in the player',
   'wall.focus': 'Tile {tile}: {name}. Listen',
 
-  'copy': 'Copy',
-  'copied': 'Copied',
-  'close': 'Close',
-  'done': 'Done',
-  'save': 'Save',
-  'saving': 'Saving…',
-  'cancel': 'Cancel',
+  copy: 'Copy',
+  copied: 'Copied',
+  close: 'Close',
+  done: 'Done',
+  save: 'Save',
+  saving: 'Saving…',
+  cancel: 'Cancel',
 
   'key.title': 'Publish key for {stream}',
   'key.once': 'Shown only once. Anyone with this key can publish to this stream.',
@@ -159,8 +163,12 @@ export default {
   'visibility.public': 'Everyone who is signed in',
   'admin.endAll': 'End all',
   'admin.endAllTitle': 'End everything live of {name}?',
-  'admin.endAllUser': 'They are signed out at once, everything they watch or publish ends, and links they copied stop working. They may sign in again, and publish again with the same key.',
-  'admin.endAllStream': 'The publisher and all viewers are disconnected at once, and links copied so far stop working. Whoever has the right may connect again.',
+  'admin.endAllUser':
+    'They are signed out at once, everything they watch or publish ends, and links they copied stop working. They ' +
+      'may sign in again, and publish again with the same key.',
+  'admin.endAllStream':
+    'The publisher and all viewers are disconnected at once, and links copied so far stop working. Whoever has ' +
+      'the right may connect again.',
   'admin.endedOne': 'Done. 1 live session ended.',
   'admin.ended': 'Done. {count} live sessions ended.',
   'admin.disableTitle': 'Disable {name}?',
@@ -174,7 +182,8 @@ export default {
   'admin.owner': 'Owner',
   'admin.rotate': 'New key',
   'admin.rotateTitle': 'New key for {name}?',
-  'admin.rotateText': 'The old key stops working, and whoever publishes with it is disconnected at once and has to enter the new one.',
+  'admin.rotateText':
+    'The old key stops working, and whoever publishes with it is disconnected at once and has to enter the new one.',
   'admin.noStreams': 'No streams yet. Add the first one above.',
   'admin.user': 'User',
   'admin.group': 'Group {group}',
@@ -199,7 +208,8 @@ export default {
   'kind.events': 'Browsing',
   'sessions.end': 'End',
   'sessions.endTitle': 'End the session of {who}?',
-  'end.publish': 'The publisher is disconnected, and viewers wait for it to return. To keep it out, give the stream a new key.',
+  'end.publish':
+    'The publisher is disconnected, and viewers wait for it to return. To keep it out, give the stream a new key.',
   'end.view': 'The player is disconnected. It may connect again as long as the user has access.',
   'end.events': 'The page connects again at once and reads its rights anew.',
 
@@ -208,7 +218,7 @@ export default {
   'right.replay': 'Replay',
   'right.manage': 'Manage',
 
-  'listSeparator': ', ',
+  listSeparator: ', ',
 
   'nav.recordings': 'Recordings',
 
@@ -225,7 +235,9 @@ export default {
   'timeline.label': 'Timeline',
   'timeline.live': 'Live',
   'timeline.gap': 'not recorded',
-  'timeline.keys': 'Arrow keys seek 5 seconds, with Shift 1 minute. Home goes to the start of the recording, End and L to live. Plus and minus zoom, Page Up and Page Down turn the page, Space pauses, square brackets mark a clip.',
+  'timeline.keys':
+    'Arrow keys seek 5 seconds, with Shift 1 minute. Home goes to the start of the recording, End and L to live. ' +
+      'Plus and minus zoom, Page Up and Page Down turn the page, Space pauses, square brackets mark a clip.',
 
   'replay.label': 'History',
   'replay.live': 'Live',
@@ -262,7 +274,8 @@ export default {
 
   'record.record': 'Record',
   'record.stop': 'Stop recording',
-  'record.quota': 'Not recorded: the owner’s recordings take all of their share. Delete some, or have an admin set a quota.',
+  'record.quota':
+    'Not recorded: the owner’s recordings take all of their share. Delete some, or have an admin set a quota.',
 
   'rec.sign': 'REC',
   'rec.on': 'This stream is being recorded',
@@ -298,7 +311,9 @@ export default {
   'recstate.interrupted': 'Interrupted',
 
   'admin.recQuota': 'Recordings at most (GB)',
-  'admin.recQuotaHint': 'When the recordings of this user’s streams take more, the oldest are deleted, except those that are kept. Empty: the server’s default share, at which nothing more is recorded and nothing deleted.',
+  'admin.recQuotaHint':
+    'When the recordings of this user’s streams take more, the oldest are deleted, except those that are kept. ' +
+      'Empty: the server’s default share, at which nothing more is recorded and nothing deleted.',
   'admin.record': 'Recording',
   'admin.recordHint': 'On demand: whoever manages the stream starts and stops it on its page.',
 

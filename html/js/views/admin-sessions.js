@@ -20,9 +20,28 @@ export function mountSessions(root, { load, attempt }) {
   let sessions = [];
   let timer = null;
   const summary = h('p', { class: 'page-summary', role: 'status' });
-  const filter = h('input', { class: 'input input-search', type: 'search', placeholder: t('sessions.filter'), 'aria-label': t('sessions.filter'), hidden: true, oninput: show });
+  const filter = h('input', {
+    class: 'input input-search',
+    type: 'search',
+    placeholder: t('sessions.filter'),
+    'aria-label': t('sessions.filter'),
+    hidden: true,
+    oninput: show,
+  });
   const body = h('tbody', {});
-  const frame = table(t('admin.sessions'), [t('sessions.what'), t('admin.stream'), t('sessions.who'), t('sessions.protocol'), t('sessions.age'), t('sessions.bytes'), ''], body);
+  const frame = table(
+    t('admin.sessions'),
+    [
+      t('sessions.what'),
+      t('admin.stream'),
+      t('sessions.who'),
+      t('sessions.protocol'),
+      t('sessions.age'),
+      t('sessions.bytes'),
+      '',
+    ],
+    body,
+  );
   frame.classList.add('sessions');
   root.append(h('div', { class: 'sessions-head' }, summary, filter), frame);
   document.addEventListener('visibilitychange', onVisible);
@@ -39,10 +58,20 @@ export function mountSessions(root, { load, attempt }) {
 
   function show() {
     const wanted = filter.value.trim().toLowerCase();
-    const shown = sessions.filter((session) => `${session.stream} ${session.user} ${session.address} ${session.protocol}`.toLowerCase().includes(wanted));
+    const shown = sessions.filter((session) =>
+      `${session.stream} ${session.user} ${session.address} ${session.protocol}`.toLowerCase().includes(wanted),
+    );
     const count = (kind) => sessions.filter((session) => session.kind === kind).length;
     const pages = count('events');
-    setText(summary, [t('sessions.summary', { publishers: count('publish'), viewers: count('view') }), pages && t('sessions.browsing', { pages })].filter(Boolean).join(' · '));
+    setText(
+      summary,
+      [
+        t('sessions.summary', { publishers: count('publish'), viewers: count('view') }),
+        pages && t('sessions.browsing', { pages }),
+      ]
+        .filter(Boolean)
+        .join(' · '),
+    );
     filter.hidden = sessions.length <= manyRows && !wanted;
     place(shown);
   }
@@ -85,20 +114,46 @@ export function mountSessions(root, { load, attempt }) {
 }
 
 function inOrder(a, b) {
-  return kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.stream ?? '').localeCompare(b.stream ?? '') || b.age_ms - a.age_ms;
+  return (
+    kinds.indexOf(a.kind) - kinds.indexOf(b.kind) ||
+    (a.stream ?? '').localeCompare(b.stream ?? '') ||
+    b.age_ms - a.age_ms
+  );
 }
 
 function makeRow(session, end) {
   const age = h('td', { class: 'session-age' });
   const bytes = h('td', { class: 'session-bytes' });
   const target = session.stream || t('sessions.page');
-  const element = h('tr', { data: { session: session.id, kind: session.kind } },
-    h('td', { class: 'session-kind' }, h('span', { class: 'badge', data: { state: badges[session.kind] } }, t(`kind.${session.kind}`))),
+  const element = h(
+    'tr',
+    { data: { session: session.id, kind: session.kind } },
+    h(
+      'td',
+      { class: 'session-kind' },
+      h('span', { class: 'badge', data: { state: badges[session.kind] } }, t(`kind.${session.kind}`)),
+    ),
     h('th', { scope: 'row' }, userText(target)),
-    h('td', { class: 'session-who' }, h('span', { class: 'session-user' }, userText(session.user || '–')), h('span', { class: 'session-address' }, session.address)),
+    h(
+      'td',
+      { class: 'session-who' },
+      h('span', { class: 'session-user' }, userText(session.user || '–')),
+      h('span', { class: 'session-address' }, session.address),
+    ),
     h('td', { class: 'session-protocol' }, protocols[session.protocol] ?? session.protocol),
-    age, bytes,
-    h('td', { class: 'table-actions' }, smallButton(t('sessions.end'), `${isolated(session.user || session.address)}, ${isolated(target)}`, () => end(session), icon('close'))));
+    age,
+    bytes,
+    h(
+      'td',
+      { class: 'table-actions' },
+      smallButton(
+        t('sessions.end'),
+        `${isolated(session.user || session.address)}, ${isolated(target)}`,
+        () => end(session),
+        icon('close'),
+      ),
+    ),
+  );
   return {
     element,
     update(now) {

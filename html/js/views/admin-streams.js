@@ -11,13 +11,33 @@ import { showPublishKey } from '../components/publish-key.js';
 export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   const rows = h('tbody', {});
   if (user.admin) root.append(mountAddForm({ list, load, attempt, user }));
-  root.append(table(t('admin.streams'), [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''], rows));
+  root.append(
+    table(
+      t('admin.streams'),
+      [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''],
+      rows,
+    ),
+  );
   list.addEventListener('change', update);
   update();
 
   function update() {
-    const streams = (list.streams ?? []).filter((stream) => user.admin || stream.rights.includes('manage')).sort((a, b) => a.id.localeCompare(b.id));
-    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title, stream.owner, stream.state, stream.visibility, stream.record, stream.max_kbps, stream.max_viewers, stream.record_stopped]));
+    const streams = (list.streams ?? [])
+      .filter((stream) => user.admin || stream.rights.includes('manage'))
+      .sort((a, b) => a.id.localeCompare(b.id));
+    const signature = JSON.stringify(
+      streams.map((stream) => [
+        stream.id,
+        stream.title,
+        stream.owner,
+        stream.state,
+        stream.visibility,
+        stream.record,
+        stream.max_kbps,
+        stream.max_viewers,
+        stream.record_stopped,
+      ]),
+    );
     if (rows.dataset.signature === signature) return;
     rows.dataset.signature = signature;
     rows.replaceChildren(...streams.map(row));
@@ -25,20 +45,44 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   }
 
   function row(stream) {
-    return h('tr', {},
-      h('th', { scope: 'row' }, userText(stream.id)), h('td', {}, userText(stream.title)), h('td', {}, userText(stream.owner)),
+    return h(
+      'tr',
+      {},
+      h('th', { scope: 'row' }, userText(stream.id)),
+      h('td', {}, userText(stream.title)),
+      h('td', {}, userText(stream.owner)),
       h('td', { class: 'table-limit', data: { label: t('admin.limits') } }, limitsText(stream)),
       h('td', {}, h('span', { class: 'badge', data: { state: stream.state } }, t(`state.${stream.state}`))),
-      h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
-        smallButton(t('admin.edit'), stream.id, () => edit(stream)),
-        smallButton(t('admin.endAll'), stream.id, () => endAll(stream)),
-        smallButton(t('admin.rotate'), stream.id, () => rotate(stream), icon('key')))));
+      h(
+        'td',
+        { class: 'table-actions' },
+        h(
+          'div',
+          { class: 'actions' },
+          smallButton(t('admin.edit'), stream.id, () => edit(stream)),
+          smallButton(t('admin.endAll'), stream.id, () => endAll(stream)),
+          smallButton(t('admin.rotate'), stream.id, () => rotate(stream), icon('key')),
+        ),
+      ),
+    );
   }
 
   async function edit(stream) {
     const title = h('input', { class: 'input', maxlength: '200', value: stream.title });
-    const visibility = h('select', { class: 'select' }, ...['private', 'public'].map((value) => h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`))));
-    const record = h('select', { class: 'select' }, ...['never', 'always', 'demand'].map((value) => h('option', { value, selected: value === stream.record }, t(`policy.${value}`))));
+    const visibility = h(
+      'select',
+      { class: 'select' },
+      ...['private', 'public'].map((value) =>
+        h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`)),
+      ),
+    );
+    const record = h(
+      'select',
+      { class: 'select' },
+      ...['never', 'always', 'demand'].map((value) =>
+        h('option', { value, selected: value === stream.record }, t(`policy.${value}`)),
+      ),
+    );
     const kbps = limitInput(stream.max_kbps);
     const viewers = limitInput(stream.max_viewers);
     const saved = await formDialog({
@@ -60,12 +104,26 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   }
 
   async function endAll(stream) {
-    if (!await confirmDialog({ title: t('admin.endAllTitle', { name: stream.id }), text: t('admin.endAllStream'), action: t('admin.endAll') })) return;
+    if (
+      !(await confirmDialog({
+        title: t('admin.endAllTitle', { name: stream.id }),
+        text: t('admin.endAllStream'),
+        action: t('admin.endAll'),
+      }))
+    )
+      return;
     await change(() => api.revokeStream(stream.app, stream.name));
   }
 
   async function rotate(stream) {
-    if (!await confirmDialog({ title: t('admin.rotateTitle', { name: stream.id }), text: t('admin.rotateText'), action: t('admin.rotate') })) return;
+    if (
+      !(await confirmDialog({
+        title: t('admin.rotateTitle', { name: stream.id }),
+        text: t('admin.rotateText'),
+        action: t('admin.rotate'),
+      }))
+    )
+      return;
     const { done, value } = await change(() => api.rotateKey(stream.app, stream.name));
     if (done) await showPublishKey({ ...stream, answer: value, publish: user.publish });
   }
@@ -74,20 +132,53 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
 }
 
 function mountAddForm({ list, load, attempt, user }) {
-  const app = h('input', { class: 'input', required: true, value: 'live', maxlength: '32', pattern: '[A-Za-z0-9_\\-]+', autocapitalize: 'none', spellcheck: 'false' });
-  const name = h('input', { class: 'input', required: true, maxlength: '128', pattern: '[^\\s\\/?&#%"<>\\\\]+', title: t('admin.nameRule'), autocapitalize: 'none', spellcheck: 'false' });
+  const app = h('input', {
+    class: 'input',
+    required: true,
+    value: 'live',
+    maxlength: '32',
+    pattern: '[A-Za-z0-9_\\-]+',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
+  const name = h('input', {
+    class: 'input',
+    required: true,
+    maxlength: '128',
+    pattern: '[^\\s\\/?&#%"<>\\\\]+',
+    title: t('admin.nameRule'),
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
   const title = h('input', { class: 'input', maxlength: '200' });
-  const owner = h('input', { class: 'input', required: true, value: user.name, maxlength: '64', autocapitalize: 'none', spellcheck: 'false', list: 'owner-names' });
+  const owner = h('input', {
+    class: 'input',
+    required: true,
+    value: user.name,
+    maxlength: '64',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    list: 'owner-names',
+  });
   const names = h('datalist', { id: 'owner-names' });
-  const form = h('form', { class: 'admin-form', onsubmit: add },
-    field(t('admin.app'), app), field(t('admin.streamName'), name), field(t('admin.streamTitle'), title), field(t('admin.owner'), owner), names,
-    h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addStream'))));
+  const form = h(
+    'form',
+    { class: 'admin-form', onsubmit: add },
+    field(t('admin.app'), app),
+    field(t('admin.streamName'), name),
+    field(t('admin.streamTitle'), title),
+    field(t('admin.owner'), owner),
+    names,
+    h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addStream'))),
+  );
   load(api.users, (users) => names.replaceChildren(...users.map((entry) => h('option', { value: entry.name }))));
 
   async function add(event) {
     event.preventDefault();
     const stream = { app: app.value, name: name.value, title: title.value, owner: owner.value };
-    const { done, value } = await attempt(() => api.addStream(stream), { 409: t('admin.exists', { name: `${stream.app}/${stream.name}` }) });
+    const { done, value } = await attempt(() => api.addStream(stream), {
+      409: t('admin.exists', { name: `${stream.app}/${stream.name}` }),
+    });
     if (!done) return;
     form.reset();
     list.refresh();

@@ -10,34 +10,79 @@ import { confirmDialog, formDialog } from '../components/dialog.js';
 const gigabyte = 1e9;
 
 export function mountUsers(root, { load, attempt, change, user }) {
-  const name = h('input', { class: 'input', required: true, maxlength: '64', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
-  const password = h('input', { class: 'input', type: 'password', required: true, minlength: '8', maxlength: '1024', autocomplete: 'new-password' });
+  const name = h('input', {
+    class: 'input',
+    required: true,
+    maxlength: '64',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
+  const password = h('input', {
+    class: 'input',
+    type: 'password',
+    required: true,
+    minlength: '8',
+    maxlength: '1024',
+    autocomplete: 'new-password',
+  });
   const admin = h('input', { type: 'checkbox', class: 'checkbox' });
   const rows = h('tbody', {});
   const form = h('form', { class: 'admin-form', onsubmit: add },
     field(t('login.name'), name), field(t('login.password'), password),
     h('label', { class: 'check' }, admin, h('span', {}, t('admin.isAdmin'))),
     h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addUser'))));
-  root.append(form, table(t('admin.users'), [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''], rows));
+  root.append(
+    form,
+    table(t('admin.users'), [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''], rows),
+  );
   const users = load(api.users, (value) => rows.replaceChildren(...value.map(row)));
 
   function row(entry) {
-    return h('tr', {},
+    return h(
+      'tr',
+      {},
       h('th', { scope: 'row' }, userText(entry.name)),
       h('td', {}, entry.admin ? t('admin.roleAdmin') : t('admin.roleUser')),
-      h('td', { class: 'table-limit', data: { label: t('admin.maxPublishers') } }, entry.max_publishers ? String(entry.max_publishers) : t('admin.noLimit')),
-      h('td', {}, h('span', { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } }, t(entry.disabled ? 'admin.disabled' : 'admin.enabled'))),
-      h('td', { class: 'table-actions' }, h('div', { class: 'actions' },
-        smallButton(t('admin.edit'), entry.name, () => edit(entry)),
-        entry.name !== user.name && !entry.disabled && smallButton(t('admin.endAll'), entry.name, () => endAll(entry.name)),
-        entry.name !== user.name && (entry.disabled
-          ? smallButton(t('admin.enable'), entry.name, () => enable(entry.name))
-          : smallButton(t('admin.disable'), entry.name, () => disable(entry.name))))));
+      h(
+        'td',
+        { class: 'table-limit', data: { label: t('admin.maxPublishers') } },
+        entry.max_publishers ? String(entry.max_publishers) : t('admin.noLimit'),
+      ),
+      h(
+        'td',
+        {},
+        h(
+          'span',
+          { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } },
+          t(entry.disabled ? 'admin.disabled' : 'admin.enabled'),
+        ),
+      ),
+      h(
+        'td',
+        { class: 'table-actions' },
+        h(
+          'div',
+          { class: 'actions' },
+          smallButton(t('admin.edit'), entry.name, () => edit(entry)),
+          entry.name !== user.name &&
+            !entry.disabled &&
+            smallButton(t('admin.endAll'), entry.name, () => endAll(entry.name)),
+          entry.name !== user.name &&
+            (entry.disabled
+              ? smallButton(t('admin.enable'), entry.name, () => enable(entry.name))
+              : smallButton(t('admin.disable'), entry.name, () => disable(entry.name))),
+        ),
+      ),
+    );
   }
 
   async function add(event) {
     event.preventDefault();
-    const { done } = await attempt(() => api.addUser({ name: name.value, password: password.value, admin: admin.checked }), { 409: t('admin.exists', { name: name.value }) });
+    const { done } = await attempt(
+      () => api.addUser({ name: name.value, password: password.value, admin: admin.checked }),
+      { 409: t('admin.exists', { name: name.value }) },
+    );
     if (!done) return;
     form.reset();
     name.focus();
@@ -63,12 +108,26 @@ export function mountUsers(root, { load, attempt, change, user }) {
   }
 
   async function endAll(entry) {
-    if (!await confirmDialog({ title: t('admin.endAllTitle', { name: entry }), text: t('admin.endAllUser'), action: t('admin.endAll') })) return;
+    if (
+      !(await confirmDialog({
+        title: t('admin.endAllTitle', { name: entry }),
+        text: t('admin.endAllUser'),
+        action: t('admin.endAll'),
+      }))
+    )
+      return;
     await change(() => api.revokeUser(entry));
   }
 
   async function disable(entry) {
-    if (!await confirmDialog({ title: t('admin.disableTitle', { name: entry }), text: t('admin.disableText'), action: t('admin.disable') })) return;
+    if (
+      !(await confirmDialog({
+        title: t('admin.disableTitle', { name: entry }),
+        text: t('admin.disableText'),
+        action: t('admin.disable'),
+      }))
+    )
+      return;
     await change(() => api.disableUser(entry));
     users.refresh();
   }

@@ -20,13 +20,31 @@ export function mountAdmin(root, { list, tab, user }) {
   const shown = names.includes(tab) ? tab : names[0];
   const message = h('p', { class: 'admin-message', role: 'alert', hidden: true });
   const news = h('p', { class: 'admin-news', role: 'status', hidden: true });
-  const nav = h('nav', { class: 'tabs', 'aria-label': t('nav.admin') },
-    ...names.map((name) => h('a', { class: 'tab', href: `#/admin/${name}`, 'aria-current': name === shown ? 'page' : undefined }, t(`admin.${name}`))));
+  const nav = h(
+    'nav',
+    { class: 'tabs', 'aria-label': t('nav.admin') },
+    ...names.map((name) =>
+      h(
+        'a',
+        { class: 'tab', href: `#/admin/${name}`, 'aria-current': name === shown ? 'page' : undefined },
+        t(`admin.${name}`),
+      ),
+    ),
+  );
   const trouble = h('span', {});
   const again = h('button', { class: 'button button-small', type: 'button', onclick: askAgain }, t('error.retry'));
   const missing = h('div', { class: 'admin-message admin-missing', role: 'alert', hidden: true }, trouble, again);
   const body = h('div', { class: 'admin-body' });
-  const element = h('main', { class: 'page', id: 'main', tabindex: '-1' }, h('h1', { class: 'page-title' }, t('nav.admin')), nav, missing, message, news, body);
+  const element = h(
+    'main',
+    { class: 'page', id: 'main', tabindex: '-1' },
+    h('h1', { class: 'page-title' }, t('nav.admin')),
+    nav,
+    missing,
+    message,
+    news,
+    body,
+  );
   root.append(element);
 
   // What the tab shows: asked for until it comes, and again by the refresh() of what is returned.
@@ -73,7 +91,8 @@ export function mountAdmin(root, { list, tab, user }) {
   async function change(work, words) {
     const result = await attempt(work, words);
     const { ended = 0, warning } = result.value ?? {};
-    if (result.done && (ended || warning)) say(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
+    if (result.done && (ended || warning))
+      say(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
     return result;
   }
 

@@ -10,8 +10,26 @@ const httpsPortGuess = 8443;
 // over: the session ended under the user `name`, who comes back to where they were.
 export function mountLogin(root, { over, name: lastName }) {
   const error = h('p', { class: 'login-error', role: 'alert' });
-  const name = h('input', { id: 'login-name', class: 'input', name: 'name', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, maxlength: '64', value: lastName });
-  const password = h('input', { id: 'login-password', class: 'input', name: 'password', type: 'password', autocomplete: 'current-password', required: true, maxlength: '1024' });
+  const name = h('input', {
+    id: 'login-name',
+    class: 'input',
+    name: 'name',
+    autocomplete: 'username',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    required: true,
+    maxlength: '64',
+    value: lastName,
+  });
+  const password = h('input', {
+    id: 'login-password',
+    class: 'input',
+    name: 'password',
+    type: 'password',
+    autocomplete: 'current-password',
+    required: true,
+    maxlength: '1024',
+  });
   const submit = h('button', { class: 'button button-primary button-wide', type: 'submit' }, t('login.submit'));
   const form = h('form', { class: 'login-card', onsubmit: logIn, novalidate: true },
     h('h1', { class: 'login-title' }, t('login.title')),
@@ -22,11 +40,29 @@ export function mountLogin(root, { over, name: lastName }) {
     error,
     submit,
   );
-  const element = h('main', { class: 'login' },
-    h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu'), h('span', { class: 'brand-name-zh', lang: 'zh-CN' }, '多路')),
+  const element = h(
+    'main',
+    { class: 'login' },
+    h(
+      'div',
+      { class: 'login-brand' },
+      brandMark(),
+      h('span', { class: 'brand-name' }, 'Duolu'),
+      h('span', { class: 'brand-name-zh', lang: 'zh-CN' }, '多路'),
+    ),
     h('p', { class: 'login-lead' }, t('login.lead')),
     form,
-    h('button', { class: 'button button-quiet login-language', type: 'button', lang: otherLanguage() === 'zh' ? 'zh-CN' : 'en', onclick: () => emit(element, 'language', otherLanguage()) }, icon('language'), h('span', {}, otherLanguage() === 'zh' ? '中文' : 'English')),
+    h(
+      'button',
+      {
+        class: 'button button-quiet login-language',
+        type: 'button',
+        lang: otherLanguage() === 'zh' ? 'zh-CN' : 'en',
+        onclick: () => emit(element, 'language', otherLanguage()),
+      },
+      icon('language'),
+      h('span', {}, otherLanguage() === 'zh' ? '中文' : 'English'),
+    ),
   );
   root.append(element);
   (lastName ? password : name).focus();
@@ -96,6 +132,15 @@ function insecureNotice() {
   const url = new URL(location.href);
   url.protocol = 'https:';
   url.port = String(httpsPortGuess);
-  return h('div', { class: 'notice notice-warning', role: 'note' }, icon('warning'),
-    h('div', {}, h('p', {}, t('insecure.text')), h('p', {}, h('a', { href: url.href }, url.origin), ' ', t('insecure.port'))));
+  return h(
+    'div',
+    { class: 'notice notice-warning', role: 'note' },
+    icon('warning'),
+    h(
+      'div',
+      {},
+      h('p', {}, t('insecure.text')),
+      h('p', {}, h('a', { href: url.href }, url.origin), ' ', t('insecure.port')),
+    ),
+  );
 }

@@ -20,15 +20,43 @@ const firstPictureMs = 1000;
 
 export function mountRecordings(root, { list, stream, day, q }) {
   const wanted = { stream, day, q };
-  const search = h('input', { class: 'input input-search', type: 'search', value: q, placeholder: t('rec.search'), 'aria-label': t('rec.search'), oninput: searchSoon });
-  const streams = h('select', { class: 'select rec-streams', 'aria-label': t('rec.stream'), onchange: () => change({ stream: streams.value }) });
-  const date = h('input', { class: 'input rec-day', type: 'date', value: day, max: dateText(Date.now()), 'aria-label': t('rec.day'), onchange: () => change({ day: date.value }) });
+  const search = h('input', {
+    class: 'input input-search',
+    type: 'search',
+    value: q,
+    placeholder: t('rec.search'),
+    'aria-label': t('rec.search'),
+    oninput: searchSoon,
+  });
+  const streams = h('select', {
+    class: 'select rec-streams',
+    'aria-label': t('rec.stream'),
+    onchange: () => change({ stream: streams.value }),
+  });
+  const date = h('input', {
+    class: 'input rec-day',
+    type: 'date',
+    value: day,
+    max: dateText(Date.now()),
+    'aria-label': t('rec.day'),
+    onchange: () => change({ day: date.value }),
+  });
   const summary = h('p', { class: 'page-summary', role: 'status' });
   const message = h('p', { class: 'admin-message', role: 'alert', hidden: true });
-  const skeleton = h('div', { class: 'stream-skeleton', 'aria-hidden': 'true' }, h('div', {}), h('div', {}), h('div', {}));
+  const skeleton = h(
+    'div',
+    { class: 'stream-skeleton', 'aria-hidden': 'true' },
+    h('div', {}),
+    h('div', {}),
+    h('div', {}),
+  );
   const body = h('div', { class: 'rec-list' });
   const empty = h('div', { class: 'empty', hidden: true });
-  const more = h('button', { class: 'button', type: 'button', hidden: true, onclick: () => load({ append: true }) }, t('rec.more'));
+  const more = h(
+    'button',
+    { class: 'button', type: 'button', hidden: true, onclick: () => load({ append: true }) },
+    t('rec.more'),
+  );
   const element = h('main', { class: 'page', id: 'main', tabindex: '-1' },
     h('div', { class: 'page-head' },
       h('div', {}, h('h1', { class: 'page-title' }, t('rec.title')), summary),
@@ -43,7 +71,14 @@ export function mountRecordings(root, { list, stream, day, q }) {
   let appending = false;
   const asking = new Asking(() => api.recordings(query(appending)), take, answered);
   list.addEventListener('change', showStreams);
-  const refresher = setInterval(() => document.visibilityState === 'visible' && recordings?.length <= pageSize && !body.contains(document.activeElement) && load({ quiet: true }), refreshMs);
+  const refresher = setInterval(
+    () =>
+      document.visibilityState === 'visible' &&
+      recordings?.length <= pageSize &&
+      !body.contains(document.activeElement) &&
+      load({ quiet: true }),
+    refreshMs,
+  );
   showStreams();
   load();
 
@@ -98,7 +133,9 @@ export function mountRecordings(root, { list, stream, day, q }) {
   // ---- what is shown
 
   function showStreams() {
-    const known = (list.streams ?? []).filter((entry) => mayList(entry) || entry.id === wanted.stream).sort((a, b) => a.id.localeCompare(b.id));
+    const known = (list.streams ?? [])
+      .filter((entry) => mayList(entry) || entry.id === wanted.stream)
+      .sort((a, b) => a.id.localeCompare(b.id));
     const signature = JSON.stringify(known.map((entry) => [entry.id, entry.title]));
     if (streams.dataset.signature === signature) return;
     streams.dataset.signature = signature;
@@ -112,7 +149,12 @@ export function mountRecordings(root, { list, stream, day, q }) {
   function show() {
     const groups = groupRecordings(recordings);
     const bytes = recordings.reduce((sum, file) => sum + file.bytes, 0);
-    setText(summary, recordings.length ? t(more.hidden ? 'rec.summary' : 'rec.summaryMore', { count: recordings.length, bytes: formatBytes(bytes) }) : '');
+    setText(
+      summary,
+      recordings.length
+        ? t(more.hidden ? 'rec.summary' : 'rec.summaryMore', { count: recordings.length, bytes: formatBytes(bytes) })
+        : '',
+    );
     const focus = document.activeElement?.dataset?.focus;
     body.replaceChildren(...groups.map(dayGroup));
     if (focus) body.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
@@ -148,18 +190,43 @@ export function mountRecordings(root, { list, stream, day, q }) {
     const [file] = session.files;
     const single = session.files.length === 1;
     const key = `${session.stream} ${session.session} ${startOfDay(session.from)}`;
-    return h('li', { class: 'rec-session', data: { state: session.state } },
+    return h(
+      'li',
+      { class: 'rec-session', data: { state: session.state } },
       picture(session),
-      h('div', { class: 'rec-what' },
-        h('a', { class: 'rec-title', dir: 'auto', href: watchRoute(session), data: { focus: `play ${key}` } }, session.title || session.stream),
-        h('span', { class: 'rec-stream' }, `${isolated(session.stream)} · ${formats(session)}`)),
-      h('div', { class: 'rec-when' }, h('span', { class: 'rec-times' }, times(session)), formatDuration(lengthOf(session.files))),
+      h(
+        'div',
+        { class: 'rec-what' },
+        h(
+          'a',
+          { class: 'rec-title', dir: 'auto', href: watchRoute(session), data: { focus: `play ${key}` } },
+          session.title || session.stream,
+        ),
+        h('span', { class: 'rec-stream' }, `${isolated(session.stream)} · ${formats(session)}`),
+      ),
+      h(
+        'div',
+        { class: 'rec-when' },
+        h('span', { class: 'rec-times' }, times(session)),
+        formatDuration(lengthOf(session.files)),
+      ),
       h('div', { class: 'rec-size' }, formatBytes(session.bytes)),
       h('div', { class: 'rec-state' }, stateBadge(session.state)),
-      single ? fileActions(file) : h('button', {
-        class: 'button button-small rec-unfold', type: 'button', 'aria-expanded': String(open.has(key)), data: { focus: `files ${key}` }, onclick: once(() => unfold(key)),
-      }, t('rec.files', { count: session.files.length })),
-      !single && open.has(key) && h('ul', { class: 'rec-files' }, ...session.files.map(fileRow)));
+      single
+        ? fileActions(file)
+        : h(
+            'button',
+            {
+              class: 'button button-small rec-unfold',
+              type: 'button',
+              'aria-expanded': String(open.has(key)),
+              data: { focus: `files ${key}` },
+              onclick: once(() => unfold(key)),
+            },
+            t('rec.files', { count: session.files.length }),
+          ),
+      !single && open.has(key) && h('ul', { class: 'rec-files' }, ...session.files.map(fileRow)),
+    );
   }
 
   function unfold(key) {
@@ -168,16 +235,35 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   function fileRow(file) {
-    return h('li', { class: 'rec-file' },
-      h('a', { class: 'rec-times', href: watchRoute(file) }, times(file)), h('span', { class: 'rec-length' }, formatDuration(lengthOf([file]))),
-      h('span', { class: 'rec-size' }, formatBytes(file.bytes)), h('span', { class: 'rec-state' }, stateBadge(file.state)), fileActions(file));
+    return h(
+      'li',
+      { class: 'rec-file' },
+      h('a', { class: 'rec-times', href: watchRoute(file) }, times(file)),
+      h('span', { class: 'rec-length' }, formatDuration(lengthOf([file]))),
+      h('span', { class: 'rec-size' }, formatBytes(file.bytes)),
+      h('span', { class: 'rec-state' }, stateBadge(file.state)),
+      fileActions(file),
+    );
   }
 
   // The picture at its start; no more than a dark field where there is none.
   function picture(session) {
     const last = session.files.at(-1);
-    const image = last.url && h('img', { class: 'rec-image', alt: '', loading: 'lazy', src: `${streamFolder(last)}thumb.jpg?at=${Math.min(last.from + firstPictureMs, last.to ?? Infinity)}`, onerror: () => image.remove() });
-    return h('a', { class: 'rec-picture', href: watchRoute(session), tabindex: '-1', 'aria-hidden': 'true' }, image, icon('play'));
+    const image =
+      last.url &&
+      h('img', {
+        class: 'rec-image',
+        alt: '',
+        loading: 'lazy',
+        src: `${streamFolder(last)}thumb.jpg?at=${Math.min(last.from + firstPictureMs, last.to ?? Infinity)}`,
+        onerror: () => image.remove(),
+      });
+    return h(
+      'a',
+      { class: 'rec-picture', href: watchRoute(session), tabindex: '-1', 'aria-hidden': 'true' },
+      image,
+      icon('play'),
+    );
   }
 
   function stateBadge(state) {
@@ -187,10 +273,52 @@ export function mountRecordings(root, { list, stream, day, q }) {
   function fileActions(file) {
     const what = `${isolated(file.title || file.stream)}, ${formatDay(file.from, locale())}, ${times(file)}`;
     const { manage } = file.can;
-    return h('div', { class: 'rec-actions' },
-      file.state !== 'recording' && file.url && h('a', { class: 'icon-button', href: file.url, download: downloadName(file), 'aria-label': `${t('rec.download')}: ${what}`, title: t('rec.download') }, icon('download')),
-      manage && h('button', { class: 'icon-button rec-keep', type: 'button', 'aria-pressed': String(file.keep), 'aria-label': `${t('rec.keep')}: ${what}`, title: t(file.keep ? 'rec.kept' : 'rec.keep'), data: { focus: `keep ${file.id}` }, onclick: once(() => keep(file)) }, icon('keep')),
-      manage && file.state !== 'recording' && h('button', { class: 'icon-button', type: 'button', disabled: file.keep, 'aria-label': `${t('rec.delete')}: ${what}`, title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'), data: { focus: `delete ${file.id}` }, onclick: () => remove(file) }, icon('remove')));
+    return h(
+      'div',
+      { class: 'rec-actions' },
+      file.state !== 'recording' &&
+        file.url &&
+        h(
+          'a',
+          {
+            class: 'icon-button',
+            href: file.url,
+            download: downloadName(file),
+            'aria-label': `${t('rec.download')}: ${what}`,
+            title: t('rec.download'),
+          },
+          icon('download'),
+        ),
+      manage &&
+        h(
+          'button',
+          {
+            class: 'icon-button rec-keep',
+            type: 'button',
+            'aria-pressed': String(file.keep),
+            'aria-label': `${t('rec.keep')}: ${what}`,
+            title: t(file.keep ? 'rec.kept' : 'rec.keep'),
+            data: { focus: `keep ${file.id}` },
+            onclick: once(() => keep(file)),
+          },
+          icon('keep'),
+        ),
+      manage &&
+        file.state !== 'recording' &&
+        h(
+          'button',
+          {
+            class: 'icon-button',
+            type: 'button',
+            disabled: file.keep,
+            'aria-label': `${t('rec.delete')}: ${what}`,
+            title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'),
+            data: { focus: `delete ${file.id}` },
+            onclick: () => remove(file),
+          },
+          icon('remove'),
+        ),
+    );
   }
 
   // ---- what is done
@@ -218,7 +346,11 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   async function remove(file) {
-    const text = t('rec.deleteText', { title: file.title || file.stream, day: formatDay(file.from, locale()), times: times(file) });
+    const text = t('rec.deleteText', {
+      title: file.title || file.stream,
+      day: formatDay(file.from, locale()),
+      times: times(file),
+    });
     if (!await confirmDialog({ title: t('rec.deleteTitle'), text, action: t('rec.delete') })) return;
     if (!await attempt(() => api.removeRecording(file.id))) return;
     recordings = recordings.filter((entry) => entry.id !== file.id);
@@ -256,5 +388,6 @@ function lengthOf(files) {
 
 function dateText(at) {
   const date = new Date(at);
-  return `${date.getFullYear()}-${String(date.getMonth() + 1).padStart(2, '0')}-${String(date.getDate()).padStart(2, '0')}`;
+  const two = (number) => String(number).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }

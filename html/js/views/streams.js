@@ -11,11 +11,28 @@ import { formatRoute } from '../route.js';
 export function mountStreams(root, { list, user }) {
   const rows = new Map();
   const summary = h('p', { class: 'page-summary', role: 'status' });
-  const filter = h('input', { class: 'input input-search', type: 'search', placeholder: t('streams.filter'), 'aria-label': t('streams.filter'), oninput: update });
-  const openWall = h('a', { class: 'button button-primary', href: '#/wall' }, icon('wall'), h('span', {}, t('streams.openWall')));
+  const filter = h('input', {
+    class: 'input input-search',
+    type: 'search',
+    placeholder: t('streams.filter'),
+    'aria-label': t('streams.filter'),
+    oninput: update,
+  });
+  const openWall = h(
+    'a',
+    { class: 'button button-primary', href: '#/wall' },
+    icon('wall'),
+    h('span', {}, t('streams.openWall')),
+  );
   const body = h('ul', { class: 'stream-list' });
   const empty = h('div', { class: 'empty', hidden: true });
-  const skeleton = h('div', { class: 'stream-skeleton', 'aria-hidden': 'true' }, h('div', {}), h('div', {}), h('div', {}));
+  const skeleton = h(
+    'div',
+    { class: 'stream-skeleton', 'aria-hidden': 'true' },
+    h('div', {}),
+    h('div', {}),
+    h('div', {}),
+  );
   const element = h('main', { class: 'page', id: 'main', tabindex: '-1' },
     h('div', { class: 'page-head' },
       h('div', {}, h('h1', { class: 'page-title' }, t('streams.title')), summary),
@@ -31,7 +48,9 @@ export function mountStreams(root, { list, user }) {
     skeleton.hidden = streams !== null || list.trouble !== null;
     if (!streams) return;
     const wanted = filter.value.trim().toLowerCase();
-    const shown = streams.filter((stream) => `${stream.id} ${stream.title} ${stream.owner}`.toLowerCase().includes(wanted));
+    const shown = streams.filter((stream) =>
+      `${stream.id} ${stream.title} ${stream.owner}`.toLowerCase().includes(wanted),
+    );
     const live = streams.filter((stream) => stream.state === 'live');
     setText(summary, streams.length ? t('streams.summary', {
       live: live.length,
@@ -70,7 +89,14 @@ export function mountStreams(root, { list, user }) {
     else empty.replaceChildren(...noStreams(user));
   }
 
-  return { element, destroy: () => { clearInterval(clock); list.removeEventListener('change', update); element.remove(); } };
+  return {
+    element,
+    destroy: () => {
+      clearInterval(clock);
+      list.removeEventListener('change', update);
+      element.remove();
+    },
+  };
 }
 
 function makeRow() {
@@ -79,15 +105,27 @@ function makeRow() {
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
   const id = h('span', { class: 'stream-id' });
   const fields = {
-    viewers: h('dd', {}), bitrate: h('dd', {}), picture: h('dd', {}), codecs: h('dd', { class: 'stream-codecs' }), since: h('dd', {}),
+    viewers: h('dd', {}),
+    bitrate: h('dd', {}),
+    picture: h('dd', {}),
+    codecs: h('dd', { class: 'stream-codecs' }),
+    since: h('dd', {}),
   };
   const action = h('span', { class: 'stream-action', 'aria-hidden': 'true' }, icon('play'));
-  const element = h('li', { class: 'stream-row' },
+  const element = h(
+    'li',
+    { class: 'stream-row' },
     h('div', { class: 'stream-state' }, badge, recording),
     h('div', { class: 'stream-name' }, link, id),
-    h('dl', { class: 'stream-facts' },
-      ...Object.entries(fields).map(([name, value]) => h('div', { class: `fact fact-${name}` }, h('dt', {}, t(`fact.${name}`)), value))),
-    action);
+    h(
+      'dl',
+      { class: 'stream-facts' },
+      ...Object.entries(fields).map(([name, value]) =>
+        h('div', { class: `fact fact-${name}` }, h('dt', {}, t(`fact.${name}`)), value),
+      ),
+    ),
+    action,
+  );
 
   function update(stream, knownAt) {
     const live = stream.state === 'live';
@@ -113,12 +151,19 @@ function makeRow() {
 
 // The empty page says what to do next, with the command to do it.
 function noStreams(user) {
-  const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  "${publishServer('rtmp', user.publish, location.hostname)}/live/NAME?key=KEY"`;
+  const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  ` +
+    `"${publishServer('rtmp', user.publish, location.hostname)}/live/NAME?key=KEY"`;
   return [
     h('div', { class: 'empty-icon' }, icon('streams')),
     h('h2', {}, t('empty.title')),
     h('p', {}, t(user.admin ? 'empty.admin' : 'empty.user')),
-    user.admin && h('a', { class: 'button button-primary', href: '#/admin/streams' }, icon('plus'), h('span', {}, t('admin.addStream'))),
+    user.admin &&
+      h(
+        'a',
+        { class: 'button button-primary', href: '#/admin/streams' },
+        icon('plus'),
+        h('span', {}, t('admin.addStream')),
+      ),
     h('p', { class: 'empty-how' }, t('empty.push')),
     h('pre', { class: 'code', tabindex: '0' }, example),
     h('p', { class: 'hint' }, t('empty.phone')),

@@ -17,10 +17,30 @@ export function mountWall(root, { list, size, pinned, focus }) {
   let soundOn = false;
   let cells = [];
 
-  const layouts = h('div', { class: 'segmented', role: 'group', 'aria-label': t('wall.layout') },
-    ...wallSizes.map((count) => h('button', { type: 'button', class: 'segment', data: { size: String(count) }, 'aria-label': t('wall.tiles', { count }), onclick: () => setSize(count) }, String(count))));
+  const layouts = h(
+    'div',
+    { class: 'segmented', role: 'group', 'aria-label': t('wall.layout') },
+    ...wallSizes.map((count) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'segment',
+          data: { size: String(count) },
+          'aria-label': t('wall.tiles', { count }),
+          onclick: () => setSize(count),
+        },
+        String(count),
+      ),
+    ),
+  );
   const sound = h('button', { class: 'button', type: 'button', onclick: once(toggleSound) });
-  const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(grid), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
+  const full = h(
+    'button',
+    { class: 'button', type: 'button', onclick: () => toggleFullscreen(grid), 'aria-label': t('fullscreen') },
+    icon('fullscreen'),
+    h('span', { class: 'wide-only' }, t('fullscreen')),
+  );
   const hint = h('p', { class: 'wall-hint', role: 'status' });
   const grid = h('div', { class: 'wall-grid' });
   const element = h('main', { class: 'wall', id: 'main', tabindex: '-1' },
@@ -38,7 +58,8 @@ export function mountWall(root, { list, size, pinned, focus }) {
     cells.forEach((cell) => cell.destroy());
     grid.dataset.size = String(slots.length);
     cells = slots.map((_, index) => mountCell(grid, index));
-    for (const button of layouts.children) button.setAttribute('aria-pressed', String(Number(button.dataset.size) === slots.length));
+    for (const button of layouts.children)
+      button.setAttribute('aria-pressed', String(Number(button.dataset.size) === slots.length));
     update();
   }
 
@@ -83,7 +104,10 @@ export function mountWall(root, { list, size, pinned, focus }) {
     const slot = focused === null ? null : slots[focused];
     sound.classList.toggle('button-lit', soundOn);
     sound.setAttribute('aria-label', t(soundOn ? 'sound.mute' : 'sound.unmute'));
-    sound.replaceChildren(icon(soundOn ? 'soundOn' : 'soundOff'), h('span', { class: 'wide-only' }, t(soundOn ? 'sound.mute' : 'sound.unmute')));
+    sound.replaceChildren(
+      icon(soundOn ? 'soundOn' : 'soundOff'),
+      h('span', { class: 'wide-only' }, t(soundOn ? 'sound.mute' : 'sound.unmute')),
+    );
     const name = slot?.stream && (list.find(slot.stream)?.title || slot.stream);
     setText(hint, name ? t(soundOn ? 'wall.listening' : 'wall.focused', { name }) : t('wall.hint'));
   }
@@ -93,18 +117,34 @@ export function mountWall(root, { list, size, pinned, focus }) {
   }
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
+      return;
     if (event.key === 'm') toggleSound();
     if (event.key === 'f') toggleFullscreen(grid);
   }
 
   function mountCell(parent, index) {
     const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(() => focusTile(index)) });
-    const select = h('select', { class: 'select cell-select', 'aria-label': t('wall.choose', { tile: index + 1 }), onchange: choose });
-    const open = h('a', { class: 'icon-button', 'aria-label': t('wall.enlarge'), title: t('wall.enlarge') }, icon('enlarge'));
+    const select = h('select', {
+      class: 'select cell-select',
+      'aria-label': t('wall.choose', { tile: index + 1 }),
+      onchange: choose,
+    });
+    const open = h(
+      'a',
+      { class: 'icon-button', 'aria-label': t('wall.enlarge'), title: t('wall.enlarge') },
+      icon('enlarge'),
+    );
     const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
     const none = h('p', { class: 'cell-empty' }, icon('plus'), h('span', {}, t('wall.empty')));
-    const cell = h('div', { class: 'cell', data: { index: String(index) } }, none, hit, speaker, h('div', { class: 'cell-tools' }, select, open));
+    const cell = h(
+      'div',
+      { class: 'cell', data: { index: String(index) } },
+      none,
+      hit,
+      speaker,
+      h('div', { class: 'cell-tools' }, select, open),
+    );
     parent.append(cell);
     let tile = null;
     let shown = null;
@@ -117,13 +157,22 @@ export function mountWall(root, { list, size, pinned, focus }) {
 
     function setOptions(slot) {
       const streams = (list.streams ?? []).filter((stream) => stream.play);
-      const signature = JSON.stringify([slot.pinned && slot.stream, streams.map((stream) => [stream.id, stream.title, stream.state === 'live'])]);
+      const signature = JSON.stringify([
+        slot.pinned && slot.stream,
+        streams.map((stream) => [stream.id, stream.title, stream.state === 'live']),
+      ]);
       // An open drop-down must not be rebuilt under the finger.
       if (select.dataset.signature === signature || document.activeElement === select) return;
       select.dataset.signature = signature;
-      const options = streams.map((stream) => [stream.id, `${stream.state === 'live' ? '● ' : '○ '}${isolated(stream.title || stream.id)}`]);
-      if (slot.pinned && !streams.some((stream) => stream.id === slot.stream)) options.push([slot.stream, `○ ${slot.stream}`]);
-      select.replaceChildren(...[['', t('wall.auto')], ...options].map(([value, text]) => h('option', { value }, text)));
+      const options = streams.map((stream) => [
+        stream.id,
+        `${stream.state === 'live' ? '● ' : '○ '}${isolated(stream.title || stream.id)}`,
+      ]);
+      if (slot.pinned && !streams.some((stream) => stream.id === slot.stream))
+        options.push([slot.stream, `○ ${slot.stream}`]);
+      select.replaceChildren(
+        ...[['', t('wall.auto')], ...options].map(([value, text]) => h('option', { value }, text)),
+      );
       select.value = slot.pinned ? slot.stream : '';
     }
 

@@ -17,31 +17,88 @@ export function mountWatch(root, { list, id, at }) {
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
   const recording = h('span', { class: 'badge badge-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
-  const sound = h('button', { class: 'button button-sound', type: 'button', onclick: once(() => setSound(tile.video.muted)) });
-  const volume = h('input', { class: 'range', type: 'range', min: '0', max: '1', step: '0.05', value: String(recall('volume', 1)), 'aria-label': t('sound.volume'), oninput: () => setVolume(Number(volume.value)) });
+  const sound = h('button', {
+    class: 'button button-sound',
+    type: 'button',
+    onclick: once(() => setSound(tile.video.muted)),
+  });
+  const volume = h('input', {
+    class: 'range',
+    type: 'range',
+    min: '0',
+    max: '1',
+    step: '0.05',
+    value: String(recall('volume', 1)),
+    'aria-label': t('sound.volume'),
+    oninput: () => setVolume(Number(volume.value)),
+  });
   const recordPlace = h('div', { class: 'watch-record' });
-  const full = h('button', { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') }, icon('fullscreen'), h('span', { class: 'wide-only' }, t('fullscreen')));
+  const full = h(
+    'button',
+    { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') },
+    icon('fullscreen'),
+    h('span', { class: 'wide-only' }, t('fullscreen')),
+  );
   const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(screen) });
   const under = h('div', { class: 'watch-under' });
   const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
-    buffer: h('dd', { title: t('buffer.explained') }, '–'), received: h('dd', {}, '–'), bitrate: h('dd', {}), viewers: h('dd', {}),
-    picture: h('dd', {}), codecs: h('dd', {}), since: h('dd', {}),
+    buffer: h('dd', { title: t('buffer.explained') }, '–'),
+    received: h('dd', {}, '–'),
+    bitrate: h('dd', {}),
+    viewers: h('dd', {}),
+    picture: h('dd', {}),
+    codecs: h('dd', {}),
+    since: h('dd', {}),
   };
-  const recordings = h('a', { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true }, icon('recordings'), h('span', {}, t('watch.recordings')));
+  const recordings = h(
+    'a',
+    { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true },
+    icon('recordings'),
+    h('span', {}, t('watch.recordings')),
+  );
   const links = h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.otherPlayers')));
   const othersList = h('ul', { class: 'others' });
-  const others = h('nav', { class: 'panel', 'aria-label': t('watch.others') }, h('h2', { class: 'panel-title' }, t('watch.others')), othersList);
-  const element = h('main', { class: 'page page-wide watch', id: 'main', tabindex: '-1' },
-    h('div', { class: 'watch-main' },
+  const others = h(
+    'nav',
+    { class: 'panel', 'aria-label': t('watch.others') },
+    h('h2', { class: 'panel-title' }, t('watch.others')),
+    othersList,
+  );
+  const element = h(
+    'main',
+    { class: 'page page-wide watch', id: 'main', tabindex: '-1' },
+    h(
+      'div',
+      { class: 'watch-main' },
       screen,
-      h('div', { class: 'watch-bar' },
+      h(
+        'div',
+        { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
-        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, full))),
-    h('aside', { class: 'watch-side', 'aria-label': t('watch.about') },
-      h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, t('watch.numbers')),
-        h('dl', { class: 'facts' }, ...Object.entries(facts).map(([name, value]) => h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value)))),
-      recordings, links, others));
+        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, full),
+      ),
+    ),
+    h(
+      'aside',
+      { class: 'watch-side', 'aria-label': t('watch.about') },
+      h(
+        'section',
+        { class: 'panel' },
+        h('h2', { class: 'panel-title' }, t('watch.numbers')),
+        h(
+          'dl',
+          { class: 'facts' },
+          ...Object.entries(facts).map(([name, value]) =>
+            h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value),
+          ),
+        ),
+      ),
+      recordings,
+      links,
+      others,
+    ),
+  );
   root.append(element);
 
   const tile = mountTile(stage, { list, id });
@@ -58,7 +115,9 @@ export function mountWatch(root, { list, id, at }) {
   element.addEventListener('tile:phase', update);
   element.addEventListener('tile:muted', () => setSound(false));
   // Replaced, not pushed: "back" leaves the stream instead of undoing seeks.
-  element.addEventListener('replay:at', ({ detail }) => history.replaceState(null, '', formatRoute({ view: 'watch', stream: id, at: detail.at })));
+  element.addEventListener('replay:at', ({ detail }) =>
+    history.replaceState(null, '', formatRoute({ view: 'watch', stream: id, at: detail.at })),
+  );
   document.addEventListener('keydown', onKey);
   list.addEventListener('change', update);
   const clock = setInterval(update, 1000); // how long it has been live
@@ -66,7 +125,8 @@ export function mountWatch(root, { list, id, at }) {
   setSound(false);
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
+      return;
     if (event.key === 'm') setSound(tile.video.muted);
     else if (event.key === 'f') toggleFullscreen(screen);
     else if (replay.key(event)) event.preventDefault();
@@ -88,7 +148,10 @@ export function mountWatch(root, { list, id, at }) {
     const stream = list.find(id);
     const state = stream?.state ?? 'offline';
     setText(title, stream?.title || id);
-    setText(subtitle, stream ? `${isolated(stream.id)} · ${isolated(stream.owner)}` : list.streams ? t('tile.notAllowed') : '');
+    setText(
+      subtitle,
+      stream ? `${isolated(stream.id)} · ${isolated(stream.owner)}` : list.streams ? t('tile.notAllowed') : '',
+    );
     showState(stream, state);
     setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
     setText(facts.viewers, String(stream?.viewers ?? 0));
@@ -118,8 +181,20 @@ export function mountWatch(root, { list, id, at }) {
     const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title]));
     if (othersList.dataset.signature === signature) return;
     othersList.dataset.signature = signature;
-    othersList.replaceChildren(...streams.map((stream) => h('li', {},
-      h('a', { href: formatRoute({ view: 'watch', stream: stream.id }) }, h('span', { class: 'dot', data: { state: 'live' } }), h('span', { class: 'others-name', dir: 'auto' }, stream.title || stream.id)))));
+    othersList.replaceChildren(
+      ...streams.map((stream) =>
+        h(
+          'li',
+          {},
+          h(
+            'a',
+            { href: formatRoute({ view: 'watch', stream: stream.id }) },
+            h('span', { class: 'dot', data: { state: 'live' } }),
+            h('span', { class: 'others-name', dir: 'auto' }, stream.title || stream.id),
+          ),
+        ),
+      ),
+    );
   }
 
   return {
