@@ -44,19 +44,22 @@ check_owner() {
         || die "$home belongs to $(stat -c %U "$home"), who started what is in it: run this as that user"
 }
 
-# The users that a stack of root's runs as, and root.
+# The users that a stack of root's may run as, and root.
 service_uids() {
     local user
     echo -n 0
-    for user in www-data "${user_of[@]}"; do echo -n " $(id -u "$user" 2>/dev/null || true)"; done
+    for user in "${own_user[@]}"; do echo -n " $(id -u "$user" 2>/dev/null || true)"; done
 }
 
 # Where the state folder lies, a service that may rename it would be its owner again.
 check_parent() {
-    local parent
+    local parent service
     parent=$(dirname "$home")
-    [ "${user_of[nginx]}" != root ] && [ ! -k "$parent" ] && run_as nginx test -w "$parent" || return 0
-    die "${user_of[nginx]}, as whom the services run, may write to $parent, so DUOLU_HOME cannot lie there: choose another folder"
+    [ "${user_of[nginx]}" != root ] && [ ! -k "$parent" ] || return 0
+    for service in "${!user_of[@]}"; do
+        ! run_as "$service" test -w "$parent" \
+            || die "${user_of[$service]}, as whom services run, may write to $parent, so DUOLU_HOME cannot lie there: choose another folder"
+    done
 }
 
 prepare_home() {
@@ -64,25 +67,29 @@ prepare_home() {
     if is_root && [ "${user_of[nginx]}" = root ]; then
         warn "www-data cannot reach $repo or $home, so the services run as root"
     fi
-    if is_root && [ "${user_of[nginx]}" = www-data ]; then
-        make_users || warn "the user $helper_user cannot be made: duolu-thumb runs as www-data, too"
-        choose_service_users
-    fi
+    choose_users_again
     for name in conf log secrets; do own_folder "$name"; done
-    for name in cache pid sock tmp; do service_folder "$name" nginx; done
-    service_folder thumb thumb
-    chmod 710 "$home/thumb"         # nginx, of the same group, connects to the socket in it
-    for name in db rec; do
-        # a link is the operator's own, to another disk
-        if [ -d "$home/$name" ] && [ ! -L "$home/$name" ]; then service_folder "$name" nginx; fi
-    done
+    # a link is the operator's own, to another disk
+    if [ -d "$home/rec" ] && [ ! -L "$home/rec" ]; then service_folder rec nginx; fi
     prepare_recordings
     check_recordings
+    share_recordings
     tell_moved_recordings
+    for name in cache pid tmp; do service_folder "$name" nginx; done
+    # nginx and MariaDB let everybody use a socket who reaches it, the others its group
+    socket_folder sock nginx duolu-auth 00710
+    socket_folder mysql db duolu-auth 00710
+    socket_folder auth auth duolu-nginx 02710
+    socket_folder thumb thumb duolu-nginx 02710
+    if [ -d "$home/db" ] && [ ! -L "$home/db" ]; then
+        service_folder db db
+        chmod 700 "$home/db"
+    fi
     for name in "${!log_service[@]}"; do service_file "log/$name.log" "${log_service[$name]}"; done
+    for name in "${!log_service[@]}"; do service_files "${log_service[$name]}" "$home/log/$name.log".[0-9]*; done
     make_secret db "$(openssl rand -hex 16)"
     make_secret token.keys "k1 $(openssl rand -hex 32)"
-    share_secret token.keys
+    share_secret duolu-keys token.keys
     [ "$private_db" = no ] || use_private_database
     make_certificate
     service_file secrets/revocations nginx
@@ -92,13 +99,28 @@ prepare_home() {
     save_settings
 }
 
-# Where a service may choose the names, root starts nothing beside what runs.
-refuse_old_home() {
-    local name
-    is_root || return 0
-    for name in conf log secrets; do
-        is_mine "$home/$name" || die "an older release started what runs in $home: ./build.sh down, then up, takes the folder over"
+choose_users_again() {
+    local service others=""
+    is_root && [ "${user_of[nginx]}" = www-data ] || return 0
+    make_users || warn "users for the services (${own_user[*]}) cannot be made"
+    choose_service_users
+    # whether recordings need another user is found out again
+    if are_apart && reachable_by "${own_user[auth]}"; then user_of[auth]=${own_user[auth]}; fi
+    for service in auth db thumb; do
+        [ "${user_of[$service]}" != www-data ] || others+=" $service"
     done
+    [ -z "$others" ] || warn "not every service has a user of its own: these run as www-data, as nginx does:$others"
+}
+
+# Where a service may choose the names, root starts nothing beside what runs; and
+# what an older release started has its sockets elsewhere.
+refuse_old_home() {
+    local name old=no
+    [ -d "$home/mysql" ] || old=yes
+    for name in conf log secrets; do
+        ! is_root || is_mine "$home/$name" || old=yes
+    done
+    [ "$old" = no ] || die "an older release started what runs in $home: ./build.sh down, then up, takes the folder over"
 }
 
 # own_folder NAME: one that root reads and writes. One of before, whose names a
@@ -160,10 +182,27 @@ service_folder() {
     chown -Rh --from="$owner" "$user:" "$dir"
 }
 
+# socket_folder NAME SERVICE GROUP MODE: where that service listens, and whoever is of
+# that group may connect. In one folder for all, each could take another's place.
+socket_folder() {
+    service_folder "$1" "$2"
+    are_apart || { chmod 00700 "$home/$1"; return 0; }
+    chown -h "${user_of[$2]}:$3" "$home/$1"
+    chmod "$4" "$home/$1"
+}
+
 # service_file NAME SERVICE: one that a service writes to, in a folder of root's.
 service_file() {
     [ -e "$home/$1" ] || (umask 077 && : >"$home/$1")
     ! is_root || chown -h "${user_of[$2]}:" "$home/$1"
+}
+
+# service_files SERVICE FILE…: those that are there.
+service_files() {
+    local file user=${user_of[$1]}
+    shift
+    is_root || return 0
+    for file; do [ ! -f "$file" ] || chown -h "$user:" "$file"; done
 }
 
 # A folder that is there keeps its owner: it may be a disk of its own. The
@@ -193,11 +232,38 @@ check_recordings() {
         || warn "${user_of[nginx]} cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
     # those of before were their owner's alone
     if [ "${user_of[thumb]}" != "${user_of[nginx]}" ] \
-        && [ -n "$(run_as nginx find "$DUOLU_REC" -mindepth 1 -maxdepth 1 -type d ! -perm -g=x 2>/dev/null)" ]; then
+        && [ -n "$(below_rec nginx -mindepth 1 -maxdepth 1 -type d ! -perm -g=x)" ]; then
         run_as nginx chmod -R g+rX "$DUOLU_REC" 2>/dev/null || true
     fi
     run_as thumb test -x "$DUOLU_REC" \
         || warn "${user_of[thumb]}, of the group www-data, cannot read DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U:%G, mode %a' "$DUOLU_REC")): recordings have no pictures. Let the group read it (chgrp www-data, chmod g+rx)"
+}
+
+# nginx alone writes recordings; duolu-thumb, of their group, reads them. The
+# auth-service deletes old ones and takes events out of .spool: it may write in the
+# folders, and read the files, by an ACL, which what is made in them inherits. (By
+# the group, duolu-thumb could delete, too.) Without ACLs it runs as nginx's user.
+share_recordings() {
+    local user=${user_of[auth]} nginx=${user_of[nginx]}
+    is_root && [ "$user" != "$nginx" ] || return 0
+    # those of before, or copied here; the days' own content is not looked through each time
+    if ! is_shared_with "$user" || [ -n "$(below_rec auth -maxdepth 3 -type d -user "$nginx" ! -writable -print -quit)" ]; then
+        # files first, and the folders from the deepest up: cut off, it is done again
+        below_rec nginx -user "$nginx" -type f -exec setfacl -m "u:$user:r" {} + || true
+        below_rec nginx -depth -user "$nginx" -type d -exec setfacl -m "u:$user:rwx,d:u:$user:rwx" {} + || true
+    fi
+    is_shared_with "$user" && run_as auth test -w "$DUOLU_REC" -a -x "$DUOLU_REC" && return
+    user_of[auth]=$nginx
+    warn "$user cannot be let into DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")), so the auth-service runs as $nginx, as nginx does: that needs a folder of $nginx's (chown) on a file system with ACLs"
+}
+
+is_shared_with() { getfacl -cp "$DUOLU_REC" 2>/dev/null | grep -q "^default:user:$1:rwx"; }
+
+# below_rec SERVICE CONDITION…: find, from a folder that everybody can go back to.
+below_rec() {
+    local service=$1
+    shift
+    (cd / && run_as "$service" find "$DUOLU_REC" "$@" 2>/dev/null)
 }
 
 # A setting left out this time must not look as if all were lost.
@@ -218,11 +284,12 @@ make_secret() {
     [ -s "$home/secrets/$1" ] || printf '%s\n' "$2" | write_file "$home/secrets/$1" 600
 }
 
-# share_secret NAME…: one that services read, and none of them changes.
+# share_secret GROUP NAME…: one that services read, and none of them changes.
 share_secret() {
-    local name file group=root
+    local name file group=$1
     is_root || return 0
-    [ "${user_of[nginx]}" = root ] || group=$(keys_readers)
+    are_apart || group=$(id -gn "${user_of[nginx]}")
+    shift
     for name; do
         file=$home/secrets/$name
         [ -f "$file" ] && [ ! -L "$file" ] || continue
@@ -245,7 +312,7 @@ make_certificate() {
         *[!0-9.]*) names+=",DNS:$DUOLU_HOST" ;;
         *) names+=",IP:$DUOLU_HOST" ;;
     esac
-    share_secret tls.key tls.crt
+    share_secret duolu-nginx tls.key tls.crt
     if [ -s "$dir/tls.crt" ] && { [ ! -e "$dir/tls.names" ] || [ "$(cat "$dir/tls.names")" = "$names" ]; }; then
         return
     fi
@@ -256,7 +323,7 @@ make_certificate() {
             -keyout "$dir/tls.key" -out "$dir/tls.crt" >"$log" 2>&1
     ) || { show_log "$log"; die "making the TLS certificate failed, log: $log"; }
     printf '%s' "$names" >"$dir/tls.names"
-    share_secret tls.key tls.crt
+    share_secret duolu-nginx tls.key tls.crt
 }
 
 # render TEMPLATE FILE: @NAME@ becomes the value.

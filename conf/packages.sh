@@ -4,7 +4,7 @@
 packages_run=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     mariadb-server-core mariadb-client-core
-    openssl ca-certificates curl ffmpeg
+    openssl ca-certificates curl ffmpeg acl
 )
 packages_build=(
     gcc libc6-dev make pkg-config nginx-dev libssl-dev
@@ -15,7 +15,7 @@ packages_build=(
 packages_serve=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
-    ffmpeg libseccomp2
+    ffmpeg libseccomp2 acl
 )
 # to build the container image without Docker, in a test
 packages_image=(buildah debootstrap)

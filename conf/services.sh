@@ -29,7 +29,7 @@ our_pids() {
 is_service_user() {
     local user
     user=$(stat -c %U "$1" 2>/dev/null) || return 1
-    [[ " root ${user_of[*]} " == *" $user "* ]]
+    [[ " root ${own_user[*]} " == *" $user "* ]]
 }
 
 # top_pids NAME: those of them that no other of them has started.
@@ -141,7 +141,7 @@ start_service() {
         duolu-auth)
             say "starting the auth-service"
             launch_service duolu-auth
-            wait_ready "the auth-service" duolu-auth test -S "$home/sock/gate.sock" -a -S "$home/sock/api.sock"
+            wait_ready "the auth-service" duolu-auth test -S "$home/auth/gate.sock" -a -S "$home/auth/api.sock"
             ;;
         duolu-thumb)
             say "starting duolu-thumb"
@@ -178,7 +178,7 @@ launch_service() {
             launch mariadbd mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
             ;;
         duolu-auth)
-            run_as auth rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
+            run_as auth rm -f "$home/auth/gate.sock" "$home/auth/api.sock"
             launch duolu-auth "$build/auth-service/duolu-auth"
             ;;
         duolu-thumb)
@@ -187,7 +187,7 @@ launch_service() {
             ;;
         nginx)
             end_old_nginx
-            run_as nginx rm -f "$home/sock/control.sock" "$home/sock/rtmps.sock"
+            run_as nginx rm -f "$home/sock/control.sock" "$home/tmp/rtmps.sock"
             nginx_command
             launch nginx "${command[@]}" -g 'daemon off;'
             ;;
@@ -202,7 +202,7 @@ make_database() {
     # the database's superuser is the one that runs it, known by the unix socket
     run_logged "making the database" "$home/log/mariadb-install.log" \
         in_home db mariadb-install-db --no-defaults --datadir="$new" --skip-test-db --force \
-        --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/tmp" \
+        --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/mysql" \
         --auth-root-authentication-method=socket --auth-root-socket-user="${user_of[db]}"
     mv -T "$new" "$home/db"
 }
@@ -217,9 +217,26 @@ GRANT ALL ON duolu.* TO duolu@localhost;
 SQL
 }
 
-database_root() { in_home db mariadb --no-defaults --socket="$home/sock/mysql.sock" --user="${user_of[db]}"; }
+database_root() { in_home db mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="${user_of[db]}"; }
 
-database_answers() { database_root <<<"SELECT 1"; }
+database_answers() { database_root <<<"SELECT 1" || adopt_database; }
+
+# A database of before has another superuser, known by the unix socket as well:
+# as that one, whom root may be, it is told of its new user, and forgets the old.
+adopt_database() {
+    local old new=${user_of[db]}
+    is_root && [ -S "$home/mysql/mysql.sock" ] || return 1
+    for old in "${own_user[@]}"; do
+        [ "$old" != "$new" ] && id "$old" >/dev/null 2>&1 || continue
+        (cd "$home" && setsid -w setpriv --reuid "$old" --regid "$(stat -c %g "$home/mysql")" --clear-groups --no-new-privs \
+            mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="$old") <<SQL && return
+CREATE OR REPLACE USER '$new'@localhost IDENTIFIED VIA unix_socket;
+GRANT ALL ON *.* TO '$new'@localhost WITH GRANT OPTION;
+DROP USER '$old'@localhost;
+SQL
+    done
+    return 1
+}
 
 migrate() {
     run_logged "bringing the database's tables up to date" "$home/log/migrate.log" \
@@ -324,8 +341,10 @@ stop_everything() {
 
 # Pid files and sockets that killed ones left.
 sweep() {
-    [ ! -d "$home/sock" ] || in_home nginx find pid sock -mindepth 1 -maxdepth 1 -delete || true
-    [ ! -d "$home/thumb" ] || in_home thumb find thumb -mindepth 1 -maxdepth 1 -delete || true
+    local service
+    for service in nginx auth thumb db; do
+        in_home "$service" find auth mysql pid sock thumb -mindepth 1 -maxdepth 1 -user "${user_of[$service]}" -delete 2>/dev/null || true
+    done
 }
 
 stop_service() {

@@ -107,7 +107,7 @@ choose_database() {
 use_private_database() {
     database_password=$(<"$home/secrets/db")
     [[ $database_password =~ ^[0-9a-f]{32}$ ]] || die "$home/secrets/db holds something else than the 32 hex digits that were made for it"
-    export DUOLU_DB="mysql://duolu:$database_password@localhost/duolu?socket=$home/sock/mysql.sock"
+    export DUOLU_DB="mysql://duolu:$database_password@localhost/duolu?socket=$home/mysql/mysql.sock"
 }
 
 # A later `ctl` or `down` must find the stack as it was started, whatever the
@@ -157,29 +157,51 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 # is_mine FOLDER: nobody else can put links, pipes or files into it.
 is_mine() { [ ! -L "$1" ] && [ -d "$1" ] && [ -O "$1" ]; }
 
-# Root is for apt alone: services run as www-data where it can reach the files.
-# duolu-thumb, which decodes what strangers sent, is another user, of the group
-# that may read recordings; keys are for a group in which it is not.
+# Root is for apt alone: each service runs as a user of its own, where that one can
+# reach the files, else as www-data. A group is for what two of them share:
+#   duolu-keys    nginx, auth    the keys that tokens are signed with
+#   duolu-nginx   nginx          TLS's key, and the sockets of auth and thumb
+#   duolu-auth    auth           the sockets of MariaDB, and nginx's for control
+#   www-data      nginx, thumb   recordings, to read
 declare -A user_of=()
-helper_user=duolu-thumb
-keys_group=duolu-keys
+declare -A own_user=([nginx]=www-data [auth]=duolu-auth [db]=duolu-db [thumb]=duolu-thumb)
+own_groups=(duolu-keys duolu-nginx duolu-auth duolu-db)
 choose_service_users() {
     local service user
     user=$(id -un)
     if is_root && reachable_by www-data; then user=www-data; fi
     for service in nginx auth thumb db; do user_of[$service]=$user; done
-    if [ "$user" = www-data ] && is_root && has_users; then user_of[thumb]=$helper_user; fi
+    are_apart || return 0
+    for service in auth thumb db; do
+        if reachable_by "${own_user[$service]}"; then user_of[$service]=${own_user[$service]}; fi
+    done
+    # as prepare_home found that recordings need it; and the operator's own disk is not taken over
+    if [ "$(stat -c %U "$home/auth" 2>/dev/null)" = www-data ]; then user_of[auth]=www-data; fi
+    if [ -L "$home/db" ] && [ "$(stat -c %U "$home/db/" 2>/dev/null)" = www-data ]; then user_of[db]=www-data; fi
 }
 
-has_users() { id "$helper_user" && getent group "$keys_group"; } >/dev/null 2>&1
+has_users() { id "${own_user[@]}" && getent group "${own_groups[@]}"; } >/dev/null 2>&1
 
-# What packages do for their services, too.
+# Whether the services have users and groups of their own.
+are_apart() { is_root && [ "${user_of[nginx]}" = www-data ] && has_users; }
+
+# What packages do for their services, too. Another `up` may do it at the same time.
 make_users() {
-    has_users || {
-        groupadd --system --force "$keys_group" \
-            && useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin \
-                --gid www-data "$helper_user"
-    } >/dev/null 2>&1
+    local group tries
+    for ((tries = 5; tries > 0; tries--)); do
+        ! has_users || return 0
+        for group in "${own_groups[@]}"; do groupadd --system --force "$group"; done
+        make_user thumb www-data
+        make_user auth duolu-auth
+        make_user db duolu-db
+        has_users || sleep 0.1
+    done >/dev/null 2>&1
+    has_users
+}
+
+make_user() {
+    id "${own_user[$1]}" || useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin \
+        --gid "$2" "${own_user[$1]}" || true
 }
 
 # The state folder may not exist yet: then its nearest existing parent counts.
@@ -188,7 +210,7 @@ reachable_by() {
     while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
     [ "$parent" != "$home" ] || parent=$(dirname "$home")
     command -v setpriv >/dev/null && id "$1" >/dev/null 2>&1 \
-        && setpriv --reuid "$1" --regid "$1" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
+        && setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
 }
 
 # run_as SERVICE COMMAND…: as the user of nginx, auth, thumb or db, in a session
@@ -200,17 +222,21 @@ run_as() {
     setsid -w "${command[@]}" "$@"
 }
 
-keys_readers() { if has_users; then echo "$keys_group"; else echo www-data; fi; }
-
 # as_user SERVICE: sets `command` to what runs one as its user.
 as_user() {
+    local group=www-data groups=--clear-groups
     command=()
     [ "${user_of[$1]}" != "$(id -un)" ] || return 0
-    command+=(setpriv --reuid "${user_of[$1]}" --regid www-data --no-new-privs)
-    case "$1" in
-        nginx | auth) command+=(--groups "www-data,$(keys_readers)") ;;
-        *) command+=(--clear-groups) ;;
-    esac
+    if are_apart; then
+        case "$1" in
+            nginx) groups=--groups=www-data,duolu-keys,duolu-nginx ;;
+            auth) group=duolu-auth groups=--groups=duolu-keys ;;
+            db) group=duolu-db ;;
+        esac
+        # recordings may be for nginx's user and group alone
+        [ "$1/${user_of[$1]}" != auth/www-data ] || groups+=,www-data
+    fi
+    command+=(setpriv --reuid "${user_of[$1]}" --regid "$group" "$groups" --no-new-privs)
     if [ "$1" = nginx ] && { [ "$DUOLU_HTTP" -lt 1024 ] || [ "$DUOLU_HTTPS" -lt 1024 ] \
         || [ "$DUOLU_RTMP" -lt 1024 ] || [ "$DUOLU_RTMPS" -lt 1024 ]; }; then
         command+=(--inh-caps +net_bind_service --ambient-caps +net_bind_service)

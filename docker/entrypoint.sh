@@ -22,7 +22,7 @@ run_auth() {
         [ $SECONDS -lt $deadline ] || die "no database after 120 s: look at DUOLU_DB and the database's log"
         sleep 1
     done
-    run_as auth rm -f "$home/sock/gate.sock" "$home/sock/api.sock"
+    run_as auth rm -f "$home/auth/gate.sock" "$home/auth/api.sock"
     make_admin
     make_demo
     print_addresses
@@ -46,7 +46,7 @@ run_thumb() {
 
 run_nginx() {
     local command
-    run_as nginx rm -f "$home/sock/control.sock" "$home/sock/rtmps.sock"
+    run_as nginx rm -f "$home/sock/control.sock" "$home/tmp/rtmps.sock"
     cd "$home"
     # the log file is kept for `ctl`; a container's log is read from its output
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &

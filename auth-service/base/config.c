@@ -144,7 +144,7 @@ static bool config_dsn(config_t *config, char *error, size_t size)
     strcpy(config->dsn.user, "duolu");
     strcpy(config->dsn.host, "localhost");
     strcpy(config->dsn.database, "duolu");
-    return config_socket(config, "sock/mysql", config->dsn.socket, sizeof(config->dsn.socket),
+    return config_socket(config, "mysql/mysql", config->dsn.socket, sizeof(config->dsn.socket),
                          error, size);
 }
 
@@ -262,9 +262,9 @@ bool config_load(config_t *config, char *error, size_t error_size)
     snprintf(config->token_keys, sizeof(config->token_keys), "%s/secrets/token.keys",
              config->home);
 
-    return config_socket(config, "sock/gate", config->gate_socket, sizeof(config->gate_socket),
+    return config_socket(config, "auth/gate", config->gate_socket, sizeof(config->gate_socket),
                          error, error_size)
-        && config_socket(config, "sock/api", config->api_socket, sizeof(config->api_socket),
+        && config_socket(config, "auth/api", config->api_socket, sizeof(config->api_socket),
                          error, error_size)
         && config_socket(config, "sock/control", config->control_socket,
                          sizeof(config->control_socket), error, error_size)

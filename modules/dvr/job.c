@@ -138,7 +138,7 @@ job_folders(const char *root, const char *file)
 
     for (p = strchr(below, '/'); p; p = strchr(p + 1, '/')) {
         *p = '\0';
-        if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        if (mkdir(path, 0770) != 0 && errno != EEXIST) {
             return -1;
         }
         *p = '/';

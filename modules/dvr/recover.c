@@ -107,7 +107,7 @@ marker_put(const char *root, const char *file)
 
     if (join(folder, root, REC_MARKERS) == -1
         || marker_path(path, root, file) == -1
-        || (mkdir(folder, 0750) == -1 && errno != EEXIST))
+        || (mkdir(folder, 0770) == -1 && errno != EEXIST))
     {
         return -1;
     }

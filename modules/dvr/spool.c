@@ -164,7 +164,7 @@ spool_place(const char *root, const char *text)
         return -1;
     }
 
-    if (mkdir(folder, 0750) == -1 && errno != EEXIST) {
+    if (mkdir(folder, 0770) == -1 && errno != EEXIST) {
         return -1;
     }
 

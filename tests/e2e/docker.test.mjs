@@ -28,6 +28,7 @@ test('compose file and Dockerfile agree with the settings', () => {
   );
   assert.match(mounts, /rec\n +read_only: true/);
   assert.doesNotMatch(mounts, /- state:|mysqld/);
+  assert.match(compose.slice(compose.indexOf('\n  nginx:')), /^    volumes:\n      - state:\S+\n    \w/m);
 });
 
 /* A service of the image: chroot into its root, in namespaces that end with it. */
@@ -87,7 +88,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   // its database: that of a stack of this machine, by its unix socket
   const host = await startStack({ workers: 1 });
   undo.push(() => host.stop());
-  const socket = path.join(host.home, 'sock/mysql.sock');
+  const socket = path.join(host.home, 'mysql/mysql.sock');
   const owner = fs.statSync(path.join(host.home, 'db')).uid;
   const user = (await run('id', ['-nu', String(owner)])).stdout.trim();
   await run('setpriv', [
@@ -102,7 +103,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
     "CREATE DATABASE image; CREATE USER image@localhost IDENTIFIED BY 'of-a-test'; GRANT ALL ON image.* TO " +
       "image@localhost",
   ]);
-  fs.chmodSync(path.join(host.home, 'sock'), 0o711);
+  fs.chmodSync(path.join(host.home, 'mysql'), 0o711);
 
   const ports = await stackEnv();
   fs.rmSync(ports.DUOLU_HOME, { recursive: true });
@@ -118,7 +119,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
     DUOLU_RTMPS: ports.DUOLU_RTMPS,
     DUOLU_DB: 'mysql://image:of-a-test@localhost/image?socket=/run/mysqld/mysql.sock',
   });
-  const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'sock'), '/run/mysqld']];
+  const mounts = [[state, '/var/lib/duolu'], [path.join(host.home, 'mysql'), '/run/mysqld']];
   const call = (...args) => service(image.root, mounts, settings, args);
   // as in compose.yaml
   const helperMounts = ['rec', 'thumb'].map((name) => [path.join(state, name), `/var/lib/duolu/${name}`]);

@@ -93,7 +93,7 @@ test('RTMPS', async (t) => {
       'mariadb',
       [
         '--no-defaults',
-        `--socket=${stack.home}/sock/mysql.sock`,
+        `--socket=${stack.home}/mysql/mysql.sock`,
         '--user=duolu',
         '-N',
         '-B',
@@ -136,7 +136,7 @@ test('RTMPS', async (t) => {
 
   await t.test('a PROXY line of a stranger is believed nowhere', async () => {
     // where nginx hands it to itself: a socket in a folder that nobody else may enter
-    const inner = path.join(stack.home, 'sock/rtmps.sock');
+    const inner = path.join(stack.home, 'tmp/rtmps.sock');
     assert.ok(fs.statSync(inner).isSocket());
     assert.equal(fs.statSync(path.dirname(inner)).mode & 0o077, 0);
     await Promise.all([secure('127.0.0.8'), { port: stack.rtmp, localAddress: '127.0.0.8' }].map(async (options) => {

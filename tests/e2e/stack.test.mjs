@@ -95,7 +95,8 @@ test('a stack and another beside it', async (t) => {
   await t.test('down, then up again: same secrets, and the second up builds nothing', async () => {
     await buildSh(['down'], { env: one.env });
     assert.deepEqual(processesOf(one.home), []);
-    assert.deepEqual(fs.readdirSync(path.join(one.home, 'sock')), []);
+    for (const name of ['auth', 'mysql', 'sock', 'thumb'])
+      assert.deepEqual(fs.readdirSync(path.join(one.home, name)), [], name);
     const began = Date.now();
     fs.mkdirSync(path.join(one.home, 'rec/.spool'));
     const { stdout, stderr } = await buildSh(['up', '-d'], {

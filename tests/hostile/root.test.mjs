@@ -6,8 +6,19 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
-import { buildSh, endKeeper, newHome, pidOf, processesOf, run, stackEnv, stopStack } from '../lib/stack.mjs';
+import {
+  buildSh,
+  endKeeper,
+  foreground,
+  newHome,
+  pidOf,
+  processesOf,
+  run,
+  stackEnv,
+  stopStack,
+} from '../lib/stack.mjs';
 
 const isRoot = process.getuid() === 0;
 
@@ -45,8 +56,12 @@ const NAMES = [
   ].map((name) => `log/${name}.log`),
   'log/auth.log.1',
   'pid/nginx.pid',
-  'sock/gate.sock',
+  'sock/control.sock',
   'sock/x.sock',
+  'auth/gate.sock',
+  'auth/x.sock',
+  'mysql/mysql.sock',
+  'db/mysql/x.frm',
 ];
 
 function asService(script, ...args) {
@@ -220,7 +235,7 @@ only(
     }
 
     // and where it put links in the place of folders
-    for (const name of ['sock', 'tmp', 'pid', 'thumb', 'conf', 'log', 'secrets', 'cache']) {
+    for (const name of ['sock', 'tmp', 'pid', 'thumb', 'auth', 'mysql', 'conf', 'log', 'secrets', 'cache']) {
       await disown();
       fs.rmSync(path.join(home, name), { recursive: true });
       await asService('ln -s "$2" "$1"', path.join(home, name), victim.folder);
@@ -254,16 +269,293 @@ only('what decodes strangers\' video is a user of its own, which reads recording
     );
   const { stdout } = await asHelper(
     'for name in conf/settings secrets/* secrets/{admin,db,demo.key,token.keys,tls.key} ' +
-      'log/{auth,nginx,access}.log sock/* db/* cache/* tmp/*; do cat "$name"; done; ls sock db cache secrets',
+      'log/{auth,nginx,access}.log sock/* db/* cache/* tmp/*; do cat "$name"; done; ls auth mysql sock db cache ' +
+        'secrets',
   );
   assert.equal(stdout, '');
-  for (const name of ['gate', 'api', 'control', 'mysql', 'rtmps']) {
-    assert.equal((await asHelper(`curl -s --max-time 5 --unix-socket sock/${name}.sock http://duolu/`)).code, 7, name);
-  }
   assert.equal((await asHelper('ls rec')).code, 0);
-  // and nginx reaches it
+});
+
+const PROGRAMS = { nginx: /nginx: master/, auth: /duolu-auth/, db: /mariadbd/, thumb: /duolu-thumb/ };
+
+/* What each service may do, of all of them: `in`: put a name there, and take one's place. */
+const ALLOWED = {
+  'connect auth/gate.sock': 'nginx auth',
+  'connect auth/api.sock': 'nginx auth',
+  'connect sock/control.sock': 'nginx auth',
+  'connect tmp/rtmps.sock': 'nginx',
+  'connect mysql/mysql.sock': 'auth db',
+  'connect thumb/thumb.sock': 'nginx thumb',
+  'in auth': 'auth',
+  'in cache': 'nginx',
+  'in conf': '',
+  'in db': 'db',
+  'in log': '',
+  'in mysql': 'db',
+  'in pid': 'nginx',
+  'in rec/live/cam': 'nginx auth',
+  'in rec/.spool': 'nginx auth',
+  'in secrets': '',
+  'in sock': 'nginx',
+  'in thumb': 'thumb',
+  'in tmp': 'nginx',
+  'read conf/settings': '',
+  'read db/ibdata1': 'db',
+  'read log/access.log': 'nginx',
+  'read log/auth.log': 'auth',
+  'read log/mariadb.log': 'db',
+  'read log/nginx.log': 'nginx',
+  'read log/thumb.log': 'thumb',
+  'read mysql/mariadbd.pid': 'db',
+  'read rec/live/cam/FILE': 'nginx auth thumb',
+  'read secrets/admin': '',
+  'read secrets/db': '',
+  'read secrets/demo.key': '',
+  'read secrets/revocations': 'nginx',
+  'read secrets/tls.key': 'nginx',
+  'read secrets/token.keys': 'nginx auth',
+  'write rec/live/cam/FILE': 'nginx',
+  'write secrets/revocations': 'nginx',
+  'write secrets/tls.key': '',
+  'write secrets/token.keys': '',
+  'environment nginx': 'nginx',
+  'environment auth': 'auth',
+  'environment db': 'db',
+  'environment thumb': 'thumb',
+};
+
+/* As a process is that runs: its user and its groups. */
+function identityOf(pid) {
+  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+  const [uid] = status.match(/(?<=^Uid:\s+)\d+/m);
+  const [gid] = status.match(/(?<=^Gid:\s+)\d+/m);
+  const groups = status.match(/^Groups:(.*)$/m)[1].trim().split(' ').filter(Boolean);
+  return {
+    uid,
+    options: ['--reuid', uid, '--regid', gid, ...(groups.length ? ['--groups', groups.join(',')] : ['--clear-groups'])],
+  };
+}
+
+/* Of the lines of ALLOWED, those that come true for a user. */
+const TRY = `cd "$1" || exit; while read -r verb name; do
+  case "$verb" in
+    connect) curl -s -o /dev/null --max-time 5 --unix-socket "$name" http://duolu/; [ $? -ne 7 ] ;;
+    in) (: >"$name/planted" && mv "$name/planted" "$name/planted.x" && rm "$name/planted.x") ;;
+    read) head -c 1 "$name" >/dev/null ;;
+    write) (: >>"$name") ;;
+    environment) head -c 1 "/proc/$name/environ" | grep -qa . ;;
+  esac 2>/dev/null && echo "$verb $name"
+done; true`;
+
+const recOf = (env) => env.DUOLU_REC || path.join(env.DUOLU_HOME, 'rec');
+
+async function record(env, name) {
+  await buildSh(['ctl', 'stream', 'add', `live/${name}`, '--owner', 'admin'], { env });
+  await buildSh(['ctl', 'stream', 'set', `live/${name}`, 'record=always'], { env });
+  const { stdout } = await buildSh(['ctl', 'stream', 'key', 'rotate', `live/${name}`], { env });
+  const publisher = pushFfmpeg(`rtmp://127.0.0.1:${env.DUOLU_RTMP}/live/${name}?key=${stdout.match(/^key (\S+)/m)[1]}`);
+  const rows = () => recorded(env, name);
+  await until(async () => (await rows())[0]?.state === 'recording', 'a recording');
+  await until(() => fs.statSync(path.join(recOf(env), `live/${name}`)).isDirectory(), 'its folder');
+  return { publisher, rows };
+}
+
+const recorded = async (env, name) =>
+  JSON.parse((await buildSh(['ctl', 'rec', 'list', `live/${name}`, '--json'], { env })).stdout).recordings;
+
+async function finished(env, name) {
+  const { publisher, rows } = await record(env, name);
+  const url = (await buildSh(['ctl', 'url', 'admin', `live/${name}`, 'view'], { env })).stdout.trim();
+  const seen = await run('bash', ['-c', 'curl -skN --max-time 30 "$1" | head -c 20000 | wc -c', 'bash', url]);
+  assert.equal(seen.stdout.trim(), '20000', 'a viewer');
+  await publisher.stop();
+  await buildSh(['ctl', 'stream', 'set', `live/${name}`, 'record=never'], { env });
+  await until(async () => (await rows())[0].state === 'complete', 'its end', 30_000);
+  return (await rows())[0].file;
+}
+
+/* By duoluctl, which is of the auth-service's user. */
+async function prune(env, file) {
+  await buildSh(['ctl', 'user', 'set', 'admin', 'rec_quota=1k'], { env });
+  await buildSh(['ctl', 'rec', 'prune'], { env });
+  assert.equal(fs.existsSync(path.join(recOf(env), file)), false, file);
+}
+
+only('each service reaches what is its own or given to it, and nothing of the others', async (t) => {
+  const env = await stackEnv({ workers: 1 });
+  const home = env.DUOLU_HOME;
+  const up = foreground(env);
+  t.after(async () => {
+    up.child.kill('SIGINT');
+    await up.ended;
+    await stopStack(env, { allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ });
+  });
+  await until(() => up.text.includes('Ctrl-C ends everything') || up.child.exitCode !== null, 'up', 60_000);
+  const file = await finished(env, 'cam');
+  const pids = () =>
+    Object.fromEntries(Object.entries(PROGRAMS).map(([name, pattern]) => [name, pidOf(home, pattern)]));
+
+  await t.test('by user, each thing', async () => {
+    const running = pids();
+    const who = Object.fromEntries(Object.entries(running).map(([name, pid]) => [name, identityOf(pid)]));
+    assert.equal(new Set(Object.values(who).map(({ uid }) => uid)).size, 4, 'a user for each');
+    const lines = Object.keys(ALLOWED).map((line) =>
+      line
+        .replace('live/cam/FILE', file)
+        .replace(/^(environment) (\w+)$/, (all, verb, name) => `${verb} ${running[name]}`),
+    );
+    for (const name of Object.keys(PROGRAMS)) {
+      const { stdout } = await run('setpriv', [...who[name].options, 'bash', '-c', TRY, 'bash', home], {
+        input: `${lines.join('\n')}\n`,
+        cwd: '/',
+      });
+      const could = stdout.split('\n');
+      assert.deepEqual(Object.keys(ALLOWED).filter((_, n) => could.includes(lines[n])),
+        Object.keys(ALLOWED).filter((line) => ALLOWED[line].split(' ').includes(name)), name);
+    }
+  });
+
+  await t.test('what was recorded is shown, has a picture, and is deleted by the auth-service', async () => {
+    const replay = (await buildSh(['ctl', 'url', 'admin', 'live/cam', 'replay'], { env })).stdout.trim()
+      .replace(/^http:[^/]*\/\/[^/]+/, `https://127.0.0.1:${env.DUOLU_HTTPS}`);
+    const index = (await run('curl', ['-sk', '--max-time', '30', replay])).stdout;
+    const at = Date.parse(index.match(/PROGRAM-DATE-TIME:(.*)/)[1]);
+    const { stdout } = await run('curl', [
+      '-sk',
+      '--max-time',
+      '30',
+      '-o',
+      '/dev/null',
+      '-w',
+      '%{http_code} %{content_type}',
+      replay.replace(/index\.m3u8.*/, `thumb.jpg?at=${at}`),
+    ]);
+    assert.equal(stdout, '200 image/jpeg');
+    await prune(env, file);
+    assert.deepEqual(await recorded(env, 'cam'), []);
+  });
+
+  await t.test('nginx hears of a revocation, and what was killed comes back', async () => {
+    const { stderr } = await buildSh(['ctl', 'stream', 'revoke', 'live/cam'], { env });
+    assert.doesNotMatch(stderr, /warning/);
+    assert.ok(fs.statSync(path.join(home, 'secrets/revocations')).size > 0);
+    const before = pids();
+    const uids = (of) => Object.values(of).map((pid) => identityOf(pid).uid);
+    const were = uids(before);
+    for (const name of ['thumb', 'auth', 'db']) process.kill(before[name], 'SIGKILL');
+    await until(
+      () =>
+        Object.values(pids()).every(Boolean) && ['thumb', 'auth', 'db'].every((name) => pids()[name] !== before[name]),
+      'the next ones',
+      60_000,
+    );
+    await until(
+      async () =>
+        (
+          await run('curl', [
+            '-sk',
+            '-o',
+            '/dev/null',
+            '-w',
+            '%{http_code}',
+            `https://127.0.0.1:${env.DUOLU_HTTPS}/api/me`,
+          ])
+        ).stdout === '401',
+      'the service',
+      60_000,
+    );
+    await until(
+      async () => (await buildSh(['ctl', 'user', 'list'], { env, check: false })).code === 0,
+      'the database',
+      60_000,
+    );
+    assert.deepEqual(uids(pids()), were);
+  });
+});
+
+only('where recordings cannot be shared, the auth-service runs as nginx\'s user, and deletes them', async (t) => {
+  const env = await stackEnv({ workers: 1, env: { DUOLU_REC: newHome() } });
+  const home = env.DUOLU_HOME;
+  t.after(async () => {
+    await stopStack(env);
+    fs.rmSync(env.DUOLU_REC, { recursive: true });
+  });
+  // an operator's own folder, for the group www-data
+  await run('chown', ['root:www-data', env.DUOLU_REC]);
+  fs.chmodSync(env.DUOLU_REC, 0o770);
+  const { stderr } = await buildSh(['up', '-d'], { env });
+  assert.match(stderr, /warning: duolu-auth cannot be let into DUOLU_REC .*the auth-service runs as www-data/);
+  const uid = (name) => identityOf(pidOf(home, PROGRAMS[name])).uid;
+  assert.equal(uid('auth'), uid('nginx'));
+  assert.notEqual(uid('db'), uid('nginx'));
+  await prune(env, await finished(env, 'cam'));
+  // given to nginx, they are shared from the next start on
+  await buildSh(['down'], { env });
+  await run('chown', ['www-data:', env.DUOLU_REC]);
+  assert.doesNotMatch((await buildSh(['up', '-d'], { env })).stderr, /warning/);
+  assert.notEqual(uid('auth'), uid('nginx'));
+  await prune(env, await finished(env, 'cam2'));
+});
+
+only('a stack in which all was nginx\'s user\'s goes on with users of its own', async (t) => {
+  const env = await aStack();
+  const home = env.DUOLU_HOME;
+  t.after(() => stopStack(env));
+  await buildSh(['ctl', 'user', 'add', 'visitor', '--password-stdin'], { env, input: 'a-long-password-of-one\n' });
+  const file = await finished(env, 'old');
+  const sql = async (text) =>
+    (
+      await run(
+        'setpriv',
+        [
+          ...identityOf(pidOf(home, /mariadbd/)).options,
+          'mariadb',
+          '--no-defaults',
+          '-N',
+          `--socket=${home}/mysql/mysql.sock`,
+          '--user=duolu-db',
+        ],
+        { input: text, cwd: '/' },
+      )
+    ).stdout.trim();
+  await sql(`CREATE OR REPLACE USER 'www-data'@localhost IDENTIFIED VIA unix_socket;
+    GRANT ALL ON *.* TO 'www-data'@localhost WITH GRANT OPTION; DROP USER 'duolu-db'@localhost;`);
+  await buildSh(['down'], { env });
+  for (const name of ['auth', 'mysql']) fs.rmSync(path.join(home, name), { recursive: true });
+  await run('setfacl', ['-R', '-b', '-k', path.join(home, 'rec')]);
+  await run('chmod', ['-R', 'g=rX,o=', path.join(home, 'rec')]);
+  for (const name of ['cache', 'db', 'pid', 'rec', 'sock', 'tmp'])
+    await run('chown', ['-Rh', 'www-data:www-data', path.join(home, name)]);
+  fs.writeFileSync(path.join(home, 'log/auth.log.1'), 'of before\n', { mode: 0o600 });
+  for (const name of ['auth.log', 'mariadb.log', 'auth.log.1'])
+    await run('chown', ['www-data:www-data', path.join(home, 'log', name)]);
+
+  const early = await buildSh(['ctl', 'user', 'list'], { env, check: false });
+  assert.match(early.stderr, /an older release started what runs in .*: \.\/build\.sh down, then up/);
+  const { stderr } = await buildSh(['up', '-d'], { env });
+  assert.doesNotMatch(stderr, /warning/);
+  assert.match((await buildSh(['ctl', 'user', 'list'], { env })).stdout, /visitor/);
+  assert.equal((await recorded(env, 'old'))[0].file, file);
   assert.equal(
-    (await asService('curl -s --max-time 5 --unix-socket "$1/thumb/thumb.sock" http://duolu/', home)).code === 7,
-    false,
+    await sql("SELECT GROUP_CONCAT(user ORDER BY user) FROM mysql.user WHERE user IN ('www-data', 'duolu-db')"),
+    'duolu-db',
   );
+  const owners = Object.fromEntries(
+    ['db', 'db/ibdata1', 'log/auth.log', 'log/auth.log.1', 'rec', `rec/${file}`].map((name) => [
+      name,
+      fs.statSync(path.join(home, name)).uid,
+    ]),
+  );
+  const uid = (name) => Number(identityOf(pidOf(home, PROGRAMS[name])).uid);
+  assert.deepEqual(owners, {
+    db: uid('db'),
+    'db/ibdata1': uid('db'),
+    'log/auth.log': uid('auth'),
+    'log/auth.log.1': uid('auth'),
+    rec: uid('nginx'),
+    [`rec/${file}`]: uid('nginx'),
+  });
+  // what was recorded then can go, too
+  await buildSh(['ctl', 'reindex'], { env });
+  await prune(env, file);
 });

@@ -29,14 +29,14 @@ export function buildAuth() {
 export class Auth {
   constructor(dsn, environment = {}) {
     this.home = mkdtempSync(path.join(tmpdir(), 'duolu-auth-'));
-    for (const folder of ['sock', 'secrets']) mkdirSync(path.join(this.home, folder), { mode: 0o700 });
+    for (const folder of ['auth', 'sock', 'secrets']) mkdirSync(path.join(this.home, folder), { mode: 0o700 });
     this.environment = { PATH: process.env.PATH, DUOLU_HOME: this.home, DUOLU_DB: dsn, ...environment };
     this.lines = [];
   }
 
-  get gateSocket() { return path.join(this.home, 'sock/gate.sock'); }
+  get gateSocket() { return path.join(this.home, 'auth/gate.sock'); }
 
-  get apiSocket() { return path.join(this.home, 'sock/api.sock'); }
+  get apiSocket() { return path.join(this.home, 'auth/api.sock'); }
 
   async start() {
     this.process = spawn(path.join(binaries, 'duolu-auth'), [], {
