@@ -2,7 +2,7 @@
  * Play over RTMP out of the hub: commands, the gate, and the end of a player.
  */
 
-#include "ingest.h"
+#include "../ingest/ingest.h"
 #include "play.h"
 #include "../rules/text.h"
 

@@ -8,7 +8,7 @@
 
 #include "wire.h"
 #include "../gate/gate.h"
-#include "ingest.h"
+#include "../ingest/ingest.h"
 #include "../rules/text.h"
 
 #define INGEST_CLOSE_MS   1000         /* lets the status reach the client */

@@ -3,7 +3,7 @@
 #ifndef DUOLU_RTMP_INGEST_H
 #define DUOLU_RTMP_INGEST_H
 
-#include "wire.h"
+#include "../rtmp/wire.h"
 #include "../gate/gate.h"
 #include "../hub/hub.h"
 
