@@ -22,7 +22,7 @@
 struct gate_request_s {
     ngx_queue_t            queue;
     ngx_pool_t            *pool;
-    ngx_addr_t            *service;
+    gate_conf_t            conf;
     ngx_peer_connection_t  peer;
     ngx_event_t            start;
     ngx_event_t            timer;
@@ -32,7 +32,6 @@ struct gate_request_s {
     gate_handler_pt        handler;
     void                  *data;
     gate_question_t        asked;
-    ngx_msec_t             timeout;
     ngx_str_t              what;      /* for the log */
     unsigned               in_flight:1;
 };
@@ -396,9 +395,9 @@ gate_connect(gate_request_t *q)
     q->in_flight = 1;
     gate_in_flight++;
 
-    q->peer.sockaddr = q->service->sockaddr;
-    q->peer.socklen = q->service->socklen;
-    q->peer.name = &q->service->name;
+    q->peer.sockaddr = q->conf.service->sockaddr;
+    q->peer.socklen = q->conf.service->socklen;
+    q->peer.name = &q->conf.service->name;
     q->peer.get = ngx_event_get_peer;
     q->peer.log = &q->log;
     q->peer.log_error = NGX_ERROR_ERR;
@@ -467,7 +466,7 @@ gate_give_back(gate_request_t *q)
     ngx_str_set(&done.kind, "done");
     ngx_str_set(&done.reason, "the client left before the answer");
 
-    (void) gate_ask(q->service, q->timeout, &done, NULL, NULL);
+    (void) gate_ask(&q->conf, &done, NULL, NULL);
 }
 
 
@@ -567,7 +566,7 @@ gate_remember(gate_request_t *q, const gate_question_t *a)
 
 
 gate_request_t *
-gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
+gate_ask(const gate_conf_t *conf,
     const gate_question_t *question, gate_handler_pt handler, void *data)
 {
     ngx_pool_t      *pool;
@@ -589,8 +588,7 @@ gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
     }
 
     q->pool = pool;
-    q->service = service;
-    q->timeout = timeout;
+    q->conf = *conf;
     q->handler = handler;
     q->data = data;
     q->log = *ngx_cycle->log;
@@ -625,7 +623,7 @@ gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
     /* posted: the asker is never called back from within this call; the timer
      * also keeps an exiting worker until a last report is through */
     ngx_post_event(&q->start, &ngx_posted_events);
-    ngx_add_timer(&q->timer, timeout);
+    ngx_add_timer(&q->timer, conf->timeout);
 
     return q;
 }

@@ -9,11 +9,16 @@
  * Source of the record format: FastCGI Specification 1.0, sections 3.3-5.5.
  */
 
-#ifndef DUOLU_RTMP_GATE_H
-#define DUOLU_RTMP_GATE_H
+#ifndef DUOLU_GATE_H
+#define DUOLU_GATE_H
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+typedef struct {
+    ngx_addr_t  *service;
+    ngx_msec_t   timeout;
+} gate_conf_t;
 
 typedef struct {
     ngx_str_t  kind;          /* "publish", "play" or "done" */
@@ -48,12 +53,25 @@ typedef void (*gate_handler_pt)(void *data, const gate_answer_t *answer);
 /* Asks; QUESTION is copied.  Every failure (no service, timeout, garbage)
  * arrives as a refusal.  HANDLER may be NULL: nobody waits for the answer.
  * Returns NULL when memory is short. */
-gate_request_t *gate_ask(ngx_addr_t *service, ngx_msec_t timeout,
+gate_request_t *gate_ask(const gate_conf_t *conf,
     const gate_question_t *question, gate_handler_pt handler, void *data);
 
 /* The asker is gone: the request goes on, the handler will not be called. If
  * the answer is "allow", the service is told with a "done" that it came to
  * nothing; whoever does get an "allow" owes it a "done" of its own. */
 void gate_forget(gate_request_t *request);
+
+
+/* --- configuration (gate_conf.c) --- */
+
+/* The directive `gate`; cmd->offset is that of a gate_conf_t. */
+char *gate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+void gate_conf_init(gate_conf_t *gate);
+void gate_conf_merge(gate_conf_t *conf, const gate_conf_t *prev);
+
+/* An error unless there is a service to ask, which DIRECTIVE needs. */
+char *gate_require(ngx_conf_t *cf, const gate_conf_t *gate,
+    const char *directive);
 
 #endif

@@ -25,7 +25,7 @@ ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
     }
 
     if (in->sets == NULL) {
-        in->sets = ngx_palloc(in->session->connection->pool, INGEST_SETS_MAX);
+        in->sets = ngx_palloc(in->connection->pool, INGEST_SETS_MAX);
         if (in->sets == NULL) {
             return;
         }
@@ -47,9 +47,9 @@ ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
     ingest_track_t  *t = ingest_track(in, m->type);
 
     if (!t->ready && t->told) {
-        ngx_log_error(NGX_LOG_NOTICE, in->session->connection->log, 0,
+        ngx_log_error(NGX_LOG_NOTICE, in->connection->log, 0,
                       "publish %V/%V: %s a sequence header now",
-                      &in->session->app, &in->name,
+                      &in->app, &in->name,
                       m->type == FLV_VIDEO ? "pictures have" : "sound has");
     }
 

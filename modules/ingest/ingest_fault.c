@@ -1,5 +1,7 @@
-/* What of a publisher cannot be carried: it is passed over, and said once. */
+/* Messages that cannot be carried: they are passed over, which is logged once,
+ * or end the publisher. */
 
+#include "ingest_end.h"
 #include "ingest_message.h"
 
 #define INGEST_BAD_MS  5000          /* nothing but bad messages of a track */
@@ -14,9 +16,9 @@ ingest_skip(ingest_t *in, uint8_t type, const char *why)
     ngx_cpystrn((u_char *) in->skip_why, (u_char *) why, sizeof(in->skip_why));
 
     if (in->skipped++ == 0) {
-        ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
+        ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
                       "publish %V/%V: passed over: %s; more are counted",
-                      &in->session->app, &in->name, why);
+                      &in->app, &in->name, why);
     }
 
     if (t->bad_since == 0 || ngx_current_msec - t->bad_last > INGEST_BAD_MS) {
@@ -26,7 +28,7 @@ ingest_skip(ingest_t *in, uint8_t type, const char *why)
     t->bad_last = ngx_current_msec;
 
     if (t->bad_last - t->bad_since >= INGEST_BAD_MS) {
-        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
+        ingest_end(in, NGX_LOG_WARN, INGEST_MEDIA_UNFIT, why);
     }
 }
 
@@ -92,7 +94,7 @@ ingest_not_carried(ingest_t *in, const ingest_message_t *m, int rc)
     if (ingest_track(in, m->type)->ready) {
         ingest_skip(in, m->type, (char *) why);
     } else {
-        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", (char *) why);
+        ingest_end(in, NGX_LOG_WARN, INGEST_MEDIA_UNFIT, (char *) why);
     }
 }
 
@@ -112,8 +114,8 @@ ingest_left_out(ingest_t *in, uint8_t type)
 
     if (!t->told) {
         t->told = 1;
-        ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
-                      "publish %V/%V: %s left out: %s", &in->session->app,
+        ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
+                      "publish %V/%V: %s left out: %s", &in->app,
                       &in->name, type == FLV_VIDEO ? "pictures are" : "sound is",
                       t->why);
     }
@@ -136,9 +138,62 @@ ingest_other_track(ingest_t *in, const ingest_message_t *m)
 
     t->others = 1;
     ingest_codec_text(m->frame.other_fourcc, 0, codec);
-    ngx_log_error(NGX_LOG_WARN, in->session->connection->log, 0,
+    ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
                   "publish %V/%V: %s of track %ui (%s) is left out, track 0 "
-                  "alone is carried", &in->session->app, &in->name,
+                  "alone is carried", &in->app, &in->name,
                   m->type == FLV_VIDEO ? "video" : "audio",
                   (ngx_uint_t) m->frame.other, codec);
+}
+
+
+void
+ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
+{
+    char         why[INGEST_WHY];
+    const char  *leaves;
+
+    switch (rc) {
+
+    case NGX_DONE:
+        leaves = hub_session_leaves(&in->client);
+        ingest_end(in, NGX_LOG_NOTICE, INGEST_NAME_DENIED,
+                   leaves ? leaves
+                          : "another connection with the same key took over");
+        return;
+
+    case NGX_ABORT:
+        ngx_sprintf((u_char *) why, "message of %uz bytes is larger than "
+                    "hub_stream_max allows%Z", len);
+        in->writer.wait_key |= type == FLV_VIDEO;    /* its GOP has a hole */
+        ingest_skip(in, type, why);
+        return;
+
+    case NGX_BUSY:
+        hub_refuse(hub, HUB_BITRATE);
+        ngx_sprintf((u_char *) why, "stream brings more than its %uD kbps for "
+                    "too long%Z", in->who.max_kbps);
+        ingest_end(in, NGX_LOG_WARN, INGEST_MEDIA_UNFIT, why);
+        return;
+
+    case NGX_DECLINED:
+        if (!in->starved) {
+            in->starved = 1;
+            ngx_log_error(NGX_LOG_ERR, in->connection->log, 0,
+                          "publish %V/%V: hub_zone is full, frames up to the "
+                          "next key frame are dropped", &in->app,
+                          &in->name);
+        }
+        break;
+
+    case NGX_OK:
+        if (!in->writer.wait_key) {
+            in->starved = 0;
+        }
+        break;
+
+    default:                                 /* its GOP lacks the key frame */
+        break;
+    }
+
+    ingest_track(in, type)->bad_since = 0;
 }

@@ -8,11 +8,10 @@
 #include "../media/nal.h"
 
 #define INGEST_ADTS_MAX   512        /* frames of a message: 12 s */
-#define INGEST_HOLD_MAX   (4 * 1024 * 1024)
 #define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, looked at in a row */
 
 
-static size_t
+size_t
 chain_size(ngx_chain_t *in)
 {
     size_t  n = 0;
@@ -25,8 +24,7 @@ chain_size(ngx_chain_t *in)
 }
 
 
-/* Copies at most MAX bytes from AT on.  Returns how many there were. */
-static size_t
+size_t
 chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max)
 {
     size_t   n;
@@ -65,59 +63,6 @@ message_in_a_row(ingest_message_t *m, ngx_buf_t *b, ngx_chain_t *link,
     m->len = size;
     m->head = body;
     m->size = size;
-}
-
-
-void
-ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
-{
-    char         why[INGEST_WHY];
-    const char  *leaves;
-
-    switch (rc) {
-
-    case NGX_DONE:
-        leaves = hub_session_leaves(&in->client);
-        ingest_end(in, NGX_LOG_NOTICE, "NetStream.Publish.BadName",
-                   leaves ? leaves
-                          : "another connection with the same key took over");
-        return;
-
-    case NGX_ABORT:
-        ngx_sprintf((u_char *) why, "message of %uz bytes is larger than "
-                    "hub_stream_max allows%Z", len);
-        in->writer.wait_key |= type == FLV_VIDEO;    /* its GOP has a hole */
-        ingest_skip(in, type, why);
-        return;
-
-    case NGX_BUSY:
-        hub_refuse(hub, HUB_BITRATE);
-        ngx_sprintf((u_char *) why, "stream brings more than its %uD kbps for "
-                    "too long%Z", in->who.max_kbps);
-        ingest_end(in, NGX_LOG_WARN, "NetStream.Publish.Failed", why);
-        return;
-
-    case NGX_DECLINED:
-        if (!in->starved) {
-            in->starved = 1;
-            ngx_log_error(NGX_LOG_ERR, in->session->connection->log, 0,
-                          "publish %V/%V: hub_zone is full, frames up to the "
-                          "next key frame are dropped", &in->session->app,
-                          &in->name);
-        }
-        break;
-
-    case NGX_OK:
-        if (!in->writer.wait_key) {
-            in->starved = 0;
-        }
-        break;
-
-    default:                                 /* its GOP lacks the key frame */
-        break;
-    }
-
-    ingest_track(in, type)->bad_since = 0;
 }
 
 
@@ -293,7 +238,7 @@ ingest_start_codes(ingest_t *in, ingest_message_t *m)
     ingest_message_t   one = *m;
 
     max = FLV_PLAIN_MAX + NAL_LENGTHS_MAX(size);
-    units = ngx_alloc(size + max, in->session->connection->log);
+    units = ngx_alloc(size + max, in->connection->log);
     if (units == NULL) {
         return;
     }
@@ -384,7 +329,7 @@ ingest_adts_in_a_row(ingest_t *in, ingest_message_t *m)
     ngx_chain_t        link;
     ingest_message_t   one = *m;
 
-    body = ngx_alloc(m->len, in->session->connection->log);
+    body = ngx_alloc(m->len, in->connection->log);
     if (body == NULL) {
         return;
     }
@@ -463,7 +408,7 @@ ingest_tracks(ingest_t *in, ingest_message_t *m)
     ngx_buf_t     b;
     ngx_chain_t   link;
 
-    body = ngx_alloc(m->len, in->session->connection->log);
+    body = ngx_alloc(m->len, in->connection->log);
     if (body == NULL) {
         return;
     }
@@ -505,69 +450,5 @@ ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
         ingest_tracks(in, &m);
     } else {
         ingest_take(in, &m);
-    }
-}
-
-
-/* --- frames that come before the gate has answered --- */
-
-void
-ingest_hold(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
-{
-    size_t          len = chain_size(chain);
-    ingest_held_t  *held, **last;
-
-    if (in->held_full || in->held_bytes + len > INGEST_HOLD_MAX) {
-        in->held_full = 1;
-        return;
-    }
-
-    held = ngx_palloc(in->held_pool, sizeof(ingest_held_t) + len);
-    if (held == NULL) {
-        in->held_full = 1;
-        return;
-    }
-
-    held->next = NULL;
-    held->arrived_ms = ngx_current_msec;
-    held->type = type;
-    held->timestamp = ts;
-    held->size = chain_copy(chain, 0, (u_char *) (held + 1), len);
-    in->held_bytes += len;
-
-    for (last = &in->held; *last; last = &(*last)->next) { /* void */ }
-    *last = held;
-}
-
-
-void
-ingest_flush_held(ingest_t *in)
-{
-    ngx_buf_t       b;
-    ngx_chain_t     chain;
-    ingest_held_t  *held, *next;
-
-    /* a frame that ends the publisher frees them all */
-    for (held = in->held; held && in->state == INGEST_LIVE; held = next) {
-        next = held->next;
-        ngx_memzero(&b, sizeof(ngx_buf_t));
-        b.pos = (u_char *) (held + 1);
-        b.last = b.pos + held->size;
-        chain.buf = &b;
-        chain.next = NULL;
-        in->writer.arrived_ms = held->arrived_ms;
-        ingest_frame(in, held->type, held->timestamp, &chain);
-    }
-
-    in->held = NULL;
-    in->writer.arrived_ms = 0;
-
-    if (in->held_full) {
-        in->writer.wait_key = 1;
-    }
-
-    if (in->held_pool) {
-        ngx_destroy_pool(in->held_pool);
-        in->held_pool = NULL;
     }
 }

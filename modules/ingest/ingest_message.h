@@ -1,7 +1,7 @@
-/* One message of a live publisher, between the files of ingest. */
+/* One message of a publisher, for the files of ingest. */
 
-#ifndef DUOLU_RTMP_INGEST_MESSAGE_H
-#define DUOLU_RTMP_INGEST_MESSAGE_H
+#ifndef DUOLU_INGEST_MESSAGE_H
+#define DUOLU_INGEST_MESSAGE_H
 
 #include "ingest.h"
 #include "../media/aac.h"
@@ -28,8 +28,14 @@ ingest_track(ingest_t *in, uint8_t type)
 
 /* --- ingest_media.c --- */
 
-/* Acts upon the hub's answer RC to a message of LEN bytes.  May end IN. */
-void ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len);
+/* Takes one message body of a live publisher.  May end IN. */
+void ingest_frame(ingest_t *in, uint8_t type, uint32_t timestamp,
+    ngx_chain_t *chain);
+
+size_t chain_size(ngx_chain_t *in);
+
+/* Copies at most MAX bytes from AT on.  Returns how many there were. */
+size_t chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max);
 
 
 /* --- ingest_config.c: all may end IN, and say so with NGX_DONE --- */
@@ -46,6 +52,9 @@ ngx_int_t ingest_adts_config(ingest_t *in, const ingest_message_t *m,
 
 
 /* --- ingest_fault.c --- */
+
+/* Acts upon the hub's answer RC to a message of LEN bytes.  May end IN. */
+void ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len);
 
 /* A message cannot be carried, WHY says it: passed over and counted.  A track
  * that has brought nothing else for seconds ends IN. */

@@ -2,7 +2,7 @@
  * Play over RTMP out of the hub: commands, the gate, and the end of a player.
  */
 
-#include "../ingest/ingest.h"
+#include "publish.h"
 #include "play.h"
 #include "../rules/text.h"
 
@@ -147,7 +147,7 @@ player_report(player_t *p)
 
     p->admitted = 0;
 
-    (void) gate_ask(conf->gate, conf->gate_timeout, &q, NULL, NULL);
+    (void) gate_ask(&conf->publisher.gate, &q, NULL, NULL);
 }
 
 
@@ -521,8 +521,7 @@ player_ask(player_t *p, const ngx_rtmp_play_t *v)
     p->state = PLAYER_ASKING;
 
     player_question(p, &q, id);
-    p->request = gate_ask(conf->gate, conf->gate_timeout, &q, player_answered,
-                          p);
+    p->request = gate_ask(&conf->publisher.gate, &q, player_answered, p);
 
     return p->request ? NGX_OK : NGX_ERROR;
 }
@@ -547,7 +546,6 @@ player_reset(player_t *p, const u_char *name)
 static ngx_int_t
 ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
 {
-    ingest_t                      *in;
     player_t                      *p;
     const char                    *bad;
     ngx_rtmp_hub_play_app_conf_t  *conf;
@@ -565,10 +563,8 @@ ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
         return NGX_ERROR;
     }
 
-    in = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
-
     if (p->state != PLAYER_IDLE || p->own || p->request
-        || (in && in->state != INGEST_IDLE))
+        || ngx_rtmp_ingest_publishes(s))
     {
         return ngx_rtmp_send_status(s, "NetStream.Play.Failed", "error",
                                     "this connection plays or publishes "
@@ -803,14 +799,8 @@ ngx_rtmp_hub_play_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
     /* that module comes first, so its directives are merged already */
     ingest = ngx_rtmp_conf_get_module_app_conf(cf, ngx_rtmp_ingest_module);
 
-    if (conf->play && ingest->gate == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"hub_play on\" has no \"gate\": say whom to ask, "
-                           "gate unix:/path/to/socket");
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return conf->play ? gate_require(cf, &ingest->publisher.gate, "hub_play")
+                      : NGX_CONF_OK;
 }
 
 
