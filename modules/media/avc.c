@@ -43,100 +43,165 @@ has_chroma_fields(uint32_t profile)
 }
 
 
+/* The fields of an SPS that its reader needs further down. */
+typedef struct {
+    uint32_t  chroma;            /* chroma_format_idc */
+    uint32_t  separate;          /* separate_colour_plane_flag */
+    uint32_t  luma_depth, chroma_depth;
+    uint32_t  mbs_x, map_units;  /* width and height, minus one */
+    uint32_t  frame_mbs_only;
+    uint32_t  left, right, top, bottom;      /* cropped */
+} sps_t;
+
+
+static void
+skip_scaling_matrix(bit_reader_t *r, unsigned lists)
+{
+    unsigned  i;
+
+    for (i = 0; i < lists; i++) {
+        if (read_bit(r)) {
+            skip_scaling_list(r, i < 6 ? 16 : 64);
+        }
+    }
+}
+
+
+static void
+read_chroma(bit_reader_t *r, sps_t *sps)
+{
+    sps->chroma = read_ue(r);
+    if (sps->chroma == 3) {
+        sps->separate = read_bit(r);
+    }
+
+    sps->luma_depth = read_ue(r);
+    sps->chroma_depth = read_ue(r);
+    read_bit(r);                                   /* qpprime_y_zero_... */
+
+    if (read_bit(r)) {
+        skip_scaling_matrix(r, sps->chroma == 3 ? 12 : 8);
+    }
+}
+
+
+static void
+skip_picture_order(bit_reader_t *r)
+{
+    uint32_t  cycle;
+
+    switch (read_ue(r)) {                          /* pic_order_cnt_type */
+
+    case 0:
+        read_ue(r);
+        break;
+
+    case 1:
+        read_bit(r);
+        read_se(r);
+        read_se(r);
+        for (cycle = read_ue(r); cycle > 0 && !r->failed; cycle--) {
+            read_se(r);
+        }
+        break;
+    }
+}
+
+
+/* 7.3.2.1.1, up to the cropping. */
+static void
+read_sps(bit_reader_t *r, sps_t *sps)
+{
+    uint32_t  profile = read_bits(r, 8);
+
+    *sps = (sps_t) { .chroma = 1 };
+
+    read_bits(r, 16);                              /* constraints, level_idc */
+    read_ue(r);                                    /* seq_parameter_set_id */
+
+    if (has_chroma_fields(profile)) {
+        read_chroma(r, sps);
+    }
+
+    read_ue(r);                                    /* log2_max_frame_num */
+    skip_picture_order(r);
+    read_ue(r);                                    /* max_num_ref_frames */
+    read_bit(r);                                   /* gaps_in_frame_num_... */
+
+    sps->mbs_x = read_ue(r);
+    sps->map_units = read_ue(r);
+    sps->frame_mbs_only = read_bit(r);
+    if (!sps->frame_mbs_only) {
+        read_bit(r);                               /* mb_adaptive_frame_... */
+    }
+
+    read_bit(r);                                   /* direct_8x8_inference */
+
+    if (read_bit(r)) {
+        sps->left = read_ue(r);
+        sps->right = read_ue(r);
+        sps->top = read_ue(r);
+        sps->bottom = read_ue(r);
+    }
+}
+
+
+/* The size of the pictures, 7.4.2.1.1.  Returns 0, or -1 when it is beyond
+ * MAX_PIXELS, or all of it is cropped. */
+static int
+picture_size(const sps_t *sps, avc_config_t *config)
+{
+    uint64_t  width, height, cropped_x, cropped_y;
+    uint32_t  fields = 2 - sps->frame_mbs_only;    /* rows of a map unit */
+    uint32_t  unit_x, unit_y;
+
+    if (sps->mbs_x >= MAX_PIXELS / 16
+        || sps->map_units >= MAX_PIXELS / 16 / fields)
+    {
+        return -1;
+    }
+
+    width = 16 * ((uint64_t) sps->mbs_x + 1);
+    height = 16 * ((uint64_t) sps->map_units + 1) * fields;
+
+    unit_x = sps->separate || sps->chroma == 0 || sps->chroma == 3 ? 1 : 2;
+    unit_y = (sps->separate || sps->chroma != 1 ? 1 : 2) * fields;
+    cropped_x = ((uint64_t) sps->left + sps->right) * unit_x;
+    cropped_y = ((uint64_t) sps->top + sps->bottom) * unit_y;
+
+    if (cropped_x >= width || cropped_y >= height) {
+        return -1;
+    }
+
+    config->width = (uint32_t) (width - cropped_x);
+    config->height = (uint32_t) (height - cropped_y);
+
+    return 0;
+}
+
+
 static int
 parse_sps(const uint8_t *nal, size_t size, avc_config_t *config)
 {
+    sps_t         sps;
     uint8_t       rbsp[MAX_SPS];
-    bit_reader_t  r;
-    uint32_t      profile, chroma = 1, separate = 0, frame_mbs_only, cycle;
-    uint32_t      luma_depth = 0, chroma_depth = 0;
-    uint32_t      mbs_x, map_units, crop[4] = { 0 }, unit_x, unit_y;
-    uint64_t      width, height;
-    unsigned      i;
+    bit_reader_t  r = { rbsp, 0, 0, 0 };
 
     if (size < 4 || (nal[0] & 0x1f) != NAL_SPS) {
         return -1;
     }
 
-    r = (bit_reader_t) { rbsp, 0, 0, 0 };
     r.bits = 8 * nal_unescape(nal + 1, size - 1 < MAX_SPS ? size - 1 : MAX_SPS,
                               rbsp);
+    read_sps(&r, &sps);
 
-    profile = read_bits(&r, 8);
-    read_bits(&r, 16);
-    read_ue(&r);                                   /* seq_parameter_set_id */
-
-    if (has_chroma_fields(profile)) {
-        chroma = read_ue(&r);
-        if (chroma == 3) {
-            separate = read_bit(&r);
-        }
-        luma_depth = read_ue(&r);
-        chroma_depth = read_ue(&r);
-        read_bit(&r);
-        if (read_bit(&r)) {
-            for (i = 0; i < (chroma == 3 ? 12u : 8u); i++) {
-                if (read_bit(&r)) {
-                    skip_scaling_list(&r, i < 6 ? 16 : 64);
-                }
-            }
-        }
-    }
-
-    read_ue(&r);                                   /* log2_max_frame_num */
-    switch (read_ue(&r)) {                         /* pic_order_cnt_type */
-    case 0:
-        read_ue(&r);
-        break;
-    case 1:
-        read_bit(&r);
-        read_se(&r);
-        read_se(&r);
-        for (cycle = read_ue(&r); cycle > 0 && !r.failed; cycle--) {
-            read_se(&r);
-        }
-        break;
-    }
-
-    read_ue(&r);                                   /* max_num_ref_frames */
-    read_bit(&r);
-    mbs_x = read_ue(&r);
-    map_units = read_ue(&r);
-    frame_mbs_only = read_bit(&r);
-    if (!frame_mbs_only) {
-        read_bit(&r);
-    }
-    read_bit(&r);
-    if (read_bit(&r)) {
-        for (i = 0; i < 4; i++) {
-            crop[i] = read_ue(&r);
-        }
-    }
-
-    /* an interlaced picture has two rows of macroblocks per map unit */
-    if (r.failed || chroma > 3 || mbs_x >= MAX_PIXELS / 16
-        || map_units >= MAX_PIXELS / 16 / (2 - frame_mbs_only))
-    {
+    if (r.failed || sps.chroma > 3 || picture_size(&sps, config) != 0) {
         return -1;
     }
 
-    unit_x = separate || chroma == 0 || chroma == 3 ? 1 : 2;
-    unit_y = (separate || chroma != 1 ? 1 : 2) * (2 - frame_mbs_only);
-    width = (uint64_t) (crop[0] + (uint64_t) crop[1]) * unit_x;
-    height = (uint64_t) (crop[2] + (uint64_t) crop[3]) * unit_y;
-
-    if (width >= 16 * ((uint64_t) mbs_x + 1)
-        || height >= 16 * ((uint64_t) map_units + 1) * (2 - frame_mbs_only))
-    {
-        return -1;
-    }
-
-    config->chroma = (uint8_t) chroma;
-    config->luma_depth = luma_depth & 7;
-    config->chroma_depth = chroma_depth & 7;
-    config->width = (uint32_t) (16 * ((uint64_t) mbs_x + 1) - width);
-    config->height = (uint32_t) (16 * ((uint64_t) map_units + 1)
-                                 * (2 - frame_mbs_only) - height);
+    config->chroma = (uint8_t) sps.chroma;
+    config->luma_depth = sps.luma_depth & 7;
+    config->chroma_depth = sps.chroma_depth & 7;
 
     return 0;
 }
