@@ -100,23 +100,37 @@ control_takes(const char *takes, const u_char *name, size_t len)
 }
 
 
+/* Where the value of the argument NAME goes; NULL: TAKES does not list it. */
 static ngx_str_t *
-control_slot(control_args_t *args, u_char first)
+control_argument(control_args_t *args, const char *takes, const ngx_str_t *name)
 {
-    switch (first) {
-    case 'i':
-        return &args->id;
-    case 'u':
-        return &args->user;
-    case 's':
-        return &args->stream;
-    case 'a':
-        return &args->at;
-    case 'o':
-        return &args->on;
-    default:
-        return &args->key;
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_str_t  name;
+        size_t     offset;
+    }  arguments[] = {
+        { ngx_string("id"), offsetof(control_args_t, id) },
+        { ngx_string("user"), offsetof(control_args_t, user) },
+        { ngx_string("stream"), offsetof(control_args_t, stream) },
+        { ngx_string("key"), offsetof(control_args_t, key) },
+        { ngx_string("at"), offsetof(control_args_t, at) },
+        { ngx_string("on"), offsetof(control_args_t, on) }
+    };
+
+    if (!control_takes(takes, name->data, name->len)) {
+        return NULL;
     }
+
+    for (i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++) {
+        if (arguments[i].name.len == name->len
+            && ngx_memcmp(arguments[i].name.data, name->data, name->len) == 0)
+        {
+            return (ngx_str_t *) ((u_char *) args + arguments[i].offset);
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -132,13 +146,13 @@ control_pair(ngx_http_request_t *r, const char *takes, u_char *p, u_char *end,
     name.data = p;
     name.len = (equals ? equals : end) - p;
 
-    if (equals == NULL || !control_takes(takes, name.data, name.len)) {
+    value = equals ? control_argument(args, takes, &name) : NULL;
+
+    if (value == NULL) {
         ngx_snprintf(sentence, TEXT_STEP - 1, "argument \"%V\" is not known, "
                      "expected NAME=VALUE with a name of: %s", &name, takes);
         return -1;
     }
-
-    value = control_slot(args, *p);
 
     if (value->data) {
         ngx_snprintf(sentence, TEXT_STEP - 1, "argument \"%V\" is given twice, "
