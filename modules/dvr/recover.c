@@ -20,7 +20,7 @@
 /* --- markers --- */
 
 static int
-join(char out[PATH_MAX], const char *root, const char *name)
+join_path(char out[PATH_MAX], const char *root, const char *name)
 {
     if (snprintf(out, PATH_MAX, "%s/%s", root, name) < PATH_MAX) {
         return 0;
@@ -42,7 +42,7 @@ marker_path(char out[PATH_MAX], const char *root, const char *file)
         return -1;
     }
 
-    return join(out, root, marker);
+    return join_path(out, root, marker);
 }
 
 
@@ -105,7 +105,7 @@ marker_put(const char *root, const char *file)
     char    folder[PATH_MAX], path[PATH_MAX], boot[BOOT_MAX];
     size_t  n = read_small(BOOT, boot, BOOT_MAX);
 
-    if (join(folder, root, REC_MARKERS) == -1
+    if (join_path(folder, root, REC_MARKERS) == -1
         || marker_path(path, root, file) == -1
         || (mkdir(folder, 0770) == -1 && errno != EEXIST))
     {
@@ -225,7 +225,7 @@ find_target(target_t *t, const char *root, const char *file)
     t->names.stream = t->stream;
     t->names.utc = rec_path_utc(day, strlen(day), format->format);
 
-    if (t->names.utc == -1 || join(t->path, root, file) == -1) {
+    if (t->names.utc == -1 || join_path(t->path, root, file) == -1) {
         return -1;
     }
 
@@ -534,7 +534,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
     target_t        t;
     struct dirent  *entry;
 
-    if (join(folder, root, REC_MARKERS) == -1) {
+    if (join_path(folder, root, REC_MARKERS) == -1) {
         return 0;
     }
 

@@ -118,7 +118,8 @@ write_meta(recovery_t *r, const recovered_t *out)
 
 
 static int
-recover(recovery_t *r, const recover_file_t *file, int keep, recovered_t *out)
+recover_tags(recovery_t *r, const recover_file_t *file, int keep,
+    recovered_t *out)
 {
     int          closed;
     ssize_t      n;
@@ -199,7 +200,7 @@ recover_flv(const recover_file_t *file, int fd, int keep, recovered_t *out)
 
     if (r.buffer && out->flv && fstat(fd, &st) == 0) {
         r.size = r.limit = (uint64_t) st.st_size;
-        rc = recover(&r, file, keep, out);
+        rc = recover_tags(&r, file, keep, out);
     }
 
     failed = errno;

@@ -292,7 +292,7 @@ find_dts(recovery_t *r, size_t first, recovered_t *out)
 
 
 static int
-fill(recovery_t *r, size_t first, recovered_t *out)
+fill_recovered(recovery_t *r, size_t first, recovered_t *out)
 {
     int             kind;
     size_t          i;
@@ -531,7 +531,7 @@ cut(recovery_t *r, int keep, recovered_t *out)
 
 
 static int
-recover(recovery_t *r, int keep, recovered_t *out)
+recover_fragments(recovery_t *r, int keep, recovered_t *out)
 {
     size_t  first, fragment, n;
 
@@ -543,7 +543,7 @@ recover(recovery_t *r, int keep, recovered_t *out)
     fragment = keep_segments(r, first);
     out->utc = r->head_size ? r->head.utc : r->file->utc;
 
-    if (fill(r, first, out) == -1) {
+    if (fill_recovered(r, first, out) == -1) {
         return -1;
     }
 
@@ -569,7 +569,7 @@ recover_mp4(const recover_file_t *file, int fd, int keep, recovered_t *out)
     r.index = -1;
 
     if (walk_open(&r.walk, fd, file->doubt) == 0) {
-        rc = recover(&r, keep, out);
+        rc = recover_fragments(&r, keep, out);
     }
 
     failed = errno;

@@ -162,7 +162,7 @@ take_times(const walk_t *w, const mp4_fragment_t *f, whole_t *whole)
 
 /* moof and the header of its mdat, from the SIZE bytes in w->buffer. */
 static int
-parse(walk_t *w, size_t size, mp4_box_t *moof, mp4_box_t *mdat,
+parse_fragment(walk_t *w, size_t size, mp4_box_t *moof, mp4_box_t *mdat,
     mp4_fragment_t *f)
 {
     size_t  left;
@@ -194,7 +194,7 @@ walk_one(walk_t *w, uint64_t offset, whole_t *whole)
 
     n = recover_read(w->fd, w->buffer, MOOF_MAX, offset);
 
-    if (n <= 0 || !parse(w, (size_t) n, &moof, &mdat, &f)) {
+    if (n <= 0 || !parse_fragment(w, (size_t) n, &moof, &mdat, &f)) {
         return n == -1 ? -1 : 0;
     }
 

@@ -35,7 +35,7 @@ typedef struct {
 /* Makes room for one more of SIZE bytes behind the N at *P.  Grows by powers
  * of two, so that the room is known from N.  NULL: no memory. */
 static void *
-push(void *p, size_t *n, size_t size)
+array_push(void *p, size_t *n, size_t size)
 {
     void  **array = p, *more;
 
@@ -70,7 +70,7 @@ too_much(history_t *h, unsigned max, const char *what)
 
 /* Opens what NAME of LEN bytes is in the folder FD, which is closed. */
 static int
-step(int fd, const char *name, size_t len, int flags)
+open_in_folder(int fd, const char *name, size_t len, int flags)
 {
     int   next, error;
     char  text[REC_DIR_MAX];
@@ -90,14 +90,14 @@ step(int fd, const char *name, size_t len, int flags)
 
 /* The folders of PATH, one after another, from the folder FD. */
 static int
-descend(int fd, const char *path)
+open_path(int fd, const char *path)
 {
     const char  *slash;
 
     while (fd != -1 && *path) {
         slash = strchr(path, '/');
         slash = slash ? slash : path + strlen(path);
-        fd = step(fd, path, (size_t) (slash - path), O_DIRECTORY);
+        fd = open_in_folder(fd, path, (size_t) (slash - path), O_DIRECTORY);
         path = *slash ? slash + 1 : slash;
     }
 
@@ -113,16 +113,16 @@ history_open(const history_t *h, const char *file)
     struct stat  st;
 
     fd = open(h->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    fd = descend(fd, h->dir);
+    fd = open_path(fd, h->dir);
     slash = strchr(file, '/');
 
     if (fd == -1 || slash == NULL) {
         return fd;
     }
 
-    fd = step(fd, file, (size_t) (slash - file), O_DIRECTORY);
+    fd = open_in_folder(fd, file, (size_t) (slash - file), O_DIRECTORY);
     if (fd != -1) {
-        fd = step(fd, slash + 1, strlen(slash + 1), 0);
+        fd = open_in_folder(fd, slash + 1, strlen(slash + 1), 0);
     }
 
     if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
@@ -186,7 +186,7 @@ see_day(history_t *h, void *data, const char *name)
         return;
     }
 
-    day = push(&h->spans.days, &h->spans.ndays, sizeof(int64_t));
+    day = array_push(&h->spans.days, &h->spans.ndays, sizeof(int64_t));
     if (day == NULL) {
         no_memory(h);
         return;
@@ -232,7 +232,7 @@ see_file(history_t *h, void *data, const char *name)
         return;
     }
 
-    found = push(&day->finder->files, &day->finder->nfiles, sizeof(found_t));
+    found = array_push(&day->finder->files, &day->finder->nfiles, sizeof(found_t));
     if (found == NULL) {
         no_memory(h);
         return;
@@ -262,7 +262,7 @@ list_day(history_t *h, finder_t *f, int64_t utc)
     (void) rec_path_file(day.day, utc, "");
     day.day[10] = '\0';
 
-    fd = descend(history_open(h, ""), day.day);
+    fd = open_path(history_open(h, ""), day.day);
     if (fd == -1) {
         cannot(h, "open the folder", day.day);
         return;
@@ -417,7 +417,7 @@ take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
         return;
     }
 
-    room = push(&range->segments, &range->nsegments, sizeof(rec_segment_t));
+    room = array_push(&range->segments, &range->nsegments, sizeof(rec_segment_t));
     if (room == NULL) {
         no_memory(h);
         return;
@@ -457,7 +457,7 @@ take_file(history_t *h, finder_t *f, int64_t utc)
         return;
     }
 
-    room = push(&range->files, &range->nfiles, sizeof(history_file_t));
+    room = array_push(&range->files, &range->nfiles, sizeof(history_file_t));
     if (room == NULL) {
         no_memory(h);
         return;
@@ -494,7 +494,7 @@ take_span(history_t *h, int64_t from, int64_t to)
         return;
     }
 
-    last = push(&spans->spans, &spans->nspans, sizeof(history_span_t));
+    last = array_push(&spans->spans, &spans->nspans, sizeof(history_span_t));
     if (last == NULL) {
         no_memory(h);
         return;

@@ -61,7 +61,7 @@ flv_keys_cut(flv_keys_t *keys, uint64_t size)
 /* --- onMetaData, written --- */
 
 static uint8_t *
-put(uint8_t *p, uint64_t value, unsigned n)
+put_be(uint8_t *p, uint64_t value, unsigned n)
 {
     while (n--) {
         *p++ = (uint8_t) (value >> 8 * n);
@@ -77,9 +77,9 @@ put_number(uint8_t *p, double value)
     uint64_t  bits;
 
     memcpy(&bits, &value, sizeof(bits));
-    p = put(p, AMF_NUMBER, 1);
+    p = put_be(p, AMF_NUMBER, 1);
 
-    return put(p, bits, 8);
+    return put_be(p, bits, 8);
 }
 
 
@@ -89,7 +89,7 @@ put_name(uint8_t *p, const char *name)
 {
     size_t  len = strlen(name);
 
-    p = put(p, len, 2);
+    p = put_be(p, len, 2);
     memcpy(p, name, len);
 
     return p + len;
@@ -107,9 +107,9 @@ static uint8_t *
 put_flag(uint8_t *p, const char *name, int value)
 {
     p = put_name(p, name);
-    p = put(p, AMF_BOOLEAN, 1);
+    p = put_be(p, AMF_BOOLEAN, 1);
 
-    return put(p, value != 0, 1);
+    return put_be(p, value != 0, 1);
 }
 
 
@@ -117,9 +117,9 @@ static uint8_t *
 put_array(uint8_t *p, const char *name, uint32_t n)
 {
     p = put_name(p, name);
-    p = put(p, AMF_STRICT_ARRAY, 1);
+    p = put_be(p, AMF_STRICT_ARRAY, 1);
 
-    return put(p, n, 4);
+    return put_be(p, n, 4);
 }
 
 
@@ -129,7 +129,7 @@ put_keys(uint8_t *p, const flv_keys_t *keys)
     uint32_t  i;
 
     p = put_name(p, "keyframes");
-    p = put(p, AMF_OBJECT, 1);
+    p = put_be(p, AMF_OBJECT, 1);
 
     p = put_array(p, "times", keys->n);
     for (i = 0; i < keys->n; i++) {
@@ -141,7 +141,7 @@ put_keys(uint8_t *p, const flv_keys_t *keys)
         p = put_number(p, (double) keys->key[i].position);
     }
 
-    return put(p, AMF_OBJECT_END, 3);
+    return put_be(p, AMF_OBJECT_END, 3);
 }
 
 
@@ -158,8 +158,8 @@ put_filler(uint8_t *p, uint8_t *last)
 
     for ( ; n > 0; n--) {
         len = (size_t) (last - p) / n - 3;
-        p = put(p, AMF_STRING, 1);
-        p = put(p, len, 2);
+        p = put_be(p, AMF_STRING, 1);
+        p = put_be(p, len, 2);
         memset(p, ' ', len);
         p += len;
     }
@@ -178,9 +178,9 @@ flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file)
     const flv_key_t   *key = keys->n ? &keys->key[keys->n - 1] : NULL;
 
     p = out + flv_write_tag_header(out, FLV_SCRIPT, META_BODY, 0);
-    p = put(p, AMF_STRING, 1);
+    p = put_be(p, AMF_STRING, 1);
     p = put_name(p, "onMetaData");
-    p = put(p, AMF_ECMA_ARRAY, 1);
+    p = put_be(p, AMF_ECMA_ARRAY, 1);
     count = p;
     p += 4;
 
@@ -211,8 +211,8 @@ flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file)
 
     p = put_keys(p, keys);
     p = put_filler(p, last);
-    p = put(p, AMF_OBJECT_END, 3);
-    (void) put(count, n, 4);
+    p = put_be(p, AMF_OBJECT_END, 3);
+    (void) put_be(count, n, 4);
 
     return (size_t) (p - out) + flv_write_back(p, META_BODY);
 }
@@ -251,7 +251,7 @@ flv_meta_header(flv_meta_t *meta, uint8_t type, const uint8_t *body,
 /* --- onMetaData, read --- */
 
 static uint64_t
-get(const uint8_t *p, unsigned n)
+get_be(const uint8_t *p, unsigned n)
 {
     uint64_t  v = 0;
 
@@ -267,7 +267,7 @@ static int
 get_value(const uint8_t *p, double scale, uint64_t *value)
 {
     double    number;
-    uint64_t  bits = get(p + 1, 8);
+    uint64_t  bits = get_be(p + 1, 8);
 
     memcpy(&number, &bits, sizeof(number));
 
@@ -287,7 +287,7 @@ get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
 {
     size_t  len = strlen(name);
 
-    if (get(*p, 2) != len || memcmp(*p + 2, name, len) != 0
+    if (get_be(*p, 2) != len || memcmp(*p + 2, name, len) != 0
         || get_value(*p + 2 + len, scale, value) != 0)
     {
         return -1;
@@ -315,7 +315,7 @@ flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta)
 
     if (memcmp(tag, head, sizeof(head)) != 0
         || memcmp(p, begin, sizeof(begin)) != 0
-        || get(tag + FLV_META_SIZE - FLV_BACK_SIZE, FLV_BACK_SIZE)
+        || get_be(tag + FLV_META_SIZE - FLV_BACK_SIZE, FLV_BACK_SIZE)
            != FLV_META_SIZE - FLV_BACK_SIZE)
     {
         return -1;
@@ -335,7 +335,7 @@ get_name(const uint8_t **p, const uint8_t *last, const char *name, int type)
 {
     size_t  len = strlen(name);
 
-    if ((size_t) (last - *p) < 2 + len + 1 || get(*p, 2) != len
+    if ((size_t) (last - *p) < 2 + len + 1 || get_be(*p, 2) != len
         || memcmp(*p + 2, name, len) != 0 || (*p)[2 + len] != type)
     {
         return 0;
@@ -359,7 +359,7 @@ get_array(const uint8_t **p, const uint8_t *last, const char *name, uint32_t *n)
         return NULL;
     }
 
-    count = get(*p, 4);
+    count = get_be(*p, 4);
     numbers = *p + 4;
 
     if (count == 0 || count > FLV_KEYS_MAX || (*n && count != *n)

@@ -29,7 +29,7 @@ typedef struct {
 
 
 static uint64_t
-take(cursor_t *c, unsigned n)
+take_be(cursor_t *c, unsigned n)
 {
     uint64_t  v = 0;
 
@@ -64,12 +64,12 @@ mp4_read_box(const uint8_t *p, size_t size, mp4_box_t *box)
     cursor_t  c = { p, p + size, 0 };
 
     box->head = 8;
-    box->size = take(&c, 4);
-    box->type = (uint32_t) take(&c, 4);
+    box->size = take_be(&c, 4);
+    box->type = (uint32_t) take_be(&c, 4);
 
     if (box->size == 1) {                    /* 4.2: largesize follows */
         box->head = 16;
-        box->size = take(&c, 8);
+        box->size = take_be(&c, 8);
     }
 
     if (c.failed) {
@@ -150,16 +150,16 @@ typedef struct {
 static int
 read_tfhd(cursor_t *c, defaults_t *d)
 {
-    d->given = (uint32_t) take(c, 4) & 0xffffff;
-    d->track = (uint32_t) take(c, 4);
+    d->given = (uint32_t) take_be(c, 4) & 0xffffff;
+    d->track = (uint32_t) take_be(c, 4);
 
     if (d->given & TFHD_DESCRIPTION) {
         skip(c, 4);
     }
 
-    d->duration = d->given & TFHD_DURATION ? (uint32_t) take(c, 4) : 0;
-    d->size = d->given & TFHD_SIZE ? (uint32_t) take(c, 4) : 0;
-    d->flags = d->given & TFHD_FLAGS ? (uint32_t) take(c, 4) : 0;
+    d->duration = d->given & TFHD_DURATION ? (uint32_t) take_be(c, 4) : 0;
+    d->size = d->given & TFHD_SIZE ? (uint32_t) take_be(c, 4) : 0;
+    d->flags = d->given & TFHD_FLAGS ? (uint32_t) take_be(c, 4) : 0;
 
     return c->failed || (d->given & ~(uint32_t) TFHD_KNOWN) ? -1 : 0;
 }
@@ -168,9 +168,9 @@ read_tfhd(cursor_t *c, defaults_t *d)
 static int
 read_tfdt(cursor_t *c, uint64_t *dts)
 {
-    unsigned  version = (unsigned) (take(c, 4) >> 24);
+    unsigned  version = (unsigned) (take_be(c, 4) >> 24);
 
-    *dts = take(c, version ? 8 : 4);
+    *dts = take_be(c, version ? 8 : 4);
 
     return c->failed || version > 1 || *dts > INT64_MAX / 2 ? -1 : 0;
 }
@@ -182,16 +182,16 @@ read_sample(cursor_t *c, uint32_t flags, unsigned version, const defaults_t *d,
 {
     int64_t  cts = 0;
 
-    sample->duration = flags & TRUN_DURATION ? (uint32_t) take(c, 4)
+    sample->duration = flags & TRUN_DURATION ? (uint32_t) take_be(c, 4)
                                              : d->duration;
-    sample->size = flags & TRUN_SIZE ? (uint32_t) take(c, 4) : d->size;
+    sample->size = flags & TRUN_SIZE ? (uint32_t) take_be(c, 4) : d->size;
 
     if (flags & TRUN_FLAGS) {
-        is = (uint32_t) take(c, 4);
+        is = (uint32_t) take_be(c, 4);
     }
 
     if (flags & TRUN_CTS) {
-        cts = (int64_t) take(c, 4);
+        cts = (int64_t) take_be(c, 4);
         if (version) {
             cts = (int32_t) cts;
         }
@@ -220,12 +220,12 @@ trun_is_whole(uint32_t flags, const defaults_t *d)
 static int
 read_trun(reading_t *r, cursor_t *c, const defaults_t *d, mp4_run_t *run)
 {
-    uint32_t  head = (uint32_t) take(c, 4), flags = head & 0xffffff;
-    uint32_t  n = (uint32_t) take(c, 4), i, is = d->flags;
-    uint64_t  offset = take(c, 4);
+    uint32_t  head = (uint32_t) take_be(c, 4), flags = head & 0xffffff;
+    uint32_t  n = (uint32_t) take_be(c, 4), i, is = d->flags;
+    uint64_t  offset = take_be(c, 4);
 
     if (flags & TRUN_FIRST_FLAGS) {
-        is = (uint32_t) take(c, 4);
+        is = (uint32_t) take_be(c, 4);
     }
 
     if (c->failed || head >> 25 || !trun_is_whole(flags, d) || n > r->left
@@ -303,8 +303,8 @@ mp4_read_fragment(const uint8_t *moof, size_t size, mp4_fragment_t *fragment,
         return -1;
     }
 
-    (void) take(&body, 4);
-    fragment->sequence = (uint32_t) take(&body, 4);
+    (void) take_be(&body, 4);
+    fragment->sequence = (uint32_t) take_be(&body, 4);
 
     if (body.failed) {
         return -1;
@@ -346,12 +346,12 @@ take_descriptor(cursor_t *parent, uint8_t tag, cursor_t *body)
     uint32_t  size = 0;
     uint64_t  byte = 0x80;
 
-    if (take(parent, 1) != tag) {
+    if (take_be(parent, 1) != tag) {
         return -1;
     }
 
     for (i = 0; i < 4 && (byte & 0x80); i++) {
-        byte = take(parent, 1);
+        byte = take_be(parent, 1);
         size = size << 7 | (uint32_t) (byte & 0x7f);
     }
 
@@ -408,8 +408,8 @@ read_video_entry(cursor_t *c, uint32_t type, mp4_track_t *track)
     }
 
     skip(c, 24);
-    track->width = (uint32_t) take(c, 2);
-    track->height = (uint32_t) take(c, 2);
+    track->width = (uint32_t) take_be(c, 2);
+    track->height = (uint32_t) take_be(c, 2);
     skip(c, 50);
 
     if (c->failed || find_box(c, name, &config) != 1) {
@@ -430,7 +430,7 @@ read_audio_entry(cursor_t *c, uint32_t type, mp4_track_t *track)
     }
 
     skip(c, 16);
-    track->channels = (uint32_t) take(c, 2);
+    track->channels = (uint32_t) take_be(c, 2);
     skip(c, 10);
 
     if (c->failed || find_box(c, MP4_BOX('e', 's', 'd', 's'), &esds) != 1) {
@@ -450,7 +450,7 @@ read_stsd(cursor_t *c, unsigned kind, mp4_track_t *track)
 
     skip(c, 4);
 
-    if (take(c, 4) != 1 || next_box(c, &box, &entry) != 1) {
+    if (take_be(c, 4) != 1 || next_box(c, &box, &entry) != 1) {
         return -1;
     }
 
@@ -495,8 +495,8 @@ read_trak(const cursor_t *trak, mp4_track_t tracks[2])
         return -1;
     }
 
-    skip(&c, take(&c, 4) >> 24 ? 16 : 8);    /* creation, modification */
-    id = (uint32_t) take(&c, 4);
+    skip(&c, take_be(&c, 4) >> 24 ? 16 : 8);    /* creation, modification */
+    id = (uint32_t) take_be(&c, 4);
 
     if (c.failed || (id != 1 + MP4_VIDEO && id != 1 + MP4_AUDIO)
         || tracks[id - 1].codec != FLV_CODEC_NONE)
@@ -510,8 +510,8 @@ read_trak(const cursor_t *trak, mp4_track_t tracks[2])
         return -1;
     }
 
-    skip(&c, take(&c, 4) >> 24 ? 16 : 8);
-    track->timescale = (uint32_t) take(&c, 4);
+    skip(&c, take_be(&c, 4) >> 24 ? 16 : 8);
+    track->timescale = (uint32_t) take_be(&c, 4);
 
     if (c.failed || track->timescale == 0
         || find_path(trak, stsd, 4, &c) != 0)
@@ -532,7 +532,7 @@ find_duration(const cursor_t *moov, const uint8_t *file, mp4_init_t *init)
     };
     cursor_t  c;
 
-    if (find_path(moov, mehd, 2, &c) != 0 || take(&c, 4) >> 24 != 1
+    if (find_path(moov, mehd, 2, &c) != 0 || take_be(&c, 4) >> 24 != 1
         || c.last - c.p != 8)
     {
         return -1;

@@ -129,7 +129,7 @@ get_number(utc_text_t *t, unsigned digits)
 
 
 static int
-take(utc_text_t *t, char c)
+take_char(utc_text_t *t, char c)
 {
     if (t->p < t->last && *t->p == c) {
         t->p++;
@@ -141,9 +141,9 @@ take(utc_text_t *t, char c)
 
 
 static void
-must(utc_text_t *t, char c)
+expect_char(utc_text_t *t, char c)
 {
-    t->wrong |= !take(t, c);
+    t->wrong |= !take_char(t, c);
 }
 
 
@@ -151,9 +151,9 @@ static void
 get_date(utc_text_t *t, utc_parts_t *parts)
 {
     parts->year = get_number(t, 4);
-    must(t, '-');
+    expect_char(t, '-');
     parts->month = get_number(t, 2);
-    must(t, '-');
+    expect_char(t, '-');
     parts->day = get_number(t, 2);
 }
 
@@ -297,15 +297,15 @@ rec_path_utc(const char *file, size_t len, const char *ext)
     utc_parts_t  t;
 
     get_date(&text, &t);
-    must(&text, '/');
+    expect_char(&text, '/');
     t.hour = get_number(&text, 2);
-    must(&text, '-');
+    expect_char(&text, '-');
     t.minute = get_number(&text, 2);
-    must(&text, '-');
+    expect_char(&text, '-');
     t.second = get_number(&text, 2);
-    must(&text, '.');
+    expect_char(&text, '.');
     t.ms = get_number(&text, 3);
-    must(&text, '.');
+    expect_char(&text, '.');
 
     if (text.wrong || (size_t) (text.last - text.p) != n
         || memcmp(text.p, ext, n) != 0 || t.second > 59)
@@ -426,17 +426,17 @@ get_zone(utc_text_t *t)
     int       minus;
     unsigned  hours, minutes;
 
-    if (take(t, 'Z') || take(t, 'z')) {
+    if (take_char(t, 'Z') || take_char(t, 'z')) {
         return 0;
     }
 
-    minus = take(t, '-');
+    minus = take_char(t, '-');
     if (!minus) {
-        must(t, '+');
+        expect_char(t, '+');
     }
 
     hours = get_number(t, 2);
-    must(t, ':');
+    expect_char(t, ':');
     minutes = get_number(t, 2);
     t->wrong |= hours > 23 || minutes > 59;
 
@@ -483,17 +483,17 @@ utc_read(const char *text, size_t len)
     }
 
     get_date(&t, &parts);
-    if (!take(&t, 't')) {
-        must(&t, 'T');
+    if (!take_char(&t, 't')) {
+        expect_char(&t, 'T');
     }
 
     parts.hour = get_number(&t, 2);
-    must(&t, ':');
+    expect_char(&t, ':');
     parts.minute = get_number(&t, 2);
 
-    if (take(&t, ':')) {
+    if (take_char(&t, ':')) {
         parts.second = get_number(&t, 2);
-        if (take(&t, '.')) {
+        if (take_char(&t, '.')) {
             parts.ms = get_fraction(&t);
         }
     }

@@ -6,14 +6,15 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { files, includes, read, repo, withoutComments, wrongIncludes } from './sources.mjs';
 
-// rules <- media <- hub <- {rtmp, http, dvr}, and the gate knows none of them;
-// feature folders never include one another
+// rules <- media <- hub <- {ingest <- rtmp, http, dvr}, and the gate knows none of
+// them; feature folders never include one another
 const MAY_INCLUDE = {
   rules: [],
   media: ['rules'],
   gate: [],
   hub: ['media', 'rules'],
-  rtmp: ['media', 'rules', 'hub', 'gate'],
+  ingest: ['media', 'rules', 'hub', 'gate'],
+  rtmp: ['media', 'rules', 'hub', 'gate', 'ingest'],
   http: ['media', 'rules', 'hub'],
   dvr: ['media', 'rules', 'hub'],
 };
@@ -60,6 +61,20 @@ test('every source is compiled: modules/config names it', () => {
   const present = new Set(sources.filter((name) => name.endsWith('.c')).map((name) => name.replace('modules/', '')));
   assert.deepEqual([...present].filter((name) => !named.has(name)), [], 'left out of modules/config');
   assert.deepEqual([...named].filter((name) => !present.has(name)), [], 'in modules/config, but no such file');
+});
+
+test('gate and ingest know no protocol', () => {
+  const wrong = sources.filter((name) => ['gate', 'ingest'].includes(layerOf(name)))
+    .filter((name) => /\bngx_(rtmp|http)_/i.test(withoutComments(read(name))));
+  assert.deepEqual(wrong, []);
+});
+
+/* In a backtrace `step` or `push` could be anything. */
+test('the name of a function has a noun', () => {
+  const verbs = /^(add|append|check|decode|descend|expect|fill|find|get|hash|join|make|must|parse|push|put|read|recover|run|set|start|step|stop|take|update|write)\(/;
+  const wrong = sources.filter((name) => name.endsWith('.c')).flatMap((name) =>
+    withoutComments(read(name)).split('\n').filter((line) => verbs.test(line)).map((line) => `${name}: ${line}`));
+  assert.deepEqual(wrong, []);
 });
 
 test('basenames are unique: objects of an addon collide by them', () => {
