@@ -192,7 +192,7 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body)
     if (change->report.waiting) {
         log_warning("nginx is not told yet: %s", change->report.error);
         json_object_set_new(body, "warning", json_string("The media server does not answer yet: "
-            "who is connected stays so until it does. It is told then."));
+            "open connections stay until it does. It is told then."));
     }
 
     api_reply(api, body);
@@ -243,7 +243,7 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
     rights = result == STORE_OK ? api_rights(api, stream) : 0;
 
     if (result == STORE_OK && rights == 0) {
-        /* who has no right on it learns not even that it exists */
+        /* without a right on it, a user does not even learn that it exists */
         result = STORE_NONE;
     }
     if (result != STORE_OK) {

@@ -58,8 +58,8 @@ bool api_media_token(const api_t *api, const char *app, const char *name, int64_
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
 
 /*
- * The stream, when the user may manage it; else the answer is given: 404 also
- * for a stream that is there, to who has no right on it.
+ * Finds the stream that the user may manage. Otherwise answers the request: a
+ * user without any right on the stream gets 404, as if it did not exist.
  */
 bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
                         store_stream_t *stream);

@@ -128,7 +128,7 @@ static void stream_collect(const store_stream_t *stream, void *data)
                     "owner", stream->owner_name, "visibility", stream->visibility,
                     "rights", rights_json(rights));
 
-    /* who may see what was, and no more, does not learn what is */
+    /* a user who may only replay does not learn whether it is live */
     snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
     stream_set_live(out, rights == RIGHT_REPLAY ? NULL : json_object_get(list->live, full));
     stream_set_urls(list, out, stream, rights);

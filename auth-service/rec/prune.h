@@ -15,7 +15,7 @@ typedef struct {
     const config_t     *config;
     const char         *actor;          /* for the audit */
     bool                dry;
-    unsigned            wait_s;         /* for who else is at the recordings */
+    unsigned            wait_s;         /* for the lock on the recordings */
     unsigned            most;           /* files at once, unless for room; 0: all */
     const atomic_bool  *stopping;       /* ends it between two files; may be NULL */
     void              (*each)(const store_recording_t *recording, retention_why_t why,

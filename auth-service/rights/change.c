@@ -12,9 +12,9 @@
 #define CHANGE_NO_PAGE  UINT64_MAX      /* nothing that a page shows has changed */
 
 /*
- * More users than this lose a stream at once, or a user more streams: the
- * stream or the user as a whole is ended, and who still may comes back. nginx
- * keeps a bounded list.
+ * nginx keeps a bounded list of revocations. When more users than this lose a
+ * stream at once, or a user loses more streams, the stream or the user is revoked
+ * as a whole; sessions that are still allowed reconnect.
  */
 #define CHANGE_PAIRS_MAX  64
 
@@ -101,8 +101,9 @@ static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
 
 
 /*
- * The commit took long: who asked meanwhile was let in by the old rows, later
- * than what was written says. From here on the new rows answer.
+ * The commit took long. A request during the transaction saw the old rows and
+ * carries a later second than the one written: move the revocations to the second
+ * of the commit, so that it is revoked too.
  */
 static store_result_t step_revoke_late(step_t *step)
 {
@@ -666,8 +667,9 @@ static void step_count(uint64_t id, void *data)
 
 
 /*
- * A group's grant on a whole app: many with many. All members are ended, or
- * all streams of the app, whichever are fewer; who still may comes back.
+ * A group's grant on a whole app: many users, many streams. Revokes all members
+ * or all streams of the app, whichever are fewer; sessions that are still allowed
+ * reconnect.
  */
 static store_result_t step_grant_remove_crowd(step_t *step)
 {

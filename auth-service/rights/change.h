@@ -4,12 +4,11 @@
 #include "outbox.h"
 
 /*
- * Every change of who may do what, for the page and for duoluctl alike. In one
- * transaction the rows change and what has to end is written down; then nginx
- * is told. When it can't be told the change stands, and duolu-auth tells it as
- * soon as it answers. An actor who has lost the right to it meanwhile gets
- * STORE_REFUSED. Keys and grants that somebody made, who after the change may
- * not manage their stream, end with it.
+ * Changes rights, for the page and for duoluctl alike. One transaction changes the
+ * rows and writes a revocation for every right that is lost; then nginx is told. If
+ * nginx does not answer, the change stands, and duolu-auth tells it as soon as it
+ * does. An actor who has lost the right to make the change meanwhile gets
+ * STORE_REFUSED. Keys and grants end with their maker's right to manage the stream.
  */
 typedef struct {
     store_t          *store;
@@ -31,7 +30,7 @@ store_result_t change_user_add(change_t *change, const char *name, const char *h
 store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits);
 store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);
-/* the hash; who knew the old password is out everywhere */
+/* ends every session that began with the old password */
 store_result_t change_user_password(change_t *change, uint64_t user, const char *hash);
 /* ends all of the user's, who may come back with a new login or the same keys */
 store_result_t change_user_revoke(change_t *change, uint64_t user);

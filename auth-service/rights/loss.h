@@ -6,9 +6,10 @@
 #define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_REPLAY)
 
 /*
- * What a change takes away: who could view, replay or publish what is noted before,
- * and what is left is struck out after it. It is about one user, or about one
- * stream: pairs of many with many are too many to look at.
+ * What a change takes away. Before it, the rights of each user on each stream are
+ * noted; after it, those that are left are struck out, and the rest is lost. A change
+ * is about one user or one stream: all pairs of many users and many streams are too
+ * many to look at.
  */
 typedef struct {
     uint64_t     user;          /* and then, if they are given: */

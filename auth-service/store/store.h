@@ -94,7 +94,7 @@ store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disable
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
 
-/* Of an owner without a rec_quota, who has recordings or is said to be full. */
+/* An owner without a rec_quota, who has recordings or is marked as full. */
 typedef struct {
     uint64_t  id;
     char      name[NAME_USER_MAX + 1];

@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 /*
- * A recording is shown to who has rights on the stream of its name: nginx finds
- * files by that name, so nothing else may decide.
+ * The rights on the stream of its name decide about a recording: nginx finds files
+ * by that name, so nothing else may.
  */
 #define RECORDING_SELECT \
     "SELECT r.id, r.app, r.name, r.file, r.format, r.session, r.started_ms, r.ended_ms, " \

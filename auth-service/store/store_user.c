@@ -186,9 +186,9 @@ store_result_t store_user_any_quota(store_t *store)
 
 
 /*
- * The password was checked for long, and the row may be another by now:
- * `changed` tells it also of a user who was disabled and is enabled again. A
- * change that is about to be committed is waited for.
+ * Checking the password took long, and the row may have changed meanwhile. Compare
+ * `changed`, which also moves when a user is disabled and enabled again. The lock
+ * waits for a change that is about to be committed.
  */
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                      const store_user_t *user, const char *address,

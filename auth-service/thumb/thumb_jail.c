@@ -23,7 +23,7 @@
 /* 34 bits of page numbers; a kernel that has fewer takes them as a hint only. */
 #define JAIL_ADDRESSES  0x3ffffffff000ULL
 
-#define JAIL_NOBODY  65534      /* nobody, nogroup: what the kernel gives who has no name */
+#define JAIL_NOBODY  65534      /* nobody, nogroup: the kernel's id for ids that have no mapping */
 
 #define JAIL_READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 

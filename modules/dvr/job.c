@@ -222,7 +222,7 @@ job_create(dvr_job_t *job)
         return job_fail(job, "creating");
     }
 
-    /* with its marker and without a lock another process would recover it */
+    /* lock before marking: recovery takes any marked, unlocked file */
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0) {
         return job_fail(job, "locking");
     }

@@ -177,9 +177,9 @@ recorder_change_due(const recorder_t *rec)
 
 
 /*
- * May other headers have a file of their own?  A stream gets as many as dvr_changes
- * at once and one more for each share of a minute, or its publisher could fill the
- * disk's table of files.  Of what comes in between, nothing is recorded.
+ * May the new headers have a file of their own?  A stream may have dvr_changes new
+ * files a minute, or its publisher could fill the disk's table of inodes.  Until the
+ * next one is due, nothing is recorded.
  */
 static int
 recorder_may_change(recorder_t *rec)
@@ -513,8 +513,8 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     rec->reader.index++;
     rec->gap |= gap;
 
-    /* behind a gap a new file begins with its key frame: what comes before it
-     * would be a segment of some sound alone */
+    /* after a gap the new file begins with a key frame: anything before it would
+     * be a segment of sound alone */
     if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
         || (rec->turn && rec->gap) || !fragment_has(&rec->fragment, kind))
     {

@@ -78,8 +78,9 @@ int recorder_paths(recorder_t *rec);
 /* Begins a file with the head that is in the job.  AGAIN: that which is open, anew. */
 void recorder_open(recorder_t *rec, int again);
 
-/* Sends the fragment on its way.  NEXT is the dts that follows at once, -1
- * when there is none; PICTURE: it is one's.  ENDS: the segment ends here. */
+/* Gives the fragment to the disk's threads.  NEXT is the dts of the next frame,
+ * -1 when none follows; PICTURE: that next frame is video.  ENDS: the segment
+ * ends here. */
 void recorder_write(recorder_t *rec, int64_t next, int picture, int ends);
 
 void recorder_close(recorder_t *rec, const char *reason);

@@ -455,8 +455,8 @@ gate_start_waiting(void)
 }
 
 
-/* The service has let somebody in who is gone: it is told so at once, or its
- * row of the session would stay open. */
+/* The service has allowed a client that is gone.  Tell it so at once, or its row
+ * of the session would stay open. */
 static void
 gate_give_back(gate_request_t *q)
 {

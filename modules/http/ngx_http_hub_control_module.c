@@ -323,7 +323,7 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
     }
 
     if (args->at.data) {
-        /* told late, or once more: who came since then stays */
+        /* told late, or again: sessions that began since then stay */
         revoke.at = (int64_t) control_number(&args->at);
 
         if (revoke.at <= 0) {

@@ -458,7 +458,8 @@ events_start(void)
 }
 
 
-/* Reads who asks into F and *who.  NGX_OK, or the handler's result. */
+/* Reads the identity of the page into F and *who.  Returns NGX_OK, or the
+ * handler's result. */
 static ngx_int_t
 events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
 {
