@@ -80,16 +80,21 @@ static void audit_tick(keeper_desk_t *desk, void *state)
 }
 
 
-/* Tells the refusals that are still counted, at least to the log. */
+/* Tells the refusals that are still counted, at least to the log: to the database
+ * all together, since the process does not wait long for this. */
 static void audit_end(keeper_desk_t *desk, void *state)
 {
-    bool       there = true;
+    bool       begun = store_begin(desk->store) == STORE_OK, there = begun;
     refusal_t  more;
 
     (void) state;
     while (refusals_take(desk->refusals, true, clock_ms(), &more)) {
         audit_log_more(&more);
         there = there && audit_add_more(desk, &more) == STORE_OK;
+    }
+
+    if (begun && store_commit(desk->store) != STORE_OK) {
+        log_error("audit: %s", store_error(desk->store));
     }
 }
 

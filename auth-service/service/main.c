@@ -18,7 +18,7 @@
 
 #define MAIN_KEEPERS    (sizeof(main_keepers) / sizeof(main_keepers[0]))
 #define MAIN_GRACE_MS   600     /* for requests under way when told to stop */
-#define MAIN_KEEPERS_MS 300     /* and then for the keepers */
+#define MAIN_KEEPERS_MS 3000    /* and then for the keepers, which write what they have counted */
 
 static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
                                                       &keeper_audit, &keeper_sessions };
