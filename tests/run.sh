@@ -1,164 +1,221 @@
 #!/bin/bash
 # Runs the test suites and adds up what they say:  tests/run.sh [SUITE…]
-# The last line is `N passed, N failed`; a suite that ran no test has failed.
 # `./build.sh test` builds first and then calls this.
+#
+# Every file of every suite is a job, and what takes longest starts first. Tests
+# mostly wait: as long as the machine is idle now and then, another job starts
+# beside those that run; on a busy machine only a few do. The output of a job is
+# shown in one piece when it has ended. The last line is `N passed, N failed`; a
+# suite that ran no test has failed.
 set -uo pipefail
 export LC_ALL=C
 
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-file_limit=1200             # seconds; only a test file that hangs meets it
-passed=0 failed=0
-lines=() again=()
+least=${DUOLU_TEST_JOBS:-$(nproc)} most=$(($(nproc) * 4))     # jobs at a time
+idle_enough=20              # percent of the last moment, for another job to start
+job_limit=1200              # seconds; only a job that hangs meets it
+all_suites="lint unit fuzz nginx hostile e2e browser"
 
-# node:test and cmocka both speak TAP.  Only node ends it with totals.
+# What takes longest starts first, or the last minutes would belong to one job.
+longest=(e2e/docker browser/recordings e2e/auth-control)
+
+suites=() job_suite=() job_label=() job_counter=() job_command=()
+declare -A passed=() failed=() skipped=() seconds=() pids=()
+reasons=()
+
+# add SUITE COUNTER LABEL COMMAND…
+add() {
+    job_suite+=("$1") job_counter+=("$2") job_label+=("$3")
+    shift 3
+    job_command+=("$(printf '%q ' "$@")")
+}
+
+# add_files SUITE LABEL ENVIRONMENT FILE…: a job for each
+add_files() {
+    local suite=$1 label=$2 environment=$3 file
+    shift 3
+    for file; do
+        [ -e "$file" ] || continue
+        add "$suite" count_node "$label${file#"$repo/"}" env $environment node --test-reporter=tap "$file"
+    done
+}
+
+add_suite() {
+    case "$1" in
+        unit)
+            add unit count_cmocka "unit: auth-service" make -s -C "$repo/auth-service" test
+            add unit count_cmocka "unit: media" make -s -C "$repo/tests/unit" test
+            ;;
+        fuzz) add fuzz count_cmocka "fuzz" make -s -C "$repo/tests/fuzz" test ;;
+        nginx)
+            # A few as the modules are shipped, as e2e, hostile and browser run them, too;
+            # then all with ASan and UBSan in our modules.
+            add_files nginx "" "" "$repo"/tests/nginx/{hub,flv,play,dvr,slow-viewers}.test.mjs
+            add_files nginx "sanitized: " DUOLU_SANITIZE=1 "$repo"/tests/nginx/*.test.mjs
+            return
+            ;;
+    esac
+    add_files "$1" "" "" "$repo/tests/$1"/*.test.mjs
+}
+
+# What several jobs use is built once, before they start.
+prepare() {
+    local builds=() target log=$out/build
+    [[ " ${suites[*]} " != *" nginx "* ]] || builds+=("$repo/modules/build.sh --sanitize")
+    [[ ! " ${suites[*]} " =~ \ (unit|e2e|hostile|browser)\  ]] || builds+=("make -s -C $repo/auth-service SANITIZE=1")
+    [[ " ${suites[*]} " != *" unit "* ]] || builds+=("make -s -C $repo/tests/unit dvr_recover mux_mp4")
+    for target in "${builds[@]}"; do
+        $target >"$log" 2>&1 && continue
+        cat "$log"
+        echo "tests/run.sh: '$target' failed" >&2
+        echo "0 passed, 1 failed"
+        exit 1
+    done
+}
+
+# run_job NUMBER: its output, exit status and time go to files of its own.
+run_job() {
+    local began=$SECONDS code=0
+    eval "timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
+    echo "$code $((SECONDS - began))" >"$out/$1.new"
+    mv "$out/$1.new" "$out/$1.end"
+}
+
+# The numbers of all jobs, what takes longest first.
+in_order() {
+    local name number
+    {
+        for name in "${longest[@]}"; do
+            for number in "${!job_label[@]}"; do
+                [[ "${job_label[number]}" != *"tests/$name.test.mjs" ]] || echo "$number"
+            done
+        done
+        [ ${#job_label[@]} -eq 0 ] || printf '%s\n' "${!job_label[@]}"
+    } | awk '!seen[$1]++'
+}
+
+run_jobs() {
+    local queue=() next=0 number
+    mapfile -t queue < <(in_order)
+    while [ $next -lt ${#queue[@]} ] || [ ${#pids[@]} -gt 0 ]; do
+        for number in "${!pids[@]}"; do
+            [ -e "$out/$number.end" ] || continue
+            wait "${pids[$number]}"
+            unset "pids[$number]"
+            tell "$number"
+        done
+        sleep 0.5
+        [ $next -lt ${#queue[@]} ] && may_start || continue
+        run_job "${queue[next]}" &
+        pids[${queue[next]}]=$!
+        next=$((next + 1))
+    done
+}
+
+# Is there room for one more job?
+may_start() {
+    look_at_cpus
+    [ ${#pids[@]} -ge "$least" ] || return 0
+    [ ${#pids[@]} -lt "$most" ] && [ "$idle" -ge "$idle_enough" ]
+}
+
+# Sets `idle`, the percentage of the CPUs' time since the last call.
+cpus_all=0 cpus_idle=0
+look_at_cpus() {
+    local user nice system waits io irq softirq steal all
+    read -r _ user nice system waits io irq softirq steal _ </proc/stat
+    waits=$((waits + io))
+    all=$((user + nice + system + irq + softirq + steal + waits))
+    idle=$((100 * (waits - cpus_idle) / (all - cpus_all + 1)))
+    cpus_all=$all cpus_idle=$waits
+}
+
+# tell NUMBER: shows and counts what it left
+tell() {
+    local suite=${job_suite[$1]} label=${job_label[$1]} tap=$out/$1.tap code took
+    local ok=0 bad=0 left=0
+    read -r code took <"$out/$1.end"
+    echo "# $label ($took s)"
+    cat "$tap"
+    [ "$code" -ne 124 ] || echo "# $label: ended after $job_limit s"
+    "${job_counter[$1]}" "$tap"
+    [ "$code" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1          # died before it could count
+    [ "$code" -eq 0 ] || echo "# $label: failed (exit status $code)"
+    mapfile -t -O ${#reasons[@]} reasons < <(
+        sed -n "s|^ *ok [0-9]* - \(.*\) # SKIP *\(.*\)|skipped: \2 ($label: \1)|p" "$tap")
+    passed[$suite]=$((passed[$suite] + ok))
+    failed[$suite]=$((failed[$suite] + bad))
+    skipped[$suite]=$((skipped[$suite] + left))
+    seconds[$suite]=$((seconds[$suite] + took))
+}
+
+# node:test and cmocka both speak TAP.  Only node ends it with totals.  The counters
+# set `ok`, `bad` and `left` (those that were skipped).
 count_node() {
-    suite_passed=$((suite_passed + $(sum '^# pass ' "$1")))
-    local bad
+    ok=$(sum '^# pass ' "$1")
     bad=$(($(sum '^# fail ' "$1") + $(sum '^# cancelled ' "$1")))
-    [ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1     # died before it could count
-    suite_failed=$((suite_failed + bad))
+    left=$(sum '^# skipped ' "$1")
 }
 
 sum() { sed -n "s/$1\([0-9]*\)\$/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
 
 count_cmocka() {
-    local bad
-    suite_passed=$((suite_passed + $(grep -c '^ok ' "$1")))
+    left=$(grep -c '^ok .*# SKIP' "$1")
+    ok=$(($(grep -c '^ok ' "$1") - left))
     bad=$(grep -c '^not ok ' "$1")
-    [ "$2" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-    suite_failed=$((suite_failed + bad))
 }
 
-# run COUNTER LABEL COMMAND…
-run() {
-    local counter=$1 label=$2
-    shift 2
-    try "$out/tap" "$@"
-    try_again "$label" "$out/tap" "$@"
-    tell "$counter" "$label" "$out/tap"
-}
-
-# try_again LABEL TAP COMMAND…: what failed is run once more, alone, so that a moment in
-# which the machine was busy is told from a fault. The summary names it all the same.
-try_again() {
-    local label=$1 tap=$2
-    shift 2
-    [ "$(<"$tap.code")" -ne 0 ] || return 0
-    echo "# $label: failed, and is run once more"
-    sed 's/^/| /' "$tap"
-    try "$tap" "$@"
-    [ "$(<"$tap.code")" -ne 0 ] || again+=("$label")
-}
-
-# try TAP COMMAND…: its output goes to TAP, its exit status beside it
-try() {
-    local tap=$1 code=0
-    shift
-    timeout -k 20 "$file_limit" "$@" </dev/null >"$tap" 2>&1 || code=$?
-    echo "$code" >"$tap.code"
-}
-
-# tell COUNTER LABEL TAP: shows and counts what `try` left
-tell() {
-    local code
-    code=$(<"$3.code")
-    echo "# $2"
-    cat "$3"
-    [ "$code" -ne 124 ] || echo "# $2: ended after $file_limit s"
-    "$1" "$3" "$code"
-    [ "$code" -eq 0 ] || echo "# $2: failed (exit status $code)"
-}
-
-suite_unit() {
-    run count_cmocka "unit: auth-service" make -s -C "$repo/auth-service" test
-    if [ -e "$repo/tests/unit/Makefile" ]; then
-        run count_cmocka "unit: media" make -s -C "$repo/tests/unit" test
-    fi
-    node_suite unit
-}
-
-suite_fuzz() {
-    if [ -e "$repo/tests/fuzz/Makefile" ]; then
-        run count_cmocka "fuzz" make -s -C "$repo/tests/fuzz" test
-    fi
-    node_suite fuzz
-}
-
-# The nginx scenarios with ASan and UBSan in our modules; a few as they are shipped,
-# as e2e, hostile and browser run them, too.
-suite_nginx() {
-    side_by_side 3 "" "$repo"/tests/nginx/{hub,flv,play,dvr,slow-viewers}.test.mjs
-    if "$repo/modules/build.sh" --sanitize; then
-        DUOLU_SANITIZE=1 side_by_side 3 "sanitized: " "$repo"/tests/nginx/*.test.mjs
-    else
-        echo "# sanitized modules: not compiled"
-        suite_failed=$((suite_failed + 1))
-    fi
-}
-
-# one file after another: each starts whole stacks, and the machine is small
-node_suite() {
-    local file
-    for file in "$repo/tests/$1"/*.test.mjs; do
-        [ -e "$file" ] || continue
-        run count_node "${2:-}${file#"$repo/"}" node --test-reporter=tap "$file"
+tell_totals() {
+    local suite all_passed=0 all_failed=0
+    echo
+    for suite in "${suites[@]}"; do
+        if [ $((passed[$suite] + failed[$suite] + skipped[$suite])) -eq 0 ]; then
+            echo "# $suite: no test was run"
+            failed[$suite]=1
+        fi
+        printf '%-8s %4d ok, %d not ok, %d skipped, %d s\n' \
+            "$suite" "${passed[$suite]}" "${failed[$suite]}" "${skipped[$suite]}" "${seconds[$suite]}"
+        all_passed=$((all_passed + passed[$suite]))
+        all_failed=$((all_failed + failed[$suite]))
     done
+    echo "all      in $SECONDS s"
+    [ ${#reasons[@]} -eq 0 ] || printf '%s\n' "${reasons[@]}"
+    echo "$all_passed passed, $all_failed failed"
+    [ "$all_failed" -eq 0 ]
 }
 
-# side_by_side COUNT LABEL FILE…: so many at a time, since a test with its streams mostly waits
-side_by_side() {
-    local count=$1 label=$2 i
-    shift 2
-    local files=("$@")
-    for i in "${!files[@]}"; do
-        while [ "$(jobs -rp | wc -l)" -ge "$count" ]; do wait -n; done
-        try "$out/$i" node --test-reporter=tap "${files[i]}" &
+# ended with what it has started: timeout hands the signal on
+end_jobs() {
+    local pid
+    for pid in "${pids[@]}"; do
+        kill -- $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null
     done
     wait
-    for i in "${!files[@]}"; do
-        try_again "$label${files[i]#"$repo/"}" "$out/$i" node --test-reporter=tap "${files[i]}"
-        tell count_node "$label${files[i]#"$repo/"}" "$out/$i"
+}
+
+main() {
+    local suite
+    suites=("$@")
+    [ $# -gt 0 ] || read -ra suites <<<"$all_suites"
+    for suite in "${suites[@]}"; do
+        if [[ " $all_suites " != *" $suite "* ]]; then
+            echo "tests/run.sh: '$suite' is not a suite: expected one of $all_suites" >&2
+            exit 2
+        fi
+        passed[$suite]=0 failed[$suite]=0 skipped[$suite]=0 seconds[$suite]=0
+        add_suite "$suite"
     done
+    cd "$repo" || exit 1
+    prepare
+    # tests/tools/bin has a mariadb-install-db that copies what it made before
+    chmod 711 "$out"
+    mkdir -m 1777 "$out/db"
+    export DUOLU_PREPARED=$out/db PATH="$repo/tests/tools/bin:$PATH"
+    run_jobs
+    tell_totals
 }
 
-run_suite() {
-    suite_passed=0 suite_failed=0
-    local began=$SECONDS
-    case "$1" in
-        unit) suite_unit ;;
-        fuzz) suite_fuzz ;;
-        nginx) suite_nginx ;;
-        e2e) side_by_side 2 "" "$repo"/tests/e2e/*.test.mjs ;;
-        hostile) side_by_side 2 "" "$repo"/tests/hostile/*.test.mjs ;;
-        *) node_suite "$1" ;;
-    esac
-    if [ $((suite_passed + suite_failed)) -eq 0 ]; then
-        echo "# $1: no test was run"
-        suite_failed=1
-    fi
-    lines+=("$(printf '%-8s %4d ok, %d not ok, %d s' "$1" "$suite_passed" "$suite_failed" $((SECONDS - began)))")
-    passed=$((passed + suite_passed))
-    failed=$((failed + suite_failed))
-}
-
-suites=("$@")
-if [ $# -eq 0 ]; then
-    suites=(lint unit nginx hostile e2e browser)
-    [ ! -d "$repo/tests/fuzz" ] || suites+=(fuzz)
-fi
-for suite in "${suites[@]}"; do
-    if [[ ! " lint unit fuzz nginx hostile e2e browser " == *" $suite "* ]]; then
-        echo "tests/run.sh: '$suite' is not a suite: expected unit, fuzz, nginx, hostile, e2e, browser or lint" >&2
-        exit 2
-    fi
-done
-cd "$repo" || exit 1
-for suite in "${suites[@]}"; do run_suite "$suite"; done
-
-echo
-printf '%s\n' "${lines[@]}"
-[ ${#again[@]} -eq 0 ] || printf 'passed only when it was run once more: %s\n' "${again[@]}"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+trap 'rm -rf "$out"' EXIT
+trap 'end_jobs; exit 130' INT TERM HUP
+main "$@"

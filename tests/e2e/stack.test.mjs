@@ -27,7 +27,8 @@ function listen(port) {
 }
 
 test('a stack and another beside it', async (t) => {
-  const one = await startStack();
+  // this one makes its database itself, as for an operator; other tests may copy a prepared one
+  const one = await startStack({ env: { DUOLU_PREPARED: '' } });
   t.after(() => one.stop());
 
   await t.test('up keeps secrets in files that nobody else reads', () => {

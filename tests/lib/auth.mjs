@@ -2,7 +2,7 @@
 // DUOLU_HOME against a database of the test's.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { Control } from './control.mjs';
 import { fcgi } from './fcgi.mjs';
 import { Mariadb } from './mariadb.mjs';
 import { repo } from './nginx.mjs';
+import { runSync } from './stack.mjs';
 
 export const password = 'correct horse battery';      // of all users of a Service
 
@@ -21,9 +22,7 @@ const sanitizerWords = /ERROR: (Address|Leak)Sanitizer|runtime error:/;
 const binaries = path.join(repo, '.build/auth-service-asan');
 
 export function buildAuth() {
-  execFileSync('make', ['-s', '-C', path.join(repo, 'auth-service'), 'SANITIZE=1'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  runSync('make', ['-s', '-C', path.join(repo, 'auth-service'), 'SANITIZE=1']);
 }
 
 export class Auth {

@@ -1,10 +1,11 @@
 // Disks that are slow, that stand still, or that are small.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { repo, until } from './nginx.mjs';
+import { runSync } from './stack.mjs';
 
 let slowdisk;
 
@@ -13,16 +14,8 @@ export async function holdDisk(pid, ms) {
   if (!slowdisk) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-slowdisk-'));
     process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
-    execFileSync('gcc', [
-      '-std=gnu11',
-      '-O2',
-      '-Wall',
-      '-Wextra',
-      '-Werror',
-      '-o',
-      path.join(dir, 'slowdisk'),
-      path.join(repo, 'tests/tools/slowdisk.c'),
-    ]);
+    runSync('gcc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', path.join(dir, 'slowdisk'),
+      path.join(repo, 'tests/tools/slowdisk.c')]);
     slowdisk = path.join(dir, 'slowdisk');
   }
   const child = spawn(slowdisk, [pid, ms].filter((word) => word !== undefined).map(String), {
@@ -43,15 +36,20 @@ export async function holdDisk(pid, ms) {
   };
 }
 
+const mounting = (size, folder, more) =>
+  ['unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && ${more}`, folder]];
+
+/** Why smallDisk() cannot work on this machine, to be the `skip` of a test; undefined where it can. */
+export const noSmallDisk = (() => {
+  const { error, status, stderr } = spawnSync(...mounting('1m', os.tmpdir(), 'true'), { encoding: 'utf8' });
+  return status === 0 ? undefined : `no disk can be mounted here: ${error?.message ?? stderr.trim()}`;
+})();
+
 /** A disk of its own, `size` as tmpfs has it ("3m"), that is gone with this process: {root, stop}. */
 export async function smallDisk(size) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-disk-'));
   // mounted where only this child sees it, and reached through the child
-  const child = spawn(
-    'unshare',
-    ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && echo ready && exec cat`, dir],
-    { stdio: ['pipe', 'pipe', 'pipe'] },
-  );
+  const child = spawn(...mounting(size, dir, 'echo ready && exec cat'), { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });
   const ended = new Promise((resolve) => { child.on('close', resolve); });

@@ -2,19 +2,21 @@
 // socket; on 127.0.0.1 with TLS as well when asked. Nothing of the machine's
 // own configuration is read.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { runSync } from './stack.mjs';
+
 const readyWithinMs = 60_000;
 const stopWithinMs = 60_000;
 
 function identity() {
   if (process.getuid() !== 0) return {};
-  const id = (flag) => Number(execFileSync('id', [flag, 'www-data'], { encoding: 'utf8' }));
+  const id = (flag) => Number(runSync('id', [flag, 'www-data']));
   return { uid: id('-u'), gid: id('-g') };
 }
 
@@ -30,10 +32,10 @@ export class Mariadb {
       for (const folder of ['', 'data', 'tmp'])
         chownSync(join(this.root, folder), this.identity.uid, this.identity.gid);
     }
-    execFileSync('mariadb-install-db', [
+    runSync('mariadb-install-db', [
       '--no-defaults', `--datadir=${join(this.root, 'data')}`, '--auth-root-authentication-method=normal',
       '--skip-test-db', '--skip-name-resolve', '--innodb-log-file-size=8M',
-    ], { ...this.identity, stdio: ['ignore', 'ignore', 'pipe'], cwd: this.root });
+    ], { ...this.identity, cwd: this.root });
   }
 
   // options: more arguments for mariadbd, such as TLS and a port
@@ -79,19 +81,9 @@ export class Mariadb {
 
   // Runs SQL as the server's root through the command line client; rows of texts.
   query(sql, database = '') {
-    const text = execFileSync(
-      'mariadb',
-      [
-        '--no-defaults',
-        `--socket=${this.socket}`,
-        '--user=root',
-        '--batch',
-        '--skip-column-names',
-        '--default-character-set=utf8mb4',
-        ...(database ? [database] : []),
-      ],
-      { input: sql, encoding: 'utf8' },
-    );
+    const text = runSync('mariadb', ['--no-defaults', `--socket=${this.socket}`, '--user=root', '--batch',
+      '--skip-column-names', '--default-character-set=utf8mb4', ...(database ? [database] : [])],
+    { input: sql, maxBuffer: 1 << 28 });
     return text.split('\n').slice(0, -1).map((line) => line.split('\t'));
   }
 

@@ -6,7 +6,7 @@
 //   await stack.controlGet('/status')          parsed JSON of nginx's control socket
 //   await stack.stop()          throws when a process is left or a log has an alert
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
@@ -35,6 +35,16 @@ export function run(command, args, { env, input, cwd = repo, check = true, timeo
     child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
   });
+}
+
+/** The same for hooks and constructors that cannot wait: its standard output. */
+export function runSync(command, args, options) {
+  const { error, status, signal, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', ...options });
+  if (status !== 0) {
+    const how = error?.message ?? signal ?? `exit status ${status}`;
+    throw new Error(`${command} ${args.join(' ')}: ${how}\n${stdout ?? ''}${stderr ?? ''}`);
+  }
+  return stdout;
 }
 
 export const buildSh = (args, options) => run(path.join(repo, 'build.sh'), args, options);
