@@ -717,16 +717,16 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await accessible(page, 'recordings on a phone');
   await screenshot(page, 'phone-recordings');
 
-  // A disk that cannot be written, and then can.
-  const root = path.join(stack.home, 'rec/live/demo');
-  const days = fs.readdirSync(root).map((day) => path.join(root, day));
+  // A disk that cannot be written, and then can: a file is where the folder was, which stops root, too.
+  const folder = path.join(stack.home, 'rec/live/demo');
   await stack.ctl('rec', 'stop', 'live/demo');
   await until(
     'the file to be closed',
     () => stack.ctl('rec', 'list', 'live/demo', '--json'),
     (text) => !/"state": *"recording"/.test(text),
   );
-  for (const day of days) fs.chmodSync(day, 0o550);
+  fs.renameSync(folder, `${folder}.away`);
+  fs.writeFileSync(folder, 'no folder');
   await stack.ctl('rec', 'start', 'live/demo');
   await page.waitForSelector('.trouble-stopped:visible');
   assert.match(
@@ -735,7 +735,8 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   );
   await accessible(page, 'a recording that stopped');
   await screenshot(page, 'phone-recording-stopped');
-  for (const day of days) fs.chmodSync(day, 0o750);
+  fs.rmSync(folder);
+  fs.renameSync(`${folder}.away`, folder);
   await page.waitForSelector('.trouble-stopped', { state: 'hidden' });
   await close();
 });

@@ -107,6 +107,8 @@ export function hubConf({
   listen = '',
   http = '',
 }) {
+  // a busy machine may keep this process, whose gate it is, from answering
+  const patience = /gate_timeout/.test(ingest) ? '' : 'gate_timeout 60s;';
   return `
 worker_processes ${workers};
 {{modules}}
@@ -114,7 +116,7 @@ hub_zone test ${zone};
 ${main}
 events { worker_connections 4096; }
 rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000; ${server}
-  application live { ingest on; gate unix:${gate.path}; ${ingest} } } }
+  application live { ingest on; gate unix:${gate.path}; ${patience} ${ingest} } } }
 http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on;
     add_header Access-Control-Allow-Origin https://app.example always; ${flv} }

@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 
 export const repo = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
-const DEADLINE = 30_000;
+const DEADLINE = 60_000;                // that only a failure reaches, also on a busy machine
 const DEBIAN_MODULES = '/usr/lib/nginx/modules';
 const FILES = { rtmp: 'ngx_rtmp_module.so', guard: 'ngx_rtmp_guard_module.so', hub: 'ngx_hub_module.so' };
 const HTTP_TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
@@ -31,19 +31,25 @@ const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
 // 'exit' handlers end the nginx of a test that is itself being ended
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-const given = new Set();          // the system may name a port again that is not in use yet
+// Below the ports that the system gives to whoever connects, and each process begins elsewhere: nobody
+// takes a port between this look and the bind of what is started.
+const PORTS = { first: 10_000, count: 22_000, apart: 100 };
+let nextPort = (process.pid * PORTS.apart) % PORTS.count;
 
 /** A TCP port on 127.0.0.1 that was free a moment ago. */
-export function freePort() {
+export async function freePort() {
+  for (;;) {
+    const port = PORTS.first + nextPort;
+    nextPort = (nextPort + 1) % PORTS.count;
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      const known = given.has(port);
-      given.add(port);
-      server.close(() => resolve(known ? freePort() : port));
-    });
+    server.on('error', (error) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
 

@@ -398,7 +398,7 @@ export class Source {
     const body = Buffer.concat([key ? keyFrame() : interFrame(), named(`${this.id}-${this.n}`, this.size)]);
     body.writeIntBE(cts, 2, 3);
     this.client.sendVideo(this.stamp, body);
-    this.sent.push({ ...frameOf({ type: VIDEO, dts: this.stamp, body }), at: Date.now() });
+    this.sent.push(frameOf({ type: VIDEO, dts: this.stamp, body }));
     for (; this.audio && this.heard <= this.stamp; this.heard += 1024 / 44.1) {
       const stamp = Math.round(this.heard);
       this.client.sendAudio(stamp, aacFrame());
@@ -419,6 +419,14 @@ export class Source {
     this.timer = setInterval(due, 10);
     this.timer.unref();
     return this;
+  }
+
+  /** run(); gives the moments between which nginx got the first of its frames. */
+  async begin() {
+    const from = Date.now();
+    this.run();
+    await this.client.ping();
+    return { from, to: Date.now() };
   }
 
   stop() { clearInterval(this.timer); return this; }

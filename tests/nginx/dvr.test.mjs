@@ -25,7 +25,6 @@ import {
   wellFormed,
 } from '../lib/recording.mjs';
 import { aacFrame, aacHeader, avcHeader, interFrame, keyFrame, openStream } from '../lib/rtmp.mjs';
-import { lagSince } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const SECONDS = 4;
@@ -80,13 +79,12 @@ async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
 
 // ---- an encoder ------------------------------------------------------------
 
-/** ffmpeg publishes SECONDS of a picture and writes the same into a file: what it sent, as frames. */
+/** ffmpeg publishes some SECONDS of a picture and writes the same into a file: what it sent, as frames. */
 async function pushed(hub, name, { video = [], audio = true } = {}) {
   const copy = path.join(hub.nginx.dir, `${name}.flv`);
   const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
   const program = start('ffmpeg', [
     '-hide_banner',
-    '-nostdin',
     '-loglevel',
     'error',
     '-re',
@@ -95,8 +93,6 @@ async function pushed(hub, name, { video = [], audio = true } = {}) {
     '-i',
     'testsrc2=size=320x180:rate=25',
     ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
-    '-t',
-    String(SECONDS),
     '-map',
     '0',
     ...(audio ? ['-map', '1', '-c:a', 'aac'] : []),
@@ -117,8 +113,9 @@ async function pushed(hub, name, { video = [], audio = true } = {}) {
     'tee',
     `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`)}|${target(copy)}`,
   ]);
-  await hub.on(`live/${name}`);
+  await hub.on(`live/${name}`, SECONDS * 1000);
   const live = hub.recordings.files(`live/${name}`);
+  program.child.stdin.write('q');
   assert.equal(await program.ended, 0, program.text);
   const flv = new FlvReader({ bodies: true });
   flv.push(fs.readFileSync(copy));
@@ -136,13 +133,13 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal(live.length, 1, 'its file is there while it goes on');
       const [r] = await finished(hub, 'live/plain');
       assert.equal(r.file, live[0]);
-      assert.equal(r.video.length, SECONDS * 25);
       sameFrames([r], sent);
       assert.ok(
         r.playlist.segments.length >= SECONDS - 1 &&
           r.playlist.segments.every(({ gap, dependent }) => !gap && !dependent),
         'a segment for each GOP',
       );
+      assert.ok(r.video.length >= (SECONDS - 1) * 25, `${r.video.length} pictures`);
       await plays(r);
     });
 
@@ -216,32 +213,31 @@ describe('the recorder', { concurrency: 3 }, () => {
 
     test('the time of a frame is the wall clock\'s', DEADLINE, async () => {
       const source = await Source.open(hub, 'clock', { from: 7_000_000 });
-      const began = performance.now();
-      source.run();
+      const began = await source.begin();
       await hub.on('live/clock', 3000);
       await source.end();
       const [r] = await finished(hub, 'live/clock');
       sameFrames([r], source.sent);
-      const allowed = 200 + lagSince(began);
-      const sent = source.sent.filter(({ type }) => type === 9);
-      r.video.forEach(({ utc }, i) =>
-        assert.ok(
-          Math.abs(utc - sent[i].at) <= allowed,
-          `frame ${i} is off by ${utc - sent[i].at} ms, ${allowed} are allowed`,
-        ),
-      );
+      // each is where the first one came, and what its publisher says later: however late it was sent
+      const off = r.video.map(({ utc }, i) => utc - i * 40 - began.from);
+      const [least, most] = [Math.min(...off), Math.max(...off)];
+      const first = began.to - began.from;
+      assert.ok(least >= -200 && most <= first + 200,
+        `frames are ${least} to ${most} ms behind the time they are of, of which the first took at most ${first}`);
       await plays(r);
     });
 
-    test('a return in grace: the same file, its gap marked', DEADLINE, async () => {
+    test('a return in grace: the same file, its gap marked', DEADLINE, async (t) => {
+      const hub = await startRecording({ grace: '15s' });
+      t.after(() => hub.stop());
       const first = await Source.open(hub, 'tunnel');
-      first.run();
+      const began = await first.begin();
       await hub.on('live/tunnel', 1500);
       await first.end();
       const { session } = await hub.recording('live/tunnel');
       await new Promise((resolve) => { setTimeout(resolve, 900); });
       const second = await Source.open(hub, 'tunnel', { from: 50_000 });
-      second.run();
+      const returned = await second.begin();
       await until(() => second.n > 60, '60 frames');
       assert.deepEqual((({ session: s, state }) => [s, state])(await hub.recording('live/tunnel')), [session, 'on']);
       await second.end();
@@ -249,11 +245,13 @@ describe('the recorder', { concurrency: 3 }, () => {
       const count = (source) => source.sent.filter(({ type }) => type === 9).length;
       assert.equal(r.video.length, count(first) + count(second), 'every frame of both');
       const [before_, behind] = [r.video[count(first) - 1], r.video[count(first)]];
-      const wall = second.sent[0].at - first.sent.filter(({ type }) => type === 9).at(-1).at;
+      const [least, most] = [returned.from - began.to, returned.to - began.from];
+      const way = behind.dts - r.video[0].dts;
       assert.ok(
-        Math.abs(behind.dts - before_.dts - wall) <= 200 + lagSince(0),
-        `the gap took ${wall} ms, in the file ${behind.dts - before_.dts}`,
+        way >= least - 200 && way <= most + 200,
+        `it returned after ${least} to ${most} ms, in the file after ${way}`,
       );
+      assert.ok(behind.dts - before_.dts > 700, 'not where it had stopped');
       const gaps = r.playlist.segments.filter(({ gap }) => gap);
       assert.deepEqual(gaps.map(({ date }) => date), [r.start + behind.dts], 'one gap, with the time behind it');
       assert.ok(behind.key);
@@ -554,18 +552,18 @@ describe('the recorder', { concurrency: 3 }, () => {
       t.after(() => hub.stop());
       const source = await Source.open(hub, 'endless', { every: 200, gop: 100_000, size: 100 });
       source.run();
-      await until(() => source.stamp > 62_000, 'a minute of it', 100_000);
+      await until(() => source.stamp > 32_000, 'half a minute and more', 100_000);
       await source.end();
       const [r] = await finished(hub, 'live/endless');
       sameFrames([r], source.sent);
-      assert.deepEqual(r.playlist.segments.map(({ dependent }) => Boolean(dependent)), [false, true, true]);
+      assert.deepEqual(r.playlist.segments.map(({ dependent }) => Boolean(dependent)), [false, true]);
       await plays(r);
     });
   });
 
   describe('nginx is reloaded while it records', () => {
     test('no frame is lost or doubled, and who returns to a new worker goes on in the file', DEADLINE, async (t) => {
-      const hub = await startRecording({ grace: '5s' });
+      const hub = await startRecording({ grace: '15s' });
       t.after(() => hub.stop());
       const streams = await Promise.all([1, 2, 3].map((n) => Source.open(hub, `reload${n}`)));
       streams.forEach((source) => source.run());
