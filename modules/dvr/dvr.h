@@ -116,8 +116,11 @@ u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
 void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
 void recorders_stop(int terminate);
 
-/* ngx_dvr_module.c: what was left open is looked for in a moment. */
-void dvr_recover_soon(void);
+/* recovery.c: recordings that were left open are looked for at the next tick,
+ * or in a moment. */
+void recovery_now(void);
+void recovery_soon(void);
+void recovery_tick(const dvr_conf_t *conf);
 
 /* job.c: does the work; called in a pool thread, or at the end of the process. */
 void dvr_job_run(dvr_job_t *job);

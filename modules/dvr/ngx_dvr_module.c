@@ -1,12 +1,10 @@
 /*
- * The recorder's directives, its timer, and the recovery when a worker starts.
+ * The recorder's directives and its timer.
  */
 
 #include "dvr.h"
 
 #define DVR_TICK_MS     100
-#define DVR_RECOVER_MS  60000    /* until what is left open is looked for again */
-#define DVR_LEAVE_MS     5000    /* in which a worker that leaves has left */
 
 static void *ngx_dvr_create_conf(ngx_cycle_t *cycle);
 static char *ngx_dvr_init_conf(ngx_cycle_t *cycle, void *conf);
@@ -108,123 +106,6 @@ static ngx_event_t       ngx_dvr_timer;
 static ngx_connection_t  ngx_dvr_dummy;      /* timers want one to log by */
 
 
-/* The recovery's task. */
-typedef struct {
-    ngx_pool_t        *pool;
-    const dvr_conf_t  *conf;
-    recover_taken_t   *taken;
-    size_t             n;
-} dvr_recovery_t;
-
-static ngx_msec_t  ngx_dvr_recover_at;   /* when to begin; 0: it is under way */
-
-
-static void
-ngx_dvr_recover(void *data, ngx_log_t *log)
-{
-    dvr_recovery_t  *r = data;
-
-    (void) recover_all((char *) r->conf->root.data, r->taken, r->n, log);
-}
-
-
-static void
-ngx_dvr_recovered(ngx_event_t *ev)
-{
-    dvr_recovery_t  *r = ev->data;
-
-    if (ngx_dvr_recover_at == 0) {
-        ngx_dvr_recover_at = ngx_current_msec + DVR_RECOVER_MS;
-    }
-
-    ngx_destroy_pool(r->pool);
-}
-
-
-/* The files of streams that the hub still has: when their recorder's worker
- * died the next one goes on in them. */
-static ngx_int_t
-ngx_dvr_taken(dvr_recovery_t *r)
-{
-    char           dir[REC_DIR_MAX], file[REC_FILE_MAX];
-    uint32_t       i;
-    hub_stream_t  *s;
-
-    if (hub == NULL) {
-        return NGX_OK;
-    }
-
-    r->taken = ngx_palloc(r->pool,
-                          hub->header->nstreams * sizeof(recover_taken_t));
-    if (r->taken == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_shmtx_lock(&hub->pool->mutex);
-
-    for (i = 0; i < hub->header->nstreams; i++) {
-        s = &hub->streams[i];
-
-        if (s->state != HUB_FREE && s->recording.wanted
-            && s->recording.file_utc
-            && rec_path_dir(dir, (char *) s->name, s->name_len)
-            && rec_path_file(file, s->recording.file_utc, "") > 1)
-        {
-            (void) snprintf(r->taken[r->n++], sizeof(recover_taken_t),
-                            "%s/%.*s", dir, (int) strlen(file) - 1, file);
-        }
-    }
-
-    ngx_shmtx_unlock(&hub->pool->mutex);
-
-    return NGX_OK;
-}
-
-
-/* What an nginx that died has left open is closed by the next one's workers,
- * whoever comes first to each file. */
-static ngx_int_t
-ngx_dvr_start_recovery(const dvr_conf_t *conf)
-{
-    ngx_pool_t         *pool;
-    dvr_recovery_t     *r;
-    ngx_thread_task_t  *task;
-
-    pool = ngx_create_pool(1024, ngx_cycle->log);
-    if (pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    task = ngx_thread_task_alloc(pool, sizeof(dvr_recovery_t));
-
-    if (task) {
-        r = task->ctx;                   /* comes zeroed */
-        r->pool = pool;
-        r->conf = conf;
-        task->handler = ngx_dvr_recover;
-        task->event.handler = ngx_dvr_recovered;
-        task->event.data = r;
-
-        if (ngx_dvr_taken(r) == NGX_OK
-            && ngx_thread_task_post(conf->pool, task) == NGX_OK)
-        {
-            return NGX_OK;
-        }
-    }
-
-    ngx_destroy_pool(pool);
-
-    return NGX_ERROR;
-}
-
-
-void
-dvr_recover_soon(void)
-{
-    ngx_dvr_recover_at = ngx_current_msec + DVR_LEAVE_MS;
-}
-
-
 /* A recorder that another configuration left behind can be gone on with in the
  * same folder and format alone. */
 static ngx_int_t
@@ -265,7 +146,7 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
 
     /* with the first tick: the hub's own start comes after ours */
-    ngx_dvr_recover_at = ngx_current_msec;
+    recovery_now();
 
     return NGX_OK;
 }
@@ -285,11 +166,7 @@ ngx_dvr_exit_process(ngx_cycle_t *cycle)
 static void
 ngx_dvr_tick(ngx_event_t *ev)
 {
-    if (ngx_dvr_recover_at && ngx_current_msec >= ngx_dvr_recover_at
-        && ngx_dvr_start_recovery(ngx_dvr_dummy.data) == NGX_OK)
-    {
-        ngx_dvr_recover_at = 0;
-    }
+    recovery_tick(ngx_dvr_dummy.data);
 
     if (hub) {
         recorders_tick(ngx_dvr_dummy.data, ev->log);

@@ -353,7 +353,7 @@ recorder_abandon(recorder_t *rec)
 
     rec->row.file_utc = 0;
     hub_record_save(hub, &rec->reader.ref, &rec->row);
-    dvr_recover_soon();
+    recovery_soon();
 }
 
 
@@ -531,7 +531,7 @@ recorder_resumed(recorder_t *rec)
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
                           "recording %s is left as it is: %s it failed",
                           rec->job.file, rec->job.doing);
-            dvr_recover_soon();
+            recovery_soon();
         }
         rec->row.file_utc = 0;
         hub_record_save(hub, &rec->reader.ref, &rec->row);

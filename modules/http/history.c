@@ -212,19 +212,6 @@ history_refuse(ngx_http_request_t *r, history_t *h)
 }
 
 
-void
-history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
-{
-    va_list  args;
-
-    h->status = status;
-
-    va_start(args, format);
-    (void) vsnprintf(h->why, sizeof(h->why), format, args);
-    va_end(args);
-}
-
-
 ngx_int_t
 history_path(ngx_http_request_t *r, const history_t *h, const char *file,
     ngx_str_t *path)

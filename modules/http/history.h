@@ -18,88 +18,7 @@
 #ifndef DUOLU_HTTP_HISTORY_H
 #define DUOLU_HTTP_HISTORY_H
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
-#include <ngx_thread_pool.h>
-
-#include "../rules/rec_index.h"
-#include "../rules/rec_path.h"
-
-#define HISTORY_FILES_MAX     4096       /* of one answer */
-#define HISTORY_SEGMENTS_MAX  500000
-
-/* An MP4 of the range. */
-typedef struct {
-    char        file[REC_FILE_MAX];      /* DAY/TIME.mp4, below the stream's folder */
-    rec_head_t  head;
-    uint32_t    first, n;                /* its segments: [first, first + n) */
-    unsigned    cut:1;                   /* it goes on behind the range */
-    unsigned    ended:1;                 /* nothing more comes behind it */
-} history_file_t;
-
-/* Consecutive in time.  It begins with the segment that holds `from`, or the
- * one it depends on, or the next one when that moment was not recorded; and
- * ends with the one that holds `to`. */
-typedef struct {
-    history_file_t  *files;
-    size_t           nfiles;
-    rec_segment_t   *segments;
-    size_t           nsegments;
-} history_range_t;
-
-typedef struct {
-    int64_t  from, to;                   /* utc ms */
-} history_span_t;
-
-/* Times that were recorded, in files of any format, and the days (UTC, their
- * first ms) of which there is anything at all. */
-typedef struct {
-    history_span_t  *spans;
-    size_t           nspans;
-    int64_t         *days;
-    size_t           ndays;
-} history_spans_t;
-
-typedef struct history_s  history_t;
-
-struct history_s {
-    /* the question; does not change once it is put */
-    char               *root;            /* ROOT, without a slash at its end */
-    char                dir[REC_DIR_MAX];        /* APP/NAME below it */
-    char                stream[REC_STREAM_MAX + 1];
-    int64_t             from, to;        /* utc ms, `to` included */
-    uint64_t            uid;             /* who asks */
-    int64_t             now;             /* when it was put */
-    unsigned            recording:1;     /* the stream is being recorded now */
-    unsigned            spans_only:1;
-    unsigned            plain:1;         /* no range is looked for */
-    unsigned            pictures:1;      /* `flv` will do, too */
-
-    /* Pool thread, after `range` was found: reads what else is needed.  It may
-     * set `status` and `why`.  May be NULL. */
-    void              (*work)(history_t *h);
-
-    /* Event loop: answers.  Returns as a content handler does. */
-    ngx_int_t         (*done)(ngx_http_request_t *r, history_t *h);
-
-    void               *data;            /* the caller's, for both */
-    void              (*free)(history_t *h);     /* frees `data`; may be NULL */
-
-    /* the answer */
-    history_range_t     range;
-    history_spans_t     spans;           /* instead, when `spans_only` */
-    int64_t             flv;             /* utc of the newest FLV that holds some of
-                                            the span, -1: none does */
-    ngx_uint_t          status;          /* 200; 404 nothing recorded; 400, 500 */
-    char                why[128];        /* when it is not 200: a sentence */
-
-    /* history.c's own */
-    ngx_queue_t         queue;           /* of what threads have */
-    ngx_http_request_t *request;         /* NULL: the client is gone */
-    unsigned            asked:1;         /* a thread has it */
-    ngx_thread_task_t   task;
-};
+#include "history_find.h"
 
 /* A question of user UID about STREAM ("app/name") in ROOT, of the request R,
  * which owns it.  NULL when there is no memory; `status` is 404 when STREAM can
@@ -113,22 +32,6 @@ ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
 
 /* The answer of a `done` whose `status` is not 200: {"error": why}. */
 ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
-
-/* Thread side.  Opens FILE (DAY/TIME.EXT) of the question's stream to read;
- * with "" the stream's folder.  Returns a descriptor, or -1 with errno. */
-int history_open(const history_t *h, const char *file);
-
-/* Thread side: fills `range`, or `spans`, and `status`; forgets them. */
-void history_find(history_t *h);
-void history_find_free(history_t *h);
-
-/* Does more come into the range that was found, as far as one can tell?  Then
- * what is answered holds for this moment alone. */
-int history_growing(const history_t *h);
-
-/* Thread side: says what the answer is when it cannot be given. */
-void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* Event loop.  The absolute path of FILE, zero-terminated, from R's pool. */
 ngx_int_t history_path(ngx_http_request_t *r, const history_t *h,

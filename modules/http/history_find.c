@@ -3,7 +3,7 @@
  * indexes say of a span of time.
  */
 
-#include "history.h"
+#include "history_find.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -48,6 +48,19 @@ array_push(void *p, size_t *n, size_t size)
     }
 
     return (char *) *array + (*n)++ * size;
+}
+
+
+void
+history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
+{
+    va_list  args;
+
+    h->status = status;
+
+    va_start(args, format);
+    (void) vsnprintf(h->why, sizeof(h->why), format, args);
+    va_end(args);
 }
 
 

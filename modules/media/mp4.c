@@ -1,3 +1,4 @@
+#include "mp4.h"
 #include "mp4_box.h"
 
 #include "aac.h"

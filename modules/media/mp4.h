@@ -14,26 +14,10 @@
 #ifndef DUOLU_MEDIA_MP4_H
 #define DUOLU_MEDIA_MP4_H
 
-#include "flv.h"
-
-#define MP4_BOX(a, b, c, d) \
-    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
-
-#define MP4_VIDEO            0
-#define MP4_AUDIO            1
+#include "mp4_track.h"
 
 #define MP4_VIDEO_TIMESCALE  1000    /* FLV's own: nothing is rounded */
 #define MP4_INIT_MAX(config) (2048 + (config))   /* bytes of configuration */
-
-/* What an init segment says of a track; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
-typedef struct {
-    enum flv_codec  codec;           /* FLV_CODEC_NONE: there is no such track */
-    const uint8_t  *config;          /* avcC or hvcC record, AudioSpecificConfig */
-    size_t          config_size;
-    uint32_t        timescale;
-    uint32_t        width, height;   /* video, pixels; 0: not known */
-    uint32_t        channels;        /* audio */
-} mp4_track_t;
 
 /* One frame; times in the track's timescale. */
 typedef struct {

@@ -12,7 +12,7 @@
 #ifndef DUOLU_MEDIA_MP4_BOX_H
 #define DUOLU_MEDIA_MP4_BOX_H
 
-#include "mp4.h"
+#include "mp4_track.h"
 
 typedef struct {
     uint8_t  *out;

@@ -1,0 +1,28 @@
+/*
+ * What the boxes of MP4 say of a track, for those who write and read them.
+ *
+ * Source: ISO/IEC 14496-12.
+ */
+
+#ifndef DUOLU_MEDIA_MP4_TRACK_H
+#define DUOLU_MEDIA_MP4_TRACK_H
+
+#include "flv.h"
+
+#define MP4_BOX(a, b, c, d) \
+    ((uint32_t) (a) << 24 | (uint32_t) (b) << 16 | (uint32_t) (c) << 8 | (d))
+
+#define MP4_VIDEO            0
+#define MP4_AUDIO            1
+
+/* What an init segment says of a track; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
+typedef struct {
+    enum flv_codec  codec;           /* FLV_CODEC_NONE: there is no such track */
+    const uint8_t  *config;          /* avcC or hvcC record, AudioSpecificConfig */
+    size_t          config_size;
+    uint32_t        timescale;
+    uint32_t        width, height;   /* video, pixels; 0: not known */
+    uint32_t        channels;        /* audio */
+} mp4_track_t;
+
+#endif
