@@ -6,8 +6,6 @@
 /* weak, as in ngx_rtmp_guard_module.c */
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_connect
-#pragma weak ngx_rtmp_send_amf
-#pragma weak ngx_rtmp_send_chunk_size
 
 
 #define NAMES_SIZE        128
@@ -110,41 +108,4 @@ ngx_rtmp_guard_names(ngx_rtmp_core_srv_conf_t *cscf, u_char names[NAMES_SIZE])
     }
 
     *p = '\0';
-}
-
-
-ngx_int_t
-ngx_rtmp_guard_reject(ngx_rtmp_session_t *s, double trans, const u_char *why)
-{
-    ngx_rtmp_header_t          h;
-    ngx_rtmp_core_srv_conf_t  *cscf;
-
-    ngx_rtmp_amf_elt_t  info[] = {
-        { NGX_RTMP_AMF_STRING, ngx_string("level"), "error", 0 },
-        { NGX_RTMP_AMF_STRING, ngx_string("code"),
-          "NetConnection.Connect.Rejected", 0 },
-        { NGX_RTMP_AMF_STRING, ngx_string("description"), (void *) why, 0 }
-    };
-
-    ngx_rtmp_amf_elt_t  answer[] = {
-        { NGX_RTMP_AMF_STRING, ngx_null_string, "_error", 0 },
-        { NGX_RTMP_AMF_NUMBER, ngx_null_string, &trans, 0 },
-        { NGX_RTMP_AMF_NULL, ngx_null_string, NULL, 0 },
-        { NGX_RTMP_AMF_OBJECT, ngx_null_string, info, sizeof(info) }
-    };
-
-    cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
-
-    /* what nginx-rtmp sends comes in chunks of this size, also before it said
-     * so in its answer to a connect */
-    if (ngx_rtmp_send_chunk_size(s, cscf->chunk_size) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(&h, sizeof(h));
-    h.csid = NGX_RTMP_CSID_AMF_INI;
-    h.type = NGX_RTMP_MSG_AMF_CMD;
-
-    return ngx_rtmp_send_amf(s, &h, answer,
-                             sizeof(answer) / sizeof(answer[0]));
 }

@@ -5,7 +5,6 @@
 #pragma weak ngx_rtmp_core_module
 
 
-#define READ_AHEAD        65536
 #define HANDSHAKE         (1 + 2 * 1536)       /* C0, C1, C2 */
 
 /*
@@ -36,10 +35,6 @@ static uint32_t ngx_rtmp_guard_u32(u_char *p);
 static uint32_t ngx_rtmp_guard_timestamp(ngx_rtmp_stream_t *st);
 static ngx_int_t ngx_rtmp_guard_length(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx, uint32_t slot, uint32_t mlen);
-
-
-/* read-ahead buffer of the connection that was drained last */
-static u_char  *ngx_rtmp_guard_spare;
 
 
 /*
@@ -173,20 +168,8 @@ ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
         return NGX_AGAIN;
     }
 
-    if (ctx->start == NULL) {
-        if (ngx_rtmp_guard_spare) {
-            ctx->start = ngx_rtmp_guard_spare;
-            ngx_rtmp_guard_spare = NULL;
-
-        } else {
-            ctx->start = ngx_alloc(READ_AHEAD, c->log);
-            if (ctx->start == NULL) {
-                return NGX_ERROR;
-            }
-        }
-
-        ctx->pos = ctx->start;
-        ctx->last = ctx->start;
+    if (ctx->start == NULL && ngx_rtmp_guard_obtain(ctx, c->log) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ctx->pos != ctx->start) {
@@ -197,7 +180,8 @@ ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
         ctx->last = ctx->start + n;
     }
 
-    n = ctx->recv(c, ctx->last, ctx->start + READ_AHEAD - ctx->last);
+    n = ctx->recv(c, ctx->last,
+                  ctx->start + NGX_RTMP_GUARD_READ_AHEAD - ctx->last);
 
     if (n > 0) {
         ctx->last += n;
@@ -212,26 +196,6 @@ ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
     }
 
     return n;
-}
-
-
-void
-ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx)
-{
-    if (ctx->start == NULL) {
-        return;
-    }
-
-    if (ngx_rtmp_guard_spare == NULL) {
-        ngx_rtmp_guard_spare = ctx->start;
-
-    } else {
-        ngx_free(ctx->start);
-    }
-
-    ctx->start = NULL;
-    ctx->pos = NULL;
-    ctx->last = NULL;
 }
 
 

@@ -18,6 +18,12 @@ typedef struct {
 } ngx_rtmp_guard_srv_conf_t;
 
 
+typedef struct {
+    size_t                  zone_size;
+    ngx_shm_zone_t         *zone;
+} ngx_rtmp_guard_main_conf_t;
+
+
 typedef enum {
     guard_accepted = 0,     /* nginx-rtmp may still look for a PROXY line */
     guard_handshake,
@@ -66,14 +72,26 @@ typedef struct {
 } ngx_rtmp_guard_ctx_t;
 
 
+/* --- ngx_rtmp_guard_session.c; its refuse() is in ngx_rtmp_guard.h --- */
+
+#define NGX_RTMP_GUARD_READ_AHEAD  65536
+
+/* obtains the read-ahead buffer, and gives it back */
+ngx_int_t ngx_rtmp_guard_obtain(ngx_rtmp_guard_ctx_t *ctx, ngx_log_t *log);
+void ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx);
+
+/* NGX_OK, or NGX_ERROR when the address has too many connections */
+ngx_int_t ngx_rtmp_guard_admit(ngx_rtmp_session_t *s,
+    ngx_rtmp_guard_ctx_t *ctx);
+
+
+/* --- the files above it --- */
+
 /*
  * Stands in for c->recv: lets pass what nginx-rtmp survives, reads ahead.
  * Returns what ngx_unix_recv does; a refusal is NGX_ERROR.
  */
 ssize_t ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size);
-
-/* gives the read-ahead buffer back */
-void ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx);
 
 /* puts the handlers of ngx_rtmp_guard_message.c first */
 ngx_int_t ngx_rtmp_guard_add_handlers(ngx_rtmp_core_main_conf_t *cmcf);
@@ -81,17 +99,8 @@ ngx_int_t ngx_rtmp_guard_add_handlers(ngx_rtmp_core_main_conf_t *cmcf);
 /* puts the check of the application before the wire layer's connect */
 void ngx_rtmp_guard_add_connect(void);
 
-/* answers the connect of transaction TRANS with "rejected", WHY is the text */
-ngx_int_t ngx_rtmp_guard_reject(ngx_rtmp_session_t *s, double trans,
-    const u_char *why);
-
 /* the slot of CSID, which an Abort names; 0: it has none */
 uint32_t ngx_rtmp_guard_find_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
     uint32_t max);
-
-/* NGX_OK, or NGX_ERROR when the address has too many connections */
-ngx_int_t ngx_rtmp_guard_admit(ngx_rtmp_session_t *s,
-    ngx_rtmp_guard_ctx_t *ctx);
-
 
 #endif /* _NGX_RTMP_GUARD_SESSION_H_INCLUDED_ */
