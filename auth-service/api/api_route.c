@@ -1,0 +1,251 @@
+/*
+ * Routes of the page. Before a handler runs, its route has been checked for
+ * method, origin, login and body: no handler can forget one of these.
+ */
+
+#include "api.h"
+#include "../base/log.h"
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+typedef enum { API_ANYONE, API_USER, API_ADMIN } api_who_t;
+
+typedef struct {
+    const char  *method;
+    const char  *path;          /* '*' stands for one part */
+    api_who_t    who;
+    void       (*run)(api_t *api);
+} api_route_t;
+
+static const api_route_t  api_routes[] = {
+    { "POST",   "/api/login",           API_ANYONE, api_login },
+    { "POST",   "/api/logout",          API_ANYONE, api_logout },
+    { "GET",    "/api/me",              API_USER,   api_me },
+    { "GET",    "/api/streams",         API_USER,   api_streams },
+    { "POST",   "/api/streams",         API_ADMIN,  api_stream_add },
+    { "POST",   "/api/streams/*/*", API_USER,       api_stream_set },
+    { "POST",   "/api/streams/*/*/key", API_USER,   api_stream_key },
+    { "POST",   "/api/streams/*/*/revoke", API_USER, api_stream_revoke },
+    { "POST",   "/api/streams/*/*/record", API_USER, api_stream_record },
+    { "GET",    "/api/recordings",      API_USER,   api_recordings },
+    { "POST",   "/api/recordings/*",    API_USER,   api_recording_set },
+    { "DELETE", "/api/recordings/*",    API_USER,   api_recording_remove },
+    { "GET",    "/api/users",           API_ADMIN,  api_users },
+    { "POST",   "/api/users",           API_ADMIN,  api_user_add },
+    { "POST",   "/api/users/*",         API_ADMIN,  api_user_set },
+    { "POST",   "/api/users/*/revoke",  API_ADMIN,  api_user_revoke },
+    { "POST",   "/api/users/*/disable", API_ADMIN,  api_user_disable },
+    { "POST",   "/api/users/*/enable",  API_ADMIN,  api_user_enable },
+    { "GET",    "/api/grants",          API_USER,   api_grants },
+    { "POST",   "/api/grants",          API_USER,   api_grant_add },
+    { "DELETE", "/api/grants",          API_USER,   api_grant_remove },
+    { "GET",    "/api/sessions",        API_USER,   api_sessions },
+    { "POST",   "/api/sessions/*/kick", API_USER,   api_session_kick },
+    { "GET",    "/api/events-access",   API_USER,   api_events_access },
+};
+
+#define API_ROUTES    (sizeof(api_routes) / sizeof(api_routes[0]))
+#define API_PATH_MAX  1024
+
+
+/* Fits the path to the route; the parts stay in path, decoded. */
+static bool api_match(const char *route, char *path, const char **parts)
+{
+    char    *end;
+    size_t   count = 0;
+
+    while (*route) {
+
+        if (*route != '*') {
+            if (*route++ != *path++) {
+                return false;
+            }
+            continue;
+        }
+
+        end = path + strcspn(path, "/");
+        if (end == path || count == API_PARTS_MAX) {
+            return false;
+        }
+        parts[count++] = path;
+        route++;
+
+        if (*end == '\0') {
+            path = end;
+            continue;
+        }
+        if (*route != '/') {
+            return false;
+        }
+        *end = '\0';
+        route++;
+        path = end + 1;
+    }
+
+    return *path == '\0';
+}
+
+
+static const api_route_t *api_find(api_t *api, const char *method, char *path,
+                                   bool *other_method)
+{
+    size_t  i;
+    char    copy[API_PATH_MAX];
+
+    *other_method = false;
+
+    for (i = 0; i < API_ROUTES; i++) {
+        /* matching cuts the path at its parts, so each try has a fresh one */
+        strcpy(copy, path);
+        if (!api_match(api_routes[i].path, copy, api->parts)) {
+            continue;
+        }
+        if (strcmp(api_routes[i].method, method) != 0) {
+            *other_method = true;
+            continue;
+        }
+
+        api_match(api_routes[i].path, path, api->parts);
+        return &api_routes[i];
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A page of another site can make a browser send the cookie, but neither an
+ * Origin of ours nor, without asking first, this header.
+ */
+static bool api_same_origin(const FCGX_Request *request)
+{
+    const char  *host = fastcgi_param(request, "HTTP_HOST");
+    const char  *origin = fastcgi_param(request, "HTTP_ORIGIN");
+
+    if (strcmp(fastcgi_param(request, "HTTP_X_DUOLU"), "1") != 0 || *host == '\0') {
+        return false;
+    }
+
+    if (strncmp(origin, "https://", 8) == 0) {
+        return strcasecmp(origin + 8, host) == 0;
+    }
+    if (strncmp(origin, "http://", 7) == 0) {
+        return strcasecmp(origin + 7, host) == 0;
+    }
+    return false;
+}
+
+
+static bool api_read_body(api_t *api)
+{
+    char           *text;
+    size_t          length;
+    json_error_t    problem;
+    body_result_t   result = fastcgi_body(api->request, &text, &length);
+
+    if (result == BODY_TOO_LARGE) {
+        api_error(api, 413, "too_large", "The body is larger than %d bytes.",
+                  FASTCGI_BODY_MAX);
+        return false;
+    }
+    if (result == BODY_BROKEN) {
+        api_error(api, 400, "bad_request", "The body ended before its Content-Length.");
+        return false;
+    }
+
+    if (length == 0) {
+        api->body = json_object();
+    } else {
+        api->body = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+    }
+    free(text);
+
+    if (!json_is_object(api->body)) {
+        api_error(api, 400, "bad_request", "The body is no JSON object%s%s.",
+                  api->body ? "" : ": ", api->body ? "" : problem.text);
+        return false;
+    }
+
+    return true;
+}
+
+
+static bool api_admit(api_t *api, const api_route_t *route)
+{
+    store_result_t  result;
+
+    if (strcmp(route->method, "GET") != 0) {
+        if (!api_same_origin(api->request)) {
+            api_audit(api, "csrf", false, route->path, "other origin or no X-Duolu header");
+            api_error(api, 403, "csrf", "Expected an Origin that is this host and the header "
+                      "X-Duolu: 1.");
+            return false;
+        }
+    }
+
+    if (route->who != API_ANYONE) {
+        result = session_user(api->request, api->store, &api->user);
+        if (result == STORE_NONE) {
+            api_error(api, 401, "login_required", "Log in first.");
+            return false;
+        }
+        if (result != STORE_OK) {
+            api_store_error(api, result, "session");
+            return false;
+        }
+    }
+
+    if (route->who == API_ADMIN && !api->user.admin) {
+        api_audit(api, "admin only", false, route->path, "no admin");
+        api_error(api, 403, "forbidden", "Only an admin may do this.");
+        return false;
+    }
+
+    return strcmp(route->method, "GET") == 0 || api_read_body(api);
+}
+
+
+void api_handle(FCGX_Request *request, void *store, void *service)
+{
+    char                path[API_PATH_MAX];
+    bool                other_method;
+    api_t               api;
+    const char         *script = fastcgi_param(request, "SCRIPT_NAME");
+    const api_route_t  *route;
+
+    memset(&api, 0, sizeof(api));
+    api.request = request;
+    api.store = store;
+    api.service = service;
+    api.began = (int64_t) time(NULL);
+    api.address = fastcgi_param(request, "REMOTE_ADDR");
+
+    if (strlen(script) >= sizeof(path)) {
+        api_error(&api, 404, "not_found", "There is nothing at this address.");
+        return;
+    }
+    strcpy(path, script);
+
+    route = api_find(&api, fastcgi_param(request, "REQUEST_METHOD"), path, &other_method);
+
+    if (route == NULL) {
+        if (other_method) {
+            api_error(&api, 405, "bad_method", "This address does not take %.20s.",
+                      fastcgi_param(request, "REQUEST_METHOD"));
+        } else {
+            api_error(&api, 404, "not_found", "There is nothing at this address.");
+        }
+        return;
+    }
+
+    if (api_admit(&api, route)) {
+        route->run(&api);
+    }
+
+    json_decref(api.body);
+}

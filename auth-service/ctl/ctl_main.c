@@ -1,0 +1,267 @@
+/* duoluctl: its commands and their options. */
+
+#include "ctl.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ctl_command_t  ctl_commands[] = {
+    { "user add", "NAME [--admin] [--password-stdin] [--json]", 1, 1,
+      OPTION_ADMIN | OPTION_PASSWORD_STDIN | OPTION_JSON, 0, ctl_user_add },
+    { "user disable", "NAME", 1, 1, 0, 0, ctl_user_disable },
+    { "user enable", "NAME", 1, 1, 0, 0, ctl_user_enable },
+    { "user revoke", "NAME", 1, 1, 0, 0, ctl_user_revoke },
+    { "user set", "NAME [max_publishers=N] [rec_quota=BYTES]", 2, 3, 0, 0, ctl_user_set },
+    { "user passwd", "NAME [--password-stdin]", 1, 1, OPTION_PASSWORD_STDIN, 0,
+      ctl_user_passwd },
+    { "user list", "[--json]", 0, 0, OPTION_JSON, 0, ctl_user_list },
+    { "group add", "GROUP", 1, 1, 0, 0, ctl_group_add },
+    { "group join", "GROUP USER", 2, 2, 0, 0, ctl_group_join },
+    { "group leave", "GROUP USER", 2, 2, 0, 0, ctl_group_leave },
+    { "group list", "[--json]", 0, 0, OPTION_JSON, 0, ctl_group_list },
+    { "stream add", "APP/NAME --owner USER [--title TEXT] [--json]", 1, 1,
+      OPTION_OWNER | OPTION_TITLE | OPTION_JSON, OPTION_OWNER, ctl_stream_add },
+    { "stream list", "[--json]", 0, 0, OPTION_JSON, 0, ctl_stream_list },
+    { "stream set", "APP/NAME [title=TEXT] [visibility=private|public] "
+      "[record=never|always|demand] [max_kbps=N] [max_viewers=N]", 2, 6, 0, 0,
+      ctl_stream_set },
+    { "stream revoke", "APP/NAME", 1, 1, 0, 0, ctl_stream_revoke },
+    { "stream key add", "APP/NAME [--user USER] [--label TEXT] [--json]", 1, 1,
+      OPTION_USER | OPTION_LABEL | OPTION_JSON, 0, ctl_key_add },
+    { "stream key rotate", "APP/NAME [--json]", 1, 1, OPTION_JSON, 0, ctl_key_rotate },
+    { "stream key revoke", "APP/NAME ID", 2, 2, 0, 0, ctl_key_revoke },
+    { "stream key list", "APP/NAME [--json]", 1, 1, OPTION_JSON, 0, ctl_key_list },
+    { "grant", "USER|group:GROUP APP/NAME|APP publish,view,replay,manage", 3, 3, 0, 0,
+      ctl_grant },
+    { "revoke", "USER|group:GROUP APP/NAME|APP [publish,view,replay,manage]", 2, 3, 0, 0,
+      ctl_revoke },
+    { "grant list", "[APP/NAME|APP] [--json]", 0, 1, OPTION_JSON, 0, ctl_grant_list },
+    { "url", "USER APP/NAME view|replay [--format flv|rtmp|hls] [--ttl SECONDS]", 2, 3,
+      OPTION_FORMAT | OPTION_TTL, 0, ctl_url },
+    { "rec list", "[APP/NAME] [--json]", 0, 1, OPTION_JSON, 0, ctl_rec_list },
+    { "rec start", "APP/NAME", 1, 1, 0, 0, ctl_rec_start },
+    { "rec stop", "APP/NAME", 1, 1, 0, 0, ctl_rec_stop },
+    { "rec prune", "[--dry-run]", 0, 0, OPTION_DRY_RUN, 0, ctl_rec_prune },
+    { "rec keep", "ID", 1, 1, 0, 0, ctl_rec_keep },
+    { "rec free", "ID", 1, 1, 0, 0, ctl_rec_free },
+    { "reindex", "", 0, 0, 0, 0, ctl_reindex },
+    { "status", "[--json]", 0, 0, OPTION_JSON, 0, ctl_status },
+    { "sessions", "[--json]", 0, 0, OPTION_JSON, 0, ctl_sessions },
+    { "kick", "ID", 1, 1, 0, 0, ctl_kick },
+};
+
+#define CTL_COUNT  (sizeof(ctl_commands) / sizeof(ctl_commands[0]))
+
+
+static void ctl_usage(FILE *out)
+{
+    size_t  i;
+
+    fputs("usage: duoluctl COMMAND ...\n\n", out);
+    for (i = 0; i < CTL_COUNT; i++) {
+        fprintf(out, "  %s %s\n", ctl_commands[i].name, ctl_commands[i].usage);
+    }
+    fputs("\nexit: 0 done, 1 failed, 2 usage, 3 exists already, 4 not found, 5 no right, "
+          "6 no database\nenvironment: DUOLU_HOME, DUOLU_DB, DUOLU_HOST, DUOLU_LISTEN, "
+          "DUOLU_HTTP, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, DUOLU_REC_TOTAL, "
+          "DUOLU_REC_FREE\n", out);
+}
+
+
+/* The longest command whose words the arguments start with; words: how many it has. */
+static const ctl_command_t *ctl_match(int argc, char **argv, int *words)
+{
+    int                   n, longest = 0;
+    size_t                i, length;
+    const char           *p;
+    const ctl_command_t  *found = NULL;
+
+    for (i = 0; i < CTL_COUNT; i++) {
+        p = ctl_commands[i].name;
+
+        for (n = 0; *p && n < argc; n++) {
+            length = strcspn(p, " ");
+            if (strlen(argv[n]) != length || strncmp(p, argv[n], length) != 0) {
+                break;
+            }
+            p += length + (p[length] == ' ');
+        }
+
+        if (*p == '\0' && n > longest) {
+            longest = n;
+            found = &ctl_commands[i];
+        }
+    }
+
+    *words = longest;
+    return found;
+}
+
+
+typedef struct {
+    const char  *name;
+    unsigned     bit;
+    size_t       value;         /* offset of the value in ctl_t, 0: takes none */
+} ctl_option_name_t;
+
+static const ctl_option_name_t  ctl_options[] = {
+    { "--admin", OPTION_ADMIN, 0 },
+    { "--password-stdin", OPTION_PASSWORD_STDIN, 0 },
+    { "--json", OPTION_JSON, 0 },
+    { "--owner", OPTION_OWNER, offsetof(ctl_t, owner) },
+    { "--title", OPTION_TITLE, offsetof(ctl_t, title) },
+    { "--ttl", OPTION_TTL, offsetof(ctl_t, ttl) },
+    { "--format", OPTION_FORMAT, offsetof(ctl_t, format) },
+    { "--label", OPTION_LABEL, offsetof(ctl_t, label) },
+    { "--user", OPTION_USER, offsetof(ctl_t, user) },
+    { "--dry-run", OPTION_DRY_RUN, 0 },
+};
+
+#define CTL_OPTIONS  (sizeof(ctl_options) / sizeof(ctl_options[0]))
+
+
+static int ctl_wrong_usage(const ctl_command_t *command, const char *what, const char *value)
+{
+    return ctl_fail(CTL_USAGE, "%s \"%.100s\"; usage: duoluctl %s %s", what, value,
+                    command->name, command->usage);
+}
+
+
+static int ctl_take_option(ctl_t *ctl, const ctl_command_t *command, const char *text,
+                           const char *next, int *used)
+{
+    size_t                    i, length;
+    const ctl_option_name_t  *option;
+
+    for (i = 0; i < CTL_OPTIONS; i++) {
+        option = &ctl_options[i];
+        length = strlen(option->name);
+
+        if (strncmp(text, option->name, length) != 0
+            || (text[length] != '\0' && (text[length] != '=' || option->value == 0))
+            || !(command->options & option->bit))
+        {
+            continue;
+        }
+
+        ctl->given |= option->bit;
+        *used = 1;
+
+        if (option->value) {
+            if (text[length] == '=') {
+                next = text + length + 1;
+            } else {
+                *used = 2;
+            }
+            if (next == NULL) {
+                return ctl_wrong_usage(command, "no value after", text);
+            }
+            *(const char **) (void *) ((char *) ctl + option->value) = next;
+        }
+
+        return CTL_OK;
+    }
+
+    return ctl_wrong_usage(command, "unknown option", text);
+}
+
+
+static int ctl_parse(ctl_t *ctl, const ctl_command_t *command, int argc, char **argv)
+{
+    int     i, used = 1, code;
+    size_t  n;
+    bool    plain = false;
+
+    for (i = 0; i < argc; i += used) {
+
+        if (!plain && strcmp(argv[i], "--") == 0) {
+            plain = true;
+            used = 1;
+            continue;
+        }
+
+        if (!plain && argv[i][0] == '-' && argv[i][1] != '\0') {
+            code = ctl_take_option(ctl, command, argv[i], i + 1 < argc ? argv[i + 1] : NULL,
+                                   &used);
+            if (code != CTL_OK) {
+                return code;
+            }
+            continue;
+        }
+
+        if (ctl->count == command->most) {
+            return ctl_wrong_usage(command, "one argument too many:", argv[i]);
+        }
+        ctl->words[ctl->count++] = argv[i];
+        used = 1;
+    }
+
+    if (ctl->count < command->least) {
+        return ctl_fail(CTL_USAGE, "%zu argument%s given; expected %zu; usage: duoluctl %s %s",
+                        ctl->count, ctl->count == 1 ? "" : "s", command->least, command->name,
+                        command->usage);
+    }
+
+    for (n = 0; n < CTL_OPTIONS; n++) {
+        if ((command->required & ctl_options[n].bit) && !(ctl->given & ctl_options[n].bit)) {
+            return ctl_wrong_usage(command, "missing option", ctl_options[n].name);
+        }
+    }
+
+    return CTL_OK;
+}
+
+
+int main(int argc, char **argv)
+{
+    int                   code, words;
+    char                  error[512];
+    static ctl_t          ctl;
+    const ctl_command_t  *command;
+
+    if (argc < 2) {
+        ctl_usage(stderr);
+        return CTL_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+        ctl_usage(stdout);
+        return CTL_OK;
+    }
+
+    command = ctl_match(argc - 1, argv + 1, &words);
+    if (command == NULL) {
+        return ctl_fail(CTL_USAGE, "no command \"%.60s%s%.60s\"; see duoluctl help", argv[1],
+                        argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    }
+
+    code = ctl_parse(&ctl, command, argc - 1 - words, argv + 1 + words);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    if (!config_load(&ctl.config, error, sizeof(error))) {
+        return ctl_fail(CTL_USAGE, "%s", error);
+    }
+    if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+        return ctl_fail(CTL_FAILED, "a library does not start");
+    }
+
+    ctl.store = store_new(&ctl.config.dsn);
+    if (ctl.store == NULL) {
+        return ctl_fail(CTL_FAILED, "out of memory");
+    }
+
+    code = command->run(&ctl);
+
+    store_free(ctl.store);
+    curl_global_cleanup();
+    if (fflush(stdout) != 0 && code == CTL_OK) {
+        code = ctl_fail(CTL_FAILED, "standard output: write failed");
+    }
+
+    return code;
+}
