@@ -94,13 +94,13 @@ command_up() {
     trap 'interrupted' INT TERM HUP
     trap 'failed_up' EXIT
     start_everything
-    [ "$detach" = yes ] || become_keeper
+    # before another shell may end all: what began to look after it later would start it again
+    if [ "$detach" = yes ]; then start_keeper; else become_keeper; fi
     trap - EXIT
     release_home
     say "ready after $((SECONDS - began)) s"
     print_addresses
     if [ "$detach" = yes ]; then
-        start_keeper
         say "running in the background; ./build.sh down ends it"
     else
         say "Ctrl-C ends everything"

@@ -30,13 +30,27 @@ keeper_runs() {
     [ "$code" -ne 0 ]
 }
 
-# It leaves without ending anything: who asks for that does the rest.
+# holds_keeper PID: has that process, of those that there are now, the keeper's file open?
+holds_keeper() {
+    local fd
+    [[ $1 =~ ^[1-9][0-9]*$ ]] || return
+    for fd in "/proc/$1/fd"/*; do
+        [ ! "$fd" -ef "$home/.keeper" ] || return 0
+    done
+    return 1
+}
+
+# It leaves without ending anything: who asks for that does the rest. The number in its
+# file may be of one before, and another process's by now: the lock alone tells of a keeper.
 end_keeper() {
-    local pid
-    [ -z "$keeper_lock" ] && keeper_runs || return 0
-    read -r pid <"$home/.keeper" || pid=""
-    if [[ $pid =~ ^[1-9][0-9]*$ ]]; then kill -USR1 "$pid" 2>/dev/null || true; fi
-    flock -w 20 "$home/.keeper" true || die "process $pid, which looks after $home, does not end"
+    local pid="" deadline=$((SECONDS + 20))
+    [ -z "$keeper_lock" ] || return 0
+    while keeper_runs; do
+        read -r pid <"$home/.keeper" || pid=""
+        if holds_keeper "$pid"; then kill -USR1 "$pid" 2>/dev/null || true; fi
+        [ $SECONDS -lt $deadline ] || die "process ${pid:-?}, which looks after $home, does not end"
+        flock -w 1 "$home/.keeper" true || true
+    done
 }
 
 start_keeper() {

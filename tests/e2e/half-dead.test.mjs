@@ -2,12 +2,13 @@
 // the background, put it back, and what goes on is left alone.
 
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
-import { until } from '../lib/nginx.mjs';
+import { repo, until } from '../lib/nginx.mjs';
 import { buildSh, endKeeper, foreground, pidOf, processesOf, stackEnv, startStack, stopStack } from '../lib/stack.mjs';
 
 const MASTER = /nginx: master/;
@@ -151,6 +152,43 @@ test('two ups at once leave one stack, and one of them says that it waited', asy
     // a second keeper sees that there is one, and leaves
     await until(() => processesOf(env.DUOLU_HOME).filter((line) => name.test(line)).length === 1, `one ${name}`);
   }
+});
+
+test('a stack in the background has its keeper before anybody can read that it is ready; a number that a keeper ' +
+  'left is nobody\'s', async (t) => {
+  const env = await stackEnv({ workers: 1 });
+  const home = env.DUOLU_HOME;
+  t.after(() => stopStack(env));
+  const up = spawn(path.join(repo, 'build.sh'), ['up', '-d'],
+    { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = new Promise((resolve) => { up.on('close', resolve); });
+  let text = '';
+  up.stdout.on('data', (data) => {
+    text += data;
+    if (/ready after/.test(text)) up.stdout.destroy();          // as `| head` does
+  });
+  await ended;
+  assert.match(text, /ready after/);
+  const keeper = Number(fs.readFileSync(path.join(home, '.keeper'), 'utf8'));
+  assert.match(fs.readFileSync(`/proc/${keeper}/cmdline`, 'utf8'), /build\.sh\0keep/);
+
+  // it is gone, its number is somebody else's, and another shell asks whether there is one
+  process.kill(keeper, 'SIGKILL');
+  await gone(keeper);
+  const stranger = spawn('sleep', ['300'], { stdio: 'ignore' });
+  t.after(() => stranger.kill());
+  fs.writeFileSync(path.join(home, '.keeper'), `${stranger.pid}\n`);
+  const asking = spawn('flock', [path.join(home, '.keeper'), 'sh', '-c', 'echo asks; read line'],
+    { stdio: ['pipe', 'pipe', 'ignore'] });
+  await new Promise((resolve) => { asking.stdout.once('data', resolve); });
+  const down = buildSh(['down'], { env });
+  const holders = () => processesOf(home).filter((line) => /mariadbd|nginx: master/.test(line)).length;
+  const waits = new RegExp(`^flock -w \\d+ ${home}/.keeper`, 'm');
+  await until(() => waits.test(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })), '`down` to wait for it');
+  assert.equal(holders(), 2);
+  asking.stdin.end();
+  await down;
+  assert.equal(stranger.signalCode, null);
 });
 
 test('in the foreground, what ends by itself is started again, and media goes on', async (t) => {
