@@ -145,11 +145,15 @@ adopt() {
 # runs NAME: for its first moments it is another program, which will become that one.
 # Later, a zombie that nobody waited for has no folder any more.
 runs() {
-    local pid=${pid_of[$1]:-} comm=""
+    local pid=${pid_of[$1]:-}
     [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return
     [ $((SECONDS - began_at[$1])) -ge 10 ] || return 0
-    { read -r comm <"/proc/$pid/comm"; } 2>/dev/null && [ "$comm" = "$1" ] \
-        && { [ "/proc/$pid/cwd" -ef "$home" ] || [ "/proc/$pid/cwd" -ef "$home/db" ]; }
+    is_itself "$1" && { [ "/proc/$pid/cwd" -ef "$home" ] || [ "/proc/$pid/cwd" -ef "$home/db" ]; }
+}
+
+is_itself() {
+    local comm=""
+    { read -r comm <"/proc/${pid_of[$1]}/comm"; } 2>/dev/null && [ "$comm" = "$1" ]
 }
 
 # Does nginx run without a worker that takes connections? It does for a moment when
@@ -162,6 +166,8 @@ is_idle() {
 
 nginx_accepts() {
     local pid=${pid_of[nginx]} worker workers=""
+    # a kernel that does not list them leaves that to `up`
+    [ -e "/proc/$$/task/$$/children" ] || return 0
     { read -r workers <"/proc/$pid/task/$pid/children"; } 2>/dev/null || true
     for worker in $workers; do
         [ "$(title_of "$worker")" != "nginx: worker process" ] || return 0
@@ -199,11 +205,14 @@ restart() {
         # another `up` may have done it
         adopt "$name" || home_lock=$lock launch_service "$name"
         unset "restart_at[$name]"
-        # an `up` that came now would take it for one that quits
-        [ "$name" != nginx ] || until nginx_accepts || ! runs nginx || [ $SECONDS -ge $deadline ]; do nap 0.1; done
+        # an `up` that came now would see none, and start another
+        until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
     fi
     exec {lock}>&-
 }
+
+# stands NAME: is it what `up` would find?
+stands() { if [ "$1" = nginx ]; then nginx_accepts; else is_itself "$1"; fi; }
 
 # mend MISSING…: starts what a stack that runs is without; what it has goes on.
 mend() {
