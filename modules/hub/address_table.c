@@ -226,7 +226,9 @@ address_row_take(address_table_t *table, const u_char *addr)
     uint32_t        i;
     address_row_t  *row;
 
-    if (table->free == NONE && ngx_current_msec - table->swept > SWEEP_EVERY) {
+    if (table->free == NONE
+        && (ngx_msec_int_t) (ngx_current_msec - table->swept) > SWEEP_EVERY)
+    {
         table->swept = ngx_current_msec;
         address_sweep_all(table, 0);
     }
@@ -251,13 +253,22 @@ address_row_take(address_table_t *table, const u_char *addr)
 }
 
 
+/* another worker's clock may be some ms ahead of ours */
+
+static ngx_inline ngx_uint_t
+address_line_due(const address_row_t *row)
+{
+    return row->told == 0
+           || (ngx_msec_int_t) (ngx_current_msec - row->told) > LINE_EVERY;
+}
+
+
 /* a row without connections is kept while it says when a line is due */
 
 static ngx_inline ngx_uint_t
 address_row_idle(const address_row_t *row)
 {
-    return row->count == 0
-           && (row->told == 0 || ngx_current_msec - row->told > LINE_EVERY);
+    return row->count == 0 && address_line_due(row);
 }
 
 
@@ -306,7 +317,7 @@ address_table_refused(ngx_shm_zone_t *zone, struct sockaddr *sa)
     if (last) {
         last->refused++;
 
-        if (last->told == 0 || ngx_current_msec - last->told > LINE_EVERY) {
+        if (address_line_due(last)) {
             n = last->refused;
             last->refused = 0;
             last->told = ngx_current_msec;
