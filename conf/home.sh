@@ -276,7 +276,7 @@ tell_moved_recordings() {
 
 # write_file FILE MODE: standard input becomes its content, at once.
 write_file() {
-    (umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -T "$1.new" "$1")
+    (umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -T "$1.new" "$1") || die "cannot write $1: is its disk full?"
 }
 
 # make_secret NAME TEXT: kept as it is once it is there.
