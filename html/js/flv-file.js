@@ -1,6 +1,8 @@
 // A recorded FLV file in a <video>, by mpegts.js: it is read by ranges, and its
 // key frames stand in its onMetaData, so that any place of it is one request away.
 
+import { endPlayer } from './mpegts-inside.js';
+
 const config = {
   enableWorker: true,
   // Read ahead by so much, then wait: an hour is not loaded for a look at it.
@@ -71,6 +73,6 @@ export class FlvFile {
     this.waiting.abort();
     const { player } = this;
     this.player = null;
-    player?.destroy();
+    if (player) endPlayer(player);
   }
 }

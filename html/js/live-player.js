@@ -8,7 +8,7 @@
 // reconnect never uses an old one. state 'offline' means: do not knock.
 // audio and video are 'none', a codec, or undefined when nobody knows yet.
 
-import { trackEnds } from './mpegts-inside.js';
+import { endPlayer, trackEnds } from './mpegts-inside.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { beyondHole, chase, latency, retryDelay, starvingTrack } from './timing.js';
 
@@ -359,7 +359,7 @@ export class LivePlayer extends EventTarget {
     this.stats = { kbps: 0, buffered: NaN };
     this.pictureWait?.abort();
     try {
-      player.destroy();
+      endPlayer(player);
     } catch (error) {
       // A player that failed half-way may fail again while it is taken apart;
       // the next one starts from nothing either way.

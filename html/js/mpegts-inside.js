@@ -5,8 +5,12 @@
 /** The way from a player to its SourceBuffers by track: {audio, video}. */
 export const path = ['_player_engine', '_mse_controller', '_sourceBuffers'];
 
+const seekTime = '_seek_request_record_clocktime';      // when a place was asked for that is not loaded
+
 /** The first field of that way which a loaded player does not have; null for none. */
 export function missingField(player) {
+  const { _seeking_handler: seeking } = player._player_engine ?? {};
+  if (!seeking || !(seekTime in seeking)) return seekTime;
   let inside = player;
   for (const field of path) {
     if (inside[field] === undefined || inside[field] === null) return field;
@@ -25,4 +29,11 @@ export function trackEnds(player) {
   const buffers = path.reduce((inside, field) => inside?.[field], player) ?? {};
   return Object.fromEntries(Object.entries(buffers).filter(([, buffer]) => buffer)
     .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
+}
+
+/** Ends a player, and a seek that is not done yet: its timer would throw at a player that is gone. */
+export function endPlayer(player) {
+  const { _seeking_handler: seeking } = player._player_engine ?? {};
+  if (seeking) seeking[seekTime] = null;
+  player.destroy();
 }

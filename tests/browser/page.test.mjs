@@ -153,7 +153,7 @@ test('the build of mpegts.js that is served has the fields that the player looks
     '',
   );
   const { path, missing, ends } = await page.evaluate(async (source) => {
-    const { missingField, path: way, trackEnds } = await import('/js/mpegts-inside.js');
+    const { endPlayer, missingField, path: way, trackEnds } = await import('/js/mpegts-inside.js');
     const video = document.createElement('video');
     video.muted = true;
     // As the live player does it, so that another structure for another way of loading is noticed.
@@ -172,7 +172,12 @@ test('the build of mpegts.js that is served has the fields that the player looks
       }),
     ]);
     const seen = { path: way.join('.'), missing: missingField(player), ends: trackEnds(player) };
-    player.destroy();
+    // ended while it seeks what is not there: no timer of it throws afterwards, which close() would tell
+    const seeking = new Promise((resolve) => { video.addEventListener('seeking', resolve, { once: true }); });
+    video.currentTime += 1000;
+    await seeking;
+    endPlayer(player);
+    await new Promise((resolve) => { setTimeout(resolve, 400); });
     return seen;
   }, new URL(url, stack.httpsUrl).href);
   assert.equal(missing, null, `mpegts.js has no "${missing}" any more (player.${path}): see html/js/mpegts-inside.js`);
