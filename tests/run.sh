@@ -14,11 +14,11 @@ repo=$(cd "$(dirname "$0")/.." && pwd -P)
 out=$(mktemp -d)
 least=${DUOLU_TEST_JOBS:-$(nproc)} most=$(($(nproc) * 4))     # jobs at a time
 idle_enough=20              # percent of the last moment, for another job to start
-job_limit=1200              # seconds; only a job that hangs meets it
+job_limit=3600              # seconds; only a job that hangs meets it
 all_suites="lint unit fuzz nginx hostile e2e browser"
 
 # What takes longest starts first, or the last minutes would belong to one job.
-longest=(e2e/docker browser/recordings e2e/auth-control)
+longest=(e2e/docker browser/recordings nginx/grace e2e/auth-control nginx/dvr nginx/publishers browser/page)
 
 suites=() job_suite=() job_label=() job_counter=() job_command=()
 declare -A passed=() failed=() skipped=() seconds=() pids=()

@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 import { repo } from '../lib/nginx.mjs';
 
 export const farHost = 'duolu.example';
-export const patience = 60_000; // only a failure waits this long
+export const patience = 120_000; // only a failure waits this long
 const artifacts = path.join(repo, 'tests/artifacts');
 const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 

@@ -143,8 +143,7 @@ async function pictureAfter(page, act) {
   await page.evaluate(() => {
     performance.clearResourceTimings();
     const video = document.querySelector('video');
-    let begin = performance.now();
-    video.addEventListener('seeking', () => { begin = performance.now(); }, { once: true });
+    let begin;
     window.pictured = null;
     const take = () => {
       const canvas = new OffscreenCanvas(1, 1);
@@ -160,10 +159,14 @@ async function pictureAfter(page, act) {
         requests: requests.map((name) => name.replace(/^.*\/rec\//, '')),
       };
     };
-    video.requestVideoFrameCallback(() => {
-      if (video.seeking) video.addEventListener('seeked', () => requestAnimationFrame(take), { once: true });
-      else take();
-    });
+    // a frame of before may be shown late: what counts comes behind the beginning of the seek
+    video.addEventListener('seeking', () => {
+      begin = performance.now();
+      video.requestVideoFrameCallback(() => {
+        if (video.seeking) video.addEventListener('seeked', () => requestAnimationFrame(take), { once: true });
+        else take();
+      });
+    }, { once: true });
   });
   await act();
   return (await page.waitForFunction(() => window.pictured)).jsonValue();

@@ -42,7 +42,10 @@ test('500 publish attempts at once do not block a stream that is live', { timeou
     return reason;
   }));
   const seconds = (performance.now() - began) / 1000;
-  assert.deepEqual([...new Set(reasons.map((reason) => /wrong key/.test(reason) || reason))], [true]);
+  // on a busy machine some are not asked about in time, by this process or by nginx: they are refused all the same
+  const refused = /wrong key|did not answer in time|connected without publish/;
+  assert.deepEqual([...new Set(reasons.map((reason) => refused.test(reason) || reason))], [true]);
+  assert.ok(reasons.some((reason) => /wrong key/.test(reason)));
   await viewer.more(25);
 
   const dts = viewer.flv.video().map((tag) => tag.dts);

@@ -37,7 +37,7 @@ describe('viewers that send at full speed', () => {
   /** Opens WSS viewers until each worker has two, and lets those flood: what each was told at its end. */
   async function flood(t, mode) {
     const url = `https://127.0.0.1:${hub.nginx.ports.https}/m/${token(STREAM)}/${STREAM}.flv`;
-    const child = spawn(process.execPath, [FLOODER, url, '40', mode], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [FLOODER, url, '120', mode], { stdio: ['pipe', 'pipe', 'inherit'] });
     t.after(() => { child.kill(); });
     const lines = [];
     createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line)));

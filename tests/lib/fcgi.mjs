@@ -69,7 +69,18 @@ function decode(bytes) {
 }
 
 // {status, headers, cookies, bytes, text, json}; headers by lower-case name, the first of each
-export function fcgi(path, params, body = '', deadlineMs = 30_000) {
+export async function fcgi(path, params, body = '', deadlineMs = 60_000) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask(path, params, body, deadlineMs);
+    } catch (error) {
+      // libfcgi drops whoever says nothing for 2 s, as this process does when the machine is busy
+      if (error.code !== 'EPIPE' || tries === 10) throw error;
+    }
+  }
+}
+
+function ask(path, params, body, deadlineMs) {
   return new Promise((resolve, reject) => {
     const chunks = [];
     const socket = createConnection(path);

@@ -107,16 +107,18 @@ export function hubConf({
   listen = '',
   http = '',
 }) {
-  // a busy machine may keep this process, whose gate it is, from answering
-  const patience = /gate_timeout/.test(ingest) ? '' : 'gate_timeout 60s;';
+  // a busy machine may keep this process, whose gate and clients these are, from its next word
+  const patience = (directive, given) => (given.includes(directive) ? '' : `${directive} 60s;`);
   return `
 worker_processes ${workers};
 {{modules}}
 hub_zone test ${zone};
 ${main}
 events { worker_connections 4096; }
-rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000; ${server}
-  application live { ingest on; gate unix:${gate.path}; ${patience} ${ingest} } } }
+rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
+  ${patience('rtmp_guard_deadline', server)} ${server}
+  application live { ingest on; gate unix:${gate.path};
+    ${patience('gate_timeout', ingest)} ${patience('ingest_timeout', ingest)} ${ingest} } } }
 http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on;
     add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
@@ -300,13 +302,15 @@ export async function oneInEach(hub, stream) {
 
 // ---- publishers -----------------------------------------------------------
 
-/** Sends a key frame and inter frames every `every` ms until stopped. */
+/** Sends a key frame and inter frames every `every` ms until stopped; what this process is late with, at once. */
 export function feed(client, { key, inter, from = 0, every = 40, gop = 25 }) {
   let n = 0;
+  const began = performance.now();
   const timer = setInterval(() => {
     if (client.ended) { clearInterval(timer); return; }
-    client.sendVideo(from + n * every, n % gop === 0 ? key : inter);
-    n++;
+    for (; (n + 1) * every <= performance.now() - began; n++) {
+      client.sendVideo(from + n * every, n % gop === 0 ? key : inter);
+    }
   }, every);
   timer.unref();
   return { stop: () => clearInterval(timer), get last() { return from + n * every; } };

@@ -11,7 +11,7 @@ import { buildSh, run } from './stack.mjs';
 const dir = path.join(repo, '.build/image');
 const BASE = 'localhost/duolu-base';
 const IMAGE = 'localhost/duolu';
-const LONG = 900_000;
+const LONG = 3_000_000;
 
 /** Why an image cannot be built here, or undefined. */
 export async function whyNot() {

@@ -1,6 +1,9 @@
 // Real encoders and probes for end-to-end tests.
 
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { until } from './nginx.mjs';
 import { run } from './stack.mjs';
 
@@ -24,15 +27,28 @@ export function start(command, args) {
   return state;
 }
 
-/** ffmpeg pushes the test picture to an address, in real time, until stopped; `inside` is a prefix for its command. */
-export function pushFfmpeg(url, { size = '320x180', rate = 25, seconds, audio = true, inside = [] } = {}) {
-  const length = seconds ? ['-t', String(seconds)] : [];
+/** ffmpeg pushes the test picture, or a film, in real time until stopped; `inside` is a prefix for its command. */
+export function pushFfmpeg(url, { inside = [], film, ...picture } = {}) {
   const [command, ...first] = [...inside, 'ffmpeg'];
   return start(command, [...first, '-hide_banner', '-nostdin', '-loglevel', 'info',
-    '-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
-    ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
-    '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',
-    ...(audio ? ['-c:a', 'aac'] : []), ...length, '-f', 'flv', url]);
+    ...(film ? ['-re', '-i', film, '-c', 'copy'] : testPicture({ ...picture, pace: ['-re'] })), '-f', 'flv', url]);
+}
+
+/** What ffmpeg is told to encode. */
+const testPicture = ({ size = '320x180', rate = 25, seconds, audio = true, pace = [] }) => [
+  ...pace, '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
+  ...(audio ? [...pace, '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
+  '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',
+  ...(audio ? ['-c:a', 'aac'] : []), ...(seconds ? ['-t', String(seconds)] : []),
+];
+
+/** Two minutes of the test picture as a file, for pushFfmpeg() to send on time, however busy the machine is. */
+export async function makeFilm(picture) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-film-'));
+  process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
+  const film = path.join(dir, 'film.flv');
+  await run('ffmpeg', ['-nostdin', '-v', 'error', ...testPicture({ ...picture, seconds: 120 }), film]);
+  return film;
 }
 
 /** GStreamer's rtmpsink, which is librtmp. */

@@ -319,7 +319,7 @@ describe('a disk', { concurrency: 4 }, () => {
       for (const s of streams) await hub.state(s.name, 'full');
       const full = performance.now();
       assert.equal(await hub.metric('duolu_recording_stopped{reason="full"}'), 2);
-      assert.equal(await hub.metric('duolu_recordings'), 0);
+      await until(async () => await hub.metric('duolu_recordings') === 0, 'their files to be closed');
       await sleep(1500);
       const wait = waits(streams, full - 500);
       t.diagnostic(`a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} before`);

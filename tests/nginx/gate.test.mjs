@@ -39,7 +39,7 @@ async function refused(hub, name, reason, { line = reason, ...more } = {}) {
 
 describe('answers of the service', () => {
   let hub;
-  before(async () => { hub = await startHub({ ingest: 'gate_timeout 1s; ingest_timeout 1s;' }); });
+  before(async () => { hub = await startHub({ ingest: 'gate_timeout 2s; ingest_timeout 5s;' }); });
   after(() => hub.stop());
 
   test('it is asked who, what and with which key, and told the end', DEADLINE, async () => {
@@ -447,7 +447,7 @@ test('a data message with the name of a command starts nothing, and lifts no dea
 });
 
 test('500 publish attempts at once leave a running stream alone', DEADLINE, async (t) => {
-  const hub = await startHub({ ingest: 'gate_timeout 60s;' });
+  const hub = await startHub({ ingest: 'gate_timeout 60s;', flv: 'hub_lag 20s;' });
   t.after(() => hub.stop());
   const client = await openPublisher('running?key=x', { ...hub.rtmp, chunkSize: 4096 });
   const source = feed(client, { key: keyFrame(2000), inter: interFrame(500) });

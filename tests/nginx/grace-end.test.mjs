@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { feed, startHub } from '../lib/hub.mjs';
-import { pushFfmpeg } from '../lib/media.mjs';
+import { makeFilm, pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 import { failures, media, more, soundOver, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
@@ -18,18 +18,19 @@ after(() => hub.stop());
 test('kill -9 of an encoder, twice, the second time for a larger picture', DEADLINE, async (t) => {
   const url = `rtmp://127.0.0.1:${hub.rtmp.port}/live/killed?key=mine`;
   const kill = async (encoder) => { encoder.child.kill('SIGKILL'); await encoder.ended; };
-  const encoders = [pushFfmpeg(url)];
+  const films = await Promise.all(['320x180', '640x360'].map((size) => makeFilm({ size })));
+  const encoders = [pushFfmpeg(url, { film: films[0] })];
   t.after(() => Promise.all(encoders.map(kill)));
   await untilWatchable(hub, 'live/killed');
   const watchers = await watchEverywhere(hub, 'live/killed');
   await Promise.all(watchers.map((w) => more(w, 60)));
   const stops = [];
-  for (const size of ['320x180', '640x360']) {
+  for (const film of films) {
     stops.push(performance.now());
     await kill(encoders.at(-1));
     await until(async () => (await hub.stream('live/killed')).state === 'grace', 'live/killed to wait');
     await new Promise((resolve) => { setTimeout(resolve, 1500); });
-    encoders.push(pushFfmpeg(url, { size }));
+    encoders.push(pushFfmpeg(url, { film }));
     await Promise.all(watchers.map((w) => more(w, 60)));
   }
   assert.equal((await hub.stream('live/killed')).width, 640);

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import { test } from 'node:test';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
-import { pushFfmpeg } from '../lib/media.mjs';
+import { makeFilm, pushFfmpeg } from '../lib/media.mjs';
 import { inOwnNetwork, phone } from '../lib/netns.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
@@ -52,7 +52,7 @@ inOwnNetwork(import.meta.url, () => {
       });
       t.after(() => hub.stop());
       const old = pushFfmpeg(`rtmp://${device.address}:${hub.rtmp.port}/live/moving?key=mine`, {
-        inside: device.inside,
+        inside: device.inside, film: await makeFilm(),
       });
       t.after(() => old.child.kill('SIGKILL'));
       await untilWatchable(hub, 'live/moving');
@@ -107,7 +107,7 @@ inOwnNetwork(import.meta.url, () => {
       });
       t.after(() => hub.stop());
       const encoder = pushFfmpeg(`rtmp://${device.address}:${hub.rtmp.port}/live/stalled?key=mine`, {
-        inside: device.inside,
+        inside: device.inside, film: await makeFilm(),
       });
       t.after(() => encoder.child.kill('SIGKILL'));
       await untilWatchable(hub, 'live/stalled');

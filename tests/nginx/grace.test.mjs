@@ -158,7 +158,7 @@ async function decodes(watchers) {
 const restart = (clip, more_ = {}) => (_at) => plan(clip, more_);
 const goesOn = (clip, shift = 0) => (at) => plan(clip, { from: 1000, stamp: (t) => t.dts - 1000 + at + shift });
 
-describe('a publisher is killed and returns', { concurrency: 6 }, () => {
+describe('a publisher is killed and returns', { concurrency: 4 }, () => {
   const rows = [
     ['with its timestamps at 0 again', 'zero', () => ({ first: plan(clips.plain), second: restart(clips.plain) })],
     [
@@ -303,7 +303,7 @@ async function uninterrupted(name, steps, last) {
   return watchers;
 }
 
-describe('a publisher whose frames come late or early', { concurrency: 10 }, () => {
+describe('a publisher whose frames come late or early', { concurrency: 5 }, () => {
   const rows = [
     [
       'stalls for 8 s, and all of it comes at once',
@@ -340,7 +340,7 @@ describe('a publisher whose frames come late or early', { concurrency: 10 }, () 
   }
 });
 
-describe('a publisher whose clock is set', { concurrency: 10 }, () => {
+describe('a publisher whose clock is set', { concurrency: 5 }, () => {
   const both = (by) => ({ stamp: (t) => t.dts + (t.dts > 5000 ? by : 0) });
   const rows = [
     ['back by a minute', 'back60', both(-60_000)],

@@ -40,7 +40,7 @@ function sameAsSeen(tags, seen) {
   }
 }
 
-describe('publishers', { concurrency: true }, () => {
+describe('publishers', { concurrency: 12 }, () => {
   let hub;
   let root;
 
@@ -49,7 +49,7 @@ describe('publishers', { concurrency: true }, () => {
     fs.chmodSync(root, 0o755);
     hub = await startHub({
       answer: () => ({ allow: true, uid: 7, stream: 3, record: true }),
-      ingest: 'gate_timeout 60s;',                       // this process may be kept from answering
+      ingest: 'ingest_timeout 15s;',
       main: `thread_pool disk threads=2; dvr_threads disk; dvr ${root}; hub_grace 1s;`,
       listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ {
           access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
