@@ -66,7 +66,7 @@ recovery_taken(recovery_task_t *r)
     for (i = 0; i < hub->header->nstreams; i++) {
         s = &hub->streams[i];
 
-        if (s->state != HUB_FREE && s->recording.wanted
+        if (hub_stream_is_on(s) && s->recording.wanted
             && s->recording.file_utc
             && rec_path_dir(dir, (char *) s->name, s->name_len)
             && rec_path_file(file, s->recording.file_utc, "") > 1)

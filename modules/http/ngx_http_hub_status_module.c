@@ -84,6 +84,19 @@ status_zone(text_t *t, const hub_t *h, const snapshot_t *s)
 }
 
 
+static uint32_t
+status_publishers(const snapshot_t *s, const hub_worker_t *w)
+{
+    uint32_t  i, n = 0;
+
+    for (i = 0; i < s->nstreams; i++) {
+        n += s->streams[i].publisher_pid == w->pid;
+    }
+
+    return n;
+}
+
+
 static void
 status_workers(text_t *t, const snapshot_t *s)
 {
@@ -96,7 +109,7 @@ status_workers(text_t *t, const snapshot_t *s)
         if (w->pid) {
             text_add(t, "%s{\"pid\":%uD,\"publishers\":%uD,\"viewers\":%uD,"
                      "\"sessions\":%uD}", status_comma(&n), w->pid,
-                     w->publishers, w->viewers, w->sessions);
+                     status_publishers(s, w), w->viewers, w->sessions);
         }
     }
 }

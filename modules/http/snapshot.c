@@ -10,11 +10,12 @@ snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
     uint64_t  first = hub_load(&s->first), head = hub_load(&s->head);
 
     ngx_memzero(row, sizeof(snapshot_stream_t));
-    row->state = hub_load(&s->state);
 
-    if (row->state == HUB_FREE) {
+    if (!hub_stream_is_on(s)) {
         return;
     }
+
+    row->state = hub_load(&s->state);
 
     row->generation = s->generation;
     row->name_len = s->name_len;

@@ -239,14 +239,17 @@ address_row_take(address_table_t *table, const u_char *addr)
         return NULL;
     }
 
+    /* barriers: a SIGKILL may lose a row, but no list ever has one of the other's */
     row = &table->rows[i];
     table->free = row->next;
+    ngx_memory_barrier();
 
     ngx_memzero(row, sizeof(address_row_t));
     ngx_memcpy(row->addr, addr, ADDRESS_LEN);
     row->pid = ngx_pid;
     row->bucket = address_bucket(table, addr);
     row->next = table->buckets[row->bucket];
+    ngx_memory_barrier();
     table->buckets[row->bucket] = i;
 
     return row;
@@ -378,7 +381,9 @@ address_bucket_sweep(address_table_t *table, uint32_t bucket, ngx_uint_t fresh)
                 && kill(row->pid, 0) == -1 && ngx_errno == NGX_ESRCH))
         {
             *link = row->next;
+            ngx_memory_barrier();
             row->next = table->free;
+            ngx_memory_barrier();
             table->free = i;
             continue;
         }

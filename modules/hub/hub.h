@@ -38,11 +38,13 @@
 #define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* the last ones, for who follows them */
 #define HUB_REVOCATIONS     4096
+#define HUB_WORKERS_MOST    4096     /* a session's row has 16 bits for it */
 
 enum hub_state {
     HUB_FREE = 0,
     HUB_LIVE,
-    HUB_GRACE          /* the publisher is gone, its return is awaited */
+    HUB_GRACE,         /* the publisher is gone, its return is awaited */
+    HUB_ENDING         /* it is over, a sweep frees it when its writer is out */
 };
 
 enum hub_entry_flags {
@@ -99,11 +101,12 @@ typedef struct {
 } hub_recording_t;
 
 typedef struct {
-    uint32_t         state;            /* enum hub_state */
+    /* these go on when another stream gets the slot */
+    uint64_t         writer;           /* who may write, who does: hub_writer.c */
     uint32_t         generation;       /* goes up when the slot is reused */
+
+    uint32_t         state;            /* enum hub_state */
     uint32_t         name_len;
-    uint32_t         writer;           /* goes up at every (re)publish */
-    uint32_t         writing;          /* pid of the process inside an append */
     u_char           name[HUB_NAME_MAX + 1];
     u_char           owner[20];        /* SHA-1 of the publisher's credential */
     u_char           address[HUB_ADDRESS_MAX + 1];  /* of the publisher */
@@ -146,6 +149,7 @@ typedef struct {
     uint64_t         bytes_out;        /* of viewers that left */
     uint64_t         bytes_out_now;    /* those present with them */
     uint64_t         bytes_out_seen;   /* when kbps_out was measured */
+    uint32_t         viewers_now;      /* while they are counted anew */
     hub_recording_t  recording;
 
     /* Blocks held, numbered by offset >> shift: [first_block, end_block).
@@ -231,6 +235,7 @@ enum hub_refusal {
     HUB_BITRATE,
     HUB_DENIED,                /* by the gate */
     HUB_TOKEN,                 /* no token, or one that does not hold */
+    HUB_STUCK,                 /* the last writer stands still in an append */
     HUB_REFUSALS
 };
 
@@ -257,7 +262,6 @@ typedef struct {
 
 typedef struct {
     uint32_t  pid;             /* 0: free */
-    uint32_t  publishers;
     uint32_t  viewers;
     uint32_t  sessions;
     uint64_t  recorder;        /* of what kind its recorders are */
@@ -343,7 +347,6 @@ typedef struct {
 typedef struct {
     hub_stream_t  *stream;
     uint32_t       generation;
-    uint32_t       writer;       /* writers only */
 } hub_ref_t;
 
 /* A publisher's clock, as one of its tracks has it. */
@@ -360,6 +363,8 @@ typedef struct {
 
 typedef struct {
     hub_ref_t  ref;
+    uint64_t   turn;             /* may write while it is the stream's */
+    uint64_t   session;          /* the publisher's */
     hub_writer_track_t  track[2];        /* video, audio */
     int64_t    high, low;        /* most and least that dts - wall clock was */
     uint64_t   set_ms;           /* when the publisher's clock was set; 0: never */
@@ -414,11 +419,20 @@ void hub_worker_stop(hub_t *h);
  * asks clients of this worker to leave that were told to. */
 void hub_sweep(hub_t *h, ngx_log_t *log);
 
-/* Blocks; the caller holds the mutex.  hub_block_take() robs the fullest
- * stream of its oldest block when the pool is empty, never one with fewer
- * than two blocks; HUB_NO_BLOCK when there is nothing to take. */
+/* Did the process of worker SLOT die? */
+int hub_worker_is_gone(const hub_t *h, uint32_t slot);
+
+
+/* --- blocks (hub_block.c); the caller holds the mutex --- */
+
+/* Robs the fullest stream of its oldest block when the pool is empty, never one
+ * with fewer than two blocks.  HUB_NO_BLOCK: there is nothing to take. */
 uint32_t hub_block_take(hub_t *h);
+
 void hub_block_give(hub_t *h, uint32_t block);
+
+/* Gives back those of S that are numbered below END. */
+void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end);
 
 
 /* --- streams (hub_stream.c) --- */
@@ -434,14 +448,13 @@ enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
 /* Leaves the stream to its grace.  Harmless when it was taken over. */
 void hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w);
 
-/* Ends a stream, whoever writes or watches.  The caller holds the mutex.
- * Returns 0 when its writer cannot be stopped just now. */
-int hub_stream_stop(hub_t *h, hub_stream_t *s);
+/* Leaves S to its grace, with nobody who may write to it.  The caller holds the
+ * mutex. */
+void hub_stream_leave(hub_t *h, hub_stream_t *s);
 
-/* Takes a stream from its writer.  The caller holds the mutex.  Returns 0
- * when the writer is still inside of an append: let go of the mutex, which it
- * may be waiting for, and try again. */
-int hub_writer_stop(hub_stream_t *s);
+/* Ends a stream, whoever writes or watches.  Its blocks come back once no
+ * append is under way: now, or in a sweep.  The caller holds the mutex. */
+void hub_stream_end(hub_t *h, hub_stream_t *s);
 
 /* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
  * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
@@ -463,6 +476,30 @@ ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
 
 uint64_t hub_name_hash(const u_char *name, size_t len);
+
+
+/* --- the one writer of a stream (hub_writer.c) --- */
+
+#define HUB_INSIDE_BITS  13              /* HUB_WORKERS_MOST and none */
+
+/* Enters an append.  0: the stream is no longer W's, leave it alone. */
+int hub_write_begin(const hub_t *h, const hub_writer_t *w);
+void hub_write_end(const hub_t *h, const hub_writer_t *w);
+
+/* May W write, for as long as the mutex is held? */
+int hub_owns(const hub_writer_t *w);
+
+uint64_t hub_writer_turn(const hub_stream_t *s);
+
+/* Nobody who could write to S may from now on; an append that is under way goes
+ * on to its end.  The caller of these three holds the mutex. */
+void hub_writer_stop(hub_stream_t *s);
+
+/* Is no append to S under way?  It may be waiting for the mutex. */
+int hub_writer_is_out(const hub_t *h, hub_stream_t *s);
+
+/* Worker SLOT, which is gone, appends to S no longer. */
+void hub_writer_leave(hub_stream_t *s, uint32_t slot);
 
 
 /* --- a stream's clock (hub_clock.c) --- */
@@ -688,6 +725,16 @@ hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
 }
 
 
+/* Is it a stream, for whoever looks for one? */
+static ngx_inline int
+hub_stream_is_on(const hub_stream_t *s)
+{
+    uint32_t  state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+
+    return state == HUB_LIVE || state == HUB_GRACE;
+}
+
+
 static ngx_inline uint32_t
 hub_blocks(const hub_stream_t *s)
 {
@@ -700,6 +747,10 @@ hub_blocks(const hub_stream_t *s)
 #define hub_load(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define hub_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define hub_add(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
+
+/* Between two stores that are to be seen in this order: by readers without a
+ * lock, and by the sweep when a SIGKILL comes between them. */
+#define hub_step()       __atomic_thread_fence(__ATOMIC_RELEASE)
 
 static ngx_inline void
 hub_raise(uint64_t *p, uint64_t value)

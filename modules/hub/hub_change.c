@@ -38,7 +38,8 @@ hub_changes(hub_t *h, uint64_t since, hub_change_t *out, int max)
 
     newest = h->header->changes;
 
-    if (newest - since > HUB_CHANGES) {
+    /* the oldest may be what a process was writing over when it was killed */
+    if (newest - since >= HUB_CHANGES) {
         n = -1;
 
     } else {

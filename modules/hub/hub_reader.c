@@ -30,7 +30,7 @@ int
 hub_reader_alive(const hub_reader_t *r)
 {
     return hub_load(&r->ref.stream->generation) == r->ref.generation
-           && hub_load(&r->ref.stream->state) != HUB_FREE;
+           && hub_stream_is_on(r->ref.stream);
 }
 
 

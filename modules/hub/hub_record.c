@@ -50,7 +50,7 @@ hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref)
 
     if (h->worker == HUB_NO_SLOT || !hub_load(&s->recording.wanted)
         || hub_load(&s->recording.worker)
-        || hub_load(&s->state) == HUB_FREE
+        || !hub_stream_is_on(s)
         || (s->state == HUB_LIVE && s->worker != h->worker)
         || (s->state == HUB_GRACE && ngx_exiting))
     {
@@ -60,7 +60,7 @@ hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref)
     ngx_shmtx_lock(&h->pool->mutex);
 
     taken = s->recording.wanted && s->recording.worker == 0
-            && s->state != HUB_FREE;
+            && hub_stream_is_on(s);
 
     if (taken) {
         hub_store(&s->recording.worker, h->worker + 1);
@@ -80,7 +80,7 @@ hub_record_holds(const hub_t *h, const hub_ref_t *ref)
 {
     const hub_stream_t  *s = ref->stream;
 
-    return s->generation == ref->generation && s->state != HUB_FREE
+    return s->generation == ref->generation && hub_stream_is_on(s)
            && s->recording.worker == h->worker + 1;
 }
 
@@ -93,13 +93,16 @@ hub_record_save(hub_t *h, const hub_ref_t *ref, const hub_recording_t *row)
     ngx_shmtx_lock(&h->pool->mutex);
 
     if (hub_record_holds(h, ref)) {
+        rec->file_utc = 0;                   /* half of this goes on in no file */
+        hub_step();
         rec->gaps = row->gaps;
         rec->session = row->session;
         rec->next = row->next;
         rec->bytes = row->bytes;
-        rec->file_utc = row->file_utc;
         rec->file_dts = row->file_dts;
         rec->file_config = row->file_config;
+        hub_step();
+        rec->file_utc = row->file_utc;
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);
@@ -150,16 +153,16 @@ hub_record_release(hub_t *h, const hub_ref_t *ref, int done)
     ngx_shmtx_lock(&h->pool->mutex);
 
     if (hub_record_holds(h, ref)) {
-        hub_store(&rec->worker, 0);
-
         if (done) {
+            rec->file_utc = 0;
             rec->session = 0;
             rec->bytes = 0;
             rec->gaps = 0;
-            rec->file_utc = 0;
             rec->next = ngx_max(rec->next, rec->wanted && s->key_plus_one
                                            ? s->key_plus_one - 1 : s->head);
         }
+
+        hub_store(&rec->worker, 0);
 
         if (done && rec->state != HUB_RECORD_OFF) {
             rec->state = HUB_RECORD_OFF;
@@ -185,7 +188,7 @@ hub_record_state(hub_t *h, const hub_ref_t *ref, enum hub_record state)
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
-        n += h->streams[i].state != HUB_FREE
+        n += hub_stream_is_on(&h->streams[i])
              && h->streams[i].recording.state > HUB_RECORD_ON;
     }
 

@@ -9,12 +9,9 @@
  * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME]
  */
 
-#include <sched.h>
-
 #include "hub.h"
 
-#define HUB_LINE_MAX    (HUB_NAME_MAX + 128)
-#define HUB_STOP_TRIES  1000
+#define HUB_LINE_MAX  (HUB_NAME_MAX + 128)
 
 
 uint64_t
@@ -88,7 +85,9 @@ hub_revocation_place(hub_t *h, const hub_revocation_t *r)
     }
 
     hub_store(&h->revoked[0].at, ngx_max(h->revoked[0].at, oldest->at));
+    hub_step();
     oldest->at = oldest->kept = 0;
+    hub_step();                              /* void until it says all of it */
 
     return oldest;
 }
@@ -131,12 +130,12 @@ hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
 }
 
 
-/* Ends the streams of publishers that are told to leave, or would be.  Returns
- * how many are being appended to.  The caller holds the mutex. */
-static uint32_t
+/* Ends the streams of publishers that are told to leave, or would be.  The caller
+ * holds the mutex. */
+static void
 hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
 {
-    uint32_t        i, busy = 0;
+    uint32_t        i;
     hub_stream_t   *s;
     hub_session_t  *row;
 
@@ -149,18 +148,16 @@ hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
             s = &h->streams[row->stream];
 
             if (s->generation == row->generation && s->session == row->id) {
-                busy += !hub_stream_stop(h, s);
+                hub_stream_end(h, s);
             }
         }
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
         if (hub_awaits_revoked(&h->streams[i], r)) {
-            busy += !hub_stream_stop(h, &h->streams[i]);
+            hub_stream_end(h, &h->streams[i]);
         }
     }
-
-    return busy;
 }
 
 
@@ -231,7 +228,7 @@ ngx_int_t
 hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     uint32_t *ended, ngx_log_t *log)
 {
-    int                kept, tries = 0;
+    int                kept;
     hub_revocation_t  *e;
 
     ngx_shmtx_lock(&h->pool->mutex);
@@ -240,13 +237,7 @@ hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     kept = e->kept >= r->at;                 /* told again: once is enough */
     *ended = hub_revoke_sessions(h, r);
 
-    /* after all are told, whose streams these are; an append may wait for this
-     * very mutex */
-    while (hub_revoke_streams(h, r) && ++tries < HUB_STOP_TRIES) {
-        ngx_shmtx_unlock(&h->pool->mutex);
-        sched_yield();
-        ngx_shmtx_lock(&h->pool->mutex);
-    }
+    hub_revoke_streams(h, r);                /* after all are told */
 
     ngx_shmtx_unlock(&h->pool->mutex);
 

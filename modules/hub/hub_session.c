@@ -33,7 +33,9 @@ static const struct { const char *name, *text; }  hub_refusals[] = {
     { "publishers_user", "user publishes as many streams as they may" },
     { "bitrate", "stream is above its bitrate" },
     { "denied", "refused by the auth service" },
-    { "token", "no token that holds" }
+    { "token", "no token that holds" },
+    { "stuck", "stream cannot be taken over yet: the worker of its last "
+               "publisher stands still" }
 };
 
 static const char  *hub_kick_texts[] = {
@@ -307,6 +309,31 @@ hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
 }
 
 
+/* Counts ROW in or, with N of -1, out: on S too when it is not NULL. */
+static void
+hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
+{
+    h->header->sessions += n;
+    h->workers[row->worker].sessions += n;
+
+    if (row->protocol == HUB_PUBLISH) {
+        h->header->publishing += n;
+    }
+
+    if (hub_watches(row->protocol)) {
+        h->header->viewers += n;
+        h->workers[row->worker].viewers += n;
+
+        if (s) {
+            s->viewers += n;
+        }
+    }
+}
+
+
+/* A row is counted before it has an id, and has none before it is counted out:
+ * what a SIGKILL leaves of a session is counted once too often, never below 0,
+ * until hub_sessions_forget() counts anew. */
 void
 hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     hub_stream_t *s, hub_end_pt end, void *data)
@@ -316,10 +343,8 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 
     h->header->session_free = row->next;
     h->header->session_end = ngx_max(h->header->session_end, i + 1);
-    h->header->sessions++;
-    h->header->publishing += who->protocol == HUB_PUBLISH;
     h->header->admitted[who->protocol]++;
-    h->workers[h->worker].sessions++;
+    hub_step();
 
     ngx_memzero(row, sizeof(hub_session_t));
     row->uid = who->uid;
@@ -334,19 +359,15 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     row->name_hash = s ? s->name_hash : who->name_hash;
     ngx_memcpy(row->address, who->address.data,
                ngx_min(who->address.len, (size_t) HUB_ADDRESS_MAX));
-    hub_store(&row->id, who->id ? who->id : hub_session_id(h));
-
-    if (hub_watches(who->protocol)) {
-        s->viewers++;
-        h->header->viewers++;
-        h->workers[h->worker].viewers++;
-    }
 
     if (who->protocol == HUB_EVENTS
         && who->asked_ms <= h->header->refreshed_ms)
     {
         hub_session_tell(h, row, HUB_REFRESHED);
     }
+
+    hub_session_count(h, row, s, 1);
+    hub_store(&row->id, who->id ? who->id : hub_session_id(h));
 
     c->session = row;
     c->end = end;
@@ -382,17 +403,24 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 }
 
 
-/* Gives a row back.  The caller holds the mutex. */
-static void
-hub_session_free(hub_t *h, hub_session_t *row)
+/* The stream that ROW stands for a connection to, NULL when that is over. */
+static hub_stream_t *
+hub_session_stream(const hub_t *h, const hub_session_t *row)
 {
-    hub_stream_t  *s = NULL;
+    return row->stream != HUB_NO_STREAM
+           && hub_session_is_on(h, row, &h->streams[row->stream])
+           ? &h->streams[row->stream] : NULL;
+}
 
-    if (row->stream != HUB_NO_STREAM
-        && h->streams[row->stream].generation == row->generation)
-    {
-        s = &h->streams[row->stream];
-    }
+
+/* What ROW moved is added to the totals; it is nobody's row from now on. */
+static void
+hub_session_end(hub_t *h, hub_session_t *row)
+{
+    hub_stream_t  *s = hub_session_stream(h, row);
+
+    hub_store(&row->id, 0);
+    hub_step();
 
     if (row->protocol == HUB_PUBLISH) {
         h->header->bytes_in += row->bytes;
@@ -404,22 +432,18 @@ hub_session_free(hub_t *h, hub_session_t *row)
             s->bytes_out += row->bytes;
         }
     }
+}
 
-    if (hub_watches(row->protocol)) {
-        h->header->viewers--;
-        h->workers[row->worker].viewers--;
 
-        if (s) {
-            s->viewers--;
-        }
-    }
+/* Gives a row back.  The caller holds the mutex. */
+static void
+hub_session_free(hub_t *h, hub_session_t *row)
+{
+    hub_session_end(h, row);
+    hub_session_count(h, row, hub_session_stream(h, row), -1);
 
-    h->workers[row->worker].sessions--;
-    h->header->sessions--;
-    h->header->publishing -= row->protocol == HUB_PUBLISH;
-
-    hub_store(&row->id, 0);
     row->next = h->header->session_free;
+    hub_step();
     h->header->session_free = (uint32_t) (row - h->sessions);
 
     /* every admission looks at the rows up to here */
@@ -459,6 +483,67 @@ hub_session_leaves(const hub_client_t *c)
 }
 
 
+/* Links the rows that nobody has, and counts the others: a worker that was
+ * killed may have left one in neither. */
+static void
+hub_sessions_rebuild(hub_t *h)
+{
+    uint32_t              i, next = HUB_NO_ROW;
+    hub_stream_t         *s;
+    const hub_session_t  *row;
+    hub_header_t         *z = h->header;
+
+    uint32_t  end = 0, all = 0, publishing = 0, viewers = 0;
+
+    z->session_free = HUB_NO_ROW;            /* should this be cut short, too */
+    hub_step();
+
+    for (i = 0; i < z->nstreams; i++) {
+        h->streams[i].viewers_now = 0;
+    }
+
+    for (i = 0; i < z->nworkers; i++) {
+        h->workers[i].sessions = h->workers[i].viewers = 0;
+    }
+
+    for (i = z->nsessions; i > 0; i--) {
+        row = &h->sessions[i - 1];
+
+        if (row->id == 0) {
+            h->sessions[i - 1].next = next;
+            next = i - 1;
+            continue;
+        }
+
+        end = ngx_max(end, i);
+        all++;
+        publishing += row->protocol == HUB_PUBLISH;
+        h->workers[row->worker].sessions++;
+
+        if (hub_watches(row->protocol)) {
+            viewers++;
+            h->workers[row->worker].viewers++;
+            s = hub_session_stream(h, row);
+
+            if (s) {
+                s->viewers_now++;
+            }
+        }
+    }
+
+    for (i = 0; i < z->nstreams; i++) {
+        h->streams[i].viewers = h->streams[i].viewers_now;
+    }
+
+    z->session_end = end;
+    z->sessions = all;
+    z->publishing = publishing;
+    z->viewers = viewers;
+    hub_step();
+    z->session_free = next;
+}
+
+
 void
 hub_sessions_forget(hub_t *h, uint32_t worker)
 {
@@ -469,9 +554,11 @@ hub_sessions_forget(hub_t *h, uint32_t worker)
         row = &h->sessions[i];
 
         if (row->id && row->worker == worker) {
-            hub_session_free(h, row);
+            hub_session_end(h, row);
         }
     }
+
+    hub_sessions_rebuild(h);
 }
 
 

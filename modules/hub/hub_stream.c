@@ -2,11 +2,12 @@
  * The writer's side: opening, appending, closing.
  */
 
-#include <sched.h>
+#include <unistd.h>
 
 #include "hub.h"
 
-#define HUB_TAKEOVER_TRIES  1000
+#define HUB_TAKEOVER_MS     20       /* for an append that is under way */
+#define HUB_TAKEOVER_US    100       /* between two looks */
 
 #define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
 #define HUB_RATE_MS       2000
@@ -30,7 +31,7 @@ hub_find(hub_t *h, const u_char *name, size_t len)
 
         s = &h->streams[i];
 
-        if (hub_load(&s->state) != HUB_FREE && s->name_len == len
+        if (hub_stream_is_on(s) && s->name_len == len
             && ngx_memcmp(s->name, name, len) == 0)
         {
             return s;
@@ -47,7 +48,7 @@ hub_fullest(hub_t *h)
     uint32_t  i, most = 0;
 
     for (i = 0; i < h->header->nstreams; i++) {
-        if (h->streams[i].state != HUB_FREE
+        if (hub_stream_is_on(&h->streams[i])
             && hub_blocks(&h->streams[i]) > most)
         {
             most = hub_blocks(&h->streams[i]);
@@ -62,9 +63,12 @@ hub_fullest(hub_t *h)
 static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 {
-    uint32_t  block, generation = s->generation;
+    size_t    goes_on = offsetof(hub_stream_t, state);
+    uint32_t  block, *next = h->next, free = h->header->free;
 
-    if (h->header->nfree < 2 && hub_fullest(h) < HUB_SHARE_MIN) {
+    if ((free == HUB_NO_BLOCK || next[free] == HUB_NO_BLOCK)
+        && hub_fullest(h) < HUB_SHARE_MIN)
+    {
         return HUB_NO_ROOM;
     }
 
@@ -73,10 +77,12 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
         return HUB_NO_ROOM;
     }
 
-    /* never 0, as here for a moment, nor that of a session that came to the
-     * stream before when it had just ended: it is not among these viewers */
-    ngx_memzero(s, sizeof(hub_stream_t));
-    s->generation = generation + 1;
+    /* a session that came to the stream before when it had just ended is not
+     * among these viewers */
+    hub_store(&s->generation, s->generation + 1);
+    hub_step();
+
+    ngx_memzero((u_char *) s + goes_on, sizeof(hub_stream_t) - goes_on);
     s->index_block = block;
 
     s->name_len = (uint32_t) len;
@@ -112,8 +118,9 @@ hub_open_locked(hub_t *h, const u_char *name, size_t len,
     }
 
     if (s) {
-        *again = !hub_writer_stop(s);
-        return *again ? HUB_BUSY : HUB_ADMITTED;
+        hub_writer_stop(s);
+        *again = !hub_writer_is_out(h, s);
+        return *again ? HUB_STUCK : HUB_ADMITTED;
     }
 
     for (i = 0; i < h->header->nstreams; i++) {
@@ -143,7 +150,33 @@ hub_tell_replaced(hub_t *h, uint64_t session)
 }
 
 
-/* Makes WHO the publisher of S.  The caller holds the mutex. */
+/* Readers take no configuration while it is being changed. */
+static void
+hub_config_begin(hub_stream_t *s)
+{
+    (void) hub_add(&s->config_seq, 1);
+    hub_step();
+}
+
+
+static void
+hub_config_end(hub_stream_t *s)
+{
+    (void) hub_add(&s->config_seq, 1);
+}
+
+
+void
+hub_stream_leave(hub_t *h, hub_stream_t *s)
+{
+    hub_writer_stop(s);
+    s->grace_until_ms = ngx_current_msec + h->grace;
+    hub_store(&s->state, HUB_GRACE);
+}
+
+
+/* Makes WHO the publisher of S, which nobody may write to.  The caller holds the
+ * mutex. */
 static void
 hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     const hub_identity_t *who, hub_client_t *c, hub_writer_t *w)
@@ -151,16 +184,17 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     w->returned = s->state != HUB_FREE;
 
     if (s->state == HUB_LIVE) {
-        h->workers[s->worker].publishers--;
+        /* else, were this the end, nobody's worker would be its publisher's */
+        hub_stream_leave(h, s);
         hub_tell_replaced(h, s->session);
     }
 
     if (s->config_seq & 1) {                 /* the last writer died in it */
-        s->config_seq++;
         s->config[HUB_CONFIG_META].size = 0;
         s->config[HUB_CONFIG_VIDEO].size = 0;
         s->config[HUB_CONFIG_AUDIO].size = 0;
         hub_store(&s->config_at, s->head);
+        hub_config_end(s);
     }
 
     ngx_memcpy(s->owner, owner, 20);
@@ -169,13 +203,13 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     s->session = c->session->id;
     s->started_ms = ngx_current_msec;
     s->worker = h->worker;
-    hub_store(&s->state, HUB_LIVE);
     hub_store(&h->hashes[s - h->streams], (uint32_t) s->name_hash);
-    h->workers[h->worker].publishers++;
+    hub_store(&s->state, HUB_LIVE);
 
     w->ref.stream = s;
     w->ref.generation = s->generation;
-    w->ref.writer = s->writer;
+    w->turn = hub_writer_turn(s);
+    w->session = s->session;
     w->discontinuity = w->returned;
     w->wait_key = w->returned;               /* the GOP at hand is not its own */
     w->rate_ms = ngx_current_msec;
@@ -187,23 +221,28 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
     const hub_identity_t *who, hub_client_t *c, hub_end_pt end, void *data,
     hub_writer_t *w)
 {
-    int               again, tries = 0;
+    int               again;
+    ngx_msec_t        until;
     hub_stream_t     *s;
     enum hub_refusal  reason;
 
     ngx_memzero(w, sizeof(hub_writer_t));
+    ngx_time_update();
+    until = ngx_current_msec + HUB_TAKEOVER_MS;
 
     for ( ;; ) {
         ngx_shmtx_lock(&h->pool->mutex);
 
         reason = hub_open_locked(h, name, len, owner, who, &s, &again);
 
-        if (!again || ++tries == HUB_TAKEOVER_TRIES) {
+        if (!again || (ngx_msec_int_t) (ngx_current_msec - until) >= 0) {
             break;
         }
 
+        /* an append takes microseconds, but may wait for this very mutex */
         ngx_shmtx_unlock(&h->pool->mutex);
-        sched_yield();
+        (void) usleep(HUB_TAKEOVER_US);
+        ngx_time_update();
     }
 
     if (reason == HUB_ADMITTED) {
@@ -225,16 +264,6 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
 }
 
 
-static int
-hub_owns(const hub_writer_t *w)
-{
-    return w->ref.stream
-           && hub_load(&w->ref.stream->generation) == w->ref.generation
-           && __atomic_load_n(&w->ref.stream->writer, __ATOMIC_SEQ_CST)
-              == w->ref.writer;
-}
-
-
 void
 hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
 {
@@ -248,11 +277,10 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    if (hub_owns(w) && s->state == HUB_LIVE) {
-        s->grace_until_ms = ngx_current_msec + h->grace;
-        hub_store(&s->state, HUB_GRACE);
+    /* by session: the turn may be of a takeover that came to nothing */
+    if (s->session == w->session && s->state == HUB_LIVE) {
+        hub_stream_leave(h, s);
         hub_changed(h, s, HUB_GRACE);
-        h->workers[h->worker].publishers--;
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);
@@ -276,14 +304,7 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    while (s->first_block < ngx_min(oldest, s->end_block)) {
-        hub_block_give(h, s->blocks[s->first_block % HUB_STREAM_BLOCKS]);
-        s->first_block++;
-    }
-
-    if (s->first_block == s->end_block) {
-        s->first_block = s->end_block = s->end >> HUB_BLOCK_SHIFT;
-    }
+    hub_blocks_give(h, s, oldest);
 
     while (s->end_block <= last) {
         block = hub_blocks(s) < HUB_STREAM_BLOCKS ? hub_block_take(h)
@@ -294,6 +315,7 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
         }
 
         s->blocks[s->end_block % HUB_STREAM_BLOCKS] = block;
+        hub_step();
         s->end_block++;
     }
 
@@ -342,6 +364,7 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     hub_raise(&s->first, first);
     hub_raise(&s->tail, first < s->head ? hub_entry(h, s, first)->offset
                                         : s->end);
+    hub_step();                              /* before any of it is reused */
 }
 
 
@@ -531,33 +554,17 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
 }
 
 
-/* Announces a write, then looks who owns the stream: a takeover does it the
- * other way round.  Returns 1, or 0 when the stream is not this writer's. */
-static int
-hub_write_begin(hub_writer_t *w)
+/* Tells of new headers, unless the stream was taken or ended meanwhile. */
+static void
+hub_config_changed(hub_t *h, hub_writer_t *w)
 {
-    hub_stream_t  *s = w->ref.stream;
-
-    if (s == NULL) {
-        return 0;
-    }
-
-    __atomic_store_n(&s->writing, (uint32_t) ngx_pid, __ATOMIC_SEQ_CST);
+    ngx_shmtx_lock(&h->pool->mutex);
 
     if (hub_owns(w)) {
-        return 1;
+        hub_changed(h, w->ref.stream, HUB_LIVE);
     }
 
-    __atomic_store_n(&s->writing, 0, __ATOMIC_SEQ_CST);
-
-    return 0;
-}
-
-
-static void
-hub_write_end(hub_writer_t *w)
-{
-    __atomic_store_n(&w->ref.stream->writing, 0, __ATOMIC_SEQ_CST);
+    ngx_shmtx_unlock(&h->pool->mutex);
 }
 
 
@@ -571,7 +578,7 @@ hub_forget_configs(hub_t *h, hub_writer_t *w)
 
     w->settled = 1;
 
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+    hub_config_begin(s);
 
     for (kind = 0; kind < HUB_CONFIG_KINDS; kind++) {
         if ((w->configured & (1u << kind)) || s->config[kind].size == 0) {
@@ -593,12 +600,10 @@ hub_forget_configs(hub_t *h, hub_writer_t *w)
         hub_store(&s->config_at, s->head);
     }
 
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+    hub_config_end(s);
 
     if (forgotten) {
-        ngx_shmtx_lock(&h->pool->mutex);
-        hub_changed(h, s, HUB_LIVE);
-        ngx_shmtx_unlock(&h->pool->mutex);
+        hub_config_changed(h, w);
     }
 }
 
@@ -609,7 +614,7 @@ hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
 {
     ngx_int_t  rc;
 
-    if (!hub_write_begin(w)) {
+    if (!hub_write_begin(h, w)) {
         return NGX_DONE;
     }
 
@@ -620,7 +625,7 @@ hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
     }
 
     rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
-    hub_write_end(w);
+    hub_write_end(h, w);
 
     return rc;
 }
@@ -634,7 +639,7 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     hub_config_t  *config = &s->config[kind];
     uint32_t       replaced = config->size;
 
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+    hub_config_begin(s);
 
     ngx_memcpy(config->body, body, len);
     config->size = (uint32_t) len;
@@ -652,12 +657,10 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         hub_store(&s->config_at, s->head);
     }
 
-    __atomic_add_fetch(&s->config_seq, 1, __ATOMIC_SEQ_CST);
+    hub_config_end(s);
 
     if (kind != HUB_CONFIG_META) {           /* which says nothing of its own */
-        ngx_shmtx_lock(&h->pool->mutex);
-        hub_changed(h, s, HUB_LIVE);
-        ngx_shmtx_unlock(&h->pool->mutex);
+        hub_config_changed(h, w);
     }
 }
 
@@ -676,7 +679,7 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         return NGX_ABORT;
     }
 
-    if (!hub_write_begin(w)) {
+    if (!hub_write_begin(h, w)) {
         return NGX_DONE;
     }
 
@@ -701,7 +704,7 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         }
     }
 
-    hub_write_end(w);
+    hub_write_end(h, w);
 
     return rc;
 }

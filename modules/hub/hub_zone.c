@@ -1,18 +1,15 @@
 /*
- * The shared zone: layout, blocks, worker slots, and the sweep that cleans up
+ * The shared zone: layout, worker slots, and the sweep that cleans up
  * after the dead.
  */
-
-#include <sched.h>
 
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       9           /* change with any struct in hub.h */
+#define HUB_LAYOUT       10          /* change with any struct in hub.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
-#define HUB_WORKERS_MOST 4096        /* a session's row has 16 bits for it */
 #define HUB_MEASURE_MS   2000
 
 hub_t  *hub;
@@ -169,96 +166,49 @@ hub_worker_forget(hub_t *h, uint32_t slot)
 
     for (i = 0; i < h->header->nstreams; i++) {
         s = &h->streams[i];
+        hub_writer_leave(s, slot);
 
         if (s->state == HUB_LIVE && s->worker == slot) {
-            s->writing = 0;
-            s->grace_until_ms = ngx_current_msec + h->grace;
-            hub_store(&s->state, HUB_GRACE);
+            hub_stream_leave(h, s);
             hub_changed(h, s, HUB_GRACE);
         }
     }
 
+    hub_step();                              /* the slot is free when all is */
     ngx_memzero(&h->workers[slot], sizeof(hub_worker_t));
 }
 
 
-/* The sessions on it stay: each finds out on its own that it is over. */
+/* Gives back what an ending stream holds, unless it is still appended to. */
 static void
+hub_stream_release(hub_t *h, hub_stream_t *s)
+{
+    if (!hub_writer_is_out(h, s)) {
+        return;
+    }
+
+    hub_blocks_give(h, s, s->end_block);
+    hub_step();
+    hub_store(&s->state, HUB_FREE);
+    hub_step();
+
+    /* keep its number: a reader that still looks up an entry may find another
+     * stream's, and sees the changed generation by the check after use */
+    hub_block_give(h, s->index_block);
+}
+
+
+/* The sessions on it stay: each finds out on its own that it is over. */
+void
 hub_stream_end(hub_t *h, hub_stream_t *s)
 {
-    uint32_t  generation = s->generation;
-    uint64_t  n;
-
-    if (s->state == HUB_LIVE) {
-        h->workers[s->worker].publishers--;
-    }
-
-    hub_changed(h, s, HUB_FREE);
+    hub_writer_stop(s);
+    hub_store(&s->generation, s->generation + 1);
+    hub_step();
+    hub_store(&s->state, HUB_ENDING);
     hub_store(&h->hashes[s - h->streams], 0);
-    hub_store(&s->state, HUB_FREE);
-    hub_store(&s->generation, generation + 1);
-
-    for (n = s->first_block; n < s->end_block; n++) {
-        hub_block_give(h, s->blocks[n % HUB_STREAM_BLOCKS]);
-    }
-
-    /* its number stays: who reads an entry meanwhile finds some bytes, and that
-     * the stream is another by the check after use */
-    hub_block_give(h, s->index_block);
-    s->first_block = s->end_block = 0;
-}
-
-
-/* Waits until no append is under way, so that a row never has two writers
- * and no block is given away while it is being filled.  An append takes
- * microseconds; a dead process never finishes its own. */
-static int
-hub_writer_is_out(hub_stream_t *s)
-{
-    uint32_t  pid, i;
-
-    for (i = 0; i < 1000; i++) {
-        pid = __atomic_load_n(&s->writing, __ATOMIC_SEQ_CST);
-
-        if (pid == 0 || pid == (uint32_t) ngx_pid
-            || (kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH))
-        {
-            s->writing = 0;
-            return 1;
-        }
-
-        sched_yield();
-    }
-
-    return 0;
-}
-
-
-int
-hub_writer_stop(hub_stream_t *s)
-{
-    (void) __atomic_add_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
-
-    if (hub_writer_is_out(s)) {
-        return 1;
-    }
-
-    (void) __atomic_sub_fetch(&s->writer, 1, __ATOMIC_SEQ_CST);
-
-    return 0;
-}
-
-
-int
-hub_stream_stop(hub_t *h, hub_stream_t *s)
-{
-    if (!hub_writer_stop(s)) {
-        return 0;
-    }
-
-    hub_stream_end(h, s);
-
-    return 1;
+    hub_changed(h, s, HUB_FREE);
+    hub_stream_release(h, s);
 }
 
 
@@ -319,7 +269,37 @@ hub_sweep_measure(hub_t *h)
 }
 
 
-/* Gives back what workers held that are gone without a word. */
+/* A process that is not yet waited for by its parent counts as alive. */
+static int
+hub_process_is_gone(uint32_t pid)
+{
+    return kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH;
+}
+
+
+int
+hub_worker_is_gone(const hub_t *h, uint32_t slot)
+{
+    uint32_t  pid = hub_load(&h->workers[slot].pid);
+
+    return pid == 0 || hub_process_is_gone(pid);
+}
+
+
+/* Is it the slot of a worker that is gone without a word?  One with our own pid
+ * that is not ours is of a process that had the pid before us. */
+static int
+hub_slot_is_left(const hub_t *h, uint32_t slot, uint32_t pid)
+{
+    if (pid == (uint32_t) ngx_pid) {
+        return slot != h->worker && ngx_process == NGX_PROCESS_WORKER;
+    }
+
+    return pid && hub_process_is_gone(pid);
+}
+
+
+/* Gives back what such workers held. */
 static void
 hub_sweep_workers(hub_t *h, ngx_log_t *log)
 {
@@ -328,7 +308,7 @@ hub_sweep_workers(hub_t *h, ngx_log_t *log)
     for (i = 0; i < hub_load(&h->header->worker_end); i++) {
         pid = hub_load(&h->workers[i].pid);
 
-        if (pid == 0 || kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH) {
+        if (!hub_slot_is_left(h, i, pid)) {
             continue;
         }
 
@@ -377,6 +357,37 @@ hub_worker_stop(hub_t *h)
 }
 
 
+/* Is its grace over, or has it ended and waits to be freed? */
+static int
+hub_stream_is_due(const hub_stream_t *s)
+{
+    uint32_t  state = hub_load(&s->state);
+
+    return state == HUB_ENDING
+           || (state == HUB_GRACE
+               && (int64_t) (ngx_current_msec - s->grace_until_ms) >= 0);
+}
+
+
+static void
+hub_sweep_stream(hub_t *h, hub_stream_t *s, ngx_log_t *log)
+{
+    if (!hub_stream_is_due(s)) {
+        return;
+    }
+
+    if (s->state == HUB_ENDING) {
+        hub_stream_release(h, s);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "hub: stream \"%*s\" ended, its publisher did not return",
+                  (size_t) s->name_len, s->name);
+    hub_stream_end(h, s);
+}
+
+
 void
 hub_sweep(hub_t *h, ngx_log_t *log)
 {
@@ -393,101 +404,14 @@ hub_sweep(hub_t *h, ngx_log_t *log)
     for (i = 0; i < h->header->nstreams; i++) {
         s = &h->streams[i];
 
-        if (hub_load(&s->state) != HUB_GRACE
-            || (int64_t) (ngx_current_msec - s->grace_until_ms) < 0)
-        {
-            continue;
+        if (hub_stream_is_due(s)) {
+            ngx_shmtx_lock(&h->pool->mutex);
+            hub_sweep_stream(h, s, log);
+            ngx_shmtx_unlock(&h->pool->mutex);
         }
-
-        ngx_shmtx_lock(&h->pool->mutex);
-        if (s->state == HUB_GRACE
-            && (int64_t) (ngx_current_msec - s->grace_until_ms) >= 0)
-        {
-            ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                          "hub: stream \"%*s\" ended, its publisher did not "
-                          "return", (size_t) s->name_len, s->name);
-            hub_stream_end(h, s);
-        }
-        ngx_shmtx_unlock(&h->pool->mutex);
     }
 
     hub_sweep_measure(h);
     hub_deaf_sweep(h, log);
     hub_session_sweep(h);
-}
-
-
-/* Takes the oldest block from the stream that has most. */
-static uint32_t
-hub_block_rob(hub_t *h)
-{
-    uint32_t       i, most = 2, block;
-    uint64_t       limit, first;
-    hub_entry_t   *e;
-    hub_stream_t  *s, *victim = NULL;
-
-    for (i = 0; i < h->header->nstreams; i++) {
-        s = &h->streams[i];
-        limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
-
-        /* a block that an append may still be filling is not the oldest */
-        if (s->state != HUB_FREE && hub_blocks(s) >= most
-            && hub_load(&s->end) >= limit)
-        {
-            most = hub_blocks(s) + 1;
-            victim = s;
-        }
-    }
-
-    if (victim == NULL) {
-        return HUB_NO_BLOCK;
-    }
-
-    s = victim;
-    limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
-
-    for (first = hub_load(&s->first); first < hub_load(&s->head); first++) {
-        e = hub_entry(h, s, first);
-        if (e->offset >= limit) {
-            break;
-        }
-    }
-
-    hub_raise(&s->first, first);
-    hub_raise(&s->tail, first < hub_load(&s->head)
-                        ? hub_entry(h, s, first)->offset : hub_load(&s->end));
-
-    block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
-    s->first_block++;
-
-    return block;
-}
-
-
-uint32_t
-hub_block_take(hub_t *h)
-{
-    uint32_t  block = h->header->free;
-
-    if (block == HUB_NO_BLOCK) {
-        return hub_block_rob(h);
-    }
-
-    h->header->free = h->next[block];
-    h->header->nfree--;
-
-    return block;
-}
-
-
-void
-hub_block_give(hub_t *h, uint32_t block)
-{
-    if (block == HUB_NO_BLOCK) {
-        return;
-    }
-
-    h->next[block] = h->header->free;
-    h->header->free = block;
-    h->header->nfree++;
 }

@@ -1,0 +1,99 @@
+/*
+ * The pool of blocks.  All of it is called under the mutex, and a SIGKILL between
+ * two steps may lose a block, but no block ever has two owners.
+ */
+
+#include "hub.h"
+
+
+/* Takes the oldest block from the stream that has most. */
+static uint32_t
+hub_block_rob(hub_t *h)
+{
+    uint32_t       i, most = 2, block;
+    uint64_t       limit, first;
+    hub_entry_t   *e;
+    hub_stream_t  *s, *victim = NULL;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
+
+        /* a block that an append may still be filling is not the oldest */
+        if (s->state != HUB_FREE && hub_blocks(s) >= most
+            && hub_load(&s->end) >= limit)
+        {
+            most = hub_blocks(s) + 1;
+            victim = s;
+        }
+    }
+
+    if (victim == NULL) {
+        return HUB_NO_BLOCK;
+    }
+
+    s = victim;
+    limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
+
+    for (first = hub_load(&s->first); first < hub_load(&s->head); first++) {
+        e = hub_entry(h, s, first);
+        if (e->offset >= limit) {
+            break;
+        }
+    }
+
+    hub_raise(&s->first, first);
+    hub_raise(&s->tail, first < hub_load(&s->head)
+                        ? hub_entry(h, s, first)->offset : hub_load(&s->end));
+
+    block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
+    s->first_block++;
+    hub_step();
+
+    return block;
+}
+
+
+/* nfree is never less than there are: a SIGKILL may leave it more, until the pool
+ * is empty. */
+uint32_t
+hub_block_take(hub_t *h)
+{
+    uint32_t  block = h->header->free;
+
+    if (block == HUB_NO_BLOCK) {
+        h->header->nfree = 0;
+        return hub_block_rob(h);
+    }
+
+    h->header->free = h->next[block];
+    hub_step();
+    h->header->nfree--;
+
+    return block;
+}
+
+
+void
+hub_block_give(hub_t *h, uint32_t block)
+{
+    h->header->nfree++;
+    h->next[block] = h->header->free;
+    hub_step();
+    h->header->free = block;
+}
+
+
+/* A block is no longer the stream's before it is anybody's. */
+void
+hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end)
+{
+    uint32_t  block;
+
+    while (s->first_block < ngx_min(end, s->end_block)) {
+        block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
+        s->first_block++;
+        hub_step();
+        hub_block_give(h, block);
+    }
+}

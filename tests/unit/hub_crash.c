@@ -1,0 +1,342 @@
+/*
+ * A worker is killed at every instruction of what it does to the zone: single-
+ * stepped, and whenever something that others go by has changed, a copy of the
+ * zone is given to another worker's sweep.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <errno.h>
+#include <cmocka.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "hub_rig.h"
+
+#define ZONE       (4 * 1024 * 1024)
+#define STREAMS    4                 /* slots that are used here */
+#define ROWS       16
+#define FULL       (HUB_BLOCK_SIZE - FLV_TAG_OVERHEAD)   /* a tag of one block */
+#define SMALL      1000
+#define LOST_MOST  2                 /* blocks, by one SIGKILL */
+
+static hub_t            *h;
+static rig_publisher_t   mine;       /* of this process */
+static u_char            body[FULL];
+
+
+static uint64_t
+digest(uint64_t sum, const void *p, size_t size)
+{
+    const u_char  *end = (const u_char *) p + size;
+    const u_char  *c;
+
+    for (c = p; c < end; c++) {
+        sum = (sum ^ *c) * 1099511628211u;
+    }
+
+    return sum;
+}
+
+
+/* Of all that others go by, but what lies in slots that are free. */
+static uint64_t
+digest_zone(void)
+{
+    size_t         i;
+    uint64_t       sum = 0;
+    hub_stream_t  *s;
+
+    sum = digest(sum, h->header, offsetof(hub_header_t, change));
+    sum = digest(sum, h->workers, 4 * sizeof(hub_worker_t));
+    sum = digest(sum, h->next, h->header->nblocks * sizeof(uint32_t));
+
+    for (i = 0; i < ROWS; i++) {
+        sum = digest(sum, &h->sessions[i], offsetof(hub_session_t, address));
+    }
+
+    for (i = 0; i < STREAMS; i++) {
+        s = &h->streams[i];
+        sum = digest(sum, &s->state, sizeof(s->state));
+
+        if (s->state != HUB_FREE) {
+            sum = digest(sum, s, offsetof(hub_stream_t, blocks));
+            sum = digest(sum, s->blocks, 16 * sizeof(uint32_t));
+        }
+    }
+
+    return sum;
+}
+
+
+/* As if worker PID had been killed just now. */
+static void
+look(pid_t pid, pid_t dead, const char *what, uint64_t step)
+{
+    hub_t       *copy = rig_copy(h);
+    uint32_t     i, lost;
+    ngx_pid_t    me = ngx_pid;
+    const char  *wrong;
+
+    for (i = 0; i < copy->header->worker_end; i++) {
+        if (copy->workers[i].pid == (uint32_t) pid) {
+            copy->workers[i].pid = (uint32_t) dead;
+        }
+    }
+
+    copy->worker = h->worker;
+    hub_sweep(copy, &rig_log);
+    wrong = rig_wrong(copy, &lost);
+
+    if (wrong) {
+        fail_msg("killed at instruction %lu of %s: %s", step, what, wrong);
+    }
+
+    if (lost > LOST_MOST) {
+        fail_msg("killed at instruction %lu of %s: %u blocks are lost",
+                 step, what, lost);
+    }
+
+    /* and all that is left ends well */
+    for (i = 0; i < copy->header->nstreams; i++) {
+        if (copy->streams[i].state == HUB_GRACE) {
+            copy->streams[i].grace_until_ms = ngx_current_msec - 1;
+        }
+    }
+
+    hub_sweep(copy, &rig_log);
+    wrong = rig_wrong(copy, &lost);
+
+    if (wrong || lost > LOST_MOST) {
+        fail_msg("killed at instruction %lu of %s, after its streams ended: "
+                 "%s, %u blocks are lost", step, what,
+                 wrong ? wrong : "nothing is wrong", lost);
+    }
+
+    ngx_pid = me;
+}
+
+
+/* Runs ACT in a worker of its own, instruction by instruction, between two
+ * raise(SIGSTOP). */
+static void
+killed_everywhere(const char *what, void (*act)(void))
+{
+    int       status;
+    pid_t     pid, dead = rig_dead();
+    uint64_t  step = 0, looks = 0, now, before = 0;
+
+    pid = fork();
+
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, 0, 0) == -1) {
+            _exit(77);
+        }
+        rig_worker(h);
+        act();
+        (void) raise(SIGSTOP);
+        _exit(0);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        skip();                              /* a sandbox without ptrace */
+    }
+
+    assert_true(WIFSTOPPED(status));         /* act() is ready */
+
+    for ( ;; ) {
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, 0, 0), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSTOPPED(status));
+
+        if (WSTOPSIG(status) == SIGSTOP) {
+            break;
+        }
+
+        step++;
+        now = digest_zone();
+
+        if (now != before) {
+            before = now;
+            looks++;
+            look(pid, dead, what, step);
+        }
+    }
+
+    print_message("# %s: %lu instructions, killed at %lu of them\n", what,
+                  step, looks);
+    assert_true(looks > 2);
+
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, &status, 0);
+    rig_unlock(h, pid);
+}
+
+
+static int
+begin(void **state)
+{
+    h = rig_zone(ZONE);
+    rig_worker(h);
+    assert_int_equal(rig_publish(h, &mine, "live/mine", 1), HUB_ADMITTED);
+    assert_int_equal(rig_append(h, &mine, 1, body, FULL), NGX_OK);
+
+    return 0;
+}
+
+
+static void
+act_watch(void)
+{
+    hub_client_t    c;
+    hub_identity_t  who;
+
+    rig_identity(&who, HUB_FLV);
+    (void) raise(SIGSTOP);
+    (void) hub_session_open(h, &c, &who, &h->streams[0], NULL, NULL);
+    hub_session_close(h, &c);
+}
+
+
+static void
+act_publish(void)
+{
+    rig_publisher_t  p;
+
+    (void) raise(SIGSTOP);
+    (void) rig_publish(h, &p, "live/new", 2);
+    (void) rig_append(h, &p, 1, body, SMALL);
+    hub_close(h, &p.client, &p.writer);
+}
+
+
+/* Frames that push others, and their blocks, out of the window. */
+static void
+act_fill(void)
+{
+    int              i;
+    rig_publisher_t  p;
+
+    h->stream_max = 4 * HUB_BLOCK_SIZE;
+    (void) rig_publish(h, &p, "live/new", 2);
+
+    for (i = 0; i < 4; i++) {
+        (void) rig_append(h, &p, 1, body, FULL);
+    }
+
+    (void) raise(SIGSTOP);
+    (void) rig_append(h, &p, 1, body, SMALL);
+}
+
+
+/* The pool is empty: blocks come from another stream. */
+static void
+act_rob(void)
+{
+    rig_publisher_t  p, q;
+
+    h->stream_max = 512 * HUB_BLOCK_SIZE;
+    (void) rig_publish(h, &p, "live/full", 2);
+
+    while (h->header->free != HUB_NO_BLOCK) {
+        (void) rig_append(h, &p, 1, body, FULL);
+    }
+
+    (void) raise(SIGSTOP);
+    (void) rig_publish(h, &q, "live/new", 3);
+    (void) rig_append(h, &q, 1, body, SMALL);
+}
+
+
+static void
+act_take_over(void)
+{
+    rig_publisher_t  p;
+
+    (void) raise(SIGSTOP);
+    (void) rig_publish(h, &p, "live/mine", 1);
+    (void) rig_append(h, &p, 1, body, SMALL);
+}
+
+
+static void
+act_revoke(void)
+{
+    uint32_t          ended;
+    hub_revocation_t  r = { .at = ngx_time() + 1, .uid = 7 };
+
+    (void) raise(SIGSTOP);
+    (void) hub_revoke(h, &r, NULL, &ended, &rig_log);
+}
+
+
+/* A sweep that forgets a worker that died with a stream and a viewer, and ends a
+ * stream whose grace is over. */
+static void
+act_sweep(void)
+{
+    uint32_t         dead = (uint32_t) rig_dead(), own = h->worker;
+    hub_client_t     c;
+    rig_publisher_t  p, q;
+    hub_identity_t   who;
+
+    (void) rig_publish(h, &q, "live/over", 3);
+    (void) rig_append(h, &q, 1, body, SMALL);
+    h->grace = 0;
+    hub_close(h, &q.client, &q.writer);
+    h->grace = 60000;
+
+    h->worker = 3;
+    h->header->worker_end = 4;
+    h->workers[3].pid = (uint32_t) ngx_pid;
+    rig_identity(&who, HUB_FLV);
+    (void) rig_publish(h, &p, "live/left", 4);
+    (void) rig_append(h, &p, 1, body, SMALL);
+    (void) hub_session_open(h, &c, &who, p.writer.ref.stream, NULL, NULL);
+    h->workers[3].pid = dead;
+    h->worker = own;
+
+    ngx_time_update();
+    (void) raise(SIGSTOP);
+    hub_sweep(h, &rig_log);
+}
+
+
+#define CASE(name)                                                           \
+    static void                                                              \
+    test_killed_in_##name(void **state)                                      \
+    {                                                                        \
+        killed_everywhere(#name, act_##name);                                 \
+    }
+
+CASE(watch)
+CASE(publish)
+CASE(fill)
+CASE(rob)
+CASE(take_over)
+CASE(revoke)
+CASE(sweep)
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test_setup(test_killed_in_watch, begin),
+        cmocka_unit_test_setup(test_killed_in_publish, begin),
+        cmocka_unit_test_setup(test_killed_in_fill, begin),
+        cmocka_unit_test_setup(test_killed_in_rob, begin),
+        cmocka_unit_test_setup(test_killed_in_take_over, begin),
+        cmocka_unit_test_setup(test_killed_in_revoke, begin),
+        cmocka_unit_test_setup(test_killed_in_sweep, begin),
+    };
+
+    return cmocka_run_group_tests_name("hub: killed at every instruction",
+                                       tests, NULL, NULL);
+}
