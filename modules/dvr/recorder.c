@@ -728,7 +728,7 @@ recorders_tick(const dvr_conf_t *conf, ngx_log_t *log)
 
     recorder_retired(0);
 
-    for (i = 0; i < hub->header->nstreams; i++) {
+    for (i = 0; i < hub_load(&hub->header->stream_end); i++) {
         if (hub_record_claim(hub, i, &ref)
             && recorder_new(conf, &ref) == NULL)
         {

@@ -63,7 +63,7 @@ recovery_taken(recovery_task_t *r)
 
     ngx_shmtx_lock(&hub->pool->mutex);
 
-    for (i = 0; i < hub->header->nstreams; i++) {
+    for (i = 0; i < hub->header->stream_end; i++) {
         s = &hub->streams[i];
 
         if (hub_stream_is_on(s) && s->recording.wanted

@@ -182,7 +182,7 @@ events_stats_look(events_stats_t *stats, hub_t *h)
 
     s = snapshot_take(h, SNAPSHOT_STREAMS);
 
-    if (s == NULL || events_stats_make(stats, s->nstreams) != 0) {
+    if (s == NULL || events_stats_make(stats, s->streams_max) != 0) {
         snapshot_free(s);
         return -1;
     }

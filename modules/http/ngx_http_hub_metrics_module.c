@@ -82,7 +82,7 @@ metrics_streams(text_t *t, const snapshot_t *s)
     text_add(t, "duolu_streams{state=\"live\"} %uD\n"
                 "duolu_streams{state=\"grace\"} %uD\n", live, grace);
     metrics_one(t, "streams_max", "gauge", "Streams that the zone has room for.",
-                s->nstreams);
+                s->streams_max);
     metrics_one(t, "window_bytes", "gauge",
                 "Media kept for viewers, of all streams.", window);
     metrics_one(t, "zone_size_bytes", "gauge", "Shared memory of the hub.",

@@ -1,6 +1,6 @@
 #include "snapshot.h"
 
-#define SNAPSHOT_SPARE  64         /* rows that may be added meanwhile */
+#define SNAPSHOT_SPARE  64         /* streams and rows that may be added meanwhile */
 
 
 /* The caller holds the mutex. */
@@ -57,6 +57,7 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
 
     s->nworkers = z->worker_end;
     s->workers_max = z->nworkers;
+    s->streams_max = z->nstreams;
     ngx_memcpy(s->workers, h->workers, s->nworkers * sizeof(hub_worker_t));
     ngx_memcpy(s->admitted, z->admitted, sizeof(s->admitted));
     ngx_memcpy(s->refused, z->refused, sizeof(s->refused));
@@ -116,10 +117,12 @@ snapshot_count(snapshot_t *s)
 snapshot_t *
 snapshot_take(hub_t *h, enum snapshot_what what)
 {
-    uint32_t     room = 0, n = h->header->nstreams;
+    uint32_t     room = 0, n;
     snapshot_t  *s;
 
     for ( ;; ) {
+        n = hub_load(&h->header->stream_end) + SNAPSHOT_SPARE;
+
         if (what == SNAPSHOT_SESSIONS) {
             room = hub_load(&h->header->session_end) + SNAPSHOT_SPARE;
         }
@@ -131,14 +134,17 @@ snapshot_take(hub_t *h, enum snapshot_what what)
             return NULL;
         }
 
-        s->nstreams = n;
         s->streams = (snapshot_stream_t *) (s + 1);
         s->sessions = (hub_session_t *) (s->streams + n);
         s->workers = (hub_worker_t *) (s->sessions + room);
 
         ngx_shmtx_lock(&h->pool->mutex);
 
-        if (what != SNAPSHOT_SESSIONS || h->header->session_end <= room) {
+        s->nstreams = h->header->stream_end;
+
+        if (s->nstreams <= n
+            && (what != SNAPSHOT_SESSIONS || h->header->session_end <= room))
+        {
             break;
         }
 

@@ -44,7 +44,7 @@ typedef struct {
     uint64_t            recorded, record_gaps;
     uint32_t            by[HUB_PROTOCOLS];
 
-    uint32_t            nstreams;
+    uint32_t            nstreams, streams_max;
     snapshot_stream_t  *streams;           /* by slot */
     uint32_t            nsessions;
     hub_session_t      *sessions;

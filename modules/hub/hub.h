@@ -114,6 +114,7 @@ typedef struct {
     uint64_t         id;               /* the database's, 0: not known */
     uint64_t         uid;              /* who publishes, likewise */
     uint64_t         session;          /* the publisher's */
+    uint32_t         session_row;      /* where that was */
     uint32_t         worker;           /* slot of the publisher's worker */
     uint64_t         grace_until_ms;
     uint64_t         created_ms;
@@ -220,6 +221,24 @@ typedef struct {
     uint32_t           record;          /* the gate wants it recorded */
 } hub_identity_t;
 
+/* How many sessions one user, or one address, has: in all, or on one stream.
+ * Counts are found by their key, in chains, and are given back at 0. */
+typedef struct {
+    uint64_t  key;
+    uint32_t  rows;            /* sessions that were not told to leave */
+    uint32_t  viewers;         /* of them, those that watch */
+    uint32_t  next;            /* in its chain, or the next free count */
+    uint32_t  first;           /* of the chain that has this count's number */
+} hub_count_t;
+
+/* Beside each stream, close together: a search passes by thousands of them. */
+typedef struct {
+    uint32_t  hash;            /* of the name in the chain, 0: it is in none */
+    uint32_t  next;            /* in its chain, or the next free slot */
+    uint32_t  first;           /* of the chain that has this slot's number */
+    uint32_t  blocks;          /* it has, or had when a worker was killed */
+} hub_slot_t;
+
 enum hub_refusal {
     HUB_ADMITTED = 0,
     HUB_NO_ROOM,               /* no stream slot or no block left */
@@ -271,7 +290,11 @@ typedef struct {
     uint32_t      magic;
     uint32_t      layout;
     size_t        size;
-    uint32_t      nstreams;
+    uint32_t      nstreams;        /* slots */
+    uint32_t      stream_end;      /* behind the last slot ever used */
+    uint32_t      stream_free;     /* first free slot */
+    uint64_t      names;           /* goes up when a slot is linked elsewhere */
+    uint64_t      due_ms;          /* no stream is to be ended before */
     uint32_t      nblocks;
     uint32_t      nfree;
     uint32_t      free;            /* first free block, linked through next[] */
@@ -279,7 +302,10 @@ typedef struct {
     uint32_t      sessions;        /* in use */
     uint32_t      publishing;      /* of them, publishers */
     uint32_t      session_free;    /* first free row */
-    uint32_t      session_end;     /* behind the last row ever used */
+    uint32_t      session_end;     /* behind the last row in use */
+    uint32_t      ncounts;
+    uint32_t      count_end;       /* behind the last count ever used */
+    uint32_t      count_free;      /* first that was given back */
     uint32_t      nworkers;        /* slots */
     uint32_t      worker_end;      /* behind the last slot ever used */
     uint32_t      viewers;
@@ -314,7 +340,8 @@ typedef struct {
     hub_worker_t      *workers;
     hub_revocation_t  *revoked;
     hub_session_t     *sessions;
-    uint32_t          *hashes;     /* of the streams' names, 0: a free slot */
+    hub_count_t       *counts;
+    hub_slot_t        *slots;      /* of the streams */
     hub_stream_t      *streams;
     uint32_t          *next;
     u_char            *data;
@@ -431,6 +458,13 @@ uint32_t hub_block_take(hub_t *h);
 
 void hub_block_give(hub_t *h, uint32_t block);
 
+/* The stream that has most blocks and could be robbed of one; NULL when none
+ * has at least LEAST. */
+hub_stream_t *hub_fullest(hub_t *h, uint32_t least);
+
+/* Counts the blocks of S, for hub_fullest(). */
+void hub_blocks_count(hub_t *h, const hub_stream_t *s);
+
 /* Gives back those of S that are numbered below END. */
 void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end);
 
@@ -447,6 +481,9 @@ enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
 
 /* Leaves the stream to its grace.  Harmless when it was taken over. */
 void hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w);
+
+/* A sweep is to look at the streams at MS, or before. */
+void hub_due(hub_t *h, uint64_t ms);
 
 /* Leaves S to its grace, with nobody who may write to it.  The caller holds the
  * mutex. */
@@ -472,10 +509,28 @@ ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
     size_t len);
 
+
+/* --- names and slots (hub_name.c) --- */
+
+uint64_t hub_name_hash(const u_char *name, size_t len);
+
 /* The stream NAME, or NULL.  No lock is needed and none is kept. */
 hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
 
-uint64_t hub_name_hash(const u_char *name, size_t len);
+/* Lets S be found by its name, or no longer; harmless when that is so already.
+ * The caller of these and of the next ones holds the mutex. */
+void hub_name_link(hub_t *h, const hub_stream_t *s);
+void hub_name_unlink(hub_t *h, const hub_stream_t *s);
+
+/* A free slot, or HUB_NO_STREAM. */
+uint32_t hub_slot_take(hub_t *h);
+
+/* S, which is HUB_FREE, is free for another stream. */
+void hub_slot_give(hub_t *h, hub_stream_t *s);
+
+/* Finds the free slots anew: a worker that was killed may have left one in no
+ * list. */
+void hub_slots_rebuild(hub_t *h);
 
 
 /* --- the one writer of a stream (hub_writer.c) --- */
@@ -558,6 +613,21 @@ const char *hub_refusal_name(enum hub_refusal reason);   /* a word */
 const char *hub_protocol_name(enum hub_protocol protocol);
 const char *hub_protocol_kind(enum hub_protocol protocol);   /* what for */
 
+/* --- what one has of the sessions (hub_count.c); the caller holds the mutex --- */
+
+enum hub_count_kind { HUB_COUNT_USER, HUB_COUNT_ADDRESS, HUB_COUNT_PUBLISHER };
+
+/* Counts ROW in where it belongs or, with IN of 0, out. */
+void hub_counts_row(hub_t *h, const hub_session_t *row, int in);
+
+/* What user or address WHO has: on stream S or, with NULL, in all. */
+hub_count_t hub_counts_of(const hub_t *h, enum hub_count_kind kind,
+    uint64_t who, const hub_stream_t *s);
+
+/* Forgets all counts. */
+void hub_counts_clear(hub_t *h);
+
+
 /* For the other hub_*.c; all but the first are called under the mutex. */
 void hub_sessions_start(void);
 enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *who,
@@ -633,8 +703,8 @@ int hub_record_goes_on(hub_t *h, const hub_ref_t *ref);
 /* Lets go of it: it is over when DONE, else another worker goes on. */
 void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);
 
-/* Tells what becomes of it.  Returns how many streams of the zone now wait for
- * their disk. */
+/* Tells what becomes of it.  When it waits for its disk, or did until now,
+ * returns how many streams of the zone wait for theirs. */
 uint32_t hub_record_state(hub_t *h, const hub_ref_t *ref,
     enum hub_record state);
 
@@ -732,6 +802,13 @@ hub_stream_is_on(const hub_stream_t *s)
     uint32_t  state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 
     return state == HUB_LIVE || state == HUB_GRACE;
+}
+
+
+static ngx_inline int
+hub_watches(enum hub_protocol protocol)
+{
+    return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP;
 }
 
 

@@ -6,33 +6,54 @@
 #include "hub.h"
 
 
+void
+hub_blocks_count(hub_t *h, const hub_stream_t *s)
+{
+    h->slots[s - h->streams].blocks = hub_blocks(s);
+}
+
+
+/* A count may be wrong when a worker was killed: it is looked at once more. */
+hub_stream_t *
+hub_fullest(hub_t *h, uint32_t least)
+{
+    uint32_t       i, most = least;
+    uint64_t       limit;
+    hub_stream_t  *s, *fullest = NULL;
+
+    for (i = 0; i < h->header->stream_end; i++) {
+        if (h->slots[i].blocks < most) {
+            continue;
+        }
+
+        s = &h->streams[i];
+        hub_blocks_count(h, s);
+        limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
+
+        /* a block that an append may still be filling is not the oldest */
+        if (h->slots[i].blocks >= most && hub_load(&s->end) >= limit) {
+            most = h->slots[i].blocks + 1;
+            fullest = s;
+        }
+    }
+
+    return fullest;
+}
+
+
 /* Takes the oldest block from the stream that has most. */
 static uint32_t
 hub_block_rob(hub_t *h)
 {
-    uint32_t       i, most = 2, block;
+    uint32_t       block;
     uint64_t       limit, first;
     hub_entry_t   *e;
-    hub_stream_t  *s, *victim = NULL;
+    hub_stream_t  *s = hub_fullest(h, 2);
 
-    for (i = 0; i < h->header->nstreams; i++) {
-        s = &h->streams[i];
-        limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
-
-        /* a block that an append may still be filling is not the oldest */
-        if (s->state != HUB_FREE && hub_blocks(s) >= most
-            && hub_load(&s->end) >= limit)
-        {
-            most = hub_blocks(s) + 1;
-            victim = s;
-        }
-    }
-
-    if (victim == NULL) {
+    if (s == NULL) {
         return HUB_NO_BLOCK;
     }
 
-    s = victim;
     limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
 
     for (first = hub_load(&s->first); first < hub_load(&s->head); first++) {
@@ -48,6 +69,7 @@ hub_block_rob(hub_t *h)
 
     block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
     s->first_block++;
+    hub_blocks_count(h, s);
     hub_step();
 
     return block;
@@ -96,4 +118,6 @@ hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end)
         hub_step();
         hub_block_give(h, block);
     }
+
+    hub_blocks_count(h, s);
 }

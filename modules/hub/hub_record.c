@@ -177,17 +177,18 @@ hub_record_release(hub_t *h, const hub_ref_t *ref, int done)
 uint32_t
 hub_record_state(hub_t *h, const hub_ref_t *ref, enum hub_record state)
 {
-    uint32_t       i, n = 0;
+    uint32_t       i, n = 0, waits = state > HUB_RECORD_ON;
     hub_stream_t  *s = ref->stream;
 
     ngx_shmtx_lock(&h->pool->mutex);
 
     if (hub_record_holds(h, ref) && s->recording.state != (uint32_t) state) {
+        waits |= s->recording.state > HUB_RECORD_ON;
         s->recording.state = state;
         hub_changed(h, s, s->state);
     }
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; waits && i < h->header->stream_end; i++) {
         n += hub_stream_is_on(&h->streams[i])
              && h->streams[i].recording.state > HUB_RECORD_ON;
     }
@@ -203,7 +204,7 @@ hub_record_forget(hub_t *h, uint32_t slot)
 {
     uint32_t  i;
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; i < h->header->stream_end; i++) {
         if (h->streams[i].recording.worker == slot + 1) {
             hub_store(&h->streams[i].recording.worker, 0);
         }

@@ -14,20 +14,6 @@
 #define HUB_LINE_MAX  (HUB_NAME_MAX + 128)
 
 
-uint64_t
-hub_name_hash(const u_char *name, size_t len)
-{
-    size_t    i;
-    uint64_t  hash = 14695981039346656037u;  /* FNV-1a, 64 bits */
-
-    for (i = 0; i < len; i++) {
-        hash = (hash ^ name[i]) * 1099511628211u;
-    }
-
-    return hash | 1;                         /* 0 means any */
-}
-
-
 static int
 hub_revocation_names(const hub_revocation_t *r, uint64_t uid, uint64_t stream,
     uint64_t key)
@@ -153,7 +139,7 @@ hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
         }
     }
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; i < h->header->stream_end; i++) {
         if (hub_awaits_revoked(&h->streams[i], r)) {
             hub_stream_end(h, &h->streams[i]);
         }

@@ -94,13 +94,6 @@ hub_session_id(hub_t *h)
 }
 
 
-static int
-hub_watches(enum hub_protocol protocol)
-{
-    return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP;
-}
-
-
 /* Does the row stand for a connection to stream S? */
 static int
 hub_session_is_on(const hub_t *h, const hub_session_t *row,
@@ -111,22 +104,20 @@ hub_session_is_on(const hub_t *h, const hub_session_t *row,
 }
 
 
-/* Streams that UID publishes now, S left out: that one would be taken over. */
+/* Streams that UID publishes now, but S, which a newcomer would take over. */
 static uint32_t
 hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
 {
-    uint32_t              i, n = 0;
+    int                   takes_over = 0;
     const hub_session_t  *row;
 
-    for (i = 0; i < h->header->session_end; i++) {
-        row = &h->sessions[i];
-
-        n += row->id && row->protocol == HUB_PUBLISH && row->uid == uid
-             && row->kick == HUB_STAYS
-             && !(s && hub_session_is_on(h, row, s));
+    if (s) {
+        row = &h->sessions[s->session_row];
+        takes_over = row->id == s->session && row->uid == uid
+                     && row->kick == HUB_STAYS && hub_session_is_on(h, row, s);
     }
 
-    return n;
+    return hub_counts_of(h, HUB_COUNT_PUBLISHER, uid, NULL).rows - takes_over;
 }
 
 
@@ -146,56 +137,6 @@ hub_origin(const ngx_str_t *address)
 
     return IN6_IS_ADDR_V4MAPPED((struct in6_addr *) ipv6)
            ? hub_name_hash(ipv6 + 12, 4) : hub_name_hash(ipv6, 7);
-}
-
-
-/* What somebody has of each table. */
-typedef struct {
-    uint32_t  rows, viewers, here;       /* here: viewers of the one stream */
-} hub_holding_t;
-
-static void
-hub_holding_add(hub_holding_t *holding, const hub_session_t *row, int here)
-{
-    int  watches = hub_watches(row->protocol);
-
-    holding->rows++;
-    holding->viewers += watches;
-    holding->here += watches && here;
-}
-
-
-/* Fills what WHO's user and WHO's address have. */
-static void
-hub_holdings(const hub_t *h, const hub_identity_t *who, uint64_t origin,
-    const hub_stream_t *s, hub_holding_t *user, hub_holding_t *address)
-{
-    int                   here;
-    uint32_t              i;
-    const hub_session_t  *row;
-
-    ngx_memzero(user, sizeof(hub_holding_t));
-    ngx_memzero(address, sizeof(hub_holding_t));
-
-    for (i = 0; i < h->header->session_end; i++) {
-        row = &h->sessions[i];
-
-        if (row->id == 0 || row->protocol == HUB_PUBLISH
-            || row->kick != HUB_STAYS)
-        {
-            continue;
-        }
-
-        here = s && hub_session_is_on(h, row, s);
-
-        if (who->uid && row->uid == who->uid) {
-            hub_holding_add(user, row, here);
-        }
-
-        if (origin && row->origin == origin) {
-            hub_holding_add(address, row, here);
-        }
-    }
 }
 
 
@@ -226,24 +167,28 @@ hub_session_rows(const hub_t *h)
 static enum hub_refusal
 hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
 {
-    uint32_t              i, all = (uint32_t) h->viewers_max, one = 0;
-    hub_holding_t         has[2];
-    const hub_share_t    *share[2] = { &h->user_share, &h->address_share };
-    int                   watches = hub_watches(who->protocol);
+    uint32_t            i, all = (uint32_t) h->viewers_max, one = 0;
+    uint64_t            id[2] = { who->uid, hub_origin(&who->address) };
+    hub_count_t         has, here;
+    const hub_share_t  *share[2] = { &h->user_share, &h->address_share };
+    int                 watches = hub_watches(who->protocol);
 
-    static const enum hub_refusal  full[] = { HUB_USER_SHARE,
-                                              HUB_ADDRESS_SHARE };
-
-    hub_holdings(h, who, hub_origin(&who->address), s, &has[0], &has[1]);
+    static const enum hub_count_kind  kind[] = { HUB_COUNT_USER,
+                                                 HUB_COUNT_ADDRESS };
+    static const enum hub_refusal     full[] = { HUB_USER_SHARE,
+                                                 HUB_ADDRESS_SHARE };
 
     if (watches) {
         one = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
     }
 
     for (i = 0; i < 2; i++) {
-        if (hub_share_is_full(share[i], hub_session_rows(h), has[i].rows)
-            || (watches && (hub_share_is_full(share[i], all, has[i].viewers)
-                            || hub_share_is_full(share[i], one, has[i].here))))
+        has = hub_counts_of(h, kind[i], id[i], NULL);
+        here = hub_counts_of(h, kind[i], id[i], watches ? s : NULL);
+
+        if (hub_share_is_full(share[i], hub_session_rows(h), has.rows)
+            || (watches && (hub_share_is_full(share[i], all, has.viewers)
+                            || hub_share_is_full(share[i], one, here.rows))))
         {
             return full[i];
         }
@@ -304,7 +249,15 @@ hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
 void
 hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
 {
+    unsigned  stays = row->id && row->kick == HUB_STAYS;
+
     row->kick = (uint8_t) kick;
+    hub_step();
+
+    if (stays) {
+        hub_counts_row(h, row, 0);           /* its place is another's */
+    }
+
     hub_add(&h->header->kicks, 1);
 }
 
@@ -315,6 +268,10 @@ hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
 {
     h->header->sessions += n;
     h->workers[row->worker].sessions += n;
+
+    if (row->kick == HUB_STAYS) {
+        hub_counts_row(h, row, n > 0);
+    }
 
     if (row->protocol == HUB_PUBLISH) {
         h->header->publishing += n;
@@ -446,7 +403,6 @@ hub_session_free(hub_t *h, hub_session_t *row)
     hub_step();
     h->header->session_free = (uint32_t) (row - h->sessions);
 
-    /* every admission looks at the rows up to here */
     while (h->header->session_end
            && h->sessions[h->header->session_end - 1].id == 0)
     {
@@ -498,7 +454,9 @@ hub_sessions_rebuild(hub_t *h)
     z->session_free = HUB_NO_ROW;            /* should this be cut short, too */
     hub_step();
 
-    for (i = 0; i < z->nstreams; i++) {
+    hub_counts_clear(h);
+
+    for (i = 0; i < z->stream_end; i++) {
         h->streams[i].viewers_now = 0;
     }
 
@@ -520,6 +478,10 @@ hub_sessions_rebuild(hub_t *h)
         publishing += row->protocol == HUB_PUBLISH;
         h->workers[row->worker].sessions++;
 
+        if (row->kick == HUB_STAYS) {
+            hub_counts_row(h, row, 1);
+        }
+
         if (hub_watches(row->protocol)) {
             viewers++;
             h->workers[row->worker].viewers++;
@@ -531,7 +493,7 @@ hub_sessions_rebuild(hub_t *h)
         }
     }
 
-    for (i = 0; i < z->nstreams; i++) {
+    for (i = 0; i < z->stream_end; i++) {
         h->streams[i].viewers = h->streams[i].viewers_now;
     }
 

@@ -16,49 +16,6 @@
 #define HUB_SETTLE_MS     1000      /* until then a publisher has sent headers */
 
 
-hub_stream_t *
-hub_find(hub_t *h, const u_char *name, size_t len)
-{
-    uint32_t       i, hash;
-    hub_stream_t  *s;
-
-    hash = (uint32_t) hub_name_hash(name, len);
-
-    for (i = 0; i < h->header->nstreams; i++) {
-        if (hub_load(&h->hashes[i]) != hash) {
-            continue;
-        }
-
-        s = &h->streams[i];
-
-        if (hub_stream_is_on(s) && s->name_len == len
-            && ngx_memcmp(s->name, name, len) == 0)
-        {
-            return s;
-        }
-    }
-
-    return NULL;
-}
-
-
-static uint32_t
-hub_fullest(hub_t *h)
-{
-    uint32_t  i, most = 0;
-
-    for (i = 0; i < h->header->nstreams; i++) {
-        if (hub_stream_is_on(&h->streams[i])
-            && hub_blocks(&h->streams[i]) > most)
-        {
-            most = hub_blocks(&h->streams[i]);
-        }
-    }
-
-    return most;
-}
-
-
 /* A fresh stream in slot S.  The caller holds the mutex. */
 static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
@@ -67,7 +24,7 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
     uint32_t  block, *next = h->next, free = h->header->free;
 
     if ((free == HUB_NO_BLOCK || next[free] == HUB_NO_BLOCK)
-        && hub_fullest(h) < HUB_SHARE_MIN)
+        && hub_fullest(h, HUB_SHARE_MIN) == NULL)
     {
         return HUB_NO_ROOM;
     }
@@ -123,29 +80,31 @@ hub_open_locked(hub_t *h, const u_char *name, size_t len,
         return *again ? HUB_STUCK : HUB_ADMITTED;
     }
 
-    for (i = 0; i < h->header->nstreams; i++) {
-        if (h->streams[i].state == HUB_FREE) {
-            *out = &h->streams[i];
-            return hub_stream_create(h, *out, name, len);
-        }
+    i = hub_slot_take(h);
+    if (i == HUB_NO_STREAM) {
+        return HUB_NO_ROOM;
     }
 
-    return HUB_NO_ROOM;
+    *out = &h->streams[i];
+    reason = hub_stream_create(h, *out, name, len);
+
+    if (reason != HUB_ADMITTED) {
+        hub_slot_give(h, *out);
+    }
+
+    return reason;
 }
 
 
 /* Asks the connection that a takeover leaves without its stream to close:
  * a phone's old one may be half open and never notice. */
 static void
-hub_tell_replaced(hub_t *h, uint64_t session)
+hub_tell_replaced(hub_t *h, const hub_stream_t *s)
 {
-    uint32_t  i;
+    hub_session_t  *row = &h->sessions[s->session_row];
 
-    for (i = 0; i < h->header->session_end; i++) {
-        if (h->sessions[i].id == session) {
-            hub_session_tell(h, &h->sessions[i], HUB_TAKEN_OVER);
-            return;
-        }
+    if (row->id == s->session) {
+        hub_session_tell(h, row, HUB_TAKEN_OVER);
     }
 }
 
@@ -172,6 +131,7 @@ hub_stream_leave(hub_t *h, hub_stream_t *s)
     hub_writer_stop(s);
     s->grace_until_ms = ngx_current_msec + h->grace;
     hub_store(&s->state, HUB_GRACE);
+    hub_due(h, s->grace_until_ms);
 }
 
 
@@ -186,7 +146,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     if (s->state == HUB_LIVE) {
         /* else, were this the end, nobody's worker would be its publisher's */
         hub_stream_leave(h, s);
-        hub_tell_replaced(h, s->session);
+        hub_tell_replaced(h, s);
     }
 
     if (s->config_seq & 1) {                 /* the last writer died in it */
@@ -201,9 +161,10 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     ngx_memcpy(s->address, c->session->address, sizeof(s->address));
     s->uid = who->uid;
     s->session = c->session->id;
+    s->session_row = (uint32_t) (c->session - h->sessions);
     s->started_ms = ngx_current_msec;
     s->worker = h->worker;
-    hub_store(&h->hashes[s - h->streams], (uint32_t) s->name_hash);
+    hub_name_link(h, s);
     hub_store(&s->state, HUB_LIVE);
 
     w->ref.stream = s;
@@ -317,6 +278,7 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
         s->blocks[s->end_block % HUB_STREAM_BLOCKS] = block;
         hub_step();
         s->end_block++;
+        hub_blocks_count(h, s);
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);

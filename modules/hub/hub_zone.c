@@ -11,6 +11,9 @@
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
 #define HUB_MEASURE_MS   2000
+#define HUB_COUNTS_EACH  4           /* of a session: of a user and an address,
+                                        in all and on its stream */
+#define HUB_COUNTS_SPARE 64          /* lost to SIGKILLs until a rebuild */
 
 hub_t  *hub;
 
@@ -41,6 +44,13 @@ hub_cut(u_char *base, size_t *at, size_t size)
 }
 
 
+static size_t
+hub_ncounts(size_t nsessions)
+{
+    return HUB_COUNTS_EACH * nsessions + HUB_COUNTS_SPARE;
+}
+
+
 /* Where things lie follows from the zone's size alone.  Returns the counts
  * of what the zone has room for in H's header's terms. */
 static void
@@ -59,13 +69,42 @@ hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
                          hub_zone_workers(size) * sizeof(hub_worker_t));
     h->revoked = hub_cut(base, &at, HUB_REVOCATIONS * sizeof(hub_revocation_t));
     h->sessions = hub_cut(base, &at, *nsessions * sizeof(hub_session_t));
-    h->hashes = hub_cut(base, &at, *nstreams * sizeof(uint32_t));
+    h->counts = hub_cut(base, &at, hub_ncounts(*nsessions)
+                                   * sizeof(hub_count_t));
+    h->slots = hub_cut(base, &at, *nstreams * sizeof(hub_slot_t));
     h->streams = hub_cut(base, &at, *nstreams * sizeof(hub_stream_t));
     h->next = hub_cut(base, &at, *nblocks * sizeof(uint32_t));
 
     at = ngx_align(at, 4096);
     h->data = base + at;
     *nblocks = (size - at) / HUB_BLOCK_SIZE;
+}
+
+
+/* All of a fresh zone is free. */
+static void
+hub_zone_link(hub_t *h, size_t nstreams, size_t nblocks, size_t nsessions)
+{
+    size_t  i;
+
+    ngx_memzero(h->sessions, nsessions * sizeof(hub_session_t));
+    ngx_memzero(h->slots, nstreams * sizeof(hub_slot_t));
+    ngx_memset(h->counts, 0xff, hub_ncounts(nsessions) * sizeof(hub_count_t));
+
+    for (i = 0; i < nblocks; i++) {
+        h->next[i] = i + 1 < nblocks ? (uint32_t) (i + 1) : HUB_NO_BLOCK;
+    }
+
+    for (i = 0; i < nsessions; i++) {
+        h->sessions[i].next = i + 1 < nsessions ? (uint32_t) (i + 1)
+                                                : (uint32_t) -1;
+    }
+
+    for (i = 0; i < nstreams; i++) {
+        h->slots[i].first = HUB_NO_STREAM;
+        h->slots[i].next = i + 1 < nstreams ? (uint32_t) (i + 1)
+                                            : HUB_NO_STREAM;
+    }
 }
 
 
@@ -77,7 +116,7 @@ ngx_int_t
 hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     hub_t     *h = shm_zone->data;
-    size_t     nstreams, nblocks, nsessions, i;
+    size_t     nstreams, nblocks, nsessions;
     ngx_log_t *log = shm_zone->shm.log;
 
     hub_lay_out(h, shm_zone->shm.addr, shm_zone->shm.size, &nstreams, &nblocks,
@@ -101,22 +140,14 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_memzero(h->header, sizeof(hub_header_t));
     ngx_memzero(h->workers, hub_zone_workers(shm_zone->shm.size)
                             * sizeof(hub_worker_t));
-    ngx_memzero(h->sessions, nsessions * sizeof(hub_session_t));
-    ngx_memzero(h->hashes, nstreams * sizeof(uint32_t));
     ngx_memzero(h->streams, nstreams * sizeof(hub_stream_t));
-
-    for (i = 0; i < nblocks; i++) {
-        h->next[i] = i + 1 < nblocks ? (uint32_t) (i + 1) : HUB_NO_BLOCK;
-    }
-
-    for (i = 0; i < nsessions; i++) {
-        h->sessions[i].next = (uint32_t) (i + 1);
-    }
-    h->sessions[nsessions - 1].next = (uint32_t) -1;
+    hub_zone_link(h, nstreams, nblocks, nsessions);
 
     /* ids of sessions are told to the database: no two runs share one */
     h->header->session_id = (uint64_t) ngx_time() * 1000;
     h->header->nsessions = (uint32_t) nsessions;
+    h->header->ncounts = (uint32_t) hub_ncounts(nsessions);
+    h->header->count_free = (uint32_t) -1;
     h->header->nworkers = hub_zone_workers(shm_zone->shm.size);
     h->header->size = shm_zone->shm.size;
     h->header->nstreams = (uint32_t) nstreams;
@@ -161,10 +192,12 @@ hub_worker_forget(hub_t *h, uint32_t slot)
     uint32_t       i;
     hub_stream_t  *s;
 
+    hub_due(h, 0);                           /* it may have died in a sweep */
     hub_sessions_forget(h, slot);
     hub_record_forget(h, slot);
+    hub_slots_rebuild(h);
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; i < h->header->stream_end; i++) {
         s = &h->streams[i];
         hub_writer_leave(s, slot);
 
@@ -184,6 +217,7 @@ static void
 hub_stream_release(hub_t *h, hub_stream_t *s)
 {
     if (!hub_writer_is_out(h, s)) {
+        hub_due(h, ngx_current_msec);
         return;
     }
 
@@ -195,6 +229,7 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
     /* keep its number: a reader that still looks up an entry may find another
      * stream's, and sees the changed generation by the check after use */
     hub_block_give(h, s->index_block);
+    hub_slot_give(h, s);
 }
 
 
@@ -206,7 +241,7 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
     hub_store(&s->generation, s->generation + 1);
     hub_step();
     hub_store(&s->state, HUB_ENDING);
-    hub_store(&h->hashes[s - h->streams], 0);
+    hub_name_unlink(h, s);
     hub_changed(h, s, HUB_FREE);
     hub_stream_release(h, s);
 }
@@ -222,7 +257,7 @@ hub_measure_out(hub_t *h, uint64_t elapsed)
     hub_stream_t   *s;
     hub_session_t  *row;
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; i < h->header->stream_end; i++) {
         h->streams[i].bytes_out_now = h->streams[i].bytes_out;
     }
 
@@ -237,7 +272,7 @@ hub_measure_out(hub_t *h, uint64_t elapsed)
         }
     }
 
-    for (i = 0; i < h->header->nstreams; i++) {
+    for (i = 0; i < h->header->stream_end; i++) {
         s = &h->streams[i];
         before = s->bytes_out_seen;
         s->bytes_out_seen = s->bytes_out_now;
@@ -357,6 +392,21 @@ hub_worker_stop(hub_t *h)
 }
 
 
+void
+hub_due(hub_t *h, uint64_t ms)
+{
+    uint64_t  due;
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    due = hub_load(&h->header->due_ms);
+
+    while (ms < due
+           && !__atomic_compare_exchange_n(&h->header->due_ms, &due, ms, 0,
+                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    { /* void */ }
+}
+
+
 /* Is its grace over, or has it ended and waits to be freed? */
 static int
 hub_stream_is_due(const hub_stream_t *s)
@@ -388,12 +438,39 @@ hub_sweep_stream(hub_t *h, hub_stream_t *s, ngx_log_t *log)
 }
 
 
-void
-hub_sweep(hub_t *h, ngx_log_t *log)
+/* A stream is made to wait before due_ms is lowered.  So whoever lowers it after
+ * it was raised here does it once more, and one that lowered it before is seen. */
+static void
+hub_sweep_streams(hub_t *h, ngx_log_t *log)
 {
     uint32_t       i;
     hub_stream_t  *s;
 
+    if (ngx_current_msec < hub_load(&h->header->due_ms)) {
+        return;
+    }
+
+    hub_store(&h->header->due_ms, UINT64_MAX);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    for (i = 0; i < hub_load(&h->header->stream_end); i++) {
+        s = &h->streams[i];
+
+        if (hub_stream_is_due(s)) {
+            ngx_shmtx_lock(&h->pool->mutex);
+            hub_sweep_stream(h, s, log);
+            ngx_shmtx_unlock(&h->pool->mutex);
+
+        } else if (hub_load(&s->state) == HUB_GRACE) {
+            hub_due(h, s->grace_until_ms);
+        }
+    }
+}
+
+
+void
+hub_sweep(hub_t *h, ngx_log_t *log)
+{
     hub_sweep_workers(h, log);
 
     if (h->worker == HUB_NO_SLOT && !ngx_exiting && hub_worker_claim(h)) {
@@ -401,16 +478,7 @@ hub_sweep(hub_t *h, ngx_log_t *log)
                       "hub_zone \"%V\"", &h->shm_zone->shm.name);
     }
 
-    for (i = 0; i < h->header->nstreams; i++) {
-        s = &h->streams[i];
-
-        if (hub_stream_is_due(s)) {
-            ngx_shmtx_lock(&h->pool->mutex);
-            hub_sweep_stream(h, s, log);
-            ngx_shmtx_unlock(&h->pool->mutex);
-        }
-    }
-
+    hub_sweep_streams(h, log);
     hub_sweep_measure(h);
     hub_deaf_sweep(h, log);
     hub_session_sweep(h);
