@@ -72,6 +72,7 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
     s->record_gaps = hub_load(&z->record_gaps);
 
     for (i = 0; i < s->nstreams; i++) {
+        hub_stream_ahead(h, i, 0, offsetof(hub_stream_t, first_block));
         snapshot_copy_stream(h, &h->streams[i], &s->streams[i]);
     }
 

@@ -38,6 +38,7 @@
 #define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* the last ones, for who follows them */
 #define HUB_REVOCATIONS     4096
+#define HUB_AHEAD           4        /* streams that a walk fetches beforehand */
 #define HUB_WORKERS_MOST    4096     /* a session's row has 16 bits for it */
 
 enum hub_state {
@@ -809,6 +810,23 @@ static ngx_inline int
 hub_watches(enum hub_protocol protocol)
 {
     return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP;
+}
+
+
+/* For a walk over all streams: rows lie pages apart, and none is in a cache.  FROM
+ * and TO are offsets of what the walk looks at. */
+static ngx_inline void
+hub_stream_ahead(const hub_t *h, uint32_t i, size_t from, size_t to)
+{
+    const u_char  *p = (const u_char *) &h->streams[i + HUB_AHEAD];
+
+    if (i + HUB_AHEAD >= h->header->nstreams) {
+        return;
+    }
+
+    for ( ; from < to; from += 64) {
+        __builtin_prefetch(p + from);
+    }
 }
 
 

@@ -257,7 +257,11 @@ hub_measure_out(hub_t *h, uint64_t elapsed)
     hub_stream_t   *s;
     hub_session_t  *row;
 
+    size_t          from = offsetof(hub_stream_t, kbps_out);
+    size_t          to = offsetof(hub_stream_t, viewers_now);
+
     for (i = 0; i < h->header->stream_end; i++) {
+        hub_stream_ahead(h, i, from, to);
         h->streams[i].bytes_out_now = h->streams[i].bytes_out;
     }
 
@@ -273,6 +277,7 @@ hub_measure_out(hub_t *h, uint64_t elapsed)
     }
 
     for (i = 0; i < h->header->stream_end; i++) {
+        hub_stream_ahead(h, i, from, to);
         s = &h->streams[i];
         before = s->bytes_out_seen;
         s->bytes_out_seen = s->bytes_out_now;
