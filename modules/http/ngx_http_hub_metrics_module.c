@@ -69,12 +69,13 @@ metrics_one(text_t *t, const char *name, const char *type, const char *help,
 static void
 metrics_streams(text_t *t, const snapshot_t *s)
 {
-    uint32_t  i, live = 0, grace = 0;
+    uint32_t  i, live = 0, grace = 0, outgrown = 0;
     uint64_t  window = 0;
 
     for (i = 0; i < s->nstreams; i++) {
         live += s->streams[i].state == HUB_LIVE;
         grace += s->streams[i].state == HUB_GRACE;
+        outgrown += s->streams[i].outgrown;
         window += s->streams[i].window_bytes;
     }
 
@@ -83,6 +84,9 @@ metrics_streams(text_t *t, const snapshot_t *s)
                 "duolu_streams{state=\"grace\"} %uD\n", live, grace);
     metrics_one(t, "streams_max", "gauge", "Streams that the zone has room for.",
                 s->streams_max);
+    metrics_one(t, "streams_outgrown", "gauge",
+                "Streams whose GOP outgrew the window: a viewer that comes "
+                "gets sound alone until the next key frame.", outgrown);
     metrics_one(t, "window_bytes", "gauge",
                 "Media kept for viewers, of all streams.", window);
     metrics_one(t, "zone_size_bytes", "gauge", "Shared memory of the hub.",

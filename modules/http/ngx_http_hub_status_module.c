@@ -134,11 +134,12 @@ status_stream(text_t *t, const snapshot_stream_t *s)
              s->bytes_out, s->kbps_out, s->window_bytes, s->window_ms,
              s->max_kbps, s->max_viewers);
     text_add(t, ",\"video\":\"%s\",\"audio\":\"%s\",\"width\":%ud,"
-             "\"height\":%ud,\"fps\":%uD.%03uD,\"gop_ms\":%uD,\"gaps\":%uD,"
+             "\"height\":%ud,\"fps\":%uD.%03uD,\"gop_ms\":%uD,"
+             "\"gop_outgrown\":%s,\"gaps\":%uD,"
              "\"since_ms\":%uL,\"dts\":%L", flv_codec_name(s->video),
              flv_codec_name(s->audio), (unsigned) s->width,
              (unsigned) s->height, s->fps_milli / 1000, s->fps_milli % 1000,
-             s->gop_ms, s->gaps, s->since_ms, s->dts);
+             s->gop_ms, s->outgrown ? "true" : "false", s->gaps, s->since_ms, s->dts);
     text_add(t, ",\"recording\":{\"state\":\"%s\",\"session\":\"%uL\","
              "\"bytes\":%uL,\"gaps\":%uD}}",
              hub_record_name(s->recording.state), s->recording.session,

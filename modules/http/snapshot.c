@@ -44,6 +44,7 @@ snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
     row->max_kbps = s->max_kbps;
     row->max_viewers = s->max_viewers;
     row->viewers = s->viewers;
+    row->outgrown = hub_outgrown(s);
     row->recording = s->recording;
 }
 

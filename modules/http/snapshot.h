@@ -27,6 +27,7 @@ typedef struct {
     uint8_t    video, audio;
     uint32_t   max_kbps, max_viewers;
     uint32_t   viewers;
+    int        outgrown;           /* its GOP has; hub_outgrown() */
     uint32_t   by[HUB_PROTOCOLS];  /* sessions; with SNAPSHOT_SESSIONS */
     hub_recording_t  recording;
 } snapshot_stream_t;

@@ -123,6 +123,10 @@ viewer_next(viewer_t *v)
         }
 
         rc = viewer_batch(v);
+        if (rc == NGX_AGAIN && v->reader.blind) {
+            rc = NGX_OK;                     /* headers, and no sound yet */
+        }
+
         if (rc != NGX_OK) {
             v->prefix_pos = v->prefix_last;
             v->reader.joined = 0;

@@ -4,7 +4,7 @@
  *
  * A stream is an endless row of FLV tags addressed by a 64-bit byte offset;
  * its window [tail, head) lies in fixed blocks taken from a common pool.
- * Beside it an index ring holds one entry per tag.  The writer stores bytes,
+ * Beside it an index holds one entry per tag, in such blocks, too.  The writer stores bytes,
  * then the entry, then releases `head`; a reader acquires `head` and reads
  * in place, and asks hub_stream_holds() *after* it has used the bytes.
  *
@@ -29,7 +29,8 @@
 #define HUB_BLOCK_SIZE      65536
 #define HUB_BLOCK_SHIFT     16
 #define HUB_STREAM_BLOCKS   1024     /* at most 64 MB of window per stream */
-#define HUB_INDEX_SIZE      2048     /* entries, one block */
+#define HUB_INDEX_SHIFT     11       /* 2,048 entries are one block */
+#define HUB_INDEX_BLOCKS    64       /* at most 131,072 entries per stream */
 #define HUB_NAME_MAX        161      /* app (32) + '/' + name (128) */
 #define HUB_CONFIG_MAX      4096     /* one stored sequence header or metadata */
 #define HUB_NO_BLOCK        ((uint32_t) -1)
@@ -159,7 +160,13 @@ typedef struct {
      * belongs to the writer, who therefore may look at it without. */
     uint64_t         first_block;
     uint64_t         end_block;
-    uint32_t         index_block;
+
+    /* Likewise of the index: entry i is in block i >> HUB_INDEX_SHIFT. */
+    uint64_t         first_index;
+    uint64_t         end_index;
+
+    /* not cleared for another stream: a reader of the last one may look here */
+    uint32_t         index[HUB_INDEX_BLOCKS];
     uint32_t         blocks[HUB_STREAM_BLOCKS];
     hub_config_t     config[HUB_CONFIG_KINDS];
 } hub_stream_t;
@@ -410,6 +417,7 @@ typedef struct {
     unsigned   keyed:1;
     unsigned   discontinuity:1;
     unsigned   wait_key:1;       /* the GOP is broken, or not this writer's */
+    unsigned   outgrown:1;       /* a GOP was larger than the window: told once */
 } hub_writer_t;
 
 typedef struct {
@@ -418,6 +426,7 @@ typedef struct {
     uint64_t   pos;              /* next byte to send */
     uint64_t   end;              /* where the batch in hand ends */
     unsigned   joined:1;
+    unsigned   blind:1;          /* gets sound alone until the next key frame */
 } hub_reader_t;
 
 
@@ -466,8 +475,13 @@ hub_stream_t *hub_fullest(hub_t *h, uint32_t least);
 /* Counts the blocks of S, for hub_fullest(). */
 void hub_blocks_count(hub_t *h, const hub_stream_t *s);
 
-/* Gives back those of S that are numbered below END. */
-void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end);
+/* Takes one more for the row of S, or for its index.  NGX_DECLINED: it has as
+ * many as it may, or there is none. */
+ngx_int_t hub_blocks_grow(hub_t *h, hub_stream_t *s);
+ngx_int_t hub_index_grow(hub_t *h, hub_stream_t *s);
+
+/* Gives back those that lie before offset TAIL and before entry FIRST. */
+void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t tail, uint64_t first);
 
 
 /* --- streams (hub_stream.c) --- */
@@ -729,10 +743,12 @@ ngx_int_t hub_reader_open(hub_t *h, const u_char *name, size_t len,
 /* Is the stream the reader was opened on still there? */
 int hub_reader_alive(const hub_reader_t *r);
 
-/* Positions a reader at the newest key frame.  NGX_AGAIN: none yet. */
+/* Positions a reader at the newest key frame.  When that is of no use, since the GOP
+ * has outgrown the window or other headers came behind it, the reader is positioned
+ * at what is newest, and is blind.  NGX_AGAIN: there was no key frame yet. */
 ngx_int_t hub_reader_join(hub_reader_t *r);
 
-/* For who copies entries and fell behind: positions it at the oldest key frame
+/* For a recorder, which copies entries, when it fell behind: positions it at the oldest key frame
  * not before entry FROM in the newer half of the window, so that little is lost
  * and not all is lost again at once.  NGX_AGAIN: none yet. */
 ngx_int_t hub_reader_rejoin(hub_reader_t *r, uint64_t from);
@@ -784,15 +800,39 @@ int hub_stream_holds(const hub_reader_t *r, uint64_t offset);
 size_t hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
     u_char *out);
 
+/* --- plain loads and stores of what several processes share --- */
+
+#define hub_load(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define hub_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define hub_add(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
+
+/* Between two stores that are to be seen in this order: by readers without a
+ * lock, and by the sweep when a SIGKILL comes between them. */
+#define hub_step()       __atomic_thread_fence(__ATOMIC_RELEASE)
+
+
+/* Never NULL.  When the entry has left the window meanwhile, what is there may say
+ * anything: look at `first` after use. */
 static ngx_inline hub_entry_t *
 hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
 {
-    hub_entry_t  *ring;
+    hub_entry_t  *entries;
+    uint32_t      block = s->index[(index >> HUB_INDEX_SHIFT)
+                                   % HUB_INDEX_BLOCKS];
 
-    ring = (hub_entry_t *) (h->data
-                            + ((size_t) s->index_block << HUB_BLOCK_SHIFT));
+    entries = (hub_entry_t *) (h->data + ((size_t) block << HUB_BLOCK_SHIFT));
 
-    return &ring[index % HUB_INDEX_SIZE];
+    return &entries[index & ((1 << HUB_INDEX_SHIFT) - 1)];
+}
+
+
+/* Is the newest key frame no longer in the window? */
+static ngx_inline int
+hub_outgrown(const hub_stream_t *s)
+{
+    uint64_t  first = hub_load(&s->first), key = hub_load(&s->key_plus_one);
+
+    return key && key <= first;              /* not a newer one than `first` saw */
 }
 
 
@@ -833,19 +873,10 @@ hub_stream_ahead(const hub_t *h, uint32_t i, size_t from, size_t to)
 static ngx_inline uint32_t
 hub_blocks(const hub_stream_t *s)
 {
-    return (uint32_t) (s->end_block - s->first_block);
+    return (uint32_t) (s->end_block - s->first_block
+                       + s->end_index - s->first_index);
 }
 
-
-/* --- plain loads and stores of what several processes share --- */
-
-#define hub_load(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define hub_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define hub_add(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
-
-/* Between two stores that are to be seen in this order: by readers without a
- * lock, and by the sweep when a SIGKILL comes between them. */
-#define hub_step()       __atomic_thread_fence(__ATOMIC_RELEASE)
 
 static ngx_inline void
 hub_raise(uint64_t *p, uint64_t value)

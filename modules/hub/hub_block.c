@@ -31,7 +31,9 @@ hub_fullest(hub_t *h, uint32_t least)
         limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
 
         /* a block that an append may still be filling is not the oldest */
-        if (h->slots[i].blocks >= most && hub_load(&s->end) >= limit) {
+        if (h->slots[i].blocks >= most && s->end_block > s->first_block + 1
+            && hub_load(&s->end) >= limit)
+        {
             most = h->slots[i].blocks + 1;
             fullest = s;
         }
@@ -106,18 +108,63 @@ hub_block_give(hub_t *h, uint32_t block)
 }
 
 
+static ngx_int_t
+hub_row_grow(hub_t *h, hub_stream_t *s, uint32_t *blocks, uint32_t most,
+    const uint64_t *first, uint64_t *end)
+{
+    uint32_t  block = *end - *first < most ? hub_block_take(h) : HUB_NO_BLOCK;
+
+    if (block == HUB_NO_BLOCK) {
+        return NGX_DECLINED;
+    }
+
+    blocks[*end % most] = block;
+    hub_step();
+    (*end)++;
+    hub_blocks_count(h, s);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+hub_blocks_grow(hub_t *h, hub_stream_t *s)
+{
+    return hub_row_grow(h, s, s->blocks, HUB_STREAM_BLOCKS, &s->first_block,
+                        &s->end_block);
+}
+
+
+ngx_int_t
+hub_index_grow(hub_t *h, hub_stream_t *s)
+{
+    return hub_row_grow(h, s, s->index, HUB_INDEX_BLOCKS, &s->first_index,
+                        &s->end_index);
+}
+
+
 /* A block is no longer the stream's before it is anybody's. */
-void
-hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t end)
+static void
+hub_row_give(hub_t *h, const uint32_t *blocks, uint32_t most, uint64_t *first,
+    uint64_t end)
 {
     uint32_t  block;
 
-    while (s->first_block < ngx_min(end, s->end_block)) {
-        block = s->blocks[s->first_block % HUB_STREAM_BLOCKS];
-        s->first_block++;
+    while (*first < end) {
+        block = blocks[*first % most];
+        (*first)++;
         hub_step();
         hub_block_give(h, block);
     }
+}
 
+
+void
+hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t tail, uint64_t first)
+{
+    hub_row_give(h, s->blocks, HUB_STREAM_BLOCKS, &s->first_block,
+                 ngx_min(tail >> HUB_BLOCK_SHIFT, s->end_block));
+    hub_row_give(h, s->index, HUB_INDEX_BLOCKS, &s->first_index,
+                 ngx_min(first >> HUB_INDEX_SHIFT, s->end_index));
     hub_blocks_count(h, s);
 }

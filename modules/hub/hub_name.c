@@ -171,6 +171,7 @@ hub_slots_rebuild(hub_t *h)
     for (i = h->header->stream_end; i > 0; i--) {
         if (h->streams[i - 1].state == HUB_FREE) {
             hub_name_unlink(h, &h->streams[i - 1]);
+            hub_blocks_give(h, &h->streams[i - 1], UINT64_MAX, UINT64_MAX);
             hub_slot_point(h, i - 1, next);
             next = i - 1;
         }

@@ -44,8 +44,8 @@ hub_stream_holds(const hub_reader_t *r, uint64_t offset)
 }
 
 
-ngx_int_t
-hub_reader_join(hub_reader_t *r)
+static ngx_int_t
+hub_reader_join_key(hub_reader_t *r)
 {
     uint64_t       key, offset;
     hub_stream_t  *s = r->ref.stream;
@@ -60,15 +60,55 @@ hub_reader_join(hub_reader_t *r)
 
     offset = hub_entry(hub, s, key)->offset;
 
-    if (key < hub_load(&s->first) || !hub_stream_holds(r, offset)) {
+    if (!hub_stream_holds(r, offset) || key < hub_load(&s->first)) {
         return NGX_AGAIN;
     }
 
     r->index = key;
     r->pos = r->end = offset;
     r->joined = 1;
+    r->blind = 0;
 
     return NGX_OK;
+}
+
+
+/* At the newest entry, since what is older has no picture to go with. */
+static ngx_int_t
+hub_reader_join_blind(hub_reader_t *r)
+{
+    uint64_t     head = hub_load(&r->ref.stream->head);
+    hub_entry_t  e;
+
+    r->index = head ? head - 1 : 0;
+
+    if (head == 0 || hub_reader_entry(hub, r, &e) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    r->pos = r->end = e.offset;
+    r->joined = 1;
+    r->blind = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+hub_reader_join(hub_reader_t *r)
+{
+    uint64_t       config_at, key;
+    hub_stream_t  *s = r->ref.stream;
+
+    if (hub_reader_join_key(r) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    config_at = hub_load(&s->config_at);
+    key = hub_load(&s->key_plus_one);
+
+    return hub_outgrown(s) || (key && key <= config_at)
+           ? hub_reader_join_blind(r) : NGX_AGAIN;
 }
 
 
@@ -80,7 +120,7 @@ hub_reader_rejoin(hub_reader_t *r, uint64_t from)
     hub_entry_t    e;
     hub_stream_t  *s = r->ref.stream;
 
-    if (hub_reader_join(r) != NGX_OK) {
+    if (hub_reader_join_key(r) != NGX_OK) {
         return NGX_AGAIN;
     }
 
@@ -102,7 +142,41 @@ hub_reader_rejoin(hub_reader_t *r, uint64_t from)
         }
     }
 
-    return hub_reader_join(r);
+    return hub_reader_join_key(r);
+}
+
+
+/* Takes a blind reader past pictures that it could not show, and out of its
+ * blindness at a key frame.  Returns the entry behind what it may have now. */
+static uint64_t
+hub_reader_grope(hub_reader_t *r, uint64_t head)
+{
+    hub_entry_t   e;
+    hub_reader_t  at = *r;
+
+    for ( ; at.index < head; at.index++) {
+        if (hub_reader_entry(hub, &at, &e) != NGX_OK) {
+            break;                           /* the check after use will tell */
+        }
+
+        if (e.type != FLV_VIDEO || (e.flags & HUB_CONFIG)) {
+            continue;
+        }
+
+        if (at.index > r->index) {
+            break;                           /* first the sound before it */
+        }
+
+        if (e.flags & HUB_KEY) {
+            r->blind = 0;
+            return head;
+        }
+
+        r->index = at.index + 1;
+        r->pos = r->end = e.offset + e.size;
+    }
+
+    return at.index;
 }
 
 
@@ -116,24 +190,26 @@ hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
 
     head = hub_load(&s->head);
 
-    if (r->index >= head) {
+    if (r->index < head && r->index < hub_load(&s->first)) {
+        return NGX_DECLINED;
+    }
+
+    index = r->blind ? hub_reader_grope(r, head) : head;
+
+    if (r->index >= index) {
         return NGX_AGAIN;
     }
 
-    if (r->index < hub_load(&s->first)) {
-        return NGX_DECLINED;
-    }
-
-    e = hub_entry(hub, s, head - 1);
-    end = e->offset + e->size;
-    dts = e->dts - hub_entry(hub, s, r->index)->dts;
+    dts = hub_entry(hub, s, head - 1)->dts - hub_entry(hub, s, r->index)->dts;
     key = hub_load(&s->key_plus_one);
 
-    if (dts > (int64_t) lag && key > r->index + 1) {
+    if (dts > (int64_t) lag && (key > r->index + 1 || r->blind)) {
         return NGX_DECLINED;
     }
 
-    index = head;
+    head = index;
+    e = hub_entry(hub, s, head - 1);
+    end = e->offset + e->size;
 
     if (end - r->pos > limit) {
         for (index = r->index; index < head; index++) {

@@ -20,17 +20,13 @@
 static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 {
-    size_t    goes_on = offsetof(hub_stream_t, state);
-    uint32_t  block, *next = h->next, free = h->header->free;
+    int       kind;
+    size_t    begin = offsetof(hub_stream_t, state);
+    uint32_t  *next = h->next, free = h->header->free;
 
     if ((free == HUB_NO_BLOCK || next[free] == HUB_NO_BLOCK)
         && hub_fullest(h, HUB_SHARE_MIN) == NULL)
     {
-        return HUB_NO_ROOM;
-    }
-
-    block = hub_block_take(h);
-    if (block == HUB_NO_BLOCK) {
         return HUB_NO_ROOM;
     }
 
@@ -39,8 +35,15 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
     hub_store(&s->generation, s->generation + 1);
     hub_step();
 
-    ngx_memzero((u_char *) s + goes_on, sizeof(hub_stream_t) - goes_on);
-    s->index_block = block;
+    ngx_memzero((u_char *) s + begin, offsetof(hub_stream_t, index) - begin);
+
+    for (kind = 0; kind < HUB_CONFIG_KINDS; kind++) {
+        s->config[kind].size = 0;
+    }
+
+    if (hub_index_grow(h, s) != NGX_OK) {
+        return HUB_NO_ROOM;
+    }
 
     s->name_len = (uint32_t) len;
     ngx_memcpy(s->name, name, len);
@@ -250,40 +253,47 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
 }
 
 
-/* Gives back blocks that lie wholly before the tail; takes those that the
- * bytes up to END need. */
+/* Gives back blocks that lie wholly before the window; takes those that the
+ * bytes up to END and their entry need. */
 static ngx_int_t
 hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
 {
-    uint32_t  block;
-    uint64_t  oldest = hub_load(&s->tail) >> HUB_BLOCK_SHIFT;
-    uint64_t  last = (end - 1) >> HUB_BLOCK_SHIFT;
+    uint64_t   tail = hub_load(&s->tail), first = hub_load(&s->first);
+    uint64_t   last = (end - 1) >> HUB_BLOCK_SHIFT;
+    uint64_t   last_index = s->head >> HUB_INDEX_SHIFT;
+    ngx_int_t  rc = NGX_OK;
 
-    if (s->end_block > last && s->first_block >= oldest) {
+    if (s->end_block > last && s->end_index > last_index
+        && s->first_block >= tail >> HUB_BLOCK_SHIFT
+        && s->first_index >= first >> HUB_INDEX_SHIFT)
+    {
         return NGX_OK;
     }
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    hub_blocks_give(h, s, oldest);
+    hub_blocks_give(h, s, tail, first);
 
-    while (s->end_block <= last) {
-        block = hub_blocks(s) < HUB_STREAM_BLOCKS ? hub_block_take(h)
-                                                  : HUB_NO_BLOCK;
-        if (block == HUB_NO_BLOCK) {
-            ngx_shmtx_unlock(&h->pool->mutex);
-            return NGX_DECLINED;
-        }
+    while (rc == NGX_OK && s->end_block <= last) {
+        rc = hub_blocks_grow(h, s);
+    }
 
-        s->blocks[s->end_block % HUB_STREAM_BLOCKS] = block;
-        hub_step();
-        s->end_block++;
-        hub_blocks_count(h, s);
+    while (rc == NGX_OK && s->end_index <= last_index) {
+        rc = hub_index_grow(h, s);
     }
 
     ngx_shmtx_unlock(&h->pool->mutex);
 
-    return NGX_OK;
+    return rc;
+}
+
+
+/* Would one more entry need more blocks than an index may have? */
+static int
+hub_index_is_full(const hub_stream_t *s, uint64_t first)
+{
+    return (s->head >> HUB_INDEX_SHIFT) - (first >> HUB_INDEX_SHIFT)
+           >= HUB_INDEX_BLOCKS;
 }
 
 
@@ -299,7 +309,7 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
 
     /* the oldest entry is in nobody's cache: mostly there is no need for it */
     if (s->end + size - hub_load(&s->tail) <= h->stream_max
-        && s->head - first < HUB_INDEX_SIZE - 1
+        && !hub_index_is_full(s, first)
         && dts - s->first_dts <= (int64_t) h->window)
     {
         return;
@@ -308,8 +318,9 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     for ( ; first < s->head; first++) {
         e = hub_entry(h, s, first);
         full = s->end + size - e->offset > h->stream_max
-               || s->head - first >= HUB_INDEX_SIZE - 1;
-        old = dts - e->dts > (int64_t) h->window && first + 1 < s->key_plus_one
+               || hub_index_is_full(s, first);
+        old = dts - e->dts > (int64_t) h->window
+              && first + 1 < s->key_plus_one
               && (uint32_t) ngx_current_msec - e->stored_ms > HUB_READ_MS;
 
         if (!full && !old) {
@@ -434,6 +445,21 @@ hub_joinable(const hub_t *h, const hub_stream_t *s, uint8_t type,
 }
 
 
+/* An encoder that does so does it with each GOP: one line for each publisher. */
+static void
+hub_say_outgrown(const hub_t *h, hub_writer_t *w, const hub_stream_t *s)
+{
+    w->outgrown = 1;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "hub: stream \"%*s\" has a GOP that outgrew its window of %uL "
+                  "bytes (hub_stream_max is %uz): a viewer that comes now gets "
+                  "sound alone until the next key frame",
+                  (size_t) s->name_len, s->name,
+                  s->end - hub_load(&s->tail), h->stream_max);
+}
+
+
 static ngx_int_t
 hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len)
@@ -467,6 +493,11 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
           ? hub_clock_config(w, s, hub_track(type), now)
           : hub_clock_frame(w, s, hub_track(type), timestamp, now);
     hub_trim(h, s, size, dts);
+
+    if (!joinable && hub_outgrown(s) && !w->outgrown) {
+        hub_say_outgrown(h, w, s);
+    }
+
 
     if (hub_blocks_fit(h, s, s->end + size) != NGX_OK) {
         w->wait_key = 1;

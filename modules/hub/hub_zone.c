@@ -221,14 +221,12 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
         return;
     }
 
-    hub_blocks_give(h, s, s->end_block);
+    /* their numbers stay: a reader that still looks up an entry may find another
+     * stream's, and sees the changed generation by the check after use */
+    hub_blocks_give(h, s, UINT64_MAX, UINT64_MAX);
     hub_step();
     hub_store(&s->state, HUB_FREE);
     hub_step();
-
-    /* keep its number: a reader that still looks up an entry may find another
-     * stream's, and sees the changed generation by the check after use */
-    hub_block_give(h, s->index_block);
     hub_slot_give(h, s);
 }
 

@@ -225,12 +225,14 @@ player_unqueue(player_t *p, size_t size)
 }
 
 
-/* Positions the player at the newest key frame and puts its first batch,
- * which ends at r->index, behind the headers.  NGX_AGAIN: none yet. */
+/* Positions the player at the newest key frame, or mutes the picture until the
+ * next one, and puts its first batch, which ends at r->index, behind the headers.
+ * NGX_AGAIN: there was no key frame yet. */
 static ngx_int_t
 player_join(player_t *p, uint64_t *from)
 {
     size_t         queued = p->own_last - p->own;
+    unsigned       blind;
     hub_reader_t  *r = &p->reader;
 
     r->joined = 0;
@@ -248,6 +250,8 @@ player_join(player_t *p, uint64_t *from)
     }
 
     *from = r->index;
+    blind = r->blind;
+    r->blind = 0;                            /* it passes by pictures on its own */
 
     if (player_queue_prefix(p) != NGX_OK
         || hub_reader_batch(r, PLAY_BATCH, p->lag) != NGX_OK)
@@ -258,6 +262,7 @@ player_join(player_t *p, uint64_t *from)
     }
 
     p->mute &= ~PLAYER_NO_INTER;
+    p->mute |= blind ? PLAYER_NO_INTER : 0;
 
     return NGX_OK;
 }
