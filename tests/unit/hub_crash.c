@@ -54,6 +54,13 @@ digest_zone(void)
     sum = digest(sum, h->header, offsetof(hub_header_t, change));
     sum = digest(sum, h->workers, 4 * sizeof(hub_worker_t));
     sum = digest(sum, h->next, h->header->nblocks * sizeof(uint32_t));
+    sum = digest(sum, h->slots, h->header->nstreams * sizeof(hub_slot_t));
+    sum = digest(sum, h->counts, h->header->count_end * sizeof(hub_count_t));
+
+    for (i = 0; i < h->header->count_end; i++) {
+        sum = digest(sum, &h->counts[h->counts[i].key % h->header->ncounts],
+                     sizeof(hub_count_t));
+    }
 
     for (i = 0; i < ROWS; i++) {
         sum = digest(sum, &h->sessions[i], offsetof(hub_session_t, address));
@@ -105,6 +112,7 @@ look(pid_t pid, pid_t dead, const char *what, uint64_t step)
     for (i = 0; i < copy->header->nstreams; i++) {
         if (copy->streams[i].state == HUB_GRACE) {
             copy->streams[i].grace_until_ms = ngx_current_msec - 1;
+            hub_due(copy, 0);
         }
     }
 

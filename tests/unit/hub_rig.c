@@ -179,6 +179,7 @@ rig_zone(size_t size)
     hub_t  *h = rig_hub(&rig_shm[0], size);
 
     ngx_pid = getpid();
+    rig_cycle.log = &rig_log;
     ngx_parent = getppid();
     ngx_time_update();
 
@@ -346,10 +347,18 @@ rig_blocks(hub_t *h, uint32_t *lost)
             held++;
         }
 
-        if (owners[s->index_block]++) {
-            return "the block of an index has two owners";
+        if (s->first_index > s->end_index
+            || s->end_index - s->first_index > HUB_INDEX_BLOCKS)
+        {
+            return "an index has less than no blocks";
         }
-        held++;
+
+        for (at = s->first_index; at < s->end_index; at++) {
+            if (owners[s->index[at % HUB_INDEX_BLOCKS]]++) {
+                return "a block of an index has two owners";
+            }
+            held++;
+        }
 
         if (h->streams[i].tail >> HUB_BLOCK_SHIFT < s->first_block
             && s->tail < s->end)
@@ -415,6 +424,66 @@ rig_sessions(hub_t *h)
 }
 
 
+/* What users have is counted as their rows are, and no less. */
+static const char *
+rig_counts(hub_t *h)
+{
+    uint32_t              i, j, rows, streams;
+    const hub_session_t  *row, *other;
+
+    for (i = 0; i < h->header->session_end; i++) {
+        row = &h->sessions[i];
+
+        for (j = rows = streams = 0; j < h->header->session_end; j++) {
+            other = &h->sessions[j];
+
+            if (other->id && other->uid == row->uid && other->kick == HUB_STAYS) {
+                rows += other->protocol != HUB_PUBLISH;
+                streams += other->protocol == HUB_PUBLISH;
+            }
+        }
+
+        if (row->id
+            && (hub_counts_of(h, HUB_COUNT_USER, row->uid, NULL).rows != rows
+                || hub_counts_of(h, HUB_COUNT_PUBLISHER, row->uid, NULL).rows
+                   != streams))
+        {
+            return "what a user has is counted wrong";
+        }
+    }
+
+    return NULL;
+}
+
+
+/* A slot is free, or its stream is found by its name. */
+static const char *
+rig_slots(hub_t *h)
+{
+    uint32_t       i, listed = 0, idle = 0;
+    hub_stream_t  *s;
+
+    for (i = h->header->stream_free; i != HUB_NO_STREAM; i = h->slots[i].next) {
+        if (h->streams[i].state != HUB_FREE || h->slots[i].hash
+            || listed++ == h->header->nstreams)
+        {
+            return "a slot is both free and in use";
+        }
+    }
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        idle += s->state == HUB_FREE;
+
+        if (hub_stream_is_on(s) && hub_find(h, s->name, s->name_len) != s) {
+            return "a stream is not found by its name";
+        }
+    }
+
+    return listed == idle ? NULL : "a slot is neither free nor in use";
+}
+
+
 /* A live stream has a worker that is alive, and a publisher there that will
  * close it. */
 static const char *
@@ -451,6 +520,8 @@ rig_wrong(hub_t *h, uint32_t *lost)
 
     wrong = rig_blocks(h, lost);
     wrong = wrong ? wrong : rig_sessions(h);
+    wrong = wrong ? wrong : rig_counts(h);
+    wrong = wrong ? wrong : rig_slots(h);
 
     return wrong ? wrong : rig_live(h);
 }

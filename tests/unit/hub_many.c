@@ -1,0 +1,278 @@
+/*
+ * What one stream more costs a zone that has thousands: real processes for
+ * workers on a real zone, which publish, watch, sweep and tell the status, with
+ * few streams and with many.  The figures are printed.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <errno.h>
+#include <time.h>
+#include <cmocka.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "hub_rig.h"
+#include "../../modules/http/snapshot.h"
+
+#define FEW       100
+#define MANY      5000
+#define WORKERS   4
+#define ZONE      ((size_t) (MANY + 100) * 4 * HUB_BLOCK_SIZE)
+#define LAST      100                /* streams whose opening is timed */
+#define TURNS     20                 /* of what is done to all streams at once */
+#define TIMES     5                  /* so much more is a scan */
+#define CACHE_NS  1000               /* below, it may be caches that are too small */
+
+enum what { PUBLISH, JOIN, TAKE_OVER, SWEEP, MEASURE, STATUS, WHATS };
+
+static const char *const  names[] = { "publish", "join", "take over", "sweep",
+                                      "measure", "status" };
+
+/* ns, of one call; of the last three, for one stream */
+static double  (*cost)[WHATS];       /* shared */
+
+static hub_t  *h;
+
+
+static uint64_t
+cpu_ns(void)
+{
+    struct timespec  now;
+
+    (void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+
+static int
+earlier(const void *a, const void *b)
+{
+    return (*(const uint64_t *) a > *(const uint64_t *) b)
+           - (*(const uint64_t *) a < *(const uint64_t *) b);
+}
+
+
+static double
+median(uint64_t *ns, size_t n)
+{
+    qsort(ns, n, sizeof(uint64_t), earlier);
+
+    return (double) ns[n / 2];
+}
+
+
+static void
+end_nothing(void *data, const char *why)
+{
+}
+
+
+static void
+publish(rig_publisher_t *p, uint32_t i)
+{
+    char           name[32];
+    static u_char  body[200];
+
+    (void) snprintf(name, sizeof(name), "live/stream-%u", i);
+    assert_int_equal(rig_publish(h, p, name, (u_char) i), HUB_ADMITTED);
+    assert_int_equal(rig_append(h, p, 1, body, sizeof(body)), NGX_OK);
+}
+
+
+static void
+join(hub_client_t *c, uint32_t i)
+{
+    char            name[32];
+    hub_reader_t    r;
+    hub_identity_t  who;
+
+    rig_identity(&who, HUB_FLV);
+    who.uid = i + 1;
+    ngx_memzero(c, sizeof(hub_client_t));
+    (void) snprintf(name, sizeof(name), "live/stream-%u", i);
+
+    assert_int_equal(hub_reader_open(h, (u_char *) name, ngx_strlen(name), &r),
+                     NGX_OK);
+    assert_int_equal(hub_session_open(h, c, &who, r.ref.stream, end_nothing, c),
+                     HUB_ADMITTED);
+    assert_int_equal(hub_reader_join(&r), NGX_OK);
+}
+
+
+/* All that is touched for the first time is slow, in a zone of any size. */
+static void
+warm_up(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to)
+{
+    uint32_t          i;
+    volatile u_char  *page = (u_char *) h->header;
+
+    for ( ; page < (u_char *) h->streams; page += 4096) {
+        (void) *page;
+    }
+
+    for (i = from; i < to; i++) {
+        publish(&p[i], i);
+        join(&c[i], i);
+    }
+
+    for (i = from; i < to; i++) {
+        hub_session_close(h, &c[i]);
+        ngx_shmtx_lock(&h->pool->mutex);
+        hub_stream_end(h, p[i].writer.ref.stream);
+        ngx_shmtx_unlock(&h->pool->mutex);
+        hub_close(h, &p[i].client, &p[i].writer);
+    }
+}
+
+
+/* Streams [FROM, TO) with a viewer each; what the last ones cost is told. */
+static void
+open_streams(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to,
+    double *told)
+{
+    uint32_t         i, n = 0;
+    uint64_t         at, ns[WHATS][LAST];
+    rig_publisher_t  again;
+
+    for (i = from; i < to; i++) {
+        n = (i - from) % LAST;
+        at = cpu_ns();
+        publish(&p[i], i);
+        ns[PUBLISH][n] = cpu_ns() - at;
+
+        at = cpu_ns();
+        join(&c[i], i);
+        ns[JOIN][n] = cpu_ns() - at;
+
+        at = cpu_ns();
+        publish(&again, i);
+        ns[TAKE_OVER][n] = cpu_ns() - at;
+
+        hub_session_close(h, &p[i].client);
+        p[i] = again;                        /* its queue is linked elsewhere */
+        ngx_queue_insert_after(&again.client.queue, &p[i].client.queue);
+        ngx_queue_remove(&again.client.queue);
+    }
+
+    n = (uint32_t) ngx_min(to - from, LAST);
+
+    for (i = PUBLISH; i <= TAKE_OVER; i++) {
+        told[i] = median(ns[i], n);
+    }
+}
+
+
+static void
+time_all(uint32_t n, double *told)
+{
+    uint32_t     i;
+    uint64_t     at, ns[3][TURNS];
+    snapshot_t  *s;
+
+    for (i = 0; i < TURNS; i++) {
+        h->header->measured_ms = ngx_current_msec;
+        at = cpu_ns();
+        hub_sweep(h, &rig_log);
+        ns[0][i] = cpu_ns() - at;
+
+        h->header->measured_ms = 0;
+        at = cpu_ns();
+        hub_sweep(h, &rig_log);
+        ns[1][i] = cpu_ns() - at;
+
+        at = cpu_ns();
+        s = snapshot_take(h, SNAPSHOT_SESSIONS);
+        assert_non_null(s);
+        snapshot_free(s);
+        ns[2][i] = cpu_ns() - at;
+    }
+
+    for (i = 0; i < 3; i++) {
+        told[SWEEP + i] = median(ns[i], TURNS) / n;
+    }
+}
+
+
+/* Each worker opens its part and stays, until the last one has looked at all. */
+static void
+time_streams(uint32_t n, double *told)
+{
+    int               k, status;
+    pid_t             pid[WORKERS];
+    hub_client_t     *c;
+    rig_publisher_t  *p;
+
+    h = rig_zone(ZONE);
+
+    for (k = 0; k < WORKERS; k++) {
+        pid[k] = fork();
+
+        if (pid[k] == 0) {
+            rig_worker(h);
+            p = calloc(n, sizeof(rig_publisher_t));
+            c = calloc(n, sizeof(hub_client_t));
+            warm_up(p, c, n / WORKERS * k, n / WORKERS * (k + 1));
+            open_streams(p, c, n / WORKERS * k, n / WORKERS * (k + 1), told);
+
+            if (k == WORKERS - 1) {
+                assert_int_equal(h->header->viewers, n);
+                assert_int_equal(h->header->publishing, n);
+                time_all(n, told);
+            }
+
+            (void) raise(SIGSTOP);
+            _exit(0);
+        }
+
+        assert_int_equal(waitpid(pid[k], &status, WUNTRACED), pid[k]);
+        assert_true(WIFSTOPPED(status));
+    }
+
+    for (k = 0; k < WORKERS; k++) {
+        (void) kill(pid[k], SIGKILL);
+        (void) waitpid(pid[k], NULL, 0);
+    }
+
+    (void) munmap(h->shm_zone->shm.addr, ZONE);
+}
+
+
+static void
+test_thousands_cost_no_more_each(void **state)
+{
+    int  i, dear = 0;
+
+    time_streams(FEW, cost[0]);
+    time_streams(MANY, cost[1]);
+
+    for (i = 0; i < WHATS; i++) {
+        print_message("# %s: %.0f ns %s with %d streams, %.0f ns with %d\n",
+                      names[i], cost[0][i],
+                      i < SWEEP ? "each" : "for each stream", FEW, cost[1][i],
+                      MANY);
+        dear += cost[1][i] > TIMES * cost[0][i] && cost[1][i] > CACHE_NS;
+    }
+
+    assert_int_equal(dear, 0);
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_thousands_cost_no_more_each),
+    };
+
+    cost = mmap(NULL, 2 * sizeof(*cost), PROT_READ|PROT_WRITE,
+                MAP_SHARED|MAP_ANONYMOUS, -1, 0);
+
+    return cost == MAP_FAILED
+           || cmocka_run_group_tests_name("hub_many", tests, NULL, NULL);
+}
