@@ -19,7 +19,7 @@ packages_serve=(
 )
 # to build the container image without Docker, in a test
 packages_image=(buildah debootstrap)
-packages_unit=(libcmocka-dev clang libclang-rt-14-dev)
+packages_unit=(libcmocka-dev clang libclang-rt-14-dev spin)
 packages_test=(
     "${packages_unit[@]}"
     rtmpdump vlc-bin vlc-plugin-base chromium fonts-noto-cjk iproute2

@@ -46,6 +46,7 @@ add_suite() {
         unit)
             add unit count_cmocka "unit: auth-service" make -s -C "$repo/auth-service" test
             add unit count_cmocka "unit: media" make -s -C "$repo/tests/unit" test
+            add unit count_cmocka "unit: model" "$repo/tests/model/run.sh"
             ;;
         fuzz) add fuzz count_cmocka "fuzz" make -s -C "$repo/tests/fuzz" test ;;
         nginx)
