@@ -54,9 +54,12 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/4');
-  const seen = await framesRise(page, four);
-  for (const stream of four)
-    assert.ok(seen[stream].colours > 4, `${stream}: ${seen[stream].colours} colours on the canvas`);
+  await framesRise(page, four);
+  const seen = await until(
+    'each has a picture in colour',
+    () => tiles(page),
+    (shown) => four.every((stream) => shown[stream].colours > 4),
+  );
   assert.deepEqual(four.filter((stream) => !seen[stream].muted), [], 'silent until asked');
 
   const listening = async () =>
