@@ -159,14 +159,17 @@ async function pictureAfter(page, act) {
         requests: requests.map((name) => name.replace(/^.*\/rec\//, '')),
       };
     };
-    // a frame of before may be shown late: what counts comes behind the beginning of the seek
-    video.addEventListener('seeking', () => {
-      begin = performance.now();
-      video.requestVideoFrameCallback(() => {
-        if (video.seeking) video.addEventListener('seeked', () => requestAnimationFrame(take), { once: true });
-        else take();
-      });
-    }, { once: true });
+    // a frame of before may be shown late: what counts comes behind the beginning of a seek, or of another file
+    const done = new AbortController();
+    const on = (types, listener) =>
+      types.forEach((type) => video.addEventListener(type, listener, { signal: done.signal }));
+    const shown = () => {
+      if (begin === undefined || video.seeking || video.readyState < 2) return;
+      done.abort();
+      requestAnimationFrame(take);
+    };
+    on(['seeking', 'emptied'], () => { begin ??= performance.now(); shown(); });
+    on(['seeked', 'loadeddata'], shown);
   });
   await act();
   return (await page.waitForFunction(() => window.pictured)).jsonValue();
