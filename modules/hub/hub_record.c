@@ -109,22 +109,6 @@ hub_record_save(hub_t *h, const hub_ref_t *ref, const hub_recording_t *row)
 }
 
 
-void
-hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
-{
-    hub_t  *h = hub_of(cycle), *old = hub_of(cycle->old_cycle);
-
-    if (old && (h == NULL || old->header != h->header)) {
-        hub_store(&old->header->recorder, 0);     /* its workers have no heirs */
-    }
-
-    if (h) {
-        h->recorder = kind;
-        hub_store(&h->header->recorder, kind);
-    }
-}
-
-
 int
 hub_record_goes_on(hub_t *h, const hub_ref_t *ref)
 {

@@ -141,6 +141,22 @@ hub_of(const ngx_cycle_t *cycle)
 }
 
 
+void
+hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
+{
+    hub_t  *h = hub_of(cycle), *old = hub_of(cycle->old_cycle);
+
+    if (old && (h == NULL || old->header != h->header)) {
+        hub_store(&old->header->recorder, 0);     /* its workers have no heirs */
+    }
+
+    if (h) {
+        h->recorder = kind;
+        hub_store(&h->header->recorder, kind);
+    }
+}
+
+
 /* Listeners whose `sndbuf` is set bound the rest of the queue, too: that of RTMPS is
  * the stream module's, which has no directive for it. */
 static ngx_int_t
