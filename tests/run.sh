@@ -4,7 +4,7 @@
 #
 # Every file of every suite is a job, and what takes longest starts first. Tests
 # mostly wait: as long as the machine is idle now and then, another job starts
-# beside those that run; on a busy machine only a few do. The output of a job is
+# beside those that run; on a busy machine only DUOLU_TEST_JOBS do. The output of a job is
 # shown in one piece when it has ended. The last line is `N passed, N failed`; a
 # suite that ran no test has failed.
 set -uo pipefail
