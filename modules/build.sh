@@ -64,7 +64,7 @@ configure() {
     # shellcheck source=/dev/null
     . "$nginx_src/conf_flags"
     flags=("${NGX_CONF_FLAGS[@]}")
-    stamp=$(cat "$repo/modules/config" "$nginx_src/conf_flags" "$wire/version" \
+    stamp=$(cat "$repo/modules/config" "$repo/modules/exports.map" "$nginx_src/conf_flags" "$wire/version" \
             <(ls "$repo"/modules/*/*.h 2>/dev/null) \
             | sha256sum)$cflags
     [ "$(cat "$tree/stamp" 2>/dev/null)" = "$stamp" ] && return
@@ -74,7 +74,7 @@ configure() {
         # configure knows the wire layer only by this path
         DUOLU_WIRE=$wire ./configure "${flags[@]}" \
             --with-cc-opt="-g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 $cflags" \
-            --with-ld-opt="-Wl,-z,relro -Wl,-z,now $ldflags" \
+            --with-ld-opt="-Wl,-z,relro -Wl,-z,now -Wl,--version-script=$repo/modules/exports.map $ldflags" \
             --add-dynamic-module="$repo/modules" >configure.log 2>&1
     ) || { tail -n 20 "$tree/configure.log" >&2; die "configure failed, log: $tree/configure.log"; }
     printf '%s' "$stamp" >"$tree/stamp"

@@ -161,3 +161,17 @@ test('a function that reads a socket has a budget per turn, and posts an event f
   assert.ok(found.length >= 3, `functions that read sockets: ${found.join(' ')}`);
   assert.deepEqual(wrong, []);
 });
+
+// nginx loads modules into one global scope: a name of ours there would meet anybody's
+test('built modules export module objects and the interface of the guard alone', () => {
+  const loader = ['ngx_modules', 'ngx_module_names', 'ngx_module_order'];
+  const exported = /^(ngx_\w+_module|ngx_rtmp_guard_refusal|address_table_\w+)$/;
+  for (const name of ['ngx_rtmp_guard_module', 'ngx_hub_module']) {
+    const result = spawnSync('nm', ['-D', '--defined-only', '--format=posix', `.build/modules/${name}.so`],
+      { cwd: repo, encoding: 'utf8' });
+    assert.equal(result.status, 0, result.stderr);
+    const names = result.stdout.trim().split('\n').map((line) => line.split(' ')[0]);
+    assert.ok(names.includes('ngx_modules') && names.includes(name), `${name}.so exports ${names}`);
+    assert.deepEqual(names.filter((each) => !loader.includes(each) && !exported.test(each)), [], `${name}.so`);
+  }
+});
