@@ -485,10 +485,14 @@ player_get(ngx_rtmp_session_t *s)
         return p;
     }
 
-    p = ngx_pcalloc(s->connection->pool, sizeof(player_t));
+    /* not from the pool's own 4 KB, which the rest of a player nearly fills:
+     * one byte more would be 4 KB more */
+    p = ngx_pmemalign(s->connection->pool, sizeof(player_t), PLAYER_ALIGNMENT);
     if (p == NULL) {
         return NULL;
     }
+
+    ngx_memzero(p, sizeof(player_t));
 
     p->session = s;
     p->timer.data = p;

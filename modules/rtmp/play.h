@@ -24,6 +24,7 @@
 
 #define PLAY_CHUNK_SIZE  65536
 #define PLAYER_NAME_MAX  128       /* without the application */
+#define PLAYER_ALIGNMENT 64        /* a cache line */
 
 enum player_state {
     PLAYER_IDLE = 0,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startHub, workerAt } from '../lib/hub.mjs';
-import { testConfig, until } from '../lib/nginx.mjs';
+import { privateKb, testConfig, until } from '../lib/nginx.mjs';
 import { MSG, RtmpClient, RtmpPlayer, aacFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -588,3 +588,32 @@ test('an application that only ingests says so to players', DEADLINE, async (t) 
   );
   await client.closed;
 });
+
+// sanitized, sizes are others
+const skip = process.env.DUOLU_SANITIZE && 'a sanitized build has other sizes';
+test('a player fits in the 4 KB of its connection, with room for what clients say of themselves',
+  { ...DEADLINE, skip }, async (t) => {
+    const COUNT = 64;
+    const hub = await startHub({ ingest: 'hub_play on; play_flush 20ms;', server: 'out_queue 32;', workers: 1 });
+    t.after(() => hub.stop());
+    const source = await openSource(hub, 'small');
+    const players = [];
+    const join = async (count) => {
+      for (let i = 0; i < count; i++) {        // one after another: what one gave back, the next has
+        const client = await RtmpClient.open(hub.rtmp);
+        await client.connect({ flashVer: 'LNX 9,0,124,2', swfUrl: 'x'.repeat(160), pageUrl: 'y'.repeat(160) });
+        await client.createStream();
+        const player = new RtmpPlayer(client);
+        players.push(player);
+        await client.play('small?token=t');
+        await until(() => player.video().length > 0, `the picture of player ${i}`);
+      }
+      return privateKb(hub.nginx.workers());
+    };
+    const first = await join(8);
+    const each = (await join(COUNT) - first) / COUNT;
+    t.diagnostic(`${each.toFixed(1)} KB for a player`);
+    assert.ok(each < 10.5, `${each} KB for a player`);
+    await Promise.all(players.map((player) => player.close()));
+    await source.stop();
+  });
