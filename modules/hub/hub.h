@@ -145,6 +145,10 @@ void hub_writer_leave(hub_stream_t *s, uint32_t slot);
 
 /* --- appending (hub_append.c) --- */
 
+/* An append is likely soon: asks the memory for what it will touch.  With many
+ * streams none of that is in a cache, and one wait is shorter than ten. */
+void hub_append_soon(const hub_client_t *c, const hub_writer_t *w);
+
 /* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
  * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
  * no longer owns the stream (taken over or ended); NGX_DECLINED when there

@@ -80,10 +80,10 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     uint64_t     first = hub_load(&s->first);
     hub_entry_t *e;
 
-    /* the oldest entry is in nobody's cache: mostly there is no need for it */
+    /* the oldest entries are in nobody's cache: many go at a time */
     if (s->end + size - hub_load(&s->tail) <= h->stream_max
         && !hub_index_is_full(s, first)
-        && dts - s->first_dts <= (int64_t) h->window)
+        && dts - s->first_dts <= (int64_t) (h->window + h->window / 16))
     {
         return;
     }
@@ -233,6 +233,45 @@ hub_say_outgrown(const hub_t *h, hub_writer_t *w, const hub_stream_t *s)
 }
 
 
+/* Remembers where the frame after the newest one goes; a block that is still to
+ * be taken is not known, which costs time alone. */
+static void
+hub_expect(const hub_t *h, hub_writer_t *w)
+{
+    hub_stream_t  *s = w->ref.stream;
+    uint32_t      *block = &s->blocks[(s->end >> HUB_BLOCK_SHIFT)
+                                      % HUB_STREAM_BLOCKS];
+
+    w->next[0] = hub_entry(h, s, s->head);
+    w->next[1] = block;
+    w->next[2] = h->data + ((size_t) *block << HUB_BLOCK_SHIFT)
+                 + (s->end & (HUB_BLOCK_SIZE - 1));
+}
+
+
+void
+hub_append_soon(const hub_client_t *c, const hub_writer_t *w)
+{
+    const hub_stream_t  *s = w->ref.stream;
+
+    if (s == NULL || c->session == NULL) {
+        return;
+    }
+
+    __builtin_prefetch(s, 1);
+    __builtin_prefetch(&s->head, 1);
+    __builtin_prefetch(&s->dts, 1);
+    __builtin_prefetch(&s->track[1], 1);
+    __builtin_prefetch(&s->bytes_in, 1);
+    __builtin_prefetch(&s->credit, 1);
+    __builtin_prefetch(&s->first_block, 1);
+    __builtin_prefetch(&c->session->bytes, 1);
+    __builtin_prefetch(w->next[0], 1);
+    __builtin_prefetch(w->next[1]);
+    __builtin_prefetch(w->next[2], 1);
+}
+
+
 static ngx_int_t
 hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len)
@@ -315,6 +354,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     }
 
     hub_measure(w, s, size, type == FLV_VIDEO && !frame->config);
+    hub_expect(h, w);
 
     return NGX_OK;
 }

@@ -397,6 +397,7 @@ typedef struct {
     uint16_t   width, height;    /* set before a video sequence header */
     int64_t    key_dts;          /* of the newest key frame */
     uint32_t   rate_frames;
+    const void  *next[3];        /* what the next frame will need, likely */
     unsigned   configured:HUB_CONFIG_KINDS;   /* bits of what it has sent */
     unsigned   settled:1;        /* what it did not send was forgotten */
     unsigned   returned:1;       /* an earlier stream goes on */

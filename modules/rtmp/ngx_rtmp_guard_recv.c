@@ -110,6 +110,7 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
             }
         }
 
+        __builtin_prefetch(buf, 1);
         n = ngx_rtmp_guard_fill(c, ctx);
 
         if (n <= 0) {

@@ -85,6 +85,7 @@ typedef struct {
     ngx_rtmp_session_t  *session;
     ngx_rtmp_publish_t   asked;      /* name and arguments stay here */
     ngx_event_t          closing;    /* timer */
+    ngx_recv_pt          recv;       /* what publisher_recv() wraps */
     ingest_t             in;
 } publisher_t;
 
@@ -157,6 +158,20 @@ static const ingest_door_t  publisher_door = {
 
 /* --- what the wire layer brings --- */
 
+/* Lets the memory answer while the kernel is asked for the next frames. */
+static ssize_t
+publisher_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    publisher_t         *p;
+    ngx_rtmp_session_t  *s = c->data;
+
+    p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
+    hub_append_soon(&p->in.client, &p->in.writer);
+
+    return p->recv(c, buf, size);
+}
+
+
 static publisher_t *
 publisher_get(ngx_rtmp_session_t *s)
 {
@@ -177,6 +192,9 @@ publisher_get(ngx_rtmp_session_t *s)
     p->closing.handler = publisher_close_now;
     ingest_init(&p->in, &publisher_door, p, s->connection);
     ngx_rtmp_set_ctx(s, p, ngx_rtmp_ingest_module);
+
+    p->recv = s->connection->recv;
+    s->connection->recv = publisher_recv;
 
     return p;
 }

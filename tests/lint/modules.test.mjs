@@ -143,6 +143,7 @@ test('a directive of conf/nginx.conf.in is nginx\'s, the wire layer\'s or docume
 const BOUNDED_OTHERWISE = {
   gate_read: 'the answer of our own service, refused beyond GATE_MAX_ANSWER bytes',
   ngx_rtmp_guard_recv: 'stands in for recv() itself: ngx_rtmp_guard_fill() has the budget',
+  publisher_recv: 'stands in for recv() itself: one call of what it wraps, the guard',
 };
 
 test('a function that reads a socket has a budget per turn, and posts an event for the rest', () => {
