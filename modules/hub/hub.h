@@ -261,6 +261,10 @@ int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
 /* Reads the file into a fresh zone. */
 ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
 
+/* Writes the file anew with a line for each entry.  For the master, before workers
+ * start: they inherit it. */
+void hub_revocations_rewrite(hub_t *h, ngx_log_t *log);
+
 /* Does R name these? */
 int hub_revocation_names(const hub_revocation_t *r, uint64_t uid,
     uint64_t stream, uint64_t key);

@@ -6,8 +6,16 @@
  * The table never forgets on its own.  When it is full, the oldest entry is
  * folded into one that stands for everybody: more is refused then, never less.
  *
- * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME]
+ * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME], or the entry that
+ * stands for everybody:  AT everybody
+ *
+ * A line is added for each revocation that says more.  A start and a reload write
+ * the file anew with a line for each entry, when it has others.
  */
+
+#include <nginx.h>
+#include <libgen.h>
+#include <sys/stat.h>
 
 #include "hub.h"
 
@@ -45,6 +53,13 @@ hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
 }
 
 
+static int
+hub_revocation_is_of(const hub_revocation_t *e, const hub_revocation_t *r)
+{
+    return e->uid == r->uid && e->stream == r->stream && e->key == r->key;
+}
+
+
 /* The entry to write R to: its own earlier one, a new one, or the oldest.
  * Entry 0 stands for everybody.  The caller holds the mutex. */
 static hub_revocation_t *
@@ -53,10 +68,14 @@ hub_revocation_place(hub_t *h, const hub_revocation_t *r)
     uint32_t           i, n = h->header->nrevoked;
     hub_revocation_t  *e, *oldest = NULL;
 
+    if (hub_revocation_is_of(&h->revoked[0], r)) {
+        return &h->revoked[0];
+    }
+
     for (i = 1; i < n; i++) {
         e = &h->revoked[i];
 
-        if (e->uid == r->uid && e->stream == r->stream && e->key == r->key) {
+        if (hub_revocation_is_of(e, r)) {
             return e;
         }
 
@@ -109,7 +128,8 @@ ngx_int_t
 hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     ngx_log_t *log)
 {
-    u_char  *p, line[HUB_LINE_MAX];
+    u_char       *p, line[HUB_LINE_MAX];
+    struct stat   st;
 
     if (h->revocations == NULL) {
         return NGX_OK;
@@ -137,6 +157,14 @@ hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "hub: a revocation could not be written to \"%V\": it "
                       "holds until nginx is restarted", &h->revocations->name);
+        return NGX_ERROR;
+    }
+
+    if (fstat(h->revocations->fd, &st) == 0 && st.st_nlink == 0) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "hub: a revocation was written to \"%V\" when a reload, or "
+                      "somebody else, had put another file in its place: it is "
+                      "to be told again", &h->revocations->name);
         return NGX_ERROR;
     }
 
@@ -178,7 +206,9 @@ hub_read_line(const u_char *p, const u_char *end, hub_revocation_t *r)
             p = end;
 
         } else {
-            return 0;
+            return r->at && end - p == 10
+                   && ngx_memcmp(p, " everybody", 10) == 0
+                   && r->uid == 0 && r->key == 0;
         }
     }
 
@@ -239,20 +269,13 @@ hub_revocation_torn(hub_t *h, ngx_log_t *log)
 }
 
 
-ngx_int_t
-hub_revocations_read(hub_t *h, ngx_log_t *log)
+/* Reads the lines of TEXT into the table. */
+static void
+hub_revocations_take(hub_t *h, u_char *text, u_char *end, ngx_log_t *log)
 {
-    u_char            *text, *p, *end, *eol;
-    size_t             size;
+    u_char            *p, *eol;
     ngx_uint_t         line = 0;
     hub_revocation_t   r, *e;
-
-    text = hub_read_file(&h->revocations->name, &size, log);
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    end = text + size;
 
     for (p = text; p < end; p = eol + 1) {
         eol = ngx_strlchr(p, end, '\n');
@@ -270,12 +293,236 @@ hub_revocations_read(hub_t *h, ngx_log_t *log)
         } else if (eol > p) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
                           "hub_revocations \"%V\" line %ui is \"%*s\", expected "
-                          "AT with user=ID, key=ID or stream=APP/NAME: "
-                          "left out", &h->revocations->name, line,
+                          "AT with user=ID, key=ID, stream=APP/NAME or "
+                          "everybody: left out", &h->revocations->name, line,
                           (size_t) (eol - p), p);
         }
     }
+}
 
+
+typedef struct {
+    hub_revocation_t  entry[HUB_REVOCATIONS];    /* `kept`: its line is there */
+    uint32_t          n;
+    ngx_uint_t        had, lines;
+} hub_compact_t;
+
+
+/* Leaves of TEXT the lines that say what the table does, each once, and a line for
+ * everybody before them.  Returns the end of OUT, which has HUB_LINE_MAX more. */
+static u_char *
+hub_revocations_compact(hub_compact_t *c, u_char *text, u_char *end, u_char *out)
+{
+    u_char            *p, *eol;
+    uint32_t           i;
+    hub_revocation_t   r, *e;
+
+    if (c->n && c->entry[0].at) {
+        out = ngx_sprintf(out, "%L everybody\n", c->entry[0].at);
+        c->lines++;
+    }
+
+    for (i = 0; i < c->n; i++) {
+        c->entry[i].kept = i ? 0 : c->entry[0].at;
+    }
+
+    for (p = text; p < end; p = eol + 1) {
+        eol = ngx_strlchr(p, end, '\n');
+        c->had++;
+
+        if (eol == NULL) {
+            break;
+        }
+
+        if (!hub_read_line(p, eol, &r)) {
+            continue;
+        }
+
+        for (i = 0; i < c->n && !hub_revocation_is_of(&c->entry[i], &r); i++) {
+            /* void */
+        }
+
+        e = &c->entry[i];
+
+        if (i < c->n && e->at == r.at && e->kept != e->at) {
+            out = ngx_cpymem(out, p, eol + 1 - p);
+            e->kept = e->at;
+            c->lines++;
+        }
+    }
+
+    return out;
+}
+
+
+/* The folder knows of the rename before anything is said to be kept in the file. */
+static void
+hub_sync_folder(const char *name)
+{
+    int   fd;
+    char  path[NGX_MAX_PATH];
+
+    (void) snprintf(path, sizeof(path), "%s", name);
+    fd = open(dirname(path), O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd != -1) {
+        (void) fsync(fd);
+        (void) close(fd);
+    }
+}
+
+
+/* Puts a file of the SIZE bytes at TEXT in the place of the one that is open, of
+ * the same owner.  Returns the new one's descriptor, or NGX_INVALID_FILE. */
+static ngx_fd_t
+hub_file_replace(const char *name, ngx_fd_t old, const u_char *text, size_t size)
+{
+    char         fresh[NGX_MAX_PATH];
+    ngx_fd_t     fd;
+    struct stat  st;
+
+    if (snprintf(fresh, sizeof(fresh), "%s.new", name) >= (int) sizeof(fresh)
+        || lstat(name, &st) == -1 || !S_ISREG(st.st_mode)
+        || fstat(old, &st) == -1)
+    {
+        return NGX_INVALID_FILE;
+    }
+
+    (void) unlink(fresh);
+    fd = open(fresh, O_WRONLY|O_APPEND|O_CREAT|O_EXCL|O_CLOEXEC, 0600);
+
+    if (fd == NGX_INVALID_FILE) {
+        return fd;
+    }
+
+    if (fchown(fd, st.st_uid, st.st_gid) != 0
+        || fchmod(fd, st.st_mode & 07777) != 0
+        || write(fd, text, size) != (ssize_t) size || fsync(fd) != 0
+        || rename(fresh, name) != 0)
+    {
+        (void) unlink(fresh);
+        (void) close(fd);
+        return NGX_INVALID_FILE;
+    }
+
+    hub_sync_folder(name);
+
+    return fd;
+}
+
+
+/* What an old worker added to the file behind its byte AT until it was replaced. */
+static void
+hub_file_add_rest(ngx_fd_t from, off_t at, ngx_fd_t to)
+{
+    u_char   text[4096];
+    ssize_t  n;
+
+    while ((n = pread(from, text, sizeof(text), at)) > 0) {
+        if (write(to, text, (size_t) n) != n) {
+            break;
+        }
+        at += n;
+    }
+
+    (void) fdatasync(to);
+}
+
+
+/* An old worker that adds a line behind those copied here finds its file gone, and
+ * says that the line is not kept. */
+static void
+hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
+    ngx_fd_t old, ngx_log_t *log)
+{
+    u_char     *out, *last, *end = text + size;
+    ngx_fd_t    fd;
+    ngx_str_t  *name = &h->revocations->name;
+
+    out = ngx_alloc(size + HUB_LINE_MAX, log);
+    if (out == NULL) {
+        return;
+    }
+
+    last = hub_revocations_compact(c, text, end, out);
+
+    if (c->lines != c->had) {
+        fd = hub_file_replace((char *) name->data, h->revocations->fd, out,
+                              last - out);
+
+        if (fd == NGX_INVALID_FILE) {
+            ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                          "hub_revocations \"%V\" has %ui lines, expected %ui, "
+                          "and cannot be replaced: it stays as it is", name,
+                          c->had, c->lines);
+        } else {
+            while (end > text && end[-1] != '\n') {
+                end--;                       /* a line may be half read */
+            }
+
+            hub_file_add_rest(old, end - text, fd);
+            (void) ngx_close_file(h->revocations->fd);
+            h->revocations->fd = fd;
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "hub_revocations \"%V\" had %ui lines, and has %ui "
+                          "now", name, c->had, c->lines);
+        }
+    }
+
+    ngx_free(out);
+}
+
+
+void
+hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
+{
+    u_char         *text;
+    size_t          size;
+    ngx_fd_t        old;
+    hub_compact_t  *c = ngx_alloc(sizeof(hub_compact_t), log);
+
+    /* while a binary is upgraded the old one's workers accept as well */
+    if (c == NULL || getenv(NGINX_VAR)) {
+        ngx_free(c);
+        return;
+    }
+
+    old = ngx_open_file(h->revocations->name.data, NGX_FILE_RDONLY,
+                        NGX_FILE_OPEN, 0);
+    text = hub_read_file(&h->revocations->name, &size, log);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    c->n = h->header->nrevoked;
+    ngx_memcpy(c->entry, h->revoked, sizeof(c->entry));
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    c->had = c->lines = 0;
+
+    if (text && old != NGX_INVALID_FILE) {
+        hub_revocations_replace(h, c, text, size, old, log);
+    }
+
+    if (old != NGX_INVALID_FILE) {
+        (void) ngx_close_file(old);
+    }
+
+    ngx_free(text);
+    ngx_free(c);
+}
+
+
+ngx_int_t
+hub_revocations_read(hub_t *h, ngx_log_t *log)
+{
+    u_char  *text;
+    size_t   size;
+
+    text = hub_read_file(&h->revocations->name, &size, log);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    hub_revocations_take(h, text, text + size, log);
     ngx_free(text);
 
     return NGX_OK;

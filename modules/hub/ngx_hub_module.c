@@ -162,8 +162,14 @@ hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
 static ngx_int_t
 ngx_hub_init_module(ngx_cycle_t *cycle)
 {
+    hub_t            *h = hub_of(cycle);
     ngx_uint_t        i;
     ngx_listening_t  *ls = cycle->listening.elts;
+
+    /* a reload that fails before this point goes on with the old file */
+    if (h && h->revocations && !ngx_test_config) {
+        hub_revocations_rewrite(h, cycle->log);
+    }
 
     for (i = 0; i < cycle->listening.nelts; i++) {
         if (ls[i].sndbuf > 0 && ls[i].sockaddr->sa_family != AF_UNIX) {

@@ -387,6 +387,46 @@ describe('revoke', () => {
   });
 });
 
+test('a start leaves in the file of revocations a line for each entry, and adds behind them', DEADLINE, async () => {
+  const file = (hub) => fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8');
+  const restarted = async (revocations, look) => {
+    const hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;', files: { revocations } });
+    try {
+      await look(hub, await publish(hub));
+      return file(hub);
+    } finally {
+      await hub.stop();
+    }
+  };
+
+  const voided = async (hub, claims) => assert.equal((await get(hub.url('live/demo', over(claims)))).status, 403);
+
+  const at = now() - 1000;
+  const three = (_, n) => `${at + n % 7} user=8\n${at} user=8 stream=live/demo\n${at - n} key=5\n`;
+  const again = Array.from({ length: 3000 }, three).join('');
+  const few = await restarted(`${again}nonsense\n${at} user=9`, async (hub, publisher) => {
+    assert.equal(file(hub), `${at} user=8 stream=live/demo\n${at} key=5\n${at + 6} user=8\n`);
+    assert.deepEqual(fs.readdirSync(hub.nginx.dir).filter((name) => name.startsWith('revocations')), ['revocations']);
+    await voided(hub, { sub: '8', iat: at + 6 });
+    for (let n = 0; n < 50; n++) await hub.control(`revoke?user=10&at=${at + n}`);
+    assert.equal(file(hub).split('\n').length - 1, 53);
+    await publisher.close();
+    await hub.nginx.reload();
+    assert.equal(file(hub).split('\n').length - 1, 4, 'a reload does so, too');
+    await until(async () => (await hub.control('revoke?user=11')).status === 200, 'a worker of now to keep it');
+    await until(async () => (await hub.status()).workers.length === 2, 'the old workers to be gone');
+  });
+  assert.match(few, /^(\d+ .*\n){3}\d+ user=10\n\d+ user=11\n$/);
+  assert.equal(await restarted(few, (hub) => voided(hub, { sub: '11', iat: at })), few, 'each line says more');
+
+  // 4,096 entries, one of them for everybody: the oldest are folded into that one
+  const many = Array.from({ length: 5000 }, (_, n) => `${at - 10_000 + n} user=${n + 100}\n`).join('');
+  const folded = await restarted(many, (hub) => voided(hub, { sub: '8', iat: at - 9_500 }));
+  assert.equal(folded.split('\n').length - 1, 4096);
+  assert.match(folded, new RegExp(`^${at - 9_096} everybody\n${at - 9_095} user=1005\n`));
+  assert.equal(await restarted(folded, (hub) => voided(hub, { sub: '8', iat: at - 9_500 })), folded);
+});
+
 test('refresh: a user\'s event streams, or everybody\'s, and nothing else', DEADLINE, async (t) => {
   const hub = await start(t);
   const all = await everybody(hub);
