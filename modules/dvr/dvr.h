@@ -1,11 +1,11 @@
 /*
- * The recorder: a reader of the hub that writes files.  Whatever the disk
- * does, no frame waits for it.
+ * The recorder: a reader of the hub that writes files.  A slow disk never
+ * delays a frame.
  *
  * The event loop gathers frames into fragments (recorder.c); pool threads do
- * all that touches the disk (job.c).  A recorder has one fragment in the making
- * and one on its way, no more: when the disk is slow it stops reading, and the
- * hub's window is its queue.  What the window loses then is a gap.
+ * all disk access (job.c).  A recorder holds at most one fragment in the making
+ * and one being written: when the disk is slow it stops reading, and the hub's
+ * window is its queue.  Frames that leave the window meanwhile become a gap.
  */
 
 #ifndef DUOLU_DVR_H
@@ -32,11 +32,11 @@ typedef struct {
     ngx_str_t            root;       /* zero-terminated; empty: no recordings */
     ngx_uint_t           format;     /* 0 mp4, 1 flv */
     ngx_msec_t           file;       /* files are cut at its multiples, UTC */
-    off_t                free;       /* bytes of the disk that stay free, */
-    ngx_int_t            free_part;  /* or percent of it: the larger of both */
+    off_t                free;       /* bytes of the disk to keep free, */
+    ngx_int_t            free_part;  /* or percent of it: the larger one */
     ngx_str_t            free_text;  /* as it is in the configuration */
     ngx_msec_t           sync;       /* 0: never */
-    ngx_int_t            changes;    /* of headers, a minute, that begin a file */
+    ngx_int_t            changes;    /* most files a minute for new headers */
     ngx_str_t            threads;
     ngx_thread_pool_t   *pool;
 } dvr_conf_t;
@@ -46,7 +46,7 @@ typedef struct {
     size_t   len, room;
 } dvr_buf_t;
 
-/* How far a file has come. */
+/* The state of a file after a write. */
 typedef struct {
     uint64_t       size;             /* of the file, and of its index */
     uint64_t       index_size;
@@ -77,7 +77,7 @@ typedef struct {
     recovered_t        recovered;              /* RESUME */
     ngx_msec_t         synced_ms;
     unsigned           spooled:1;
-    unsigned           cut:1;                  /* CLOSE: what is behind `offset` goes */
+    unsigned           cut:1;                  /* CLOSE: cut at `offset` */
     unsigned           gone:1;                 /* somebody removed the file, or its
                                                   index: it is closed */
     unsigned           other:1;                /* RESUME: the file was of another
@@ -86,9 +86,9 @@ typedef struct {
     const char        *doing;                  /* what failed */
 } dvr_job_t;
 
-/* What differs between formats.  `head` writes what a file begins with and
- * `seal` what stands before the media of a fragment, both to job->head; `add`
- * puts a frame's payload of LEN bytes at OFFSET of the row to the fragment. */
+/* A format's functions.  `head` writes the head of a file and `seal` the head
+ * of a fragment, both to job->head; `add` copies a frame's payload from the
+ * hub into the fragment. */
 struct dvr_format_s {
     const char  *extension;
     unsigned     indexed:1;
@@ -103,21 +103,21 @@ struct dvr_format_s {
 extern const dvr_format_t  dvr_format_mp4;
 extern const dvr_format_t  dvr_format_flv;
 
-/* file_mp4.c: what CONFIG, a stored sequence header, says of track KIND.  It is
- * left out when it makes no sense: the other one is recorded. */
+/* file_mp4.c: fills TRACK of KIND from the stored sequence header CONFIG.  A
+ * track with an invalid header is not recorded; the other one still is. */
 void dvr_track(mp4_track_t *track, int kind, const hub_config_t *config);
 
 /* Room for MORE bytes in B.  NULL when there is no memory. */
 u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
 
-/* recorder.c: takes what is to be recorded and brings all recorders on; the
- * end of the process, which ends what no other can go on with; all of it when
- * TERMINATE says that there is none. */
+/* recorder.c: the tick claims streams to record and drives all recorders.  The
+ * stop, at the end of the process, closes the files that no other worker can
+ * continue; with TERMINATE there is no other worker, so all of them. */
 void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
 void recorders_stop(int terminate);
 
-/* recovery.c: recordings that were left open are looked for at the next tick,
- * or in a moment. */
+/* recovery.c: schedules the recovery of files left open, for the next tick or
+ * for a moment later. */
 void recovery_now(void);
 void recovery_soon(void);
 void recovery_tick(const dvr_conf_t *conf);
@@ -125,8 +125,8 @@ void recovery_tick(const dvr_conf_t *conf);
 /* job.c: does the work; called in a pool thread, or at the end of the process. */
 void dvr_job_run(dvr_job_t *job);
 
-/* A file that was closed and may not be on the disk yet; its marker stays until
- * it is.  Nobody waits for that. */
+/* A closed file that still has to be synced; its marker stays until then.  The
+ * recorder does not wait for it. */
 typedef struct {
     ngx_queue_t        queue;        /* while the pool has no room for it */
     const dvr_conf_t  *conf;

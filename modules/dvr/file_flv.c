@@ -6,7 +6,7 @@
 
 #include "recorder.h"
 
-#define FLV_KEYS_MS  10000           /* so often a growing file tells its keys */
+#define FLV_KEYS_MS  10000           /* interval of key frame updates */
 
 
 static ngx_int_t
@@ -102,7 +102,7 @@ flv_add(recorder_t *rec, int kind, const hub_entry_t *e,
 }
 
 
-/* Has onMetaData written anew, as it is in memory. */
+/* Lets the job overwrite onMetaData with the one in memory. */
 static ngx_int_t
 flv_patch(recorder_t *rec)
 {
@@ -123,8 +123,8 @@ flv_patch(recorder_t *rec)
 }
 
 
-/* Tags stand for themselves; what they lie in is only a piece to write.  Players
- * seek in a growing file by the key frames that its onMetaData tells of. */
+/* A fragment of FLV has no head of its own.  Players seek in a growing file by
+ * the key frames in its onMetaData, so it is written now and then. */
 static ngx_int_t
 flv_seal(recorder_t *rec, int64_t next)
 {
@@ -144,7 +144,7 @@ flv_seal(recorder_t *rec, int64_t next)
 static ngx_int_t
 flv_finish(recorder_t *rec)
 {
-    /* what the disk refused is not in the file */
+    /* drop keys of fragments that were not written */
     flv_keys_cut(&rec->flv->keys, rec->at.size);
 
     rec->flv->meta.duration = (uint64_t) rec->at.end;

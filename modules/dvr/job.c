@@ -1,7 +1,6 @@
 /*
- * What pool threads do for the recorder.  Each piece of work can be done again
- * after it failed half way: what is written has its place, and a failed write
- * leaves the file as long as it was.
+ * What pool threads do for the recorder.  A job that failed half way can be
+ * repeated: every write has a fixed offset, and a failed write is cut off.
  */
 
 #include "dvr.h"
@@ -9,7 +8,7 @@
 #include <sys/file.h>
 #include <sys/statvfs.h>
 
-#define JOB_TRIES  4                 /* one for each folder that can go */
+#define JOB_TRIES  4                 /* one per folder that may go */
 
 
 static int
@@ -49,7 +48,7 @@ job_write_at(int fd, const void *data, size_t len, uint64_t at)
 }
 
 
-/* The parts of a fragment in one call, which is what nearly always suffices. */
+/* Writes the parts of a fragment, nearly always in one call. */
 static int
 job_write_media(dvr_job_t *job)
 {
@@ -109,7 +108,7 @@ job_space(dvr_job_t *job)
     floor = (uint64_t) fs.f_blocks * fs.f_frsize / 100 * conf->free_part;
     floor = ngx_max(floor, (uint64_t) conf->free);
 
-    /* a little more before it goes on, or it would stop at once again */
+    /* a new file needs a margin, or it would stop again at once */
     if (left < floor + (job->what == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
         errno = ENOSPC;
         return -1;
@@ -163,8 +162,8 @@ job_open_file(dvr_job_t *job, const char *file, int flags)
 
 
 /*
- * The service takes away folders that are empty, from the last one upwards, and
- * may do so between two steps of this.
+ * Retry on ENOENT: the service deletes empty folders, innermost first, and may
+ * do so between making the folders and creating the file (a race).
  */
 static int
 job_make(dvr_job_t *job)
@@ -267,7 +266,7 @@ job_open(dvr_job_t *job)
 }
 
 
-/* The file that was just begun begins otherwise. */
+/* Rewrites the head of the file that was just begun. */
 static void
 job_again(dvr_job_t *job)
 {
@@ -291,8 +290,8 @@ job_sync(dvr_job_t *job)
         return;
     }
 
-    /* begun, not waited for: on a busy disk that takes longer than the hub's
-     * window */
+    /* only start writing back: on a busy disk, waiting for it would take
+     * longer than the hub's window lasts */
     (void) sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     if (job->index_fd != -1) {
         (void) sync_file_range(job->index_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -302,7 +301,7 @@ job_sync(dvr_job_t *job)
 }
 
 
-/* Does FILE still name what FD writes to?  When that cannot be told it does. */
+/* Is FILE still the name of FD's file?  Yes, unless that can be disproved. */
 static int
 job_names(const dvr_job_t *job, const char *file, int fd)
 {
@@ -323,8 +322,8 @@ job_names(const dvr_job_t *job, const char *file, int fd)
 }
 
 
-/* Fails when somebody removed, moved or replaced the file or its index: what is
- * written would go to nowhere. */
+/* Fails when somebody removed, moved or replaced the file or its index: players
+ * would never find what is written. */
 static int
 job_look(dvr_job_t *job)
 {
@@ -357,7 +356,7 @@ job_write(dvr_job_t *job)
     {
         (void) job_fail(job, "writing");
 
-        /* half a fragment would be in the way of what is written next */
+        /* cut off half a fragment: the next write would not cover it */
         if (ftruncate(job->fd, (off_t) job->offset) != 0
             || (job->index_fd != -1
                 && ftruncate(job->index_fd, (off_t) job->index_offset) != 0))
@@ -409,7 +408,7 @@ dvr_closed_run(dvr_closed_t *closed)
         }
     }
 
-    /* should it stay, a recovery looks at the file once more */
+    /* if this fails, recovery harmlessly checks the file once more */
     (void) marker_remove((char *) closed->conf->root.data, closed->file);
 
     (void) close(closed->fd);
@@ -419,7 +418,7 @@ dvr_closed_run(dvr_closed_t *closed)
 }
 
 
-/* Goes on in the file of a worker that died. */
+/* Reopens the file of a worker that died, to continue it. */
 static void
 job_resume(dvr_job_t *job)
 {
@@ -434,7 +433,7 @@ job_resume(dvr_job_t *job)
         return;
     }
 
-    /* without a marker it is closed, and its end was told */
+    /* a file without a marker was closed and its end was spooled */
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0
         || !marker_there((char *) job->conf->root.data, job->file)
         || recover_file((char *) job->conf->root.data, job->file, job->fd,

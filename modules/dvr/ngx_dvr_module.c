@@ -103,11 +103,11 @@ ngx_module_t  ngx_dvr_module = {
 
 
 static ngx_event_t       ngx_dvr_timer;
-static ngx_connection_t  ngx_dvr_dummy;      /* timers want one to log by */
+static ngx_connection_t  ngx_dvr_dummy;      /* debug logs read its fd */
 
 
-/* A recorder that another configuration left behind can be gone on with in the
- * same folder and format alone. */
+/* After a reload a recorder can be continued only if the folder and the format
+ * are the same. */
 static ngx_int_t
 ngx_dvr_init_module(ngx_cycle_t *cycle)
 {
@@ -145,15 +145,15 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
     ngx_dvr_timer.cancelable = 1;
     ngx_add_timer(&ngx_dvr_timer, DVR_TICK_MS);
 
-    /* with the first tick: the hub's own start comes after ours */
+    /* at the first tick: the hub's init_process runs after ours */
     recovery_now();
 
     return NGX_OK;
 }
 
 
-/* Comes before the hub's own: the recorders still have their streams, and
- * after the thread pools': all work is done. */
+/* Runs before the hub's exit_process, so recorders still have their streams,
+ * and after the thread pools', so no job is under way. */
 static void
 ngx_dvr_exit_process(ngx_cycle_t *cycle)
 {
@@ -207,8 +207,8 @@ ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* as with its temporary folders, nginx makes it and gives it to the
-     * workers' user */
+    /* like its temporary folders, nginx creates this one and makes the
+     * workers' user its owner */
     path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
     if (path == NULL) {
         return NGX_CONF_ERROR;

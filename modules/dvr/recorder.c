@@ -1,18 +1,18 @@
 /*
- * A recorder: from the hub's entries to fragments, and when a file begins and
- * ends.  All of it runs on the event loop of the worker that records the stream
- * and takes as long as copying the frames.
+ * A recorder: makes fragments of the hub's entries and decides when a file
+ * begins and ends.  It runs on the event loop of the worker that records the
+ * stream, and costs little more than copying the frames.
  */
 
 #include "recorder.h"
 
-#define RECORDER_SETTLE_MS  1000     /* until then both tracks have come */
-#define RECORDER_LAG_MS      500     /* sound that is further behind is lost */
+#define RECORDER_SETTLE_MS  1000     /* both tracks have come by then */
+#define RECORDER_LAG_MS      500     /* sound further behind is dropped */
 #define RECORDER_APART_MS   1000     /* of a stream's clock and the wall's */
-#define RECORDER_RESUME_MS  5000     /* for a writer that ends to let go of it */
+#define RECORDER_RESUME_MS  5000     /* an exiting worker unlocks by then */
 #define RECORDER_LOOK_MS    2000     /* is an idle file still there? */
 #define RECORDER_MINUTE_MS 60000
-#define RECORDER_HEAD        16      /* bytes that tell what a frame is */
+#define RECORDER_HEAD        16      /* bytes to parse a frame's head */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
 
@@ -115,7 +115,7 @@ recorder_free(recorder_t *rec)
 
 /* --- entries --- */
 
-/* Notices other headers.  NGX_AGAIN: they are being changed. */
+/* Checks for new headers.  NGX_AGAIN: the writer is changing them. */
 static ngx_int_t
 recorder_look(recorder_t *rec)
 {
@@ -135,7 +135,7 @@ recorder_look(recorder_t *rec)
     }
 
     if (at > rec->reader.index) {
-        return NGX_OK;                   /* they are for later frames */
+        return NGX_OK;                   /* they belong to later frames */
     }
 
     rec->stale = (recorder_hash(&config[HUB_CONFIG_VIDEO]) != rec->config[0])
@@ -148,8 +148,8 @@ recorder_look(recorder_t *rec)
 }
 
 
-/* The UTC of rec->base.  A file goes on where the one before ended, unless the
- * two clocks have come apart. */
+/* The UTC of rec->base.  A file continues the previous file's time, unless the
+ * stream's clock and the wall clock have drifted apart. */
 static int64_t
 recorder_utc(const recorder_t *rec)
 {
@@ -165,7 +165,7 @@ recorder_utc(const recorder_t *rec)
 }
 
 
-/* Would other headers get a file of their own now? */
+/* Does dvr_changes allow a new file for new headers now? */
 static int
 recorder_change_due(const recorder_t *rec)
 {
@@ -237,7 +237,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     }
 
     if (at > rec->reader.index && !rec->rewound) {
-        return NGX_DECLINED;             /* its own headers are gone */
+        return NGX_DECLINED;             /* e's own headers were replaced */
     }
 
     both = config[HUB_CONFIG_VIDEO].size && config[HUB_CONFIG_AUDIO].size;
@@ -253,7 +253,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     if (rec->sound >= 0 && rec->sound < e->dts
         && e->dts - rec->sound < RECORDER_LAG_MS)
     {
-        rec->base = rec->sound + 1;      /* sound that comes behind this picture */
+        rec->base = rec->sound + 1;      /* room for sound that arrives late */
     }
 
     rec->utc = recorder_utc(rec);
@@ -282,8 +282,8 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
 }
 
 
-/* Takes what is behind WHOLE out of the file, which is closed; one that has
- * nothing else begins anew.  The reader is at the key frame that follows. */
+/* Cuts the file back to WHOLE and closes it; a file with nothing before WHOLE
+ * is begun anew instead.  The reader is at the key frame behind WHOLE. */
 static ngx_int_t
 recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
 {
@@ -314,9 +314,10 @@ recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
 
 
 /*
- * Sound that begins within a GOP has no track in the file, and a new file begins
- * with a key frame: with that of the segment in the making, of which no index tells
- * yet.  NGX_DECLINED: it can't go back there, the sound waits for the next one.
+ * Sound that begins within a GOP has no track in the open file, and a new file
+ * must begin with a key frame.  So go back to the key frame of the segment in
+ * the making, which is not in the index yet, and begin the new file there.
+ * NGX_DECLINED: the reader cannot go back; sound is dropped until a key frame.
  */
 static ngx_int_t
 recorder_rewind(recorder_t *rec)
@@ -349,7 +350,7 @@ recorder_rewind(recorder_t *rec)
 }
 
 
-/* Frames were overwritten before they could be written down. */
+/* The hub overwrote frames before the recorder could read them. */
 static int
 recorder_lost(recorder_t *rec)
 {
@@ -366,7 +367,7 @@ recorder_lost(recorder_t *rec)
     }
 
     if (rec->session == 0) {
-        return 1;                        /* nothing of it was written yet */
+        return 1;                        /* no file was begun yet: no gap */
     }
 
     rec->gap = 1;
@@ -445,7 +446,7 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
                  (uint32_t) (body - frame.payload));
 
     if (e->flags & HUB_DISCONTINUITY) {
-        rec->fragment.track[kind].step = step;     /* no frame's length */
+        rec->fragment.track[kind].step = step;     /* not a frame's duration */
     }
 
     if (kind == MP4_AUDIO) {
@@ -456,8 +457,8 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 }
 
 
-/* A frame for the open file.  Returns 1 to go on with the next entry, or
- * with this one anew; 0 when nothing can be done now. */
+/* Takes a frame for the open file.  Returns 1: call recorder_next() again, the
+ * entry may be the same; 0: nothing more can be done in this tick. */
 static int
 recorder_frame(recorder_t *rec, const hub_entry_t *e)
 {
@@ -493,7 +494,7 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         if (rec->busy) {
             return 0;
         }
-        /* a clock that was set need not leave a hole */
+        /* a discontinuity leaves a hole only when time jumps forward */
         recorder_write(rec, gap && dts > fragment_end(&rec->fragment) ? -1 : dts,
                        kind == MP4_VIDEO,
                        gap || rec->turn || recorder_segment_ends(rec, e));
@@ -554,7 +555,7 @@ recorder_next(recorder_t *rec)
     }
 
     if (rc == NGX_AGAIN) {
-        /* nothing more for a while: what there is goes to the disk */
+        /* in grace no frame may come for a while: write what is held */
         if (hub_load(&rec->reader.ref.stream->state) == HUB_GRACE
             && !fragment_empty(&rec->fragment) && !rec->busy)
         {
@@ -606,7 +607,7 @@ recorder_over(const recorder_t *rec)
 }
 
 
-/* Back to what is on the disk for certain. */
+/* Rolls back to the last state that is on the disk. */
 static void
 recorder_mended(recorder_t *rec)
 {
@@ -616,7 +617,7 @@ recorder_mended(recorder_t *rec)
 }
 
 
-/* Writes down and closes what is open.  Returns 1 when nothing is. */
+/* Writes the fragment, then closes the file.  Returns 1 when none is open. */
 static int
 recorder_finish(recorder_t *rec, const char *why)
 {
@@ -642,7 +643,7 @@ recorder_finish(recorder_t *rec, const char *why)
 }
 
 
-/* The disk refused.  Returns 1 when it is time to try again. */
+/* Handles a failed write or close.  Returns 1 when recording may continue. */
 static int
 recorder_mend(recorder_t *rec)
 {
@@ -710,7 +711,7 @@ recorder_step(recorder_t *rec)
 
     while (recorder_next(rec)) { /* void */ }
 
-    /* nothing is written in a pause: the file may be removed all the same */
+    /* while no frames come no write notices that the file was removed */
     if (rec->open && !rec->busy && !rec->closing && !rec->broken
         && ngx_current_msec - rec->posted_ms >= RECORDER_LOOK_MS)
     {
@@ -745,12 +746,12 @@ recorders_tick(const dvr_conf_t *conf, ngx_log_t *log)
 }
 
 
-/* Ends well what nobody will go on with. */
+/* Writes and closes a file that no other worker will continue. */
 static void
 recorder_stop(recorder_t *rec, const char *why)
 {
     if (rec->resume || rec->closing || rec->broken || rec->retry_ms) {
-        return;                          /* its marker tells the next start */
+        return;                          /* recovery will find its marker */
     }
 
     if (hub_reader_alive(&rec->reader)) {
@@ -777,7 +778,7 @@ recorders_stop(int terminate)
     {
         rec = ngx_queue_data(q, recorder_t, queue);
 
-        if (rec->busy) {                 /* the pool has done its work */
+        if (rec->busy) {                 /* the pool ended, the job is done */
             if (rec->unposted) {
                 dvr_job_run(&rec->job);
             }

@@ -1,6 +1,6 @@
 /*
- * A recorder's file at hand: what is sent to the disk, and what became of it.
- * The disk itself is job.c's.
+ * A recorder's current file: posts jobs for it and handles their results.
+ * job.c does the disk access.
  */
 
 #include "recorder.h"
@@ -139,7 +139,7 @@ recorder_open(recorder_t *rec, int again)
 }
 
 
-/* The line of the segment in the making, when it has anything. */
+/* Ends the segment in the making, if one began: adds its lines to the index. */
 static void
 recorder_end_segment(recorder_t *rec)
 {
@@ -175,7 +175,7 @@ recorder_close(recorder_t *rec, const char *reason)
                                             + rec->job.lines_len, 0);
     }
 
-    (void) rec->format->finish(rec);     /* else players find it out */
+    (void) rec->format->finish(rec);     /* else players must scan the file */
     recorder_event(rec, "close");
     rec->closing = 1;
     recorder_post(rec, DVR_CLOSE);
@@ -225,7 +225,7 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
                                                     &rec->fragment, next))
         != NGX_OK)
     {
-        rec->job.head.len = 0;           /* no memory: as if the disk refused */
+        rec->job.head.len = 0;           /* no memory: treat as disk error */
         rec->broken = 1;
         return;
     }
@@ -254,7 +254,7 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
 }
 
 
-/* --- what became of it --- */
+/* --- results of jobs --- */
 
 void
 recorder_wait(recorder_t *rec, int error)
@@ -300,7 +300,7 @@ recorder_drop(recorder_t *rec)
 }
 
 
-/* The disk takes what comes. */
+/* A job succeeded: reports that the stream is being recorded. */
 static void
 recorder_goes_on(recorder_t *rec)
 {
@@ -335,8 +335,8 @@ recorder_opened(recorder_t *rec)
 }
 
 
-/* Somebody removed the file at hand, or its index.  A recovery sees to what is
- * left of it and tells of its end; the recording goes on in a new file. */
+/* Somebody removed the current file or its index.  Recovery cleans up the rest
+ * and spools the file's end; the recorder continues in a new file. */
 static void
 recorder_abandon(recorder_t *rec)
 {
@@ -421,7 +421,7 @@ recorder_retired(int here)
 }
 
 
-/* Has the closed file brought to the disk, whatever the recorder does next. */
+/* Lets the pool sync the closed file, independently of the recorder. */
 static void
 recorder_retire(recorder_t *rec)
 {
@@ -460,7 +460,7 @@ recorder_retire(recorder_t *rec)
         return;
     }
 
-    /* no memory: the marker stays for the recovery of each minute */
+    /* no memory: the marker stays, and the next recovery closes the file */
     (void) close(closed->fd);
     if (closed->index_fd != -1) {
         (void) close(closed->index_fd);
@@ -513,7 +513,7 @@ recorder_hour(const recorder_t *rec, int64_t dts)
 }
 
 
-/* Another worker's file goes on, unless the headers are others by now. */
+/* Continues another worker's file, unless the headers have changed since. */
 static void
 recorder_resumed(recorder_t *rec)
 {
@@ -522,7 +522,7 @@ recorder_resumed(recorder_t *rec)
     hub_config_t         config[HUB_CONFIG_KINDS];
 
     if (rec->job.error == EWOULDBLOCK && ngx_current_msec < rec->resume_ms) {
-        rec->resume = 1;                 /* its writer is about to end */
+        rec->resume = 1;                 /* try again: its writer is exiting */
         return;
     }
 
@@ -558,7 +558,7 @@ recorder_resumed(recorder_t *rec)
     if ((rec->config[0] ^ rec->config[1]) != rec->row.file_config
         || rec->format->head(rec, config) != NGX_OK)
     {
-        rec->config[0] = rec->config[1] = 0;     /* what it has is not known */
+        rec->config[0] = rec->config[1] = 0;     /* unknown headers */
         rec->turn = 1;
         rec->stale = 3;
     }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A marker holds what the kernel calls this boot of the machine. */
+/* A marker holds the kernel's boot id. */
 #define BOOT           "/proc/sys/kernel/random/boot_id"
 #define BOOT_MAX       64
 
@@ -84,8 +84,8 @@ read_small(const char *path, char *out, size_t max)
 }
 
 
-/* Was the file written before the machine started?  Then its power may have
- * gone, and what the kernel had not written out is lost. */
+/* Was the file written before the machine booted?  Then there may have been a
+ * power cut, and pages that the kernel had not written back are lost. */
 static int
 in_doubt(const char *root, const char *file)
 {
@@ -121,7 +121,7 @@ marker_put(const char *root, const char *file)
     (void) close(fd);
     errno = failed;
 
-    /* it is there before there is anything to recover */
+    /* sync the marker before any data of the file is written */
     return failed ? -1 : sync_folder(folder);
 }
 
@@ -150,7 +150,7 @@ marker_there(const char *root, const char *file)
 
 /* --- one file --- */
 
-/* What recovers a format. */
+/* A format's recovery function. */
 typedef int (*recover_pt)(const recover_file_t *file, int fd, int keep,
     recovered_t *out);
 
@@ -321,7 +321,7 @@ end_index(const target_t *t, const recovered_t *r)
         size = rec_index_end(text, 1);
         errno = ENOSPC;
         if (pwrite(fd, text, size, (off_t) r->index_size) != (ssize_t) size) {
-            failed = errno;              /* a part of it is cut next time */
+            failed = errno;              /* the next recovery cuts it off */
         }
     }
 
@@ -336,7 +336,8 @@ end_index(const target_t *t, const recovered_t *r)
 }
 
 
-/* Closes the file for good.  Each step may be done again. */
+/* Closes the file for good.  A step may be repeated: the service gets the event
+ * at least once. */
 static int
 close_file(const target_t *t, int fd, const recovered_t *r)
 {
@@ -362,7 +363,7 @@ delete_file(const target_t *t)
 
     ngx_memzero(&none, sizeof(recovered_t));
 
-    /* gone before it is told: who reads that may look for the file */
+    /* delete before spooling: the event's reader may look for the file */
     if ((unlink(t->names.index) == -1 && errno != ENOENT)
         || (unlink(t->path) == -1 && errno != ENOENT)
         || put_event(t, &none) == -1)
@@ -410,7 +411,7 @@ recover_open(const target_t *t, int fd, ngx_log_t *log)
 }
 
 
-/* Returns 0; 1 when another is about to go on in it; -1 with errno. */
+/* Returns 0; 1 when a recorder is about to continue the file; -1 with errno. */
 static int
 recover_unlocked(const target_t *t, ngx_log_t *log)
 {
@@ -422,7 +423,7 @@ recover_unlocked(const target_t *t, ngx_log_t *log)
     }
 
     if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
-        rc = errno == EWOULDBLOCK ? 0 : -1;  /* somebody writes it */
+        rc = errno == EWOULDBLOCK ? 0 : -1;  /* its writer lives */
 
     } else if (!marker_there(t->root, t->file)) {
         rc = 0;                              /* its writer has just ended it */
@@ -439,8 +440,8 @@ recover_unlocked(const target_t *t, ngx_log_t *log)
 }
 
 
-/* All workers look at the markers when they start: the marker's lock makes one
- * of them do the work, and tell of it once. */
+/* All workers scan the markers when they start; the marker's lock lets only one
+ * of them recover the file and spool its event. */
 static int
 recover_marked(const target_t *t, ngx_log_t *log)
 {

@@ -1,6 +1,6 @@
 /*
- * Recordings that somebody left open: a worker that was killed, a machine that
- * lost its power.  Every file that is being written has a marker in
+ * Recovers recordings left open by a worker that was killed or a machine that
+ * lost power.  Every file that is being written has a marker in
  * ROOT/.open, and its writer holds an flock() on the file, which the kernel
  * drops when the writer dies.
  *
@@ -17,7 +17,7 @@
 
 #include "../media/flv_file.h"
 
-/* Where a file whose torn tail was cut off goes on. */
+/* State of a file after its torn tail was cut off, to continue or close it. */
 typedef struct {
     uint64_t  size;              /* of the file */
     uint64_t  index_size;
@@ -30,15 +30,15 @@ typedef struct {
     int64_t   utc;               /* of its start */
     uint64_t  session;           /* as its index said; 0: not known */
     uint64_t  cut;               /* bytes that were taken off its end */
-    flv_file_t  *flv;            /* FLV: what its tags say; the caller free()s */
+    flv_file_t  *flv;            /* FLV: from its tags; the caller free()s it */
     unsigned  ended:1;           /* its index had an ENDLIST */
-    unsigned  interrupted:1;     /* and said so */
+    unsigned  interrupted:1;     /* with "interrupted" */
 } recovered_t;
 
-/* The marker of FILE (a path below ROOT) is there from marker_put() until
- * marker_remove().  Its writer makes the file and takes its flock() before the
- * first, and closes the file after the second: then recover_all() of another
- * process cannot come between.  Return 0, or -1 with errno. */
+/* FILE (a path below ROOT) has a marker from marker_put() to marker_remove().
+ * Its writer creates and flock()s the file before marker_put() and closes it
+ * after marker_remove(), so that recover_all() of another process never takes a
+ * file in use.  Return 0, or -1 with errno. */
 int marker_put(const char *root, const char *file);
 int marker_remove(const char *root, const char *file);
 
@@ -57,14 +57,14 @@ int recover_file(const char *root, const char *file, int fd, recovered_t *out);
  * EWOULDBLOCK, its writer lives. */
 int recover_other(const char *root, const char *file, ngx_log_t *log);
 
-/* A file whose writer died and in which another is about to go on: its path
+/* A file whose writer died and that a recorder is about to continue: its path
  * below ROOT without the extension. */
 typedef char  recover_taken_t[REC_PATH_MAX];
 
 /* Closes every recording below ROOT that has a marker and no living writer,
  * and is none of TAKEN[N]: recover_file(), ENDLIST with "interrupted", the
  * spool's "close" event; a file with nothing to play is deleted.  LOG gets one
- * line for each.  Returns how many are left that nobody writes: try again. */
+ * line for each.  Returns how many files without a writer remain: try again. */
 size_t recover_all(const char *root, const recover_taken_t *taken, size_t n,
     ngx_log_t *log);
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define READ_SIZE  (1 << 20)
-#define BLOCK      4096              /* that a power cut may leave as zeros */
+#define BLOCK      4096              /* a power cut may leave one as zeros */
 
 typedef struct {
     int          fd;
@@ -19,8 +19,9 @@ typedef struct {
 } recovery_t;
 
 
-/* Lost blocks have no place in pictures (14496-10, 7.4.1), and sound's frames
- * are too short for one.  Only what is new may have been lost. */
+/* A block of zeros is a lost one: coded pictures never hold so many
+ * (14496-10, 7.4.1), and frames of sound are too short.  Only blocks near the
+ * file's end may be lost. */
 static void
 find_lost(recovery_t *r, uint64_t at, size_t n)
 {
@@ -38,7 +39,7 @@ find_lost(recovery_t *r, uint64_t at, size_t n)
 }
 
 
-/* Takes what whole tags there are.  Returns 0, or -1 with errno. */
+/* Walks over all whole tags.  Returns 0, or -1 with errno. */
 static int
 walk_all(recovery_t *r)
 {
@@ -82,8 +83,8 @@ walk_all(recovery_t *r)
 }
 
 
-/* Whether the file's onMetaData is, to the last byte, that of a closed file
- * with these tags; else it may be half of it. */
+/* Is the file's onMetaData byte for byte that of a closed file with these tags?
+ * If not, its writer may have written half of it. */
 static int
 is_closed(recovery_t *r, const flv_file_t *flv)
 {

@@ -8,8 +8,8 @@
 
 #include "recover_mp4.h"
 
-/* As recover_file(), which see.  With KEEP the file is to be closed: its
- * onMetaData is written anew unless its writer has come to that. */
+/* Like recover_file().  With KEEP the file is to be closed: its onMetaData is
+ * rewritten, unless its writer already wrote the final one. */
 int recover_flv(const recover_file_t *file, int fd, int keep, recovered_t *out);
 
 #endif

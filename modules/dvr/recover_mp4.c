@@ -35,8 +35,8 @@ typedef struct {
 
 /* --- the index --- */
 
-/* Takes the segments in TEXT that are exactly as the writer writes them, and
- * lie in the file one behind the other. */
+/* Reads the segments in TEXT that are exactly as the writer writes them and
+ * adjacent in the file. */
 static int
 read_segments(recovery_t *r, const char *text, rec_reader_t *reader,
     recovered_t *out)
@@ -167,7 +167,7 @@ known_end(const recovery_t *r, size_t n)
 }
 
 
-/* How many segments at the index's begin are not in doubt. */
+/* Counts the index's first segments that are surely on the disk. */
 static size_t
 beyond_doubt(const recovery_t *r)
 {
@@ -190,8 +190,8 @@ beyond_doubt(const recovery_t *r)
 }
 
 
-/* Finds the whole fragments of the file's end, from segment *FIRST of the index
- * on; further back as long as there are none. */
+/* Finds the whole fragments at the file's end and sets *FIRST to the segment of
+ * the index where they begin; searches further back while there are none. */
 static int
 find_whole(recovery_t *r, size_t *first)
 {
@@ -256,8 +256,8 @@ lacks_dts(const recovery_t *r, const recovered_t *out)
 }
 
 
-/* The last frames of tracks that the file's end has none of, in the segments
- * before FIRST. */
+/* Searches the segments before FIRST for the last frame of each track that has
+ * none at the file's end. */
 static int
 find_dts(recovery_t *r, size_t first, recovered_t *out)
 {
@@ -355,8 +355,8 @@ put_segment(const recovery_t *r, lines_t *l, int64_t stop, uint64_t end)
 }
 
 
-/* Begins a segment at fragment W, as the recorder does: where the one before
- * it ends, unless there is a gap. */
+/* Begins a segment at fragment W, as the recorder does: at the end of the
+ * previous one, unless there is a gap. */
 static void
 begin_segment(lines_t *l, const whole_t *w, int64_t utc, int gap)
 {
@@ -371,7 +371,7 @@ begin_segment(lines_t *l, const whole_t *w, int64_t utc, int gap)
 }
 
 
-/* Does the segment end before fragment W, as the recorder has it? */
+/* Does the segment end before fragment W?  The recorder's own rule. */
 static int
 segment_ends(const lines_t *l, const whole_t *w)
 {
@@ -431,8 +431,8 @@ write_at(int fd, const char *text, size_t size, uint64_t offset)
 }
 
 
-/* A new index in place of one whose head is gone; until it is whole the old
- * one stays. */
+/* Replaces an index whose head is lost.  Write and sync a temporary file, then
+ * rename: a crash leaves the old index. */
 static int
 replace_index(recovery_t *r, const char *text, size_t size)
 {
@@ -496,7 +496,7 @@ write_index(recovery_t *r, size_t fragment, recovered_t *out)
     if (l.text && (fragment == r->walk.n
                    || put_lines(r, &l, fragment, out->utc) == 0))
     {
-        /* a line that was torn here is cut next time */
+        /* the next recovery cuts a torn line off */
         rc = r->head_size ? write_at(r->index, l.text, l.size, out->index_size)
                           : replace_index(r, l.text, l.size);
         out->index_size += l.size;
@@ -508,7 +508,8 @@ write_index(recovery_t *r, size_t fragment, recovered_t *out)
 }
 
 
-/* What is torn goes first: it may be the very space that the lines need. */
+/* Cuts torn tails off before any write: on a full disk the new lines may need
+ * that space. */
 static int
 cut(recovery_t *r, int keep, recovered_t *out)
 {
@@ -547,7 +548,7 @@ recover_fragments(recovery_t *r, int keep, recovered_t *out)
         return -1;
     }
 
-    /* an end that does not end the file is none */
+    /* ignore an ENDLIST that does not match the file's end */
     if (r->nknown < n || fragment < r->walk.n || out->cut) {
         out->ended = out->interrupted = 0;
     }

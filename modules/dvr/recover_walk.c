@@ -223,7 +223,7 @@ is_zero(const uint8_t *p, size_t n)
 }
 
 
-/* Is a block between FROM and TO zeros?  -1 with errno. */
+/* Is there a block of zeros between FROM and TO?  -1 with errno. */
 static int
 has_lost_block(walk_t *w, uint64_t from, uint64_t to)
 {
@@ -255,8 +255,8 @@ has_lost_block(walk_t *w, uint64_t from, uint64_t to)
 }
 
 
-/* Is the block lost that the fragment ends in?  What follows in it tells more
- * than the fragment's own part, which may be short.  -1 with errno. */
+/* Was the block lost in which the fragment ends?  The bytes behind the fragment
+ * are better evidence than its own, which may be few.  -1 with errno. */
 static int
 has_lost_end(walk_t *w, const whole_t *whole)
 {
@@ -289,8 +289,8 @@ has_lost_end(walk_t *w, const whole_t *whole)
 }
 
 
-/* Drops the fragments from the first one on whose content did not reach the
- * disk, as far as that is in doubt. */
+/* Drops the first fragment whose content did not reach the disk and all behind
+ * it.  Checks only fragments near the file's end. */
 static int
 drop_lost(walk_t *w)
 {

@@ -14,13 +14,13 @@
 
 #include "../media/mp4_read.h"
 
-/* What may not have reached the disk when the power went: content that is
- * newer than this, or nearer to the file's end. */
+/* After a power cut, content newer than this or nearer to the file's end may
+ * not have reached the disk. */
 #define DOUBT_MS     60000
 #define DOUBT_BYTES  (4 << 20)
 
-/* A fragment that is whole: where it lies, and its times, ms in the file: of
- * its pictures, if it has any, and where all of it ends. */
+/* A whole fragment: its place in the file and its times, ms in the file: of its
+ * video, if it has any, and the end of both tracks. */
 typedef struct {
     uint64_t  offset, payload, sound, end;
     int64_t   start, stop, finish;
@@ -40,7 +40,7 @@ typedef struct {
     mp4_sample_t  *sample;
 } walk_t;
 
-/* Reads what the file FD begins with; DOUBT: blocks of it may have been lost.
+/* Reads the head of the file FD; DOUBT: blocks of it may have been lost.
  * Returns 0, or -1 with errno, ENODATA when that is torn; walk_close() in any
  * case. */
 int walk_open(walk_t *w, int fd, int doubt);

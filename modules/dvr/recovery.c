@@ -1,12 +1,12 @@
 /*
- * When recordings that a dead writer left open are looked for: as a worker
- * starts, once a minute, and when a recorder asks.
+ * Schedules the recovery of recordings that a dead writer left open: when a
+ * worker starts, once a minute, and when a recorder asks.
  */
 
 #include "dvr.h"
 
 #define DVR_RECOVER_MS  60000    /* until the next look */
-#define DVR_LEAVE_MS     5000    /* a worker that leaves has left by then */
+#define DVR_LEAVE_MS     5000    /* an exiting worker has exited by then */
 
 
 /* The recovery's task. */
@@ -42,8 +42,8 @@ recovery_done(ngx_event_t *ev)
 }
 
 
-/* The files of streams that the hub still has: when their recorder's worker
- * died the next one goes on in them. */
+/* Lists the files of streams that the hub still has: if their worker died, the
+ * next recorder continues them, so recovery leaves them alone. */
 static ngx_int_t
 recovery_taken(recovery_task_t *r)
 {
@@ -82,8 +82,8 @@ recovery_taken(recovery_task_t *r)
 }
 
 
-/* What an nginx that died has left open is closed by the next one's workers,
- * whoever comes first to each file. */
+/* Posts recover_all() to the pool.  Every worker does so; the first to lock a
+ * file's marker recovers it. */
 static ngx_int_t
 recovery_start(const dvr_conf_t *conf)
 {

@@ -12,8 +12,8 @@
 #define SPOOL_MS_DIGITS  13
 #define SPOOL_LAST       999999      /* events of one ms and process */
 
-/* The name of this process's newest event.  The lock is held until the event
- * has its name, so that names appear in their order. */
+/* The name of this process's newest event.  A thread holds the lock until its
+ * event is renamed, so that events appear in the order of their names. */
 static pthread_mutex_t  spool_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t         spool_ms;
 static unsigned         spool_n;
@@ -30,8 +30,8 @@ spool_now(void)
 }
 
 
-/* The clock may have been set back since those events that still wait: ours
- * come behind them. */
+/* The clock may have been set back since the events in the spool were written:
+ * start behind the newest of them. */
 static void
 spool_begin(const char *folder)
 {
@@ -61,7 +61,7 @@ spool_begin(const char *folder)
 }
 
 
-/* Names never go back, whatever the clock does. */
+/* Makes the next name, monotonic even when the clock is set back. */
 static void
 spool_next(const char *folder)
 {
@@ -118,8 +118,8 @@ spool_text(const spool_event_t *e)
 }
 
 
-/* Not waited for until it is on the disk: a power cut that takes an event's text
- * takes what the recovery and the service's look at the files bring back. */
+/* Without fsync: if a power cut loses an event, the recovery and the service's
+ * scan of the files make up for it. */
 static int
 spool_write(const char *path, const char *text)
 {
@@ -156,7 +156,7 @@ spool_place(const char *root, const char *text)
     int   failed;
     char  folder[PATH_MAX], path[PATH_MAX], part[PATH_MAX];
 
-    /* a name of ours is less than 64 bytes */
+    /* an event's file name is shorter than 64 bytes */
     if (snprintf(folder, sizeof(folder), "%s/.spool", root)
         >= (int) sizeof(folder) - 64)
     {
@@ -174,7 +174,8 @@ spool_place(const char *root, const char *text)
                     PATH_MAX - 64, folder, (unsigned long long) spool_ms,
                     (unsigned long) getpid(), spool_n);
 
-    /* one name for all of them: what a crash leaves is overwritten some day */
+    /* one temporary name per process: a leftover of a crash is overwritten once
+     * its pid is used again */
     (void) snprintf(part, sizeof(part), "%.*s/%010lu.tmp", PATH_MAX - 64,
                     folder, (unsigned long) getpid());
 

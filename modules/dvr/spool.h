@@ -1,8 +1,8 @@
 /*
- * What the auth-service is to learn of recordings: one small JSON file per
- * event in ROOT/.spool, in the order of their names, written whole or not at
- * all.  The service takes them in that order and deletes each when its row is
- * in the database, so neither has to be up for the other.
+ * Events of recordings for the auth-service: one small JSON file per event in
+ * ROOT/.spool, ordered by name, written atomically.  The service reads them in
+ * that order and deletes each when its row is in the database, so nginx and the
+ * service need not run at the same time.
  *
  * Called from pool threads: nothing here touches nginx's pools or the hub.
  */
