@@ -455,8 +455,8 @@ gate_start_waiting(void)
 }
 
 
-/* The service has allowed a client that is gone.  Tell it so at once, or its row
- * of the session would stay open. */
+/* The service allowed a client that has left.  Tell it at once, or its row of
+ * the session would stay open. */
 static void
 gate_give_back(gate_request_t *q)
 {
@@ -539,7 +539,7 @@ gate_start(ngx_event_t *ev)
 }
 
 
-/* What a "done" will have to say; nothing of one that is a "done" itself. */
+/* Copies the fields that a later "done" needs; a "done" itself needs none. */
 static ngx_int_t
 gate_remember(gate_request_t *q, const gate_question_t *a)
 {
@@ -620,8 +620,8 @@ gate_ask(const gate_conf_t *conf,
     q->timer.log = &q->log;
     q->timer.handler = gate_timed_out;
 
-    /* posted: the asker is never called back from within this call; the timer
-     * also keeps an exiting worker until a last report is through */
+    /* posted, so that gate_ask() never calls its caller back; the timer also
+     * keeps an exiting worker alive until its last report is sent */
     ngx_post_event(&q->start, &ngx_posted_events);
     ngx_add_timer(&q->timer, conf->timeout);
 

@@ -56,9 +56,9 @@ typedef void (*gate_handler_pt)(void *data, const gate_answer_t *answer);
 gate_request_t *gate_ask(const gate_conf_t *conf,
     const gate_question_t *question, gate_handler_pt handler, void *data);
 
-/* The asker is gone: the request goes on, the handler will not be called. If
- * the answer is "allow", the service is told with a "done" that it came to
- * nothing; whoever does get an "allow" owes it a "done" of its own. */
+/* The caller has lost interest: the request continues, but the handler is not
+ * called.  If the answer is "allow", the gate sends the "done" itself; a caller
+ * whose handler gets an "allow" must ask with "done" later. */
 void gate_forget(gate_request_t *request);
 
 
@@ -70,7 +70,7 @@ char *gate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void gate_conf_init(gate_conf_t *gate);
 void gate_conf_merge(gate_conf_t *conf, const gate_conf_t *prev);
 
-/* An error unless there is a service to ask, which DIRECTIVE needs. */
+/* An error when no gate is configured, which DIRECTIVE needs. */
 char *gate_require(ngx_conf_t *cf, const gate_conf_t *gate,
     const char *directive);
 

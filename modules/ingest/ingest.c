@@ -1,4 +1,5 @@
-/* A publisher's way: the name, the gate, the hub, and silence. */
+/* A publisher's life: checks its name, asks the gate, opens the hub, and ends
+ * it when it is silent. */
 
 #include <ngx_sha1.h>
 
@@ -55,7 +56,7 @@ ingest_hold(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
 }
 
 
-/* The publisher is live: the frames that waited go on their way. */
+/* The publisher is live: handles the frames that were held. */
 static void
 ingest_flush_held(ingest_t *in)
 {
@@ -142,9 +143,9 @@ ingest_key(const ngx_str_t *args, u_char *out)
 }
 
 
-/* The right of one publisher, told from another's: it decides which of them may
- * take a live stream over.  SHA-1 of the gate's number of the key, or of the
- * key. */
+/* Identifies the publisher's credential: only a publisher with the same one may
+ * take over its live stream.  SHA-1 of the key's number from the gate, or of
+ * the key when there is no number. */
 static void
 ingest_owner(ingest_t *in, u_char owner[20])
 {
@@ -212,7 +213,7 @@ ingest_answered(void *data, const gate_answer_t *answer)
     in->admitted = answer->allow;
 
     if (in->connection->destroyed || in->state != INGEST_ASKING) {
-        ingest_release(in);                  /* closed meanwhile */
+        ingest_release(in);                  /* the client closed meanwhile */
         return;
     }
 
@@ -301,7 +302,7 @@ ingest_reset(ingest_t *in)
     in->held_full = in->sets_due = in->uncarried = 0;
     in->sets_size = 0;
     in->skipped = 0;
-    in->prefix = 4;                          /* until a header says it */
+    in->prefix = 4;                          /* until a header gives it */
     ngx_memzero(in->track, sizeof(in->track));
 }
 
@@ -374,7 +375,7 @@ ingest_close(ingest_t *in, const char *why)
     }
 
     if (in->request && !in->connection->destroyed) {
-        in->state = INGEST_IDLE;             /* its answer is still awaited */
+        in->state = INGEST_IDLE;             /* the gate has yet to answer */
         ingest_drop_held(in);
 
     } else if (in->state != INGEST_ENDED || in->connection->destroyed) {

@@ -1,6 +1,6 @@
 /*
- * A publisher, from its wish to publish to its end, whatever protocol it comes
- * by.  The protocol's part is a door: see README.md beside this file.
+ * A publisher, from its request to publish to its end, independent of its
+ * protocol.  A protocol's part is a door: see README.md beside this file.
  */
 
 #ifndef DUOLU_INGEST_H
@@ -19,47 +19,47 @@ enum ingest_state {
     INGEST_IDLE = 0,
     INGEST_ASKING,         /* the gate has not answered, frames are held */
     INGEST_LIVE,
-    INGEST_ENDED           /* the door has been told, and will close */
+    INGEST_ENDED           /* the door was told and will close */
 };
 
 /* Why ingest ends a publisher. */
 enum ingest_fault {
-    INGEST_NAME_DENIED,    /* the name is not, or no longer, its own */
-    INGEST_MEDIA_UNFIT     /* what it sends is of no use, or it sends nothing */
+    INGEST_NAME_DENIED,    /* it may not, or no longer, use the name */
+    INGEST_MEDIA_UNFIT     /* it sends unusable media, or none */
 };
 
 typedef struct ingest_s  ingest_t;
 
-/* What a protocol does for ingest; DATA is the door's own. */
+/* Functions of a protocol for ingest; DATA is the door's own. */
 typedef struct {
-    /* The gate has said yes: rules of the door's own may still refuse.
-     * Returns NULL, or why. */
+    /* The gate allowed the publisher; the door's own rules may still refuse
+     * it.  Returns NULL, or the reason. */
     const char *(*admit)(void *data);
 
-    /* The publisher is live: tells it so.  NGX_ERROR: its connection failed,
+    /* Tells the publisher that it is live.  NGX_ERROR: its connection failed
      * and is being closed. */
     ngx_int_t (*started)(void *data);
 
-    /* Ingest has ended it: tells it WHY, and closes its connection. */
+    /* Ingest ended the publisher: tells it WHY and closes its connection. */
     void (*ended)(void *data, enum ingest_fault fault, const char *why);
 } ingest_door_t;
 
 typedef struct {
     gate_conf_t  gate;
-    ngx_msec_t   timeout;            /* without media that is carried */
+    ngx_msec_t   timeout;            /* longest time without usable media */
 } ingest_conf_t;
 
 typedef struct ingest_held_s  ingest_held_t;
 
-/* What is known of the pictures, or of the sound, of a publisher. */
+/* State of a publisher's video or audio track. */
 typedef struct {
     ngx_msec_t   bad_since;          /* first and last of messages in a row */
     ngx_msec_t   bad_last;           /* that could not be carried; 0: none */
-    const char  *why;                /* its header is of no use */
+    const char  *why;                /* why its header is unusable */
     unsigned     ready:1;            /* it has a header */
-    unsigned     made:1;             /* which is made of what its frames hold */
-    unsigned     told:1;             /* the log has that it is left out */
-    unsigned     others:1;           /* likewise, that there are more of it */
+    unsigned     made:1;             /* ingest made the header from frames */
+    unsigned     told:1;             /* logged: its frames are dropped */
+    unsigned     others:1;           /* logged: further tracks are dropped */
 } ingest_track_t;
 
 struct ingest_s {
@@ -88,36 +88,37 @@ struct ingest_s {
     size_t                held_bytes;
     uint64_t              bytes;
     ngx_msec_t            started_ms;
-    ngx_msec_t            media_ms;      /* when the last frame came that is carried */
+    ngx_msec_t            media_ms;      /* when the last usable frame came */
     ingest_track_t        track[2];      /* video, audio */
     uint64_t              skipped;       /* messages that could not be carried */
-    char                  skip_why[128]; /* the last one */
+    char                  skip_why[128]; /* why the last one could not */
     unsigned              prefix;        /* bytes of a NAL unit's length */
     u_char                adts[2];       /* the header that was made of ADTS */
     u_char               *sets;          /* parameter sets of the H.264 header */
     size_t                sets_size;
-    char                  why[128];      /* it ended */
+    char                  why[128];      /* reason of its end */
     unsigned              admitted:1;    /* the gate is owed a "done" */
     unsigned              held_full:1;
     unsigned              starved:1;
     unsigned              clock_told:1;
-    unsigned              uncarried:1;   /* the last message was */
-    unsigned              sets_due:1;    /* in front of the next key frame */
+    unsigned              uncarried:1;   /* the last message was not usable */
+    unsigned              sets_due:1;    /* before the next key frame */
 };
 
 /* Once for each connection; IN is zeros. */
 void ingest_init(ingest_t *in, const ingest_door_t *door, void *data,
     ngx_connection_t *c);
 
-/* Whether the connection publishes, wants to, or still hears of its end. */
+/* Is the connection publishing, asking to, or still waiting for the gate or
+ * for its own end? */
 #define ingest_is_busy(in)  ((in)->state != INGEST_IDLE || (in)->request)
 
-/* Begins: looks at the name and asks the gate.  Only when it is not busy.
+/* Checks the name and asks the gate.  Call it only when IN is not busy.
  * NGX_ERROR: no memory. */
 ngx_int_t ingest_publish(ingest_t *in);
 
-/* Takes one message, TYPE of enum flv_type, as FLV has its body.  It is copied
- * once, into the hub, or held until the gate has answered.  May end IN. */
+/* Takes one message of TYPE (enum flv_type) with an FLV tag's body.  Copies it
+ * once, into the hub, or holds it until the gate answers.  May end IN. */
 void ingest_message(ingest_t *in, uint8_t type, uint32_t timestamp,
     ngx_chain_t *chain);
 

@@ -1,5 +1,5 @@
-/* Sequence headers: those that a publisher sends, and those that are made of
- * what its frames hold. */
+/* Sequence headers: those that a publisher sends, and those that ingest makes
+ * from the publisher's frames. */
 
 #include "ingest_message.h"
 #include "../media/avc.h"
@@ -10,8 +10,8 @@
 #define INGEST_CONFIG     (FLV_PLAIN_MAX + HUB_CONFIG_MAX)
 
 
-/* Some parsers, ffmpeg's among them, know only the first header of a stream.
- * So what a later one holds is repeated in front of the key frame after it. */
+/* Some parsers, ffmpeg's among them, read only the first header of a stream.
+ * So repeat the parameter sets of a later one before the next key frame. */
 static void
 ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
 {
@@ -37,8 +37,8 @@ ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
 }
 
 
-/* Hands the header in BODY, whose codec data are behind FRAME->payload, to the
- * hub.  The track is ready then. */
+/* Gives the header in BODY, with codec data from FRAME->payload on, to the hub.
+ * The track is ready then. */
 static ngx_int_t
 ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
     const u_char *body, size_t len)
@@ -103,8 +103,8 @@ ingest_read_config(ingest_t *in, enum flv_codec codec, const u_char *record,
 }
 
 
-/* A header that is of no use: the one before it stays, or one may be made of
- * what the frames hold. */
+/* Handles an unusable header: the previous one stays in use; without one,
+ * ingest may make one from the frames. */
 static void
 ingest_bad_config(ingest_t *in, const ingest_message_t *m)
 {
@@ -133,7 +133,7 @@ ingest_bad_config(ingest_t *in, const ingest_message_t *m)
 }
 
 
-/* Writes a header's body for M: RECORD behind a plain head. */
+/* Writes the body of a sequence header for M: a plain head, then RECORD. */
 static size_t
 ingest_write_config(const ingest_message_t *m, flv_frame_t *frame, u_char *body,
     const u_char *record, size_t size)
@@ -167,7 +167,7 @@ ingest_config(ingest_t *in, ingest_message_t *m)
     const u_char    *record = m->head + m->frame.payload;
     ingest_track_t  *t = ingest_track(in, m->type);
 
-    if (m->len > m->size                     /* it is not all in a row */
+    if (m->len > m->size                     /* its bytes are not contiguous */
         || (frame.fancy ? FLV_PLAIN_MAX : m->frame.payload) + size
            > HUB_CONFIG_MAX)
     {

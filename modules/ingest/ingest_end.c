@@ -1,8 +1,8 @@
 #include "ingest_end.h"
 
 
-/* The service has a row of each publisher that the gate let in, live or not:
- * this closes it. */
+/* Closes the service's row of the publisher: it has one for each that the gate
+ * allowed, even if it never was live. */
 static void
 ingest_report(ingest_t *in)
 {

@@ -5,14 +5,14 @@
 
 #include "ingest.h"
 
-/* Ends a publisher: one log line of LEVEL, and the door is told FAULT and WHY. */
+/* Ends a publisher: logs one line at LEVEL, tells the door FAULT and WHY. */
 void ingest_end(ingest_t *in, ngx_uint_t level, enum ingest_fault fault,
     const char *why);
 
-/* One line: how a publisher ended, and how many messages were passed over. */
+/* Logs one line: why the publisher ended and how many messages were skipped. */
 void ingest_log_end(ingest_t *in, ngx_uint_t level, const char *why);
 
-/* Lets go of hub, gate and held frames; may be called in any state. */
+/* Releases hub, gate and held frames; may be called in any state. */
 void ingest_release(ingest_t *in);
 
 void ingest_drop_held(ingest_t *in);

@@ -1,10 +1,10 @@
-/* Messages that cannot be carried: they are passed over, which is logged once,
- * or end the publisher. */
+/* Messages that cannot be carried: ingest skips them and logs that once, or
+ * ends the publisher. */
 
 #include "ingest_end.h"
 #include "ingest_message.h"
 
-#define INGEST_BAD_MS  5000          /* nothing but bad messages of a track */
+#define INGEST_BAD_MS  5000          /* a track of bad messages only ends IN */
 
 
 void

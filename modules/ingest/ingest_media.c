@@ -1,5 +1,5 @@
-/* What a publisher sends: looked at, made what every player takes, and
- * appended to the hub. */
+/* A publisher's media: ingest checks it, converts it to a form that every
+ * player accepts, and appends it to the hub. */
 
 #include "ingest_message.h"
 #include "../media/aac.h"
@@ -8,7 +8,7 @@
 #include "../media/nal.h"
 
 #define INGEST_ADTS_MAX   512        /* frames of a message: 12 s */
-#define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, looked at in a row */
+#define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, for parsing */
 
 
 size_t
@@ -48,7 +48,7 @@ chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max)
 }
 
 
-/* M with another body, SIZE bytes in a row. */
+/* Gives M another body of SIZE contiguous bytes. */
 static void
 message_in_a_row(ingest_message_t *m, ngx_buf_t *b, ngx_chain_t *link,
     u_char *body, size_t size)
@@ -89,8 +89,8 @@ parts_add(ingest_parts_t *parts, ngx_uint_t n, u_char *data, size_t size)
 }
 
 
-/* CHAIN with HEAD of N bytes, and SETS if there are any, in place of its first
- * SKIP bytes. */
+/* Makes a chain of HEAD (N bytes), SETS if there are any, and CHAIN without its
+ * first SKIP bytes. */
 static ngx_chain_t *
 parts_put(ingest_parts_t *parts, const u_char *head, size_t n,
     const u_char *sets, size_t sets_size, ngx_chain_t *chain, size_t skip)
@@ -119,7 +119,7 @@ parts_put(ingest_parts_t *parts, const u_char *head, size_t n,
 }
 
 
-/* A frame of a track that has its header. */
+/* Appends a frame of a track that has its header. */
 static void
 ingest_append(ingest_t *in, ingest_message_t *m)
 {
@@ -163,7 +163,7 @@ ingest_append(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Strips what wraps onMetaData for the server; anything else is not kept. */
+/* Strips the @setDataFrame wrapper off onMetaData; drops any other script. */
 static void
 ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
 {
@@ -212,8 +212,8 @@ ingest_pictures(ingest_t *in, ingest_message_t *m)
         return;
     }
 
-    /* some encoders never say which frames are key frames; where one says so
-     * it may be right without an IDR picture: intra refresh has none */
+    /* some encoders never flag key frames, so look for an IDR picture; keep the
+     * flag where it is set: intra refresh has key frames without IDR */
     if (!m->frame.key
         && (m->frame.codec == FLV_CODEC_H264
             ? avc_has_idr(row, size, in->prefix)
@@ -227,7 +227,7 @@ ingest_pictures(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Pictures whose NAL units stand behind start codes get lengths. */
+/* Replaces start codes in front of NAL units with lengths. */
 static void
 ingest_start_codes(ingest_t *in, ingest_message_t *m)
 {
@@ -277,7 +277,8 @@ ingest_video(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Frames that each bring their own head; it becomes the track's header. */
+/* Takes ADTS frames: makes the track's header from their heads, which it
+ * strips. */
 static void
 ingest_adts(ingest_t *in, ingest_message_t *m)
 {
@@ -320,7 +321,8 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* The same of a message in pieces: each frame would be looked for from the first. */
+/* Copies a message in many buffers first: chain_copy() would search each frame
+ * from the first buffer on. */
 static void
 ingest_adts_in_a_row(ingest_t *in, ingest_message_t *m)
 {
@@ -361,7 +363,7 @@ ingest_audio(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Takes a message of whose body all that is looked at is in a row. */
+/* Takes a message; the part of its body that is parsed is contiguous. */
 static void
 ingest_take(ingest_t *in, ingest_message_t *m)
 {
@@ -400,7 +402,7 @@ ingest_take(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* A message with several tracks, of which the wanted one may be anywhere. */
+/* Takes a message of several tracks; copies it, as track 0 may be anywhere. */
 static void
 ingest_tracks(ingest_t *in, ingest_message_t *m)
 {

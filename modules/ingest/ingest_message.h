@@ -12,8 +12,8 @@ typedef struct {
     uint8_t        type;             /* FLV_VIDEO or FLV_AUDIO */
     uint32_t       timestamp;
     ngx_chain_t   *chain;            /* the body */
-    size_t         len;              /* of it, up to where the frame ends */
-    const u_char  *head;             /* its first SIZE bytes in a row */
+    size_t         len;              /* of the body, up to the frame's end */
+    const u_char  *head;             /* its first SIZE bytes, contiguous */
     size_t         size;
     flv_frame_t    frame;
 } ingest_message_t;
@@ -42,11 +42,11 @@ size_t chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max);
 
 void ingest_config(ingest_t *in, ingest_message_t *m);
 
-/* Makes a header of the parameter sets in the NAL units ROW, if there are. */
+/* Makes a header from the parameter sets in the NAL units ROW, if any. */
 ngx_int_t ingest_make_video_config(ingest_t *in, const ingest_message_t *m,
     const u_char *row, size_t size);
 
-/* Makes one for frames like this, unless the track has it. */
+/* Makes a header for frames like ADTS, unless the track already has it. */
 ngx_int_t ingest_adts_config(ingest_t *in, const ingest_message_t *m,
     const aac_adts_t *adts);
 
@@ -56,18 +56,18 @@ ngx_int_t ingest_adts_config(ingest_t *in, const ingest_message_t *m,
 /* Acts upon the hub's answer RC to a message of LEN bytes.  May end IN. */
 void ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len);
 
-/* A message cannot be carried, WHY says it: passed over and counted.  A track
- * that has brought nothing else for seconds ends IN. */
+/* Skips and counts a message that cannot be carried because of WHY.  Ends IN
+ * when a track has had only such messages for seconds. */
 void ingest_skip(ingest_t *in, uint8_t type, const char *why);
 
-/* The same for a message that flv_parse_*() answered with RC; a track that
- * begins with a codec that is not carried ends IN at once. */
+/* The same for a message for which flv_parse_*() returned RC; ends IN at once
+ * when the track begins with a codec that is not carried. */
 void ingest_not_carried(ingest_t *in, const ingest_message_t *m, int rc);
 
-/* A frame of a track without a sequence header. */
+/* Drops a frame of a track without a sequence header. */
 void ingest_left_out(ingest_t *in, uint8_t type);
 
-/* A frame of a track besides the one that is carried. */
+/* Logs, once, that M has further tracks, which are not carried. */
 void ingest_other_track(ingest_t *in, const ingest_message_t *m);
 
 #endif

@@ -38,7 +38,7 @@ read_rate(bit_reader_t *r)
 }
 
 
-/* Objects that GASpecificConfig() follows. */
+/* Does GASpecificConfig() follow an object of this type? */
 static int
 is_general_audio(uint32_t object)
 {
@@ -52,7 +52,7 @@ is_general_audio(uint32_t object)
 }
 
 
-/* 4.4.1.1: the channels of N elements; each may be a pair, which a bit says */
+/* 4.4.1.1: the channels of N elements; a bit marks each pair */
 static uint32_t
 read_elements(bit_reader_t *r, uint32_t n)
 {
@@ -130,7 +130,7 @@ aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config)
     ok = object != 0 && rate != 0 && (arrangement == 0 || channels != 0);
 
     if (object == OBJECT_SBR || object == OBJECT_PS) {
-        ok = ok && read_rate(&r) != 0;               /* what SBR makes of it */
+        ok = ok && read_rate(&r) != 0;               /* with SBR */
         object = read_object(&r);
         if (object == OBJECT_BSAC) {
             read_bits(&r, 4);

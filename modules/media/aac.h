@@ -1,6 +1,6 @@
 /*
- * AAC configuration: what an AudioSpecificConfig says, or the head of a frame
- * that brings its own (ADTS).
+ * AAC configuration: from an AudioSpecificConfig, or from the head of an ADTS
+ * frame.
  *
  * Source: ISO/IEC 14496-3, 1.6.2.1 (the record; table 1.18, sampling
  * frequencies; table 1.19, channels), 4.4.1.1 (program_config_element),

@@ -1,6 +1,6 @@
 /*
- * H.264 configuration: what an AVCDecoderConfigurationRecord holds, and what
- * the NAL units of a frame say without one.
+ * H.264 configuration: from an AVCDecoderConfigurationRecord, or from the NAL
+ * units of a frame.
  *
  * Source: ISO/IEC 14496-15, 5.3.3.1.2 (the record); ITU-T H.264, 7.3.2.1.1
  * (sequence parameter set) and table 6-1 (chroma sub-sampling).
@@ -35,8 +35,8 @@ int avc_parse_config(const uint8_t *record, size_t size, avc_config_t *config);
 size_t avc_parameter_sets(const uint8_t *record, size_t size, uint8_t *out,
     size_t max);
 
-/* The row functions take the beginning of a frame, NAL units that stand as
- * nal.h's PREFIX says. */
+/* The row functions take the beginning of a frame: NAL units in the format of
+ * PREFIX, see nal.h. */
 
 /* Writes a record, for lengths of four bytes, of the parameter sets in front
  * of the first slice.  Returns its size; 0 when there are no SPS and PPS that

@@ -2,10 +2,10 @@
  * RTMP chunk headers, the writing side (Adobe's Real-Time Messaging Protocol,
  * 1.0, section 5.3.1).
  *
- * A message goes out as chunks of one size: the first has a header of type 0,
- * which says all, the others one of type 3, which says "more of the same".
- * Timestamps of 0xFFFFFF and above take four bytes more, in each header:
- * that is what players expect, whatever the specification says of type 3.
+ * A message is sent as chunks of one size: the first has a full header, type 0,
+ * the others one of type 3, which repeats no field.  Timestamps of 0xFFFFFF and
+ * above take four bytes more in every header: players expect that, whatever the
+ * specification says of type 3.
  */
 
 #ifndef DUOLU_MEDIA_CHUNK_H

@@ -41,8 +41,8 @@ read_fourcc(const uint8_t *p)
 }
 
 
-/* Goes over what extends a packet (ModEx) to the packet itself.  Returns the
- * place behind its type, 0 when the body ends before. */
+/* Skips a packet's extensions (ModEx).  Returns the offset behind the packet's
+ * type, 0 when the body is too short. */
 static size_t
 skip_extensions(const uint8_t *body, size_t size, flv_frame_t *frame)
 {
@@ -79,8 +79,8 @@ skip_extensions(const uint8_t *body, size_t size, flv_frame_t *frame)
 }
 
 
-/* Finds track 0 behind the FourCC that all tracks have, or among those that
- * have one each. */
+/* Finds track 0.  All tracks share one FourCC, or each has its own, as KIND
+ * says. */
 static int
 find_track(const uint8_t *body, size_t size, size_t at, unsigned kind,
     flv_frame_t *frame)
@@ -128,8 +128,8 @@ find_track(const uint8_t *body, size_t size, size_t at, unsigned kind,
 }
 
 
-/* The head that video and audio have in common: extensions, FourCC, track.
- * The payload is behind it then. */
+/* Parses the head that video and audio share: extensions, FourCC, track.  Sets
+ * the payload's offset behind it. */
 static int
 parse_ex_head(const uint8_t *body, size_t size, unsigned multitrack,
     flv_frame_t *frame)
@@ -244,7 +244,7 @@ flv_parse_video(const uint8_t *body, size_t size, flv_frame_t *frame)
         return parse_ex_video(body, size, frame);
     }
 
-    if ((body[0] >> 4) == FRAME_COMMAND) {   /* nothing to show */
+    if ((body[0] >> 4) == FRAME_COMMAND) {   /* it has no picture */
         frame->empty = 1;
         return FLV_OK;
     }
@@ -255,7 +255,7 @@ flv_parse_video(const uint8_t *body, size_t size, flv_frame_t *frame)
     case 7:
         frame->codec = FLV_CODEC_H264;
         break;
-    case 12:                                 /* the CDN practice before FourCC */
+    case 12:                                 /* used by CDNs before FourCC */
         frame->codec = FLV_CODEC_HEVC;
         break;
     default:

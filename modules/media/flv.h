@@ -13,7 +13,7 @@
 
 #include "../rules/flv_tag.h"
 
-#define FLV_PLAIN_MAX        8       /* what flv_write_plain() may write */
+#define FLV_PLAIN_MAX        8       /* most bytes of flv_write_plain() */
 
 enum flv_codec {
     FLV_CODEC_NONE = 0,
@@ -24,10 +24,10 @@ enum flv_codec {
 
 enum flv_result {
     FLV_OK = 0,
-    FLV_SHORT = -1,          /* body ends before its own header does */
-    FLV_UNSUPPORTED = -2,    /* a codec, or of one that we do carry (then codec
-                                is set) a packet type, that we do not */
-    FLV_OTHER_TRACK = -3     /* of no track 0, which alone is carried */
+    FLV_SHORT = -1,          /* the body ends within its header */
+    FLV_UNSUPPORTED = -2,    /* an unsupported codec, or packet type (then
+                                codec is set) */
+    FLV_OTHER_TRACK = -3     /* no track 0, the only one carried */
 };
 
 typedef struct {
@@ -40,23 +40,23 @@ typedef struct {
     unsigned        key:1;       /* video key frame */
     unsigned        config:1;    /* sequence header, no media */
     unsigned        empty:1;     /* end of sequence or metadata: no media */
-    unsigned        fancy:1;     /* flv_write_plain() has a head for it that
-                                    more players know */
+    unsigned        fancy:1;     /* more players know the head that
+                                    flv_write_plain() writes */
     int32_t         cts;         /* composition offset, ms */
     size_t          payload;     /* where codec data starts in the body */
-    size_t          end;         /* and where they end; 0: with it */
+    size_t          end;         /* where it ends; 0: with the body */
 } flv_frame_t;
 
-/* Reads the head of a tag body of SIZE bytes; of one with several tracks,
- * which flv_has_tracks() tells, it wants the whole body.  Returns enum
- * flv_result; *frame is filled on FLV_OK, and its names (fourcc to other) as
- * far as they were read on FLV_UNSUPPORTED and FLV_OTHER_TRACK. */
+/* Parse the head of a tag body of SIZE bytes; they need the whole body when it
+ * has several tracks (flv_has_tracks()).  Return enum flv_result; *frame is
+ * filled on FLV_OK, and its names (fourcc to other), as far as they were read,
+ * on FLV_UNSUPPORTED and FLV_OTHER_TRACK. */
 int flv_parse_video(const uint8_t *body, size_t size, flv_frame_t *frame);
 int flv_parse_audio(const uint8_t *body, size_t size, flv_frame_t *frame);
 int flv_has_tracks(enum flv_type type, const uint8_t *body, size_t size);
 
-/* Writes the head of a body for what FRAME says, in the oldest form there is
- * for its codec.  Returns its size. */
+/* Writes the head of a body for FRAME, in the oldest form that its codec has.
+ * Returns its size. */
 size_t flv_write_plain(uint8_t out[FLV_PLAIN_MAX], const flv_frame_t *frame);
 
 /* Writes the 13-byte file header.  Returns FLV_HEADER_SIZE. */
@@ -64,8 +64,8 @@ size_t flv_write_header(uint8_t out[FLV_HEADER_SIZE], int audio, int video);
 
 const char *flv_codec_name(enum flv_codec codec);
 
-/* What the specifications call a codec_id, and a packet type of FRAME; NULL
- * when they have no name for it. */
+/* The specifications' names of a codec_id and of FRAME's packet type; NULL when
+ * they have none. */
 const char *flv_codec_id_name(enum flv_type type, uint8_t id);
 const char *flv_packet_name(enum flv_type type, const flv_frame_t *frame);
 

@@ -36,12 +36,12 @@ flv_keys_add(flv_keys_t *keys, uint32_t time, uint64_t position)
         return;
     }
 
-    if (keys->n == FLV_KEYS_MAX) {           /* every second one goes */
+    if (keys->n == FLV_KEYS_MAX) {           /* drop every second one */
         for (i = 0; i < FLV_KEYS_MAX / 2; i++) {
             keys->key[i] = keys->key[2 * i];
         }
         keys->n = FLV_KEYS_MAX / 2;
-        keys->step *= 2;                     /* this one's turn in both rows */
+        keys->step *= 2;                     /* this key fits both steps */
     }
 
     keys->key[keys->n].time = time;
@@ -145,7 +145,7 @@ put_keys(uint8_t *p, const flv_keys_t *keys)
 }
 
 
-/* Strings of spaces, up to LAST. */
+/* Fills the room up to LAST with strings of spaces. */
 static uint8_t *
 put_filler(uint8_t *p, uint8_t *last)
 {
@@ -281,7 +281,8 @@ get_value(const uint8_t *p, double scale, uint64_t *value)
 }
 
 
-/* The number NAME at *P, which moves behind it.  Returns 0, -1: it is another. */
+/* Reads the number NAME at *P and moves *P behind it.  Returns 0, -1: another
+ * name. */
 static int
 get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
 {
@@ -329,7 +330,8 @@ flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta)
 }
 
 
-/* Steps over NAME, and the type of its value, when they are at *P. */
+/* Moves *P behind NAME and the value's TYPE if they are at *P.  Returns 1 or
+ * 0. */
 static int
 get_name(const uint8_t **p, const uint8_t *last, const char *name, int type)
 {
@@ -347,8 +349,8 @@ get_name(const uint8_t **p, const uint8_t *last, const char *name, int type)
 }
 
 
-/* The numbers of the array NAME at *P, which moves behind them.  NULL: there is no
- * such array of N numbers; N of 0: of any. */
+/* Returns the numbers of the array NAME at *P and moves *P behind them; *N is
+ * their number, 0: any.  NULL: no such array is there. */
 static const uint8_t *
 get_array(const uint8_t **p, const uint8_t *last, const char *name, uint32_t *n)
 {

@@ -1,10 +1,10 @@
 /*
- * FLV as a file: what it begins with, and where its last whole tag ends.
+ * FLV files: writes their head, and finds the end of their last whole tag.
  *
- * Behind the header stands one script tag, onMetaData, of a fixed size.  When
- * the file is closed it is written anew, with the duration and the places of
- * key frames, for players that seek; what is left of its room is a property
- * `filler`.
+ * The header is followed by one script tag, onMetaData, of a fixed size.  The
+ * recorder rewrites it when it closes the file, with the duration and the
+ * places of key frames, for players that seek; a property `filler` takes the
+ * rest of its room.
  *
  * Source: Adobe Flash Video File Format Specification 10.1, E.5 (onMetaData);
  * AMF 0 specification, 2; Enhanced RTMP v1 (codec ids that are a FourCC).  The
@@ -37,10 +37,10 @@ typedef struct {
 
 void flv_keys_add(flv_keys_t *keys, uint32_t time, uint64_t position);
 
-/* Forgets those at SIZE and behind it: the file was cut there. */
+/* Drops the keys from SIZE on: the file was cut there. */
 void flv_keys_cut(flv_keys_t *keys, uint64_t size);
 
-/* What onMetaData says besides; 0: not known, or there is no such track. */
+/* Other fields of onMetaData; 0: not known, or there is no such track. */
 typedef struct {
     uint64_t  duration;          /* ms; 0 until the file is closed */
     uint64_t  size;              /* of the file, likewise */
@@ -51,7 +51,7 @@ typedef struct {
     uint32_t  rate, channels;
 } flv_meta_t;
 
-/* What the tag is written from. */
+/* The content of the script tag. */
 typedef struct {
     flv_meta_t  meta;
     flv_keys_t  keys;
@@ -59,7 +59,7 @@ typedef struct {
 
 void flv_file_init(flv_file_t *file);
 
-/* Takes from a sequence header, a tag's body, what META is to say of it. */
+/* Fills META from a sequence header, the BODY of a tag. */
 void flv_meta_header(flv_meta_t *meta, uint8_t type, const uint8_t *body,
     size_t size);
 
@@ -70,27 +70,27 @@ size_t flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file);
  * or -1 when it is no such tag. */
 int flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta);
 
-/* Reads of it the newest key frame that it tells of, at TIME (ms) at the latest.
- * Returns 0, or -1 when there is none. */
+/* Reads from the tag the newest key frame not later than TIME (ms).  Returns 0,
+ * or -1 when there is none. */
 int flv_read_key(const uint8_t tag[FLV_META_SIZE], uint32_t time, flv_key_t *key);
 
 /* A walk over the tags of a file. */
 typedef struct {
     uint64_t     at;             /* behind the last whole tag */
     int64_t      dts[2];         /* of the last video and audio frame, -1 */
-    int64_t      step[2];        /* from the one before */
-    flv_file_t  *file;           /* what they say */
+    int64_t      step[2];        /* from the frame before it */
+    flv_file_t  *file;           /* filled from the tags */
 } flv_walk_t;
 
 /* Begins at AT, where a tag begins. */
 void flv_walk_init(flv_walk_t *w, uint64_t at, flv_file_t *file);
 
-/* Takes the whole tags from the SIZE bytes at P, which are those at w->at of
- * the file.  Returns how many bytes they are, less than SIZE when the next is
- * cut or is no tag; *NEED is the size it says it has, 0: it is none. */
+/* Walks over the whole tags in the SIZE bytes at P, which are at w->at in the
+ * file.  Returns their bytes, less than SIZE when the next tag is cut or
+ * invalid; *NEED is the size of a cut tag, 0: it is invalid. */
 size_t flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need);
 
-/* Where all that was walked over ends, ms. */
+/* The end of all walked frames, ms. */
 int64_t flv_walk_end(const flv_walk_t *w);
 
 #endif

@@ -22,7 +22,7 @@ fragment_resume(fragment_t *f, const int64_t last[2])
     f->track[MP4_VIDEO].last = last[MP4_VIDEO];
     f->track[MP4_AUDIO].last = last[MP4_AUDIO];
 
-    if (last[MP4_AUDIO] >= 0) {          /* its ms were rounded down */
+    if (last[MP4_AUDIO] >= 0) {          /* + 1: the ms are rounded down */
         f->next = (uint64_t) (last[MP4_AUDIO] + 1) * f->timescale / 1000
                   + f->frame;
         f->set = 1;
@@ -47,8 +47,8 @@ fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
 
     length = dts - fragment_start(f);
 
-    /* a picture ends it, since then the length of the one before is known; sound
-     * does only when pictures have stopped */
+    /* let a picture end the fragment, as it gives the previous one's duration;
+     * let sound end it only when pictures have stopped */
     if (f->video && kind == MP4_AUDIO && f->track[MP4_VIDEO].n
         && dts - f->track[MP4_VIDEO].last < FRAGMENT_STILL)
     {
@@ -74,8 +74,8 @@ fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
     mp4_sample_t      *sample;
     fragment_track_t  *t = &f->track[kind];
 
-    /* a track's time never stands still, and what the last fragment said of
-     * its own length is not changed any more; it is shown when it should be */
+    /* dts must increase, also over the end of the last fragment, which is
+     * written: raise dts, and lower cts to keep the time of presentation */
     least = t->last + 1;
 
     if (kind == MP4_VIDEO && least < f->ended) {
@@ -113,7 +113,7 @@ fragment_start(const fragment_t *f)
 }
 
 
-/* How long a frame lasts of which nothing follows. */
+/* Duration of a track's last frame: the distance to the one before. */
 static int64_t
 fragment_step(const fragment_track_t *t)
 {
@@ -169,7 +169,7 @@ fragment_pictures(fragment_t *f, int64_t next)
 }
 
 
-/* Where frame I of sound says to be, in ticks. */
+/* Time of sound frame I by its dts, in ticks. */
 static uint64_t
 fragment_tick(const fragment_t *f, uint32_t i)
 {
@@ -177,9 +177,9 @@ fragment_tick(const fragment_t *f, uint32_t i)
 }
 
 
-/* Frame by frame at its own length; one that says to be further off than the
- * drift allows gets its place by the length of the one before.  What the last
- * fragment said is not changed any more. */
+/* Lets each frame follow the previous one by its own length.  When a frame's
+ * dts differs by more than the drift, changes the previous frame's duration;
+ * never that of the last fragment, which is written. */
 static uint64_t
 fragment_sound(fragment_t *f)
 {

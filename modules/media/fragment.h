@@ -3,9 +3,9 @@
  * out.  It also says when a fragment is full, so that all writers of fragments
  * cut at the same places.
  *
- * Sound gets back the even pace that FLV's milliseconds took from it: frames
- * follow each other by their own length as long as that stays within
- * FRAGMENT_DRIFT of what their times say.
+ * FLV's milliseconds make the pace of sound uneven; a fragment evens it out:
+ * frames follow each other by their own length as long as that differs from
+ * their times by at most FRAGMENT_DRIFT.
  *
  * Pure: no allocation, no clock, no logging.
  */
@@ -18,10 +18,10 @@
 #define FRAGMENT_MS       1000      /* the longest */
 #define FRAGMENT_BYTES    786432    /* the largest, of more than one frame */
 #define FRAGMENT_SAMPLES  512       /* of a track */
-#define FRAGMENT_SHORT    500       /* ms; if it began with a key frame, none ends
-                                       a shorter one */
+#define FRAGMENT_SHORT    500       /* ms; a key frame ends no shorter fragment
+                                       that begins with one */
 #define FRAGMENT_DRIFT    12        /* ms */
-#define FRAGMENT_STILL    300       /* ms without a picture: none is on its way */
+#define FRAGMENT_STILL    300       /* ms without a picture: video stopped */
 
 typedef struct {
     uint32_t      n;
@@ -37,7 +37,7 @@ typedef struct {
     uint32_t          timescale;    /* sound's */
     uint32_t          frame;        /* ticks of one frame of sound */
     uint64_t          next;         /* ticks: where the last run of sound ended */
-    int64_t           ended;        /* and of pictures, ms */
+    int64_t           ended;        /* ms: the end of the last video run */
     unsigned          video:1;      /* the file has pictures */
     unsigned          set:1;        /* `next` is known */
 } fragment_t;
@@ -45,7 +45,7 @@ typedef struct {
 /* Begins a file of TRACKS (mp4_track_t[2]). */
 void fragment_init(fragment_t *f, const mp4_track_t tracks[2]);
 
-/* Goes on behind frames that ended at LAST[2] (dts in ms; -1: there was none). */
+/* Continues a file whose last frames have the dts LAST[2] (ms; -1: none). */
 void fragment_resume(fragment_t *f, const int64_t last[2]);
 
 /* Must the fragment end before this frame?  DTS in ms since the file's start. */
@@ -76,13 +76,13 @@ fragment_clear(fragment_t *f)
     f->bytes = 0;
 }
 
-/* dts of its first frame; of the first picture where there are any.  And where
- * it ends, by the pace of its frames. */
+/* The start: dts of the first picture, or of the first frame if there is none.
+ * The end: the last frame's dts and its estimated duration. */
 int64_t fragment_start(const fragment_t *f);
 int64_t fragment_end(const fragment_t *f);
 
-/* Where the last picture ends when NEXT is the dts of sound that follows, -1
- * when nothing does; -1 when it is not known. */
+/* The end of the last picture when sound of dts NEXT follows (-1: nothing
+ * follows); -1 when it is not known. */
 int64_t fragment_picture_end(const fragment_t *f, int64_t next);
 
 /* Writes moof and mdat's header to OUT, which has at least FRAGMENT_HEAD_MAX

@@ -1,6 +1,6 @@
 /*
- * H.265 configuration: what an HEVCDecoderConfigurationRecord holds, and what
- * the NAL units of a frame say without one.
+ * H.265 configuration: from an HEVCDecoderConfigurationRecord, or from the NAL
+ * units of a frame.
  *
  * Source: ISO/IEC 14496-15, 8.3.3.1.2 (the record); ITU-T H.265, 7.3.1.2 (NAL
  * unit header), 7.3.2.2.1 (sequence parameter set), 7.3.3 (profile, tier and
@@ -34,8 +34,8 @@ typedef struct {
 int hevc_parse_config(const uint8_t *record, size_t size,
     hevc_config_t *config);
 
-/* The row functions take the beginning of a frame, NAL units that stand as
- * nal.h's PREFIX says. */
+/* The row functions take the beginning of a frame: NAL units in the format of
+ * PREFIX, see nal.h. */
 
 /* Writes a record, for lengths of four bytes, of the parameter sets in front
  * of the first slice.  Returns its size; 0 when there are no VPS, SPS and PPS

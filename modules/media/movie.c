@@ -50,7 +50,7 @@ put_run(movie_table_t *t, uint32_t *run, uint32_t value)
 }
 
 
-/* One more sample of this duration. */
+/* Adds a sample of this duration. */
 static void
 add_duration(movie_track_t *t, int64_t duration)
 {
@@ -76,13 +76,13 @@ add_cts(movie_track_t *t, int32_t cts)
 }
 
 
-/* A run of samples at OFFSET of the clip. */
+/* Adds a run of samples at OFFSET of the clip. */
 static void
 add_chunk(movie_t *m, movie_track_t *t, uint64_t offset, uint32_t samples)
 {
     t->chunks++;
 
-    if (m->wide || !m->base) {           /* as many as it may be */
+    if (m->wide || !m->base) {           /* counting: 64 bits may be needed */
         put32(&t->table[MOVIE_STCO], (uint32_t) (offset >> 32));
     }
 
@@ -108,7 +108,7 @@ add_sample(movie_t *m, movie_track_t *t, int64_t dts,
     }
 
     if (t->samples) {
-        if (dts <= t->last) {            /* a track's time never stands still */
+        if (dts <= t->last) {            /* dts must increase */
             dts = t->last + 1;
         }
         add_duration(t, dts - t->last);
@@ -136,7 +136,7 @@ add_sample(movie_t *m, movie_track_t *t, int64_t dts,
 }
 
 
-/* --- what is fed --- */
+/* --- feeding --- */
 
 static int
 same_track(const mp4_track_t *a, const mp4_track_t *b)
@@ -148,7 +148,7 @@ same_track(const mp4_track_t *a, const mp4_track_t *b)
 }
 
 
-/* The number of TRACK's sample entry, 0 when there is no room for one more. */
+/* Returns the number of TRACK's sample entry, 0 when there are too many. */
 static unsigned
 find_entry(movie_t *m, int kind, const mp4_track_t *track)
 {
@@ -220,14 +220,14 @@ to_ticks(const movie_t *m, int64_t ms)
 {
     int64_t  most = INT64_MAX / 4 / ((int64_t) m->ticks + 1);
 
-    /* a file may claim to last for ever */
+    /* a damaged file may have absurd times */
     ms = ms > most ? most : ms < -most ? -most : ms;
 
     return ms * (int64_t) m->ticks / 1000;
 }
 
 
-/* Until when there is something to see or hear, ms. */
+/* The end of the shown video, or of sound that goes on much longer, ms. */
 static int64_t
 shown_until(const movie_t *m)
 {
@@ -242,8 +242,8 @@ shown_until(const movie_t *m)
 }
 
 
-/* Where in the movie the time of F's file stands, whose picture FIRST is the
- * first to be taken. */
+/* Sets m->offset from the time of F's file to the movie's; FIRST is the first
+ * picture that is taken. */
 static void
 place(movie_t *m, const mp4_fragment_t *f, uint32_t first)
 {
@@ -293,7 +293,7 @@ add_pictures(movie_t *m, const mp4_run_t *run, uint64_t offset)
 
     for (i = 0; i < run->n; i++) {
         if (t->samples == 0 && !run->samples[i].key) {
-            offset += run->samples[i].size;      /* nothing to show it from */
+            offset += run->samples[i].size;      /* cannot be decoded */
         } else {
             add_sample(m, t, dts, &run->samples[i], run->samples[i].duration);
             n++;
@@ -308,8 +308,8 @@ add_pictures(movie_t *m, const mp4_run_t *run, uint64_t offset)
 }
 
 
-/* Whether a frame of sound at TICK is heard; sets the shift of what follows a
- * joint. */
+/* Is a frame of sound at TICK heard?  At a joint, also sets the shift of the
+ * sound that follows. */
 static int
 joins(movie_t *m, int64_t tick, int64_t length)
 {
@@ -389,7 +389,7 @@ movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset)
     uint32_t          i, first;
     const mp4_run_t  *video = &f->runs[MP4_VIDEO], *audio = &f->runs[MP4_AUDIO];
 
-    /* a run of a track that the file's head does not tell of */
+    /* fail on a track that the file's head does not have */
     if ((video->n && !m->track[MP4_VIDEO].entry)
         || (audio->n && !m->track[MP4_AUDIO].entry)
         || video->dts > TIME_MAX || audio->dts > TIME_MAX)
@@ -478,7 +478,7 @@ movie_end(movie_t *m)
 
 /* --- boxes --- */
 
-/* Everything that was fed, what is fed next is written. */
+/* Resets the state after the counting pass, for the writing pass. */
 static void
 rewind_movie(movie_t *m)
 {
@@ -521,8 +521,8 @@ movie_max(const movie_t *m)
 }
 
 
-/* A table of FIELDS numbers an entry: its room in the head is kept for what is
- * fed the second time. */
+/* Reserves room for a table of FIELDS numbers an entry, which the writing pass
+ * fills. */
 static void
 put_table(mp4_writer_t *w, movie_track_t *t, int table, unsigned fields)
 {
@@ -599,8 +599,8 @@ put_stbl(mp4_writer_t *w, movie_t *m, int kind)
 }
 
 
-/* What is shown of a track, in the movie's timescale: nothing for LATE, then
- * LENGTH from SKIPPED (in the track's own) on. */
+/* A track's edit, in the movie's timescale: nothing for LATE, then LENGTH from
+ * SKIPPED (in the track's timescale) on. */
 typedef struct {
     int64_t  late, length, skipped;
 } edit_t;
@@ -620,7 +620,7 @@ edit_of(const movie_t *m, int kind)
         e.length = t->shown - t->first - e.skipped;
 
         if (audio->samples) {
-            /* rounded up: a cut picture is none */
+            /* round up: players drop a cut picture */
             e.length = (e.length * (int64_t) m->ticks + 999) / 1000;
             e.late = m->pictured ? 0
                      : to_ticks(m, t->first + e.skipped) - audio->first;
@@ -657,13 +657,13 @@ put_elst(mp4_writer_t *w, const edit_t *e)
 
     if (e->late) {
         mp4_put(w, (uint64_t) e->late, 8);
-        mp4_put(w, UINT64_MAX, 8);           /* -1: nothing */
+        mp4_put(w, UINT64_MAX, 8);           /* -1: an empty edit */
         mp4_put(w, 0x00010000, 4);
     }
 
     mp4_put(w, (uint64_t) e->length, 8);
     mp4_put(w, (uint64_t) e->skipped, 8);
-    mp4_put(w, 0x00010000, 4);               /* at its own speed */
+    mp4_put(w, 0x00010000, 4);               /* rate 1 */
     mp4_end(w, mark);
     mp4_end(w, edts);
 }

@@ -1,8 +1,8 @@
 /*
  * The head of a progressive MP4 that is cut from recordings: ftyp, moov with
- * whole sample tables, and the header of mdat.  Its payload is the recorded
- * bytes as they lie, moof boxes and all, which no sample points at; so a clip
- * is sent from the files themselves.
+ * whole sample tables, and the header of mdat.  Its payload is unchanged parts
+ * of the recorded files, including moof boxes, to which no sample points; so
+ * nginx can send a clip from the files themselves.
  *
  * Everything is fed twice, first to be counted and then to be written:
  *
@@ -14,12 +14,12 @@
  *     feed(&m);
  *     movie_end(&m);             0: OUT is the head
  *
- * Time.  Pictures keep their distances.  Where recorded time is missing
- * (movie_join()) what follows begins where the picture shown last ends.  Sound
- * keeps its distance to the picture; at a joint its first frame is put right
- * behind the last one when that moves it by at most half a frame, and frames
- * that would overlap more than that are left out.  Each joint is measured by
- * the picture anew, so sound is never more than half a frame off.
+ * Time.  Pictures keep their distances.  Where recorded time is missing, a
+ * joint (movie_join()), the next picture begins at the end of the last one.
+ * Sound keeps its distance to the picture; at a joint its first frame directly
+ * follows the last one if that moves it by at most half a frame; frames that
+ * overlap more are dropped.  Each joint starts from the picture again, so the
+ * error does not add up: sound is never more than half a frame off.
  *
  * Source: ISO/IEC 14496-12, 8.5 to 8.7 (tables), 8.6.6 (edits).
  *
@@ -42,22 +42,22 @@ typedef struct {
     uint64_t   n, room;
 } movie_table_t;
 
-/* What is fed; times of the picture in ms, of sound in ticks. */
+/* State of a track; times of video in ms, of sound in ticks. */
 typedef struct {
     movie_table_t  table[MOVIE_TABLES];
-    unsigned       entry;            /* of the file in hand, 0: it has none */
+    unsigned       entry;            /* of the current file, 0: it has none */
     uint32_t       timescale;        /* likewise */
     uint32_t       samples, chunks;
     uint32_t       run, delta;       /* of stts, not in it yet */
     uint32_t       cts_run;
     int32_t        cts;
-    uint32_t       chunk_samples, chunk_entry;       /* what stsc said last */
+    uint32_t       chunk_samples, chunk_entry;       /* the last in stsc */
     int64_t        first, first_cts;
     int64_t        last, length;     /* of the newest sample */
-    int64_t        shown;            /* until when it is all shown */
+    int64_t        shown;            /* end of the last shown sample */
     int64_t        shift;            /* sound: since the last joint */
     unsigned       joint:1;          /* no sample came since then */
-    unsigned       negative:1;       /* some cts is */
+    unsigned       negative:1;       /* a cts is negative */
 } movie_track_t;
 
 typedef struct {
@@ -65,14 +65,14 @@ typedef struct {
     mp4_track_t    entries[2][MOVIE_ENTRIES];
     unsigned       nentries[2];
     uint32_t       ticks;            /* of sound a second, 0: no file has any */
-    int64_t        offset;           /* ms from the file's time to this */
-    int64_t        zero;             /* where it begins to be shown, ms */
+    int64_t        offset;           /* ms to add to the file's time */
+    int64_t        zero;             /* start of the presentation, ms */
     int64_t        pause;
     unsigned       joint:1;
     unsigned       begun:1;
     unsigned       pictured:1;       /* begins with a picture */
     unsigned       wide:1;           /* offsets need 64 bits */
-    unsigned       failed:1;         /* what was fed makes no sense */
+    unsigned       failed:1;         /* the input was invalid */
 
     uint64_t       base;             /* of the payload; 0: counting */
     movie_track_t  counted[2];
@@ -80,19 +80,19 @@ typedef struct {
 
 void movie_init(movie_t *m);
 
-/* What follows is of a file with these TRACKS[2], whose configurations must
- * outlive M.  Returns 0, -1 when there are too many different ones. */
+/* Begins a file with these TRACKS[2], whose configurations must outlive M.
+ * Returns 0, -1 when there are too many different ones. */
 int movie_file(movie_t *m, const mp4_track_t tracks[2]);
 
-/* Before a fragment that is not next in its file's time, or of another file:
- * the movie goes on after PAUSE ms. */
+/* Call it before a fragment that does not follow the last one: the movie
+ * continues after PAUSE ms. */
 void movie_join(movie_t *m, int64_t pause);
 
 /* OFFSET: of the fragment's first sample in the payload. */
 void movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset);
 
-/* All is fed.  Returns 0; -1 when there is nothing in it, or what was fed to
- * be written is not what was counted. */
+/* Ends a pass.  Returns 0; -1 when nothing was fed, or when the two passes
+ * differ. */
 int movie_end(movie_t *m);
 
 size_t movie_max(const movie_t *m);

@@ -178,7 +178,7 @@ mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
 
 /* --- fragments --- */
 
-/* How a run is written: what its samples share is said once. */
+/* The form of a run: tfhd has the values that all samples share. */
 typedef struct {
     uint32_t  tfhd, trun;                            /* flags */
     uint64_t  data;                                  /* bytes of its samples */
@@ -219,7 +219,7 @@ run_form(int kind, const mp4_run_t *run)
     form.tfhd |= form.trun & TRUN_DURATION ? 0 : TFHD_DURATION;
     form.tfhd |= form.trun & TRUN_SIZE ? 0 : TFHD_SIZE;
 
-    if (kind == MP4_AUDIO) {                         /* trex says it */
+    if (kind == MP4_AUDIO) {                         /* trex has them */
         return form;
     }
 
@@ -228,7 +228,7 @@ run_form(int kind, const mp4_run_t *run)
         return form;
     }
 
-    form.tfhd |= TFHD_FLAGS;                         /* of the second */
+    form.tfhd |= TFHD_FLAGS;                         /* the second sample's */
 
     if (run->n > 1 && !s[0].key != !s[1].key) {
         form.trun |= TRUN_FIRST_FLAGS;
@@ -262,7 +262,7 @@ put_tfhd(mp4_writer_t *w, int kind, const mp4_run_t *run,
 }
 
 
-/* Returns where the offset of the data stands. */
+/* Returns the position of the data offset, to be filled in later. */
 static size_t
 put_trun(mp4_writer_t *w, const mp4_run_t *run, const run_form_t *form)
 {

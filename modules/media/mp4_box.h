@@ -1,8 +1,8 @@
 /*
- * The boxes that fragmented and progressive MP4 files have in common, and how
- * a box is written: begin gives a mark, end sets the size of what stands
- * behind it.  A writer that meets the end of its memory fails and writes no
- * more; it is asked once, at the end.
+ * The boxes that fragmented and progressive MP4 files share, and the writing of
+ * a box: begin returns a mark, end sets the size of the box at the mark.  A
+ * writer that runs out of room sets `failed` and writes no more; the caller
+ * checks that once, at the end.
  *
  * Source: ISO/IEC 14496-12, 4.2 (boxes), 8 (their content).
  *
@@ -20,7 +20,7 @@ typedef struct {
     int       failed;
 } mp4_writer_t;
 
-/* The N low bytes of VALUE, and the SIZE bytes at P. */
+/* Write the N low bytes of VALUE, or the SIZE bytes at P. */
 void mp4_put(mp4_writer_t *w, uint64_t value, unsigned n);
 void mp4_put_bytes(mp4_writer_t *w, const uint8_t *p, size_t size);
 

@@ -132,7 +132,7 @@ find_box(const cursor_t *parent, uint32_t type, cursor_t *body)
 
 /* --- fragments --- */
 
-/* What tfhd says for samples that do not say it themselves. */
+/* tfhd's defaults for samples without values of their own. */
 typedef struct {
     uint32_t  track;
     uint32_t  given;                 /* TFHD_* */
@@ -204,7 +204,7 @@ read_sample(cursor_t *c, uint32_t flags, unsigned version, const defaults_t *d,
 }
 
 
-/* Nothing here may come from trex: a moof is read without its moov. */
+/* Are all values in tfhd or trun?  The reader has no moov, so no trex. */
 static int
 trun_is_whole(uint32_t flags, const defaults_t *d)
 {

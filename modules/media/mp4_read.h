@@ -1,6 +1,6 @@
 /*
- * Fragmented MP4, read: as much as recordings need, which mp4.c wrote.  Input
- * may be cut or damaged anywhere; nothing outside of it is touched.
+ * Reads fragmented MP4, as far as the recordings need it that mp4.c wrote.
+ * Input may be cut or damaged anywhere; no function reads beyond it.
  *
  * Source: ISO/IEC 14496-12, 4.2 (boxes) and 8.8 (fragments).
  *
@@ -35,7 +35,7 @@ typedef struct {
 int mp4_read_fragment(const uint8_t *moof, size_t size, mp4_fragment_t *fragment,
     mp4_sample_t *sample, size_t max);
 
-/* What a file begins with: ftyp and moov of SIZE bytes in all. */
+/* The init segment of a file: ftyp and moov. */
 typedef struct {
     mp4_track_t   tracks[2];     /* configurations point into the input */
     size_t        duration_at;   /* as in mp4_write_init() */

@@ -1,5 +1,5 @@
 /*
- * What the boxes of MP4 say of a track, for those who write and read them.
+ * A track's data in MP4 boxes, shared by the writers and the reader.
  *
  * Source: ISO/IEC 14496-12.
  */
@@ -15,7 +15,7 @@
 #define MP4_VIDEO            0
 #define MP4_AUDIO            1
 
-/* What an init segment says of a track; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
+/* A track of an init segment; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
 typedef struct {
     enum flv_codec  codec;           /* FLV_CODEC_NONE: there is no such track */
     const uint8_t  *config;          /* avcC or hvcC record, AudioSpecificConfig */

@@ -1,6 +1,6 @@
 /*
  * NAL units in a row, as frames hold them: each behind its length, or behind a
- * start code, which some encoders send though FLV has no room for it.
+ * start code, which some encoders send although FLV does not allow it.
  *
  * Source: ISO/IEC 14496-15, 5.3.4.2 (lengths); ITU-T H.264 and H.265, annex B
  * (start codes).
@@ -21,15 +21,15 @@ typedef struct {
     size_t          size;          /* may end within a unit */
     size_t          at;
     unsigned        prefix;        /* bytes of a length, or NAL_START_CODES */
-    int             cut;           /* the unit returned last goes on behind SIZE */
+    int             cut;           /* the last unit continues behind SIZE */
 } nal_row_t;
 
-/* The next unit, its header first; *SIZE, at least 1, is what is there of it.
- * NULL: there is none. */
+/* Returns the next unit, its header first; NULL: there is none.  *SIZE, at
+ * least 1: its bytes within the row. */
 const uint8_t *nal_next(nal_row_t *row, size_t *size);
 
-/* Does a frame begin with a start code?  As a length it would be that of a
- * unit of one byte, and no frame begins with such. */
+/* Does a frame begin with a start code?  It cannot be a length: it would mean a
+ * unit of one byte, and no frame begins with one. */
 int nal_has_start_codes(const uint8_t *data, size_t size);
 
 /* Copies units behind start codes to OUT, each behind a length of four bytes.

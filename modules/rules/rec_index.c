@@ -95,7 +95,7 @@ next_line(rec_reader_t *r, line_t *line)
 }
 
 
-/* Steps over WORD when LINE goes on with it. */
+/* Skips WORD if LINE continues with it. */
 #define skip(line, word)  skip_word((line), (word), sizeof(word) - 1)
 
 static inline int
@@ -259,8 +259,8 @@ rec_index_open(rec_reader_t *r, const char *text, size_t size)
 }
 
 
-/* The tags that stand before a segment or end the index.  Returns 0 when one
- * makes no sense. */
+/* Reads a tag that precedes a segment or ends the index.  Returns 0 when it is
+ * invalid. */
 static int
 read_tag(rec_reader_t *r, line_t *line)
 {

@@ -45,7 +45,7 @@ typedef struct {
     unsigned  dependent:1;       /* begins without a key frame */
 } rec_segment_t;
 
-/* What the index says of the file as a whole. */
+/* The index's head: data of the file as a whole. */
 typedef struct {
     char      stream[REC_STREAM_MAX + 1];
     uint64_t  session;           /* utc ms; files of one session belong together */
@@ -74,8 +74,8 @@ typedef struct {
  * or wrong. */
 int rec_index_open(rec_reader_t *r, const char *text, size_t size);
 
-/* The next segment: 1; 0 at the end of the text (a torn last line is none);
- * -1 when a line makes no sense. */
+/* Reads the next segment: 1; 0 at the end of the text (it ignores a torn last
+ * line); -1 when a line is invalid. */
 int rec_index_next(rec_reader_t *r, rec_segment_t *segment);
 
 #endif

@@ -160,7 +160,7 @@ get_date(utc_text_t *t, utc_parts_t *parts)
 
 /* --- folders --- */
 
-/* A name of bytes that no path, URI or playlist trips over. */
+/* Is the name safe in paths, URIs and playlists? */
 static int
 is_name(const char *p, size_t len)
 {
@@ -217,7 +217,7 @@ get_name(char *out, size_t max, const char *folder, size_t len)
 }
 
 
-/* Both directions: each of the two names by itself. */
+/* Encodes or decodes both parts of APP/NAME, each by itself. */
 static size_t
 each_name(char *out, size_t max, const char *text, size_t len,
     size_t (*convert)(char *, size_t, const char *, size_t))
@@ -257,7 +257,7 @@ rec_path_dir(char out[REC_DIR_MAX], const char *stream, size_t len)
 size_t
 rec_path_stream(char *out, size_t max, const char *dir, size_t len)
 {
-    /* no stream's folder is longer, though decoded it might fit */
+    /* refuse it: no stream makes a longer folder */
     return len < REC_DIR_MAX ? each_name(out, max, dir, len, get_name) : 0;
 }
 
@@ -402,7 +402,7 @@ utc_write(char out[UTC_TEXT_MAX], int64_t utc)
 }
 
 
-/* Digits behind the point; those behind the third are cut off. */
+/* Reads a fraction of a second; digits after the third are cut off. */
 static unsigned
 get_fraction(utc_text_t *t)
 {
@@ -419,7 +419,7 @@ get_fraction(utc_text_t *t)
 }
 
 
-/* ms to take off the local time. */
+/* Reads the zone: ms to subtract from the local time. */
 static int64_t
 get_zone(utc_text_t *t)
 {
@@ -444,8 +444,8 @@ get_zone(utc_text_t *t)
 }
 
 
-/* A number that would be of before March 1973 in ms is in seconds, as other
- * programs count. */
+/* Reads a plain number.  Below UTC_SECONDS, March 1973 in ms, it counts
+ * seconds, as many programs do. */
 static int64_t
 read_plain(const char *text, size_t len)
 {

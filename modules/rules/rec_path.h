@@ -33,7 +33,7 @@
  * does not fit or is not of the form. */
 size_t rec_path_dir(char out[REC_DIR_MAX], const char *stream, size_t len);
 
-/* The other way: the stream whose folder DIR is.  Returns its length or 0. */
+/* The inverse: the stream of the folder DIR.  Returns its length or 0. */
 size_t rec_path_stream(char *out, size_t max, const char *dir, size_t len);
 
 /* DAY/TIME.EXT of a file that begins at UTC (ms).  Returns its length. */
@@ -46,7 +46,7 @@ int64_t rec_path_utc(const char *file, size_t len, const char *ext);
  * is too long or has more than three slashes. */
 size_t rec_path_marker(char out[REC_MARKER_MAX], const char *file);
 
-/* The other way: the file of the marker NAME (without its folder).  Returns its
+/* The inverse: the file of the marker NAME (without its folder).  Returns its
  * length, 0 when it does not fit. */
 size_t rec_path_marked(char out[REC_PATH_MAX], const char *name);
 

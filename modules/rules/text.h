@@ -1,7 +1,7 @@
 /*
- * Text that people chose: UTF-8, characters that nobody sees, and which names
- * a stream may have. One rule for nginx, which takes the publisher, and for
- * the service, which makes the stream.
+ * Text that people choose: UTF-8, invisible characters, and the names that a
+ * stream may have.  nginx, which admits the publisher, and the service, which
+ * creates the stream, share one rule.
  *
  * Source: RFC 3629; Unicode 15, general categories Cc, Cf, Zs and the property
  * Default_Ignorable_Code_Point.
@@ -21,14 +21,14 @@
  * bytes it takes, 0 when they are no UTF-8. */
 size_t text_read(const char *text, size_t len, uint32_t *code);
 
-/* Whether a character is not seen, or turns the order of others around:
- * controls, bidirectional marks, joiners, fillers, tags. */
+/* Is a character invisible, or does it change the order of others?  Controls,
+ * bidirectional marks, joiners, fillers, tags. */
 int text_hidden(uint32_t code);
 
-/* Whether it looks like a space, without being the one of ASCII. */
+/* Does it look like a space without being the ASCII one? */
 int text_blank(uint32_t code);
 
-/* NULL when a stream may have this name, else a sentence that says why not. */
+/* NULL when a stream may have this name, else a sentence with the reason. */
 const char *stream_name_bad(const char *name, size_t len);
 
 #endif

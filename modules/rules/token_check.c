@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN_AHEAD_S  60        /* clocks of two machines may differ that much */
+#define TOKEN_AHEAD_S  60        /* allowed difference of two clocks */
 
 typedef struct {
     const char  *p;
@@ -30,9 +30,9 @@ base64_digit(char c)
 
 
 /*
- * Decodes base64url of RFC 7515: no padding, and no bits left over, so that one
- * text alone stands for some bytes.  Returns how many bytes it is, -1 when it is
- * none or does not fit.
+ * Decodes base64url of RFC 7515.  Padding and left-over bits are errors, so
+ * that each value has exactly one text.  Returns the number of bytes, -1 when
+ * the text is invalid or does not fit.
  */
 static int
 base64_decode(text_t text, uint8_t *out, size_t max)
@@ -40,7 +40,7 @@ base64_decode(text_t text, uint8_t *out, size_t max)
     int       digit;
     size_t    i, n = 0;
     uint32_t  bits = 0;
-    unsigned  held = 0;          /* bits that make no byte yet */
+    unsigned  held = 0;          /* bits not yet in a byte */
 
     for (i = 0; i < text.len; i++) {
         digit = base64_digit(text.p[i]);
@@ -140,7 +140,7 @@ find_key(const token_keys_t *keys, text_t part, const token_key_t **key)
 }
 
 
-/* Takes the same time wherever the two differ. */
+/* Constant time: does not reveal where the two differ. */
 static int
 same_mac(const uint8_t *a, const uint8_t *b)
 {
@@ -173,7 +173,7 @@ check_signature(const token_key_t *key, token_mac_pt hmac, text_t text,
 }
 
 
-/* The user's number, 0 when TEXT is none: no zero in front, 19 digits. */
+/* The user's number: at most 19 digits without a leading zero.  0: invalid. */
 static uint64_t
 read_user(const char *text)
 {
@@ -258,7 +258,7 @@ token_check(const token_keys_t *keys, token_mac_pt hmac, const char *text,
         result = check_signature(key, hmac, whole, part[2]);
     }
 
-    /* what nobody of ours has signed is not even read */
+    /* do not even parse claims before the signature is verified */
     return result == TOKEN_OK ? check_claims(part[1], now, claims) : result;
 }
 

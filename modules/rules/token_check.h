@@ -15,7 +15,7 @@
 
 #include "token_keys.h"
 
-#define TOKEN_MAX         1024   /* with its zero; a longer text is no token of ours */
+#define TOKEN_MAX         1024   /* with its zero; no token of ours is longer */
 #define TOKEN_STREAM_MAX  161    /* app (32) + '/' + name (128) */
 #define TOKEN_MAC_BYTES   32
 
@@ -36,7 +36,7 @@ typedef enum {
     TOKEN_LACKS_CLAIM,      /* or one is of another type, or too long */
     TOKEN_NO_USER,
     TOKEN_EXPIRED,
-    TOKEN_FUTURE            /* no revocation of today would void it */
+    TOKEN_FUTURE            /* `iat` in the future; revocations would miss it */
 } token_result_t;
 
 /* HMAC-SHA256 of the SIZE bytes of TEXT.  Returns 0 or -1. */
