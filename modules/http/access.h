@@ -14,9 +14,9 @@
 /* Reads the key file.  Returns NULL with the reason logged as emerg. */
 token_keys_t *access_read_keys(ngx_conf_t *cf, ngx_str_t *file);
 
-/* What `access_token_keys` gave a location, whose configurations are LOC_CONF
- * (a request's, or those of the location being read); NULL when it is not
- * set.  While the configuration is read: from other modules' merge on. */
+/* The keys of `access_token_keys` for a location, whose configurations are
+ * LOC_CONF (a request's, or those of the location being read); NULL when it is
+ * not set.  Other modules may call it from their merge on. */
 token_keys_t *access_keys(void **loc_conf);
 
 typedef struct {
@@ -24,8 +24,8 @@ typedef struct {
     int64_t   issued;      /* unix seconds */
 } access_holder_t;
 
-/* Returns NULL when TOKEN gives ACTION on STREAM at NOW (seconds), and fills
- * HOLDER; else the reason it does not, for the log. */
+/* Returns NULL and fills HOLDER when TOKEN allows ACTION on STREAM at NOW
+ * (seconds); else the reason of the refusal, for the log. */
 const char *access_check(const token_keys_t *keys, ngx_str_t *token,
     ngx_str_t *stream, const char *action, time_t now,
     access_holder_t *holder);

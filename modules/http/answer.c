@@ -143,7 +143,7 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
     end = ngx_vslprintf(sentence, sentence + sizeof(sentence), format, args);
     va_end(args);
 
-    /* what was given may be no UTF-8, or was cut: then it is as many as bytes */
+    /* ngx_utf8_length() counts bytes when UTF-8 is invalid or cut: mask them */
     if (ngx_utf8_length(sentence, end - sentence) == (size_t) (end - sentence)) {
         for (p = sentence; p < end; p++) {
             *p = *p < 0x80 ? *p : '?';

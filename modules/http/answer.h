@@ -1,6 +1,6 @@
 /*
- * Answers made in the worker: text that grows while it is written, and its
- * way to the client as JSON or whatever else.
+ * Answers made in the worker: a text buffer that grows while it is written, and
+ * functions that send it to the client, as JSON or another type.
  */
 
 #ifndef DUOLU_HTTP_ANSWER_H
@@ -15,7 +15,7 @@
 /* Zeroed at first; on the heap, freed with text_free(). */
 typedef struct {
     u_char    *start, *last, *end;
-    unsigned   failed:1;           /* there was no memory: it is not whole */
+    unsigned   failed:1;           /* no memory: the text is not whole */
 } text_t;
 
 /* Appends FORMAT (of ngx_sprintf), at most TEXT_STEP bytes at once. */
@@ -35,8 +35,8 @@ text_size(const text_t *t)
     return t->last - t->start;
 }
 
-/* Does what each answer begins with: METHOD alone is let through, a body is
- * left unread, and there must be a hub.  NGX_OK, or the handler's result. */
+/* Begins an answer: refuses other methods than METHOD, discards the request's
+ * body, checks that there is a hub.  NGX_OK, or the handler's result. */
 ngx_int_t answer_begin(ngx_http_request_t *r, ngx_uint_t method);
 
 /* Sends T, which belongs to the request from then on.  For `return`. */
@@ -45,13 +45,13 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 
 #define ANSWER_JSON  "application/json"
 
-/* {"error": a sentence by FORMAT}; it holds for now, so nobody keeps it. */
+/* Sends {"error": a sentence by FORMAT}, with no-store: it is true only now. */
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 
-/* The hub does not let the client in: {"error": why} with 403, 429 (its own
- * share is full) or 503, and a line in the log, which names STREAM (NULL: none)
- * and WHAT of it was refused. */
+/* The hub refused the client: sends {"error": why} with 403, 429 (the client's
+ * own share is full) or 503, and logs the refusal of WHAT for STREAM (NULL:
+ * none). */
 ngx_int_t answer_refusal(ngx_http_request_t *r, const char *what,
     const ngx_str_t *stream, enum hub_refusal reason);
 

@@ -1,6 +1,6 @@
 #include "budget.h"
 
-#define BUDGET_USER  4               /* a user's part: one of so many */
+#define BUDGET_USER  4               /* a user's share is 1/4 */
 
 
 ngx_int_t
@@ -56,7 +56,7 @@ budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid, size_t bytes,
     } else {
         *held = budget_of(b, uid);
 
-        /* the first is let in, however large */
+        /* a user's first hold may exceed the share */
         if (*held && *held + bytes > most / BUDGET_USER) {
             rc = NGX_DECLINED;
         }

@@ -1,7 +1,7 @@
 /*
- * Memory that a worker holds for clients that take their time to read: counted
- * in bytes, in total and for each user, who may have a quarter of it.  Threads
- * of a pool may ask, too, before they make what is to be held.
+ * Limits the memory that a worker holds for clients that read slowly: counts
+ * bytes in total and for each user, who may hold a quarter.  Pool threads may
+ * call it too, before they allocate.
  */
 
 #ifndef DUOLU_HTTP_BUDGET_H
@@ -17,7 +17,7 @@ typedef struct {
     unsigned            ready:1;
 } budget_t;
 
-/* Zeroed at first, inside of what it is held for. */
+/* Zeroed at first; a member of the object that holds the memory. */
 typedef struct {
     ngx_queue_t  queue;
     budget_t    *of;                 /* NULL: it holds nothing */
@@ -28,9 +28,9 @@ typedef struct {
 /* Event loop, before the first use of B in this process. */
 ngx_int_t budget_init(budget_t *b, ngx_log_t *log);
 
-/* Takes BYTES of the MOST that there are for user UID.  NGX_OK, then
- * budget_give() follows; NGX_BUSY: all users together hold too much; or
- * NGX_DECLINED: this one alone.  *HELD is how much they, or it, hold. */
+/* Takes BYTES of MOST for user UID.  NGX_OK: the caller must budget_give();
+ * NGX_BUSY: all users together hold too much; NGX_DECLINED: this user does.
+ * *HELD: bytes that they, or this user, hold already. */
 ngx_int_t budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid,
     size_t bytes, size_t most, size_t *held);
 

@@ -11,14 +11,14 @@ typedef struct {
     replay_t      *replay;
     uint64_t       origin;           /* of the client's address */
     ngx_int_t      zone;             /* minutes east of UTC */
-    unsigned       zoned:1;          /* the file is named by that zone's clock */
-    unsigned       growing:1;        /* asked again it would be longer */
+    unsigned       zoned:1;          /* the file's name has local time */
+    unsigned       growing:1;        /* a later request may get a longer clip */
 } clip_t;
 
 #define ZONE_MAX  (14 * 60)
 
 
-/* Of this worker: what is being made or sent. */
+/* This worker's clips that are being made or sent. */
 static ngx_queue_t  clips = { &clips, &clips };
 static budget_t     clip_heads;
 
@@ -50,7 +50,7 @@ clip_free(history_t *h)
 
 /* --- event loop: the answer --- */
 
-/* RFC 6266: a name that every client reads, and behind it the true one. */
+/* RFC 6266: an ASCII name for old clients, then the real one. */
 static ngx_int_t
 set_disposition(ngx_http_request_t *r, clip_t *c)
 {
@@ -60,7 +60,7 @@ set_disposition(ngx_http_request_t *r, clip_t *c)
     const char      *slash = strchr(c->build.media.history->stream, '/');
     const char      *end = c->zoned ? ".mp4" : "Z.mp4";
 
-    /* 2026-11-23T14:00:00.123Z without what no file name may have everywhere */
+    /* 20261123T140000: without ':', which some file systems forbid */
     len = utc_write(utc, c->build.media.history->range.segments[
                              c->build.media.history->range.files[0].first].utc
                          + c->zone * 60000);
@@ -125,7 +125,7 @@ set_headers(ngx_http_request_t *r, clip_t *c)
     ngx_str_set(&r->headers_out.content_type, "video/mp4");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-    /* nginx cuts one range out of many buffers, several out of one alone */
+    /* nginx can serve several ranges only from a single buffer */
     r->allow_ranges = 1;
     r->single_range = 1;
 
@@ -133,7 +133,7 @@ set_headers(ngx_http_request_t *r, clip_t *c)
 }
 
 
-/* What of file I is in the clip, with the parameter sets that it needs. */
+/* Adds the clip's part of file I, with parameter sets where it needs them. */
 static void
 add_file(pieces_t *body, clip_t *c, size_t i)
 {
@@ -185,8 +185,8 @@ clip_done(ngx_http_request_t *r, history_t *h)
 
 /* --- its beginning --- */
 
-/* Is there a place for one more, and for one more of this user and address?
- * Asked before the work: else 1, and the question has failed. */
+/* Returns 1, and fails the question, when no further clip is allowed: in all,
+ * for this user or for this address.  Call it before the work. */
 static int
 clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
 {
@@ -223,8 +223,8 @@ clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
 }
 
 
-/* Reads `zone`, if it is given.  NGX_OK, or NGX_DONE with *RC what the handler
- * returns. */
+/* Reads `zone`, if given.  NGX_OK, or NGX_DONE with *RC for the handler to
+ * return. */
 static ngx_int_t
 read_zone(ngx_http_request_t *r, clip_t *c, ngx_int_t *rc)
 {

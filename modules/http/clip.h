@@ -1,10 +1,10 @@
 /*
  * clip.mp4: a span of what was recorded as one progressive MP4, an attachment.
  *
- * Its head is made anew for each request, from the moof boxes alone, and is
- * the same for the same span, so that a download can go on where it broke off.
- * The argument `zone`, minutes east of UTC, names the file by that zone's clock.
- * The rest is sent from the recorded files.
+ * Its head is made for each request from the moof boxes alone.  It is the same
+ * for the same span, so that a client can resume a download.  With the argument
+ * `zone`, minutes east of UTC, the file's name has that zone's local time.  The
+ * rest is sent from the recorded files.
  */
 
 #ifndef DUOLU_HTTP_CLIP_H
@@ -14,7 +14,7 @@
 #include "replay.h"
 
 typedef struct {
-    ngx_msec_t  longest;             /* of what is recorded in it */
+    ngx_msec_t  longest;             /* of a clip's recorded time */
     ngx_int_t   at_once;             /* of a worker, being made or sent */
     ngx_int_t   of_user;             /* of them */
     size_t      heads;               /* bytes of their heads */

@@ -7,7 +7,7 @@
 #define CLIP_FILES     256           /* open while the clip is sent */
 #define CLIP_HEAD_MAX  (64 * 1024 * 1024)
 #define CLIP_INIT_MAX  65536
-#define CLIP_JOINT_MS  1500          /* more time between files is a gap */
+#define CLIP_JOINT_MS  1500          /* a longer pause between files is a gap */
 
 
 /* --- reading --- */
@@ -61,7 +61,7 @@ open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
 
 /* --- feeding --- */
 
-/* Remembers that parameter sets go before what is at OFFSET of the file. */
+/* Remembers to insert parameter sets at OFFSET of the file. */
 static int
 add_cut(clip_build_t *b, clip_file_t *f, uint64_t offset)
 {
@@ -82,8 +82,8 @@ add_cut(clip_build_t *b, clip_file_t *f, uint64_t offset)
 }
 
 
-/* Feeds what is recorded in segment S to the movie; *SHIFT is from a place in
- * the file to that in the payload. */
+/* Feeds the fragments of segment S to the movie; *SHIFT plus an offset in the
+ * file is the offset in the payload. */
 static int
 feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
     const rec_segment_t *s, uint64_t *shift)
@@ -117,7 +117,7 @@ feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
 }
 
 
-/* Time that lies between two files and is no gap. */
+/* The pause before a file, when too short for a gap; else 0. */
 static int64_t
 pause_before(const history_range_t *range, const history_file_t *file)
 {
@@ -184,8 +184,8 @@ feed_movie(clip_build_t *b)
 }
 
 
-/* The range holds the segment of `to`; a clip ends with the one before when
- * that one begins there. */
+/* The range includes the segment that holds `to`.  Drop it when it begins just
+ * there: the clip would not show it. */
 static void
 trim_end(history_t *h)
 {
@@ -210,7 +210,7 @@ trim_end(history_t *h)
 }
 
 
-/* Is it as short as it must be? */
+/* Is the clip within its limits of files and length? */
 static int
 check_length(clip_build_t *b)
 {
@@ -257,7 +257,7 @@ same_config(const mp4_track_t *a, const mp4_track_t *b)
 }
 
 
-/* Is the picture of more than one configuration? */
+/* Does the clip's video have several configurations? */
 static int
 has_changes(const clip_build_t *b)
 {
@@ -345,7 +345,7 @@ open_files(clip_build_t *b)
 }
 
 
-/* Of the head, and of where the rest is: the same for the same clip alone. */
+/* Digest of the head and of the places of the rest: the clip's validator. */
 static void
 digest_clip(clip_build_t *b)
 {

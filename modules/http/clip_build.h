@@ -1,6 +1,6 @@
 /*
- * What a clip consists of: its head, and which bytes of which files follow.
- * Pool thread only, until it is done.
+ * Builds a clip: its head, and the list of the file parts behind it.  Pool
+ * thread only, until it is done.
  */
 
 #ifndef DUOLU_HTTP_CLIP_BUILD_H
@@ -10,9 +10,9 @@
 #include "media_reader.h"
 #include "../media/movie.h"
 
-/* A recorded file, and what of it is in the clip.  Browsers tell their decoder
- * of a movie's first configuration alone, so a clip of several has parameter
- * sets in front of each key frame that begins a fragment. */
+/* A recorded file and its part in the clip.  Browsers configure their decoder
+ * from a movie's first configuration only, so a clip with several gets
+ * parameter sets in front of each key frame that begins a fragment. */
 typedef struct {
     int           fd;                /* -1: not open */
     uint64_t      offset, size;
@@ -27,7 +27,7 @@ typedef struct {
 /* Zeroed but for the first four, and of the first all but the history. */
 typedef struct {
     media_reader_t  media;
-    ngx_msec_t     longest;          /* of what is recorded in it */
+    ngx_msec_t     longest;          /* of its recorded time */
     budget_t      *heads;            /* of all clips */
     size_t         heads_most;
 
@@ -37,11 +37,11 @@ typedef struct {
     uint8_t       *out;              /* the head of the clip */
     size_t         out_size;
     budget_hold_t  hold;             /* for it */
-    uint64_t       payload;          /* what follows it */
-    uint8_t        digest[16];       /* the same for the same bytes alone */
+    uint64_t       payload;          /* bytes behind the head */
+    uint8_t        digest[16];       /* same only for the same bytes */
 } clip_build_t;
 
-/* Makes all of it of the history's range, or fails the question. */
+/* Builds the clip from the history's range, or fails the question. */
 void clip_build(clip_build_t *b);
 
 /* Closes the files; B itself stays. */

@@ -25,8 +25,8 @@ growing_file(const ngx_str_t *path, size_t root)
 }
 
 
-/* Hashes what an MP4 begins with to *CRC.  Returns -1 when it is none, or not there
- * yet. */
+/* Hashes the init segment of an MP4 to *CRC.  Returns -1 when the file has none
+ * (yet). */
 static int
 hash_init(int fd, uint32_t *crc)
 {
@@ -44,7 +44,7 @@ hash_init(int fd, uint32_t *crc)
 }
 
 
-/* Adds the validator of FD, unless it can have none. */
+/* Adds the validator (ETag) of FD, if it can have one. */
 static ngx_int_t
 set_etag(ngx_http_request_t *r, int fd)
 {

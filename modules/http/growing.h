@@ -1,15 +1,16 @@
 /*
  * A recorded file that is still being written.
  *
- * Bytes that an MP4 has stay what they are while it grows, so that its validator
- * stays too: a download that broke off goes on, and "If-Range" with what a client
- * saw a moment ago gets its range.  But nothing may keep such an answer, which
- * would be told with the same validator that it is still all there is.
+ * An MP4 is append-only while it grows, so its validator (ETag) stays the same:
+ * a client can resume a download, also by "If-Range" with an earlier ETag.  But
+ * caches must not store the answer (no-store): they would revalidate it by the
+ * same ETag and go on serving the shorter file.
  *
- * A file that is begun anew under the same name has another validator, though its
- * inode may have the same number: the validator holds when the file was made, and
- * what it begins with, since a recorder that has written no more may write that anew.
- * An FLV has none, since its metadata is written again as it grows.
+ * A new file of the same name gets another validator even if its inode has the
+ * same number, as the validator contains the file's birth time.  It also
+ * contains a hash of the init segment, which a recorder may rewrite while it is
+ * all there is.  An FLV has no validator, since its metadata is rewritten as it
+ * grows.
  */
 
 #ifndef DUOLU_HTTP_GROWING_H
@@ -22,8 +23,7 @@
 /* Is PATH, whose first ROOT bytes are the folder of recordings, being written? */
 int growing_file(const ngx_str_t *path, size_t root);
 
-/* Sets the validator of the file FD, when it can have one, and that nothing keeps
- * the answer. */
+/* Sets the validator of the file FD, if it can have one, and no-store. */
 ngx_int_t growing_headers(ngx_http_request_t *r, int fd);
 
 #endif

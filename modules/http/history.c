@@ -3,10 +3,10 @@
 #include "answer.h"
 #include "../hub/hub.h"
 
-/* ms; a worker that is told to leave stays as long as it has a timer */
+/* ms; the timer keeps an exiting worker alive while a question is open */
 #define HISTORY_WAIT  60000
 
-#define HISTORY_OF_USER  64      /* questions of one that wait for threads */
+#define HISTORY_OF_USER  64      /* a user's questions that may be open */
 
 
 static ngx_queue_t  history_asked = { &history_asked, &history_asked };
@@ -114,7 +114,7 @@ history_answered(ngx_event_t *ev)
     ngx_connection_t    *c;
     ngx_http_request_t  *r = h->request;
 
-    if (!ev->complete) {                     /* the timer: it only waits on */
+    if (!ev->complete) {                     /* the timer fired: set it again */
         ev->timedout = 0;
         ngx_add_timer(ev, HISTORY_WAIT);
         return;
@@ -142,7 +142,7 @@ history_answered(ngx_event_t *ev)
 }
 
 
-/* Questions of a user that wait, those of clients that left included. */
+/* Counts a user's open questions, including those of clients that left. */
 static ngx_uint_t
 history_waiting(uint64_t uid)
 {

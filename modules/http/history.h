@@ -1,14 +1,14 @@
 /*
- * What was recorded of a stream: a question is put on the event loop, a pool
- * thread reads folders and indexes, the answer comes back on the event loop.
+ * Questions about a stream's recordings: a handler asks on the event loop, a
+ * pool thread reads folders and indexes, the event loop sends the answer.
  *
  *     history_t *h = history_create(r, &root, &stream);
  *     h->from = …; h->to = …;
  *     h->work = …; h->done = …; h->data = …;
  *     return history_ask(h, pool);              of the content handler
  *
- * The client may leave meanwhile: then `done` is not called, and what belongs
- * to the question is freed when the thread has finished with it.
+ * The client may leave meanwhile: then `done` is not called, and the question
+ * is freed when the thread has finished.
  *
  * On the thread side nothing touches nginx's pools, the request or the hub:
  * memory is malloc()ed.  A path is opened folder by folder below ROOT, and

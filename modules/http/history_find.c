@@ -1,6 +1,6 @@
 /*
- * The pool thread's side of history: which files there are, and what their
- * indexes say of a span of time.
+ * The pool thread's side of history: lists the files of a span of time and
+ * reads their indexes.
  */
 
 #include "history_find.h"
@@ -13,9 +13,9 @@
 #define DAY_MS           86400000
 #define FILE_REACH       (25 * 3600 * 1000)    /* no file is longer, ms */
 #define INDEX_SIZE_MAX   (64 * 1024 * 1024)
-#define SETTLE_MS        10000                 /* a writer that stopped ends its
-                                                  index within it */
-#define SPAN_JOIN        1500                  /* ms; less is no gap to a viewer */
+#define SETTLE_MS        10000                 /* a stopped recorder ends
+                                                  its index within it */
+#define SPAN_JOIN        1500                  /* ms; viewers ignore less */
 
 
 /* A file that may hold something of the range. */
@@ -81,7 +81,7 @@ too_much(history_t *h, unsigned max, const char *what)
 
 /* --- folders --- */
 
-/* Opens what NAME of LEN bytes is in the folder FD, which is closed. */
+/* Opens the entry NAME (LEN bytes) of the folder FD, and closes FD. */
 static int
 open_in_folder(int fd, const char *name, size_t len, int flags)
 {
@@ -101,7 +101,7 @@ open_in_folder(int fd, const char *name, size_t len, int flags)
 }
 
 
-/* The folders of PATH, one after another, from the folder FD. */
+/* Opens the folders of PATH one after another, from the folder FD on. */
 static int
 open_path(int fd, const char *path)
 {
@@ -148,7 +148,7 @@ history_open(const history_t *h, const char *file)
 }
 
 
-/* Nothing there is no failure. */
+/* A missing file is no failure: nothing was recorded. */
 static void
 cannot(history_t *h, const char *verb, const char *what)
 {
@@ -159,7 +159,7 @@ cannot(history_t *h, const char *verb, const char *what)
 }
 
 
-/* Calls EACH with every name in the folder FD, which is closed. */
+/* Calls EACH with every name in the folder FD, and closes FD. */
 static void
 each_name(history_t *h, int fd, void *data,
     void (*each)(history_t *h, void *data, const char *name))
@@ -401,8 +401,8 @@ overlaps(const history_t *h, const rec_segment_t *s)
 }
 
 
-/* Appends S to FILE.  What lies before the range is kept only as far as the
- * range's first segment depends on it. */
+/* Appends S to FILE.  Of the segments before the range, keeps only those that
+ * the range's first segment depends on. */
 static void
 take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
 {
@@ -458,7 +458,7 @@ take_file(history_t *h, finder_t *f, int64_t utc)
     file.head = reader.head;
     file.first = (uint32_t) range->nsegments;
 
-    /* one line that makes no sense spoils what is behind it, not before */
+    /* keep the segments before an invalid line */
     while (h->status == NGX_HTTP_OK && rec_index_next(&reader, &segment) == 1) {
         take_segment(h, &file, &segment);
     }
@@ -534,8 +534,8 @@ take_spans(history_t *h, finder_t *f, int64_t utc)
 }
 
 
-/* Where an FLV ends, which has no index: as it says itself, or when it was last
- * changed while it does not yet. */
+/* The end of an FLV, which has no index: from its onMetaData, or, while that
+ * has no duration yet, the time of its last change. */
 static int64_t
 flv_end(int fd, int64_t utc)
 {
@@ -557,7 +557,7 @@ flv_end(int fd, int64_t utc)
 }
 
 
-/* Returns whether any of it is of the span. */
+/* Returns 1 when the file overlaps the span. */
 static int
 take_flv(history_t *h, int64_t utc)
 {
@@ -598,7 +598,7 @@ history_find(history_t *h)
 
     for (i = 0; i < f.nfiles && h->status == NGX_HTTP_OK; i++) {
 
-        /* files follow one another: this one ended before the next began */
+        /* files do not overlap: this one ended before the next began */
         if (i + 1 < f.nfiles && f.files[i + 1].utc <= h->from) {
             continue;
         }
@@ -630,9 +630,8 @@ history_find(history_t *h)
 }
 
 
-/* The hub may have let go of a stream whose last fragment is still on its way to
- * the disk; and what was recorded a moment ago is in no index before its segment
- * ends. */
+/* Two delays matter: the hub may have released the stream before the last
+ * fragment is written, and a segment is not in the index before it ends. */
 int
 history_growing(const history_t *h)
 {

@@ -1,7 +1,7 @@
 /*
- * A question about what was recorded of a stream, and the side of it that a pool
- * thread answers: files, their indexes, spans.  Nothing here touches nginx's
- * pools, the request or the hub.
+ * A question about a stream's recordings, and the part that a pool thread
+ * answers: files, their indexes, spans.  Nothing here touches nginx's pools,
+ * the request or the hub.
  */
 
 #ifndef DUOLU_HTTP_HISTORY_FIND_H
@@ -23,8 +23,8 @@ typedef struct {
     char        file[REC_FILE_MAX];      /* DAY/TIME.mp4, below the stream's folder */
     rec_head_t  head;
     uint32_t    first, n;                /* its segments: [first, first + n) */
-    unsigned    cut:1;                   /* it goes on behind the range */
-    unsigned    ended:1;                 /* nothing more comes behind it */
+    unsigned    cut:1;                   /* it has segments behind the range */
+    unsigned    ended:1;                 /* its index has ENDLIST */
 } history_file_t;
 
 /* Consecutive in time.  It begins with the segment that holds `from`, or the
@@ -53,13 +53,13 @@ typedef struct {
 typedef struct history_s  history_t;
 
 struct history_s {
-    /* the question; does not change once it is put */
+    /* the question; constant once it is asked */
     char               *root;            /* ROOT, without a slash at its end */
     char                dir[REC_DIR_MAX];        /* APP/NAME below it */
     char                stream[REC_STREAM_MAX + 1];
     int64_t             from, to;        /* utc ms, `to` included */
-    uint64_t            uid;             /* who asks */
-    int64_t             now;             /* when it was put */
+    uint64_t            uid;             /* the user */
+    int64_t             now;             /* when it was asked */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
     unsigned            plain:1;         /* no range is looked for */
@@ -98,11 +98,11 @@ int history_open(const history_t *h, const char *file);
 void history_find(history_t *h);
 void history_find_free(history_t *h);
 
-/* Does more come into the range that was found, as far as one can tell?  Then
- * what is answered holds for this moment alone. */
+/* May the range that was found still grow?  Then the answer must not be
+ * cached. */
 int history_growing(const history_t *h);
 
-/* Says what the answer is when it cannot be given. */
+/* Fails the question: STATUS and a sentence are the answer. */
 void history_fail(history_t *h, ngx_uint_t status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

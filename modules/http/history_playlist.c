@@ -1,8 +1,7 @@
 /*
- * A list that grows must never change what it said before, with the same
- * `from`.  So a group of segments is closed by what is in it, never by what
- * comes after or by the clock, and one that is not closed is left out as long
- * as something may still come into it.
+ * A growing playlist of the same `from` must be append-only.  So the content of
+ * a group of segments alone decides that it is closed, never a later segment or
+ * the clock, and an open group is not listed while it may still grow.
  */
 
 #include "history_playlist.h"
@@ -12,9 +11,9 @@
 
 #define LIST_LEAST   65536    /* bytes that are counted while a list is made */
 #define GROUP_MS     6000
-#define EARLY_MS     500      /* a file may begin with sound before its picture */
-#define LATE_MS      100      /* so little may be missing that nobody sees it */
-#define AHEAD_MS     60000    /* no clock is so far ahead of the wall's */
+#define EARLY_MS     500      /* overlap: a file may begin with earlier sound */
+#define LATE_MS      100      /* a pause too short to notice */
+#define AHEAD_MS     60000    /* the most that a clock may be ahead */
 
 
 /* Segments that are listed as one. */
@@ -38,8 +37,8 @@ static budget_t  lists;                  /* of this worker */
 
 /* --- groups --- */
 
-/* The end of the group that begins with segment I of FILE, whose segments end
- * before END.  *CLOSED: nothing can come into it any more. */
+/* Returns the end of the group that begins with segment I; the file's segments
+ * end before END.  *CLOSED: the group cannot grow any more. */
 static uint32_t
 group_end(const rec_segment_t *s, uint32_t i, uint32_t end, int alone,
     int *closed)
@@ -63,8 +62,8 @@ group_end(const rec_segment_t *s, uint32_t i, uint32_t end, int alone,
 }
 
 
-/* Puts the range's groups to OUT, which has room for as many as there are
- * segments.  Returns how many there are to list. */
+/* Writes the range's groups to OUT, which has room for one per segment.
+ * Returns the number of groups to list. */
 static size_t
 make_groups(const history_range_t *range, int growing, group_t *out)
 {
@@ -102,8 +101,8 @@ make_groups(const history_range_t *range, int growing, group_t *out)
 }
 
 
-/* The ceiling of the longest, in seconds.  Of an EVENT it must not change: there
- * it is the longest that such segments can make. */
+/* The longest group in seconds, rounded up.  For an EVENT list it must not
+ * change, so it is the longest group that such segments can make. */
 static uint64_t
 target_duration(const history_range_t *range, const group_t *groups, size_t n,
     int event)
@@ -146,8 +145,8 @@ put_number(u_char *p, uint64_t value)
 #define put_word(p, word)  ngx_cpymem((p), (word), sizeof(word) - 1)
 
 
-/* Does the file of G go on where BEFORE ended, with the same headers and on the
- * same clock?  Then it is all one to a player. */
+/* Does G's file continue BEFORE's, with the same headers and clock?  Then
+ * players need no discontinuity. */
 static int
 goes_on(const history_t *h, const group_t *before, const group_t *g)
 {
@@ -159,8 +158,8 @@ goes_on(const history_t *h, const group_t *before, const group_t *g)
 }
 
 
-/* A file begins with G, or time is missing before it.  BEFORE: NULL when G is the
- * first of the list. */
+/* Adds the tags before G, which begins a file or follows a gap.  BEFORE: NULL
+ * when G is the first of the list. */
 static void
 add_break(const history_t *h, text_t *t, const group_t *before,
     const group_t *g)
@@ -294,8 +293,8 @@ playlist_free(history_t *h)
 }
 
 
-/* Counts BYTES for the list, in place of what was counted before.  NGX_ERROR:
- * they are too many, and the question has failed. */
+/* Charges BYTES for the list instead of the previous charge.  NGX_ERROR: over
+ * budget, and the question has failed. */
 static ngx_int_t
 playlist_hold(history_t *h, size_t bytes)
 {

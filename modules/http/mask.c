@@ -1,7 +1,7 @@
 #include "mask.h"
 
 
-/* What wrote a log before the mask did: syslog or memory; a file has none. */
+/* A log's writer before the mask: of syslog or memory; a file has none. */
 typedef struct {
     ngx_log_t          *log;
     ngx_log_writer_pt   writer;
@@ -9,7 +9,7 @@ typedef struct {
 } mask_before_t;
 
 
-/* What a token may be made of, however a client spells it. */
+/* A byte of a token in any spelling, percent-encoded included. */
 static ngx_inline int
 is_spelling(u_char c)
 {
@@ -62,7 +62,7 @@ mask_write_file(ngx_log_t *log, u_char *line, size_t len)
 }
 
 
-/* The line itself stays: logs behind this one are written of it, too. */
+/* Masks a copy of the line: the next logs of the list use the original. */
 
 static void
 mask_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
@@ -84,7 +84,8 @@ mask_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
 }
 
 
-/* A pool logs its end when this library is unloaded already. */
+/* Restores the writer: when the pool logs its end, this library may already be
+ * unloaded. */
 
 static void
 mask_remove(void *data)

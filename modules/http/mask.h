@@ -1,6 +1,6 @@
 /*
- * A token in a log is a login for whoever reads the log.  A run of characters
- * that may be one, however it is spelled, is written there as three stars.
+ * Anyone who reads a token in a log can use it.  So every run of characters
+ * that may be a token, in any spelling, is logged as three stars.
  */
 
 #ifndef DUOLU_HTTP_MASK_H
@@ -16,8 +16,8 @@
  * returns its end; DST may be SRC. */
 u_char *mask_copy(u_char *dst, const u_char *src, size_t len);
 
-/* Puts the mask before what writes LOG and those behind it, whoever logs what
- * at whatever level, until POOL ends.  A log that has it is left as it is. */
+/* Masks all lines of LOG and of the logs behind it, at every level, until POOL
+ * ends.  Idempotent: a masked log is left as it is. */
 ngx_int_t mask_log(ngx_pool_t *pool, ngx_log_t *log);
 
 #endif

@@ -54,8 +54,7 @@ media_no_memory(history_t *h)
 }
 
 
-/* Makes m->box hold at least SIZE bytes of what is at OFFSET, as much as there
- * is before END.  Returns 0 or -1. */
+/* Reads SIZE bytes at OFFSET, all before END, into m->box.  Returns 0 or -1. */
 static int
 read_box(media_reader_t *m, const char *file, int fd, uint64_t offset,
     uint64_t end, size_t size)

@@ -1,6 +1,6 @@
 /*
- * Reads fragments of recorded files.  Pool thread only.  What fails is the
- * question's failure, which says what and where.
+ * Reads fragments of recorded files.  Pool thread only.  A failure fails the
+ * question, with a sentence that names the file and the offset.
  */
 
 #ifndef DUOLU_HTTP_MEDIA_READER_H
@@ -17,7 +17,7 @@ typedef struct {
     uint8_t       *box;              /* the moof in hand */
     size_t         box_size;
     mp4_sample_t  *samples;          /* its samples */
-    unsigned       guess:1;          /* a client says where: it may be nowhere */
+    unsigned       guess:1;          /* a client's offset: it may be wrong */
 } media_reader_t;
 
 /* Reads SIZE bytes at OFFSET of FD, which is FILE.  Returns 0 or -1. */

@@ -1,6 +1,6 @@
 /*
- * The keys that verify tokens, for every module that asks for a token, and
- * logs that show none.
+ * The keys that verify tokens, for every module that needs a token; masks
+ * tokens in logs.
  */
 
 #include <ngx_http.h>
@@ -75,8 +75,8 @@ access_keys(void **loc_conf)
 }
 
 
-/* An access log of any format may hold the request line and the referrer;
- * nothing else reads the line once it is parsed. */
+/* Masks the request line and the referrer, which an access log may contain.
+ * Nothing else reads the line once it is parsed. */
 static ngx_int_t
 ngx_http_hub_access_mask(ngx_http_request_t *r)
 {
@@ -124,8 +124,8 @@ ngx_http_hub_access_init(ngx_conf_t *cf)
 }
 
 
-/* The logs of locations were masked as those were merged; this one is whole
- * now, when the directives of the main context have all been read. */
+/* Masks the main context's log: it is complete only now, when all directives
+ * were read.  The logs of locations were masked when they were merged. */
 static ngx_int_t
 ngx_http_hub_access_init_module(ngx_cycle_t *cycle)
 {

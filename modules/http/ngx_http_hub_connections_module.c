@@ -1,7 +1,7 @@
 /*
- * How many connections to the HTTP ports one address may have open, counted
- * from accept to close: silent ones, those in the TLS handshake, slow heads
- * and idle ones too, none of which limit_conn sees.
+ * Limits the connections that an address may have open to the HTTP ports,
+ * counted from accept to close: also silent ones, those in the TLS handshake,
+ * slow heads and idle ones, which limit_conn does not count.
  */
 
 #include <ngx_http.h>
@@ -100,7 +100,8 @@ ngx_http_hub_connections_conf(const ngx_cycle_t *cycle)
 }
 
 
-/* Stands before ngx_http_init_connection() as the handler of a listener. */
+/* A listener's handler, in place of ngx_http_init_connection(), which it
+ * calls. */
 
 static void
 ngx_http_hub_connections_accept(ngx_connection_t *c)
@@ -134,7 +135,7 @@ ngx_http_hub_connections_accept(ngx_connection_t *c)
 }
 
 
-/* NGX_OK, NGX_DECLINED when the address has as many as it may, NGX_ERROR. */
+/* NGX_OK, NGX_DECLINED when the address is at its limit, NGX_ERROR. */
 
 static ngx_int_t
 ngx_http_hub_connections_enter(ngx_connection_t *c,
@@ -166,7 +167,7 @@ ngx_http_hub_connections_enter(ngx_connection_t *c,
         cln->handler = ngx_http_hub_connections_leave;
     }
 
-    /* a full table must not lock everybody out */
+    /* fail open: a full table must not lock all clients out */
     return rc == NGX_BUSY ? NGX_OK : rc;
 }
 

@@ -1,6 +1,5 @@
 /*
- * What the auth-service and duoluctl tell the hub.  Meant for a private
- * listener:
+ * Commands of the auth-service and duoluctl to the hub, for a private listener:
  *     POST /control/kick?id=ID
  *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (one at least;
  *          at=UNIX with them: as of then, not now)
@@ -14,7 +13,7 @@
 
 typedef struct {
     ngx_str_t  id, user, stream, key, at, on;  /* data is NULL: not given */
-    u_char     wrong[TEXT_STEP];           /* a sentence, when it is so */
+    u_char     wrong[TEXT_STEP];           /* the error, a sentence, or empty */
 } control_args_t;
 
 
@@ -100,7 +99,7 @@ control_takes(const char *takes, const u_char *name, size_t len)
 }
 
 
-/* Where the value of the argument NAME goes; NULL: TAKES does not list it. */
+/* The field for the argument NAME; NULL: TAKES does not list it. */
 static ngx_str_t *
 control_argument(control_args_t *args, const char *takes, const ngx_str_t *name)
 {
@@ -134,7 +133,7 @@ control_argument(control_args_t *args, const char *takes, const ngx_str_t *name)
 }
 
 
-/* Takes NAME=VALUE apart.  0, or -1 with args->wrong. */
+/* Parses NAME=VALUE.  0, or -1 with args->wrong. */
 static int
 control_pair(ngx_http_request_t *r, const char *takes, u_char *p, u_char *end,
     control_args_t *args)
@@ -194,7 +193,7 @@ control_parse(ngx_http_request_t *r, const char *takes, control_args_t *args)
 }
 
 
-/* The digits of TEXT, 1 or more, as a number above 0.  0: they are none. */
+/* Reads TEXT, all digits, as a number above 0.  0: it is not one. */
 static uint64_t
 control_number(const ngx_str_t *text)
 {
@@ -229,7 +228,7 @@ control_not_a_number(ngx_http_request_t *r, const char *name,
 }
 
 
-/* APP/NAME as the gate lets it in; the file of revocations has it by line. */
+/* Is it an APP/NAME?  No spaces or controls: the revocations file is lines. */
 static int
 control_is_stream(const ngx_str_t *s)
 {
@@ -309,7 +308,7 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
     hub_revocation_t  revoke;
 
     ngx_memzero(&revoke, sizeof(revoke));
-    ngx_time_update();                     /* a token may be younger than ours */
+    ngx_time_update();                     /* the cached time may be old */
     revoke.at = ngx_time();
     revoke.uid = control_number(&args->user);
     revoke.key = control_number(&args->key);
@@ -323,7 +322,7 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
     }
 
     if (args->at.data) {
-        /* told late, or again: sessions that began since then stay */
+        /* a late or repeated command must not end sessions begun since then */
         revoke.at = (int64_t) control_number(&args->at);
 
         if (revoke.at <= 0) {

@@ -1,7 +1,7 @@
 /*
  * Live events for the page: server-sent events (HTML standard, 9.2) about the
- * streams that the user behind a request may see.  Who that is, another module
- * finds out (auth_request) and leaves in variables.
+ * streams that the user may see.  Another module (auth_request) identifies the
+ * user and sets variables.
  *
  * A worker with followers looks at the zone's sequence of changes ten times a
  * second; nothing is sent between workers.
@@ -12,9 +12,9 @@
 #define EVENTS_TICK_MS      100
 #define EVENTS_STATS_MS     2000
 #define EVENTS_SILENCE_MS   15000           /* then a comment is sent */
-#define EVENTS_STUCK_MS     30000           /* a client reads nothing so long */
+#define EVENTS_STUCK_MS     30000           /* longest time without reading */
 #define EVENTS_BEHIND       (256 * 1024)    /* bytes that may wait for it */
-#define EVENTS_CHANGES      32              /* looked at in one go */
+#define EVENTS_CHANGES      32              /* read at once */
 
 
 typedef struct {
@@ -42,13 +42,13 @@ typedef struct {
 
 
 /* Of this worker.  The timer runs while there are followers.  It is not
- * cancelable, since an exiting worker that forgot its clients would leave open
- * sockets; the first tick after that ends them all. */
+ * cancelable: nginx would complain of an exiting worker's open sockets, so its
+ * next tick ends all followers. */
 static struct {
     ngx_event_t      event;
     ngx_queue_t      followers;
-    uint64_t         seen;             /* the change looked at last */
-    ngx_msec_t       stats_ms;         /* when to look next */
+    uint64_t         seen;             /* the last change that was read */
+    ngx_msec_t       stats_ms;         /* when to check next */
     events_stats_t   stats;
     text_t           text;             /* of one change */
 } events;
@@ -126,7 +126,7 @@ ngx_module_t  ngx_http_hub_events_module = {
 
 /* --- the end of a follower --- */
 
-/* Harmless twice. */
+/* Idempotent. */
 static void
 events_forget(follower_t *f)
 {
@@ -145,7 +145,7 @@ events_cleanup(void *data)
 }
 
 
-/* With the request's pool, since frames of HTTP/2 may outlive the request. */
+/* A cleanup of the pool, as frames of HTTP/2 may outlive the request. */
 static void
 events_free(void *data)
 {
@@ -166,7 +166,7 @@ events_buffered(const follower_t *f)
 }
 
 
-/* Ends the response as it should be, or cuts off who does not read it. */
+/* Ends the response properly, or cuts off a client that does not read it. */
 static void
 events_end(follower_t *f)
 {
@@ -209,8 +209,8 @@ events_leave(void *data, const char *why)
 
 /* --- sending --- */
 
-/* Sends what waits.  NGX_OK, also when the client does not read just now; or
- * NGX_ERROR: it is to be ended. */
+/* Sends the pending events.  NGX_OK, even when the client does not read just
+ * now; NGX_ERROR: the caller must end the follower. */
 static ngx_int_t
 events_send(follower_t *f)
 {
@@ -282,7 +282,7 @@ events_write_handler(ngx_http_request_t *r)
 
 /* --- the tick --- */
 
-/* The first one, with F NULL, or the one behind F; NULL behind the last. */
+/* The follower behind F, the first when F is NULL; NULL behind the last. */
 static follower_t *
 events_next(follower_t *f)
 {
@@ -293,7 +293,7 @@ events_next(follower_t *f)
 }
 
 
-/* Some changes are lost: everybody is told how things stand. */
+/* Some changes were overwritten: sends each follower all of its streams. */
 static void
 events_tell_all(void)
 {
@@ -302,7 +302,7 @@ events_tell_all(void)
 
     s = snapshot_take(hub, SNAPSHOT_STREAMS);
     if (s == NULL) {
-        return;                            /* once more at the next tick */
+        return;                            /* the next tick tries again */
     }
 
     for (f = events_next(NULL); f; f = events_next(f)) {
@@ -382,7 +382,7 @@ events_look_at_stats(void)
 }
 
 
-/* Sends what there is to one, or ends it. */
+/* Sends a follower its pending events, or ends it. */
 static void
 events_serve(follower_t *f)
 {
@@ -409,7 +409,8 @@ events_serve(follower_t *f)
 }
 
 
-/* One's end may end others with it (HTTP/2), so each is taken anew. */
+/* Take the head of the queue each time: ending one follower may end others of
+ * the same HTTP/2 connection. */
 static void
 events_tick(ngx_event_t *ev)
 {
@@ -458,8 +459,8 @@ events_start(void)
 }
 
 
-/* Reads the identity of the page into F and *who.  Returns NGX_OK, or the
- * handler's result. */
+/* Reads the user and the rights from the variables into F and *who.  Returns
+ * NGX_OK, or the handler's result. */
 static ngx_int_t
 events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
 {
@@ -494,7 +495,7 @@ events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
     ngx_memzero(who, sizeof(hub_identity_t));
     who->protocol = HUB_EVENTS;
     who->uid = uid;
-    who->issued = r->start_sec;            /* rights were asked for since then */
+    who->issued = r->start_sec;            /* rights are not older than this */
     who->asked_ms = (int64_t) r->start_sec * 1000 + (int64_t) r->start_msec;
     who->address = r->connection->addr_text;
 
@@ -528,7 +529,7 @@ events_send_header(ngx_http_request_t *r)
 }
 
 
-/* How things stand, and where changes go on from there. */
+/* Queues the current streams and notes their sequence of changes. */
 static int
 events_begin(follower_t *f)
 {
@@ -607,7 +608,7 @@ ngx_http_hub_events_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_exiting) {                     /* another worker takes the next */
+    if (ngx_exiting) {                     /* the next worker takes a retry */
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -623,7 +624,7 @@ ngx_http_hub_events_handler(ngx_http_request_t *r)
 
     rc = events_open(r, f, &who);
     if (rc != NGX_OK || f->client.session == NULL) {
-        return rc;                         /* when refused it is answered */
+        return rc;                         /* a refusal was answered already */
     }
 
     rc = events_send_header(r);

@@ -7,7 +7,7 @@
 #include "access.h"
 #include "answer.h"
 
-#define FLV_FAILED_MS  1000            /* lets the close frame reach the client */
+#define FLV_FAILED_MS  1000            /* time for the close frame to arrive */
 
 
 typedef struct {
@@ -104,7 +104,7 @@ flv_cleanup(void *data)
 }
 
 
-/* Sends, and ends the request when there is nothing more to wait for. */
+/* Sends to the viewer, and ends the request at the stream's end or an error. */
 static void
 flv_push(viewer_t *v)
 {
@@ -119,7 +119,7 @@ flv_push(viewer_t *v)
     }
 
     if (rc == NGX_DONE && v->failed) {
-        hub_session_close(hub, &v->client);  /* the rest is for its tick */
+        hub_session_close(hub, &v->client);  /* flv_tick() ends the request */
 
     } else if (rc == NGX_DONE) {
         if (v->out == VIEWER_COPIED && !v->ws) {
@@ -139,7 +139,7 @@ flv_push(viewer_t *v)
 
 /* --- events --- */
 
-/* Nothing was sent for so long, as in grace. */
+/* Was nothing sent for the keepalive time, as happens in grace? */
 static int
 flv_is_silent(const viewer_t *v)
 {
@@ -185,8 +185,8 @@ flv_tick(hub_tick_t *tick)
 }
 
 
-/* The hub asks the viewer to leave.  One that does not read is not waited
- * for. */
+/* The hub asks the viewer to leave.  Does not wait for a viewer that does not
+ * read. */
 static void
 flv_leave(void *data, const char *why)
 {
@@ -227,9 +227,9 @@ flv_write_handler(ngx_http_request_t *r)
 }
 
 
-/* A viewer that broke the rules is not read any more, so that it costs nothing
- * while the close frame is on its way: closing at once, with bytes of its in the
- * socket, would destroy that frame. */
+/* The viewer violated the protocol: stop reading from it, and wait before
+ * closing: closing at once, with unread bytes in the socket, sends a reset
+ * that may destroy the close frame. */
 static void
 flv_fail(viewer_t *v)
 {
@@ -263,7 +263,7 @@ flv_ws_read_handler(ngx_http_request_t *r)
 
 /* --- the request --- */
 
-/* Splits "TOKEN/APP/NAME.flv" or "APP/NAME.flv" behind the location's name.
+/* Splits "TOKEN/APP/NAME.flv" or "APP/NAME.flv" after the location's name.
  * Returns NGX_OK, or NGX_DECLINED when it is neither. */
 static ngx_int_t
 flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
@@ -305,7 +305,7 @@ flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
         stream->len = last - stream->data;
     }
 
-    /* what is longer is no name, and may be a token: nothing is to log it */
+    /* never log it: too long for a name, it may be a token */
     if (stream->len > HUB_NAME_MAX) {
         return NGX_DECLINED;
     }
@@ -361,13 +361,13 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
         ngx_str_set(&r->headers_out.content_type, "video/x-flv");
         r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-        /* a proxy would wait for a buffer to be full */
+        /* or a proxy would wait until its buffer is full */
         if (answer_header(r, "X-Accel-Buffering", "no") == NULL) {
             return NGX_ERROR;
         }
 
         if (v->out != VIEWER_COPIED) {
-            /* no chunked framing: the hub's bytes go out as they lie */
+            /* no chunked framing, to send the hub's bytes without a copy */
             r->http_version = NGX_HTTP_VERSION_10;
         }
     }
@@ -486,7 +486,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
 
     rc = flv_send_header(r, v);
     if (rc != NGX_OK) {
-        v->blocked = 1;                      /* the request ends with it */
+        v->blocked = 1;                      /* rc ends the request */
         return rc;
     }
 

@@ -7,8 +7,7 @@
  *     GET /m/TOKEN/rec/APP/NAME/clip.mp4?from=&to=
  *     GET /m/TOKEN/rec/APP/NAME/thumb.jpg?at=
  *
- * A URI is read from its end, so that it does not matter what location it is
- * in.
+ * The module parses a URI from its end, so it works in any location.
  */
 
 #include "access.h"
@@ -24,7 +23,7 @@
 #define HISTORY_DEFAULT_MS  (24 * 3600 * 1000)
 #define DAY_MS              86400000
 #define HISTORY_PACE_MS     60000
-#define HISTORY_SETTLED_S   60       /* a file so long unchanged will not change */
+#define HISTORY_SETTLED_S   60       /* a file unchanged for so long is final */
 
 
 typedef struct {
@@ -37,12 +36,12 @@ typedef struct {
     replay_pace_t       pace;
 } ngx_http_hub_history_loc_conf_t;
 
-/* What the URI says. */
+/* The parts of the URI. */
 typedef struct {
     ngx_str_t   token;
     ngx_str_t   stream;              /* APP/NAME */
     ngx_str_t   file;                /* DAY/TIME.EXT, or one of the names below */
-    access_holder_t  holder;         /* of the token, when it holds */
+    access_holder_t  holder;         /* of a valid token */
 } history_uri_t;
 
 typedef ngx_int_t (*history_answer_pt)(ngx_http_request_t *r,
@@ -155,7 +154,7 @@ ngx_module_t  ngx_http_hub_history_module = {
 
 /* --- the URI --- */
 
-/* The last part of *PATH, which is cut off with its slash.  Empty: none. */
+/* Cuts the last part and its slash off *PATH and returns it.  Empty: none. */
 static ngx_str_t
 cut_last(ngx_str_t *path)
 {
@@ -218,7 +217,7 @@ split_uri(ngx_http_request_t *r, history_uri_t *uri)
     uri->stream.data = app.data;
     uri->stream.len = name.data + name.len - app.data;
 
-    /* what is longer is no name, and may be a token: nothing is to log it */
+    /* never log it: too long for a name, it may be a token */
     if (uri->stream.len > HUB_NAME_MAX || uri->file.len > HUB_NAME_MAX) {
         return NGX_DECLINED;
     }
@@ -289,8 +288,8 @@ check_rights(ngx_http_request_t *r, history_uri_t *uri)
 
 /* --- arguments --- */
 
-/* Reads the time NAME.  NGX_DECLINED: it is not given; NGX_DONE: it is wrong,
- * and *RC what the handler returns. */
+/* Reads the time NAME.  NGX_DECLINED: it is not given; NGX_DONE: it is invalid,
+ * the handler returns *RC. */
 static ngx_int_t
 read_time(ngx_http_request_t *r, const char *name, int64_t *utc, ngx_int_t *rc)
 {
@@ -325,8 +324,8 @@ read_time(ngx_http_request_t *r, const char *name, int64_t *utc, ngx_int_t *rc)
 }
 
 
-/* Fills the span of H.  *OPEN: no end was given.  NGX_OK, or NGX_DONE with *RC
- * what the handler returns. */
+/* Fills the span of H.  *OPEN: no end was given.  NGX_OK, or NGX_DONE: the
+ * handler returns *RC. */
 static ngx_int_t
 read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
 {
@@ -349,7 +348,7 @@ read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
         h->from = ngx_max(h->to - HISTORY_DEFAULT_MS, 0);
 
         if (*open && h->recording) {
-            /* asked again and again: the beginning moves once a day */
+            /* players poll it: move the beginning only once a day */
             h->from -= h->from % DAY_MS;
         }
     }
@@ -453,7 +452,7 @@ answer_segment(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 }
 
 
-/* Opens PATH, of which nothing behind the first ROOT bytes may be a link. */
+/* Opens PATH, without following links behind its first ROOT bytes. */
 static ngx_int_t
 open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
     ngx_open_file_info_t *of)
@@ -495,7 +494,7 @@ open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
 }
 
 
-/* When it was closed its duration was put in; it changes no more. */
+/* Headers of a closed file: its duration is written, it will not change. */
 static ngx_int_t
 set_closed(ngx_http_request_t *r, ngx_open_file_info_t *of)
 {
@@ -554,7 +553,7 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     (void) ngx_sprintf(path.data, "%V/%s/%V%Z", &conf->root, dir, &uri->file);
 
-    growing = growing_file(&path, conf->root.len); /* closed, then opened: whole */
+    growing = growing_file(&path, conf->root.len); /* before open: no race */
 
     rc = open_media(r, &path, conf->root.len, &of);
     if (rc != NGX_OK) {

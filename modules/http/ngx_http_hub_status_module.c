@@ -1,6 +1,6 @@
 /*
- * What the hub holds, as JSON, for the auth-service, duoluctl and tests: the
- * streams, and everybody who is connected.  Meant for a private listener.
+ * The hub's state as JSON, for the auth-service, duoluctl and tests: all
+ * streams and all sessions.  Meant for a private listener.
  */
 
 #include "answer.h"

@@ -1,7 +1,7 @@
 /*
- * A body that is put together of pieces: bytes in memory, and of recorded files,
- * which go from the disk to the client without a copy.  One for which there is no
- * memory fails when it is sent, with all that was to follow.
+ * A body made of pieces: bytes in memory, and parts of recorded files, which
+ * nginx sends without a copy (sendfile).  When there was no memory for a piece,
+ * sending the body fails.
  */
 
 #ifndef DUOLU_HTTP_PIECES_H
@@ -19,7 +19,8 @@ typedef struct {
 /* BYTES live as long as the request. */
 void pieces_memory(pieces_t *p, uint8_t *bytes, size_t size);
 
-/* PATH, which is open as FD, or FILE of H's stream; for pieces_bytes().  NULL: failed. */
+/* A file for pieces_bytes(): PATH, or FILE of H's stream, open as FD.  NULL: no
+ * memory. */
 ngx_file_t *pieces_file(pieces_t *p, const ngx_str_t *path, int fd);
 ngx_file_t *pieces_recorded(pieces_t *p, const history_t *h, const char *file,
     int fd);

@@ -13,19 +13,19 @@ struct replay_s {
     ngx_queue_t          queue;
     ngx_http_request_t  *request;
     hub_client_t         client;
-    off_t                before;     /* sent on the connection until then */
+    off_t                before;     /* sent on the connection before */
     ngx_array_t          files;      /* descriptors */
     const replay_pace_t *pace;
-    ngx_msec_t           since;      /* the span that its pace is measured in */
-    off_t                read;       /* by the client when that began */
-    off_t                read_all;   /* on all of its connection */
+    ngx_msec_t           since;      /* start of the measured span */
+    off_t                read;       /* read by the client at `since` */
+    off_t                read_all;   /* on its whole connection */
 };
 
 
-/* Of this worker.  The timer runs while there are some. */
+/* This worker's replays.  The timer runs while there are any. */
 static struct {
     ngx_event_t       event;
-    ngx_connection_t  dummy;         /* timers want one to log by */
+    ngx_connection_t  dummy;         /* debug logs read its fd */
     ngx_queue_t       all;
 } replays;
 
@@ -40,7 +40,7 @@ replay_count(replay_t *replay)
 }
 
 
-/* The request ends. */
+/* The request's end: closes the session. */
 static void
 replay_cleanup(void *data)
 {
@@ -54,8 +54,8 @@ replay_cleanup(void *data)
 }
 
 
-/* Ends it.  What the kernel has not sent is taken back, since a slow reader
- * would go on with it for minutes. */
+/* Ends the replay and discards unsent bytes in the kernel: a slow client would
+ * read them for minutes. */
 static void
 replay_leave(void *data, const char *why)
 {
@@ -80,7 +80,7 @@ replay_leave(void *data, const char *why)
 
 /* --- while it lasts --- */
 
-/* Bytes sent on C that the client has: the kernel may keep megabytes for it. */
+/* Bytes that the client acknowledged; the kernel may hold megabytes more. */
 static off_t
 replay_read(ngx_connection_t *c)
 {
@@ -92,8 +92,9 @@ replay_read(ngx_connection_t *c)
 }
 
 
-/* What the client has read of it.  A stream of HTTP/2 shares its connection: as
- * long as that is full, what is read of all counts for each.  *ALL is that. */
+/* Bytes of the replay that the client has read.  HTTP/2 streams share their
+ * connection: *ALL counts all of them, *FULL says that output is queued; then
+ * *ALL counts for each stream. */
 static off_t
 replay_progress(const replay_t *replay, off_t *all, int *full)
 {
@@ -114,8 +115,8 @@ replay_progress(const replay_t *replay, off_t *all, int *full)
 }
 
 
-/* Has the client read too little for a while?  Time that it waits for us does
- * not count. */
+/* Has the client read too little in the last span?  Time in which the client
+ * waits for nginx does not count. */
 static int
 replay_is_slow(replay_t *replay)
 {
@@ -144,7 +145,7 @@ replay_is_slow(replay_t *replay)
 }
 
 
-/* Why it is to end, NULL: it is not. */
+/* The reason to end the replay, NULL: none. */
 static const char *
 replay_over(replay_t *replay)
 {
@@ -163,7 +164,8 @@ replay_over(replay_t *replay)
 }
 
 
-/* One's end may end others with it (HTTP/2), so each is taken anew. */
+/* Take the head of the queue each time: ending one replay may end others of the
+ * same HTTP/2 connection. */
 static void
 replay_look(ngx_event_t *ev)
 {

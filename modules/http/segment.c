@@ -5,13 +5,13 @@
 #include "media_reader.h"
 #include "pieces.h"
 
-#define SEGMENT_FRAGMENTS  512       /* a listed one lasts 36 s at most */
+#define SEGMENT_FRAGMENTS  512       /* a listed segment has at most 36 s */
 #define SEGMENT_HEADS_MAX  (64 * 1024 * 1024)    /* of all that are being sent */
 #define SEGMENT_INIT_MAX   65536
 #define SEGMENT_NAME       23        /* bytes of 2026-11-23/14-00-00.123 */
 
 
-/* A fragment: its moof and its mdat's header, made anew, and its samples. */
+/* A fragment: a new moof and mdat header, and the recorded samples. */
 typedef struct {
     size_t    head_size;
     uint64_t  data, data_size;
@@ -23,7 +23,7 @@ typedef struct {
     replay_t       *replay;
     char            file[REC_FILE_MAX];
     int             fd;
-    int64_t         shift;           /* ms from the file's times to the session's */
+    int64_t         shift;           /* ms to add to the file's times */
     mp4_init_t      init;            /* its configurations are not kept */
     uint8_t        *heads;
     size_t          heads_size, heads_room;
@@ -163,7 +163,7 @@ no_segment(segment_t *s)
 }
 
 
-/* The session's clock, as the index says; and what the file begins with. */
+/* Reads the session's clock from the index, and the file's init segment. */
 static int
 read_heads(segment_t *s)
 {

@@ -1,10 +1,10 @@
 /*
  * A part of a recording as a resource of its own:
  *     DAY/TIME.OFFSET-SIZE.m4s
- * the SIZE bytes at OFFSET of DAY/TIME.mp4, which are whole fragments, with their
- * times counted from the session's start.  In a file they are counted from its
- * own, so that it plays alone; so told, time goes on from one file to the next.
- * It never changes, also while the file grows.
+ * the SIZE bytes at OFFSET of DAY/TIME.mp4, which are whole fragments.  Their
+ * times count from the session's start, so that time continues from one file to
+ * the next; in the file itself they count from the file's start, so that it
+ * plays alone.  A segment never changes, even while the file grows.
  */
 
 #ifndef DUOLU_HTTP_SEGMENT_H
@@ -18,7 +18,7 @@ typedef struct {
     uint64_t  offset, size;
 } segment_name_t;
 
-/* Reads FILE.  Returns 0, -1 when it is no segment's name. */
+/* Parses FILE.  Returns 0, -1 when it is not a segment's name. */
 int segment_name(segment_name_t *name, const ngx_str_t *file);
 
 /* Writes the name of S, a part of FILE (DAY/TIME.mp4), to P, which has room for
@@ -30,7 +30,7 @@ u_char *segment_write_name(u_char *p, const char *file, const rec_segment_t *s);
 ngx_int_t history_segment(ngx_http_request_t *r, history_t *h,
     ngx_thread_pool_t *pool, const segment_name_t *name, replay_t *replay);
 
-/* Pool thread.  Do files A and B of H's stream begin alike, but for their lengths? */
+/* Pool thread.  Do A and B have the same init segment, except the duration? */
 int segment_same_init(const history_t *h, const history_file_t *a,
     const history_file_t *b);
 

@@ -85,7 +85,7 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
 }
 
 
-/* Adds up what was copied; nobody waits for this. */
+/* Counts the copied sessions, after the mutex was unlocked. */
 static void
 snapshot_count(snapshot_t *s)
 {
@@ -150,7 +150,7 @@ snapshot_take(hub_t *h, enum snapshot_what what)
             break;
         }
 
-        ngx_shmtx_unlock(&h->pool->mutex);       /* many came just now */
+        ngx_shmtx_unlock(&h->pool->mutex);       /* the tables grew meanwhile */
         free(s);
     }
 

@@ -1,6 +1,6 @@
 /*
- * What the hub holds at one moment: copied in one pass under the zone's mutex,
- * so that all numbers fit together, and written out after it, so that nobody
+ * A snapshot of the hub: copied in one pass under the zone's mutex, so that all
+ * numbers are consistent, and formatted after the unlock, so that no worker
  * waits for an answer of megabytes.
  */
 

@@ -6,22 +6,22 @@
 #include "../media/flv_file.h"
 
 
-/* How far before the moment a key frame may lie: two segments, of which the
- * second is still being written. */
+/* How far before the moment a key frame may be: two segments, as the second may
+ * still be in the making. */
 #define THUMB_BACK_MS  (2 * REC_SEGMENT_MAX)
 
-/* Of the question: on the heap, since the client may leave while a thread
- * looks. */
+/* The question's data, on the heap: the client may leave while a thread
+ * works. */
 typedef struct {
     ngx_str_t             *location;
     char                   file[REC_FILE_MAX];
     uint64_t               session;
     uint64_t               init, offset, size;   /* 0: nothing was found */
     struct statx           file_id;      /* its inode and birth */
-    unsigned               growing:1;    /* another may be that of `at`, soon */
+    unsigned               growing:1;    /* `at` may soon get a newer frame */
 } thumb_look_t;
 
-/* What was found.  It belongs to the request's pool. */
+/* The result, in the request's pool. */
 typedef struct {
     ngx_str_t   file, id, cache;
     uint64_t    init, offset, size, user;
@@ -70,12 +70,12 @@ history_thumb_variables(ngx_conf_t *cf)
 }
 
 
-/* Marks the thumb_t of a request: the way to a named location forgets the
- * modules' contexts, but not what the pool cleans up. */
+/* Marks the thumb_t of a request: nginx clears the modules' contexts on the
+ * way to a named location, but keeps the pool's cleanups. */
 static void
 thumb_cleanup(void *data)
 {
-    /* it goes with the pool */
+    /* the pool frees it */
 }
 
 
@@ -130,8 +130,7 @@ thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The newest segment of FILE that begins with a key frame, at AT at the
- * latest. */
+/* The newest segment of FILE that begins with a key frame and not after AT. */
 static const rec_segment_t *
 thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
 {
@@ -150,7 +149,7 @@ thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
 }
 
 
-/* The newest key frame of the MP4s. */
+/* Finds the newest key frame in the MP4 files. */
 static void
 look_at_mp4(history_t *h, thumb_look_t *look)
 {
@@ -173,8 +172,8 @@ look_at_mp4(history_t *h, thumb_look_t *look)
 }
 
 
-/* The tag at OFFSET: *SIZE is that of all of it.  Returns its type, 0: there is none.
- * *CONFIG: it is a sequence header. */
+/* Reads the head of the tag at OFFSET.  Returns its type, 0: no tag.  *SIZE: of
+ * the whole tag.  *CONFIG: it is a sequence header. */
 static int
 read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
 {
@@ -197,8 +196,8 @@ read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
 }
 
 
-/* The newest key frame that the FLV's onMetaData tells of.  What goes before it is
- * that and the sequence headers. */
+/* Finds the newest key frame in the FLV's onMetaData.  `init` ends behind
+ * onMetaData and the sequence headers. */
 static void
 look_at_flv(history_t *h, thumb_look_t *look)
 {
@@ -234,8 +233,8 @@ look_at_flv(history_t *h, thumb_look_t *look)
 }
 
 
-/* Pool thread.  A recording that was deleted has no picture, whoever made one
- * before. */
+/* Pool thread.  Checks that the file exists: a deleted recording has no
+ * picture, even when one is cached. */
 static void
 thumb_work(history_t *h)
 {
@@ -270,8 +269,9 @@ thumb_free(history_t *h)
 }
 
 
-/* What tells the file from another of its name: an inode comes back, its birth
- * does not.  The time of a change would not do, since recordings grow. */
+/* An id that differs for another file of the same name: inode numbers are
+ * reused, so it has the birth time.  mtime would change, since recordings
+ * grow. */
 static ngx_int_t
 thumb_id(ngx_http_request_t *r, const thumb_look_t *look, ngx_str_t *id)
 {

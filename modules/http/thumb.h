@@ -1,15 +1,15 @@
 /*
- * Pictures of recordings: the key frame of a moment is found here, and made a
- * JPEG behind a named location, which is told of it by these variables:
+ * Pictures of recordings: this code finds the key frame of a moment; a named
+ * location makes a JPEG of it, with these variables:
  *
  *     $hub_history_file      the recording, absolute
- *     $hub_history_id        tells it from any other of that name: for a cache
+ *     $hub_history_id        differs for another file of that name: for a cache
  *     $hub_history_init      bytes of its ftyp and moov
- *     $hub_history_offset    where the segment begins that the frame begins
+ *     $hub_history_offset    of the segment that begins with the key frame
  *     $hub_history_size      bytes of that segment
- *     $hub_history_user      number of the user who asks
+ *     $hub_history_user      the user's number
  *
- * In a request that came another way they are empty.
+ * In any other request they are empty.
  */
 
 #ifndef DUOLU_HTTP_THUMB_H
@@ -20,9 +20,9 @@
 /* Makes the variables known; for a module's preconfiguration. */
 ngx_int_t history_thumb_variables(ngx_conf_t *cf);
 
-/* Answers the question H (whose `to` is the moment) with the newest key frame
- * until then, by the named LOCATION ("@thumb").  NOW: the request names no moment.
- * For `return` in a content handler. */
+/* Answers the question H (its `to` is the moment) with the newest key frame
+ * until then, by the named LOCATION ("@thumb").  NOW: the request names no
+ * moment.  For `return` in a content handler. */
 ngx_int_t history_thumb(ngx_http_request_t *r, history_t *h,
     ngx_thread_pool_t *pool, ngx_str_t *location, int now);
 

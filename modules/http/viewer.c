@@ -35,7 +35,7 @@ viewer_join(viewer_t *v)
 }
 
 
-/* A pong or a close goes between two messages. */
+/* Queues the pong, ping or close frame, between two messages. */
 static ngx_int_t
 viewer_queue_control(viewer_t *v)
 {
@@ -54,7 +54,7 @@ viewer_queue_control(viewer_t *v)
 }
 
 
-/* The connection whose socket it is; HTTP/2 has others for its requests. */
+/* The connection with the socket: HTTP/2 requests have connections without. */
 static ngx_connection_t *
 viewer_connection(const viewer_t *v)
 {
@@ -68,8 +68,8 @@ viewer_connection(const viewer_t *v)
 }
 
 
-/* Finds the next batch.  A viewer is as late as what it gets next will be when
- * it has come; when the way is long, each tag is looked at by itself. */
+/* Finds the next batch.  A viewer's lateness includes the time that bytes spend
+ * on the way; when that is long, take one tag at a time. */
 static ngx_int_t
 viewer_batch(viewer_t *v)
 {
@@ -81,7 +81,7 @@ viewer_batch(viewer_t *v)
 }
 
 
-/* A script tag with a name would be a track of subtitles to ffmpeg. */
+/* The script tag is empty: one with a name is a subtitle track to ffmpeg. */
 void
 viewer_say_alive(viewer_t *v)
 {
@@ -100,7 +100,7 @@ viewer_say_alive(viewer_t *v)
 }
 
 
-/* Puts the next batch in hand.  NGX_OK, NGX_AGAIN, NGX_DONE, NGX_ERROR. */
+/* Sets up the next bytes to send.  NGX_OK, NGX_AGAIN, NGX_DONE, NGX_ERROR. */
 static ngx_int_t
 viewer_next(viewer_t *v)
 {
@@ -124,7 +124,7 @@ viewer_next(viewer_t *v)
 
         rc = viewer_batch(v);
         if (rc == NGX_AGAIN && v->reader.blind) {
-            rc = NGX_OK;                     /* headers, and no sound yet */
+            rc = NGX_OK;                     /* send headers before any sound */
         }
 
         if (rc != NGX_OK) {
@@ -207,8 +207,8 @@ viewer_bound(viewer_t *v)
 }
 
 
-/* Has what nginx holds for it, behind the limits of HTTP/2, not moved for so
- * long? */
+/* Has nginx sent nothing of the viewer's copy for `lag`, because of HTTP/2 flow
+ * control? */
 static int
 viewer_copy_stuck(viewer_t *v)
 {
@@ -224,7 +224,7 @@ viewer_copy_stuck(viewer_t *v)
 }
 
 
-/* Nothing more is sent to it, and what was is taken back. */
+/* Discards the bytes that wait in the socket, and sends no more. */
 static void
 viewer_cut_off(viewer_t *v)
 {
@@ -234,7 +234,7 @@ viewer_cut_off(viewer_t *v)
         hub_socket_take_back(c);
 
     } else if (hub_way_stuck(&v->way, v->lag / 2)) {
-        hub_socket_take_back(c);             /* all of it reads nothing */
+        hub_socket_take_back(c);             /* the whole connection is stuck */
         c->write->timedout = 1;
         ngx_post_event(c->write, &ngx_posted_events);
     }

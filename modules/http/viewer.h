@@ -1,9 +1,10 @@
 /*
  * A viewer of a stream as FLV, over plain HTTP, TLS, HTTP/2 or WebSocket.
  *
- * Bytes go out in batches of whole tags.  On a plain connection a batch is
- * one writev() straight from the hub's memory; over TLS each record is made
- * from there; HTTP/2 has a copy, since nginx's frames outlive the call.
+ * A viewer gets batches of whole tags.  On a plain connection a batch is one
+ * writev() straight from the hub's memory; over TLS, OpenSSL encrypts each
+ * record from there; HTTP/2 needs a copy, since nginx's frames outlive the
+ * call.
  */
 
 #ifndef DUOLU_HTTP_VIEWER_H
@@ -33,36 +34,36 @@ typedef struct {
 
     u_char              *prefix;       /* headers before media, or NULL */
     u_char              *prefix_pos, *prefix_last;
-    u_char               head[WS_HEADER_MAX];    /* of the message in hand */
+    u_char               head[WS_HEADER_MAX];    /* of the current message */
     u_char              *head_pos, *head_last;
     u_char               control[WS_CONTROL_MAX];
-    size_t               control_size; /* waits for the message to end */
-    size_t               record;       /* TLS: under way, to be retried; or 0 */
+    size_t               control_size; /* sent after the current message */
+    size_t               record;       /* TLS: bytes of a record to retry */
     ngx_buf_t           *copy;         /* VIEWER_COPIED only */
-    off_t                copy_sent;    /* by the request, when looked at */
+    off_t                copy_sent;    /* sent by the request at copy_ms */
     ngx_msec_t           copy_ms;      /* when that last changed */
     ws_reader_t         *ws;           /* WebSocket only */
-    ngx_msec_t           ends_ms;      /* it failed, and is cut off then */
+    ngx_msec_t           ends_ms;      /* when to cut off a failed viewer */
 
     unsigned             out:2;        /* enum viewer_out */
     unsigned             blocked:1;    /* waits for the socket */
     unsigned             started:1;    /* FLV header is out */
-    unsigned             torn:1;       /* what was sent last may be wrong */
+    unsigned             torn:1;       /* bytes sent last may be stale */
     unsigned             closing:1;    /* the close frame is queued */
-    unsigned             failed:1;     /* it broke the rules of WebSocket */
+    unsigned             failed:1;     /* it violated the WebSocket protocol */
 } viewer_t;
 
-/* Keeps what waits in the kernel short; once, when the viewer begins. */
+/* Bounds the kernel's send buffer; call once, when the viewer begins. */
 void viewer_bound(viewer_t *v);
 
-/* Looks at how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
+/* Checks how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
 ngx_int_t viewer_look(viewer_t *v);
 
-/* Queues what players take no notice of, for proxies and routers on the way that
- * cut silent connections: a ping, or a tag without anything in it. */
+/* Queues a ping or an empty tag, which players ignore: proxies and routers cut
+ * silent connections. */
 void viewer_say_alive(viewer_t *v);
 
-/* Sends what there is.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
+/* Sends all available data.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */
 ngx_int_t viewer_send(viewer_t *v);
 
@@ -73,32 +74,31 @@ ngx_int_t viewer_send(viewer_t *v);
 /* Prepares a connection of TLS, before the response's header goes. */
 void viewer_begin_tls(viewer_t *v);
 
-/* Bytes in hand that the client has not been sent. */
+/* Bytes of the current batch that are not sent yet. */
 size_t viewer_pending(const viewer_t *v);
 
-/* Is an earlier copy, or the response's header, still on its way? */
+/* Does nginx still hold an earlier copy, or the response's header? */
 int viewer_buffered(viewer_t *v);
 
-/* Sends of what is pending as much as one call takes.  NGX_OK; NGX_AGAIN: the
- * socket is full; NGX_ERROR: drop this viewer. */
+/* Sends as many pending bytes as one call takes.  NGX_OK; NGX_AGAIN: the socket
+ * is full; NGX_ERROR: drop this viewer. */
 ngx_int_t viewer_put(viewer_t *v);
 
-/* Waits for the socket, and forgets whole tags that were not begun.  NGX_AGAIN,
- * or NGX_ERROR. */
+/* Waits for the socket; unless over WebSocket, takes tags not yet begun out of
+ * the batch.  NGX_AGAIN, or NGX_ERROR. */
 ngx_int_t viewer_block(viewer_t *v);
 
-/* Drops a viewer whose batch has left the window: the rest is not there.
- * NGX_ERROR. */
+/* Drops a viewer whose batch was overwritten in the window.  NGX_ERROR. */
 ngx_int_t viewer_drop(viewer_t *v);
 
 /* --- WebSocket (viewer_ws.c) --- */
 
-/* Queues a close frame in place of what else was to be said. */
+/* Queues a close frame; replaces a queued ping or pong. */
 void viewer_say_close(viewer_t *v, enum ws_status status);
 
-/* Reads what the viewer says and queues the answer.  NGX_OK; NGX_DONE: it said
- * goodbye; NGX_ABORT: it broke the rules, and is read no more; NGX_ERROR: it is
- * gone. */
+/* Reads the viewer's frames and queues the answer.  NGX_OK; NGX_DONE: a close
+ * frame came; NGX_ABORT: a protocol violation, do not read again; NGX_ERROR:
+ * the viewer is gone. */
 ngx_int_t viewer_hear(viewer_t *v);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The three ways of a viewer's bytes to its socket: plain, TLS, HTTP/2.
+ * The three ways to send a viewer's bytes: plain, TLS, HTTP/2.
  */
 
 #include "viewer.h"
@@ -103,7 +103,7 @@ out_gather(viewer_t *v, u_char *to, size_t room)
 }
 
 
-/* How much of the hub's bytes a record under way has taken already. */
+/* Number of the hub's bytes in a record that must be retried. */
 static size_t
 out_sealed(const viewer_t *v)
 {
@@ -173,28 +173,29 @@ viewer_begin_tls(viewer_t *v)
 {
     ngx_ssl_connection_t  *tls = v->request->connection->ssl;
 
-    /* where the kernel encrypts, OpenSSL would retry from where the bytes were */
+    /* with kernel TLS, OpenSSL retries from the same address: needs a copy */
     if (BIO_get_ktls_send(SSL_get_wbio(tls->connection))) {
         v->out = VIEWER_COPIED;
         return;
     }
 
-    /* a record may be retried from another place, and is all that a call sends */
+    /* allow a retry from another address; a call sends one record at most */
     SSL_set_mode(tls->connection, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
                                   |SSL_MODE_ENABLE_PARTIAL_WRITE);
 
-    tls->buffer = 0;                         /* nginx's own, of 16 KB */
+    tls->buffer = 0;                         /* no 16 KB buffer of nginx */
 }
 
 
-/* The next record's bytes: where they lie if they lie together, else gathered.  *SIZE: of them; less than the record under way when the
- * hub has them no longer. */
+/* The next record's bytes: in place when contiguous, else copied together.
+ * *SIZE: their number; less than v->record when the hub has overwritten
+ * them. */
 static u_char *
 out_record(viewer_t *v, size_t *size)
 {
     size_t         want;
-    struct iovec   iov[3];                   /* at least the first of the hub's */
-    static u_char  record[OUT_RECORD];       /* of the worker, for a call */
+    struct iovec   iov[3];                   /* head, prefix, one of the hub */
+    static u_char  record[OUT_RECORD];       /* valid for one call */
 
     want = v->record ? v->record : ngx_min(viewer_pending(v), OUT_RECORD);
 
@@ -209,9 +210,9 @@ out_record(viewer_t *v, size_t *size)
 }
 
 
-/* OpenSSL encrypts into a buffer of its own.  What the socket did not take stays
- * there, and must be asked for again with the same bytes: they are counted only
- * when they are out, so that they are here as long as the hub has them. */
+/* OpenSSL encrypts into its own buffer.  When the socket is full it keeps the
+ * record, and wants a retry with the same bytes.  So count bytes only when they
+ * are sent: until then the reader's position stays at them. */
 static ngx_int_t
 out_seal(viewer_t *v)
 {
@@ -260,7 +261,8 @@ out_free_copy(void *data)
 }
 
 
-/* With the request's pool, not its cleanup: frames may be queued until then. */
+/* The pool's cleanup frees the copy, not the request's: nginx may have frames
+ * of it queued until then. */
 static ngx_buf_t *
 out_create_copy(ngx_http_request_t *r)
 {
@@ -330,7 +332,7 @@ viewer_buffered(viewer_t *v)
     }
 
     if (v->copy) {
-        out_free_copy(v->copy);              /* most viewers have all there is */
+        out_free_copy(v->copy);              /* saves memory until the next */
     }
 
     return 0;

@@ -1,10 +1,10 @@
 /*
- * What a viewer over WebSocket says, and what it is told beside media.
+ * WebSocket viewers: reads their frames, and makes control frames for them.
  */
 
 #include "viewer.h"
 
-#define VIEWER_TURN  16384         /* bytes read before others have a turn */
+#define VIEWER_TURN  16384         /* most bytes read in one event */
 
 
 void
@@ -25,7 +25,7 @@ viewer_say_pong(viewer_t *v)
 }
 
 
-/* Takes N bytes.  NGX_OK, NGX_DONE, NGX_ABORT, as viewer_hear(). */
+/* Parses N bytes.  NGX_OK, NGX_DONE, NGX_ABORT, as viewer_hear(). */
 static ngx_int_t
 viewer_take(viewer_t *v, const u_char *bytes, size_t n)
 {
@@ -36,7 +36,7 @@ viewer_take(viewer_t *v, const u_char *bytes, size_t n)
         rc = ws_read_byte(v->ws, bytes[i]);
 
         if (rc == 0 || (rc == WS_PING && v->closing)) {
-            continue;                        /* the close may not have left */
+            continue;                        /* keep the queued close frame */
         }
 
         if (rc == WS_PING) {

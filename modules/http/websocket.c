@@ -147,7 +147,7 @@ ws_fail(ws_reader_t *w, enum ws_status status, const char *why)
 }
 
 
-/* Size of the frame header in hand, as far as its first bytes tell. */
+/* Size of the current frame header, as far as its first bytes tell. */
 static unsigned
 header_size(const ws_reader_t *w)
 {
@@ -176,7 +176,7 @@ payload_size(const ws_reader_t *w)
 }
 
 
-/* Looks at the first two bytes of a header.  Returns 0 or a status. */
+/* Checks the first two bytes of a header.  Returns 0 or a status. */
 static int
 ws_check_kind(ws_reader_t *w)
 {
@@ -218,7 +218,7 @@ ws_check_kind(ws_reader_t *w)
 }
 
 
-/* Looks at a whole header.  Returns 0 or a status. */
+/* Checks a whole header.  Returns 0 or a status. */
 static int
 ws_check_size(ws_reader_t *w)
 {
@@ -301,7 +301,7 @@ ws_read_byte(ws_reader_t *w, u_char byte)
 }
 
 
-/* The client's own, unless that is none that may be sent (section 7.4). */
+/* The client's own status, unless it must not be sent (section 7.4). */
 enum ws_status
 ws_close_status(const ws_reader_t *w)
 {

@@ -31,15 +31,15 @@ enum ws_status { WS_NORMAL = 1000, WS_PROTOCOL = 1002, WS_POLICY = 1008,
 
 /* Reading state of one connection; zero it before use. */
 typedef struct {
-    u_char      head[14];      /* header of the frame in hand */
+    u_char      head[14];      /* header of the current frame */
     unsigned    have;          /* bytes of it */
-    unsigned    fragmented:1;  /* the message in hand has more frames */
+    unsigned    fragmented:1;  /* the current message has more frames */
     uint64_t    message;       /* its bytes in earlier frames */
     uint64_t    left;          /* payload still to come */
     uint64_t    at;            /* payload seen */
     u_char      payload[125];  /* of a control frame, unmasked */
-    ngx_msec_t  second;        /* when the second began that is counted in */
-    ngx_uint_t  frames;        /* ended in it */
+    ngx_msec_t  second;        /* start of the second being counted */
+    ngx_uint_t  frames;        /* frames that ended in it */
     const char  *why;          /* it failed */
 } ws_reader_t;
 
@@ -58,12 +58,12 @@ size_t ws_write_header(u_char *out, enum ws_opcode opcode, uint64_t length);
 /* Writes a whole close frame to OUT (4 bytes).  Returns its size. */
 size_t ws_write_close(u_char *out, enum ws_status status);
 
-/* Takes one byte of the client's.  Returns 0; WS_CLOSE or WS_PING when such a
- * frame is whole, its payload is payload[0..at); or the enum ws_status that the
- * connection fails with, w->why is a sentence for the log. */
+/* Parses one byte from the client.  Returns 0; WS_CLOSE or WS_PING when such a
+ * frame is complete, with its payload in payload[0..at); or the enum ws_status
+ * to fail the connection with, and a sentence for the log in w->why. */
 int ws_read_byte(ws_reader_t *w, u_char byte);
 
-/* The status that answers the close frame in hand. */
+/* The status to answer the current close frame with. */
 enum ws_status ws_close_status(const ws_reader_t *w);
 
 #endif
