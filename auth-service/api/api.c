@@ -1,4 +1,4 @@
-/* Answers, rows of the audit and arguments: the calls of the page share these. */
+/* Answers, audit rows and arguments, which all calls of the page share. */
 
 #include "api.h"
 #include "../base/clock.h"
@@ -171,8 +171,8 @@ bool api_media_token(const api_t *api, const char *app, const char *name, int64_
     token_claims_t  claims;
 
     /*
-     * As of the request's begin: the right was read after it. A right that went
-     * since, while this took long, voids what was made by now.
+     * Issue the token as of the request's begin, before the right was read: if the
+     * right was revoked meanwhile, the revocation voids this token too.
      */
     memset(&claims, 0, sizeof(claims));
     claims.user = api->user.id;
@@ -199,7 +199,7 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
     rights = result == STORE_OK ? api_rights(api, stream) : 0;
 
     if (result == STORE_OK && rights == 0) {
-        /* without a right on it, a user does not even learn that it exists */
+        /* a user without a right on the stream does not even learn that it exists */
         result = STORE_NONE;
     }
     if (result != STORE_OK) {

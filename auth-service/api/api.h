@@ -28,26 +28,32 @@ void api_error(api_t *api, int status, const char *code, const char *format, ...
 void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message);
 /* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
 void api_store_error(api_t *api, store_result_t result, const char *what);
-/* A row and a line; of many refusals their number alone, see refusals.h. */
+/* Writes an audit row and a log line; many refusals are only counted, see refusals.h. */
 void api_audit(api_t *api, const char *action, bool ok, const char *target,
                const char *reason);
 
 /*
- * A text of the body; NULL and an error is answered when it is missing (and
- * required) or no text. Optional and missing: the text otherwise.
+ * A text of the body. Answers an error and returns NULL when it is no text, or is
+ * required and missing; an optional one that is missing returns `otherwise`.
  */
 const char *api_text(api_t *api, const char *key, const char *otherwise);
 
-/* An optional number; given points to it when it is there. false: an error is answered. */
+/*
+ * An optional number; given points to it when it is there. Returns false after answering
+ * an error.
+ */
 bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
                 const uint64_t **given);
 
 /* For the calls of change.h. */
 change_t api_change(const api_t *api);
-/* The body, with what the change has ended, and a warning when nginx does not know yet. */
+/*
+ * Answers the body with what the change has ended, and a warning when nginx has not been
+ * told yet.
+ */
 void api_reply_changed(api_t *api, const change_t *change, json_t *body);
 
-/* Where nginx could not be told what to record: a warning in the body, and a line of the log. */
+/* Puts a warning into the body and the log when nginx could not be told what to record. */
 void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body);
 
 /* For this user, action "view" or "replay"; false only when it does not fit. */

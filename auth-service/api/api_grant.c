@@ -1,6 +1,5 @@
 /*
- * Grants of one stream are for those who may manage it, grants of a whole app
- * for admins alone.
+ * Managers of a stream change its grants; only admins change grants of a whole app.
  */
 
 #include "api.h"
@@ -77,9 +76,9 @@ static unsigned grant_rights(json_t *list)
 
 
 /*
- * Whom a grant is for. A manager knows nobody's name by it: a wrong one is
- * counted and stands in the audit, and after a few of them no name is looked
- * up for a while; to take away what nobody has says no more than that.
+ * Finds the user or group that a grant is for. Managers must not find out names by
+ * guessing: the service counts and audits each unknown name and after a few makes the
+ * manager wait; removing a grant answers the same for an unknown name and no grant.
  */
 static bool grant_who(api_t *api, const char *action, const char *who, bool is_group,
                       const char *target, store_grant_key_t *key)

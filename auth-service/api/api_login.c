@@ -15,17 +15,17 @@
 typedef struct {
     backoff_t  *backoff;
     char        key[LOGIN_KEY_SIZE];
-    bool        own;            /* what a right password wipes out */
+    bool        own;            /* a right password resets this count */
 } login_bucket_t;
 
-/* One attempt: from where, and which counts a wrong password adds to. */
+/* One attempt: its origin, and the counts that a wrong password adds to. */
 typedef struct {
     const char      *name;
-    store_user_t     user;      /* id 0: nobody has this name */
+    store_user_t     user;      /* id 0: no user has this name */
     bool             known;     /* this browser or address has logged in to the account */
     char             browser[KNOWN_ID_SIZE];
     char             site[64];  /* the address, of IPv6 its /48 */
-    char             share[64]; /* whose share of the slots it takes: the account's, or the site's */
+    char             share[64]; /* its class for the slots: the account, or the site */
     size_t           count;
     login_bucket_t   buckets[LOGIN_BUCKETS_MOST];
 } login_t;
@@ -43,9 +43,9 @@ static void login_count_in(login_t *login, backoff_t *backoff, bool own, const c
 
 
 /*
- * A browser that has logged in before is counted by itself. Everybody else is by
- * address and network, by account and address; and strangers to the account, who
- * may come from anywhere, are together too.
+ * A browser that has logged in before has a count of its own. All others are counted
+ * by address, by network, and by account and address; strangers to the account also
+ * share one count, since a guesser may use many addresses.
  */
 static void login_buckets(api_t *api, login_t *login)
 {
@@ -73,7 +73,7 @@ static void login_buckets(api_t *api, login_t *login)
 }
 
 
-/* Tells from where a login comes, before its password is looked at. */
+/* Finds the login's origin before its password is checked. */
 static store_result_t login_look(api_t *api, login_t *login)
 {
     store_result_t  result = store_user_by_name(api->store, login->name, &login->user);
@@ -88,7 +88,7 @@ static store_result_t login_look(api_t *api, login_t *login)
     login->known = known_read(api->request, api->service->keys, &login->user, login->browser);
 
     if (!login->known) {
-        /* asked for a made-up name too: the time of an answer tells no names */
+        /* query for unknown names too, so that the answer's time does not reveal names */
         result = store_web_session_from(api->store, login->user.id, api->address);
         login->known = result == STORE_OK;
     }
@@ -119,7 +119,10 @@ static int64_t login_peek(const login_t *login)
 }
 
 
-/* Counts the attempt in all, or in none and returns the milliseconds to wait. */
+/*
+ * Counts the attempt in all buckets and returns 0, or in none and returns the
+ * milliseconds to wait.
+ */
 static int64_t login_charge(const login_t *login)
 {
     size_t   i;
@@ -140,9 +143,9 @@ static int64_t login_charge(const login_t *login)
 
 
 /*
- * The password was right, or could not be looked at. Only the account's count
- * from here starts afresh: whoever has an account of their own must not wipe out
- * by it what they tried on others.
+ * The password was right, or could not be checked. A right one resets only the
+ * account's own count: a guesser must not erase the attempts on other accounts by
+ * logging in to their own.
  */
 static void login_discharge(const login_t *login, bool right)
 {
@@ -177,8 +180,8 @@ static void login_refuse(api_t *api, const char *code, const login_t *login, int
 
 
 /*
- * Nothing is counted before the password is looked at: an attempt that ends by a
- * fault of ours, or since we are busy, is none.
+ * Counts the attempt only when the password is about to be checked: one that ends
+ * because the service is busy, or by its own fault, does not count.
  */
 static bool login_verify(api_t *api, login_t *login, const char *password)
 {
@@ -265,7 +268,7 @@ void api_login(api_t *api)
     }
 
     if (!name_user_valid(login.name) || strlen(password) > PASSWORD_MAX) {
-        /* no such account can exist, and that tells nobody anything */
+        /* no such account can exist, so this answer reveals nothing */
         login.name = "-";
         password = "-";
     }
@@ -299,7 +302,7 @@ void api_logout(api_t *api)
     }
 
     if (api->user.id) {
-        /* events of this login end here; other logins of the user come back at once */
+        /* ends the event streams of all the user's pages; the other logins reconnect at once */
         control_refresh(api->service->config->control_socket, api->user.id, error);
     }
 
@@ -311,7 +314,7 @@ void api_me(api_t *api)
 {
     const config_t  *config = api->service->config;
 
-    /* where to publish; without a host the page's own is as good a guess as any */
+    /* where to publish; without a host the page uses its own */
     api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
                              "admin", api->user.admin, "publish",
                              "host", config->host_named ? config->host : NULL,

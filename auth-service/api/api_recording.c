@@ -13,9 +13,9 @@
 
 #define LIST_DEFAULT  100
 #define LIST_MAX      500
-#define LIST_TEXT     256       /* bytes of what is searched for */
+#define LIST_TEXT     256       /* bytes of the searched text */
 
-/* What the user may do with one stream. */
+/* The user's rights on one stream. */
 typedef struct {
     uint64_t  id;
     unsigned  rights;
@@ -30,7 +30,7 @@ typedef struct {
     bool           failed;      /* no memory */
     unsigned       most;
     json_t        *recordings;
-    char           next[48];    /* behind the last one that was taken */
+    char           next[48];    /* cursor behind the last recording of this answer */
     bool           more;
 } list_t;
 
@@ -97,7 +97,10 @@ static char *list_ids(const list_t *list)
 }
 
 
-/* All streams of which the user may see recordings; else answers and is false. */
+/*
+ * The ids of all streams whose recordings the user may see; on failure answers and
+ * returns false.
+ */
 static bool list_all_streams(list_t *list, char **ids)
 {
     api_t           *api = list->api;
@@ -108,7 +111,7 @@ static bool list_all_streams(list_t *list, char **ids)
         if (list->count) {
             qsort(list->rights, list->count, sizeof(list_right_t), list_compare);
         }
-        /* an admin sees those too whose stream is not there any more */
+        /* an admin also sees recordings of deleted streams */
         *ids = api->user.admin ? NULL : list_ids(list);
         if (list->failed || (*ids == NULL && !api->user.admin)) {
             api_error(api, 500, "internal", "Out of memory.");
@@ -149,7 +152,7 @@ static bool list_one_stream(list_t *list, const char *full, char *app, char *nam
 
 /* --- what is asked --- */
 
-/* A time of the query, as utc_read() has it; false: an error is answered. */
+/* Reads a time of the query with utc_read(). Returns false after answering an error. */
 static bool list_time(api_t *api, const char *key, int64_t *ms)
 {
     char            text[64];
@@ -220,7 +223,7 @@ static bool list_before(api_t *api, store_recording_query_t *query)
 }
 
 
-/* Of a query, a '+' is a space: forms send it so. */
+/* In a query, '+' is a space: forms encode it so. */
 static bool list_text(api_t *api, char text[LIST_TEXT])
 {
     char            *copy = strdup(fastcgi_param(api->request, "QUERY_STRING")), *p;
@@ -334,7 +337,7 @@ void api_recordings(api_t *api)
         return;
     }
 
-    query.most = list.most + 1;     /* one more tells that there are more */
+    query.most = list.most + 1;     /* one extra row shows whether there are more */
 
     one = query_value(fastcgi_param(api->request, "QUERY_STRING"), "stream", full, sizeof(full));
     if (one == QUERY_ABSENT) {
@@ -357,7 +360,10 @@ void api_recordings(api_t *api)
 
 /* --- changes --- */
 
-/* The recording of the address, when the user may manage it; else answers and is false. */
+/*
+ * Finds the recording of the request's path if the user may manage it; else answers and
+ * returns false.
+ */
 static bool recording_find(api_t *api, const char *action, store_recording_t *recording)
 {
     char             *end;

@@ -1,6 +1,6 @@
 /*
- * Routes of the page. Before a handler runs, its route has been checked for
- * method, origin, login and body: no handler can forget one of these.
+ * Routes of the page. The router checks method, origin, login and body before a
+ * handler runs, so no handler can forget one of these.
  */
 
 #include "api.h"
@@ -53,7 +53,7 @@ static const api_route_t  api_routes[] = {
 #define API_PATH_MAX  1024
 
 
-/* Fits the path to the route; the parts stay in path, decoded. */
+/* Matches the path against the route; parts point into path, decoded in place. */
 static bool api_match(const char *route, char *path, const char **parts)
 {
     char    *end;
@@ -119,8 +119,8 @@ static const api_route_t *api_find(api_t *api, const char *method, char *path,
 
 
 /*
- * A page of another site can make a browser send the cookie, but neither an
- * Origin of ours nor, without asking first, this header.
+ * A page of another site can make a browser send the cookie, but not our Origin,
+ * nor this header, for which the browser would ask us first (CORS preflight).
  */
 static bool api_same_origin(const FCGX_Request *request)
 {

@@ -17,19 +17,19 @@ typedef struct {
     refusals_t          *refusals;
 
     /* failed logins, see api_login.c */
-    backoff_t            by_account;    /* of an account, from one address or known browser */
-    backoff_t            by_stranger;   /* of an account, by all strangers to it */
+    backoff_t            by_account;    /* per account and address, or known browser */
+    backoff_t            by_stranger;   /* per account, by all strangers to it */
     backoff_t            by_address;
     backoff_t            by_network;    /* IPv6 /56 */
     backoff_t            by_site;       /* IPv6 /48 */
-    backoff_t            by_name;       /* names that a user grants to and that are not there */
-    slots_t              hashing;       /* passwords looked at */
+    backoff_t            by_name;       /* grants to unknown names, per user */
+    slots_t              hashing;       /* password checks that run */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */
     pthread_mutex_t      live_lock;
     json_t              *live;          /* NULL: nginx does not answer */
     int64_t              live_at;
-    bool                 live_told;     /* its silence is logged once */
+    bool                 live_told;     /* that nginx does not answer has been logged */
 } api_service_t;
 
 void api_service_init(api_service_t *service, const config_t *config, const token_keys_t *keys,

@@ -1,4 +1,4 @@
-/* Who is connected just now, and what the events of a page may tell. */
+/* The sessions that are connected now, and the streams whose events a page may follow. */
 
 #include "api.h"
 #include "../base/control.h"
@@ -111,7 +111,7 @@ static const char *session_text(json_t *session, const char *key)
 }
 
 
-/* Takes out of nginx's answer what is not the user's to see; false: answered. */
+/* Removes sessions that the user may not see from nginx's answer. Returns false after answering. */
 static bool session_load(api_t *api, json_t **sessions)
 {
     char            error[CONTROL_ERROR_SIZE], id[24];

@@ -11,11 +11,11 @@
 typedef struct {
     api_t   *api;
     json_t  *streams;
-    json_t  *live;          /* "live/demo" -> what nginx says of it */
+    json_t  *live;          /* "live/demo" -> its entry in nginx's status */
 } stream_list_t;
 
 
-/* nginx's streams by name, a reference of the caller's; asked at most twice a second. */
+/* nginx's streams by name, a new reference; asks nginx at most twice a second. */
 static json_t *live_streams(api_service_t *service)
 {
     char         error[CONTROL_ERROR_SIZE];
@@ -48,7 +48,7 @@ static json_t *live_streams(api_service_t *service)
         service->live_at = clock_ms();
     }
 
-    /* from here on it is only read, and jansson counts references atomically */
+    /* the map is only read from here on, and jansson counts references atomically */
     map = json_incref(service->live);
 
     pthread_mutex_unlock(&service->live_lock);
@@ -244,7 +244,7 @@ static bool stream_word(api_t *api, const char *key, bool (*valid)(const char *)
 }
 
 
-/* A limit of the server's: who only manages the stream may not lift it. */
+/* A limit that protects the server: only an admin may raise it, not the stream's manager. */
 static bool stream_limit(api_t *api, const char *key, unsigned now, uint64_t *limit,
                          const uint64_t **given)
 {
@@ -302,7 +302,7 @@ void api_stream_set(api_t *api)
 
     result = change_stream_update(&change, stream.id, &set);
     if (result == STORE_OK) {
-        /* with what somebody else has set meanwhile */
+        /* read again, with settings that another user has changed meanwhile */
         result = store_stream_get(api->store, api->parts[0], api->parts[1], api->user.id,
                                   &stream);
     }

@@ -73,7 +73,7 @@ void api_user_add(api_t *api)
 }
 
 
-/* The user of the address; else answers and is false. */
+/* Finds the user of the request's path; on failure answers and returns false. */
 static bool user_find(api_t *api, store_user_t *user)
 {
     const char      *name = api->parts[0];
@@ -91,7 +91,10 @@ static bool user_find(api_t *api, store_user_t *user)
 }
 
 
-/* Bytes, or a text such as "10g"; given points to it when it is there. false: an error is answered. */
+/*
+ * Bytes, or a text such as "10g"; given points to it when it is there. Returns false
+ * after answering an error.
+ */
 static bool user_quota(api_t *api, uint64_t *quota, const uint64_t **given)
 {
     json_t      *value = json_object_get(api->body, "rec_quota");
@@ -146,7 +149,7 @@ void api_user_set(api_t *api)
 }
 
 
-/* One change of a user that ends what is theirs, or lets them in again. */
+/* Revokes, disables or enables a user. */
 static void user_change(api_t *api, store_user_t *user, const char *action,
                         store_result_t (*run)(change_t *, uint64_t))
 {

@@ -14,9 +14,9 @@
 
 
 /*
- * "ID.PRINT", where the print stands for name and password. The salt of the
- * password's hash, which nobody but the database has, keeps guessers from
- * trying passwords on the print.
+ * "ID.PRINT", where PRINT is a fingerprint of name and password hash. The hash's
+ * salt, which only the database has, keeps an attacker from trying passwords against
+ * the fingerprint.
  */
 static void known_text(const store_user_t *user, const char *id, char *out, size_t size)
 {

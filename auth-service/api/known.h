@@ -7,20 +7,20 @@
 
 /*
  * A browser that has logged in to an account before carries a signed cookie that
- * says so. It lets nobody in: it only keeps strangers, who guess at the account
- * from everywhere, from making its user wait. It is void as soon as the user has
- * another password or name, and after the user was disabled or revoked.
+ * says so. The cookie is no login: it only keeps strangers who guess the account's
+ * password from making its user wait. A new password or name, disabling and revoking
+ * the user void it.
  */
 #define KNOWN_HEADER_MAX  (TOKEN_MAX + 128)
 #define KNOWN_ID_SIZE     32
 
-/* false: the browser is a stranger to this account; id: what it is counted by */
+/* false: the browser is a stranger to this account; id: the key of its count */
 bool known_read(const FCGX_Request *request, const token_keys_t *keys, const store_user_t *user,
                 char id[KNOWN_ID_SIZE]);
 
 /*
- * The Set-Cookie line; with id "" the browser gets one. NOW is when the login
- * began: what the user lost since voids this cookie too.
+ * The Set-Cookie line; an id "" is replaced by a new one. NOW is when the login
+ * began, so that a revocation since then voids this cookie too.
  */
 void known_header(const token_keys_t *keys, const store_user_t *user, int64_t now, const char *id,
                   char header[KNOWN_HEADER_MAX]);

@@ -40,7 +40,7 @@ store_result_t session_begin(store_t *store, const store_user_t *user, const cha
     store_web_session_prune(store);
     result = store_web_session_add(store, hash, user, address, SESSION_LIFE_S);
 
-    /* what ends all of a user's logins must not meet a million of them */
+    /* bound the rows: ending all logins of a user must not delete a million */
     return result == STORE_OK ? store_web_session_bound(store, user->id, SESSION_USER_MOST) : result;
 }
 

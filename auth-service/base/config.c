@@ -187,7 +187,7 @@ static bool config_ffmpeg(config_t *config, char *error, size_t size)
 }
 
 
-/* The migrations lie beside the program: in the tree, or where packages put them. */
+/* Finds the migrations beside the program: in the tree, or where packages put them. */
 static void config_sql(config_t *config)
 {
     static const char *const  places[] = { "../../sql", "../share/duolu/sql" };
@@ -237,7 +237,7 @@ static void config_host(config_t *config)
         if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0
             || strcmp(host, "[::]") == 0)
         {
-            /* listens everywhere: the machine's own name is the best guess */
+            /* nginx listens on all addresses: the machine's name is the best guess */
             if (gethostname(config->host, sizeof(config->host) - 1) == 0) {
                 return;
             }

@@ -39,7 +39,7 @@ typedef struct {
     unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */
     uint64_t  rec_total;
     config_share_t  rec_free;   /* of their disk stays free */
-    config_share_t  rec_quota;  /* of an owner without a rec_quota: then nothing more is recorded */
+    config_share_t  rec_quota;  /* of an owner without a rec_quota; at it, recording stops */
     unsigned  max_kbps;         /* of a stream without one, 0: no limit */
     dsn_t     dsn;
 } config_t;

@@ -82,7 +82,7 @@ static control_result_t control_perform(const char *socket_path, const char *pat
 }
 
 
-/* What nginx answered is in *root, a reference of the caller's, or NULL. */
+/* *root gets nginx's answer, a new reference, or NULL. */
 static control_result_t control_ask(const char *socket_path, const char *path, bool post,
                                     json_t **root, char *error)
 {

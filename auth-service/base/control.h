@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * What nginx tells and is told on its private control socket. Each call ends
- * within a second; unless it is CONTROL_OK, the error says why.
+ * Questions and commands to nginx on its private control socket. Each call ends
+ * within a second; unless it returns CONTROL_OK, the error says why.
  */
 #define CONTROL_ERROR_SIZE  512
 
@@ -28,19 +28,22 @@ control_result_t control_kick(const char *socket_path, const char *id,
                               char error[CONTROL_ERROR_SIZE]);
 
 /*
- * Ends sessions that began at this second or before, and voids tokens alike:
- * of a user, a stream ("live/demo"), a user on a stream or a key; 0 and ""
- * are any. Doing it twice does no more than once.
+ * Ends sessions that began in this second or before, and voids tokens issued by then:
+ * of a user, a stream ("live/demo"), a user on a stream or a key; 0 and "" are any.
+ * Idempotent.
  */
 control_result_t control_revoke(const char *socket_path, uint64_t user, const char *stream,
                                 uint64_t key, int64_t at, uint64_t *ended,
                                 char error[CONTROL_ERROR_SIZE]);
 
-/* Records a live stream ("live/demo"), or no longer; telling it twice changes nothing. */
+/* Starts or stops recording a live stream ("live/demo"). Idempotent. */
 control_result_t control_record(const char *socket_path, const char *stream, bool on,
                                 char error[CONTROL_ERROR_SIZE]);
 
-/* The pages of a user, or with 0 of everybody, ask anew what they may see. */
+/*
+ * Ends the event streams of a user's pages (0: of all), so that the pages ask for their
+ * rights again.
+ */
 control_result_t control_refresh(const char *socket_path, uint64_t user,
                                  char error[CONTROL_ERROR_SIZE]);
 

@@ -12,7 +12,7 @@
 
 static bool dsn_fail(char *error, size_t size, const char *what)
 {
-    /* the text itself is left out of the message: it may hold a password */
+    /* leave the text out of the message: it may hold a password */
     snprintf(error, size, "DUOLU_DB: %s; " DSN_EXPECTED, what);
     return false;
 }

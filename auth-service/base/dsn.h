@@ -21,7 +21,7 @@ typedef struct {
 /* On failure false, and error says which part was wrong and what was expected. */
 bool dsn_parse(const char *text, dsn_t *dsn, char *error, size_t error_size);
 
-/* The server a person would recognise, without the password. */
+/* The server's address for messages, without the password. */
 void dsn_describe(const dsn_t *dsn, char *out, size_t size);
 
 #endif

@@ -32,7 +32,10 @@ struct fastcgi_pool_s {
 };
 
 
-/* A socket file nobody listens on is left over from a crash; one that answers is not ours. */
+/*
+ * Removes a socket file that a crash left behind; if a process still listens on it, it
+ * is not ours to remove.
+ */
 static bool fastcgi_clear_stale(const struct sockaddr_un *address, char *error, size_t size)
 {
     int          fd, failed;
@@ -89,7 +92,7 @@ static int fastcgi_listen(const char *path, char *error, size_t size)
         return -1;
     }
 
-    /* 0660 from the first moment: there is no thread yet that the mask could hit */
+    /* 0660 from the start; umask affects the whole process, but there are no threads yet */
     mask = umask(0117);
     if (bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0
         || listen(fd, FASTCGI_BACKLOG) < 0)
@@ -117,7 +120,7 @@ static void fastcgi_serve(fastcgi_pool_t *pool, FCGX_Request *request, void *own
 
         if (result < 0) {
             if (!atomic_load(&pool->stopping)) {
-                /* out of descriptors, say: not a reason to spin */
+                /* out of descriptors, for example: pause instead of spinning */
                 log_error("accept on %s: error %d", pool->path, result);
                 nanosleep(&pause, NULL);
             }
@@ -374,7 +377,7 @@ body_result_t fastcgi_body(FCGX_Request *request, char **body, size_t *length)
         return BODY_TOO_LARGE;
     }
 
-    /* one byte more than allowed, to see a body larger than declared */
+    /* read one byte more than allowed, to detect a body larger than declared */
     text = malloc(FASTCGI_BODY_MAX + 2);
     if (text == NULL) {
         return BODY_BROKEN;

@@ -10,23 +10,26 @@
 /* A listening socket with its own threads. */
 typedef struct fastcgi_pool_s  fastcgi_pool_t;
 
-/* Each thread may have something of its own, a database connection say, from begin to end. */
+/*
+ * Each thread may own a resource, such as a database connection, that begin() makes and
+ * end() frees.
+ */
 typedef struct {
     void   (*handle)(FCGX_Request *request, void *own, void *data);
     void  *(*begin)(void *data);            /* NULL: nothing of its own */
     void   (*end)(void *own);
 } fastcgi_work_t;
 
-/* NULL and a message when the socket can't be had */
+/* NULL and a message when it cannot listen on the socket */
 fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
                               const fastcgi_work_t *work, void *data, char *error,
                               size_t error_size);
 
-/* No new requests from now on; then wait for those under way, up to the deadline. */
+/* Stops accepting requests; fastcgi_wait() then waits for those under way, up to the deadline. */
 void fastcgi_stop(fastcgi_pool_t *pool);
 bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline);
 
-/* So many milliseconds from now, by the clock that fastcgi_wait() goes by. */
+/* The time in `ms` milliseconds, on the clock that fastcgi_wait() uses. */
 void fastcgi_deadline(struct timespec *deadline, unsigned ms);
 
 /* A parameter of the request, "" when it is not there. */
@@ -35,7 +38,7 @@ const char *fastcgi_param(const FCGX_Request *request, const char *name);
 /* The value of a cookie; false when it is not there or has size bytes or more. */
 bool fastcgi_cookie(const FCGX_Request *request, const char *name, char *value, size_t size);
 
-/* headers: extra lines, each ended by \r\n, or NULL. Gives the body free. A 204 has none. */
+/* headers: extra lines, each ended by \r\n, or NULL. Frees the body; a 204 has none. */
 void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_t *body);
 
 #define FASTCGI_BODY_MAX  65536

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static char  log_path[PATH_MAX];     /* empty: standard error is no file */
+static char  log_path[PATH_MAX];     /* empty: standard error is not a file */
 
 
 static void log_write(const char *level, const char *format, va_list args)
@@ -33,7 +33,7 @@ static void log_write(const char *level, const char *format, va_list args)
     used = strlen(line);
     line[used++] = '\n';
 
-    /* one write per line, so that lines of different threads don't mix */
+    /* one write per line, so that threads don't mix their lines */
     written = write(STDERR_FILENO, line, used);
     (void) written;
 }
@@ -91,7 +91,7 @@ void log_reopen(void)
 
     fd = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    /* the other threads write meanwhile: dup2 changes the file between two lines */
+    /* dup2 is atomic: other threads that write meanwhile lose no line */
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) {
         log_error("log %s is not reopened: %s", log_path, strerror(errno));
     }
@@ -102,7 +102,7 @@ void log_reopen(void)
 }
 
 
-/* Writes out the characters that a terminal would obey, hide or reorder. */
+/* Escapes characters that a terminal would obey, hide or reorder. */
 static size_t log_escape(char out[16], const char *text, size_t *taken)
 {
     uint32_t       code;

@@ -11,11 +11,11 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Remembers which file standard error is, if it is one: before any other thread. */
 void log_keep_path(void);
 
-/* Goes on in a new file of that name, where the old one was moved away. */
+/* Opens a new file under the same name, after the old one was moved away. */
 void log_reopen(void);
 
 /*
- * Copies text that a stranger chose so that it stays on one line and can't
+ * Copies a stranger's text so that it stays on one line and can't
  * forge another field: control bytes, quotes and backslashes become \xNN.
  */
 const char *log_quote(char *out, size_t size, const char *text);

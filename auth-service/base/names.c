@@ -54,7 +54,7 @@ bool name_utf8_valid(const char *text)
 }
 
 
-/* U+200C and U+200D join and part letters and emoji that are seen. */
+/* Allows U+200C and U+200D, which join and separate visible letters and emoji. */
 static bool name_words_valid(const char *text, size_t most)
 {
     size_t    left, size, characters = 0;

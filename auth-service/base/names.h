@@ -10,7 +10,7 @@
 #define NAME_USER_MAX    64
 #define NAME_FULL_MAX    (NAME_APP_MAX + 1 + NAME_STREAM_MAX)
 
-/* What each of these accepts is told by the text beside it, as part of a printf format. */
+/* Each check has beside it the text of its rule, for error messages (part of a printf format). */
 #define NAME_APP_RULE     "1 to 32 of A-Z a-z 0-9 _ -"
 #define NAME_STREAM_RULE  "1 to 128 bytes of UTF-8 without / .. space ? & # %% \" ' < > \\, " \
                           "control or invisible characters"
@@ -18,12 +18,15 @@
 
 bool name_app_valid(const char *text);
 bool name_stream_valid(const char *text);
-/* what a stream or a recording from before that rule may be called: found and managed as ever */
+/*
+ * names that streams and recordings from before that rule may have: they can still be
+ * found and managed
+ */
 bool name_stream_known(const char *text);
 bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
-/* settings of a stream that are one of some words */
+/* settings of a stream that take one of a few words */
 #define NAME_VISIBILITY_RULE  "private or public"
 #define NAME_RECORD_RULE      "never, always or demand"
 bool name_visibility_valid(const char *text);

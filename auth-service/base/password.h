@@ -19,13 +19,16 @@ bool password_hash(const char *password, char hash[PASSWORD_HASH_SIZE]);
 
 typedef enum { PASSWORD_RIGHT, PASSWORD_WRONG, PASSWORD_UNKNOWN /* memory is short */ } password_result_t;
 
-/* With hash NULL it costs the same time and is wrong: the name stays unknown. */
+/*
+ * With hash NULL it takes the same time and is wrong, so that the time does not reveal
+ * whether the name exists.
+ */
 password_result_t password_verify(const char *password, const char *hash);
 
 /* count random bytes as base64url without padding */
 void password_random(char *out, size_t size, size_t count);
 
-/* What is stored of a publishing key or a page session. */
+/* The hash that is stored of a publishing key or a page session. */
 void password_fingerprint(const char *text, unsigned char out[KEY_HASH_BYTES]);
 
 #endif

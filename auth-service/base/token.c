@@ -91,7 +91,7 @@ bool token_keys_create(const char *path, char *error, size_t error_size)
 }
 
 
-/* base64url of the compact JSON text, after what is there already */
+/* Appends base64url of the compact JSON text. */
 static bool token_append(char out[TOKEN_MAX], json_t *object)
 {
     char    json[512];

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How the service makes and keeps what modules/rules/token_*.h read. */
+/* The service's side of tokens: makes tokens and keys that modules/rules/token_*.h read. */
 
 /* The file must not be readable for others. */
 bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t error_size);
@@ -16,8 +16,8 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
 bool token_keys_create(const char *path, char *error, size_t error_size);
 
 /*
- * When a token made now says it was issued: after the revocation that voids
- * what was made up to its second, be it this one.
+ * The issue time of a token made now. A revocation voids tokens of its own second
+ * too, so a token made in that second says the next one.
  */
 int64_t token_issue(int64_t now, int64_t not_before);
 

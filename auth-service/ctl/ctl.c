@@ -1,4 +1,4 @@
-/* Errors, the audit and what names stand for: the commands share these. */
+/* Errors, audit rows and look-ups by name, which all commands share. */
 
 #include "ctl.h"
 #include "../rec/record.h"

@@ -14,7 +14,7 @@ enum {
     CTL_USAGE    = 2,
     CTL_EXISTS   = 3,
     CTL_NONE     = 4,   /* no such user, stream, group, key or grant */
-    CTL_REFUSED  = 5,   /* the user has not that right */
+    CTL_REFUSED  = 5,   /* the user does not have that right */
     CTL_DATABASE = 6    /* the database can't be reached */
 };
 
@@ -38,7 +38,7 @@ typedef struct {
     store_t     *store;
     unsigned     given;                     /* options that were there */
     size_t       count;
-    const char  *words[CTL_WORDS_MAX];      /* what is no option, after the command */
+    const char  *words[CTL_WORDS_MAX];      /* arguments after the command that are no options */
     const char  *owner;
     const char  *title;
     const char  *ttl;
@@ -49,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const char    *name;                    /* "stream key rotate" */
-    const char    *usage;                   /* what follows the name */
+    const char    *usage;                   /* arguments, for the usage line */
     size_t         least;
     size_t         most;
     unsigned       options;
@@ -64,17 +64,17 @@ int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *what);
 void ctl_print_json(json_t *root);          /* and gives it free */
 void ctl_audit(ctl_t *ctl, const char *action, const char *target);
 
-/* For the calls of change.h, and what is said after one: how many sessions it ended. */
+/* For the calls of change.h, and the message after one: how many sessions it ended. */
 change_t ctl_change(const ctl_t *ctl);
 void ctl_tell(const ctl_t *ctl, const change_t *change);
 
-/* nginx, what is to be recorded; that it can't be told is only a warning */
+/* tells nginx whether to record the stream; only warns when nginx cannot be told */
 void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream);
 
 /* "0" to NAME_LIMIT_MAX; setting names it in the message */
 int ctl_set_number(const char *setting, const char *value, uint64_t *out);
 
-/* Each looks one thing up by the name that was typed and says itself what is wrong. */
+/* Each looks one thing up by the typed name and prints its own error. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
 

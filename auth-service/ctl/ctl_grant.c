@@ -196,9 +196,8 @@ static int ctl_ttl(ctl_t *ctl, long *ttl)
 
 
 /*
- * The token goes with the stream's name, or with the application's where that
- * leaves more room: nginx-rtmp cuts either, with what follows its '?', at
- * RTMP_NAME_MAX bytes.
+ * Puts the token behind the stream's name, or behind the application's where that
+ * leaves more room: nginx-rtmp cuts either, query included, at RTMP_NAME_MAX bytes.
  */
 static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *token)
 {
@@ -222,7 +221,7 @@ static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *
 }
 
 
-/* What an action may be asked as, its default first. */
+/* Checks the action, and that it has this format. */
 static int ctl_url_check(const char *action, const char *format)
 {
     if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {

@@ -1,4 +1,4 @@
-/* What goes on in nginx just now: status, sessions, kick. */
+/* Commands about nginx's current state: status, sessions, kick. */
 
 #include "ctl.h"
 #include "../base/control.h"
@@ -181,7 +181,7 @@ static void ctl_name_collect(const store_user_t *user, void *data)
 }
 
 
-/* nginx knows users by number: gives each session its user's name. */
+/* Adds the user's name to each session: nginx knows users by number. */
 static int ctl_name_users(ctl_t *ctl, json_t *sessions)
 {
     char             id[24];

@@ -1,4 +1,4 @@
-/* Recordings: which there are, what is recorded, what may go. */
+/* Commands about recordings: list them, start and stop recording, keep and delete. */
 
 #include "ctl.h"
 #include "../rec/prune.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REC_WAIT_S  30      /* for the service, when it is at the recordings */
+#define REC_WAIT_S  30      /* for the lock, while the service changes recordings */
 
 typedef struct {
     const ctl_t  *ctl;

@@ -113,7 +113,7 @@ int ctl_stream_list(ctl_t *ctl)
 }
 
 
-/* Settings that are not given keep the value they have at the write, not the one read before. */
+/* Settings that are not given keep the value that the row has at the write, not an older one. */
 typedef struct {
     store_settings_t  set;
     uint64_t          kbps;

@@ -7,7 +7,7 @@
 
 typedef struct {
     char  text[PASSWORD_MAX + 3];
-    bool  made;                     /* random: to be shown once */
+    bool  made;                     /* random: print it once */
 } ctl_password_t;
 
 
@@ -52,7 +52,7 @@ int ctl_user_add(ctl_t *ctl)
     }
     snprintf(what, sizeof(what), "user %s", name);
 
-    /* asked first, so that a second run costs no hash and says what it is */
+    /* look first, so that a second run computes no hash and names the conflict */
     result = store_user_by_name(ctl->store, name, &there);
     if (result != STORE_NONE) {
         return ctl_store_fail(ctl, result == STORE_OK ? STORE_EXISTS : result, what);

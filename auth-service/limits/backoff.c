@@ -40,7 +40,7 @@ static backoff_entry_t *backoff_find(backoff_t *backoff, uint64_t hash)
 }
 
 
-/* The entry with the fewest attempts goes first, the older of equals. */
+/* Replaces the entry with the fewest attempts; of equals, the older one. */
 static backoff_entry_t *backoff_replace(backoff_t *backoff, uint64_t hash)
 {
     size_t            way;
@@ -155,7 +155,7 @@ void backoff_forgive(backoff_t *backoff, const char *key)
     entry = backoff_find(backoff, backoff_hash(backoff, key));
     if (entry && entry->attempts > 0) {
         entry->attempts--;
-        entry->until = 0;       /* what it had to wait was over when it was let in */
+        entry->until = 0;       /* its wait was over when the attempt was admitted */
     }
 
     pthread_mutex_unlock(&backoff->lock);

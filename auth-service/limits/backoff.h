@@ -9,7 +9,7 @@
 /*
  * Failed attempts per key (an account, an address), in a table of fixed size:
  * a flood of new keys replaces the least dangerous entries and never grows it.
- * Time is handed in, in milliseconds of a clock that only moves forward.
+ * The caller passes the time, in milliseconds of a monotonic clock.
  */
 
 #define BACKOFF_SETS  512
@@ -23,10 +23,10 @@ typedef struct {
 } backoff_entry_t;
 
 typedef struct {
-    unsigned  free_attempts;    /* that many in a row cost nothing */
+    unsigned  free_attempts;    /* this many in a row cause no wait */
     int64_t   first_ms;         /* the first wait, doubled each time */
     int64_t   longest_ms;
-    int64_t   forget_ms;        /* an entry left alone that long is fresh again */
+    int64_t   forget_ms;        /* an entry without attempts for so long starts afresh */
 } backoff_rule_t;
 
 typedef struct {
@@ -42,16 +42,16 @@ void backoff_init(backoff_t *backoff, const backoff_rule_t *rule);
 int64_t backoff_peek(backoff_t *backoff, const char *key, int64_t now);
 
 /*
- * To be called right before the costly check. Returns 0 and counts the attempt,
- * or the milliseconds to wait, and then the attempt is refused and not counted.
- * Counting up front keeps parallel attempts from sharing one free try.
+ * Call this right before the costly check. Returns 0 and counts the attempt, or
+ * refuses it uncounted and returns the milliseconds to wait. Counting before the
+ * check keeps parallel attempts from sharing one free try.
  */
 int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now);
 
-/* The attempt was a good one: the key starts afresh. */
+/* The attempt succeeded: the key starts afresh. */
 void backoff_success(backoff_t *backoff, const char *key);
 
-/* The attempt was none, or must not wipe out those that failed: as if it had not been counted. */
+/* Takes back the count of an attempt that did not run, or must not erase the failed ones. */
 void backoff_forgive(backoff_t *backoff, const char *key);
 
 /*

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The last ones are for the places that find no room: as many kinds as there are reasons. */
+/* The last entries count refusals of places that found no free entry: one for each kind. */
 #define REFUSALS_KEPT  (REFUSALS_MOST / 4)
 
 
@@ -28,7 +28,7 @@ static bool refusals_same(const refusal_t *a, const refusal_t *b)
 }
 
 
-/* The entry of this kind and place between the two, or a free one made so, or NULL. */
+/* The entry of this kind and place in [from, to), or a free one initialised for it, or NULL. */
 static refusal_t *refusals_find(refusals_t *refusals, size_t from, size_t to,
                                 const refusal_t *wanted)
 {
@@ -71,7 +71,7 @@ static refusal_t *refusals_entry(refusals_t *refusals, const char *place, const 
 }
 
 
-/* Whether there is room for one more in full in this minute. */
+/* Whether one more refusal may be reported in full in this minute. */
 static bool refusals_room(refusals_t *refusals, int64_t now)
 {
     if (now - refusals->minute >= REFUSALS_EACH_MS) {
@@ -127,7 +127,7 @@ bool refusals_take(refusals_t *refusals, bool all, int64_t now, refusal_t *out)
         if (entry->more > 0) {
             due = all || now - entry->since >= REFUSALS_EACH_MS;
         } else if (entry->full > 0 && now - entry->last >= REFUSALS_EACH_MS) {
-            entry->full = 0;        /* quiet again: the next ones are told in full */
+            entry->full = 0;        /* quiet again: report the next ones in full */
         }
 
         if (due) {

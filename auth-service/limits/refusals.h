@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 /*
- * Refusals that strangers cause at will. The first of a kind from a place are told
- * in full, the others counted, and their number is told once a minute: the database
- * and the log stay small under a flood, and nothing is lost. The table is fixed;
- * where it is full, the places that did not fit are counted together.
+ * Refusals that strangers cause at will. The service reports the first of a kind from
+ * a place in full, counts the others and reports their number once a minute: the
+ * database and the log stay small under a flood, and every refusal is counted. The
+ * table has a fixed size; places that find no free entry share a count.
  */
 
 #define REFUSALS_MOST     256
@@ -24,27 +24,27 @@ typedef struct {
     char      reason[128];
     unsigned  full;
     uint64_t  more;                 /* 0 in both: free */
-    int64_t   since;                /* when the ones counted began */
+    int64_t   since;                /* time of the first counted one */
     int64_t   last;
 } refusal_t;
 
 typedef struct {
     pthread_mutex_t  lock;
-    int64_t          minute;        /* when the present one began */
-    unsigned         together;      /* told in full in it */
+    int64_t          minute;        /* when the current minute began */
+    unsigned         together;      /* reported in full in it */
     refusal_t        entries[REFUSALS_MOST];
 } refusals_t;
 
 void refusals_init(refusals_t *refusals);
 
-/* true: tell it in full; false: it is counted. */
+/* true: report it in full; false: it was counted. */
 bool refusals_note(refusals_t *refusals, const char *address, const char *action,
                    const char *reason, int64_t now);
 
-/* The next count that is due, or with all any; false: there is none. It is set back to 0. */
+/* Takes the next count that is due (with all: any) and resets it to 0; false: there is none. */
 bool refusals_take(refusals_t *refusals, bool all, int64_t now, refusal_t *out);
 
-/* One that was taken and could not be told. */
+/* Puts back a count that was taken and could not be reported. */
 void refusals_back(refusals_t *refusals, const refusal_t *refusal);
 
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SLOTS_KNOWN_SHARE  2    /* more at once, and the known queue like everybody */
+#define SLOTS_KNOWN_SHARE  2    /* a known class with more at once loses its priority */
 
 
 /* On the stack of the thread that waits. */
@@ -37,7 +37,7 @@ void slots_init(slots_t *slots, const slots_rule_t *rule)
 }
 
 
-/* Compares as many bytes as a holder's name keeps. */
+/* Compares only as many bytes as holders[] stores of a name. */
 static bool slots_same(const char *a, const char *b)
 {
     return strncmp(a, b, SLOTS_CLASS_SIZE - 1) == 0;
@@ -78,7 +78,7 @@ static bool slots_free(const slots_t *slots, const char *who)
 }
 
 
-/* Less than 0: a has the better claim; 0: whoever came first. */
+/* Less than 0: a goes first; 0: the order of arrival decides. */
 static int slots_compare(const slots_t *slots, const slots_wait_t *a, const slots_wait_t *b)
 {
     int   a_share = (int) slots_share(slots, a->who), b_share = (int) slots_share(slots, b->who);
@@ -108,7 +108,7 @@ static void slots_hold(slots_t *slots, const char *who)
 }
 
 
-/* The one with the best claim of those who may have a slot now; NULL: nobody. */
+/* The waiter that gets the next slot, among those that may have one now; NULL: none. */
 static slots_wait_t *slots_next(const slots_t *slots)
 {
     slots_wait_t  *best = NULL, *wait;
@@ -136,7 +136,10 @@ static void slots_serve(slots_t *slots)
 }
 
 
-/* Puts the newcomer last; one too many is refused, be it the newcomer. */
+/*
+ * Puts the newcomer last. If the queue is too long then, refuses the last in order,
+ * maybe the newcomer.
+ */
 static void slots_join(slots_t *slots, slots_wait_t *newcomer)
 {
     slots_wait_t  **at = &slots->queue, *worst, *wait;
@@ -151,7 +154,7 @@ static void slots_join(slots_t *slots, slots_wait_t *newcomer)
         return;
     }
 
-    /* of equals the last one, so that nobody is pushed out by its like */
+    /* of equals refuse the last, so that an equal newcomer displaces no earlier waiter */
     worst = slots->queue;
     for (wait = worst->next; wait; wait = wait->next) {
         if (slots_compare(slots, wait, worst) >= 0) {

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * Few slots for costly work, and a short queue before them. Whoever is known goes
- * before strangers; among equals the class (of addresses, an account) that has and wants the fewest.
- * In a full queue a newcomer takes the place of one that has less claim to it.
+ * Few slots for costly work, and a short queue before them. Known callers go before
+ * strangers; among equals, the class (an account, a site) that holds and waits for the
+ * fewest slots goes first. In a full queue a newcomer displaces a waiter that would go later.
  */
 
 #define SLOTS_MOST        128
@@ -28,17 +28,17 @@ typedef struct {
     pthread_cond_t    changed;
     slots_rule_t      rule;
     unsigned          taken;
-    char              holders[SLOTS_MOST][SLOTS_CLASS_SIZE];  /* the classes of those who have one */
+    char              holders[SLOTS_MOST][SLOTS_CLASS_SIZE];  /* the class of each taken slot */
     unsigned          waiting;
     slots_wait_t     *queue;                    /* in order of arrival */
 } slots_t;
 
 void slots_init(slots_t *slots, const slots_rule_t *rule);
 
-/* false: busy. WHO: a class; names that begin with the same 63 bytes are one. */
+/* false: busy. WHO names the class; names with the same first 63 bytes are the same class. */
 bool slots_take(slots_t *slots, const char *who, bool known);
 
-/* Gives back a slot that this class took; one that has none gives nothing. */
+/* Gives back a slot of this class; does nothing if the class has none. */
 void slots_give(slots_t *slots, const char *who);
 
 #endif

@@ -18,7 +18,7 @@ typedef struct {
 } prune_list_t;
 
 
-/* How much of the disk is free, and is to be; when it can't be known, all is well. */
+/* The disk's free space and the least allowed; an unreadable disk counts as having enough. */
 static void prune_disk(const config_t *config, uint64_t *free, uint64_t *floor)
 {
     uint64_t  size = 0;
@@ -77,8 +77,8 @@ static void prune_told(prune_t *prune, const store_recording_t *recording, reten
 
 
 /*
- * The row goes last: as long as it is there, what is left of the file is found
- * by the next prune, and by nobody else.
+ * Delete the row last: if this is cut short, only the row lets the next prune find
+ * the rest of the file.
  */
 static store_result_t prune_remove(prune_t *prune, const store_recording_t *recording,
                                    retention_why_t why)
@@ -107,7 +107,7 @@ static store_result_t prune_remove(prune_t *prune, const store_recording_t *reco
 }
 
 
-/* The list is some time old when its end is reached: a row kept since then stays. */
+/* Reads the row again, since it may have been marked `keep` after the list was made. */
 static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
 {
     store_result_t     result;
@@ -133,7 +133,7 @@ static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
 }
 
 
-/* STORE_NONE: no rule wants anything, and the list need not be read. */
+/* STORE_NONE: no rule applies, so the list need not be read. */
 static store_result_t prune_needed(const prune_t *prune, const retention_rules_t *rules)
 {
     if (rules->days || rules->total || rules->free < rules->floor) {
@@ -144,7 +144,10 @@ static store_result_t prune_needed(const prune_t *prune, const retention_rules_t
 }
 
 
-/* Room is made in one go: what was deleted need not be free yet when it is asked again. */
+/*
+ * No limit when making space: statvfs() may not show the deleted bytes as free yet at
+ * the next look.
+ */
 static unsigned prune_most(const prune_t *prune, const prune_list_t *list)
 {
     size_t  i;

@@ -86,7 +86,7 @@ store_result_t quota_look(store_t *store, const config_t *config)
     }
     quota.quota = config_share(&config->rec_quota, disk);
 
-    /* without a quota there are only those to let go on who were full under another one */
+    /* without a quota, read only owners still marked full under an earlier one, to unmark them */
     result = store_user_owners(store, quota.quota == 0, quota_collect, &quota);
     if (result == STORE_OK && quota.count) {
         result = store_recording_open(store, quota_add_open, &quota);

@@ -5,10 +5,10 @@
 #include "../store/store.h"
 
 /*
- * DUOLU_REC_QUOTA, the share of each owner to whom no admin gave a rec_quota. It
- * deletes nothing: at it, the owner's streams are no longer recorded, until some
- * recordings are deleted or a rec_quota is given. quota_look() finds the owners over
- * it, marks their rows, and logs what has changed.
+ * DUOLU_REC_QUOTA, the share of each owner without a rec_quota of their own. It
+ * deletes nothing: an owner who reaches it is no longer recorded, until recordings
+ * are deleted or an admin sets a rec_quota. quota_look() finds the owners over
+ * it, marks their rows, and logs each change.
  */
 store_result_t quota_look(store_t *store, const config_t *config);
 

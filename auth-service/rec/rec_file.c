@@ -147,8 +147,8 @@ uint64_t rec_file_bytes(const char *root, const store_recording_t *recording)
 
 
 /*
- * Only who finds a marker tries the lock: a writer takes it before it makes
- * the marker, and must never find it taken by a look of ours.
+ * Look for the marker before trying the lock: a writer locks the file before it makes
+ * the marker, and its lock must not fail because of our test.
  */
 bool rec_file_marked(const char *root, const char *file)
 {
@@ -193,7 +193,7 @@ static int rec_folder(const char *root, const char *file)
 }
 
 
-/* Its name is gone on the disk too before the next goes. */
+/* Syncs the folder, so that a crash cannot bring the name back after the next one is deleted. */
 static bool rec_unlink(int folder, const char *name)
 {
     if (unlinkat(folder, name, 0) == -1) {
@@ -206,7 +206,7 @@ static bool rec_unlink(int folder, const char *name)
 
 
 /*
- * DAY, NAME and APP, as far as they are empty. Not a day that has not ended: a
+ * Removes DAY, NAME and APP as far as they are empty, but not the current day: a
  * writer may be about to make its file there.
  */
 static void rec_remove_folders(const char *root, const char *file)
@@ -296,7 +296,7 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
 }
 
 
-/* --- what a file says --- */
+/* --- reading a file's facts --- */
 
 static char *rec_read(const char *path, size_t *size)
 {
@@ -332,7 +332,7 @@ static void rec_state(store_recording_t *recording, const char *state, const cha
 }
 
 
-/* Without an index nothing tells where it ends but the clock of its last write. */
+/* Without an index, the time of the last write is the only sign of the file's end. */
 static void rec_look_bare(store_recording_t *recording, const struct stat *info)
 {
     recording->to = (int64_t) info->st_mtim.tv_sec * 1000 + info->st_mtim.tv_nsec / 1000000;
@@ -478,7 +478,7 @@ static int rec_visible(const struct dirent *entry)
 }
 
 
-/* APP, NAME, DAY, then files. What is deleted meanwhile is no error. */
+/* APP, NAME, DAY, then files. A name that disappears meanwhile is no error. */
 static bool rec_walk(rec_walk_t *walk, size_t used, int depth)
 {
     int                 i, count;

@@ -37,7 +37,7 @@ static void record_collect(const char *app, const char *name, void *data)
 }
 
 
-/* What nginx does with a live stream; NULL when it can't record. */
+/* nginx's recording state of a live stream; NULL when it can't record. */
 static const char *record_state(json_t *stream)
 {
     return json_string_value(json_object_get(json_object_get(stream, "recording"), "state"));
@@ -72,8 +72,8 @@ static void record_compare_one(json_t *stream, const char *socket_path, json_t *
 
 
 /*
- * nginx is asked first: who changes the rows after that tells nginx after it
- * too, and what is read from them then is no older than what nginx did.
+ * Ask nginx first, then read the rows: they are then no older than nginx's state, and
+ * a later change of a row is followed by its own message to nginx.
  */
 void record_compare(store_t *store, const char *socket_path, json_t *told)
 {

@@ -5,29 +5,28 @@
 #include "../store/store.h"
 
 /*
- * Which streams are recorded. The database says it; nginx learns it when a
- * publisher comes in, when somebody changes it, and from the keeper, which
- * looks for what differs.
+ * Which streams are recorded. The database decides; nginx learns it when a publisher
+ * connects, when a user changes it, and from the keeper, which corrects differences.
  */
 
-/* The rows tell whether it is to be recorded, and whether that was asked for. */
+/* Whether the stream is to be recorded; record_asked() leaves the owner's quota aside. */
 bool record_wanted(const store_stream_t *stream);
 bool record_asked(const store_stream_t *stream);
 
-/* Why what was asked for is not done. */
+/* The reason why a wanted recording does not run. */
 #define RECORD_FULL  "the owner's recordings take all of DUOLU_REC_QUOTA"
 
 /*
- * Tells nginx so. CONTROL_NONE: the stream is not live, and no error; else the
- * keeper goes on telling.
+ * Tells nginx whether to record the stream. CONTROL_NONE: it is not live, which is no
+ * error. After a failure the keeper tries again.
  */
 control_result_t record_tell(const char *socket_path, const store_stream_t *stream,
                              char error[CONTROL_ERROR_SIZE]);
 
 /*
- * Tells nginx of each live stream for which it does otherwise. told, an object,
- * holds the names for which that stands in the log already: an nginx that is
- * not to record goes on being told.
+ * Corrects nginx for each live stream whose recording differs from the rows. told, an
+ * object, holds the names already logged: nginx may go on differing when it is set not
+ * to record.
  */
 void record_compare(store_t *store, const char *socket_path, json_t *told);
 

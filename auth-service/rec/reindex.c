@@ -19,7 +19,7 @@ typedef struct {
 } reindex_work_t;
 
 
-/* What the row knows and the files do not tell. */
+/* Keeps the row's fields that the files do not hold. */
 static void reindex_remember(store_recording_t *recording, const store_recording_t *row)
 {
     recording->session = row->session;
@@ -35,7 +35,7 @@ static void reindex_count(reindex_t *reindex, const store_recording_t *recording
 }
 
 
-/* One row that the database refuses for what is in it does not stop the others. */
+/* A row whose values the database refuses does not stop the others. */
 static bool reindex_refused(reindex_work_t *work, const char *file)
 {
     if (!store_refused_row(work->store, work->result)) {
@@ -71,7 +71,7 @@ static void reindex_file(const char *file, void *data)
     }
 
     if (!rec_file_look(work->root, &recording, error, sizeof(error))) {
-        /* deleted since the folder was read, or in a folder that nobody may read */
+        /* deleted since the folder was read, or in an unreadable folder */
         if (!rec_file_missing(work->root, file)) {
             snprintf(work->reindex->error, sizeof(work->reindex->error), "%s", error);
         }
@@ -144,7 +144,7 @@ store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex)
 }
 
 
-/* Its file is not there: perhaps it will be again, so the row stays. */
+/* The file is missing. It may come back, so the row stays, as interrupted. */
 static store_result_t reindex_lost(store_t *store, const store_recording_t *row)
 {
     store_recording_t  recording = *row;
@@ -157,8 +157,8 @@ static store_result_t reindex_lost(store_t *store, const store_recording_t *row)
 
 
 /*
- * A writer tells of the end before it takes its marker away: where there is no
- * marker, and then no event either, none will come.
+ * A writer writes the end event before it removes its marker: without a marker, and
+ * then no event in the spool, none will come. Check in this order.
  */
 static void reindex_left_row(const store_recording_t *row, void *data)
 {

@@ -9,20 +9,20 @@
  */
 typedef struct {
     unsigned  files;
-    unsigned  made;         /* rows that were not there */
-    unsigned  dropped;      /* rows that had no file */
-    unsigned  recording;    /* files that are being written just now */
+    unsigned  made;         /* rows added */
+    unsigned  dropped;      /* rows without a file, removed */
+    unsigned  recording;    /* files that are being written */
     unsigned  interrupted;
     char      error[600];
 } reindex_t;
 
-/* STORE_NONE: another is at the recordings, or root is no folder of recordings; error says */
+/* STORE_NONE: another process has the lock, or root is no folder of recordings; error says which */
 store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex);
 
 /*
- * Closes rows that would say "recording" for ever, since what told of the end
- * was lost. Run now and then: STORE_NONE, another is at the recordings, or there
- * are none.
+ * Closes rows that would say "recording" for ever, since their end event was lost.
+ * Run from time to time. STORE_NONE: another process has the lock, or there are no
+ * recordings.
  */
 store_result_t reindex_left(store_t *store, const char *root);
 

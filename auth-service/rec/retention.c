@@ -23,7 +23,7 @@ static void retention_by_age(const retention_rules_t *rules, retention_file_t *f
 }
 
 
-/* Takes the oldest of an owner, or of all with owner 0, while have is over most. */
+/* Marks the oldest of an owner (0: of all) for deletion while `have` is over `most`. */
 static bool retention_shrink(retention_file_t *files, size_t count, uint64_t owner,
                              uint64_t most, retention_why_t why)
 {
@@ -47,7 +47,10 @@ static bool retention_shrink(retention_file_t *files, size_t count, uint64_t own
 }
 
 
-/* Each owner once: whose first file is met has all of them marked. */
+/*
+ * Handles each owner once: at the owner's first file, and marks all of the owner's files
+ * as done.
+ */
 static unsigned retention_by_quota(retention_file_t *files, size_t count)
 {
     size_t    i, k;
@@ -70,7 +73,7 @@ static unsigned retention_by_quota(retention_file_t *files, size_t count)
 }
 
 
-/* What the other rules take away counts as free. */
+/* Counts files that other rules delete as free space. */
 static unsigned retention_by_space(const retention_rules_t *rules, retention_file_t *files,
                                    size_t count)
 {

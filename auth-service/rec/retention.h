@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Which recordings have to go. No I/O: the rules, and what they make of a list. */
+/* Chooses the recordings to delete. No I/O: it applies the rules to a list. */
 
 typedef enum {
     RETENTION_STAYS = 0,
@@ -22,7 +22,7 @@ typedef struct {
     int64_t          ended;     /* unix ms */
     uint64_t         bytes;
     bool             fixed;     /* kept, or still being written: it stays, and counts */
-    bool             marked;    /* retention.c's own, false at first, as why is STAYS */
+    bool             marked;    /* for retention.c; false at first, and why is STAYS */
     retention_why_t  why;       /* out */
 } retention_file_t;
 
@@ -30,13 +30,13 @@ typedef struct {
     int64_t   now;              /* unix ms */
     unsigned  days;             /* each: 0, no limit */
     uint64_t  total;
-    uint64_t  floor;            /* so many bytes of the disk are to be free ... */
-    uint64_t  free;             /* ... and so many are */
+    uint64_t  floor;            /* bytes of the disk that must be free ... */
+    uint64_t  free;             /* ... and that are */
 } retention_rules_t;
 
 /*
- * Sets why of each, oldest first as the list is. The bits of those rules that
- * stay broken, since what is left is fixed.
+ * Sets `why` of each file; the list is sorted, oldest first. Returns the bits of the
+ * rules that stay broken because the remaining files are fixed.
  */
 unsigned retention_choose(const retention_rules_t *rules, retention_file_t *files,
                           size_t count);

@@ -73,7 +73,7 @@ static void spool_reason(store_recording_t *recording, const char *text)
 }
 
 
-/* NULL, or what makes no sense. */
+/* NULL, or the error in the event. */
 static const char *spool_close(json_t *event, store_recording_t *recording)
 {
     uint64_t     to;
@@ -170,7 +170,7 @@ static bool spool_wait(spool_report_t *report, const char *path, const char *why
 }
 
 
-/* Out of the way, for somebody to look at. */
+/* Moves the event to .spool/bad, for an admin to look at. */
 static bool spool_set_aside(const char *folder, const char *name, const char *why,
                             spool_report_t *report)
 {
@@ -194,7 +194,7 @@ static bool spool_set_aside(const char *folder, const char *name, const char *wh
 }
 
 
-/* NULL, or why it is not to be opened: no event of nginx is large, or waits to be read. */
+/* NULL, or why the file must not be opened: nginx's events are small regular files. */
 static const char *spool_odd(const char *path)
 {
     struct stat  info;
@@ -318,7 +318,7 @@ void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
         return;
     }
 
-    /* one at a time, or two could take them in another order */
+    /* lock, or two processes could apply the events in another order */
     lock = count ? rec_file_lock(root, 0) : -1;
 
     for (i = 0; i < count && lock != -1 && go_on; i++) {

@@ -6,35 +6,35 @@
 #include <stdatomic.h>
 
 /*
- * Takes what nginx has written of recordings, ROOT/.spool/NAME.json in the
- * order of the names: each in a transaction of its own, then its file is
- * deleted. Stopped between the two it is taken once more, which changes
- * nothing; nothing comes behind it before it is gone.
+ * Applies nginx's events of recordings, ROOT/.spool/NAME.json, in the order of their
+ * names: each in a transaction of its own, then deletes its file. After a crash
+ * between the two it applies the event again, which is idempotent, and always before
+ * the next one.
  */
 typedef struct {
     unsigned  taken;
-    unsigned  bad;          /* made no sense or were refused, and lie in ROOT/.spool/bad now */
-    bool      waiting;      /* some could not be taken, error says why */
+    unsigned  bad;          /* invalid or refused, and moved to ROOT/.spool/bad */
+    bool      waiting;      /* some could not be applied, error says why */
     char      error[600];
 } spool_report_t;
 
-/* The event that the database refuses for what is in it, and how often. */
+/* The event whose values the database refuses, and how often it did. */
 typedef struct {
     char      name[256];
     unsigned  times;
 } spool_refused_t;
 
 /*
- * As many as there are, unless stopping, which may be NULL, ends it before. An
- * event that was refused SPOOL_TRIES times is set aside: it must not hold up the
- * others for good. A database that is away, full or read-only is waited for.
+ * Applies all events, or until *stopping (may be NULL). Sets an event aside after
+ * SPOOL_TRIES refusals, so that it does not block the others for ever. Events wait
+ * while the database is down, full or read-only.
  */
 #define SPOOL_TRIES  5
 
 void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
                 spool_refused_t *refused, spool_report_t *report);
 
-/* Whether all that nginx has told was taken. */
+/* Whether all of nginx's events were applied. */
 bool spool_empty(const char *root);
 
 #endif

@@ -9,7 +9,7 @@
 #define CHANGE_LOCK    "change"
 #define CHANGE_LOCK_S  10
 
-#define CHANGE_NO_PAGE  UINT64_MAX      /* nothing that a page shows has changed */
+#define CHANGE_NO_PAGE  UINT64_MAX      /* the change affects no page */
 
 /*
  * nginx keeps a bounded list of revocations. When more users than this lose a
@@ -18,7 +18,7 @@
  */
 #define CHANGE_PAIRS_MAX  64
 
-/* One change: what it reads and writes while the lock is held. */
+/* The state of one change, which runs under the lock. */
 typedef struct {
     store_t             *store;
     uint64_t             actor;
@@ -53,9 +53,9 @@ typedef store_result_t (*step_run)(step_t *step);
 
 
 /*
- * Who asked while the transaction was under way was answered by the old rows,
- * and comes with that second: rounded, so that a commit of half a second or
- * less can't leave such a one out. After a slower one, see step_revoke_late().
+ * A request during the transaction saw the old rows and carries this second; round
+ * up so that it is revoked too, if the commit takes half a second or less. For a
+ * slower commit see step_revoke_late().
  */
 static int64_t step_second(void)
 {
@@ -125,8 +125,8 @@ static store_result_t step_revoke_late(step_t *step)
 
 
 /*
- * Writes down what each pair lost. Of one user, over so many streams that the
- * user is the shorter list; of one stream likewise; see CHANGE_PAIRS_MAX.
+ * Writes a revocation for each pair that lost a right; if there are more than
+ * CHANGE_PAIRS_MAX, one for the whole user or the whole stream instead.
  */
 static store_result_t step_revoke_lost(step_t *step, const loss_t *loss,
                                        const loss_scope_t *scope)
@@ -147,7 +147,7 @@ static store_result_t step_revoke_lost(step_t *step, const loss_t *loss,
 }
 
 
-/* The step between two looks at who may do what, if a scope says whom it may concern. */
+/* Runs the step and, with a scope, compares the rights before and after it. */
 static store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, step_run run)
 {
     loss_t          loss = { 0 };
@@ -171,7 +171,7 @@ static store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, st
 }
 
 
-/* --- what makers leave --- */
+/* --- keys and grants whose maker lost the right to manage --- */
 
 static void step_revoke_device(uint64_t id, void *data)
 {
@@ -249,9 +249,9 @@ static store_result_t step_end_grants(step_t *step, uint64_t stream, uint64_t ma
 
 
 /*
- * All makers are looked at, whatever the change was about: no way to lose the
- * right to manage can be forgotten here. A manager can't give that right, so
- * the grants that end take it from nobody.
+ * Check all makers after every change, so that no way of losing the right to manage is
+ * forgotten. One pass is enough: a manager can't grant the right to manage, so the
+ * grants that end here take it from no other maker.
  */
 static store_result_t step_end_orphans(step_t *step)
 {
@@ -284,7 +284,7 @@ static store_result_t step_end_orphans(step_t *step)
 
 /* --- a change as a whole --- */
 
-/* Checks the request's right once more, under the lock: it may be gone by now. */
+/* Checks the actor's right once more under the lock: it may have been revoked meanwhile. */
 static store_result_t step_admit(step_t *step)
 {
     store_user_t    user;
@@ -328,8 +328,8 @@ static store_result_t step_all(step_t *step, const loss_scope_t *scope, step_run
 
 
 /*
- * The database, whole or not at all. One change at a time: of two that each
- * take one of two grants away, neither would see the right go.
+ * Changes the database in one transaction. One change runs at a time: of two that each
+ * remove one of a user's two grants, neither would see the right being lost.
  */
 static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_run run)
 {
@@ -355,7 +355,10 @@ static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_
 }
 
 
-/* refresh: whose pages have to ask anew what they may see, 0: everybody's, or CHANGE_NO_PAGE */
+/*
+ * refresh: the user whose pages have to ask for their rights again, 0: all users, or
+ * CHANGE_NO_PAGE
+ */
 static store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
                                  step_run run, uint64_t refresh)
 {
@@ -381,9 +384,9 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
     }
     free(step->revoked);
 
-    /* at best: a page asks by itself when its events end, and without nginx there is none */
+    /* ignore a failure: a page asks again when its events end, as they do when nginx is down */
     if (change->orphaned) {
-        refresh = 0;        /* those who had grants of the makers */
+        refresh = 0;        /* users who lost grants of those makers need it too */
     }
     if (refresh != CHANGE_NO_PAGE) {
         control_refresh(change->control_socket, refresh, error);
@@ -392,7 +395,10 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
 }
 
 
-/* The valid keys of a stream, or those of others for an owner's streams, are to be ended. */
+/*
+ * Writes revocations for the valid keys of a stream, or for other users' keys to an
+ * owner's streams.
+ */
 static store_result_t step_revoke_devices(step_t *step, uint64_t stream, uint64_t owner)
 {
     store_result_t  result;
@@ -446,7 +452,7 @@ static store_result_t step_user_disable(step_t *step)
     store_result_t  result = store_user_set_disabled(step->store, step->user, true);
 
     if (result == STORE_OK) {
-        /* a disabled owner's stream does not stay on air through another's key */
+        /* other users' keys must not keep a disabled owner's streams on air */
         result = step_revoke_devices(step, 0, step->user);
     }
 
@@ -527,7 +533,7 @@ store_result_t change_stream_add(change_t *change, const change_stream_t *stream
 {
     step_t  step = { .made = stream, .owner = stream->owner, .key = key };
 
-    /* everybody: a grant on the app may show it to more than its owner */
+    /* refresh all pages: a grant on the app may show the stream to other users too */
     return change_run(change, &step, NULL, step_stream_add, 0);
 }
 
@@ -605,7 +611,10 @@ store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t dev
 
 /* --- grants and groups --- */
 
-/* Two managers who gave each other the right could not be got rid of. */
+/*
+ * Managers may not grant the right to manage: two who gave it to each other could not be
+ * removed.
+ */
 static store_result_t step_grant_admit(const step_t *step)
 {
     return step->maker && (step->rights & RIGHT_MANAGE) ? STORE_REFUSED : STORE_OK;

@@ -5,9 +5,9 @@
 
 /*
  * Changes rights, for the page and for duoluctl alike. One transaction changes the
- * rows and writes a revocation for every right that is lost; then nginx is told. If
- * nginx does not answer, the change stands, and duolu-auth tells it as soon as it
- * does. An actor who has lost the right to make the change meanwhile gets
+ * rows and writes a revocation for every right that is lost; then the caller's process
+ * tells nginx. If nginx does not answer, the change stands, and duolu-auth delivers it
+ * later. An actor who has lost the right to make the change meanwhile gets
  * STORE_REFUSED. Keys and grants end with their maker's right to manage the stream.
  */
 typedef struct {
@@ -32,7 +32,7 @@ store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);
 /* ends every session that began with the old password */
 store_result_t change_user_password(change_t *change, uint64_t user, const char *hash);
-/* ends all of the user's, who may come back with a new login or the same keys */
+/* ends all of the user's sessions; a new login and the same keys work again */
 store_result_t change_user_revoke(change_t *change, uint64_t user);
 
 store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
@@ -53,7 +53,7 @@ store_result_t change_grant_remove(change_t *change, const store_grant_key_t *ke
 store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user);
 store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user);
 
-/* Ends what makers left whose right was taken away by hand. */
+/* Ends keys and grants whose makers lost the right to manage by a change made by hand. */
 store_result_t change_orphans(change_t *change);
 
 #endif

@@ -51,7 +51,7 @@ void loss_sort(loss_t *loss)
 
     qsort(loss->pairs, loss->count, sizeof(loss_pair_t), loss_compare);
 
-    /* by two grants the same pair is noted twice */
+    /* a pair with two grants is noted twice */
     for (i = 1; i < loss->count; i++) {
         if (loss_compare(&loss->pairs[kept], &loss->pairs[i]) == 0) {
             loss->pairs[kept].rights |= loss->pairs[i].rights;

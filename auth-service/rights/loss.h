@@ -6,15 +6,14 @@
 #define LOSS_RIGHTS  (RIGHT_VIEW | RIGHT_PUBLISH | RIGHT_REPLAY)
 
 /*
- * What a change takes away. Before it, the rights of each user on each stream are
- * noted; after it, those that are left are struck out, and the rest is lost. A change
- * is about one user or one stream: all pairs of many users and many streams are too
- * many to look at.
+ * The rights that a change takes away: those of each user on each stream before it,
+ * minus those after it. The scope is one user or one stream, since all pairs of
+ * many users and many streams are too many to compare.
  */
 typedef struct {
-    uint64_t     user;          /* and then, if they are given: */
+    uint64_t     user;          /* narrowed, if it is given, to: */
     const char  *app;
-    uint64_t     stream;        /* or it alone, and then, if it is given: */
+    uint64_t     stream;        /* without a user; narrowed, if it is given, to: */
     uint64_t     group;
 } loss_scope_t;
 

@@ -14,7 +14,7 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
     control_result_t  result;
 
     if (row->stream && row->stream_name[0] == '\0') {
-        /* the stream was taken out of the database: nothing goes by its name any more */
+        /* the stream was deleted, so nothing can use its name any more */
         return CONTROL_OK;
     }
 
@@ -29,14 +29,14 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
 }
 
 
-/* false: nginx does not answer, and the rest may be left for later */
+/* false: nginx does not answer, so leave the rest for later */
 static bool outbox_one(store_t *store, const char *socket_path, const store_revocation_t *row,
                        outbox_report_t *report)
 {
     control_result_t  result = outbox_tell(socket_path, row, report);
 
     if (result == CONTROL_OK) {
-        /* not marked, it is told once more: no harm */
+        /* if marking fails, the row is delivered again, which is idempotent */
         store_revocation_told(store, row);
         return true;
     }

@@ -4,8 +4,8 @@
 #include "../store/store.h"
 
 /*
- * Publishing keys: 128 random bits, given out once as 22 characters, kept as
- * SHA-256. The device's stream, user, maker and label are written.
+ * Publishing keys: 128 random bits, shown once as 22 characters, stored as
+ * SHA-256. Writes the device's stream, user, maker and label.
  */
 
 store_result_t publish_key_add(store_t *store, const store_device_t *device,

@@ -24,7 +24,7 @@ unsigned rights_decide(const rights_case_t *the)
         }
     }
 
-    /* a disabled owner's stream does not go on air, through nobody's key */
+    /* nobody may publish to a disabled owner's stream, whoever's key it is */
     if (the->owner_disabled) {
         rights &= ~(unsigned) RIGHT_PUBLISH;
     }

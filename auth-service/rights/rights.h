@@ -24,20 +24,20 @@ typedef struct {
     uint64_t  owner;            /* the stream's */
     bool      owner_disabled;
     bool      is_public;
-    unsigned  granted;          /* all grants that apply, joined */
+    unsigned  granted;          /* bits of all grants that apply */
 } rights_case_t;
 
-/* The one place that decides. Default deny: what no rule gives is not given. */
+/* The only place that decides about rights. Default deny: a right needs a rule that gives it. */
 unsigned rights_decide(const rights_case_t *the);
 
-/* The same for rows as read: the stream was asked for with this user. */
+/* The same for rows: the stream was read with this user's id. */
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
 
 unsigned rights_of_access(const store_access_t *access);
 
 /*
- * Whether what this user made by managing the stream has to end. An owner who
- * is disabled may come back to the own keys: the gate refuses them until then.
+ * Whether the keys and grants that this user made as a manager have to end. Those of a
+ * disabled owner stay, for when the owner is enabled again: the gate refuses them meanwhile.
  */
 bool rights_orphans(const store_access_t *maker);
 

@@ -1,7 +1,7 @@
 /*
  * nginx asks here whether a publisher or an RTMP player may go on. Each
- * question ends in exactly one answer, one audit row and one log line; of many
- * refusals only their number is told, see refusals.h.
+ * question gets exactly one answer, one audit row and one log line; many
+ * refusals are only counted, see refusals.h.
  */
 
 #include "../base/clock.h"
@@ -33,7 +33,7 @@ typedef struct {
     const char    *actor;       /* the user's name once it is known */
 } gate_t;
 
-/* What an allowed question says, beside the session row it makes. */
+/* The contents of a positive answer, and of the session row it makes. */
 typedef struct {
     uint64_t               user;
     uint64_t               device;              /* publishers only */
@@ -111,7 +111,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 
     gate->actor = pass->actor;
 
-    /* without its rows nobody goes on air: what is live is always accounted for */
+    /* no publishing or playing without a session row, so that all use is on record */
     result = store_session_begin(gate->store, gate->kind, gate->session, pass->user,
                                  pass->stream.id, pass->device, gate->address);
     if (result == STORE_OK) {
@@ -155,7 +155,7 @@ static const char *gate_find_stream(gate_t *gate, uint64_t user, store_stream_t 
 }
 
 
-/* A key holds as long as its maker may manage the stream, whatever changed that, and how. */
+/* A key is valid only while its maker may manage the stream, however that right was lost. */
 static const char *gate_check_maker(gate_t *gate, const store_device_t *device)
 {
     store_access_t  maker;
@@ -184,8 +184,8 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     memset(&device, 0, sizeof(device));
 
     /*
-     * The key is looked up by its SHA-256 through an index, and always, so
-     * neither the time of a comparison nor a missing query tells anything.
+     * Always look the key up, by its SHA-256 through an index, so that neither the
+     * time of a comparison nor a skipped query reveals anything.
      */
     given = query_value(gate->args, "key", key, sizeof(key));
     password_fingerprint(key, hash);

@@ -71,7 +71,7 @@ keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keepe
     keeper->desk.store = store_new(&config->dsn);
     pthread_mutex_init(&keeper->lock, NULL);
 
-    /* a clock that is set back must not make a pause of half a second one of hours */
+    /* monotonic: setting the clock back must not stretch a pause of half a second to hours */
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&keeper->wake, &clock);

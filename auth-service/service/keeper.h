@@ -10,7 +10,7 @@
 
 #define KEEPER_TICK_MS  500
 
-/* A thread of duolu-auth that answers nobody: it does its work twice a second. */
+/* A background thread of duolu-auth, which does its work twice a second. */
 typedef struct keeper_s  keeper_t;
 
 typedef struct {
@@ -27,27 +27,27 @@ typedef struct {
 } keeper_work_t;
 
 /*
- * keeper_rights.c: tells nginx what could not be told when it happened (nginx
- * was away, an admin changed rows by hand).
+ * keeper_rights.c: tells nginx of revocations that it did not learn of at once
+ * (nginx did not answer, or an admin changed rows by hand).
  */
 extern const keeper_work_t  keeper_rights;
 
 /*
- * keeper_recordings.c: takes what nginx tells of recordings, tells nginx what
- * is to be recorded, deletes what is too old or too much. A thread of its own:
- * a disk that hangs must not hold up a revocation.
+ * keeper_recordings.c: applies nginx's events of recordings, tells nginx which streams
+ * to record, deletes recordings by the retention rules. It has a thread of its own, so
+ * that a disk that hangs does not delay revocations.
  */
 extern const keeper_work_t  keeper_recordings;
 
 /*
- * keeper_audit.c: tells how many refusals there were, and takes old rows out of the
- * audit and the sessions. keeper_sessions.c: closes the rows of sessions that nginx
- * does not have, since it was killed, or could not tell.
+ * keeper_audit.c: reports the counted refusals, and deletes old rows of the audit and
+ * the sessions. keeper_sessions.c: closes the rows of sessions that nginx no longer
+ * has, because it was killed or could not report their end.
  */
 extern const keeper_work_t  keeper_audit;
 extern const keeper_work_t  keeper_sessions;
 
-/* NULL when there is no thread to be had */
+/* NULL when no thread can be started */
 keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work);
 
 void keeper_stop(keeper_t *keeper);

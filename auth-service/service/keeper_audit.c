@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #define AUDIT_PRUNE_EACH   (60 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
-#define AUDIT_PRUNE_BATCH  500      /* rows a tick: nobody waits for their locks */
+#define AUDIT_PRUNE_BATCH  500      /* rows a tick: other queries wait for their locks */
 
 typedef struct {
     unsigned  prune_in;             /* ticks */
@@ -41,7 +41,7 @@ static void audit_refusals(keeper_desk_t *desk)
 
     while (refusals_take(desk->refusals, false, clock_ms(), &more)) {
         if (audit_add_more(desk, &more) != STORE_OK) {
-            /* told when the database is back */
+            /* report it when the database is back */
             refusals_back(desk->refusals, &more);
             return;
         }
@@ -80,8 +80,8 @@ static void audit_tick(keeper_desk_t *desk, void *state)
 }
 
 
-/* Tells the refusals that are still counted, at least to the log: to the database
- * all together, since the process does not wait long for this. */
+/* Reports the remaining counts: to the log, and to the database in one transaction, since
+ * the process does not wait long for this. */
 static void audit_end(keeper_desk_t *desk, void *state)
 {
     bool       begun = store_begin(desk->store) == STORE_OK, there = begun;

@@ -18,12 +18,12 @@
 #define RECORDINGS_LEFT       RECORDINGS_TICKS(600000)
 
 /*
- * A deleted file that somebody still reads gives its room back later: had the
- * next ones to go at once, many would go for one.
+ * The disk gets a deleted file's space back only when its readers close it. Wait
+ * before deleting more, or too many recordings would go.
  */
 #define RECORDINGS_AGAIN      RECORDINGS_TICKS(30000)
 
-/* Files that go at once: meanwhile no event is taken. */
+/* Files deleted in one tick: events wait meanwhile. */
 #define RECORDINGS_MOST       200
 
 typedef struct {
@@ -33,14 +33,14 @@ typedef struct {
     unsigned  prune_in;
     unsigned  left_in;
     spool_refused_t  refused;
-    char      spool_told[600];      /* the troubles that stand in the log */
+    char      spool_told[600];      /* the errors last logged, so that none is repeated */
     char      prune_told[PRUNE_ERROR_SIZE];
     unsigned  broken_told;
     json_t   *record_told;
 } recordings_t;
 
 
-/* A trouble is logged when it begins, when it changes and when it is over. */
+/* Logs an error when it begins, changes or is over. */
 static void recordings_trouble(char *told, size_t size, const char *what, const char *error)
 {
     if (strcmp(told, error) != 0) {
@@ -65,7 +65,7 @@ static void recordings_spool(keeper_desk_t *desk, recordings_t *state)
 }
 
 
-/* Not before all that nginx has told was taken. */
+/* Closes rows whose end event was lost; reindex_left() waits until the spool is empty. */
 static void recordings_left(keeper_desk_t *desk, recordings_t *state)
 {
     if (state->left_in > 0) {
@@ -129,7 +129,7 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
         recordings_prune_report(&prune, state);
     }
 
-    /* it has changed something, or can't: then it is not to be tried again at once */
+    /* don't prune for space again at once: either some was just freed, or none can be */
     if (prune.count || prune.failed || (prune.broken & RETENTION_FREE)) {
         state->space_in = RECORDINGS_AGAIN;
     }

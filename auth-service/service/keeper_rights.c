@@ -8,16 +8,16 @@
 
 #define RIGHTS_LEAVES_MS      300
 #define RIGHTS_MAKERS_EACH    (1000 / KEEPER_TICK_MS)
-#define RIGHTS_REFUSED_TICKS  10    /* what nginx could not do, it can't do a moment later */
+#define RIGHTS_REFUSED_TICKS  10    /* pause after nginx refused one */
 
 typedef struct {
     unsigned  deliver_in;                   /* ticks */
     unsigned  makers_in;
-    char      told[CONTROL_ERROR_SIZE];     /* the trouble that stands in the log */
+    char      told[CONTROL_ERROR_SIZE];     /* the error last logged */
 } rights_state_t;
 
 
-/* A trouble is logged when it begins, when it changes and when it is over. */
+/* Logs an error when it begins, changes or is over. */
 static void rights_trouble(rights_state_t *state, const char *error)
 {
     if (strcmp(state->told, error) == 0) {
@@ -34,8 +34,8 @@ static void rights_trouble(rights_state_t *state, const char *error)
 
 
 /*
- * Who made a row tells nginx at once, and learns how many sessions it ended;
- * what nginx does not know a moment later is ours.
+ * The thread or duoluctl that writes a revocation also tells nginx, and learns how
+ * many sessions it ended. The keeper delivers only rows still pending a moment later.
  */
 static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
 {
@@ -72,7 +72,7 @@ static void rights_count_orphan(const store_access_t *maker, void *data)
 }
 
 
-/* A maker was disabled, deleted or no longer manages by a change made by hand. */
+/* Ends keys and grants of makers who lost the right to manage by a change made by hand. */
 static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
 {
     unsigned        orphans = 0;

@@ -17,7 +17,7 @@ typedef struct {
 } sessions_t;
 
 
-/* The ids of what nginx has; NULL when it does not answer, and then nothing is known. */
+/* The ids of nginx's sessions; NULL when nginx does not answer. */
 static json_t *sessions_of_nginx(const char *socket)
 {
     char     error[CONTROL_ERROR_SIZE];
@@ -53,8 +53,9 @@ static void sessions_close(keeper_desk_t *desk, const store_open_session_t *row)
 
 
 /*
- * A session that is missed twice is gone: its own report, with bytes and reason, would have
- * come by then. The rows are read before nginx is asked, so none can be too new.
+ * Closes rows of sessions that nginx did not have at two looks in a row: its own report, with
+ * bytes and reason, would have come by then. The rows are read first, so none is newer than
+ * nginx's answer.
  */
 static void sessions_compare(keeper_desk_t *desk, const store_open_session_t *rows, size_t count,
                              json_t *there, const json_t *missed_before, json_t *missed)
@@ -77,7 +78,7 @@ static void sessions_compare(keeper_desk_t *desk, const store_open_session_t *ro
 }
 
 
-/* All open rows, and then nginx: one answer fits all that were read before it. */
+/* Reads all open rows; nginx is asked after that, once for all of them. */
 static store_result_t sessions_read(store_t *store, store_open_session_t **rows, size_t *count)
 {
     size_t                 got;

@@ -162,7 +162,7 @@ static int main_serve(const config_t *config)
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
 
-    /* last: they tell what was refused until now */
+    /* last: they report the refusals counted until now */
     for (i = 0; i < MAIN_KEEPERS; i++) {
         keeper_stop(keepers[i]);
     }
@@ -172,7 +172,7 @@ static int main_serve(const config_t *config)
     }
 
     if (!clean) {
-        /* a thread still waits for a peer: leave without running what it may use */
+        /* a thread still waits for a peer: skip the clean-up of objects it may use */
         log_warning("duolu-auth leaves requests unanswered after %d ms", MAIN_GRACE_MS + MAIN_KEEPERS_MS);
         _exit(0);
     }

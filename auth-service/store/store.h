@@ -10,9 +10,8 @@
 #include <stdint.h>
 
 /*
- * Everything that is kept in MySQL. One store_t belongs to one thread and holds
- * one connection; a lost connection is opened again by the next call. SQL is
- * written in store_*.c alone.
+ * Access to MySQL. One store_t belongs to one thread and holds one connection; after
+ * a lost connection the next call opens a new one. Only store_*.c contain SQL.
  */
 typedef struct store_s  store_t;
 
@@ -21,29 +20,32 @@ typedef enum {
     STORE_NONE,     /* no such row */
     STORE_EXISTS,   /* a unique key says it is there already */
     STORE_DOWN,     /* the database can't be reached; nothing is known */
-    STORE_REFUSED,  /* change.h: the actor has not, or no longer, the right to it */
+    STORE_REFUSED,  /* change.h: the actor does not, or no longer, have the right to do it */
     STORE_ERROR     /* a defect or a refusal of the server: store_error() says */
 } store_result_t;
 
 store_t *store_new(const dsn_t *dsn);
 
-/* How long the server may take for an answer, from the next connection on: 10 s by itself. */
+/* How long the server may take to answer, from the next connection on; default 10 s. */
 void store_set_patience(store_t *store, unsigned seconds);
 void store_free(store_t *store);
 const char *store_error(const store_t *store);
 
-/* Whether the last call failed by what it wanted to write, and would again, while others may not. */
+/*
+ * Whether the database refused the values of the last call: the same call would fail
+ * again, others may not.
+ */
 bool store_refused_row(const store_t *store, store_result_t result);
 
 /*
- * Between begin and commit, and between lock and unlock, a lost connection is
- * STORE_DOWN for all that follows: what was done is undone, the lock is gone.
+ * If the connection is lost between begin and commit, or lock and unlock, all further
+ * calls up to there return STORE_DOWN: the transaction is rolled back, the lock is lost.
  */
 store_result_t store_begin(store_t *store);
 store_result_t store_commit(store_t *store);
 void store_rollback(store_t *store);
 
-/* A lock of the server by name, for a writer; NONE when it is not to be had in that time. */
+/* Takes a named lock of the server, for a writer; NONE: not within that time. */
 store_result_t store_lock(store_t *store, const char *name, unsigned seconds);
 void store_unlock(store_t *store, const char *name);
 
@@ -65,11 +67,11 @@ typedef struct {
     bool      disabled;
     unsigned  max_publishers;   /* of this user at once, 0: no limit */
     uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
-    uint64_t  changed;          /* when the row was, unix ms */
-    int64_t   not_before;       /* what the user had by then is void, unix s */
+    uint64_t  changed;          /* when the row changed, unix ms */
+    int64_t   not_before;       /* logins and tokens made by then are void, unix s */
 } store_user_t;
 
-/* The settings of a user or a stream to change; NULL leaves one as it is then. */
+/* The settings of a user or a stream to change; NULL leaves a setting unchanged. */
 typedef struct {
     const uint64_t  *max_publishers;
     const uint64_t  *rec_quota;
@@ -104,10 +106,10 @@ typedef struct {
 
 typedef void (*store_owner_each)(const store_owner_t *owner, void *data);
 
-/* FULL: those who are said to be full alone, which sums nobody else's recordings. */
+/* FULL: only owners marked as full, so that only their recordings are summed. */
 store_result_t store_user_owners(store_t *store, bool full, store_owner_each each, void *data);
 store_result_t store_user_set_full(store_t *store, uint64_t id, bool full);
-/* STORE_NONE: nobody has a rec_quota */
+/* STORE_NONE: no user has a rec_quota */
 store_result_t store_user_any_quota(store_t *store);
 
 /* --- page sessions (store_user.c) --- */
@@ -120,7 +122,7 @@ store_result_t store_web_session_add(store_t *store, const unsigned char hash[KE
 store_result_t store_web_session_bound(store_t *store, uint64_t user, unsigned most);
 store_result_t store_web_session_user(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                       store_user_t *user);
-/* STORE_OK: the user has logged in from this address, or its IPv6 /64, and that holds still */
+/* STORE_OK: a login of the user from this address, or its IPv6 /64, is still valid */
 store_result_t store_web_session_from(store_t *store, uint64_t user, const char *address);
 store_result_t store_web_session_remove(store_t *store,
                                         const unsigned char hash[KEY_HASH_BYTES]);
@@ -149,14 +151,14 @@ typedef struct {
     char      title[NAME_TITLE_MAX * 4 + 1];
     char      visibility[16];
     char      record[16];
-    bool      record_on;        /* asked for; counts with record "demand" */
+    bool      record_on;        /* a user has started it; only with record "demand" */
     uint64_t  owner;
     char      owner_name[NAME_USER_MAX + 1];
     bool      owner_disabled;
-    bool      owner_full;       /* the owner's recordings take DUOLU_REC_QUOTA: no more of them */
+    bool      owner_full;       /* the owner has reached DUOLU_REC_QUOTA: record no more */
     unsigned  max_kbps;
     unsigned  max_viewers;
-    /* of the user that the call was given: */
+    /* of the user that the caller named: */
     unsigned  granted;
     int64_t   not_before;       /* media tokens made by then are void */
 } store_stream_t;
@@ -172,7 +174,7 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
                                  void *data);
 store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set);
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
-/* those that are to be recorded while they are live */
+/* streams that are to be recorded while they are live */
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
 store_result_t store_app_known(store_t *store, const char *app);
 store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
@@ -191,7 +193,7 @@ typedef struct {
     unsigned  user_publishers;  /* users.max_publishers */
     bool      revoked;
     char      created[32];
-    uint64_t  maker;            /* to whom the page gave the key, 0: duoluctl or by hand */
+    uint64_t  maker;            /* the user who made the key on the page, 0: duoluctl or by hand */
     char      maker_name[NAME_USER_MAX + 1];
 } store_device_t;
 
@@ -207,10 +209,10 @@ store_result_t store_device_list(store_t *store, uint64_t stream, store_device_e
 store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t device);
 store_result_t store_device_revoke_all(store_t *store, uint64_t stream);
 
-/* the keys that are not revoked: of one stream, or those of others for an owner's streams */
+/* the valid keys of one stream, or other users' valid keys to an owner's streams */
 store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
                                   store_id_each each, void *data);
-/* the keys of a stream that one maker took and that are not revoked */
+/* the valid keys of a stream that one maker made */
 store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_id_each each, void *data);
 store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_t maker);
@@ -230,7 +232,7 @@ typedef struct {
     char      app[NAME_APP_MAX + 1];
     char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
     unsigned  rights;
-    char      makers[256];      /* managers who gave it, "mia,joe"; "": who does not end */
+    char      makers[256];      /* managers who gave it, "mia,joe"; "": not given by a manager */
 } store_grant_t;
 
 typedef void (*store_grant_each)(const store_grant_t *grant, void *data);
@@ -238,7 +240,7 @@ typedef void (*store_grant_each)(const store_grant_t *grant, void *data);
 /* maker: the manager who gives it, 0: the owner, an admin or duoluctl */
 store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, unsigned rights,
                                uint64_t maker);
-/* takes these rights away, whoever gave them; STORE_NONE when there was no such grant */
+/* removes these rights, whoever gave them; STORE_NONE: no such grant */
 store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
                                   unsigned rights);
 /* all that this manager gave on the stream */
@@ -247,7 +249,7 @@ store_result_t store_grant_remove_made(store_t *store, uint64_t stream, uint64_t
 store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
                                 store_grant_each each, void *data);
 
-/* --- who could do what (store_access.c) --- */
+/* --- rights of many users or streams (store_access.c) --- */
 
 typedef struct {
     uint64_t  user;
@@ -265,18 +267,18 @@ typedef void (*store_access_each)(const store_access_t *access, void *data);
 /* every user, or with a group its members, and one stream */
 store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
                                  store_access_each each, void *data);
-/* one user and one stream; STORE_NONE: there is no such stream. No such user: disabled */
+/* one user and one stream; STORE_NONE: no such stream. A missing user counts as disabled */
 store_result_t store_access_one(store_t *store, uint64_t stream, uint64_t user,
                                 store_access_t *access);
-/* each user who made a key or a grant that is there, and its stream */
+/* each user who made an existing key or grant, with its stream */
 store_result_t store_access_makers(store_t *store, store_access_each each, void *data);
-/* what the grants of a maker give, as if they gave all there is: user, stream and granted */
+/* the rights that a maker's grants alone give: user, stream and granted */
 store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_access_each each, void *data);
-/* a row of the audit for what a maker left and that ends */
+/* an audit row for a maker's keys and grants that end */
 store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
 
-/* --- what was ended, and whether nginx knows (store_revocation.c) --- */
+/* --- revocations, and whether nginx has been told (store_revocation.c) --- */
 
 /* Of a user, a stream, a user on a stream or a key; 0 is any. */
 typedef struct {
@@ -287,19 +289,19 @@ typedef struct {
     char      stream_name[NAME_FULL_MAX + 1];   /* read only; "" when it is gone */
 } store_revocation_t;
 
-/* at its time, or later if tokens may be out that say they were made later */
+/* at its time, or later if existing tokens may carry a later issue time */
 store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
-/* one that is there, made later */
+/* moves an existing one to a later time */
 store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation);
-/* writes those of users disabled and keys revoked by hand; found may count one twice */
+/* adds revocations for users disabled and keys revoked by hand; found may count one twice */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found);
-/* the oldest of those that nginx is still to be told, changed so long ago */
+/* the oldest pending ones that changed at least age_ms ago */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count);
-/* the one of this user, stream and device; STORE_NONE: nginx knows it */
+/* the pending one of this user, stream and device; STORE_NONE: nginx has been told */
 store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
                                     store_revocation_t *row);
-/* unless the same was revoked once more since it was read */
+/* marks it as told, unless the same was revoked again since it was read */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
 
 /* --- publish and play sessions (store_session.c) --- */
@@ -315,12 +317,12 @@ typedef struct {
     char      gate_session[65];
 } store_open_session_t;
 
-/* those open that began so long ago, oldest first from behind an id */
+/* open sessions that began at least age_s ago, oldest first, after the id `behind` */
 store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
                                   store_open_session_t *rows, size_t most, size_t *count);
-/* one of which nobody will tell any more; NONE when it was closed meanwhile */
+/* closes a session whose end nginx will not report; NONE: closed meanwhile */
 store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason);
-/* of those closed as store_audit_prune() does */
+/* deletes closed sessions, as store_audit_prune() does */
 store_result_t store_session_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
 
 /* --- recordings (store_recording.c) --- */
@@ -336,12 +338,12 @@ typedef struct {
     char      format[8];
     uint64_t  session;
     int64_t   from;             /* unix ms */
-    int64_t   to;               /* 0: goes on */
+    int64_t   to;               /* 0: still recording */
     uint64_t  bytes;
     char      state[16];        /* recording, complete or interrupted */
     char      reason[RECORDING_REASON_MAX * 4 + 1];
     bool      keep;
-    /* read only, of the stream that has this app and name now; 0 and "": there is none */
+    /* read only, of the stream that now has this app and name; 0 and "": there is none */
     uint64_t  stream;
     char      title[NAME_TITLE_MAX * 4 + 1];
     uint64_t  owner;
@@ -350,22 +352,21 @@ typedef struct {
 
 typedef void (*store_recording_each)(const store_recording_t *recording, void *data);
 
-/* Which of them, newest first. */
+/* Selects recordings, newest first. */
 typedef struct {
     const char  *app;           /* of this stream; NULL: of all */
     const char  *name;
     const char  *streams;       /* of these ids, "3,5"; NULL: all, those without a stream too */
     const char  *text;          /* in the stream's name or title, "": any */
-    int64_t      from;          /* that end after it */
-    int64_t      to;            /* that begin before it; INT64_MAX */
-    int64_t      before;        /* only what comes behind a recording of this start and id */
+    int64_t      from;          /* only those that end after it */
+    int64_t      to;            /* only those that begin before it; INT64_MAX: all */
+    int64_t      before;        /* cursor: only those after this start and id in the list */
     uint64_t     before_id;
     unsigned     most;
 } store_recording_query_t;
 
 /*
- * The row of a file, made or brought up to date by it; keep stays. Doing it
- * twice does no more than once.
+ * Inserts or updates the row of a file; an existing row keeps its `keep`. Idempotent.
  */
 store_result_t store_recording_put(store_t *store, const store_recording_t *recording);
 store_result_t store_recording_get(store_t *store, uint64_t id, store_recording_t *recording);
@@ -375,7 +376,7 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
                                     store_recording_each each, void *data);
 /* all, oldest first */
 store_result_t store_recording_all(store_t *store, store_recording_each each, void *data);
-/* those alone that are being written */
+/* only those that are being written */
 store_result_t store_recording_open(store_t *store, store_recording_each each, void *data);
 store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
 store_result_t store_recording_remove(store_t *store, const char *file);
@@ -391,11 +392,14 @@ typedef struct {
     const char  *reason;
 } store_audit_t;
 
-/* What is too long or no UTF-8 is cut or replaced: an audit row is never refused for it. */
+/*
+ * Cuts texts that are too long and replaces invalid UTF-8, so that no audit row is
+ * refused for it.
+ */
 store_result_t store_audit_add(store_t *store, const store_audit_t *row);
 /*
- * Takes out the oldest rows, at most so many: older than days, or not among the
- * newest so many; 0: no limit. NONE when there was none to take out.
+ * Deletes rows older than `days`, or beyond the newest `rows` (0: no limit), oldest
+ * first, at most `most`. NONE when there was none to delete.
  */
 store_result_t store_audit_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
 

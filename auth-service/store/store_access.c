@@ -1,4 +1,4 @@
-/* Who could do what with a stream: a change takes away the difference of two looks. */
+/* Rights on streams, read before and after a change to find those that it took away. */
 
 #include "store_core.h"
 
@@ -63,9 +63,9 @@ store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group
 
 
 /*
- * Of pairs p (user_id, stream_id) alone. A user who is not there counts as
- * disabled. One statement each for the grants of the user and of the groups:
- * an index finds either.
+ * The rights of the pairs p (user_id, stream_id). A missing user counts as
+ * disabled. Grants to the user and to groups are separate subqueries, so that each
+ * uses an index.
  */
 #define ACCESS_OF(pairs) \
     "SELECT p.user_id, COALESCE(u.admin, 0), u.id IS NULL OR u.disabled, s.id, s.owner_id, " \

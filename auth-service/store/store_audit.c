@@ -6,7 +6,7 @@
 
 
 /*
- * Text of strangers: every byte that is not printable ASCII or part of valid
+ * Text from strangers: every byte that is not printable ASCII or part of valid
  * UTF-8 becomes '?', and the end is cut at a character.
  */
 static const char *audit_text(char *out, size_t size, const char *text)

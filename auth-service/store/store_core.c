@@ -11,7 +11,7 @@
 
 #define STORE_STATEMENTS_MAX  96
 #define STORE_ANSWER_S        10
-#define STORE_LOCK_S          5     /* a lock is waited for in turns that are well below that */
+#define STORE_LOCK_S          5     /* one wait for a lock, well below the answer time-out */
 #define STORE_SYSTEM_CA       "/etc/ssl/certs/ca-certificates.crt"
 
 /* strict: a value that doesn't fit is an error, never silently cut */
@@ -28,7 +28,7 @@ struct store_s {
     MYSQL            *connection;       /* NULL: to be opened */
     bool              in_transaction;
     unsigned          locks;            /* of the server, held by this connection */
-    bool              lost;             /* either went with the connection: see store_close() */
+    bool              lost;             /* the connection, with one of them: see store_close() */
     size_t            count;
     store_prepared_t  prepared[STORE_STATEMENTS_MAX];
     char              error[256];
@@ -36,7 +36,7 @@ struct store_s {
     unsigned          answer_s;         /* how long the server may take */
 };
 
-/* Where the server's answers land; one per result, so that a callback may query again. */
+/* Buffers for the server's answer; one per result, so that a callback may query again. */
 typedef struct {
     store_row_t    row;
     long long      integer[STORE_COLUMNS_MAX];
@@ -65,9 +65,9 @@ void store_set_patience(store_t *store, unsigned seconds)
 
 
 /*
- * A lost connection takes its state along: statements are prepared again, but
- * a transaction or a lock is the caller's, who believes to hold it. Until its
- * end nothing is sent any more, and no other connection is opened.
+ * Statements can be prepared again on a new connection, but an open transaction or lock
+ * is lost, and the caller still believes to hold it. Until the caller ends it, send
+ * nothing and open no other connection.
  */
 static void store_close(store_t *store)
 {
@@ -160,7 +160,7 @@ static store_result_t store_code_result(unsigned code)
 }
 
 
-/* TCP: nothing of ours crosses a network unless the server has proved who it is. */
+/* TCP: send nothing before the server's certificate is verified. */
 static void store_require_tls(MYSQL *connection, const dsn_t *dsn)
 {
     my_bool       yes = 1;
@@ -215,7 +215,7 @@ static store_result_t store_open(store_t *store)
                             dsn->password[0] ? dsn->password : NULL, dsn->database, dsn->port,
                             dsn->socket[0] ? dsn->socket : NULL, CLIENT_FOUND_ROWS))
     {
-        /* whatever the reason, nothing can be known now: refused logins included */
+        /* report every failure to connect, a refused login included, as STORE_DOWN */
         store_set_error(store, mysql_errno(connection), mysql_error(connection));
         result = STORE_DOWN;
         mysql_close(connection);
@@ -456,7 +456,7 @@ store_result_t store_query(store_t *store, const char *sql, const store_value_t 
         store_set_error(store, code, got == MYSQL_DATA_TRUNCATED
                         ? "a column is longer than STORE_CELL_MAX" : mysql_stmt_error(statement));
         result = store_code_lost(code) ? STORE_DOWN : STORE_ERROR;
-        /* a half-read result spoils the connection for the next statement */
+        /* the rest of a half-read result would be taken for the next statement's answer */
         store_close(store);
         return result;
     }

@@ -3,7 +3,7 @@
 
 #include "store.h"
 
-/* How the store_*.c files speak to the server: prepared statements, nothing else. */
+/* How the store_*.c files talk to the server: by prepared statements only. */
 
 typedef struct {
     enum { STORE_INTEGER, STORE_TEXT, STORE_BYTES, STORE_NULL }  type;
@@ -30,7 +30,7 @@ typedef struct {
 
 typedef void (*store_row_each)(const store_row_t *row, void *data);
 
-/* The sql pointer itself is the statement's identity: it must be a static text. */
+/* The pointer sql identifies the prepared statement, so it must be a static text. */
 store_result_t store_execute(store_t *store, const char *sql, const store_value_t *values,
                              size_t count, uint64_t *affected, uint64_t *insert_id);
 
@@ -41,14 +41,14 @@ store_result_t store_query(store_t *store, const char *sql, const store_value_t 
 /* For the migrations: statements that can't be prepared. */
 store_result_t store_plain(store_t *store, const char *sql);
 
-/* How a table that only grows is kept small; each deletes the oldest, LIMIT ? at its end. */
+/* Statements that prune a growing table; each deletes the oldest rows and ends with LIMIT ?. */
 typedef struct {
     const char  *newest;        /* its largest id */
     const char  *old;           /* deletes by age: days, LIMIT */
     const char  *many;          /* deletes up to an id: id, LIMIT */
 } store_prune_t;
 
-/* days, rows: 0, no limit; NONE when there was nothing to take out */
+/* days, rows: 0, no limit; NONE when there was nothing to delete */
 store_result_t store_prune(store_t *store, const store_prune_t *table, unsigned days,
                            unsigned rows, unsigned most);
 

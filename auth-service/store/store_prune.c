@@ -7,7 +7,7 @@ static void prune_take_id(const store_row_t *row, void *data)
 }
 
 
-/* Ids grow by one with few gaps: near enough, and nothing has to be counted. */
+/* Approximates the number of rows by ids, which have few gaps, to avoid a COUNT(*). */
 static store_result_t prune_many(store_t *store, const store_prune_t *table, unsigned rows,
                                  unsigned most, uint64_t *affected)
 {

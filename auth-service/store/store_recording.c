@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 /*
- * The rights on the stream of its name decide about a recording: nginx finds files
- * by that name, so nothing else may.
+ * A recording belongs to the stream that has its name, whose rights apply to it: nginx
+ * finds the files by that name too.
  */
 #define RECORDING_SELECT \
     "SELECT r.id, r.app, r.name, r.file, r.format, r.session, r.started_ms, r.ended_ms, " \
@@ -11,7 +11,7 @@
     "LEFT JOIN users o ON o.id = s.owner_id "
 #define RECORDING_LETTERS  "ittttiiiittiitii"
 
-/* a folded search over both names, which no text of a page's can be of its own */
+/* searches APP/NAME and the title, ignoring case and accents */
 #define RECORDING_WHERE \
     "WHERE (? OR FIND_IN_SET(s.id, ?)) AND r.started_ms < ? " \
     "AND (r.ended_ms IS NULL OR r.ended_ms > ?) " \

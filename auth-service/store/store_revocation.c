@@ -8,9 +8,9 @@ static void revocation_take_at(const store_row_t *row, void *data)
 
 
 /*
- * A token made in the second of a revocation says the next one; to void that
- * token too, a second revocation then has to be later still. What concerns
- * none of the same tokens does not count.
+ * The newest revocation that may concern the same tokens. A token made in its second
+ * carries the next second, so a further revocation must be later than that to void the
+ * token too.
  */
 static store_result_t revocation_newest(store_t *store, const store_revocation_t *revocation,
                                         int64_t *newest)
@@ -94,7 +94,7 @@ static void revocation_take_each(const store_row_t *row, void *data)
     "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id WHERE r.pending = 1 "
 
 
-/* A row of the future waits for nothing: the database's clock was set back since. */
+/* A row dated in the future (the database's clock was set back) is pending at once. */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count)
 {
@@ -142,10 +142,10 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
 
 /*
- * Users disabled and keys revoked by hand: rows changed after the revocation
- * that stands for them; with a user go the keys that others hold for the user's
- * streams. Keys of the last day are looked at; a service that was
- * down for longer tells of a key when it is revoked once more.
+ * Adds revocations for users disabled and keys revoked by hand: rows that changed
+ * after their last revocation. With a user, also for other users' keys to the user's
+ * streams. Only keys changed within a day are checked: after a longer outage of the
+ * service, a key has to be revoked again.
  */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 {
@@ -183,6 +183,6 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         *found += result == STORE_OK ? more : 0;
     }
 
-    /* else these logins would hold again when the user is enabled */
+    /* delete the logins, or they would be valid again once the user is enabled */
     return result == STORE_OK ? store_execute(store, logins, NULL, 0, NULL, NULL) : result;
 }

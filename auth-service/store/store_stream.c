@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 /*
- * All that concerns one user is gathered once, by index, and joined to the
- * streams: asked stream by stream, a list of thousands takes seconds.
+ * Collects the user's grants once, by index, and joins them to the streams: a
+ * subquery for each stream would take seconds for a list of thousands.
  */
 #define STREAM_GRANTS \
     "(SELECT g.stream_id, g.app, g.rights + 0 AS rights FROM grants g WHERE g.user_id = ? " \
@@ -28,7 +28,7 @@
     " WHERE r.user_id IN (0, ?) AND r.stream_id > 0 AND r.device_id = 0 " \
     " GROUP BY r.stream_id) n ON n.stream_id = s.id "
 
-#define STREAM_USERS  6     /* how often the user stands in it */
+#define STREAM_USERS  6     /* placeholders for the user's id in it */
 
 
 static void stream_users(store_value_t *values, uint64_t user)

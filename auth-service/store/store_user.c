@@ -87,7 +87,7 @@ store_result_t store_user_list(store_t *store, store_user_each each, void *data)
 }
 
 
-/* STORE_NONE: the user was deleted since the caller looked */
+/* STORE_NONE: the user was deleted since the caller read it */
 static store_result_t user_update(store_t *store, const char *sql, const store_value_t *values,
                                   size_t count)
 {
@@ -166,7 +166,7 @@ store_result_t store_user_owners(store_t *store, bool full, store_owner_each eac
 }
 
 
-/* changed stays: that is for what an admin did. */
+/* Does not touch `changed`, which is for changes by admins. */
 store_result_t store_user_set_full(store_t *store, uint64_t id, bool full)
 {
     static const char  sql[] = "UPDATE users SET rec_full = ?, changed = changed WHERE id = ?";

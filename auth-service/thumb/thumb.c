@@ -1,8 +1,8 @@
 /*
- * duolu-thumb: pictures of recordings. nginx has checked who asks and found the
- * key frame; this reads it and has ffmpeg decode it in a jail. It has no
- * database, no secret, and never sees a token. It knows users by number, and one
- * of them never has all the turns: one more is for the others.
+ * duolu-thumb: pictures of recordings. nginx has checked the token and found the
+ * key frame; duolu-thumb reads it and has ffmpeg decode it in a jail. It has no
+ * database, no secret, and never sees a token. It knows users by number; one user
+ * never takes all slots: one is left for the others.
  */
 
 #include "../base/config.h"
@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #define THUMB_GRACE_MS      800     /* for requests under way when told to stop */
-#define THUMB_WAIT_S        5       /* for a turn */
-#define THUMB_WAITING_EACH  16      /* a page of pictures may wait, for each ffmpeg at once */
+#define THUMB_WAIT_S        5       /* for a slot */
+#define THUMB_WAITING_EACH  16      /* queue length per ffmpeg: a page full of pictures */
 
 typedef struct {
     const config_t   *config;
@@ -109,7 +109,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
         return;
     }
 
-    /* the turn comes first: what waits for one holds no memory */
+    /* take the slot before reading the file: requests that wait hold no memory */
     if (!slots_take(&thumb->turns, user, false)) {
         thumb_refuse(request, 503, "busy", "Too many pictures are being made; try again.");
         return;
@@ -139,7 +139,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
 }
 
 
-/* A child's pipes may not get the numbers 0, 1 and 2. */
+/* Opens descriptors 0, 1 and 2 if they are closed, so that no child's pipe gets these numbers. */
 static bool thumb_hold_standard(void)
 {
     int  fd;
@@ -183,7 +183,7 @@ static int thumb_serve(const config_t *config)
         return 1;
     }
 
-    /* one is always left to say that there are too many */
+    /* one thread more than slots and queue, to answer that there are too many */
     pool = fastcgi_start(config->thumb_socket, rule.slots + rule.queue + 1, &work, &thumb, error,
                          sizeof(error));
     if (pool == NULL) {

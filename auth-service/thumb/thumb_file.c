@@ -25,8 +25,8 @@ bool thumb_file_is_flv(const char *file)
 
 
 /*
- * Below the root, each name plain: none begins with a dot, so neither ".." nor
- * the folders that the recorder keeps for itself.
+ * Allows paths below root of which no name begins with a dot: neither ".." nor the
+ * recorder's own folders.
  */
 static bool thumb_file_allowed(const char *root, const char *file)
 {
@@ -159,7 +159,7 @@ static thumb_result_t thumb_file_media(int fd, const thumb_frame_t *frame, uint8
     if (!thumb_file_pread(fd, bytes, frame->init, 0)
         || !thumb_file_pread(fd, bytes + frame->init, fragment, frame->offset))
     {
-        /* cut: of the file that is being written the end is not there yet */
+        /* cut short: the file is still being written */
         snprintf(why, why_size, "the file ends before its fragment");
         free(bytes);
         return THUMB_NONE;
@@ -190,7 +190,7 @@ thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uin
         return THUMB_WRONG;
     }
 
-    /* a pipe that somebody put there would hold up the thread without O_NONBLOCK */
+    /* O_NONBLOCK: opening a pipe that was put there would block the thread */
     fd = below_open(root, frame->file + strlen(root) + 1, O_RDONLY | O_NONBLOCK);
     if (fd < 0) {
         number = errno;

@@ -22,14 +22,14 @@ bool thumb_file_is_flv(const char *file);
 typedef enum {
     THUMB_READ,
     THUMB_NONE,              /* no such file, frame, or picture in it */
-    THUMB_WRONG,             /* a file that nobody may ask for */
+    THUMB_WRONG,             /* a path that is not allowed */
     THUMB_FAILED             /* the disk, or memory */
 } thumb_result_t;
 
 /*
- * Reads the file's head and the one fragment that begins at the offset: a
- * video file of one second at most. Media is to be freed when THUMB_READ; else
- * why says what it was.
+ * Reads the file's head and the one fragment that begins at the offset: a video file
+ * of at most one second. The caller frees media after THUMB_READ; otherwise why holds
+ * the error.
  */
 thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uint8_t **media,
                                size_t *size, char *why, size_t why_size);

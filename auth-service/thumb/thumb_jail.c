@@ -27,7 +27,7 @@
 
 #define JAIL_READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 
-/* Of the first version of Landlock; running a program is seccomp's matter. */
+/* Rights of Landlock's first version, without execution, which seccomp restricts. */
 #define JAIL_HANDLED                                                            \
     (JAIL_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR  \
      | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR            \
@@ -122,7 +122,7 @@ static bool jail_rules(scmp_filter_ctx filter, const char *program)
     int     failed;
     size_t  i;
 
-    /* the one program, which won't know where its path was before it ran */
+    /* execve() only of the one program: it cannot know the path's address, see jail_hide() */
     failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(execve), 1,
                               SCMP_CMP64(0, SCMP_CMP_EQ, (uintptr_t) program));
 
@@ -145,7 +145,7 @@ static bool jail_rules(scmp_filter_ctx filter, const char *program)
 }
 
 
-/* libseccomp takes memory and locks: its part is done before any fork. */
+/* Runs before any fork, since libseccomp allocates memory and takes locks. */
 static bool jail_compile(jail_t *jail)
 {
     int              fd = memfd_create("filter", MFD_CLOEXEC);
@@ -178,8 +178,8 @@ static bool jail_compile(jail_t *jail)
 
 
 /*
- * Copies the path to an address of its own. seccomp compares the pointer alone,
- * so who could guess it might put another path there and run that.
+ * Copies the path to a random address. seccomp compares only the pointer, so a program
+ * that knew the address could put another path there and run that.
  */
 static char *jail_hide(const char *program)
 {
@@ -247,7 +247,7 @@ static void jail_allow_read(int ruleset, const char *path, uint64_t access)
 }
 
 
-/* Made anew for each child: an upgrade replaces the files that are named here. */
+/* Opens the files anew for each child, since an upgrade replaces them. */
 static bool jail_landlock(const char *program)
 {
     int                              ruleset;
@@ -287,9 +287,9 @@ static void jail_close_range(unsigned first, unsigned last)
 
 
 /*
- * A stack that root runs as root: not this program. By the calls themselves,
- * since the C library's would ask its other threads, which the fork left behind.
- * Where a container has no such user, EINVAL, the rest of the jail has to do.
+ * Drops root where the stack runs as root. Uses raw system calls: the C library's would
+ * signal its other threads, which do not exist after the fork. In a container without
+ * such a user (EINVAL) the rest of the jail has to suffice.
  */
 static bool jail_leave_root(void)
 {
@@ -335,12 +335,12 @@ const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
         return "another user than root";
     }
 
-    /* nobody else would end it: its folder does not tell whose it is */
+    /* `down` would not find it by its working folder, so it must die with its parent */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) {
         return "parent's end";
     }
 
-    /* media that is being sent goes first */
+    /* live media has priority over pictures */
     (void) !nice(10);
 
     if (chdir("/") < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {

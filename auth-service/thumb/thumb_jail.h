@@ -6,10 +6,10 @@
 #include <sys/types.h>
 
 /*
- * What a program that reads a stranger's video may still do: compute, read its
- * standard input and the system's libraries, write to its standard output and
- * error. No files, no network, no processes, no threads, no second program; a
- * bounded amount of time and memory.
+ * The jail for a program that reads a stranger's video. It may compute, read its
+ * standard input and the system's libraries, and write to its standard output and
+ * error. No files, no network, no processes, no threads, no second program; bounded
+ * time and memory.
  *
  *   seccomp    a list of system calls; what is not on it fails with EPERM
  *   Landlock   reading below the library folders alone; where the kernel has it
@@ -23,7 +23,7 @@
 #define JAIL_FILES     16
 
 typedef struct {
-    char    *program;       /* its path, at an address that nobody guesses */
+    char    *program;       /* its path, at a random address */
     void    *filter;        /* struct sock_filter[], compiled once */
     size_t   filter_size;   /* in bytes */
     int      landlock;      /* the kernel's version of it, 0: none */
@@ -33,9 +33,9 @@ typedef struct {
 bool jail_prepare(jail_t *jail, const char *program, char *error, size_t error_size);
 
 /*
- * In the child of a fork: makes in, out and err its 0, 1 and 2, and runs the
- * program in the jail. Async-signal-safe. Comes back only when that can't be
- * done: with the step that failed, errno says why.
+ * In the child of a fork: makes in, out and err its 0, 1 and 2, and runs the program
+ * in the jail. Async-signal-safe. Returns only on failure: the step that failed, with
+ * errno.
  */
 const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
                       pid_t parent);

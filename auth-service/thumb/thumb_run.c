@@ -18,9 +18,8 @@
 #define RUN_FAILED      126             /* the jail could not be entered */
 
 /*
- * One demuxer, one protocol, one thread: the jail has no second. 320 points
- * wide with the picture's own shape, which a hostile one may not stretch
- * without end.
+ * One demuxer, one protocol, one thread, since the jail allows no second. 320 pixels
+ * wide with the picture's aspect ratio, up to a maximum height against hostile ones.
  */
 static char *const  run_arguments[] = {
     "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error",
@@ -41,11 +40,11 @@ typedef struct {
     size_t          size;                   /* what is left of it */
     uint8_t        *picture;
     size_t          used;
-    char            line[RUN_LINE_MAX];     /* the end of what it said */
+    char            line[RUN_LINE_MAX];     /* the end of ffmpeg's standard error */
     size_t          line_size;
     size_t          said_size;
     int64_t         deadline;               /* ms */
-    const char     *why;                    /* it must go; NULL: so far good */
+    const char     *why;                    /* the reason to kill it; NULL: none */
 } run_t;
 
 
@@ -58,7 +57,7 @@ static void run_close(int *fd)
 }
 
 
-/* In the child. What failed is said as ffmpeg would say it. */
+/* Runs in the child. Reports a failure on standard error, as ffmpeg does. */
 static void run_child(const jail_t *jail, const char *format, const int fds[3], pid_t parent)
 {
     int          number;
@@ -126,7 +125,7 @@ static void run_feed(run_t *run)
         run->size -= (size_t) done;
     }
 
-    /* it may have enough before it has all */
+    /* ffmpeg may close its input before it has read all */
     if (run->size == 0 || (done < 0 && errno != EAGAIN && errno != EINTR)) {
         run_close(&run->in);
     }
@@ -154,7 +153,7 @@ static void run_take_picture(run_t *run)
 }
 
 
-/* Keeps the last of it. */
+/* Reads standard error and keeps its end. */
 static void run_take_words(run_t *run)
 {
     char     text[RUN_LINE_MAX];
@@ -222,7 +221,7 @@ static void run_talk(run_t *run)
 }
 
 
-/* Its end, which follows that of its output at once unless it is hostile. */
+/* Waits for the exit, which follows the end of its output at once unless it is hostile. */
 static int run_reap(run_t *run)
 {
     int              status = 0;
@@ -247,7 +246,7 @@ static int run_reap(run_t *run)
 }
 
 
-/* The last line that has a word, without what would break the log's line. */
+/* The last non-empty line, without characters that would break the log's line. */
 static const char *run_last_line(run_t *run)
 {
     char    *line;
