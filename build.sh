@@ -63,7 +63,7 @@ build_all() {
     fi
     install_missing "${packages_run[@]}" "${packages_build[@]}"
     mkdir -p "$build/log"
-    # two that build at once would write the same files
+    # lock: two builds at once would write the same files
     exec {build_lock}>>"$build/lock"
     flock "$build_lock"
     run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
@@ -86,7 +86,7 @@ command_up() {
         command_mend
         return
     fi
-    end_keeper                  # all that it looked after is gone
+    end_keeper                  # none of the services it looked after runs any more
     local began=$SECONDS
     build_all
     prepare_home
@@ -94,7 +94,7 @@ command_up() {
     trap 'interrupted' INT TERM HUP
     trap 'failed_up' EXIT
     start_everything
-    # before another shell may end all: what began to look after it later would start it again
+    # while we hold the home lock: a keeper that began after another shell's `down` would start all again
     if [ "$detach" = yes ]; then start_keeper; else become_keeper; fi
     trap - EXIT
     release_home
@@ -108,7 +108,7 @@ command_up() {
     fi
 }
 
-# `up` where something runs already: as it was started, whatever is asked for now.
+# `up` where the stack runs already: uses the saved settings, not those of this shell.
 command_mend() {
     local missing
     refuse_old_home
@@ -123,7 +123,7 @@ command_mend() {
     print_addresses
 }
 
-# up was left before everything ran: leave nothing half started.
+# `up` failed before everything ran: end what it has started.
 failed_up() {
     local code=$?
     trap - EXIT INT TERM HUP
@@ -168,7 +168,7 @@ command_ctl() {
     duoluctl "$@"
 }
 
-# What the tests drive: a browser driver and a WebSocket client, by npm.
+# Installs the tests' browser driver and WebSocket client, by npm.
 install_test_drivers() {
     local lock=$repo/tests/package-lock.json kept=$repo/tests/node_modules/.duolu-lock
     cmp -s "$lock" "$kept" && return
@@ -190,7 +190,7 @@ command_test() {
     DUOLU_BUILT=yes exec "$repo/tests/run.sh" "$@"
 }
 
-# packages GROUP…: install these alone (docker/ does so, a layer for each).
+# packages GROUP…: installs only these groups (docker/ makes a layer of each).
 command_packages() {
     local group names=()
     for group; do

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # The state folder, and the secrets and configuration in it.
 #
-# Started by root, the folder itself, conf, log and secrets belong to root: no
-# service can put a link, a pipe or a file where root opens one by its name. In
-# the folders that belong to a service, root opens, executes and deletes nothing.
+# If root starts the stack, the folder itself, conf, log and secrets belong to root, so
+# that no service can put a link, a pipe or a file where root opens one by its name. In
+# folders that belong to a service, root opens, executes and deletes nothing.
 
-# claim_home: the state folder is there, ours alone, and this process the only
-# one that starts or ends anything in it, until release_home.
+# claim_home: makes the state folder, takes it over and locks it: until release_home,
+# only this process starts or ends services in it.
 claim_home() {
     local name
     if [ -d "$home" ] && [ ! -e "$home/.duolu" ] && [ -n "$(ls -A "$home")" ]; then
@@ -22,7 +22,7 @@ claim_home() {
     fi
     chmod 711 "$home"
     for name in .duolu .keeper; do
-        # a link or another user's file is of before the folder was ours
+        # a link or another user's file was put there before the folder was ours
         if [ -L "$home/$name" ] || { [ -e "$home/$name" ] && [ ! -O "$home/$name" ]; }; then rm -f "$home/$name"; fi
     done
     (umask 077 && : >>"$home/.duolu" && chmod 600 "$home/.duolu")
@@ -35,7 +35,7 @@ claim_home() {
 
 release_home() { exec {home_lock}>&-; }
 
-# A stack that a user started is that user's: as root, nothing of it would be seen to run.
+# Refuses a stack that another user started: root would not recognise its processes as ours.
 check_owner() {
     local owner
     [ -e "$home/.duolu" ] || return 0
@@ -44,14 +44,15 @@ check_owner() {
         || die "$home belongs to $(stat -c %U "$home"), who started what is in it: run this as that user"
 }
 
-# The users that a stack of root's may run as, and root.
+# The ids of root and of the users that services started by root may run as.
 service_uids() {
     local user
     echo -n 0
     for user in "${own_user[@]}"; do echo -n " $(id -u "$user" 2>/dev/null || true)"; done
 }
 
-# Where the state folder lies, a service that may rename it would be its owner again.
+# Refuses a parent folder that a service may write to: the service could rename the state
+# folder and put its own in that place.
 check_parent() {
     local parent service
     parent=$(dirname "$home")
@@ -69,14 +70,14 @@ prepare_home() {
     fi
     choose_users_again
     for name in conf log secrets; do own_folder "$name"; done
-    # a link is the operator's own, to another disk
+    # leave a link alone: the operator made it, to another disk
     if [ -d "$home/rec" ] && [ ! -L "$home/rec" ]; then service_folder rec nginx; fi
     prepare_recordings
     check_recordings
     share_recordings
     tell_moved_recordings
     for name in cache pid tmp; do service_folder "$name" nginx; done
-    # nginx and MariaDB let everybody use a socket who reaches it, the others its group
+    # any user may connect to sockets of nginx and MariaDB, a group to the others: the folders restrict both
     socket_folder sock nginx duolu-auth 00710
     socket_folder mysql db duolu-auth 00710
     socket_folder auth auth duolu-nginx 02710
@@ -104,7 +105,7 @@ choose_users_again() {
     is_root && [ "${user_of[nginx]}" = www-data ] || return 0
     make_users || warn "users for the services (${own_user[*]}) cannot be made"
     choose_service_users
-    # whether recordings need another user is found out again
+    # start from the service's own user; share_recordings checks again whether it must be nginx's
     if are_apart && reachable_by "${own_user[auth]}"; then user_of[auth]=${own_user[auth]}; fi
     for service in auth db thumb; do
         [ "${user_of[$service]}" != www-data ] || others+=" $service"
@@ -112,8 +113,8 @@ choose_users_again() {
     [ -z "$others" ] || warn "not every service has a user of its own: these run as www-data, as nginx does:$others"
 }
 
-# Where a service may choose the names, root starts nothing beside what runs; and
-# what an older release started has its sockets elsewhere.
+# Refuses to start services beside those of an older release, whose sockets are elsewhere,
+# or, as root, where a service could choose the names in conf, log or secrets.
 refuse_old_home() {
     local name old=no
     [ -d "$home/mysql" ] || old=yes
@@ -123,8 +124,8 @@ refuse_old_home() {
     [ "$old" = no ] || die "an older release started what runs in $home: ./build.sh down, then up, takes the folder over"
 }
 
-# own_folder NAME: one that root reads and writes. One of before, whose names a
-# service may have chosen, is moved aside, and plain files are taken over.
+# own_folder NAME: makes a folder that root reads and writes. If a service owned it
+# before, moves it aside, since the service chose its names, and takes plain files over.
 own_folder() {
     local dir=$home/$1 old=$home/$1.old
     if is_root && [ -e "$dir" ] && [ ! -L "$dir" ] && [ ! -O "$dir" ]; then
@@ -141,9 +142,9 @@ own_folder() {
     fi
 }
 
-# take_over OLD NEW: its plain files, as copies that no process has open. Once
-# the folder is root's, nobody else changes its names. A file goes when its copy
-# is whole: cut off anywhere, the next `up` goes on.
+# take_over OLD NEW: copies the plain files, since a process may have the old ones open.
+# First gives OLD to root, so that nobody else changes its names. Deletes a file only when
+# its copy is complete, so that the next `up` can go on after an interruption.
 take_over() {
     local file name owner
     owner=$(stat -c %u "$1")
@@ -151,14 +152,14 @@ take_over() {
     chmod 700 "$1"
     for file in "$1"/*; do
         [ ! -L "$file" ] || { warn "$file is a link, and is left out"; continue; }
-        # no link from elsewhere, nobody else's, nothing huge
+        # plain files only: no hard links, no other user's files, none that is huge
         [[ "$(stat -c '%F %h' "$file" 2>/dev/null)" =~ ^regular\ (empty\ )?file\ 1$ ]] || continue
         [[ " $owner $(service_uids) " == *" $(stat -c %u "$file") "* ]] || continue
         name=${file##*/}
         case "$2" in
             */log) chown root: "$file" && mv -T "$file" "$2/$name" ;;
             *)
-                # revocations grow for ever
+                # the revocations file may be large
                 [ "$name" = revocations ] || [ "$(stat -c %s "$file")" -le 1048576 ] || continue
                 (umask 077 && cat "$file" >"$2/$name.new") && mv -T "$2/$name.new" "$2/$name" && rm -f "$file"
                 ;;
@@ -166,7 +167,7 @@ take_over() {
     done
 }
 
-# service_folder NAME SERVICE: one that a service writes to.
+# service_folder NAME SERVICE: makes a folder that the service writes to.
 service_folder() {
     local dir=$home/$1 user=${user_of[$2]} owner
     [ ! -L "$dir" ] || die "$dir is a link: expected a folder"
@@ -175,15 +176,15 @@ service_folder() {
         ! is_root || chown -h "$user:" "$dir"
         return 0
     fi
-    owner=$(stat -c %u "$dir")          # whose name this system may not know
+    owner=$(stat -c %u "$dir")          # by number: this system may not know the name
     [ "$owner" != "$(id -u "$user")" ] && is_root || return 0
     # root must not follow what another user put there
     [ "$user" != root ] || die "$dir belongs to $owner, who cannot reach $repo or $home any more: give that user access to them again, or set DUOLU_HOME to a new folder"
     chown -Rh --from="$owner" "$user:" "$dir"
 }
 
-# socket_folder NAME SERVICE GROUP MODE: where that service listens, and whoever is of
-# that group may connect. In one folder for all, each could take another's place.
+# socket_folder NAME SERVICE GROUP MODE: makes the folder where the service listens and
+# the group may connect. In one common folder a service could replace another's socket.
 socket_folder() {
     service_folder "$1" "$2"
     are_apart || { chmod 00700 "$home/$1"; return 0; }
@@ -191,13 +192,13 @@ socket_folder() {
     chmod "$4" "$home/$1"
 }
 
-# service_file NAME SERVICE: one that a service writes to, in a folder of root's.
+# service_file NAME SERVICE: makes a file that the service writes to, in root's folder.
 service_file() {
     [ -e "$home/$1" ] || (umask 077 && : >"$home/$1")
     ! is_root || chown -h "${user_of[$2]}:" "$home/$1"
 }
 
-# service_files SERVICE FILE…: those that are there.
+# service_files SERVICE FILE…: gives the service those of the files that exist.
 service_files() {
     local file user=${user_of[$1]}
     shift
@@ -205,8 +206,8 @@ service_files() {
     for file; do [ ! -f "$file" ] || chown -h "$user:" "$file"; done
 }
 
-# A folder that is there keeps its owner: it may be a disk of its own. The
-# service makes it where it can; elsewhere nobody but root changes its parent.
+# An existing folder keeps its owner: it may be a disk of its own. nginx's user makes a
+# missing one if it can write to the parent; otherwise we do.
 prepare_recordings() {
     local parent user=${user_of[nginx]}
     parent=$(dirname "$DUOLU_REC")
@@ -220,17 +221,17 @@ prepare_recordings() {
     } || die "cannot make DUOLU_REC ($DUOLU_REC): set it to a folder that you may write to"
 }
 
-# Chooses the space that recordings leave free: of the disk that the database may be on, never what it needs itself.
+# Chooses the space that recordings leave free; more where the private database is on the same disk.
 choose_room() {
     dvr_free="5% 1g"
     [ "$private_db" = no ] || [ "$(stat -c %d "$DUOLU_REC")" = "$(stat -c %d "$home")" ] || dvr_free=5%
 }
 
-# Said now, since else nobody hears of it before the first recording; live goes on.
+# Warns now, since otherwise the first failed recording would be the first sign.
 check_recordings() {
     run_as nginx test -w "$DUOLU_REC" -a -x "$DUOLU_REC" \
         || warn "${user_of[nginx]} cannot write to DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U, mode %a' "$DUOLU_REC")): nothing will be recorded until it can. Give it the folder (chown), or set DUOLU_REC to another"
-    # those of before were their owner's alone
+    # an older release let only the owner read recordings
     if [ "${user_of[thumb]}" != "${user_of[nginx]}" ] \
         && [ -n "$(below_rec nginx -mindepth 1 -maxdepth 1 -type d ! -perm -g=x)" ]; then
         run_as nginx chmod -R g+rX "$DUOLU_REC" 2>/dev/null || true
@@ -239,16 +240,16 @@ check_recordings() {
         || warn "${user_of[thumb]}, of the group www-data, cannot read DUOLU_REC ($DUOLU_REC, $(stat -c 'of %U:%G, mode %a' "$DUOLU_REC")): recordings have no pictures. Let the group read it (chgrp www-data, chmod g+rx)"
 }
 
-# nginx alone writes recordings; duolu-thumb, of their group, reads them. The
-# auth-service deletes old ones and takes events out of .spool: it may write in the
-# folders, and read the files, by an ACL, which what is made in them inherits. (By
-# the group, duolu-thumb could delete, too.) Without ACLs it runs as nginx's user.
+# nginx alone writes recordings; duolu-thumb reads them as a member of their group. The
+# auth-service deletes old ones and takes events out of .spool: an ACL, which new files
+# inherit, lets it write to the folders and read the files. (With the group's rights,
+# duolu-thumb could delete, too.) Without ACLs the auth-service runs as nginx's user.
 share_recordings() {
     local user=${user_of[auth]} nginx=${user_of[nginx]}
     is_root && [ "$user" != "$nginx" ] || return 0
-    # those of before, or copied here; the days' own content is not looked through each time
+    # recordings of an older release, or copied here; don't search the folders of days each time
     if ! is_shared_with "$user" || [ -n "$(below_rec auth -maxdepth 3 -type d -user "$nginx" ! -writable -print -quit)" ]; then
-        # files first, and the folders from the deepest up: cut off, it is done again
+        # files first, then folders from the deepest up: after an interruption the check above fails again
         below_rec nginx -user "$nginx" -type f -exec setfacl -m "u:$user:r" {} + || true
         below_rec nginx -depth -user "$nginx" -type d -exec setfacl -m "u:$user:rwx,d:u:$user:rwx" {} + || true
     fi
@@ -259,14 +260,14 @@ share_recordings() {
 
 is_shared_with() { getfacl -cp "$DUOLU_REC" 2>/dev/null | grep -q "^default:user:$1:rwx"; }
 
-# below_rec SERVICE CONDITION…: find, from a folder that everybody can go back to.
+# below_rec SERVICE CONDITION…: runs find in a working folder that every user can return to.
 below_rec() {
     local service=$1
     shift
     (cd / && run_as "$service" find "$DUOLU_REC" "$@" 2>/dev/null)
 }
 
-# A setting left out this time must not look as if all were lost.
+# Tells where older recordings are if DUOLU_REC was left out this time, so that they don't seem lost.
 tell_moved_recordings() {
     local was
     was=$(saved_setting DUOLU_REC "$(saved_settings)")
@@ -274,17 +275,17 @@ tell_moved_recordings() {
     warn "recordings are in $was, where DUOLU_REC was until now, and none of them is shown from $DUOLU_REC: set DUOLU_REC=$was, or move them and run ./build.sh ctl reindex"
 }
 
-# write_file FILE MODE: standard input becomes its content, at once.
+# write_file FILE MODE: replaces the file by standard input, atomically.
 write_file() {
     (umask 077 && cat >"$1.new" && chmod "$2" "$1.new" && mv -T "$1.new" "$1") || die "cannot write $1: is its disk full?"
 }
 
-# make_secret NAME TEXT: kept as it is once it is there.
+# make_secret NAME TEXT: writes the secret unless it exists.
 make_secret() {
     [ -s "$home/secrets/$1" ] || printf '%s\n' "$2" | write_file "$home/secrets/$1" 600
 }
 
-# share_secret GROUP NAME…: one that services read, and none of them changes.
+# share_secret GROUP NAME…: lets the group read these secrets, but not change them.
 share_secret() {
     local name file group=$1
     is_root || return 0
@@ -298,8 +299,8 @@ share_secret() {
     done
 }
 
-# Self-signed, remade when the names change; a certificate put there by hand
-# (no tls.names beside it) is left alone.
+# Makes a self-signed certificate, again when the names change; leaves one that an
+# admin put there (no tls.names beside it) alone.
 make_certificate() {
     local dir=$home/secrets names="DNS:localhost,IP:127.0.0.1" address log=$home/log/openssl.log
     if [ "$DUOLU_LISTEN" = 0.0.0.0 ]; then
@@ -326,12 +327,12 @@ make_certificate() {
     share_secret duolu-nginx tls.key tls.crt
 }
 
-# render TEMPLATE FILE: @NAME@ becomes the value.
+# render TEMPLATE FILE: replaces each @NAME@ by its value.
 render() {
     local text files user_line="" hsts_line=""
     # only a master that runs as root may, and must, name the workers' user
     is_root && [ "${user_of[nginx]}" = root ] && user_line="user root;"
-    # a worker gets as many files as the system lets this user have
+    # allow each worker as many open files as the system allows this user
     files=$(ulimit -Hn)
     [ "$files" != unlimited ] && [ "$files" -le 65536 ] || files=65536
     text=$(<"$1")

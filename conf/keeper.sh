@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# The keeper stays beside the services, in the foreground or left by `up -d`: it turns the
-# logs over, and starts again what ends by itself.
+# The keeper runs beside the services, in the foreground or left by `up -d`: it rotates
+# the logs and restarts services that end by themselves.
 
 declare -A log_service=([nginx]=nginx [access]=nginx [auth]=auth [thumb]=thumb [mariadb]=db)
 log_kept=9                      # old ones of each log: NAME.log.1 is the newest
-log_age=86400                   # seconds after which a log is turned over, however small
-restart_most=60                 # seconds of pause before a service that ends again and again
+log_age=86400                   # seconds after which a log is rotated, however small
+restart_most=60                 # longest pause (s) before restarting a service that keeps ending
 
 keeper_lock=""
 close_locks() {
@@ -13,11 +13,11 @@ close_locks() {
     [ -z "$keeper_lock" ] || exec {keeper_lock}>&-
 }
 
-# become_keeper: there is one for each DUOLU_HOME; its lock ends with it.
+# become_keeper: a lock allows one keeper for each DUOLU_HOME, until its process ends.
 become_keeper() {
     (umask 077 && : >>"$home/.keeper")
     exec {keeper_lock}<>"$home/.keeper"
-    # who asks whether there is one holds the lock for a moment
+    # wait a little: keeper_runs in another shell holds the lock for a moment
     flock -w 2 "$keeper_lock" || { exec {keeper_lock}>&-; keeper_lock=""; return 1; }
     echo $$ >"$home/.keeper"
 }
@@ -30,7 +30,7 @@ keeper_runs() {
     [ "$code" -ne 0 ]
 }
 
-# holds_keeper PID: has that process, of those that there are now, the keeper's file open?
+# holds_keeper PID: does the process that has this PID now have the keeper's file open?
 holds_keeper() {
     local fd
     [[ $1 =~ ^[1-9][0-9]*$ ]] || return
@@ -40,8 +40,8 @@ holds_keeper() {
     return 1
 }
 
-# It leaves without ending anything: who asks for that does the rest. The number in its
-# file may be of one before, and another process's by now: the lock alone tells of a keeper.
+# Ends the keeper; it leaves the services running, which the caller ends. The PID in its
+# file may be stale and reused by another process: only the lock shows that a keeper runs.
 end_keeper() {
     local pid="" deadline=$((SECONDS + 20))
     [ -z "$keeper_lock" ] || return 0
@@ -60,7 +60,7 @@ start_keeper() {
         close_locks
         exec setsid "$repo/build.sh" keep >/dev/null 2>&1 </dev/null
     ) &
-    # a `down` right after this one must find it
+    # wait until it has the lock: a `down` right after this must find it
     local pid=$!
     until keeper_runs; do
         kill -0 "$pid" 2>/dev/null || { warn "what turns the logs over, and starts again what ends by itself, does not start"; return 0; }
@@ -68,7 +68,7 @@ start_keeper() {
     done
 }
 
-# Beside services that something else starts again; not for ever, where everything was killed.
+# Rotates logs only, where a supervisor restarts the services; ends when none of them runs any more.
 keep_logs() {
     local round=0
     while [ $((++round % 12)) -ne 0 ] || stack_is_running; do
@@ -77,23 +77,23 @@ keep_logs() {
     done
 }
 
-# A sleep that is no process of its own, which would outlive this one.
+# Sleeps without a child process, which would outlive this shell.
 nap() {
     [ -n "${nap_pipe:-}" ] || exec {nap_pipe}<> <(:)
     read -r -t "$1" -u "$nap_pipe" || true
 }
 
-# Foreground `up`: until Ctrl-C, or until `down` in another shell.
+# Looks after the services of a foreground `up`, until Ctrl-C or `down` in another shell.
 supervise() {
     leave=no
-    # no more than that: a handler that reads, within bash's read -t, waits for its input
+    # set a variable only: a handler that reads during bash's read -t would wait for its input
     trap 'leave=interrupted' INT TERM HUP
     look_after
     [ "$leave" = yes ] || interrupted
     say "ended"
 }
 
-# Beside services in the background: it leaves without ending them.
+# Looks after services in the background; leaves them running when it ends.
 keep_services() {
     leave=no
     trap 'leave=yes' INT TERM
@@ -120,20 +120,20 @@ look_after() {
     done
 }
 
-# tell TEXT: to the terminal, if there is one, and to the keeper's log.
+# tell TEXT: writes to the terminal, if there is one, and to the keeper's log.
 tell() {
     warn "$*"
     printf '%(%F %T)T %s\n' -1 "$*" >>"$home/log/keeper.log" || true
 }
 
-# goes_on NAME: does it do its work? One that another shell started is looked for at first.
+# goes_on NAME: does the service do its work? Adopts one that another shell started.
 goes_on() {
     [ -n "${pid_of[$1]:-}" ] || adopt "$1" || return
     runs "$1" || return
     [ "$1" != nginx ] || ! is_idle
 }
 
-# adopt NAME: takes the one that runs for the one to look after.
+# adopt NAME: looks after the running process of that service.
 adopt() {
     local pid
     if [ "$1" = nginx ]; then pid=$(nginx_masters); else pid=$(top_pids "$1"); fi
@@ -142,8 +142,8 @@ adopt() {
     began_at[$1]=$SECONDS
 }
 
-# runs NAME: for its first moments it is another program, which will become that one.
-# Later, a zombie that nobody waited for has no folder any more.
+# runs NAME: believes the PID for the first 10 s, before the shell has become the service by
+# exec. Later checks name and working folder, which a zombie no longer has.
 runs() {
     local pid=${pid_of[$1]:-}
     [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return
@@ -156,8 +156,8 @@ is_itself() {
     { read -r comm <"/proc/${pid_of[$1]}/comm"; } 2>/dev/null && [ "$comm" = "$1" ]
 }
 
-# Does nginx run without a worker that takes connections? It does for a moment when
-# a worker died, and for up to an hour when it was told to quit: that counts.
+# Does nginx run without a worker that accepts connections? Ignores the moment after a
+# worker died; counts an nginx that was told to quit, which may take an hour to end.
 is_idle() {
     if nginx_accepts; then idle[nginx]=0; return 1; fi
     idle[nginx]=$((${idle[nginx]:-0} + 1))
@@ -166,7 +166,7 @@ is_idle() {
 
 nginx_accepts() {
     local pid=${pid_of[nginx]} worker workers=""
-    # a kernel that does not list them leaves that to `up`
+    # a kernel without this list: assume that it accepts, `up` checks in another way
     [ -e "/proc/$$/task/$$/children" ] || return 0
     { read -r workers <"/proc/$pid/task/$pid/children"; } 2>/dev/null || true
     for worker in $workers; do
@@ -175,17 +175,17 @@ nginx_accepts() {
     return 1
 }
 
-# Media goes on meanwhile. Each time that it ran for less than a minute, the pause doubles.
+# Plans a restart; the other services go on. Doubles the pause if it ran for less than a minute.
 plan_restart() {
     local name=$1 code=0 what="ended by itself"
     if runs "$name"; then
         what="takes no new connections"
     elif [ -n "${pid_of[$name]:-}" ] && ! kill -0 "${pid_of[$name]}" 2>/dev/null; then
         wait "${pid_of[$name]}" 2>/dev/null || code=$?
-        # 127: another shell's, which alone is told
+        # 127: another shell's child, only that shell gets its exit status
         [ "$code" -eq 127 ] || what="$what (exit status $code)"
     fi
-    # `down` ends them one after another, and tells this process first
+    # `down` ends this process before it ends the services
     [ "$leave" = no ] || return 0
     if [ $((SECONDS - ${began_at[$name]:-0})) -ge $restart_most ]; then pause[$name]=0; fi
     if [ "${pause[$name]:-0}" -eq 0 ]; then
@@ -202,33 +202,33 @@ restart() {
     exec {lock}>>"$home/.duolu"
     if flock -n "$lock"; then
         idle[$name]=-$restart_most      # it may take long until it accepts
-        # another `up` may have done it
+        # another `up` may have started it
         adopt "$name" || home_lock=$lock launch_service "$name"
         unset "restart_at[$name]"
-        # an `up` that came now would see none, and start another
+        # keep the lock until it is recognisable: an `up` would not see it, and start another
         until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
     fi
     exec {lock}>&-
 }
 
-# stands NAME: is it what `up` would find?
+# stands NAME: would `up` recognise it as running?
 stands() { if [ "$1" = nginx ]; then nginx_accepts; else is_itself "$1"; fi; }
 
-# mend MISSING…: starts what a stack that runs is without; what it has goes on.
+# mend MISSING…: starts the missing services of a running stack.
 mend() {
     local name
     say "running in $home, but without $*: starting that"
     for name; do start_service "$name"; done
 }
 
-# rotate_logs: each log that is large, or a day old, gets a new file.
+# rotate_logs: rotates each log that is large or a day old.
 rotate_logs() {
     local name file size birth most now again=()
     most=$(bytes_of "$DUOLU_LOG_SIZE")
     [ "$most" -gt 0 ] || return 0
     now=$(printf '%(%s)T' -1)
     while read -r size birth file; do
-        # where the file system does not tell its birth, that is 0
+        # birth is 0 where the file system does not record it
         [ "$size" -ge "$most" ] || { [ "$size" -gt 0 ] && [ "$birth" -gt 0 ] && [ $((now - birth)) -ge $log_age ]; } || continue
         name=${file##*/}
         name=${name%.log}
@@ -247,8 +247,8 @@ turn_over() {
     [ -z "$2" ] || service_file "log/${file##*/}" "$2"
 }
 
-# reopen_log NAME: its service goes on in the new file. All of them know a
-# signal for that; one of an older release, which USR1 would end, is left alone.
+# reopen_log NAME: signals the service to reopen its log; leaves one of an older release
+# alone, which USR1 would end.
 reopen_log() {
     local name signal=USR1 pid
     case "$1" in
@@ -263,7 +263,7 @@ reopen_log() {
     done
 }
 
-# awaits_signal PID SIGNAL: it catches that one, or blocks it and looks for it.
+# awaits_signal PID SIGNAL: does the process catch the signal, or block it (for sigwait)?
 awaits_signal() {
     local key mask bit
     bit=$((1 << ($(kill -l "$2") - 1)))

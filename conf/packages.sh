@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Debian packages, and how what is missing gets installed.
+# Debian packages, and the installation of missing ones.
 
 packages_run=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
@@ -11,7 +11,7 @@ packages_build=(
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
     libseccomp-dev
 )
-# what a built tree needs where it runs without a database of its own (docker/)
+# packages to run a built tree without a database of its own (docker/)
 packages_serve=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
@@ -27,8 +27,8 @@ packages_test=(
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
 
-# The page is put together by npm; any node from 18 on does, wherever it came
-# from, so Debian's is asked for only when there is none.
+# npm installs the page's players. Any node from 18 on works, wherever it came from, so
+# Debian's is added only when there is none.
 add_node_packages() {
     local major
     major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p') || true
@@ -37,7 +37,7 @@ add_node_packages() {
 }
 add_node_packages
 
-# missing_packages NAME…: those that are not installed, one a line.
+# missing_packages NAME…: prints those that are not installed, one per line.
 missing_packages() {
     local name installed
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')
@@ -72,7 +72,7 @@ install_missing() {
 }
 
 # Debian's nginx package starts a web server on port 80.  Duolu runs its own
-# nginx, so that one start is left out: the package's scripts find this first.
+# nginx, so this stub, which the package's scripts find first, skips that start.
 write_service_stub() {
     cat >"$1" <<'STUB'
 #!/bin/sh
@@ -85,8 +85,8 @@ STUB
     chmod 755 "$1"
 }
 
-# promtool, for a test, out of Debian's package prometheus: installed, that one
-# would start a server and enable it for good.
+# Unpacks promtool, for a test, from Debian's package prometheus without installing it:
+# the package would start and enable a server.
 fetch_promtool() {
     local tools=$build/tools
     ! command -v promtool >/dev/null && [ ! -x "$tools/promtool" ] || return 0

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the user reads: progress lines, and failures that say what to do.
+# Output for the user: progress lines, and failures that say what to do.
 
 say() { printf '%s\n' "duolu: $*"; }
 
@@ -14,7 +14,7 @@ die() {
 show_log() {
     [ -s "$1" ] || return 0
     printf '%s\n' "  --- end of $1" >&2
-    # what a stranger sent stands in it: no control character reaches the terminal
+    # the log may hold strangers' text: keep control characters from the terminal
     tail -n 20 "$1" | tr -d '\000-\010\013-\037\177' | sed 's/^/  | /' >&2
 }
 
@@ -38,7 +38,7 @@ run_logged() {
     printf ' %s s\n' "$((SECONDS - began))"
 }
 
-# Runs beside a long step, until it is killed.
+# Prints the progress of a long step, until it is killed.
 tick() {
     local log=$1 began=$SECONDS nap
     trap 'kill "$nap" 2>/dev/null; exit' TERM

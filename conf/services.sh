@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # Start and end MariaDB, the auth-service, duolu-thumb and nginx of one DUOLU_HOME.
 #
-# Every service is started with its working directory in DUOLU_HOME.  That is
-# how a process is known to be ours: nginx overwrites its environment, and its
-# workers' command lines say nothing.
+# Every service starts with its working directory in DUOLU_HOME, by which we recognise
+# its processes as ours: nginx overwrites its environment, and its workers' command
+# lines say nothing.
 
-service_names=(nginx duolu-thumb duolu-auth mariadbd)       # in the order they are ended
+service_names=(nginx duolu-thumb duolu-auth mariadbd)       # in the order of ending
 declare -A service_user=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=db)
 declare -A service_log=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=mariadb)
 
@@ -25,14 +25,14 @@ our_pids() {
     done
 }
 
-# Anybody may start a program of that name in that folder; root ends its own alone.
+# Any user may start a program of that name in that folder; root must only end processes of the services' users.
 is_service_user() {
     local user
     user=$(stat -c %U "$1" 2>/dev/null) || return 1
     [[ " root ${own_user[*]} " == *" $user "* ]]
 }
 
-# top_pids NAME: those of them that no other of them has started.
+# top_pids NAME: those of our_pids whose parent is none of them.
 top_pids() {
     local pids pid
     mapfile -t pids < <(our_pids "$1")
@@ -55,7 +55,7 @@ title_of() {
     echo "$title"
 }
 
-# Those with workers that take new connections: one that was told to quit is gone in all but name.
+# nginx masters whose workers accept new connections; one that was told to quit does not count.
 nginx_masters() {
     local pid
     for pid in $(our_pids nginx); do
@@ -73,7 +73,7 @@ stack_is_running() {
     return 1
 }
 
-# missing_services: those that should run and don't, in the order they are started.
+# missing_services: those that should run and don't, in the order of starting.
 missing_services() {
     [ "$private_db" = no ] || [ -n "$(our_pids mariadbd)" ] || echo mariadbd
     [ -n "$(our_pids duolu-auth)" ] || echo duolu-auth
@@ -91,7 +91,7 @@ launch() {
         cd "$home"
         trap - INT TERM HUP EXIT USR1
         close_locks
-        umask 027               # the group reads recordings; all else is in closed folders
+        umask 027               # the group may read recordings; all other files are in closed folders
         [ "$name" = duolu-auth ] || unset DUOLU_DB
         exec setsid "${command[@]}" "$@" >/dev/null 2>>"$log" </dev/null
     ) &
@@ -157,8 +157,8 @@ start_service() {
     esac
 }
 
-# Workers whose master is gone, and those of one that was told to quit, hold ports, and hear of
-# no revocation once the next nginx has the control socket.
+# Ends workers without a master, and those of a master that was told to quit: they hold
+# ports, and get no revocations once the next nginx has the control socket.
 end_old_nginx() {
     local pids
     mapfile -t pids < <(our_pids nginx)
@@ -168,12 +168,12 @@ end_old_nginx() {
     await_end nginx 10 || true
 }
 
-# launch_service NAME: its command, nothing awaited.
+# launch_service NAME: starts it without waiting until it is ready.
 launch_service() {
     local as=()
     case "$1" in
         mariadbd)
-            # it refuses to be root unless it is told to be
+            # mariadbd refuses to run as root without this option
             [ "${user_of[db]}" != root ] || as=(--user=root)
             launch mariadbd mariadbd --defaults-file="$home/conf/mariadb.cnf" "${as[@]}"
             ;;
@@ -197,9 +197,9 @@ launch_service() {
 make_database() {
     local new=$home/db.new
     [ ! -d "$home/db" ] || return 0
-    rm -rf "$new"         # of an attempt that was cut off
+    rm -rf "$new"         # left by an interrupted attempt
     service_folder db.new db
-    # the database's superuser is the one that runs it, known by the unix socket
+    # the database's superuser is the user that runs it, authenticated by the unix socket
     run_logged "making the database" "$home/log/mariadb-install.log" \
         in_home db mariadb-install-db --no-defaults --datadir="$new" --skip-test-db --force \
         --skip-name-resolve --innodb-log-file-size=8M --innodb-use-native-aio=0 --tmpdir="$home/mysql" \
@@ -209,7 +209,7 @@ make_database() {
 
 make_database_user() {
     local log=$home/log/mariadb-user.log
-    # by its input: arguments are for everybody to see
+    # on standard input: every user can see arguments
     database_root >"$log" 2>&1 <<SQL || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
 CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
 CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
@@ -221,8 +221,8 @@ database_root() { in_home db mariadb --no-defaults --socket="$home/mysql/mysql.s
 
 database_answers() { database_root <<<"SELECT 1" || adopt_database; }
 
-# A database of before has another superuser, known by the unix socket as well:
-# as that one, whom root may be, it is told of its new user, and forgets the old.
+# A database of an older release has another superuser, also authenticated by the unix
+# socket. Connects as that user, adds the new superuser and drops the old one.
 adopt_database() {
     local old new=${user_of[db]}
     is_root && [ -S "$home/mysql/mysql.sock" ] || return 1
@@ -258,10 +258,10 @@ test_nginx_conf() {
     die "nginx does not accept $home/conf/nginx.conf (made from conf/nginx.conf.in). Log: $log"
 }
 
-# 401 is the auth-service's answer, through nginx, to nobody in particular.
+# 401 is the auth-service's answer, through nginx, to a request without a login.
 page_answers() { [ "$(page_status)" = 401 ]; }
 
-# Its queue takes the connection, with or without the auth-service, and however busy it is.
+# nginx's listen queue takes the connection even if the auth-service is down or nginx is busy.
 nginx_listens() { (exec {connection}<>"/dev/tcp/$(page_address)/$DUOLU_HTTPS") 2>/dev/null; }
 
 page_status() {
@@ -329,7 +329,7 @@ print_addresses() {
 TEXT
 }
 
-# First nginx (no new work), then what it asks, then the database.
+# Ends nginx first (no new work), then the services that it asks, then the database.
 stop_everything() {
     local name
     end_keeper
@@ -339,7 +339,7 @@ stop_everything() {
     sweep
 }
 
-# Pid files and sockets that killed ones left.
+# Removes pid files and sockets that killed processes left.
 sweep() {
     local service
     for service in nginx auth thumb db; do
@@ -349,7 +349,7 @@ sweep() {
 
 stop_service() {
     local name=$1 pids
-    # nginx's master ends its workers; told first, they would be started again
+    # signal only nginx's master, which ends its workers; it would restart workers that end first
     mapfile -t pids < <(top_pids "$name")
     [ ${#pids[@]} -gt 0 ] || return 0
     [ "$2" = quietly ] || say "ending $name"
@@ -357,7 +357,7 @@ stop_service() {
     await_end "$name" 20 || exit 1
 }
 
-# await_end NAME TIME: until none of them is left; those that take longer are killed.
+# await_end NAME TIME: waits until none of them is left; kills those that take longer.
 await_end() {
     local name=$1 pids deadline=$((SECONDS + $2)) signal=TERM
     while mapfile -t pids < <(our_pids "$name") && [ ${#pids[@]} -gt 0 ]; do

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Settings: from the environment, or as they were saved; and who the services run as.
+# Settings, from the environment or as saved, and the users that the services run as.
 
 setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_REC_QUOTA DUOLU_MAX_KBPS DUOLU_LOG_SIZE DUOLU_HSTS)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
-    # these end up in nginx's and MariaDB's configuration as they are
+    # these go unquoted into nginx's and MariaDB's configuration
     case "$repo$home" in
         *[[:space:]\"\'\\\$\;\{\}\#\@]*)
             die "the repo ($repo) and DUOLU_HOME ($home) may hold no space, quote or any of \\ \$ ; { } # @: choose other folders" ;;
@@ -19,7 +19,7 @@ read_settings() {
     apply_settings
 }
 
-# Whatever is left out gets its default; every value is checked before it is used.
+# Gives missing settings their defaults and checks every value before it is used.
 apply_settings() {
     export DUOLU_HTTP=${DUOLU_HTTP:-8080} DUOLU_HTTPS=${DUOLU_HTTPS:-8443}
     export DUOLU_RTMP=${DUOLU_RTMP:-1935} DUOLU_RTMPS=${DUOLU_RTMPS:-1936}
@@ -42,10 +42,10 @@ apply_settings() {
     choose_database
 }
 
-# Where recordings go, and how many may stay: 0 is no limit.
+# The folder of recordings, and how many of them stay: 0 is no limit.
 choose_recordings() {
     local quota=80%
-    # where old recordings go by themselves, nobody's need to stop
+    # where retention deletes old recordings, no quota is needed
     [ "${DUOLU_REC_DAYS:-0}${DUOLU_REC_TOTAL:-0}${DUOLU_REC_FREE:-0}" = 000 ] || quota=0
     DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
     export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0} DUOLU_REC_QUOTA=${DUOLU_REC_QUOTA:-$quota} DUOLU_MAX_KBPS=${DUOLU_MAX_KBPS:-50000}
@@ -68,7 +68,7 @@ check_size() {
     [[ $2 =~ ^[0-9]{1,15}[kmgtKMGT]?$ ]] || die "$1 is '$2': expected bytes such as 500m, 20g or 2t, 0 for no limit${3:-}"
 }
 
-# bytes_of SIZE: as a number.
+# bytes_of SIZE: prints it as a number.
 bytes_of() {
     case "$1" in
         *[kK]) echo $((10#${1%?} << 10)) ;;
@@ -83,7 +83,7 @@ check_port_number() {
     [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && [ "$2" -le 65535 ] || die "$1 is '$2': expected a port from 1 to 65535"
 }
 
-# Two that are equal are in nobody else's use, and nginx would say so only as it starts.
+# check_ports would not notice two equal ports, which are free, and nginx only fails when it starts.
 check_ports_differ() {
     local name other
     while [ $# -gt 1 ]; do
@@ -95,7 +95,7 @@ check_ports_differ() {
     done
 }
 
-# Without DUOLU_DB there is a private server, with a password made at first start.
+# Without DUOLU_DB the stack runs a private server, with a password made at the first start.
 choose_database() {
     export DUOLU_SQL=$repo/sql
     private_db=no
@@ -110,8 +110,8 @@ use_private_database() {
     export DUOLU_DB="mysql://duolu:$database_password@localhost/duolu?socket=$home/mysql/mysql.sock"
 }
 
-# A later `ctl` or `down` must find the stack as it was started, whatever the
-# environment of that shell says: a line NAME=VALUE each.
+# Saves the settings, a line NAME=VALUE each: a later `ctl` or `down` uses those that
+# the stack was started with, whatever its shell's environment says.
 save_settings() {
     local name file=$home/conf/settings
     for name in "${setting_names[@]}"; do
@@ -120,8 +120,8 @@ save_settings() {
     done | write_file "$file" 600
 }
 
-# The text of the saved settings. In a state folder of before root owned it, a
-# service may have put there what it likes, so its own user reads it.
+# The text of the saved settings. Where root does not own the folder yet, a service may
+# have put any file there, so the folder's owner reads it, not root.
 saved_settings() {
     if is_mine "$home/conf"; then
         cat "$home/conf/settings" 2>/dev/null || true
@@ -130,8 +130,8 @@ saved_settings() {
     fi
 }
 
-# saved_setting NAME: what a file says that holds lines NAME=VALUE. It is never
-# sourced: a service may have written it once.
+# saved_setting NAME TEXT: the value in lines NAME=VALUE. Never source the file: a
+# service may have written it once.
 saved_setting() {
     local line
     while IFS= read -r line; do
@@ -154,11 +154,11 @@ read_saved_settings() {
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
 
-# is_mine FOLDER: nobody else can put links, pipes or files into it.
+# is_mine FOLDER: no other user can put links, pipes or files into it.
 is_mine() { [ ! -L "$1" ] && [ -d "$1" ] && [ -O "$1" ]; }
 
-# Root is for apt alone: each service runs as a user of its own, where that one can
-# reach the files, else as www-data. A group is for what two of them share:
+# Each service runs as a user of its own, if that user can reach the files, else as
+# www-data; only apt needs root. Groups hold files and sockets that services share:
 #   duolu-keys    nginx, auth    the keys that tokens are signed with
 #   duolu-nginx   nginx          TLS's key, and the sockets of auth and thumb
 #   duolu-auth    auth           the sockets of MariaDB, and nginx's for control
@@ -175,7 +175,7 @@ choose_service_users() {
     for service in auth thumb db; do
         if reachable_by "${own_user[$service]}"; then user_of[$service]=${own_user[$service]}; fi
     done
-    # as prepare_home found that recordings need it; and the operator's own disk is not taken over
+    # keep www-data where prepare_home found that recordings need it, and for a database on the operator's own disk
     if [ "$(stat -c %U "$home/auth" 2>/dev/null)" = www-data ]; then user_of[auth]=www-data; fi
     if [ -L "$home/db" ] && [ "$(stat -c %U "$home/db/" 2>/dev/null)" = www-data ]; then user_of[db]=www-data; fi
 }
@@ -185,7 +185,7 @@ has_users() { id "${own_user[@]}" && getent group "${own_groups[@]}"; } >/dev/nu
 # Whether the services have users and groups of their own.
 are_apart() { is_root && [ "${user_of[nginx]}" = www-data ] && has_users; }
 
-# What packages do for their services, too. Another `up` may do it at the same time.
+# Makes the users and groups, as packages do for their services. Another `up` may run it at the same time.
 make_users() {
     local group tries
     for ((tries = 5; tries > 0; tries--)); do
@@ -213,8 +213,8 @@ reachable_by() {
         && setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
 }
 
-# run_as SERVICE COMMAND…: as the user of nginx, auth, thumb or db, in a session
-# without root's terminal, into which such a user could type.
+# run_as SERVICE COMMAND…: runs it as the user of nginx, auth, thumb or db, in a session
+# without root's terminal, so that such a user cannot type into it.
 run_as() {
     local command
     as_user "$1"
@@ -222,7 +222,7 @@ run_as() {
     setsid -w "${command[@]}" "$@"
 }
 
-# as_user SERVICE: sets `command` to what runs one as its user.
+# as_user SERVICE: sets `command` to the prefix that runs a command as the service's user.
 as_user() {
     local group=www-data groups=--clear-groups
     command=()
@@ -233,7 +233,7 @@ as_user() {
             auth) group=duolu-auth groups=--groups=duolu-keys ;;
             db) group=duolu-db ;;
         esac
-        # recordings may be for nginx's user and group alone
+        # without ACLs only nginx's user and group may use the recordings
         [ "$1/${user_of[$1]}" != auth/www-data ] || groups+=,www-data
     fi
     command+=(setpriv --reuid "${user_of[$1]}" --regid "$group" "$groups" --no-new-privs)

@@ -3,7 +3,7 @@
 #   duolu auth | thumb | nginx      start it
 #   duolu ctl …             duoluctl
 #   duolu healthy auth|thumb|nginx
-# All containers of a stack share DUOLU_HOME; the database is given by DUOLU_DB.
+# All containers of a stack share DUOLU_HOME; DUOLU_DB names the database.
 set -euo pipefail
 export LC_ALL=C
 umask 022
@@ -31,7 +31,7 @@ run_auth() {
     run_forever auth "$build/auth-service/duolu-auth"
 }
 
-# It sees recordings and the folder of its socket: no secret, no other socket, no network.
+# duolu-thumb sees recordings and the folder of its socket: no secret, no other socket, no network.
 run_thumb() {
     local deadline=$((SECONDS + 120))
     until run_as thumb test -w "$home/thumb"; do
@@ -57,7 +57,7 @@ run_nginx() {
     run_forever nginx "${command[@]}" -g 'daemon off;'
 }
 
-# run_forever SERVICE COMMAND…: in this process's place, as that service's user.
+# run_forever SERVICE COMMAND…: replaces this process by the command, as that service's user.
 run_forever() {
     local command
     as_user "$1"
@@ -69,7 +69,7 @@ require_database() {
     [ "$private_db" = no ] || die "DUOLU_DB is not set: expected mysql://USER:PASS@HOST/DB (see .env.example)"
 }
 
-# Two containers start on one new folder: only one makes the secrets.
+# Two containers may start on one new folder: a lock lets only one make the secrets.
 prepare_shared_home() {
     claim_home
     prepare_home
@@ -79,7 +79,7 @@ prepare_shared_home() {
 healthy() {
     case "${1:-}" in
         auth) in_home auth "$build/auth-service/duoluctl" user list >/dev/null ;;
-        # what listens there speaks no HTTP: 7 is curl's "cannot connect"
+        # duolu-thumb speaks no HTTP: any exit status but 7, curl's "cannot connect", will do
         thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/thumb/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
         nginx) page_answers ;;
         *) die "healthy: '${1:-}' is not a service: expected auth, thumb or nginx" ;;

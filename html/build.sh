@@ -15,8 +15,8 @@ mkdir -p "$npm_dir" "$vendor"
 if ! cmp -s "$here/package-lock.json" "$npm_dir/installed.lock"; then
     rm -f "$npm_dir/installed.lock"
     cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$npm_dir/"
-    # mpegts.js names a newer node in "engines" for those who build it; the file
-    # used here is the built one for browsers, so Debian's node 18 is fine.
+    # mpegts.js asks in "engines" for a newer node to build it; we use the built
+    # file for browsers, so Debian's node 18 is fine.
     npm ci --prefix "$npm_dir" --omit=dev --ignore-scripts --engine-strict=false \
         --loglevel=error
     cp "$here/package-lock.json" "$npm_dir/installed.lock"
@@ -35,7 +35,7 @@ put() {
 put mpegts.js/dist/mpegts.js mpegts.js
 put mpegts.js/dist/mpegts.js.LICENSE.txt mpegts.js.LICENSE.txt
 put mpegts.js/LICENSE mpegts.js.LICENSE
-# without what recordings never have: subtitles, other audio, encryption
+# the light build, without features that recordings never use: subtitles, other audio, encryption
 put hls.js/dist/hls.light.min.mjs hls.js
 put hls.js/LICENSE hls.js.LICENSE
 put lean-qr/index.mjs lean-qr.js
