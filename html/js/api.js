@@ -1,6 +1,6 @@
-// Calls to /api/*. Every failure is an ApiError with a code the page can put
-// into words: 'network' without a connection, 'timeout' when nobody says whether a
-// change was made, else the service's own code.
+// Calls to /api/*. Every failure is an ApiError with a code that the page can put
+// into words: 'network' without a connection, 'timeout' when it is unknown whether
+// the service made a change, else the service's own code.
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
@@ -29,8 +29,8 @@ async function call(method, path, body) {
   try {
     response = await fetch(path, {
       method,
-      // The service refuses changes without this header: another site's form
-      // can not send it.
+      // The service refuses changes without this header, which another site's
+      // form cannot send.
       headers: { 'X-Duolu': '1', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: 'no-store',
@@ -56,7 +56,7 @@ function codeOf(error, method) {
   return method === 'GET' ? 'unavailable' : 'timeout';
 }
 
-// Null for what is no JSON, as the page of a proxy that found nobody behind it.
+// Null when the answer is no JSON, such as a proxy's error page.
 async function readJson(response) {
   const text = await response.text();
   try {
@@ -94,7 +94,7 @@ export const api = {
   kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
 };
 
-// On the page a stream goes by APP/NAME, as in its URL; events use its number.
+// The page identifies a stream by APP/NAME, as in its URL; events use its number.
 function withId(stream) {
   return { ...stream, number: stream.id, id: `${stream.app}/${stream.name}` };
 }

@@ -1,13 +1,13 @@
-// Something that is asked of the service until an answer comes: once more a few
-// seconds after a failure that may pass, and when the network is back. An empty
-// table that stays would look like an answer.
+// Repeats a question to the service until it is answered: a few seconds after a
+// temporary failure, and when the network is back. Without this a table would stay
+// empty, which looks like an answer.
 
 import { mayPass } from './api.js';
 
 const againMs = 4000;
 
 export class Asking {
-  /** ask() gives a promise; take(value) gets its answer, fail(error) what went wrong, null when it is right again. */
+  /** ask() returns a promise; take(value) gets its answer, fail(error) its error, or null once it succeeds again. */
   constructor(ask, take, fail) {
     this.ask = ask;
     this.take = take;
@@ -18,7 +18,7 @@ export class Asking {
     window.addEventListener('online', this.onOnline);
   }
 
-  /** Asks now; an answer to an earlier question is not waited for any more. */
+  /** Asks now and ignores the answer to an earlier question. */
   async refresh() {
     clearTimeout(this.timer);
     const mine = (this.asked += 1);

@@ -78,13 +78,13 @@ export function brandMark() {
   return svg;
 }
 
-/** A handler for what toggles: the second click of a double click does not undo the first. */
+/** A click handler for toggles: ignores the second click of a double click, which would undo the first. */
 export function once(handler) {
   return (event) => event.detail < 2 && handler(event);
 }
 
-// Sets text only when it changed: views are brought up to date every second and a
-// screen reader or a text selection must not notice.
+// Sets text only when it changed: views update every second, which must not disturb
+// a screen reader or a text selection.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

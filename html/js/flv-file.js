@@ -1,22 +1,22 @@
-// A recorded FLV file in a <video>, by mpegts.js: it is read by ranges, and its
-// key frames stand in its onMetaData, so that any place of it is one request away.
+// Plays a recorded FLV file in a <video> by mpegts.js, which reads it by ranges. Its
+// onMetaData lists the key frames, so a seek takes one request.
 
 import { endPlayer } from './mpegts-inside.js';
 
 const config = {
   enableWorker: true,
-  // Read ahead by so much, then wait: an hour is not loaded for a look at it.
+  // Read ahead only this far, so that a short look does not load an hour.
   lazyLoadMaxDuration: 40,
   lazyLoadRecoverDuration: 20,
   deferLoadAfterSourceOpen: false,
-  // The picture that is asked for, not the key frame before it.
+  // Seek to the picture itself, not to the key frame before it.
   accurateSeek: true,
   fixAudioTimestampGap: true,
   autoCleanupSourceBuffer: true,
 };
 
-// mpegts.js takes the first key frame of an index for a header, and would go to the
-// second one instead. The beginning of a file is loaded as it stands anyway.
+// mpegts.js takes the first key frame of an index for a header and would seek to the
+// second one instead. It loads the beginning of a file anyway, so no seek is needed there.
 const beginningS = 10;
 
 export class FlvFile {
@@ -27,7 +27,7 @@ export class FlvFile {
     const player = mpegts.createPlayer({ type: 'flv', isLive: false, url }, config);
     this.video = video;
     this.player = player;
-    this.waits = true;      // the first picture may be another than the one asked for
+    this.waits = true;      // the first picture may not be the requested one
     this.waiting = new AbortController();
     player.on(
       mpegts.Events.ERROR,
@@ -35,7 +35,7 @@ export class FlvFile {
     );
     player.attachMediaElement(video);
     player.load();
-    // What lies in the beginning is waited for, all else is asked for by its key frame.
+    // Wait until the beginning is loaded; seek to any other place by its key frame.
     const go = () => {
       if (seconds < beginningS && !this.has(seconds)) return;
       this.waiting.abort();
@@ -58,7 +58,7 @@ export class FlvFile {
     return false;
   }
 
-  /** Whether seek() leads to `seconds`; otherwise the file is to be opened anew there. */
+  /** Whether seek() can reach `seconds`; otherwise open the file anew there. */
   reaches(seconds) {
     return seconds >= beginningS || this.has(seconds);
   }

@@ -1,4 +1,4 @@
-// Numbers as a person reads them. Pure: no DOM.
+// Formats numbers and times for people. Pure: no DOM.
 
 export function formatBitrate(kbps) {
   if (!(kbps > 0)) return '–';
@@ -38,7 +38,7 @@ export function formatCodecs({ video, audio }) {
   return [video, audio].map((codec) => codecNames[codec]).filter(Boolean).join(' · ') || '–';
 }
 
-// Right-to-left letters and marks that turn the order of what stands beside them.
+// Right-to-left letters and marks, which reorder the text beside them.
 const turns = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 const marks = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
@@ -84,8 +84,8 @@ function zoneName(at, locale) {
 }
 
 /**
- * What stands at the marks of a scale [{at, day}], each text once: where clocks are set back, the second hour is told
- * by its zone.
+ * The labels of a scale's marks [{at, day}], without duplicates: where clocks are set back, the repeated hour has its
+ * time zone.
  */
 export function tickLabels(marks, locale) {
   const seconds = marks.some(({ at }) => at % 60_000 !== 0);

@@ -1,12 +1,11 @@
-// Recordings of one stream in one <video>, by the wall clock: plays a playlist
-// of a day, or one that grows while the stream is recorded, and goes by the
-// times in it. What was not recorded takes no time in it: playback goes on
-// behind a gap and the clock jumps. What was recorded as FLV is in no playlist:
-// then the file is played.
+// Plays recordings of one stream in one <video>, by the wall clock: the playlist of a
+// day, or one that grows while the stream is recorded, using the times in it. Gaps
+// take no time in a playlist: playback goes on behind a gap and the clock jumps.
+// Recordings in FLV are in no playlist: the player plays such a file directly.
 //
-// history gives addresses whose tokens are good now (history.js).
-// Events: 'phase', 'time', 'muted', 'end' (what is loaded is over: endedAt says
-// where, and whoever listens what comes next).
+// history makes addresses with valid tokens (history.js).
+// Events: 'phase', 'time', 'muted', 'end' (the playlist or file has ended, at
+// endedAt; the listener decides what to play next).
 
 import { FlvFile } from './flv-file.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
@@ -19,9 +18,9 @@ const listAgainMs = 5000;
 const stalledAfterMs = 400;
 const endedAfterMs = 1500;
 const steadyMs = 10_000;
-// What is asked for begins with its own frame, not with the end of the one before.
+// Added to a seek, so that rounding does not show the frame before the requested one.
 const intoFrameS = 0.002;
-// So close to now a playlist that grows is played; it begins this long before.
+// Within this time before now, play a growing playlist, which begins this long before the target.
 const recentMs = 10 * 60_000;
 const atEndS = 2.5;
 const beforeEndS = 4;
@@ -45,17 +44,17 @@ export class HistoryPlayer extends EventTarget {
     this.stats = { kbps: 0, buffered: NaN };
     this.window = null; // {from, to, whole} of the playlist: to is null when it grows, whole for a day that is over
     this.segments = [];
-    this.growing = false; // more will be listed
-    this.target = NaN; // where it is on its way to, ms; NaN when it is there
+    this.growing = false; // the playlist will list more
+    this.target = NaN; // target of a seek under way, ms; NaN when it has arrived
     this.attempt = 0;
-    this.opening = null; // ends when what is loaded is dropped
-    this.flv = null; // the file that plays, for what is in no playlist
+    this.opening = null; // AbortController of what is being loaded
+    this.flv = null; // the FlvFile that plays, for recordings in no playlist
     this.listening = new AbortController();
     const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
     video.autoplay = false;
     on('ended', () => this.finish());
     on('seeked', () => this.arrived());
-    // By a headset's button, or the controls of a phone's full screen.
+    // The viewer paused it by a headset's button, or by the controls of a phone's full screen.
     on('pause', () => this.hasArrived && !video.ended && !this.paused && this.setPaused(true));
     on('play', () => this.hasArrived && this.paused && this.setPaused(false));
     on('error', () => this.native && this.lost(video.error?.message ?? 'picture could not be decoded'));
@@ -70,12 +69,12 @@ export class HistoryPlayer extends EventTarget {
     this.phase = 'idle';
   }
 
-  /** Where it is or is going to, ms since 1970. */
+  /** The position, or the target of a seek under way, ms since 1970. */
   get position() {
     return Number.isNaN(this.target) ? utcAt(this.segments, this.video.currentTime) : this.target;
   }
 
-  /** Goes to `utc`, which is recorded, or to what was recorded next. */
+  /** Seeks to `utc` if it is recorded, otherwise to the next recording. */
   seek(utc) {
     clearTimeout(this.retryTimer);
     this.target = utc;
@@ -94,7 +93,7 @@ export class HistoryPlayer extends EventTarget {
     return undefined;
   }
 
-  // What is recorded but not listed yet stands for the end of the list.
+  // Maps a time that is recorded but not listed yet to the end of the list.
   secondsOf(utc) {
     const seconds = secondsAt(this.segments, utc);
     if (seconds !== null || !this.growing || utc - utcEnd(this.segments) > unlistedMs) return seconds;
@@ -106,7 +105,7 @@ export class HistoryPlayer extends EventTarget {
     return this.segments.length > 0 && utc >= this.window.from && utc < (this.window.to ?? Infinity);
   }
 
-  /** Recorded, and not in the list that is loaded. */
+  /** Whether `utc` is recorded, but not in the loaded playlist. */
   isElsewhere(utc) {
     const seconds = secondsAt(this.segments, utc);
     if (this.flv) return !this.flv.reaches(seconds);
@@ -179,7 +178,7 @@ export class HistoryPlayer extends EventTarget {
     this.hls.startLoad(seconds + intoFrameS);
   }
 
-  /** No playlist has it: it may be in a file of its own. */
+  /** Looks for an FLV file, since no playlist has the target. */
   async findFlv() {
     const { opening: { signal } } = this;
     const at = this.target;
@@ -196,7 +195,7 @@ export class HistoryPlayer extends EventTarget {
       this.setPhase('unsupported');
       return;
     }
-    // Of a file that is being written, what is there now; at its end it is asked for again.
+    // Of a file that is being written, play what is there now, and ask for it again at its end.
     const { from, to = null } = file;
     const end = to ?? Date.now();
     this.window = { from, to: end, whole: true };
@@ -241,7 +240,7 @@ export class HistoryPlayer extends EventTarget {
     this.begin();
   }
 
-  // It does not show its list: the page reads its own, and reads on while it grows.
+  // The browser's player does not expose its playlist: the page fetches its own, again while it grows.
   async listNative(url, signal) {
     const response = await fetch(url, { signal });
     if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
@@ -263,7 +262,7 @@ export class HistoryPlayer extends EventTarget {
     if (!this.paused) this.play();
   }
 
-  // A frame on the screen is when the still may go.
+  // Hides the still picture once a frame is on the screen.
   awaitPicture() {
     const { opening: { signal }, video } = this;
     const shown = () => {
@@ -345,13 +344,13 @@ export class HistoryPlayer extends EventTarget {
 
   judge(still) {
     const left = (utcEnd(this.segments) - this.position) / 1000;
-    // The edge of what grows is nearly live: only faster than it grows, or after waiting, is it reached.
+    // The end of a growing playlist is nearly live: end only when playing faster than it grows, or after a stall.
     if (this.growing && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
     else if (still > stalledAfterMs) this.setPhase('stalled');
     else this.setPhase('playing');
   }
 
-  // The gap that a publisher left takes time in an FLV: it is stepped over.
+  // A publisher's gap takes time in an FLV file: skip it.
   overHole() {
     const { video } = this;
     const next = bufferedRanges(video).find(([start]) => start > video.currentTime);
@@ -368,7 +367,7 @@ export class HistoryPlayer extends EventTarget {
   }
 
   failed(Hls, { type, details, fatal, response, error }) {
-    // The list brings another token, for the next try.
+    // The stream list brings a new token, for the next try.
     if (response?.code === 403) this.history.list.refresh();
     if (!fatal) return;
     if (type === Hls.ErrorTypes.MEDIA_ERROR && this.attempt === 0) {
@@ -384,7 +383,7 @@ export class HistoryPlayer extends EventTarget {
     else this.lost(reason);
   }
 
-  // Opened anew where it was; a place that fails again and again is left behind.
+  // Opens it again at the same place; skips ahead after repeated failures there.
   lost(reason) {
     const at = this.position;
     this.reason = reason;
@@ -416,7 +415,7 @@ export class HistoryPlayer extends EventTarget {
   }
 }
 
-/** The playlist to play `utc` by: its day; near to now, one that grows. */
+/** The playlist that holds `utc`: its day's, or near to now a growing one. */
 function windowAround(utc, now) {
   if (utc > now - recentMs) return { from: utc - recentMs, to: null };
   const from = startOfDay(utc);

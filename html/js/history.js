@@ -1,6 +1,6 @@
-// What is recorded of one stream: its days and spans, asked for as they are
-// looked at, and the addresses to see them by. Addresses carry a token that
-// the stream list renews, so each is made when it is used.
+// The recordings of one stream: its days and spans, fetched when the viewer looks at
+// them, and their addresses. An address carries a token that the stream list renews,
+// so it is made when it is used.
 // Events: 'change', 'trouble' (trouble: an error or null).
 
 import { api } from './api.js';
@@ -10,10 +10,10 @@ import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './time
 const refreshMs = 10_000;
 const recentMs = 15 * 60_000;
 const renewBeforeMs = 3 * 60_000;
-// So long after a frame is its segment in the index, at the usual key frames.
+// Time until a frame's segment is in the index, at usual key frame intervals.
 const settleMs = 6000;
 const answerWithinMs = 15_000;
-// Times that are missing between two files are overlooked, and what is left of one is no place to go.
+// Shorter gaps between two files are ignored; the last leastMs of a file are no target of a seek.
 const joinedMs = 1500;
 const leastMs = 100;
 
@@ -28,8 +28,8 @@ export class History extends EventTarget {
     this.asked = new Map();     // start of a day -> the promise of its spans
     this.loaded = new Set();    // starts of the days whose spans are known
     this.flv = new Map();       // start of a day -> its FLV files
-    this.looked = null;         // what was looked at last
-    this.knownTo = 0;           // the latest moment that was asked about
+    this.looked = null;         // the view of the last look()
+    this.knownTo = 0;           // the end of the latest range loaded
     this.timer = setInterval(() => this.tick(), refreshMs);
   }
 
@@ -42,7 +42,7 @@ export class History extends EventTarget {
     return this.list.find(this.id);
   }
 
-  /** Whether it is known what was recorded at that time. */
+  /** Whether the spans of that day are loaded. */
   knows(at) {
     return this.loaded.has(startOfDay(at));
   }
@@ -52,12 +52,12 @@ export class History extends EventTarget {
     return this.stream?.recording === 'on';
   }
 
-  /** Whether what comes now is written; not while the publisher is away. */
+  /** Whether frames are being written now; not while the publisher is away. */
   get writing() {
     return isRecorded(this.stream);
   }
 
-  /** Where the stream's recordings are, with a token; null without the right. */
+  /** The base URL of the stream's recordings, with a token; null without the right. */
   get base() {
     return this.stream?.replay ? new URL(this.stream.replay, location.href).href : null;
   }
@@ -70,18 +70,18 @@ export class History extends EventTarget {
     return url.href;
   }
 
-  /** An address of before, with the token of now. */
+  /** An earlier address with the current token. */
   renewed(url) {
     return this.base ? url.replace(/^.*?\/m\/[^/]+\//, this.base.match(/^.*?\/m\/[^/]+\//)[0]) : url;
   }
 
-  /** The FLV file that holds `utc`, as far as the files of its day were asked for; null for none. */
+  /** The FLV file that holds `utc`, if the files of its day are loaded; null for none. */
   knownFlv(utc) {
     const files = this.flv.get(startOfDay(utc)) ?? [];
     return files.find(({ from, to }) => from <= utc + joinedMs && (to === null || utc < to - leastMs)) ?? null;
   }
 
-  /** The same, asked for: FLV files are in no playlist. */
+  /** The same, after loading the day's files from the service: FLV files are in no playlist. */
   async flvAt(utc) {
     const known = this.knownFlv(utc);
     if (known?.to) return known;
@@ -91,7 +91,7 @@ export class History extends EventTarget {
     return this.knownFlv(utc);
   }
 
-  /** The spans of {from, to} that are in FLV files, as far as those are known. */
+  /** The spans of {from, to} that are in FLV files, as far as those are loaded. */
   flvIn({ from, to }) {
     return [...this.flv.values()].flat().filter((file) => file.from < to && (file.to ?? Infinity) > from)
       .map((file) => ({ from: file.from, to: file.to ?? to }));
@@ -105,7 +105,7 @@ export class History extends EventTarget {
     return this.spans.at(-1)?.to ?? null;
   }
 
-  /** Asks for the days of the view that are not known yet. */
+  /** Loads the days of the view that are not loaded yet. */
   look({ from, to }) {
     this.looked = { from, to };
     const now = Date.now();
@@ -132,7 +132,7 @@ export class History extends EventTarget {
       this.setTrouble(null);
       return true;
     } catch (error) {
-      // An old token: the list brings another.
+      // The token has expired: the stream list brings a new one.
       if (error.status === 403) this.list.refresh();
       this.setTrouble(error);
       return false;
@@ -159,7 +159,7 @@ export class History extends EventTarget {
     this.dispatchEvent(new Event('trouble'));
   }
 
-  // What was recorded since; and a token that is about to expire.
+  // Loads the spans recorded since, and renews a token that is about to expire.
   tick() {
     if (document.visibilityState !== 'visible' || !this.base) return;
     const now = Date.now();
@@ -175,12 +175,12 @@ export class History extends EventTarget {
     return this.ask(Math.max(today, now - recentMs), now);
   }
 
-  /** Where playback that was asked for `at` begins: there, or at what was recorded next; null for nothing. */
+  /** Where a seek to `at` begins to play: there, or at the next recording; null for none. */
   async playable(at) {
     if (this.recording && at > this.knownTo - settleMs) await this.refresh();
     const days = [startOfDay(at), ...(this.days ?? []).filter((day) => day > at)];
     for (const day of days) {
-      // Nobody knows: whoever plays it will find out.
+      // Unknown, since the spans could not be loaded: let the player try.
       if (!await this.askDay(day) && day <= at) return at;
       const next = playableAt(this.spans, at);
       if (next !== null && next < addDays(day, 1)) return next;

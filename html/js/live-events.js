@@ -1,12 +1,12 @@
-// What the page knows of its streams, put together from two sources. Pure.
+// The page's knowledge of its streams, merged from two sources. Pure.
 //
 //   list   GET /api/streams: every stream the user may see, with title, rights
 //          and the URL to play it
 //   live   GET /api/events: what is on the air now, by the number of the stream
 //
-// While events flow they alone say what is live: the list is up to half a
+// While events flow, only they decide which streams are live: the list is up to half a
 // second old when it comes and must not undo an event. Without events the list
-// speaks for itself.
+// decides.
 
 export const nothingKnown = { list: null, live: null };
 
@@ -20,7 +20,7 @@ export function reduce(known, event) {
       return known.live ? { ...known, live: withStream(known.live, stamp(event.stream, event.at)) } : known;
     case 'stats':
       return known.live ? { ...known, live: withStats(known.live, event.streams) } : known;
-    // No events any more: what they said last stays until a list comes.
+    // Events have stopped: keep their last state until a list comes.
     case 'silence':
       return { list: known.list && merged(known), live: null };
     default:
@@ -40,7 +40,7 @@ export function unknownNumbers({ list, live }) {
   return [...live.keys()].filter((number) => !listed.has(number));
 }
 
-/** Streams on the air whose recording had to stop: {reason: full | failed, names}, a full disk first; null for none. */
+/** Live streams whose recording had to stop: {reason: full | failed, names}, a full disk first; null for none. */
 export function stoppedRecordings(streams) {
   for (const reason of ['full', 'failed']) {
     const names = streams.filter((stream) => stream.recording === reason).map((stream) => stream.title || stream.id);
@@ -49,17 +49,17 @@ export function stoppedRecordings(streams) {
   return null;
 }
 
-/** Whether what comes now is written: while the publisher is away nothing is, whatever the recorder waits for. */
+/** Whether frames are being written: none are while the publisher is away, although the recorder stays open. */
 export function isRecorded(stream) {
   return Boolean(stream) && stream.state === 'live' && stream.recording === 'on';
 }
 
-/** Whether its recordings are listed for this user: those who manage it keep and delete them. */
+/** Whether the recordings view lists the stream's files for this user. */
 export function mayList(stream) {
   return Boolean(stream) && (Boolean(stream.replay) || stream.rights.includes('manage'));
 }
 
-// since_ms was true when it was said; the moment it began stays true.
+// since_ms is relative to the answer's time; keep the absolute time of the begin instead.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };
 }
@@ -84,12 +84,12 @@ function merged({ list, live }) {
   return list.map((stream) => {
     const now = live.get(stream.number);
     if (!now) return { ...stream, state: 'offline', viewers: 0, kbps: 0, recording: 'off' };
-    const { id, name, ...facts } = now; // the list has names of its own
+    const { id, name, ...facts } = now; // id and name of the list stay
     return { ...stream, ...facts };
   });
 }
 
-// cam2 before cam10.
+// Sorts cam2 before cam10.
 const byName = new Intl.Collator(undefined, { numeric: true });
 const order = { live: 0, grace: 1, offline: 2 };
 

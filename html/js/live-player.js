@@ -1,12 +1,12 @@
-// One live stream in one <video>, kept alive for ever: connects over
+// Plays one live stream in one <video> and keeps it alive for ever: connects over
 // WebSocket-FLV, stays near live, steps over gaps, builds the player anew when
 // sound or picture come or go, reconnects with backoff, and keeps the last
 // picture on a canvas while there is no new one.
 //
-// source() is asked before every connection and returns
-// {url, state, audio, video}: tokens are renewed by the stream list, so a
-// reconnect never uses an old one. state 'offline' means: do not knock.
-// audio and video are 'none', a codec, or undefined when nobody knows yet.
+// The player calls source() before every connection. It returns
+// {url, state, audio, video} with the current token of the stream list, so a
+// reconnect never uses an old one. state 'offline' means: do not connect.
+// audio and video are 'none', a codec, or undefined while unknown.
 
 import { endPlayer, trackEnds } from './mpegts-inside.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
@@ -35,8 +35,8 @@ const config = {
   autoCleanupSourceBuffer: true,
   autoCleanupMaxBackwardDuration: 30,
   autoCleanupMinBackwardDuration: 10,
-  // Without it the sound after a gap is moved up to where it broke off, while the
-  // picture is not: out of step by the gap, for good.
+  // Without it mpegts.js moves the sound after a gap up to where it broke off, but not
+  // the picture, and they stay out of step by the gap.
   fixAudioTimestampGap: true,
 };
 
@@ -56,8 +56,8 @@ export class LivePlayer extends EventTarget {
     this.everShown = false;
     this.eagerUntil = 0;
     this.jumpedAt = 0;
-    // A track that was promised and did not come: left out until the list names
-    // other tracks, the publisher returns, or it is worth another try.
+    // A track that was announced and did not come: left out until the list names
+    // other tracks, the publisher returns, or it is time for another try.
     this.without = null;
     this.withoutTries = 0;
     this.stats = { kbps: 0, buffered: NaN };
@@ -82,8 +82,8 @@ export class LivePlayer extends EventTarget {
     this.phase = 'idle';
   }
 
-  // The list changed: what it says now may be a reason not to sit out the
-  // backoff, or to build the player for other tracks.
+  // The list changed: its news may be a reason to end the backoff early, or to
+  // build the player for other tracks.
   sourceChanged() {
     const source = this.source();
     const cameLive = source?.state === 'live' && this.lastState !== 'live';
@@ -92,7 +92,7 @@ export class LivePlayer extends EventTarget {
     const mayHaveAll = cameLive && this.without !== null;
     if (cameLive) {
       this.expectAll();
-      // Close behind what is new: a second earlier lies the gap.
+      // Jump close to the newest data: a second earlier lies the gap.
       this.beEager(latency.least);
     }
     if (!this.player) {
@@ -120,7 +120,7 @@ export class LivePlayer extends EventTarget {
       audio: expected.audio && this.without !== 'audio',
       video: expected.video && this.without !== 'video',
     };
-    // The list has come to know what this player found out before.
+    // The list now names the tracks that this player has found out by itself.
     if (news && same(tracks, built)) {
       this.tracks = tracks;
       this.expectAll();
@@ -149,14 +149,14 @@ export class LivePlayer extends EventTarget {
     this.tracks = tracksOf(source);
     if (this.without && this.tracks?.[this.without] === false) this.expectAll();
     const { mpegts } = window;
-    // Sixteen tiles would fill the console; what matters arrives as events.
+    // Sixteen tiles would fill the console; errors arrive as events.
     mpegts.LoggingControl.enableAll = false;
     const player = mpegts.createPlayer({
       type: 'flv',
       isLive: true,
       url: webSocketUrl(source.url),
-      // Told only when missing: otherwise the FLV header says it. A header that
-      // promises audio which never comes would keep the picture from starting.
+      // Set only for a missing track: otherwise the FLV header decides. If the header
+      // announces audio that never comes, the picture would not start.
       ...(this.tracks?.audio === false || this.without === 'audio' ? { hasAudio: false } : {}),
       ...(this.tracks?.video === false || this.without === 'video' ? { hasVideo: false } : {}),
     }, config);
@@ -178,8 +178,8 @@ export class LivePlayer extends EventTarget {
     this.awaitPicture(player);
   }
 
-  // Other tracks than the player was built for: a new one in its place, under
-  // the last picture, without a word unless it takes long.
+  // Replaces the player by one for other tracks, under the last picture, without a
+  // message unless it takes long.
   renew() {
     this.keepPicture();
     this.dropPlayer();
@@ -190,7 +190,7 @@ export class LivePlayer extends EventTarget {
     playOrMute(this.video, () => this.dispatchEvent(new Event('muted')));
   }
 
-  // A frame on the screen, not just "playing", is when the still may go.
+  // Hides the still picture once a frame is on the screen; "playing" comes too early.
   awaitPicture(player) {
     const shown = () => {
       if (this.player !== player || this.hasPicture) return;
@@ -244,7 +244,7 @@ export class LivePlayer extends EventTarget {
     if (!Number.isFinite(behind)) return;
     const still = now - this.movedAt;
     const [start, end] = ranges.at(-1);
-    // The decoder stands although there is data: lost frames. Step over them.
+    // The decoder stands although there is data: frames were lost. Skip them.
     const stuck = behind > 0.3 && still > 1500 && now - this.connectedAt > 1500;
     const target = still > tickMs && beyondHole(ranges, video.currentTime);
     if (target || stuck) {
@@ -258,8 +258,8 @@ export class LivePlayer extends EventTarget {
     if (video.playbackRate !== step.rate) video.playbackRate = step.rate;
   }
 
-  // Right after the first picture, and after a publisher's return, nobody misses
-  // what is skipped: what came in one burst, or the gap with its standing picture.
+  // For a while after the first picture or a publisher's return, jump to the newest data:
+  // the viewer misses only the join burst, or the gap with its frozen picture.
   beEager(target) {
     this.eagerTarget = target;
     this.eagerUntil = performance.now() + eagerMs;
@@ -271,7 +271,7 @@ export class LivePlayer extends EventTarget {
     return true;
   }
 
-  // A tab in the background is slowed down and falls behind: back to live at once.
+  // Jumps back to live: browsers slow down background tabs, which fall behind.
   toLive(target = latency.target) {
     const [start, end] = bufferedRanges(this.video).at(-1) ?? [];
     if (!this.player || !(end - this.video.currentTime > latency.chaseAbove)) return;
@@ -301,8 +301,8 @@ export class LivePlayer extends EventTarget {
     return undefined;
   }
 
-  // One track waits for the other for long enough that it is no hiccup; counted
-  // only while playback stands although data come.
+  // Whether one track has starved long enough to be no hiccup; counted only while
+  // playback stands although data arrive.
   starving(now, standing) {
     const track = standing ? starvingTrack(trackEnds(this.player), this.video.currentTime) : null;
     if (track !== this.starvingTrack) {
@@ -312,8 +312,8 @@ export class LivePlayer extends EventTarget {
     return track !== null && now - this.starvingSince > starvedAfterMs;
   }
 
-  // The sooner it failed before, the later it is tried again: each try stops
-  // the picture for about a second, which a silent tile never needs.
+  // Plays without the track. Each time, the next try comes later, since a try stops
+  // the picture for about a second.
   leaveOut(track, now) {
     this.without = track;
     this.tryAllAt = now + tryAllMs * 2 ** this.withoutTries;
@@ -369,8 +369,8 @@ export class LivePlayer extends EventTarget {
   }
 }
 
-// Which tracks a live stream has; null while nobody knows (both still missing,
-// or a publisher away whose return may bring others).
+// The tracks of a live stream; null while unknown (both still missing, or the
+// publisher is away and may return with others).
 function tracksOf({ state, audio, video }) {
   if (state !== 'live' || !audio || !video || (audio === 'none' && video === 'none')) return null;
   return { audio: audio !== 'none', video: video !== 'none' };

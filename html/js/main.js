@@ -1,6 +1,6 @@
-// The shell: who is signed in, which view the URL hash names, the header, and
-// the banner for a lost network. Views know none of this; they are mounted with
-// what they need and send custom events up.
+// The shell: the signed-in user, the view that the URL hash names, the header, and
+// the banner for a lost network. Views know none of this; the shell mounts them with
+// their inputs, and they send custom events up.
 
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
@@ -59,7 +59,7 @@ function clear() {
   app.replaceChildren();
 }
 
-// The address stays, so that whoever signs in is back where they were.
+// Keeps the address, so that users return to their view after signing in.
 function showLogin({ over = false, name = '' } = {}) {
   user = null;
   list.stop();
@@ -69,7 +69,7 @@ function showLogin({ over = false, name = '' } = {}) {
   view = mountLogin(app, { over, name });
 }
 
-// The very first answer never came: say so and keep trying.
+// The first request got no answer: say so and keep trying.
 function showUnreachable() {
   clear();
   const retry = h('button', { class: 'button button-primary', type: 'button', onclick: start }, t('error.retry'));
@@ -101,7 +101,7 @@ function signedIn(who) {
   showRoute();
 }
 
-// An admin has everything to manage, others the streams they were given to manage.
+// Admins manage everything, other users the streams with a manage right.
 function mayManage() {
   return user.admin || Boolean(list.streams?.some((stream) => stream.rights.includes('manage')));
 }
@@ -117,7 +117,7 @@ function showLinks() {
   if (document.body.dataset.view === 'waiting' && list.streams) showRoute();
 }
 
-// A recording that stopped while its stream goes on is told wherever one is.
+// Shows in every view that a recording stopped while its stream goes on.
 function showStopped() {
   if (!shell) return;
   const stopped = stoppedRecordings(list.streams ?? []);
@@ -201,7 +201,7 @@ async function logOut() {
 function showRoute() {
   if (!user) return;
   let route = parseRoute(location.hash);
-  // Until the list is there nobody knows what this user manages.
+  // Wait for the list: before it comes, the page does not know which streams this user manages.
   if (route.view === 'admin' && !mayManage()) route = { view: list.streams ? 'notYours' : 'waiting' };
   view?.destroy();
   for (const link of shell.nav.children) {
@@ -229,7 +229,7 @@ function mountView(route) {
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { why: route.view });
-  // The hash wins, then what was left last time, then four tiles.
+  // The hash decides, then the wall saved last time, then four tiles.
   const saved = route.size ? null : recall('wall');
   const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };
   history.replaceState(null, '', formatRoute({ view: 'wall', ...wall }));

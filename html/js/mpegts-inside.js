@@ -1,13 +1,12 @@
-// What the page takes from inside mpegts.js, which has no public word for it:
-// all of it here, so that a new version is looked through in one place. A test
-// holds the fields against the build that is served.
+// All accesses to internals of mpegts.js that have no public interface, in one place to
+// check for a new version. A test compares the fields with the served build.
 
-/** The way from a player to its SourceBuffers by track: {audio, video}. */
+/** The path of fields from a player to its SourceBuffers by track: {audio, video}. */
 export const path = ['_player_engine', '_mse_controller', '_sourceBuffers'];
 
-const seekTime = '_seek_request_record_clocktime';      // when a place was asked for that is not loaded
+const seekTime = '_seek_request_record_clocktime';      // time of a seek to a place that is not loaded
 
-/** The first field of that way which a loaded player does not have; null for none. */
+/** The first field of that path which a loaded player lacks; null for none. */
 export function missingField(player) {
   const { _seeking_handler: seeking } = player._player_engine ?? {};
   if (!seeking || !(seekTime in seeking)) return seekTime;
@@ -21,9 +20,9 @@ export function missingField(player) {
 
 /**
  * {audio: seconds, video: seconds}: where the data of each track ends; the element
- * tells only what both have. A track that was promised and of which nothing came
- * ends before all time. {} when mpegts.js does not tell any more: then no track is
- * ever held for one that starves.
+ * shows only the part that both have. An announced track without data ends at
+ * -Infinity. {} when a new mpegts.js lacks the fields: then no track counts as
+ * starving.
  */
 export function trackEnds(player) {
   const buffers = path.reduce((inside, field) => inside?.[field], player) ?? {};
@@ -31,7 +30,7 @@ export function trackEnds(player) {
     .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
 }
 
-/** Ends a player, and a seek that is not done yet: its timer would throw at a player that is gone. */
+/** Destroys a player and its pending seek, whose timer would throw without the player. */
 export function endPlayer(player) {
   const { _seeking_handler: seeking } = player._player_engine ?? {};
   if (seeking) seeking[seekTime] = null;

@@ -1,6 +1,6 @@
-// What every player of the page does with its <video> and the canvas over it.
+// Helpers of all players for the <video> and the canvas over it.
 
-/** Plays; sound needs a click first: without one it goes on silently and says so. */
+/** Plays. Browsers allow sound only after a click: without one, plays muted and calls onMuted. */
 export function playOrMute(video, onMuted) {
   video.play()?.catch((error) => {
     if (error.name !== 'NotAllowedError' || video.muted) return;
@@ -10,7 +10,7 @@ export function playOrMute(video, onMuted) {
   });
 }
 
-/** Puts the picture shown now on the canvas, until the next one comes. */
+/** Copies the current picture to the canvas, until the next one comes. */
 export function keepPicture(video, still) {
   if (!video.videoWidth || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
   // No larger than shown: sixteen 1080p stills would cost 130 MB.

@@ -1,5 +1,5 @@
-// localStorage that may be missing, full or forbidden: then the page forgets
-// between visits and nothing else changes.
+// Uses localStorage, which may be missing, full or forbidden: then the page only
+// forgets its settings between visits.
 
 const prefix = 'duolu.';
 

@@ -1,16 +1,16 @@
-// Where encoders publish to, as GET /api/me says: the ports, and the host if
-// the operator named one. Pure: no DOM.
+// The publish address for encoders, from GET /api/me: the ports, and the host if
+// the operator set one. Pure: no DOM.
 
 const usualPorts = { rtmp: 1935, rtmps: 443 };
 export const protocols = Object.keys(usualPorts);
 
-/** rtmp://HOST or rtmps://HOST:PORT; without a named host it is where this page came from. */
+/** rtmp://HOST or rtmps://HOST:PORT; without a configured host, that of this page. */
 export function publishServer(protocol, publish, pageHost) {
   const port = publish[protocol] === usualPorts[protocol] ? '' : `:${publish[protocol]}`;
   return `${protocol}://${hostOf(publish, pageHost)}${port}`;
 }
 
-// A named host of the server's own machine leads nobody else there.
+// Ignores a configured loopback host, which other machines cannot use.
 function hostOf({ host }, pageHost) {
   return host && (!isLoopback(host) || isLoopback(pageHost)) ? host : pageHost;
 }

@@ -1,5 +1,5 @@
-// Recordings as a person thinks of them: by day, and in a day by session, the
-// files of one unbroken life of a stream. Pure: no DOM.
+// Groups recordings by day, and within a day by session: the files of one unbroken
+// run of a stream. Pure: no DOM.
 
 import { startOfDay } from './timeline.js';
 
@@ -29,7 +29,7 @@ function sumUp(session) {
   session.state = worst.find((state) => files.some((file) => file.state === state)) ?? 'complete';
 }
 
-/** What a file is called when it is saved: cam-2026-11-23-14-00-00.mp4, by the viewer's own clock, as on the page. */
+/** The name for saving a file: cam-2026-11-23-14-00-00.mp4, in the viewer's local time, as on the page. */
 export function downloadName({ stream, from, format }) {
   const date = new Date(from);
   const time = [date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()].map(
@@ -38,7 +38,7 @@ export function downloadName({ stream, from, format }) {
   return `${stream.split('/')[1]}-${date.getFullYear()}-${time.join('-')}.${format}`;
 }
 
-/** The file's folder of the stream: where its pictures and playlists are as well. */
+/** The URL of the stream's folder that holds the file; its pictures and playlists are there too. */
 export function streamFolder({ url }) {
   return url.replace(/[^/]+\/[^/]+$/, '');
 }

@@ -1,16 +1,15 @@
-// The streams this user may see, as they are now: the list once, then every
-// change as the server sends it. Only while no events come is the list asked
-// for again, slowly.
+// The current streams that this user may see: fetches the list once, then applies
+// every event of the server. Polls the list, slowly, only while no events come.
 // Events: 'change' (new list), 'trouble' (error or null).
 
 import { api } from './api.js';
 import { nothingKnown, reduce, streamsOf, unknownNumbers } from './live-events.js';
 
-// The server ends an event stream every ten minutes, to look at rights anew;
-// the next one is open well within this.
+// The server ends an event stream every ten minutes, to check rights again; the
+// browser opens the next one well within this time.
 const quietMs = 3000;
 const slowPollMs = 15_000;
-// Longer than the server lets one event stream live: this one died unheard.
+// The server ends every event stream sooner than this: an older one is dead.
 const oldestEventsMs = 11 * 60_000;
 const asleepMs = 60_000;
 const gatherMs = 300;
@@ -25,7 +24,7 @@ export class StreamList extends EventTarget {
     this.onOffline = () => this.setTrouble({ code: 'network' });
     this.onVisibility = () => {
       if (document.visibilityState === 'hidden') this.hiddenAt = Date.now();
-      // A machine that slept may hold a connection nobody is at the other end of.
+      // After the machine slept, the connection may be dead.
       else if (Date.now() - this.hiddenAt > asleepMs) this.reopen();
     };
   }
@@ -65,12 +64,12 @@ export class StreamList extends EventTarget {
     return this.streams?.find((stream) => stream.id === id) ?? null;
   }
 
-  /** Nobody says what is live any more: neither list nor events come. */
+  /** Whether the state is stale: neither list nor events come. */
   get stale() {
     return this.trouble !== null && this.events?.readyState !== EventSource.OPEN;
   }
 
-  /** Up to when what is shown is known to be true, ms. */
+  /** The time until which the shown state is known to be right, ms. */
   get knownAt() {
     return this.stale ? this.troubleAt : Date.now();
   }
@@ -106,7 +105,7 @@ export class StreamList extends EventTarget {
     this.missed = false;
   }
 
-  // The browser connects again by itself, unless it was answered with a refusal.
+  // The browser reconnects by itself, unless the server refused.
   failed() {
     this.missed = true;
     const refused = this.events.readyState === EventSource.CLOSED;
@@ -132,7 +131,7 @@ export class StreamList extends EventTarget {
     this.askForUnknown();
   }
 
-  // Asked for once: what is not in the list then is not for this user.
+  // Asks only once for each number: a stream that is not in the list then is not for this user.
   askForUnknown() {
     const numbers = unknownNumbers(this.known).filter((number) => !this.askedFor.has(number));
     if (!numbers.length) return;
@@ -141,7 +140,7 @@ export class StreamList extends EventTarget {
     this.gatherTimer = setTimeout(() => this.refresh(), gatherMs);
   }
 
-  /** Asks for the list; while an answer is on its way, for one more after it. */
+  /** Fetches the list; if a request is under way, fetches it once more afterwards. */
   refresh() {
     if (this.asking) {
       this.askAgain = true;
@@ -165,7 +164,7 @@ export class StreamList extends EventTarget {
     } catch (error) {
       if (!this.running || error.status === 401) return;
       this.setTrouble(error);
-      // Events may go on all the same, and then nothing else asks.
+      // Try again by timer: if events go on, nothing else asks for the list.
       clearTimeout(this.againTimer);
       this.againTimer = setTimeout(() => this.running && this.refresh(), askAgainMs);
     }

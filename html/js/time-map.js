@@ -1,9 +1,9 @@
-// Between the wall clock and the time of a <video> that plays a history
+// Converts between the wall clock and the time of a <video> that plays a history
 // playlist: a list of segments [{start, duration, programDateTime}], as hls.js
 // has them: `start` and `duration` in seconds of the video, the third in ms
 // since 1970. Time that was not recorded takes no room in the video. Pure: no DOM.
 
-/** The segments of a media playlist (RFC 8216, 4.3), for players that do not show theirs. */
+/** The segments of a media playlist (RFC 8216, 4.3), for players that do not expose theirs. */
 export function readPlaylist(text) {
   const segments = [];
   let start = 0;
@@ -41,7 +41,7 @@ export function utcAt(segments, seconds) {
   return segment.programDateTime + into * 1000;
 }
 
-/** Seconds of the video at `utc`; what was not recorded stands for what comes next. Null behind the end. */
+/** Seconds of the video at `utc`; a time in a gap maps to the next segment. Null behind the end. */
 export function secondsAt(segments, utc) {
   const index = lastWhere(segments, ({ programDateTime }) => programDateTime <= utc);
   const segment = segments[Math.max(0, index)];

@@ -1,4 +1,4 @@
-// What the timeline shows and where a hand on it leads. Times are ms since
+// Rules of the timeline: its view, spans, selection and keys. Times are ms since
 // 1970; a view is {from, to}, a span {from, to} is recorded time without a gap.
 // Days are the viewer's own. Pure: no DOM.
 
@@ -6,7 +6,7 @@ const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
 
-/** How much the timeline shows, widest first; the first is a whole day. */
+/** The lengths of the view, widest first; the first is a whole day. */
 export const zooms = [24 * hour, 6 * hour, hour, 10 * minute, 2 * minute];
 const headroom = 0.06;      // of the view, to the right of what is live
 const edge = 0.1;           // of the view: the playhead is kept this far inside
@@ -23,7 +23,7 @@ export function addDays(at, count) {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate() + count).getTime();
 }
 
-/** The days of the viewer that the UTC days ("2026-11-23") of recordings reach into, as their starts. */
+/** The starts of the viewer's days that overlap the UTC days ("2026-11-23") of recordings. */
 export function localDays(utcDays, now) {
   const starts = new Set();
   for (const day of utcDays) {
@@ -61,7 +61,7 @@ export function nextZoom(length, direction) {
   return zooms.findLast((zoom) => zoom > length * 1.01) ?? zooms[0];
 }
 
-/** Any length between the closest and the widest, as a pinch or a wheel asks. */
+/** Limits a length, set by pinch or wheel, to between the closest and the widest zoom. */
 export function clampLength(length) {
   return Math.min(zooms[0], Math.max(zooms.at(-1), length));
 }
@@ -100,7 +100,7 @@ export function timeAt(view, share) {
   return view.from + Math.min(1, Math.max(0, share)) * lengthOf(view);
 }
 
-// ---- what is drawn
+// ---- drawing
 
 const steps = [
   10 * second,
@@ -122,7 +122,7 @@ const quarter = 15 * minute;
 /** Where the scale has a mark: [{at, day}], round in local time, no closer than `least` of the view. */
 export function ticks(view, least) {
   const step = steps.find((length) => length >= lengthOf(view) * least) ?? steps.at(-1);
-  // Zones are whole quarters of an hour away from UTC, and may change within the view.
+  // Time zones differ from UTC by whole quarters of an hour, and may change within the view.
   const unit = Math.min(step, quarter);
   const marks = [];
   for (let at = Math.ceil(view.from / unit) * unit; at <= view.to; at += unit) {
@@ -132,13 +132,13 @@ export function ticks(view, least) {
   return marks;
 }
 
-// By the clock on the wall, so that 14:00 is 14 hours in days of 25 hours too.
+// In local time, so that 14:00 is 14 hours also on days of 25 hours.
 function sinceMidnight(at) {
   const date = new Date(at);
   return date.getHours() * hour + date.getMinutes() * minute + date.getSeconds() * second + date.getMilliseconds();
 }
 
-/** The spans in the view, those that a gap narrower than `least` ms parts drawn as one. */
+/** The spans in the view; joins those separated by a gap shorter than `least` ms. */
 export function drawnSpans(spans, view, least) {
   const drawn = [];
   for (const { from, to } of spans) {
@@ -177,7 +177,7 @@ export function spanAt(spans, at) {
   return spans.find(({ from, to }) => from <= at && at < to) ?? null;
 }
 
-/** Where playback begins when `at` is asked for: there, or at the next span; null behind all of them. */
+/** Where a seek to `at` begins to play: there, or at the next span; null behind all of them. */
 export function playableAt(spans, at) {
   const span = spans.find(({ to }) => at < to);
   return span ? Math.max(at, span.from) : null;
@@ -203,7 +203,7 @@ export function makeSelection(a, b, { least = -Infinity, most = Infinity } = {})
     : { from: to - shortestSelection, to };
 }
 
-/** The selection after one of its ends was put at `at`: the other moves out of its way. */
+/** The selection after moving one of its ends to `at`; pushes the other end if necessary. */
 export function moveEnd(selection, end, at, limits) {
   if (end === 'from') return makeSelection(at, Math.max(selection.to, at + shortestSelection), limits);
   return makeSelection(Math.min(selection.from, at - shortestSelection), at, limits);

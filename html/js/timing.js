@@ -4,7 +4,7 @@ const firstRetryMs = 500;
 const longestRetryMs = 8000;
 
 // Doubles from 0.5 s to 8 s; the random part keeps the 16 tiles of a wall (and
-// a thousand pages) from knocking at the same moment after an outage.
+// a thousand pages) from reconnecting at the same moment after an outage.
 export function retryDelay(attempt, random = Math.random()) {
   const ceiling = Math.min(longestRetryMs, firstRetryMs * 2 ** attempt);
   return Math.round(ceiling * (0.6 + 0.4 * random));
@@ -12,8 +12,8 @@ export function retryDelay(attempt, random = Math.random()) {
 
 export const latency = { least: 0.4, target: 1, chaseAbove: 1.5, jumpAbove: 5 };
 
-// How to get back to about a second behind live: far behind, jump; a little
-// behind, play faster than anyone hears, until the target is reached.
+// How to return to about a second behind live: jump if far behind; if a little
+// behind, play slightly faster, which is not audible, until the target is reached.
 export function chase(behind, rate) {
   if (behind > latency.jumpAbove) return { jump: true, rate: 1 };
   if (behind > latency.chaseAbove) return { jump: false, rate: behind > 2.5 ? 1.1 : 1.05 };
@@ -24,9 +24,9 @@ export function chase(behind, rate) {
 const atEndS = 0.2;
 const worthAJumpS = 0.1;
 
-// ranges: [[start, end], …] of what is buffered. Where to go on when playback
-// has come to a hole: the gap a publisher left, or the start of the first
-// range. Null when there is none or nothing behind it yet.
+// ranges: [[start, end], …] of the buffer. Returns where to continue when playback
+// has reached a hole: a publisher's gap, or before the first range. Null when there
+// is no hole or no data behind it yet.
 export function beyondHole(ranges, position) {
   const next = ranges.find(([start, end]) => start > position && end - start > worthAJumpS);
   if (!next) return null;
@@ -39,8 +39,8 @@ export function beyondHole(ranges, position) {
 const starvedS = 0.3;
 const goesOnS = 1;
 
-// Which of two tracks has run dry while the other goes on: the browser would
-// wait for it for ever. ends: {audio, video}, in seconds of the same clock.
+// The track that has run out of data while the other goes on: the browser would wait
+// for it for ever. ends: {audio, video}, in seconds of the same clock.
 export function starvingTrack({ audio, video }, position) {
   if (audio === undefined || video === undefined) return null;
   if (audio < position + starvedS && video > position + goesOnS) return 'audio';
@@ -48,9 +48,9 @@ export function starvingTrack({ audio, video }, position) {
   return null;
 }
 
-// What the viewer is told, of what the player does and what the server says of
-// the stream. A publisher that is away is not a broken connection; and what is
-// left in the buffer of a stream that is over is still played.
+// The phase to show, from the player's phase and the stream's state on the server. A
+// publisher that is away is not a broken connection; and the player still plays the
+// rest of the buffer after a stream has ended.
 export function tilePhase(phase, { state, shown }) {
   if (state === 'grace' && phase !== 'idle' && phase !== 'offline') return 'grace';
   if (phase === 'playing') return 'playing';

@@ -15,7 +15,7 @@ export function resizeSlots(slots, size) {
 export function pinSlot(slots, index, stream) {
   return slots.map((slot, at) => {
     if (at === index) return { stream, pinned: stream !== null };
-    // The same picture twice helps nobody: an unpinned twin gives way.
+    // Show each stream only once: free the unpinned tile that has the same stream.
     if (stream !== null && !slot.pinned && slot.stream === stream) return { stream: null, pinned: false };
     return slot;
   });

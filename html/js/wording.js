@@ -1,4 +1,4 @@
-// What went wrong, in a sentence.
+// Error messages for the user.
 
 import { answerWithinMs, mayPass } from './api.js';
 import { t } from './i18n.js';

@@ -27,7 +27,7 @@ export function table(caption, heads, body) {
   );
 }
 
-/** What a user has named: three lines of it at most, all of it under the pointer. */
+/** A text that a user has chosen: three lines at most, the whole text on hover. */
 export function userText(text) {
   return h('bdi', { class: 'user-text', title: text }, text);
 }

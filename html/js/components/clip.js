@@ -49,13 +49,13 @@ export function mountClip(root, { history, timeline, where }) {
       ),
     ),
   );
-  const asked = new Set();    // days whose FLV files were asked for: clips are made of MP4 alone
+  const asked = new Set();    // days whose FLV files were requested: the server makes clips of MP4 only
   root.append(element);
   root.addEventListener('timeline:select', update);
   // The token may have been renewed since.
   for (const type of ['pointerdown', 'focus']) download.addEventListener(type, update);
 
-  // A minute before the playhead, or what of the view is before it.
+  // Selects the minute before the playhead, or the part of it that is in the view.
   function open() {
     const to = where();
     timeline.select({ from: to - Math.min(firstLengthMs, lengthOf(timeline.view) / 6), to });
@@ -64,7 +64,7 @@ export function mountClip(root, { history, timeline, where }) {
   function close() {
     const inside = element.contains(document.activeElement);
     timeline.select(null);
-    // The focus does not go with what is hidden.
+    // Move the focus, which would be lost with the hidden element.
     if (inside) timeline.slider.focus({ preventScroll: true });
   }
 
@@ -88,7 +88,7 @@ export function mountClip(root, { history, timeline, where }) {
     const fits = recorded > 0 && recorded <= longestMs;
     if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
     else setText(length, recorded > 0 ? formatDuration(recorded) : t(flv > 0 ? 'clip.flv' : 'clip.nothing'));
-    // The file is named by the viewer's clock, as all times on the page are.
+    // The file name has the viewer's local time, as the page shows it everywhere.
     if (fits)
       download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
     else download.removeAttribute('href');

@@ -35,7 +35,7 @@ export function mountCopyField(root, { label, value, secret = false }) {
     try {
       await navigator.clipboard.writeText(input.value);
     } catch {
-      // No clipboard outside secure contexts: leave it selected for Ctrl+C.
+      // No clipboard outside secure contexts: leave the text selected for Ctrl+C.
       input.focus();
       input.select();
       return;

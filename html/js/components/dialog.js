@@ -41,7 +41,7 @@ export function openDialog({ title, body, actions = [] }) {
   };
 }
 
-/** A dialog with a form; save() throws to keep it open and have the reason shown. True when it was saved. */
+/** A dialog with a form; if save() throws, it stays open and shows the reason. Resolves to true once saved. */
 export async function formDialog({ title, body, save }) {
   let saved = false;
   const id = `form-${(nextId += 1)}`;

@@ -7,7 +7,7 @@ import { protocols, publishServer } from '../publish-url.js';
 import { mountCopyField } from './copy.js';
 import { openDialog } from './dialog.js';
 
-// answer is the API's to the new key, publish its word on where to publish to.
+// answer: the API's answer with the new key; publish: the publish address from GET /api/me.
 export async function showPublishKey({ app, name, answer, publish }) {
   // Loaded only here: viewers never need it.
   const { generate } = await import('../../vendor/lean-qr.js');

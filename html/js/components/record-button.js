@@ -1,4 +1,4 @@
-// Starts and stops the recording of a stream, for whoever manages it.
+// Starts and stops the recording of a stream, for users who manage it.
 
 import { api } from '../api.js';
 import { h, icon, once, setText } from '../dom.js';
@@ -24,7 +24,7 @@ export function mountRecordButton(root, { list, id }) {
     button.disabled = false;
   }
 
-  let stopped = '';     // why nothing is recorded although it should be
+  let stopped = '';     // the reason why a wanted recording does not run
 
   function say(text) {
     setText(said, text);

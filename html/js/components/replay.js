@@ -1,5 +1,5 @@
-// Under the picture of one stream: the timeline and what goes with it. Knows
-// when the tile shows live and when history, and takes it from one to the other.
+// The timeline under the picture of one stream, with its buttons. Decides whether
+// the tile shows live or history, and switches between them.
 
 import { emit, h, icon, once, setText } from '../dom.js';
 import { formatClock, formatDay } from '../format.js';
@@ -12,8 +12,8 @@ import { mountTimeline } from './timeline.js';
 
 const rates = [0.5, 1, 1.5, 2, 4, 8];
 const skipMs = 10_000;
-// What is recorded now is listed some seconds later: nearer to now nothing can be
-// played on without a halt. Going forward from there means live.
+// The playlist lists new segments some seconds late, so history this close to now
+// would stall. A seek forward from there goes to live.
 const nearestMs = 15_000;
 const liveWithinMs = 12_000;
 const hereIsLiveMs = 2000;
@@ -23,10 +23,10 @@ const hourIndex = 2;
 // mountReplay(root, {list, id, tile, at}) -> {element, key, destroy}
 export function mountReplay(root, { list, id, tile, at }) {
   const history = new History(list, id);
-  let heldAt = null;        // where live was stopped, ms
-  let wanted = null;        // where playback is on its way to, before a player knows
-  let lastEnd = null;       // where playback last came to an end without a picture after it
-  let settled = false;      // the first address was followed
+  let heldAt = null;        // time at which the viewer paused live, ms
+  let wanted = null;        // target of a seek that no player has been given yet
+  let lastEnd = null;       // where playback last ended without a picture after it
+  let settled = false;      // the time in the page's address has been applied
 
   const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: once(togglePause) });
   const backward = skipButton(-skipMs);
@@ -133,7 +133,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     return heldAt ?? liveNow();
   }
 
-  // What is on the screen, not what the camera sees now: a picture that stands keeps its time.
+  // The time of the picture on the screen, not of the camera: a frozen picture keeps its time.
   function liveNow() {
     return Number.isNaN(tile.player.shownAt) ? Date.now() : tile.player.shownAt;
   }
@@ -155,7 +155,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     update();
     const asked = wanted;
     const next = await history.playable(asked) ?? justBefore(asked);
-    if (wanted !== asked) return;      // another hand since
+    if (wanted !== asked) return;      // another seek has come since
     if (next === null) {
       wanted = null;
       if (isLive()) goLive();
@@ -166,7 +166,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     playFrom(next);
   }
 
-  // What was live a moment ago may not be written yet: the latest that is.
+  // The latest recorded time, if what was live at `asked` may not be written yet.
   function justBefore(asked) {
     return history.recording && asked - history.last < unwrittenMs ? history.last - 1000 : null;
   }
@@ -190,7 +190,7 @@ export function mountReplay(root, { list, id, tile, at }) {
 
   async function onEnd({ target: ending }) {
     const { endedAt } = ending;
-    // Twice at one place: what the timeline shows there does not play.
+    // Ended twice at one place: the recording there does not play, so skip ahead.
     const stuck = lastEnd !== null && Math.abs(endedAt - lastEnd) < 2000;
     lastEnd = endedAt;
     if (endedAt > Date.now() - 60_000) await history.refresh();
@@ -230,7 +230,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       heldAt = liveNow();
       tile.hold();
     } else if (tile.mode === 'held') {
-      // Rather some seconds twice than some never.
+      // Better to repeat some seconds than to miss some.
       seek(heldAt).then(() => tile.mode === 'history' && tile.player.setPaused(false));
     } else if (tile.player.phase === 'ended') {
       if (isLive()) goLive();
@@ -306,7 +306,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     const stream = list.find(id);
     element.hidden = !stream?.replay;
     if (element.hidden) {
-      // The right to the past was taken back.
+      // The user has lost the right to replay.
       if (stream && tile.mode !== 'live') goLive();
       return;
     }
@@ -314,7 +314,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     const now = Date.now();
     const position = positionNow();
     const isAtLive = tile.mode === 'live' && wanted === null;
-    // Nothing was shown yet: nothing has a time.
+    // No time to show before the first picture.
     const told = isAtLive ? tile.player.shownAt : position;
     setText(clock, formatClock(told, locale()));
     setText(day, Number.isNaN(told) ? '' : formatDay(told, locale()));
@@ -359,7 +359,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     if (element.hidden || !meaning) return false;
     const onBar = event.target === timeline.slider;
     if (meaning.do === 'unselect' && !timeline.selection) return false;
-    // Where a button, a link or the page itself takes these keys, they are theirs.
+    // A focused button or link, or the page itself, uses these keys on its own.
     if (meaning.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
     if (['first', 'last', 'page'].includes(meaning.do) && !onBar) return false;
     const actions = {

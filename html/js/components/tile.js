@@ -49,12 +49,12 @@ export function mountTile(root, { list, id }) {
 
   let player = null;
   let mode = null;      // live, history, or held: the last picture of live
-  let shown = false;    // some picture was there before
+  let shown = false;    // a picture has been shown before
 
   function liveSource() {
     const stream = list.find(id);
     if (!stream) return null;
-    // With the list itself out of reach its last word may be old: knock anyway.
+    // The list is stale when it cannot be fetched: try to connect anyway.
     const state = list.trouble ? 'live' : stream.state;
     return { url: stream.play, state, audio: stream.audio, video: stream.video };
   }
@@ -79,7 +79,7 @@ export function mountTile(root, { list, id }) {
     const refused = mode === 'live' && !allowed;
     const phase = refused ? 'offline' : phaseNow(stream);
     element.dataset.phase = phase;
-    // A sign that the picture now on the screen is recorded, not an old one.
+    // Show the sign only beside a moving picture: it says that this picture is being recorded.
     recording.hidden = !(mode === 'live' && phase === 'playing' && stream?.recording === 'on');
     if (mode === 'history') showHistoryPhase(phase);
     else {
@@ -110,7 +110,7 @@ export function mountTile(root, { list, id }) {
 
   function showStats() {
     const stats = player?.stats ?? { kbps: 0, buffered: NaN };
-    // What the server says, until this page has measured for itself.
+    // The server's bitrate, until this page has measured its own.
     setText(bitrate, formatBitrate(stats.kbps || list.find(id)?.kbps));
     setText(buffer, t('buffer.value', { seconds: formatSeconds(stats.buffered) }));
     soundOnly.hidden = player?.phase !== 'playing' || video.videoWidth > 0;
@@ -147,12 +147,12 @@ export function mountTile(root, { list, id }) {
       if (!muted && mode === 'live') player.play();
     },
     toLive,
-    /** The player of the stream's history in place of the live one. */
+    /** Replaces the live player by one of the stream's history. */
     toHistory(history) {
       if (mode !== 'history') use(new HistoryPlayer(video, still, history), 'history');
       return player;
     },
-    /** Live stops, under its last picture. */
+    /** Stops live and keeps its last picture. */
     hold() {
       use(null, 'held');
     },

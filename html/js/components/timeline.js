@@ -1,5 +1,5 @@
-// The bar from the past to live: what is recorded, where playback is, a hand
-// that seeks, zooms and selects, and the picture under the pointer.
+// The bar from the past to live: shows the recorded spans, the playhead and the
+// picture under the pointer, and lets the viewer seek, zoom and select.
 // The element's events, upward: timeline:seek {at}, timeline:select {from, to},
 // timeline:view {from, to}.
 
@@ -31,11 +31,11 @@ const dragAfterPx = 4;
 const labelPx = 62;
 const stepMs = 1000;
 const untoldMs = 30_000;
-// A hand this close to an end of the bar turns the page, slowly.
+// Dragging this close to an end of the bar scrolls the view, slowly.
 const edgeShare = 0.03;
 const turnEveryMs = 80;
 const turnShare = 0.02;
-// What is gone to from elsewhere has this share of the view before it.
+// After a seek outside the view, the new view has this share before the target.
 const beginShare = 0.1;
 
 // mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, reveal, zoom, select,
@@ -84,21 +84,21 @@ export function mountTimeline(root, { history, length }) {
   let onAir = false;
   let selection = null;
   let drawn = '';
-  let dragged = null;     // where the hand holds the playhead, ms
+  let dragged = null;     // time to which the viewer drags the playhead, ms
   let lookTimer = null;
   let thumbTimer = null;
   let turner = null;
   let thumbAt = null;     // of the picture under the pointer, ms
-  let touched = 0;        // when a hand last moved the view: playback does not pull it back at once
+  let touched = 0;        // when the viewer last moved the view: playback does not move it back at once
 
   const watcher = new ResizeObserver(() => draw());
   watcher.observe(bar);
   listenToHand();
   history.addEventListener('change', draw);
 
-  // ---- what is shown
+  // ---- drawing
 
-  /** Where playback is: {position, onAir, now}; on the air it is live that is seen. */
+  /** Shows where playback is: {position, onAir, now}; onAir: the viewer sees live. */
   function show(next) {
     ({ position, onAir, now } = next);
     if (dragged === null && !selection && now - touched > 8000) {
@@ -117,7 +117,7 @@ export function mountTimeline(root, { history, length }) {
     emit(element, 'timeline:view', view);
   }
 
-  /** Playback goes to `at`: it is seen there, wherever the hand has left the view. */
+  /** Moves the view to `at`, where playback goes, unless it is in the view already. */
   function reveal(at) {
     if (at < view.from || at > view.to)
       setView(viewAround(at, lengthOf(view), { share: beginShare, now }), { byHand: false });
@@ -155,7 +155,7 @@ export function mountTimeline(root, { history, length }) {
     head.classList.toggle('timeline-head-live', onAir && dragged === null);
     const rest = Math.max(0, 1 - shareOf(view, now));
     future.style.width = `${Math.min(1, rest) * 100}%`;
-    // What is recorded now and not told yet.
+    // The part that is being recorded and is not in spans.json yet.
     growing.hidden = !(history.writing && now - history.last < untoldMs && history.last < view.to && now > view.from);
     if (!growing.hidden) setRange(growing, history.last, now);
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
@@ -204,7 +204,7 @@ export function mountTimeline(root, { history, length }) {
     emit(element, 'timeline:select', selection);
   }
 
-  // ---- the hand
+  // ---- pointers, wheel and pinch
 
   function timeUnder(event) {
     const { left, width } = bar.getBoundingClientRect();
@@ -250,7 +250,7 @@ export function mountTimeline(root, { history, length }) {
       const { left, width } = bar.getBoundingClientRect();
       const share = (hold.event.clientX - left) / width;
       const direction = share < edgeShare ? -1 : share > 1 - edgeShare ? 1 : 0;
-      // A day is a page of its own.
+      // The day view does not scroll into another day.
       if (!direction || lengthOf(view) >= zooms[0] - 3_600_000) return;
       setView(pan(view, direction * lengthOf(view) * turnShare, now));
       dragged = Math.min(timeUnder(hold.event), now);
@@ -263,7 +263,7 @@ export function mountTimeline(root, { history, length }) {
       if (!fingers.delete(event.pointerId) || !hold) return;
       const { kind } = hold;
       const at = dragged;
-      if (kind === 'pinch' && fingers.size) return; // the other finger goes as well
+      if (kind === 'pinch' && fingers.size) return; // the pinch ends with the last finger
       hold = null;
       dragged = null;
       if (kind === 'scrub' && event.type === 'pointerup') emit(element, 'timeline:seek', { at });
@@ -296,7 +296,7 @@ export function mountTimeline(root, { history, length }) {
       const next = sideways
         ? pan(view, px * lengthOf(view) / bar.clientWidth, now)
         : zoomTo(view, lengthOf(view) * wheelFactor ** px, timeUnder(event), now);
-      // At its widest and closest the page scrolls on.
+      // At the widest and closest zoom, let the page scroll.
       if (next.from === view.from && next.to === view.to) return;
       event.preventDefault();
       setView(next);
@@ -324,7 +324,7 @@ export function mountTimeline(root, { history, length }) {
     peek.style.left = `${Math.min(width - half, Math.max(half, shareOf(view, at) * width))}px`;
   }
 
-  // A picture per few points of the bar, so that the browser's cache answers the next time.
+  // Ask for one picture per few pixels of the bar, so that the browser's cache can answer the next time.
   function showThumb(at) {
     clearTimeout(thumbTimer);
     if (at === null) {

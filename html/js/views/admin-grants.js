@@ -1,4 +1,4 @@
-// Who may do what with which stream.
+// Users' and groups' rights on streams.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';

@@ -1,6 +1,6 @@
-// Who publishes and who watches at this moment, and a button to end it. Asked
-// for every three seconds while it is looked at; rows are kept by session, so
-// that the button under a finger or in focus stays where it is.
+// The sessions of publishers and viewers, each with a button that ends it. Fetched
+// every three seconds while visible; keeps one row per session, so that the button
+// under a finger or in focus stays in place.
 
 import { api } from '../api.js';
 import { h, icon, setText } from '../dom.js';
@@ -86,7 +86,7 @@ export function mountSessions(root, { load, attempt }) {
       return row.element;
     });
     const wanted = elements.length ? elements : [emptyRow(7, t('sessions.none'))];
-    // Moved only when out of place: moving an element takes its focus away.
+    // Move a row only when out of place: moving an element takes its focus away.
     for (const element of [...body.children]) if (!wanted.includes(element)) element.remove();
     wanted.forEach((element, index) => {
       if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null);
@@ -100,7 +100,7 @@ export function mountSessions(root, { load, attempt }) {
       action: t('sessions.end'),
     });
     if (!agreed) return;
-    // Gone already is what was asked for.
+    // 404: the session has ended already, which is no error.
     await attempt(() => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; }));
     asking.refresh();
   }

@@ -1,4 +1,4 @@
-// Streams: add one, change its title, who sees it and its limits, give it a new key.
+// Streams: add one, change its title, visibility and limits, give it a new key.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
@@ -90,7 +90,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
       body: h('div', { class: 'form-fields' },
         field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
         field(t('admin.record'), record, t('admin.recordHint')),
-        // The limits are the server's: who manages one stream may not lift them.
+        // Only admins change the limits, which protect the server, not managers of a stream.
         user.admin && field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')),
         user.admin && field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
       save: () => api.editStream(stream.app, stream.name, {

@@ -1,5 +1,5 @@
-// Who may sign in, how many streams each may publish at once, and how much of
-// what they publish may be recorded.
+// Users, with how many streams each may publish at once and how much space their
+// recordings may take.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
@@ -100,7 +100,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
         field(t('admin.recQuota'), quota, t('admin.recQuotaHint'))),
       save: () => api.editUser(entry.name, {
         max_publishers: limitOf(most),
-        // What was not touched stays as it is to the byte.
+        // Send the quota only if it was edited: the field rounds it to gigabytes.
         ...(limitOf(quota) === before ? {} : { rec_quota: limitOf(quota) * gigabyte }),
       }),
     });

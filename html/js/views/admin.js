@@ -1,6 +1,6 @@
-// Users, streams, access and sessions: one tab per noun, all alike, a form to
-// add on top where there is one, the list below. Who only manages some streams
-// has the tabs for those.
+// Users, streams, access and sessions: one tab for each, with a form to add on top
+// where there is one, and the list below. Managers who are no admins get only the tabs
+// for their streams.
 
 import { Asking } from '../asking.js';
 import { h, setText } from '../dom.js';
@@ -47,8 +47,8 @@ export function mountAdmin(root, { list, tab, user }) {
   );
   root.append(element);
 
-  // What the tab shows: asked for until it comes, and again by the refresh() of what is returned.
-  const askings = new Map();      // -> what went wrong with it, or null
+  // Loads data of the tab until it succeeds, and again by refresh() of the returned Asking.
+  const askings = new Map();      // -> its error, or null
   function load(ask, take) {
     const asking = new Asking(ask, take, (error) => { askings.set(asking, error); showMissing(); });
     askings.set(asking, null);
@@ -66,7 +66,7 @@ export function mountAdmin(root, { list, tab, user }) {
     for (const [asking, error] of askings) if (error) asking.refresh();
   }
 
-  // Runs one change; what went wrong is said above the list, never swallowed, and that it takes long as well.
+  // Runs one change. Shows an error above the list, or that the change takes long.
   async function attempt(work, words = {}) {
     message.hidden = true;
     news.hidden = true;
@@ -87,7 +87,7 @@ export function mountAdmin(root, { list, tab, user }) {
     place.hidden = false;
   }
 
-  // The same for a change that may end what is live; how much it ended is said.
+  // The same for a change that may end sessions; shows how many it ended.
   async function change(work, words) {
     const result = await attempt(work, words);
     const { ended = 0, warning } = result.value ?? {};

@@ -1,4 +1,4 @@
-// The login form. Event upward: 'login' with what GET /api/me says of the user.
+// The login form. Event upward: 'login' with the answer of GET /api/me.
 
 import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
@@ -7,7 +7,7 @@ import { wordsFor } from '../wording.js';
 
 const httpsPortGuess = 8443;
 
-// over: the session ended under the user `name`, who comes back to where they were.
+// over: the session of the user `name` expired while the page was open.
 export function mountLogin(root, { over, name: lastName }) {
   const error = h('p', { class: 'login-error', role: 'alert' });
   const name = h('input', {
@@ -81,7 +81,7 @@ export function mountLogin(root, { over, name: lastName }) {
     error.textContent = '';
     try {
       await api.login(name.value, password.value);
-      // The cookie can be thrown away silently (plain http): ask before believing.
+      // The browser may drop the cookie silently (plain http): check that the login holds.
       emit(element, 'login', await api.me());
     } catch (failure) {
       fail(failure);
@@ -103,7 +103,7 @@ export function mountLogin(root, { over, name: lastName }) {
     } else showError(wordsFor(failure));
   }
 
-  // Too many tries, or a busy server: count down instead of letting the person run into it again.
+  // Too many tries, or a busy server: disable the form and count down.
   function holdFor(seconds, message) {
     submit.disabled = true;
     showError(t(message, { seconds }));

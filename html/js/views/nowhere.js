@@ -1,5 +1,5 @@
-// In place of a view: an address that means nothing, or is not for this user,
-// or of which nobody knows yet whether it is.
+// Shown for an unknown address, one that this user may not open, or one whose right
+// is not known yet.
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';

@@ -65,7 +65,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   root.append(element);
 
   let recordings = null;
-  let next = null;          // what the answer said to ask for more
+  let next = null;          // the answer's cursor for more
   let open = new Set();     // sessions whose files are shown
   let timer = null;
   let appending = false;
@@ -82,7 +82,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   showStreams();
   load();
 
-  // ---- what is asked for
+  // ---- the query
 
   function searchSoon() {
     clearTimeout(timer);
@@ -130,7 +130,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     else message.hidden = true;
   }
 
-  // ---- what is shown
+  // ---- the list
 
   function showStreams() {
     const known = (list.streams ?? [])
@@ -246,7 +246,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     );
   }
 
-  // The picture at its start; no more than a dark field where there is none.
+  // The picture at the session's start; a dark field where there is none.
   function picture(session) {
     const last = session.files.at(-1);
     const image =
@@ -321,7 +321,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     );
   }
 
-  // ---- what is done
+  // ---- changes
 
   async function attempt(work) {
     message.hidden = true;

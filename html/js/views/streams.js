@@ -1,5 +1,5 @@
-// "My streams": live first. Rows are kept by stream id, so a change never takes
-// the focus or a text selection away.
+// "My streams": live first. Keeps one row per stream id, so that a change never
+// takes the focus or a text selection away.
 
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, isolated } from '../format.js';
@@ -149,7 +149,7 @@ function makeRow() {
   return { element, update };
 }
 
-// The empty page says what to do next, with the command to do it.
+// The empty page: says what to do next, with the command for it.
 function noStreams(user) {
   const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  ` +
     `"${publishServer('rtmp', user.publish, location.hostname)}/live/NAME?key=KEY"`;

@@ -71,7 +71,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
 
   function setSize(count) {
     if (count === slots.length) return;
-    // Going down keeps the tile that is looked at.
+    // A smaller wall keeps the focused tile.
     const kept = focused !== null && focused >= count ? [slots[focused], ...slots] : slots;
     if (focused !== null && focused >= count) focused = 0;
     slots = resizeSlots(kept, count);

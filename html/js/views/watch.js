@@ -166,7 +166,7 @@ export function mountWatch(root, { list, id, at }) {
     showOthers();
   }
 
-  // Nothing is called live, or recorded, beside a live picture that stands.
+  // Shows neither "live" nor "recording" beside a frozen live picture.
   function showState(stream, state) {
     const stands = tile.mode === 'live' && tile.phase !== 'playing';
     const told = state === 'live' && (stands || list.stale) ? 'waiting' : state;
