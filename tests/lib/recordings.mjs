@@ -177,7 +177,7 @@ export class Recording {
     this.index = this.path.replace(/mp4$/, 'm3u8');
     this.marker = path.join(root, '.open', `${app}/${name}/${this.file}`.replaceAll('/', '%2F'));
     this.end_ = utc;
-    fs.mkdirSync(path.dirname(this.path), { recursive: true, mode: 0o750 });
+    fs.mkdirSync(path.dirname(this.path), { recursive: true, mode: 0o770 });
     this.chunks.push(source.init);
     this.lines.push(indexHead({ stream, session, init: source.init.length, utc }));
   }
@@ -214,7 +214,7 @@ export class Recording {
 
   /** Marks it as being written, as its writer does, until end(). */
   mark() {
-    fs.mkdirSync(path.dirname(this.marker), { recursive: true, mode: 0o750 });
+    fs.mkdirSync(path.dirname(this.marker), { recursive: true, mode: 0o770 });
     fs.writeFileSync(this.marker, '');
     return this;
   }

@@ -331,21 +331,23 @@ describe('streams that rob each other', () => {
       const n = i + 1;
       const client = await openPublisher(`full${n}?key=a`, { ...hub.rtmp, chunkSize: 65536 });
       const source = feed(client, { key: body(n, true), inter: body(n, false), every: 20, gop: 5 });
-      const viewers = [];
       await until(async () => (await hub.stream(`live/full${n}`))?.window_bytes > 30_000, `live/full${n}`);
-      for (let v = 0; v < 4; v++) viewers.push(await hub.view(`live/full${n}`));
-      return { n, client, source, viewers };
+      return { n, client, source };
     }));
     await until(async () => (await hub.status()).zone.free < 4, 'the zone to be full');
-    await Promise.all(streams.flatMap(({ viewers }) => viewers.map((viewer) => viewer.more(100))));
-    for (const { n, viewers } of streams) {
-      for (const viewer of viewers) {
-        assert.equal(viewer.error, undefined);
+    // windows last for 400 ms: on a busy machine a viewer falls out of one, and the next goes on
+    const watch = async (n) => {
+      for (let frames = 0; frames < 100;) {
+        const viewer = await hub.view(`live/full${n}`);
+        const whole = await viewer.more(100 - frames).catch(() => viewer.error);
+        assert.equal(whole, undefined);
         const strange = viewer.flv.video().filter((tag) => tag.mark !== n * 0x01010101);
         assert.deepEqual(strange, [], `stream ${n} has frames of another`);
+        frames += viewer.flv.video().length;
         viewer.close();
       }
-    }
+    };
+    await Promise.all(streams.flatMap(({ n }) => [1, 2, 3, 4].map(() => watch(n))));
     for (const { client, source } of streams) { source.stop(); await client.close(); }
   });
 });
