@@ -95,7 +95,7 @@ command_up() {
     trap 'failed_up' EXIT
     start_everything
     # while we hold the home lock: a keeper that began after another shell's `down` would start all again
-    if [ "$detach" = yes ]; then start_keeper; else become_keeper; fi
+    if [ "$detach" = yes ]; then start_keeper; else become_keeper || die "another process looks after $home: ./build.sh down, then try again"; fi
     trap - EXIT
     release_home
     say "ready after $((SECONDS - began)) s"

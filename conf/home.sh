@@ -93,11 +93,22 @@ prepare_home() {
     share_secret duolu-keys token.keys
     [ "$private_db" = no ] || use_private_database
     make_certificate
-    service_file secrets/revocations nginx
+    service_folder revoked nginx
+    move_revocations
     choose_room
     render "$repo/conf/nginx.conf.in" "$home/conf/nginx.conf"
     render "$repo/conf/mariadb.cnf.in" "$home/conf/mariadb.cnf"
     save_settings
+}
+
+# nginx replaces the file by a shorter one, which it cannot do among root's secrets, where
+# an older release had it.
+move_revocations() {
+    local old=$home/secrets/revocations
+    [ -f "$old" ] && [ ! -L "$old" ] && [ ! -s "$home/revoked/revocations" ] || return 0
+    service_file secrets/revocations nginx
+    mv -T "$old" "$home/revoked/revocations" \
+        || die "cannot move $old to $home/revoked: it holds what was revoked, and must not be lost"
 }
 
 choose_users_again() {

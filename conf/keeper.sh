@@ -207,6 +207,7 @@ restart() {
         unset "restart_at[$name]"
         # keep the lock until it is recognisable: an `up` would not see it, and start another
         until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
+        ! stands "$name" || idle[$name]=0
     fi
     exec {lock}>&-
 }

@@ -4,7 +4,7 @@
 packages_run=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     mariadb-server-core mariadb-client-core
-    openssl ca-certificates curl ffmpeg acl
+    openssl ca-certificates curl ffmpeg acl iproute2
 )
 packages_build=(
     gcc libc6-dev make pkg-config nginx-dev libssl-dev

@@ -228,7 +228,7 @@ adopt_database() {
     is_root && [ -S "$home/mysql/mysql.sock" ] || return 1
     for old in "${own_user[@]}"; do
         [ "$old" != "$new" ] && id "$old" >/dev/null 2>&1 || continue
-        (cd "$home" && setsid -w setpriv --reuid "$old" --regid "$(stat -c %g "$home/mysql")" --clear-groups --no-new-privs \
+        (cd "$home" && env -u DUOLU_DB setsid -w setpriv --reuid "$old" --regid "$(stat -c %g "$home/mysql")" --clear-groups --no-new-privs \
             mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="$old") <<SQL && return
 CREATE OR REPLACE USER '$new'@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON *.* TO '$new'@localhost WITH GRANT OPTION;

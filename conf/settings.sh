@@ -210,16 +210,18 @@ reachable_by() {
     while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
     [ "$parent" != "$home" ] || parent=$(dirname "$home")
     command -v setpriv >/dev/null && id "$1" >/dev/null 2>&1 \
-        && setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
+        && env -u DUOLU_DB setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups test -r "$repo/build.sh" -a -x "$parent" 2>/dev/null
 }
 
 # run_as SERVICE COMMAND…: runs it as the user of nginx, auth, thumb or db, in a session
 # without root's terminal, so that such a user cannot type into it.
 run_as() {
-    local command
+    local command env=()
+    # the environment of a process is its user's to read
+    [ "$1" = auth ] || env=(env -u DUOLU_DB)
     as_user "$1"
     shift
-    setsid -w "${command[@]}" "$@"
+    "${env[@]}" setsid -w "${command[@]}" "$@"
 }
 
 # as_user SERVICE: sets `command` to the prefix that runs a command as the service's user.

@@ -289,6 +289,7 @@ typedef struct {
     uint32_t      stream_free;     /* first free slot */
     uint64_t      names;           /* goes up when a slot is linked elsewhere */
     uint64_t      due_ms;          /* no stream is to be ended before */
+    uint64_t      half_line;       /* the file of revocations ends within one */
     uint32_t      nblocks;
     uint32_t      nfree;
     uint32_t      free;            /* first free block, linked through next[] */

@@ -128,14 +128,21 @@ ngx_int_t
 hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     ngx_log_t *log)
 {
-    u_char       *p, line[HUB_LINE_MAX];
+    u_char       *p, line[HUB_LINE_MAX + 1];
+    ssize_t       n;
     struct stat   st;
 
     if (h->revocations == NULL) {
         return NGX_OK;
     }
 
-    p = ngx_sprintf(line, "%L", r->at);
+    p = line;
+
+    if (hub_load(&h->header->half_line)) {
+        *p++ = '\n';                         /* the disk was full */
+    }
+
+    p = ngx_sprintf(p, "%L", r->at);
 
     if (r->uid) {
         p = ngx_sprintf(p, " user=%uL", r->uid);
@@ -151,9 +158,13 @@ hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
 
     *p++ = '\n';
 
-    if (ngx_write_fd(h->revocations->fd, line, p - line) != p - line
-        || fdatasync(h->revocations->fd) != 0)
-    {
+    n = ngx_write_fd(h->revocations->fd, line, p - line);
+
+    if (n > 0) {
+        hub_store(&h->header->half_line, n != p - line);
+    }
+
+    if (n != p - line || fdatasync(h->revocations->fd) != 0) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "hub: a revocation could not be written to \"%V\": it "
                       "holds until nginx is restarted", &h->revocations->name);

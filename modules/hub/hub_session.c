@@ -109,6 +109,7 @@ static uint32_t
 hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
 {
     int                   takes_over = 0;
+    uint32_t              rows;
     const hub_session_t  *row;
 
     if (s) {
@@ -117,7 +118,9 @@ hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
                      && row->kick == HUB_STAYS && hub_session_is_on(h, row, s);
     }
 
-    return hub_counts_of(h, HUB_COUNT_PUBLISHER, uid, NULL).rows - takes_over;
+    rows = hub_counts_of(h, HUB_COUNT_PUBLISHER, uid, NULL).rows;
+
+    return rows - ngx_min(rows, (uint32_t) takes_over);
 }
 
 

@@ -235,7 +235,8 @@ hub_sweep_streams(hub_t *h, ngx_log_t *log)
         return;
     }
 
-    hub_store(&h->header->due_ms, UINT64_MAX);
+    /* for the others, should this worker stand still */
+    hub_store(&h->header->due_ms, ngx_current_msec + 10 * HUB_SWEEP_MS);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     for (i = 0; i < hub_load(&h->header->stream_end); i++) {

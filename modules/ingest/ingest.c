@@ -295,6 +295,7 @@ static void
 ingest_reset(ingest_t *in)
 {
     in->why[0] = '\0';
+    in->starved = 0;
     in->bytes = 0;
     in->started_ms = 0;
     in->held_bytes = 0;

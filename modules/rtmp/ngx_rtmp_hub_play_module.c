@@ -449,6 +449,11 @@ player_answered(void *data, const gate_answer_t *answer)
         return;
     }
 
+    if (ngx_rtmp_guard_refusal(p->session)) {
+        player_release(p);
+        return;
+    }
+
     if (!answer->allow) {
         hub_refuse(hub, HUB_DENIED);
         player_not_found(p, answer->reason);

@@ -96,7 +96,12 @@ typedef struct {
 static const char *
 publisher_admit(void *data)
 {
-    publisher_t  *p = data;
+    publisher_t   *p = data;
+    const u_char  *refusal = ngx_rtmp_guard_refusal(p->session);
+
+    if (refusal) {                           /* while the gate was asked */
+        return (const char *) refusal;
+    }
 
     return next_publish(p->session, &p->asked) == NGX_OK
            ? NULL : "refused by another rule of nginx.conf";

@@ -334,6 +334,8 @@ cleanly('downloads of a whole recording: each ends with the right to it, and all
   fs.mkdirSync(day, { recursive: true });
   fs.writeFileSync(path.join(day, '12-00-00.000.mp4'), '');
   fs.truncateSync(path.join(day, '12-00-00.000.mp4'), 500_000_000);
+  const { uid, gid } = fs.statSync(path.join(stack.home, 'rec'));
+  for (const entry of ['../..', '..', '.', '12-00-00.000.mp4']) fs.chownSync(path.join(day, entry), uid, gid);
   for (const name of ['tom', 'ann', 'kim', 'sue'])
     await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
   await stack.ctl('group', 'add', 'crew');

@@ -311,11 +311,11 @@ const ALLOWED = {
   'read secrets/admin': '',
   'read secrets/db': '',
   'read secrets/demo.key': '',
-  'read secrets/revocations': 'nginx',
+  'read revoked/revocations': 'nginx',
   'read secrets/tls.key': 'nginx',
   'read secrets/token.keys': 'nginx auth',
   'write rec/live/cam/FILE': 'nginx',
-  'write secrets/revocations': 'nginx',
+  'write revoked/revocations': 'nginx',
   'write secrets/tls.key': '',
   'write secrets/token.keys': '',
   'environment nginx': 'nginx',
@@ -438,7 +438,7 @@ only('each service reaches what is its own or given to it, and nothing of the ot
   await t.test('nginx hears of a revocation, and what was killed comes back', async () => {
     const { stderr } = await buildSh(['ctl', 'stream', 'revoke', 'live/cam'], { env });
     assert.doesNotMatch(stderr, /warning/);
-    assert.ok(fs.statSync(path.join(home, 'secrets/revocations')).size > 0);
+    assert.ok(fs.statSync(path.join(home, 'revoked/revocations')).size > 0);
     const before = pids();
     const uids = (of) => Object.values(of).map((pid) => identityOf(pid).uid);
     const were = uids(before);
