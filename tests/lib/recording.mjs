@@ -28,6 +28,10 @@ const SEGMENT_MS = 30_000;
 const DRIFT = 13;                       // ms by which sound may be moved to be even
 const lines = (text) => text.split('\n').filter(Boolean);
 
+// Recorders begin a new file with each hour (UTC): tests that count files begin in none's last minutes.
+const hourEnds = 3_600_000 - (Date.now() % 3_600_000);
+if (hourEnds < 150_000) await new Promise((resolve) => { setTimeout(resolve, hourEnds + 1000); });
+
 // ---- the folder -----------------------------------------------------------
 
 export class Recordings {
