@@ -1,5 +1,5 @@
 /*
- * What pool threads do for the recorder.  A job that failed half way can be
+ * The pool threads' work for the recorder.  A job that failed half way can be
  * repeated: every write has a fixed offset, and a failed write is cut off.
  */
 

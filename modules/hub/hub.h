@@ -234,7 +234,7 @@ enum hub_count_kind { HUB_COUNT_USER, HUB_COUNT_ADDRESS, HUB_COUNT_PUBLISHER };
 /* Counts ROW in where it belongs or, with IN of 0, out. */
 void hub_counts_row(hub_t *h, const hub_session_t *row, int in);
 
-/* What user or address WHO has: on stream S or, with NULL, in all. */
+/* The sessions of user or address WHO: on stream S or, with NULL, in all. */
 hub_count_t hub_counts_of(const hub_t *h, enum hub_count_kind kind,
     uint64_t who, const hub_stream_t *s);
 

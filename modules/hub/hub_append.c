@@ -1,5 +1,5 @@
 /*
- * What a stream's writer does: tags, configuration, and the window.
+ * The writer of a stream: tags, configuration, and the window.
  */
 
 #include "hub.h"

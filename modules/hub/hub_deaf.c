@@ -1,5 +1,5 @@
 /*
- * Who hears of a revocation?  The control location is answered by workers that
+ * Workers that no revocation reaches.  The control location is answered by workers that
  * accept connections, and what they are told stands in the zone for all.  When
  * a zone has no such worker left (nginx was told to quit, not to reload; its
  * next one has another zone), those that drain would keep what they once

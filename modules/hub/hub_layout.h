@@ -1,5 +1,5 @@
 /*
- * What lies in the zone that all workers share, and each process's hold on it.
+ * The layout of the zone that all workers share, and each process's hold on it.
  * hub.h says what is done with it.
  */
 
@@ -68,7 +68,7 @@ typedef struct {
     uint64_t  wall_ms;         /* when it came; 0: there was none */
 } hub_track_t;
 
-/* What becomes of a stream's recording.  HUB_RECORD_FULL and _FAILED: it is
+/* States of a stream's recording.  HUB_RECORD_FULL and _FAILED: it is
  * wanted and waits for space, or for the disk to work again. */
 enum hub_record { HUB_RECORD_OFF = 0, HUB_RECORD_ON, HUB_RECORD_FULL,
                   HUB_RECORD_FAILED };
@@ -196,7 +196,7 @@ typedef struct {
                                /* two cache lines, shared with nobody */
 } hub_session_t;
 
-/* Who asks to come in. */
+/* A client that asks to be admitted. */
 typedef struct {
     enum hub_protocol  protocol;
     uint64_t           id;              /* 0: take a fresh one */

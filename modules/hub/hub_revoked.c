@@ -422,7 +422,8 @@ hub_file_replace(const char *name, ngx_fd_t old, const u_char *text, size_t size
 }
 
 
-/* What an old worker added to the file behind its byte AT until it was replaced. */
+/* Copies the lines that an old worker added behind byte AT of the file until the
+ * master replaced it. */
 static void
 hub_file_add_rest(ngx_fd_t from, off_t at, ngx_fd_t to)
 {

@@ -373,7 +373,7 @@ hub_session_stream(const hub_t *h, const hub_session_t *row)
 }
 
 
-/* What ROW moved is added to the totals; it is nobody's row from now on. */
+/* Adds the bytes that ROW moved to the totals; the row is free from now on. */
 static void
 hub_session_end(hub_t *h, hub_session_t *row)
 {

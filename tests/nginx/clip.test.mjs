@@ -3,7 +3,6 @@
 // ffmpeg's ear.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -18,6 +17,7 @@ import { Recordings } from '../lib/recording.mjs';
 import { makeSource, writeRecordings } from '../lib/recordings.mjs';
 import { openStream } from '../lib/rtmp.mjs';
 import { run } from '../lib/stack.mjs';
+import { selfSigned } from '../lib/tls.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const NOON = Date.parse('2026-03-10T12:00:00Z');
@@ -397,27 +397,8 @@ describe('clips over HTTP', () => {
   let source;
 
   before(async () => {
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=localhost',
-        '-keyout',
-        `${tls}/key`,
-        '-out',
-        `${tls}/crt`,
-      ],
-      { stdio: 'ignore' },
-    );
+    const pair = selfSigned();
+    for (const name of ['crt', 'key']) fs.writeFileSync(path.join(tls, name), pair[name]);
     source = await makeSource();
     hub = await startClips({
       workers: 1,

@@ -2,7 +2,6 @@
 // players follow over HTTP, HTTPS and HTTP/2.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http2 from 'node:http2';
 import os from 'node:os';
@@ -16,6 +15,7 @@ import { until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
 import { Recordings, Source, replayed } from '../lib/recording.mjs';
 import { run } from '../lib/stack.mjs';
+import { selfSigned } from '../lib/tls.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const record = () => ({ allow: true, stream: 1, record: true });
@@ -44,27 +44,8 @@ describe('history of a live stream', () => {
 
   before(async () => {
     fs.chmodSync(root, 0o777);
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=localhost',
-        '-keyout',
-        `${tls}/key`,
-        '-out',
-        `${tls}/crt`,
-      ],
-      { stdio: 'ignore' },
-    );
+    const pair = selfSigned();
+    for (const name of ['crt', 'key']) fs.writeFileSync(path.join(tls, name), pair[name]);
     hub = await startHub({
       answer: record,
       main: `hub_grace 1s; thread_pool disk threads=2; thread_pool readers threads=2; dvr ${root}; dvr_threads disk;`,
