@@ -422,32 +422,11 @@ hub_file_replace(const char *name, ngx_fd_t old, const u_char *text, size_t size
 }
 
 
-/* Copies the lines that an old worker added behind byte AT of the file until the
- * master replaced it. */
-static void
-hub_file_add_rest(ngx_fd_t from, off_t at, ngx_fd_t to)
-{
-    u_char   text[4096];
-    ssize_t  n;
-
-    while ((n = pread(from, text, sizeof(text), at)) > 0) {
-        if (write(to, text, (size_t) n) != n) {
-            break;
-        }
-        at += n;
-    }
-
-    (void) fdatasync(to);
-}
-
-
-/* An old worker that adds a line behind those copied here finds its file gone, and
- * says that the line is not kept. */
 static void
 hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
-    ngx_fd_t old, ngx_log_t *log)
+    ngx_log_t *log)
 {
-    u_char     *out, *last, *end = text + size;
+    u_char     *out, *last;
     ngx_fd_t    fd;
     ngx_str_t  *name = &h->revocations->name;
 
@@ -456,7 +435,7 @@ hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
         return;
     }
 
-    last = hub_revocations_compact(c, text, end, out);
+    last = hub_revocations_compact(c, text, text + size, out);
 
     if (c->lines != c->had) {
         fd = hub_file_replace((char *) name->data, h->revocations->fd, out,
@@ -468,11 +447,6 @@ hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
                           "and cannot be replaced: it stays as it is", name,
                           c->had, c->lines);
         } else {
-            while (end > text && end[-1] != '\n') {
-                end--;                       /* a line may be half read */
-            }
-
-            hub_file_add_rest(old, end - text, fd);
             (void) ngx_close_file(h->revocations->fd);
             h->revocations->fd = fd;
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
@@ -490,7 +464,6 @@ hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
 {
     u_char         *text;
     size_t          size;
-    ngx_fd_t        old;
     hub_compact_t  *c = ngx_alloc(sizeof(hub_compact_t), log);
 
     /* while a binary is upgraded the old one's workers accept as well */
@@ -499,8 +472,6 @@ hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
         return;
     }
 
-    old = ngx_open_file(h->revocations->name.data, NGX_FILE_RDONLY,
-                        NGX_FILE_OPEN, 0);
     text = hub_read_file(&h->revocations->name, &size, log);
 
     ngx_shmtx_lock(&h->pool->mutex);
@@ -510,12 +481,8 @@ hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
 
     c->had = c->lines = 0;
 
-    if (text && old != NGX_INVALID_FILE) {
-        hub_revocations_replace(h, c, text, size, old, log);
-    }
-
-    if (old != NGX_INVALID_FILE) {
-        (void) ngx_close_file(old);
+    if (text) {
+        hub_revocations_replace(h, c, text, size, log);
     }
 
     ngx_free(text);

@@ -166,8 +166,10 @@ ngx_hub_init_module(ngx_cycle_t *cycle)
     ngx_uint_t        i;
     ngx_listening_t  *ls = cycle->listening.elts;
 
-    /* a reload that fails before this point goes on with the old file */
-    if (h && h->revocations && !ngx_test_config) {
+    /* not in a reload: old workers still add to the file */
+    if (h && h->revocations && !ngx_test_config
+        && ngx_is_init_cycle(cycle->old_cycle))
+    {
         hub_revocations_rewrite(h, cycle->log);
     }
 

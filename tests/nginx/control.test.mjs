@@ -412,12 +412,14 @@ test('a start leaves in the file of revocations a line for each entry, and adds 
     assert.equal(file(hub).split('\n').length - 1, 53);
     await publisher.close();
     await hub.nginx.reload();
-    assert.equal(file(hub).split('\n').length - 1, 4, 'a reload does so, too');
-    await until(async () => (await hub.control('revoke?user=11')).status === 200, 'a worker of now to keep it');
+    assert.equal(file(hub).split('\n').length - 1, 53, 'a reload, when old workers may add lines, leaves it as it is');
+    assert.equal((await hub.control('revoke?user=11')).status, 200);
     await until(async () => (await hub.status()).workers.length === 2, 'the old workers to be gone');
   });
-  assert.match(few, /^(\d+ .*\n){3}\d+ user=10\n\d+ user=11\n$/);
-  assert.equal(await restarted(few, (hub) => voided(hub, { sub: '11', iat: at })), few, 'each line says more');
+  assert.equal(few.split('\n').length - 1, 54);
+  const fewer = await restarted(few, (hub) => voided(hub, { sub: '11', iat: at }));
+  assert.match(fewer, /^(\d+ .*\n){3}\d+ user=10\n\d+ user=11\n$/);
+  assert.equal(await restarted(fewer, (hub) => voided(hub, { sub: '11', iat: at })), fewer, 'each line says more');
 
   // 4,096 entries, one of them for everybody: the oldest are folded into that one
   const many = Array.from({ length: 5000 }, (_, n) => `${at - 10_000 + n} user=${n + 100}\n`).join('');
