@@ -111,20 +111,10 @@ function toldBy(rgb) {
   return best.told;
 }
 
-/** What the colour of a time tells; a frame's edge may be a few ms off. */
-const rightAt = (utc) =>
-  [0, 4].map((later) => utc + later).map((ms) => `${Math.floor(ms / HOUR) % 2} ${Math.floor((ms % HOUR) / 1000) % 8}`);
-
-/** Fails unless a colour is that of a time. */
-function isOf(rgb, utc, what) {
-  const right = rightAt(utc);
-  const told = toldBy(rgb).join(' ');
-  assert.ok(
-    right.includes(told),
-    `${what}: the picture of ${new Date(utc).toISOString()} is ${rgb}, of ${told} instead of ${right[0]} (odd ` +
-      'hour, second of eight)',
-  );
-}
+/** Is a colour that of a time? A frame's edge may be a few ms off. */
+const isPictureOf = (rgb, utc) =>
+  [utc, utc + 4].some((ms) =>
+    toldBy(rgb).join() === [Math.floor(ms / HOUR) % 2, Math.floor((ms % HOUR) / 1000) % 8].join());
 
 async function openWatch(user, stream, at, { prepare, ...options } = {}) {
   const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options }, prepare);
@@ -133,46 +123,71 @@ async function openWatch(user, stream, at, { prepare, ...options } = {}) {
   return opened;
 }
 
+/** A function that sets the page's network: ms until an answer begins, bytes a second; no limit where none is given. */
+async function networkOf(page) {
+  const session = await page.context().newCDPSession(page);
+  return ({ latency = 0, downloadThroughput = -1 } = {}) =>
+    session.send('Network.emulateNetworkConditions', {
+      offline: false, latency, downloadThroughput, uploadThroughput: -1,
+    });
+}
+
 const modeIs = (page, mode, phase) => page.waitForSelector(`.tile[data-mode=${mode}][data-phase=${phase}]`);
 const clockOf = (page) => page.textContent('.replay-clock');
 const asked = async (page) =>
   Number(new URLSearchParams((await page.evaluate(() => location.hash)).split('?')[1]).get('at'));
 
-/** Does `act` while playback is paused; what was loaded of media until its picture was shown, and its colour. */
-async function pictureAfter(page, act) {
+/** The colour of the paused video, the time that the page's address names, and whether the video shows its picture. */
+const pictureNow = (page) => page.evaluate(() => {
+  const video = document.querySelector('video');
+  const context = new OffscreenCanvas(1, 1).getContext('2d');
+  context.drawImage(video, 0, 0, 1, 1);
+  return {
+    rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
+    utc: Number(/at=(\d+)/.exec(location.hash)?.[1]),
+    shown:
+      document.querySelector('.tile').dataset.phase === 'paused' &&
+      document.querySelector('.tile-still').hidden &&
+      !video.seeking &&
+      video.readyState >= 2,
+    at: video.currentTime,
+    end: video.buffered.length && video.buffered.end(0),
+  };
+});
+
+/**
+ * Does `act` while playback is paused, and waits until the page shows the picture of the time it then names: a frame
+ * of before may stay on the screen for a moment. Returns that time, and the media requested until the seek ended.
+ */
+async function pictureAfter(page, act, isRight = isPictureOf) {
   await page.evaluate(() => {
     performance.clearResourceTimings();
     const video = document.querySelector('video');
     let begin;
-    window.pictured = null;
-    const take = () => {
-      const canvas = new OffscreenCanvas(1, 1);
-      const context = canvas.getContext('2d');
-      context.drawImage(video, 0, 0, 1, 1);
-      const requests = performance
-        .getEntriesByType('resource')
-        .filter((entry) => entry.startTime > begin)
-        .map((entry) => entry.name)
-        .filter((name) => /\.(mp4|m4s|m3u8)(\?|$)/.test(name));
-      window.pictured = {
-        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
-        requests: requests.map((name) => name.replace(/^.*\/rec\//, '')),
-      };
-    };
-    // a frame of before may be shown late: what counts comes behind the beginning of a seek, or of another file
+    window.requested = null;
+    // what counts comes behind the beginning of a seek, or of another file
     const done = new AbortController();
     const on = (types, listener) =>
       types.forEach((type) => video.addEventListener(type, listener, { signal: done.signal }));
-    const shown = () => {
+    const ended = () => {
       if (begin === undefined || video.seeking || video.readyState < 2) return;
       done.abort();
-      requestAnimationFrame(take);
+      window.requested = performance
+        .getEntriesByType('resource')
+        .filter((entry) => entry.startTime > begin && /\.(mp4|m4s|m3u8)(\?|$)/.test(entry.name))
+        .map((entry) => entry.name.replace(/^.*\/rec\//, ''));
     };
-    on(['seeking', 'emptied'], () => { begin ??= performance.now(); shown(); });
-    on(['seeked', 'loadeddata'], shown);
+    on(['seeking', 'emptied'], () => { begin ??= performance.now(); ended(); });
+    on(['seeked', 'loadeddata'], ended);
   });
   await act();
-  return (await page.waitForFunction(() => window.pictured)).jsonValue();
+  const requests = await (await page.waitForFunction(() => window.requested)).jsonValue();
+  const { utc } = await until(
+    'the picture of the time that was sought',
+    () => pictureNow(page),
+    ({ shown, rgb, utc }) => shown && isRight(rgb, utc),
+  );
+  return { utc, requests };
 }
 
 test('a day of history: the right picture wherever the mouse goes, after two requests at most', DEADLINE, async (t) => {
@@ -188,26 +203,17 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   await screenshot(page, 'timeline-day');
   const bar = await page.locator('.timeline-bar').boundingBox();
   // As over a real network: what comes behind the picture does not come before it is drawn.
-  const network = await page.context().newCDPSession(page);
-  const latency = (ms) =>
-    network.send('Network.emulateNetworkConditions', {
-      offline: false,
-      latency: ms,
-      downloadThroughput: -1,
-      uploadThroughput: -1,
-    });
-  await latency(200);
+  const setNetwork = await networkOf(page);
+  await setNetwork({ latency: 200 });
   let most = 0;
   for (const share of [0.03, 0.97, 0.51, 0.515, 0.21]) {
-    const { rgb, requests } = await pictureAfter(page, () =>
+    const { utc, requests } = await pictureAfter(page, () =>
       page.mouse.click(bar.x + bar.width * share, bar.y + bar.height / 2),
     );
-    const utc = await asked(page);
     assert.ok(
       Math.abs(utc - MIDNIGHT - share * DAY) < (2 * DAY) / bar.width,
       `${share} is ${new Date(utc).toISOString()}`,
     );
-    isOf(rgb, utc, share);
     const clock = await clockOf(page);
     assert.ok(
       [utc, utc + 4].some((ms) => new Date(ms).toISOString().slice(11, 19) === clock),
@@ -216,7 +222,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
     most = Math.max(most, requests.length);
     assert.ok(requests.length <= 2, `${new Date(utc).toISOString()} took ${requests.join(', ')}`);
   }
-  await latency(0);
+  await setNetwork();
   t.diagnostic(`at most ${most} requests of media until a picture of 24 hours was shown`);
 
   // By hand: dragged there, with the picture under the pointer on the way.
@@ -224,8 +230,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   await page.mouse.down();
   await page.mouse.move(bar.x + bar.width * 0.6, bar.y + 10, { steps: 4 });
   await page.waitForSelector('.timeline-thumb:not([hidden])');
-  const { rgb } = await pictureAfter(page, () => page.mouse.up());
-  isOf(rgb, await asked(page), 'dragged');
+  await pictureAfter(page, () => page.mouse.up());
   await page.mouse.move(bar.x + bar.width * (GAP.from + GAP.to - 2 * MIDNIGHT) / 2 / DAY, bar.y + 10);
   await until(
     'the pointer to say that nothing was recorded',
@@ -252,10 +257,8 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
     const from = await page.evaluate(() =>
       Number(document.querySelector('.timeline-track').getAttribute('aria-valuenow')),
     );
-    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
-    const utc = await asked(page);
+    const { utc } = await pictureAfter(page, () => page.keyboard.press(key));
     assert.ok(Math.abs(utc / 1000 - from - by / 1000) <= 1, `${key}: from ${from} to ${utc / 1000}`);
-    isOf(rgb, utc, key);
   }
   assert.match(await page.getAttribute('.timeline-track', 'aria-valuetext'), /^05:1\d:\d\d, /);
   assert.equal(await page.textContent('.replay-zoom'), '1 h');
@@ -299,8 +302,8 @@ test('what is gone to is in sight: a day that was picked, and what comes behind 
   await page.waitForFunction(() => document.querySelector('.replay-zoom').textContent === '10 min');
   await page.click('[aria-label="Later"]');
   const bar = await page.locator('.timeline-bar').boundingBox();
-  await pictureAfter(page, () => page.mouse.click(bar.x + bar.width * 0.5, bar.y + bar.height / 2));
-  assert.match(await clockOf(page), /^03:50:0/);
+  await page.mouse.click(bar.x + bar.width * 0.5, bar.y + bar.height / 2);
+  await until('the time behind the gap', () => clockOf(page), (clock) => /^03:50:0/.test(clock));
   assert.equal((await seen()).head, true, 'behind the gap');
   await close();
 });
@@ -378,16 +381,12 @@ test(
     await page.keyboard.press('Space');
     await modeIs(page, 'history', 'paused');
     for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
-      const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
-      const utc = await asked(page);
+      const secondsAt = (utc) => [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
+      const { utc } = await pictureAfter(page, () => page.keyboard.press(key), (rgb, at) =>
+        secondsAt(at).some((second) => second % 8 === toldBy(rgb)[1]));
       const readClock = await clockOf(page);
-      const seconds = [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
       assert.ok(
-        seconds.some((second) => second % 8 === toldBy(rgb)[1]),
-        `${(utc - begin) / 1000} s behind the beginning the picture is of ${toldBy(rgb)[1]}`,
-      );
-      assert.ok(
-        seconds.some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock),
+        secondsAt(utc).some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock),
         readClock,
       );
     }
@@ -418,8 +417,7 @@ test('links that were taken back are replaced, and playback goes on', DEADLINE, 
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'paused');
   await stack.ctl('stream', 'revoke', 'live/archive');
-  const { rgb } = await pictureAfter(page, () => page.keyboard.press('Shift+ArrowRight'));
-  isOf(rgb, await asked(page), 'after a revocation');
+  await pictureAfter(page, () => page.keyboard.press('Shift+ArrowRight'));
   await close();
 });
 
@@ -435,10 +433,8 @@ test('a browser with a player of its own and no MediaSource', DEADLINE, async ()
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'paused');
-  for (const key of ['Shift+ArrowRight', 'ArrowRight', 'Home']) {
-    const { rgb } = await pictureAfter(page, () => page.keyboard.press(key));
-    isOf(rgb, await asked(page), key);
-  }
+  for (const key of ['Shift+ArrowRight', 'ArrowRight', 'Home'])
+    await pictureAfter(page, () => page.keyboard.press(key));
   await close();
 });
 
@@ -805,6 +801,8 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   );
   await stack.ctl('reindex');
   const { page, close } = await openWatch('admin', 'live/film');
+  // As over a real network: the player stops loading long before it has the whole file, however slow the machine is.
+  await (await networkOf(page))({ downloadThroughput: 300_000 });
   await page.click('text=Recordings of this stream');
   await page.waitForSelector('.rec-stream:has-text("FLV")');
   await page.click('.rec-title');
@@ -821,22 +819,11 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   const sought = async (what, act) => {
     const was = await asked(page);
     await act();
-    const { utc } = await until(`the picture after ${what}`, () => page.evaluate(() => {
-      const video = document.querySelector('video');
-      const context = new OffscreenCanvas(1, 1).getContext('2d');
-      context.drawImage(video, 0, 0, 1, 1);
-      return {
-        rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
-        utc: Number(/at=(\d+)/.exec(location.hash)[1]),
-        stands:
-          document.querySelector('.tile').dataset.phase === 'paused' &&
-          document.querySelector('.tile-still').hidden &&
-          !video.seeking,
-        ready: video.readyState,
-        at: video.currentTime,
-        end: video.buffered.length && video.buffered.end(0),
-      };
-    }), (seen) => seen.stands && seen.utc !== was && rightAt(seen.utc).includes(toldBy(seen.rgb).join(' ')));
+    const { utc } = await until(
+      `the picture after ${what}`,
+      () => pictureNow(page),
+      (seen) => seen.shown && seen.utc !== was && isPictureOf(seen.rgb, seen.utc),
+    );
     assert.equal(await clockOf(page), new Date(utc).toISOString().slice(11, 19), what);
     return utc;
   };
