@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { WebSocket } from 'ws';
 import { FlvReader, Viewer, token } from './hub.mjs';
+import { lagSince } from './lag.mjs';
 import { until } from './nginx.mjs';
 import { MSG, openPlayer, tagOf } from './rtmp.mjs';
 import { run } from './stack.mjs';
@@ -120,19 +121,6 @@ export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTO
 
 /** Media of a watcher: no metadata, no sequence headers. */
 export const media = (watcher) => watcher.tags.filter((tag) => tag.type !== 18 && !tag.config);
-
-const lags = [];
-const lagTimer = setInterval(() => {
-  const now = performance.now();
-  lags.push({ at: now, late: now - (lags.at(-1)?.at ?? now) - 20 });
-}, 20);
-lagTimer.unref();
-
-/**
- * The longest that this process, which publishes and watches, was kept from
- * running since `from`: what it measures is no truer than that.
- */
-export const lagSince = (from) => Math.max(0, ...lags.filter(({ at }) => at >= from).map(({ late }) => late));
 
 /** Waits until a watcher has `count` more frames (of `type`, when given). */
 export async function more(watcher, count, type) {

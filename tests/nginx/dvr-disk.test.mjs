@@ -7,9 +7,9 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { holdDisk, noSmallDisk, smallDisk } from '../lib/disks.mjs';
 import { get, startHub } from '../lib/hub.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
 import { Recordings, Source, capture, framesOf, longestWait, namesOf, plays, wellFormed } from '../lib/recording.mjs';
-import { lagSince } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const SMALL_DISK = { ...DEADLINE, skip: noSmallDisk };

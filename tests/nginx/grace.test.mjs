@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
 import { startHub } from '../lib/hub.mjs';
+import { lagSince, measureAnswers } from '../lib/lag.mjs';
 import { until } from '../lib/nginx.mjs';
 import { openStream } from '../lib/rtmp.mjs';
 import {
@@ -13,7 +14,6 @@ import {
   failures,
   fileOf,
   gapBetween,
-  lagSince,
   media,
   more,
   stepsBack,
@@ -61,6 +61,7 @@ async function publish(name, steps, args = '') {
   const source = replay(client, steps);
   source.done.catch(() => {});
   await started;
+  measureAnswers(client);
   return { client, source, held: performance.now() - asked };
 }
 
@@ -92,7 +93,7 @@ async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half
   if (half) await one.client.closed;
   watchers.forEach((w) => w.close());
   watchers.stopped = stopped;
-  watchers.lag = lagSince(stopped - 1000) + (name.startsWith('slow') ? 0 : two.held);
+  watchers.lag = lagSince(began) + (name.startsWith('slow') ? 0 : two.held);
   return watchers;
 }
 
@@ -103,9 +104,10 @@ function holds(t, watchers, { held = false } = {}) {
     assert.deepEqual(stepsBack(watcher, INTERLEAVE), [], `${watcher.protocol} in ${watcher.pid}`);
     const gap = gapBetween(watcher, watchers.stopped);
     for (const track of ['video', 'audio']) {
+      if (!gap[track]) continue;
+      const { end, missed: { least, most } } = gap[track];
       // frames the gate held back came at once: the newest of them is on time
-      const { dts, wall } = gap[track]?.[held ? 'end' : 'begin'] ?? {};
-      if (dts !== undefined) errors.push(dts - wall);
+      errors.push(held ? end.dts - end.wall : Math.max(least, 0) + Math.min(most, 0));
     }
   }
   const worst = errors.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a), 0);

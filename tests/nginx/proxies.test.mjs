@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startHub } from '../lib/hub.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { startNginx, until } from '../lib/nginx.mjs';
 import { MSG, aacFrame, aacHeader, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
-import { PROTOCOLS, complaints, failures, fileOf, lagSince, media, more, untilWatchable } from '../lib/watch.mjs';
+import { PROTOCOLS, complaints, failures, fileOf, media, more, untilWatchable } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const IDLE_MS = 2000;                  // then the proxy cuts a connection

@@ -8,12 +8,13 @@ import tls from 'node:tls';
 import { test } from 'node:test';
 import { deafClient } from '../lib/h2.mjs';
 import { feed, startHub, token } from '../lib/hub.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { inOwnNetwork, phone } from '../lib/netns.mjs';
 import { until } from '../lib/nginx.mjs';
 import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
 import { startViewing } from '../lib/viewing.mjs';
-import { lagSince, media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 import { openRaw } from '../lib/ws.mjs';
 
 const DEADLINE = { timeout: 180_000 };

@@ -1,0 +1,26 @@
+// How late this process, and the server it talks to, got their turn on a busy
+// machine: times that a test measures are no truer than that.
+
+const lags = [];            // {at, late}, in ms of performance.now()
+const tickMs = 20;
+
+const timer = setInterval(() => {
+  const now = performance.now();
+  lags.push({ at: now, late: now - (timer.last ?? now) - tickMs });
+  timer.last = now;
+}, tickMs);
+timer.unref();
+
+/** The longest that the process, or a server that answers pings, was late since `from` (of performance.now()). */
+export const lagSince = (from) => Math.max(0, ...lags.filter(({ at }) => at >= from).map(({ late }) => late));
+
+/** Pings the worker that an RTMP client is connected to, as long as it is. */
+export async function measureAnswers(client) {
+  while (!client.ended) {
+    const asked = performance.now();
+    try { await client.ping(0x1a9); } catch { return; }
+    const now = performance.now();
+    lags.push({ at: now, late: now - asked });
+    await new Promise((resolve) => { setTimeout(resolve, 2 * tickMs).unref(); });
+  }
+}
