@@ -35,15 +35,15 @@ typedef struct {
 size_t flv_write_tag_header(uint8_t out[FLV_TAG_HEADER_SIZE], uint8_t type,
     size_t size, uint32_t timestamp);
 
-/* Returns 0, or -1 when HEAD is no tag's. */
+/* Returns 0, or -1 when HEAD is not the header of a tag. */
 int flv_read_tag_header(const uint8_t head[FLV_TAG_HEADER_SIZE],
     flv_tag_t *tag);
 
 /* Writes the back-pointer behind a body of SIZE bytes.  Returns FLV_BACK_SIZE. */
 size_t flv_write_back(uint8_t out[FLV_BACK_SIZE], size_t size);
 
-/* Returns the size of the body that the back-pointer is behind, or -1 when it
- * is none. */
+/* Returns the size of the body in front of the back-pointer, or -1 when BACK
+ * cannot be a back-pointer. */
 int32_t flv_read_back(const uint8_t back[FLV_BACK_SIZE]);
 
 #endif

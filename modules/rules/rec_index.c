@@ -76,7 +76,7 @@ typedef struct {
 } line_t;
 
 
-/* 0 when no whole line is left. */
+/* Returns 0 when no whole line is left. */
 static int
 next_line(rec_reader_t *r, line_t *line)
 {
@@ -120,7 +120,7 @@ at_end(const line_t *line)
 }
 
 
-/* A number of at most 18 digits, so that no sum of two overflows. */
+/* Reads a number of at most 18 digits, so that no sum of two overflows. */
 static inline int
 get_number(line_t *line, uint64_t *value)
 {
@@ -139,7 +139,7 @@ get_number(line_t *line, uint64_t *value)
 }
 
 
-/* "2.000,": exactly what the writer makes of milliseconds. */
+/* Reads "2.000,", the only form that the writer uses. */
 static int
 get_duration(line_t *line, uint32_t *ms)
 {

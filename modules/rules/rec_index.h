@@ -1,7 +1,7 @@
 /*
- * The index of a recording: an HLS playlist beside its file, appended to as
- * the file grows.  A line pair for each segment, which begins at a key frame
- * and is made of whole fragments.
+ * The index of a recording: an HLS playlist beside its file.  The recorder
+ * appends lines to it as the file grows, for one segment at a time.  A segment
+ * begins at a key frame and consists of whole fragments.
  *
  *   #EXTM3U
  *   #EXT-X-VERSION:7
@@ -20,21 +20,21 @@
  *   #EXT-X-DUOLU-INTERRUPTED              a recovery closed it
  *   #EXT-X-ENDLIST
  *
- * Source: RFC 8216 (HLS), 4.3; tags it does not know are ignored (4.1).
+ * Source: RFC 8216 (HLS), 4.3; players ignore tags that they do not know (4.1).
  *
  * Pure: no allocation, no clock, no logging.
  */
 
-#ifndef DUOLU_MEDIA_REC_INDEX_H
-#define DUOLU_MEDIA_REC_INDEX_H
+#ifndef DUOLU_RULES_REC_INDEX_H
+#define DUOLU_RULES_REC_INDEX_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define REC_SEGMENT_MAX    30000     /* ms; the index's target duration */
 #define REC_STREAM_MAX     161       /* bytes of APP/NAME */
-#define REC_HEAD_MAX       1024      /* of what rec_index_head() writes */
-#define REC_LINES_MAX      256       /* of the other writers */
+#define REC_HEAD_MAX       1024      /* most bytes of rec_index_head() */
+#define REC_LINES_MAX      256       /* most bytes of the other writers */
 
 typedef struct {
     int64_t   utc;               /* ms since 1970 of its first frame */
@@ -45,7 +45,7 @@ typedef struct {
     unsigned  dependent:1;       /* begins without a key frame */
 } rec_segment_t;
 
-/* The index's head: data of the file as a whole. */
+/* The head of the index describes the whole file. */
 typedef struct {
     char      stream[REC_STREAM_MAX + 1];
     uint64_t  session;           /* utc ms; files of one session belong together */
@@ -70,12 +70,12 @@ typedef struct {
     const char    *whole;        /* behind the last whole segment or tag line */
 } rec_reader_t;
 
-/* Begins to read an index of SIZE bytes.  Returns 0, -1 when its head is cut
- * or wrong. */
+/* Begins to read an index of SIZE bytes.  Returns 0, or -1 when its head is cut
+ * or invalid. */
 int rec_index_open(rec_reader_t *r, const char *text, size_t size);
 
-/* Reads the next segment: 1; 0 at the end of the text (it ignores a torn last
- * line); -1 when a line is invalid. */
+/* Reads the next segment and returns 1.  Returns 0 at the end of the text (a torn
+ * last line is ignored), and -1 when a line is invalid. */
 int rec_index_next(rec_reader_t *r, rec_segment_t *segment);
 
 #endif

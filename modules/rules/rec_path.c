@@ -51,7 +51,7 @@ utc_split(int64_t utc, utc_parts_t *t)
 }
 
 
-/* -1 when there is no such moment since 1970. */
+/* Returns ms since 1970, or -1 when T is no time since then. */
 static int64_t
 utc_join(const utc_parts_t *t)
 {
@@ -180,7 +180,7 @@ is_name(const char *p, size_t len)
 }
 
 
-/* Returns 0 when the name makes no folder. */
+/* Returns 0 when NAME cannot be a folder's name. */
 static size_t
 put_name(char *out, size_t max, const char *name, size_t len)
 {
@@ -257,7 +257,7 @@ rec_path_dir(char out[REC_DIR_MAX], const char *stream, size_t len)
 size_t
 rec_path_stream(char *out, size_t max, const char *dir, size_t len)
 {
-    /* refuse it: no stream makes a longer folder */
+    /* rec_path_dir() writes no longer folder */
     return len < REC_DIR_MAX ? each_name(out, max, dir, len, get_name) : 0;
 }
 
@@ -319,7 +319,7 @@ rec_path_utc(const char *file, size_t len, const char *ext)
 
 /* --- markers --- */
 
-#define MARKER_SLASH  "%2F"          /* a file's path has none */
+#define MARKER_SLASH  "%2F"          /* no file's path contains it */
 
 
 size_t
@@ -444,10 +444,10 @@ get_zone(utc_text_t *t)
 }
 
 
-/* Reads a plain number.  Below UTC_SECONDS, March 1973 in ms, it counts
- * seconds, as many programs do. */
+/* Reads a plain number.  Many programs count seconds since 1970, so a number
+ * below UTC_SECONDS, which in ms would be before March 1973, counts seconds. */
 static int64_t
-read_plain(const char *text, size_t len)
+read_plain_time(const char *text, size_t len)
 {
     size_t   i;
     int64_t  value = 0;
@@ -479,7 +479,7 @@ utc_read(const char *text, size_t len)
     utc_parts_t  parts = { 0, 0, 0, 0, 0, 0, 0 };
 
     if (len < 5 || text[4] != '-') {
-        return read_plain(text, len);
+        return read_plain_time(text, len);
     }
 
     get_date(&t, &parts);

@@ -136,7 +136,7 @@ stream_name_bad(const char *name, size_t len)
                    "reserved character";
         }
         if (text_hidden(code) || text_blank(code)) {
-            return "bad stream name: it has a character that is not seen";
+            return "bad stream name: it has an invisible character";
         }
         if (code == '.' && at + 1 < len && name[at + 1] == '.') {
             return "bad stream name: it has \"..\"";

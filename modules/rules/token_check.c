@@ -31,8 +31,8 @@ base64_digit(char c)
 
 /*
  * Decodes base64url of RFC 7515.  Padding and left-over bits are errors, so
- * that each value has exactly one text.  Returns the number of bytes, -1 when
- * the text is invalid or does not fit.
+ * that each value has exactly one text.  Returns the number of bytes, or -1 when
+ * the text is invalid or longer than MAX bytes.
  */
 static int
 base64_decode(text_t text, uint8_t *out, size_t max)
@@ -64,9 +64,9 @@ base64_decode(text_t text, uint8_t *out, size_t max)
 }
 
 
-/* Cuts TEXT at its two dots.  Returns 0, or -1 when there are more or less. */
+/* Cuts TEXT at its two dots.  Returns 0, or -1 when it has more or fewer. */
 static int
-split(text_t text, text_t part[3])
+split_token(text_t text, text_t part[3])
 {
     int          i;
     const char  *dot;
@@ -89,7 +89,7 @@ split(text_t text, text_t part[3])
 }
 
 
-/* The caller decrefs it.  NULL: it is no JSON object. */
+/* Returns an object that the caller decrefs; NULL when PART is no JSON object. */
 static json_t *
 read_object(text_t part)
 {
@@ -140,7 +140,8 @@ find_key(const token_keys_t *keys, text_t part, const token_key_t **key)
 }
 
 
-/* Constant time: does not reveal where the two differ. */
+/* Takes the same time wherever the two differ, so that nobody can guess a MAC
+ * byte by byte. */
 static int
 same_mac(const uint8_t *a, const uint8_t *b)
 {
@@ -173,7 +174,8 @@ check_signature(const token_key_t *key, token_mac_pt hmac, text_t text,
 }
 
 
-/* The user's number: at most 19 digits without a leading zero.  0: invalid. */
+/* Reads the user's number: at most 19 digits without a leading zero.  Returns 0
+ * when it is invalid. */
 static uint64_t
 read_user(const char *text)
 {
@@ -248,7 +250,7 @@ token_check(const token_keys_t *keys, token_mac_pt hmac, const char *text,
         return TOKEN_TOO_LONG;
     }
 
-    if (split(whole, part) != 0) {
+    if (split_token(whole, part) != 0) {
         return TOKEN_MALFORMED;
     }
 
@@ -258,7 +260,7 @@ token_check(const token_keys_t *keys, token_mac_pt hmac, const char *text,
         result = check_signature(key, hmac, whole, part[2]);
     }
 
-    /* do not even parse claims before the signature is verified */
+    /* no claim is parsed before the signature is verified */
     return result == TOKEN_OK ? check_claims(part[1], now, claims) : result;
 }
 
@@ -269,12 +271,12 @@ token_result_text(token_result_t result)
     static const char *const  texts[] = {
         [TOKEN_TOO_LONG] = "token is too long",
         [TOKEN_MALFORMED] = "token is malformed",
-        [TOKEN_UNKNOWN_KEY] = "token names no key of ours",
+        [TOKEN_UNKNOWN_KEY] = "token names no known key",
         [TOKEN_FORGED] = "token has a wrong signature",
         [TOKEN_LACKS_CLAIM] = "token lacks a claim",
         [TOKEN_NO_USER] = "token names no user",
         [TOKEN_EXPIRED] = "token has expired",
-        [TOKEN_FUTURE] = "token is of the future"
+        [TOKEN_FUTURE] = "token was issued in the future"
     };
 
     return texts[result];

@@ -1,13 +1,13 @@
 /*
- * The check of a token: a compact JWT, HS256 only, whose header names the key
- * (`kid`) and whose claims name the user (`sub`), the stream (`s`, "app/name"),
- * the action (`a`), the second of its making (`iat`, since 1970) and the end of
- * its life (`exp`).
+ * Checks a token: a compact JWT, HS256 only.  Its header names the key (`kid`), its
+ * claims name the user (`sub`), the stream (`s`, "app/name") and the action (`a`),
+ * and say when it was issued (`iat`) and when it expires (`exp`), in seconds since
+ * 1970.
  *
  * Source: RFC 7515, 7518 section 3.2, 7519.
  *
- * No clock, no logging; jansson reads the JSON, and the program brings the HMAC
- * of the library that it is linked with.
+ * No clock, no logging.  jansson reads the JSON; the caller passes the HMAC of the
+ * library that its program is linked with.
  */
 
 #ifndef DUOLU_RULES_TOKEN_CHECK_H
@@ -32,24 +32,25 @@ typedef enum {
     TOKEN_TOO_LONG,
     TOKEN_MALFORMED,
     TOKEN_UNKNOWN_KEY,      /* or another algorithm */
-    TOKEN_FORGED,           /* the signature does not fit */
-    TOKEN_LACKS_CLAIM,      /* or one is of another type, or too long */
+    TOKEN_FORGED,           /* the signature is wrong */
+    TOKEN_LACKS_CLAIM,      /* or a claim has another type, or is too long */
     TOKEN_NO_USER,
     TOKEN_EXPIRED,
-    TOKEN_FUTURE            /* `iat` in the future; revocations would miss it */
+    TOKEN_FUTURE            /* `iat` is in the future: no revocation of today
+                               would cover the token */
 } token_result_t;
 
 /* HMAC-SHA256 of the SIZE bytes of TEXT.  Returns 0 or -1. */
 typedef int (*token_mac_pt)(uint8_t mac[TOKEN_MAC_BYTES],
     const uint8_t key[TOKEN_KEY_BYTES], const char *text, size_t size);
 
-/* Checks the LEN bytes of TEXT at NOW (seconds).  Fills CLAIMS when the answer
- * is TOKEN_OK, TOKEN_EXPIRED or TOKEN_FUTURE; all is 0 in them else.  Whether
- * stream and action are the wanted ones is left to the caller. */
+/* Checks the LEN bytes of TEXT at NOW (seconds).  Fills CLAIMS when it returns
+ * TOKEN_OK, TOKEN_EXPIRED or TOKEN_FUTURE, and clears them otherwise.  The caller
+ * compares stream and action with those that the client asked for. */
 token_result_t token_check(const token_keys_t *keys, token_mac_pt hmac,
     const char *text, size_t len, int64_t now, token_claims_t *claims);
 
-/* "token has expired"; NULL: TOKEN_OK. */
+/* Returns a sentence such as "token has expired"; NULL for TOKEN_OK. */
 const char *token_result_text(token_result_t result);
 
 #endif

@@ -32,7 +32,7 @@ is_blank(char c)
 }
 
 
-/* Cuts the comment and the blanks around the rest off the line from P to END.
+/* Strips the comment, then the blanks at both ends, off the line from P to END.
  * Returns the new start, and the length in *LEN. */
 static const char *
 trim_line(const char *p, const char *end, size_t *len)
@@ -132,7 +132,7 @@ add_line(token_keys_t *keys, const char *p, size_t len, size_t line,
     }
 
     if (token_keys_find(keys, key->kid)) {
-        snprintf(error, error_size, "line %zu: a second key of the name %s",
+        snprintf(error, error_size, "line %zu: a second key has the name %s",
                  line, key->kid);
         return -1;
     }

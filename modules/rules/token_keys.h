@@ -1,7 +1,7 @@
 /*
  * The file of token keys: lines "KID HEX64".  '#' starts a comment, also behind
- * a key; blanks and CR around a line don't count.  The first key signs, all of
- * them verify.
+ * a key; blanks and CR around a line are ignored.  The service signs with the first
+ * key, and every key verifies.
  *
  * Pure: no allocation, no clock, no logging.
  */
@@ -32,7 +32,7 @@ typedef struct {
 int token_keys_parse(token_keys_t *keys, const char *text, size_t size,
     char *error, size_t error_size);
 
-/* NULL: no key has this name. */
+/* Returns NULL when no key has this name. */
 const token_key_t *token_keys_find(const token_keys_t *keys, const char *kid);
 
 #endif

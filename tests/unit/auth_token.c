@@ -281,7 +281,7 @@ static void test_key_file(void **state)
         { "k1 " KEY1 " more", "line 1" },
         { "\nk1 " KEY1 "\nlonger-than-sixteen-kid " KEY1, "line 3" },
         { "k! " KEY1, "line 1" },
-        { "k1 " KEY1 "\nk2 " KEY2 "\nk1 " KEY2, "line 3: a second key of the name k1" },
+        { "k1 " KEY1 "\nk2 " KEY2 "\nk1 " KEY2, "line 3: a second key has the name k1" },
     };
 
     char          error[200];
