@@ -3,16 +3,16 @@
 
 #define ADDRESS_LEN   16
 #define NONE          ADDRESS_TABLE_NONE
-#define LINE_EVERY    60000         /* ms between two lines about an address */
-#define SWEEP_EVERY   1000          /* ms between two looks for room in a full table */
+#define LINE_EVERY    60000         /* ms between two log lines about an address */
+#define SWEEP_EVERY   1000          /* ms between two sweeps of a full table */
 
 
 typedef struct {
     u_char          addr[ADDRESS_LEN];
-    ngx_msec_t      told;           /* when its refusals were last logged */
+    ngx_msec_t      logged;         /* when its refusals were last logged */
     uint32_t        refused;        /* since then */
     uint32_t        count;          /* connections */
-    ngx_pid_t       pid;            /* of the worker that has them */
+    ngx_pid_t       pid;            /* of their worker */
     uint32_t        bucket;
     uint32_t        next;           /* in the bucket or the free list */
 } address_row_t;
@@ -58,7 +58,7 @@ address_table_init(ngx_shm_zone_t *zone, void *data)
     address_table_t  *table;
     ngx_slab_pool_t  *shpool;
 
-    if (data) {                          /* a reload: the old table goes on */
+    if (data) {                          /* a reload keeps the old table */
         zone->data = data;
         return NGX_OK;
     }
@@ -136,7 +136,7 @@ address_bucket(address_table_t *table, const u_char *addr)
 }
 
 
-/* Does ROW stand for ADDR? */
+/* Does ROW count connections of ADDR? */
 
 static ngx_inline ngx_uint_t
 address_is(const address_row_t *row, const u_char *addr)
@@ -145,8 +145,8 @@ address_is(const address_row_t *row, const u_char *addr)
 }
 
 
-/* Has ADDR less than LIMIT, and less than ALONE here?  *mine is its row of
- * this worker, or NULL. */
+/* Does ADDR have fewer connections than LIMIT, and fewer than ALONE to this worker?
+ * *mine is its row of this worker, or NULL. */
 
 static ngx_uint_t
 address_fits(address_table_t *table, const u_char *addr, ngx_uint_t limit,
@@ -196,7 +196,7 @@ address_table_enter(ngx_shm_zone_t *zone, struct sockaddr *sa,
     fits = address_fits(table, addr, limit, alone, &mine);
 
     if (!fits) {
-        /* before refusing: are all of these really alive? */
+        /* some of these connections may be of dead workers */
         address_bucket_sweep(table, address_bucket(table, addr), 0);
         fits = address_fits(table, addr, limit, alone, &mine);
     }
@@ -239,7 +239,7 @@ address_row_take(address_table_t *table, const u_char *addr)
         return NULL;
     }
 
-    /* barriers: a SIGKILL may lose a row, but no list ever has one of the other's */
+    /* barriers: a SIGKILL may leak a row, but no row is ever in two lists */
     row = &table->rows[i];
     table->free = row->next;
     ngx_memory_barrier();
@@ -256,17 +256,17 @@ address_row_take(address_table_t *table, const u_char *addr)
 }
 
 
-/* another worker's clock may be some ms ahead of ours */
+/* signed difference: another worker's clock may be some ms ahead of ours */
 
 static ngx_inline ngx_uint_t
 address_line_due(const address_row_t *row)
 {
-    return row->told == 0
-           || (ngx_msec_int_t) (ngx_current_msec - row->told) > LINE_EVERY;
+    return row->logged == 0
+           || (ngx_msec_int_t) (ngx_current_msec - row->logged) > LINE_EVERY;
 }
 
 
-/* a row without connections is kept while it says when a line is due */
+/* a row without connections stays until its next log line is due */
 
 static ngx_inline ngx_uint_t
 address_row_idle(const address_row_t *row)
@@ -312,7 +312,9 @@ address_table_refused(ngx_shm_zone_t *zone, struct sockaddr *sa)
     {
         row = &table->rows[i];
 
-        if (address_is(row, addr) && (last == NULL || row->told > last->told)) {
+        if (address_is(row, addr)
+            && (last == NULL || row->logged > last->logged))
+        {
             last = row;
         }
     }
@@ -323,7 +325,7 @@ address_table_refused(ngx_shm_zone_t *zone, struct sockaddr *sa)
         if (address_line_due(last)) {
             n = last->refused;
             last->refused = 0;
-            last->told = ngx_current_msec;
+            last->logged = ngx_current_msec;
         }
     }
 
@@ -359,7 +361,8 @@ address_sweep_all(address_table_t *table, ngx_uint_t fresh)
 }
 
 
-/* in a fresh worker a row with its own pid is of a dead namesake */
+/* FRESH: this worker has just started, so a row with its pid belongs to a dead
+ * worker that had the same pid */
 
 static void
 address_bucket_sweep(address_table_t *table, uint32_t bucket, ngx_uint_t fresh)

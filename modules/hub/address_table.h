@@ -3,10 +3,10 @@
 
 
 /*
- * Connections per client address, over all workers, in shared memory.  What
- * one worker holds of one address has a row that names the worker's pid, so a
- * worker that died is noticed and its rows are given back.  The guard's
- * library carries this file; in the hub's its symbols are weak.
+ * Counts connections per client address, over all workers, in shared memory.  The
+ * connections of one address to one worker have a row with the worker's pid, so
+ * that the rows of a dead worker can be freed.  The guard's library defines these
+ * functions; in the hub's library they are weak symbols.
  */
 
 #include <ngx_config.h>
@@ -16,7 +16,7 @@
 /* no row */
 #define ADDRESS_TABLE_NONE  ((uint32_t) -1)
 
-/* the least zone that holds a table */
+/* the smallest zone for a table */
 #define ADDRESS_TABLE_MIN   (8 * ngx_pagesize)
 
 
@@ -25,7 +25,7 @@ ngx_shm_zone_t *address_table_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
 /*
  * Counts a connection from SA, of AF_INET or AF_INET6 (a /64 is one address).
- *   NGX_OK        counted, *row must be given to address_table_leave()
+ *   NGX_OK        counted; the caller must pass *row to address_table_leave()
  *   NGX_DECLINED  the address already has LIMIT connections, or ALONE in this
  *                 worker
  *   NGX_BUSY      the zone has no free row
@@ -36,12 +36,12 @@ ngx_int_t address_table_enter(ngx_shm_zone_t *zone, struct sockaddr *sa,
 void address_table_leave(ngx_shm_zone_t *zone, uint32_t row);
 
 /*
- * Notes that a connection from SA was refused.  Once a minute it returns how
- * many were since it last did, for a line in the log; else 0.
+ * Counts a refused connection from SA.  Once a minute returns the number of
+ * refusals since it last did so, for a line in the log; else 0.
  */
 ngx_uint_t address_table_refused(ngx_shm_zone_t *zone, struct sockaddr *sa);
 
-/* for a worker's start: gives back the rows of processes that are gone */
+/* for a worker's start: frees the rows of processes that have ended */
 void address_table_sweep(ngx_shm_zone_t *zone);
 
 

@@ -1,20 +1,19 @@
 /*
- * The hub: live streams in shared memory.  One writer per stream, any number
- * of readers in any worker, no lock on the way of a frame.
+ * The hub: live streams in shared memory.  A stream has one writer, and any number
+ * of readers in any worker; frames pass without a lock.
  *
  * A stream is an endless row of FLV tags addressed by a 64-bit byte offset;
- * its window [tail, head) lies in fixed blocks taken from a common pool.
- * Beside it an index holds one entry per tag, in such blocks, too.  The writer stores bytes,
- * then the entry, then releases `head`; a reader acquires `head` and reads
- * in place, and asks hub_stream_holds() *after* it has used the bytes.
+ * its window [tail, head) lies in fixed blocks from a common pool.  An index, in
+ * blocks of the same pool, has one entry per tag.  The writer stores the bytes,
+ * then the entry, then releases `head`.  A reader acquires `head`, reads in place,
+ * and calls hub_stream_holds() *after* it has used the bytes.
  *
  * Only creating and ending streams, and moving blocks, take the zone's mutex.
- * It is the one nginx keeps for the zone, so the master frees it when a
- * worker dies holding it.
+ * nginx keeps that mutex for the zone, so the master releases it when a worker
+ * dies holding it.
  *
- * Times: dts is the stream's own clock in ms, from 0 at its creation and
- * never going back; *_ms of other fields is ngx_current_msec (monotonic and
- * common to all workers).
+ * Times: dts is the stream's own clock in ms; it starts at 0 and never goes back.
+ * Other fields *_ms are ngx_current_msec (monotonic and common to all workers).
  */
 
 #ifndef DUOLU_HUB_H
@@ -28,42 +27,42 @@
 /* The hub of this process, NULL before a worker is up or without hub_zone. */
 extern hub_t  *hub;
 
-/* What CYCLE configures, NULL when it has no hub_zone. */
+/* The hub that CYCLE configures, NULL when it has no hub_zone. */
 hub_t *hub_of(const ngx_cycle_t *cycle);
 
 size_t hub_zone_min_size(void);
 ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 
-/* How many slots for workers a zone of SIZE bytes has, for those that earlier
- * reloads left behind as well. */
+/* The number of slots for workers in a zone of SIZE bytes; old workers of earlier
+ * reloads hold slots, too. */
 uint32_t hub_zone_workers(size_t size);
 
-/* Is process PID gone?  The one that holds worker SLOT? */
+/* Has process PID ended?  Has the process that holds worker SLOT? */
 int hub_process_is_gone(uint32_t pid);
 int hub_worker_is_gone(const hub_t *h, uint32_t slot);
 
 
 /* --- blocks (hub_block.c); the caller holds the mutex --- */
 
-/* Robs the fullest stream of its oldest block when the pool is empty, never one
- * with fewer than two blocks.  HUB_NO_BLOCK: there is nothing to take. */
+/* Takes a block from the pool.  When that is empty, takes the oldest block of the
+ * fullest stream, unless that has fewer than two.  HUB_NO_BLOCK: there is none. */
 uint32_t hub_block_take(hub_t *h);
 
 void hub_block_give(hub_t *h, uint32_t block);
 
-/* The stream that has most blocks and could be robbed of one; NULL when none
- * has at least LEAST. */
+/* The stream with the most blocks that can lose one; NULL when no such stream has
+ * at least LEAST. */
 hub_stream_t *hub_fullest(hub_t *h, uint32_t least);
 
 /* Counts the blocks of S, for hub_fullest(). */
 void hub_blocks_count(hub_t *h, const hub_stream_t *s);
 
-/* Takes one more for the row of S, or for its index.  NGX_DECLINED: it has as
- * many as it may, or there is none. */
+/* Takes one more block for the row of S, or for its index.  NGX_DECLINED: S has as
+ * many as it may, or no block is free. */
 ngx_int_t hub_blocks_grow(hub_t *h, hub_stream_t *s);
 ngx_int_t hub_index_grow(hub_t *h, hub_stream_t *s);
 
-/* Gives back those that lie before offset TAIL and before entry FIRST. */
+/* Gives back the blocks of S before offset TAIL and before entry FIRST. */
 void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t tail, uint64_t first);
 
 
@@ -71,28 +70,30 @@ void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t tail, uint64_t first);
 
 /* Opens NAME ("app/name", LEN at most HUB_NAME_MAX) for writing, with a
  * session for the publisher; OWNER is the SHA-1 of the credential.  Returns
- * HUB_ADMITTED: *w is ready, w->returned tells whether an earlier stream goes
- * on, and the caller must hub_close() it; or the reason (counted). */
+ * HUB_ADMITTED: *w is ready, w->returned tells whether it continues an earlier
+ * stream, and the caller must hub_close() it.  Else returns the reason and counts
+ * it. */
 enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
     const u_char owner[20], const hub_identity_t *who, hub_client_t *c,
     hub_end_pt end, void *data, hub_writer_t *w);
 
-/* Leaves the stream to its grace.  Harmless when it was taken over. */
+/* Closes W: the stream waits for its publisher for the time of hub_grace.  Harmless
+ * when another publisher took over. */
 void hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w);
 
-/* A sweep is to look at the streams at MS, or before. */
+/* Asks for a sweep of the streams at MS, or before. */
 void hub_due(hub_t *h, uint64_t ms);
 
-/* Leaves S to its grace, with nobody who may write to it.  The caller holds the
- * mutex. */
+/* Removes the writer of S, which then waits for its publisher.  The caller holds
+ * the mutex. */
 void hub_stream_leave(hub_t *h, hub_stream_t *s);
 
-/* Ends a stream, whoever writes or watches.  Its blocks come back once no
+/* Ends a stream in spite of its publisher and viewers.  Frees its blocks when no
  * append is under way: now, or in a sweep.  The caller holds the mutex. */
 void hub_stream_end(hub_t *h, hub_stream_t *s);
 
-/* Gives back what an ending stream holds, unless it is still appended to: the
- * sweep asks again.  The caller holds the mutex. */
+/* Frees the blocks and the slot of an ending stream; while an append is under way,
+ * leaves that to the next sweep.  The caller holds the mutex. */
 void hub_stream_release(hub_t *h, hub_stream_t *s);
 
 
@@ -100,72 +101,72 @@ void hub_stream_release(hub_t *h, hub_stream_t *s);
 
 uint64_t hub_name_hash(const u_char *name, size_t len);
 
-/* The stream NAME, or NULL.  No lock is needed and none is kept. */
+/* The stream NAME, or NULL.  Takes no lock. */
 hub_stream_t *hub_find(hub_t *h, const u_char *name, size_t len);
 
-/* Lets S be found by its name, or no longer; harmless when that is so already.
- * The caller of these and of the next ones holds the mutex. */
+/* Add S to the chain of its name, and remove it; harmless when repeated.  The
+ * caller of these and of the next functions holds the mutex. */
 void hub_name_link(hub_t *h, const hub_stream_t *s);
 void hub_name_unlink(hub_t *h, const hub_stream_t *s);
 
 /* A free slot, or HUB_NO_STREAM. */
 uint32_t hub_slot_take(hub_t *h);
 
-/* S, which is HUB_FREE, is free for another stream. */
+/* Adds the slot of S, which is HUB_FREE, to the free list. */
 void hub_slot_give(hub_t *h, hub_stream_t *s);
 
-/* Finds the free slots anew: a worker that was killed may have left one in no
- * list. */
+/* Rebuilds the free list: a killed worker may have left a slot in no list. */
 void hub_slots_rebuild(hub_t *h);
 
 
 /* --- the one writer of a stream (hub_writer.c) --- */
 
-#define HUB_INSIDE_BITS  13              /* HUB_WORKERS_MOST and none */
+#define HUB_INSIDE_BITS  13              /* for HUB_WORKERS_MOST slots, or none */
 
-/* Enters an append.  0: the stream is no longer W's, leave it alone. */
+/* Begins an append.  Returns 0 when W no longer owns the stream and must not touch
+ * it. */
 int hub_write_begin(const hub_t *h, const hub_writer_t *w);
 void hub_write_end(const hub_t *h, const hub_writer_t *w);
 
-/* May W write, for as long as the mutex is held? */
+/* May W write?  The answer holds while the caller holds the mutex. */
 int hub_owns(const hub_writer_t *w);
 
 uint64_t hub_writer_turn(const hub_stream_t *s);
 
-/* Nobody who could write to S may from now on; an append that is under way goes
- * on to its end.  The caller of these three holds the mutex. */
+/* Takes S from its writer; an append under way still continues to its end.  The
+ * caller of these three holds the mutex. */
 void hub_writer_stop(hub_stream_t *s);
 
-/* Is no append to S under way?  It may be waiting for the mutex. */
+/* Is no append to S under way?  One may be waiting for the mutex. */
 int hub_writer_is_out(const hub_t *h, hub_stream_t *s);
 
-/* Worker SLOT, which is gone, appends to S no longer. */
+/* Clears the announcement of an append to S by worker SLOT. */
 void hub_writer_leave(hub_stream_t *s, uint32_t slot);
 
 
 /* --- appending (hub_append.c) --- */
 
-/* An append is likely soon: asks the memory for what it will touch.  With many
- * streams none of that is in a cache, and one wait is shorter than ten. */
+/* Prefetches the memory that the next append will touch.  With many streams none
+ * of it is in a cache, and one wait is shorter than ten. */
 void hub_append_soon(const hub_client_t *c, const hub_writer_t *w);
 
 /* Appends one tag whose body is the LEN bytes of chain IN.  TIMESTAMP is the
  * publisher's (32 bits, wraps).  Returns NGX_OK; NGX_DONE when this writer
- * no longer owns the stream (taken over or ended); NGX_DECLINED when there
- * was no memory and the frame was dropped; NGX_AGAIN when it was dropped for
- * want of the key frame before it; NGX_ABORT when the tag is larger
- * than the window may be; NGX_BUSY when the stream is above its max_kbps. */
+ * no longer owns the stream (taken over or ended); NGX_DECLINED when the frame was
+ * dropped because no block was free; NGX_AGAIN when it was dropped because the key
+ * frame before it is missing; NGX_ABORT when the tag is larger than
+ * hub_stream_max allows; NGX_BUSY when the stream exceeds its max_kbps. */
 ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame, uint32_t timestamp, ngx_chain_t *in, size_t len);
 
-/* Stores LEN bytes of BODY as the present configuration of its kind and
- * appends sequence headers to the row as a tag (metadata is for newcomers
- * only).  Same returns as hub_append(). */
+/* Stores LEN bytes of BODY as the current configuration of its kind, and
+ * appends sequence headers to the row as a tag (only readers that join need
+ * metadata).  Returns the same codes as hub_append(). */
 ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
     size_t len);
 
-/* Readers take no configuration while it is being changed. */
+/* Between these calls readers take no configuration. */
 void hub_config_begin(hub_stream_t *s);
 void hub_config_end(hub_stream_t *s);
 
@@ -174,48 +175,48 @@ void hub_config_end(hub_stream_t *s);
 
 #define hub_track(type)  ((type) == FLV_AUDIO)
 
-/* The dts of a frame of track KIND that came at NOW with TIMESTAMP (the
- * publisher's, 32 bits); moves the clock.  Sets w->discontinuity when the
- * publisher's clock was set. */
+/* Returns the dts of a frame of track KIND that came at NOW with TIMESTAMP (the
+ * publisher's, 32 bits), and advances the clock.  Sets w->discontinuity when the
+ * publisher's clock jumped. */
 int64_t hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
     uint32_t timestamp, uint64_t now);
 
-/* The dts of a sequence header; moves nothing. */
+/* Returns the dts of a sequence header; does not advance the clock. */
 int64_t hub_clock_config(const hub_writer_t *w, const hub_stream_t *s,
     int kind, uint64_t now);
 
 
 /* --- sessions (hub_session.c) --- */
 
-/* What all addresses of one household share: an IPv4 address, or the /56 of an
- * IPv6 one.  0: the address is none of the network. */
+/* A hash of the household of ADDRESS: of the IPv4 address, or of the /56 of the
+ * IPv6 address.  0: ADDRESS is no IP address. */
 uint64_t hub_origin(const ngx_str_t *address);
 
-/* Opens a session of WHO on stream S (NULL: on none).  Returns HUB_ADMITTED,
- * then the caller must hub_session_close(), or the reason (counted). */
+/* Opens a session of WHO on stream S (NULL: on none).  Returns HUB_ADMITTED, then
+ * the caller must hub_session_close(); else returns the reason and counts it. */
 enum hub_refusal hub_session_open(hub_t *h, hub_client_t *c,
     const hub_identity_t *who, hub_stream_t *s, hub_end_pt end, void *data);
 
 /* MS as a session's `late`. */
 #define hub_session_late(ms)  ((uint16_t) ngx_min((ms) / 10, 65535))
 
-/* Harmless when it is closed already. */
+/* Harmless when the session is already closed. */
 void hub_session_close(hub_t *h, hub_client_t *c);
 
-/* Why the session is to end, NULL when it is not. */
+/* Returns why the session must end, NULL when it need not. */
 const char *hub_session_leaves(const hub_client_t *c);
 
-/* A fresh session id, to be known before the session is open. */
+/* Returns a new session id, for callers that need one before the session opens. */
 uint64_t hub_session_id(hub_t *h);
 
-/* Asks session ID to leave.  Returns how many were told. */
+/* Asks session ID to leave.  Returns the number of sessions asked. */
 uint32_t hub_kick(hub_t *h, uint64_t id);
 
-/* Asks those who follow events to ask again; UID 0: all.  Whoever is being let
- * in meanwhile is asked too. */
+/* Asks the event streams of UID (0: of all users) to reconnect and have their rights
+ * checked again, including those that connect meanwhile. */
 uint32_t hub_refresh(hub_t *h, uint64_t uid);
 
-/* Calls end() of this worker's clients that were told to leave. */
+/* Calls end() for this worker's clients that were asked to leave. */
 void hub_session_sweep(hub_t *h);
 
 /* Counts a refusal that was decided outside of the hub. */
@@ -224,25 +225,25 @@ void hub_refuse(hub_t *h, enum hub_refusal reason);
 const char *hub_refusal_text(enum hub_refusal reason);   /* a sentence */
 const char *hub_refusal_name(enum hub_refusal reason);   /* a word */
 const char *hub_protocol_name(enum hub_protocol protocol);
-const char *hub_protocol_kind(enum hub_protocol protocol);   /* what for */
+const char *hub_protocol_kind(enum hub_protocol protocol);   /* its purpose */
 
 
-/* --- what one has of the sessions (hub_count.c); the caller holds the mutex --- */
+/* --- sessions of each user and address (hub_count.c); under the mutex --- */
 
 enum hub_count_kind { HUB_COUNT_USER, HUB_COUNT_ADDRESS, HUB_COUNT_PUBLISHER };
 
-/* Counts ROW in where it belongs or, with IN of 0, out. */
+/* Adds ROW to the counts of its user and address or, with IN of 0, removes it. */
 void hub_counts_row(hub_t *h, const hub_session_t *row, int in);
 
-/* The sessions of user or address WHO: on stream S or, with NULL, in all. */
+/* The sessions of the user or address ID: on stream S or, with NULL, in all. */
 hub_count_t hub_counts_of(const hub_t *h, enum hub_count_kind kind,
-    uint64_t who, const hub_stream_t *s);
+    uint64_t id, const hub_stream_t *s);
 
 /* Forgets all counts. */
 void hub_counts_clear(hub_t *h);
 
 
-/* For the other hub_*.c; all but the first are called under the mutex. */
+/* For the other hub_*.c; their callers hold the mutex for all but the first. */
 void hub_sessions_start(void);
 enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *who,
     const hub_stream_t *s, uint64_t name_hash);
@@ -254,178 +255,182 @@ void hub_session_tell(hub_t *h, hub_session_t *session, enum hub_kick kick);
 
 /* --- the table of revocations (hub_revoked.c) --- */
 
-/* Is what was ISSUED then to this user, stream and key void? */
+/* Is a token or session void that was ISSUED at that time to this user, stream and
+ * key? */
 int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
     int64_t issued);
 
-/* Reads the file into a fresh zone. */
+/* Reads the file into a new zone. */
 ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
 
-/* Writes the file anew with a line for each entry.  For the master, before workers
- * start: they inherit it. */
+/* Rewrites the file with one line for each entry.  The master calls it before it
+ * starts workers, which inherit the descriptor. */
 void hub_revocations_rewrite(hub_t *h, ngx_log_t *log);
 
-/* Does R name these? */
+/* Does R cover this user, stream and key? */
 int hub_revocation_names(const hub_revocation_t *r, uint64_t uid,
     uint64_t stream, uint64_t key);
 
 /* Adds R to the table.  The caller holds the mutex. */
 hub_revocation_t *hub_revocation_add(hub_t *h, const hub_revocation_t *r);
 
-/* Writes R, of the stream NAME or none, to the file. */
+/* Appends R to the file; NAME is its stream's, if it names one. */
 ngx_int_t hub_revocation_keep(hub_t *h, const hub_revocation_t *r,
     const ngx_str_t *name, ngx_log_t *log);
 
 
 /* --- revocations (hub_revoke.c) --- */
 
-/* Makes R hold: ends the sessions it names, refuses later ones, and keeps it
- * in the file of hub_revocations under stream NAME (or none).  *ENDED counts
- * sessions.  NGX_ERROR: it holds, but could not be kept. */
+/* Applies R: ends the sessions and streams that it covers, refuses later sessions,
+ * and appends R to the file of hub_revocations; NAME is its stream's, if it names
+ * one.  *ENDED is the number of sessions.  NGX_ERROR: R applies, but could not be
+ * written to the file. */
 ngx_int_t hub_revoke(hub_t *h, const hub_revocation_t *r,
     const ngx_str_t *name, uint32_t *ended, ngx_log_t *log);
 
 
-/* --- revocations that nobody hears of (hub_deaf.c) --- */
+/* --- workers that revocations no longer reach (hub_deaf.c) --- */
 
-/* Looks at the sockets that this worker starts with. */
+/* Remembers the sockets that this worker starts with. */
 void hub_deaf_start(void);
 
-/* In a sweep: a worker that drains ends its clients when no worker of the zone
- * accepts any more; one without a master quits when its sockets are another's. */
+/* In a sweep: a draining worker ends its clients when no worker of the zone accepts
+ * connections any more.  A worker without a master quits when another process has
+ * replaced its sockets. */
 void hub_deaf_sweep(hub_t *h, ngx_log_t *log);
 
 
 /* --- workers (hub_worker.c) --- */
 
-/* Takes this process's worker slot, at a later sweep when all are in use.
- * Without one a worker may look, but lets nobody in (HUB_NO_WORKER). */
+/* Takes a slot for this worker; when all are in use, a later sweep takes one.
+ * Without a slot a worker may read the zone, but admits nobody (HUB_NO_WORKER). */
 void hub_worker_start(hub_t *h, ngx_log_t *log);
 void hub_worker_stop(hub_t *h);
 
 #define HUB_SWEEP_MS  500
 
-/* Turns streams of dead workers to grace, ends those whose grace is over,
- * asks clients of this worker to leave that were told to. */
+/* Moves streams of dead workers to grace, ends streams whose grace is over, and
+ * ends the clients of this worker that were asked to leave. */
 void hub_sweep(hub_t *h, ngx_log_t *log);
 
 
 /* --- changes (hub_change.c) --- */
 
-/* Notes that S changed to STATE.  The caller holds the mutex. */
+/* Records that S changed to STATE.  The caller holds the mutex. */
 void hub_changed(hub_t *h, const hub_stream_t *s, enum hub_state state);
 
-/* Copies changes behind SINCE to OUT, at most MAX.  Returns how many, or -1
- * when SINCE is so old that some are lost: look at all streams anew. */
+/* Copies at most MAX changes after SINCE to OUT.  Returns their number, or -1
+ * when changes after SINCE were lost: the caller must read all streams again. */
 int hub_changes(hub_t *h, uint64_t since, hub_change_t *out, int max);
 
 
 /* --- recordings (hub_record.c) --- */
 
-/* Lets the stream NAME be recorded from its newest key frame on, or no longer.
+/* Starts recording the stream NAME from its newest key frame on, or stops it.
  * NGX_DECLINED: there is no such stream. */
 ngx_int_t hub_record_want(hub_t *h, const u_char *name, size_t len, int on);
 
 /* The same for S.  The caller holds the mutex. */
 void hub_record_set(hub_stream_t *s, int on, uint64_t from);
 
-/* Makes this worker the recorder of stream slot I when its recording is wanted
- * and nobody has it.  A publisher's own worker comes first; an exiting one
- * takes nothing that another could.  Returns 1 and fills REF, or 0. */
+/* Makes this worker the recorder of stream slot I when the stream is to be recorded
+ * and has no recorder.  The publisher's own worker takes precedence; an exiting
+ * worker claims nothing that another could.  Returns 1 and fills REF, or 0. */
 int hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref);
 
-/* Tells how far it has come, for who goes on in its place: all of ROW but
- * `wanted`, `worker` and `state`. */
+/* Stores the recorder's progress, so that another worker can continue: all of ROW
+ * but `wanted`, `worker` and `state`. */
 void hub_record_save(hub_t *h, const hub_ref_t *ref,
     const hub_recording_t *row);
 
-/* Tells the zones of CYCLE and of the one before what KIND recorders are of from
- * now on.  For the master, before workers start. */
+/* Stores the KIND of CYCLE's recorders in its zone.  A zone that CYCLE no longer
+ * uses has no more recorders.  The master calls it before it starts workers. */
 void hub_record_kind(ngx_cycle_t *cycle, uint64_t kind);
 
-/* Is there, or will there be, a worker that can go on in the file? */
+/* Does, or will, a worker exist that can continue the file? */
 int hub_record_goes_on(hub_t *h, const hub_ref_t *ref);
 
-/* Lets go of it: it is over when DONE, else another worker goes on. */
+/* Gives up the recording: ends it if DONE, else another worker continues it. */
 void hub_record_release(hub_t *h, const hub_ref_t *ref, int done);
 
-/* Tells what becomes of it.  When it waits for its disk, or did until now,
- * returns how many streams of the zone wait for theirs. */
+/* Sets the state of the recording.  If it waits for its disk, or did until now,
+ * returns the number of streams in the zone that wait for their disks. */
 uint32_t hub_record_state(hub_t *h, const hub_ref_t *ref,
     enum hub_record state);
 
-/* The recorders of dead worker SLOT.  The caller holds the mutex. */
+/* Releases the recordings of dead worker SLOT.  The caller holds the mutex. */
 void hub_record_forget(hub_t *h, uint32_t slot);
 
 const char *hub_record_name(enum hub_record state);      /* a word */
 
-/* UTC, in ms since 1970, of what was at DTS, by how the stream's clock and
- * the wall's stand now. */
+/* Converts DTS to UTC, in ms since 1970, by the present offset between the stream's
+ * clock and the wall clock. */
 int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
 
 
 /* --- readers (hub_reader.c) --- */
 
-/* Opens a reader of stream NAME; it holds nothing and needs no closing.
+/* Opens a reader of stream NAME; it holds no resources and needs no closing.
  * NGX_DECLINED: there is no such stream. */
 ngx_int_t hub_reader_open(hub_t *h, const u_char *name, size_t len,
     hub_reader_t *r);
 
-/* Is the stream the reader was opened on still there? */
+/* Does the reader's stream still exist? */
 int hub_reader_alive(const hub_reader_t *r);
 
-/* Positions a reader at the newest key frame.  When that is of no use, since the GOP
- * has outgrown the window or other headers came behind it, the reader is positioned
- * at what is newest, and is blind.  NGX_AGAIN: there was no key frame yet. */
+/* Positions a reader at the newest key frame.  If that cannot be used, because the
+ * GOP has outgrown the window or newer headers followed it, positions the reader at
+ * the newest entry and makes it blind.  NGX_AGAIN: no key frame came yet. */
 ngx_int_t hub_reader_join(hub_reader_t *r);
 
-/* For a recorder, which copies entries, when it fell behind: positions it at the oldest key frame
- * not before entry FROM in the newer half of the window, so that little is lost
- * and not all is lost again at once.  NGX_AGAIN: none yet. */
+/* For a recorder, which copies entries, when it fell behind: positions it at the
+ * oldest key frame not before entry FROM in the newer half of the window, so that
+ * it loses little and does not fall behind again at once.  NGX_AGAIN: none yet. */
 ngx_int_t hub_reader_rejoin(hub_reader_t *r, uint64_t from);
 
-/* Finds the next batch [r->pos, r->end), whole tags, at most LIMIT bytes
+/* Finds the next batch [r->pos, r->end): whole tags, at most LIMIT bytes
  * unless one tag is larger.  NGX_OK; NGX_AGAIN when there is nothing new;
- * NGX_DECLINED when the reader lags more than LAG ms behind or fell out of
- * the window: hub_reader_join() next. */
+ * NGX_DECLINED when the reader lags more than LAG ms or fell out of the window,
+ * and must call hub_reader_join() next. */
 ngx_int_t hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag);
 
-/* Ends the batch in hand with the tag that is partly out, so that the next one
- * is chosen by how things are then. */
+/* Ends the current batch behind the tag that is partly sent, so that the next
+ * hub_reader_batch() decides afresh. */
 void hub_reader_cut(hub_reader_t *r);
 
-/* How far the next tag to start is behind the newest, in ms. */
+/* The time from the next tag to send to the newest one, in ms. */
 ngx_msec_t hub_reader_behind(const hub_reader_t *r);
 
-/* Fills IOV with the batch's bytes from r->pos.  Returns the count. */
+/* Fills IOV with the batch's bytes from r->pos.  Returns the number of parts. */
 int hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
     int max, size_t *size);
 
-/* Positions a reader at entry INDEX, or at the oldest in the window. */
+/* Positions a reader at entry INDEX, or at the oldest one if INDEX has left the
+ * window. */
 void hub_reader_seek(hub_reader_t *r, uint64_t index);
 
-/* Copies the entry r->index to ENTRY.  NGX_OK; NGX_AGAIN when it has not come;
- * NGX_DECLINED when it left the window.  The caller moves r->index. */
+/* Copies entry r->index to ENTRY.  NGX_OK; NGX_AGAIN when it has not come yet;
+ * NGX_DECLINED when it has left the window.  The caller advances r->index. */
 ngx_int_t hub_reader_entry(const hub_t *h, const hub_reader_t *r,
     hub_entry_t *entry);
 
-/* Copies LEN bytes at OFFSET of the row to OUT.  NGX_DECLINED: they left the
- * window, and OUT is worth nothing. */
+/* Copies LEN bytes at OFFSET of the row to OUT.  NGX_DECLINED: they have left the
+ * window, and OUT may be torn. */
 ngx_int_t hub_reader_copy(const hub_t *h, const hub_reader_t *r,
     uint64_t offset, u_char *out, size_t len);
 
-/* Copies the present configuration.  *AT is the first entry that needs it.
- * NGX_AGAIN: it is being changed. */
+/* Copies the current configuration.  *AT is the first entry that needs it.
+ * NGX_AGAIN: the writer is changing it. */
 ngx_int_t hub_reader_config(const hub_reader_t *r,
     hub_config_t config[HUB_CONFIG_KINDS], uint64_t *at);
 
-/* Were the bytes from OFFSET on in the window all the time until now?
- * Ask after use: 0 means what was read may be torn. */
+/* Have the bytes from OFFSET on been in the window all the time until now?  Call it
+ * after use: 0 means that the bytes read may be torn. */
 int hub_stream_holds(const hub_reader_t *r, uint64_t offset);
 
-/* Writes FLV header (with HEADER), metadata and sequence headers, stamped
- * with the dts of the reader's position, to OUT of at least
- * HUB_PREFIX_MAX bytes.  Returns the size; 0: try again later. */
+/* Writes an FLV header (with HEADER), metadata and sequence headers to OUT of at
+ * least HUB_PREFIX_MAX bytes, with the dts of the reader's position.  Returns the
+ * size; 0: try again later. */
 #define HUB_PREFIX_MAX  (FLV_HEADER_SIZE \
                          + HUB_CONFIG_KINDS * (HUB_CONFIG_MAX + FLV_TAG_OVERHEAD))
 size_t hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,

@@ -1,16 +1,15 @@
 /*
- * The writer of a stream: tags, configuration, and the window.
+ * The writer's side: appends tags, stores configurations, and trims the window.
  */
 
 #include "hub.h"
 
 #define HUB_RATE_MS       2000
 #define HUB_BURST_MS     10000
-#define HUB_READ_MS       2000      /* readers have had a frame by then */
-#define HUB_SETTLE_MS     1000      /* until then a publisher has sent headers */
+#define HUB_READ_MS       2000      /* readers have read a frame by then */
+#define HUB_SETTLE_MS     1000      /* a publisher has sent its headers by then */
 
 
-/* Readers take no configuration while it is being changed. */
 void
 hub_config_begin(hub_stream_t *s)
 {
@@ -26,8 +25,8 @@ hub_config_end(hub_stream_t *s)
 }
 
 
-/* Gives back blocks that lie wholly before the window; takes those that the
- * bytes up to END and their entry need. */
+/* Gives back the blocks before the window; takes blocks for the bytes up to END and
+ * for their entry. */
 static ngx_int_t
 hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
 {
@@ -61,7 +60,7 @@ hub_blocks_fit(hub_t *h, hub_stream_t *s, uint64_t end)
 }
 
 
-/* Would one more entry need more blocks than an index may have? */
+/* Would the next entry need one block more than an index may have? */
 static int
 hub_index_is_full(const hub_stream_t *s, uint64_t first)
 {
@@ -70,9 +69,10 @@ hub_index_is_full(const hub_stream_t *s, uint64_t first)
 }
 
 
-/* Moves the tail so that SIZE more bytes at DTS keep window and caps.  The
- * newest key frame goes only when the byte or the index cap asks for it, and so
- * do frames that no reader may have had yet: a clock that is set leaps. */
+/* Moves the tail so that SIZE more bytes at DTS fit the window and its caps.  Drops
+ * the newest key frame, and frames that readers may not have read yet, only when
+ * the cap on bytes or on entries requires it: dts may jump when the publisher's
+ * clock is set. */
 static void
 hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
 {
@@ -80,7 +80,7 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     uint64_t     first = hub_load(&s->first);
     hub_entry_t *e;
 
-    /* the oldest entries are in nobody's cache: many go at a time */
+    /* the oldest entries are in no cache, so drop many at a time */
     if (s->end + size - hub_load(&s->tail) <= h->stream_max
         && !hub_index_is_full(s, first)
         && dts - s->first_dts <= (int64_t) (h->window + h->window / 16))
@@ -110,7 +110,7 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
     hub_raise(&s->first, first);
     hub_raise(&s->tail, first < s->head ? hub_entry(h, s, first)->offset
                                         : s->end);
-    hub_step();                              /* before any of it is reused */
+    hub_step();                              /* before the bytes are overwritten */
 }
 
 
@@ -156,8 +156,8 @@ hub_put_tag(hub_t *h, hub_stream_t *s, uint8_t type, int64_t dts,
 }
 
 
-/* May SIZE more bytes come?  A stream that was silent, or a phone that sends
- * what a dead zone kept from it, has HUB_BURST_MS of its rate to spare. */
+/* Are SIZE more bytes within max_kbps?  A burst of HUB_BURST_MS is allowed: a phone
+ * sends at once the frames that it could not send in a dead zone. */
 static int
 hub_within_cap(hub_stream_t *s, size_t size)
 {
@@ -202,7 +202,7 @@ hub_measure(hub_writer_t *w, hub_stream_t *s, size_t size, int video)
 }
 
 
-/* Viewers of a stream without pictures start anywhere. */
+/* May viewers join at this frame?  In a stream without pictures, at any frame. */
 static int
 hub_joinable(const hub_t *h, const hub_stream_t *s, uint8_t type,
     const flv_frame_t *frame)
@@ -218,25 +218,25 @@ hub_joinable(const hub_t *h, const hub_stream_t *s, uint8_t type,
 }
 
 
-/* An encoder that does so does it with each GOP: one line for each publisher. */
+/* Logs one line for each publisher: an encoder with long GOPs sends many of them. */
 static void
-hub_say_outgrown(const hub_t *h, hub_writer_t *w, const hub_stream_t *s)
+hub_log_outgrown(const hub_t *h, hub_writer_t *w, const hub_stream_t *s)
 {
     w->outgrown = 1;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "hub: stream \"%*s\" has a GOP that outgrew its window of %uL "
-                  "bytes (hub_stream_max is %uz): a viewer that comes now gets "
-                  "sound alone until the next key frame",
+                  "bytes (hub_stream_max is %uz): a viewer that joins now gets "
+                  "only sound until the next key frame",
                   (size_t) s->name_len, s->name,
                   s->end - hub_load(&s->tail), h->stream_max);
 }
 
 
-/* Remembers where the frame after the newest one goes; a block that is still to
- * be taken is not known, which costs time alone. */
+/* Remembers where the next frame goes, for hub_append_soon().  If that needs a new
+ * block the address is wrong, which only costs time. */
 static void
-hub_expect(const hub_t *h, hub_writer_t *w)
+hub_expect_next(const hub_t *h, hub_writer_t *w)
 {
     hub_stream_t  *s = w->ref.stream;
     uint32_t      *block = &s->blocks[(s->end >> HUB_BLOCK_SHIFT)
@@ -297,7 +297,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
         return NGX_AGAIN;
     }
 
-    /* a frame that was held back is no older than what another publisher sent */
+    /* a held frame may be older than the newest one of the previous publisher */
     now = w->arrived_ms ? ngx_max(w->arrived_ms, ngx_max(s->track[0].wall_ms,
                                                          s->track[1].wall_ms))
                         : ngx_current_msec;
@@ -307,9 +307,8 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     hub_trim(h, s, size, dts);
 
     if (!joinable && hub_outgrown(s) && !w->outgrown) {
-        hub_say_outgrown(h, w, s);
+        hub_log_outgrown(h, w, s);
     }
-
 
     if (hub_blocks_fit(h, s, s->end + size) != NGX_OK) {
         w->wait_key = 1;
@@ -338,7 +337,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
                           | (frame->config ? HUB_CONFIG : 0)
                           | (w->discontinuity ? HUB_DISCONTINUITY : 0));
 
-    w->discontinuity &= frame->config;       /* its first frame has it too */
+    w->discontinuity &= frame->config;       /* mark the first frame, too */
 
     hub_store(&s->end, s->end + size);
     hub_store(&s->head, head + 1);
@@ -354,13 +353,13 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     }
 
     hub_measure(w, s, size, type == FLV_VIDEO && !frame->config);
-    hub_expect(h, w);
+    hub_expect_next(h, w);
 
     return NGX_OK;
 }
 
 
-/* Tells of new headers, unless the stream was taken or ended meanwhile. */
+/* Announces new headers, unless the stream was taken over or ended meanwhile. */
 static void
 hub_config_changed(hub_t *h, hub_writer_t *w)
 {
@@ -374,8 +373,8 @@ hub_config_changed(hub_t *h, hub_writer_t *w)
 }
 
 
-/* Newcomers must not wait for a track that the present publisher, unlike an
- * earlier one, does not have. */
+/* Forgets the headers of tracks that an earlier publisher had and the current one
+ * has not: viewers that join must not wait for such a track. */
 static void
 hub_forget_configs(hub_t *h, hub_writer_t *w)
 {
@@ -458,14 +457,14 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         s->audio = (uint8_t) frame->codec;
     }
 
-    /* a track that is new leaves the older entries as good as they were */
+    /* readers can decode older entries when the header only adds a track */
     if (kind != HUB_CONFIG_META && replaced) {
         hub_store(&s->config_at, s->head);
     }
 
     hub_config_end(s);
 
-    if (kind != HUB_CONFIG_META) {           /* which says nothing of its own */
+    if (kind != HUB_CONFIG_META) {           /* pages show nothing of metadata */
         hub_config_changed(h, w);
     }
 }
@@ -492,11 +491,11 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
     config = &w->ref.stream->config[kind];
     w->configured |= 1u << kind;
 
-    /* many encoders repeat their headers: that is no change */
+    /* ignore repeated headers, as many encoders send */
     if (config->size != len || ngx_memcmp(config->body, body, len) != 0) {
         hub_store_config(h, w, kind, frame, body, len);
 
-        /* players read metadata before media, not among it */
+        /* players expect metadata before media, not in between */
         if (kind != HUB_CONFIG_META) {
             ngx_memzero(&b, sizeof(ngx_buf_t));
             b.pos = (u_char *) body;

@@ -1,6 +1,6 @@
 /*
- * The pool of blocks.  All of it is called under the mutex, and a SIGKILL between
- * two steps may lose a block, but no block ever has two owners.
+ * The pool of blocks.  Callers hold the mutex.  A SIGKILL between two steps may leak
+ * a block, but no block ever has two owners.
  */
 
 #include "hub.h"
@@ -13,7 +13,7 @@ hub_blocks_count(hub_t *h, const hub_stream_t *s)
 }
 
 
-/* A count may be wrong when a worker was killed: it is looked at once more. */
+/* Counts each candidate again, as a SIGKILL may have left a wrong count. */
 hub_stream_t *
 hub_fullest(hub_t *h, uint32_t least)
 {
@@ -30,7 +30,7 @@ hub_fullest(hub_t *h, uint32_t least)
         hub_blocks_count(h, s);
         limit = (s->first_block + 1) << HUB_BLOCK_SHIFT;
 
-        /* a block that an append may still be filling is not the oldest */
+        /* take no block that an append may still be filling */
         if (h->slots[i].blocks >= most && s->end_block > s->first_block + 1
             && hub_load(&s->end) >= limit)
         {
@@ -43,7 +43,7 @@ hub_fullest(hub_t *h, uint32_t least)
 }
 
 
-/* Takes the oldest block from the stream that has most. */
+/* Takes the oldest block of the stream with the most blocks. */
 static uint32_t
 hub_block_rob(hub_t *h)
 {
@@ -78,8 +78,7 @@ hub_block_rob(hub_t *h)
 }
 
 
-/* nfree is never less than there are: a SIGKILL may leave it more, until the pool
- * is empty. */
+/* A SIGKILL may leave nfree too high, never too low; an empty pool corrects it. */
 uint32_t
 hub_block_take(hub_t *h)
 {
@@ -143,7 +142,8 @@ hub_index_grow(hub_t *h, hub_stream_t *s)
 }
 
 
-/* A block is no longer the stream's before it is anybody's. */
+/* Removes each block from the stream before it adds it to the pool, so that a
+ * SIGKILL leaks a block but never gives it two owners. */
 static void
 hub_row_give(hub_t *h, const uint32_t *blocks, uint32_t most, uint64_t *first,
     uint64_t end)

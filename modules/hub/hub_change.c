@@ -1,6 +1,6 @@
 /*
- * The last changes of streams' states, for those who follow them (the page's
- * event streams): a ring in the zone, written and read under the mutex.
+ * The latest changes of streams' states, for the pages' event streams: a ring in the
+ * zone, written and read under the mutex.
  */
 
 #include "hub.h"
@@ -38,7 +38,7 @@ hub_changes(hub_t *h, uint64_t since, hub_change_t *out, int max)
 
     newest = h->header->changes;
 
-    /* the oldest may be what a process was writing over when it was killed */
+    /* >=: a process may have been killed while it overwrote the oldest change */
     if (newest - since >= HUB_CHANGES) {
         n = -1;
 

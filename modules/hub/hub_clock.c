@@ -1,51 +1,52 @@
 /*
- * A stream's time.  Whatever a publisher's timestamps do, dts starts at 0,
- * never goes back within a track, and keeps step with the wall clock.
+ * A stream's time.  Whatever timestamps a publisher sends, dts starts at 0, never
+ * goes back within a track, and keeps pace with the wall clock.
  *
- * Real time is where the stream's first frames were: s->lead is their dts
- * minus the wall clock.  Every later frame stays within CLOCK_AHEAD and
- * CLOCK_BEHIND of it, whoever publishes.
+ * The stream's first frames define real time: s->lead is their dts minus the wall
+ * clock.  All later frames, of any publisher, stay within CLOCK_AHEAD and
+ * CLOCK_BEHIND of it.
  *
- * Each track of a publisher has an offset from timestamp to dts.  Both are the
- * same, so that sound and picture stay together, unless the tracks are so
- * far apart that they cannot be of one clock.  Frames that come late or in a
- * burst are no reason to touch an offset: what they say is still true.  A
- * timestamp that cannot be is one: the publisher's clock was set, or another
- * publisher goes on; its frame is then put where the wall clock is.
+ * Each track of a publisher has an offset from timestamp to dts.  Both offsets are
+ * equal, which keeps sound and picture together, unless the tracks are too far
+ * apart to share a clock.  Frames that come late or in a burst do not change an
+ * offset: their timestamps are still right.  An impossible timestamp does: the
+ * publisher's clock was set, or another publisher continues the stream.  Its frame
+ * gets the dts of the wall clock.
  *
- * A clock that runs slower than time, stands still, or stood still in a pause
- * looks like a slow network at first.  The network catches up by itself: frames
- * come faster than they were made.  So only a track that stays CLOCK_BEHIND and
- * does not catch up for CLOCK_PATIENCE is moved to real time, together with the
- * other track when that one is behind, too.  From then on that publisher's clock
- * is known to be wrong and follows real time closely, until it has needed no
- * correction for CLOCK_TRUST.  A clock that is too fast is held at CLOCK_AHEAD.
- * The first correction is marked as a discontinuity, those that follow it are
- * too small to be seen.
+ * A clock that is too slow, stands still, or stood still in a pause looks like a
+ * slow network at first.  A network catches up: frames come faster than they were
+ * made.  So a track is moved to real time only when it is CLOCK_BEHIND for
+ * CLOCK_PATIENCE without catching up; the other track moves with it if it is
+ * behind, too.  From then on the publisher's clock counts as wrong, and its dts
+ * follows real time closely, until it has needed no correction for CLOCK_TRUST.  A
+ * clock that is too fast is held at CLOCK_AHEAD.  The first correction is marked as
+ * a discontinuity; the later ones are too small to notice.
  *
- * A track whose clock alone is too fast runs away from the other one, and viewers
- * see that long before CLOCK_AHEAD.  Once it has been CLOCK_STEP further ahead of
- * the other than at first for CLOCK_PATIENCE, it is held CLOCK_CLOSE to where it
- * was, though never behind real time: the other one may merely be late.
+ * When only one track's clock is too fast, the track drifts away from the other one,
+ * and viewers notice that long before CLOCK_AHEAD.  Once it has been CLOCK_STEP
+ * further ahead of the other track than initially for CLOCK_PATIENCE, it is held
+ * within CLOCK_CLOSE of the initial distance, but never behind real time: the other
+ * track may merely be late.
  */
 
 #include "hub.h"
 
-#define CLOCK_BACK     300      /* ms; a muxer's disorder is less */
-#define CLOCK_AHEAD   3000      /* ahead of real time */
-#define CLOCK_BEHIND  3000      /* behind real time */
-#define CLOCK_PATIENCE 2000     /* behind for so long, and not catching up */
-#define CLOCK_STALL    500      /* a frame later than the one before: the network's stall */
-#define CLOCK_SETTLE  2000      /* a stream's first frames may have come late */
-#define CLOCK_APART   3000      /* sound and picture of one clock are closer */
-#define CLOCK_STEP     200      /* frames of a moving picture are closer */
-#define CLOCK_CLOSE     50      /* sound and picture so far apart are not noticed */
-#define CLOCK_PAIR    1000      /* how they are to each other shows in so long */
-#define CLOCK_TRUST  10000      /* once set, a clock may not leap for so long */
+/* all in ms */
+#define CLOCK_BACK     300      /* muxers reorder frames by less */
+#define CLOCK_AHEAD   3000      /* most ahead of real time */
+#define CLOCK_BEHIND  3000      /* most behind real time */
+#define CLOCK_PATIENCE 2000     /* how long a track may stay behind, or ahead alone */
+#define CLOCK_STALL    500      /* a longer pause between frames is the network's */
+#define CLOCK_SETTLE  2000      /* a stream's first frames may come late */
+#define CLOCK_APART   3000      /* most between sound and picture of one clock */
+#define CLOCK_STEP     200      /* most between two frames of a moving picture */
+#define CLOCK_CLOSE     50      /* an unnoticed distance of sound and picture */
+#define CLOCK_PAIR    1000      /* time to measure the distance of two tracks */
+#define CLOCK_TRUST  10000      /* after a clock was set, it may not jump so long */
 
 
-/* The least for the next frame of a track.  A clock that is set again and
- * again must not run ahead by it. */
+/* The least dts of the next frame of a track.  After a jump that is only 1 ms on:
+ * a clock that is set over and over must not run ahead by this. */
 static int64_t
 clock_next(const hub_writer_t *w, const hub_track_t *track, uint64_t now)
 {
@@ -54,7 +55,7 @@ clock_next(const hub_writer_t *w, const hub_track_t *track, uint64_t now)
 }
 
 
-/* Where track KIND of the stream would be at NOW. */
+/* The dts of track KIND that is real time at NOW. */
 static int64_t
 clock_expect(const hub_writer_t *w, const hub_stream_t *s, int kind,
     uint64_t now)
@@ -68,8 +69,8 @@ clock_expect(const hub_writer_t *w, const hub_stream_t *s, int kind,
 }
 
 
-/* May a frame of track KIND that comes NOW be at DTS?  The publisher has been
- * between w->low and w->high ahead of the wall clock so far. */
+/* Is DTS possible for a frame of track KIND that comes NOW?  So far the publisher
+ * was between w->low and w->high ahead of the wall clock. */
 static int
 clock_fits(const hub_writer_t *w, const hub_stream_t *s, int kind, int64_t dts,
     uint64_t now)
@@ -87,7 +88,7 @@ clock_fits(const hub_writer_t *w, const hub_stream_t *s, int kind, int64_t dts,
 }
 
 
-/* Sets the offset of a track that has none, or whose own no longer fits. */
+/* Sets the offset of a track that has none, or whose offset no longer fits. */
 static void
 clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
 {
@@ -102,7 +103,7 @@ clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
     } else {
         t->offset = clock_expect(w, s, kind, now) - t->in;
 
-        if (!t->started && !other->started) {       /* it is for both */
+        if (!t->started && !other->started) {       /* for both tracks */
             t->offset = ngx_max(t->offset,
                                 clock_next(w, &s->track[!kind], now)
                                 - t->in);
@@ -122,8 +123,9 @@ clock_set(hub_writer_t *w, const hub_stream_t *s, int kind, uint64_t now)
 }
 
 
-/* How far behind real time track KIND is for good by a frame that comes NOW and
- * is OFF ahead of it (behind: below 0); 0 while it may be the network's doing. */
+/* Returns how far track KIND is permanently behind real time; 0 while the network
+ * may be the cause.  A frame comes NOW and is OFF ahead of real time (behind:
+ * below 0). */
 static int64_t
 clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
     uint64_t now)
@@ -153,14 +155,14 @@ clock_behind(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
     }
 
     if (gap > CLOCK_STALL) {
-        t->late_ms += gap - CLOCK_STALL;     /* that was the network */
+        t->late_ms += gap - CLOCK_STALL;     /* the network stalled */
     }
 
     return now - t->late_ms >= CLOCK_PATIENCE ? -off : 0;
 }
 
 
-/* How far ahead of real time track KIND was at its newest frame. */
+/* The distance of track KIND ahead of real time at its newest frame. */
 static int64_t
 clock_off(const hub_stream_t *s, int kind)
 {
@@ -170,8 +172,8 @@ clock_off(const hub_stream_t *s, int kind)
 }
 
 
-/* How far (0 or below) track KIND must move, which comes NOW and is OFF ahead of
- * real time, because it runs ahead of the other track. */
+/* Returns how far (0 or below) track KIND must move because it drifts ahead of the
+ * other track.  Its frame comes NOW and is OFF ahead of real time. */
 static int64_t
 clock_alone(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
     uint64_t now)
@@ -211,13 +213,13 @@ clock_alone(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
     t->held_ms = now;
 
     if (t->in + t->offset < s->track[kind].dts) {
-        return 0;                            /* it stands still since the last time */
+        return 0;                            /* the last move still holds it back */
     }
 
     move = ngx_max(ngx_max(CLOCK_CLOSE - over, -off), -CLOCK_STEP);
 
     if (t->offset > other->offset && t->offset + move < other->offset) {
-        /* this track was late, moved, and has caught up: both are of one clock */
+        /* this track was late, was moved, and has caught up: one clock for both */
         move = other->offset - t->offset;
     }
 
@@ -225,9 +227,9 @@ clock_alone(hub_writer_t *w, const hub_stream_t *s, int kind, int64_t off,
 }
 
 
-/* Moves the offset of track KIND, and that of the other track when it is off
- * likewise, so that DTS, which comes NOW, is within the tolerance of real
- * time.  Returns the new dts. */
+/* Moves the offset of track KIND so that the frame DTS, which comes NOW, is within
+ * the tolerance of real time.  Moves the other track's offset, too, when that track
+ * is off in the same way.  Returns the new dts. */
 static int64_t
 clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
     uint64_t now)
@@ -275,7 +277,8 @@ clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
 
     w->kept_ms = now;
 
-    /* held back, a track may stand still: any number of frames may come */
+    /* a track that is held back may repeat its dts, as any number of frames may
+     * come meanwhile */
     return ngx_max(dts + move, s->track[kind].dts + (off < 0));
 }
 
@@ -289,7 +292,7 @@ hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
     hub_writer_track_t        *t = &w->track[kind];
     const hub_writer_track_t  *near = t->started ? t : &w->track[!kind];
 
-    /* 32 bits wrap after 49 days, and for some encoders at once */
+    /* 32 bits wrap after 49 days, and with some encoders at the start */
     in = near->started ? near->in + (int32_t) (timestamp - (uint32_t) near->in)
                        : (int64_t) timestamp;
     dts = track->wall_ms == 0 || (t->started && t->in == in)
@@ -329,8 +332,8 @@ int64_t
 hub_clock_config(const hub_writer_t *w, const hub_stream_t *s, int kind,
     uint64_t now)
 {
-    /* an encoder may send its headers seconds before it has a frame: they
-     * set no clock */
+    /* an encoder may send its headers seconds before its first frame, so a header
+     * sets no clock */
     return w->track[0].started || w->track[1].started
            ? s->dts : ngx_max(s->dts, clock_expect(w, s, kind, now));
 }

@@ -1,8 +1,8 @@
 /*
- * How many sessions each user and each address has, in all and on each stream,
- * so that an admission need not look at all rows.  A session is counted before
- * its row has an id and counted out after it has none, so what a SIGKILL leaves
- * is counted once too often, until hub_sessions_forget() counts anew.
+ * Counts the sessions of each user and each address, in all and on each stream, so
+ * that an admission need not look at all rows.  A session is counted before its row
+ * gets an id, and counted out after its row lost it.  So a SIGKILL may leave one
+ * session too many in a count, until hub_sessions_forget() counts again.
  */
 
 #include "hub.h"
@@ -10,12 +10,12 @@
 #define HUB_NO_COUNT  ((uint32_t) -1)
 
 
-/* Two keys with one value (of 2^64) would be counted together: more is refused
- * then, never less. */
+/* Hashes to 64 bits.  A collision would add two counts: it refuses more than the
+ * limits ask for, never less. */
 static uint64_t
-hub_count_key(enum hub_count_kind kind, uint64_t who, uint64_t place)
+hub_count_key(enum hub_count_kind kind, uint64_t id, uint64_t place)
 {
-    uint64_t  key = who + 0x9e3779b97f4a7c15u * (kind + 1);
+    uint64_t  key = id + 0x9e3779b97f4a7c15u * (kind + 1);
 
     key = (key ^ key >> 30) * 0xbf58476d1ce4e5b9u;
     key ^= place * 0x94d049bb133111ebu;
@@ -25,7 +25,7 @@ hub_count_key(enum hub_count_kind kind, uint64_t who, uint64_t place)
 }
 
 
-/* A stream in its slot, as a number; 0 is all of them. */
+/* The number of a stream in its slot; 0 stands for all streams. */
 static uint64_t
 hub_count_place(uint32_t slot, uint32_t generation)
 {
@@ -40,7 +40,7 @@ hub_count_chain(const hub_t *h, uint64_t key)
 }
 
 
-/* Where the count of KEY is linked, or where the chain ends. */
+/* Returns the link to the count of KEY, or the end of its chain. */
 static uint32_t *
 hub_count_find(const hub_t *h, uint64_t key)
 {
@@ -54,7 +54,7 @@ hub_count_find(const hub_t *h, uint64_t key)
 }
 
 
-/* A free count, or HUB_NO_COUNT: workers that were killed left too many. */
+/* Returns a free count; HUB_NO_COUNT when killed workers leaked too many. */
 static uint32_t
 hub_count_take(hub_t *h)
 {
@@ -105,7 +105,7 @@ hub_count_out(hub_t *h, uint64_t key, int watches)
     hub_count_t  *count;
 
     if (i == HUB_NO_COUNT) {
-        return;                              /* a rebuild was cut short */
+        return;                              /* a SIGKILL cut a rebuild short */
     }
 
     count = &h->counts[i];
@@ -137,7 +137,7 @@ hub_counts_row(hub_t *h, const hub_session_t *row, int in)
 {
     int       i, watches = hub_watches(row->protocol);
     uint64_t  place = hub_count_place(row->stream, row->generation);
-    uint64_t  who[2] = { row->uid, row->origin };
+    uint64_t  id[2] = { row->uid, row->origin };
 
     static const enum hub_count_kind  kind[] = { HUB_COUNT_USER,
                                                  HUB_COUNT_ADDRESS };
@@ -151,39 +151,39 @@ hub_counts_row(hub_t *h, const hub_session_t *row, int in)
     }
 
     for (i = 0; i < 2; i++) {
-        if (who[i] == 0) {
+        if (id[i] == 0) {
             continue;
         }
 
-        hub_count_one(h, hub_count_key(kind[i], who[i], 0), watches, in);
+        hub_count_one(h, hub_count_key(kind[i], id[i], 0), watches, in);
 
         if (watches && row->stream != HUB_NO_STREAM) {
-            hub_count_one(h, hub_count_key(kind[i], who[i], place), 1, in);
+            hub_count_one(h, hub_count_key(kind[i], id[i], place), 1, in);
         }
     }
 }
 
 
 hub_count_t
-hub_counts_of(const hub_t *h, enum hub_count_kind kind, uint64_t who,
+hub_counts_of(const hub_t *h, enum hub_count_kind kind, uint64_t id,
     const hub_stream_t *s)
 {
     uint32_t     i;
     uint64_t     place;
     hub_count_t  none = { 0, 0, 0, 0, 0 };
 
-    if (who == 0) {
+    if (id == 0) {
         return none;
     }
 
     place = s ? hub_count_place((uint32_t) (s - h->streams), s->generation) : 0;
-    i = *hub_count_find(h, hub_count_key(kind, who, place));
+    i = *hub_count_find(h, hub_count_key(kind, id, place));
 
     return i == HUB_NO_COUNT ? none : h->counts[i];
 }
 
 
-/* Only chains of keys that were in use have anything in them. */
+/* Clears only the chains of keys that were in use: all others are empty. */
 void
 hub_counts_clear(hub_t *h)
 {

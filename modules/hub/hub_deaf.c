@@ -1,9 +1,9 @@
 /*
- * Workers that no revocation reaches.  The control location is answered by workers that
- * accept connections, and what they are told stands in the zone for all.  When
- * a zone has no such worker left (nginx was told to quit, not to reload; its
- * next one has another zone), those that drain would keep what they once
- * allowed for as long as worker_shutdown_timeout.  They end it after 10 s.
+ * Workers that revocations no longer reach.  A worker that accepts connections
+ * answers the control location and writes each revocation to the zone for all
+ * workers.  When nginx quits instead of reloading, its zone has no such worker left,
+ * and the next nginx has another zone.  Draining workers would then keep their
+ * clients for as long as worker_shutdown_timeout; so they end them after 10 s.
  */
 
 #include <sys/stat.h>
@@ -12,18 +12,18 @@
 
 #define HUB_DEAF_SWEEPS  (10000 / HUB_SWEEP_MS)
 
-static uint64_t  hub_heard;              /* what it was at the last sweep */
-static uint32_t  hub_silent;             /* sweeps since it last went up */
-static uint64_t  hub_doors;              /* of this worker's start */
+static uint64_t  hub_heard;              /* header->heard at the last sweep */
+static uint32_t  hub_silent;             /* sweeps since that last grew */
+static uint64_t  hub_sockets;            /* hub_sockets_now() at the start */
 
 
-/* Stands for the files of all unix sockets that this process listens on: a new
- * nginx, or whoever removes them, makes it another.  Never their inodes alone,
- * which are used again at once. */
+/* Hashes the files of all unix sockets that this process listens on.  The hash
+ * changes when a new nginx replaces them, or somebody removes them.  Inodes alone
+ * would not do: file systems reuse them at once. */
 static uint64_t
-hub_doors_now(void)
+hub_sockets_now(void)
 {
-    uint64_t            doors = 0, each[4];
+    uint64_t            sockets = 0, each[4];
     ngx_uint_t          i;
     struct stat         st;
     ngx_listening_t    *ls = ngx_cycle->listening.elts;
@@ -40,31 +40,31 @@ hub_doors_now(void)
         each[1] = (uint64_t) st.st_ino;
         each[2] = (uint64_t) st.st_mtim.tv_sec;
         each[3] = (uint64_t) st.st_mtim.tv_nsec;
-        doors ^= hub_name_hash((u_char *) each, sizeof(each));
+        sockets ^= hub_name_hash((u_char *) each, sizeof(each));
     }
 
-    return doors;
+    return sockets;
 }
 
 
 void
 hub_deaf_start(void)
 {
-    hub_doors = hub_doors_now();
+    hub_sockets = hub_sockets_now();
 }
 
 
-/* A worker whose master was killed goes on: it is told of revocations as before.
- * When its sockets are another's it is not, so it lets nobody in any more. */
+/* A worker whose master was killed continues: revocations still reach it, until
+ * another process replaces its sockets.  Then it must admit nobody any more. */
 static int
 hub_is_replaced(void)
 {
     return ngx_process == NGX_PROCESS_WORKER && getppid() != ngx_parent
-           && hub_doors_now() != hub_doors;
+           && hub_sockets_now() != hub_sockets;
 }
 
 
-/* Asks all clients of this worker to leave; returns how many. */
+/* Asks all clients of this worker to leave; returns their number. */
 static uint32_t
 hub_sessions_end(hub_t *h)
 {
@@ -99,15 +99,16 @@ hub_deaf_sweep(hub_t *h, ngx_log_t *log)
 
         if (!ngx_quit && hub_is_replaced()) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "hub: this worker's master is gone and its unix "
-                          "sockets are not its own any more: it quits");
+                          "hub: this worker quits: its master is gone, and its "
+                          "unix sockets were replaced or removed");
             ngx_quit = 1;
         }
 
         return;
     }
 
-    /* counted, not timed: who was frozen with all others waits as long */
+    /* counts sweeps, not time: after a suspend of the machine all workers must get
+     * 10 s to sweep again */
     heard = hub_load(&h->header->heard);
     hub_silent = heard == hub_heard ? hub_silent + 1 : 0;
     hub_heard = heard;
@@ -121,8 +122,8 @@ hub_deaf_sweep(hub_t *h, ngx_log_t *log)
     if (n) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "hub: for 10 s no worker of hub_zone \"%V\" has accepted "
-                      "connections, so nobody here hears of revocations: this "
-                      "one, which drains, ends its %uD sessions",
+                      "connections, so no revocation can reach it: this "
+                      "draining worker ends its %uD sessions",
                       &h->shm_zone->shm.name, n);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * The layout of the zone that all workers share, and each process's hold on it.
- * hub.h says what is done with it.
+ * The layout of the zone that all workers share, and the handles that a process
+ * has on it.  hub.h declares the functions.
  */
 
 #ifndef DUOLU_HUB_LAYOUT_H
@@ -23,16 +23,16 @@
 #define HUB_NO_STREAM       ((uint32_t) -1)
 #define HUB_NO_SLOT         ((uint32_t) -1)
 #define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
-#define HUB_CHANGES         256      /* the last ones, for who follows them */
+#define HUB_CHANGES         256      /* kept for event streams */
 #define HUB_REVOCATIONS     4096
-#define HUB_AHEAD           4        /* streams that a walk fetches beforehand */
-#define HUB_WORKERS_MOST    4096     /* a session's row has 16 bits for it */
+#define HUB_AHEAD           4        /* streams that a walk prefetches */
+#define HUB_WORKERS_MOST    4096     /* hub_session_t has 16 bits for the slot */
 
 enum hub_state {
     HUB_FREE = 0,
     HUB_LIVE,
-    HUB_GRACE,         /* the publisher is gone, its return is awaited */
-    HUB_ENDING         /* it is over, a sweep frees it when its writer is out */
+    HUB_GRACE,         /* the publisher is gone and may return */
+    HUB_ENDING         /* ended; a sweep frees it when no append is under way */
 };
 
 enum hub_entry_flags {
@@ -46,13 +46,13 @@ typedef struct {
     uint32_t  size;        /* of the tag, back-pointer included */
     int32_t   cts;
     int64_t   dts;
-    uint32_t  stored_ms;   /* when, low 32 bits */
+    uint32_t  stored_ms;   /* when it was stored, low 32 bits */
     uint8_t   type;        /* enum flv_type */
     uint8_t   flags;       /* enum hub_entry_flags */
     uint8_t   pad[2];
 } hub_entry_t;
 
-/* The latest of each kind of tag that a newcomer needs before media. */
+/* The newest tag of each kind that a joining reader needs before media. */
 enum hub_config_kind { HUB_CONFIG_META, HUB_CONFIG_VIDEO, HUB_CONFIG_AUDIO,
                        HUB_CONFIG_KINDS };
 
@@ -61,37 +61,37 @@ typedef struct {
     uint8_t   body[HUB_CONFIG_MAX];
 } hub_config_t;
 
-/* How far a track has come: [0] video, [1] audio. */
+/* The newest frame of a track: [0] video, [1] audio. */
 typedef struct {
-    int64_t   dts;             /* of its newest frame */
+    int64_t   dts;
     int64_t   step;            /* from the frame before */
-    uint64_t  wall_ms;         /* when it came; 0: there was none */
+    uint64_t  wall_ms;         /* when it came; 0: none came yet */
 } hub_track_t;
 
-/* States of a stream's recording.  HUB_RECORD_FULL and _FAILED: it is
- * wanted and waits for space, or for the disk to work again. */
+/* States of a recording.  HUB_RECORD_FULL: it waits for free space;
+ * HUB_RECORD_FAILED: it waits for the disk to work again. */
 enum hub_record { HUB_RECORD_OFF = 0, HUB_RECORD_ON, HUB_RECORD_FULL,
                   HUB_RECORD_FAILED };
 
-/* A stream's recording, as the workers hand it to one another.  Its recorder
- * alone writes it; `wanted` and `worker` change under the mutex. */
+/* The state of a stream's recording, which one worker hands to the next.  Only the
+ * recorder writes it; `wanted` and `worker` change under the mutex. */
 typedef struct {
-    uint32_t  wanted;              /* the gate or control says so */
+    uint32_t  wanted;              /* the gate or control asked for it */
     uint32_t  state;               /* enum hub_record */
-    uint32_t  worker;              /* the recorder's slot + 1, 0: nobody */
-    uint32_t  gaps;                /* times that frames were lost to the disk */
+    uint32_t  worker;              /* the recorder's slot + 1, 0: none */
+    uint32_t  gaps;                /* times that the disk lost frames */
     uint64_t  session;             /* utc ms of its start, 0: not begun */
     uint64_t  next;                /* first entry that is in no file */
     uint64_t  bytes;               /* written in this session */
-    int64_t   file_utc;            /* of the file being written, 0: none */
-    int64_t   file_dts;            /* the stream's dts at its start */
-    uint64_t  file_config;         /* what the headers in it were, a hash */
+    int64_t   file_utc;            /* of the open file, 0: none */
+    int64_t   file_dts;            /* the stream's dts at the file's start */
+    uint64_t  file_config;         /* hash of the sequence headers in the file */
 } hub_recording_t;
 
 typedef struct {
-    /* these go on when another stream gets the slot */
-    uint64_t         writer;           /* who may write, who does: hub_writer.c */
-    uint32_t         generation;       /* goes up when the slot is reused */
+    /* not reset when another stream gets the slot */
+    uint64_t         writer;           /* turn and inside: hub_writer.md */
+    uint32_t         generation;       /* grows when the slot is reused */
 
     uint32_t         state;            /* enum hub_state */
     uint32_t         name_len;
@@ -99,23 +99,23 @@ typedef struct {
     u_char           owner[20];        /* SHA-1 of the publisher's credential */
     u_char           address[HUB_ADDRESS_MAX + 1];  /* of the publisher */
     uint64_t         name_hash;        /* hub_name_hash() of name */
-    uint64_t         id;               /* the database's, 0: not known */
-    uint64_t         uid;              /* who publishes, likewise */
-    uint64_t         session;          /* the publisher's */
-    uint32_t         session_row;      /* where that was */
+    uint64_t         id;               /* in the database, 0: not known */
+    uint64_t         uid;              /* of the publisher, 0: not known */
+    uint64_t         session;          /* id of the publisher's session */
+    uint32_t         session_row;      /* its row */
     uint32_t         worker;           /* slot of the publisher's worker */
     uint64_t         grace_until_ms;
     uint64_t         created_ms;
-    uint64_t         started_ms;       /* of the present publisher */
+    uint64_t         started_ms;       /* of the current publisher */
 
     uint64_t         head;             /* entries written so far */
     uint64_t         first;            /* oldest entry still in the window */
     uint64_t         tail;             /* oldest byte still in the window */
-    int64_t          first_dts;        /* of `first`, or of one before it */
+    int64_t          first_dts;        /* of `first`, or of an older entry */
     uint64_t         end;              /* byte behind the newest tag */
     uint64_t         key_plus_one;     /* newest entry to join at, 0: none */
-    uint64_t         config_at;        /* entries before need an older config */
-    uint32_t         config_seq;       /* odd while being changed */
+    uint64_t         config_at;        /* entries before it need an older config */
+    uint32_t         config_seq;       /* odd while the config changes */
     int64_t          dts;              /* newest of both tracks */
     int64_t          lead;             /* dts minus wall clock, in real time */
     hub_track_t      track[2];
@@ -124,7 +124,7 @@ typedef struct {
     uint32_t         kbps_in;
     uint32_t         fps_milli;        /* video frames per 1000 s, measured */
     uint32_t         gop_ms;           /* between the newest two key frames */
-    uint32_t         gaps;             /* returns of a publisher, clock jumps */
+    uint32_t         gaps;             /* from returned publishers, clock jumps */
     uint16_t         width, height;
     uint8_t          video, audio;     /* enum flv_codec */
 
@@ -132,43 +132,43 @@ typedef struct {
     uint32_t         viewers;
     uint32_t         max_viewers;      /* 0: no limit */
     uint32_t         max_kbps;         /* 0: no limit */
-    int64_t          credit;           /* bytes the writer may bring now */
-    uint64_t         credit_ms;        /* when that was counted */
+    int64_t          credit;           /* bytes the writer may append now */
+    uint64_t         credit_ms;        /* when `credit` was computed */
     uint32_t         kbps_out;
     uint64_t         bytes_out;        /* of viewers that left */
-    uint64_t         bytes_out_now;    /* those present with them */
+    uint64_t         bytes_out_now;    /* of these and of present viewers */
     uint64_t         bytes_out_seen;   /* when kbps_out was measured */
-    uint32_t         viewers_now;      /* while they are counted anew */
+    uint32_t         viewers_now;      /* scratch of hub_sessions_rebuild() */
     hub_recording_t  recording;
 
-    /* Blocks held, numbered by offset >> shift: [first_block, end_block).
-     * Both move under the mutex; others may raise the first one, the end
-     * belongs to the writer, who therefore may look at it without. */
+    /* The blocks of the row, numbered by offset >> shift: [first_block,
+     * end_block).  Both change under the mutex.  Any worker may raise first_block;
+     * only the writer changes end_block, so it may read it without the mutex. */
     uint64_t         first_block;
     uint64_t         end_block;
 
-    /* Likewise of the index: entry i is in block i >> HUB_INDEX_SHIFT. */
+    /* The blocks of the index; entry i is in block i >> HUB_INDEX_SHIFT. */
     uint64_t         first_index;
     uint64_t         end_index;
 
-    /* not cleared for another stream: a reader of the last one may look here */
+    /* not cleared: a reader of the slot's previous stream may still look here */
     uint32_t         index[HUB_INDEX_BLOCKS];
     uint32_t         blocks[HUB_STREAM_BLOCKS];
     hub_config_t     config[HUB_CONFIG_KINDS];
 } hub_stream_t;
 
 
-/* --- sessions: everybody who is connected, in whatever worker --- */
+/* --- sessions: the clients of all workers --- */
 
 enum hub_protocol {
     HUB_PUBLISH = 0,
     HUB_FLV,
     HUB_WS,
     HUB_RTMP,
-    HUB_EVENTS,            /* follows changes, watches nothing */
-    HUB_REPLAY,            /* downloads a clip of what was recorded */
-    HUB_FILE,              /* a file of it, or a range of one */
-    HUB_LIST,              /* what there is */
+    HUB_EVENTS,            /* follows changes, watches no stream */
+    HUB_REPLAY,            /* downloads a clip of recordings */
+    HUB_FILE,              /* a recorded file, or a range of it */
+    HUB_LIST,              /* a list of recordings */
     HUB_PROTOCOLS
 };
 
@@ -180,9 +180,9 @@ typedef struct {
     uint64_t  id;              /* 0: a free row */
     uint64_t  uid;
     uint64_t  origin;          /* hub_origin() of the address */
-    int64_t   issued;          /* unix seconds: of the token, or the question */
+    int64_t   issued;          /* unix seconds: of the token, or of the request */
     uint64_t  started_ms;
-    uint64_t  bytes;           /* received or sent; its owner alone writes it */
+    uint64_t  bytes;           /* received or sent; only its worker writes it */
     uint32_t  stream;          /* slot, or HUB_NO_STREAM */
     uint32_t  generation;      /* of the stream */
     uint32_t  next;            /* free row */
@@ -190,24 +190,24 @@ typedef struct {
     uint8_t   protocol;        /* enum hub_protocol */
     uint8_t   kick;            /* enum hub_kick */
     u_char    address[HUB_ADDRESS_MAX + 1];
-    uint16_t  late;            /* of a viewer, in 10 ms; its owner writes it */
-    uint64_t  name_hash;       /* of the stream, live or not; 0: of none */
-    uint64_t  key;             /* publishing key's id in the database */
-                               /* two cache lines, shared with nobody */
+    uint16_t  late;            /* a viewer's delay in 10 ms; likewise */
+    uint64_t  name_hash;       /* of the stream, live or not; 0: none */
+    uint64_t  key;             /* id of the publishing key in the database */
+                               /* two cache lines of its own */
 } hub_session_t;
 
 /* A client that asks to be admitted. */
 typedef struct {
     enum hub_protocol  protocol;
-    uint64_t           id;              /* 0: take a fresh one */
+    uint64_t           id;              /* 0: the hub chooses a new one */
     uint64_t           uid;
     uint64_t           key;
     int64_t            issued;
-    int64_t            asked_ms;        /* unix; a page's rights are not older */
+    int64_t            asked_ms;        /* unix; when its rights were read, or before */
     uint64_t           name_hash;       /* of a stream that need not be live */
     ngx_str_t          address;
 
-    /* a publisher's; limits are 0 when there is none */
+    /* of a publisher; a limit of 0 is none */
     uint64_t           stream;          /* its id in the database */
     uint32_t           max_publishers;  /* of this user */
     uint32_t           max_viewers;
@@ -215,54 +215,55 @@ typedef struct {
     uint32_t           record;          /* the gate wants it recorded */
 } hub_identity_t;
 
-/* How many sessions one user, or one address, has: in all, or on one stream.
- * Counts are found by their key, in chains, and are given back at 0. */
+/* The number of sessions of one user, or one address: in all, or on one stream.
+ * A hash table finds counts by their key; a count of 0 is freed. */
 typedef struct {
     uint64_t  key;
-    uint32_t  rows;            /* sessions that were not told to leave */
-    uint32_t  viewers;         /* of them, those that watch */
+    uint32_t  rows;            /* sessions that were not asked to leave */
+    uint32_t  viewers;         /* of them, viewers */
     uint32_t  next;            /* in its chain, or the next free count */
-    uint32_t  first;           /* of the chain that has this count's number */
+    uint32_t  first;           /* head of the chain with this count's number */
 } hub_count_t;
 
-/* Beside each stream, close together: a search passes by thousands of them. */
+/* The part of a stream that searches read.  It is apart from hub_stream_t, as a
+ * search passes by thousands of them. */
 typedef struct {
-    uint32_t  hash;            /* of the name in the chain, 0: it is in none */
+    uint32_t  hash;            /* of the name, 0: the slot is in no chain */
     uint32_t  next;            /* in its chain, or the next free slot */
-    uint32_t  first;           /* of the chain that has this slot's number */
-    uint32_t  blocks;          /* it has, or had when a worker was killed */
+    uint32_t  first;           /* head of the chain with this slot's number */
+    uint32_t  blocks;          /* of the stream; stale after a SIGKILL */
 } hub_slot_t;
 
 enum hub_refusal {
     HUB_ADMITTED = 0,
     HUB_NO_ROOM,               /* no stream slot or no block left */
-    HUB_BUSY,                  /* live, by another credential */
+    HUB_BUSY,                  /* live, with another credential */
     HUB_NO_SESSION,            /* the table of sessions is full */
-    HUB_NO_WORKER,             /* this worker waits for a slot of its own */
+    HUB_NO_WORKER,             /* this worker has no slot yet */
     HUB_IS_REVOKED,
     HUB_VIEWERS_TOTAL,         /* hub_viewers_max */
     HUB_VIEWERS_STREAM,        /* hub_stream_viewers_max, or the stream's own */
-    HUB_USER_SHARE,            /* one user has as much as hub_user_share */
+    HUB_USER_SHARE,            /* the user has as much as hub_user_share allows */
     HUB_ADDRESS_SHARE,
     HUB_PUBLISHERS_USER,
     HUB_BITRATE,
     HUB_DENIED,                /* by the gate */
-    HUB_TOKEN,                 /* no token, or one that does not hold */
-    HUB_STUCK,                 /* the last writer stands still in an append */
+    HUB_TOKEN,                 /* no token, or an invalid one */
+    HUB_STUCK,                 /* the previous writer is stopped in an append */
     HUB_REFUSALS
 };
 
-/* All tokens and sessions of UID, of STREAM (a hub_name_hash()) and of KEY
- * made at AT (unix seconds) or before are void; 0 stands for any. */
+/* All tokens and sessions of UID, of STREAM (a hub_name_hash()) and of KEY that
+ * were issued at AT (unix seconds) or before are void; 0 stands for any. */
 typedef struct {
     int64_t   at;
     uint64_t  uid;
     uint64_t  stream;
     uint64_t  key;
-    int64_t   kept;            /* what the file says of `at` */
+    int64_t   kept;            /* the newest `at` that the file has */
 } hub_revocation_t;
 
-/* A stream went to STATE (HUB_FREE: it ended), or its headers changed. */
+/* A stream changed to STATE (HUB_FREE: it ended), or its headers changed. */
 typedef struct {
     uint64_t  seq;
     uint64_t  id;
@@ -277,7 +278,7 @@ typedef struct {
     uint32_t  pid;             /* 0: free */
     uint32_t  viewers;
     uint32_t  sessions;
-    uint64_t  recorder;        /* of what kind its recorders are */
+    uint64_t  recorder;        /* the kind of its recorders */
 } hub_worker_t;
 
 typedef struct {
@@ -287,9 +288,9 @@ typedef struct {
     uint32_t      nstreams;        /* slots */
     uint32_t      stream_end;      /* behind the last slot ever used */
     uint32_t      stream_free;     /* first free slot */
-    uint64_t      names;           /* goes up when a slot is linked elsewhere */
-    uint64_t      due_ms;          /* no stream is to be ended before */
-    uint64_t      half_line;       /* the file of revocations ends within one */
+    uint64_t      names;           /* grows when a slot changes its chain */
+    uint64_t      due_ms;          /* the sweep of streams may wait until then */
+    uint64_t      half_line;       /* the file of revocations ends within a line */
     uint32_t      nblocks;
     uint32_t      nfree;
     uint32_t      free;            /* first free block, linked through next[] */
@@ -300,28 +301,29 @@ typedef struct {
     uint32_t      session_end;     /* behind the last row in use */
     uint32_t      ncounts;
     uint32_t      count_end;       /* behind the last count ever used */
-    uint32_t      count_free;      /* first that was given back */
+    uint32_t      count_free;      /* first free count below that */
     uint32_t      nworkers;        /* slots */
     uint32_t      worker_end;      /* behind the last slot ever used */
     uint32_t      viewers;
     uint32_t      nrevoked;
-    uint64_t      session_id;      /* the last one given */
-    uint64_t      kicks;           /* goes up when somebody is to leave */
+    uint64_t      session_id;      /* the newest one */
+    uint64_t      kicks;           /* grows when a session is asked to leave */
     uint64_t      changes;         /* seq of the newest */
-    uint64_t      heard;           /* goes up while a worker accepts */
+    uint64_t      heard;           /* grows while a worker accepts connections */
     uint64_t      measured_ms;
-    int64_t       refreshed_ms;    /* unix; rights of pages may be older then */
+    int64_t       refreshed_ms;    /* unix; rights that pages read before may be
+                                      stale */
     uint64_t      bytes_in;        /* of sessions that ended */
     uint64_t      bytes_out;
     uint64_t      admitted[HUB_PROTOCOLS];
     uint64_t      refused[HUB_REFUSALS];
-    uint64_t      recorder;        /* the kind of the present configuration */
+    uint64_t      recorder;        /* the recorders' kind by the configuration */
     uint64_t      recorded;        /* bytes, and gaps, of all recordings */
     uint64_t      record_gaps;
     hub_change_t  change[HUB_CHANGES];
 } hub_header_t;
 
-/* How much of a table one of many may take: so many percent, or `least` when
+/* The share of a table that one user or address may take: PERCENT, or LEAST if
  * that is more. */
 typedef struct {
     ngx_uint_t  percent;
@@ -348,16 +350,16 @@ typedef struct {
     hub_share_t        user_share;
     hub_share_t        address_share;
     ngx_open_file_t   *revocations;    /* keeps them over a restart */
-    uint64_t           recorder;   /* recorders of this kind can go on in one
+    uint64_t           recorder;   /* recorders of this kind can continue one
                                       another's files; 0: there are none */
     uint32_t           worker;     /* this process's slot, or HUB_NO_SLOT */
 } hub_t;
 
-/* Called from a timer: the client was kicked, revoked or taken over and must
- * be ended; WHY is a sentence for it and the log. */
+/* Called from a timer: ends a client that was kicked, revoked or taken over; WHY is
+ * a sentence for the client and the log. */
 typedef void (*hub_end_pt)(void *data, const char *why);
 
-/* This process's side of a session, inside of what it is a session of. */
+/* A session's state in its own process; embedded in the client's state. */
 typedef struct {
     ngx_queue_t     queue;
     hub_session_t  *session;       /* NULL: not open */
@@ -365,72 +367,72 @@ typedef struct {
     void           *data;
 } hub_client_t;
 
-/* A writer's or a reader's hold on a stream; survives its end. */
+/* A reference to a stream, which remains valid memory after the stream's end. */
 typedef struct {
     hub_stream_t  *stream;
     uint32_t       generation;
 } hub_ref_t;
 
-/* A publisher's clock, as one of its tracks has it. */
+/* A publisher's clock by the timestamps of one track. */
 typedef struct {
     int64_t   in;                /* newest timestamp, unwrapped */
     int64_t   offset;            /* from timestamp to dts */
-    int64_t   late_off;          /* how far ahead of real time it was (< 0) ... */
-    uint64_t  late_ms;           /* ... when it was last seen to be late; 0: it is not */
-    int64_t   over;              /* how far ahead of the other one it was at first */
-    uint64_t  alone_ms;          /* since when it is further ahead of it; 0: it is not */
-    uint64_t  held_ms;           /* when it was last held for that; 0: never */
+    int64_t   late_off;          /* distance ahead of real time (< 0) at late_ms */
+    uint64_t  late_ms;           /* when the track fell behind; 0: it is not behind */
+    int64_t   over;              /* initial distance ahead of the other track */
+    uint64_t  alone_ms;          /* since when that is larger; 0: it is not */
+    uint64_t  held_ms;           /* when it was last held back for that; 0: never */
     unsigned  started:1;
 } hub_writer_track_t;
 
 typedef struct {
     hub_ref_t  ref;
-    uint64_t   turn;             /* may write while it is the stream's */
-    uint64_t   session;          /* the publisher's */
+    uint64_t   turn;             /* may write while the stream has this turn */
+    uint64_t   session;          /* of the publisher */
     hub_writer_track_t  track[2];        /* video, audio */
-    int64_t    high, low;        /* most and least that dts - wall clock was */
-    uint64_t   set_ms;           /* when the publisher's clock was set; 0: never */
+    int64_t    high, low;        /* the range of dts - wall clock so far */
+    uint64_t   set_ms;           /* when the publisher's clock jumped; 0: never */
     uint64_t   kept_ms;          /* when it was last moved to real time; 0: never */
-    uint64_t   pair_ms;          /* when its second track began; 0: not yet */
+    uint64_t   pair_ms;          /* when the second track began; 0: not yet */
     uint64_t   arrived_ms;       /* of a frame that was held back; 0: now */
-    uint64_t   rate_ms;          /* measuring kbps since */
+    uint64_t   rate_ms;          /* begin of the measurement of kbps */
     uint64_t   rate_bytes;
     uint16_t   width, height;    /* set before a video sequence header */
     int64_t    key_dts;          /* of the newest key frame */
     uint32_t   rate_frames;
-    const void  *next[3];        /* what the next frame will need, likely */
-    unsigned   configured:HUB_CONFIG_KINDS;   /* bits of what it has sent */
-    unsigned   settled:1;        /* what it did not send was forgotten */
-    unsigned   returned:1;       /* an earlier stream goes on */
+    const void  *next[3];        /* addresses that the next frame will likely touch */
+    unsigned   configured:HUB_CONFIG_KINDS;   /* a bit for each kind it has sent */
+    unsigned   settled:1;        /* other kinds were forgotten */
+    unsigned   returned:1;       /* it continues an earlier stream */
     unsigned   keyed:1;
     unsigned   discontinuity:1;
-    unsigned   wait_key:1;       /* the GOP is broken, or not this writer's */
-    unsigned   outgrown:1;       /* a GOP was larger than the window: told once */
+    unsigned   wait_key:1;       /* the GOP is broken, or another writer's */
+    unsigned   outgrown:1;       /* logged: a GOP was larger than the window */
 } hub_writer_t;
 
 typedef struct {
     hub_ref_t  ref;
     uint64_t   index;            /* next entry to start */
     uint64_t   pos;              /* next byte to send */
-    uint64_t   end;              /* where the batch in hand ends */
+    uint64_t   end;              /* where the current batch ends */
     unsigned   joined:1;
-    unsigned   blind:1;          /* gets sound alone until the next key frame */
+    unsigned   blind:1;          /* gets only sound until the next key frame */
 } hub_reader_t;
 
 
-/* --- plain loads and stores of what several processes share --- */
+/* --- loads and stores of memory that processes share --- */
 
 #define hub_load(p)      __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define hub_store(p, v)  __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define hub_add(p, v)    __atomic_add_fetch((p), (v), __ATOMIC_ACQ_REL)
 
-/* Between two stores that are to be seen in this order: by readers without a
- * lock, and by the sweep when a SIGKILL comes between them. */
+/* Keeps two stores in their order: for readers without a lock, and for the sweep
+ * when a SIGKILL comes between them. */
 #define hub_step()       __atomic_thread_fence(__ATOMIC_RELEASE)
 
 
-/* Never NULL.  When the entry has left the window meanwhile, what is there may say
- * anything: look at `first` after use. */
+/* Never NULL.  The entry may have left the window and contain anything: check
+ * `first` after use. */
 static ngx_inline hub_entry_t *
 hub_entry(const hub_t *h, const hub_stream_t *s, uint64_t index)
 {
@@ -450,11 +452,11 @@ hub_outgrown(const hub_stream_t *s)
 {
     uint64_t  first = hub_load(&s->first), key = hub_load(&s->key_plus_one);
 
-    return key && key <= first;              /* not a newer one than `first` saw */
+    return key && key <= first;              /* loaded after `first`, so not older */
 }
 
 
-/* Is it a stream, for whoever looks for one? */
+/* May clients find the stream? */
 static ngx_inline int
 hub_stream_is_on(const hub_stream_t *s)
 {
@@ -471,8 +473,8 @@ hub_watches(enum hub_protocol protocol)
 }
 
 
-/* For a walk over all streams: rows lie pages apart, and none is in a cache.  FROM
- * and TO are offsets of what the walk looks at. */
+/* Prefetches for a walk over all streams: they lie pages apart, and none is in a
+ * cache.  FROM and TO are offsets of the fields that the walk reads. */
 static ngx_inline void
 hub_stream_ahead(const hub_t *h, uint32_t i, size_t from, size_t to)
 {

@@ -1,8 +1,8 @@
 /*
- * Names and slots of streams.  A slot lies in the chain of its stream's name
- * or in the list of free ones.  Chains are changed under the mutex and read
- * without it.  A reader whose slot moves to another chain meanwhile may miss
- * what it looks for: then `names` went up, and it looks again.
+ * Names and slots of streams.  A slot is in the chain of its stream's name or in
+ * the list of free slots.  Chains change under the mutex, and readers take no lock.
+ * A reader may follow a slot into another chain and miss its stream; `names` has
+ * grown then, and the reader searches again.
  */
 
 #include "hub.h"
@@ -18,11 +18,11 @@ hub_name_hash(const u_char *name, size_t len)
         hash = (hash ^ name[i]) * 1099511628211u;
     }
 
-    return hash | 1;                         /* 0 means any */
+    return hash | 1;                         /* 0 stands for any stream */
 }
 
 
-/* 0 is no chain, and the lowest bit of a name's hash is always 1. */
+/* Never 0, which stands for no chain. */
 static uint32_t
 hub_chain_hash(uint64_t hash)
 {
@@ -87,7 +87,7 @@ hub_find(hub_t *h, const u_char *name, size_t len)
 }
 
 
-/* The hash is stored first: a slot that has none is in no chain. */
+/* Stores the hash first, since a slot without one is in no chain. */
 void
 hub_name_link(hub_t *h, const hub_stream_t *s)
 {
@@ -121,7 +121,7 @@ hub_name_unlink(hub_t *h, const hub_stream_t *s)
          at = &h->slots[*at].next)
     { /* void */ }
 
-    if (*at == i) {                          /* else it was killed half-way */
+    if (*at == i) {                          /* else a SIGKILL cut the linking short */
         hub_store(at, slot->next);
     }
 
@@ -162,10 +162,10 @@ hub_slots_rebuild(hub_t *h)
 {
     uint32_t  i, next;
 
-    /* slots that were never used follow one another */
+    /* slots that were never used are still linked in their order */
     next = h->header->stream_end < h->header->nstreams ? h->header->stream_end
                                                        : HUB_NO_STREAM;
-    h->header->stream_free = HUB_NO_STREAM;  /* should this be cut short, too */
+    h->header->stream_free = HUB_NO_STREAM;  /* in case of another SIGKILL */
     hub_step();
 
     for (i = h->header->stream_end; i > 0; i--) {

@@ -20,7 +20,7 @@ hub_reader_open(hub_t *h, const u_char *name, size_t len, hub_reader_t *r)
     r->ref.stream = s;
     r->ref.generation = hub_load(&s->generation);
 
-    /* the slot may have gone to another stream before its number was read */
+    /* another stream may have got the slot before the generation was read */
     return hub_find(h, name, len) == s && hub_reader_alive(r) ? NGX_OK
                                                               : NGX_DECLINED;
 }
@@ -73,7 +73,7 @@ hub_reader_join_key(hub_reader_t *r)
 }
 
 
-/* At the newest entry, since what is older has no picture to go with. */
+/* Joins at the newest entry: older sound would have no picture. */
 static ngx_int_t
 hub_reader_join_blind(hub_reader_t *r)
 {
@@ -146,17 +146,18 @@ hub_reader_rejoin(hub_reader_t *r, uint64_t from)
 }
 
 
-/* Takes a blind reader past pictures that it could not show, and out of its
- * blindness at a key frame.  Returns the entry behind what it may have now. */
+/* Moves a blind reader past pictures that its viewer could not decode; at a key
+ * frame the reader is no longer blind.  Returns the end of the entries that the
+ * reader may send now. */
 static uint64_t
-hub_reader_grope(hub_reader_t *r, uint64_t head)
+hub_reader_skip_pictures(hub_reader_t *r, uint64_t head)
 {
     hub_entry_t   e;
     hub_reader_t  at = *r;
 
     for ( ; at.index < head; at.index++) {
         if (hub_reader_entry(hub, &at, &e) != NGX_OK) {
-            break;                           /* the check after use will tell */
+            break;                           /* the check after use detects it */
         }
 
         if (e.type != FLV_VIDEO || (e.flags & HUB_CONFIG)) {
@@ -164,7 +165,7 @@ hub_reader_grope(hub_reader_t *r, uint64_t head)
         }
 
         if (at.index > r->index) {
-            break;                           /* first the sound before it */
+            break;                           /* send the sound before it first */
         }
 
         if (e.flags & HUB_KEY) {
@@ -194,7 +195,7 @@ hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
         return NGX_DECLINED;
     }
 
-    index = r->blind ? hub_reader_grope(r, head) : head;
+    index = r->blind ? hub_reader_skip_pictures(r, head) : head;
 
     if (r->index >= index) {
         return NGX_AGAIN;
@@ -232,8 +233,8 @@ hub_reader_batch(hub_reader_t *r, size_t limit, ngx_msec_t lag)
 }
 
 
-/* Tags that are overwritten meanwhile end the search: the check after use will
- * tell. */
+/* Tags that the writer overwrites meanwhile end the search; the check after use
+ * detects them. */
 void
 hub_reader_cut(hub_reader_t *r)
 {
@@ -294,7 +295,7 @@ hub_reader_iov(const hub_t *h, const hub_reader_t *r, struct iovec *iov,
         block = s->blocks[(at >> HUB_BLOCK_SHIFT) % HUB_STREAM_BLOCKS];
 
         if (block >= h->header->nblocks) {
-            break;                           /* torn: the check will tell */
+            break;                           /* torn: the check detects it */
         }
 
         iov[n].iov_base = h->data + ((size_t) block << HUB_BLOCK_SHIFT)
@@ -406,7 +407,7 @@ hub_reader_prefix(const hub_t *h, const hub_reader_t *r, int header,
             continue;
         }
 
-        /* metadata later than 0 is subtitle text to ffmpeg */
+        /* ffmpeg takes metadata with a later time for subtitles */
         p += flv_write_tag_header(p, types[i], size,
                                   i == HUB_CONFIG_META ? 0 : dts);
         p = ngx_cpymem(p, s->config[i].body, size);

@@ -1,7 +1,7 @@
 /*
- * Which streams are to be recorded, who does it, and what becomes of it.  The
- * recorder itself is in dvr/; what it leaves here lets another worker go on
- * in the same file.
+ * Which streams are to be recorded, by which worker, and the state of each recording.
+ * The recorder itself is in dvr/; the progress that it stores here lets another
+ * worker continue the same file.
  */
 
 #include "hub.h"
@@ -12,7 +12,7 @@ hub_record_set(hub_stream_t *s, int on, uint64_t from)
 {
     hub_recording_t  *rec = &s->recording;
 
-    /* what was recorded before is not recorded twice */
+    /* record no entry twice */
     if (on && !rec->wanted && rec->worker == 0) {
         rec->next = ngx_max(rec->next, from);
     }
@@ -74,7 +74,7 @@ hub_record_claim(hub_t *h, uint32_t i, hub_ref_t *ref)
 }
 
 
-/* Is the stream still the one that REF is of?  The caller holds the mutex. */
+/* Is this worker still the recorder of REF's stream?  The caller holds the mutex. */
 static int
 hub_record_holds(const hub_t *h, const hub_ref_t *ref)
 {
@@ -93,7 +93,7 @@ hub_record_save(hub_t *h, const hub_ref_t *ref, const hub_recording_t *row)
     ngx_shmtx_lock(&h->pool->mutex);
 
     if (hub_record_holds(h, ref)) {
-        rec->file_utc = 0;                   /* half of this goes on in no file */
+        rec->file_utc = 0;                   /* a SIGKILL half-way: continue no file */
         hub_step();
         rec->gaps = row->gaps;
         rec->session = row->session;

@@ -1,11 +1,12 @@
 /*
- * Makes a revocation hold: ends the sessions and the streams that it names.
+ * Applies a revocation: ends the sessions and the streams that it covers.
  */
 
 #include "hub.h"
 
 
-/* A stream that awaits its publisher has no session of it, but its number. */
+/* Does R cover the publisher that S waits for?  In grace S has no session of its
+ * publisher any more, but still the user's id. */
 static int
 hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
 {
@@ -18,8 +19,8 @@ hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
 }
 
 
-/* Ends the streams of publishers that are told to leave, or would be.  The caller
- * holds the mutex. */
+/* Ends the streams of revoked publishers, live or awaited.  The caller holds the
+ * mutex. */
 static void
 hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
 {
@@ -49,7 +50,7 @@ hub_revoke_streams(hub_t *h, const hub_revocation_t *r)
 }
 
 
-/* Asks the sessions that R names to leave.  The caller holds the mutex. */
+/* Asks the sessions that R covers to leave.  The caller holds the mutex. */
 static uint32_t
 hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
 {
@@ -83,10 +84,10 @@ hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     ngx_shmtx_lock(&h->pool->mutex);
 
     e = hub_revocation_add(h, r);
-    kept = e->kept >= r->at;                 /* told again: once is enough */
+    kept = e->kept >= r->at;                 /* repeated: no second line */
     *ended = hub_revoke_sessions(h, r);
 
-    hub_revoke_streams(h, r);                /* after all are told */
+    hub_revoke_streams(h, r);                /* it looks for revoked sessions */
 
     ngx_shmtx_unlock(&h->pool->mutex);
 

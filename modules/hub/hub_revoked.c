@@ -1,16 +1,16 @@
 /*
- * Revocations: what was issued to a user, a stream or a key up to a moment is
- * void.  The table lies in the zone, so all workers obey it and a reload keeps
- * it; the file of hub_revocations brings it back after a restart.
+ * Revocations: tokens and sessions of a user, a stream or a key that were issued up
+ * to some time are void.  The table is in the zone, so all workers obey it and a
+ * reload keeps it; the file of hub_revocations restores it after a restart.
  *
- * The table never forgets on its own.  When it is full, the oldest entry is
- * folded into one that stands for everybody: more is refused then, never less.
+ * Entries do not expire.  When the table is full, the oldest entry is merged into
+ * the one that covers everybody: that refuses more than asked for, never less.
  *
- * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME], or the entry that
- * stands for everybody:  AT everybody
+ * A line of the file:  AT[ user=ID][ key=ID][ stream=APP/NAME], or for the entry
+ * that covers everybody:  AT everybody
  *
- * A line is added for each revocation that says more.  A start and a reload write
- * the file anew with a line for each entry, when it has others.
+ * hub_revocation_keep() appends a line for each new revocation.  A start rewrites the
+ * file with one line for each entry, unless it already has exactly these.
  */
 
 #include <nginx.h>
@@ -60,8 +60,8 @@ hub_revocation_is_of(const hub_revocation_t *e, const hub_revocation_t *r)
 }
 
 
-/* The entry to write R to: its own earlier one, a new one, or the oldest.
- * Entry 0 stands for everybody.  The caller holds the mutex. */
+/* Returns the entry for R: the one with the same user, stream and key, else a new
+ * one, else the oldest.  Entry 0 covers everybody.  The caller holds the mutex. */
 static hub_revocation_t *
 hub_revocation_place(hub_t *h, const hub_revocation_t *r)
 {
@@ -92,7 +92,7 @@ hub_revocation_place(hub_t *h, const hub_revocation_t *r)
     hub_store(&h->revoked[0].at, ngx_max(h->revoked[0].at, oldest->at));
     hub_step();
     oldest->at = oldest->kept = 0;
-    hub_step();                              /* void until it says all of it */
+    hub_step();                              /* unused until all fields are set */
 
     return oldest;
 }
@@ -139,7 +139,7 @@ hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     p = line;
 
     if (hub_load(&h->header->half_line)) {
-        *p++ = '\n';                         /* the disk was full */
+        *p++ = '\n';                         /* the disk was full before */
     }
 
     p = ngx_sprintf(p, "%L", r->at);
@@ -167,15 +167,15 @@ hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     if (n != p - line || fdatasync(h->revocations->fd) != 0) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "hub: a revocation could not be written to \"%V\": it "
-                      "holds until nginx is restarted", &h->revocations->name);
+                      "is lost when nginx restarts", &h->revocations->name);
         return NGX_ERROR;
     }
 
     if (fstat(h->revocations->fd, &st) == 0 && st.st_nlink == 0) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
-                      "hub: a revocation was written to \"%V\" when a reload, or "
-                      "somebody else, had put another file in its place: it is "
-                      "to be told again", &h->revocations->name);
+                      "hub: a revocation was written to \"%V\" after that file "
+                      "had been replaced or removed: the service must send it "
+                      "again", &h->revocations->name);
         return NGX_ERROR;
     }
 
@@ -227,7 +227,7 @@ hub_read_line(const u_char *p, const u_char *end, hub_revocation_t *r)
 }
 
 
-/* Returns the file's text, to be freed, or NULL. */
+/* Returns the file's text, which the caller frees, or NULL. */
 static u_char *
 hub_read_file(const ngx_str_t *name, size_t *size, ngx_log_t *log)
 {
@@ -259,15 +259,15 @@ hub_read_file(const ngx_str_t *name, size_t *size, ngx_log_t *log)
 }
 
 
-/* The last line was never told to anybody as kept; half of it may name
- * somebody else, so it is made to name nobody. */
+/* Invalidates a torn last line: half an id may be another user's.  Nobody relies on
+ * it, as the request to revoke did not succeed. */
 static void
 hub_revocation_torn(hub_t *h, ngx_log_t *log)
 {
     static u_char  mark[] = " torn\n";
 
     ngx_log_error(NGX_LOG_WARN, log, 0,
-                  "hub_revocations \"%V\" ends within a line: it is left out",
+                  "hub_revocations \"%V\" ends within a line, which is ignored",
                   &h->revocations->name);
 
     if (!ngx_test_config
@@ -305,7 +305,7 @@ hub_revocations_take(hub_t *h, u_char *text, u_char *end, ngx_log_t *log)
             ngx_log_error(NGX_LOG_WARN, log, 0,
                           "hub_revocations \"%V\" line %ui is \"%*s\", expected "
                           "AT with user=ID, key=ID, stream=APP/NAME or "
-                          "everybody: left out", &h->revocations->name, line,
+                          "everybody: ignored", &h->revocations->name, line,
                           (size_t) (eol - p), p);
         }
     }
@@ -313,14 +313,14 @@ hub_revocations_take(hub_t *h, u_char *text, u_char *end, ngx_log_t *log)
 
 
 typedef struct {
-    hub_revocation_t  entry[HUB_REVOCATIONS];    /* `kept`: its line is there */
+    hub_revocation_t  entry[HUB_REVOCATIONS];    /* `kept`: its line is written */
     uint32_t          n;
-    ngx_uint_t        had, lines;
+    ngx_uint_t        had, lines;                /* before, after */
 } hub_compact_t;
 
 
-/* Leaves of TEXT the lines that say what the table does, each once, and a line for
- * everybody before them.  Returns the end of OUT, which has HUB_LINE_MAX more. */
+/* Copies to OUT the lines of TEXT that match the table, each once, behind a line for
+ * everybody.  OUT has room for TEXT and HUB_LINE_MAX bytes.  Returns its end. */
 static u_char *
 hub_revocations_compact(hub_compact_t *c, u_char *text, u_char *end, u_char *out)
 {
@@ -366,7 +366,7 @@ hub_revocations_compact(hub_compact_t *c, u_char *text, u_char *end, u_char *out
 }
 
 
-/* The folder knows of the rename before anything is said to be kept in the file. */
+/* Makes the rename durable before hub_revocation_keep() reports lines as kept. */
 static void
 hub_sync_folder(const char *name)
 {
@@ -383,8 +383,8 @@ hub_sync_folder(const char *name)
 }
 
 
-/* Puts a file of the SIZE bytes at TEXT in the place of the one that is open, of
- * the same owner.  Returns the new one's descriptor, or NGX_INVALID_FILE. */
+/* Replaces the open file OLD by one with the SIZE bytes at TEXT, and the same owner
+ * and mode.  Returns its descriptor, or NGX_INVALID_FILE. */
 static ngx_fd_t
 hub_file_replace(const char *name, ngx_fd_t old, const u_char *text, size_t size)
 {
@@ -444,14 +444,14 @@ hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
         if (fd == NGX_INVALID_FILE) {
             ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
                           "hub_revocations \"%V\" has %ui lines, expected %ui, "
-                          "and cannot be replaced: it stays as it is", name,
+                          "and cannot be replaced: it is left unchanged", name,
                           c->had, c->lines);
         } else {
             (void) ngx_close_file(h->revocations->fd);
             h->revocations->fd = fd;
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                          "hub_revocations \"%V\" had %ui lines, and has %ui "
-                          "now", name, c->had, c->lines);
+                          "hub_revocations \"%V\" had %ui lines and was "
+                          "rewritten with %ui", name, c->had, c->lines);
         }
     }
 
@@ -466,7 +466,7 @@ hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
     size_t          size;
     hub_compact_t  *c = ngx_alloc(sizeof(hub_compact_t), log);
 
-    /* while a binary is upgraded the old one's workers accept as well */
+    /* during an upgrade of the binary, old workers still append to the file */
     if (c == NULL || getenv(NGINX_VAR)) {
         ngx_free(c);
         return;

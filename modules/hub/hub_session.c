@@ -1,17 +1,18 @@
 /*
- * Sessions: one row in shared memory for everybody who is connected, so that
- * any worker can tell of all and ask any of them to leave.  A row is taken and
- * given back under the mutex; between, its owner alone writes `bytes` and
- * anybody may set `kick`, which the owner's worker looks for in its sweep.
+ * Sessions: one row in shared memory for each client, so that any worker can list all
+ * clients and ask any of them to leave.  Rows are taken and given back under the
+ * mutex.  In between, only the client's worker writes `bytes`; any worker may set
+ * `kick`, which the client's worker checks in its sweep.
  *
- * Nobody takes all of them: some are for publishers alone, and of the rest, as
- * of each limit on viewers, one user and one address have a share.
+ * No client can take all rows: some are reserved for publishers, and one user or
+ * address may take only a share of the others, and of each limit on viewers.
  */
 
 #include "hub.h"
 
 #define HUB_NO_ROW      ((uint32_t) -1)
-#define HUB_ROWS_EACH   2            /* of a stream: a publisher takes over */
+#define HUB_ROWS_EACH   2            /* of a stream: during a takeover it has two
+                                        publishers */
 
 static ngx_queue_t  hub_clients;             /* of this process */
 static uint64_t     hub_kicks_seen;
@@ -20,29 +21,29 @@ static uint64_t     hub_kicks_seen;
 static const struct { const char *name, *text; }  hub_refusals[] = {
     { "admitted", "admitted" },
     { "room", "hub_zone has no room for another stream" },
-    { "busy", "stream is already live by another key" },
+    { "busy", "stream is already live with another key" },
     { "sessions", "hub_zone has no room for another session" },
-    { "workers", "this worker waits for a slot in hub_zone: all are held, by "
-                 "old workers of earlier reloads too" },
+    { "workers", "this worker waits for a slot in hub_zone: workers, also old "
+                 "ones of earlier reloads, hold all of them" },
     { "revoked", "access was revoked" },
     { "viewers_total", "server has as many viewers as hub_viewers_max allows" },
-    { "viewers_stream", "stream has as many viewers as it may have" },
+    { "viewers_stream", "stream has as many viewers as its limit allows" },
     { "user_share", "user has as many sessions as hub_user_share allows" },
     { "address_share",
       "address has as many sessions as hub_address_share allows" },
-    { "publishers_user", "user publishes as many streams as they may" },
-    { "bitrate", "stream is above its bitrate" },
+    { "publishers_user", "user publishes as many streams as their limit allows" },
+    { "bitrate", "stream exceeds its bitrate limit" },
     { "denied", "refused by the auth service" },
-    { "token", "no token that holds" },
-    { "stuck", "stream cannot be taken over yet: the worker of its last "
-               "publisher stands still" }
+    { "token", "no valid token" },
+    { "stuck", "stream cannot be taken over yet: the worker of its previous "
+               "publisher does not respond" }
 };
 
 static const char  *hub_kick_texts[] = {
     "", "kicked by an administrator", "access was revoked",
     "replaced by a newer connection with the same key",
-    "rights are to be read again",
-    "server has ended, but for this connection: connect again"
+    "rights may have changed: connect again",
+    "server has shut down: connect again"
 };
 
 
@@ -94,7 +95,7 @@ hub_session_id(hub_t *h)
 }
 
 
-/* Does the row stand for a connection to stream S? */
+/* Is ROW a session on stream S? */
 static int
 hub_session_is_on(const hub_t *h, const hub_session_t *row,
     const hub_stream_t *s)
@@ -104,7 +105,8 @@ hub_session_is_on(const hub_t *h, const hub_session_t *row,
 }
 
 
-/* Streams that UID publishes now, but S, which a newcomer would take over. */
+/* The number of streams that UID publishes, not counting S, which a new publisher
+ * would take over. */
 static uint32_t
 hub_publishers_of(const hub_t *h, uint64_t uid, const hub_stream_t *s)
 {
@@ -143,15 +145,15 @@ hub_origin(const ngx_str_t *address)
 }
 
 
-/* Is HAS all that one may have of WHOLE?  0 stands for no limit. */
+/* Does HAS use up the SHARE of LIMIT?  A LIMIT of 0 is none. */
 static int
-hub_share_is_full(const hub_share_t *share, uint32_t whole, uint32_t has)
+hub_share_is_full(const hub_share_t *share, uint32_t limit, uint32_t has)
 {
-    return whole && has >= ngx_max(whole * share->percent / 100, share->least);
+    return limit && has >= ngx_max(limit * share->percent / 100, share->least);
 }
 
 
-/* The lower of two limits, of which 0 is none. */
+/* The lower of two limits; 0 is no limit. */
 static uint32_t
 hub_limit(uint32_t a, uint32_t b)
 {
@@ -159,7 +161,7 @@ hub_limit(uint32_t a, uint32_t b)
 }
 
 
-/* Rows for all but publishers. */
+/* The number of rows that are not reserved for publishers. */
 static uint32_t
 hub_session_rows(const hub_t *h)
 {
@@ -201,7 +203,7 @@ hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
 }
 
 
-/* May one more watch S, whoever it is? */
+/* Is there room for one more viewer of S? */
 static enum hub_refusal
 hub_viewers_fit(const hub_t *h, const hub_stream_t *s)
 {
@@ -258,14 +260,14 @@ hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
     hub_step();
 
     if (stays) {
-        hub_counts_row(h, row, 0);           /* its place is another's */
+        hub_counts_row(h, row, 0);           /* its share is free again */
     }
 
     hub_add(&h->header->kicks, 1);
 }
 
 
-/* Counts ROW in or, with N of -1, out: on S too when it is not NULL. */
+/* Adds ROW to all counts or, with N of -1, removes it; on S, too, if not NULL. */
 static void
 hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
 {
@@ -291,9 +293,9 @@ hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
 }
 
 
-/* A row is counted before it has an id, and has none before it is counted out:
- * what a SIGKILL leaves of a session is counted once too often, never below 0,
- * until hub_sessions_forget() counts anew. */
+/* A row is counted before it gets an id, and loses the id before it is counted out.
+ * So a SIGKILL may leave one session too many in the counts, never a count below 0,
+ * until hub_sessions_forget() counts again. */
 void
 hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     hub_stream_t *s, hub_end_pt end, void *data)
@@ -345,7 +347,7 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
     ngx_shmtx_lock(&h->pool->mutex);
 
     if (s && who->name_hash && s->name_hash != who->name_hash) {
-        s = NULL;                            /* another stream's by now */
+        s = NULL;                            /* another stream got the slot */
     }
 
     reason = hub_session_admit(h, who, s,
@@ -363,7 +365,7 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 }
 
 
-/* The stream that ROW stands for a connection to, NULL when that is over. */
+/* The stream of session ROW, NULL when it has ended. */
 static hub_stream_t *
 hub_session_stream(const hub_t *h, const hub_session_t *row)
 {
@@ -373,7 +375,7 @@ hub_session_stream(const hub_t *h, const hub_session_t *row)
 }
 
 
-/* Adds the bytes that ROW moved to the totals; the row is free from now on. */
+/* Frees ROW and adds its bytes to the totals. */
 static void
 hub_session_end(hub_t *h, hub_session_t *row)
 {
@@ -423,7 +425,7 @@ hub_session_close(hub_t *h, hub_client_t *c)
 
     ngx_queue_remove(&c->queue);
 
-    if (h->worker != HUB_NO_SLOT) {          /* else all rows are given back */
+    if (h->worker != HUB_NO_SLOT) {          /* else the row is already free */
         ngx_shmtx_lock(&h->pool->mutex);
         hub_session_free(h, c->session);
         ngx_shmtx_unlock(&h->pool->mutex);
@@ -442,8 +444,8 @@ hub_session_leaves(const hub_client_t *c)
 }
 
 
-/* Links the rows that nobody has, and counts the others: a worker that was
- * killed may have left one in neither. */
+/* Links the free rows and counts the others again: a killed worker may have left a
+ * row in neither state. */
 static void
 hub_sessions_rebuild(hub_t *h)
 {
@@ -454,7 +456,7 @@ hub_sessions_rebuild(hub_t *h)
 
     uint32_t  end = 0, all = 0, publishing = 0, viewers = 0;
 
-    z->session_free = HUB_NO_ROW;            /* should this be cut short, too */
+    z->session_free = HUB_NO_ROW;            /* in case of another SIGKILL */
     hub_step();
 
     hub_counts_clear(h);
@@ -588,7 +590,8 @@ hub_sessions_start(void)
 }
 
 
-/* A client's end may end others with it (HTTP/2), so each is taken anew. */
+/* Ending one client may end others with it (HTTP/2) and remove them from the queue,
+ * so take the head of the queue each time. */
 void
 hub_session_sweep(hub_t *h)
 {

@@ -4,11 +4,11 @@
 
 #define SOCKET_UNSENT    (32 * 1024)
 #define SOCKET_SNDBUF    (92 * 1024)   /* the kernel takes twice this */
-#define SOCKET_LOCAL     (8 * 1024)    /* to a proxy that has such a queue, too */
-#define SOCKET_CLIENTS   16            /* counted of one connection */
+#define SOCKET_LOCAL     (8 * 1024)    /* to a proxy, which has such a queue, too */
+#define SOCKET_CLIENTS   16            /* most that count on one connection */
 
-#define WAY_LOOK_MS      1000
-#define WAY_MARK_MS      20            /* between looks while one is waited for */
+#define WAY_LOOK_MS      1000          /* between looks */
+#define WAY_MARK_MS      20            /* between looks of a measurement, at least */
 
 
 void
@@ -16,21 +16,21 @@ hub_socket_unsent(ngx_socket_t fd)
 {
     int  unsent = SOCKET_UNSENT;
 
-    /* of a unix socket there is no such bound */
+    /* fails on a unix socket, which has no such option */
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(int));
 }
 
 
-/* 32 KB that are not sent yet keep a link busy until the event loop has come
- * round; one segment of up to 64 KB may go beyond.  Both together with what
- * is on its way stay below SOCKET_SNDBUF. */
+/* 32 KB of unsent bytes keep a link busy until the next round of the event loop; one
+ * segment of up to 64 KB may exceed them.  Together with the bytes in flight they
+ * stay below SOCKET_SNDBUF. */
 void
 hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
 {
     int  size;
 
     if (c->listening && c->listening->sndbuf > 0) {
-        return;                              /* the operator knows the links */
+        return;                              /* the operator chose a size */
     }
 
     /* RTMPS comes over a unix socket from nginx's own stream module */
@@ -43,7 +43,7 @@ hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
 }
 
 
-/* Since a time of hub_way_t. */
+/* The time since MS, a time of hub_way_t. */
 static uint32_t
 way_since(uint32_t ms)
 {
@@ -51,7 +51,7 @@ way_since(uint32_t ms)
 }
 
 
-/* While a mark is waited for, looks come apart as its age does. */
+/* Looks get rarer the longer a measurement takes. */
 static uint32_t
 way_pause(const hub_way_t *w)
 {
@@ -87,7 +87,7 @@ hub_way_look(hub_way_t *w, ngx_connection_t *c)
         w->mark = 0;
 
         if (w->rate == 0) {
-            return 1;                        /* soon enough to look again later */
+            return 1;                        /* a short way: measure again later */
         }
     }
 
@@ -112,7 +112,7 @@ hub_way_ms(const hub_way_t *w, const ngx_connection_t *c)
 
     if (w->rate) {
         ms = waits * 1000 / w->rate;
-        ms += ms / 8;                        /* what is written comes behind it */
+        ms += ms / 8;                        /* new bytes come behind all of it */
     }
 
     return w->mark ? ngx_max(ms, way_since(w->mark_ms)) : ms;

@@ -6,13 +6,13 @@
 
 #include "hub.h"
 
-#define HUB_TAKEOVER_MS     20       /* for an append that is under way */
-#define HUB_TAKEOVER_US    100       /* between two looks */
+#define HUB_TAKEOVER_MS     20       /* longest wait for an append under way */
+#define HUB_TAKEOVER_US    100       /* between two checks */
 
-#define HUB_SHARE_MIN        8      /* blocks; below, no newcomer robs it */
+#define HUB_SHARE_MIN        8      /* blocks that new streams leave to each stream */
 
 
-/* A fresh stream in slot S.  The caller holds the mutex. */
+/* Creates a stream in slot S.  The caller holds the mutex. */
 static enum hub_refusal
 hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 {
@@ -26,8 +26,8 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
         return HUB_NO_ROOM;
     }
 
-    /* a session that came to the stream before when it had just ended is not
-     * among these viewers */
+    /* bump the generation again: a session may have joined the previous stream just
+     * after its end, and must not count as a viewer of this one */
     hub_store(&s->generation, s->generation + 1);
     hub_step();
 
@@ -50,8 +50,8 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
 }
 
 
-/* Finds NAME's stream or a slot for it, and takes it from its writer.  The
- * caller holds the mutex.  *AGAIN: the writer is not out yet. */
+/* Finds the stream NAME and takes it from its writer, or creates it.  The caller
+ * holds the mutex.  *AGAIN: the writer's append is still under way. */
 static enum hub_refusal
 hub_open_locked(hub_t *h, const u_char *name, size_t len,
     const u_char owner[20], const hub_identity_t *who, hub_stream_t **out,
@@ -95,8 +95,8 @@ hub_open_locked(hub_t *h, const u_char *name, size_t len,
 }
 
 
-/* Asks the connection that a takeover leaves without its stream to close:
- * a phone's old one may be half open and never notice. */
+/* Asks the session of the previous publisher to leave: the old connection of a
+ * phone may be half open and never notice. */
 static void
 hub_tell_replaced(hub_t *h, const hub_stream_t *s)
 {
@@ -133,7 +133,6 @@ hub_stream_leave(hub_t *h, hub_stream_t *s)
 }
 
 
-/* Gives back what an ending stream holds, unless it is still appended to. */
 void
 hub_stream_release(hub_t *h, hub_stream_t *s)
 {
@@ -142,8 +141,8 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
         return;
     }
 
-    /* their numbers stay: a reader that still looks up an entry may find another
-     * stream's, and sees the changed generation by the check after use */
+    /* keep the blocks' numbers: a concurrent reader may read another stream's entry,
+     * then sees the changed generation in the check after use */
     hub_blocks_give(h, s, UINT64_MAX, UINT64_MAX);
     hub_step();
     hub_store(&s->state, HUB_FREE);
@@ -152,7 +151,7 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
 }
 
 
-/* The sessions on it stay: each finds out on its own that it is over. */
+/* Asks no session to leave: each reader notices the changed generation. */
 void
 hub_stream_end(hub_t *h, hub_stream_t *s)
 {
@@ -166,7 +165,7 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
 }
 
 
-/* Makes WHO the publisher of S, which nobody may write to.  The caller holds the
+/* Makes WHO the publisher of S, which has no writer now.  The caller holds the
  * mutex. */
 static void
 hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
@@ -175,12 +174,13 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     w->returned = s->state != HUB_FREE;
 
     if (s->state == HUB_LIVE) {
-        /* else, were this the end, nobody's worker would be its publisher's */
+        /* if a SIGKILL cuts this short, the stream must be in grace, not live
+         * without a publisher */
         hub_stream_leave(h, s);
         hub_tell_replaced(h, s);
     }
 
-    if (s->config_seq & 1) {                 /* the last writer died in it */
+    if (s->config_seq & 1) {                 /* the last writer died changing it */
         s->config[HUB_CONFIG_META].size = 0;
         s->config[HUB_CONFIG_VIDEO].size = 0;
         s->config[HUB_CONFIG_AUDIO].size = 0;
@@ -203,7 +203,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     w->turn = hub_writer_turn(s);
     w->session = s->session;
     w->discontinuity = w->returned;
-    w->wait_key = w->returned;               /* the GOP at hand is not its own */
+    w->wait_key = w->returned;               /* the last GOP is another writer's */
     w->rate_ms = ngx_current_msec;
 }
 
@@ -231,7 +231,7 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
             break;
         }
 
-        /* an append takes microseconds, but may wait for this very mutex */
+        /* an append takes microseconds, but may be waiting for this mutex */
         ngx_shmtx_unlock(&h->pool->mutex);
         (void) usleep(HUB_TAKEOVER_US);
         ngx_time_update();
@@ -269,7 +269,7 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    /* by session: the turn may be of a takeover that came to nothing */
+    /* compare sessions: a failed takeover has changed the turn, too */
     if (s->session == w->session && s->state == HUB_LIVE) {
         hub_stream_leave(h, s);
         hub_changed(h, s, HUB_GRACE);

@@ -7,19 +7,19 @@
 #define HUB_FLUSH_MIN     2        /* ms; of auto */
 #define HUB_FLUSH_MAX     350
 #define HUB_FLUSH_LIMIT   1000
-#define HUB_SHARE         4        /* sending takes 1/4 of the time to spare */
-#define HUB_SPARE_LEAST   64       /* of 1024: never counted as less */
+#define HUB_SHARE         4        /* sending takes 1/4 of the spare time */
+#define HUB_SPARE_LEAST   64       /* of 1024 */
 
-/* Its timer runs while there are ticks, and keeps an exiting worker alive as
- * long. */
+/* The timer runs while there are ticks, and keeps an exiting worker alive for that
+ * time. */
 typedef struct {
     hub_flush_t   flush;
     ngx_event_t   event;
     ngx_queue_t   ticks;
-    uint64_t      began_us;        /* the round before */
-    uint64_t      cpu_us;          /* of the process, when that began */
-    uint64_t      round_us;        /* what a round takes, smoothed */
-    uint64_t      spare;           /* of 1024: time left by other work */
+    uint64_t      began_us;        /* begin of the previous round */
+    uint64_t      cpu_us;          /* CPU time of the process then */
+    uint64_t      round_us;        /* duration of a round, smoothed */
+    uint64_t      spare;           /* time left by other work, of 1024 */
 } hub_ticker_t;
 
 static hub_ticker_t  hub_tickers[HUB_TICKERS];
@@ -36,8 +36,8 @@ hub_clock_us(clockid_t id)
 }
 
 
-/* Follows a round that took US of real time at once when it grows, slowly
- * when it shrinks: rounds without news are no sign of few viewers. */
+/* Smooths the duration of a round, US of real time.  Follows longer rounds at once
+ * and shorter ones slowly, as a round without new frames is always short. */
 static void
 hub_ticker_learn(hub_ticker_t *t, uint64_t began, uint64_t us, uint64_t cpu)
 {
@@ -50,7 +50,7 @@ hub_ticker_learn(hub_ticker_t *t, uint64_t began, uint64_t us, uint64_t cpu)
     }
 
     if (t->began_us && wall) {
-        /* CPU time between two rounds, beside them */
+        /* CPU time between two rounds */
         other = ngx_min(cpu * 1024 / wall, 1024);
         spare = ngx_max(1024 - other, HUB_SPARE_LEAST);
         t->spare = (t->spare * 15 + spare) / 16;
@@ -71,8 +71,8 @@ hub_ticker_interval(const hub_ticker_t *t)
 }
 
 
-/* A handler may end other viewers with its own (HTTP/2), so each is taken
- * anew from what is left. */
+/* A handler may end other viewers with its own (HTTP/2) and remove their ticks, so
+ * take the head of the queue each time. */
 static void
 hub_ticker_round(hub_ticker_t *t)
 {
@@ -132,7 +132,7 @@ hub_ticker(const hub_flush_t *flush)
     }
 
     if (i == HUB_TICKERS) {
-        t = hub_tickers;                     /* an oddly rich configuration */
+        t = hub_tickers;                     /* too many intervals: share one */
     }
 
     if (t->flush.max == 0) {

@@ -1,5 +1,5 @@
 /*
- * The workers' slots in the zone, and the sweep that cleans up after the dead.
+ * The workers' slots in the zone, and the sweep that cleans up after dead workers.
  */
 
 #include "hub.h"
@@ -32,14 +32,14 @@ hub_worker_claim(hub_t *h)
 }
 
 
-/* The caller holds the mutex. */
+/* Frees SLOT and all that its worker holds.  The caller holds the mutex. */
 static void
 hub_worker_forget(hub_t *h, uint32_t slot)
 {
     uint32_t       i;
     hub_stream_t  *s;
 
-    hub_due(h, 0);                           /* it may have died in a sweep */
+    hub_due(h, 0);                           /* it may have died in its sweep */
     hub_sessions_forget(h, slot);
     hub_record_forget(h, slot);
     hub_slots_rebuild(h);
@@ -54,13 +54,13 @@ hub_worker_forget(hub_t *h, uint32_t slot)
         }
     }
 
-    hub_step();                              /* the slot is free when all is */
+    hub_step();                              /* free the slot last */
     ngx_memzero(&h->workers[slot], sizeof(hub_worker_t));
 }
 
 
-/* How fast streams are sent, from what their sessions counted.  The caller
- * holds the mutex. */
+/* Measures kbps_out of all streams by the bytes of their sessions.  The caller holds
+ * the mutex. */
 static void
 hub_measure_out(hub_t *h, uint64_t elapsed)
 {
@@ -121,8 +121,8 @@ hub_sweep_measure(hub_t *h)
 }
 
 
-/* Is it the slot of a worker that is gone without a word?  One with our own pid
- * that is not ours is of a process that had the pid before us. */
+/* Did the worker of SLOT die without freeing it?  Another slot with our own pid
+ * belongs to a dead worker that had the same pid. */
 static int
 hub_slot_is_left(const hub_t *h, uint32_t slot, uint32_t pid)
 {
@@ -134,7 +134,7 @@ hub_slot_is_left(const hub_t *h, uint32_t slot, uint32_t pid)
 }
 
 
-/* Gives back what such workers held. */
+/* Frees the slots of dead workers, and all that they held. */
 static void
 hub_sweep_workers(hub_t *h, ngx_log_t *log)
 {
@@ -150,7 +150,7 @@ hub_sweep_workers(hub_t *h, ngx_log_t *log)
         ngx_shmtx_lock(&h->pool->mutex);
         if (h->workers[i].pid == pid) {
             ngx_log_error(NGX_LOG_WARN, log, 0,
-                          "hub: worker %uD is gone, its streams await their "
+                          "hub: worker %uD died, its streams wait for their "
                           "publishers", pid);
             hub_worker_forget(h, i);
         }
@@ -168,10 +168,10 @@ hub_worker_start(hub_t *h, ngx_log_t *log)
 
     if (!hub_worker_claim(h)) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "hub: all %uD worker slots of hub_zone \"%V\" are held, "
-                      "by workers that earlier reloads left with their viewers "
-                      "too: this one refuses publishers and viewers until a "
-                      "slot is free", h->header->nworkers,
+                      "hub: workers, also old ones that still have viewers "
+                      "after a reload, hold all %uD worker slots of hub_zone "
+                      "\"%V\": this worker refuses publishers and viewers until "
+                      "a slot is free", h->header->nworkers,
                       &h->shm_zone->shm.name);
     }
 }
@@ -192,7 +192,7 @@ hub_worker_stop(hub_t *h)
 }
 
 
-/* Is its grace over, or has it ended and waits to be freed? */
+/* Is the stream's grace over, or has the stream ended and waits to be freed? */
 static int
 hub_stream_is_due(const hub_stream_t *s)
 {
@@ -217,14 +217,14 @@ hub_sweep_stream(hub_t *h, hub_stream_t *s, ngx_log_t *log)
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "hub: stream \"%*s\" ended, its publisher did not return",
+                  "hub: stream \"%*s\" ended: its publisher did not return",
                   (size_t) s->name_len, s->name);
     hub_stream_end(h, s);
 }
 
 
-/* A stream is made to wait before due_ms is lowered.  So whoever lowers it after
- * it was raised here does it once more, and one that lowered it before is seen. */
+/* A worker stores the state grace before it lowers due_ms.  If it lowers due_ms before
+ * the store here, the loop sees the state; if after, the lower value remains. */
 static void
 hub_sweep_streams(hub_t *h, ngx_log_t *log)
 {
@@ -235,7 +235,7 @@ hub_sweep_streams(hub_t *h, ngx_log_t *log)
         return;
     }
 
-    /* for the others, should this worker stand still */
+    /* other workers sweep then, should this one stop in the loop */
     hub_store(&h->header->due_ms, ngx_current_msec + 10 * HUB_SWEEP_MS);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 

@@ -1,7 +1,7 @@
 /*
- * The one writer of a stream.  Who may write and who does lie in one word, so
- * that one compare-and-swap asks and announces: hub_writer.md has the steps,
- * and why they hold.
+ * The one writer of a stream.  One word holds the turn, which says whose the stream
+ * is, and the worker that is appending; so one compare-and-swap checks the ownership
+ * and announces the append.  hub_writer.md lists the steps and proves them.
  */
 
 #include "hub.h"

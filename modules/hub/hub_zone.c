@@ -1,5 +1,5 @@
 /*
- * The shared zone: its layout, and whose its slots are.
+ * The shared zone: its layout and its first state, and checks for dead workers.
  */
 
 #include "hub.h"
@@ -9,9 +9,9 @@
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
-#define HUB_COUNTS_EACH  4           /* of a session: of a user and an address,
-                                        in all and on its stream */
-#define HUB_COUNTS_SPARE 64          /* lost to SIGKILLs until a rebuild */
+#define HUB_COUNTS_EACH  4           /* of a session: of its user and address, in
+                                        all and on its stream */
+#define HUB_COUNTS_SPARE 64          /* SIGKILLs may leak some until a rebuild */
 
 hub_t  *hub;
 
@@ -30,7 +30,7 @@ hub_zone_workers(size_t size)
 }
 
 
-/* Cuts SIZE bytes off the zone from *AT on. */
+/* Takes SIZE bytes of the zone from *AT on. */
 static void *
 hub_cut(u_char *base, size_t *at, size_t size)
 {
@@ -49,8 +49,8 @@ hub_ncounts(size_t nsessions)
 }
 
 
-/* Where things lie follows from the zone's size alone.  Returns the counts
- * of what the zone has room for in H's header's terms. */
+/* Sets the addresses of all tables, which depend only on the zone's size.  Returns
+ * the numbers of streams, blocks and sessions that fit. */
 static void
 hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
     size_t *nblocks, size_t *nsessions)
@@ -79,7 +79,7 @@ hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
 }
 
 
-/* All of a fresh zone is free. */
+/* Links all rows, slots and blocks of a new zone as free. */
 static void
 hub_zone_link(hub_t *h, size_t nstreams, size_t nblocks, size_t nsessions)
 {
@@ -107,8 +107,8 @@ hub_zone_link(hub_t *h, size_t nstreams, size_t nblocks, size_t nsessions)
 
 
 /*
- * nginx writes a slab pool to the start of every zone and keeps its mutex; of
- * that pool only the mutex is used, the rest of the zone is ours.
+ * nginx writes a slab pool to the start of every zone and manages its mutex.  The hub
+ * uses only the mutex of that pool, and the rest of the zone for its own tables.
  */
 ngx_int_t
 hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
@@ -124,7 +124,7 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         if (h->header->magic == HUB_MAGIC && h->header->layout == HUB_LAYOUT
             && h->header->size == shm_zone->shm.size)
         {
-            return NGX_OK;           /* taken over with all its streams */
+            return NGX_OK;           /* a reload keeps all streams */
         }
 
         ngx_log_error(NGX_LOG_EMERG, log, 0,
@@ -141,7 +141,7 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_memzero(h->streams, nstreams * sizeof(hub_stream_t));
     hub_zone_link(h, nstreams, nblocks, nsessions);
 
-    /* ids of sessions are told to the database: no two runs share one */
+    /* the database stores session ids, so each run of nginx needs new ones */
     h->header->session_id = (uint64_t) ngx_time() * 1000;
     h->header->nsessions = (uint32_t) nsessions;
     h->header->ncounts = (uint32_t) hub_ncounts(nsessions);
@@ -158,7 +158,7 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* A process that is not yet waited for by its parent counts as alive. */
+/* A process counts as alive until its parent has waited for it. */
 int
 hub_process_is_gone(uint32_t pid)
 {

@@ -9,9 +9,9 @@
 #include "hub_socket.h"
 
 /*
- * nginx binds modules with RTLD_NOW, so without the wire layer a strong
- * symbol would end `nginx -t` in the loader's words.  Weak ones are null
- * then, and ngx_hub_create_conf() says what to load.
+ * nginx binds modules with RTLD_NOW, so without the wire layer a strong symbol would
+ * make `nginx -t` fail with the loader's message.  A weak symbol is null then, and
+ * ngx_hub_create_conf() names the module to load.
  */
 extern ngx_module_t  ngx_rtmp_core_module;
 extern ngx_module_t  ngx_rtmp_guard_module;
@@ -125,7 +125,7 @@ ngx_module_t  ngx_hub_module = {
 
 
 static ngx_event_t       ngx_hub_sweep_event;
-static ngx_connection_t  ngx_hub_dummy;      /* timers want one to log by */
+static ngx_connection_t  ngx_hub_dummy;      /* for the timer's debug log */
 
 
 hub_t *
@@ -147,7 +147,7 @@ hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
     hub_t  *h = hub_of(cycle), *old = hub_of(cycle->old_cycle);
 
     if (old && (h == NULL || old->header != h->header)) {
-        hub_store(&old->header->recorder, 0);     /* its workers have no heirs */
+        hub_store(&old->header->recorder, 0);     /* nobody continues its files */
     }
 
     if (h) {
@@ -157,8 +157,8 @@ hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
 }
 
 
-/* Listeners whose `sndbuf` is set bound the rest of the queue, too: that of RTMPS is
- * the stream module's, which has no directive for it. */
+/* A listener whose `sndbuf` is set gets a bound for unsent bytes, too.  RTMPS needs
+ * that: its listener is the stream module's, which has no directive for it. */
 static ngx_int_t
 ngx_hub_init_module(ngx_cycle_t *cycle)
 {
@@ -175,7 +175,7 @@ ngx_hub_init_module(ngx_cycle_t *cycle)
 
     for (i = 0; i < cycle->listening.nelts; i++) {
         if (ls[i].sndbuf > 0 && ls[i].sockaddr->sa_family != AF_UNIX) {
-            hub_socket_unsent(ls[i].fd);         /* what it accepts inherits that */
+            hub_socket_unsent(ls[i].fd);         /* accepted sockets inherit it */
         }
     }
 
@@ -289,7 +289,7 @@ ngx_hub_share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (least < 1) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is at least \"%V\", expected a number above 0",
+                           "%V has \"%V\", expected a number above 0",
                            &cmd->name, &value[2]);
         return NGX_CONF_ERROR;
     }

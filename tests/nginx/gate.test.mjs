@@ -184,7 +184,7 @@ describe('answers of the service', () => {
     const { answer } = hub.gate;
     hub.gate.answer = ({ ARGS }) => ({ allow: true, key: ARGS.includes('other') ? 6 : 5 });
     const first = await openPublisher('numbered?key=one', hub.rtmp);
-    await assert.rejects(openPublisher('numbered?key=other', hub.rtmp), /already live by another key/);
+    await assert.rejects(openPublisher('numbered?key=other', hub.rtmp), /already live with another key/);
     const second = await openPublisher('numbered?x=1&key=%6fne&y', hub.rtmp);
     await first.closed;
     const third = await openPublisher('numbered?token=two', hub.rtmp);
@@ -196,7 +196,7 @@ describe('answers of the service', () => {
   test('a gate that gives no numbers has keys compared as they are decoded', DEADLINE, async () => {
     const first = await openPublisher('texts?key=a%62c', hub.rtmp);
     for (const other of ['key=ab', 'key=abcd', 'key=abC', 'key=', 'key=a%2562c']) {
-      await assert.rejects(openPublisher(`texts?${other}`, hub.rtmp), /already live by another key/);
+      await assert.rejects(openPublisher(`texts?${other}`, hub.rtmp), /already live with another key/);
     }
     const second = await openPublisher('texts?x=key%3dno&key=abc&key=no', hub.rtmp);
     await first.closed;
@@ -363,7 +363,7 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
     hub.gate.questions.length = 0;
     const second = await openStream(hub.rtmp);
     await assert.rejects(second.publish('busy?key=b'), /BadName/);
-    assert.match((await report('busy', 'publish')).REASON, /already live by another key/);
+    assert.match((await report('busy', 'publish')).REASON, /already live with another key/);
     admit({ max_publishers: 1 });
     const third = await openStream(hub.rtmp);
     await assert.rejects(third.publish('limit?key=c'), /BadName/);

@@ -440,7 +440,7 @@ describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
     const watchers = await watchEverywhere(hub, 'live/twice');
     await Promise.all(watchers.map(settled));
     const other = await openStream(hub.rtmp);
-    await assert.rejects(other.publish('twice?key=other'), /BadName: stream is already live by another key/);
+    await assert.rejects(other.publish('twice?key=other'), /BadName: stream is already live with another key/);
 
     const asked = performance.now();
     const two = await publish('twice', plan(clips.large));

@@ -120,7 +120,7 @@ describe('one stream, viewers in every worker', () => {
     await Promise.all(viewers.map((viewer) => viewer.more(3)));
 
     const thief = await openStream(hub.rtmp);
-    await assert.rejects(thief.publish('owned?key=other'), /BadName: stream is already live by another key/);
+    await assert.rejects(thief.publish('owned?key=other'), /BadName: stream is already live with another key/);
     await thief.closed;
 
     one.stop();

@@ -74,10 +74,10 @@ describe('slots of workers', () => {
       assert.equal(status, 503);
       assert.match(
         JSON.parse(text).error,
-        /this worker waits for a slot in hub_zone: all are held, by old workers of earlier reloads too/,
+        /this worker waits for a slot in hub_zone: workers, also old ones of earlier reloads, hold all of them/,
       );
       await assert.rejects(publish(hub, 'other'), /BadName.*this worker waits for a slot/);
-      assert.match(hub.nginx.log(), /all 64 worker slots of hub_zone "test" are held/);
+      assert.match(hub.nginx.log(), /hold all 64 worker slots of hub_zone "test": this worker refuses/);
       assert.match(hub.nginx.log(), /view "live\/demo" refused: this worker waits for a slot/);
       assert.doesNotMatch(hub.nginx.log(), /server has no hub_zone/);
       const full = await hub.status();
