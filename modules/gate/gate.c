@@ -32,7 +32,7 @@ struct gate_request_s {
     gate_handler_pt        handler;
     void                  *data;
     gate_question_t        asked;
-    ngx_str_t              what;      /* for the log */
+    ngx_str_t              label;     /* the question, for the log */
     unsigned               in_flight:1;
 };
 
@@ -183,7 +183,7 @@ json_number(json_t *object, const char *name)
 }
 
 
-/* Printable text only: it goes to the phone and to the log. */
+/* Replaces control characters: the text goes to the client and to the log. */
 static void
 copy_reason(gate_answer_t *a, const char *text)
 {
@@ -232,8 +232,8 @@ gate_parse_json(const u_char *p, size_t size, gate_answer_t *a)
 }
 
 
-/* Walks the records that came whole.  With BODY, joins the STDOUT ones there
- * in place and counts them in *SIZE.  Returns 1 when END_REQUEST came. */
+/* Walks over the complete records in B.  With BODY, which is in B, joins the content
+ * of STDOUT records there, *SIZE bytes.  Returns 1 when END_REQUEST came. */
 static int
 gate_walk_records(ngx_buf_t *b, u_char *body, size_t *size)
 {
@@ -279,9 +279,9 @@ gate_parse(gate_request_t *q)
 
     if (!gate_walk_records(q->in, body, &size)) {
         ngx_log_error(NGX_LOG_ERR, &q->log, 0,
-                      "gate: service closed before its answer ended, %uz bytes "
-                      "came (%V)", (size_t) (q->in->last - q->in->pos),
-                      &q->what);
+                      "gate: service closed before its answer ended, after %uz "
+                      "bytes (%V)", (size_t) (q->in->last - q->in->pos),
+                      &q->label);
         gate_refuse(q, "auth service answered incompletely");
         return;
     }
@@ -298,7 +298,7 @@ gate_parse(gate_request_t *q)
     if (gate_parse_json(body, size, &a) != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, &q->log, 0,
                       "gate: service answered %uz bytes that are no JSON object "
-                      "with a boolean \"allow\" (%V)", size, &q->what);
+                      "with a boolean \"allow\" (%V)", size, &q->label);
         gate_refuse(q, "auth service answered garbage");
         return;
     }
@@ -321,7 +321,7 @@ gate_read(ngx_event_t *ev)
         if (b->last == b->end) {
             ngx_log_error(NGX_LOG_ERR, &q->log, 0,
                           "gate: answer is longer than %d bytes (%V)",
-                          GATE_MAX_ANSWER, &q->what);
+                          GATE_MAX_ANSWER, &q->label);
             gate_refuse(q, "auth service answered garbage");
             return;
         }
@@ -433,7 +433,7 @@ gate_start_waiting(void)
     static ngx_uint_t  busy;
 
     if (busy) {
-        return;                              /* a refusal below came back */
+        return;                              /* called by gate_refuse() below */
     }
 
     busy = 1;
@@ -455,8 +455,8 @@ gate_start_waiting(void)
 }
 
 
-/* The service allowed a client that has left.  Tell it at once, or its row of
- * the session would stay open. */
+/* The service allowed a client that has left: sends "done", or the service would
+ * keep the client's session open. */
 static void
 gate_give_back(gate_request_t *q)
 {
@@ -518,7 +518,7 @@ gate_timed_out(ngx_event_t *ev)
     }
 
     ngx_log_error(NGX_LOG_ERR, &q->log, 0, "gate: no answer in time (%V)",
-                  &q->what);
+                  &q->label);
     gate_refuse(q, "auth service did not answer in time");
 }
 
@@ -539,7 +539,7 @@ gate_start(ngx_event_t *ev)
 }
 
 
-/* Copies the fields that a later "done" needs; a "done" itself needs none. */
+/* Copies the fields for gate_give_back(); a "done" needs none. */
 static ngx_int_t
 gate_remember(gate_request_t *q, const gate_question_t *a)
 {
@@ -595,11 +595,11 @@ gate_ask(const gate_conf_t *conf,
     q->log.handler = NULL;
 
     q->in = ngx_create_temp_buf(pool, GATE_MAX_ANSWER);
-    q->what.data = ngx_pnalloc(pool, question->kind.len + question->app.len
+    q->label.data = ngx_pnalloc(pool, question->kind.len + question->app.len
                                      + question->name.len
                                      + question->address.len + 16);
 
-    if (q->in == NULL || q->what.data == NULL
+    if (q->in == NULL || q->label.data == NULL
         || gate_build(q, question) != NGX_OK
         || gate_remember(q, question) != NGX_OK)
     {
@@ -607,10 +607,10 @@ gate_ask(const gate_conf_t *conf,
         return NULL;
     }
 
-    q->what.len = ngx_sprintf(q->what.data, "%V %V/%V from %V",
+    q->label.len = ngx_sprintf(q->label.data, "%V %V/%V from %V",
                               &question->kind, &question->app,
                               &question->name, &question->address)
-                  - q->what.data;
+                  - q->label.data;
 
     q->start.data = q;
     q->start.log = &q->log;
@@ -620,8 +620,8 @@ gate_ask(const gate_conf_t *conf,
     q->timer.log = &q->log;
     q->timer.handler = gate_timed_out;
 
-    /* posted, so that gate_ask() never calls its caller back; the timer also
-     * keeps an exiting worker alive until its last report is sent */
+    /* posted, so that the handler is never called within gate_ask(); the timer also
+     * keeps an exiting worker alive until its last "done" is sent */
     ngx_post_event(&q->start, &ngx_posted_events);
     ngx_add_timer(&q->timer, conf->timeout);
 

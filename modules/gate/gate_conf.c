@@ -55,8 +55,8 @@ gate_require(ngx_conf_t *cf, const gate_conf_t *gate, const char *directive)
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%s on\" has no \"gate\": say whom to ask, "
-                       "gate unix:/path/to/socket", directive);
+                       "\"%s on\" has no \"gate\": name the auth-service's "
+                       "socket with gate unix:/path/to/socket", directive);
 
     return NGX_CONF_ERROR;
 }

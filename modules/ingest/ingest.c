@@ -1,5 +1,5 @@
-/* A publisher's life: checks its name, asks the gate, opens the hub, and ends
- * it when it is silent. */
+/* A publisher from begin to end: checks its name, asks the gate, opens the hub, and
+ * ends it when it sends no media. */
 
 #include <ngx_sha1.h>
 
@@ -64,7 +64,7 @@ ingest_flush_held(ingest_t *in)
     ngx_chain_t     chain;
     ingest_held_t  *held, *next;
 
-    /* a frame that ends the publisher frees them all */
+    /* a frame that ends the publisher frees all held frames */
     for (held = in->held; held && in->state == INGEST_LIVE; held = next) {
         next = held->next;
         ngx_memzero(&b, sizeof(ngx_buf_t));
@@ -114,8 +114,8 @@ ingest_watch_silence(ngx_event_t *ev)
 }
 
 
-/* Decodes the value of key= in the query string ARGS, or all of it, to OUT as
- * the service decodes it.  Returns the end. */
+/* Decodes the value of key= in the query string ARGS, or all of ARGS without key=, in
+ * the same way as the service.  Returns the end of OUT. */
 static u_char *
 ingest_key(const ngx_str_t *args, u_char *out)
 {
@@ -275,7 +275,7 @@ ingest_ask(ingest_t *in)
 }
 
 
-/* --- what a door calls --- */
+/* --- calls of a door --- */
 
 void
 ingest_init(ingest_t *in, const ingest_door_t *door, void *data,
@@ -299,7 +299,7 @@ ingest_reset(ingest_t *in)
     in->bytes = 0;
     in->started_ms = 0;
     in->held_bytes = 0;
-    in->clock_told = 0;
+    in->clock_logged = 0;
     in->held_full = in->sets_due = in->uncarried = 0;
     in->sets_size = 0;
     in->skipped = 0;
@@ -321,7 +321,7 @@ ingest_publish(ingest_t *in)
         ngx_str_set(&in->name, "(bad name)");
 
     } else if (in->args.len >= INGEST_ARGS_MAX) {
-        bad = "key is longer than any";
+        bad = "key is too long";
 
     } else if (hub == NULL) {
         bad = "server has no hub_zone";
@@ -351,11 +351,11 @@ ingest_message(ingest_t *in, uint8_t type, uint32_t timestamp,
 
     ingest_frame(in, type, timestamp, chain);
 
-    if (in->writer.kept_ms && !in->clock_told) {
-        in->clock_told = 1;
+    if (in->writer.kept_ms && !in->clock_logged) {
+        in->clock_logged = 1;
         ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
-                      "publish %V/%V: the publisher's clock does not keep step "
-                      "with time, its frames are put to when they come",
+                      "publish %V/%V: the publisher's clock does not keep pace "
+                      "with real time, its frames are timed by their arrival",
                       &in->app, &in->name);
     }
 }

@@ -17,9 +17,9 @@
 
 enum ingest_state {
     INGEST_IDLE = 0,
-    INGEST_ASKING,         /* the gate has not answered, frames are held */
+    INGEST_ASKING,         /* holds frames until the gate answers */
     INGEST_LIVE,
-    INGEST_ENDED           /* the door was told and will close */
+    INGEST_ENDED           /* the door knows and will close */
 };
 
 /* Why ingest ends a publisher. */
@@ -53,13 +53,13 @@ typedef struct ingest_held_s  ingest_held_t;
 
 /* State of a publisher's video or audio track. */
 typedef struct {
-    ngx_msec_t   bad_since;          /* first and last of messages in a row */
+    ngx_msec_t   bad_since;          /* first and last of a series of messages */
     ngx_msec_t   bad_last;           /* that could not be carried; 0: none */
     const char  *why;                /* why its header is unusable */
     unsigned     ready:1;            /* it has a header */
     unsigned     made:1;             /* ingest made the header from frames */
-    unsigned     told:1;             /* logged: its frames are dropped */
-    unsigned     others:1;           /* logged: further tracks are dropped */
+    unsigned     drop_logged:1;      /* its frames are dropped */
+    unsigned     others_logged:1;    /* further tracks are dropped */
 } ingest_track_t;
 
 struct ingest_s {
@@ -68,7 +68,7 @@ struct ingest_s {
     void                 *data;
     ngx_connection_t     *connection;    /* for its address, log and pool */
 
-    /* set by the door before ingest_publish(); they stay until the end */
+    /* set by the door before ingest_publish(), valid until the end */
     const ingest_conf_t  *conf;
     ngx_str_t             app;
     ngx_str_t             name;
@@ -100,9 +100,9 @@ struct ingest_s {
     unsigned              admitted:1;    /* the gate is owed a "done" */
     unsigned              held_full:1;
     unsigned              starved:1;
-    unsigned              clock_told:1;
+    unsigned              clock_logged:1;
     unsigned              uncarried:1;   /* the last message was not usable */
-    unsigned              sets_due:1;    /* before the next key frame */
+    unsigned              sets_due:1;    /* repeat them before the next key frame */
 };
 
 /* Once for each connection; IN is zeros. */
@@ -122,9 +122,9 @@ ngx_int_t ingest_publish(ingest_t *in);
 void ingest_message(ingest_t *in, uint8_t type, uint32_t timestamp,
     ngx_chain_t *chain);
 
-/* The client has stopped publishing, or its connection is closed (then
- * IN->connection->destroyed); WHY is NULL when it did so by itself.  Returns 1
- * when it was live.  Harmless in any state, and more than once. */
+/* The door reports that the client has stopped publishing, or that its connection is
+ * closed (then IN->connection->destroyed); WHY is NULL when the client did so itself.
+ * Returns 1 when it was live.  Harmless in any state, and more than once. */
 int ingest_close(ingest_t *in, const char *why);
 
 #endif

@@ -10,8 +10,8 @@
 #define INGEST_CONFIG     (FLV_PLAIN_MAX + HUB_CONFIG_MAX)
 
 
-/* Some parsers, ffmpeg's among them, read only the first header of a stream.
- * So repeat the parameter sets of a later one before the next key frame. */
+/* Some parsers, such as ffmpeg's, read only the first header of a stream, so the
+ * parameter sets of a later one are repeated before the next key frame. */
 static void
 ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
 {
@@ -37,8 +37,8 @@ ingest_keep_sets(ingest_t *in, const u_char *record, size_t len)
 }
 
 
-/* Gives the header in BODY, with codec data from FRAME->payload on, to the hub.
- * The track is ready then. */
+/* Stores the header in BODY, with codec data from FRAME->payload on, in the hub, and
+ * makes the track ready. */
 static ngx_int_t
 ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
     const u_char *body, size_t len)
@@ -46,7 +46,7 @@ ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
     ngx_int_t        rc;
     ingest_track_t  *t = ingest_track(in, m->type);
 
-    if (!t->ready && t->told) {
+    if (!t->ready && t->drop_logged) {
         ngx_log_error(NGX_LOG_NOTICE, in->connection->log, 0,
                       "publish %V/%V: %s a sequence header now",
                       &in->app, &in->name,
@@ -220,7 +220,7 @@ ingest_make_video_config(ingest_t *in, const ingest_message_t *m,
     }
 
     t->made = 1;
-    in->sets_size = in->sets_due = 0;        /* each key frame has them */
+    in->sets_size = in->sets_due = 0;        /* each key frame already has them */
     len = ingest_write_config(m, &frame, body, record, len);
 
     return ingest_set_config(in, m, &frame, body, len);

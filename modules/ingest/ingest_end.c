@@ -1,8 +1,8 @@
 #include "ingest_end.h"
 
 
-/* Closes the service's row of the publisher: it has one for each that the gate
- * allowed, even if it never was live. */
+/* Sends "done" to the service, which has an open session for each publisher that it
+ * allowed, even if that never was live. */
 static void
 ingest_report(ingest_t *in)
 {
@@ -70,7 +70,7 @@ ingest_log_end(ingest_t *in, ngx_uint_t level, const char *why)
     skipped[0] = '\0';
 
     if (in->skipped) {
-        ngx_sprintf(skipped, ", after %uL message%s passed over%Z",
+        ngx_sprintf(skipped, ", %uL message%s skipped%Z",
                     in->skipped, in->skipped == 1 ? " was" : "s were");
     }
 

@@ -4,7 +4,7 @@
 #include "ingest_end.h"
 #include "ingest_message.h"
 
-#define INGEST_BAD_MS  5000          /* a track of bad messages only ends IN */
+#define INGEST_BAD_MS  5000          /* a track with only bad messages ends IN */
 
 
 void
@@ -17,8 +17,8 @@ ingest_skip(ingest_t *in, uint8_t type, const char *why)
 
     if (in->skipped++ == 0) {
         ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
-                      "publish %V/%V: passed over: %s; more are counted",
-                      &in->app, &in->name, why);
+                      "publish %V/%V: message skipped: %s; further ones are "
+                      "only counted", &in->app, &in->name, why);
     }
 
     if (t->bad_since == 0 || ngx_current_msec - t->bad_last > INGEST_BAD_MS) {
@@ -33,7 +33,7 @@ ingest_skip(ingest_t *in, uint8_t type, const char *why)
 }
 
 
-/* The codec as the publisher has it: FourCC or number. */
+/* Writes the codec as the publisher named it: a FourCC or a number. */
 static void
 ingest_codec_text(uint32_t fourcc, uint8_t id, u_char text[8])
 {
@@ -100,7 +100,7 @@ ingest_not_carried(ingest_t *in, const ingest_message_t *m, int rc)
 
 
 void
-ingest_left_out(ingest_t *in, uint8_t type)
+ingest_drop_frame(ingest_t *in, uint8_t type)
 {
     ingest_track_t  *t = ingest_track(in, type);
 
@@ -112,10 +112,10 @@ ingest_left_out(ingest_t *in, uint8_t type)
                  : "sound came without sequence header, and is not ADTS";
     }
 
-    if (!t->told) {
-        t->told = 1;
+    if (!t->drop_logged) {
+        t->drop_logged = 1;
         ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
-                      "publish %V/%V: %s left out: %s", &in->app,
+                      "publish %V/%V: %s dropped: %s", &in->app,
                       &in->name, type == FLV_VIDEO ? "pictures are" : "sound is",
                       t->why);
     }
@@ -132,15 +132,15 @@ ingest_other_track(ingest_t *in, const ingest_message_t *m)
         t->why = "no track 0 came";
     }
 
-    if (t->others) {
+    if (t->others_logged) {
         return;
     }
 
-    t->others = 1;
+    t->others_logged = 1;
     ingest_codec_text(m->frame.other_fourcc, 0, codec);
     ngx_log_error(NGX_LOG_WARN, in->connection->log, 0,
-                  "publish %V/%V: %s of track %ui (%s) is left out, track 0 "
-                  "alone is carried", &in->app, &in->name,
+                  "publish %V/%V: %s of track %ui (%s) is dropped, only track 0 "
+                  "is carried", &in->app, &in->name,
                   m->type == FLV_VIDEO ? "video" : "audio",
                   (ngx_uint_t) m->frame.other, codec);
 }
@@ -170,7 +170,7 @@ ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
 
     case NGX_BUSY:
         hub_refuse(hub, HUB_BITRATE);
-        ngx_sprintf((u_char *) why, "stream brings more than its %uD kbps for "
+        ngx_sprintf((u_char *) why, "stream exceeds its limit of %uD kbps for "
                     "too long%Z", in->who.max_kbps);
         ingest_end(in, NGX_LOG_WARN, INGEST_MEDIA_UNFIT, why);
         return;
@@ -191,7 +191,7 @@ ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
         }
         break;
 
-    default:                                 /* its GOP lacks the key frame */
+    default:                                 /* dropped: its key frame is missing */
         break;
     }
 

@@ -8,7 +8,7 @@
 #include "../media/nal.h"
 
 #define INGEST_ADTS_MAX   512        /* frames of a message: 12 s */
-#define INGEST_HEAD       HUB_CONFIG_MAX    /* of a message, for parsing */
+#define INGEST_HEAD       HUB_CONFIG_MAX    /* bytes of a message for parsing */
 
 
 size_t
@@ -48,9 +48,9 @@ chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max)
 }
 
 
-/* Gives M another body of SIZE contiguous bytes. */
+/* Replaces the body of M by SIZE contiguous bytes. */
 static void
-message_in_a_row(ingest_message_t *m, ngx_buf_t *b, ngx_chain_t *link,
+message_set_body(ingest_message_t *m, ngx_buf_t *b, ngx_chain_t *link,
     u_char *body, size_t size)
 {
     ngx_memzero(b, sizeof(ngx_buf_t));
@@ -208,7 +208,7 @@ ingest_pictures(ingest_t *in, ingest_message_t *m)
     }
 
     if (!t->ready) {
-        ingest_left_out(in, FLV_VIDEO);
+        ingest_drop_frame(in, FLV_VIDEO);
         return;
     }
 
@@ -235,7 +235,7 @@ ingest_start_codes(ingest_t *in, ingest_message_t *m)
     u_char            *units, *body;
     ngx_buf_t          b;
     ngx_chain_t        link;
-    ingest_message_t   one = *m;
+    ingest_message_t   out = *m;
 
     max = FLV_PLAIN_MAX + NAL_LENGTHS_MAX(size);
     units = ngx_alloc(size + max, in->connection->log);
@@ -247,17 +247,17 @@ ingest_start_codes(ingest_t *in, ingest_message_t *m)
 
     body = units + size;
     n = flv_write_plain(body, &m->frame);
-    one.frame.payload = n;
+    out.frame.payload = n;
     n += nal_to_lengths(units, size, body + n, max - n);
 
-    if (n == one.frame.payload) {            /* start codes, and nothing behind them */
+    if (n == out.frame.payload) {            /* start codes without NAL units */
         ngx_free(units);
         return;
     }
 
-    message_in_a_row(&one, &b, &link, body, n);
+    message_set_body(&out, &b, &link, body, n);
 
-    ingest_pictures(in, &one);
+    ingest_pictures(in, &out);
     ngx_free(units);
 }
 
@@ -286,7 +286,7 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
     uint32_t           frames = 0;
     uint8_t            head[AAC_ADTS_MAX];
     aac_adts_t         adts;
-    ingest_message_t   one = *m;
+    ingest_message_t   single = *m;
 
     while (at < m->len && in->state == INGEST_LIVE) {
         n = chain_copy(m->chain, at, head, ngx_min(sizeof(head), m->len - at));
@@ -298,8 +298,8 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
         }
 
         if (frames == INGEST_ADTS_MAX) {
-            ingest_skip(in, FLV_AUDIO, "audio message of more ADTS frames than "
-                        "some seconds have");
+            ingest_skip(in, FLV_AUDIO, "audio message of more than 512 ADTS "
+                        "frames");
             return;
         }
 
@@ -307,13 +307,13 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
             return;
         }
 
-        one.frame.fancy = 1;
-        one.frame.payload = at + adts.head;
-        one.len = at + adts.size;
-        one.timestamp = m->timestamp
-                        + (uint32_t) ((uint64_t) frames * AAC_FRAME * 1000
-                                      / adts.rate);
-        ingest_append(in, &one);
+        single.frame.fancy = 1;
+        single.frame.payload = at + adts.head;
+        single.len = at + adts.size;
+        single.timestamp = m->timestamp
+                           + (uint32_t) ((uint64_t) frames * AAC_FRAME * 1000
+                                         / adts.rate);
+        ingest_append(in, &single);
 
         at += adts.size;
         frames++;
@@ -324,12 +324,12 @@ ingest_adts(ingest_t *in, ingest_message_t *m)
 /* Copies a message in many buffers first: chain_copy() would search each frame
  * from the first buffer on. */
 static void
-ingest_adts_in_a_row(ingest_t *in, ingest_message_t *m)
+ingest_adts_copy(ingest_t *in, ingest_message_t *m)
 {
     u_char            *body;
     ngx_buf_t          b;
     ngx_chain_t        link;
-    ingest_message_t   one = *m;
+    ingest_message_t   copy = *m;
 
     body = ngx_alloc(m->len, in->connection->log);
     if (body == NULL) {
@@ -337,8 +337,8 @@ ingest_adts_in_a_row(ingest_t *in, ingest_message_t *m)
     }
 
     (void) chain_copy(m->chain, 0, body, m->len);
-    message_in_a_row(&one, &b, &link, body, m->len);
-    ingest_adts(in, &one);
+    message_set_body(&copy, &b, &link, body, m->len);
+    ingest_adts(in, &copy);
     ngx_free(body);
 }
 
@@ -352,10 +352,10 @@ ingest_audio(ingest_t *in, ingest_message_t *m)
                        ngx_min(m->size, m->len) - m->frame.payload, &adts)
         == 0)
     {
-        ingest_adts_in_a_row(in, m);
+        ingest_adts_copy(in, m);
 
     } else if (!ingest_track(in, FLV_AUDIO)->ready) {
-        ingest_left_out(in, FLV_AUDIO);
+        ingest_drop_frame(in, FLV_AUDIO);
 
     } else {
         ingest_append(in, m);
@@ -363,7 +363,7 @@ ingest_audio(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Takes a message; the part of its body that is parsed is contiguous. */
+/* Takes a message whose head is contiguous as far as it is parsed. */
 static void
 ingest_take(ingest_t *in, ingest_message_t *m)
 {
@@ -402,7 +402,7 @@ ingest_take(ingest_t *in, ingest_message_t *m)
 }
 
 
-/* Takes a message of several tracks; copies it, as track 0 may be anywhere. */
+/* Takes a message of several tracks, and copies it, as track 0 may be anywhere. */
 static void
 ingest_tracks(ingest_t *in, ingest_message_t *m)
 {
@@ -416,7 +416,7 @@ ingest_tracks(ingest_t *in, ingest_message_t *m)
     }
 
     (void) chain_copy(m->chain, 0, body, m->len);
-    message_in_a_row(m, &b, &link, body, m->len);
+    message_set_body(m, &b, &link, body, m->len);
     ingest_take(in, m);
     ngx_free(body);
 }
@@ -439,7 +439,7 @@ ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
     }
 
     if (m.len == 0) {
-        return;                              /* a habit of some encoders */
+        return;                              /* some encoders send such messages */
     }
 
     in->bytes += m.len;

@@ -34,11 +34,11 @@ void ingest_frame(ingest_t *in, uint8_t type, uint32_t timestamp,
 
 size_t chain_size(ngx_chain_t *in);
 
-/* Copies at most MAX bytes from AT on.  Returns how many there were. */
+/* Copies at most MAX bytes from AT on.  Returns their number. */
 size_t chain_copy(ngx_chain_t *in, size_t at, u_char *out, size_t max);
 
 
-/* --- ingest_config.c: all may end IN, and say so with NGX_DONE --- */
+/* --- ingest_config.c: each may end IN, and returns NGX_DONE then --- */
 
 void ingest_config(ingest_t *in, ingest_message_t *m);
 
@@ -65,7 +65,7 @@ void ingest_skip(ingest_t *in, uint8_t type, const char *why);
 void ingest_not_carried(ingest_t *in, const ingest_message_t *m, int rc);
 
 /* Drops a frame of a track without a sequence header. */
-void ingest_left_out(ingest_t *in, uint8_t type);
+void ingest_drop_frame(ingest_t *in, uint8_t type);
 
 /* Logs, once, that M has further tracks, which are not carried. */
 void ingest_other_track(ingest_t *in, const ingest_message_t *m);

@@ -290,7 +290,7 @@ describe('answers of the service', () => {
     });
   }
 
-  test('what harmless encoders send is passed over', DEADLINE, async () => {
+  test('what harmless encoders send is skipped', DEADLINE, async () => {
     const client = await openPublisher('habits?key=x', { ...hub.rtmp, chunkSize: 4096 });
     client.sendVideo(0, Buffer.alloc(0));
     client.sendAudio(0, Buffer.alloc(0));
@@ -308,7 +308,7 @@ describe('answers of the service', () => {
 });
 
 test(
-  'a frame larger than hub_stream_max is passed over, and the stream goes on with the next key frame',
+  'a frame larger than hub_stream_max is skipped, and the stream goes on with the next key frame',
   DEADLINE,
   async (t) => {
     const hub = await startHub({ zone: '8m', main: 'hub_stream_max 1m;' });
@@ -326,10 +326,10 @@ test(
     viewer.close();
     await client.close();
     await until(
-      () => /publish live\/large ended: closed by the client, after 1 message was passed over/.test(hub.nginx.log()),
+      () => /publish live\/large ended: closed by the client, 1 message was skipped/.test(hub.nginx.log()),
       'its end',
     );
-    assert.match(hub.nginx.log(), /passed over: message of 1500000 bytes is larger than hub_stream_max allows/);
+    assert.match(hub.nginx.log(), /message skipped: message of 1500000 bytes is larger than hub_stream_max allows/);
   },
 );
 

@@ -127,7 +127,10 @@ describe('publishers', () => {
     const first = await open('one');
     await open('two');
     const third = await openStream(hub.rtmp);
-    await assert.rejects(third.publish('three?key=x&u=7'), /BadName.*user publishes as many streams as their limit allows/);
+    await assert.rejects(
+      third.publish('three?key=x&u=7'),
+      /BadName.*user publishes as many streams as their limit allows/,
+    );
     assert.equal((await refusals(hub)).publishers_user, 1);
     assert.equal(await hub.stream('live/three'), undefined);
 
@@ -153,10 +156,10 @@ describe('bitrate', () => {
     for (let n = 10; n <= 30; n++) client.sendVideo(n * 40, interFrame(100_000));
     const status = await client.anyStatus();
     assert.equal(status.code, 'NetStream.Publish.Failed');
-    assert.match(status.description, /stream brings more than its 800 kbps for too long/);
+    assert.match(status.description, /stream exceeds its limit of 800 kbps for too long/);
     await client.closed;
     assert.equal((await refusals(hub)).bitrate, 1);
-    assert.match(hub.nginx.log(), /publish live\/cap ended: stream brings more than its 800 kbps/);
+    assert.match(hub.nginx.log(), /publish live\/cap ended: stream exceeds its limit of 800 kbps/);
 
     // what it owes is not forgiven by coming back
     const again = await openPublisher('cap?key=k', { ...hub.rtmp, chunkSize: 65536 });

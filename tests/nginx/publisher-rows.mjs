@@ -135,7 +135,7 @@ function wrongClock(name, ms, change) {
   const near = (value, what) => assert.ok(Math.abs(value - ms) <= 3000, `${what} is ${value} ms, ${ms} ms by the wall`);
   return {
     name, ms, change,
-    log: [/the publisher's clock does not keep step with time/],
+    log: [/the publisher's clock does not keep pace with real time/],
     viewer({ tags }) {
       const last = (type) => tags.filter((tag) => tag.type === type && !tag.config).at(-1).dts;
       near(last(VIDEO), 'the last picture');
@@ -220,26 +220,26 @@ export const rows = [
     ms: 18_000,
     change: (steps) => only(VIDEO)(without(isVc)(steps)),
     seen: () => [],
-    log: [/pictures are left out: pictures came without sequence header and parameter sets/],
+    log: [/pictures are dropped: pictures came without sequence header and parameter sets/],
     wire: /no media for \d{5} ms that can be carried: pictures came without sequence header/,
   },
   {
     name: 'aac-no-config',
     change: without(isAc),
     seen: only(VIDEO),
-    log: [/sound is left out: sound came without sequence header, and is not ADTS/],
+    log: [/sound is dropped: sound came without sequence header, and is not ADTS/],
   },
   {
     name: 'empty-aac-config',
     change: replaced(isAc, () => bytes(0xaf, 0)),
     seen: only(VIDEO),
-    log: [/sound is left out: AAC sequence header is empty/],
+    log: [/sound is dropped: AAC sequence header is empty/],
   },
   {
     name: 'aac-config-later',
     change: ([vc, ac, ...frames]) => [vc, ...frames.slice(0, 8), ac, ...frames.slice(8)],
     seen: ([vc, , ...frames]) => [vc, ...only(VIDEO)(frames.slice(0, 8)), ...frames.slice(8)],
-    log: [/sound is left out: /],
+    log: [/sound is dropped: /],
   },
   { name: 'adts', decode: true, change: (steps) => replaced(isSound, adts)(without(isAc)(steps)) },
   { name: 'adts-with-config', change: replaced((one) => isSound(one) && !isHeader(one), adts) },
@@ -257,50 +257,50 @@ export const rows = [
     name: 'one-byte-of-video',
     change: replacedOne(VIDEO, 60, '17'),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: video message of 1 bytes is shorter than its header/],
-    ended: /closed by the client, after 1 message was passed over/,
+    log: [/message skipped: video message of 1 bytes is shorter than its header/],
+    ended: /closed by the client, 1 message was skipped/,
   },
   {
     name: 'one-byte-of-sound',
     change: replacedOne(AUDIO, 60, 'af'),
     seen: withoutOne(AUDIO, 60),
-    log: [/passed over: audio message of 1 bytes is shorter than its header/],
+    log: [/message skipped: audio message of 1 bytes is shorter than its header/],
   },
   {
     name: 'two-bytes',
     change: replacedOne(VIDEO, 60, '1702'),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: video message of 2 bytes is shorter than its header/],
+    log: [/message skipped: video message of 2 bytes is shorter than its header/],
   },
   {
     name: 'an-unknown-packet',
     change: replacedOne(VIDEO, 60, '17030000000000'),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: video packet type 3 of codec 7 is not carried/],
+    log: [/message skipped: video packet type 3 of codec 7 is not carried/],
   },
   {
     name: 'another-codec-once',
     change: replacedOne(VIDEO, 60, '120000000000'),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: video codec 2 is not carried \(Sorenson H\.263\), expected H\.264/],
+    log: [/message skipped: video codec 2 is not carried \(Sorenson H\.263\), expected H\.264/],
   },
   {
     name: 'a-header-of-nonsense',
     change: replacedOne(VIDEO, 60, '17000000000001020304050607'),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: H\.264 sequence header makes no sense/],
+    log: [/message skipped: H\.264 sequence header makes no sense/],
   },
   {
     name: 'a-header-too-long',
     change: replacedOne(VIDEO, 60, `1700000000${'01'.repeat(5000)}`),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: sequence header is longer than 4096 bytes/],
+    log: [/message skipped: sequence header is longer than 4096 bytes/],
   },
   {
     name: 'a-header-behind-4000-bytes', // ModEx; it ends behind what is looked at in a row
     change: replacedOne(VIDEO, 60, `97ff0f9f${'00'.repeat(4000)}00${ascii('avc1').toString('hex')}${'01'.repeat(500)}`),
     seen: withoutOne(VIDEO, 60),
-    log: [/passed over: sequence header is longer than 4096 bytes/],
+    log: [/message skipped: sequence header is longer than 4096 bytes/],
   },
   {
     name: 'one-byte-for-seconds',
@@ -309,7 +309,7 @@ export const rows = [
       (one) => isPicture(one) && one.stamp >= 1000,
       () => Buffer.from([0x17]),
     ),
-    log: [/passed over: video message of 1 bytes/],
+    log: [/message skipped: video message of 1 bytes/],
     wire: /^video message of 1 bytes is shorter than its header|ended: video message of 1 bytes/,
     viewer: ({ tags }) =>
       assert.ok(
@@ -342,7 +342,7 @@ export const rows = [
       isSound,
       exAudio((kind, data) => bytes(0x95, kind, MP4A, 1, data)),
     ),
-    log: [/audio of track 1 \(mp4a\) is left out, track 0 alone is carried/],
+    log: [/audio of track 1 \(mp4a\) is dropped, only track 0 is carried/],
   },
   {
     name: 'second-video-track',
@@ -350,7 +350,7 @@ export const rows = [
       isPicture,
       exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)),
     ),
-    log: [/video of track 1 \(avc1\) is left out, track 0 alone is carried/],
+    log: [/video of track 1 \(avc1\) is dropped, only track 0 is carried/],
   },
   {
     name: 'track-1-alone',
@@ -360,7 +360,7 @@ export const rows = [
         isPicture,
         exVideo((type, kind, data) => bytes(0x86 | type, kind, AVC1, 1, data)),
       )(only(VIDEO)(steps)),
-    log: [/video of track 1 \(avc1\) is left out/],
+    log: [/video of track 1 \(avc1\) is dropped/],
     seen: () => [],
     wire: /no media for \d{5} ms that can be carried: no track 0 came/,
   },
@@ -400,7 +400,7 @@ export const rows = [
         ),
       ),
     ),
-    log: [/video of track 2 \(avc1\) is left out/],
+    log: [/video of track 2 \(avc1\) is dropped/],
   },
   {
     name: 'many-codecs',
@@ -421,7 +421,7 @@ export const rows = [
         ),
       ),
     ),
-    log: [/video of track 1 \(av01\) is left out/],
+    log: [/video of track 1 \(av01\) is dropped/],
   },
   {
     name: 'modex',
