@@ -1,4 +1,4 @@
-/* Answers, audit rows and arguments, which all calls of the page share. */
+/* Answers, audit rows and arguments: all calls of the page share these functions. */
 
 #include "api.h"
 #include "../base/clock.h"
@@ -49,17 +49,17 @@ void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message
 }
 
 
-void api_store_error(api_t *api, store_result_t result, const char *what)
+void api_store_error(api_t *api, store_result_t result, const char *subject)
 {
     switch (result) {
     case STORE_NONE:
-        api_error(api, 404, "not_found", "There is no %s.", what);
+        api_error(api, 404, "not_found", "There is no %s.", subject);
         break;
     case STORE_EXISTS:
-        api_error(api, 409, "exists", "There is a %s already.", what);
+        api_error(api, 409, "exists", "There is a %s already.", subject);
         break;
     case STORE_REFUSED:
-        api_error(api, 403, "forbidden", "You may not do this, or no longer.");
+        api_error(api, 403, "forbidden", "You have no right to do this, or no longer.");
         break;
     case STORE_DOWN:
         if (refusals_note(api->service->refusals, api->address, "database", "unavailable",
@@ -109,7 +109,7 @@ const char *api_text(api_t *api, const char *key, const char *otherwise)
     }
 
     api_error(api, 400, "bad_request", "\"%s\" is %s; expected a text.", key,
-              value ? "no text" : "missing");
+              value ? "not a text" : "missing");
     return NULL;
 }
 
@@ -124,7 +124,7 @@ bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
         return true;
     }
     if (!json_is_integer(value) || integer < 0 || integer > (json_int_t) most) {
-        api_error(api, 400, "bad_request", "\"%s\" is no number from 0 to %u.", key, most);
+        api_error(api, 400, "bad_request", "\"%s\" is not a number from 0 to %u.", key, most);
         return false;
     }
 
@@ -146,9 +146,9 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body)
     json_object_set_new(body, "ended", json_integer((json_int_t) change->report.ended));
 
     if (change->report.waiting) {
-        log_warning("nginx is not told yet: %s", change->report.error);
-        json_object_set_new(body, "warning", json_string("The media server does not answer yet: "
-            "open connections stay until it does. It is told then."));
+        log_warning("nginx does not know yet: %s", change->report.error);
+        json_object_set_new(body, "warning", json_string("The media server does not answer. "
+            "Open connections stay until it does and learns of this change."));
     }
 
     api_reply(api, body);
@@ -158,9 +158,9 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body)
 void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body)
 {
     if (told != CONTROL_OK && told != CONTROL_NONE) {
-        log_warning("user %s: nginx is not told what to record: %s", api->user.name, error);
-        json_object_set_new(body, "warning", json_string("The media server does not answer yet. "
-            "It is told when it does."));
+        log_warning("user %s: nginx does not know yet what to record: %s", api->user.name, error);
+        json_object_set_new(body, "warning", json_string("The media server does not answer. "
+            "It learns of this change when it does."));
     }
 }
 
@@ -171,8 +171,8 @@ bool api_media_token(const api_t *api, const char *app, const char *name, int64_
     token_claims_t  claims;
 
     /*
-     * Issue the token as of the request's begin, before the right was read: if the
-     * right was revoked meanwhile, the revocation voids this token too.
+     * Issue the token for the time when the request began, before the right was read: if
+     * the right was revoked meanwhile, the revocation voids this token too.
      */
     memset(&claims, 0, sizeof(claims));
     claims.user = api->user.id;
@@ -199,7 +199,7 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
     rights = result == STORE_OK ? api_rights(api, stream) : 0;
 
     if (result == STORE_OK && rights == 0) {
-        /* a user without a right on the stream does not even learn that it exists */
+        /* a user without any right must not learn that the stream exists */
         result = STORE_NONE;
     }
     if (result != STORE_OK) {

@@ -9,38 +9,38 @@
 
 #define API_PARTS_MAX  5
 
-/* One request of the page, with what its route needs already checked. */
+/* A request of the page that has passed the checks of its route. */
 typedef struct {
     FCGX_Request  *request;
     store_t       *store;
     api_service_t *service;
     const char    *address;
-    const char    *parts[API_PARTS_MAX];    /* the '*' of the route, decoded */
+    const char    *parts[API_PARTS_MAX];    /* the parts that match '*' in the route, decoded */
     json_t        *body;                    /* an object, or NULL for a GET */
     store_user_t   user;                    /* id 0: not logged in */
-    int64_t        began;                   /* unix seconds, before anything was read */
+    int64_t        began;                   /* unix seconds, before any row was read */
 } api_t;
 
 void api_reply(api_t *api, json_t *body);
 void api_error(api_t *api, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* 429 with Retry-After */
+/* answers 429 with Retry-After */
 void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message);
-/* for a store call that failed: 404, 409, 503 or 500; what: "user alice" */
-void api_store_error(api_t *api, store_result_t result, const char *what);
-/* Writes an audit row and a log line; many refusals are only counted, see refusals.h. */
+/* for a store call that failed: 404, 409, 503 or 500; subject: "user alice" */
+void api_store_error(api_t *api, store_result_t result, const char *subject);
+/* Writes an audit row and a log line; of many refusals it only counts some, see refusals.h. */
 void api_audit(api_t *api, const char *action, bool ok, const char *target,
                const char *reason);
 
 /*
- * A text of the body. Answers an error and returns NULL when it is no text, or is
- * required and missing; an optional one that is missing returns `otherwise`.
+ * Returns a text of the body, or `otherwise` if the text is missing. Answers an error and
+ * returns NULL when it is not a text, or is missing and `otherwise` is NULL.
  */
 const char *api_text(api_t *api, const char *key, const char *otherwise);
 
 /*
- * An optional number; given points to it when it is there. Returns false after answering
- * an error.
+ * Reads an optional number and points *given to it if the body has it. Returns false
+ * after answering an error.
  */
 bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
                 const uint64_t **given);
@@ -48,24 +48,24 @@ bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
 /* For the calls of change.h. */
 change_t api_change(const api_t *api);
 /*
- * Answers the body with what the change has ended, and a warning when nginx has not been
- * told yet.
+ * Answers with the body, the number of sessions that the change ended, and a warning when
+ * nginx does not know of the change yet.
  */
 void api_reply_changed(api_t *api, const change_t *change, json_t *body);
 
-/* Puts a warning into the body and the log when nginx could not be told what to record. */
+/* Adds a warning to the body and the log when nginx could not be told whether to record. */
 void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body);
 
-/* For this user, action "view" or "replay"; false only when it does not fit. */
+/* Makes a token for this user and the action "view" or "replay"; false only when it is too long. */
 bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
                      const char *action, char token[TOKEN_MAX]);
 
-/* What the user may do with the stream. */
+/* The user's rights on the stream. */
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
 
 /*
- * Finds the stream that the user may manage. Otherwise answers the request: a
- * user without any right on the stream gets 404, as if it did not exist.
+ * Finds a stream that the user may manage. Otherwise answers an error and returns false:
+ * a user without any right on the stream gets 404, as if it did not exist.
  */
 bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
                         store_stream_t *stream);

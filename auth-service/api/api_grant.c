@@ -13,7 +13,7 @@
 static void grant_collect(const store_grant_t *grant, void *data)
 {
     json_array_append_new(data, json_pack("{ss ss ss* so ss*}", grant->is_group ? "group" : "user",
-        grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
+        grant->grantee, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
         "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
 }
 
@@ -59,16 +59,16 @@ static unsigned grant_rights(json_t *list)
 {
     size_t       i;
     json_t      *each;
-    unsigned     rights = 0, one;
+    unsigned     rights = 0, right;
     const char  *word;
 
     json_array_foreach(list, i, each) {
         word = json_string_value(each);
-        one = word ? rights_parse(word) : 0;
-        if (one == 0) {
+        right = word ? rights_parse(word) : 0;
+        if (right == 0) {
             return 0;
         }
-        rights |= one;
+        rights |= right;
     }
 
     return rights;
@@ -77,11 +77,11 @@ static unsigned grant_rights(json_t *list)
 
 /*
  * Finds the user or group that a grant is for. Managers must not find out names by
- * guessing: the service counts and audits each unknown name and after a few makes the
- * manager wait; removing a grant answers the same for an unknown name and no grant.
+ * guessing: the service counts and audits each unknown name, and after a few makes the
+ * manager wait. Removing a grant gives the same answer for an unknown name as for no grant.
  */
-static bool grant_who(api_t *api, const char *action, const char *who, bool is_group,
-                      const char *target, store_grant_key_t *key)
+static bool grant_find_grantee(api_t *api, const char *action, const char *grantee, bool is_group,
+                               const char *target, store_grant_key_t *key)
 {
     char            guesser[24];
     bool            adds = strcmp(action, "grant") == 0;
@@ -94,15 +94,14 @@ static bool grant_who(api_t *api, const char *action, const char *who, bool is_g
         wait = backoff_attempt(&api->service->by_name, guesser, clock_ms());
     }
     if (wait > 0) {
-        api_wait(api, "backoff", wait, "Too many names that are not there. Wait before the next "
-                 "try.");
+        api_wait(api, "backoff", wait, "Too many unknown names. Wait before the next try.");
         return false;
     }
 
     if (is_group) {
-        result = store_group_id(api->store, who, &key->group);
+        result = store_group_id(api->store, grantee, &key->group);
     } else {
-        result = store_user_by_name(api->store, who, &user);
+        result = store_user_by_name(api->store, grantee, &user);
         key->user = result == STORE_OK ? user.id : 0;
     }
 
@@ -122,18 +121,18 @@ static bool grant_who(api_t *api, const char *action, const char *who, bool is_g
 }
 
 
-/* The body: {"user" or "group", "app", "name" (or none: the whole app), "rights": [...]} */
+/* Reads the body: {"user" or "group", "app", "name", "rights": [...]}; no name: the whole app. */
 static bool grant_key(api_t *api, const char *action, unsigned rights, store_grant_key_t *key,
                       char *target, size_t target_size)
 {
-    const char      *who, *app, *name;
+    const char      *grantee, *app, *name;
     store_stream_t   stream;
     bool             is_group = json_object_get(api->body, "group") != NULL;
 
     memset(key, 0, sizeof(*key));
 
-    who = api_text(api, is_group ? "group" : "user", NULL);
-    app = who ? api_text(api, "app", NULL) : NULL;
+    grantee = api_text(api, is_group ? "group" : "user", NULL);
+    app = grantee ? api_text(api, "app", NULL) : NULL;
     name = app ? api_text(api, "name", "") : NULL;
     if (name == NULL) {
         return false;
@@ -162,9 +161,9 @@ static bool grant_key(api_t *api, const char *action, unsigned rights, store_gra
         key->app = app;
     }
 
-    snprintf(target, target_size, "%s%.*s %s/%s", is_group ? "group:" : "", NAME_USER_MAX, who,
+    snprintf(target, target_size, "%s%.*s %s/%s", is_group ? "group:" : "", NAME_USER_MAX, grantee,
              app, name);
-    return grant_who(api, action, who, is_group, target, key);
+    return grant_find_grantee(api, action, grantee, is_group, target, key);
 }
 
 
@@ -179,7 +178,7 @@ static void grant_change(api_t *api, const char *action,
     store_grant_key_t  key;
 
     if (rights == 0) {
-        api_error(api, 400, "bad_rights", "\"rights\" is no list of publish, view, replay, "
+        api_error(api, 400, "bad_rights", "\"rights\" is not a list of publish, view, replay, "
                   "manage.");
         return;
     }

@@ -18,34 +18,34 @@ typedef struct {
     bool        own;            /* a right password resets this count */
 } login_bucket_t;
 
-/* One attempt: its origin, and the counts that a wrong password adds to. */
+/* One attempt: its origin, and the counts to which a wrong password adds. */
 typedef struct {
     const char      *name;
     store_user_t     user;      /* id 0: no user has this name */
     bool             known;     /* this browser or address has logged in to the account */
     char             browser[KNOWN_ID_SIZE];
-    char             site[64];  /* the address, of IPv6 its /48 */
+    char             site[64];  /* the IPv4 address or IPv6 /48 */
     char             share[64]; /* its class for the slots: the account, or the site */
     size_t           count;
     login_bucket_t   buckets[LOGIN_BUCKETS_MOST];
 } login_t;
 
 
-static void login_count_in(login_t *login, backoff_t *backoff, bool own, const char *what,
-                           const char *where)
+static void login_count_in(login_t *login, backoff_t *backoff, bool own,
+                           const char *account, const char *origin)
 {
     login_bucket_t  *bucket = &login->buckets[login->count++];
 
     bucket->backoff = backoff;
     bucket->own = own;
-    snprintf(bucket->key, sizeof(bucket->key), "%s %s", what, where);
+    snprintf(bucket->key, sizeof(bucket->key), "%s %s", account, origin);
 }
 
 
 /*
- * A browser that has logged in before has a count of its own. All others are counted
- * by address, by network, and by account and address; strangers to the account also
- * share one count, since a guesser may use many addresses.
+ * A browser that has logged in before has a count of its own. We count all others by
+ * address, by network, and by account and address; strangers to the account also share
+ * one count, since a guesser may use many addresses.
  */
 static void login_buckets(api_t *api, login_t *login)
 {
@@ -74,7 +74,7 @@ static void login_buckets(api_t *api, login_t *login)
 
 
 /* Finds the login's origin before its password is checked. */
-static store_result_t login_look(api_t *api, login_t *login)
+static store_result_t login_identify(api_t *api, login_t *login)
 {
     store_result_t  result = store_user_by_name(api->store, login->name, &login->user);
 
@@ -88,7 +88,7 @@ static store_result_t login_look(api_t *api, login_t *login)
     login->known = known_read(api->request, api->service->keys, &login->user, login->browser);
 
     if (!login->known) {
-        /* query for unknown names too, so that the answer's time does not reveal names */
+        /* also query for unknown names, so that the time of the answer does not reveal names */
         result = store_web_session_from(api->store, login->user.id, api->address);
         login->known = result == STORE_OK;
     }
@@ -104,7 +104,7 @@ static store_result_t login_look(api_t *api, login_t *login)
 }
 
 
-/* 0, or the milliseconds to wait */
+/* Returns the milliseconds to wait, or 0. Counts nothing. */
 static int64_t login_peek(const login_t *login)
 {
     size_t   i;
@@ -120,7 +120,7 @@ static int64_t login_peek(const login_t *login)
 
 
 /*
- * Counts the attempt in all buckets and returns 0, or in none and returns the
+ * Counts the attempt in all buckets and returns 0, or counts it in none and returns the
  * milliseconds to wait.
  */
 static int64_t login_charge(const login_t *login)
@@ -143,9 +143,9 @@ static int64_t login_charge(const login_t *login)
 
 
 /*
- * The password was right, or could not be checked. A right one resets only the
- * account's own count: a guesser must not erase the attempts on other accounts by
- * logging in to their own.
+ * Takes the attempt back when the password was right or could not be checked. A right
+ * one resets only the account's own count: guessers must not erase their attempts on
+ * other accounts by logging in to their own.
  */
 static void login_discharge(const login_t *login, bool right)
 {
@@ -180,12 +180,13 @@ static void login_refuse(api_t *api, const char *code, const login_t *login, int
 
 
 /*
- * Counts the attempt only when the password is about to be checked: one that ends
- * because the service is busy, or by its own fault, does not count.
+ * Counts the attempt only just before the password is checked: an attempt that fails
+ * because the service is busy or has a fault does not count.
  */
 static bool login_verify(api_t *api, login_t *login, const char *password)
 {
     int64_t            wait = login_peek(login);
+    const char        *hash;
     password_result_t  verdict;
 
     if (wait > 0) {
@@ -199,8 +200,8 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
     }
 
     wait = login_charge(login);
-    verdict = wait > 0 ? PASSWORD_UNKNOWN
-                       : password_verify(password, login->user.id ? login->user.password_hash : NULL);
+    hash = login->user.id ? login->user.password_hash : NULL;
+    verdict = wait > 0 ? PASSWORD_UNKNOWN : password_verify(password, hash);
     slots_give(&api->service->hashing, login->share);
 
     if (wait > 0) {
@@ -215,7 +216,7 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
         api_audit(api, "login", false, login->name, "wrong name or password");
         api_error(api, 401, "bad_login", "The name or the password is wrong.");
     } else if (verdict == PASSWORD_UNKNOWN) {
-        log_error("login: no memory to look at a password");
+        log_error("login: not enough memory to check a password");
         login_wait(api, "busy", LOGIN_BUSY_MS);
     }
 
@@ -268,12 +269,12 @@ void api_login(api_t *api)
     }
 
     if (!name_user_valid(login.name) || strlen(password) > PASSWORD_MAX) {
-        /* no such account can exist, so this answer reveals nothing */
+        /* such an account cannot exist, so this answer reveals nothing */
         login.name = "-";
         password = "-";
     }
 
-    result = login_look(api, &login);
+    result = login_identify(api, &login);
     if (result != STORE_OK) {
         api_store_error(api, result, "user");
         return;
@@ -302,7 +303,7 @@ void api_logout(api_t *api)
     }
 
     if (api->user.id) {
-        /* ends the event streams of all the user's pages; the other logins reconnect at once */
+        /* end the event streams of all the user's pages; pages of other logins reconnect at once */
         control_refresh(api->service->config->control_socket, api->user.id, error);
     }
 
@@ -314,7 +315,7 @@ void api_me(api_t *api)
 {
     const config_t  *config = api->service->config;
 
-    /* where to publish; without a host the page uses its own */
+    /* the ports to publish to; without a host the page uses its own */
     api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
                              "admin", api->user.admin, "publish",
                              "host", config->host_named ? config->host : NULL,

@@ -1,4 +1,4 @@
-/* Recordings of the page: the list and its search, keep, delete, start and stop. */
+/* The page's calls for recordings: list and search, keep, delete, start and stop. */
 
 #include "api.h"
 #include "../base/log.h"
@@ -35,7 +35,7 @@ typedef struct {
 } list_t;
 
 
-/* --- which streams --- */
+/* --- the streams whose recordings the user may see --- */
 
 static void list_add_right(const store_stream_t *stream, void *data)
 {
@@ -98,7 +98,7 @@ static char *list_ids(const list_t *list)
 
 
 /*
- * The ids of all streams whose recordings the user may see; on failure answers and
+ * Lists the ids of all streams whose recordings the user may see. On failure answers and
  * returns false.
  */
 static bool list_all_streams(list_t *list, char **ids)
@@ -150,7 +150,7 @@ static bool list_one_stream(list_t *list, const char *full, char *app, char *nam
 }
 
 
-/* --- what is asked --- */
+/* --- the query --- */
 
 /* Reads a time of the query with utc_read(). Returns false after answering an error. */
 static bool list_time(api_t *api, const char *key, int64_t *ms)
@@ -165,7 +165,7 @@ static bool list_time(api_t *api, const char *key, int64_t *ms)
 
     *ms = given == QUERY_FOUND ? utc_read(text, strlen(text)) : -1;
     if (*ms < 0) {
-        api_error(api, 400, "bad_request", "\"%s\" is no time; expected RFC 3339, or "
+        api_error(api, 400, "bad_request", "\"%s\" is not a time; expected RFC 3339, or "
                   "milliseconds or seconds since 1970.", key);
         return false;
     }
@@ -188,7 +188,7 @@ static bool list_limit(api_t *api, unsigned *most)
     *most = given == QUERY_FOUND && text[0] >= '0' && text[0] <= '9'
             ? (unsigned) strtoul(text, &end, 10) : 0;
     if (*most == 0 || *most > LIST_MAX || *end) {
-        api_error(api, 400, "bad_request", "\"limit\" is no number from 1 to %d.", LIST_MAX);
+        api_error(api, 400, "bad_request", "\"limit\" is not a number from 1 to %d.", LIST_MAX);
         return false;
     }
 
@@ -196,7 +196,7 @@ static bool list_limit(api_t *api, unsigned *most)
 }
 
 
-/* "MS-ID", the `next` of an earlier answer. */
+/* Reads "MS-ID", the `next` of an earlier answer. */
 static bool list_before(api_t *api, store_recording_query_t *query)
 {
     int              used = 0;
@@ -214,7 +214,7 @@ static bool list_before(api_t *api, store_recording_query_t *query)
         || sscanf(text, "%15lld-%19" SCNu64 "%n", &ms, &query->before_id, &used) != 2
         || text[used] || ms < 0)
     {
-        api_error(api, 400, "bad_request", "\"before\" is no \"next\" of an earlier answer.");
+        api_error(api, 400, "bad_request", "\"before\" is not the \"next\" of an earlier answer.");
         return false;
     }
 
@@ -223,7 +223,7 @@ static bool list_before(api_t *api, store_recording_query_t *query)
 }
 
 
-/* In a query, '+' is a space: forms encode it so. */
+/* HTML forms encode a space as '+'. */
 static bool list_text(api_t *api, char text[LIST_TEXT])
 {
     char            *copy = strdup(fastcgi_param(api->request, "QUERY_STRING")), *p;
@@ -240,7 +240,7 @@ static bool list_text(api_t *api, char text[LIST_TEXT])
     }
 
     if (given == QUERY_BAD || !name_utf8_valid(text)) {
-        api_error(api, 400, "bad_request", "\"q\" is no text of at most %d bytes.",
+        api_error(api, 400, "bad_request", "\"q\" is not a text of at most %d bytes.",
                   LIST_TEXT - 1);
         return false;
     }
@@ -328,7 +328,7 @@ void api_recordings(api_t *api)
     char                    *ids = NULL;
     bool                     good;
     list_t                   list = { .api = api };
-    query_result_t           one;
+    query_result_t           given;
     store_recording_query_t  query = { .text = text, .to = INT64_MAX };
 
     if (!list_time(api, "from", &query.from) || !list_time(api, "to", &query.to)
@@ -337,14 +337,15 @@ void api_recordings(api_t *api)
         return;
     }
 
-    query.most = list.most + 1;     /* one extra row shows whether there are more */
+    query.most = list.most + 1;     /* one more row shows whether there are more */
 
-    one = query_value(fastcgi_param(api->request, "QUERY_STRING"), "stream", full, sizeof(full));
-    if (one == QUERY_ABSENT) {
+    given = query_value(fastcgi_param(api->request, "QUERY_STRING"), "stream", full,
+                        sizeof(full));
+    if (given == QUERY_ABSENT) {
         good = list_all_streams(&list, &ids);
         query.streams = ids;
     } else {
-        good = list_one_stream(&list, one == QUERY_FOUND ? full : "", app, name);
+        good = list_one_stream(&list, given == QUERY_FOUND ? full : "", app, name);
         query.app = app;
         query.name = name;
     }
@@ -361,8 +362,8 @@ void api_recordings(api_t *api)
 /* --- changes --- */
 
 /*
- * Finds the recording of the request's path if the user may manage it; else answers and
- * returns false.
+ * Finds the recording in the request's path if the user may manage it. Otherwise answers
+ * an error and returns false.
  */
 static bool recording_find(api_t *api, const char *action, store_recording_t *recording)
 {

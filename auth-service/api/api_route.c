@@ -13,12 +13,12 @@
 #include <strings.h>
 #include <time.h>
 
-typedef enum { API_ANYONE, API_USER, API_ADMIN } api_who_t;
+typedef enum { API_ANYONE, API_USER, API_ADMIN } api_access_t;
 
 typedef struct {
     const char  *method;
     const char  *path;          /* '*' stands for one part */
-    api_who_t    who;
+    api_access_t    access;
     void       (*run)(api_t *api);
 } api_route_t;
 
@@ -53,8 +53,8 @@ static const api_route_t  api_routes[] = {
 #define API_PATH_MAX  1024
 
 
-/* Matches the path against the route; parts point into path, decoded in place. */
-static bool api_match(const char *route, char *path, const char **parts)
+/* Matches the path against the route, cuts it in place and sets parts to point into it. */
+static bool api_match_route(const char *route, char *path, const char **parts)
 {
     char    *end;
     size_t   count = 0;
@@ -91,8 +91,8 @@ static bool api_match(const char *route, char *path, const char **parts)
 }
 
 
-static const api_route_t *api_find(api_t *api, const char *method, char *path,
-                                   bool *other_method)
+static const api_route_t *api_find_route(api_t *api, const char *method, char *path,
+                                         bool *other_method)
 {
     size_t  i;
     char    copy[API_PATH_MAX];
@@ -100,9 +100,9 @@ static const api_route_t *api_find(api_t *api, const char *method, char *path,
     *other_method = false;
 
     for (i = 0; i < API_ROUTES; i++) {
-        /* matching cuts the path at its parts, so each try has a fresh one */
+        /* matching cuts the path, so give each try a fresh copy */
         strcpy(copy, path);
-        if (!api_match(api_routes[i].path, copy, api->parts)) {
+        if (!api_match_route(api_routes[i].path, copy, api->parts)) {
             continue;
         }
         if (strcmp(api_routes[i].method, method) != 0) {
@@ -110,7 +110,7 @@ static const api_route_t *api_find(api_t *api, const char *method, char *path,
             continue;
         }
 
-        api_match(api_routes[i].path, path, api->parts);
+        api_match_route(api_routes[i].path, path, api->parts);
         return &api_routes[i];
     }
 
@@ -119,8 +119,8 @@ static const api_route_t *api_find(api_t *api, const char *method, char *path,
 
 
 /*
- * A page of another site can make a browser send the cookie, but not our Origin,
- * nor this header, for which the browser would ask us first (CORS preflight).
+ * A page of another site can make a browser send the cookie, but not our Origin, nor
+ * this header: the browser would ask us first (CORS preflight).
  */
 static bool api_same_origin(const FCGX_Request *request)
 {
@@ -145,7 +145,7 @@ static bool api_read_body(api_t *api)
 {
     char           *text;
     size_t          length;
-    json_error_t    problem;
+    json_error_t    parse_error;
     body_result_t   result = fastcgi_body(api->request, &text, &length);
 
     if (result == BODY_TOO_LARGE) {
@@ -161,13 +161,13 @@ static bool api_read_body(api_t *api)
     if (length == 0) {
         api->body = json_object();
     } else {
-        api->body = json_loadb(text, length, JSON_REJECT_DUPLICATES, &problem);
+        api->body = json_loadb(text, length, JSON_REJECT_DUPLICATES, &parse_error);
     }
     free(text);
 
     if (!json_is_object(api->body)) {
-        api_error(api, 400, "bad_request", "The body is no JSON object%s%s.",
-                  api->body ? "" : ": ", api->body ? "" : problem.text);
+        api_error(api, 400, "bad_request", "The body is not a JSON object%s%s.",
+                  api->body ? "" : ": ", api->body ? "" : parse_error.text);
         return false;
     }
 
@@ -188,7 +188,7 @@ static bool api_admit(api_t *api, const api_route_t *route)
         }
     }
 
-    if (route->who != API_ANYONE) {
+    if (route->access != API_ANYONE) {
         result = session_user(api->request, api->store, &api->user);
         if (result == STORE_NONE) {
             api_error(api, 401, "login_required", "Log in first.");
@@ -200,8 +200,8 @@ static bool api_admit(api_t *api, const api_route_t *route)
         }
     }
 
-    if (route->who == API_ADMIN && !api->user.admin) {
-        api_audit(api, "admin only", false, route->path, "no admin");
+    if (route->access == API_ADMIN && !api->user.admin) {
+        api_audit(api, "admin only", false, route->path, "not an admin");
         api_error(api, 403, "forbidden", "Only an admin may do this.");
         return false;
     }
@@ -231,7 +231,7 @@ void api_handle(FCGX_Request *request, void *store, void *service)
     }
     strcpy(path, script);
 
-    route = api_find(&api, fastcgi_param(request, "REQUEST_METHOD"), path, &other_method);
+    route = api_find_route(&api, fastcgi_param(request, "REQUEST_METHOD"), path, &other_method);
 
     if (route == NULL) {
         if (other_method) {

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #define FORGET_MS    (15 * 60 * 1000)
-#define HASH_WAIT_S  3      /* then the answer is "busy" */
+#define HASH_WAIT_S  3      /* after that the answer is "busy" */
 
-/* attempts that are free, the first wait, the longest */
+/* free attempts, the first wait, the longest wait, when to forget */
 static const backoff_rule_t  account_rule = { 5, 1000, 60 * 1000, FORGET_MS };
 static const backoff_rule_t  stranger_rule = { 20, 1000, 8 * 1000, FORGET_MS };
 static const backoff_rule_t  address_rule = { 20, 1000, 300 * 1000, FORGET_MS };
@@ -15,15 +15,15 @@ static const backoff_rule_t  name_rule = { 10, 10 * 1000, 600 * 1000, FORGET_MS 
 
 
 /*
- * A hash takes 19 MiB and 40 ms of a core: a sixth of the threads may compute one,
- * about half may wait for that, and a third is left for everything else.
+ * A hash takes 19 MiB and 40 ms of a core: a sixth of the threads may compute hashes,
+ * about half may wait to do so, and a third remains for all other calls.
  */
 static void hashing_init(slots_t *slots, unsigned threads)
 {
     unsigned      most = threads / 6 ? threads / 6 : 1;
-    unsigned      left = threads / 3 ? threads / 3 : 1;
+    unsigned      others = threads / 3 ? threads / 3 : 1;
     slots_rule_t  rule = { .slots = most, .wait_s = HASH_WAIT_S,
-                           .queue = threads > most + left ? threads - most - left : 0 };
+                           .queue = threads > most + others ? threads - most - others : 0 };
 
     slots_init(slots, &rule);
 }

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-/* The threads that answer the page share this. */
+/* All threads that answer the page share this. */
 typedef struct {
     const config_t      *config;
     const token_keys_t  *keys;
@@ -18,18 +18,18 @@ typedef struct {
 
     /* failed logins, see api_login.c */
     backoff_t            by_account;    /* per account and address, or known browser */
-    backoff_t            by_stranger;   /* per account, by all strangers to it */
+    backoff_t            by_stranger;   /* per account, of all strangers together */
     backoff_t            by_address;
     backoff_t            by_network;    /* IPv6 /56 */
     backoff_t            by_site;       /* IPv6 /48 */
     backoff_t            by_name;       /* grants to unknown names, per user */
-    slots_t              hashing;       /* password checks that run */
+    slots_t              hashing;       /* for password checks */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */
     pthread_mutex_t      live_lock;
-    json_t              *live;          /* NULL: nginx does not answer */
+    json_t              *live;          /* NULL at first; empty when nginx does not answer */
     int64_t              live_at;
-    bool                 live_told;     /* that nginx does not answer has been logged */
+    bool                 live_logged;     /* it was logged that nginx does not answer */
 } api_service_t;
 
 void api_service_init(api_service_t *service, const config_t *config, const token_keys_t *keys,

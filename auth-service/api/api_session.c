@@ -1,4 +1,4 @@
-/* The sessions that are connected now, and the streams whose events a page may follow. */
+/* The page's calls for open sessions, and nginx's question which events a page may follow. */
 
 #include "api.h"
 #include "../base/control.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* nginx takes headers of up to 64k from here; a list of more is cut, and the log says so */
+/* nginx accepts headers of up to 64k: the service cuts a longer list and logs that */
 #define EVENTS_IDS_MAX  60000
 
 typedef struct {
@@ -37,7 +37,7 @@ static void event_collect(const store_stream_t *stream, void *data)
 }
 
 
-/* nginx asks before it lets a page follow the events, and serves them by these headers. */
+/* nginx asks this before it lets a page follow events, and filters them by these headers. */
 void api_events_access(api_t *api)
 {
     char            *headers = malloc(EVENTS_IDS_MAX + 256);
@@ -65,7 +65,7 @@ void api_events_access(api_t *api)
         api_store_error(api, result, "streams");
     } else {
         if (ids.cut) {
-            log_warning("events of user %s: a list of streams over %d bytes is cut",
+            log_warning("events of user %s: cut the list of streams at %d bytes",
                         api->user.name, EVENTS_IDS_MAX);
         }
         strcpy(ids.text + ids.length, "\r\n");
@@ -111,7 +111,7 @@ static const char *session_text(json_t *session, const char *key)
 }
 
 
-/* Removes sessions that the user may not see from nginx's answer. Returns false after answering. */
+/* Lists nginx's sessions that the user may see. On failure answers and returns false. */
 static bool session_load(api_t *api, json_t **sessions)
 {
     char            error[CONTROL_ERROR_SIZE], id[24];

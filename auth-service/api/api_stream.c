@@ -15,7 +15,7 @@ typedef struct {
 } stream_list_t;
 
 
-/* nginx's streams by name, a new reference; asks nginx at most twice a second. */
+/* Returns nginx's streams by name, a new reference; asks nginx at most twice a second. */
 static json_t *live_streams(api_service_t *service)
 {
     char         error[CONTROL_ERROR_SIZE];
@@ -37,10 +37,10 @@ static json_t *live_streams(api_service_t *service)
             }
         }
 
-        if (root == NULL && !service->live_told) {
-            log_warning("%s: all streams are shown offline", error);
+        if (root == NULL && !service->live_logged) {
+            log_warning("%s: the page shows all streams as offline", error);
         }
-        service->live_told = root == NULL;
+        service->live_logged = root == NULL;
 
         json_decref(root);
         json_decref(service->live);
@@ -48,7 +48,7 @@ static json_t *live_streams(api_service_t *service)
         service->live_at = clock_ms();
     }
 
-    /* the map is only read from here on, and jansson counts references atomically */
+    /* threads only read the map from here on, and jansson counts references atomically */
     map = json_incref(service->live);
 
     pthread_mutex_unlock(&service->live_lock);
@@ -87,7 +87,7 @@ static void stream_set_live(json_t *out, json_t *live)
 }
 
 
-/* The stream's live URL, and the folder of its history, each with its right. */
+/* Adds the URL of the live stream and the folder of its history, if the user has the right. */
 static void stream_set_urls(stream_list_t *list, json_t *out, const store_stream_t *stream,
                             unsigned rights)
 {
@@ -128,7 +128,7 @@ static void stream_collect(const store_stream_t *stream, void *data)
                     "owner", stream->owner_name, "visibility", stream->visibility,
                     "rights", rights_json(rights));
 
-    /* a user who may only replay does not learn whether it is live */
+    /* a user who may only replay must not learn whether it is live */
     snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
     stream_set_live(out, rights == RIGHT_REPLAY ? NULL : json_object_get(list->live, full));
     stream_set_urls(list, out, stream, rights);
@@ -244,7 +244,7 @@ static bool stream_word(api_t *api, const char *key, bool (*valid)(const char *)
 }
 
 
-/* A limit that protects the server: only an admin may raise it, not the stream's manager. */
+/* Only an admin may change this limit, since it protects the server; a manager may repeat it. */
 static bool stream_limit(api_t *api, const char *key, unsigned now, uint64_t *limit,
                          const uint64_t **given)
 {

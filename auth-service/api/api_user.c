@@ -57,7 +57,7 @@ void api_user_add(api_t *api)
         return;
     }
     if (!password_hash(password, hash)) {
-        api_error(api, 500, "internal", "Not 19 MiB of memory to be had for the hash.");
+        api_error(api, 500, "internal", "There are not 19 MiB of memory for the password hash.");
         return;
     }
 
@@ -73,7 +73,7 @@ void api_user_add(api_t *api)
 }
 
 
-/* Finds the user of the request's path; on failure answers and returns false. */
+/* Finds the user in the request's path. On failure answers and returns false. */
 static bool user_find(api_t *api, store_user_t *user)
 {
     const char      *name = api->parts[0];
@@ -92,8 +92,8 @@ static bool user_find(api_t *api, store_user_t *user)
 
 
 /*
- * Bytes, or a text such as "10g"; given points to it when it is there. Returns false
- * after answering an error.
+ * Reads an optional quota, in bytes or a text such as "10g", and points *given to it.
+ * Returns false after answering an error.
  */
 static bool user_quota(api_t *api, uint64_t *quota, const uint64_t **given)
 {
@@ -113,7 +113,7 @@ static bool user_quota(api_t *api, uint64_t *quota, const uint64_t **given)
         return true;
     }
 
-    api_error(api, 400, "bad_request", "\"rec_quota\" is no number; expected " NAME_SIZE_RULE
+    api_error(api, 400, "bad_request", "\"rec_quota\" is not a size; expected " NAME_SIZE_RULE
               ".");
     return false;
 }

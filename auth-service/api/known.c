@@ -8,15 +8,15 @@
 #include <time.h>
 
 #define KNOWN_LIFE_S  (365 * 24 * 3600)
-#define KNOWN_ACTION  "known"       /* nginx takes no token of this action */
+#define KNOWN_ACTION  "known"       /* nginx accepts no token with this action */
 #define KNOWN_PRINT   16            /* bytes */
 #define KNOWN_COOKIE  "__Host-duolu-known-%" PRIu64     /* one for each account */
 
 
 /*
- * "ID.PRINT", where PRINT is a fingerprint of name and password hash. The hash's
- * salt, which only the database has, keeps an attacker from trying passwords against
- * the fingerprint.
+ * Writes "ID.PRINT", where PRINT is a fingerprint of the name and the password hash.
+ * Only the database has the hash's salt, so nobody can try passwords against the
+ * fingerprint.
  */
 static void known_text(const store_user_t *user, const char *id, char *out, size_t size)
 {

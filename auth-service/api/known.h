@@ -6,21 +6,21 @@
 #include "../store/store.h"
 
 /*
- * A browser that has logged in to an account before carries a signed cookie that
- * says so. The cookie is no login: it only keeps strangers who guess the account's
- * password from making its user wait. A new password or name, disabling and revoking
- * the user void it.
+ * A browser that has logged in to an account before carries a signed cookie that says
+ * so. The cookie does not log in: it only keeps strangers who guess the account's
+ * password from making its user wait. A new password or name voids it, as does disabling
+ * or revoking the user.
  */
 #define KNOWN_HEADER_MAX  (TOKEN_MAX + 128)
 #define KNOWN_ID_SIZE     32
 
-/* false: the browser is a stranger to this account; id: the key of its count */
+/* Returns false when the browser is a stranger to this account, else sets the id of its count. */
 bool known_read(const FCGX_Request *request, const token_keys_t *keys, const store_user_t *user,
                 char id[KNOWN_ID_SIZE]);
 
 /*
- * The Set-Cookie line; an id "" is replaced by a new one. NOW is when the login
- * began, so that a revocation since then voids this cookie too.
+ * Writes the Set-Cookie line, with a new id if ID is "". NOW is when the login began: a
+ * revocation since then voids this cookie too.
  */
 void known_header(const token_keys_t *keys, const store_user_t *user, int64_t now, const char *id,
                   char header[KNOWN_HEADER_MAX]);

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SESSION_USER_MOST  50    /* logins of a user at once; the oldest go */
+#define SESSION_USER_MOST  50    /* logins of a user at once; a new one ends the oldest */
 
 #define SESSION_TEXT_LENGTH  43     /* 32 bytes in base64url without padding */
 
 
-/* The fingerprint of the request's cookie; false when there is none of ours. */
+/* Computes the fingerprint of the session cookie; false when the request has none. */
 static bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES])
 {
     char  text[SESSION_TEXT_LENGTH + 1];
@@ -40,8 +40,9 @@ store_result_t session_begin(store_t *store, const store_user_t *user, const cha
     store_web_session_prune(store);
     result = store_web_session_add(store, hash, user, address, SESSION_LIFE_S);
 
-    /* bound the rows: ending all logins of a user must not delete a million */
-    return result == STORE_OK ? store_web_session_bound(store, user->id, SESSION_USER_MOST) : result;
+    /* bound the rows, so that ending all logins of a user never deletes a million */
+    return result == STORE_OK ? store_web_session_bound(store, user->id, SESSION_USER_MOST)
+                              : result;
 }
 
 

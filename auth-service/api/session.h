@@ -4,13 +4,13 @@
 #include "../base/fastcgi.h"
 #include "../store/store.h"
 
-/* The page's login, carried by a cookie of 256 random bits that is stored hashed. */
+/* The page's login: a cookie of 256 random bits, stored hashed. */
 
 #define SESSION_LIFE_S      (7 * 24 * 3600)
 #define SESSION_COOKIE      "__Host-duolu"
 #define SESSION_HEADER_MAX  256
 
-/* STORE_NONE: the user was changed since it was read, and may try again */
+/* STORE_NONE: the user was changed since the caller read it; let the user try again */
 store_result_t session_begin(store_t *store, const store_user_t *user, const char *address,
                              char header[SESSION_HEADER_MAX]);
 

@@ -149,7 +149,7 @@ static bool config_dsn(config_t *config, char *error, size_t size)
 }
 
 
-/* An absolute path without a '/' at its end, since paths are compared with it. */
+/* Strips a '/' at the end, since callers compare paths with this one. */
 static bool config_rec(config_t *config, char *error, size_t size)
 {
     int          length;

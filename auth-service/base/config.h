@@ -15,7 +15,7 @@ typedef struct {
     unsigned  percent;
 } config_share_t;
 
-/* What the environment says; the same for duolu-auth, duoluctl and duolu-thumb. */
+/* The settings in the environment. duolu-auth, duoluctl and duolu-thumb read the same ones. */
 typedef struct {
     char      home[CONFIG_PATH_SIZE];
     char      sql[CONFIG_PATH_SIZE];
@@ -25,9 +25,9 @@ typedef struct {
     char      control_socket[CONFIG_PATH_SIZE + 32];
     char      thumb_socket[CONFIG_PATH_SIZE + 32];
     char      rec[CONFIG_PATH_SIZE + 32];       /* the folder of recordings, absolute */
-    char      ffmpeg[CONFIG_PATH_SIZE];         /* what duolu-thumb runs */
+    char      ffmpeg[CONFIG_PATH_SIZE];         /* duolu-thumb runs it */
     char      host[256];        /* for the URLs that are printed */
-    bool      host_named;       /* by the operator, not guessed */
+    bool      host_named;       /* the operator set it; otherwise we guessed */
     unsigned  http_port;
     unsigned  rtmp_port;
     unsigned  rtmps_port;
@@ -36,15 +36,15 @@ typedef struct {
     unsigned  thumb_threads;    /* pictures made at once for a user */
     unsigned  audit_days;       /* days and rows, 0: no limit */
     unsigned  audit_rows;
-    unsigned  rec_days;         /* of recordings: days and bytes, 0: no limit */
+    unsigned  rec_days;         /* days and bytes of recordings, 0: no limit */
     uint64_t  rec_total;
-    config_share_t  rec_free;   /* of their disk stays free */
-    config_share_t  rec_quota;  /* of an owner without a rec_quota; at it, recording stops */
-    unsigned  max_kbps;         /* of a stream without one, 0: no limit */
+    config_share_t  rec_free;   /* of their disk that must stay free */
+    config_share_t  rec_quota;  /* for owners without a rec_quota; recording stops there */
+    unsigned  max_kbps;         /* for streams without one, 0: no limit */
     dsn_t     dsn;
 } config_t;
 
-/* Of a disk of so many bytes. */
+/* The share in bytes, on a disk of this size. */
 uint64_t config_share(const config_share_t *share, uint64_t disk);
 
 bool config_load(config_t *config, char *error, size_t error_size);

@@ -17,7 +17,7 @@ typedef struct {
 } control_answer_t;
 
 
-static size_t control_take(char *data, size_t size, size_t count, void *user)
+static size_t control_receive(char *data, size_t size, size_t count, void *user)
 {
     char              *grown;
     size_t             more = size * count, want;
@@ -62,7 +62,7 @@ static control_result_t control_perform(const char *socket_path, const char *pat
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CONTROL_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, control_take);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, control_receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     if (post) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
@@ -82,13 +82,13 @@ static control_result_t control_perform(const char *socket_path, const char *pat
 }
 
 
-/* *root gets nginx's answer, a new reference, or NULL. */
+/* Sets *root to nginx's answer, a new reference, or to NULL. */
 static control_result_t control_ask(const char *socket_path, const char *path, bool post,
                                     json_t **root, char *error)
 {
     long               status = 0;
     const char        *why;
-    json_error_t       problem;
+    json_error_t       parse_error;
     control_result_t   result;
     control_answer_t   answer = { NULL, 0, 0 };
 
@@ -97,7 +97,7 @@ static control_result_t control_ask(const char *socket_path, const char *path, b
 
     result = control_perform(socket_path, path, post, &answer, &status, error);
     if (result == CONTROL_OK) {
-        *root = json_loadb(answer.data ? answer.data : "", answer.length, 0, &problem);
+        *root = json_loadb(answer.data ? answer.data : "", answer.length, 0, &parse_error);
     }
     free(answer.data);
 
@@ -115,8 +115,8 @@ static control_result_t control_ask(const char *socket_path, const char *path, b
     }
 
     if (*root == NULL) {
-        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: answer to %.80s is no JSON: "
-                 "%.100s", socket_path, path, problem.text);
+        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: the answer to %.80s is not "
+                 "JSON: %.100s", socket_path, path, parse_error.text);
         return CONTROL_REFUSED;
     }
 
@@ -142,8 +142,8 @@ json_t *control_sessions(const char *socket_path, char error[CONTROL_ERROR_SIZE]
 }
 
 
-/* A post whose answer is {"ended":N}; ended may be NULL. */
-static control_result_t control_tell(const char *socket_path, const char *path,
+/* Posts a command that nginx answers with {"ended":N}; ended may be NULL. */
+static control_result_t control_post(const char *socket_path, const char *path,
                                      uint64_t *ended, char *error)
 {
     json_t            *root;
@@ -159,7 +159,7 @@ static control_result_t control_tell(const char *socket_path, const char *path,
 
 
 /* Appends "?name=value", or with '&' when the path has a query already. */
-static bool control_add(char path[CONTROL_PATH_MAX], const char *name, const char *value)
+static bool control_add_query(char path[CONTROL_PATH_MAX], const char *name, const char *value)
 {
     int      length;
     char    *escaped = curl_easy_escape(NULL, value, 0);
@@ -181,13 +181,13 @@ static bool control_add_number(char path[CONTROL_PATH_MAX], const char *name, ui
     char  text[24];
 
     snprintf(text, sizeof(text), "%" PRIu64, value);
-    return control_add(path, name, text);
+    return control_add_query(path, name, text);
 }
 
 
 static control_result_t control_too_long(char *error)
 {
-    snprintf(error, CONTROL_ERROR_SIZE, "control question does not fit %d bytes",
+    snprintf(error, CONTROL_ERROR_SIZE, "control request is longer than %d bytes",
              CONTROL_PATH_MAX);
     return CONTROL_REFUSED;
 }
@@ -198,11 +198,11 @@ control_result_t control_kick(const char *socket_path, const char *id,
 {
     char  path[CONTROL_PATH_MAX] = "/control/kick";
 
-    if (!control_add(path, "id", id)) {
+    if (!control_add_query(path, "id", id)) {
         return control_too_long(error);
     }
 
-    return control_tell(socket_path, path, NULL, error);
+    return control_post(socket_path, path, NULL, error);
 }
 
 
@@ -215,14 +215,14 @@ control_result_t control_revoke(const char *socket_path, uint64_t user, const ch
     *ended = 0;
 
     if ((user && !control_add_number(path, "user", user))
-        || (stream[0] && !control_add(path, "stream", stream))
+        || (stream[0] && !control_add_query(path, "stream", stream))
         || (key && !control_add_number(path, "key", key))
         || !control_add_number(path, "at", (uint64_t) at))
     {
         return control_too_long(error);
     }
 
-    return control_tell(socket_path, path, ended, error);
+    return control_post(socket_path, path, ended, error);
 }
 
 
@@ -231,11 +231,11 @@ control_result_t control_record(const char *socket_path, const char *stream, boo
 {
     char  path[CONTROL_PATH_MAX] = "/control/record";
 
-    if (!control_add(path, "stream", stream) || !control_add_number(path, "on", on)) {
+    if (!control_add_query(path, "stream", stream) || !control_add_number(path, "on", on)) {
         return control_too_long(error);
     }
 
-    return control_tell(socket_path, path, NULL, error);
+    return control_post(socket_path, path, NULL, error);
 }
 
 
@@ -248,5 +248,5 @@ control_result_t control_refresh(const char *socket_path, uint64_t user,
         return control_too_long(error);
     }
 
-    return control_tell(socket_path, path, NULL, error);
+    return control_post(socket_path, path, NULL, error);
 }

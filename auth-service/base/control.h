@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * Questions and commands to nginx on its private control socket. Each call ends
- * within a second; unless it returns CONTROL_OK, the error says why.
+ * Requests to nginx on its private control socket. Each call returns within a second
+ * and explains every result but CONTROL_OK in error.
  */
 #define CONTROL_ERROR_SIZE  512
 
@@ -20,7 +20,7 @@ typedef enum {
 } control_result_t;
 
 
-/* NULL unless nginx answered with JSON */
+/* Returns NULL unless nginx answered with JSON. */
 json_t *control_status(const char *socket_path, char error[CONTROL_ERROR_SIZE]);
 json_t *control_sessions(const char *socket_path, char error[CONTROL_ERROR_SIZE]);
 
@@ -28,9 +28,9 @@ control_result_t control_kick(const char *socket_path, const char *id,
                               char error[CONTROL_ERROR_SIZE]);
 
 /*
- * Ends sessions that began in this second or before, and voids tokens issued by then:
- * of a user, a stream ("live/demo"), a user on a stream or a key; 0 and "" are any.
- * Idempotent.
+ * Ends the sessions that began in this second or before, and voids the tokens issued by
+ * then, of a user, a stream ("live/demo"), a user on a stream, or a key. 0 and "" match
+ * any. Idempotent.
  */
 control_result_t control_revoke(const char *socket_path, uint64_t user, const char *stream,
                                 uint64_t key, int64_t at, uint64_t *ended,

@@ -10,10 +10,10 @@
                       "or mysql://USER@localhost/DB?socket=/PATH"
 
 
-static bool dsn_fail(char *error, size_t size, const char *what)
+static bool dsn_fail(char *error, size_t size, const char *problem)
 {
     /* leave the text out of the message: it may hold a password */
-    snprintf(error, size, "DUOLU_DB: %s; " DSN_EXPECTED, what);
+    snprintf(error, size, "DUOLU_DB: %s; " DSN_EXPECTED, problem);
     return false;
 }
 

@@ -18,7 +18,7 @@ typedef struct {
     unsigned  port;
 } dsn_t;
 
-/* On failure false, and error says which part was wrong and what was expected. */
+/* On failure returns false; error names the wrong part and the expected form. */
 bool dsn_parse(const char *text, dsn_t *dsn, char *error, size_t error_size);
 
 /* The server's address for messages, without the password. */

@@ -33,8 +33,7 @@ struct fastcgi_pool_s {
 
 
 /*
- * Removes a socket file that a crash left behind; if a process still listens on it, it
- * is not ours to remove.
+ * Removes a socket file that a crash left behind. Fails if another process listens on it.
  */
 static bool fastcgi_clear_stale(const struct sockaddr_un *address, char *error, size_t size)
 {
@@ -46,7 +45,7 @@ static bool fastcgi_clear_stale(const struct sockaddr_un *address, char *error, 
     }
 
     if (!S_ISSOCK(info.st_mode)) {
-        snprintf(error, size, "%s is there and no socket", address->sun_path);
+        snprintf(error, size, "%s exists and is not a socket", address->sun_path);
         return false;
     }
 
@@ -152,7 +151,7 @@ static void *fastcgi_thread(void *data)
     {
         fastcgi_serve(pool, &request, own);
     } else {
-        log_error("thread on %s does not start", pool->path);
+        log_error("cannot start a thread for %s", pool->path);
     }
 
     if (own) {
@@ -212,7 +211,7 @@ fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
     pthread_attr_destroy(&attributes);
 
     if (pool->running < threads) {
-        snprintf(error, error_size, "only %u of %u threads for %s start", pool->running,
+        snprintf(error, error_size, "started only %u of %u threads for %s", pool->running,
                  threads, path);
         fastcgi_stop(pool);
         return NULL;
@@ -377,7 +376,7 @@ body_result_t fastcgi_body(FCGX_Request *request, char **body, size_t *length)
         return BODY_TOO_LARGE;
     }
 
-    /* read one byte more than allowed, to detect a body larger than declared */
+    /* try to read one byte too many, to detect a body larger than allowed */
     text = malloc(FASTCGI_BODY_MAX + 2);
     if (text == NULL) {
         return BODY_BROKEN;

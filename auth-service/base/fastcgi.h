@@ -20,7 +20,7 @@ typedef struct {
     void   (*end)(void *own);
 } fastcgi_work_t;
 
-/* NULL and a message when it cannot listen on the socket */
+/* Returns NULL and a message when it cannot listen or start all threads. */
 fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
                               const fastcgi_work_t *work, void *data, char *error,
                               size_t error_size);
@@ -29,7 +29,7 @@ fastcgi_pool_t *fastcgi_start(const char *path, unsigned threads,
 void fastcgi_stop(fastcgi_pool_t *pool);
 bool fastcgi_wait(fastcgi_pool_t *pool, const struct timespec *deadline);
 
-/* The time in `ms` milliseconds, on the clock that fastcgi_wait() uses. */
+/* Sets the deadline to `ms` milliseconds from now, on the clock that fastcgi_wait() uses. */
 void fastcgi_deadline(struct timespec *deadline, unsigned ms);
 
 /* A parameter of the request, "" when it is not there. */
@@ -45,7 +45,7 @@ void fastcgi_reply(FCGX_Request *request, int status, const char *headers, json_
 
 typedef enum { BODY_OK, BODY_TOO_LARGE, BODY_BROKEN } body_result_t;
 
-/* NUL-terminated, to be freed by the caller; NULL unless BODY_OK */
+/* The caller frees the body, which ends with a NUL; it is NULL unless BODY_OK. */
 body_result_t fastcgi_body(FCGX_Request *request, char **body, size_t *length);
 
 #endif

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static char  log_path[PATH_MAX];     /* empty: standard error is not a file */
+static char  log_path[PATH_MAX];     /* empty if standard error is not a file */
 
 
 static void log_write(const char *level, const char *format, va_list args)
@@ -93,7 +93,7 @@ void log_reopen(void)
 
     /* dup2 is atomic: other threads that write meanwhile lose no line */
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) {
-        log_error("log %s is not reopened: %s", log_path, strerror(errno));
+        log_error("cannot reopen log %s: %s", log_path, strerror(errno));
     }
 
     if (fd >= 0) {
@@ -127,16 +127,16 @@ static size_t log_escape(char out[16], const char *text, size_t *taken)
 
 const char *log_quote(char *out, size_t size, const char *text)
 {
-    char    one[16];
+    char    escaped[16];
     size_t  used = 0, length, taken;
 
     for (; *text; text += taken) {
-        length = log_escape(one, text, &taken);
+        length = log_escape(escaped, text, &taken);
         if (used + length + 1 > size) {
             break;
         }
 
-        memcpy(out + used, one, length);
+        memcpy(out + used, escaped, length);
         used += length;
     }
 

@@ -8,10 +8,10 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Remembers which file standard error is, if it is one: before any other thread. */
+/* Remembers the file behind standard error, if it is a file. Call it before starting threads. */
 void log_keep_path(void);
 
-/* Opens a new file under the same name, after the old one was moved away. */
+/* Opens a new file of the same name, after logrotate or the keeper moved the old one. */
 void log_reopen(void);
 
 /*

@@ -5,7 +5,7 @@
 #include <string.h>
 
 
-static bool name_of(const char *text, size_t max, const char *more)
+static bool name_letters_valid(const char *text, size_t max, const char *more)
 {
     size_t  length = strlen(text);
 
@@ -28,13 +28,13 @@ static bool name_of(const char *text, size_t max, const char *more)
 
 bool name_app_valid(const char *text)
 {
-    return name_of(text, NAME_APP_MAX, "_-");
+    return name_letters_valid(text, NAME_APP_MAX, "_-");
 }
 
 
 bool name_user_valid(const char *text)
 {
-    return name_of(text, NAME_USER_MAX, "._@-");
+    return name_letters_valid(text, NAME_USER_MAX, "._@-");
 }
 
 
@@ -86,7 +86,6 @@ bool name_record_valid(const char *text)
 }
 
 
-/* a number and k, m, g or t for powers of 1024 */
 bool name_size_parse(const char *text, uint64_t *bytes)
 {
     static const char  units[] = "kmgt";

@@ -18,32 +18,35 @@
 
 bool name_app_valid(const char *text);
 bool name_stream_valid(const char *text);
+
 /*
- * names that streams and recordings from before that rule may have: they can still be
- * found and managed
+ * Allows names that the rule above refuses but older releases allowed, so that users can
+ * still find and manage such streams and recordings.
  */
 bool name_stream_known(const char *text);
+
 bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
-/* settings of a stream that take one of a few words */
+/* Settings of a stream whose value is one of a few words. */
 #define NAME_VISIBILITY_RULE  "private or public"
 #define NAME_RECORD_RULE      "never, always or demand"
 bool name_visibility_valid(const char *text);
 bool name_record_valid(const char *text);
 
 #define NAME_SIZE_RULE  "bytes such as 500m, 20g or 2t, 0 for no limit"
+/* k, m, g and t are powers of 1024. */
 bool name_size_parse(const char *text, uint64_t *bytes);
 
 #define NAME_TITLE_MAX  200     /* characters */
 #define NAME_LABEL_MAX  64      /* bytes */
-#define NAME_TITLE_RULE "at most 200 characters, none that is invisible or turns the order around"
-#define NAME_LIMIT_MAX  10000000    /* of max_kbps and the like; 0 is no limit */
+#define NAME_TITLE_RULE "at most 200 characters, none invisible, none that reverses the text"
+#define NAME_LIMIT_MAX  10000000    /* for max_kbps and the like; 0 is no limit */
 
 bool name_title_valid(const char *text);
 bool name_label_valid(const char *text);
 
-/* "live/demo" into its halves; false when either half can't be one */
+/* Splits "live/demo" at the slash; false when either half is not a valid name. */
 bool name_split(const char *full, char app[NAME_APP_MAX + 1],
                 char stream[NAME_STREAM_MAX + 1]);
 
@@ -52,7 +55,7 @@ bool name_percent_decode(char *text);
 
 typedef enum { QUERY_FOUND, QUERY_ABSENT, QUERY_BAD } query_result_t;
 
-/* The decoded value of a key in "a=1&b=2"; QUERY_BAD when it doesn't fit or decode. */
+/* Decodes the value of a key in "a=1&b=2"; QUERY_BAD when it is too long or malformed. */
 query_result_t query_value(const char *query, const char *key, char *out, size_t size);
 
 #endif

@@ -14,21 +14,25 @@
 
 bool password_valid(const char *password);
 
-/* argon2id, 19 MiB, two passes: about 40 ms; false when memory is short */
+/* argon2id, 19 MiB, two passes: takes about 40 ms; false when memory is short. */
 bool password_hash(const char *password, char hash[PASSWORD_HASH_SIZE]);
 
-typedef enum { PASSWORD_RIGHT, PASSWORD_WRONG, PASSWORD_UNKNOWN /* memory is short */ } password_result_t;
+typedef enum {
+    PASSWORD_RIGHT,
+    PASSWORD_WRONG,
+    PASSWORD_UNKNOWN        /* memory is short */
+} password_result_t;
 
 /*
- * With hash NULL it takes the same time and is wrong, so that the time does not reveal
- * whether the name exists.
+ * A NULL hash takes the same time and returns PASSWORD_WRONG, so that the time does not
+ * reveal whether the user exists.
  */
 password_result_t password_verify(const char *password, const char *hash);
 
-/* count random bytes as base64url without padding */
+/* Writes `count` random bytes in base64url without padding. */
 void password_random(char *out, size_t size, size_t count);
 
-/* The hash that is stored of a publishing key or a page session. */
+/* The SHA-256 that the database stores of a publishing key or a page session. */
 void password_fingerprint(const char *text, unsigned char out[KEY_HASH_BYTES]);
 
 #endif

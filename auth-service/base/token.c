@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(TOKEN_STREAM_MAX == NAME_FULL_MAX, "a token names any stream there can be");
+_Static_assert(TOKEN_STREAM_MAX == NAME_FULL_MAX, "a token has room for the longest stream name");
 
 #define TOKEN_BASE64   sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
@@ -36,8 +36,8 @@ bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t e
 
     if (info.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) {
         close(fd);
-        snprintf(error, error_size, "token keys %.300s: mode is %03o; expected 600, or 640 for a group of services", path,
-                 (unsigned) info.st_mode & 0777);
+        snprintf(error, error_size, "token keys %.300s: mode is %03o; expected 600, or "
+                 "640 for a group of services", path, (unsigned) info.st_mode & 0777);
         return false;
     }
 

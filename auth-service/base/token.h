@@ -7,24 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The service's side of tokens: makes tokens and keys that modules/rules/token_*.h read. */
+/* Makes tokens and key files; modules/rules/token_*.h read them, here and in nginx. */
 
-/* The file must not be readable for others. */
+/* Refuses a file that users outside its owner and group can read. */
 bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t error_size);
 
-/* Makes the file with one random key, 0600, unless it is there. */
+/* Makes the file with one random key, mode 0600, unless it exists. */
 bool token_keys_create(const char *path, char *error, size_t error_size);
 
 /*
- * The issue time of a token made now. A revocation voids tokens of its own second
- * too, so a token made in that second says the next one.
+ * The issue time of a token made now. A revocation also voids the tokens of its own
+ * second, so a token made in that second carries the next one.
  */
 int64_t token_issue(int64_t now, int64_t not_before);
 
-/* false only when the claims don't fit */
+/* Returns false only when the claims are too long. */
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX]);
 
-/* token_check() of a text that ends with a zero */
+/* token_check() for a text that ends with a NUL. */
 token_result_t token_verify(const token_keys_t *keys, const char *text, int64_t now,
                             token_claims_t *claims);
 

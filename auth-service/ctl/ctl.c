@@ -1,4 +1,4 @@
-/* Errors, audit rows and look-ups by name, which all commands share. */
+/* Errors, audit rows and look-ups by name: all commands share these functions. */
 
 #include "ctl.h"
 #include "../rec/record.h"
@@ -24,20 +24,20 @@ int ctl_fail(int code, const char *format, ...)
 }
 
 
-int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *what)
+int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *subject)
 {
     char  server[600];
 
     switch (result) {
     case STORE_NONE:
-        return ctl_fail(CTL_NONE, "%s does not exist", what);
+        return ctl_fail(CTL_NONE, "%s does not exist", subject);
     case STORE_EXISTS:
-        return ctl_fail(CTL_EXISTS, "%s exists already", what);
+        return ctl_fail(CTL_EXISTS, "%s exists already", subject);
     case STORE_DOWN:
         dsn_describe(&ctl->config.dsn, server, sizeof(server));
         return ctl_fail(CTL_DATABASE, "database %s: %s", server, store_error(ctl->store));
     default:
-        return ctl_fail(CTL_FAILED, "%s: %s", what, store_error(ctl->store));
+        return ctl_fail(CTL_FAILED, "%s: %s", subject, store_error(ctl->store));
     }
 }
 
@@ -66,7 +66,7 @@ change_t ctl_change(const ctl_t *ctl)
 }
 
 
-void ctl_tell(const ctl_t *ctl, const change_t *change)
+void ctl_report(const ctl_t *ctl, const change_t *change)
 {
     unsigned long long  ended = change->report.ended;
 
@@ -76,26 +76,26 @@ void ctl_tell(const ctl_t *ctl, const change_t *change)
     }
 
     if (change->orphaned) {
-        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "keys and grants ended whose maker "
-                "may no longer manage the stream: on %u stream%s\n", change->orphaned,
+        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "ended the keys and grants on %u "
+                "stream%s whose maker may no longer manage the stream\n", change->orphaned,
                 change->orphaned == 1 ? "" : "s");
     }
 
     if (change->report.waiting) {
-        ctl_fail(0, "warning: done, but nginx does not know yet: %s. Who is connected stays so "
-                 "until it answers; duolu-auth tells it then", change->report.error);
+        ctl_fail(0, "warning: done, but nginx does not know yet: %s. Open sessions go on until "
+                 "it answers; then duolu-auth tells it", change->report.error);
     }
 }
 
 
-void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream)
+void ctl_update_recording(const ctl_t *ctl, const store_stream_t *stream)
 {
     char              error[CONTROL_ERROR_SIZE];
     control_result_t  told = record_tell(ctl->config.control_socket, stream, error);
 
     if (told != CONTROL_OK && told != CONTROL_NONE) {
-        ctl_fail(0, "warning: done, but nginx does not know yet: %s. duolu-auth tells it when it "
-                 "answers", error);
+        ctl_fail(0, "warning: done, but nginx does not know yet: %s. duolu-auth tells it as "
+                 "soon as it answers", error);
     }
 }
 
@@ -119,7 +119,7 @@ int ctl_set_number(const char *setting, const char *value, uint64_t *out)
 
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user)
 {
-    char            what[NAME_USER_MAX + 16];
+    char            subject[NAME_USER_MAX + 16];
     store_result_t  result;
 
     if (!name_user_valid(name)) {
@@ -128,8 +128,8 @@ int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user)
 
     result = store_user_by_name(ctl->store, name, user);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "user %s", name);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "user %s", name);
+        return ctl_store_fail(ctl, result, subject);
     }
 
     return CTL_OK;
@@ -139,7 +139,7 @@ int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user)
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream)
 {
     char            app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
-    char            what[NAME_FULL_MAX + 16];
+    char            subject[NAME_FULL_MAX + 16];
     store_result_t  result;
 
     if (!name_split(full, app, name)) {
@@ -149,8 +149,8 @@ int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t 
 
     result = store_stream_get(ctl->store, app, name, user, stream);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "stream %s", full);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "stream %s", full);
+        return ctl_store_fail(ctl, result, subject);
     }
 
     return CTL_OK;

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-/* What duoluctl exits with. */
+/* Exit statuses of duoluctl. */
 enum {
     CTL_OK       = 0,
     CTL_FAILED   = 1,
@@ -36,9 +36,9 @@ typedef enum {
 typedef struct {
     config_t     config;
     store_t     *store;
-    unsigned     given;                     /* options that were there */
+    unsigned     given;                     /* options on the command line */
     size_t       count;
-    const char  *words[CTL_WORDS_MAX];      /* arguments after the command that are no options */
+    const char  *words[CTL_WORDS_MAX];      /* arguments after the command, without options */
     const char  *owner;
     const char  *title;
     const char  *ttl;
@@ -53,28 +53,28 @@ typedef struct {
     size_t         least;
     size_t         most;
     unsigned       options;
-    unsigned       required;                /* options that must be there */
+    unsigned       required;                /* options that must be given */
     int          (*run)(ctl_t *ctl);
 } ctl_command_t;
 
-/* the message on standard error; returns the code */
+/* prints the message to standard error and returns the code */
 int ctl_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* for a failed call of the store, what: "user alice" */
-int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *what);
-void ctl_print_json(json_t *root);          /* and gives it free */
+/* for a failed call of the store, subject: "user alice" */
+int ctl_store_fail(ctl_t *ctl, store_result_t result, const char *subject);
+void ctl_print_json(json_t *root);          /* takes the reference */
 void ctl_audit(ctl_t *ctl, const char *action, const char *target);
 
-/* For the calls of change.h, and the message after one: how many sessions it ended. */
+/* For the calls of change.h; ctl_report() then prints how many sessions the change ended. */
 change_t ctl_change(const ctl_t *ctl);
-void ctl_tell(const ctl_t *ctl, const change_t *change);
+void ctl_report(const ctl_t *ctl, const change_t *change);
 
 /* tells nginx whether to record the stream; only warns when nginx cannot be told */
-void ctl_tell_record(const ctl_t *ctl, const store_stream_t *stream);
+void ctl_update_recording(const ctl_t *ctl, const store_stream_t *stream);
 
-/* "0" to NAME_LIMIT_MAX; setting names it in the message */
+/* reads a number from 0 to NAME_LIMIT_MAX; SETTING names it in the message */
 int ctl_set_number(const char *setting, const char *value, uint64_t *out);
 
-/* Each looks one thing up by the typed name and prints its own error. */
+/* Look up a user or stream by the name on the command line, and print their own errors. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
 

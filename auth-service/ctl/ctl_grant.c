@@ -9,44 +9,44 @@
 
 #define CTL_TTL_DEFAULT  (12 * 3600)
 #define CTL_TTL_MAX      (366 * 24 * 3600)
-#define RTMP_NAME_MAX    ((size_t) 255)      /* NGX_RTMP_MAX_NAME, its end left out */
+#define RTMP_NAME_MAX    ((size_t) 255)      /* NGX_RTMP_MAX_NAME without the final NUL */
 
 
 /* words[0]: USER or group:GROUP, words[1]: APP/NAME or APP */
 static int ctl_grant_key(ctl_t *ctl, store_grant_key_t *key)
 {
     int              code;
-    char             what[NAME_USER_MAX + 16];
-    const char      *who = ctl->words[0], *where = ctl->words[1];
+    char             subject[NAME_USER_MAX + 16];
+    const char      *grantee = ctl->words[0], *scope = ctl->words[1];
     store_user_t     user;
     store_stream_t   stream;
     store_result_t   result;
 
     memset(key, 0, sizeof(*key));
 
-    if (strncmp(who, "group:", 6) == 0) {
-        result = store_group_id(ctl->store, who + 6, &key->group);
+    if (strncmp(grantee, "group:", 6) == 0) {
+        result = store_group_id(ctl->store, grantee + 6, &key->group);
         if (result != STORE_OK) {
-            snprintf(what, sizeof(what), "group %.64s", who + 6);
-            return ctl_store_fail(ctl, result, what);
+            snprintf(subject, sizeof(subject), "group %.64s", grantee + 6);
+            return ctl_store_fail(ctl, result, subject);
         }
     } else {
-        code = ctl_find_user(ctl, who, &user);
+        code = ctl_find_user(ctl, grantee, &user);
         if (code != CTL_OK) {
             return code;
         }
         key->user = user.id;
     }
 
-    if (strchr(where, '/') == NULL) {
-        if (!name_app_valid(where)) {
-            return ctl_fail(CTL_USAGE, "app \"%.60s\"; expected " NAME_APP_RULE, where);
+    if (strchr(scope, '/') == NULL) {
+        if (!name_app_valid(scope)) {
+            return ctl_fail(CTL_USAGE, "app \"%.60s\"; expected " NAME_APP_RULE, scope);
         }
-        key->app = where;
+        key->app = scope;
         return CTL_OK;
     }
 
-    code = ctl_find_stream(ctl, where, 0, &stream);
+    code = ctl_find_stream(ctl, scope, 0, &stream);
     key->stream = stream.id;
     return code;
 }
@@ -66,7 +66,7 @@ static int ctl_rights(const char *text, unsigned *rights)
 int ctl_grant(ctl_t *ctl)
 {
     int                code;
-    char               what[512], text[RIGHTS_TEXT_SIZE];
+    char               subject[512], text[RIGHTS_TEXT_SIZE];
     unsigned           rights;
     change_t           change = ctl_change(ctl);
     store_result_t     result;
@@ -85,10 +85,10 @@ int ctl_grant(ctl_t *ctl)
         return ctl_store_fail(ctl, result, "grant");
     }
 
-    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+    snprintf(subject, sizeof(subject), "%s %s %s", ctl->words[0], ctl->words[1],
              rights_format(rights, text));
-    ctl_audit(ctl, "grant", what);
-    printf("granted %s\n", what);
+    ctl_audit(ctl, "grant", subject);
+    printf("granted %s\n", subject);
     return CTL_OK;
 }
 
@@ -96,7 +96,7 @@ int ctl_grant(ctl_t *ctl)
 int ctl_revoke(ctl_t *ctl)
 {
     int                code;
-    char               what[512], text[RIGHTS_TEXT_SIZE];
+    char               subject[512], text[RIGHTS_TEXT_SIZE];
     change_t           change = ctl_change(ctl);
     unsigned           rights = RIGHTS_ALL;
     store_result_t     result;
@@ -110,18 +110,18 @@ int ctl_revoke(ctl_t *ctl)
         return code;
     }
 
-    snprintf(what, sizeof(what), "%s %s %s", ctl->words[0], ctl->words[1],
+    snprintf(subject, sizeof(subject), "%s %s %s", ctl->words[0], ctl->words[1],
              rights_format(rights, text));
 
     result = change_grant_remove(&change, &key, rights);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "a grant of %s on %s", ctl->words[0], ctl->words[1]);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "a grant of %s on %s", ctl->words[0], ctl->words[1]);
+        return ctl_store_fail(ctl, result, subject);
     }
 
-    ctl_audit(ctl, "revoke", what);
-    printf("revoked %s\n", what);
-    ctl_tell(ctl, &change);
+    ctl_audit(ctl, "revoke", subject);
+    printf("revoked %s\n", subject);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 
@@ -131,7 +131,7 @@ static void ctl_grant_print(const store_grant_t *grant, void *data)
     char  text[RIGHTS_TEXT_SIZE];
 
     (void) data;
-    printf("%s%s %s%s%s %s%s%s\n", grant->is_group ? "group:" : "", grant->who, grant->app,
+    printf("%s%s %s%s%s %s%s%s\n", grant->is_group ? "group:" : "", grant->grantee, grant->app,
            grant->stream[0] ? "/" : "", grant->stream, rights_format(grant->rights, text),
            grant->makers[0] ? " by=" : "", grant->makers);
 }
@@ -140,7 +140,7 @@ static void ctl_grant_print(const store_grant_t *grant, void *data)
 static void ctl_grant_collect(const store_grant_t *grant, void *data)
 {
     json_array_append_new(data, json_pack("{ss ss ss* so ss*}", grant->is_group ? "group" : "user",
-        grant->who, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
+        grant->grantee, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
         "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
 }
 
@@ -149,16 +149,16 @@ int ctl_grant_list(ctl_t *ctl)
 {
     char             app[NAME_APP_MAX + 1] = "", name[NAME_STREAM_MAX + 1] = "";
     json_t          *grants;
-    const char      *where = ctl->count ? ctl->words[0] : "";
+    const char      *scope = ctl->count ? ctl->words[0] : "";
     store_result_t   result;
 
-    if (strchr(where, '/') ? !name_split(where, app, name)
-                           : *where && !name_app_valid(where))
+    if (strchr(scope, '/') ? !name_split(scope, app, name)
+                           : *scope && !name_app_valid(scope))
     {
-        return ctl_fail(CTL_USAGE, "\"%.200s\"; expected APP or APP/NAME", where);
+        return ctl_fail(CTL_USAGE, "\"%.200s\"; expected APP or APP/NAME", scope);
     }
-    if (strchr(where, '/') == NULL) {
-        snprintf(app, sizeof(app), "%s", where);
+    if (strchr(scope, '/') == NULL) {
+        snprintf(app, sizeof(app), "%s", scope);
     }
 
     grants = (ctl->given & OPTION_JSON) ? json_array() : NULL;
@@ -196,8 +196,8 @@ static int ctl_ttl(ctl_t *ctl, long *ttl)
 
 
 /*
- * Puts the token behind the stream's name, or behind the application's where that
- * leaves more room: nginx-rtmp cuts either, query included, at RTMP_NAME_MAX bytes.
+ * Puts the token behind the stream's name or, if it does not fit there, behind the app's:
+ * nginx-rtmp cuts each of them, with its query, at RTMP_NAME_MAX bytes.
  */
 static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *token)
 {
@@ -221,7 +221,7 @@ static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *
 }
 
 
-/* Checks the action, and that it has this format. */
+/* Checks the action and its format. */
 static int ctl_url_check(const char *action, const char *format)
 {
     if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {

@@ -1,4 +1,4 @@
-/* Commands about nginx's current state: status, sessions, kick. */
+/* Commands that ask nginx: status, sessions, kick. */
 
 #include "ctl.h"
 #include "../base/control.h"
@@ -66,7 +66,7 @@ static const char *ctl_bytes(long long bytes, char out[32])
 }
 
 
-/* "; refused: busy 2, token 1" of an object of numbers; nothing when all are 0 */
+/* Prints an object of numbers: "; refused: busy 2, token 1"; nothing when all are 0. */
 static void ctl_print_counts(const char *before, json_t *counts)
 {
     json_t      *count;

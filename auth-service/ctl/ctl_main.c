@@ -72,7 +72,7 @@ static void ctl_usage(FILE *out)
 }
 
 
-/* The longest command whose words the arguments start with; words: how many it has. */
+/* Finds the longest command that the arguments start with; sets the number of its words. */
 static const ctl_command_t *ctl_match(int argc, char **argv, int *words)
 {
     int                   n, longest = 0;
@@ -105,7 +105,7 @@ static const ctl_command_t *ctl_match(int argc, char **argv, int *words)
 typedef struct {
     const char  *name;
     unsigned     bit;
-    size_t       value;         /* offset of the value in ctl_t, 0: takes none */
+    size_t       value;         /* offset of the value in ctl_t, 0: no value */
 } ctl_option_name_t;
 
 static const ctl_option_name_t  ctl_options[] = {
@@ -124,9 +124,9 @@ static const ctl_option_name_t  ctl_options[] = {
 #define CTL_OPTIONS  (sizeof(ctl_options) / sizeof(ctl_options[0]))
 
 
-static int ctl_wrong_usage(const ctl_command_t *command, const char *what, const char *value)
+static int ctl_wrong_usage(const ctl_command_t *command, const char *subject, const char *value)
 {
-    return ctl_fail(CTL_USAGE, "%s \"%.100s\"; usage: duoluctl %s %s", what, value,
+    return ctl_fail(CTL_USAGE, "%s \"%.100s\"; usage: duoluctl %s %s", subject, value,
                     command->name, command->usage);
 }
 
@@ -247,7 +247,7 @@ int main(int argc, char **argv)
         return ctl_fail(CTL_USAGE, "%s", error);
     }
     if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
-        return ctl_fail(CTL_FAILED, "a library does not start");
+        return ctl_fail(CTL_FAILED, "cannot initialise a library");
     }
 
     ctl.store = store_new(&ctl.config.dsn);

@@ -1,4 +1,4 @@
-/* Commands about recordings: list them, start and stop recording, keep and delete. */
+/* Commands for recordings: list, start and stop, keep, prune, reindex. */
 
 #include "ctl.h"
 #include "../rec/prune.h"
@@ -16,12 +16,12 @@
 
 typedef struct {
     const ctl_t  *ctl;
-    const char   *stream;   /* of this one, or NULL */
+    const char   *stream;   /* only of this stream; NULL: of all */
     json_t       *list;     /* NULL: print */
 } rec_list_t;
 
 
-static void rec_show(const rec_list_t *list, const store_recording_t *recording)
+static void rec_print(const rec_list_t *list, const store_recording_t *recording)
 {
     char      from[UTC_TEXT_MAX], to[UTC_TEXT_MAX] = "-";
     uint64_t  bytes = rec_file_bytes(list->ctl->config.rec, recording);
@@ -54,7 +54,7 @@ static void rec_collect(const store_recording_t *recording, void *data)
 
     snprintf(full, sizeof(full), "%s/%s", recording->app, recording->name);
     if (list->stream == NULL || strcmp(list->stream, full) == 0) {
-        rec_show(list, recording);
+        rec_print(list, recording);
     }
 }
 
@@ -110,9 +110,9 @@ static int rec_switch(ctl_t *ctl, bool on)
     printf("stream %s record_on=%d\n", ctl->words[0], on);
     if (on && stream.owner_full) {
         ctl_fail(0, "warning: not recorded: " RECORD_FULL "; give the owner a rec_quota, or "
-                 "delete some");
+                 "delete recordings");
     }
-    ctl_tell_record(ctl, &stream);
+    ctl_update_recording(ctl, &stream);
     return CTL_OK;
 }
 
@@ -131,7 +131,7 @@ int ctl_rec_stop(ctl_t *ctl)
 
 static int rec_set_keep(ctl_t *ctl, bool keep)
 {
-    char               *end, what[80];
+    char               *end, subject[80];
     uint64_t            id = strtoull(ctl->words[0], &end, 10);
     store_result_t      result;
     store_recording_t   recording;
@@ -146,12 +146,12 @@ static int rec_set_keep(ctl_t *ctl, bool keep)
         result = store_recording_set_keep(ctl->store, id, keep);
     }
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "recording %s", ctl->words[0]);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "recording %s", ctl->words[0]);
+        return ctl_store_fail(ctl, result, subject);
     }
 
     ctl_audit(ctl, keep ? "recording keep" : "recording free", recording.file);
-    printf("recording %s %s\n", recording.file, keep ? "is kept" : "may go");
+    printf("recording %s %s\n", recording.file, keep ? "is kept" : "may be deleted");
     return CTL_OK;
 }
 
@@ -177,8 +177,8 @@ static void rec_print_pruned(const store_recording_t *recording, retention_why_t
 
 static int rec_busy(void)
 {
-    return ctl_fail(CTL_FAILED, "another process has been at the recordings for %d s: try again",
-                    REC_WAIT_S);
+    return ctl_fail(CTL_FAILED, "another process has held the lock on the recordings for %d s: "
+                    "try again", REC_WAIT_S);
 }
 
 
@@ -201,8 +201,8 @@ int ctl_rec_prune(ctl_t *ctl)
     printf("%s %u file%s, %" PRIu64 " bytes\n", dry ? "would delete" : "deleted", prune.count,
            prune.count == 1 ? "" : "s", prune.bytes);
     if (prune.broken) {
-        ctl_fail(0, "warning: %s can't be satisfied: all that is left is kept or being written",
-                 prune_rules(prune.broken, rules));
+        ctl_fail(0, "warning: %s can't be satisfied: all other recordings are kept or being "
+                 "written", prune_rules(prune.broken, rules));
     }
 
     return prune.failed

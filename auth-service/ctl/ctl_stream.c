@@ -9,11 +9,11 @@
 
 
 /*
- * The key is shown here and never again. As text, lines of "word value" that a
- * script can cut: stream, server, name, key.
+ * Shows the key, this once. Text output has lines of "word value" that a script can
+ * parse: stream, owner, server, name, url, key.
  */
-static void ctl_key_show(ctl_t *ctl, const char *app, const char *name, const char *owner,
-                         const char *key)
+static void ctl_key_print_new(ctl_t *ctl, const char *app, const char *name, const char *owner,
+                              const char *key)
 {
     char  server[512], stream_key[256], url[768];
 
@@ -38,7 +38,7 @@ int ctl_stream_add(ctl_t *ctl)
 {
     int              code;
     char             app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
-    char             key[SECRET_SIZE], what[NAME_FULL_MAX + 16];
+    char             key[SECRET_SIZE], subject[NAME_FULL_MAX + 16];
     change_t         change = ctl_change(ctl);
     const char      *full = ctl->words[0], *title = ctl->title ? ctl->title : "";
     store_user_t     owner;
@@ -61,12 +61,12 @@ int ctl_stream_add(ctl_t *ctl)
     stream = (change_stream_t) { app, name, title, owner.id };
     result = change_stream_add(&change, &stream, key);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "stream %s", full);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "stream %s", full);
+        return ctl_store_fail(ctl, result, subject);
     }
 
     ctl_audit(ctl, "stream add", full);
-    ctl_key_show(ctl, app, name, owner.name, key);
+    ctl_key_print_new(ctl, app, name, owner.name, key);
     return CTL_OK;
 }
 
@@ -113,7 +113,7 @@ int ctl_stream_list(ctl_t *ctl)
 }
 
 
-/* Settings that are not given keep the value that the row has at the write, not an older one. */
+/* A setting that is not given keeps the value that the row has at the time of the write. */
 typedef struct {
     store_settings_t  set;
     uint64_t          kbps;
@@ -121,7 +121,7 @@ typedef struct {
 } ctl_settings_t;
 
 
-static int ctl_set_one(ctl_settings_t *settings, const char *setting)
+static int ctl_set_setting(ctl_settings_t *settings, const char *setting)
 {
     const char  *value = strchr(setting, '=');
     size_t       length = value ? (size_t) (value - setting) : 0;
@@ -182,7 +182,7 @@ int ctl_stream_set(ctl_t *ctl)
     recorded = code == CTL_OK && record_wanted(&stream);
 
     for (i = 1; code == CTL_OK && i < ctl->count; i++) {
-        code = ctl_set_one(&settings, ctl->words[i]);
+        code = ctl_set_setting(&settings, ctl->words[i]);
     }
     if (code != CTL_OK) {
         return code;
@@ -200,9 +200,9 @@ int ctl_stream_set(ctl_t *ctl)
 
     ctl_audit(ctl, "stream set", ctl->words[0]);
     ctl_stream_print(&stream, NULL);
-    ctl_tell(ctl, &change);
+    ctl_report(ctl, &change);
     if (record_wanted(&stream) != recorded) {
-        ctl_tell_record(ctl, &stream);
+        ctl_update_recording(ctl, &stream);
     }
     return CTL_OK;
 }
@@ -227,7 +227,7 @@ int ctl_stream_revoke(ctl_t *ctl)
 
     ctl_audit(ctl, "stream revoke", ctl->words[0]);
     printf("stream %s/%s revoked\n", stream.app, stream.name);
-    ctl_tell(ctl, &change);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 
@@ -244,7 +244,7 @@ int ctl_key_add(ctl_t *ctl)
 
     if (!name_label_valid(label)) {
         return ctl_fail(CTL_USAGE, "label \"%.70s\"; expected at most 64 bytes of UTF-8, no "
-                        "character that is invisible or turns the order around", label);
+                        "character that is invisible or reverses the text", label);
     }
 
     code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);
@@ -264,7 +264,7 @@ int ctl_key_add(ctl_t *ctl)
     }
 
     ctl_audit(ctl, "key add", ctl->words[0]);
-    ctl_key_show(ctl, stream.app, stream.name, user.name, key);
+    ctl_key_print_new(ctl, stream.app, stream.name, user.name, key);
     return CTL_OK;
 }
 
@@ -288,8 +288,8 @@ int ctl_key_rotate(ctl_t *ctl)
     }
 
     ctl_audit(ctl, "key rotate", ctl->words[0]);
-    ctl_key_show(ctl, stream.app, stream.name, stream.owner_name, key);
-    ctl_tell(ctl, &change);
+    ctl_key_print_new(ctl, stream.app, stream.name, stream.owner_name, key);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 
@@ -297,7 +297,7 @@ int ctl_key_rotate(ctl_t *ctl)
 int ctl_key_revoke(ctl_t *ctl)
 {
     int              code;
-    char            *end, what[NAME_FULL_MAX + 48];
+    char            *end, subject[NAME_FULL_MAX + 48];
     change_t         change = ctl_change(ctl);
     uint64_t         id;
     store_stream_t   stream;
@@ -314,16 +314,16 @@ int ctl_key_revoke(ctl_t *ctl)
         return code;
     }
 
-    snprintf(what, sizeof(what), "live key %.20s of stream %s/%s", ctl->words[1], stream.app,
+    snprintf(subject, sizeof(subject), "valid key %.20s of stream %s/%s", ctl->words[1], stream.app,
              stream.name);
     result = change_key_revoke(&change, stream.id, id);
     if (result != STORE_OK) {
-        return ctl_store_fail(ctl, result, what);
+        return ctl_store_fail(ctl, result, subject);
     }
 
-    ctl_audit(ctl, "key revoke", what);
-    printf("revoked: %s\n", what);
-    ctl_tell(ctl, &change);
+    ctl_audit(ctl, "key revoke", subject);
+    printf("revoked: %s\n", subject);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 

@@ -7,7 +7,7 @@
 
 typedef struct {
     char  text[PASSWORD_MAX + 3];
-    bool  made;                     /* random: print it once */
+    bool  made;                     /* we made it: print it once */
 } ctl_password_t;
 
 
@@ -29,7 +29,7 @@ static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD
                         strlen(password->text));
     }
     if (!password_hash(password->text, hash)) {
-        return ctl_fail(CTL_FAILED, "password hash: not 19 MiB of memory to be had");
+        return ctl_fail(CTL_FAILED, "password hash: there are not 19 MiB of memory");
     }
 
     return CTL_OK;
@@ -39,23 +39,23 @@ static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD
 int ctl_user_add(ctl_t *ctl)
 {
     int              code;
-    char             hash[PASSWORD_HASH_SIZE], what[NAME_USER_MAX + 16];
+    char             hash[PASSWORD_HASH_SIZE], subject[NAME_USER_MAX + 16];
     bool             admin = (ctl->given & OPTION_ADMIN) != 0;
     change_t         change = ctl_change(ctl);
     const char      *name = ctl->words[0];
-    store_user_t     there;
+    store_user_t     existing;
     ctl_password_t   password;
     store_result_t   result;
 
     if (!name_user_valid(name)) {
         return ctl_fail(CTL_USAGE, "user name \"%.100s\"; expected " NAME_USER_RULE, name);
     }
-    snprintf(what, sizeof(what), "user %s", name);
+    snprintf(subject, sizeof(subject), "user %s", name);
 
-    /* look first, so that a second run computes no hash and names the conflict */
-    result = store_user_by_name(ctl->store, name, &there);
+    /* check first, so that a second run computes no hash and reports the conflict */
+    result = store_user_by_name(ctl->store, name, &existing);
     if (result != STORE_NONE) {
-        return ctl_store_fail(ctl, result == STORE_OK ? STORE_EXISTS : result, what);
+        return ctl_store_fail(ctl, result == STORE_OK ? STORE_EXISTS : result, subject);
     }
 
     code = ctl_password(ctl, &password, hash);
@@ -65,7 +65,7 @@ int ctl_user_add(ctl_t *ctl)
 
     result = change_user_add(&change, name, hash, admin);
     if (result != STORE_OK) {
-        return ctl_store_fail(ctl, result, what);
+        return ctl_store_fail(ctl, result, subject);
     }
     ctl_audit(ctl, "user add", name);
 
@@ -103,7 +103,7 @@ static int ctl_user_change(ctl_t *ctl, const char *action, const char *done,
 
     ctl_audit(ctl, action, user.name);
     printf("user %s %s\n", user.name, done);
-    ctl_tell(ctl, &change);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 
@@ -133,7 +133,7 @@ typedef struct {
 } ctl_limits_t;
 
 
-static int ctl_user_set_one(ctl_limits_t *limits, const char *setting)
+static int ctl_user_set_limit(ctl_limits_t *limits, const char *setting)
 {
     if (strncmp(setting, "max_publishers=", 15) == 0) {
         limits->set.max_publishers = &limits->max_publishers;
@@ -164,7 +164,7 @@ int ctl_user_set(ctl_t *ctl)
 
     code = ctl_find_user(ctl, ctl->words[0], &user);
     for (i = 1; code == CTL_OK && i < ctl->count; i++) {
-        code = ctl_user_set_one(&limits, ctl->words[i]);
+        code = ctl_user_set_limit(&limits, ctl->words[i]);
     }
     if (code != CTL_OK) {
         return code;
@@ -212,7 +212,7 @@ int ctl_user_passwd(ctl_t *ctl)
     if (password.made) {
         printf("password %s\n", password.text);
     }
-    ctl_tell(ctl, &change);
+    ctl_report(ctl, &change);
 
     sodium_memzero(&password, sizeof(password));
     return CTL_OK;
@@ -262,7 +262,7 @@ int ctl_user_list(ctl_t *ctl)
 
 int ctl_group_add(ctl_t *ctl)
 {
-    char             what[NAME_USER_MAX + 16];
+    char             subject[NAME_USER_MAX + 16];
     const char      *name = ctl->words[0];
     store_result_t   result;
 
@@ -272,8 +272,8 @@ int ctl_group_add(ctl_t *ctl)
 
     result = store_group_add(ctl->store, name);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "group %s", name);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "group %s", name);
+        return ctl_store_fail(ctl, result, subject);
     }
 
     ctl_audit(ctl, "group add", name);
@@ -286,7 +286,7 @@ static int ctl_group_change(ctl_t *ctl, const char *action,
                             store_result_t (*run)(change_t *, uint64_t, uint64_t))
 {
     int             code;
-    char            what[2 * NAME_USER_MAX + 32];
+    char            subject[2 * NAME_USER_MAX + 32];
     change_t        change = ctl_change(ctl);
     uint64_t        group;
     store_user_t    user;
@@ -299,20 +299,20 @@ static int ctl_group_change(ctl_t *ctl, const char *action,
 
     result = store_group_id(ctl->store, ctl->words[0], &group);
     if (result != STORE_OK) {
-        snprintf(what, sizeof(what), "group %.64s", ctl->words[0]);
-        return ctl_store_fail(ctl, result, what);
+        snprintf(subject, sizeof(subject), "group %.64s", ctl->words[0]);
+        return ctl_store_fail(ctl, result, subject);
     }
 
-    snprintf(what, sizeof(what), "member %s of group %.64s", user.name, ctl->words[0]);
+    snprintf(subject, sizeof(subject), "member %s of group %.64s", user.name, ctl->words[0]);
 
     result = run(&change, group, user.id);
     if (result != STORE_OK) {
-        return ctl_store_fail(ctl, result, what);
+        return ctl_store_fail(ctl, result, subject);
     }
 
-    ctl_audit(ctl, action, what);
-    printf("%s: %s\n", action, what);
-    ctl_tell(ctl, &change);
+    ctl_audit(ctl, action, subject);
+    printf("%s: %s\n", action, subject);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 

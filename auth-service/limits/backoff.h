@@ -23,10 +23,10 @@ typedef struct {
 } backoff_entry_t;
 
 typedef struct {
-    unsigned  free_attempts;    /* this many in a row cause no wait */
+    unsigned  free_attempts;    /* attempts in a row that cause no wait */
     int64_t   first_ms;         /* the first wait, doubled each time */
     int64_t   longest_ms;
-    int64_t   forget_ms;        /* an entry without attempts for so long starts afresh */
+    int64_t   forget_ms;        /* after this long without an attempt, an entry starts afresh */
 } backoff_rule_t;
 
 typedef struct {
@@ -38,13 +38,13 @@ typedef struct {
 
 void backoff_init(backoff_t *backoff, const backoff_rule_t *rule);
 
-/* 0, or the milliseconds that an attempt would have to wait now; counts nothing. */
+/* Returns the milliseconds that an attempt would have to wait now, or 0. Counts nothing. */
 int64_t backoff_peek(backoff_t *backoff, const char *key, int64_t now);
 
 /*
- * Call this right before the costly check. Returns 0 and counts the attempt, or
- * refuses it uncounted and returns the milliseconds to wait. Counting before the
- * check keeps parallel attempts from sharing one free try.
+ * Call this right before the costly check. Counts the attempt and returns 0, or
+ * returns the milliseconds to wait and does not count it. Counting before the check
+ * keeps parallel attempts from sharing one free try.
  */
 int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now);
 
@@ -55,8 +55,9 @@ void backoff_success(backoff_t *backoff, const char *key);
 void backoff_forgive(backoff_t *backoff, const char *key);
 
 /*
- * The network of an IPv6 address, "2001:db8:1::/48"; an IPv4 address is whole. A
- * customer holds a /64 at least, often a /56, and a site a /48. false: not IPv6.
+ * Writes the network of an IPv6 address, such as "2001:db8:1::/48", or an IPv4 address
+ * as it is, and then returns false. A customer holds at least a /64, often a /56, and a
+ * site a /48.
  */
 bool backoff_network(const char *address, unsigned bits, char *out, size_t size);
 

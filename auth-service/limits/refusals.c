@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The last entries count refusals of places that found no free entry: one for each kind. */
+/* The last quarter of the table counts the refusals of places that found no free entry, by kind. */
 #define REFUSALS_KEPT  (REFUSALS_MOST / 4)
 
 
@@ -28,7 +28,7 @@ static bool refusals_same(const refusal_t *a, const refusal_t *b)
 }
 
 
-/* The entry of this kind and place in [from, to), or a free one initialised for it, or NULL. */
+/* Finds the entry of this kind and place in [from, to), or makes one; NULL when all are in use. */
 static refusal_t *refusals_find(refusals_t *refusals, size_t from, size_t to,
                                 const refusal_t *wanted)
 {
@@ -71,7 +71,7 @@ static refusal_t *refusals_entry(refusals_t *refusals, const char *place, const 
 }
 
 
-/* Whether one more refusal may be reported in full in this minute. */
+/* May one more refusal be reported in full in this minute? */
 static bool refusals_room(refusals_t *refusals, int64_t now)
 {
     if (now - refusals->minute >= REFUSALS_EACH_MS) {

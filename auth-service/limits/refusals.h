@@ -6,24 +6,24 @@
 #include <stdint.h>
 
 /*
- * Refusals that strangers cause at will. The service reports the first of a kind from
- * a place in full, counts the others and reports their number once a minute: the
- * database and the log stay small under a flood, and every refusal is counted. The
- * table has a fixed size; places that find no free entry share a count.
+ * Strangers can cause refusals at will. The service reports the first ones of a kind
+ * from a place in full, counts the others, and reports their number once a minute: a
+ * flood fills neither the database nor the log, and no refusal is lost. The table has a
+ * fixed size; places that find no free entry share a count.
  */
 
 #define REFUSALS_MOST     256
-#define REFUSALS_FULL     10        /* of one kind, until a minute without it has passed */
-#define REFUSALS_TOGETHER 120       /* of all kinds and places, a minute */
+#define REFUSALS_FULL     10        /* of one kind and place, until a quiet minute has passed */
+#define REFUSALS_TOGETHER 120       /* of all kinds and places, in one minute */
 #define REFUSALS_EACH_MS  60000
 #define REFUSALS_OTHERS   "others"
 
 typedef struct {
-    char      place[64];            /* an address, of IPv6 its /56; or "others" */
+    char      place[64];            /* an IPv4 address, an IPv6 /56, or "others" */
     char      action[32];
     char      reason[128];
     unsigned  full;
-    uint64_t  more;                 /* 0 in both: free */
+    uint64_t  more;                 /* counted; free when both are 0 */
     int64_t   since;                /* time of the first counted one */
     int64_t   last;
 } refusal_t;
@@ -37,11 +37,11 @@ typedef struct {
 
 void refusals_init(refusals_t *refusals);
 
-/* true: report it in full; false: it was counted. */
+/* Returns true if the caller should report it in full; otherwise counts it. */
 bool refusals_note(refusals_t *refusals, const char *address, const char *action,
                    const char *reason, int64_t now);
 
-/* Takes the next count that is due (with all: any) and resets it to 0; false: there is none. */
+/* Takes the next count that is due (with ALL: any) and resets it to 0; false when there is none. */
 bool refusals_take(refusals_t *refusals, bool all, int64_t now, refusal_t *out);
 
 /* Puts back a count that was taken and could not be reported. */

@@ -10,7 +10,7 @@
 /* On the stack of the thread that waits. */
 struct slots_wait_s {
     slots_wait_t  *next;
-    const char    *who;
+    const char    *class;
     bool           known;
     enum { SLOTS_WAITS, SLOTS_TOOK, SLOTS_REFUSED }  state;
 };
@@ -45,12 +45,12 @@ static bool slots_same(const char *a, const char *b)
 
 
 /* Counts the slots this class has. */
-static unsigned slots_held(const slots_t *slots, const char *who)
+static unsigned slots_held(const slots_t *slots, const char *class)
 {
     unsigned  i, count = 0;
 
     for (i = 0; i < slots->taken; i++) {
-        count += slots_same(slots->holders[i], who);
+        count += slots_same(slots->holders[i], class);
     }
 
     return count;
@@ -58,30 +58,31 @@ static unsigned slots_held(const slots_t *slots, const char *who)
 
 
 /* Counts the slots this class has and waits for. */
-static unsigned slots_share(const slots_t *slots, const char *who)
+static unsigned slots_share(const slots_t *slots, const char *class)
 {
-    unsigned             count = slots_held(slots, who);
+    unsigned             count = slots_held(slots, class);
     const slots_wait_t  *wait;
 
     for (wait = slots->queue; wait; wait = wait->next) {
-        count += slots_same(wait->who, who);
+        count += slots_same(wait->class, class);
     }
 
     return count;
 }
 
 
-/* A slot is free, and this class may have one more. */
-static bool slots_free(const slots_t *slots, const char *who)
+/* Is a slot free, and may this class have one more? */
+static bool slots_free(const slots_t *slots, const char *class)
 {
-    return slots->taken < slots->rule.slots && slots_held(slots, who) < slots->rule.each;
+    return slots->taken < slots->rule.slots && slots_held(slots, class) < slots->rule.each;
 }
 
 
-/* Less than 0: a goes first; 0: the order of arrival decides. */
+/* Less than 0: A goes first; 0: they go in order of arrival. */
 static int slots_compare(const slots_t *slots, const slots_wait_t *a, const slots_wait_t *b)
 {
-    int   a_share = (int) slots_share(slots, a->who), b_share = (int) slots_share(slots, b->who);
+    int   a_share = (int) slots_share(slots, a->class);
+    int   b_share = (int) slots_share(slots, b->class);
     bool  a_first = a->known && a_share <= SLOTS_KNOWN_SHARE;
     bool  b_first = b->known && b_share <= SLOTS_KNOWN_SHARE;
 
@@ -102,19 +103,19 @@ static void slots_leave(slots_t *slots, slots_wait_t *wait, int state)
 }
 
 
-static void slots_hold(slots_t *slots, const char *who)
+static void slots_hold(slots_t *slots, const char *class)
 {
-    snprintf(slots->holders[slots->taken++], sizeof(slots->holders[0]), "%s", who);
+    snprintf(slots->holders[slots->taken++], sizeof(slots->holders[0]), "%s", class);
 }
 
 
-/* The waiter that gets the next slot, among those that may have one now; NULL: none. */
+/* The first in order of the waiters whose class may have a slot now, or NULL. */
 static slots_wait_t *slots_next(const slots_t *slots)
 {
     slots_wait_t  *best = NULL, *wait;
 
     for (wait = slots->queue; wait; wait = wait->next) {
-        if (slots_free(slots, wait->who) && (!best || slots_compare(slots, wait, best) < 0)) {
+        if (slots_free(slots, wait->class) && (!best || slots_compare(slots, wait, best) < 0)) {
             best = wait;
         }
     }
@@ -129,7 +130,7 @@ static void slots_serve(slots_t *slots)
 
     while ((next = slots_next(slots)) != NULL) {
         slots_leave(slots, next, SLOTS_TOOK);
-        slots_hold(slots, next->who);
+        slots_hold(slots, next->class);
     }
 
     pthread_cond_broadcast(&slots->changed);
@@ -137,8 +138,8 @@ static void slots_serve(slots_t *slots)
 
 
 /*
- * Puts the newcomer last. If the queue is too long then, refuses the last in order,
- * maybe the newcomer.
+ * Appends the newcomer. If the queue is then too long, refuses the waiter that would go
+ * last, maybe the newcomer.
  */
 static void slots_join(slots_t *slots, slots_wait_t *newcomer)
 {
@@ -154,7 +155,7 @@ static void slots_join(slots_t *slots, slots_wait_t *newcomer)
         return;
     }
 
-    /* of equals refuse the last, so that an equal newcomer displaces no earlier waiter */
+    /* among equals refuse the latest: an equal newcomer must not displace an earlier waiter */
     worst = slots->queue;
     for (wait = worst->next; wait; wait = wait->next) {
         if (slots_compare(slots, wait, worst) >= 0) {
@@ -166,9 +167,9 @@ static void slots_join(slots_t *slots, slots_wait_t *newcomer)
 }
 
 
-bool slots_take(slots_t *slots, const char *who, bool known)
+bool slots_take(slots_t *slots, const char *class, bool known)
 {
-    slots_wait_t     self = { .who = who, .known = known };
+    slots_wait_t     self = { .class = class, .known = known };
     struct timespec  until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -176,8 +177,8 @@ bool slots_take(slots_t *slots, const char *who, bool known)
 
     pthread_mutex_lock(&slots->lock);
 
-    if (slots_free(slots, who)) {
-        slots_hold(slots, who);
+    if (slots_free(slots, class)) {
+        slots_hold(slots, class);
         pthread_mutex_unlock(&slots->lock);
         return true;
     }
@@ -196,13 +197,13 @@ bool slots_take(slots_t *slots, const char *who, bool known)
 }
 
 
-void slots_give(slots_t *slots, const char *who)
+void slots_give(slots_t *slots, const char *class)
 {
     unsigned  i;
 
     pthread_mutex_lock(&slots->lock);
 
-    for (i = 0; i < slots->taken && !slots_same(slots->holders[i], who); i++) {
+    for (i = 0; i < slots->taken && !slots_same(slots->holders[i], class); i++) {
         /* void */
     }
     if (i < slots->taken) {

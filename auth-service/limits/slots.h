@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * Few slots for costly work, and a short queue before them. Known callers go before
- * strangers; among equals, the class (an account, a site) that holds and waits for the
- * fewest slots goes first. In a full queue a newcomer displaces a waiter that would go later.
+ * A few slots for costly work, and a short queue. Known callers go before strangers;
+ * among equals, the class (an account, a site) that holds and waits for the fewest slots
+ * goes first. In a full queue a newcomer displaces a waiter that would go later.
  */
 
 #define SLOTS_MOST        128
@@ -19,8 +19,8 @@ typedef struct slots_wait_s  slots_wait_t;
 typedef struct {
     unsigned  slots;
     unsigned  each;             /* slots of one class at once; 0: all */
-    unsigned  queue;            /* may wait */
-    unsigned  wait_s;           /* then the answer is "busy" */
+    unsigned  queue;            /* the most waiters */
+    unsigned  wait_s;           /* the longest wait; then slots_take() fails */
 } slots_rule_t;
 
 typedef struct {
@@ -35,10 +35,10 @@ typedef struct {
 
 void slots_init(slots_t *slots, const slots_rule_t *rule);
 
-/* false: busy. WHO names the class; names with the same first 63 bytes are the same class. */
-bool slots_take(slots_t *slots, const char *who, bool known);
+/* Returns false when busy. Names with the same first 63 bytes are the same class. */
+bool slots_take(slots_t *slots, const char *class, bool known);
 
 /* Gives back a slot of this class; does nothing if the class has none. */
-void slots_give(slots_t *slots, const char *who);
+void slots_give(slots_t *slots, const char *class);
 
 #endif

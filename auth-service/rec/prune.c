@@ -18,7 +18,7 @@ typedef struct {
 } prune_list_t;
 
 
-/* The disk's free space and the least allowed; an unreadable disk counts as having enough. */
+/* Reads the disk's free space and the least allowed; if that fails, assume enough. */
 static void prune_disk(const config_t *config, uint64_t *free, uint64_t *floor)
 {
     uint64_t  size = 0;
@@ -66,7 +66,7 @@ static void prune_collect(const store_recording_t *recording, void *data)
 }
 
 
-static void prune_told(prune_t *prune, const store_recording_t *recording, retention_why_t why)
+static void prune_report(prune_t *prune, const store_recording_t *recording, retention_why_t why)
 {
     prune->count++;
     prune->bytes += recording->bytes;
@@ -77,8 +77,8 @@ static void prune_told(prune_t *prune, const store_recording_t *recording, reten
 
 
 /*
- * Delete the row last: if this is cut short, only the row lets the next prune find
- * the rest of the file.
+ * Delete the row last: if this is interrupted, the next prune finds the rest of the
+ * file only by its row.
  */
 static store_result_t prune_remove(prune_t *prune, const store_recording_t *recording,
                                    retention_why_t why)
@@ -93,14 +93,14 @@ static store_result_t prune_remove(prune_t *prune, const store_recording_t *reco
     if (removed != REC_FILE_GONE) {
         prune->failed++;
         snprintf(prune->error, sizeof(prune->error), "%s", removed == REC_FILE_BUSY
-                 ? "a file that the database says is closed is being written" : error);
+                 ? "a file is being written that is closed in the database" : error);
         return STORE_OK;
     }
 
     result = store_recording_remove(prune->store, recording->file);
     if (result == STORE_OK) {
         result = store_audit_add(prune->store, &audit);
-        prune_told(prune, recording, why);
+        prune_report(prune, recording, why);
     }
 
     return result;
@@ -125,7 +125,7 @@ static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
     }
 
     if (prune->dry) {
-        prune_told(prune, &recording, file->why);
+        prune_report(prune, &recording, file->why);
         return STORE_OK;
     }
 
@@ -133,7 +133,7 @@ static store_result_t prune_one(prune_t *prune, const retention_file_t *file)
 }
 
 
-/* STORE_NONE: no rule applies, so the list need not be read. */
+/* Returns STORE_NONE when no rule applies, so that the list need not be read. */
 static store_result_t prune_needed(const prune_t *prune, const retention_rules_t *rules)
 {
     if (rules->days || rules->total || rules->free < rules->floor) {
@@ -145,8 +145,8 @@ static store_result_t prune_needed(const prune_t *prune, const retention_rules_t
 
 
 /*
- * No limit when making space: statvfs() may not show the deleted bytes as free yet at
- * the next look.
+ * Set no limit when making space: at the next call statvfs() may not yet count the
+ * deleted bytes as free, and the rules would choose too many.
  */
 static unsigned prune_most(const prune_t *prune, const prune_list_t *list)
 {

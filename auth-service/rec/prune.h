@@ -13,11 +13,11 @@
 typedef struct {
     store_t            *store;
     const config_t     *config;
-    const char         *actor;          /* for the audit */
+    const char         *actor;          /* named in the audit */
     bool                dry;
     unsigned            wait_s;         /* for the lock on the recordings */
-    unsigned            most;           /* files at once, unless for space; 0: all */
-    const atomic_bool  *stopping;       /* ends it between two files; may be NULL */
+    unsigned            most;           /* files at once, except to make space; 0: no limit */
+    const atomic_bool  *stopping;       /* checked between two files; may be NULL */
     void              (*each)(const store_recording_t *recording, retention_why_t why,
                               void *data);              /* may be NULL */
     void               *data;
@@ -26,17 +26,17 @@ typedef struct {
     uint64_t            bytes;
     bool                more;           /* `most` was reached before all were deleted */
     unsigned            broken;         /* rules that deleting cannot satisfy */
-    unsigned            failed;         /* files that could not be deleted, error says why */
+    unsigned            failed;         /* files that could not be deleted, see error */
     char                error[PRUNE_ERROR_SIZE];
 } prune_t;
 
 /* STORE_NONE: another process has the lock on the recordings */
 store_result_t prune_run(prune_t *prune);
 
-/* Whether less space is free than DUOLU_REC_FREE; false without a folder. */
+/* Is less space free than DUOLU_REC_FREE? False without a folder of recordings. */
 bool prune_short(const config_t *config);
 
-/* "DUOLU_REC_TOTAL, DUOLU_REC_FREE" of the bits that retention_choose() gave */
+/* Names the broken rules of retention_choose(): "DUOLU_REC_TOTAL DUOLU_REC_FREE". */
 #define PRUNE_RULES_SIZE  80
 const char *prune_rules(unsigned broken, char out[PRUNE_RULES_SIZE]);
 

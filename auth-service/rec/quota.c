@@ -64,8 +64,9 @@ static store_result_t quota_settle(quota_t *quota, const store_owner_t *owner)
 
     if (full) {
         log_warning("recordings of user %s take %" PRIu64 " bytes, DUOLU_REC_QUOTA is %" PRIu64
-                    ": no more of the user's streams is recorded, and nothing deleted. Give the "
-                    "user a rec_quota, or delete some", owner->name, owner->bytes, quota->quota);
+                    ": recording of this user's streams stops, nothing is deleted. Give the "
+                    "user a rec_quota, or delete recordings", owner->name, owner->bytes,
+                    quota->quota);
     } else {
         log_info("recordings of user %s take %" PRIu64 " bytes: recording goes on", owner->name,
                  owner->bytes);
@@ -74,7 +75,7 @@ static store_result_t quota_settle(quota_t *quota, const store_owner_t *owner)
 }
 
 
-store_result_t quota_look(store_t *store, const config_t *config)
+store_result_t quota_check(store_t *store, const config_t *config)
 {
     size_t          i;
     uint64_t        disk = 0, free_bytes;
@@ -82,11 +83,11 @@ store_result_t quota_look(store_t *store, const config_t *config)
     store_result_t  result;
 
     if (!rec_file_root(config->rec) || !rec_file_disk(config->rec, &disk, &free_bytes)) {
-        return STORE_OK;        /* not mounted: nothing is known */
+        return STORE_OK;        /* the disk may not be mounted */
     }
     quota.quota = config_share(&config->rec_quota, disk);
 
-    /* without a quota, read only owners still marked full under an earlier one, to unmark them */
+    /* without a quota, read only the owners that an earlier quota marked as full, to unmark them */
     result = store_user_owners(store, quota.quota == 0, quota_collect, &quota);
     if (result == STORE_OK && quota.count) {
         result = store_recording_open(store, quota_add_open, &quota);

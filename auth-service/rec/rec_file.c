@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REC_INDEX_MAX     (64 * 1024 * 1024)    /* of an hour it is 300 KB */
+#define REC_INDEX_MAX     (64 * 1024 * 1024)    /* an hour has 300 KB */
 
 static const char *const  rec_formats[] = { "mp4", "flv" };
 
@@ -76,7 +76,7 @@ bool rec_file_name(const char *file, store_recording_t *recording)
 }
 
 
-/* "ROOT/FILE", with another extension if there is one; false: it does not fit. */
+/* Writes "ROOT/FILE", with this extension unless it is NULL; false if it is too long. */
 static bool rec_join(char out[PATH_MAX], const char *root, const char *file,
                      const char *extension)
 {
@@ -147,8 +147,8 @@ uint64_t rec_file_bytes(const char *root, const store_recording_t *recording)
 
 
 /*
- * Look for the marker before trying the lock: a writer locks the file before it makes
- * the marker, and its lock must not fail because of our test.
+ * Look for the marker before trying the lock: a writer locks its file first and then
+ * makes the marker, and its lock must not fail because of our test.
  */
 bool rec_file_marked(const char *root, const char *file)
 {
@@ -193,7 +193,7 @@ static int rec_folder(const char *root, const char *file)
 }
 
 
-/* Syncs the folder, so that a crash cannot bring the name back after the next one is deleted. */
+/* Syncs the folder: after a crash this name must not be back while the next one is gone. */
 static bool rec_unlink(int folder, const char *name)
 {
     if (unlinkat(folder, name, 0) == -1) {
@@ -206,8 +206,8 @@ static bool rec_unlink(int folder, const char *name)
 
 
 /*
- * Removes DAY, NAME and APP as far as they are empty, but not the current day: a
- * writer may be about to make its file there.
+ * Removes the folders DAY, NAME and APP if they are empty, but not the current day,
+ * where a writer may be about to make its file.
  */
 static void rec_remove_folders(const char *root, const char *file)
 {
@@ -263,12 +263,12 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
     store_recording_t  recording;
 
     if (!rec_file_name(file, &recording)) {
-        snprintf(error, error_size, "\"%.300s\" is no path of a recording", file);
+        snprintf(error, error_size, "\"%.300s\" is not the path of a recording", file);
         return REC_FILE_FAILED;
     }
 
     if (!rec_file_root(root)) {
-        snprintf(error, error_size, "%.300s holds no folder .spool: its disk is not mounted",
+        snprintf(error, error_size, "%.300s has no folder .spool: its disk is not mounted",
                  root);
         return REC_FILE_FAILED;
     }
@@ -296,9 +296,9 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
 }
 
 
-/* --- reading a file's facts --- */
+/* --- reading --- */
 
-static char *rec_read(const char *path, size_t *size)
+static char *rec_load(const char *path, size_t *size)
 {
     int          fd = open(path, O_RDONLY | O_CLOEXEC);
     char        *text = NULL;
@@ -332,8 +332,8 @@ static void rec_state(store_recording_t *recording, const char *state, const cha
 }
 
 
-/* Without an index, the time of the last write is the only sign of the file's end. */
-static void rec_look_bare(store_recording_t *recording, const struct stat *info)
+/* Without an index, only the time of the last write shows when the recording ended. */
+static void rec_read_bare(store_recording_t *recording, const struct stat *info)
 {
     recording->to = (int64_t) info->st_mtim.tv_sec * 1000 + info->st_mtim.tv_nsec / 1000000;
     if (recording->session == 0) {
@@ -343,18 +343,18 @@ static void rec_look_bare(store_recording_t *recording, const struct stat *info)
 }
 
 
-static void rec_look_index(const char *index, store_recording_t *recording,
+static void rec_read_index(const char *index, store_recording_t *recording,
                            const struct stat *info)
 {
     int             more;
     size_t          size = 0;
-    char           *text = rec_read(index, &size);
+    char           *text = rec_load(index, &size);
     rec_reader_t    reader;
     rec_segment_t   segment;
 
     if (text == NULL || rec_index_open(&reader, text, size) != 0) {
         free(text);
-        rec_look_bare(recording, info);
+        rec_read_bare(recording, info);
         return;
     }
 
@@ -373,7 +373,7 @@ static void rec_look_index(const char *index, store_recording_t *recording,
 }
 
 
-/* The end of an FLV is the time of its last tag. */
+/* Reads the time of an FLV's last tag, which is its end. */
 static bool rec_flv_end(int fd, off_t size, int64_t *ms)
 {
     off_t      at;
@@ -399,7 +399,7 @@ static bool rec_flv_end(int fd, off_t size, int64_t *ms)
 }
 
 
-static void rec_look_flv(const char *path, store_recording_t *recording,
+static void rec_read_flv(const char *path, store_recording_t *recording,
                          const struct stat *info)
 {
     int      fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -412,7 +412,7 @@ static void rec_look_flv(const char *path, store_recording_t *recording,
     }
 
     if (!good) {
-        rec_look_bare(recording, info);
+        rec_read_bare(recording, info);
         rec_state(recording, "interrupted", "its last tag is torn");
         return;
     }
@@ -427,7 +427,7 @@ static void rec_look_flv(const char *path, store_recording_t *recording,
 }
 
 
-bool rec_file_look(const char *root, store_recording_t *recording, char *error,
+bool rec_file_read(const char *root, store_recording_t *recording, char *error,
                    size_t error_size)
 {
     char         path[PATH_MAX], index[PATH_MAX];
@@ -443,9 +443,9 @@ bool rec_file_look(const char *root, store_recording_t *recording, char *error,
     recording->bytes = (uint64_t) info.st_size;
 
     if (strcmp(recording->format, "mp4") == 0) {
-        rec_look_index(index, recording, &info);
+        rec_read_index(index, recording, &info);
     } else {
-        rec_look_flv(path, recording, &info);
+        rec_read_flv(path, recording, &info);
     }
 
     if (rec_file_busy(root, recording->file)) {
@@ -478,7 +478,7 @@ static int rec_visible(const struct dirent *entry)
 }
 
 
-/* APP, NAME, DAY, then files. A name that disappears meanwhile is no error. */
+/* Walks APP, NAME, DAY, then files. Skips names that disappear meanwhile. */
 static bool rec_walk(rec_walk_t *walk, size_t used, int depth)
 {
     int                 i, count;

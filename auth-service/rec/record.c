@@ -37,7 +37,7 @@ static void record_collect(const char *app, const char *name, void *data)
 }
 
 
-/* nginx's recording state of a live stream; NULL when it can't record. */
+/* The recording state of a live stream; NULL when nginx can't record. */
 static const char *record_state(json_t *stream)
 {
     return json_string_value(json_object_get(json_object_get(stream, "recording"), "state"));
@@ -45,7 +45,7 @@ static const char *record_state(json_t *stream)
 
 
 static void record_compare_one(json_t *stream, const char *socket_path, json_t *names,
-                               json_t *told)
+                               json_t *logged)
 {
     char         error[CONTROL_ERROR_SIZE];
     bool         wanted;
@@ -58,24 +58,24 @@ static void record_compare_one(json_t *stream, const char *socket_path, json_t *
 
     wanted = json_object_get(names, name) != NULL;
     if (wanted == (strcmp(state, "off") != 0)) {
-        json_object_del(told, name);
+        json_object_del(logged, name);
         return;
     }
 
     if (control_record(socket_path, name, wanted, error) == CONTROL_OK
-        && json_object_get(told, name) == NULL)
+        && json_object_get(logged, name) == NULL)
     {
-        log_info("recording of %s is to be %s: nginx told", name, wanted ? "on" : "off");
-        json_object_set_new(told, name, json_true());
+        log_info("told nginx that recording of %s is %s", name, wanted ? "on" : "off");
+        json_object_set_new(logged, name, json_true());
     }
 }
 
 
 /*
- * Ask nginx first, then read the rows: they are then no older than nginx's state, and
- * a later change of a row is followed by its own message to nginx.
+ * Ask nginx first, then read the rows: then the rows are no older than nginx's state,
+ * and a later change of a row sends its own message to nginx.
  */
-void record_compare(store_t *store, const char *socket_path, json_t *told)
+void record_compare(store_t *store, const char *socket_path, json_t *logged)
 {
     char     error[CONTROL_ERROR_SIZE];
     json_t  *each, *names, *root = control_status(socket_path, error);
@@ -83,7 +83,7 @@ void record_compare(store_t *store, const char *socket_path, json_t *told)
     size_t   i;
 
     if (json_array_size(streams) == 0) {
-        json_object_clear(told);
+        json_object_clear(logged);
         json_decref(root);
         return;
     }
@@ -91,7 +91,7 @@ void record_compare(store_t *store, const char *socket_path, json_t *told)
     names = json_object();
     if (store_stream_recorded(store, record_collect, names) == STORE_OK) {
         json_array_foreach(streams, i, each) {
-            record_compare_one(each, socket_path, names, told);
+            record_compare_one(each, socket_path, names, logged);
         }
     }
 

@@ -19,7 +19,7 @@ typedef struct {
 } reindex_work_t;
 
 
-/* Keeps the row's fields that the files do not hold. */
+/* Takes the fields from the row that the files do not hold. */
 static void reindex_remember(store_recording_t *recording, const store_recording_t *row)
 {
     recording->session = row->session;
@@ -35,7 +35,7 @@ static void reindex_count(reindex_t *reindex, const store_recording_t *recording
 }
 
 
-/* A row whose values the database refuses does not stop the others. */
+/* Skips a row whose values the database refuses, so that it does not stop the others. */
 static bool reindex_refused(reindex_work_t *work, const char *file)
 {
     if (!store_refused_row(work->store, work->result)) {
@@ -70,8 +70,8 @@ static void reindex_file(const char *file, void *data)
         reindex_remember(&recording, &row);
     }
 
-    if (!rec_file_look(work->root, &recording, error, sizeof(error))) {
-        /* deleted since the folder was read, or in an unreadable folder */
+    if (!rec_file_read(work->root, &recording, error, sizeof(error))) {
+        /* it was deleted meanwhile, or is unreadable: only the latter is an error */
         if (!rec_file_missing(work->root, file)) {
             snprintf(work->reindex->error, sizeof(work->reindex->error), "%s", error);
         }
@@ -132,8 +132,8 @@ store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex)
 
     if (lock == -1) {
         snprintf(reindex->error, sizeof(reindex->error), errno == EWOULDBLOCK
-                 ? "%.300s: another process has been at the recordings for 30 s"
-                 : "%.300s holds no folder .spool: nothing was recorded here, or its disk is "
+                 ? "%.300s: another process has held the lock on the recordings for 30 s"
+                 : "%.300s has no folder .spool: nothing was recorded here, or its disk is "
                    "not mounted", root);
         return STORE_NONE;
     }
@@ -144,7 +144,7 @@ store_result_t reindex_run(store_t *store, const char *root, reindex_t *reindex)
 }
 
 
-/* The file is missing. It may come back, so the row stays, as interrupted. */
+/* The file is missing but may come back: keep the row, as interrupted. */
 static store_result_t reindex_lost(store_t *store, const store_recording_t *row)
 {
     store_recording_t  recording = *row;
@@ -157,10 +157,10 @@ static store_result_t reindex_lost(store_t *store, const store_recording_t *row)
 
 
 /*
- * A writer writes the end event before it removes its marker: without a marker, and
- * then no event in the spool, none will come. Check in this order.
+ * A writer writes the end event before it removes its marker. So if there is no marker,
+ * and then no event in the spool, none will come. Check in this order.
  */
-static void reindex_left_row(const store_recording_t *row, void *data)
+static void reindex_stale_row(const store_recording_t *row, void *data)
 {
     reindex_work_t  *work = data;
 
@@ -179,13 +179,14 @@ static void reindex_left_row(const store_recording_t *row, void *data)
     }
 
     if (work->result == STORE_OK) {
-        log_warning("recording %s: nobody writes it, and no event told of its end%s%s", row->file,
-                    work->reindex->error[0] ? ": " : "", work->reindex->error);
+        log_warning("closed the row of recording %s: no process writes it, and its end event "
+                    "was lost%s%s", row->file, work->reindex->error[0] ? ": " : "",
+                    work->reindex->error);
     }
 }
 
 
-store_result_t reindex_left(store_t *store, const char *root)
+store_result_t reindex_stale(store_t *store, const char *root)
 {
     int             lock = rec_file_lock(root, 0);
     reindex_t       reindex = { 0 };
@@ -196,7 +197,7 @@ store_result_t reindex_left(store_t *store, const char *root)
         return STORE_NONE;
     }
 
-    result = store_recording_open(store, reindex_left_row, &work);
+    result = store_recording_open(store, reindex_stale_row, &work);
     close(lock);
     return result == STORE_OK ? work.result : result;
 }

@@ -23,7 +23,7 @@ static void retention_by_age(const retention_rules_t *rules, retention_file_t *f
 }
 
 
-/* Marks the oldest of an owner (0: of all) for deletion while `have` is over `most`. */
+/* Chooses the oldest files of an owner (0: of all) until the rest has at most MOST bytes. */
 static bool retention_shrink(retention_file_t *files, size_t count, uint64_t owner,
                              uint64_t most, retention_why_t why)
 {
@@ -48,7 +48,7 @@ static bool retention_shrink(retention_file_t *files, size_t count, uint64_t own
 
 
 /*
- * Handles each owner once: at the owner's first file, and marks all of the owner's files
+ * Handles each owner once, at the owner's first file, and marks all files of the owner
  * as done.
  */
 static unsigned retention_by_quota(retention_file_t *files, size_t count)
@@ -73,7 +73,7 @@ static unsigned retention_by_quota(retention_file_t *files, size_t count)
 }
 
 
-/* Counts files that other rules delete as free space. */
+/* The files that other rules delete count as free space. */
 static unsigned retention_by_space(const retention_rules_t *rules, retention_file_t *files,
                                    size_t count)
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Chooses the recordings to delete. No I/O: it applies the rules to a list. */
+/* Chooses the recordings to delete: applies the rules to a list, without any I/O. */
 
 typedef enum {
     RETENTION_STAYS = 0,
@@ -17,25 +17,25 @@ typedef enum {
 
 typedef struct {
     uint64_t         id;
-    uint64_t         owner;     /* of its stream, 0: there is none */
-    uint64_t         quota;     /* the owner's, 0: no limit */
+    uint64_t         owner;     /* of its stream, 0: no stream */
+    uint64_t         quota;     /* of the owner, 0: no limit */
     int64_t          ended;     /* unix ms */
     uint64_t         bytes;
-    bool             fixed;     /* kept, or still being written: it stays, and counts */
-    bool             marked;    /* for retention.c; false at first, and why is STAYS */
+    bool             fixed;     /* kept or being written: it stays, and counts */
+    bool             marked;    /* private; the caller sets false, and why to STAYS */
     retention_why_t  why;       /* out */
 } retention_file_t;
 
 typedef struct {
     int64_t   now;              /* unix ms */
-    unsigned  days;             /* each: 0, no limit */
+    unsigned  days;             /* 0: no limit, as for total and floor */
     uint64_t  total;
-    uint64_t  floor;            /* bytes of the disk that must be free ... */
-    uint64_t  free;             /* ... and that are */
+    uint64_t  floor;            /* bytes of the disk that must be free */
+    uint64_t  free;             /* bytes of the disk that are free */
 } retention_rules_t;
 
 /*
- * Sets `why` of each file; the list is sorted, oldest first. Returns the bits of the
+ * Sets `why` of each file in a list sorted from the oldest. Returns the bits of the
  * rules that stay broken because the remaining files are fixed.
  */
 unsigned retention_choose(const retention_rules_t *rules, retention_file_t *files,

@@ -44,7 +44,7 @@ static bool spool_number(json_t *event, const char *key, uint64_t *number)
 }
 
 
-/* Decimal digits in a text, as nginx writes sessions. */
+/* nginx writes a session as a text of decimal digits. */
 static bool spool_session(json_t *event, uint64_t *session)
 {
     const char  *text = spool_text(event, "session");
@@ -55,7 +55,7 @@ static bool spool_session(json_t *event, uint64_t *session)
 }
 
 
-/* At most so many characters; jansson has let only UTF-8 through. */
+/* Cuts the reason to the column's length in characters; jansson accepts only UTF-8. */
 static void spool_reason(store_recording_t *recording, const char *text)
 {
     size_t  characters = 0, used = 0;
@@ -73,17 +73,17 @@ static void spool_reason(store_recording_t *recording, const char *text)
 }
 
 
-/* NULL, or the error in the event. */
-static const char *spool_close(json_t *event, store_recording_t *recording)
+/* Returns NULL, or the event's error. */
+static const char *spool_read_close(json_t *event, store_recording_t *recording)
 {
     uint64_t     to;
     const char  *state = spool_text(event, "state");
 
     if (!spool_number(event, "to", &to)) {
-        return "\"to\" is no time";
+        return "\"to\" is not a time";
     }
     if (!spool_number(event, "bytes", &recording->bytes)) {
-        return "\"bytes\" is no number";
+        return "\"bytes\" is not a number";
     }
     if (strcmp(state, "complete") != 0 && strcmp(state, "interrupted") != 0) {
         return "\"state\" is neither complete nor interrupted";
@@ -99,34 +99,34 @@ static const char *spool_close(json_t *event, store_recording_t *recording)
 static const char *spool_read(json_t *event, store_recording_t *recording)
 {
     char         full[NAME_FULL_MAX + 1];
-    const char  *what = spool_text(event, "event");
+    const char  *kind = spool_text(event, "event");
 
     memset(recording, 0, sizeof(*recording));
 
     if (!json_is_object(event)) {
-        return "no JSON object";
+        return "not a JSON object";
     }
     if (!rec_file_name(spool_text(event, "file"), recording)) {
-        return "\"file\" is no path of a recording";
+        return "\"file\" is not the path of a recording";
     }
 
     snprintf(full, sizeof(full), "%s/%s", recording->app, recording->name);
     if (strcmp(spool_text(event, "stream"), full) != 0) {
-        return "\"stream\" is not the file's";
+        return "\"stream\" does not match \"file\"";
     }
     if (strcmp(spool_text(event, "format"), recording->format) != 0) {
-        return "\"format\" is not the file's";
+        return "\"format\" does not match \"file\"";
     }
     if (!spool_session(event, &recording->session)) {
-        return "\"session\" is no number";
+        return "\"session\" is not a number";
     }
 
-    if (strcmp(what, "open") == 0) {
+    if (strcmp(kind, "open") == 0) {
         strcpy(recording->state, "recording");
         return NULL;
     }
 
-    return strcmp(what, "close") == 0 ? spool_close(event, recording)
+    return strcmp(kind, "close") == 0 ? spool_read_close(event, recording)
                                       : "\"event\" is neither open nor close";
 }
 
@@ -136,7 +136,7 @@ static const char *spool_read(json_t *event, store_recording_t *recording)
 static store_result_t spool_write(store_t *store, const char *root,
                                   const store_recording_t *recording)
 {
-    /* closed with nothing in it: nginx has deleted the file */
+    /* nginx deletes a file that it closes empty */
     if (recording->to && recording->bytes == 0 && rec_file_missing(root, recording->file)) {
         return store_recording_remove(store, recording->file);
     }
@@ -170,7 +170,7 @@ static bool spool_wait(spool_report_t *report, const char *path, const char *why
 }
 
 
-/* Moves the event to .spool/bad, for an admin to look at. */
+/* Moves the event to .spool/bad, where an admin can look at it. */
 static bool spool_set_aside(const char *folder, const char *name, const char *why,
                             spool_report_t *report)
 {
@@ -188,29 +188,29 @@ static bool spool_set_aside(const char *folder, const char *name, const char *wh
         return spool_wait(report, path, strerror(errno));
     }
 
-    log_error("recordings: event %s is in .spool/bad now: %s", name, why);
+    log_error("recordings: moved event %s to .spool/bad: %s", name, why);
     report->bad++;
     return true;
 }
 
 
-/* NULL, or why the file must not be opened: nginx's events are small regular files. */
-static const char *spool_odd(const char *path)
+/* nginx's events are small regular files. Returns NULL, or why we must not open this one. */
+static const char *spool_unfit(const char *path)
 {
     struct stat  info;
 
     if (lstat(path, &info) == -1) {
-        return NULL;        /* opening it tells why */
+        return NULL;        /* opening it fails with the reason */
     }
     if (!S_ISREG(info.st_mode)) {
-        return "no regular file";
+        return "not a regular file";
     }
 
     return info.st_size > SPOOL_EVENT_MAX ? "larger than 64 KB" : NULL;
 }
 
 
-/* false: no further event may be taken now */
+/* Returns false when the next events must wait. */
 static bool spool_failed(store_t *store, store_result_t result, const char *folder,
                          const char *name, spool_refused_t *refused, spool_report_t *report)
 {
@@ -239,25 +239,25 @@ static bool spool_take_one(store_t *store, const char *root, const char *folder,
     char                path[SPOOL_PATH_SIZE];
     json_t             *event;
     const char         *wrong;
-    json_error_t        problem;
+    json_error_t        parse_error;
     store_result_t      result;
     store_recording_t   recording;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
 
-    wrong = spool_odd(path);
+    wrong = spool_unfit(path);
     if (wrong) {
         return spool_set_aside(folder, name, wrong, report);
     }
 
-    event = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
-    if (event == NULL && json_error_code(&problem) == json_error_cannot_open_file
+    event = json_load_file(path, JSON_REJECT_DUPLICATES, &parse_error);
+    if (event == NULL && json_error_code(&parse_error) == json_error_cannot_open_file
         && errno != EACCES)
     {
         return errno == ENOENT || spool_wait(report, path, strerror(errno));
     }
 
-    wrong = event ? spool_read(event, &recording) : problem.text;
+    wrong = event ? spool_read(event, &recording) : parse_error.text;
     if (wrong) {
         json_decref(event);
         return spool_set_aside(folder, name, wrong, report);
@@ -318,7 +318,7 @@ void spool_take(store_t *store, const char *root, const atomic_bool *stopping,
         return;
     }
 
-    /* lock, or two processes could apply the events in another order */
+    /* without the lock two processes could apply the events in another order */
     lock = count ? rec_file_lock(root, 0) : -1;
 
     for (i = 0; i < count && lock != -1 && go_on; i++) {

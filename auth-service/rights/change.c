@@ -18,11 +18,11 @@
  */
 #define CHANGE_PAIRS_MAX  64
 
-/* The state of one change, which runs under the lock. */
+/* One change, which runs under the lock. */
 typedef struct {
     store_t             *store;
     uint64_t             actor;
-    uint64_t             managed;       /* the actor has to manage this stream; 0: to be an admin */
+    uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
     bool                 by_admin;      /* the actor manages it as an admin */
     uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
     uint64_t             user;
@@ -40,13 +40,13 @@ typedef struct {
     const change_stream_t   *made;
     const store_grant_key_t *grant;
     char                *key;           /* out */
-    store_revocation_t  *revoked;       /* rows written for nginx */
+    store_revocation_t  *revoked;       /* revocations to deliver */
     size_t               revoked_count;
     size_t               revoked_size;
     store_access_t      *orphans;       /* makers, each with a stream they may not manage */
     size_t               orphan_count;
     size_t               orphan_size;
-    store_result_t       result;        /* of a callback */
+    store_result_t       result;        /* a callback's failure */
 } step_t;
 
 typedef store_result_t (*step_run)(step_t *step);
@@ -101,9 +101,9 @@ static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
 
 
 /*
- * The commit took long. A request during the transaction saw the old rows and
- * carries a later second than the one written: move the revocations to the second
- * of the commit, so that it is revoked too.
+ * After a slow commit: a request during the transaction saw the old rows and carries a
+ * later second than the one written. Move the revocations to the second of the commit,
+ * so that it is revoked too.
  */
 static store_result_t step_revoke_late(step_t *step)
 {
@@ -111,7 +111,7 @@ static store_result_t step_revoke_late(step_t *step)
     store_result_t   result = STORE_OK;
     struct timespec  now;
 
-    clock_gettime(CLOCK_REALTIME, &now);    /* time() is up to a tick late */
+    clock_gettime(CLOCK_REALTIME, &now);    /* time() lags by up to a tick */
 
     for (i = 0; i < step->revoked_count && result == STORE_OK; i++) {
         if (step->revoked[i].at < (int64_t) now.tv_sec) {
@@ -249,9 +249,9 @@ static store_result_t step_end_grants(step_t *step, uint64_t stream, uint64_t ma
 
 
 /*
- * Check all makers after every change, so that no way of losing the right to manage is
- * forgotten. One pass is enough: a manager can't grant the right to manage, so the
- * grants that end here take it from no other maker.
+ * Check all makers after every change, so that we forget no way of losing the right to
+ * manage. One pass is enough: managers can't grant the right to manage, so the grants
+ * that end here take it from no other maker.
  */
 static store_result_t step_end_orphans(step_t *step)
 {
@@ -328,8 +328,8 @@ static store_result_t step_all(step_t *step, const loss_scope_t *scope, step_run
 
 
 /*
- * Changes the database in one transaction. One change runs at a time: of two that each
- * remove one of a user's two grants, neither would see the right being lost.
+ * Changes the database in one transaction, one change at a time: if two changes each
+ * removed one of a user's two grants at once, neither would see that the right is lost.
  */
 static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_run run)
 {
@@ -356,8 +356,8 @@ static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_
 
 
 /*
- * refresh: the user whose pages have to ask for their rights again, 0: all users, or
- * CHANGE_NO_PAGE
+ * refresh: the user whose pages must ask for their rights again, 0 for all users, or
+ * CHANGE_NO_PAGE.
  */
 static store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
                                  step_run run, uint64_t refresh)
@@ -386,7 +386,7 @@ static store_result_t change_run(change_t *change, step_t *step, const loss_scop
 
     /* ignore a failure: a page asks again when its events end, as they do when nginx is down */
     if (change->orphaned) {
-        refresh = 0;        /* users who lost grants of those makers need it too */
+        refresh = 0;        /* also for users who lost grants of those makers */
     }
     if (refresh != CHANGE_NO_PAGE) {
         control_refresh(change->control_socket, refresh, error);
@@ -439,7 +439,7 @@ store_result_t change_user_limits(change_t *change, uint64_t user, const store_l
 }
 
 
-static store_result_t step_user_out(step_t *step)
+static store_result_t step_user_revoke(step_t *step)
 {
     store_result_t  result = store_web_session_remove_all(step->store, step->user);
 
@@ -456,7 +456,7 @@ static store_result_t step_user_disable(step_t *step)
         result = step_revoke_devices(step, 0, step->user);
     }
 
-    return result == STORE_OK ? step_user_out(step) : result;
+    return result == STORE_OK ? step_user_revoke(step) : result;
 }
 
 
@@ -486,7 +486,7 @@ static store_result_t step_user_password(step_t *step)
 {
     store_result_t  result = store_user_set_password(step->store, step->user, step->hash);
 
-    return result == STORE_OK ? step_user_out(step) : result;
+    return result == STORE_OK ? step_user_revoke(step) : result;
 }
 
 
@@ -502,7 +502,7 @@ store_result_t change_user_revoke(change_t *change, uint64_t user)
 {
     step_t  step = { .user = user };
 
-    return change_run(change, &step, NULL, step_user_out, user);
+    return change_run(change, &step, NULL, step_user_revoke, user);
 }
 
 
@@ -612,8 +612,8 @@ store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t dev
 /* --- grants and groups --- */
 
 /*
- * Managers may not grant the right to manage: two who gave it to each other could not be
- * removed.
+ * Managers may not grant the right to manage: two managers could give it to each other
+ * and never lose it.
  */
 static store_result_t step_grant_admit(const step_t *step)
 {
@@ -676,7 +676,7 @@ static void step_count(uint64_t id, void *data)
 
 
 /*
- * A group's grant on a whole app: many users, many streams. Revokes all members
+ * Removes a group's grant on a whole app: many users, many streams. Revokes all members
  * or all streams of the app, whichever are fewer; sessions that are still allowed
  * reconnect.
  */

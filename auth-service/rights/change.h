@@ -4,16 +4,16 @@
 #include "outbox.h"
 
 /*
- * Changes rights, for the page and for duoluctl alike. One transaction changes the
- * rows and writes a revocation for every right that is lost; then the caller's process
- * tells nginx. If nginx does not answer, the change stands, and duolu-auth delivers it
- * later. An actor who has lost the right to make the change meanwhile gets
- * STORE_REFUSED. Keys and grants end with their maker's right to manage the stream.
+ * Changes rights, for the page and for duoluctl. One transaction changes the rows and
+ * writes a revocation for every right that is lost; then the caller's process tells
+ * nginx. If nginx does not answer, the change stands, and duolu-auth delivers it later.
+ * The change fails with STORE_REFUSED if the actor has meanwhile lost the right to make
+ * it. Keys and grants end when their maker loses the right to manage the stream.
  */
 typedef struct {
     store_t          *store;
     const char       *control_socket;
-    uint64_t          actor;        /* the user of the page; 0: duoluctl, the keeper */
+    uint64_t          actor;        /* the user of the page; 0: duoluctl or the keeper */
     outbox_report_t   report;
     unsigned          orphaned;     /* streams on which a maker's keys and grants ended */
 } change_t;
@@ -32,7 +32,7 @@ store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);
 /* ends every session that began with the old password */
 store_result_t change_user_password(change_t *change, uint64_t user, const char *hash);
-/* ends all of the user's sessions; a new login and the same keys work again */
+/* ends all of the user's sessions; logging in again and the same keys work */
 store_result_t change_user_revoke(change_t *change, uint64_t user);
 
 store_result_t change_stream_add(change_t *change, const change_stream_t *stream,

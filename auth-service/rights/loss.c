@@ -51,7 +51,7 @@ void loss_sort(loss_t *loss)
 
     qsort(loss->pairs, loss->count, sizeof(loss_pair_t), loss_compare);
 
-    /* a pair with two grants is noted twice */
+    /* merge pairs that were noted twice, as with two grants */
     for (i = 1; i < loss->count; i++) {
         if (loss_compare(&loss->pairs[kept], &loss->pairs[i]) == 0) {
             loss->pairs[kept].rights |= loss->pairs[i].rights;
@@ -84,14 +84,14 @@ typedef struct {
     const store_user_t  *user;
     store_access_each    each;
     loss_t              *loss;
-} loss_look_t;
+} loss_scan_t;
 
 
-static void loss_of_user(const store_stream_t *stream, void *data)
+static void loss_scan_stream(const store_stream_t *stream, void *data)
 {
-    loss_look_t          *look = data;
-    const loss_scope_t   *scope = look->scope;
-    const store_user_t   *user = look->user;
+    loss_scan_t          *scan = data;
+    const loss_scope_t   *scope = scan->scope;
+    const store_user_t   *user = scan->user;
     const store_access_t  access = {
         .user = user->id, .admin = user->admin, .disabled = user->disabled,
         .stream = stream->id, .owner = stream->owner, .owner_disabled = stream->owner_disabled,
@@ -101,16 +101,16 @@ static void loss_of_user(const store_stream_t *stream, void *data)
     if ((scope->stream == 0 || scope->stream == stream->id)
         && (scope->app == NULL || strcmp(scope->app, stream->app) == 0))
     {
-        look->each(&access, look->loss);
+        scan->each(&access, scan->loss);
     }
 }
 
 
-static store_result_t loss_look(loss_t *loss, store_t *store, const loss_scope_t *scope,
+static store_result_t loss_scan(loss_t *loss, store_t *store, const loss_scope_t *scope,
                                 store_access_each each)
 {
     store_user_t    user;
-    loss_look_t     look = { scope, &user, each, loss };
+    loss_scan_t     scan = { scope, &user, each, loss };
     store_result_t  result;
 
     if (scope->user == 0) {
@@ -118,13 +118,13 @@ static store_result_t loss_look(loss_t *loss, store_t *store, const loss_scope_t
     }
 
     result = store_user_by_id(store, scope->user, &user);
-    return result == STORE_OK ? store_stream_list(store, user.id, loss_of_user, &look) : result;
+    return result == STORE_OK ? store_stream_list(store, user.id, loss_scan_stream, &scan) : result;
 }
 
 
 store_result_t loss_before(loss_t *loss, store_t *store, const loss_scope_t *scope)
 {
-    store_result_t  result = loss_look(loss, store, scope, loss_note);
+    store_result_t  result = loss_scan(loss, store, scope, loss_note);
 
     loss_sort(loss);
     return result == STORE_OK && loss->failed ? STORE_ERROR : result;
@@ -134,7 +134,7 @@ store_result_t loss_before(loss_t *loss, store_t *store, const loss_scope_t *sco
 store_result_t loss_after(loss_t *loss, store_t *store, const loss_scope_t *scope)
 {
     size_t          i, kept = 0;
-    store_result_t  result = loss_look(loss, store, scope, loss_strike);
+    store_result_t  result = loss_scan(loss, store, scope, loss_strike);
 
     for (i = 0; i < loss->count; i++) {
         if (loss->pairs[i].rights) {

@@ -14,7 +14,7 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
     control_result_t  result;
 
     if (row->stream && row->stream_name[0] == '\0') {
-        /* the stream was deleted, so nothing can use its name any more */
+        /* the stream was deleted: nginx lets nobody use its name any more */
         return CONTROL_OK;
     }
 
@@ -29,9 +29,9 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
 }
 
 
-/* false: nginx does not answer, so leave the rest for later */
-static bool outbox_one(store_t *store, const char *socket_path, const store_revocation_t *row,
-                       outbox_report_t *report)
+/* Returns false when nginx does not answer: leave the other rows for later. */
+static bool outbox_deliver_row(store_t *store, const char *socket_path,
+                               const store_revocation_t *row, outbox_report_t *report)
 {
     control_result_t  result = outbox_tell(socket_path, row, report);
 
@@ -82,7 +82,7 @@ void outbox_deliver(store_t *store, const char *socket_path, unsigned age_ms,
     }
 
     for (i = 0; i < count; i++) {
-        if (!outbox_one(store, socket_path, &rows[i], report)) {
+        if (!outbox_deliver_row(store, socket_path, &rows[i], report)) {
             break;
         }
     }
@@ -108,7 +108,7 @@ void outbox_deliver_own(store_t *store, const char *socket_path, const store_rev
         found = store_revocation_one(store, &own[i], &row);
 
         if (found == STORE_OK) {
-            answers = outbox_one(store, socket_path, &row, report);
+            answers = outbox_deliver_row(store, socket_path, &row, report);
         } else if (found != STORE_NONE) {
             outbox_fail(store, report);
             return;

@@ -5,14 +5,14 @@
 #include "../store/store.h"
 
 /*
- * Delivers the pending rows of the table revocations to nginx, at least once: a row is
- * marked as told only after nginx has answered. Delivery is idempotent, since each row
- * carries its time.
+ * Delivers the pending rows of the table revocations to nginx, each at least once: it
+ * marks a row as delivered only after nginx has answered. Delivery is idempotent, since
+ * each row carries its time.
  */
 typedef struct {
     unsigned  told;
     uint64_t  ended;                        /* sessions */
-    bool      waiting;                      /* some could not be delivered, error says why */
+    bool      waiting;                      /* some could not be delivered, see error */
     bool      refused;                      /* nginx answered, but did not do it */
     char      error[CONTROL_ERROR_SIZE];
 } outbox_report_t;

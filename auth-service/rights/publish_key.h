@@ -4,10 +4,9 @@
 #include "../store/store.h"
 
 /*
- * Publishing keys: 128 random bits, shown once as 22 characters, stored as
- * SHA-256. Writes the device's stream, user, maker and label.
+ * Makes a publishing key: 128 random bits, shown once as 22 characters and stored as
+ * SHA-256. Reads the device's stream, user, maker and label.
  */
-
 store_result_t publish_key_add(store_t *store, const store_device_t *device,
                                char key[SECRET_SIZE]);
 

@@ -7,25 +7,25 @@ static const char *const  rights_words[] = { "publish", "view", "replay", "manag
 #define RIGHTS_COUNT  (sizeof(rights_words) / sizeof(rights_words[0]))
 
 
-unsigned rights_decide(const rights_case_t *the)
+unsigned rights_decide(const rights_case_t *facts)
 {
     unsigned  rights = 0;
 
-    if (the->user == 0 || the->disabled) {
+    if (facts->user == 0 || facts->disabled) {
         return 0;
     }
 
-    if (the->admin || the->user == the->owner) {
+    if (facts->admin || facts->user == facts->owner) {
         rights = RIGHTS_ALL;
     } else {
-        rights = the->granted & RIGHTS_ALL;
-        if (the->is_public) {
+        rights = facts->granted & RIGHTS_ALL;
+        if (facts->is_public) {
             rights |= RIGHT_VIEW;
         }
     }
 
-    /* nobody may publish to a disabled owner's stream, whoever's key it is */
-    if (the->owner_disabled) {
+    /* no key of any user may publish to a disabled owner's stream */
+    if (facts->owner_disabled) {
         rights &= ~(unsigned) RIGHT_PUBLISH;
     }
 
@@ -35,25 +35,25 @@ unsigned rights_decide(const rights_case_t *the)
 
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream)
 {
-    rights_case_t  the = {
+    rights_case_t  facts = {
         .user = user->id, .admin = user->admin, .disabled = user->disabled,
         .owner = stream->owner, .owner_disabled = stream->owner_disabled,
         .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
     };
 
-    return rights_decide(&the);
+    return rights_decide(&facts);
 }
 
 
 unsigned rights_of_access(const store_access_t *access)
 {
-    rights_case_t  the = {
+    rights_case_t  facts = {
         .user = access->user, .admin = access->admin, .disabled = access->disabled,
         .owner = access->owner, .owner_disabled = access->owner_disabled,
         .is_public = access->is_public, .granted = access->granted
     };
 
-    return rights_decide(&the);
+    return rights_decide(&facts);
 }
 
 

@@ -21,29 +21,29 @@ typedef struct {
     uint64_t  user;
     bool      admin;
     bool      disabled;
-    uint64_t  owner;            /* the stream's */
+    uint64_t  owner;            /* of the stream */
     bool      owner_disabled;
     bool      is_public;
-    unsigned  granted;          /* bits of all grants that apply */
+    unsigned  granted;          /* the rights of all grants that apply */
 } rights_case_t;
 
-/* The only place that decides about rights. Default deny: a right needs a rule that gives it. */
-unsigned rights_decide(const rights_case_t *the);
+/* The only function that decides about rights. Default deny: a right needs a rule that gives it. */
+unsigned rights_decide(const rights_case_t *facts);
 
-/* The same for rows: the stream was read with this user's id. */
+/* The same from rows; the caller has read the stream with this user's id. */
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
 
 unsigned rights_of_access(const store_access_t *access);
 
 /*
- * Whether the keys and grants that this user made as a manager have to end. Those of a
- * disabled owner stay, for when the owner is enabled again: the gate refuses them meanwhile.
+ * Do the keys and grants that this user made as a manager have to end? Those of a
+ * disabled owner stay until the owner is enabled again; the gate refuses them meanwhile.
  */
 bool rights_orphans(const store_access_t *maker);
 
 #define RIGHTS_TEXT_SIZE  40    /* "publish,view,replay,manage" */
 
-/* "view,replay" into bits; 0 when a word is unknown or there is none */
+/* Turns "view,replay" into bits; 0 when a word is unknown or there is none. */
 unsigned rights_parse(const char *text);
 const char *rights_format(unsigned rights, char out[RIGHTS_TEXT_SIZE]);
 

@@ -1,7 +1,7 @@
 /*
- * nginx asks here whether a publisher or an RTMP player may go on. Each
- * question gets exactly one answer, one audit row and one log line; many
- * refusals are only counted, see refusals.h.
+ * nginx asks the gate whether a publisher or an RTMP player may go on. Each question
+ * gets exactly one answer, one audit row and one log line; when there are many
+ * refusals, they are only counted, see refusals.h.
  */
 
 #include "../base/clock.h"
@@ -33,7 +33,7 @@ typedef struct {
     const char    *actor;       /* the user's name once it is known */
 } gate_t;
 
-/* The contents of a positive answer, and of the session row it makes. */
+/* The contents of a positive answer and of its session row. */
 typedef struct {
     uint64_t               user;
     uint64_t               device;              /* publishers only */
@@ -111,7 +111,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 
     gate->actor = pass->actor;
 
-    /* no publishing or playing without a session row, so that all use is on record */
+    /* every publisher and player needs a session row, so that all use is on record */
     result = store_session_begin(gate->store, gate->kind, gate->session, pass->user,
                                  pass->stream.id, pass->device, gate->address);
     if (result == STORE_OK) {
@@ -127,7 +127,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 }
 
 
-/* NULL, or why the stream does not exist */
+/* Returns NULL, or the reason to refuse. */
 static const char *gate_find_stream(gate_t *gate, uint64_t user, store_stream_t *stream)
 {
     store_result_t  result;
@@ -155,7 +155,7 @@ static const char *gate_find_stream(gate_t *gate, uint64_t user, store_stream_t 
 }
 
 
-/* A key is valid only while its maker may manage the stream, however that right was lost. */
+/* A key is valid only while its maker may manage the stream. */
 static const char *gate_check_maker(gate_t *gate, const store_device_t *device)
 {
     store_access_t  maker;
@@ -176,7 +176,7 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     char             key[GATE_KEY_MAX + 1] = "";
     const char      *reason;
     unsigned char    hash[KEY_HASH_BYTES];
-    rights_case_t    the;
+    rights_case_t    facts;
     store_device_t   device;
     store_result_t   found;
     query_result_t   given;
@@ -184,8 +184,8 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     memset(&device, 0, sizeof(device));
 
     /*
-     * Always look the key up, by its SHA-256 through an index, so that neither the
-     * time of a comparison nor a skipped query reveals anything.
+     * Always look the key up, by its SHA-256 in an index: then neither the time of a
+     * comparison nor a missing query reveals anything.
      */
     given = query_value(gate->args, "key", key, sizeof(key));
     password_fingerprint(key, hash);
@@ -216,13 +216,13 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
         return "user disabled";
     }
 
-    the = (rights_case_t) {
+    facts = (rights_case_t) {
         .user = device.user, .admin = device.user_admin, .disabled = device.user_disabled,
         .owner = pass->stream.owner, .owner_disabled = pass->stream.owner_disabled,
         .is_public = strcmp(pass->stream.visibility, "public") == 0,
         .granted = pass->stream.granted
     };
-    if (!(rights_decide(&the) & RIGHT_PUBLISH)) {
+    if (!(rights_decide(&facts) & RIGHT_PUBLISH)) {
         return "no right to publish";
     }
 

@@ -6,7 +6,7 @@
 #include "../base/token.h"
 #include "../limits/refusals.h"
 
-/* The threads that answer nginx share this. */
+/* All threads that answer nginx share this. */
 typedef struct {
     const config_t      *config;
     const token_keys_t  *keys;

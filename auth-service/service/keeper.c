@@ -15,7 +15,7 @@ struct keeper_s {
 };
 
 
-/* false when it is time to end */
+/* Returns false when the keeper has to end. */
 static bool keeper_pause(keeper_t *keeper)
 {
     bool             go_on;
@@ -71,7 +71,7 @@ keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keepe
     keeper->desk.store = store_new(&config->dsn);
     pthread_mutex_init(&keeper->lock, NULL);
 
-    /* monotonic: setting the clock back must not stretch a pause of half a second to hours */
+    /* monotonic: when an admin sets the clock back, a pause must not last hours */
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&keeper->wake, &clock);

@@ -10,31 +10,31 @@
 
 #define KEEPER_TICK_MS  500
 
-/* A background thread of duolu-auth, which does its work twice a second. */
+/* A background thread of duolu-auth that works twice a second. */
 typedef struct keeper_s  keeper_t;
 
 typedef struct {
     const config_t  *config;
     store_t         *store;
     refusals_t      *refusals;
-    atomic_bool      stopping;      /* for work that takes long */
+    atomic_bool      stopping;      /* long work checks it */
 } keeper_desk_t;
 
 typedef struct {
-    size_t   size;                  /* of its state, which begins as zeros */
+    size_t   size;                  /* of the state, which is zero at first */
     void   (*tick)(keeper_desk_t *desk, void *state);
     void   (*end)(keeper_desk_t *desk, void *state);    /* may be NULL */
 } keeper_work_t;
 
 /*
- * keeper_rights.c: tells nginx of revocations that it did not learn of at once
- * (nginx did not answer, or an admin changed rows by hand).
+ * keeper_rights.c: delivers revocations that nginx did not get at once, because it did
+ * not answer or an admin changed rows by hand.
  */
 extern const keeper_work_t  keeper_rights;
 
 /*
- * keeper_recordings.c: applies nginx's events of recordings, tells nginx which streams
- * to record, deletes recordings by the retention rules. It has a thread of its own, so
+ * keeper_recordings.c: applies nginx's recording events, tells nginx which streams to
+ * record, and deletes recordings by the retention rules. It has a thread of its own, so
  * that a disk that hangs does not delay revocations.
  */
 extern const keeper_work_t  keeper_recordings;
@@ -47,7 +47,7 @@ extern const keeper_work_t  keeper_recordings;
 extern const keeper_work_t  keeper_audit;
 extern const keeper_work_t  keeper_sessions;
 
-/* NULL when no thread can be started */
+/* Returns NULL when it cannot start a thread. */
 keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work);
 
 void keeper_stop(keeper_t *keeper);

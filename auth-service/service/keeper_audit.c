@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define AUDIT_PRUNE_EACH   (60 * 1000 / KEEPER_TICK_MS)    /* ticks, when none is left */
-#define AUDIT_PRUNE_BATCH  500      /* rows a tick: other queries wait for their locks */
+#define AUDIT_PRUNE_EACH   (60 * 1000 / KEEPER_TICK_MS)    /* ticks, after a run without work */
+#define AUDIT_PRUNE_BATCH  500      /* rows a tick; other queries wait for their locks */
 
 typedef struct {
     unsigned  prune_in;             /* ticks */
@@ -80,8 +80,10 @@ static void audit_tick(keeper_desk_t *desk, void *state)
 }
 
 
-/* Reports the remaining counts: to the log, and to the database in one transaction, since
- * the process does not wait long for this. */
+/*
+ * Writes the remaining counts to the log, and to the database in one transaction: the
+ * process ends soon and does not wait long for this.
+ */
 static void audit_end(keeper_desk_t *desk, void *state)
 {
     bool       begun = store_begin(desk->store) == STORE_OK, there = begun;

@@ -15,15 +15,15 @@
 #define RECORDINGS_SPACE      RECORDINGS_TICKS(2000)
 #define RECORDINGS_QUOTA      RECORDINGS_TICKS(10000)
 #define RECORDINGS_PRUNE      RECORDINGS_TICKS(60000)
-#define RECORDINGS_LEFT       RECORDINGS_TICKS(600000)
+#define RECORDINGS_STALE       RECORDINGS_TICKS(600000)
 
 /*
- * The disk gets a deleted file's space back only when its readers close it. Wait
- * before deleting more, or too many recordings would go.
+ * A deleted file's space becomes free only when its readers close it. Wait before
+ * deleting more, or too many recordings would go.
  */
 #define RECORDINGS_AGAIN      RECORDINGS_TICKS(30000)
 
-/* Files deleted in one tick: events wait meanwhile. */
+/* The most files deleted in one tick, since events wait meanwhile. */
 #define RECORDINGS_MOST       200
 
 typedef struct {
@@ -31,25 +31,25 @@ typedef struct {
     unsigned  space_in;
     unsigned  quota_in;
     unsigned  prune_in;
-    unsigned  left_in;
+    unsigned  stale_in;
     spool_refused_t  refused;
-    char      spool_told[600];      /* the errors last logged, so that none is repeated */
-    char      prune_told[PRUNE_ERROR_SIZE];
-    unsigned  broken_told;
-    json_t   *record_told;
+    char      spool_logged[600];      /* the last error logged, to log each only once */
+    char      prune_logged[PRUNE_ERROR_SIZE];
+    unsigned  broken_logged;
+    json_t   *record_logged;
 } recordings_t;
 
 
-/* Logs an error when it begins, changes or is over. */
-static void recordings_trouble(char *told, size_t size, const char *what, const char *error)
+/* Logs an error when it begins, when it changes, and when it is over. */
+static void recordings_log_change(char *logged, size_t size, const char *subject, const char *error)
 {
-    if (strcmp(told, error) != 0) {
+    if (strcmp(logged, error) != 0) {
         if (error[0]) {
-            log_warning("%s: %s", what, error);
+            log_warning("%s: %s", subject, error);
         } else {
-            log_info("%s: over", what);
+            log_info("%s: over", subject);
         }
-        snprintf(told, size, "%s", error);
+        snprintf(logged, size, "%s", error);
     }
 }
 
@@ -60,24 +60,24 @@ static void recordings_spool(keeper_desk_t *desk, recordings_t *state)
 
     spool_take(desk->store, desk->config->rec, &desk->stopping,
                &state->refused, &report);
-    recordings_trouble(state->spool_told, sizeof(state->spool_told),
-                       "recordings: events of nginx wait", report.waiting ? report.error : "");
+    recordings_log_change(state->spool_logged, sizeof(state->spool_logged),
+                          "recordings: nginx's events wait", report.waiting ? report.error : "");
 }
 
 
-/* Closes rows whose end event was lost; reindex_left() waits until the spool is empty. */
-static void recordings_left(keeper_desk_t *desk, recordings_t *state)
+/* Closes rows whose end event was lost; reindex_stale() waits until the spool is empty. */
+static void recordings_stale(keeper_desk_t *desk, recordings_t *state)
 {
-    if (state->left_in > 0) {
-        state->left_in--;
-    } else if (reindex_left(desk->store, desk->config->rec) == STORE_OK) {
-        state->left_in = RECORDINGS_LEFT;
+    if (state->stale_in > 0) {
+        state->stale_in--;
+    } else if (reindex_stale(desk->store, desk->config->rec) == STORE_OK) {
+        state->stale_in = RECORDINGS_STALE;
     }
 }
 
 
-static void recordings_deleted(const store_recording_t *recording, retention_why_t why,
-                               void *data)
+static void recordings_log_deleted(const store_recording_t *recording, retention_why_t why,
+                                   void *data)
 {
     (void) data;
     log_info("recording %s deleted, %" PRIu64 " bytes: %s", recording->file, recording->bytes,
@@ -93,14 +93,14 @@ static void recordings_prune_report(const prune_t *prune, recordings_t *state)
         log_info("recordings: %u deleted, %" PRIu64 " bytes", prune->count, prune->bytes);
     }
 
-    if (prune->broken != state->broken_told) {
+    if (prune->broken != state->broken_logged) {
         if (prune->broken) {
-            log_warning("recordings: %s can't be satisfied: all that is left is kept or being "
-                        "written", prune_rules(prune->broken, rules));
+            log_warning("recordings: %s can't be satisfied: all other recordings are kept or "
+                        "being written", prune_rules(prune->broken, rules));
         } else {
             log_info("recordings: all limits are satisfied again");
         }
-        state->broken_told = prune->broken;
+        state->broken_logged = prune->broken;
     }
 }
 
@@ -110,7 +110,7 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
     prune_t         prune = { .store = desk->store, .config = desk->config,
                               .actor = "duolu-auth", .most = RECORDINGS_MOST,
                               .stopping = &desk->stopping,
-                              .each = recordings_deleted };
+                              .each = recordings_log_deleted };
     store_result_t  result = prune_run(&prune);
 
     state->space_in = RECORDINGS_SPACE;
@@ -123,13 +123,13 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
         snprintf(prune.error, sizeof(prune.error), "database: %s", store_error(desk->store));
     }
 
-    recordings_trouble(state->prune_told, sizeof(state->prune_told),
-                       "recordings that should go can't be deleted", prune.error);
+    recordings_log_change(state->prune_logged, sizeof(state->prune_logged),
+                          "recordings: cannot delete by the retention rules", prune.error);
     if (result == STORE_OK) {
         recordings_prune_report(&prune, state);
     }
 
-    /* don't prune for space again at once: either some was just freed, or none can be */
+    /* don't prune for space again at once: it was just freed, or cannot be */
     if (prune.count || prune.failed || (prune.broken & RETENTION_FREE)) {
         state->space_in = RECORDINGS_AGAIN;
     }
@@ -139,7 +139,7 @@ static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
 }
 
 
-/* Once a minute, and as soon as the disk is short of room. */
+/* Prune once a minute, and at once when the disk runs short of space. */
 static bool recordings_prune_due(const config_t *config, recordings_t *state)
 {
     if (state->prune_in == 0) {
@@ -162,24 +162,24 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     recordings_t  *state = data;
 
     recordings_spool(desk, state);
-    recordings_left(desk, state);
+    recordings_stale(desk, state);
 
     if (state->quota_in > 0) {
         state->quota_in--;
     } else {
-        if (quota_look(desk->store, desk->config) == STORE_ERROR) {
+        if (quota_check(desk->store, desk->config) == STORE_ERROR) {
             log_error("recordings: quota: %s", store_error(desk->store));
         }
         state->quota_in = RECORDINGS_QUOTA;
     }
 
-    if (state->record_told == NULL) {
-        state->record_told = json_object();
+    if (state->record_logged == NULL) {
+        state->record_logged = json_object();
     }
     if (state->compare_in > 0) {
         state->compare_in--;
     } else {
-        record_compare(desk->store, desk->config->control_socket, state->record_told);
+        record_compare(desk->store, desk->config->control_socket, state->record_logged);
         state->compare_in = RECORDINGS_COMPARE;
     }
 
@@ -194,7 +194,7 @@ static void recordings_end(keeper_desk_t *desk, void *data)
     recordings_t  *state = data;
 
     (void) desk;
-    json_decref(state->record_told);
+    json_decref(state->record_logged);
 }
 
 

@@ -6,21 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RIGHTS_LEAVES_MS      300
+#define RIGHTS_WAIT_MS      300
 #define RIGHTS_MAKERS_EACH    (1000 / KEEPER_TICK_MS)
-#define RIGHTS_REFUSED_TICKS  10    /* pause after nginx refused one */
+#define RIGHTS_REFUSED_TICKS  10    /* pause after nginx refused a row */
 
 typedef struct {
     unsigned  deliver_in;                   /* ticks */
     unsigned  makers_in;
-    char      told[CONTROL_ERROR_SIZE];     /* the error last logged */
+    char      logged[CONTROL_ERROR_SIZE];     /* the error last logged */
 } rights_state_t;
 
 
-/* Logs an error when it begins, changes or is over. */
-static void rights_trouble(rights_state_t *state, const char *error)
+/* Logs an error when it begins, when it changes, and when it is over. */
+static void rights_log_change(rights_state_t *state, const char *error)
 {
-    if (strcmp(state->told, error) == 0) {
+    if (strcmp(state->logged, error) == 0) {
         return;
     }
 
@@ -29,13 +29,13 @@ static void rights_trouble(rights_state_t *state, const char *error)
     } else {
         log_info("revocations no longer wait");
     }
-    snprintf(state->told, sizeof(state->told), "%s", error);
+    snprintf(state->logged, sizeof(state->logged), "%s", error);
 }
 
 
 /*
- * The thread or duoluctl that writes a revocation also tells nginx, and learns how
- * many sessions it ended. The keeper delivers only rows still pending a moment later.
+ * The request or duoluctl that writes a revocation also tells nginx, to learn how many
+ * sessions end. The keeper delivers only rows that are still pending a moment later.
  */
 static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
 {
@@ -50,17 +50,17 @@ static void rights_deliver(keeper_desk_t *desk, rights_state_t *state)
     if (store_revocation_collect(desk->store, &found) == STORE_ERROR) {
         log_error("revocations: %s", store_error(desk->store));
     } else if (found) {
-        log_info("revocations: users disabled or keys revoked by hand are to be told");
+        log_info("revocations: found users disabled or keys revoked by hand");
     }
 
-    outbox_deliver(desk->store, desk->config->control_socket, RIGHTS_LEAVES_MS, &report);
+    outbox_deliver(desk->store, desk->config->control_socket, RIGHTS_WAIT_MS, &report);
     state->deliver_in = report.refused ? RIGHTS_REFUSED_TICKS : 0;
 
     if (report.told) {
         log_info("revocations: %u told to nginx, %llu sessions ended", report.told,
                  (unsigned long long) report.ended);
     }
-    rights_trouble(state, report.waiting ? report.error : "");
+    rights_log_change(state, report.waiting ? report.error : "");
 }
 
 

@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SESSIONS_EACH    (5 * 1000 / KEEPER_TICK_MS)    /* ticks between two looks */
-#define SESSIONS_AGE_S   15     /* younger ones may be on their way to nginx */
+#define SESSIONS_EACH    (5 * 1000 / KEEPER_TICK_MS)    /* ticks between two comparisons */
+#define SESSIONS_AGE_S   15     /* nginx may not list younger ones yet */
 #define SESSIONS_BATCH   500
 #define SESSIONS_REASON  "nginx no longer has it"
 
 typedef struct {
-    unsigned   look_in;         /* ticks */
-    json_t    *missed;          /* ids of rows that nginx did not have at the last look */
+    unsigned   check_in;         /* ticks */
+    json_t    *missed;          /* ids of the rows that nginx did not have last time */
 } sessions_t;
 
 
@@ -53,9 +53,9 @@ static void sessions_close(keeper_desk_t *desk, const store_open_session_t *row)
 
 
 /*
- * Closes rows of sessions that nginx did not have at two looks in a row: its own report, with
- * bytes and reason, would have come by then. The rows are read first, so none is newer than
- * nginx's answer.
+ * Closes the rows of sessions that nginx did not have twice in a row: by then its own
+ * report, with bytes and reason, would have come. The rows were read first, so none is
+ * newer than nginx's answer.
  */
 static void sessions_compare(keeper_desk_t *desk, const store_open_session_t *rows, size_t count,
                              json_t *there, const json_t *missed_before, json_t *missed)
@@ -78,11 +78,11 @@ static void sessions_compare(keeper_desk_t *desk, const store_open_session_t *ro
 }
 
 
-/* Reads all open rows; nginx is asked after that, once for all of them. */
+/* Reads all open rows, before nginx is asked. */
 static store_result_t sessions_read(store_t *store, store_open_session_t **rows, size_t *count)
 {
     size_t                 got;
-    uint64_t               behind = 0;
+    uint64_t               after = 0;
     store_result_t         result;
     store_open_session_t  *grown;
 
@@ -93,10 +93,10 @@ static store_result_t sessions_read(store_t *store, store_open_session_t **rows,
         }
         *rows = grown;
 
-        result = store_session_open(store, SESSIONS_AGE_S, behind, *rows + *count,
+        result = store_session_open(store, SESSIONS_AGE_S, after, *rows + *count,
                                     SESSIONS_BATCH, &got);
         *count += got;
-        behind = got ? (*rows)[*count - 1].id : behind;
+        after = got ? (*rows)[*count - 1].id : after;
     } while (result == STORE_OK && got == SESSIONS_BATCH);
 
     return result;
@@ -110,11 +110,11 @@ static void sessions_tick(keeper_desk_t *desk, void *data)
     sessions_t            *state = data;
     store_open_session_t  *rows = NULL;
 
-    if (state->look_in > 0) {
-        state->look_in--;
+    if (state->check_in > 0) {
+        state->check_in--;
         return;
     }
-    state->look_in = SESSIONS_EACH;
+    state->check_in = SESSIONS_EACH;
 
     if (sessions_read(desk->store, &rows, &count) == STORE_OK && count) {
         there = sessions_of_nginx(desk->config->control_socket);

@@ -14,11 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAIN_MIGRATE_S  3600    /* an index of a large table takes its time */
+#define MAIN_MIGRATE_S  3600    /* making an index of a large table takes long */
 
 #define MAIN_KEEPERS    (sizeof(main_keepers) / sizeof(main_keepers[0]))
-#define MAIN_GRACE_MS   600     /* for requests under way when told to stop */
-#define MAIN_KEEPERS_MS 3000    /* and then for the keepers, which write what they have counted */
+#define MAIN_GRACE_MS   600     /* for requests under way at the end */
+#define MAIN_KEEPERS_MS 3000    /* then for the keepers, which write their counts */
 
 static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
                                                       &keeper_audit, &keeper_sessions };
@@ -105,7 +105,7 @@ static int main_serve(const config_t *config)
     static const fastcgi_work_t  gate_work = { gate_handle, main_gate_begin, main_end };
     static const fastcgi_work_t  api_work = { api_handle, main_api_begin, main_end };
 
-    /* before the threads, so that they inherit it and only sigwait sees these */
+    /* block before starting threads, so that they inherit it and sigwait() gets the signals */
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -140,7 +140,7 @@ static int main_serve(const config_t *config)
     for (i = 0; i < MAIN_KEEPERS; i++) {
         keepers[i] = keeper_start(config, &refusals, main_keepers[i]);
         if (keepers[i] == NULL) {
-            log_error("a keeper's thread does not start");
+            log_error("cannot start a keeper's thread");
             fastcgi_stop(gate);
             fastcgi_stop(api);
             return 1;
@@ -162,7 +162,7 @@ static int main_serve(const config_t *config)
     clean = fastcgi_wait(gate, &deadline);
     clean = fastcgi_wait(api, &deadline) && clean;
 
-    /* last: they report the refusals counted until now */
+    /* stop the keepers last: they report the refusals counted until now */
     for (i = 0; i < MAIN_KEEPERS; i++) {
         keeper_stop(keepers[i]);
     }
@@ -172,8 +172,9 @@ static int main_serve(const config_t *config)
     }
 
     if (!clean) {
-        /* a thread still waits for a peer: skip the clean-up of objects it may use */
-        log_warning("duolu-auth leaves requests unanswered after %d ms", MAIN_GRACE_MS + MAIN_KEEPERS_MS);
+        /* a thread still waits for a peer: don't free objects that it may use */
+        log_warning("duolu-auth leaves requests unanswered after %d ms",
+                    MAIN_GRACE_MS + MAIN_KEEPERS_MS);
         _exit(0);
     }
 
@@ -199,11 +200,11 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* the libraries are started before there are threads */
+    /* initialise the libraries before starting threads */
     if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0
         || mysql_library_init(0, NULL, NULL) != 0 || FCGX_Init() != 0)
     {
-        log_error("a library does not start");
+        log_error("cannot initialise a library");
         return 1;
     }
 

@@ -67,7 +67,7 @@ char *migrate_next_statement(char **text)
         (*text)++;
     }
 
-    /* comments alone are no statement */
+    /* skip text that holds only comments */
     return empty ? migrate_next_statement(text) : start;
 }
 
@@ -139,7 +139,7 @@ static bool migrate_files(store_t *store, const char *folder, struct dirent **fi
                           unsigned *applied, char *error, size_t size)
 {
     int       i;
-    bool      there;
+    bool      applied_before;
     unsigned  version, newest = 0;
 
     if (store_schema_prepare(store) != STORE_OK
@@ -154,15 +154,15 @@ static bool migrate_files(store_t *store, const char *folder, struct dirent **fi
 
         if (version != (unsigned) i + 1) {
             snprintf(error, size, "%.200s/%.100s: expected number %03d here: the files are "
-                     "001, 002, ... without a gap or a twin", folder, files[i]->d_name, i + 1);
+                     "001, 002, ... without a gap or a duplicate", folder, files[i]->d_name, i + 1);
             return false;
         }
 
-        if (store_schema_applied(store, version, &there) != STORE_OK) {
+        if (store_schema_applied(store, version, &applied_before) != STORE_OK) {
             snprintf(error, size, "schema_version: %s", store_error(store));
             return false;
         }
-        if (there) {
+        if (applied_before) {
             continue;
         }
 
@@ -173,8 +173,8 @@ static bool migrate_files(store_t *store, const char *folder, struct dirent **fi
     }
 
     if (newest > (unsigned) count) {
-        snprintf(error, size, "the database has schema version %u, %.200s ends at %d: it was "
-                 "made by a newer Duolu", newest, folder, count);
+        snprintf(error, size, "the database has schema version %u, but %.200s ends at %d: a "
+                 "newer Duolu made it", newest, folder, count);
         return false;
     }
 
@@ -209,7 +209,7 @@ bool migrate_run(store_t *store, const char *folder, unsigned *applied, char *er
         store_unlock(store, MIGRATE_LOCK);
     } else {
         snprintf(error, error_size, "%s", result == STORE_NONE
-                 ? "another migration holds the lock for over 60 s" : store_error(store));
+                 ? "another migration has held the lock for 60 s" : store_error(store));
     }
 
     for (i = 0; i < count; i++) {

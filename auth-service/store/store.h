@@ -18,22 +18,22 @@ typedef struct store_s  store_t;
 typedef enum {
     STORE_OK,
     STORE_NONE,     /* no such row */
-    STORE_EXISTS,   /* a unique key says it is there already */
-    STORE_DOWN,     /* the database can't be reached; nothing is known */
-    STORE_REFUSED,  /* change.h: the actor does not, or no longer, have the right to do it */
-    STORE_ERROR     /* a defect or a refusal of the server: store_error() says */
+    STORE_EXISTS,   /* a row with this unique key exists */
+    STORE_DOWN,     /* the database can't be reached; the outcome is unknown */
+    STORE_REFUSED,  /* change.h: the actor has no right to do it, or no longer */
+    STORE_ERROR     /* a defect, or the server refused: see store_error() */
 } store_result_t;
 
 store_t *store_new(const dsn_t *dsn);
 
-/* How long the server may take to answer, from the next connection on; default 10 s. */
+/* Sets the server's time to answer, from the next connection on; 10 s by default. */
 void store_set_patience(store_t *store, unsigned seconds);
 void store_free(store_t *store);
 const char *store_error(const store_t *store);
 
 /*
- * Whether the database refused the values of the last call: the same call would fail
- * again, others may not.
+ * Did the database refuse the values of the last call? The same call would fail again,
+ * calls with other values may succeed.
  */
 bool store_refused_row(const store_t *store, store_result_t result);
 
@@ -45,7 +45,7 @@ store_result_t store_begin(store_t *store);
 store_result_t store_commit(store_t *store);
 void store_rollback(store_t *store);
 
-/* Takes a named lock of the server, for a writer; NONE: not within that time. */
+/* Takes a named lock of the server; returns STORE_NONE if it is not free within that time. */
 store_result_t store_lock(store_t *store, const char *name, unsigned seconds);
 void store_unlock(store_t *store, const char *name);
 
@@ -65,13 +65,13 @@ typedef struct {
     char      password_hash[PASSWORD_HASH_SIZE];
     bool      admin;
     bool      disabled;
-    unsigned  max_publishers;   /* of this user at once, 0: no limit */
-    uint64_t  rec_quota;        /* bytes of all the user's streams' recordings, 0: no limit */
+    unsigned  max_publishers;   /* publishers of this user at once, 0: no limit */
+    uint64_t  rec_quota;        /* bytes of the recordings of all the user's streams, 0: no limit */
     uint64_t  changed;          /* when the row changed, unix ms */
-    int64_t   not_before;       /* logins and tokens made by then are void, unix s */
+    int64_t   not_before;       /* logins and tokens made until then are void, unix s */
 } store_user_t;
 
-/* The settings of a user or a stream to change; NULL leaves a setting unchanged. */
+/* Changes to the settings of a user or a stream; NULL leaves a setting unchanged. */
 typedef struct {
     const uint64_t  *max_publishers;
     const uint64_t  *rec_quota;
@@ -96,17 +96,17 @@ store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disable
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
 
-/* An owner without a rec_quota, who has recordings or is marked as full. */
+/* A stream owner without a rec_quota. */
 typedef struct {
     uint64_t  id;
     char      name[NAME_USER_MAX + 1];
     bool      full;
-    uint64_t  bytes;            /* of those that are closed */
+    uint64_t  bytes;            /* of the closed recordings */
 } store_owner_t;
 
 typedef void (*store_owner_each)(const store_owner_t *owner, void *data);
 
-/* FULL: only owners marked as full, so that only their recordings are summed. */
+/* FULL: list only owners marked as full, and sum only their recordings. */
 store_result_t store_user_owners(store_t *store, bool full, store_owner_each each, void *data);
 store_result_t store_user_set_full(store_t *store, uint64_t id, bool full);
 /* STORE_NONE: no user has a rec_quota */
@@ -151,16 +151,16 @@ typedef struct {
     char      title[NAME_TITLE_MAX * 4 + 1];
     char      visibility[16];
     char      record[16];
-    bool      record_on;        /* a user has started it; only with record "demand" */
+    bool      record_on;        /* a user has switched it on; only with record "demand" */
     uint64_t  owner;
     char      owner_name[NAME_USER_MAX + 1];
     bool      owner_disabled;
     bool      owner_full;       /* the owner has reached DUOLU_REC_QUOTA: record no more */
     unsigned  max_kbps;
     unsigned  max_viewers;
-    /* of the user that the caller named: */
+    /* of the user whom the caller named: */
     unsigned  granted;
-    int64_t   not_before;       /* media tokens made by then are void */
+    int64_t   not_before;       /* media tokens made until then are void */
 } store_stream_t;
 
 typedef void (*store_stream_each)(const store_stream_t *stream, void *data);
@@ -174,7 +174,7 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
                                  void *data);
 store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set);
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
-/* streams that are to be recorded while they are live */
+/* the streams that nginx should record while they are live */
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
 store_result_t store_app_known(store_t *store, const char *app);
 store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
@@ -193,13 +193,13 @@ typedef struct {
     unsigned  user_publishers;  /* users.max_publishers */
     bool      revoked;
     char      created[32];
-    uint64_t  maker;            /* the user who made the key on the page, 0: duoluctl or by hand */
+    uint64_t  maker;            /* the user who made the key in the page, 0: duoluctl or by hand */
     char      maker_name[NAME_USER_MAX + 1];
 } store_device_t;
 
 typedef void (*store_device_each)(const store_device_t *device, void *data);
 
-/* writes stream, user, maker and label */
+/* reads stream, user, maker and label of the device */
 store_result_t store_device_add(store_t *store, const store_device_t *device,
                                 const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
@@ -220,15 +220,15 @@ store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_
 /* --- grants (store_grant.c) --- */
 
 typedef struct {
-    uint64_t     user;          /* or 0, and then group */
+    uint64_t     user;          /* 0: a grant to the group */
     uint64_t     group;
-    uint64_t     stream;        /* or 0, and then app */
+    uint64_t     stream;        /* 0: a grant on the app */
     const char  *app;
 } store_grant_key_t;
 
 typedef struct {
     bool      is_group;
-    char      who[NAME_USER_MAX + 1];
+    char      grantee[NAME_USER_MAX + 1];       /* name of the user or group */
     char      app[NAME_APP_MAX + 1];
     char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
     unsigned  rights;
@@ -243,9 +243,9 @@ store_result_t store_grant_add(store_t *store, const store_grant_key_t *key, uns
 /* removes these rights, whoever gave them; STORE_NONE: no such grant */
 store_result_t store_grant_remove(store_t *store, const store_grant_key_t *key,
                                   unsigned rights);
-/* all that this manager gave on the stream */
+/* removes all grants of this manager on the stream */
 store_result_t store_grant_remove_made(store_t *store, uint64_t stream, uint64_t maker);
-/* app and stream narrow the list, "" is any */
+/* app and stream narrow the list, "" matches any */
 store_result_t store_grant_list(store_t *store, const char *app, const char *stream,
                                 store_grant_each each, void *data);
 
@@ -264,44 +264,44 @@ typedef struct {
 
 typedef void (*store_access_each)(const store_access_t *access, void *data);
 
-/* every user, or with a group its members, and one stream */
+/* every user (with a GROUP, its members) and one stream */
 store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group,
                                  store_access_each each, void *data);
 /* one user and one stream; STORE_NONE: no such stream. A missing user counts as disabled */
 store_result_t store_access_one(store_t *store, uint64_t stream, uint64_t user,
                                 store_access_t *access);
-/* each user who made an existing key or grant, with its stream */
+/* the users who made keys or grants that still exist, with their streams */
 store_result_t store_access_makers(store_t *store, store_access_each each, void *data);
-/* the rights that a maker's grants alone give: user, stream and granted */
+/* the rights that one maker's grants give; sets user, stream and granted */
 store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_access_each each, void *data);
-/* an audit row for a maker's keys and grants that end */
+/* adds an audit row: this maker's keys and grants end */
 store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
 
 /* --- revocations, and whether nginx has been told (store_revocation.c) --- */
 
-/* Of a user, a stream, a user on a stream or a key; 0 is any. */
+/* Revokes a user, a stream, a user on a stream, or a key; 0 matches any. */
 typedef struct {
     uint64_t  user;
     uint64_t  stream;
     uint64_t  device;
     int64_t   at;                               /* unix seconds */
-    char      stream_name[NAME_FULL_MAX + 1];   /* read only; "" when it is gone */
+    char      stream_name[NAME_FULL_MAX + 1];   /* set when read; "" if the stream was deleted */
 } store_revocation_t;
 
-/* at its time, or later if existing tokens may carry a later issue time */
+/* writes its time, or a later one if existing tokens may carry a later issue time */
 store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
 /* moves an existing one to a later time */
 store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation);
-/* adds revocations for users disabled and keys revoked by hand; found may count one twice */
+/* adds revocations for users disabled and keys revoked by hand; FOUND may count some twice */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found);
-/* the oldest pending ones that changed at least age_ms ago */
+/* the oldest pending ones whose rows changed at least age_ms ago */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count);
 /* the pending one of this user, stream and device; STORE_NONE: nginx has been told */
 store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
                                     store_revocation_t *row);
-/* marks it as told, unless the same was revoked again since it was read */
+/* marks it as delivered, unless it was revoked again since the caller read it */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
 
 /* --- publish and play sessions (store_session.c) --- */
@@ -317,10 +317,10 @@ typedef struct {
     char      gate_session[65];
 } store_open_session_t;
 
-/* open sessions that began at least age_s ago, oldest first, after the id `behind` */
-store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
+/* open sessions that began at least age_s ago, oldest first, after the id `after` */
+store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t after,
                                   store_open_session_t *rows, size_t most, size_t *count);
-/* closes a session whose end nginx will not report; NONE: closed meanwhile */
+/* closes a session whose end nginx will not report; STORE_NONE: it was closed meanwhile */
 store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason);
 /* deletes closed sessions, as store_audit_prune() does */
 store_result_t store_session_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
@@ -343,7 +343,7 @@ typedef struct {
     char      state[16];        /* recording, complete or interrupted */
     char      reason[RECORDING_REASON_MAX * 4 + 1];
     bool      keep;
-    /* read only, of the stream that now has this app and name; 0 and "": there is none */
+    /* set when read, of the stream that now has this app and name; 0 and "" without one */
     uint64_t  stream;
     char      title[NAME_TITLE_MAX * 4 + 1];
     uint64_t  owner;
@@ -354,20 +354,18 @@ typedef void (*store_recording_each)(const store_recording_t *recording, void *d
 
 /* Selects recordings, newest first. */
 typedef struct {
-    const char  *app;           /* of this stream; NULL: of all */
+    const char  *app;           /* of this stream; NULL: any */
     const char  *name;
-    const char  *streams;       /* of these ids, "3,5"; NULL: all, those without a stream too */
-    const char  *text;          /* in the stream's name or title, "": any */
-    int64_t      from;          /* only those that end after it */
-    int64_t      to;            /* only those that begin before it; INT64_MAX: all */
-    int64_t      before;        /* cursor: only those after this start and id in the list */
+    const char  *streams;       /* of these ids, "3,5"; NULL: any, also none */
+    const char  *text;          /* part of the stream's name or title, "": any */
+    int64_t      from;          /* recordings that end after it */
+    int64_t      to;            /* recordings that begin before it; INT64_MAX: all */
+    int64_t      before;        /* cursor: the start and id of the last one of the page before */
     uint64_t     before_id;
     unsigned     most;
 } store_recording_query_t;
 
-/*
- * Inserts or updates the row of a file; an existing row keeps its `keep`. Idempotent.
- */
+/* Inserts or updates the row of a file; an existing row keeps its `keep`. Idempotent. */
 store_result_t store_recording_put(store_t *store, const store_recording_t *recording);
 store_result_t store_recording_get(store_t *store, uint64_t id, store_recording_t *recording);
 store_result_t store_recording_by_file(store_t *store, const char *file,
@@ -376,7 +374,7 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
                                     store_recording_each each, void *data);
 /* all, oldest first */
 store_result_t store_recording_all(store_t *store, store_recording_each each, void *data);
-/* only those that are being written */
+/* those that are being written */
 store_result_t store_recording_open(store_t *store, store_recording_each each, void *data);
 store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
 store_result_t store_recording_remove(store_t *store, const char *file);
@@ -393,13 +391,13 @@ typedef struct {
 } store_audit_t;
 
 /*
- * Cuts texts that are too long and replaces invalid UTF-8, so that no audit row is
- * refused for it.
+ * Cuts texts that are too long and replaces invalid UTF-8, so that the database takes
+ * every audit row.
  */
 store_result_t store_audit_add(store_t *store, const store_audit_t *row);
 /*
- * Deletes rows older than `days`, or beyond the newest `rows` (0: no limit), oldest
- * first, at most `most`. NONE when there was none to delete.
+ * Deletes the oldest rows: those older than `days` or beyond the newest `rows` (0: no
+ * limit), at most `most` of them. Returns STORE_NONE when there was none to delete.
  */
 store_result_t store_audit_prune(store_t *store, unsigned days, unsigned rows, unsigned most);
 

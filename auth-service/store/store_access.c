@@ -1,4 +1,4 @@
-/* Rights on streams, read before and after a change to find those that it took away. */
+/* Rights on streams: read before and after a change, they show the rights that it took away. */
 
 #include "store_core.h"
 
@@ -52,20 +52,18 @@ store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group
         "WHERE s.id = ? AND (? = 0 OR u.id IN "
         " (SELECT p.user_id FROM group_members p WHERE p.group_id = ?))";
 
-    store_value_t   of = store_integer(stream), in = store_integer(group);
-    store_value_t   values[] = { of, of, of, in, in };
+    store_value_t   on = store_integer(stream), members = store_integer(group);
+    store_value_t   values[] = { on, on, on, members, members };
     access_list_t   list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, values, 5, "iiiiiiii", access_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, 5, "iiiiiiii", access_take_each, &list);
 }
 
 
 /*
- * The rights of the pairs p (user_id, stream_id). A missing user counts as
- * disabled. Grants to the user and to groups are separate subqueries, so that each
- * uses an index.
+ * Selects the rights of the pairs p (user_id, stream_id). A missing user counts as
+ * disabled. Grants to the user and to groups are separate subqueries, so that each uses
+ * an index.
  */
 #define ACCESS_OF(pairs) \
     "SELECT p.user_id, COALESCE(u.admin, 0), u.id IS NULL OR u.disabled, s.id, s.owner_id, " \
@@ -98,10 +96,8 @@ store_result_t store_access_makers(store_t *store, store_access_each each, void 
         "UNION SELECT made_by, stream_id FROM grants WHERE made_by > 0");
 
     access_list_t   list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, NULL, 0, "iiiiiiii", access_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, NULL, 0, "iiiiiiii", access_take_each, &list);
 }
 
 
@@ -116,13 +112,11 @@ store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker
         "JOIN group_members m ON m.group_id = g.group_id "
         "WHERE g.stream_id = ? AND g.made_by = ?";
 
-    store_value_t   of = store_integer(stream), by = store_integer(maker);
-    store_value_t   values[] = { of, by, of, by };
+    store_value_t   on = store_integer(stream), by = store_integer(maker);
+    store_value_t   values[] = { on, by, on, by };
     access_list_t   list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, values, 4, "iiiiiiii", access_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, 4, "iiiiiiii", access_take_each, &list);
 }
 
 
@@ -131,8 +125,8 @@ store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t make
     static const char  sql[] =
         "INSERT INTO audit (actor, action, outcome, target, reason) "
         "SELECT 'duolu-auth', 'maker gone', 'ok', CONCAT(s.app, '/', s.name), "
-        "CONCAT('keys and grants ended that were made by ', "
-        "COALESCE(u.name, CONCAT('user ', CAST(? AS UNSIGNED), ', who is deleted'))) "
+        "CONCAT('ended the keys and grants made by ', "
+        "COALESCE(u.name, CONCAT('user ', CAST(? AS UNSIGNED), ' (deleted)'))) "
         "FROM streams s LEFT JOIN users u ON u.id = ? WHERE s.id = ?";
 
     store_value_t  by = store_integer(maker);

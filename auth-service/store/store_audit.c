@@ -6,8 +6,8 @@
 
 
 /*
- * Text from strangers: every byte that is not printable ASCII or part of valid
- * UTF-8 becomes '?', and the end is cut at a character.
+ * Makes a stranger's text fit to store: replaces every byte that is neither printable
+ * ASCII nor part of valid UTF-8 by '?', and cuts the end between characters.
  */
 static const char *audit_text(char *out, size_t size, const char *text)
 {
@@ -27,7 +27,7 @@ static const char *audit_text(char *out, size_t size, const char *text)
         return out;
     }
 
-    /* cut in the middle of a character? */
+    /* snprintf() may have cut the last character in two */
     while (used > 0 && ((unsigned char) out[used - 1] & 0xc0) == 0x80) {
         out[--used] = '\0';
     }

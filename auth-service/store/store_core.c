@@ -11,10 +11,10 @@
 
 #define STORE_STATEMENTS_MAX  96
 #define STORE_ANSWER_S        10
-#define STORE_LOCK_S          5     /* one wait for a lock, well below the answer time-out */
+#define STORE_LOCK_S          5     /* one wait for a lock, well below STORE_ANSWER_S */
 #define STORE_SYSTEM_CA       "/etc/ssl/certs/ca-certificates.crt"
 
-/* strict: a value that doesn't fit is an error, never silently cut */
+/* strict: the server refuses a value that doesn't fit instead of cutting it */
 #define STORE_SESSION  "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES," \
                        "NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
 
@@ -25,15 +25,15 @@ typedef struct {
 
 struct store_s {
     dsn_t             dsn;
-    MYSQL            *connection;       /* NULL: to be opened */
+    MYSQL            *connection;       /* NULL: not open */
     bool              in_transaction;
-    unsigned          locks;            /* of the server, held by this connection */
-    bool              lost;             /* the connection, with one of them: see store_close() */
+    unsigned          locks;            /* named locks that this connection holds */
+    bool              lost;             /* with an open transaction or lock: see store_close() */
     size_t            count;
     store_prepared_t  prepared[STORE_STATEMENTS_MAX];
     char              error[256];
     bool              blames_row;       /* the last error is about the values, not the server */
-    unsigned          answer_s;         /* how long the server may take */
+    unsigned          answer_s;         /* time that the server may take */
 };
 
 /* Buffers for the server's answer; one per result, so that a callback may query again. */
@@ -65,9 +65,9 @@ void store_set_patience(store_t *store, unsigned seconds)
 
 
 /*
- * Statements can be prepared again on a new connection, but an open transaction or lock
- * is lost, and the caller still believes to hold it. Until the caller ends it, send
- * nothing and open no other connection.
+ * A new connection can prepare the statements again, but an open transaction or lock is
+ * lost, and the caller does not know it yet. Until the caller ends it, send nothing and
+ * open no other connection.
  */
 static void store_close(store_t *store)
 {
@@ -107,7 +107,7 @@ static void store_set_error(store_t *store, unsigned code, const char *text)
 }
 
 
-/* SQLSTATE classes: 22 data exception, 23 constraint, 45 a trigger's own refusal. */
+/* SQLSTATE classes: 22 data exception, 23 constraint, 45 raised by a trigger. */
 static void store_set_state(store_t *store, const char *state)
 {
     store->blames_row = strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0
@@ -122,9 +122,9 @@ bool store_refused_row(const store_t *store, store_result_t result)
 
 
 /*
- * Errors that mean the connection or its prepared statements are gone. The
- * library's own reconnect would lose the statements, so it stays off and the
- * store opens and prepares again.
+ * Do these errors mean that the connection or its prepared statements are gone? The
+ * library's own reconnect would lose the statements, so it stays off and the store
+ * opens and prepares again.
  */
 static bool store_code_lost(unsigned code)
 {
@@ -160,7 +160,7 @@ static store_result_t store_code_result(unsigned code)
 }
 
 
-/* TCP: send nothing before the server's certificate is verified. */
+/* Over TCP, send nothing before the server's certificate is verified. */
 static void store_require_tls(MYSQL *connection, const dsn_t *dsn)
 {
     my_bool       yes = 1;
@@ -318,7 +318,7 @@ static MYSQL_STMT *store_send(store_t *store, const char *sql, const store_value
 }
 
 
-/* Opens if needed and sends; a connection found dead is opened again, once. */
+/* Opens the connection if needed and sends; reopens a dead connection once. */
 static MYSQL_STMT *store_try(store_t *store, const char *sql, const store_value_t *values,
                              size_t count, store_result_t *result)
 {
@@ -369,6 +369,16 @@ store_result_t store_execute(store_t *store, const char *sql, const store_value_
     }
 
     return STORE_OK;
+}
+
+
+store_result_t store_execute_rows(store_t *store, const char *sql, const store_value_t *values,
+                                  size_t count)
+{
+    uint64_t        affected = 0;
+    store_result_t  result = store_execute(store, sql, values, count, &affected, NULL);
+
+    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
 }
 
 
@@ -456,13 +466,58 @@ store_result_t store_query(store_t *store, const char *sql, const store_value_t 
         store_set_error(store, code, got == MYSQL_DATA_TRUNCATED
                         ? "a column is longer than STORE_CELL_MAX" : mysql_stmt_error(statement));
         result = store_code_lost(code) ? STORE_DOWN : STORE_ERROR;
-        /* the rest of a half-read result would be taken for the next statement's answer */
+        /* close it: the rest of this result would answer the next statement */
         store_close(store);
         return result;
     }
 
     mysql_stmt_free_result(statement);
     return rows ? STORE_OK : STORE_NONE;
+}
+
+
+store_result_t store_list(store_t *store, const char *sql, const store_value_t *values,
+                          size_t count, const char *columns, store_row_each each, void *data)
+{
+    store_result_t  result = store_query(store, sql, values, count, columns, each, data);
+
+    return result == STORE_NONE ? STORE_OK : result;
+}
+
+
+typedef struct {
+    store_id_each   each;
+    void           *data;
+} store_ids_t;
+
+
+static void store_take_id(const store_row_t *row, void *data)
+{
+    store_ids_t  *ids = data;
+
+    ids->each(row->integer[0], ids->data);
+}
+
+
+store_result_t store_list_ids(store_t *store, const char *sql, const store_value_t *values,
+                              size_t count, store_id_each each, void *data)
+{
+    store_ids_t  ids = { each, data };
+
+    return store_list(store, sql, values, count, "i", store_take_id, &ids);
+}
+
+
+static void store_take_integer(const store_row_t *row, void *data)
+{
+    *(uint64_t *) data = row->integer[0];
+}
+
+
+store_result_t store_query_integer(store_t *store, const char *sql, const store_value_t *values,
+                                   size_t count, uint64_t *value)
+{
+    return store_query(store, sql, values, count, "i", store_take_integer, value);
 }
 
 
@@ -502,7 +557,7 @@ store_result_t store_begin(store_t *store)
 }
 
 
-/* The end of a transaction or a lock; with the outermost, a connection may be opened again. */
+/* Ends a transaction or lock. After the outermost one the store may open a connection again. */
 static void store_end(store_t *store)
 {
     if (store->locks == 0 && !store->in_transaction) {
@@ -536,12 +591,6 @@ void store_rollback(store_t *store)
 }
 
 
-static void store_take_integer(const store_row_t *row, void *data)
-{
-    *(uint64_t *) data = row->integer[0];
-}
-
-
 store_result_t store_lock(store_t *store, const char *name, unsigned seconds)
 {
     static const char  sql[] = "SELECT GET_LOCK(CONCAT('duolu.', ?, '.', DATABASE()), ?)";
@@ -556,7 +605,7 @@ store_result_t store_lock(store_t *store, const char *name, unsigned seconds)
 
         store_value_t  values[] = { store_text(name), store_integer(wait) };
 
-        result = store_query(store, sql, values, 2, "i", store_take_integer, &got);
+        result = store_query_integer(store, sql, values, 2, &got);
     } while (result == STORE_OK && got != 1 && seconds > 0);
 
     if (result == STORE_OK && got == 1) {

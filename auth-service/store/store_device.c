@@ -82,10 +82,8 @@ store_result_t store_device_list(store_t *store, uint64_t stream, store_device_e
 
     store_value_t   values[] = { store_integer(stream) };
     device_list_t   list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, values, 1, DEVICE_LETTERS, device_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, 1, DEVICE_LETTERS, device_take_each, &list);
 }
 
 
@@ -94,11 +92,9 @@ store_result_t store_device_revoke(store_t *store, uint64_t stream, uint64_t dev
     static const char  sql[] = "UPDATE devices SET revoked_at = UTC_TIMESTAMP(3) "
                                "WHERE stream_id = ? AND id = ? AND revoked_at IS NULL";
 
-    uint64_t        affected = 0;
     store_value_t   values[] = { store_integer(stream), store_integer(device) };
-    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
 
-    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+    return store_execute_rows(store, sql, values, 2);
 }
 
 
@@ -113,20 +109,6 @@ store_result_t store_device_revoke_all(store_t *store, uint64_t stream)
 }
 
 
-typedef struct {
-    store_id_each   each;
-    void           *data;
-} device_ids_t;
-
-
-static void device_take_id(const store_row_t *row, void *data)
-{
-    device_ids_t  *ids = data;
-
-    ids->each(row->integer[0], ids->data);
-}
-
-
 store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owner,
                                   store_id_each each, void *data)
 {
@@ -136,10 +118,8 @@ store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owne
         "AND d.revoked_at IS NULL";
 
     store_value_t   values[] = { store_integer(stream), store_integer(owner) };
-    device_ids_t    ids = { each, data };
-    store_result_t  result = store_query(store, sql, values, 2, "i", device_take_id, &ids);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list_ids(store, sql, values, 2, each, data);
 }
 
 
@@ -150,10 +130,8 @@ store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker
                                "AND revoked_at IS NULL";
 
     store_value_t   values[] = { store_integer(stream), store_integer(maker) };
-    device_ids_t    ids = { each, data };
-    store_result_t  result = store_query(store, sql, values, 2, "i", device_take_id, &ids);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list_ids(store, sql, values, 2, each, data);
 }
 
 

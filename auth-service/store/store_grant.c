@@ -76,7 +76,7 @@ static void grant_take_each(const store_row_t *row, void *data)
     store_grant_t   grant;
 
     grant.is_group = row->integer[0] != 0;
-    store_copy(grant.who, sizeof(grant.who), row->text[1]);
+    store_copy(grant.grantee, sizeof(grant.grantee), row->text[1]);
     store_copy(grant.app, sizeof(grant.app), row->text[2]);
     store_copy(grant.stream, sizeof(grant.stream), row->text[3]);
     grant.rights = (unsigned) row->integer[4];
@@ -103,8 +103,6 @@ store_result_t store_grant_list(store_t *store, const char *app, const char *str
     store_value_t   values[] = { store_text(app), store_text(app), store_text(stream),
                                  store_text(stream) };
     grant_list_t    list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, values, 4, "itttit", grant_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, 4, "itttit", grant_take_each, &list);
 }

@@ -11,19 +11,13 @@ store_result_t store_group_add(store_t *store, const char *name)
 }
 
 
-static void group_take_id(const store_row_t *row, void *data)
-{
-    *(uint64_t *) data = row->integer[0];
-}
-
-
 store_result_t store_group_id(store_t *store, const char *name, uint64_t *id)
 {
     static const char  sql[] = "SELECT id FROM user_groups WHERE name = ?";
 
     store_value_t  values[] = { store_text(name) };
 
-    return store_query(store, sql, values, 1, "i", group_take_id, id);
+    return store_query_integer(store, sql, values, 1, id);
 }
 
 
@@ -41,25 +35,9 @@ store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user)
 {
     static const char  sql[] = "DELETE FROM group_members WHERE group_id = ? AND user_id = ?";
 
-    uint64_t        affected = 0;
     store_value_t   values[] = { store_integer(group), store_integer(user) };
-    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
 
-    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
-}
-
-
-typedef struct {
-    store_id_each   each;
-    void           *data;
-} group_ids_t;
-
-
-static void group_take_member(const store_row_t *row, void *data)
-{
-    group_ids_t  *ids = data;
-
-    ids->each(row->integer[0], ids->data);
+    return store_execute_rows(store, sql, values, 2);
 }
 
 
@@ -69,10 +47,8 @@ store_result_t store_group_members(store_t *store, uint64_t group, store_id_each
     static const char  sql[] = "SELECT user_id FROM group_members WHERE group_id = ?";
 
     store_value_t   values[] = { store_integer(group) };
-    group_ids_t     ids = { each, data };
-    store_result_t  result = store_query(store, sql, values, 1, "i", group_take_member, &ids);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list_ids(store, sql, values, 1, each, data);
 }
 
 
@@ -98,7 +74,6 @@ store_result_t store_group_list(store_t *store, store_group_each each, void *dat
         "LEFT JOIN users u ON u.id = m.user_id ORDER BY g.name, u.name";
 
     group_list_t    list = { each, data };
-    store_result_t  result = store_query(store, sql, NULL, 0, "tt", group_take_each, &list);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, NULL, 0, "tt", group_take_each, &list);
 }

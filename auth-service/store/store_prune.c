@@ -1,19 +1,13 @@
 #include "store_core.h"
 
 
-static void prune_take_id(const store_row_t *row, void *data)
-{
-    *(uint64_t *) data = row->integer[0];
-}
-
-
-/* Approximates the number of rows by ids, which have few gaps, to avoid a COUNT(*). */
+/* Estimates the number of rows by their ids, which have few gaps, to avoid a COUNT(*). */
 static store_result_t prune_many(store_t *store, const store_prune_t *table, unsigned rows,
                                  unsigned most, uint64_t *affected)
 {
     uint64_t        id = 0;
     store_value_t   values[2];
-    store_result_t  result = store_query(store, table->newest, NULL, 0, "i", prune_take_id, &id);
+    store_result_t  result = store_query_integer(store, table->newest, NULL, 0, &id);
 
     if (result != STORE_OK || id <= rows) {
         return result == STORE_NONE ? STORE_OK : result;

@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 /*
- * A recording belongs to the stream that has its name, whose rights apply to it: nginx
- * finds the files by that name too.
+ * A recording belongs to the stream that has its name now, and that stream's rights
+ * apply to it, since nginx finds the files by that name too.
  */
 #define RECORDING_SELECT \
     "SELECT r.id, r.app, r.name, r.file, r.format, r.session, r.started_ms, r.ended_ms, " \
@@ -106,8 +106,8 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
                                     store_recording_each each, void *data)
 {
     static const char  all[] = RECORDING_SELECT RECORDING_WHERE RECORDING_ORDER;
-    static const char  one[] = RECORDING_SELECT RECORDING_WHERE
-                               "AND r.app = ? AND r.name = ? " RECORDING_ORDER;
+    static const char  of_stream[] = RECORDING_SELECT RECORDING_WHERE
+                                     "AND r.app = ? AND r.name = ? " RECORDING_ORDER;
 
     size_t            count = 9;
     store_value_t     before = store_integer((uint64_t) query->before);
@@ -119,7 +119,6 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
         before, before, store_integer(query->before_id), text, text
     };
     recording_list_t  list = { each, data };
-    store_result_t    result;
 
     if (query->app) {
         values[count++] = store_text(query->app);
@@ -127,9 +126,8 @@ store_result_t store_recording_find(store_t *store, const store_recording_query_
     }
     values[count++] = store_integer(query->most);
 
-    result = store_query(store, query->app ? one : all, values, count, RECORDING_LETTERS,
-                         recording_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, query->app ? of_stream : all, values, count, RECORDING_LETTERS,
+                      recording_take_each, &list);
 }
 
 
@@ -137,10 +135,8 @@ static store_result_t recording_each(store_t *store, const char *sql,
                                      store_recording_each each, void *data)
 {
     recording_list_t  list = { each, data };
-    store_result_t    result;
 
-    result = store_query(store, sql, NULL, 0, RECORDING_LETTERS, recording_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, NULL, 0, RECORDING_LETTERS, recording_take_each, &list);
 }
 
 
@@ -165,11 +161,9 @@ store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep)
 {
     static const char  sql[] = "UPDATE recordings SET keep = ? WHERE id = ?";
 
-    uint64_t        found = 0;
     store_value_t   values[] = { store_integer(keep), store_integer(id) };
-    store_result_t  result = store_execute(store, sql, values, 2, &found, NULL);
 
-    return result == STORE_OK && found == 0 ? STORE_NONE : result;
+    return store_execute_rows(store, sql, values, 2);
 }
 
 

@@ -1,19 +1,13 @@
 #include "store_core.h"
 
 
-static void revocation_take_at(const store_row_t *row, void *data)
-{
-    *(int64_t *) data = row->null[0] ? 0 : (int64_t) row->integer[0];
-}
-
-
 /*
- * The newest revocation that may concern the same tokens. A token made in its second
- * carries the next second, so a further revocation must be later than that to void the
- * token too.
+ * Finds the newest revocation that may concern the same tokens. A token made in its
+ * second carries the next second, so a further revocation must be later than that to
+ * void the token too.
  */
 static store_result_t revocation_newest(store_t *store, const store_revocation_t *revocation,
-                                        int64_t *newest)
+                                        uint64_t *newest)
 {
     static const char  sql[] =
         "SELECT MAX(at) FROM revocations WHERE at >= ? AND device_id = 0 "
@@ -24,7 +18,7 @@ static store_result_t revocation_newest(store_t *store, const store_revocation_t
     store_value_t  values[] = { store_integer((uint64_t) revocation->at), user, user, stream,
                                 stream };
 
-    return store_query(store, sql, values, 5, "i", revocation_take_at, newest);
+    return store_query_integer(store, sql, values, 5, newest);
 }
 
 
@@ -34,7 +28,7 @@ store_result_t store_revocation_add(store_t *store, const store_revocation_t *re
         "INSERT INTO revocations (user_id, stream_id, device_id, at) VALUES (?, ?, ?, ?) "
         "ON DUPLICATE KEY UPDATE at = GREATEST(at, ?), pending = 1";
 
-    int64_t         newest = 0;
+    uint64_t        newest = 0;
     store_value_t   at;
     store_result_t  result = STORE_OK;
 
@@ -45,7 +39,7 @@ store_result_t store_revocation_add(store_t *store, const store_revocation_t *re
         return result;
     }
 
-    at = store_integer((uint64_t) (newest ? newest + 1 : revocation->at));
+    at = store_integer(newest ? newest + 1 : (uint64_t) revocation->at);
 
     store_value_t  values[] = { store_integer(revocation->user),
                                 store_integer(revocation->stream),
@@ -94,7 +88,7 @@ static void revocation_take_each(const store_row_t *row, void *data)
     "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id WHERE r.pending = 1 "
 
 
-/* A row dated in the future (the database's clock was set back) is pending at once. */
+/* If the database's clock was set back, a row may lie in the future: deliver it at once. */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
                                         store_revocation_t *rows, size_t most, size_t *count)
 {
@@ -106,9 +100,9 @@ store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
     revocation_list_t  list = { rows, 0 };
     store_result_t     result;
 
-    result = store_query(store, sql, values, 2, "iiiit", revocation_take_each, &list);
+    result = store_list(store, sql, values, 2, "iiiit", revocation_take_each, &list);
     *count = list.count;
-    return result == STORE_NONE ? STORE_OK : result;
+    return result;
 }
 
 
@@ -142,10 +136,10 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
 
 /*
- * Adds revocations for users disabled and keys revoked by hand: rows that changed
- * after their last revocation. With a user, also for other users' keys to the user's
- * streams. Only keys changed within a day are checked: after a longer outage of the
- * service, a key has to be revoked again.
+ * Adds revocations for users disabled and keys revoked by hand, whose rows changed
+ * after their last revocation, and for other users' keys to a disabled user's streams.
+ * It checks only keys changed within a day: after a longer outage of the service an
+ * admin has to revoke a key again.
  */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 {
@@ -183,6 +177,6 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         *found += result == STORE_OK ? more : 0;
     }
 
-    /* delete the logins, or they would be valid again once the user is enabled */
+    /* delete the logins, or they would work again when the user is enabled */
     return result == STORE_OK ? store_execute(store, logins, NULL, 0, NULL, NULL) : result;
 }

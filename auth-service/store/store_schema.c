@@ -1,12 +1,6 @@
 #include "store_core.h"
 
 
-static void schema_take_integer(const store_row_t *row, void *data)
-{
-    *(uint64_t *) data = row->null[0] ? 0 : row->integer[0];
-}
-
-
 store_result_t store_schema_prepare(store_t *store)
 {
     return store_plain(store,
@@ -38,7 +32,7 @@ store_result_t store_schema_newest(store_t *store, unsigned *version)
     uint64_t        newest = 0;
     store_result_t  result;
 
-    result = store_query(store, sql, NULL, 0, "i", schema_take_integer, &newest);
+    result = store_query_integer(store, sql, NULL, 0, &newest);
     *version = (unsigned) newest;
     return result;
 }

@@ -24,13 +24,11 @@ store_result_t store_session_end(store_t *store, const char *kind, const char *g
         "UPDATE sessions SET ended_at = UTC_TIMESTAMP(3), bytes = ?, seconds = ?, reason = ? "
         "WHERE gate_session = ? AND kind = ? AND ended_at IS NULL";
 
-    uint64_t        affected = 0;
     store_value_t   values[] = { store_integer(bytes), store_integer(seconds),
                                  store_text(reason), store_text(gate_session),
                                  store_text(kind) };
-    store_result_t  result = store_execute(store, sql, values, 5, &affected, NULL);
 
-    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+    return store_execute_rows(store, sql, values, 5);
 }
 
 
@@ -50,7 +48,7 @@ static void session_take(const store_row_t *row, void *data)
 }
 
 
-store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behind,
+store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t after,
                                   store_open_session_t *rows, size_t most, size_t *count)
 {
     static const char  sql[] =
@@ -58,12 +56,12 @@ store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t behin
         "AND started_at <= UTC_TIMESTAMP(3) - INTERVAL ? SECOND ORDER BY id LIMIT ?";
 
     session_list_t  list = { rows, 0 };
-    store_value_t   values[] = { store_integer(behind), store_integer(age_s),
+    store_value_t   values[] = { store_integer(after), store_integer(age_s),
                                  store_integer(most) };
-    store_result_t  result = store_query(store, sql, values, 3, "it", session_take, &list);
+    store_result_t  result = store_list(store, sql, values, 3, "it", session_take, &list);
 
     *count = list.count;
-    return result == STORE_NONE ? STORE_OK : result;
+    return result;
 }
 
 
@@ -72,11 +70,9 @@ store_result_t store_session_lost(store_t *store, uint64_t id, const char *reaso
     static const char  sql[] = "UPDATE sessions SET ended_at = UTC_TIMESTAMP(3), reason = ? "
                                "WHERE id = ? AND ended_at IS NULL";
 
-    uint64_t        affected = 0;
     store_value_t   values[] = { store_text(reason), store_integer(id) };
-    store_result_t  result = store_execute(store, sql, values, 2, &affected, NULL);
 
-    return result == STORE_OK && affected == 0 ? STORE_NONE : result;
+    return store_execute_rows(store, sql, values, 2);
 }
 
 

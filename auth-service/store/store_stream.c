@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 /*
- * Collects the user's grants once, by index, and joins them to the streams: a
- * subquery for each stream would take seconds for a list of thousands.
+ * Collects the user's grants once, by index, and joins them to the streams: with a
+ * subquery for each stream a list of thousands would take seconds.
  */
 #define STREAM_GRANTS \
     "(SELECT g.stream_id, g.app, g.rights + 0 AS rights FROM grants g WHERE g.user_id = ? " \
@@ -28,7 +28,7 @@
     " WHERE r.user_id IN (0, ?) AND r.stream_id > 0 AND r.device_id = 0 " \
     " GROUP BY r.stream_id) n ON n.stream_id = s.id "
 
-#define STREAM_USERS  6     /* placeholders for the user's id in it */
+#define STREAM_USERS  6     /* placeholders for the user's id */
 
 
 static void stream_users(store_value_t *values, uint64_t user)
@@ -92,7 +92,8 @@ store_result_t store_stream_get(store_t *store, const char *app, const char *nam
     values[STREAM_USERS] = store_text(app);
     values[STREAM_USERS + 1] = store_text(name);
 
-    return store_query(store, sql, values, STREAM_USERS + 2, STREAM_LETTERS, stream_take_one, stream);
+    return store_query(store, sql, values, STREAM_USERS + 2, STREAM_LETTERS, stream_take_one,
+                       stream);
 }
 
 
@@ -119,11 +120,9 @@ store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_eac
 
     store_value_t   values[STREAM_USERS];
     stream_list_t   list = { each, data };
-    store_result_t  result;
 
     stream_users(values, user);
-    result = store_query(store, sql, values, STREAM_USERS, STREAM_LETTERS, stream_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, STREAM_USERS, STREAM_LETTERS, stream_take_each, &list);
 }
 
 
@@ -174,9 +173,8 @@ store_result_t store_stream_recorded(store_t *store, store_name_each each, void 
         "AND NOT (o.rec_full AND o.rec_quota = 0)";
 
     stream_names_t  names = { each, data };
-    store_result_t  result = store_query(store, sql, NULL, 0, "tt", stream_take_name, &names);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, NULL, 0, "tt", stream_take_name, &names);
 }
 
 
@@ -190,28 +188,12 @@ store_result_t store_app_known(store_t *store, const char *app)
 }
 
 
-typedef struct {
-    store_id_each   each;
-    void           *data;
-} stream_ids_t;
-
-
-static void stream_take_id(const store_row_t *row, void *data)
-{
-    stream_ids_t  *ids = data;
-
-    ids->each(row->integer[0], ids->data);
-}
-
-
 store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
                                  void *data)
 {
     static const char  sql[] = "SELECT id FROM streams WHERE app = ?";
 
     store_value_t   values[] = { store_text(app) };
-    stream_ids_t    ids = { each, data };
-    store_result_t  result = store_query(store, sql, values, 1, "i", stream_take_id, &ids);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list_ids(store, sql, values, 1, each, data);
 }

@@ -80,21 +80,8 @@ store_result_t store_user_list(store_t *store, store_user_each each, void *data)
     static const char  sql[] = "SELECT " USER_COLUMNS " FROM users u ORDER BY u.name";
 
     user_list_t     list = { each, data };
-    store_result_t  result;
 
-    result = store_query(store, sql, NULL, 0, USER_LETTERS, user_take_each, &list);
-    return result == STORE_NONE ? STORE_OK : result;
-}
-
-
-/* STORE_NONE: the user was deleted since the caller read it */
-static store_result_t user_update(store_t *store, const char *sql, const store_value_t *values,
-                                  size_t count)
-{
-    uint64_t        found = 0;
-    store_result_t  result = store_execute(store, sql, values, count, &found, NULL);
-
-    return result == STORE_OK && found == 0 ? STORE_NONE : result;
+    return store_list(store, sql, NULL, 0, USER_LETTERS, user_take_each, &list);
 }
 
 
@@ -104,7 +91,7 @@ store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disable
 
     store_value_t  values[] = { store_integer(disabled), store_integer(id) };
 
-    return user_update(store, sql, values, 2);
+    return store_execute_rows(store, sql, values, 2);
 }
 
 
@@ -114,7 +101,7 @@ store_result_t store_user_set_password(store_t *store, uint64_t id, const char *
 
     store_value_t  values[] = { store_text(hash), store_integer(id) };
 
-    return user_update(store, sql, values, 2);
+    return store_execute_rows(store, sql, values, 2);
 }
 
 
@@ -126,7 +113,7 @@ store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_li
     store_value_t  values[] = { store_integer_at(limits->max_publishers),
                                 store_integer_at(limits->rec_quota), store_integer(id) };
 
-    return user_update(store, sql, values, 3);
+    return store_execute_rows(store, sql, values, 3);
 }
 
 
@@ -160,13 +147,12 @@ store_result_t store_user_owners(store_t *store, bool full, store_owner_each eac
 
     user_owners_t   owners = { each, data };
     store_value_t   values[] = { store_integer(full) };
-    store_result_t  result = store_query(store, sql, values, 1, "itii", user_take_owner, &owners);
 
-    return result == STORE_NONE ? STORE_OK : result;
+    return store_list(store, sql, values, 1, "itii", user_take_owner, &owners);
 }
 
 
-/* Does not touch `changed`, which is for changes by admins. */
+/* Leaves `changed` alone: it is for changes by admins, and logins compare it. */
 store_result_t store_user_set_full(store_t *store, uint64_t id, bool full)
 {
     static const char  sql[] = "UPDATE users SET rec_full = ?, changed = changed WHERE id = ?";
@@ -186,9 +172,9 @@ store_result_t store_user_any_quota(store_t *store)
 
 
 /*
- * Checking the password took long, and the row may have changed meanwhile. Compare
- * `changed`, which also moves when a user is disabled and enabled again. The lock
- * waits for a change that is about to be committed.
+ * Checking the password takes long, and the row may have changed meanwhile. Compare
+ * `changed`, which also moves when a user is disabled and enabled again. The lock waits
+ * for a transaction that is about to commit such a change.
  */
 store_result_t store_web_session_add(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                      const store_user_t *user, const char *address,
@@ -200,14 +186,12 @@ store_result_t store_web_session_add(store_t *store, const unsigned char hash[KE
         "WHERE u.id = ? AND u.password_hash = ? AND u.disabled = 0 AND " USER_CHANGED " = ? "
         "LOCK IN SHARE MODE";
 
-    uint64_t        added = 0;
     store_value_t   values[] = { store_bytes(hash, KEY_HASH_BYTES), store_text(address),
                                  store_integer((uint64_t) life_s), store_integer(user->id),
                                  store_text(user->password_hash),
                                  store_integer(user->changed) };
-    store_result_t  result = store_execute(store, sql, values, 6, &added, NULL);
 
-    return result == STORE_OK && added == 0 ? STORE_NONE : result;
+    return store_execute_rows(store, sql, values, 6);
 }
 
 

@@ -1,8 +1,8 @@
 /*
- * duolu-thumb: pictures of recordings. nginx has checked the token and found the
- * key frame; duolu-thumb reads it and has ffmpeg decode it in a jail. It has no
- * database, no secret, and never sees a token. It knows users by number; one user
- * never takes all slots: one is left for the others.
+ * duolu-thumb makes pictures of recordings. nginx has checked the token and found the
+ * key frame; duolu-thumb reads it and has ffmpeg decode it in a jail. It has no database
+ * and no secret, and never sees a token. It knows users by number; one user never takes
+ * all slots, so that one remains for the others.
  */
 
 #include "../base/config.h"
@@ -22,14 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THUMB_GRACE_MS      800     /* for requests under way when told to stop */
+#define THUMB_GRACE_MS      800     /* for requests under way at the end */
 #define THUMB_WAIT_S        5       /* for a slot */
-#define THUMB_WAITING_EACH  16      /* queue length per ffmpeg: a page full of pictures */
+#define THUMB_WAITING_EACH  16      /* queue length per slot: a page full of pictures */
 
 typedef struct {
     const config_t   *config;
     jail_t            jail;
-    slots_t           turns;
+    slots_t           slots;
 } thumb_t;
 
 
@@ -104,13 +104,13 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
         || !thumb_number(request, "OFFSET", &frame.offset)
         || !thumb_number(request, "SIZE", &frame.size))
     {
-        log_warning("a request without FILE, or INIT, OFFSET and SIZE as numbers");
+        log_warning("INIT, OFFSET or SIZE of a request is not a number");
         thumb_refuse(request, 404, "not_found", "There is no such frame.");
         return;
     }
 
-    /* take the slot before reading the file: requests that wait hold no memory */
-    if (!slots_take(&thumb->turns, user, false)) {
+    /* read the file only with a slot, so that waiting requests hold no memory */
+    if (!slots_take(&thumb->slots, user, false)) {
         thumb_refuse(request, 503, "busy", "Too many pictures are being made; try again.");
         return;
     }
@@ -125,7 +125,7 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
         thumb_refuse(request, 404, "not_found", "There is no such frame.");
 
     } else {
-        log_error("\"%s\" at %llu is not read: %s",
+        log_error("cannot read \"%s\" at %llu: %s",
                   log_quote((char [512]) { 0 }, 512, frame.file),
                   (unsigned long long) frame.offset, why);
         if (result == THUMB_WRONG) {
@@ -135,11 +135,11 @@ static void thumb_handle(FCGX_Request *request, void *own, void *data)
         }
     }
 
-    slots_give(&thumb->turns, user);
+    slots_give(&thumb->slots, user);
 }
 
 
-/* Opens descriptors 0, 1 and 2 if they are closed, so that no child's pipe gets these numbers. */
+/* Opens descriptors 0, 1 and 2 if they are closed: no pipe of a child may get these numbers. */
 static bool thumb_hold_standard(void)
 {
     int  fd;
@@ -166,7 +166,7 @@ static int thumb_serve(const config_t *config)
 
     static const fastcgi_work_t  work = { .handle = thumb_handle };
 
-    /* before the threads, so that they inherit it and only sigwait sees these */
+    /* block before starting threads, so that they inherit it and sigwait() gets the signals */
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -176,14 +176,14 @@ static int thumb_serve(const config_t *config)
     log_keep_path();
 
     thumb.config = config;
-    slots_init(&thumb.turns, &rule);
+    slots_init(&thumb.slots, &rule);
 
     if (!jail_prepare(&thumb.jail, config->ffmpeg, error, sizeof(error))) {
         log_error("%s", error);
         return 1;
     }
 
-    /* one thread more than slots and queue, to answer that there are too many */
+    /* one thread more than slots and queue, to answer "busy" */
     pool = fastcgi_start(config->thumb_socket, rule.slots + rule.queue + 1, &work, &thumb, error,
                          sizeof(error));
     if (pool == NULL) {
@@ -191,8 +191,8 @@ static int thumb_serve(const config_t *config)
         return 1;
     }
 
-    log_info("duolu-thumb ready: %u at once for a user on %s, %s jailed by seccomp%s", config->thumb_threads,
-             config->thumb_socket, config->ffmpeg,
+    log_info("duolu-thumb ready: %u at once for a user on %s, %s jailed by seccomp%s",
+             config->thumb_threads, config->thumb_socket, config->ffmpeg,
              thumb.jail.landlock ? " and Landlock" : "; this kernel has no Landlock");
 
     while (sigwait(&signals, &number) == 0 && number == SIGUSR1) {
@@ -229,7 +229,7 @@ int main(int argc, char **argv)
     }
 
     if (!thumb_hold_standard() || FCGX_Init() != 0) {
-        log_error("a library does not start");
+        log_error("cannot initialise a library");
         return 1;
     }
 

@@ -25,7 +25,7 @@ bool thumb_file_is_flv(const char *file)
 
 
 /*
- * Allows paths below root of which no name begins with a dot: neither ".." nor the
+ * Allows only paths below root in which no name begins with a dot, such as ".." and the
  * recorder's own folders.
  */
 static bool thumb_file_allowed(const char *root, const char *file)
@@ -65,7 +65,7 @@ static bool thumb_file_pread(int fd, void *out, size_t size, uint64_t offset)
 }
 
 
-/* The size of the box of this type at the offset, 0 when there is none of 32 bits. */
+/* Returns the size of the box at the offset, 0 if it has another type or a 64-bit size. */
 static uint64_t thumb_file_box(int fd, uint64_t offset, const char *type)
 {
     uint8_t  head[BOX_HEAD];
@@ -79,7 +79,7 @@ static uint64_t thumb_file_box(int fd, uint64_t offset, const char *type)
 }
 
 
-/* The size of the video tag at the offset; 0 and why when there is none. */
+/* Returns the size of the video tag at the offset, or 0 and why. */
 static uint64_t thumb_file_tag(int fd, const thumb_frame_t *frame, char *why, size_t size)
 {
     uint8_t   head[TAG_HEAD];
@@ -102,7 +102,7 @@ static uint64_t thumb_file_tag(int fd, const thumb_frame_t *frame, char *why, si
 }
 
 
-/* The size of the moof and the mdat at the offset; 0 and why when there is no such pair. */
+/* Returns the size of the tag, or of moof and mdat, at the offset, or 0 and why. */
 static uint64_t thumb_file_fragment(int fd, const thumb_frame_t *frame, char *why, size_t size)
 {
     uint64_t  moof, mdat;
@@ -141,7 +141,7 @@ static thumb_result_t thumb_file_media(int fd, const thumb_frame_t *frame, uint8
         || frame->offset > INT64_MAX - THUMB_FRAGMENT_MAX)
     {
         snprintf(why, why_size, "its head has %llu bytes; expected at most %d, and the frame "
-                 "behind it", (unsigned long long) frame->init, THUMB_INIT_MAX);
+                 "after it", (unsigned long long) frame->init, THUMB_INIT_MAX);
         return THUMB_NONE;
     }
 
@@ -159,7 +159,7 @@ static thumb_result_t thumb_file_media(int fd, const thumb_frame_t *frame, uint8
     if (!thumb_file_pread(fd, bytes, frame->init, 0)
         || !thumb_file_pread(fd, bytes + frame->init, fragment, frame->offset))
     {
-        /* cut short: the file is still being written */
+        /* the file is still being written */
         snprintf(why, why_size, "the file ends before its fragment");
         free(bytes);
         return THUMB_NONE;
@@ -186,11 +186,11 @@ thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uin
     thumb_result_t  result;
 
     if (!thumb_file_allowed(root, frame->file)) {
-        snprintf(why, why_size, "no .mp4 or .flv file below %.160s", root);
+        snprintf(why, why_size, "not an .mp4 or .flv file below %.160s", root);
         return THUMB_WRONG;
     }
 
-    /* O_NONBLOCK: opening a pipe that was put there would block the thread */
+    /* O_NONBLOCK: if somebody put a pipe there, opening it must not block the thread */
     fd = below_open(root, frame->file + strlen(root) + 1, O_RDONLY | O_NONBLOCK);
     if (fd < 0) {
         number = errno;
@@ -200,7 +200,7 @@ thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uin
     }
 
     if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-        snprintf(why, why_size, "no regular file");
+        snprintf(why, why_size, "not a regular file");
         result = THUMB_WRONG;
     } else {
         result = thumb_file_media(fd, frame, media, size, why, why_size);

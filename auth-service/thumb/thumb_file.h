@@ -8,7 +8,7 @@
 #define THUMB_INIT_MAX      (64 * 1024)             /* ftyp and moov */
 #define THUMB_FRAGMENT_MAX  (8 * 1024 * 1024)       /* one second at 64 Mbit/s */
 
-/* Which key frame: a fragment of an MP4, as its index says, or a tag of an FLV. */
+/* Names a key frame: a fragment of an MP4, as in its index, or a tag of an FLV. */
 typedef struct {
     const char  *file;       /* absolute */
     uint64_t     init;       /* bytes at its start that a decoder needs: ftyp and moov; or
@@ -27,9 +27,9 @@ typedef enum {
 } thumb_result_t;
 
 /*
- * Reads the file's head and the one fragment that begins at the offset: a video file
- * of at most one second. The caller frees media after THUMB_READ; otherwise why holds
- * the error.
+ * Reads the file's head and the one fragment at the offset, which together are a video
+ * file of at most one second. After THUMB_READ the caller frees media; otherwise why
+ * holds the error.
  */
 thumb_result_t thumb_file_read(const char *root, const thumb_frame_t *frame, uint8_t **media,
                                size_t *size, char *why, size_t why_size);

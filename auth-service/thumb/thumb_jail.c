@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* 34 bits of page numbers; a kernel that has fewer takes them as a hint only. */
+/* 34 bits of page numbers; where addresses are shorter, the kernel takes this as a hint. */
 #define JAIL_ADDRESSES  0x3ffffffff000ULL
 
 #define JAIL_NOBODY  65534      /* nobody, nogroup: the kernel's id for ids that have no mapping */
@@ -35,7 +35,7 @@
      | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO              \
      | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
-/* A missing one is no failure: not every machine has all of them. */
+/* Not every machine has all of these. */
 static const char *const  jail_folders[] = {
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"
 };
@@ -54,7 +54,7 @@ static const struct {
     /* not RLIMIT_NPROC: it counts nginx's processes too, and clone is denied */
 };
 
-/* Allowed whatever the arguments. */
+/* System calls allowed with any arguments. */
 static const int  jail_calls[] = {
     SCMP_SYS(arch_prctl), SCMP_SYS(brk), SCMP_SYS(clock_getres), SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep), SCMP_SYS(close), SCMP_SYS(exit), SCMP_SYS(exit_group),
@@ -69,13 +69,13 @@ static const int  jail_calls[] = {
     SCMP_SYS(stat), SCMP_SYS(sysinfo), SCMP_SYS(time), SCMP_SYS(times), SCMP_SYS(uname),
 };
 
-/* Allowed when an argument, masked, has the value. */
+/* System calls allowed if one argument, masked, has this value. */
 static const struct {
     int       call;
     unsigned  argument;
     uint64_t  mask, value;
 } jail_masked[] = {
-    /* reading alone; __O_TMPFILE is what O_TMPFILE has beside O_DIRECTORY */
+    /* only for reading; O_TMPFILE contains O_DIRECTORY, which is allowed */
     { SCMP_SYS(open),   1, O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY),
       O_RDONLY },
     { SCMP_SYS(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY),
@@ -87,13 +87,13 @@ static const struct {
     { SCMP_SYS(writev), 0, UINT32_MAX, STDOUT_FILENO },
     { SCMP_SYS(writev), 0, UINT32_MAX, STDERR_FILENO },
 
-    /* memory that is written is not executed: one of the two bits is off */
+    /* no memory both writable and executable: one of the two bits must be 0 */
     { SCMP_SYS(mmap),     2, PROT_EXEC, 0 },
     { SCMP_SYS(mmap),     2, PROT_WRITE, 0 },
     { SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },
     { SCMP_SYS(mprotect), 2, PROT_WRITE, 0 },
 
-    /* looks at its limits, sets none */
+    /* read limits, set none */
     { SCMP_SYS(prlimit64), 2, UINT64_MAX, 0 },
 
     { SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFD },
@@ -101,7 +101,7 @@ static const struct {
     { SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFD },
 };
 
-/* Other errors than EPERM, so that the C library takes its other way. */
+/* These fail with other errors than EPERM, so that the C library takes its fallback. */
 static const struct {
     int       call;
     unsigned  error;
@@ -116,13 +116,12 @@ static const struct {
 #define JAIL_COUNT(table)  (sizeof(table) / sizeof((table)[0]))
 
 
-/* A name that this machine's architecture does not have is no failure. */
 static bool jail_rules(scmp_filter_ctx filter, const char *program)
 {
     int     failed;
     size_t  i;
 
-    /* execve() only of the one program: it cannot know the path's address, see jail_hide() */
+    /* execve() only with this pointer, whose address a program cannot know, see jail_hide() */
     failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(execve), 1,
                               SCMP_CMP64(0, SCMP_CMP_EQ, (uintptr_t) program));
 
@@ -145,7 +144,7 @@ static bool jail_rules(scmp_filter_ctx filter, const char *program)
 }
 
 
-/* Runs before any fork, since libseccomp allocates memory and takes locks. */
+/* Call this before any fork: libseccomp allocates memory and takes locks. */
 static bool jail_compile(jail_t *jail)
 {
     int              fd = memfd_create("filter", MFD_CLOEXEC);
@@ -215,7 +214,7 @@ bool jail_prepare(jail_t *jail, const char *program, char *error, size_t error_s
         return false;
     }
 
-    /* a filter at the address NULL: EFAULT where there is seccomp, EINVAL elsewhere */
+    /* with a filter at NULL a kernel with seccomp fails with EFAULT, another with EINVAL */
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) != -1 || errno != EFAULT) {
         snprintf(error, error_size, "the kernel has no seccomp filters (%s), without which no "
                  "video is decoded", strerror(errno));
@@ -225,7 +224,7 @@ bool jail_prepare(jail_t *jail, const char *program, char *error, size_t error_s
     jail->program = jail_hide(program);
 
     if (jail->program == NULL || !jail_compile(jail)) {
-        snprintf(error, error_size, "libseccomp does not make the filter");
+        snprintf(error, error_size, "libseccomp cannot make the filter");
         return false;
     }
 
@@ -247,7 +246,7 @@ static void jail_allow_read(int ruleset, const char *path, uint64_t access)
 }
 
 
-/* Opens the files anew for each child, since an upgrade replaces them. */
+/* Opens the files for each child, since an upgrade may have replaced them. */
 static bool jail_landlock(const char *program)
 {
     int                              ruleset;
@@ -279,7 +278,7 @@ static void jail_close_range(unsigned first, unsigned last)
         return;
     }
 
-    /* an old kernel, or a container that does not know the call */
+    /* an old kernel or a container may lack the call */
     for (last = last < 65536 ? last : 65536; first <= last; first++) {
         close((int) first);
     }
@@ -324,7 +323,7 @@ const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
 
     jail_signals();
 
-    /* the pipes' own numbers are above 2: main() saw to that */
+    /* thumb_hold_standard() made sure that the pipes' numbers are above 2 */
     if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[2], 2) < 0) {
         return "pipes";
     }
@@ -335,7 +334,7 @@ const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
         return "another user than root";
     }
 
-    /* `down` would not find it by its working folder, so it must die with its parent */
+    /* it must die with its parent: `down` would not find it by its working folder */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) {
         return "parent's end";
     }

@@ -6,13 +6,13 @@
 #include <sys/types.h>
 
 /*
- * The jail for a program that reads a stranger's video. It may compute, read its
- * standard input and the system's libraries, and write to its standard output and
- * error. No files, no network, no processes, no threads, no second program; bounded
- * time and memory.
+ * A jail for a program that reads a stranger's video. The program may compute, read its
+ * standard input and the system's libraries, and write to its standard output and error.
+ * It gets no files, network, processes, threads or second program, and bounded time and
+ * memory.
  *
- *   seccomp    a list of system calls; what is not on it fails with EPERM
- *   Landlock   reading below the library folders alone; where the kernel has it
+ *   seccomp    a list of system calls; all others fail with EPERM
+ *   Landlock   reading only below the library folders, if the kernel has Landlock
  *   rlimits    CPU, memory, descriptors, no file may grow
  *   the rest   no new privileges, no environment, no descriptor but 0, 1, 2,
  *              "/" as its folder, dies with the thread that made it
@@ -29,13 +29,13 @@ typedef struct {
     int      landlock;      /* the kernel's version of it, 0: none */
 } jail_t;
 
-/* Before there are threads. false and a message when there is no seccomp. */
+/* Call it before starting threads. Returns false and a message, as without seccomp. */
 bool jail_prepare(jail_t *jail, const char *program, char *error, size_t error_size);
 
 /*
- * In the child of a fork: makes in, out and err its 0, 1 and 2, and runs the program
- * in the jail. Async-signal-safe. Returns only on failure: the step that failed, with
- * errno.
+ * Call it in the child of a fork: makes in, out and err descriptors 0, 1 and 2, and runs
+ * the program in the jail. Async-signal-safe. Returns only on failure: the name of the
+ * step that failed, with errno.
  */
 const char *jail_exec(const jail_t *jail, char *const argv[], const int fds[3],
                       pid_t parent);

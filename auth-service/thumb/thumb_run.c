@@ -12,14 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUN_SAID_MAX    (64 * 1024)     /* of standard error, in all */
+#define RUN_ERR_MAX     (64 * 1024)     /* of standard error in total */
 #define RUN_LINE_MAX    512
-#define RUN_FORMAT      18              /* which argument it is */
+#define RUN_FORMAT      18              /* index of the format in run_arguments */
 #define RUN_FAILED      126             /* the jail could not be entered */
 
 /*
- * One demuxer, one protocol, one thread, since the jail allows no second. 320 pixels
- * wide with the picture's aspect ratio, up to a maximum height against hostile ones.
+ * One demuxer, one protocol and one thread, since the jail allows no second. The picture
+ * is 320 pixels wide with the video's aspect ratio; a maximum height stops hostile ones.
  */
 static char *const  run_arguments[] = {
     "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error",
@@ -34,15 +34,15 @@ static char *const  run_arguments[] = {
 
 typedef struct {
     pid_t           pid;
-    const char     *format;                 /* of the media, as ffmpeg calls it */
-    int             in, out, said;          /* our ends; -1: closed */
+    const char     *format;                 /* of the media, in ffmpeg's terms */
+    int             in, out, err;           /* our ends; -1: closed */
     const uint8_t  *media;
-    size_t          size;                   /* what is left of it */
+    size_t          size;                   /* bytes not written yet */
     uint8_t        *picture;
     size_t          used;
     char            line[RUN_LINE_MAX];     /* the end of ffmpeg's standard error */
     size_t          line_size;
-    size_t          said_size;
+    size_t          err_size;
     int64_t         deadline;               /* ms */
     const char     *why;                    /* the reason to kill it; NULL: none */
 } run_t;
@@ -84,26 +84,26 @@ static void run_child(const jail_t *jail, const char *format, const int fds[3], 
 
 static bool run_start(run_t *run, const jail_t *jail)
 {
-    int    in[2] = { -1, -1 }, out[2] = { -1, -1 }, said[2] = { -1, -1 };
+    int    in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
     pid_t  parent = getpid();
 
     run->pid = -1;
 
-    if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(said, O_CLOEXEC) == 0) {
+    if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0) {
         run->pid = fork();
     }
 
     if (run->pid == 0) {
-        run_child(jail, run->format, (const int[3]) { in[0], out[1], said[1] }, parent);
+        run_child(jail, run->format, (const int[3]) { in[0], out[1], err[1] }, parent);
     }
 
     run_close(&in[0]);
     run_close(&out[1]);
-    run_close(&said[1]);
+    run_close(&err[1]);
 
     run->in = in[1];
     run->out = out[0];
-    run->said = said[0];
+    run->err = err[0];
 
     if (run->pid < 0) {
         return false;
@@ -111,7 +111,7 @@ static bool run_start(run_t *run, const jail_t *jail)
 
     fcntl(run->in, F_SETFL, O_NONBLOCK);
     fcntl(run->out, F_SETFL, O_NONBLOCK);
-    fcntl(run->said, F_SETFL, O_NONBLOCK);
+    fcntl(run->err, F_SETFL, O_NONBLOCK);
     return true;
 }
 
@@ -125,7 +125,7 @@ static void run_feed(run_t *run)
         run->size -= (size_t) done;
     }
 
-    /* ffmpeg may close its input before it has read all */
+    /* ffmpeg may close its input early */
     if (run->size == 0 || (done < 0 && errno != EAGAIN && errno != EINTR)) {
         run_close(&run->in);
     }
@@ -153,24 +153,24 @@ static void run_take_picture(run_t *run)
 }
 
 
-/* Reads standard error and keeps its end. */
-static void run_take_words(run_t *run)
+/* Reads ffmpeg's standard error and keeps the end of it. */
+static void run_take_errors(run_t *run)
 {
     char     text[RUN_LINE_MAX];
     size_t   size, kept;
-    ssize_t  got = read(run->said, text, sizeof(text));
+    ssize_t  got = read(run->err, text, sizeof(text));
 
     if (got == 0) {
-        run_close(&run->said);
+        run_close(&run->err);
     }
     if (got <= 0) {
         return;
     }
 
     size = (size_t) got;
-    run->said_size += size;
-    if (run->said_size > RUN_SAID_MAX) {
-        run->why = "it says too much";
+    run->err_size += size;
+    if (run->err_size > RUN_ERR_MAX) {
+        run->why = "it wrote more than 64 KB to standard error";
     }
 
     kept = RUN_LINE_MAX - size < run->line_size ? RUN_LINE_MAX - size : run->line_size;
@@ -180,26 +180,26 @@ static void run_take_words(run_t *run)
 }
 
 
-static void run_talk(run_t *run)
+static void run_exchange(run_t *run)
 {
     int            ready;
-    int64_t        left;
+    int64_t        remaining;
     struct pollfd  fds[3];
 
-    while (run->why == NULL && (run->out >= 0 || run->said >= 0)) {
+    while (run->why == NULL && (run->out >= 0 || run->err >= 0)) {
 
-        left = run->deadline - clock_ms();
-        if (left <= 0) {
+        remaining = run->deadline - clock_ms();
+        if (remaining <= 0) {
             run->why = "it was not done in time";
             return;
         }
 
-        /* a negative descriptor is left out */
+        /* poll() skips negative descriptors */
         fds[0] = (struct pollfd) { run->in, POLLOUT, 0 };
         fds[1] = (struct pollfd) { run->out, POLLIN, 0 };
-        fds[2] = (struct pollfd) { run->said, POLLIN, 0 };
+        fds[2] = (struct pollfd) { run->err, POLLIN, 0 };
 
-        ready = poll(fds, 3, (int) left);
+        ready = poll(fds, 3, (int) remaining);
         if (ready < 0 && errno != EINTR) {
             run->why = "poll failed";
             return;
@@ -215,13 +215,13 @@ static void run_talk(run_t *run)
             run_take_picture(run);
         }
         if (fds[2].revents) {
-            run_take_words(run);
+            run_take_errors(run);
         }
     }
 }
 
 
-/* Waits for the exit, which follows the end of its output at once unless it is hostile. */
+/* Waits for the exit; unless it is hostile, ffmpeg exits right after closing its output. */
 static int run_reap(run_t *run)
 {
     int              status = 0;
@@ -280,16 +280,18 @@ static void run_explain(run_t *run, int status, char *error, size_t size)
 {
     const char  *line = run_last_line(run);
 
-    if (run->why) {
+    if (run->pid < 0) {
+        snprintf(error, size, "cannot start a process for it");
+    } else if (run->why) {
         snprintf(error, size, "%s, and was killed: %s", run->why, line);
     } else if (WIFSIGNALED(status)) {
         snprintf(error, size, "ended by signal %d (%s): %s", WTERMSIG(status),
-                 WTERMSIG(status) == SIGXCPU ? "more CPU time than it may have" : "a crash",
+                 WTERMSIG(status) == SIGXCPU ? "CPU time used up" : "a crash",
                  line);
     } else if (WEXITSTATUS(status) != 0 || *line) {
         snprintf(error, size, "exit status %d: %s", WEXITSTATUS(status), line);
     } else {
-        snprintf(error, size, "its %zu bytes are no JPEG", run->used);
+        snprintf(error, size, "its %zu bytes are not a JPEG", run->used);
     }
 }
 
@@ -303,17 +305,15 @@ size_t thumb_run(const jail_t *jail, const char *format, const uint8_t *media, s
                    .deadline = clock_ms() + THUMB_SECONDS * 1000 };
 
     if (run_start(&run, jail)) {
-        run_talk(&run);
+        run_exchange(&run);
         status = run_reap(&run);
         good = run.why == NULL && WIFEXITED(status) && WEXITSTATUS(status) == 0
                && run_is_picture(&run);
-    } else {
-        run.why = "no process for it";
     }
 
     run_close(&run.in);
     run_close(&run.out);
-    run_close(&run.said);
+    run_close(&run.err);
 
     if (!good) {
         run_explain(&run, status, error, error_size);

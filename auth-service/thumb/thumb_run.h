@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 #define THUMB_PICTURE_MAX  (256 * 1024)
-#define THUMB_SECONDS      10       /* then ffmpeg is killed */
+#define THUMB_SECONDS      10       /* after that ffmpeg is killed */
 
 /*
- * Has ffmpeg, in the jail, make a JPEG of the first key frame of a video file
- * of that FORMAT ("mov" or "flv"), SIZE bytes at MEDIA. Returns its size; on failure 0,
- * and a sentence that ends with ffmpeg's last line.
+ * Has ffmpeg, in the jail, make a JPEG of the first key frame of a video file, SIZE bytes
+ * at MEDIA in this FORMAT ("mov" or "flv"). Returns the JPEG's size; on failure returns 0
+ * and an error that ends with ffmpeg's last line.
  */
 size_t thumb_run(const jail_t *jail, const char *format, const uint8_t *media, size_t size,
                  uint8_t picture[THUMB_PICTURE_MAX], char *error, size_t error_size);

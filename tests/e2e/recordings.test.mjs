@@ -347,7 +347,7 @@ describe('events of nginx', () => {
       const refused = put(close(start + 10_000, 666));
       put(close(start + 11_000, 9));
       await until(
-        () => auth.lines.slice(lines).some((line) => /events of nginx wait: database: .*read-only/.test(line)),
+        () => auth.lines.slice(lines).some((line) => /nginx's events wait: database: .*read-only/.test(line)),
         'the read-only database to be told of',
       );
       const from = service.nginx.looks['/status'];
@@ -359,7 +359,7 @@ describe('events of nginx', () => {
       assert.deepEqual(fs.readdirSync(at('.spool/bad')), [refused]);
       assert.match(
         auth.lines.slice(lines).join('\n'),
-        new RegExp(`event ${refused} is in \\.spool/bad now: database: .*picky`),
+        new RegExp(`moved event ${refused} to \\.spool/bad: database: .*picky`),
       );
       assert.deepEqual(
         rows().map(([file]) => file),
@@ -415,17 +415,17 @@ describe('events of nginx', () => {
     await service.database.stop('SIGKILL');
     for (let i = 1; i <= 20; i++) { put(open(start)); put(close(start, i)); }
     await until(
-      () => auth.lines.some((line) => /warning recordings: events of nginx wait: database:/.test(line)),
+      () => auth.lines.some((line) => /warning recordings: nginx's events wait: database:/.test(line)),
       'the service to say so',
     );
     assert.equal(waiting().length, 40);
-    const said = () => auth.lines.filter((line) => /events of nginx wait/.test(line)).length;
+    const said = () => auth.lines.filter((line) => /nginx's events wait/.test(line)).length;
     const once1 = said();
     await service.database.start();
     await taken();
     assert.deepEqual(sql('SELECT bytes, state FROM recordings'), [['20', 'complete']]);
     // said when it began and when it was over, not at every try
-    await until(() => auth.lines.some((line) => /events of nginx wait: over/.test(line)), 'the service to say so');
+    await until(() => auth.lines.some((line) => /nginx's events wait: over/.test(line)), 'the service to say so');
     assert.ok(said() <= once1 + 2, auth.lines.slice(-10).join('\n'));
   });
 });

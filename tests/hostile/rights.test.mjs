@@ -210,7 +210,7 @@ describe('what a manager made ends with the manager', () => {
 
     nginx.calls = [];
     const said = await auth.done(['revoke', 'max', 'live/demo', 'manage']);
-    assert.match(said, /keys and grants ended whose maker may no longer manage the stream: on 1 stream/);
+    assert.match(said, /ended the keys and grants on 1 stream whose maker may no longer manage the stream/);
     const stream = 'stream=live/demo';
     await until(() => nginx.revoked().length >= 3, 'nginx to be told');
     assert.deepEqual(
