@@ -1,6 +1,6 @@
--- The data model. Every table has a primary key; no id needs to be gap-free.
--- Text compares byte by byte (utf8mb4_bin): a name is one name, whatever its case.
--- Times are UTC. The service sets the session's time zone; set it too when you
+-- The data model. Every table has a primary key; ids may have gaps.
+-- Text compares byte by byte (utf8mb4_bin), so names are case-sensitive.
+-- Times are UTC. The service sets the session's time zone; do the same before you
 -- change rows by hand: SET time_zone = '+00:00'.
 
 CREATE TABLE IF NOT EXISTS users (
@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS users (
   password_hash     VARCHAR(128) NOT NULL,          -- argon2id, as libsodium writes it
   admin             TINYINT UNSIGNED NOT NULL DEFAULT 0,
   disabled          TINYINT UNSIGNED NOT NULL DEFAULT 0,
-  tokens_not_before BIGINT UNSIGNED NOT NULL DEFAULT 0,  -- unix seconds: media tokens made up to then are void
+  tokens_not_before BIGINT UNSIGNED NOT NULL DEFAULT 0,  -- unix seconds: media tokens made until then are void
   created_at        DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   PRIMARY KEY (id),
   UNIQUE KEY users_name (name)
@@ -68,7 +68,7 @@ CREATE TABLE IF NOT EXISTS devices (
   CONSTRAINT devices_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- Who (a user or a group) may do what on what (a stream or a whole app).
+-- The rights of a user or a group on a stream or a whole app.
 CREATE TABLE IF NOT EXISTS grants (
   id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   user_id    BIGINT UNSIGNED NULL,
@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS grants (
   app        VARCHAR(32) NULL,
   rights     SET('publish','view','replay','manage') NOT NULL,
   created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
-  -- NULLs are all different to a unique key, so it stands on these two
+  -- a unique key never finds two NULLs equal, so it uses these two columns
   who        VARCHAR(24) AS (CONCAT(IF(user_id IS NULL, 'g', 'u'), COALESCE(user_id, group_id))) VIRTUAL,
   what       VARCHAR(40) AS (IF(stream_id IS NULL, CONCAT('a', app), CONCAT('s', stream_id))) VIRTUAL,
   PRIMARY KEY (id),
@@ -93,7 +93,7 @@ CREATE TABLE IF NOT EXISTS grants (
   CONSTRAINT grants_one_what CHECK ((stream_id IS NULL) <> (app IS NULL))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- Logins of the page; the cookie itself is never stored.
+-- Logins of the page. The table stores a hash, never the cookie itself.
 CREATE TABLE IF NOT EXISTS web_sessions (
   token_hash BINARY(32) NOT NULL,
   user_id    BIGINT UNSIGNED NOT NULL,
@@ -106,11 +106,11 @@ CREATE TABLE IF NOT EXISTS web_sessions (
   CONSTRAINT web_sessions_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- Publishers and RTMP players that the gate let in. No foreign keys: history outlives what it tells of.
+-- Publishers and RTMP players that the gate let in. No foreign keys: rows outlive their user and stream.
 CREATE TABLE IF NOT EXISTS sessions (
   id           BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   kind         ENUM('publish','play') NOT NULL,
-  gate_session VARCHAR(64) NOT NULL,                -- nginx's id of it
+  gate_session VARCHAR(64) NOT NULL,                -- nginx's id of the session
   user_id      BIGINT UNSIGNED NOT NULL,
   stream_id    BIGINT UNSIGNED NOT NULL,
   device_id    BIGINT UNSIGNED NULL,

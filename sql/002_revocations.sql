@@ -1,12 +1,12 @@
--- What was ended, by user, stream, user on a stream, or key; 0 stands for any. One row a
--- subject, the newest time. Media tokens made at that second or before are void, and
--- duolu-auth tells nginx of every pending row, which ends the sessions that began by then.
--- A user that is disabled and a key that is revoked by hand get their row by themselves
--- within a second. By hand, for a user, a stream, or both together when a grant is deleted:
+-- Revocations of a user, a stream, a user on a stream, or a key; 0 matches any. Each has one
+-- row, with its newest time. Media tokens made in that second or before are void, and
+-- duolu-auth tells nginx of every pending row; nginx ends the sessions that began by then.
+-- If you disable a user or revoke a key by hand, duolu-auth adds the row within a second.
+-- Otherwise add it by hand, for a user, a stream, or, after deleting a grant, for both:
 --   REPLACE INTO revocations (user_id)   SELECT id FROM users WHERE name = 'bob';
 --   REPLACE INTO revocations (stream_id) SELECT id FROM streams WHERE app = 'live' AND name = 'demo';
 --   REPLACE INTO revocations (user_id, stream_id) VALUES (7, 3);
--- No foreign keys: 0 is nobody's id.
+-- No foreign keys, since no row has the id 0.
 CREATE TABLE IF NOT EXISTS revocations (
   user_id   BIGINT UNSIGNED NOT NULL DEFAULT 0,
   stream_id BIGINT UNSIGNED NOT NULL DEFAULT 0,

@@ -1,7 +1,7 @@
--- revocations has taken the place of tokens_not_before; changed tells a row changed by hand
--- from one whose revocation is written already. MariaDB repeats these safely.
+-- The table revocations replaces tokens_not_before. By `changed` the service recognises rows
+-- that were changed by hand after their last revocation. MariaDB can safely repeat these.
 ALTER TABLE users
-  ADD COLUMN /*M! IF NOT EXISTS */ max_publishers INT UNSIGNED NOT NULL DEFAULT 0,   -- at once; 0: no limit
+  ADD COLUMN /*M! IF NOT EXISTS */ max_publishers INT UNSIGNED NOT NULL DEFAULT 0,   -- at the same time; 0: no limit
   ADD COLUMN /*M! IF NOT EXISTS */ changed TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)
     ON UPDATE CURRENT_TIMESTAMP(3),
   ADD KEY /*M! IF NOT EXISTS */ users_disabled (disabled),
@@ -15,6 +15,6 @@ ALTER TABLE devices
     ON UPDATE CURRENT_TIMESTAMP(3),
   ADD KEY /*M! IF NOT EXISTS */ devices_changed (changed);
 
--- the keys that were revoked before there was anybody to tell
+-- keys revoked before this table existed: their sessions have ended
 INSERT IGNORE INTO revocations (device_id, pending)
   SELECT id, 0 FROM devices WHERE revoked_at IS NOT NULL;

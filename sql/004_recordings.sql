@@ -1,7 +1,7 @@
--- Recordings, one row a file. The files are the truth, `duoluctl reindex` makes the rows
--- anew of them; `keep` alone stands here only. A recording belongs to the stream that has
--- its app and name now, since that is how it is found for a viewer; stream_id is the one it
--- was made by, while that is there. Times are unix milliseconds, UTC.
+-- Recordings, one row for each file. The files are the truth: `duoluctl reindex` makes the
+-- rows anew from them, except for `keep`, which only this table has. A recording belongs to
+-- the stream that has its app and name now, since nginx finds the file by them; stream_id is
+-- the stream that made it, until that is deleted. Times are unix milliseconds, UTC.
 CREATE TABLE IF NOT EXISTS recordings (
   id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   stream_id  BIGINT UNSIGNED NULL,
@@ -9,13 +9,13 @@ CREATE TABLE IF NOT EXISTS recordings (
   name       VARCHAR(128) NOT NULL,
   file       VARCHAR(255) NOT NULL,                 -- below the folder of recordings
   format     ENUM('mp4','flv') NOT NULL,
-  session    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- files of one go on air carry the same
+  session    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- the same for all files of one broadcast
   started_ms BIGINT UNSIGNED NOT NULL,
   ended_ms   BIGINT UNSIGNED NULL,                  -- NULL while it is being written
   bytes      BIGINT UNSIGNED NOT NULL DEFAULT 0,
   state      ENUM('recording','complete','interrupted') NOT NULL,
   reason     VARCHAR(200) NOT NULL DEFAULT '',      -- why it ended
-  keep       TINYINT UNSIGNED NOT NULL DEFAULT 0,   -- retention passes it over
+  keep       TINYINT UNSIGNED NOT NULL DEFAULT 0,   -- retention does not delete it
   created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   PRIMARY KEY (id),
   UNIQUE KEY recordings_file (file),
@@ -25,11 +25,11 @@ CREATE TABLE IF NOT EXISTS recordings (
   CONSTRAINT recordings_stream FOREIGN KEY (stream_id) REFERENCES streams (id) ON DELETE SET NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- With record_policy 'demand': whether somebody has asked for it. Changed by hand, nginx is
--- told within seconds.
+-- With record_policy 'demand': recording is switched on. When you change it by hand, the
+-- service tells nginx within seconds.
 ALTER TABLE streams
   ADD COLUMN /*M! IF NOT EXISTS */ record_on TINYINT UNSIGNED NOT NULL DEFAULT 0;
 
--- Bytes that the recordings of all streams of an owner may take; 0: no limit.
+-- Limit in bytes for the recordings of all streams of this owner; 0: no limit.
 ALTER TABLE users
   ADD COLUMN /*M! IF NOT EXISTS */ rec_quota BIGINT UNSIGNED NOT NULL DEFAULT 0;

@@ -1,4 +1,4 @@
-/* aac_parse_adts(): an accepted head has a record that its parser takes. */
+/* aac_parse_adts(): the config made of an accepted header parses. */
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-/* aac_parse_config(): an accepted record has a rate and channels that exist. */
+/* aac_parse_config(): an accepted config has a valid rate and number of channels. */
 
 #include <assert.h>
 

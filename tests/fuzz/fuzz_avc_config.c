@@ -1,4 +1,4 @@
-/* avc_parse_config(): an accepted record has a size that fits its limits. */
+/* avc_parse_config(): an accepted config has a picture size within the limits. */
 
 #include <assert.h>
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(config.height >= 1 && config.height <= 16384);
     assert(config.profile == data[1] && config.level == data[3]);
 
-    /* nothing behind the first SPS counts */
+    /* the parser ignores everything behind the first SPS */
     length = 8 + ((size_t) data[6] << 8 | data[7]);
     assert(length <= size);
     assert(avc_parse_config(data, length, &config) == 0);

@@ -1,4 +1,4 @@
-/* flv_parse_audio(): any body is answered, and what is said of it is true. */
+/* flv_parse_audio(): it answers for any body, and its answer is consistent. */
 
 #include <assert.h>
 

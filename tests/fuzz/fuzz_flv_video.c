@@ -1,4 +1,4 @@
-/* flv_parse_video(): any body is answered, and what is said of it is true. */
+/* flv_parse_video(): it answers for any body, and its answer is consistent. */
 
 #include <assert.h>
 
@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(!(frame.config && frame.empty));
         assert(frame.cts >= -0x800000 && frame.cts <= 0x7fffff);
 
-        /* ingest shows it the beginning of a body: the answer may not change */
+        /* ingest passes only the beginning of a body: the answer must be the same */
         if (!tracks && !frame.empty) {
             assert(flv_parse_video(data, frame.payload, &again) == FLV_OK);
             assert(again.codec == frame.codec && again.key == frame.key

@@ -1,5 +1,5 @@
-/* flv_walk(): what it takes are whole tags, in one piece or in many; what it
- * found can be written as onMetaData and read again. */
+/* flv_walk(): it takes whole tags only, and the same ones in one piece as in
+ * many; its findings survive writing and reading onMetaData. */
 
 #include <assert.h>
 #include <string.h>
@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(flv_read_meta(out, &read) == 0);
     assert(read.duration == file.meta.duration && read.size == done);
 
-    /* and as if the input were one */
+    /* reads the input itself as onMetaData */
     memcpy(out, data, size < sizeof(out) ? size : sizeof(out));
     (void) flv_read_meta(out, &read);
 

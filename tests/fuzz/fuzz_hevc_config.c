@@ -1,4 +1,4 @@
-/* hevc_parse_config(): an accepted record has a size that fits its limits. */
+/* hevc_parse_config(): an accepted config has a picture size within the limits. */
 
 #include <assert.h>
 

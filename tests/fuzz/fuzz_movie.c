@@ -1,5 +1,5 @@
-/* A clip of any fragments: its head fits its room, both feedings agree, and
- * nothing outside is touched.
+/* A clip of any fragments: its head fits into its buffer, both passes agree, and
+ * nothing writes outside.
  *
  * Input: a list of records of 12 bytes, see feed(). */
 

@@ -1,5 +1,5 @@
-/* mp4_read_init() and mp4_read_fragment(): what is accepted lies in the input
- * and adds up, and none of it is accepted when its end is cut. */
+/* mp4_read_init() and mp4_read_fragment(): accepted boxes lie in the input and
+ * their sizes add up; the parsers refuse the same boxes with the end cut off. */
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-/* mp4_track(): what it accepts can be written, and read as it was. */
+/* mp4_track(): an accepted track reads the same after writing. */
 
 #include <assert.h>
 #include <stdlib.h>

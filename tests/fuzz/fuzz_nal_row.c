@@ -1,6 +1,5 @@
-/* Rows of NAL units: a header made of any is one that its parser takes, and
- * lengths in place of start codes change no unit.  The first byte picks the
- * form of the row. */
+/* Rows of NAL units: the config made of any row parses, and replacing start codes
+ * by lengths changes no unit.  The first byte chooses the form of the row. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Units behind start codes are those behind the lengths made of them. */
+/* After nal_to_lengths() the row has the same units. */
 static void check_lengths(const uint8_t *data, size_t size)
 {
     size_t          max = NAL_LENGTHS_MAX(size), used, a, b;

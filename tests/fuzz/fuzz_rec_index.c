@@ -1,5 +1,5 @@
-/* rec_index_next(): what is read of any text is read again from what the
- * writer makes of it. */
+/* rec_index_next(): segments read from any text read the same after the writer
+ * has written them. */
 
 #include <assert.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Paths and times of any text: what is accepted comes back as it was. */
+/* rec_path.c: an accepted path or time turns back into the same text. */
 
 #include <assert.h>
 #include <string.h>

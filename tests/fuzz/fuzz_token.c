@@ -1,4 +1,4 @@
-/* Tokens of any bytes, and claims of any bytes behind a good header and signature. */
+/* Tokens of any bytes, and claims of any bytes with a valid header and signature. */
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* A key file of any bytes: what is taken has names and keys that were in it. */
+/* A key file of any bytes: all accepted names and keys were in it. */
 
 #define _GNU_SOURCE
 #include <assert.h>

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs each fuzzer from its committed corpus and says `ok` or `not ok`:
 #   run.sh PROGRAMS SOURCES RUNS NAME…
-# What a fuzzer finds new stays in PROGRAMS, so that the repo is left as it was.
+# A fuzzer writes new inputs to PROGRAMS, not into the repo.
 set -uo pipefail
 
 programs=$1 sources=$2 runs=$3
@@ -13,14 +13,14 @@ for name in "$@"; do
     number=$((number + 1))
     log=$programs/$name.log
     if [ -z "$(ls "$sources/corpus/$name" 2>/dev/null)" ]; then
-        echo "# $sources/corpus/$name holds no input to start from"
+        echo "# $sources/corpus/$name has no input to start from"
         echo "not ok $number - fuzz $name"
         failed=1
         continue
     fi
     mkdir -p "$programs/corpus/$name" "$programs/crash"
-    # an SPS is at most 512 bytes to us, a tag's head far less; a fixed seed
-    # makes a failure of one machine a failure of all
+    # we accept an SPS of at most 512 bytes, a tag's head is far shorter; with a fixed
+    # seed a failure on one machine is a failure on all
     if "$programs/fuzz_$name" -runs="$runs" -max_len=1024 -seed=1 -timeout=10 -rss_limit_mb=512 \
         -max_total_time=120 -print_final_stats=1 -artifact_prefix="$programs/crash/$name-" \
         "$programs/corpus/$name" "$sources/corpus/$name" >"$log" 2>&1; then

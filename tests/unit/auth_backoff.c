@@ -1,4 +1,4 @@
-/* backoff.c with a clock of the test's own, and the passwords. */
+/* Tests backoff.c with a clock of its own, and password.c. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,7 +51,7 @@ static void test_doubles_up_to_longest(void **state)
 }
 
 
-/* what is refused does not count: knocking on does not lengthen the wait */
+/* refused attempts do not count: trying again does not lengthen the wait */
 static void test_refused_is_free(void **state)
 {
     int         i;
@@ -97,7 +97,7 @@ static void test_success_and_time_forget(void **state)
 }
 
 
-/* a flood of other keys neither grows the table nor frees the one who waits */
+/* a flood of other keys does not replace a key that has to wait */
 static void test_flood_keeps_the_worst(void **state)
 {
     int         i;
@@ -118,7 +118,7 @@ static void test_flood_keeps_the_worst(void **state)
 }
 
 
-/* what was not an attempt leaves no trace, and peeking counts nothing */
+/* a forgiven attempt leaves no trace, and peeking counts nothing */
 static void test_forgiven_is_not_counted(void **state)
 {
     int         i;

@@ -1,4 +1,4 @@
-/* dsn.c: what an operator may write into DUOLU_DB. */
+/* Tests dsn.c, which parses DUOLU_DB. */
 
 #include <setjmp.h>
 #include <stdarg.h>

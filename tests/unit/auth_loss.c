@@ -1,4 +1,4 @@
-/* loss.c: what a change takes away; token.c: when a token says it was issued. */
+/* Tests loss.c, which finds the rights that a change takes away, and token_issue(). */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ static store_access_t pair(uint64_t user, uint64_t stream, unsigned granted)
 }
 
 
-/* Notes the pairs before, strikes those after, and gives the rights that one of them lost. */
+/* Notes the pairs before, subtracts those after, and returns the rights that one pair lost. */
 static unsigned lost(const store_access_t *before, size_t count, const store_access_t *after,
                      size_t left, uint64_t user, uint64_t stream)
 {
@@ -48,7 +48,7 @@ static unsigned lost(const store_access_t *before, size_t count, const store_acc
 
 static void test_two_grants_of_a_maker(void **state)
 {
-    /* to the user, and to a group that the user is in */
+    /* user 7 has a grant, and another one through a group */
     store_access_t  made[] = { pair(7, 3, RIGHT_VIEW), pair(6, 3, RIGHT_VIEW),
                                pair(7, 3, RIGHT_REPLAY) };
     store_access_t  left = pair(7, 3, RIGHT_VIEW), none = pair(7, 3, 0);
@@ -76,13 +76,13 @@ static void test_grant_taken(void **state)
     assert_int_equal(lost(&replay, 1, &none, 1, 7, 3), RIGHT_REPLAY);
     assert_int_equal(lost(&manage, 1, &none, 1, 7, 3), 0);
 
-    /* a pair that is not there any more has lost all of it */
+    /* a pair that is missing afterwards has lost all its rights */
     assert_int_equal(lost(&view, 1, NULL, 0, 7, 3), RIGHT_VIEW);
     assert_int_equal(lost(NULL, 0, &view, 1, 7, 3), 0);
 }
 
 
-static void test_who_keeps_it(void **state)
+static void test_stream_made_private(void **state)
 {
     store_access_t  before[] = {
         { .user = 1, .stream = 3, .owner = 1, .is_public = true },
@@ -109,7 +109,7 @@ static void test_who_keeps_it(void **state)
 }
 
 
-/* More pairs than the first piece of memory holds, in an order that is not that of the ids. */
+/* more pairs than the first allocation holds, not in the order of their ids */
 static void test_many(void **state)
 {
     size_t          i;
@@ -145,7 +145,7 @@ int main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_two_grants_of_a_maker),
         cmocka_unit_test(test_grant_taken),
-        cmocka_unit_test(test_who_keeps_it),
+        cmocka_unit_test(test_stream_made_private),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_issue),
     };

@@ -1,4 +1,4 @@
-/* refusals.c with a clock of the test's own: what is told in full, and what is counted. */
+/* Tests refusals.c with a clock of its own: some refusals are reported in full, others counted. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,13 +51,13 @@ static void test_first_in_full_then_a_number_each_minute(void **state)
     assert_string_equal(more.action, "csrf");
     assert_string_equal(more.reason, "why");
 
-    /* it goes on: a number each minute, and nothing in full */
+    /* the flood goes on: one count each minute, nothing in full */
     assert_int_equal(note(refusals, 5, "192.0.2.1", "why", 70000), 0);
     assert_false(refusals_take(refusals, false, 70000, &more));
     assert_true(refusals_take(refusals, false, 130000, &more));
     assert_int_equal(more.more, 5);
 
-    /* another place and another reason are told in full meanwhile, and after a quiet minute this one */
+    /* other places and reasons are reported in full, and after a quiet minute this one is, too */
     assert_int_equal(note(refusals, 1, "192.0.2.2", "why", 130000), 1);
     assert_int_equal(note(refusals, 1, "192.0.2.1", "what", 130000), 1);
     assert_false(refusals_take(refusals, false, 190000, &more));
@@ -67,7 +67,7 @@ static void test_first_in_full_then_a_number_each_minute(void **state)
 }
 
 
-/* whatever addresses come, the table holds, no more than so many are told, and none is lost */
+/* with any number of addresses the table and the reports stay bounded, and no refusal is lost */
 static void test_many_places_are_bounded_and_none_is_lost(void **state)
 {
     int          i;
@@ -121,7 +121,7 @@ static void test_reasons_without_end_are_bounded(void **state)
 }
 
 
-static void test_networks_and_what_could_not_be_told(void **state)
+static void test_networks_and_counts_put_back(void **state)
 {
     refusal_t    more;
     refusals_t  *refusals = make();
@@ -149,7 +149,7 @@ int main(void)
         cmocka_unit_test(test_first_in_full_then_a_number_each_minute),
         cmocka_unit_test(test_many_places_are_bounded_and_none_is_lost),
         cmocka_unit_test(test_reasons_without_end_are_bounded),
-        cmocka_unit_test(test_networks_and_what_could_not_be_told),
+        cmocka_unit_test(test_networks_and_counts_put_back),
     };
 
     return cmocka_run_group_tests_name("auth_refusals", tests, NULL, NULL);

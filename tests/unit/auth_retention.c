@@ -1,4 +1,4 @@
-/* retention.c: which recordings have to go; names.c: sizes; rec_file.c: paths of recordings. */
+/* Tests retention.c, which chooses recordings to delete, sizes in names.c, paths in rec_file.c. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,48 +32,48 @@ typedef struct {
 #define FIXED(id, days, bytes)  FILE_OF(id, 1, 0, days, bytes, true)
 
 static const retention_case_t  retention_cases[] = {
-    { "no rule takes nothing", { NOW, 0, 0, 0, 0 },
+    { "without a rule nothing is deleted", { NOW, 0, 0, 0, 0 },
       { PLAIN(1, 99, 1000), PLAIN(2, 0, 1000) }, "--", 0 },
-    { "no files satisfy any rule but the room",  { NOW, 1, 1, 1, 0 }, { { 0 } }, "",
+    { "without files every rule is met but the space",  { NOW, 1, 1, 1, 0 }, { { 0 } }, "",
       RETENTION_FREE },
 
-    { "age: what ended before, not at", { NOW, 7, 0, 0, 0 },
+    { "age: older than the limit, not exactly as old", { NOW, 7, 0, 0, 0 },
       { PLAIN(1, 8, 1), PLAIN(2, 7, 1), PLAIN(3, 6, 1) }, "A--", 0 },
-    { "age: what is kept stays, and breaks no rule", { NOW, 7, 0, 0, 0 },
+    { "age: a kept file stays, and breaks no rule", { NOW, 7, 0, 0, 0 },
       { FIXED(1, 30, 1), PLAIN(2, 29, 1) }, "-A", 0 },
 
     { "total: the oldest, until it fits", { NOW, 0, 250, 0, 0 },
       { PLAIN(1, 4, 100), PLAIN(2, 3, 100), PLAIN(3, 2, 100), PLAIN(4, 1, 100) }, "TT--", 0 },
-    { "total: exactly as much is no more", { NOW, 0, 200, 0, 0 },
+    { "total: exactly the limit is allowed", { NOW, 0, 200, 0, 0 },
       { PLAIN(1, 4, 100), PLAIN(2, 3, 100) }, "--", 0 },
-    { "total: what is kept counts, the next one goes", { NOW, 0, 250, 0, 0 },
+    { "total: a kept file counts, the next one is deleted", { NOW, 0, 250, 0, 0 },
       { FIXED(1, 4, 100), PLAIN(2, 3, 100), PLAIN(3, 2, 100), PLAIN(4, 1, 100) }, "-TT-", 0 },
     { "total: all kept", { NOW, 0, 50, 0, 0 },
       { FIXED(1, 4, 100), FIXED(2, 3, 100) }, "--", RETENTION_TOTAL },
-    { "total: all that may go is still too little", { NOW, 0, 50, 0, 0 },
+    { "total: deleting all that may go is not enough", { NOW, 0, 50, 0, 0 },
       { FIXED(1, 4, 100), PLAIN(2, 3, 100) }, "-T", RETENTION_TOTAL },
 
-    { "quota: of each owner alone", { NOW, 0, 0, 0, 0 },
+    { "quota: of each owner separately", { NOW, 0, 0, 0, 0 },
       { FILE_OF(1, 1, 150, 5, 100, false), FILE_OF(2, 2, 0, 4, 100, false),
         FILE_OF(3, 3, 100, 3, 100, false), FILE_OF(4, 1, 150, 2, 100, false),
         FILE_OF(5, 3, 100, 1, 100, false), FILE_OF(6, 1, 150, 0, 50, false) }, "Q-Q---", 0 },
-    { "quota: nobody's recordings have none", { NOW, 0, 0, 0, 0 },
+    { "quota: recordings without an owner have none", { NOW, 0, 0, 0, 0 },
       { FILE_OF(1, 0, 1, 5, 100, false), FILE_OF(2, 0, 1, 4, 100, false) }, "--", 0 },
-    { "quota: what is kept counts", { NOW, 0, 0, 0, 0 },
+    { "quota: a kept file counts", { NOW, 0, 0, 0, 0 },
       { FILE_OF(1, 1, 150, 5, 100, true), FILE_OF(2, 1, 150, 4, 100, false) }, "-Q", 0 },
     { "quota: all kept", { NOW, 0, 0, 0, 0 },
       { FILE_OF(1, 1, 50, 5, 100, true), FILE_OF(2, 2, 50, 4, 50, true) }, "--",
       RETENTION_QUOTA },
 
-    { "room: the oldest, until so much is free", { NOW, 0, 0, 1000, 850 },
+    { "space: the oldest, until enough is free", { NOW, 0, 0, 1000, 850 },
       { PLAIN(1, 3, 100), PLAIN(2, 2, 100), PLAIN(3, 1, 100) }, "FF-", 0 },
-    { "room: enough is free", { NOW, 0, 0, 1000, 1000 }, { PLAIN(1, 3, 100) }, "-", 0 },
-    { "room: what is being written and what is kept stay", { NOW, 0, 0, 1000, 850 },
+    { "space: enough is free", { NOW, 0, 0, 1000, 1000 }, { PLAIN(1, 3, 100) }, "-", 0 },
+    { "space: files being written and kept files stay", { NOW, 0, 0, 1000, 850 },
       { FIXED(1, 3, 500), PLAIN(2, 2, 100), FIXED(3, 0, 500) }, "-F-", RETENTION_FREE },
 
-    { "what one rule takes, the next one has", { NOW, 10, 250, 1000, 800 },
+    { "a file that one rule deletes counts for the next", { NOW, 10, 250, 1000, 800 },
       { PLAIN(1, 20, 100), PLAIN(2, 5, 100), PLAIN(3, 4, 100), PLAIN(4, 3, 100) }, "AT--", 0 },
-    { "files of no bytes do not help", { NOW, 0, 0, 10, 0 },
+    { "empty files free no space", { NOW, 0, 0, 10, 0 },
       { PLAIN(1, 3, 0), PLAIN(2, 2, 10), PLAIN(3, 1, 10) }, "FF-", 0 },
 };
 
@@ -167,7 +167,7 @@ static void test_names(void **state)
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (!rec_file_name(cases[i].file, &recording)) {
-            fail_msg("\"%s\" is no recording's", cases[i].file);
+            fail_msg("\"%s\" was not taken for a recording's path", cases[i].file);
         }
         assert_string_equal(recording.file, cases[i].file);
         assert_string_equal(recording.app, cases[i].app);
@@ -177,7 +177,7 @@ static void test_names(void **state)
     }
     for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         if (rec_file_name(wrong[i], &recording)) {
-            fail_msg("\"%s\" is taken for a recording's", wrong[i]);
+            fail_msg("\"%s\" was taken for a recording's path", wrong[i]);
         }
     }
 

@@ -1,4 +1,4 @@
-/* names.c, rights.c, migrate.c's splitter and log_quote: what is accepted, what is decided. */
+/* Tests names.c, rights.c, migrate_next_statement() and log_quote(). */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +57,7 @@ static void test_stream_names(void **state)
 }
 
 
-/* what a row from before that rule may be called is still found, and no path out of a folder */
+/* names from before the rule are still found, but none that leaves its folder */
 static void test_known_stream_names(void **state)
 {
     char  app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
@@ -258,7 +258,7 @@ static void test_log_quote(void **state)
     assert_string_equal(log_quote(out, sizeof(out), "123456789012345678901234567890"),
                         "12345678901234567890123");
     assert_string_equal(log_quote(out, 4, "\n"), "");
-    /* the order turned around, a zero width space; letters stay as they are */
+    /* escapes an override of direction and a zero width space, not letters */
     assert_string_equal(log_quote(out, sizeof(out), "a\xe2\x80\xaeg"), "a\\u{202e}g");
     assert_string_equal(log_quote(out, sizeof(out), "\xe2\x80\x8b\xc3\xa9\xff"), "\\u{200b}\xc3\xa9\xff");
 }

@@ -1,4 +1,4 @@
-/* slots.c with real threads: who gets a slot next, and who is told "busy". */
+/* Tests slots.c with real threads: the order of getting slots, and the answer "busy". */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,34 +15,34 @@
 
 typedef struct {
     slots_t     *slots;
-    const char  *who;
+    const char  *class;
     bool         known;
     bool         taken;
     pthread_t    thread;
 } guest_t;
 
 static pthread_mutex_t  order_lock = PTHREAD_MUTEX_INITIALIZER;
-static char             order[256];     /* in which they had a slot, "a b c " */
+static char             order[256];     /* classes in the order of their slots, "a b c " */
 
 
 static void *guest_run(void *data)
 {
     guest_t  *guest = data;
 
-    guest->taken = slots_take(guest->slots, guest->who, guest->known);
+    guest->taken = slots_take(guest->slots, guest->class, guest->known);
     if (guest->taken) {
         pthread_mutex_lock(&order_lock);
-        strcat(order, guest->who);
+        strcat(order, guest->class);
         strcat(order, " ");
         pthread_mutex_unlock(&order_lock);
-        slots_give(guest->slots, guest->who);
+        slots_give(guest->slots, guest->class);
     }
 
     return NULL;
 }
 
 
-/* Those named stand in the queue in this order: each is awaited, refused or waiting. */
+/* Starts the guests in this order: waits until each stands in the queue, or was refused. */
 static void guests_come(slots_t *slots, guest_t *guests, size_t count)
 {
     bool        there;
@@ -77,11 +77,11 @@ static void guests_leave(guest_t *guests, size_t count)
 }
 
 
-static void test_one_who_wants_much_waits_longer(void **state)
+static void test_class_with_many_requests_waits_longer(void **state)
 {
     slots_t  slots;
-    guest_t  guests[] = { { .who = "flood" }, { .who = "flood" }, { .who = "flood" },
-                          { .who = "owner" } };
+    guest_t  guests[] = { { .class = "flood" }, { .class = "flood" }, { .class = "flood" },
+                          { .class = "owner" } };
 
     (void) state;
     slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 4, .wait_s = 30 });
@@ -96,7 +96,8 @@ static void test_one_who_wants_much_waits_longer(void **state)
 static void test_known_goes_before_strangers(void **state)
 {
     slots_t  slots;
-    guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
+    guest_t  guests[] = { { .class = "a" }, { .class = "b" },
+                          { .class = "user 1", .known = true } };
 
     (void) state;
     slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 3, .wait_s = 30 });
@@ -111,13 +112,14 @@ static void test_known_goes_before_strangers(void **state)
 static void test_known_takes_a_place_in_a_full_queue(void **state)
 {
     slots_t  slots;
-    guest_t  guests[] = { { .who = "a" }, { .who = "b" }, { .who = "user 1", .known = true } };
+    guest_t  guests[] = { { .class = "a" }, { .class = "b" },
+                          { .class = "user 1", .known = true } };
 
     (void) state;
     slots_init(&slots, &(slots_rule_t) { .slots = 1, .queue = 2, .wait_s = 30 });
     assert_true(slots_take(&slots, "c", false));
     guests_come(&slots, guests, 3);
-    pthread_join(guests[1].thread, NULL);       /* pushed out before any slot was free */
+    pthread_join(guests[1].thread, NULL);       /* displaced before any slot was free */
     assert_false(guests[1].taken);
     slots_give(&slots, "c");
     pthread_join(guests[0].thread, NULL);
@@ -126,12 +128,12 @@ static void test_known_takes_a_place_in_a_full_queue(void **state)
 }
 
 
-/* nobody is pushed out by its like, and no known one takes all */
+/* a newcomer displaces no equal, and a known class cannot take all places */
 static void test_full_queue_refuses_the_newcomer(void **state)
 {
     slots_t  slots;
-    guest_t  known = { .slots = &slots, .who = "user 1", .known = true };
-    guest_t  guests[] = { { .who = "a" }, { .who = "b" } };
+    guest_t  known = { .slots = &slots, .class = "user 1", .known = true };
+    guest_t  guests[] = { { .class = "a" }, { .class = "b" } };
 
     (void) state;
     slots_init(&slots, &(slots_rule_t) { .slots = 2, .queue = 2, .wait_s = 30 });
@@ -150,8 +152,8 @@ static void test_full_queue_refuses_the_newcomer(void **state)
 }
 
 
-/* what one gives back is never another's place, however long the names are */
-static void test_each_gives_back_its_own(void **state)
+/* a class gives back only its own slot, however long the names are */
+static void test_class_gives_back_its_own_slot(void **state)
 {
     char     first[SLOTS_CLASS_SIZE + 20], second[SLOTS_CLASS_SIZE + 20];
     slots_t  slots;
@@ -178,11 +180,11 @@ static void test_each_gives_back_its_own(void **state)
 }
 
 
-/* one class alone never has all, and does not stand in the way of who comes behind it */
+/* one class never has all slots, and its waiters do not block a later class */
 static void test_one_class_has_its_share_at_most(void **state)
 {
     slots_t  slots;
-    guest_t  guests[] = { { .who = "flood" }, { .who = "flood" } };
+    guest_t  guests[] = { { .class = "flood" }, { .class = "flood" } };
 
     (void) state;
     slots_init(&slots, &(slots_rule_t) { .slots = 3, .each = 2, .queue = 2, .wait_s = 30 });
@@ -204,11 +206,11 @@ static void test_one_class_has_its_share_at_most(void **state)
 int main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test(test_one_who_wants_much_waits_longer),
+        cmocka_unit_test(test_class_with_many_requests_waits_longer),
         cmocka_unit_test(test_known_goes_before_strangers),
         cmocka_unit_test(test_known_takes_a_place_in_a_full_queue),
         cmocka_unit_test(test_full_queue_refuses_the_newcomer),
-        cmocka_unit_test(test_each_gives_back_its_own),
+        cmocka_unit_test(test_class_gives_back_its_own_slot),
         cmocka_unit_test(test_one_class_has_its_share_at_most),
     };
 

@@ -1,4 +1,4 @@
-/* token.c: what is signed verifies; nothing else does. */
+/* Tests token.c: only signed tokens verify. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ static void make(char token[TOKEN_MAX], int64_t issued, int64_t expires)
 }
 
 
-/* header and body as given, signed with the right key: what a leaked signer could make */
+/* Signs any header and body with the right key, as a leaked key would let an attacker do. */
 static void sign_raw(const char *header, const char *body, char *out, size_t size)
 {
     size_t         used;
@@ -82,7 +82,7 @@ static void test_signed_verifies(void **state)
 }
 
 
-/* the layout nginx reads: RFC 7515 compact, no padding */
+/* the layout that nginx reads: RFC 7515 compact, no padding */
 static void test_layout(void **state)
 {
     char            token[TOKEN_MAX], json[256];
@@ -120,7 +120,7 @@ static void test_second_key_verifies(void **state)
 }
 
 
-/* a change of any one character, anywhere, is noticed */
+/* a change of any single character voids the token */
 static void test_tampered(void **state)
 {
     char            token[TOKEN_MAX], copy[TOKEN_MAX];
@@ -152,7 +152,7 @@ static void test_expired(void **state)
     make(token, NOW - 60, NOW);
     assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_EXPIRED);
     assert_int_equal(token_verify(&keys, token, NOW - 1, &claims), TOKEN_OK);
-    /* issued in the future, beyond what clocks may differ */
+    /* issued further in the future than clocks may differ */
     make(token, NOW + 3600, NOW + 7200);
     assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_FUTURE);
 }
@@ -216,7 +216,7 @@ static void test_raw_table(void **state)
 }
 
 
-static void test_no_token(void **state)
+static void test_malformed(void **state)
 {
     static const char *const  texts[] = {
         "", ".", "..", "...", "a.b", "a.b.c.d", "====.====.====", "\xff\xfe.\x80.x",
@@ -249,7 +249,7 @@ static void test_64_kilobytes(void **state)
 }
 
 
-/* the longest names there are still make a token */
+/* the longest names still fit into a token */
 static void test_longest_name(void **state)
 {
     char            token[TOKEN_MAX];
@@ -327,7 +327,7 @@ static void key_file_case(char *column[CASES_COLUMNS])
 }
 
 
-/* nginx answers alike: tests/nginx/shared.test.mjs */
+/* nginx gets the same cases: tests/nginx/shared.test.mjs */
 static void test_key_files_as_nginx(void **state)
 {
     (void) state;
@@ -335,7 +335,7 @@ static void test_key_files_as_nginx(void **state)
 }
 
 
-/* {now}, {now+60} and {now-1} as numbers */
+/* Replaces {now}, {now+60} and {now-1} by numbers. */
 static void set_times(char *text, size_t size)
 {
     char   what[32], with[24], *at;
@@ -362,7 +362,7 @@ static void token_case(char *column[CASES_COLUMNS])
     cases_bytes(column[3]);
     strcat(token, column[3]);
 
-    /* and what the gate asks */
+    /* then the same check as the gate's */
     taken = token_verify(&keys, token, NOW, &claims) == TOKEN_OK
             && strcmp(claims.stream, "live/cam1") == 0 && strcmp(claims.action, "view") == 0;
     if (taken != (strcmp(column[4], "yes") == 0)) {
@@ -392,7 +392,7 @@ static void test_key_file_made(void **state)
 
     assert_true(token_keys_create(path, error, sizeof(error)));
     assert_true(token_keys_load(path, &first, error, sizeof(error)));
-    /* a second call leaves what is there */
+    /* a second call leaves the file alone */
     assert_true(token_keys_create(path, error, sizeof(error)));
     assert_true(token_keys_load(path, &second, error, sizeof(error)));
     assert_memory_equal(&first, &second, sizeof(first));
@@ -415,7 +415,7 @@ int main(void)
         cmocka_unit_test(test_tampered),
         cmocka_unit_test(test_expired),
         cmocka_unit_test(test_raw_table),
-        cmocka_unit_test(test_no_token),
+        cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_64_kilobytes),
         cmocka_unit_test(test_longest_name),
         cmocka_unit_test(test_key_file),
