@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     const char    *name;                    /* "stream key rotate" */
     const char    *usage;                   /* arguments, for the usage line */
+    const char    *purpose;                 /* for the help */
     size_t         least;
     size_t         most;
     unsigned       options;
