@@ -22,16 +22,16 @@ build=$repo/.build
 
 usage() {
     cat <<'TEXT'
-./build.sh up [-d]      install what is missing, build, start everything, print the addresses;
-                        Ctrl-C ends it all (-d: return when ready, end it with `down`);
-                        what ends by itself is started again, by the next `up` at once
-./build.sh down         end every process of this DUOLU_HOME
+./build.sh up [-d]      install missing packages, build, start the stack, print its addresses;
+                        Ctrl-C ends it (-d: leave it in the background, end it with `down`);
+                        a service that ends by itself is restarted, by another `up` at once
+./build.sh down         end all processes of this DUOLU_HOME
 ./build.sh build        install and compile only
-./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    all of them without a name
-./build.sh lint         the lint suite alone
-./build.sh ctl …        duoluctl against the running stack (`ctl help` lists its commands)
-./build.sh bench [quick] [recording]    the table of what things cost: half an hour on an idle machine,
-                        quick three minutes; recording: what it costs alone, two minutes
+./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    run these test suites, or all
+./build.sh lint         run only the lint suite
+./build.sh ctl …        run duoluctl on the running stack (`ctl help` lists its commands)
+./build.sh bench [quick] [recording]    measure the costs: half an hour on an idle machine,
+                        quick: three minutes; recording: only its cost, two minutes
 
 environment             default        meaning
 DUOLU_HOME              ./run          state: database, logs, secrets, sockets
@@ -42,15 +42,15 @@ DUOLU_RTMPS             1936           the same over TLS
 DUOLU_LISTEN            127.0.0.1      0.0.0.0 to serve other machines
 DUOLU_HOST              (from LISTEN)  host name in the printed addresses
 DUOLU_WORKERS           2              nginx workers
-DUOLU_FLUSH             auto           how often viewers are written to: auto, 10ms … 350ms
+DUOLU_FLUSH             auto           interval of sending to viewers: auto, 10ms … 350ms
 DUOLU_REC               DUOLU_HOME/rec  folder of recordings; may be a disk of its own
-DUOLU_REC_DAYS          0              recordings older than that go, the oldest first; 0: no limit
-DUOLU_REC_TOTAL         0              so do those beyond so many bytes, such as 500g
-DUOLU_HSTS              0              seconds for which browsers are to come by HTTPS alone; needs a trusted certificate
-DUOLU_LOG_SIZE          20m            a log is turned over at that size, and daily; nine old ones are kept; 0: never
-DUOLU_REC_FREE          0              or while so much of their disk, or a part such as 5%, is not free
-DUOLU_REC_QUOTA         80%            what each owner's recordings may take, of the disk or bytes; then no more is recorded
-DUOLU_MAX_KBPS          50000          what each stream may send; 0: no limit
+DUOLU_REC_DAYS          0              delete recordings after so many days; 0: no limit
+DUOLU_REC_TOTAL         0              delete the oldest recordings beyond so many bytes, such as 500g; 0: no limit
+DUOLU_REC_FREE          0              delete the oldest recordings to keep so much of their disk free, such as 5% or 20g
+DUOLU_REC_QUOTA         80%            stop recording an owner at this part of the disk or so many bytes; 0: no limit
+DUOLU_MAX_KBPS          50000          limit of kbit/s for each stream; 0: no limit
+DUOLU_LOG_SIZE          20m            rotate a log at this size, and daily; keep nine old ones; 0: never
+DUOLU_HSTS              0              seconds for which browsers use only HTTPS; needs a trusted certificate
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT
 }
@@ -63,13 +63,13 @@ build_all() {
     fi
     install_missing "${packages_run[@]}" "${packages_build[@]}"
     mkdir -p "$build/log"
-    # lock: two builds at once would write the same files
+    # two builds at once would write the same files
     exec {build_lock}>>"$build/lock"
     flock "$build_lock"
     run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
     run_logged "compiling the auth-service" "$build/log/auth-service.log" \
         make -s -C "$repo/auth-service" "-j$(nproc)"
-    run_logged "putting the page's players in place" "$build/log/html.log" "$repo/html/build.sh"
+    run_logged "installing the page's players" "$build/log/html.log" "$repo/html/build.sh"
     exec {build_lock}>&-
 }
 
@@ -86,7 +86,7 @@ command_up() {
         command_mend
         return
     fi
-    end_keeper                  # none of the services it looked after runs any more
+    end_keeper                  # all of its services have ended
     local began=$SECONDS
     build_all
     prepare_home
@@ -94,8 +94,8 @@ command_up() {
     trap 'interrupted' INT TERM HUP
     trap 'failed_up' EXIT
     start_everything
-    # while we hold the home lock: a keeper that began after another shell's `down` would start all again
-    if [ "$detach" = yes ]; then start_keeper; else become_keeper || die "another process looks after $home: ./build.sh down, then try again"; fi
+    # hold the home lock: otherwise a `down` in another shell could end the stack first, and this keeper would restart it
+    if [ "$detach" = yes ]; then start_keeper; else become_keeper || die "another keeper runs for $home: ./build.sh down, then try again"; fi
     trap - EXIT
     release_home
     say "ready after $((SECONDS - began)) s"
@@ -108,7 +108,7 @@ command_up() {
     fi
 }
 
-# `up` where the stack runs already: uses the saved settings, not those of this shell.
+# `up` for a stack that runs already: uses the saved settings, not those of this shell.
 command_mend() {
     local missing
     refuse_old_home
@@ -123,7 +123,7 @@ command_mend() {
     print_addresses
 }
 
-# `up` failed before everything ran: end what it has started.
+# Ends the services that a failed `up` has started.
 failed_up() {
     local code=$?
     trap - EXIT INT TERM HUP
@@ -144,12 +144,12 @@ interrupted() {
 command_down() {
     read_settings
     if ! [ -e "$home/.duolu" ]; then
-        say "nothing to end: $home is not the state of a Duolu stack (set DUOLU_HOME?)"
+        say "nothing to end: $home is not a Duolu stack (set DUOLU_HOME?)"
         return 0
     fi
     claim_home
     stop_everything
-    say "nothing of $home is running"
+    say "no service of $home is running"
 }
 
 # The keeper stays beside the services of `up -d`.
@@ -168,12 +168,12 @@ command_ctl() {
     duoluctl "$@"
 }
 
-# Installs the tests' browser driver and WebSocket client, by npm.
+# Installs the tests' browser driver and WebSocket client with npm.
 install_test_drivers() {
     local lock=$repo/tests/package-lock.json kept=$repo/tests/node_modules/.duolu-lock
     cmp -s "$lock" "$kept" && return
     mkdir -p "$build/log"
-    run_logged "putting the tests' drivers in place" "$build/log/test-npm.log" \
+    run_logged "installing the tests' drivers" "$build/log/test-npm.log" \
         npm ci --prefix "$repo/tests" --ignore-scripts --no-audit --no-fund --loglevel=error
     cp "$lock" "$kept"
 }

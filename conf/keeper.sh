@@ -3,7 +3,7 @@
 # the logs and restarts services that end by themselves.
 
 declare -A log_service=([nginx]=nginx [access]=nginx [auth]=auth [thumb]=thumb [mariadb]=db)
-log_kept=9                      # old ones of each log: NAME.log.1 is the newest
+log_kept=9                      # old files of each log: NAME.log.1 is the newest
 log_age=86400                   # seconds after which a log is rotated, however small
 restart_most=60                 # longest pause (s) before restarting a service that keeps ending
 
@@ -182,7 +182,7 @@ plan_restart() {
         what="takes no new connections"
     elif [ -n "${pid_of[$name]:-}" ] && ! kill -0 "${pid_of[$name]}" 2>/dev/null; then
         wait "${pid_of[$name]}" 2>/dev/null || code=$?
-        # 127: another shell's child, only that shell gets its exit status
+        # 127: it is another shell's child, and only that shell gets its exit status
         [ "$code" -eq 127 ] || what="$what (exit status $code)"
     fi
     # `down` ends this process before it ends the services
@@ -201,11 +201,11 @@ restart() {
     local name=$1 lock deadline=$((SECONDS + 10))
     exec {lock}>>"$home/.duolu"
     if flock -n "$lock"; then
-        idle[$name]=-$restart_most      # it may take long until it accepts
+        idle[$name]=-$restart_most      # it may take long until it accepts connections
         # another `up` may have started it
         adopt "$name" || home_lock=$lock launch_service "$name"
         unset "restart_at[$name]"
-        # keep the lock until it is recognisable: an `up` would not see it, and start another
+        # keep the lock until the process is recognisable, or an `up` would start another one
         until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
         ! stands "$name" || idle[$name]=0
     fi
@@ -248,8 +248,8 @@ turn_over() {
     [ -z "$2" ] || service_file "log/${file##*/}" "$2"
 }
 
-# reopen_log NAME: signals the service to reopen its log; leaves one of an older release
-# alone, which USR1 would end.
+# reopen_log NAME: signals the service to reopen its log, unless it is of an older release,
+# which USR1 would end.
 reopen_log() {
     local name signal=USR1 pid
     case "$1" in

@@ -11,7 +11,7 @@ packages_build=(
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
     libseccomp-dev
 )
-# packages to run a built tree without a database of its own (docker/)
+# packages to run a built tree without a private database (docker/)
 packages_serve=(
     nginx libnginx-mod-rtmp libnginx-mod-stream
     libmariadb3 libjansson4 libcurl4 libfcgi0ldbl libsodium23 openssl ca-certificates curl
@@ -27,8 +27,8 @@ packages_test=(
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 )
 
-# npm installs the page's players. Any node from 18 on works, wherever it came from, so
-# Debian's is added only when there is none.
+# npm installs the page's players. Any node from 18 on works, so we add Debian's only if
+# there is none.
 add_node_packages() {
     local major
     major=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p') || true
@@ -52,13 +52,13 @@ install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
 
     [ -r /etc/debian_version ] && command -v apt-get >/dev/null \
-        || die "this machine has no apt-get: install by hand what Debian calls: ${missing[*]}"
+        || die "this machine has no apt-get: install the equivalents of these Debian packages: ${missing[*]}"
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null \
             || die "packages are missing, and there is no sudo. As root, run: apt-get install --no-install-recommends ${missing[*]}"
         as_root=(sudo)
-        say "sudo is asked for, to install: ${missing[*]}"
+        say "sudo is needed to install: ${missing[*]}"
         sudo -v || die "sudo was refused. As root, run: apt-get install --no-install-recommends ${missing[*]}"
     fi
     local bin=$build/apt-bin log=$build/log/apt.log
@@ -71,8 +71,8 @@ install_missing() {
         -o DPkg::Lock::Timeout=300 "${missing[@]}"
 }
 
-# Debian's nginx package starts a web server on port 80.  Duolu runs its own
-# nginx, so this stub, which the package's scripts find first, skips that start.
+# Debian's nginx package starts a web server on port 80.  Duolu runs its own nginx, so
+# the package's scripts find this stub first, which skips that start.
 write_service_stub() {
     cat >"$1" <<'STUB'
 #!/bin/sh

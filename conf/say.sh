@@ -14,16 +14,16 @@ die() {
 show_log() {
     [ -s "$1" ] || return 0
     printf '%s\n' "  --- end of $1" >&2
-    # the log may hold strangers' text: keep control characters from the terminal
+    # the log may hold strangers' text: remove control characters
     tail -n 20 "$1" | tr -d '\000-\010\013-\037\177' | sed 's/^/  | /' >&2
 }
 
-# run_logged WHAT LOG COMMAND…: one progress line; the command's output goes to
-# LOG.  While it runs, a line every 10 s shows how far it is.
+# run_logged TASK LOG COMMAND…: runs the command with its output in LOG and prints one
+# progress line, and every 10 s the last line of the log.
 run_logged() {
-    local what=$1 log=$2 began=$SECONDS ticker code=0
+    local task=$1 log=$2 began=$SECONDS ticker code=0
     shift 2
-    printf '%s' "duolu: $what ..."
+    printf '%s' "duolu: $task ..."
     mkdir -p "$(dirname "$log")"
     tick "$log" &
     ticker=$!
@@ -33,7 +33,7 @@ run_logged() {
     if [ "$code" -ne 0 ]; then
         printf ' failed\n'
         show_log "$log"
-        die "$what failed (exit status $code, command: $*). The whole log: $log"
+        die "$task failed (exit status $code, command: $*). The whole log: $log"
     fi
     printf ' %s s\n' "$((SECONDS - began))"
 }

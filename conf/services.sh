@@ -1,15 +1,15 @@
 # shellcheck shell=bash
 # Start and end MariaDB, the auth-service, duolu-thumb and nginx of one DUOLU_HOME.
 #
-# Every service starts with its working directory in DUOLU_HOME, by which we recognise
-# its processes as ours: nginx overwrites its environment, and its workers' command
-# lines say nothing.
+# Every service starts with its working directory in DUOLU_HOME: by that we recognise its
+# processes as ours, since nginx overwrites its environment and its workers' command lines
+# don't name the stack.
 
 service_names=(nginx duolu-thumb duolu-auth mariadbd)       # in the order of ending
 declare -A service_user=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=db)
 declare -A service_log=([nginx]=nginx [duolu-thumb]=thumb [duolu-auth]=auth [mariadbd]=mariadb)
 
-# our_pids NAME: processes of this stack with that name.
+# our_pids NAME: lists this stack's processes of that name.
 our_pids() {
     local dir comm cwd
     for dir in /proc/[0-9]*; do
@@ -25,14 +25,14 @@ our_pids() {
     done
 }
 
-# Any user may start a program of that name in that folder; root must only end processes of the services' users.
+# Any user may start a program of that name in that folder: root must end only processes of the services' users.
 is_service_user() {
     local user
     user=$(stat -c %U "$1" 2>/dev/null) || return 1
     [[ " root ${own_user[*]} " == *" $user "* ]]
 }
 
-# top_pids NAME: those of our_pids whose parent is none of them.
+# top_pids NAME: lists those of our_pids whose parent is not among them.
 top_pids() {
     local pids pid
     mapfile -t pids < <(our_pids "$1")
@@ -55,7 +55,7 @@ title_of() {
     echo "$title"
 }
 
-# nginx masters whose workers accept new connections; one that was told to quit does not count.
+# Lists the nginx masters whose workers accept new connections, not one that was told to quit.
 nginx_masters() {
     local pid
     for pid in $(our_pids nginx); do
@@ -73,7 +73,7 @@ stack_is_running() {
     return 1
 }
 
-# missing_services: those that should run and don't, in the order of starting.
+# missing_services: lists the services that should run and don't, in the order of starting.
 missing_services() {
     [ "$private_db" = no ] || [ -n "$(our_pids mariadbd)" ] || echo mariadbd
     [ -n "$(our_pids duolu-auth)" ] || echo duolu-auth
@@ -81,8 +81,8 @@ missing_services() {
     { [ -n "$(nginx_masters)" ] && nginx_listens; } || echo nginx
 }
 
-# launch NAME COMMAND…: in a session of its own, so that Ctrl-C reaches only
-# this script, which then ends things in their order.
+# launch NAME COMMAND…: starts the command in a session of its own, so that Ctrl-C reaches
+# only this script, which then ends the services in order.
 launch() {
     local name=$1 log=$home/log/${service_log[$1]}.log command
     shift
@@ -101,18 +101,18 @@ launch() {
 
 declare -A pid_of=() began_at=()
 
-# wait_ready WHAT NAME COMMAND…: until COMMAND succeeds.
+# wait_ready TITLE NAME COMMAND…: waits until COMMAND succeeds.
 wait_ready() {
-    local what=$1 pid=${pid_of[$2]} log=$home/log/${service_log[$2]}.log deadline=$((SECONDS + 60)) said
+    local title=$1 pid=${pid_of[$2]} log=$home/log/${service_log[$2]}.log deadline=$((SECONDS + 60)) said
     shift 2
     until said=$("$@" 2>&1); do
         if ! kill -0 "$pid" 2>/dev/null; then
             show_log "$log"
-            die "$what ended while it was starting. Log: $log"
+            die "$title ended while it was starting. Log: $log"
         fi
         if [ $SECONDS -ge $deadline ]; then
             show_log "$log"
-            die "$what was not ready after 60 s: '$*' said '${said##*$'\n'}'. Log: $log"
+            die "$title was not ready after 60 s: '$*' said '${said##*$'\n'}'. Log: $log"
         fi
         sleep 0.1
     done
@@ -157,18 +157,18 @@ start_service() {
     esac
 }
 
-# Ends workers without a master, and those of a master that was told to quit: they hold
+# Ends workers without a master, and those of a master that was told to quit: they hold the
 # ports, and get no revocations once the next nginx has the control socket.
 end_old_nginx() {
     local pids
     mapfile -t pids < <(our_pids nginx)
     [ ${#pids[@]} -gt 0 ] || return 0
-    tell "ending what is left of the nginx before (${pids[*]}): its viewers and publishers connect again, to the next one"
+    tell "ending the remaining processes of the previous nginx (${pids[*]}): its viewers and publishers reconnect to the new one"
     kill -TERM "${pids[@]}" 2>/dev/null || true
     await_end nginx 10 || true
 }
 
-# launch_service NAME: starts it without waiting until it is ready.
+# launch_service NAME: starts the service and does not wait until it is ready.
 launch_service() {
     local as=()
     case "$1" in
@@ -197,7 +197,7 @@ launch_service() {
 make_database() {
     local new=$home/db.new
     [ ! -d "$home/db" ] || return 0
-    rm -rf "$new"         # left by an interrupted attempt
+    rm -rf "$new"         # an interrupted attempt left it
     service_folder db.new db
     # the database's superuser is the user that runs it, authenticated by the unix socket
     run_logged "making the database" "$home/log/mariadb-install.log" \
@@ -209,7 +209,7 @@ make_database() {
 
 make_database_user() {
     local log=$home/log/mariadb-user.log
-    # on standard input: every user can see arguments
+    # by standard input, since every user can see a process's arguments
     database_root >"$log" 2>&1 <<SQL || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
 CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
 CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
@@ -221,8 +221,8 @@ database_root() { in_home db mariadb --no-defaults --socket="$home/mysql/mysql.s
 
 database_answers() { database_root <<<"SELECT 1" || adopt_database; }
 
-# A database of an older release has another superuser, also authenticated by the unix
-# socket. Connects as that user, adds the new superuser and drops the old one.
+# Connects as the superuser of a database that an older release made, adds the new superuser
+# and drops the old one. The unix socket authenticates both.
 adopt_database() {
     local old new=${user_of[db]}
     is_root && [ -S "$home/mysql/mysql.sock" ] || return 1
@@ -261,7 +261,7 @@ test_nginx_conf() {
 # 401 is the auth-service's answer, through nginx, to a request without a login.
 page_answers() { [ "$(page_status)" = 401 ]; }
 
-# nginx's listen queue takes the connection even if the auth-service is down or nginx is busy.
+# A connection succeeds even while the auth-service is down or nginx is busy.
 nginx_listens() { (exec {connection}<>"/dev/tcp/$(page_address)/$DUOLU_HTTPS") 2>/dev/null; }
 
 page_status() {
@@ -285,7 +285,7 @@ page_url() { echo "https://$(page_address):$DUOLU_HTTPS/"; }
 
 duoluctl() { in_home auth "$build/auth-service/duoluctl" "$@"; }
 
-# duoluctl's exit status 3: it exists already (in a database older than this DUOLU_HOME)
+# duoluctl exits with 3 if the user exists already, in a database older than this DUOLU_HOME.
 make_admin() {
     local password log=$home/log/setup.log code=0
     [ ! -e "$home/secrets/admin" ] || return 0
@@ -293,7 +293,7 @@ make_admin() {
     duoluctl user add admin --admin --password-stdin >"$log" 2>&1 <<<"$password" || code=$?
     case $code in
         0) make_secret admin "$password"; new_password=$password ;;
-        3) say "this database already has a user admin, whose password stays as it is" ;;
+        3) say "the database already has a user admin, whose password is unchanged" ;;
         *) show_log "$log"; die "making the user admin failed. Log: $log" ;;
     esac
 }
@@ -329,7 +329,7 @@ print_addresses() {
 TEXT
 }
 
-# Ends nginx first (no new work), then the services that it asks, then the database.
+# Ends nginx first, so that no new work comes, then the services behind it, then the database.
 stop_everything() {
     local name
     end_keeper
@@ -349,7 +349,7 @@ sweep() {
 
 stop_service() {
     local name=$1 pids
-    # signal only nginx's master, which ends its workers; it would restart workers that end first
+    # signal only nginx's master: it ends its workers, and would restart workers that end first
     mapfile -t pids < <(top_pids "$name")
     [ ${#pids[@]} -gt 0 ] || return 0
     [ "$2" = quietly ] || say "ending $name"
@@ -357,7 +357,7 @@ stop_service() {
     await_end "$name" 20 || exit 1
 }
 
-# await_end NAME TIME: waits until none of them is left; kills those that take longer.
+# await_end NAME TIME: waits until the service has no process; kills those that take longer.
 await_end() {
     local name=$1 pids deadline=$((SECONDS + $2)) signal=TERM
     while mapfile -t pids < <(our_pids "$name") && [ ${#pids[@]} -gt 0 ]; do

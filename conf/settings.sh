@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Settings, from the environment or as saved, and the users that the services run as.
+# Settings, from the environment or saved ones, and the users that run the services.
 
 setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_REC_QUOTA DUOLU_MAX_KBPS DUOLU_LOG_SIZE DUOLU_HSTS)
 
@@ -13,7 +13,7 @@ read_settings() {
     # sun_path of a unix socket holds 107 bytes and a zero
     local longest=$home/sock/control.sock
     [ ${#longest} -le 107 ] \
-        || die "DUOLU_HOME is too long for unix sockets: $longest has ${#longest} bytes, 107 are possible. Set DUOLU_HOME to a shorter path"
+        || die "DUOLU_HOME is too long for unix sockets: $longest has ${#longest} bytes, at most 107 are allowed. Set DUOLU_HOME to a shorter path"
 
     export DUOLU_HOME=$home
     apply_settings
@@ -42,10 +42,10 @@ apply_settings() {
     choose_database
 }
 
-# The folder of recordings, and how many of them stay: 0 is no limit.
+# Sets the folder of recordings and the limits for keeping them.
 choose_recordings() {
     local quota=80%
-    # where retention deletes old recordings, no quota is needed
+    # if retention deletes old recordings, no quota is needed
     [ "${DUOLU_REC_DAYS:-0}${DUOLU_REC_TOTAL:-0}${DUOLU_REC_FREE:-0}" = 000 ] || quota=0
     DUOLU_REC=$(realpath -m -- "${DUOLU_REC:-$home/rec}")
     export DUOLU_REC DUOLU_REC_DAYS=${DUOLU_REC_DAYS:-0} DUOLU_REC_TOTAL=${DUOLU_REC_TOTAL:-0} DUOLU_REC_FREE=${DUOLU_REC_FREE:-0} DUOLU_REC_QUOTA=${DUOLU_REC_QUOTA:-$quota} DUOLU_MAX_KBPS=${DUOLU_MAX_KBPS:-50000}
@@ -83,7 +83,7 @@ check_port_number() {
     [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] && [ "$2" -le 65535 ] || die "$1 is '$2': expected a port from 1 to 65535"
 }
 
-# check_ports would not notice two equal ports, which are free, and nginx only fails when it starts.
+# check_ports does not notice two equal ports, since both are free; nginx would fail only at its start.
 check_ports_differ() {
     local name other
     while [ $# -gt 1 ]; do
@@ -106,12 +106,12 @@ choose_database() {
 
 use_private_database() {
     database_password=$(<"$home/secrets/db")
-    [[ $database_password =~ ^[0-9a-f]{32}$ ]] || die "$home/secrets/db holds something else than the 32 hex digits that were made for it"
+    [[ $database_password =~ ^[0-9a-f]{32}$ ]] || die "$home/secrets/db does not hold 32 hex digits, as build.sh wrote it"
     export DUOLU_DB="mysql://duolu:$database_password@localhost/duolu?socket=$home/mysql/mysql.sock"
 }
 
-# Saves the settings, a line NAME=VALUE each: a later `ctl` or `down` uses those that
-# the stack was started with, whatever its shell's environment says.
+# Saves the settings as lines NAME=VALUE: a later `ctl` or `down` uses the settings with
+# which the stack was started, not those of its own shell.
 save_settings() {
     local name file=$home/conf/settings
     for name in "${setting_names[@]}"; do
@@ -120,8 +120,8 @@ save_settings() {
     done | write_file "$file" 600
 }
 
-# The text of the saved settings. Where root does not own the folder yet, a service may
-# have put any file there, so the folder's owner reads it, not root.
+# Prints the saved settings. If root does not own the folder yet, a service may have put
+# any file there, so the folder's owner reads it, not root.
 saved_settings() {
     if is_mine "$home/conf"; then
         cat "$home/conf/settings" 2>/dev/null || true
@@ -130,13 +130,13 @@ saved_settings() {
     fi
 }
 
-# saved_setting NAME TEXT: the value in lines NAME=VALUE. Never source the file: a
-# service may have written it once.
+# saved_setting NAME TEXT: prints the value in lines NAME=VALUE. Never source the file: in
+# older releases a service could write it.
 saved_setting() {
     local line
     while IFS= read -r line; do
         [ "${line%%=*}" = "$1" ] || continue
-        printf '%s\n' "${line//\\/}"        # it was quoted for the shell once
+        printf '%s\n' "${line//\\/}"        # older releases quoted it for the shell
     done <<<"$2" | sed "s/^$1=//; q"
 }
 
@@ -175,17 +175,17 @@ choose_service_users() {
     for service in auth thumb db; do
         if reachable_by "${own_user[$service]}"; then user_of[$service]=${own_user[$service]}; fi
     done
-    # keep www-data where prepare_home found that recordings need it, and for a database on the operator's own disk
+    # keep www-data if prepare_home found that recordings need it, and for a database on the operator's own disk
     if [ "$(stat -c %U "$home/auth" 2>/dev/null)" = www-data ]; then user_of[auth]=www-data; fi
     if [ -L "$home/db" ] && [ "$(stat -c %U "$home/db/" 2>/dev/null)" = www-data ]; then user_of[db]=www-data; fi
 }
 
 has_users() { id "${own_user[@]}" && getent group "${own_groups[@]}"; } >/dev/null 2>&1
 
-# Whether the services have users and groups of their own.
+# Do the services have users and groups of their own?
 are_apart() { is_root && [ "${user_of[nginx]}" = www-data ] && has_users; }
 
-# Makes the users and groups, as packages do for their services. Another `up` may run it at the same time.
+# Makes the users and groups, as packages do. Another `up` may do the same at the same time.
 make_users() {
     local group tries
     for ((tries = 5; tries > 0; tries--)); do
@@ -204,7 +204,7 @@ make_user() {
         --gid "$2" "${own_user[$1]}" || true
 }
 
-# The state folder may not exist yet: then its nearest existing parent counts.
+# Can this user reach the repo and the state folder, or its nearest existing parent?
 reachable_by() {
     local parent=$home
     while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
@@ -217,7 +217,7 @@ reachable_by() {
 # without root's terminal, so that such a user cannot type into it.
 run_as() {
     local command env=()
-    # the environment of a process is its user's to read
+    # a process's user can read its environment
     [ "$1" = auth ] || env=(env -u DUOLU_DB)
     as_user "$1"
     shift
@@ -261,5 +261,5 @@ check_port() {
             print $4, $6
             exit
         }')
-    [ -z "$holder" ] || die "port $2 on $3 is in use (by $holder): set $1 to a free port, or end what uses it"
+    [ -z "$holder" ] || die "port $2 on $3 is in use (by $holder): set $1 to a free port, or end the process that uses it"
 }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # One process of the stack in the foreground, for a container:
-#   duolu auth | thumb | nginx      start it
-#   duolu ctl …             duoluctl
-#   duolu healthy auth|thumb|nginx
+#   duolu auth | thumb | nginx      starts this service
+#   duolu ctl …                     runs duoluctl
+#   duolu healthy auth|thumb|nginx  checks that this service works
 # All containers of a stack share DUOLU_HOME; DUOLU_DB names the database.
 set -euo pipefail
 export LC_ALL=C
@@ -19,7 +19,7 @@ run_auth() {
     require_database
     local deadline=$((SECONDS + 120))
     until in_home auth "$build/auth-service/duolu-auth" --migrate; do
-        [ $SECONDS -lt $deadline ] || die "no database after 120 s: look at DUOLU_DB and the database's log"
+        [ $SECONDS -lt $deadline ] || die "the database does not answer after 120 s: check DUOLU_DB and the database's log"
         sleep 1
     done
     run_as auth rm -f "$home/auth/gate.sock" "$home/auth/api.sock"
@@ -31,7 +31,7 @@ run_auth() {
     run_forever auth "$build/auth-service/duolu-auth"
 }
 
-# duolu-thumb sees recordings and the folder of its socket: no secret, no other socket, no network.
+# duolu-thumb sees only recordings and the folder of its socket: no secret, no other socket, no network.
 run_thumb() {
     local deadline=$((SECONDS + 120))
     until run_as thumb test -w "$home/thumb"; do
@@ -48,10 +48,10 @@ run_nginx() {
     local command
     run_as nginx rm -f "$home/sock/control.sock" "$home/tmp/rtmps.sock"
     cd "$home"
-    # the log file is kept for `ctl`; a container's log is read from its output
+    # copy nginx's log file to the container's output, where operators look for it
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &
     (keep_logs) &
-    umask 027                   # the helper's group reads recordings
+    umask 027                   # duolu-thumb's group reads recordings
     unset DUOLU_DB
     nginx_command
     run_forever nginx "${command[@]}" -g 'daemon off;'
@@ -79,7 +79,7 @@ prepare_shared_home() {
 healthy() {
     case "${1:-}" in
         auth) in_home auth "$build/auth-service/duoluctl" user list >/dev/null ;;
-        # duolu-thumb speaks no HTTP: any exit status but 7, curl's "cannot connect", will do
+        # duolu-thumb does not speak HTTP: any exit status but 7 (curl cannot connect) shows that it listens
         thumb) curl -s -o /dev/null --max-time 5 --unix-socket "$home/thumb/thumb.sock" http://duolu/ || [ $? -ne 7 ] ;;
         nginx) page_answers ;;
         *) die "healthy: '${1:-}' is not a service: expected auth, thumb or nginx" ;;
@@ -93,5 +93,5 @@ case "${1:-}" in
     nginx) prepare_shared_home; run_nginx ;;
     ctl) shift; in_home auth "$build/auth-service/duoluctl" "$@" ;;
     healthy) healthy "${2:-}" ;;
-    *) die "'${1:-}' is not known here: expected auth, thumb, nginx, ctl … or healthy SERVICE" ;;
+    *) die "'${1:-}' is not a command: expected auth, thumb, nginx, ctl … or healthy SERVICE" ;;
 esac

@@ -114,7 +114,7 @@ test('up where something is gone names it, starts it, and leaves live streams al
         assert.match(text, /but without nginx: starting that/);
         assert.match(
           text,
-          /ending what is left of the nginx before \([\d ]+\): its viewers and publishers connect again, to the next/,
+          /ending the remaining processes of the previous nginx \([\d ]+\): its viewers and publishers reconnect/,
         );
         assert.deepEqual(
           nginxes(stack.home).filter((pid) => old.includes(pid)),
@@ -274,7 +274,7 @@ test("in the background, too; after nginx's master was killed no worker of befor
     'none but the next nginx',
   );
   await told(/ nginx ended by itself, and is started again in 1 s/);
-  await told(/ending what is left of the nginx before/);
+  await told(/ending the remaining processes of the previous nginx/);
   await one.publisher.ended;
   const again = await watched(stack, t);
   assert.equal((await fetch(one.url)).status, 403);

@@ -117,7 +117,7 @@ test('a stack and another beside it', async (t) => {
   await t.test('down twice is no failure', async () => {
     await buildSh(['down'], { env: one.env });
     const { stdout } = await buildSh(['down'], { env: one.env });
-    assert.match(stdout, /nothing of .* is running/);
+    assert.match(stdout, /no service of .* is running/);
   });
 });
 
@@ -179,7 +179,7 @@ test('settings that cannot work are refused before anything is made', async () =
   );
   await refused(['up', '-d'], { ...env, DUOLU_MAX_KBPS: 'all' }, /DUOLU_MAX_KBPS is 'all': expected kbit\/s/);
   const long = path.join(env.DUOLU_HOME, 'x'.repeat(120));
-  await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* 107 are possible/);
+  await refused(['up', '-d'], { ...env, DUOLU_HOME: long }, /too long for unix sockets: .* at most 107 are allowed/);
   await refused(['up', '--now'], env, /'--now' is not an option/);
   await refused(['start'], env, /'start' is not a command/);
   assert.deepEqual(fs.readdirSync(env.DUOLU_HOME), []);
