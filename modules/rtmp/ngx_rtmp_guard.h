@@ -13,24 +13,24 @@
 
 
 /*
- * 1 when the guard watches this session, 0 when it is off for the server or
- * the session is not one of a remote client (relay, auto_push).  A watched
- * connection reads ahead 64 KB: nobody else needs to wrap c->recv.
+ * 1 when the guard watches this session; 0 when the server has it off, or the
+ * session is not a remote client's (relay, auto_push).  The guard reads a
+ * watched connection 64 KB ahead, so other modules need not wrap c->recv.
  */
 ngx_uint_t ngx_rtmp_guard_watches(ngx_rtmp_session_t *s);
 
 
 /*
  * Refuses the session: logs "guard: refused ..." with the client's address (at
- * most a few lines per second and worker), and tells a client that has
- * connected, or is about to, on the wire.  Returns NGX_DONE when the close
- * follows later, so that the client can read why: nothing more is read until
- * then.  Returns NGX_ERROR when the caller is to close now.
+ * most a few lines per second and worker), and sends the reason to a client
+ * that has sent its connect.  Returns NGX_DONE when the connection closes
+ * later, to give the client time to read the reason; until then the guard
+ * reads nothing.  Returns NGX_ERROR when the caller must close it now.
  */
 ngx_int_t ngx_rtmp_guard_refuse(ngx_rtmp_session_t *s, const char *fmt, ...);
 
 
-/* Why the guard refused the session, NUL-terminated; NULL: it did not. */
+/* The reason of the guard's refusal, NUL-terminated; NULL: not refused. */
 const u_char *ngx_rtmp_guard_refusal(ngx_rtmp_session_t *s);
 
 

@@ -2,7 +2,7 @@
 #include "ngx_rtmp.h"
 
 
-/* AMF0 spec 2.1: types nginx-rtmp's reader ends at */
+/* AMF0 specification, 2.1: types at which nginx-rtmp's reader gives up */
 #define AMF_REFERENCE     0x07
 #define AMF_DATE          0x0b
 #define AMF_LONG_STRING   0x0c
@@ -13,11 +13,11 @@
 
 typedef struct {
     uint8_t                   array;     /* strict array, else named members */
-    uint32_t                  left;      /* elements of a strict array */
+    uint32_t                  left;      /* elements still to come, if array */
 } ngx_rtmp_guard_level_t;
 
 
-/* a walk copies what it reads to `out` when that is set */
+/* with `rewrite`, everything that the walk reads is copied to `out` */
 typedef struct {
     ngx_rtmp_guard_cursor_t   in;
     ngx_rtmp_guard_cursor_t   out;
@@ -37,9 +37,9 @@ static ngx_int_t ngx_rtmp_guard_copy(ngx_rtmp_guard_walk_t *w, size_t n);
 static ngx_int_t ngx_rtmp_guard_copy_string(ngx_rtmp_guard_walk_t *w);
 static ngx_int_t ngx_rtmp_guard_values(ngx_rtmp_guard_walk_t *w);
 static ngx_int_t ngx_rtmp_guard_value(ngx_rtmp_guard_walk_t *w);
-static ngx_int_t ngx_rtmp_guard_foreign(ngx_rtmp_guard_walk_t *w,
+static ngx_int_t ngx_rtmp_guard_convert(ngx_rtmp_guard_walk_t *w,
     u_char type);
-static ngx_int_t ngx_rtmp_guard_push(ngx_rtmp_guard_walk_t *w,
+static ngx_int_t ngx_rtmp_guard_push_level(ngx_rtmp_guard_walk_t *w,
     ngx_uint_t array, uint32_t left);
 
 
@@ -56,7 +56,7 @@ ngx_rtmp_guard_cursor(ngx_rtmp_guard_cursor_t *cur, ngx_chain_t *in,
 }
 
 
-/* NGX_OK, or NGX_DONE when the message ended before n bytes */
+/* NGX_OK, or NGX_DONE when the message has fewer than n bytes left */
 
 static ngx_int_t
 ngx_rtmp_guard_get(ngx_rtmp_guard_cursor_t *cur, u_char *dst, size_t n)
@@ -166,7 +166,7 @@ ngx_rtmp_guard_amf_walk(ngx_rtmp_guard_cursor_t in, ngx_uint_t shared,
 
     ngx_memzero(amf, sizeof(ngx_rtmp_guard_amf_t));
 
-    /* the name: nginx-rtmp reads it up to a NUL or 127 bytes */
+    /* nginx-rtmp ends the name at a NUL or after 127 bytes: do the same */
     cur = in;
     n = shared ? 2 : 3;
 
@@ -180,7 +180,7 @@ ngx_rtmp_guard_amf_walk(ngx_rtmp_guard_cursor_t in, ngx_uint_t shared,
             amf->name[0] = '\0';
         }
 
-        /* it goes to the log; no command has such a byte */
+        /* for the log: no real command has such a byte */
         for (p = amf->name; *p; p++) {
             if (*p < ' ' || *p > '~') {
                 *p = '.';
@@ -225,7 +225,7 @@ ngx_rtmp_guard_amf_rewrite(ngx_rtmp_guard_cursor_t in, ngx_uint_t shared)
         (void) ngx_rtmp_guard_values(&w);
     }
 
-    /* what could not be walked follows as it is */
+    /* copy the rest unchanged */
     while (ngx_rtmp_guard_copy(&w, 1) == NGX_OK) { /* void */ }
 
     w.out.link->buf->last = w.out.pos;
@@ -236,7 +236,7 @@ ngx_rtmp_guard_amf_rewrite(ngx_rtmp_guard_cursor_t in, ngx_uint_t shared)
 }
 
 
-/* NGX_ERROR: too deep, NGX_DONE: end or unreadable */
+/* NGX_ERROR: nested too deep; NGX_DONE: the end, or a type that is not known */
 
 static ngx_int_t
 ngx_rtmp_guard_values(ngx_rtmp_guard_walk_t *w)
@@ -308,7 +308,7 @@ ngx_rtmp_guard_value(ngx_rtmp_guard_walk_t *w)
         || type == AMF_TYPED_OBJECT)
     {
         w->foreign++;
-        return ngx_rtmp_guard_foreign(w, type);
+        return ngx_rtmp_guard_convert(w, type);
     }
 
     ngx_rtmp_guard_put(w, &type, 1);
@@ -334,10 +334,10 @@ ngx_rtmp_guard_value(ngx_rtmp_guard_walk_t *w)
             return NGX_DONE;
         }
 
-        return ngx_rtmp_guard_push(w, 0, 0);
+        return ngx_rtmp_guard_push_level(w, 0, 0);
 
     case NGX_RTMP_AMF_OBJECT:
-        return ngx_rtmp_guard_push(w, 0, 0);
+        return ngx_rtmp_guard_push_level(w, 0, 0);
 
     case NGX_RTMP_AMF_ARRAY:
         if (ngx_rtmp_guard_get(&w->in, buf, 4) != NGX_OK) {
@@ -349,7 +349,7 @@ ngx_rtmp_guard_value(ngx_rtmp_guard_walk_t *w)
         count = (uint32_t) buf[0] << 24 | (uint32_t) buf[1] << 16
                 | (uint32_t) buf[2] << 8 | buf[3];
 
-        return ngx_rtmp_guard_push(w, 1, count);
+        return ngx_rtmp_guard_push_level(w, 1, count);
 
     default:
         return NGX_DONE;
@@ -357,10 +357,10 @@ ngx_rtmp_guard_value(ngx_rtmp_guard_walk_t *w)
 }
 
 
-/* the type byte is read, nothing is written yet */
+/* The caller has read the type byte, but not written one. */
 
 static ngx_int_t
-ngx_rtmp_guard_foreign(ngx_rtmp_guard_walk_t *w, u_char type)
+ngx_rtmp_guard_convert(ngx_rtmp_guard_walk_t *w, u_char type)
 {
     size_t  len, keep;
     u_char  buf[4], head[3];
@@ -412,7 +412,7 @@ ngx_rtmp_guard_foreign(ngx_rtmp_guard_walk_t *w, u_char type)
             return NGX_DONE;
         }
 
-        return ngx_rtmp_guard_push(w, 0, 0);
+        return ngx_rtmp_guard_push_level(w, 0, 0);
 
     default:                             /* Reference (u16), Unsupported */
         head[0] = NGX_RTMP_AMF_NULL;
@@ -424,7 +424,7 @@ ngx_rtmp_guard_foreign(ngx_rtmp_guard_walk_t *w, u_char type)
 
 
 static ngx_int_t
-ngx_rtmp_guard_push(ngx_rtmp_guard_walk_t *w, ngx_uint_t array, uint32_t left)
+ngx_rtmp_guard_push_level(ngx_rtmp_guard_walk_t *w, ngx_uint_t array, uint32_t left)
 {
     if (w->depth == w->max_depth) {
         return NGX_ERROR;

@@ -3,8 +3,8 @@
 
 
 /*
- * AMF0 and aggregate messages looked at before nginx-rtmp's recursive
- * readers see them.  Nothing here recurses or allocates.
+ * Checks AMF0 and aggregate messages before nginx-rtmp's recursive readers see
+ * them.  Nothing here recurses or allocates.
  */
 
 #include <ngx_config.h>
@@ -21,9 +21,9 @@ typedef struct {
 
 
 typedef struct {
-    u_char        name[128];    /* what nginx-rtmp takes for the command */
+    u_char        name[128];    /* the command, as nginx-rtmp reads it */
     ngx_uint_t    foreign;      /* values of types nginx-rtmp can't read */
-    ngx_uint_t    tag_type;     /* of an aggregate: the type refused */
+    ngx_uint_t    tag_type;     /* aggregates: type of the last tag checked */
 } ngx_rtmp_guard_amf_t;
 
 
@@ -31,11 +31,11 @@ void ngx_rtmp_guard_cursor(ngx_rtmp_guard_cursor_t *cur, ngx_chain_t *in,
     size_t skip);
 
 /*
- * Walks a message body (`shared`: its name has no type byte).
+ * Checks a message body (`shared`: its name has no type byte).
  *   NGX_OK     depth is within the limit; amf->name and amf->foreign are set
  *   NGX_ERROR  nested deeper than max_depth
- * What can't be read any further is left to nginx-rtmp, which stops at the
- * same place.
+ * The walk ends, with NGX_OK, at a value that it can't read: nginx-rtmp stops
+ * at the same value.
  */
 ngx_int_t ngx_rtmp_guard_amf_walk(ngx_rtmp_guard_cursor_t in,
     ngx_uint_t shared, ngx_uint_t max_depth, ngx_rtmp_guard_amf_t *amf);
@@ -50,8 +50,8 @@ void ngx_rtmp_guard_amf_rewrite(ngx_rtmp_guard_cursor_t in,
     ngx_uint_t shared);
 
 /*
- * Checks that an aggregate holds whole audio, video and data tags only.
- *   NGX_OK, NGX_DECLINED (amf->tag_type may not be there), NGX_ERROR (cut)
+ * Checks that an aggregate holds nothing but whole audio, video and data tags.
+ *   NGX_OK, NGX_DECLINED (amf->tag_type is not allowed), NGX_ERROR (cut short)
  */
 ngx_int_t ngx_rtmp_guard_aggregate_check(ngx_chain_t *in,
     ngx_rtmp_guard_amf_t *amf);

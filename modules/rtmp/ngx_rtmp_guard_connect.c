@@ -12,16 +12,16 @@
 
 
 /*
- * nginx-rtmp closes the connection of a client that names an application
- * which is not there, without a word to anybody.
+ * nginx-rtmp silently closes the connection of a client that asks for an
+ * application that does not exist.  Refuse it with a reason instead.
  */
 
 
 static ngx_int_t ngx_rtmp_guard_check_application(ngx_rtmp_session_t *s,
     ngx_rtmp_connect_t *v);
-static ngx_uint_t ngx_rtmp_guard_serves(ngx_rtmp_core_srv_conf_t *cscf,
+static ngx_uint_t ngx_rtmp_guard_has_application(ngx_rtmp_core_srv_conf_t *cscf,
     u_char *app);
-static void ngx_rtmp_guard_names(ngx_rtmp_core_srv_conf_t *cscf,
+static void ngx_rtmp_guard_list_applications(ngx_rtmp_core_srv_conf_t *cscf,
     u_char names[NAMES_SIZE]);
 
 
@@ -55,14 +55,14 @@ ngx_rtmp_guard_check_application(ngx_rtmp_session_t *s, ngx_rtmp_connect_t *v)
         return ngx_rtmp_guard_refuse(s, "a second connect, expected one");
     }
 
-    if (ngx_rtmp_guard_serves(cscf, v->app)) {
+    if (ngx_rtmp_guard_has_application(cscf, v->app)) {
         return ngx_rtmp_guard_next_connect(s, v);
     }
 
     ctx->connecting = v->trans;
-    ngx_rtmp_guard_names(cscf, names);
+    ngx_rtmp_guard_list_applications(cscf, names);
 
-    /* a key may stand behind the question mark */
+    /* leave out the arguments: they may hold a key */
     len = strcspn((char *) v->tc_url, "?");
 
     return ngx_rtmp_guard_refuse(s, "connect to application \"%s\", expected "
@@ -72,7 +72,7 @@ ngx_rtmp_guard_check_application(ngx_rtmp_session_t *s, ngx_rtmp_connect_t *v)
 
 
 static ngx_uint_t
-ngx_rtmp_guard_serves(ngx_rtmp_core_srv_conf_t *cscf, u_char *app)
+ngx_rtmp_guard_has_application(ngx_rtmp_core_srv_conf_t *cscf, u_char *app)
 {
     size_t                      len = ngx_strlen(app);
     ngx_uint_t                  i;
@@ -90,10 +90,10 @@ ngx_rtmp_guard_serves(ngx_rtmp_core_srv_conf_t *cscf, u_char *app)
 }
 
 
-/* The applications that there are, as many as fit: "live" or "test". */
+/* Writes "live" or "test": as many of the server's applications as fit. */
 
 static void
-ngx_rtmp_guard_names(ngx_rtmp_core_srv_conf_t *cscf, u_char names[NAMES_SIZE])
+ngx_rtmp_guard_list_applications(ngx_rtmp_core_srv_conf_t *cscf, u_char names[NAMES_SIZE])
 {
     u_char                     *p = names, *last = names + NAMES_SIZE - 1;
     ngx_uint_t                  i;

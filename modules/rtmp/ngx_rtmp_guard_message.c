@@ -21,7 +21,7 @@ static ngx_int_t ngx_rtmp_guard_amf(ngx_rtmp_session_t *s,
     ngx_rtmp_header_t *h, ngx_chain_t *in);
 
 
-/* before the handlers of every module that was loaded earlier */
+/* They run before the handlers of every module that was loaded earlier. */
 
 ngx_int_t
 ngx_rtmp_guard_add_handlers(ngx_rtmp_core_main_conf_t *cmcf)
@@ -75,12 +75,12 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 
     ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
 
-    /* an aggregate goes on with what is behind a refused message */
+    /* nginx-rtmp still handles the rest of an aggregate after a refusal */
     if (ctx && ctx->why) {
         return NGX_DONE;
     }
 
-    /* nginx-rtmp ignores a shorter one */
+    /* nginx-rtmp ignores a message that is too short */
     if (ctx == NULL || in->buf->last - in->buf->pos < 4) {
         return NGX_OK;
     }
@@ -96,10 +96,11 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
                                      size, gscf->chunk_min, CHUNK_SIZE_MAX);
     }
 
-    /* the wire layer has buffers of this size: larger chunks come in pieces */
+    /* this sets the size of the wire layer's buffers; ngx_rtmp_guard_recv.c
+     * splits larger chunks */
     wire = ngx_min(size, (uint32_t) gscf->chunk_max);
 
-    /* it loses bytes when it moves partial messages to new buffers */
+    /* nginx-rtmp loses bytes when it moves unfinished messages to new buffers */
     if (ctx->pending && wire < s->in_chunk_size) {
         return ngx_rtmp_guard_refuse(s, "chunk size %uD with %uz bytes of "
                    "unfinished messages held, expected none", size,
@@ -121,7 +122,7 @@ ngx_rtmp_guard_chunk_size(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
 }
 
 
-/* nginx-rtmp ignores Abort and would take the next message for the rest */
+/* nginx-rtmp ignores Abort: it would append the next message to this one. */
 
 static ngx_int_t
 ngx_rtmp_guard_abort(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
@@ -158,7 +159,7 @@ ngx_rtmp_guard_abort(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
         return NGX_OK;
     }
 
-    /* st->in is the last of a ring: give its buffers back to stream 0 */
+    /* st->in is the last link of a ring: stream 0 holds the free buffers */
     head = st->in->next;
     st->in->next = s->in_streams[0].in;
     s->in_streams[0].in = head;
@@ -253,7 +254,7 @@ ngx_rtmp_guard_amf(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
             || h->type == NGX_RTMP_MSG_AMF3_META
             || h->type == NGX_RTMP_MSG_AMF3_SHARED);
 
-    /* "AMF3" messages are a zero byte and AMF0 */
+    /* an "AMF3" message is AMF0 behind a zero byte */
     ngx_rtmp_guard_cursor(&cur, in, amf3 ? 1 : 0);
 
     if (ngx_rtmp_guard_amf_walk(cur, shared, gscf->amf_depth, &amf)
@@ -263,7 +264,7 @@ ngx_rtmp_guard_amf(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
                                      "levels", amf.name, gscf->amf_depth);
     }
 
-    /* nginx-rtmp looks names up in any AMF message, in any case */
+    /* nginx-rtmp takes commands from any AMF message and ignores their case */
     if (s->app_conf == NULL
         && (!command || ngx_strcasecmp(amf.name, (u_char *) "connect") != 0))
     {
@@ -276,7 +277,7 @@ ngx_rtmp_guard_amf(ngx_rtmp_session_t *s, ngx_rtmp_header_t *h,
         ngx_rtmp_guard_amf_rewrite(cur, shared);
     }
 
-    if (!command) {                          /* it starts nothing */
+    if (!command) {
         return NGX_OK;
     }
 

@@ -3,7 +3,7 @@
 #include "../hub/address_table.h"
 
 
-extern ngx_module_t  ngx_rtmp_module;    /* no header of nginx-rtmp says it */
+extern ngx_module_t  ngx_rtmp_module;    /* in no header of nginx-rtmp */
 
 /*
  * Weak: without the wire layer the library still loads, so that nginx -t
@@ -114,7 +114,8 @@ ngx_module_t  ngx_rtmp_guard_module = {
 };
 
 
-/* its only work is to be asked at load_module, before any rtmp{} block */
+/* nginx calls it at load_module, before any rtmp{} block: it can tell that
+ * nginx-rtmp is missing */
 
 static ngx_core_module_t  ngx_rtmp_guard_core_module_ctx = {
     ngx_string("rtmp_guard_core"),
@@ -139,8 +140,8 @@ ngx_module_t  ngx_rtmp_guard_core_module = {
 };
 
 
-/* auto_push of nginx-rtmp comes from our own workers, by a unix socket.  One that
- * is told the client's address has strangers behind it. */
+/* nginx-rtmp's auto_push connects our own workers through a unix socket.  But a
+ * unix socket with proxy_protocol is a proxy's, and strangers use it. */
 static ngx_uint_t
 ngx_rtmp_guard_is_auto_push(ngx_connection_t *c)
 {
@@ -251,7 +252,7 @@ ngx_rtmp_guard_cleanup(void *data)
 static void
 ngx_rtmp_guard_deadline(ngx_event_t *ev)
 {
-    const char                 *doing;
+    const char                 *stage;
     ngx_connection_t           *c;
     ngx_rtmp_session_t         *s;
     ngx_rtmp_guard_ctx_t       *ctx;
@@ -267,12 +268,12 @@ ngx_rtmp_guard_deadline(ngx_event_t *ev)
     ctx = ngx_rtmp_get_module_ctx(s, ngx_rtmp_guard_module);
     gscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_guard_module);
 
-    doing = s->connected ? "connected without publish or play"
+    stage = s->connected ? "connected without publish or play"
             : ctx->stage <= guard_handshake ? "in the handshake"
             : "without connect";
 
     if (ngx_rtmp_guard_refuse(s, "a session still %s after %M ms, "
-                              "expected publish or play by then", doing,
+                              "expected publish or play by then", stage,
                               gscf->deadline)
         != NGX_DONE)
     {
@@ -293,7 +294,7 @@ ngx_rtmp_guard_create_core_conf(ngx_cycle_t *cycle)
         return NULL;
     }
 
-    /* nginx takes NULL for a failure; there is nothing to keep */
+    /* there is no configuration, but nginx takes NULL for a failure */
     return cycle;
 }
 
@@ -459,7 +460,7 @@ ngx_rtmp_guard_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* the worker we replace may have died with connections */
+    /* a worker that died still counts the connections it had */
     gmcf = ctx->main_conf[ngx_rtmp_guard_module.ctx_index];
     address_table_sweep(gmcf->zone);
 

@@ -8,47 +8,49 @@
 #define HANDSHAKE         (1 + 2 * 1536)       /* C0, C1, C2 */
 
 /*
- * nginx-rtmp reads until the socket is empty.  After this many bytes in a
- * row a sender that outruns us lets the other connections have a turn.
+ * nginx-rtmp reads until the socket is empty.  A client that sends faster than
+ * we read would never let it end: after this many bytes in a row, serve the
+ * other connections first.
  */
 #define READ_TURN         (128 * 1024)
 
 
-static size_t ngx_rtmp_guard_give(ngx_rtmp_guard_ctx_t *ctx, u_char *buf,
+static size_t ngx_rtmp_guard_pass(ngx_rtmp_guard_ctx_t *ctx, u_char *buf,
     size_t size);
-static ssize_t ngx_rtmp_guard_fill(ngx_connection_t *c,
+static ssize_t ngx_rtmp_guard_read_more(ngx_connection_t *c,
     ngx_rtmp_guard_ctx_t *ctx);
-static ngx_int_t ngx_rtmp_guard_version(ngx_rtmp_session_t *s, u_char first);
-static ngx_int_t ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s,
+static ngx_int_t ngx_rtmp_guard_check_version(ngx_rtmp_session_t *s, u_char first);
+static ngx_int_t ngx_rtmp_guard_next_piece(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx);
-static ngx_int_t ngx_rtmp_guard_header(ngx_rtmp_session_t *s,
+static ngx_int_t ngx_rtmp_guard_take_header(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx);
-static void ngx_rtmp_guard_begin(ngx_rtmp_session_t *s,
+static void ngx_rtmp_guard_begin_chunk(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx, size_t whole);
-static ngx_int_t ngx_rtmp_guard_repeated(ngx_rtmp_guard_ctx_t *ctx,
+static ngx_int_t ngx_rtmp_guard_timestamp_size(ngx_rtmp_guard_ctx_t *ctx,
     ngx_rtmp_stream_t *st, u_char *p, size_t avail);
-static uint32_t ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
+static uint32_t ngx_rtmp_guard_choose_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
     uint32_t max);
-static void ngx_rtmp_guard_head(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt,
+static void ngx_rtmp_guard_write_header(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt,
     u_char *rest, size_t len, ngx_uint_t ext, uint32_t timestamp);
 static uint32_t ngx_rtmp_guard_u32(u_char *p);
 static uint32_t ngx_rtmp_guard_timestamp(ngx_rtmp_stream_t *st);
-static ngx_int_t ngx_rtmp_guard_length(ngx_rtmp_session_t *s,
+static ngx_int_t ngx_rtmp_guard_check_length(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx, uint32_t slot, uint32_t mlen);
 
 
 /*
- * Hands nginx-rtmp at most one chunk per call.  So it has dealt with
+ * Gives nginx-rtmp at most one chunk per call.  So nginx-rtmp has handled
  * everything before a chunk (and freed, connected, changed its chunk size)
- * when we look at that chunk's header, and its own state is the truth: no
- * second parser can disagree with it.
+ * when we check that chunk's header, and we can rely on its state: no second
+ * parser can disagree with it.
  *
- * What it gets are chunks it can stand, which are not always the client's:
- *   - a chunk larger than rtmp_guard_chunk_size allows comes in pieces, each
- *     with a header of format 3;
- *   - a chunk stream beyond max_streams gets a number below, its slot;
- *   - an extended timestamp that the client leaves out of a header of format
- *     3, as some do, is put there.
+ * Some of the client's chunks would break nginx-rtmp, so they are changed:
+ *   - a chunk larger than rtmp_guard_chunk_size allows is split, and each piece
+ *     gets a header of format 3;
+ *   - a chunk stream number beyond max_streams is replaced by a free one below,
+ *     its slot;
+ *   - some clients leave the extended timestamp out of headers of format 3: it
+ *     is inserted.
  */
 
 ssize_t
@@ -67,7 +69,7 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
             return ctx->recv(c, buf, size);
         }
 
-        /* the address is final now, also behind a proxy */
+        /* by now the address is the client's, even behind a proxy */
         if (ngx_rtmp_guard_admit(s, ctx) != NGX_OK) {
             return NGX_ERROR;
         }
@@ -83,7 +85,7 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
         }
 
         if (ctx->stage == guard_header) {
-            rc = ngx_rtmp_guard_chunk(s, ctx);
+            rc = ngx_rtmp_guard_next_piece(s, ctx);
 
             if (rc == NGX_ERROR) {
                 return NGX_ERROR;
@@ -99,7 +101,7 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
         }
 
         if (ctx->stage != guard_header) {
-            n = ngx_rtmp_guard_give(ctx, buf, size);
+            n = ngx_rtmp_guard_pass(ctx, buf, size);
 
             if (n > 0) {
                 return n;
@@ -111,14 +113,14 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
         }
 
         __builtin_prefetch(buf, 1);
-        n = ngx_rtmp_guard_fill(c, ctx);
+        n = ngx_rtmp_guard_read_more(c, ctx);
 
         if (n <= 0) {
             return n;
         }
 
         if (ctx->left == HANDSHAKE && ctx->stage == guard_handshake
-            && ngx_rtmp_guard_version(s, ctx->pos[0]) != NGX_OK)
+            && ngx_rtmp_guard_check_version(s, ctx->pos[0]) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -126,10 +128,10 @@ ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size)
 }
 
 
-/* Hands on what is there of the header and the payload in hand. */
+/* Copies to BUF as much of the current header and payload as has arrived. */
 
 static size_t
-ngx_rtmp_guard_give(ngx_rtmp_guard_ctx_t *ctx, u_char *buf, size_t size)
+ngx_rtmp_guard_pass(ngx_rtmp_guard_ctx_t *ctx, u_char *buf, size_t size)
 {
     size_t  n, head;
 
@@ -159,7 +161,7 @@ ngx_rtmp_guard_give(ngx_rtmp_guard_ctx_t *ctx, u_char *buf, size_t size)
 
 
 static ssize_t
-ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
+ngx_rtmp_guard_read_more(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
 {
     ssize_t  n;
 
@@ -174,7 +176,7 @@ ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
     }
 
     if (ctx->pos != ctx->start) {
-        /* a piece of a chunk header at most */
+        /* at most an incomplete chunk header */
         n = ctx->last - ctx->pos;
         ngx_memmove(ctx->start, ctx->pos, n);
         ctx->pos = ctx->start;
@@ -200,12 +202,10 @@ ngx_rtmp_guard_fill(ngx_connection_t *c, ngx_rtmp_guard_ctx_t *ctx)
 }
 
 
-/* The first byte of a connection. */
-
 static ngx_int_t
-ngx_rtmp_guard_version(ngx_rtmp_session_t *s, u_char first)
+ngx_rtmp_guard_check_version(ngx_rtmp_session_t *s, u_char first)
 {
-    const char  *what;
+    const char  *protocol;
 
     switch (first) {
 
@@ -214,40 +214,40 @@ ngx_rtmp_guard_version(ngx_rtmp_session_t *s, u_char first)
 
     case 6:
     case 8:
-        what = "RTMPE, whose encryption nginx-rtmp does not speak";
+        protocol = "RTMPE, an encryption that nginx-rtmp does not support";
         break;
 
     case 0x16:
-        what = "TLS, as of an rtmps:// address";
+        protocol = "TLS, as of an rtmps:// address";
         break;
 
     case 'G':
     case 'P':
     case 'O':
     case 'H':
-        what = "HTTP, as of an http:// or rtmpt:// address";
+        protocol = "HTTP, as of an http:// or rtmpt:// address";
         break;
 
     default:
-        what = "nothing known";
+        protocol = "unknown protocol";
     }
 
     return ngx_rtmp_guard_refuse(s, "a handshake that begins with byte %ud "
                                  "(%s), expected %d (plain RTMP)",
-                                 (unsigned) first, what, NGX_RTMP_VERSION);
+                                 (unsigned) first, protocol, NGX_RTMP_VERSION);
 }
 
 
 /*
- * What may pass next: the rest of the client's chunk or of the wire layer's,
- * whichever is shorter.
- *   NGX_OK     ctx->head and then ctx->left bytes may pass
- *   NGX_AGAIN  a header is not complete
+ * Decides how many bytes may pass before the next check: the rest of the
+ * client's chunk or of the wire layer's, whichever is shorter.
+ *   NGX_OK     ctx->head, then ctx->left bytes may pass
+ *   NGX_AGAIN  the next header has not arrived completely
  *   NGX_ERROR, NGX_DONE  refused, as ngx_rtmp_guard_refuse() says
  */
 
 static ngx_int_t
-ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
+ngx_rtmp_guard_next_piece(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 {
     ngx_int_t           rc;
     ngx_rtmp_stream_t  *st;
@@ -256,7 +256,7 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     ctx->head_len = 0;
 
     if (ctx->chunk_left == 0) {
-        rc = ngx_rtmp_guard_header(s, ctx);
+        rc = ngx_rtmp_guard_take_header(s, ctx);
 
         if (rc != NGX_OK) {
             return rc;
@@ -264,9 +264,9 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
     } else {
         st = &s->in_streams[ctx->slot];
-        ngx_rtmp_guard_begin(s, ctx, st->hdr.mlen - st->len);
-        ngx_rtmp_guard_head(ctx, 3, NULL, 0, st->ext,
-                            ngx_rtmp_guard_timestamp(st));
+        ngx_rtmp_guard_begin_chunk(s, ctx, st->hdr.mlen - st->len);
+        ngx_rtmp_guard_write_header(ctx, 3, NULL, 0, st->ext,
+                                    ngx_rtmp_guard_timestamp(st));
     }
 
     ctx->left = ngx_min(ctx->chunk_left, ctx->wire_left);
@@ -278,12 +278,12 @@ ngx_rtmp_guard_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
 
 /*
- * Looks at the client's chunk header at ctx->pos and takes it.  Its payload
- * goes on with the chunk that the wire layer has begun, or begins one.
+ * Checks the client's chunk header at ctx->pos and consumes it.  Its payload
+ * continues the wire layer's current chunk, or begins a new one.
  */
 
 static ngx_int_t
-ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
+ngx_rtmp_guard_take_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 {
     u_char                     *p;
     size_t                      avail, size, whole;
@@ -316,7 +316,7 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     }
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
-    slot = ngx_rtmp_guard_slot(ctx, csid, (uint32_t) cscf->max_streams);
+    slot = ngx_rtmp_guard_choose_slot(ctx, csid, (uint32_t) cscf->max_streams);
 
     if (slot == 0) {
         return ngx_rtmp_guard_refuse(s, "chunk stream %uD beside %i others, "
@@ -326,8 +326,8 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
     if (ctx->wire_left && slot != ctx->slot) {
         return ngx_rtmp_guard_refuse(s, "chunk stream %uD within a message on "
-                   "chunk stream %uD in chunks of %uD bytes, expected such "
-                   "large chunks one after another", csid,
+                   "chunk stream %uD in chunks of %uD bytes, expected messages "
+                   "in such large chunks one after another", csid,
                    ctx->csids[ctx->slot], ctx->chunk_size);
     }
 
@@ -352,8 +352,8 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
     if (ext) {
         if (fmt == 3) {
-            rc = ngx_rtmp_guard_repeated(ctx, st, ctx->pos + size,
-                                         avail - size);
+            rc = ngx_rtmp_guard_timestamp_size(ctx, st, ctx->pos + size,
+                                               avail - size);
             timestamp = ngx_rtmp_guard_timestamp(st);
 
         } else {
@@ -379,19 +379,19 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 
     } else {
         if (type == 0) {
-            return ngx_rtmp_guard_refuse(s, "chunk stream %uD with a message "
-                       "without type (first chunk format %ui), expected a "
-                       "header of format 0", csid, fmt);
+            return ngx_rtmp_guard_refuse(s, "a message without type on chunk "
+                       "stream %uD, in a header of format %ui, expected format "
+                       "0 and a type", csid, fmt);
         }
 
-        rc = ngx_rtmp_guard_length(s, ctx, slot, mlen);
+        rc = ngx_rtmp_guard_check_length(s, ctx, slot, mlen);
 
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    /* what the wire layer lacks of this message: of its chunk and behind it */
+    /* bytes of this message that the wire layer does not have yet */
     whole = mlen - st->len;
     ctx->slot = slot;
     ctx->csids[slot] = csid;
@@ -400,8 +400,8 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
         whole -= ngx_min(whole, s->in_chunk_size) - ctx->wire_left;
 
     } else {
-        ngx_rtmp_guard_begin(s, ctx, whole);
-        ngx_rtmp_guard_head(ctx, fmt, p, header_size[fmt], ext, timestamp);
+        ngx_rtmp_guard_begin_chunk(s, ctx, whole);
+        ngx_rtmp_guard_write_header(ctx, fmt, p, header_size[fmt], ext, timestamp);
     }
 
     ctx->pos += size;
@@ -411,10 +411,11 @@ ngx_rtmp_guard_header(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 }
 
 
-/* A chunk of the wire layer begins, which lacks WHOLE bytes of its message. */
+/* Begins a chunk for the wire layer, which needs WHOLE more bytes of its
+ * message. */
 
 static void
-ngx_rtmp_guard_begin(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
+ngx_rtmp_guard_begin_chunk(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
     size_t whole)
 {
     ctx->wire_left = ngx_min(whole, s->in_chunk_size);
@@ -429,14 +430,15 @@ ngx_rtmp_guard_begin(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
 
 
 /*
- * The size of an extended timestamp at P, behind a header of format 3: 4, or 0
- * where the client does not repeat it, and the payload begins.  NGX_AGAIN while
- * that may be either.  A client that was once seen not to repeat it within a
- * message never does: the last bytes of its last message wait for no others.
+ * Returns the size of the extended timestamp at P, behind a header of format 3:
+ * 4, or 0 when the client does not repeat it, so that the payload begins at P.
+ * NGX_AGAIN: too few bytes have arrived to tell.  When a client has once left it
+ * out within a message, it always does, so do not wait for more bytes: its last
+ * message may have none.
  */
 
 static ngx_int_t
-ngx_rtmp_guard_repeated(ngx_rtmp_guard_ctx_t *ctx, ngx_rtmp_stream_t *st,
+ngx_rtmp_guard_timestamp_size(ngx_rtmp_guard_ctx_t *ctx, ngx_rtmp_stream_t *st,
     u_char *p, size_t avail)
 {
     u_char      expected[4];
@@ -461,7 +463,7 @@ ngx_rtmp_guard_repeated(ngx_rtmp_guard_ctx_t *ctx, ngx_rtmp_stream_t *st,
 }
 
 
-/* The extended timestamp, or difference, of the message in hand. */
+/* The current message's extended timestamp, or timestamp delta. */
 
 static uint32_t
 ngx_rtmp_guard_timestamp(ngx_rtmp_stream_t *st)
@@ -490,10 +492,10 @@ ngx_rtmp_guard_find_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
 }
 
 
-/* The slot that CSID has, or would get: its own number if that is free. */
+/* Returns CSID's slot, or a free one: its own number if possible. */
 
 static uint32_t
-ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t max)
+ngx_rtmp_guard_choose_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t max)
 {
     uint32_t  i = ngx_rtmp_guard_find_slot(ctx, csid, max);
 
@@ -505,7 +507,7 @@ ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t max)
         return csid;
     }
 
-    for (i = max - 1; i > 2; i--) {              /* 2 is the protocol's own */
+    for (i = max - 1; i > 2; i--) {              /* 2: for control messages */
         if (ctx->csids[i] == 0) {
             return i;
         }
@@ -515,11 +517,11 @@ ngx_rtmp_guard_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid, uint32_t max)
 }
 
 
-/* Writes the header that the wire layer gets: of FMT, with the LEN bytes REST
- * behind its number, and with TIMESTAMP if EXT. */
+/* Writes the chunk header for the wire layer: format FMT, the slot, the LEN
+ * bytes of REST, and TIMESTAMP if EXT. */
 
 static void
-ngx_rtmp_guard_head(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt, u_char *rest,
+ngx_rtmp_guard_write_header(ngx_rtmp_guard_ctx_t *ctx, ngx_uint_t fmt, u_char *rest,
     size_t len, ngx_uint_t ext, uint32_t timestamp)
 {
     u_char    *p = ctx->head;
@@ -561,10 +563,10 @@ ngx_rtmp_guard_u32(u_char *p)
 }
 
 
-/* a message of mlen bytes begins */
+/* Checks the length of a message that begins. */
 
 static ngx_int_t
-ngx_rtmp_guard_length(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
+ngx_rtmp_guard_check_length(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
     uint32_t slot, uint32_t mlen)
 {
     size_t                      limit;
@@ -581,14 +583,15 @@ ngx_rtmp_guard_length(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx,
                    "most %uz (max_message)", mlen, cscf->max_message);
     }
 
-    /* what passes in one chunk is never held */
+    /* a message of one chunk is never unfinished */
     if (mlen <= s->in_chunk_size && mlen <= gscf->pending) {
         return NGX_OK;
     }
 
     limit = gscf->pending + (ctx->publishing ? cscf->max_message : 0);
 
-    /* messages that began count as whole: later chunks need no look */
+    /* count unfinished messages with their whole length, so that their later
+     * chunks need no check */
     for (i = 2; i < (uint32_t) cscf->max_streams; i++) {
         st = &s->in_streams[i];
 

@@ -1,6 +1,6 @@
 /*
- * What is done to one session: its read-ahead buffer, its place among those of
- * its address, and its refusal.
+ * One session: its read-ahead buffer, its count among the connections of its
+ * address, and its refusal.
  */
 
 #include "ngx_rtmp_guard_session.h"
@@ -21,7 +21,7 @@
 #define WHY_SIZE          512
 
 
-/* read-ahead buffer of the connection that was drained last */
+/* a read-ahead buffer that no connection uses */
 static u_char  *ngx_rtmp_guard_spare;
 
 
@@ -138,8 +138,8 @@ ngx_rtmp_guard_reject(ngx_rtmp_session_t *s, double trans, const u_char *why)
 
     cscf = ngx_rtmp_get_module_srv_conf(s, ngx_rtmp_core_module);
 
-    /* what nginx-rtmp sends comes in chunks of this size, also before it said
-     * so in its answer to a connect */
+    /* nginx-rtmp already sends in chunks of this size, but tells the client
+     * only in its answer to a connect */
     if (ngx_rtmp_send_chunk_size(s, cscf->chunk_size) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -162,7 +162,8 @@ ngx_rtmp_guard_close(ngx_event_t *ev)
 }
 
 
-/* Says why on the wire where that has a place, and closes a second later. */
+/* Sends the reason, if the client has sent its connect, and closes a second
+ * later. */
 static ngx_int_t
 ngx_rtmp_guard_answer(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
 {
@@ -219,7 +220,7 @@ ngx_rtmp_guard_refuse(ngx_rtmp_session_t *s, const char *fmt, ...)
     *ngx_vslprintf(why, why + WHY_SIZE - 1, fmt, args) = '\0';
     va_end(args);
 
-    for (p = why; *p; p++) {                 /* the client's own words */
+    for (p = why; *p; p++) {                 /* may contain the client's text */
         if (*p < 0x20 || *p == 0x7f) {
             *p = '?';
         }
@@ -257,7 +258,8 @@ ngx_rtmp_guard_admit(ngx_rtmp_session_t *s, ngx_rtmp_guard_ctx_t *ctx)
     gmcf = ngx_rtmp_get_module_main_conf(s, ngx_rtmp_guard_module);
     sa = s->connection->sockaddr;
 
-    /* nginx-rtmp takes whoever comes by a unix socket for a worker, who may do anything */
+    /* nginx-rtmp takes any client of a unix socket for one of its workers, and
+     * lets it do anything */
     s->auto_pushed = 0;
 
     if (gscf->conn_per_ip == 0

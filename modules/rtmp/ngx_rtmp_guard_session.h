@@ -2,7 +2,7 @@
 #define _NGX_RTMP_GUARD_SESSION_H_INCLUDED_
 
 
-/* what the guard's own files share; ngx_rtmp_guard.h is for other modules */
+/* for the guard's own files; ngx_rtmp_guard.h is for other modules */
 
 #include "ngx_rtmp_guard.h"
 
@@ -27,9 +27,9 @@ typedef struct {
 typedef enum {
     guard_accepted = 0,     /* nginx-rtmp may still look for a PROXY line */
     guard_handshake,
-    guard_header,           /* the wire layer has all of what was handed on */
+    guard_header,           /* all that may pass has passed: check the next */
     guard_payload,
-    guard_closing           /* refused: nothing is read any more */
+    guard_closing           /* refused: reads nothing more */
 } ngx_rtmp_guard_stage_e;
 
 
@@ -37,7 +37,7 @@ typedef enum {
 
 
 typedef struct {
-    ngx_recv_pt             recv;       /* what we wrap */
+    ngx_recv_pt             recv;       /* the wrapped c->recv */
     ngx_rtmp_guard_stage_e  stage;
     ngx_rtmp_session_t     *session;
     ngx_shm_zone_t         *zone;
@@ -50,25 +50,26 @@ typedef struct {
     size_t                  turn;
 
     /*
-     * The client's chunks and the wire layer's may differ in size and in the
-     * numbers of their chunk streams: see ngx_rtmp_guard_recv.c.
+     * The wire layer's chunks may differ from the client's in size and chunk
+     * stream number: see ngx_rtmp_guard_recv.c.
      */
-    u_char                  head[NGX_RTMP_GUARD_HEADER_MAX];
-    uint8_t                 head_pos;   /* of a chunk header to hand on */
+    u_char                  head[NGX_RTMP_GUARD_HEADER_MAX];  /* to pass next */
+    uint8_t                 head_pos;
     uint8_t                 head_len;
     uint32_t                chunk_size; /* the client's */
-    uint32_t                slot;       /* the chunk stream in hand */
-    uint32_t               *csids;      /* the client's, by the wire layer's; 0: none */
+    uint32_t                slot;       /* of the current chunk stream */
+    uint32_t               *csids;      /* the client's numbers, by slot; 0: free */
     size_t                  chunk_left; /* payload until the client's next header */
     size_t                  wire_left;  /* payload until the wire layer's */
 
     size_t                  pending;    /* bytes in unfinished messages */
     ngx_event_t             deadline;
-    double                  connecting; /* transaction of a connect in hand, or 0 */
-    u_char                 *why;        /* it was refused, NUL-terminated */
+    double                  connecting; /* transaction of a connect not yet
+                                           answered, or 0 */
+    u_char                 *why;        /* of the refusal, NUL-terminated */
     unsigned                publishing:1;
-    unsigned                unrepeated:1;   /* the client's chunks of format 3 that go
-                                               on with a message have no timestamp */
+    unsigned                unrepeated:1;   /* the client's chunks of format 3 within
+                                               a message have no extended timestamp */
 } ngx_rtmp_guard_ctx_t;
 
 
@@ -76,11 +77,11 @@ typedef struct {
 
 #define NGX_RTMP_GUARD_READ_AHEAD  65536
 
-/* obtains the read-ahead buffer, and gives it back */
+/* take and give back the read-ahead buffer */
 ngx_int_t ngx_rtmp_guard_obtain(ngx_rtmp_guard_ctx_t *ctx, ngx_log_t *log);
 void ngx_rtmp_guard_release(ngx_rtmp_guard_ctx_t *ctx);
 
-/* NGX_OK, or NGX_ERROR when the address has too many connections */
+/* NGX_OK, or NGX_ERROR when the client's address has too many connections */
 ngx_int_t ngx_rtmp_guard_admit(ngx_rtmp_session_t *s,
     ngx_rtmp_guard_ctx_t *ctx);
 
@@ -88,18 +89,18 @@ ngx_int_t ngx_rtmp_guard_admit(ngx_rtmp_session_t *s,
 /* --- the files above it --- */
 
 /*
- * Stands in for c->recv: lets pass what nginx-rtmp survives, reads ahead.
- * Returns what ngx_unix_recv does; a refusal is NGX_ERROR.
+ * Replaces c->recv: reads ahead, checks chunks and passes them to nginx-rtmp.
+ * Returns as ngx_unix_recv() does; NGX_ERROR also for a refusal.
  */
 ssize_t ngx_rtmp_guard_recv(ngx_connection_t *c, u_char *buf, size_t size);
 
-/* puts the handlers of ngx_rtmp_guard_message.c first */
+/* adds the handlers of ngx_rtmp_guard_message.c before all others */
 ngx_int_t ngx_rtmp_guard_add_handlers(ngx_rtmp_core_main_conf_t *cmcf);
 
-/* puts the check of the application before the wire layer's connect */
+/* checks the application before the wire layer handles a connect */
 void ngx_rtmp_guard_add_connect(void);
 
-/* the slot of CSID, which an Abort names; 0: it has none */
+/* the slot of the client's chunk stream CSID; 0: none */
 uint32_t ngx_rtmp_guard_find_slot(ngx_rtmp_guard_ctx_t *ctx, uint32_t csid,
     uint32_t max);
 

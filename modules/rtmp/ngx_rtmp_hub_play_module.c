@@ -1,5 +1,6 @@
 /*
- * Play over RTMP out of the hub: commands, the gate, and the end of a player.
+ * Plays the hub's streams over RTMP: commands, the gate, and the end of a
+ * player.
  */
 
 #include "publish.h"
@@ -93,10 +94,10 @@ ngx_module_t  ngx_rtmp_hub_play_module = {
 
 /* --- the gate's questions --- */
 
-/* The token comes with the stream's name, or with the application's, where
- * there is more room: both are cut at 255 bytes. */
+/* The client may put the token behind the stream's name or behind the
+ * application's: nginx-rtmp cuts each at 255 bytes. */
 static void
-player_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
+player_make_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
 {
     ngx_rtmp_session_t  *s = p->session;
 
@@ -107,17 +108,17 @@ player_question(player_t *p, gate_question_t *q, u_char id[NGX_INT64_LEN])
     q->args = s->args;
     q->address = s->connection->addr_text;
     q->session.data = id;
-    q->session.len = ngx_sprintf(id, "%uL", p->who.id) - id;
+    q->session.len = ngx_sprintf(id, "%uL", p->identity.id) - id;
 
-    if (p->asked && p->asked->args[0]) {
-        q->args.data = p->asked->args;
-        q->args.len = ngx_strlen(p->asked->args);
+    if (p->command && p->command->args[0]) {
+        q->args.data = p->command->args;
+        q->args.len = ngx_strlen(p->command->args);
     }
 }
 
 
 static const char *
-player_why(const player_t *p)
+player_reason(const player_t *p)
 {
     const u_char  *refusal = ngx_rtmp_guard_refusal(p->session);
 
@@ -126,7 +127,8 @@ player_why(const player_t *p)
 }
 
 
-/* Whoever the gate has let in it is told about, live or not. */
+/* Tells the gate that a player it had allowed has ended, even if the player
+ * never went live. */
 static void
 player_report(player_t *p)
 {
@@ -136,11 +138,11 @@ player_report(player_t *p)
 
     conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_ingest_module);
 
-    player_question(p, &q, id);
+    player_make_question(p, &q, id);
     ngx_str_set(&q.kind, "done");
     ngx_str_set(&q.of, "play");
     ngx_str_null(&q.args);
-    q.reason.data = (u_char *) player_why(p);
+    q.reason.data = (u_char *) player_reason(p);
     q.reason.len = ngx_strlen(q.reason.data);
     q.bytes = p->bytes;
     q.duration = p->started_ms ? ngx_current_msec - p->started_ms : 0;
@@ -153,7 +155,8 @@ player_report(player_t *p)
 
 /* --- the end of a player --- */
 
-/* Lets go of hub and gate; may be called in any state. */
+/* Releases the player's session in the hub and its question to the gate.  May be
+ * called in any state. */
 static void
 player_release(player_t *p)
 {
@@ -162,9 +165,9 @@ player_release(player_t *p)
         p->request = NULL;
     }
 
-    if (p->asked) {
-        ngx_free(p->asked);
-        p->asked = NULL;
+    if (p->command) {
+        ngx_free(p->command);
+        p->command = NULL;
     }
 
     if (p->state == PLAYER_LIVE) {
@@ -184,8 +187,8 @@ player_release(player_t *p)
 }
 
 
-/* Ends the connection; takes back what the kernel has not sent of bytes that
- * may be torn, or of a message that will not be whole. */
+/* Ends the connection.  If the last bytes may be torn, or their message will not
+ * be completed, discards what the kernel has not sent yet. */
 static void
 player_abort(player_t *p)
 {
@@ -206,7 +209,7 @@ player_close_now(ngx_event_t *ev)
 }
 
 
-/* Tells the client CODE and WHY, and closes a second later. */
+/* Sends the client CODE and WHY, and closes a second later. */
 static void
 player_end(player_t *p, char *severity, char *code, const char *why)
 {
@@ -218,7 +221,7 @@ player_end(player_t *p, char *severity, char *code, const char *why)
                   &p->name, live ? "ended" : "refused", why);
 
     if (p->admitted) {
-        p->why = why;                        /* for the report */
+        p->why = why;                        /* for player_report() */
     }
 
     if (live && player_detach(p) != NGX_OK) {
@@ -248,8 +251,8 @@ player_not_found(player_t *p, const char *why)
 }
 
 
-/* An error in the middle of media makes librtmp read for ever; this is how a
- * stream ends for every player. */
+/* After an error status within media librtmp reads for ever, so end the stream
+ * regularly. */
 static void
 player_leave(void *data, const char *why)
 {
@@ -260,7 +263,7 @@ player_leave(void *data, const char *why)
 /* --- events --- */
 
 static void
-player_push(player_t *p)
+player_flush(player_t *p)
 {
     switch (player_send(p)) {
 
@@ -275,23 +278,22 @@ player_push(player_t *p)
 }
 
 
-/* A ping in silence, for proxies and routers on the way that cut silent
- * connections.  It is the wire layer's message, but not its question whether the
- * client lives: nobody waits for the answer. */
+/* Sends a ping after a silence, since proxies and routers cut silent connections.
+ * Unlike the wire layer's own ping, it needs no answer. */
 static ngx_int_t
-player_say_alive(player_t *p)
+player_keep_alive(player_t *p)
 {
     ngx_rtmp_hub_play_app_conf_t  *conf;
 
     conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_hub_play_module);
 
     if (conf->keepalive == 0
-        || (uint32_t) ngx_current_msec - p->spoke_ms < conf->keepalive)
+        || (uint32_t) ngx_current_msec - p->sent_ms < conf->keepalive)
     {
         return NGX_OK;
     }
 
-    p->spoke_ms = (uint32_t) ngx_current_msec;
+    p->sent_ms = (uint32_t) ngx_current_msec;
 
     return ngx_rtmp_send_ping_request(p->session,
                                       (uint32_t) ngx_current_msec);
@@ -307,7 +309,7 @@ player_tick(hub_tick_t *tick)
         return;
     }
 
-    if (player_look(p) != NGX_OK) {
+    if (player_check_lag(p) != NGX_OK) {
         player_abort(p);
         return;
     }
@@ -316,11 +318,11 @@ player_tick(hub_tick_t *tick)
         return;
     }
 
-    if (player_say_alive(p) != NGX_OK) {
+    if (player_keep_alive(p) != NGX_OK) {
         player_abort(p);
 
     } else if (!p->session->connection->destroyed) {
-        player_push(p);
+        player_flush(p);
     }
 }
 
@@ -344,12 +346,12 @@ player_write_event(ngx_event_t *wev)
         return;
     }
 
-    player_push(p);
+    player_flush(p);
 }
 
 
-/* The wire layer takes its own ping for a sign of life, and so never ends a
- * client that does not answer.  Media that the socket takes is one. */
+/* The wire layer counts its own ping as activity, so it would never end a client
+ * that does not answer.  Undo that.  Sent media still count (player_count()). */
 static void
 player_ping(ngx_event_t *ev)
 {
@@ -368,7 +370,7 @@ player_ping(ngx_event_t *ev)
 
 /* --- play --- */
 
-/* Puts our handlers before those of the wire layer, once. */
+/* Installs our handlers in front of the wire layer's.  Idempotent. */
 static void
 player_take_events(player_t *p)
 {
@@ -404,7 +406,7 @@ player_start(player_t *p)
         return;
     }
 
-    reason = hub_session_open(hub, &p->client, &p->who, p->reader.ref.stream,
+    reason = hub_session_open(hub, &p->client, &p->identity, p->reader.ref.stream,
                               player_leave, p);
     if (reason != HUB_ADMITTED) {
         player_end(p, "error", "NetStream.Play.Failed",
@@ -426,7 +428,7 @@ player_start(player_t *p)
         return;
     }
 
-    player_push(p);
+    player_flush(p);
 }
 
 
@@ -440,7 +442,7 @@ player_answered(void *data, const gate_answer_t *answer)
     p->request = NULL;
     p->admitted = answer->allow;
 
-    if (p->state != PLAYER_ASKING) {         /* closed meanwhile */
+    if (p->state != PLAYER_ASKING) {         /* it closed the stream meanwhile */
         player_release(p);
         return;
     }
@@ -460,17 +462,17 @@ player_answered(void *data, const gate_answer_t *answer)
         return;
     }
 
-    p->who.uid = answer->uid;
+    p->identity.uid = answer->uid;
 
-    /* access rules of the wire layer come after ours */
-    rc = next_play(p->session, p->asked);
+    /* the wire layer's access rules apply, too */
+    rc = next_play(p->session, p->command);
 
     if (c->destroyed || p->state != PLAYER_ASKING) {
         return;
     }
 
-    ngx_free(p->asked);
-    p->asked = NULL;
+    ngx_free(p->command);
+    p->command = NULL;
 
     if (rc != NGX_OK) {
         player_not_found(p, "refused by another rule of nginx.conf");
@@ -490,8 +492,8 @@ player_get(ngx_rtmp_session_t *s)
         return p;
     }
 
-    /* not from the pool's own 4 KB, which the rest of a player nearly fills:
-     * one byte more would be 4 KB more */
+    /* pmemalign: the rest of a player nearly fills the pool's first 4 KB, and one
+     * byte more would take another 4 KB */
     p = ngx_pmemalign(s->connection->pool, sizeof(player_t), PLAYER_ALIGNMENT);
     if (p == NULL) {
         return NULL;
@@ -517,26 +519,26 @@ player_ask(player_t *p, const ngx_rtmp_play_t *v)
 
     conf = ngx_rtmp_get_module_app_conf(p->session, ngx_rtmp_ingest_module);
 
-    p->asked = ngx_alloc(sizeof(ngx_rtmp_play_t), p->session->connection->log);
-    if (p->asked == NULL) {
+    p->command = ngx_alloc(sizeof(ngx_rtmp_play_t), p->session->connection->log);
+    if (p->command == NULL) {
         return NGX_ERROR;
     }
 
-    *p->asked = *v;
-    p->who.protocol = HUB_RTMP;
-    p->who.id = hub_session_id(hub);
-    p->who.issued = ngx_time();
-    p->who.address = p->session->connection->addr_text;
+    *p->command = *v;
+    p->identity.protocol = HUB_RTMP;
+    p->identity.id = hub_session_id(hub);
+    p->identity.issued = ngx_time();
+    p->identity.address = p->session->connection->addr_text;
     p->state = PLAYER_ASKING;
 
-    player_question(p, &q, id);
+    player_make_question(p, &q, id);
     p->request = gate_ask(&conf->publisher.gate, &q, player_answered, p);
 
     return p->request ? NGX_OK : NGX_ERROR;
 }
 
 
-/* A play after an earlier one of the connection starts anew. */
+/* The connection may have played before: resets what was counted then. */
 static void
 player_reset(player_t *p, const u_char *name)
 {
@@ -599,10 +601,10 @@ ngx_rtmp_hub_play(ngx_rtmp_session_t *s, ngx_rtmp_play_t *v)
 }
 
 
-/* --- what else a player may say --- */
+/* --- other commands --- */
 
-/* Behind a newer key frame is where it goes on; else where it stopped, since
- * time must not go back. */
+/* Skips to the newest key frame, unless the player is past it: then it continues
+ * where it paused, since its time must not go back. */
 static void
 player_resume(player_t *p)
 {
@@ -640,15 +642,15 @@ ngx_rtmp_hub_play_pause(ngx_rtmp_session_t *s, ngx_rtmp_pause_t *v)
     }
 
     if (!p->paused && !p->blocked) {
-        player_push(p);
+        player_flush(p);
     }
 
     return NGX_OK;
 }
 
 
-/* There is nothing to seek in, but players that asked drop all media until
- * they are told that they are there. */
+/* A live stream can't seek, but a player that asks drops all media until it gets
+ * this answer. */
 static ngx_int_t
 ngx_rtmp_hub_play_seek(ngx_rtmp_session_t *s, ngx_rtmp_seek_t *v)
 {
@@ -659,7 +661,7 @@ ngx_rtmp_hub_play_seek(ngx_rtmp_session_t *s, ngx_rtmp_seek_t *v)
     }
 
     return ngx_rtmp_send_status(s, "NetStream.Seek.Notify", "status",
-                                "A live stream goes on where it is");
+                                "A live stream cannot seek, it goes on");
 }
 
 
@@ -748,7 +750,7 @@ ngx_rtmp_hub_play_close_stream(ngx_rtmp_session_t *s,
     if (p->state == PLAYER_LIVE) {
         ngx_log_error(NGX_LOG_INFO, c->log, 0, "play %V/%V ended: %s",
                       &s->app, &p->name,
-                      player_why(p));
+                      player_reason(p));
 
         if (!c->destroyed && player_detach(p) != NGX_OK) {
             player_abort(p);
@@ -756,7 +758,8 @@ ngx_rtmp_hub_play_close_stream(ngx_rtmp_session_t *s,
     }
 
     if (p->state == PLAYER_ASKING && !c->destroyed) {
-        p->state = PLAYER_IDLE;              /* one question at a time */
+        p->state = PLAYER_IDLE;              /* keep the question: a new play must
+                                                wait for its answer */
 
     } else if (c->destroyed
                || (p->state != PLAYER_ENDED && p->request == NULL))
@@ -805,7 +808,7 @@ ngx_rtmp_hub_play_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 10000);
     hub_flush_merge(&conf->flush, &prev->flush);
 
-    /* that module comes first, so its directives are merged already */
+    /* that module is merged before this one */
     ingest = ngx_rtmp_conf_get_module_app_conf(cf, ngx_rtmp_ingest_module);
 
     return conf->play ? gate_require(cf, &ingest->publisher.gate, "hub_play")

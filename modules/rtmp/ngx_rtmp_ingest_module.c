@@ -1,12 +1,12 @@
 /*
- * RTMP as a door of ingest: takes publishers and their messages off nginx-rtmp's
- * wire, and tells them what becomes of them.  The wire layer's own live, record
- * and notify stay off, so that nothing else answers publish.
+ * RTMP as a door of ingest: gives publishers and their messages to ingest, and
+ * tells publishers what ingest decides.  nginx-rtmp's own live, record and
+ * notify must stay off, so that nothing else answers a publish.
  */
 
 #include "publish.h"
 
-#define CLOSE_MS   1000         /* lets the status reach the client */
+#define CLOSE_MS   1000         /* time for the status to reach the client */
 
 
 static ngx_int_t ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf);
@@ -83,27 +83,27 @@ ngx_module_t  ngx_rtmp_ingest_module = {
 /* A session's publisher. */
 typedef struct {
     ngx_rtmp_session_t  *session;
-    ngx_rtmp_publish_t   asked;      /* name and arguments stay here */
+    ngx_rtmp_publish_t   command;    /* `in` points to its name and arguments */
     ngx_event_t          closing;    /* timer */
-    ngx_recv_pt          recv;       /* what publisher_recv() wraps */
+    ngx_recv_pt          recv;       /* wrapped by publisher_recv() */
     ingest_t             in;
 } publisher_t;
 
 
-/* --- what the door does for ingest --- */
+/* --- ingest calls the door --- */
 
-/* Access, relay and exec rules of the wire layer come after the gate. */
+/* After the gate, the wire layer's access, relay and exec rules apply. */
 static const char *
 publisher_admit(void *data)
 {
     publisher_t   *p = data;
     const u_char  *refusal = ngx_rtmp_guard_refusal(p->session);
 
-    if (refusal) {                           /* while the gate was asked */
+    if (refusal) {                           /* by the guard, meanwhile */
         return (const char *) refusal;
     }
 
-    return next_publish(p->session, &p->asked) == NGX_OK
+    return next_publish(p->session, &p->command) == NGX_OK
            ? NULL : "refused by another rule of nginx.conf";
 }
 
@@ -161,9 +161,9 @@ static const ingest_door_t  publisher_door = {
 };
 
 
-/* --- what the wire layer brings --- */
+/* --- the wire layer calls the door --- */
 
-/* Lets the memory answer while the kernel is asked for the next frames. */
+/* Prefetches the memory for the next append while the kernel reads. */
 static ssize_t
 publisher_recv(ngx_connection_t *c, u_char *buf, size_t size)
 {
@@ -261,20 +261,20 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
         return NGX_ERROR;
     }
 
-    /* one question at a time: publish and closeStream over and over would
-     * put any number of them in the gate's queue */
+    /* one question at a time: a client that repeats publish and closeStream
+     * must not fill the gate's queue */
     if (ingest_is_busy(&p->in)) {
         return ngx_rtmp_send_status(s, "NetStream.Publish.BadName", "error",
                                     "this connection publishes already");
     }
 
-    p->asked = *v;
+    p->command = *v;
     p->in.conf = &conf->publisher;
     p->in.app = s->app;
-    p->in.name.data = p->asked.name;
-    p->in.name.len = ngx_strlen(p->asked.name);
-    p->in.args.data = p->asked.args;
-    p->in.args.len = ngx_strlen(p->asked.args);
+    p->in.name.data = p->command.name;
+    p->in.name.len = ngx_strlen(p->command.name);
+    p->in.args.data = p->command.args;
+    p->in.args.len = ngx_strlen(p->command.args);
 
     return ingest_publish(&p->in);
 }
@@ -360,7 +360,7 @@ ngx_rtmp_ingest_merge_app_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* Puts HANDLER before those of the wire layer. */
+/* Adds HANDLER before the wire layer's. */
 static ngx_int_t
 ingest_handle(ngx_rtmp_core_main_conf_t *cmcf, ngx_uint_t type, int first)
 {
@@ -389,8 +389,8 @@ ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf)
 
     cmcf = ngx_rtmp_conf_get_module_main_conf(cf, ngx_rtmp_core_module);
 
-    /* media first of all; metadata behind the guard, which was first there,
-     * and before the core, which adds its own handlers after all modules */
+    /* audio and video go before all other handlers; metadata behind the guard's,
+     * which checks it, and before those that the core adds after all modules */
     if (ingest_handle(cmcf, NGX_RTMP_MSG_AUDIO, 1) != NGX_OK
         || ingest_handle(cmcf, NGX_RTMP_MSG_VIDEO, 1) != NGX_OK
         || ingest_handle(cmcf, NGX_RTMP_MSG_AMF_META, 0) != NGX_OK

@@ -5,26 +5,26 @@
 
 #define PLAY_BATCH      (1024 * 1024)
 #define PLAY_IOV        1024           /* IOV_MAX of Linux */
-#define PLAY_SHARED_MAX 65536          /* larger ones are not worth a copy */
-#define PLAY_GREETING   2048           /* what player_greet() writes is 500 */
+#define PLAY_SHARED_MAX 65536          /* a copy of more does not pay */
+#define PLAY_GREETING   2048           /* player_greet() writes about 500 */
 #define PLAY_OWN_MAX    (PLAY_GREETING + HUB_PREFIX_MAX \
                          + HUB_CONFIG_KINDS * CHUNK_HEADER_MAX)
 
-/* Of one writev(), filled anew for each. */
+/* The arguments of one writev(). */
 typedef struct {
     struct iovec  iov[PLAY_IOV];
     u_char        head[PLAY_IOV][CHUNK_HEADER_MAX];
     int           n;
     size_t        size;
-    size_t        own;           /* of size, not from the hub */
-    int           shared;        /* it is play_shared, whole */
+    size_t        own;           /* of `size`, the player's own bytes */
+    int           shared;        /* it is the whole of play_shared */
 } play_vector_t;
 
-/* The messages of entries [from, to) of a stream, for all its players. */
+/* The messages of entries [from, to) of a stream, as RTMP for all its players. */
 typedef struct {
     hub_ref_t  ref;
     uint64_t   from, to;
-    uint64_t   pos;              /* behind them, in the stream's row */
+    uint64_t   pos;              /* where the entries end in the stream */
     size_t     chunk_size;
     size_t     size;
     u_char     bytes[PLAY_SHARED_MAX];
@@ -39,7 +39,7 @@ play_message(chunk_message_t *m, uint8_t type, size_t size, uint32_t timestamp)
 {
     m->csid = type == FLV_AUDIO ? NGX_RTMP_CSID_AUDIO
               : type == FLV_VIDEO ? NGX_RTMP_CSID_VIDEO : NGX_RTMP_CSID_AMF;
-    m->type = type;                          /* FLV has RTMP's numbers */
+    m->type = type;                          /* FLV and RTMP use the same */
     m->msid = NGX_RTMP_MSID;
     m->timestamp = timestamp;
     m->size = size;
@@ -53,13 +53,12 @@ play_entry_message(chunk_message_t *m, const hub_entry_t *e)
 }
 
 
-/* Is the entry left out for a player with this MUTE?  A key frame ends the
- * wait for one. */
+/* Does MUTE leave the entry out?  A key frame ends the wait for a key frame. */
 static int
 play_mutes(const hub_entry_t *e, unsigned *mute)
 {
     if (e->flags & HUB_CONFIG) {
-        return 0;                            /* may be needed later */
+        return 0;                            /* needed after unmuting */
     }
 
     if (e->type == FLV_AUDIO) {
@@ -74,7 +73,7 @@ play_mutes(const hub_entry_t *e, unsigned *mute)
 }
 
 
-/* --- what is the player's own --- */
+/* --- the player's own bytes --- */
 
 static ngx_int_t
 player_alloc_own(player_t *p, size_t size)
@@ -101,9 +100,9 @@ player_free_own(player_t *p)
 }
 
 
-/* Takes over a message that the wire layer has made; NULL is one it had no
- * memory for.  Its buffers are not aligned for their types, so they are
- * copied to be looked at. */
+/* Copies a MESSAGE made by the wire layer to the player's own bytes and frees
+ * it.  NULL: the wire layer had no memory.  Its links and buffers are not
+ * aligned, so copy them before access. */
 static ngx_int_t
 player_queue_message(player_t *p, ngx_chain_t *message)
 {
@@ -152,7 +151,8 @@ player_greet(player_t *p)
         return NGX_ERROR;
     }
 
-    /* what the wire layer says in its smaller chunks fits in one each */
+    /* the wire layer's own messages fit in one chunk, so they may come before
+     * and after this one */
     if (p->chunk_size != (size_t) cscf->chunk_size
         && player_queue_message(p,
                ngx_rtmp_create_chunk_size(s, PLAY_CHUNK_SIZE)) != NGX_OK)
@@ -198,7 +198,7 @@ player_queue_prefix(player_t *p)
         left -= size + FLV_TAG_OVERHEAD;
 
         if (tag[0] == FLV_SCRIPT && p->joined) {
-            continue;                        /* its time would go back to 0 */
+            continue;                        /* timestamps would go back to 0 */
         }
 
         play_message(&m, tag[0], size,
@@ -213,7 +213,7 @@ player_queue_prefix(player_t *p)
 }
 
 
-/* Forgets what was queued behind the first SIZE bytes. */
+/* Keeps only the first SIZE queued bytes. */
 static void
 player_unqueue(player_t *p, size_t size)
 {
@@ -226,8 +226,8 @@ player_unqueue(player_t *p, size_t size)
 
 
 /* Positions the player at the newest key frame, or mutes the picture until the
- * next one, and puts its first batch, which ends at r->index, behind the headers.
- * NGX_AGAIN: there was no key frame yet. */
+ * next one, and queues headers.  The first batch is [*FROM, r->index).
+ * NGX_AGAIN: there is no key frame yet. */
 static ngx_int_t
 player_join(player_t *p, uint64_t *from)
 {
@@ -238,7 +238,7 @@ player_join(player_t *p, uint64_t *from)
     r->joined = 0;
 
     if (p->own_pos > p->own || queued > PLAY_GREETING) {
-        return NGX_AGAIN;                    /* headers are on the way */
+        return NGX_AGAIN;                    /* earlier headers are not sent yet */
     }
 
     if (hub_reader_join(r) != NGX_OK) {
@@ -251,7 +251,7 @@ player_join(player_t *p, uint64_t *from)
 
     *from = r->index;
     blind = r->blind;
-    r->blind = 0;                            /* it passes by pictures on its own */
+    r->blind = 0;                            /* PLAYER_NO_INTER skips pictures */
 
     if (player_queue_prefix(p) != NGX_OK
         || hub_reader_batch(r, PLAY_BATCH, p->lag) != NGX_OK)
@@ -298,8 +298,8 @@ play_put_shared(play_vector_t *v)
 }
 
 
-/* Adds the stream's bytes [FROM, TO).  Returns 1, or 0 when there is no more
- * room, or the stream is no longer there: the check after use will tell. */
+/* Adds the stream's bytes [FROM, TO).  Returns 1; 0 when the vector is full or
+ * the stream is gone, which the check after use detects. */
 static int
 play_put_bytes(play_vector_t *v, const hub_reader_t *r, uint64_t from,
     uint64_t to)
@@ -319,7 +319,7 @@ play_put_bytes(play_vector_t *v, const hub_reader_t *r, uint64_t from,
 }
 
 
-/* Adds the message of entry E from its byte OUT on.  Returns as above. */
+/* Adds the message of entry E from its byte OUT on.  Returns 1; 0 as above. */
 static int
 play_put_entry(play_vector_t *v, const hub_reader_t *r, const hub_entry_t *e,
     size_t chunk_size, size_t out)
@@ -360,8 +360,8 @@ play_put_entry(play_vector_t *v, const hub_reader_t *r, const hub_entry_t *e,
 }
 
 
-/* Fills the vector with what is the player's own and with entries [FROM, TO).
- * Returns the entry behind the last that fits wholly. */
+/* Fills the vector with the player's own bytes and the entries [FROM, TO).
+ * Returns the first entry that does not fit completely. */
 static uint64_t
 play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 {
@@ -394,7 +394,7 @@ play_fill(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 }
 
 
-/* Makes the vector's bytes those of play_shared, if they may be. */
+/* Copies the vector's bytes to play_shared, for the stream's other players. */
 static void
 play_share(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 {
@@ -406,7 +406,7 @@ play_share(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
     sh->ref.stream = NULL;
 
     if (v->n < 3 || v->size > PLAY_SHARED_MAX) {
-        return;                              /* nothing would be saved */
+        return;                              /* sharing would save nothing */
     }
 
     for (i = 0; i < v->n; i++) {
@@ -430,8 +430,7 @@ play_share(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 }
 
 
-/* Puts what to send in the vector: own bytes and entries [FROM, TO).  Returns
- * the entry behind the last that fits wholly. */
+/* As play_fill(), but uses play_shared where possible. */
 static uint64_t
 play_gather(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 {
@@ -461,8 +460,9 @@ play_gather(play_vector_t *v, const player_t *p, uint64_t from, uint64_t to)
 }
 
 
-/* Moves the player N bytes of messages on from entry FROM, at least to TO and
- * never behind LAST: entries that were overwritten meanwhile may say anything. */
+/* Moves the player forward by N bytes of messages from entry FROM: at least to
+ * TO, and not past LAST, since the hub may have overwritten the entries, with any
+ * sizes. */
 static void
 player_advance(player_t *p, size_t n, uint64_t from, uint64_t to,
     uint64_t last)
@@ -524,7 +524,7 @@ player_drop(player_t *p)
 }
 
 
-/* Waits for the socket.  Like the wire layer, not for ever. */
+/* Waits for the socket, with the wire layer's timeout. */
 static ngx_int_t
 player_block(player_t *p)
 {
@@ -539,7 +539,7 @@ player_block(player_t *p)
 }
 
 
-/* All is out: while the event is active the wire layer only queues. */
+/* Everything is sent: deactivate the write event, or the wire layer only queues. */
 static ngx_int_t
 player_unblock(ngx_connection_t *c)
 {
@@ -563,7 +563,7 @@ player_count(player_t *p, size_t n)
     ngx_rtmp_update_bandwidth(&ngx_rtmp_bw_out, n);
 
     p->bytes += n;
-    p->spoke_ms = (uint32_t) ngx_current_msec;
+    p->sent_ms = (uint32_t) ngx_current_msec;
 
     if (p->client.session) {
         p->client.session->bytes += n;
@@ -571,8 +571,8 @@ player_count(player_t *p, size_t n)
 }
 
 
-/* Sends own bytes and entries [FROM, TO).  NGX_OK: all are out, or as many as
- * one call takes. */
+/* Sends own bytes and entries [FROM, TO), as many as one call takes.  NGX_OK;
+ * NGX_AGAIN: the socket is full; NGX_ERROR. */
 static ngx_int_t
 player_write(player_t *p, uint64_t from, uint64_t to)
 {
@@ -587,7 +587,7 @@ player_write(player_t *p, uint64_t from, uint64_t to)
     if (v->n) {
         sent = writev(c->fd, v->iov, v->n);
     } else if (from == to) {
-        return player_drop(p);               /* nothing where a part was left */
+        return player_drop(p);               /* the rest of a message is gone */
     }
 
     if (sent == -1) {
@@ -613,7 +613,7 @@ player_write(player_t *p, uint64_t from, uint64_t to)
     }
 
     if (n < v->size) {
-        to = from;                           /* no more than what is out */
+        to = from;                           /* count only the sent bytes */
     }
 
     if (n > own || to > from) {
@@ -629,7 +629,7 @@ player_write(player_t *p, uint64_t from, uint64_t to)
 }
 
 
-/* A player that said it buffers more may also be further behind. */
+/* A player that announced a longer buffer may be that far behind. */
 static ngx_msec_t
 player_lag(const player_t *p)
 {
@@ -639,8 +639,8 @@ player_lag(const player_t *p)
 }
 
 
-/* It is as late as what it gets next will be when it has come; when the way is
- * long, each message is looked at by itself. */
+/* Finds the next batch.  A player's lateness includes the time that bytes spend
+ * on the way; when that is long, take one message at a time. */
 static ngx_int_t
 player_batch(player_t *p)
 {
@@ -653,7 +653,7 @@ player_batch(player_t *p)
 
 
 ngx_int_t
-player_look(player_t *p)
+player_check_lag(player_t *p)
 {
     ngx_msec_t         late;
     ngx_connection_t  *c = p->session->connection;
@@ -676,15 +676,15 @@ player_look(player_t *p)
                   "nothing for %M ms (play_lag), %M ms behind",
                   &p->session->app, &p->name, player_lag(p), late);
 
-    p->torn = 1;                             /* it gets no more of it */
+    p->torn = 1;                             /* discard unsent bytes */
     p->why = "it did not read in time";
 
     return NGX_ERROR;
 }
 
 
-/* Finds what to send: entries [*FROM, *TO), maybe none beside own bytes.
- * NGX_OK, NGX_AGAIN: nothing, NGX_DONE, NGX_ERROR. */
+/* Finds the entries [*FROM, *TO) to send, none when only own bytes are queued.
+ * NGX_OK; NGX_AGAIN: nothing to send; NGX_DONE; NGX_ERROR. */
 static ngx_int_t
 player_next(player_t *p, uint64_t *from, uint64_t *to)
 {
@@ -700,7 +700,7 @@ player_next(player_t *p, uint64_t *from, uint64_t *to)
         }
 
         if (p->out) {
-            *to = *from + 1;                 /* then look how far behind */
+            *to = *from + 1;                 /* finish the message, then check */
             return hub_stream_holds(r, r->pos) ? NGX_OK : player_drop(p);
         }
 
@@ -715,7 +715,7 @@ player_next(player_t *p, uint64_t *from, uint64_t *to)
 
     if (rc == NGX_OK) {
         *to = r->index;
-        r->index = *from;                    /* moves as bytes go out */
+        r->index = *from;                    /* advances as bytes are sent */
 
     } else if (rc == NGX_AGAIN && p->own_pos < p->own_last) {
         *to = *from;
@@ -759,7 +759,7 @@ player_send(player_t *p)
     p->blocked = 0;
 
     for ( ;; ) {
-        /* own bytes that are partly out are a message, too */
+        /* own bytes sent in part are an incomplete message, too */
         if (p->out == 0 && (p->own == NULL || p->own_pos == p->own)) {
             rc = player_let_wire(p);
             if (rc != NGX_OK) {
@@ -800,7 +800,7 @@ player_detach(player_t *p)
         return NGX_ERROR;
     }
 
-    /* own bytes go before a message, so there are none left */
+    /* own bytes are sent before a message starts, so none are queued */
     if (play_fill(v, p, p->reader.index, p->reader.index + 1)
         == p->reader.index
         || player_alloc_own(p, v->size + 1) != NGX_OK)
@@ -808,7 +808,7 @@ player_detach(player_t *p)
         return NGX_ERROR;
     }
 
-    p->own_pos = ++p->own_last;              /* it has begun */
+    p->own_pos = ++p->own_last;              /* looks like a message sent in part */
 
     for (i = 0; i < v->n; i++) {
         p->own_last = ngx_cpymem(p->own_last, v->iov[i].iov_base,

@@ -8,12 +8,12 @@
 
 typedef struct {
     ngx_flag_t     ingest;
-    ingest_conf_t  publisher;        /* its gate is also asked who may play */
+    ingest_conf_t  publisher;        /* its gate also decides about players */
 } ngx_rtmp_ingest_app_conf_t;
 
 extern ngx_module_t  ngx_rtmp_ingest_module;
 
-/* Whether the connection publishes, or is about to. */
+/* Does the connection publish, or wait for the gate to allow it? */
 int ngx_rtmp_ingest_publishes(ngx_rtmp_session_t *s);
 
 #endif

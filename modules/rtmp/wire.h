@@ -1,6 +1,6 @@
 /*
- * The wire layer as the hub module sees it: symbols of nginx-rtmp and of the
- * guard, all weak, so that ngx_hub_module.c can say what is not loaded.
+ * The symbols of nginx-rtmp and of the guard that the hub module uses.  All are
+ * weak, so that ngx_hub_module.c can name the module that is not loaded.
  */
 
 #ifndef DUOLU_RTMP_WIRE_H
