@@ -182,17 +182,17 @@ answer_status(enum hub_refusal reason)
 
 
 ngx_int_t
-answer_refusal(ngx_http_request_t *r, const char *what,
+answer_refusal(ngx_http_request_t *r, const char *action,
     const ngx_str_t *stream, enum hub_refusal reason)
 {
     const char  *why = hub_refusal_text(reason);
 
     if (stream) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "%s \"%V\" refused: %s", what, stream, why);
+                      "%s \"%V\" refused: %s", action, stream, why);
     } else {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "%s refused: %s", what, why);
+                      "%s refused: %s", action, why);
     }
 
     return answer_error(r, answer_status(reason), "%s", why);
@@ -232,5 +232,5 @@ answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler)
         return NGX_CONF_OK;
     }
 
-    return "is neither \"on\" nor \"off\"";
+    return "has a value that is neither \"on\" nor \"off\"";
 }

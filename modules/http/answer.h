@@ -1,5 +1,5 @@
 /*
- * Answers made in the worker: a text buffer that grows while it is written, and
+ * Answers that the worker makes in memory: a text buffer that grows, and
  * functions that send it to the client, as JSON or another type.
  */
 
@@ -15,7 +15,7 @@
 /* Zeroed at first; on the heap, freed with text_free(). */
 typedef struct {
     u_char    *start, *last, *end;
-    unsigned   failed:1;           /* no memory: the text is not whole */
+    unsigned   failed:1;           /* no memory: the text is incomplete */
 } text_t;
 
 /* Appends FORMAT (of ngx_sprintf), at most TEXT_STEP bytes at once. */
@@ -45,21 +45,21 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 
 #define ANSWER_JSON  "application/json"
 
-/* Sends {"error": a sentence by FORMAT}, with no-store: it is true only now. */
+/* Sends {"error": a sentence by FORMAT}, with no-store: the error may pass. */
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 
-/* The hub refused the client: sends {"error": why} with 403, 429 (the client's
- * own share is full) or 503, and logs the refusal of WHAT for STREAM (NULL:
- * none). */
-ngx_int_t answer_refusal(ngx_http_request_t *r, const char *what,
+/* The hub refused the client: sends {"error": why} with 403, 429 (the user's or
+ * address's share is full) or 503, and logs that ACTION on STREAM (may be NULL)
+ * was refused. */
+ngx_int_t answer_refusal(ngx_http_request_t *r, const char *action,
     const ngx_str_t *stream, enum hub_refusal reason);
 
 /* Adds a header; NAME and VALUE live as long as the request.  NULL: no memory. */
 ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,
     const char *value);
 
-/* For the directive's `set`: makes HANDLER the location's when it is "on". */
+/* For a flag directive's `set`: installs HANDLER in the location if it is "on". */
 char *answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler);
 
 #endif

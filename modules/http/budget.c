@@ -21,9 +21,9 @@ budget_init(budget_t *b, ngx_log_t *log)
 }
 
 
-/* The caller has the mutex. */
+/* Bytes that the user holds.  The caller has the mutex. */
 static size_t
-budget_of(const budget_t *b, uint64_t uid)
+budget_held_by(const budget_t *b, uint64_t uid)
 {
     size_t                held = 0;
     ngx_queue_t          *q;
@@ -54,7 +54,7 @@ budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid, size_t bytes,
         rc = NGX_BUSY;
 
     } else {
-        *held = budget_of(b, uid);
+        *held = budget_held_by(b, uid);
 
         /* a user's first hold may exceed the share */
         if (*held && *held + bytes > most / BUDGET_USER) {
@@ -63,7 +63,7 @@ budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid, size_t bytes,
     }
 
     if (rc == NGX_OK) {
-        hold->of = b;
+        hold->budget = b;
         hold->uid = uid;
         hold->bytes = bytes;
         b->held += bytes;
@@ -79,7 +79,7 @@ budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid, size_t bytes,
 void
 budget_give(budget_hold_t *hold)
 {
-    budget_t  *b = hold->of;
+    budget_t  *b = hold->budget;
 
     if (b == NULL) {
         return;
@@ -89,7 +89,7 @@ budget_give(budget_hold_t *hold)
 
     ngx_queue_remove(&hold->queue);
     b->held -= hold->bytes;
-    hold->of = NULL;
+    hold->budget = NULL;
 
     (void) ngx_thread_mutex_unlock(&b->mutex, ngx_cycle->log);
 }

@@ -17,10 +17,10 @@ typedef struct {
     unsigned            ready:1;
 } budget_t;
 
-/* Zeroed at first; a member of the object that holds the memory. */
+/* Zeroed at first; part of the object that holds the memory. */
 typedef struct {
     ngx_queue_t  queue;
-    budget_t    *of;                 /* NULL: it holds nothing */
+    budget_t    *budget;             /* NULL: it holds nothing */
     uint64_t     uid;
     size_t       bytes;
 } budget_hold_t;
@@ -28,9 +28,9 @@ typedef struct {
 /* Event loop, before the first use of B in this process. */
 ngx_int_t budget_init(budget_t *b, ngx_log_t *log);
 
-/* Takes BYTES of MOST for user UID.  NGX_OK: the caller must budget_give();
- * NGX_BUSY: all users together hold too much; NGX_DECLINED: this user does.
- * *HELD: bytes that they, or this user, hold already. */
+/* Takes BYTES of the limit MOST for user UID.  NGX_OK: the caller must call
+ * budget_give() later; NGX_BUSY: all users together hold too much; NGX_DECLINED:
+ * this user holds too much.  *HELD: bytes that all users, or this user, hold. */
 ngx_int_t budget_take(budget_t *b, budget_hold_t *hold, uint64_t uid,
     size_t bytes, size_t most, size_t *held);
 

@@ -36,7 +36,7 @@ clip_work(history_t *h)
 
 /* --- its end --- */
 
-/* The request ended, and so has the thread. */
+/* Runs when both the request and the thread have ended. */
 static void
 clip_free(history_t *h)
 {
@@ -164,7 +164,7 @@ clip_done(ngx_http_request_t *r, history_t *h)
     pieces_t   body = { .r = r };
 
     for (i = 0; i < c->build.nfiles; i++) {
-        if (replay_of(c->replay, c->build.files[i].fd) != NGX_OK) {
+        if (replay_watch_file(c->replay, c->build.files[i].fd) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -185,8 +185,8 @@ clip_done(ngx_http_request_t *r, history_t *h)
 
 /* --- its beginning --- */
 
-/* Returns 1, and fails the question, when no further clip is allowed: in all,
- * for this user or for this address.  Call it before the work. */
+/* Returns 1 and fails the question when the worker, this user or this address has
+ * as many clips as allowed.  Call it before the work. */
 static int
 clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
 {

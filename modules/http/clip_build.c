@@ -19,7 +19,7 @@ no_memory(clip_build_t *b)
 }
 
 
-/* Opens FILE, reads its head and checks that it holds all it should. */
+/* Opens FILE, reads its head and checks that the file has all of its segments. */
 static int
 open_file(clip_build_t *b, const history_file_t *file, clip_file_t *f)
 {
@@ -117,7 +117,7 @@ feed_segment(clip_build_t *b, const history_file_t *file, clip_file_t *f,
 }
 
 
-/* The pause before a file, when too short for a gap; else 0. */
+/* The pause before a file; 0 when it is long enough for a gap. */
 static int64_t
 pause_before(const history_range_t *range, const history_file_t *file)
 {
@@ -184,8 +184,8 @@ feed_movie(clip_build_t *b)
 }
 
 
-/* The range includes the segment that holds `to`.  Drop it when it begins just
- * there: the clip would not show it. */
+/* The range includes the segment that holds `to`.  Drop it if it begins at `to`:
+ * the clip would show nothing of it. */
 static void
 trim_end(history_t *h)
 {
@@ -345,7 +345,7 @@ open_files(clip_build_t *b)
 }
 
 
-/* Digest of the head and of the places of the rest: the clip's validator. */
+/* The clip's validator: a digest of its head and of the file parts behind it. */
 static void
 digest_clip(clip_build_t *b)
 {

@@ -10,24 +10,25 @@
 #include "media_reader.h"
 #include "../media/movie.h"
 
-/* A recorded file and its part in the clip.  Browsers configure their decoder
- * from a movie's first configuration only, so a clip with several gets
- * parameter sets in front of each key frame that begins a fragment. */
+/* A recorded file and its part of the clip.  Browsers configure their decoder
+ * from a movie's first configuration only, so a clip with several has parameter
+ * sets in front of each key frame that begins a fragment. */
 typedef struct {
     int           fd;                /* -1: not open */
     uint64_t      offset, size;
     uint8_t      *init;
     mp4_init_t    head;
     uint8_t      *sets;
-    size_t        sets_size;         /* 0: none are needed */
-    uint64_t     *cuts;              /* where in the file they go */
+    size_t        sets_size;         /* of parameter sets; 0: not needed */
+    uint64_t     *cuts;              /* their offsets in the file */
     size_t        ncuts;
 } clip_file_t;
 
-/* Zeroed but for the first four, and of the first all but the history. */
+/* The caller sets the first four members, of `media` only `history`, and zeroes
+ * the rest. */
 typedef struct {
     media_reader_t  media;
-    ngx_msec_t     longest;          /* of its recorded time */
+    ngx_msec_t     longest;          /* limit of its recorded time */
     budget_t      *heads;            /* of all clips */
     size_t         heads_most;
 
@@ -36,9 +37,9 @@ typedef struct {
     movie_t        movie;
     uint8_t       *out;              /* the head of the clip */
     size_t         out_size;
-    budget_hold_t  hold;             /* for it */
+    budget_hold_t  hold;             /* for the head */
     uint64_t       payload;          /* bytes behind the head */
-    uint8_t        digest[16];       /* same only for the same bytes */
+    uint8_t        digest[16];       /* of the clip's bytes */
 } clip_build_t;
 
 /* Builds the clip from the history's range, or fails the question. */

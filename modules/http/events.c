@@ -15,9 +15,9 @@ struct events_stat_s {
 /* --- rights --- */
 
 static int
-events_compare(const void *one, const void *two)
+events_compare_ids(const void *first, const void *second)
 {
-    uint64_t  a = *(const uint64_t *) one, b = *(const uint64_t *) two;
+    uint64_t  a = *(const uint64_t *) first, b = *(const uint64_t *) second;
 
     return (a > b) - (a < b);
 }
@@ -71,7 +71,7 @@ events_rights_read(ngx_pool_t *pool, const ngx_str_t *text,
         }
     }
 
-    qsort(rights->ids, rights->n, sizeof(uint64_t), events_compare);
+    qsort(rights->ids, rights->n, sizeof(uint64_t), events_compare_ids);
 
     return 0;
 }
@@ -86,14 +86,14 @@ events_rights_hold(const events_rights_t *rights, uint64_t id)
 
     return rights->n && id
            && bsearch(&id, rights->ids, rights->n, sizeof(uint64_t),
-                      events_compare) != NULL;
+                      events_compare_ids) != NULL;
 }
 
 
 /* --- streams --- */
 
 static void
-events_stream(text_t *t, uint64_t id, const u_char *name, size_t len,
+events_write_row(text_t *t, uint64_t id, const u_char *name, size_t len,
     const char *state, const snapshot_stream_t *row)
 {
     text_add(t, "{\"id\":%uL,\"name\":", id);
@@ -108,7 +108,7 @@ events_stream(text_t *t, uint64_t id, const u_char *name, size_t len,
 
 
 void
-events_say_streams(text_t *t, const snapshot_t *s,
+events_write_streams(text_t *t, const snapshot_t *s,
     const events_rights_t *rights)
 {
     uint32_t                  i, n = 0;
@@ -121,7 +121,7 @@ events_say_streams(text_t *t, const snapshot_t *s,
 
         if (row->state != HUB_FREE && events_rights_hold(rights, row->id)) {
             text_add(t, "%s", n++ ? "," : "");
-            events_stream(t, row->id, row->name, row->name_len,
+            events_write_row(t, row->id, row->name, row->name_len,
                           row->state == HUB_LIVE ? "live" : "grace", row);
         }
     }
@@ -131,22 +131,22 @@ events_say_streams(text_t *t, const snapshot_t *s,
 
 
 void
-events_say_stream(text_t *t, const hub_change_t *change,
+events_write_stream(text_t *t, const hub_change_t *change,
     const snapshot_stream_t *row)
 {
     const char         *state;
-    snapshot_stream_t   gone;
+    snapshot_stream_t   unset;
 
     state = change->state == HUB_LIVE ? "live"
             : change->state == HUB_GRACE ? "grace" : "ended";
 
     if (row->state == HUB_FREE) {
-        ngx_memzero(&gone, sizeof(gone));
-        row = &gone;
+        ngx_memzero(&unset, sizeof(unset));
+        row = &unset;
     }
 
     text_add(t, "event: stream\ndata: ");
-    events_stream(t, change->id, change->name, change->name_len, state, row);
+    events_write_row(t, change->id, change->name, change->name_len, state, row);
     text_add(t, "\n\n");
 }
 
@@ -154,7 +154,7 @@ events_say_stream(text_t *t, const hub_change_t *change,
 /* --- stats --- */
 
 static int
-events_stats_make(events_stats_t *stats, uint32_t n)
+events_stats_alloc(events_stats_t *stats, uint32_t n)
 {
     if (stats->stat) {
         return 0;
@@ -172,7 +172,7 @@ events_stats_make(events_stats_t *stats, uint32_t n)
 
 
 int
-events_stats_look(events_stats_t *stats, hub_t *h)
+events_stats_update(events_stats_t *stats, hub_t *h)
 {
     u_char               *end;
     uint32_t              i;
@@ -182,7 +182,7 @@ events_stats_look(events_stats_t *stats, hub_t *h)
 
     s = snapshot_take(h, SNAPSHOT_STREAMS);
 
-    if (s == NULL || events_stats_make(stats, s->streams_max) != 0) {
+    if (s == NULL || events_stats_alloc(stats, s->streams_max) != 0) {
         snapshot_free(s);
         return -1;
     }
@@ -194,7 +194,7 @@ events_stats_look(events_stats_t *stats, hub_t *h)
         stat = &stats->stat[i];
 
         if (row->state == HUB_FREE
-            || (!stats->anew && stat->generation == row->generation
+            || (!stats->send_all && stat->generation == row->generation
                 && stat->viewers == row->viewers
                 && stat->kbps == row->kbps_in))
         {
@@ -212,7 +212,7 @@ events_stats_look(events_stats_t *stats, hub_t *h)
         stats->changed[stats->nchanged++] = i;
     }
 
-    stats->anew = 0;
+    stats->send_all = 0;
     snapshot_free(s);
 
     return 0;
@@ -220,7 +220,7 @@ events_stats_look(events_stats_t *stats, hub_t *h)
 
 
 void
-events_say_stats(text_t *t, const events_stats_t *stats,
+events_write_stats(text_t *t, const events_stats_t *stats,
     const events_rights_t *rights)
 {
     uint32_t              i, n = 0;

@@ -1,5 +1,5 @@
 /*
- * The server-sent events for followers of streams.
+ * The text of the server-sent events about streams.
  */
 
 #ifndef DUOLU_HTTP_EVENTS_H
@@ -8,41 +8,42 @@
 #include "answer.h"
 #include "snapshot.h"
 
-/* The streams that a user may see, by their number in the database. */
+/* The streams that a user may see, by their numbers in the database. */
 typedef struct {
     uint64_t  *ids;                /* sorted */
     size_t     n;
-    unsigned   all:1;              /* also those without a number */
+    unsigned   all:1;              /* even streams without a number */
 } events_rights_t;
 
-/* Reads "3,5,9", "*" or an empty text.  0, or -1: it is something else. */
+/* Parses "3,5,9", "*" or an empty text.  Returns 0, or -1 for anything else. */
 int events_rights_read(ngx_pool_t *pool, const ngx_str_t *text,
     events_rights_t *rights);
 int events_rights_hold(const events_rights_t *rights, uint64_t id);
 
-/* Writes all live streams among RIGHTS as event "streams". */
-void events_say_streams(text_t *t, const snapshot_t *s,
+/* Writes the event "streams": all streams of S that RIGHTS include. */
+void events_write_streams(text_t *t, const snapshot_t *s,
     const events_rights_t *rights);
 
-/* Writes a change as event "stream"; ROW is of the same stream, or free. */
-void events_say_stream(text_t *t, const hub_change_t *change,
+/* Writes the event "stream" for a change; ROW is the stream's, HUB_FREE if it has
+ * ended. */
+void events_write_stream(text_t *t, const hub_change_t *change,
     const snapshot_stream_t *row);
 
-/* Viewers and bitrates that changed, for all followers of this worker. */
+/* Viewers and bitrates that changed, shared by all followers of this worker. */
 typedef struct events_stat_s  events_stat_t;
 
 typedef struct {
-    events_stat_t  *stat;          /* what was last sent, by slot */
-    uint32_t       *changed;       /* slots to send now */
+    events_stat_t  *stat;          /* the last values sent, by slot */
+    uint32_t       *changed;       /* slots with other values now */
     uint32_t        nchanged;
-    unsigned        anew:1;        /* a new follower: send all slots */
+    unsigned        send_all:1;    /* there is a new follower: send all slots */
 } events_stats_t;
 
-/* 0, or -1: no memory. */
-int events_stats_look(events_stats_t *stats, hub_t *h);
+/* Compares with the hub's current values.  Returns 0, or -1: no memory. */
+int events_stats_update(events_stats_t *stats, hub_t *h);
 
-/* Writes the changed ones among RIGHTS as event "stats"; nothing when none. */
-void events_say_stats(text_t *t, const events_stats_t *stats,
+/* Writes the event "stats": the changed streams that RIGHTS include, if any. */
+void events_write_stats(text_t *t, const events_stats_t *stats,
     const events_rights_t *rights);
 
 #endif

@@ -6,11 +6,10 @@
  * caches must not store the answer (no-store): they would revalidate it by the
  * same ETag and go on serving the shorter file.
  *
- * A new file of the same name gets another validator even if its inode has the
- * same number, as the validator contains the file's birth time.  It also
- * contains a hash of the init segment, which a recorder may rewrite while it is
- * all there is.  An FLV has no validator, since its metadata is rewritten as it
- * grows.
+ * The validator contains the file's birth time, so that a new file of the same
+ * name differs even if it has the same inode number.  It also contains a hash of
+ * the init segment, since a recorder may rewrite a file that has nothing else
+ * yet.  An FLV has no validator: its metadata is rewritten as it grows.
  */
 
 #ifndef DUOLU_HTTP_GROWING_H
@@ -20,10 +19,10 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-/* Is PATH, whose first ROOT bytes are the folder of recordings, being written? */
+/* Is PATH being written?  Its first ROOT bytes are the folder of recordings. */
 int growing_file(const ngx_str_t *path, size_t root);
 
-/* Sets the validator of the file FD, if it can have one, and no-store. */
+/* Sets no-store and, unless the file FD is an FLV, its validator. */
 ngx_int_t growing_headers(ngx_http_request_t *r, int fd);
 
 #endif

@@ -20,9 +20,9 @@
 
 #include "history_find.h"
 
-/* A question of user UID about STREAM ("app/name") in ROOT, of the request R,
- * which owns it.  NULL when there is no memory; `status` is 404 when STREAM can
- * have no recordings. */
+/* Creates a question of user UID about STREAM ("app/name") in ROOT.  The request R
+ * owns it.  NULL: no memory.  Its `status` is 404 when no recording can have such
+ * a name. */
 history_t *history_create(ngx_http_request_t *r, ngx_str_t *root,
     ngx_str_t *stream, uint64_t uid);
 
@@ -30,7 +30,8 @@ history_t *history_create(ngx_http_request_t *r, ngx_str_t *root,
  * questions of this user wait for a thread. */
 ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
 
-/* The answer of a `done` whose `status` is not 200: {"error": why}. */
+/* Sends {"error": why}.  For a `done` whose question has another `status` than
+ * 200. */
 ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
 
 /* Event loop.  The absolute path of FILE, zero-terminated, from R's pool. */

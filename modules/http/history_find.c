@@ -13,9 +13,9 @@
 #define DAY_MS           86400000
 #define FILE_REACH       (25 * 3600 * 1000)    /* no file is longer, ms */
 #define INDEX_SIZE_MAX   (64 * 1024 * 1024)
-#define SETTLE_MS        10000                 /* a stopped recorder ends
-                                                  its index within it */
-#define SPAN_JOIN        1500                  /* ms; viewers ignore less */
+#define SETTLE_MS        10000                 /* a recorder that stopped has
+                                                  ended its index by then */
+#define SPAN_JOIN        1500                  /* ms; a shorter gap is none */
 
 
 /* A file that may hold something of the range. */
@@ -27,13 +27,13 @@ typedef struct {
 typedef struct {
     found_t   *files;
     size_t     nfiles;
-    char      *text;                 /* the index in hand */
+    char      *text;                 /* the current index */
     size_t     text_size;
 } finder_t;
 
 
-/* Makes room for one more of SIZE bytes behind the N at *P.  Grows by powers
- * of two, so that the room is known from N.  NULL: no memory. */
+/* Makes room for one more element of SIZE bytes behind the N at *P.  The array
+ * grows by powers of two, so N tells its room.  NULL: no memory. */
 static void *
 array_push(void *p, size_t *n, size_t size)
 {
@@ -72,10 +72,10 @@ no_memory(history_t *h)
 
 
 static void
-too_much(history_t *h, unsigned max, const char *what)
+too_much(history_t *h, unsigned max, const char *noun)
 {
     history_fail(h, NGX_HTTP_BAD_REQUEST, "the span has more than %u %s: "
-                 "expected a shorter one", max, what);
+                 "expected a shorter one", max, noun);
 }
 
 
@@ -150,11 +150,11 @@ history_open(const history_t *h, const char *file)
 
 /* A missing file is no failure: nothing was recorded. */
 static void
-cannot(history_t *h, const char *verb, const char *what)
+cannot(history_t *h, const char *verb, const char *name)
 {
     if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
         history_fail(h, NGX_HTTP_INTERNAL_SERVER_ERROR, "cannot %s %s: %s",
-                     verb, what, strerror(errno));
+                     verb, name, strerror(errno));
     }
 }
 
@@ -182,7 +182,7 @@ each_name(history_t *h, int fd, void *data,
 
 
 static void
-see_day(history_t *h, void *data, const char *name)
+add_day(history_t *h, void *data, const char *name)
 {
     char     file[REC_FILE_MAX];
     int64_t  utc, *day;
@@ -216,7 +216,7 @@ typedef struct {
 
 
 static void
-see_file(history_t *h, void *data, const char *name)
+add_file(history_t *h, void *data, const char *name)
 {
     char      file[REC_FILE_MAX];
     day_t    *day = data;
@@ -282,7 +282,7 @@ list_day(history_t *h, finder_t *f, int64_t utc)
     }
 
     day.day[10] = '/';
-    each_name(h, fd, &day, see_file);
+    each_name(h, fd, &day, add_file);
 }
 
 
@@ -300,7 +300,7 @@ list_files(history_t *h, finder_t *f)
         return;
     }
 
-    each_name(h, fd, NULL, see_day);
+    each_name(h, fd, NULL, add_day);
 
     days = h->spans.days;
     if (h->spans.ndays) {
@@ -321,8 +321,7 @@ list_files(history_t *h, finder_t *f)
 
 /* --- indexes --- */
 
-/* Reads the whole of FD, as much as there is now.  Returns its size, -1 with
- * errno. */
+/* Reads all that FD holds now.  Returns its size, or -1 with errno. */
 static ssize_t
 read_whole(finder_t *f, int fd)
 {
@@ -364,8 +363,8 @@ read_whole(finder_t *f, int fd)
 }
 
 
-/* Begins to read the index of the file of UTC.  0 when there is none: it may
- * have been deleted since it was listed, or its first line not yet written. */
+/* Opens the index of the file that begins at UTC.  Returns 0 when there is none:
+ * it may have been deleted since it was listed, or still be empty. */
 static int
 open_index(history_t *h, finder_t *f, int64_t utc, rec_reader_t *reader)
 {
@@ -406,7 +405,7 @@ overlaps(const history_t *h, const rec_segment_t *s)
 static void
 take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
 {
-    rec_segment_t    *room, *last;
+    rec_segment_t    *added, *last;
     history_range_t  *range = &h->range;
 
     if (s->utc > h->to) {
@@ -430,13 +429,13 @@ take_segment(history_t *h, history_file_t *file, const rec_segment_t *s)
         return;
     }
 
-    room = array_push(&range->segments, &range->nsegments, sizeof(rec_segment_t));
-    if (room == NULL) {
+    added = array_push(&range->segments, &range->nsegments, sizeof(rec_segment_t));
+    if (added == NULL) {
         no_memory(h);
         return;
     }
 
-    *room = *s;
+    *added = *s;
     file->n++;
 }
 
@@ -446,7 +445,7 @@ take_file(history_t *h, finder_t *f, int64_t utc)
 {
     rec_reader_t     reader;
     rec_segment_t    segment;
-    history_file_t   file, *room;
+    history_file_t   file, *added;
     history_range_t  *range = &h->range;
 
     if (!open_index(h, f, utc, &reader)) {
@@ -470,13 +469,13 @@ take_file(history_t *h, finder_t *f, int64_t utc)
         return;
     }
 
-    room = array_push(&range->files, &range->nfiles, sizeof(history_file_t));
-    if (room == NULL) {
+    added = array_push(&range->files, &range->nfiles, sizeof(history_file_t));
+    if (added == NULL) {
         no_memory(h);
         return;
     }
 
-    *room = file;
+    *added = file;
 }
 
 
@@ -534,8 +533,8 @@ take_spans(history_t *h, finder_t *f, int64_t utc)
 }
 
 
-/* The end of an FLV, which has no index: from its onMetaData, or, while that
- * has no duration yet, the time of its last change. */
+/* The end of an FLV, which has no index: from its onMetaData, or its mtime while
+ * onMetaData has no duration yet. */
 static int64_t
 flv_end(int fd, int64_t utc)
 {
@@ -598,7 +597,7 @@ history_find(history_t *h)
 
     for (i = 0; i < f.nfiles && h->status == NGX_HTTP_OK; i++) {
 
-        /* files do not overlap: this one ended before the next began */
+        /* files do not overlap, so this one ends before `from` */
         if (i + 1 < f.nfiles && f.files[i + 1].utc <= h->from) {
             continue;
         }

@@ -1,7 +1,7 @@
 /*
- * A question about a stream's recordings, and the part that a pool thread
- * answers: files, their indexes, spans.  Nothing here touches nginx's pools,
- * the request or the hub.
+ * A question about a stream's recordings, and the pool thread's part of the
+ * answer: files, their indexes, spans.  Nothing here touches nginx's pools, the
+ * request or the hub.
  */
 
 #ifndef DUOLU_HTTP_HISTORY_FIND_H
@@ -15,7 +15,7 @@
 #include "../rules/rec_index.h"
 #include "../rules/rec_path.h"
 
-#define HISTORY_FILES_MAX     4096       /* of one answer */
+#define HISTORY_FILES_MAX     4096       /* in one answer */
 #define HISTORY_SEGMENTS_MAX  500000
 
 /* An MP4 of the range. */
@@ -23,13 +23,13 @@ typedef struct {
     char        file[REC_FILE_MAX];      /* DAY/TIME.mp4, below the stream's folder */
     rec_head_t  head;
     uint32_t    first, n;                /* its segments: [first, first + n) */
-    unsigned    cut:1;                   /* it has segments behind the range */
+    unsigned    cut:1;                   /* it has more segments after the range */
     unsigned    ended:1;                 /* its index has ENDLIST */
 } history_file_t;
 
-/* Consecutive in time.  It begins with the segment that holds `from`, or the
- * one it depends on, or the next one when that moment was not recorded; and
- * ends with the one that holds `to`. */
+/* Files and segments in the order of time, from the segment that holds `from` (or
+ * the one it depends on, or the next one if that moment was not recorded) to the
+ * segment that holds `to`. */
 typedef struct {
     history_file_t  *files;
     size_t           nfiles;
@@ -41,8 +41,8 @@ typedef struct {
     int64_t  from, to;                   /* utc ms */
 } history_span_t;
 
-/* Times that were recorded, in files of any format, and the days (UTC, their
- * first ms) of which there is anything at all. */
+/* The recorded times, in files of any format, and the days that have recordings
+ * (the first ms of each in UTC). */
 typedef struct {
     history_span_t  *spans;
     size_t           nspans;
@@ -62,11 +62,11 @@ struct history_s {
     int64_t             now;             /* when it was asked */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
-    unsigned            plain:1;         /* no range is looked for */
-    unsigned            pictures:1;      /* `flv` will do, too */
+    unsigned            plain:1;         /* do not search for a range */
+    unsigned            pictures:1;      /* an FLV is an answer, too */
 
-    /* Pool thread, after `range` was found: reads what else is needed.  It may
-     * set `status` and `why`.  May be NULL. */
+    /* Pool thread, after history_find(): the caller's own work.  It may call
+     * history_fail().  May be NULL. */
     void              (*work)(history_t *h);
 
     /* Event loop: answers.  Returns as a content handler does. */
@@ -78,28 +78,27 @@ struct history_s {
     /* the answer */
     history_range_t     range;
     history_spans_t     spans;           /* instead, when `spans_only` */
-    int64_t             flv;             /* utc of the newest FLV that holds some of
-                                            the span, -1: none does */
+    int64_t             flv;             /* utc of the newest FLV that overlaps the
+                                            span; -1: none */
     ngx_uint_t          status;          /* 200; 404 nothing recorded; 400, 500 */
     char                why[128];        /* when it is not 200: a sentence */
 
     /* history.c's own */
-    ngx_queue_t         queue;           /* of what threads have */
+    ngx_queue_t         queue;           /* of asked questions */
     ngx_http_request_t *request;         /* NULL: the client is gone */
     unsigned            asked:1;         /* a thread has it */
     ngx_thread_task_t   task;
 };
 
-/* Opens FILE (DAY/TIME.EXT) of the question's stream to read;
- * with "" the stream's folder.  Returns a descriptor, or -1 with errno. */
+/* Opens FILE (DAY/TIME.EXT) of the question's stream for reading, or the stream's
+ * folder if FILE is "".  Returns a descriptor, or -1 with errno. */
 int history_open(const history_t *h, const char *file);
 
-/* Fills `range`, or `spans`, and `status`; forgets them. */
+/* Fills `range` or `spans`, and `status`; history_find_free() frees them. */
 void history_find(history_t *h);
 void history_find_free(history_t *h);
 
-/* May the range that was found still grow?  Then the answer must not be
- * cached. */
+/* May the range still grow?  Then the answer must not be cached. */
 int history_growing(const history_t *h);
 
 /* Fails the question: STATUS and a sentence are the answer. */

@@ -1,7 +1,7 @@
 /*
- * A growing playlist of the same `from` must be append-only.  So the content of
- * a group of segments alone decides that it is closed, never a later segment or
- * the clock, and an open group is not listed while it may still grow.
+ * A growing playlist of the same `from` must be append-only.  So whether a group
+ * of segments is closed depends only on its own segments, never on later ones or
+ * on the clock, and a group that may still grow is not listed.
  */
 
 #include "history_playlist.h"
@@ -9,14 +9,14 @@
 #include "budget.h"
 #include "segment.h"
 
-#define LIST_LEAST   65536    /* bytes that are counted while a list is made */
+#define LIST_LEAST   65536    /* bytes charged before a list's size is known */
 #define GROUP_MS     6000
-#define EARLY_MS     500      /* overlap: a file may begin with earlier sound */
-#define LATE_MS      100      /* a pause too short to notice */
-#define AHEAD_MS     60000    /* the most that a clock may be ahead */
+#define EARLY_MS     500      /* a file's sound may begin before the last one's end */
+#define LATE_MS      100      /* nobody notices a shorter pause */
+#define AHEAD_MS     60000    /* a client's clock may be that far ahead */
 
 
-/* Segments that are listed as one. */
+/* Segments that the list has as one. */
 typedef struct {
     const history_file_t  *file;
     rec_segment_t          sum;
@@ -25,7 +25,7 @@ typedef struct {
 
 typedef struct {
     text_t    text;
-    size_t    most;                      /* bytes of all lists that are held */
+    size_t    most;                      /* limit of bytes of all lists */
     budget_hold_t  hold;
     unsigned  open:1;
     unsigned  growing:1;
@@ -78,7 +78,7 @@ make_groups(const history_range_t *range, int growing, group_t *out)
         last = f + 1 == range->nfiles;
 
         for (i = file->first; i < end; i = next) {
-            /* the first is short, so that playing begins soon */
+            /* the first group is short, so that playback starts soon */
             next = group_end(range->segments, i, end, n == 0, &closed);
 
             if (growing && last && !file->ended && next == end && !closed) {
@@ -101,8 +101,8 @@ make_groups(const history_range_t *range, int growing, group_t *out)
 }
 
 
-/* The longest group in seconds, rounded up.  For an EVENT list it must not
- * change, so it is the longest group that such segments can make. */
+/* The longest group in seconds, rounded up.  In an EVENT list it must not change,
+ * so it is the longest group that these segments could form. */
 static uint64_t
 target_duration(const history_range_t *range, const group_t *groups, size_t n,
     int event)
@@ -148,7 +148,7 @@ put_number(u_char *p, uint64_t value)
 /* Does G's file continue BEFORE's, with the same headers and clock?  Then
  * players need no discontinuity. */
 static int
-goes_on(const history_t *h, const group_t *before, const group_t *g)
+continues_file(const history_t *h, const group_t *before, const group_t *g)
 {
     int64_t  apart = g->sum.utc - (before->sum.utc + before->sum.duration);
 
@@ -158,20 +158,20 @@ goes_on(const history_t *h, const group_t *before, const group_t *g)
 }
 
 
-/* Adds the tags before G, which begins a file or follows a gap.  BEFORE: NULL
- * when G is the first of the list. */
+/* Adds the tags that G needs, which begins a file or follows a gap.  BEFORE: NULL
+ * when G is the list's first group. */
 static void
 add_break(const history_t *h, text_t *t, const group_t *before,
     const group_t *g)
 {
-    int   on = before && goes_on(h, before, g);
+    int   same = before && continues_file(h, before, g);
     char  utc[UTC_TEXT_MAX];
 
     (void) utc_write(utc, g->sum.utc);
 
-    text_add(t, "%s", before && !on ? "#EXT-X-DISCONTINUITY\n" : "");
+    text_add(t, "%s", before && !same ? "#EXT-X-DISCONTINUITY\n" : "");
 
-    if (g->first && !on) {
+    if (g->first && !same) {
         text_add(t, "#EXT-X-MAP:URI=\"%s\",BYTERANGE=\"%uL@0\"\n",
                  g->file->file, g->file->head.init_size);
     }
@@ -180,7 +180,7 @@ add_break(const history_t *h, text_t *t, const group_t *before,
 }
 
 
-/* Written by hand: a day has tens of thousands of them. */
+/* Without printf, for speed: a day has tens of thousands of groups. */
 static void
 add_group(text_t *t, const group_t *g)
 {
@@ -293,8 +293,8 @@ playlist_free(history_t *h)
 }
 
 
-/* Charges BYTES for the list instead of the previous charge.  NGX_ERROR: over
- * budget, and the question has failed. */
+/* Charges BYTES for the list instead of the previous charge.  NGX_ERROR: over the
+ * limit, the question has failed. */
 static ngx_int_t
 playlist_hold(history_t *h, size_t bytes)
 {

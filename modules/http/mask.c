@@ -51,7 +51,7 @@ static void
 mask_write_file(ngx_log_t *log, u_char *line, size_t len)
 {
     if (log->disk_full_time == ngx_time()) {
-        return;                          /* as nginx: one try a second */
+        return;                          /* retry once a second, as nginx does */
     }
 
     if (ngx_write_fd(log->file->fd, line, len) == -1
@@ -62,7 +62,7 @@ mask_write_file(ngx_log_t *log, u_char *line, size_t len)
 }
 
 
-/* Masks a copy of the line: the next logs of the list use the original. */
+/* Masks a copy: the next logs in the list get the original line. */
 
 static void
 mask_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
@@ -84,8 +84,8 @@ mask_write(ngx_log_t *log, ngx_uint_t level, u_char *buf, size_t len)
 }
 
 
-/* Restores the writer: when the pool logs its end, this library may already be
- * unloaded. */
+/* Restores the writer: this library may be unloaded before the pool's last log
+ * line. */
 
 static void
 mask_remove(void *data)

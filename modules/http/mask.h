@@ -1,5 +1,5 @@
 /*
- * Anyone who reads a token in a log can use it.  So every run of characters
+ * A token in a log is a risk: its reader could use it.  So every run of characters
  * that may be a token, in any spelling, is logged as three stars.
  */
 

@@ -39,7 +39,7 @@ media_broken(media_reader_t *m, const char *file, uint64_t offset)
 {
     history_fail(m->history, m->guess ? NGX_HTTP_NOT_FOUND
                                       : NGX_HTTP_INTERNAL_SERVER_ERROR,
-                 "%s has no fragment of ours at %llu%s", file,
+                 "%s has no valid fragment at %llu%s", file,
                  (unsigned long long) offset,
                  m->guess ? "" : ", where its index says so");
     return -1;

@@ -11,21 +11,21 @@
 
 #define MEDIA_SAMPLES  4096          /* of one fragment */
 
-/* Zeroed but for the first. */
+/* The caller sets `history` and zeroes the rest. */
 typedef struct {
     history_t     *history;
-    uint8_t       *box;              /* the moof in hand */
+    uint8_t       *box;              /* the current moof */
     size_t         box_size;
     mp4_sample_t  *samples;          /* its samples */
-    unsigned       guess:1;          /* a client's offset: it may be wrong */
+    unsigned       guess:1;          /* the client chose the offset */
 } media_reader_t;
 
 /* Reads SIZE bytes at OFFSET of FD, which is FILE.  Returns 0 or -1. */
 int media_read(media_reader_t *m, const char *file, int fd, uint8_t *p, size_t size,
     uint64_t offset);
 
-/* Reads the moof at OFFSET, whose fragment ends at END at the latest.  Returns
- * the offset of its samples, 0 when the question has failed. */
+/* Reads the moof at OFFSET; its fragment must end before END or there.  Returns
+ * the offset of its samples, or 0 when the question has failed. */
 uint64_t media_fragment(media_reader_t *m, const char *file, int fd, uint64_t offset,
     uint64_t end, mp4_fragment_t *fragment);
 

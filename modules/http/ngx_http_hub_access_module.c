@@ -75,8 +75,8 @@ access_keys(void **loc_conf)
 }
 
 
-/* Masks the request line and the referrer, which an access log may contain.
- * Nothing else reads the line once it is parsed. */
+/* Masks the request line and the referrer, for the access log.  nginx has parsed
+ * the line, so nothing else needs it. */
 static ngx_int_t
 ngx_http_hub_access_mask(ngx_http_request_t *r)
 {
@@ -124,8 +124,8 @@ ngx_http_hub_access_init(ngx_conf_t *cf)
 }
 
 
-/* Masks the main context's log: it is complete only now, when all directives
- * were read.  The logs of locations were masked when they were merged. */
+/* Masks the main context's log, which is complete only when all directives have
+ * been read.  The merge has masked the logs of locations. */
 static ngx_int_t
 ngx_http_hub_access_init_module(ngx_cycle_t *cycle)
 {

@@ -1,7 +1,7 @@
 /*
- * Limits the connections that an address may have open to the HTTP ports,
- * counted from accept to close: also silent ones, those in the TLS handshake,
- * slow heads and idle ones, which limit_conn does not count.
+ * Limits the open connections of an address to the HTTP ports, from accept to
+ * close.  So it also counts connections that send nothing, are in the TLS
+ * handshake, send their head slowly or idle: limit_conn does not.
  */
 
 #include <ngx_http.h>
@@ -100,8 +100,7 @@ ngx_http_hub_connections_conf(const ngx_cycle_t *cycle)
 }
 
 
-/* A listener's handler, in place of ngx_http_init_connection(), which it
- * calls. */
+/* Replaces ngx_http_init_connection() as the listeners' handler, and calls it. */
 
 static void
 ngx_http_hub_connections_accept(ngx_connection_t *c)
@@ -124,9 +123,9 @@ ngx_http_hub_connections_accept(ngx_connection_t *c)
             c->log->action = NULL;
             ngx_log_error(NGX_LOG_WARN, c->log, 0,
                           "connections: %V has as many open as hub_connections "
-                          "(%i) or half of worker_connections allows, closed "
-                          "%ui more since the last such line (a proxy of "
-                          "your own is named in hub_connections)",
+                          "(%i) or half of worker_connections allows: closed "
+                          "%ui more since the last such line (if it is your own "
+                          "proxy, name it in hub_connections)",
                           &c->addr_text, conf->limit, refused);
         }
     }
@@ -259,7 +258,7 @@ ngx_http_hub_connections_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* All listeners are there, those of reuseport too. */
+/* Runs when all listeners exist, even those of reuseport. */
 
 static ngx_int_t
 ngx_http_hub_connections_init_module(ngx_cycle_t *cycle)
@@ -289,7 +288,7 @@ ngx_http_hub_connections_init_process(ngx_cycle_t *cycle)
     conf = ngx_http_hub_connections_conf(cycle);
 
     if (conf) {
-        /* the worker we replace may have died with connections */
+        /* a worker that died still counts the connections it had */
         address_table_sweep(conf->zone);
     }
 

@@ -1,9 +1,9 @@
 /*
  * Commands of the auth-service and duoluctl to the hub, for a private listener:
  *     POST /control/kick?id=ID
- *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (one at least;
- *          at=UNIX with them: as of then, not now)
- *     POST /control/refresh?user=ID                          (or everybody)
+ *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (at least one;
+ *          at=UNIX: only sessions and tokens from before then)
+ *     POST /control/refresh?user=ID                          (or all users)
  *     POST /control/record?stream=APP/NAME&on=1              (or 0)
  */
 
@@ -228,7 +228,8 @@ control_not_a_number(ngx_http_request_t *r, const char *name,
 }
 
 
-/* Is it an APP/NAME?  No spaces or controls: the revocations file is lines. */
+/* Is it an APP/NAME?  It must fit into a line of the revocations file: no spaces
+ * or control characters. */
 static int
 control_is_stream(const ngx_str_t *s)
 {
@@ -353,8 +354,8 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
 
     if (rc != NGX_OK) {
         return answer_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
-                            "revoked, %uD sessions ended, but it could not be "
-                            "stored: it holds until nginx is restarted",
+                            "revoked, %uD sessions ended, but the revocation "
+                            "could not be stored: a restart of nginx loses it",
                             ended);
     }
 

@@ -11,9 +11,9 @@
 
 #define EVENTS_TICK_MS      100
 #define EVENTS_STATS_MS     2000
-#define EVENTS_SILENCE_MS   15000           /* then a comment is sent */
-#define EVENTS_STUCK_MS     30000           /* longest time without reading */
-#define EVENTS_BEHIND       (256 * 1024)    /* bytes that may wait for it */
+#define EVENTS_SILENCE_MS   15000           /* then send a comment */
+#define EVENTS_STUCK_MS     30000           /* a client must read by then */
+#define EVENTS_BEHIND       (256 * 1024)    /* most bytes that wait for it */
 #define EVENTS_CHANGES      32              /* read at once */
 
 
@@ -30,9 +30,9 @@ typedef struct {
     ngx_http_request_t  *request;
     hub_client_t         client;
     events_rights_t      rights;
-    uint64_t             since;        /* changes up to this one are known */
+    uint64_t             since;        /* the last change that it has */
     ngx_msec_t           ends_ms;
-    ngx_msec_t           spoke_ms;
+    ngx_msec_t           sent_ms;
     ngx_msec_t           stuck_ms;     /* since then; 0: all is sent */
     ngx_buf_t           *buf;
     text_t               out;          /* in the output chain */
@@ -41,9 +41,9 @@ typedef struct {
 } follower_t;
 
 
-/* Of this worker.  The timer runs while there are followers.  It is not
- * cancelable: nginx would complain of an exiting worker's open sockets, so its
- * next tick ends all followers. */
+/* This worker's followers.  The timer runs while there are any.  It is not
+ * cancelable, so that an exiting worker's next tick ends them all: nginx would
+ * log their open sockets as leaks. */
 static struct {
     ngx_event_t      event;
     ngx_queue_t      followers;
@@ -145,7 +145,7 @@ events_cleanup(void *data)
 }
 
 
-/* A cleanup of the pool, as frames of HTTP/2 may outlive the request. */
+/* A cleanup of the pool, not of the request: HTTP/2 frames may outlive it. */
 static void
 events_free(void *data)
 {
@@ -282,7 +282,7 @@ events_write_handler(ngx_http_request_t *r)
 
 /* --- the tick --- */
 
-/* The follower behind F, the first when F is NULL; NULL behind the last. */
+/* The follower after F, the first if F is NULL; NULL after the last. */
 static follower_t *
 events_next(follower_t *f)
 {
@@ -293,9 +293,10 @@ events_next(follower_t *f)
 }
 
 
-/* Some changes were overwritten: sends each follower all of its streams. */
+/* The hub overwrote changes that were not read: queues all streams for each
+ * follower. */
 static void
-events_tell_all(void)
+events_queue_all_streams(void)
 {
     snapshot_t  *s;
     follower_t  *f;
@@ -307,7 +308,7 @@ events_tell_all(void)
 
     for (f = events_next(NULL); f; f = events_next(f)) {
         if (f->since < s->changes) {
-            events_say_streams(&f->next, s, &f->rights);
+            events_write_streams(&f->next, s, &f->rights);
             f->since = s->changes;
         }
     }
@@ -318,7 +319,7 @@ events_tell_all(void)
 
 
 static void
-events_tell(const hub_change_t *change)
+events_queue_change(const hub_change_t *change)
 {
     follower_t         *f;
     snapshot_stream_t   row;
@@ -326,7 +327,7 @@ events_tell(const hub_change_t *change)
     snapshot_stream(hub, change->stream, change->generation, &row);
 
     events.text.last = events.text.start;
-    events_say_stream(&events.text, change, &row);
+    events_write_stream(&events.text, change, &row);
 
     for (f = events_next(NULL); f; f = events_next(f)) {
         if (f->since < change->seq) {
@@ -344,25 +345,25 @@ events_tell(const hub_change_t *change)
 
 
 static void
-events_look(void)
+events_read_changes(void)
 {
     int           i, n;
     hub_change_t  change[EVENTS_CHANGES];
 
     while ((n = hub_changes(hub, events.seen, change, EVENTS_CHANGES)) > 0) {
         for (i = 0; i < n; i++) {
-            events_tell(&change[i]);
+            events_queue_change(&change[i]);
         }
     }
 
     if (n < 0) {
-        events_tell_all();
+        events_queue_all_streams();
     }
 }
 
 
 static void
-events_look_at_stats(void)
+events_queue_stats(void)
 {
     follower_t  *f;
 
@@ -372,12 +373,12 @@ events_look_at_stats(void)
 
     events.stats_ms = ngx_current_msec + EVENTS_STATS_MS;
 
-    if (events_stats_look(&events.stats, hub) != 0) {
+    if (events_stats_update(&events.stats, hub) != 0) {
         return;
     }
 
     for (f = events_next(NULL); f; f = events_next(f)) {
-        events_say_stats(&f->next, &events.stats, &f->rights);
+        events_write_stats(&f->next, &events.stats, &f->rights);
     }
 }
 
@@ -394,10 +395,10 @@ events_serve(follower_t *f)
     }
 
     if (text_size(&f->next)) {
-        f->spoke_ms = ngx_current_msec;
+        f->sent_ms = ngx_current_msec;
 
-    } else if (ngx_current_msec - f->spoke_ms >= EVENTS_SILENCE_MS) {
-        f->spoke_ms = ngx_current_msec;
+    } else if (ngx_current_msec - f->sent_ms >= EVENTS_SILENCE_MS) {
+        f->sent_ms = ngx_current_msec;
         text_add(&f->next, ":\n\n");
     }
 
@@ -416,8 +417,8 @@ events_tick(ngx_event_t *ev)
 {
     ngx_queue_t   rest, *q;
 
-    events_look();
-    events_look_at_stats();
+    events_read_changes();
+    events_queue_stats();
 
     ngx_queue_init(&rest);
 
@@ -442,7 +443,7 @@ events_tick(ngx_event_t *ev)
 /* --- the request --- */
 
 static void
-events_start(void)
+events_start_timer(void)
 {
     if (events.event.handler == NULL) {
         events.event.handler = events_tick;
@@ -459,10 +460,10 @@ events_start(void)
 }
 
 
-/* Reads the user and the rights from the variables into F and *who.  Returns
+/* Reads the user and the rights from the variables into IDENTITY and F.  Returns
  * NGX_OK, or the handler's result. */
 static ngx_int_t
-events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
+events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *identity)
 {
     ngx_str_t                        user, streams;
     ngx_int_t                        uid;
@@ -487,17 +488,17 @@ events_identify(ngx_http_request_t *r, follower_t *f, hub_identity_t *who)
 
     if (events_rights_read(r->pool, &streams, &f->rights) != 0) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "hub_events_streams is \"%V\", expected numbers with "
-                      "commas between them, or *", &streams);
+                      "hub_events_streams is \"%V\", expected numbers separated "
+                      "by commas, or *", &streams);
         return NGX_HTTP_FORBIDDEN;
     }
 
-    ngx_memzero(who, sizeof(hub_identity_t));
-    who->protocol = HUB_EVENTS;
-    who->uid = uid;
-    who->issued = r->start_sec;            /* rights are not older than this */
-    who->asked_ms = (int64_t) r->start_sec * 1000 + (int64_t) r->start_msec;
-    who->address = r->connection->addr_text;
+    ngx_memzero(identity, sizeof(hub_identity_t));
+    identity->protocol = HUB_EVENTS;
+    identity->uid = uid;
+    identity->issued = r->start_sec;            /* rights are not older than this */
+    identity->asked_ms = (int64_t) r->start_sec * 1000 + (int64_t) r->start_msec;
+    identity->address = r->connection->addr_text;
 
     return NGX_OK;
 }
@@ -531,7 +532,7 @@ events_send_header(ngx_http_request_t *r)
 
 /* Queues the current streams and notes their sequence of changes. */
 static int
-events_begin(follower_t *f)
+events_queue_streams(follower_t *f)
 {
     snapshot_t  *s = snapshot_take(hub, SNAPSHOT_STREAMS);
 
@@ -540,9 +541,9 @@ events_begin(follower_t *f)
     }
 
     text_add(&f->next, "retry: 1000\n\n");
-    events_say_streams(&f->next, s, &f->rights);
+    events_write_streams(&f->next, s, &f->rights);
     f->since = s->changes;
-    events.stats.anew = 1;
+    events.stats.send_all = 1;
     snapshot_free(s);
 
     return 0;
@@ -550,7 +551,7 @@ events_begin(follower_t *f)
 
 
 static ngx_int_t
-events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
+events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *identity)
 {
     enum hub_refusal                 reason;
     ngx_pool_cleanup_t              *freed;
@@ -571,9 +572,9 @@ events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
     freed->handler = events_free;
     freed->data = f;
 
-    events_start();
+    events_start_timer();
 
-    reason = hub_session_open(hub, &f->client, who, NULL, events_leave, f);
+    reason = hub_session_open(hub, &f->client, identity, NULL, events_leave, f);
 
     if (reason != HUB_ADMITTED) {
         return answer_refusal(r, "events", NULL, reason);
@@ -584,10 +585,10 @@ events_open(ngx_http_request_t *r, follower_t *f, const hub_identity_t *who)
     cln->data = f;
 
     f->ends_ms = ngx_current_msec + conf->life;
-    f->spoke_ms = ngx_current_msec;
+    f->sent_ms = ngx_current_msec;
     ngx_http_set_ctx(r, f, ngx_http_hub_events_module);
 
-    if (events_begin(f) != 0) {
+    if (events_queue_streams(f) != 0) {
         events_forget(f);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -601,14 +602,14 @@ ngx_http_hub_events_handler(ngx_http_request_t *r)
 {
     ngx_int_t        rc;
     follower_t      *f;
-    hub_identity_t   who;
+    hub_identity_t   identity;
 
     rc = answer_begin(r, NGX_HTTP_GET);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    if (ngx_exiting) {                     /* the next worker takes a retry */
+    if (ngx_exiting) {                     /* a new worker takes the retry */
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -617,14 +618,14 @@ ngx_http_hub_events_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = events_identify(r, f, &who);
+    rc = events_identify(r, f, &identity);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = events_open(r, f, &who);
+    rc = events_open(r, f, &identity);
     if (rc != NGX_OK || f->client.session == NULL) {
-        return rc;                         /* a refusal was answered already */
+        return rc;                         /* a refusal is answered already */
     }
 
     rc = events_send_header(r);
@@ -684,8 +685,8 @@ ngx_http_hub_events_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->events == 1 && (conf->user == NULL || conf->streams == NULL)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"hub_events on\" has no %s, expected who the user "
-                           "is and what they may see",
+                           "\"hub_events on\" has no %s, expected "
+                           "hub_events_user and hub_events_streams beside it",
                            conf->user ? "hub_events_streams"
                                       : "hub_events_user");
         return NGX_CONF_ERROR;

@@ -106,7 +106,7 @@ flv_cleanup(void *data)
 
 /* Sends to the viewer, and ends the request at the stream's end or an error. */
 static void
-flv_push(viewer_t *v)
+flv_flush(viewer_t *v)
 {
     ngx_int_t            rc;
     ngx_http_request_t  *r = v->request;
@@ -114,7 +114,7 @@ flv_push(viewer_t *v)
     rc = viewer_send(v);
 
     if (rc == NGX_DONE && v->ws && !v->closing) {
-        viewer_say_close(v, WS_NORMAL);
+        viewer_queue_close(v, WS_NORMAL);
         rc = viewer_send(v);
     }
 
@@ -148,7 +148,7 @@ flv_is_silent(const viewer_t *v)
     conf = ngx_http_get_module_loc_conf(v->request, ngx_http_hub_flv_module);
 
     return conf->keepalive && v->started && !v->closing && !v->control_size
-           && ngx_current_msec - v->spoke_ms >= conf->keepalive;
+           && ngx_current_msec - v->sent_ms >= conf->keepalive;
 }
 
 
@@ -167,15 +167,15 @@ flv_tick(hub_tick_t *tick)
         return;
     }
 
-    if (viewer_look(v) != NGX_OK) {
+    if (viewer_check_lag(v) != NGX_OK) {
         c->error = 1;
         ngx_http_finalize_request(v->request, NGX_ERROR);
 
     } else if (!v->blocked) {
         if (flv_is_silent(v)) {
-            viewer_say_alive(v);
+            viewer_keep_alive(v);
         }
-        flv_push(v);
+        flv_flush(v);
 
     } else {
         return;
@@ -185,8 +185,7 @@ flv_tick(hub_tick_t *tick)
 }
 
 
-/* The hub asks the viewer to leave.  Does not wait for a viewer that does not
- * read. */
+/* The hub ends the viewer.  Does not wait for a viewer that does not read. */
 static void
 flv_leave(void *data, const char *why)
 {
@@ -197,7 +196,7 @@ flv_leave(void *data, const char *why)
     ngx_log_error(NGX_LOG_NOTICE, c->log, 0, "viewer ended: %s", why);
 
     if (v->ws && !v->closing && !v->blocked) {
-        viewer_say_close(v, WS_POLICY);
+        viewer_queue_close(v, WS_POLICY);
         rc = viewer_send(v);
 
         if (v->torn && v->out != VIEWER_COPIED) {
@@ -223,20 +222,20 @@ flv_write_handler(ngx_http_request_t *r)
         }
     }
 
-    flv_push(v);
+    flv_flush(v);
 }
 
 
-/* The viewer violated the protocol: stop reading from it, and wait before
- * closing: closing at once, with unread bytes in the socket, sends a reset
- * that may destroy the close frame. */
+/* The viewer violated the protocol: stops reading and closes later.  A close with
+ * unread bytes in the socket would send a reset, which may destroy the close
+ * frame. */
 static void
 flv_fail(viewer_t *v)
 {
     v->failed = 1;
     v->ends_ms = ngx_current_msec + FLV_FAILED_MS;
     v->request->read_event_handler = ngx_http_test_reading;
-    flv_push(v);
+    flv_flush(v);
 }
 
 
@@ -246,7 +245,7 @@ flv_ws_read_handler(ngx_http_request_t *r)
     ngx_int_t  rc;
     viewer_t  *v = ngx_http_get_module_ctx(r, ngx_http_hub_flv_module);
 
-    rc = viewer_hear(v);
+    rc = viewer_read(v);
 
     if (rc == NGX_ERROR) {
         r->connection->error = 1;
@@ -256,7 +255,7 @@ flv_ws_read_handler(ngx_http_request_t *r)
         flv_fail(v);
 
     } else if (rc == NGX_DONE || (v->control_size && !v->blocked)) {
-        flv_push(v);
+        flv_flush(v);
     }
 }
 
@@ -305,7 +304,7 @@ flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
         stream->len = last - stream->data;
     }
 
-    /* never log it: too long for a name, it may be a token */
+    /* too long for a name, it may be a token: refuse it, or the log shows it */
     if (stream->len > HUB_NAME_MAX) {
         return NGX_DECLINED;
     }
@@ -314,7 +313,7 @@ flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
 }
 
 
-/* The request line holds the token: log lines name the stream instead. */
+/* Log lines name the stream: the request line holds the token. */
 static u_char *
 flv_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
 {
@@ -361,13 +360,13 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
         ngx_str_set(&r->headers_out.content_type, "video/x-flv");
         r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-        /* or a proxy would wait until its buffer is full */
+        /* otherwise a proxy collects bytes until its buffer is full */
         if (answer_header(r, "X-Accel-Buffering", "no") == NULL) {
             return NGX_ERROR;
         }
 
         if (v->out != VIEWER_COPIED) {
-            /* no chunked framing, to send the hub's bytes without a copy */
+            /* without chunked framing the hub's bytes need no copy */
             r->http_version = NGX_HTTP_VERSION_10;
         }
     }
@@ -384,7 +383,7 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
 
 
 static enum viewer_out
-flv_way_out(ngx_http_request_t *r)
+flv_choose_out(ngx_http_request_t *r)
 {
 #if (NGX_HTTP_V2)
     if (r->stream) {
@@ -417,7 +416,7 @@ flv_create_viewer(ngx_http_request_t *r)
 
     v->request = r;
     v->lag = conf->lag;
-    v->out = flv_way_out(r);
+    v->out = flv_choose_out(r);
 
     if (ws_requested(r)) {
         v->ws = ngx_pcalloc(r->pool, sizeof(ws_reader_t));
@@ -433,15 +432,15 @@ flv_create_viewer(ngx_http_request_t *r)
 static enum hub_refusal
 flv_admit(ngx_http_request_t *r, viewer_t *v, const access_holder_t *holder)
 {
-    hub_identity_t  who;
+    hub_identity_t  identity;
 
-    ngx_memzero(&who, sizeof(hub_identity_t));
-    who.protocol = v->ws ? HUB_WS : HUB_FLV;
-    who.uid = holder->uid;
-    who.issued = holder->issued;
-    who.address = r->connection->addr_text;
+    ngx_memzero(&identity, sizeof(hub_identity_t));
+    identity.protocol = v->ws ? HUB_WS : HUB_FLV;
+    identity.uid = holder->uid;
+    identity.issued = holder->issued;
+    identity.address = r->connection->addr_text;
 
-    return hub_session_open(hub, &v->client, &who, v->reader.ref.stream,
+    return hub_session_open(hub, &v->client, &identity, v->reader.ref.stream,
                             flv_leave, v);
 }
 
@@ -501,7 +500,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
     }
 
     viewer_bound(v);
-    flv_push(v);
+    flv_flush(v);
 
     return NGX_DONE;
 }

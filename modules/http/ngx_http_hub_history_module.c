@@ -217,7 +217,7 @@ split_uri(ngx_http_request_t *r, history_uri_t *uri)
     uri->stream.data = app.data;
     uri->stream.len = name.data + name.len - app.data;
 
-    /* never log it: too long for a name, it may be a token */
+    /* too long for a name, it may be a token: refuse it, or the log shows it */
     if (uri->stream.len > HUB_NAME_MAX || uri->file.len > HUB_NAME_MAX) {
         return NGX_DECLINED;
     }
@@ -226,7 +226,7 @@ split_uri(ngx_http_request_t *r, history_uri_t *uri)
 }
 
 
-/* The request line holds the token: log lines name the stream instead. */
+/* Log lines name the stream: the request line holds the token. */
 static u_char *
 history_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf,
     size_t len)
@@ -348,7 +348,7 @@ read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
         h->from = ngx_max(h->to - HISTORY_DEFAULT_MS, 0);
 
         if (*open && h->recording) {
-            /* players poll it: move the beginning only once a day */
+            /* players poll the list: keep its beginning for a day */
             h->from -= h->from % DAY_MS;
         }
     }
@@ -494,7 +494,7 @@ open_media(ngx_http_request_t *r, ngx_str_t *path, size_t root,
 }
 
 
-/* Headers of a closed file: its duration is written, it will not change. */
+/* Headers of a closed file: it never changes again. */
 static ngx_int_t
 set_closed(ngx_http_request_t *r, ngx_open_file_info_t *of)
 {
@@ -553,7 +553,7 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     (void) ngx_sprintf(path.data, "%V/%s/%V%Z", &conf->root, dir, &uri->file);
 
-    growing = growing_file(&path, conf->root.len); /* before open: no race */
+    growing = growing_file(&path, conf->root.len); /* before opening: no race */
 
     rc = open_media(r, &path, conf->root.len, &of);
     if (rc != NGX_OK) {
@@ -568,7 +568,7 @@ answer_media(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     file = pieces_file(&body, &path, of.fd);
 
-    if (file == NULL || replay_of(replay, of.fd) != NGX_OK
+    if (file == NULL || replay_watch_file(replay, of.fd) != NGX_OK
         || set_media_headers(r, &of, path.data[path.len - 1] == 'v', growing)
            != NGX_OK)
     {

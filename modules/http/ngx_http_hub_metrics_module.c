@@ -1,8 +1,8 @@
 /*
- * The hub's numbers for Prometheus: text format 0.0.4.  Labels come from fixed
- * sets alone, so the number of series does not depend on how many streams,
- * users or workers there are.  Counters are the zone's: they survive reload
- * and the death of a worker, and begin anew with the zone.
+ * The hub's numbers for Prometheus: text format 0.0.4.  Labels have fixed sets of
+ * values, so the number of series does not depend on the number of streams, users
+ * or workers.  Counters live in the zone: they survive a reload and the death of a
+ * worker, and start at 0 with the zone.
  */
 
 #include "answer.h"
@@ -85,17 +85,17 @@ metrics_streams(text_t *t, const snapshot_t *s)
     metrics_one(t, "streams_max", "gauge", "Streams that the zone has room for.",
                 s->streams_max);
     metrics_one(t, "streams_outgrown", "gauge",
-                "Streams whose GOP outgrew the window: a viewer that comes "
-                "gets sound alone until the next key frame.", outgrown);
+                "Streams whose GOP exceeds the window: a new viewer gets "
+                "only sound until the next key frame.", outgrown);
     metrics_one(t, "window_bytes", "gauge",
-                "Media kept for viewers, of all streams.", window);
+                "Media that the windows of all streams hold.", window);
     metrics_one(t, "zone_size_bytes", "gauge", "Shared memory of the hub.",
                 s->size);
     metrics_one(t, "zone_free_bytes", "gauge",
                 "Shared memory that no stream holds.",
                 (uint64_t) s->nfree * HUB_BLOCK_SIZE);
     metrics_one(t, "stream_changes_total", "counter",
-                "Streams that went live, to grace, ended, or changed headers.",
+                "Times that a stream went live, to grace, ended or changed headers.",
                 s->changes);
 }
 
@@ -123,7 +123,7 @@ metrics_sessions(text_t *t, const snapshot_t *s)
         by[i] = s->by[i];
     }
 
-    metrics_name(t, "sessions", "gauge", "Who is connected, by protocol.");
+    metrics_name(t, "sessions", "gauge", "Open sessions, by protocol.");
     metrics_protocols(t, "sessions", by);
     metrics_one(t, "sessions_max", "gauge",
                 "Sessions that the zone has room for.", s->sessions_max);
@@ -132,7 +132,7 @@ metrics_sessions(text_t *t, const snapshot_t *s)
     metrics_protocols(t, "sessions_admitted_total", s->admitted);
 
     metrics_name(t, "refused_total", "counter",
-                 "Publishers and viewers refused, or ended for it, by reason.");
+                 "Publishers and viewers that were refused or ended, by reason.");
 
     for (i = HUB_ADMITTED + 1; i < HUB_REFUSALS; i++) {
         text_add(t, "duolu_refused_total{reason=\"%s\"} %uL\n",
@@ -160,14 +160,15 @@ metrics_recordings(text_t *t, const snapshot_t *s)
     metrics_one(t, "recordings", "gauge", "Streams that are being recorded.",
                 by[HUB_RECORD_ON]);
     metrics_name(t, "recording_stopped", "gauge",
-                 "Streams to be recorded whose disk is full or failed.");
+                 "Streams not recorded because the disk is full or failed.");
     text_add(t, "duolu_recording_stopped{reason=\"full\"} %uD\n"
                 "duolu_recording_stopped{reason=\"failed\"} %uD\n",
              by[HUB_RECORD_FULL], by[HUB_RECORD_FAILED]);
     metrics_one(t, "recorded_bytes_total", "counter",
                 "Bytes written to recordings.", s->recorded);
     metrics_one(t, "recording_gaps_total", "counter",
-                "Times that frames were lost to a slow disk.",
+                "Gaps in recordings: the disk was too slow, or headers changed "
+                "too often.",
                 s->record_gaps);
 }
 
@@ -182,7 +183,8 @@ metrics_workers(text_t *t, const snapshot_t *s)
     }
 
     metrics_one(t, "workers", "gauge",
-                "nginx workers that serve the hub, old ones of a reload too.",
+                "nginx workers that serve the hub, including those that a reload "
+                "is replacing.",
                 n);
     metrics_one(t, "workers_max", "gauge",
                 "nginx workers that the zone has a slot for.", s->workers_max);

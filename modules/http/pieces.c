@@ -1,7 +1,7 @@
 #include "pieces.h"
 
 
-/* Appends a buffer.  NULL: failed. */
+/* Appends an empty buffer.  NULL: no memory. */
 static ngx_buf_t *
 add_link(pieces_t *p)
 {

@@ -1,7 +1,7 @@
 /*
  * A body made of pieces: bytes in memory, and parts of recorded files, which
- * nginx sends without a copy (sendfile).  When there was no memory for a piece,
- * sending the body fails.
+ * nginx sends without a copy (sendfile).  If memory ran out for a piece,
+ * pieces_send() fails.
  */
 
 #ifndef DUOLU_HTTP_PIECES_H
@@ -9,14 +9,14 @@
 
 #include "history.h"
 
-/* Zeroed but for the first. */
+/* The caller sets `r` and zeroes the rest. */
 typedef struct {
     ngx_http_request_t  *r;
     ngx_chain_t         *first, *last;
     unsigned             failed:1;
 } pieces_t;
 
-/* BYTES live as long as the request. */
+/* Adds BYTES, which must live as long as the request. */
 void pieces_memory(pieces_t *p, uint8_t *bytes, size_t size);
 
 /* A file for pieces_bytes(): PATH, or FILE of H's stream, open as FD.  NULL: no
@@ -25,7 +25,7 @@ ngx_file_t *pieces_file(pieces_t *p, const ngx_str_t *path, int fd);
 ngx_file_t *pieces_recorded(pieces_t *p, const history_t *h, const char *file,
     int fd);
 
-/* The bytes of FILE from FROM up to TO. */
+/* Adds the bytes [FROM, TO) of FILE. */
 void pieces_bytes(pieces_t *p, ngx_file_t *file, uint64_t from, uint64_t to);
 
 /* Sends the headers, and the body unless the client asked for the headers alone.

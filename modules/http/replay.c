@@ -6,19 +6,19 @@
 #include "answer.h"
 #include "../hub/hub_socket.h"
 
-#define REPLAY_LOOK_MS  1000
+#define REPLAY_CHECK_MS  1000
 
 
 struct replay_s {
     ngx_queue_t          queue;
     ngx_http_request_t  *request;
     hub_client_t         client;
-    off_t                before;     /* sent on the connection before */
+    off_t                before;     /* connection->sent at its beginning */
     ngx_array_t          files;      /* descriptors */
     const replay_pace_t *pace;
     ngx_msec_t           since;      /* start of the measured span */
     off_t                read;       /* read by the client at `since` */
-    off_t                read_all;   /* on its whole connection */
+    off_t                read_all;   /* the same, by its whole connection */
 };
 
 
@@ -40,7 +40,7 @@ replay_count(replay_t *replay)
 }
 
 
-/* The request's end: closes the session. */
+/* Closes the session when the request ends. */
 static void
 replay_cleanup(void *data)
 {
@@ -92,9 +92,9 @@ replay_read(ngx_connection_t *c)
 }
 
 
-/* Bytes of the replay that the client has read.  HTTP/2 streams share their
- * connection: *ALL counts all of them, *FULL says that output is queued; then
- * *ALL counts for each stream. */
+/* Bytes of the replay that the client has read.  HTTP/2 streams share a
+ * connection: *ALL counts the bytes of all its streams.  *FULL: it has output
+ * queued, so each of its streams may be slow because of the others. */
 static off_t
 replay_progress(const replay_t *replay, off_t *all, int *full)
 {
@@ -115,8 +115,8 @@ replay_progress(const replay_t *replay, off_t *all, int *full)
 }
 
 
-/* Has the client read too little in the last span?  Time in which the client
- * waits for nginx does not count. */
+/* Has the client read too little in the last span?  A span in which the client
+ * waited for nginx does not count. */
 static int
 replay_is_slow(replay_t *replay)
 {
@@ -147,7 +147,7 @@ replay_is_slow(replay_t *replay)
 
 /* The reason to end the replay, NULL: none. */
 static const char *
-replay_over(replay_t *replay)
+replay_end_reason(replay_t *replay)
 {
     int          *fd = replay->files.elts;
     ngx_uint_t    i;
@@ -167,7 +167,7 @@ replay_over(replay_t *replay)
 /* Take the head of the queue each time: ending one replay may end others of the
  * same HTTP/2 connection. */
 static void
-replay_look(ngx_event_t *ev)
+replay_check_all(ngx_event_t *ev)
 {
     replay_t     *replay;
     const char   *why;
@@ -186,7 +186,7 @@ replay_look(ngx_event_t *ev)
         replay = ngx_queue_data(q, replay_t, queue);
 
         replay_count(replay);
-        why = replay_over(replay);
+        why = replay_end_reason(replay);
 
         if (why) {
             replay_leave(replay, why);
@@ -194,17 +194,17 @@ replay_look(ngx_event_t *ev)
     }
 
     if (!ngx_queue_empty(&replays.all)) {
-        ngx_add_timer(ev, REPLAY_LOOK_MS);
+        ngx_add_timer(ev, REPLAY_CHECK_MS);
     }
 }
 
 
 static void
-replay_start(void)
+replay_start_timer(void)
 {
     if (replays.event.handler == NULL) {
         replays.dummy.fd = (ngx_socket_t) -1;
-        replays.event.handler = replay_look;
+        replays.event.handler = replay_check_all;
         replays.event.data = &replays.dummy;
         replays.event.log = ngx_cycle->log;
         replays.event.cancelable = 1;
@@ -212,7 +212,7 @@ replay_start(void)
     }
 
     if (!replays.event.timer_set) {
-        ngx_add_timer(&replays.event, REPLAY_LOOK_MS);
+        ngx_add_timer(&replays.event, REPLAY_CHECK_MS);
     }
 }
 
@@ -223,16 +223,16 @@ static enum hub_refusal
 replay_admit(replay_t *replay, enum hub_protocol protocol, ngx_str_t *stream,
     const access_holder_t *holder)
 {
-    hub_identity_t  who;
+    hub_identity_t  identity;
 
-    ngx_memzero(&who, sizeof(hub_identity_t));
-    who.protocol = protocol;
-    who.uid = holder->uid;
-    who.issued = holder->issued;
-    who.address = replay->request->connection->addr_text;
-    who.name_hash = hub_name_hash(stream->data, stream->len);
+    ngx_memzero(&identity, sizeof(hub_identity_t));
+    identity.protocol = protocol;
+    identity.uid = holder->uid;
+    identity.issued = holder->issued;
+    identity.address = replay->request->connection->addr_text;
+    identity.name_hash = hub_name_hash(stream->data, stream->len);
 
-    return hub_session_open(hub, &replay->client, &who,
+    return hub_session_open(hub, &replay->client, &identity,
                             hub_find(hub, stream->data, stream->len),
                             replay_leave, replay);
 }
@@ -273,7 +273,7 @@ replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
         return NULL;
     }
 
-    replay_start();
+    replay_start_timer();
     ngx_queue_insert_tail(&replays.all, &replay->queue);
     cln->handler = replay_cleanup;
 
@@ -282,7 +282,7 @@ replay_open(ngx_http_request_t *r, enum hub_protocol protocol,
 
 
 ngx_int_t
-replay_of(replay_t *replay, int fd)
+replay_watch_file(replay_t *replay, int fd)
 {
     int  *file = ngx_array_push(&replay->files);
 

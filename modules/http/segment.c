@@ -6,7 +6,7 @@
 #include "pieces.h"
 
 #define SEGMENT_FRAGMENTS  512       /* a listed segment has at most 36 s */
-#define SEGMENT_HEADS_MAX  (64 * 1024 * 1024)    /* of all that are being sent */
+#define SEGMENT_HEADS_MAX  (64 * 1024 * 1024)    /* bytes, of a worker's answers */
 #define SEGMENT_INIT_MAX   65536
 #define SEGMENT_NAME       23        /* bytes of 2026-11-23/14-00-00.123 */
 
@@ -132,7 +132,7 @@ segment_same_init(const history_t *h, const history_file_t *a,
     const history_file_t *b)
 {
     int       same;
-    uint8_t  *one;
+    uint8_t  *inits;
 
     if (a->head.init_size != b->head.init_size
         || a->head.init_size > SEGMENT_INIT_MAX)
@@ -140,13 +140,13 @@ segment_same_init(const history_t *h, const history_file_t *a,
         return 0;
     }
 
-    one = malloc(2 * SEGMENT_INIT_MAX);
+    inits = malloc(2 * SEGMENT_INIT_MAX);
 
-    same = one && read_init(h, a, one) == 0
-           && read_init(h, b, one + SEGMENT_INIT_MAX) == 0
-           && ngx_memcmp(one, one + SEGMENT_INIT_MAX, a->head.init_size) == 0;
+    same = inits && read_init(h, a, inits) == 0
+           && read_init(h, b, inits + SEGMENT_INIT_MAX) == 0
+           && ngx_memcmp(inits, inits + SEGMENT_INIT_MAX, a->head.init_size) == 0;
 
-    free(one);
+    free(inits);
 
     return same;
 }
@@ -204,7 +204,7 @@ read_heads(segment_t *s)
 }
 
 
-/* May the segment's heads take BYTES of memory in all? */
+/* May the segment's heads take BYTES of memory? */
 static int
 hold_heads(segment_t *s, size_t bytes)
 {
@@ -220,7 +220,7 @@ hold_heads(segment_t *s, size_t bytes)
     }
 
     history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "the heads of segments that "
-                 "are being sent take %zu bytes, this one's %zu: try again",
+                 "are being sent take %zu bytes, this inits's %zu: try again",
                  held, bytes);
 
     return -1;
@@ -348,7 +348,7 @@ segment_done(ngx_http_request_t *r, history_t *h)
     r->allow_ranges = 1;
     r->single_range = 1;             /* see clip.c */
 
-    if (replay_of(s->replay, s->fd) != NGX_OK
+    if (replay_watch_file(s->replay, s->fd) != NGX_OK
         || answer_header(r, "Cache-Control",
                          "private, max-age=31536000, immutable") == NULL)
     {

@@ -1,10 +1,10 @@
 /*
- * A part of a recording as a resource of its own:
+ * A segment of a recording as a resource of its own:
  *     DAY/TIME.OFFSET-SIZE.m4s
- * the SIZE bytes at OFFSET of DAY/TIME.mp4, which are whole fragments.  Their
- * times count from the session's start, so that time continues from one file to
- * the next; in the file itself they count from the file's start, so that it
- * plays alone.  A segment never changes, even while the file grows.
+ * It is the SIZE bytes at OFFSET of DAY/TIME.mp4: whole fragments.  In the file
+ * their times count from the file's start, so that it plays alone; in the segment
+ * they count from the session's start, so that time continues from one file to the
+ * next.  A segment never changes, even while the file grows.
  */
 
 #ifndef DUOLU_HTTP_SEGMENT_H
@@ -18,7 +18,7 @@ typedef struct {
     uint64_t  offset, size;
 } segment_name_t;
 
-/* Parses FILE.  Returns 0, -1 when it is not a segment's name. */
+/* Parses FILE.  Returns 0, or -1 when it is not a segment's name. */
 int segment_name(segment_name_t *name, const ngx_str_t *file);
 
 /* Writes the name of S, a part of FILE (DAY/TIME.mp4), to P, which has room for

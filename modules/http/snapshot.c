@@ -1,6 +1,6 @@
 #include "snapshot.h"
 
-#define SNAPSHOT_SPARE  64         /* streams and rows that may be added meanwhile */
+#define SNAPSHOT_SPARE  64         /* room for streams and sessions added meanwhile */
 
 
 /* The caller holds the mutex. */
@@ -117,7 +117,7 @@ snapshot_count(snapshot_t *s)
 
 
 snapshot_t *
-snapshot_take(hub_t *h, enum snapshot_what what)
+snapshot_take(hub_t *h, enum snapshot_scope scope)
 {
     uint32_t     room = 0, n;
     snapshot_t  *s;
@@ -125,7 +125,7 @@ snapshot_take(hub_t *h, enum snapshot_what what)
     for ( ;; ) {
         n = hub_load(&h->header->stream_end) + SNAPSHOT_SPARE;
 
-        if (what == SNAPSHOT_SESSIONS) {
+        if (scope == SNAPSHOT_SESSIONS) {
             room = hub_load(&h->header->session_end) + SNAPSHOT_SPARE;
         }
 
@@ -145,7 +145,7 @@ snapshot_take(hub_t *h, enum snapshot_what what)
         s->nstreams = h->header->stream_end;
 
         if (s->nstreams <= n
-            && (what != SNAPSHOT_SESSIONS || h->header->session_end <= room))
+            && (scope != SNAPSHOT_SESSIONS || h->header->session_end <= room))
         {
             break;
         }
@@ -154,7 +154,7 @@ snapshot_take(hub_t *h, enum snapshot_what what)
         free(s);
     }
 
-    snapshot_copy(h, s, what == SNAPSHOT_SESSIONS);
+    snapshot_copy(h, s, scope == SNAPSHOT_SESSIONS);
     ngx_shmtx_unlock(&h->pool->mutex);
 
     snapshot_count(s);

@@ -1,7 +1,7 @@
 /*
- * A snapshot of the hub: copied in one pass under the zone's mutex, so that all
- * numbers are consistent, and formatted after the unlock, so that no worker
- * waits for an answer of megabytes.
+ * A consistent snapshot of the hub, copied in one pass under the zone's mutex.
+ * Answers are written from the copy, after the unlock, so that no worker waits for
+ * an answer of megabytes.
  */
 
 #ifndef DUOLU_HTTP_SNAPSHOT_H
@@ -27,7 +27,7 @@ typedef struct {
     uint8_t    video, audio;
     uint32_t   max_kbps, max_viewers;
     uint32_t   viewers;
-    int        outgrown;           /* its GOP has; hub_outgrown() */
+    int        outgrown;           /* its GOP exceeds the window: hub_outgrown() */
     uint32_t   by[HUB_PROTOCOLS];  /* sessions; with SNAPSHOT_SESSIONS */
     hub_recording_t  recording;
 } snapshot_stream_t;
@@ -38,7 +38,7 @@ typedef struct {
     uint64_t            size;
     uint32_t            nblocks, nfree;
     uint32_t            sessions_max;
-    uint64_t            changes;           /* seq of the newest one in it */
+    uint64_t            changes;           /* seq of the newest change in it */
     uint64_t            admitted[HUB_PROTOCOLS];
     uint64_t            refused[HUB_REFUSALS];
     uint64_t            bytes_in, bytes_out;       /* since the zone began */
@@ -51,16 +51,16 @@ typedef struct {
     hub_session_t      *sessions;
 } snapshot_t;
 
-/* Without SNAPSHOT_SESSIONS there are no sessions, and what is counted of
- * them (`by`, and bytes of those still connected) is left out. */
-enum snapshot_what { SNAPSHOT_STREAMS, SNAPSHOT_SESSIONS };
+/* With SNAPSHOT_STREAMS there are no sessions, and their counts are missing (`by`,
+ * and the bytes of sessions that are still open). */
+enum snapshot_scope { SNAPSHOT_STREAMS, SNAPSHOT_SESSIONS };
 
 /* NULL when there is no memory.  Free with snapshot_free(). */
-snapshot_t *snapshot_take(hub_t *h, enum snapshot_what what);
+snapshot_t *snapshot_take(hub_t *h, enum snapshot_scope scope);
 void snapshot_free(snapshot_t *s);
 
-/* The row of one slot alone; state is HUB_FREE when its stream is no longer
- * the one of GENERATION. */
+/* Copies one slot alone.  ROW's state is HUB_FREE when the slot no longer has the
+ * stream of GENERATION. */
 void snapshot_stream(hub_t *h, uint32_t slot, uint32_t generation,
     snapshot_stream_t *row);
 

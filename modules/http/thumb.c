@@ -6,8 +6,8 @@
 #include "../media/flv_file.h"
 
 
-/* How far before the moment a key frame may be: two segments, as the second may
- * still be in the making. */
+/* How far before the moment a key frame may be: two segments, since the newest may
+ * not be complete. */
 #define THUMB_BACK_MS  (2 * REC_SEGMENT_MAX)
 
 /* The question's data, on the heap: the client may leave while a thread
@@ -18,8 +18,8 @@ typedef struct {
     uint64_t               session;
     uint64_t               init, offset, size;   /* 0: nothing was found */
     struct statx           file_id;      /* its inode and birth */
-    unsigned               growing:1;    /* `at` may soon get a newer frame */
-} thumb_look_t;
+    unsigned               growing:1;    /* a newer key frame may come */
+} thumb_search_t;
 
 /* The result, in the request's pool. */
 typedef struct {
@@ -80,7 +80,7 @@ thumb_cleanup(void *data)
 
 
 static thumb_t *
-thumb_of(ngx_http_request_t *r)
+thumb_get(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t  *cln;
 
@@ -100,7 +100,7 @@ thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 {
     u_char     *p;
     ngx_str_t  *text;
-    thumb_t    *thumb = thumb_of(r);
+    thumb_t    *thumb = thumb_get(r);
 
     if (thumb == NULL || thumb->file.len == 0) {
         v->not_found = 1;
@@ -130,9 +130,9 @@ thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The newest segment of FILE that begins with a key frame and not after AT. */
+/* The newest segment of FILE that begins with a key frame, at AT or before. */
 static const rec_segment_t *
-thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
+find_key_segment(const history_range_t *range, const history_file_t *file, int64_t at)
 {
     uint32_t              n;
     const rec_segment_t  *segment;
@@ -151,7 +151,7 @@ thumb_find(const history_range_t *range, const history_file_t *file, int64_t at)
 
 /* Finds the newest key frame in the MP4 files. */
 static void
-look_at_mp4(history_t *h, thumb_look_t *look)
+find_in_mp4(history_t *h, thumb_search_t *search)
 {
     size_t                 n;
     const history_file_t  *file;
@@ -159,21 +159,21 @@ look_at_mp4(history_t *h, thumb_look_t *look)
 
     for (n = h->range.nfiles; n > 0 && segment == NULL; n--) {
         file = &h->range.files[n - 1];
-        segment = thumb_find(&h->range, file, h->to);
+        segment = find_key_segment(&h->range, file, h->to);
 
         if (segment) {
-            ngx_memcpy(look->file, file->file, sizeof(look->file));
-            look->session = file->head.session;
-            look->init = file->head.init_size;
-            look->offset = segment->offset;
-            look->size = segment->size;
+            ngx_memcpy(search->file, file->file, sizeof(search->file));
+            search->session = file->head.session;
+            search->init = file->head.init_size;
+            search->offset = segment->offset;
+            search->size = segment->size;
         }
     }
 }
 
 
-/* Reads the head of the tag at OFFSET.  Returns its type, 0: no tag.  *SIZE: of
- * the whole tag.  *CONFIG: it is a sequence header. */
+/* Reads the head of the tag at OFFSET.  Returns its type, or 0: there is no tag.
+ * *SIZE: bytes of the whole tag.  *CONFIG: it is a sequence header. */
 static int
 read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
 {
@@ -199,7 +199,7 @@ read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
 /* Finds the newest key frame in the FLV's onMetaData.  `init` ends behind
  * onMetaData and the sequence headers. */
 static void
-look_at_flv(history_t *h, thumb_look_t *look)
+find_in_flv(history_t *h, thumb_search_t *search)
 {
     int         fd, config;
     u_char      tag[FLV_META_SIZE];
@@ -207,8 +207,8 @@ look_at_flv(history_t *h, thumb_look_t *look)
     flv_key_t   key;
     flv_meta_t  meta;
 
-    (void) rec_path_file(look->file, h->flv, "flv");
-    fd = history_open(h, look->file);
+    (void) rec_path_file(search->file, h->flv, "flv");
+    fd = history_open(h, search->file);
 
     if (fd != -1
         && pread(fd, tag, FLV_META_SIZE, FLV_HEADER_SIZE) == FLV_META_SIZE
@@ -216,15 +216,15 @@ look_at_flv(history_t *h, thumb_look_t *look)
         && flv_read_key(tag, (uint32_t) (h->to - h->flv), &key) == 0
         && read_tag(fd, key.position, &size, &config) == FLV_VIDEO)
     {
-        look->session = meta.session;
-        look->offset = key.position;
-        look->size = size;
+        search->session = meta.session;
+        search->offset = key.position;
+        search->size = size;
 
         for (at = FLV_MEDIA_AT; read_tag(fd, at, &size, &config) && config; ) {
             at += size;
         }
 
-        look->init = at;
+        search->init = at;
     }
 
     if (fd != -1) {
@@ -239,19 +239,19 @@ static void
 thumb_work(history_t *h)
 {
     int            fd;
-    thumb_look_t  *look = h->data;
+    thumb_search_t  *search = h->data;
 
-    look->growing |= history_growing(h) != 0;
-    look_at_mp4(h, look);
+    search->growing |= history_growing(h) != 0;
+    find_in_mp4(h, search);
 
-    if (look->size == 0 && h->flv != -1) {
-        look_at_flv(h, look);
+    if (search->size == 0 && h->flv != -1) {
+        find_in_flv(h, search);
     }
 
-    fd = look->size ? history_open(h, look->file) : -1;
+    fd = search->size ? history_open(h, search->file) : -1;
 
     if (fd == -1 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME,
-                          &look->file_id) == -1)
+                          &search->file_id) == -1)
     {
         history_fail(h, NGX_HTTP_NOT_FOUND, "nothing was recorded then");
     }
@@ -269,21 +269,21 @@ thumb_free(history_t *h)
 }
 
 
-/* An id that differs for another file of the same name: inode numbers are
- * reused, so it has the birth time.  mtime would change, since recordings
- * grow. */
+/* An id that differs for another file of the same name.  It includes the birth
+ * time, since inode numbers are reused, but not the mtime, which changes while a
+ * recording grows. */
 static ngx_int_t
-thumb_id(ngx_http_request_t *r, const thumb_look_t *look, ngx_str_t *id)
+thumb_id(ngx_http_request_t *r, const thumb_search_t *search, ngx_str_t *id)
 {
     id->data = ngx_pnalloc(r->pool, 4 * NGX_INT64_LEN + 3);
     if (id->data == NULL) {
         return NGX_ERROR;
     }
 
-    id->len = ngx_sprintf(id->data, "%uL-%uL-%L.%uD", look->session,
-                          (uint64_t) look->file_id.stx_ino,
-                          (int64_t) look->file_id.stx_btime.tv_sec,
-                          look->file_id.stx_btime.tv_nsec)
+    id->len = ngx_sprintf(id->data, "%uL-%uL-%L.%uD", search->session,
+                          (uint64_t) search->file_id.stx_ino,
+                          (int64_t) search->file_id.stx_btime.tv_sec,
+                          search->file_id.stx_btime.tv_nsec)
               - id->data;
 
     return NGX_OK;
@@ -294,7 +294,7 @@ static ngx_int_t
 thumb_found(ngx_http_request_t *r, history_t *h)
 {
     thumb_t             *thumb;
-    thumb_look_t        *look = h->data;
+    thumb_search_t      *search = h->data;
     ngx_pool_cleanup_t  *cln = ngx_pool_cleanup_add(r->pool, sizeof(thumb_t));
 
     if (cln == NULL) {
@@ -303,23 +303,23 @@ thumb_found(ngx_http_request_t *r, history_t *h)
 
     thumb = cln->data;
     cln->handler = thumb_cleanup;
-    thumb->init = look->init;
-    thumb->offset = look->offset;
-    thumb->size = look->size;
+    thumb->init = search->init;
+    thumb->offset = search->offset;
+    thumb->size = search->size;
     thumb->user = h->uid;
 
     ngx_str_set(&thumb->cache, "private, max-age=86400");
-    if (look->growing) {
+    if (search->growing) {
         ngx_str_set(&thumb->cache, "no-store");
     }
 
-    if (history_path(r, h, look->file, &thumb->file) != NGX_OK
-        || thumb_id(r, look, &thumb->id) != NGX_OK)
+    if (history_path(r, h, search->file, &thumb->file) != NGX_OK
+        || thumb_id(r, search, &thumb->id) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_named_location(r, look->location);
+    return ngx_http_named_location(r, search->location);
 }
 
 
@@ -327,18 +327,18 @@ ngx_int_t
 history_thumb(ngx_http_request_t *r, history_t *h, ngx_thread_pool_t *pool,
     ngx_str_t *location, int now)
 {
-    thumb_look_t  *look = calloc(1, sizeof(thumb_look_t));
+    thumb_search_t  *search = calloc(1, sizeof(thumb_search_t));
 
-    if (look == NULL) {
+    if (search == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    look->location = location;
-    look->growing = now != 0;
+    search->location = location;
+    search->growing = now != 0;
 
     h->from = ngx_max(h->to - THUMB_BACK_MS, 0);
     h->pictures = 1;
-    h->data = look;
+    h->data = search;
     h->work = thumb_work;
     h->done = thumb_found;
     h->free = thumb_free;

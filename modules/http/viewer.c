@@ -1,6 +1,6 @@
 #include "viewer.h"
 
-#define VIEWER_MESSAGE  65536          /* of WebSocket, shown when it is whole */
+#define VIEWER_MESSAGE  65536          /* browsers get a message when it is whole */
 
 
 /* --- what to send next --- */
@@ -54,7 +54,7 @@ viewer_queue_control(viewer_t *v)
 }
 
 
-/* The connection with the socket: HTTP/2 requests have connections without. */
+/* The connection that has the socket: an HTTP/2 request's own one has none. */
 static ngx_connection_t *
 viewer_connection(const viewer_t *v)
 {
@@ -81,9 +81,9 @@ viewer_batch(viewer_t *v)
 }
 
 
-/* The script tag is empty: one with a name is a subtitle track to ffmpeg. */
+/* The script tag has no name: ffmpeg would take a named one for subtitles. */
 void
-viewer_say_alive(viewer_t *v)
+viewer_keep_alive(viewer_t *v)
 {
     u_char  *p = v->control;
 
@@ -207,8 +207,7 @@ viewer_bound(viewer_t *v)
 }
 
 
-/* Has nginx sent nothing of the viewer's copy for `lag`, because of HTTP/2 flow
- * control? */
+/* Has HTTP/2 flow control kept nginx from sending the viewer's copy for `lag`? */
 static int
 viewer_copy_stuck(viewer_t *v)
 {
@@ -242,7 +241,7 @@ viewer_cut_off(viewer_t *v)
 
 
 ngx_int_t
-viewer_look(viewer_t *v)
+viewer_check_lag(viewer_t *v)
 {
     ngx_msec_t  late;
 

@@ -1,10 +1,9 @@
 /*
  * A viewer of a stream as FLV, over plain HTTP, TLS, HTTP/2 or WebSocket.
  *
- * A viewer gets batches of whole tags.  On a plain connection a batch is one
- * writev() straight from the hub's memory; over TLS, OpenSSL encrypts each
- * record from there; HTTP/2 needs a copy, since nginx's frames outlive the
- * call.
+ * A viewer gets batches of whole tags.  On a plain connection one writev() sends
+ * a batch straight from the hub's memory; over TLS, OpenSSL encrypts each record
+ * from there; HTTP/2 needs a copy, since nginx's frames outlive the call.
  */
 
 #ifndef DUOLU_HTTP_VIEWER_H
@@ -30,7 +29,7 @@ typedef struct {
     hub_reader_t         reader;
     ngx_msec_t           lag;          /* beyond it, skip to a key frame */
     hub_way_t            way;
-    ngx_msec_t           spoke_ms;     /* when something was sent last */
+    ngx_msec_t           sent_ms;     /* when something was sent last */
 
     u_char              *prefix;       /* headers before media, or NULL */
     u_char              *prefix_pos, *prefix_last;
@@ -50,18 +49,18 @@ typedef struct {
     unsigned             started:1;    /* FLV header is out */
     unsigned             torn:1;       /* bytes sent last may be stale */
     unsigned             closing:1;    /* the close frame is queued */
-    unsigned             failed:1;     /* it violated the WebSocket protocol */
+    unsigned             failed:1;     /* violated the WebSocket protocol */
 } viewer_t;
 
 /* Bounds the kernel's send buffer; call once, when the viewer begins. */
 void viewer_bound(viewer_t *v);
 
 /* Checks how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
-ngx_int_t viewer_look(viewer_t *v);
+ngx_int_t viewer_check_lag(viewer_t *v);
 
 /* Queues a ping or an empty tag, which players ignore: proxies and routers cut
  * silent connections. */
-void viewer_say_alive(viewer_t *v);
+void viewer_keep_alive(viewer_t *v);
 
 /* Sends all available data.  NGX_OK: up to date; NGX_AGAIN: the socket is full;
  * NGX_DONE: the stream has ended; NGX_ERROR: drop this viewer. */
@@ -94,11 +93,11 @@ ngx_int_t viewer_drop(viewer_t *v);
 /* --- WebSocket (viewer_ws.c) --- */
 
 /* Queues a close frame; replaces a queued ping or pong. */
-void viewer_say_close(viewer_t *v, enum ws_status status);
+void viewer_queue_close(viewer_t *v, enum ws_status status);
 
 /* Reads the viewer's frames and queues the answer.  NGX_OK; NGX_DONE: a close
  * frame came; NGX_ABORT: a protocol violation, do not read again; NGX_ERROR:
  * the viewer is gone. */
-ngx_int_t viewer_hear(viewer_t *v);
+ngx_int_t viewer_read(viewer_t *v);
 
 #endif

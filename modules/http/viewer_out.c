@@ -9,7 +9,7 @@
 #define OUT_COPY    32768          /* of HTTP/2 */
 
 
-/* --- what all three do --- */
+/* --- common to all three --- */
 
 size_t
 viewer_pending(const viewer_t *v)
@@ -32,7 +32,7 @@ viewer_drop(viewer_t *v)
 }
 
 
-/* Counts N bytes as sent.  NGX_ERROR when ring bytes among them may be torn. */
+/* Counts N bytes as sent.  NGX_ERROR when the hub may have overwritten some. */
 static ngx_int_t
 out_sent(viewer_t *v, size_t n)
 {
@@ -40,7 +40,7 @@ out_sent(viewer_t *v, size_t n)
     uint64_t  from = v->reader.pos;
 
     v->client.session->bytes += n;
-    v->spoke_ms = ngx_current_msec;
+    v->sent_ms = ngx_current_msec;
 
     part = ngx_min(n, (size_t) (v->head_last - v->head_pos));
     v->head_pos += part;
@@ -62,7 +62,7 @@ out_sent(viewer_t *v, size_t n)
 }
 
 
-/* MAX is at least 2. */
+/* Fills IOV with the pending bytes; MAX is at least 2.  Returns its length. */
 static int
 out_iov(viewer_t *v, struct iovec *iov, int max)
 {
@@ -83,7 +83,7 @@ out_iov(viewer_t *v, struct iovec *iov, int max)
 }
 
 
-/* Copies at most ROOM bytes of what is pending.  Returns their number. */
+/* Copies at most ROOM of the pending bytes.  Returns their number. */
 static size_t
 out_gather(viewer_t *v, u_char *to, size_t room)
 {
@@ -211,8 +211,8 @@ out_record(viewer_t *v, size_t *size)
 
 
 /* OpenSSL encrypts into its own buffer.  When the socket is full it keeps the
- * record, and wants a retry with the same bytes.  So count bytes only when they
- * are sent: until then the reader's position stays at them. */
+ * record and must be called again with the same bytes.  So count bytes only when
+ * they are sent: until then the reader stays at them. */
 static ngx_int_t
 out_seal(viewer_t *v)
 {
@@ -261,8 +261,8 @@ out_free_copy(void *data)
 }
 
 
-/* The pool's cleanup frees the copy, not the request's: nginx may have frames
- * of it queued until then. */
+/* A cleanup of the pool frees the copy, not one of the request: until then nginx
+ * may have frames of it queued. */
 static ngx_buf_t *
 out_create_copy(ngx_http_request_t *r)
 {
@@ -332,7 +332,7 @@ viewer_buffered(viewer_t *v)
     }
 
     if (v->copy) {
-        out_free_copy(v->copy);              /* saves memory until the next */
+        out_free_copy(v->copy);              /* an idle viewer holds none */
     }
 
     return 0;

@@ -8,7 +8,7 @@
 
 
 void
-viewer_say_close(viewer_t *v, enum ws_status status)
+viewer_queue_close(viewer_t *v, enum ws_status status)
 {
     v->control_size = ws_write_close(v->control, status);
     v->closing = 1;
@@ -16,7 +16,7 @@ viewer_say_close(viewer_t *v, enum ws_status status)
 
 
 static void
-viewer_say_pong(viewer_t *v)
+viewer_queue_pong(viewer_t *v)
 {
     size_t  n = ws_write_header(v->control, WS_PONG, v->ws->at);
 
@@ -25,9 +25,9 @@ viewer_say_pong(viewer_t *v)
 }
 
 
-/* Parses N bytes.  NGX_OK, NGX_DONE, NGX_ABORT, as viewer_hear(). */
+/* Parses N bytes.  NGX_OK, NGX_DONE, NGX_ABORT, as viewer_read(). */
 static ngx_int_t
-viewer_take(viewer_t *v, const u_char *bytes, size_t n)
+viewer_parse(viewer_t *v, const u_char *bytes, size_t n)
 {
     int     rc;
     size_t  i;
@@ -40,18 +40,18 @@ viewer_take(viewer_t *v, const u_char *bytes, size_t n)
         }
 
         if (rc == WS_PING) {
-            viewer_say_pong(v);
+            viewer_queue_pong(v);
             continue;
         }
 
         if (rc == WS_CLOSE) {
-            viewer_say_close(v, ws_close_status(v->ws));
+            viewer_queue_close(v, ws_close_status(v->ws));
             return NGX_DONE;
         }
 
         ngx_log_error(NGX_LOG_INFO, v->request->connection->log, 0,
                       "viewer closed with status %d: %s", rc, v->ws->why);
-        viewer_say_close(v, rc);
+        viewer_queue_close(v, rc);
         return NGX_ABORT;
     }
 
@@ -60,7 +60,7 @@ viewer_take(viewer_t *v, const u_char *bytes, size_t n)
 
 
 ngx_int_t
-viewer_hear(viewer_t *v)
+viewer_read(viewer_t *v)
 {
     u_char             buf[512];
     size_t             turn = 0;
@@ -80,7 +80,7 @@ viewer_hear(viewer_t *v)
         }
 
         turn += n;
-        rc = viewer_take(v, buf, n);
+        rc = viewer_parse(v, buf, n);
 
         if (rc != NGX_OK) {
             return rc;

@@ -136,7 +136,7 @@ ws_write_close(u_char *out, enum ws_status status)
 }
 
 
-/* --- what a client sends --- */
+/* --- frames from the client --- */
 
 static int
 ws_fail(ws_reader_t *w, enum ws_status status, const char *why)
@@ -188,8 +188,8 @@ ws_check_kind(ws_reader_t *w)
     }
 
     if (!(w->head[1] & 0x80)) {
-        return ws_fail(w, WS_PROTOCOL, "a frame is not masked, expected all "
-                       "of a client's to be");
+        return ws_fail(w, WS_PROTOCOL, "a frame is not masked, expected a "
+                       "client to mask all its frames");
     }
 
     switch (opcode) {
@@ -203,14 +203,14 @@ ws_check_kind(ws_reader_t *w)
 
     case WS_CONTINUATION:
         return w->fragmented
-               ? 0 : ws_fail(w, WS_PROTOCOL, "a continuation frame, expected "
-                             "a message to begin before it");
+               ? 0 : ws_fail(w, WS_PROTOCOL, "a continuation frame outside of a "
+                             "message");
 
     case WS_TEXT:
     case WS_BINARY:
         return !w->fragmented
-               ? 0 : ws_fail(w, WS_PROTOCOL, "a message begins within a "
-                             "fragmented one");
+               ? 0 : ws_fail(w, WS_PROTOCOL, "a message begins before the last "
+                             "one has ended");
 
     default:
         return ws_fail(w, WS_PROTOCOL, "a frame has a reserved opcode");
@@ -233,7 +233,7 @@ ws_check_size(ws_reader_t *w)
 
     if (!(w->head[0] & 0x08) && w->left > WS_MESSAGE_MAX - w->message) {
         return ws_fail(w, WS_TOO_BIG, "a message of more than 4096 bytes, "
-                       "expected a viewer to have little to say");
+                       "expected short ones from a viewer");
     }
 
     return 0;
@@ -253,7 +253,8 @@ frame_ended(ws_reader_t *w)
     }
 
     if (opcode != WS_CLOSE && ++w->frames > WS_FRAMES_MAX) {
-        return ws_fail(w, WS_POLICY, "more than 10 frames in a second");
+        return ws_fail(w, WS_POLICY, "more than 10 frames in a second, expected "
+                       "fewer from a viewer");
     }
 
     if (!(opcode & 0x08)) {
@@ -301,7 +302,7 @@ ws_read_byte(ws_reader_t *w, u_char byte)
 }
 
 
-/* The client's own status, unless it must not be sent (section 7.4). */
+/* The client's own status, unless section 7.4 forbids to send it. */
 enum ws_status
 ws_close_status(const ws_reader_t *w)
 {

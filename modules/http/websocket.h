@@ -40,15 +40,15 @@ typedef struct {
     u_char      payload[125];  /* of a control frame, unmasked */
     ngx_msec_t  second;        /* start of the second being counted */
     ngx_uint_t  frames;        /* frames that ended in it */
-    const char  *why;          /* it failed */
+    const char  *why;          /* reason of a failure */
 } ws_reader_t;
 
 /* Did the client ask for an upgrade to WebSocket? */
 int ws_requested(ngx_http_request_t *r);
 
-/* Adds the headers of a 101 answer.  NGX_OK; NGX_HTTP_UPGRADE_REQUIRED with
- * the version that is spoken here; NGX_HTTP_BAD_REQUEST: the key is not as the
- * RFC has it; NGX_ERROR without memory. */
+/* Adds the headers of a 101 answer.  NGX_OK; NGX_HTTP_UPGRADE_REQUIRED: the
+ * client has another version, and the headers name ours; NGX_HTTP_BAD_REQUEST: the
+ * key is invalid; NGX_ERROR: no memory. */
 ngx_int_t ws_accept(ngx_http_request_t *r);
 
 /* Writes the header of a whole frame with LENGTH bytes of payload to OUT

@@ -142,8 +142,8 @@ test('a directive of conf/nginx.conf.in is nginx\'s, the wire layer\'s or docume
 /* A sender that is faster than we are would keep a worker for itself. */
 const BOUNDED_OTHERWISE = {
   gate_read: 'the answer of our own service, refused beyond GATE_MAX_ANSWER bytes',
-  ngx_rtmp_guard_recv: 'stands in for recv() itself: ngx_rtmp_guard_fill() has the budget',
-  publisher_recv: 'stands in for recv() itself: one call of what it wraps, the guard',
+  ngx_rtmp_guard_recv: 'replaces recv() itself: ngx_rtmp_guard_read_more() has the budget',
+  publisher_recv: 'replaces recv() itself: one call of the guard\'s',
 };
 
 test('a function that reads a socket has a budget per turn, and posts an event for the rest', () => {

@@ -707,6 +707,6 @@ describe('clips over HTTP', () => {
     const from = hub.nginx.log().length;
     const reply = await hub.clip('live/broken', NOON, NOON + 5000);
     assert.equal(reply.status, 500);
-    await until(() => hub.nginx.log().slice(from).includes(`has no fragment of ours at ${offset}`), 'the log line');
+    await until(() => hub.nginx.log().slice(from).includes(`has no valid fragment at ${offset}`), 'the log line');
   });
 });

@@ -353,7 +353,7 @@ describe('revoke', () => {
     const viewer = await Viewer.open(hub.url('live/demo', over(claims)));
     const { status, json } = await hub.control('revoke?user=8');
     assert.equal(status, 500);
-    assert.match(json.error, /revoked, 1 sessions ended, but it could not be stored/);
+    assert.match(json.error, /revoked, 1 sessions ended, but the revocation could not be stored/);
     await until(() => viewer.ended, 'the viewer to end');
     await refused(hub, claims);
   });
