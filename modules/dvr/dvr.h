@@ -32,11 +32,11 @@ typedef struct {
     ngx_str_t            root;       /* zero-terminated; empty: no recordings */
     ngx_uint_t           format;     /* 0 mp4, 1 flv */
     ngx_msec_t           file;       /* files are cut at its multiples, UTC */
-    off_t                free;       /* bytes of the disk to keep free, */
+    off_t                free;       /* keep so many bytes of the disk free, */
     ngx_int_t            free_part;  /* or percent of it: the larger one */
-    ngx_str_t            free_text;  /* as it is in the configuration */
+    ngx_str_t            free_text;  /* both, as in the configuration */
     ngx_msec_t           sync;       /* 0: never */
-    ngx_int_t            changes;    /* most files a minute for new headers */
+    ngx_int_t            changes;    /* files a minute, at most, for new headers */
     ngx_str_t            threads;
     ngx_thread_pool_t   *pool;
 } dvr_conf_t;
@@ -50,45 +50,46 @@ typedef struct {
 typedef struct {
     uint64_t       size;             /* of the file, and of its index */
     uint64_t       index_size;
-    uint64_t       next;             /* the hub's first entry that is not in it */
+    uint64_t       next;             /* the hub's first entry not in it */
     uint32_t       sequence;         /* of its last fragment */
     int64_t        end;              /* dts where it ends, ms in the file */
-    rec_segment_t  segment;          /* in the making, when `began` */
+    rec_segment_t  segment;          /* the current one, when `began` */
     int64_t        segment_start;    /* dts, ms in the file */
     unsigned       began:1;
 } dvr_point_t;
 
-enum dvr_what { DVR_OPEN, DVR_AGAIN, DVR_WRITE, DVR_CLOSE, DVR_RESUME, DVR_LOOK };
+enum dvr_action { DVR_OPEN, DVR_REWRITE, DVR_WRITE, DVR_CLOSE, DVR_RESUME, DVR_CHECK };
 
-/* One piece of work for a pool thread; a recorder has one at a time. */
+/* A pool thread's job; a recorder has one at a time. */
 typedef struct {
-    enum dvr_what      what;
+    enum dvr_action    action;
     const dvr_conf_t  *conf;
     char               file[REC_PATH_MAX];     /* below the root */
     char               index[REC_PATH_MAX];    /* empty: the format has none */
     int                fd, index_fd;
-    uint64_t           offset, index_offset;   /* where things are written */
+    uint64_t           offset, index_offset;   /* where to write */
     dvr_buf_t          head, media[2];         /* for the file, in this order */
     char               lines[REC_HEAD_MAX + 2 * REC_LINES_MAX];
     size_t             lines_len;              /* for the index */
-    dvr_buf_t          patch;                  /* WRITE, CLOSE: bytes that replace */
+    dvr_buf_t          patch;                  /* WRITE, CLOSE: bytes to overwrite */
     uint64_t           patch_at;
     spool_event_t      event;                  /* OPEN and CLOSE */
     recovered_t        recovered;              /* RESUME */
     ngx_msec_t         synced_ms;
     unsigned           spooled:1;
-    unsigned           cut:1;                  /* CLOSE: cut at `offset` */
-    unsigned           gone:1;                 /* somebody removed the file, or its
-                                                  index: it is closed */
-    unsigned           other:1;                /* RESUME: the file was of another
+    unsigned           cut:1;                  /* CLOSE: truncate at `offset` */
+    unsigned           gone:1;                 /* the file or its index was removed:
+                                                  both are closed */
+    unsigned           other:1;                /* RESUME: the file had another
                                                   format: it is closed */
-    int                error;                  /* errno, 0: done */
-    const char        *doing;                  /* what failed */
+    int                error;                  /* errno; 0: success */
+    const char        *failed;                 /* on error: the verb, as in "cannot
+                                                  create" */
 } dvr_job_t;
 
-/* A format's functions.  `head` writes the head of a file and `seal` the head
- * of a fragment, both to job->head; `add` copies a frame's payload from the
- * hub into the fragment. */
+/* A format's functions.  `head` writes the head of a file, `seal` the head of a
+ * fragment, both to job->head; `add` copies a frame from the hub to the
+ * fragment. */
 struct dvr_format_s {
     const char  *extension;
     unsigned     indexed:1;
@@ -107,28 +108,28 @@ extern const dvr_format_t  dvr_format_flv;
  * track with an invalid header is not recorded; the other one still is. */
 void dvr_track(mp4_track_t *track, int kind, const hub_config_t *config);
 
-/* Room for MORE bytes in B.  NULL when there is no memory. */
+/* Makes room for MORE bytes in B and returns where they go.  NULL: no memory. */
 u_char *dvr_buf_room(dvr_buf_t *b, size_t more);
 
-/* recorder.c: the tick claims streams to record and drives all recorders.  The
- * stop, at the end of the process, closes the files that no other worker can
- * continue; with TERMINATE there is no other worker, so all of them. */
+/* recorder.c: recorders_tick() claims streams to record and drives all recorders.
+ * recorders_stop(), at the end of the process, closes the files that no other
+ * worker can continue: with TERMINATE all of them, since there is none. */
 void recorders_tick(const dvr_conf_t *conf, ngx_log_t *log);
 void recorders_stop(int terminate);
 
-/* recovery.c: schedules the recovery of files left open, for the next tick or
- * for a moment later. */
+/* recovery.c: schedule the recovery of files left open, for the next tick or for a
+ * few seconds later. */
 void recovery_now(void);
 void recovery_soon(void);
 void recovery_tick(const dvr_conf_t *conf);
 
-/* job.c: does the work; called in a pool thread, or at the end of the process. */
+/* job.c: does the job; called in a pool thread, or at the end of the process. */
 void dvr_job_run(dvr_job_t *job);
 
 /* A closed file that still has to be synced; its marker stays until then.  The
  * recorder does not wait for it. */
 typedef struct {
-    ngx_queue_t        queue;        /* while the pool has no room for it */
+    ngx_queue_t        queue;        /* until the pool has room for it */
     const dvr_conf_t  *conf;
     ngx_pool_t        *pool;
     ngx_thread_task_t *task;

@@ -1,7 +1,7 @@
 /*
- * Recordings as FLV: the stream's tags as they are, their times from the
- * file's start.  There is no index beside the file; its key frames stand in
- * its onMetaData, which is written anew when the file is closed.
+ * Recordings as FLV: the stream's tags unchanged, but with times from the file's
+ * start.  There is no index file: onMetaData lists the key frames, and is
+ * rewritten while the file grows and when it is closed.
  */
 
 #include "recorder.h"
@@ -70,7 +70,7 @@ flv_head(recorder_t *rec, hub_config_t *config)
 }
 
 
-/* The whole tag, of either kind: all go to one row, in the stream's order. */
+/* Adds the whole tag: audio and video go to one buffer, in the stream's order. */
 static ngx_int_t
 flv_add(recorder_t *rec, int kind, const hub_entry_t *e,
     const flv_frame_t *frame)
@@ -102,7 +102,7 @@ flv_add(recorder_t *rec, int kind, const hub_entry_t *e,
 }
 
 
-/* Lets the job overwrite onMetaData with the one in memory. */
+/* Makes the job overwrite the file's onMetaData. */
 static ngx_int_t
 flv_patch(recorder_t *rec)
 {
@@ -123,19 +123,19 @@ flv_patch(recorder_t *rec)
 }
 
 
-/* A fragment of FLV has no head of its own.  Players seek in a growing file by
- * the key frames in its onMetaData, so it is written now and then. */
+/* A fragment of FLV has no head.  Players seek in a growing file by the key frames
+ * in its onMetaData, so rewrite that every FLV_KEYS_MS. */
 static ngx_int_t
 flv_seal(recorder_t *rec, int64_t next)
 {
     rec->job.head.len = 0;
     fragment_clear(&rec->fragment);
 
-    if (rec->at.end - rec->told_keys < FLV_KEYS_MS) {
+    if (rec->at.end - rec->keys_at < FLV_KEYS_MS) {
         return NGX_OK;
     }
 
-    rec->told_keys = rec->at.end;
+    rec->keys_at = rec->at.end;
 
     return flv_patch(rec);
 }

@@ -103,7 +103,7 @@ mp4_seal(recorder_t *rec, int64_t next)
 }
 
 
-/* The duration that players ask for first. */
+/* The duration in mehd: without it players scan the file. */
 static ngx_int_t
 mp4_finish(recorder_t *rec)
 {

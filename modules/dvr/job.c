@@ -8,14 +8,14 @@
 #include <sys/file.h>
 #include <sys/statvfs.h>
 
-#define JOB_TRIES  4                 /* one per folder that may go */
+#define JOB_TRIES  4                 /* one per folder that may be deleted */
 
 
 static int
-job_fail(dvr_job_t *job, const char *doing)
+job_fail(dvr_job_t *job, const char *verb)
 {
     job->error = errno ? errno : EIO;
-    job->doing = doing;
+    job->failed = verb;
 
     return -1;
 }
@@ -48,7 +48,7 @@ job_write_at(int fd, const void *data, size_t len, uint64_t at)
 }
 
 
-/* Writes the parts of a fragment, nearly always in one call. */
+/* Writes the parts of a fragment: in one call, unless that writes too little. */
 static int
 job_write_media(dvr_job_t *job)
 {
@@ -89,13 +89,13 @@ job_write_media(dvr_job_t *job)
 
 
 static int
-job_space(dvr_job_t *job)
+job_check_space(dvr_job_t *job)
 {
     uint64_t           left, floor;
     struct statvfs     fs;
     const dvr_conf_t  *conf = job->conf;
 
-    if (conf->free == 0 && conf->free_part == 0 && job->what != DVR_OPEN) {
+    if (conf->free == 0 && conf->free_part == 0 && job->action != DVR_OPEN) {
         return 0;
     }
 
@@ -109,7 +109,7 @@ job_space(dvr_job_t *job)
     floor = ngx_max(floor, (uint64_t) conf->free);
 
     /* a new file needs a margin, or it would stop again at once */
-    if (left < floor + (job->what == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
+    if (left < floor + (job->action == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
         errno = ENOSPC;
         return -1;
     }
@@ -118,9 +118,9 @@ job_space(dvr_job_t *job)
 }
 
 
-/* Makes the folders that lead to the file. */
+/* Creates the folders above the file. */
 static int
-job_folders(const char *root, const char *file)
+job_create_folders(const char *root, const char *file)
 {
     char   path[NGX_MAX_PATH];
     char  *p, *below;
@@ -162,16 +162,16 @@ job_open_file(dvr_job_t *job, const char *file, int flags)
 
 
 /*
- * Retry on ENOENT: the service deletes empty folders, innermost first, and may
- * do so between making the folders and creating the file (a race).
+ * Creates the file.  Retries on ENOENT: the service deletes empty folders, innermost
+ * first, and may do so after job_create_folders() (a race).
  */
 static int
-job_make(dvr_job_t *job)
+job_create_file(dvr_job_t *job)
 {
     int  tries = JOB_TRIES;
 
     do {
-        if (job_folders((char *) job->conf->root.data, job->file) == 0) {
+        if (job_create_folders((char *) job->conf->root.data, job->file) == 0) {
             job->fd = job_open_file(job, job->file, O_CREAT|O_EXCL);
 
         } else {
@@ -213,28 +213,28 @@ job_create(dvr_job_t *job)
 {
     const char  *root = (char *) job->conf->root.data;
 
-    if (job_space(job) != 0) {
-        return job_fail(job, "looking for space on the disk");
+    if (job_check_space(job) != 0) {
+        return job_fail(job, "find space for");
     }
 
-    if (job_make(job) != 0) {
-        return job_fail(job, "creating");
+    if (job_create_file(job) != 0) {
+        return job_fail(job, "create");
     }
 
     /* lock before marking: recovery takes any marked, unlocked file */
     if (flock(job->fd, LOCK_EX|LOCK_NB) != 0) {
-        return job_fail(job, "locking");
+        return job_fail(job, "lock");
     }
 
     if (marker_put(root, job->file) != 0) {
-        return job_fail(job, "marking as open");
+        return job_fail(job, "write the marker of");
     }
 
     if (job->index[0]) {
         job->index_fd = job_open_file(job, job->index, O_CREAT|O_EXCL);
 
         if (job->index_fd == -1) {
-            return job_fail(job, "creating the index of");
+            return job_fail(job, "create the index of");
         }
     }
 
@@ -250,10 +250,10 @@ job_open(dvr_job_t *job)
             || job_write_at(job->index_fd, job->lines, job->lines_len, 0) != 0
             || spool_put((char *) job->conf->root.data, &job->event) != 0))
     {
-        (void) job_fail(job, "beginning");
+        (void) job_fail(job, "begin");
     }
 
-    if (job->error && job->fd != -1) {       /* leaves nothing behind */
+    if (job->error && job->fd != -1) {       /* leave nothing behind */
         job_unlink(job, job->file);
         if (job->index[0]) {
             job_unlink(job, job->index);
@@ -268,15 +268,15 @@ job_open(dvr_job_t *job)
 
 /* Rewrites the head of the file that was just begun. */
 static void
-job_again(dvr_job_t *job)
+job_rewrite_head(dvr_job_t *job)
 {
     if (ftruncate(job->fd, 0) != 0
         || (job->index_fd != -1 && ftruncate(job->index_fd, 0) != 0)
         || job_write_media(job) != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len, 0) != 0)
     {
-        (void) job_fail(job, "beginning again");
-        job_close_files(job);            /* a recovery deletes it */
+        (void) job_fail(job, "rewrite the head of");
+        job_close_files(job);            /* recovery deletes the file */
     }
 }
 
@@ -290,7 +290,7 @@ job_sync(dvr_job_t *job)
         return;
     }
 
-    /* only start writing back: on a busy disk, waiting for it would take
+    /* only start the write-back: on a busy disk, waiting for its end could take
      * longer than the hub's window lasts */
     (void) sync_file_range(job->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     if (job->index_fd != -1) {
@@ -303,7 +303,7 @@ job_sync(dvr_job_t *job)
 
 /* Is FILE still the name of FD's file?  Yes, unless that can be disproved. */
 static int
-job_names(const dvr_job_t *job, const char *file, int fd)
+job_is_named(const dvr_job_t *job, const char *file, int fd)
 {
     char         path[NGX_MAX_PATH];
     struct stat  named, ours;
@@ -322,13 +322,13 @@ job_names(const dvr_job_t *job, const char *file, int fd)
 }
 
 
-/* Fails when somebody removed, moved or replaced the file or its index: players
- * would never find what is written. */
+/* Fails when somebody removed, moved or replaced the file or its index: nobody
+ * would ever find the frames. */
 static int
-job_look(dvr_job_t *job)
+job_check_files(dvr_job_t *job)
 {
-    if (job_names(job, job->file, job->fd)
-        && (!job->index[0] || job_names(job, job->index, job->index_fd)))
+    if (job_is_named(job, job->file, job->fd)
+        && (!job->index[0] || job_is_named(job, job->index, job->index_fd)))
     {
         return 0;
     }
@@ -337,31 +337,31 @@ job_look(dvr_job_t *job)
     job_close_files(job);
     errno = ENOENT;
 
-    return job_fail(job, "finding");
+    return job_fail(job, "find");
 }
 
 
 static void
 job_write(dvr_job_t *job)
 {
-    if (job_look(job) != 0) {
+    if (job_check_files(job) != 0) {
         return;
     }
 
-    if (job_space(job) != 0 || job_write_media(job) != 0
+    if (job_check_space(job) != 0 || job_write_media(job) != 0
         || job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
            != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len,
                         job->index_offset) != 0)
     {
-        (void) job_fail(job, "writing");
+        (void) job_fail(job, "write");
 
-        /* cut off half a fragment: the next write would not cover it */
+        /* cut off a part of a fragment: the next write may be shorter */
         if (ftruncate(job->fd, (off_t) job->offset) != 0
             || (job->index_fd != -1
                 && ftruncate(job->index_fd, (off_t) job->index_offset) != 0))
         {
-            job->doing = "writing, then cutting the rest off";
+            job->failed = "write, then truncate,";
         }
         return;
     }
@@ -375,7 +375,7 @@ job_finish(dvr_job_t *job)
 {
     const char  *root = (char *) job->conf->root.data;
 
-    if (job_look(job) != 0) {
+    if (job_check_files(job) != 0) {
         return;
     }
 
@@ -385,12 +385,12 @@ job_finish(dvr_job_t *job)
         || job_write_at(job->index_fd, job->lines, job->lines_len,
                         job->index_offset) != 0)
     {
-        (void) job_fail(job, "closing");
+        (void) job_fail(job, "close");
         return;
     }
 
     if (!job->spooled && spool_put(root, &job->event) != 0) {
-        (void) job_fail(job, "spooling the end of");
+        (void) job_fail(job, "spool the end of");
         return;
     }
 
@@ -425,11 +425,11 @@ job_resume(dvr_job_t *job)
     job->fd = job_open_file(job, job->file, 0);
 
     if (job->fd == -1) {
-        if (errno == ENOENT) {           /* dvr_format was another one, perhaps */
+        if (errno == ENOENT) {           /* dvr_format may have changed */
             job->other = recover_other((char *) job->conf->root.data, job->file,
                                        ngx_cycle->log) == 1;
         }
-        (void) job_fail(job, "opening again");
+        (void) job_fail(job, "reopen");
         return;
     }
 
@@ -439,7 +439,7 @@ job_resume(dvr_job_t *job)
         || recover_file((char *) job->conf->root.data, job->file, job->fd,
                         &job->recovered) != 0)
     {
-        (void) job_fail(job, "going on in");
+        (void) job_fail(job, "continue");
         job_close_files(job);
         return;
     }
@@ -448,7 +448,7 @@ job_resume(dvr_job_t *job)
         job->index_fd = job_open_file(job, job->index, 0);
 
         if (job->index_fd == -1) {
-            (void) job_fail(job, "opening again the index of");
+            (void) job_fail(job, "reopen the index of");
             job_close_files(job);
         }
     }
@@ -465,14 +465,14 @@ dvr_job_run(dvr_job_t *job)
     job->other = 0;
     errno = 0;
 
-    switch (job->what) {
+    switch (job->action) {
 
     case DVR_OPEN:
         job_open(job);
         break;
 
-    case DVR_AGAIN:
-        job_again(job);
+    case DVR_REWRITE:
+        job_rewrite_head(job);
         break;
 
     case DVR_WRITE:
@@ -483,8 +483,8 @@ dvr_job_run(dvr_job_t *job)
         job_finish(job);
         break;
 
-    case DVR_LOOK:
-        (void) job_look(job);
+    case DVR_CHECK:
+        (void) job_check_files(job);
         break;
 
     default: /* DVR_RESUME */

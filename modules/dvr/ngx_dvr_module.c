@@ -106,8 +106,8 @@ static ngx_event_t       ngx_dvr_timer;
 static ngx_connection_t  ngx_dvr_dummy;      /* debug logs read its fd */
 
 
-/* After a reload a recorder can be continued only if the folder and the format
- * are the same. */
+/* After a reload, new workers continue recordings only in the same folder and
+ * format. */
 static ngx_int_t
 ngx_dvr_init_module(ngx_cycle_t *cycle)
 {
@@ -152,8 +152,8 @@ ngx_dvr_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* Runs before the hub's exit_process, so recorders still have their streams,
- * and after the thread pools', so no job is under way. */
+/* Runs before the hub's exit_process, so recorders still have their streams, and
+ * after the thread pools', so no job is running. */
 static void
 ngx_dvr_exit_process(ngx_cycle_t *cycle)
 {
@@ -202,13 +202,13 @@ ngx_dvr(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         && !ngx_is_dir(&fi))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "dvr \"%V\" is no folder, expected one that nginx's "
-                           "workers may write to", &dvr->root);
+                           "dvr \"%V\" is not a folder, expected one that "
+                           "nginx's workers may write to", &dvr->root);
         return NGX_CONF_ERROR;
     }
 
-    /* like its temporary folders, nginx creates this one and makes the
-     * workers' user its owner */
+    /* nginx creates the folder like its temporary ones: it belongs to the
+     * workers' user */
     path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
     if (path == NULL) {
         return NGX_CONF_ERROR;
@@ -265,7 +265,7 @@ ngx_dvr_free(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         dvr->free_part = ngx_max(dvr->free_part, part);
     }
 
-    /* the arguments as they were, for the log */
+    /* the arguments, for the log */
     dvr->free_text.data = ngx_pnalloc(cf->pool, value[1].len + value[i - 1].len
                                                 + sizeof(" or "));
     if (dvr->free_text.data == NULL) {

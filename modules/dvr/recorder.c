@@ -1,18 +1,18 @@
 /*
- * A recorder: makes fragments of the hub's entries and decides when a file
- * begins and ends.  It runs on the event loop of the worker that records the
- * stream, and costs little more than copying the frames.
+ * A recorder: makes fragments of the hub's entries and decides when a file begins
+ * and ends.  It runs on the event loop of the worker that records the stream, and
+ * costs little more than a copy of the frames.
  */
 
 #include "recorder.h"
 
-#define RECORDER_SETTLE_MS  1000     /* both tracks have come by then */
-#define RECORDER_LAG_MS      500     /* sound further behind is dropped */
-#define RECORDER_APART_MS   1000     /* of a stream's clock and the wall's */
+#define RECORDER_SETTLE_MS  1000     /* both tracks have begun by then */
+#define RECORDER_LAG_MS      500     /* drop sound that is further behind */
+#define RECORDER_APART_MS   1000     /* drift between stream's and wall's clock */
 #define RECORDER_RESUME_MS  5000     /* an exiting worker unlocks by then */
-#define RECORDER_LOOK_MS    2000     /* is an idle file still there? */
+#define RECORDER_CHECK_MS   2000     /* between checks of an idle file */
 #define RECORDER_MINUTE_MS 60000
-#define RECORDER_HEAD        16      /* bytes to parse a frame's head */
+#define RECORDER_HEAD        16      /* enough bytes to parse a frame's head */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
 
@@ -22,7 +22,7 @@ static void recorder_step(recorder_t *rec);
 /* --- life --- */
 
 static void
-recorder_done(ngx_event_t *ev)
+recorder_job_done(ngx_event_t *ev)
 {
     recorder_t  *rec = ev->data;
 
@@ -33,7 +33,7 @@ recorder_done(ngx_event_t *ev)
 
 
 static void
-recorder_work(void *data, ngx_log_t *log)
+recorder_run_job(void *data, ngx_log_t *log)
 {
     recorder_t  *rec = *(recorder_t **) data;
 
@@ -65,8 +65,8 @@ recorder_new(const dvr_conf_t *conf, const hub_ref_t *ref)
     }
 
     *(recorder_t **) rec->task->ctx = rec;
-    rec->task->handler = recorder_work;
-    rec->task->event.handler = recorder_done;
+    rec->task->handler = recorder_run_job;
+    rec->task->event.handler = recorder_job_done;
     rec->task->event.data = rec;
 
     rec->pool = pool;
@@ -80,7 +80,7 @@ recorder_new(const dvr_conf_t *conf, const hub_ref_t *ref)
     ngx_memcpy(rec->name, s->name, s->name_len);
 
     rec->row = *old;
-    rec->told = old->state;
+    rec->reported = old->state;
     rec->session = old->session;
     rec->utc = old->file_utc;
     rec->base = old->file_dts;
@@ -117,7 +117,7 @@ recorder_free(recorder_t *rec)
 
 /* Checks for new headers.  NGX_AGAIN: the writer is changing them. */
 static ngx_int_t
-recorder_look(recorder_t *rec)
+recorder_check_headers(recorder_t *rec)
 {
     uint32_t       seq;
     uint64_t       at;
@@ -135,7 +135,7 @@ recorder_look(recorder_t *rec)
     }
 
     if (at > rec->reader.index) {
-        return NGX_OK;                   /* they belong to later frames */
+        return NGX_OK;                   /* the new headers are for later frames */
     }
 
     rec->stale = (recorder_hash(&config[HUB_CONFIG_VIDEO]) != rec->config[0])
@@ -177,9 +177,9 @@ recorder_change_due(const recorder_t *rec)
 
 
 /*
- * May the new headers have a file of their own?  A stream may have dvr_changes new
- * files a minute, or its publisher could fill the disk's table of inodes.  Until the
- * next one is due, nothing is recorded.
+ * May the new headers have a new file?  dvr_changes limits these files, since a
+ * publisher could otherwise use up the disk's inodes.  Nothing is recorded until the
+ * next one is allowed.
  */
 static int
 recorder_may_change(recorder_t *rec)
@@ -206,16 +206,16 @@ recorder_may_change(recorder_t *rec)
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "recording of %s has a gap: its headers change more often "
-                      "than the %i times a minute of dvr_changes", rec->name,
-                      rec->conf->changes);
+                      "than the %i times a minute that dvr_changes allows",
+                      rec->name, rec->conf->changes);
     }
 
     return 0;
 }
 
 
-/* Tries to begin a file at entry E.  NGX_OK: a file begins; NGX_DECLINED: not
- * with this entry; NGX_AGAIN: not now. */
+/* Tries to begin a file at entry E.  NGX_OK: a file begins; NGX_DECLINED: none can
+ * begin with this entry; NGX_AGAIN: try again. */
 static ngx_int_t
 recorder_begin(recorder_t *rec, const hub_entry_t *e)
 {
@@ -237,7 +237,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     }
 
     if (at > rec->reader.index && !rec->rewound) {
-        return NGX_DECLINED;             /* e's own headers were replaced */
+        return NGX_DECLINED;             /* the headers are for later frames */
     }
 
     both = config[HUB_CONFIG_VIDEO].size && config[HUB_CONFIG_AUDIO].size;
@@ -245,7 +245,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     if (!both && rec->session == 0 && s->dts - e->dts < RECORDER_SETTLE_MS
         && hub_load(&s->state) == HUB_LIVE)
     {
-        return NGX_AGAIN;                /* the other track may be on its way */
+        return NGX_AGAIN;                /* the other track may still begin */
     }
 
     rec->base = e->dts;
@@ -253,7 +253,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
     if (rec->sound >= 0 && rec->sound < e->dts
         && e->dts - rec->sound < RECORDER_LAG_MS)
     {
-        rec->base = rec->sound + 1;      /* room for sound that arrives late */
+        rec->base = rec->sound + 1;      /* times for sound that arrives late */
     }
 
     rec->utc = recorder_utc(rec);
@@ -282,8 +282,8 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
 }
 
 
-/* Cuts the file back to WHOLE and closes it; a file with nothing before WHOLE
- * is begun anew instead.  The reader is at the key frame behind WHOLE. */
+/* Truncates the file at WHOLE and closes it, or restarts it if nothing is before
+ * WHOLE.  The reader is at the key frame that follows WHOLE. */
 static ngx_int_t
 recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
 {
@@ -295,7 +295,7 @@ recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
         rec->sound = -1;
         rec->rewound = rec->changed = 1;
         recorder_drop(rec);
-        recorder_close(rec, "its sound began");
+        recorder_close(rec, "sound began");
         return NGX_OK;
     }
 
@@ -314,10 +314,10 @@ recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
 
 
 /*
- * Sound that begins within a GOP has no track in the open file, and a new file
- * must begin with a key frame.  So go back to the key frame of the segment in
- * the making, which is not in the index yet, and begin the new file there.
- * NGX_DECLINED: the reader cannot go back; sound is dropped until a key frame.
+ * Sound that begins within a GOP has no track in the open file, and a new file must
+ * begin with a key frame.  So go back to the key frame of the current segment, which
+ * is not in the index yet, and begin the new file there.  NGX_DECLINED: the reader
+ * cannot go back; sound is dropped until the next key frame.
  */
 static ngx_int_t
 recorder_rewind(recorder_t *rec)
@@ -352,7 +352,7 @@ recorder_rewind(recorder_t *rec)
 
 /* The hub overwrote frames before the recorder could read them. */
 static int
-recorder_lost(recorder_t *rec)
+recorder_skip_lost(recorder_t *rec)
 {
     if (!fragment_empty(&rec->fragment)) {
         if (rec->busy) {
@@ -367,7 +367,7 @@ recorder_lost(recorder_t *rec)
     }
 
     if (rec->session == 0) {
-        return 1;                        /* no file was begun yet: no gap */
+        return 1;                        /* without a file there is no gap */
     }
 
     rec->gap = 1;
@@ -382,7 +382,7 @@ recorder_lost(recorder_t *rec)
 }
 
 
-/* Does the segment end with the fragment, when entry E comes next? */
+/* Does the segment end with the fragment?  E is the next entry. */
 static int
 recorder_segment_ends(const recorder_t *rec, const hub_entry_t *e)
 {
@@ -405,7 +405,8 @@ recorder_segment_ends(const recorder_t *rec, const hub_entry_t *e)
 }
 
 
-/* Adds entry E of track KIND to the fragment.  NGX_DECLINED: it is lost. */
+/* Adds entry E of track KIND to the fragment.  NGX_DECLINED: the hub no longer has
+ * it. */
 static ngx_int_t
 recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 {
@@ -446,7 +447,7 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
                  (uint32_t) (body - frame.payload));
 
     if (e->flags & HUB_DISCONTINUITY) {
-        rec->fragment.track[kind].step = step;     /* not a frame's duration */
+        rec->fragment.track[kind].step = step;     /* a jump is no duration */
     }
 
     if (kind == MP4_AUDIO) {
@@ -457,15 +458,15 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 }
 
 
-/* Takes a frame for the open file.  Returns 1: call recorder_next() again, the
- * entry may be the same; 0: nothing more can be done in this tick. */
+/* Handles the frame E for the open file.  Returns 1: call recorder_next() again,
+ * perhaps for the same entry; 0: nothing more can be done in this tick. */
 static int
 recorder_frame(recorder_t *rec, const hub_entry_t *e)
 {
     int      kind = e->type == FLV_AUDIO, empty, gap;
     int64_t  dts = e->dts - rec->base;
 
-    if (recorder_look(rec) != NGX_OK) {
+    if (recorder_check_headers(rec) != NGX_OK) {
         return 0;
     }
 
@@ -507,15 +508,15 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         }
         rec->changed = rec->stale != 0;
         recorder_close(rec, rec->stale ? "its headers changed"
-                                       : "its time is over");
+                                       : "dvr_file was reached");
         return 1;
     }
 
     rec->reader.index++;
     rec->gap |= gap;
 
-    /* after a gap the new file begins with a key frame: anything before it would
-     * be a segment of sound alone */
+    /* after a gap the new file begins with a key frame: frames before it would
+     * make a segment without a picture */
     if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
         || (rec->turn && rec->gap) || !fragment_has(&rec->fragment, kind))
     {
@@ -529,7 +530,7 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
 
     case NGX_DECLINED:
         rec->reader.index--;
-        return recorder_lost(rec);
+        return recorder_skip_lost(rec);
 
     default:
         rec->broken = 1;                 /* no memory */
@@ -551,11 +552,11 @@ recorder_next(recorder_t *rec)
     rc = hub_reader_entry(hub, &rec->reader, &e);
 
     if (rc == NGX_DECLINED) {
-        return recorder_lost(rec);
+        return recorder_skip_lost(rec);
     }
 
     if (rc == NGX_AGAIN) {
-        /* in grace no frame may come for a while: write what is held */
+        /* in grace no frame may come for long: write the fragment */
         if (hub_load(&rec->reader.ref.stream->state) == HUB_GRACE
             && !fragment_empty(&rec->fragment) && !rec->busy)
         {
@@ -592,11 +593,11 @@ recorder_next(recorder_t *rec)
 }
 
 
-/* --- the whole --- */
+/* --- the whole recording --- */
 
-/* Why the recording is over, NULL: it is not. */
+/* The reason to end the recording; NULL: none. */
 static const char *
-recorder_over(const recorder_t *rec)
+recorder_end_reason(const recorder_t *rec)
 {
     if (!hub_reader_alive(&rec->reader)) {
         return "the stream ended";
@@ -609,7 +610,7 @@ recorder_over(const recorder_t *rec)
 
 /* Rolls back to the last state that is on the disk. */
 static void
-recorder_mended(recorder_t *rec)
+recorder_roll_back(recorder_t *rec)
 {
     rec->broken = 0;
     rec->at = rec->good;
@@ -626,7 +627,7 @@ recorder_finish(recorder_t *rec, const char *why)
     }
 
     if (rec->broken) {
-        recorder_mended(rec);
+        recorder_roll_back(rec);
     }
 
     if (rec->open && !fragment_empty(&rec->fragment)) {
@@ -645,7 +646,7 @@ recorder_finish(recorder_t *rec, const char *why)
 
 /* Handles a failed write or close.  Returns 1 when recording may continue. */
 static int
-recorder_mend(recorder_t *rec)
+recorder_retry(recorder_t *rec)
 {
     if (rec->busy || ngx_current_msec < rec->retry_ms) {
         return 0;
@@ -657,11 +658,11 @@ recorder_mend(recorder_t *rec)
     }
 
     if (rec->broken) {
-        recorder_mended(rec);
+        recorder_roll_back(rec);
 
         if (rec->open) {
             recorder_wait(rec, rec->job.error ? rec->job.error : ENOMEM);
-            recorder_close(rec, "the disk refused");
+            recorder_close(rec, "a write failed");
             return 0;
         }
     }
@@ -684,7 +685,7 @@ recorder_step(recorder_t *rec)
     const char  *why;
 
     if (rec->unposted) {
-        recorder_post(rec, rec->job.what);
+        recorder_post(rec, rec->job.action);
     }
 
     if (rec->resume && !rec->busy) {
@@ -695,7 +696,7 @@ recorder_step(recorder_t *rec)
         return;
     }
 
-    why = recorder_over(rec);
+    why = recorder_end_reason(rec);
 
     if (why && !rec->closing) {
         if (recorder_finish(rec, why) && !rec->open && !rec->busy) {
@@ -705,17 +706,17 @@ recorder_step(recorder_t *rec)
         return;
     }
 
-    if ((rec->closing || rec->broken || rec->retry_ms) && !recorder_mend(rec)) {
+    if ((rec->closing || rec->broken || rec->retry_ms) && !recorder_retry(rec)) {
         return;
     }
 
     while (recorder_next(rec)) { /* void */ }
 
-    /* while no frames come no write notices that the file was removed */
+    /* without frames there is no write that would notice a removed file */
     if (rec->open && !rec->busy && !rec->closing && !rec->broken
-        && ngx_current_msec - rec->posted_ms >= RECORDER_LOOK_MS)
+        && ngx_current_msec - rec->posted_ms >= RECORDER_CHECK_MS)
     {
-        recorder_post(rec, DVR_LOOK);
+        recorder_post(rec, DVR_CHECK);
     }
 }
 
@@ -751,7 +752,7 @@ static void
 recorder_stop(recorder_t *rec, const char *why)
 {
     if (rec->resume || rec->closing || rec->broken || rec->retry_ms) {
-        return;                          /* recovery will find its marker */
+        return;                          /* recovery will find the marker */
     }
 
     if (hub_reader_alive(&rec->reader)) {
@@ -778,7 +779,7 @@ recorders_stop(int terminate)
     {
         rec = ngx_queue_data(q, recorder_t, queue);
 
-        if (rec->busy) {                 /* the pool ended, the job is done */
+        if (rec->busy) {                 /* the pool has ended and done the job */
             if (rec->unposted) {
                 dvr_job_run(&rec->job);
             }
@@ -790,7 +791,7 @@ recorders_stop(int terminate)
             recorder_stop(rec, "nginx ended");
 
         } else if (!hub_record_goes_on(hub, &rec->reader.ref)) {
-            recorder_stop(rec, "nginx was configured anew");
+            recorder_stop(rec, "nginx was reconfigured");
         }
     }
 }

@@ -15,46 +15,46 @@ struct recorder_s {
     ngx_thread_task_t   *task;       /* its ctx is this recorder */
     dvr_job_t            job;
     hub_reader_t         reader;
-    hub_recording_t      row;        /* its state, saved in the zone */
+    hub_recording_t      row;        /* its state, as saved in the zone */
     char                 name[HUB_NAME_MAX + 1];
     size_t               name_len;
     uint64_t             id;         /* in the database */
     uint64_t             session;
 
-    /* the file at hand */
+    /* the current file */
     int64_t              utc;        /* of its start */
-    int64_t              base;       /* the stream's dts there */
+    int64_t              base;       /* the stream's dts at its start */
     int64_t              hour;       /* recorder_hour() of its first key frame:
-                                        sound may begin in the one before */
+                                        sound may begin in the previous hour */
     size_t               duration_at;
     uint64_t             config[2];  /* hashes of its headers, by track; 0: none */
-    dvr_point_t          at, good;   /* after the job, and surely on the disk */
-    dvr_point_t          whole;      /* where the segment in the making began */
-    fragment_t           fragment;
-    dvr_buf_t            media[2];   /* of the fragment in the making */
+    dvr_point_t          at, good;   /* after the current job, after the last success */
+    dvr_point_t          whole;      /* where the current segment began */
+    fragment_t           fragment;   /* the current one */
+    dvr_buf_t            media[2];   /* its media */
     flv_file_t          *flv;        /* FLV: content of its onMetaData */
-    int64_t              told_keys;  /* FLV: ms, when it last was written */
+    int64_t              keys_at;    /* FLV: ms in the file, its last rewrite */
 
     uint32_t             config_seq; /* of the headers last compared */
     int64_t              sound;      /* dts of the newest audio frame, -1 */
     int64_t              last_end;   /* utc of the previous file's end, 0 */
-    int64_t              zero;       /* and its utc of dts 0 */
+    int64_t              zero;       /* the previous file's utc of dts 0 */
     uint64_t             change_ms;  /* see recorder_may_change() */
-    uint64_t             retry_ms;   /* try again then; 0: not waiting */
+    uint64_t             retry_ms;   /* when to try again; 0: not waiting */
     uint64_t             posted_ms;  /* when the newest job was posted */
     uint64_t             resume_ms;  /* deadline for the old worker's lock */
-    enum hub_record      told;       /* the state last reported to the zone */
-    const char          *reason;     /* why the file is closed */
+    enum hub_record      reported;   /* the last state reported to the zone */
+    const char          *reason;     /* of the file's end */
     int64_t              skip[2];    /* dts by track; the file has these */
-    unsigned             busy:1;     /* the job is under way */
+    unsigned             busy:1;     /* the job is running */
     unsigned             unposted:1; /* or waits for room in the pool's queue */
     unsigned             resume:1;   /* continue a dead worker's file */
     unsigned             open:1;
     unsigned             closing:1;
-    unsigned             broken:1;   /* the disk refused: close, then wait */
+    unsigned             broken:1;   /* a write failed: close, then wait */
     unsigned             changed:1;  /* the next file is for other headers */
-    unsigned             refused:1;  /* too many changes: counted and logged */
-    unsigned             turn:1;     /* new file at the next key frame */
+    unsigned             refused:1;  /* a gap by dvr_changes is counted, logged */
+    unsigned             turn:1;     /* begin a file at the next key frame */
     unsigned             stale:2;    /* bits: tracks whose headers changed */
     unsigned             gap:1;      /* before the next segment */
     unsigned             missed:1;   /* sound waits for the next key frame */
@@ -67,32 +67,31 @@ struct recorder_s {
 /* 1: the pool has ended; the caller runs each job itself. */
 extern int  recorder_alone;
 
-/* Gives the pool its next work; recorder_settle() follows when it is done. */
-void recorder_post(recorder_t *rec, enum dvr_what what);
+/* Gives the pool the job; recorder_settle() handles its result. */
+void recorder_post(recorder_t *rec, enum dvr_action action);
 void recorder_settle(recorder_t *rec);
 
-/* Sets the job's paths for the file that begins at rec->utc.  -1: the stream's
- * name makes no path. */
+/* Sets the job's paths for the file that begins at rec->utc.  -1: the stream's name
+ * cannot be a path. */
 int recorder_paths(recorder_t *rec);
 
-/* Begins a file with the head in the job.  AGAIN: rewrites the open file. */
-void recorder_open(recorder_t *rec, int again);
+/* Begins a file with the head in the job.  REWRITE: restarts the open file. */
+void recorder_open(recorder_t *rec, int rewrite);
 
-/* Gives the fragment to the disk's threads.  NEXT is the dts of the next frame,
- * -1 when none follows; PICTURE: that next frame is video.  ENDS: the segment
- * ends here. */
+/* Gives the fragment to the pool.  NEXT is the dts of the next frame, -1 when none
+ * follows; PICTURE: that next frame is video.  ENDS: the segment ends here. */
 void recorder_write(recorder_t *rec, int64_t next, int picture, int ends);
 
 void recorder_close(recorder_t *rec, const char *reason);
 
-/* Posts closed files for which the pool's queue had no room before.  HERE: the
- * pool has ended; does the work itself. */
+/* Posts the closed files that still have to be synced.  HERE: the pool has ended, so
+ * syncs them itself. */
 void recorder_retired(int here);
 
-/* Forgets the fragment in the making. */
+/* Discards the current fragment. */
 void recorder_drop(recorder_t *rec);
 
-/* Reports the disk's ERROR and schedules the next try. */
+/* Reports ERROR (errno) of the disk and schedules the next try. */
 void recorder_wait(recorder_t *rec, int error);
 
 /* Hash of a sequence header; 0: there is none. */

@@ -35,9 +35,9 @@ dvr_buf_room(dvr_buf_t *b, size_t more)
 /* --- work for the pool --- */
 
 void
-recorder_post(recorder_t *rec, enum dvr_what what)
+recorder_post(recorder_t *rec, enum dvr_action action)
 {
-    rec->job.what = what;
+    rec->job.action = action;
     rec->posted_ms = ngx_current_msec;
     rec->busy = 1;
 
@@ -77,12 +77,12 @@ recorder_paths(recorder_t *rec)
 
 
 static void
-recorder_event(recorder_t *rec, const char *what)
+recorder_set_event(recorder_t *rec, const char *type)
 {
     spool_event_t  *event = &rec->job.event;
 
     ngx_memzero(event, sizeof(spool_event_t));
-    event->event = what;
+    event->event = type;
     event->file = rec->job.file;
     event->stream = rec->name;
     event->format = rec->format->extension;
@@ -105,7 +105,7 @@ recorder_file_name(const recorder_t *rec)
 
 
 void
-recorder_open(recorder_t *rec, int again)
+recorder_open(recorder_t *rec, int rewrite)
 {
     rec_head_t  head;
 
@@ -116,7 +116,7 @@ recorder_open(recorder_t *rec, int again)
     rec->job.media[0].len = rec->job.media[1].len = 0;
     rec->job.lines_len = 0;
     rec->job.patch.len = 0;
-    rec->told_keys = 0;
+    rec->keys_at = 0;
 
     if (rec->format->indexed) {
         ngx_memzero(&head, sizeof(head));
@@ -129,17 +129,17 @@ recorder_open(recorder_t *rec, int again)
         rec->at.index_size = rec->job.lines_len;
     }
 
-    recorder_event(rec, "open");
+    recorder_set_event(rec, "open");
     rec->open = 1;
     rec->rewound = rec->missed = 0;
     rec->turn = 0;
     rec->stale = 0;
     rec->gap = 0;
-    recorder_post(rec, again ? DVR_AGAIN : DVR_OPEN);
+    recorder_post(rec, rewrite ? DVR_REWRITE : DVR_OPEN);
 }
 
 
-/* Ends the segment in the making, if one began: adds its lines to the index. */
+/* Ends the current segment, if there is one: adds its lines to the index. */
 static void
 recorder_end_segment(recorder_t *rec)
 {
@@ -175,8 +175,8 @@ recorder_close(recorder_t *rec, const char *reason)
                                             + rec->job.lines_len, 0);
     }
 
-    (void) rec->format->finish(rec);     /* else players must scan the file */
-    recorder_event(rec, "close");
+    (void) rec->format->finish(rec);     /* if it fails, players scan the file */
+    recorder_set_event(rec, "close");
     rec->closing = 1;
     recorder_post(rec, DVR_CLOSE);
 }
@@ -265,15 +265,15 @@ recorder_wait(recorder_t *rec, int error)
 
     rec->retry_ms = ngx_current_msec + RECORDER_RETRY_MS;
 
-    if (rec->told == state) {
+    if (rec->reported == state) {
         return;
     }
 
-    rec->told = state;
+    rec->reported = state;
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, error,
-                  "recording of %s waits: %s %s failed", rec->name,
-                  rec->job.doing, rec->job.file);
+                  "recording of %s waits: cannot %s %s", rec->name,
+                  rec->job.failed, rec->job.file);
 
     if (hub_record_state(hub, &rec->reader.ref, state) > 1) {
         return;
@@ -281,8 +281,8 @@ recorder_wait(recorder_t *rec, int error)
 
     if (state == HUB_RECORD_FULL) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
-                      "recording stopped: the disk of \"%V\" is full, %V of it "
-                      "is to stay free; live goes on", &conf->root,
+                      "recording stopped: the disk of \"%V\" is full, dvr_free "
+                      "keeps %V of it free; live goes on", &conf->root,
                       &conf->free_text);
     } else {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, error,
@@ -302,11 +302,11 @@ recorder_drop(recorder_t *rec)
 
 /* A job succeeded: reports that the stream is being recorded. */
 static void
-recorder_goes_on(recorder_t *rec)
+recorder_report_on(recorder_t *rec)
 {
-    int  waited = rec->told > HUB_RECORD_ON;
+    int  waited = rec->reported > HUB_RECORD_ON;
 
-    rec->told = HUB_RECORD_ON;
+    rec->reported = HUB_RECORD_ON;
 
     if (hub_record_state(hub, &rec->reader.ref, HUB_RECORD_ON) == 0 && waited) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
@@ -331,7 +331,7 @@ recorder_opened(recorder_t *rec)
     rec->row.file_dts = rec->base;
     rec->row.file_config = rec->config[0] ^ rec->config[1];
     hub_record_save(hub, &rec->reader.ref, &rec->row);
-    recorder_goes_on(rec);
+    recorder_report_on(rec);
 }
 
 
@@ -349,7 +349,7 @@ recorder_abandon(recorder_t *rec)
     rec->open = rec->closing = 0;
     rec->last_end = rec->utc + rec->at.end;
     rec->zero = rec->utc - rec->base;
-    rec->retry_ms = ngx_current_msec;    /* at once, from a key frame on */
+    rec->retry_ms = ngx_current_msec;    /* at once, with a key frame */
 
     rec->row.file_utc = 0;
     hub_record_save(hub, &rec->reader.ref, &rec->row);
@@ -384,14 +384,14 @@ recorder_written(recorder_t *rec)
 
 
 static void
-recorder_sync(void *data, ngx_log_t *log)
+recorder_run_sync(void *data, ngx_log_t *log)
 {
     dvr_closed_run(data);
 }
 
 
 static void
-recorder_synced(ngx_event_t *ev)
+recorder_sync_done(ngx_event_t *ev)
 {
     dvr_closed_t  *closed = ev->data;
 
@@ -421,7 +421,7 @@ recorder_retired(int here)
 }
 
 
-/* Lets the pool sync the closed file, independently of the recorder. */
+/* Gives the closed file to the pool, to sync it while the recorder goes on. */
 static void
 recorder_retire(recorder_t *rec)
 {
@@ -443,8 +443,8 @@ recorder_retire(recorder_t *rec)
     rec->job.fd = rec->job.index_fd = -1;
 
     if (task) {
-        task->handler = recorder_sync;
-        task->event.handler = recorder_synced;
+        task->handler = recorder_run_sync;
+        task->event.handler = recorder_sync_done;
         task->event.data = closed;
     }
 
@@ -529,8 +529,8 @@ recorder_resumed(recorder_t *rec)
     if (rec->job.error) {
         if (!rec->job.other) {
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, rec->job.error,
-                          "recording %s is left as it is: %s it failed",
-                          rec->job.file, rec->job.doing);
+                          "recording %s is left as it is: cannot %s it",
+                          rec->job.file, rec->job.failed);
             recovery_soon();
         }
         rec->row.file_utc = 0;
@@ -563,7 +563,7 @@ recorder_resumed(recorder_t *rec)
         rec->stale = 3;
     }
 
-    recorder_goes_on(rec);
+    recorder_report_on(rec);
     rec->format->resume(rec);
     fragment_resume(&rec->fragment, r->dts);
 }
@@ -574,10 +574,10 @@ recorder_settle(recorder_t *rec)
 {
     rec->unposted = 0;
 
-    switch (rec->job.what) {
+    switch (rec->job.action) {
 
     case DVR_OPEN:
-    case DVR_AGAIN:
+    case DVR_REWRITE:
         recorder_opened(rec);
         break;
 
@@ -589,7 +589,7 @@ recorder_settle(recorder_t *rec)
         recorder_closed(rec);
         break;
 
-    case DVR_LOOK:
+    case DVR_CHECK:
         if (rec->job.gone) {
             recorder_abandon(rec);
         }

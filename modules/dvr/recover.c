@@ -65,7 +65,8 @@ sync_folder(const char *path)
 }
 
 
-/* The first bytes of a small file; 0: it has none, or they cannot be read. */
+/* Reads the first bytes of a small file.  Returns 0 when it has none or cannot be
+ * read. */
 static size_t
 read_small(const char *path, char *out, size_t max)
 {
@@ -84,10 +85,10 @@ read_small(const char *path, char *out, size_t max)
 }
 
 
-/* Was the file written before the machine booted?  Then there may have been a
- * power cut, and pages that the kernel had not written back are lost. */
+/* Was the file written before the machine booted?  Then a power cut may have lost
+ * pages that the kernel had not written back. */
 static int
-in_doubt(const char *root, const char *file)
+is_in_doubt(const char *root, const char *file)
 {
     char    path[PATH_MAX], now[BOOT_MAX], then[BOOT_MAX];
     size_t  n = read_small(BOOT, now, BOOT_MAX);
@@ -155,7 +156,7 @@ typedef int (*recover_pt)(const recover_file_t *file, int fd, int keep,
     recovered_t *out);
 
 typedef struct {
-    const char  *format;             /* which is its extension, too */
+    const char  *format;             /* its name and extension */
     recover_pt   recover;
 } format_t;
 
@@ -175,7 +176,7 @@ typedef struct {
 } target_t;
 
 
-/* Where APP/NAME/DAY/TIME.EXT has its third slash. */
+/* Where DAY begins in APP/NAME/DAY/TIME.EXT. */
 static const char *
 find_day(const char *file)
 {
@@ -191,7 +192,7 @@ find_day(const char *file)
 }
 
 
-/* Takes FILE's path apart.  Returns 0, -1 when it is not a recording's. */
+/* Parses FILE's path.  Returns 0, or -1 when it is not a recording's. */
 static int
 find_target(target_t *t, const char *root, const char *file)
 {
@@ -236,7 +237,7 @@ find_target(target_t *t, const char *root, const char *file)
         return -1;
     }
 
-    t->names.doubt = in_doubt(root, file);
+    t->names.doubt = is_in_doubt(root, file);
 
     return 0;
 }
@@ -304,7 +305,7 @@ write_duration(int fd, const recovered_t *r)
 }
 
 
-/* Ends the index and puts it on the disk. */
+/* Ends the index and syncs it. */
 static int
 end_index(const target_t *t, const recovered_t *r)
 {
@@ -355,7 +356,7 @@ close_file(const target_t *t, int fd, const recovered_t *r)
 }
 
 
-/* Nothing of it can be played, or it was never made. */
+/* For a file with nothing to play, or one that was never created. */
 static int
 delete_file(const target_t *t)
 {
@@ -387,8 +388,8 @@ recover_open(const target_t *t, int fd, ngx_log_t *log)
         rc = delete_file(t);
         if (rc == 0) {
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                          "recording \"%s/%s\" was interrupted, nothing in it "
-                          "can be played: deleted", t->root, t->file);
+                          "recording \"%s/%s\" was interrupted and is deleted: "
+                          "nothing in it can be played", t->root, t->file);
         }
         return rc;
     }
@@ -403,8 +404,8 @@ recover_open(const target_t *t, int fd, ngx_log_t *log)
     }
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "recording \"%s/%s\" was interrupted: %uL bytes, %L ms are "
-                  "whole, %uL bytes were cut off", t->root, t->file, r.size,
+                  "recording \"%s/%s\" was interrupted: recovered %uL bytes, "
+                  "%L ms, and cut %uL bytes off", t->root, t->file, r.size,
                   r.end, r.cut);
 
     return 0;
@@ -423,7 +424,7 @@ recover_unlocked(const target_t *t, ngx_log_t *log)
     }
 
     if (flock(fd, LOCK_EX|LOCK_NB) == -1) {
-        rc = errno == EWOULDBLOCK ? 0 : -1;  /* its writer lives */
+        rc = errno == EWOULDBLOCK ? 0 : -1;  /* its writer is alive */
 
     } else if (!marker_there(t->root, t->file)) {
         rc = 0;                              /* its writer has just ended it */
@@ -543,8 +544,8 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
     if (dir == NULL) {
         if (errno != ENOENT) {
             ngx_log_error(NGX_LOG_ERR, log, errno,
-                          "opendir() \"%s\" failed: recordings that were "
-                          "interrupted stay open", folder);
+                          "opendir() \"%s\" failed: interrupted recordings "
+                          "are not recovered", folder);
             left++;
         }
         return left;
@@ -560,7 +561,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
             || find_target(&t, root, file) == -1)
         {
             ngx_log_error(NGX_LOG_ERR, log, 0,
-                          "\"%s/%s\" marks no recording: expected "
+                          "\"%s/%s\" is not the marker of a recording, expected "
                           "APP%%2FNAME%%2FDAY%%2FTIME.EXT",
                           folder, entry->d_name);
             continue;
@@ -572,8 +573,8 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
 
         if (rc == -1) {
             ngx_log_error(NGX_LOG_ERR, log, errno,
-                          "recording \"%s/%s\" was interrupted and is not "
-                          "closed yet", root, file);
+                          "recording \"%s/%s\" was interrupted, recovery "
+                          "will try again", root, file);
         }
     }
 

@@ -10,9 +10,9 @@
 
 typedef struct {
     int          fd;
-    unsigned     doubt:1;            /* blocks of it may have been lost */
+    unsigned     doubt:1;            /* a power cut may have lost blocks */
     uint64_t     size;               /* of the file */
-    uint64_t     limit;              /* where the first lost block is, or SIZE */
+    uint64_t     limit;              /* offset of the first lost block, or SIZE */
     uint8_t     *buffer;
     size_t       room;
     flv_walk_t   walk;
@@ -83,8 +83,8 @@ walk_all(recovery_t *r)
 }
 
 
-/* Is the file's onMetaData byte for byte that of a closed file with these tags?
- * If not, its writer may have written half of it. */
+/* Is the file's onMetaData exactly that of a closed file with these tags?  If not,
+ * its writer may have written only a part. */
 static int
 is_closed(recovery_t *r, const flv_file_t *flv)
 {

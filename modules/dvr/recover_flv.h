@@ -1,6 +1,6 @@
 /*
- * recover_file() of an FLV: it ends with its last whole tag, and all else is
- * found by walking over the tags.
+ * recover_file() of an FLV: cuts it after its last whole tag, and finds its times
+ * and key frames by a walk over the tags.
  */
 
 #ifndef DUOLU_DVR_RECOVER_FLV_H

@@ -13,11 +13,11 @@
 #define INDEX_MAX    (256 << 20)
 #define SEGMENT_MIN  FRAGMENT_MS
 #define GAP_MIN      1500            /* ms */
-#define DURATION_MAX 86400000        /* ms, that a reader of indexes takes */
+#define DURATION_MAX 86400000        /* ms; a reader of indexes takes no more */
 
 typedef struct {
     rec_segment_t  segment;
-    size_t         behind;           /* where its lines end in the index */
+    size_t         lines_end;        /* offset in the index */
 } known_t;
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
 
     int           index;             /* -1: there is none */
     size_t        index_size;
-    size_t        head_size;         /* of its lines, 0: not usable */
+    size_t        head_size;         /* of its first lines; 0: not usable */
     rec_head_t    head;
     known_t      *known;
     size_t        nknown, known_max;
@@ -65,7 +65,7 @@ read_segments(recovery_t *r, const char *text, rec_reader_t *reader,
         at = reader->whole;
         end += s.size;
         r->known[r->nknown].segment = s;
-        r->known[r->nknown++].behind = (size_t) (at - text);
+        r->known[r->nknown++].lines_end = (size_t) (at - text);
     }
 
     n = rec_index_end(line, reader->interrupted);
@@ -84,7 +84,7 @@ read_text(recovery_t *r, const char *text, size_t size, recovered_t *out)
     size_t        n;
     rec_reader_t  reader;
 
-    /* zeros: blocks that never reached the disk */
+    /* zeros are blocks that never reached the disk: ignore them */
     if (rec_index_open(&reader, text, strnlen(text, size)) == -1) {
         return 0;
     }
@@ -150,7 +150,7 @@ read_index(recovery_t *r, recovered_t *out)
 }
 
 
-/* --- both together --- */
+/* --- index and fragments --- */
 
 static uint64_t
 known_end(const recovery_t *r, size_t n)
@@ -167,7 +167,7 @@ known_end(const recovery_t *r, size_t n)
 }
 
 
-/* Counts the index's first segments that are surely on the disk. */
+/* Returns how many of the index's first segments are certainly on the disk. */
 static size_t
 beyond_doubt(const recovery_t *r)
 {
@@ -190,8 +190,8 @@ beyond_doubt(const recovery_t *r)
 }
 
 
-/* Finds the whole fragments at the file's end and sets *FIRST to the segment of
- * the index where they begin; searches further back while there are none. */
+/* Finds the whole fragments at the file's end, going back until there are some, and
+ * sets *FIRST to the segment of the index where they begin. */
 static int
 find_whole(recovery_t *r, size_t *first)
 {
@@ -256,8 +256,8 @@ lacks_dts(const recovery_t *r, const recovered_t *out)
 }
 
 
-/* Searches the segments before FIRST for the last frame of each track that has
- * none at the file's end. */
+/* If a track has no frame at the file's end, searches the segments before FIRST for
+ * its last frame. */
 static int
 find_dts(recovery_t *r, size_t first, recovered_t *out)
 {
@@ -318,7 +318,7 @@ fill_recovered(recovery_t *r, size_t first, recovered_t *out)
 
 /* --- writing --- */
 
-/* The segment being put together, and the index's new lines. */
+/* The current segment, and new lines for the index. */
 typedef struct {
     rec_segment_t  segment;
     int64_t        start, stop;      /* ms in the file */
@@ -371,7 +371,7 @@ begin_segment(lines_t *l, const whole_t *w, int64_t utc, int gap)
 }
 
 
-/* Does the segment end before fragment W?  The recorder's own rule. */
+/* Does the segment end before fragment W?  By the recorder's rule. */
 static int
 segment_ends(const lines_t *l, const whole_t *w)
 {
@@ -383,7 +383,7 @@ segment_ends(const lines_t *l, const whole_t *w)
 }
 
 
-/* Lines for the fragments from I on. */
+/* Adds lines for the fragments from I on. */
 static int
 put_lines(recovery_t *r, lines_t *l, size_t i, int64_t utc)
 {
@@ -478,7 +478,7 @@ put_head(recovery_t *r, lines_t *l, const recovered_t *out)
 }
 
 
-/* The index's lines for the fragments from FRAGMENT on. */
+/* Writes the index's lines for the fragments from FRAGMENT on. */
 static int
 write_index(recovery_t *r, size_t fragment, recovered_t *out)
 {
@@ -496,7 +496,7 @@ write_index(recovery_t *r, size_t fragment, recovered_t *out)
     if (l.text && (fragment == r->walk.n
                    || put_lines(r, &l, fragment, out->utc) == 0))
     {
-        /* the next recovery cuts a torn line off */
+        /* if this is torn, the next recovery cuts it off */
         rc = r->head_size ? write_at(r->index, l.text, l.size, out->index_size)
                           : replace_index(r, l.text, l.size);
         out->index_size += l.size;
@@ -511,13 +511,13 @@ write_index(recovery_t *r, size_t fragment, recovered_t *out)
 /* Cuts torn tails off before any write: on a full disk the new lines may need
  * that space. */
 static int
-cut(recovery_t *r, int keep, recovered_t *out)
+cut_tails(recovery_t *r, int keep, recovered_t *out)
 {
     if (keep && out->ended) {
         out->index_size = r->index_size;
 
     } else if (r->head_size) {
-        out->index_size = r->nknown ? r->known[r->nknown - 1].behind
+        out->index_size = r->nknown ? r->known[r->nknown - 1].lines_end
                                     : r->head_size;
     }
 
@@ -553,7 +553,7 @@ recover_fragments(recovery_t *r, int keep, recovered_t *out)
         out->ended = out->interrupted = 0;
     }
 
-    return cut(r, keep, out) == -1 ? -1 : write_index(r, fragment, out);
+    return cut_tails(r, keep, out) == -1 ? -1 : write_index(r, fragment, out);
 }
 
 

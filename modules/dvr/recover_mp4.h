@@ -1,6 +1,5 @@
 /*
- * recover_file() of an MP4: its fragments are the authority, and its index is
- * rewritten to agree with them.
+ * recover_file() of an MP4: makes its index agree with its fragments.
  */
 
 #ifndef DUOLU_DVR_RECOVER_MP4_H
@@ -10,9 +9,9 @@
 
 typedef struct {
     const char  *name;           /* the file's, without a folder */
-    const char  *stream;         /* whose folder it lies in */
+    const char  *stream;         /* of its folder */
     int64_t      utc;            /* from its name */
-    unsigned     doubt:1;        /* blocks of it may have been lost */
+    unsigned     doubt:1;        /* a power cut may have lost blocks */
     char         index[PATH_MAX];
 } recover_file_t;
 

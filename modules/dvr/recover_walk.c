@@ -11,9 +11,9 @@
 #define MOOF_MAX       (FRAGMENT_HEAD_MAX + 16)
 #define SAMPLES_MAX    (2 * FRAGMENT_SAMPLES)
 
-/* Blocks that never reached the disk read as zeros.  Coded pictures have no
- * such run (14496-10, 7.4.1: emulation prevention), sound may pad its frames,
- * of at most 768 bytes a channel, with zeros. */
+/* Blocks that never reached the disk read as zeros.  Coded pictures never have so
+ * many zeros (14496-10, 7.4.1: emulation prevention); sound may pad its frames with
+ * zeros, but a frame has at most 768 bytes a channel. */
 #define BLOCK          4096
 #define ZEROS_PICTURE  8
 #define ZEROS_SOUND    1024
@@ -160,7 +160,7 @@ take_times(const walk_t *w, const mp4_fragment_t *f, whole_t *whole)
 }
 
 
-/* moof and the header of its mdat, from the SIZE bytes in w->buffer. */
+/* Parses a moof and the header of its mdat, the SIZE bytes in w->buffer. */
 static int
 parse_fragment(walk_t *w, size_t size, mp4_box_t *moof, mp4_box_t *mdat,
     mp4_fragment_t *f)
@@ -239,7 +239,7 @@ has_lost_block(walk_t *w, uint64_t from, uint64_t to)
                          ? (size_t) (to - from) / BLOCK * BLOCK : INIT_MAX,
                          from);
         if (n < BLOCK) {
-            return n == -1 ? -1 : 1;         /* it became shorter */
+            return n == -1 ? -1 : 1;         /* the file became shorter */
         }
 
         n -= n % BLOCK;
@@ -255,8 +255,8 @@ has_lost_block(walk_t *w, uint64_t from, uint64_t to)
 }
 
 
-/* Was the block lost in which the fragment ends?  The bytes behind the fragment
- * are better evidence than its own, which may be few.  -1 with errno. */
+/* Was the block lost in which the fragment ends?  The bytes after the fragment tell
+ * more than its own, which may be few.  -1 with errno. */
 static int
 has_lost_end(walk_t *w, const whole_t *whole)
 {
@@ -264,7 +264,7 @@ has_lost_end(walk_t *w, const whole_t *whole)
     ssize_t   n;
     uint64_t  from = whole->end / BLOCK * BLOCK;
 
-    if (from < whole->payload) {             /* its moof is in it */
+    if (from < whole->payload) {             /* it holds a part of the moof */
         return 0;
     }
 
@@ -289,8 +289,8 @@ has_lost_end(walk_t *w, const whole_t *whole)
 }
 
 
-/* Drops the first fragment whose content did not reach the disk and all behind
- * it.  Checks only fragments near the file's end. */
+/* Drops the first fragment with a lost block and all that follow.  Checks only
+ * fragments near the file's end. */
 static int
 drop_lost(walk_t *w)
 {

@@ -1,9 +1,9 @@
 /*
- * The whole fragments at the end of an MP4 whose writer did not end it.
+ * Finds the whole fragments at the end of an MP4 that its writer did not close.
  *
- * A fragment is whole when its moof is one of ours, its mdat lies in the file
- * and no block of it was lost: after a power cut a file may be short, or as
- * long as it was with zeros in it.
+ * A fragment is whole when its moof is valid, the file has all of its mdat, and no
+ * block was lost: after a power cut a file may be too short, or have its old length
+ * with zeros in it.
  */
 
 #ifndef DUOLU_DVR_RECOVER_WALK_H
@@ -19,8 +19,7 @@
 #define DOUBT_MS     60000
 #define DOUBT_BYTES  (4 << 20)
 
-/* A whole fragment: its place in the file and its times, ms in the file: of its
- * video, if it has any, and the end of both tracks. */
+/* A whole fragment: its place in the file, and times in ms in the file. */
 typedef struct {
     uint64_t  offset, payload, sound, end;
     int64_t   start, stop, finish;
@@ -31,7 +30,7 @@ typedef struct {
 
 typedef struct {
     int            fd;
-    unsigned       doubt:1;          /* blocks of it may have been lost */
+    unsigned       doubt:1;          /* a power cut may have lost blocks */
     uint64_t       size;             /* of the file */
     mp4_init_t     init;             /* its configurations are not kept */
     whole_t       *whole;
@@ -40,9 +39,8 @@ typedef struct {
     mp4_sample_t  *sample;
 } walk_t;
 
-/* Reads the head of the file FD; DOUBT: blocks of it may have been lost.
- * Returns 0, or -1 with errno, ENODATA when that is torn; walk_close() in any
- * case. */
+/* Reads the head of the file FD; DOUBT: a power cut may have lost blocks.  Returns 0,
+ * or -1 with errno: ENODATA when the head is torn.  Call walk_close() in any case. */
 int walk_open(walk_t *w, int fd, int doubt);
 void walk_close(walk_t *w);
 
@@ -54,7 +52,7 @@ int walk_from(walk_t *w, uint64_t offset);
  * it is not whole; -1 with errno. */
 int walk_one(walk_t *w, uint64_t offset, whole_t *whole);
 
-/* As many of SIZE bytes at OFFSET as there are; -1 with errno. */
+/* Reads SIZE bytes at OFFSET, fewer at the end of the file.  -1 with errno. */
 ssize_t recover_read(int fd, void *out, size_t size, uint64_t offset);
 
 /* Makes room for one more than N elements of SIZE bytes in *LIST, which is an

@@ -1,11 +1,11 @@
 /*
- * Schedules the recovery of recordings that a dead writer left open: when a
- * worker starts, once a minute, and when a recorder asks.
+ * Schedules the recovery of recordings that a dead writer left open: when a worker
+ * starts, once a minute, and when a recorder asks for it.
  */
 
 #include "dvr.h"
 
-#define DVR_RECOVER_MS  60000    /* until the next look */
+#define DVR_RECOVER_MS  60000    /* until the next recovery */
 #define DVR_LEAVE_MS     5000    /* an exiting worker has exited by then */
 
 
@@ -17,7 +17,7 @@ typedef struct {
     size_t             n;
 } recovery_task_t;
 
-static ngx_msec_t  recovery_at;   /* when to begin; 0: it is under way */
+static ngx_msec_t  recovery_at;   /* when to begin; 0: it is running */
 
 
 static void
@@ -45,7 +45,7 @@ recovery_done(ngx_event_t *ev)
 /* Lists the files of streams that the hub still has: if their worker died, the
  * next recorder continues them, so recovery leaves them alone. */
 static ngx_int_t
-recovery_taken(recovery_task_t *r)
+recovery_list_taken(recovery_task_t *r)
 {
     char           dir[REC_DIR_MAX], file[REC_FILE_MAX];
     uint32_t       i;
@@ -99,14 +99,14 @@ recovery_start(const dvr_conf_t *conf)
     task = ngx_thread_task_alloc(pool, sizeof(recovery_task_t));
 
     if (task) {
-        r = task->ctx;                   /* comes zeroed */
+        r = task->ctx;                   /* zeroed by ngx_thread_task_alloc() */
         r->pool = pool;
         r->conf = conf;
         task->handler = recovery_run;
         task->event.handler = recovery_done;
         task->event.data = r;
 
-        if (recovery_taken(r) == NGX_OK
+        if (recovery_list_taken(r) == NGX_OK
             && ngx_thread_task_post(conf->pool, task) == NGX_OK)
         {
             return NGX_OK;

@@ -118,8 +118,8 @@ spool_text(const spool_event_t *e)
 }
 
 
-/* Without fsync: if a power cut loses an event, the recovery and the service's
- * scan of the files make up for it. */
+/* Without fsync: if a power cut loses an event, recovery or the service's scan of
+ * the files finds its file. */
 static int
 spool_write(const char *path, const char *text)
 {
@@ -174,8 +174,8 @@ spool_place(const char *root, const char *text)
                     PATH_MAX - 64, folder, (unsigned long long) spool_ms,
                     (unsigned long) getpid(), spool_n);
 
-    /* one temporary name per process: a leftover of a crash is overwritten once
-     * its pid is used again */
+    /* one temporary name per process: a process that gets the pid of a crashed one
+     * overwrites its leftover */
     (void) snprintf(part, sizeof(part), "%.*s/%010lu.tmp", PATH_MAX - 64,
                     folder, (unsigned long) getpid());
 
@@ -198,7 +198,7 @@ spool_put(const char *root, const spool_event_t *event)
     char  *text = spool_text(event);
 
     if (text == NULL) {
-        errno = EILSEQ;              /* jansson takes UTF-8 only */
+        errno = EILSEQ;              /* jansson accepts only UTF-8 */
         return -1;
     }
 

@@ -26,7 +26,7 @@ typedef struct {
     const char  *reason;         /* a sentence */
 } spool_event_t;
 
-/* Returns 0, or -1 with errno set; then nothing is there, try again later. */
+/* Returns 0, or -1 with errno: then there is no event, try again later. */
 int spool_put(const char *root, const spool_event_t *event);
 
 #endif

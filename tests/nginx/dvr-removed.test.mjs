@@ -95,7 +95,7 @@ describe('a recording', { concurrency: 5 }, () => {
     client.setChunkSize(4096);
     await client.publish('flips?key=k');
     const line =
-      /recording of live\/flips has a gap: its headers change more often than the 6 times a minute of dvr_changes/;
+      /recording of live\/flips has a gap: its headers change more often than the 6 times a minute that dvr_changes/;
     client.sendVideo(0, avcHeader());
     const began = Date.now();
     for (let n = 0; n < 66; n++) {
