@@ -20,8 +20,8 @@ fi
 
 die() { echo "modules/build.sh: $*" >&2; exit 1; }
 
-# Headers of the wire layer: the source package of the very binary that is
-# installed.  A private apts sources list and state leave the system's alone.
+# The wire layer's headers come from the source package of the installed binary.
+# apt gets its own sources list and state, so that the system's stay unchanged.
 fetch_wire_headers() {
     local version state codename mirror
     version=$(dpkg-query -W -f '${source:Version}' libnginx-mod-rtmp) \
@@ -54,7 +54,7 @@ fetch_wire_headers() {
     printf '%s\n' "$version" >"$wire/version"
 }
 
-# nginx-dev's tree is read-only and its configure writes beside itself.
+# configure writes into its own folder, and nginx-dev's is read-only: use links.
 configure() {
     local tree=$build/$name.tree flags entry
     mkdir -p "$tree"
@@ -85,7 +85,7 @@ compile() {
     make -C "$tree" -s -j"$(nproc)" -f objs/Makefile modules >"$tree/make.log" 2>&1 \
         || { tail -n 40 "$tree/make.log" >&2; die "compile failed, log: $tree/make.log"; }
     mkdir -p "$build/$name"
-    # a running nginx maps the old file: replace it, never write into it
+    # a running nginx has mapped the old file: replace it, never write into it
     for so in "$tree"/objs/*.so; do
         cmp -s "$so" "$build/$name/${so##*/}" && continue
         cp "$so" "$build/$name/.new" && mv "$build/$name/.new" "$build/$name/${so##*/}"
@@ -94,7 +94,7 @@ compile() {
 
 mkdir -p "$build"
 exec 9>"$build/$name.lock"
-flock 9                              # two builds of one tree wait for each other
+flock 9                              # one build of this tree at a time
 fetch_wire_headers
 configure
 compile
