@@ -1,7 +1,6 @@
-// What the auth-service tells nginx and asks of it, against a stand-in for
-// nginx's control socket: every change that takes something away, its delivery
-// when nginx is away, and what a page is told. The real nginx is in
-// control.test.mjs.
+// The auth-service and nginx's control socket, with a stand-in for nginx: revocations for
+// every change that takes a right away, their delivery after nginx was down, and the
+// answers to the page. control.test.mjs has the real nginx.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -41,8 +40,8 @@ beforeEach(async () => {
 
 after(() => service.stop());
 
-describe('a change that takes something away is told to nginx', () => {
-  // duoluctl's words, what nginx is told after them
+describe('a change that takes a right away reaches nginx', () => {
+  // runs duoluctl, and compares the revocations that nginx gets
   const told = async (args, expected, input) => {
     nginx.calls = [];
     const started = now();
@@ -59,7 +58,7 @@ describe('a change that takes something away is told to nginx', () => {
 
   test('by user', async () => {
     nginx.answer = (url) => [200, { ended: url.startsWith('/control/revoke?user=') ? 3 : 0 }];
-    // his own streams go off air too, when another's key holds them there
+    // this also ends publishers of his streams with other users' keys
     await auth.done(['stream', 'key', 'add', 'live/bobs', '--user', 'admin']);
     const [[device]] = sql(`SELECT id FROM devices WHERE stream_id = ${ids.bobs} AND user_id = ${ids.admin}`);
     assert.match(
@@ -112,7 +111,7 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['group', 'leave', 'crew', 'eve'], [`user=${ids.eve}&stream=live/bobs`]);
     await told(['revoke', 'joe', 'live/demo'], [`user=${ids.joe}&stream=live/demo`]);
     await told(['revoke', 'group:crew', 'live/bobs'], [`user=${ids.joe}&stream=live/bobs`]);
-    // many on many: the members or the streams as a whole, whichever are fewer
+    // many users on many streams: revokes all members or all streams, whichever are fewer
     await told(['grant', 'group:crew', 'live', 'view,replay'], []);
     await told(['revoke', 'group:crew', 'live', 'replay'], [`user=${ids.joe}`, `user=${ids.admin}`]);
     await told(['revoke', 'group:crew', 'live'], [`user=${ids.joe}`, `user=${ids.admin}`]);
@@ -130,7 +129,7 @@ describe('a change that takes something away is told to nginx', () => {
     await told(['revoke', 'joe', 'live/demo'], [`user=${ids.joe}&stream=live/demo`]);
   });
 
-  test('for more users than nginx should keep, the stream as a whole', async () => {
+  test('for very many users it revokes the whole stream', async () => {
     sql(
       "INSERT INTO users (name, password_hash) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE " +
         "i < 80) SELECT CONCAT('many', i), 'x' FROM n",
@@ -140,7 +139,7 @@ describe('a change that takes something away is told to nginx', () => {
     sql("DELETE FROM users WHERE name LIKE 'many%'");
   });
 
-  test('by the page as by duoluctl', async () => {
+  test('by the page, as by duoluctl', async () => {
     const cookie = await auth.login('admin', password);
     const post = async (address, body, method = 'POST') => (await auth.api(method, address, { cookie, body })).json;
     nginx.answer = () => [200, { ended: 2 }];
@@ -176,7 +175,7 @@ describe('a change that takes something away is told to nginx', () => {
     }
   });
 
-  test('pages that may see more or less ask anew', async () => {
+  test('pages whose rights change have to ask again', async () => {
     const refreshed = async (args, expected) => {
       nginx.calls = [];
       await auth.done(args);
@@ -202,7 +201,7 @@ describe('tokens', () => {
   const issued = (text) => JSON.parse(Buffer.from(text.split('.')[1], 'base64url')).iat;
   const play = async (text) => (await auth.gate('play', { ARGS: `token=${text}` })).json;
 
-  test('made before are void, one made right after holds', async () => {
+  test('made before are void, one made right after is valid', async () => {
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
     for (const change of [
       ['user', 'revoke', 'eve'],
@@ -225,7 +224,7 @@ describe('tokens', () => {
     }
   });
 
-  test('of others, and of other streams, hold', async () => {
+  test('of other users and other streams stay valid', async () => {
     await auth.done(['grant', 'joe', 'live/demo', 'view']);
     const joes = await token('joe');
     await auth.done(['revoke', 'eve', 'live/demo', 'view']);
@@ -235,8 +234,8 @@ describe('tokens', () => {
   });
 });
 
-describe('nginx away', () => {
-  test('the change stands, a warning says so, and nginx is told when it is back', async () => {
+describe('without nginx', () => {
+  test('the change stands with a warning, and nginx learns of it when it is back', async () => {
     await nginx.stop();
     const { code, stdout, stderr } = await auth.ctl(['user', 'disable', 'joe']);
     assert.deepEqual([code, stdout], [0, 'user joe disabled\n']);
@@ -259,7 +258,7 @@ describe('nginx away', () => {
       'the log to say so',
     );
 
-    await auth.stop();      // what waits is in the database, not in the process
+    await auth.stop();      // pending revocations are in the database, not in the process
     await auth.start();
     await nginx.start();
     const started = performance.now();
@@ -275,7 +274,7 @@ describe('nginx away', () => {
     await auth.done(['user', 'enable', 'joe']);
   });
 
-  test('an answer that is no success is tried again; the next row is not kept waiting', async () => {
+  test('a refused revocation is tried again and does not delay the next one', async () => {
     nginx.answer = (url) =>
       url.includes(`user=${ids.joe}`) ? [500, { error: 'could not be stored' }] : [200, { ended: 0 }];
     const { stderr } = await auth.ctl(['user', 'revoke', 'joe']);
@@ -290,8 +289,8 @@ describe('nginx away', () => {
     );
   });
 
-  test('a change says what it ended itself, not what others wait for', async () => {
-    // 200 others and a stream wait, and can't be told
+  test('a change reports only the sessions that it ended itself', async () => {
+    // 200 users and a stream are pending, and nginx refuses them
     nginx.answer = (url) => (url.includes(`user=${ids.joe}`) ? [200, { ended: 1 }] : [500, { error: 'not now' }]);
     sql(
       'INSERT INTO revocations (user_id) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < ' +
@@ -307,22 +306,22 @@ describe('nginx away', () => {
     sql('DELETE FROM revocations WHERE user_id > 70000');
   });
 
-  test('a row made by hand is told too', async () => {
+  test('nginx also gets a revocation that was added by hand', async () => {
     sql("REPLACE INTO revocations (user_id) SELECT id FROM users WHERE name = 'bob'");
     sql(`REPLACE INTO revocations (stream_id) VALUES (${ids['相机+1']})`);
-    sql('REPLACE INTO revocations (stream_id) VALUES (99999)');     // no such stream: nothing to tell
+    sql('REPLACE INTO revocations (stream_id) VALUES (99999)');     // no such stream: nothing to deliver
     await until(() => pending().length === 0, 'them to be told');
     assert.deepEqual(nginx.revoked(), ['stream=live/相机+1', `user=${ids.bob}`]);
   });
 
-  test('a user disabled and a key revoked by hand are told, once', async () => {
+  test('nginx learns once of a user disabled and a key revoked by hand', async () => {
     for (const name of ['han', 'pat']) {
       await auth.done(['user', 'add', name]);
       await auth.done(['stream', 'add', `live/of-${name}`, '--owner', name]);
       ids[name] = sql(`SELECT id FROM users WHERE name = '${name}'`)[0][0];
     }
     const [[device]] = sql('SELECT MAX(id) FROM devices');
-    // has rows of its own from before
+    // both have older revocations
     for (const change of ['disable', 'enable']) await auth.done(['user', change, 'pat']);
     sql(`UPDATE revocations SET at = at - 100 WHERE user_id = ${ids.pat} OR device_id = ${device}`);
     nginx.calls = [];
@@ -338,7 +337,7 @@ describe('nginx away', () => {
     assert.deepEqual(nginx.revoked(), [`user=${ids.han}`, `user=${ids.pat}`, `key=${device}`].sort());
   });
 
-  test('with an owner disabled by hand go the keys of others for the owner\'s streams, once', async () => {
+  test('disabling an owner by hand revokes other users\' keys for the owner\'s streams, once', async () => {
     await auth.done(['user', 'add', 'kim']);
     await auth.done(['stream', 'add', 'live/of-kim', '--owner', 'kim']);
     await auth.done(['stream', 'key', 'add', 'live/of-kim', '--user', 'admin']);
@@ -351,13 +350,13 @@ describe('nginx away', () => {
     assert.deepEqual(nginx.revoked(), [`user=${kim}`, `key=${device}`].sort());
   });
 
-  test('a row from before the database\'s clock was set back is told', async () => {
+  test('nginx gets a revocation from before the database\'s clock was set back', async () => {
     sql(`REPLACE INTO revocations (user_id, changed) VALUES (${ids.bob}, NOW() + INTERVAL 1 HOUR)`);
     await until(() => pending().length === 0, 'it to be told');
     assert.deepEqual(nginx.revoked(), [`user=${ids.bob}`]);
   });
 
-  test('who is let in while the commit takes long is ended too', async () => {
+  test('a session let in during a slow commit ends, too', async () => {
     const blocker = spawn(
       'mariadb',
       ['--no-defaults', `--socket=${database.socket}`, '--user=root', '--batch', '--skip-column-names', '--unbuffered'],
@@ -385,7 +384,7 @@ describe('nginx away', () => {
     }
   });
 
-  test('of two that take one of two grants each, one sees the right go', async () => {
+  test('if two changes at once each take one of two grants, one of them revokes the right', async () => {
     for (let i = 0; i < 8; i++) {
       sql(
         `INSERT INTO grants (user_id, stream_id, rights) VALUES (${ids.joe}, ${ids.demo}, 'view') ON DUPLICATE ` +
@@ -404,7 +403,7 @@ describe('nginx away', () => {
 });
 
 describe('limits', () => {
-  test('are set by an admin, shown to who manages, and given to the gate', async () => {
+  test('an admin sets them, managers see them, and the gate passes them to nginx', async () => {
     const admin = await auth.login('admin', password);
     const bob = await auth.login('bob', password);
     const set = (cookie, body) => auth.api('POST', '/api/streams/live/bobs', { cookie, body });
@@ -427,7 +426,7 @@ describe('limits', () => {
     );
     assert.equal((await auth.api('POST', '/api/users/bob', { cookie: bob, body: { max_publishers: 0 } })).status, 403);
 
-    // the owner manages, but does not lift a limit of the server's
+    // the owner manages the stream, but may not change the server's limits
     for (const body of [{ max_kbps: 0 }, { max_viewers: 21 }])
       assert.deepEqual([(await set(bob, body)).status, (await set(bob, body)).json.error], [403, 'forbidden']);
     const own = await set(bob, { title: '后门', visibility: 'public', record: 'always' });
@@ -491,7 +490,7 @@ describe('limits', () => {
     ]);
   });
 
-  test('a limit that is no number is refused', async () => {
+  test('duoluctl refuses a limit that is not a number', async () => {
     for (const [args, words] of [
       [['user', 'set', 'bob', 'max_publishers=x'], /max_publishers is "x"; expected a number from 0/],
       [['user', 'set', 'bob', 'colour=red'], /setting "colour=red"; expected max_publishers=/],
@@ -503,7 +502,7 @@ describe('limits', () => {
   });
 });
 
-describe('who is connected', () => {
+describe('sessions', () => {
   const sessions = () => ({
     sessions: [
       {
@@ -550,7 +549,7 @@ describe('who is connected', () => {
     return /kick\?id=1[123]$/.test(url) ? [200, { ended: 1 }] : [404, { error: 'no session "9"' }];
   };
 
-  test('duoluctl lists them with names, and kicks one', async () => {
+  test('duoluctl lists sessions with user names, and kicks one', async () => {
     nginx.answer = answer;
     const lines = (await auth.done(['sessions'])).trimEnd().split('\n').map((line) => line.split(/ +/).join('|'));
     assert.match(lines[0], /^ID\|KIND\|PROTOCOL\|STREAM\|USER\|ADDRESS\|AGE\|BYTES\|LATE$/);
@@ -568,7 +567,7 @@ describe('who is connected', () => {
     assert.equal((await auth.ctl(['kick', '../status'])).code, 2);
   });
 
-  test('a page sees and kicks those of the streams that its user manages', async () => {
+  test('a page lists and kicks the sessions of streams that its user manages', async () => {
     nginx.answer = answer;
     const seen = async (name) => {
       const { status, json } = await auth.api('GET', '/api/sessions', { cookie: await auth.login(name, password) });
@@ -598,7 +597,7 @@ describe('who is connected', () => {
     );
   });
 
-  test('duoluctl status tells what a stream is made of and who watches', async () => {
+  test('duoluctl status shows the media and the viewers of a stream', async () => {
     nginx.answer = () => [
       200,
       {
@@ -649,7 +648,7 @@ describe('who is connected', () => {
 describe('events of a page', () => {
   const access = (cookie) => auth.api('GET', '/api/events-access', { cookie });
 
-  test('are for who is logged in, of the streams they may see', async () => {
+  test('are for logged-in users, about the streams that they may see', async () => {
     assert.equal((await access(undefined)).status, 401);
     assert.equal((await access(`__Host-duolu=${'A'.repeat(43)}`)).status, 401);
     const ofAdmin = await access(await auth.login('admin', password));
@@ -689,7 +688,7 @@ describe('rows of sessions', () => {
   const open = () => sql('SELECT gate_session FROM sessions WHERE ended_at IS NULL').map(([session]) => session).sort();
   const looks = () => nginx.looks['/sessions'];
 
-  test('that nginx does not have are closed, but not young ones, and none while nginx is away', async () => {
+  test('that nginx does not have are closed, but no young ones, and none while nginx is down', async () => {
     sql('DELETE FROM sessions');
     sql(`INSERT INTO sessions (kind, gate_session, user_id, stream_id, started_at) VALUES
       ('publish', 'old-there', 1, 1, NOW() - INTERVAL 1 HOUR), ('play', 'old-lost', 1, 1, NOW() - INTERVAL 1 HOUR),
@@ -708,7 +707,7 @@ describe('rows of sessions', () => {
     sql("UPDATE sessions SET ended_at = NOW() WHERE ended_at IS NULL");
   });
 
-  test('closed ones go by age and number as the audit does, open ones stay', async () => {
+  test('old closed ones are deleted by age and number, as audit rows are; open ones stay', async () => {
     sql('DELETE FROM sessions');
     sql(
       "INSERT INTO sessions (kind, gate_session, user_id, stream_id, ended_at) WITH RECURSIVE n AS (SELECT 1 AS i " +
@@ -721,13 +720,13 @@ describe('rows of sessions', () => {
     nginx.answer = (url) => [200, url === '/sessions' ? { sessions: [{ id: 'open' }] } : { ended: 0 }];
     await auth.start();
     const left = () => sql('SELECT gate_session FROM sessions').map(([session]) => session);
-    await until(() => left().length <= 51, 'old rows to go');        // the newest 50, and the open one
+    await until(() => left().length <= 51, 'old rows to go');        // the newest 50 and the open one
     assert.ok(left().includes('open') && left().includes('899') && !left().includes('900'), `${left()}`);
   });
 });
 
 describe('audit', () => {
-  test('rows older than DUOLU_AUDIT_DAYS go, in batches, the rest stays', async () => {
+  test('rows older than DUOLU_AUDIT_DAYS are deleted in batches, the others stay', async () => {
     sql(
       "INSERT INTO audit (at, action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE " +
         "i < 900) SELECT UTC_TIMESTAMP() - INTERVAL 8 DAY, 'old', 'ok' FROM n",
@@ -740,7 +739,7 @@ describe('audit', () => {
     assert.equal(sql("SELECT COUNT(*) FROM audit WHERE action = 'young'")[0][0], '1');
   });
 
-  test('of more rows than DUOLU_AUDIT_ROWS the oldest go', async () => {
+  test('the oldest rows beyond DUOLU_AUDIT_ROWS are deleted', async () => {
     sql(
       "INSERT INTO audit (action, outcome) WITH RECURSIVE n AS (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < " +
         "900) SELECT CONCAT('many ', i), 'ok' FROM n",

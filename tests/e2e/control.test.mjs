@@ -1,11 +1,10 @@
-// Who may no longer is out: publishers, viewers of every protocol and the
-// page's events, by user, stream, key and grant, in a stack of two workers;
-// over reload, restart and a time without nginx.
+// Taking a right away ends publishers, viewers of every protocol and the page's events:
+// by user, stream, key and grant, in a stack of two workers; over reload, restart and a
+// time without nginx.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
-import https from 'node:https';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -21,7 +20,7 @@ const password = 'correct horse battery';
 const frames = { key: keyFrame(2000), inter: interFrame(400) };
 
 let stack;
-let open = [];                  // whatever is connected, to be closed after each test
+let open = [];                  // connections to close after each test
 
 before(async () => {
   stack = await startStack({ workers: 2 });
@@ -40,17 +39,17 @@ function cleanly(name, run) {
   });
 }
 
-// ---- who is connected ---------------------------------------------------
+// ---- connections --------------------------------------------------------
 
 const keep = (what) => { open.push(what); return what; };
 
-/** A new stream of `owner`: { name, key }. */
+/** Adds a stream of `owner`. */
 async function newStream(name, owner) {
   const { key } = JSON.parse(await stack.ctl('stream', 'add', `live/${name}`, '--owner', owner, '--json'));
   return { name, full: `live/${name}`, key };
 }
 
-/** Publishes a key frame a second until it is ended. */
+/** Publishes a key frame a second until nginx ends it. */
 async function publish({ name, key }) {
   const client = await openPublisher(`${name}?key=${key}`, { port: stack.rtmp });
   const feeding = feed(client, frames);
@@ -99,7 +98,7 @@ async function viewWs(stream, token) {
 
 const openRtmp = (stream, token) => RtmpPlayer.open(`${stream.name}?token=${token}`, { port: stack.rtmp });
 
-// who asks in the very second of a revocation is refused, and asks once more
+// nginx refuses a player in the very second of a revocation: ask again
 async function viewRtmp(stream, token) {
   const player = await until(() => openRtmp(stream, token).catch((error) => {
     if (!/was revoked/.test(error.message)) throw error;
@@ -116,50 +115,14 @@ async function viewRtmp(stream, token) {
   });
 }
 
-/** One viewer of each protocol, each with media in hand. */
+/** One viewer of each protocol; waits until each has media. */
 async function viewers(stream, token) {
   const all = [await viewFlv(stream, token), await viewWs(stream, token), await viewRtmp(stream, token)];
   await until(() => all.every(({ got }) => got > 0), `media for every viewer of ${stream.name}`);
   return all;
 }
 
-async function login(name) {
-  const answer = await api('POST', '/api/login', { name, password: name === 'admin' ? stack.adminPassword : password });
-  assert.equal(answer.status, 200);
-  return answer.headers['set-cookie'][0].split(';')[0];
-}
-
-function api(method, target, body, cookie) {
-  const text = body ? JSON.stringify(body) : '';
-  return new Promise((resolve, reject) => {
-    const request = https.request(
-      stack.httpsUrl + target,
-      {
-        method,
-        rejectUnauthorized: false,
-        agent: false,
-        headers: {
-          'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(text),
-          'X-Duolu': '1',
-          Origin: stack.httpsUrl,
-          ...(cookie ? { Cookie: cookie } : {}),
-        },
-      },
-      (response) => {
-        let answer = '';
-        response.on('data', (data) => {
-          answer += data;
-        });
-        response.on('end', () =>
-          resolve({ status: response.statusCode, headers: response.headers, json: JSON.parse(answer) }),
-        );
-      },
-    );
-    request.on('error', reject);
-    request.end(text);
-  });
-}
+const login = (name) => stack.login(name, name === 'admin' ? undefined : password);
 
 async function follow(cookie) {
   const follower = await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie });
@@ -173,16 +136,16 @@ async function follow(cookie) {
   });
 }
 
-// ---- what has to come of it ---------------------------------------------
+// ---- changes and their effects ------------------------------------------
 
-/** A change by the page's API, which has to be taken. */
-async function change(...call) {
-  const answer = await api(...call);
+/** A change by the page's API, which must succeed. */
+async function change(method, target, body, cookie) {
+  const answer = await stack.api(method, target, { body, cookie });
   assert.equal(answer.status, 200, JSON.stringify(answer.json));
   return answer.json;
 }
 
-/** Runs the change: `gone` end, and each time is printed; `there` go on. */
+/** Runs the change: the sessions `gone` must end, `there` go on; prints the times. */
 async function ends(t, run, gone, there = []) {
   const started = performance.now();
   const took = gone.map(() => undefined);
@@ -231,7 +194,7 @@ async function reload() {
   await until(() => stack.controlGet('/status').then(() => true, () => false), 'nginx to answer');
 }
 
-/** Stops nginx; the function that it gives has `up` start it again. */
+/** Stops nginx; returns a function that has `up` start it again. */
 async function stopNginx() {
   const pid = master();
   await endKeeper(stack.home);
@@ -242,7 +205,7 @@ async function stopNginx() {
 
 // ---- tests --------------------------------------------------------------
 
-cleanly('a manager disabled: the publisher with the key that the manager took ends', async (t) => {
+cleanly('disabling a manager ends the publisher with the key that the manager took', async (t) => {
   const stream = await newStream('managed', 'bob');
   await stack.ctl('grant', 'joe', stream.full, 'manage');
   const { key } = await change('POST', `/api/streams/${stream.full}/key`, {}, await login('joe'));
@@ -253,7 +216,7 @@ cleanly('a manager disabled: the publisher with the key that the manager took en
   await refusedKey({ name: stream.name, key });
 });
 
-cleanly('a user disabled: all that is theirs ends, and nobody else\'s', async (t) => {
+cleanly('disabling a user ends all sessions of this user and of no other', async (t) => {
   const own = await newStream('own', 'bob');
   const shared = await newStream('shared', 'admin');
   await stack.ctl('grant', 'bob', shared.full, 'view');
@@ -268,8 +231,8 @@ cleanly('a user disabled: all that is theirs ends, and nobody else\'s', async (t
   await ends(t, () => stack.ctl('user', 'disable', 'bob'), bob, [other, ...eve]);
   await refused(shared, bobs);
   await refusedKey(own);
-  await refusedKey(bobsKey);        // his stream, through another's key
-  assert.equal((await api('GET', '/api/me', undefined, cookie)).status, 401);
+  await refusedKey(bobsKey);        // another user's key to his stream
+  assert.equal((await stack.api('GET', '/api/me', { cookie })).status, 401);
 
   await reload();
   await refused(shared, bobs);
@@ -281,7 +244,7 @@ cleanly('a user disabled: all that is theirs ends, and nobody else\'s', async (t
   await goOn([...fresh, ...eve]);
 });
 
-cleanly('a stream revoked: its publisher and viewers end, tokens with them', async (t) => {
+cleanly('revoking a stream ends its publisher, its viewers and their tokens', async (t) => {
   const stream = await newStream('whole', 'bob');
   const next = await newStream('next', 'bob');
   const [token, nextToken] = [await newToken('bob', stream), await newToken('bob', next)];
@@ -290,7 +253,7 @@ cleanly('a stream revoked: its publisher and viewers end, tokens with them', asy
 
   await ends(t, () => stack.ctl('stream', 'revoke', stream.full), gone, others);
   await refused(stream, token);
-  // its key is as good as before, and so is a new token
+  // its key still works, and so does a new token
   await until(() => publish(stream).catch(() => false), 'the key to be taken again');
   await viewers(stream, await newToken('bob', stream));
   await refused(stream, token);
@@ -328,7 +291,7 @@ async function download(stream, user, file) {
   return one;
 }
 
-cleanly('downloads of a whole recording: each ends with the right to it, and all with the stream', async (t) => {
+cleanly('a download of a recording ends when the right or the stream is revoked', async (t) => {
   const stream = await newStream('download', 'admin');
   const day = path.join(stack.home, 'rec/live/download/2026-03-10');
   fs.mkdirSync(day, { recursive: true });
@@ -354,7 +317,7 @@ cleanly('downloads of a whole recording: each ends with the right to it, and all
   await ends(t, () => stack.ctl('stream', 'revoke', stream.full), [admin]);
 });
 
-cleanly('a key rotated: what goes on with it ends, and the new one goes on air', async (t) => {
+cleanly('rotating a key ends its publisher, and the new key works', async (t) => {
   const stream = await newStream('rotated', 'eve');
   const publisher = await publish(stream);
   const watching = await viewers(stream, await newToken('eve', stream));
@@ -367,7 +330,7 @@ cleanly('a key rotated: what goes on with it ends, and the new one goes on air',
   await viewers(stream, await newToken('eve', stream));
   assert.equal(again.ended, false);
 
-  // one key of several
+  // revoking one key of several
   const phone = JSON.parse(await stack.ctl('stream', 'key', 'add', stream.full, '--label', 'phone', '--json'));
   const { keys } = JSON.parse(await stack.ctl('stream', 'key', 'list', stream.full, '--json'));
   again.close();
@@ -380,7 +343,7 @@ cleanly('a key rotated: what goes on with it ends, and the new one goes on air',
   await refusedKey({ ...stream, key: phone.key });
 });
 
-cleanly('a grant taken away: that user on that stream; granted again, with a new token', async (t) => {
+cleanly('revoking a grant ends that user\'s sessions on that stream; granted again, a new token works', async (t) => {
   const [one, two] = [await newStream('one', 'admin'), await newStream('two', 'admin')];
   for (const [user, stream] of [
     ['eve', one],
@@ -393,7 +356,7 @@ cleanly('a grant taken away: that user on that stream; granted again, with a new
   const token = await newToken('eve', one);
   const others = [...await viewers(two, await newToken('eve', two)), ...await viewers(one, await newToken('joe', one))];
 
-  // by duoluctl, then by the page
+  // once by duoluctl, once by the page
   const gone = await viewers(one, token);
   await ends(t, () => stack.ctl('revoke', 'eve', one.full, 'view'), gone, others);
   await refused(one, token);
@@ -409,7 +372,7 @@ cleanly('a grant taken away: that user on that stream; granted again, with a new
   await goOn([...await viewers(one, await newToken('eve', one)), ...others]);
 });
 
-cleanly('an encoder of ffmpeg\'s is told, too', async (t) => {
+cleanly('ffmpeg as an encoder ends, too', async (t) => {
   const stream = await newStream('encoder', 'joe');
   const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/${stream.name}?key=${stream.key}`);
   t.after(() => publisher.stop());
@@ -418,7 +381,7 @@ cleanly('an encoder of ffmpeg\'s is told, too', async (t) => {
   await ends(t, () => stack.ctl('user', 'revoke', 'joe'), [ffmpeg]);
 });
 
-cleanly('a kick ends one session, whose token still holds', async (t) => {
+cleanly('a kick ends one session, and its token stays valid', async (t) => {
   const stream = await newStream('kicked', 'bob');
   await publish(stream);
   const token = await newToken('bob', stream);
@@ -442,13 +405,14 @@ cleanly('a kick ends one session, whose token still holds', async (t) => {
 
   await ends(t, () => stack.ctl('kick', id('view', 'ws')), [ws], [flv, rtmp]);
   const bob = await login('bob');
-  assert.equal((await api('POST', `/api/sessions/${id('view', 'flv')}/kick`, {}, await login('eve'))).status, 404);
-  await ends(t, () => change('POST', `/api/sessions/${id('view', 'flv')}/kick`, {}, bob), [flv], [rtmp]);
+  const kick = `/api/sessions/${id('view', 'flv')}/kick`;
+  assert.equal((await stack.api('POST', kick, { body: {}, cookie: await login('eve') })).status, 404);
+  await ends(t, () => change('POST', kick, {}, bob), [flv], [rtmp]);
   await ends(t, () => stack.ctl('kick', id('view', 'rtmp')), [rtmp]);
   await viewers(stream, token);
 });
 
-cleanly('limits reach nginx through the gate', async () => {
+cleanly('nginx gets the limits from the gate', async () => {
   const [first, second] = [await newStream('limit-1', 'joe'), await newStream('limit-2', 'joe')];
   await stack.ctl('user', 'set', 'joe', 'max_publishers=1');
   await stack.ctl('stream', 'set', first.full, 'max_viewers=2');
@@ -467,7 +431,7 @@ cleanly('limits reach nginx through the gate', async () => {
   await publish(second);
 });
 
-cleanly('the page is told by events what it may see, and anew when that changes', async () => {
+cleanly('events tell the page the streams that it may see, again after each change', async () => {
   const stream = await newStream('told', 'admin');
   await publish(stream);
   assert.equal((await Follower.open(`${stack.httpsUrl}/api/events`)).status, 401);
@@ -480,7 +444,7 @@ cleanly('the page is told by events what it may see, and anew when that changes'
   await until(() => before.ended, 'the events to end, so that the page asks anew');
   const granted = await follow(cookie);
   assert.ok((await names(granted)).includes(stream.full));
-  const { streams } = (await api('GET', '/api/streams', undefined, cookie)).json;
+  const { streams } = (await stack.api('GET', '/api/streams', { cookie })).json;
   const { streams: told } = await granted.follower.first();
   assert.equal(told.find(({ name }) => name === stream.full).id, streams.find(({ name }) => name === stream.name).id);
 
@@ -493,7 +457,7 @@ cleanly('the page is told by events what it may see, and anew when that changes'
   assert.equal((await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie })).status, 401);
 });
 
-cleanly('what was revoked stays so over a restart, and while nginx was away', async (t) => {
+cleanly('revocations survive a restart, and reach an nginx that was down', async (t) => {
   const stream = await newStream('kept', 'admin');
   const own = await newStream('kept-own', 'eve');
   for (const user of ['bob', 'eve', 'joe']) await stack.ctl('grant', user, stream.full, 'view');
@@ -502,7 +466,7 @@ cleanly('what was revoked stays so over a restart, and while nginx was away', as
   await stack.ctl('revoke', 'bob', stream.full);
   await stack.ctl('grant', 'bob', stream.full, 'view');
 
-  // nginx alone is away: what is changed now, it learns when it is back
+  // only nginx is down: it learns of this change when it is back
   const startNginx = await stopNginx();
   const { stdout, stderr } = await buildSh(['ctl', 'user', 'revoke', 'eve'], { env: stack.env });
   assert.match(stdout, /user eve revoked/);
@@ -519,7 +483,7 @@ cleanly('what was revoked stays so over a restart, and while nginx was away', as
   await viewers(stream, token.joe);
   await viewers(stream, await newToken('eve', stream));
 
-  // all of it is ended and started
+  // the whole stack ends and starts
   for (const each of open) each.close();
   await buildSh(['down'], { env: stack.env });
   await buildSh(['up', '-d'], { env: stack.env });
@@ -529,7 +493,7 @@ cleanly('what was revoked stays so over a restart, and while nginx was away', as
   await goOn([...await viewers(stream, token.joe), ...await viewers(stream, await newToken('bob', stream))]);
 });
 
-cleanly('sessions of a worker that was killed are closed in the database', async () => {
+cleanly('the rows of a killed worker\'s sessions are closed', async () => {
   const stream = await newStream('killed', 'admin');
   await publish(stream);
   await viewRtmp(stream, await until(() => newToken('admin', stream), 'a token'));
@@ -547,5 +511,5 @@ cleanly('sessions of a worker that was killed are closed in the database', async
     );
   assert.ok(!other.ended);
   const now = (await stack.controlGet('/sessions')).sessions.find((each) => each.stream === stream.full).id;
-  assert.ok(!stack.log('auth').includes(`session ${now} closed`), 'who is there stays');
+  assert.ok(!stack.log('auth').includes(`session ${now} closed`), 'an open session stays open');
 });

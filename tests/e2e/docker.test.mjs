@@ -1,4 +1,4 @@
-// The container image is built from docker/Dockerfile, and its services run once.
+// Builds the container image from docker/Dockerfile and runs its services once.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -18,7 +18,7 @@ test('compose file and Dockerfile agree with the settings', () => {
   for (const service of ['mariadb', 'auth-service', 'thumb', 'nginx'])
     assert.match(compose, new RegExp(`^  ${service}:`, 'm'));
   assert.equal(compose.match(/healthcheck:/g).length, 4);
-  // what decodes strangers' video sees recordings, to read, and its socket's folder: no secret, no other socket
+  // duolu-thumb decodes strangers' video: it may read recordings and use its socket's folder, nothing else
   const helper = compose.slice(compose.indexOf('\n  thumb:'), compose.indexOf('\n  nginx:'));
   const mounts = helper.slice(helper.indexOf('    volumes:'), helper.indexOf('    depends_on:'));
   assert.deepEqual([...mounts.matchAll(/subpath: (\w+)/g)].map((m) => m[1]), ['rec', 'thumb']);
@@ -31,7 +31,7 @@ test('compose file and Dockerfile agree with the settings', () => {
   assert.match(compose.slice(compose.indexOf('\n  nginx:')), /^    volumes:\n      - state:\S+\n    \w/m);
 });
 
-/* A service of the image: chroot into its root, in namespaces that end with it. */
+/* Runs a service of the image: chroot into its root, in namespaces that end with it. */
 function service(root, mounts, env, args) {
   const binds = mounts.map(([from, to]) => `mkdir -p ${root}${to} && mount --bind ${from} ${root}${to}`).join(' && ');
   const script = `${binds} && mount --rbind /dev ${root}/dev && mount -t proc proc ${root}/proc && exec chroot ` +
@@ -56,8 +56,8 @@ function service(root, mounts, env, args) {
   ];
 }
 
-/* unshare itself ignores SIGTERM: what it runs, the first process of its
- * namespace, gets the signal, as a container's would. */
+/* unshare itself ignores SIGTERM: the first process of its namespace gets the signal,
+ * as in a container. */
 async function end(one) {
   if (one.code === undefined) {
     const { pid } = one.child;
@@ -77,7 +77,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   }
   const began = Date.now();
   const image = await buildImage();
-  // the last made is ended first
+  // end the services in reverse order
   const undo = [() => image.remove()];
   t.after(async () => {
     for (const step of undo.reverse()) await step();
@@ -85,7 +85,7 @@ test('the image builds, and its auth-service and nginx serve a stream', async (t
   console.log(`# the image was built in ${Math.round((Date.now() - began) / 1000)} s`);
   assert.deepEqual(image.config.Entrypoint, ['/usr/local/bin/duolu']);
 
-  // its database: that of a stack of this machine, by its unix socket
+  // it uses the database of a stack on this machine, by the unix socket
   const host = await startStack({ workers: 1 });
   undo.push(() => host.stop());
   const socket = path.join(host.home, 'mysql/mysql.sock');

@@ -1,4 +1,4 @@
-// Live events as a page gets them: by cookie, over TLS, HTTP/1.1 and HTTP/2.
+// The page's live events: by cookie, over TLS, HTTP/1.1 and HTTP/2.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -11,33 +11,7 @@ import { until } from '../lib/nginx.mjs';
 import { keyFrame, openPublisher } from '../lib/rtmp.mjs';
 import { startStack } from '../lib/stack.mjs';
 
-function login(stack, name, password) {
-  return new Promise((resolve, reject) => {
-    const body = JSON.stringify({ name, password });
-    const request = https.request(
-      `${stack.httpsUrl}/api/login`,
-      {
-        method: 'POST',
-        rejectUnauthorized: false,
-        agent: false,
-        headers: {
-          'Content-Type': 'application/json',
-          'X-Duolu': '1',
-          Origin: stack.httpsUrl,
-          'Content-Length': Buffer.byteLength(body),
-        },
-      },
-      (response) => {
-        response.resume();
-        resolve(response.headers['set-cookie'][0].split(';')[0]);
-      },
-    );
-    request.on('error', reject);
-    request.end(body);
-  });
-}
-
-/** The same as Follower.open, as a stream of an HTTP/2 connection. */
+/** Follower.open() over HTTP/2. */
 function followHttp2(stack, cookie) {
   const session = http2.connect(stack.httpsUrl, { rejectUnauthorized: false });
   session.unref();
@@ -60,15 +34,15 @@ async function publish(stack) {
   return client;
 }
 
-test('a page learns of its streams without asking', async (t) => {
+test('live events tell a page about its streams', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop());
   await stack.ctl('user', 'add', 'bob', '--password-stdin', { input: 'a-long-password-of-bob\n' });
-  const admin = await login(stack, 'admin', stack.adminPassword);
-  const bob = await login(stack, 'bob', 'a-long-password-of-bob');
+  const admin = await stack.login('admin');
+  const bob = await stack.login('bob', 'a-long-password-of-bob');
   const url = `${stack.httpsUrl}/api/events`;
 
-  await t.test('nobody without a login, and the question behind it is not for the world', async () => {
+  await t.test('only a logged-in page gets events, and nobody can ask /api/events-access', async () => {
     const stranger = await Follower.open(url);
     assert.equal(stranger.status, 401);
     stranger.close();
@@ -77,7 +51,7 @@ test('a page learns of its streams without asking', async (t) => {
     nosy.close();
   });
 
-  await t.test('only GET is answered, and another method is no error of the server', async () => {
+  await t.test('other methods than GET get 401 or 405, no error of the server', async () => {
     const answer = (method, headers) => new Promise((resolve, reject) => {
       const request = https.request(url, { method, headers, rejectUnauthorized: false, agent: false }, (response) => {
         response.resume();
@@ -91,7 +65,7 @@ test('a page learns of its streams without asking', async (t) => {
     }
   });
 
-  await t.test('over TLS and HTTP/2: live, grace, live; who has no right hears nothing', async () => {
+  await t.test('over TLS and HTTP/2: live, grace, live; a user without a right gets no event', async () => {
     const one = await Follower.open(url, { Cookie: admin });
     const two = followHttp2(stack, admin);
     const other = await Follower.open(url, { Cookie: bob });
@@ -110,7 +84,7 @@ test('a page learns of its streams without asking', async (t) => {
     await publisher.close();
     assert.deepEqual(other.events.map((e) => e.event), ['streams']);
 
-    // a right given counts at once: the page asks again, and then sees it
+    // a new right works at once: the page's events end, it asks again and sees the stream
     await stack.ctl('grant', 'bob', 'live/demo', 'view');
     await until(() => other.ended, 'bob\'s events to end');
     const again = await Follower.open(url, { Cookie: bob });
@@ -119,7 +93,7 @@ test('a page learns of its streams without asking', async (t) => {
     two.connection.destroy();
   });
 
-  await t.test('a reload ends them, and no old worker stays for the connection', async () => {
+  await t.test('a reload ends the events, and no old worker stays for their connections', async () => {
     const one = await Follower.open(url, { Cookie: admin });
     const two = followHttp2(stack, admin);
     for (const follower of [one, two]) await follower.first();
@@ -129,6 +103,6 @@ test('a page learns of its streams without asking', async (t) => {
     for (const follower of [one, two]) await until(() => follower.ended, 'their end');
     assert.deepEqual([one.complete, two.complete], [true, true]);
     await until(() => two.connectionEnded, 'the HTTP/2 connection to end');
-    await until(async () => (await pids()).every((pid) => !old.includes(pid)), 'the old workers to be gone');
+    await until(async () => (await pids()).every((pid) => !old.includes(pid)), 'the old workers to end');
   });
 });

@@ -1,5 +1,5 @@
-// A stack of which something is gone: `up` and the keeper, in the foreground or
-// the background, put it back, and what goes on is left alone.
+// When a service of a stack is gone, `up` and the keeper, in the foreground or the
+// background, restart it and leave the others alone.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -13,7 +13,7 @@ import { buildSh, endKeeper, foreground, pidOf, processesOf, stackEnv, startStac
 
 const MASTER = /nginx: master/;
 
-/* A viewer that counts: `more` waits for new bytes, fails when the answer has ended. */
+/* A viewer that counts bytes: `more` waits for new ones, and fails when the answer has ended. */
 function watch(url) {
   return new Promise((resolve, reject) => {
     http.get(url, { agent: false }, (response) => {
@@ -62,10 +62,10 @@ async function kill(home, pattern) {
   return pid;
 }
 
-/* nginx's master, and not one that quits */
+/* nginx's master, but not one that quits */
 const masterOf = (home) => Number(fs.readFileSync(path.join(home, 'pid/nginx.pid'), 'utf8'));
 
-test('up where something is gone names it, starts it, and leaves live streams alone', async (t) => {
+test('up names the missing service, starts it, and leaves live streams alone', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
   const first = await watched(stack, t);
@@ -128,7 +128,7 @@ test('up where something is gone names it, starts it, and leaves live streams al
     );
   }
 
-  await t.test('nginx\'s master ended by SIGTERM takes its workers along', async () => {
+  await t.test('nginx\'s master ends its workers on SIGTERM', async () => {
     await endKeeper(stack.home);
     process.kill(masterOf(stack.home), 'SIGTERM');
     await portsClosed();
@@ -137,7 +137,7 @@ test('up where something is gone names it, starts it, and leaves live streams al
   });
 });
 
-test('two ups at once leave one stack, and one of them says that it waited', async (t) => {
+test('two ups at once make one stack, and one of them reports that it waited', async (t) => {
   const env = await stackEnv({ workers: 1 });
   t.after(() => stopStack(env));
   const said = (await Promise.all([1, 2].map(() => buildSh(['up', '-d'], { env })))).map(({ stdout }) => stdout);
@@ -149,7 +149,7 @@ test('two ups at once leave one stack, and one of them says that it waited', asy
   );
   assert.equal(said.filter((text) => /ready after/.test(text)).length, 1);
   for (const name of [/mariadbd/, /duolu-auth/, /duolu-thumb/, MASTER, /build\.sh keep/]) {
-    // a second keeper sees that there is one, and leaves
+    // a second keeper sees the first one and ends
     await until(() => processesOf(env.DUOLU_HOME).filter((line) => name.test(line)).length === 1, `one ${name}`);
   }
 });
@@ -165,14 +165,14 @@ test('a stack in the background has its keeper before anybody can read that it i
   let text = '';
   up.stdout.on('data', (data) => {
     text += data;
-    if (/ready after/.test(text)) up.stdout.destroy();          // as `| head` does
+    if (/ready after/.test(text)) up.stdout.destroy();          // as `up -d | head` does
   });
   await ended;
   assert.match(text, /ready after/);
   const keeper = Number(fs.readFileSync(path.join(home, '.keeper'), 'utf8'));
   assert.match(fs.readFileSync(`/proc/${keeper}/cmdline`, 'utf8'), /build\.sh\0keep/);
 
-  // it is gone, its number is somebody else's, and another shell asks whether there is one
+  // the keeper is gone, another process has its PID, and another shell asks for the keeper
   process.kill(keeper, 'SIGKILL');
   await gone(keeper);
   const stranger = spawn('sleep', ['300'], { stdio: 'ignore' });
@@ -191,7 +191,7 @@ test('a stack in the background has its keeper before anybody can read that it i
   assert.equal(stranger.signalCode, null);
 });
 
-test('in the foreground, what ends by itself is started again, and media goes on', async (t) => {
+test('up in the foreground restarts services that end by themselves, and media goes on', async (t) => {
   const env = await stackEnv({ workers: 1 });
   const up = foreground(env);
   t.after(() => stopStack(env));
@@ -231,7 +231,7 @@ test('in the foreground, what ends by itself is started again, and media goes on
   );
   assert.equal(up.child.exitCode, null, up.text);
 
-  // another shell ends it all: that is no failure
+  // `down` in another shell is not a failure
   await buildSh(['down'], { env });
   assert.equal(await up.ended, 0, up.text);
   assert.match(up.text, /duolu: ended/);

@@ -12,7 +12,7 @@ import { probe, pushFfmpeg, pushLibrtmp, untilLive } from '../lib/media.mjs';
 import { openPublisher } from '../lib/rtmp.mjs';
 import { run, startStack } from '../lib/stack.mjs';
 
-/** Opens a URL: the status, and for media what arrived so far. */
+/** Opens a URL: its status and the bytes that have arrived. */
 function open(url) {
   const client = url.startsWith('https:') ? https : http;
   return new Promise((resolve, reject) => {
@@ -38,50 +38,6 @@ async function refusal(url) {
 
 const codecs = (streams) => streams.map((stream) => stream.codec_name).sort();
 
-async function login(stack) {
-  const response = await new Promise((resolve, reject) => {
-    const body = JSON.stringify({ name: 'admin', password: stack.adminPassword });
-    const request = https.request(
-      `${stack.httpsUrl}/api/login`,
-      {
-        method: 'POST',
-        rejectUnauthorized: false,
-        agent: false,
-        headers: {
-          'Content-Type': 'application/json',
-          'X-Duolu': '1',
-          Origin: stack.httpsUrl,
-          'Content-Length': Buffer.byteLength(body),
-        },
-      },
-      resolve,
-    );
-    request.on('error', reject);
-    request.end(body);
-  });
-  response.resume();
-  assert.equal(response.statusCode, 200);
-  return response.headers['set-cookie'][0].split(';')[0];
-}
-
-function apiGet(stack, target, cookie) {
-  return new Promise((resolve, reject) => {
-    https
-      .get(
-        stack.httpsUrl + target,
-        { rejectUnauthorized: false, agent: false, headers: { Cookie: cookie } },
-        (response) => {
-          let text = '';
-          response.on('data', (data) => {
-            text += data;
-          });
-          response.on('end', () => resolve(JSON.parse(text)));
-        },
-      )
-      .on('error', reject);
-  });
-}
-
 test('a push with a key, watched with a token', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop());
@@ -101,14 +57,14 @@ test('a push with a key, watched with a token', async (t) => {
     assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
   });
 
-  await t.test('viewers in the other worker see the same stream', async (t2) => {
+  await t.test('viewers in the other worker get the same stream', async (t2) => {
     const viewers = [];
     t2.after(() => viewers.forEach((viewer) => viewer.close()));
     const inOther = async () => (await stack.controlGet('/status')).workers
       .filter((worker) => worker.pid !== live.publisher_pid)
       .reduce((sum, worker) => sum + worker.viewers, 0);
     while (await inOther() === 0) {
-      assert.ok(viewers.length < 500, '500 connections, and none was taken by the other worker');
+      assert.ok(viewers.length < 500, 'the other worker accepted none of 500 connections');
       viewers.push(...await Promise.all(Array.from({ length: 10 }, () => open(url))));
     }
     for (const viewer of viewers) {
@@ -124,7 +80,7 @@ test('a push with a key, watched with a token', async (t) => {
     }
   });
 
-  await t.test('the same over TLS, HTTP/2 and WebSocket', async () => {
+  await t.test('viewers over TLS, HTTP/2 and WebSocket get it, too', async () => {
     const secure = `${stack.httpsUrl}/m/${token}/live/demo.flv`;
     const viewer = await open(secure);
     await until(() => viewer.size > 50_000, '50 kB over TLS');
@@ -156,7 +112,7 @@ test('a push with a key, watched with a token', async (t) => {
     }
   });
 
-  await t.test('no token 401; wrong, expired, other stream\'s 403; not live 404', async () => {
+  await t.test('no token gets 401; a wrong, expired or other stream\'s token 403; a stream not live 404', async () => {
     await stack.ctl('stream', 'add', 'live/other', '--owner', 'admin');
     const other = await stack.ctl('url', 'admin', 'live/other', 'view');
     const otherToken = other.split('/m/')[1].split('/')[0];
@@ -174,9 +130,9 @@ test('a push with a key, watched with a token', async (t) => {
   });
 
   await t.test('the page\'s API shows it live, with an address that plays', async () => {
-    const cookie = await login(stack);
+    const cookie = await stack.login('admin');
     const demo = await until(async () => {
-      const { streams } = await apiGet(stack, '/api/streams', cookie);
+      const { streams } = (await stack.api('GET', '/api/streams', { cookie })).json;
       return streams.find((stream) => stream.name === 'demo' && stream.live && stream.kbps > 0);
     }, 'the API to show the stream live');
     assert.deepEqual([demo.state, demo.width, demo.height, demo.video, demo.audio], ['live', 320, 180, 'h264', 'aac']);
@@ -187,7 +143,7 @@ test('a push with a key, watched with a token', async (t) => {
     assert.match(await stack.ctl('status'), /live\/demo/);
   });
 
-  await t.test('no token stands in a log', async () => {
+  await t.test('no log holds a token', async () => {
     for (const name of fs.readdirSync(path.join(stack.home, 'log'))) {
       const text = fs.readFileSync(path.join(stack.home, 'log', name), 'utf8');
       assert.ok(!text.includes(token), `${name} holds a token`);
@@ -195,7 +151,7 @@ test('a push with a key, watched with a token', async (t) => {
     }
   });
 
-  await t.test('the same key with a letter percent-encoded takes over at once', async () => {
+  await t.test('a second publisher with the same key, percent-encoded, takes over at once', async () => {
     const [first, ...rest] = stack.demoKey;
     const key = `%${first.charCodeAt(0).toString(16)}${rest.join('')}`;
     const again = await openPublisher(`demo?key=${key}`, { port: Number(new URL(stack.rtmpUrl).port) });
@@ -204,7 +160,7 @@ test('a push with a key, watched with a token', async (t) => {
   });
 });
 
-test('a refused publisher is told so', async (t) => {
+test('a refused publisher gets an error', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop());
   const cases = [
@@ -221,7 +177,7 @@ test('a refused publisher is told so', async (t) => {
     });
   }
 
-  await t.test('librtmp pushes with the key, and stops when the key is wrong', async () => {
+  await t.test('librtmp publishes with the right key, and stops with a wrong one', async () => {
     const wrong = pushLibrtmp(`${stack.rtmpUrl}/live/demo?key=AAAAAAAAAAAAAAAAAAAAAA`);
     assert.notEqual(await wrong.ended, 0, wrong.text);
     const right = pushLibrtmp(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
@@ -241,7 +197,7 @@ test('a refused publisher is told so', async (t) => {
     }
   });
 
-  await t.test('a key that was rotated away no longer works', async () => {
+  await t.test('after a rotation the old key no longer works', async () => {
     const fresh = (await stack.ctl('stream', 'key', 'rotate', 'live/demo')).match(/[A-Za-z0-9_-]{22}/)[0];
     const old = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
     assert.notEqual(await old.ended, 0, old.text);

@@ -1,5 +1,5 @@
-// Play over RTMP with the players people use: ffmpeg (ffplay's library, and
-// VLC's), rtmpdump (librtmp), GStreamer's two, and VLC.
+// Playing over RTMP with common players: ffmpeg (the library of ffplay and VLC),
+// rtmpdump (librtmp), two of GStreamer, and VLC.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -17,7 +17,7 @@ const DEADLINE = { timeout: 240_000 };
 const asNobody = process.getuid() === 0
   ? ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'] : ['setpriv'];
 
-/** Players that write what they get to a file; each runs until it is stopped or the stream ends. */
+/** Players that write the stream to a file; each runs until it is stopped or the stream ends. */
 const PLAYERS = {
   ffmpeg: (url, file) => ['ffmpeg', '-nostdin', '-v', 'error', '-i', url, '-c', 'copy', '-y', file],
   rtmpdump: (url, file) => ['rtmpdump', '-q', '--live', '-r', url, '-o', file],
@@ -92,7 +92,7 @@ async function untilEnded(player) {
   return player.process.code;
 }
 
-/** Decodes a capture, which must not make ffmpeg say anything; frames of video and packets of audio in it. */
+/** Decodes a capture without any message of ffmpeg; returns its video frames and audio packets. */
 async function decoded(player) {
   const { code, stderr } = await run(
     'ffmpeg',
@@ -113,7 +113,7 @@ async function decoded(player) {
   return Object.fromEntries(JSON.parse(stdout).streams.map((s) => [s.codec_name, Number(s.nb_read_packets)]));
 }
 
-/** An address whose token is over. */
+/** An address with an expired token. */
 async function expired(stack) {
   const url = await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp', '--ttl', '1');
   const { exp } = JSON.parse(Buffer.from(url.replace(/.*token=/, '').split('.')[1], 'base64url'));
@@ -121,7 +121,7 @@ async function expired(stack) {
   return url;
 }
 
-/** nginx-rtmp cuts a name and its token at 255 bytes: the token moves, or its not fitting is said. */
+/** nginx-rtmp cuts a name with its token at 255 bytes: url moves the token, or reports that it does not fit. */
 async function longNames(stack) {
   const long = `live/${'n'.repeat(44)}`;
   const key = (await stack.ctl('stream', 'add', long, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/)[0];
@@ -141,7 +141,7 @@ async function longNames(stack) {
     /makes a token of \d+ bytes; expected at most 244 for RTMP: use --format flv/);
 }
 
-test('the address of duoluctl plays in each player, and no other does', DEADLINE, async (t) => {
+test('each player plays the address of duoluctl, and no other one', DEADLINE, async (t) => {
   const stack = await startStack();
   t.after(() => stack.stop());
   const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
@@ -159,7 +159,7 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
   );
   assert.equal(rows.length, players.length, 'each is a session');
   assert.equal((await untilLive(stack, 'live/demo', publisher)).viewers_by.rtmp, players.length);
-  await stack.ctl('user', 'disable', 'viewer');           // rtmpsrc alone connects again, and is refused
+  await stack.ctl('user', 'disable', 'viewer');           // only rtmpsrc reconnects, and nginx refuses it
   for (const player of players) {
     await untilEnded(player);
     const packets = await decoded(player);
@@ -189,7 +189,7 @@ test('the address of duoluctl plays in each player, and no other does', DEADLINE
   }
 });
 
-test('each player ends with the stream, and has every frame of it since it joined', DEADLINE, async (t) => {
+test('each player ends with the stream and has received every frame since it joined', DEADLINE, async (t) => {
   const hub = await startHub({ ingest: 'hub_play on;', main: 'hub_grace 1s;' });
   t.after(() => hub.stop());
   const publisher = start('ffmpeg', [
@@ -236,7 +236,7 @@ test('each player ends with the stream, and has every frame of it since it joine
     const code = await untilEnded(player);
     const packets = await decoded(player);
     assert.equal(code, 0, `${player.name}: ${player.process.text}`);
-    // a GOP is the whole stream, so all began with the same frame
+    // the stream is one GOP, so all players began with the same frame
     assert.deepEqual([player.name, packets.h264], [player.name, media(9)]);
     assert.ok(packets.aac >= media(8) - 10,             // VLC's packetizer keeps the last for itself
       `${player.name}: ${packets.aac} of ${media(8)} audio frames`);

@@ -1,6 +1,5 @@
-// Recordings of a whole stack: who is recorded is what the database says, the
-// rows are what the files are, whatever was down meanwhile, and what is
-// recorded plays.
+// Recordings of a whole stack: it records the streams that the database says, the rows
+// match the files, whichever service was down meanwhile, and recordings play.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -16,7 +15,7 @@ const DEADLINE = { timeout: 240_000 };
 const POLICIES = ['always', 'never', 'demand'];
 
 let stack;
-let hub;                       // what a Source wants to know
+let hub;                       // for Source
 let recordings;
 const keys = {};
 
@@ -32,10 +31,10 @@ before(async () => {
     await stack.ctl('stream', 'set', `live/${name}`, 'record=always');
 });
 
-// nginx is killed in here: what it says then is part of it
+// tests kill nginx: allow its messages
 after(() => stack?.stop());
 
-// ---- what is asked --------------------------------------------------------
+// ---- questions ------------------------------------------------------------
 
 const publish = async (name, options) => (await Source.open(hub, name, { key: keys[name], ...options })).run();
 
@@ -66,10 +65,10 @@ const complete = (name, count = 1) =>
     `${count} complete row(s) of live/${name}`,
   );
 
-/** The row tells what the file is. */
+/** The row matches the file. */
 function tellsTheFile(row, state = 'complete') {
   const r = recordings.read(row.file);
-  // duolu-thumb is of their group; as root, an ACL lets duolu-auth delete
+  // duolu-thumb reads by the group; started by root, an ACL lets duolu-auth delete
   wellFormed(r, { modes: ['640', process.getuid() === 0 ? '770' : '750'] });
   assert.deepEqual(
     [row.stream, row.format, row.from, row.bytes, row.state],
@@ -99,9 +98,9 @@ function control(action) {
   });
 }
 
-// ---- parts of the stack that go and come back -----------------------------
+// ---- stopping and starting services ---------------------------------------
 
-/** Processes of the stack with this name. */
+/** PIDs of the stack's processes of this name. */
 const pidsOf = (name) => fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).filter((pid) => {
   try {
     return (
@@ -109,11 +108,11 @@ const pidsOf = (name) => fs.readdirSync('/proc').filter((pid) => /^\d+$/.test(pi
       [stack.home, path.join(stack.home, 'db')].includes(fs.readlinkSync(`/proc/${pid}/cwd`))
     );
   } catch {
-    return false;              // ended while it was looked at
+    return false;              // it ended meanwhile
   }
 }).map(Number);
 
-/** Ends a service; the function that it gives has `up` start it again. */
+/** Ends a service; returns a function that has `up` start it again. */
 async function take(name, signal) {
   const [pid] = pidsOf(name);
   await endKeeper(stack.home);
@@ -122,7 +121,7 @@ async function take(name, signal) {
   return () => buildSh(['up', '-d'], { env: stack.env });
 }
 
-/** Stops and starts the recording `times` times; as many files. */
+/** Stops and starts recording `times` times, which makes as many files. */
 async function manyFiles(name, times) {
   for (let n = 0; n < times; n++) {
     await recorded(name);
@@ -135,7 +134,7 @@ async function manyFiles(name, times) {
 
 // ---- tests ----------------------------------------------------------------
 
-test('always, never and on demand: what the database says is done at once', DEADLINE, async () => {
+test('nginx follows the policies always, never and demand at once', DEADLINE, async () => {
   const sources = await Promise.all(POLICIES.map((name) => publish(name)));
   await recorded('always', 500);
   await until(async () => (await live('demand'))?.window_ms > 500, 'live/demand');
@@ -174,14 +173,14 @@ test('always, never and on demand: what the database says is done at once', DEAD
   await until(() => recordings.markers().length === 0, 'no marker to be left');
 });
 
-test('history plays in ffmpeg, while it is being recorded too', DEADLINE, async () => {
+test('history plays in ffmpeg, also during recording', DEADLINE, async () => {
   await stack.ctl('stream', 'set', 'live/always', 'record=always');
   const source = await publish('always');
   await recorded('always', 4000);
   const url = (await stack.ctl('url', 'admin', 'live/always', 'replay')).split('\n').at(-1);
   assert.match(url, /^http:.*\/rec\/live\/always\/index\.m3u8$/);
 
-  // it grows: ffmpeg asks again for what is new
+  // the playlist grows: ffmpeg loads it again
   const [{ from }] = (await rows('always')).slice(-1);
   const growing = start('ffmpeg', [
     '-nostdin',
@@ -209,7 +208,7 @@ test('history plays in ffmpeg, while it is being recorded too', DEADLINE, async 
   const files = all.map((row) => tellsTheFile(row));
   assert.ok(files[1].end >= 6000, 'what ffmpeg saw was not there when it began');
 
-  // and the past has an end: both files of it, with the gap between them
+  // a span of the past has both files, with the gap between them
   const { stdout, stderr } = await run('ffprobe', [
     '-v',
     'error',
@@ -226,7 +225,7 @@ test('history plays in ffmpeg, while it is being recorded too', DEADLINE, async 
   }
 });
 
-test('the service is down, then the database: every row comes, in order, once', DEADLINE, async () => {
+test('after the service and then the database were down, every row comes once and in order', DEADLINE, async () => {
   const sources = {};
   for (const name of ['service', 'database']) {
     sources[name] = await publish(name);
@@ -298,7 +297,7 @@ test(
     );
     await plays(r);
 
-    // the same stream again: history has both
+    // record the same stream again: history has both files
     const again = await publish('crash');
     await recorded('crash', 500);
     await stack.ctl('stream', 'set', 'live/crash', 'record=never');

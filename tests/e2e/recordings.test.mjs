@@ -1,5 +1,5 @@
-// What the auth-service knows of recordings and who may do what with them,
-// against a real MariaDB; the files are laid out by the test.
+// The auth-service's rows of recordings and the rights on them, against a real MariaDB;
+// the test makes the files.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -51,7 +51,7 @@ describe('the list of recordings', () => {
     insert({ file: `live/gone/${fileName(start)}`, stream: 'live/gone', from: start, to: start + 1, bytes: 5 });
   });
 
-  test('says of each what the page shows, newest first', async () => {
+  test('has all that the page shows, newest first', async () => {
     const all = await list('');
     assert.equal(all.length, 6);
     assert.deepEqual(all.map(({ from }) => from), all.map(({ from }) => from).sort((a, b) => b - a));
@@ -82,7 +82,7 @@ describe('the list of recordings', () => {
     );
     const [head, body, signature] = token.split('.');
     assert.equal(createHmac('sha256', key).update(`${head}.${body}`).digest('base64url'), signature);
-    // nobody has a right on a stream that is not there
+    // nobody has a right on a stream that does not exist
     assert.equal(all.find(({ stream }) => stream === 'live/gone').url, undefined);
   });
 
@@ -90,10 +90,10 @@ describe('the list of recordings', () => {
     assert.deepEqual(await files('?stream=live/demo'), demo.map(({ file }) => file).reverse());
     assert.equal((await files(`?stream=${encodeURIComponent('live/相机+1')}`)).length, 1);
     assert.equal((await files('?stream=live/gone')).length, 1);
-    // what only touches the span is not in it
+    // a recording that only touches the span does not overlap it
     assert.deepEqual(await files(`?stream=live/demo&from=${demo[0].to}`), [demo[2].file, demo[1].file]);
     assert.deepEqual(await files(`?stream=live/demo&to=${iso(demo[1].from)}`), [demo[0].file]);
-    const second = Math.floor(demo[0].to / 1000) + 1;         // as `date +%s` has it
+    const second = Math.floor(demo[0].to / 1000) + 1;         // as `date +%s` prints it
     assert.deepEqual(
       await files(`?stream=live/demo&from=${second}`),
       await files(`?stream=live/demo&from=${iso(second * 1000)}`),
@@ -148,7 +148,7 @@ describe('the list of recordings', () => {
     assert.deepEqual(seen, whole);
   });
 
-  test('shows to each what they may replay or manage, and nothing else', async () => {
+  test('shows users only the recordings that they may replay or manage', async () => {
     assert.deepEqual(await list('', eve), []);
     for (const query of ['?stream=live/demo', '?stream=live/nothing', '?stream=bad']) {
       const { status, json } = await get(query, eve);
@@ -180,7 +180,7 @@ describe('events of nginx', () => {
   const start = Date.UTC(2026, 10, 21, 9, 0, 0, 5);
   let number = 0;
   const nameOf = (n) => `${String(start + n).padStart(13, '0')}-0000000777-000000.json`;
-  // Whole under its name at once, as nginx does it.
+  // Appears complete under its name, as nginx writes it.
   const put = (event) => {
     const name = nameOf(number++);
     fs.writeFileSync(
@@ -253,12 +253,12 @@ describe('events of nginx', () => {
     );
   });
 
-  test('that come twice change nothing, those of one file in their order', async () => {
+  test('that come twice change nothing; events of one file apply in order', async () => {
     put(close(start, 500));
     put(close(start, 500));
     await taken();
     assert.equal(rows().length, 1);
-    // a publisher's return: the same file goes on, and what is kept stays so
+    // the publisher returns: the same file goes on, and `keep` stays
     sql('UPDATE recordings SET keep = 1');
     for (let i = 1; i <= 40; i++) {
       put(open(start));
@@ -270,7 +270,7 @@ describe('events of nginx', () => {
     ]);
   });
 
-  test('of a file that nothing was written to take its row with them', async () => {
+  test('of a file that stayed empty delete its row', async () => {
     put(open(start + 5000));
     await taken();
     assert.equal(rows().length, 2);
@@ -279,7 +279,7 @@ describe('events of nginx', () => {
     assert.equal(rows().length, 1);
   });
 
-  test('of a stream that is not there keep a row, without it', async () => {
+  test('of a stream that does not exist make a row without a stream', async () => {
     put({ ...close(start + 6000, 9, { stream: 'live/gone' }), file: `live/gone/${fileName(start + 6000)}` });
     await taken();
     assert.deepEqual(sql("SELECT COALESCE(stream_id, 'none'), app, name FROM recordings WHERE name = 'gone'"), [
@@ -287,7 +287,7 @@ describe('events of nginx', () => {
     ]);
   });
 
-  test('that make no sense are set aside, and hold up nobody', async () => {
+  test('that are invalid are set aside and do not block the others', async () => {
     const good = close(start + 7000, 9);
     const lines = auth.lines.length;
     const bad = [
@@ -334,11 +334,11 @@ describe('events of nginx', () => {
         ['9', '200'],
       ],
     );
-    assert.ok(fs.existsSync(at('.spool/half.tmp')), 'what is not written yet is left alone');
+    assert.ok(fs.existsSync(at('.spool/half.tmp')), 'a file that is not complete yet is left alone');
   });
 
-  test('that the database refuses for what is in them are set aside after a few tries; a read-only database is ' +
-    'waited for', async () => {
+  test('that the database refuses for their content are set aside after a few tries; all wait for a ' +
+    'read-only database', async () => {
     clear();
     sql('ALTER TABLE recordings ADD CONSTRAINT picky CHECK (bytes <> 666)');
     sql('SET GLOBAL read_only = ON');
@@ -348,10 +348,10 @@ describe('events of nginx', () => {
       put(close(start + 11_000, 9));
       await until(
         () => auth.lines.slice(lines).some((line) => /nginx's events wait: database: .*read-only/.test(line)),
-        'the read-only database to be told of',
+        'the log to report the read-only database',
       );
       const from = service.nginx.looks['/status'];
-      // it looks at every fourth tick
+      // the keeper asks for /status at every fourth tick
       await until(() => service.nginx.looks['/status'] >= from + 3, 'the keeper to have tried often enough');
       assert.equal(waiting().length, 2, 'both still wait');
       sql('SET GLOBAL read_only = OFF');
@@ -366,7 +366,7 @@ describe('events of nginx', () => {
         [`live/demo/${fileName(start + 11_000)}`],
       );
 
-      // nor does such a file stop the others when rows are made anew
+      // nor does such a file stop reindex
       lay({ from: start + 12_000, bytes: 666 });
       lay({ from: start + 13_000, bytes: 300 });
       await service.ctl(['reindex']);
@@ -382,7 +382,7 @@ describe('events of nginx', () => {
     clear();
     await auth.stop();
     for (let i = 0; i < 100; i++) { put(open(start + i * 2000)); put(close(start + i * 2000, i)); }
-    lay({ from: start });       // the one with no bytes
+    lay({ from: start });       // the empty one
     await auth.start();
     await taken();
     assert.deepEqual(sql('SELECT COUNT(*), SUM(bytes), MIN(state), MAX(state) FROM recordings'), [
@@ -390,7 +390,7 @@ describe('events of nginx', () => {
     ]);
   });
 
-  test('are taken once, even by a service that is killed at it', async () => {
+  test('are applied once, even by a service that is killed meanwhile', async () => {
     clear();
     for (let i = 1; i <= 400; i++) { put(open(start + i * 2000)); put(close(start + i * 2000, i)); }
     let amid = 0;
@@ -424,13 +424,13 @@ describe('events of nginx', () => {
     await service.database.start();
     await taken();
     assert.deepEqual(sql('SELECT bytes, state FROM recordings'), [['20', 'complete']]);
-    // said when it began and when it was over, not at every try
+    // logged when it began and when it was over, not at every try
     await until(() => auth.lines.some((line) => /nginx's events wait: over/.test(line)), 'the service to say so');
     assert.ok(said() <= once1 + 2, auth.lines.slice(-10).join('\n'));
   });
 });
 
-describe('what is recorded', () => {
+describe('the choice of streams to record', () => {
   const key = async (name) => (await auth.done(['stream', 'add', `live/${name}`, '--owner', 'bob', '--json'])).key;
   const told = () =>
     nginx.calls
@@ -447,7 +447,7 @@ describe('what is recorded', () => {
     nginx.answer = () => [200, { recording: true }];
   });
 
-  test('follows the policy, and with demand the switch, which lasts', async () => {
+  test('follows the policy, and with demand the switch, which stays set', async () => {
     assert.equal(await gate('camera'), false);
     let answer = await record('camera', true);
     assert.deepEqual([answer.status, answer.json.error], [409, 'policy']);
@@ -489,7 +489,7 @@ describe('what is recorded', () => {
     assert.equal(await gate('camera'), true);
     assert.match(await auth.done(['stream', 'list']), /^live\/camera .* record=demand \(on\) /m);
 
-    // the page's settings tell nginx too, and only of what has changed
+    // settings made in the page reach nginx, too, but only if recording changes
     nginx.calls = [];
     const set = async (body) => (await auth.api('POST', '/api/streams/live/camera', { cookie: bob, body })).json;
     assert.equal((await set({ title: 'Front yard' })).record_on, true);
@@ -512,7 +512,7 @@ describe('what is recorded', () => {
     }
   });
 
-  test('of a stream that is not live changes all the same; without nginx there is a warning', async () => {
+  test('can be changed for a stream that is not live; without nginx there is a warning', async () => {
     nginx.answer = (url) => (url === '/status' ? [200, { streams: [] }] : [404, { error: 'no such stream' }]);
     let answer = await record('camera', false);
     assert.deepEqual(answer.json, { record_on: false, live: false });
@@ -529,9 +529,9 @@ describe('what is recorded', () => {
     assert.equal(await gate('camera'), true);
   });
 
-  test('is compared with what nginx does, so that changes by hand arrive', async () => {
+  test('is compared with nginx\'s state, so that changes by hand take effect', async () => {
     const states = { 'live/camera': 'off', 'live/demo': 'on', 'live/bobs': 'full', 'live/strange': 'on' };
-    sql("UPDATE streams SET record_policy = 'always' WHERE name = 'bobs'");     // wanted, and nginx knows
+    sql("UPDATE streams SET record_policy = 'always' WHERE name = 'bobs'");     // should be recorded, and nginx knows
     nginx.answer = (url) => {
       const change = /^\/control\/record\?stream=([^&]+)&on=([01])$/.exec(url);
       if (change) states[decodeURIComponent(change[1])] = change[2] === '1' ? 'on' : 'off';
@@ -572,7 +572,7 @@ describe('rights', () => {
 
   before(() => { clear(); insert(lay({ from: start })); });
 
-  test('of each call by each right', async () => {
+  test('decide about each call', async () => {
     sql("UPDATE streams SET record_policy = 'demand' WHERE name = 'demo'");
     const call = async (method, address, body) => (await auth.api(method, address, { cookie: eve, body })).status;
     for (const [rights, list, change] of [
@@ -597,7 +597,7 @@ describe('rights', () => {
         change === 200 ? 409 : change,
         `delete by ${rights}`,
       );
-      // who sees the stream learns that they may not, others learn nothing
+      // users who see the stream get 403, others 404
       assert.equal(
         await call('POST', '/api/streams/live/demo/record', { on: true }),
         rights === '' ? 404 : change === 200 ? 200 : 403,
@@ -638,7 +638,7 @@ describe('rights', () => {
     answer = await remove();
     assert.deepEqual([answer.status, answer.json.error], [409, 'recording']);
     await held.stop();
-    // the disk is away: the row stays for when it is back
+    // the disk is not mounted: the row stays until it is back
     fs.renameSync(at('.spool'), at('.away'));
     assert.equal((await remove()).status, 500);
     assert.equal(rows().length, 1);
@@ -656,7 +656,7 @@ describe('rights', () => {
     );
   });
 
-  test('the URL of the history is for who may replay, and no RTMP player', async () => {
+  test('only users who may replay get a URL of the history, which is not for RTMP players', async () => {
     await auth.done(['grant', 'eve', 'live/demo', 'view']);
     let url = await auth.ctl(['url', 'eve', 'live/demo', 'replay']);
     assert.deepEqual([url.code, url.stderr], [5, 'duoluctl: user eve may not replay live/demo\n']);
@@ -678,7 +678,7 @@ describe('rights', () => {
       assert.equal(code, 2);
       assert.match(stderr, expected);
     }
-    // the right goes: what was made before is void, and nginx told
+    // revoking the right voids older tokens, and nginx learns of it
     nginx.calls = [];
     await auth.done(['revoke', 'eve', 'live/demo', 'replay']);
     const [[user]] = sql("SELECT id FROM users WHERE name = 'eve'");
@@ -690,7 +690,7 @@ describe('rights', () => {
 });
 
 describe('duoluctl rec', () => {
-  test('lists, oldest first, and says what is wrong', async () => {
+  test('lists the oldest first, and explains errors', async () => {
     clear();
     const start = Date.UTC(2026, 10, 6, 8);
     const [one, two, other] = [

@@ -1,5 +1,4 @@
-// Which recordings the auth-service deletes, and how it makes its rows anew,
-// against a real MariaDB; the files are laid out by the test.
+// Retention and reindexing of recordings, against a real MariaDB; the test makes the files.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -37,7 +36,7 @@ describe('retention', () => {
     total: 'over DUOLU_REC_TOTAL',
     room: 'DUOLU_REC_FREE is not free',
   };
-  // The dry run tells exactly what goes then, and changes nothing.
+  // The dry run lists exactly the files that are deleted then, and changes nothing.
   const prune = async (made, expected, environment, warning = '') => {
     const before = [rows(), gone(made)];
     const audits = sql("SELECT COUNT(*) FROM audit WHERE action = 'recording prune'")[0][0];
@@ -65,7 +64,7 @@ describe('retention', () => {
   };
   const layAll = (...list) => list.map((one) => { const made = lay(one); insert({ ...made, ...one }); return made; });
 
-  test('by age; empty folders go with the files', async () => {
+  test('deletes by age, and empty folders with the files', async () => {
     clear();
     const made = layAll(
       { from: ago(40) },
@@ -90,7 +89,7 @@ describe('retention', () => {
     assert.deepEqual(fs.readdirSync(at('live/demo')), [path.dirname(fileName(made[4].from))]);
   });
 
-  test('by total size, the oldest of all streams first; kept ones count and stay', async () => {
+  test('deletes by total size, the oldest of all streams first; kept ones count and stay', async () => {
     clear();
     const made = layAll(
       { from: ago(9), keep: 1 },
@@ -109,7 +108,7 @@ describe('retention', () => {
     await prune(made, [[made[0], 'total']], { DUOLU_REC_TOTAL: '1k' });
   });
 
-  test('by quota of the streams\' owner', async () => {
+  test('deletes by the quota of the streams\' owner', async () => {
     clear();
     const made = layAll(
       { from: ago(9), stream: 'live/bobs' },
@@ -136,7 +135,7 @@ describe('retention', () => {
     await auth.done(['user', 'set', 'bob', 'rec_quota=0', 'max_publishers=0']);
   });
 
-  test('an owner without a quota stops being recorded at DUOLU_REC_QUOTA, and nothing is deleted', async () => {
+  test('stops recording an owner without a quota at DUOLU_REC_QUOTA, and deletes nothing', async () => {
     clear();
     const made = layAll({ from: ago(9), stream: 'live/bobs' }, { from: ago(8) }, { from: ago(7), stream: 'live/bobs' });
     const { key } = await auth.done(['stream', 'key', 'add', 'live/bobs', '--json']);
@@ -147,13 +146,13 @@ describe('retention', () => {
     await auth.done(['stream', 'set', 'live/bobs', 'record=always']);
     await auth.stop();
     const lines = auth.lines.length;
-    const said = (what) => auth.lines.slice(lines).some((line) => what.test(line));
+    const logged = (pattern) => auth.lines.slice(lines).some((line) => pattern.test(line));
     auth.environment.DUOLU_REC_QUOTA = '2000';
     try {
       await auth.start();
       await until(
         () =>
-          said(
+          logged(
             /recordings of user bob take 2000 bytes, DUOLU_REC_QUOTA is 2000: .* stops, nothing is deleted/,
           ),
         'bob to be full',
@@ -164,21 +163,21 @@ describe('retention', () => {
         /^live\/bobs .*record=always \(stopped: the owner's recordings take all of DUOLU_REC_QUOTA\)/m,
       );
       assert.deepEqual(gone(made), []);
-      assert.ok(!said(/user admin take/), 'others are recorded');
+      assert.ok(!logged(/user admin take/), 'others are recorded');
 
-      // an admin's quota takes its place, and deletes the oldest
+      // a quota set by an admin replaces it, and deletes the oldest
       await auth.done(['user', 'set', 'bob', 'rec_quota=10g']);
       assert.deepEqual([await record(), await listed()], [true, undefined]);
       await auth.done(['user', 'set', 'bob', 'rec_quota=0']);
       assert.equal(await record(), false);
 
-      // and so does room, when some are deleted
+      // recording also goes on when recordings are deleted
       const { json: { recordings } } = await auth.api('GET', '/api/recordings?stream=live/bobs', { cookie: bob });
       assert.equal(
         (await auth.api('DELETE', `/api/recordings/${recordings[0].id}`, { cookie: bob, body: {} })).status,
         200,
       );
-      await until(() => said(/recordings of user bob take 1000 bytes: recording goes on/), 'bob to be recorded again');
+      await until(() => logged(/recordings of user bob take 1000 bytes: recording goes on/), 'bob\'s recording');
       assert.deepEqual([await record(), await listed()], [true, undefined]);
     } finally {
       delete auth.environment.DUOLU_REC_QUOTA;
@@ -186,7 +185,7 @@ describe('retention', () => {
     }
   });
 
-  test('without DUOLU_REC_QUOTA nobody\'s recordings are summed, and who was full goes on', async () => {
+  test('without DUOLU_REC_QUOTA it sums no recordings, and owners who were full are recorded again', async () => {
     clear();
     const rowsMade = 900;
     sql(`INSERT INTO recordings (app, name, file, format, started_ms, ended_ms, bytes, state)
@@ -220,7 +219,7 @@ describe('retention', () => {
     }
   });
 
-  test('never what is being written, whatever the row says', async () => {
+  test('never deletes a file that is being written, even if its row is closed', async () => {
     clear();
     const made = layAll({ from: ago(20), state: 'recording', to: 0 }, { from: ago(19) }, { from: ago(18) });
     sql(`UPDATE recordings SET ended_ms = NULL WHERE file = '${made[0].file}'`);
@@ -233,7 +232,7 @@ describe('retention', () => {
     await prune(made, [[made[1], 'age']], { DUOLU_REC_DAYS: '1' });
   });
 
-  test('ends what a crash has cut short, and touches nothing when the disk is away', async () => {
+  test('finishes a deletion that a crash interrupted, and deletes nothing while the disk is not mounted', async () => {
     clear();
     const made = layAll({ from: ago(20) }, { from: ago(19) }, { from: ago(18) });
     fs.rmSync(indexOf(made[0].file));
@@ -248,14 +247,14 @@ describe('retention', () => {
     assert.deepEqual(fs.readdirSync(service.rec), ['.spool']);
   });
 
-  test('never what lies elsewhere, behind a symbolic link', async (t) => {
+  test('never deletes files elsewhere, behind a symbolic link', async (t) => {
     clear();
     const made = layAll({ from: ago(20) }, { from: ago(19) });
     const elsewhere = fs.mkdtempSync(`${service.rec}-elsewhere-`);
     t.after(() => fs.rmSync(elsewhere, { recursive: true }));
     fs.rmSync(at(made[1].file));
     fs.writeFileSync(path.join(elsewhere, 'film'), 'x');
-    fs.symlinkSync(path.join(elsewhere, 'film'), at(made[1].file));         // a link that is a file's goes itself
+    fs.symlinkSync(path.join(elsewhere, 'film'), at(made[1].file));         // this link itself is deleted
     fs.renameSync(path.dirname(at(made[0].file)), path.join(elsewhere, 'day'));
     fs.symlinkSync(path.join(elsewhere, 'day'), path.dirname(at(made[0].file)));
     const { code, stdout, stderr } = await ctl(['rec', 'prune'], { DUOLU_REC_DAYS: '1' });
@@ -271,7 +270,7 @@ describe('retention', () => {
     assert.equal(fs.readdirSync(path.join(elsewhere, 'day')).length, 2);
   });
 
-  test('by the room on the disk, by the service itself, within seconds', { skip: noSmallDisk }, async () => {
+  test('the service deletes for free space on the disk, within seconds', { skip: noSmallDisk }, async () => {
     clear();
     const disk = await smallDisk('8m');
     const home = service.rec;
@@ -289,7 +288,7 @@ describe('retention', () => {
       Object.assign(auth.environment, { DUOLU_REC: service.rec, DUOLU_REC_FREE: '3m' });
       await auth.start();
       await prune(made, [], { DUOLU_REC: service.rec, DUOLU_REC_FREE: '3m' });
-      // about 4 MB are free; with 2 MB more of something there are 2
+      // about 4 MB are free, and 2 after writing 2 MB
       fs.writeFileSync(at('other'), Buffer.alloc(2 * megabyte));
       await until(() => gone(made).length > 0, 'the service to prune');
       await until(() => rows().length === 2, 'the rows to go');
@@ -316,7 +315,7 @@ describe('retention', () => {
     }
   });
 
-  test('of very many, by the service, a part at a time without a pause', async () => {
+  test('the service deletes very many recordings in parts, without a pause', async () => {
     clear();
     const made = Array.from({ length: 450 }, (_, i) => lay({ from: ago(9) + i * 1000, bytes: 200, seconds: 1 }));
     sql(`INSERT INTO recordings (app, name, file, format, started_ms, ended_ms, bytes, state) VALUES ${
@@ -342,7 +341,7 @@ describe('retention', () => {
     }
   });
 
-  test('that nothing can satisfy is said once in the log', async () => {
+  test('logs once that a limit can\'t be satisfied', async () => {
     layAll({ from: ago(9), keep: 1 });
     await auth.stop();
     auth.environment.DUOLU_REC_TOTAL = '10';
@@ -359,7 +358,7 @@ describe('retention', () => {
     }
   });
 
-  test('settings that make no sense are refused', async () => {
+  test('refuses invalid settings', async () => {
     for (const [name, value, expected] of [
       ['DUOLU_REC_DAYS', 'x', /DUOLU_REC_DAYS is "x"; expected a number from 0/],
       ['DUOLU_REC_TOTAL', '1gb', /DUOLU_REC_TOTAL is "1gb"; expected bytes such as/],
@@ -390,7 +389,7 @@ describe('reindex', () => {
         .map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]),
     );
 
-  test('makes from the files the rows that were there', async () => {
+  test('makes the same rows again from the files', async () => {
     clear();
     const made = [
       lay({ from: start, seconds: 3600, session: start }),
@@ -407,7 +406,7 @@ describe('reindex', () => {
     sql('DELETE FROM recordings');
     assert.deepEqual(await reindex(), { files: 6, made: 6, dropped: 0, recording: 0, interrupted: 1 });
     assert.deepEqual(all(), before);
-    // once more, with what is not in the files
+    // once more, with values that the files do not have
     sql("UPDATE recordings SET keep = 1, reason = 'hour is over' WHERE session = 1 OR format = 'mp4'");
     await reindex();
     assert.deepEqual(sql('SELECT DISTINCT keep, reason, format FROM recordings ORDER BY format'), [
@@ -416,14 +415,14 @@ describe('reindex', () => {
     ]);
   });
 
-  test('drops the rows of files that are gone, and takes no file', async () => {
+  test('drops the rows of missing files, and deletes no file', async () => {
     const files = () => new Recordings(service.rec).all().length;
     const [[file]] = sql("SELECT file FROM recordings WHERE name = 'gone'");
     fs.rmSync(at(file));
     const before = files();
     assert.deepEqual(await reindex(), { files: 5, made: 0, dropped: 1, recording: 0, interrupted: 1 });
     assert.equal(files(), before);
-    // without the disk all of them would be gone
+    // without the disk all files would be missing
     fs.renameSync(at('.spool'), at('.away'));
     const { code, stderr } = await ctl(['reindex']);
     assert.equal(code, 1);
@@ -432,18 +431,18 @@ describe('reindex', () => {
     fs.renameSync(at('.away'), at('.spool'));
   });
 
-  test('while recording goes on', async () => {
+  test('works during recording', async () => {
     clear();
     const one = lay({ from: start, end: '' });
     const held = await writer(one.file);
     assert.deepEqual(await reindex(), { files: 1, made: 1, dropped: 0, recording: 1, interrupted: 0 });
     assert.deepEqual(rows(), [[one.file, 'recording', '1000', '0', '0']]);
-    // its writer died: until a recovery has closed it, it is as long as its index
+    // its writer died: until recovery closes it, its index tells its length
     await held.stop({ marked: true });
     assert.deepEqual(await reindex(), { files: 1, made: 0, dropped: 0, recording: 0, interrupted: 1 });
     assert.deepEqual(rows(), [[one.file, 'interrupted', '1000', String(one.to), '0']]);
 
-    // an FLV has no index to tell, but its row knows the session
+    // an FLV has no index, but its row knows the session
     const flv = layFlv({ from: start + HOUR });
     insert({ ...flv, session: 77, to: 0, state: 'recording' });
     const writes = await writer(flv.file);
@@ -461,7 +460,7 @@ describe('reindex', () => {
     ]);
   });
 
-  test('of files that are half there', async () => {
+  test('takes incomplete files', async () => {
     clear();
     const bare = lay({ from: start });
     fs.rmSync(indexOf(bare.file));
@@ -485,7 +484,7 @@ describe('reindex', () => {
     assert.ok(there(torn.file));
   });
 
-  test('what says for ever that it is being written, since no event told of its end, is closed by the ' +
+  test('a row that stays in the state recording, since its end event was lost, is closed by the ' +
     'service', async () => {
     clear();
     const made = [0, 1, 2, 3, 4].map((hour) => lay({ from: start + hour * HOUR, end: hour === 1 ? '' : undefined }));
@@ -493,7 +492,7 @@ describe('reindex', () => {
       insert({ ...one, to: 0, bytes: 0, state: 'recording', keep: i === 2 ? 1 : 0 });
     fs.rmSync(at(made[2].file));
     const writes = await writer(made[3].file);
-    await (await writer(made[4].file)).stop({ marked: true }); // a recovery will tell
+    await (await writer(made[4].file)).stop({ marked: true }); // recovery will send the event
     await auth.stop();
     await auth.start();
     const states = () =>

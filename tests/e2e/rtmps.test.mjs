@@ -1,5 +1,5 @@
-// RTMP over TLS: nginx's stream module ends TLS and hands the connection to the
-// same RTMP server, which must see the client behind it, not the loopback.
+// RTMP over TLS: nginx's stream module ends TLS and passes the connection to the same
+// RTMP server, which must see the client's address, not the loopback.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -24,7 +24,7 @@ const watch = (url) =>
 
 test('RTMPS', async (t) => {
   const stack = await startStack({ workers: 2 });
-  // nginx's own word, at level crit, for a client that still sends when TLS is closed on it
+  // nginx logs this at level crit when a client still sends while nginx closes TLS
   t.after(() => stack.stop({ allow: /SSL_shutdown\(\) failed .*application data after close notify/ }));
   const port = Number(stack.env.DUOLU_RTMPS);
   const secure = (localAddress) => ({ port, secure: true, localAddress });
@@ -37,7 +37,7 @@ test('RTMPS', async (t) => {
       const { stdout } = await watch(await stack.ctl('url', 'admin', 'live/demo', 'view'));
       assert.deepEqual(stdout.trim().split('\n').sort(), ['aac', 'h264']);
 
-      // played over TLS too: ffmpeg decodes 3 s of what comes, and the hub knows from where
+      // play over TLS, too: ffmpeg decodes 3 s, and the hub knows the client's address
       const play = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp'))
         .replace(/^rtmps?:\/\/[^/]+/, stack.rtmpsUrl);
       const player = start('ffmpeg', [
@@ -70,7 +70,7 @@ test('RTMPS', async (t) => {
     assert.doesNotMatch(stack.log('nginx'), /refused.*client: 127\.0\.0\.1,/);
   });
 
-  await t.test('plain RTMP on this port leaves one line that says so', async () => {
+  await t.test('plain RTMP on this port leaves one line in the log', async () => {
     const client = await RtmpClient.tcp({ port, localAddress: '127.0.0.6' });
     await assert.rejects(client.handshake(), /closed during the handshake/);
     const lines = await until(() => {
@@ -81,7 +81,7 @@ test('RTMPS', async (t) => {
     assert.match(lines[0], /no TLS handshake on the port for rtmps:\/\/, expected TLS \(plain rtmp:\/\/ is port \d+\)/);
   });
 
-  await t.test('the service is told the address of the client', async () => {
+  await t.test('the service gets the address of the client', async () => {
     const client = await openPublisher(`demo?key=${stack.demoKey}`, secure('127.0.0.9'));
     client.sendVideo(0, keyFrame());
     await client.ping();
@@ -106,7 +106,7 @@ test('RTMPS', async (t) => {
     assert.deepEqual(stdout.trim().split('\t'), ['ok', '127.0.0.9']);
   });
 
-  await t.test('connections are counted by the client, TLS or not', async () => {
+  await t.test('connections count for their client, with and without TLS', async () => {
     const plain = [];
     while (plain.length < PER_ADDRESS) {
       plain.push(await RtmpClient.open({ port: stack.rtmp, localAddress: '127.0.0.6' }));
@@ -121,7 +121,7 @@ test('RTMPS', async (t) => {
     plain.forEach((client) => client.close());
   });
 
-  await t.test('half-open TLS connections of an address are limited too', async () => {
+  await t.test('half-open TLS connections of an address are limited, too', async () => {
     const sockets = [];
     const open = () => new Promise((resolve) => {
       const socket = tls.connect({ host: '127.0.0.1', port, localAddress: '127.0.0.10', rejectUnauthorized: false });
@@ -134,8 +134,8 @@ test('RTMPS', async (t) => {
     sockets.forEach((socket) => socket.destroy());
   });
 
-  await t.test('a PROXY line of a stranger is believed nowhere', async () => {
-    // where nginx hands it to itself: a socket in a folder that nobody else may enter
+  await t.test('no port believes a stranger\'s PROXY line', async () => {
+    // nginx passes it to itself by a socket in a folder that no other user may enter
     const inner = path.join(stack.home, 'tmp/rtmps.sock');
     assert.ok(fs.statSync(inner).isSocket());
     assert.equal(fs.statSync(path.dirname(inner)).mode & 0o077, 0);
@@ -148,7 +148,7 @@ test('RTMPS', async (t) => {
     assert.doesNotMatch(stack.log('nginx'), /203\.0\.113\.9/);
   });
 
-  await t.test('the guard stops over TLS what it stops without', async () => {
+  await t.test('the guard works over TLS as without', async () => {
     const client = await openStream(secure('127.0.0.7'));
     client.setChunkSize(1);
     await client.closed;
@@ -158,7 +158,7 @@ test('RTMPS', async (t) => {
     );
   });
 
-  await t.test('the certificate is the one of the page', async () => {
+  await t.test('RTMPS and the page have the same certificate', async () => {
     const peer = (p) => new Promise((resolve, reject) => {
       const socket = tls.connect({ host: '127.0.0.1', port: p, rejectUnauthorized: false }, () => {
         resolve(socket.getPeerCertificate().fingerprint256);

@@ -1,4 +1,4 @@
-// build.sh as a user meets it: up, up again, ctl, down, and what goes wrong.
+// build.sh for its users: up, up again, ctl, down, and failures.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -27,11 +27,11 @@ function listen(port) {
 }
 
 test('a stack and another beside it', async (t) => {
-  // this one makes its database itself, as for an operator; other tests may copy a prepared one
+  // this stack makes its database, as for an operator; other tests may copy a prepared one
   const one = await startStack({ env: { DUOLU_PREPARED: '' } });
   t.after(() => one.stop());
 
-  await t.test('up keeps secrets in files that nobody else reads', () => {
+  await t.test('up writes secrets to files that no other user can read', () => {
     const root = process.getuid() === 0;
     const modes = {
       '.': root ? '711' : '700',
@@ -50,7 +50,7 @@ test('a stack and another beside it', async (t) => {
     assert.ok(one.adminPassword.length >= 16);
   });
 
-  await t.test('up while it runs says so and prints the addresses again', async () => {
+  await t.test('another up says that the stack runs and prints the addresses again', async () => {
     const { stdout } = await buildSh(['up', '-d'], { env: one.env });
     assert.match(stdout, /already running/);
     assert.match(stdout, new RegExp(one.httpsUrl));
@@ -79,7 +79,7 @@ test('a stack and another beside it', async (t) => {
     assert.match(await one.ctl('user', 'list'), /admin/);
   });
 
-  await t.test('a port in use is named, with the variable that changes it', async () => {
+  await t.test('up names a port in use and the variable that changes it', async () => {
     for (const name of ['DUOLU_HTTP', 'DUOLU_HTTPS', 'DUOLU_RTMP', 'DUOLU_RTMPS']) {
       const env = await stackEnv();
       const server = await listen(Number(env[name]));
@@ -114,7 +114,7 @@ test('a stack and another beside it', async (t) => {
     assert.match(await one.ctl('user', 'list'), /admin/);
   });
 
-  await t.test('down twice is no failure', async () => {
+  await t.test('a second down succeeds', async () => {
     await buildSh(['down'], { env: one.env });
     const { stdout } = await buildSh(['down'], { env: one.env });
     assert.match(stdout, /no service of .* is running/);
@@ -128,7 +128,7 @@ test('Ctrl-C in the foreground ends everything', async () => {
     await until(() => /Ctrl-C ends everything/.test(up.text) || up.child.exitCode !== null, 'up', 120_000);
     assert.equal(up.child.exitCode, null, up.text);
     assert.ok(processesOf(env.DUOLU_HOME).filter((line) => SERVICES.test(line)).length >= 4);
-    // what a terminal does: the signal goes to the whole foreground group
+    // as a terminal does: send the signal to the whole foreground group
     process.kill(-up.child.pid, 'SIGINT');
     assert.equal(await up.ended, 130, up.text);
     assert.deepEqual(processesOf(env.DUOLU_HOME), []);
@@ -137,7 +137,7 @@ test('Ctrl-C in the foreground ends everything', async () => {
   }
 });
 
-test('settings that cannot work are refused before anything is made', async () => {
+test('up refuses settings that cannot work before it makes anything', async () => {
   const env = await stackEnv();
   await refused(['up', '-d'], { ...env, DUOLU_HTTP: 'eighty' }, /DUOLU_HTTP is 'eighty': expected a port/);
   await refused(['up', '-d'], { ...env, DUOLU_WORKERS: '0' }, /DUOLU_WORKERS is '0': expected/);
@@ -190,7 +190,7 @@ test('settings that cannot work are refused before anything is made', async () =
   fs.rmSync(env.DUOLU_HOME, { recursive: true });
 });
 
-test('a failing start shows the log, names its file, and leaves nothing running', async () => {
+test('a failed up shows the log, names its file, and leaves no process', async () => {
   const env = await stackEnv();
   env.DUOLU_DB = `mysql://duolu@localhost/duolu?socket=${newHome()}/no.sock`;
   env.DUOLU_REC = newHome();
@@ -202,20 +202,20 @@ test('a failing start shows the log, names its file, and leaves nothing running'
   await stopStack(env);
 });
 
-test('a relative DUOLU_HOME counts from where the user stands', async () => {
+test('a relative DUOLU_HOME starts at the current folder', async () => {
   const env = await stackEnv();
   const parent = path.dirname(env.DUOLU_HOME);
   const name = path.basename(env.DUOLU_HOME);
   try {
     await buildSh(['up', '-d'], { env: { ...env, DUOLU_HOME: name }, cwd: parent });
-    // recordings beside the database leave it room
+    // recordings leave space for a database on the same disk
     assert.match(fs.readFileSync(path.join(env.DUOLU_HOME, 'conf/nginx.conf'), 'utf8'), /^dvr_free 5% 1g;/m);
   } finally {
     await stopStack(env);
   }
 });
 
-test('in a folder that is closed to others, services run as who started them', async () => {
+test('in a folder that other users cannot read, services run as the user who started them', async () => {
   const env = await stackEnv();
   const parent = env.DUOLU_HOME;
   fs.chmodSync(parent, 0o700);

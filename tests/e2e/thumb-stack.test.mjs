@@ -1,5 +1,5 @@
-// Pictures of recordings by a whole stack: colours that were published come
-// back, and what goes on when duolu-thumb does not.
+// Pictures of recordings in a whole stack: they show the published colours, and the
+// stack goes on without duolu-thumb.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -59,7 +59,7 @@ function publishColours(url) {
   ]);
 }
 
-/** When each segment of an index begins, ms since 1970. */
+/** The begin of each segment of an index, ms since 1970. */
 function timesOf(index) {
   let utc = Date.parse(index.match(/^#EXT-X-PROGRAM-DATE-TIME:(.*)$/m)[1]);
   return [...index.matchAll(/^#EXTINF:([\d.]+)/gm)].map(([, seconds]) => {
@@ -73,7 +73,7 @@ const pidOf = (home, name) => Number(processesOf(home).find((line) => line.inclu
 test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   const env = await stackEnv({ workers: 1 });
   const home = env.DUOLU_HOME;
-  // in the foreground: build.sh watches what it has started
+  // in the foreground, so that build.sh looks after its services
   const up = start('env', [
     ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
     path.join(repo, 'build.sh'),
@@ -99,7 +99,7 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
   t.after(() => publisher.stop());
   await publisher.ended;
 
-  // a segment for each second; that of the last is ended by the end of grace
+  // a segment for each second; the end of grace ends the last one
   const rec = new Recordings(path.join(home, 'rec'));
   const segments = await until(() => {
     const [file] = rec.files('live/demo');
@@ -127,11 +127,11 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.ok(seen.length >= 2, `${seen}`);
   });
 
-  await t.test('only to whom may replay, by HTTPS', async () => {
+  await t.test('only for users who may replay, by HTTPS', async () => {
     assert.equal((await thumb(segments[0], token('live/demo', { a: 'replay', sub: '1' }))).status, 403);
     assert.equal((await thumb(segments[0], token('live/demo', { sub: '1' }, { key }))).status, 403);
     assert.equal((await thumb(segments[0], replay, `http://127.0.0.1:${env.DUOLU_HTTP}`)).status, 404);
-    // as nobody but curl --path-as-is asks: what nginx makes of it is not below /m/TOKEN/
+    // as curl --path-as-is asks: nginx normalises this to a path that is not below /m/TOKEN/
     http.get(
       { host: '127.0.0.1', port: env.DUOLU_HTTP, path: `/m/${replay}/rec/live/demo/../../../../up?x=1`, agent: false },
       (response) => response.resume(),
@@ -153,7 +153,7 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.equal(kept(path.join(home, 'cache/thumbs')).length, segments.length);
   });
 
-  await t.test('duolu-thumb is started again', async () => {
+  await t.test('the keeper restarts duolu-thumb', async () => {
     const first = pidOf(home, 'duolu-thumb');
     process.kill(first, 'SIGKILL');
     await until(
@@ -168,8 +168,8 @@ test('pictures of what was published', { timeout: 180_000 }, async (t) => {
     assert.equal(up.code, undefined);
   });
 
-  await t.test('without it, kept pictures and everything else go on', async () => {
-    // nobody is there to start it again
+  await t.test('without duolu-thumb, cached pictures and all else work', async () => {
+    // end the keeper, so that nothing restarts it
     process.kill(up.child.pid, 'SIGSTOP');
     undo.push(() => process.kill(up.child.pid, 'SIGCONT'));
     process.kill(pidOf(home, 'duolu-thumb'), 'SIGTERM');

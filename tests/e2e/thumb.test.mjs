@@ -1,5 +1,5 @@
-// duolu-thumb by itself: pictures of recordings that ffmpeg made, what it
-// answers when there is none, and what a hostile ffmpeg can do in its jail.
+// duolu-thumb by itself: pictures of recordings that ffmpeg made, its errors, and the
+// jail around a hostile ffmpeg.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -27,7 +27,7 @@ let hostile;
 before(() => {
   buildAuth();
   dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-thumb-'));
-  fs.chmodSync(dir, 0o755);                      // run by root, ffmpeg is run as nobody
+  fs.chmodSync(dir, 0o755);                      // started by root, ffmpeg runs as nobody
   hostile = path.join(dir, 'hostile');
   execFileSync('gcc', [
     '-std=gnu11',
@@ -88,7 +88,7 @@ class Thumb {
     return fcgi(path.join(this.home, 'thumb/thumb.sock'), params);
   }
 
-  /** A recording whose one fragment holds an order for the stand-in. */
+  /** A recording whose only fragment is an order for the stand-in of ffmpeg. */
   order(text, { padding = 0, user } = {}) {
     const name = `order-${text.replace(/\W/g, '_').slice(0, 40)}.mp4`;
     const init = box('ftyp', 'vide');
@@ -96,14 +96,14 @@ class Thumb {
     return this.ask(name, { init: init.length, offset: init.length, size: fs.statSync(this.file(name)).size, user });
   }
 
-  /** Processes that it has made. */
+  /** Its child processes. */
   children() {
     const tasks = `/proc/${this.child.pid}/task`;
     return fs.readdirSync(tasks).flatMap((task) => {
       try {
         return fs.readFileSync(`${tasks}/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
       } catch {
-        return [];                       // the thread has ended meanwhile
+        return [];                       // the thread ended meanwhile
       }
     });
   }
@@ -143,7 +143,7 @@ function record(
   return layout(file);
 }
 
-/** The size of ftyp and moov, and the segments behind them, as an index says it. */
+/** The size of ftyp and moov, and the segments behind them, as an index lists them. */
 function layout(file) {
   const bytes = fs.readFileSync(file);
   const boxes = [];
@@ -163,7 +163,7 @@ function near(rgb, wanted) {
   rgb.forEach((value, i) => assert.ok(Math.abs(value - wanted[i]) < 12, `colour ${rgb}, expected ${wanted}`));
 }
 
-/** As record(), in FLV: each key frame's tag, behind the header and the tags that a decoder needs. */
+/** record() for FLV: each key frame's tag, behind the header and the tags that a decoder needs. */
 function recordFlv(file) {
   const inputs = ['red', 'lime', 'blue'].flatMap((colour) => [
     '-f',
@@ -200,7 +200,7 @@ test('pictures of recordings', async (t) => {
   const thumb = await new Thumb({ DUOLU_DB: 'mysql://nobody@localhost/none?socket=/nowhere' }).start();
   t.after(() => thumb.kill());
 
-  await t.test('each key frame of an FLV gives its picture, and nothing else of it does', async () => {
+  await t.test('each key frame of an FLV gives its picture, other tags give none', async () => {
     const keys = recordFlv(thumb.file('a.flv'));
     assert.equal(keys.length, 3);
     for (const [i, key] of keys.entries()) {
@@ -234,7 +234,7 @@ test('pictures of recordings', async (t) => {
     }
   });
 
-  await t.test('a phone held upright, and HEVC', async () => {
+  await t.test('video of an upright phone, and HEVC', async () => {
     const [segment] = record(thumb.file('upright.mp4'), {
       size: '720x1280',
       colours: ['lime'],
@@ -247,7 +247,7 @@ test('pictures of recordings', async (t) => {
     near(rgb, GREEN);
   });
 
-  await t.test('the segment that is being written: what is on the disk counts', async () => {
+  await t.test('a segment being written gives a picture when its fragment is on the disk', async () => {
     const segments = record(thumb.file('growing.mp4'));
     const last = segments[2];
     fs.truncateSync(thumb.file('growing.mp4'), last.offset + last.size);
@@ -257,7 +257,7 @@ test('pictures of recordings', async (t) => {
     assert.equal((await thumb.ask('growing.mp4', segments[1])).status, 200);
   });
 
-  await t.test('no such frame is 404', async () => {
+  await t.test('a frame that does not exist is 404', async () => {
     const [first] = layout(thumb.file('a.mp4'));
     const end = fs.statSync(thumb.file('a.mp4')).size;
     fs.symlinkSync(path.join(thumb.rec, 'live'), path.join(thumb.rec, 'linked'));
@@ -288,14 +288,14 @@ test('pictures of recordings', async (t) => {
     }
   });
 
-  await t.test('a fragment beyond 8 MB is not read', async () => {
+  await t.test('a fragment of more than 8 MB is 404', async () => {
     const init = box('ftyp', 'vide');
     const file = thumb.file('large.mp4');
     fs.writeFileSync(file, Buffer.concat([init, box('moof', ''), box('mdat', '', 8 * 1024 * 1024)]));
     assert.equal((await thumb.ask('large.mp4', { init: init.length, offset: init.length, size: 2 ** 40 })).status, 404);
   });
 
-  await t.test('only recordings are read', async () => {
+  await t.test('it reads only recordings', async () => {
     const [segment] = layout(thumb.file('a.mp4'));
     const outside = path.join(thumb.home, 'outside.mp4');
     fs.copyFileSync(thumb.file('a.mp4'), outside);
@@ -331,7 +331,7 @@ test('pictures of recordings', async (t) => {
     assert.match(thumb.log(), /\\x0a\\x22forged/);
   });
 
-  await t.test('a damaged frame is 500, with file, place and ffmpeg\'s own words in the log', async () => {
+  await t.test('a damaged frame is 500, and the log has the file, the offset and ffmpeg\'s message', async () => {
     const file = thumb.file('damaged.mp4');
     const [segment] = record(file);
     const bytes = fs.readFileSync(file);
@@ -342,7 +342,7 @@ test('pictures of recordings', async (t) => {
     assert.match(thumb.log(), new RegExp(`no picture of "${file}" at ${segment.offset}: ffmpeg: .*\\w{3}`));
   });
 
-  await t.test('a head that lies: many points, no codec', async () => {
+  await t.test('a head that names an unknown codec is 500', async () => {
     const bytes = fs.readFileSync(thumb.file('a.mp4'));
     const [segment] = layout(thumb.file('a.mp4'));
     bytes.write('zzzz', bytes.indexOf('avc1'), 'latin1');
@@ -371,7 +371,7 @@ test('a hostile ffmpeg', async (t) => {
     assert.equal(answer.bytes.length, 15);
   };
 
-  /** What the log says of it when it is refused. */
+  /** The log lines about a refused order. */
   const tried = async (name, argument = '') => {
     const answer = await thumb.order(`${name} ${argument}`);
     assert.equal(answer.status, 500, `${name}: ${answer.status}`);
@@ -382,7 +382,7 @@ test('a hostile ffmpeg', async (t) => {
     );
   };
 
-  // these take seconds: they run beside the rest
+  // these take seconds, so they run beside the others
   const slow = ['hang', 'hang-silently', 'spin'].map((name) => [name, tried(name)]);
 
   await works();
@@ -443,23 +443,23 @@ test('a hostile ffmpeg', async (t) => {
     });
   }
 
-  await t.test('has few descriptors, and bounded memory', async () => {
+  await t.test('gets few descriptors and bounded memory', async () => {
     assert.match(await tried('files'), /: Too many open files$/);
     assert.match(await tried('memory'), /: Cannot allocate memory$/);
   });
 
-  await t.test('is ended when it writes megabytes, or says too much', async () => {
+  await t.test('is killed when it writes too much, as a picture or as messages', async () => {
     assert.match(await tried('flood'), /its picture is larger than 256 KB, and was killed/);
     assert.match(await tried('chatter'), /it wrote more than 64 KB to standard error, and was killed/);
   });
 
-  await t.test('what is no picture is not passed on', async () => {
+  await t.test('output that is not a JPEG is not passed on', async () => {
     assert.match(await tried('nothing'), /its 0 bytes are not a JPEG/);
     assert.match(await tried('page'), /its 6 bytes are not a JPEG/);
     assert.match(await tried('crash'), /ended by signal 11 \(a crash\)/);
   });
 
-  await t.test('need not read what it is sent', async () => {
+  await t.test('may leave a part of its input unread', async () => {
     const init = box('ftyp', 'vide');
     const file = thumb.file('early.mp4');
     fs.writeFileSync(file, Buffer.concat([init, box('moof', ''), box('mdat', 'DO:picture\n', 6 * 1024 * 1024)]));
@@ -482,7 +482,7 @@ test('a hostile ffmpeg', async (t) => {
   await thumb.stop();
 });
 
-test('more than can be made are refused, and told when to come back', async (t) => {
+test('requests beyond the queue get 503 with Retry-After', async (t) => {
   const thumb = new Thumb({ DUOLU_THUMB_THREADS: '1' });
   thumb.env.DUOLU_FFMPEG = hostile;
   await thumb.start();
@@ -490,7 +490,7 @@ test('more than can be made are refused, and told when to come back', async (t) 
 
   const answers = await Promise.all(Array.from({ length: 30 }, () => thumb.order('slowly')));
   const refused = answers.filter(({ status }) => status === 503);
-  // one is made and sixteen wait; whoever comes when the first is done may have its place
+  // one runs and sixteen wait; a request that comes when the first is done may take its place
   assert.ok(refused.length >= 3, `${answers.map(({ status }) => status)}`);
   for (const { headers, json } of refused) {
     assert.equal(headers['retry-after'], '1');
@@ -501,7 +501,7 @@ test('more than can be made are refused, and told when to come back', async (t) 
   await thumb.stop();
 });
 
-test('one user who asks for 200 pictures, each of which takes for ever, holds up no other', async (t) => {
+test('one user\'s 200 endless requests do not delay another user', async (t) => {
   const thumb = new Thumb({ DUOLU_THUMB_THREADS: '2' });
   thumb.env.DUOLU_FFMPEG = hostile;
   await thumb.start();
@@ -525,7 +525,7 @@ test('one user who asks for 200 pictures, each of which takes for ever, holds up
   await Promise.all(flood);
 });
 
-test('nginx tells duolu-thumb all that it asks', () => {
+test('nginx.conf passes all parameters that duolu-thumb reads', () => {
   const location = fs.readFileSync(path.join(repo, 'conf/nginx.conf.in'), 'utf8').match(/location @thumb \{[^}]*\}/)[0];
   const params = [...location.matchAll(/fastcgi_param (\w+) +\$hub_history_(\w+);/g)].map(([, name, variable]) => [
     name,
@@ -555,7 +555,7 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
   });
 }
 
-test('what it cannot start with is named', async (t) => {
+test('duolu-thumb names the setting with which it cannot start', async (t) => {
   for (const [env, message] of [
     [{ DUOLU_FFMPEG: '/nowhere/ffmpeg' }, /\/nowhere\/ffmpeg: No such file or directory; expected the program ffmpeg/],
     [{ DUOLU_FFMPEG: 'ffmpeg' }, /DUOLU_FFMPEG is "ffmpeg"; expected the absolute path/],

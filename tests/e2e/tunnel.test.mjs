@@ -1,5 +1,5 @@
-// A walk through a tunnel: a phone that is cut off five times, for 1 to 40 s,
-// and once comes back with a larger picture.  Everybody who watches stays.
+// A walk through a tunnel cuts a phone off five times, for 1 to 40 s, and once it comes
+// back with a larger picture.  All viewers stay.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -14,13 +14,13 @@ import { PROTOCOLS, complaints, failures, gapsInWords, more, soundOver } from '.
 const STREAM = 'live/demo';
 const GAPS = [
   { seconds: 1, how: 'SIGKILL' },
-  { seconds: 3, how: 'SIGSTOP' },                    // half open: it neither sends nor closes
+  { seconds: 3, how: 'SIGSTOP' },                    // half open: the phone neither sends nor closes
   { seconds: 8, how: 'SIGKILL', size: '640x360' },
   { seconds: 20, how: 'SIGSTOP' },
   { seconds: 40, how: 'SIGKILL' },
 ];
 
-test('a walk through a tunnel', { timeout: 300_000 }, async (t) => {
+test('viewers stay while the phone walks through a tunnel', { timeout: 300_000 }, async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop());
   const phones = [];

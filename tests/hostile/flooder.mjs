@@ -1,9 +1,8 @@
-// Floods WebSocket connections from a process of its own, so that it does not
-// slow down what the test measures:  node flooder.mjs URL COUNT MODE
+// Floods WebSocket connections from a process of its own, so that it does not slow
+// down the measuring test:  node flooder.mjs URL COUNT MODE
 //
-// It opens COUNT connections and prints their local ports as JSON; reads from
-// stdin those that are to flood, and prints {port, status, bytes, ms} as each is
-// closed by the server.
+// It opens COUNT connections, prints their local ports as JSON, reads from stdin the
+// ports that should flood, and prints {port, status, bytes, ms} when the server closes one.
 
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

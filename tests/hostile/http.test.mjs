@@ -1,5 +1,5 @@
-// What strangers do to the HTTP and TLS ports: floods, silence, and tokens in
-// places where a log would keep them.
+// Strangers attack the HTTP and TLS ports: with floods, with silence, and with tokens in
+// places that logs might record.
 
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
@@ -16,7 +16,7 @@ import { freePort, repo, until } from '../lib/nginx.mjs';
 import { newHome, run, startStack } from '../lib/stack.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
 
-/* One request as it stands, from an address: the status. */
+/* Sends one request unchanged from this address; returns the status. */
 function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } = {}) {
   return new Promise((resolve, reject) => {
     const { hostname, port, pathname } = new URL(url);
@@ -44,7 +44,7 @@ function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } 
 
 const agentFor = (maxSockets) => new https.Agent({ keepAlive: true, maxSockets });
 
-/* The addresses of a page load: all of its files, and what the page asks first. */
+/* The requests of a page load: all of its files and the first calls of the API. */
 const pageFiles = () =>
   ['html/css', 'html/js', '.build/html-vendor']
     .flatMap((dir) =>
@@ -56,7 +56,7 @@ const pageFiles = () =>
     .concat('/', '/favicon.svg');
 
 test('strangers at the HTTP and TLS ports', async (t) => {
-  // what `up` calls as the database's client is written down
+  // a wrapper records how `up` calls the database's client
   const tools = newHome();
   fs.writeFileSync(path.join(tools, 'calls'), '', { mode: 0o666 });
   fs.chmodSync(path.join(tools, 'calls'), 0o666);
@@ -70,7 +70,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     fs.rmSync(tools, { recursive: true });
   });
 
-  await t.test('an office behind one address loads the page forty times at once and is refused nothing', async () => {
+  await t.test('an office behind one address loads the page forty times at once without a refusal', async () => {
     const browsers = Array.from({ length: 40 }, () => agentFor(6));
     const files = pageFiles();
     assert.ok(files.length > 40, `${files}`);
@@ -82,8 +82,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   });
 
   await t.test(
-    'a flood of refused logins and wrong addresses of one address ends in 429, is not logged line by line, and ' +
-      'touches no other',
+    'a flood of requests from one address gets 429, fills no log, and does not affect another address',
     async () => {
       const logged = () => stack.log('access').length + stack.log('nginx').length + stack.log('auth').length;
       const agent = agentFor(100);
@@ -109,7 +108,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     },
   );
 
-  await t.test('silent connections of one address end somewhere, and another address comes in', async () => {
+  await t.test('silent connections of one address are limited, and another address gets in', async () => {
     const silent = Array.from({ length: 4200 }, (_, i) => {
       const socket = net.connect({
         port: i % 2 ? stack.http : stack.https,
@@ -121,13 +120,13 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     });
     const began = Date.now();
     assert.equal(await ask(false, stack.httpsUrl, '127.0.0.4', { target: '/' }), 200);
-    await until(() => silent.filter(({ ended }) => ended).length >= 200, 'those above the limit to be closed');
+    await until(() => silent.filter(({ ended }) => ended).length >= 200, 'nginx to close those above the limit');
     console.log(`# 200 of 4200 closed after ${Date.now() - began} ms`);
     assert.match(stack.log('nginx'), /connections: 127\.0\.0\.6 has as many open as hub_connections \(4000\)/);
     silent.forEach((socket) => socket.destroy());
   });
 
-  await t.test('a connection that sends nothing is closed soon, on both ports, with TLS and before it', async () => {
+  await t.test('both ports soon close a connection that sends nothing, with TLS and before it', async () => {
     const began = Date.now();
     const silent = [net.connect(stack.http, '127.0.0.1'), net.connect(stack.https, '127.0.0.1'),
       tls.connect({ port: stack.https, host: '127.0.0.1', rejectUnauthorized: false })];
@@ -145,7 +144,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     assert.ok(seconds < 40, `${seconds} s`);
   });
 
-  await t.test('no spelling of a token reaches a log, wherever it stands', async () => {
+  await t.test('no log records a token, wherever it stands and however it is spelled', async () => {
     const url = await stack.ctl('url', 'admin', 'live/demo', 'view');
     const token = url.split('/m/')[1].split('/')[0];
     const [head, body, mac] = token.split('.');
@@ -192,7 +191,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     assert.match(stack.log('access'), /GET \/m\/\*\*\*\/live\/demo\.flv/);
   });
 
-  await t.test('of the page\'s folder its own files are served, and nothing that lies beside them', async () => {
+  await t.test('nginx serves only the page\'s own files of the page\'s folder', async () => {
     for (const name of fs.readdirSync(path.join(repo, 'html')).filter((entry) => !['css', 'js'].includes(entry))) {
       const wanted = ['index.html', 'favicon.svg'].includes(name) ? 200 : 404;
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target: `/${name}` }), wanted, name);
@@ -211,7 +210,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     }
   });
 
-  await t.test('HTTPS alone is asked for where the operator says so, and by the TLS port alone', async () => {
+  await t.test('with DUOLU_HSTS only the TLS port sends the header', async () => {
     const headers = async (url) => (await new Promise((resolve, reject) => {
       (url.startsWith('https') ? https : http)
         .get(url, { agent: false, rejectUnauthorized: false }, resolve)
@@ -222,7 +221,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     assert.equal(await headers(`${stack.httpUrl}/x`), undefined);
   });
 
-  await t.test('the database\'s password stands in no argument of a process', () => {
+  await t.test('no argument of a process holds the database\'s password', () => {
     const password = fs.readFileSync(path.join(stack.home, 'secrets/db'), 'utf8').trim();
     const calls = fs.readFileSync(path.join(tools, 'calls'), 'utf8');
     assert.match(calls, /--socket=/);
@@ -230,7 +229,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   });
 });
 
-test('no token reaches the error log before its request is read whole, at any level, in any file, by ' +
+test('no error log records a token of a request that is not read completely: at any level, in any file, by ' +
   'syslog', async (t) => {
   const { crt, key } = selfSigned();
   const port = await freePort();

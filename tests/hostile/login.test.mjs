@@ -1,5 +1,5 @@
-// Strangers who guess at passwords, from one address, from many and by made-up
-// names, and a database that is away: the owner gets in all the same.
+// Strangers guess passwords, from one address, from many, and with made-up names; the
+// database is down for a while. The owner can still log in.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -25,7 +25,7 @@ const login = (name, word, address, cookie) =>
 const address = (i) => `203.0.${(i >> 8) & 255}.${i & 255}`;
 const browser = ({ cookies }) => cookies.find((line) => line.startsWith('__Host-duolu-known-')).split(';')[0];
 
-// Strangers who try again as soon as they are answered, until stopped.
+// Strangers that try again after each answer, until stopped.
 function strangers(count, attempt) {
   let go = true;
   let tries = 0;
@@ -35,7 +35,7 @@ function strangers(count, attempt) {
   return { get tries() { return tries; }, stop: async () => { go = false; await Promise.all(all); } };
 }
 
-describe('strangers do not keep a user out', () => {
+describe('strangers lock no user out', () => {
   test('wrong passwords for a name from changing addresses: the owner gets in from a known browser and ' +
     'address', async () => {
     const first = await login('alice', password, home);
@@ -54,7 +54,7 @@ describe('strangers do not keep a user out', () => {
         assert.equal(same.status, 200, same.text);
       }
 
-      // the cookie of another account, or one that was changed, makes nobody known
+      // with the cookie of another account or a changed one a browser stays a stranger
       for (const cookie of [bobs.replace(/known-\d+/, browser(first).match(/known-\d+/)[0]), `${browser(first)}x`]) {
         const tries = [];
         for (let i = 0; i < 3; i++) tries.push((await login('alice', 'guess', `198.51.100.${10 + i}`, cookie)).status);
@@ -65,7 +65,7 @@ describe('strangers do not keep a user out', () => {
     }
   });
 
-  // how an account changes, and whether a browser that logged in before still passes
+  // changes of an account, and whether a browser that logged in before is still known
   const changes = [
     ['nothing happened', true, () => {}],
     ['an admin set a limit', true, (name) => auth.done(['user', 'set', name, 'max_publishers=3'])],
@@ -110,7 +110,7 @@ describe('strangers do not keep a user out', () => {
         'strangers to be slowed down',
       );
 
-      // a known browser has tries of its own, a stranger waits with the others
+      // a known browser has a count of its own, a stranger shares one with the others
       const answers = [];
       for (let n = 2; n < 5; n++) answers.push((await login(name, 'guess guess', from(n), cookie)).status);
       assert.equal(answers.includes(429), !passes, `${answers}`);
@@ -146,20 +146,20 @@ describe('strangers do not keep a user out', () => {
     assert.equal((await login('carol', 'guess guess', '2001:db8:8::1')).status, 401, 'another site does not wait');
   });
 
-  test('who has an account does not wipe out by it what was tried on others', async () => {
+  test('logging in to an own account does not reset the attempts on others', async () => {
     const from = '203.0.113.10';
     let guesses = 0;
     await until(async () => {
       const answer = await login(`victim-${guesses++ % 7}`, 'guess guess', from);
       if (answer.status === 401) assert.ok([200, 429].includes((await login('dave', password, from)).status));
       return answer.json.error === 'backoff';
-    }, 'the address to wait all the same', 120_000);
+    }, 'the address to have to wait', 120_000);
     assert.ok(guesses <= 40, `${guesses} guesses`);
   });
 });
 
-describe('outage-login', () => {
-  test('a fault of ours is no failed login: not the database away, nor the busy answer', async () => {
+describe('logins and faults of the service', () => {
+  test('neither an outage of the database nor the answer "busy" counts as a failed login', async () => {
     await database.stop();
     for (let i = 0; i < 30; i++) {
       const answer = await login('carol', password, '198.51.100.20');
@@ -169,12 +169,12 @@ describe('outage-login', () => {
     await database.start();
     const back = await until(async () => {
       const answer = await login('carol', password, '198.51.100.20');
-      assert.notEqual(answer.status, 429, 'the right password had to wait for an outage');
+      assert.notEqual(answer.status, 429, 'the right password had to wait because of an outage');
       return answer.status === 200 && answer;
     }, 'the database to be back');
     assert.ok(browser(back));
 
-    // more at once than there is room for: what was refused as busy may come again at once
+    // more logins than slots and queue: those refused as busy may try again at once
     const many = await Promise.all(
       Array.from({ length: 60 }, (_, i) => login('carol', password, `198.51.100.${100 + i}`)),
     );

@@ -1,4 +1,4 @@
-// What strangers cause without a login fills neither the database nor the log.
+// Refusals that strangers cause without a login fill neither the database nor the log.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ const { sql } = service;
 let database;
 let auth;
 const many = 1500;
-const told = 10;            // REFUSALS_FULL
+const full = 10;            // REFUSALS_FULL
 const together = 120;       // REFUSALS_TOGETHER
 const places = 256;         // REFUSALS_MOST
 
@@ -26,7 +26,7 @@ async function flood(attempt) {
   await Promise.all(Array.from({ length: 4 }, async () => { while (i < many) await attempt(i++); }));
 }
 
-// Rows of an action, and what those that are numbers stand for.
+// Counts the rows of an action, and the refusals that they stand for.
 function rows(action) {
   const reasons = sql(`SELECT reason FROM audit WHERE action = '${action}'`).map(([reason]) => reason);
   const numbers = reasons.map((reason) => reason.match(/^(\d+) more in \d+ s: /)?.[1]).filter(Boolean).map(Number);
@@ -34,7 +34,7 @@ function rows(action) {
 }
 
 describe('refusals are counted, not written one by one', () => {
-  test('a POST without Origin, a wrong key, and a wrong key from ever new addresses', async () => {
+  test('of a POST without Origin, a wrong key, and a wrong key from ever new addresses', async () => {
     const linesBefore = auth.lines.length;
     await flood(async (i) => {
       const { status } = await auth.api('POST', '/api/login', {
@@ -43,13 +43,13 @@ describe('refusals are counted, not written one by one', () => {
       });
       assert.equal(status, 403);
     });
-    assert.equal(rows('csrf').rows, told);
+    assert.equal(rows('csrf').rows, full);
 
     await flood(async (i) => {
       const { json } = await auth.gate('publish', { ARGS: `key=wrong${i}`, REMOTE_ADDR: '203.0.113.2' });
       assert.equal(json.allow, false);
     });
-    assert.equal(rows('publish').rows, told);
+    assert.equal(rows('publish').rows, full);
 
     await flood(async (i) => {
       const { json } = await auth.gate('play', { ARGS: 'token=wrong', REMOTE_ADDR: `198.51.${i >> 8}.${i & 255}` });
@@ -57,7 +57,7 @@ describe('refusals are counted, not written one by one', () => {
     });
     assert.ok(rows('play').rows <= together);
 
-    // none is lost: what is still counted is told at the end
+    // none is lost: at its end the service writes the remaining counts
     await auth.stop();
     for (const action of ['csrf', 'publish', 'play']) assert.equal(rows(action).refusals, many, action);
     const all = sql("SELECT COUNT(*) FROM audit WHERE outcome = 'denied'")[0][0];
@@ -71,7 +71,7 @@ describe('refusals are counted, not written one by one', () => {
     await auth.start();
   });
 
-  test('with the database away the log stays small too', async () => {
+  test('without the database the log stays small, too', async () => {
     await database.stop();
     const linesBefore = auth.lines.length;
     await flood(async (i) => {
@@ -85,7 +85,7 @@ describe('refusals are counted, not written one by one', () => {
       await login;
     });
     const lines = auth.lines.slice(linesBefore);
-    assert.ok(lines.length <= 3 * told + 10, lines.join('\n'));
+    assert.ok(lines.length <= 3 * full + 10, lines.join('\n'));
     await database.start();
   });
 });

@@ -1,5 +1,5 @@
-// Users who try to keep what was taken from them: by keys and grants that they
-// made while they could, by requests that were under way when it happened.
+// Users try to keep a right that was taken from them: by keys and grants that they made
+// before, and by requests that were under way.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -41,7 +41,7 @@ before(async () => {
 });
 
 beforeEach(async () => {
-  await until(() => pending().length === 0, 'nothing left to tell');
+  await until(() => pending().length === 0, 'no revocation to be pending');
   nginx.calls = [];
 });
 
@@ -51,7 +51,7 @@ function addUser(name, admin = 0) {
   sql(`INSERT INTO users (name, password_hash, admin) VALUES ('${name}', '${hash}', ${admin})`);
 }
 
-/** A connection of its own that runs the SQL and holds what that locks until release(). */
+/** Runs the SQL on a connection of its own, and holds its locks until release(). */
 async function hold(t, text) {
   const client = spawn(
     'mariadb',
@@ -75,10 +75,10 @@ async function hold(t, text) {
 const waitingForLock = () =>
   Number(one("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'"));
 
-describe('what a manager made ends with the manager', () => {
+describe('keys and grants end with their maker\'s right to manage', () => {
   let number = 0;
 
-  // how manage is had, and how it goes; a key must end by each
+  // ways to get the right to manage and to lose it; each must end the key
   const ways = [
     [
       'the right is revoked',
@@ -131,7 +131,7 @@ describe('what a manager made ends with the manager', () => {
       (mia) => sql(`DELETE FROM users WHERE name = '${mia}'`),
     ],
     [
-      'an admin is none any more, by hand',
+      'an admin is made a plain user by hand',
       (mia) => sql(`UPDATE users SET admin = 1 WHERE name = '${mia}'`),
       (mia) => sql(`UPDATE users SET admin = 0 WHERE name = '${mia}'`),
     ],
@@ -157,25 +157,25 @@ describe('what a manager made ends with the manager', () => {
       assert.equal(one(`SELECT made_by FROM devices WHERE id = ${device}`), idOf(mia));
 
       await take(mia, crew);
-      // also while the keeper has not looked yet
+      // at once, before the keeper acts
       const { allow, reason } = await mayPublish(key);
       assert.equal(allow, false);
       assert.match(reason, /^(key revoked|key's maker may not manage)$/);
-      await until(() => nginx.revoked().includes(`key=${device}`), 'nginx to end what goes on with it');
+      await until(() => nginx.revoked().includes(`key=${device}`), 'nginx to end the publisher');
       assert.equal(one(`SELECT revoked_at IS NOT NULL FROM devices WHERE id = ${device}`), '1');
       assert.equal(
         Number(one("SELECT COUNT(*) FROM audit WHERE action = 'maker gone' AND target = 'live/demo'")),
         number,
       );
 
-      // nor does it come back
+      // the key does not come back with the right
       sql(`UPDATE users SET disabled = 0, admin = 1 WHERE name = '${mia}'`);
       assert.equal((await mayPublish(key)).reason, 'key revoked');
       sql(`DELETE FROM users WHERE name = '${mia}'`);
     });
   }
 
-  test('not the key of an owner who is disabled and enabled, nor one of duoluctl', DEADLINE, async () => {
+  test('but not the key of an owner who is disabled and enabled, nor one of duoluctl', DEADLINE, async () => {
     const { json: { key } } = await post(await auth.login('owner', password), '/api/streams/live/demo/key');
     const { key: other } = await auth.done(['stream', 'key', 'add', 'live/demo', '--json']);
     await auth.done(['user', 'disable', 'owner']);
@@ -184,7 +184,7 @@ describe('what a manager made ends with the manager', () => {
     for (const each of [key, other]) assert.equal((await mayPublish(each)).allow, true);
   });
 
-  test('grants, and not what the owner or another manager gave as well', DEADLINE, async () => {
+  test('grants, but not those that the owner or another manager gave as well', DEADLINE, async () => {
     for (const name of ['max', 'mim']) {
       addUser(name);
       await auth.done(['grant', name, 'live/demo', 'manage']);
@@ -217,7 +217,7 @@ describe('what a manager made ends with the manager', () => {
       nginx.revoked(),
       [`user=${idOf('eve')}&${stream}`, `user=${idOf('joe')}&${stream}`, `user=${idOf('max')}&${stream}`].sort(),
     );
-    assert.deepEqual(nginx.refreshed(), [''], 'all pages look again');
+    assert.deepEqual(nginx.refreshed(), [''], 'all pages ask again');
     const left = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants
       .filter(({ group }) => !group?.startsWith('crew'))
       .map(({ user, group, rights, by }) => [user ?? group, rights.join(), by]);
@@ -226,7 +226,7 @@ describe('what a manager made ends with the manager', () => {
     sql("DELETE FROM users WHERE name IN ('max', 'mim')");
   });
 
-  test('a manager gives nobody the right to manage, and takes it from nobody', DEADLINE, async () => {
+  test('a manager can neither give nor take the right to manage', DEADLINE, async () => {
     addUser('meg');
     await auth.done(['grant', 'meg', 'live/demo', 'manage']);
     const meg = await auth.login('meg', password);
@@ -251,7 +251,7 @@ describe('what a manager made ends with the manager', () => {
     for (const name of ['meg', 'eve']) await auth.done(['revoke', name, 'live/demo']);
   });
 
-  test('keys that the page gave out before are found by the audit', DEADLINE, async () => {
+  test('the migration finds the makers of older keys in the audit', DEADLINE, async () => {
     addUser('mo');
     await auth.done(['grant', 'mo', 'live/demo', 'manage']);
     await post(await auth.login('mo', password), '/api/streams/live/demo/key');
@@ -263,7 +263,7 @@ describe('what a manager made ends with the manager', () => {
   });
 });
 
-describe('a request that was under way when the right went', () => {
+describe('a request under way when its user loses the right', () => {
   test('takes no key, gives no grant and makes no stream', DEADLINE, async (t) => {
     addUser('mac');
     addUser('boss', 1);
@@ -281,7 +281,7 @@ describe('a request that was under way when the right went', () => {
     await lock.release();
     for (const { status, json } of await Promise.all(asked))
       assert.deepEqual([status, json.error], [403, 'forbidden'], json.message);
-    assert.equal((await mayPublish(key)).allow, true, 'the owner\'s key holds');
+    assert.equal((await mayPublish(key)).allow, true, 'the owner\'s key is valid');
     assert.equal(Number(one(`SELECT COUNT(*) FROM grants WHERE user_id = ${idOf('eve')}`)), 0);
     assert.equal(one("SELECT COUNT(*) FROM streams WHERE name = 'late'"), '0');
   });
@@ -304,7 +304,7 @@ describe('a request that was under way when the right went', () => {
   });
 });
 
-describe('a login that was under way', () => {
+describe('a login under way', () => {
   const logins = (name, count) => Array.from({ length: count }, (_, i) => auth.api('POST', '/api/login',
     { body: { name, password }, headers: { REMOTE_ADDR: `198.51.100.${i + 1}` } }));
   const parked = 2;         // half of the threads check passwords at once
@@ -319,7 +319,7 @@ describe('a login that was under way', () => {
       `UPDATE users SET disabled = 1 WHERE name = '${name}'; UPDATE users SET disabled = 0 WHERE name = '${name}'`,
   };
   Object.entries(changes).forEach(([what, change], i) => {
-    test(`is none when ${what}`, DEADLINE, async (t) => {
+    test(`fails when ${what}`, DEADLINE, async (t) => {
       const name = `lou${i}`;
       addUser(name);
       // each has checked the password and is about to write its session
@@ -343,13 +343,13 @@ describe('a login that was under way', () => {
     });
   });
 
-  test('ends when the password changes: of many, none is left', DEADLINE, async (t) => {
+  test('ends when the password changes, at whichever step it is', DEADLINE, async (t) => {
     let made = 0;
     for (let round = 0; round < 8; round++) {
       const name = `pam${round}`;
       addUser(name);
       const asked = logins(name, 8);
-      // the first is in: the others are at every step of theirs
+      // when the first has logged in, the others are at various steps
       if (round % 2) await Promise.any(asked.map(async (login) => assert.equal((await login).status, 200)));
       await auth.done(['user', 'passwd', name, '--password-stdin'], 'another one entirely\n');
       for (const answer of await Promise.all(asked)) {
@@ -359,11 +359,11 @@ describe('a login that was under way', () => {
       }
       assert.equal(one(`SELECT COUNT(*) FROM web_sessions WHERE user_id = ${idOf(name)}`), '0', `round ${round}`);
     }
-    t.diagnostic(`${made} of 64 logins got a cookie, none holds`);
+    t.diagnostic(`${made} of 64 logins got a cookie, none is valid`);
     assert.ok(made > 0);
   });
 
-  test('by hand: who was disabled and is enabled has to log in again', DEADLINE, async () => {
+  test('a user who was disabled and enabled by hand has to log in again', DEADLINE, async () => {
     addUser('ned');
     const cookie = await auth.login('ned', password);
     sql("UPDATE users SET disabled = 1 WHERE name = 'ned'");
@@ -376,7 +376,7 @@ describe('a login that was under way', () => {
   });
 });
 
-describe('what was read before a change', () => {
+describe('a value read before a change', () => {
   test('is not written back over it', DEADLINE, async (t) => {
     await auth.done(['stream', 'set', 'live/demo', 'visibility=public', 'max_kbps=100']);
     const admin = await auth.login('admin', password);
@@ -438,7 +438,7 @@ describe('a change whose connection to the database is lost', () => {
     await once(server, 'listening');
     t.after(() => server.close());
     const through = new Auth(`mysql://duolu@localhost/duolu?socket=${socket}`, { DUOLU_HOME: auth.home });
-    through.remove();       // its own home; it uses the other's
+    through.remove();       // removes its own home; it uses the other's
     return { cut, ctl: (args) => { cut.seen = 0; return through.ctl(args); } };
   }
 
@@ -460,7 +460,7 @@ describe('a change whose connection to the database is lost', () => {
     await lock.release();
   });
 
-  test('is made as a whole or not at all, at whichever statement it was lost', DEADLINE, async (t) => {
+  test('is made as a whole or not at all, at whichever statement the connection was lost', DEADLINE, async (t) => {
     const { cut, ctl } = await cutter(t);
     const codes = [];
     do {
@@ -482,7 +482,7 @@ describe('a change whose connection to the database is lost', () => {
 });
 
 describe('a manager who guesses names', () => {
-  test('learns few, and is seen: a wrong name is counted, and taking away tells nothing', DEADLINE, async () => {
+  test('soon has to wait, appears in the audit, and learns nothing by revoking', DEADLINE, async () => {
     addUser('spy');
     await auth.done(['grant', 'spy', 'live/demo', 'manage']);
     const spy = await auth.login('spy', password);
@@ -492,7 +492,7 @@ describe('a manager who guesses names', () => {
       const { status, json } = await grant(spy, who, 'DELETE');
       assert.deepEqual([status, json.message], [404, 'There is no grant like this.']);
     }
-    // the right names between do not cost, and do not help
+    // right names in between neither count nor reset the count
     for (let i = 0; i < 8; i++) {
       assert.equal((await grant(spy, { user: 'joe' })).status, 200);
       assert.equal((await grant(spy, i % 2 ? { user: `guess${i}` } : { group: `guess${i}` })).status, 404);
@@ -506,7 +506,7 @@ describe('a manager who guesses names', () => {
       '10',
     );
     for (let i = 0; i < 12; i++)
-      assert.equal((await grant(await admin(), { user: `guess${i}` })).status, 404, 'an admin has the list anyhow');
+      assert.equal((await grant(await admin(), { user: `guess${i}` })).status, 404, 'an admin may list users anyway');
     await auth.done(['revoke', 'spy', 'live/demo']);
   });
 

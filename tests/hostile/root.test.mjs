@@ -1,5 +1,5 @@
-// Started by root, a stack's services run as other users. What such a user plants
-// in the state folder must reach nothing of root's.
+// Started by root, a stack's services run as other users. Links, pipes and files that such
+// a user plants in the state folder must not reach root's files.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -22,7 +22,7 @@ import {
 
 const isRoot = process.getuid() === 0;
 
-// every name by which root opened, ran or removed something, once
+// all names by which root opens, runs or removes files, or once did
 const NAMES = [
   '.duolu',
   '.keeper',
@@ -72,7 +72,7 @@ function asService(script, ...args) {
   );
 }
 
-/* What an attacker would like to reach: files and folders of root's, seen again later. */
+/* Files and folders of root that an attacker would like to reach; untouched() compares them. */
 function victims() {
   const dir = newHome();
   fs.writeFileSync(path.join(dir, 'file'), 'of root\n', { mode: 0o600 });
@@ -98,7 +98,7 @@ function victims() {
   };
 }
 
-/* As the service user: a link to FILE under each name, wherever that user may make one. */
+/* As the service's user, makes a link to FILE under each name, if that user may make one. */
 const plantLinks = (home, file) =>
   asService(
     'cd "$1" && victim=$2 && shift 2 && for name; do ln -sfn "$victim" "$name" 2>/dev/null && echo "$name"; done',
@@ -107,7 +107,7 @@ const plantLinks = (home, file) =>
     ...NAMES,
   ).then(({ stdout }) => stdout.trim().split('\n').filter(Boolean));
 
-/* A settings file that runs a program when it is sourced, or taken for a number. */
+/* A settings file that runs a program if a shell sources it or evaluates it as a number. */
 const settingsThatRun = (proof) =>
   `touch ${proof}\nDUOLU_HTTP=$(touch ${proof})\nDUOLU_RTMPS='x[$(touch ${proof})]'\nPATH=/tmp\n`;
 
@@ -119,7 +119,7 @@ async function aStack() {
 
 const only = isRoot ? test : (name) => test(name, () => console.log('# only root can start services as another user'));
 
-only('what a service plants in the state folder is neither run nor followed by root', async (t) => {
+only('root neither runs nor follows files that a service plants in the state folder', async (t) => {
   const env = await aStack();
   const home = env.DUOLU_HOME;
   const victim = victims();
@@ -132,14 +132,14 @@ only('what a service plants in the state folder is neither run nor followed by r
   await asService(`cat >"$1/conf/settings"; mv "$1/conf" "$1/conf.x"; mv "$1/log" "$1/log.x"; rm -rf "$1/secrets"
     for dir in tmp pid sock; do ln -sfn "$2" "$1/$dir/link"; done`, home, victim.folder);
   console.log(`# planted: ${planted.join(' ')}`);
-  assert.ok(planted.includes('tmp/ready'), 'the services\' own folders are theirs');
+  assert.ok(planted.includes('tmp/ready'), 'a service may write to its own folders');
   assert.deepEqual(planted.filter((name) => !/^(tmp|pid|sock)\//.test(name)), [], 'names that root opens');
   assert.ok(fs.statSync(path.join(home, 'conf/settings')).uid === 0);
 
   const auth = processesOf(home).find((line) => /duolu-auth/.test(line)).split(' ')[0];
   await endKeeper(home);
   process.kill(Number(auth), 'SIGKILL');
-  await until(() => !processesOf(home).some((line) => line.startsWith(`${auth} `)), 'the service to be gone');
+  await until(() => !processesOf(home).some((line) => line.startsWith(`${auth} `)), 'the service to end');
   await buildSh(['up', '-d'], { env });
   await buildSh(['ctl', 'user', 'list'], { env });
   victim.untouched();
@@ -149,10 +149,10 @@ only('what a service plants in the state folder is neither run nor followed by r
   victim.untouched();
 });
 
-only('nobody\'s process is ended for a pid that a service wrote, or for its name', async (t) => {
+only('root ends no other process for a PID that a service wrote, or for its name', async (t) => {
   const env = await aStack();
   const home = env.DUOLU_HOME;
-  // another user's program that is called nginx, in that folder
+  // another user's program named nginx, in that folder
   const tool = path.join(newHome(), 'nginx');
   fs.copyFileSync('/bin/sleep', tool);
   fs.chmodSync(tool, 0o755);
@@ -179,7 +179,7 @@ only('nobody\'s process is ended for a pid that a service wrote, or for its name
 });
 
 only(
-  "a state folder of before, all of it the service's, is taken over without running or following anything in it",
+  "root takes over an older state folder, which the service owned, and runs or follows nothing in it",
   async (t) => {
     const env = await aStack();
     const home = env.DUOLU_HOME;
@@ -194,7 +194,7 @@ only(
 
     const disown = async () => {
       for (const name of ['conf', 'log', 'secrets']) {
-        fs.rmSync(path.join(home, `${name}.old`), { recursive: true, force: true }); // links are left there
+        fs.rmSync(path.join(home, `${name}.old`), { recursive: true, force: true }); // take_over left links there
         fs.mkdirSync(path.join(home, name), { recursive: true });
         fs.chmodSync(path.join(home, name), 0o700);
       }
@@ -219,7 +219,7 @@ only(
     }
     await buildSh(['down'], { env });
 
-    // the same, when the service used its years in it
+    // again, after the service has planted links in it
     await disown();
     const hostile = settingsThatRun(victim.proof);
     const planted = await plantLinks(home, victim.file);
@@ -234,7 +234,7 @@ only(
       victim.untouched();
     }
 
-    // and where it put links in the place of folders
+    // and after it has replaced folders by links
     for (const name of ['sock', 'tmp', 'pid', 'thumb', 'auth', 'mysql', 'conf', 'log', 'secrets', 'cache']) {
       await disown();
       fs.rmSync(path.join(home, name), { recursive: true });
@@ -249,7 +249,7 @@ only(
   },
 );
 
-only('what decodes strangers\' video is a user of its own, which reads recordings and nothing else', async (t) => {
+only('duolu-thumb runs as a user of its own, which can read recordings and nothing else', async (t) => {
   const env = await aStack();
   const home = env.DUOLU_HOME;
   t.after(() => stopStack(env));
@@ -278,7 +278,7 @@ only('what decodes strangers\' video is a user of its own, which reads recording
 
 const PROGRAMS = { nginx: /nginx: master/, auth: /duolu-auth/, db: /mariadbd/, thumb: /duolu-thumb/ };
 
-/* What each service may do, of all of them: `in`: put a name there, and take one's place. */
+/* The services that may do each thing; `in` means to add and replace names in that folder. */
 const ALLOWED = {
   'connect auth/gate.sock': 'nginx auth',
   'connect auth/api.sock': 'nginx auth',
@@ -324,7 +324,7 @@ const ALLOWED = {
   'environment thumb': 'thumb',
 };
 
-/* As a process is that runs: its user and its groups. */
+/* The user and groups of a running process. */
 function identityOf(pid) {
   const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   const [uid] = status.match(/(?<=^Uid:\s+)\d+/m);
@@ -336,7 +336,7 @@ function identityOf(pid) {
   };
 }
 
-/* Of the lines of ALLOWED, those that come true for a user. */
+/* The lines of ALLOWED that a user can really do. */
 const TRY = `cd "$1" || exit; while read -r verb name; do
   case "$verb" in
     connect) curl -s -o /dev/null --max-time 5 --unix-socket "$name" http://duolu/; [ $? -ne 7 ] ;;
@@ -374,14 +374,14 @@ async function finished(env, name) {
   return (await rows())[0].file;
 }
 
-/* By duoluctl, which is of the auth-service's user. */
+/* With duoluctl, which runs as the auth-service's user. */
 async function prune(env, file) {
   await buildSh(['ctl', 'user', 'set', 'admin', 'rec_quota=1k'], { env });
   await buildSh(['ctl', 'rec', 'prune'], { env });
   assert.equal(fs.existsSync(path.join(recOf(env), file)), false, file);
 }
 
-only('each service reaches what is its own or given to it, and nothing of the others', async (t) => {
+only('each service reaches its own files and those shared with it, and no others', async (t) => {
   const env = await stackEnv({ workers: 1 });
   const home = env.DUOLU_HOME;
   const up = foreground(env);
@@ -395,7 +395,7 @@ only('each service reaches what is its own or given to it, and nothing of the ot
   const pids = () =>
     Object.fromEntries(Object.entries(PROGRAMS).map(([name, pattern]) => [name, pidOf(home, pattern)]));
 
-  await t.test('by user, each thing', async () => {
+  await t.test('each user can do exactly the allowed things', async () => {
     const running = pids();
     const who = Object.fromEntries(Object.entries(running).map(([name, pid]) => [name, identityOf(pid)]));
     assert.equal(new Set(Object.values(who).map(({ uid }) => uid)).size, 4, 'a user for each');
@@ -415,7 +415,7 @@ only('each service reaches what is its own or given to it, and nothing of the ot
     }
   });
 
-  await t.test('what was recorded is shown, has a picture, and is deleted by the auth-service', async () => {
+  await t.test('a recording plays, has a picture, and the auth-service can delete it', async () => {
     const replay = (await buildSh(['ctl', 'url', 'admin', 'live/cam', 'replay'], { env })).stdout.trim()
       .replace(/^http:[^/]*\/\/[^/]+/, `https://127.0.0.1:${env.DUOLU_HTTPS}`);
     const index = (await run('curl', ['-sk', '--max-time', '30', replay])).stdout;
@@ -435,7 +435,7 @@ only('each service reaches what is its own or given to it, and nothing of the ot
     assert.deepEqual(await recorded(env, 'cam'), []);
   });
 
-  await t.test('nginx hears of a revocation, and what was killed comes back', async () => {
+  await t.test('nginx gets a revocation, and killed services come back as the same users', async () => {
     const { stderr } = await buildSh(['ctl', 'stream', 'revoke', 'live/cam'], { env });
     assert.doesNotMatch(stderr, /warning/);
     assert.ok(fs.statSync(path.join(home, 'revoked/revocations')).size > 0);
@@ -473,7 +473,7 @@ only('each service reaches what is its own or given to it, and nothing of the ot
   });
 });
 
-only('where recordings cannot be shared, the auth-service runs as nginx\'s user, and deletes them', async (t) => {
+only('if recordings cannot be shared, the auth-service runs as nginx\'s user and deletes them', async (t) => {
   const env = await stackEnv({ workers: 1, env: { DUOLU_REC: newHome() } });
   const home = env.DUOLU_HOME;
   t.after(async () => {
@@ -489,7 +489,7 @@ only('where recordings cannot be shared, the auth-service runs as nginx\'s user,
   assert.equal(uid('auth'), uid('nginx'));
   assert.notEqual(uid('db'), uid('nginx'));
   await prune(env, await finished(env, 'cam'));
-  // given to nginx, they are shared from the next start on
+  // once nginx owns them, the next start shares them
   await buildSh(['down'], { env });
   await run('chown', ['www-data:', env.DUOLU_REC]);
   assert.doesNotMatch((await buildSh(['up', '-d'], { env })).stderr, /warning/);
@@ -497,7 +497,7 @@ only('where recordings cannot be shared, the auth-service runs as nginx\'s user,
   await prune(env, await finished(env, 'cam2'));
 });
 
-only('a stack in which all was nginx\'s user\'s goes on with users of its own', async (t) => {
+only('an older stack, whose files nginx\'s user owned, goes on with a user for each service', async (t) => {
   const env = await aStack();
   const home = env.DUOLU_HOME;
   t.after(() => stopStack(env));
@@ -555,7 +555,7 @@ only('a stack in which all was nginx\'s user\'s goes on with users of its own', 
     rec: uid('nginx'),
     [`rec/${file}`]: uid('nginx'),
   });
-  // what was recorded then can go, too
+  // the older recording can be deleted, too
   await buildSh(['ctl', 'reindex'], { env });
   await prune(env, file);
 });

@@ -1,6 +1,6 @@
-// One token, or one address with many, takes no more than its share of what
-// the server has for all: places to watch, event streams, sessions, downloads,
-// threads and memory.  What is reserved for publishers, only they get.
+// One token, or one address with many tokens, gets no more than its share of the server:
+// viewers, event streams, sessions, downloads, threads and memory.  Only publishers get
+// the session rows that are reserved for them.
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -59,7 +59,7 @@ const as = (sub) => token('live/demo', { sub: String(sub) });
 const watch = (hub, sub, options) => open(hub.url('live/demo', as(sub)), options);
 const closeAll = (opened) => opened.forEach(({ request }) => request.destroy());
 
-/** Opens up to `n` by `one`, all at a time; gives those that were let in, and the refusals. */
+/** Calls `one` N times at once; returns the accepted ones and the refusals. */
 async function flood(n, one) {
   const opened = [];
   while (opened.length < n) {
@@ -73,8 +73,8 @@ async function flood(n, one) {
   };
 }
 
-describe('places to watch', () => {
-  test('one token cannot take them all, by whatever protocol', DEADLINE, async (t) => {
+describe('viewers', () => {
+  test('one token cannot take all places, over any protocol', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_viewers_max 300;' });
     await publish(hub);
     const { inside, refused } = await flood(100, () => watch(hub, 8));
@@ -106,12 +106,12 @@ describe('places to watch', () => {
     inside[0].request.destroy();
     await until(async () => (await hub.stream('live/demo')).viewers === 65, 'one to be gone');
     const again = await watch(hub, 8);
-    assert.equal(again.status, 200, 'as one goes another may come');
+    assert.equal(again.status, 200, 'when one viewer leaves, another may come');
     player.close();
     closeAll([...inside, other, again]);
   });
 
-  test('of one stream neither', DEADLINE, async (t) => {
+  test('nor all places of one stream', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_stream_viewers_max 40; hub_user_share 25% 1;' });
     await publish(hub);
     const { inside, refused } = await flood(20, () => watch(hub, 8));
@@ -119,7 +119,7 @@ describe('places to watch', () => {
     closeAll(inside);
   });
 
-  test('nor one address with tokens of many users', DEADLINE, async (t) => {
+  test('one address with tokens of many users cannot either', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_viewers_max 40; hub_address_share 50% 1;' });
     await publish(hub);
     const { inside, refused } = await flood(30, (n) => watch(hub, 100 + n));
@@ -131,7 +131,7 @@ describe('places to watch', () => {
     closeAll([...inside, other]);
   });
 
-  test('an office of 300 behind one address and a wall of 16 on three devices are let in', DEADLINE, async (t) => {
+  test('an office of 300 behind one address, and a wall of 16 on three devices, get in', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_viewers_max 400;' });
     await publish(hub);
     const office = await flood(300, (n) => watch(hub, 1000 + n));
@@ -141,7 +141,7 @@ describe('places to watch', () => {
   });
 });
 
-test('event streams: one user has a share of them', DEADLINE, async (t) => {
+test('event streams: one user gets only a share', DEADLINE, async (t) => {
   const hub = await start(t, { zone: '4m' });                         // 1,024 rows, 32 of them for publishers
   const follow = (sub) => Follower.open(`${hub.base}/events?user=${sub}&streams=*`);
   const { inside, refused } = await flood(200, () => follow(8));
@@ -154,7 +154,7 @@ test('event streams: one user has a share of them', DEADLINE, async (t) => {
   other.close();
 });
 
-test('session rows: whoever takes all of them leaves those of publishers', DEADLINE, async (t) => {
+test('session rows: viewers cannot take those reserved for publishers', DEADLINE, async (t) => {
   const hub = await start(t, { zone: '4m', main: 'hub_user_share 100%; hub_address_share 100%;' });
   const follow = (sub) => Follower.open(`${hub.base}/events?user=${sub}&streams=*`);
   const { inside, refused } = await flood(1000, () => follow(8));
@@ -169,7 +169,7 @@ test('session rows: whoever takes all of them leaves those of publishers', DEADL
 describe('connections to the HTTP ports', () => {
   const STRANGER = '127.0.0.7';
 
-  /** A connection that says nothing; `ended` once the server has closed it. */
+  /** A silent connection; `ended` once the server has closed it. */
   function silent(port, localAddress = STRANGER) {
     const socket = net.connect({ port, host: '127.0.0.1', localAddress });
     const end = () => { socket.ended = true; socket.destroy(); };
@@ -209,10 +209,10 @@ describe('connections to the HTTP ports', () => {
   const refusedNext = (port) => until(() => {
     const socket = silent(port);
     return new Promise((resolve) => { socket.on('close', () => resolve(true)); });
-  }, 'one more to be closed');
+  }, 'nginx to close one more');
 
   test(
-    'of 500 silent ones of one address those above the limit are closed at once; others come in meanwhile',
+    'nginx closes silent connections of one address above the limit at once; other addresses get in',
     DEADLINE,
     async (t) => {
       const { crt, key } = selfSigned();
@@ -222,7 +222,7 @@ describe('connections to the HTTP ports', () => {
         files: { crt, key },
       });
       const ports = [hub.nginx.ports.http, hub.nginx.ports.https];
-      // a slow head, an idle keep-alive and one behind its TLS handshake count as the silent ones do
+      // a slow request, an idle keep-alive and one after its TLS handshake count like the silent ones
       const slow = silent(ports[0]);
       slow.write('GET /status HTTP/1.1\r\nHost: x\r\n');
       const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -236,7 +236,7 @@ describe('connections to the HTTP ports', () => {
       const began = Date.now();
       const crowd = silentOnes(ports, 500);
       assert.equal(await status(ports[0], OTHER), 200, 'another address');
-      await until(() => ended(crowd) === 403, 'those above the limit to be closed');
+      await until(() => ended(crowd) === 403, 'nginx to close those above the limit');
       const took = Date.now() - began;
       await refusedNext(ports[0]);
       await refusedNext(ports[1]);
@@ -253,17 +253,17 @@ describe('connections to the HTTP ports', () => {
 
       const proxy = silentOnes(ports, 150, '127.0.0.9');
       await until(() => proxy.every((socket) => !socket.connecting), 'the proxy to be connected');
-      assert.equal(await status(ports[0], '127.0.0.9'), 200, 'an address that is named is not counted');
+      assert.equal(await status(ports[0], '127.0.0.9'), 200, 'nginx does not count an exempt address');
       assert.equal(ended(proxy), 0);
 
       agent.destroy();
       destroyAll([...crowd, ...proxy, slow, greeted]);
-      await until(() => status(ports[0], STRANGER).catch(() => 0), 'the address to be let in again');
+      await until(() => status(ports[0], STRANGER).catch(() => 0), 'the address to get in again');
       destroyAll(await fill(ports[0], [], 100));
     },
   );
 
-  test('a worker that is killed gives its counts back, and a reload keeps those of all', DEADLINE, async (t) => {
+  test('a killed worker gives its counts back, and a reload keeps all counts', DEADLINE, async (t) => {
     const hub = await start(t, { http: 'hub_connections 60;', expectCrash: true });
     const port = hub.nginx.ports.http;
     let open = await fill(port, [], 60);
@@ -286,21 +286,21 @@ describe('connections to the HTTP ports', () => {
     destroyAll(open);
   });
 
-  test('one address takes half of a worker\'s connections at most, whatever the limit', DEADLINE, async () => {
+  test('one address gets at most half of a worker\'s connections, whatever the limit', DEADLINE, async () => {
     const nginx = await startNginx({
       conf: 'events { worker_connections 64; }\nhttp { hub_connections 1000; '
         + 'server { listen 127.0.0.1:{{port:http}}; location /status { return 200; } } }',
       modules: ['rtmp', 'guard', 'hub'],
     });
     const crowd = silentOnes([nginx.ports.http], 100);
-    await until(() => ended(crowd) === 68, 'those above half to be closed');
+    await until(() => ended(crowd) === 68, 'nginx to close those above half');
     assert.equal(await status(nginx.ports.http, OTHER), 200);
     assert.equal(ended(crowd), 68);
     destroyAll(crowd);
     await nginx.stop();
   });
 
-  test('settings that make no sense fail nginx -t', DEADLINE, async () => {
+  test('nginx -t refuses invalid settings', DEADLINE, async () => {
     for (const [setting, reason] of [
       ['hub_connections many;', /hub_connections is "many", expected a number/],
       ['hub_connections 10 proxy;', /hub_connections has "proxy", expected an address or a CIDR block/],
@@ -351,7 +351,7 @@ describe('downloads', () => {
   const clip = (sub, options) => open(url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`), options);
   const none = () => until(async () => (await hub.sessions()).length === 0, 'all to be gone');
 
-  test('clips: one token gets some of the places, an address half of them', DEADLINE, async () => {
+  test('clips: one token gets a quarter of the places, an address half of them', DEADLINE, async () => {
     const mine = await flood(12, () => clip(8));
     assert.equal(mine.inside.length, 4);
     assert.deepEqual([...new Set(mine.refused.map(({ status }) => status))], [429]);
@@ -394,14 +394,14 @@ describe('downloads', () => {
       closeAll([first, other]);
       await none();
       const again = await open(from('heads', 8));
-      assert.equal(again.status, 200, 'what is no longer held is there again');
+      assert.equal(again.status, 200, 'memory that was given back is free again');
       closeAll([again]);
       await none();
     },
   );
 
   for (const [what, ask] of [['clip', () => clip(8)], ['whole recording', () => open(url(8, hub.file.file))]]) {
-    test(`a ${what} that nobody reads gives its place back`, DEADLINE, async () => {
+    test(`a ${what} that its client does not read loses its place`, DEADLINE, async () => {
       const from = hub.nginx.log().length;
       const reader = await ask();
       assert.equal(reader.status, 200);
@@ -412,7 +412,7 @@ describe('downloads', () => {
     });
   }
 
-  test('nor is one held by reading a little now and then; a steady reader goes on', DEADLINE, async () => {
+  test('reading a little now and then does not keep a place; a steady reader goes on', DEADLINE, async () => {
     const from = hub.nginx.log().length;
     const trickle = await clip(8);
     const timer = setInterval(() => trickle.response.read(1), 100);
@@ -430,7 +430,7 @@ describe('downloads', () => {
     await none();
   });
 
-  test('questions: one token does not fill the threads\' queue', DEADLINE, async () => {
+  test('questions: one token cannot fill the threads\' queue', DEADLINE, async () => {
     const list = (sub) => get(url(sub, `index.m3u8?from=${NOON}&to=${NOON + 24 * 3600_000}`));
     let refused;
     for (let round = 0; !refused && round < 20; round++) {
@@ -442,7 +442,7 @@ describe('downloads', () => {
   });
 });
 
-test('shares that make no sense fail nginx -t', DEADLINE, async () => {
+test('nginx -t refuses invalid shares', DEADLINE, async () => {
   const check = (main, location = '') =>
     testConfig({
       conf: `{{modules}}\nhub_zone test 16m;\n${main}\nevents {}\nhttp { server { listen 127.0.0.1:9; location / ` +

@@ -1,4 +1,4 @@
-// Viewers over WebSocket that send what a viewer has no reason to send.
+// Viewers over WebSocket that send data, as no honest viewer does.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -34,21 +34,21 @@ describe('viewers that send at full speed', () => {
     await hub?.stop();
   });
 
-  /** Opens WSS viewers until each worker has two, and lets those flood: what each was told at its end. */
+  /** Opens WSS viewers until each worker has two, lets these flood, and returns how each ended. */
   async function flood(t, mode) {
     const url = `https://127.0.0.1:${hub.nginx.ports.https}/m/${token(STREAM)}/${STREAM}.flv`;
     const child = spawn(process.execPath, [FLOODER, url, '120', mode], { stdio: ['pipe', 'pipe', 'inherit'] });
     t.after(() => { child.kill(); });
     const lines = [];
     createInterface({ input: child.stdout }).on('line', (line) => lines.push(JSON.parse(line)));
-    await until(() => lines.length, 'the flooder to be connected');
+    await until(() => lines.length, 'the flooder to connect');
     const of = new Map(hub.nginx.workers().map((pid) => [pid, []]));
     for (const port of lines.shift()) of.get(workerAt(hub, hub.nginx.ports.https, port))?.push(port);
     const chosen = [...of.values()].flatMap((ports) => ports.slice(0, 2));
     assert.equal(chosen.length, 2 * of.size, 'two in each worker');
     child.stdin.write(`${JSON.stringify(chosen)}\n`);
     await until(() => lines.length === chosen.length || failures(watchers).length,
-      `the ${chosen.length} that flood to be closed`, 60_000);
+      `nginx to close the ${chosen.length} that flood`, 60_000);
     return lines;
   }
 
@@ -57,10 +57,10 @@ describe('viewers that send at full speed', () => {
 
   for (const [mode, status, what] of [
     ['endless', 1009, 'a frame of 2^60 bytes'],
-    ['messages', 1008, 'message upon message of 4 KB'],
-    ['pings', 1008, 'ping upon ping'],
+    ['messages', 1008, 'messages of 4 KB without end'],
+    ['pings', 1008, 'pings without end'],
   ]) {
-    test(`${what}: closed with ${status}, and nobody else's picture waits`, DEADLINE, async (t) => {
+    test(`nginx closes a viewer that sends ${what} with ${status}; others don't notice`, DEADLINE, async (t) => {
       const workers = hub.nginx.workers();
       const from = performance.now();
       const ends = await flood(t, mode);
@@ -72,7 +72,7 @@ describe('viewers that send at full speed', () => {
       assert.deepEqual(failures(watchers), []);
       assert.deepEqual(hub.nginx.workers(), workers);
       await until(async () => !(await hub.sessions()).some((session) => session.protocol === 'ws'),
-        'their sessions to be over');
+        'their sessions to end');
     });
   }
 });

@@ -4,11 +4,14 @@
 //   stack.httpsUrl, stack.rtmpUrl, stack.adminPassword, stack.demoKey
 //   await stack.ctl('user', 'list')            standard output of duoluctl
 //   await stack.controlGet('/status')          parsed JSON of nginx's control socket
+//   const cookie = await stack.login('admin')  of the page
+//   await stack.api('GET', '/api/me', { cookie })      { status, headers, json }
 //   await stack.stop()          throws when a process is left or a log has an alert
 
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { freePort, repo, until } from './nginx.mjs';
@@ -134,6 +137,30 @@ function get(socketPath, target) {
   });
 }
 
+/** A call of the page's API. */
+function callApi(httpsUrl, method, target, { body, cookie } = {}) {
+  const text = body ? JSON.stringify(body) : '';
+  return new Promise((resolve, reject) => {
+    const headers = {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(text),
+      'X-Duolu': '1',
+      Origin: httpsUrl,
+      ...(cookie ? { Cookie: cookie } : {}),
+    };
+    const options = { method, headers, rejectUnauthorized: false, agent: false };
+    const request = https.request(httpsUrl + target, options, (response) => {
+      let answer = '';
+      response.setEncoding('utf8');
+      response.on('data', (data) => { answer += data; });
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, json: JSON.parse(answer) }));
+    });
+    request.on('error', reject);
+    request.end(text);
+  });
+}
+
 /** The process of a stack whose command line matches, or undefined. */
 export const pidOf = (home, pattern) => {
   const line = processesOf(home).find((text) => pattern.test(text));
@@ -180,6 +207,13 @@ export async function startStack(options = {}) {
       const { status, body } = await get(path.join(home, 'sock/control.sock'), target);
       if (status !== 200) throw new Error(`control ${target}: ${status} ${body}`);
       return JSON.parse(body);
+    },
+    api: (...call) => callApi(`https://127.0.0.1:${env.DUOLU_HTTPS}`, ...call),
+    /** Logs in to the page; gives the cookie. */
+    async login(name, password = secret('admin')) {
+      const { status, headers, json } = await this.api('POST', '/api/login', { body: { name, password } });
+      if (status !== 200) throw new Error(`login of ${name}: ${status} ${json.message}`);
+      return headers['set-cookie'][0].split(';')[0];
     },
     stop: (stopOptions) => stopStack(env, stopOptions),
   };
