@@ -37,8 +37,10 @@ static int feed(movie_t *m, const uint8_t *p, size_t size)
         f = (mp4_fragment_t) { 0 };
 
         if (p[0] & 0x80) {
-            tracks[0] = (mp4_track_t) { p[0] & 1 ? FLV_CODEC_H264 : FLV_CODEC_NONE, p + 4, 3, 1000, p[2], p[3], 0 };
-            tracks[1] = (mp4_track_t) { p[0] & 2 ? FLV_CODEC_AAC : FLV_CODEC_NONE, p + 4, 2, number(p + 8, 4), 0, 0, 2 };
+            tracks[0] = (mp4_track_t) { p[0] & 1 ? FLV_CODEC_H264 : FLV_CODEC_NONE, p + 4, 3,
+                                        1000, p[2], p[3], 0 };
+            tracks[1] = (mp4_track_t) { p[0] & 2 ? FLV_CODEC_AAC : FLV_CODEC_NONE, p + 4, 2,
+                                        number(p + 8, 4), 0, 0, 2 };
             if (movie_file(m, tracks) != 0) {
                 return -1;
             }
@@ -56,8 +58,10 @@ static int feed(movie_t *m, const uint8_t *p, size_t size)
             f.runs[kind].n = (p[1] >> (4 * kind)) % MAX;
 
             for (i = 0; i < f.runs[kind].n; i++) {
-                sample[kind][i] = (mp4_sample_t) { p[2], number(p + 10, 2) << (p[0] & 8 ? 16 : 0),
-                                                   kind ? 0 : (int16_t) number(p + 8, 2), p[3] >> i & 1 };
+                sample[kind][i] = (mp4_sample_t) {
+                    p[2], number(p + 10, 2) << (p[0] & 8 ? 16 : 0),
+                    kind ? 0 : (int16_t) number(p + 8, 2), p[3] >> i & 1
+                };
             }
         }
 

@@ -71,9 +71,9 @@ test('gate and ingest know no protocol', () => {
 
 /* In a backtrace `step` or `push` could be anything. */
 test('the name of a function has a noun', () => {
-  const verbs = ['add', 'append', 'check', 'decode', 'descend', 'expect', 'fill', 'find', 'get', 'hash', 'join',
-    'make', 'must', 'parse', 'push', 'put', 'read', 'recover', 'run', 'set', 'start', 'step', 'stop', 'take',
-    'update', 'write'];
+  const verbs = ['add', 'append', 'check', 'close', 'decode', 'descend', 'expect', 'fill', 'find', 'get',
+    'give', 'hash', 'join', 'joins', 'look', 'make', 'must', 'open', 'parse', 'place', 'push', 'put', 'read',
+    'recover', 'run', 'send', 'set', 'skip', 'split', 'start', 'step', 'stop', 'take', 'update', 'write'];
   const bare = new RegExp(`^(${verbs.join('|')})\\(`);
   const wrong = sources.filter((name) => name.endsWith('.c')).flatMap((name) =>
     withoutComments(read(name)).split('\n').filter((line) => bare.test(line)).map((line) => `${name}: ${line}`));

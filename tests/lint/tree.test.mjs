@@ -84,11 +84,16 @@ test('a file stays below 900 lines, or says at its top why it is "one file becau
   assert.deepEqual(wrong, []);
 });
 
-test('lines of JavaScript have at most the width that .editorconfig names', () => {
-  const width = Number(read('.editorconfig').match(/\[\*\.\{js,mjs\}\][^[]*max_line_length = (\d+)/)[1]);
-  const wrong = files(/\.(mjs|js)$/).flatMap((name) => read(name).split('\n')
+test('lines of C and JavaScript have at most the width that .editorconfig names', () => {
+  const widthOf = (section) => {
+    const rules = read('.editorconfig').split(/^\[/m).find((part) => part.startsWith(`${section}]`));
+    return Number(rules.match(/max_line_length = (\d+)/)[1]);
+  };
+  const widths = [[/\.[ch]$/, widthOf('*.{c,h}')], [/\.(mjs|js)$/, widthOf('*.{js,mjs}')]];
+
+  const wrong = widths.flatMap(([pattern, width]) => files(pattern).flatMap((name) => read(name).split('\n')
     .map((line, i) => [`${name}:${i + 1}`, [...line].length]).filter(([, columns]) => columns > width)
-    .map(([place, columns]) => `${place} has ${columns} columns, ${width} at most`));
+    .map(([place, columns]) => `${place} has ${columns} columns, ${width} at most`)));
   assert.deepEqual(wrong, []);
 });
 

@@ -260,7 +260,8 @@ static void test_log_quote(void **state)
     assert_string_equal(log_quote(out, 4, "\n"), "");
     /* escapes an override of direction and a zero width space, not letters */
     assert_string_equal(log_quote(out, sizeof(out), "a\xe2\x80\xaeg"), "a\\u{202e}g");
-    assert_string_equal(log_quote(out, sizeof(out), "\xe2\x80\x8b\xc3\xa9\xff"), "\\u{200b}\xc3\xa9\xff");
+    assert_string_equal(log_quote(out, sizeof(out), "\xe2\x80\x8b\xc3\xa9\xff"),
+                        "\\u{200b}\xc3\xa9\xff");
 }
 
 

@@ -158,7 +158,8 @@ static void test_expired(void **state)
 }
 
 
-#define BODY  "{\"sub\":\"7\",\"s\":\"live/demo\",\"a\":\"view\",\"iat\":1700000000,\"exp\":1700000060}"
+#define BODY  "{\"sub\":\"7\",\"s\":\"live/demo\",\"a\":\"view\",\"iat\":1700000000," \
+              "\"exp\":1700000060}"
 #define HEAD  "{\"alg\":\"HS256\",\"kid\":\"k1\"}"
 
 static void test_raw_table(void **state)

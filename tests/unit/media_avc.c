@@ -431,7 +431,8 @@ static void test_parameter_sets(void **state)
         }
 
         record[4] = 0xfc;                          /* lengths of one byte */
-        assert_int_equal(avc_parameter_sets(record, 8 + sps + 3 + pps, out, sizeof(out)), 1 + sps + 1 + pps);
+        assert_int_equal(avc_parameter_sets(record, 8 + sps + 3 + pps, out, sizeof(out)),
+                         1 + sps + 1 + pps);
     }
 }
 

@@ -103,8 +103,9 @@ static uint64_t number(const uint8_t *p, unsigned n)
     return v;
 }
 
-/* The content of the box of TYPE among those in [P, END); NULL: none. */
-static const uint8_t *find(const uint8_t *p, const uint8_t *end, const char *type, const uint8_t **stop)
+/* The content of the box of TYPE among the boxes in [P, END); NULL when there is none. */
+static const uint8_t *find_box(const uint8_t *p, const uint8_t *end, const char *type,
+    const uint8_t **stop)
 {
     for (; p < end; p += number(p, 4)) {
         assert_true(number(p, 4) >= 8 && p + number(p, 4) <= end);
@@ -116,11 +117,13 @@ static const uint8_t *find(const uint8_t *p, const uint8_t *end, const char *typ
     return NULL;
 }
 
-static const uint8_t *path(const uint8_t *p, const uint8_t *end, const uint8_t **stop, const char *names)
+/* The content of a box inside other boxes, by their NAMES from the outside in. */
+static const uint8_t *find_path(const uint8_t *p, const uint8_t *end, const uint8_t **stop,
+    const char *names)
 {
     *stop = end;
     for (; *names; names += 4) {
-        p = find(p, *stop, names, stop);
+        p = find_box(p, *stop, names, stop);
         if (p == NULL) {
             return NULL;
         }
@@ -134,12 +137,12 @@ static void read_samples(track_t *t, const uint8_t *stbl, const uint8_t *end)
     uint64_t        at;
     const uint8_t  *stop, *stsz, *stts, *stsc, *stco, *ctts, *stss;
 
-    stsz = find(stbl, end, "stsz", &stop);
+    stsz = find_box(stbl, end, "stsz", &stop);
     t->samples = (uint32_t) number(stsz + 8, 4);
     assert_true(t->samples <= MAX * 4);
     assert_int_equal(stop - stsz, 12 + 4 * t->samples);
 
-    stts = find(stbl, end, "stts", &stop);
+    stts = find_box(stbl, end, "stts", &stop);
     assert_int_equal(stop - stts, 8 + 8 * number(stts + 4, 4));
     for (i = 0, at = 0, n = 0; i < number(stts + 4, 4); i++) {
         for (k = 0; k < number(stts + 8 + 8 * i, 4); k++) {
@@ -149,7 +152,7 @@ static void read_samples(track_t *t, const uint8_t *stbl, const uint8_t *end)
     }
     assert_int_equal(n, t->samples);
 
-    ctts = find(stbl, end, "ctts", &stop);
+    ctts = find_box(stbl, end, "ctts", &stop);
     for (i = 0, n = 0; ctts && i < number(ctts + 4, 4); i++) {
         for (k = 0; k < number(ctts + 8 + 8 * i, 4); k++) {
             t->cts[n++] = (int32_t) number(ctts + 12 + 8 * i, 4);
@@ -157,20 +160,20 @@ static void read_samples(track_t *t, const uint8_t *stbl, const uint8_t *end)
     }
     assert_true(ctts == NULL || n == t->samples);
 
-    stss = find(stbl, end, "stss", &stop);
+    stss = find_box(stbl, end, "stss", &stop);
     for (i = 0; stss && i < number(stss + 4, 4); i++) {
         t->key[number(stss + 8 + 4 * i, 4) - 1] = 1;
     }
 
     wide = 0;
-    stco = find(stbl, end, "stco", &stop);
+    stco = find_box(stbl, end, "stco", &stop);
     if (stco == NULL) {
-        stco = find(stbl, end, "co64", &stop);
+        stco = find_box(stbl, end, "co64", &stop);
         wide = 1;
     }
     assert_int_equal(stop - stco, 8 + (wide ? 8 : 4) * number(stco + 4, 4));
 
-    stsc = find(stbl, end, "stsc", &stop);
+    stsc = find_box(stbl, end, "stsc", &stop);
     assert_int_equal(number(stsc + 8, 4), 1);
     for (chunk = 1, n = 0, run = 0; chunk <= number(stco + 4, 4); chunk++) {
         if (run + 1 < number(stsc + 4, 4) && number(stsc + 8 + 12 * (run + 1), 4) == chunk) {
@@ -192,7 +195,7 @@ static void read_trak(track_t *t, const uint8_t *trak, const uint8_t *end)
     uint32_t        i;
     const uint8_t  *p, *stop;
 
-    p = path(trak, end, &stop, "edtselst");
+    p = find_path(trak, end, &stop, "edtselst");
     for (i = 0; i < number(p + 4, 4); i++) {
         if ((int64_t) number(p + 16 + 20 * i, 8) == -1) {
             t->late = (int64_t) number(p + 8 + 20 * i, 8);
@@ -201,11 +204,11 @@ static void read_trak(track_t *t, const uint8_t *trak, const uint8_t *end)
             t->skipped = (int64_t) number(p + 16 + 20 * i, 8);
         }
     }
-    p = path(trak, end, &stop, "mdiamdhd");
+    p = find_path(trak, end, &stop, "mdiamdhd");
     t->timescale = (uint32_t) number(p + 12, 4);
-    p = path(trak, end, &stop, "mdiaminfstblstsd");
+    p = find_path(trak, end, &stop, "mdiaminfstblstsd");
     t->entries = (uint32_t) number(p + 4, 4);
-    p = path(trak, end, &stop, "mdiaminfstbl");
+    p = find_path(trak, end, &stop, "mdiaminfstbl");
     read_samples(t, p, stop);
 }
 
@@ -214,17 +217,17 @@ static void read_clip(clip_t *c)
     uint32_t        id;
     const uint8_t  *p, *end = c->out + c->size, *stop, *moov, *last, *tkhd;
 
-    moov = find(c->out, c->out + c->size - (c->m.wide ? 16 : 8), "moov", &last);
+    moov = find_box(c->out, c->out + c->size - (c->m.wide ? 16 : 8), "moov", &last);
     assert_ptr_equal(last, end - (c->m.wide ? 16 : 8));
     assert_memory_equal(last + 4, "mdat", 4);
     c->mdat = c->m.wide ? number(last + 8, 8) - 16 : number(last, 4) - 8;
 
-    p = find(moov, last, "mvhd", &stop);
+    p = find_box(moov, last, "mvhd", &stop);
     c->timescale = (uint32_t) number(p + 12, 4);
     c->duration = number(p + 16, 4);
 
-    for (p = moov; (p = find(p, last, "trak", &stop)) != NULL; p = stop) {
-        tkhd = find(p, stop, "tkhd", &end);
+    for (p = moov; (p = find_box(p, last, "trak", &stop)) != NULL; p = stop) {
+        tkhd = find_box(p, stop, "tkhd", &end);
         id = (uint32_t) number(tkhd + 12, 4);
         read_trak(&c->track[id - 1], p, stop);
     }
@@ -289,7 +292,8 @@ static void both_tracks_keep_their_times_and_places(void **state)
     }
     for (i = 0; i < 94; i++) {
         assert_int_equal(a->dts[i], FRAME * i);
-        assert_true(a->offset[i] == c->size + (i < 47 ? 100 + 2500 + 10 * i : 9000 + 2500 + 10 * (i - 47)));
+        assert_true(a->offset[i] == c->size + (i < 47 ? 100 + 2500 + 10 * i
+                                                      : 9000 + 2500 + 10 * (i - 47)));
     }
     assert_int_equal(v->late + v->skipped + a->late + a->skipped, 0);
     assert_int_equal(a->length, 94 * FRAME > 2 * 48000 ? 2 * 48000 : 94 * FRAME);
@@ -344,7 +348,8 @@ static void gaps_are_left_out(void **state)
     memset(steps, 0, sizeof(steps));
     for (i = 0; i < 9; i++) {
         /* 10 pictures, 400 ms; sound begins i ms behind the picture, 18 or 19 frames */
-        steps[i] = (step_t) { i == 0, BOTH, i ? 0 : -1, 10000 * i, 48 * (10000 * i + i), 10, 18 + i % 2, 0, 2000 * i };
+        steps[i] = (step_t) { i == 0, BOTH, i ? 0 : -1, 10000 * i, 48 * (10000 * i + i), 10,
+                              18 + i % 2, 0, 2000 * i };
     }
     c = make(steps, 9, 20000);
     a = &c->track[1];
@@ -396,7 +401,7 @@ static void another_configuration(void **state)
     assert_int_equal(v->entry[50], 1);
     assert_int_equal(a->timescale, 44100);
     assert_int_equal(a->entry[43], 2);
-    assert_int_equal(a->dts[44] - a->dts[43], FRAME * 44100 / 48000);    /* 1024 of 48000 in 1/44100 */
+    assert_int_equal(a->dts[44] - a->dts[43], FRAME * 44100 / 48000);    /* in 1/44100 s */
     drop(c);
 }
 

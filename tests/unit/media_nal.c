@@ -113,7 +113,7 @@ static void test_start_codes_are_told_from_lengths(void **state)
         { "00000001", 0 },
         { "", 0 },
         { "0000000209f0", 0 },
-        { "0000010167", 0 },               /* a length of 257, or a short code: no frame begins with such */
+        { "0000010167", 0 },               /* a length of 257: no frame begins with a short code */
         { "00000167", 0 },
     };
 
