@@ -1,7 +1,7 @@
 #include "aac.h"
 #include "bits.h"
 
-#define RATE_LOWEST    4000        /* of rates that are given as a number */
+#define RATE_LOWEST    4000        /* of rates that are written as a number */
 #define RATE_HIGHEST   192000
 #define RATE_GIVEN     15
 
@@ -18,7 +18,7 @@ read_object(bit_reader_t *r)
 }
 
 
-/* 0 when it is reserved or out of range */
+/* Returns 0 for a rate that is reserved or out of range. */
 static uint32_t
 read_rate(bit_reader_t *r)
 {
@@ -67,7 +67,7 @@ read_elements(bit_reader_t *r, uint32_t n)
 }
 
 
-/* 4.4.1: channels that are laid out one by one */
+/* 4.4.1.1: program_config_element, which lists channels one by one */
 static uint32_t
 read_program(bit_reader_t *r)
 {

@@ -17,26 +17,26 @@
 
 typedef struct {
     uint8_t   object;       /* of the core: 2 is AAC-LC */
-    uint32_t  rate;         /* Hz, of the core: with SBR half of what is heard */
-    uint32_t  channels;     /* as heard; 0: the record does not say */
+    uint32_t  rate;         /* Hz, of the core: with SBR half of the output's */
+    uint32_t  channels;     /* of the output; 0: not in the record */
 } aac_config_t;
 
-/* Returns 0, or -1 when the record makes no sense (cut, a rate or an
- * arrangement of channels that is reserved). */
+/* Returns 0, or -1 when the record is invalid: cut, or with a reserved rate or
+ * arrangement of channels. */
 int aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config);
 
 #define AAC_ADTS_MAX     9           /* bytes of a head */
 #define AAC_FRAME        1024        /* samples */
 
 typedef struct {
-    uint8_t   record[2];    /* an AudioSpecificConfig for what follows */
+    uint8_t   record[2];    /* an AudioSpecificConfig for the frame */
     uint32_t  rate;         /* Hz */
     size_t    head;         /* bytes in front of the frame */
     size_t    size;         /* of both */
 } aac_adts_t;
 
-/* Returns 0, or -1 when DATA is no head of an ADTS frame of one block: a bare
- * frame never begins as one does. */
+/* Returns 0, or -1 when DATA does not begin with the head of an ADTS frame of one
+ * block.  A frame without a head never begins like one. */
 int aac_parse_adts(const uint8_t *data, size_t size, aac_adts_t *adts);
 
 #endif

@@ -20,7 +20,7 @@ skip_scaling_list(bit_reader_t *r, unsigned size)
 
     for (i = 0; i < size && !r->failed; i++) {
         if (next != 0) {
-            /* unsigned: a hostile delta may not overflow the sum */
+            /* unsigned, as a hostile delta would overflow a signed sum */
             next = (int32_t) (((uint32_t) last + (uint32_t) read_se(r)) & 0xff);
         }
         if (next != 0) {
@@ -146,8 +146,8 @@ read_sps(bit_reader_t *r, sps_t *sps)
 }
 
 
-/* The size of the pictures, 7.4.2.1.1.  Returns 0, or -1 when it is beyond
- * MAX_PIXELS, or all of it is cropped. */
+/* Sets the size of the pictures, 7.4.2.1.1.  Returns 0, or -1 when a side exceeds
+ * MAX_PIXELS or cropping leaves nothing. */
 static int
 picture_size(const sps_t *sps, avc_config_t *config)
 {
@@ -287,8 +287,8 @@ is_slice(const uint8_t *unit)
 
 
 /* Writes the units of TYPE in front of the first slice, each behind a length
- * of two bytes, and counts them.  Returns the bytes, 0 when there is no room or
- * there are more than MOST. */
+ * of two bytes, and counts them.  Returns the bytes written, 0 when MAX is too small
+ * or there are more units than MOST. */
 static size_t
 copy_sets(const uint8_t *data, size_t size, unsigned prefix, unsigned type,
     unsigned most, uint8_t *out, size_t max, unsigned *count)

@@ -25,8 +25,8 @@ typedef struct {
     uint32_t  height;
 } avc_config_t;
 
-/* Returns 0, or -1 when the record or its first SPS makes no sense
- * (truncated, sizes beyond 16384 pixels). */
+/* Returns 0, or -1 when the record or its first SPS is invalid: truncated, or with
+ * sizes beyond 16384 pixels. */
 int avc_parse_config(const uint8_t *record, size_t size, avc_config_t *config);
 
 /* Writes the record's parameter sets to OUT, each behind its length, as NAL
@@ -39,12 +39,12 @@ size_t avc_parameter_sets(const uint8_t *record, size_t size, uint8_t *out,
  * PREFIX, see nal.h. */
 
 /* Writes a record, for lengths of four bytes, of the parameter sets in front
- * of the first slice.  Returns its size; 0 when there are no SPS and PPS that
- * make sense, or MAX is too small. */
+ * of the first slice.  Returns its size; 0 when there are no valid SPS and PPS, or
+ * MAX is too small. */
 size_t avc_make_config(const uint8_t *row, size_t size, unsigned prefix,
     uint8_t *out, size_t max);
 
-/* Is the first slice one of an IDR picture? */
+/* Does the first slice belong to an IDR picture? */
 int avc_has_idr(const uint8_t *row, size_t size, unsigned prefix);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Bits, most significant first, out of memory that may end anywhere; and the
- * codes of parameter sets.
+ * Reads bits, most significant first, from memory that may end anywhere, and the
+ * Exp-Golomb codes of parameter sets.
  *
  * Source: ITU-T H.264 and H.265, 7.2 and 9.1 / 9.2 (u, ue, se), 7.3.1
  * (emulation prevention).
@@ -14,7 +14,7 @@
 
 typedef struct {
     const uint8_t  *data;
-    size_t          bits;      /* how many there are */
+    size_t          bits;      /* length of the data */
     size_t          at;
     int             failed;    /* read past the end */
 } bit_reader_t;
@@ -62,7 +62,7 @@ skip_bits(bit_reader_t *r, size_t n)
 }
 
 
-/* ue(v) */
+/* ue(v): an unsigned Exp-Golomb code */
 static inline uint32_t
 read_ue(bit_reader_t *r)
 {

@@ -2,10 +2,10 @@
  * RTMP chunk headers, the writing side (Adobe's Real-Time Messaging Protocol,
  * 1.0, section 5.3.1).
  *
- * A message is sent as chunks of one size: the first has a full header, type 0,
- * the others one of type 3, which repeats no field.  Timestamps of 0xFFFFFF and
- * above take four bytes more in every header: players expect that, whatever the
- * specification says of type 3.
+ * A message is sent as chunks of one size.  The first has a full header, type 0; the
+ * others have a header of type 3, which repeats no field.  With a timestamp of
+ * 0xFFFFFF or above every header has four bytes more: players expect that also of
+ * type 3, in spite of the specification.
  */
 
 #ifndef DUOLU_MEDIA_CHUNK_H

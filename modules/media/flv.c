@@ -41,8 +41,8 @@ read_fourcc(const uint8_t *p)
 }
 
 
-/* Skips a packet's extensions (ModEx).  Returns the offset behind the packet's
- * type, 0 when the body is too short. */
+/* Skips a packet's extensions (ModEx).  Returns the offset behind the packet type, 0
+ * when the body is too short. */
 static size_t
 skip_extensions(const uint8_t *body, size_t size, flv_frame_t *frame)
 {
@@ -244,7 +244,7 @@ flv_parse_video(const uint8_t *body, size_t size, flv_frame_t *frame)
         return parse_ex_video(body, size, frame);
     }
 
-    if ((body[0] >> 4) == FRAME_COMMAND) {   /* it has no picture */
+    if ((body[0] >> 4) == FRAME_COMMAND) {   /* has no picture */
         frame->empty = 1;
         return FLV_OK;
     }
@@ -299,7 +299,7 @@ parse_ex_audio(const uint8_t *body, size_t size, flv_frame_t *frame)
     case EX_CODED_FRAMES:
         return FLV_OK;
     case EX_SEQUENCE_END:
-    case EX_METADATA:                        /* where the channels are */
+    case EX_METADATA:                        /* the layout of the channels */
         frame->empty = 1;
         return FLV_OK;
     default:

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define META_BODY    (FLV_META_SIZE - FLV_TAG_OVERHEAD)
-#define FILLER_MAX   1000        /* of a string: some readers take no more */
+#define FILLER_MAX   1000        /* some readers accept no longer string */
 #define STEP_MAX     1000        /* ms; a longer one is a gap */
 
 /* AMF 0, 2.1 */
@@ -83,7 +83,7 @@ put_number(uint8_t *p, double value)
 }
 
 
-/* The name of a property: a string without its marker. */
+/* Writes the name of a property: a string without its marker. */
 static uint8_t *
 put_name(uint8_t *p, const char *name)
 {
@@ -281,8 +281,8 @@ get_value(const uint8_t *p, double scale, uint64_t *value)
 }
 
 
-/* Reads the number NAME at *P and moves *P behind it.  Returns 0, -1: another
- * name. */
+/* Reads the number NAME at *P and moves *P behind it.  Returns 0, or -1 when another
+ * property is there. */
 static int
 get_named(const uint8_t **p, const char *name, double scale, uint64_t *value)
 {
@@ -349,8 +349,8 @@ get_name(const uint8_t **p, const uint8_t *last, const char *name, int type)
 }
 
 
-/* Returns the numbers of the array NAME at *P and moves *P behind them; *N is
- * their number, 0: any.  NULL: no such array is there. */
+/* Returns the array NAME of *N numbers (0: any, and sets *N) at *P and moves *P behind
+ * it.  NULL: no such array is there. */
 static const uint8_t *
 get_array(const uint8_t **p, const uint8_t *last, const char *name, uint32_t *n)
 {

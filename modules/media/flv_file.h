@@ -1,10 +1,9 @@
 /*
  * FLV files: writes their head, and finds the end of their last whole tag.
  *
- * The header is followed by one script tag, onMetaData, of a fixed size.  The
- * recorder rewrites it when it closes the file, with the duration and the
- * places of key frames, for players that seek; a property `filler` takes the
- * rest of its room.
+ * The header is followed by one script tag, onMetaData, of a fixed size.  When the
+ * recorder closes the file, it overwrites that tag with the duration and the
+ * positions of key frames, which let players seek; a property `filler` pads it.
  *
  * Source: Adobe Flash Video File Format Specification 10.1, E.5 (onMetaData);
  * AMF 0 specification, 2; Enhanced RTMP v1 (codec ids that are a FourCC).  The
@@ -27,7 +26,7 @@ typedef struct {
     uint32_t  time;              /* its timestamp */
 } flv_key_t;
 
-/* Key frames, evenly spread when there are more than room for them. */
+/* Key frames; if there are too many for the array, an evenly spread selection. */
 typedef struct {
     uint32_t   n;
     uint32_t   step;             /* every STEPth is kept */
@@ -37,7 +36,7 @@ typedef struct {
 
 void flv_keys_add(flv_keys_t *keys, uint32_t time, uint64_t position);
 
-/* Drops the keys from SIZE on: the file was cut there. */
+/* Drops the keys from SIZE on, where the file was cut. */
 void flv_keys_cut(flv_keys_t *keys, uint64_t size);
 
 /* Other fields of onMetaData; 0: not known, or there is no such track. */
@@ -66,8 +65,8 @@ void flv_meta_header(flv_meta_t *meta, uint8_t type, const uint8_t *body,
 /* Writes the script tag.  Returns FLV_META_SIZE. */
 size_t flv_write_meta(uint8_t out[FLV_META_SIZE], const flv_file_t *file);
 
-/* Reads what flv_write_meta() wrote: duration, size and session.  Returns 0,
- * or -1 when it is no such tag. */
+/* Reads duration, size and session from a tag of flv_write_meta().  Returns 0, or -1
+ * when TAG is another one. */
 int flv_read_meta(const uint8_t tag[FLV_META_SIZE], flv_meta_t *meta);
 
 /* Reads from the tag the newest key frame not later than TIME (ms).  Returns 0,
@@ -86,8 +85,8 @@ typedef struct {
 void flv_walk_init(flv_walk_t *w, uint64_t at, flv_file_t *file);
 
 /* Walks over the whole tags in the SIZE bytes at P, which are at w->at in the
- * file.  Returns their bytes, less than SIZE when the next tag is cut or
- * invalid; *NEED is the size of a cut tag, 0: it is invalid. */
+ * file.  Returns their bytes: less than SIZE when the next tag is cut or invalid.
+ * *NEED is the size of the cut tag, or 0 when the tag is invalid. */
 size_t flv_walk(flv_walk_t *w, const uint8_t *p, size_t size, size_t *need);
 
 /* The end of all walked frames, ms. */

@@ -22,7 +22,7 @@ fragment_resume(fragment_t *f, const int64_t last[2])
     f->track[MP4_VIDEO].last = last[MP4_VIDEO];
     f->track[MP4_AUDIO].last = last[MP4_AUDIO];
 
-    if (last[MP4_AUDIO] >= 0) {          /* + 1: the ms are rounded down */
+    if (last[MP4_AUDIO] >= 0) {          /* + 1, as the ms were rounded down */
         f->next = (uint64_t) (last[MP4_AUDIO] + 1) * f->timescale / 1000
                   + f->frame;
         f->set = 1;
@@ -47,8 +47,8 @@ fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
 
     length = dts - fragment_start(f);
 
-    /* let a picture end the fragment, as it gives the previous one's duration;
-     * let sound end it only when pictures have stopped */
+    /* a picture should end the fragment, as it gives the previous one its duration;
+     * sound ends it only when pictures have stopped */
     if (f->video && kind == MP4_AUDIO && f->track[MP4_VIDEO].n
         && dts - f->track[MP4_VIDEO].last < FRAGMENT_STILL)
     {
@@ -74,8 +74,8 @@ fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
     mp4_sample_t      *sample;
     fragment_track_t  *t = &f->track[kind];
 
-    /* dts must increase, also over the end of the last fragment, which is
-     * written: raise dts, and lower cts to keep the time of presentation */
+    /* dts must increase, also from the last fragment, which is already written:
+     * raise dts, and lower cts to keep the time of presentation */
     least = t->last + 1;
 
     if (kind == MP4_VIDEO && least < f->ended) {
@@ -113,7 +113,7 @@ fragment_start(const fragment_t *f)
 }
 
 
-/* Duration of a track's last frame: the distance to the one before. */
+/* Estimates the duration of a track's last frame by the distance to the one before. */
 static int64_t
 fragment_step(const fragment_track_t *t)
 {
@@ -177,9 +177,9 @@ fragment_tick(const fragment_t *f, uint32_t i)
 }
 
 
-/* Lets each frame follow the previous one by its own length.  When a frame's
- * dts differs by more than the drift, changes the previous frame's duration;
- * never that of the last fragment, which is written. */
+/* Lets each frame follow the previous one by that one's own length.  When a frame's
+ * dts differs by more than the drift, changes the duration of the previous frame,
+ * unless that is in the last fragment, which is already written. */
 static uint64_t
 fragment_sound(fragment_t *f)
 {

@@ -1,11 +1,11 @@
 /*
- * A fragment in the making: frames go in with their times in ms, a moof comes
- * out.  It also says when a fragment is full, so that all writers of fragments
- * cut at the same places.
+ * Collects the frames of a fragment, with times in ms, and writes its moof.  It also
+ * decides when a fragment is full, so that all writers of fragments cut at the same
+ * places.
  *
- * FLV's milliseconds make the pace of sound uneven; a fragment evens it out:
- * frames follow each other by their own length as long as that differs from
- * their times by at most FRAGMENT_DRIFT.
+ * FLV's milliseconds make the pace of sound uneven.  A fragment evens it out: each
+ * frame of sound follows the previous one by that one's own length, as long as this
+ * differs from the frame's time by at most FRAGMENT_DRIFT.
  *
  * Pure: no allocation, no clock, no logging.
  */
@@ -18,8 +18,8 @@
 #define FRAGMENT_MS       1000      /* the longest */
 #define FRAGMENT_BYTES    786432    /* the largest, of more than one frame */
 #define FRAGMENT_SAMPLES  512       /* of a track */
-#define FRAGMENT_SHORT    500       /* ms; a key frame ends no shorter fragment
-                                       that begins with one */
+#define FRAGMENT_SHORT    500       /* ms; a key frame does not end a shorter
+                                       fragment that begins with one */
 #define FRAGMENT_DRIFT    12        /* ms */
 #define FRAGMENT_STILL    300       /* ms without a picture: video stopped */
 
@@ -52,7 +52,7 @@ void fragment_resume(fragment_t *f, const int64_t last[2]);
 int fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
     uint32_t size);
 
-/* Adds a frame; there is room after fragment_full() said no. */
+/* Adds a frame.  Call fragment_full() first: only when it returns 0 there is room. */
 void fragment_add(fragment_t *f, int kind, int64_t dts, int32_t cts, int key,
     uint32_t size);
 
@@ -81,7 +81,7 @@ fragment_clear(fragment_t *f)
 int64_t fragment_start(const fragment_t *f);
 int64_t fragment_end(const fragment_t *f);
 
-/* The end of the last picture when sound of dts NEXT follows (-1: nothing
+/* The end of the last picture when the next frame is sound of dts NEXT (-1: no frame
  * follows); -1 when it is not known. */
 int64_t fragment_picture_end(const fragment_t *f, int64_t next);
 

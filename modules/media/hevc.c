@@ -10,7 +10,7 @@
 #define RECORD_HEAD   23         /* up to the arrays of NAL units */
 #define PROFILE_BITS  88         /* of a layer; its level has 8 */
 
-/* H.265, table 7-1: of slices up to 31, of IRAP pictures from 16 to 21 */
+/* H.265, table 7-1: slices have types up to 31, those of IRAP pictures 16 to 21 */
 enum { NAL_BLA = 16, NAL_CRA = 21, NAL_LAST_SLICE = 31,
        NAL_VPS = 32, NAL_SPS = 33, NAL_PPS = 34 };
 
@@ -75,7 +75,7 @@ parse_sps(const uint8_t *nal, size_t size, hevc_config_t *config)
         return -1;
     }
 
-    /* the window counts in samples of chroma */
+    /* the conformance window is in samples of chroma */
     crop_x = ((uint64_t) crop[0] + crop[1])
              * (!separate && (chroma == 1 || chroma == 2) ? 2 : 1);
     crop_y = ((uint64_t) crop[2] + crop[3])
@@ -105,7 +105,7 @@ nal_type(const uint8_t *nal)
 }
 
 
-/* An SPS of the base layer: others have another form (annex F). */
+/* Does the SPS belong to the base layer?  Others have another form (annex F). */
 static int
 is_base_sps(const uint8_t *nal, size_t size)
 {
@@ -163,7 +163,7 @@ hevc_parse_config(const uint8_t *record, size_t size, hevc_config_t *config)
 
 
 /* Writes an array of the units of TYPE in front of the first slice.  Returns
- * its bytes, 0 when there are none or no room. */
+ * its bytes, 0 when there is no such unit or MAX is too small. */
 static size_t
 write_array(const uint8_t *data, size_t size, unsigned prefix, unsigned type,
     uint8_t *out, size_t max)

@@ -19,7 +19,7 @@ typedef struct {
     uint8_t   profile;      /* general_profile_idc */
     uint8_t   level;        /* 30 times the level's number */
     uint8_t   prefix;       /* bytes of a NAL unit's length */
-    uint8_t   layers;       /* temporal ones */
+    uint8_t   layers;       /* temporal layers */
     uint8_t   nested;       /* temporal_id_nesting_flag */
     uint8_t   chroma;       /* chroma_format_idc */
     uint8_t   luma_depth;   /* bits of a sample beyond 8 */
@@ -29,8 +29,8 @@ typedef struct {
     uint32_t  height;
 } hevc_config_t;
 
-/* Returns 0, or -1 when the record or its first SPS makes no sense
- * (truncated, sizes beyond 16384 pixels). */
+/* Returns 0, or -1 when the record or its first SPS is invalid: truncated, or with
+ * sizes beyond 16384 pixels. */
 int hevc_parse_config(const uint8_t *record, size_t size,
     hevc_config_t *config);
 
@@ -38,12 +38,12 @@ int hevc_parse_config(const uint8_t *record, size_t size,
  * PREFIX, see nal.h. */
 
 /* Writes a record, for lengths of four bytes, of the parameter sets in front
- * of the first slice.  Returns its size; 0 when there are no VPS, SPS and PPS
- * that make sense, or MAX is too small. */
+ * of the first slice.  Returns its size; 0 when there are no valid VPS, SPS and PPS,
+ * or MAX is too small. */
 size_t hevc_make_config(const uint8_t *row, size_t size, unsigned prefix,
     uint8_t *out, size_t max);
 
-/* Is the first slice one of a picture at which decoding may begin (IRAP)? */
+/* Does the first slice belong to a picture at which decoding may begin (IRAP)? */
 int hevc_has_irap(const uint8_t *row, size_t size, unsigned prefix);
 
 #endif

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#define TAIL            500      /* ms that sound goes on behind the picture */
+#define TAIL            500      /* ms that sound may last after the picture */
 #define HEAD            2048     /* all boxes but tables and sample entries */
 #define STSC_FIELDS     3        /* 32-bit numbers of an entry */
 #define RUN_FIELDS      2        /* of stts and ctts */
 
-/* No product of a time and a timescale leaves 64 bits. */
+/* The product of a time and a timescale fits 64 bits. */
 #define TIME_MAX        ((int64_t) 1 << 40)
 #define TIMESCALE_MAX   (1 << 20)
 
@@ -227,7 +227,7 @@ to_ticks(const movie_t *m, int64_t ms)
 }
 
 
-/* The end of the shown video, or of sound that goes on much longer, ms. */
+/* The end of the shown video, or of sound that lasts much longer, in ms. */
 static int64_t
 shown_until(const movie_t *m)
 {
@@ -245,7 +245,7 @@ shown_until(const movie_t *m)
 /* Sets m->offset from the time of F's file to the movie's; FIRST is the first
  * picture that is taken. */
 static void
-place(movie_t *m, const mp4_fragment_t *f, uint32_t first)
+place_file(movie_t *m, const mp4_fragment_t *f, uint32_t first)
 {
     int64_t               start, to = shown_until(m) + m->pause, cts = 0;
     uint32_t              i;
@@ -308,10 +308,10 @@ add_pictures(movie_t *m, const mp4_run_t *run, uint64_t offset)
 }
 
 
-/* Is a frame of sound at TICK heard?  At a joint, also sets the shift of the
+/* Is a frame of sound at TICK in the movie?  At a joint, also sets the shift of the
  * sound that follows. */
 static int
-joins(movie_t *m, int64_t tick, int64_t length)
+sound_is_heard(movie_t *m, int64_t tick, int64_t length)
 {
     int64_t         end;
     movie_track_t  *t = &m->track[MP4_AUDIO];
@@ -351,7 +351,7 @@ add_sound(movie_t *m, const mp4_run_t *run, uint64_t offset)
         length = (int64_t) run->samples[i].duration * (int64_t) m->ticks
                  / (int64_t) t->timescale;
 
-        if (joins(m, tick, length)) {
+        if (sound_is_heard(m, tick, length)) {
             add_sample(m, t, tick + t->shift, &run->samples[i], length);
             n++;
         } else {
@@ -367,7 +367,7 @@ add_sound(movie_t *m, const mp4_run_t *run, uint64_t offset)
 }
 
 
-/* The first picture of RUN that can be shown: run->n when there is none. */
+/* The first picture of RUN that can be decoded; run->n when there is none. */
 static uint32_t
 first_picture(const movie_t *m, const mp4_run_t *run)
 {
@@ -406,7 +406,7 @@ movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset)
     }
 
     if (m->joint || !m->begun) {
-        place(m, f, first);
+        place_file(m, f, first);
     }
 
     offset += m->base;
@@ -521,8 +521,8 @@ movie_max(const movie_t *m)
 }
 
 
-/* Reserves room for a table of FIELDS numbers an entry, which the writing pass
- * fills. */
+/* Reserves room for a table with FIELDS numbers per entry; the writing pass fills
+ * it. */
 static void
 put_table(mp4_writer_t *w, movie_track_t *t, int table, unsigned fields)
 {
@@ -599,8 +599,8 @@ put_stbl(mp4_writer_t *w, movie_t *m, int kind)
 }
 
 
-/* A track's edit, in the movie's timescale: nothing for LATE, then LENGTH from
- * SKIPPED (in the track's timescale) on. */
+/* The edit of a track, in the movie's timescale: nothing for LATE, then LENGTH of the
+ * track from SKIPPED (in the track's timescale) on. */
 typedef struct {
     int64_t  late, length, skipped;
 } edit_t;

@@ -1,10 +1,10 @@
 /*
  * The head of a progressive MP4 that is cut from recordings: ftyp, moov with
- * whole sample tables, and the header of mdat.  Its payload is unchanged parts
- * of the recorded files, including moof boxes, to which no sample points; so
- * nginx can send a clip from the files themselves.
+ * complete sample tables, and the header of mdat.  The payload consists of unchanged
+ * parts of the recorded files, so that nginx can send a clip from the files
+ * themselves; it includes their moof boxes, to which no sample points.
  *
- * Everything is fed twice, first to be counted and then to be written:
+ * The caller feeds the same input twice: a first pass counts, a second one writes.
  *
  *     movie_init(&m);
  *     feed(&m);                  movie_file(), movie_join(), movie_fragment()
@@ -45,10 +45,10 @@ typedef struct {
 /* State of a track; times of video in ms, of sound in ticks. */
 typedef struct {
     movie_table_t  table[MOVIE_TABLES];
-    unsigned       entry;            /* of the current file, 0: it has none */
-    uint32_t       timescale;        /* likewise */
+    unsigned       entry;            /* of the current file, 0: no such track */
+    uint32_t       timescale;        /* of the current file */
     uint32_t       samples, chunks;
-    uint32_t       run, delta;       /* of stts, not in it yet */
+    uint32_t       run, delta;       /* of stts, not written yet */
     uint32_t       cts_run;
     int32_t        cts;
     uint32_t       chunk_samples, chunk_entry;       /* the last in stsc */
@@ -56,7 +56,7 @@ typedef struct {
     int64_t        last, length;     /* of the newest sample */
     int64_t        shown;            /* end of the last shown sample */
     int64_t        shift;            /* sound: since the last joint */
-    unsigned       joint:1;          /* no sample came since then */
+    unsigned       joint:1;          /* no sample came since the last joint */
     unsigned       negative:1;       /* a cts is negative */
 } movie_track_t;
 
@@ -64,7 +64,7 @@ typedef struct {
     movie_track_t  track[2];
     mp4_track_t    entries[2][MOVIE_ENTRIES];
     unsigned       nentries[2];
-    uint32_t       ticks;            /* of sound a second, 0: no file has any */
+    uint32_t       ticks;            /* sound's timescale; 0: no file has sound */
     int64_t        offset;           /* ms to add to the file's time */
     int64_t        zero;             /* start of the presentation, ms */
     int64_t        pause;
@@ -80,26 +80,26 @@ typedef struct {
 
 void movie_init(movie_t *m);
 
-/* Begins a file with these TRACKS[2], whose configurations must outlive M.
- * Returns 0, -1 when there are too many different ones. */
+/* Begins a file with TRACKS[2], whose configurations must outlive M.  Returns 0, or
+ * -1 when M has too many different configurations. */
 int movie_file(movie_t *m, const mp4_track_t tracks[2]);
 
 /* Call it before a fragment that does not follow the last one: the movie
  * continues after PAUSE ms. */
 void movie_join(movie_t *m, int64_t pause);
 
-/* OFFSET: of the fragment's first sample in the payload. */
+/* Adds a fragment whose first sample is at OFFSET of the payload. */
 void movie_fragment(movie_t *m, const mp4_fragment_t *f, uint64_t offset);
 
 /* Ends a pass.  Returns 0; -1 when nothing was fed, or when the two passes
  * differ. */
 int movie_end(movie_t *m);
 
+/* The most bytes of the head. */
 size_t movie_max(const movie_t *m);
 
-/* Writes all of the head but the tables' content to OUT, of movie_max() bytes,
- * for PAYLOAD bytes of mdat.  Returns the head's size, 0 when something does
- * not fit. */
+/* Writes the head except the tables' content to OUT of movie_max() bytes, for
+ * PAYLOAD bytes of mdat.  Returns the head's size, 0 when it does not fit. */
 size_t movie_begin(movie_t *m, uint8_t *out, uint64_t payload);
 
 #endif

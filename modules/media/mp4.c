@@ -19,7 +19,7 @@
 #define TRUN_FLAGS          0x000400
 #define TRUN_CTS            0x000800
 
-/* 8.8.3.1: whether a sample depends on others, and is no place to begin at */
+/* 8.8.3.1: sample_depends_on, and sample_is_non_sync_sample */
 #define SAMPLE_KEY          0x02000000
 #define SAMPLE_OTHER        0x01010000
 
@@ -78,7 +78,7 @@ mp4_track(mp4_track_t *track, enum flv_codec codec, const uint8_t *config,
 
 /* --- the init segment --- */
 
-/* The tables of a track whose samples are all in fragments. */
+/* Writes empty tables, as all samples are in fragments. */
 static void
 put_empty_tables(mp4_writer_t *w)
 {
@@ -178,7 +178,7 @@ mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
 
 /* --- fragments --- */
 
-/* The form of a run: tfhd has the values that all samples share. */
+/* The form of a run: the fields of tfhd, which all samples share, and of trun. */
 typedef struct {
     uint32_t  tfhd, trun;                            /* flags */
     uint64_t  data;                                  /* bytes of its samples */
@@ -219,7 +219,7 @@ run_form(int kind, const mp4_run_t *run)
     form.tfhd |= form.trun & TRUN_DURATION ? 0 : TFHD_DURATION;
     form.tfhd |= form.trun & TRUN_SIZE ? 0 : TFHD_SIZE;
 
-    if (kind == MP4_AUDIO) {                         /* trex has them */
+    if (kind == MP4_AUDIO) {                         /* trex has its flags */
         return form;
     }
 

@@ -16,7 +16,7 @@
 
 #include "mp4_track.h"
 
-#define MP4_VIDEO_TIMESCALE  1000    /* FLV's own: nothing is rounded */
+#define MP4_VIDEO_TIMESCALE  1000    /* the same as FLV's, so without rounding */
 #define MP4_INIT_MAX(config) (2048 + (config))   /* bytes of configuration */
 
 /* One frame; times in the track's timescale. */
@@ -30,18 +30,18 @@ typedef struct {
 typedef struct {
     uint64_t             dts;        /* of the first sample */
     const mp4_sample_t  *samples;
-    uint32_t             n;          /* 0: the fragment has none of this track */
+    uint32_t             n;          /* 0: the fragment lacks this track */
 } mp4_run_t;
 
 /* Fills TRACK's codec, config, timescale, size and channels from a sequence
- * header's codec data (what follows the tag body's own header).  Returns 0,
- * or -1 when the record makes no sense; CONFIG must outlive TRACK. */
+ * header's codec data, without the head of its tag body.  Returns 0, or -1 when the
+ * record is invalid; CONFIG must outlive TRACK. */
 int mp4_track(mp4_track_t *track, enum flv_codec codec, const uint8_t *config,
     size_t size);
 
 /* Writes ftyp and moov for TRACKS[2], at most MAX bytes (MP4_INIT_MAX of both
- * configurations suffices).  *DURATION_AT is where mehd's 64-bit duration, ms,
- * stands: 0 until the file is closed.  Returns the size, 0 when MAX is short. */
+ * configurations suffices).  *DURATION_AT is the offset of mehd's 64-bit duration in
+ * ms, which is 0 until the file is closed.  Returns the size, 0 when MAX is short. */
 size_t mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
     size_t *duration_at);
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define TRACK_ENABLED    3               /* 8.3.2: and used in the movie */
+#define TRACK_ENABLED    3               /* 8.3.2: enabled, and in the movie */
 #define LANGUAGE_NONE    0x55c4          /* 8.4.2: "und" */
 #define NEXT_TRACK       3               /* 1 is video, 2 audio */
 
@@ -114,7 +114,7 @@ put_matrix(mp4_writer_t *w)
 }
 
 
-/* Times are of 4 bytes, or of 8 where the duration asks for it. */
+/* Version 0 has times of 4 bytes, version 1 of 8, for long durations. */
 static unsigned
 time_version(uint64_t duration)
 {

@@ -1,6 +1,6 @@
 /*
- * The boxes that fragmented and progressive MP4 files share, and the writing of
- * a box: begin returns a mark, end sets the size of the box at the mark.  A
+ * Writes boxes, among them those that fragmented and progressive MP4 files share.
+ * mp4_begin() returns a mark, and mp4_end() sets the size of the box at the mark.  A
  * writer that runs out of room sets `failed` and writes no more; the caller
  * checks that once, at the end.
  *
@@ -32,7 +32,7 @@ void mp4_end(mp4_writer_t *w, size_t mark);
 void mp4_put_ftyp(mp4_writer_t *w);
 void mp4_put_mvhd(mp4_writer_t *w, uint32_t timescale, uint64_t duration);
 
-/* trak's tkhd, of KIND MP4_VIDEO or MP4_AUDIO; DURATION as in mvhd. */
+/* trak's tkhd; KIND is MP4_VIDEO or MP4_AUDIO, DURATION is in mvhd's timescale. */
 void mp4_put_tkhd(mp4_writer_t *w, int kind, const mp4_track_t *track,
     uint64_t duration);
 
@@ -43,7 +43,7 @@ void mp4_put_media(mp4_writer_t *w, int kind, const mp4_track_t *track,
 /* minf's vmhd or smhd, and dinf. */
 void mp4_put_media_info(mp4_writer_t *w, int kind);
 
-/* A sample entry, of stsd. */
+/* The sample entry in stsd. */
 void mp4_put_sample_entry(mp4_writer_t *w, int kind, const mp4_track_t *track);
 
 #endif

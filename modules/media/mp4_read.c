@@ -1,6 +1,6 @@
 #include "mp4_read.h"
 
-/* ftyp and moov of ours are a few KB; a larger moov is a damaged size */
+/* mp4.c writes a few KB of ftyp and moov; a larger size is damaged */
 #define INIT_LIMIT         65536
 
 #define TFHD_DESCRIPTION   0x000002
@@ -21,7 +21,7 @@
 
 #define NON_SYNC_SAMPLE    0x00010000
 
-/* Bytes that are left to read; reading past them fails and gives 0. */
+/* The bytes left to read; a read past them returns 0 and sets `failed`. */
 typedef struct {
     const uint8_t  *p, *last;
     int             failed;
@@ -47,7 +47,7 @@ take_be(cursor_t *c, unsigned n)
 
 
 static void
-skip(cursor_t *c, size_t n)
+skip_bytes(cursor_t *c, size_t n)
 {
     if (c->failed || (size_t) (c->last - c->p) < n) {
         c->failed = 1;
@@ -109,9 +109,8 @@ next_box(cursor_t *parent, mp4_box_t *box, cursor_t *body)
 }
 
 
-/* Makes BODY the content of the one box of TYPE in PARENT, which stays where
- * it is.  Returns 1; 0 when there is none; -1 when PARENT is damaged or has
- * several. */
+/* Makes BODY the content of the only box of TYPE in PARENT, without moving PARENT.
+ * Returns 1; 0 when there is none; -1 when PARENT is damaged or has several. */
 static int
 find_box(const cursor_t *parent, uint32_t type, cursor_t *body)
 {
@@ -141,7 +140,7 @@ typedef struct {
 
 typedef struct {
     size_t         moof_size;
-    mp4_sample_t  *sample;           /* where the next one goes */
+    mp4_sample_t  *sample;           /* the next one to fill */
     size_t         left;
     uint64_t       data;             /* of the samples so far */
 } reading_t;
@@ -154,7 +153,7 @@ read_tfhd(cursor_t *c, defaults_t *d)
     d->track = (uint32_t) take_be(c, 4);
 
     if (d->given & TFHD_DESCRIPTION) {
-        skip(c, 4);
+        skip_bytes(c, 4);
     }
 
     d->duration = d->given & TFHD_DURATION ? (uint32_t) take_be(c, 4) : 0;
@@ -204,7 +203,7 @@ read_sample(cursor_t *c, uint32_t flags, unsigned version, const defaults_t *d,
 }
 
 
-/* Are all values in tfhd or trun?  The reader has no moov, so no trex. */
+/* Do tfhd and trun have all values?  The reader has no moov, so no trex. */
 static int
 trun_is_whole(uint32_t flags, const defaults_t *d)
 {
@@ -356,7 +355,7 @@ take_descriptor(cursor_t *parent, uint8_t tag, cursor_t *body)
     }
 
     *body = *parent;
-    skip(parent, size);
+    skip_bytes(parent, size);
     body->last = parent->p;
 
     return parent->failed || (byte & 0x80) ? -1 : 0;
@@ -370,19 +369,19 @@ read_esds(cursor_t *esds, mp4_track_t *track)
 {
     cursor_t  es, decoder, config;
 
-    skip(esds, 4);
+    skip_bytes(esds, 4);
 
     if (take_descriptor(esds, 3, &es) != 0) {
         return -1;
     }
 
-    skip(&es, 3);                            /* id, no optional fields */
+    skip_bytes(&es, 3);                      /* id, no optional fields */
 
     if (take_descriptor(&es, 4, &decoder) != 0) {
         return -1;
     }
 
-    skip(&decoder, 13);
+    skip_bytes(&decoder, 13);
 
     if (take_descriptor(&decoder, 5, &config) != 0) {
         return -1;
@@ -407,10 +406,10 @@ read_video_entry(cursor_t *c, uint32_t type, mp4_track_t *track)
         return -1;
     }
 
-    skip(c, 24);
+    skip_bytes(c, 24);
     track->width = (uint32_t) take_be(c, 2);
     track->height = (uint32_t) take_be(c, 2);
-    skip(c, 50);
+    skip_bytes(c, 50);
 
     if (c->failed || find_box(c, name, &config) != 1) {
         return -1;
@@ -429,9 +428,9 @@ read_audio_entry(cursor_t *c, uint32_t type, mp4_track_t *track)
         return -1;
     }
 
-    skip(c, 16);
+    skip_bytes(c, 16);
     track->channels = (uint32_t) take_be(c, 2);
-    skip(c, 10);
+    skip_bytes(c, 10);
 
     if (c->failed || find_box(c, MP4_BOX('e', 's', 'd', 's'), &esds) != 1) {
         return -1;
@@ -448,7 +447,7 @@ read_stsd(cursor_t *c, unsigned kind, mp4_track_t *track)
     cursor_t   entry;
     mp4_box_t  box;
 
-    skip(c, 4);
+    skip_bytes(c, 4);
 
     if (take_be(c, 4) != 1 || next_box(c, &box, &entry) != 1) {
         return -1;
@@ -495,7 +494,7 @@ read_trak(const cursor_t *trak, mp4_track_t tracks[2])
         return -1;
     }
 
-    skip(&c, take_be(&c, 4) >> 24 ? 16 : 8);    /* creation, modification */
+    skip_bytes(&c, take_be(&c, 4) >> 24 ? 16 : 8);    /* creation, modification */
     id = (uint32_t) take_be(&c, 4);
 
     if (c.failed || (id != 1 + MP4_VIDEO && id != 1 + MP4_AUDIO)
@@ -510,7 +509,7 @@ read_trak(const cursor_t *trak, mp4_track_t tracks[2])
         return -1;
     }
 
-    skip(&c, take_be(&c, 4) >> 24 ? 16 : 8);
+    skip_bytes(&c, take_be(&c, 4) >> 24 ? 16 : 8);
     track->timescale = (uint32_t) take_be(&c, 4);
 
     if (c.failed || track->timescale == 0
@@ -523,7 +522,7 @@ read_trak(const cursor_t *trak, mp4_track_t tracks[2])
 }
 
 
-/* mehd of version 1: its 64 bits are overwritten in place. */
+/* Finds mehd, which must have version 1: the recorder overwrites its 64 bits. */
 static int
 find_duration(const cursor_t *moov, const uint8_t *file, mp4_init_t *init)
 {
@@ -569,7 +568,8 @@ read_moov(const cursor_t *moov, const uint8_t *file, mp4_init_t *init)
 }
 
 
-/* Whether a box of TYPE stands at *AT, and where its end is. */
+/* Moves *AT behind a box of TYPE.  Returns 0; 1 when SIZE bytes are too few; -1 when
+ * another box is there. */
 static int
 pass_box(const uint8_t *p, size_t size, size_t *at, uint32_t type)
 {

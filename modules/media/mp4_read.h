@@ -1,5 +1,5 @@
 /*
- * Reads fragmented MP4, as far as the recordings need it that mp4.c wrote.
+ * Reads fragmented MP4 that mp4.c wrote, as far as recordings need it.
  * Input may be cut or damaged anywhere; no function reads beyond it.
  *
  * Source: ISO/IEC 14496-12, 4.2 (boxes) and 8.8 (fragments).
@@ -19,7 +19,7 @@ typedef struct {
 } mp4_box_t;
 
 /* Reads a box's header from the SIZE bytes at P.  Returns 0; -1 when it is no
- * box (size less than its header); 1 when SIZE is too short to tell. */
+ * box (its size is less than its header's); 1 when SIZE is too short to tell. */
 int mp4_read_box(const uint8_t *p, size_t size, mp4_box_t *box);
 
 /* A fragment as its moof describes it. */
@@ -29,9 +29,8 @@ typedef struct {
     mp4_run_t     runs[2];       /* samples point into `sample` */
 } mp4_fragment_t;
 
-/* Reads a whole moof box of SIZE bytes; samples are written to SAMPLE, at
- * most MAX.  Returns 0, -1 when it is not one that mp4.c wrote or has more
- * samples than MAX. */
+/* Reads a whole moof box of SIZE bytes, and at most MAX samples to SAMPLE.  Returns 0,
+ * or -1 when mp4.c did not write the box or it has more samples. */
 int mp4_read_fragment(const uint8_t *moof, size_t size, mp4_fragment_t *fragment,
     mp4_sample_t *sample, size_t max);
 
@@ -42,7 +41,7 @@ typedef struct {
     size_t        size;          /* of ftyp and moov */
 } mp4_init_t;
 
-/* Returns 0; 1 when SIZE bytes are too few; -1 when it is no file of ours. */
+/* Returns 0; 1 when SIZE bytes are too few; -1 when mp4.c did not write the file. */
 int mp4_read_init(const uint8_t *p, size_t size, mp4_init_t *init);
 
 #endif

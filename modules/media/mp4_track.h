@@ -17,7 +17,7 @@
 
 /* A track of an init segment; its id is 1 + MP4_VIDEO or MP4_AUDIO. */
 typedef struct {
-    enum flv_codec  codec;           /* FLV_CODEC_NONE: there is no such track */
+    enum flv_codec  codec;           /* FLV_CODEC_NONE: the file lacks the track */
     const uint8_t  *config;          /* avcC or hvcC record, AudioSpecificConfig */
     size_t          config_size;
     uint32_t        timescale;

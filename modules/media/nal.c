@@ -3,7 +3,7 @@
 #include <string.h>
 
 
-/* Where the next start code of three bytes is, or the end. */
+/* Returns the offset of the next start code of three bytes, or SIZE. */
 static size_t
 find_start_code(const uint8_t *data, size_t size, size_t at)
 {
