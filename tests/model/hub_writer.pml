@@ -1,18 +1,18 @@
 /*
- * The steps of modules/hub/hub_writer.md, numbered as there: three publishers of
- * one stream, a revocation, a sweep and another stream that takes blocks.  Each of
- * them may be killed at any crash().  What happens under the mutex, and nobody sees
- * without it, is atomic but for that.
+ * The steps of modules/hub/hub_writer.md, under the same numbers: three publishers of
+ * one stream, a revocation, a sweep and another stream that takes blocks.  Each process
+ * may be killed at any crash().  Steps under the mutex are atomic apart from that,
+ * unless a process can see them without the mutex.
  *
- * With OLD_PROTOCOL a writer stores its pid before it knows that the stream is its
- * own, and then 0; with OLD_ORDER a block is given before its owner forgets it.
- * Both must be found wrong.
+ * With OLD_PROTOCOL a writer stores its pid before it checks that it owns the stream,
+ * and clears it with a plain store; with OLD_ORDER a block goes to the pool before its
+ * owner forgets it.  The verifier must find an error in both.
  */
 
 #define REVOKER     3
 #define SWEEPER     4
 #define OTHER       5
-#define LAST        6              /* sweeps when all are done, and lives */
+#define LAST        6              /* sweeps after all others; is never killed */
 #define PROCESSES   7
 
 #ifndef PUBLISHERS
@@ -26,14 +26,14 @@
 #endif
 
 #define BLOCKS      3
-#define ROW         2              /* blocks of the stream at most */
+#define ROW         2              /* most blocks of the stream */
 #define NONE        BLOCKS
 
 mtype = { FREE, LIVE, GRACE, ENDING };
 
 mtype state = FREE;
-byte  turn, inside;                /* the word, both as process + 1: a turn is never
-                                      the same twice, so whose it is says all */
+byte  turn, inside;                /* the word, both as process + 1.  The real turn
+                                      only grows; here its owner identifies it */
 byte  worker, session;
 byte  held, row[ROW];              /* blocks of the stream, oldest first */
 bool  pool[BLOCKS] = true;
@@ -43,15 +43,15 @@ byte  mutex;                       /* process + 1 */
 bool  dead[PROCESSES], done[PROCESSES], forgotten[PROCESSES];
 byte  kills = KILLS;
 
-/* what is watched */
-byte  copying;                     /* process + 1 */
-byte  filled[BLOCKS];              /* likewise */
+/* for the assertions: the process + 1 that is appending, or writes to a block */
+byte  copying;
+byte  filled[BLOCKS];
 
 #define over(p)   (done[p] || dead[p])
 #define lock()    mutex == 0 -> mutex = me + 1
 #define unlock()  mutex = 0
 
-/* SIGKILL; nginx's master frees the mutex */
+/* SIGKILL, after which nginx's master releases the mutex */
 inline crash()
 {
     if
@@ -70,7 +70,7 @@ inline crash()
     fi
 }
 
-/* The writer's bytes go to block B, for a while. */
+/* Writes bytes to block B, which takes a while. */
 inline fill(b)
 {
     atomic { crash(); assert(!pool[b] && filled[b] == 0); filled[b] = me + 1 }
@@ -83,7 +83,7 @@ inline give(b)
     pool[b] = true
 }
 
-/* first_block moves */
+/* Moves first_block. */
 inline forget_block()
 {
     row[0] = row[1];
@@ -91,7 +91,7 @@ inline forget_block()
     held--
 }
 
-/* The oldest blocks of the row, all but KEEP, go back to the pool. */
+/* Gives the oldest blocks of the row back to the pool, all but KEEP. */
 inline give_row(keep)
 {
     do
@@ -167,7 +167,7 @@ inline release()
 }
 
 /* E1 */
-inline stop()
+inline end_stream()
 {
 #ifdef OLD_PROTOCOL
     was = turn;
@@ -209,7 +209,7 @@ inline enter()
 #endif
 }
 
-/* A2: moves blocks, then writes bytes */
+/* A2: takes and gives blocks, then writes bytes */
 inline append()
 {
     atomic {
@@ -335,7 +335,7 @@ proctype revoker(byte me)
         crash();
         lock();
         if
-        :: state == LIVE || state == GRACE -> stop()
+        :: state == LIVE || state == GRACE -> end_stream()
         :: else
         fi;
         unlock();
@@ -363,7 +363,7 @@ inline forget(p)
     }
 }
 
-inline look()
+inline sweep_zone()
 {
     do
     :: forget(0)
@@ -377,7 +377,7 @@ inline look()
            crash();
            lock();
            if
-           :: state == GRACE -> stop()
+           :: state == GRACE -> end_stream()
            :: state == ENDING -> release()
            :: else
            fi;
@@ -392,13 +392,13 @@ proctype sweeper(byte me)
     byte  was, b = NONE;
     bool  ok;
 
-    look();
+    sweep_zone();
     done[me] = true;
 corpse:
     atomic { b = 0; ok = false }
 }
 
-/* Takes a block of the pool, or robs the stream of its oldest. */
+/* Takes a block from the pool, or the oldest block of the stream. */
 proctype other(byte me)
 {
     byte  b = NONE;
@@ -438,7 +438,7 @@ corpse:
     b = 0
 }
 
-/* Everybody is done or dead: is the stream free after a sweep? */
+/* When all processes are done or dead, a sweep must free the stream. */
 proctype last(byte me)
 {
     byte  was, b = NONE;
@@ -447,7 +447,7 @@ proctype last(byte me)
     (over(0) && over(1) && over(2) && over(REVOKER) && over(SWEEPER)
      && over(OTHER));
     kills = 0;
-    look();
+    sweep_zone();
     assert(state == FREE);
 corpse:
     skip

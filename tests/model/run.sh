@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the model of the hub's one writer: TAP on stdout.  What must hold holds in every state;
-# the protocol and the order that were found wrong are found wrong.
+# Verifies the model of the hub's one writer in all its states: TAP on stdout.  The current protocol
+# must pass; spin must find the errors of the old protocol and of the old order.
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,22 +11,22 @@ number=0 failed=0
 
 # verify EXPECTED TEXT FLAG…: EXPECTED is `right` or `wrong`
 verify() {
-    local expected=$1 text=$2 verdict=unknown said
+    local expected=$1 text=$2 verdict=unknown result
     shift 2
     number=$((number + 1))
     # -O0: compiling the verifier with -O2 takes longer than running it
     spin "$@" -a "$here/hub_writer.pml" >out 2>&1 \
         && gcc -O0 -w -DSAFETY -DNOFAIR -DVECTORSZ=2048 -o pan pan.c >>out 2>&1 \
         && ./pan -m100000 >>out 2>&1
-    # the search of a right one is complete
+    # "right" requires a complete search
     if grep -q 'errors: 0$' out && ! grep -q 'Search not completed\|max search depth' out; then
         verdict=right
     elif grep -q '^pan:1: assertion violated' out; then
         verdict=wrong
     fi
-    said=$(sed -n 's/^ *\([0-9]*\) states, stored.*/\1 states/p; s/^pan:1: \(assertion violated.*\)/\1/p' out | paste -sd ' ')
+    result=$(sed -n 's/^ *\([0-9]*\) states, stored.*/\1 states/p; s/^pan:1: \(assertion violated.*\)/\1/p' out | paste -sd ' ')
     if [ "$verdict" = "$expected" ]; then
-        echo "ok $number - $text ($said)"
+        echo "ok $number - $text ($result)"
     else
         echo "not ok $number - $text: $verdict, expected $expected"
         sed 's/^/# /' out

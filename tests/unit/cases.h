@@ -2,8 +2,9 @@
 #define DUOLU_TESTS_CASES_H
 
 /*
- * Tables of cases that more than one program has to answer alike: the .tsv of cases/,
- * a line each, columns parted by tabs; a line that begins with "# " is a remark.
+ * Reads tables of cases that several programs must decide in the same way: the .tsv
+ * files of cases/.  Each line is a case, with tabs between columns; a line that begins
+ * with "# " is a comment.
  */
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #define CASES_COLUMNS  6
 #define CASES_LINE     4096
 
-/* Calls EACH with the columns of every line, and fails the test when there are fewer than COUNT. */
+/* Calls EACH with the columns of every line; fails the test when there are fewer lines
+ * than COUNT. */
 static inline void
 cases_read(const char *name, size_t count, void (*each)(char *column[CASES_COLUMNS]))
 {
@@ -77,7 +79,7 @@ cases_bytes(char *text)
 }
 
 
-/* Puts WITH in place of each WHAT, in a text of SIZE. */
+/* Replaces each WHAT by WITH in TEXT, which has room for SIZE bytes. */
 static inline void
 cases_replace(char *text, size_t size, const char *what, const char *with)
 {

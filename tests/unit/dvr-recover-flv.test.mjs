@@ -1,5 +1,5 @@
 // The recovery of FLV recordings (modules/dvr/recover_flv.c), under ASan and
-// UBSan, on a real encoding that is cut, zeroed and half closed.
+// UBSan, with a real encoding that is cut, has zeroed blocks, or is half closed.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' :
 const FILE = 'live/demo/2026-11-23/14-00-00.123.flv';
 const UTC = Date.parse('2026-11-23T14:00:00.123Z');
 const SESSION = UTC - 5000;
-const ROOM = 19_456;                        // of onMetaData with its tag
+const ROOM = 19_456;                        // size of onMetaData with its tag
 const MEDIA = 13 + ROOM;
 const BLOCK = 4096;
 
@@ -31,7 +31,7 @@ function tag(type, time, body) {
   return out;
 }
 
-/** onMetaData as a recorder begins with it. */
+/** onMetaData as a recorder first writes it. */
 function openMeta() {
   const name = (text) => Buffer.concat([Buffer.from([0, text.length]), Buffer.from(text)]);
   const number = (key, value) => {
@@ -58,13 +58,13 @@ function openMeta() {
 }
 
 let driver;
-let bytes;                                  // as a recorder left it open
-let ends;                                   // where each tag ends, the first at MEDIA
+let bytes;                                  // of a file that a recorder has not closed
+let ends;                                   // of all tags; the first one ends at MEDIA
 let root;
 const file = () => path.join(root, FILE);
 const marker = () => path.join(root, '.open', FILE.replaceAll('/', '%2F'));
 
-/** Puts the file there, marked as open, and no events. */
+/** Writes the file, marks it as open, and removes all events. */
 function put(content) {
   fs.rmSync(path.join(root, '.spool'), { recursive: true, force: true });
   for (const each of [file(), marker()]) fs.mkdirSync(path.dirname(each), { recursive: true });
@@ -137,7 +137,7 @@ after(async () => {
   await driver?.end();
 });
 
-/** All of the folder is recovered; the file is as it is to be, up to SIZE. */
+/** Recovers the whole folder, and checks that the file is closed with SIZE bytes. */
 async function closes(content, size, what) {
   put(content);
   assert.match(await driver.ask('all', root), /^done/);
@@ -185,12 +185,12 @@ test('cut at any byte of three tags, and near the borders of all', async () => {
   assert.ok(cuts.size > 1000, `${cuts.size} cuts`);
 });
 
-test('what was cut is closed: duration, key frames, event', async () => {
+test('a cut file is closed: duration, key frames, event', async () => {
   for (const at of [bytes.length, bytes.length - 1, ends[100] + 7, ends[40]])
     await closes(bytes.subarray(0, at), lastEnd(at), `cut at ${at}`);
 });
 
-test('the recorder that goes on learns where each track ended', async () => {
+test('the recorder that continues the file learns where each track ended', async () => {
   put(bytes);
   const answer = await driver.recover(root, FILE);
   const r = new FlvRecording(root, FILE);
@@ -198,7 +198,7 @@ test('the recorder that goes on learns where each track ended', async () => {
   assert.ok(r.bytes.equals(bytes), 'nothing is changed: it is to go on');
 });
 
-test('lost blocks: what lies before the first of them stays', async () => {
+test('lost blocks: all before the first one stays', async () => {
   const blocks = [];
   for (let at = Math.ceil(ends[10] / BLOCK) * BLOCK; at + BLOCK < bytes.length; at += 7 * BLOCK) blocks.push(at);
   assert.ok(blocks.length > 3);
@@ -207,7 +207,7 @@ test('lost blocks: what lies before the first of them stays', async () => {
   await closes(Buffer.concat([bytes, Buffer.alloc(3 * BLOCK)]), bytes.length, 'zeros behind all of it');
 });
 
-test('a tag of more than a read is whole', async () => {
+test('a tag that is larger than one read is kept whole', async () => {
   const large = Buffer.concat([
     bytes,
     tag(9, 5000, Buffer.concat([Buffer.from([0x27, 1, 0, 0, 0]), Buffer.alloc(3_000_000, 0x55)])),
@@ -246,7 +246,7 @@ test('a file that its recorder ended is complete; half ended it is not', async (
   }
 });
 
-test('what cannot be played is deleted', async () => {
+test('a file that cannot be played is deleted', async () => {
   const other = Buffer.from(bytes);
   other[13 + 20] ^= 1;
   for (const [what, content] of Object.entries({

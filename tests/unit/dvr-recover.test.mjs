@@ -1,7 +1,7 @@
-// The recovery of recordings (modules/dvr/recover*.c), under ASan and UBSan, on
-// real encodings that are cut, zeroed and torn at every kind of place.  What
-// has to come out is told by our reader of the standard, the recorder's rule
-// for segments as it stands here once more, and ffmpeg.
+// The recovery of recordings (modules/dvr/recover*.c), under ASan and UBSan, with
+// real encodings that are cut, zeroed and torn at every kind of place.  Our reader of
+// MP4, a second implementation of the recorder's rule for segments, and ffmpeg check
+// the results.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ import { plays, Recordings, wellFormed } from '../lib/recording.mjs';
 import { Driver } from '../lib/recover.mjs';
 
 const repo = fileURLToPath(new URL('../..', import.meta.url));
-// in memory: thousands of fdatasync() cost nothing
+// in memory, where thousands of fdatasync() cost nothing
 const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'duolu-recover-'));
 
 const DAY = '2026-11-23';
@@ -51,18 +51,18 @@ function encode(...args) {
     '-',
   ]);
   const bytes = tool(path.join(repo, '.build/unit/mux_mp4'), ['1000'], flv);
-  return bytes.fill(0, ...durationOf(bytes));               // as long as it is being written
+  return bytes.fill(0, ...durationOf(bytes));               // as in a file that is being written
 }
 
-/** Where mehd's duration stands. */
+/** The range of mehd's duration: [from, to]. */
 function durationOf(bytes) {
   const at = bytes.indexOf('mehd') + 8;
   return [at, at + 8];
 }
 
-// ---- what a recording is to be ---------------------------------------------
+// ---- the expected recording ------------------------------------------------
 
-/** A recording in memory: its bytes, and per fragment what an index needs to know. */
+/** A recording in memory: its bytes, and the data of each fragment for the index. */
 class Movie {
   constructor(bytes) {
     this.bytes = bytes;
@@ -83,7 +83,7 @@ class Movie {
     });
   }
 
-  /** How many fragments end at or before SIZE. */
+  /** The number of fragments that end at or before SIZE. */
   whole(size) { return this.fragments.filter(({ end }) => end <= size).length; }
 
   end(n) { return n ? this.fragments[n - 1].end : this.initSize; }
@@ -132,7 +132,7 @@ class Movie {
   index(n, session) { return this.lines(n, session).join(''); }
 }
 
-/** Moves all fragments from FIRST on by MS. */
+/** Delays all fragments from FIRST on by MS. */
 function withGap(bytes, first, ms) {
   const out = Buffer.from(bytes);
   const { fragments, tracks } = readMp4(bytes);
@@ -162,7 +162,7 @@ class Root {
       fs.mkdirSync(path.join(this.root, dir), { mode: 0o750 });
   }
 
-  /** A recovery leaves what stood before: only what it took, or what is another, is written. */
+  /** Restores the files; for speed, writes only the bytes that a recovery removed or changed. */
   put(bytes, index) {
     const fd = fs.openSync(this.file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o640);
     const same = this.is === bytes.buffer ? Math.min(fs.fstatSync(fd).size, bytes.length) : 0;
@@ -174,7 +174,7 @@ class Root {
     else fs.writeFileSync(this.index, index, { mode: 0o640 });
   }
 
-  /** Valid until the next call. */
+  /** The file's bytes, valid until the next call. */
   bytes() {
     const fd = fs.openSync(this.file);
     const n = fs.readSync(fd, content, 0, content.length, 0);
@@ -182,12 +182,12 @@ class Root {
     return content.subarray(0, n);
   }
 
-  /** As its writer does; `lost`: the power may have gone since. */
+  /** Marks the file as its recorder does; `lost`: the machine may have lost power since. */
   mark({ lost = true } = {}) {
     fs.writeFileSync(this.marker, lost ? '' : BOOT);
   }
 
-  /** Is another one when one of both files is written to. */
+  /** Changes when a program writes to one of the two files. */
   stamp() {
     return [this.file, this.index]
       .map((name) => fs.statSync(name, { bigint: true }))
@@ -203,7 +203,7 @@ class Root {
     return new Recordings(this.root).spool();
   }
 
-  /** Everything below it but the spool, as text. */
+  /** All files below the folder except the spool, as text. */
   state() {
     return new Recordings(this.root)
       .all()
@@ -214,7 +214,7 @@ class Root {
   }
 }
 
-/** After a recovery there are N fragments of MOVIE, and an index that says so. */
+/** Checks that a recovery left N fragments of MOVIE and an index with these. */
 function holds(root, movie, n, answer, what, session = UTC) {
   const now = root.bytes();
   assert.equal(now.length, movie.end(n), `${what}: bytes that are left`);
@@ -229,7 +229,7 @@ function holds(root, movie, n, answer, what, session = UTC) {
   }, `${what}: what a recorder is told to go on with`);
 }
 
-/** Recovers, checks, and recovers again: nothing changes. */
+/** Recovers, checks, and recovers again, which must change nothing. */
 async function recovers(root, movie, n, what, session = UTC) {
   const answer = await driver.recover(root.root, FILE);
   assert.equal(answer.error, undefined, what);
@@ -307,7 +307,7 @@ after(async () => {
 
 const CONTAINERS = ['moof', 'traf'];
 
-/** Where the boxes between AT and END begin, their headers and contents: [name, offset]. */
+/** Yields places in the boxes between AT and END, in their headers and contents: [name, offset]. */
 function* places(bytes, at, end, within = '') {
   while (at < end) {
     const size = bytes.readUInt32BE(at);
@@ -340,7 +340,7 @@ function cuts({ every = 1 } = {}) {
   return list;
 }
 
-/** An index as a crash may leave it, for a file that holds N fragments: name -> its text. */
+/** Indexes that a crash may leave beside a file of N fragments: name -> text. */
 const INDEXES = {
   'as it should be': (n) => movie.index(n),
   'ahead of the file': () => movie.index(),
@@ -415,7 +415,7 @@ test('places by chance', async () => {
   }
 });
 
-test('a head that is torn leaves nothing to play, and nothing is touched', async () => {
+test('a file with a torn head cannot be played, and the recovery does not touch it', async () => {
   for (const at of [
     0,
     1,
@@ -458,7 +458,7 @@ test('blocks that never reached the disk are zeros: the fragments before them st
   }
 });
 
-test('zeros are content as long as the machine has not started anew', async () => {
+test('zeros count as content unless the machine has restarted', async () => {
   const { offset, moof, end } = movie.fragments.at(-2);
   const zeros = Buffer.from(movie.bytes).fill(0, offset + moof + 8, end);
   const other = { bytes: zeros, __proto__: movie };
@@ -491,7 +491,7 @@ test('a file as long as before, whose last moof is zeros', async () => {
   }
 });
 
-test('wrong bytes in head, moof or index crash nothing, and one recovery finds all there is to find', async () => {
+test('wrong bytes in head, moof or index crash nothing, and a second recovery changes nothing', async () => {
   const own = new Root();
   let seed = 4;
   const chance = (n) => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor(seed / 2147483648 * n); };
@@ -530,7 +530,7 @@ test('wrong bytes in head, moof or index crash nothing, and one recovery finds a
   assert.ok(kept > 100 * short.end(2), `${kept} bytes were kept`);
 });
 
-test('a fragment out of its order is none', async () => {
+test('a fragment out of order is cut off', async () => {
   const bytes = Buffer.from(movie.bytes);
   const { offset } = movie.fragments.at(-2);
   bytes.writeUInt32BE(7, bytes.indexOf('mfhd', offset) + 8);
@@ -538,7 +538,7 @@ test('a fragment out of its order is none', async () => {
   await recovers(root, movie, movie.fragments.length - 2, 'a sequence that goes back');
 });
 
-test('an index keeps its session, and one that is gone gets the time of the file', async () => {
+test('an index keeps its session, and a lost index gets the time of the file', async () => {
   const session = UTC - 7_200_000;
   root.put(movie.bytes.subarray(0, -5), movie.lines(undefined, session).slice(0, -2).join(''));
   await recovers(root, movie, movie.fragments.length - 1, 'the session', session);
@@ -596,7 +596,7 @@ test('gaps, sound alone, and pictures without key frames', async () => {
   assert.equal(movies['pictures alone, one key frame'].index().match(/DEPENDENT/g).length, 2);
 });
 
-test('a track that ended long before is known to the recorder', async () => {
+test('the recorder learns of a track that ended long before', async () => {
   const long = new Movie(
     encode(
       '-f',
@@ -633,7 +633,7 @@ test('a track that ended long before is known to the recorder', async () => {
   assert.ok(answer.calls < 400, `${answer.calls} calls`);
 });
 
-test('what comes out plays, file and index', async () => {
+test('the recovered file and index play', async () => {
   for (const [what, at, index] of [
     ['cut in the last fragment', movie.bytes.length - 1000, movie.index()],
     ['index missing', movie.bytes.length - TAIL / 2, undefined],
@@ -700,7 +700,7 @@ test('a file that somebody writes is left alone', async () => {
   assert.equal(own.events().length, 1);
 });
 
-test('several that recover at once: who has the marker’s lock does it, once', async () => {
+test('of several recoveries at once, only the one that holds the marker’s lock works', async () => {
   const own = new Root();
   own.put(movie.bytes.subarray(0, 20), movie.head());
   own.mark();
@@ -709,7 +709,7 @@ test('several that recover at once: who has the marker’s lock does it, once', 
   await driver.ask('all', own.root);
   assert.equal(own.state(), before);
   assert.deepEqual(own.events(), []);
-  fs.rmSync(own.file);                              // as far as the other has come
+  fs.rmSync(own.file);                              // the other recovery has deleted it
   await driver.ask('all', own.root);
   assert.deepEqual(own.events(), []);
   assert.equal(await driver.ask('unlock'), 'done');
@@ -732,7 +732,7 @@ test('a file that its recorder ended is complete', async () => {
   assert.equal(own.events().at(-1).state, 'interrupted');
 });
 
-test('what cannot be played is deleted and its row closed with no bytes', async () => {
+test('a file that cannot be played is deleted, and its row closed with no bytes', async () => {
   for (const [bytes, index] of [
     [Buffer.alloc(0), undefined],
     [Buffer.alloc(0), movie.head()],
@@ -757,7 +757,7 @@ test('what cannot be played is deleted and its row closed with no bytes', async 
   assert.equal(own.events().length, 1);
 });
 
-test('markers that mark no recording are named in the log and stay', async () => {
+test('markers of no recording stay, and the log names them', async () => {
   const own = new Root();
   const names = [
     'x',
@@ -825,7 +825,7 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
           assert.ok(now.equals(short.bytes.subarray(0, now.length)), `${where}: the bytes are those that were written`);
         }
         await driver.ask('all', own.root);
-        // ENDLIST is taken off and put back by a recovery that may end between
+        // a recovery removes ENDLIST and adds it again, and may end in between
         const end = (text) => text.replaceAll('#EXT-X-DUOLU-INTERRUPTED\n', '');
         assert.equal(end(own.state()), end(good), where);
         assert.equal(own.events().at(-1).bytes, event.bytes, where);
@@ -842,7 +842,7 @@ test('whichever call to the disk fails, nothing good is lost and the next recove
 
 // ---- the spool ----------------------------------------------------------------
 
-test('events have names that never go back, whatever the clock does', async () => {
+test('names of events only grow, also when the clock is set back', async () => {
   const own = new Root();
   const names = () => fs.readdirSync(path.join(own.root, '.spool')).sort();
   assert.match(await driver.ask('spool', own.root, 300, 'a"reason"\t'), /^done/);
@@ -850,7 +850,7 @@ test('events have names that never go back, whatever the clock does', async () =
   assert.deepEqual(own.events().map(({ bytes }) => bytes), Array.from({ length: 300 }, (_, i) => i));
   assert.equal(own.events()[0].reason, 'a"reason"\t');
 
-  // a process that starts when the clock was set back comes behind what waits
+  // a process that starts after the clock was set back names its event behind waiting ones
   const later = `${Date.now() + 3_600_000}-0000000007-000003.json`;
   fs.writeFileSync(path.join(own.root, '.spool', later), '{"event":"open"}');
   const other = new Driver();
@@ -862,7 +862,7 @@ test('events have names that never go back, whatever the clock does', async () =
   for (const name of names()) assert.match(name, /^\d{13}-\d{10}-\d{6}\.json$/);
 });
 
-test('an event is there whole or not at all', async () => {
+test('an event is written completely or not at all', async () => {
   const own = new Root();
   const calls = Number((await driver.ask('spool', own.root, 1, 'x')).split(' ')[1]);
   assert.ok(calls >= 3, `${calls} calls`);

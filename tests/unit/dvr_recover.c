@@ -3,14 +3,14 @@
  * command per line on standard input, an answer per line on standard output.
  *
  *   recover ROOT FILE   recover_file() under the file's lock
- *   all ROOT [PATH]     recover_all() but of PATH, a file that is taken; its
- *                       log comes first, lines of "log: …"
+ *   all ROOT [PATH]     recover_all() except PATH, a file in use; lines "log: …"
+ *                       come first
  *   mark ROOT FILE      marker_put()
  *   lock PATH           takes the lock of a file, until `unlock`
  *   unlock
  *   spool ROOT N TEXT   N events with TEXT as their reason
- *   fault N WHAT        call N to the disk fails from now on: ENOSPC, EIO, or
- *                       `kill`: the process that works ends there; 0: none does
+ *   fault N WHAT        from now on call N to the disk fails with ENOSPC or EIO, or
+ *                       with `kill` ends the process; 0: no call fails
  *
  * A call that fails with ENOSPC first does half of its work.  The linker sends
  * the calls here (--wrap, see the Makefile).
@@ -99,7 +99,7 @@ int __wrap_open64(const char *path, int flags, ...)
 }
 
 
-/* --- what nginx would do --- */
+/* --- functions of nginx --- */
 
 void ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t error,
     const char *format, ...)
@@ -108,7 +108,7 @@ void ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t error,
     va_list      args;
     const char  *text[4] = { "", "", "", "" };
 
-    /* what all lines begin with: a string or two */
+    /* all lines begin with one or two strings */
     va_start(args, format);
     for (i = 0; i < 2 && format[0] != 'o'; i++) {
         text[i] = va_arg(args, const char *);
@@ -259,7 +259,7 @@ static void obey(char *line)
 }
 
 
-/* A process that is to be killed is another one. */
+/* Obeys LINE in a child process, which a fault may kill. */
 static void obey_and_die(char *line)
 {
     int    status;

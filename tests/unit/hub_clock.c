@@ -1,4 +1,4 @@
-/* A stream's clock against publishers whose clocks, or whose networks, are wrong. */
+/* A stream's clock with publishers whose clock is wrong or whose network is bad. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,18 +9,18 @@
 
 #include "../../modules/hub/hub.h"
 
-#define START     1000000          /* ms, when the stream begins */
+#define START     1000000          /* ms; the stream's start */
 #define VIDEO     0
 #define AUDIO     1
-#define FRAME     40               /* ms between pictures, and between sounds */
+#define FRAME     40               /* ms between two frames of a track */
 
 typedef struct {
     hub_stream_t  s;
     hub_writer_t  w;
     int           marks;
-    int64_t       behind;          /* most, over all frames */
+    int64_t       behind;          /* the most of all frames */
     int64_t       ahead;
-    int64_t       apart;           /* sound and picture that came together */
+    int64_t       apart;           /* of sound and picture that came together */
     int64_t       most_apart;
     int64_t       dts[2];
 } play_t;
@@ -44,7 +44,7 @@ end(void **state)
 }
 
 
-/* A frame that arrives AT ms after the beginning with TIMESTAMP. */
+/* Plays a frame that arrives AT ms after the start with TIMESTAMP. */
 static int64_t
 frame(play_t *p, int kind, int64_t at, int64_t timestamp)
 {
@@ -65,8 +65,8 @@ frame(play_t *p, int kind, int64_t at, int64_t timestamp)
 }
 
 
-/* Both tracks from FROM to TO (ms after the beginning), on time, with
- * timestamps SPEED[kind] permille as fast as time from SHIFT on. */
+/* Plays both tracks from FROM to TO (ms after the start), on time.  Their timestamps
+ * begin at SHIFT and run at VIDEO and AUDIO permille of real time. */
 static void
 both(play_t *p, int64_t from, int64_t to, int64_t shift, int video, int audio)
 {
@@ -167,7 +167,7 @@ test_a_fast_clock_is_held(void **state)
 }
 
 
-/* A crystal that is 100 ppm off is 8.6 s off after a day. */
+/* A clock that is 100 ppm off is 8.6 s off after a day. */
 static void
 test_a_day_of_a_slightly_wrong_clock_stays_within_the_tolerance(void **state)
 {
@@ -184,8 +184,8 @@ test_a_day_of_a_slightly_wrong_clock_stays_within_the_tolerance(void **state)
 }
 
 
-/* A link that stalls for PAUSE ms, then brings what was queued SPEED times as
- * fast as it was made. */
+/* Plays a link that stalls for PAUSE ms and then delivers the queued frames SPEED times
+ * as fast as they were made. */
 static void
 stall(play_t *p, int64_t pause, int64_t speed)
 {
@@ -230,7 +230,7 @@ test_lateness_does_not_add_up_over_returns(void **state)
 
     for (i = 0; i < 50; i++) {
         both(p, at, at + 4000, i * 1000, 1000, 1000);
-        /* its last frames come late, since the phone leaves the cell */
+        /* the last frames come late, as the phone leaves the cell */
         frame(p, VIDEO, at + 6000, i * 1000 + 4000);
         at += 10000;
         p->w = (hub_writer_t) { 0 };
@@ -261,7 +261,7 @@ test_a_file_that_is_pushed_at_once_is_held(void **state)
 }
 
 
-/* An encoder that queued its pictures for a while, 5 s behind the sound. */
+/* An encoder queued its pictures for a while, 5 s behind the sound. */
 static void
 test_a_track_that_was_late_comes_back_to_the_other(void **state)
 {
@@ -280,7 +280,7 @@ test_a_track_that_was_late_comes_back_to_the_other(void **state)
 }
 
 
-/* Nothing of a true clock moves: TIMESTAMP is where the frame goes. */
+/* The publisher's clock is right, so dts must equal TIMESTAMP. */
 static void
 as_it_is(play_t *p, int kind, int64_t at, int64_t timestamp)
 {
@@ -316,7 +316,7 @@ test_fast_pictures_do_not_run_away_from_the_sound(void **state)
 }
 
 
-/* Both are too fast, one more than the other. */
+/* Both tracks are too fast, one more than the other. */
 static void
 test_two_fast_tracks_stay_together(void **state)
 {
@@ -329,13 +329,13 @@ test_two_fast_tracks_stay_together(void **state)
 }
 
 
-/* The sound's crystal is 100 ppm fast: 2.9 s after eight hours. */
+/* The sound's clock is 100 ppm fast: 2.9 s after eight hours. */
 static void
 test_a_crystal_of_its_own_does_not_carry_the_sound_away(void **state)
 {
     play_t  *p = *state;
 
-    both(p, 0, 28800000, 0, 1000, 1000);         /* a true one first */
+    both(p, 0, 28800000, 0, 1000, 1000);         /* with a right clock first */
     assert_int_equal(p->marks, 0);
 
     for (int64_t at = 28800000; at < 2 * 28800000; at += FRAME) {
@@ -349,7 +349,7 @@ test_a_crystal_of_its_own_does_not_carry_the_sound_away(void **state)
 }
 
 
-/* The link delays pictures and sound by up to 400 ms, now more, now less. */
+/* The link delays pictures and sound by up to 400 ms, with jitter. */
 static void
 test_a_fast_track_is_held_over_a_link_that_jitters(void **state)
 {
@@ -367,7 +367,7 @@ test_a_fast_track_is_held_over_a_link_that_jitters(void **state)
 }
 
 
-/* The screen stands: no pictures for 20 s at a time. */
+/* A still screen: no pictures for 20 s at a time. */
 static void
 test_pictures_that_pause_hold_no_sound(void **state)
 {
@@ -385,8 +385,8 @@ test_pictures_that_pause_hold_no_sound(void **state)
 }
 
 
-/* One picture a second, so large that the sound behind it is here 800 ms earlier;
- * the sound begins after 5 s. */
+/* One picture a second, which is so large that the sound made with it arrives 800 ms
+ * before it; the sound begins after 5 s. */
 static void
 test_sound_that_comes_before_its_picture_is_not_held(void **state)
 {
@@ -424,8 +424,8 @@ test_sound_that_comes_in_bundles_is_not_held(void **state)
 }
 
 
-/* The uplink is bad at first and then better: what was queued comes, the sound
- * first, since encoders prefer it. */
+/* The uplink is bad at first, then improves: the queued frames come, sound first, as
+ * encoders prefer it. */
 static void
 test_a_link_that_gets_better_keeps_sound_and_picture_together(void **state)
 {

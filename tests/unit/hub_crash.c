@@ -1,7 +1,7 @@
 /*
- * A worker is killed at every instruction of what it does to the zone: single-
- * stepped, and whenever something that others go by has changed, a copy of the
- * zone is given to another worker's sweep.
+ * Kills a worker at every instruction of a call.  ptrace single-steps it, and whenever
+ * a part of the zone has changed that other workers read, another worker sweeps a copy
+ * of the zone as if the first one had just died.
  */
 
 #include <setjmp.h>
@@ -18,11 +18,11 @@
 #include "hub_rig.h"
 
 #define ZONE       (4 * 1024 * 1024)
-#define STREAMS    4                 /* slots that are used here */
+#define STREAMS    4                 /* slots in use here */
 #define ROWS       16
 #define FULL       (HUB_BLOCK_SIZE - FLV_TAG_OVERHEAD)   /* a tag of one block */
 #define SMALL      1000
-#define LOST_MOST  2                 /* blocks, by one SIGKILL */
+#define LOST_MOST  2                 /* blocks that one SIGKILL may leak */
 
 static hub_t            *h;
 static rig_publisher_t   mine;       /* of this process */
@@ -43,7 +43,7 @@ digest(uint64_t sum, const void *p, size_t size)
 }
 
 
-/* Of all that others go by, but what lies in slots that are free. */
+/* A digest of all that other workers read, without the content of free slots. */
 static uint64_t
 digest_zone(void)
 {
@@ -80,9 +80,9 @@ digest_zone(void)
 }
 
 
-/* As if worker PID had been killed just now. */
+/* Sweeps a copy of the zone as if worker PID had been killed just now. */
 static void
-look(pid_t pid, pid_t dead, const char *what, uint64_t step)
+check_kill(pid_t pid, pid_t dead, const char *act, uint64_t step)
 {
     hub_t       *copy = rig_copy(h);
     uint32_t     i, lost;
@@ -100,15 +100,15 @@ look(pid_t pid, pid_t dead, const char *what, uint64_t step)
     wrong = rig_wrong(copy, &lost);
 
     if (wrong) {
-        fail_msg("killed at instruction %lu of %s: %s", step, what, wrong);
+        fail_msg("killed at instruction %lu of %s: %s", step, act, wrong);
     }
 
     if (lost > LOST_MOST) {
         fail_msg("killed at instruction %lu of %s: %u blocks are lost",
-                 step, what, lost);
+                 step, act, lost);
     }
 
-    /* and all that is left ends well */
+    /* then the remaining streams end */
     for (i = 0; i < copy->header->nstreams; i++) {
         if (copy->streams[i].state == HUB_GRACE) {
             copy->streams[i].grace_until_ms = ngx_current_msec - 1;
@@ -121,7 +121,7 @@ look(pid_t pid, pid_t dead, const char *what, uint64_t step)
 
     if (wrong || lost > LOST_MOST) {
         fail_msg("killed at instruction %lu of %s, after its streams ended: "
-                 "%s, %u blocks are lost", step, what,
+                 "%s, %u blocks are lost", step, act,
                  wrong ? wrong : "nothing is wrong", lost);
     }
 
@@ -129,14 +129,13 @@ look(pid_t pid, pid_t dead, const char *what, uint64_t step)
 }
 
 
-/* Runs ACT in a worker of its own, instruction by instruction, between two
- * raise(SIGSTOP). */
+/* Runs ACT in a separate worker and single-steps it between its two raise(SIGSTOP). */
 static void
-killed_everywhere(const char *what, void (*act)(void))
+killed_everywhere(const char *name, void (*act)(void))
 {
     int       status;
     pid_t     pid, dead = rig_dead();
-    uint64_t  step = 0, looks = 0, now, before = 0;
+    uint64_t  step = 0, kills = 0, now, before = 0;
 
     pid = fork();
 
@@ -172,14 +171,14 @@ killed_everywhere(const char *what, void (*act)(void))
 
         if (now != before) {
             before = now;
-            looks++;
-            look(pid, dead, what, step);
+            kills++;
+            check_kill(pid, dead, name, step);
         }
     }
 
-    print_message("# %s: %lu instructions, killed at %lu of them\n", what,
-                  step, looks);
-    assert_true(looks > 2);
+    print_message("# %s: %lu instructions, killed at %lu of them\n", name,
+                  step, kills);
+    assert_true(kills > 2);
 
     (void) kill(pid, SIGKILL);
     (void) waitpid(pid, &status, 0);
@@ -224,7 +223,7 @@ act_publish(void)
 }
 
 
-/* Frames that push others, and their blocks, out of the window. */
+/* Appends to a full window, so that old frames and their blocks leave it. */
 static void
 act_fill(void)
 {
@@ -243,7 +242,7 @@ act_fill(void)
 }
 
 
-/* The pool is empty: blocks come from another stream. */
+/* Appends while the pool is empty, so that another stream loses a block. */
 static void
 act_rob(void)
 {
@@ -284,8 +283,8 @@ act_revoke(void)
 }
 
 
-/* A sweep that forgets a worker that died with a stream and a viewer, and ends a
- * stream whose grace is over. */
+/* Sweeps after a worker died with a stream and a viewer, and after the grace of another
+ * stream. */
 static void
 act_sweep(void)
 {

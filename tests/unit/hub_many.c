@@ -1,7 +1,7 @@
 /*
- * What one stream more costs a zone that has thousands: real processes for
- * workers on a real zone, which publish, watch, sweep and tell the status, with
- * few streams and with many.  The figures are printed.
+ * Measures the cost of one stream in a zone with few streams and with thousands: real
+ * processes as workers of a real zone publish, join, sweep and take the status.  The
+ * test prints the figures.
  */
 
 #include <setjmp.h>
@@ -24,17 +24,17 @@
 #define WORKERS   4
 #define ZONE      ((size_t) (MANY + 100) * 4 * HUB_BLOCK_SIZE)
 #define LAST      100                /* streams whose opening is timed */
-#define TURNS     20                 /* of what is done to all streams at once */
-#define TIMES     5                  /* so much more is a scan */
-#define CACHE_NS  1000               /* below, it may be caches that are too small */
+#define TURNS     20                 /* runs of each operation on all streams */
+#define TIMES     5                  /* a larger ratio means that a call scans */
+#define CACHE_NS  1000               /* less may come from caches that are too small */
 
-enum what { PUBLISH, JOIN, TAKE_OVER, SWEEP, MEASURE, STATUS, WHATS };
+enum operation { PUBLISH, JOIN, TAKE_OVER, SWEEP, MEASURE, STATUS, OPERATIONS };
 
 static const char *const  names[] = { "publish", "join", "take over", "sweep",
                                       "measure", "status" };
 
-/* ns, of one call; of the last three, for one stream */
-static double  (*cost)[WHATS];       /* shared */
+/* ns of one call; for the last three, ns per stream */
+static double  (*cost)[OPERATIONS];  /* shared */
 
 static hub_t  *h;
 
@@ -105,7 +105,7 @@ join(hub_client_t *c, uint32_t i)
 }
 
 
-/* All that is touched for the first time is slow, in a zone of any size. */
+/* Touches all memory once, as the first access to a page is slow in any zone. */
 static void
 warm_up(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to)
 {
@@ -131,13 +131,13 @@ warm_up(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to)
 }
 
 
-/* Streams [FROM, TO) with a viewer each; what the last ones cost is told. */
+/* Opens streams [FROM, TO) with a viewer each; RESULT gets the cost of the last ones. */
 static void
 open_streams(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to,
-    double *told)
+    double *result)
 {
     uint32_t         i, n = 0;
-    uint64_t         at, ns[WHATS][LAST];
+    uint64_t         at, ns[OPERATIONS][LAST];
     rig_publisher_t  again;
 
     for (i = from; i < to; i++) {
@@ -155,7 +155,7 @@ open_streams(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to,
         ns[TAKE_OVER][n] = cpu_ns() - at;
 
         hub_session_close(h, &p[i].client);
-        p[i] = again;                        /* its queue is linked elsewhere */
+        p[i] = again;                        /* link its queue at the new address */
         ngx_queue_insert_after(&again.client.queue, &p[i].client.queue);
         ngx_queue_remove(&again.client.queue);
     }
@@ -163,13 +163,13 @@ open_streams(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to,
     n = (uint32_t) ngx_min(to - from, LAST);
 
     for (i = PUBLISH; i <= TAKE_OVER; i++) {
-        told[i] = median(ns[i], n);
+        result[i] = median(ns[i], n);
     }
 }
 
 
 static void
-time_all(uint32_t n, double *told)
+time_all(uint32_t n, double *result)
 {
     uint32_t     i;
     uint64_t     at, ns[3][TURNS];
@@ -194,14 +194,15 @@ time_all(uint32_t n, double *told)
     }
 
     for (i = 0; i < 3; i++) {
-        told[SWEEP + i] = median(ns[i], TURNS) / n;
+        result[SWEEP + i] = median(ns[i], TURNS) / n;
     }
 }
 
 
-/* Each worker opens its part and stays, until the last one has looked at all. */
+/* Each worker opens its part of N streams and stays; the last one times the operations
+ * on all of them. */
 static void
-time_streams(uint32_t n, double *told)
+time_streams(uint32_t n, double *result)
 {
     int               k, status;
     pid_t             pid[WORKERS];
@@ -218,12 +219,12 @@ time_streams(uint32_t n, double *told)
             p = calloc(n, sizeof(rig_publisher_t));
             c = calloc(n, sizeof(hub_client_t));
             warm_up(p, c, n / WORKERS * k, n / WORKERS * (k + 1));
-            open_streams(p, c, n / WORKERS * k, n / WORKERS * (k + 1), told);
+            open_streams(p, c, n / WORKERS * k, n / WORKERS * (k + 1), result);
 
             if (k == WORKERS - 1) {
                 assert_int_equal(h->header->viewers, n);
                 assert_int_equal(h->header->publishing, n);
-                time_all(n, told);
+                time_all(n, result);
             }
 
             (void) raise(SIGSTOP);
@@ -246,20 +247,20 @@ time_streams(uint32_t n, double *told)
 static void
 test_thousands_cost_no_more_each(void **state)
 {
-    int  i, dear = 0;
+    int  i, slow = 0;
 
     time_streams(FEW, cost[0]);
     time_streams(MANY, cost[1]);
 
-    for (i = 0; i < WHATS; i++) {
+    for (i = 0; i < OPERATIONS; i++) {
         print_message("# %s: %.0f ns %s with %d streams, %.0f ns with %d\n",
                       names[i], cost[0][i],
                       i < SWEEP ? "each" : "for each stream", FEW, cost[1][i],
                       MANY);
-        dear += cost[1][i] > TIMES * cost[0][i] && cost[1][i] > CACHE_NS;
+        slow += cost[1][i] > TIMES * cost[0][i] && cost[1][i] > CACHE_NS;
     }
 
-    assert_int_equal(dear, 0);
+    assert_int_equal(slow, 0);
 }
 
 

@@ -7,7 +7,7 @@
 
 #include "hub_rig.h"
 
-/* --- what the hub calls of nginx --- */
+/* --- functions of nginx that the hub calls --- */
 
 ngx_pid_t                    ngx_pid;
 ngx_uint_t                   ngx_process = NGX_PROCESS_WORKER;
@@ -36,7 +36,7 @@ ngx_time_update(void)
 }
 
 
-/* nginx's waits by a semaphore, too; the word is the same */
+/* nginx's version also waits on a semaphore; the lock word is the same */
 void
 ngx_shmtx_lock(ngx_shmtx_t *mtx)
 {
@@ -81,7 +81,7 @@ ngx_inet6_addr(u_char *p, size_t len, u_char *addr)
 }
 
 
-/* of its formats, those of a line of hub_revocations */
+/* knows only the formats of a line of hub_revocations */
 u_char *
 ngx_sprintf(u_char *out, const char *fmt, ...)
 {
@@ -307,7 +307,7 @@ rig_append(hub_t *h, rig_publisher_t *p, int key, u_char *body, size_t size)
 }
 
 
-/* --- what holds for every zone --- */
+/* --- invariants of a zone --- */
 
 static const char *
 rig_blocks(hub_t *h, uint32_t *lost)
@@ -424,7 +424,7 @@ rig_sessions(hub_t *h)
 }
 
 
-/* What users have is counted as their rows are, and no less. */
+/* The counts of each user match the user's rows, or are higher after a SIGKILL. */
 static const char *
 rig_counts(hub_t *h)
 {
@@ -448,7 +448,7 @@ rig_counts(hub_t *h)
                 || hub_counts_of(h, HUB_COUNT_PUBLISHER, row->uid, NULL).rows
                    != streams))
         {
-            return "what a user has is counted wrong";
+            return "the count of a user's sessions is wrong";
         }
     }
 
@@ -456,7 +456,7 @@ rig_counts(hub_t *h)
 }
 
 
-/* A slot is free, or its stream is found by its name. */
+/* Each slot is in the free list, or hub_find() finds its stream. */
 static const char *
 rig_slots(hub_t *h)
 {
@@ -484,8 +484,7 @@ rig_slots(hub_t *h)
 }
 
 
-/* A live stream has a worker that is alive, and a publisher there that will
- * close it. */
+/* Each live stream has a publisher in a living worker, which will close it. */
 static const char *
 rig_live(hub_t *h)
 {

@@ -1,6 +1,6 @@
 /*
- * A hub on a real zone in shared memory, with processes for workers and what of
- * nginx it calls, without nginx.
+ * Runs the hub without nginx: on a real zone in shared memory, with processes as
+ * workers, and with replacements for the functions of nginx that the hub calls.
  */
 
 #ifndef DUOLU_UNIT_HUB_RIG_H
@@ -10,25 +10,25 @@
 
 extern ngx_log_t  rig_log;
 
-/* A fresh zone of SIZE bytes, shared with children. */
+/* A new zone of SIZE bytes, shared with children. */
 hub_t *rig_zone(size_t size);
 
-/* A copy of H's zone as it is now, for one that looks what comes of it; the
- * next copy is written over it. */
+/* Copies H's zone in its present state, so that a test can sweep the copy.  The next
+ * call overwrites it. */
 hub_t *rig_copy(const hub_t *h);
 
-/* Lets go of the mutex that process PID died with, as nginx's master does. */
+/* Releases the mutex if process PID died holding it, as nginx's master does. */
 void rig_unlock(hub_t *h, pid_t pid);
 
-/* This process is a worker of H from now on. */
+/* Makes this process a worker of H. */
 void rig_worker(hub_t *h);
 
-/* The pid of a process that is gone. */
+/* The pid of a process that has ended. */
 pid_t rig_dead(void);
 
 void rig_identity(hub_identity_t *who, enum hub_protocol protocol);
 
-/* Publishes NAME with the key that OWNER stands for. */
+/* Publishes NAME with a credential that depends on OWNER alone. */
 typedef struct {
     hub_client_t  client;
     hub_writer_t  writer;
@@ -37,12 +37,12 @@ typedef struct {
 enum hub_refusal rig_publish(hub_t *h, rig_publisher_t *p, const char *name,
     u_char owner);
 
-/* Appends a key frame, or another, whose body is SIZE bytes at BODY. */
+/* Appends a frame, a key frame with KEY, whose body is SIZE bytes at BODY. */
 ngx_int_t rig_append(hub_t *h, rig_publisher_t *p, int key, u_char *body,
     size_t size);
 
-/* What is wrong with the zone, NULL when nothing is.  LOST: blocks that nobody
- * has. */
+/* Checks the zone: returns its first error as a sentence, or NULL.  LOST is the number
+ * of leaked blocks. */
 const char *rig_wrong(hub_t *h, uint32_t *lost);
 
 uint64_t rig_us(void);

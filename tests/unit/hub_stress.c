@@ -1,7 +1,7 @@
 /*
- * Real processes on a real zone: workers that take streams from one another, end
- * them, and are stopped and killed wherever a timer meets them; readers that
- * check a sum in every frame.  And one worker that stands still in an append.
+ * Real processes on a real zone: workers take streams from one another and end
+ * them, and a timer stops and kills them at random instructions, while readers check
+ * a sum in every frame.  Another test stops a worker in an append.
  */
 
 #include <setjmp.h>
@@ -29,7 +29,7 @@ static const char  *names[NAMES] = { "live/a", "live/b" };
 
 typedef struct {
     uint64_t  opened, ended, frames, checked, broken, stuck;
-    uint64_t  gap_us;            /* longest between two appends of a bystander */
+    uint64_t  gap_us;            /* longest time between two appends of bystander() */
     uint32_t  stop;
 } counts_t;
 
@@ -56,7 +56,7 @@ sum_of(const u_char *p, size_t size)
 }
 
 
-/* A body says of which stream it is, and has the sum of itself at its end. */
+/* Makes a body that begins with its stream's number and ends with its own sum. */
 static size_t
 body_make(u_char *body, uint32_t name)
 {
@@ -109,7 +109,7 @@ tags_are_whole(const u_char *p, size_t size, uint32_t name)
 /* --- a worker --- */
 
 static void
-arm(void)
+arm_timer(void)
 {
     struct itimerval  t = { { 0, 0 }, { 0, 50 + roll(400) } };
 
@@ -117,21 +117,21 @@ arm(void)
 }
 
 
-/* Comes at any instruction: a pause, mostly, as a busy machine makes them. */
+/* Runs at any instruction.  Mostly it pauses, as on a busy machine. */
 static void
 interrupted(int signo)
 {
-    uint32_t  what = roll(600);
+    uint32_t  number = roll(600);
 
-    if (what == 0) {
+    if (number == 0) {
         (void) raise(SIGKILL);
-    } else if (what < 4) {
+    } else if (number < 4) {
         (void) raise(SIGSTOP);
     } else {
         (void) usleep(roll(200));
     }
 
-    arm();
+    arm_timer();
 }
 
 
@@ -161,7 +161,7 @@ work(uint64_t seed)
     chance = seed;
     rig_worker(h);
     (void) signal(SIGALRM, interrupted);
-    arm();
+    arm_timer();
 
     while (!hub_load(&counts->stop)) {
         name = roll(NAMES);
@@ -345,13 +345,13 @@ test_every_frame_is_whole_whatever_is_killed(void **state)
     wrong = rig_wrong(h, &lost);
 
     if (wrong) {
-        fail_msg("after it: %s", wrong);
+        fail_msg("after the last sweep: %s", wrong);
     }
     assert_in_range(lost, 0, 2 * kills);
 }
 
 
-/* --- a worker that stands still in an append --- */
+/* --- a worker that is stopped in an append --- */
 
 static u_char  *frozen_page;
 
@@ -365,7 +365,7 @@ freeze(int signo)
 }
 
 
-/* Its frame lies where reading it stops the process. */
+/* Appends a frame from a page that it cannot read: the SIGSEGV stops it. */
 static void
 frozen_worker(void)
 {
@@ -414,7 +414,7 @@ bystander(void)
 
 
 static void
-test_nobody_waits_for_a_writer_that_stands_still(void **state)
+test_nobody_waits_for_a_stopped_writer(void **state)
 {
     int              status, i;
     pid_t            frozen, other;
@@ -439,7 +439,7 @@ test_nobody_waits_for_a_writer_that_stands_still(void **state)
         (void) usleep(1000);
     }
 
-    /* the phone comes back, ten times; then the stream is ended, and it comes */
+    /* the publisher returns ten times in vain, until somebody ends the stream */
     for (i = 0; i < 10; i++) {
         began = rig_us();
         assert_int_equal(rig_publish(h, &p, "live/a", 1), HUB_STUCK);
@@ -474,8 +474,7 @@ int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
-        cmocka_unit_test_setup(test_nobody_waits_for_a_writer_that_stands_still,
-                               begin),
+        cmocka_unit_test_setup(test_nobody_waits_for_a_stopped_writer, begin),
         cmocka_unit_test_setup(test_every_frame_is_whole_whatever_is_killed,
                                begin),
     };

@@ -1,4 +1,4 @@
-/* What leaves a stream's window, whose blocks go where, and what is revoked. */
+/* A stream's window and its blocks, and the table of revocations. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,7 @@ test_an_ended_stream_gives_all_its_blocks_back(void **state)
 
 
 static void
-test_a_revocation_ends_what_it_names_and_no_more(void **state)
+test_a_revocation_ends_only_the_streams_it_covers(void **state)
 {
     uint32_t          ended;
     rig_publisher_t   other;
@@ -113,7 +113,7 @@ main(void)
         cmocka_unit_test_setup(test_the_window_keeps_to_its_bytes, begin),
         cmocka_unit_test_setup(test_an_ended_stream_gives_all_its_blocks_back,
                                begin),
-        cmocka_unit_test_setup(test_a_revocation_ends_what_it_names_and_no_more,
+        cmocka_unit_test_setup(test_a_revocation_ends_only_the_streams_it_covers,
                                begin),
         cmocka_unit_test_setup(
             test_a_full_table_of_revocations_refuses_more_never_less, begin),

@@ -1,6 +1,6 @@
 /*
- * The protocol that hub_writer.c replaced, for hub_stress alone: a writer announces
- * before it knows that the stream is its own, and clears with a plain store.
+ * The protocol that hub_writer.c replaced, for hub_stress only: a writer announces its
+ * append before it checks that it owns the stream, and clears with a plain store.
  */
 
 #include "../../modules/hub/hub.h"
@@ -15,7 +15,7 @@ announce(hub_stream_t *s, uint64_t inside)
     while (!__atomic_compare_exchange_n(&s->writer, &word,
                                         (word & ~HUB_INSIDE) | inside, 0,
                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-    { /* a store to its half of the word */ }
+    { /* stores to one half of the word */ }
 }
 
 

@@ -1,8 +1,8 @@
 /*
- * aac.c: rate and channels out of AudioSpecificConfigs.
+ * aac.c: rate and channels of AudioSpecificConfigs.
  *
- * Those named ffmpeg, fdk and phone were made by such encoders; the others are
- * written after ISO/IEC 14496-3, 1.6.2.1.
+ * Encoders made the records named ffmpeg, fdk and phone; the others were written by
+ * hand after ISO/IEC 14496-3, 1.6.2.1.
  */
 
 #include <setjmp.h>
@@ -180,7 +180,7 @@ static void test_channels_laid_out(void **state)
 }
 
 
-/* 1.A.3.2; heads that ffmpeg wrote, and what makes them none */
+/* 1.A.3.2: heads that ffmpeg wrote, and the same ones damaged */
 static void test_adts(void **state)
 {
     static const struct {

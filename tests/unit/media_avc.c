@@ -1,9 +1,9 @@
 /*
- * avc.c: the picture size out of real sequence headers, cut ones and nonsense.
+ * avc.c: the picture size of real sequence headers, cut ones and nonsense.
  *
- * Records named x264 were made by ffmpeg and libx264; x264 keeps scaling lists
- * out of its SPS, so those with lists were written bit by bit and their size
- * compared with what ffprobe says of them.
+ * ffmpeg and libx264 made the records named x264.  x264 writes no scaling lists, so
+ * records with lists were written bit by bit, and their size compared with
+ * ffprobe's.
  */
 
 #include <setjmp.h>
@@ -65,7 +65,7 @@ static const record_t  records[] = {
 };
 
 
-/* Parses a copy that ends where its memory ends: ASan sees a read too far. */
+/* Parses a copy that ends where its memory ends, so that ASan detects a read past it. */
 static int parse(const uint8_t *record, size_t size, avc_config_t *config)
 {
     int       result;
@@ -106,7 +106,7 @@ static void test_real_records(void **state)
 }
 
 
-/* A record cut anywhere before the end of its SPS holds no whole SPS. */
+/* A record that is cut before the end of its SPS has no whole SPS. */
 static void test_records_cut_at_every_byte(void **state)
 {
     size_t        i, n, size;
@@ -130,8 +130,8 @@ static void test_records_cut_at_every_byte(void **state)
 }
 
 
-/* Cut with a length to match, the SPS itself ends early: refused, or, behind
- * the last field we need, the same size as of the whole. */
+/* The SPS is cut and its length matches: the parser refuses it or, if the cut is behind
+ * the last needed field, finds the same size as in the whole SPS. */
 static void test_sps_cut_at_every_byte(void **state)
 {
     size_t        i, n, size, accepted = 0;
@@ -181,7 +181,7 @@ static void begin_sps(record_writer_t *w, const sps_t *s)
     w->data[1] = s->profile;
     w->bits = 8 * sizeof(head);
     put_bits(w, s->profile, 8);
-    put_bits(w, 0xff28, 16);             /* no zeros here that need escaping */
+    put_bits(w, 0xff28, 16);             /* without zeros that need escaping */
     put_ue(w, 0);
 
     if (s->profile == 100 || s->profile == 244) {
@@ -299,7 +299,7 @@ static void test_sizes(void **state)
 }
 
 
-/* A delta beyond -128..127 is against 7.4.2.1.1.1 and near 2^31 overflowed. */
+/* A delta beyond -128..127 violates 7.4.2.1.1.1; one near 2^31 overflowed the sum. */
 static void test_hostile_scaling_list(void **state)
 {
     static const uint32_t  deltas[] = { 0xfffffffd, 0xfffffffc, 511, 512 };
@@ -336,7 +336,7 @@ static void test_hostile_order_count_cycle(void **state)
     put_ue(&w, 0);
     put_ue(&w, 1);                       /* pic_order_cnt_type */
     put_bits(&w, 7, 3);
-    put_ue(&w, 0xfffffffe);              /* that many offsets are announced */
+    put_ue(&w, 0xfffffffe);              /* the number of offsets */
     assert_int_equal(parse_written(&w, &config), -1);
 }
 
@@ -377,7 +377,7 @@ static void test_not_a_record(void **state)
 }
 
 
-/* Longer than any SPS of ours: the first 512 bytes decide, the rest is VUI. */
+/* The first 512 bytes of an SPS are enough, the rest is VUI. */
 static void test_long_sps(void **state)
 {
     size_t        size;
@@ -437,7 +437,7 @@ static void test_parameter_sets(void **state)
 }
 
 
-/* A record made of its own parameter sets is the same again. */
+/* The parameter sets of a record make the same record. */
 static void test_made_records(void **state)
 {
     size_t   n, size, used, max;
@@ -464,7 +464,7 @@ static void test_made_records(void **state)
             }
         }
 
-        /* cut in its sets: no record; behind them: the slice is of no matter */
+        /* cut in its sets: no record; cut in the slice behind them: the same record */
         for (max = 0; max < used - 6; max++) {
             assert_int_equal(avc_make_config(row, max, 4, out, sizeof(out)), 0);
         }
@@ -516,7 +516,7 @@ static void test_idr(void **state)
         { "00000002419a", 4, 0 },
         { "0000000209f0000000026588", 4, 1 },             /* a delimiter first */
         { "00000003068005000000026588", 4, 1 },           /* SEI first */
-        { "00000002419a000000026588", 4, 0 },             /* the first slice says it */
+        { "00000002419a000000026588", 4, 0 },             /* the first slice decides */
         { "0000000001", 4, 0 },
         { "000000ff65", 4, 1 },                           /* cut behind its type */
         { "000000ff06", 4, 0 },

@@ -1,4 +1,4 @@
-/* chunk.c: what players read, byte by byte. */
+/* chunk.c: chunk headers byte by byte, and the size of messages. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,7 @@ test_message_size(void **state)
     } cases[] = {
         { 0, 0, 128, 12 },
         { 0, 1, 128, 13 },
-        { 0, 128, 128, 140 },                /* one chunk, just */
+        { 0, 128, 128, 140 },                /* exactly one chunk */
         { 0, 129, 128, 142 },
         { 0, 256, 128, 269 },
         { 0, 257, 128, 271 },

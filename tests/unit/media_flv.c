@@ -1,4 +1,4 @@
-/* flv.c: heads of tag bodies as phones send them, and the bytes we write. */
+/* flv.c: the heads of tag bodies as phones send them, and the heads that it writes. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ typedef struct {
     size_t           size;
     uint8_t          body[32];
     int              result;
-    enum flv_codec   codec;       /* from here on: of FLV_OK only */
+    enum flv_codec   codec;       /* the fields from here on matter for FLV_OK only */
     int              key, config, empty;
     int32_t          cts;
     size_t           payload;
@@ -79,7 +79,7 @@ static const frame_case_t  video[] = {
     { "avc1 frame without offset", 6, { 0xa3, 'a', 'v', 'c', '1', 0 },
       FLV_OK, FLV_CODEC_H264, 0, 0, 0, 0, 5, 0, 1, 0 },
 
-    /* Enhanced RTMP v2: ModEx, with a length of 1 to 256 and of more */
+    /* Enhanced RTMP v2: ModEx, with a length up to 256 and above */
     { "ModEx of 3 bytes, frame without offset", 12, { 0xa7, 2, 0, 1, 0, 0x03, AVC1, 1, 2 },
       FLV_OK, FLV_CODEC_H264, 0, 0, 0, 0, 10, 0, 1, 0 },
     { "ModEx of 1 byte, header", 9, { 0x97, 0, 9, 0x00, HVC1, 1 },
@@ -99,7 +99,7 @@ static const frame_case_t  video[] = {
     { "command frame of 1 byte, extended", 1, { 0xd0 },
       FLV_OK, FLV_CODEC_NONE, 0, 0, 1, 0, 0, 0, 0, 0 },
 
-    /* and tracks: one, many of a codec, many with their own */
+    /* and tracks: one, many with one codec, many with their own codecs */
     { "one track, 0", 9, { 0xa6, 0x03, AVC1, 0, 1, 2 },
       FLV_OK, FLV_CODEC_H264, 0, 0, 0, 0, 7, 0, 1, 0 },
     { "one track, 0, with an offset", 11, { 0x96, 0x01, HVC1, 0, 0, 0, 9, 1 },
@@ -171,7 +171,7 @@ static void check(const frame_case_t *c, int (*parse)(const uint8_t *, size_t, f
     uint8_t      body[sizeof(c->body)];
     flv_frame_t  frame;
 
-    /* at the end of the array, so that ASan sees a read behind the body */
+    /* at the end of the array, so that ASan detects a read past the body */
     memcpy(body + sizeof(body) - c->size, c->body, c->size);
     memset(&frame, 0xff, sizeof(frame));
     result = parse(body + sizeof(body) - c->size, c->size, &frame);
@@ -224,7 +224,7 @@ static void test_audio(void **state)
 }
 
 
-/* E.4.3.1: 2 H.263, 3 screen, 4 and 5 VP6, 6 screen 2; 7 and 12 are ours */
+/* E.4.3.1: 2 H.263, 3 screen, 4 and 5 VP6, 6 screen 2; 7 and 12 are carried */
 static void test_each_video_codec_id(void **state)
 {
     int          id, result;
@@ -239,7 +239,7 @@ static void test_each_video_codec_id(void **state)
         assert_int_equal(result, id == 7 || id == 12 ? FLV_OK : FLV_UNSUPPORTED);
         assert_int_equal(frame.codec_id, id);
 
-        /* which codec it is shows in the first byte: it is named even when short */
+        /* the first byte names the codec, also when the body is too short */
         result = flv_parse_video(body, 1, &frame);
         assert_int_equal(result, id == 7 || id == 12 ? FLV_SHORT : FLV_UNSUPPORTED);
         assert_int_equal(frame.codec_id, id);
@@ -266,7 +266,7 @@ static void test_each_audio_codec_id(void **state)
 }
 
 
-/* What is written for a fancy frame is read as the same one, and is not fancy. */
+/* A head of flv_write_plain() reads as the same frame, and is not fancy. */
 static void test_plain_heads(void **state)
 {
     static const frame_case_t  *const tables[] = { video, audio };
@@ -442,7 +442,7 @@ static void test_tag_header(void **state)
         { FLV_AUDIO, 0, 0, { 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } },
         { FLV_VIDEO, 0x010203, 0x00112233,
           { 9, 1, 2, 3, 0x11, 0x22, 0x33, 0, 0, 0, 0 } },
-        /* the fourth byte of a time comes last: E.4.1, TimestampExtended */
+        /* the highest byte of a time comes last: E.4.1, TimestampExtended */
         { FLV_VIDEO, FLV_MAX_BODY, 0xaabbccdd,
           { 9, 0xff, 0xff, 0xff, 0xbb, 0xcc, 0xdd, 0xaa, 0, 0, 0 } },
         { FLV_SCRIPT, 1, 0x01000000, { 18, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0 } },
@@ -469,7 +469,7 @@ static void test_tag_header(void **state)
     out[10] = 1;                             /* a stream id */
     assert_int_equal(flv_read_tag_header(out, &tag), -1);
     out[10] = 0;
-    out[0] = 7;                              /* no type of a tag */
+    out[0] = 7;                              /* an unknown type */
     assert_int_equal(flv_read_tag_header(out, &tag), -1);
 }
 

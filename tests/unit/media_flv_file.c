@@ -1,6 +1,6 @@
 /*
- * flv_file.c: onMetaData byte by byte, the choice of key frames, and where the
- * last whole tag of a torn file ends.
+ * flv_file.c: onMetaData byte by byte, the choice of key frames, and the end of the
+ * last whole tag in a torn file.
  */
 
 #include <setjmp.h>
@@ -25,8 +25,8 @@ static const char  hevc_header[] = "9068766331"
 
 /* --- onMetaData --- */
 
-/* Finds the property NAME behind AT; where its value is. */
-static const uint8_t *find(const uint8_t *at, const uint8_t *last,
+/* Returns the value of the property NAME behind AT. */
+static const uint8_t *find_property(const uint8_t *at, const uint8_t *last,
     const char *name)
 {
     size_t  len = strlen(name);
@@ -68,12 +68,12 @@ static uint32_t count(const uint8_t *array)
 }
 
 
-/* Every string of the filler has its size, and they end where the tag does. */
+/* The strings of the filler end exactly at the end of the tag. */
 static void check_filler(const uint8_t *meta)
 {
     uint32_t        n;
     const uint8_t  *last = meta + FLV_META_SIZE - FLV_BACK_SIZE - 3;
-    const uint8_t  *p = find(meta, last, "filler");
+    const uint8_t  *p = find_property(meta, last, "filler");
 
     for (n = count(p), p += 5; n > 0; n--) {
         size_t  len = (size_t) p[1] << 8 | p[2];
@@ -119,21 +119,21 @@ static void test_meta(void **state)
 
         assert_int_equal(flv_write_meta(out, &file), FLV_META_SIZE);
         assert_int_equal(out[0], FLV_SCRIPT);
-        assert_true(number(find(out, last, "duration")) == 3600.123);
-        assert_true(number(find(out, last, "filesize")) == 5e9);
-        assert_true(number(find(out, last, "videocodecid")) == 7);
-        assert_true(number(find(out, last, "width")) == 1280);
-        assert_true(number(find(out, last, "height")) == 720);
-        assert_true(number(find(out, last, "audiosamplerate")) == 44100);
-        assert_memory_equal(find(out, last, "stereo"), "\1\1", 2);
+        assert_true(number(find_property(out, last, "duration")) == 3600.123);
+        assert_true(number(find_property(out, last, "filesize")) == 5e9);
+        assert_true(number(find_property(out, last, "videocodecid")) == 7);
+        assert_true(number(find_property(out, last, "width")) == 1280);
+        assert_true(number(find_property(out, last, "height")) == 720);
+        assert_true(number(find_property(out, last, "audiosamplerate")) == 44100);
+        assert_memory_equal(find_property(out, last, "stereo"), "\1\1", 2);
 
-        keys = find(out, last, "times");
+        keys = find_property(out, last, "times");
         assert_int_equal(count(keys), numbers[k]);
         for (i = 0; i < numbers[k]; i++) {
             assert_true(number(keys + 5 + 9 * i) == i * 2.0);
         }
 
-        keys = find(keys + 5 + 9 * numbers[k], last, "filepositions");
+        keys = find_property(keys + 5 + 9 * numbers[k], last, "filepositions");
         assert_int_equal(count(keys), numbers[k]);
         for (i = 0; i < numbers[k]; i++) {
             assert_true(number(keys + 5 + 9 * i) == (double) i * (1 << 24));
@@ -172,12 +172,12 @@ static void test_meta_of_headers(void **state)
     assert_int_equal(meta.video, 0x68766331);
     assert_int_equal(meta.width, 1920);
 
-    header[0] = 0x1c;                    /* as before Enhanced RTMP */
+    header[0] = 0x1c;                    /* the form before Enhanced RTMP */
     header[1] = 0;
     flv_meta_header(&meta, FLV_VIDEO, header, size);
     assert_int_equal(meta.video, 12);
 
-    /* neither a frame nor nonsense says anything */
+    /* a frame and nonsense set nothing */
     memset(&meta, 0, sizeof(meta));
     header[1] = 1;
     flv_meta_header(&meta, FLV_VIDEO, header, size);
@@ -198,18 +198,18 @@ static void test_meta_of_others(void **state)
 
     flv_file_init(&file);
 
-    /* header, name, ECMA array: each of these bytes counts */
+    /* flv_read_meta() checks each byte of header, name and ECMA array */
     for (i = 0; i < FLV_TAG_HEADER_SIZE + 14; i++) {
         (void) flv_write_meta(out, &file);
         out[i] ^= 0x40;
         assert_int_equal(flv_read_meta(out, &read), -1);
     }
 
-    /* a number that is none, or beyond all times */
+    /* a NaN, or a time that is too large */
     (void) flv_write_meta(out, &file);
-    memset((uint8_t *) find(out, out + sizeof(out), "session") + 1, 0x7f, 8);
+    memset((uint8_t *) find_property(out, out + sizeof(out), "session") + 1, 0x7f, 8);
     assert_int_equal(flv_read_meta(out, &read), -1);
-    memset((uint8_t *) find(out, out + sizeof(out), "session") + 1, 0xff, 8);
+    memset((uint8_t *) find_property(out, out + sizeof(out), "session") + 1, 0xff, 8);
     assert_int_equal(flv_read_meta(out, &read), -1);
 }
 
@@ -251,7 +251,7 @@ static void test_keys_are_spread_evenly(void **state)
 
 typedef struct {
     uint8_t   data[FILE_MAX];
-    size_t    size, whole[64];           /* where the Nth tag ends */
+    size_t    size, whole[64];           /* the end of the Nth tag */
     int       n;
 } file_t;
 
@@ -314,7 +314,7 @@ static void test_walk(void **state)
 }
 
 
-/* Where a file is cut, its last whole tag ends; however it is read. */
+/* The walk over a cut file ends behind its last whole tag, in reads of any size. */
 static void test_walk_of_cut_files(void **state)
 {
     int         last;
@@ -358,7 +358,7 @@ static void test_walk_of_damaged_files(void **state)
 {
     static const struct {
         const char  *what;
-        long         at;                 /* from the third tag's begin */
+        long         at;                 /* from the start of the third tag */
         uint8_t      value;
     }  cases[] = {
         { "type", 0, 0 }, { "encrypted type", 0, 0x29 }, { "stream id", 10, 1 },

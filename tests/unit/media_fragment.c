@@ -1,5 +1,5 @@
 /*
- * fragment.c: where fragments end, and the times that come out of them.
+ * fragment.c: where fragments end, and the times of their frames.
  */
 
 #include <setjmp.h>
@@ -43,7 +43,7 @@ static void add(int kind, int64_t dts, int key)
 }
 
 
-/* Writes the fragment and reads what it says. */
+/* Writes the fragment and reads its head. */
 static void written(int64_t next)
 {
     static uint8_t   head[FRAGMENT_HEAD_MAX];
@@ -70,8 +70,8 @@ static uint64_t length(int kind)
 }
 
 
-/* Adds pictures of STEP ms from FROM on until one would not fit; a key frame
- * every GOP.  Returns its dts. */
+/* Adds pictures of STEP ms from FROM on until one does not fit, with a key frame every
+ * GOP ms.  Returns the dts of that one. */
 static int64_t pictures(int64_t from, int64_t step, int64_t gop)
 {
     int64_t  dts;
@@ -89,14 +89,14 @@ static void test_where_a_fragment_ends(void **state)
     static const struct {
         int64_t  from, step, gop, end;
     } rows[] = {
-        { 0,    40,  2000, 1000 },       /* at a second */
+        { 0,    40,  2000, 1000 },       /* ends after a second */
         { 1000, 40,  2000, 2000 },
-        { 0,    33,  9900, 990 },        /* before it would be longer */
-        { 0,    40,  600,  600 },        /* at a key frame */
-        { 0,    40,  400,  800 },        /* but not soon after one */
-        { 1960, 40,  2000, 2000 },       /* unless it began with none */
+        { 0,    33,  9900, 990 },        /* or earlier, never later */
+        { 0,    40,  600,  600 },        /* ends at a key frame */
+        { 0,    40,  400,  800 },        /* unless that comes soon after the first */
+        { 1960, 40,  2000, 2000 },       /* ends, as it begins without a key frame */
         { 0,    700, 700,  700 },
-        { 0,    5000, 5000, 5000 },      /* one picture, however long */
+        { 0,    5000, 5000, 5000 },      /* has one picture of any length */
     };
     size_t  i;
 
@@ -123,10 +123,10 @@ static void test_sound_ends_it_only_without_pictures(void **state)
     add(MP4_VIDEO, 0, 1);
     add(MP4_VIDEO, 960, 0);
     add(MP4_AUDIO, 960, 0);
-    assert_false(full(MP4_AUDIO, 1050, 0));      /* the next is on its way */
+    assert_false(full(MP4_AUDIO, 1050, 0));      /* a picture may still come */
     assert_true(full(MP4_AUDIO, 1300, 0));
 
-    begin(1, 48000);                             /* none at all */
+    begin(1, 48000);                             /* no picture at all */
     for (dts = 0; !full(MP4_AUDIO, dts, 0); dts += 20) {
         add(MP4_AUDIO, dts, 0);
     }
@@ -163,7 +163,7 @@ static void test_limits(void **state)
 }
 
 
-/* FLV says 23, 23, 24 ms; sound goes on in frames of 1024. */
+/* FLV has times of 23, 23, 24 ms; the frames of sound have 1024 samples each. */
 static void test_sound_has_its_even_pace(void **state)
 {
     uint32_t  i, n, round;
@@ -187,8 +187,8 @@ static void test_sound_has_its_even_pace(void **state)
 }
 
 
-/* A clock that is off by 0.1 % stays within what is allowed of its own times,
- * whichever way it is off. */
+/* With a clock that is 0.1 % too fast or too slow, frames stay within the allowed drift
+ * of their own times. */
 static void test_sound_keeps_to_its_times(void **state)
 {
     static const int  permille[] = { 999, 1001 };
@@ -234,7 +234,7 @@ static void test_a_hole_in_sound_stays_one(void **state)
 }
 
 
-/* What comes sooner than was said begins where the last one ends, and is
+/* A picture that comes before the written end of the last one begins at that end, and is
  * shown at its own time. */
 static void test_pictures_never_overlap(void **state)
 {
@@ -245,7 +245,7 @@ static void test_pictures_never_overlap(void **state)
     begin(1, 0);
     add(MP4_VIDEO, 0, 1);
     add(MP4_VIDEO, 100, 0);
-    written(-1);                                 /* 200 by its pace */
+    written(-1);                                 /* ends at 200 by its pace */
     end = out.runs[MP4_VIDEO].dts + length(MP4_VIDEO);
     assert_int_equal(end, 200);
 
@@ -261,7 +261,7 @@ static void test_pictures_never_overlap(void **state)
 }
 
 
-static void test_resuming_begins_behind_what_is_there(void **state)
+static void test_resuming_begins_behind_the_last_frames(void **state)
 {
     static const int64_t  last[2] = { 960, 980 };
 
@@ -287,7 +287,7 @@ int main(void)
         cmocka_unit_test(test_sound_keeps_to_its_times),
         cmocka_unit_test(test_a_hole_in_sound_stays_one),
         cmocka_unit_test(test_pictures_never_overlap),
-        cmocka_unit_test(test_resuming_begins_behind_what_is_there),
+        cmocka_unit_test(test_resuming_begins_behind_the_last_frames),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /*
- * hevc.c: the picture size out of real records, cut ones and nonsense.
+ * hevc.c: the picture size of real records, cut ones and nonsense.
  *
- * Records named x265 were made by ffmpeg and libx265, less their SEI.
+ * ffmpeg and libx265 made the records named x265; their SEI were removed.
  */
 
 #include <setjmp.h>
@@ -72,7 +72,7 @@ static int parse(const uint8_t *record, size_t size, hevc_config_t *config)
 }
 
 
-/* Where the SPS of a record ends, which has one VPS before it. */
+/* The end of the SPS in a record with one VPS before it. */
 static size_t sps_end(const uint8_t *record, size_t *length_at)
 {
     size_t    at = RECORD_HEAD;
@@ -313,7 +313,7 @@ static void test_sizes(void **state)
 }
 
 
-/* Only an SPS of the base layer counts, wherever it stands. */
+/* The parser uses only an SPS of the base layer, in any position. */
 static void test_other_units(void **state)
 {
     static const sps_t  other = { 0, 0, 1, 0, 32, 32, 0, { 0 } };
@@ -348,7 +348,7 @@ static void test_other_units(void **state)
 }
 
 
-/* An array may say that it has 65535 units of no bytes. */
+/* An array may claim 65535 units without a byte. */
 static void test_empty_units(void **state)
 {
     size_t         i, size;
@@ -394,8 +394,8 @@ static size_t row_of(const uint8_t *record, uint8_t *row)
 }
 
 
-/* A record made of its own parameter sets is the same again, but for its count
- * of frames, which is left out. */
+/* The parameter sets of a record make the same record, except for its frame rate, which
+ * is left out. */
 static void test_made_records(void **state)
 {
     size_t   n, size, used, max;

@@ -1,5 +1,5 @@
-/* movie.c: times, chunks and edits of clips, read back from the boxes.  What
- * real players say of clips is in tests/nginx/clip.test.mjs. */
+/* movie.c: times, chunks and edits of clips, read back from the boxes.
+ * tests/nginx/clip.test.mjs plays clips with real players. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,16 +17,16 @@
 #define FRAME  1024
 
 
-/* --- what is fed --- */
+/* --- the input --- */
 
 typedef struct {
-    int           file;              /* 1: a file begins here, of these tracks */
+    int           file;              /* 1: a file with these tracks begins here */
     mp4_track_t   tracks[2];
     int64_t       join;              /* -1: none */
     uint64_t      video, audio;      /* dts, in their timescales */
     uint32_t      nvideo, naudio;
     int32_t       cts;               /* of every picture */
-    uint64_t      at;                /* of its samples in the payload */
+    uint64_t      at;                /* offset of its samples in the payload */
 } step_t;
 
 static const uint8_t  config_a[] = { 1, 2, 3 }, config_b[] = { 1, 2, 4 }, asc[] = { 0x12, 0x10 };
@@ -37,8 +37,8 @@ static const mp4_track_t  sound_44 = { FLV_CODEC_AAC, asc, 2, 44100, 0, 0, 2 };
 static const mp4_track_t  sound_48 = { FLV_CODEC_AAC, asc, 2, 48000, 0, 0, 2 };
 static const mp4_track_t  nothing;
 
-/* A fragment of pictures of 40 ms and 100 bytes, the first a key frame, and of
- * frames of sound of 10 bytes. */
+/* Feeds a fragment: pictures of 40 ms and 100 bytes, the first of them a key frame, and
+ * frames of sound with 10 bytes. */
 static void feed_one(movie_t *m, const step_t *s)
 {
     uint32_t        i;
@@ -73,7 +73,7 @@ static void feed(movie_t *m, const step_t *steps, size_t n)
 }
 
 
-/* --- what comes out --- */
+/* --- the output --- */
 
 typedef struct {
     uint32_t  samples, entry[MAX * 4];
@@ -86,7 +86,7 @@ typedef struct {
 
 typedef struct {
     movie_t    m;
-    uint8_t   *out;                          /* exactly as large as it says */
+    uint8_t   *out;                          /* exactly SIZE bytes */
     size_t     size;
     uint32_t   timescale;
     uint64_t   duration, mdat;
@@ -248,7 +248,7 @@ static clip_t *make(const step_t *steps, size_t n, uint64_t payload)
     assert_true(c->size > 0 && c->size <= max);
     feed(&c->m, steps, n);
     assert_int_equal(movie_end(&c->m), 0);
-    c->out = malloc(c->size);                /* ASan sees a read behind it */
+    c->out = malloc(c->size);                /* so that ASan detects a read past it */
     memcpy(c->out, out, c->size);
     free(out);
     read_clip(c);
@@ -301,7 +301,7 @@ static void both_tracks_keep_their_times_and_places(void **state)
     drop(c);
 }
 
-/* Sound is cut where the picture begins: in the midst of a frame. */
+/* Sound is cut where the picture begins, in the middle of a frame. */
 static void sound_begins_with_the_picture(void **state)
 {
     const step_t  early[] = { { 1, BOTH, 0, 1000, 48000 - 3000, 25, 50, 0, 0 } };
@@ -309,7 +309,7 @@ static void sound_begins_with_the_picture(void **state)
     clip_t       *c = make(early, 1, 5000);
 
     (void) state;
-    assert_int_equal(c->track[1].samples, 48);            /* 2 of 1024 lie wholly before */
+    assert_int_equal(c->track[1].samples, 48);            /* 2 end before the picture */
     assert_int_equal(c->track[1].skipped, 3000 - 2 * FRAME);
     assert_true(c->track[1].offset[0] == c->size + 2500 + 20);
     drop(c);
@@ -321,7 +321,7 @@ static void sound_begins_with_the_picture(void **state)
     drop(c);
 }
 
-/* What is shown first is what counts, where pictures wait for their turn. */
+/* With reordered pictures the clip begins when the first one is shown. */
 static void pictures_in_another_order(void **state)
 {
     const step_t  steps[] = { { 1, BOTH, 0, 0, 0, 25, 50, 80, 0 } };
@@ -335,7 +335,7 @@ static void pictures_in_another_order(void **state)
     drop(c);
 }
 
-/* Over many gaps the sound never drifts: each joint is measured anew. */
+/* Sound does not drift over many gaps, as each joint starts from the picture. */
 static void gaps_are_left_out(void **state)
 {
     step_t    steps[9];
@@ -358,8 +358,8 @@ static void gaps_are_left_out(void **state)
         assert_int_equal(c->track[0].dts[i], 40 * i);
     }
     for (i = 0; i < a->samples; i++) {
-        n = (uint32_t) ((a->offset[i] - c->size) / 2000);                /* its piece */
-        k = (uint32_t) ((a->offset[i] - c->size) % 2000 - 1000) / 10;    /* its number there */
+        n = (uint32_t) ((a->offset[i] - c->size) / 2000);                /* its fragment */
+        k = (uint32_t) ((a->offset[i] - c->size) % 2000 - 1000) / 10;    /* its index there */
         off = a->dts[i] - (int64_t) (48 * (400 * n + n) + FRAME * k);
         assert_true(off >= -FRAME / 2 && off <= FRAME / 2);
     }
@@ -367,7 +367,7 @@ static void gaps_are_left_out(void **state)
     drop(c);
 }
 
-/* A short time between two files stays: the last picture stands that long. */
+/* A short pause between two files stays: the last picture is shown for that time. */
 static void a_pause_stays(void **state)
 {
     const step_t  steps[] = {
@@ -462,7 +462,7 @@ static void what_cannot_be_shown_is_left_out(void **state)
     assert_int_equal(m->counted[0].samples, 2);
     assert_int_equal(m->counted[0].first, 0);
 
-    /* what comes the second time is not what was counted */
+    /* the second pass differs from the first one */
     out = malloc(movie_max(m));
     size = movie_begin(m, out, 100);
     assert_true(size > 0);
@@ -478,7 +478,7 @@ static void what_cannot_be_shown_is_left_out(void **state)
     movie_fragment(m, &f, 50);
     assert_int_equal(movie_end(m), -1);
 
-    movie_init(m);                           /* a time that no file of ours has */
+    movie_init(m);                           /* a time beyond TIME_MAX */
     assert_int_equal(movie_file(m, tracks), 0);
     f.runs[MP4_VIDEO] = (mp4_run_t) { (uint64_t) 1 << 41, sample, 3 };
     movie_fragment(m, &f, 50);
@@ -503,7 +503,7 @@ static void more_configurations_than_there_is_room(void **state)
     tracks[0].width = 100;
     assert_int_equal(movie_file(m, tracks), 0);
 
-    tracks[0].timescale = 90000;             /* not as ours */
+    tracks[0].timescale = 90000;             /* not MP4_VIDEO_TIMESCALE */
     assert_int_equal(movie_file(m, tracks), -1);
     free(m);
 }

@@ -1,6 +1,6 @@
 /*
- * mp4.c: what it writes is read back by mp4_read.c, which knows nothing of how
- * it was written; mp4.test.mjs has the real encodings and the standard.
+ * mp4.c: mp4_read.c, which shares no code with it, reads its files back.
+ * mp4.test.mjs checks real encodings against the standard.
  */
 
 #include <setjmp.h>
@@ -69,7 +69,7 @@ static void test_tracks(void **state)
     assert_int_equal(m.tracks[0].width, 1920);
     assert_int_equal(m.tracks[0].height, 1080);
 
-    /* a record of one codec is none of another */
+    /* a record of one codec is invalid for another */
     memset(&track, 0xff, sizeof(track));
     assert_int_equal(mp4_track(&track, FLV_CODEC_H264, m.record[0], 100), -1);
     assert_int_equal(track.codec, FLV_CODEC_NONE);
@@ -117,7 +117,7 @@ static void check_init(const movie_t *m)
 
     free(out);
 
-    /* memory of each shorter size is not written beyond */
+    /* writes never exceed memory that is too small */
     for (n = 0; n <= size; n++) {
         out = malloc(n ? n : 1);
         assert_non_null(out);
@@ -146,7 +146,7 @@ static void test_init(void **state)
 }
 
 
-/* What no encoder sends, but a record may say. */
+/* Large values that no encoder sends, but records can have. */
 static void test_init_of_large_values(void **state)
 {
     movie_t  m;

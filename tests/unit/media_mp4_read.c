@@ -1,6 +1,6 @@
-/* mp4_read.c: files of ours are understood, and cut or damaged ones refused
- * without a look behind their end.  What is read here is built by hand, so
- * that a mistake of the writer is not repeated by its reader. */
+/* mp4_read.c: it reads files that mp4.c writes, and refuses cut or damaged ones without
+ * a read past their end.  The test builds files by hand, so that writer and reader
+ * cannot share a mistake. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -270,7 +270,7 @@ static void init_of_one_track(void **state)
     assert_int_equal(mp4_read_init(other.data, other.size, &init), -1);
 }
 
-/* A copy on the heap ends where the file is cut: ASan sees a read behind it. */
+/* Reads a copy that ends where its memory ends, so that ASan detects a read past it. */
 static void init_cut_anywhere_is_too_short(void **state)
 {
     file_t      f = { { 0 }, 0 };
@@ -333,7 +333,7 @@ static void init_with_a_damaged_size(void **state)
         }
     }
 
-    /* the outer boxes: more than a head of ours may have, and another first box */
+    /* the outer boxes: one beyond INIT_LIMIT, and another first box */
     bad = f;
     bad.data[find(&f, "moov")] = 1;
     assert_int_equal(mp4_read_init(bad.data, bad.size, &init), -1);
@@ -378,8 +378,8 @@ static void init_of_no_file_of_ours(void **state)
 #define KEY    0x02000000
 #define OTHER  0x01010000
 
-/* Of two video frames, the second with an earlier time to be shown, and of
- * three of sound by defaults. */
+/* Puts a moof with two video frames, the second of which is shown first, and with three
+ * frames of sound that use defaults. */
 static void put_moof(file_t *f)
 {
     size_t  moof = begin(f, "moof"), at, traf, video, audio, i;
@@ -517,8 +517,8 @@ static void fragment_cut_anywhere(void **state)
     assert_int_equal(mp4_read_fragment(f.data, f.size, &fragment, sample, SAMPLES), -1);
 }
 
-/* Every 32 bits of it as what breaks arithmetic: what is accepted must still
- * add up. */
+/* Sets each 32-bit word to values that break arithmetic; sizes in an accepted fragment
+ * must still add up. */
 static void fragment_with_any_word_damaged(void **state)
 {
     static const uint32_t  words[] = { 0, 1, 7, 8, 0x7fffffff, 0x80000000, 0xffffffff };

@@ -1,4 +1,4 @@
-/* nal.c: units in a row, behind lengths and behind start codes, cut anywhere. */
+/* nal.c: rows of units behind lengths or start codes, cut at every byte. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 
-/* The units of a row as text: "67aa 68|" with a bar behind one that is cut. */
+/* The units of a row as text: "67aa 68|", with a bar behind a cut one. */
 static const char *units_of(const char *hex, unsigned prefix)
 {
     static char     text[4 * RECORD_MAX];
@@ -148,7 +148,7 @@ static void test_to_lengths(void **state)
         assert_int_equal(nal_to_lengths(data, size, out, max), 0);
     }
 
-    /* the worst there is: codes of three bytes, units of one */
+    /* the worst case: start codes of three bytes, units of one byte */
     for (size = 0; size + 4 <= RECORD_MAX / 2; size += 4) {
         memcpy(data + size, "\0\0\1\x68", 4);
     }

@@ -1,6 +1,5 @@
-// Real encodings go through modules/media/mp4.c (mux_mp4) and are compared,
-// frame by frame, with what went in: by our reader of the standard, by ffprobe,
-// and by what ffmpeg decodes.
+// modules/media/mp4.c (mux_mp4) packs real encodings, and their frames are compared with
+// the input, one by one: by our reader of MP4, by ffprobe, and by ffmpeg's decoder.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -61,7 +60,7 @@ function tag(type, time, body) {
   return out;
 }
 
-/** Enhanced FLV of an MP4's video, which this ffmpeg cannot write for H.265. */
+/** Converts an MP4's video to Enhanced FLV, which Debian's ffmpeg cannot write for H.265. */
 function enhancedFlv(file) {
   const [track] = readMp4(file).tracks;
   const fourcc = Buffer.from('hvc1');
@@ -119,7 +118,7 @@ const cases = [
 
 before(() => run('make', ['-s', '-C', path.join(repo, 'tests/unit'), 'mux_mp4']));
 
-/** What is in an FLV: {video, audio} of {dts, pts, key, data}, and configurations. */
+/** The content of an FLV: {video, audio} of {dts, pts, key, data}, and configurations. */
 function contents(file) {
   const reader = new FlvReader({ bodies: true });
   reader.push(file);
@@ -236,7 +235,7 @@ for (const { what, size, rate, hevc: isHevc, make } of cases) {
     comparePackets(probed, movie);
 
     if (isHevc) {
-      // this ffmpeg does not read H.265 out of FLV: the encoder's own file is the other side
+      // Debian's ffmpeg cannot read H.265 from FLV, so compare with the encoder's own file
       assert.deepEqual(decoded(to, 'v'), decoded(path.join(folder, 'hevc.mp4'), 'v'));
     } else {
       for (const track of movie.tracks)

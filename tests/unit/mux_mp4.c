@@ -1,10 +1,10 @@
 /*
- * An FLV file on standard input becomes a fragmented MP4 on standard output,
- * by mp4.c: mp4.test.mjs gives it real encodings.
+ * Converts an FLV file on standard input to a fragmented MP4 on standard output with
+ * mp4.c, for mp4.test.mjs.
  *
  *   mux_mp4 MS          the length of a fragment
  *
- * Every fragment has all of its tracks' frames whose time lies in it.
+ * Each fragment has the frames of both tracks in its time.
  */
 
 #include "flv.h"
@@ -113,7 +113,7 @@ static void read_tags(const uint8_t *p, size_t size)
 }
 
 
-/* Video keeps FLV's milliseconds; sound has a pace of its own. */
+/* Video keeps FLV's milliseconds; each frame of sound has its own length. */
 static void set_durations(void)
 {
     uint32_t  i;
@@ -141,7 +141,7 @@ static void write_bytes(const void *p, size_t size)
 }
 
 
-/* The frames before END; returns how many there were. */
+/* Writes the frames before END; returns their number. */
 static uint32_t write_fragment(uint32_t sequence, int64_t end)
 {
     int         kind;
@@ -190,7 +190,7 @@ static uint32_t write_fragment(uint32_t sequence, int64_t end)
 }
 
 
-/* As a recorder closes a file: where mp4_write_init() said, in ms. */
+/* Sets mehd's duration in ms, as a recorder does when it closes a file. */
 static void set_duration(uint8_t *p)
 {
     int      i;

@@ -1,6 +1,6 @@
 /*
- * Configuration records for tests: out of hexadecimal text, or bit by bit.
- * Needs cmocka.h before it.
+ * Makes configuration records for tests: from hexadecimal text, or bit by bit.
+ * Include cmocka.h before it.
  */
 
 #ifndef DUOLU_TESTS_RECORD_H
@@ -54,7 +54,7 @@ static inline void put_ue(record_writer_t *w, uint32_t value)
 }
 
 
-/* A copy that ends where its memory ends: ASan sees a read too far. */
+/* Makes a copy that ends where its memory ends, so that ASan detects a read past it. */
 static inline uint8_t *exact_copy(const uint8_t *data, size_t size,
     uint8_t **memory)
 {

@@ -17,7 +17,7 @@
 
 static const rec_head_t  head = { "live/demo", 1795403212345, 812, START };
 
-/* What the header of rec_index.h shows. */
+/* The example in rec_index.h. */
 static const char  sample[] =
     "#EXTM3U\n"
     "#EXT-X-VERSION:7\n"
@@ -86,7 +86,7 @@ static void test_written(void **state)
 }
 
 
-/* The longest that can be asked for fit into what the header promises. */
+/* The longest texts fit REC_HEAD_MAX and REC_LINES_MAX. */
 static void test_room(void **state)
 {
     char           text[REC_HEAD_MAX + 1];
@@ -130,7 +130,7 @@ static void test_read(void **state)
 }
 
 
-/* What is there of an index whose last byte is LAST. */
+/* Reads the first LAST bytes of the sample, and checks the segments found. */
 static void read_cut(size_t last, size_t head_size)
 {
     char          *copy = malloc(last ? last : 1);
@@ -154,7 +154,7 @@ static void read_cut(size_t last, size_t head_size)
         assert_ptr_equal(r.whole, r.p);
     }
 
-    /* the file is cut to `whole` and goes on there: nothing but that counts */
+    /* a recovery cuts the file to `whole` and the recorder appends there */
     assert_true(r.whole <= copy + last);
     assert_true(r.whole == copy || r.whole[-1] == '\n');
     assert_int_equal(r.ended, last == sizeof(sample) - 1);
@@ -177,8 +177,8 @@ static void test_cut_at_every_byte(void **state)
 }
 
 
-/* After a cut to `whole` a writer appends; the whole reads as if uncut, save
- * that a mark may stand twice. */
+/* A writer appends to an index that was cut to `whole`.  The result reads as if it had
+ * never been cut, except that a tag may occur twice. */
 static void test_goes_on_after_a_cut(void **state)
 {
     char           text[8192];
@@ -230,7 +230,7 @@ static void test_unknown_tags(void **state)
 }
 
 
-/* OPEN or NEXT is what the call returns that first is not as of the sample. */
+/* OPEN or NEXT is the result of the first call that differs from the sample's. */
 static void test_wrong(void **state)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* Where recordings lie, and UTC in text. */
+/* Paths of recordings, and UTC as text. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #define UTC_MAX   253402300799999LL
 
 
-/* A copy that ends where its memory ends: ASan sees a read too far. */
+/* Makes a copy that ends where its memory ends, so that ASan detects a read past it. */
 static char *exact(const char *text, size_t len)
 {
     char  *copy = malloc(len ? len : 1);
@@ -177,7 +177,6 @@ static void test_no_files(void **state)
 }
 
 
-/* Every day of 8,000 years, against the C library. */
 static void test_markers(void **state)
 {
     static const char  *const files[] = {

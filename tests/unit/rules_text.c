@@ -1,4 +1,4 @@
-/* UTF-8, what is not seen, and the names of streams. */
+/* UTF-8, invisible characters, and names of streams. */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-// The suite's own tools: how files are run and counted, how the database's
-// folder is prepared, and what a program says that fails in a hook.
+// The suite's own tools: tests/run.sh runs and counts files, the database's folder is
+// prepared once, and a failing program's output is shown.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -10,7 +10,7 @@ import { noSmallDisk } from '../lib/disks.mjs';
 import { repo } from '../lib/nginx.mjs';
 import { run, runSync } from '../lib/stack.mjs';
 
-/** An empty folder that goes with the test. */
+/** An empty folder, which is removed after the test. */
 function folder(t) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-suite-'));
   t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -22,7 +22,7 @@ function script(file, text) {
   fs.writeFileSync(file, `#!/bin/bash\n${text}\n`, { mode: 0o755 });
 }
 
-/** Runs tests/run.sh on a tree whose lint suite has these files: {code, lines}. */
+/** Runs tests/run.sh on a tree with these files as its lint suite: {code, lines}. */
 async function suite(t, files) {
   const tree = folder(t);
   fs.mkdirSync(path.join(tree, 'tests/lint'), { recursive: true });
