@@ -74,7 +74,7 @@ void hub_blocks_give(hub_t *h, hub_stream_t *s, uint64_t tail, uint64_t first);
  * stream, and the caller must hub_close() it.  Else returns the reason and counts
  * it. */
 enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
-    const u_char owner[20], const hub_identity_t *who, hub_client_t *c,
+    const u_char owner[20], const hub_identity_t *identity, hub_client_t *c,
     hub_end_pt end, void *data, hub_writer_t *w);
 
 /* Closes W: the stream waits for its publisher for the time of hub_grace.  Harmless
@@ -192,10 +192,11 @@ int64_t hub_clock_config(const hub_writer_t *w, const hub_stream_t *s,
  * IPv6 address.  0: ADDRESS is no IP address. */
 uint64_t hub_origin(const ngx_str_t *address);
 
-/* Opens a session of WHO on stream S (NULL: on none).  Returns HUB_ADMITTED, then
- * the caller must hub_session_close(); else returns the reason and counts it. */
+/* Opens a session of the client IDENTITY on stream S (NULL: on none).  Returns
+ * HUB_ADMITTED, then the caller must hub_session_close(); else returns the reason and
+ * counts it. */
 enum hub_refusal hub_session_open(hub_t *h, hub_client_t *c,
-    const hub_identity_t *who, hub_stream_t *s, hub_end_pt end, void *data);
+    const hub_identity_t *identity, hub_stream_t *s, hub_end_pt end, void *data);
 
 /* MS as a session's `late`. */
 #define hub_session_late(ms)  ((uint16_t) ngx_min((ms) / 10, 65535))
@@ -245,9 +246,9 @@ void hub_counts_clear(hub_t *h);
 
 /* For the other hub_*.c; their callers hold the mutex for all but the first. */
 void hub_sessions_start(void);
-enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *who,
+enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *identity,
     const hub_stream_t *s, uint64_t name_hash);
-void hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+void hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
     hub_stream_t *s, hub_end_pt end, void *data);
 void hub_sessions_forget(hub_t *h, uint32_t worker);
 void hub_session_tell(hub_t *h, hub_session_t *session, enum hub_kick kick);

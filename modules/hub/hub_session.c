@@ -169,14 +169,15 @@ hub_session_rows(const hub_t *h)
 }
 
 
+/* Is there room in the shares of the client's user and address? */
 static enum hub_refusal
-hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
+hub_shares_fit(const hub_t *h, const hub_identity_t *identity, const hub_stream_t *s)
 {
-    uint32_t            i, all = (uint32_t) h->viewers_max, one = 0;
-    uint64_t            id[2] = { who->uid, hub_origin(&who->address) };
+    uint32_t            i, in_all = (uint32_t) h->viewers_max, on_stream = 0;
+    uint64_t            id[2] = { identity->uid, hub_origin(&identity->address) };
     hub_count_t         has, here;
     const hub_share_t  *share[2] = { &h->user_share, &h->address_share };
-    int                 watches = hub_watches(who->protocol);
+    int                 watches = hub_watches(identity->protocol);
 
     static const enum hub_count_kind  kind[] = { HUB_COUNT_USER,
                                                  HUB_COUNT_ADDRESS };
@@ -184,7 +185,8 @@ hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
                                                  HUB_ADDRESS_SHARE };
 
     if (watches) {
-        one = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
+        on_stream = hub_limit(s->max_viewers,
+                              (uint32_t) h->stream_viewers_max);
     }
 
     for (i = 0; i < 2; i++) {
@@ -192,8 +194,9 @@ hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
         here = hub_counts_of(h, kind[i], id[i], watches ? s : NULL);
 
         if (hub_share_is_full(share[i], hub_session_rows(h), has.rows)
-            || (watches && (hub_share_is_full(share[i], all, has.viewers)
-                            || hub_share_is_full(share[i], one, here.rows))))
+            || (watches
+                && (hub_share_is_full(share[i], in_all, has.viewers)
+                    || hub_share_is_full(share[i], on_stream, here.rows))))
         {
             return full[i];
         }
@@ -207,18 +210,18 @@ hub_shares(const hub_t *h, const hub_identity_t *who, const hub_stream_t *s)
 static enum hub_refusal
 hub_viewers_fit(const hub_t *h, const hub_stream_t *s)
 {
-    uint32_t  one = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
+    uint32_t  most = hub_limit(s->max_viewers, (uint32_t) h->stream_viewers_max);
 
     if (h->viewers_max && h->header->viewers >= (uint32_t) h->viewers_max) {
         return HUB_VIEWERS_TOTAL;
     }
 
-    return one && s->viewers >= one ? HUB_VIEWERS_STREAM : HUB_ADMITTED;
+    return most && s->viewers >= most ? HUB_VIEWERS_STREAM : HUB_ADMITTED;
 }
 
 
 enum hub_refusal
-hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
+hub_session_admit(hub_t *h, const hub_identity_t *identity, const hub_stream_t *s,
     uint64_t name_hash)
 {
     enum hub_refusal  reason;
@@ -231,13 +234,13 @@ hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
         return HUB_NO_SESSION;
     }
 
-    if (hub_revoked(h, who->uid, name_hash, who->key, who->issued)) {
+    if (hub_revoked(h, identity->uid, name_hash, identity->key, identity->issued)) {
         return HUB_IS_REVOKED;
     }
 
-    if (who->protocol == HUB_PUBLISH) {
-        return who->max_publishers
-               && hub_publishers_of(h, who->uid, s) >= who->max_publishers
+    if (identity->protocol == HUB_PUBLISH) {
+        return identity->max_publishers
+               && hub_publishers_of(h, identity->uid, s) >= identity->max_publishers
                ? HUB_PUBLISHERS_USER : HUB_ADMITTED;
     }
 
@@ -245,9 +248,9 @@ hub_session_admit(hub_t *h, const hub_identity_t *who, const hub_stream_t *s,
         return HUB_NO_SESSION;
     }
 
-    reason = hub_watches(who->protocol) ? hub_viewers_fit(h, s) : HUB_ADMITTED;
+    reason = hub_watches(identity->protocol) ? hub_viewers_fit(h, s) : HUB_ADMITTED;
 
-    return reason == HUB_ADMITTED ? hub_shares(h, who, s) : reason;
+    return reason == HUB_ADMITTED ? hub_shares_fit(h, identity, s) : reason;
 }
 
 
@@ -297,7 +300,7 @@ hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
  * So a SIGKILL may leave one session too many in the counts, never a count below 0,
  * until hub_sessions_forget() counts again. */
 void
-hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
     hub_stream_t *s, hub_end_pt end, void *data)
 {
     uint32_t        i = h->header->session_free;
@@ -305,31 +308,31 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 
     h->header->session_free = row->next;
     h->header->session_end = ngx_max(h->header->session_end, i + 1);
-    h->header->admitted[who->protocol]++;
+    h->header->admitted[identity->protocol]++;
     hub_step();
 
     ngx_memzero(row, sizeof(hub_session_t));
-    row->uid = who->uid;
-    row->origin = hub_origin(&who->address);
-    row->key = who->key;
-    row->issued = who->issued;
+    row->uid = identity->uid;
+    row->origin = hub_origin(&identity->address);
+    row->key = identity->key;
+    row->issued = identity->issued;
     row->started_ms = ngx_current_msec;
-    row->protocol = (uint8_t) who->protocol;
+    row->protocol = (uint8_t) identity->protocol;
     row->worker = (uint16_t) h->worker;
     row->stream = s ? (uint32_t) (s - h->streams) : HUB_NO_STREAM;
     row->generation = s ? s->generation : 0;
-    row->name_hash = s ? s->name_hash : who->name_hash;
-    ngx_memcpy(row->address, who->address.data,
-               ngx_min(who->address.len, (size_t) HUB_ADDRESS_MAX));
+    row->name_hash = s ? s->name_hash : identity->name_hash;
+    ngx_memcpy(row->address, identity->address.data,
+               ngx_min(identity->address.len, (size_t) HUB_ADDRESS_MAX));
 
-    if (who->protocol == HUB_EVENTS
-        && who->asked_ms <= h->header->refreshed_ms)
+    if (identity->protocol == HUB_EVENTS
+        && identity->asked_ms <= h->header->refreshed_ms)
     {
         hub_session_tell(h, row, HUB_REFRESHED);
     }
 
     hub_session_count(h, row, s, 1);
-    hub_store(&row->id, who->id ? who->id : hub_session_id(h));
+    hub_store(&row->id, identity->id ? identity->id : hub_session_id(h));
 
     c->session = row;
     c->end = end;
@@ -339,22 +342,22 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *who,
 
 
 enum hub_refusal
-hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *who,
+hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
     hub_stream_t *s, hub_end_pt end, void *data)
 {
     enum hub_refusal  reason;
 
     ngx_shmtx_lock(&h->pool->mutex);
 
-    if (s && who->name_hash && s->name_hash != who->name_hash) {
+    if (s && identity->name_hash && s->name_hash != identity->name_hash) {
         s = NULL;                            /* another stream got the slot */
     }
 
-    reason = hub_session_admit(h, who, s,
-                               s ? s->name_hash : who->name_hash);
+    reason = hub_session_admit(h, identity, s,
+                               s ? s->name_hash : identity->name_hash);
 
     if (reason == HUB_ADMITTED) {
-        hub_session_add(h, c, who, s, end, data);
+        hub_session_add(h, c, identity, s, end, data);
     } else {
         hub_refuse(h, reason);
     }

@@ -54,7 +54,7 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
  * holds the mutex.  *AGAIN: the writer's append is still under way. */
 static enum hub_refusal
 hub_open_locked(hub_t *h, const u_char *name, size_t len,
-    const u_char owner[20], const hub_identity_t *who, hub_stream_t **out,
+    const u_char owner[20], const hub_identity_t *identity, hub_stream_t **out,
     int *again)
 {
     uint32_t          i;
@@ -68,7 +68,7 @@ hub_open_locked(hub_t *h, const u_char *name, size_t len,
         return HUB_BUSY;
     }
 
-    reason = hub_session_admit(h, who, s, hub_name_hash(name, len));
+    reason = hub_session_admit(h, identity, s, hub_name_hash(name, len));
     if (reason != HUB_ADMITTED) {
         return reason;
     }
@@ -165,11 +165,11 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
 }
 
 
-/* Makes WHO the publisher of S, which has no writer now.  The caller holds the
+/* Makes IDENTITY the publisher of S, which has no writer now.  The caller holds the
  * mutex. */
 static void
 hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
-    const hub_identity_t *who, hub_client_t *c, hub_writer_t *w)
+    const hub_identity_t *identity, hub_client_t *c, hub_writer_t *w)
 {
     w->returned = s->state != HUB_FREE;
 
@@ -190,7 +190,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
 
     ngx_memcpy(s->owner, owner, 20);
     ngx_memcpy(s->address, c->session->address, sizeof(s->address));
-    s->uid = who->uid;
+    s->uid = identity->uid;
     s->session = c->session->id;
     s->session_row = (uint32_t) (c->session - h->sessions);
     s->started_ms = ngx_current_msec;
@@ -210,7 +210,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
 
 enum hub_refusal
 hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
-    const hub_identity_t *who, hub_client_t *c, hub_end_pt end, void *data,
+    const hub_identity_t *identity, hub_client_t *c, hub_end_pt end, void *data,
     hub_writer_t *w)
 {
     int               again;
@@ -225,7 +225,7 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
     for ( ;; ) {
         ngx_shmtx_lock(&h->pool->mutex);
 
-        reason = hub_open_locked(h, name, len, owner, who, &s, &again);
+        reason = hub_open_locked(h, name, len, owner, identity, &s, &again);
 
         if (!again || (ngx_msec_int_t) (ngx_current_msec - until) >= 0) {
             break;
@@ -238,12 +238,12 @@ hub_open(hub_t *h, const u_char *name, size_t len, const u_char owner[20],
     }
 
     if (reason == HUB_ADMITTED) {
-        hub_session_add(h, c, who, s, end, data);
-        hub_hand_over(h, s, owner, who, c, w);
-        s->id = who->stream;
-        s->max_kbps = who->max_kbps;
-        s->max_viewers = who->max_viewers;
-        hub_record_set(s, who->record, s->head);
+        hub_session_add(h, c, identity, s, end, data);
+        hub_hand_over(h, s, owner, identity, c, w);
+        s->id = identity->stream;
+        s->max_kbps = identity->max_kbps;
+        s->max_viewers = identity->max_viewers;
+        hub_record_set(s, identity->record, s->head);
         hub_changed(h, s, HUB_LIVE);
 
     } else {

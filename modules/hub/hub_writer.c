@@ -1,7 +1,7 @@
 /*
- * The one writer of a stream.  One word holds the turn, which says whose the stream
- * is, and the worker that is appending; so one compare-and-swap checks the ownership
- * and announces the append.  hub_writer.md lists the steps and proves them.
+ * The one writer of a stream.  One word has the turn, which identifies the owner, and
+ * the worker that is appending; so one compare-and-swap checks the ownership and
+ * announces the append.  hub_writer.md lists the steps and says why they are safe.
  */
 
 #include "hub.h"

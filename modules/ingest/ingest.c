@@ -152,7 +152,7 @@ ingest_owner(ingest_t *in, u_char owner[20])
     u_char      *end, text[INGEST_ARGS_MAX];
     ngx_sha1_t   sha1;
 
-    end = in->who.key ? ngx_sprintf(text, "number %uL", in->who.key)
+    end = in->identity.key ? ngx_sprintf(text, "number %uL", in->identity.key)
                       : ingest_key(&in->args, text);
 
     ngx_sha1_init(&sha1);
@@ -179,7 +179,7 @@ ingest_start(ingest_t *in)
     len = ngx_snprintf(full, HUB_NAME_MAX, "%V/%V", &in->app, &in->name) - full;
     ingest_owner(in, owner);
 
-    reason = hub_open(hub, full, len, owner, &in->who, &in->client,
+    reason = hub_open(hub, full, len, owner, &in->identity, &in->client,
                       ingest_leave, in, &in->writer);
 
     if (reason != HUB_ADMITTED) {
@@ -223,13 +223,13 @@ ingest_answered(void *data, const gate_answer_t *answer)
         return;
     }
 
-    in->who.uid = answer->uid;
-    in->who.key = answer->key;
-    in->who.stream = answer->stream;
-    in->who.record = answer->record;
-    in->who.max_kbps = (uint32_t) answer->max_kbps;
-    in->who.max_viewers = (uint32_t) answer->max_viewers;
-    in->who.max_publishers = (uint32_t) answer->max_publishers;
+    in->identity.uid = answer->uid;
+    in->identity.key = answer->key;
+    in->identity.stream = answer->stream;
+    in->identity.record = answer->record;
+    in->identity.max_kbps = (uint32_t) answer->max_kbps;
+    in->identity.max_viewers = (uint32_t) answer->max_viewers;
+    in->identity.max_publishers = (uint32_t) answer->max_publishers;
 
     why = in->door->admit(in->data);
 
@@ -247,13 +247,13 @@ ingest_ask(ingest_t *in)
 {
     gate_question_t  q;
 
-    ngx_memzero(&in->who, sizeof(hub_identity_t));
-    in->who.protocol = HUB_PUBLISH;
-    in->who.id = hub_session_id(hub);
-    in->who.issued = ngx_time();
-    in->who.address = in->connection->addr_text;
+    ngx_memzero(&in->identity, sizeof(hub_identity_t));
+    in->identity.protocol = HUB_PUBLISH;
+    in->identity.id = hub_session_id(hub);
+    in->identity.issued = ngx_time();
+    in->identity.address = in->connection->addr_text;
     in->id.data = in->id_text;
-    in->id.len = ngx_sprintf(in->id_text, "%uL", in->who.id) - in->id_text;
+    in->id.len = ngx_sprintf(in->id_text, "%uL", in->identity.id) - in->id_text;
 
     ngx_memzero(&q, sizeof(gate_question_t));
     ngx_str_set(&q.kind, "publish");

@@ -78,7 +78,7 @@ struct ingest_s {
     enum ingest_state     state;
     ngx_str_t             id;            /* of the session, as text */
     u_char                id_text[NGX_INT64_LEN];
-    hub_identity_t        who;
+    hub_identity_t        identity;
     hub_client_t          client;
     gate_request_t       *request;
     hub_writer_t          writer;

@@ -171,7 +171,7 @@ ingest_settle(ingest_t *in, uint8_t type, ngx_int_t rc, size_t len)
     case NGX_BUSY:
         hub_refuse(hub, HUB_BITRATE);
         ngx_sprintf((u_char *) why, "stream exceeds its limit of %uD kbps for "
-                    "too long%Z", in->who.max_kbps);
+                    "too long%Z", in->identity.max_kbps);
         ingest_end(in, NGX_LOG_WARN, INGEST_MEDIA_UNFIT, why);
         return;
 

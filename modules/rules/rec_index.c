@@ -80,8 +80,8 @@ typedef struct {
 static int
 next_line(rec_reader_t *r, line_t *line)
 {
-    size_t       left = (size_t) (r->last - r->p);
-    const char  *end = left ? memchr(r->p, '\n', left) : NULL;
+    size_t       size = (size_t) (r->last - r->p);
+    const char  *end = size ? memchr(r->p, '\n', size) : NULL;
 
     if (end == NULL) {
         return 0;
