@@ -282,7 +282,7 @@ gate_parse(gate_request_t *q)
                       "gate: service closed before its answer ended, after %uz "
                       "bytes (%V)", (size_t) (q->in->last - q->in->pos),
                       &q->label);
-        gate_refuse(q, "auth service answered incompletely");
+        gate_refuse(q, "auth service sent an incomplete answer");
         return;
     }
 
@@ -299,7 +299,7 @@ gate_parse(gate_request_t *q)
         ngx_log_error(NGX_LOG_ERR, &q->log, 0,
                       "gate: service answered %uz bytes that are no JSON object "
                       "with a boolean \"allow\" (%V)", size, &q->label);
-        gate_refuse(q, "auth service answered garbage");
+        gate_refuse(q, "auth service sent an invalid answer");
         return;
     }
 
@@ -320,9 +320,9 @@ gate_read(ngx_event_t *ev)
     for ( ;; ) {
         if (b->last == b->end) {
             ngx_log_error(NGX_LOG_ERR, &q->log, 0,
-                          "gate: answer is longer than %d bytes (%V)",
+                          "gate: service answered more than %d bytes (%V)",
                           GATE_MAX_ANSWER, &q->label);
-            gate_refuse(q, "auth service answered garbage");
+            gate_refuse(q, "auth service sent an invalid answer");
             return;
         }
 
@@ -517,8 +517,9 @@ gate_timed_out(ngx_event_t *ev)
         ngx_queue_remove(&q->queue);
     }
 
-    ngx_log_error(NGX_LOG_ERR, &q->log, 0, "gate: no answer in time (%V)",
-                  &q->label);
+    ngx_log_error(NGX_LOG_ERR, &q->log, 0,
+                  "gate: service did not answer within %M ms (%V)",
+                  q->conf.timeout, &q->label);
     gate_refuse(q, "auth service did not answer in time");
 }
 

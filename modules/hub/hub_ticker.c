@@ -204,8 +204,8 @@ hub_flush_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || ms < (adapts ? HUB_FLUSH_MIN : 1))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%V is \"%V\", expected %dms to 1s, or auto with "
-                           "such a maximum", &cmd->name, time,
+                           "%V is \"%V\", expected %dms to 1s, or auto with a "
+                           "maximum in that range", &cmd->name, time,
                            adapts ? HUB_FLUSH_MIN : 1);
         return NGX_CONF_ERROR;
     }

@@ -385,7 +385,7 @@ describe('what nginx -t says', () => {
     [
       'auto with a maximum below its least',
       { conf: 'http { hub_flush auto 1ms; }' },
-      /hub_flush is "1ms", expected 2ms to 1s, or auto with such a maximum/,
+      /hub_flush is "1ms", expected 2ms to 1s, or auto with a maximum in that range/,
     ],
     [
       'a flush that is neither',
