@@ -41,7 +41,7 @@ function cleanly(name, run) {
 
 // ---- connections --------------------------------------------------------
 
-const keep = (what) => { open.push(what); return what; };
+const keep = (connection) => { open.push(connection); return connection; };
 
 /** Adds a stream of `owner`. */
 async function newStream(name, owner) {
@@ -54,7 +54,7 @@ async function publish({ name, key }) {
   const client = await openPublisher(`${name}?key=${key}`, { port: stack.rtmp });
   const feeding = feed(client, frames);
   return keep({
-    what: `publisher of ${name}`,
+    label: `publisher of ${name}`,
     get ended() {
       return client.ended;
     },
@@ -75,7 +75,7 @@ async function viewFlv(stream, token) {
   const viewer = await Viewer.open(address(stream, token));
   assert.equal(viewer.status, 200);
   return keep({
-    what: `FLV viewer of ${stream.name}`,
+    label: `FLV viewer of ${stream.name}`,
     get ended() {
       return Boolean(viewer.ended);
     },
@@ -88,7 +88,7 @@ async function viewFlv(stream, token) {
 
 async function viewWs(stream, token) {
   const socket = new WebSocket(address(stream, token).replace('http', 'ws'));
-  const viewer = keep({ what: `WS viewer of ${stream.name}`, ended: false, got: 0, close: () => socket.terminate() });
+  const viewer = keep({ label: `WS viewer of ${stream.name}`, ended: false, got: 0, close: () => socket.terminate() });
   socket.on('message', (data) => { viewer.got += data.length; });
   await new Promise((resolve, reject) => { socket.on('open', resolve); socket.on('error', reject); });
   socket.on('error', () => {});
@@ -104,7 +104,7 @@ async function viewRtmp(stream, token) {
     if (!/was revoked/.test(error.message)) throw error;
   }), `an RTMP viewer of ${stream.name}`);
   return keep({
-    what: `RTMP viewer of ${stream.name}`,
+    label: `RTMP viewer of ${stream.name}`,
     get ended() {
       return player.ended;
     },
@@ -127,7 +127,7 @@ const login = (name) => stack.login(name, name === 'admin' ? undefined : passwor
 async function follow(cookie) {
   const follower = await Follower.open(`${stack.httpsUrl}/api/events`, { Cookie: cookie });
   return keep({
-    what: 'events',
+    label: 'events',
     follower,
     get ended() {
       return Boolean(follower.ended);
@@ -154,13 +154,13 @@ async function ends(t, run, gone, there = []) {
   await until(() => {
     gone.forEach((each, i) => { if (each.ended) took[i] ??= performance.now() - started; });
     return took.every((time) => time !== undefined);
-  }, `${gone.map(({ what }) => what).join(', ')} to end`, 60_000);
+  }, `${gone.map(({ label }) => label).join(', ')} to end`, 60_000);
   await changed;
-  gone.forEach(({ what }, i) => {
+  gone.forEach(({ label }, i) => {
     t.diagnostic(
-      `${what} ended ${Math.round(took[i])} ms after the command was given (it took ${Math.round(done - started)} ms)`,
+      `${label} ended ${Math.round(took[i])} ms after the command was given (it took ${Math.round(done - started)} ms)`,
     );
-    assert.ok(took[i] < deadlineMs, `${what}: ${took[i]} ms`);
+    assert.ok(took[i] < deadlineMs, `${label}: ${took[i]} ms`);
   });
   await goOn(there);
 }
@@ -168,7 +168,7 @@ async function ends(t, run, gone, there = []) {
 async function goOn(there) {
   const had = there.map(({ got }) => got ?? 0);
   await until(() => there.every((each, i) => each.got === undefined || each.got > had[i]), 'others to go on');
-  for (const each of there) assert.equal(each.ended, false, `${each.what} goes on`);
+  for (const each of there) assert.equal(each.ended, false, `${each.label} goes on`);
 }
 
 async function refused(stream, token) {
@@ -263,32 +263,32 @@ cleanly('revoking a stream ends its publisher, its viewers and their tokens', as
 async function download(stream, user, file) {
   const token = (await stack.ctl('url', user, stream.full, 'replay', '--format', 'hls')).split('/m/')[1].split('/')[0];
   const known = (await stack.controlGet('/sessions')).sessions.map(({ id }) => id);
-  const one = keep({
-    what: `${user}'s download`,
+  const transfer = keep({
+    label: `${user}'s download`,
     ended: false,
     close: () => {
-      clearInterval(one.timer);
-      one.request.destroy();
+      clearInterval(transfer.timer);
+      transfer.request.destroy();
     },
   });
   const response = await new Promise((resolve, reject) => {
-    one.request = http
+    transfer.request = http
       .get(`${stack.httpUrl}/m/${token}/rec/${stream.full}/${file}`, { agent: false }, resolve)
       .on('error', reject);
   });
   assert.equal(response.statusCode, 200);
   response.on('error', () => {});
-  one.id = await until(
+  transfer.id = await until(
     async () =>
       (await stack.controlGet('/sessions')).sessions.find(({ id, kind }) => kind === 'replay' && !known.includes(id))
         ?.id,
-    `${one.what} among the sessions`,
+    `${transfer.label} among the sessions`,
   );
-  one.timer = setInterval(async () => {
+  transfer.timer = setInterval(async () => {
     const { sessions } = await stack.controlGet('/sessions').catch(() => ({}));
-    one.ended ||= sessions !== undefined && !sessions.some(({ id }) => id === one.id);
+    transfer.ended ||= sessions !== undefined && !sessions.some(({ id }) => id === transfer.id);
   }, 100);
-  return one;
+  return transfer;
 }
 
 cleanly('a download of a recording ends when the right or the stream is revoked', async (t) => {
@@ -337,7 +337,7 @@ cleanly('rotating a key ends its publisher, and the new key works', async (t) =>
   await until(
     async () =>
       !(await stack.controlGet('/sessions')).sessions.some((s) => s.kind === 'publish' && s.stream === stream.full),
-    'the publisher to be gone',
+    'the publisher to end',
   );
   await stack.ctl('stream', 'key', 'revoke', stream.full, String(keys.find(({ label }) => label === 'phone').id));
   await refusedKey({ ...stream, key: phone.key });
@@ -377,7 +377,7 @@ cleanly('ffmpeg as an encoder ends, too', async (t) => {
   const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/${stream.name}?key=${stream.key}`);
   t.after(() => publisher.stop());
   await untilLive(stack, stream.full, publisher);
-  const ffmpeg = { what: 'ffmpeg', get ended() { return publisher.code !== undefined; } };
+  const ffmpeg = { label: 'ffmpeg', get ended() { return publisher.code !== undefined; } };
   await ends(t, () => stack.ctl('user', 'revoke', 'joe'), [ffmpeg]);
 });
 
@@ -474,7 +474,7 @@ cleanly('revocations survive a restart, and reach an nginx that was down', async
   await stack.ctl('stream', 'key', 'rotate', own.full);
   await startNginx();
   const back = performance.now();
-  await until(() => /revocations: \d+ told to nginx/.test(stack.log('auth')), 'nginx to be told');
+  await until(() => /revocations: \d+ told to nginx/.test(stack.log('auth')), 'nginx to get it');
   t.diagnostic(`nginx was told ${Math.round(performance.now() - back)} ms after it answered`);
   await until(() => publish(stream).catch(() => false), 'a publisher');
   await refused(stream, token.bob);

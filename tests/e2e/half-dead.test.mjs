@@ -101,15 +101,15 @@ test('up names the missing service, starts it, and leaves live streams alone', a
 
   for (const signal of ['SIGQUIT', 'SIGKILL']) {
     await t.test(
-      `nginx's master ended by ${signal}: up ends what it left, and who was there comes to the next one`,
+      `nginx's master ended by ${signal}: up ends its workers, and their clients reconnect to the new nginx`,
       async (t2) => {
-        const one = signal === 'SIGQUIT' ? first : await watched(stack, t2);
+        const session = signal === 'SIGQUIT' ? first : await watched(stack, t2);
         await endKeeper(stack.home);
         const before = masterOf(stack.home);
         const old = nginxes(stack.home);
         process.kill(before, signal);
         await (signal === 'SIGQUIT' ? portsClosed() : gone(before));
-        await one.viewer.more();
+        await session.viewer.more();
         const text = await up();
         assert.match(text, /but without nginx: starting that/);
         assert.match(
@@ -120,8 +120,8 @@ test('up names the missing service, starts it, and leaves live streams alone', a
           nginxes(stack.home).filter((pid) => old.includes(pid)),
           [],
         );
-        await one.publisher.ended;
-        await until(() => one.viewer.ended, 'its viewer to be ended');
+        await session.publisher.ended;
+        await until(() => session.viewer.ended, 'its viewer to end');
         assert.equal((await fetch(`${stack.httpUrl}/x`, { redirect: 'manual' })).status, 308);
         assert.match(await up(), /already running/);
       },
@@ -140,14 +140,14 @@ test('up names the missing service, starts it, and leaves live streams alone', a
 test('two ups at once make one stack, and one of them reports that it waited', async (t) => {
   const env = await stackEnv({ workers: 1 });
   t.after(() => stopStack(env));
-  const said = (await Promise.all([1, 2].map(() => buildSh(['up', '-d'], { env })))).map(({ stdout }) => stdout);
+  const outputs = (await Promise.all([1, 2].map(() => buildSh(['up', '-d'], { env })))).map(({ stdout }) => stdout);
   assert.equal(
-    said.filter((text) => /another \.\/build\.sh starts or ends .*: waiting for it[\s\S]*already running/.test(text))
+    outputs.filter((text) => /another \.\/build\.sh starts or ends .*: waiting for it[\s\S]*already running/.test(text))
       .length,
     1,
-    said.join('\n'),
+    outputs.join('\n'),
   );
-  assert.equal(said.filter((text) => /ready after/.test(text)).length, 1);
+  assert.equal(outputs.filter((text) => /ready after/.test(text)).length, 1);
   for (const name of [/mariadbd/, /duolu-auth/, /duolu-thumb/, MASTER, /build\.sh keep/]) {
     // a second keeper sees the first one and ends
     await until(() => processesOf(env.DUOLU_HOME).filter((line) => name.test(line)).length === 1, `one ${name}`);
@@ -241,8 +241,8 @@ test("in the background, too; after nginx's master was killed no worker of befor
   "gone", async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
-  const one = await watched(stack, t);
-  const told = (text) => until(() => text.test(stack.log('keeper')), `a word of it: ${text}`);
+  const session = await watched(stack, t);
+  const logged = (text) => until(() => text.test(stack.log('keeper')), `the keeper to log ${text}`);
 
   for (const [name, pattern] of [
     ['duolu-auth', /duolu-auth/],
@@ -250,14 +250,14 @@ test("in the background, too; after nginx's master was killed no worker of befor
     ['duolu-thumb', /duolu-thumb/],
   ]) {
     const before = await kill(stack.home, pattern);
-    await told(
+    await logged(
       new RegExp(
         `^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d ${name} ended by itself, and is started again in 1 s`,
         'm',
       ),
     );
     await until(() => (pidOf(stack.home, pattern) ?? before) !== before, `the next ${name}`);
-    await one.viewer.more();
+    await session.viewer.more();
   }
   await until(
     async () => (await buildSh(['ctl', 'user', 'list'], { env: stack.env, check: false })).code === 0,
@@ -266,22 +266,22 @@ test("in the background, too; after nginx's master was killed no worker of befor
 
   const old = nginxes(stack.home);
   await kill(stack.home, MASTER);
-  await one.viewer.more();
+  await session.viewer.more();
   await stack.ctl('user', 'revoke', 'admin');
-  await until(() => one.viewer.ended, 'the viewer to be gone');
+  await until(() => session.viewer.ended, 'the viewer to end');
   await until(
     () => nginxes(stack.home).length && !nginxes(stack.home).some((pid) => old.includes(pid)),
     'none but the next nginx',
   );
-  await told(/ nginx ended by itself, and is started again in 1 s/);
-  await told(/ending the remaining processes of the previous nginx/);
-  await one.publisher.ended;
+  await logged(/ nginx ended by itself, and is started again in 1 s/);
+  await logged(/ending the remaining processes of the previous nginx/);
+  await session.publisher.ended;
   const again = await watched(stack, t);
-  assert.equal((await fetch(one.url)).status, 403);
+  assert.equal((await fetch(session.url)).status, 403);
 
   process.kill(masterOf(stack.home), 'SIGQUIT');
-  await told(/ nginx takes no new connections, and is started again in 2 s/);
-  await until(() => again.viewer.ended, 'who was there to be told to come again');
+  await logged(/ nginx takes no new connections, and is started again in 2 s/);
+  await until(() => again.viewer.ended, 'the viewer to end');
   await until(
     () =>
       stack.controlGet('/status').then(

@@ -168,8 +168,8 @@ test('a refused publisher gets an error', async (t) => {
     ['no key', 'live/demo'],
     ['a stream that does not exist', `live/nobody?key=${stack.demoKey}`],
   ];
-  for (const [what, target] of cases) {
-    await t.test(`${what}: ffmpeg prints the status`, async () => {
+  for (const [mistake, target] of cases) {
+    await t.test(`${mistake}: ffmpeg prints the status`, async () => {
       const publisher = pushFfmpeg(`${stack.rtmpUrl}/${target}`);
       const code = await publisher.ended;
       assert.notEqual(code, 0, publisher.text);

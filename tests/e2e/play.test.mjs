@@ -117,7 +117,7 @@ async function decoded(player) {
 async function expired(stack) {
   const url = await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'rtmp', '--ttl', '1');
   const { exp } = JSON.parse(Buffer.from(url.replace(/.*token=/, '').split('.')[1], 'base64url'));
-  await until(() => Date.now() / 1000 > exp + 1, 'the token to be over');
+  await until(() => Date.now() / 1000 > exp + 1, 'the token to expire');
   return url;
 }
 

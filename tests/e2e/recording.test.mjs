@@ -53,10 +53,10 @@ async function rows(name) {
     .sort((a, b) => a.from - b.from);
 }
 
-const untilRows = (name, match, what) => until(async () => {
+const untilRows = (name, match, title) => until(async () => {
   const all = await rows(name);
   return match(all) && all;
-}, what, 60_000);
+}, title, 60_000);
 
 const complete = (name, count = 1) =>
   untilRows(
@@ -139,7 +139,7 @@ test('nginx follows the policies always, never and demand at once', DEADLINE, as
   await recorded('always', 500);
   await until(async () => (await live('demand'))?.window_ms > 500, 'live/demand');
   assert.deepEqual([(await live('never')).recording.state, (await live('demand')).recording.state], ['off', 'off']);
-  const [writing] = await untilRows('always', (all) => all.length === 1, 'a row of what is being recorded');
+  const [writing] = await untilRows('always', (all) => all.length === 1, 'the row of the running recording');
   assert.deepEqual([writing.state, writing.to], ['recording', null]);
   await assert.rejects(stack.ctl('rec', 'start', 'live/never'), /record=demand/);
 
@@ -206,7 +206,7 @@ test('history plays in ffmpeg, also during recording', DEADLINE, async () => {
   const all = await complete('always', 2);
   await source.end();
   const files = all.map((row) => tellsTheFile(row));
-  assert.ok(files[1].end >= 6000, 'what ffmpeg saw was not there when it began');
+  assert.ok(files[1].end >= 6000, 'ffmpeg played more than there was at its start');
 
   // a span of the past has both files, with the gap between them
   const { stdout, stderr } = await run('ffprobe', [
@@ -267,7 +267,7 @@ test('after the service and then the database were down, every row comes once an
 });
 
 test(
-  'nginx is killed: what it wrote stays, its row is interrupted when nginx is back; reindex finds the same',
+  'a killed nginx leaves its file, whose row is interrupted when nginx is back; reindex agrees',
   DEADLINE,
   async () => {
     const source = await publish('crash');
@@ -277,7 +277,7 @@ test(
     for (const pid of [master, ...pidsOf('nginx').filter((pid) => pid !== master)]) process.kill(pid, 'SIGKILL');
     const killed = source.n;
     source.stop();
-    await until(() => pidsOf('nginx').length === 0, 'nginx to be gone');
+    await until(() => pidsOf('nginx').length === 0, 'nginx to end');
     assert.equal((await rows('crash'))[0].state, 'recording');
     await buildSh(['down'], { env: stack.env });
     await buildSh(['up', '-d'], { env: stack.env });

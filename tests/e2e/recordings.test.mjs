@@ -394,8 +394,8 @@ describe('events of nginx', () => {
     clear();
     for (let i = 1; i <= 400; i++) { put(open(start + i * 2000)); put(close(start + i * 2000, i)); }
     let amid = 0;
-    for (const left of [790, 600, 400]) {
-      await until(() => waiting().length < left, `less than ${left} events`);
+    for (const most of [790, 600, 400]) {
+      await until(() => waiting().length < most, `less than ${most} events`);
       await auth.stop('SIGKILL');
       const rest = waiting();
       const [[open1]] = sql("SELECT COUNT(*) FROM recordings WHERE state = 'recording'");
@@ -419,20 +419,20 @@ describe('events of nginx', () => {
       'the service to say so',
     );
     assert.equal(waiting().length, 40);
-    const said = () => auth.lines.filter((line) => /nginx's events wait/.test(line)).length;
-    const once1 = said();
+    const loggedTimes = () => auth.lines.filter((line) => /nginx's events wait/.test(line)).length;
+    const timesBefore = loggedTimes();
     await service.database.start();
     await taken();
     assert.deepEqual(sql('SELECT bytes, state FROM recordings'), [['20', 'complete']]);
     // logged when it began and when it was over, not at every try
     await until(() => auth.lines.some((line) => /nginx's events wait: over/.test(line)), 'the service to say so');
-    assert.ok(said() <= once1 + 2, auth.lines.slice(-10).join('\n'));
+    assert.ok(loggedTimes() <= timesBefore + 2, auth.lines.slice(-10).join('\n'));
   });
 });
 
 describe('the choice of streams to record', () => {
   const key = async (name) => (await auth.done(['stream', 'add', `live/${name}`, '--owner', 'bob', '--json'])).key;
-  const told = () =>
+  const commands = () =>
     nginx.calls
       .filter(({ url }) => url.startsWith('/control/record'))
       .map(({ method, url }) => `${method} ${decodeURIComponent(url.slice(16))}`);
@@ -454,23 +454,23 @@ describe('the choice of streams to record', () => {
     let refused = await auth.ctl(['rec', 'start', 'live/camera']);
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /live\/camera has record=never; expected record=demand/);
-    assert.deepEqual(told(), []);
+    assert.deepEqual(commands(), []);
 
     await auth.done(['stream', 'set', 'live/camera', 'record=always']);
-    assert.deepEqual(told().splice(0), ['POST stream=live/camera&on=1']);
+    assert.deepEqual(commands().splice(0), ['POST stream=live/camera&on=1']);
     assert.equal(await gate('camera'), true);
     answer = await record('camera', false);
     assert.equal(answer.json.error, 'policy');
 
     nginx.calls = [];
     await auth.done(['stream', 'set', 'live/camera', 'record=demand', 'title=Yard']);
-    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    assert.deepEqual(commands(), ['POST stream=live/camera&on=0']);
     assert.equal(await gate('camera'), false);
 
     nginx.calls = [];
     answer = await record('camera', true);
     assert.deepEqual([answer.status, answer.json], [200, { record_on: true, live: true }]);
-    assert.deepEqual(told(), ['POST stream=live/camera&on=1']);
+    assert.deepEqual(commands(), ['POST stream=live/camera&on=1']);
     assert.equal(await gate('camera'), true);
     const stream = (await auth.api('GET', '/api/streams', { cookie: bob })).json.streams.find(
       ({ name }) => name === 'camera',
@@ -483,7 +483,7 @@ describe('the choice of streams to record', () => {
 
     nginx.calls = [];
     assert.match(await auth.done(['rec', 'stop', 'live/camera']), /^stream live\/camera record_on=0$/m);
-    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    assert.deepEqual(commands(), ['POST stream=live/camera&on=0']);
     assert.equal(await gate('camera'), false);
     await auth.done(['rec', 'start', 'live/camera']);
     assert.equal(await gate('camera'), true);
@@ -493,9 +493,9 @@ describe('the choice of streams to record', () => {
     nginx.calls = [];
     const set = async (body) => (await auth.api('POST', '/api/streams/live/camera', { cookie: bob, body })).json;
     assert.equal((await set({ title: 'Front yard' })).record_on, true);
-    assert.deepEqual(told(), []);
+    assert.deepEqual(commands(), []);
     await set({ record: 'never' });
-    assert.deepEqual(told(), ['POST stream=live/camera&on=0']);
+    assert.deepEqual(commands(), ['POST stream=live/camera&on=0']);
     await set({ record: 'demand' });
     for (const body of [{}, { on: 1 }, { on: 'yes' }]) {
       answer = await auth.api('POST', '/api/streams/live/camera/record', { cookie: bob, body });
@@ -549,9 +549,9 @@ describe('the choice of streams to record', () => {
     await nginx.start();
     await until(
       () => states['live/camera'] === 'on' && states['live/demo'] === 'off' && states['live/strange'] === 'off',
-      'nginx to be told',
+      'nginx to get it',
     );
-    assert.deepEqual(told().sort(), [
+    assert.deepEqual(commands().sort(), [
       'POST stream=live/camera&on=1',
       'POST stream=live/demo&on=0',
       'POST stream=live/strange&on=0',
@@ -560,8 +560,8 @@ describe('the choice of streams to record', () => {
       "UPDATE streams SET record_on = 0 WHERE name = 'camera'; UPDATE streams SET record_policy = 'never' WHERE " +
         "name = 'bobs'",
     );
-    await until(() => states['live/camera'] === 'off' && states['live/bobs'] === 'off', 'nginx to be told');
-    assert.equal(told().length, 5);
+    await until(() => states['live/camera'] === 'off' && states['live/bobs'] === 'off', 'nginx to get it');
+    assert.equal(commands().length, 5);
     nginx.answer = () => [200, {}];
   });
 });

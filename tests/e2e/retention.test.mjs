@@ -332,7 +332,7 @@ describe('retention', () => {
           .slice(lines)
           .map((line) => /recordings: (\d+) deleted/.exec(line)?.[1])
           .filter(Boolean);
-      await until(() => sums().length === 3, 'the last part to be told');
+      await until(() => sums().length === 3, 'the log of the last part');
       assert.deepEqual(sums(), ['200', '200', '50']);
     } finally {
       delete auth.environment.DUOLU_REC_DAYS;
@@ -348,9 +348,9 @@ describe('retention', () => {
     const lines = auth.lines.length;
     await auth.start();
     try {
-      const said = () =>
+      const loggedTimes = () =>
         auth.lines.slice(lines).filter((line) => /DUOLU_REC_TOTAL can't be satisfied/.test(line)).length;
-      await until(() => said() === 1, 'the service to say so');
+      await until(() => loggedTimes() === 1, 'the service to log it');
     } finally {
       delete auth.environment.DUOLU_REC_TOTAL;
       await auth.stop();

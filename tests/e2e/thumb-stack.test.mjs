@@ -70,7 +70,7 @@ function timesOf(index) {
 
 const pidOf = (home, name) => Number(processesOf(home).find((line) => line.includes(name))?.split(' ')[0]);
 
-test('pictures of what was published', { timeout: 180_000 }, async (t) => {
+test('pictures of published colours', { timeout: 180_000 }, async (t) => {
   const env = await stackEnv({ workers: 1 });
   const home = env.DUOLU_HOME;
   // in the foreground, so that build.sh looks after its services

@@ -98,7 +98,7 @@ test('viewers stay while the phone walks through a tunnel', { timeout: 300_000 }
   watchers.forEach((w) => w.close());
   await until(
     async () => (await stack.controlGet('/status')).streams.find((s) => s.name === STREAM).viewers === 0,
-    'the viewers to be gone',
+    'the viewers to end',
   );
   const { gaps } = (await stack.controlGet('/status')).streams.find((s) => s.name === STREAM);
 

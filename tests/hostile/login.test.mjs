@@ -95,8 +95,8 @@ describe('strangers lock no user out', () => {
     ['the user was renamed', false, (name) => sql(`UPDATE users SET name = 'new-${name}' WHERE name = '${name}'`)],
   ];
 
-  for (const [i, [what, passes, change]] of changes.entries()) {
-    test(`a browser that logged in before ${passes ? 'passes' : 'is a stranger'} when ${what}`, async () => {
+  for (const [i, [event, passes, change]] of changes.entries()) {
+    test(`a browser that logged in before ${passes ? 'passes' : 'is a stranger'} when ${event}`, async () => {
       const from = (n) => `198.18.${i}.${n}`;
       const old = `erin-${i}`;
       await auth.done(['user', 'add', old, '--password-stdin'], `${password}\n`);

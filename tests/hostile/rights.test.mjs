@@ -142,8 +142,8 @@ describe('keys and grants end with their maker\'s right to manage', () => {
     ],
   ];
 
-  for (const [what, give, take] of ways) {
-    test(`the key, when ${what}`, DEADLINE, async () => {
+  for (const [event, give, take] of ways) {
+    test(`the key, when ${event}`, DEADLINE, async () => {
       const mia = `mia${++number}`;
       const crew = `crew${number}`;
       addUser(mia);
@@ -192,8 +192,8 @@ describe('keys and grants end with their maker\'s right to manage', () => {
     await auth.done(['group', 'add', 'viewers']);
     await auth.done(['group', 'join', 'viewers', 'joe']);
     const max = await auth.login('max', password);
-    const give = async (cookie, who, ...rights) => {
-      const { status, text } = await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights });
+    const give = async (cookie, grantee, ...rights) => {
+      const { status, text } = await post(cookie, '/api/grants', { ...grantee, app: 'live', name: 'demo', rights });
       assert.equal(status, 200, text);
     };
     await give(max, { user: 'eve' }, 'view', 'replay');
@@ -209,19 +209,19 @@ describe('keys and grants end with their maker\'s right to manage', () => {
     assert.equal(grants.find(({ user }) => user === 'owner').by, undefined);
 
     nginx.calls = [];
-    const said = await auth.done(['revoke', 'max', 'live/demo', 'manage']);
-    assert.match(said, /ended the keys and grants on 1 stream whose maker may no longer manage the stream/);
+    const output = await auth.done(['revoke', 'max', 'live/demo', 'manage']);
+    assert.match(output, /ended the keys and grants on 1 stream whose maker may no longer manage the stream/);
     const stream = 'stream=live/demo';
-    await until(() => nginx.revoked().length >= 3, 'nginx to be told');
+    await until(() => nginx.revoked().length >= 3, 'nginx to get them');
     assert.deepEqual(
       nginx.revoked(),
       [`user=${idOf('eve')}&${stream}`, `user=${idOf('joe')}&${stream}`, `user=${idOf('max')}&${stream}`].sort(),
     );
     assert.deepEqual(nginx.refreshed(), [''], 'all pages ask again');
-    const left = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants
+    const remaining = (await auth.done(['grant', 'list', 'live/demo', '--json'])).grants
       .filter(({ group }) => !group?.startsWith('crew'))
       .map(({ user, group, rights, by }) => [user ?? group, rights.join(), by]);
-    assert.deepEqual(left, [['eve', 'view', 'mim'], ['mim', 'manage', undefined], ['owner', 'view', undefined]]);
+    assert.deepEqual(remaining, [['eve', 'view', 'mim'], ['mim', 'manage', undefined], ['owner', 'view', undefined]]);
     await auth.done(['revoke', 'mim', 'live/demo']);
     sql("DELETE FROM users WHERE name IN ('max', 'mim')");
   });
@@ -318,8 +318,8 @@ describe('a login under way', () => {
     'the user was disabled, and enabled again': (name) =>
       `UPDATE users SET disabled = 1 WHERE name = '${name}'; UPDATE users SET disabled = 0 WHERE name = '${name}'`,
   };
-  Object.entries(changes).forEach(([what, change], i) => {
-    test(`fails when ${what}`, DEADLINE, async (t) => {
+  Object.entries(changes).forEach(([event, change], i) => {
+    test(`fails when ${event}`, DEADLINE, async (t) => {
       const name = `lou${i}`;
       addUser(name);
       // each has checked the password and is about to write its session
@@ -486,10 +486,10 @@ describe('a manager who guesses names', () => {
     addUser('spy');
     await auth.done(['grant', 'spy', 'live/demo', 'manage']);
     const spy = await auth.login('spy', password);
-    const grant = async (cookie, who, method = 'POST') =>
-      await post(cookie, '/api/grants', { ...who, app: 'live', name: 'demo', rights: ['view'] }, method);
-    for (const who of [{ user: 'nobody' }, { user: 'joe' }, { group: 'none' }]) {
-      const { status, json } = await grant(spy, who, 'DELETE');
+    const grant = async (cookie, grantee, method = 'POST') =>
+      await post(cookie, '/api/grants', { ...grantee, app: 'live', name: 'demo', rights: ['view'] }, method);
+    for (const grantee of [{ user: 'nobody' }, { user: 'joe' }, { group: 'none' }]) {
+      const { status, json } = await grant(spy, grantee, 'DELETE');
       assert.deepEqual([status, json.message], [404, 'There is no grant like this.']);
     }
     // right names in between neither count nor reset the count
@@ -497,8 +497,8 @@ describe('a manager who guesses names', () => {
       assert.equal((await grant(spy, { user: 'joe' })).status, 200);
       assert.equal((await grant(spy, i % 2 ? { user: `guess${i}` } : { group: `guess${i}` })).status, 404);
     }
-    for (const who of [{ user: 'guess9' }, { user: 'joe' }, { user: 'eve' }]) {
-      const { status, json, headers } = await grant(spy, who);
+    for (const grantee of [{ user: 'guess9' }, { user: 'joe' }, { user: 'eve' }]) {
+      const { status, json, headers } = await grant(spy, grantee);
       assert.deepEqual([status, json.error, headers['retry-after'] > 0], [429, 'backoff', true], json.message);
     }
     assert.equal(

@@ -79,7 +79,7 @@ function victims() {
   fs.mkdirSync(path.join(dir, 'folder'));
   for (const name of ['a.sock', 'nginx.pid', 'ready'])
     fs.writeFileSync(path.join(dir, 'folder', name), 'of root\n', { mode: 0o600 });
-  const look = () => fs.readdirSync(dir, { recursive: true }).sort().map((name) => {
+  const snapshot = () => fs.readdirSync(dir, { recursive: true }).sort().map((name) => {
     const info = fs.statSync(path.join(dir, name));
     return [
       name,
@@ -88,12 +88,12 @@ function victims() {
       info.isFile() ? fs.readFileSync(path.join(dir, name), 'utf8') : '',
     ].join(' ');
   });
-  const before = look();
+  const before = snapshot();
   return {
     file: path.join(dir, 'file'),
     folder: path.join(dir, 'folder'),
     proof: path.join(dir, 'proof'),
-    untouched() { assert.deepEqual(look(), before); },
+    untouched() { assert.deepEqual(snapshot(), before); },
     remove() { fs.rmSync(dir, { recursive: true }); },
   };
 }
@@ -397,15 +397,15 @@ only('each service reaches its own files and those shared with it, and no others
 
   await t.test('each user can do exactly the allowed things', async () => {
     const running = pids();
-    const who = Object.fromEntries(Object.entries(running).map(([name, pid]) => [name, identityOf(pid)]));
-    assert.equal(new Set(Object.values(who).map(({ uid }) => uid)).size, 4, 'a user for each');
+    const identities = Object.fromEntries(Object.entries(running).map(([name, pid]) => [name, identityOf(pid)]));
+    assert.equal(new Set(Object.values(identities).map(({ uid }) => uid)).size, 4, 'a user for each');
     const lines = Object.keys(ALLOWED).map((line) =>
       line
         .replace('live/cam/FILE', file)
         .replace(/^(environment) (\w+)$/, (all, verb, name) => `${verb} ${running[name]}`),
     );
     for (const name of Object.keys(PROGRAMS)) {
-      const { stdout } = await run('setpriv', [...who[name].options, 'bash', '-c', TRY, 'bash', home], {
+      const { stdout } = await run('setpriv', [...identities[name].options, 'bash', '-c', TRY, 'bash', home], {
         input: `${lines.join('\n')}\n`,
         cwd: '/',
       });

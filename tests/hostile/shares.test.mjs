@@ -59,12 +59,14 @@ const as = (sub) => token('live/demo', { sub: String(sub) });
 const watch = (hub, sub, options) => open(hub.url('live/demo', as(sub)), options);
 const closeAll = (opened) => opened.forEach(({ request }) => request.destroy());
 
-/** Calls `one` N times at once; returns the accepted ones and the refusals. */
-async function flood(n, one) {
+/** Calls `attempt` N times at once; returns the accepted ones and the refusals. */
+async function flood(n, attempt) {
   const opened = [];
   while (opened.length < n) {
     opened.push(
-      ...(await Promise.all(Array.from({ length: Math.min(50, n - opened.length) }, (_, i) => one(opened.length + i)))),
+      ...(await Promise.all(
+        Array.from({ length: Math.min(50, n - opened.length) }, (_, i) => attempt(opened.length + i)),
+      )),
     );
   }
   return {
@@ -104,7 +106,7 @@ describe('viewers', () => {
     const other = await watch(hub, 9);
     assert.equal(other.status, 200, 'another user');
     inside[0].request.destroy();
-    await until(async () => (await hub.stream('live/demo')).viewers === 65, 'one to be gone');
+    await until(async () => (await hub.stream('live/demo')).viewers === 65, 'one viewer to end');
     const again = await watch(hub, 8);
     assert.equal(again.status, 200, 'when one viewer leaves, another may come');
     player.close();
@@ -349,7 +351,7 @@ describe('downloads', () => {
   const url = (sub, file) =>
     `${hub.base}/m/${token('live/demo', { a: 'replay', sub: String(sub) })}/rec/live/demo/${file}`;
   const clip = (sub, options) => open(url(sub, `clip.mp4?from=${NOON}&to=${NOON + 600_000}`), options);
-  const none = () => until(async () => (await hub.sessions()).length === 0, 'all to be gone');
+  const none = () => until(async () => (await hub.sessions()).length === 0, 'all to end');
 
   test('clips: one token gets a quarter of the places, an address half of them', DEADLINE, async () => {
     const mine = await flood(12, () => clip(8));
@@ -400,8 +402,8 @@ describe('downloads', () => {
     },
   );
 
-  for (const [what, ask] of [['clip', () => clip(8)], ['whole recording', () => open(url(8, hub.file.file))]]) {
-    test(`a ${what} that its client does not read loses its place`, DEADLINE, async () => {
+  for (const [kind, ask] of [['clip', () => clip(8)], ['whole recording', () => open(url(8, hub.file.file))]]) {
+    test(`a ${kind} that its client does not read loses its place`, DEADLINE, async () => {
       const from = hub.nginx.log().length;
       const reader = await ask();
       assert.equal(reader.status, 200);
