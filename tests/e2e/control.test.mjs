@@ -259,7 +259,7 @@ cleanly('revoking a stream ends its publisher, its viewers and their tokens', as
   await refused(stream, token);
 });
 
-/** A user's download of a whole recording, of 500 MB: its session stands for it. */
+/** Downloads a whole recording of 500 MB; `ended` follows nginx's list of sessions. */
 async function download(stream, user, file) {
   const token = (await stack.ctl('url', user, stream.full, 'replay', '--format', 'hls')).split('/m/')[1].split('/')[0];
   const known = (await stack.controlGet('/sessions')).sessions.map(({ id }) => id);
