@@ -155,9 +155,9 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body)
 }
 
 
-void api_warn_untold(api_t *api, control_result_t told, const char *error, json_t *body)
+void api_warn_untold(api_t *api, control_result_t result, const char *error, json_t *body)
 {
-    if (told != CONTROL_OK && told != CONTROL_NONE) {
+    if (result != CONTROL_OK && result != CONTROL_NONE) {
         log_warning("user %s: nginx does not know yet what to record: %s", api->user.name, error);
         json_object_set_new(body, "warning", json_string("The media server does not answer. "
             "It learns of this change when it does."));

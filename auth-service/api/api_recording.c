@@ -472,7 +472,7 @@ void api_stream_record(api_t *api)
     json_t             *on = json_object_get(api->body, "on"), *body;
     store_stream_t      stream;
     store_result_t      result;
-    control_result_t    told;
+    control_result_t    nginx_result;
 
     if (!api_managed_stream(api, api->parts[0], api->parts[1], "record", &stream)) {
         return;
@@ -498,9 +498,9 @@ void api_stream_record(api_t *api)
     snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
     api_audit(api, stream.record_on ? "record start" : "record stop", true, full, "");
 
-    told = record_tell(api->service->config->control_socket, &stream, error);
-    body = json_pack("{sb sb}", "record_on", stream.record_on, "live", told == CONTROL_OK);
-    api_warn_untold(api, told, error, body);
+    nginx_result = record_tell(api->service->config->control_socket, &stream, error);
+    body = json_pack("{sb sb}", "record_on", stream.record_on, "live", nginx_result == CONTROL_OK);
+    api_warn_untold(api, nginx_result, error, body);
     if (stream.record_on && stream.owner_full) {
         json_object_set_new(body, "record_stopped", json_string("quota"));
     }

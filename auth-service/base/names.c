@@ -40,11 +40,11 @@ bool name_user_valid(const char *text)
 
 bool name_utf8_valid(const char *text)
 {
-    size_t    left, size;
+    size_t    remaining, size;
     uint32_t  code;
 
-    for (left = strlen(text); left > 0; left -= size, text += size) {
-        size = text_read(text, left, &code);
+    for (remaining = strlen(text); remaining > 0; remaining -= size, text += size) {
+        size = text_read(text, remaining, &code);
         if (size == 0) {
             return false;
         }
@@ -57,11 +57,11 @@ bool name_utf8_valid(const char *text)
 /* Allows U+200C and U+200D, which join and separate visible letters and emoji. */
 static bool name_words_valid(const char *text, size_t most)
 {
-    size_t    left, size, characters = 0;
+    size_t    remaining, size, characters = 0;
     uint32_t  code;
 
-    for (left = strlen(text); left > 0; left -= size, text += size) {
-        size = text_read(text, left, &code);
+    for (remaining = strlen(text); remaining > 0; remaining -= size, text += size) {
+        size = text_read(text, remaining, &code);
         if (size == 0 || ++characters > most
             || (text_hidden(code) && code != 0x200c && code != 0x200d))
         {

@@ -91,9 +91,9 @@ void ctl_report(const ctl_t *ctl, const change_t *change)
 void ctl_update_recording(const ctl_t *ctl, const store_stream_t *stream)
 {
     char              error[CONTROL_ERROR_SIZE];
-    control_result_t  told = record_tell(ctl->config.control_socket, stream, error);
+    control_result_t  result = record_tell(ctl->config.control_socket, stream, error);
 
-    if (told != CONTROL_OK && told != CONTROL_NONE) {
+    if (result != CONTROL_OK && result != CONTROL_NONE) {
         ctl_fail(0, "warning: done, but nginx does not know yet: %s. duolu-auth tells it as "
                  "soon as it answers", error);
     }

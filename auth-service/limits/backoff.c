@@ -83,24 +83,24 @@ static int64_t backoff_wait(const backoff_rule_t *rule, uint32_t attempts)
 
 int64_t backoff_peek(backoff_t *backoff, const char *key, int64_t now)
 {
-    int64_t           left = 0;
+    int64_t           wait = 0;
     backoff_entry_t  *entry;
 
     pthread_mutex_lock(&backoff->lock);
 
     entry = backoff_find(backoff, backoff_hash(backoff, key));
     if (entry && entry->until > now) {
-        left = entry->until - now;
+        wait = entry->until - now;
     }
 
     pthread_mutex_unlock(&backoff->lock);
-    return left;
+    return wait;
 }
 
 
 int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now)
 {
-    int64_t           left = 0;
+    int64_t           wait = 0;
     uint64_t          hash = backoff_hash(backoff, key);
     backoff_entry_t  *entry;
 
@@ -114,7 +114,7 @@ int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now)
     }
 
     if (entry && entry->until > now) {
-        left = entry->until - now;
+        wait = entry->until - now;
     } else {
         if (entry == NULL) {
             entry = backoff_replace(backoff, hash);
@@ -127,7 +127,7 @@ int64_t backoff_attempt(backoff_t *backoff, const char *key, int64_t now)
     }
 
     pthread_mutex_unlock(&backoff->lock);
-    return left;
+    return wait;
 }
 
 

@@ -77,8 +77,8 @@ bool rec_file_name(const char *file, store_recording_t *recording)
 
 
 /* Writes "ROOT/FILE", with this extension unless it is NULL; false if it is too long. */
-static bool rec_join(char out[PATH_MAX], const char *root, const char *file,
-                     const char *extension)
+static bool rec_path_join(char out[PATH_MAX], const char *root, const char *file,
+                          const char *extension)
 {
     int     length;
     size_t  part = strlen(file) - (extension ? 3 : 0);
@@ -99,7 +99,7 @@ bool rec_file_root(const char *root)
     char         path[PATH_MAX];
     struct stat  info;
 
-    return rec_join(path, root, ".spool", NULL) && stat(path, &info) == 0;
+    return rec_path_join(path, root, ".spool", NULL) && stat(path, &info) == 0;
 }
 
 
@@ -109,7 +109,7 @@ int rec_file_lock(const char *root, unsigned wait_s)
     char             path[PATH_MAX];
     struct timespec  pause = { 0, 50 * 1000000L };
 
-    fd = rec_join(path, root, ".spool", NULL)
+    fd = rec_path_join(path, root, ".spool", NULL)
          ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
     while (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1) {
@@ -130,7 +130,7 @@ bool rec_file_missing(const char *root, const char *file)
     char         path[PATH_MAX];
     struct stat  info;
 
-    return rec_join(path, root, file, NULL) && stat(path, &info) == -1
+    return rec_path_join(path, root, file, NULL) && stat(path, &info) == -1
            && (errno == ENOENT || errno == ENOTDIR);
 }
 
@@ -140,7 +140,7 @@ uint64_t rec_file_bytes(const char *root, const store_recording_t *recording)
     char         path[PATH_MAX];
     struct stat  info;
 
-    return recording->to == 0 && rec_join(path, root, recording->file, NULL)
+    return recording->to == 0 && rec_path_join(path, root, recording->file, NULL)
            && stat(path, &info) == 0 && (uint64_t) info.st_size > recording->bytes
            ? (uint64_t) info.st_size : recording->bytes;
 }
@@ -155,7 +155,7 @@ bool rec_file_marked(const char *root, const char *file)
     char         path[PATH_MAX], marker[REC_MARKER_MAX];
     struct stat  info;
 
-    return rec_path_marker(marker, file) > 0 && rec_join(path, root, marker, NULL)
+    return rec_path_marker(marker, file) > 0 && rec_path_join(path, root, marker, NULL)
            && stat(path, &info) == 0;
 }
 
@@ -166,7 +166,7 @@ bool rec_file_busy(const char *root, const char *file)
     char  path[PATH_MAX];
     bool  busy;
 
-    if (!rec_file_marked(root, file) || !rec_join(path, root, file, NULL)) {
+    if (!rec_file_marked(root, file) || !rec_path_join(path, root, file, NULL)) {
         return false;
     }
 
@@ -218,7 +218,7 @@ static void rec_remove_folders(const char *root, const char *file)
 
     if (rec_path_file(today, now, "mp4") == 0
         || strncmp(rec_file_tail(file), today, day) >= 0
-        || !rec_join(path, root, file, NULL))
+        || !rec_path_join(path, root, file, NULL))
     {
         return;
     }
@@ -325,7 +325,7 @@ static char *rec_load(const char *path, size_t *size)
 }
 
 
-static void rec_state(store_recording_t *recording, const char *state, const char *reason)
+static void rec_set_state(store_recording_t *recording, const char *state, const char *reason)
 {
     strcpy(recording->state, state);
     strcpy(recording->reason, reason);
@@ -339,7 +339,7 @@ static void rec_read_bare(store_recording_t *recording, const struct stat *info)
     if (recording->session == 0) {
         recording->session = (uint64_t) recording->from;
     }
-    rec_state(recording, "interrupted", "its index is missing");
+    rec_set_state(recording, "interrupted", "its index is missing");
 }
 
 
@@ -366,9 +366,9 @@ static void rec_read_index(const char *index, store_recording_t *recording,
     free(text);
 
     if (more == 0 && reader.ended && !reader.interrupted) {
-        rec_state(recording, "complete", "");
+        rec_set_state(recording, "complete", "");
     } else {
-        rec_state(recording, "interrupted", reader.ended ? "" : "its index has no end");
+        rec_set_state(recording, "interrupted", reader.ended ? "" : "its index has no end");
     }
 }
 
@@ -413,7 +413,7 @@ static void rec_read_flv(const char *path, store_recording_t *recording,
 
     if (!good) {
         rec_read_bare(recording, info);
-        rec_state(recording, "interrupted", "its last tag is torn");
+        rec_set_state(recording, "interrupted", "its last tag is torn");
         return;
     }
 
@@ -422,7 +422,7 @@ static void rec_read_flv(const char *path, store_recording_t *recording,
         recording->session = (uint64_t) recording->from;
     }
     if (strcmp(recording->state, "interrupted") != 0) {
-        rec_state(recording, "complete", "");
+        rec_set_state(recording, "complete", "");
     }
 }
 
@@ -433,8 +433,8 @@ bool rec_file_read(const char *root, store_recording_t *recording, char *error,
     char         path[PATH_MAX], index[PATH_MAX];
     struct stat  info;
 
-    if (!rec_join(path, root, recording->file, NULL)
-        || !rec_join(index, root, recording->file, "m3u8") || stat(path, &info) == -1)
+    if (!rec_path_join(path, root, recording->file, NULL)
+        || !rec_path_join(index, root, recording->file, "m3u8") || stat(path, &info) == -1)
     {
         snprintf(error, error_size, "%.400s: %s", recording->file, strerror(errno));
         return false;
@@ -450,10 +450,10 @@ bool rec_file_read(const char *root, store_recording_t *recording, char *error,
 
     if (rec_file_busy(root, recording->file)) {
         recording->to = 0;
-        rec_state(recording, "recording", "");
+        rec_set_state(recording, "recording", "");
 
     } else if (rec_file_marked(root, recording->file)) {
-        rec_state(recording, "interrupted", "its writer is gone");
+        rec_set_state(recording, "interrupted", "its writer is gone");
     }
 
     return true;
@@ -479,7 +479,7 @@ static int rec_visible(const struct dirent *entry)
 
 
 /* Walks APP, NAME, DAY, then files. Skips names that disappear meanwhile. */
-static bool rec_walk(rec_walk_t *walk, size_t used, int depth)
+static bool rec_walk_folder(rec_walk_t *walk, size_t used, int depth)
 {
     int                 i, count;
     char                folder[PATH_MAX];
@@ -487,7 +487,7 @@ static bool rec_walk(rec_walk_t *walk, size_t used, int depth)
     struct dirent     **entries;
     store_recording_t   recording;
 
-    if (!rec_join(folder, walk->root, walk->path, NULL)) {
+    if (!rec_path_join(folder, walk->root, walk->path, NULL)) {
         return true;
     }
 
@@ -513,7 +513,7 @@ static bool rec_walk(rec_walk_t *walk, size_t used, int depth)
             } else {
                 walk->path[used + length] = '/';
                 walk->path[used + length + 1] = '\0';
-                good = good && rec_walk(walk, used + length + 1, depth + 1);
+                good = good && rec_walk_folder(walk, used + length + 1, depth + 1);
             }
         }
         free(entries[i]);
@@ -529,7 +529,7 @@ bool rec_file_walk(const char *root, rec_file_each each, void *data, char *error
 {
     rec_walk_t  walk = { root, each, data, error, error_size, "" };
 
-    return rec_walk(&walk, 0, 0);
+    return rec_walk_folder(&walk, 0, 0);
 }
 
 

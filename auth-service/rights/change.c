@@ -316,7 +316,7 @@ static store_result_t step_admit(step_t *step)
 }
 
 
-static store_result_t step_all(step_t *step, const loss_scope_t *scope, step_run run)
+static store_result_t step_apply(step_t *step, const loss_scope_t *scope, step_run run)
 {
     store_result_t  result = step_admit(step);
 
@@ -342,7 +342,7 @@ static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_
 
     result = store_begin(store);
     if (result == STORE_OK) {
-        result = step_all(step, scope, run);
+        result = step_apply(step, scope, run);
         if (result == STORE_OK) {
             result = store_commit(store);
         } else {

@@ -80,7 +80,7 @@ static void *main_api_begin(void *data)
 }
 
 
-static void main_end(void *store)
+static void main_store_free(void *store)
 {
     store_free(store);
 }
@@ -102,8 +102,8 @@ static int main_serve(const config_t *config)
     static gate_service_t  gate_service;
     static api_service_t   api_service;
 
-    static const fastcgi_work_t  gate_work = { gate_handle, main_gate_begin, main_end };
-    static const fastcgi_work_t  api_work = { api_handle, main_api_begin, main_end };
+    static const fastcgi_work_t  gate_work = { gate_handle, main_gate_begin, main_store_free };
+    static const fastcgi_work_t  api_work = { api_handle, main_api_begin, main_store_free };
 
     /* block before starting threads, so that they inherit it and sigwait() gets the signals */
     signal(SIGPIPE, SIG_IGN);

@@ -45,7 +45,7 @@ typedef struct {
     size_t          err_size;
     int64_t         deadline;               /* ms */
     const char     *why;                    /* the reason to kill it; NULL: none */
-} run_t;
+} ffmpeg_t;
 
 
 static void run_close(int *fd)
@@ -82,7 +82,7 @@ static void run_child(const jail_t *jail, const char *format, const int fds[3], 
 }
 
 
-static bool run_start(run_t *run, const jail_t *jail)
+static bool run_start(ffmpeg_t *run, const jail_t *jail)
 {
     int    in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
     pid_t  parent = getpid();
@@ -116,7 +116,7 @@ static bool run_start(run_t *run, const jail_t *jail)
 }
 
 
-static void run_feed(run_t *run)
+static void run_feed(ffmpeg_t *run)
 {
     ssize_t  done = write(run->in, run->media, run->size);
 
@@ -132,7 +132,7 @@ static void run_feed(run_t *run)
 }
 
 
-static void run_take_picture(run_t *run)
+static void run_take_picture(ffmpeg_t *run)
 {
     ssize_t  got;
     uint8_t  more;
@@ -154,7 +154,7 @@ static void run_take_picture(run_t *run)
 
 
 /* Reads ffmpeg's standard error and keeps the end of it. */
-static void run_take_errors(run_t *run)
+static void run_take_errors(ffmpeg_t *run)
 {
     char     text[RUN_LINE_MAX];
     size_t   size, kept;
@@ -180,7 +180,7 @@ static void run_take_errors(run_t *run)
 }
 
 
-static void run_exchange(run_t *run)
+static void run_exchange(ffmpeg_t *run)
 {
     int            ready;
     int64_t        remaining;
@@ -222,7 +222,7 @@ static void run_exchange(run_t *run)
 
 
 /* Waits for the exit; unless it is hostile, ffmpeg exits right after closing its output. */
-static int run_reap(run_t *run)
+static int run_reap(ffmpeg_t *run)
 {
     int              status = 0;
     struct timespec  pause = { 0, 500 * 1000 };
@@ -247,7 +247,7 @@ static int run_reap(run_t *run)
 
 
 /* The last non-empty line, without characters that would break the log's line. */
-static const char *run_last_line(run_t *run)
+static const char *run_last_line(ffmpeg_t *run)
 {
     char    *line;
     size_t   size = run->line_size;
@@ -266,7 +266,7 @@ static const char *run_last_line(run_t *run)
 
 
 /* JPEG: begins with SOI and a marker, ends with EOI (ITU T.81, B.1.1.3). */
-static bool run_is_picture(const run_t *run)
+static bool run_is_picture(const ffmpeg_t *run)
 {
     const uint8_t  *p = run->picture;
     size_t          n = run->used;
@@ -276,7 +276,7 @@ static bool run_is_picture(const run_t *run)
 }
 
 
-static void run_explain(run_t *run, int status, char *error, size_t size)
+static void run_explain(ffmpeg_t *run, int status, char *error, size_t size)
 {
     const char  *line = run_last_line(run);
 
@@ -301,7 +301,7 @@ size_t thumb_run(const jail_t *jail, const char *format, const uint8_t *media, s
 {
     int    status = 0;
     bool   good = false;
-    run_t  run = { .format = format, .media = media, .size = size, .picture = picture,
+    ffmpeg_t  run = { .format = format, .media = media, .size = size, .picture = picture,
                    .deadline = clock_ms() + THUMB_SECONDS * 1000 };
 
     if (run_start(&run, jail)) {
