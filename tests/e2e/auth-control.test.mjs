@@ -249,7 +249,7 @@ describe('without nginx', () => {
     const cookie = await auth.login('admin', password);
     const answer = await auth.api('POST', '/api/users/eve/revoke', { cookie, body: {} });
     assert.equal(answer.status, 200);
-    assert.match(answer.json.warning, /does not answer yet/);
+    assert.match(answer.json.warning, /media server does not answer/);
     assert.equal(answer.json.ended, 0);
     await until(
       () =>
@@ -700,7 +700,7 @@ describe('rows of sessions', () => {
     assert.deepEqual(open(), ['old-lost', 'old-there', 'young']);
 
     nginx.answer = (url) => [200, url === '/sessions' ? { sessions: [{ id: 'old-there' }] } : { ended: 0 }];
-    await until(() => !open().includes('old-lost'), 'what nginx does not have to be closed');
+    await until(() => !open().includes('old-lost'), 'the session that nginx lacks to be closed');
     assert.deepEqual(sql("SELECT reason FROM sessions WHERE gate_session = 'old-lost'"), [['nginx no longer has it']]);
     const from = looks();
     await until(() => looks() >= from + 3, 'further looks');

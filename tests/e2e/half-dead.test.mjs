@@ -293,7 +293,7 @@ test("in the background, too; after nginx's master was killed no worker of befor
   await watched(stack, t);
 });
 
-test('every log is turned over at its size while a stack runs in the background, and old ones go', async (t) => {
+test('the keeper of a background stack rotates every log at its size and deletes old ones', async (t) => {
   const env = await stackEnv({ workers: 1, env: { DUOLU_LOG_SIZE: '64k' } });
   await buildSh(['up', '-d'], { env });
   t.after(() => stopStack(env));
