@@ -1,6 +1,6 @@
 // Calls to /api/*. Every failure is an ApiError with a code that the page can put
-// into words: 'network' without a connection, 'timeout' when it is unknown whether
-// the service made a change, else the service's own code.
+// into words: 'network' without a connection, 'timeout' when the page cannot know
+// whether the service made a change, otherwise the service's own code.
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
@@ -13,14 +13,14 @@ export class ApiError extends Error {
 
 export const answerWithinMs = 15_000;
 
-/** 'over': the service no longer knows who is signed in. */
+/** 'over': the service has ended the user's session. */
 export const session = new EventTarget();
 
-const passing = ['network', 'timeout', 'unavailable', 'database_unavailable', 'nginx_unavailable'];
+const temporaryCodes = ['network', 'timeout', 'unavailable', 'database_unavailable', 'nginx_unavailable'];
 
 /** Whether the same call may succeed a little later. */
 export function mayPass({ code }) {
-  return passing.includes(code);
+  return temporaryCodes.includes(code);
 }
 
 async function call(method, path, body) {

@@ -5,7 +5,7 @@ import { endPlayer } from './mpegts-inside.js';
 
 const config = {
   enableWorker: true,
-  // Read ahead only this far, so that a short look does not load an hour.
+  // Read ahead only this far, so that a short look does not load an hour of video.
   lazyLoadMaxDuration: 40,
   lazyLoadRecoverDuration: 20,
   deferLoadAfterSourceOpen: false,
@@ -20,14 +20,14 @@ const config = {
 const beginningS = 10;
 
 export class FlvFile {
-  /** Begins at `seconds`. failed(reason, status) is called when it can't go on. */
+  /** Plays from `seconds`. Calls failed(reason, status) when playback cannot continue. */
   constructor(video, url, seconds, failed) {
     const { mpegts } = window;
     mpegts.LoggingControl.enableAll = false;
     const player = mpegts.createPlayer({ type: 'flv', isLive: false, url }, config);
     this.video = video;
     this.player = player;
-    this.waits = true;      // the first picture may not be the requested one
+    this.waits = true;      // until the seek: the first picture may not be the requested one
     this.waiting = new AbortController();
     player.on(
       mpegts.Events.ERROR,
@@ -35,15 +35,15 @@ export class FlvFile {
     );
     player.attachMediaElement(video);
     player.load();
-    // Wait until the beginning is loaded; seek to any other place by its key frame.
-    const go = () => {
+    // Wait until the beginning is loaded; mpegts.js reaches any other place by its key frame.
+    const seekWhenLoaded = () => {
       if (seconds < beginningS && !this.has(seconds)) return;
       this.waiting.abort();
       this.waits = false;
       video.currentTime = seconds;
     };
     for (const type of ['loadedmetadata', 'progress', 'timeupdate'])
-      video.addEventListener(type, go, { signal: this.waiting.signal });
+      video.addEventListener(type, seekWhenLoaded, { signal: this.waiting.signal });
   }
 
   static isSupported() {

@@ -38,14 +38,14 @@ export function formatCodecs({ video, audio }) {
   return [video, audio].map((codec) => codecNames[codec]).filter(Boolean).join(' · ') || '–';
 }
 
-// Right-to-left letters and marks, which reorder the text beside them.
-const turns = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
-const marks = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+// Right-to-left letters reorder the text beside them, and so do direction marks.
+const rightToLeft = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+const directionMarks = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** A name or title within a sentence: it can't reorder the words around it, nor pass itself off as another. */
+/** Makes a name or title safe inside a sentence: it cannot reorder the words around it or imitate another name. */
 export function isolated(text) {
-  const plain = text.replace(marks, '');
-  return turns.test(plain) ? `\u2068${plain}\u2069` : plain;
+  const plain = text.replace(directionMarks, '');
+  return rightToLeft.test(plain) ? `\u2068${plain}\u2069` : plain;
 }
 
 // Times of day and days, as the viewer's own clock shows them.

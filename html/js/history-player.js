@@ -47,7 +47,7 @@ export class HistoryPlayer extends EventTarget {
     this.growing = false; // the playlist will list more
     this.target = NaN; // target of a seek under way, ms; NaN when it has arrived
     this.attempt = 0;
-    this.opening = null; // AbortController of what is being loaded
+    this.opening = null; // AbortController of the requests of the open playlist or file
     this.flv = null; // the FlvFile that plays, for recordings in no playlist
     this.listening = new AbortController();
     const on = (type, handler) => video.addEventListener(type, handler, { signal: this.listening.signal });
@@ -57,7 +57,7 @@ export class HistoryPlayer extends EventTarget {
     // The viewer paused it by a headset's button, or by the controls of a phone's full screen.
     on('pause', () => this.hasArrived && !video.ended && !this.paused && this.setPaused(true));
     on('play', () => this.hasArrived && this.paused && this.setPaused(false));
-    on('error', () => this.native && this.lost(video.error?.message ?? 'picture could not be decoded'));
+    on('error', () => this.native && this.reopenLater(video.error?.message ?? 'picture could not be decoded'));
     this.ticker = setInterval(() => this.tick(), tickMs);
   }
 
@@ -65,7 +65,7 @@ export class HistoryPlayer extends EventTarget {
     clearInterval(this.ticker);
     clearTimeout(this.retryTimer);
     this.listening.abort();
-    this.drop();
+    this.unload();
     this.phase = 'idle';
   }
 
@@ -117,7 +117,7 @@ export class HistoryPlayer extends EventTarget {
     this.target = utc;
     this.hasArrived = false;
     keepPicture(this.video, this.still);
-    this.drop();
+    this.unload();
     this.setPhase(this.everShown ? 'stalled' : 'connecting');
     this.window = windowAround(utc, Date.now());
     this.opening = new AbortController();
@@ -131,7 +131,7 @@ export class HistoryPlayer extends EventTarget {
     const Hls = await import('../vendor/hls.js').then((module) => module.default, () => null);
     if (signal.aborted || !this.history.base) return;
     if (!Hls) {
-      this.lost('the player did not come');
+      this.reopenLater('hls.js could not be loaded');
       return;
     }
     const url = this.history.url('index.m3u8', { from: this.window.from, to: this.window.to });
@@ -149,7 +149,7 @@ export class HistoryPlayer extends EventTarget {
     });
     this.hls = hls;
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.hls === hls && this.listed(details));
-    hls.on(Hls.Events.ERROR, (_, data) => this.hls === hls && this.failed(Hls, data));
+    hls.on(Hls.Events.ERROR, (_, data) => this.hls === hls && this.hlsFailed(Hls, data));
     hls.attachMedia(this.video);
     hls.loadSource(url);
   }
@@ -182,7 +182,7 @@ export class HistoryPlayer extends EventTarget {
   async findFlv() {
     const { opening: { signal } } = this;
     const at = this.target;
-    const file = await this.history.flvAt(at).catch((error) => !signal.aborted && this.lost(error.message));
+    const file = await this.history.flvAt(at).catch((error) => !signal.aborted && this.reopenLater(error.message));
     if (signal.aborted || file === undefined) return;
     if (file) this.openFlv(file);
     else this.startAt(this.segments.length ? this.secondsOf(at) : null);
@@ -195,7 +195,7 @@ export class HistoryPlayer extends EventTarget {
       this.setPhase('unsupported');
       return;
     }
-    // Of a file that is being written, play what is there now, and ask for it again at its end.
+    // A file that is being written plays up to its present end; the page then fetches it again.
     const { from, to = null } = file;
     const end = to ?? Date.now();
     this.window = { from, to: end, whole: true };
@@ -208,20 +208,20 @@ export class HistoryPlayer extends EventTarget {
       seconds + intoFrameS,
       (reason, status) => {
         if (status === 403) this.history.list.refresh();
-        this.lost(reason);
+        this.reopenLater(reason);
       },
     );
     this.begin();
   }
 
-  // Browsers with a player of their own and no MediaSource (iPhones before iOS 17).
+  // For browsers that play HLS themselves and have no MediaSource (iPhones before iOS 17).
   async openNative(url, signal) {
     this.native = true;
     try {
       await this.listNative(url, signal);
     } catch (error) {
       if (error.status === 403) this.history.list.refresh();
-      if (!signal.aborted) this.refused(error.status, error.message);
+      if (!signal.aborted) this.loadFailed(error.status, error.message);
       return;
     }
     const seconds = this.secondsOf(this.target);
@@ -240,7 +240,7 @@ export class HistoryPlayer extends EventTarget {
     this.begin();
   }
 
-  // The browser's player does not expose its playlist: the page fetches its own, again while it grows.
+  // The browser's player does not expose its playlist: the page fetches its own copy, and again while it grows.
   async listNative(url, signal) {
     const response = await fetch(url, { signal });
     if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { status: response.status });
@@ -337,21 +337,21 @@ export class HistoryPlayer extends EventTarget {
       buffered:
         (bufferedRanges(video).findLast(([start]) => start <= video.currentTime)?.[1] ?? NaN) - video.currentTime,
     };
-    if (!this.paused) this.judge(now - this.movedAt);
-    if (this.flv && !this.paused && now - this.movedAt > holeAfterMs) this.overHole();
+    if (!this.paused) this.updatePhase(now - this.movedAt);
+    if (this.flv && !this.paused && now - this.movedAt > holeAfterMs) this.skipHole();
     this.dispatchEvent(new Event('time'));
   }
 
-  judge(still) {
-    const left = (utcEnd(this.segments) - this.position) / 1000;
+  updatePhase(frozenMs) {
+    const remainingS = (utcEnd(this.segments) - this.position) / 1000;
     // The end of a growing playlist is nearly live: end only when playing faster than it grows, or after a stall.
-    if (this.growing && left < atEndS && (this.rate > 1 || still > endedAfterMs)) this.finish();
-    else if (still > stalledAfterMs) this.setPhase('stalled');
+    if (this.growing && remainingS < atEndS && (this.rate > 1 || frozenMs > endedAfterMs)) this.finish();
+    else if (frozenMs > stalledAfterMs) this.setPhase('stalled');
     else this.setPhase('playing');
   }
 
   // A publisher's gap takes time in an FLV file: skip it.
-  overHole() {
+  skipHole() {
     const { video } = this;
     const next = bufferedRanges(video).find(([start]) => start > video.currentTime);
     if (next) this.flv.seek(next[0] + intoFrameS);
@@ -366,7 +366,7 @@ export class HistoryPlayer extends EventTarget {
     this.dispatchEvent(new Event('end'));
   }
 
-  failed(Hls, { type, details, fatal, response, error }) {
+  hlsFailed(Hls, { type, details, fatal, response, error }) {
     // The stream list brings a new token, for the next try.
     if (response?.code === 403) this.history.list.refresh();
     if (!fatal) return;
@@ -375,20 +375,20 @@ export class HistoryPlayer extends EventTarget {
       this.hls.recoverMediaError();
       return;
     }
-    this.refused(response?.code, `${details}: ${error?.message ?? ''}`);
+    this.loadFailed(response?.code, `${details}: ${error?.message ?? ''}`);
   }
 
-  refused(status, reason) {
+  loadFailed(status, reason) {
     if (status === 404 && !this.segments.length) this.findFlv();
-    else this.lost(reason);
+    else this.reopenLater(reason);
   }
 
-  // Opens it again at the same place; skips ahead after repeated failures there.
-  lost(reason) {
+  // Opens the recording again at the same place; skips ahead after repeated failures there.
+  reopenLater(reason) {
     const at = this.position;
     this.reason = reason;
     keepPicture(this.video, this.still);
-    this.drop();
+    this.unload();
     this.setPhase('reconnecting');
     const skip = this.attempt > 2 ? 5000 : 0;
     this.target = at + skip;
@@ -396,7 +396,7 @@ export class HistoryPlayer extends EventTarget {
     this.attempt += 1;
   }
 
-  drop() {
+  unload() {
     this.opening?.abort();
     this.segments = [];
     this.growing = false;
@@ -415,7 +415,7 @@ export class HistoryPlayer extends EventTarget {
   }
 }
 
-/** The playlist that holds `utc`: its day's, or near to now a growing one. */
+/** The range of the playlist that holds `utc`: its day, or close to now one that grows. */
 function windowAround(utc, now) {
   if (utc > now - recentMs) return { from: utc - recentMs, to: null };
   const from = startOfDay(utc);

@@ -1,6 +1,6 @@
-// The recordings of one stream: its days and spans, fetched when the viewer looks at
-// them, and their addresses. An address carries a token that the stream list renews,
-// so it is made when it is used.
+// The recordings of one stream: their days and spans, fetched as they come into view,
+// and their addresses. An address carries a token that the stream list renews, so the
+// page makes each address when it uses it.
 // Events: 'change', 'trouble' (trouble: an error or null).
 
 import { api } from './api.js';
@@ -10,10 +10,11 @@ import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './time
 const refreshMs = 10_000;
 const recentMs = 15 * 60_000;
 const renewBeforeMs = 3 * 60_000;
-// Time until a frame's segment is in the index, at usual key frame intervals.
+// At usual key frame intervals, a frame's segment is in the index within this time.
 const settleMs = 6000;
 const answerWithinMs = 15_000;
-// Shorter gaps between two files are ignored; the last leastMs of a file are no target of a seek.
+// A gap between two files that is shorter than joinedMs counts as none. A seek never goes to the last leastMs of
+// a file.
 const joinedMs = 1500;
 const leastMs = 100;
 
@@ -25,11 +26,11 @@ export class History extends EventTarget {
     this.days = null;           // starts of the viewer's days; null until the first answer
     this.spans = [];
     this.trouble = null;
-    this.asked = new Map();     // start of a day -> the promise of its spans
-    this.loaded = new Set();    // starts of the days whose spans are known
+    this.requests = new Map();  // start of a day -> the promise of its spans
+    this.loadedDays = new Set(); // starts of the days whose spans are loaded
     this.flv = new Map();       // start of a day -> its FLV files
-    this.looked = null;         // the view of the last look()
-    this.knownTo = 0;           // the end of the latest range loaded
+    this.view = null;           // the view that was loaded last
+    this.loadedTo = 0;          // the end of the latest range loaded
     this.timer = setInterval(() => this.tick(), refreshMs);
   }
 
@@ -43,8 +44,8 @@ export class History extends EventTarget {
   }
 
   /** Whether the spans of that day are loaded. */
-  knows(at) {
-    return this.loaded.has(startOfDay(at));
+  hasLoaded(at) {
+    return this.loadedDays.has(startOfDay(at));
   }
 
   /** Whether more is being recorded now. */
@@ -106,29 +107,29 @@ export class History extends EventTarget {
   }
 
   /** Loads the days of the view that are not loaded yet. */
-  look({ from, to }) {
-    this.looked = { from, to };
+  loadView({ from, to }) {
+    this.view = { from, to };
     const now = Date.now();
     const wanted = [];
-    for (let day = startOfDay(from); day < Math.min(to, now); day = addDays(day, 1)) wanted.push(this.askDay(day));
+    for (let day = startOfDay(from); day < Math.min(to, now); day = addDays(day, 1)) wanted.push(this.loadDay(day));
     return Promise.all(wanted);
   }
 
-  askDay(day) {
-    if (!this.asked.has(day)) {
-      const asking = this.ask(day, Math.min(addDays(day, 1), Date.now()));
-      this.asked.set(day, asking);
-      asking.then((done) => (done ? this.loaded.add(day) : this.asked.delete(day)));
+  loadDay(day) {
+    if (!this.requests.has(day)) {
+      const request = this.loadRange(day, Math.min(addDays(day, 1), Date.now()));
+      this.requests.set(day, request);
+      request.then((done) => (done ? this.loadedDays.add(day) : this.requests.delete(day)));
     }
-    return this.asked.get(day);
+    return this.requests.get(day);
   }
 
-  async ask(from, to) {
+  async loadRange(from, to) {
     if (!this.base) return false;
     try {
       const answer = await this.fetchSpans(from, to);
       if (this.destroyed) return false;
-      this.learn({ from, to }, answer);
+      this.addSpans({ from, to }, answer);
       this.setTrouble(null);
       return true;
     } catch (error) {
@@ -146,9 +147,9 @@ export class History extends EventTarget {
     return response.json();
   }
 
-  learn(range, { spans, days }) {
+  addSpans(range, { spans, days }) {
     this.days = localDays(days, Date.now());
-    this.knownTo = Math.max(this.knownTo, range.to);
+    this.loadedTo = Math.max(this.loadedTo, range.to);
     this.spans = replaceSpans(this.spans, range, spans);
     this.dispatchEvent(new Event('change'));
   }
@@ -159,29 +160,29 @@ export class History extends EventTarget {
     this.dispatchEvent(new Event('trouble'));
   }
 
-  // Loads the spans recorded since, and renews a token that is about to expire.
+  // Loads the spans recorded since the last time, and renews a token that is about to expire.
   tick() {
     if (document.visibilityState !== 'visible' || !this.base) return;
     const now = Date.now();
     if (tokenExpiry(this.base) - now < renewBeforeMs) this.list.refresh();
-    if (this.trouble && this.looked) this.look(this.looked);
+    if (this.trouble && this.view) this.loadView(this.view);
     if (this.recording || this.trouble) this.refresh();
   }
 
   refresh() {
     const now = Date.now();
     const today = startOfDay(now);
-    if (!this.asked.has(today)) return this.askDay(today);
-    return this.ask(Math.max(today, now - recentMs), now);
+    if (!this.requests.has(today)) return this.loadDay(today);
+    return this.loadRange(Math.max(today, now - recentMs), now);
   }
 
   /** Where a seek to `at` begins to play: there, or at the next recording; null for none. */
   async playable(at) {
-    if (this.recording && at > this.knownTo - settleMs) await this.refresh();
+    if (this.recording && at > this.loadedTo - settleMs) await this.refresh();
     const days = [startOfDay(at), ...(this.days ?? []).filter((day) => day > at)];
     for (const day of days) {
-      // Unknown, since the spans could not be loaded: let the player try.
-      if (!await this.askDay(day) && day <= at) return at;
+      // The spans could not be loaded: let the player try.
+      if (!await this.loadDay(day) && day <= at) return at;
       const next = playableAt(this.spans, at);
       if (next !== null && next < addDays(day, 1)) return next;
     }

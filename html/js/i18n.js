@@ -1,5 +1,5 @@
-// t('key', {values}) in the viewer's language; keys live in i18n/{en,zh}.js and
-// a test holds the two sets equal.
+// t('key', {values}) returns a text in the viewer's language. The texts are in
+// i18n/{en,zh}.js; a test compares the keys of the two.
 
 import { isolated } from './format.js';
 import en from './i18n/en.js';

@@ -1,8 +1,8 @@
-// The page's knowledge of its streams, merged from two sources. Pure.
+// The state of the user's streams, merged from two sources. Pure: no DOM.
 //
 //   list   GET /api/streams: every stream the user may see, with title, rights
 //          and the URL to play it
-//   live   GET /api/events: what is on the air now, by the number of the stream
+//   live   GET /api/events: the live streams, by their numbers
 //
 // While events flow, only they decide which streams are live: the list is up to half a
 // second old when it comes and must not undo an event. Without events the list
@@ -33,14 +33,14 @@ export function streamsOf(known) {
   return known.list && sortStreams(merged(known));
 }
 
-/** Numbers of live streams that the list does not have: made or shared since it was fetched. */
+/** Numbers of live streams that are not in the list: created or shared since the page fetched it. */
 export function unknownNumbers({ list, live }) {
   if (!list || !live) return [];
   const listed = new Set(list.map((stream) => stream.number));
   return [...live.keys()].filter((number) => !listed.has(number));
 }
 
-/** Live streams whose recording had to stop: {reason: full | failed, names}, a full disk first; null for none. */
+/** Live streams whose recording had to stop, a full disk first: {reason: full | failed, names}; null for none. */
 export function stoppedRecordings(streams) {
   for (const reason of ['full', 'failed']) {
     const names = streams.filter((stream) => stream.recording === reason).map((stream) => stream.title || stream.id);
@@ -59,7 +59,7 @@ export function mayList(stream) {
   return Boolean(stream) && (Boolean(stream.replay) || stream.rights.includes('manage'));
 }
 
-// since_ms is relative to the answer's time; keep the absolute time of the begin instead.
+// since_ms is relative to the time of the answer; keep the absolute start time instead.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };
 }

@@ -1,7 +1,7 @@
 // Plays one live stream in one <video> and keeps it alive for ever: connects over
 // WebSocket-FLV, stays near live, steps over gaps, builds the player anew when
-// sound or picture come or go, reconnects with backoff, and keeps the last
-// picture on a canvas while there is no new one.
+// a stream gains or loses its audio or video, reconnects with backoff, and keeps the
+// last picture on a canvas until there is a new one.
 //
 // The player calls source() before every connection. It returns
 // {url, state, audio, video} with the current token of the stream list, so a
@@ -56,13 +56,13 @@ export class LivePlayer extends EventTarget {
     this.everShown = false;
     this.eagerUntil = 0;
     this.jumpedAt = 0;
-    // A track that was announced and did not come: left out until the list names
-    // other tracks, the publisher returns, or it is time for another try.
-    this.without = null;
-    this.withoutTries = 0;
+    // A track that was announced and did not come. The player leaves it out until the
+    // list names other tracks, the publisher returns, or it is time for another try.
+    this.leftOut = null;
+    this.leftOutCount = 0;
     this.stats = { kbps: 0, buffered: NaN };
     this.shownAt = NaN;       // the wall clock of the picture on the screen, ms; NaN before the first
-    this.onVideoError = () => this.lost('picture could not be decoded');
+    this.onVideoError = () => this.reconnectLater('picture could not be decoded');
     this.onVisible = () => document.visibilityState === 'visible' && this.toLive();
     video.addEventListener('error', this.onVideoError);
     document.addEventListener('visibilitychange', this.onVisible);
@@ -82,17 +82,17 @@ export class LivePlayer extends EventTarget {
     this.phase = 'idle';
   }
 
-  // The list changed: its news may be a reason to end the backoff early, or to
-  // build the player for other tracks.
+  // Called when the list has changed: a stream that went live ends the backoff early,
+  // and a change of tracks needs a new player.
   sourceChanged() {
     const source = this.source();
     const cameLive = source?.state === 'live' && this.lastState !== 'live';
     this.lastState = source?.state;
     if (this.phase === 'idle') return;
-    const mayHaveAll = cameLive && this.without !== null;
+    const mayHaveAll = cameLive && this.leftOut !== null;
     if (cameLive) {
       this.expectAll();
-      // Jump close to the newest data: a second earlier lies the gap.
+      // Jump close to the newest data: a second before it, playback would be in the gap.
       this.beEager(latency.least);
     }
     if (!this.player) {
@@ -100,32 +100,32 @@ export class LivePlayer extends EventTarget {
         this.attempt = 0;
         this.connect();
       }
-    } else if (mayHaveAll || this.builtForOthers(source)) {
+    } else if (mayHaveAll || this.builtForOtherTracks(source)) {
       this.expectAll();
       this.renew();
     }
   }
 
   expectAll() {
-    this.without = null;
-    this.withoutTries = 0;
+    this.leftOut = null;
+    this.leftOutCount = 0;
   }
 
-  builtForOthers(source) {
+  builtForOtherTracks(source) {
     const tracks = source && tracksOf(source);
     if (!tracks) return false;
     const expected = this.tracks ?? allTracks;
-    const news = !same(tracks, expected);
+    const changed = !same(tracks, expected);
     const built = {
-      audio: expected.audio && this.without !== 'audio',
-      video: expected.video && this.without !== 'video',
+      audio: expected.audio && this.leftOut !== 'audio',
+      video: expected.video && this.leftOut !== 'video',
     };
     // The list now names the tracks that this player has found out by itself.
-    if (news && same(tracks, built)) {
+    if (changed && same(tracks, built)) {
       this.tracks = tracks;
       this.expectAll();
     }
-    return news && !same(tracks, built);
+    return changed && !same(tracks, built);
   }
 
   setPhase(phase) {
@@ -134,7 +134,7 @@ export class LivePlayer extends EventTarget {
     this.dispatchEvent(new Event('phase'));
   }
 
-  connect({ unseen = false } = {}) {
+  connect({ silently = false } = {}) {
     clearTimeout(this.retryTimer);
     const source = this.source();
     if (!source?.url || source.state === 'offline') {
@@ -145,9 +145,9 @@ export class LivePlayer extends EventTarget {
       this.setPhase('unsupported');
       return;
     }
-    if (!unseen) this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
+    if (!silently) this.setPhase(this.phase === 'idle' || this.phase === 'offline' ? 'connecting' : 'reconnecting');
     this.tracks = tracksOf(source);
-    if (this.without && this.tracks?.[this.without] === false) this.expectAll();
+    if (this.leftOut && this.tracks?.[this.leftOut] === false) this.expectAll();
     const { mpegts } = window;
     // Sixteen tiles would fill the console; errors arrive as events.
     mpegts.LoggingControl.enableAll = false;
@@ -157,8 +157,8 @@ export class LivePlayer extends EventTarget {
       url: webSocketUrl(source.url),
       // Set only for a missing track: otherwise the FLV header decides. If the header
       // announces audio that never comes, the picture would not start.
-      ...(this.tracks?.audio === false || this.without === 'audio' ? { hasAudio: false } : {}),
-      ...(this.tracks?.video === false || this.without === 'video' ? { hasVideo: false } : {}),
+      ...(this.tracks?.audio === false || this.leftOut === 'audio' ? { hasAudio: false } : {}),
+      ...(this.tracks?.video === false || this.leftOut === 'video' ? { hasVideo: false } : {}),
     }, config);
     this.player = player;
     this.connectedAt = performance.now();
@@ -169,8 +169,11 @@ export class LivePlayer extends EventTarget {
     this.gotBytes = false;
     this.starvingTrack = null;
 
-    player.on(mpegts.Events.ERROR, (type, detail) => this.player === player && this.lost(`${type}: ${detail}`));
-    player.on(mpegts.Events.LOADING_COMPLETE, () => this.player === player && this.lost('connection closed'));
+    player.on(
+      mpegts.Events.ERROR,
+      (type, detail) => this.player === player && this.reconnectLater(`${type}: ${detail}`),
+    );
+    player.on(mpegts.Events.LOADING_COMPLETE, () => this.player === player && this.reconnectLater('connection closed'));
     player.on(mpegts.Events.STATISTICS_INFO, (info) => this.player === player && this.measured(info));
     player.attachMediaElement(this.video);
     player.load();
@@ -178,12 +181,12 @@ export class LivePlayer extends EventTarget {
     this.awaitPicture(player);
   }
 
-  // Replaces the player by one for other tracks, under the last picture, without a
-  // message unless it takes long.
+  // Replaces the player by one for other tracks, while the last picture stays. Shows a
+  // message only if this takes long.
   renew() {
     this.keepPicture();
     this.dropPlayer();
-    this.connect({ unseen: true });
+    this.connect({ silently: true });
   }
 
   play() {
@@ -234,7 +237,7 @@ export class LivePlayer extends EventTarget {
     }
     if (video.paused && document.visibilityState === 'visible') this.play();
     this.keepNearLive(ranges, now);
-    this.judge(now);
+    this.updatePhase(now);
     this.dispatchEvent(new Event('stats'));
   }
 
@@ -242,11 +245,11 @@ export class LivePlayer extends EventTarget {
     const { video } = this;
     const behind = this.stats.buffered;
     if (!Number.isFinite(behind)) return;
-    const still = now - this.movedAt;
+    const frozenMs = now - this.movedAt;
     const [start, end] = ranges.at(-1);
-    // The decoder stands although there is data: frames were lost. Skip them.
-    const stuck = behind > 0.3 && still > 1500 && now - this.connectedAt > 1500;
-    const target = still > tickMs && beyondHole(ranges, video.currentTime);
+    // The decoder stands still although there is data: frames were lost. Skip them.
+    const stuck = behind > 0.3 && frozenMs > 1500 && now - this.connectedAt > 1500;
+    const target = frozenMs > tickMs && beyondHole(ranges, video.currentTime);
     if (target || stuck) {
       video.currentTime = target || Math.max(start, end - latency.target);
       this.movedAt = now;
@@ -258,8 +261,8 @@ export class LivePlayer extends EventTarget {
     if (video.playbackRate !== step.rate) video.playbackRate = step.rate;
   }
 
-  // For a while after the first picture or a publisher's return, jump to the newest data:
-  // the viewer misses only the join burst, or the gap with its frozen picture.
+  // For some seconds after the first picture or a publisher's return, jump to the newest
+  // data: the viewer misses only the join burst, or the gap with its frozen picture.
   beEager(target) {
     this.eagerTarget = target;
     this.eagerUntil = performance.now() + eagerMs;
@@ -278,33 +281,33 @@ export class LivePlayer extends EventTarget {
     this.video.currentTime = Math.max(start, end - target);
   }
 
-  judge(now) {
-    if (!this.hasPicture) return this.judgeStart(now);
-    const silent = now - this.heardAt;
-    const still = now - this.movedAt;
+  updatePhase(now) {
+    if (!this.hasPicture) return this.awaitStart(now);
+    const silentMs = now - this.heardAt;
+    const frozenMs = now - this.movedAt;
     const state = this.source()?.state;
-    if (now - this.firstShownAt > steadyMs && still < silentAfterMs) this.steady();
-    if (this.starving(now, still > starvedAfterMs && silent < silentAfterMs && state === 'live')) {
+    if (now - this.firstShownAt > steadyMs && frozenMs < silentAfterMs) this.forgetFailures();
+    if (this.isStarving(now, frozenMs > starvedAfterMs && silentMs < silentAfterMs && state === 'live')) {
       this.leaveOut(this.starvingTrack, now);
-    } else if (this.without && now > this.tryAllAt && (this.without === 'video' || !this.video.muted)) {
-      this.without = null;
+    } else if (this.leftOut && now > this.tryAllAt && (this.leftOut === 'video' || !this.video.muted)) {
+      this.leftOut = null;
       this.renew();
-    } else if (still > stalledAfterMs) {
+    } else if (frozenMs > stalledAfterMs) {
       this.setPhase('stalled');
-      // While the publisher is away the server holds this connection and goes
-      // on by itself; a new connection would only show the old picture again.
-      if (silent > silentReconnectMs && state !== 'grace') this.lost('nothing came');
-      else if (still > silentReconnectMs && silent < silentAfterMs) this.lost('picture stands still');
+      // While the publisher is away, the server keeps this connection and later continues
+      // on it. A new connection would only show the old picture again.
+      if (silentMs > silentReconnectMs && state !== 'grace') this.reconnectLater('no data came');
+      else if (frozenMs > silentReconnectMs && silentMs < silentAfterMs) this.reconnectLater('picture stands still');
     } else {
       this.setPhase('playing');
     }
     return undefined;
   }
 
-  // Whether one track has starved long enough to be no hiccup; counted only while
-  // playback stands although data arrive.
-  starving(now, standing) {
-    const track = standing ? starvingTrack(trackEnds(this.player), this.video.currentTime) : null;
+  // Whether one track has starved too long for a hiccup. This counts only while playback
+  // stands still although data arrives.
+  isStarving(now, standsStill) {
+    const track = standsStill ? starvingTrack(trackEnds(this.player), this.video.currentTime) : null;
     if (track !== this.starvingTrack) {
       this.starvingTrack = track;
       this.starvingSince = now;
@@ -315,30 +318,30 @@ export class LivePlayer extends EventTarget {
   // Plays without the track. Each time, the next try comes later, since a try stops
   // the picture for about a second.
   leaveOut(track, now) {
-    this.without = track;
-    this.tryAllAt = now + tryAllMs * 2 ** this.withoutTries;
-    this.withoutTries += 1;
+    this.leftOut = track;
+    this.tryAllAt = now + tryAllMs * 2 ** this.leftOutCount;
+    this.leftOutCount += 1;
     this.renew();
   }
 
-  steady() {
+  forgetFailures() {
     this.attempt = 0;
-    if (!this.without) this.withoutTries = 0;
+    if (!this.leftOut) this.leftOutCount = 0;
   }
 
-  judgeStart(now) {
+  awaitStart(now) {
     const waited = now - this.connectedAt;
     if (waited > renewShownMs && this.phase === 'playing') this.setPhase('reconnecting');
-    if (this.starving(now, waited > startStarvedMs && this.gotBytes && !this.without)) {
+    if (this.isStarving(now, waited > startStarvedMs && this.gotBytes && !this.leftOut)) {
       this.leaveOut(this.starvingTrack, now);
       return;
     }
     if (waited < firstFrameMs) return;
-    if (this.gotBytes) this.without = this.without ? null : 'audio';
-    this.lost('no picture came');
+    if (this.gotBytes) this.leftOut = this.leftOut ? null : 'audio';
+    this.reconnectLater('no picture came');
   }
 
-  lost(reason) {
+  reconnectLater(reason) {
     if (!this.player) return;
     this.reason = reason;
     this.keepPicture();
@@ -361,9 +364,9 @@ export class LivePlayer extends EventTarget {
     try {
       endPlayer(player);
     } catch (error) {
-      // A player that failed half-way may fail again while it is taken apart;
-      // the next one starts from nothing either way.
-      console.warn('live player was not taken apart cleanly', error);
+      // A player that failed half-way may fail again while it is destroyed. The next
+      // one does not depend on it.
+      console.warn('the live player could not be destroyed cleanly', error);
     }
     this.video.playbackRate = 1;
   }

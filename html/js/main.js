@@ -91,8 +91,8 @@ function showUnreachable() {
   setTimeout(() => main.isConnected && start(), 5000);
 }
 
-function signedIn(who) {
-  user = who;
+function signedIn(account) {
+  user = account;
   clear();
   list.start();
   shell = mountShell();
@@ -228,7 +228,7 @@ function mountView(route) {
   if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
-  if (route.view !== 'wall') return mountNowhere(outlet, { why: route.view });
+  if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });
   // The hash decides, then the wall saved last time, then four tiles.
   const saved = route.size ? null : recall('wall');
   const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };

@@ -1,12 +1,12 @@
-// All accesses to internals of mpegts.js that have no public interface, in one place to
+// All access to internals of mpegts.js, which have no public interface: one place to
 // check for a new version. A test compares the fields with the served build.
 
 /** The path of fields from a player to its SourceBuffers by track: {audio, video}. */
 export const path = ['_player_engine', '_mse_controller', '_sourceBuffers'];
 
-const seekTime = '_seek_request_record_clocktime';      // time of a seek to a place that is not loaded
+const seekTime = '_seek_request_record_clocktime';      // when a seek to unloaded data was requested
 
-/** The first field of that path which a loaded player lacks; null for none. */
+/** The first of these fields that a loaded player lacks; null for none. */
 export function missingField(player) {
   const { _seeking_handler: seeking } = player._player_engine ?? {};
   if (!seeking || !(seekTime in seeking)) return seekTime;

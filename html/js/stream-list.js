@@ -1,5 +1,5 @@
-// The current streams that this user may see: fetches the list once, then applies
-// every event of the server. Polls the list, slowly, only while no events come.
+// The current streams that this user may see. Fetches the list once, then applies the
+// server's events. Polls the list, slowly, only while no events come.
 // Events: 'change' (new list), 'trouble' (error or null).
 
 import { api } from './api.js';
@@ -9,11 +9,11 @@ import { nothingKnown, reduce, streamsOf, unknownNumbers } from './live-events.j
 // browser opens the next one well within this time.
 const quietMs = 3000;
 const slowPollMs = 15_000;
-// The server ends every event stream sooner than this: an older one is dead.
+// The server ends every event stream before this age: an older connection is dead.
 const oldestEventsMs = 11 * 60_000;
 const asleepMs = 60_000;
 const gatherMs = 300;
-const askAgainMs = 5000;
+const retryMs = 5000;
 
 export class StreamList extends EventTarget {
   constructor() {
@@ -36,7 +36,7 @@ export class StreamList extends EventTarget {
     this.hiddenAt = Infinity;
     this.missed = false;    // events may have been lost since the last list
     this.polls = 0;
-    this.askedFor = new Set();
+    this.requestedNumbers = new Set();
   }
 
   start() {
@@ -53,7 +53,7 @@ export class StreamList extends EventTarget {
     this.running = false;
     this.events?.close();
     this.events = null;
-    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer, this.againTimer]) clearTimeout(timer);
+    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer, this.retryTimer]) clearTimeout(timer);
     document.removeEventListener('visibilitychange', this.onVisibility);
     window.removeEventListener('online', this.onOnline);
     window.removeEventListener('offline', this.onOffline);
@@ -69,7 +69,7 @@ export class StreamList extends EventTarget {
     return this.trouble !== null && this.events?.readyState !== EventSource.OPEN;
   }
 
-  /** The time until which the shown state is known to be right, ms. */
+  /** The time up to which the shown state is known to be correct, ms. */
   get knownAt() {
     return this.stale ? this.troubleAt : Date.now();
   }
@@ -82,13 +82,13 @@ export class StreamList extends EventTarget {
     const take = (type, read) =>
       events.addEventListener(
         type,
-        ({ data }) => this.events === events && this.learn({ type, ...read(JSON.parse(data)) }),
+        ({ data }) => this.events === events && this.apply({ type, ...read(JSON.parse(data)) }),
       );
     take('streams', ({ streams }) => ({ streams }));
     take('stats', ({ streams }) => ({ streams }));
     take('stream', (stream) => ({ stream }));
-    events.onopen = () => this.events === events && this.opened();
-    events.onerror = () => this.events === events && this.failed();
+    events.onopen = () => this.events === events && this.eventsOpened();
+    events.onerror = () => this.events === events && this.eventsFailed();
   }
 
   reopen() {
@@ -97,7 +97,7 @@ export class StreamList extends EventTarget {
     this.listen();
   }
 
-  opened() {
+  eventsOpened() {
     clearTimeout(this.pollTimer);
     this.pollTimer = null;
     this.polls = 0;
@@ -105,8 +105,8 @@ export class StreamList extends EventTarget {
     this.missed = false;
   }
 
-  // The browser reconnects by itself, unless the server refused.
-  failed() {
+  // The browser reconnects by itself, unless the server has refused.
+  eventsFailed() {
     this.missed = true;
     const refused = this.events.readyState === EventSource.CLOSED;
     if (refused) this.events = null;
@@ -117,56 +117,56 @@ export class StreamList extends EventTarget {
   poll() {
     clearTimeout(this.pollTimer);
     this.polls += 1;
-    this.learn({ type: 'silence' });
+    this.apply({ type: 'silence' });
     this.refresh();
     if (!this.events && this.polls > 1) this.listen();
     this.pollTimer = setTimeout(() => this.poll(), this.polls > 1 ? slowPollMs : quietMs);
   }
 
-  learn(event) {
+  apply(event) {
     this.known = reduce(this.known, { at: Date.now(), ...event });
     this.streams = streamsOf(this.known);
     if (!this.streams) return;
     this.dispatchEvent(new Event('change'));
-    this.askForUnknown();
+    this.fetchUnknown();
   }
 
-  // Asks only once for each number: a stream that is not in the list then is not for this user.
-  askForUnknown() {
-    const numbers = unknownNumbers(this.known).filter((number) => !this.askedFor.has(number));
+  // Fetches the list only once for each number: if the stream is still missing, this user may not see it.
+  fetchUnknown() {
+    const numbers = unknownNumbers(this.known).filter((number) => !this.requestedNumbers.has(number));
     if (!numbers.length) return;
-    for (const number of numbers) this.askedFor.add(number);
+    for (const number of numbers) this.requestedNumbers.add(number);
     clearTimeout(this.gatherTimer);
     this.gatherTimer = setTimeout(() => this.refresh(), gatherMs);
   }
 
   /** Fetches the list; if a request is under way, fetches it once more afterwards. */
   refresh() {
-    if (this.asking) {
-      this.askAgain = true;
-      return this.asking;
+    if (this.request) {
+      this.refreshAgain = true;
+      return this.request;
     }
-    this.asking = this.ask().finally(() => {
-      this.asking = null;
-      const again = this.askAgain && this.running;
-      this.askAgain = false;
+    this.request = this.fetchList().finally(() => {
+      this.request = null;
+      const again = this.refreshAgain && this.running;
+      this.refreshAgain = false;
       if (again) this.refresh();
     });
-    return this.asking;
+    return this.request;
   }
 
-  async ask() {
+  async fetchList() {
     try {
       const streams = await api.streams();
       if (!this.running) return;
-      this.learn({ type: 'list', streams });
+      this.apply({ type: 'list', streams });
       this.setTrouble(null);
     } catch (error) {
       if (!this.running || error.status === 401) return;
       this.setTrouble(error);
-      // Try again by timer: if events go on, nothing else asks for the list.
-      clearTimeout(this.againTimer);
-      this.againTimer = setTimeout(() => this.running && this.refresh(), askAgainMs);
+      // Needs a timer of its own: while events flow, nothing else fetches the list.
+      clearTimeout(this.retryTimer);
+      this.retryTimer = setTimeout(() => this.running && this.refresh(), retryMs);
     }
   }
 

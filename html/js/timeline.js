@@ -8,8 +8,8 @@ const hour = 60 * minute;
 
 /** The lengths of the view, widest first; the first is a whole day. */
 export const zooms = [24 * hour, 6 * hour, hour, 10 * minute, 2 * minute];
-const headroom = 0.06;      // of the view, to the right of what is live
-const edge = 0.1;           // of the view: the playhead is kept this far inside
+const headroom = 0.06;      // share of the view to the right of live
+const edge = 0.1;           // share of the view that stays free beside the playhead
 
 // ---- days
 
@@ -72,7 +72,7 @@ export function zoomTo(view, length, at, now) {
   return viewAround(at, clampLength(length), { share, now });
 }
 
-/** The view moved by `by` ms, not past what is live; the day view goes by days. */
+/** The view moved by `by` ms, not past live; a view of a day moves by whole days. */
 export function pan(view, by, now) {
   const length = lengthOf(view);
   if (length >= zooms[0] - hour) {
@@ -83,7 +83,7 @@ export function pan(view, by, now) {
   return viewAround(view.from + by, length, { share: 0, now });
 }
 
-/** The view that has the playhead in it: the same object when it had. */
+/** A view that shows the playhead: the same object if it already does. */
 export function follow(view, at, now) {
   const length = lengthOf(view);
   const margin = length >= zooms[0] - hour ? 0 : length * edge;
@@ -119,7 +119,7 @@ const steps = [
 ];
 const quarter = 15 * minute;
 
-/** Where the scale has a mark: [{at, day}], round in local time, no closer than `least` of the view. */
+/** The marks of the scale: [{at, day}], at round local times, at least the share `least` of the view apart. */
 export function ticks(view, least) {
   const step = steps.find((length) => length >= lengthOf(view) * least) ?? steps.at(-1);
   // Time zones differ from UTC by whole quarters of an hour, and may change within the view.
@@ -155,7 +155,7 @@ export function drawnSpans(spans, view, least) {
 
 const joined = 1500;
 
-/** The spans of `known` with what lies between `from` and `to` replaced by `news`. */
+/** The spans of `known`; between `from` and `to`, those of `news` replace them. */
 export function replaceSpans(known, { from, to }, news) {
   const before = known
     .filter((span) => span.from < from)
@@ -192,7 +192,7 @@ export function recordedIn(spans, { from, to }) {
 
 export const shortestSelection = second;
 
-/** {from, to} of a selection whose ends may have come in either order, within what exists. */
+/** The selection {from, to} between two ends in either order, within the limits and not shorter than a second. */
 export function makeSelection(a, b, { least = -Infinity, most = Infinity } = {}) {
   const within = (at) => Math.round(Math.min(most, Math.max(least, at)));
   const from = within(Math.min(a, b));
@@ -211,8 +211,8 @@ export function moveEnd(selection, end, at, limits) {
 
 // ---- keys
 
-/** What a key means on the timeline: {do, by?}; null for keys that are not its own. */
-export function keyMeaning({ key, shiftKey }) {
+/** The timeline's action for a key: {do, by?}; null for all other keys. */
+export function keyAction({ key, shiftKey }) {
   if (key === 'ArrowLeft' || key === 'ArrowRight') {
     return { do: 'step', by: (key === 'ArrowLeft' ? -1 : 1) * (shiftKey ? minute : 5 * second) };
   }

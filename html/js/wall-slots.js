@@ -1,5 +1,5 @@
-// Which stream is on which tile. A slot is {stream, pinned}: pinned ones were
-// chosen by the viewer and stay; the others follow what is live. Pure: no DOM.
+// Assigns streams to tiles. A slot is {stream, pinned}: the viewer chose the pinned
+// ones, and they stay; the others show streams that are live. Pure: no DOM.
 
 export function makeSlots(size, pinned = []) {
   return Array.from({ length: size }, (_, index) => ({

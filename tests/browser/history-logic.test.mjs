@@ -227,7 +227,7 @@ test('a selection has an order, a least length and limits', async () => {
 });
 
 test('keys', async () => {
-  const { keyMeaning } = await load('timeline.js');
+  const { keyAction } = await load('timeline.js');
   for (const [event, meaning] of [
     [{ key: 'ArrowLeft' }, { do: 'step', by: -5000 }],
     [
@@ -245,7 +245,7 @@ test('keys', async () => {
     [{ key: 'x' }, null],
     [{ key: 'Tab' }, null],
   ]) {
-    assert.deepEqual(keyMeaning(event), meaning, event.key);
+    assert.deepEqual(keyAction(event), meaning, event.key);
   }
 });
 

@@ -48,7 +48,7 @@ test('Chromium caches what it gets over TLS, as with a certificate that was boug
 });
 
 const wordsOf = {
-  'en-US': { title: 'Sign in', wrong: /not right/, home: 'My streams' },
+  'en-US': { title: 'Sign in', wrong: /Wrong user name/, home: 'My streams' },
   'zh-CN': { title: '登录', wrong: /不正确/, home: '我的直播' },
 };
 
@@ -336,7 +336,7 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   const stage = publish([secure]);
   try {
     await page.waitForSelector('tbody tr:has-text("live/stage") .badge[data-state=live]');
-    await page.click('tbody tr:has-text("live/stage") button:has-text("End all")');
+    await page.click('tbody tr:has-text("live/stage") button:has-text("End sessions")');
     await page.click('dialog .button-danger');
     await page.waitForSelector('.admin-news:text-is("Done. 1 live session ended.")');
     await screenshot(page, 'admin-ended');
@@ -423,12 +423,12 @@ test('a service that hangs is told, in lists and in changes, and every tab comes
   try {
     await page.click('dialog button:has-text("Save")');
     await page.waitForSelector('dialog button[disabled]:has-text("Saving…")');
-    await page.waitForSelector('dialog [role=alert]:has-text("The service has not answered")');
+    await page.waitForSelector('dialog [role=alert]:has-text("The server has not answered")');
     await page.waitForSelector('dialog button:has-text("Save"):not([disabled])');
     await page.keyboard.press('Escape');
     for (const view of ['#/admin/sessions', '#/admin/grants', '#/admin/users']) {
       await goTo(page, view);
-      await page.waitForSelector('.admin-missing:visible:has-text("The service is not available right now")');
+      await page.waitForSelector('.admin-missing:visible:has-text("The server is not available right now")');
     }
     await accessible(page, 'a tab that did not come');
     await screenshot(page, 'admin-missing');
@@ -466,7 +466,7 @@ test('a tab opened without a connection comes when there is one, or when asked f
 test('an address that leads nowhere says so', async () => {
   const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/recordngs`);
   await logIn(page, 'a long enough password', 'stagehand');
-  await page.waitForSelector('.empty:has-text("This address leads nowhere")');
+  await page.waitForSelector('.empty:has-text("There is no page at this address")');
   await accessible(page, 'nowhere');
   await screenshot(page, 'nowhere');
   await goTo(page, '#/streams');
@@ -500,6 +500,6 @@ test('a user without streams is told what to do', async () => {
   await accessible(page, 'empty list');
   await screenshot(page, 'streams-none');
   await goTo(page, '#/admin/users');
-  await page.waitForSelector('.empty:has-text("those who manage streams")');
+  await page.waitForSelector('.empty:has-text("Only users who manage streams")');
   await close();
 });

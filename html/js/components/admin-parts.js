@@ -1,4 +1,4 @@
-// What the admin tabs have in common: a labelled field, a table, an empty row.
+// Parts that the admin tabs share: labelled fields, tables, buttons.
 
 import { h } from '../dom.js';
 import { isolated } from '../format.js';
@@ -27,7 +27,7 @@ export function table(caption, heads, body) {
   );
 }
 
-/** A text that a user has chosen: three lines at most, the whole text on hover. */
+/** A text that a user has entered: shows at most three lines, and all of it on hover. */
 export function userText(text) {
   return h('bdi', { class: 'user-text', title: text }, text);
 }
@@ -45,7 +45,7 @@ export function smallButton(label, about, onclick, ...content) {
   );
 }
 
-/** A whole number in a form; empty stands for 0, "no limit". */
+/** A field for a whole number; empty means 0, "no limit". */
 export function limitInput(value) {
   return h('input', {
     class: 'input',

@@ -1,4 +1,4 @@
-// The selected span of a timeline, in words, with its download.
+// Shows the selected span of a timeline: its times, its length and its download.
 
 import { h, icon, setText } from '../dom.js';
 import { formatClock, formatDuration } from '../format.js';
@@ -8,8 +8,8 @@ import { lengthOf, recordedIn, startOfDay } from '../timeline.js';
 const firstLengthMs = 60_000;
 const longestMs = 6 * 3_600_000;   // the server's hub_history_clip_max
 
-// mountClip(root, {history, timeline, where}) -> {open, close, mark, destroy}; where() is the playhead, ms
-export function mountClip(root, { history, timeline, where }) {
+// mountClip(root, {history, timeline, playhead}) -> {open, close, mark, destroy}; playhead() gives its time, ms
+export function mountClip(root, { history, timeline, playhead }) {
   const range = h('span', { class: 'clip-range' });
   const length = h('span', { class: 'clip-length' });
   const download = h(
@@ -49,27 +49,27 @@ export function mountClip(root, { history, timeline, where }) {
       ),
     ),
   );
-  const asked = new Set();    // days whose FLV files were requested: the server makes clips of MP4 only
+  const requestedDays = new Set();    // whose FLV files were requested: the server makes clips only of MP4
   root.append(element);
   root.addEventListener('timeline:select', update);
-  // The token may have been renewed since.
+  // The link needs the current token.
   for (const type of ['pointerdown', 'focus']) download.addEventListener(type, update);
 
   // Selects the minute before the playhead, or the part of it that is in the view.
   function open() {
-    const to = where();
+    const to = playhead();
     timeline.select({ from: to - Math.min(firstLengthMs, lengthOf(timeline.view) / 6), to });
   }
 
   function close() {
     const inside = element.contains(document.activeElement);
     timeline.select(null);
-    // Move the focus, which would be lost with the hidden element.
+    // The hidden element would take the focus with it: move it.
     if (inside) timeline.slider.focus({ preventScroll: true });
   }
 
   function mark(end) {
-    const at = where();
+    const at = playhead();
     const { selection } = timeline;
     const kept = selection?.[end === 'from' ? 'to' : 'from'];
     const fits = kept !== undefined && (end === 'from' ? kept > at : kept < at);
@@ -81,25 +81,25 @@ export function mountClip(root, { history, timeline, where }) {
     const { selection } = timeline;
     element.hidden = !selection;
     if (!selection) return;
-    askForFlv(selection);
+    requestFlv(selection);
     const flv = recordedIn(history.flvIn(selection), selection);
     const recorded = Math.max(0, recordedIn(history.spans, selection) - flv);
     setText(range, `${formatClock(selection.from, locale())} – ${formatClock(selection.to, locale())}`);
     const fits = recorded > 0 && recorded <= longestMs;
     if (recorded > longestMs) setText(length, t('clip.tooLong', { hours: longestMs / 3_600_000 }));
     else setText(length, recorded > 0 ? formatDuration(recorded) : t(flv > 0 ? 'clip.flv' : 'clip.nothing'));
-    // The file name has the viewer's local time, as the page shows it everywhere.
+    // The file name has the viewer's local time, as everywhere on the page.
     if (fits)
       download.href = history.url('clip.mp4', { ...selection, zone: -new Date(selection.from).getTimezoneOffset() });
     else download.removeAttribute('href');
     download.setAttribute('aria-disabled', String(!fits));
   }
 
-  function askForFlv({ from }) {
+  function requestFlv({ from }) {
     const day = startOfDay(from);
-    if (asked.has(day)) return;
-    asked.add(day);
-    history.flvAt(from).then(update, () => asked.delete(day));
+    if (requestedDays.has(day)) return;
+    requestedDays.add(day);
+    history.flvAt(from).then(update, () => requestedDays.delete(day));
   }
 
   return {

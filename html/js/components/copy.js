@@ -3,7 +3,7 @@
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 
-const saidMs = 2000;
+const copiedShownMs = 2000;
 
 export function mountCopyField(root, { label, value, secret = false }) {
   const input = h('input', {
@@ -14,7 +14,7 @@ export function mountCopyField(root, { label, value, secret = false }) {
     spellcheck: 'false',
     'aria-label': label,
   });
-  const said = h('span', { class: 'sr-only', role: 'status' });
+  const status = h('span', { class: 'sr-only', role: 'status' });
   const button = h(
     'button',
     { class: 'button button-small', type: 'button', onclick: copy, 'aria-label': `${t('copy')}: ${label}` },
@@ -25,7 +25,7 @@ export function mountCopyField(root, { label, value, secret = false }) {
     'div',
     { class: 'copy-field', data: secret ? { secret: '' } : {} },
     h('span', { class: 'copy-label', 'aria-hidden': 'true' }, label),
-    h('div', { class: 'copy-row' }, input, button, said),
+    h('div', { class: 'copy-row' }, input, button, status),
   );
   root.append(element);
   input.addEventListener('focus', () => input.select());
@@ -41,12 +41,12 @@ export function mountCopyField(root, { label, value, secret = false }) {
       return;
     }
     button.replaceChildren(icon('check'), h('span', {}, t('copied')));
-    said.textContent = t('copied');
+    status.textContent = t('copied');
     clearTimeout(timer);
     timer = setTimeout(() => {
       button.replaceChildren(icon('copy'), h('span', {}, t('copy')));
-      said.textContent = '';
-    }, saidMs);
+      status.textContent = '';
+    }, copiedShownMs);
   }
 
   return {

@@ -1,4 +1,4 @@
-// A modal <dialog> with a title, a body and buttons. Resolves when it closes.
+// A modal <dialog> with a title, a body and buttons; its promise `closed` resolves when it closes.
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';

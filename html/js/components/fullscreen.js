@@ -1,4 +1,4 @@
-// Fullscreen of any element; iPhones only know it for the <video> itself.
+// Full screen of any element; iPhones support it only for the <video> itself.
 
 export function toggleFullscreen(element) {
   if (document.fullscreenElement) return document.exitFullscreen();

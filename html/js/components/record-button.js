@@ -8,35 +8,35 @@ import { wordsFor } from '../wording.js';
 // mountRecordButton(root, {list, id}) -> {update}
 export function mountRecordButton(root, { list, id }) {
   const button = h('button', { class: 'button button-record', type: 'button', hidden: true, onclick: once(toggle) });
-  const said = h('p', { class: 'record-said', role: 'status', hidden: true });
-  root.append(button, said);
+  const message = h('p', { class: 'record-said', role: 'status', hidden: true });
+  root.append(button, message);
 
   async function toggle() {
     const stream = list.find(id);
     button.disabled = true;
-    say('');
+    showMessage('');
     try {
       await api.setRecording(stream.app, stream.name, !stream.record_on);
       await list.refresh();
     } catch (error) {
-      say(wordsFor(error));
+      showMessage(wordsFor(error));
     }
     button.disabled = false;
   }
 
-  let stopped = '';     // the reason why a wanted recording does not run
+  let stopped = '';     // why the recording does not run although it is switched on
 
-  function say(text) {
-    setText(said, text);
-    said.hidden = !text;
+  function showMessage(text) {
+    setText(message, text);
+    message.hidden = !text;
   }
 
   return {
     update() {
       const stream = list.find(id);
-      const why = stream?.record_stopped ? t('record.quota') : '';
-      if (why !== stopped) say(why);
-      stopped = why;
+      const reason = stream?.record_stopped ? t('record.quota') : '';
+      if (reason !== stopped) showMessage(reason);
+      stopped = reason;
       button.hidden = !stream || stream.record !== 'demand' || !stream.rights.includes('manage');
       const face = stream?.record_on ? 'stop' : 'record';
       if (button.hidden || button.dataset.face === face) return;

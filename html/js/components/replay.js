@@ -1,19 +1,19 @@
-// The timeline under the picture of one stream, with its buttons. Decides whether
-// the tile shows live or history, and switches between them.
+// The timeline under the picture of one stream, with its buttons. Switches the tile
+// between live and history.
 
 import { emit, h, icon, once, setText } from '../dom.js';
 import { formatClock, formatDay } from '../format.js';
 import { History } from '../history.js';
 import { locale, t } from '../i18n.js';
 import { recall, remember } from '../preferences.js';
-import { addDays, keyMeaning, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
+import { addDays, keyAction, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
 import { mountClip } from './clip.js';
 import { mountTimeline } from './timeline.js';
 
 const rates = [0.5, 1, 1.5, 2, 4, 8];
 const skipMs = 10_000;
-// The playlist lists new segments some seconds late, so history this close to now
-// would stall. A seek forward from there goes to live.
+// The playlist lists new segments some seconds late, so history this close to now would
+// stall: a seek forward into this range goes to live.
 const nearestMs = 15_000;
 const liveWithinMs = 12_000;
 const hereIsLiveMs = 2000;
@@ -24,9 +24,9 @@ const hourIndex = 2;
 export function mountReplay(root, { list, id, tile, at }) {
   const history = new History(list, id);
   let heldAt = null;        // time at which the viewer paused live, ms
-  let wanted = null;        // target of a seek that no player has been given yet
-  let lastEnd = null;       // where playback last ended without a picture after it
-  let settled = false;      // the time in the page's address has been applied
+  let wanted = null;        // target of a seek that no player has got yet
+  let lastEnd = null;       // where playback last ended, unless it has gone on since
+  let addressApplied = false;   // the time in the page's address has been applied
 
   const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: once(togglePause) });
   const backward = skipButton(-skipMs);
@@ -96,7 +96,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     icon('plus'),
   );
   const zoomed = h('span', { class: 'replay-zoom' });
-  const said = h('p', { class: 'replay-said', role: 'status' });
+  const notice = h('p', { class: 'replay-said', role: 'status' });
   const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
     h('div', { class: 'replay-bar' },
       h('div', { class: 'replay-transport' }, backward, pause, forward),
@@ -104,7 +104,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       h('div', { class: 'replay-tools' }, clipButton, rate),
       live),
     h('div', { class: 'replay-range' },
-      h('div', { class: 'replay-group' }, before, days, after), said,
+      h('div', { class: 'replay-group' }, before, days, after), notice,
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
   root.append(element);
 
@@ -112,7 +112,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     history,
     length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex],
   });
-  const clip = mountClip(element, { history, timeline, where: () => positionNow() });
+  const clip = mountClip(element, { history, timeline, playhead: () => positionNow() });
   element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
   element.addEventListener('timeline:view', showRange);
   element.addEventListener('timeline:select', () =>
@@ -120,7 +120,7 @@ export function mountReplay(root, { list, id, tile, at }) {
   );
   tile.element.addEventListener('tile:phase', update);
   history.addEventListener('change', showRange);
-  history.addEventListener('trouble', showSaid);
+  history.addEventListener('trouble', showState);
   list.addEventListener('change', update);
   const ticker = setInterval(update, 500);
   update();
@@ -142,7 +142,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     return tile.mode === 'live' || (tile.mode === 'history' && !tile.player.paused && tile.player.phase !== 'ended');
   }
 
-  // ---- going somewhere
+  // ---- seeking
 
   async function seek(to) {
     if (!history.base) return;
@@ -155,11 +155,11 @@ export function mountReplay(root, { list, id, tile, at }) {
     update();
     const asked = wanted;
     const next = await history.playable(asked) ?? justBefore(asked);
-    if (wanted !== asked) return;      // another seek has come since
+    if (wanted !== asked) return;      // another seek has replaced this one
     if (next === null) {
       wanted = null;
       if (isLive()) goLive();
-      else say('replay.nothing');
+      else showNotice('replay.nothing');
       return;
     }
     lastEnd = null;
@@ -190,7 +190,7 @@ export function mountReplay(root, { list, id, tile, at }) {
 
   async function onEnd({ target: ending }) {
     const { endedAt } = ending;
-    // Ended twice at one place: the recording there does not play, so skip ahead.
+    // Playback ended twice at one place: the recording there does not play, so skip ahead.
     const stuck = lastEnd !== null && Math.abs(endedAt - lastEnd) < 2000;
     lastEnd = endedAt;
     if (endedAt > Date.now() - 60_000) await history.refresh();
@@ -230,7 +230,7 @@ export function mountReplay(root, { list, id, tile, at }) {
       heldAt = liveNow();
       tile.hold();
     } else if (tile.mode === 'held') {
-      // Better to repeat some seconds than to miss some.
+      // Repeat some seconds rather than miss any.
       seek(heldAt).then(() => tile.mode === 'history' && tile.player.setPaused(false));
     } else if (tile.player.phase === 'ended') {
       if (isLive()) goLive();
@@ -280,19 +280,19 @@ export function mountReplay(root, { list, id, tile, at }) {
     zoomOut.disabled = length >= zooms[0] - 3_600_000;
     setText(zoomed, spanText(length));
     if (zooms.includes(length)) remember('zoom', length);
-    showSaid();
+    showState();
   }
 
-  function say(key) {
-    setText(said, key ? t(key) : '');
+  function showNotice(key) {
+    setText(notice, key ? t(key) : '');
   }
 
-  function showSaid() {
-    if (history.trouble) say('replay.trouble');
-    else if (history.days && !history.days.length) say(history.writing ? 'replay.begun' : 'replay.none');
+  function showState() {
+    if (history.trouble) showNotice('replay.trouble');
+    else if (history.days && !history.days.length) showNotice(history.writing ? 'replay.begun' : 'replay.none');
     else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to))
-      say('replay.noneHere');
-    else say(null);
+      showNotice('replay.noneHere');
+    else showNotice(null);
   }
 
   // ---- the rest
@@ -310,14 +310,14 @@ export function mountReplay(root, { list, id, tile, at }) {
       if (stream && tile.mode !== 'live') goLive();
       return;
     }
-    if (!settled) begin();
+    if (!addressApplied) applyAddress();
     const now = Date.now();
     const position = positionNow();
     const isAtLive = tile.mode === 'live' && wanted === null;
-    // No time to show before the first picture.
-    const told = isAtLive ? tile.player.shownAt : position;
-    setText(clock, formatClock(told, locale()));
-    setText(day, Number.isNaN(told) ? '' : formatDay(told, locale()));
+    // Before the first picture there is no time to show.
+    const shownTime = isAtLive ? tile.player.shownAt : position;
+    setText(clock, formatClock(shownTime, locale()));
+    setText(day, Number.isNaN(shownTime) ? '' : formatDay(shownTime, locale()));
     const isOnAir = isAtLive && tile.phase === 'playing';
     live.classList.toggle('replay-live-on', isOnAir);
     live.setAttribute('aria-pressed', String(isAtLive));
@@ -334,9 +334,9 @@ export function mountReplay(root, { list, id, tile, at }) {
     timeline.show({ position, onAir: isOnAir, now });
   }
 
-  // The address may name a time: the picture begins there.
-  function begin() {
-    settled = true;
+  // If the address names a time, playback starts there.
+  function applyAddress() {
+    addressApplied = true;
     timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), {
       byHand: false,
     });
@@ -353,33 +353,33 @@ export function mountReplay(root, { list, id, tile, at }) {
     );
   }
 
-  /** A key pressed anywhere in the view; true when it was for the timeline. */
+  /** Handles a key pressed anywhere in the view; returns whether it was for the timeline. */
   function key(event) {
-    const meaning = keyMeaning(event);
-    if (element.hidden || !meaning) return false;
+    const action = keyAction(event);
+    if (element.hidden || !action) return false;
     const onBar = event.target === timeline.slider;
-    if (meaning.do === 'unselect' && !timeline.selection) return false;
-    // A focused button or link, or the page itself, uses these keys on its own.
-    if (meaning.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
-    if (['first', 'last', 'page'].includes(meaning.do) && !onBar) return false;
+    if (action.do === 'unselect' && !timeline.selection) return false;
+    // A focused button or link, or the page itself, uses these keys.
+    if (action.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;
+    if (['first', 'last', 'page'].includes(action.do) && !onBar) return false;
     const actions = {
-      step: () => skip(meaning.by),
+      step: () => skip(action.by),
       first: () => history.first !== null && seek(dayStart()),
       last: () => (isLive() ? goLive() : seek((history.last ?? Date.now()) - skipMs)),
-      zoom: () => timeline.zoom(meaning.by),
+      zoom: () => timeline.zoom(action.by),
       live: () => isLive() && goLive(),
       pause: togglePause,
       markStart: () => clip.mark('from'),
       markEnd: () => clip.mark('to'),
       unselect: clip.close,
-      page: () => timeline.page(meaning.by),
+      page: () => timeline.page(action.by),
     };
     timeline.hidePeek();
-    actions[meaning.do]();
+    actions[action.do]();
     return true;
   }
 
-  // Home: where the day's recording begins; once there, the day before.
+  // The Home key goes to the start of the day's recording, and from there to the day before.
   function dayStart() {
     const start = startOfDay(positionNow());
     const first = history.spans.find(({ to }) => to > start);

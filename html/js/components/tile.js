@@ -1,7 +1,7 @@
-// One stream's picture with its name, numbers and state. The wall and the
-// player view both use it; the player view may turn it to the stream's history
-// and back, in the same <video>.
-// Events upward: tile:stats, tile:muted, tile:phase.
+// One stream's picture with its name, numbers and state, for the wall and the player
+// view. The player view can switch it to the stream's history and back, in the same
+// <video>.
+// Events that bubble up: tile:stats, tile:muted, tile:phase.
 
 import { emit, h, icon, setText } from '../dom.js';
 import { formatBitrate, formatSeconds } from '../format.js';
@@ -48,18 +48,18 @@ export function mountTile(root, { list, id }) {
   root.prepend(element);
 
   let player = null;
-  let mode = null;      // live, history, or held: the last picture of live
-  let shown = false;    // a picture has been shown before
+  let mode = null;      // live, history, or held: live is stopped under its last picture
+  let shown = false;    // an earlier player has shown a picture
 
   function liveSource() {
     const stream = list.find(id);
     if (!stream) return null;
-    // The list is stale when it cannot be fetched: try to connect anyway.
+    // The list cannot be fetched and may be stale: try to connect anyway.
     const state = list.trouble ? 'live' : stream.state;
     return { url: stream.play, state, audio: stream.audio, video: stream.video };
   }
 
-  function use(next, nextMode) {
+  function switchTo(next, nextMode) {
     shown ||= Boolean(player?.everShown);
     if (player) keepPicture(video, still);
     player?.destroy();
@@ -79,7 +79,7 @@ export function mountTile(root, { list, id }) {
     const refused = mode === 'live' && !allowed;
     const phase = refused ? 'offline' : phaseNow(stream);
     element.dataset.phase = phase;
-    // Show the sign only beside a moving picture: it says that this picture is being recorded.
+    // The sign says that this picture is being recorded: show it only beside a moving one.
     recording.hidden = !(mode === 'live' && phase === 'playing' && stream?.recording === 'on');
     if (mode === 'history') showHistoryPhase(phase);
     else {
@@ -126,7 +126,7 @@ export function mountTile(root, { list, id }) {
 
   function toLive() {
     if (mode === 'live') return;
-    use(new LivePlayer(video, still, liveSource), 'live');
+    switchTo(new LivePlayer(video, still, liveSource), 'live');
     player.sourceChanged();
     player.start();
   }
@@ -147,14 +147,14 @@ export function mountTile(root, { list, id }) {
       if (!muted && mode === 'live') player.play();
     },
     toLive,
-    /** Replaces the live player by one of the stream's history. */
+    /** Replaces the live player by one for the stream's history. */
     toHistory(history) {
-      if (mode !== 'history') use(new HistoryPlayer(video, still, history), 'history');
+      if (mode !== 'history') switchTo(new HistoryPlayer(video, still, history), 'history');
       return player;
     },
     /** Stops live and keeps its last picture. */
     hold() {
-      use(null, 'held');
+      switchTo(null, 'held');
     },
     destroy() {
       list.removeEventListener('change', update);

@@ -1,6 +1,6 @@
 // The bar from the past to live: shows the recorded spans, the playhead and the
 // picture under the pointer, and lets the viewer seek, zoom and select.
-// The element's events, upward: timeline:seek {at}, timeline:select {from, to},
+// Events that bubble up: timeline:seek {at}, timeline:select {from, to},
 // timeline:view {from, to}.
 
 import { emit, h, setText } from '../dom.js';
@@ -26,16 +26,16 @@ import {
 
 const wheelFactor = 1.0015;
 const thumbAfterMs = 140;
-const lookAfterMs = 150;
+const loadAfterMs = 150;
 const dragAfterPx = 4;
 const labelPx = 62;
 const stepMs = 1000;
-const untoldMs = 30_000;
-// Dragging this close to an end of the bar scrolls the view, slowly.
+const unlistedMs = 30_000;
+// Dragging this close to an end of the bar scrolls the view slowly.
 const edgeShare = 0.03;
-const turnEveryMs = 80;
-const turnShare = 0.02;
-// After a seek outside the view, the new view has this share before the target.
+const scrollEveryMs = 80;
+const scrollShare = 0.02;
+// After a seek outside the view, the new view shows this share of itself before the target.
 const beginShare = 0.1;
 
 // mountTimeline(root, {history, length}) -> {element, slider, view, selection, show, setView, reveal, zoom, select,
@@ -85,15 +85,15 @@ export function mountTimeline(root, { history, length }) {
   let selection = null;
   let drawn = '';
   let dragged = null;     // time to which the viewer drags the playhead, ms
-  let lookTimer = null;
+  let loadTimer = null;
   let thumbTimer = null;
-  let turner = null;
+  let scrollTimer = null;
   let thumbAt = null;     // of the picture under the pointer, ms
-  let touched = 0;        // when the viewer last moved the view: playback does not move it back at once
+  let movedAt = 0;        // when the viewer last moved the view: playback does not move it back at once
 
   const watcher = new ResizeObserver(() => draw());
   watcher.observe(bar);
-  listenToHand();
+  listenToPointers();
   history.addEventListener('change', draw);
 
   // ---- drawing
@@ -101,7 +101,7 @@ export function mountTimeline(root, { history, length }) {
   /** Shows where playback is: {position, onAir, now}; onAir: the viewer sees live. */
   function show(next) {
     ({ position, onAir, now } = next);
-    if (dragged === null && !selection && now - touched > 8000) {
+    if (dragged === null && !selection && now - movedAt > 8000) {
       const followed = follow(view, position, now);
       if (followed !== view) setView(followed, { byHand: false });
     }
@@ -109,15 +109,15 @@ export function mountTimeline(root, { history, length }) {
   }
 
   function setView(next, { byHand = true } = {}) {
-    if (byHand) touched = Date.now();
+    if (byHand) movedAt = Date.now();
     view = next;
-    clearTimeout(lookTimer);
-    lookTimer = setTimeout(() => history.look(view), lookAfterMs);
+    clearTimeout(loadTimer);
+    loadTimer = setTimeout(() => history.loadView(view), loadAfterMs);
     draw();
     emit(element, 'timeline:view', view);
   }
 
-  /** Moves the view to `at`, where playback goes, unless it is in the view already. */
+  /** Moves the view to `at`, where playback goes, unless it already shows that time. */
   function reveal(at) {
     if (at < view.from || at > view.to)
       setView(viewAround(at, lengthOf(view), { share: beginShare, now }), { byHand: false });
@@ -155,8 +155,8 @@ export function mountTimeline(root, { history, length }) {
     head.classList.toggle('timeline-head-live', onAir && dragged === null);
     const rest = Math.max(0, 1 - shareOf(view, now));
     future.style.width = `${Math.min(1, rest) * 100}%`;
-    // The part that is being recorded and is not in spans.json yet.
-    growing.hidden = !(history.writing && now - history.last < untoldMs && history.last < view.to && now > view.from);
+    // The part that was recorded since the page last fetched spans.json.
+    growing.hidden = !(history.writing && now - history.last < unlistedMs && history.last < view.to && now > view.from);
     if (!growing.hidden) setRange(growing, history.last, now);
     slider.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
     slider.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
@@ -211,7 +211,7 @@ export function mountTimeline(root, { history, length }) {
     return timeAt(view, (event.clientX - left) / width);
   }
 
-  function listenToHand() {
+  function listenToPointers() {
     const fingers = new Map();
     let hold = null; // {kind: scrub | select | handle | pinch, …}
 
@@ -232,7 +232,7 @@ export function mountTimeline(root, { history, length }) {
 
     bar.addEventListener('pointermove', (event) => {
       if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event.clientX);
-      if (!hold || hold.kind !== 'pinch') look(event);
+      if (!hold || hold.kind !== 'pinch') showPeek(event);
       if (!hold) return;
       if (hold.kind === 'pinch') pinch();
       else if (hold.kind === 'handle') select(moveEnd(selection, hold.end, timeUnder(event), limits()));
@@ -245,19 +245,19 @@ export function mountTimeline(root, { history, length }) {
       }
     });
 
-    function turn() {
+    function scrollAtEdge() {
       if (!hold?.moved) return;
       const { left, width } = bar.getBoundingClientRect();
       const share = (hold.event.clientX - left) / width;
       const direction = share < edgeShare ? -1 : share > 1 - edgeShare ? 1 : 0;
       // The day view does not scroll into another day.
       if (!direction || lengthOf(view) >= zooms[0] - 3_600_000) return;
-      setView(pan(view, direction * lengthOf(view) * turnShare, now));
+      setView(pan(view, direction * lengthOf(view) * scrollShare, now));
       dragged = Math.min(timeUnder(hold.event), now);
-      look(hold.event);
+      showPeek(hold.event);
       place();
     }
-    turner = setInterval(turn, turnEveryMs);
+    scrollTimer = setInterval(scrollAtEdge, scrollEveryMs);
 
     const release = (event) => {
       if (!fingers.delete(event.pointerId) || !hold) return;
@@ -285,9 +285,9 @@ export function mountTimeline(root, { history, length }) {
       const [a, b] = [...fingers.values()];
       if (b === undefined) return;
       const { left, width } = bar.getBoundingClientRect();
-      const was = timeAt(hold.view, (hold.middle - left) / width);
+      const anchor = timeAt(hold.view, (hold.middle - left) / width);
       const span = clampLength(lengthOf(hold.view) * hold.apart / Math.max(20, Math.abs(a - b)));
-      setView(viewAround(was, span, { share: ((a + b) / 2 - left) / width, now }));
+      setView(viewAround(anchor, span, { share: ((a + b) / 2 - left) / width, now }));
     }
 
     bar.addEventListener('wheel', (event) => {
@@ -300,25 +300,23 @@ export function mountTimeline(root, { history, length }) {
       if (next.from === view.from && next.to === view.to) return;
       event.preventDefault();
       setView(next);
-      look(event);
+      showPeek(event);
     }, { passive: false });
   }
 
   // ---- the picture under the pointer
 
-  function look(event) {
+  function showPeek(event) {
     const at = timeUnder(event);
     const { width } = bar.getBoundingClientRect();
-    const known = at <= now;
-    pointer.hidden = !known;
-    peek.hidden = !known;
-    if (!known) return;
+    const past = at <= now;
+    pointer.hidden = !past;
+    peek.hidden = !past;
+    if (!past) return;
     pointer.style.left = percent(at);
     const span = spanAt(history.spans, at);
-    setText(
-      peekTime,
-      span || !history.knows(at) ? formatClock(at, locale()) : `${formatClock(at, locale())} · ${t('timeline.gap')}`,
-    );
+    const clock = formatClock(at, locale());
+    setText(peekTime, span || !history.hasLoaded(at) ? clock : `${clock} · ${t('timeline.gap')}`);
     showThumb(span && at);
     const half = peek.offsetWidth / 2;
     peek.style.left = `${Math.min(width - half, Math.max(half, shareOf(view, at) * width))}px`;
@@ -402,9 +400,9 @@ export function mountTimeline(root, { history, length }) {
       setView(pan(view, direction * lengthOf(view), now));
     },
     destroy() {
-      clearTimeout(lookTimer);
+      clearTimeout(loadTimer);
       clearTimeout(thumbTimer);
-      clearInterval(turner);
+      clearInterval(scrollTimer);
       watcher.disconnect();
       history.removeEventListener('change', draw);
       element.remove();

@@ -1,4 +1,4 @@
-// Users' and groups' rights on streams.
+// The rights of users and groups on streams.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';

@@ -1,6 +1,6 @@
-// The sessions of publishers and viewers, each with a button that ends it. Fetched
-// every three seconds while visible; keeps one row per session, so that the button
-// under a finger or in focus stays in place.
+// The sessions of publishers and viewers, each with a button that ends it. Fetches
+// them every three seconds while the page is visible. Keeps one row per session, so
+// that the button under a finger or in focus stays in place.
 
 import { api } from '../api.js';
 import { h, icon, setText } from '../dom.js';
@@ -32,9 +32,9 @@ export function mountSessions(root, { load, attempt }) {
   const frame = table(
     t('admin.sessions'),
     [
-      t('sessions.what'),
+      t('sessions.activity'),
       t('admin.stream'),
-      t('sessions.who'),
+      t('sessions.user'),
       t('sessions.protocol'),
       t('sessions.age'),
       t('sessions.bytes'),
@@ -45,15 +45,15 @@ export function mountSessions(root, { load, attempt }) {
   frame.classList.add('sessions');
   root.append(h('div', { class: 'sessions-head' }, summary, filter), frame);
   document.addEventListener('visibilitychange', onVisible);
-  const asking = load(api.sessions, (value) => {
+  const request = load(api.sessions, (value) => {
     sessions = value.sort(inOrder);
     show();
     clearTimeout(timer);
-    if (document.visibilityState === 'visible') timer = setTimeout(() => asking.refresh(), everyMs);
+    if (document.visibilityState === 'visible') timer = setTimeout(() => request.refresh(), everyMs);
   });
 
   function onVisible() {
-    if (document.visibilityState === 'visible') asking.refresh();
+    if (document.visibilityState === 'visible') request.refresh();
   }
 
   function show() {
@@ -102,7 +102,7 @@ export function mountSessions(root, { load, attempt }) {
     if (!agreed) return;
     // 404: the session has ended already, which is no error.
     await attempt(() => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; }));
-    asking.refresh();
+    request.refresh();
   }
 
   return {

@@ -1,4 +1,5 @@
-// Streams: add one, change its title, visibility and limits, give it a new key.
+// Streams: an admin adds them, and managers change their settings, end their sessions
+// and give them new keys.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
@@ -90,7 +91,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
       body: h('div', { class: 'form-fields' },
         field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
         field(t('admin.record'), record, t('admin.recordHint')),
-        // Only admins change the limits, which protect the server, not managers of a stream.
+        // The limits protect the server, so only admins may change them, not managers of a stream.
         user.admin && field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')),
         user.admin && field(t('admin.maxViewers'), viewers, t('admin.maxViewersHint'))),
       save: () => api.editStream(stream.app, stream.name, {

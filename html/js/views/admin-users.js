@@ -1,5 +1,4 @@
-// Users, with how many streams each may publish at once and how much space their
-// recordings may take.
+// Users and their limits: streams published at once, and the quota of their recordings.
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';

@@ -1,10 +1,10 @@
-// Users, streams, access and sessions: one tab for each, with a form to add on top
-// where there is one, and the list below. Managers who are no admins get only the tabs
-// for their streams.
+// Users, streams, access and sessions: one tab for each. A tab has a list, and most
+// have a form above it that adds an entry. Managers who are not admins see only the
+// tabs for their streams.
 
-import { Asking } from '../asking.js';
 import { h, setText } from '../dom.js';
 import { t } from '../i18n.js';
+import { RetryingRequest } from '../retrying-request.js';
 import { wordsFor } from '../wording.js';
 import { mountGrants } from './admin-grants.js';
 import { mountSessions } from './admin-sessions.js';
@@ -13,7 +13,7 @@ import { mountUsers } from './admin-users.js';
 
 const tabs = { users: mountUsers, streams: mountStreamsTab, grants: mountGrants, sessions: mountSessions };
 const managerTabs = ['streams', 'sessions'];
-const saidToWaitMs = 1000;
+const waitingNoticeAfterMs = 1000;
 
 export function mountAdmin(root, { list, tab, user }) {
   const names = user.admin ? Object.keys(tabs) : managerTabs;
@@ -32,7 +32,7 @@ export function mountAdmin(root, { list, tab, user }) {
     ),
   );
   const trouble = h('span', {});
-  const again = h('button', { class: 'button button-small', type: 'button', onclick: askAgain }, t('error.retry'));
+  const again = h('button', { class: 'button button-small', type: 'button', onclick: retryFailed }, t('error.retry'));
   const missing = h('div', { class: 'admin-message admin-missing', role: 'alert', hidden: true }, trouble, again);
   const body = h('div', { class: 'admin-body' });
   const element = h(
@@ -47,34 +47,34 @@ export function mountAdmin(root, { list, tab, user }) {
   );
   root.append(element);
 
-  // Loads data of the tab until it succeeds, and again by refresh() of the returned Asking.
-  const askings = new Map();      // -> its error, or null
-  function load(ask, take) {
-    const asking = new Asking(ask, take, (error) => { askings.set(asking, error); showMissing(); });
-    askings.set(asking, null);
-    asking.refresh();
-    return asking;
+  // Loads data for the tab, retrying until it succeeds; refresh() of the returned request loads it again.
+  const requests = new Map();     // a RetryingRequest -> its last error, or null
+  function load(send, take) {
+    const request = new RetryingRequest(send, take, (error) => { requests.set(request, error); showMissing(); });
+    requests.set(request, null);
+    request.refresh();
+    return request;
   }
 
   function showMissing() {
-    const error = [...askings.values()].find(Boolean);
+    const error = [...requests.values()].find(Boolean);
     missing.hidden = !error;
     if (error) setText(trouble, wordsFor(error));
   }
 
-  function askAgain() {
-    for (const [asking, error] of askings) if (error) asking.refresh();
+  function retryFailed() {
+    for (const [request, error] of requests) if (error) request.refresh();
   }
 
-  // Runs one change. Shows an error above the list, or that the change takes long.
-  async function attempt(work, words = {}) {
+  // Makes a change. Shows an error above the list, and a notice if the change takes long.
+  async function attempt(work, messages = {}) {
     message.hidden = true;
     news.hidden = true;
-    const slow = setTimeout(() => say(news, t('error.waiting')), saidToWaitMs);
+    const slow = setTimeout(() => show(news, t('error.waiting')), waitingNoticeAfterMs);
     try {
       return { done: true, value: await work() };
     } catch (error) {
-      if (element.isConnected) say(message, words[error.status] ?? wordsFor(error));
+      if (element.isConnected) show(message, messages[error.status] ?? wordsFor(error));
       return { done: false };
     } finally {
       clearTimeout(slow);
@@ -82,17 +82,17 @@ export function mountAdmin(root, { list, tab, user }) {
     }
   }
 
-  function say(place, text) {
+  function show(place, text) {
     setText(place, text);
     place.hidden = false;
   }
 
-  // The same for a change that may end sessions; shows how many it ended.
-  async function change(work, words) {
-    const result = await attempt(work, words);
+  // As attempt(), for a change that may end sessions: shows how many it ended.
+  async function change(work) {
+    const result = await attempt(work);
     const { ended = 0, warning } = result.value ?? {};
     if (result.done && (ended || warning))
-      say(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
+      show(news, warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended }));
     return result;
   }
 
@@ -101,7 +101,7 @@ export function mountAdmin(root, { list, tab, user }) {
     element,
     destroy() {
       view.destroy?.();
-      for (const asking of askings.keys()) asking.stop();
+      for (const request of requests.keys()) request.stop();
       element.remove();
     },
   };

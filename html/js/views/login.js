@@ -81,14 +81,14 @@ export function mountLogin(root, { over, name: lastName }) {
     error.textContent = '';
     try {
       await api.login(name.value, password.value);
-      // The browser may drop the cookie silently (plain http): check that the login holds.
+      // Over plain http the browser drops the cookie silently: check that the login holds.
       emit(element, 'login', await api.me());
     } catch (failure) {
-      fail(failure);
+      showFailure(failure);
     }
   }
 
-  function fail(failure) {
+  function showFailure(failure) {
     if (!element.isConnected) return;
     submit.textContent = t('login.submit');
     if (failure.status === 429) {
@@ -127,7 +127,7 @@ export function mountLogin(root, { over, name: lastName }) {
   return { element, destroy: () => { clearTimeout(waitTimer); element.remove(); } };
 }
 
-// The session cookie is a __Host- one: browsers keep it only from https or localhost.
+// The session cookie has the __Host- prefix: browsers keep it only from https or localhost.
 function insecureNotice() {
   const url = new URL(location.href);
   url.protocol = 'https:';

@@ -1,22 +1,22 @@
-// Shown for an unknown address, one that this user may not open, or one whose right
-// is not known yet.
+// Shown for an unknown address, for one that this user may not open, and until the
+// page knows whether the user may open it.
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 
-// why: unknown | notYours | waiting
-export function mountNowhere(root, { why }) {
+// reason: unknown | notYours | waiting
+export function mountNowhere(root, { reason }) {
   const element = h(
     'main',
     { class: 'page', id: 'main', tabindex: '-1' },
-    why === 'waiting'
+    reason === 'waiting'
       ? h('div', { class: 'stream-skeleton', 'aria-hidden': 'true' }, h('div', {}), h('div', {}), h('div', {}))
       : h(
           'div',
           { class: 'empty' },
           h('div', { class: 'empty-icon' }, icon('search')),
           h('h1', { class: 'empty-title' }, t('nowhere.title')),
-          h('p', {}, t(`nowhere.${why}`)),
+          h('p', {}, t(`nowhere.${reason}`)),
           h(
             'a',
             { class: 'button button-primary', href: '#/streams' },

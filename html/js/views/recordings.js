@@ -1,13 +1,14 @@
-// Recordings: found by stream, day and words; played, downloaded, kept, deleted.
+// The list of recordings, filtered by stream, day and text. Each can be played and, with
+// the rights for it, downloaded, kept and deleted.
 
 import { api } from '../api.js';
-import { Asking } from '../asking.js';
 import { confirmDialog } from '../components/dialog.js';
 import { h, icon, once, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { mayList } from '../live-events.js';
 import { downloadName, groupRecordings, streamFolder } from '../recording-groups.js';
+import { RetryingRequest } from '../retrying-request.js';
 import { formatRoute } from '../route.js';
 import { addDays, startOfDay } from '../timeline.js';
 import { wordsFor } from '../wording.js';
@@ -65,11 +66,11 @@ export function mountRecordings(root, { list, stream, day, q }) {
   root.append(element);
 
   let recordings = null;
-  let next = null;          // the answer's cursor for more
+  let next = null;          // cursor of the next page, from the last answer
   let open = new Set();     // sessions whose files are shown
   let timer = null;
   let appending = false;
-  const asking = new Asking(() => api.recordings(query(appending)), take, answered);
+  const request = new RetryingRequest(() => api.recordings(query(appending)), take, showOutcome);
   list.addEventListener('change', showStreams);
   const refresher = setInterval(
     () =>
@@ -112,7 +113,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     appending = append;
     more.disabled = true;
     if (!append && !quiet) element.dataset.loading = '';
-    asking.refresh();
+    request.refresh();
   }
 
   function take(answer) {
@@ -122,11 +123,11 @@ export function mountRecordings(root, { list, stream, day, q }) {
     show();
   }
 
-  function answered(error) {
+  function showOutcome(error) {
     skeleton.hidden = true;
     more.disabled = false;
     delete element.dataset.loading;
-    if (error) tell(error);
+    if (error) showError(error);
     else message.hidden = true;
   }
 
@@ -159,10 +160,10 @@ export function mountRecordings(root, { list, stream, day, q }) {
     body.replaceChildren(...groups.map(dayGroup));
     if (focus) body.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
     empty.hidden = recordings.length > 0;
-    if (!empty.hidden) empty.replaceChildren(...nothing());
+    if (!empty.hidden) empty.replaceChildren(...emptyContent());
   }
 
-  function nothing() {
+  function emptyContent() {
     const narrowed = wanted.stream || wanted.day || wanted.q;
     return [
       h('div', { class: 'empty-icon' }, icon(narrowed ? 'search' : 'recordings')),
@@ -246,7 +247,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     );
   }
 
-  // The picture at the session's start; a dark field where there is none.
+  // The picture at the session's start, or a dark field without one.
   function picture(session) {
     const last = session.files.at(-1);
     const image =
@@ -271,7 +272,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   function fileActions(file) {
-    const what = `${isolated(file.title || file.stream)}, ${formatDay(file.from, locale())}, ${times(file)}`;
+    const label = `${isolated(file.title || file.stream)}, ${formatDay(file.from, locale())}, ${times(file)}`;
     const { manage } = file.can;
     return h(
       'div',
@@ -284,7 +285,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
             class: 'icon-button',
             href: file.url,
             download: downloadName(file),
-            'aria-label': `${t('rec.download')}: ${what}`,
+            'aria-label': `${t('rec.download')}: ${label}`,
             title: t('rec.download'),
           },
           icon('download'),
@@ -296,7 +297,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
             class: 'icon-button rec-keep',
             type: 'button',
             'aria-pressed': String(file.keep),
-            'aria-label': `${t('rec.keep')}: ${what}`,
+            'aria-label': `${t('rec.keep')}: ${label}`,
             title: t(file.keep ? 'rec.kept' : 'rec.keep'),
             data: { focus: `keep ${file.id}` },
             onclick: once(() => keep(file)),
@@ -311,7 +312,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
             class: 'icon-button',
             type: 'button',
             disabled: file.keep,
-            'aria-label': `${t('rec.delete')}: ${what}`,
+            'aria-label': `${t('rec.delete')}: ${label}`,
             title: t(file.keep ? 'rec.keptTitle' : 'rec.delete'),
             data: { focus: `delete ${file.id}` },
             onclick: () => remove(file),
@@ -329,12 +330,12 @@ export function mountRecordings(root, { list, stream, day, q }) {
       await work();
       return true;
     } catch (error) {
-      tell(error);
+      showError(error);
       return false;
     }
   }
 
-  function tell(error) {
+  function showError(error) {
     setText(message, wordsFor(error));
     message.hidden = false;
   }
@@ -363,7 +364,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     destroy() {
       clearTimeout(timer);
       clearInterval(refresher);
-      asking.stop();
+      request.stop();
       list.removeEventListener('change', showStreams);
       element.remove();
     },

@@ -1,5 +1,5 @@
-// "My streams": live first. Keeps one row per stream id, so that a change never
-// takes the focus or a text selection away.
+// "My streams", live ones first. Keeps one row per stream, so that an update does not
+// take away the focus or a text selection.
 
 import { h, icon, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, isolated } from '../format.js';
@@ -149,7 +149,7 @@ function makeRow() {
   return { element, update };
 }
 
-// The empty page: says what to do next, with the command for it.
+// The empty list: says what to do next, with an example command.
 function noStreams(user) {
   const example = `ffmpeg -re -i FILE -c copy -f flv \\\n  ` +
     `"${publishServer('rtmp', user.publish, location.hostname)}/live/NAME?key=KEY"`;

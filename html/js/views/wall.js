@@ -76,7 +76,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
     if (focused !== null && focused >= count) focused = 0;
     slots = resizeSlots(kept, count);
     build();
-    changed();
+    emitState();
   }
 
   function focusTile(index) {
@@ -87,14 +87,14 @@ export function mountWall(root, { list, size, pinned, focus }) {
     focused = index;
     soundOn = true;
     showFocus();
-    changed();
+    emitState();
   }
 
   function toggleSound() {
     soundOn = !soundOn;
     if (focused === null) {
       focused = Math.max(0, slots.findIndex((slot) => slot.stream));
-      changed();
+      emitState();
     }
     showFocus();
   }
@@ -112,7 +112,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
     setText(hint, name ? t(soundOn ? 'wall.listening' : 'wall.focused', { name }) : t('wall.hint'));
   }
 
-  function changed() {
+  function emitState() {
     emit(element, 'wall:state', { size: slots.length, slots: pinnedNames(slots), focus: focused });
   }
 
@@ -136,11 +136,11 @@ export function mountWall(root, { list, size, pinned, focus }) {
       icon('enlarge'),
     );
     const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
-    const none = h('p', { class: 'cell-empty' }, icon('plus'), h('span', {}, t('wall.empty')));
+    const emptyNote = h('p', { class: 'cell-empty' }, icon('plus'), h('span', {}, t('wall.empty')));
     const cell = h(
       'div',
       { class: 'cell', data: { index: String(index) } },
-      none,
+      emptyNote,
       hit,
       speaker,
       h('div', { class: 'cell-tools' }, select, open),
@@ -152,7 +152,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
     function choose() {
       slots = pinSlot(slots, index, select.value || null);
       update();
-      changed();
+      emitState();
     }
 
     function setOptions(slot) {
@@ -184,7 +184,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
           shown = slot.stream;
         }
         cell.classList.toggle('cell-free', !slot.stream);
-        none.hidden = Boolean(slot.stream);
+        emptyNote.hidden = Boolean(slot.stream);
         open.hidden = !slot.stream;
         if (slot.stream) open.href = formatRoute({ view: 'watch', stream: slot.stream });
         const name = slot.stream ? list.find(slot.stream)?.title || slot.stream : t('wall.empty');

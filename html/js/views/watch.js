@@ -1,4 +1,5 @@
-// One stream, big: its history, sound, fullscreen, numbers, and a URL for other players.
+// The player view of one stream: picture, timeline, sound, full screen, statistics, and a
+// URL for other players.
 
 import { h, icon, once, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
@@ -168,11 +169,11 @@ export function mountWatch(root, { list, id, at }) {
 
   // Shows neither "live" nor "recording" beside a frozen live picture.
   function showState(stream, state) {
-    const stands = tile.mode === 'live' && tile.phase !== 'playing';
-    const told = state === 'live' && (stands || list.stale) ? 'waiting' : state;
-    badge.dataset.state = told;
-    setText(badge, told === 'waiting' ? t(stands ? `phase.${tile.phase}` : 'phase.stalled') : t(`state.${state}`));
-    recording.hidden = told !== 'live' || !isRecorded(stream);
+    const frozen = tile.mode === 'live' && tile.phase !== 'playing';
+    const shown = state === 'live' && (frozen || list.stale) ? 'waiting' : state;
+    badge.dataset.state = shown;
+    setText(badge, shown === 'waiting' ? t(frozen ? `phase.${tile.phase}` : 'phase.stalled') : t(`state.${state}`));
+    recording.hidden = shown !== 'live' || !isRecorded(stream);
   }
 
   function showOthers() {
