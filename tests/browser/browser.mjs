@@ -1,5 +1,5 @@
-// Chromium for the page's tests: a fresh profile, a page that remembers every
-// CSP violation and script error, and looks at what a tile really shows.
+// Chromium for the page's tests: opens pages in fresh profiles, collects CSP violations
+// and script errors, and reads what each tile shows.
 
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
@@ -10,7 +10,7 @@ import { chromium } from 'playwright-core';
 import { repo } from '../lib/nginx.mjs';
 
 export const farHost = 'duolu.example';
-export const patience = 120_000; // only a failure waits this long
+export const patience = 120_000; // only a failing test waits this long
 const artifacts = path.join(repo, 'tests/artifacts');
 const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
@@ -18,15 +18,15 @@ const desktop = { viewport: { width: 1280, height: 800 } };
 export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 /**
- * Chromium that trusts the certificate of STACK, if one is given, as it would a bought one. It must not just
- * overlook that it is self-signed: behind a certificate error Chromium caches nothing, unlike everybody's browser.
+ * Starts Chromium, which trusts the certificate of the stack, if one is given. It must not merely ignore the
+ * certificate error: after one Chromium caches nothing, unlike a browser that visits a site with a valid certificate.
  */
 export function launch(stack) {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
-      // A name that is not localhost, for what a browser refuses on plain http.
+      // A host that is not localhost, for features that browsers refuse over plain http.
       `--host-resolver-rules=MAP ${farHost} 127.0.0.1`,
       ...(stack ? [`--ignore-certificate-errors-spki-list=${keyHash(path.join(stack.home, 'secrets/tls.crt'))}`] : [])],
   });
@@ -38,7 +38,7 @@ function keyHash(file) {
   return createHash('sha256').update(key).digest('base64');
 }
 
-/** A page in a profile of its own. close() fails when the page broke its CSP or threw. */
+/** Opens a page in a profile of its own. Its close() fails if the page broke its CSP or threw. */
 export async function openPage(browser, url, { locale = 'en-US', ...device } = {}, prepare = async () => {}) {
   const context = await browser.newContext({ locale, ...desktop, ...device });
   await context.addInitScript(() => {
@@ -47,7 +47,7 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
     document.addEventListener('securitypolicyviolation', (event) => {
       window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
     });
-    // Every state a tile went through, so that none is missed between two looks.
+    // Record every phase of a tile: polling could miss one.
     new MutationObserver((records) => {
       for (const { target } of records) {
         if (!target.dataset?.phase) continue;
@@ -91,7 +91,7 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
   };
 }
 
-/** For openPage: html/ without nginx, at farHost; nobody is signed in. */
+/** For openPage: serves html/ without nginx, at farHost, to a user who is not signed in. */
 export async function serveFolder(context) {
   await context.route(`http://${farHost}/**`, (route) => {
     const { pathname } = new URL(route.request().url());
@@ -110,7 +110,7 @@ export async function logIn(page, password, name = 'admin') {
   await page.waitForSelector('.header');
 }
 
-/** Changes the view the way a link does. */
+/** Changes the view, as a link does. */
 export async function goTo(page, hash) {
   await page.evaluate((target) => { location.hash = target; }, hash);
   await page.waitForSelector('#main');
@@ -121,7 +121,7 @@ export async function screenshot(page, name) {
   await page.screenshot({ path: path.join(artifacts, `${name}.png`) });
 }
 
-/** {stream: {phase, frames, colours, muted, still}} of every tile on the page. */
+/** The state of every tile on the page: {stream: {phase, frames, colours, muted, still}}. */
 export function tiles(page) {
   return page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => {
     const video = tile.querySelector('video');
@@ -135,7 +135,7 @@ export function tiles(page) {
   })));
 }
 
-/** Counts, from now on, the pictures that the first tile's video puts on the screen. */
+/** Starts to count the pictures that the first tile's video puts on the screen. */
 export async function countPictures(page) {
   await page.waitForSelector('.tile video');
   await page.evaluate(() => {
@@ -146,7 +146,7 @@ export async function countPictures(page) {
   });
 }
 
-/** How that goes: {same: document and video are those of then, phase, pictures, at, width, behind}. */
+/** The count since then: {same: the document and the video are still the same, phase, pictures, at, width, behind}. */
 export function picturesOf(page) {
   return page.evaluate(() => {
     const { video, pictures } = window.counted ?? {};
@@ -159,21 +159,21 @@ export function picturesOf(page) {
   });
 }
 
-/** Waits until test(value) holds of what look() gives; says what it last saw when it never does. */
+/** Calls look() until test() accepts its value. After `patience` it fails and names the last value. */
 export async function until(what, look, test) {
   const deadline = Date.now() + patience;
   let seen = null;
   do {
     seen = await look();
     if (test(seen)) return seen;
-    // Paces the looking; what is waited for is the state of a live picture.
+    // Only the pause between two looks: the state of a live picture ends the wait.
     await new Promise((resolve) => { setTimeout(resolve, 200); });
   } while (Date.now() < deadline);
   assert.fail(`${what}: not within ${patience} ms; last seen ${JSON.stringify(seen)}`);
   return null;
 }
 
-/** All tiles of these streams play, and their decoded-frame counters rise by `more`. */
+/** Waits until all tiles of these streams play and each has decoded `more` further frames. */
 export async function framesRise(page, streams, more = 10) {
   const first = await until(`tiles of ${streams.length} streams play`, () => tiles(page),
     (seen) => streams.every((stream) => seen[stream]?.phase === 'playing' && seen[stream].frames > 0));
@@ -189,9 +189,9 @@ export async function noSidewaysScroll(page, where) {
   assert.ok(content <= width, `${where}: the content is ${content} px wide in a window of ${width} px`);
 }
 
-/** Fails on every serious or critical finding of axe. */
+/** Fails if axe finds a serious or critical problem. */
 export async function accessible(page, where) {
-  // Through the debugger, not as a <script>: the page's CSP stays as strict as it is.
+  // Through the debugger, since the page's CSP allows no <script> of ours.
   await page.evaluate(fs.readFileSync(axeSource, 'utf8'));
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   const bad = found.violations

@@ -1,5 +1,5 @@
-// A downloaded clip plays in Chromium up to its end: over an hour, a gap and a
-// change of the picture's size.
+// Chromium plays a downloaded clip to its end. The clip spans an hour, a gap and a
+// change of resolution.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import { launch, patience } from './browser.mjs';
 
 const NOON = Date.parse('2026-03-10T12:00:00Z');
 
-test('a clip plays to its end, and shows what is sought in it', { timeout: 180_000 }, async (t) => {
+test('a clip plays to its end, and seeks in it show pictures', { timeout: 180_000 }, async (t) => {
   const hub = await startHub({
     files: { 'rec/.keep': '', 'page.html': '<!doctype html><title>clip</title><video muted playsinline></video>' },
     main: 'thread_pool disk threads=2;',
@@ -34,19 +34,19 @@ test('a clip plays to its end, and shows what is sought in it', { timeout: 180_0
   const seen = await page.evaluate((url) => new Promise((resolve, reject) => {
     const video = document.querySelector('video');
     const sizes = [];
-    const tell = () => ({
+    const state = () => ({
       duration: video.duration,
       at: video.currentTime,
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
       sizes,
     });
-    const note = () => { sizes.push(`${video.videoWidth}x${video.videoHeight}`); };
-    video.addEventListener('loadedmetadata', note);
-    video.addEventListener('resize', note);
+    const noteSize = () => { sizes.push(`${video.videoWidth}x${video.videoHeight}`); };
+    video.addEventListener('loadedmetadata', noteSize);
+    video.addEventListener('resize', noteSize);
     video.addEventListener('error', () =>
-      reject(new Error(`${video.error.code}: ${video.error.message} ${JSON.stringify(tell())}`)),
+      reject(new Error(`${video.error.code}: ${video.error.message} ${JSON.stringify(state())}`)),
     );
-    video.addEventListener('ended', () => resolve(tell()));
+    video.addEventListener('ended', () => resolve(state()));
     video.src = url;
     video.playbackRate = 4;
     video.play().catch(reject);

@@ -1,5 +1,5 @@
-// The page learns by events, not by asking: a stream that begins, breaks off,
-// returns otherwise and ends; events refused; a session ended by an admin.
+// The page follows events instead of polling: a stream begins, breaks off, returns with
+// other settings and ends; the service refuses events; an admin ends a session.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -31,7 +31,7 @@ function start(options, target = `${stream}?key=${stack.demoKey}`) {
   return { stop: () => { running.delete(publisher); return publisher.stop(); } };
 }
 
-/** Counts what the page asks of the server, by path. */
+/** Counts the page's requests by path. */
 function countRequests(page) {
   const counts = new Map();
   page.on('request', (request) => {
@@ -44,7 +44,7 @@ function countRequests(page) {
 const phaseOf = (page) => page.evaluate(() => document.querySelector('.tile')?.dataset.phase);
 const phaseIs = (page, wanted) => until(`the tile is "${wanted}"`, () => phaseOf(page), (phase) => phase === wanted);
 
-/** For openPage: keeps every SourceBuffer, to see how far sound and picture have come. */
+/** For openPage: keeps every SourceBuffer, so that tests see how far audio and video have got. */
 const keepBuffers = (context) => context.addInitScript(() => {
   window.buffers = [];
   const add = MediaSource.prototype.addSourceBuffer;
@@ -55,8 +55,8 @@ const keepBuffers = (context) => context.addInitScript(() => {
   };
 });
 
-/** Seconds between the ends of sound and picture, and from there to what is shown. */
-const step = (page) => page.evaluate(() => {
+/** Seconds between the ends of audio and video, and from the later one to the shown picture. */
+const bufferEnds = (page) => page.evaluate(() => {
   const ends = window.buffers
     .slice(-2)
     .map(({ buffered }) => (buffered.length ? buffered.end(buffered.length - 1) : NaN));
@@ -66,7 +66,7 @@ const step = (page) => page.evaluate(() => {
   };
 });
 
-/** The same <video> since mark(): neither the page nor the tile was made anew. */
+/** Marks the <video>, so that isMarked() tells whether the page or the tile was built again. */
 const mark = (page) => page.evaluate(() => { document.querySelector('video').marked = true; });
 const isMarked = (page) => page.evaluate(() => document.querySelector('video').marked === true);
 
@@ -93,15 +93,15 @@ after(async () => {
   await stack?.stop();
 });
 
-test('a stream begins, breaks off, returns otherwise and ends, and the page never asks', async () => {
+test('a stream begins, breaks off, returns with other settings and ends, and the page never polls', async () => {
   await setGrace('6s');
   const { page, close } = await openPage(browser, stack.httpsUrl, {}, keepBuffers);
-  const asked = countRequests(page);
+  const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row[data-state=offline]');
   await goTo(page, `#/wall/1?t=${stream}`);
   await phaseIs(page, 'offline');
-  const asks = asked('/api/streams');
+  const asks = requestsTo('/api/streams');
 
   let publisher = start();
   await framesRise(page, [stream]);
@@ -123,7 +123,7 @@ test('a stream begins, breaks off, returns otherwise and ends, and the page neve
   await framesRise(page, [stream]);
   await until(
     'sound and picture are in step, near live',
-    () => step(page),
+    () => bufferEnds(page),
     ({ apart, behind }) => apart < 0.4 && behind < 2.5,
   );
 
@@ -137,14 +137,14 @@ test('a stream begins, breaks off, returns otherwise and ends, and the page neve
   publisher = start();
   await framesRise(page, [stream]);
   assert.ok(await isMarked(page), 'one <video> all the time');
-  assert.equal(asked('/api/streams'), asks, 'the list was not asked for again');
-  assert.equal(asked('/api/events'), 1, 'one event stream');
+  assert.equal(requestsTo('/api/streams'), asks, 'the page did not fetch the list again');
+  assert.equal(requestsTo('/api/events'), 1, 'one event stream');
   await publisher.stop();
   await close();
   await setGrace('60s');
 });
 
-test('sound goes and comes back with the publisher: the picture goes on', async () => {
+test('a publisher returns without sound, and again with it: the picture goes on', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await goTo(page, `#/wall/1?t=${stream}`);
@@ -169,10 +169,10 @@ test('sound goes and comes back with the publisher: the picture goes on', async 
 
 test('a stream made elsewhere appears when it is live', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
-  const asked = countRequests(page);
+  const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
-  const asks = asked('/api/streams');
+  const asks = requestsTo('/api/streams');
   const name = 'live/camera-on-the-roof-of-the-house-by-the-river-and-the-bridge';
   const [key] = (await stack.ctl('stream', 'add', name, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
   const roof = start({}, `${name}?key=${key}`);
@@ -180,26 +180,27 @@ test('a stream made elsewhere appears when it is live', async () => {
   await goTo(page, `#/watch/${stream}`);
   await page.waitForSelector('.others a:has-text("the-roof")');
   await noSidewaysScroll(page, 'a long name beside the player');
-  // Once for rights that may have changed, once for a stream that was not listed.
-  assert.ok(asked('/api/streams') <= asks + 2, `asked ${asked('/api/streams') - asks} times`);
+  // Once for rights that may have changed, once for the stream that was not in the list.
+  assert.ok(requestsTo('/api/streams') <= asks + 2, `fetched the list ${requestsTo('/api/streams') - asks} times`);
   await roof.stop();
   await close();
 });
 
-test('without events the list is asked for, slowly; events are taken up again', async () => {
+test('without events the page polls the list slowly, and returns to events when it can', async () => {
   let refused = true;
   const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) =>
     context.route('**/api/events', (route) => (refused ? route.fulfill({ status: 503, body: '' }) : route.continue())),
   );
-  const asked = countRequests(page);
+  const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
   const publisher = start();
   await page.waitForSelector('.stream-row[data-state=live]');
-  assert.ok(asked('/api/streams') > 1 && asked('/api/streams') < 8, `asked ${asked('/api/streams')} times`);
+  const polls = requestsTo('/api/streams');
+  assert.ok(polls > 1 && polls < 8, `fetched the list ${polls} times`);
   refused = false;
-  const events = asked('/api/events');
-  await until('events are asked for again', async () => asked('/api/events'), (count) => count > events);
+  const events = requestsTo('/api/events');
+  await until('the page asks for events again', async () => requestsTo('/api/events'), (count) => count > events);
   await publisher.stop();
   await page.waitForSelector('.stream-row[data-state=grace]');
   await close();
@@ -210,13 +211,13 @@ test('events refused with 401: the login form', async () => {
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');
   await context.clearCookies();
-  // What the browser says when the network is back: the page connects anew.
+  // The browser's event for a network that is back: the page opens a new event stream.
   await page.evaluate(() => window.dispatchEvent(new Event('online')));
   await page.waitForSelector('#login-name');
   await close();
 });
 
-test('an admin sees who watches and ends it', async () => {
+test('an admin sees a viewer\'s session and ends it', async () => {
   const publisher = start();
   const url = await stack.ctl('url', 'admin', stream, 'view', '--format', 'flv');
   await until(

@@ -1,5 +1,5 @@
-// How long somebody who already has the page open waits for a stream that
-// begins: from its first frame at the server to its first picture on the page.
+// Measures how long an open page takes to show a stream that begins: from its first
+// frame at the server to its first picture on the page.
 
 import { test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
@@ -17,13 +17,16 @@ test('a stream that begins shows its picture on an open page', { timeout: 180_00
   const publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
   t.after(() => publisher.stop());
 
-  const poll = async (look) => {
+  const timeWhen = async (look) => {
     for (;;) {
       if (await look()) return performance.now();
       await new Promise((resolve) => { setTimeout(resolve, 20); });
     }
   };
-  const frame = await poll(async () => (await stack.controlGet('/status')).streams.some((s) => s.window_bytes > 1000));
-  const picture = await poll(async () => Object.values(await tiles(page)).some((tile) => tile.frames > 0));
+  const frame = await timeWhen(async () => {
+    const { streams } = await stack.controlGet('/status');
+    return streams.some((stream) => stream.window_bytes > 1000);
+  });
+  const picture = await timeWhen(async () => Object.values(await tiles(page)).some((tile) => tile.frames > 0));
   t.diagnostic(`first picture ${(picture - frame).toFixed(0)} ms after the first frame`);
 });

@@ -1,5 +1,5 @@
-// A publisher is killed and returns, as it was or with other settings: the
-// picture on the page goes on, in the same document and the same <video>.
+// A publisher is killed and returns, with the same settings or with others: playback
+// continues in the same document and the same <video>.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -33,7 +33,7 @@ async function push(options) {
 
 const look = () => picturesOf(opened.page);
 
-test('the page plays what comes', DEADLINE, async () => {
+test('the page plays the stream', DEADLINE, async () => {
   await push({});
   opened = await openPage(browser, stack.httpsUrl);
   await logIn(opened.page, stack.adminPassword);
@@ -42,30 +42,30 @@ test('the page plays what comes', DEADLINE, async () => {
   await until('the picture to move', look, (seen) => seen.phase === 'playing' && seen.pictures > 25);
 });
 
-for (const [what, options] of [
-  ['as it was', {}],
+for (const [change, options] of [
+  ['with the same settings', {}],
   ['with another resolution', { size: '640x360' }],
   ['without audio', { size: '640x360', audio: false }],
   ['with audio again', {}],
 ]) {
-  test(`a publisher that is killed and returns ${what}`, DEADLINE, async (t) => {
+  test(`a publisher that is killed and returns ${change}`, DEADLINE, async (t) => {
     publisher.child.kill('SIGKILL');
     await publisher.ended;
     await until('the stream to wait for its publisher', () => stack.controlGet('/status'),
       ({ streams }) => streams.find(({ name }) => name === STREAM)?.state === 'grace');
-    // what is left in the buffer is played to its end
+    // The page first plays the rest of its buffer.
     let last = -1;
-    const before_ = await until('the picture to stand', look, ({ at }) => {
-      const stands = at === last;
+    const frozen = await until('the picture to stand still', look, ({ at }) => {
+      const standsStill = at === last;
       last = at;
-      return stands;
+      return standsStill;
     });
     await push(options);
     const began = performance.now();
     const width = Number((options.size ?? '320x180').split('x')[0]);
     const moving = await until('the picture to move again', look,
-      (seen) => seen.pictures > before_.pictures + 5 && seen.phase === 'playing' && seen.width === width);
-    t.diagnostic(`${what}: moving ${(performance.now() - began).toFixed(0)} ms after the stream was live again`);
+      (seen) => seen.pictures > frozen.pictures + 5 && seen.phase === 'playing' && seen.width === width);
+    t.diagnostic(`${change}: moving ${(performance.now() - began).toFixed(0)} ms after the stream was live again`);
     const later = await until('50 pictures more', look,
       (seen) => seen.pictures > moving.pictures + 50 && seen.phase === 'playing' && seen.behind < 3);
     assert.ok(moving.same && later.same, 'the same document, the same video');

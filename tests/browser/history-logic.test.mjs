@@ -1,5 +1,5 @@
-// The logic of history on the page, apart from the DOM: wall clock and video
-// time, the timeline's view, spans, selection and keys. No browser, no stack.
+// The page's logic of history without DOM: wall clock and video time, the timeline's
+// view, spans, selection and keys. Needs neither browser nor stack.
 
 process.env.TZ = 'Europe/Berlin'; // days of 23 and 25 hours, and a zone that is not UTC
 
@@ -41,10 +41,11 @@ test('the wall clock of a playlist with a gap, there and back', async () => {
   const segments = readPlaylist(playlist);
   assert.deepEqual(segments.map(({ start, duration }) => [start, duration]), [[0, 6], [6, 4.5], [10.5, 6]]);
   for (const [utc, seconds, why] of [
-    ['11:00:00.500', 0, 'the first frame'], ['10:00:00.000', 0, 'before it'], ['11:00:03.500', 3, 'inside'],
+    ['11:00:00.500', 0, 'the first frame'], ['10:00:00.000', 0, 'before the first frame'],
+    ['11:00:03.500', 3, 'inside'],
     ['11:00:06.500', 6, 'where two segments meet'], ['11:00:10.999', 10.499, 'just before the gap'],
-    ['11:00:11.000', 10.5, 'the gap begins'], ['11:30:00.000', 10.5, 'in the gap: what comes next'],
-    ['12:00:05.000', 15.5, 'behind it'], ['12:00:06.000', null, 'behind the end'],
+    ['11:00:11.000', 10.5, 'the gap begins'], ['11:30:00.000', 10.5, 'in the gap: the next segment'],
+    ['12:00:05.000', 15.5, 'behind the gap'], ['12:00:06.000', null, 'behind the end'],
   ]) {
     const found = secondsAt(segments, at(`2026-11-23T${utc}Z`));
     assert.equal(found === null ? null : Math.round(found * 1000) / 1000, seconds, why);
@@ -64,7 +65,7 @@ test('the wall clock of a playlist with a gap, there and back', async () => {
   assert.equal(secondsAt([], noon), null);
 });
 
-test('every time of a day of segments is found again', async () => {
+test('each time in a day of segments maps to seconds and back', async () => {
   const { secondsAt, utcAt } = await load('time-map.js');
   const segments = Array.from({ length: 14_400 }, (_, n) => ({
     start: n * 6,
@@ -86,7 +87,7 @@ test('days are the viewer\'s own, short and long ones too', async () => {
     '2026-10-24T22:00:00.000Z',
     '2026-10-25T23:00:00.000Z',
   ]);
-  // A UTC day reaches into two of ours; the one that has not begun is left out.
+  // A UTC day overlaps two local days; one that has not begun is left out.
   assert.deepEqual(localDays(['2026-11-22', '2026-11-23'], noon).map(iso), [
     '2026-11-21T23:00:00.000Z',
     '2026-11-22T23:00:00.000Z',
@@ -97,12 +98,12 @@ test('days are the viewer\'s own, short and long ones too', async () => {
   ]);
 });
 
-test('zoom keeps what is under the hand, and never shows much of the future', async () => {
+test('zoom keeps the time under the pointer in place, and shows little of the future', async () => {
   const { lengthOf, nextZoom, shareOf, viewAround, zoomTo, zooms } = await load('timeline.js');
   assert.equal(nextZoom(24 * hour, 1), 6 * hour);
   assert.equal(nextZoom(24 * hour, -1), 24 * hour);
   assert.equal(nextZoom(zooms.at(-1), 1), zooms.at(-1));
-  assert.equal(nextZoom(7 * hour, 1), 6 * hour, 'from between two');
+  assert.equal(nextZoom(7 * hour, 1), 6 * hour, 'from a length between two zooms');
   assert.equal(nextZoom(7 * hour, -1), 24 * hour);
   const view = viewAround(noon - 3 * hour, 6 * hour, { now: noon });
   const under = noon - 4 * hour;
@@ -110,13 +111,13 @@ test('zoom keeps what is under the hand, and never shows much of the future', as
   assert.equal(lengthOf(closer), hour);
   assert.ok(Math.abs(shareOf(closer, under) - shareOf(view, under)) < 0.001);
   const latest = viewAround(noon, hour, { share: 0, now: noon });
-  assert.ok(latest.to > noon && latest.to <= noon + 0.1 * hour, 'a little room behind live, no more');
+  assert.ok(latest.to > noon && latest.to <= noon + 0.1 * hour, 'only a little room to the right of live');
   const whole = zoomTo(view, 24 * hour, under, noon);
   assert.deepEqual([iso(whole.from), lengthOf(whole)], ['2026-11-22T23:00:00.000Z', day]);
   assert.equal(lengthOf(zoomTo(view, 1, under, noon)), zooms.at(-1));
 });
 
-test('the view is turned by pages, and by days when it is one', async () => {
+test('the view pans by its length, and a view of a day pans by days', async () => {
   const { dayView, lengthOf, pan } = await load('timeline.js');
   const today = dayView(noon);
   assert.equal(pan(today, day, noon).from, today.from, 'no day after today');
@@ -129,7 +130,7 @@ test('the view is turned by pages, and by days when it is one', async () => {
   assert.ok(pan(view, 30 * day, noon).to < noon + hour);
 });
 
-test('the view follows the playhead when it leaves, and only then', async () => {
+test('the view follows the playhead only when it leaves the view', async () => {
   const { follow, shareOf } = await load('timeline.js');
   const view = { from: noon - hour, to: noon };
   const now = noon + day;
@@ -145,7 +146,7 @@ test('the view follows the playhead when it leaves, and only then', async () => 
   assert.ok(live.to > noon + 3 * minute, 'live stays in view');
 });
 
-test('marks of the scale are round on the wall clock', async () => {
+test('marks of the scale are at round local times', async () => {
   const { ticks } = await load('timeline.js');
   const label = ({ at: time }) => new Date(time).toTimeString().slice(0, 8);
   const hours = ticks({ from: noon, to: noon + 6 * hour }, 1 / 8);
@@ -170,18 +171,18 @@ test('marks of the scale are round on the wall clock', async () => {
   }
 });
 
-test('spans are learnt piece by piece', async () => {
+test('spans loaded range by range are merged', async () => {
   const { playableAt, recordedIn, replaceSpans, spanAt } = await load('timeline.js');
   const span = (from, to) => ({ from: noon + from * 1000, to: noon + to * 1000 });
   let spans = replaceSpans([], span(0, 100), [span(10, 20), span(40, 60)]);
   assert.deepEqual(spans, [span(10, 20), span(40, 60)]);
   spans = replaceSpans(spans, span(50, 90), [span(50, 80)]);
-  assert.deepEqual(spans, [span(10, 20), span(40, 80)], 'what goes on is one span');
+  assert.deepEqual(spans, [span(10, 20), span(40, 80)], 'a span that continues stays one');
   spans = replaceSpans(spans, span(15, 50), []);
-  assert.deepEqual(spans, [span(10, 15), span(50, 80)], 'what was deleted is gone');
+  assert.deepEqual(spans, [span(10, 15), span(50, 80)], 'deleted recordings disappear');
   spans = replaceSpans(spans, span(-100, 0), [span(-200, -50)]);
   assert.deepEqual(spans, [span(-100, -50), span(10, 15), span(50, 80)]);
-  assert.deepEqual(replaceSpans(spans, span(80, 90), [span(81, 90)]).at(-1), span(50, 90), 'a second apart is no gap');
+  assert.deepEqual(replaceSpans(spans, span(80, 90), [span(81, 90)]).at(-1), span(50, 90), 'a second is no gap');
 
   const seconds = (ms) => (ms - noon) / 1000;
   assert.deepEqual(spanAt(spans, noon + 12_000), span(10, 15));
@@ -197,7 +198,7 @@ test('spans are learnt piece by piece', async () => {
   assert.equal(recordedIn(spans, span(12, 55)), 8000);
 });
 
-test('what cannot be told apart is drawn as one', async () => {
+test('spans with a gap of less than a pixel are drawn as one', async () => {
   const { drawnSpans } = await load('timeline.js');
   const spans = Array.from({ length: 1000 }, (_, n) => ({ from: noon + n * 10_000, to: noon + n * 10_000 + 9000 }));
   const view = { from: noon, to: noon + 10_000_000 };
@@ -209,7 +210,7 @@ test('what cannot be told apart is drawn as one', async () => {
   ]);
 });
 
-test('a selection has an order, a least length and limits', async () => {
+test('a selection is ordered, has a minimum length and stays within limits', async () => {
   const { makeSelection, moveEnd } = await load('timeline.js');
   const limits = { least: noon, most: noon + 100_000 };
   const seconds = ({ from, to }) => [(from - noon) / 1000, (to - noon) / 1000];
@@ -226,7 +227,7 @@ test('a selection has an order, a least length and limits', async () => {
   assert.deepEqual(moved('to', 500), [20, 100]);
 });
 
-test('keys', async () => {
+test('keys have their actions', async () => {
   const { keyAction } = await load('timeline.js');
   for (const [event, meaning] of [
     [{ key: 'ArrowLeft' }, { do: 'step', by: -5000 }],
@@ -282,7 +283,7 @@ test('recordings are grouped by day and session', async () => {
   assert.equal(streamFolder({ url: '/m/T/rec/live/a/2026-11-23/12-00-00.000.mp4' }), '/m/T/rec/live/a/');
 });
 
-test('when a token expires is read from its address', async () => {
+test('the expiry of a token is read from its address', async () => {
   const { tokenExpiry } = await load('history.js');
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   assert.equal(
@@ -293,7 +294,7 @@ test('when a token expires is read from its address', async () => {
   assert.equal(tokenExpiry(null), Infinity);
 });
 
-test('no two marks of a scale say the same, at any length, width, or change of clocks', async () => {
+test('all labels of a scale differ, at any length and width, and when clocks change', async () => {
   const { ticks, viewAround, zooms } = await load('timeline.js');
   const { tickLabels } = await load('format.js');
   const now = at('2026-11-23T11:00:00Z');
@@ -310,7 +311,7 @@ test('no two marks of a scale say the same, at any length, width, or change of c
   assert.deepEqual(tickLabels(back, 'en-GB'), ['01:00', '02:00', '02:00 GMT+1', '03:00', '04:00']);
 });
 
-test('a file is called by the clock of the page', async () => {
+test('a downloaded file is named by the viewer\'s local time', async () => {
   const { downloadName } = await load('recording-groups.js');
   const name = (text) => downloadName({ stream: 'live/cam', from: at(text), format: 'mp4' });
   assert.equal(name('2026-11-23T23:30:05.123Z'), 'cam-2026-11-24-00-30-05.mp4');

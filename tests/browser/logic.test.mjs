@@ -1,4 +1,4 @@
-// The page's logic apart from the DOM: no browser, no stack.
+// The page's logic without DOM; needs neither browser nor stack.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -26,18 +26,18 @@ test('both languages have the same keys, with the same values to fill in', async
   for (const key of Object.keys(en)) assert.deepEqual(slots(zh[key]), slots(en[key]), key);
 });
 
-test('every text the code asks for exists, and every text is asked for', async () => {
+test('every text that the code uses exists, and the code uses every text', async () => {
   const { default: en } = await load('i18n/en.js');
   const keys = Object.keys(en);
   const code = sources()
     .filter((file) => !file.includes('i18n/'))
     .map((file) => fs.readFileSync(file, 'utf8').replace(/^\s*\/\/.*$/gm, ''))
     .join('\n');
-  const asked = new Set([...code.matchAll(/'((?:[a-z]+\.)?[A-Za-z]+)'/g)].map(([, key]) => key));
+  const used = new Set([...code.matchAll(/'((?:[a-z]+\.)?[A-Za-z]+)'/g)].map(([, key]) => key));
   const prefixes = [...code.matchAll(/t\(`([a-z]+\.)\$\{/g)].map(([, prefix]) => prefix);
   for (const [, key] of code.matchAll(/\bt\('([^']+)'/g)) assert.ok(keys.includes(key), `t('${key}') has no text`);
   for (const key of keys) {
-    assert.ok(asked.has(key) || prefixes.some((prefix) => key.startsWith(prefix)), `text "${key}" is never used`);
+    assert.ok(used.has(key) || prefixes.some((prefix) => key.startsWith(prefix)), `text "${key}" is unused`);
   }
 });
 
@@ -72,7 +72,7 @@ test('routes survive a round trip', async () => {
   assert.equal(parseRoute('#/wall/4?t').slots, null);
 });
 
-test('the wall fills itself and leaves chosen tiles alone', async () => {
+test('free tiles take live streams, and chosen tiles stay as they are', async () => {
   const { makeSlots, fillSlots, pinSlot, resizeSlots, pinnedNames } = await load('wall-slots.js');
   const stream = (id, state) => ({ id, state, play: `/m/T/${id}.flv` });
   const names = (slots) => slots.map((slot) => slot.stream);
@@ -84,7 +84,7 @@ test('the wall fills itself and leaves chosen tiles alone', async () => {
   assert.deepEqual(names(slots), ['live/a', 'live/z', 'live/c', null]);
 
   slots = fillSlots(slots, [stream('live/a', 'offline'), stream('live/c', 'live')]);
-  assert.equal(slots[0].stream, 'live/a', 'a tile keeps its last picture while nobody needs the room');
+  assert.equal(slots[0].stream, 'live/a', 'a tile keeps its stream while no live stream needs the room');
   slots = fillSlots(slots, ['d', 'e', 'c'].map((name) => stream(`live/${name}`, 'live')));
   assert.deepEqual(
     names(slots),
@@ -92,17 +92,17 @@ test('the wall fills itself and leaves chosen tiles alone', async () => {
     'free tiles first, then stale ones, never chosen ones',
   );
   slots = fillSlots(slots, [stream('live/e', 'grace'), stream('live/f', 'live')]);
-  assert.ok(names(slots).includes('live/e'), 'a paused stream keeps its tile');
+  assert.ok(names(slots).includes('live/e'), 'a stream in grace keeps its tile');
 
   slots = pinSlot(slots, 1, 'live/e');
-  assert.deepEqual(names(slots).filter((name) => name === 'live/e').length, 1, 'no unchosen twin');
+  assert.deepEqual(names(slots).filter((name) => name === 'live/e').length, 1, 'the stream leaves its unpinned tile');
   assert.deepEqual(pinnedNames(slots), [null, 'live/e', null, null]);
   assert.equal(pinSlot(slots, 1, null)[1].pinned, false);
   assert.equal(resizeSlots(slots, 9).length, 9);
   assert.equal(fillSlots(makeSlots(1), [{ id: 'live/x', state: 'live' }])[0].stream, null, 'no view right, no tile');
 });
 
-test('backoff grows, is bounded, and is spread', async () => {
+test('backoff grows up to a limit and is randomized', async () => {
   const { retryDelay } = await load('timing.js');
   assert.equal(retryDelay(0, 1), 500);
   assert.equal(retryDelay(2, 1), 2000);
@@ -110,7 +110,7 @@ test('backoff grows, is bounded, and is spread', async () => {
   assert.ok(retryDelay(3, 0) < retryDelay(3, 1));
 });
 
-test('latency is chased gently, and by a jump when far behind', async () => {
+test('playback catches up slightly faster, and jumps when far behind', async () => {
   const { chase } = await load('timing.js');
   for (const [buffered, rate, jump, next] of [
     [0.5, 1, false, 1], [1.4, 1, false, 1], [1.6, 1, false, 1.05], [3, 1, false, 1.1], [1.2, 1.1, false, 1.1],
@@ -120,22 +120,22 @@ test('latency is chased gently, and by a jump when far behind', async () => {
   }
 });
 
-test('playback steps over the gap a publisher left, and waits where nothing follows', async () => {
+test('playback skips a publisher\'s gap, and waits at the end of the data', async () => {
   const { beyondHole } = await load('timing.js');
   for (const [ranges, position, target, why] of [
-    [[[0, 10]], 9.9, null, 'the end of what there is'],
+    [[[0, 10]], 9.9, null, 'the end of the data'],
     [[[0, 10], [35, 35.5]], 9.9, 35, 'a gap of 25 s'],
-    [[[0, 10], [35, 38]], 10, 37, 'no further behind live than need be'],
-    [[[0, 10], [35, 38]], 5, null, 'the rest before the gap is played first'],
-    [[[0, 10], [35, 35.05]], 9.9, null, 'too little to go on with'],
+    [[[0, 10], [35, 38]], 10, 37, 'as close to live as the target allows'],
+    [[[0, 10], [35, 38]], 5, null, 'the data before the gap is played first'],
+    [[[0, 10], [35, 35.05]], 9.9, null, 'too little data behind the gap'],
     [[[3, 3.5]], 0, 3, 'a stream that starts late'],
-    [[], 0, null, 'nothing'],
+    [[], 0, null, 'no data'],
   ]) {
     assert.equal(beyondHole(ranges, position), target, why);
   }
 });
 
-test('a track that runs dry while the other goes on is noticed, a slow network is not', async () => {
+test('a track without data while the other has some counts as starving; both without is a slow network', async () => {
   const { starvingTrack } = await load('timing.js');
   for (const [ends, position, track] of [
     [{ audio: 10.1, video: 12 }, 10, 'audio'],
@@ -150,9 +150,9 @@ test('a track that runs dry while the other goes on is noticed, a slow network i
   }
 });
 
-test('a tile says what its viewer needs to know', async () => {
+test('the phase of a tile follows from player and stream', async () => {
   const { tilePhase } = await load('timing.js');
-  for (const [phase, state, shown, said] of [
+  for (const [phase, state, shown, expected] of [
     ['playing', 'live', true, 'playing'],
     ['playing', 'grace', true, 'grace'],
     ['stalled', 'grace', true, 'grace'],
@@ -167,7 +167,7 @@ test('a tile says what its viewer needs to know', async () => {
     ['offline', 'grace', false, 'offline'],
     ['reconnecting', undefined, true, 'reconnecting'],
   ]) {
-    assert.equal(tilePhase(phase, { state, shown }), said, `${phase}, ${state}`);
+    assert.equal(tilePhase(phase, { state, shown }), expected, `${phase}, ${state}`);
   }
 });
 
@@ -196,7 +196,7 @@ const onAir = (id, facts = {}) => ({
   ...facts,
 });
 
-async function told(...events) {
+async function stateAfter(...events) {
   const { nothingKnown, reduce, streamsOf, unknownNumbers } = await load('live-events.js');
   const known = events.reduce((before, event) => reduce(before, { at: 10_000, ...event }), nothingKnown);
   const streams = streamsOf(known);
@@ -207,12 +207,12 @@ async function told(...events) {
   };
 }
 
-test('events say what is live; the list says the rest', async () => {
+test('events decide which streams are live; all else comes from the list', async () => {
   const list = { type: 'list', streams: [listed(1), listed(2, 'live'), listed(10)] };
   const first = { type: 'streams', streams: [onAir(10), onAir(1, { state: 'grace' })] };
-  assert.equal((await told(first)).streams, null, 'nothing is shown before the list');
+  assert.equal((await stateAfter(first)).streams, null, 'nothing is shown before the list');
 
-  const { streams, of } = await told(first, list);
+  const { streams, of } = await stateAfter(first, list);
   assert.deepEqual(
     streams.map(({ id, state }) => [id, state]),
     [
@@ -222,15 +222,15 @@ test('events say what is live; the list says the rest', async () => {
     ],
   );
   assert.deepEqual([of(10).name, of(10).title, of(10).play, of(10).startedAt], ['s10', 'S 10', '/m/T', 6000]);
-  assert.equal((await told(list, first)).of(2).state, 'offline', 'in either order');
-  assert.equal((await told(list)).of(2).state, 'live', 'without events the list is believed');
+  assert.equal((await stateAfter(list, first)).of(2).state, 'offline', 'in either order');
+  assert.equal((await stateAfter(list)).of(2).state, 'live', 'without events the list decides');
 
   const change = (stream) => ({ type: 'stream', stream });
-  const back = await told(list, first, change(onAir(1, { width: 320, height: 180, audio: 'none' })));
+  const back = await stateAfter(list, first, change(onAir(1, { width: 320, height: 180, audio: 'none' })));
   assert.deepEqual([back.of(1).state, back.of(1).width, back.of(1).audio], ['live', 320, 'none']);
-  const ended = await told(list, first, change(onAir(10)), change({ id: 10, state: 'ended' }));
+  const ended = await stateAfter(list, first, change(onAir(10)), change({ id: 10, state: 'ended' }));
   assert.deepEqual([ended.of(10).state, ended.of(10).viewers], ['offline', 0]);
-  const counted = await told(list, first, {
+  const counted = await stateAfter(list, first, {
     type: 'stats',
     streams: [
       { id: 10, viewers: 7, kbps: 1200 },
@@ -240,22 +240,22 @@ test('events say what is live; the list says the rest', async () => {
   assert.deepEqual([counted.of(10).viewers, counted.of(10).kbps, counted.of(10).width], [7, 1200, 640]);
 });
 
-test('an old list does not undo an event, a new stream is asked for, silence keeps the last word', async () => {
+test('an old list does not undo an event; unknown streams are reported; silence keeps the last state', async () => {
   const list = { type: 'list', streams: [listed(1)] };
   const live = [{ type: 'streams', streams: [] }, { type: 'stream', stream: onAir(1) }];
-  assert.equal((await told(list, ...live, list)).of(1).state, 'live');
-  assert.deepEqual((await told(list, ...live, { type: 'stream', stream: onAir(5) })).unknown, [5]);
-  assert.deepEqual((await told(list, ...live)).unknown, []);
-  assert.equal((await told(list, ...live, { type: 'silence' })).of(1).state, 'live');
-  assert.equal((await told(list, ...live, { type: 'silence' }, list)).of(1).state, 'offline');
+  assert.equal((await stateAfter(list, ...live, list)).of(1).state, 'live');
+  assert.deepEqual((await stateAfter(list, ...live, { type: 'stream', stream: onAir(5) })).unknown, [5]);
+  assert.deepEqual((await stateAfter(list, ...live)).unknown, []);
+  assert.equal((await stateAfter(list, ...live, { type: 'silence' })).of(1).state, 'live');
+  assert.equal((await stateAfter(list, ...live, { type: 'silence' }, list)).of(1).state, 'offline');
   assert.equal(
-    (await told(list, ...live, { type: 'streams', streams: [] })).of(1).state,
+    (await stateAfter(list, ...live, { type: 'streams', streams: [] })).of(1).state,
     'offline',
-    'a new connection starts anew',
+    'a new event stream replaces the state',
   );
 });
 
-test('what stopped a recording is told, a full disk first', async () => {
+test('stopped recordings are reported with their reason, a full disk first', async () => {
   const { stoppedRecordings } = await load('live-events.js');
   const stream = (id, recording) => ({ id, title: '', recording });
   assert.equal(stoppedRecordings([stream('live/a', 'on'), stream('live/b', 'off'), stream('live/c', undefined)]), null);
@@ -270,15 +270,15 @@ test('what stopped a recording is told, a full disk first', async () => {
   );
   const full = { type: 'stream', stream: onAir(1, { recording: 'full' }) };
   const list = { type: 'list', streams: [{ ...listed(1), recording: 'on' }] };
-  assert.equal((await told(list, { type: 'streams', streams: [] }, full)).of(1).recording, 'full');
+  assert.equal((await stateAfter(list, { type: 'streams', streams: [] }, full)).of(1).recording, 'full');
   assert.equal(
-    (await told(list, { type: 'streams', streams: [] })).of(1).recording,
+    (await stateAfter(list, { type: 'streams', streams: [] })).of(1).recording,
     'off',
-    'not on the air, not recorded',
+    'a stream that is not live is not recorded',
   );
 });
 
-test('the publish address has the port that the operator chose, and a host that leads to the server', async () => {
+test('the publish URL has the operator\'s port, and a host that reaches the server', async () => {
   const { publishServer } = await load('publish-url.js');
   const cam = 'cam.example';
   for (const [protocol, publish, pageHost, address] of [
@@ -294,16 +294,16 @@ test('the publish address has the port that the operator chose, and a host that 
   }
 });
 
-test('a name can not reorder the sentence it stands in', async () => {
+test('a name cannot reorder the sentence around it', async () => {
   const { isolated } = await load('format.js');
-  assert.equal(isolated('live/cam 1 屋顶'), 'live/cam 1 屋顶', 'as it is where nothing turns');
+  assert.equal(isolated('live/cam 1 屋顶'), 'live/cam 1 屋顶', 'unchanged without right-to-left letters');
   assert.equal(isolated('كاميرا 1'), '\u2068كاميرا 1\u2069');
-  assert.equal(isolated('gate\u202egnp.exe\u2069'), 'gategnp.exe', 'marks go');
+  assert.equal(isolated('gate\u202egnp.exe\u2069'), 'gategnp.exe', 'direction marks are removed');
   const { t } = await load('i18n.js');
   assert.equal(t('admin.editStream', { name: 'live/كاميرا' }), 'Edit \u2068live/كاميرا\u2069');
 });
 
-test('numbers read as a person writes them', async () => {
+test('numbers are formatted for people', async () => {
   const format = await load('format.js');
   assert.equal(format.formatBitrate(0), '–');
   assert.equal(format.formatBitrate(940), '940 kbps');

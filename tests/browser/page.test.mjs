@@ -1,5 +1,5 @@
-// The page in a real browser against a real stack: sign-in in two languages,
-// the views on a phone, accessibility, and what the page says when things fail.
+// The page in a real browser with a real stack: sign-in in two languages, the views on
+// a phone, accessibility, and the page's messages when something fails.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -36,7 +36,7 @@ after(async () => {
   await stack?.stop();
 });
 
-test('Chromium caches what it gets over TLS, as with a certificate that was bought', async () => {
+test('Chromium caches files from the stack, as from a site with a valid certificate', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   const style = await page.evaluate(() => document.querySelector('link[rel=stylesheet]').href);
   const cached = await page.evaluate(
@@ -89,7 +89,7 @@ test('the language can be switched and is remembered', async () => {
   await close();
 });
 
-test('too many attempts: the form counts down and comes back', async () => {
+test('too many attempts: the form is disabled, counts down and is enabled again', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await page.waitForSelector('#login-name');
   await page.route('**/api/login', (route) =>
@@ -121,14 +121,14 @@ test('the player shows a moving picture; sound after a click', async () => {
     (text) => /\d\.\d s/.test(text) && /bps/.test(text) && /640×360/.test(text),
   );
 
-  // As after some time in the background: behind, and then in front again.
+  // As a tab that fell behind in the background and comes to the front.
   const behind = () =>
     page.evaluate(() => {
       const { buffered, currentTime } = document.querySelector('video');
       return buffered.end(buffered.length - 1) - currentTime;
     });
   await until(
-    'enough to fall behind in',
+    'a buffer that is long enough to fall behind in',
     () => page.evaluate(() => document.querySelector('video').currentTime),
     (seconds) => seconds > 5,
   );
@@ -145,7 +145,7 @@ test('the player shows a moving picture; sound after a click', async () => {
   await close();
 });
 
-test('the build of mpegts.js that is served has the fields that the player looks into', async () => {
+test('the served build of mpegts.js has the fields that the player uses', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(
@@ -156,7 +156,7 @@ test('the build of mpegts.js that is served has the fields that the player looks
     const { endPlayer, missingField, path: way, trackEnds } = await import('/js/mpegts-inside.js');
     const video = document.createElement('video');
     video.muted = true;
-    // As the live player does it, so that another structure for another way of loading is noticed.
+    // With the live player's options: mpegts.js may have other fields with others.
     const player = window.mpegts.createPlayer(
       { type: 'flv', isLive: true, url: source },
       { isLive: true, enableWorker: true, enableStashBuffer: false, lazyLoad: false },
@@ -172,7 +172,7 @@ test('the build of mpegts.js that is served has the fields that the player looks
       }),
     ]);
     const seen = { path: way.join('.'), missing: missingField(player), ends: trackEnds(player) };
-    // ended while it seeks what is not there: no timer of it throws afterwards, which close() would tell
+    // Ended during a seek to unloaded data: close() would report a timer that throws afterwards.
     const seeking = new Promise((resolve) => { video.addEventListener('seeking', resolve, { once: true }); });
     video.currentTime += 1000;
     await seeking;
@@ -180,7 +180,7 @@ test('the build of mpegts.js that is served has the fields that the player looks
     await new Promise((resolve) => { setTimeout(resolve, 400); });
     return seen;
   }, new URL(url, stack.httpsUrl).href);
-  assert.equal(missing, null, `mpegts.js has no "${missing}" any more (player.${path}): see html/js/mpegts-inside.js`);
+  assert.equal(missing, null, `mpegts.js no longer has "${missing}" (player.${path}): see html/js/mpegts-inside.js`);
   assert.ok(ends.audio > 0 && ends.video > 0, JSON.stringify(ends));
   await close();
 });
@@ -193,8 +193,8 @@ test('plain http leads to the page over https', async () => {
   await close();
 });
 
-// Duolu's own nginx redirects; a proxy of the operator's may not.
-test('served over plain http from afar all the same: a notice with the https address', async () => {
+// Duolu's own nginx redirects to https; an operator's proxy may not.
+test('a page that a proxy serves over plain http shows a notice with the https address', async () => {
   const { page, close } = await openPage(browser, `http://${farHost}/`, {}, serveFolder);
   await page.waitForSelector('.notice');
   assert.equal(await page.getAttribute('.notice a', 'href'), `https://${farHost}:8443/`);
@@ -216,7 +216,7 @@ const views = [
   '#/admin/sessions',
 ];
 
-test('every view on a phone: nothing sticks out, nothing fails axe', async () => {
+test('every view on a phone: no sideways scrolling, and axe finds nothing', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl, phone);
   await noSidewaysScroll(page, 'login');
   await accessible(page, 'login');
@@ -231,7 +231,7 @@ test('every view on a phone: nothing sticks out, nothing fails axe', async () =>
   await close();
 });
 
-test('on a phone a tile that a finger has left shows what it is', async () => {
+test('on a phone a free tile keeps its text or its menu after a touch', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl, phone);
   await logIn(page, stack.adminPassword);
   await goTo(page, '#/wall/4');
@@ -241,13 +241,13 @@ test('on a phone a tile that a finger has left shows what it is', async () => {
     const { visibility } = getComputedStyle(element.querySelector(part));
     return visibility === 'visible';
   }));
-  await cell.hover(); // a finger leaves :hover where it was
-  assert.equal(await blank(), false, 'touched');
+  await cell.hover(); // after a touch, :hover stays
+  assert.equal(await blank(), false, 'after a touch');
   await cell.tap();
-  assert.equal(await blank(), false, 'chosen');
+  assert.equal(await blank(), false, 'while focused');
   await page.locator('.cell').first().tap();
   await cell.hover();
-  assert.equal(await blank(), false, 'left');
+  assert.equal(await blank(), false, 'after another tile got the focus');
   await close();
 });
 
@@ -336,7 +336,7 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   const stage = publish([secure]);
   try {
     await page.waitForSelector('tbody tr:has-text("live/stage") .badge[data-state=live]');
-    await page.click('tbody tr:has-text("live/stage") button:has-text("End sessions")');
+    await page.click('tbody tr:has-text("live/stage") button:has-text("End all")');
     await page.click('dialog .button-danger');
     await page.waitForSelector('.admin-news:text-is("Done. 1 live session ended.")');
     await screenshot(page, 'admin-ended');
@@ -362,7 +362,7 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await close();
 });
 
-test('who manages one stream edits that one, without its limits, and sees who watches it', async () => {
+test('a user who manages one stream edits it, without its limits, and sees its sessions', async () => {
   await stack.ctl('user', 'add', 'stagehand', '--password-stdin', { input: 'a long enough password\n' });
   await stack.ctl('stream', 'add', 'live/backstage', '--owner', 'admin');
   await stack.ctl('grant', 'stagehand', 'live/backstage', 'manage');
@@ -373,7 +373,7 @@ test('who manages one stream edits that one, without its limits, and sees who wa
   assert.deepEqual(await page.locator('.tab').allInnerTexts(), ['Streams', 'Sessions']);
   assert.equal(await page.locator('tbody tr').count(), 1);
   await page.click('tbody button:has-text("Edit")');
-  assert.equal(await page.locator('dialog input').count(), 1, 'a title, no limits');
+  assert.equal(await page.locator('dialog input').count(), 1, 'the form has a title and no limits');
   await page.fill('dialog input', 'Behind the stage');
   await page.click('dialog button:has-text("Save")');
   await page.waitForSelector('tbody tr:has-text("Behind the stage")');
@@ -384,7 +384,7 @@ test('who manages one stream edits that one, without its limits, and sees who wa
   await close();
 });
 
-test('a session that ends in the middle of a change: the login form, and back to where one was', async () => {
+test('a session ends during a change: the login form appears, and then the same view again', async () => {
   for (const [user, password, view] of [
     ['admin', stack.adminPassword, '#/admin/streams'],
     ['stagehand', 'a long enough password', '#/admin/streams'],
@@ -396,7 +396,7 @@ test('a session that ends in the middle of a change: the login form, and back to
     await context.clearCookies();
     await page.click('dialog button:has-text("Save")');
     await page.waitForSelector('.login .notice:has-text("Your session has ended")');
-    assert.equal(await page.locator('dialog').count(), 0, 'nothing lies over the form');
+    assert.equal(await page.locator('dialog').count(), 0, 'no dialog covers the form');
     assert.equal(await page.inputValue('#login-name'), user);
     await accessible(page, 'a session that ended');
     await screenshot(page, 'login-session-over');
@@ -409,8 +409,8 @@ test('a session that ends in the middle of a change: the login form, and back to
   }
 });
 
-test('a service that hangs is told, in lists and in changes, and every tab comes when it answers again', async () => {
-  // The page's own patience, shortened.
+test('the page reports a service that hangs, and loads every tab when it answers again', async () => {
+  // Shortens the page's own timeouts.
   const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) => context.addInitScript(() => {
     const { timeout } = AbortSignal;
     AbortSignal.timeout = (ms) => timeout.call(AbortSignal, Math.min(ms, 2000));
@@ -430,7 +430,7 @@ test('a service that hangs is told, in lists and in changes, and every tab comes
       await goTo(page, view);
       await page.waitForSelector('.admin-missing:visible:has-text("The server is not available right now")');
     }
-    await accessible(page, 'a tab that did not come');
+    await accessible(page, 'a tab that could not load');
     await screenshot(page, 'admin-missing');
     await goTo(page, '#/recordings');
     await page.waitForSelector('.admin-message:visible');
@@ -444,7 +444,7 @@ test('a service that hangs is told, in lists and in changes, and every tab comes
   await close();
 });
 
-test('a tab opened without a connection comes when there is one, or when asked for again', async () => {
+test('a tab opened without a connection loads when it is back, or after a click on "Try again"', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   for (const [view, calls] of [
@@ -463,7 +463,7 @@ test('a tab opened without a connection comes when there is one, or when asked f
   await close();
 });
 
-test('an address that leads nowhere says so', async () => {
+test('an unknown address gets a message', async () => {
   const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/recordngs`);
   await logIn(page, 'a long enough password', 'stagehand');
   await page.waitForSelector('.empty:has-text("There is no page at this address")');
@@ -474,7 +474,7 @@ test('an address that leads nowhere says so', async () => {
   await close();
 });
 
-test('a lost network is said, and forgotten when it is back', async () => {
+test('a notice for a lost network appears, and disappears when it is back', async () => {
   const { page, context, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row');

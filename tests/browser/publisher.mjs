@@ -1,11 +1,11 @@
-// Phones for the tests: one ffmpeg, one encoder, any number of RTMP targets.
+// Publishers for the tests: one ffmpeg with one encoder sends to any number of RTMP URLs.
 
 import { spawn } from 'node:child_process';
 
 /**
  * Pushes a moving test picture with a tone to every URL until stop().
- * sound: the tone's sample rate, 0 for none. With retry, a publisher that ends
- * by itself is started again, as a phone would.
+ * sound: the sample rate of the tone, 0 for no sound. retry: starts a publisher
+ * again that has ended by itself, as a phone's app would.
  */
 export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retry = false } = {}) {
   let child = null;
@@ -13,7 +13,7 @@ export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retr
   let output = '';
   let ended = null;
 
-  const begin = () => {
+  const start = () => {
     child = spawn('ffmpeg', [
       '-nostdin', '-loglevel', 'error',
       '-re', '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
@@ -25,15 +25,15 @@ export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retr
     ], { stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.on('data', (data) => { output = (output + data).slice(-4000); });
     ended = new Promise((resolve) => child.once('close', resolve));
-    ended.then(() => { if (retry && !stopped) begin(); });
+    ended.then(() => { if (retry && !stopped) start(); });
   };
-  begin();
+  start();
 
   return {
     output: () => output,
     async stop() {
       stopped = true;
-      child.kill('SIGKILL'); // a phone out of reach says no goodbye
+      child.kill('SIGKILL'); // like a phone out of reach, it closes nothing
       await ended;
     },
   };

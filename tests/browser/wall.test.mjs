@@ -1,5 +1,5 @@
-// Moving pictures on the wall: decoded frames that rise, a picture that is not
-// one colour, sound from one tile, and tiles that come back by themselves.
+// The wall shows moving pictures: the counts of decoded frames rise, pictures have more
+// than one colour, one tile has sound, and tiles recover by themselves.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -60,7 +60,7 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
     () => tiles(page),
     (shown) => four.every((stream) => shown[stream].colours > 4),
   );
-  assert.deepEqual(four.filter((stream) => !seen[stream].muted), [], 'silent until asked');
+  assert.deepEqual(four.filter((stream) => !seen[stream].muted), [], 'no tile has sound before a click');
 
   const listening = async () =>
     Object.entries(await tiles(page))
@@ -75,7 +75,7 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   assert.deepEqual(await listening(), []);
   for (const place of ['.cell[data-index="1"] .cell-hit', '.cell[data-index="2"] .cell-hit']) {
     await page.dblclick(place, { position: { x: 40, y: 80 } });
-    assert.equal((await listening()).length, 1, 'a double click is one');
+    assert.equal((await listening()).length, 1, 'a double click counts as one click');
   }
   await page.dblclick('.wall-bar > .button >> nth=0');
   assert.deepEqual(await listening(), []);
@@ -95,7 +95,7 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   await publisher.stop();
 });
 
-test('a publisher stops and comes back: the tile keeps its last picture and goes on', async () => {
+test('a publisher stops and returns: the tile keeps its last picture and then plays on', async () => {
   const stream = 'live/cam5';
   let publisher = start([stream]);
   const { page, close } = await openPage(browser, stack.httpsUrl);
@@ -134,7 +134,7 @@ test('nginx workers die: the tile shows its last picture until it is connected a
   await publisher.stop();
 });
 
-test('a wall of 16 plays, and on a phone it fits', async () => {
+test('a wall of 16 plays, and fits on a phone', async () => {
   const all = numbered(16);
   const publisher = start(all, { size: '320x180', rate: 10 });
   const { page, close } = await openPage(browser, stack.httpsUrl);

@@ -152,7 +152,7 @@ export default {
   'admin.limits': 'Limits',
   'admin.noLimit': 'No limit',
   'admin.serverLimit': 'Server default',
-  'admin.maxPublishers': 'Max. streams at once',
+  'admin.maxPublishers': 'Max. streams',
   'admin.maxPublishersHint': 'How many streams this user may publish at the same time. Empty: no limit.',
   'admin.maxKbps': 'Max. bitrate (kbps)',
   'admin.maxKbpsHint': 'A publisher that sends more is disconnected. Empty: server default.',
@@ -162,7 +162,7 @@ export default {
   'admin.visibility': 'Who can watch',
   'visibility.private': 'Only users with access',
   'visibility.public': 'Everyone who is signed in',
-  'admin.endAll': 'End sessions',
+  'admin.endAll': 'End all',
   'admin.endAllTitle': 'End all sessions of {name}?',
   'admin.endAllUser':
     'This user is signed out and disconnected at once, and URLs that they copied stop working. They can sign in ' +

@@ -157,7 +157,7 @@ export default {
   'admin.visibility': '谁可以观看',
   'visibility.private': '仅获得授权的用户',
   'visibility.public': '所有已登录用户',
-  'admin.endAll': '断开会话',
+  'admin.endAll': '全部断开',
   'admin.endAllTitle': '断开 {name} 的全部会话？',
   'admin.endAllUser': '该用户将立即退出登录，其观看与推流全部中断，已复制的地址失效。该用户可以重新登录，也可以用原密钥重新推流。',
   'admin.endAllStream': '推流端和所有观看者将立即断开，已复制的地址失效。有权限的用户可以重新连接。',
