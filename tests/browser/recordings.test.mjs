@@ -1,28 +1,26 @@
-// History on the page, with real nginx, service and Chromium: a day that was
-// made here, whose colour tells the second, and a stream recorded for real.
-// One file because all of it shares one stack and one browser.
+// History on the page, with real nginx, service and Chromium: a day of written recordings,
+// and a stream that is really recorded. All tests share one stack and one browser.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
-import { DAY, HOUR, Recording, makeSource, writeRecordings } from '../lib/recordings.mjs';
+import { DAY, HOUR } from '../lib/recordings.mjs';
 import { startStack } from '../lib/stack.mjs';
 import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import {
+  GAP, LATE, MIDNIGHT, isPictureOf, makeFlv, recordFrom, timeOf, writeYesterday,
+} from './coloured-recordings.mjs';
+import { clockOf, modeIs, networkOf, pictureAfter, pictureNow, pinch, seekTime } from './replay.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const PASSWORD = 'a long enough password';
-const MIDNIGHT = Math.floor(Date.now() / DAY) * DAY - DAY;      // of yesterday
-const GAP = { from: MIDNIGHT + 3 * HOUR + 20 * 60_000, to: MIDNIGHT + 3 * HOUR + 50 * 60_000 };
-const LATE = MIDNIGHT - DAY + 14 * HOUR;
-const SIZE = '64x36';
 
 let stack;
 let browser;
-let colours;                // [even hours, odd hours]: [r, g, b] of each of eight seconds
 let publisher;
 
 before(async () => {
@@ -33,8 +31,7 @@ before(async () => {
   await stack.ctl('stream', 'add', 'live/late', '--owner', 'admin');
   await stack.ctl('stream', 'set', 'live/demo', 'record=always');
   publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
-  await writeYesterday();
-  giveToService();
+  await writeYesterday(stack.home);
   await stack.ctl('reindex');
 });
 
@@ -44,78 +41,6 @@ after(async () => {
   await stack?.stop({ allow: /recording stopped|recording of live\/demo/ });
 });
 
-// Each second of eight has a colour, and odd hours are darker. With a gap in it.
-async function writeYesterday() {
-  const bright = await coloured('red');
-  const dark = await coloured('0x700000');
-  colours = [bright, dark].map(secondsOf);
-  const root = path.join(stack.home, 'rec');
-  for (let utc = MIDNIGHT; utc < MIDNIGHT + DAY; utc += HOUR) {
-    const spans =
-      utc < GAP.from && GAP.from < utc + HOUR
-        ? [
-            [utc, GAP.from],
-            [GAP.to, utc + HOUR],
-          ]
-        : [[utc, utc + HOUR]];
-    writeRecordings(root, 'live/archive', (utc / HOUR) % 2 ? dark : bright, { spans, session: MIDNIGHT });
-  }
-  writeRecordings(root, 'live/late', bright, { spans: [[LATE, LATE + 60_000]], session: LATE });
-}
-
-function giveToService() {
-  const root = path.join(stack.home, 'rec');
-  const { uid, gid } = fs.statSync(root);
-  for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })])
-    fs.chownSync(path.join(root, 'live', name), uid, gid);
-}
-
-function coloured(name) {
-  return makeSource({ rate: 5, audio: false, picture: `color=${name}:size=${SIZE}:rate=5,hue=h=45*floor(t)` });
-}
-
-/** What ffmpeg shows of a source in each of its seconds. */
-function secondsOf(source) {
-  return source.fragments.map(({ data }) => [
-    ...execFileSync(
-      'ffmpeg',
-      [
-        '-v',
-        'error',
-        '-f',
-        'mp4',
-        '-i',
-        'pipe:0',
-        '-frames:v',
-        '1',
-        '-vf',
-        'scale=1:1',
-        '-f',
-        'rawvideo',
-        '-pix_fmt',
-        'rgb24',
-        'pipe:1',
-      ],
-      { input: Buffer.concat([source.init, data]) },
-    ),
-  ]);
-}
-
-/** [hour is odd, second of eight] that a colour stands for. */
-function toldBy(rgb) {
-  let best = { distance: Infinity };
-  colours.forEach((seconds, odd) => seconds.forEach((colour, second) => {
-    const distance = Math.hypot(...colour.map((value, n) => value - rgb[n]));
-    if (distance < best.distance) best = { distance, told: [odd, second] };
-  }));
-  return best.told;
-}
-
-/** Is a colour that of a time? A frame's edge may be a few ms off. */
-const isPictureOf = (rgb, utc) =>
-  [utc, utc + 4].some((ms) =>
-    toldBy(rgb).join() === [Math.floor(ms / HOUR) % 2, Math.floor((ms % HOUR) / 1000) % 8].join());
-
 async function openWatch(user, stream, at, { prepare, ...options } = {}) {
   const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options }, prepare);
   await logIn(opened.page, user === 'admin' ? stack.adminPassword : PASSWORD, user);
@@ -123,74 +48,7 @@ async function openWatch(user, stream, at, { prepare, ...options } = {}) {
   return opened;
 }
 
-/** A function that sets the page's network: ms until an answer begins, bytes a second; no limit where none is given. */
-async function networkOf(page) {
-  const session = await page.context().newCDPSession(page);
-  return ({ latency = 0, downloadThroughput = -1 } = {}) =>
-    session.send('Network.emulateNetworkConditions', {
-      offline: false, latency, downloadThroughput, uploadThroughput: -1,
-    });
-}
-
-const modeIs = (page, mode, phase) => page.waitForSelector(`.tile[data-mode=${mode}][data-phase=${phase}]`);
-const clockOf = (page) => page.textContent('.replay-clock');
-const asked = async (page) =>
-  Number(new URLSearchParams((await page.evaluate(() => location.hash)).split('?')[1]).get('at'));
-
-/** The colour of the paused video, the time that the page's address names, and whether the video shows its picture. */
-const pictureNow = (page) => page.evaluate(() => {
-  const video = document.querySelector('video');
-  const context = new OffscreenCanvas(1, 1).getContext('2d');
-  context.drawImage(video, 0, 0, 1, 1);
-  return {
-    rgb: [...context.getImageData(0, 0, 1, 1).data].slice(0, 3),
-    utc: Number(/at=(\d+)/.exec(location.hash)?.[1]),
-    shown:
-      document.querySelector('.tile').dataset.phase === 'paused' &&
-      document.querySelector('.tile-still').hidden &&
-      !video.seeking &&
-      video.readyState >= 2,
-    at: video.currentTime,
-    end: video.buffered.length && video.buffered.end(0),
-  };
-});
-
-/**
- * Does `act` while playback is paused, and waits until the page shows the picture of the time it then names: a frame
- * of before may stay on the screen for a moment. Returns that time, and the media requested until the seek ended.
- */
-async function pictureAfter(page, act, isRight = isPictureOf) {
-  await page.evaluate(() => {
-    performance.clearResourceTimings();
-    const video = document.querySelector('video');
-    let begin;
-    window.requested = null;
-    // what counts comes behind the beginning of a seek, or of another file
-    const done = new AbortController();
-    const on = (types, listener) =>
-      types.forEach((type) => video.addEventListener(type, listener, { signal: done.signal }));
-    const ended = () => {
-      if (begin === undefined || video.seeking || video.readyState < 2) return;
-      done.abort();
-      window.requested = performance
-        .getEntriesByType('resource')
-        .filter((entry) => entry.startTime > begin && /\.(mp4|m4s|m3u8)(\?|$)/.test(entry.name))
-        .map((entry) => entry.name.replace(/^.*\/rec\//, ''));
-    };
-    on(['seeking', 'emptied'], () => { begin ??= performance.now(); ended(); });
-    on(['seeked', 'loadeddata'], ended);
-  });
-  await act();
-  const requests = await (await page.waitForFunction(() => window.requested)).jsonValue();
-  const { utc } = await until(
-    'the picture of the time that was sought',
-    () => pictureNow(page),
-    ({ shown, rgb, utc }) => shown && isRight(rgb, utc),
-  );
-  return { utc, requests };
-}
-
-test('a day of history: the right picture wherever the mouse goes, after two requests at most', DEADLINE, async (t) => {
+test('a day of history: each click shows the right picture after at most two requests', DEADLINE, async (t) => {
   const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 12 * HOUR);
   await modeIs(page, 'history', 'playing');
   await page.keyboard.press('Space');
@@ -202,7 +60,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   await page.waitForFunction(() => document.querySelectorAll('.timeline-spans > *').length === 2);
   await screenshot(page, 'timeline-day');
   const bar = await page.locator('.timeline-bar').boundingBox();
-  // As over a real network: what comes behind the picture does not come before it is drawn.
+  // Latency as in a real network, so that the picture is drawn before data behind it arrives.
   const setNetwork = await networkOf(page);
   await setNetwork({ latency: 200 });
   let most = 0;
@@ -217,15 +75,15 @@ test('a day of history: the right picture wherever the mouse goes, after two req
     const clock = await clockOf(page);
     assert.ok(
       [utc, utc + 4].some((ms) => new Date(ms).toISOString().slice(11, 19) === clock),
-      `${clock} is told for ${new Date(utc).toISOString()}`,
+      `the clock shows ${clock} for ${new Date(utc).toISOString()}`,
     );
     most = Math.max(most, requests.length);
     assert.ok(requests.length <= 2, `${new Date(utc).toISOString()} took ${requests.join(', ')}`);
   }
   await setNetwork();
-  t.diagnostic(`at most ${most} requests of media until a picture of 24 hours was shown`);
+  t.diagnostic(`at most ${most} media requests until a picture from 24 hours was shown`);
 
-  // By hand: dragged there, with the picture under the pointer on the way.
+  // Drag the playhead; the picture under the pointer shows on the way.
   await page.mouse.move(bar.x + bar.width * 0.3, bar.y + 10);
   await page.mouse.down();
   await page.mouse.move(bar.x + bar.width * 0.6, bar.y + 10, { steps: 4 });
@@ -233,7 +91,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   await pictureAfter(page, () => page.mouse.up());
   await page.mouse.move(bar.x + bar.width * (GAP.from + GAP.to - 2 * MIDNIGHT) / 2 / DAY, bar.y + 10);
   await until(
-    'the pointer to say that nothing was recorded',
+    '"not recorded" at the pointer',
     () => page.textContent('.timeline-peek'),
     (text) => text.includes('not recorded'),
   );
@@ -241,7 +99,7 @@ test('a day of history: the right picture wherever the mouse goes, after two req
   await close();
 });
 
-test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DEADLINE, async () => {
+test('the keyboard seeks, zooms and pauses; playback skips a gap', DEADLINE, async () => {
   const begin = MIDNIGHT + 5 * HOUR + 10 * 60_000;
   const { page, close } = await openWatch('admin', 'live/archive', begin);
   await modeIs(page, 'history', 'playing');
@@ -267,7 +125,7 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   await pictureAfter(page, () => page.keyboard.press('Home'));
   assert.equal(await clockOf(page), '00:00:00');
 
-  // Before the gap, and on: the clock jumps, and is never inside.
+  // Play from before the gap: the clock jumps over it.
   await goTo(page, `#/watch/live/archive?at=${GAP.from - 2500}`);
   await page.evaluate(() => {
     window.clocks = new Set();
@@ -283,16 +141,16 @@ test('by keyboard: seconds, minutes, ends, zoom, pause; a gap takes no time', DE
   await close();
 });
 
-test('what is gone to is in sight: a day that was picked, and what comes behind a gap', DEADLINE, async () => {
+test('the view shows the target of a seek: a picked day, and the end of a gap', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/late');
-  const seen = () => page.evaluate(() => {
+  const timelineNow = () => page.evaluate(() => {
     const head = document.querySelector('.timeline-head');
     return { head: !head.hidden, spans: document.querySelectorAll('.timeline-spans > *').length };
   });
   await page.waitForSelector(`.replay-days option[value="${MIDNIGHT - DAY}"]`, { state: 'attached' });
   await page.selectOption('.replay-days', String(MIDNIGHT - DAY));
   await modeIs(page, 'history', 'playing');
-  assert.deepEqual(await seen(), { head: true, spans: 1 });
+  assert.deepEqual(await timelineNow(), { head: true, spans: 1 });
   assert.match(await clockOf(page), /^14:00:0/);
   await screenshot(page, 'timeline-day-picked');
 
@@ -304,11 +162,11 @@ test('what is gone to is in sight: a day that was picked, and what comes behind 
   const bar = await page.locator('.timeline-bar').boundingBox();
   await page.mouse.click(bar.x + bar.width * 0.5, bar.y + bar.height / 2);
   await until('the time behind the gap', () => clockOf(page), (clock) => /^03:50:0/.test(clock));
-  assert.equal((await seen()).head, true, 'behind the gap');
+  assert.equal((await timelineNow()).head, true, 'behind the gap');
   await close();
 });
 
-test('files are named by the clock of the page', DEADLINE, async () => {
+test('downloads are named by the viewer\'s local time', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/late', LATE + 20_000, { timezoneId: 'Asia/Kolkata' });
   await modeIs(page, 'history', 'playing');
   assert.match(await clockOf(page), /^19:30:/);
@@ -323,7 +181,7 @@ test('files are named by the clock of the page', DEADLINE, async () => {
   await close();
 });
 
-test('the panel of a clip closes by Escape, and a double click does not undo itself', DEADLINE, async () => {
+test('Escape closes the clip panel, and a double click counts as one click', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 2 * HOUR);
   await modeIs(page, 'history', 'playing');
   await page.dblclick('.replay-tools button:has-text("Clip")');
@@ -339,41 +197,25 @@ test('the panel of a clip closes by Escape, and a double click does not undo its
   await close();
 });
 
-/** Seconds since BEGIN are recorded as they pass, like those of yesterday's even hours, until the test ends. */
-async function recordFrom(t, begin, stream) {
-  const file = new Recording(path.join(stack.home, 'rec'), stream, await coloured('red'), { utc: begin });
-  const grow = () => {
-    const seconds = Math.floor((Date.now() - file.end_) / 1000);
-    if (seconds > 0) file.add(seconds).flush();
-  };
-  grow();
-  file.mark();
-  giveToService();
-  // nginx lets be what is marked and whose writer lives
-  const lock = spawn('flock', ['--no-fork', file.path, 'sleep', '600']);
-  const timer = setInterval(grow, 200);
-  t.after(() => { clearInterval(timer); lock.kill(); file.end(); });
-}
-
 test(
-  'a file that is being written, in a browser that caches: what is sought is shown, a segment with each request',
+  'seeks in a file that is being written show the right picture, with one segment in each answer',
   DEADLINE,
   async (t) => {
     const begin = Math.floor(Date.now() / 8000) * 8000 - 328_000;
     await stack.ctl('stream', 'add', 'live/growing', '--owner', 'admin');
-    await recordFrom(t, begin, 'live/growing');
+    await recordFrom(t, stack.home, begin, 'live/growing');
     const { page, close } = await openWatch('admin', 'live/growing', begin + 273_000);
     const answers = [];
     page.on('response', async (response) => {
       const name = /([\d.-]+)\.m(4s|p4)$/.exec(response.url())?.[1];
       if (!name) return;
-      const range = await response.request().headerValue('range'); // of the file's head
+      const range = await response.request().headerValue('range'); // only for the head of the file
       const [from, to] = range?.slice('bytes='.length).split('-').map(Number) ?? [];
       answers.push({
         status: response.status(),
-        wanted: range ? 206 : 200,
-        came: Number(await response.headerValue('content-length')),
-        asked: range ? to - from + 1 : Number(name.split('-').at(-1)),
+        expected: range ? 206 : 200,
+        received: Number(await response.headerValue('content-length')),
+        requested: range ? to - from + 1 : Number(name.split('-').at(-1)),
       });
     });
     await modeIs(page, 'history', 'playing');
@@ -383,21 +225,24 @@ test(
     for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
       const secondsAt = (utc) => [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
       const { utc } = await pictureAfter(page, () => page.keyboard.press(key), (rgb, at) =>
-        secondsAt(at).some((second) => second % 8 === toldBy(rgb)[1]));
-      const readClock = await clockOf(page);
+        secondsAt(at).some((second) => second % 8 === timeOf(rgb)[1]));
+      const clock = await clockOf(page);
       assert.ok(
-        secondsAt(utc).some((second) => new Date(second * 1000).toISOString().slice(11, 19) === readClock),
-        readClock,
+        secondsAt(utc).some((second) => new Date(second * 1000).toISOString().slice(11, 19) === clock),
+        clock,
       );
     }
     assert.ok(answers.length >= 4, `${answers.length} answers`);
-    for (const { status, wanted, asked, came } of answers)
-      assert.ok(status === wanted && came <= asked + 100 && came >= asked - 1000, JSON.stringify(answers));
+    for (const { status, expected, requested, received } of answers)
+      assert.ok(
+        status === expected && received <= requested + 100 && received >= requested - 1000,
+        JSON.stringify(answers),
+      );
     await close();
   },
 );
 
-test('over the border of two files playback goes on in one piece', DEADLINE, async () => {
+test('playback crosses from one file to the next without a stall', DEADLINE, async () => {
   const border = MIDNIGHT + 8 * HOUR;
   const { page, close } = await openWatch('admin', 'live/archive', border - 3000);
   await modeIs(page, 'history', 'playing');
@@ -406,12 +251,12 @@ test('over the border of two files playback goes on in one piece', DEADLINE, asy
     window.stalls = 0;
     video.addEventListener('waiting', () => { window.stalls += 1; });
   });
-  await until('some seconds behind the border', () => clockOf(page), (clock) => clock >= '08:00:03');
+  await until('playback of some seconds of the next file', () => clockOf(page), (clock) => clock >= '08:00:03');
   assert.deepEqual(await page.evaluate(() => [document.querySelector('video').buffered.length, window.stalls]), [1, 0]);
   await close();
 });
 
-test('links that were taken back are replaced, and playback goes on', DEADLINE, async () => {
+test('the page replaces revoked URLs, and playback goes on', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 7 * HOUR);
   await modeIs(page, 'history', 'playing');
   await page.keyboard.press('Space');
@@ -421,7 +266,7 @@ test('links that were taken back are replaced, and playback goes on', DEADLINE, 
   await close();
 });
 
-test('a browser with a player of its own and no MediaSource', DEADLINE, async () => {
+test('a browser without MediaSource plays the playlist itself', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 9 * HOUR, {
     prepare: (context) =>
       context.addInitScript(() => {
@@ -438,7 +283,7 @@ test('a browser with a player of its own and no MediaSource', DEADLINE, async ()
   await close();
 });
 
-test('from live to the past and back, and a clip of it', DEADLINE, async () => {
+test('from live to history and back, and the download of a clip', DEADLINE, async () => {
   await untilLive(stack, 'live/demo', publisher);
   const { page, close } = await openWatch('admin', 'live/demo');
   await modeIs(page, 'live', 'playing');
@@ -447,7 +292,7 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   assert.equal(await page.getAttribute('.timeline-track', 'aria-valuetext'), 'Live');
   const video = await page.evaluateHandle(() => document.querySelector('video'));
   await until(
-    'twenty seconds that were recorded',
+    'twenty recorded seconds',
     () =>
       page.evaluate(
         () =>
@@ -458,7 +303,7 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   );
   await page.click('[aria-label="10 seconds back"]');
   await modeIs(page, 'history', 'playing');
-  assert.ok(await page.evaluate((before_) => before_ === document.querySelector('video'), video), 'the same video');
+  assert.ok(await page.evaluate((first) => first === document.querySelector('video'), video), 'the same video');
   await page.keyboard.press('[');
   await page.waitForFunction((then) => document.querySelector('.replay-clock').textContent > then, await clockOf(page));
   await until(
@@ -484,13 +329,13 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await page.keyboard.press('l');
   await modeIs(page, 'live', 'playing');
 
-  // Faster than it grows, the recording comes to its end: live again.
+  // Faster playback reaches the end of the growing recording, and returns to live.
   await page.click('[aria-label="10 seconds back"]');
   await modeIs(page, 'history', 'playing');
   await page.selectOption('.replay-rate', '4');
   await modeIs(page, 'live', 'playing');
   assert.equal(await page.inputValue('.replay-rate'), '1');
-  // Stopped, and gone on from before that.
+  // Pause live, seek back and play on from there.
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
   await modeIs(page, 'held', 'paused');
@@ -501,9 +346,9 @@ test('from live to the past and back, and a clip of it', DEADLINE, async () => {
   await close();
 });
 
-test('a recording that has just begun is not called none', DEADLINE, async () => {
+test('the page says that a recording has just begun, not that there is none', DEADLINE, async () => {
   await untilLive(stack, 'live/demo', publisher);
-  // As in the seconds before the first of it is written.
+  // The service's answer in the seconds before the recorder has written anything.
   const { page, close } = await openWatch('admin', 'live/demo', null, {
     prepare: (context) =>
       context.route('**/spans.json*', (route) =>
@@ -515,8 +360,8 @@ test('a recording that has just begun is not called none', DEADLINE, async () =>
   await close();
 });
 
-/** What the view says of its picture: badges, clock, whether it claims to be live or recorded. */
-const told = (page) =>
+/** What the view says about its picture: its badges, its clock, and its signs for live and recording. */
+const signsOf = (page) =>
   page.evaluate(() => ({
     badges: [...document.querySelectorAll('.tile-badge, .watch-heading .badge:first-of-type')].map(
       (badge) => badge.textContent,
@@ -527,42 +372,42 @@ const told = (page) =>
   }));
 
 test(
-  'a picture that stands still is called neither live nor recorded nor paused, and its clock stands',
+  'a frozen picture is not called live, recorded or paused, and its clock stands still',
   DEADLINE,
   async () => {
     await untilLive(stack, 'live/demo', publisher);
     const { page, close } = await openWatch('admin', 'live/demo');
     await modeIs(page, 'live', 'playing');
     await until(
-      'live and recorded',
-      () => told(page),
+      'signs for live and recording',
+      () => signsOf(page),
       ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'),
     );
     process.kill(publisher.child.pid, 'SIGSTOP');
     try {
-      const stands = await until(
-        'the page to say that it waits',
-        () => told(page),
+      const frozen = await until(
+        'the badges to say "Waiting"',
+        () => signsOf(page),
         ({ badges }) => badges.every((badge) => badge === 'Waiting'),
       );
-      assert.deepEqual([stands.live, stands.rec], [false, 0]);
+      assert.deepEqual([frozen.live, frozen.rec], [false, 0]);
       await screenshot(page, 'picture-stands');
-      // As long as a clock that runs would need to show it.
+      // Long enough for a running clock to show other seconds.
       await page.waitForFunction((then) => Date.now() > then + 2500, await page.evaluate(() => Date.now()));
-      assert.deepEqual(await told(page), stands);
+      assert.deepEqual(await signsOf(page), frozen);
     } finally {
       process.kill(publisher.child.pid, 'SIGCONT');
     }
     await until(
-      'live and recorded again',
-      () => told(page),
+      'signs for live and recording again',
+      () => signsOf(page),
       ({ badges, live, rec }) => live && rec === 2 && badges.every((badge) => badge === 'Live'),
     );
     await close();
   },
 );
 
-test('whoever may not see the past sees no bar; who may, but not manage, changes nothing', DEADLINE, async () => {
+test('without the replay right there is no timeline, without the manage right no changes', DEADLINE, async () => {
   for (const [name, rights] of [['watcher', ['view']], ['historian', ['view', 'replay']]]) {
     await stack.ctl('user', 'add', name, '--password-stdin', { input: `${PASSWORD}\n` });
     for (const right of rights)
@@ -586,7 +431,7 @@ test('whoever may not see the past sees no bar; who may, but not manage, changes
 });
 
 test(
-  'whoever manages a stream but may not look back starts its recording, and lists what was recorded',
+  'a user who manages a stream without the replay right records it and lists its recordings',
   DEADLINE,
   async () => {
     await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
@@ -605,13 +450,13 @@ test(
     await page.waitForSelector('.record-said:visible:has-text("No connection")');
     await page.click('text=Recordings of this stream');
     await page.waitForSelector('.rec-session [aria-label^=Keep]');
-    assert.equal(await page.locator('[aria-label^=Download]').count(), 0, 'files are for those who may replay');
+    assert.equal(await page.locator('[aria-label^=Download]').count(), 0, 'downloads need the replay right');
     await close();
     await stack.ctl('stream', 'set', 'live/demo', 'record=always');
   },
 );
 
-test('recordings are found, kept and deleted', DEADLINE, async () => {
+test('the list of recordings is filtered; recordings are kept and deleted', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive');
   await page.click('text=Recordings of this stream');
   await page.waitForSelector('.rec-session');
@@ -664,7 +509,7 @@ test('recordings are found, kept and deleted', DEADLINE, async () => {
   await close();
 });
 
-test('recordings come page by page, and a service that fails is told', DEADLINE, async () => {
+test('the list of recordings loads page by page, and reports an error of the service', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/archive');
   const all = (await stack.ctl('rec', 'list', 'live/archive')).split('\n').length;
   assert.ok(all > 20, `${all} recordings`);
@@ -689,7 +534,7 @@ test('recordings come page by page, and a service that fails is told', DEADLINE,
   await close();
 });
 
-test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEADLINE, async () => {
+test('on a phone: recording starts on demand, and a notice says when it cannot go on', DEADLINE, async () => {
   await stack.ctl('stream', 'set', 'live/demo', 'record=demand');
   const { page, close } = await openWatch('admin', 'live/demo', null, phone);
   await modeIs(page, 'live', 'playing');
@@ -708,7 +553,7 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
       .filter(([, box]) => box.height < 44 || box.width < 40 || box.left < 0 || box.right > innerWidth)
       .map(([name]) => name),
   );
-  assert.deepEqual(small, [], 'too small for a thumb, or cut off');
+  assert.deepEqual(small, [], 'controls too small for a thumb, or cut off');
   await accessible(page, 'timeline on a phone');
   await screenshot(page, 'phone-timeline');
   await page.setViewportSize({ width: 360, height: 740 });
@@ -719,7 +564,7 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await accessible(page, 'recordings on a phone');
   await screenshot(page, 'phone-recordings');
 
-  // A disk that cannot be written, and then can: a file is where the folder was, which stops root, too.
+  // Make the folder unwritable, and writable again. A file in its place stops root, too.
   const folder = path.join(stack.home, 'rec/live/demo');
   await stack.ctl('rec', 'stop', 'live/demo');
   await until(
@@ -733,7 +578,7 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await page.waitForSelector('.trouble-stopped:visible');
   assert.match(
     await page.textContent('.trouble-stopped'),
-    /Recording stopped: the disk cannot be written\. Live goes on\..*live\/demo/,
+    /Recording stopped: the disk is not writable\. Live viewing is not affected\..*live\/demo/,
   );
   await accessible(page, 'a recording that stopped');
   await screenshot(page, 'phone-recording-stopped');
@@ -743,65 +588,17 @@ test('on a phone, with thumbs: recorded when asked, told when it cannot be', DEA
   await close();
 });
 
-/**
- * Ten minutes of FLV in the colours of the others, with an index of its key frames, as recorders make them; filled up,
- * so that it is not loaded at once.
- */
-function makeFlv(file, begin) {
-  fs.mkdirSync(path.dirname(file), { recursive: true });
-  execFileSync('ffmpeg', [
-    '-v',
-    'error',
-    '-f',
-    'lavfi',
-    '-i',
-    `color=red:size=${SIZE}:rate=5,hue=h=45*floor(t+1)`,
-    '-t',
-    '600',
-    '-c:v',
-    'libx264',
-    '-preset',
-    'ultrafast',
-    '-g',
-    '10',
-    '-pix_fmt',
-    'yuv420p',
-    '-colorspace',
-    'smpte170m',
-    '-color_primaries',
-    'smpte170m',
-    '-color_trc',
-    'smpte170m',
-    '-b:v',
-    '400k',
-    '-minrate',
-    '400k',
-    '-maxrate',
-    '400k',
-    '-bufsize',
-    '400k',
-    '-x264-params',
-    'nal-hrd=cbr',
-    '-flvflags',
-    'add_keyframe_index',
-    file,
-  ]);
-  fs.utimesSync(file, begin / 1000 + 600, begin / 1000 + 600);     // where it ends
-  const { uid, gid } = fs.statSync(path.join(stack.home, 'rec'));
-  for (let entry = file; entry !== path.join(stack.home, 'rec'); entry = path.dirname(entry))
-    fs.chownSync(entry, uid, gid);
-}
-
-test('an FLV recording plays and is sought in by its key frames; a clip says that it needs MP4', DEADLINE, async () => {
+test('an FLV recording plays, and seeks use its key frames; the clip panel refuses FLV', DEADLINE, async () => {
   const begin = MIDNIGHT + 10 * HOUR;
   await stack.ctl('stream', 'add', 'live/film', '--owner', 'admin');
   makeFlv(
+    stack.home,
     path.join(stack.home, 'rec/live/film', new Date(begin).toISOString().slice(0, 10), '10-00-00.000.flv'),
     begin,
   );
   await stack.ctl('reindex');
   const { page, close } = await openWatch('admin', 'live/film');
-  // As over a real network: the player stops loading long before it has the whole file, however slow the machine is.
+  // A throughput as in a real network: the player stops loading long before it has the whole file.
   await (await networkOf(page))({ downloadThroughput: 300_000 });
   await page.click('text=Recordings of this stream');
   await page.waitForSelector('.rec-stream:has-text("FLV")');
@@ -816,8 +613,8 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   await modeIs(page, 'history', 'paused');
   await page.click('[aria-label="Zoom in"]');
   const span = await page.locator('.timeline-spans > *').boundingBox();
-  const sought = async (what, act) => {
-    const was = await asked(page);
+  const seekBy = async (what, act) => {
+    const was = await seekTime(page);
     await act();
     const { utc } = await until(
       `the picture after ${what}`,
@@ -828,12 +625,12 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
     return utc;
   };
   for (const share of [0.9, 0.3, 0.6])
-    await sought(`a click at ${share}`, () => page.mouse.click(span.x + span.width * share, span.y + span.height / 2));
-  assert.ok(ranges.some((from) => from > 1e6), `asked for from ${ranges.join()}: by key frame, not from the beginning`);
-  // Within the first key frames, which a player of FLV can't ask for: loaded anew, under the last picture.
-  assert.equal(await sought('Home', () => page.keyboard.press('Home')), begin);
-  await sought('an arrow', () => page.keyboard.press('ArrowRight'));
-  assert.equal(await sought('Home again', () => page.keyboard.press('Home')), begin);
+    await seekBy(`a click at ${share}`, () => page.mouse.click(span.x + span.width * share, span.y + span.height / 2));
+  assert.ok(ranges.some((from) => from > 1e6), `ranges start at ${ranges.join()}: expected one beyond 1 MB`);
+  // mpegts.js cannot seek to the first key frames: the page loads the file again, under the last picture.
+  assert.equal(await seekBy('Home', () => page.keyboard.press('Home')), begin);
+  await seekBy('an arrow', () => page.keyboard.press('ArrowRight'));
+  assert.equal(await seekBy('Home again', () => page.keyboard.press('Home')), begin);
 
   await page.click('.replay-tools button:has-text("Clip")');
   await page.waitForSelector('.clip-length:has-text("recorded as FLV")');
@@ -848,7 +645,7 @@ test('an FLV recording plays and is sought in by its key frames; a clip says tha
   await close();
 });
 
-test('what Duolu records as FLV plays, while it is written and when it is complete', { timeout: 180_000 }, async () => {
+test('FLV from the recorder plays, while it is written and when it is complete', { timeout: 180_000 }, async () => {
   const conf = path.join(stack.home, 'conf/nginx.conf');
   fs.writeFileSync(
     conf,
@@ -874,7 +671,7 @@ test('what Duolu records as FLV plays, while it is written and when it is comple
     await untilLive(stack, 'live/tape', tape);
     await modeIs(page, 'live', 'playing');
     await until(
-      'sixteen seconds that were recorded',
+      'sixteen recorded seconds',
       files,
       (found) => found.length && Date.now() - Date.parse(found[0].from) > 16_000,
     );
@@ -905,21 +702,3 @@ test('what Duolu records as FLV plays, while it is written and when it is comple
   );
   await close();
 });
-
-/** Two fingers apart on the bar: it shows less time. */
-async function pinch(page) {
-  const before_ = await page.textContent('.replay-zoom');
-  const bar = await page.locator('.timeline-bar').boundingBox();
-  const debug = await page.context().newCDPSession(page);
-  const touch = (type, ...places) =>
-    debug.send('Input.dispatchTouchEvent', {
-      type,
-      touchPoints: places.map((x, id) => ({ x: bar.x + x, y: bar.y + bar.height / 2, id })),
-    });
-  await touch('touchStart', 140);
-  await touch('touchStart', 140, 180);
-  for (let by = 10; by <= 60; by += 10) await touch('touchMove', 140 - by, 180 + by);
-  await touch('touchEnd');
-  await page.waitForFunction((text) => document.querySelector('.replay-zoom').textContent !== text, before_);
-  assert.match(await page.textContent('.replay-zoom'), /^1\d min$/);
-}

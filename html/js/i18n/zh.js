@@ -150,7 +150,7 @@ export default {
   'admin.maxPublishers': '同时推流数上限',
   'admin.maxPublishersHint': '该用户最多可同时推送几路直播。留空表示不限。',
   'admin.maxKbps': '码率上限（kbps）',
-  'admin.maxKbpsHint': '超过此码率的推流会被断开。留空则用服务器默认值。',
+  'admin.maxKbpsHint': '超过此码率的推流会被断开。留空用服务器默认值。',
   'admin.maxViewers': '观看人数上限',
   'admin.maxViewersHint': '超出的观看请求会被拒绝。留空表示不限。',
   'admin.viewersMost': '≤ {count} 人观看',
@@ -300,7 +300,7 @@ export default {
   'admin.recQuota': '录像配额（GB）',
   'admin.recQuotaHint': '该用户的录像超出配额后，从最旧的开始删除，已设为保留的除外。留空则用服务器默认份额：占满后停止录制，不删除录像。',
   'admin.record': '录制',
-  'admin.recordHint': '按需：可管理这路直播的用户在播放页开始和停止录制。',
+  'admin.recordHint': '按需：可管理这路直播的用户在播放页控制录制。',
 
   'policy.never': '从不',
   'policy.always': '始终',
