@@ -11,7 +11,7 @@
 #define ROOM_MAX   (16u * 1024 * 1024)
 #define FILES_MAX  200000
 
-/* of our making, so that no encoder writes it */
+/* our own, so that no encoder writes it */
 static const uint8_t  uuid[BENCH_UUID_SIZE] = "duolu-bench-mark";
 
 
@@ -159,7 +159,7 @@ bench_mark_write(uint8_t out[BENCH_MARK_SIZE], int64_t us)
 {
     char  hex[17];
 
-    /* digits, since raw numbers could look like a start code */
+    /* as digits: the bytes of a number could contain a start code */
     snprintf(hex, sizeof(hex), "%016llx", (unsigned long long) us);
     memcpy(out, "\0\0\0\x24\x06\x05\x20", 7);
     memcpy(out + 7, uuid, BENCH_UUID_SIZE);
@@ -168,9 +168,10 @@ bench_mark_write(uint8_t out[BENCH_MARK_SIZE], int64_t us)
 }
 
 
-/* 0 as well when these are no 16 digits: a container put its own bytes there. */
+/* Reads the 16 digits of a mark.  0: a container has put its own bytes among
+ * them. */
 static int64_t
-digits(const uint8_t *p)
+mark_time(const uint8_t *p)
 {
     char     hex[17], *end;
     int64_t  us;
@@ -189,7 +190,7 @@ bench_mark_read(const uint8_t *body, size_t size)
     const uint8_t  *p = body + BENCH_MARK_AT;
 
     return size >= BENCH_MARK_AT + BENCH_MARK_SIZE
-           && memcmp(p + 7, uuid, BENCH_UUID_SIZE) == 0 ? digits(p + 23) : 0;
+           && memcmp(p + 7, uuid, BENCH_UUID_SIZE) == 0 ? mark_time(p + 23) : 0;
 }
 
 
@@ -204,5 +205,5 @@ bench_mark_find(const uint8_t *p, size_t size, size_t *next)
     }
 
     *next = (size_t) (at - p) + BENCH_UUID_SIZE + 16;
-    return digits(at + BENCH_UUID_SIZE);
+    return mark_time(at + BENCH_UUID_SIZE);
 }

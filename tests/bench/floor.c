@@ -1,17 +1,17 @@
 /*
- * The floor: what the kernel alone costs.  It watches a live HTTP-FLV stream
- * as one viewer and hands the bytes on as they came: every client gets what
- * is new by one bare writev per flush interval.  No request is parsed, no
- * client checked for slowness, nothing locked.
+ * The floor: the cost of the kernel alone.  It watches a live HTTP-FLV stream as
+ * one viewer and relays the bytes unchanged: every client gets the new bytes by
+ * one bare writev per flush interval.  It parses no request, checks no client
+ * for slowness and locks nothing.
  *
  *     floor HOST PORT PATH FLUSH_MS,FLUSH_MS WORKERS [PEM]
  *
- * With a file that has a certificate and its key, each flush has a second port,
- * where the bytes go by bare SSL_write().
+ * PEM is a certificate with its key.  With it, each flush has a second port that
+ * sends the bytes by bare SSL_write().
  *
- * Prints {"ports":{"FLUSH":N},"tls":{"FLUSH":N},"pids":[...]} of the processes
- * that write, when it has a key frame to start clients at, and runs until its
- * stdin ends.
+ * As soon as it has a key frame for clients to start at, it prints
+ * {"ports":{"FLUSH":N},"tls":{"FLUSH":N},"pids":[...]} with the pids of the
+ * processes that write.  It runs until its stdin ends.
  */
 
 #define _GNU_SOURCE
@@ -44,9 +44,9 @@
 
 /* Written by the parent, read by the workers. */
 typedef struct {
-    uint64_t  head;            /* of the endless row of bytes */
-    uint64_t  key;             /* where the newest key frame starts */
-    size_t    prefix_size;     /* fixed before the workers start */
+    uint64_t  head;            /* end of the bytes so far */
+    uint64_t  key;             /* start of the newest key frame */
+    size_t    prefix_size;     /* constant once the workers run */
     uint8_t   prefix[PREFIX_MAX];
     uint8_t   ring[RING_SIZE];
 } source_t;
@@ -57,11 +57,11 @@ typedef struct pace_s    pace_t;
 struct client_s {
     int        fd;
     SSL       *tls;            /* or NULL */
-    int        again;          /* what SSL_write() must be asked for once more */
+    int        again;          /* size with which SSL_write() must be retried */
     pace_t    *pace;
     int        started;
     size_t     prefix_sent;
-    uint64_t   pos;            /* next byte of the endless row */
+    uint64_t   pos;            /* next byte to send */
     client_t  *next, **link;
 };
 
@@ -73,7 +73,7 @@ struct pace_s {
     int        listener;
     int        port;
     int64_t    next;
-    client_t   door;           /* tells the listener's events from clients' */
+    client_t   door;           /* stands for the listener in epoll events */
 };
 
 static SSL_CTX   *tls;
@@ -81,9 +81,9 @@ static pace_t     paces[MAX_PACES];
 static int        npaces;
 static source_t  *source;
 static int        source_fd;
-static uint8_t    fresh[1 << 20];    /* received, not yet a whole tag */
+static uint8_t    fresh[1 << 20];    /* received, not yet relayed */
 static size_t     fresh_size;
-static uint64_t   head;              /* as this worker saw it at its tick */
+static uint64_t   head;              /* source->head at this worker's last tick */
 
 
 /* --- the stream (parent) --- */
@@ -101,7 +101,7 @@ add_prefix(const void *data, size_t size)
 
 
 static void
-receive(void)
+source_receive(void)
 {
     ssize_t  n = recv(source_fd, fresh + fresh_size,
                       sizeof(fresh) - fresh_size, 0);
@@ -114,9 +114,9 @@ receive(void)
 }
 
 
-/* Asks for the stream, and reads up to the first tag. */
+/* Requests the stream, and reads up to the first tag. */
 static void
-watch(const char *host, const char *port, const char *path)
+source_open(const char *host, const char *port, const char *path)
 {
     int                 n;
     char                request[2048];
@@ -140,7 +140,7 @@ watch(const char *host, const char *port, const char *path)
     }
 
     do {
-        receive();
+        source_receive();
         end = memmem(fresh, fresh_size, "\r\n\r\n", 4);
         used = end ? (size_t) (end - fresh) + 4 : 0;
     } while (end == NULL || fresh_size < used + FLV_HEADER_SIZE);
@@ -159,7 +159,7 @@ watch(const char *host, const char *port, const char *path)
 
 /* Moves whole tags into the ring.  1: there is a key frame to start at. */
 static int
-relay(void)
+source_relay(void)
 {
     int           rc;
     size_t        pos = 0, at, part;
@@ -206,7 +206,7 @@ relay(void)
 /* --- clients (workers) --- */
 
 static void
-drop(client_t *c)
+client_close(client_t *c)
 {
     *c->link = c->next;
     if (c->next) {
@@ -223,9 +223,9 @@ drop(client_t *c)
 }
 
 
-/* Counts what was sent. */
+/* Moves the client's position by SENT bytes. */
 static void
-count(client_t *c, size_t sent)
+client_advance(client_t *c, size_t sent)
 {
     size_t  part = source->prefix_size - c->prefix_sent;
 
@@ -235,9 +235,9 @@ count(client_t *c, size_t sent)
 }
 
 
-/* As push(), over TLS. */
+/* As client_send(), over TLS. */
 static void
-seal(client_t *c)
+client_send_tls(client_t *c)
 {
     int             n;
     size_t          from, left, part;
@@ -263,19 +263,19 @@ seal(client_t *c)
         if (n <= 0) {
             c->again = c->again ? c->again : (int) part;
             if (SSL_get_error(c->tls, n) != SSL_ERROR_WANT_WRITE) {
-                drop(c);
+                client_close(c);
             }
             return;
         }
 
         c->again = 0;
-        count(c, (size_t) n);
+        client_advance(c, (size_t) n);
     }
 }
 
 
 static void
-push(client_t *c)
+client_send(client_t *c)
 {
     int           n = 0;
     size_t        part, left = head - c->pos, from = c->pos % RING_SIZE;
@@ -283,7 +283,7 @@ push(client_t *c)
     struct iovec  iov[3];
 
     if (c->tls) {
-        seal(c);
+        client_send_tls(c);
         return;
     }
 
@@ -307,12 +307,12 @@ push(client_t *c)
     sent = writev(c->fd, iov, n);
     if (sent == -1) {
         if (errno != EAGAIN) {
-            drop(c);
+            client_close(c);
         }
         return;
     }
 
-    count(c, (size_t) sent);
+    client_advance(c, (size_t) sent);
 }
 
 
@@ -352,7 +352,7 @@ accept_all(pace_t *pace, int poll_fd)
 
 
 static void
-hear(client_t *c, uint32_t events)
+client_read(client_t *c, uint32_t events)
 {
     int   n;
     char  request[4096];
@@ -363,11 +363,11 @@ hear(client_t *c, uint32_t events)
     if (n <= 0 && c->tls && !(events & EPOLLRDHUP)
         && SSL_get_error(c->tls, n) == SSL_ERROR_WANT_READ)
     {
-        return;                              /* the handshake goes on */
+        return;                              /* the handshake continues */
     }
 
     if (n <= 0 || (events & EPOLLRDHUP)) {
-        drop(c);
+        client_close(c);
         return;
     }
 
@@ -375,14 +375,14 @@ hear(client_t *c, uint32_t events)
     head = __atomic_load_n(&source->head, __ATOMIC_ACQUIRE);
     c->pos = __atomic_load_n(&source->key, __ATOMIC_ACQUIRE);
     if (c->pos > head) {
-        c->pos = head;                       /* the parent is between the two */
+        c->pos = head;                       /* the parent has stored only the key */
     }
-    push(c);
+    client_send(c);
 }
 
 
 static void
-flush(pace_t *pace)
+pace_flush(pace_t *pace)
 {
     client_t  *c, *after;
 
@@ -391,14 +391,14 @@ flush(pace_t *pace)
     for (c = pace->clients; c; c = after) {
         after = c->next;
         if (c->started) {
-            push(c);
+            client_send(c);
         }
     }
 }
 
 
-/* Flushes what is due.  Returns when to look again: without clients an
- * interval has no ticks, as in nginx. */
+/* Flushes the paces that are due.  Returns the time of the next flush; a pace
+ * without clients has none, as in nginx. */
 static int64_t
 flush_due(void)
 {
@@ -412,9 +412,9 @@ flush_due(void)
         }
         now = bench_now_us();
         if (now >= pace->next) {
-            /* from the tick's start, as nginx arms its timers */
+            /* counted from the start of the tick, as nginx sets timers */
             pace->next = now + pace->flush_us;
-            flush(pace);
+            pace_flush(pace);
         }
         next = pace->next < next ? pace->next : next;
     }
@@ -434,7 +434,7 @@ time_left(int64_t next)
 
 
 static void
-work(void)
+worker_run(void)
 {
     int                 i, n, poll_fd = epoll_create1(0);
     client_t           *c;
@@ -455,7 +455,7 @@ work(void)
             if (c == &c->pace->door) {
                 accept_all(c->pace, poll_fd);
             } else {
-                hear(c, events[i].events);
+                client_read(c, events[i].events);
             }
         }
     }
@@ -527,7 +527,7 @@ start_workers(pid_t *pids, int workers)
         pids[i] = fork();
         if (pids[i] == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            work();
+            worker_run();
         }
     }
 
@@ -548,7 +548,7 @@ int
 main(int argc, char **argv)
 {
     int            i, workers;
-    char          *one;
+    char          *flush;
     pid_t          pids[MAX_WORKERS];
     struct pollfd  ready[2];
 
@@ -564,12 +564,12 @@ main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     workers = (int) bench_number("workers", argv[5], 1, MAX_WORKERS);
 
-    for (one = strtok(argv[4], ","); one && npaces + 1 < MAX_PACES;
-         one = strtok(NULL, ","))
+    for (flush = strtok(argv[4], ","); flush && npaces + 1 < MAX_PACES;
+         flush = strtok(NULL, ","))
     {
-        pace_open(&paces[npaces++], one, 0);
+        pace_open(&paces[npaces++], flush, 0);
         if (tls) {
-            pace_open(&paces[npaces++], one, 1);
+            pace_open(&paces[npaces++], flush, 1);
         }
     }
 
@@ -579,9 +579,9 @@ main(int argc, char **argv)
         bench_fail("memory", strerror(errno), "17 MB");
     }
 
-    watch(argv[1], argv[2], argv[3]);
-    while (!relay()) {
-        receive();
+    source_open(argv[1], argv[2], argv[3]);
+    while (!source_relay()) {
+        source_receive();
     }
 
     start_workers(pids, workers);
@@ -591,8 +591,8 @@ main(int argc, char **argv)
     ready[0].events = ready[1].events = POLLIN;
 
     while (poll(ready, 2, -1) > 0 && ready[1].revents == 0) {
-        receive();
-        relay();
+        source_receive();
+        source_relay();
     }
 
     for (i = 0; i < workers; i++) {

@@ -1,5 +1,4 @@
-// Runs the bench's programs and takes the figures of one server and one
-// number of viewers.
+// Runs the bench's programs, and measures one server with one number of viewers.
 
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -13,9 +12,9 @@ export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms);
 let programs;
 let folder;
 
-/** Where the compiled programs are; makes a folder for what they need. */
-export function prepare(where) {
-  programs = where;
+/** Sets the folder of the compiled programs, and makes a folder for their input files. */
+export function prepare(programFolder) {
+  programs = programFolder;
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-bench-'));
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
 }
@@ -27,22 +26,22 @@ export function writeFile(text) {
   return file;
 }
 
-// ---- programs that speak JSON lines ---------------------------------------
+// ---- programs that answer in JSON lines -----------------------------------
 
 export class Program {
   constructor(name, args) {
     this.name = name;
-    this.said = '';
+    this.errors = '';
     this.child = spawn(path.join(programs, name), args.map(String), { stdio: ['pipe', 'pipe', 'pipe'] });
     this.child.stdin.on('error', () => {});
-    this.child.stderr.on('data', (data) => { this.said += data; });
+    this.child.stderr.on('data', (data) => { this.errors += data; });
     this.exited = new Promise((resolve) => { this.child.on('close', (code, signal) => resolve(code ?? signal)); });
     this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
   async next() {
     const { value, done } = await this.lines.next();
-    if (done) throw new Error(`${this.name} ended (${await this.exited}) instead of answering: ${this.said.trim()}`);
+    if (done) throw new Error(`${this.name} ended (${await this.exited}) instead of answering: ${this.errors.trim()}`);
     return JSON.parse(value);
   }
 
@@ -61,7 +60,7 @@ const viewers = (urls, options) => new Program('viewers', [writeFile(`${urls.joi
 
 // ---- the stream -----------------------------------------------------------
 
-/** 10 s of H.264 and AAC, a key frame every 2 s, padded to a constant rate. */
+/** Makes 10 s of H.264 and AAC with a key frame every 2 s, padded to a constant rate. */
 export function encode(kbps) {
   const file = path.join(folder, `${kbps}.flv`);
   if (fs.existsSync(file)) return file;
@@ -129,9 +128,9 @@ export async function publish(file, urls) {
   return publisher;
 }
 
-// ---- what the kernel knows about processes --------------------------------
+// ---- CPU time -------------------------------------------------------------
 
-/** CPU seconds of processes, all their threads with them. */
+/** CPU seconds of processes, including all their threads. */
 export function workerSeconds(pids) {
   let ns = 0;
   for (const pid of pids) {
@@ -141,7 +140,7 @@ export function workerSeconds(pids) {
   return ns / 1e9;
 }
 
-/** CPU seconds that the whole machine has idled. */
+/** CPU seconds that the machine has been idle. */
 function idleSeconds() {
   const [, , , idle, wait] = fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number);
   return (idle + wait) / 100;
@@ -149,12 +148,12 @@ function idleSeconds() {
 
 // ---- one measurement ------------------------------------------------------
 
-/** Why one viewer does not get a picture from `url`; undefined when it does. */
-export async function refuses(url) {
+/** Why a viewer gets no picture from `url`; undefined if it gets one. */
+export async function refusalOf(url) {
   const program = viewers([url], { probes: 1 });
   try {
     const { viewers: started } = await program.next();
-    return started === 1 ? undefined : program.said.trim() || 'no key frame came';
+    return started === 1 ? undefined : program.errors.trim() || 'no key frame came';
   } catch (error) {
     return error.message;
   } finally {
@@ -162,15 +161,15 @@ export async function refuses(url) {
   }
 }
 
-/** A window of `count` viewers and a few probes of one address. */
+/** Measures one window with `count` viewers and some probes of one URL. */
 export async function measure(server, url, { count, seconds, joins = 0, segment }) {
   const pids = server.pids();
-  const like = segment ? { segment } : {};
-  const mass = viewers([url], { probes: 1, viewers: count, pids, ...like });
-  const probe = viewers([url], { probes: 8, ...like });
+  const options = segment ? { segment } : {};
+  const mass = viewers([url], { probes: 1, viewers: count, pids, ...options });
+  const probe = viewers([url], { probes: 8, ...options });
   try {
     const [ready] = await Promise.all([mass.next(), probe.next()]);
-    await sleep(400);                         // join bursts are over
+    await sleep(400);                         // let the join bursts end
     const idle = idleSeconds();
     probe.say('begin');
     mass.say('begin');
@@ -182,7 +181,7 @@ export async function measure(server, url, { count, seconds, joins = 0, segment 
     const behind = window.behind + close.behind + (count + 1 - ready.viewers);
     return {
       ...figures(window, close, all), busy, behind, lost: window.lost + close.lost + ready.lost,
-      // a server that cannot keep up with these is not asked to take more
+      // Joins make no sense on a server that cannot keep up with the viewers it has.
       keys: joins && behind < count / 10 ? await probe.ask(`joins ${joins} 15000`) : undefined,
     };
   } finally {
@@ -199,7 +198,7 @@ function figures(window, close, all) {
   };
 }
 
-/** One viewer for each address, every 20th a probe. */
+/** Measures with one viewer for each URL, of which every 20th is a probe. */
 export async function measureMany(server, urls, { seconds }) {
   const probes = Math.ceil(urls.length / 20);
   const program = viewers(urls, { probes, viewers: urls.length - probes, pids: server.pids() });
@@ -218,7 +217,7 @@ export async function measureMany(server, urls, { seconds }) {
   }
 }
 
-/** Milliseconds of CPU that one join costs, what idling costs taken off. */
+/** Milliseconds of CPU that one join costs, without the CPU that the server uses anyway. */
 export async function measureJoin(server, url, count = 200) {
   const program = viewers([url], { probes: 1, pids: server.pids() });
   try {
@@ -233,7 +232,7 @@ export async function measureJoin(server, url, count = 200) {
   }
 }
 
-/** Private KB for each of `count` viewers, of a server that had none before. */
+/** Private KB for each of `count` viewers, on a server that had no viewers before. */
 export async function measureMemory(server, url, count) {
   const first = viewers([url], { probes: 1 });
   try {
@@ -252,7 +251,7 @@ export async function measureMemory(server, url, count) {
   }
 }
 
-/** Adds viewers until some fall behind.  {held, limit: what was busy then}. */
+/** Adds viewers until some fall behind. Returns {held, load: cores used at that point, bound: true if none did}. */
 export async function measureCapacity(server, url, { first, step, most }) {
   const program = viewers([url], { probes: 1, viewers: first, pids: server.pids() });
   try {

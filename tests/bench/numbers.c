@@ -47,14 +47,14 @@ numbers_print(const char *name, const numbers_t *n)
 void
 numbers_watch_pids(char *list)
 {
-    char  *one;
+    char  *pid;
 
-    for (one = strtok(list, ","); one; one = strtok(NULL, ",")) {
+    for (pid = strtok(list, ","); pid; pid = strtok(NULL, ",")) {
         if (nclocks == MAX_PIDS
-            || clock_getcpuclockid((pid_t) bench_number("pid", one, 1, 1 << 30),
+            || clock_getcpuclockid((pid_t) bench_number("pid", pid, 1, 1 << 30),
                                    &clocks[nclocks]) != 0)
         {
-            bench_fail("pid", one, "at most 64 running processes");
+            bench_fail("pid", pid, "at most 64 running processes");
         }
         nclocks++;
     }

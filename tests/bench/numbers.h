@@ -1,4 +1,4 @@
-/* Figures: lists of times, the CPU that other processes used. */
+/* Lists of times, and the CPU time of processes. */
 
 #ifndef DUOLU_BENCH_NUMBERS_H
 #define DUOLU_BENCH_NUMBERS_H
@@ -17,11 +17,12 @@ void numbers_add(numbers_t *n, int64_t us);
 /* Prints ,"NAME":[ms,...]. */
 void numbers_print(const char *name, const numbers_t *n);
 
-/* Another process's CPU clock has nanoseconds; its /proc has 10 ms. */
+/* CPU seconds of other processes, by their CPU clocks: these count in
+ * nanoseconds, /proc in steps of 10 ms.  LIST: pids with commas. */
 void numbers_watch_pids(char *list);
 double numbers_cpu(void);
 
-/* This process's own. */
+/* CPU seconds of this process. */
 double numbers_own_cpu(void);
 
 #endif

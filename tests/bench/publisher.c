@@ -3,16 +3,17 @@
  *
  *     publisher FILE URLS
  *
- * FILE is FLV with H.264 (and AAC) whose first video frame is a key frame; it
- * is sent round and round in real time, once to each rtmp:// address in the
- * file URLS.  Each video frame carries its send time (bench_mark_write), and
- * leaves in one send together with the audio before it, as `ffmpeg -re` does.
- * The streams' key frames are spread over SPREAD_US, and each frame is up to
- * JITTER_US late: an exact 40 ms would always meet the same parts of a flush.
- * The golden ratio spreads these evenly, so that few frames give a median.
+ * FILE is FLV with H.264 (and AAC) whose first video frame is a key frame.  The
+ * program sends it in a loop and in real time to each rtmp:// URL in the file
+ * URLS.  Each video frame carries its send time (bench_mark_write) and leaves
+ * in one send together with the audio before it, as `ffmpeg -re` does.  The
+ * streams' key frames are spread over SPREAD_US, and each frame is up to
+ * JITTER_US late: at exactly 40 ms, frames would always meet the same part of
+ * a flush.  The golden ratio spreads the jitter evenly, so that few frames give
+ * a good median.
  *
- * Prints {"event":"ready",...} when all servers have said yes.  The line
- * `stat` on stdin prints how late frames were; the end of stdin ends it.
+ * Prints {"event":"ready",...} when all servers have accepted.  The line `stat`
+ * on stdin prints how late frames were; the end of stdin ends the program.
  */
 
 #define _GNU_SOURCE
@@ -51,18 +52,18 @@ typedef struct {
 typedef struct {
     char           *host, *app, *name;
     int             fd, asked;
-    uint32_t        watched;     /* what epoll looks for */
+    uint32_t        watched;     /* the events that epoll waits for */
     rtmp_client_t   client;
     bench_bytes_t   in, out;
-    int             next;        /* of the file's tags */
-    uint32_t        base;        /* dts of the round's start */
-    int64_t         born;        /* when dts 0 was due */
+    int             next;        /* index of the next tag */
+    uint32_t        base;        /* dts at the start of this loop */
+    int64_t         born;        /* time at which dts 0 was due */
     uint32_t        jitter;      /* of the next frame, in 2^-32 of JITTER_US */
 } stream_t;
 
 static uint8_t   *file;
 static tag_t     *tags;
-static int        ntags, nheads;     /* heads: sequence headers, metadata */
+static int        ntags, nheads;     /* heads: metadata and sequence headers */
 static uint32_t   duration;
 
 static stream_t  *streams;
@@ -94,7 +95,7 @@ file_read(const char *path)
     }
     fclose(f);
 
-    /* heads are sent once, so they go to the front */
+    /* Heads are sent once: move them to the front. */
     tags = calloc((size_t) size / FLV_TAG_OVERHEAD + 1, sizeof(tag_t));
 
     while (tags && bench_tag(file + pos, (size_t) (size - pos), &tag) == 1) {
@@ -251,7 +252,7 @@ put_tag(stream_t *s, const tag_t *t, uint32_t dts, int marked)
 }
 
 
-/* When the next video frame is due. */
+/* Returns the time at which the next video frame is due. */
 static int64_t
 stream_due(const stream_t *s)
 {
@@ -358,7 +359,7 @@ on_event(stream_t *s, uint32_t events)
 
 /* --- all of them --- */
 
-/* Sends what is due.  Returns when to look again. */
+/* Sends the frames that are due.  Returns the time of the next one. */
 static int64_t
 send_due(int64_t now)
 {
@@ -382,7 +383,7 @@ send_due(int64_t now)
 
 
 static int
-obey_stdin(void)
+read_commands(void)
 {
     char     line[64];
     ssize_t  n = read(0, line, sizeof(line) - 1);
@@ -425,7 +426,7 @@ run(void)
         for (i = 0; i < n; i++) {
             if (events[i].data.ptr) {
                 on_event(events[i].data.ptr, events[i].events);
-            } else if (!obey_stdin()) {
+            } else if (!read_commands()) {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-// What recording costs: one server with 100 streams, all of them recorded and
+// Measures what recording costs: one server with 100 streams records all of them and
 // none of them in turn, so that nothing else differs.
 
 import fs from 'node:fs';
@@ -11,10 +11,10 @@ import { goalRow, machine, median } from './table.mjs';
 
 export const RECORDED = 100;
 const WORKERS = 2;
-const SETTLE_MS = 4000;                       // files are opened and closed, windows and buffers are what they stay
+const SETTLE_MS = 4000;                       // until files are open or closed, and buffers have their final size
 
-/** Turns the recording of all streams on or off, and waits until it is. */
-async function turn(server, names, on) {
+/** Switches the recording of all streams on or off, and waits until all have changed. */
+async function setRecording(server, names, on) {
   for (const name of names) await server.record(name, on);
   await until(
     async () => (await server.status()).streams.every(({ recording }) => recording.state === (on ? 'on' : 'off')),
@@ -23,7 +23,7 @@ async function turn(server, names, on) {
   await sleep(SETTLE_MS);
 }
 
-async function window(server, seconds) {
+async function coresUsed(server, seconds) {
   const pids = server.pids();
   const began = process.hrtime.bigint();
   const cpu = workerSeconds(pids);
@@ -31,7 +31,7 @@ async function window(server, seconds) {
   return (workerSeconds(pids) - cpu) / (Number(process.hrtime.bigint() - began) / 1e9);
 }
 
-/** Bytes of files and indexes, and of the frames in them. */
+/** Sizes in bytes: of files, of indexes, and of the frames in the files. */
 function sizes(root) {
   const total = { files: 0, index: 0, media: 0, ms: 0 };
   const walk = (dir) => {
@@ -52,7 +52,7 @@ function sizes(root) {
   return total;
 }
 
-/** {rounds: [{off, on}] in cores, memory: KB of a stream, sizes}. */
+/** Returns {rounds: [{off, on}] in cores, memory: KB per stream, sizes}. */
 export async function recording(file, { rounds, seconds, say }) {
   const names = Array.from({ length: RECORDED }, (_, i) => `r${i}`);
   const server = await startDuolu({
@@ -69,11 +69,11 @@ export async function recording(file, { rounds, seconds, say }) {
       await sleep(3000);
       const before = privateKb(server.pids());
       for (let round = 0; round < rounds; round++) {
-        const off = await window(server, seconds);
-        await turn(server, names, true);
-        const on = await window(server, seconds);
+        const off = await coresUsed(server, seconds);
+        await setRecording(server, names, true);
+        const on = await coresUsed(server, seconds);
         if (round === 0) results.memory = (privateKb(server.pids()) - before) / RECORDED;
-        await turn(server, names, false);
+        await setRecording(server, names, false);
         results.rounds.push({ off, on });
         say(`round ${round + 1}: ${RECORDED} streams of 1 Mbps: ${off.toFixed(3)} cores, recorded ${on.toFixed(3)}`);
       }
@@ -94,7 +94,7 @@ export function recordingReport({ rounds, memory, sizes: bytes, late }, { second
   const row = (name) => rounds.map((round) => round[name].toFixed(3)).join(', ');
   return [
     `Machine: ${machine()}. Load average before: ${loadBefore.toFixed(2)}, ${new Date().toISOString().slice(0, 10)}.`,
-    `${RECORDED} streams of 1 Mbps, nobody watches, ${WORKERS} workers; ${rounds.length} round(s) of ${seconds} s ` +
+    `${RECORDED} streams of 1 Mbps, no viewers, ${WORKERS} workers; ${rounds.length} round(s) of ${seconds} s ` +
       'not recorded, then recorded. ' +
       `The publisher's latest frame: ${late.toFixed(0)} ms late.`,
     '',
@@ -106,7 +106,7 @@ export function recordingReport({ rounds, memory, sizes: bytes, late }, { second
     '| --- | --: | --: | --- |',
     goalRow(`cores for recording ${RECORDED} streams`, cores, 0.1, 3),
     goalRow('KB of a recorded stream beside its window', memory, 2048, 0),
-    goalRow('% that files and indexes are larger than the frames in them', overhead, 2, 2),
+    goalRow('overhead of files and indexes over the frames in them, %', overhead, 2, 2),
     '',
   ].join('\n');
 }

@@ -8,12 +8,13 @@
 #include <sys/socket.h>
 
 #define HANDSHAKE  1536
-#define OUR_CHUNK  4096            /* as phones and OBS have it */
+#define OUR_CHUNK  4096            /* as phones and OBS send */
 
 enum { USER_STREAM_BUFFER = 3, USER_PING = 6, USER_PONG = 7 };
 
 
-/* What the dialog sends is small: a socket without room for it is no use. */
+/* The messages of the dialog are small: a socket without room for them is
+ * useless. */
 static void
 client_send(rtmp_client_t *c, bench_bytes_t *out)
 {
@@ -67,7 +68,7 @@ send_connect(rtmp_client_t *c)
     uint8_t        chunk[4] = { 0, 0, OUR_CHUNK >> 8, OUR_CHUNK & 255 };
     bench_bytes_t  body = { 0 };
 
-    if (c->publish) {                        /* players send little, and none */
+    if (c->publish) {                        /* players send only small messages */
         send_control(c, RTMP_SET_CHUNK_SIZE, chunk, 4);
         c->chunk_size = OUR_CHUNK;
     }

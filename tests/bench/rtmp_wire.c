@@ -73,8 +73,8 @@ lane_of(rtmp_reader_t *r, unsigned id)
 }
 
 
-/* Reads the header at P into LANE, which stays as it is when more bytes are
- * needed.  Returns its size, 0: more. */
+/* Reads the header at P into LANE.  Returns its size, or 0 if it needs more
+ * bytes: then LANE is unchanged. */
 static size_t
 read_header(rtmp_reader_t *r, const uint8_t *p, size_t left, rtmp_lane_t **lane)
 {
@@ -127,8 +127,8 @@ read_header(rtmp_reader_t *r, const uint8_t *p, size_t left, rtmp_lane_t **lane)
 }
 
 
-/* The chunk's lane in full, and the header not read twice: a chunk is taken
- * only when all of it is there. */
+/* Reads a chunk only when all of it is there, so that its header is not read
+ * twice. */
 size_t
 rtmp_read(rtmp_reader_t *r, const uint8_t *p, size_t left, rtmp_message_t *m)
 {
@@ -202,7 +202,7 @@ rtmp_write(bench_bytes_t *out, unsigned lane, enum rtmp_type type,
     write_be(head + 1, extended ? NO_TIMESTAMP : timestamp, 3);
     write_be(head + 4, (uint32_t) size, 3);
     head[7] = (uint8_t) type;
-    for (i = 0; i < 4; i++) {              /* the one field in little-endian */
+    for (i = 0; i < 4; i++) {              /* the only little-endian field */
         head[8 + i] = (uint8_t) (stream >> 8 * i);
     }
     if (extended) {

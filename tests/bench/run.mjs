@@ -1,14 +1,14 @@
-// What a viewer costs: Duolu, the floor, stock nginx-rtmp and other servers,
-// side by side; and what recording costs (`recording`: that alone).
+// Measures what a viewer costs with Duolu, the floor, stock nginx-rtmp and other
+// servers, side by side, and what recording costs (`recording`: only that).
 //
 //   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording] [--save]
 //
-// In each round every cell of the table is measured once, servers in turn,
-// with the same generator and the same frames; figures are medians of the
-// rounds, ratios medians of the rounds' own ratios.
+// Each round measures every cell of the table once, the servers in turn, with the
+// same generator and the same frames. Figures are medians of the rounds, ratios are
+// medians of each round's ratio.
 //
-//   BENCH_ROUNDS=3  BENCH_SECONDS=5 (a window)  BENCH_SET=full|quick
-//   BENCH_SRS, BENCH_MEDIAMTX, BENCH_ZLMEDIAKIT: a program;  BENCH_HTTP_FLV: the .so
+//   BENCH_ROUNDS=3  BENCH_SECONDS=5 (length of a window)  BENCH_SET=full|quick
+//   BENCH_SRS, BENCH_MEDIAMTX, BENCH_ZLMEDIAKIT: path of the program;  BENCH_HTTP_FLV: of the module
 
 import os from 'node:os';
 import { privateKb } from '../lib/nginx.mjs';
@@ -21,7 +21,7 @@ import {
   measureMemory,
   prepare,
   publish,
-  refuses,
+  refusalOf,
   sleep,
 } from './measure.mjs';
 import { recording, recordingReport } from './recording.mjs';
@@ -36,12 +36,12 @@ const COUNTS = quick ? [100, 1000] : [100, 500, 1000, 2000, 4000];
 const FLUSHES = quick ? ['100ms'] : ['10ms', '100ms', '350ms'];
 const STREAMS = quick ? [200] : [200, 500];
 const WORKERS = 2;
-const JOINS = 60;                             // beside 1,000 and 4,000
-const TLS_MOST = 2000;                        // encrypting takes a core
+const JOINS = 60;                             // beside 1,000 and 4,000 viewers
+const TLS_MOST = 2000;                        // encryption for these takes a core
 const HLS_SECONDS = 6;                        // whole segments
 const MEMORY_VIEWERS = 2000;
 const ETHERNET_VIEWERS = 1000;
-const ETHERNET_SEGMENT = 1448;                // loopback's own are of 64 KB
+const ETHERNET_SEGMENT = 1448;                // loopback's segments have 64 KB
 
 const began = Date.now();
 const say = (text) => process.stderr.write(`${((Date.now() - began) / 1000).toFixed(0).padStart(5)} s  ${text}\n`);
@@ -59,7 +59,7 @@ const results = {
   missing: peersMissing(),
 };
 
-/** What fails is told below the table, and the rest is measured all the same. */
+/** Notes a failure for the report, so that the rest is still measured. */
 async function attempt(what, work) {
   try {
     await work();
@@ -71,7 +71,7 @@ async function attempt(what, work) {
 
 // ---- viewers of one stream ------------------------------------------------
 
-/** The cells of one number of viewers, in the order of measuring. */
+/** The cells of one number of viewers, in the order in which they are measured. */
 function plan(count, servers) {
   const { duolu, floor, stock, peers } = servers;
   const cells = FLUSHES.flatMap((flush) => [
@@ -97,7 +97,7 @@ function plan(count, servers) {
   return playable(cells);
 }
 
-/** As a remote viewer's connection: a segment fits into a frame of Ethernet. */
+/** Cells with the segments of a remote viewer: each fits into an Ethernet frame. */
 function planEthernet({ duolu, floor, stock, peers }) {
   return playable([
     ...[
@@ -119,12 +119,12 @@ function playable(cells) {
   );
 }
 
-/** What a server cannot do is said once, and left out. */
+/** Finds out which protocols a server cannot play: they are reported once and left out. */
 async function tryAll(all) {
   for (const server of all) {
     for (const protocol of ['flv', 'ws', 'flvs', 'wss', 'rtmp', 'hls']) {
       const url = server.play(protocol, 'bench', '100ms');
-      const why = url && await refuses(url);
+      const why = url && await refusalOf(url);
       if (why) {
         results.refused[`${server.name} ${protocol}`] = why.replace(/token=[\w.-]+/, 'token=…');
         say(`${server.name} ${protocol}: not measured: ${why}`);
@@ -144,7 +144,7 @@ async function oneStream(file) {
       await attempt(`${variable} ${flush}`, async () => {
         const peer = await startPeer(variable, flush);
         open.unshift(peer);
-        // of its own, so that one that fails takes nothing else with it
+        // a publisher of its own, so that a peer that fails disturbs no other server
         const publisher = await publish(file, [peer.publish('bench')]);
         open.unshift({ stop: () => publisher.end() });
         peers.push(peer);
@@ -163,18 +163,18 @@ async function oneStream(file) {
       workers: WORKERS,
     });
     open.unshift(floor);
-    await sleep(4000);                        // the playlist has segments
+    await sleep(4000);                        // until the playlist has segments
     await tryAll([duolu, floor, stock, ...peers]);
     for (let round = 0; round < rounds; round++) await oneRound(round, { duolu, floor, stock, peers });
     results.late = Math.max(results.late, (await publisher.ask('stat')).latest_ms);
   } finally {
-    for (const one of open) await one.stop();
+    for (const resource of open) await resource.stop();
   }
 }
 
 async function oneRound(round, servers) {
   for (const protocol of ['flv', 'ws', 'flvs', 'wss', 'rtmp']) {
-    for (const server of [servers.duolu, servers.floor]) {           // others make a join wait
+    for (const server of [servers.duolu, servers.floor]) {           // with others a join waits for a key frame
       const url = server.play(protocol, 'bench', '100ms');
       if (!url || results.refused[`${server.name} ${protocol}`]) continue;
       (results.joins[`${server.name} ${protocol}`] ??= []).push(await measureJoin(server, url));
@@ -209,7 +209,7 @@ async function oneCell(round, count, { server, protocol, flush = '' }, cells, se
 
 // ---- memory of a viewer ---------------------------------------------------
 
-/** Each on a server that never had a viewer: nginx keeps what it freed. */
+/** Uses a new server for each protocol, since nginx keeps memory that it has freed. */
 async function memory(file) {
   const count = quick ? 500 : MEMORY_VIEWERS;
   for (const [start, protocols] of [
@@ -228,7 +228,7 @@ async function memory(file) {
           count,
         );
         await publisher.end();
-        say(`${server.name} ${protocol}: ${results.memory[`${server.name} ${protocol}`].toFixed(1)} KB for a viewer`);
+        say(`${server.name} ${protocol}: ${results.memory[`${server.name} ${protocol}`].toFixed(1)} KB per viewer`);
       } finally {
         await server.stop();
       }
@@ -238,7 +238,7 @@ async function memory(file) {
 
 // ---- many streams ---------------------------------------------------------
 
-/** KB of a stream: private memory, and of the zone what is no window. */
+/** KB per stream: private memory and the part of its blocks that is no window, and the window. */
 async function streamMemory(server, before, count) {
   const own = (privateKb(server.pids()) - before) / count;
   if (!server.status) return { own };
@@ -260,7 +260,7 @@ async function manyStreams(file, count) {
     const before = all.map((server) => privateKb(server.pids()));
     const publisher = await publish(file, names.flatMap((name) => all.map((server) => server.publish(name))));
     open.unshift({ stop: () => publisher.end() });
-    // until windows are full, each block is new to its worker and costs page faults
+    // Until the windows are full, each block is new to its worker and costs page faults.
     for (const server of [one, two]) await server.full(count, 9900);
     await sleep(3000);
     const memories = new Map();
@@ -281,7 +281,7 @@ async function manyStreams(file, count) {
         });
         say(
           `round ${round + 1}: ${server.name} ${server.workers} worker(s), ${count} streams: ` +
-            `${figures.perSecond.toFixed(0)} us for a stream-second, ` +
+            `${figures.perSecond.toFixed(0)} us per stream-second, ` +
             `${figures.behind} behind`,
         );
       }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording] [--save]
 # `./build.sh bench` builds the product first and then calls this.
-# quick: two minutes, for orientation; recording: what recording costs alone; --save also writes tests/bench/RESULTS.md.
+# quick: a small table in 3 minutes; recording: only the cost of recording; --save: also writes tests/bench/RESULTS.md.
 set -euo pipefail
 export LC_ALL=C
 
@@ -32,5 +32,5 @@ compile viewers target.c viewer_http.c viewer_rtmp.c viewer_hls.c numbers.c rtmp
 compile publisher rtmp_client.c rtmp_wire.c
 compile floor
 
-ulimit -Sn "$(ulimit -Hn)"          # nginx takes its limit from here
+ulimit -Sn "$(ulimit -Hn)"          # the servers inherit this limit
 exec node "$here/run.mjs" "$out" "$@"

@@ -1,7 +1,7 @@
-// What is measured: Duolu, the floor, Debian's stock nginx-rtmp, and others
-// when their path is in the environment.  Each gives
+// The servers of the bench: Duolu, the floor, Debian's stock nginx-rtmp, and others
+// whose path is in the environment.  Each is an object
 //   { name, workers, pids(), publish(stream), play(protocol, stream, flush), stop() }
-// where play() gives undefined for a protocol that it does not speak.
+// whose play() returns undefined for a protocol that the server does not support.
 
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -13,7 +13,7 @@ import { freePort, startNginx, until } from '../lib/nginx.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
 import { Program, writeFile } from './measure.mjs';
 
-/** A certificate of elliptic curves, as most sites have. */
+/** A certificate with an elliptic-curve key, as most sites have. */
 const certificate = selfSigned();
 const FILES = 16384;                          // connections of a worker; run.sh raises the shell's limit
 const limits = (workers) => `worker_processes ${workers};
@@ -21,7 +21,7 @@ events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------
 
-/** A port of RTMP and a location of HTTP for each flush interval; `recorded`: streams can be. */
+/** Each flush interval has an RTMP port and an HTTP location. recorded: configures the recorder. */
 export async function startDuolu({ workers = 2, zone = '64m', flushes, recorded = false }) {
   const gate = await startGate();
   const conf = `{{modules}}
@@ -86,7 +86,7 @@ ${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}
 
 // ---- the floor ------------------------------------------------------------
 
-/** Bare writev, or SSL_write, of what Duolu's own viewer receives. */
+/** Relays the bytes that one viewer of Duolu receives by bare writev or SSL_write. */
 export async function startFloor({ source, flushes, workers }) {
   const { hostname, port, pathname } = new URL(source);
   const pem = writeFile(certificate.crt + certificate.key);
@@ -112,9 +112,9 @@ export async function startFloor({ source, flushes, workers }) {
 // ---- stock nginx-rtmp -----------------------------------------------------
 
 /**
- * As an admin would write it, with one worker: its workers share a stream by
- * `rtmp_auto_push` alone, which makes its socket after nginx has looked for
- * sockets when it is a dynamic module, as Debian's is, and so never answers.
+ * A usual configuration with one worker. Workers share a stream only by `rtmp_auto_push`,
+ * which does not work in a dynamic module such as Debian's: it creates its socket after
+ * nginx has begun to listen, so nothing answers there.
  */
 export async function startStock() {
   const conf = `{{modules}}
@@ -142,14 +142,14 @@ http { server { listen 127.0.0.1:{{port:http}} backlog=4096; sendfile on; tcp_no
 }
 
 // ---- others, by a path in the environment ---------------------------------
-// command and files for the ports {rtmp, http}, a folder and the flush in ms: each
-// is started once for each of its flushes, '' where it has none; play() makes addresses
+// files() and command() get the ports {rtmp, http}, a folder and the flush in ms. A peer
+// starts once for each of its flushes ('': its default).
 
 const PEERS = {
   BENCH_SRS: {
     name: 'SRS',
     flushes: ['100ms', '350ms'],
-    // max_connections and some of its own must fit into the limit of descriptors
+    // max_connections and 128 descriptors of its own must fit into the limit
     files: ({ rtmp, http, dir, flush }) => ({
       'srs.conf': `listen 127.0.0.1:${rtmp}; max_connections 12000; daemon off; pid ${dir}/srs.pid; srs_log_tank file;
         srs_log_file ${dir}/srs.log;
@@ -173,7 +173,7 @@ vhost __defaultVhost__ { play { mw_latency ${flush}; }
   BENCH_ZLMEDIAKIT: {
     name: 'ZLMediaKit',
     flushes: ['', '100ms'],
-    // it makes every format of every stream unless told not to
+    // by default it makes every format of every stream
     files: ({ rtmp, http, dir, flush }) => ({
       'zlm.ini':
         `[general]\nlisten_ip=127.0.0.1\nmergeWriteMS=${flush}\n` +
@@ -189,8 +189,8 @@ vhost __defaultVhost__ { play { mw_latency ${flush}; }
   BENCH_HTTP_FLV: {
     name: 'nginx-http-flv',
     flushes: [''],
-    program: '/usr/sbin/nginx', // the path is of its module
-    // with its chunk_size of 128 it sends 128 bytes at a time, over HTTP too
+    program: '/usr/sbin/nginx', // the variable has the path of the module
+    // with the default chunk_size it sends 128 bytes at a time, over HTTP too
     files: ({ rtmp, http, dir }, module) => ({
       'nginx.conf': `daemon off; pid ${dir}/pid; error_log ${dir}/log; load_module ${module};
 ${limits(1)}
@@ -204,21 +204,21 @@ http { access_log off; server { listen 127.0.0.1:${http} backlog=4096; location 
   },
 };
 
-/** [[variable, flush], …] of the peers whose path is given. */
+/** [[variable, flush], …]: the peers whose path is in the environment. */
 export const peersGiven = () => Object.entries(PEERS).filter(([variable]) => process.env[variable])
   .flatMap(([variable, { flushes }]) => flushes.map((flush) => [variable, flush]));
 export const peersMissing = () => Object.entries(PEERS).filter(([variable]) => !process.env[variable])
   .map(([variable, { name }]) => `${name} (${variable})`);
 
-const answers = (port) => new Promise((resolve) => {
+const isListening = (port) => new Promise((resolve) => {
   const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
   socket.on('error', () => resolve(false));
 });
 
 /** Pids of a process and all its descendants. */
-function family(pid) {
+function processTree(pid) {
   const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(family)];
+  return [pid, ...children.flatMap(processTree)];
 }
 
 export async function startPeer(variable, flush) {
@@ -233,10 +233,10 @@ export async function startPeer(variable, flush) {
   await until(async () => {
     if (child.pid === undefined || child.exitCode !== null)
       throw new Error(`${variable}="${given}" ended at start (${child.exitCode})`);
-    return answers(place.rtmp);
+    return isListening(place.rtmp);
   }, `${peer.name} to listen`);
   return {
-    name: peer.name, workers: '', flush, pids: () => family(child.pid),
+    name: peer.name, workers: '', flush, pids: () => processTree(child.pid),
     publish: (stream) => `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`,
     play: (protocol, stream) => (protocol === 'rtmp' ? `rtmp://127.0.0.1:${place.rtmp}/live/${stream}`
       : protocol === 'flv' ? peer.flv?.(place, stream) : undefined),

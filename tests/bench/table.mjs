@@ -1,4 +1,4 @@
-// The table of the bench, and what it says about the numbers to reach.
+// The tables of the bench, and its goals.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -40,7 +40,7 @@ const HEAD = [
 
 // ---- rows -----------------------------------------------------------------
 
-/** Cells of all rounds that belong together, in the order they came. */
+/** The cells of all rounds in groups of the same server, protocol, flush and count, in their order. */
 function grouped(cells) {
   const groups = new Map();
   for (const cell of cells) {
@@ -51,7 +51,7 @@ function grouped(cells) {
   return [...groups.values()];
 }
 
-/** Median of this group's figure over another server's of the same round; undefined without one. */
+/** The median of the rounds' ratios of this group's figure to another server's; undefined without that server. */
 function ratio(group, cells, pick, figure = 'perGbit') {
   const ratios = group.map((cell) => {
     const other = cells.find((c) => c.round === cell.round && c.count === cell.count && pick(c, cell));
@@ -94,7 +94,7 @@ function allRows(results) {
   return { one, many, ethernet };
 }
 
-/** Memory and the cost of a join stand in one row of each server and protocol. */
+/** Only one row of each server and protocol has memory and the cost of a join. */
 function line(row, results) {
   const id = `${row.server} ${row.protocol}`;
   const once = !row.streams && row.count === 1000 && (row.flush === '100ms' || row.flush === '');
@@ -136,9 +136,9 @@ function table(rows, results) {
   );
 }
 
-// ---- the numbers to reach -------------------------------------------------
+// ---- goals ----------------------------------------------------------------
 
-/** A row of the numbers to reach. */
+/** A row of the table of goals. */
 export const goalRow = (what, value, limit, digits, label = '') =>
   `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
 
@@ -153,13 +153,13 @@ function goals({ one, many }, results) {
     const row = known.reduce((a, b) => (figure(b) > figure(a) ? b : a));
     lines.push(goalRow(what, figure(row), limit, digits, row.label ?? ` (${row.count} viewers, ${row.flush})`));
   };
-  worst('FLV, CPU-s/Gbit over the floor', duolu('flv', large), (r) => r.floor, 1.25);
-  worst('WS, the same', duolu('ws', large), (r) => r.floor, 1.3);
-  worst('RTMP, the same', duolu('rtmp', large), (r) => r.floor, 1.5);
-  worst('FLV over TLS, CPU-s/Gbit over the floor over TLS', duolu('flvs'), (r) => r.floor, 1.25);
-  worst('WSS, the same', duolu('wss'), (r) => r.floor, 1.25);
+  worst('FLV, CPU-s/Gbit, ratio to the floor', duolu('flv', large), (r) => r.floor, 1.25);
+  worst('WS, ratio to the floor', duolu('ws', large), (r) => r.floor, 1.3);
+  worst('RTMP, ratio to the floor', duolu('rtmp', large), (r) => r.floor, 1.5);
+  worst('FLV over TLS, ratio to the floor over TLS', duolu('flvs'), (r) => r.floor, 1.25);
+  worst('WSS, ratio to the floor over TLS', duolu('wss'), (r) => r.floor, 1.25);
   worst(
-    'RTMP at 100 ms over nginx-rtmp',
+    'RTMP at 100 ms, ratio to nginx-rtmp',
     duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000),
     (r) => r.stock,
     0.4,
@@ -175,7 +175,12 @@ function goals({ one, many }, results) {
     (r) => r.key50,
     5,
   );
-  worst('the same, p99', one.filter((r) => r.server === 'Duolu' && r.count === 1000), (r) => r.key99, 50);
+  worst(
+    'ms to the first key frame at 1,000, p99',
+    one.filter((r) => r.server === 'Duolu' && r.count === 1000),
+    (r) => r.key99,
+    50,
+  );
   for (const protocol of ['flv', 'ws', 'rtmp']) {
     const taken = results.joins[`Duolu ${protocol}`];
     worst(`ms of CPU for a join, ${protocol}`, single(taken && median(taken)), (r) => r.value, 0.2);
@@ -188,7 +193,7 @@ function goals({ one, many }, results) {
   }
   for (const row of many.filter(({ server, flush }) => server === 'Duolu' && flush !== 'auto')) {
     worst(
-      `${row.count} streams, CPU per stream-second over nginx-rtmp, ${row.workers} worker(s), ${row.flush}`,
+      `${row.count} streams, CPU per stream-second, ratio to nginx-rtmp, ${row.workers} worker(s), ${row.flush}`,
       [row],
       (r) => r.stock,
       0.6,
@@ -200,7 +205,7 @@ function goals({ one, many }, results) {
 function capacity(results) {
   if (results.capacity.length === 0) return '';
   const held = (workers) => results.capacity.filter((c) => c.workers === workers);
-  const text = (workers) => held(workers).map((c) => `${c.held}${c.bound ? ' (the bound)' : ''}`).join(', ');
+  const text = (workers) => held(workers).map((c) => `${c.held}${c.bound ? ' (the largest tried)' : ''}`).join(', ');
   const ratios = held(2).map((two) => two.held / held(1).find((c) => c.round === two.round).held);
   const loads = results.capacity.map(
     (c) =>
@@ -209,13 +214,11 @@ function capacity(results) {
   );
   const limited = held(2).some((c) => !c.bound && c.load.workers < 0.9 * 2);
   return (
-    `Viewers of one 8 Mbps stream held before any is more than 1 s behind, flush 100 ms: 1 worker ${text(1)}; 2 ` +
-      `workers ${text(2)}; ` +
-    `ratio ${median(ratios).toFixed(2)} (to reach: 1.7, where the generator is not the limit). Cores busy when it ` +
-      `broke: ${loads.join('; ')}.` +
+    `Viewers of one 8 Mbps stream before one falls more than 1 s behind, flush 100 ms: 1 worker ${text(1)}; ` +
+    `2 workers ${text(2)}; ratio ${median(ratios).toFixed(2)} (goal: 1.7, if the generator is not the limit). ` +
+    `Cores busy at that point: ${loads.join('; ')}.` +
     (limited
-      ? " With 2 workers these did not get both cores: the generator, the publisher and the kernel's " +
-        'other work were the limit.'
+      ? ' The 2 workers did not get both cores: the generator, the publisher and the rest of the kernel were the limit.'
       : '')
   );
 }
@@ -248,14 +251,14 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
     '',
     table([...rows.one, ...rows.many], results),
     '',
-    'The same with viewers whose connections take segments of 1,448 bytes, as over Ethernet:',
+    'With viewers whose connections take segments of 1,448 bytes, as over Ethernet:',
     '',
     table(rows.ethernet, { ...results, memory: {}, joins: {} }),
     '',
     `Not run: ${left.join('; ') || 'nothing'}.`,
     '',
     ...(results.failed.length ? [`Failed: ${results.failed.join('; ')}.`, ''] : []),
-    '### The numbers to reach',
+    '### Goals',
     '',
     goals(rows, results),
     '',
@@ -264,7 +267,7 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
   ].join('\n');
 }
 
-/** Puts a text into RESULTS.md, between `<!-- NAME -->` and the next `<!-- end -->`. */
+/** Writes a text into RESULTS.md, between `<!-- NAME -->` and the next `<!-- end -->`. */
 export function save(text, name = 'table') {
   const page = path.join(here, 'RESULTS.md');
   const old = fs.readFileSync(page, 'utf8');

@@ -1,4 +1,4 @@
-/* The addresses that viewers take. */
+/* Parses the URLs that viewers play. */
 
 #include "viewer.h"
 

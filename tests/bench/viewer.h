@@ -1,9 +1,9 @@
 /*
  * One viewer of any protocol.
  *
- * A viewer is read closely and parsed until its first key frame is whole.
- * Then a mass viewer's bytes are only counted (MSG_TRUNC; over TLS as they are
- * encrypted, 22 bytes a record more), a probe is parsed on, a join ends.
+ * Until a viewer has a whole key frame, its bytes are read at once and parsed.
+ * Then a mass viewer's bytes are only counted (MSG_TRUNC; over TLS encrypted,
+ * 22 bytes more per record), a probe's are parsed further, and a join ends.
  */
 
 #ifndef DUOLU_BENCH_VIEWER_H
@@ -20,34 +20,35 @@ typedef struct protocol_s  protocol_t;
 
 enum viewer_role { VIEWER_MASS, VIEWER_PROBE, VIEWER_JOIN };
 
-/* What a URL says. */
+/* A parsed URL. */
 typedef struct {
     const protocol_t   *protocol;
     int                 tls;
     struct sockaddr_in  address;
-    char               *host;          /* with port, as a request says it */
-    char               *path;          /* with its slash */
-    char               *app, *name;    /* of RTMP: the path's two parts */
+    char               *host;          /* with its port, as in a request's header */
+    char               *path;          /* begins with a slash */
+    char               *app, *name;    /* the two parts of the path, for RTMP */
 } target_t;
 
-/* Reads a file of addresses, one a line; viewers.c says which. */
+/* Reads a file with one URL per line; viewers.c lists their schemes. */
 target_t *targets_read(const char *path, int *count);
 
 struct protocol_s {
-    int64_t      stall_us;             /* silence that a viewer would notice */
-    int          restless;             /* asks again: turn() after turn() */
+    int64_t      stall_us;             /* a silence of this length counts as a stall */
+    int          restless;             /* sends requests of its own in turn() */
 
-    /* Connected: say what must be said. */
+    /* The connection is open: sends the request. */
     void (*ask)(viewer_t *v);
 
-    /* Bytes came: use v->raw as far as possible, viewer_frame() for each
-     * video frame.  -1: the server refused, v->why says how. */
+    /* Uses as much of v->raw as possible, and calls viewer_frame() for each
+     * video frame.  -1: the server refused, v->why has the reason. */
     int (*take)(viewer_t *v);
 
-    /* Reads and drops.  Bytes read, 0: none now, -1: the connection ended. */
+    /* Reads and drops bytes.  Returns their number, 0: none now, -1: the
+     * connection has ended. */
     ssize_t (*drop)(viewer_t *v);
 
-    /* At each look at one of the restless. */
+    /* Called regularly for a restless protocol. */
     void (*turn)(viewer_t *v, int64_t now);
 
     void (*forget)(viewer_t *v);
@@ -59,36 +60,36 @@ struct viewer_s {
     int                fd;             /* -1: not open */
     int                connected, started, stalled;
 
-    bench_bytes_t      raw;            /* as it came */
-    bench_bytes_t      media;          /* FLV out of HTTP's and WS's framing */
-    int                phase;          /* of the protocol */
+    bench_bytes_t      raw;            /* as received */
+    bench_bytes_t      media;          /* FLV without the framing of HTTP or WS */
+    int                phase;          /* state of the protocol */
     int                chunked;
-    int                tags;           /* the FLV header was seen */
-    uint64_t           chunk_left;     /* of an HTTP chunk, a WS message */
-    void              *own;            /* RTMP's, HLS's */
+    int                tags;           /* the FLV header has been read */
+    uint64_t           chunk_left;     /* rest of an HTTP chunk or WS message */
+    void              *own;            /* state of RTMP or HLS */
     SSL               *tls;            /* or NULL */
     const char        *why;
 
     int64_t            asked, first_byte, first_key;
-    int64_t            last;           /* when bytes came last */
+    int64_t            last;           /* time of the last bytes */
     uint64_t           total;          /* bytes in all */
     uint64_t           bytes;          /* in the window */
 
-    /* position in the stream: a key frame sent at key_mark ended at byte
-     * key_at; of a probe also the newest such pair */
+    /* Position in the stream: the first key frame, sent at key_mark, ended at
+     * byte key_at; new_mark and new_at are a probe's newest such pair. */
     int64_t            key_mark, new_mark, frame_mark;
     uint64_t           key_at, new_at;
 };
 
 extern const protocol_t  protocol_flv, protocol_ws, protocol_rtmp, protocol_hls;
 
-/* A whole video frame (FLV body) came.  1: the viewer wants no more parsed. */
+/* Takes a whole video frame (FLV body).  1: the viewer needs no more parsing. */
 int viewer_frame(viewer_t *v, const uint8_t *body, size_t size);
 
-/* The same where only its send time is known. */
+/* The same for a frame of which only the send time is known. */
 int viewer_frame_seen(viewer_t *v, int key, int64_t mark);
 
-/* Bytes that came and were not parsed yet. */
+/* The number of bytes that are received and not parsed yet. */
 size_t viewer_unparsed(const viewer_t *v);
 
 void viewer_send(viewer_t *v, const void *data, size_t size);

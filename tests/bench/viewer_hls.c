@@ -1,8 +1,8 @@
 /*
- * HLS (RFC 8216): polls a media playlist over a kept connection and fetches
- * each new segment.  It starts three segments before the end, as section
- * 6.3.3 asks, and polls every target duration, or half of one when nothing
- * was new (6.3.4).  A mass viewer's segments are only counted.
+ * HLS (RFC 8216): polls a media playlist over a persistent connection and
+ * fetches each new segment.  It starts three segments before the end (section
+ * 6.3.3), and polls every target duration, or after half of one if the playlist
+ * has not changed (6.3.4).  A mass viewer's segments are only counted.
  */
 
 #define _GNU_SOURCE
@@ -23,12 +23,12 @@ enum hls_state { HLS_PAUSE, HLS_PLAYLIST, HLS_SEGMENT };
 
 typedef struct {
     enum hls_state  state;
-    int             body;            /* the headers were read */
-    size_t          left;            /* of the body */
+    int             body;            /* the headers have been read */
+    size_t          left;            /* rest of the body */
     int64_t         next_poll;
     int64_t         target_us;
     uint64_t        want;            /* media sequence number; 0: any */
-    int             fetched;         /* since the playlist came */
+    int             fetched;         /* segments since the last playlist */
     char            uri[SEGMENTS_MAX][64];
     uint64_t        first;           /* sequence number of uri[0] */
     int             uris;
@@ -207,7 +207,7 @@ take_hls(viewer_t *v)
 }
 
 
-/* A segment's body goes; all else is parsed. */
+/* Drops the body of a segment, and parses everything else. */
 static ssize_t
 drop_hls(viewer_t *v)
 {

@@ -40,7 +40,7 @@ ask_ws(viewer_t *v)
 }
 
 
-/* 1: the answer's headers are whole and as hoped; 0: more; -1: refused. */
+/* 1: the answer's headers are whole and accept; 0: needs more; -1: refused. */
 static int
 take_headers(viewer_t *v, const char *status)
 {
@@ -68,7 +68,7 @@ take_headers(viewer_t *v, const char *status)
 }
 
 
-/* Walks the tags in v->media.  1: no more wanted; -1: no FLV. */
+/* Reads the tags in v->media.  1: the viewer needs no more; -1: no FLV. */
 static int
 take_tags(viewer_t *v)
 {
@@ -123,7 +123,7 @@ take_payload(viewer_t *v)
 
 /* --- HTTP --- */
 
-/* 1: goes on; 0: more is needed; -1: no chunk. */
+/* 1: continue; 0: needs more; -1: no chunk. */
 static int
 take_chunk(viewer_t *v)
 {
@@ -183,8 +183,8 @@ take_flv(viewer_t *v)
 
 /* --- WebSocket --- */
 
-/* 1: goes on; 0: more is needed; -1: closed.  Pings stay unanswered: the
- * bench is over before a server minds. */
+/* 1: continue; 0: needs more; -1: closed.  Pings stay unanswered: the bench
+ * ends before a server gives up. */
 static int
 take_message(viewer_t *v)
 {

@@ -46,8 +46,8 @@ take_rtmp(viewer_t *v)
 }
 
 
-/* Of all that a server says to a mass viewer only the window matters: pings
- * come a minute after the start, when the viewer is gone. */
+/* A mass viewer only has to acknowledge what it receives: pings come a minute
+ * after the start, when it is gone. */
 static ssize_t
 drop_rtmp(viewer_t *v)
 {

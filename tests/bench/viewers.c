@@ -3,19 +3,20 @@
  *
  *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID] [--segment BYTES]
  *
- * URLS is a file of addresses, one a line: http:// (FLV), ws://, both with an s
- * over TLS, rtmp:// and hls:// (a playlist over HTTP).  Viewer i takes line i, round and round.
+ * URLS is a file with one URL per line: http:// and https:// (FLV), ws:// and
+ * wss://, rtmp://, and hls:// (a playlist over HTTP).  Viewer i plays line i, and
+ * the lines repeat.
  *
- * Mass viewers that have started are read in one go every 30 ms, a slice of
- * them each 3 ms: a remote viewer's acknowledgements would not wake this
- * machine for each write either.  Probes are read at once, and tell the delay
- * of each frame by the send time in it; run them in a process of their own.
+ * Mass viewers that have started are read every 30 ms, a tenth of them each
+ * 3 ms: the acknowledgements of remote viewers would not wake this machine for
+ * each write either.  Probes are read at once, and measure the delay of each
+ * frame by the send time in it; run them in a process of their own.
  *
- * Prints {"event":"ready",...} when all have started, then obeys its stdin:
- *     begin | end       a window, and its figures
+ * Prints {"event":"ready",...} when all have started, then reads commands:
+ *     begin | end       starts a window; ends it and prints its figures
  *     joins N GAP_US    N more viewers, each until its first key frame
- *     add N             more mass viewers; answers when they have started
- *     check             how many are behind now
+ *     add N             N more mass viewers; answers when they have started
+ *     check             prints how many are behind now
  * The end of stdin ends the program.
  */
 
@@ -39,24 +40,24 @@
 #define BATCH_US     30000
 #define SLICES       10
 #define BEHIND_US    1000000
-#define READY_US     15000000  /* the longest all may take to start */
-#define LIFE_US      400000000 /* a forgotten generator ends itself */
+#define READY_US     15000000  /* for all viewers to start */
+#define LIFE_US      400000000 /* ends a forgotten generator */
 #define JOIN_US      4000000
 #define GAP_US       400       /* at most 2,500 connections a second */
 #define IN_FLIGHT    64
 #define MAX_EVENTS   256
 #define MAX_VIEWERS  100000
-#define SOURCES      16        /* loopback addresses: ports run short */
+#define SOURCES      16        /* loopback addresses: one has too few ports */
 
 static target_t   *targets;
 static int         ntargets;
 static SSL_CTX    *tls;
-static int         segment;    /* the largest that TCP may send, or 0 */
+static int         segment;    /* TCP's maximum segment size, or 0 */
 
 static int         poll_fd;
 static viewer_t   *viewers;    /* probes first, then the mass, then joins */
 static int         wanted, probes, opened, started, lost;
-static int         waiting;    /* opened, and nothing came yet */
+static int         waiting;    /* opened, and no byte received yet */
 static int64_t     next_open;
 
 static viewer_t   *joins;
@@ -64,7 +65,7 @@ static int         joins_wanted, joins_opened, joins_done, joins_failed;
 static int64_t     next_join, join_gap, joins_began;
 static double      joins_cpu;
 
-static int         announce;   /* say so when all have started */
+static int         announce;   /* print "ready" when all have started */
 static int64_t     announce_by;
 
 static int         window;
@@ -117,7 +118,7 @@ viewer_open(viewer_t *v, const target_t *target, enum viewer_role role)
 }
 
 
-/* What is still to come of a viewer that is only counted is not decrypted. */
+/* From now on the viewer's bytes are only counted, and so not decrypted. */
 static void
 viewer_end_tls(viewer_t *v)
 {
@@ -145,7 +146,7 @@ viewer_forget(viewer_t *v)
 }
 
 
-/* What a viewer says is small: a socket without room for it is no use. */
+/* A viewer's requests are small: a socket without room for them is useless. */
 void
 viewer_send(viewer_t *v, const void *data, size_t size)
 {
@@ -177,7 +178,7 @@ viewer_recv(viewer_t *v, void *data, size_t room)
 }
 
 
-/* 1: done; 0: goes on; -1: refused. */
+/* 1: done; 0: continues; -1: refused. */
 static int
 viewer_handshake(viewer_t *v)
 {
@@ -251,10 +252,10 @@ viewer_frame(viewer_t *v, const uint8_t *body, size_t size)
 static void
 viewer_lost(viewer_t *v)
 {
-    static int  told;
+    static int  reported;
 
-    if (v->why && !told) {
-        told = 1;
+    if (v->why && !reported) {
+        reported = 1;
         fprintf(stderr, "a viewer of %s%s was lost: %s\n", v->target->host,
                 v->target->path, v->why);
     }
@@ -335,7 +336,7 @@ viewer_read(viewer_t *v)
 /* --- many viewers --- */
 
 static void
-open_some(int64_t now)
+open_viewers(int64_t now)
 {
     viewer_t  *v;
     target_t  *t;
@@ -358,7 +359,7 @@ open_some(int64_t now)
 }
 
 
-/* TCP stands, and TLS goes on. */
+/* TCP is connected: starts or continues TLS, or sends the request. */
 static void
 viewer_connected(viewer_t *v)
 {
@@ -379,7 +380,7 @@ viewer_connected(viewer_t *v)
     } else if (rc == 1) {
         v->connected = 1;
         if (v->tls) {
-            v->asked = bench_now_us();       /* over an open connection */
+            v->asked = bench_now_us();       /* counted from the open connection */
         }
         v->target->protocol->ask(v);
     }
@@ -412,7 +413,8 @@ on_event(viewer_t *v, uint32_t events)
 }
 
 
-/* One slice of those that have started; a probe is only looked at. */
+/* Reads one slice of the viewers that have started.  Probes are only checked
+ * for stalls. */
 static void
 read_slice(int slice)
 {
@@ -465,8 +467,8 @@ read_all(void)
 
 /* --- figures --- */
 
-/* Bytes per microsecond of stream time, as the probes got it between their
- * first and newest key frame.  0: not known yet. */
+/* Bytes per microsecond of stream time, as the probes received them between
+ * their first and newest key frame.  0: not known yet. */
 static double
 stream_rate(void)
 {
@@ -482,7 +484,7 @@ stream_rate(void)
 }
 
 
-/* Viewers that have not yet got what was sent more than BEHIND_US ago. */
+/* Counts viewers that lag by more than BEHIND_US. */
 static int
 count_behind(int64_t now)
 {
@@ -601,7 +603,7 @@ print_joins(void)
     int  i;
 
     for (i = 0; i < joins_opened; i++) {
-        if (joins[i].fd != -1) {                 /* they had time enough */
+        if (joins[i].fd != -1) {                 /* they had enough time */
             joins_failed++;
             viewer_forget(&joins[i]);
         }
@@ -654,7 +656,7 @@ add_viewers(int n)
 
 
 static void
-obey(const char *line)
+run_command(const char *line)
 {
     int   n;
     long  gap;
@@ -675,9 +677,9 @@ obey(const char *line)
 }
 
 
-/* 0: stdin ended. */
+/* Reads commands.  0: stdin has ended. */
 static int
-obey_stdin(void)
+read_commands(void)
 {
     char     lines[256], *line, *rest;
     ssize_t  n = read(0, lines, sizeof(lines) - 1);
@@ -691,7 +693,7 @@ obey_stdin(void)
     for (line = strtok_r(lines, "\n", &rest); line;
          line = strtok_r(NULL, "\n", &rest))
     {
-        obey(line);
+        run_command(line);
     }
 
     return 1;
@@ -699,7 +701,7 @@ obey_stdin(void)
 
 
 static void
-look_around(int64_t now)
+print_if_done(int64_t now)
 {
     if (announce && (started + lost >= wanted || now > announce_by)) {
         print_started();
@@ -714,7 +716,7 @@ look_around(int64_t now)
 }
 
 
-/* Milliseconds until there is something to do by the clock. */
+/* Milliseconds until the next task that is due by the clock. */
 static int
 idle_time(int64_t next_slice)
 {
@@ -740,7 +742,7 @@ run(void)
 
     for ( ;; ) {
         now = bench_now_us();
-        open_some(now);
+        open_viewers(now);
 
         if (now >= next_slice) {
             read_slice(slice);
@@ -751,7 +753,7 @@ run(void)
             }
         }
 
-        look_around(now);
+        print_if_done(now);
 
         if (now - born > LIFE_US) {
             bench_fail("life", "over", "stdin to end within 400 s");
@@ -762,7 +764,7 @@ run(void)
         for (i = 0; i < n; i++) {
             if (events[i].data.ptr) {
                 on_event(events[i].data.ptr, events[i].events);
-            } else if (!obey_stdin()) {
+            } else if (!read_commands()) {
                 return;
             }
         }
@@ -808,7 +810,7 @@ main(int argc, char **argv)
         bench_urgent();
     }
 
-    /* never touched: costs no memory */
+    /* Unused entries are never touched and so take no memory. */
     viewers = calloc(MAX_VIEWERS, sizeof(viewer_t));
     poll_fd = epoll_create1(0);
 
