@@ -1,35 +1,36 @@
 #!/bin/bash
-# Runs the test suites and adds up what they say:  tests/run.sh [SUITE…]
+# Runs the test suites and adds up their results:  tests/run.sh [SUITE…]
 # `./build.sh test` builds first and then calls this.
 #
-# Every file of every suite is a job, and what takes longest starts first. Tests
-# mostly wait: as long as they leave a part of the CPUs to others, another job starts
-# beside those that run; otherwise only DUOLU_TEST_JOBS do. The output of a job is
-# shown in one piece when it has ended. The last line is `N passed, N failed`; a
-# suite that ran no test has failed.
+# Every file of every suite is a job, and the longest jobs start first. Tests mostly
+# wait, so another job starts as long as the tests leave a part of the CPUs unused;
+# otherwise only DUOLU_TEST_JOBS jobs run at a time. The output of a job appears in one
+# piece when the job has ended. A job that fails runs once more. The last line is
+# `N passed, N failed`; a suite that ran no test counts as failed.
 set -uo pipefail
 export LC_ALL=C
 
-# Linux shares the CPUs between sessions first (sched(7), autogroup): in one of their own
-# the tests of live streams get their turn beside other work. Elsewhere a priority helps.
+# Linux first shares the CPUs between sessions (sched(7), autogroup). In a session of their
+# own, tests of live streams get CPU time in time beside other work. Without autogroups, a
+# higher priority helps.
 if [ -z "${DUOLU_TEST_SESSION:-}" ]; then
     [ "$(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null)" = 1 ] ||
         renice -n -10 -p $$ >/dev/null 2>&1
     DUOLU_TEST_SESSION=yes setsid "$0" "$@" &
     session=$!
     trap 'kill $session' INT TERM HUP
-    wait $session || wait $session      # a signal ends the first
+    wait $session || wait $session      # a signal ends the first wait
     exit
 fi
 
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 out=$(mktemp -d)
 least=${DUOLU_TEST_JOBS:-$(nproc)} most=$(($(nproc) * 4))     # jobs at a time
-enough_left=20              # percent of the CPUs' last moment, for another job to start
-job_limit=3600              # seconds; only a job that hangs meets it
+enough_left=20              # percent of CPU time left by the tests that lets another job start
+job_limit=3600              # seconds; only a job that hangs takes that long
 all_suites="lint unit fuzz nginx hostile e2e browser"
 
-# What takes longest starts first, or the last minutes would belong to one job.
+# The longest jobs start first, or one of them would run alone at the end.
 longest=(e2e/docker browser/recordings nginx/grace e2e/auth-control nginx/dvr nginx/publishers browser/page)
 
 suites=() job_suite=() job_label=() job_counter=() job_command=()
@@ -43,7 +44,7 @@ add() {
     job_command+=("$(printf '%q ' "$@")")
 }
 
-# add_files SUITE LABEL ENVIRONMENT FILE…: a job for each
+# add_files SUITE LABEL ENVIRONMENT FILE…: adds a job for each file
 add_files() {
     local suite=$1 label=$2 environment=$3 file
     shift 3
@@ -62,8 +63,8 @@ add_suite() {
             ;;
         fuzz) add fuzz count_cmocka "fuzz" make -s -C "$repo/tests/fuzz" test ;;
         nginx)
-            # A few as the modules are shipped, as e2e, hostile and browser run them, too;
-            # then all with ASan and UBSan in our modules.
+            # All files run with ASan and UBSan in our modules. Some also run with the
+            # modules as shipped, which e2e, hostile and browser use, too.
             add_files nginx "" "" "$repo"/tests/nginx/{hub,flv,play,dvr,slow-viewers}.test.mjs
             add_files nginx "sanitized: " DUOLU_SANITIZE=1 "$repo"/tests/nginx/*.test.mjs
             return
@@ -72,7 +73,7 @@ add_suite() {
     add_files "$1" "" "" "$repo/tests/$1"/*.test.mjs
 }
 
-# What several jobs use is built once, before they start.
+# Builds what several jobs use, before they start.
 prepare() {
     local builds=() target log=$out/build
     [[ " ${suites[*]} " != *" nginx "* ]] || builds+=("$repo/modules/build.sh --sanitize")
@@ -87,11 +88,11 @@ prepare() {
     done
 }
 
-# run_job NUMBER: its output, exit status and time go to files of its own.
+# run_job NUMBER: writes its output, exit status and time to files of its own
 run_job() {
     local began=$SECONDS code=0
     eval "timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
-    # told by the summary: a busy moment, or a race that is still to be found
+    # A busy moment or a race: try once more, and let the summary name the job.
     if [ "$code" -ne 0 ]; then
         sed 's/^/| /' "$out/$1.tap" >"$out/$1.first"
         code=0
@@ -101,7 +102,7 @@ run_job() {
     mv "$out/$1.new" "$out/$1.end"
 }
 
-# The numbers of all jobs, what takes longest first.
+# Prints the numbers of all jobs, the longest first.
 in_order() {
     local name number
     {
@@ -122,7 +123,7 @@ run_jobs() {
             [ -e "$out/$number.end" ] || ! kill -0 "${pids[$number]}" 2>/dev/null || continue
             wait "${pids[$number]}"
             unset "pids[$number]"
-            tell "$number"
+            report_job "$number"
         done
         sleep 0.5
         [ $next -lt ${#queue[@]} ] && may_start || continue
@@ -132,54 +133,54 @@ run_jobs() {
     done
 }
 
-# Is there room for one more job?
+# Whether one more job may start.
 may_start() {
     measure_cpus
     [ ${#pids[@]} -ge "$least" ] || return 0
     [ ${#pids[@]} -lt "$most" ] && [ "$left_over" -ge "$enough_left" ]
 }
 
-# Sets `left_over`: what the tests left of the CPUs' time since the last call, in percent.
-# Processes that began after this script count as the tests'.
+# Sets `left_over`: the percentage of CPU time since the last call that the tests did not
+# use. All processes that started after this script count as tests.
 cpus_before=0 ours_before=0
 measure_cpus() {
     local numbers cpus ours
     read -ra numbers </proc/stat
     cpus=$(($(IFS=+; echo "${numbers[*]:1:8}")))
-    # proc(5), of stat: 14 to 17 are CPU times, those of ended children included, 22 is when it began
+    # proc(5), stat: fields 14 to 17 are CPU times, including ended children; 22 is the start time
     ours=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^.*) //' |
         awk -v began="$began" '$20 >= began { n += $12 + $13 + $14 + $15 } END { print n + 0 }')
     left_over=$((100 - 100 * (ours - ours_before) / (cpus - cpus_before + 1)))
     cpus_before=$cpus ours_before=$ours
 }
 
-# tell NUMBER: shows and counts what it left
-tell() {
+# report_job NUMBER: prints the job's output and counts its results
+report_job() {
     local suite=${job_suite[$1]} label=${job_label[$1]} tap=$out/$1.tap code took
     local ok=0 bad=0 left=0
     { read -r code took <"$out/$1.end"; } 2>/dev/null || code=1 took=0
     echo "# $label ($took s)"
     if [ -e "$out/$1.first" ]; then
         cat "$out/$1.first"
-        [ "$code" -ne 0 ] || reasons+=("passed only when it was run once more: $label")
+        [ "$code" -ne 0 ] || reasons+=("passed only in its second run: $label")
     fi
     cat "$tap"
     [ "$code" -ne 124 ] || echo "# $label: ended after $job_limit s"
     "${job_counter[$1]}" "$tap"
-    # died before it could count, or had nothing to count
+    # A job that died before its results, or that has none, counts as one failure.
     { [ "$code" -eq 0 ] && [ $((ok + bad + left)) -gt 0 ]; } || [ "$bad" -gt 0 ] || bad=1
     [ "$code" -eq 0 ] || echo "# $label: failed (exit status $code)"
     mapfile -t -O ${#reasons[@]} reasons < <(
         sed -n -e "s|^ *ok [0-9]* - \(.*\) # SKIP *\(.*\)|skipped: \2 ($label: \1)|p" \
-            -e "s|^not ok [0-9]* # SKIP *\(.*\)|skipped: by itself ($label: \1)|p" "$tap")
+            -e "s|^not ok [0-9]* # SKIP *\(.*\)|skipped: no reason given ($label: \1)|p" "$tap")
     passed[$suite]=$((passed[$suite] + ok))
     failed[$suite]=$((failed[$suite] + bad))
     skipped[$suite]=$((skipped[$suite] + left))
     seconds[$suite]=$((seconds[$suite] + took))
 }
 
-# node:test and cmocka both speak TAP.  Only node ends it with totals.  The counters
-# set `ok`, `bad` and `left` (those that were skipped).
+# node:test and cmocka both print TAP; only node ends it with totals.  The counters
+# set `ok`, `bad` and `left` (skipped tests).
 count_node() {
     ok=$(sum '^# pass ' "$1")
     bad=$(($(sum '^# fail ' "$1") + $(sum '^# cancelled ' "$1")))
@@ -188,19 +189,19 @@ count_node() {
 
 sum() { sed -n "s/$1\([0-9]*\)\$/\1/p" "$2" | awk '{ n += $1 } END { print n + 0 }'; }
 
-# cmocka says `not ok N # SKIP NAME` of what is skipped
+# cmocka prints `not ok N # SKIP NAME` for a skipped test
 count_cmocka() {
     left=$(grep -cE '^(not )?ok .*# SKIP' "$1")
     ok=$(grep '^ok ' "$1" | grep -vc '# SKIP')
     bad=$(grep '^not ok ' "$1" | grep -vc '# SKIP')
 }
 
-tell_totals() {
+report_totals() {
     local suite all_passed=0 all_failed=0
     echo
     for suite in "${suites[@]}"; do
         if [ $((passed[$suite] + failed[$suite] + skipped[$suite])) -eq 0 ]; then
-            echo "# $suite: no test was run"
+            echo "# $suite: no test ran"
             failed[$suite]=1
         fi
         printf '%-8s %4d ok, %d not ok, %d skipped, %d s\n' \
@@ -214,7 +215,7 @@ tell_totals() {
     [ "$all_failed" -eq 0 ]
 }
 
-# ended with what it has started: timeout hands the signal on
+# Ends the jobs with the processes that they started: timeout passes the signal on.
 end_jobs() {
     local pid
     for pid in "${pids[@]}"; do
@@ -238,12 +239,12 @@ main() {
     cd "$repo" || exit 1
     began=$(sed 's/^.*) //' /proc/$$/stat | cut -d ' ' -f 20)
     prepare
-    # tests/tools/bin has a mariadb-install-db that copies what it made before
+    # The mariadb-install-db in tests/tools/bin copies the data folder that it made the first time.
     chmod 711 "$out"
     mkdir -m 1777 "$out/db"
     export DUOLU_PREPARED=$out/db PATH="$repo/tests/tools/bin:$PATH"
     run_jobs
-    tell_totals
+    report_totals
 }
 
 trap 'rm -rf "$out"' EXIT
