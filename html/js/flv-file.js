@@ -58,7 +58,7 @@ export class FlvFile {
     return false;
   }
 
-  /** Whether seek() can reach `seconds`; otherwise open the file anew there. */
+  /** Whether seek() can reach `seconds`. Otherwise a new FlvFile has to start there. */
   reaches(seconds) {
     return seconds >= beginningS || this.has(seconds);
   }

@@ -1,6 +1,6 @@
 // Plays recordings of one stream in one <video>, by the wall clock: the playlist of a
 // day, or one that grows while the stream is recorded, using the times in it. Gaps
-// take no time in a playlist: playback goes on behind a gap and the clock jumps.
+// take no time in a playlist: playback continues behind a gap and the clock jumps.
 // Recordings in FLV are in no playlist: the player plays such a file directly.
 //
 // history makes addresses with valid tokens (history.js).

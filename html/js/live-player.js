@@ -1,5 +1,5 @@
 // Plays one live stream in one <video> and keeps it alive for ever: connects over
-// WebSocket-FLV, stays near live, steps over gaps, builds the player anew when
+// WebSocket-FLV, stays near live, skips gaps, builds a new player when
 // a stream gains or loses its audio or video, reconnects with backoff, and keeps the
 // last picture on a canvas until there is a new one.
 //

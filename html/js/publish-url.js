@@ -4,7 +4,7 @@
 const usualPorts = { rtmp: 1935, rtmps: 443 };
 export const protocols = Object.keys(usualPorts);
 
-/** rtmp://HOST or rtmps://HOST:PORT; without a configured host, that of this page. */
+/** rtmp://HOST or rtmps://HOST:PORT; without a configured host, the page's host. */
 export function publishServer(protocol, publish, pageHost) {
   const port = publish[protocol] === usualPorts[protocol] ? '' : `:${publish[protocol]}`;
   return `${protocol}://${hostOf(publish, pageHost)}${port}`;

@@ -155,7 +155,7 @@ export function drawnSpans(spans, view, least) {
 
 const joined = 1500;
 
-/** The spans of `known`; between `from` and `to`, those of `news` replace them. */
+/** The spans of `known`, replaced by those of `news` between `from` and `to`. */
 export function replaceSpans(known, { from, to }, news) {
   const before = known
     .filter((span) => span.from < from)

@@ -39,7 +39,7 @@ export function beyondHole(ranges, position) {
 const starvedS = 0.3;
 const goesOnS = 1;
 
-// The track that has run out of data while the other goes on: the browser would wait
+// The track that has run out of data while the other has some: the browser would wait
 // for it for ever. ends: {audio, video}, in seconds of the same clock.
 export function starvingTrack({ audio, video }, position) {
   if (audio === undefined || video === undefined) return null;

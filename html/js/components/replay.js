@@ -166,7 +166,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     playFrom(next);
   }
 
-  // The latest recorded time, if what was live at `asked` may not be written yet.
+  // The latest recorded time, if the frames from `asked` may not be written yet.
   function justBefore(asked) {
     return history.recording && asked - history.last < unwrittenMs ? history.last - 1000 : null;
   }
