@@ -65,7 +65,7 @@ build_all() {
     mkdir -p "$build/log"
     # two builds at once would write the same files
     exec {build_lock}>>"$build/lock"
-    flock "$build_lock"
+    await_lock "$build_lock" "$build/lock" "compiles in $build"
     run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
     run_logged "compiling the auth-service" "$build/log/auth-service.log" \
         make -s -C "$repo/auth-service" "-j$(nproc)"

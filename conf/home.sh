@@ -27,10 +27,7 @@ claim_home() {
     done
     (umask 077 && : >>"$home/.duolu" && chmod 600 "$home/.duolu")
     exec {home_lock}>>"$home/.duolu"
-    if ! flock -n "$home_lock"; then
-        say "another ./build.sh starts or ends $home at this moment: waiting for it"
-        flock -w 600 "$home_lock" || die "it still does after 600 s (the lock is $home/.duolu): end it, or try again"
-    fi
+    await_lock "$home_lock" "$home/.duolu" "starts or ends $home"
 }
 
 release_home() { exec {home_lock}>&-; }

@@ -61,9 +61,12 @@ start_keeper() {
         exec setsid "$repo/build.sh" keep >/dev/null 2>&1 </dev/null
     ) &
     # wait until it has the lock: a `down` right after this must find it
-    local pid=$!
+    local pid=$! deadline=$((SECONDS + 60))
     until keeper_runs; do
-        kill -0 "$pid" 2>/dev/null || { warn "what turns the logs over, and starts again what ends by itself, does not start"; return 0; }
+        if ! kill -0 "$pid" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+            warn "the keeper ($pid), which rotates the logs and restarts services, has not started: ./build.sh up tries again"
+            return 0
+        fi
         sleep 0.05
     done
 }
@@ -170,7 +173,7 @@ nginx_accepts() {
     [ -e "/proc/$$/task/$$/children" ] || return 0
     { read -r workers <"/proc/$pid/task/$pid/children"; } 2>/dev/null || true
     for worker in $workers; do
-        [ "$(title_of "$worker")" != "nginx: worker process" ] || return 0
+        ! is_accepting_worker "$worker" || return 0
     done
     return 1
 }

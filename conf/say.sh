@@ -10,6 +10,13 @@ die() {
     exit 1
 }
 
+# await_lock DESCRIPTOR FILE WHAT: locks the open FILE, once the process ends that holds it for WHAT.
+await_lock() {
+    ! flock -n "$1" || return 0
+    say "another ./build.sh $3 at this moment: waiting for it"
+    flock -w 600 "$1" || die "it still does after 600 s (the lock is $2): end it, or try again"
+}
+
 # show_log FILE: the last lines of a log, indented, to stderr.
 show_log() {
     [ -s "$1" ] || return 0

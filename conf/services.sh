@@ -55,14 +55,22 @@ title_of() {
     echo "$title"
 }
 
-# Lists the nginx masters whose workers accept new connections, not one that was told to quit.
+# Lists the nginx masters whose workers accept new connections, or will, not one that was told to quit.
 nginx_masters() {
     local pid
     for pid in $(our_pids nginx); do
-        [ "$(title_of "$pid")" != "nginx: worker process" ] || parent_of "$pid"
+        ! is_accepting_worker "$pid" || parent_of "$pid"
     done | sort -u | while read -r pid; do
         [[ "$(title_of "$pid")" != "nginx: master"* ]] || echo "$pid"
     done
+}
+
+# A new worker bears its master's title until it is ready, which takes long on a busy machine.
+is_accepting_worker() {
+    case "$(title_of "$1")" in
+        "nginx: worker process" | "nginx: master"*) ;;
+        *) return 1 ;;
+    esac
 }
 
 stack_is_running() {
@@ -105,6 +113,7 @@ declare -A pid_of=() began_at=()
 wait_ready() {
     local title=$1 pid=${pid_of[$2]} log=$home/log/${service_log[$2]}.log deadline=$((SECONDS + 60)) said
     shift 2
+    # each COMMAND has a bound of its own, so that the deadline is looked at
     until said=$("$@" 2>&1); do
         if ! kill -0 "$pid" 2>/dev/null; then
             show_log "$log"
@@ -210,16 +219,17 @@ make_database() {
 make_database_user() {
     local log=$home/log/mariadb-user.log
     # by standard input, since every user can see a process's arguments
-    database_root >"$log" 2>&1 <<SQL || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
+    database_root 60 >"$log" 2>&1 <<SQL || { show_log "$log"; die "preparing the database user failed. Log: $log"; }
 CREATE DATABASE IF NOT EXISTS duolu CHARACTER SET utf8mb4;
 CREATE OR REPLACE USER duolu@localhost IDENTIFIED BY '$database_password';
 GRANT ALL ON duolu.* TO duolu@localhost;
 SQL
 }
 
-database_root() { in_home db mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="${user_of[db]}"; }
+# database_root SECONDS: has the superuser run the SQL of standard input, which takes at most so long.
+database_root() { in_home db timeout -k 5 "$1" mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="${user_of[db]}"; }
 
-database_answers() { database_root <<<"SELECT 1" || adopt_database; }
+database_answers() { database_root 10 <<<"SELECT 1" || adopt_database; }
 
 # Connects as the superuser of a database that an older release made, adds the new superuser
 # and drops the old one. The unix socket authenticates both.
@@ -229,7 +239,7 @@ adopt_database() {
     for old in "${own_user[@]}"; do
         [ "$old" != "$new" ] && id "$old" >/dev/null 2>&1 || continue
         (cd "$home" && env -u DUOLU_DB setsid -w setpriv --reuid "$old" --regid "$(stat -c %g "$home/mysql")" --clear-groups --no-new-privs \
-            mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="$old") <<SQL && return
+            timeout -k 5 10 mariadb --no-defaults --socket="$home/mysql/mysql.sock" --user="$old") <<SQL && return
 CREATE OR REPLACE USER '$new'@localhost IDENTIFIED VIA unix_socket;
 GRANT ALL ON *.* TO '$new'@localhost WITH GRANT OPTION;
 DROP USER '$old'@localhost;
@@ -251,18 +261,35 @@ nginx_command() {
 }
 
 test_nginx_conf() {
-    local log=$home/log/nginx-test.log command
-    nginx_command
-    in_home nginx "${command[@]}" -t >"$log" 2>&1 && return
+    local log=$home/log/nginx-test.log
+    nginx_conf_is_good 60 && return
     show_log "$log"
     die "nginx does not accept $home/conf/nginx.conf (made from conf/nginx.conf.in). Log: $log"
 }
 
-# 401 is the auth-service's answer, through nginx, to a request without a login.
-page_answers() { [ "$(page_status)" = 401 ]; }
+# nginx_conf_is_good SECONDS: would nginx start with its configuration? Says no after that time.
+nginx_conf_is_good() {
+    local log=$home/log/nginx-test.log command code=0
+    nginx_command
+    in_home nginx timeout -k 2 "$1" "${command[@]}" -t >"$log" 2>&1 || code=$?
+    [ "$code" -ne 124 ] && [ "$code" -ne 137 ] || echo "nginx -t did not end within $1 s" >>"$log"
+    return "$code"
+}
 
-# A connection succeeds even while the auth-service is down or nginx is busy.
-nginx_listens() { (exec {connection}<>"/dev/tcp/$(page_address)/$DUOLU_HTTPS") 2>/dev/null; }
+# 401 is the auth-service's answer, through nginx, to a request without a login.
+page_answers() {
+    local status
+    status=$(page_status)
+    [ "$status" = 401 ] || { echo "HTTP status $status"; return 1; }
+}
+
+# Asks the kernel, not nginx: an nginx that is too busy to take a connection listens, and
+# must not be ended for it. Assumes that it listens where the kernel cannot be asked.
+nginx_listens() {
+    local sockets
+    sockets=$(timeout 5 ss -Htln "src $DUOLU_LISTEN:$DUOLU_HTTPS" 2>/dev/null) || return 0
+    [ -n "$sockets" ]
+}
 
 page_status() {
     curl -sk -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 "$(page_url)api/me" || true

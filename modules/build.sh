@@ -94,7 +94,8 @@ compile() {
 
 mkdir -p "$build"
 exec 9>"$build/$name.lock"
-flock 9                              # one build of this tree at a time
+# one build of this tree at a time
+flock -w 600 9 || die "another build of $build/$name has not ended after 600 s: end it, or try again"
 fetch_wire_headers
 configure
 compile

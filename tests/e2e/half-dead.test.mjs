@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
@@ -65,6 +66,14 @@ async function kill(home, pattern) {
 /* nginx's master, but not one that quits */
 const masterOf = (home) => Number(fs.readFileSync(path.join(home, 'pid/nginx.pid'), 'utf8'));
 
+/* Does every socket that listens on this port have as many connections waiting as it takes? */
+const queuesAreFull = (port) =>
+  execFileSync('ss', ['-Htln', `sport = :${port}`], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).slice(1, 3).map(Number))
+    .every(([waiting, most]) => waiting > most);
+
 test('up names the missing service, starts it, and leaves live streams alone', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({ allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid/ }));
@@ -82,6 +91,24 @@ test('up names the missing service, starts it, and leaves live streams alone', a
     const { stdout, stderr } = await buildSh(['up', '-d'], { env: stack.env });
     return stdout + stderr;
   };
+
+  await t.test('an nginx that is too busy to take a connection is left alone', async () => {
+    const pids = nginxes(stack.home);
+    const waiting = [];
+    try {
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      await until(() => {
+        for (let n = 0; n < 50; n++) waiting.push(net.connect(stack.https, '127.0.0.1').on('error', () => {}));
+        return queuesAreFull(stack.https);
+      }, 'its queue to be full');
+      assert.match(await up(), /already running/);
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+      for (const socket of waiting) socket.destroy();
+    }
+    assert.deepEqual(nginxes(stack.home), pids);
+    await first.viewer.more();
+  });
 
   for (const [name, pattern] of [
     ['duolu-auth', /duolu-auth/],
