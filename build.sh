@@ -165,7 +165,16 @@ command_ctl() {
     [ -e "$home/.duolu" ] || die "ctl: no stack in $home: run ./build.sh up first, or set DUOLU_HOME"
     refuse_old_home
     read_saved_settings
-    duoluctl "$@"
+    local code=0
+    duoluctl "$@" || code=$?
+    [ "${1:-}" != status ] || tell_missing
+    return "$code"
+}
+
+tell_missing() {
+    local missing
+    mapfile -t missing < <(missing_services)
+    [ ${#missing[@]} -eq 0 ] || warn "not running: ${missing[*]}. $home/log/keeper.log says why; ./build.sh up tries to start it at once"
 }
 
 # Installs the tests' browser driver and WebSocket client with npm.

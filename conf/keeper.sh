@@ -191,28 +191,47 @@ plan_restart() {
     # `down` ends this process before it ends the services
     [ "$leave" = no ] || return 0
     if [ $((SECONDS - ${began_at[$name]:-0})) -ge $restart_most ]; then pause[$name]=0; fi
+    put_off "$name"
+    tell "$name $what, and is started again in ${pause[$name]} s. Log: $home/log/${service_log[$name]}.log"
+}
+
+# put_off NAME: restarts it after a pause, which doubles each time.
+put_off() {
+    local name=$1
     if [ "${pause[$name]:-0}" -eq 0 ]; then
         pause[$name]=1
     else
         pause[$name]=$((pause[$name] * 2 < restart_most ? pause[$name] * 2 : restart_most))
     fi
     restart_at[$name]=$((SECONDS + pause[$name]))
-    tell "$name $what, and is started again in ${pause[$name]} s. Log: $home/log/${service_log[$name]}.log"
 }
 
 restart() {
     local name=$1 lock deadline=$((SECONDS + 10))
     exec {lock}>>"$home/.duolu"
     if flock -n "$lock"; then
-        idle[$name]=-$restart_most      # it may take long until it accepts connections
         # another `up` may have started it
-        adopt "$name" || home_lock=$lock launch_service "$name"
-        unset "restart_at[$name]"
-        # keep the lock until the process is recognisable, or an `up` would start another one
-        until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
-        ! stands "$name" || idle[$name]=0
+        if adopt "$name" || launch_again "$name"; then
+            unset "restart_at[$name]"
+            # keep the lock until the process is recognisable, or an `up` would start another one
+            until stands "$name" || ! runs "$name" || [ $SECONDS -ge $deadline ]; do nap 0.1; done
+            ! stands "$name" || idle[$name]=0
+        fi
     fi
     exec {lock}>&-
+}
+
+# launch_again NAME: not nginx with a configuration that it refuses: launching ends the workers
+# of the one before, which may serve somebody, and none would come after them.
+launch_again() {
+    # `down` waits 20 s for the keeper
+    if [ "$1" = nginx ] && ! nginx_conf_is_good 15; then
+        put_off nginx
+        tell "nginx is not started, since nginx -t refuses $home/conf/nginx.conf ($(grep -v 'test failed$' "$home/log/nginx-test.log" | tail -n 1)). What the nginx before left goes on. Tried again in ${pause[nginx]} s. Log: $home/log/nginx-test.log"
+        return 1
+    fi
+    idle[$1]=-$restart_most         # it may take long until it accepts connections
+    home_lock=$lock launch_service "$1"
 }
 
 # stands NAME: would `up` recognise it as running?
