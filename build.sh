@@ -110,7 +110,7 @@ command_up() {
 
 # `up` for a stack that runs already: uses the saved settings, not those of this shell.
 command_mend() {
-    local missing
+    local missing outdated
     refuse_old_home
     read_saved_settings
     mapfile -t missing < <(missing_services)
@@ -119,6 +119,8 @@ command_mend() {
     else
         say "already running in $home (./build.sh down ends it)"
     fi
+    mapfile -t outdated < <(outdated_services)
+    [ ${#outdated[@]} -eq 0 ] || warn "what was built before still runs: ${outdated[*]}. To run what is built now: ./build.sh down, then up"
     start_keeper
     print_addresses
 }

@@ -89,6 +89,16 @@ missing_services() {
     { [ -n "$(nginx_masters)" ] && nginx_listens; } || echo nginx
 }
 
+# outdated_services: those that run a program or a module of ours which a build has replaced.
+outdated_services() {
+    local name pid
+    for name in "${service_names[@]}"; do
+        for pid in $(top_pids "$name"); do
+            [[ "$(grep -sF " $build/" "/proc/$pid/maps")" != *" (deleted)"* ]] || { echo "$name"; break; }
+        done
+    done
+}
+
 # launch NAME COMMAND…: starts the command in a session of its own, so that Ctrl-C reaches
 # only this script, which then ends the services in order.
 launch() {

@@ -27,6 +27,8 @@ static char *ngx_hub_share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_hub_revocations(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_hub_init_module(ngx_cycle_t *cycle);
+static void ngx_hub_warn_of_new_file(ngx_module_t *module,
+    struct stat *loaded, ngx_log_t *log);
 static ngx_int_t ngx_hub_init_process(ngx_cycle_t *cycle);
 static void ngx_hub_exit_process(ngx_cycle_t *cycle);
 static void ngx_hub_sweep(ngx_event_t *ev);
@@ -166,6 +168,11 @@ ngx_hub_init_module(ngx_cycle_t *cycle)
     ngx_uint_t        i;
     ngx_listening_t  *ls = cycle->listening.elts;
 
+    static struct stat  guard_file, hub_file;
+
+    ngx_hub_warn_of_new_file(&ngx_rtmp_guard_module, &guard_file, cycle->log);
+    ngx_hub_warn_of_new_file(&ngx_hub_module, &hub_file, cycle->log);
+
     /* not in a reload: old workers still add to the file */
     if (h && h->revocations && !ngx_test_config
         && ngx_is_init_cycle(cycle->old_cycle))
@@ -180,6 +187,34 @@ ngx_hub_init_module(ngx_cycle_t *cycle)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The loader knows a module by its path: when nginx is reloaded it gives the one that
+ * is loaded, whatever file has that path now.  That works, but not as the admin may
+ * think who built the modules anew.  `loaded` is what the first call saw.
+ */
+static void
+ngx_hub_warn_of_new_file(ngx_module_t *module, struct stat *loaded,
+    ngx_log_t *log)
+{
+    Dl_info      info;
+    struct stat  now;
+
+    if (dladdr(module, &info) == 0 || stat(info.dli_fname, &now) == -1) {
+        return;
+    }
+
+    if (loaded->st_ino == 0) {
+        *loaded = now;
+
+    } else if (now.st_dev != loaded->st_dev || now.st_ino != loaded->st_ino) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "\"%s\" is another file than when nginx was started: a "
+                      "reload goes on with the module of then, restart nginx "
+                      "to use this one", info.dli_fname);
+    }
 }
 
 

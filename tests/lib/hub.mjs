@@ -128,12 +128,15 @@ http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} bac
 `;
 }
 
-/** nginx with the hub, and a gate that allows everybody unless told otherwise. */
-export async function startHub({ answer, files, ...options } = {}) {
+/**
+ * nginx with the hub, and a gate that allows everybody unless told otherwise.  `ours` are the modules under test,
+ * or copies of them.
+ */
+export async function startHub({ answer, files, ours = ['guard', 'hub'], ...options } = {}) {
   const gate = await startGate(answer);
   const nginx = await startNginx({
     conf: hubConf({ gate, ...options }),
-    modules: ['rtmp', 'guard', 'hub', ...(options.modules ?? [])],
+    modules: ['rtmp', ...ours, ...(options.modules ?? [])],
     files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files },
     workers: options.workers ?? 2,
     expectCrash: options.expectCrash,

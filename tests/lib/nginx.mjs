@@ -64,7 +64,8 @@ export async function until(probe, what, ms = DEADLINE) {
   }
 }
 
-function modulePath(name, sanitize) {
+/** Where the file of a module is. */
+export function modulePath(name, sanitize = process.env.DUOLU_SANITIZE === '1') {
   const file = FILES[name] ?? name;
   if (path.isAbsolute(file)) return file;
   const debian = path.join(DEBIAN_MODULES, file);

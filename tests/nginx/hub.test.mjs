@@ -1,9 +1,12 @@
 // The hub in a real nginx with two workers.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { feed, oneInEach, startHub, viewersEverywhere } from '../lib/hub.mjs';
-import { testConfig, until } from '../lib/nginx.mjs';
+import { modulePath, testConfig, until } from '../lib/nginx.mjs';
 import { aacFrame, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -180,6 +183,57 @@ describe('reload and crash', () => {
     source.stop();
     await client.close();
     // the old workers end once nobody needs them
+    await until(
+      async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)),
+      'the old workers to leave',
+      120_000,
+    );
+  });
+
+  test('a reload after a build goes on with the modules of before, drops nobody, and says so', DEADLINE, async (t) => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-modules-'));
+    t.after(() => fs.rmSync(dir, { recursive: true }));
+    const ours = ['guard', 'hub'].map((name) => path.join(dir, path.basename(modulePath(name))));
+    /* As modules/build.sh puts a module there; `change` makes another of it. */
+    const put = (file, change = (bytes) => bytes) => {
+      fs.writeFileSync(`${file}.new`, change(fs.readFileSync(modulePath(path.basename(file)))));
+      fs.renameSync(`${file}.new`, file);
+    };
+    ours.forEach((file) => put(file));
+    const hub = await startHub({ ours, main: 'hub_grace 60s;' });
+    t.after(() => hub.stop());
+    const publishers = [];
+    const media = async (name) => {
+      const client = await openPublisher(`${name}?key=a`, { ...hub.rtmp, chunkSize: 4096 });
+      publishers.push({ client, source: feed(client, MEDIA) });
+      await until(async () => (await hub.stream(`live/${name}`))?.window_ms > 200, `live/${name}`);
+    };
+    await media('old');
+    const viewers = await viewersEverywhere(hub, 'live/old');
+
+    // the new ones know no hub_grace, which a new nginx would find out
+    const rename = (bytes) => {
+      const at = bytes.indexOf('hub_grace\0');
+      assert.ok(at > 0);
+      bytes.write('hub_grave', at);
+      return bytes;
+    };
+    put(ours[0]);
+    put(ours[1], rename);
+    const warnings = (file) =>
+      hub.nginx.log().split(`"${file}" is another file than when nginx was started`).length - 1;
+    for (const times of [1, 2]) {
+      await hub.nginx.reload();
+      for (const file of ours) assert.equal(warnings(file), times, file);
+      await media(`new${times}`);
+      viewers.push(...await viewersEverywhere(hub, `live/new${times}`, hub.nginx.workers()));
+      viewers.push(...await viewersEverywhere(hub, 'live/old', hub.nginx.workers()));
+      await Promise.all(viewers.map((viewer) => viewer.more(20)));
+    }
+    closeAll(viewers);
+    publishers.forEach(({ source }) => source.stop());
+    await Promise.all(publishers.map(({ client }) => client.close()));
+    const fresh = hub.nginx.workers();
     await until(
       async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)),
       'the old workers to leave',

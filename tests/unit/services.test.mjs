@@ -67,3 +67,21 @@ test('a worker that is not ready yet, and bears its master\'s title, is no sign 
     assert.equal(await accepts('nginx: worker process is shutting down'), false);
     assert.equal(await accepts('nginx: cache manager process'), false);
   });
+
+test('a program that a build has replaced is told by name while the old one runs', async (t) => {
+  const home = folder(t);
+  const file = path.join(home, 'build/duolu-auth');
+  fs.mkdirSync(path.dirname(file));
+  const put = () => {
+    fs.copyFileSync('/bin/sleep', `${file}.new`);
+    fs.renameSync(`${file}.new`, file);
+  };
+  put();
+  const service = spawn(file, ['300'], { cwd: home, stdio: 'ignore' });
+  t.after(() => service.kill());
+  await until(() => fs.readFileSync(`/proc/${service.pid}/comm`, 'utf8') === 'duolu-auth\n', 'it to run');
+  const outdated = async () => (await withFunctions(home, 'build=$home/build; outdated_services')).stdout;
+  assert.equal(await outdated(), '');
+  put();
+  assert.equal(await outdated(), 'duolu-auth\n');
+});
