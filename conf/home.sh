@@ -3,7 +3,8 @@
 #
 # If root starts the stack, the folder itself, conf, log and secrets belong to root, so
 # that no service can put a link, a pipe or a file where root opens one by its name. In
-# folders that belong to a service, root opens, executes and deletes nothing.
+# folders that belong to a service, root opens no file, and executes and deletes nothing:
+# the service's user does that (run_as).
 
 # claim_home: makes the state folder, takes it over and locks it: until release_home,
 # only this process starts or ends services in it.

@@ -216,8 +216,10 @@ launch_service() {
 make_database() {
     local new=$home/db.new
     [ ! -d "$home/db" ] || return 0
-    rm -rf "$new"         # an interrupted attempt left it
     service_folder db.new db
+    # an interrupted attempt left it; from a working folder that every user can return to
+    (cd / && run_as db find "$new" -mindepth 1 -delete) \
+        || die "$new holds files that ${user_of[db]}, as whom MariaDB runs, cannot delete: remove $new"
     # the database's superuser is the user that runs it, authenticated by the unix socket
     run_logged "making the database" "$home/log/mariadb-install.log" \
         in_home db mariadb-install-db --no-defaults --datadir="$new" --skip-test-db --force \

@@ -276,6 +276,36 @@ only('duolu-thumb runs as a user of its own, which can read recordings and nothi
   assert.equal((await asHelper('ls rec')).code, 0);
 });
 
+only('what an interrupted attempt left of a database is deleted by its own user, never by root', async (t) => {
+  const env = await aStack();
+  const home = env.DUOLU_HOME;
+  const victim = victims();
+  t.after(async () => {
+    await stopStack(env);
+    victim.remove();
+  });
+  await buildSh(['down'], { env });
+  const left = path.join(home, 'db.new');
+  const ofRoot = path.join(left, 'mysql/of-root');
+  const owner = fs.statSync(path.join(home, 'db')).uid;
+  fs.rmSync(path.join(home, 'db'), { recursive: true });
+  fs.mkdirSync(path.join(left, 'mysql'), { recursive: true });
+  fs.writeFileSync(path.join(left, 'ibdata1'), 'half of it');
+  fs.symlinkSync(victim.folder, path.join(left, 'link'));
+  await run('chown', ['-Rh', String(owner), left]);
+  fs.mkdirSync(ofRoot);
+  fs.writeFileSync(path.join(ofRoot, 'file'), 'not of the database');
+
+  const { code, stderr } = await buildSh(['up', '-d'], { env, check: false });
+  assert.equal(code, 1);
+  assert.match(stderr, /db\.new holds files that \S+, as whom MariaDB runs, cannot delete: remove \S+\/db\.new/);
+  assert.equal(fs.readFileSync(path.join(ofRoot, 'file'), 'utf8'), 'not of the database');
+  fs.rmSync(ofRoot, { recursive: true });
+  await buildSh(['up', '-d'], { env });
+  assert.equal(fs.existsSync(left), false);
+  victim.untouched();
+});
+
 const PROGRAMS = { nginx: /nginx: master/, auth: /duolu-auth/, db: /mariadbd/, thumb: /duolu-thumb/ };
 
 /* The services that may do each thing; `in` means to add and replace names in that folder. */
