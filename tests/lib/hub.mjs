@@ -259,14 +259,36 @@ export class Viewer {
   close() { this.request.destroy(); }
 }
 
+/**
+ * Opens a connection. An idle worker may take all of them: after ten attempts that missed every worker of `pids`, the
+ * other workers stand still meanwhile, for half a second at most, as one of them may hold a lock.
+ */
+export async function openIn(hub, pids, attempt, open) {
+  if (attempt < 10) return open();
+  if (attempt > 100) throw new Error(`100 connections, and none of the workers ${pids.join()} took one`);
+  const pid = pids[attempt % pids.length];
+  const signal = (name) => {
+    for (const other of hub.nginx.workers()) if (other !== pid) hub.nginx.kill(name, other);
+  };
+  signal('SIGSTOP');
+  const opened = open();
+  try {
+    await Promise.race([opened, new Promise((resolve) => { setTimeout(resolve, 500); })]);
+  } finally {
+    signal('SIGCONT');
+  }
+  return opened;
+}
+
 /** Viewers of `stream` until every worker has at least one. */
 export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers()) {
   const viewers = [];
-  const served = new Set();
-  while (!pids.every((pid) => served.has(pid))) {
-    if (viewers.length >= 600) throw new Error('600 connections, and one worker took none');
-    const more = await Promise.all(Array.from({ length: 20 }, () => hub.view(stream)));
-    for (const viewer of more) served.add(workerOf(hub, viewer));
+  let missing = pids;
+  for (let attempt = 0; missing.length > 0; attempt += 5) {
+    const open = () => Promise.all(Array.from({ length: 20 }, () => hub.view(stream)));
+    const more = await openIn(hub, missing, attempt, open);
+    const served = new Set(more.map((viewer) => workerOf(hub, viewer)));
+    missing = missing.filter((pid) => !served.has(pid));
     viewers.push(...more);
   }
   return viewers;

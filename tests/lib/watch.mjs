@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { WebSocket } from 'ws';
-import { FlvReader, Viewer, token } from './hub.mjs';
+import { FlvReader, Viewer, openIn, token } from './hub.mjs';
 import { lagSince } from './lag.mjs';
 import { until } from './nginx.mjs';
 import { MSG, openPlayer, tagOf } from './rtmp.mjs';
@@ -104,8 +104,9 @@ export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTO
   const all = await Promise.all(protocols.map(async (protocol) => {
     const kept = new Map();
     for (let tries = 0; kept.size < pids.length; tries++) {
-      if (tries === 200) throw new Error(`800 connections by ${protocol}, and one worker took none`);
-      const batch = await Promise.all(Array.from({ length: 4 }, () => PROTOCOLS[protocol](hub, stream)));
+      const missing = pids.filter((pid) => !kept.has(pid));
+      const batch = await openIn(hub, missing, tries, () =>
+        Promise.all(Array.from({ length: 4 }, () => PROTOCOLS[protocol](hub, stream))));
       const owners = workersOf(hub, batch.map(({ ports: [name, port] }) => [hub.nginx.ports[name], port]));
       for (const [i, watcher] of batch.entries()) {
         watcher.pid = owners[i];

@@ -11,7 +11,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { farHost, launch } from '../browser/browser.mjs';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
-import { startHub, workerAt } from '../lib/hub.mjs';
+import { openIn, startHub, workerAt } from '../lib/hub.mjs';
 import { repo, until } from '../lib/nginx.mjs';
 import { framesOf, namesOf, plays, Recordings, sameFrames, Source, wellFormed } from '../lib/recording.mjs';
 import { aacHeader, avcHeader, openStream } from '../lib/rtmp.mjs';
@@ -61,8 +61,8 @@ let sources = 100;
 
 /** A Source whose connection is with the worker that `right` says yes to; it goes on behind another. */
 async function sourceIn(hub, name, right, behind) {
-  for (let i = 0; i < 200; i++) {
-    const client = await openStream(hub.rtmp);
+  for (let attempt = 0; ; attempt++) {
+    const client = await openIn(hub, hub.nginx.workers().filter(right), attempt, () => openStream(hub.rtmp));
     if (!right(workerOfClient(hub, client))) { await client.close(); continue; }
     const stamp = behind?.stamp ?? 0;
     client.setChunkSize(65536);
@@ -84,7 +84,6 @@ async function sourceIn(hub, name, right, behind) {
       client,
     });
   }
-  throw new Error('200 connections, and the right worker took none');
 }
 
 const wait = (source, ms) => {

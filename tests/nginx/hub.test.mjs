@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { feed, oneInEach, startHub, viewersEverywhere } from '../lib/hub.mjs';
+import { feed, oneInEach, openIn, startHub, viewersEverywhere } from '../lib/hub.mjs';
 import { modulePath, testConfig, until } from '../lib/nginx.mjs';
 import { aacFrame, interFrame, keyFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
@@ -15,8 +15,9 @@ const closeAll = (viewers) => viewers.forEach((viewer) => viewer.close());
 
 /** A publisher of a stream until the worker wanted takes it. */
 async function publishOn(hub, name, wanted) {
-  for (let tries = 0; tries < 200; tries++) {
-    const client = await openPublisher(`${name}?key=k-${name}`, { ...hub.rtmp, chunkSize: 4096 });
+  for (let attempt = 0; ; attempt++) {
+    const client = await openIn(hub, hub.nginx.workers().filter(wanted), attempt, () =>
+      openPublisher(`${name}?key=k-${name}`, { ...hub.rtmp, chunkSize: 4096 }));
     const stream = await until(() => hub.stream(`live/${name}`), `live/${name}`);
     if (wanted(stream.publisher_pid)) return client;
     await client.close();
@@ -25,7 +26,6 @@ async function publishOn(hub, name, wanted) {
       `live/${name} to be without publisher`,
     );
   }
-  throw new Error(`200 connections of ${name}, and none where it was wanted`);
 }
 
 describe('one stream, viewers in every worker', () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startHub, workerAt } from '../lib/hub.mjs';
+import { openIn, startHub, workerAt } from '../lib/hub.mjs';
 import { privateKb, testConfig, until } from '../lib/nginx.mjs';
 import { MSG, RtmpClient, RtmpPlayer, aacFrame, openPublisher, openStream } from '../lib/rtmp.mjs';
 
@@ -78,9 +78,9 @@ const workerOf = (hub, player) => workerAt(hub, hub.rtmp.port, player.client.soc
 /** One player of `name` in every worker. */
 async function oneInEach(hub, name) {
   const kept = new Map();
-  for (let tries = 0; kept.size < hub.nginx.workers().length; tries++) {
-    if (tries > 300) throw new Error('300 connections, and one worker took none');
-    const player = await play(hub, name);
+  const missing = () => hub.nginx.workers().filter((pid) => !kept.has(pid));
+  for (let attempt = 0; missing().length > 0; attempt++) {
+    const player = await openIn(hub, missing(), attempt, () => play(hub, name));
     const pid = workerOf(hub, player);
     if (pid === undefined || kept.has(pid)) await player.close();
     else kept.set(pid, player);
