@@ -164,7 +164,7 @@ describe('bitrate', () => {
     // what it owes is not forgiven by coming back
     const again = await openPublisher('cap?key=k', { ...hub.rtmp, chunkSize: 65536 });
     for (let n = 0; n < 10; n++) again.sendVideo(n * 40, n ? interFrame(100_000) : keyFrame(100_000));
-    assert.match((await again.anyStatus()).description, /more than its 800 kbps/);
+    assert.match((await again.anyStatus()).description, /exceeds its limit of 800 kbps/);
     await again.closed;
   });
 
