@@ -1,4 +1,4 @@
-// What the nginx modules promise about their own tree.
+// Rules for the tree of the nginx modules: layers, names, directives and exports.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
