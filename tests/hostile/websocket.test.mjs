@@ -7,10 +7,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, test } from 'node:test';
 import { feed, startHub, token, workerAt } from '../lib/hub.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
-import { failures, lagSince, media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
+import { failures, media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const STREAM = 'live/cam1';
