@@ -9,8 +9,7 @@ import { runSync } from './stack.mjs';
 
 let slowdisk;
 
-/** Holds the threads of a process at their disk; {held()} after release(). */
-export async function holdDisk(pid, ms) {
+function slowdiskProgram() {
   if (!slowdisk) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-slowdisk-'));
     process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
@@ -18,7 +17,19 @@ export async function holdDisk(pid, ms) {
       path.join(repo, 'tests/tools/slowdisk.c')]);
     slowdisk = path.join(dir, 'slowdisk');
   }
-  const child = spawn(slowdisk, [pid, ms].filter((word) => word !== undefined).map(String), {
+  return slowdisk;
+}
+
+/** Why holdDisk() cannot work on this machine, to be the `skip` of a test; undefined where it can. */
+export function noHeldDisk() {
+  // this process, like nginx, is not a child of the program that traces it
+  const { stdout, stderr } = spawnSync(slowdiskProgram(), [String(process.pid)], { input: '', encoding: 'utf8' });
+  return stdout.startsWith('ready\n') ? undefined : `no process can be traced here: ${stderr.trim()}`;
+}
+
+/** Holds the threads of a process at their disk; {held()} after release(). */
+export async function holdDisk(pid, ms) {
+  const child = spawn(slowdiskProgram(), [pid, ms].filter((word) => word !== undefined).map(String), {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const ended = new Promise((resolve) => { child.on('close', resolve); });

@@ -16,6 +16,8 @@ const LONG = 3_000_000;
 /** Why an image cannot be built here, or undefined. */
 export async function whyNot() {
   if (process.getuid() !== 0) return 'not root, and debootstrap needs it';
+  const spaces = await run('unshare', ['--mount', '--pid', '--fork', 'true'], { check: false });
+  if (spaces.code !== 0) return `no namespaces for its services: ${spaces.stderr.trim()}`;
   const installed = await buildSh(['packages', 'image'], { check: false });
   if (installed.code !== 0) return `buildah or debootstrap cannot be installed: ${installed.stderr.trim()}`;
   for (const driver of ['overlay', 'vfs']) {

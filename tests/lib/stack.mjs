@@ -59,6 +59,12 @@ export function foreground(env) {
   const state = { text: '', child, ended: new Promise((resolve) => { child.on('close', (code) => resolve(code)); }) };
   child.stdout.on('data', (data) => { state.text += data; });
   child.stderr.on('data', (data) => { state.text += data; });
+  /* Waits until all runs; throws with the whole text when that does not come. */
+  state.ready = async () => {
+    const ready = () => /Ctrl-C ends everything/.test(state.text);
+    await until(() => ready() || child.exitCode !== null, 'up', 120_000).catch(() => {});
+    if (!ready()) throw new Error(`up is not ready (exit status ${child.exitCode}):\n${state.text}`);
+  };
   return state;
 }
 

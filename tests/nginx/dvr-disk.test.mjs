@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { holdDisk, noSmallDisk, smallDisk } from '../lib/disks.mjs';
+import { holdDisk, noHeldDisk, noSmallDisk, smallDisk } from '../lib/disks.mjs';
 import { get, startHub } from '../lib/hub.mjs';
 import { lagSince } from '../lib/lag.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
@@ -13,6 +13,7 @@ import { Recordings, Source, capture, framesOf, longestWait, namesOf, plays, wel
 
 const DEADLINE = { timeout: 180_000 };
 const SMALL_DISK = { ...DEADLINE, skip: noSmallDisk };
+const HELD_DISK = { ...DEADLINE, skip: noHeldDisk() };
 const STREAMS = 3;
 const FRAME = 40_000;                  // at 25 of them in a second: 8 Mbps
 const KB_PER_STREAM = 2048;            // what a stream may take beyond its window
@@ -120,7 +121,7 @@ const stays = (t, what, { wait, usual, kb }) => {
 describe('a disk', { concurrency: 4 }, () => {
   test(
     'a disk that stands still: live goes on, memory stays, and what the window held is not lost',
-    DEADLINE,
+    HELD_DISK,
     async (t) => {
       const hub = await startRecording(t, { main: 'hub_window 4s;' });
       const { streams, usual, grown } = await recorded(hub, STREAMS);
@@ -169,7 +170,7 @@ describe('a disk', { concurrency: 4 }, () => {
     },
   );
 
-  test('a disk that takes half a second for each call: live goes on, memory stays', DEADLINE, async (t) => {
+  test('a disk that takes half a second for each call: live goes on, memory stays', HELD_DISK, async (t) => {
     const hub = await startRecording(t, { main: 'hub_window 4s;' });
     const { streams, usual, grown } = await recorded(hub, STREAMS);
     await sleep(1000);
@@ -192,7 +193,7 @@ describe('a disk', { concurrency: 4 }, () => {
     }
   });
 
-  test('a disk that takes its time where files begin and end: nothing is lost', DEADLINE, async (t) => {
+  test('a disk that takes its time where files begin and end: nothing is lost', HELD_DISK, async (t) => {
     const hub = await startRecording(t, { grace: '8s', main: 'dvr_file 2s;' });
     const { streams } = await recorded(hub, STREAMS, 2000);
     const disk = await holdDisk(hub.worker, 40);

@@ -6,7 +6,6 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { noSmallDisk } from '../lib/disks.mjs';
 import { repo } from '../lib/nginx.mjs';
 import { run, runSync } from '../lib/stack.mjs';
 
@@ -84,6 +83,49 @@ test('a program that fails in a hook is told with all that it said', () => {
   assert.equal(runSync('echo', ['well']), 'well\n');
 });
 
-test('a machine that mounts nothing is a reason to skip, in words', () => {
-  assert.ok(noSmallDisk === undefined || /^no disk can be mounted here: \S/.test(noSmallDisk), noSmallDisk);
+/* A command's prefix by which system calls are refused to it, as in a chroot or a sandbox. */
+async function without(t, calls) {
+  const program = path.join(folder(t), 'without');
+  await run('gcc', ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-o', program,
+    path.join(repo, 'tests/tools/without.c'), '-lseccomp']);
+  return [program, calls];
+}
+
+test('a C test that is skipped is told with the reason that it printed', async (t) => {
+  const tree = folder(t);
+  fs.mkdirSync(path.join(tree, 'tests'));
+  fs.copyFileSync(path.join(repo, 'tests/run.sh'), path.join(tree, 'tests/run.sh'));
+  script(path.join(tree, 'tests/fuzz/run'), 'echo "ok 1 - one"; echo "# why: no net here"; echo "not ok 2 # SKIP two"');
+  fs.writeFileSync(path.join(tree, 'tests/fuzz/Makefile'), 'test:\n\t@./run\n');
+  const { code, stdout } = await run(path.join(tree, 'tests/run.sh'), ['fuzz'], { check: false });
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /^fuzz +1 ok, 0 not ok, 1 skipped/m);
+  assert.match(stdout, /^skipped: no net here \(fuzz: two\)$/m);
+});
+
+test('tests that need what this machine refuses are skipped, and say why', async (t) => {
+  const { NODE_TEST_CONTEXT, ...env } = process.env;
+  const there = async (calls, ...command) => {
+    const [program, ...args] = await without(t, calls);
+    const { stdout, stderr } = await run(program, [...args, ...command],
+      { check: false, env: { ...env, NODE_TEST_CONTEXT: undefined } });
+    return stdout + stderr;
+  };
+  const reasons = `import('${repo}/tests/lib/disks.mjs').then((disks) => {
+    console.log(disks.noSmallDisk); console.log(disks.noHeldDisk()); })`;
+  const { stdout: here } = await run(process.execPath, ['-e', reasons]);
+  assert.match(here, /^(undefined|no disk can be mounted here: .+)\n(undefined|no process can be traced here: .+)\n$/);
+  const refused = 'Operation not permitted';
+  assert.match(await there('unshare,ptrace', process.execPath, '-e', reasons), new RegExp(
+    `^no disk can be mounted here: .*${refused}\nno process can be traced here: .*${refused}\n$`));
+
+  const file = (name) => [process.execPath, '--test-reporter=tap', path.join(repo, 'tests', name)];
+  const skipped = async (name, why) => {
+    const said = await there('unshare', ...file(name));
+    assert.match(said, why);
+    assert.match(said, /^# fail 0$/m);
+    assert.match(said, /^# skipped 1$/m);
+  };
+  await skipped('nginx/grace-network.test.mjs', /^ok 1 - .* # SKIP no network of its own here: unshare: .*permitted/m);
+  await skipped('e2e/docker.test.mjs', /# SKIP .*: no namespaces for its services: unshare: .*permitted/);
 });
