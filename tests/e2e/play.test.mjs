@@ -192,38 +192,8 @@ test('each player plays the address of duoluctl, and no other one', DEADLINE, as
 test('each player ends with the stream and has received every frame since it joined', DEADLINE, async (t) => {
   const hub = await startHub({ ingest: 'hub_play on;', main: 'hub_grace 1s;' });
   t.after(() => hub.stop());
-  const publisher = start('ffmpeg', [
-    '-nostdin',
-    '-v',
-    'error',
-    '-re',
-    '-f',
-    'lavfi',
-    '-i',
-    'testsrc2=size=320x180:rate=25',
-    '-re',
-    '-f',
-    'lavfi',
-    '-i',
-    'sine=frequency=440:sample_rate=44100',
-    '-t',
-    '10',
-    '-c:v',
-    'libx264',
-    '-preset',
-    'veryfast',
-    '-bf',
-    '2',
-    '-g',
-    '250',
-    '-pix_fmt',
-    'yuv420p',
-    '-c:a',
-    'aac',
-    '-f',
-    'flv',
-    `rtmp://127.0.0.1:${hub.rtmp.port}/live/whole?key=a`,
-  ]);
+  const publisher = pushFfmpeg(`rtmp://127.0.0.1:${hub.rtmp.port}/live/whole?key=a`,
+    { seconds: 10, bframes: 2, gop: 250 });
   t.after(() => publisher.stop());
   await until(async () => (await hub.stream('live/whole'))?.video === 'h264', 'the stream', 60_000);
   const viewer = await Viewer.open(hub.url('live/whole'), new FlvReader());

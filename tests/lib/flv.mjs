@@ -76,7 +76,19 @@ export function readFlv(bytes) {
   return { flags: bytes[4], meta, tags };
 }
 
-/** A tag as what the recorder's tests compare: undefined for what is no frame. */
+/** The bytes of an FLV tag with its back-pointer. */
+export function writeTag(type, time, body) {
+  const out = Buffer.alloc(15 + body.length);
+  out[0] = type;
+  out.writeUIntBE(body.length, 1, 3);
+  out.writeUIntBE(time & 0xffffff, 4, 3);
+  out[7] = time >>> 24;
+  body.copy(out, 11);
+  out.writeUInt32BE(11 + body.length, 11 + body.length);
+  return out;
+}
+
+/** A tag in the form that sameFrames() compares; undefined if it holds no frame. */
 function frameOf({ type, time, at, body }) {
   if (type === AUDIO)
     return body[1] === 0 ? undefined : { type, dts: time, at, cts: 0, key: false, data: body.subarray(2) };

@@ -160,6 +160,9 @@ export async function startHub({ answer, files, ours = ['guard', 'hub'], ...opti
     async stop(how) {
       try { await nginx.stop(how); } finally { await gate.stop(); }
     },
+    async killAll() {
+      try { await nginx.killAll(); } finally { await gate.stop(); }
+    },
   };
   return hub;
 }
@@ -184,6 +187,23 @@ export function get(url, options = {}) {
     }).on('error', reject).end();
   });
 }
+
+/** Status, headers and bytes of a request that is expected to end. */
+export function getBytes(url, { headers = {}, method = 'GET' } = {}) {
+  return new Promise((resolve, reject) => {
+    http.request(url, { agent: false, headers, method }, (response) => {
+      const chunks = [];
+      response.on('data', (data) => chunks.push(data));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
+      );
+    }).on('error', reject).end();
+  });
+}
+
+/** The same for a part: `range` as in "bytes=0-99". */
+export const getRange = (url, range, headers = {}) => getBytes(url, { headers: { range, ...headers } });
 
 // ---- viewers --------------------------------------------------------------
 

@@ -35,12 +35,21 @@ export function pushFfmpeg(url, { inside = [], film, ...picture } = {}) {
 }
 
 /** What ffmpeg is told to encode. */
-const testPicture = ({ size = '320x180', rate = 25, seconds, audio = true, pace = [] }) => [
+const testPicture = ({ size = '320x180', rate = 25, gop = rate, bframes = 0, seconds, audio = true, pace = [] }) => [
   ...pace, '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
   ...(audio ? [...pace, '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
-  '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(rate), '-pix_fmt', 'yuv420p',
+  '-c:v', 'libx264', '-preset', 'ultrafast', ...(bframes ? ['-bf', String(bframes)] : ['-tune', 'zerolatency']),
+  '-g', String(gop), '-pix_fmt', 'yuv420p',
   ...(audio ? ['-c:a', 'aac'] : []), ...(seconds ? ['-t', String(seconds)] : []),
 ];
+
+/** As pushFfmpeg(), and writes the same packets to the file `copy` (FLV), to compare; ends after a 'q' on its input. */
+export function pushAndCopy(url, copy, picture = {}) {
+  const target = (to) => `[f=flv:flvflags=no_duration_filesize]${to}`;
+  return start('ffmpeg', ['-hide_banner', '-loglevel', 'error', ...testPicture({ ...picture, pace: ['-re'] }),
+    '-map', '0', ...(picture.audio === false ? [] : ['-map', '1']), '-threads', '1', '-flags', '+global_header',
+    '-f', 'tee', `${target(url)}|${target(copy)}`]);
+}
 
 /** Two minutes of the test picture as a file, for pushFfmpeg() to send on time, however busy the machine is. */
 export async function makeFilm(picture) {

@@ -141,6 +141,14 @@ function commandLine(pid) {
   }
 }
 
+/** True when no process has this pid any more. */
+export function isGone(pid) {
+  try { process.kill(pid, 0); return false; } catch { return true; }
+}
+
+/** Waits until none of the processes runs; `what` names them on failure. */
+export const untilGone = (pids, what) => until(() => pids.every(isGone), `${what} to be gone`);
+
 /** KB that are processes' own.  The zone, though touched by one worker alone, is not. */
 export function privateKb(pids) {
   let sum = 0;
@@ -212,6 +220,18 @@ class Nginx {
         || /exited on signal/.test(line))
       && !(expectCrash && /exited on signal|Sanitizer/.test(line))
       && !allow.some((pattern) => pattern.test(line)));
+  }
+
+  /** Kills the master and all workers at once, as a power cut would, and removes the folder. */
+  async killAll() {
+    const pids = [this.pid, ...this.workers()];
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await this.exited;
+    await untilGone(pids, 'the workers');
+    process.off('exit', this.atExit);
+    const bad = this.alarms({ expectCrash: true });
+    if (bad.length > 0) throw new Error(`nginx was not clean before it was killed:\n${bad.join('\n')}`);
+    fs.rmSync(this.dir, { recursive: true });
   }
 
   /**

@@ -10,7 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
-import { get, startHub, token } from '../lib/hub.mjs';
+import { get, getBytes, getRange, startHub, token } from '../lib/hub.mjs';
 import { readMp4 } from '../lib/mp4.mjs';
 import { until } from '../lib/nginx.mjs';
 import { Recordings } from '../lib/recording.mjs';
@@ -22,20 +22,6 @@ import { selfSigned } from '../lib/tls.mjs';
 const DEADLINE = { timeout: 120_000 };
 const NOON = Date.parse('2026-03-10T12:00:00Z');
 const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
-
-/** Status, headers and bytes. */
-function fetch(url, { headers = {}, method = 'GET' } = {}) {
-  return new Promise((resolve, reject) => {
-    http.request(url, { agent: false, headers, method }, (response) => {
-      const chunks = [];
-      response.on('data', (data) => chunks.push(data));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-    }).on('error', reject).end();
-  });
-}
 
 async function startClips({ location = '', main = '', listen = '', ...options } = {}) {
   const hub = await startHub({
@@ -53,7 +39,7 @@ async function startClips({ location = '', main = '', listen = '', ...options } 
   hub.clipUrl = (stream, from, to, over = {}) =>
     `${hub.base}/m/${token(stream, { a: 'replay', ...over })}/rec/${encodeURI(stream)}/clip.mp4` +
     `?${[from !== undefined && `from=${from}`, to !== undefined && `to=${to}`].filter(Boolean).join('&')}`;
-  hub.clip = (stream, from, to) => fetch(hub.clipUrl(stream, from, to));
+  hub.clip = (stream, from, to) => getBytes(hub.clipUrl(stream, from, to));
   return hub;
 }
 
@@ -506,7 +492,7 @@ describe('clips over HTTP', () => {
   });
 
   test('its name by the clock of whoever saves it', DEADLINE, async () => {
-    const ask = (zone) => fetch(`${hub.clipUrl('live/demo', NOON, NOON + 1000)}&zone=${zone}`);
+    const ask = (zone) => getBytes(`${hub.clipUrl('live/demo', NOON, NOON + 1000)}&zone=${zone}`);
     for (const [zone, time] of [
       ['60', '20260310T130000'],
       ['-150', '20260310T093000'],
@@ -524,13 +510,13 @@ describe('clips over HTTP', () => {
 
   test('the same clip has the same bytes; one that broke off goes on', DEADLINE, async () => {
     const url = hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000);
-    const { headers, body } = await fetch(url);
+    const { headers, body } = await getBytes(url);
     assert.equal(headers['content-type'], 'video/mp4');
     assert.equal(headers['accept-ranges'], 'bytes');
     assert.match(headers.etag, /^"[0-9a-f]{32}"$/);
-    const again = await fetch(hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000, { sub: '8' }));
+    const again = await getBytes(hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000, { sub: '8' }));
     assert.ok(again.body.equals(body) && again.headers.etag === headers.etag, 'for another user too');
-    const other = await fetch(hub.clipUrl('live/demo', NOON - 5000, NOON + 3000));
+    const other = await getBytes(hub.clipUrl('live/demo', NOON - 5000, NOON + 3000));
     assert.notEqual(other.headers.etag, headers.etag);
 
     const head = readMp4(body).initSize;
@@ -549,33 +535,33 @@ describe('clips over HTTP', () => {
       body.length - 1,
     ];
     for (const from of places) {
-      const rest = await fetch(url, { headers: { range: `bytes=${from}-`, 'if-range': headers.etag } });
+      const rest = await getRange(url, `bytes=${from}-`, { 'if-range': headers.etag });
       assert.equal(rest.status, 206);
       assert.equal(rest.headers['content-range'], `bytes ${from}-${body.length - 1}/${body.length}`);
       assert.ok(rest.body.equals(body.subarray(from)), `the bytes from ${from} on`);
     }
     for (const [from, to] of [[0, head + 10], [head - 5, head + 8 + first + 5], [7, 7]]) {
-      const part = await fetch(url, { headers: { range: `bytes=${from}-${to}` } });
+      const part = await getRange(url, `bytes=${from}-${to}`);
       assert.equal(part.status, 206);
       assert.ok(part.body.equals(body.subarray(from, to + 1)), `the bytes from ${from} to ${to}`);
     }
-    assert.equal((await fetch(url, { headers: { range: `bytes=${body.length}-` } })).status, 416);
+    assert.equal((await getRange(url, `bytes=${body.length}-`)).status, 416);
     for (const whole of [{ range: 'bytes=5-', 'if-range': '"another"' }, { range: 'bytes=0-1,5-6' }]) {
-      const all = await fetch(url, { headers: whole });
+      const all = await getBytes(url, { headers: whole });
       assert.equal(all.status, 200);
       assert.ok(all.body.equals(body), JSON.stringify(whole));
     }
-    assert.equal((await fetch(url, { headers: { 'if-none-match': headers.etag } })).status, 304);
+    assert.equal((await getBytes(url, { headers: { 'if-none-match': headers.etag } })).status, 304);
   });
 
   test('HEAD tells the same, and POST is none', DEADLINE, async () => {
     const url = hub.clipUrl('live/demo', NOON, NOON + 3000);
-    const [whole, head] = [await fetch(url), await fetch(url, { method: 'HEAD' })];
+    const [whole, head] = [await getBytes(url), await getBytes(url, { method: 'HEAD' })];
     assert.equal(head.status, 200);
     assert.equal(head.body.length, 0);
     for (const name of ['content-length', 'etag', 'content-type', 'content-disposition'])
       assert.equal(head.headers[name], whole.headers[name], name);
-    assert.equal((await fetch(url, { method: 'POST' })).status, 405);
+    assert.equal((await getBytes(url, { method: 'POST' })).status, 405);
   });
 
   const isReplay = async () => (await hub.sessions()).filter(({ kind }) => kind === 'replay');
@@ -631,7 +617,7 @@ describe('clips over HTTP', () => {
   test('a player\'s small ranges leave no session behind', DEADLINE, async () => {
     const url = long({}, hub.recordings.files('live/long')[0].slice('live/long/'.length));
     for (let n = 0; n < 100; n++) {
-      assert.equal((await fetch(url, { headers: { range: `bytes=${n * 1000}-${n * 1000 + 999}` } })).body.length, 1000);
+      assert.equal((await getRange(url, `bytes=${n * 1000}-${n * 1000 + 999}`)).body.length, 1000);
     }
     assert.deepEqual(await isReplay(), []);
     const metrics = (await get(`${hub.base}/metrics`)).text;
@@ -672,12 +658,12 @@ describe('clips over HTTP', () => {
   test('as many at once as allowed', DEADLINE, async () => {
     const url = hub.clipUrl('live/long', LONG, LONG + 390_000);
     const readers = [await slowReader(url), await slowReader(url)];
-    const refused = await fetch(url);
+    const refused = await getBytes(url);
     assert.equal(refused.status, 503);
     assert.match(JSON.parse(refused.body).error, /2 clips are being sent: hub_history_clips allows no more/);
     readers[0].request.destroy();
     await until(async () => (await isReplay()).length === 1, 'one to be gone');
-    assert.equal((await fetch(url)).status, 200);
+    assert.equal((await getBytes(url)).status, 200);
     readers[1].request.destroy();
     await until(async () => (await isReplay()).length === 0, 'both to be gone');
   });
@@ -694,7 +680,7 @@ describe('clips over HTTP', () => {
     await until(async () => (await isReplay()).length === 0, 'both to end');
     for (const reader of readers) assert.ok((await reader.rest()).length < reader.length, 'the rest never came');
     assert.equal(hub.nginx.log().slice(from).match(/replay ended: the recording was deleted/g).length, 2);
-    assert.equal((await fetch(url)).status, 404);
+    assert.equal((await getBytes(url)).status, 404);
   });
 
   test('a damaged file: 500, and the log says which and where', DEADLINE, async () => {

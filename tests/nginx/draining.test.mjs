@@ -6,14 +6,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { feed, hubConf, startHub, token, Viewer } from '../lib/hub.mjs';
-import { until } from '../lib/nginx.mjs';
+import { isGone, until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const UNIX = 'server { listen unix:{{dir}}/control.sock; location /control/ { hub_control on; } }';
 const SAID =
   /for 10 s no worker of hub_zone "test" has accepted connections, .* this draining worker ends its \d+ sessions/;
-const gone = (pid) => { try { process.kill(pid, 0); return false; } catch { return true; } };
 
 /** A hub with a stream that comes, and one who watches it. */
 async function start(t) {
@@ -35,15 +34,15 @@ async function goOn({ viewer, publisher }) {
 
 const ended = ({ viewer, publisher, workers }) =>
   until(
-    () => viewer.ended && publisher.ended && workers.every(gone),
+    () => viewer.ended && publisher.ended && workers.every(isGone),
     'the viewer, the publisher and the workers to be gone',
   );
 
 /** Kills the master alone; what is left of the hub is ended with the test. */
 async function killMaster(t, { hub, workers }) {
   t.after(async () => {
-    for (const pid of workers) if (!gone(pid)) process.kill(pid, 'SIGTERM');
-    await until(() => workers.every(gone), 'the workers to be gone');
+    for (const pid of workers) if (!isGone(pid)) process.kill(pid, 'SIGTERM');
+    await until(() => workers.every(isGone), 'the workers to be gone');
     assert.deepEqual(hub.nginx.alarms(), []);
     fs.rmSync(hub.nginx.dir, { recursive: true });
     await hub.gate.stop();
@@ -76,7 +75,7 @@ describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, ()
     assert.equal(one.publisher.ended, false);
     assert.doesNotMatch(one.hub.nginx.log(), SAID);
     one.publisher.close();
-    await until(() => one.workers.every(gone), 'the old worker to leave');
+    await until(() => one.workers.every(isGone), 'the old worker to leave');
   });
 
   test('reloaded with another zone, which is told of no one in the old one: they are ended', DEADLINE, async (t) => {

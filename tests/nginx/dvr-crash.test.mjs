@@ -6,11 +6,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { farHost, launch } from '../browser/browser.mjs';
 import { makeClip, plan, replay } from '../lib/clips.mjs';
+import { newFolder } from '../lib/history.mjs';
 import { openIn, startHub, workerAt } from '../lib/hub.mjs';
 import { repo, until } from '../lib/nginx.mjs';
 import { framesOf, namesOf, plays, Recordings, sameFrames, Source, wellFormed } from '../lib/recording.mjs';
@@ -31,30 +31,6 @@ async function startRecorder(rec) {
   return hub;
 }
 
-/** Ends nginx as no nginx ends: nothing of it sees it coming. */
-async function killAll(hub) {
-  const workers = hub.nginx.workers();
-  for (const pid of [hub.nginx.pid, ...workers]) process.kill(pid, 'SIGKILL');
-  await hub.nginx.exited;
-  await until(
-    () =>
-      workers.every((pid) => {
-        try {
-          process.kill(pid, 0);
-          return false;
-        } catch {
-          return true;
-        }
-      }),
-    'the workers to be gone',
-  );
-  process.off('exit', hub.nginx.atExit);
-  assert.deepEqual(hub.nginx.alarms({ expectCrash: true }), []);
-  fs.rmSync(hub.nginx.dir, { recursive: true });
-  await hub.gate.stop();
-}
-
-const newFolder = () => fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
 const workerOfClient = (hub, client) => workerAt(hub, hub.rtmp.port, client.socket.localPort);
 
 let sources = 100;
@@ -350,7 +326,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       fs.cpSync(rec, copy, { recursive: true });                             // what the disk has when the power goes
       await until(() => Date.now() - streams[0].began > 5100, 'some more');
       killed = Date.now();
-      await killAll(hub);
+      await hub.killAll();
       for (const { stop } of streams) stop();
     });
 

@@ -3,13 +3,13 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
 import { FlvRecording, flvWellFormed, readAmf } from '../lib/flv.mjs';
+import { newFolder } from '../lib/history.mjs';
 import { FlvReader, startHub } from '../lib/hub.mjs';
-import { start } from '../lib/media.mjs';
+import { pushAndCopy } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import {
   Recordings,
@@ -107,55 +107,15 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
   let hub;
   let rec;
   before(async () => {
-    rec = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+    rec = newFolder();
     hub = await startRecorder(rec);
   });
   after(async () => { await hub.stop(); fs.rmSync(rec, { recursive: true }); });
 
   test('an encoder’s frames, the duration and every key frame’s place', DEADLINE, async () => {
     const copy = path.join(hub.nginx.dir, 'copy.flv');
-    const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
-    const program = start('ffmpeg', [
-      '-hide_banner',
-      '-nostdin',
-      '-loglevel',
-      'error',
-      '-re',
-      '-f',
-      'lavfi',
-      '-i',
-      'testsrc2=size=320x180:rate=25',
-      '-re',
-      '-f',
-      'lavfi',
-      '-i',
-      'sine=frequency=440:sample_rate=44100',
-      '-t',
-      '4',
-      '-map',
-      '0',
-      '-map',
-      '1',
-      '-c:a',
-      'aac',
-      '-c:v',
-      'libx264',
-      '-preset',
-      'ultrafast',
-      '-g',
-      '25',
-      '-bf',
-      '2',
-      '-pix_fmt',
-      'yuv420p',
-      '-threads',
-      '1',
-      '-flags',
-      '+global_header',
-      '-f',
-      'tee',
-      `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/encoder?key=k`)}|${target(copy)}`,
-    ]);
+    const url = `rtmp://127.0.0.1:${hub.rtmp.port}/live/encoder?key=k`;
+    const program = pushAndCopy(url, copy, { seconds: 4, bframes: 2 });
     await hub.recorded('live/encoder');
     const growing = new FlvRecording(rec, hub.recordings.files('live/encoder')[0]);
     assert.deepEqual(
@@ -294,31 +254,8 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
 });
 
 describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
-  /** Ends nginx as no nginx ends; what it recorded stays. */
-  async function killAll(hub) {
-    const pids = [hub.nginx.pid, ...hub.nginx.workers()];
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
-    await hub.nginx.exited;
-    await until(
-      () =>
-        pids.slice(1).every((pid) => {
-          try {
-            process.kill(pid, 0);
-            return false;
-          } catch {
-            return true;
-          }
-        }),
-      'the workers to be gone',
-    );
-    process.off('exit', hub.nginx.atExit);
-    assert.deepEqual(hub.nginx.alarms({ expectCrash: true }), []);
-    fs.rmSync(hub.nginx.dir, { recursive: true });
-    await hub.gate.stop();
-  }
-
   test('all of nginx: the next start cuts at the last whole tag and writes onMetaData', DEADLINE, async (t) => {
-    const rec = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+    const rec = newFolder();
     const first = await startRecorder(rec);
     const sources = await Promise.all(['torn', 'lost'].map((name) => Source.open(first, name)));
     sources.forEach((source) => source.run());
@@ -330,7 +267,7 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
       '40 kB of both',
     );
     sources.forEach((source) => source.stop());
-    await killAll(first);
+    await first.killAll();
 
     const [torn, lost] = ['torn', 'lost'].map((name) => new Recordings(rec).files(`live/${name}`)[0]);
     const whole = [torn, lost].map((file) => new FlvRecording(rec, file));
@@ -359,7 +296,7 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
   });
 
   test('a worker: another goes on in the file, its key frames are known', DEADLINE, async (t) => {
-    const rec = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+    const rec = newFolder();
     const hub = await startRecorder(rec);
     t.after(async () => { await hub.stop(); fs.rmSync(rec, { recursive: true }); });
     const first = await Source.open(hub, 'moved');

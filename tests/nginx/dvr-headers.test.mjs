@@ -3,10 +3,10 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { FlvRecording, flvWellFormed } from '../lib/flv.mjs';
+import { newFolder } from '../lib/history.mjs';
 import { startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { Recordings, plays, wellFormed } from '../lib/recording.mjs';
@@ -34,7 +34,7 @@ for (const format of ['mp4', 'flv']) {
     let hub;
     let rec;
     before(async () => {
-      rec = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+      rec = newFolder();
       hub = await startHub({
         answer,
         main: `thread_pool dvr threads=2; dvr_threads dvr; dvr ${rec}; dvr_format ${format}; hub_grace 1s;`,

@@ -4,13 +4,13 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
 import { Follower } from '../lib/events.mjs';
+import { newFolder } from '../lib/history.mjs';
 import { FlvReader, get, getJson, hubConf, startHub } from '../lib/hub.mjs';
-import { start } from '../lib/media.mjs';
+import { pushAndCopy } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
 import {
   Recordings,
@@ -80,39 +80,9 @@ async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
 // ---- an encoder ------------------------------------------------------------
 
 /** ffmpeg publishes some SECONDS of a picture and writes the same into a file: what it sent, as frames. */
-async function pushed(hub, name, { video = [], audio = true } = {}) {
+async function pushed(hub, name, picture) {
   const copy = path.join(hub.nginx.dir, `${name}.flv`);
-  const target = (url) => `[f=flv:flvflags=no_duration_filesize]${url}`;
-  const program = start('ffmpeg', [
-    '-hide_banner',
-    '-loglevel',
-    'error',
-    '-re',
-    '-f',
-    'lavfi',
-    '-i',
-    'testsrc2=size=320x180:rate=25',
-    ...(audio ? ['-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
-    '-map',
-    '0',
-    ...(audio ? ['-map', '1', '-c:a', 'aac'] : []),
-    '-c:v',
-    'libx264',
-    '-preset',
-    'ultrafast',
-    '-g',
-    '25',
-    '-pix_fmt',
-    'yuv420p',
-    '-threads',
-    '1',
-    ...video,
-    '-flags',
-    '+global_header',
-    '-f',
-    'tee',
-    `${target(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`)}|${target(copy)}`,
-  ]);
+  const program = pushAndCopy(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`, copy, picture);
   await hub.on(`live/${name}`, SECONDS * 1000);
   const live = hub.recordings.files(`live/${name}`);
   program.child.stdin.write('q');
@@ -144,7 +114,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test('frames in another order than shown', DEADLINE, async () => {
-      const { sent } = await pushed(hub, 'reordered', { video: ['-bf', '3', '-x264-params', 'b-adapt=0'] });
+      const { sent } = await pushed(hub, 'reordered', { bframes: 3 });
       assert.ok(sent.some(({ cts }) => cts > 40), 'the encoder made B-frames');
       const [r] = await finished(hub, 'live/reordered');
       sameFrames([r], sent, { onTime: false });
@@ -532,7 +502,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test('nginx ends: its files are closed', DEADLINE, async (t) => {
-      const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+      const root = newFolder();
       t.after(() => fs.rmSync(root, { recursive: true, force: true }));
       const hub = await startRecording({ record: `dvr ${root};` });
       hub.recordings = new Recordings(root);

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { describe, test } from 'node:test';
 import { Follower } from '../lib/events.mjs';
 import { feed, get, openIn, startHub, workerOf } from '../lib/hub.mjs';
-import { testConfig, until } from '../lib/nginx.mjs';
+import { testConfig, until, untilGone } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -157,18 +157,7 @@ describe('live events', { concurrency: 4 }, () => {
       await until(() => follower.ended, 'its end');
       assert.equal(follower.complete, true);
     }
-    await until(
-      () =>
-        old.every((pid) => {
-          try {
-            process.kill(pid, 0);
-            return false;
-          } catch {
-            return true;
-          }
-        }),
-      'old workers to be gone',
-    );
+    await untilGone(old, 'old workers');
     const again = await hub.follow('*');
     assert.deepEqual(await again.first(), { streams: [] });
     again.close();

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeClip, plan } from '../lib/clips.mjs';
 import { FlvRecording } from '../lib/flv.mjs';
+import { countPictures, decodesSilently, historyLocation, newFolder } from '../lib/history.mjs';
 import { get, getJson, startHub, token } from '../lib/hub.mjs';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { until } from '../lib/nginx.mjs';
@@ -35,7 +36,7 @@ function fetch2(session, target, headers = {}) {
 }
 
 describe('history of a live stream', () => {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+  const root = newFolder();
   const tls = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-tls-'));
   const target = `/m/${token(STREAM, { a: 'replay' })}/rec/${STREAM}`;
   let hub;
@@ -43,17 +44,13 @@ describe('history of a live stream', () => {
   let from;                                      // of the recording
 
   before(async () => {
-    fs.chmodSync(root, 0o777);
     const pair = selfSigned();
     for (const name of ['crt', 'key']) fs.writeFileSync(path.join(tls, name), pair[name]);
     hub = await startHub({
       answer: record,
       main: `hub_grace 1s; thread_pool disk threads=2; thread_pool readers threads=2; dvr ${root}; dvr_threads disk;`,
       listen: `; listen 127.0.0.1:{{port:https}} ssl http2; ssl_certificate ${tls}/crt; ssl_certificate_key ${tls}/key;
-        sendfile on;
-        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads readers;
-          aio threads=readers; }
-        root /nonexistent`,
+        sendfile on; ${historyLocation(root, { threads: 'readers', more: 'aio threads=readers;' })}`,
     });
     publisher = pushFfmpeg(`rtmp://127.0.0.1:${hub.rtmp.port}/live/cam1?key=a`, { seconds: 10 });
     from = (await until(async () => (await getJson(`${hub.base}${target}/spans.json`)).spans[0], 'the first span'))
@@ -126,35 +123,19 @@ describe('history of a live stream', () => {
     }, 'the end of the list');
     assert.equal((await getJson(`${hub.base}${target}/spans.json`)).recording, false);
     const url = `https://127.0.0.1:${hub.nginx.ports.https}${target}/index.m3u8?from=${from}`;
-    const { stdout, stderr } = await run('ffprobe', [
-      '-v',
-      'error',
-      '-count_packets',
-      '-select_streams',
-      'v',
-      '-of',
-      'json',
-      '-show_entries',
-      'stream=nb_read_packets',
-      url,
-    ]);
-    assert.equal(stderr, '');
-    assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 10 * 25);
-    assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
+    assert.equal(await countPictures(url), 10 * 25);
+    await decodesSilently(url);
   });
 });
 
 test('a recording in FLV ends where it says, whatever the file\'s date', DEADLINE, async (t) => {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-  fs.chmodSync(root, 0o777);
+  const root = newFolder();
   const hub = await startHub({
     answer: record,
     main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_format flv; dvr_threads disk;`,
-    listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root};
-      hub_history_threads disk; hub_history_thumbs @thumb; }
-      location @thumb { return 200
+    listen: `; location @thumb { return 200
           "$hub_history_file $hub_history_init $hub_history_offset $hub_history_size $hub_history_cache"; }
-      root /nonexistent`,
+      ${historyLocation(root, { more: 'hub_history_thumbs @thumb;' })}`,
   });
   t.after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });
   const source = await Source.open(hub, 'flv');
@@ -191,14 +172,11 @@ test(
   'over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture',
   DEADLINE,
   async (t) => {
-    const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-    const home = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-vlc-'));
-    for (const dir of [root, home]) fs.chmodSync(dir, 0o777);
+    const [root, home] = [newFolder(), newFolder()];
     const hub = await startHub({
       answer: record,
       main: `hub_grace 100ms; thread_pool disk threads=2; dvr ${root}; dvr_file 3s; dvr_threads disk;`,
-      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root};
-        hub_history_threads disk; } root /nonexistent`,
+      listen: `; ${historyLocation(root)}`,
     });
     t.after(async () => {
       await hub.stop();
@@ -251,7 +229,7 @@ test(
               `${name}: picture ${i + 1} comes ${time - times[i]} s after the one before`,
             ),
           );
-        assert.equal((await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-'])).stderr, '');
+        await decodesSilently(url);
 
         const file = path.join(home, `${name}.ts`);
         const nobody = process.getuid() === 0 ? ['--reuid=nobody', '--regid=nogroup', '--clear-groups'] : [];
@@ -268,20 +246,8 @@ test(
           '--sout',
           `#std{access=file,mux=ts,dst=${file}}`,
         ]);
-        const shown = await run('ffprobe', [
-          '-v',
-          'quiet',
-          '-count_packets',
-          '-select_streams',
-          'v',
-          '-show_entries',
-          'stream=nb_read_packets',
-          '-of',
-          'csv=p=0',
-          file,
-        ]);
         // it leaves out some at the end; stopped at the first border it had a third
-        const pictures = Number(shown.stdout.split('\n')[0]);
+        const pictures = await countPictures(file, { silent: false });
         assert.ok(pictures > (seconds - 1) * 25, `${name}: VLC passed on ${pictures} pictures`);
       }),
     );

@@ -4,35 +4,21 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
-import { KEY, get, startHub, token } from '../lib/hub.mjs';
+import { countPictures, decodesSilently, historyLocation, newFolder } from '../lib/history.mjs';
+import { KEY, get, getBytes, getRange, startHub, token } from '../lib/hub.mjs';
 import { testConfig, until } from '../lib/nginx.mjs';
 import { readMp4 } from '../lib/mp4.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
 import { DAY, HOUR, Recording, fileName, makeSource, second, writeRecordings } from '../lib/recordings.mjs';
-import { run } from '../lib/stack.mjs';
 
 const DEADLINE = { timeout: 120_000 };
 const replay = (stream, over = {}) => token(stream, { a: 'replay', ...over });
 const NOON = Date.parse('2026-03-10T12:00:00Z');
-
-/** Bytes of an answer, as they come. */
-function fetch(url, headers = {}, method = 'GET') {
-  return new Promise((resolve, reject) => {
-    http.request(url, { agent: false, headers, method }, (response) => {
-      const chunks = [];
-      response.on('data', (data) => chunks.push(data));
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) }),
-      );
-    }).on('error', reject).end();
-  });
-}
 
 /** ms that the threads of some processes have run. */
 function cpuOf(pids) {
@@ -55,7 +41,7 @@ function fragmentsIn(bytes) {
 }
 
 describe('history over HTTP', () => {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
+  const root = newFolder();
   let hub;
   let source;
   let hours;                                     // of live/demo: 11:00 to 14:30, two sessions
@@ -75,7 +61,6 @@ describe('history over HTTP', () => {
   };
 
   before(async () => {
-    fs.chmodSync(root, 0o755);
     source = await makeSource();
     const write = (stream, options) => writeRecordings(root, stream, source, options);
     hours = [...write('live/demo', { spans: [[NOON - 20_000, NOON + 20_000], [NOON + 60_000, NOON + 75_000]] }),
@@ -84,9 +69,7 @@ describe('history over HTTP', () => {
     write('live/gop', { spans: [[NOON, NOON + 40_000]], step: 4, dependent: (n) => n % 5 !== 0 });
     hub = await startHub({
       listen: `; gzip on; gzip_types application/vnd.apple.mpegurl application/json;
-        location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ { access_token_keys {{dir}}/keys; hub_history ${root}/;
-          hub_history_threads disk; }
-        root /nonexistent`,
+        ${historyLocation(`${root}/`)}`,
       main: 'thread_pool disk threads=2;',
     });
   });
@@ -127,8 +110,8 @@ describe('history over HTTP', () => {
         );
         assert.deepEqual([...new Set(p.items.map(({ map }) => map.uri))], [hours[0].file, hours[2].file]);
         for (const item of p.items) {
-          const { body } = await fetch(`${base('live/demo')}/${item.uri}`);
-          const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
+          const { body } = await getBytes(`${base('live/demo')}/${item.uri}`);
+          const map = await getRange(`${base('live/demo')}/${item.map.uri}`, `bytes=0-${item.map.size - 1}`);
           const whole = Buffer.concat([map.body, body]);
           const { tracks } = readMp4(whole, { partial: true });
           const session = item.utc < NOON + 2 * HOUR ? NOON - 20_000 : NOON + 2 * HOUR + 123;
@@ -175,11 +158,11 @@ describe('history over HTTP', () => {
         uri.replace('12-', '13-'),
         `x/${uri}`,
       ]) {
-        assert.equal((await fetch(`${base('live/demo')}/${name}`)).status, 404, name);
+        assert.equal((await getBytes(`${base('live/demo')}/${name}`)).status, 404, name);
       }
-      const part = await fetch(`${base('live/demo')}/${uri}`, { range: 'bytes=4-7' });
+      const part = await getRange(`${base('live/demo')}/${uri}`, 'bytes=4-7');
       assert.deepEqual([part.status, String(part.body)], [206, 'moof']);
-      assert.equal((await fetch(`${base('live/demo')}/${uri}`, {}, 'HEAD')).body.length, 0);
+      assert.equal((await getBytes(`${base('live/demo')}/${uri}`, { method: 'HEAD' })).body.length, 0);
     });
 
     test('merges segments to 6 s, the first alone, none over a gap or a file', DEADLINE, async () => {
@@ -192,7 +175,7 @@ describe('history over HTTP', () => {
       const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
       let count = 0;
       for (const item of p.items) {
-        const { status, headers, body } = await fetch(`${base('live/demo')}/${item.uri}`);
+        const { status, headers, body } = await getBytes(`${base('live/demo')}/${item.uri}`);
         assert.equal(status, 200);
         assert.deepEqual(
           [headers['content-type'], headers['cache-control']],
@@ -200,7 +183,7 @@ describe('history over HTTP', () => {
         );
         assert.equal(body.length, Number(headers['content-length']));
         count += fragmentsIn(body);
-        const map = await fetch(`${base('live/demo')}/${item.map.uri}`, { range: `bytes=0-${item.map.size - 1}` });
+        const map = await getRange(`${base('live/demo')}/${item.map.uri}`, `bytes=0-${item.map.size - 1}`);
         assert.deepEqual(map.body, source.init);
       }
       assert.equal(count, 85);
@@ -300,7 +283,7 @@ describe('history over HTTP', () => {
 
     test('HEAD answers as GET, without the text', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON}&to=${NOON + HOUR}`;
-      const [head, whole] = [await fetch(url, {}, 'HEAD'), await fetch(url)];
+      const [head, whole] = [await getBytes(url, { method: 'HEAD' }), await getBytes(url)];
       assert.equal(head.status, 200);
       assert.equal(head.body.length, 0);
       assert.equal(Number(head.headers['content-length']), whole.body.length);
@@ -308,14 +291,14 @@ describe('history over HTTP', () => {
 
     test('is compressed for who takes it', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON}&to=${NOON + HOUR}`;
-      const [small, whole] = [await fetch(url, { 'accept-encoding': 'gzip' }), await fetch(url)];
+      const [small, whole] = [await getBytes(url, { headers: { 'accept-encoding': 'gzip' } }), await getBytes(url)];
       assert.equal(small.headers['content-encoding'], 'gzip');
       assert.deepEqual(zlib.gunzipSync(small.body), whole.body);
     });
 
     test('a stream whose name begins with a dot', DEADLINE, async () => {
       const p = await playlist('live/.dots', `?from=${NOON}&to=${NOON + HOUR}`);
-      const { status, body } = await fetch(`${base('live/.dots')}/${p.items[0].file}`);
+      const { status, body } = await getBytes(`${base('live/.dots')}/${p.items[0].file}`);
       assert.equal(status, 200);
       assert.equal(body.length, fs.statSync(path.join(root, 'live/%2Edots', fileName(NOON))).size);
     });
@@ -324,22 +307,8 @@ describe('history over HTTP', () => {
   describe('real players', () => {
     test('ffmpeg decodes all of it over HTTP, silently', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`;
-      const { stdout, stderr } = await run('ffprobe', [
-        '-v',
-        'error',
-        '-count_packets',
-        '-select_streams',
-        'v',
-        '-of',
-        'json',
-        '-show_entries',
-        'stream=nb_read_packets',
-        url,
-      ]);
-      assert.equal(stderr, '');
-      assert.equal(Number(JSON.parse(stdout).streams[0].nb_read_packets), 85 * 25);
-      const decoded = await run('ffmpeg', ['-nostdin', '-v', 'error', '-i', url, '-f', 'null', '-']);
-      assert.equal(decoded.stderr, '');
+      assert.equal(await countPictures(url), 85 * 25);
+      await decodesSilently(url);
     });
   });
 
@@ -455,7 +424,7 @@ describe('history over HTTP', () => {
         );
       }
       assert.match((await list('live/tags', `?from=${NOON + HOUR}&to=${NOON + DAY}`)).text, /nothing was recorded/);
-      const answer = await fetch(`${base('live/tags')}/${fileName(NOON, 'flv')}`);
+      const answer = await getBytes(`${base('live/tags')}/${fileName(NOON, 'flv')}`);
       assert.deepEqual(
         [answer.status, answer.headers['content-type'], String(answer.body)],
         [200, 'video/x-flv', 'FLV'],
@@ -507,20 +476,20 @@ describe('history over HTTP', () => {
     const bytes = () => fs.readFileSync(hours[0].path);
 
     test('come whole, with validators, for one reader alone', DEADLINE, async () => {
-      const { status, headers, body } = await fetch(file());
+      const { status, headers, body } = await getBytes(file());
       assert.equal(status, 200);
       assert.deepEqual(body, bytes());
       assert.equal(headers['accept-ranges'], 'bytes');
       assert.match(headers['cache-control'], /^private/);
-      const again = await fetch(file(), { 'if-none-match': headers.etag });
+      const again = await getBytes(file(), { headers: { 'if-none-match': headers.etag } });
       assert.equal(again.status, 304);
     });
 
     test('are immutable when they have not changed for a minute', DEADLINE, async () => {
       const old = new Recording(root, 'live/old', source, { utc: NOON }).add(2).end();
-      const fresh = (await fetch(`${base('live/old')}/${old.file}`)).headers['cache-control'];
+      const fresh = (await getBytes(`${base('live/old')}/${old.file}`)).headers['cache-control'];
       fs.utimesSync(old.path, new Date(NOON), new Date(NOON));
-      assert.deepEqual([fresh, (await fetch(`${base('live/old')}/${old.file}`)).headers['cache-control']],
+      assert.deepEqual([fresh, (await getBytes(`${base('live/old')}/${old.file}`)).headers['cache-control']],
         ['private, no-cache', 'private, max-age=31536000, immutable']);
     });
 
@@ -534,14 +503,14 @@ describe('history over HTTP', () => {
     ];
     for (const [range, status, slice] of ranges) {
       test(`${range}: ${status}`, DEADLINE, async () => {
-        const answer = await fetch(file(), { range });
+        const answer = await getBytes(file(), { headers: { range } });
         assert.equal(answer.status, status);
         if (slice) assert.deepEqual(answer.body, bytes().subarray(...slice));
       });
     }
 
     test('HEAD tells the size', DEADLINE, async () => {
-      const { status, headers, body } = await fetch(file(), {}, 'HEAD');
+      const { status, headers, body } = await getBytes(file(), { method: 'HEAD' });
       assert.deepEqual([status, Number(headers['content-length']), body.length], [200, bytes().length, 0]);
     });
 
@@ -552,9 +521,9 @@ describe('history over HTTP', () => {
       test('comes as far as it is, and nothing keeps it, however old it looks', DEADLINE, async () => {
         const growing = open('live/open');
         fs.utimesSync(growing.path, new Date(NOON), new Date(NOON));         // in a long pause, say
-        const first = await fetch(at('live/open', growing));
+        const first = await getBytes(at('live/open', growing));
         growing.add(2).flush();
-        const later = await fetch(at('live/open', growing));
+        const later = await getBytes(at('live/open', growing));
         assert.ok(
           later.body.length > first.body.length && later.body.subarray(0, first.body.length).equals(first.body),
         );
@@ -565,20 +534,20 @@ describe('history over HTTP', () => {
       test('a range of what had its validator of before is a range: If-Range', DEADLINE, async () => {
         const growing = open('live/if-range');
         const url = at('live/if-range', growing);
-        const { etag } = (await fetch(url, { range: 'bytes=0-99' })).headers;
+        const { etag } = (await getRange(url, 'bytes=0-99')).headers;
         growing.add(2).flush();
         fs.utimesSync(growing.path, new Date(NOON + 4000), new Date(NOON + 4000));
-        const { status, headers, body } = await fetch(url, { range: 'bytes=2000-2099', 'if-range': etag });
+        const { status, headers, body } = await getRange(url, 'bytes=2000-2099', { 'if-range': etag });
         assert.deepEqual([status, body.length, headers.etag], [206, 100, etag]);
         assert.deepEqual(body, fs.readFileSync(growing.path).subarray(2000, 2100));
         // another file, and the same one when it is closed, are other bytes
         const other = open('live/if-range-other');
-        assert.notEqual((await fetch(at('live/if-range-other', other))).headers.etag, etag);
+        assert.notEqual((await getBytes(at('live/if-range-other', other))).headers.etag, etag);
         growing.end();
-        const closed = await fetch(url, { range: 'bytes=2000-2099', 'if-range': etag });
+        const closed = await getRange(url, 'bytes=2000-2099', { 'if-range': etag });
         assert.equal(closed.status, 200);
         assert.notEqual(closed.headers.etag, etag);
-        assert.equal((await fetch(url, { range: 'bytes=2000-2099', 'if-range': closed.headers.etag })).status, 206);
+        assert.equal((await getRange(url, 'bytes=2000-2099', { 'if-range': closed.headers.etag })).status, 206);
       });
 
       test('one that is begun anew under its name is another: If-Range gets it whole', DEADLINE, async () => {
@@ -586,9 +555,9 @@ describe('history over HTTP', () => {
         const recording = (other) => new Recording(root, 'live/if-range-anew', other, { utc: NOON });
         const first = recording(source).mark().add(2).flush();
         const url = at('live/if-range-anew', first);
-        const seen = async () => (await fetch(url, { range: 'bytes=0-99' })).headers.etag;
+        const seen = async () => (await getRange(url, 'bytes=0-99')).headers.etag;
         const is = async (old) => {
-          const { status, headers, body } = await fetch(url, { range: 'bytes=2000-2099', 'if-range': old });
+          const { status, headers, body } = await getRange(url, 'bytes=2000-2099', { 'if-range': old });
           assert.notEqual(headers.etag, old);
           assert.deepEqual([status, body], [200, fs.readFileSync(first.path)]);
         };
@@ -617,13 +586,13 @@ describe('history over HTTP', () => {
         async () => {
           const growing = open('live/if-none-match');
           const url = at('live/if-none-match', growing);
-          const { etag } = (await fetch(url)).headers;
+          const { etag } = (await getBytes(url)).headers;
           growing.add(2).flush();
           for (const headers of [
             { 'if-none-match': etag },
             { 'if-modified-since': new Date(Date.now() + DAY).toUTCString() },
           ]) {
-            const { status, body } = await fetch(url, headers);
+            const { status, body } = await getBytes(url, { headers });
             assert.deepEqual([status, body.length], [200, fs.statSync(growing.path).size]);
           }
         },
@@ -637,15 +606,15 @@ describe('history over HTTP', () => {
           ['spans.json', 200],
           [`index.m3u8?from=${now + HOUR}&to=${now + 2 * HOUR}`, 404],
         ]) {
-          const first = await fetch(`${base('live/kept')}/${name}`);
+          const first = await getBytes(`${base('live/kept')}/${name}`);
           assert.deepEqual(
             [first.status, first.headers['cache-control'], first.headers.etag, first.headers['last-modified']],
             [status, 'no-store', undefined, undefined],
             name,
           );
-          const again = await fetch(`${base('live/kept')}/${name}`, {
+          const again = await getBytes(`${base('live/kept')}/${name}`, { headers: {
             'if-modified-since': new Date(Date.now() + DAY).toUTCString(),
-          });
+          } });
           assert.equal(again.status, status);
         }
       });
@@ -833,9 +802,7 @@ describe('history over HTTP', () => {
       const other = await startHub({
         workers: 1,
         main: 'thread_pool disk threads=2;',
-        listen: `sndbuf=16k;
-        location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history ${root}; hub_history_threads disk;
-          hub_history_lists 4m; } root /nonexistent`,
+        listen: `sndbuf=16k; ${historyLocation(root, { more: 'hub_history_lists 4m;' })}`,
       });
       t.after(() => other.stop({ allow: [/hub_history_lists/] }));
       const target = (sub) =>

@@ -3,10 +3,10 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { replay } from '../lib/clips.mjs';
+import { historyLocation, newFolder } from '../lib/history.mjs';
 import { get, startHub, token } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
@@ -45,15 +45,12 @@ describe('publishers', { concurrency: 12 }, () => {
   let root;
 
   before(async () => {
-    root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-    fs.chmodSync(root, 0o755);
+    root = newFolder();
     hub = await startHub({
       answer: () => ({ allow: true, uid: 7, stream: 3, record: true }),
       ingest: 'ingest_timeout 15s;',
       main: `thread_pool disk threads=2; dvr_threads disk; dvr ${root}; hub_grace 1s;`,
-      listen: `; location ~ ^/m/[^/]+/rec/[^/]+/[^/]+/ {
-          access_token_keys {{dir}}/keys; hub_history ${root}/; hub_history_threads disk; }
-        root /nonexistent`,
+      listen: `; ${historyLocation(root)}`,
     });
   });
   after(async () => { await hub.stop(); fs.rmSync(root, { recursive: true }); });

@@ -3,9 +3,9 @@
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { newFolder } from '../lib/history.mjs';
 import { get, startGate, startHub, token } from '../lib/hub.mjs';
 import { HOUR, writeRecordings } from '../lib/recordings.mjs';
 
@@ -29,8 +29,7 @@ const picture = (bytes, head = 'Content-Type: image/jpeg\r\n') => {
 };
 
 before(async () => {
-  root = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-rec-'));
-  fs.chmodSync(root, 0o755);
+  root = newFolder();
   write = (stream, options) => {
     const written = writeRecordings(root, stream, source, { media: false, ...options });
     for (const file of written) fs.writeFileSync(file.path, '');

@@ -2,34 +2,21 @@
 // UBSan, with a real encoding that is cut, has zeroed blocks, or is half closed.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { FlvRecording, flvWellFormed } from '../lib/flv.mjs';
+import { FlvRecording, flvWellFormed, writeTag } from '../lib/flv.mjs';
 import { FlvReader } from '../lib/hub.mjs';
-import { Driver } from '../lib/recover.mjs';
+import { Recordings } from '../lib/recording.mjs';
+import { Driver, encodeFlv, newMemoryFolder } from '../lib/recover.mjs';
 
-const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'duolu-recover-'));
+const folder = newMemoryFolder();
 const FILE = 'live/demo/2026-11-23/14-00-00.123.flv';
 const UTC = Date.parse('2026-11-23T14:00:00.123Z');
 const SESSION = UTC - 5000;
 const ROOM = 19_456;                        // size of onMetaData with its tag
 const MEDIA = 13 + ROOM;
 const BLOCK = 4096;
-
-/** One FLV tag. */
-function tag(type, time, body) {
-  const out = Buffer.alloc(15 + body.length);
-  out[0] = type;
-  out.writeUIntBE(body.length, 1, 3);
-  out.writeUIntBE(time & 0xffffff, 4, 3);
-  out[7] = time >>> 24;
-  body.copy(out, 11);
-  out.writeUInt32BE(11 + body.length, 11 + body.length);
-  return out;
-}
 
 /** onMetaData as a recorder first writes it. */
 function openMeta() {
@@ -50,7 +37,7 @@ function openMeta() {
     Buffer.from([2]),
   ]);
   const rest = ROOM - 15 - body.length - 2 - 3;
-  return tag(
+  return writeTag(
     18,
     0,
     Buffer.concat([body, Buffer.from([rest >> 8, rest & 255]), Buffer.alloc(rest, 0x20), Buffer.from([0, 0, 9])]),
@@ -72,61 +59,15 @@ function put(content) {
   fs.writeFileSync(marker(), '');
 }
 
-function events() {
-  const dir = path.join(root, '.spool');
-  return fs.existsSync(dir)
-    ? fs
-        .readdirSync(dir)
-        .filter((name) => name.endsWith('.json'))
-        .sort()
-        .map((name) => JSON.parse(fs.readFileSync(path.join(dir, name))))
-    : [];
-}
+const events = () => new Recordings(root).spool();
 
 const lastEnd = (size) => Math.max(...ends.filter((end) => end <= size));
 
 before(() => {
   driver = Driver.make();
-  const done = spawnSync(
-    'ffmpeg',
-    [
-      '-nostdin',
-      '-v',
-      'error',
-      '-f',
-      'lavfi',
-      '-i',
-      'testsrc2=size=320x180:rate=25',
-      '-f',
-      'lavfi',
-      '-i',
-      'sine=frequency=440:sample_rate=44100',
-      '-t',
-      '4',
-      '-c:v',
-      'libx264',
-      '-preset',
-      'ultrafast',
-      '-g',
-      '25',
-      '-bf',
-      '0',
-      '-pix_fmt',
-      'yuv420p',
-      '-c:a',
-      'aac',
-      '-flvflags',
-      'no_duration_filesize+no_sequence_end',
-      '-f',
-      'flv',
-      '-',
-    ],
-    { maxBuffer: 1 << 28, timeout: 60_000 },
-  );
-  assert.equal(done.status, 0, String(done.stderr));
   const flv = new FlvReader({ bodies: true });
-  flv.push(done.stdout);
-  const tags = flv.tags.filter(({ type }) => type !== 18).map(({ type, dts, body }) => tag(type, dts, body));
+  flv.push(encodeFlv({ seconds: 4 }));
+  const tags = flv.tags.filter(({ type }) => type !== 18).map(({ type, dts, body }) => writeTag(type, dts, body));
   ends = tags.reduce((list, each) => [...list, list.at(-1) + each.length], [MEDIA]);
   bytes = Buffer.concat([Buffer.from('464c5601050000000900000000', 'hex'), openMeta(), ...tags]);
   root = path.join(folder, 'rec');
@@ -210,8 +151,8 @@ test('lost blocks: all before the first one stays', async () => {
 test('a tag that is larger than one read is kept whole', async () => {
   const large = Buffer.concat([
     bytes,
-    tag(9, 5000, Buffer.concat([Buffer.from([0x27, 1, 0, 0, 0]), Buffer.alloc(3_000_000, 0x55)])),
-    tag(9, 5040, Buffer.from([0x27, 1, 0, 0, 0, 1])),
+    writeTag(9, 5000, Buffer.concat([Buffer.from([0x27, 1, 0, 0, 0]), Buffer.alloc(3_000_000, 0x55)])),
+    writeTag(9, 5040, Buffer.from([0x27, 1, 0, 0, 0, 1])),
   ]);
   for (const cut of [0, 1, 30]) {
     put(large.subarray(0, large.length - cut));

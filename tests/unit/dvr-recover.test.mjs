@@ -4,19 +4,17 @@
 // the results.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readMp4 } from '../lib/mp4.mjs';
 import { plays, Recordings, wellFormed } from '../lib/recording.mjs';
-import { Driver } from '../lib/recover.mjs';
+import { Driver, encodeFlv, newMemoryFolder } from '../lib/recover.mjs';
+import { runSync } from '../lib/stack.mjs';
 
 const repo = fileURLToPath(new URL('../..', import.meta.url));
-// in memory, where thousands of fdatasync() cost nothing
-const folder = fs.mkdtempSync(path.join(fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'duolu-recover-'));
+const folder = newMemoryFolder();
 
 const DAY = '2026-11-23';
 const UTC = Date.parse(`${DAY}T14:00:00.123Z`);
@@ -32,26 +30,11 @@ const VIDEO = 1;
 
 let driver;
 
-function tool(command, args, input) {
-  const done = spawnSync(command, args, { input, maxBuffer: 1 << 28, timeout: 60_000 });
-  assert.equal(done.status, 0, `${command} ${args.join(' ')}: ${done.error ?? done.stderr}`);
-  return done.stdout;
-}
-
-function encode(...args) {
-  const flv = tool('ffmpeg', [
-    '-nostdin',
-    '-v',
-    'error',
-    ...args,
-    '-flvflags',
-    'no_duration_filesize+no_sequence_end',
-    '-f',
-    'flv',
-    '-',
-  ]);
-  const bytes = tool(path.join(repo, '.build/unit/mux_mp4'), ['1000'], flv);
-  return bytes.fill(0, ...durationOf(bytes));               // as in a file that is being written
+/** An MP4 as a recorder leaves it open. */
+function encode(options) {
+  const bytes = runSync(path.join(repo, '.build/unit/mux_mp4'), ['1000'],
+    { input: encodeFlv(options), encoding: 'buffer', maxBuffer: 1 << 28, timeout: 60_000 });
+  return bytes.fill(0, ...durationOf(bytes));               // mehd has no duration while the file grows
 }
 
 /** The range of mehd's duration: [from, to]. */
@@ -250,48 +233,13 @@ let root;
 before(() => {
   driver = Driver.make('mux_mp4');
   movie = new Movie(
-    encode(
-      '-f',
-      'lavfi',
-      '-i',
-      'testsrc2=size=640x360:rate=25',
-      '-f',
-      'lavfi',
-      '-i',
-      'sine=frequency=440:sample_rate=44100',
-      '-t',
-      '20',
-      '-c:v',
-      'libx264',
-      '-preset',
-      'ultrafast',
-      '-g',
-      '50',
-      '-keyint_min',
-      '50',
-      '-sc_threshold',
-      '0',
-      '-bf',
-      '0',
-      '-pix_fmt',
-      'yuv420p',
-      '-b:v',
-      '1000k',
-      '-minrate',
-      '1000k',
-      '-maxrate',
-      '1000k',
-      '-bufsize',
-      '500k',
-      '-x264-params',
-      'nal-hrd=cbr',
-      '-c:a',
-      'aac',
-      '-b:a',
-      '64k',
-      '-bsf:a',
-      'setts=ts=TS+23',
-    ),
+    encode({
+      size: '640x360',
+      seconds: 20,
+      gop: 50,
+      more: ['-keyint_min', '50', '-sc_threshold', '0', '-b:v', '1000k', '-minrate', '1000k', '-maxrate', '1000k',
+        '-bufsize', '500k', '-x264-params', 'nal-hrd=cbr', '-b:a', '64k', '-bsf:a', 'setts=ts=TS+23'],
+    }),
   );
   root = new Root();
   assert.ok(movie.bytes.length > TAIL + BLOCK, `the recording has ${movie.bytes.length} bytes`);
@@ -554,29 +502,10 @@ test('gaps, sound alone, and pictures without key frames', async () => {
     'gap at a key frame': new Movie(withGap(movie.bytes, 14, 1_600)),
     'no gap': new Movie(withGap(movie.bytes, 14, 1_400)),
     'sound alone': new Movie(
-      encode('-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000', '-t', '9', '-c:a', 'aac'),
+      encode({ size: null, tone: 48000, seconds: 9 }),
     ),
     'pictures alone, one key frame': new Movie(
-      encode(
-        '-f',
-        'lavfi',
-        '-i',
-        'testsrc2=size=64x64:rate=10',
-        '-t',
-        '65',
-        '-c:v',
-        'libx264',
-        '-preset',
-        'ultrafast',
-        '-g',
-        '9999',
-        '-sc_threshold',
-        '0',
-        '-bf',
-        '0',
-        '-pix_fmt',
-        'yuv420p',
-      ),
+      encode({ size: '64x64', rate: 10, tone: null, seconds: 65, gop: 9999, more: ['-sc_threshold', '0'] }),
     ),
   };
   for (const [what, each] of Object.entries(movies)) {
@@ -598,34 +527,7 @@ test('gaps, sound alone, and pictures without key frames', async () => {
 
 test('the recorder learns of a track that ended long before', async () => {
   const long = new Movie(
-    encode(
-      '-f',
-      'lavfi',
-      '-i',
-      'testsrc2=size=320x180:rate=25',
-      '-f',
-      'lavfi',
-      '-t',
-      '3',
-      '-i',
-      'sine=frequency=440:sample_rate=44100',
-      '-t',
-      '90',
-      '-c:v',
-      'libx264',
-      '-preset',
-      'ultrafast',
-      '-g',
-      '25',
-      '-bf',
-      '0',
-      '-pix_fmt',
-      'yuv420p',
-      '-b:v',
-      '900k',
-      '-c:a',
-      'aac',
-    ),
+    encode({ seconds: 90, toneSeconds: 3, more: ['-b:v', '900k'] }),
   );
   root.put(long.bytes, long.index());
   const answer = await driver.recover(root.root, FILE);

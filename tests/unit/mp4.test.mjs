@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { writeTag } from '../lib/flv.mjs';
 import { FlvReader } from '../lib/hub.mjs';
 import { readMp4 } from '../lib/mp4.mjs';
 
@@ -48,18 +49,6 @@ const x264 = (...more) => [
 ];
 const flv = ['-flvflags', 'no_duration_filesize+no_sequence_end', '-f', 'flv', '-'];
 
-/** One FLV tag. */
-function tag(type, time, body) {
-  const out = Buffer.alloc(11 + body.length + 4);
-  out[0] = type;
-  out.writeUIntBE(body.length, 1, 3);
-  out.writeUIntBE(time & 0xffffff, 4, 3);
-  out[7] = time >>> 24;
-  body.copy(out, 11);
-  out.writeUInt32BE(11 + body.length, 11 + body.length);
-  return out;
-}
-
 /** Converts an MP4's video to Enhanced FLV, which Debian's ffmpeg cannot write for H.265. */
 function enhancedFlv(file) {
   const [track] = readMp4(file).tracks;
@@ -67,11 +56,11 @@ function enhancedFlv(file) {
   const ms = (t) => Math.round((t * 1000) / track.timescale);
   return Buffer.concat([
     Buffer.from('464c5601010000000900000000', 'hex'),
-    tag(9, 0, Buffer.concat([Buffer.from([0x90]), fourcc, track.config])),
+    writeTag(9, 0, Buffer.concat([Buffer.from([0x90]), fourcc, track.config])),
     ...track.samples.map((sample) => {
       const shift = Buffer.alloc(3);
       shift.writeIntBE(ms(sample.dts + sample.cts) - ms(sample.dts), 0, 3);
-      return tag(9, ms(sample.dts), Buffer.concat([Buffer.from([sample.key ? 0x91 : 0xa1]), fourcc, shift,
+      return writeTag(9, ms(sample.dts), Buffer.concat([Buffer.from([sample.key ? 0x91 : 0xa1]), fourcc, shift,
         file.subarray(sample.offset, sample.offset + sample.size)]));
     }),
   ]);
