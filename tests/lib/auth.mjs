@@ -1,5 +1,5 @@
 // The real duolu-auth and duoluctl, built with sanitizers, in a temporary
-// DUOLU_HOME against a database of the test's.
+// DUOLU_HOME with the test's own database.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -55,7 +55,7 @@ export class Auth {
     });
   }
 
-  // Ends it and proves that it was healthy until then; milliseconds it took.
+  // Ends it and checks that it was healthy until then; returns the milliseconds it took.
   async stop(signal = 'SIGTERM') {
     const started = process.hrtime.bigint();
     this.process.kill(signal);
@@ -92,7 +92,7 @@ export class Auth {
 
   ctl(args, input = '') { return this.#run('duoluctl', args, input); }
 
-  // duoluctl that must succeed; its output, read as JSON when that was asked for
+  // Runs duoluctl, which must succeed; returns its output, parsed if it is JSON
   async done(args, input) {
     const { code, stdout, stderr } = await this.ctl(args, input);
     if (code !== 0) throw new Error(`duoluctl ${args.join(' ')}: ${code}: ${stderr}`);
@@ -118,7 +118,7 @@ export class Auth {
     }, content);
   }
 
-  // The cookie of a successful login.
+  // Logs in; returns the cookie.
   async login(name, password) {
     const answer = await this.api('POST', '/api/login', { body: { name, password } });
     if (answer.status !== 200) throw new Error(`login of ${name}: ${answer.status} ${answer.text}`);
@@ -126,11 +126,11 @@ export class Auth {
   }
 }
 
-// The programs with a database of their own, and a stand-in for nginx when asked.
+// The programs with their own database, and on request a stand-in for nginx.
 export class Service {
   /**
-   * Users as [name, ...options of duoluctl], streams of app live as [name, owner, title]. What
-   * prepare() does is there when duolu-auth starts; nginx: the stand-in listens then, too.
+   * Users as [name, ...options of duoluctl], streams of app live as [name, owner, title]. prepare()
+   * runs before duolu-auth starts; nginx: so does the stand-in for nginx.
    */
   async start({ users = [], streams = [], prepare, nginx = false } = {}) {
     buildAuth();

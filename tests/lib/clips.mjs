@@ -1,5 +1,5 @@
 // Short real encodings, and a way to send their frames over RTMP with any
-// timestamps at any pace: what an encoder, a phone or a bad network would do.
+// timestamps at any pace, like encoders, phones and bad networks.
 
 import { spawn } from 'node:child_process';
 import { FlvReader } from './hub.mjs';
@@ -64,7 +64,7 @@ export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, b
       '-',
     ]),
   );
-  // the one video tag behind all frames ends the sequence: live streams have none
+  // drop the video tag that ends the sequence: live streams have none
   const media = flv.tags.filter((tag) => tag.type !== 18 && !(tag.type === VIDEO && tag.body[1] === 2));
   return { headers: media.filter((tag) => tag.config), frames: media.filter((tag) => !tag.config) };
 }
@@ -109,9 +109,9 @@ export async function makeHevcClip({ size = '320x180', seconds = 14 } = {}) {
 }
 
 /**
- * What to send when: [{when, stamp, tag}], `when` in ms from the start.
- * Takes the clip's frames from `from` to `to` ms; `when` and `stamp` give a
- * frame's moment and timestamp for its {type, dts}; `keep` leaves frames out.
+ * A plan to send a clip: [{when, stamp, tag}], `when` in ms from the start.
+ * It has the clip's frames from `from` to `to` ms that `keep` accepts; `when` and
+ * `stamp` compute a frame's moment and timestamp from its {type, dts}.
  */
 export function plan(clip, {
   from = 0, to = Infinity, when = (t) => t.dts - from, stamp = (t) => t.dts - from, headersAt = 0, keep = () => true,

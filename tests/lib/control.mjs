@@ -1,5 +1,5 @@
-// A stand-in for nginx's control socket: the calls it got, and what it answers.
-// The service looks at /status by itself, which is no call.
+// A stand-in for nginx's control socket: records the calls, and answers them.
+// The service's own requests of /status are counted separately.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -8,7 +8,7 @@ export class Control {
   constructor(socket) {
     this.socket = socket;
     this.calls = [];
-    this.looks = { '/status': 0, '/sessions': 0 };      // how often a keeper looked: no calls of interest
+    this.looks = { '/status': 0, '/sessions': 0 };      // requests of the keeper
     this.answer = () => [200, { ended: 0 }];
   }
 
@@ -32,7 +32,7 @@ export class Control {
     this.server = null;
   }
 
-  // What was revoked, without the time, in the order of the texts.
+  // The arguments of all revocations, without the time, sorted.
   revoked() {
     return this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
       .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))).sort();

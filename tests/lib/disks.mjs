@@ -1,4 +1,4 @@
-// Disks that are slow, that stand still, or that are small.
+// Disks that are slow, blocked or small.
 
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -38,7 +38,7 @@ export async function holdDisk(pid, ms) {
   await until(() => said.startsWith('ready\n') || child.exitCode !== null, 'the threads to be watched');
   if (!said.startsWith('ready\n')) throw new Error(said);
   return {
-    /** Lets them go on; gives how many calls were held. */
+    /** Lets the calls continue; returns how many were blocked. */
     async release() {
       child.stdin.end();
       await ended;
@@ -50,16 +50,16 @@ export async function holdDisk(pid, ms) {
 const mounting = (size, folder, more) =>
   ['unshare', ['-rm', 'sh', '-c', `mount -t tmpfs -o size=${size} tmpfs "$0" && ${more}`, folder]];
 
-/** Why smallDisk() cannot work on this machine, to be the `skip` of a test; undefined where it can. */
+/** The reason why smallDisk() cannot work on this machine, for a test's `skip`; undefined if it can. */
 export const noSmallDisk = (() => {
   const { error, status, stderr } = spawnSync(...mounting('1m', os.tmpdir(), 'true'), { encoding: 'utf8' });
   return status === 0 ? undefined : `no disk can be mounted here: ${error?.message ?? stderr.trim()}`;
 })();
 
-/** A disk of its own, `size` as tmpfs has it ("3m"), that is gone with this process: {root, stop}. */
+/** A disk of `size` (of tmpfs, such as "3m") that ends with this process: {root, stop}. */
 export async function smallDisk(size) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-disk-'));
-  // mounted where only this child sees it, and reached through the child
+  // only this child's mount namespace has the mount, so reach it through the child
   const child = spawn(...mounting(size, dir, 'echo ready && exec cat'), { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { said += data; });

@@ -1,11 +1,11 @@
-// One who follows server-sent events, and holds them to the format.
+// A client of server-sent events, which checks their format.
 
 import http from 'node:http';
 import https from 'node:https';
 import { until } from './nginx.mjs';
 
 export class Follower {
-  /** Resolves with the answer's head; `status` is not always 200. */
+  /** Resolves when the answer's head has come; `status` may be an error. */
   static open(url, headers = {}) {
     const client = url.startsWith('https:') ? https : http;
     return new Promise((resolve, reject) => {
@@ -27,7 +27,7 @@ export class Follower {
 
   constructor() {
     this.rest = '';
-    this.events = [];          // { event, data }, in their order
+    this.events = [];          // { event, data }, in order
     this.comments = 0;
   }
 
@@ -47,12 +47,12 @@ export class Follower {
     }
   }
 
-  /** What was said of a stream's state, in order: ['live', 'grace', …]. */
+  /** The states of a stream, in order: ['live', 'grace', …]. */
   states(name) {
     return this.events.filter((e) => e.event === 'stream' && e.data.name === name).map((e) => e.data.state);
   }
 
-  /** The first event, come or to come, for which `match` is true. */
+  /** The first event, received or still to come, for which `match` is true. */
   async wait(match, what = 'an event') {
     await until(() => this.ended || this.events.some(match), what);
     const found = this.events.find(match);

@@ -1,5 +1,5 @@
 // A FastCGI client (FastCGI 1.0 specification, responder role): one request on
-// one connection to a unix socket, as nginx makes them here.
+// one connection to a unix socket, as nginx sends them here.
 
 import { createConnection } from 'node:net';
 
@@ -74,7 +74,7 @@ export async function fcgi(path, params, body = '', deadlineMs = 60_000) {
     try {
       return await ask(path, params, body, deadlineMs);
     } catch (error) {
-      // libfcgi drops whoever says nothing for 2 s, as this process does when the machine is busy
+      // libfcgi closes connections that are silent for 2 s, which happens on a busy machine
       if (error.code !== 'EPIPE' || tries === 10) throw error;
     }
   }

@@ -1,5 +1,5 @@
-// Reads FLV files after the specification alone: header, tags, onMetaData
-// (AMF 0) and its key frames.  What is not as promised throws with a sentence.
+// Reads FLV files by the specification alone: header, tags, onMetaData (AMF 0) and
+// its key frames.  Any violation throws with a sentence.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -120,7 +120,7 @@ export class FlvRecording {
   get last() { return Math.max(...this.frames.map(({ dts }) => dts)); }
 }
 
-/** What is promised of a closed file: onMetaData says the truth, every place of a key frame is one's. */
+/** Checks a closed file: onMetaData is correct, and each of its positions is a key frame's. */
 export function flvWellFormed(r, { width = 320, height = 180, every = 1 } = {}) {
   const { meta, video, audio, headers } = r;
   const [pictures, sound] = [VIDEO, AUDIO].map((type) => headers.filter((tag) => tag.type === type).length);

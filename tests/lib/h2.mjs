@@ -17,7 +17,7 @@ function hpackLength(n) {
 
 const literal = (index, text) => Buffer.from([index, ...hpackLength(text.length), ...Buffer.from(text)]);
 
-/** Asks for `path` over HTTP/2, without TLS, with windows as large as can be, and reads nothing. */
+/** Requests `path` over HTTP/2 without TLS, with the largest windows, and reads nothing. */
 export function deafClient(port, path) {
   const socket = net.connect({ port, host: '127.0.0.1' });
   socket.pause();
@@ -31,7 +31,7 @@ export function deafClient(port, path) {
   return socket;
 }
 
-/** Asks for `path` over HTTP/2, without TLS, with a header whose name has a space; resolves when the server closes. */
+/** Requests `path` over HTTP/2 without TLS, with a space in a header's name; resolves when the server closes. */
 export function badHeader(port, path, name) {
   return new Promise((resolve) => {
     const socket = net.connect({ port, host: '127.0.0.1' }).on('error', () => {}).on('close', resolve).resume();

@@ -1,5 +1,5 @@
-// A real nginx with guard and hub, for tests that need no database: the gate
-// asks a FastCGI responder written here, whose answers the test decides.
+// A real nginx with guard and hub, for tests that need no database: a FastCGI
+// responder answers the gate, and the test decides its answers.
 
 import crypto from 'node:crypto';
 import fs from 'node:fs';
@@ -23,7 +23,7 @@ export function token(stream, over = {}, { header = {}, key = KEY } = {}) {
   return `${text}.${crypto.createHmac('sha256', key).update(text).digest('base64url')}`;
 }
 
-// ---- the gate's other end -------------------------------------------------
+// ---- the service for the gate -----------------------------------------------
 
 function readRecords(buffer) {
   const params = {};
@@ -62,8 +62,8 @@ export const fcgiAnswer = (text) =>
   ]);
 
 /**
- * Listens on a unix socket.  `answer(params, socket)` gives an object (sent as
- * JSON), a Buffer (sent as it is), or undefined: the test answers by itself.
+ * Listens on a unix socket.  `answer(params, socket)` returns an object (sent as
+ * JSON), a Buffer (sent unchanged), or undefined: the test answers later.
  */
 export async function startGate(answer = () => ({ allow: true })) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-gate-'));
@@ -107,7 +107,7 @@ export function hubConf({
   listen = '',
   http = '',
 }) {
-  // a busy machine may keep this process, whose gate and clients these are, from its next word
+  // on a busy machine this process, which has the gate and the clients, may be late
   const patience = (directive, given) => (given.includes(directive) ? '' : `${directive} 60s;`);
   return `
 worker_processes ${workers};
@@ -129,8 +129,8 @@ http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} bac
 }
 
 /**
- * nginx with the hub, and a gate that allows everybody unless told otherwise.  `ours` are the modules under test,
- * or copies of them.
+ * nginx with the hub, and by default a gate that allows everybody.  `ours` are the modules under test, or copies of
+ * them.
  */
 export async function startHub({ answer, files, ours = ['guard', 'hub'], ...options } = {}) {
   const gate = await startGate(answer);
@@ -143,7 +143,7 @@ export async function startHub({ answer, files, ours = ['guard', 'hub'], ...opti
   }).catch(async (error) => {
     await gate.stop();
     throw error;
-  });       // else it would keep the test running
+  });       // a gate that listens would keep the test running
   const hub = {
     nginx, gate, rtmp: { port: nginx.ports.rtmp },
     url: (stream, t = token(stream)) => `http://127.0.0.1:${nginx.ports.http}/m/${t}/${stream}.flv`,
@@ -207,7 +207,7 @@ export const getRange = (url, range, headers = {}) => getBytes(url, { headers: {
 
 // ---- viewers --------------------------------------------------------------
 
-/** Reads FLV as it comes and holds it to the format; `tags` has what came (with `bodies` the media too). */
+/** Reads FLV as it arrives and checks the format; `tags` has the tags (with `bodies` their media, too). */
 export class FlvReader {
   constructor({ bodies = false } = {}) {
     this.bodies = bodies;
@@ -300,7 +300,7 @@ export async function openIn(hub, pids, attempt, open) {
   return opened;
 }
 
-/** Viewers of `stream` until every worker has at least one. */
+/** Opens viewers of `stream` until every worker has at least one. */
 export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers()) {
   const viewers = [];
   let missing = pids;
@@ -314,7 +314,7 @@ export async function viewersEverywhere(hub, stream, pids = hub.nginx.workers())
   return viewers;
 }
 
-/** Pid of the worker that serves a viewer (or whatever has a request), by the socket's inode. */
+/** Pid of the worker that serves a viewer (or any object with a `request`), by the socket's inode. */
 export function workerOf(hub, viewer) {
   return workerAt(hub, hub.nginx.ports.http, viewer.request.socket.localPort);
 }
@@ -330,7 +330,7 @@ export function workerAt(hub, port, localPort) {
   }));
 }
 
-/** Exactly one viewer of `stream` in every worker: [viewer, …]. */
+/** Opens exactly one viewer of `stream` in every worker: [viewer, …]. */
 export async function oneInEach(hub, stream) {
   const all = await viewersEverywhere(hub, stream);
   const kept = new Map();
@@ -347,7 +347,7 @@ export async function oneInEach(hub, stream) {
 
 // ---- publishers -----------------------------------------------------------
 
-/** Sends a key frame and inter frames every `every` ms until stopped; what this process is late with, at once. */
+/** Sends a key frame and inter frames every `every` ms until stopped; frames that are late go at once. */
 export function feed(client, { key, inter, from = 0, every = 40, gop = 25 }) {
   let n = 0;
   const began = performance.now();

@@ -13,7 +13,7 @@ const BASE = 'localhost/duolu-base';
 const IMAGE = 'localhost/duolu';
 const LONG = 3_000_000;
 
-/** Why an image cannot be built here, or undefined. */
+/** The reason why an image cannot be built here, or undefined. */
 export async function whyNot() {
   if (process.getuid() !== 0) return 'not root, and debootstrap needs it';
   const spaces = await run('unshare', ['--mount', '--pid', '--fork', 'true'], { check: false });
@@ -24,7 +24,7 @@ export async function whyNot() {
     const made = await buildah(['from', 'scratch'], { driver, check: false });
     if (made.code !== 0) continue;
     const container = made.stdout.trim();
-    // where / is no mount point (a bare chroot) a layer can be made, but not kept
+    // where / is no mount point (a bare chroot) buildah can make a layer, but not keep it
     let usable = true;
     for (const step of [['mount', container], ['copy', '-q', container, fileURLToPath(import.meta.url), '/probe'],
       ['commit', '-q', container, 'localhost/duolu-probe'], ['rmi', 'localhost/duolu-probe']]) {
@@ -53,7 +53,7 @@ async function archive() {
   return found[1];
 }
 
-/* This machine may reach its archive by a proxy, and trust authorities of its own. */
+/* This machine may need a proxy for its archive, and its own certificate authorities. */
 async function copyNetworkSettings(root) {
   const { stdout } = await run('apt-config', ['dump', 'Acquire']);
   const kept = stdout.split('\n').filter((line) => /^Acquire::(https?::Proxy|Check-)/.test(line));
@@ -80,10 +80,10 @@ async function makeBase() {
   fs.rmSync(root, { recursive: true, force: true });
 }
 
-/** Builds the image and mounts it: the path of its root, and a way to end that. */
+/** Builds the image and mounts it; returns the path of its root, and a function that removes it. */
 export async function buildImage() {
   await makeBase();
-  // a package registry may be reached by settings in the environment only
+  // package registries may need these settings of the environment
   const passed = ['http_proxy', 'https_proxy', 'no_proxy'].filter((name) => process.env[name])
     .flatMap((name) => ['--build-arg', `${name}=${process.env[name]}`]);
   const { stdout } = await buildah([
@@ -102,7 +102,7 @@ export async function buildImage() {
     IMAGE,
     '.',
   ]);
-  await buildah(['rmi', '--prune'], { check: false });     // what an earlier build left untagged
+  await buildah(['rmi', '--prune'], { check: false });     // untagged images of earlier builds
   const container = (await buildah(['from', '--pull-never', IMAGE])).stdout.trim();
   const root = (await buildah(['mount', container])).stdout.trim();
   const config = JSON.parse((await buildah(['inspect', '--type', 'image', IMAGE])).stdout).OCIv1.config;

@@ -1,5 +1,5 @@
-// How late this process, and the server it talks to, got their turn on a busy
-// machine: times that a test measures are no truer than that.
+// How late this process and the server got the CPU on a busy machine: measured
+// times are not more accurate than that.
 
 const lags = [];            // {at, late}, in ms of performance.now()
 const tickMs = 20;
@@ -11,10 +11,10 @@ const timer = setInterval(() => {
 }, tickMs);
 timer.unref();
 
-/** The longest that the process, or a server that answers pings, was late since `from` (of performance.now()). */
+/** The longest delay of the process, or of a server that answers pings, since `from` (of performance.now()). */
 export const lagSince = (from) => Math.max(0, ...lags.filter(({ at }) => at >= from).map(({ late }) => late));
 
-/** Pings the worker that an RTMP client is connected to, as long as it is. */
+/** Pings the worker of an RTMP client until the client disconnects. */
 export async function measureAnswers(client) {
   while (!client.ended) {
     const asked = performance.now();

@@ -1,6 +1,6 @@
 // A private MariaDB in a temporary folder, as an unprivileged user, on a unix
-// socket; on 127.0.0.1 with TLS as well when asked. Nothing of the machine's
-// own configuration is read.
+// socket, and on request on 127.0.0.1 with TLS. It does not read the machine's
+// configuration.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -87,7 +87,7 @@ export class Mariadb {
     return text.split('\n').slice(0, -1).map((line) => line.split('\t'));
   }
 
-  // An empty database and a user of that name without a password, for the socket.
+  // Creates an empty database and a user of that name, without a password, for the socket.
   create(name) {
     this.query(`CREATE DATABASE ${name}; CREATE USER ${name}@localhost; GRANT ALL ON ${name}.* TO ${name}@localhost;`);
     return `mysql://${name}@localhost/${name}?socket=${this.socket}`;

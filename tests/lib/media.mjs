@@ -7,7 +7,7 @@ import path from 'node:path';
 import { until } from './nginx.mjs';
 import { run } from './stack.mjs';
 
-/** A running program: its output so far, how it ended, and a way to end it. */
+/** Starts a program: {text: its output so far, code, ended, stop()}. */
 export function start(command, args) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   const state = { child, text: '', code: undefined };
@@ -34,7 +34,7 @@ export function pushFfmpeg(url, { inside = [], film, ...picture } = {}) {
     ...(film ? ['-re', '-i', film, '-c', 'copy'] : testPicture({ ...picture, pace: ['-re'] })), '-f', 'flv', url]);
 }
 
-/** What ffmpeg is told to encode. */
+/** ffmpeg's arguments for the test picture. */
 const testPicture = ({ size = '320x180', rate = 25, gop = rate, bframes = 0, seconds, audio = true, pace = [] }) => [
   ...pace, '-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${rate}`,
   ...(audio ? [...pace, '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100'] : []),
@@ -51,7 +51,7 @@ export function pushAndCopy(url, copy, picture = {}) {
     '-f', 'tee', `${target(url)}|${target(copy)}`]);
 }
 
-/** Two minutes of the test picture as a file, for pushFfmpeg() to send on time, however busy the machine is. */
+/** A file with two minutes of the test picture: pushFfmpeg() can send it on time even on a busy machine. */
 export async function makeFilm(picture) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-film-'));
   process.on('exit', () => fs.rmSync(dir, { recursive: true, force: true }));
@@ -78,7 +78,7 @@ export async function probe(bytes) {
   return JSON.parse(stdout).streams;
 }
 
-/** Waits until nginx says that a stream is live, and gives its status entry. */
+/** Waits until a stream is live; returns its status entry. */
 export function untilLive(stack, name, publisher) {
   return until(async () => {
     if (publisher && publisher.code !== undefined) {

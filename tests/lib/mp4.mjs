@@ -1,9 +1,8 @@
-// Reads MP4 files, fragmented and progressive, after the words of ISO/IEC
-// 14496-12, -14 and -15 and nothing else; so it checks what we write and shares
-// no mistake with it.  Anything that the standard forbids is an error, in a
-// sentence that says where.
+// Reads MP4 files, fragmented and progressive, by ISO/IEC 14496-12, -14 and -15
+// alone, so that it shares no mistake with our own code.  Anything that the
+// standard forbids is an error, with a sentence that says where.
 
-/** A part of the file: the content of one box, read from its start. */
+/** The content of one box, read from its start. */
 class Box {
   constructor(file, type, at, head, end, path) {
     Object.assign(this, {

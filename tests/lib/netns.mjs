@@ -1,9 +1,9 @@
-// Networks of a test's own: nobody else's packets, and wires that can be cut.
+// Separate networks for tests: no foreign packets, and links that can be cut.
 //
 //   inOwnNetwork(import.meta.url, () => { test(…); });   the file's tests, in an empty network
-//   const device = await phone();      a namespace of its own behind a wire
+//   const device = await phone();      a network namespace behind a link
 //   start(...device.inside, 'ffmpeg', …)
-//   device.cut(); device.mend();       no packet passes, nobody is told
+//   device.cut(); device.mend();       cut: packets are lost without an error
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ import { until } from './nginx.mjs';
 import { run, runSync } from './stack.mjs';
 
 const ip = (...args) => runSync('ip', args);
-// who is not root is root of a user namespace of its own
+// without root: become root of a new user namespace
 const unshare = ['--net', ...(process.getuid() === 0 ? [] : ['--map-root-user'])];
 
 /**
@@ -49,7 +49,7 @@ export function inOwnNetwork(url, define) {
 let phones = 0;
 
 /**
- * A network namespace behind a wire: {device, address: the wire's near end, farAddress, inside: a command's prefix,
+ * A network namespace behind a link: {device, address: the link's near end, farAddress, inside: a command's prefix,
  * cut, mend, remove}.
  */
 export async function phone() {

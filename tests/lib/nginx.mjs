@@ -7,10 +7,10 @@
 //   await ng.stop();              throws when the log has an alert
 //
 // The template may use {{dir}}, {{port:NAME}} (a free port on 127.0.0.1, the
-// same for one NAME) and {{modules}} (where the load_module lines go, at the
-// top without it).  `files` are written into {{dir}} first, with the same
-// replacements.  What the template does not say (user, pid, error_log,
-// daemon, temp paths of http) is filled in.
+// same for one NAME) and {{modules}} (the place of the load_module lines, by
+// default the top).  `files` are written into {{dir}} first, with the same
+// replacements.  Directives that are missing (user, pid, error_log, daemon, temp
+// paths of http) are added.
 
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -21,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 
 export const repo = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
-const DEADLINE = 60_000;                // that only a failure reaches, also on a busy machine
+const DEADLINE = 60_000;                // only a failure reaches it, even on a busy machine
 const DEBIAN_MODULES = '/usr/lib/nginx/modules';
 const FILES = { rtmp: 'ngx_rtmp_module.so', guard: 'ngx_rtmp_guard_module.so', hub: 'ngx_hub_module.so' };
 const HTTP_TEMP = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
@@ -31,8 +31,8 @@ const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
 // 'exit' handlers end the nginx of a test that is itself being ended
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-// Below the ports that the system gives to whoever connects, and each process begins elsewhere: nobody
-// takes a port between this look and the bind of what is started.
+// Below the system's ephemeral ports, and each process begins at another one, so that no other process
+// takes a port between freePort() and the program's bind().
 const PORTS = { first: 10_000, count: 22_000, apart: 100 };
 let nextPort = (process.pid * PORTS.apart) % PORTS.count;
 
@@ -53,7 +53,7 @@ function isFree(port) {
   });
 }
 
-/** Calls `probe` until it gives something true; `what` names it on failure. */
+/** Calls `probe` until it returns something true, and returns that; `what` names it on failure. */
 export async function until(probe, what, ms = DEADLINE) {
   const end = Date.now() + ms;
   for (;;) {
@@ -107,8 +107,8 @@ function sanitizerEnv(dir) {
   const lib = (name) => execFileSync('gcc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim();
   return {
     LD_PRELOAD: `${lib('libasan.so')} ${lib('libubsan.so')}`,
-    // nginx frees its pools by ending, which looks like a leak; each module
-    // brings its own ngx_module_order, which looks like a clash
+    // nginx does not free its pools at exit: looks like a leak; each module has
+    // its own ngx_module_order: looks like a violation
     ASAN_OPTIONS: `detect_leaks=0:detect_odr_violation=0:abort_on_error=1:handle_abort=0:`
         + `quarantine_size_mb=8:log_path=${dir}/sanitizer`,
     UBSAN_OPTIONS: `print_stacktrace=1:log_path=${dir}/sanitizer`,
@@ -149,7 +149,7 @@ export function isGone(pid) {
 /** Waits until none of the processes runs; `what` names them on failure. */
 export const untilGone = (pids, what) => until(() => pids.every(isGone), `${what} to be gone`);
 
-/** KB that are processes' own.  The zone, though touched by one worker alone, is not. */
+/** Private memory of processes, KB, without the zone, which may be mapped by one worker alone. */
 export function privateKb(pids) {
   let sum = 0;
   for (const pid of pids) {
@@ -267,7 +267,7 @@ async function attempt({ conf, modules, files, sanitize, env, expectCrash, worke
   const whole = conf.includes('{{modules}}') ? conf : `{{modules}}\n${conf}`;
   const text = complete(await template(whole, dir, ports, lines), dir);
   fs.writeFileSync(path.join(dir, 'nginx.conf'), text);
-  const tcp = { ...ports };             // those nginx itself listens on
+  const tcp = { ...ports };             // nginx itself listens on these
   for (const name of Object.keys(tcp)) {
     if (!new RegExp(`listen\\s[^;]*\\b${tcp[name]}\\b`).test(text)) delete tcp[name];
   }
@@ -295,7 +295,7 @@ export async function startNginx({
     try {
       return await attempt({ conf, modules, files, sanitize, env, expectCrash, workers });
     } catch (error) {
-      // somebody else took the port between our look and nginx's bind
+      // another process took the port before nginx's bind()
       if (round === 5 || !/bind\(\).*Address already in use/.test(error.message)) throw error;
     }
   }

@@ -1,4 +1,4 @@
-// What a JPEG shows, by ffmpeg's decoder.
+// Decodes a JPEG by ffmpeg.
 
 import { execFileSync } from 'node:child_process';
 

@@ -1,5 +1,5 @@
-// Reads an HLS media playlist of the history and holds it to RFC 8216 and to
-// what modules/history.md says beyond it.
+// Reads an HLS media playlist of history and checks it by RFC 8216 and
+// modules/history.md.
 
 import assert from 'node:assert/strict';
 
@@ -81,7 +81,7 @@ export function readPlaylist(text) {
       utc: p.next.utc ?? clock,
       dated: p.next.utc !== undefined,
     };
-    // a file that goes on where the one before ended has the same head
+    // without a discontinuity a file has the same head as the one before
     if (p.items.length > 0 && !item.discontinuity) p.alike.add(item.file);
     assert.ok(p.alike?.has(item.file), `${line}: its MAP is ${item.map?.uri}`);
     assert.ok(item.duration > 0 && item.size > 0 && item.offset >= item.map.size, `${line}: ${JSON.stringify(item)}`);

@@ -1,5 +1,5 @@
-// The auth-service with a folder of recordings that the test lays out, as the
-// recorder leaves them, a real MariaDB and a stand-in for nginx.
+// The auth-service with a folder of recordings that the test writes as the recorder
+// would, a real MariaDB and a stand-in for nginx.
 //
 //   const service = new RecService();
 //   const { sql, lay, insert, at } = service;      the folder is service.rec
@@ -43,7 +43,7 @@ export class RecService extends Service {
 
   indexOf = (file) => this.at(file).replace(/mp4$/, 'm3u8');
 
-  /** A recording as an MP4 of so many bytes and its index. */
+  /** Writes a recording: an MP4 of so many bytes and its index. */
   lay = ({ stream = 'live/demo', from, seconds = 60, bytes = 1000, session = from, end = '#EXT-X-ENDLIST\n' }) => {
     const file = `${stream}/${fileName(from)}`;
     fs.mkdirSync(path.dirname(this.at(file)), { recursive: true });
@@ -57,7 +57,7 @@ export class RecService extends Service {
     return { file, stream, from, to: from + seconds * 1000, bytes, session };
   };
 
-  /** An FLV with one tag at its start and one at its end (Adobe FLV 10.1, annex E). */
+  /** Writes an FLV with one tag at its start and one at its end (Adobe FLV 10.1, annex E). */
   layFlv = ({ stream = 'live/demo', from, seconds = 60 }) => {
     const file = `${stream}/${fileName(from, 'flv')}`;
     const tag = (ms) => {
@@ -77,7 +77,7 @@ export class RecService extends Service {
     return { file, stream, from, to: from + seconds * 1000, bytes: 13 + 34 };
   };
 
-  /** The row of one that was laid out. */
+  /** Inserts the row of a recording from lay() or layFlv(). */
   insert = ({ file, stream, from, to = 0, bytes = 0, session = from, state = 'complete', keep = 0 }) => {
     const [app, name] = stream.split('/');
     this.sql(`INSERT INTO recordings (stream_id, app, name, file, format, session, started_ms, ended_ms,
@@ -92,7 +92,7 @@ export class RecService extends Service {
     fs.mkdirSync(this.at('.spool'), { mode: 0o750 });
   };
 
-  /** Somebody who writes the file: a marker, and the lock; stop() takes both away, or the lock alone. */
+  /** Acts as the file's writer: marker and lock; stop() removes both, or only the lock. */
   writer = async (file) => {
     const child = spawn('flock', [this.at(file), 'sh', '-c', 'echo locked && exec cat'], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -110,7 +110,7 @@ export class RecService extends Service {
     };
   };
 
-  /** duoluctl, with settings of its own: {code, stdout, stderr}. */
+  /** Runs duoluctl with other settings: {code, stdout, stderr}. */
   ctl = (args, environment = {}) => {
     const before = this.auth.environment;
     this.auth.environment = { ...before, ...environment };

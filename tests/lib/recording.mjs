@@ -1,11 +1,11 @@
-// Recordings as they lie on the disk, read without any of Duolu's own code,
-// and what must be true of each; a publisher that knows what it sent.
+// Reads recordings from the disk, without any of Duolu's code, and checks them;
+// a publisher that remembers the frames it sent.
 //
 //   const rec = new Recordings(root);
 //   rec.files('live/demo')                 paths below root, oldest first
 //   rec.spool()                            events for the service, in order
 //   const r = rec.read(file)               Recording: index, boxes, frames
-//   wellFormed(r); sameFrames([r], sent)   throw when something is not as promised
+//   wellFormed(r); sameFrames([r], sent)   throw when something is wrong
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -23,12 +23,12 @@ const DAY = /^\d{4}-\d\d-\d\d$/;
 const NAME = /^(\d\d)-(\d\d)-(\d\d)\.(\d{3})\.(mp4|flv)$/;
 const EVENT = /^\d{13}-\d{10}-\d{6}\.json$/;
 const FRAGMENT_MS = 1000;
-const INTERLEAVE = 200;                 // ms by which sound may come before or behind the pictures of its time
+const INTERLEAVE = 200;                 // ms that sound may be before or behind the pictures of its time
 const SEGMENT_MS = 30_000;
-const DRIFT = 13;                       // ms by which sound may be moved to be even
+const DRIFT = 13;                       // ms that the recorder may move sound, for even steps
 const lines = (text) => text.split('\n').filter(Boolean);
 
-// Recorders begin a new file with each hour (UTC): tests that count files begin in none's last minutes.
+// Recorders begin a file at each hour (UTC): tests that count files do not start in its last minutes.
 const hourEnds = 3_600_000 - (Date.now() % 3_600_000);
 if (hourEnds < 150_000) await new Promise((resolve) => { setTimeout(resolve, hourEnds + 1000); });
 
@@ -54,7 +54,7 @@ export class Recordings {
       );
   }
 
-  /** Everything in the folder, markers and spool included. */
+  /** All files in the folder, including markers and spool. */
   all(dir = this.root) {
     return fs.readdirSync(dir, { withFileTypes: true })
       .flatMap((entry) => (entry.isDirectory() ? this.all(path.join(dir, entry.name)) : [path.join(dir, entry.name)]));
@@ -75,7 +75,7 @@ export class Recordings {
     return fs.existsSync(dir) ? fs.readdirSync(dir) : [];
   }
 
-  /** Waits until a stream has `count` closed files; gives all of them, read. */
+  /** Waits until a stream has `count` closed files; returns all of them, read. */
   async closed(stream, count = 1) {
     await until(
       () => this.spool(stream).filter(({ event }) => event === 'close').length >= count,
@@ -92,7 +92,7 @@ export class Recordings {
 
 const number = (text) => { assert.match(text, /^\d+$/); return Number(text); };
 
-/** The index as RFC 8216 has it: {head…, segments, ended, interrupted}. */
+/** Parses an index (RFC 8216): {head…, segments, ended, interrupted}. */
 export function readIndex(text) {
   const index = { segments: [], target: undefined, map: undefined };
   let next = {};
@@ -169,7 +169,7 @@ export class Recording {
     this.movie = readMp4(this.bytes, { partial: !this.playlist.ended });
   }
 
-  /** All frames, in the order of the file: {type, dts (ms in the file), utc, cts, key, data, fragment}. */
+  /** All frames, in the file's order: {type, dts (ms in the file), utc, cts, key, data, fragment}. */
   get frames() {
     this.allFrames ??= this.movie.fragments.flatMap((fragment, i) =>
       this.movie.tracks.flatMap(({ id, kind, timescale }) => {
@@ -198,9 +198,9 @@ export class Recording {
   get end() { return Math.max(...this.frames.map(({ dts, duration }) => dts + duration)); }
 }
 
-// ---- what is promised of each file ----------------------------------------
+// ---- checks of a file -----------------------------------------------------
 
-/** Structure of a file and its index; `open`: it is still being written; `modes`: of files and folders. */
+/** Checks a file and its index; `open`: it is still being written; `modes`: of files and folders. */
 export function wellFormed(r, { open = false, session, modes = ['640', '750'] } = {}) {
   const { playlist, movie, bytes } = r;
   const name = path.basename(r.file);
@@ -249,7 +249,7 @@ function segments(r, open) {
     );
     const leader = own.find(({ type }) => type === (hasVideo ? VIDEO : AUDIO));
     if (hasVideo && !segment.dependent) assert.ok(leader.key, `${what} begins with a key frame`);
-    // the first may begin with sound, of which some comes before its picture
+    // the first segment may begin with sound, before its picture
     const begin = i ? leader?.utc : Math.min(...own.map(({ utc }) => utc));
     if (begin)
       assert.ok(
@@ -270,7 +270,7 @@ function segments(r, open) {
 }
 
 /**
- * The recordings hold these frames, each once, none else, at their times.
+ * Checks that the recordings hold exactly these frames, each once, at their times.
  * `sent`: [{type, dts, cts, key, data}], their dts by any one clock.  Between
  * files of a session the clock may differ by `apart` ms.  `onTime: false` for a
  * publisher that a busy machine may keep from its pace: its clock may be set.
@@ -309,7 +309,7 @@ export function sameFrames(recordings, sent, { apart = 50, onTime = true } = {})
   }
 }
 
-/** Nothing but silence from ffprobe and from a whole decoding, of file and playlist. */
+/** Checks that ffprobe and ffmpeg read all of the file and the playlist without complaint. */
 export async function plays(r, { index = true } = {}) {
   const inputs = index ? [r.path, r.index] : [r.path];
   for (const input of inputs) {
@@ -336,9 +336,9 @@ export async function plays(r, { index = true } = {}) {
   }
 }
 
-// ---- what was sent --------------------------------------------------------
+// ---- sent frames ----------------------------------------------------------
 
-/** A media tag of FLV as a frame that sameFrames() takes; undefined for what is no frame. */
+/** A media tag of FLV as a frame for sameFrames(); undefined if it holds no frame. */
 export function frameOf({ type, body, dts }) {
   if (type === AUDIO) return body[1] === 0 ? undefined : { type, dts, data: body.subarray(2) };
   if (type !== VIDEO) return undefined;
@@ -373,7 +373,7 @@ export function longestWait(viewer, from = 0, to = Infinity) {
   return Math.max(...at.slice(1).map((ms, i) => ms - at[i]));
 }
 
-/** A filler NAL unit with a name in it: no two frames are the same. */
+/** A filler NAL unit that contains a name, so that all frames differ. */
 function named(name, size) {
   const nal = Buffer.alloc(Math.max(size, 40), 0xff);
   nal.writeUInt32BE(nal.length - 4, 0);
@@ -383,13 +383,13 @@ function named(name, size) {
   return nal;
 }
 
-/** Names of the pictures of a Source: ['1-0', '1-1', …], whose source and number they are. */
+/** Names of a Source's pictures: ['1-0', '1-1', …], its number and theirs. */
 export const namesOf = (frames) =>
   frames.filter(({ type }) => type === VIDEO).map(({ data }) => /<(\d+-\d+)>/.exec(data.toString('latin1'))[1]);
 
 let sources = 0;
 
-/** Publishes pictures that are all different, and remembers them. */
+/** Publishes pictures that all differ, and remembers them. */
 export class Source {
   static async open(hub, name, { size = 500, every = 40, gop = 25, audio = true, from = 0, key = 'k' } = {}) {
     const source = new Source();
@@ -398,7 +398,7 @@ export class Source {
     return source;
   }
 
-  /** One picture, and the sound up to it. */
+  /** Sends one picture, and the sound up to it. */
   step({ key = this.n % this.gop === 0, cts = 0 } = {}) {
     const body = Buffer.concat([key ? keyFrame() : interFrame(), named(`${this.id}-${this.n}`, this.size)]);
     body.writeIntBE(cts, 2, 3);
@@ -413,10 +413,10 @@ export class Source {
     this.stamp += this.every;
   }
 
-  /** As many at once as make MS. */
+  /** Sends MS of media at once. */
   burst(ms) { for (const end = this.stamp + ms; this.stamp < end;) this.step(); }
 
-  /** In real time until stop(). */
+  /** Sends in real time until stop(). */
   run() {
     const began = performance.now() - this.stamp;
     const due = () => { while (!this.client.ended && this.stamp <= performance.now() - began) this.step(); };
@@ -426,7 +426,7 @@ export class Source {
     return this;
   }
 
-  /** run(); gives the moments between which nginx got the first of its frames. */
+  /** run(); returns the moments between which nginx got its first frame. */
   async begin() {
     const from = Date.now();
     this.run();
@@ -436,7 +436,7 @@ export class Source {
 
   stop() { clearInterval(this.timer); return this; }
 
-  /** Ends it when the server has all of it. */
+  /** Ends the publisher when the server has all frames. */
   async end() {
     this.stop();
     await this.client.ping();
@@ -444,14 +444,14 @@ export class Source {
   }
 }
 
-/** What a viewer SAW, who came after the first frames of what was SENT, with those before it. */
+/** Frames that a viewer SAW, who joined late, preceded by the frames that were SENT before. */
 export function fromTheStart(sent, saw) {
   const missed = sent.length - saw.length;
   const shift = saw[0].dts - sent[missed].dts;
   return [...sent.slice(0, missed).map((frame) => ({ ...frame, dts: frame.dts + shift })), ...saw];
 }
 
-/** Sends a plan of a clip's frames (clips.mjs) and ends; gives what was sent. */
+/** Sends a plan of a clip's frames (clips.mjs) and ends; returns the frames. */
 export async function replayed(hub, name, steps) {
   const client = await openStream(hub.rtmp);
   client.setChunkSize(4096);

@@ -1,5 +1,5 @@
-// Recordings as the recorder lays them out, made here: one short real
-// encoding, its fragments repeated over any hours and spans.
+// Writes recordings as the recorder would: the fragments of one short real encoding,
+// repeated over any hours and spans.
 //
 //   const source = await makeSource();
 //   const files = writeRecordings(root, 'live/demo', source, { spans: [[from, to]] });
@@ -46,7 +46,7 @@ function fragmentOf(data, moof) {
   return { sequence: mfhd.at + 12 - moof.at, tracks };
 }
 
-/** ffmpeg's init segment with what ours has: mehd (8.8.2, of no duration yet), and the number of a next track. */
+/** Adds to ffmpeg's init segment mehd (8.8.2, without a duration) and next_track_ID, as ours has them. */
 function asOurs(init) {
   const moov = [...boxes(init)].find((box) => box.type === 'moov');
   const [mvex] = child(init, moov, 'mvex');
@@ -61,7 +61,7 @@ function asOurs(init) {
 /**
  * {init, fragments: [{data, sequence, tracks}], scale: {1: 1000, 2: 48000}}:
  * eight seconds that can be repeated for ever, since 375 AAC frames of 48 kHz
- * are just as long.
+ * have the same length.
  */
 export async function makeSource({
   size = '320x180',
@@ -125,7 +125,7 @@ export async function makeSource({
   return source;
 }
 
-/** The bytes of second `n` of a source, `at` ms into its file, as fragment `sequence`. */
+/** Second `n` of a source as fragment `sequence`, `at` ms after the file's start. */
 function fragmentAt(source, n, at, sequence) {
   const { data, sequence: where, tracks } = source.fragments[n % 8];
   const copy = Buffer.from(data);
@@ -157,7 +157,7 @@ export function indexSegment({ utc, duration, offset, size, gap, dependent }, na
     + `#EXTINF:${(duration / 1000).toFixed(3)},\n#EXT-X-BYTERANGE:${size}@${offset}\n${name}\n`;
 }
 
-/** A file that is being written: add() seconds to it, end() it. */
+/** A file that is being written: add() adds seconds, end() closes it. */
 export class Recording {
   constructor(root, stream, source, { utc, session = utc, media = true, step = 1 }) {
     Object.assign(this, {
@@ -182,7 +182,7 @@ export class Recording {
     this.lines.push(indexHead({ stream, session, init: source.init.length, utc }));
   }
 
-  /** `seconds` more, behind a gap when they do not follow; an index segment is `step` of them. */
+  /** Adds seconds, after a gap if `utc` is not the end; an index segment has `step` of them. */
   add(seconds, { utc = this.end_, dependent } = {}) {
     for (let done = 0; done < seconds;) {
       const n = Math.min(this.step, seconds - done);
@@ -212,14 +212,14 @@ export class Recording {
     return this;
   }
 
-  /** Marks it as being written, as its writer does, until end(). */
+  /** Puts the marker of a file that is being written, until end(). */
   mark() {
     fs.mkdirSync(path.dirname(this.marker), { recursive: true, mode: 0o770 });
     fs.writeFileSync(this.marker, '');
     return this;
   }
 
-  /** Writes what was added. */
+  /** Writes the added seconds. */
   flush() {
     if (this.media) fs.appendFileSync(this.path, Buffer.concat(this.chunks), { mode: 0o640 });
     fs.appendFileSync(this.index, this.lines.join(''), { mode: 0o640 });
@@ -237,9 +237,9 @@ export class Recording {
 }
 
 /**
- * Writes the spans [[from, to], …] of one session: a file per UTC hour, what
- * is missing within one marked as a gap.  `ended` false leaves the last file
- * as if it were still being written, `media` false makes indexes alone.
+ * Writes the spans [[from, to], …] of one session: a file per UTC hour, with gaps
+ * marked.  `ended` false leaves the last file as if it were still being written,
+ * `media` false writes only indexes.
  */
 export function writeRecordings(
   root,

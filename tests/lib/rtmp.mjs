@@ -1,5 +1,5 @@
-// A raw RTMP client for tests: it writes any byte a test wants and tells what
-// the server said.  No dependencies.
+// A raw RTMP client for tests: it can send any byte, and has the server's
+// messages.  No dependencies.
 //
 //   const c = await RtmpClient.open({ port, app: 'live' });   // TCP + handshake
 //   await c.connect(); await c.createStream(); await c.publish('demo?key=x');
@@ -62,7 +62,7 @@ export const amf = {
   longString: (s) => new Amf(Buffer.concat([Buffer.from([12]), u32(Buffer.byteLength(s)), Buffer.from(s)])),
 };
 
-/** All AMF0 values in a buffer; what can't be read ends the list. */
+/** All AMF0 values in a buffer, up to one that cannot be read. */
 export function amfDecode(buffer) {
   let at = 0;
   const string = (length) => { const s = buffer.toString('utf8', at, at + length); at += length; return s; };
@@ -180,7 +180,7 @@ class ChunkReader {
     if (next.extended) {
       if (b.length < at + 4) return 0;
       const value = b.readUInt32BE(at);
-      // continuation chunks may or may not repeat it
+      // continuation chunks may repeat it or not
       if (fmt <= 2 || value === st.value) { next.value = value; at += 4; }
     }
     const part = Math.min(this.chunkSize, next.length - st.have);
@@ -207,8 +207,7 @@ class ChunkReader {
 // ---- the client ---------------------------------------------------------
 
 export class RtmpClient {
-  /** TCP only; nothing is sent. */
-  /** `secure`: RTMPS, whatever certificate the server has. */
+  /** Connects TCP and sends nothing.  `secure`: RTMPS, with any certificate. */
   static tcp({ port, host = '127.0.0.1', app = 'live', localAddress, secure = false } = {}) {
     return new Promise((resolve, reject) => {
       const options = { port, host, localAddress, noDelay: true };
@@ -232,14 +231,14 @@ export class RtmpClient {
     this.socket = socket;
     this.app = app;
     this.tcUrl = `rtmp${secure ? 's' : ''}://${host}:${port}/${app}`;
-    this.chunkSize = 128;               // of what we send
+    this.chunkSize = 128;               // of sent chunks
     this.msid = 1;
     this.transaction = 0;
-    this.inbox = [];                    // messages nobody waited for, newest last
+    this.inbox = [];                    // messages that nobody waited for, newest last
     this.keep = 2000;
     this.counts = {};                   // type -> messages received
     this.received = 0;
-    this.reads = 0;                     // pieces that the kernel gave
+    this.reads = 0;                     // number of data events
     this.pongs = true;                  // answer pings
     this.waiters = new Set();
     this.listeners = [];
@@ -294,7 +293,7 @@ export class RtmpClient {
     if (this.inbox.length > this.keep) this.inbox.shift();
   }
 
-  /** Calls `listener` with every message that comes from now on. */
+  /** Calls `listener` with every message from now on. */
   on(listener) { this.listeners.push(listener); }
 
   /** First message (received already or later) for which `match` is true. */
@@ -338,7 +337,7 @@ export class RtmpClient {
     if (!this.socket.destroyed) this.socket.write(bytes);
   }
 
-  /** Writes and resolves when the kernel has it. */
+  /** Writes and resolves when the kernel has the bytes. */
   flush(bytes) {
     return new Promise((resolve) => { this.socket.write(bytes, resolve); });
   }
@@ -367,7 +366,7 @@ export class RtmpClient {
       && (m.name === '_result' || (m.name === '_error' && new Error(`${what}: ${JSON.stringify(m.values[3])}`))), what);
   }
 
-  /** Asks and awaits a pong: the server has dealt with all that was sent before. */
+  /** Waits for the answer to a ping: then the server has handled all earlier bytes. */
   async ping(value = 1) {
     const payload = Buffer.concat([u16(6), u32(value)]);
     this.send({ csid: 2, type: MSG.USER, payload });
@@ -459,7 +458,7 @@ export async function openPlayer(name, options) {
   return client;
 }
 
-/** What there is to know about a tag of FLV, or a message of RTMP, that came now. */
+/** Describes an FLV tag, or an RTMP message, that has just arrived. */
 export function tagOf(type, body, dts) {
   return {
     type, size: body.length, dts, at: performance.now(),
@@ -470,7 +469,7 @@ export function tagOf(type, body, dts) {
 
 const PLAY_CHUNK_STREAMS = { [MSG.META]: 5, [MSG.AUDIO]: 6, [MSG.VIDEO]: 7 };
 
-/** Plays `name` and holds what comes to the format; `tags` has the media, `statuses` their codes. */
+/** Plays `name` and checks the format; `tags` has the media, `statuses` the codes. */
 export class RtmpPlayer {
   static async open(name, options) {
     const player = new RtmpPlayer(await openStream(options));

@@ -1,4 +1,4 @@
-// A whole stack (MariaDB, auth-service, nginx) of a test's own, by build.sh.
+// A test's own stack (MariaDB, auth-service, nginx), started by build.sh.
 //
 //   const stack = await startStack();
 //   stack.httpsUrl, stack.rtmpUrl, stack.adminPassword, stack.demoKey
@@ -6,7 +6,7 @@
 //   await stack.controlGet('/status')          parsed JSON of nginx's control socket
 //   const cookie = await stack.login('admin')  of the page
 //   await stack.api('GET', '/api/me', { cookie })      { status, headers, json }
-//   await stack.stop()          throws when a process is left or a log has an alert
+//   await stack.stop()          throws when a process survives or a log has an alert
 
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -18,7 +18,7 @@ import { freePort, repo, until } from './nginx.mjs';
 
 const ALARM = /\[(alert|emerg|crit)\]|ERROR: \w+Sanitizer|runtime error:/;
 
-/** Runs a program; gives its output, or throws with both streams in the message. */
+/** Runs a program; returns its output, or throws with both streams in the message. */
 export function run(command, args, { env, input, cwd = repo, check = true, timeout = 300_000 } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: 'pipe', timeout });
@@ -34,13 +34,13 @@ export function run(command, args, { env, input, cwd = repo, check = true, timeo
         resolve({ code, signal, stdout, stderr });
       }
     });
-    // a program that reads no input may be gone before it is written
+    // a program that reads no input may have ended before the write
     child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
   });
 }
 
-/** The same for hooks and constructors that cannot wait: its standard output. */
+/** The same for hooks and constructors that cannot wait; returns its standard output. */
 export function runSync(command, args, options) {
   const { error, status, signal, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', ...options });
   if (status !== 0) {
@@ -52,7 +52,7 @@ export function runSync(command, args, options) {
 
 export const buildSh = (args, options) => run(path.join(repo, 'build.sh'), args, options);
 
-/** `up` in the foreground: its text so far, how it ended (a promise), and its process. */
+/** `up` in the foreground: {text: its output so far, ended, child}. */
 export function foreground(env) {
   const child = spawn(path.join(repo, 'build.sh'), ['up'],
     { cwd: repo, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -75,7 +75,7 @@ export function newHome() {
   return home;
 }
 
-/** Settings of a stack beside all others: its own state, its own ports. */
+/** Settings of a stack that shares nothing with others: its own state and ports. */
 export async function stackEnv({ workers = 2, env = {} } = {}) {
   return {
     DUOLU_HOME: newHome(),
@@ -96,7 +96,7 @@ export async function stackEnv({ workers = 2, env = {} } = {}) {
   };
 }
 
-/** Processes whose working directory lies in `home`: what must be gone after `down`. */
+/** Processes whose working directory is in `home`: after `down` there must be none. */
 export function processesOf(home) {
   const found = [];
   for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -106,7 +106,7 @@ export function processesOf(home) {
         found.push(`${pid} ${fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`);
       }
     } catch {
-      // ended while it was looked at
+      // the process has ended meanwhile
     }
   }
   return found;
@@ -118,7 +118,7 @@ function logsOf(home) {
   return fs.readdirSync(dir).map((name) => [name, fs.readFileSync(path.join(dir, name), 'utf8')]);
 }
 
-/** `down`, and the proof that it left nothing. */
+/** Runs `down` and checks that no process is left. */
 export async function stopStack(env, { allow } = {}) {
   const home = env.DUOLU_HOME;
   await buildSh(['down'], { env });
@@ -173,7 +173,7 @@ export const pidOf = (home, pattern) => {
   return line && Number(line.split(' ')[0]);
 };
 
-/** Ends what would start services of a stack again; `up` brings it back. */
+/** Ends the process that restarts a stack's services; `up` starts it again. */
 export async function endKeeper(home) {
   const pid = pidOf(home, /build\.sh keep/);
   if (!pid) throw new Error(`nothing looks after ${home}`);
@@ -204,7 +204,7 @@ export async function startStack(options = {}) {
     adminPassword: secret('admin'),
     demoKey: secret('demo.key'),
     log: (name) => fs.readFileSync(path.join(home, 'log', `${name}.log`), 'utf8'),
-    /** Standard output of duoluctl; a last argument { input } is its standard input. */
+    /** Runs duoluctl and returns its standard output; a last argument { input } is its standard input. */
     async ctl(...args) {
       const input = typeof args.at(-1) === 'object' ? args.pop().input : undefined;
       return (await buildSh(['ctl', ...args], { env, input })).stdout.trim();

@@ -1,4 +1,4 @@
-// A viewer in a process of its own, for networks that the test is not in:
+// A viewer in a separate process, for networks that the test is not in:
 //
 //   node viewing.mjs flv|ws|h2|rtmp ADDRESS STREAM     prints [dts, ms since 1970] of each picture
 //
@@ -14,7 +14,7 @@ import { RtmpPlayer } from './rtmp.mjs';
 
 const SELF = fileURLToPath(import.meta.url);
 
-// each watches until it ends, and says how
+// each watches until the stream ends, and returns how it ended
 const OPEN = {
   async flv(url, flv) {
     const viewer = await Viewer.open(url, flv);
@@ -59,7 +59,7 @@ if (process.argv[1] === SELF) {
   process.exit(0);
 }
 
-/** Starts one behind the command prefix `inside`. */
+/** Starts a viewer behind the command prefix `inside`. */
 export function startViewing(inside, ...args) {
   const [command, ...first] = [...inside, process.execPath, SELF, ...args];
   const viewing = start(command, first);

@@ -1,5 +1,5 @@
-// Viewers of every protocol with one face: what came, when it came, and the
-// same as an FLV file; and what a gap in it looks like.
+// Viewers of every protocol with one interface: frames, their arrival, all of it as
+// an FLV file; and checks of gaps.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -82,7 +82,7 @@ class RtmpWatcher {
 /** Protocols that viewers of the hub may use. */
 export const PROTOCOLS = { flv: FlvWatcher.open, ws: WsWatcher.open, rtmp: RtmpWatcher.open };
 
-/** Pids of the workers that hold these connections, [[port, localPort], …]; one look at /proc for all. */
+/** Pids of the workers that hold these connections, [[port, localPort], …]; reads /proc once for all. */
 function workersOf(hub, connections) {
   const inodes = new Map();
   for (const line of fs.readFileSync('/proc/net/tcp', 'utf8').split('\n')) {
@@ -98,7 +98,7 @@ function workersOf(hub, connections) {
   return connections.map(([port, localPort]) => owners.get(`socket:[${inodes.get(`${port} ${localPort}`)}]`));
 }
 
-/** One viewer in every worker by every protocol: [{protocol, pid, …}]. */
+/** Opens one viewer in every worker by every protocol: [{protocol, pid, …}]. */
 export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTOCOLS)) {
   const pids = hub.nginx.workers();
   const all = await Promise.all(protocols.map(async (protocol) => {
@@ -120,7 +120,7 @@ export async function watchEverywhere(hub, stream, protocols = Object.keys(PROTO
   return all.flat();
 }
 
-/** Media of a watcher: no metadata, no sequence headers. */
+/** A watcher's media, without metadata and sequence headers. */
 export const media = (watcher) => watcher.tags.filter((tag) => tag.type !== 18 && !tag.config);
 
 /** Waits until a watcher has `count` more frames (of `type`, when given). */
@@ -134,9 +134,9 @@ export async function more(watcher, count, type) {
 
 /**
  * The longest silence that ended between two moments: {wall, after, video,
- * audio}.  A track that is on both sides has how far its dts and the wall clock
- * went from its last frame before to its first behind (begin), and to its last
- * in that time (end).
+ * audio}.  A track with frames on both sides has the steps of its dts and of the wall
+ * clock from its last frame before to its first after (begin), and to its last in
+ * that time (end).
  */
 export function gapBetween(watcher, from, to = Infinity) {
   const tags = media(watcher).filter((tag) => tag.at < to);
@@ -160,9 +160,9 @@ export function gapBetween(watcher, from, to = Infinity) {
 }
 
 /**
- * By how many ms dts and the clock went apart over a gap: {least, most}. Frames
- * come late on a busy machine, never early, so that the earliest of many tell the
- * clock; the first one behind the gap is what the clock was set by.
+ * The difference of dts and wall clock over a gap, ms: {least, most}. On a busy
+ * machine frames arrive late, never early, so the earliest of many show the clock;
+ * the hub set its clock by the first one after the gap.
  */
 function missedBy(before, behind) {
   const off = (tag) => tag.dts - tag.at;
@@ -170,7 +170,7 @@ function missedBy(before, behind) {
   return { least: Math.round(off(behind[0]) - was), most: Math.round(Math.max(...behind.slice(0, 50).map(off)) - was) };
 }
 
-/** By how many ms the dts of each track missed the length of each gap that began at `stops`: [{least, most}…]. */
+/** The error of each track's dts over each gap that began at `stops`, ms: [{least, most}…]. */
 const gapErrors = (watcher, stops) => stops.map((stop, i) => {
   const { video, audio } = gapBetween(watcher, stop, stops[i + 1]);
   return [video, audio].filter(Boolean).map(({ missed }) => missed);
@@ -180,7 +180,7 @@ const gapErrors = (watcher, stops) => stops.map((stop, i) => {
 export const gapsInWords = (watcher, stops) => gapErrors(watcher, stops)
   .map((tracks) => tracks.map(({ least, most }) => `${least}…${most}`).join('/')).join(', ');
 
-/** Where dts goes back within a track, or by more than `tolerance` ms in file order. */
+/** The places where dts goes back within a track, or by more than `tolerance` ms in file order. */
 export function stepsBack(watcher, tolerance) {
   const last = {};
   let newest = -Infinity;
@@ -195,7 +195,7 @@ export function stepsBack(watcher, tolerance) {
   return found;
 }
 
-/** What came, as an FLV file. */
+/** A watcher's tags as an FLV file. */
 export function fileOf(watcher) {
   const parts = [Buffer.from([0x46, 0x4c, 0x56, 1, 5, 0, 0, 0, 9, 0, 0, 0, 0])];
   for (const tag of watcher.tags) {
@@ -211,7 +211,7 @@ export function fileOf(watcher) {
   return Buffer.concat(parts);
 }
 
-/** What ffmpeg has to say about decoding an FLV file: '' when nothing. */
+/** ffmpeg's complaints about an FLV file, '' if it has none. */
 export async function complaints(file) {
   // vfr: ffmpeg's own output would be in ticks of a frame rate that it guesses
   // from the first seconds, gap included, and two frames may meet in one tick
@@ -220,17 +220,17 @@ export async function complaints(file) {
   return stderr + (code ? `exit status ${code}` : '');
 }
 
-/** Those of the watchers that ended or got nonsense, in words. */
+/** The watchers that ended or got invalid bytes, in words. */
 export const failures = (watchers) =>
   watchers.filter((w) => w.error || w.ended).map((w) => `${w.protocol} in ${w.pid}: ${w.error ?? w.ending}`);
 
-/** Waits until a stream has something to watch. */
+/** Waits until a stream has media. */
 export const untilWatchable = (hub, stream) => until(async () => {
   const { state, window_ms: ms } = (await hub.stream(stream)) ?? {};
   return state === 'live' && ms > 300;
 }, `${stream} to be live`);
 
-/** Every gap of every watcher has its wall-clock length in dts, nothing goes back, and ffmpeg decodes all of it. */
+/** Every gap of every watcher has its wall-clock length in dts, no dts goes back, and ffmpeg decodes all of it. */
 export async function soundOver(t, watchers, stops, { tolerance = 200, interleave = 400 } = {}) {
   const allowed = tolerance + lagSince(stops[0] - 1000);
   for (const watcher of watchers) {

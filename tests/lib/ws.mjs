@@ -1,5 +1,5 @@
-// A WebSocket client that may break every rule: it writes the bytes it is given
-// and tells which frames came.
+// A WebSocket client that can break every rule: it writes any bytes, and has the
+// received frames.
 
 import net from 'node:net';
 import tls from 'node:tls';
@@ -9,7 +9,7 @@ export const OP = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG
 export const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13',
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', ''].join('\r\n');
 
-/** A frame of a client; `length` and `form` (7, 16 or 64 bits) may say what is not so. */
+/** A client's frame; `length` and `form` (7, 16 or 64 bits) may be wrong. */
 export function frame(opcode, payload = Buffer.alloc(0),
   { fin = true, rsv = 0, mask = Buffer.from([1, 2, 3, 4]), length = payload.length, form } = {}) {
   const bits = form ?? (length < 126 ? 7 : length < 65536 ? 16 : 64);
@@ -65,7 +65,7 @@ export function openRaw(url, { headers = UPGRADE, paused = false } = {}) {
     });
     socket.on('error', reject);
     client.of = (opcode) => client.frames.filter((one) => one.opcode === opcode);
-    /** Status of the close frame that came, 0: none. */
+    /** Status of the received close frame, 0: none. */
     Object.defineProperty(client, 'status', { get: () => client.of(OP.CLOSE)[0]?.payload.readUInt16BE(0) ?? 0 });
   });
 }

@@ -1,6 +1,5 @@
-// clip.mp4: a span of what was recorded as one file.  Every clip is held
-// against the recordings it comes from by a reader of the standard, and to
-// ffmpeg's ear.
+// clip.mp4: a span of the recordings as one file.  Every clip is compared with
+// its recordings by a reader of the standard, and decoded by ffmpeg.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -43,9 +42,9 @@ async function startClips({ location = '', main = '', listen = '', ...options } 
   return hub;
 }
 
-// ---- what a clip must be ---------------------------------------------------
+// ---- checks of a clip ------------------------------------------------------
 
-/** The segments of a clip as its rules have them: [{r, segments}]. */
+/** The segments that a clip must have: [{r, segments}]. */
 function chosen(recordings, from, to) {
   const all = recordings.flatMap((r) => r.playlist.segments.map((segment) => ({ r, ...segment })));
   const ends = (s) => s.utc + s.duration;
@@ -70,7 +69,7 @@ function shownAt(movie, track, sample) {
   throw new Error('a track without an edit');
 }
 
-/** SPS and PPS of an avcC record (14496-15, 5.3.3.1), each behind its length. */
+/** SPS and PPS of an avcC record (14496-15, 5.3.3.1), each with its length in front. */
 function setsOf(config) {
   const sets = [];
   let at = 6;
@@ -84,7 +83,7 @@ function setsOf(config) {
   return Buffer.concat(sets);
 }
 
-/** Holds a clip's bytes to the recordings; gives {movie, video, audio, seconds, dropped}. */
+/** Compares a clip's bytes with the recordings; returns {movie, video, audio, seconds, dropped}. */
 function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   const parts = chosen(recordings, from, to);
   const movie = readMp4(bytes);
@@ -95,8 +94,8 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
     'every track says where it begins',
   );
 
-  // the payload is what the files hold, one range of each; in a clip of several
-  // configurations parameter sets stand before each key frame
+  // the payload is one range of each file; in a clip of several configurations
+  // parameter sets precede each key frame
   let at = movie.initSize + (bytes.readUInt32BE(movie.initSize) === 1 ? 16 : 8);
   const configs = new Set(parts.map(({ r }) => of(r.movie, 'video')?.config.toString('hex')).filter(Boolean));
   for (const part of parts) {
@@ -121,7 +120,7 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   }
   assert.equal(at, bytes.length);
 
-  // each recorded frame once, in its order
+  // each recorded frame once, in order
   const result = { movie, seconds: movie.durationMs / 1000 };
   for (const kind of ['video', 'audio']) {
     const track = of(movie, kind);
@@ -158,7 +157,7 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
     result[`${kind}Dropped`] = want.length - have.length;
   }
 
-  // one clock for both, and at a joint sound is less than a frame off
+  // sound and picture have one clock; at a joint sound is less than a frame off
   const clocks = new Map();
   for (const { piece, at: shown, utc } of result.video) {
     if (!clocks.has(piece)) clocks.set(piece, shown - utc / 1000);
@@ -181,7 +180,7 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
     assert.ok(Math.abs(result.video[0].at) < 1e-6, `its first picture is shown at ${result.video[0].at}`);
     assert.ok(result.audio.every(({ at: shown }) => shown > -frame), 'no sound from before the first picture');
   }
-  // the index counts decoding times: a picture that waits for its turn is shown that much later
+  // the index has decoding times: a reordered picture is shown later
   const seconds =
     parts.reduce((sum, { segments }) => sum + segments.reduce((n, s) => n + s.duration, 0), 0) / 1000 + pauses;
   const tolerance = result.video.length ? 0.045 : frame + 0.002;
@@ -193,7 +192,7 @@ function checkClip(bytes, recordings, from, to, { pauses = 0 } = {}) {
   return result;
 }
 
-/** ffprobe and ffmpeg have nothing to say against it, and decode every picture. */
+/** ffprobe and ffmpeg do not complain, and decode every picture. */
 async function plays(hub, bytes, { video, seconds }) {
   const file = path.join(hub.nginx.dir, `clip-${process.hrtime.bigint()}.mp4`);
   fs.writeFileSync(file, bytes);
@@ -224,7 +223,7 @@ async function plays(hub, bytes, { video, seconds }) {
   fs.rmSync(file);
 }
 
-// ---- of what the recorder makes --------------------------------------------
+// ---- clips of recordings ---------------------------------------------------
 
 async function publish(hub, name, steps) {
   const client = await openStream(hub.rtmp);
@@ -235,12 +234,12 @@ async function publish(hub, name, steps) {
   await client.close();
 }
 
-describe('clips of what the recorder made', { concurrency: 6 }, () => {
+describe('clips of recordings', { concurrency: 6 }, () => {
   let hub;
   before(async () => { hub = await startClips(); });
   after(() => hub.stop());
 
-  /** The whole of a stream, read, and the clip from `from` ms behind its start up to `to`. */
+  /** A stream's recordings, and the clip from `from` ms after their start up to `to`. */
   async function cut(name, { files = 1, from = 0, to, ...rules } = {}) {
     const recordings = await hub.recordings.closed(`live/${name}`, files);
     const start = recordings[0].start;
@@ -260,7 +259,7 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     await cut('plain');
   });
 
-  test('frames in another order than shown', DEADLINE, async () => {
+  test('B-frames', DEADLINE, async () => {
     await publish(hub, 'reordered', plan(await makeClip({ seconds: 4, bframes: 3 })));
     const { video } = await cut('reordered', { from: 1500 });
     assert.ok(new Set(video.map(({ cts }) => cts)).size > 1, 'the encoder made B-frames');
@@ -276,7 +275,7 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     await cut('silent', { from: 500 });
   });
 
-  test('over a gap: the sum of what was recorded', DEADLINE, async () => {
+  test('over a gap: as long as the recorded parts', DEADLINE, async () => {
     const source = await makeClip({ seconds: 5 });
     await publish(hub, 'tunnel', plan(source, { to: 2330 }));
     await new Promise((resolve) => { setTimeout(resolve, 700); });
@@ -310,7 +309,7 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
     await plays(hub, body, result);
   });
 
-  test('over another resolution and another sample rate', DEADLINE, async () => {
+  test('with two resolutions and two sample rates', DEADLINE, async () => {
     const [small, large] = await Promise.all([
       makeClip({ seconds: 2 }),
       makeClip({ seconds: 2, size: '640x360', rate: 48000 }),
@@ -327,7 +326,7 @@ describe('clips of what the recorder made', { concurrency: 6 }, () => {
 
 // ---- over HTTP -------------------------------------------------------------
 
-/** Asks and reads nothing behind the head of the answer. */
+/** Sends a request and reads only the head of the answer. */
 function slowReader(url, headers = {}) {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { agent: false, headers }, (response) => {
@@ -352,7 +351,7 @@ function slowReader(url, headers = {}) {
   });
 }
 
-/** The same by HTTP/2, which stops after 64 KB: for what is too short to fill a socket. */
+/** The same over HTTP/2, which stops after 64 KB: for answers that are too short to fill a socket. */
 function slowHttp2(url) {
   const { port, pathname, search } = new URL(url);
   const session = http2.connect(`https://127.0.0.1:${slowHttp2.port ?? port}`, { rejectUnauthorized: false });
@@ -425,23 +424,23 @@ describe('clips over HTTP', () => {
     assert.equal(video.length, 150);
   });
 
-  test('over a gap and the joints of files: what was recorded, and no more', DEADLINE, async () => {
+  test('over a gap and the borders of files: the recorded frames, and no more', DEADLINE, async () => {
     const { video } = await good('live/demo', demo, NOON - 10_000, NOON + 90_000);
     assert.equal(video.length, 35 * 25);
   });
 
-  test('from before all and up to behind it', DEADLINE, async () => {
+  test('from before the first frame to after the last', DEADLINE, async () => {
     const { video } = await good('live/demo', demo, NOON - 3600_000, NOON + 300_000);
     assert.equal(video.length, 35 * 25);
   });
 
-  test('`to` where a segment begins: it is not in it', DEADLINE, async () => {
+  test('does not include a segment that begins at `to`', DEADLINE, async () => {
     const { video } = await good('live/demo', demo, NOON + 1000, NOON + 4000);
     assert.equal(video.length, 75);
     assert.equal((await good('live/demo', demo, NOON + 1000, NOON + 4001)).video.length, 100);
   });
 
-  test('in a segment that depends on others: from its key frame on', DEADLINE, async () => {
+  test('from within a dependent segment: begins at the key frame before', DEADLINE, async () => {
     const recordings = hub.recordings.files('live/gop').map((file) => hub.recordings.read(file));
     const { video } = await good('live/gop', recordings, NOON + 11_000, NOON + 13_000);
     assert.equal(video[0].utc, NOON + 6000);
@@ -453,7 +452,7 @@ describe('clips over HTTP', () => {
     ['another day', 'live/demo', NOON - 9 * 24 * 3600_000, NOON - 8 * 24 * 3600_000, 404, /nothing was recorded/],
     ['a stream without recordings', 'live/none', NOON, NOON + 1000, 404, /./],
     [
-      'longer than it may be',
+      'longer than allowed',
       'live/longer',
       LONG,
       LONG + 3600_000,
@@ -461,7 +460,7 @@ describe('clips over HTTP', () => {
       /410 s long: hub_history_clip_max allows 400 s/,
     ],
     ['an end before the beginning', 'live/demo', NOON, NOON - 1, 400, /expected an end behind the beginning/],
-    ['a time that is none', 'live/demo', 'noon', NOON, 400, /from is .*noon.*: expected a time/],
+    ['an invalid time', 'live/demo', 'noon', NOON, 400, /from is .*noon.*: expected a time/],
   ];
   for (const [name, stream, from, to, status, why] of refusals) {
     test(`${name}: ${status}`, DEADLINE, async () => {
@@ -481,7 +480,7 @@ describe('clips over HTTP', () => {
     assert.equal(await ask('live/demo', { sub: '9' }), 403);
   });
 
-  test('its name', DEADLINE, async () => {
+  test('its file name', DEADLINE, async () => {
     const name = async (stream) => (await hub.clip(stream, NOON, NOON + 1000)).headers['content-disposition'];
     assert.equal(await name('live/demo'), 'attachment; filename="demo-20260310T120000Z.mp4"');
     assert.equal(
@@ -491,7 +490,7 @@ describe('clips over HTTP', () => {
     );
   });
 
-  test('its name by the clock of whoever saves it', DEADLINE, async () => {
+  test('its file name has the local time of the zone', DEADLINE, async () => {
     const ask = (zone) => getBytes(`${hub.clipUrl('live/demo', NOON, NOON + 1000)}&zone=${zone}`);
     for (const [zone, time] of [
       ['60', '20260310T130000'],
@@ -508,7 +507,7 @@ describe('clips over HTTP', () => {
     }
   });
 
-  test('the same clip has the same bytes; one that broke off goes on', DEADLINE, async () => {
+  test('the same clip has the same bytes, so a download can be resumed', DEADLINE, async () => {
     const url = hub.clipUrl('live/demo', NOON - 5000, NOON + 90_000);
     const { headers, body } = await getBytes(url);
     assert.equal(headers['content-type'], 'video/mp4');
@@ -554,7 +553,7 @@ describe('clips over HTTP', () => {
     assert.equal((await getBytes(url, { headers: { 'if-none-match': headers.etag } })).status, 304);
   });
 
-  test('HEAD tells the same, and POST is none', DEADLINE, async () => {
+  test('HEAD has the same headers, POST is refused', DEADLINE, async () => {
     const url = hub.clipUrl('live/demo', NOON, NOON + 3000);
     const [whole, head] = [await getBytes(url), await getBytes(url, { method: 'HEAD' })];
     assert.equal(head.status, 200);
@@ -614,7 +613,7 @@ describe('clips over HTTP', () => {
     }
   }
 
-  test('a player\'s small ranges leave no session behind', DEADLINE, async () => {
+  test('sessions of small ranges end with their requests', DEADLINE, async () => {
     const url = long({}, hub.recordings.files('live/long')[0].slice('live/long/'.length));
     for (let n = 0; n < 100; n++) {
       assert.equal((await getRange(url, `bytes=${n * 1000}-${n * 1000 + 999}`)).body.length, 1000);
@@ -624,7 +623,7 @@ describe('clips over HTTP', () => {
     assert.match(metrics, /duolu_sessions\{kind="replay",protocol="file"\} 0/);
   });
 
-  test('over HTTP/2 and TLS: the same bytes, and a kick ends it alone', DEADLINE, async (t) => {
+  test('over HTTP/2 and TLS: the same bytes, and a kick ends only this clip', DEADLINE, async (t) => {
     const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
     t.after(() => session.close());
     const open = (to) => session.request({ ':path': hub.clipUrl('live/long', LONG, to).slice(hub.base.length) });
@@ -655,7 +654,7 @@ describe('clips over HTTP', () => {
     assert.equal(after_, 200, 'the connection goes on');
   });
 
-  test('as many at once as allowed', DEADLINE, async () => {
+  test('hub_history_clips limits the clips at the same time', DEADLINE, async () => {
     const url = hub.clipUrl('live/long', LONG, LONG + 390_000);
     const readers = [await slowReader(url), await slowReader(url)];
     const refused = await getBytes(url);
@@ -668,7 +667,7 @@ describe('clips over HTTP', () => {
     await until(async () => (await isReplay()).length === 0, 'both to be gone');
   });
 
-  test('what is deleted is no longer sent: a clip of it and the file itself end', DEADLINE, async () => {
+  test('a deleted recording ends its downloads: clips and the file itself', DEADLINE, async () => {
     const [r] = writeRecordings(hub.root, 'live/gone', source, { spans: [[LONG, LONG + 390_000]], step: 10 });
     const url = hub.clipUrl('live/gone', LONG, LONG + 390_000);
     const file = `${url.slice(0, url.lastIndexOf('/'))}/${r.file}`;
@@ -683,7 +682,7 @@ describe('clips over HTTP', () => {
     assert.equal((await getBytes(url)).status, 404);
   });
 
-  test('a damaged file: 500, and the log says which and where', DEADLINE, async () => {
+  test('a damaged file: 500, and the log names the file and the offset', DEADLINE, async () => {
     const [r] = writeRecordings(hub.root, 'live/broken', source, { spans: [[NOON, NOON + 5000]] });
     const { offset } = r.segments[2];
     const fd = fs.openSync(r.path, 'r+');

@@ -1,5 +1,5 @@
-// What the hub says of itself, and what it is told: status and sessions against
-// a publisher of known shape, kick, revoke and refresh of every protocol.
+// Status and sessions, checked against a publisher with known frames; kick,
+// revoke and refresh, for every protocol.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -16,7 +16,7 @@ const ALLOWED = { allow: true, uid: 7, stream: 3, key: 12, max_kbps: 9000, max_v
 const now = () => Math.floor(Date.now() / 1000);
 const subject = (args) => Number(JSON.parse(Buffer.from(args.split('.')[1], 'base64url')).sub);
 
-/** The gate's word: a publisher is user 7 with key 12, a player whom its token names. */
+/** The gate's answers: a publisher is user 7 with key 12, a player the user of its token. */
 const answer = ({ SCRIPT_NAME, ARGS }) =>
   SCRIPT_NAME === '/gate/play' ? { allow: true, uid: subject(ARGS), stream: 3 } : ALLOWED;
 
@@ -65,7 +65,7 @@ const sessionOf = async (hub, kind) => (await hub.sessions())
   .find((row) => (kind === 'publisher' ? row.kind === 'publish' : row.kind !== 'publish' && row.protocol === kind));
 
 describe('status and sessions', () => {
-  test('each field is right for a publisher of known shape', DEADLINE, async (t) => {
+  test('every field is right for a publisher with known frames', DEADLINE, async (t) => {
     const hub = await start(t);
     const all = await everybody(hub);
     t.after(() => all.close());
@@ -101,7 +101,7 @@ describe('status and sessions', () => {
     assert.deepEqual(workers.map((worker) => worker.pid).sort(), hub.nginx.workers().sort());
   });
 
-  test('sessions: who, what, since when, and how many bytes', DEADLINE, async (t) => {
+  test('sessions: user, stream, age and bytes', DEADLINE, async (t) => {
     const hub = await start(t);
     const all = await everybody(hub);
     t.after(() => all.close());
@@ -129,14 +129,14 @@ describe('status and sessions', () => {
     const sent = async () =>
       (await hub.sessions()).filter((row) => row.kind === 'view').reduce((sum, row) => sum + row.bytes, 0);
     assert.equal((await hub.stream('live/demo')).bytes_out, await sent());
-    // what a viewer got stays counted when it has left
+    // the bytes of a viewer stay counted when it has left
     const before = await sent();
     all.flv.close();
     await until(async () => (await hub.stream('live/demo')).viewers === 2, 'a viewer to be gone');
     assert.equal((await hub.stream('live/demo')).bytes_out, before);
   });
 
-  test('a return counts as a gap; a refusal is counted by its reason', DEADLINE, async (t) => {
+  test('a return counts as a gap, a refusal by its reason', DEADLINE, async (t) => {
     const hub = await start(t);
     const first = await publish(hub);
     await first.close();
@@ -152,7 +152,7 @@ describe('status and sessions', () => {
     assert.deepEqual([refused.token, refused.denied], [1, 1]);
   });
 
-  test('only GET is answered', DEADLINE, async (t) => {
+  test('other methods than GET are refused', DEADLINE, async (t) => {
     const hub = await start(t, { workers: 1 });
     for (const page of ['status', 'sessions', 'metrics']) {
       assert.equal((await get(`${hub.base}/${page}`, { method: 'POST' })).status, 405);
@@ -161,7 +161,7 @@ describe('status and sessions', () => {
 });
 
 describe('kick', () => {
-  test('ends that one session, whatever its protocol', DEADLINE, async (t) => {
+  test('ends only that session, for each protocol', DEADLINE, async (t) => {
     const hub = await start(t);
     const all = await everybody(hub);
     t.after(() => all.close());
@@ -179,7 +179,7 @@ describe('kick', () => {
     }
   });
 
-  test('arguments that make no sense are named', DEADLINE, async (t) => {
+  test('the error names an invalid argument', DEADLINE, async (t) => {
     const hub = await start(t, { workers: 1 });
     for (const [action, status, error] of [
       ['kick', 400, /expected id=SESSION/],
@@ -208,7 +208,7 @@ describe('kick', () => {
   });
 });
 
-/** Waits until tokens of now are newer than what was revoked at `at`. */
+/** Waits until new tokens are newer than a revocation at `at`. */
 const pass = (at) => until(() => now() > at, 'the second to pass');
 
 async function refused(hub, claims, stream = 'live/demo') {
@@ -219,7 +219,7 @@ async function refused(hub, claims, stream = 'live/demo') {
 }
 
 describe('revoke', () => {
-  test('a user: all they watch and follow ends in 2 s, old tokens are void, new ones hold', DEADLINE, async (t) => {
+  test('a user: all their sessions end in 2 s, old tokens are void, new ones are valid', DEADLINE, async (t) => {
     const hub = await start(t);
     const claims = { sub: '8', iat: now() };
     const all = await everybody(hub, claims);
@@ -260,7 +260,7 @@ describe('revoke', () => {
     other.close();
   });
 
-  test('a publisher whose frames come thick and fast is told why, and so is the gate', DEADLINE, async (t) => {
+  test('a fast publisher gets the reason, and so does the gate', DEADLINE, async (t) => {
     const hub = await start(t);
     for (const what of ['revoke?user=7', 'revoke?key=12', 'revoke?stream=live%2Fdemo']) {
       hub.gate.questions.length = 0;
@@ -284,7 +284,7 @@ describe('revoke', () => {
     }
   });
 
-  test('a stream whose publisher is awaited ends too, and no other', DEADLINE, async (t) => {
+  test('a stream in grace ends too, and no other', DEADLINE, async (t) => {
     const hub = await start(t);
     for (const name of ['demo', 'other']) await (await publish(hub, name)).close();
     for (const name of ['live/demo', 'live/other'])
@@ -299,7 +299,7 @@ describe('revoke', () => {
     assert.deepEqual((await hub.status()).streams.map((stream) => stream.name), ['live/other']);
   });
 
-  test('a key: its publisher alone', DEADLINE, async (t) => {
+  test('a key: only its publisher ends', DEADLINE, async (t) => {
     const hub = await start(t);
     const all = await everybody(hub);
     t.after(() => all.close());
@@ -308,14 +308,14 @@ describe('revoke', () => {
     await until(() => all.publisher.ended(), 'the publisher to end');
   });
 
-  test('a key, while the service is asked about it: its word comes too late', DEADLINE, async (t) => {
+  test('a key that is revoked while the gate asks: the answer comes too late', DEADLINE, async (t) => {
     const hub = await start(t, { answer: async () => { await hub.control('revoke?key=12'); return ALLOWED; } });
     await assert.rejects(openPublisher('demo?key=k', hub.rtmp), /revoked/);
     assert.equal((await hub.status()).zone.refused.revoked, 1);
     assert.deepEqual(await hub.sessions(), []);
   });
 
-  test('a user on a stream: their rights there, not elsewhere', DEADLINE, async (t) => {
+  test('a user on a stream: other streams of theirs stay', DEADLINE, async (t) => {
     const hub = await start(t);
     await publish(hub);
     await publish(hub, 'other');
@@ -332,7 +332,7 @@ describe('revoke', () => {
     for (const viewer of [there, neighbour, more]) viewer.close();
   });
 
-  test('told late, with the moment it is as of: who came since stays', DEADLINE, async (t) => {
+  test('a late revocation with `at`: later sessions stay', DEADLINE, async (t) => {
     const hub = await start(t);
     await publish(hub);
     const at = now() - 100;
@@ -345,7 +345,7 @@ describe('revoke', () => {
     young.close();
   });
 
-  test('one that cannot be kept is said to be, and holds', DEADLINE, async (t) => {
+  test('a revocation that cannot be stored is in force, and the answer says so', DEADLINE, async (t) => {
     const hub = await startHub({ answer, main: 'hub_revocations /dev/full;' });
     t.after(() => hub.stop({ allow: [/a revocation could not be written to "\/dev\/full"/] }));
     await publish(hub);
@@ -358,7 +358,7 @@ describe('revoke', () => {
     await refused(hub, claims);
   });
 
-  test('it holds after a reload and after a restart', DEADLINE, async (t) => {
+  test('a revocation survives a reload and a restart', DEADLINE, async (t) => {
     let hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;' });
     const claims = { sub: '8', iat: now() };
     let kept;
@@ -371,7 +371,7 @@ describe('revoke', () => {
       kept = fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8');
       assert.match(kept, /^\d+ user=8\n\d+ stream=live\/with€\n$/);
       const told = Number(kept.match(/^\d+/)[0]);
-      await hub.control(`revoke?user=8&at=${told}`);         // told again: no line more
+      await hub.control(`revoke?user=8&at=${told}`);         // repeated: no further line
       await hub.control(`revoke?user=8&at=${told - 1}`);
       assert.equal(fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8'), kept);
       await publisher.close();             // else its worker would be ended with it
@@ -387,7 +387,7 @@ describe('revoke', () => {
   });
 });
 
-test('a start leaves in the file of revocations a line for each entry, and adds behind them', DEADLINE, async () => {
+test('a start leaves one line for each entry in the file of revocations, and adds behind them', DEADLINE, async () => {
   const file = (hub) => fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8');
   const restarted = async (revocations, look) => {
     const hub = await startHub({ answer, main: 'hub_revocations {{dir}}/revocations;', files: { revocations } });
@@ -421,7 +421,7 @@ test('a start leaves in the file of revocations a line for each entry, and adds 
   assert.match(fewer, /^(\d+ .*\n){3}\d+ user=10\n\d+ user=11\n$/);
   assert.equal(await restarted(fewer, (hub) => voided(hub, { sub: '11', iat: at })), fewer, 'each line says more');
 
-  // 4,096 entries, one of them for everybody: the oldest are folded into that one
+  // 4,096 entries, one of them for everybody, into which the oldest are merged
   const many = Array.from({ length: 5000 }, (_, n) => `${at - 10_000 + n} user=${n + 100}\n`).join('');
   const folded = await restarted(many, (hub) => voided(hub, { sub: '8', iat: at - 9_500 }));
   assert.equal(folded.split('\n').length - 1, 4096);
@@ -429,7 +429,7 @@ test('a start leaves in the file of revocations a line for each entry, and adds 
   assert.equal(await restarted(folded, (hub) => voided(hub, { sub: '8', iat: at - 9_500 })), folded);
 });
 
-test('refresh: a user\'s event streams, or everybody\'s, and nothing else', DEADLINE, async (t) => {
+test('refresh ends the event streams of a user, or of all users, and nothing else', DEADLINE, async (t) => {
   const hub = await start(t);
   const all = await everybody(hub);
   t.after(() => all.close());

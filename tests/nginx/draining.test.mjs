@@ -1,5 +1,5 @@
-// Workers that drain, and such without a master: they hold what they have for as
-// long as somebody in their zone hears of revocations, and no longer.
+// Workers that drain, or have lost their master: they keep their clients as long
+// as revocations reach their zone, and no longer.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -14,7 +14,7 @@ const UNIX = 'server { listen unix:{{dir}}/control.sock; location /control/ { hu
 const SAID =
   /for 10 s no worker of hub_zone "test" has accepted connections, .* this draining worker ends its \d+ sessions/;
 
-/** A hub with a stream that comes, and one who watches it. */
+/** A hub with a publisher and a viewer. */
 async function start(t) {
   const hub = await startHub({ workers: 1, http: UNIX, answer: () => ({ allow: true, uid: 7, stream: 3, key: 12 }) });
   const publisher = await openPublisher('demo?key=k', { ...hub.rtmp, chunkSize: 65536 });
@@ -26,7 +26,7 @@ async function start(t) {
   return { hub, publisher, viewer, workers: hub.nginx.workers() };
 }
 
-/** Both go on for longer than workers wait that nobody tells. */
+/** Both continue for longer than the 10 s after which a worker ends its clients. */
 async function goOn({ viewer, publisher }) {
   for (let second = 0; second < 13; second++) await viewer.more(25);
   assert.equal(publisher.ended, false);
@@ -38,7 +38,7 @@ const ended = ({ viewer, publisher, workers }) =>
     'the viewer, the publisher and the workers to be gone',
   );
 
-/** Kills the master alone; what is left of the hub is ended with the test. */
+/** Kills only the master; the end of the test ends the workers. */
 async function killMaster(t, { hub, workers }) {
   t.after(async () => {
     for (const pid of workers) if (!isGone(pid)) process.kill(pid, 'SIGTERM');
@@ -52,8 +52,8 @@ async function killMaster(t, { hub, workers }) {
   process.off('exit', hub.nginx.atExit);
 }
 
-describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, () => {
-  test('told to quit: 10 s later they are ended, by a line that says why, and nginx with them', DEADLINE, async (t) => {
+describe('viewers and publishers of workers that drain', { concurrency: 6 }, () => {
+  test('after a quit they are ended 10 s later, the log has the reason, and nginx exits', DEADLINE, async (t) => {
     const one = await start(t);
     t.after(() => one.hub.stop());
     one.hub.nginx.kill('SIGQUIT');
@@ -65,7 +65,7 @@ describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, ()
     assert.match(one.hub.nginx.log(), /server has shut down: connect again/);
   });
 
-  test('reloaded: they stay with the old worker, which the new ones tell of a revocation', DEADLINE, async (t) => {
+  test('after a reload they stay with the old worker, and a revocation reaches it', DEADLINE, async (t) => {
     const one = await start(t);
     t.after(() => one.hub.stop());
     await one.hub.nginx.reload();
@@ -78,7 +78,7 @@ describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, ()
     await until(() => one.workers.every(isGone), 'the old worker to leave');
   });
 
-  test('reloaded with another zone, which is told of no one in the old one: they are ended', DEADLINE, async (t) => {
+  test('after a reload with another zone, out of reach of its revocations, they are ended', DEADLINE, async (t) => {
     const one = await start(t);
     t.after(() => one.hub.stop());
     await one.hub.nginx.reload({ conf: hubConf({ gate: one.hub.gate, workers: 1, http: UNIX, zone: '32m' }) });
@@ -87,7 +87,7 @@ describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, ()
     assert.match(one.hub.nginx.log(), SAID);
   });
 
-  test('its master killed: a worker goes on, and hears of a revocation', DEADLINE, async (t) => {
+  test('without a master a worker continues, and a revocation reaches it', DEADLINE, async (t) => {
     const one = await start(t);
     await killMaster(t, one);
     await goOn(one);
@@ -101,7 +101,7 @@ describe('nginx goes, its viewers and publishers do not', { concurrency: 6 }, ()
   });
 
   test(
-    "its master killed, its socket another's: a worker lets nobody in, and ends who is there",
+    "without a master and without its socket a worker refuses new clients and ends the others",
     DEADLINE,
     async (t) => {
       const one = await start(t);

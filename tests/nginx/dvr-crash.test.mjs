@@ -1,6 +1,6 @@
-// Recordings whose writer dies: a worker that is killed, all of nginx that is
-// killed, a machine whose power goes.  What the files held stays, each stream
-// has one session, and what plays them sees nothing of it but a gap.
+// Recordings whose writer dies: a killed worker, a killed nginx, a power cut.  The
+// files keep their content, each stream has one session, and players see only a
+// gap.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -19,7 +19,7 @@ import { aacHeader, avcHeader, openStream } from '../lib/rtmp.mjs';
 const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
 const MAIN = 'thread_pool dvr threads=4; dvr_threads dvr; hub_grace 4s;';
-// a fragment of a second, and the ticks until it is on its way to the disk
+// a fragment of a second, and the ticks until it is being written
 const LOST_MS = 1500;
 const answer = () => ({ allow: true, uid: 7, stream: 3, record: true });
 
@@ -35,7 +35,7 @@ const workerOfClient = (hub, client) => workerAt(hub, hub.rtmp.port, client.sock
 
 let sources = 100;
 
-/** A Source whose connection is with the worker that `right` says yes to; it goes on behind another. */
+/** A Source connected to a worker for which `right` is true; it continues another Source. */
 async function sourceIn(hub, name, right, behind) {
   for (let attempt = 0; ; attempt++) {
     const client = await openIn(hub, hub.nginx.workers().filter(right), attempt, () => openStream(hub.rtmp));
@@ -68,7 +68,7 @@ const wait = (source, ms) => {
 };
 const eventsOf = (hub, name) => hub.recordings.spool(name).map(({ event, file, state }) => [event, file, state]);
 
-/** In Chromium: what it says of a file or a playlist, and how it shows the end. */
+/** In Chromium: the duration of a file or a playlist, and the picture at its end. */
 async function lastPicture(name) {
   const video = document.querySelector('video');
   const { default: Hls } = await import('/hls.js');
@@ -118,7 +118,7 @@ async function broadcast(hub, name, clip, enough) {
 
 describe('a writer dies', { concurrency: 2 }, () => {
   describe('a worker is killed', { concurrency: 4 }, () => {
-    /** Each has an nginx of its own: the other's worker is not to be hit. */
+    /** Each test has its own nginx, since it kills a worker. */
     async function withRecorder(run) {
       const rec = newFolder();
       const hub = await startRecorder(rec);
@@ -127,7 +127,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
     }
 
     test(
-      'the recorder’s, and the publisher is in another: the file goes on, no frame is lost or doubled',
+      'the recorder’s, with the publisher in another: the file continues, no frame is lost or doubled',
       DEADLINE,
       () =>
         withRecorder(async (hub) => {
@@ -163,7 +163,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
     );
 
     test(
-      'and the headers change at that moment: what the old ones are for stays, a new file has the rest',
+      'and the headers change then: the file keeps the frames of the old ones, a new file has the rest',
       DEADLINE,
       () =>
         withRecorder(async (hub) => {
@@ -203,7 +203,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
         }),
     );
 
-    test('and it had just closed the file: a new one has the rest, the old one stays as it is', DEADLINE, () =>
+    test('just after it had closed the file: the file stays as it is, a new one has the rest', DEADLINE, () =>
       withRecorder(async (hub) => {
         const first = (await sourceIn(hub, 'shut', (pid) => pid)).run();
         const recorder = workerOfClient(hub, first.client);
@@ -236,7 +236,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       }),
     );
 
-    test('and somebody else has locked the file: it is waited for, then a new one has the rest', DEADLINE, () =>
+    test('and another process has locked the file: the recorder waits, then begins a new one', DEADLINE, () =>
       withRecorder(async (hub) => {
         const first = (await sourceIn(hub, 'lock', (pid) => pid)).run();
         const recorder = workerOfClient(hub, first.client);
@@ -250,7 +250,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
         });
         await until(
           () => fs.readFileSync('/proc/locks', 'utf8').includes(`-> FLOCK  ADVISORY  WRITE ${holder.pid} `),
-          'it to queue for the lock',
+          'the recorder to wait for the lock',
         );
         process.kill(recorder, 'SIGKILL');
         await once(holder.stdout, 'data');
@@ -272,7 +272,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       }),
     );
 
-    test('the recorder’s, which is the publisher’s: it returns into the same session, behind a gap', DEADLINE, () =>
+    test('the recorder’s, which is the publisher’s: it returns into the same session, after a gap', DEADLINE, () =>
       withRecorder(async (hub) => {
         const first = (await sourceIn(hub, 'back', (pid) => pid)).run();
         await hub.recorded('live/back');
@@ -335,7 +335,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       for (const folder of [rec, copy]) fs.rmSync(folder, { recursive: true });
     });
 
-    /** What was sent of a stream until MS: its first frames are those of the file. */
+    /** The frames of a stream that were sent until MS: they begin with those of the file. */
     function beginning({ steps }, r) {
       const sent = framesOf(steps.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
       const [video, audio] = [r.video.length, r.audio.length];
@@ -349,7 +349,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       return sent.filter(({ type }) => type === VIDEO)[video - 1].dts + 40;
     }
 
-    test('started again it closes all files as interrupted, and at most a second is lost', DEADLINE, async () => {
+    test('its next start closes all files as interrupted, and at most a second is lost', DEADLINE, async () => {
       const open = new Recordings(rec).spool();
       assert.equal(open.length, NAMES.length, 'an event for each file that was begun');
       const again = await startRecorder(rec);
@@ -381,7 +381,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
         const [r] = await recordings.closed('live/real');
         await plays(r);
 
-        // the index of what the recorder wrote is what its file tells by itself
+        // the recovered index is the one that the file's fragments imply
         const lines = (text) => text.split('\n').filter((line) => !/INTERRUPTED|ENDLIST/.test(line)).join('\n');
         const before = lines(fs.readFileSync(r.index, 'utf8'));
         fs.rmSync(r.index);
@@ -436,7 +436,7 @@ describe('a writer dies', { concurrency: 2 }, () => {
       }
     });
 
-    /** Chromium plays the file as it is, and its index by hls.js: they know how long it is, and show its end. */
+    /** Chromium plays the file directly, and its index by hls.js: both know its duration and show its end. */
     async function shows(r) {
       const type = {
         '.html': 'text/html',

@@ -1,5 +1,5 @@
-// Disks that are slow, stand still or are full: the recording suffers, and
-// says so; the live stream and the worker's memory do not.
+// Disks that are slow, blocked or full: the recording has gaps and the log says
+// so, but the live stream and the worker's memory do not suffer.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -16,7 +16,7 @@ const SMALL_DISK = { ...DEADLINE, skip: noSmallDisk };
 const HELD_DISK = { ...DEADLINE, skip: noHeldDisk() };
 const STREAMS = 3;
 const FRAME = 40_000;                  // at 25 of them in a second: 8 Mbps
-const KB_PER_STREAM = 2048;            // what a stream may take beyond its window
+const KB_PER_STREAM = 2048;            // allowed for a stream beyond its window
 const SANITIZED = process.env.DUOLU_SANITIZE === '1';
 const WAIT_MORE = 400;                 // ms that a viewer may wait longer than it did before, the test's own lag aside
 
@@ -39,7 +39,7 @@ async function startRecording(t, { root = '{{dir}}/rec', grace = '1s', main = ''
   return hub;
 }
 
-/** Live streams with a viewer each that has all of it. */
+/** Live streams, each with a viewer that reads all of it. */
 async function publish(hub, count, size) {
   return Promise.all(Array.from({ length: count }, async (_, i) => {
     const name = `live/s${i}`;
@@ -64,7 +64,7 @@ async function recorded(hub, count, size = FRAME) {
   return { streams, usual, grown: () => privateKb([hub.worker]) - before };
 }
 
-/** The most that `value` gives in these ms. */
+/** The largest result of `value` within these ms. */
 async function most(value, ms) {
   let found = 0;
   for (const end_ = performance.now() + ms; performance.now() < end_; await sleep(200))
@@ -91,8 +91,8 @@ function waits(streams, from, to = performance.now()) {
 }
 
 /**
- * What is recorded is a part of what was sent from its first frame on, in order, each frame once: how many frames are
- * missing where.
+ * The recorded frames are a part of those sent, from the first one on, in order, each once.  Returns how many are
+ * missing, and where.
  */
 function holes(frames, sent) {
   const have = namesOf(frames);
@@ -120,7 +120,7 @@ const stays = (t, what, { wait, usual, kb }) => {
 
 describe('a disk', { concurrency: 4 }, () => {
   test(
-    'a disk that stands still: live goes on, memory stays, and what the window held is not lost',
+    'a blocked disk: live continues, memory stays, and no frame in the window is lost',
     HELD_DISK,
     async (t) => {
       const hub = await startRecording(t, { main: 'hub_window 4s;' });
@@ -170,7 +170,7 @@ describe('a disk', { concurrency: 4 }, () => {
     },
   );
 
-  test('a disk that takes half a second for each call: live goes on, memory stays', HELD_DISK, async (t) => {
+  test('a disk that takes half a second for each call: live continues, memory stays', HELD_DISK, async (t) => {
     const hub = await startRecording(t, { main: 'hub_window 4s;' });
     const { streams, usual, grown } = await recorded(hub, STREAMS);
     await sleep(1000);
@@ -193,7 +193,7 @@ describe('a disk', { concurrency: 4 }, () => {
     }
   });
 
-  test('a disk that takes its time where files begin and end: nothing is lost', HELD_DISK, async (t) => {
+  test('a disk that is slow when files begin and end: nothing is lost', HELD_DISK, async (t) => {
     const hub = await startRecording(t, { grace: '8s', main: 'dvr_file 2s;' });
     const { streams } = await recorded(hub, STREAMS, 2000);
     const disk = await holdDisk(hub.worker, 40);
@@ -235,7 +235,7 @@ describe('a disk', { concurrency: 4 }, () => {
   });
 
   test(
-    'a full disk within a long GOP: it goes on with the next one, nothing is recorded twice',
+    'a full disk within a long GOP: recording resumes with the next GOP, nothing is recorded twice',
     SMALL_DISK,
     async (t) => {
       const disk = await smallDisk('3m');
@@ -271,7 +271,7 @@ describe('a disk', { concurrency: 4 }, () => {
     },
   );
 
-  test('a disk that refuses: recording waits, and goes on by itself', DEADLINE, async (t) => {
+  test('a disk that cannot be written: recording waits, and resumes by itself', DEADLINE, async (t) => {
     const hub = await startRecording(t, { allow: [/recording stopped/] });
     const inTheWay = path.join(hub.recordings.root, 'live');
     fs.writeFileSync(inTheWay, 'no folder');
@@ -334,7 +334,7 @@ describe('a disk', { concurrency: 4 }, () => {
         assert.equal(
           holes(r.frames, streams[i].source.sent).length,
           1,
-          'what it has, it has from its start on without a hole',
+          'the recorded frames begin with the first one and have no gap',
         );
         await plays(r, { index: r.playlist.ended });
       }
@@ -360,7 +360,7 @@ describe('a disk', { concurrency: 4 }, () => {
             all.flatMap((r) => r.frames),
             source.sent,
           ).length <= 1,
-          'what came while it was full is missing in one piece, if the window did not hold it',
+          'frames of the time when it was full are missing in one piece, unless the window held them',
         );
         const events = hub.recordings.spool(stream);
         assert.deepEqual(

@@ -1,5 +1,5 @@
-// dvr_format flv: every frame is in its file, onMetaData tells where the key
-// frames are, and a file whose writer died is mended.
+// dvr_format flv: every frame is in its file, onMetaData lists the key frames,
+// and a file whose writer died is recovered.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -75,7 +75,7 @@ async function finished(hub, name, { files = 1, states = ['complete'] } = {}) {
   });
 }
 
-/** ffprobe and a whole decoding have nothing to say against it. */
+/** ffprobe, and ffmpeg decoding all of it, do not complain. */
 async function plays(r) {
   const { stdout, stderr } = await run('ffprobe', [
     '-v',
@@ -135,7 +135,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     assert.equal(r.meta.keyframes.times.length, 4);
     await plays(r);
 
-    // a player that seeks lands on the key frame: what it shows first is that picture
+    // a seek lands on the key frame
     const { stdout } = await run('ffprobe', [
       '-v',
       'error',
@@ -153,7 +153,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     assert.equal(Math.round(Number(packet.dts_time) * 1000), Math.round(r.meta.keyframes.times[2] * 1000));
   });
 
-  test('a file that is being written tells where its key frames are, every ten seconds', DEADLINE, async () => {
+  test('a growing file gets a new list of its key frames every ten seconds', DEADLINE, async () => {
     const source = (await Source.open(hub, 'seekable')).run();
     await hub.recorded('live/seekable');
     const [file] = hub.recordings.files('live/seekable');
@@ -210,7 +210,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     for (const r of all) await plays(r);
   });
 
-  test('a return in grace: the same file, whose time runs on', DEADLINE, async () => {
+  test('a return in grace: the same file, and its time continues', DEADLINE, async () => {
     const first = await Source.open(hub, 'tunnel');
     first.run();
     await until(() => first.n > 30, '30 pictures');
@@ -230,7 +230,7 @@ describe('recordings in FLV', { concurrency: 6 }, () => {
     );
   });
 
-  test('more key frames than there is room for: an even choice of them', DEADLINE, async () => {
+  test('more key frames than the list has room for: an even selection of them', DEADLINE, async () => {
     const source = await Source.open(hub, 'keys', { gop: 1, every: 2, size: 40, audio: false });
     const viewer = await until(
       () =>
@@ -272,7 +272,7 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
     const [torn, lost] = ['torn', 'lost'].map((name) => new Recordings(rec).files(`live/${name}`)[0]);
     const whole = [torn, lost].map((file) => new FlvRecording(rec, file));
     fs.truncateSync(path.join(rec, torn), whole[0].frames.at(-1).at + 20);     // in the middle of its last tag
-    // a power cut left blocks of zeros: one within a picture, and some behind all of it
+    // a power cut left blocks of zeros: one within a picture, and some at the end
     const [zeros, end] = [32_768, Math.ceil(whole[1].bytes.length / 4096) * 4096 + 4096];
     fs.truncateSync(path.join(rec, lost), end);
     const file = fs.openSync(path.join(rec, lost), 'r+');
@@ -295,7 +295,7 @@ describe('recordings in FLV whose writer dies', { concurrency: 2 }, () => {
     assert.deepEqual(b.frames.map(({ at }) => at), good.map(({ at }) => at), 'what lies before the first lost block');
   });
 
-  test('a worker: another goes on in the file, its key frames are known', DEADLINE, async (t) => {
+  test('a worker: another continues the file, and knows its key frames', DEADLINE, async (t) => {
     const rec = newFolder();
     const hub = await startRecorder(rec);
     t.after(async () => { await hub.stop(); fs.rmSync(rec, { recursive: true }); });

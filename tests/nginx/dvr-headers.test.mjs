@@ -1,5 +1,5 @@
-// Sequence headers that no decoder takes: what has them is left out of the
-// recording, and the rest is whole.
+// Sequence headers that no decoder accepts: their track is left out of the
+// recording, and the other one is complete.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -30,7 +30,7 @@ const cases = [
 ];
 
 for (const format of ['mp4', 'flv']) {
-  describe(`headers that make no sense, ${format}`, { concurrency: true }, () => {
+  describe(`invalid headers, ${format}`, { concurrency: true }, () => {
     let hub;
     let rec;
     before(async () => {

@@ -1,5 +1,5 @@
-// A recording whose file is removed while it is written, and one whose headers
-// change all the time.
+// Recordings whose file is removed while it is written, and recordings whose
+// headers change all the time.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -50,7 +50,7 @@ describe('a recording', { concurrency: 5 }, () => {
     ['index', (file) => fs.rmSync(path.join(root, file.replace(/mp4$/, 'm3u8')))],
   ];
   for (const [what, remove] of cases) {
-    test(`whose ${what} is removed begins anew, and what is gone is not "complete"`, DEADLINE, async () => {
+    test(`whose ${what} is removed begins a new file, and the removed one is not "complete"`, DEADLINE, async () => {
       const name = `rm-${what}`;
       const stream = `live/${name}`;
       const { source, file } = await recorded(name);
@@ -70,7 +70,7 @@ describe('a recording', { concurrency: 5 }, () => {
     });
   }
 
-  test('whose file is removed in its publisher\'s absence notices it, too', DEADLINE, async () => {
+  test('notices a removed file even while its publisher is away', DEADLINE, async () => {
     const { source, file } = await recorded('rm-grace');
     source.stop().client.socket.destroy();
     await until(async () => (await hub.stream('live/rm-grace')).state === 'grace', 'grace');
@@ -80,7 +80,7 @@ describe('a recording', { concurrency: 5 }, () => {
     assert.equal(closed('live/rm-grace', file).state, 'interrupted');
   });
 
-  test('of a stream that ends just after is not "complete" either', DEADLINE, async () => {
+  test('whose file is removed just before the stream ends is not "complete" either', DEADLINE, async () => {
     const { source, file } = await recorded('rm-end');
     source.stop();
     cases[0][1](file);

@@ -1,6 +1,5 @@
-// The recorder: every frame that came is in a file, once, at its time, and
-// file, index, spool and status tell the same.  Disks that fail are in
-// dvr-disk.test.mjs.
+// The recorder: every frame received is in a file, once, at its time, and file,
+// index, spool and status agree.  dvr-disk.test.mjs has the disks that fail.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -42,7 +41,7 @@ async function startRecording({ record = RECORD, grace = '2s', main = '', ...opt
   return hub;
 }
 
-/** The files of a stream that has ended: whole, of one session (or more), each with its two events. */
+/** The files of a stream that has ended: complete, of one session (or more), each with its two events. */
 async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
   const { recordings } = hub;
   const all = await recordings.closed(name, files);
@@ -79,7 +78,7 @@ async function finished(hub, name, files = 1, { sessions = 1 } = {}) {
 
 // ---- an encoder ------------------------------------------------------------
 
-/** ffmpeg publishes some SECONDS of a picture and writes the same into a file: what it sent, as frames. */
+/** ffmpeg publishes a picture for some SECONDS and writes the same to a file; returns the frames it sent. */
 async function pushed(hub, name, picture) {
   const copy = path.join(hub.nginx.dir, `${name}.flv`);
   const program = pushAndCopy(`rtmp://127.0.0.1:${hub.rtmp.port}/live/${name}?key=k`, copy, picture);
@@ -93,7 +92,7 @@ async function pushed(hub, name, picture) {
 }
 
 describe('the recorder', { concurrency: 3 }, () => {
-  describe('what a publisher sends is in its file', { concurrency: 6 }, () => {
+  describe('a publisher\'s frames are in its file', { concurrency: 6 }, () => {
     let hub;
     before(async () => { hub = await startRecording({ flv: 'hub_lag 20s;' }); });
     after(() => hub.stop());
@@ -113,7 +112,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(r);
     });
 
-    test('frames in another order than shown', DEADLINE, async () => {
+    test('B-frames', DEADLINE, async () => {
       const { sent } = await pushed(hub, 'reordered', { bframes: 3 });
       assert.ok(sent.some(({ cts }) => cts > 40), 'the encoder made B-frames');
       const [r] = await finished(hub, 'live/reordered');
@@ -146,8 +145,8 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(r);
     });
 
-    test('audio that comes later: from its beginning, in a new file', DEADLINE, async () => {
-      // late enough for the file of the pictures to have begun
+    test('audio that begins later: complete, in a new file', DEADLINE, async () => {
+      // so late that the file has begun without it
       const clip = await makeClip({ seconds: 6 });
       const sent = await replayed(
         hub,
@@ -162,7 +161,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       for (const r of all) await plays(r);
     });
 
-    test('another resolution on the way: a new file of the same session', DEADLINE, async () => {
+    test('a change of resolution: a new file of the same session', DEADLINE, async () => {
       const [small, large] = await Promise.all([makeClip({ seconds: 2 }), makeClip({ seconds: 2, size: '640x360' })]);
       const steps = [
         ...plan(small),
@@ -173,7 +172,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       const sent = await sending;
       await until(() => viewer.ended, 'the stream to end');
       const all = await finished(hub, 'live/change', 2);
-      // what came is what viewers get: the first picture behind a change has its parameter sets inside
+      // compare with a viewer: the hub puts parameter sets into the first picture after a change
       sameFrames(all, fromTheStart(sent, framesOf(viewer.flv.tags)));
       assert.deepEqual(all.map((r) => [r.movie.tracks[0].width, r.movie.tracks[0].height]), [[320, 180], [640, 360]]);
       assert.ok(
@@ -183,7 +182,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       for (const r of all) await plays(r);
     });
 
-    test('the time of a frame is the wall clock\'s', DEADLINE, async () => {
+    test('frames have the time of the wall clock', DEADLINE, async () => {
       const source = await Source.open(hub, 'clock', { from: 7_000_000 });
       const began = await source.begin();
       await hub.on('live/clock', 3000);
@@ -230,7 +229,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(r);
     });
 
-    test('taken over by a publisher in the other worker: nothing lost, nothing twice', DEADLINE, async () => {
+    test('a takeover by a publisher in the other worker: nothing is lost or doubled', DEADLINE, async () => {
       const first = await Source.open(hub, 'moved');
       first.step();
       const viewer = await until(() => capture(hub, 'live/moved').catch(() => undefined), 'a viewer');
@@ -256,7 +255,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(all[0]);
     });
 
-    test('a publisher whose clock is set: the same file, nothing lost, nothing twice', DEADLINE, async () => {
+    test('a publisher whose clock is set: the same file, nothing is lost or doubled', DEADLINE, async () => {
       const source = await Source.open(hub, 'jump');
       source.step();
       const viewer = await until(() => capture(hub, 'live/jump').catch(() => undefined), 'a viewer');
@@ -276,7 +275,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       await plays(r);
     });
 
-    test('a picture that is larger than a fragment may be', DEADLINE, async () => {
+    test('a picture that is larger than the limit of a fragment', DEADLINE, async () => {
       const source = await Source.open(hub, 'large', { size: 1_400_000, gop: 2, every: 200 });
       for (let n = 0; n < 10; n++) {
         source.step();
@@ -329,7 +328,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
     });
 
-    test('stopped and started again within a GOP: the second begins where nothing is doubled', DEADLINE, async () => {
+    test('stopped and started again within a GOP: no frame is recorded twice', DEADLINE, async () => {
       const source = await Source.open(hub, 'off-gop', { gop: 75 });
       source.run();
       await until(() => source.n > 20, 'a part of its first GOP');
@@ -342,13 +341,13 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
       await source.end();
       const all = await finished(hub, 'live/off-gop', 2, { sessions: 2 });
-      // each from a key frame on, which for the second is none that the first had, whenever it was asked for
+      // each begins with a key frame, and the second not with one that the first has
       const [first, second] = all.map((r) => namesOf(r.frames).map((name) => Number(name.split('-')[1])));
       assert.deepEqual([first[0] % 75, second[0] % 75], [0, 0]);
       assert.ok(second[0] > first.at(-1), `the first ends with ${first.at(-1)}, the second begins with ${second[0]}`);
     });
 
-    test('a stream that is not to be recorded leaves nothing', DEADLINE, async () => {
+    test('a stream without recording leaves no file', DEADLINE, async () => {
       const source = await Source.open(hub, 'off');
       source.run();
       await until(async () => (await hub.stream('live/off'))?.window_ms > 2000, 'two seconds');
@@ -358,7 +357,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.deepEqual(hub.recordings.all().filter((file) => /live.off\b(?!-)/.test(file)), []);
     });
 
-    test('control names what it does not find', DEADLINE, async () => {
+    test('control names the missing stream or argument', DEADLINE, async () => {
       assert.equal((await hub.control('record?stream=live/nobody&on=1')).status, 404);
       for (const query of [
         'record',
@@ -373,7 +372,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.equal((await get(`${hub.base}/control/record?stream=live/nobody&on=1`)).status, 405);
     });
 
-    test('status, metrics and events tell of it', DEADLINE, async () => {
+    test('status, metrics and events show it', DEADLINE, async () => {
       const follower = await Follower.open(`${hub.base}/events?user=1&streams=*`);
       const source = await Source.open(hub, 'told');
       source.run();
@@ -404,7 +403,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
   });
 
-  test('sound that begins within a GOP is recorded from its beginning, and no picture twice', DEADLINE, async (t) => {
+  test('sound that begins within a GOP is recorded completely, and no picture twice', DEADLINE, async (t) => {
     const hub = await startRecording();
     t.after(() => hub.stop());
     // in the first GOP of the stream, in the third, and long after a key frame
@@ -455,7 +454,7 @@ describe('the recorder', { concurrency: 3 }, () => {
   });
 
   describe('files have an end', { concurrency: 4 }, () => {
-    test('dvr_file: a new one at each multiple of its length', DEADLINE, async (t) => {
+    test('dvr_file: a new file at each multiple of it', DEADLINE, async (t) => {
       const hub = await startRecording({ main: 'dvr_file 2s;' });
       t.after(() => hub.stop());
       const source = await Source.open(hub, 'hours', { gop: 10 });
@@ -483,7 +482,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
     });
 
-    test('a queue of the thread pool that is full', DEADLINE, async (t) => {
+    test('the queue of the thread pool is full', DEADLINE, async (t) => {
       const hub = await startRecording({
         record: 'thread_pool dvr threads=1 max_queue=1; dvr_threads dvr; dvr {{dir}}/rec;',
         workers: 1,
@@ -520,7 +519,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
     });
 
-    test('a GOP without end is cut all the same, as dependent', DEADLINE, async (t) => {
+    test('an endless GOP is cut into segments, marked as dependent', DEADLINE, async (t) => {
       const hub = await startRecording();
       t.after(() => hub.stop());
       const source = await Source.open(hub, 'endless', { every: 200, gop: 100_000, size: 100 });
@@ -535,7 +534,7 @@ describe('the recorder', { concurrency: 3 }, () => {
   });
 
   describe('nginx is reloaded while it records', () => {
-    test('no frame is lost or doubled, and who returns to a new worker goes on in the file', DEADLINE, async (t) => {
+    test('no frame is lost or doubled, and a publisher\'s return continues the file', DEADLINE, async (t) => {
       const hub = await startRecording({ grace: '15s' });
       t.after(() => hub.stop());
       const streams = await Promise.all([1, 2, 3].map((n) => Source.open(hub, `reload${n}`)));
@@ -545,7 +544,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       await hub.nginx.reload();
       const had = streams[0].n;
       await until(() => streams[0].n > had + 50, '2 s more');
-      // one comes back to a new worker, which goes on in the file
+      // one returns to a new worker, which continues the file
       const [back, ...rest] = streams;
       await back.end();
       const again = await Source.open(hub, 'reload1', { from: 20_000 });
@@ -566,7 +565,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.deepEqual(left, []);
     });
 
-    test('another format: the file that is open is closed, a new one begins', DEADLINE, async (t) => {
+    test('another format: the open file is closed, a new one begins', DEADLINE, async (t) => {
       const hub = await startRecording({ grace: '3s' });
       t.after(() => hub.stop());
       const source = await Source.open(hub, 'format');
@@ -604,7 +603,7 @@ describe('the recorder', { concurrency: 3 }, () => {
     });
 
     test(
-      'another format, and a writer that died: its file is closed by the recorder that goes on, at once',
+      'another format, and a dead writer: the next recorder closes its file at once',
       DEADLINE,
       async (t) => {
         const hub = await startRecording({ grace: '30s', workers: 1, expectCrash: true });
@@ -637,7 +636,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       ['zone of another size', { zone: '32m' }],
       ['zone of another name', { zone: '64m', rename: true }],
     ]) {
-      test(`a ${what}: what ends normally is complete`, DEADLINE, async (t) => {
+      test(`a ${what}: its files are closed as complete`, DEADLINE, async (t) => {
         const hub = await startRecording({ grace: '3s' });
         t.after(() => hub.stop());
         const streams = [await Source.open(hub, 'first'), await Source.open(hub, 'second')];

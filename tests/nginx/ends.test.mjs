@@ -1,4 +1,4 @@
-// Ends that come while a client has a part of something and does not read on.
+// Ends of streams and sessions while a client has received a part and does not read on.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -11,7 +11,7 @@ const DEADLINE = { timeout: 120_000 };
 
 describe('a player that does not read, when its stream ends', () => {
   for (const how of ['revoked', 'over']) {
-    test(`${how}: it is closed, and its worker lives`, DEADLINE, async (t) => {
+    test(`${how}: it is closed, and its worker survives`, DEADLINE, async (t) => {
       const hub = await startHub({ workers: 1, ingest: 'hub_play on; play_flush 20ms;', main: 'hub_grace 1s;' });
       t.after(() => hub.stop());
       const workers = hub.nginx.workers();
@@ -37,7 +37,7 @@ describe('a player that does not read, when its stream ends', () => {
   }
 });
 
-test('a page over HTTP/2 that reads no events is dropped, and gets what was said to it alone', DEADLINE, async (t) => {
+test('a page over HTTP/2 that reads no events is dropped, and gets only its own events', DEADLINE, async (t) => {
   const hub = await startHub({
     workers: 1,
     listen: 'http2 sndbuf=16k',

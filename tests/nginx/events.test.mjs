@@ -1,5 +1,5 @@
-// Live events: a page learns of streams without asking, in any worker, of those
-// alone that its user may see.
+// Live events: a page gets the changes of streams from any worker, but only of
+// streams that its user may see.
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
@@ -40,7 +40,7 @@ async function followEverywhere(hub, streams) {
 }
 
 describe('live events', { concurrency: 4 }, () => {
-  test('live, grace, live, ended: in each worker, in order, with what a page shows', DEADLINE, async (t) => {
+  test('live, grace, live, ended: in each worker, in order, with all that a page shows', DEADLINE, async (t) => {
     const hub = await start(t, { main: 'hub_grace 1s;' });
     const everywhere = await followEverywhere(hub, '3');
     const followers = everywhere.map(([, follower]) => follower);
@@ -74,7 +74,7 @@ describe('live events', { concurrency: 4 }, () => {
     }
   });
 
-  test('each is told of streams they may see, and of no other', DEADLINE, async (t) => {
+  test('users get events of streams they may see, and of no other', DEADLINE, async (t) => {
     const hub = await start(t);
     await publish(hub, 'demo');
     const some = await hub.follow('9,3,77');
@@ -132,7 +132,7 @@ describe('live events', { concurrency: 4 }, () => {
     silent.close();
   });
 
-  test('a page is a session; it ends on refresh and kick, and after its life', DEADLINE, async (t) => {
+  test('a page is a session; refresh, kick and hub_events_life end it', DEADLINE, async (t) => {
     const hub = await start(t, { events: 'hub_events_life 3s;' });
     const one = await hub.follow('*', 7);
     const two = await hub.follow('*', 8);
@@ -163,7 +163,7 @@ describe('live events', { concurrency: 4 }, () => {
     again.close();
   });
 
-  test('one who reads nothing is dropped, the others are served', DEADLINE, async (t) => {
+  test('a client that reads nothing is dropped, the others get their events', DEADLINE, async (t) => {
     const hub = await start(t, {
       listen: 'sndbuf=32k',
       answer: ({ NAME }) => ({ allow: true, uid: 7, stream: Number(NAME.slice(0, 4)) }),
@@ -174,14 +174,14 @@ describe('live events', { concurrency: 4 }, () => {
     deaf.pause();
     deaf.on('error', () => {});
     await until(async () => (await hub.sessions()).some((row) => row.uid === 9), 'its session');
-    // about 300 bytes are said of each change
+    // an event has about 300 bytes
     const names = Array.from({ length: 10 }, (_, n) => `${1000 + n}${'x'.repeat(124)}`);
     const publishers = await Promise.all(
       names.map((name) => openPublisher(`${name}?key=k`, { ...hub.rtmp, chunkSize: 65536 })),
     );
     let turn = 0;
     await until(async () => {
-      // headers that differ from those before are a change; more than 256 between two looks would be told as one
+      // new headers are a change; more than 256 between two ticks would become one event
       for (const client of publishers) {
         client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, ++turn & 255]));
         client.sendAudio(0, Buffer.from([0xaf, 0, 0x12, ++turn & 255]));
@@ -195,7 +195,7 @@ describe('live events', { concurrency: 4 }, () => {
   });
 });
 
-test('who asks, and for what, must be known', DEADLINE, async (t) => {
+test('the user and the streams must be valid', DEADLINE, async (t) => {
   const hub = await start(t);
   assert.equal((await get(`${hub.base}/events?user=7&streams=3,`)).status, 403);
   assert.equal((await get(`${hub.base}/events?user=7&streams=3%2C5`)).status, 403);

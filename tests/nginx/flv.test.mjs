@@ -30,7 +30,7 @@ describe('viewers over HTTP and WebSocket', () => {
 
   const base = () => `http://127.0.0.1:${hub.nginx.ports.http}`;
 
-  test('the answer has its type, is not cached, and names who may read it', DEADLINE, async () => {
+  test('the answer has its type, no-store and the CORS header', DEADLINE, async () => {
     const viewer = await hub.view('live/cam1');
     assert.equal(viewer.status, 200);
     assert.equal(viewer.response.headers['content-type'], 'video/x-flv');
@@ -88,7 +88,7 @@ describe('viewers over HTTP and WebSocket', () => {
       /view "live\/none" refused: not live/,
     ],
     ['a path that is no stream', () => '/m/x/y/z/live/cam1.flv', 404, null],
-    ['another ending', () => `/m/${token('live/cam1')}/live/cam1.mp4`, 404, null],
+    ['another extension', () => `/m/${token('live/cam1')}/live/cam1.mp4`, 404, null],
   ];
   for (const [name, path, status, line] of refusals) {
     test(`${name}: ${status}`, DEADLINE, async () => {
@@ -152,7 +152,7 @@ describe('viewers over HTTP and WebSocket', () => {
 
   const { CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG } = OP;
   const some = (size) => Buffer.alloc(size, 1);
-  describe('what a WebSocket viewer may not send', { concurrency: 8 }, () => {
+  describe('frames that a WebSocket viewer must not send', { concurrency: 8 }, () => {
     for (const [name, frames, status, why] of [
       ['an RSV bit', [frame(BINARY, some(3), { rsv: 4 })], 1002, /a frame has RSV bits set/],
       ['a reserved data opcode', [frame(3, some(3))], 1002, /reserved opcode/],
@@ -160,7 +160,7 @@ describe('viewers over HTTP and WebSocket', () => {
       ['a frame that is not masked', [frame(BINARY, some(5), { mask: null })], 1002, /not masked/],
       ['a fragmented ping', [frame(PING, some(3), { fin: false })], 1002, /a control frame is fragmented or longer/],
       ['a ping of 126 bytes', [frame(PING, some(126))], 1002, /a control frame is fragmented or longer/],
-      ['a continuation of nothing', [frame(CONTINUATION, some(3))], 1002, /a continuation frame outside of a message/],
+      ['a continuation without a message', [frame(CONTINUATION, some(3))], 1002, /outside of a message/],
       [
         'a message within a message',
         [frame(TEXT, some(3), { fin: false }), frame(TEXT, some(3))],
@@ -206,7 +206,7 @@ describe('viewers over HTTP and WebSocket', () => {
     viewer.socket.destroy();
   });
 
-  test('when the stream ends, HTTP ends and WebSocket says goodbye', DEADLINE, async () => {
+  test('when the stream ends, HTTP ends and WebSocket sends a close frame', DEADLINE, async () => {
     const other = await openPublisher('ends?key=a', { ...hub.rtmp, chunkSize: 4096 });
     other.sendVideo(0, keyFrame(1000));
     await until(async () => (await hub.stream('live/ends'))?.window_bytes > 1000, 'live/ends');

@@ -1,4 +1,4 @@
-// The gate and ingest: what a publisher gets for every answer and for none.
+// The gate and ingest: the status that a publisher gets for each answer, and without one.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -18,7 +18,7 @@ import {
 
 const DEADLINE = { timeout: 120_000 };
 
-/** Publishes and expects a refusal for this reason, on the wire and in the log. */
+/** Publishes and expects a refusal with this reason, as status and in the log. */
 async function refused(hub, name, reason, { line = reason, ...more } = {}) {
   const from = hub.nginx.log().length;
   const client = await openStream(hub.rtmp);
@@ -42,7 +42,7 @@ describe('answers of the service', () => {
   before(async () => { hub = await startHub({ ingest: 'gate_timeout 2s; ingest_timeout 5s;' }); });
   after(() => hub.stop());
 
-  test('it is asked who, what and with which key, and told the end', DEADLINE, async () => {
+  test('the gate asks with stream, key and address, and reports the end', DEADLINE, async () => {
     hub.gate.answer = () => ({ allow: true, uid: 7, stream: 3, record: false, max_kbps: 8000 });
     const client = await openPublisher('cam1?key=secret&x=1', { ...hub.rtmp, chunkSize: 4096 });
     const asked = hub.gate.questions.at(-1);
@@ -63,7 +63,7 @@ describe('answers of the service', () => {
     assert.ok(Number(done.BYTES) > 5000);
   });
 
-  test('a refusal reaches the phone with its reason', DEADLINE, async () => {
+  test('a refusal reaches the publisher with its reason', DEADLINE, async () => {
     hub.gate.answer = () => ({ allow: false, reason: 'wrong key' });
     await refused(hub, 'cam2?key=x', /wrong key/);
     assert.equal(await hub.stream('live/cam2'), undefined);
@@ -91,7 +91,7 @@ describe('answers of the service', () => {
     });
   }
 
-  test('a publisher that leaves while the service thinks disturbs nobody', DEADLINE, async () => {
+  test('a publisher that leaves before the answer disturbs nobody', DEADLINE, async () => {
     let release;
     hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true }); });
     const client = await openStream(hub.rtmp);
@@ -105,7 +105,7 @@ describe('answers of the service', () => {
     assert.equal(await hub.stream('live/gone'), undefined);
   });
 
-  test('frames sent before the answer are all there', DEADLINE, async () => {
+  test('frames sent before the answer are not lost', DEADLINE, async () => {
     let release;
     hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true }); });
     const client = await openStream(hub.rtmp);
@@ -169,7 +169,7 @@ describe('answers of the service', () => {
     assert.match(hub.nginx.log(), /guard: refused connect to application "nowhere", expected "live"/);
   });
 
-  test('silence is ended after ingest_timeout', DEADLINE, async () => {
+  test('a silent publisher is ended after ingest_timeout', DEADLINE, async () => {
     const from = hub.nginx.log().length;
     const client = await openPublisher('silent?key=x', hub.rtmp);
     const status = await client.anyStatus();
@@ -180,7 +180,7 @@ describe('answers of the service', () => {
     assert.equal((await hub.stream('live/silent')).state, 'grace');
   });
 
-  test('who takes over is told by the number of the key that the gate gives, whatever its text', DEADLINE, async () => {
+  test('a takeover needs the same key by its number from the gate, whatever its text', DEADLINE, async () => {
     const { answer } = hub.gate;
     hub.gate.answer = ({ ARGS }) => ({ allow: true, key: ARGS.includes('other') ? 6 : 5 });
     const first = await openPublisher('numbered?key=one', hub.rtmp);
@@ -193,7 +193,7 @@ describe('answers of the service', () => {
     await third.close();
   });
 
-  test('a gate that gives no numbers has keys compared as they are decoded', DEADLINE, async () => {
+  test('without numbers from the gate, decoded keys are compared', DEADLINE, async () => {
     const first = await openPublisher('texts?key=a%62c', hub.rtmp);
     for (const other of ['key=ab', 'key=abcd', 'key=abC', 'key=', 'key=a%2562c']) {
       await assert.rejects(openPublisher(`texts?${other}`, hub.rtmp), /already live with another key/);
@@ -203,7 +203,7 @@ describe('answers of the service', () => {
     await second.close();
   });
 
-  test('a second publish on one connection is refused, the first goes on', DEADLINE, async () => {
+  test('a second publish on a connection is refused, the first continues', DEADLINE, async () => {
     const client = await openPublisher('twice?key=x', { ...hub.rtmp, chunkSize: 4096 });
     const source = feed(client, { key: keyFrame(), inter: interFrame() });
     await assert.rejects(client.publish('other?key=x'), /publishes already/);
@@ -214,7 +214,7 @@ describe('answers of the service', () => {
     await client.close();
   });
 
-  test('publish and close over and over is one question at a time', DEADLINE, async () => {
+  test('a client that repeats publish and close causes one question at a time', DEADLINE, async () => {
     const { answer } = hub.gate;
     let release;
     const released = new Promise((resolve) => {
@@ -240,7 +240,7 @@ describe('answers of the service', () => {
           () => true,
           () => false,
         ),
-      'the connection to be of use again',
+      'the connection to publish again',
     );
     hub.gate.answer = answer;
     await other.close();
@@ -256,7 +256,7 @@ describe('answers of the service', () => {
     ['Sorenson video', (c) => c.sendVideo(0, Buffer.from([0x12, 0, 0, 0, 0, 0])), /video codec 2 is not carried/],
     ['MP3 audio', (c) => c.sendAudio(0, Buffer.from([0x2f, 0, 0, 0])), /audio codec 2 is not carried/],
     [
-      'an AVC header that is none',
+      'an invalid AVC header',
       (c) => c.sendVideo(0, Buffer.from([0x17, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])),
       /H\.264 sequence header makes no sense/,
     ],
@@ -271,7 +271,7 @@ describe('answers of the service', () => {
       /video codec xml1 is not carried/,
     ],
     [
-      'a FourCC that is no text',
+      'a FourCC that is not text',
       (c) => c.sendVideo(0, Buffer.from('9000ff0a7f000000', 'hex')),
       /video codec \?\?\?\? is not carried/,
     ],
@@ -290,7 +290,7 @@ describe('answers of the service', () => {
     });
   }
 
-  test('what harmless encoders send is skipped', DEADLINE, async () => {
+  test('harmless messages of real encoders are skipped', DEADLINE, async () => {
     const client = await openPublisher('habits?key=x', { ...hub.rtmp, chunkSize: 4096 });
     client.sendVideo(0, Buffer.alloc(0));
     client.sendAudio(0, Buffer.alloc(0));
@@ -308,7 +308,7 @@ describe('answers of the service', () => {
 });
 
 test(
-  'a frame larger than hub_stream_max is skipped, and the stream goes on with the next key frame',
+  'a frame larger than hub_stream_max is skipped, and the stream continues with the next key frame',
   DEADLINE,
   async (t) => {
     const hub = await startHub({ zone: '8m', main: 'hub_stream_max 1m;' });
@@ -333,7 +333,7 @@ test(
   },
 );
 
-describe('whoever the service let in is reported ended, whatever came of it', () => {
+describe('the gate reports the end of every client that the service allowed', () => {
   let hub;
   let name = 0;
   before(async () => {
@@ -357,7 +357,7 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
   const admit = (more) => { hub.gate.answer = () => ({ allow: true, uid: 7, stream: 3, ...more }); };
   const open = (stream, key = 'a') => openPublisher(`${stream}?key=${key}`, { ...hub.rtmp, chunkSize: 4096 });
 
-  test('a stream that another key publishes, and one more than the user may', DEADLINE, async () => {
+  test('a stream that another key publishes, and one more than the user\'s limit', DEADLINE, async () => {
     admit();
     const first = await open('busy');
     hub.gate.questions.length = 0;
@@ -371,7 +371,7 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
     await first.close();
   });
 
-  test('a player of a stream that is not live, and one too many', DEADLINE, async () => {
+  test('a player of a stream that is not live, and one beyond the limit', DEADLINE, async () => {
     admit();
     await assert.rejects((await openStream(hub.rtmp)).play('nothing?token=t'), /not live/);
     assert.equal((await report('nothing', 'play')).REASON, 'not live');
@@ -392,7 +392,7 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
 
   for (const kind of ['publish', 'play']) {
     for (const how of ['leaves', 'closes its stream']) {
-      test(`one who would ${kind} and ${how} before the answer`, DEADLINE, async () => {
+      test(`a client that wants to ${kind} and ${how} before the answer`, DEADLINE, async () => {
         const stream = `gone${name++}`;
         let release;
         hub.gate.answer = () => new Promise((resolve) => { release = () => resolve({ allow: true, uid: 7 }); });
@@ -417,7 +417,7 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
     }
   }
 
-  test('one who is refused is not reported', DEADLINE, async () => {
+  test('no report of a client that was refused', DEADLINE, async () => {
     hub.gate.answer = () => ({ allow: false, reason: 'wrong key' });
     await assert.rejects((await openStream(hub.rtmp)).publish('no?key=x'), /wrong key/);
     admit();
@@ -430,14 +430,14 @@ describe('whoever the service let in is reported ended, whatever came of it', ()
   });
 });
 
-test('a service that is not there refuses, and is asked again when it is back', DEADLINE, async (t) => {
+test('without a service clients are refused, and it is asked again when it is back', DEADLINE, async (t) => {
   const hub = await startHub();
   t.after(() => hub.nginx.stop({ allow: [/connect\(\) to unix:.* failed/] }));
   await hub.gate.stop();
   await refused(hub, 'cam?key=x', /auth service unavailable/);
 });
 
-test('a data message with the name of a command starts nothing, and lifts no deadline', DEADLINE, async (t) => {
+test('a data message named as a command starts nothing, and the deadline stays', DEADLINE, async (t) => {
   const hub = await startHub({ server: 'rtmp_guard_deadline 1s;' });
   t.after(() => hub.stop());
   const client = await openStream(hub.rtmp);
@@ -463,7 +463,7 @@ test('500 publish attempts at once leave a running stream alone', DEADLINE, asyn
     await one.close();
   });
   await until(() => waiting.length >= 64, 'questions to be under way');
-  await viewer.more(25);                       // the service thinks, media flows
+  await viewer.more(25);                       // media flows while the service thinks
   const count = () => hub.gate.questions.filter((q) => q.NAME.startsWith('try')).length;
   const pump = setInterval(() => {
     for (const resolve of waiting.splice(0)) resolve({ allow: false, reason: 'wrong key' });

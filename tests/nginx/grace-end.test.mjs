@@ -1,5 +1,5 @@
-// How a publisher goes and what its viewers get: killed, cut off from the
-// network without a word, gone for longer than the grace.
+// Ends of a publisher and what its viewers get: killed, cut off from the network,
+// away for longer than the grace.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -55,7 +55,7 @@ async function publishTo(hub_, watchers, name, clip) {
   return { client, source };
 }
 
-test('a publisher that returns after a reload: viewers of old workers see it go on', DEADLINE, async (t) => {
+test('a publisher that returns after a reload: viewers of old workers get its frames', DEADLINE, async (t) => {
   const moved = await startHub({ main: 'hub_grace 30s;', ingest: 'hub_play on;' });
   t.after(() => moved.stop());
   const clip = await makeClip();
@@ -75,7 +75,7 @@ test('a publisher that returns after a reload: viewers of old workers see it go 
   await soundOver(t, watchers, stops);
 });
 
-test('a worker that is killed with its publisher: viewers of the other see it go on', DEADLINE, async (t) => {
+test('a worker that is killed with its publisher: viewers of the other see its return', DEADLINE, async (t) => {
   const crashed = await startHub({ main: 'hub_grace 30s;', ingest: 'hub_play on;', expectCrash: true });
   t.after(() => crashed.stop());
   const clip = await makeClip();
@@ -95,7 +95,7 @@ test('a worker that is killed with its publisher: viewers of the other see it go
   await soundOver(t, left, stops);
 });
 
-test('a phone that is cut off and does not return is given up after ingest_timeout', DEADLINE, async () => {
+test('a phone that is cut off and does not return is ended after ingest_timeout', DEADLINE, async () => {
   const client = await openPublisher('silent?key=mine', { ...hub.rtmp, chunkSize: 4096 });
   const source = feed(client, { key: keyFrame(), inter: interFrame() });
   await untilWatchable(hub, 'live/silent');
@@ -109,7 +109,7 @@ test('a phone that is cut off and does not return is given up after ingest_timeo
   );
 });
 
-test('after its grace a stream ends, and its viewers are told properly', DEADLINE, async (t) => {
+test('after its grace a stream ends, and so do its viewers\' connections, properly', DEADLINE, async (t) => {
   const brief = await startHub({ main: 'hub_grace 1s;', ingest: 'hub_play on;' });
   t.after(() => brief.stop());
   const client = await openPublisher('brief?key=mine', { ...brief.rtmp, chunkSize: 4096 });

@@ -1,5 +1,5 @@
-// A phone that changes networks: its old connection is half open, since no
-// packet gets through that would close it; a new one takes the stream over.
+// A phone that changes networks: its old connection is half open, since no packet
+// arrives that would close it; a new connection takes the stream over.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -93,12 +93,12 @@ inOwnNetwork(import.meta.url, () => {
   );
 
   test(
-    'a phone that loses its network for 5 s and keeps its connection: nothing is missing, no clock is set',
+    'a phone that loses its network for 5 s but keeps its connection: no frame is missing, no clock is set',
     DEADLINE,
     async (t) => {
       const device = await phone();
       t.after(() => device.remove());
-      // TCP waits longer and longer for a dead network: it may be silent for twice as long
+      // TCP's retransmission timer doubles: the silence may last twice as long
       const hub = await startHub({
         main: 'hub_grace 30s;',
         ingest: 'hub_play on; play_lag 60s; ingest_timeout 60s;',

@@ -1,5 +1,5 @@
-// A publisher that goes and comes back: every viewer, in every worker and by
-// every protocol, stays and sees one stream whose clock follows the wall.
+// A publisher that leaves and returns: every viewer, in every worker and by every
+// protocol, stays and sees one stream, whose times follow the wall clock.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -37,9 +37,9 @@ before(async () => {
   };
   for (const [name, options] of Object.entries(kinds)) clips[name] = await makeClip(options);
   hub = await startHub({
-    // nobody skips here: what is compared is all that came
+    // no viewer may skip: all frames are compared
     main: 'hub_grace 30s;', ingest: 'hub_play on; play_lag 20s;', flv: 'hub_lag 20s;',
-    // a service that takes its time, once the stream is known
+    // a slow service, for a stream that it knows
     answer: async ({ NAME, ARGS }) => {
       if (NAME.startsWith('slow') && ARGS.includes('again'))
         await new Promise((resolve) => {
@@ -65,14 +65,14 @@ async function publish(name, steps, args = '') {
   return { client, source, held: performance.now() - asked };
 }
 
-/** What a viewer got when it joined came at once; frames that come live tell the time. */
+/** A viewer gets the first frames at once when it joins; only later ones show the time. */
 const settled = (watcher) => until(() => watcher.error || watcher.ended
   || (watcher.tags.at(-1)?.at ?? 0) - (watcher.tags[0]?.at ?? 0) > 600, 'frames as they are made');
 
 /**
- * Publishes `first`, kills it in mid-air, waits, publishes `second`; gives the
- * watchers and their gaps.  `second(at)` makes the plan for the clip's time
- * `at`, where an encoder that had gone on would be.
+ * Publishes `first`, kills it, waits, publishes `second`; returns the watchers
+ * and their gaps.  `second(at)` makes the plan, where `at` is the clip's time that
+ * an encoder without interruption would have reached.
  */
 async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half = false, still }) {
   const began = performance.now();
@@ -97,7 +97,7 @@ async function interrupted(name, { first, second, gap = 1500, wait = VIDEO, half
   return watchers;
 }
 
-/** The gap of every watcher has its wall-clock length in dts, and nothing goes back. */
+/** Every watcher's gap in dts is as long as on the wall clock, and no dts goes back. */
 function holds(t, watchers, { held = false } = {}) {
   const errors = [];
   for (const watcher of watchers) {
@@ -106,7 +106,7 @@ function holds(t, watchers, { held = false } = {}) {
     for (const track of ['video', 'audio']) {
       if (!gap[track]) continue;
       const { end, missed: { least, most } } = gap[track];
-      // frames the gate held back came at once: the newest of them is on time
+      // held frames arrive at once: only the newest of them is on time
       errors.push(held ? end.dts - end.wall : Math.max(least, 0) + Math.min(most, 0));
     }
   }
@@ -121,7 +121,7 @@ function holds(t, watchers, { held = false } = {}) {
   );
 }
 
-/** dts keeps step with arrival behind the gap: no run, no standstill. */
+/** After the gap dts follows the arrival: it neither runs ahead nor stands still. */
 function keepsStep(watchers, tolerance) {
   for (const watcher of watchers) {
     const { after: at } = gapBetween(watcher, watchers.stopped);
@@ -138,7 +138,7 @@ function keepsStep(watchers, tolerance) {
   }
 }
 
-/** ffmpeg decodes what one FLV viewer got in silence; the others got the same frames. */
+/** ffmpeg decodes one FLV viewer's bytes without complaint; the others got the same frames. */
 async function decodes(watchers) {
   const [one] = watchers;
   assert.equal(await complaints(fileOf(one)), '', 'ffmpeg decodes the whole capture without a word');
@@ -164,7 +164,7 @@ describe('a publisher is killed and returns', { concurrency: 4 }, () => {
   const rows = [
     ['with its timestamps at 0 again', 'zero', () => ({ first: plan(clips.plain), second: restart(clips.plain) })],
     [
-      'with timestamps that went on all the time',
+      'with timestamps that continued meanwhile',
       'on',
       () => ({ first: plan(clips.plain), second: goesOn(clips.plain) }),
     ],
@@ -209,7 +209,7 @@ describe('a publisher is killed and returns', { concurrency: 4 }, () => {
     ['with audio after none', 'unmute', () => ({ first: plan(clips.silent), second: restart(clips.plain) })],
     ['without video', 'radio', () => ({ first: plan(clips.plain), second: restart(clips.sound), wait: AUDIO })],
     [
-      'with frames in another order than shown',
+      'with B-frames',
       'bframes',
       () => ({ first: plan(clips.reordered), second: restart(clips.reordered) }),
     ],
@@ -264,7 +264,7 @@ describe('a publisher is killed and returns', { concurrency: 4 }, () => {
 });
 
 /**
- * What became of each track's frames, [[video…], [audio…]]: {dts, stamp, when},
+ * The frames of each track that a viewer got, [[video…], [audio…]]: {dts, stamp, when},
  * the latter two as sent.  A viewer may have skipped some.
  */
 function fates(watcher, steps) {
@@ -308,19 +308,19 @@ async function uninterrupted(name, steps, last) {
 describe('a publisher whose frames come late or early', { concurrency: 5 }, () => {
   const rows = [
     [
-      'stalls for 8 s, and all of it comes at once',
+      'stalls for 8 s, and all of its frames come at once',
       'stall',
       { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts) },
       13000,
     ],
     [
-      'stalls for 8 s, and half of it comes at once',
+      'stalls for 8 s, and half of its frames come at once',
       'thin',
       { when: (t) => (t.dts > 3500 && t.dts < 11500 ? 11500 : t.dts), keep: (t) => t.dts <= 3500 || t.dts >= 7000 },
       13000,
     ],
     ['brings a backlog of 4 s first', 'backlog', { when: (t) => Math.max(0, t.dts - 4000) }, 9000],
-    // to the end of the clip and by a busy machine they are not 3 s off, where a clock is set
+    // by the end of the clip, even on a busy machine, they are less than 3 s off, so no clock is set
     ['is slower than real time', 'slowly', { when: (t) => t.dts * 1.1 }, 8000],
     ['is faster than real time', 'fast', { when: (t) => t.dts / 1.2 }, 9000],
     ['starts its audio 5 s after its video', 'late', { keep: (t) => t.type === VIDEO || t.dts >= 5000 }, 8000],
@@ -375,7 +375,7 @@ describe('a publisher whose clock is set', { concurrency: 5 }, () => {
         const [video, audio] = fates(watcher, steps);
         const off = [...video, ...audio].map(({ dts, when }) => dts - when - (video[0].dts - video[0].when));
         worst = Math.max(worst, ...off.map(Math.abs));
-        // sound and picture that were together when they were sent still are
+        // sound and picture that were sent together are together
         if (together)
           assert.ok(
             Math.abs(video.at(-1).dts - video.at(-1).tag.dts - audio.at(-1).dts + audio.at(-1).tag.dts) <= 3,
@@ -389,11 +389,11 @@ describe('a publisher whose clock is set', { concurrency: 5 }, () => {
   }
 });
 
-describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
-  test('timestamps that make no sense at all do not run away', DEADLINE, async (t) => {
+describe('invalid timestamps, new viewers, takeovers', { concurrency: 4 }, () => {
+  test('with random timestamps dts still follows the clock', DEADLINE, async (t) => {
     let seed = 1;
     const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
-    // small leaps and large ones, back and forth, for 4 s; then sense again
+    // small and large jumps, back and forth, for 4 s; then correct timestamps
     const stamp = ({ dts }) =>
       dts > 3000 && dts < 7000 ? Math.round(dts + (random() - 0.5) * (random() < 0.8 ? 5000 : 1e9)) : dts;
     const steps = plan(clips.plain, { stamp });
@@ -409,7 +409,7 @@ describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
     }
   });
 
-  test('who comes while a publisher is away, or just back with other settings, sees it all', DEADLINE, async () => {
+  test('a viewer that joins in grace, or after a return with other settings, gets all frames', DEADLINE, async () => {
     const late = [];
     const join = async () => late.push(...await Promise.all(Object.entries(PROTOCOLS)
       .map(async ([protocol, open]) => Object.assign(await open(hub, 'live/newcomers'), { protocol }))));
@@ -466,7 +466,7 @@ describe('nonsense, newcomers, takeovers', { concurrency: 4 }, () => {
   });
 
   test(
-    'while a stream waits for its publisher, another key that the gate allows goes on with it',
+    'while a stream waits for its publisher, another key that the gate allows continues it',
     DEADLINE,
     async () => {
       const one = await publish('heir', plan(clips.plain));

@@ -1,5 +1,5 @@
-// What other clients than the usual ones send, legal or not: the wire layer alone
-// closes most of them without a word to anybody.
+// Unusual clients, legal or not: the wire layer alone silently closes most of
+// their connections.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -36,7 +36,7 @@ const lines = (pattern) => ng.log().split('\n').filter((line) => line.includes('
 const oneLine = (pattern) => until(() => lines(pattern).length && lines(pattern), `a line ${pattern}`)
   .then((found) => { assert.equal(found.length, 1, found.join('\n')); return found[0]; });
 
-/** Sends `list` ([type, payload, options]) as a publisher; a player gets the same, in order. */
+/** Publishes `list` ([type, payload, options]); a player must get the same, in order. */
 async function carried(name, list, prepare = () => {}) {
   const publisher = await openPublisher(name, { port });
   const player = await openPlayer(name, { port });
@@ -58,7 +58,7 @@ async function carried(name, list, prepare = () => {}) {
   await player.close();
 }
 
-/** A key frame whose bytes differ all over, so that a shift is seen. */
+/** A key frame without repeated bytes, so that a shift is detected. */
 function marked(size) {
   const frame = keyFrame(size);
   for (let at = 9; at < size; at++) frame[at] = (at * 31 + (at >> 8)) & 255;
@@ -83,7 +83,7 @@ describe('chunk sizes', () => {
     });
   }
 
-  test('the largest one costs no memory until it is used', DEADLINE, async () => {
+  test('the largest one takes no memory until it is used', DEADLINE, async () => {
     const [worker] = ng.workers();
     const memory = rss(worker);
     const clients = [];
@@ -99,7 +99,7 @@ describe('chunk sizes', () => {
     assert.ok(more < 20 * MB, `50 connections took ${(more / MB).toFixed(1)} MB`);
   });
 
-  test('another chunk stream within such a large chunk is refused with a sentence', DEADLINE, async () => {
+  test('another chunk stream within such a large chunk is refused with a reason', DEADLINE, async () => {
     const client = await openPublisher('woven', { port });
     client.setChunkSize(1_048_577);
     const frame = marked(3_000_000);
@@ -115,7 +115,7 @@ describe('chunk sizes', () => {
     await client.closed;
   });
 
-  test('a larger one in the middle of a message holds from the next chunk on', DEADLINE, async () => {
+  test('a larger one in the middle of a message applies from the next chunk on', DEADLINE, async () => {
     const client = await openPublisher('grow', { port, chunkSize: 4096 });
     const player = await openPlayer('grow', { port });
     const frame = marked(30_000);
@@ -137,7 +137,7 @@ describe('chunk sizes', () => {
 });
 
 describe('chunk streams', () => {
-  test('any number up to 65,599 is carried, with headers of all formats', DEADLINE, async () => {
+  test('any number up to 65,599 works, with headers of all formats', DEADLINE, async () => {
     await carried('streams', [31, 32, 63, 64, 319, 320, 65_599].flatMap((csid, i) => [
       [MSG.VIDEO, marked(9000 + i), { csid }],
       [MSG.VIDEO, marked(9000 + i), { csid, fmt: 2, timestamp: 40 }],
@@ -194,7 +194,7 @@ describe('timestamps beyond 24 bits, 4 hours 39 minutes', () => {
   }
 });
 
-describe('such timestamps in two segments', () => {
+describe('extended timestamps that arrive in two segments', () => {
   const first = 2 ** 24 + 5;                      // 01 00 00 05
   const late = async (name) => [
     await openPublisher(name, { port, timestamp: first }),
@@ -219,7 +219,7 @@ describe('such timestamps in two segments', () => {
       );
       for (const [i, cut] of [...cuts].entries()) {
         const frame = marked(300 + (i % 50));
-        frame.set([1, 0, 0].slice(0, i % 4), 128); // payload that begins as the timestamp does
+        frame.set([1, 0, 0].slice(0, i % 4), 128); // payload that begins like the timestamp
         const bytes = message(publisher, frame, repeat);
         await publisher.flush(bytes.subarray(0, cut));
         for (let turn = 0; turn < 2; turn++) await player.ping(); // the one worker has read it
@@ -248,7 +248,7 @@ describe('such timestamps in two segments', () => {
   }
 });
 
-describe('what is refused is said', () => {
+describe('refusals have their reason', () => {
   for (const app of ['c1', 'LIVE', 'live/c1', '/live', '']) {
     test(`connect to application "${app}"`, DEADLINE, async () => {
       const client = await RtmpClient.open({ port });
@@ -300,7 +300,7 @@ describe('what is refused is said', () => {
     });
   }
 
-  test('what ends a publisher is its status, before the close', DEADLINE, async () => {
+  test('a publisher gets the reason of its end as a status, before the close', DEADLINE, async () => {
     const client = await openPublisher('huge', { port });
     client.raw(chunkHeader({ csid: 6, type: MSG.VIDEO, length: 5 * MB, msid: client.msid }));
     const status = await client.anyStatus();
@@ -310,7 +310,7 @@ describe('what is refused is said', () => {
     await oneLine(/a message of 5242880 bytes/);
   });
 
-  test('an aggregate that goes on behind what was refused does not keep the connection', DEADLINE, async () => {
+  test('an aggregate that continues after a refused message does not keep the connection open', DEADLINE, async () => {
     const client = await openStream({ port });
     client.setChunkSize(65536);
     const deep = Buffer.concat([amfEncode('x'), ...Array(17).fill(Buffer.from([10, 0, 0, 0, 1]))]);

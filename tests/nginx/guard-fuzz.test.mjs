@@ -1,6 +1,6 @@
-// Mutated RTMP sessions against a guarded nginx: whatever they say, the
-// worker lives, stays small and serves its other clients.
-// GUARD_FUZZ_SESSIONS and GUARD_FUZZ_SEED ask for more or for a failure again.
+// Mutated RTMP sessions against a guarded nginx: whatever they send, the worker
+// survives, stays small and serves its other clients.
+// GUARD_FUZZ_SESSIONS sets their number, GUARD_FUZZ_SEED repeats a failure.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -86,7 +86,7 @@ function sessionOf(pick) {
   if (bytes.length === 0) return bytes;
   for (let n = pick(4); n > 0; n--) bytes[pick(bytes.length)] = [0, 1, 0xff, 0xc4, pick(256)][pick(5)];
   const from = pick(bytes.length);
-  // now and then a piece is missing or comes twice
+  // some pieces are missing or sent twice
   return [
     bytes,
     bytes,
@@ -106,9 +106,9 @@ test(`${SESSIONS} mutated sessions, seed ${SEED}`, { timeout: 600_000 }, async (
     const client = await RtmpClient.open({ port: ng.ports.rtmp });
     const bytes = sessionOf(pick);
     const step = [1, 7, 100, Infinity][pick(4)];
-    client.reader.push = () => {};       // what it answers is not looked at
+    client.reader.push = () => {};       // ignore its answers
     for (let at = 0; at < bytes.length && !client.ended; at += step) client.raw(bytes.subarray(at, at + step));
-    client.socket.end();                 // a half-close: everything is read, then the session ends
+    client.socket.end();                 // half-close: nginx reads everything, then ends the session
     await client.closed;
   };
   for (let number = 0; number < SESSIONS; number += AT_ONCE) {

@@ -1,10 +1,10 @@
-// The hostile inputs the guard exists for, one row each, sent to a real
-// nginx.  guard.test.mjs asserts them, guard-table.mjs prints them.
+// The hostile inputs that the guard stops, one row each, sent to a real nginx.
+// guard.test.mjs asserts them, guard-table.mjs prints them.
 //
-// A row attacks; `symptom` awaits what stock nginx-rtmp does and says it
-// with its measure.  With the guard on the attacker is cut with a log line
-// that matches `refusal`, or, where good clients do the same, `served`.
-// Meanwhile another client publishes and one plays on the same worker.
+// A row attacks; `symptom` waits for the effect on stock nginx-rtmp and describes
+// it with numbers.  With the guard on the attacker is refused with a log line that
+// matches `refusal`, or, if good clients do the same, `served`.  Meanwhile another
+// client publishes and one plays on the same worker.
 
 import fs from 'node:fs';
 import { startNginx, until } from '../lib/nginx.mjs';
@@ -29,7 +29,7 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / HZ;
 }
 
-/** An FLV tag as it stands in an aggregate. */
+/** An FLV tag of an aggregate. */
 export function tag(type, body) {
   const head = Buffer.alloc(11);
   head[0] = type;
@@ -39,7 +39,7 @@ export function tag(type, body) {
 
 export const setChunkSize = (size) => chunk({ csid: 2, type: MSG.CHUNK_SIZE, payload: u32(size) });
 
-/** `depth` values of a container inside one another. */
+/** `depth` nested containers. */
 function nested(open, depth) {
   return amf.raw(Buffer.concat(Array(depth).fill(open)));
 }
@@ -81,7 +81,7 @@ const metaRows = Object.entries(types).flatMap(([name, list]) => list.map((type)
   refusal: /message type \d+ "(onMetaData|@setDataFrame)" before connect/,
 })));
 
-// else the length of these messages is refused before they are looked at
+// otherwise the guard refuses these messages for their length
 const ROOM = 'rtmp_guard_pending 1m;';
 
 async function crash({ ng, worker }) {
@@ -120,9 +120,9 @@ async function watcher(name, port, payload) {
   return player;
 }
 
-/** Symptom: a good client's frame does not come out as it went in. */
+/** Symptom: a good client's frame arrives changed. */
 async function frameLost(ctx, client) {
-  // a later frame, or the end of the publisher, shows that it is not just late
+  // a later frame, or the publisher's end, proves that it is not just late
   const lost = await Promise.race([
     client.player.frame.then(() => false),
     client.player.wait((m) => m.type === MSG.VIDEO && m.payload.length > 100
@@ -322,7 +322,7 @@ export const rows = [
     refusal: /still in the handshake after 1000 ms/,
   },
   {
-    name: 'idle after the handshake but for a ping now and then',
+    name: 'idle after the handshake, except for pings',
     conf: 'rtmp_guard_deadline 1s;',
     attack: async ({ port }) => {
       const client = await RtmpClient.open({ port });
@@ -383,7 +383,7 @@ export const rows = [
     refusal: /a message of 65536 bytes with 122880 bytes of unfinished messages held before publish/,
   },
   {
-    name: 'a message over max_message',
+    name: 'a message larger than max_message',
     attack: async ({ port }) => {
       const client = await openPublisher('big', { port });
       client.raw(chunkHeader({ csid: 6, type: MSG.VIDEO, length: 5 * MB, msid: client.msid }));
@@ -511,7 +511,7 @@ export async function bystanders(port) {
   };
 }
 
-/** Runs one row; resolves to what happened, in words. */
+/** Runs one row; resolves to a description of the outcome. */
 export async function run(row, { guard }) {
   const ng = await startNginx({ conf: configuration(guard, row.conf), expectCrash: !guard });
   let others;

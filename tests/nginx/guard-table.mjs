@@ -1,5 +1,5 @@
 // node tests/nginx/guard-table.mjs [WORD]: sends every hostile input of
-// guard-rows.mjs to nginx with the guard off and on and prints what happened.
+// guard-rows.mjs to nginx with the guard off and on and prints the outcome.
 
 import { rows, run } from './guard-rows.mjs';
 

@@ -1,5 +1,5 @@
-// The guard against a real nginx: every hostile row, with the guard on and
-// off, and the good clients it must leave alone.
+// The guard in a real nginx: every hostile row, with the guard on and off, and
+// good clients, which it must not disturb.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -143,11 +143,11 @@ describe('good clients', () => {
       const publisher = await openPublisher(name, { port, timestamp: first });
       const player = await openPlayer(name, { port });
       const sent = Array.from({ length: 12 }, (_, i) => (first + i * 20) % 2 ** 32);
-      // big enough to need continuation chunks, which repeat the extended timestamp
+      // large enough for continuation chunks, which repeat the extended timestamp
       for (const [i, time] of sent.entries())
         publisher.sendVideo(time, i === 0 ? keyFrame(9000) : interFrame(2000 + i));
       const got = await frames(player, 12);
-      // stock players count from their join: the steps are what must go on
+      // stock counts a player's times from its join: compare the steps
       const steps = got.slice(1).map((m, i) => m.timestamp - got[i].timestamp >>> 0);
       assert.deepEqual(steps, Array(11).fill(20));
       assert.deepEqual(got.map((m) => m.payload.length), [9000, ...Array.from({ length: 11 }, (_, i) => 2001 + i)]);
@@ -171,7 +171,7 @@ describe('good clients', () => {
     await player.close();
   });
 
-  test('a client that sends all at once, and one that sends byte by byte', DEADLINE, async () => {
+  test('a client that sends everything at once, and one that sends byte by byte', DEADLINE, async () => {
     const whole = (name) => {
       const big = keyFrame(6000);
       return Buffer.concat([Buffer.from([3]), Buffer.alloc(3072),
@@ -197,7 +197,7 @@ describe('good clients', () => {
     }
   });
 
-  test('a relay that nginx opens itself goes on as before', DEADLINE, async () => {
+  test('a relay that nginx opens itself works', DEADLINE, async () => {
     const relay = await startNginx({
       conf: configuration(true).replace('live on; }', `live on; push rtmp://127.0.0.1:{{port:rtmp}}/copy; }
         application copy { live on; }`),
@@ -213,7 +213,7 @@ describe('good clients', () => {
     await relay.stop();
   });
 
-  test('an aggregate of audio and video is taken apart', DEADLINE, async () => {
+  test('an aggregate of audio and video is accepted', DEADLINE, async () => {
     const publisher = await openPublisher('aggregate', { port });
     const player = await openPlayer('aggregate', { port });
     publisher.send({
@@ -233,7 +233,7 @@ describe('good clients', () => {
     await player.close();
   });
 
-  test('a session past its deadline goes on once it publishes or plays', DEADLINE, async () => {
+  test('the deadline does not end a session that publishes or plays', DEADLINE, async () => {
     const short = await startNginx({ conf: configuration(true, 'rtmp_guard_deadline 1s;') });
     const publisher = await openPublisher('long', { port: short.ports.rtmp });
     const player = await openPlayer('long', { port: short.ports.rtmp });
@@ -370,7 +370,7 @@ describe('bounds', () => {
     await ng.stop();
   });
 
-  test('a client that hangs up in the middle of a chunk header leaves nothing', DEADLINE, async () => {
+  test('a client that closes in the middle of a chunk header leaves no memory', DEADLINE, async () => {
     const ng = await startNginx({ conf: configuration(true) });
     for (const bytes of ['04', '0400', '04000000', 'c4', '00', '01ff', '0400000000000108']) {
       const client = await RtmpClient.open({ port: ng.ports.rtmp });
@@ -399,7 +399,7 @@ describe('configuration', () => {
     ['zone', { line: '', head: 'rtmp_guard_zone 4k;' }, /"rtmp_guard_zone" is 4096 bytes, expected at least 32768/],
   ];
   for (const [what, { modules = ['rtmp', 'guard'], line = '', head = '' }, sentence] of cases) {
-    test(`nginx -t says what is wrong: ${what}`, DEADLINE, async () => {
+    test(`nginx -t names the error: ${what}`, DEADLINE, async () => {
       const { code, output } = await testConfig({
         modules, conf: configuration(true, line).replace('access_log off;', `access_log off; ${head}`),
       });

@@ -69,7 +69,7 @@ describe('history of a live stream', () => {
     return answer.text;
   };
 
-  test('it is being recorded, and its list grows line by line', DEADLINE, async () => {
+  test('it is being recorded, and its list only grows at its end', DEADLINE, async () => {
     assert.equal((await getJson(`${hub.base}${target}/spans.json`)).recording, true);
     let text = await list();
     for (let count = 0; count < 2;) {
@@ -80,7 +80,7 @@ describe('history of a live stream', () => {
       text = next;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    // nothing was recorded before, so without `from` it is the same list
+    // nothing was recorded before `from`, so without it the list is the same
     const { status, text: whole } = await get(`${hub.base}${target}/index.m3u8`);
     assert.equal(status, 200);
     assert.ok(whole.startsWith(text), `without \`from\`:\n${whole}`);
@@ -92,7 +92,7 @@ describe('history of a live stream', () => {
     assert.equal(stderr, '');
   });
 
-  test('over HTTP/2 as well: playlist, spans and ranges', DEADLINE, async () => {
+  test('playlist, spans and ranges over HTTP/2', DEADLINE, async () => {
     const session = http2.connect(`https://127.0.0.1:${hub.nginx.ports.https}`, { rejectUnauthorized: false });
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => fetch2(session, `${target}/index.m3u8?from=${from}`)),
@@ -112,7 +112,7 @@ describe('history of a live stream', () => {
     session.close();
   });
 
-  test('when it is over the list ends, and has every frame', DEADLINE, async () => {
+  test('after its end the list ends, too, and has every frame', DEADLINE, async () => {
     await publisher.ended;
     let text = await list();
     await until(async () => {
@@ -128,7 +128,7 @@ describe('history of a live stream', () => {
   });
 });
 
-test('a recording in FLV ends where it says, whatever the file\'s date', DEADLINE, async (t) => {
+test('a recording in FLV ends where onMetaData says, whatever the file\'s mtime', DEADLINE, async (t) => {
   const root = newFolder();
   const hub = await startHub({
     answer: record,
@@ -152,7 +152,7 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
   const answer = await get(`${url}/${file.slice('live/flv/'.length)}`);
   assert.deepEqual([answer.status, answer.text.slice(0, 3)], [200, 'FLV']);
 
-  // its pictures: the newest key frame until then, behind what a decoder needs
+  // its pictures: the newest key frame until then, and the headers that a decoder needs
   const r = new FlvRecording(root, file);
   const keys = r.video.filter(({ key }) => key);
   assert.equal(keys.length, 2);
@@ -169,7 +169,7 @@ test('a recording in FLV ends where it says, whatever the file\'s date', DEADLIN
 });
 
 test(
-  'over the borders of files time goes on, B-frames or not: ffmpeg and VLC show every picture',
+  'over the borders of files time continues, with and without B-frames: ffmpeg and VLC show every picture',
   DEADLINE,
   async (t) => {
     const [root, home] = [newFolder(), newFolder()];
@@ -246,7 +246,7 @@ test(
           '--sout',
           `#std{access=file,mux=ts,dst=${file}}`,
         ]);
-        // it leaves out some at the end; stopped at the first border it had a third
+        // VLC leaves out some at the end; if it stopped at the first border it would have a third
         const pictures = await countPictures(file, { silent: false });
         assert.ok(pictures > (seconds - 1) * 25, `${name}: VLC passed on ${pictures} pictures`);
       }),

@@ -1,5 +1,5 @@
-// History: playlists, spans and files of what was recorded, over HTTP.
-// One file because all of it shares one nginx and its recordings.
+// History: playlists, spans and files of recordings, over HTTP.  In one test file,
+// since all tests share one nginx and its recordings.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -20,13 +20,13 @@ const DEADLINE = { timeout: 120_000 };
 const replay = (stream, over = {}) => token(stream, { a: 'replay', ...over });
 const NOON = Date.parse('2026-03-10T12:00:00Z');
 
-/** ms that the threads of some processes have run. */
+/** CPU time of all threads of the processes, ms. */
 function cpuOf(pids) {
   return pids.flatMap((pid) => fs.readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`))
     .reduce((sum, file) => sum + Number(fs.readFileSync(file, 'utf8').split(' ')[0]) / 1e6, 0);
 }
 
-/** Boxes of a whole byte range: it begins with moof and holds whole fragments. */
+/** Checks that a byte range consists of whole fragments; returns their number. */
 function fragmentsIn(bytes) {
   const types = [];
   for (let at = 0; at < bytes.length;) {
@@ -100,7 +100,7 @@ describe('history over HTTP', () => {
     });
 
     test(
-      'from one file to the next of a session time goes on, and players are not told of files',
+      'from one file to the next of a session time continues without a discontinuity',
       DEADLINE,
       async () => {
         const p = await playlist('live/demo', `?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`);
@@ -126,7 +126,7 @@ describe('history over HTTP', () => {
       },
     );
 
-    test('other headers, another session, or time that is missing: a discontinuity', DEADLINE, async () => {
+    test('other headers, another session, or missing time: a discontinuity', DEADLINE, async () => {
       const small = await makeSource({ size: '160x90' });
       const next = (stream, { source: other = source, session = NOON - 5000, late = 0 }) => {
         new Recording(root, stream, source, { utc: NOON - 5000 }).add(5).end();
@@ -141,7 +141,7 @@ describe('history over HTTP', () => {
       assert.deepEqual(await cut('live/joint-late', { late: 101 }), [NOON + 101]);
     });
 
-    test('a segment that is none: 404', DEADLINE, async () => {
+    test('not a segment of the file: 404', DEADLINE, async () => {
       const [{ uri, offset, size }] = (await playlist('live/demo', `?from=${NOON}&to=${NOON + 60_000}`)).items;
       const start = uri.slice(0, 23);
       for (const name of [
@@ -203,7 +203,7 @@ describe('history over HTTP', () => {
       );
     });
 
-    test('in a gap it begins with what comes next', DEADLINE, async () => {
+    test('in a gap it begins with the next segment', DEADLINE, async () => {
       const p = await playlist('live/demo', `?from=${NOON + 30_000}&to=${NOON + 65_000}`);
       assert.equal(p.items[0].utc, NOON + 60_000);
     });
@@ -236,7 +236,7 @@ describe('history over HTTP', () => {
       assert.equal(p.items[0].utc, NOON + 1000);
     });
 
-    test('without `to` it ends with what there is', DEADLINE, async () => {
+    test('without `to` it ends with the newest segment', DEADLINE, async () => {
       const p = await playlist('live/demo', `?from=${NOON}`);
       assert.ok(p.ended);
       assert.equal(p.items.at(-1).file, hours[2].file);
@@ -257,7 +257,7 @@ describe('history over HTTP', () => {
       [`from=${NOON + 1}&to=${NOON}`, `from is ${NOON + 1} and to is ${NOON}`],
     ];
     for (const [query, text] of wrong) {
-      test(`${query}: 400 says what is wrong`, DEADLINE, async () => {
+      test(`${query}: 400 names the error`, DEADLINE, async () => {
         for (const name of ['index.m3u8', 'spans.json']) {
           const answer = await get(`${base('live/demo')}/${name}?${query}`);
           assert.equal(answer.status, 400);
@@ -267,7 +267,7 @@ describe('history over HTTP', () => {
       });
     }
 
-    test('nothing recorded: 404 with a sentence', DEADLINE, async () => {
+    test('nothing recorded: 404 with a reason', DEADLINE, async () => {
       for (const [stream, query] of [
         ['live/none', ''],
         ['live/demo', `?from=${NOON + DAY}&to=${NOON + 2 * DAY}`],
@@ -289,7 +289,7 @@ describe('history over HTTP', () => {
       assert.equal(Number(head.headers['content-length']), whole.body.length);
     });
 
-    test('is compressed for who takes it', DEADLINE, async () => {
+    test('is compressed for clients that accept it', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON}&to=${NOON + HOUR}`;
       const [small, whole] = [await getBytes(url, { headers: { 'accept-encoding': 'gzip' } }), await getBytes(url)];
       assert.equal(small.headers['content-encoding'], 'gzip');
@@ -305,15 +305,15 @@ describe('history over HTTP', () => {
   });
 
   describe('real players', () => {
-    test('ffmpeg decodes all of it over HTTP, silently', DEADLINE, async () => {
+    test('ffmpeg decodes all of it over HTTP without complaint', DEADLINE, async () => {
       const url = `${base('live/demo')}/index.m3u8?from=${NOON - HOUR}&to=${NOON + 3 * HOUR}`;
       assert.equal(await countPictures(url), 85 * 25);
       await decodesSilently(url);
     });
   });
 
-  describe('a recording that goes on', () => {
-    test('the list grows: what it said stays byte for byte, and it ends with the recording', DEADLINE, async () => {
+  describe('a recording that grows', () => {
+    test('the list is append-only, and ends with the recording', DEADLINE, async () => {
       const from = second(Date.now()) - 40_000;
       const file = new Recording(root, 'live/grows', source, { utc: from }).add(33).flush();
       let before_ = '';
@@ -336,7 +336,7 @@ describe('history over HTTP', () => {
     });
   });
 
-  test('an end of a moment ago: the list ends when that moment is in it', DEADLINE, async () => {
+  test('with a `to` of just now the list ends when it contains that moment', DEADLINE, async () => {
     const now = second(Date.now());
     const file = new Recording(root, 'live/moment', source, { utc: now - 20_000 }).add(18).flush();
     const query = `?from=${now - 20_000}&to=${now - 1}`;
@@ -349,7 +349,7 @@ describe('history over HTTP', () => {
   });
 
   describe('spans', () => {
-    test('are what was recorded, gaps of up to 1.5 s overlooked', DEADLINE, async () => {
+    test('are the recorded times; gaps of up to 1.5 s do not count', DEADLINE, async () => {
       writeRecordings(root, 'live/gaps', source, {
         media: false,
         spans: [
@@ -373,12 +373,12 @@ describe('history over HTTP', () => {
       });
     });
 
-    test('are cut to what was asked for', DEADLINE, async () => {
+    test('are cut to the requested span', DEADLINE, async () => {
       const { spans: cut } = await spans('live/demo', `?from=${NOON - 5500}&to=${NOON + 61_500}`);
       assert.deepEqual(cut, [{ from: NOON - 5500, to: NOON + 20_000 }, { from: NOON + 60_000, to: NOON + 61_500 }]);
     });
 
-    test('name all days in order, whatever else lies there', DEADLINE, async () => {
+    test('name all days in order, and no other folder', DEADLINE, async () => {
       const days = ['2025-12-31', '2026-01-01', '2026-03-09', '2026-03-10'];
       for (const day of days)
         writeRecordings(root, 'live/days', source, {
@@ -432,7 +432,7 @@ describe('history over HTTP', () => {
     });
   });
 
-  describe('indexes that were cut or damaged', () => {
+  describe('damaged indexes', () => {
     const torn = (name, change) => {
       const stream = `live/torn-${name}`;
       const file = new Recording(root, stream, source, { utc: NOON, media: false }).add(10).flush();
@@ -449,7 +449,7 @@ describe('history over HTTP', () => {
       ['zeros, as a power cut leaves them', (text) => text + '\0'.repeat(4096), 10],
     ];
     for (const [name, change, want] of cases) {
-      test(`${name}: what is whole is served`, DEADLINE, async () => {
+      test(`${name}: the whole segments are served`, DEADLINE, async () => {
         const stream = torn(name.replaceAll(/\W/g, '-'), change);
         const { status, text } = await list(stream, `?from=${NOON}&to=${NOON + HOUR}`);
         assert.equal(status, want ? 200 : 404);
@@ -475,7 +475,7 @@ describe('history over HTTP', () => {
     const file = () => `${base('live/demo')}/${hours[0].file}`;
     const bytes = () => fs.readFileSync(hours[0].path);
 
-    test('come whole, with validators, for one reader alone', DEADLINE, async () => {
+    test('are sent whole, with validators, and are private', DEADLINE, async () => {
       const { status, headers, body } = await getBytes(file());
       assert.equal(status, 200);
       assert.deepEqual(body, bytes());
@@ -509,18 +509,18 @@ describe('history over HTTP', () => {
       });
     }
 
-    test('HEAD tells the size', DEADLINE, async () => {
+    test('HEAD has the size', DEADLINE, async () => {
       const { status, headers, body } = await getBytes(file(), { method: 'HEAD' });
       assert.deepEqual([status, Number(headers['content-length']), body.length], [200, bytes().length, 0]);
     });
 
-    describe('one that is still written', () => {
+    describe('one that is still being written', () => {
       const open = (name) => new Recording(root, name, source, { utc: NOON }).mark().add(2).flush();
       const at = (name, { file }) => `${base(name)}/${file}`;
 
-      test('comes as far as it is, and nothing keeps it, however old it looks', DEADLINE, async () => {
+      test('is sent as far as it is written, with no-store, whatever its mtime', DEADLINE, async () => {
         const growing = open('live/open');
-        fs.utimesSync(growing.path, new Date(NOON), new Date(NOON));         // in a long pause, say
+        fs.utimesSync(growing.path, new Date(NOON), new Date(NOON));         // as in a long pause
         const first = await getBytes(at('live/open', growing));
         growing.add(2).flush();
         const later = await getBytes(at('live/open', growing));
@@ -531,7 +531,7 @@ describe('history over HTTP', () => {
           assert.deepEqual([headers['cache-control'], headers['last-modified']], ['no-store', undefined]);
       });
 
-      test('a range of what had its validator of before is a range: If-Range', DEADLINE, async () => {
+      test('If-Range with an earlier validator gets a range', DEADLINE, async () => {
         const growing = open('live/if-range');
         const url = at('live/if-range', growing);
         const { etag } = (await getRange(url, 'bytes=0-99')).headers;
@@ -540,7 +540,7 @@ describe('history over HTTP', () => {
         const { status, headers, body } = await getRange(url, 'bytes=2000-2099', { 'if-range': etag });
         assert.deepEqual([status, body.length, headers.etag], [206, 100, etag]);
         assert.deepEqual(body, fs.readFileSync(growing.path).subarray(2000, 2100));
-        // another file, and the same one when it is closed, are other bytes
+        // another file has another validator, and so has this one when it is closed
         const other = open('live/if-range-other');
         assert.notEqual((await getBytes(at('live/if-range-other', other))).headers.etag, etag);
         growing.end();
@@ -550,7 +550,7 @@ describe('history over HTTP', () => {
         assert.equal((await getRange(url, 'bytes=2000-2099', { 'if-range': closed.headers.etag })).status, 206);
       });
 
-      test('one that is begun anew under its name is another: If-Range gets it whole', DEADLINE, async () => {
+      test('a new file of the same name: If-Range gets it whole', DEADLINE, async () => {
         const small = await makeSource({ size: '160x90' });
         const recording = (other) => new Recording(root, 'live/if-range-anew', other, { utc: NOON });
         const first = recording(source).mark().add(2).flush();
@@ -562,8 +562,7 @@ describe('history over HTTP', () => {
           assert.deepEqual([status, body], [200, fs.readFileSync(first.path)]);
         };
 
-        // removed under the recorder: the new file has the number of the old one's inode (ext4 gives the lowest that is
-        // free)
+        // the file is removed under the recorder, and a new one gets the same inode number (ext4 takes the lowest free)
         const removed = await seen();
         const { ino } = fs.statSync(first.path);
         for (let tries = 0; tries < 100; tries++) {
@@ -573,7 +572,7 @@ describe('history over HTTP', () => {
         }
         await is(removed);
 
-        // written anew from its start, for other headers: the same file
+        // the same file, rewritten from its start for other headers
         const rewritten = await seen();
         fs.truncateSync(first.path);
         recording(small).add(3).flush();
@@ -581,7 +580,7 @@ describe('history over HTTP', () => {
       });
 
       test(
-        'a client that has some of it is not told that this is all: If-None-Match, If-Modified-Since',
+        'If-None-Match and If-Modified-Since get the longer file, not 304',
         DEADLINE,
         async () => {
           const growing = open('live/if-none-match');
@@ -598,7 +597,7 @@ describe('history over HTTP', () => {
         },
       );
 
-      test('nor what is made of it: lists, spans, refusals', DEADLINE, async () => {
+      test('its lists, spans and refusals have no-store and no validators', DEADLINE, async () => {
         const now = second(Date.now());
         new Recording(root, 'live/kept', source, { utc: now - 20_000 }).mark().add(18).flush();
         for (const [name, status] of [
@@ -631,7 +630,7 @@ describe('history over HTTP', () => {
       ['none', () => 'x', /token is malformed/],
     ];
     for (const [name, make, line] of refusals) {
-      test(`${name}: 403 for all there is`, DEADLINE, async () => {
+      test(`${name}: 403 for every path`, DEADLINE, async () => {
         const from = hub.nginx.log().length;
         for (const what of [
           'index.m3u8',
@@ -651,7 +650,7 @@ describe('history over HTTP', () => {
       });
     }
 
-    test('revoked: 403, and no longer counted as let in', DEADLINE, async () => {
+    test('revoked: 403', DEADLINE, async () => {
       const mine = replay('live/demo', { sub: '99' });
       assert.equal((await get(`${base('live/demo', mine)}/spans.json`)).status, 200);
       await hub.control('revoke?user=99&stream=live/demo');
@@ -662,7 +661,7 @@ describe('history over HTTP', () => {
   });
 
   describe('hostile paths', () => {
-    /** Sends the path as it is: no client may tidy it up. */
+    /** Sends the path unchanged: HTTP clients would normalize it. */
     const raw = (target) => new Promise((resolve, reject) => {
       const socket = net.connect(hub.nginx.ports.http, '127.0.0.1', () =>
         socket.write(`GET ${target} HTTP/1.0\r\nHost: x\r\n\r\n`),
@@ -694,14 +693,14 @@ describe('history over HTTP', () => {
       'INDEX.m3u8',
     ];
     for (const what of paths) {
-      test(`${what}: nothing`, DEADLINE, async () => {
+      test(`${what}: no content`, DEADLINE, async () => {
         const { status, text } = await raw(`/m/${replay('live/demo')}/rec/live/demo/${what}`);
         assert.ok([400, 403, 404].includes(status), `${status}`);
         assert.ok(!text.includes(KEY.toString('hex')) && !text.includes('ftyp'));
       });
     }
 
-    test('a token is for the folder that is opened, however the path was written', DEADLINE, async () => {
+    test('the token must be for the folder that is opened, however the path is written', DEADLINE, async () => {
       writeRecordings(root, 'other/secret', source, { spans: [[NOON, NOON + 2000]] });
       for (const stream of [
         'live/demo',
@@ -720,7 +719,7 @@ describe('history over HTTP', () => {
       assert.equal((await raw(`/m/${mine}/rec/live/demo/../../other/secret/2026-03-10/${name}`)).status, 403);
     });
 
-    test('no symbolic link is followed, to a file, a day or a stream', DEADLINE, async () => {
+    test('symbolic links to a file, a day or a stream are not followed', DEADLINE, async () => {
       const outside = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-outside-'));
       const [there] = writeRecordings(outside, 'live/there', source, { spans: [[NOON, NOON + 3000]] });
       const day = path.dirname(there.path);
@@ -738,7 +737,7 @@ describe('history over HTTP', () => {
       fs.rmSync(outside, { recursive: true });
     });
 
-    test('an index that is a pipe or a folder holds up nobody', DEADLINE, async () => {
+    test('an index that is a pipe or a folder blocks nobody', DEADLINE, async () => {
       const day = path.join(root, 'live/odd/2026-03-10');
       fs.mkdirSync(path.join(day, '12-00-01.000.m3u8'), { recursive: true });
       execFileSync('mkfifo', [path.join(day, '12-00-00.000.m3u8'), path.join(day, '12-00-00.000.mp4')]);
@@ -751,14 +750,14 @@ describe('history over HTTP', () => {
     });
   });
 
-  describe('many and much', () => {
+  describe('large answers and many clients', () => {
     test('a day of 86,400 segments', DEADLINE, async () => {
       const from = Date.parse('2026-05-01T00:00:00Z');
       writeRecordings(root, 'live/day', source, { media: false, spans: [[from, from + DAY]] });
       const query = `?from=${from}&to=${from + DAY - 1}`;
       const p = await playlist('live/day', query);
       assert.equal(p.items.reduce((sum, item) => sum + item.duration, 0), DAY);
-      assert.equal(p.items.length, 14_401);                   // the first stands alone
+      assert.equal(p.items.length, 14_401);                   // the first one is not merged
       const rounds = process.env.DUOLU_SANITIZE === '1' ? 3 : 20;
       const began = cpuOf(hub.nginx.workers());
       for (let i = 0; i < rounds; i++) assert.equal((await list('live/day', query)).status, 200);
@@ -768,7 +767,7 @@ describe('history over HTTP', () => {
       assert.equal((await spans('live/day', query)).spans.length, 1);
     });
 
-    test('more than can be answered: 400 says so', DEADLINE, async () => {
+    test('more files than an answer may have: 400 says so', DEADLINE, async () => {
       const from = Date.parse('2026-06-01T00:00:00Z');
       const day = path.join(root, 'live/files/2026-06-01');
       fs.mkdirSync(day, { recursive: true });
@@ -798,7 +797,7 @@ describe('history over HTTP', () => {
       assert.deepEqual([...new Set(answers.map((answer) => answer.status))], [200]);
     });
 
-    test('readers who take their time: hub_history_lists is what they may hold', DEADLINE, async (t) => {
+    test('slow readers: hub_history_lists limits the memory they hold', DEADLINE, async (t) => {
       const other = await startHub({
         workers: 1,
         main: 'thread_pool disk threads=2;',
@@ -817,7 +816,7 @@ describe('history over HTTP', () => {
       const slow = [open('7')];
       await until(
         async () => (await other.sessions()).some(({ protocol, bytes }) => protocol === 'hls' && bytes > 0),
-        'a list to be on its way',
+        'a list to be in transit',
       );
       const own = await until(async () => {
         const answer = await get(`${other.base}${target('7')}`);
@@ -840,7 +839,7 @@ describe('history over HTTP', () => {
       await until(async () => (await get(`${other.base}${target('7')}`)).status === 200, 'room again');
     });
 
-    test('a reload while it is answered', DEADLINE, async () => {
+    test('a reload during the answers', DEADLINE, async () => {
       const answers = Array.from({ length: 10 }, () =>
         list('live/day', '?from=2026-05-01T00:00Z&to=2026-05-01T23:00Z'),
       );

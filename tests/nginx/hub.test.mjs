@@ -13,7 +13,7 @@ const DEADLINE = { timeout: 120_000 };
 const MEDIA = { key: keyFrame(2000), inter: interFrame(600) };
 const closeAll = (viewers) => viewers.forEach((viewer) => viewer.close());
 
-/** A publisher of a stream until the worker wanted takes it. */
+/** Publishes a stream, again and again until the wanted worker has it. */
 async function publishOn(hub, name, wanted) {
   for (let attempt = 0; ; attempt++) {
     const client = await openIn(hub, hub.nginx.workers().filter(wanted), attempt, () =>
@@ -33,7 +33,7 @@ describe('one stream, viewers in every worker', () => {
   before(async () => { hub = await startHub({ main: 'hub_grace 60s;' }); });
   after(() => hub.stop());
 
-  test('all get whole tags, headers first, then a key frame', DEADLINE, async () => {
+  test('all viewers get whole tags: headers first, then a key frame', DEADLINE, async () => {
     const client = await openPublisher('spread?key=a', { ...hub.rtmp, chunkSize: 4096 });
     const source = feed(client, MEDIA);
     await until(async () => (await hub.stream('live/spread'))?.window_ms > 500, 'half a second of window');
@@ -86,8 +86,8 @@ describe('one stream, viewers in every worker', () => {
     await client.close();
   });
 
-  test('a viewer that does not read loses its place, not the others theirs', DEADLINE, async () => {
-    const STEP = 4;                    // ms: sent faster than that, and no clock runs ahead
+  test('a viewer that does not read skips or is dropped, the others are not affected', DEADLINE, async () => {
+    const STEP = 4;                    // ms of media time a frame, sent faster, so that no clock runs ahead
     const client = await openPublisher('slow?key=a', { ...hub.rtmp, chunkSize: 65536 });
     client.sendVideo(0, keyFrame(50_000));
     await until(async () => (await hub.stream('live/slow'))?.window_bytes > 50_000, 'a first frame');
@@ -104,7 +104,7 @@ describe('one stream, viewers in every worker', () => {
     assert.equal(good.error, undefined);
     assert.equal(good.flv.video().length, 600, 'the good viewer has every frame');
     slow.response.resume();
-    // either it was dropped, or it went on at a key frame; never a torn tag
+    // it is dropped, or continues at a key frame, but never gets a torn tag
     await until(
       () => slow.ended || slow.flv.video().at(-1).dts >= good.flv.video()[590].dts,
       'the slow viewer to end or to catch up',
@@ -115,7 +115,7 @@ describe('one stream, viewers in every worker', () => {
     await client.close();
   });
 
-  test('the same key takes over at once, another is told who was first', DEADLINE, async () => {
+  test('the same key takes over at once, another key is refused', DEADLINE, async () => {
     const first = await openPublisher('owned?key=mine', { ...hub.rtmp, chunkSize: 4096 });
     const one = feed(first, MEDIA);
     await until(async () => (await hub.stream('live/owned'))?.window_ms > 200, 'live/owned');
@@ -164,7 +164,7 @@ test('the window keeps its seconds, and its last key frame', DEADLINE, async (t)
 });
 
 describe('reload and crash', () => {
-  test('a reload drops nobody, and new viewers see the old publisher', DEADLINE, async (t) => {
+  test('a reload drops nobody, and new viewers get the old publisher\'s frames', DEADLINE, async (t) => {
     const hub = await startHub();
     t.after(() => hub.stop());
     const client = await openPublisher('reload?key=a', { ...hub.rtmp, chunkSize: 4096 });
@@ -182,7 +182,7 @@ describe('reload and crash', () => {
     closeAll([...before_, ...after_]);
     source.stop();
     await client.close();
-    // the old workers end once nobody needs them
+    // the old workers exit when they have no clients
     await until(
       async () => (await hub.status()).workers.every((w) => fresh.includes(w.pid)),
       'the old workers to leave',
@@ -190,11 +190,11 @@ describe('reload and crash', () => {
     );
   });
 
-  test('a reload after a build goes on with the modules of before, drops nobody, and says so', DEADLINE, async (t) => {
+  test('a reload after a build keeps the loaded modules, drops nobody, and says so', DEADLINE, async (t) => {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-modules-'));
     t.after(() => fs.rmSync(dir, { recursive: true }));
     const ours = ['guard', 'hub'].map((name) => path.join(dir, path.basename(modulePath(name))));
-    /* As modules/build.sh puts a module there; `change` makes another of it. */
+    /* Installs a module as modules/build.sh does; `change` returns other bytes of it. */
     const put = (file, change = (bytes) => bytes) => {
       fs.writeFileSync(`${file}.new`, change(fs.readFileSync(modulePath(path.basename(file)))));
       fs.renameSync(`${file}.new`, file);
@@ -241,7 +241,7 @@ describe('reload and crash', () => {
     );
   });
 
-  test('a killed worker takes nothing with it but its own connections', DEADLINE, async (t) => {
+  test('a killed worker loses only its own connections', DEADLINE, async (t) => {
     const hub = await startHub({ expectCrash: true });
     t.after(() => hub.stop());
     const [one, two] = hub.nginx.workers();
@@ -254,7 +254,7 @@ describe('reload and crash', () => {
     hub.nginx.kill('SIGKILL', one);
     await until(
       async () => (await hub.stream('live/lost')).state === 'grace',
-      'the lost stream to await its publisher',
+      'the lost stream to be in grace',
     );
     await until(async () => (await hub.status()).workers.length === 2, 'a new worker in place of the dead');
     assert.equal((await hub.stream('live/kept')).state, 'live');
@@ -269,7 +269,7 @@ describe('reload and crash', () => {
       return counted === left && workers.reduce((sum, w) => sum + w.viewers, 0) === left;
     }, 'the counts to be right again');
 
-    // the lost publisher returns on any worker; its viewers were held
+    // the lost publisher returns to any worker; its viewers have stayed
     sources[0].stop();
     const again = await openPublisher('lost?key=k-lost', { ...hub.rtmp, chunkSize: 4096 });
     const source = feed(again, MEDIA);
@@ -296,7 +296,7 @@ describe('reload and crash', () => {
   });
 });
 
-describe('workers killed in the middle of it', () => {
+describe('workers that are killed within an operation', () => {
   test('no lock stays held', DEADLINE, async (t) => {
     const hub = await startHub({ zone: '8m', expectCrash: true });
     t.after(() => hub.stop());
@@ -346,7 +346,7 @@ describe('workers killed in the middle of it', () => {
 });
 
 describe('little memory', () => {
-  test('a newcomer that does not fit is refused by name, others go on', DEADLINE, async (t) => {
+  test('a publisher without room is refused with the reason, others continue', DEADLINE, async (t) => {
     const hub = await startHub({ zone: '4m', main: 'hub_stream_max 1m;' });
     t.after(() => hub.stop());
     const clients = [];
@@ -376,8 +376,8 @@ describe('little memory', () => {
   });
 });
 
-describe('streams that rob each other', () => {
-  test('ten streams in a zone for five: nobody sees another\'s bytes', DEADLINE, async (t) => {
+describe('streams that take one another\'s blocks', () => {
+  test('ten streams in a zone for five: no viewer gets another stream\'s bytes', DEADLINE, async (t) => {
     const hub = await startHub({ zone: '6m', main: 'hub_stream_max 4m;', flv: 'hub_lag 1s;' });
     t.after(() => hub.stop());
     const body = (n, key) => Buffer.concat([Buffer.from([key ? 0x17 : 0x27, 1, 0, 0, 0]), Buffer.alloc(30_000, n)]);
@@ -389,7 +389,7 @@ describe('streams that rob each other', () => {
       return { n, client, source };
     }));
     await until(async () => (await hub.status()).zone.free < 4, 'the zone to be full');
-    // windows last for 400 ms: on a busy machine a viewer falls out of one, and the next goes on
+    // windows last for 400 ms: on a busy machine a viewer may fall out of one, and a new one continues
     const watch = async (n) => {
       for (let frames = 0; frames < 100;) {
         const viewer = await hub.view(`live/full${n}`);
@@ -406,7 +406,7 @@ describe('streams that rob each other', () => {
   });
 });
 
-describe('what nginx -t says', () => {
+describe('nginx -t', () => {
   const cases = [
     ['hub without the wire layer', { modules: ['hub'], conf: '' }, /needs ngx_rtmp_module\.so loaded before it/],
     [
@@ -422,7 +422,7 @@ describe('what nginx -t says', () => {
       /"ingest on" has no "gate"/,
     ],
     [
-      'a gate that is no address',
+      'a gate that is not an address',
       { conf: 'rtmp { server { listen 127.0.0.1:{{port:r}}; application live { gate localhost; } } }' },
       /gate is "localhost", expected unix:/,
     ],
@@ -437,18 +437,18 @@ describe('what nginx -t says', () => {
       /hub_flush is "5s", expected 1ms to 1s/,
     ],
     [
-      'auto with a maximum below its least',
+      'auto with a maximum below the minimum',
       { conf: 'http { hub_flush auto 1ms; }' },
       /hub_flush is "1ms", expected 2ms to 1s, or auto with a maximum in that range/,
     ],
     [
-      'a flush that is neither',
+      'a flush that is neither a time nor auto',
       { conf: 'http { hub_flush 10ms 20ms; }' },
       /hub_flush has "10ms 20ms", expected TIME or auto \[MAX\]/,
     ],
     ['two flushes', { conf: 'http { hub_flush auto; hub_flush 10ms; }' }, /"hub_flush" directive is duplicate/],
     [
-      'revocations where nothing can be written',
+      'a file of revocations that cannot be written',
       { conf: 'hub_revocations /nonexistent/r; hub_zone z 8m;' },
       /open\(\) "\/nonexistent\/r" failed/,
     ],
@@ -458,7 +458,7 @@ describe('what nginx -t says', () => {
       /access_token_keys cannot open "\/nonexistent\/keys"/,
     ],
     [
-      'a key file that is none',
+      'an invalid key file',
       { conf: 'http { access_token_keys /etc/passwd; }' },
       /access_token_keys "\/etc\/passwd" line 1: expected "KID HEX"/,
     ],

@@ -1,5 +1,5 @@
-// What a shared server allows: viewers in all and of a stream, publishers of a
-// user, bitrate.  Each refusal has its sentence and its counter.
+// Limits of a shared server: viewers in total and of a stream, publishers of a
+// user, bitrate.  Each refusal has its reason and its counter.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -25,7 +25,7 @@ async function publish(hub, name) {
 
 const refusals = async (hub) => (await hub.status()).zone.refused;
 
-/** Asks to view and expects 503 with this line in the log. */
+/** Requests a view and expects 503, with this line in the log. */
 async function full(hub, stream, line) {
   const from = hub.nginx.log().length;
   const answer = await get(hub.url(stream));
@@ -101,7 +101,7 @@ describe('viewers', () => {
   });
 });
 
-/** One viewer in each of two workers without ever having three at once. */
+/** One viewer in each of two workers, without a third one at any time. */
 async function oneInEachOfTwo(hub) {
   const viewers = [];
   while (viewers.length < 2) {
@@ -119,7 +119,7 @@ async function oneInEachOfTwo(hub) {
 }
 
 describe('publishers', () => {
-  test('of a user: the gate\'s limit; a return counts once, others go on', DEADLINE, async (t) => {
+  test('of a user: the gate\'s limit; a return counts once, others continue', DEADLINE, async (t) => {
     const hub = await start(t, {
       answer: ({ ARGS }) => ({ allow: true, uid: Number(ARGS.slice(-1)), max_publishers: 2 }),
     });
@@ -146,7 +146,7 @@ describe('publishers', () => {
 });
 
 describe('bitrate', () => {
-  test('ten seconds of the cap may come at once, more ends the publisher', DEADLINE, async (t) => {
+  test('ten seconds of the limit may arrive at once, more ends the publisher', DEADLINE, async (t) => {
     const hub = await start(t, { answer: () => ({ allow: true, uid: 7, max_kbps: 800 }) });
     const client = await publish(hub, 'cap');
     for (let n = 1; n <= 9; n++) client.sendVideo(n * 40, interFrame(100_000));
@@ -161,14 +161,14 @@ describe('bitrate', () => {
     assert.equal((await refusals(hub)).bitrate, 1);
     assert.match(hub.nginx.log(), /publish live\/cap ended: stream exceeds its limit of 800 kbps/);
 
-    // what it owes is not forgiven by coming back
+    // a return does not reset the excess
     const again = await openPublisher('cap?key=k', { ...hub.rtmp, chunkSize: 65536 });
     for (let n = 0; n < 10; n++) again.sendVideo(n * 40, n ? interFrame(100_000) : keyFrame(100_000));
     assert.match((await again.anyStatus()).description, /exceeds its limit of 800 kbps/);
     await again.closed;
   });
 
-  test('a stream within its cap goes on', DEADLINE, async (t) => {
+  test('a stream within its limit continues', DEADLINE, async (t) => {
     const hub = await start(t, { answer: () => ({ allow: true, uid: 7, max_kbps: 8000 }) });
     const client = await publish(hub, 'calm');
     const viewers = await oneInEach(hub, 'live/calm');

@@ -1,5 +1,5 @@
-// GOPs longer than an index of one block, and GOPs larger than the window: what
-// a viewer gets that comes in the middle of them.
+// GOPs with more entries than an index block, and GOPs larger than the window:
+// viewers that join in the middle of them.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { MSG, RtmpPlayer, aacFrame, interFrame, keyFrame, openPublisher } from '
 import { PROTOCOLS, media } from '../lib/watch.mjs';
 
 const DEADLINE = { timeout: 120_000 };
-// a burst of thousands of messages is more than a client keeps before somebody listens
+// before a listener exists a client does not keep a burst of thousands of messages
 const OPEN = { ...PROTOCOLS, rtmp: (hub, stream) => RtmpPlayer.open(`${stream.split('/')[1]}?token=t`, hub.rtmp) };
 const BIG = 100_000;
 const WINDOW = 4 * 1024 * 1024;
@@ -59,7 +59,7 @@ describe('a GOP', { concurrency: 4 }, () => {
   // 60 s at 30 fps with sound are 4,620 frames; the clock's tolerance lets them come in 2.5 s of stream time
   for (const protocol of Object.keys(OPEN)) {
     test(
-      `of 5,000 frames is joined at its key frame by ${protocol}, and nothing of it is left out`,
+      `of 5,000 frames: a viewer by ${protocol} gets all of it from its key frame on`,
       DEADLINE,
       async () => {
         const name = `long-${protocol}`;
@@ -82,7 +82,7 @@ describe('a GOP', { concurrency: 4 }, () => {
     );
 
     test(
-      `larger than the window: who comes by ${protocol} gets headers and sound at once, the picture at the next ` +
+      `larger than the window: a viewer by ${protocol} gets headers and sound at once, the picture at the next ` +
         'key frame',
       DEADLINE,
       async () => {
@@ -132,7 +132,7 @@ describe('a GOP', { concurrency: 4 }, () => {
   );
 
   test(
-    'larger than the window: a player that paused in it goes on with sound, then with the picture',
+    'larger than the window: a player that paused in it resumes with sound, then with the picture',
     DEADLINE,
     async () => {
       const client = await open(hub, 'paused');
@@ -167,7 +167,7 @@ describe('a GOP', { concurrency: 4 }, () => {
     client.sendVideo(0, keyFrame(BIG));
     await until(async () => (await hub.stream('live/recorded'))?.recording.state === 'on', 'the recording');
     const frames = 2 * WINDOW / BIG;
-    for (let n = 1; n <= frames; n++) {                      // in real time: the recorder looks ten times a second
+    for (let n = 1; n <= frames; n++) {                      // in real time: the recorder reads ten times a second
       client.sendVideo(n * 40, interFrame(BIG));
       await client.drained();
       await sleep(40);

@@ -1,5 +1,5 @@
-// Prometheus text: correct by Prometheus's own checker, and of a size that does
-// not depend on how many streams there are.
+// Metrics: valid by Prometheus's own checker, and of a size that does not depend
+// on the number of streams.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -31,13 +31,13 @@ async function publish(hub, name) {
   return client;
 }
 
-/** promtool's verdict on a text: what it says, or '' when all is well. */
+/** promtool's complaints about a text, '' if it has none. */
 async function verdict(text) {
   const { code, stdout, stderr } = await run(promtool(), ['check', 'metrics'], { input: text, check: false });
   return code === 0 ? '' : `${code}: ${stdout}${stderr}`;
 }
 
-test('metrics: promtool accepts them; the checker itself can refuse', DEADLINE, async (t) => {
+test('promtool accepts the metrics, and refuses invalid ones', DEADLINE, async (t) => {
   const hub = await startHub();
   t.after(() => hub.stop());
   await publish(hub, 'demo');
@@ -46,7 +46,7 @@ test('metrics: promtool accepts them; the checker itself can refuse', DEADLINE, 
   assert.notEqual(await verdict(text.replaceAll('duolu_received_bytes_total', 'duolu_received_bytes_sum')), '');
 });
 
-test('metrics count what happens', DEADLINE, async (t) => {
+test('metrics count sessions, bytes and refusals', DEADLINE, async (t) => {
   const hub = await startHub({ answer: ({ NAME }) => ({ allow: NAME !== 'no', reason: 'wrong key' }) });
   t.after(() => hub.stop());
   const publisher = await publish(hub, 'demo');
@@ -73,7 +73,7 @@ test('metrics count what happens', DEADLINE, async (t) => {
   assert.ok(values.duolu_zone_free_bytes < values.duolu_zone_size_bytes);
   assert.equal(values.duolu_zone_size_bytes, 64 * 1024 * 1024);
 
-  // counters keep what those who left had counted, and what a dead worker had
+  // counters keep the counts of clients that left, and of a dead worker
   for (const viewer of viewers) viewer.close();
   await until(async () => (await hub.stream('live/demo')).viewers === 0, 'viewers to be gone');
   const left = (await scrape(hub)).values;

@@ -9,7 +9,7 @@ import { MSG, RtmpClient, RtmpPlayer, aacFrame, openPublisher, openStream } from
 const DEADLINE = { timeout: 120_000 };
 const USER = { EOF: 1, BUFFER: 3, PING: 6, PONG: 7 };
 
-/** Frame `n`: every byte tells which one it is, and its end how long it is. */
+/** Frame `n`: every byte identifies it, and its end has its length. */
 function frame(n, size, key) {
   const body = Buffer.alloc(5 + size, n & 255);
   body.set([key ? 0x17 : 0x27, 1, 0, 0, 0]);
@@ -19,8 +19,8 @@ function frame(n, size, key) {
 }
 
 /**
- * The reason why a video message is not frame() as it was sent, if any; the hub may put parameter sets before a key
- * frame.
+ * The difference between a video message and the frame() that was sent, if any; the hub may put parameter sets before
+ * a key frame.
  */
 function strange({ type, payload }) {
   if (type !== MSG.VIDEO || payload[1] !== 1) return undefined;
@@ -57,7 +57,7 @@ const openSource = async (hub, name, options) => {
   return { client, source, stop: () => { source.stop(); return client.close(); } };
 };
 
-/** Marked frames as fast as they go, `count` of them, at 40 ms of media time each. */
+/** Sends `count` marked frames as fast as possible, each 40 ms of media time. */
 async function pump(client, { from, count, size = 90_000, gop = 10 }) {
   for (let n = from; n < from + count; n++) {
     client.sendVideo(n * 40, frame(n, size, n % gop === 0));
@@ -118,7 +118,7 @@ describe('a player', { concurrency: 4 }, () => {
   });
   after(() => hub.stop());
 
-  test('is told what FMS would say, then gets headers and a key frame in the same breath', DEADLINE, async () => {
+  test('gets the statuses of FMS, then headers and a key frame in the same write', DEADLINE, async () => {
     const source = await openSource(hub, 'start');
     await until(async () => (await hub.stream('live/start')).window_ms > 400, 'a window');
     const client = await openStream(hub.rtmp);
@@ -148,7 +148,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('in either worker gets what an FLV viewer gets, each frame once', DEADLINE, async () => {
+  test('in either worker gets the same frames as an FLV viewer, each once', DEADLINE, async () => {
     const source = await openSource(hub, 'same', { size: 3000, keySize: 150_000 });
     const viewer = await hub.view('live/same');
     const players = await oneInEach(hub, 'same');
@@ -179,7 +179,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('is refused with the reason, and disconnected after it was told', DEADLINE, async () => {
+  test('is refused with the reason, and disconnected afterwards', DEADLINE, async () => {
     const source = await openSource(hub, 'refuse');
     await Promise.all([
       ['refuse?token=bad', /StreamNotFound: wrong token/], ['refuse', /StreamNotFound: wrong token/],
@@ -193,7 +193,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('may bring its token with the application', DEADLINE, async () => {
+  test('may have its token behind the application', DEADLINE, async () => {
     const source = await openSource(hub, 'apptoken');
     const client = await RtmpClient.open({ ...hub.rtmp, app: 'live?token=t' });
     await client.connect();
@@ -209,7 +209,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('is one thing: a second play or publish is refused, and the first goes on', DEADLINE, async () => {
+  test('cannot play or publish a second time, and its first play continues', DEADLINE, async () => {
     const source = await openSource(hub, 'once');
     const player = await play(hub, 'once');
     await player.more(3);
@@ -239,14 +239,14 @@ describe('a player', { concurrency: 4 }, () => {
     await player.more(30);
     assert.ok(
       marks(player.video()).every((mark, i, all) => mark >= 5000 && (i === 0 || mark === all[i - 1] + 1)),
-      'all of the second, none of the first',
+      'all frames of the second, none of the first',
     );
     await player.close();
     await one.stop();
     await two.stop();
   });
 
-  test('that asks again and again makes one question at a time', DEADLINE, async () => {
+  test('that repeats play causes one question at a time', DEADLINE, async () => {
     const client = await openStream(hub.rtmp);
     for (let i = 0; i < 50; i++) {
       client.command('play', null, 'stall?token=t', -2);
@@ -261,7 +261,7 @@ describe('a player', { concurrency: 4 }, () => {
     await client.close();
   });
 
-  test('is reported at its end, with what it took', DEADLINE, async () => {
+  test('is reported at its end, with its bytes', DEADLINE, async () => {
     const source = await openSource(hub, 'report');
     const player = await play(hub, 'report');
     await player.more(30);
@@ -299,7 +299,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('pauses, and goes on behind the newest key frame without going back', DEADLINE, async () => {
+  test('pauses, and resumes at the newest key frame without going back', DEADLINE, async () => {
     const source = await openSource(hub, 'pause', { gop: 10 });
     const [player, other] = [await play(hub, 'pause'), await play(hub, 'pause')];
     const pause = (on) => player.client.command('pause', null, on, 0);
@@ -323,7 +323,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('pauses within a group of pictures and misses nothing, gets nothing twice', DEADLINE, async () => {
+  test('pauses within a GOP, and resumes without a lost or doubled frame', DEADLINE, async () => {
     const source = await openSource(hub, 'short', { gop: 100_000 });
     const player = await play(hub, 'short');
     for (let i = 0; i < 5; i++) {
@@ -338,7 +338,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('gets no video or no audio when it wants none', DEADLINE, async () => {
+  test('gets no video or no audio after receiveVideo or receiveAudio', DEADLINE, async () => {
     const source = await openSource(hub, 'mute', { gop: 10 });
     const player = await play(hub, 'mute');
     await player.more(12);
@@ -360,7 +360,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('that seeks is told to go on, and does', DEADLINE, async () => {
+  test('that seeks gets the notification, and continues', DEADLINE, async () => {
     const source = await openSource(hub, 'seek');
     const player = await play(hub, 'seek');
     player.client.command('seek', null, 5000);
@@ -370,7 +370,7 @@ describe('a player', { concurrency: 4 }, () => {
     await source.stop();
   });
 
-  test('stays through a gap and a takeover, and is told when the stream ends', DEADLINE, async () => {
+  test('stays through a gap and a takeover, and gets the end of the stream', DEADLINE, async () => {
     let source = await openSource(hub, 'gap');
     const players = await oneInEach(hub, 'gap');
     for (const round of [1, 2]) {
@@ -401,7 +401,7 @@ describe('a player', { concurrency: 4 }, () => {
     }
   });
 
-  test('that does not read skips to a key frame, is not torn, and stalls nobody', DEADLINE, async () => {
+  test('that does not read skips to a key frame, gets no torn message, and delays nobody', DEADLINE, async () => {
     const client = await openPublisher('slow?key=a', { ...hub.rtmp, chunkSize: 65536 });
     let n = await pump(client, { from: 0, count: 10 });
     const [slow, good] = await oneInEach(hub, 'slow');
@@ -426,7 +426,7 @@ describe('a player', { concurrency: 4 }, () => {
     for (const one of [slow, good, client]) await one.close();
   });
 
-  test('hears the wire layer between two messages, never within one', DEADLINE, async () => {
+  test('gets messages of the wire layer between two of its own, never within one', DEADLINE, async () => {
     const source = await openSource(hub, 'mixed', { size: 90_000, keySize: 700_000, gop: 10, every: 20 });
     const player = await play(hub, 'mixed');
     await player.more(2);
@@ -441,7 +441,7 @@ describe('a player', { concurrency: 4 }, () => {
           payload: Buffer.from([0, USER.PING, 0, 0, asked >> 8, asked++ & 255]),
         });
     };
-    for (let round = 0; round < 60; round++) {            // reads in spurts, so that messages are cut
+    for (let round = 0; round < 60; round++) {            // reads in bursts, so that messages are cut
       player.client.socket.pause();
       ask();
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -459,7 +459,7 @@ describe('a player', { concurrency: 4 }, () => {
 });
 
 test(
-  'a player behind further than play_lag skips to a key frame, unless it asked for a larger buffer',
+  'a player further behind than play_lag skips to a key frame, unless it asked for a larger buffer',
   DEADLINE,
   async (t) => {
     const hub = await startHub({
@@ -501,7 +501,7 @@ test(
   },
 );
 
-describe('players and the life of nginx', { concurrency: 3 }, () => {
+describe('players, reloads and killed workers', { concurrency: 3 }, () => {
   test('an old worker keeps its players over a reload', DEADLINE, async (t) => {
     const hub = await startHub({ ingest: 'hub_play on;' });
     t.after(() => hub.stop());
@@ -521,7 +521,7 @@ describe('players and the life of nginx', { concurrency: 3 }, () => {
     await until(() => !old.some(alive), 'the old workers to end with their last client');
   });
 
-  test('players in other workers outlive the one that is killed with the publisher', DEADLINE, async (t) => {
+  test('players in other workers survive the worker that is killed with the publisher', DEADLINE, async (t) => {
     const hub = await startHub({ ingest: 'hub_play on;', expectCrash: true });
     t.after(() => hub.stop());
     let source = await openSource(hub, 'crash');
@@ -542,7 +542,7 @@ describe('players and the life of nginx', { concurrency: 3 }, () => {
     await source.stop();
   });
 
-  test('a player that answers no ping, or reads no more, is gone', DEADLINE, async (t) => {
+  test('a player that answers no ping, or does not read, is ended', DEADLINE, async (t) => {
     const hub = await startHub({
       ingest: 'hub_play on;',
       server: 'ping 1s; ping_timeout 1s; timeout 2s;',
@@ -578,7 +578,7 @@ test('play without a gate fails nginx -t', DEADLINE, async () => {
   assert.match(output, /"hub_play on" has no "gate"/);
 });
 
-test('an application that only ingests says so to players', DEADLINE, async (t) => {
+test('players of an application without hub_play are refused with the reason', DEADLINE, async (t) => {
   const hub = await startHub();
   t.after(() => hub.stop());
   const client = await openStream(hub.rtmp);
@@ -591,7 +591,7 @@ test('an application that only ingests says so to players', DEADLINE, async (t) 
 
 // sanitized, sizes are others
 const skip = process.env.DUOLU_SANITIZE && 'a sanitized build has other sizes';
-test('a player fits in the 4 KB of its connection, with room for what clients say of themselves',
+test('a player fits in the 4 KB of its connection\'s pool, with the texts of its connect',
   { ...DEADLINE, skip }, async (t) => {
     const COUNT = 64;
     const hub = await startHub({ ingest: 'hub_play on; play_flush 20ms;', server: 'out_queue 32;', workers: 1 });
@@ -599,7 +599,7 @@ test('a player fits in the 4 KB of its connection, with room for what clients sa
     const source = await openSource(hub, 'small');
     const players = [];
     const join = async (count) => {
-      for (let i = 0; i < count; i++) {        // one after another: what one gave back, the next has
+      for (let i = 0; i < count; i++) {        // one after another: each reuses the last one's memory
         const client = await RtmpClient.open(hub.rtmp);
         await client.connect({ flashVer: 'LNX 9,0,124,2', swfUrl: 'x'.repeat(160), pageUrl: 'y'.repeat(160) });
         await client.createStream();

@@ -1,18 +1,18 @@
-// What publishers of the field send, one row each: a change to a normal stream,
-// and what is right.  publishers.test.mjs sends all of them to one nginx.
+// Streams of real publishers, one row each: a change to a normal stream, and the
+// expected result.  publishers.test.mjs sends all of them to one nginx.
 //
 //   name      of the row, and of its stream
 //   ms        how long it sends (3000)
 //   args      of the stream's name (`?key=k`)
-//   stream    () => the steps of another stream than the normal one
-//   change    (steps) => what the publisher sends, of the normal stream's steps
-//   seen      (steps) => what viewers and the recording have of it: the normal stream without
+//   stream    () => the steps of another stream instead of the normal one
+//   change    (steps) => the steps to send, made from the normal stream's
+//   seen      (steps) => the steps that viewers and the recording get; default: the normal stream
 //   wire      what the status says that ends it; without, it goes on until the publisher leaves
 //   log       [regexp]: warnings about the stream, one line each, and no others
 //   ended     what the log's line of its end says besides
 //   decode    ffmpeg decodes the recording, and has nothing to say
 //   viewer    ({tags, row}) => …, instead of the comparison with `seen`
-//   history   ({recordings, row}) => …, likewise
+//   history   ({recordings, row}) => …, instead of the comparison of the recording
 //   publish   (client, steps, hub) => …, instead of sending the steps; may give the client that goes on
 //   ends      how many lines tell of an end (1)
 //
@@ -74,14 +74,14 @@ const SETS = (() => {
 })();
 const lengths = (...units) => Buffer.concat(units.flatMap((unit) => [Buffer.from([0, 0, 0, unit.length]), unit]));
 
-/** NAL units behind start codes of four bytes, as annex B has them. */
+/** NAL units with start codes of four bytes (annex B). */
 function startCodes(row) {
   const copy = Buffer.from(row);
   for (let at = 0; at < row.length; at += 4 + row.readUInt32BE(at)) copy.writeUInt32BE(1, at);
   return copy;
 }
 
-/** Sets in front of each key frame. */
+/** Puts parameter sets in front of each key frame. */
 const inBand = replaced(isKey, (body) => bytes(body.subarray(0, 5), lengths(...SETS), body.subarray(5)));
 
 /** The enhanced forms of bodies: `make(frame type, 0 for a header and 3 for a frame without CTS, data)`. */
@@ -105,7 +105,7 @@ async function hevc() {
 }
 const isHevcHeader = ({ tag: { body } }) => (body[0] & 15) === 0;
 
-/** VPS, SPS and PPS of the header in front of each key frame. */
+/** Puts the header's VPS, SPS and PPS in front of each key frame. */
 function hevcInBand(steps) {
   const sets = [];
   const record = steps.find(isHevcHeader).tag.body.subarray(5);
@@ -128,8 +128,8 @@ const flagWithoutIdr = (steps) => steps.map((one, n) => (isKey(one) && one.stamp
   ? withBody(one, bytes(0x17, interFrame(500 + n).subarray(1))) : one));
 
 /**
- * A row whose publisher's clock is wrong for `ms`: viewers and the history go by
- * the clock on the wall, sound and picture together.
+ * A row whose publisher's clock is wrong for `ms`: viewers and history have the time of
+ * the wall clock, sound and picture together.
  */
 function wrongClock(name, ms, change) {
   const near = (value, what) => assert.ok(Math.abs(value - ms) <= 3000, `${what} is ${value} ms, ${ms} ms by the wall`);

@@ -1,5 +1,5 @@
-// The table of publishers: every row of publisher-rows.mjs at once against one
-// nginx that records, with a viewer of each.
+// The table of publishers: sends all rows of publisher-rows.mjs at once to one
+// nginx that records, with a viewer for each.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -22,10 +22,10 @@ const framesOf = (tags) => tags.flatMap((tag) => {
   return frame ? [{ ...frame, body: tag.body }] : [];
 });
 
-/** What came is what was to be seen: each frame once, in order, in step, and in the same form. */
+/** A viewer's frames are the expected ones: each once, in order, at its time, in the same form. */
 function sameAsSeen(tags, seen) {
   const came = framesOf(tags);
-  // sound alone may be joined at any frame: the first tenths of a second may be missing
+  // sound alone can be joined at any frame: the first tenths of a second may be missing
   const missed = seen.some(({ type }) => type === VIDEO) ? 0 : seen.length - came.length;
   assert.ok(missed >= 0 && missed < 20, `a viewer has ${came.length} frames, ${seen.length} were sent`);
   seen = seen.slice(missed);
@@ -57,7 +57,7 @@ describe('publishers', { concurrency: 12 }, () => {
 
   const linesOf = (name) => hub.nginx.log().split('\n').filter((line) => new RegExp(`live/${name}[ :]`).test(line));
 
-  /** Publishes a row and leaves, or is sent away; gives what a viewer had of it. */
+  /** Publishes a row until it ends or is refused; returns a viewer's tags. */
   async function sent(row, steps) {
     const client = await openStream(hub.rtmp);
     client.setChunkSize(4096);
@@ -66,7 +66,7 @@ describe('publishers', { concurrency: 12 }, () => {
     const plain = () => replay(client, row.change ? row.change(steps) : steps).done;
     const sending = row.publish ? row.publish(client, steps, hub) : plain();
     if (row.wire) {
-      sending.catch(() => {});                           // it is ended meanwhile
+      sending.catch(() => {});                           // nginx may end it
       const error = ({ values }) => values?.[3]?.level === 'error';
       const { values: [, , , { code, description }] } = await client.wait(error, 'the status that ends it', 60_000);
       assert.equal(code, 'NetStream.Publish.Failed');
@@ -96,7 +96,7 @@ describe('publishers', { concurrency: 12 }, () => {
     assert.match(ends.at(-1), row.ended ?? row.wire ?? /ended: closed by the client[, ]/);
   }
 
-  /** The recording has the same frames, and the history leads to them. */
+  /** The recording has the same frames, and history lists them. */
   async function checkHistory(row, seen) {
     const recordings = new Recordings(root);
     const stream = `live/${row.name}`;

@@ -1,4 +1,4 @@
-// Rights that are taken away while a page is being let in.
+// Rights that change while a page's event stream opens.
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -11,7 +11,7 @@ const DEADLINE = { timeout: 120_000 };
 const nextSecond = (from = Math.floor(Date.now() / 1000)) =>
   until(() => Math.floor(Date.now() / 1000) > from, 'the next second');
 
-/** A hub whose service does `meanwhile(hub)` before it says that the user may follow. */
+/** A hub whose service calls `meanwhile(hub)` before it allows the user to follow. */
 async function start(t, meanwhile) {
   let hub;
   const service = http.createServer(async (request, response) => {
@@ -27,7 +27,7 @@ async function start(t, meanwhile) {
   return hub;
 }
 
-test('refreshed after the service spoke: the page is asked to come again', DEADLINE, async (t) => {
+test('a refresh after the service\'s answer: the page must ask again', DEADLINE, async (t) => {
   const rounds = [(hub) => hub.control('refresh?user=7'), () => {}];
   const hub = await start(t, (self) => rounds.shift()(self));
   const early = await hub.follow();
@@ -40,7 +40,7 @@ test('refreshed after the service spoke: the page is asked to come again', DEADL
   again.close();
 });
 
-test('revoked after the service was asked, even a second ago: the page is not let in', DEADLINE, async (t) => {
+test('a revocation after the question, even a second ago: the page is refused', DEADLINE, async (t) => {
   const hub = await start(t, async (self) => { await self.control('revoke?user=7'); await nextSecond(); });
   const { status } = await hub.follow();
   assert.equal(status, 403);

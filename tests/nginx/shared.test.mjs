@@ -1,5 +1,5 @@
-// Rules that nginx and the service both have: the same tables of cases that the
-// service's unit tests read, against nginx.
+// Rules that nginx and the service share: nginx is tested with the same tables of
+// cases as the service's unit tests.
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -32,12 +32,12 @@ before(async () => { hub = await startHub({ workers: 1 }); });
 after(async () => { await hub?.stop(); });
 
 describe('the same answer as the service', () => {
-  test('whether a stream may have a name', DEADLINE, async () => {
+  test('for names of streams', DEADLINE, async () => {
     const wrong = [];
     for (const [name, taken] of cases('stream_names.tsv', 50)) {
       const text = bytes(name);
       const client = await openStream(hub.rtmp);
-      // the name as it is, also where it is no UTF-8
+      // the raw bytes of the name, which may be invalid UTF-8
       const published = await client.publish(amf.raw([2, text.length >> 8, text.length & 255, ...text])).then(
         () => 'yes',
         () => 'no',
@@ -48,7 +48,7 @@ describe('the same answer as the service', () => {
     assert.deepEqual(wrong, []);
   });
 
-  test('whether a file of token keys is taken', DEADLINE, async () => {
+  test('for files of token keys', DEADLINE, async () => {
     const k1 = KEY.toString('hex');
     const k2 = Buffer.alloc(32, 8).toString('hex');
     const file = path.join(fs.mkdtempSync('/tmp/duolu-keys-'), 'keys');
@@ -69,7 +69,7 @@ describe('the same answer as the service', () => {
     assert.deepEqual(wrong, []);
   });
 
-  test('whether a token lets one view', DEADLINE, async () => {
+  test('for tokens of viewers', DEADLINE, async () => {
     const publisher = await openPublisher('cam1?key=k', hub.rtmp);
     publisher.sendVideo(0, keyFrame());
     publisher.sendVideo(40, interFrame());

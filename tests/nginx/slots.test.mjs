@@ -1,5 +1,5 @@
-// Slots of workers in the hub's zone: old workers of reloads hold theirs as
-// long as they have clients, and what runs out comes back by itself.
+// Slots of workers in the hub's zone: the old workers of reloads keep theirs while
+// they have clients, and a worker without a slot takes the first free one.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -20,7 +20,7 @@ async function publish(hub, name) {
 
 const open = (hub, n) => Promise.all(Array.from({ length: n }, () => hub.view('live/demo')));
 
-/** Nobody is left, so the old workers leave too. */
+/** All clients leave, so the old workers exit, too. */
 async function closeAll(hub, clients) {
   const workers = hub.nginx.workers().length;
   for (const client of clients) client.close();
@@ -29,7 +29,7 @@ async function closeAll(hub, clients) {
 
 describe('slots of workers', () => {
   test(
-    `${RELOADS} reloads with viewers on each generation: new viewers are let in all the time`,
+    `${RELOADS} reloads with viewers in each generation: new viewers are always admitted`,
     DEADLINE,
     async (t) => {
       const hub = await startHub();
@@ -54,7 +54,7 @@ describe('slots of workers', () => {
   );
 
   test(
-    'all are held: each refusal says so, status answers, and the first that is free is taken without a reload',
+    'no slot is free: refusals say so, status answers, and the worker takes the first free slot without a reload',
     DEADLINE,
     async (t) => {
       const workers = 16;

@@ -1,4 +1,4 @@
-// Viewers that read slowly, or nothing: how late they get, and what they cost.
+// Viewers that read slowly, or nothing: their lateness and their memory.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -29,7 +29,7 @@ async function startSource(hub) {
   return { stop: async () => { source.stop(); await client.close(); } };
 }
 
-/** RTMPS as it is shipped, at {{port:rtmps}} of the addresses: `main`, `server` and `modules` for startHub(). */
+/** RTMPS as in conf/, on {{port:rtmps}} of the addresses: `main`, `server` and `modules` for startHub(). */
 function rtmps(addresses) {
   const shipped = fs.readFileSync(new URL('../../conf/nginx.conf.in', import.meta.url), 'utf8');
   const [stream] = shipped.match(/^stream \{[^]*?^\}/m);
@@ -42,7 +42,7 @@ function rtmps(addresses) {
   return { main: filled(stream), server: filled(unix), modules: ['ngx_stream_module.so'] };
 }
 
-/** Kernel memory of what nginx sends, by connection: sent, not sent, and kept ready. */
+/** Kernel memory of nginx's send queues, by connection: sent, not sent, and allocated ahead. */
 function kernelKb(ports) {
   const filter = `( ${ports.map((port) => `sport = :${port}`).join(' or ')} )`;
   const text = execFileSync('ss', ['-tmnHO', 'state', 'established', filter], { encoding: 'utf8', maxBuffer: 1 << 26 });
@@ -50,14 +50,14 @@ function kernelKb(ports) {
     .map(([, ready, sent]) => (Number(ready) + Number(sent)) / 1024);
 }
 
-/** And of what it hands to its own end of TLS, which RTMPS has besides. */
+/** The same for the second connection of RTMPS, to nginx's own TLS end. */
 function innerKb() {
   const text = execFileSync('ss', ['-xmnHO', 'state', 'established'], { encoding: 'utf8', maxBuffer: 1 << 26 });
   return text.split('\n').filter((line) => line.includes('/rtmps.sock '))
     .map((line) => Number(line.match(/skmem:\(.*?,t(\d+),/)[1]) / 1024);
 }
 
-/** Connections of one viewer each that ask, and read nothing. */
+/** Connections with one viewer each that send a request and read nothing. */
 function deafViewers(hub, count) {
   const { http, https, h2, rtmp, rtmps: secured } = hub.nginx.ports;
   const request = `GET ${PATH()} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -83,7 +83,7 @@ function deafViewers(hub, count) {
 }
 
 inOwnNetwork(import.meta.url, () => {
-  test('viewers that read nothing cost little of the kernel, and are gone by hub_lag', DEADLINE, async (t) => {
+  test('viewers that read nothing take little kernel memory, and are dropped after hub_lag', DEADLINE, async (t) => {
     const secured = rtmps(['127.0.0.1']);
     const hub = await startHub({
       ...secured, server: `${secured.server} out_queue 32;`,
@@ -125,7 +125,7 @@ inOwnNetwork(import.meta.url, () => {
     good.close();
   });
 
-  test('over a thin link viewers skip to key frames, and are not later than hub_lag', DEADLINE, async (t) => {
+  test('over a slow link viewers skip to key frames, and are not later than hub_lag', DEADLINE, async (t) => {
     const LAG = 3000;
     const protocols = { flv: 'http', ws: 'http', wss: 'https', h2: 'https', rtmp: 'rtmp', rtmps: 'rtmps' };
     const phones = await Promise.all(Object.keys(protocols).map(() => phone()));
@@ -161,7 +161,7 @@ inOwnNetwork(import.meta.url, () => {
     const said = (await hub.sessions()).filter(({ address }) => phones.some((device) => device.farAddress === address))
       .map((session) => session.late_ms);
     const came = new Map(media(good).map((tag) => [tag.dts, performance.timeOrigin + tag.at]));
-    const limit = 2 * LAG + lagSince(from);          // a busy machine; without a limit it is three times LAG
+    const limit = 2 * LAG + lagSince(from);          // for a busy machine; without a limit it is three times LAG
     for (const { protocol, viewing } of viewings) {
       assert.equal(viewing.code, undefined, `${protocol}: ${viewing.text.slice(-200)}`);
       const late = viewing.tags.filter(([dts]) => came.has(dts)).map(([dts, at]) => Math.round(at - came.get(dts)));

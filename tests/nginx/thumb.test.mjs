@@ -1,5 +1,5 @@
-// thumb.jpg: which key frame is asked for, what is passed on, what is kept, and
-// that a kept picture needs a token as any other does.
+// thumb.jpg: the key frame that is requested, the request to the service, the
+// cache, and that a cached picture needs a token, too.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -11,7 +11,7 @@ import { HOUR, writeRecordings } from '../lib/recordings.mjs';
 
 const NOON = Date.parse('2026-03-10T12:00:00Z');
 const replay = (stream, over = {}) => token(stream, { a: 'replay', ...over });
-// nothing here reads media: sizes alone count
+// nothing reads the media here: only sizes count
 const source = { init: Buffer.alloc(812), fragments: Array(8).fill({ data: Buffer.alloc(1000) }) };
 
 let root;
@@ -35,7 +35,7 @@ before(async () => {
     for (const file of written) fs.writeFileSync(file.path, '');
     return written;
   };
-  // from 11:59:40; a gap of 40 s at 12:00:20; goes on at 12:01:00 until 12:01:15
+  // from 11:59:40; a gap of 40 s at 12:00:20; continues from 12:01:00 to 12:01:15
   files = write('live/demo', { spans: [[NOON - 20_000, NOON + 20_000], [NOON + 60_000, NOON + 75_000]] });
   write('live/gop', { spans: [[NOON, NOON + 40_000]], step: 4, dependent: (n) => n % 5 !== 0 });
   write('live/now', { spans: [[Date.now() - 10_000, Date.now() + 100_000]], ended: false });
@@ -75,7 +75,7 @@ beforeEach(() => {
 const ask = (stream, query = '', { t = replay(stream), prefix = '', ...options } = {}) =>
   get(`${hub.base}${prefix}/m/${t}/rec/${stream}/thumb.jpg${query}`, options);
 
-test('the newest key frame at or before the moment, and nothing else, is passed on', async () => {
+test('the service gets the newest key frame at or before the moment, and nothing else', async () => {
   const [, second] = files;                 // 12:00:00 until 12:00:20, then from 12:01:00
   const { status, headers, text } = await ask('live/demo', `?at=${NOON + 7500}`, {
     headers: { cookie: 'a=b', 'x-secret': '1' },
@@ -123,7 +123,7 @@ test('moments at the edges', async () => {
   assert.equal(await found('live/demo', ''), 400);
 });
 
-test('a segment without a key frame gives the picture before it', async () => {
+test('in a segment without a key frame: the picture before it', async () => {
   await ask('live/gop', `?at=${NOON + 19_000}`);
   await ask('live/gop', `?at=${NOON + 21_000}`);
   assert.deepEqual(thumb.questions.map(({ OFFSET }) => Number(OFFSET)), [812, 812 + 5 * 4000]);
@@ -134,7 +134,7 @@ test('without a time: now', async () => {
   assert.equal(thumb.questions.length, 1);
 });
 
-test('a moment to which a later picture may still come is not kept by browsers', async () => {
+test('no-store while a later picture may come for the moment', async () => {
   const kept = async (...args) => (await ask(...args)).headers['cache-control'];
   assert.deepEqual(
     [await kept('live/now'), await kept('live/now', `?at=${Date.now() + 200_000}`)],
@@ -146,7 +146,7 @@ test('a moment to which a later picture may still come is not kept by browsers',
   );
 });
 
-test('a kept picture is not made again, and never given without a token', async () => {
+test('a cached picture is not made again, and needs a token', async () => {
   const at = `?at=${NOON + 11_000}`;
   const first = await ask('live/demo', at);
   assert.equal(first.status, 200);
@@ -175,7 +175,7 @@ test('a kept picture is not made again, and never given without a token', async 
   assert.equal(thumb.questions.length, 1);
 });
 
-test('a revoked token gets no kept picture', async () => {
+test('a revoked token gets no cached picture', async () => {
   const at = `?at=${NOON + 12_000}`;
   const t = replay('live/demo', { sub: '99', iat: Math.floor(Date.now() / 1000) - 10 });
   assert.equal((await ask('live/demo', at, { t })).status, 200);
@@ -185,7 +185,7 @@ test('a revoked token gets no kept picture', async () => {
   assert.equal((await ask('live/demo', at)).status, 200);
 });
 
-test('a deleted recording has no picture, and one made anew under its name has its own', async () => {
+test('a deleted recording has no picture, and a new one of the same name has its own', async () => {
   const spans = { spans: [[NOON, NOON + 10_000]] };
   const at = `?at=${NOON + 5000}`;
   const [file] = write('live/anew', spans);
@@ -198,7 +198,7 @@ test('a deleted recording has no picture, and one made anew under its name has i
   fs.rmSync(file.index);
   assert.equal((await ask('live/anew', at)).status, 404);
 
-  write('live/anew', spans);                 // its inode may be that of the first
+  write('live/anew', spans);                 // it may have the inode number of the first
   answer = () => picture('after');
   assert.equal((await ask('live/anew', at)).text, 'after');
   assert.equal(thumb.questions.length, 2);
@@ -213,7 +213,7 @@ test('a recording that grows keeps its pictures', async () => {
   assert.equal(thumb.questions.length, 1);
 });
 
-test('who asks at once for one frame has it made once', async () => {
+test('simultaneous requests for a frame make it once', async () => {
   let socket;
   const asked = new Promise((resolve) => { answer = (params, from) => { socket = from; resolve(params); }; });
   const answers = Promise.all(Array.from({ length: 6 }, (_, i) => ask('live/demo', `?at=${NOON + 13_000}&n=${i}`)));
@@ -228,7 +228,7 @@ test('who asks at once for one frame has it made once', async () => {
   assert.equal(thumb.questions.length, 1);
 });
 
-test('an error is passed on and not kept', async () => {
+test('an error is passed on and not cached', async () => {
   const at = `?at=${NOON + 14_000}`;
   for (const status of [404, 500, 503]) {
     answer = () => picture('{}', `Status: ${status}\r\nContent-Type: application/json\r\nRetry-After: 1\r\n`);
@@ -239,7 +239,7 @@ test('an error is passed on and not kept', async () => {
   assert.equal(thumb.questions.length, 4);
 });
 
-test('without hub_history_thumbs there are none; the location alone asks for nothing', async () => {
+test('without hub_history_thumbs there are no pictures; the named location alone requests none', async () => {
   assert.equal((await ask('live/demo', `?at=${NOON}`, { prefix: '/none' })).status, 404);
   assert.equal(thumb.questions.length, 0);
   answer = () => picture('', 'Status: 404\r\n');

@@ -1,4 +1,4 @@
-// Viewers over TLS and HTTP/2: every byte is the stream's, whatever the record and however slowly it is read.
+// Viewers over TLS and HTTP/2: every byte is the stream's, whatever the record size and the viewer's speed.
 
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
@@ -22,7 +22,7 @@ describe('viewers over TLS', () => {
   let timer;
   const sent = new Map();                     // dts: the frame
 
-  /** Frames of all sizes around a record's, each with bytes of its own. */
+  /** Frames of all sizes around a record's, each with different bytes. */
   function send(n) {
     const key = n % 25 === 0;
     const size = key ? 60_000 : [200, 16_360 + n % 64, 3000, 33_000][n % 4];
@@ -110,7 +110,7 @@ describe('viewers over TLS', () => {
     return () => { stop(); session.destroy(); };
   }
 
-  /** Node's TLS cannot ask for small records; OpenSSL's client can. */
+  /** Node's TLS cannot request small records; OpenSSL's client can. */
   async function bySmallRecords(flv) {
     const child = spawn('openssl', ['s_client', '-quiet', '-maxfraglen', '512', '-connect', origin().slice(8)],
       { stdio: ['pipe', 'pipe', 'ignore'] });
@@ -129,7 +129,7 @@ describe('viewers over TLS', () => {
   }
 
   for (const [name, open] of Object.entries(ways)) {
-    test(`${name}: read in bursts, every frame is what was sent`, DEADLINE, async () => {
+    test(`${name}: read in bursts, every frame arrives as it was sent`, DEADLINE, async () => {
       const flv = new FlvReader({ bodies: true });
       const close = await open(flv);
       await until(() => flv.video().length >= FRAMES, `${FRAMES} frames`, 120_000);
@@ -140,7 +140,7 @@ describe('viewers over TLS', () => {
     });
   }
 
-  test('viewers that have all there is cost little: over HTTP/2 they hold no copy', DEADLINE, async (t) => {
+  test('viewers that are up to date take little memory: over HTTP/2 they hold no copy', DEADLINE, async (t) => {
     const COUNT = 64;
     const small = await openPublisher('cam2?key=a', { ...hub.rtmp, chunkSize: 4096 });
     const source = feed(small, { key: keyFrame(3000), inter: interFrame(500) });
@@ -150,7 +150,7 @@ describe('viewers over TLS', () => {
     const session = http2.connect(origin(), { rejectUnauthorized: false });
     t.after(() => session.destroy());
     await new Promise((resolve) => session.once('remoteSettings', resolve));
-    for (let i = 0; i < COUNT; i++) {          // one after another: what one gave back, the next has
+    for (let i = 0; i < COUNT; i++) {          // one after another: each reuses the last one's memory
       const flv = new FlvReader();
       session.request({ ':path': path('live/cam2') }).on('data', (data) => flv.push(data));
       await until(() => flv.video().length > 2, `the picture of viewer ${i}`);
