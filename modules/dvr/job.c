@@ -91,7 +91,7 @@ job_write_media(dvr_job_t *job)
 static int
 job_check_space(dvr_job_t *job)
 {
-    uint64_t           left, floor;
+    uint64_t           available, floor;
     struct statvfs     fs;
     const dvr_conf_t  *conf = job->conf;
 
@@ -103,13 +103,13 @@ job_check_space(dvr_job_t *job)
         return -1;
     }
 
-    left = (uint64_t) fs.f_bavail * fs.f_frsize;
+    available = (uint64_t) fs.f_bavail * fs.f_frsize;
 
     floor = (uint64_t) fs.f_blocks * fs.f_frsize / 100 * conf->free_part;
     floor = ngx_max(floor, (uint64_t) conf->free);
 
     /* a new file needs a margin, or it would stop again at once */
-    if (left < floor + (job->action == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
+    if (available < floor + (job->action == DVR_OPEN ? FRAGMENT_BYTES : 0)) {
         errno = ENOSPC;
         return -1;
     }

@@ -530,7 +530,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
     ngx_log_t *log)
 {
     int             rc;
-    size_t          left = 0;
+    size_t          remaining = 0;
     DIR            *dir;
     char            folder[PATH_MAX], file[REC_PATH_MAX];
     target_t        t;
@@ -546,9 +546,9 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
             ngx_log_error(NGX_LOG_ERR, log, errno,
                           "opendir() \"%s\" failed: interrupted recordings "
                           "are not recovered", folder);
-            left++;
+            remaining++;
         }
-        return left;
+        return remaining;
     }
 
     while ((entry = readdir(dir)) != NULL) {
@@ -569,7 +569,7 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
 
         t.taken = is_taken(file, taken, n);
         rc = recover_marked(&t, log);
-        left += rc != 0;
+        remaining += rc != 0;
 
         if (rc == -1) {
             ngx_log_error(NGX_LOG_ERR, log, errno,
@@ -580,5 +580,5 @@ recover_all(const char *root, const recover_taken_t *taken, size_t n,
 
     (void) closedir(dir);
 
-    return left;
+    return remaining;
 }

@@ -33,7 +33,7 @@ enum player_state {
     PLAYER_ENDED           /* the status is out, the close follows */
 };
 
-/* What is not sent to a player. */
+/* Messages that are not sent to a player. */
 enum player_mute {
     PLAYER_NO_AUDIO = 1,
     PLAYER_NO_VIDEO = 2,
