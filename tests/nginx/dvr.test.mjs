@@ -477,7 +477,7 @@ describe('the recorder', { concurrency: 3 }, () => {
           'no key frame behind the border',
         );
         if (i) assert.ok(part(first.utc) > part(all[i - 1].video[0].utc));
-        if (i < count - 1) assert.match(hub.recordings.spool('live/hours')[2 * i + 1].reason, /over/);
+        if (i < count - 1) assert.match(hub.recordings.spool('live/hours')[2 * i + 1].reason, /dvr_file was reached/);
         await plays(r);
       }
     });
