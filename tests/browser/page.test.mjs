@@ -301,6 +301,12 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
   await page.click('.admin-form button');
   await page.waitForSelector('tbody tr:has-text("mei")');
   await page.click('tbody tr:has-text("mei") button:has-text("Edit")');
+  assert.deepEqual(
+    await page.locator('dialog input').evaluateAll((fields) => fields.map((field) => field.placeholder)),
+    ['No limit', 'Server default'],
+    'an empty field says what it means',
+  );
+  await screenshot(page, 'admin-user-limits');
   await page.fill('dialog input', '2');
   await accessible(page, 'a user in a dialog');
   await page.keyboard.press('Enter');

@@ -45,8 +45,8 @@ export function smallButton(label, about, onclick, ...content) {
   );
 }
 
-/** A field for a whole number; empty means 0, "no limit". */
-export function limitInput(value) {
+/** A field for a whole number; empty is 0 and means what `empty` says. */
+export function limitInput(value, empty) {
   return h('input', {
     class: 'input',
     type: 'number',
@@ -55,7 +55,7 @@ export function limitInput(value) {
     step: '1',
     inputmode: 'numeric',
     value: value ? String(value) : '',
-    placeholder: '∞',
+    placeholder: empty,
   });
 }
 

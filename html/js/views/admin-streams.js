@@ -84,8 +84,8 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
         h('option', { value, selected: value === stream.record }, t(`policy.${value}`)),
       ),
     );
-    const kbps = limitInput(stream.max_kbps);
-    const viewers = limitInput(stream.max_viewers);
+    const kbps = limitInput(stream.max_kbps, t('admin.serverLimit'));
+    const viewers = limitInput(stream.max_viewers, t('admin.noLimit'));
     const saved = await formDialog({
       title: t('admin.editStream', { name: stream.id }),
       body: h('div', { class: 'form-fields' },

@@ -89,9 +89,9 @@ export function mountUsers(root, { load, attempt, change, user }) {
   }
 
   async function edit(entry) {
-    const most = limitInput(entry.max_publishers);
+    const most = limitInput(entry.max_publishers, t('admin.noLimit'));
     const before = entry.rec_quota ? Math.max(1, Math.round(entry.rec_quota / gigabyte)) : 0;
-    const quota = limitInput(before);
+    const quota = limitInput(before, t('admin.serverLimit'));
     const saved = await formDialog({
       title: t('admin.editUser', { name: entry.name }),
       body: h('div', { class: 'form-fields' },
