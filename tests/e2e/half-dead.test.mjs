@@ -181,8 +181,7 @@ test('two ups at once make one stack, and one of them reports that it waited', a
   }
 });
 
-test('a stack in the background has its keeper before anybody can read that it is ready; a number that a keeper ' +
-  'left is nobody\'s', async (t) => {
+test('up -d starts the keeper before it reports ready; the PID that a dead keeper left harms no process', async (t) => {
   const env = await stackEnv({ workers: 1 });
   const home = env.DUOLU_HOME;
   t.after(() => stopStack(env));
@@ -263,8 +262,8 @@ test('up in the foreground restarts services that end by themselves, and media g
   assert.match(up.text, /duolu: ended/);
 });
 
-test("in the background, too; after nginx's master was killed no worker of before is left, and who was revoked is " +
-  "gone", async (t) => {
+test('the keeper of a background stack restarts services; a killed master leaves no worker and no revoked ' +
+  'viewer', async (t) => {
   const stack = await startStack({ workers: 2 });
   t.after(() => stack.stop({
     allow: /open socket #\d+ left in connection|aborting|unlink\(\) \S*nginx\.pid|no_such_directive/,
