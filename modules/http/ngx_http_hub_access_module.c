@@ -75,24 +75,45 @@ access_keys(void **loc_conf)
 }
 
 
+/* Masks a copy, since the URI lies in the line itself.  The pool, which lasts as
+ * long as a viewer, gets no more than is left of the line. */
+static ngx_int_t
+ngx_http_hub_access_mask_line(ngx_http_request_t *r)
+{
+    u_char     *copy;
+    ngx_str_t   masked, *line = &r->request_line;
+
+    copy = ngx_alloc(line->len, r->connection->log);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    masked.len = mask_copy(copy, line->data, line->len) - copy;
+    masked.data = ngx_pnalloc(r->pool, masked.len);
+
+    if (masked.data) {
+        ngx_memcpy(masked.data, copy, masked.len);
+        *line = masked;
+    }
+
+    ngx_free(copy);
+
+    return masked.data ? NGX_OK : NGX_ERROR;
+}
+
+
 /* Masks the request line and the referrer, for the access log.  nginx has parsed
  * the line, so nothing else needs it. */
 static ngx_int_t
 ngx_http_hub_access_mask(ngx_http_request_t *r)
 {
-    u_char           *line;
     ngx_str_t        *value;
     ngx_table_elt_t  *referer = r->headers_in.referer;
 
-    if (r->request_line.len >= MASK_RUN) {
-        line = ngx_pnalloc(r->pool, r->request_line.len);
-        if (line == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        r->request_line.len = mask_copy(line, r->request_line.data,
-                                        r->request_line.len) - line;
-        r->request_line.data = line;
+    if (r->request_line.len >= MASK_RUN
+        && ngx_http_hub_access_mask_line(r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (referer && referer->value.len >= MASK_RUN) {

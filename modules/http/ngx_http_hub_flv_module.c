@@ -8,6 +8,7 @@
 #include "answer.h"
 
 #define FLV_FAILED_MS  1000            /* time for the close frame to arrive */
+#define FLV_POOLED     128             /* of a header: filters' small things */
 
 
 typedef struct {
@@ -96,11 +97,7 @@ flv_cleanup(void *data)
 
     hub_tick_remove(&v->tick);
     hub_session_close(hub, &v->client);
-
-    if (v->prefix) {
-        ngx_free(v->prefix);
-        v->prefix = NULL;
-    }
+    viewer_free(v);
 }
 
 
@@ -338,6 +335,50 @@ flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
 }
 
 
+/* Sends the response's header, and gives back the block it was written in: the
+ * request, with its pool, lasts as long as its viewer.  HTTP/2 sends from that
+ * block later, and keeps it. */
+static ngx_int_t
+flv_put_header(ngx_http_request_t *r, enum viewer_out out)
+{
+    size_t            max = r->pool->max;
+    ngx_int_t         rc;
+    ngx_buf_t        *header;
+    ngx_chain_t       chain;
+    static ngx_buf_t  flush;                 /* empty: nobody changes it */
+
+    if (out == VIEWER_COPIED) {
+        rc = ngx_http_send_header(r);
+
+        return rc == NGX_ERROR || rc > NGX_OK
+               ? rc : ngx_http_send_special(r, NGX_HTTP_FLUSH);
+    }
+
+    r->pool->max = FLV_POOLED;               /* what is larger can be freed */
+    rc = ngx_http_send_header(r);
+    r->pool->max = max;
+
+    if (rc == NGX_ERROR || rc > NGX_OK) {
+        return rc;
+    }
+
+    header = r->out ? r->out->buf : NULL;
+
+    flush.flush = 1;
+    chain.buf = &flush;
+    chain.next = NULL;
+
+    /* no filter has anything to do with the body of a viewer */
+    rc = ngx_http_write_filter(r, &chain);
+
+    if (header && r->out == NULL) {
+        (void) ngx_pfree(r->pool, header->start);
+    }
+
+    return rc;
+}
+
+
 static ngx_int_t
 flv_send_header(ngx_http_request_t *r, viewer_t *v)
 {
@@ -371,14 +412,12 @@ flv_send_header(ngx_http_request_t *r, viewer_t *v)
         }
     }
 
-    rc = ngx_http_send_header(r);
+    rc = flv_put_header(r, v->out);
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
-
-    return rc == NGX_ERROR ? NGX_ERROR : NGX_OK;
+    return NGX_OK;
 }
 
 

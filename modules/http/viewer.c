@@ -35,22 +35,45 @@ viewer_join(viewer_t *v)
 }
 
 
-/* Queues the pong, ping or close frame, between two messages. */
-static ngx_int_t
-viewer_queue_control(viewer_t *v)
+u_char *
+viewer_control(viewer_t *v)
 {
-    if (v->prefix == NULL) {
-        v->prefix = ngx_alloc(WS_CONTROL_MAX, ngx_cycle->log);
-        if (v->prefix == NULL) {
-            return NGX_ERROR;
-        }
+    if (v->control == NULL) {
+        v->control = ngx_alloc(WS_CONTROL_MAX, ngx_cycle->log);
     }
 
-    v->prefix_pos = v->prefix;
-    v->prefix_last = ngx_cpymem(v->prefix, v->control, v->control_size);
-    v->control_size = 0;
+    return v->control;
+}
 
-    return NGX_OK;
+
+void
+viewer_free(viewer_t *v)
+{
+    if (v->prefix) {
+        ngx_free(v->prefix);
+        v->prefix = NULL;
+    }
+
+    if (v->control) {
+        ngx_free(v->control);
+        v->control = NULL;
+        v->control_size = 0;
+    }
+}
+
+
+/* Sends the pong, ping or close frame next, between two messages. */
+static void
+viewer_queue_control(viewer_t *v)
+{
+    if (v->prefix) {
+        ngx_free(v->prefix);                 /* of a join that found nothing */
+    }
+
+    v->prefix = v->prefix_pos = v->control;
+    v->prefix_last = v->control + v->control_size;
+    v->control = NULL;
+    v->control_size = 0;
 }
 
 
@@ -85,7 +108,11 @@ viewer_batch(viewer_t *v)
 void
 viewer_keep_alive(viewer_t *v)
 {
-    u_char  *p = v->control;
+    u_char  *p = viewer_control(v);
+
+    if (p == NULL) {
+        return;
+    }
 
     if (v->ws) {
         p += ws_write_header(p, WS_PING, 0);
@@ -107,7 +134,8 @@ viewer_next(viewer_t *v)
     ngx_int_t  rc;
 
     if (v->control_size) {
-        return viewer_queue_control(v);
+        viewer_queue_control(v);
+        return NGX_OK;
     }
 
     if (!hub_reader_alive(&v->reader)) {

@@ -35,7 +35,7 @@ typedef struct {
     u_char              *prefix_pos, *prefix_last;
     u_char               head[WS_HEADER_MAX];    /* of the current message */
     u_char              *head_pos, *head_last;
-    u_char               control[WS_CONTROL_MAX];
+    u_char              *control;      /* viewer_control(), or NULL */
     size_t               control_size; /* sent after the current message */
     size_t               record;       /* TLS: bytes of a record to retry */
     ngx_buf_t           *copy;         /* VIEWER_COPIED only */
@@ -57,6 +57,13 @@ void viewer_bound(viewer_t *v);
 
 /* Checks how late the viewer is.  NGX_ERROR: drop it, it reads nothing. */
 ngx_int_t viewer_check_lag(viewer_t *v);
+
+/* Room of WS_CONTROL_MAX bytes for what is sent after the current message:
+ * set v->control_size.  NULL without memory: then nothing is queued. */
+u_char *viewer_control(viewer_t *v);
+
+/* Frees what a viewer holds beside its request. */
+void viewer_free(viewer_t *v);
 
 /* Queues a ping or an empty tag, which players ignore: proxies and routers cut
  * silent connections. */

@@ -10,7 +10,12 @@
 void
 viewer_queue_close(viewer_t *v, enum ws_status status)
 {
-    v->control_size = ws_write_close(v->control, status);
+    u_char  *frame = viewer_control(v);
+
+    if (frame) {
+        v->control_size = ws_write_close(frame, status);
+    }
+
     v->closing = 1;
 }
 
@@ -18,10 +23,14 @@ viewer_queue_close(viewer_t *v, enum ws_status status)
 static void
 viewer_queue_pong(viewer_t *v)
 {
-    size_t  n = ws_write_header(v->control, WS_PONG, v->ws->at);
+    size_t   n;
+    u_char  *frame = viewer_control(v);
 
-    ngx_memcpy(v->control + n, v->ws->payload, v->ws->at);
-    v->control_size = n + v->ws->at;
+    if (frame) {
+        n = ws_write_header(frame, WS_PONG, v->ws->at);
+        ngx_memcpy(frame + n, v->ws->payload, v->ws->at);
+        v->control_size = n + v->ws->at;
+    }
 }
 
 
