@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { startNginx, until } from './nginx.mjs';
 import { tagOf } from './rtmp.mjs';
+import { shippedHttp } from './shipped.mjs';
 
 // ---- tokens ---------------------------------------------------------------
 
@@ -95,6 +96,10 @@ export async function startGate(answer = () => ({ allow: true })) {
 
 // ---- nginx ----------------------------------------------------------------
 
+const CONTROL = `location /status { hub_status on; } location /sessions { hub_sessions on; }
+  location /metrics { hub_metrics on; } location /control/ { hub_control on; }`;
+
+/** `shipped`: with the http{} of conf/nginx.conf.in, where `http`, `listen`, `flv` and `events` say nothing. */
 export function hubConf({
   gate,
   workers = 2,
@@ -106,6 +111,7 @@ export function hubConf({
   events = '',
   listen = '',
   http = '',
+  shipped = false,
 }) {
   // on a busy machine this process, which has the gate and the clients, may be late
   const patience = (directive, given) => (given.includes(directive) ? '' : `${directive} 60s;`);
@@ -119,12 +125,12 @@ rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; 
   ${patience('rtmp_guard_deadline', server)} ${server}
   application live { ingest on; gate unix:${gate.path};
     ${patience('gate_timeout', ingest)} ${patience('ingest_timeout', ingest)} ${ingest} } } }
+${shipped ? shippedHttp({ locations: CONTROL }) : `
 http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} backlog=2048 ${listen};
   location /m/ { access_token_keys {{dir}}/keys; hub_flv on;
     add_header Access-Control-Allow-Origin https://app.example always; ${flv} }
-  location /status { hub_status on; } location /sessions { hub_sessions on; } location /metrics { hub_metrics on; }
-  location /control/ { hub_control on; }
-  location = /events { hub_events on; hub_events_user $arg_user; hub_events_streams $arg_streams; ${events} } } }
+  ${CONTROL}
+  location = /events { hub_events on; hub_events_user $arg_user; hub_events_streams $arg_streams; ${events} } } }`}
 `;
 }
 

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { test } from 'node:test';
@@ -12,6 +11,7 @@ import { lagSince } from '../lib/lag.mjs';
 import { inOwnNetwork, phone } from '../lib/netns.mjs';
 import { until } from '../lib/nginx.mjs';
 import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { shippedBlock } from '../lib/shipped.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
 import { startViewing } from '../lib/viewing.mjs';
 import { media, more, untilWatchable, watchEverywhere } from '../lib/watch.mjs';
@@ -31,15 +31,10 @@ async function startSource(hub) {
 
 /** RTMPS as in conf/, on {{port:rtmps}} of the addresses: `main`, `server` and `modules` for startHub(). */
 function rtmps(addresses) {
-  const shipped = fs.readFileSync(new URL('../../conf/nginx.conf.in', import.meta.url), 'utf8');
-  const [stream] = shipped.match(/^stream \{[^]*?^\}/m);
-  const [unix] = shipped.match(/listen unix:\S+rtmps\.sock[^;]*;/);
-  const filled = (text) => text.replaceAll('@HOME@/secrets/tls.', '{{dir}}/')
-    .replaceAll(/@HOME@\/(sock|tmp)\//g, '{{dir}}/')
-    .replaceAll('@HOME@/log/nginx.log', '{{dir}}/no-tls.log')
-    .replace(/listen @LISTEN@:@RTMPS@([^;]*;)/, (_, how) => (
-      addresses.map((address) => `listen ${address}:{{port:rtmps}}${how}`).join(' ')));
-  return { main: filled(stream), server: filled(unix), modules: ['ngx_stream_module.so'] };
+  const stream = shippedBlock('stream').replace(/listen 127\.0\.0\.1:(\S+)([^;]*;)/, (_, port, how) => (
+    addresses.map((address) => `listen ${address}:${port}${how}`).join(' ')));
+  const [unix] = shippedBlock('rtmp').match(/listen unix:\S+rtmps\.sock[^;]*;/);
+  return { main: stream, server: unix, modules: ['ngx_stream_module.so'] };
 }
 
 /** Kernel memory of nginx's send queues, by connection: sent, not sent, and allocated ahead. */

@@ -5,6 +5,8 @@ import crypto from 'node:crypto';
 import { spawn } from 'node:child_process';
 import http2 from 'node:http2';
 import https from 'node:https';
+import net from 'node:net';
+import tls from 'node:tls';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { FlvReader, feed, startHub, token } from '../lib/hub.mjs';
@@ -160,3 +162,80 @@ describe('viewers over TLS', () => {
     assert.ok(least < 32, `${least} KB for a viewer`);
   });
 });
+
+/** The page's cookies: of the session, and of a browser that has logged in before. */
+const COOKIES = `__Host-duolu=${'c'.repeat(43)}; __Host-duolu-known-1=${token('i'.repeat(45), { a: 'known' })}`;
+
+/** What Chrome sends for a WebSocket of the page, and what ffplay sends. */
+const BROWSER = (host) => `Host: ${host}
+Connection: Upgrade
+Pragma: no-cache
+Cache-Control: no-cache
+User-Agent: Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36
+Upgrade: websocket
+Origin: https://${host}
+Sec-WebSocket-Version: 13
+Accept-Encoding: gzip, deflate, br, zstd
+Accept-Language: zh-CN,zh;q=0.9,en-US;q=0.8,en;q=0.7
+Cookie: ${COOKIES}
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
+`;
+const PLAYER = (host) => `User-Agent: Lavf/59.27.100
+Accept: */*
+Range: bytes=0-
+Connection: close
+Host: ${host}
+Icy-MetaData: 1
+`;
+
+/** A viewer that sends HEADERS and gets at least `bytes`. */
+function joinRaw(url, headers, bytes) {
+  const { protocol, hostname: host, port, pathname } = new URL(url);
+  const secure = protocol === 'https:';
+  return new Promise((resolve, reject) => {
+    const socket = secure ? tls.connect({ host, port, rejectUnauthorized: false }) : net.connect(port, host);
+    let had = 0;
+    socket.on('error', reject);
+    socket.on('end', () => reject(new Error(`${url} ended after ${had} bytes`)));
+    socket.on('data', (data) => { had += data.length; if (had > bytes) resolve(socket); });
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      socket.write(`GET ${pathname} HTTP/1.1\n${headers}\n`.replaceAll('\n', '\r\n'));
+    });
+  });
+}
+
+// sanitized, sizes are others
+const skip = process.env.DUOLU_SANITIZE && 'a sanitized build has other sizes';
+test('a viewer of the shipped configuration fits in one block of its request, with all that a browser says',
+  { ...DEADLINE, skip }, async (t) => {
+    const COUNT = 100;
+    const hub = await startHub({ shipped: true, workers: 1, main: 'thread_pool history threads=1;',
+      files: selfSigned() });
+    const client = await openPublisher('frontdoor?key=a', { ...hub.rtmp, chunkSize: 4096 });
+    const source = feed(client, { key: keyFrame(3000), inter: interFrame(500) });
+    const sockets = [];
+    t.after(async () => {
+      for (const socket of sockets) socket.destroy();
+      source.stop();
+      await client.close();
+      await hub.stop();
+    });
+    await until(async () => (await hub.stream('live/frontdoor'))?.window_ms > 1000, 'live/frontdoor');
+    const join = async (url, headers, count) => {
+      for (let i = 0; i < count; i++) {        // one after another: what one gave back, the next has
+        sockets.push(await joinRaw(url, headers('duolu.example.com:8443'), 4000));
+      }
+      return privateKb(hub.nginx.workers());
+    };
+    const each = async (url, headers) => {
+      const first = await join(url, headers, 16);
+      return (await join(url, headers, COUNT) - first) / COUNT;
+    };
+    const plain = hub.url('live/frontdoor');
+    const secure = plain.replace(/http:.*?:\d+/, `https://127.0.0.1:${hub.nginx.ports.https}`);
+    const kb = { flv: await each(plain, PLAYER), wss: await each(secure, BROWSER) };
+    t.diagnostic(`${kb.flv.toFixed(1)} KB for a player of FLV, ${kb.wss.toFixed(1)} KB for a browser`);
+    assert.ok(kb.flv < 8, `${kb.flv} KB for a player of FLV`);
+    assert.ok(kb.wss < 24, `${kb.wss} KB for a browser`);
+  });
