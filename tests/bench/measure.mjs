@@ -234,13 +234,16 @@ export async function measureJoin(server, url, count = 200) {
 
 /** Private KB for each of `count` viewers, on a server that had no viewers before. */
 export async function measureMemory(server, url, count) {
-  const first = viewers([url], { probes: 1 });
+  const first = viewers([url], { probes: 16 });       // of all workers: a worker's first one costs more
   try {
     await first.next();
     const before = privateKb(server.pids());
-    const mass = viewers([url], { viewers: count });
+    const mass = viewers([url], { viewers: 0 });
     try {
-      await mass.next();
+      let { viewers: started } = await mass.next();
+      // in steps, since those still in their handshake after a step's 15 s would hold more
+      for (let i = 0; i < count; i += count / 20) ({ viewers: started } = await mass.ask(`add ${count / 20}`));
+      if (started < count) throw new Error(`${started} of ${count} viewers started: no figure of their memory`);
       await sleep(1000);
       return (privateKb(server.pids()) - before) / count;
     } finally {

@@ -1,7 +1,8 @@
 // Measures what a viewer costs with Duolu, the floor, stock nginx-rtmp and other
 // servers, side by side, and what recording costs (`recording`: only that).
+// `tls`: only viewers over TLS.
 //
-//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording] [--save]
+//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording | tls] [--save]
 //
 // Each round measures every cell of the table once, the servers in turn, with the
 // same generator and the same frames. Figures are medians of the rounds, ratios are
@@ -26,18 +27,19 @@ import {
 } from './measure.mjs';
 import { recording, recordingReport } from './recording.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
-import { report, save } from './table.mjs';
+import { report, save, tlsReport } from './table.mjs';
 
 const [programs, ...options] = process.argv.slice(2);
 const quick = options.includes('quick') || process.env.BENCH_SET === 'quick';
 const rounds = Number(process.env.BENCH_ROUNDS ?? (quick ? 1 : 3));
 const seconds = Number(process.env.BENCH_SECONDS ?? (quick ? 3 : 5));
-const COUNTS = quick ? [100, 1000] : [100, 500, 1000, 2000, 4000];
-const FLUSHES = quick ? ['100ms'] : ['10ms', '100ms', '350ms'];
+const tls = options.includes('tls');
+const TLS_MOST = 2000;                        // encrypting takes a core
+const COUNTS = quick ? [100, 1000] : [100, 500, 1000, 2000, 4000].filter((count) => !tls || count <= TLS_MOST);
+const FLUSHES = quick ? ['100ms'] : ['10ms', '100ms', '350ms'].filter((flush) => !tls || flush !== '10ms');
 const STREAMS = quick ? [200] : [200, 500];
 const WORKERS = 2;
 const JOINS = 60;                             // beside 1,000 and 4,000 viewers
-const TLS_MOST = 2000;                        // encryption for these takes a core
 const HLS_SECONDS = 6;                        // whole segments
 const MEMORY_VIEWERS = 2000;
 const ETHERNET_VIEWERS = 1000;
@@ -71,6 +73,16 @@ async function attempt(what, work) {
 
 // ---- viewers of one stream ------------------------------------------------
 
+/** The cells over TLS, and those that they are compared with. */
+function planTls(count, { duolu, floor }) {
+  return playable(FLUSHES.filter((flush) => flush !== '10ms').flatMap((flush) => [
+    ...(tls && count === 1000 ? [[duolu, 'ws'], [duolu, 'flv']] : []),     // their first key frames
+    [duolu, 'wss'],
+    [duolu, 'flvs'],
+    [floor, 'flvs'],
+  ].map(([server, protocol]) => ({ server, protocol, flush }))));
+}
+
 /** The cells of one number of viewers, in the order in which they are measured. */
 function plan(count, servers) {
   const { duolu, floor, stock, peers } = servers;
@@ -80,14 +92,8 @@ function plan(count, servers) {
     ...(flush === '100ms' || count === 1000
       ? ['ws', 'rtmp'].map((protocol) => ({ server: duolu, protocol, flush }))
       : []),
-    ...(flush !== '10ms' && count <= TLS_MOST
-      ? [
-          [duolu, 'wss'],
-          [duolu, 'flvs'],
-          [floor, 'flvs'],
-        ].map(([server, protocol]) => ({ server, protocol, flush }))
-      : []),
   ]);
+  if (count <= TLS_MOST) cells.push(...planTls(count, servers));
   cells.push({ server: stock, protocol: 'rtmp' }, { server: duolu, protocol: 'flv', flush: 'auto' });
   if (count === 1000 || (count === 100 && !quick)) cells.push({ server: stock, protocol: 'hls' });
   if (count === 1000)
@@ -181,9 +187,9 @@ async function oneRound(round, servers) {
     }
   }
   for (const count of COUNTS) {
-    for (const cell of plan(count, servers)) await oneCell(round, count, cell, results.cells);
+    for (const cell of (tls ? planTls : plan)(count, servers)) await oneCell(round, count, cell, results.cells);
   }
-  for (const cell of planEthernet(servers))
+  for (const cell of tls ? [] : planEthernet(servers))
     await oneCell(round, ETHERNET_VIEWERS, cell, results.ethernet, ETHERNET_SEGMENT);
 }
 
@@ -210,30 +216,26 @@ async function oneCell(round, count, { server, protocol, flush = '' }, cells, se
 // ---- memory of a viewer ---------------------------------------------------
 
 /** Uses a new server for each protocol, since nginx keeps memory that it has freed. */
+async function memoryOf(server, protocol, file, count) {
+  try {
+    if (results.refused[`${server.name} ${protocol}`]) return;
+    const publisher = await publish(file, [server.publish('bench')]);
+    if (server.full) await server.full(1);
+    const kb = await measureMemory(server, server.play(protocol, 'bench', '100ms'), count);
+    results.memory[`${server.name} ${protocol}`] = kb;
+    await publisher.end();
+    say(`${server.name} ${protocol}: ${kb.toFixed(1)} KB per viewer`);
+  } finally {
+    await server.stop();
+  }
+}
+
 async function memory(file) {
   const count = quick ? 500 : MEMORY_VIEWERS;
-  for (const [start, protocols] of [
-    [() => startDuolu({ workers: WORKERS, flushes: ['100ms'] }), ['flv', 'ws', 'flvs', 'wss', 'rtmp']],
-    [startStock, ['rtmp']],
-  ]) {
-    for (const protocol of protocols) {
-      const server = await start();
-      try {
-        if (results.refused[`${server.name} ${protocol}`]) continue;
-        const publisher = await publish(file, [server.publish('bench')]);
-        if (server.full) await server.full(1);
-        results.memory[`${server.name} ${protocol}`] = await measureMemory(
-          server,
-          server.play(protocol, 'bench', '100ms'),
-          count,
-        );
-        await publisher.end();
-        say(`${server.name} ${protocol}: ${results.memory[`${server.name} ${protocol}`].toFixed(1)} KB per viewer`);
-      } finally {
-        await server.stop();
-      }
-    }
-  }
+  const startOurs = () => startDuolu({ workers: WORKERS, flushes: ['100ms'] });
+  for (const protocol of ['flv', 'ws', 'flvs', 'wss', 'rtmp'])
+    await attempt(`memory, ${protocol}`, async () => memoryOf(await startOurs(), protocol, file, count));
+  if (!tls) await attempt('memory, nginx-rtmp', async () => memoryOf(await startStock(), 'rtmp', file, count));
 }
 
 // ---- many streams ---------------------------------------------------------
@@ -318,9 +320,15 @@ async function capacity(file) {
 
 // ---------------------------------------------------------------------------
 
+async function overTls() {
+  await attempt('one stream', async () => oneStream(encode(1000)));
+  await memory(encode(300));           // viewers keep up, also on a busy machine
+  return tlsReport(results, { rounds, seconds, loadBefore, took: (Date.now() - began) / 1000 });
+}
+
 async function viewing() {
   await attempt('one stream', async () => oneStream(encode(1000)));
-  await attempt('memory', async () => memory(encode(1000)));
+  await memory(encode(300));           // viewers keep up, also on a busy machine
   for (const count of STREAMS) await attempt(`${count} streams`, async () => manyStreams(encode(300), count));
   if (!quick) await attempt('one worker and two', async () => capacity(encode(8000)));
   return report(results, { rounds, seconds, quick, loadBefore, took: (Date.now() - began) / 1000, counts: COUNTS });
@@ -329,8 +337,9 @@ async function viewing() {
 prepare(programs);
 const loadBefore = os.loadavg()[0];
 const texts = [];
-if (!options.includes('recording')) texts.push([await viewing(), 'table']);
-await attempt('recording', async () => {
+if (tls) texts.push([await overTls(), 'tls']);
+else if (!options.includes('recording')) texts.push([await viewing(), 'table']);
+if (!tls) await attempt('recording', async () => {
   const figures = { rounds: Math.max(rounds, 2), seconds: 2 * seconds, say };
   texts.push([
     recordingReport(await recording(encode(1000), figures), { seconds: figures.seconds, loadBefore }),

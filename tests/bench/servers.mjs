@@ -10,7 +10,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { KEY, get, getJson, startGate, token } from '../lib/hub.mjs';
 import { freePort, startNginx, until } from '../lib/nginx.mjs';
-import { selfSigned, tlsListen } from '../lib/tls.mjs';
+import { shippedHttp } from '../lib/shipped.mjs';
+import { selfSigned } from '../lib/tls.mjs';
 import { Program, writeFile } from './measure.mjs';
 
 /** A certificate with an elliptic-curve key, as most sites have. */
@@ -21,12 +22,22 @@ events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------
 
+const CONTROL = 'location /status { hub_status on; } location /control/ { hub_control on; }';
+
+/** The shipped http{}: a location for each flush interval instead of /m/, and no limit that these viewers reach. */
+const duoluHttp = (flushes) => shippedHttp({ locations: CONTROL })
+  .replaceAll(/location \/m\/ \{([^]*?\n) {8}\}/g, (_, body) => flushes
+    .map((flush) => `location /${flush}/ {${body.replace(/hub_flush \S+;/, `hub_flush ${flush};`)}}`).join('\n'))
+  .replaceAll(/\blimit_req zone=[^;]*;/g, '')
+  .replaceAll(/\b(limit_conn connections|hub_connections) \d+;/g, '$1 60000;')
+  .replaceAll(/(listen 127\.0\.0\.1:[^;]*);/g, '$1 backlog=4096 reuseport;');
+
 /** Each flush interval has an RTMP port and an HTTP location. recorded: configures the recorder. */
 export async function startDuolu({ workers = 2, zone = '64m', flushes, recorded = false }) {
   const gate = await startGate();
   const conf = `{{modules}}
 ${limits(workers)}
-hub_zone bench ${zone}; hub_user_share 100%; hub_address_share 100%;
+hub_zone bench ${zone}; hub_user_share 100%; hub_address_share 100%; thread_pool history threads=4;
 ${recorded ? 'thread_pool dvr threads=4; dvr_threads dvr; dvr {{dir}}/rec;' : ''}
 rtmp { access_log off; max_message 4m; out_queue 32; rtmp_guard_conn_per_ip 60000;
 ${flushes
@@ -35,10 +46,7 @@ ${flushes
     application live { ingest on; hub_play on; play_flush ${flush}; gate unix:${gate.path}; } }`,
   )
   .join('\n')} }
-http { request_pool_size 6k; access_token_keys {{dir}}/keys; server {
-  listen 127.0.0.1:{{port:http}} backlog=4096 reuseport${tlsListen('reuseport')};
-${flushes.map((flush) => `  location /${flush}/ { hub_flv on; hub_flush ${flush}; }`).join('\n')}
-  location /status { hub_status on; } location /control/ { hub_control on; } } }
+${duoluHttp(flushes)}
 `;
   const nginx = await startNginx({
     conf,

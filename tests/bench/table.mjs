@@ -138,34 +138,60 @@ function table(rows, results) {
 
 // ---- goals ----------------------------------------------------------------
 
-/** A row of the table of goals. */
-export const goalRow = (what, value, limit, digits, label = '') =>
-  `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
-
-function goals({ one, many }, results) {
-  const lines = [];
-  const duolu = (protocol, pick = () => true) =>
-    one.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
-  const large = (row) => row.count >= 1000 && row.flush !== 'auto';
+/** Collects rows of the table of goals, each the worst of some rows of the table. */
+function collector() {
+  const lines = ['| what | at most | worst | reached |', '| --- | --: | --: | --- |'];
   const worst = (what, rows, figure, limit, digits = 2) => {
     const known = rows.filter((row) => figure(row) !== undefined);
     if (known.length === 0) { lines.push(`| ${what} | ${limit} | not measured | |`); return; }
     const row = known.reduce((a, b) => (figure(b) > figure(a) ? b : a));
     lines.push(goalRow(what, figure(row), limit, digits, row.label ?? ` (${row.count} viewers, ${row.flush})`));
   };
+  return { lines, worst };
+}
+
+const single = (value) => [{ value, label: '' }];
+const ofDuolu = (rows, protocol, pick = () => true) =>
+  rows.filter((row) => row.server === 'Duolu' && row.protocol === protocol && pick(row));
+
+/** The goals of viewers over TLS, for each flush. */
+function tlsGoals(worst, one, results) {
+  for (const flush of ['100ms', '350ms']) {
+    const at = (row) => row.flush === flush;
+    const ratio = `at ${flush}, ratio to the floor over TLS`;
+    worst(`FLV over TLS ${ratio}`, ofDuolu(one, 'flvs', at), (r) => r.floor, 1.25);
+    worst(`WSS ${ratio}`, ofDuolu(one, 'wss', at), (r) => r.floor, 1.25);
+  }
+  for (const [protocol, plain] of [['flvs', 'flv'], ['wss', 'ws']]) {
+    const rows = ofDuolu(one, protocol).map((row) => {
+      const other = ofDuolu(one, plain, (r) => r.count === row.count && r.flush === row.flush)[0];
+      return { ...row, times: other?.key50 && row.key50 && row.key50 / other.key50 };
+    });
+    worst(`time to the first key frame, ratio of ${protocol} to ${plain}`, rows, (r) => r.times, 1.25);
+  }
+  for (const protocol of ['flvs', 'wss'])
+    worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, 24, 1);
+}
+
+/** A row of the table of goals. */
+export const goalRow = (what, value, limit, digits, label = '') =>
+  `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
+
+function goals({ one, many }, results) {
+  const { lines, worst } = collector();
+  const duolu = (protocol, pick) => ofDuolu(one, protocol, pick);
+  const large = (row) => row.count >= 1000 && row.flush !== 'auto';
   worst('FLV, CPU-s/Gbit, ratio to the floor', duolu('flv', large), (r) => r.floor, 1.25);
   worst('WS, ratio to the floor', duolu('ws', large), (r) => r.floor, 1.3);
   worst('RTMP, ratio to the floor', duolu('rtmp', large), (r) => r.floor, 1.5);
-  worst('FLV over TLS, ratio to the floor over TLS', duolu('flvs'), (r) => r.floor, 1.25);
-  worst('WSS, ratio to the floor over TLS', duolu('wss'), (r) => r.floor, 1.25);
   worst(
     'RTMP at 100 ms, ratio to nginx-rtmp',
     duolu('rtmp', (r) => r.flush === '100ms' && r.count >= 1000),
     (r) => r.stock,
     0.4,
   );
-  const single = (value) => [{ value, label: '' }];
-  for (const [protocol, limit] of [['flv', 5], ['ws', 5], ['flvs', 24], ['wss', 24], ['rtmp', 12]]) {
+  tlsGoals(worst, one, results);
+  for (const [protocol, limit] of [['flv', 5], ['ws', 5], ['rtmp', 12]]) {
     worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, limit, 1);
   }
   worst('KB of a stream beside its window', many.filter((row) => row.server === 'Duolu'), (r) => r.memory.own, 256, 0);
@@ -199,7 +225,7 @@ function goals({ one, many }, results) {
       0.6,
     );
   }
-  return ['| what | at most | worst | reached |', '| --- | --: | --: | --- |', ...lines].join('\n');
+  return lines.join('\n');
 }
 
 function capacity(results) {
@@ -236,7 +262,31 @@ export function machine() {
   );
 }
 
-export function report(results, { rounds, seconds, quick, loadBefore, took }) {
+const conditions = (results, { rounds, seconds, loadBefore, took }) =>
+  `Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, ` +
+  `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ` +
+  `${results.late.toFixed(0)} ms late.`;
+
+const failures = ({ failed }) => (failed.length ? [`Failed: ${failed.join('; ')}.`, ''] : []);
+
+/** Of viewers over TLS alone. */
+export function tlsReport(results, run) {
+  const { one } = allRows(results);
+  const { lines, worst } = collector();
+  tlsGoals(worst, one, results);
+  return [
+    `Machine: ${machine()}.`,
+    conditions(results, run),
+    '',
+    table(one, results),
+    '',
+    ...failures(results),
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+export function report(results, run) {
   const rows = allRows(results);
   const left = [
     ...Object.entries(results.refused).map(([what, why]) => `${what} (${why})`),
@@ -244,10 +294,7 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
   ];
   return [
     `Machine: ${machine()}.`,
-    `${quick ? 'The quick set, for orientation only. ' : ''}Load average before: ${loadBefore.toFixed(2)}; ` +
-      `${rounds} round(s), windows of ${seconds} s, ` +
-      `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ` +
-        `${results.late.toFixed(0)} ms late.`,
+    `${run.quick ? 'The quick set, for orientation only. ' : ''}${conditions(results, run)}`,
     '',
     table([...rows.one, ...rows.many], results),
     '',
@@ -257,7 +304,7 @@ export function report(results, { rounds, seconds, quick, loadBefore, took }) {
     '',
     `Not run: ${left.join('; ') || 'nothing'}.`,
     '',
-    ...(results.failed.length ? [`Failed: ${results.failed.join('; ')}.`, ''] : []),
+    ...failures(results),
     '### Goals',
     '',
     goals(rows, results),

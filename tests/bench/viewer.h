@@ -68,6 +68,7 @@ struct viewer_s {
     uint64_t           chunk_left;     /* rest of an HTTP chunk or WS message */
     void              *own;            /* state of RTMP or HLS */
     SSL               *tls;            /* or NULL */
+    int                tickets;        /* TLS 1.3: the handshake awaits them */
     const char        *why;
 
     int64_t            asked, first_byte, first_key;

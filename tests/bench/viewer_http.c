@@ -13,13 +13,33 @@ enum { PHASE_HEADERS, PHASE_FRAMING, PHASE_BODY, PHASE_CHUNK_END };
 enum { WS_CONTINUED = 0, WS_BINARY = 2 };
 
 
+#define COOKIE_80                                                            \
+    "0123456789abcdefghijklmnopqrstuvwxyz_ABC"                               \
+    "0123456789abcdefghijklmnopqrstuvwxyz-XYZ"
+
+/* What Chrome says beside, which is on a page of HTTPS, with cookies as long as
+ * that page's. */
+#define BROWSER                                                              \
+    "Pragma: no-cache\r\nCache-Control: no-cache\r\n"                        \
+    "User-Agent: Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 "     \
+    "(KHTML, like Gecko) Chrome/143.0.0.0 Mobile Safari/537.36\r\n"          \
+    "Origin: https://duolu.example.com:8443\r\n"                             \
+    "Accept-Encoding: gzip, deflate, br, zstd\r\n"                           \
+    "Accept-Language: zh-CN,zh;q=0.9,en-US;q=0.8,en;q=0.7\r\n"               \
+    "Cookie: c=" COOKIE_80 "; k=" COOKIE_80 COOKIE_80 COOKIE_80 "\r\n"       \
+    "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
 static void
 ask_flv(viewer_t *v)
 {
     int   n;
     char  text[2048];
 
-    n = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n",
+    n = snprintf(text, sizeof(text),
+                 "GET %s HTTP/1.1\r\nUser-Agent: Lavf/59.27.100\r\n"
+                 "Accept: */*\r\nRange: bytes=0-\r\nConnection: close\r\n"
+                 "Host: %s\r\nIcy-MetaData: 1\r\n\r\n",
                  v->target->path, v->target->host);
     viewer_send(v, text, (size_t) n);
 }
@@ -34,8 +54,8 @@ ask_ws(viewer_t *v)
     n = snprintf(text, sizeof(text),
                  "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                 "Sec-WebSocket-Key: ZHVvbHUtYmVuY2gtMTIzNA==\r\n\r\n",
-                 v->target->path, v->target->host);
+                 "Sec-WebSocket-Key: ZHVvbHUtYmVuY2gtMTIzNA==\r\n%s\r\n",
+                 v->target->path, v->target->host, v->tls ? BROWSER : "");
     viewer_send(v, text, (size_t) n);
 }
 

@@ -359,6 +359,24 @@ open_viewers(int64_t now)
 }
 
 
+/* A TLS 1.3 server sends tickets at the end of its handshake.  Returns 1 once they have
+ * come, so that the connection is open and the server idle, else 0. */
+static int
+viewer_ticketed(viewer_t *v)
+{
+    char  byte;
+
+    if (v->tickets || SSL_version(v->tls) != TLS1_3_VERSION) {
+        (void) SSL_peek(v->tls, &byte, 1);
+        return 1;
+    }
+
+    v->tickets = 1;
+
+    return 0;
+}
+
+
 /* TCP is connected: starts or continues TLS, or sends the request. */
 static void
 viewer_connected(viewer_t *v)
@@ -377,11 +395,9 @@ viewer_connected(viewer_t *v)
         v->why = "its TLS was refused";
         viewer_lost(v);
 
-    } else if (rc == 1) {
+    } else if (rc == 1 && (v->tls == NULL || viewer_ticketed(v))) {
         v->connected = 1;
-        if (v->tls) {
-            v->asked = bench_now_us();       /* counted from the open connection */
-        }
+        v->asked = bench_now_us();           /* counted from the open connection */
         v->target->protocol->ask(v);
     }
 }
