@@ -17,7 +17,7 @@ export function shippedBlock(name) {
     .replaceAll(/@LISTEN@:@(\w+)@/g, (_, setting) => `127.0.0.1:{{port:${setting.toLowerCase()}}}`);
 }
 
-/** `http {}` with the plain and the TLS server at {{port:http}} and {{port:https}}; `locations`: more of the plain one. */
+/** `http {}`, its servers at {{port:http}} and, over TLS, {{port:https}}; `locations`: more of the plain one. */
 export function shippedHttp({ flush = '100ms', locations = '' } = {}) {
   return shippedBlock('http')
     .replaceAll(/^\s*\w+_temp_path .*\n/gm, '')           // startNginx() says them
