@@ -352,6 +352,13 @@ control_revoke(ngx_http_request_t *r, const control_args_t *args)
                   "%uD sessions are ended", revoke.uid, &args->stream,
                   revoke.key, ended);
 
+    if (rc == NGX_AGAIN) {
+        return answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                            "revoked, %uD sessions ended, but a reload replaced "
+                            "this hub_zone by another, which does not know "
+                            "of it: send it again", ended);
+    }
+
     if (rc != NGX_OK) {
         return answer_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
                             "revoked, %uD sessions ended, but the revocation "

@@ -37,10 +37,6 @@ ngx_int_t hub_zone_init(ngx_shm_zone_t *shm_zone, void *data);
  * reloads hold slots, too. */
 uint32_t hub_zone_workers(size_t size);
 
-/* Has process PID ended?  Has the process that holds worker SLOT? */
-int hub_process_is_gone(uint32_t pid);
-int hub_worker_is_gone(const hub_t *h, uint32_t slot);
-
 
 /* --- blocks (hub_block.c); the caller holds the mutex --- */
 
@@ -261,21 +257,32 @@ void hub_session_tell(hub_t *h, hub_session_t *session, enum hub_kick kick);
 int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
     int64_t issued);
 
-/* Reads the file into a new zone. */
-ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
-
-/* Rewrites the file with one line for each entry.  The master calls it before it
- * starts workers, which inherit the descriptor. */
-void hub_revocations_rewrite(hub_t *h, ngx_log_t *log);
-
 /* Does R cover this user, stream and key? */
 int hub_revocation_names(const hub_revocation_t *r, uint64_t uid,
     uint64_t stream, uint64_t key);
 
+/* Have both the same user, stream and key? */
+int hub_revocation_is_of(const hub_revocation_t *e, const hub_revocation_t *r);
+
 /* Adds R to the table.  The caller holds the mutex. */
 hub_revocation_t *hub_revocation_add(hub_t *h, const hub_revocation_t *r);
 
-/* Appends R to the file; NAME is its stream's, if it names one. */
+/* Takes over the table of OLD, the zone that H replaces in a reload.  From then on
+ * hub_revoke() on OLD returns NGX_AGAIN.  The master calls it before it starts workers. */
+void hub_revocations_inherit(hub_t *h, hub_t *old);
+
+
+/* --- the file of revocations (hub_kept.c) --- */
+
+/* Reads the file into a new zone. */
+ngx_int_t hub_revocations_read(hub_t *h, ngx_log_t *log);
+
+/* Compacts the file, unless it has exactly one line for each entry.  The master calls
+ * it at a start. */
+void hub_revocations_rewrite(hub_t *h, ngx_log_t *log);
+
+/* Appends R to the file; NAME is its stream's, if it names one.  Compacts the file
+ * when it has many more lines than the table has entries. */
 ngx_int_t hub_revocation_keep(hub_t *h, const hub_revocation_t *r,
     const ngx_str_t *name, ngx_log_t *log);
 
@@ -285,7 +292,8 @@ ngx_int_t hub_revocation_keep(hub_t *h, const hub_revocation_t *r,
 /* Applies R: ends the sessions and streams that it covers, refuses later sessions,
  * and appends R to the file of hub_revocations; NAME is its stream's, if it names
  * one.  *ENDED is the number of sessions.  NGX_ERROR: R applies, but could not be
- * written to the file. */
+ * written to the file.  NGX_AGAIN: R applies in this zone, but a reload has replaced
+ * it by another zone, which does not know R. */
 ngx_int_t hub_revoke(hub_t *h, const hub_revocation_t *r,
     const ngx_str_t *name, uint32_t *ended, ngx_log_t *log);
 

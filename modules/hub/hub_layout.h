@@ -116,6 +116,7 @@ typedef struct {
     uint64_t         key_plus_one;     /* newest entry to join at, 0: none */
     uint64_t         config_at;        /* entries before it need an older config */
     uint32_t         config_seq;       /* odd while the config changes */
+    uint32_t         config_due;       /* bits of kinds whose tag was not appended */
     int64_t          dts;              /* newest of both tracks */
     int64_t          lead;             /* dts minus wall clock, in real time */
     hub_track_t      track[2];
@@ -291,6 +292,9 @@ typedef struct {
     uint64_t      names;           /* grows when a slot changes its chain */
     uint64_t      due_ms;          /* the sweep of streams may wait until then */
     uint64_t      half_line;       /* the file of revocations ends within a line */
+    uint64_t      lines;           /* of that file; its lock protects both */
+    uint64_t      lines_most;      /* compact it when it has so many */
+    uint32_t      replaced;        /* a reload started another zone */
     uint32_t      nblocks;
     uint32_t      nfree;
     uint32_t      free;            /* first free block, linked through next[] */
@@ -487,6 +491,23 @@ hub_stream_ahead(const hub_t *h, uint32_t i, size_t from, size_t to)
     for ( ; from < to; from += 64) {
         __builtin_prefetch(p + from);
     }
+}
+
+
+/* A process that is not yet waited for by its parent counts as alive. */
+static ngx_inline int
+hub_process_is_gone(uint32_t pid)
+{
+    return kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH;
+}
+
+
+static ngx_inline int
+hub_worker_is_gone(const hub_t *h, uint32_t slot)
+{
+    uint32_t  pid = hub_load(&h->workers[slot].pid);
+
+    return pid == 0 || hub_process_is_gone(pid);
 }
 
 

@@ -78,32 +78,31 @@ ngx_int_t
 hub_revoke(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     uint32_t *ended, ngx_log_t *log)
 {
-    int                kept;
+    int                kept, replaced;
     hub_revocation_t  *e;
 
     ngx_shmtx_lock(&h->pool->mutex);
 
     e = hub_revocation_add(h, r);
     kept = e->kept >= r->at;                 /* repeated: no second line */
+    replaced = h->header->replaced;          /* if not, the next zone inherits R */
     *ended = hub_revoke_sessions(h, r);
 
     hub_revoke_streams(h, r);                /* it looks for revoked sessions */
 
     ngx_shmtx_unlock(&h->pool->mutex);
 
-    if (kept) {
-        return NGX_OK;
+    if (!kept) {
+        if (hub_revocation_keep(h, r, name, log) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        ngx_shmtx_lock(&h->pool->mutex);
+        if (hub_revocation_is_of(e, r)) {
+            e->kept = ngx_max(e->kept, r->at);
+        }
+        ngx_shmtx_unlock(&h->pool->mutex);
     }
 
-    if (hub_revocation_keep(h, r, name, log) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_shmtx_lock(&h->pool->mutex);
-    if (e->uid == r->uid && e->stream == r->stream && e->key == r->key) {
-        e->kept = ngx_max(e->kept, r->at);
-    }
-    ngx_shmtx_unlock(&h->pool->mutex);
-
-    return NGX_OK;
+    return replaced ? NGX_AGAIN : NGX_OK;
 }

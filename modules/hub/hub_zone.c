@@ -5,7 +5,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       11          /* change with any struct in hub_layout.h */
+#define HUB_LAYOUT       12          /* change with any struct in hub_layout.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
@@ -155,21 +155,4 @@ hub_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     h->header->magic = HUB_MAGIC;
 
     return h->revocations ? hub_revocations_read(h, log) : NGX_OK;
-}
-
-
-/* A process counts as alive until its parent has waited for it. */
-int
-hub_process_is_gone(uint32_t pid)
-{
-    return kill((pid_t) pid, 0) == -1 && ngx_errno == NGX_ESRCH;
-}
-
-
-int
-hub_worker_is_gone(const hub_t *h, uint32_t slot)
-{
-    uint32_t  pid = hub_load(&h->workers[slot].pid);
-
-    return pid == 0 || hub_process_is_gone(pid);
 }

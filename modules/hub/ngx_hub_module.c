@@ -164,7 +164,7 @@ hub_record_kind(ngx_cycle_t *cycle, uint64_t kind)
 static ngx_int_t
 ngx_hub_init_module(ngx_cycle_t *cycle)
 {
-    hub_t            *h = hub_of(cycle);
+    hub_t            *h = hub_of(cycle), *old = hub_of(cycle->old_cycle);
     ngx_uint_t        i;
     ngx_listening_t  *ls = cycle->listening.elts;
 
@@ -173,7 +173,10 @@ ngx_hub_init_module(ngx_cycle_t *cycle)
     ngx_hub_warn_of_new_file(&ngx_rtmp_guard_module, &guard_file, cycle->log);
     ngx_hub_warn_of_new_file(&ngx_hub_module, &hub_file, cycle->log);
 
-    /* not in a reload: old workers still add to the file */
+    if (h && old && old->header != h->header) {
+        hub_revocations_inherit(h, old);
+    }
+
     if (h && h->revocations && !ngx_test_config
         && ngx_is_init_cycle(cycle->old_cycle))
     {

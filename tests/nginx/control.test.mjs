@@ -7,7 +7,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { Follower } from '../lib/events.mjs';
-import { feed, get, startHub, token, Viewer } from '../lib/hub.mjs';
+import { feed, get, hubConf, startHub, token, Viewer } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPlayer, openPublisher } from '../lib/rtmp.mjs';
 
@@ -427,6 +427,67 @@ test('a start leaves one line for each entry in the file of revocations, and add
   assert.equal(folded.split('\n').length - 1, 4096);
   assert.match(folded, new RegExp(`^${at - 9_096} everybody\n${at - 9_095} user=1005\n`));
   assert.equal(await restarted(folded, (hub) => voided(hub, { sub: '8', iat: at - 9_500 })), folded);
+});
+
+test('workers compact the file of revocations while they append to it', DEADLINE, async () => {
+  const lines = (hub) => fs.readFileSync(path.join(hub.nginx.dir, 'revocations'), 'utf8').trimEnd().split('\n');
+  const at = now() - 10_000;
+  const hub = await startHub({ answer, workers: 4, main: 'hub_revocations {{dir}}/revocations;' });
+  try {
+    let told = 0;
+    const teller = async () => {
+      while (told < 1200) {
+        const n = told++;
+        assert.equal((await hub.control(`revoke?user=${100 + n % 5}&at=${at + n}`)).status, 200);
+        assert.ok(lines(hub).length <= 2 * 6 + 256 + 4);
+      }
+    };
+    await Promise.all([teller(), teller(), teller(), teller()]);
+    await hub.nginx.reload();
+    assert.equal((await hub.control(`revoke?user=7&at=${at}`)).status, 200);
+    assert.deepEqual(fs.readdirSync(hub.nginx.dir).filter((name) => name.startsWith('revocations')), ['revocations']);
+    assert.match(hub.nginx.log(), /hub_revocations "\S+" had 26\d lines and was rewritten with 5/);
+    const kept = lines(hub);
+    for (let n = 1195; n < 1200; n++) assert.ok(kept.includes(`${at + n} user=${100 + n % 5}`));
+    assert.ok(kept.includes(`${at} user=7`));
+  } finally {
+    await hub.stop();
+  }
+});
+
+test('a revocation that nginx confirms during a reload with another zone holds after it', DEADLINE, async (t) => {
+  const hub = await start(t, { zone: '32m' });
+  const confirmed = [];
+  let user = 1000, again = 0, done = false;
+  const teller = async () => {
+    while (!done) {
+      const sub = user++;
+      const told = await hub.control(`revoke?user=${sub}`);
+      if (told.status === 200) confirmed.push(sub);
+      if (told.status !== 503) continue;
+      again++;
+      assert.match(told.json.error, /a reload replaced this hub_zone by another.*send it again/);
+    }
+  };
+  const claims = (sub) => over({ sub: `${sub}`, iat: now() - 100 });
+  await hub.control('revoke?user=999');
+  const tellers = [teller(), teller(), teller()];
+  await until(() => confirmed.length > 20, 'some to be told before');
+  const main = 'hub_revocations {{dir}}/revocations;';
+  await hub.nginx.reload({ conf: hubConf({ gate: hub.gate, zone: '16m', main }) });
+  const then = confirmed.length;
+  await until(() => confirmed.length > then + 20, 'some to be told after it');
+  done = true;
+  await Promise.all(tellers);
+  const publisher = await publish(hub);
+  const lost = [];
+  for (const sub of [999, ...confirmed]) {
+    const viewer = await Viewer.open(hub.url('live/demo', claims(sub)));
+    if (viewer.status !== 403) lost.push(sub);
+    viewer.close();
+  }
+  assert.deepEqual(lost, [], `of ${confirmed.length} confirmed, ${again} got 503`);
+  await publisher.close();
 });
 
 test('refresh ends the event streams of a user, or of all users, and nothing else', DEADLINE, async (t) => {
