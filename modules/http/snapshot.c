@@ -8,6 +8,7 @@ static void
 snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
 {
     uint64_t  first = hub_load(&s->first), head = hub_load(&s->head);
+    uint64_t  tail = hub_load(&s->tail);     /* before `end`, which is never less */
 
     ngx_memzero(row, sizeof(snapshot_stream_t));
 
@@ -28,7 +29,7 @@ snapshot_copy_stream(hub_t *h, const hub_stream_t *s, snapshot_stream_t *row)
                          ? h->workers[s->worker].pid : 0;
     row->since_ms = ngx_current_msec - s->started_ms;
     row->dts = s->dts;
-    row->window_bytes = hub_load(&s->end) - hub_load(&s->tail);
+    row->window_bytes = hub_load(&s->end) - tail;
     row->window_ms = first < head ? s->dts - hub_entry(h, s, first)->dts : 0;
     row->bytes_in = s->bytes_in;
     row->bytes_out = s->bytes_out;

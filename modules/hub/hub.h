@@ -157,10 +157,10 @@ ngx_int_t hub_append(hub_t *h, hub_writer_t *w, uint8_t type,
 
 /* Stores LEN bytes of BODY as the current configuration of its kind, and
  * appends sequence headers to the row as a tag (only readers that join need
- * metadata).  Returns the same codes as hub_append(). */
+ * metadata).  Returns the same codes as hub_append().  A header that finds no memory
+ * is stored, and hub_append() appends its tag before the next frame that needs it. */
 ngx_int_t hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
-    const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
-    size_t len);
+    const flv_frame_t *frame, const u_char *body, size_t len);
 
 /* Between these calls readers take no configuration. */
 void hub_config_begin(hub_stream_t *s);

@@ -413,6 +413,56 @@ hub_forget_configs(hub_t *h, hub_writer_t *w)
 }
 
 
+/* Appends the stored header of KIND as a tag when the row does not have it yet: there
+ * was no memory for it, or a SIGKILL came before.  Viewers could not decode what
+ * follows, and an encoder may never repeat it. */
+static ngx_int_t
+hub_append_due(hub_t *h, hub_writer_t *w, enum hub_config_kind kind)
+{
+    ngx_buf_t       b;
+    ngx_int_t       rc;
+    ngx_chain_t     in;
+    flv_frame_t     frame;
+    hub_stream_t   *s = w->ref.stream;
+    hub_config_t   *config = &s->config[kind];
+
+    if (!(s->config_due & (1u << kind)) || config->size == 0) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.config = 1;
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+    b.pos = config->body;
+    b.last = b.pos + config->size;
+    in.buf = &b;
+    in.next = NULL;
+
+    rc = hub_append_owned(h, w, kind == HUB_CONFIG_VIDEO ? FLV_VIDEO : FLV_AUDIO,
+                          &frame, 0, &in, config->size);
+
+    if (rc == NGX_OK) {
+        s->config_due &= ~(1u << kind);
+    }
+
+    return rc;
+}
+
+
+/* What a frame of TYPE needs before it. */
+static ngx_int_t
+hub_append_before(hub_t *h, hub_writer_t *w, uint8_t type,
+    const flv_frame_t *frame)
+{
+    if (type == FLV_AUDIO) {
+        return hub_append_due(h, w, HUB_CONFIG_AUDIO);
+    }
+
+    return type == FLV_VIDEO && (frame->key || !w->wait_key)
+           ? hub_append_due(h, w, HUB_CONFIG_VIDEO) : NGX_OK;
+}
+
+
 ngx_int_t
 hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
     uint32_t timestamp, ngx_chain_t *in, size_t len)
@@ -429,7 +479,12 @@ hub_append(hub_t *h, hub_writer_t *w, uint8_t type, const flv_frame_t *frame,
         hub_forget_configs(h, w);
     }
 
-    rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
+    rc = hub_append_before(h, w, type, frame);
+
+    if (rc == NGX_OK) {
+        rc = hub_append_owned(h, w, type, frame, timestamp, in, len);
+    }
+
     hub_write_end(h, w);
 
     return rc;
@@ -472,12 +527,10 @@ hub_store_config(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
 
 ngx_int_t
 hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
-    const flv_frame_t *frame, uint32_t timestamp, const u_char *body,
-    size_t len)
+    const flv_frame_t *frame, const u_char *body, size_t len)
 {
-    ngx_buf_t      b;
-    ngx_int_t      rc = NGX_OK;
-    ngx_chain_t    in;
+    ngx_int_t      rc;
+    hub_stream_t  *s = w->ref.stream;
     hub_config_t  *config;
 
     if (len > HUB_CONFIG_MAX) {
@@ -488,27 +541,22 @@ hub_configure(hub_t *h, hub_writer_t *w, enum hub_config_kind kind,
         return NGX_DONE;
     }
 
-    config = &w->ref.stream->config[kind];
+    config = &s->config[kind];
     w->configured |= 1u << kind;
 
     /* ignore repeated headers, as many encoders send */
     if (config->size != len || ngx_memcmp(config->body, body, len) != 0) {
-        hub_store_config(h, w, kind, frame, body, len);
 
         /* players expect metadata before media, not in between */
         if (kind != HUB_CONFIG_META) {
-            ngx_memzero(&b, sizeof(ngx_buf_t));
-            b.pos = (u_char *) body;
-            b.last = b.pos + len;
-            in.buf = &b;
-            in.next = NULL;
-
-            rc = hub_append_owned(h, w, kind == HUB_CONFIG_VIDEO ? FLV_VIDEO
-                                                                 : FLV_AUDIO,
-                                  frame, timestamp, &in, len);
+            s->config_due |= 1u << kind;
+            hub_step();
         }
+
+        hub_store_config(h, w, kind, frame, body, len);
     }
 
+    rc = hub_append_due(h, w, kind);
     hub_write_end(h, w);
 
     return rc;

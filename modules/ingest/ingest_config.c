@@ -59,7 +59,7 @@ ingest_set_config(ingest_t *in, const ingest_message_t *m, flv_frame_t *frame,
     rc = hub_configure(hub, &in->writer,
                        m->type == FLV_VIDEO ? HUB_CONFIG_VIDEO
                                             : HUB_CONFIG_AUDIO,
-                       frame, m->timestamp, body, len);
+                       frame, body, len);
     ingest_settle(in, m->type, rc, len);
 
     return in->state == INGEST_LIVE ? NGX_OK : NGX_DONE;

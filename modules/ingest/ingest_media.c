@@ -165,7 +165,7 @@ ingest_append(ingest_t *in, ingest_message_t *m)
 
 /* Strips the @setDataFrame wrapper off onMetaData; drops any other script. */
 static void
-ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
+ingest_meta(ingest_t *in, ngx_chain_t *chain, size_t len)
 {
     u_char       body[HUB_CONFIG_MAX], *p = body;
     flv_frame_t  frame;
@@ -190,7 +190,7 @@ ingest_meta(ingest_t *in, uint32_t ts, ngx_chain_t *chain, size_t len)
 
     ngx_memzero(&frame, sizeof(flv_frame_t));
     frame.config = 1;
-    (void) hub_configure(hub, &in->writer, HUB_CONFIG_META, &frame, ts, p, len);
+    (void) hub_configure(hub, &in->writer, HUB_CONFIG_META, &frame, p, len);
 }
 
 
@@ -434,7 +434,7 @@ ingest_frame(ingest_t *in, uint8_t type, uint32_t ts, ngx_chain_t *chain)
     m.len = chain_size(chain);
 
     if (type == FLV_SCRIPT) {
-        ingest_meta(in, ts, chain, m.len);
+        ingest_meta(in, chain, m.len);
         return;
     }
 

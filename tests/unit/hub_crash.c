@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <errno.h>
 #include <cmocka.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -129,15 +130,12 @@ check_kill(pid_t pid, pid_t dead, const char *act, uint64_t step)
 }
 
 
-/* Runs ACT in a separate worker and single-steps it between its two raise(SIGSTOP). */
-static void
-killed_everywhere(const char *name, void (*act)(void))
+/* Starts ACT in a separate worker, which stops at its first raise(SIGSTOP). */
+static pid_t
+start(void (*act)(void))
 {
-    int       status;
-    pid_t     pid, dead = rig_dead();
-    uint64_t  step = 0, kills = 0, now, before = 0;
-
-    pid = fork();
+    int    status;
+    pid_t  pid = fork();
 
     if (pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, 0, 0) == -1) {
@@ -156,17 +154,43 @@ killed_everywhere(const char *name, void (*act)(void))
         skip();
     }
 
-    assert_true(WIFSTOPPED(status));         /* act() is ready */
+    assert_true(WIFSTOPPED(status));
 
-    for ( ;; ) {
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, 0, 0), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSTOPPED(status));
+    return pid;
+}
 
-        if (WSTOPSIG(status) == SIGSTOP) {
-            break;
-        }
 
+/* Runs one instruction, or all that are left.  Returns 0 at the second SIGSTOP. */
+static int
+go_on(pid_t pid, int request)
+{
+    int  status;
+
+    assert_int_equal(ptrace(request, pid, 0, 0), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSTOPPED(status));
+
+    return WSTOPSIG(status) != SIGSTOP;
+}
+
+
+static void
+end(pid_t pid)
+{
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+    rig_unlock(h, pid);
+}
+
+
+/* Single-steps ACT between its two raise(SIGSTOP). */
+static void
+killed_everywhere(const char *name, void (*act)(void))
+{
+    pid_t     pid = start(act), dead = rig_dead();
+    uint64_t  step = 0, kills = 0, now, before = 0;
+
+    while (go_on(pid, PTRACE_SINGLESTEP)) {
         step++;
         now = digest_zone();
 
@@ -180,10 +204,7 @@ killed_everywhere(const char *name, void (*act)(void))
     print_message("# %s: %lu instructions, killed at %lu of them\n", name,
                   step, kills);
     assert_true(kills > 2);
-
-    (void) kill(pid, SIGKILL);
-    (void) waitpid(pid, &status, 0);
-    rig_unlock(h, pid);
+    end(pid);
 }
 
 
@@ -316,6 +337,92 @@ act_sweep(void)
 }
 
 
+/* A tag that begins in the first block and ends in the second one. */
+static void
+act_append(void)
+{
+    (void) raise(SIGSTOP);
+    (void) rig_append(h, &mine, 1, body, FULL);
+}
+
+
+/* Another worker needs a block, and the pool has none. */
+static void
+rob(void)
+{
+    uint32_t  block, free = h->header->free, nfree = h->header->nfree;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    h->header->free = HUB_NO_BLOCK;
+    block = hub_block_take(h);
+    h->header->free = free;
+    h->header->nfree = nfree;
+
+    if (block != HUB_NO_BLOCK) {
+        hub_block_give(h, block);
+    }
+
+    ngx_shmtx_unlock(&h->pool->mutex);
+}
+
+
+/* Robs the stream when the append has changed something for the MOMENT-th time.
+ * 0: it does not do so as often. */
+static int
+robbed_at(uint64_t moment)
+{
+    pid_t        pid;
+    uint32_t     lost;
+    uint64_t     changes = 0, now, before;
+    const char  *wrong;
+
+    h = rig_zone(ZONE);
+    rig_worker(h);
+    assert_int_equal(rig_publish(h, &mine, "live/mine", 1), HUB_ADMITTED);
+    assert_int_equal(rig_append(h, &mine, 1, body, FULL / 2), NGX_OK);
+
+    pid = start(act_append);
+    before = digest_zone();
+
+    while (changes < moment && go_on(pid, PTRACE_SINGLESTEP)) {
+        now = digest_zone();
+        changes += now != before;
+        before = now;
+    }
+
+    if (changes == moment && *h->pool->mutex.lock == 0) {
+        rob();
+        (void) go_on(pid, PTRACE_CONT);
+    } else if (changes == moment) {
+        (void) go_on(pid, PTRACE_CONT);      /* the other one waits for it */
+    }
+
+    wrong = rig_wrong(h, &lost);
+    end(pid);
+    (void) munmap(h->shm_zone->shm.addr, ZONE);
+
+    if (wrong) {
+        fail_msg("robbed after change %lu of an append: %s", moment, wrong);
+    }
+
+    return changes == moment;
+}
+
+
+static void
+test_robbed_at_every_change_of_an_append(void **state)
+{
+    uint64_t  moment = 1;
+
+    while (robbed_at(moment)) {
+        moment++;
+    }
+
+    print_message("# append: robbed after each of %lu changes\n", moment - 1);
+    assert_true(moment > 5);
+}
+
+
 #define CASE(name)                                                           \
     static void                                                              \
     test_killed_in_##name(void **state)                                      \
@@ -343,6 +450,7 @@ main(void)
         cmocka_unit_test_setup(test_killed_in_take_over, begin),
         cmocka_unit_test_setup(test_killed_in_revoke, begin),
         cmocka_unit_test_setup(test_killed_in_sweep, begin),
+        cmocka_unit_test(test_robbed_at_every_change_of_an_append),
     };
 
     return cmocka_run_group_tests_name("hub: killed at every instruction",

@@ -365,6 +365,10 @@ rig_blocks(hub_t *h, uint32_t *lost)
         {
             return "the window begins before the first block";
         }
+
+        if (s->first < s->head && hub_entry(h, s, s->first)->offset < s->tail) {
+            return "the first entry has bytes that left the window";
+        }
     }
 
     if (h->header->nfree < listed) {

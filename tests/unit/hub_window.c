@@ -106,6 +106,131 @@ test_a_full_table_of_revocations_refuses_more_never_less(void **state)
 }
 
 
+/* Empties the pool, or fills it again with what it had. */
+static void
+pool(int empty)
+{
+    static uint32_t  free, nfree;
+
+    if (empty) {
+        free = h->header->free;
+        nfree = h->header->nfree;
+        h->header->free = HUB_NO_BLOCK;
+    } else {
+        h->header->free = free;
+        h->header->nfree = nfree;
+    }
+}
+
+
+static ngx_int_t
+configure(rig_publisher_t *to, const char *header)
+{
+    flv_frame_t  frame;
+
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.codec = FLV_CODEC_H264;
+    frame.config = 1;
+
+    return hub_configure(h, &to->writer, HUB_CONFIG_VIDEO, &frame,
+                         (const u_char *) header, ngx_strlen(header));
+}
+
+
+/* Is entry I a header whose bytes are TEXT? */
+static int
+entry_is_header(const hub_stream_t *s, uint64_t i, const char *text)
+{
+    const hub_entry_t  *e = hub_entry(h, s, i);
+    hub_reader_t        r = { .ref = { (hub_stream_t *) s, s->generation } };
+    u_char              bytes[256];
+
+    return i < s->head && (e->flags & HUB_CONFIG)
+           && e->size == ngx_strlen(text) + FLV_TAG_OVERHEAD
+           && hub_reader_copy(h, &r, e->offset, bytes, e->size) == NGX_OK
+           && ngx_memcmp(bytes + FLV_TAG_HEADER_SIZE, text, ngx_strlen(text))
+              == 0;
+}
+
+
+static void
+test_a_header_without_room_comes_before_the_next_key_frame(void **state)
+{
+    hub_stream_t  *s = p.writer.ref.stream;
+
+    assert_int_equal(configure(&p, "header one"), NGX_OK);
+    assert_int_equal(rig_append(h, &p, 1, body, FULL - 40), NGX_OK);
+    assert_int_equal(s->head, 2);
+
+    pool(1);
+    assert_int_equal(configure(&p, "header two"), NGX_DECLINED);
+    assert_int_equal(configure(&p, "header two"), NGX_DECLINED);
+    assert_int_equal(rig_append(h, &p, 0, body, 100), NGX_AGAIN);
+    assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_DECLINED);
+    pool(0);
+
+    assert_int_equal(rig_append(h, &p, 0, body, 100), NGX_AGAIN);
+    assert_int_equal(s->head, 2);
+    assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
+    assert_true(entry_is_header(s, 2, "header two"));
+    assert_true(hub_entry(h, s, 3)->flags & HUB_KEY);
+
+    assert_int_equal(configure(&p, "header two"), NGX_OK);    /* repeated */
+    assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
+    assert_int_equal(s->head, 5);
+}
+
+
+/* Nor is it lost with the publisher that had no room for it. */
+static void
+test_the_next_publisher_with_the_same_header_brings_it(void **state)
+{
+    hub_stream_t     *s = p.writer.ref.stream;
+    rig_publisher_t   next;
+
+    assert_int_equal(rig_append(h, &p, 1, body, FULL - 10), NGX_OK);
+    pool(1);
+    assert_int_equal(configure(&p, "header"), NGX_DECLINED);
+    pool(0);
+    hub_close(h, &p.client, &p.writer);
+
+    assert_int_equal(rig_publish(h, &next, "live/a", 1), HUB_ADMITTED);
+    assert_int_equal(configure(&next, "header"), NGX_OK);
+    assert_true(entry_is_header(s, 1, "header"));
+}
+
+
+static void
+test_robbing_a_stream_in_grace_takes_its_index_too(void **state)
+{
+    int            i;
+    uint32_t       lost, block;
+    hub_stream_t  *s = p.writer.ref.stream;
+
+    for (i = 0; i < 3 << HUB_INDEX_SHIFT; i++) {
+        assert_int_equal(rig_append(h, &p, 1, body, 60), NGX_OK);
+    }
+
+    assert_true(s->end_block - s->first_block >= 5);
+    assert_int_equal(s->end_index - s->first_index, 3);
+    hub_close(h, &p.client, &p.writer);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    pool(1);
+
+    do {
+        block = hub_block_take(h);
+    } while (block != HUB_NO_BLOCK);
+
+    assert_int_equal(s->end_block - s->first_block, 1);
+    assert_int_equal(s->end_index - s->first_index, 1);
+    assert_true(s->first < s->head);
+    assert_null(rig_wrong(h, &lost));
+    pool(0);
+    ngx_shmtx_unlock(&h->pool->mutex);
+}
+
+
 int
 main(void)
 {
@@ -117,6 +242,12 @@ main(void)
                                begin),
         cmocka_unit_test_setup(
             test_a_full_table_of_revocations_refuses_more_never_less, begin),
+        cmocka_unit_test_setup(
+            test_a_header_without_room_comes_before_the_next_key_frame, begin),
+        cmocka_unit_test_setup(
+            test_the_next_publisher_with_the_same_header_brings_it, begin),
+        cmocka_unit_test_setup(
+            test_robbing_a_stream_in_grace_takes_its_index_too, begin),
     };
 
     return cmocka_run_group_tests_name("hub: window, blocks, revocations",
