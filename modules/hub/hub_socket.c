@@ -33,9 +33,7 @@ hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients)
         return;                              /* the operator chose a size */
     }
 
-    /* RTMPS comes over a unix socket from nginx's own stream module */
-    size = c->local_sockaddr && c->local_sockaddr->sa_family == AF_UNIX
-           ? SOCKET_LOCAL : SOCKET_SNDBUF;
+    size = hub_socket_is_unix(c) ? SOCKET_LOCAL : SOCKET_SNDBUF;
     size *= (int) ngx_max(ngx_min(clients, SOCKET_CLIENTS), 1);
 
     hub_socket_unsent(c->fd);

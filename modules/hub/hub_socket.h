@@ -29,6 +29,14 @@ typedef struct {
 
 #define HUB_WAY_LONG_MS  250
 
+/* Is it a unix socket?  RTMPS comes over one, from nginx's own stream module, with
+ * the client's address as that of C. */
+static ngx_inline int
+hub_socket_is_unix(const ngx_connection_t *c)
+{
+    return c->local_sockaddr && c->local_sockaddr->sa_family == AF_UNIX;
+}
+
 /* Bounds the kernel's queue for C, which carries CLIENTS (HTTP/2; else 1), to less
  * than 256 KB each.  Does not change a `sndbuf` of the listener. */
 void hub_socket_bound(ngx_connection_t *c, ngx_uint_t clients);

@@ -23,6 +23,7 @@ typedef struct {
 } hub_ticker_t;
 
 static hub_ticker_t  hub_tickers[HUB_TICKERS];
+static void        (*hub_before_round)(void);
 
 
 static uint64_t
@@ -99,6 +100,10 @@ hub_ticker_event(ngx_event_t *ev)
     uint64_t       began = 0, cpu = 0;
     hub_ticker_t  *t = ev->data;
 
+    if (hub_before_round) {
+        hub_before_round();
+    }
+
     if (t->flush.min != t->flush.max) {
         cpu = hub_clock_us(CLOCK_PROCESS_CPUTIME_ID) - t->cpu_us;
         began = hub_clock_us(CLOCK_MONOTONIC);
@@ -167,6 +172,13 @@ void
 hub_tick_remove(hub_tick_t *tick)
 {
     ngx_queue_remove(&tick->queue);
+}
+
+
+void
+hub_ticker_before(void (*call)(void))
+{
+    hub_before_round = call;
 }
 
 

@@ -33,6 +33,9 @@ void hub_tick_add(const hub_flush_t *flush, hub_tick_t *tick,
     hub_tick_pt handler);
 void hub_tick_remove(hub_tick_t *tick);
 
+/* Has each round, of whatever interval, begin with CALL. */
+void hub_ticker_before(void (*call)(void));
+
 /* Sets the hub_flush_t at cmd->offset from a directive: TIME | auto [MAX]. */
 char *hub_flush_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
