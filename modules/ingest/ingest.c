@@ -5,6 +5,7 @@
 
 #include "ingest_end.h"
 #include "ingest_message.h"
+#include "ingest_pace.h"
 #include "../rules/text.h"
 
 #define INGEST_HOLD_MAX  (4 * 1024 * 1024)
@@ -349,6 +350,7 @@ ingest_message(ingest_t *in, uint8_t type, uint32_t timestamp,
         return;
     }
 
+    ingest_pace_message(in);
     ingest_frame(in, type, timestamp, chain);
 
     if (in->writer.kept_ms && !in->clock_logged) {

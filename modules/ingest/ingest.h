@@ -83,6 +83,7 @@ struct ingest_s {
     gate_request_t       *request;
     hub_writer_t          writer;
     ngx_event_t           silence;       /* timer */
+    ngx_queue_t           pace;          /* publishers that are read in turns */
     ngx_pool_t           *held_pool;
     ingest_held_t        *held;
     size_t                held_bytes;
@@ -101,6 +102,7 @@ struct ingest_s {
     unsigned              held_full:1;
     unsigned              starved:1;
     unsigned              clock_logged:1;
+    unsigned              paced:1;       /* IN is in that queue */
     unsigned              uncarried:1;   /* the last message was not usable */
     unsigned              sets_due:1;    /* repeat them before the next key frame */
 };

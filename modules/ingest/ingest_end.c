@@ -1,4 +1,5 @@
 #include "ingest_end.h"
+#include "ingest_pace.h"
 
 
 /* Sends "done" to the service, which has an open session for each publisher that it
@@ -53,6 +54,8 @@ ingest_release(ingest_t *in)
     }
 
     ingest_drop_held(in);
+
+    ingest_pace_stop(in);
 
     if (in->silence.timer_set) {
         ngx_del_timer(&in->silence);

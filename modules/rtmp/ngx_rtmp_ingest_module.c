@@ -5,12 +5,14 @@
  */
 
 #include "publish.h"
+#include "../ingest/ingest_pace.h"
 
 #define CLOSE_MS   1000         /* time for the status to reach the client */
 
 
 static ngx_int_t ngx_rtmp_ingest_postconfiguration(ngx_conf_t *cf);
 static void *ngx_rtmp_ingest_create_app_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_rtmp_ingest_init_process(ngx_cycle_t *cycle);
 static char *ngx_rtmp_ingest_merge_app_conf(ngx_conf_t *cf, void *parent,
     void *child);
 
@@ -48,6 +50,13 @@ static ngx_command_t  ngx_rtmp_ingest_commands[] = {
       offsetof(ngx_rtmp_ingest_app_conf_t, publisher.gate.timeout),
       NULL },
 
+    { ngx_string("ingest_pace"),
+      NGX_RTMP_MAIN_CONF|NGX_CONF_TAKE12,
+      ingest_pace_set,
+      NGX_RTMP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -55,8 +64,8 @@ static ngx_command_t  ngx_rtmp_ingest_commands[] = {
 static ngx_rtmp_module_t  ngx_rtmp_ingest_module_ctx = {
     NULL,                                   /* preconfiguration */
     ngx_rtmp_ingest_postconfiguration,      /* postconfiguration */
-    NULL,                                   /* create main configuration */
-    NULL,                                   /* init main configuration */
+    ingest_pace_create_conf,                /* create main configuration */
+    ingest_pace_init_conf,                  /* init main configuration */
     NULL,                                   /* create server configuration */
     NULL,                                   /* merge server configuration */
     ngx_rtmp_ingest_create_app_conf,        /* create app configuration */
@@ -71,7 +80,7 @@ ngx_module_t  ngx_rtmp_ingest_module = {
     NGX_RTMP_MODULE,                        /* module type */
     NULL,                                   /* init master */
     NULL,                                   /* init module */
-    NULL,                                   /* init process */
+    ngx_rtmp_ingest_init_process,           /* init process */
     NULL,                                   /* init thread */
     NULL,                                   /* exit thread */
     NULL,                                   /* exit process */
@@ -171,7 +180,10 @@ publisher_recv(ngx_connection_t *c, u_char *buf, size_t size)
     ngx_rtmp_session_t  *s = c->data;
 
     p = ngx_rtmp_get_module_ctx(s, ngx_rtmp_ingest_module);
-    hub_append_soon(&p->in.client, &p->in.writer);
+
+    if (c->read->available < 0) {            /* the first call after an event */
+        hub_append_soon(&p->in.client, &p->in.writer);
+    }
 
     return p->recv(c, buf, size);
 }
@@ -325,6 +337,22 @@ ngx_rtmp_ingest_publishes(ngx_rtmp_session_t *s)
 
 
 /* --- configuration --- */
+
+static ngx_int_t
+ngx_rtmp_ingest_init_process(ngx_cycle_t *cycle)
+{
+    ngx_rtmp_conf_ctx_t  *ctx;
+
+    ctx = (ngx_rtmp_conf_ctx_t *) ngx_get_conf(cycle->conf_ctx,
+                                               ngx_rtmp_module);
+
+    if (ctx) {                               /* else there is no rtmp{} */
+        ingest_pace_start(ctx->main_conf[ngx_rtmp_ingest_module.ctx_index]);
+    }
+
+    return NGX_OK;
+}
+
 
 static void *
 ngx_rtmp_ingest_create_app_conf(ngx_conf_t *cf)

@@ -14,6 +14,9 @@
 #include "ngx_rtmp_streams.h"
 #include "ngx_rtmp_guard.h"
 
+extern ngx_module_t  ngx_rtmp_module;    /* in no header of nginx-rtmp */
+
+#pragma weak ngx_rtmp_module
 #pragma weak ngx_rtmp_core_module
 #pragma weak ngx_rtmp_publish
 #pragma weak ngx_rtmp_play

@@ -105,6 +105,7 @@ export function hubConf({
   workers = 2,
   zone = '64m',
   main = '',
+  rtmp = '',
   server = '',
   ingest = '',
   flv = '',
@@ -121,7 +122,7 @@ worker_processes ${workers};
 hub_zone test ${zone};
 ${main}
 events { worker_connections 4096; }
-rtmp { access_log off; max_message 4m; server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
+rtmp { access_log off; max_message 4m; ${rtmp} server { listen 127.0.0.1:{{port:rtmp}}; rtmp_guard_conn_per_ip 2000;
   ${patience('rtmp_guard_deadline', server)} ${server}
   application live { ingest on; gate unix:${gate.path};
     ${patience('gate_timeout', ingest)} ${patience('ingest_timeout', ingest)} ${ingest} } } }
