@@ -160,15 +160,19 @@ export function gapBetween(watcher, from, to = Infinity) {
 }
 
 /**
- * The difference of dts and wall clock over a gap, ms: {least, most}. On a busy
- * machine frames arrive late, never early, so the earliest of many show the clock;
- * the hub set its clock by the first one after the gap.
+ * How much more dts advanced than the wall clock from some frames to others, ms. On a busy machine frames arrive late,
+ * never early, so the earliest of many show the clock.
  */
-function missedBy(before, behind) {
-  const off = (tag) => tag.dts - tag.at;
-  const was = Math.max(...before.map(off));
-  return { least: Math.round(off(behind[0]) - was), most: Math.round(Math.max(...behind.slice(0, 50).map(off)) - was) };
+export function drift(before, behind) {
+  const ahead = (tags) => Math.max(...tags.map((tag) => tag.dts - tag.at));
+  return Math.round(ahead(behind) - ahead(before));
 }
+
+/** The drift over a gap: {least, most}; the hub set its clock by the first frame after it. */
+const missedBy = (before, behind) => ({
+  least: drift(before, behind.slice(0, 1)),
+  most: drift(before, behind.slice(0, 50)),
+});
 
 /** The error of each track's dts over each gap that began at `stops`, ms: [{least, most}…]. */
 const gapErrors = (watcher, stops) => stops.map((stop, i) => {

@@ -173,12 +173,12 @@ static int do_memory(void)
     size_t  size;
 
     for (size = 0; size < 4096; size++) {
-        void  *p = malloc(1024 * 1024);
+        volatile char  *p = malloc(1024 * 1024);
 
         if (p == NULL) {
             return -1;
         }
-        memset(p, 1, 1024 * 1024);
+        *p = 1;
     }
     return 0;
 }
