@@ -401,8 +401,10 @@ hub_forget_configs(hub_t *h, hub_writer_t *w)
         }
     }
 
+    /* this publisher's entries never needed them, so viewers can join at its key
+     * frame */
     if (forgotten) {
-        hub_store(&s->config_at, s->head);
+        hub_store(&s->config_at, ngx_max(s->config_at, w->from));
     }
 
     hub_config_end(s);

@@ -393,6 +393,7 @@ typedef struct {
     hub_ref_t  ref;
     uint64_t   turn;             /* may write while the stream has this turn */
     uint64_t   session;          /* of the publisher */
+    uint64_t   from;             /* its first entry */
     hub_writer_track_t  track[2];        /* video, audio */
     int64_t    high, low;        /* the range of dts - wall clock so far */
     uint64_t   set_ms;           /* when the publisher's clock jumped; 0: never */

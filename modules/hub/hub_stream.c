@@ -172,6 +172,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     const hub_identity_t *identity, hub_client_t *c, hub_writer_t *w)
 {
     w->returned = s->state != HUB_FREE;
+    w->from = s->head;
 
     if (s->state == HUB_LIVE) {
         /* if a SIGKILL cuts this short, the stream must be in grace, not live

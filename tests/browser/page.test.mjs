@@ -15,6 +15,7 @@ import {
   openPage,
   phone,
   screenshot,
+  tiles,
   serveFolder,
   until,
 } from './browser.mjs';
@@ -110,8 +111,8 @@ test('the player shows a moving picture; sound after a click', async () => {
   await logIn(page, stack.adminPassword);
   await page.waitForSelector('.stream-row[data-state=live] .stream-link');
   await page.click('.stream-row[data-state=live] .stream-link');
-  const seen = await framesRise(page, ['live/demo']);
-  assert.ok(seen['live/demo'].colours > 4, `${seen['live/demo'].colours} colours on the canvas`);
+  await framesRise(page, ['live/demo']);
+  const seen = await until('a picture', () => tiles(page), (now) => now['live/demo'].colours > 4);
   assert.equal(seen['live/demo'].muted, true);
   await page.click('.button-sound');
   await page.waitForFunction(() => !document.querySelector('video').muted);

@@ -270,6 +270,9 @@ test('the keeper of a background stack restarts services; a killed master leaves
   }));
   const session = await watched(stack, t);
   const logged = (text) => until(() => text.test(stack.log('keeper')), `the keeper to log ${text}`);
+  const answers = () => stack.controlGet('/status').then(() => true, () => false);
+  const nextNginx = (old) =>
+    until(async () => nginxes(stack.home).every((pid) => !old.includes(pid)) && await answers(), 'only the next nginx');
 
   for (const [name, pattern] of [
     ['duolu-auth', /duolu-auth/],
@@ -308,27 +311,18 @@ test('the keeper of a background stack restarts services; a killed master leaves
 
   await stack.ctl('user', 'revoke', 'admin');
   await until(() => session.viewer.ended, 'the viewer to end');
-  await until(
-    () => nginxes(stack.home).length && !nginxes(stack.home).some((pid) => old.includes(pid)),
-    'none but the next nginx',
-  );
+  await nextNginx(old);
   await logged(/ nginx ended by itself, and is started again in 1 s/);
   await logged(/ending the remaining processes of the previous nginx/);
   await session.publisher.ended;
   const again = await watched(stack, t);
   assert.equal((await fetch(session.url)).status, 403);
 
+  const quitting = nginxes(stack.home);
   process.kill(masterOf(stack.home), 'SIGQUIT');
   await logged(/ nginx takes no new connections, and is started again in \d+ s/);
   await until(() => again.viewer.ended, 'who was there to be told to come again');
-  await until(
-    () =>
-      stack.controlGet('/status').then(
-        () => true,
-        () => false,
-      ),
-    'the next nginx',
-  );
+  await nextNginx(quitting);
   await watched(stack, t);
 });
 

@@ -124,6 +124,20 @@ pool(int empty)
 
 
 static ngx_int_t
+configure_sound(rig_publisher_t *to, const char *header)
+{
+    flv_frame_t  frame;
+
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.codec = FLV_CODEC_AAC;
+    frame.config = 1;
+
+    return hub_configure(h, &to->writer, HUB_CONFIG_AUDIO, &frame,
+                         (const u_char *) header, ngx_strlen(header));
+}
+
+
+static ngx_int_t
 configure(rig_publisher_t *to, const char *header)
 {
     flv_frame_t  frame;
@@ -200,6 +214,33 @@ test_the_next_publisher_with_the_same_header_brings_it(void **state)
 }
 
 
+/* The next publisher has no sound.  Forgetting the header of the sound must not keep
+ * viewers from the key frame that it has sent, even when it leaves. */
+static void
+test_a_forgotten_header_leaves_the_key_frame_joinable(void **state)
+{
+    hub_reader_t      reader;
+    rig_publisher_t   next;
+
+    assert_int_equal(configure_sound(&p, "sound"), NGX_OK);
+    assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
+    hub_close(h, &p.client, &p.writer);
+
+    assert_int_equal(rig_publish(h, &next, "live/a", 1), HUB_ADMITTED);
+    assert_int_equal(configure(&next, "header"), NGX_OK);
+    assert_int_equal(rig_append(h, &next, 1, body, 100), NGX_OK);
+    next.writer.ref.stream->started_ms -= 5000;
+    assert_int_equal(rig_append(h, &next, 0, body, 100), NGX_OK);
+    assert_int_equal(next.writer.ref.stream->config[HUB_CONFIG_AUDIO].size, 0);
+    hub_close(h, &next.client, &next.writer);
+
+    assert_int_equal(hub_reader_open(h, (u_char *) "live/a", 6, &reader), NGX_OK);
+    assert_int_equal(hub_reader_join(&reader), NGX_OK);
+    assert_false(reader.blind);
+    assert_int_equal(reader.index, 3);
+}
+
+
 static void
 test_robbing_a_stream_in_grace_takes_its_index_too(void **state)
 {
@@ -246,6 +287,8 @@ main(void)
             test_a_header_without_room_comes_before_the_next_key_frame, begin),
         cmocka_unit_test_setup(
             test_the_next_publisher_with_the_same_header_brings_it, begin),
+        cmocka_unit_test_setup(
+            test_a_forgotten_header_leaves_the_key_frame_joinable, begin),
         cmocka_unit_test_setup(
             test_robbing_a_stream_in_grace_takes_its_index_too, begin),
     };
