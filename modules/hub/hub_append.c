@@ -451,7 +451,7 @@ hub_append_due(hub_t *h, hub_writer_t *w, enum hub_config_kind kind)
 }
 
 
-/* What a frame of TYPE needs before it. */
+/* Appends the header that a frame of TYPE needs, if it is still due. */
 static ngx_int_t
 hub_append_before(hub_t *h, hub_writer_t *w, uint8_t type,
     const flv_frame_t *frame)

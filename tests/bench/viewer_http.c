@@ -17,7 +17,7 @@ enum { WS_CONTINUED = 0, WS_BINARY = 2 };
     "0123456789abcdefghijklmnopqrstuvwxyz_ABC"                               \
     "0123456789abcdefghijklmnopqrstuvwxyz-XYZ"
 
-/* What Chrome says beside, which is on a page of HTTPS, with cookies as long as
+/* The other headers that Chrome sends from a page of HTTPS, with cookies as long as
  * that page's. */
 #define BROWSER                                                              \
     "Pragma: no-cache\r\nCache-Control: no-cache\r\n"                        \

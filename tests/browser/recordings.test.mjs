@@ -360,7 +360,7 @@ test('the page says that a recording has just begun, not that there is none', DE
   await close();
 });
 
-/** What the view says about its picture: its badges, its clock, and its signs for live and recording. */
+/** The view's words about its picture: its badges, its clock, and its signs for live and recording. */
 const signsOf = (page) =>
   page.evaluate(() => ({
     badges: [...document.querySelectorAll('.tile-badge, .watch-heading .badge:first-of-type')].map(

@@ -1,4 +1,4 @@
-// What the player view shows of a stream's history, and gestures on its timeline.
+// Reads a stream's history in the player view, and works its timeline.
 
 import assert from 'node:assert/strict';
 import { until } from './browser.mjs';

@@ -68,7 +68,7 @@ async function follow(hub, name) {
   return { viewer, came };
 }
 
-/** What came is what was sent, from one frame on without a gap; gives the delays in ms. */
+/** Fails unless the frames that came are those sent, without a gap; returns the delays in ms. */
 function sameFrames({ came }, { sent }) {
   const first = sent.findIndex(({ body }) => body.equals(came[0].body));
   assert.ok(first >= 0, 'the first frame is one that was sent');

@@ -171,7 +171,7 @@ const COOKIES = `__Host-duolu=${'c'.repeat(43)}; __Host-duolu-known-1=${token('i
 const AGENT = 'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 '
   + 'Mobile Safari/537.36';
 
-/** What Chrome sends for a WebSocket of the page, and what ffplay sends. */
+/** The headers that Chrome sends for a WebSocket of the page, and those of ffplay. */
 const BROWSER = (host) => `Host: ${host}
 Connection: Upgrade
 Pragma: no-cache

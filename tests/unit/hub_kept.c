@@ -61,7 +61,7 @@ make_folder(void)
 }
 
 
-/* What a cycle would have: each worker inherits the descriptor. */
+/* Stands for the cycle: each worker inherits its descriptor. */
 static void
 open_file(hub_t *to)
 {
@@ -111,7 +111,7 @@ tell(uint64_t user)
 }
 
 
-/* What the file says, as a start reads it: newest[] of each user.  Returns its lines. */
+/* Reads the file as a start does: newest[] of each user.  Returns its lines. */
 static uint32_t
 read_back(uint64_t newest[USERS + 1])
 {
