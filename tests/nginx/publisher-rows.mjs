@@ -136,11 +136,12 @@ function wrongClock(name, ms, change) {
   return {
     name, ms, change,
     log: [/the publisher's clock does not keep pace with real time/],
-    viewer({ tags }) {
+    viewer({ tags, lag }) {
       const last = (type) => tags.filter((tag) => tag.type === type && !tag.config).at(-1).dts;
       near(last(VIDEO), 'the last picture');
+      // the hub takes frames that come late for a stall of the network, before and after which a track may be late
       assert.ok(
-        Math.abs(last(VIDEO) - last(AUDIO)) <= 500,
+        Math.abs(last(VIDEO) - last(AUDIO)) <= 500 + 2 * lag,
         `sound at ${last(AUDIO)} ms, the picture at ${last(VIDEO)} ms`,
       );
     },

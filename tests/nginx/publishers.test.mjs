@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { replay } from '../lib/clips.mjs';
 import { historyLocation, newFolder } from '../lib/history.mjs';
 import { get, startHub, token } from '../lib/hub.mjs';
+import { lagSince, measureAnswers } from '../lib/lag.mjs';
 import { until } from '../lib/nginx.mjs';
 import { readPlaylist } from '../lib/playlist.mjs';
 import { Recordings, capture, frameOf, plays, sameFrames, wellFormed } from '../lib/recording.mjs';
@@ -63,6 +64,7 @@ describe('publishers', { concurrency: 12 }, () => {
     client.setChunkSize(4096);
     await client.publish(`${row.name}?${row.args ?? 'key=k'}`);
     const viewer = await capture(hub, `live/${row.name}`);
+    if (row.ms) measureAnswers(client);
     const plain = () => replay(client, row.change ? row.change(steps) : steps).done;
     const sending = row.publish ? row.publish(client, steps, hub) : plain();
     if (row.wire) {
@@ -124,9 +126,10 @@ describe('publishers', { concurrency: 12 }, () => {
       const steps = await (row.stream ?? normal)(row.ms);
       const right = row.seen ? row.seen(steps) : steps;
       const seen = framesOf(right.map(({ tag, stamp }) => ({ ...tag, dts: stamp })));
+      const began = performance.now();
       const tags = await sent(row, steps);
       checkLog(row);
-      if (row.viewer) row.viewer({ tags, row }); else sameAsSeen(tags, seen);
+      if (row.viewer) row.viewer({ tags, row, lag: lagSince(began) }); else sameAsSeen(tags, seen);
       await checkHistory(row, seen);
     });
   }
