@@ -221,15 +221,15 @@ restart() {
     exec {lock}>&-
 }
 
-# launch_again NAME: not nginx with a configuration that it refuses: launching ends the workers
-# of the one before, which may serve somebody, and none would come after them.
+# launch_again NAME: launching nginx ends the remaining workers of the previous one, which may
+# serve viewers. So it happens only with a configuration that nginx accepts.
 launch_again() {
-    # `down` waits 20 s for the keeper
     if [ "$1" = nginx ] && ! nginx_conf_is_good 15; then
         put_off nginx
-        tell "nginx is not started, since nginx -t refuses $home/conf/nginx.conf ($(grep -v 'test failed$' "$home/log/nginx-test.log" | tail -n 1)). What the nginx before left goes on. Tried again in ${pause[nginx]} s. Log: $home/log/nginx-test.log"
+        tell "nginx is not started, since nginx -t refuses $home/conf/nginx.conf ($(grep -v 'test failed$' "$home/log/nginx-test.log" | tail -n 1)). The remaining workers of the previous nginx go on. Tried again in ${pause[nginx]} s. Log: $home/log/nginx-test.log"
         return 1
     fi
+    [ "$leave" = no ] || return 1   # told so while nginx -t ran
     idle[$1]=-$restart_most         # it may take long until it accepts connections
     home_lock=$lock launch_service "$1"
 }

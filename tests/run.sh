@@ -92,12 +92,6 @@ prepare() {
 run_job() {
     local began=$SECONDS code=0
     eval "timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
-    # A busy moment or a race: try once more, and let the summary name the job.
-    if [ "$code" -ne 0 ]; then
-        sed 's/^/| /' "$out/$1.tap" >"$out/$1.first"
-        code=0
-        eval "timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
-    fi
     echo "$code $((SECONDS - began))" >"$out/$1.new"
     mv "$out/$1.new" "$out/$1.end"
 }
@@ -160,10 +154,6 @@ report_job() {
     local ok=0 bad=0 left=0
     { read -r code took <"$out/$1.end"; } 2>/dev/null || code=1 took=0
     echo "# $label ($took s)"
-    if [ -e "$out/$1.first" ]; then
-        cat "$out/$1.first"
-        [ "$code" -ne 0 ] || reasons+=("passed only in its second run: $label")
-    fi
     cat "$tap"
     [ "$code" -ne 124 ] || echo "# $label: ended after $job_limit s"
     "${job_counter[$1]}" "$tap"

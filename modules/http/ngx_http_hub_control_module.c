@@ -2,7 +2,7 @@
  * Commands of the auth-service and duoluctl to the hub, for a private listener:
  *     POST /control/kick?id=ID
  *     POST /control/revoke?user=ID&stream=APP/NAME&key=ID    (at least one;
- *          at=UNIX: only sessions and tokens from before then)
+ *          at=UNIX: only sessions and tokens issued up to then)
  *     POST /control/refresh?user=ID                          (or all users)
  *     POST /control/record?stream=APP/NAME&on=1              (or 0)
  */

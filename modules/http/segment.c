@@ -220,7 +220,7 @@ hold_heads(segment_t *s, size_t bytes)
     }
 
     history_fail(h, NGX_HTTP_SERVICE_UNAVAILABLE, "the heads of segments that "
-                 "are being sent take %zu bytes, this inits's %zu: try again",
+                 "are being sent take %zu bytes, this one's %zu: try again",
                  held, bytes);
 
     return -1;

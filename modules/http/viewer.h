@@ -29,7 +29,7 @@ typedef struct {
     hub_reader_t         reader;
     ngx_msec_t           lag;          /* beyond it, skip to a key frame */
     hub_way_t            way;
-    ngx_msec_t           sent_ms;     /* when something was sent last */
+    ngx_msec_t           sent_ms;      /* when something was sent last */
 
     u_char              *prefix;       /* headers before media, or NULL */
     u_char              *prefix_pos, *prefix_last;

@@ -129,8 +129,14 @@ hub_block_rob(hub_t *h)
     s->first_block++;
     hub_step();
 
-    /* nobody appends: give back the other blocks that left the window */
+    /* nobody appends: give back the other blocks that left the window, also those
+     * of a large last tag */
     if (s->state == HUB_GRACE && hub_writer_is_out(h, s)) {
+        if (first == head) {
+            tail = hub_load(&s->end);
+            hub_raise(&s->tail, tail);
+        }
+
         hub_blocks_give(h, s, tail, first);
     }
 

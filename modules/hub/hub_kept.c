@@ -24,6 +24,10 @@
 #define HUB_LINES_SPARE 256         /* beyond twice the entries */
 #define HUB_LOCK_MS     500         /* then the service sends it again */
 
+/* Ends a torn line so that no start takes it for a whole one. */
+#define HUB_TORN        " torn\n"
+#define HUB_TORN_LEN    (sizeof(HUB_TORN) - 1)
+
 
 /* Makes a rename durable before hub_revocation_keep() reports lines as kept. */
 static void
@@ -190,6 +194,11 @@ hub_read_file(const ngx_str_t *name, size_t *size, ngx_fd_t *fd, ngx_log_t *log)
         n = text ? ngx_read_fd(*fd, text, *size) : -1;
     }
 
+    /* the lines will count as kept: a killed worker may not have synced them */
+    if (n > 0 && !ngx_test_config && fdatasync(*fd) != 0) {
+        n = -1;
+    }
+
     if (n < 0 || (size_t) n != *size) {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
                       "hub_revocations \"%V\" cannot be read", name);
@@ -215,15 +224,15 @@ hub_close_read(ngx_fd_t fd)
 static void
 hub_revocation_torn(hub_t *h, ngx_log_t *log)
 {
-    static u_char  mark[] = " torn\n";
-
     ngx_log_error(NGX_LOG_WARN, log, 0,
                   "hub_revocations \"%V\" ends within a line, which is ignored",
                   &h->revocations->name);
 
     if (!ngx_test_config
-        && ngx_write_fd(h->revocations->fd, mark, 6) != 6)
+        && ngx_write_fd(h->revocations->fd, HUB_TORN, HUB_TORN_LEN)
+           != (ssize_t) HUB_TORN_LEN)
     {
+        hub_store(&h->header->half_line, 1); /* the next line begins a new one */
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       "hub_revocations \"%V\" cannot be written",
                       &h->revocations->name);
@@ -465,7 +474,7 @@ hub_revocations_replace(hub_t *h, hub_compact_t *c, u_char *text, size_t size,
 }
 
 
-/* Adds to the table what workers of another zone appended, in a reload or an upgrade,
+/* Adds to the table what workers of another zone appended, in a reload,
  * then leaves out the lines that the table does not need.  The caller holds the lock and
  * may have lost it afterwards. */
 static void
@@ -507,6 +516,11 @@ hub_revocations_rewrite(hub_t *h, ngx_log_t *log)
     if (hub_file_lock(h) == NGX_OK) {
         hub_file_compact(h, log);
         hub_file_unlock(h);
+
+    } else {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "hub_revocations \"%V\" cannot be locked: it is not read "
+                      "again", &h->revocations->name);
     }
 }
 
@@ -563,7 +577,7 @@ ngx_int_t
 hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
     ngx_log_t *log)
 {
-    u_char     *p, line[HUB_LINE_MAX + 1];
+    u_char     *p, line[HUB_TORN_LEN + HUB_LINE_MAX];
     ngx_err_t   err;
     ngx_int_t   rc;
 
@@ -577,7 +591,7 @@ hub_revocation_keep(hub_t *h, const hub_revocation_t *r, const ngx_str_t *name,
         p = line;
 
         if (hub_load(&h->header->half_line)) {
-            *p++ = '\n';                     /* the disk was full before */
+            p = ngx_cpymem(p, HUB_TORN, HUB_TORN_LEN);   /* the disk was full */
         }
 
         rc = hub_file_add(h, line, hub_line(p, r, name));

@@ -95,10 +95,11 @@ ingest_watch_silence(ngx_event_t *ev)
     u_char       why[sizeof(((ingest_t *) 0)->why)], *p;
     ingest_t    *in = ev->data;
     ngx_msec_t   idle = ngx_current_msec - in->media_ms;
+    ngx_msec_t   timeout = in->conf->timeout + ingest_pace_delay(in);
     const char  *reason;
 
-    if (idle < in->conf->timeout) {
-        ngx_add_timer(ev, in->conf->timeout - idle);
+    if (idle < timeout) {
+        ngx_add_timer(ev, timeout - idle);
         return;
     }
 
@@ -154,7 +155,7 @@ ingest_owner(ingest_t *in, u_char owner[20])
     ngx_sha1_t   sha1;
 
     end = in->identity.key ? ngx_sprintf(text, "number %uL", in->identity.key)
-                      : ingest_key(&in->args, text);
+                           : ingest_key(&in->args, text);
 
     ngx_sha1_init(&sha1);
     ngx_sha1_update(&sha1, text, end - text);

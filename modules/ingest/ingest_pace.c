@@ -12,7 +12,8 @@
  *
  *   - when a round of its viewers begins, unless an earlier round less than a fifth
  *     of `longest` ago began so.  These viewers get their frames at the same time as
- *     before if their flush is longer than that, else that much later at most.
+ *     before, or that much later at most when their flush is shorter, or a round of
+ *     viewers with another flush has just read.
  *   - at the latest `longest` after the last reading: the recorder and the viewers
  *     of other workers get their frames that much later at most.
  *
@@ -169,6 +170,13 @@ pace_add(ingest_t *in)
     if (!pace.timer.timer_set) {
         ngx_add_timer(&pace.timer, pace.conf.longest);
     }
+}
+
+
+ngx_msec_t
+ingest_pace_delay(const ingest_t *in)
+{
+    return in->paced ? pace.conf.longest : 0;
 }
 
 

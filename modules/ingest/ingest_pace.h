@@ -22,6 +22,9 @@ void ingest_pace_start(const ingest_pace_conf_t *conf);
 /* Counts a message of IN, which is live, and decides how IN is read from now on. */
 void ingest_pace_message(ingest_t *in);
 
+/* Returns how long frames of IN may wait to be read, ms. */
+ngx_msec_t ingest_pace_delay(const ingest_t *in);
+
 /* Reads IN when it sends from now on. */
 void ingest_pace_stop(ingest_t *in);
 

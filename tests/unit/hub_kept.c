@@ -372,6 +372,30 @@ test_a_full_disk_loses_no_line(void **state)
 }
 
 
+/* A start cannot end the half line either. */
+static void
+test_a_disk_that_is_full_over_a_restart_loses_no_line(void **state)
+{
+    struct stat  st;
+
+    (void) signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(tell(1), NGX_OK);
+    assert_int_equal(stat(path, &st), 0);
+
+    limit((rlim_t) st.st_size + 6);
+    assert_int_equal(tell(2), NGX_ERROR);
+
+    h = rig_zone(ZONE);
+    open_file(h);
+    assert_int_equal(hub_revocations_read(h, &rig_log), NGX_OK);
+    rig_worker(h);
+    limit(RLIM_INFINITY);
+
+    assert_int_equal(tell(3), NGX_OK);
+    assert_null(wrong(5));
+}
+
+
 static void
 test_without_room_for_a_new_file_the_old_one_goes_on(void **state)
 {
@@ -431,7 +455,7 @@ test_a_zone_that_is_replaced_confirms_nothing_the_next_one_lacks(void **state)
 }
 
 
-/* As in an upgrade: what one zone's workers add is not left out by the other's. */
+/* A compaction by one zone's workers keeps the lines that another zone's added. */
 static void
 test_compacting_keeps_what_another_zone_added(void **state)
 {
@@ -462,6 +486,8 @@ main(void)
         cmocka_unit_test_setup(test_a_crash_leaves_the_old_file_or_the_new_one,
                                begin),
         cmocka_unit_test_setup(test_a_full_disk_loses_no_line, begin),
+        cmocka_unit_test_setup(
+            test_a_disk_that_is_full_over_a_restart_loses_no_line, begin),
         cmocka_unit_test_setup(
             test_without_room_for_a_new_file_the_old_one_goes_on, begin),
         cmocka_unit_test_setup(

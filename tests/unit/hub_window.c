@@ -272,6 +272,26 @@ test_robbing_a_stream_in_grace_takes_its_index_too(void **state)
 }
 
 
+/* A large key frame is alone in the window, and the pool needs its blocks. */
+static void
+test_robbing_a_stream_in_grace_takes_its_last_tag_whole(void **state)
+{
+    static u_char  large[8 * HUB_BLOCK_SIZE];
+    hub_stream_t  *s = p.writer.ref.stream;
+
+    assert_int_equal(rig_append(h, &p, 1, large, sizeof(large)), NGX_OK);
+    assert_int_equal(s->end_block - s->first_block, 9);
+    hub_close(h, &p.client, &p.writer);
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    pool(1);
+    assert_int_not_equal(hub_block_take(h), HUB_NO_BLOCK);
+    assert_int_equal(s->end_block - s->first_block, 1);
+    pool(0);
+    ngx_shmtx_unlock(&h->pool->mutex);
+}
+
+
 int
 main(void)
 {
@@ -291,6 +311,8 @@ main(void)
             test_a_forgotten_header_leaves_the_key_frame_joinable, begin),
         cmocka_unit_test_setup(
             test_robbing_a_stream_in_grace_takes_its_index_too, begin),
+        cmocka_unit_test_setup(
+            test_robbing_a_stream_in_grace_takes_its_last_tag_whole, begin),
     };
 
     return cmocka_run_group_tests_name("hub: window, blocks, revocations",
