@@ -31,25 +31,39 @@ const SANITIZER = /ERROR: (Address|Leak|Thread)Sanitizer|runtime error:/;
 // 'exit' handlers end the nginx of a test that is itself being ended
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(1));
 
-// Below the system's ephemeral ports, and each process begins at another one, so that no other process
-// takes a port between freePort() and the program's bind().
-const PORTS = { first: 10_000, count: 22_000, apart: 100 };
-let nextPort = (process.pid * PORTS.apart) % PORTS.count;
+// Below the system's ephemeral ports. Test files run side by side, and a program may bind its port long
+// after freePort(): each file claims a hundred ports by listening on the first of them as long as it runs.
+const PORTS = { first: 10_000, count: 22_000, each: 100 };
+let slot = process.pid;
+let claimed = [];
 
-/** A TCP port on 127.0.0.1 that was free a moment ago. */
+/** A TCP port on 127.0.0.1 that is free, and that no other test file takes. */
 export async function freePort() {
   for (;;) {
-    const port = PORTS.first + nextPort;
-    nextPort = (nextPort + 1) % PORTS.count;
-    if (await isFree(port)) return port;
+    while (claimed.length === 0) claimed = await claimPorts(slot++ % (PORTS.count / PORTS.each));
+    const port = claimed.shift();
+    const server = await listen(port);
+    if (server) {
+      await new Promise((resolve) => { server.close(resolve); });
+      return port;
+    }
   }
 }
 
-function isFree(port) {
+/** The ports of slot `n`, none if another process has claimed it. */
+async function claimPorts(n) {
+  const first = PORTS.first + n * PORTS.each;
+  const server = await listen(first);
+  server?.unref();
+  return server ? Array.from({ length: PORTS.each - 1 }, (_, i) => first + 1 + i) : [];
+}
+
+/** A server that listens on `port`, undefined if another one does. */
+function listen(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.on('error', (error) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.on('error', (error) => (error.code === 'EADDRINUSE' ? resolve() : reject(error)));
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }
 
