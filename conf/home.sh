@@ -10,7 +10,8 @@
 # only this process starts or ends services in it.
 claim_home() {
     local name
-    if [ -d "$home" ] && [ ! -e "$home/.duolu" ] && [ -n "$(ls -A "$home")" ]; then
+    # look for .duolu last: it is the first file that another `up` makes meanwhile
+    if [ -d "$home" ] && [ -n "$(ls -A "$home")" ] && [ ! -e "$home/.duolu" ]; then
         die "DUOLU_HOME is $home, which exists, is not empty, and was not made by Duolu: choose an empty or new folder"
     fi
     mkdir -p "$home" || die "cannot make DUOLU_HOME ($home): set it to a folder that you may write to"
