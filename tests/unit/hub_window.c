@@ -124,30 +124,24 @@ pool(int empty)
 
 
 static ngx_int_t
-configure_sound(rig_publisher_t *to, const char *header)
+configure_track(rig_publisher_t *to, enum hub_config_kind kind,
+    const char *header)
 {
     flv_frame_t  frame;
 
     ngx_memzero(&frame, sizeof(flv_frame_t));
-    frame.codec = FLV_CODEC_AAC;
+    frame.codec = kind == HUB_CONFIG_VIDEO ? FLV_CODEC_H264 : FLV_CODEC_AAC;
     frame.config = 1;
 
-    return hub_configure(h, &to->writer, HUB_CONFIG_AUDIO, &frame,
-                         (const u_char *) header, ngx_strlen(header));
+    return hub_configure(h, &to->writer, kind, &frame, (const u_char *) header,
+                         ngx_strlen(header));
 }
 
 
 static ngx_int_t
 configure(rig_publisher_t *to, const char *header)
 {
-    flv_frame_t  frame;
-
-    ngx_memzero(&frame, sizeof(flv_frame_t));
-    frame.codec = FLV_CODEC_H264;
-    frame.config = 1;
-
-    return hub_configure(h, &to->writer, HUB_CONFIG_VIDEO, &frame,
-                         (const u_char *) header, ngx_strlen(header));
+    return configure_track(to, HUB_CONFIG_VIDEO, header);
 }
 
 
@@ -222,7 +216,7 @@ test_a_forgotten_header_leaves_the_key_frame_joinable(void **state)
     hub_reader_t      reader;
     rig_publisher_t   next;
 
-    assert_int_equal(configure_sound(&p, "sound"), NGX_OK);
+    assert_int_equal(configure_track(&p, HUB_CONFIG_AUDIO, "sound"), NGX_OK);
     assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
     hub_close(h, &p.client, &p.writer);
 
