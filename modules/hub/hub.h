@@ -377,6 +377,53 @@ const char *hub_record_name(enum hub_record state);      /* a word */
 int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
 
 
+/* --- segments for HLS (hub_cut.c); ../http/hls.md --- */
+
+/* Copies record NUMBER of the reader's stream.  NGX_OK; NGX_AGAIN: the segment has
+ * not begun; NGX_DECLINED: it is too old, or the stream has ended.  The segment is
+ * complete when the next record exists. */
+ngx_int_t hub_segment(const hub_t *h, const hub_reader_t *r, uint64_t number,
+    hub_segment_t *segment);
+
+/* The newest record.  NGX_OK; NGX_AGAIN: no segment has begun; NGX_DECLINED: the
+ * stream has ended. */
+ngx_int_t hub_segment_newest(const hub_t *h, const hub_reader_t *r,
+    hub_segment_t *segment);
+
+/* Copies the headers NUMBER.  NGX_OK; NGX_DECLINED: they are too old or larger than
+ * HUB_INIT_MAX, or the stream has ended. */
+ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r, uint32_t number,
+    hub_init_t *init);
+
+/* Asks the writer to keep the window that HLS needs for the next HUB_WANTED_MS. */
+#define HUB_WANTED_MS  10000
+void hub_segments_want(hub_stream_t *s);
+
+
+/* --- viewers that come by single requests (hub_visit.c) --- */
+
+/* One request of a viewer; its session is a row that all workers share.  The caller
+ * keeps it as long as the request is held. */
+typedef struct {
+    hub_session_t  *row;
+    uint64_t        id;            /* of the session; the row may be another's later */
+    uint64_t        visitor;
+} hub_visit_t;
+
+/* Finds or opens the session of VISITOR (a hash of token, address and User-Agent) on
+ * stream S, and keeps it for HUB_VISIT_MS more.  HUB_ADMITTED, or why it is refused;
+ * a visitor that was kicked is refused until it has stayed away for that time. */
+#define HUB_VISIT_MS  12000
+enum hub_refusal hub_visit(hub_t *h, const hub_identity_t *identity,
+    hub_stream_t *s, uint64_t visitor, hub_visit_t *visit);
+
+/* Adds BYTES to the session's. */
+void hub_visit_sent(hub_visit_t *visit, size_t bytes);
+
+/* Why a request that is held must end; NULL: it may wait.  Keeps the session. */
+const char *hub_visit_leaves(hub_visit_t *visit);
+
+
 /* --- readers (hub_reader.c) --- */
 
 /* Opens a reader of stream NAME; it holds no resources and needs no closing.

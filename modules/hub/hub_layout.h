@@ -25,6 +25,9 @@
 #define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* kept for event streams */
 #define HUB_REVOCATIONS     4096
+#define HUB_SEGMENTS        64       /* newest segments of a stream that are known */
+#define HUB_INITS           4
+#define HUB_INIT_MAX        1000     /* codec data of both tracks */
 #define HUB_AHEAD           4        /* streams that a walk prefetches */
 #define HUB_WORKERS_MOST    4096     /* hub_session_t has 16 bits for the slot */
 
@@ -38,7 +41,9 @@ enum hub_state {
 enum hub_entry_flags {
     HUB_KEY = 1,
     HUB_CONFIG = 2,
-    HUB_DISCONTINUITY = 4
+    HUB_DISCONTINUITY = 4,
+    HUB_SEGMENT = 8,       /* a segment of HLS begins here, and a part with it */
+    HUB_PART = 16          /* a part of HLS begins here */
 };
 
 typedef struct {
@@ -60,6 +65,34 @@ typedef struct {
     uint32_t  size;
     uint8_t   body[HUB_CONFIG_MAX];
 } hub_config_t;
+
+/* A segment of the row, for HLS (../http/hls.md).  Record N is in the ring at
+ * N % HUB_SEGMENTS.  It ends where the next record starts, in entries and in time. */
+typedef struct {
+    uint64_t  number;      /* its media sequence number; -1 while the record changes */
+    uint64_t  index;       /* its first entry */
+    uint64_t  listed;      /* the first segment of a list that ends with this one */
+    int64_t   start;       /* ms, of HLS's continuous time */
+    int64_t   skip;        /* dts of its entries minus continuous time */
+    int64_t   utc;         /* ms since 1970, of its start */
+    uint64_t  sound;       /* ticks: where its first frame of sound should begin */
+    uint64_t  bytes;       /* of the row, before it, since the stream's start */
+    uint32_t  breaks;      /* segments before it that have `anew` */
+    uint32_t  init;        /* the number of its headers */
+    uint8_t   sound_set;   /* `sound` is known */
+    uint8_t   key;         /* its first picture, if any, is a key frame */
+    uint8_t   anew;        /* EXT-X-DISCONTINUITY: its headers are other ones */
+    uint8_t   pad[5];
+} hub_segment_t;
+
+/* The headers of segments: number N is in the ring at N % HUB_INITS. */
+typedef struct {
+    uint32_t  number;      /* -1 while it changes */
+    uint16_t  size[2];     /* of the codec data of video and audio, 0: no such track */
+    uint8_t   codec[2];    /* enum flv_codec */
+    uint16_t  width, height;
+    uint8_t   data[HUB_INIT_MAX];        /* video's, then audio's */
+} hub_init_t;
 
 /* The newest frame of a track: [0] video, [1] audio. */
 typedef struct {
