@@ -9,45 +9,66 @@
 #include <ngx_core.h>
 
 #include "../hub/hub.h"
+#include "../media/part.h"
 
-/* Bytes that requests share.  hls_bytes_give() of the last reference frees them. */
-typedef struct {
-    ngx_uint_t  refs;
-    size_t      size;
-    u_char      data[];
-} hls_bytes_t;
+/* Bytes that requests share: hls_bytes.h. */
+typedef struct hls_bytes_s  hls_bytes_t;
+
+struct hls_bytes_s {
+    ngx_queue_t    queue;
+    hls_bytes_t  **at;             /* the store's reference; NULL: none */
+    ngx_uint_t     refs;
+    size_t         size;
+    u_char         data[];
+};
 
 typedef struct {
-    uint64_t      index;           /* its first entry */
+    uint64_t      index, after;    /* its first entry, and the one behind it */
     int64_t       start;           /* ms, continuous time */
     uint32_t      ms;              /* its duration */
     unsigned      key:1;           /* INDEPENDENT: it begins with a key frame */
     hls_bytes_t  *bytes;           /* NULL: not made yet, or no longer held */
+    part_state_t  state;           /* its tracks continue from here */
 } hls_part_t;
 
 /* A segment with its complete parts. */
 typedef struct {
     hub_segment_t  record;
     uint32_t       ms;             /* its duration; 0: it still grows */
-    uint32_t       nparts, room;
+    uint32_t       nparts, room;   /* complete parts */
     hls_part_t    *parts;
 } hls_segment_t;
 
 typedef struct hls_stream_s  hls_stream_t;
 
+/* Headers, and the init segment that is made of them. */
+typedef struct {
+    hub_init_t    headers;         /* its number is -1: an empty place */
+    hls_bytes_t  *bytes;
+} hls_init_t;
+
 /* The list of a stream: segments [first, end), `number % HUB_SEGMENTS` is a segment's
- * place.  The last one may still grow. */
+ * place.  The last one may still grow.  Those of [oldest, first) are no longer listed,
+ * but players may still ask for them. */
 struct hls_stream_s {
     ngx_queue_t     queue;         /* of this worker's streams */
     hub_reader_t    reader;
     u_char          name[HUB_NAME_MAX + 1];
     size_t          name_len;
     uint64_t        session;       /* SESSION of the names */
-    uint64_t        first, end;    /* segments that are known here */
+    uint64_t        oldest, first, end;
+    uint64_t        changes;       /* of all that a playlist shows; grows */
     uint32_t        target_s;      /* EXT-X-TARGETDURATION */
     uint32_t        part_ms;       /* PART-TARGET */
     hls_segment_t   segments[HUB_SEGMENTS];
+    hls_init_t      inits[HUB_INITS];
     unsigned        ended:1;       /* the stream is over: EXT-X-ENDLIST */
+
+    /* of the store */
+    hls_part_t      growing;       /* the part that is not complete yet */
+    ngx_uint_t      refs;          /* requests that wait */
+    ngx_msec_t      used_ms;       /* when it was last asked for */
+    ngx_msec_t      wanted_ms;     /* when the hub was last asked for a longer window */
 };
 
 static ngx_inline const hls_segment_t *
