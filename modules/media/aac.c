@@ -111,7 +111,7 @@ aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config)
         0, 1, 2, 3, 4, 5, 6, 8, 0, 0, 0, 7, 8, 24, 8, 0
     };
     int           parametric, ok;
-    uint32_t      object, rate, arrangement, channels;
+    uint32_t      object, outer, rate, arrangement, channels;
     bit_reader_t  r = { record, 0, 0, 0 };
 
     *config = (aac_config_t) { 0 };
@@ -122,7 +122,7 @@ aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config)
 
     r.bits = 8 * size;
 
-    object = read_object(&r);
+    object = outer = read_object(&r);
     rate = read_rate(&r);
     arrangement = read_bits(&r, 4);
     channels = arrangements[arrangement];
@@ -147,6 +147,7 @@ aac_parse_config(const uint8_t *record, size_t size, aac_config_t *config)
     }
 
     config->object = (uint8_t) object;
+    config->outer = (uint8_t) outer;
     config->rate = rate;
     config->channels = parametric && channels == 1 ? 2 : channels;
 

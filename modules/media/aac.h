@@ -17,6 +17,7 @@
 
 typedef struct {
     uint8_t   object;       /* of the core: 2 is AAC-LC */
+    uint8_t   outer;        /* 5 with SBR, 29 with PS, else the core's */
     uint32_t  rate;         /* Hz, of the core: with SBR half of the output's */
     uint32_t  channels;     /* of the output; 0: not in the record */
 } aac_config_t;
