@@ -62,7 +62,7 @@ mp4_add(recorder_t *rec, int kind, const hub_entry_t *e,
     const flv_frame_t *frame)
 {
     u_char     *p;
-    size_t      len = e->size - FLV_TAG_OVERHEAD - frame->payload;
+    size_t      len = hub_frame_size(e, frame);
     dvr_buf_t  *b = &rec->media[kind];
 
     p = dvr_buf_room(b, len);

@@ -12,7 +12,6 @@
 #define RECORDER_RESUME_MS  5000     /* an exiting worker unlocks by then */
 #define RECORDER_CHECK_MS   2000     /* between checks of an idle file */
 #define RECORDER_MINUTE_MS 60000
-#define RECORDER_HEAD        16      /* enough bytes to parse a frame's head */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
 
@@ -410,32 +409,19 @@ recorder_segment_ends(const recorder_t *rec, const hub_entry_t *e)
 static ngx_int_t
 recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 {
-    int          rc, first = fragment_empty(&rec->fragment);
-    size_t       n, body = e->size - FLV_TAG_OVERHEAD;
-    u_char       head[RECORDER_HEAD];
+    int          first = fragment_empty(&rec->fragment);
     int64_t      step = rec->fragment.track[kind].step;
-    ngx_int_t    added;
+    ngx_int_t    rc;
     flv_frame_t  frame;
 
-    n = ngx_min(body, sizeof(head));
-
-    if (hub_reader_copy(hub, &rec->reader, e->offset + FLV_TAG_HEADER_SIZE,
-                        head, n)
-        != NGX_OK)
-    {
-        return NGX_DECLINED;
+    rc = hub_reader_frame(hub, &rec->reader, e, &frame);
+    if (rc != NGX_OK) {
+        return rc == NGX_DONE ? NGX_OK : rc;     /* there may be nothing to record */
     }
 
-    rc = kind == MP4_VIDEO ? flv_parse_video(head, n, &frame)
-                           : flv_parse_audio(head, n, &frame);
-
-    if (rc != FLV_OK || frame.config || frame.empty || frame.payload >= body) {
-        return NGX_OK;                   /* nothing to record */
-    }
-
-    added = rec->format->add(rec, kind, e, &frame);
-    if (added != NGX_OK) {
-        return added;
+    rc = rec->format->add(rec, kind, e, &frame);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (first) {
@@ -444,7 +430,7 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 
     fragment_add(&rec->fragment, kind, e->dts - rec->base, e->cts,
                  kind == MP4_VIDEO && frame.key,
-                 (uint32_t) (body - frame.payload));
+                 (uint32_t) hub_frame_size(e, &frame));
 
     if (e->flags & HUB_DISCONTINUITY) {
         rec->fragment.track[kind].step = step;     /* a jump is no duration */

@@ -470,6 +470,19 @@ void hub_reader_seek(hub_reader_t *r, uint64_t index);
 ngx_int_t hub_reader_entry(const hub_t *h, const hub_reader_t *r,
     hub_entry_t *entry);
 
+/* Parses the head of E's tag.  NGX_OK: codec data begins at frame->payload of its body;
+ * NGX_DONE: there is none (headers, an empty tag); NGX_DECLINED: E has left the
+ * window. */
+ngx_int_t hub_reader_frame(const hub_t *h, const hub_reader_t *r,
+    const hub_entry_t *e, flv_frame_t *frame);
+
+/* The size of that codec data. */
+static ngx_inline size_t
+hub_frame_size(const hub_entry_t *e, const flv_frame_t *frame)
+{
+    return e->size - FLV_TAG_OVERHEAD - frame->payload;
+}
+
 /* Copies LEN bytes at OFFSET of the row to OUT.  NGX_DECLINED: they have left the
  * window, and OUT may be torn. */
 ngx_int_t hub_reader_copy(const hub_t *h, const hub_reader_t *r,

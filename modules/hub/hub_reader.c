@@ -4,6 +4,8 @@
 
 #include "hub.h"
 
+#define HUB_FRAME_HEAD  16           /* enough bytes to parse a frame's head */
+
 
 ngx_int_t
 hub_reader_open(hub_t *h, const u_char *name, size_t len, hub_reader_t *r)
@@ -359,6 +361,32 @@ hub_reader_copy(const hub_t *h, const hub_reader_t *r, uint64_t offset,
     }
 
     return hub_stream_holds(r, offset) ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+hub_reader_frame(const hub_t *h, const hub_reader_t *r, const hub_entry_t *e,
+    flv_frame_t *frame)
+{
+    int     rc;
+    size_t  n, body = e->size - FLV_TAG_OVERHEAD;
+    u_char  head[HUB_FRAME_HEAD];
+
+    if (e->flags & HUB_CONFIG) {
+        return NGX_DONE;
+    }
+
+    n = ngx_min(body, sizeof(head));
+
+    if (hub_reader_copy(h, r, e->offset + FLV_TAG_HEADER_SIZE, head, n) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    rc = e->type == FLV_AUDIO ? flv_parse_audio(head, n, frame)
+                              : flv_parse_video(head, n, frame);
+
+    return rc != FLV_OK || frame->config || frame->empty || frame->payload >= body
+           ? NGX_DONE : NGX_OK;
 }
 
 
