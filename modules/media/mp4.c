@@ -158,10 +158,13 @@ mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
     }
 
     mvex = mp4_begin(&w, MP4_BOX('m', 'v', 'e', 'x'));
-    mehd = mp4_begin_full(&w, MP4_BOX('m', 'e', 'h', 'd'), 1, 0);
-    *duration_at = w.at;
-    mp4_put(&w, 0, 8);
-    mp4_end(&w, mehd);
+
+    if (duration_at) {
+        mehd = mp4_begin_full(&w, MP4_BOX('m', 'e', 'h', 'd'), 1, 0);
+        *duration_at = w.at;
+        mp4_put(&w, 0, 8);
+        mp4_end(&w, mehd);
+    }
 
     for (kind = 0; kind < 2; kind++) {
         if (tracks[kind].codec != FLV_CODEC_NONE) {

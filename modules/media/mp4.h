@@ -41,7 +41,8 @@ int mp4_track(mp4_track_t *track, enum flv_codec codec, const uint8_t *config,
 
 /* Writes ftyp and moov for TRACKS[2], at most MAX bytes (MP4_INIT_MAX of both
  * configurations suffices).  *DURATION_AT is the offset of mehd's 64-bit duration in
- * ms, which is 0 until the file is closed.  Returns the size, 0 when MAX is short. */
+ * ms, which is 0 until the file is closed; with NULL there is no mehd, as the end is
+ * not known (live).  Returns the size, 0 when MAX is short. */
 size_t mp4_write_init(uint8_t *out, size_t max, const mp4_track_t tracks[2],
     size_t *duration_at);
 
