@@ -174,6 +174,29 @@ metrics_recordings(text_t *t, const snapshot_t *s)
 
 
 static void
+metrics_hls(text_t *t, const snapshot_t *s)
+{
+    uint32_t  i;
+    uint64_t  streams = 0, bytes = 0;
+
+    for (i = 0; i < s->nworkers; i++) {
+        streams += s->workers[i].hls_streams;
+        bytes += s->workers[i].hls_bytes;
+    }
+
+    metrics_one(t, "hls_streams", "gauge",
+                "Streams with HLS viewers, counted in each worker.", streams);
+    metrics_one(t, "hls_bytes", "gauge",
+                "Memory that the workers hold for HLS viewers.", bytes);
+    metrics_one(t, "hls_parts_total", "counter",
+                "Parts of HLS segments that were made, in all workers.",
+                s->hls_parts);
+    metrics_one(t, "hls_frames_total", "counter", "Frames in these parts.",
+                s->hls_frames);
+}
+
+
+static void
 metrics_workers(text_t *t, const snapshot_t *s)
 {
     uint32_t  i, n = 0;
@@ -211,6 +234,7 @@ ngx_http_hub_metrics_handler(ngx_http_request_t *r)
     metrics_streams(&t, s);
     metrics_sessions(&t, s);
     metrics_recordings(&t, s);
+    metrics_hls(&t, s);
     metrics_workers(&t, s);
     snapshot_free(s);
 

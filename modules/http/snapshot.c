@@ -72,6 +72,8 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
     s->bytes_out = z->bytes_out;
     s->recorded = hub_load(&z->recorded);
     s->record_gaps = hub_load(&z->record_gaps);
+    s->hls_parts = hub_load(&z->hls_parts);
+    s->hls_frames = hub_load(&z->hls_frames);
 
     for (i = 0; i < s->nstreams; i++) {
         hub_stream_ahead(h, i, 0, offsetof(hub_stream_t, first_block));

@@ -43,6 +43,7 @@ typedef struct {
     uint64_t            refused[HUB_REFUSALS];
     uint64_t            bytes_in, bytes_out;       /* since the zone began */
     uint64_t            recorded, record_gaps;
+    uint64_t            hls_parts, hls_frames;
     uint32_t            by[HUB_PROTOCOLS];
 
     uint32_t            nstreams, streams_max;

@@ -312,6 +312,8 @@ typedef struct {
     uint32_t  pid;             /* 0: free */
     uint32_t  viewers;
     uint32_t  sessions;
+    uint32_t  hls_streams;     /* with HLS viewers */
+    uint64_t  hls_bytes;       /* that it holds for them */
     uint64_t  recorder;        /* the kind of its recorders */
 } hub_worker_t;
 
@@ -357,6 +359,8 @@ typedef struct {
     uint64_t      recorder;        /* the recorders' kind by the configuration */
     uint64_t      recorded;        /* bytes, and gaps, of all recordings */
     uint64_t      record_gaps;
+    uint64_t      hls_parts;       /* made by all workers */
+    uint64_t      hls_frames;      /* in them */
     hub_change_t  change[HUB_CHANGES];
 } hub_header_t;
 
