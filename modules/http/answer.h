@@ -1,6 +1,5 @@
 /*
- * Answers that the worker makes in memory: a text buffer that grows, and
- * functions that send it to the client, as JSON or another type.
+ * Answers that the worker makes in memory, and sends as JSON or another type.
  */
 
 #ifndef DUOLU_HTTP_ANSWER_H
@@ -10,30 +9,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "text_buffer.h"
 #include "../hub/hub.h"
-
-/* Zeroed at first; on the heap, freed with text_free(). */
-typedef struct {
-    u_char    *start, *last, *end;
-    unsigned   failed:1;           /* no memory: the text is incomplete */
-} text_t;
-
-/* Appends FORMAT (of ngx_sprintf), at most TEXT_STEP bytes at once. */
-#define TEXT_STEP  512
-void text_add(text_t *t, const char *format, ...);
-
-void text_append(text_t *t, const u_char *p, size_t size);
-
-/* Appends STRING (UTF-8) quoted, as JSON wants it. */
-void text_add_json(text_t *t, const u_char *string, size_t len);
-
-void text_free(text_t *t);
-
-static ngx_inline size_t
-text_size(const text_t *t)
-{
-    return t->last - t->start;
-}
 
 /* Begins an answer: refuses other methods than METHOD, discards the request's
  * body, checks that there is a hub.  NGX_OK, or the handler's result. */

@@ -128,23 +128,6 @@ target_duration(const history_range_t *range, const group_t *groups, size_t n,
 
 /* --- text --- */
 
-static u_char *
-put_number(u_char *p, uint64_t value)
-{
-    u_char  digits[20], *d = digits + sizeof(digits);
-
-    do {
-        *--d = (u_char) ('0' + value % 10);
-        value /= 10;
-    } while (value);
-
-    return ngx_cpymem(p, d, digits + sizeof(digits) - d);
-}
-
-
-#define put_word(p, word)  ngx_cpymem((p), (word), sizeof(word) - 1)
-
-
 /* Does G's file continue BEFORE's, with the same headers and clock?  Then
  * players need no discontinuity. */
 static int
@@ -184,20 +167,13 @@ add_break(const history_t *h, text_t *t, const group_t *before,
 static void
 add_group(text_t *t, const group_t *g)
 {
-    u_char    line[TEXT_STEP], *p = line;
-    uint32_t  ms = g->sum.duration % 1000;
+    u_char  name[TEXT_STEP];
 
-    p = put_word(p, "#EXTINF:");
-    p = put_number(p, g->sum.duration / 1000);
-    *p++ = '.';
-    *p++ = (u_char) ('0' + ms / 100);
-    *p++ = (u_char) ('0' + ms / 10 % 10);
-    *p++ = (u_char) ('0' + ms % 10);
-    p = put_word(p, ",\n");
-    p = segment_write_name(p, g->file->file, &g->sum);
-    *p++ = '\n';
-
-    text_append(t, line, p - line);
+    text_word(t, "#EXTINF:");
+    text_seconds(t, g->sum.duration);
+    text_word(t, ",\n");
+    text_append(t, name, segment_write_name(name, g->file->file, &g->sum) - name);
+    text_word(t, "\n");
 }
 
 
