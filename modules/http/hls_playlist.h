@@ -1,0 +1,58 @@
+/*
+ * The text of HLS playlists (RFC 8216bis), and which requests must wait for the next
+ * one.  All depends on the state of the stream's list alone, so that every worker
+ * writes the same bytes.
+ */
+
+#ifndef DUOLU_HTTP_HLS_PLAYLIST_H
+#define DUOLU_HTTP_HLS_PLAYLIST_H
+
+#include "hls.h"
+#include "hls_name.h"
+#include "text_buffer.h"
+
+enum hls_form { HLS_FULL = 0, HLS_DELTA };
+
+/* The form of the answer to Q: HLS_DELTA only if segments can be skipped now. */
+enum hls_form hls_playlist_form(const hls_stream_t *st, const hls_query_t *q);
+
+/* Appends the media playlist. */
+void hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form);
+
+/* Writes the name of the present state and FORM: the text changes only when this
+ * does.  For an ETag (without the quotes).  Returns its length. */
+#define HLS_STATE_MAX  160
+size_t hls_playlist_state(u_char out[HLS_STATE_MAX], const hls_stream_t *st,
+    enum hls_form form);
+
+/* What the multivariant playlist says of its one rendition besides the list. */
+typedef struct {
+    const char  *codecs;         /* of RFC 6381; NULL or "": not known */
+    uint32_t     width, height;  /* 0: no pictures, or not known */
+    uint32_t     fps_milli;      /* as measured; 0: not known */
+    uint32_t     kbps;           /* as measured, until a segment is complete */
+} hls_rendition_t;
+
+/* Appends the multivariant playlist. */
+void hls_playlist_index(text_t *t, const hls_stream_t *st,
+    const hls_rendition_t *rendition);
+
+enum hls_verdict {
+    HLS_READY,
+    HLS_WAIT,                    /* decide again when the list has changed */
+    HLS_REFUSED
+};
+
+/* Can a request for the media playlist with Q be answered?  HLS_REFUSED: WHY is a
+ * sentence for the answer 400.  Without directives it waits for the first complete
+ * segment: plain players give up at an empty list. */
+enum hls_verdict hls_playlist_ready(const hls_stream_t *st, const hls_query_t *q,
+    char why[HLS_WHY_MAX]);
+
+/* Can a request for part PART of segment NUMBER be answered?  HLS_WAIT: it is the
+ * part that the list hints at.  HLS_REFUSED: there is no such part (404); read the
+ * hub first, since another worker may have hinted at it a moment ago. */
+enum hls_verdict hls_part_ready(const hls_stream_t *st, uint64_t number,
+    uint64_t part);
+
+#endif
