@@ -6,6 +6,7 @@
 #include "viewer.h"
 #include "access.h"
 #include "answer.h"
+#include "stream_path.h"
 
 #define FLV_FAILED_MS  1000            /* time for the close frame to arrive */
 #define FLV_POOLED     128             /* of a header: filters' small things */
@@ -264,9 +265,8 @@ flv_ws_read_handler(ngx_http_request_t *r)
 static ngx_int_t
 flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
 {
-    u_char                    *p, *last;
     ngx_str_t                  path = r->uri;
-    ngx_uint_t                 slashes = 0;
+    stream_path_t              split;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -276,37 +276,19 @@ flv_split(ngx_http_request_t *r, ngx_str_t *token, ngx_str_t *stream)
         path.len -= clcf->name.len;
     }
 
-    last = path.data + path.len;
-
-    ngx_str_null(token);
-
-    if (path.len <= 4 || ngx_memcmp(last - 4, ".flv", 4) != 0) {
+    if (path.len <= 4
+        || ngx_memcmp(path.data + path.len - 4, ".flv", 4) != 0
+        || !stream_path_read(&split, path.data, path.len - 4, HUB_NAME_MAX))
+    {
         return NGX_DECLINED;
     }
 
-    last -= 4;
+    token->data = (u_char *) split.token;
+    token->len = split.token_len;
+    stream->data = (u_char *) split.stream;
+    stream->len = split.stream_len;
 
-    for (p = path.data; p < last; p++) {
-        slashes += *p == '/';
-    }
-
-    *stream = path;
-    stream->len -= 4;
-
-    if (slashes == 2) {
-        p = ngx_strlchr(path.data, last, '/');
-        token->data = path.data;
-        token->len = p - path.data;
-        stream->data = p + 1;
-        stream->len = last - stream->data;
-    }
-
-    /* too long for a name, it may be a token: refuse it, or the log shows it */
-    if (stream->len > HUB_NAME_MAX) {
-        return NGX_DECLINED;
-    }
-
-    return slashes == 1 || slashes == 2 ? NGX_OK : NGX_DECLINED;
+    return NGX_OK;
 }
 
 

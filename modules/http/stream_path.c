@@ -1,0 +1,27 @@
+#include "stream_path.h"
+
+
+int
+stream_path_read(stream_path_t *p, const unsigned char *path, size_t len,
+    size_t most)
+{
+    size_t  i, slashes = 0, first = 0;
+
+    for (i = len; i > 0; i--) {
+        if (path[i - 1] == '/') {
+            slashes++;
+            first = i;
+        }
+    }
+
+    if (slashes != 1 && slashes != 2) {
+        return 0;
+    }
+
+    p->token = path;
+    p->token_len = slashes == 2 ? first - 1 : 0;
+    p->stream = slashes == 2 ? path + first : path;
+    p->stream_len = len - (size_t) (p->stream - path);
+
+    return p->stream_len <= most;
+}
