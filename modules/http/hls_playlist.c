@@ -1,0 +1,504 @@
+#include "hls_playlist.h"
+
+#include "../rules/rec_path.h"
+
+#define VERSION_MAP    "6"       /* EXT-X-MAP needs it (RFC 8216bis, section 8) */
+#define VERSION_SKIP   "9"       /* EXT-X-SKIP needs it */
+#define SKIP_TARGETS   6         /* the least CAN-SKIP-UNTIL (4.4.3.8) */
+#define HOLD_TARGETS   3         /* the least HOLD-BACK (4.4.3.8) */
+#define PART_TARGETS   3         /* older parts are not listed (6.2.2) */
+#define HOLD_PARTS(ms) ((ms) * 31 / 10)      /* a little more than the least, 3 */
+#define AHEAD          2         /* segments that a request may name (6.2.5.2) */
+#define PART_HEAD      256       /* bytes that a part has besides its samples */
+#define KBPS_UNKNOWN   1000
+
+
+/* --- the list --- */
+
+static uint64_t
+parts_ms(const hls_segment_t *s)
+{
+    uint32_t  i;
+    uint64_t  ms = 0;
+
+    for (i = 0; i < s->nparts; i++) {
+        ms += s->parts[i].ms;
+    }
+
+    return ms;
+}
+
+
+/* A segment's duration; 0: it still grows.  The stream's end completes the last. */
+static uint64_t
+segment_ms(const hls_stream_t *st, uint64_t number)
+{
+    const hls_segment_t  *s = hls_segment(st, number);
+
+    return s->ms == 0 && st->ended ? parts_ms(s) : s->ms;
+}
+
+
+/* The end of the complete segments. */
+static uint64_t
+list_complete(const hls_stream_t *st)
+{
+    return st->end > st->first && segment_ms(st, st->end - 1) == 0
+           ? st->end - 1 : st->end;
+}
+
+
+/* The end of a segment, or of the growing one's parts, in HLS's time. */
+static int64_t
+end_ms(const hls_stream_t *st, uint64_t number)
+{
+    const hls_segment_t  *s = hls_segment(st, number);
+
+    return s->record.start + (int64_t) (s->ms ? s->ms : parts_ms(s));
+}
+
+
+/* The number of segments that a delta update skips (6.2.5.1): they end further from
+ * the end of the last complete segment than CAN-SKIP-UNTIL. */
+static uint64_t
+list_skips(const hls_stream_t *st)
+{
+    int64_t   border;
+    uint64_t  end = list_complete(st), n = st->first;
+
+    if (st->ended || end == n) {
+        return 0;
+    }
+
+    border = end_ms(st, end - 1) - SKIP_TARGETS * 1000 * (int64_t) st->target_s;
+
+    while (n < end && end_ms(st, n) < border) {
+        n++;
+    }
+
+    return n - st->first;
+}
+
+
+/* The part that is complete next: part *PART of the segment returned. */
+static uint64_t
+list_next(const hls_stream_t *st, uint64_t *part)
+{
+    uint64_t  number = list_complete(st);
+
+    *part = number < st->end ? hls_segment(st, number)->nparts : 0;
+
+    return number;
+}
+
+
+/* --- the media playlist --- */
+
+enum hls_form
+hls_playlist_form(const hls_stream_t *st, const hls_query_t *q)
+{
+    return q->skip && list_skips(st) ? HLS_DELTA : HLS_FULL;
+}
+
+
+static void
+add_name(text_t *t, const hls_stream_t *st, enum hls_file file,
+    uint64_t number, uint64_t part)
+{
+    char    name[HLS_NAME_MAX];
+    size_t  len;
+
+    len = hls_name_write(name, file, st->session, number, part);
+    text_append(t, (u_char *) name, len);
+}
+
+
+static void
+add_tag(text_t *t, const char *tag, uint64_t value)
+{
+    text_word(t, tag);
+    text_number(t, value);
+    text_word(t, "\n");
+}
+
+
+/* What is said of the whole list stays the same, also in the last one (6.2.1).  So
+ * there is no EXT-X-INDEPENDENT-SEGMENTS: a long GOP may still come. */
+static void
+add_control(text_t *t, const hls_stream_t *st)
+{
+    uint64_t  target = 1000 * (uint64_t) st->target_s;
+
+    text_word(t, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=");
+    text_seconds(t, SKIP_TARGETS * target);
+    text_word(t, ",HOLD-BACK=");
+    text_seconds(t, HOLD_TARGETS * target);
+    text_word(t, ",PART-HOLD-BACK=");
+    text_seconds(t, HOLD_PARTS((uint64_t) st->part_ms));
+    text_word(t, "\n#EXT-X-PART-INF:PART-TARGET=");
+    text_seconds(t, st->part_ms);
+    text_word(t, "\n");
+}
+
+
+static void
+add_head(text_t *t, const hls_stream_t *st, enum hls_form form)
+{
+    text_word(t, "#EXTM3U\n#EXT-X-VERSION:");
+    text_word(t, form == HLS_DELTA ? VERSION_SKIP "\n" : VERSION_MAP "\n");
+    add_tag(t, "#EXT-X-TARGETDURATION:", st->target_s);
+    add_control(t, st);
+    add_tag(t, "#EXT-X-MEDIA-SEQUENCE:", st->first);
+
+    if (st->first < st->end) {
+        add_tag(t, "#EXT-X-DISCONTINUITY-SEQUENCE:",
+                hls_segment(st, st->first)->record.breaks);
+    }
+}
+
+
+/* The tags that segment N has before its first part. */
+static void
+add_start(text_t *t, const hls_stream_t *st, uint64_t n)
+{
+    char                  utc[UTC_TEXT_MAX];
+    const hub_segment_t  *r = &hls_segment(st, n)->record;
+
+    if (r->anew) {
+        text_word(t, "#EXT-X-DISCONTINUITY\n");
+    }
+
+    if (n == st->first || r->init != hls_segment(st, n - 1)->record.init) {
+        text_word(t, "#EXT-X-MAP:URI=\"");
+        add_name(t, st, HLS_INIT, r->init, 0);
+        text_word(t, "\"\n");
+    }
+
+    if (utc_write(utc, r->utc)) {
+        text_word(t, "#EXT-X-PROGRAM-DATE-TIME:");
+        text_word(t, utc);
+        text_word(t, "\n");
+    }
+}
+
+
+static void
+add_parts(text_t *t, const hls_stream_t *st, uint64_t n)
+{
+    uint32_t              i;
+    const hls_segment_t  *s = hls_segment(st, n);
+
+    for (i = 0; i < s->nparts; i++) {
+        text_word(t, "#EXT-X-PART:DURATION=");
+        text_seconds(t, s->parts[i].ms);
+        text_word(t, ",URI=\"");
+        add_name(t, st, HLS_PART, n, i);
+        text_word(t, s->parts[i].key ? "\",INDEPENDENT=YES\n" : "\"\n");
+    }
+}
+
+
+/* A segment has all of its parts in the list or none: players count them. */
+static void
+add_segment(text_t *t, const hls_stream_t *st, uint64_t n)
+{
+    int64_t   border;
+    uint64_t  ms = segment_ms(st, n);
+
+    if (ms == 0 && hls_segment(st, n)->nparts == 0) {
+        return;
+    }
+
+    border = end_ms(st, st->end - 1) - PART_TARGETS * 1000 * (int64_t) st->target_s;
+
+    add_start(t, st, n);
+
+    if (end_ms(st, n) > border) {
+        add_parts(t, st, n);
+    }
+
+    if (ms) {
+        text_word(t, "#EXTINF:");
+        text_seconds(t, ms);
+        text_word(t, ",\n");
+        add_name(t, st, HLS_SEGMENT, n, 0);
+        text_word(t, "\n");
+    }
+}
+
+
+static void
+add_end(text_t *t, const hls_stream_t *st)
+{
+    uint64_t  number, part;
+
+    if (st->ended) {
+        text_word(t, "#EXT-X-ENDLIST\n");
+
+    } else if (st->end > st->first) {
+        number = list_next(st, &part);
+        text_word(t, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");
+        add_name(t, st, HLS_PART, number, part);
+        text_word(t, "\"\n");
+    }
+}
+
+
+void
+hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form)
+{
+    uint64_t  n = st->first;
+
+    add_head(t, st, form);
+
+    if (form == HLS_DELTA) {
+        add_tag(t, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", list_skips(st));
+        n += list_skips(st);
+    }
+
+    for ( ; n < st->end; n++) {
+        add_segment(t, st, n);
+    }
+
+    add_end(t, st);
+}
+
+
+size_t
+hls_playlist_state(u_char out[HLS_STATE_MAX], const hls_stream_t *st,
+    enum hls_form form)
+{
+    uint64_t  part, number = list_next(st, &part);
+
+    return (size_t) snprintf((char *) out, HLS_STATE_MAX,
+                             "%llx-%llu-%llu.%llu-%u.%u%s%s",
+                             (unsigned long long) st->session,
+                             (unsigned long long) st->first,
+                             (unsigned long long) number,
+                             (unsigned long long) part, st->target_s,
+                             st->part_ms, form == HLS_DELTA ? "-delta" : "",
+                             st->ended ? "-end" : "");
+}
+
+
+/* --- the multivariant playlist --- */
+
+/* The bytes of segment N, when the next one has begun.  FLV adds more to a frame than
+ * fMP4 does, so only a part's boxes come on top. */
+static uint64_t
+segment_bytes(const hls_stream_t *st, uint64_t n)
+{
+    const hls_segment_t  *s = hls_segment(st, n);
+
+    return hls_segment(st, n + 1)->record.bytes - s->record.bytes
+           + PART_HEAD * (uint64_t) s->nparts;
+}
+
+
+static uint64_t
+bits_per_second(uint64_t bytes, uint64_t ms)
+{
+    return (bytes * 8000 + ms - 1) / ms;
+}
+
+
+/* The peak (4.4.6.2: of successive segments that last 0.5 to 1.5 targets together)
+ * from segment N on. */
+static uint64_t
+peak_from(const hls_stream_t *st, uint64_t n, uint64_t end)
+{
+    uint64_t  bytes = 0, ms = 0, peak = 0;
+
+    for ( ; n < end; n++) {
+        bytes += segment_bytes(st, n);
+        ms += segment_ms(st, n);
+
+        if (ms > 1500 * (uint64_t) st->target_s) {
+            break;
+        }
+        if (ms >= 500 * (uint64_t) st->target_s) {
+            peak = ngx_max(peak, bits_per_second(bytes, ms));
+        }
+    }
+
+    return peak;
+}
+
+
+static void
+measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
+    uint64_t *average)
+{
+    uint64_t  n, bytes = 0, ms = 0, end = list_complete(st);
+
+    if (end == st->end && end > st->first) {
+        end--;                               /* the next record has its bytes */
+    }
+    *peak = 0;
+
+    for (n = st->first; n < end; n++) {
+        bytes += segment_bytes(st, n);
+        ms += segment_ms(st, n);
+        *peak = ngx_max(*peak, peak_from(st, n, end));
+    }
+
+    *average = ms ? bits_per_second(bytes, ms)
+                  : 1000 * (uint64_t) (kbps ? kbps : KBPS_UNKNOWN);
+    *peak = ngx_max(*peak, *average);
+}
+
+
+/* The usual rate that is within 1 % of the measured one, else a whole number. */
+static uint32_t
+usual_rate(uint32_t milli)
+{
+    size_t           i;
+    uint32_t         best = ngx_max((milli + 500) / 1000, 1) * 1000;
+    uint32_t         apart = milli / 100, a;
+    static uint32_t  usual[] = { 10000, 12000, 12500, 15000, 20000, 23976, 24000, 25000,
+                                 29970, 30000, 48000, 50000, 59940, 60000, 90000,
+                                 100000, 119880, 120000 };
+
+    for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        a = milli > usual[i] ? milli - usual[i] : usual[i] - milli;
+        if (a <= apart) {
+            apart = a;
+            best = usual[i];
+        }
+    }
+
+    return best;
+}
+
+
+void
+hls_playlist_index(text_t *t, const hls_stream_t *st,
+    const hls_rendition_t *rendition)
+{
+    uint64_t  peak, average;
+
+    measure(st, rendition->kbps, &peak, &average);
+
+    text_word(t, "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=");
+    text_number(t, peak);
+    text_word(t, ",AVERAGE-BANDWIDTH=");
+    text_number(t, average);
+
+    if (rendition->codecs && *rendition->codecs) {
+        text_word(t, ",CODECS=\"");
+        text_word(t, rendition->codecs);
+        text_word(t, "\"");
+    }
+
+    if (rendition->width && rendition->height) {
+        text_word(t, ",RESOLUTION=");
+        text_number(t, rendition->width);
+        text_word(t, "x");
+        text_number(t, rendition->height);
+
+        if (rendition->fps_milli) {
+            text_word(t, ",FRAME-RATE=");
+            text_seconds(t, usual_rate(rendition->fps_milli));
+        }
+    }
+
+    text_word(t, "\n");
+    add_name(t, st, HLS_LIST, 0, 0);
+    text_word(t, "\n");
+}
+
+
+/* --- requests that wait --- */
+
+/* Parts ahead of the last one that a request may name (6.2.5.2). */
+static uint64_t
+parts_ahead(const hls_stream_t *st)
+{
+    return st->part_ms && st->part_ms < 1000 ? 3000 / st->part_ms : 3;
+}
+
+
+static enum hls_verdict
+part_verdict(const hls_stream_t *st, const hls_query_t *q, char why[HLS_WHY_MAX])
+{
+    uint64_t  number, next, limit, msn = q->msn, part = q->part;
+
+    number = list_next(st, &next);           /* of the first incomplete segment */
+
+    if (msn < number) {
+        if (msn < st->first || part < hls_segment(st, msn)->nparts) {
+            return HLS_READY;
+        }
+
+        /* behind a segment's last part: the next one's first (6.2.5.2) */
+        msn++;
+        part = 0;
+    }
+
+    if (msn < number || (msn == number && part < next)) {
+        return HLS_READY;
+    }
+
+    limit = (msn == number ? next : 0) + parts_ahead(st);
+
+    if (part >= limit) {
+        (void) snprintf(why, HLS_WHY_MAX, "_HLS_part is %llu, expected at most %llu "
+                        "for segment %llu now", (unsigned long long) part,
+                        (unsigned long long) limit - 1,
+                        (unsigned long long) msn);
+        return HLS_REFUSED;
+    }
+
+    return HLS_WAIT;
+}
+
+
+enum hls_verdict
+hls_playlist_ready(const hls_stream_t *st, const hls_query_t *q,
+    char why[HLS_WHY_MAX])
+{
+    uint64_t  end = list_complete(st);
+
+    why[0] = '\0';
+
+    if (st->ended) {
+        return HLS_READY;
+    }
+
+    if (st->end == st->first) {
+        return HLS_WAIT;
+    }
+
+    if (!q->has_msn) {
+        return end > st->first ? HLS_READY : HLS_WAIT;
+    }
+
+    if (q->msn > end - 1 + AHEAD) {
+        (void) snprintf(why, HLS_WHY_MAX, "_HLS_msn is %llu, expected at most %llu "
+                        "now", (unsigned long long) q->msn,
+                        (unsigned long long) end - 1 + AHEAD);
+        return HLS_REFUSED;
+    }
+
+    if (q->has_part) {
+        return part_verdict(st, q, why);
+    }
+
+    return q->msn < end ? HLS_READY : HLS_WAIT;
+}
+
+
+enum hls_verdict
+hls_part_ready(const hls_stream_t *st, uint64_t number, uint64_t part)
+{
+    uint64_t  next, hint = list_next(st, &next);
+
+    if (number >= st->oldest && number < st->end
+        && part < hls_segment(st, number)->nparts)
+    {
+        return HLS_READY;
+    }
+
+    return !st->ended && st->end > st->first && number == hint && part == next
+           ? HLS_WAIT : HLS_REFUSED;
+}

@@ -1,0 +1,677 @@
+/*
+ * HLS playlists in full (cases/hls/NAME.m3u8), and requests that wait for the next one.
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../modules/http/hls_playlist.h"
+
+#define FIRST     95442400u                  /* the first segment of a stream */
+#define UTC       1795442400123              /* 2026-11-23T14:00:00.123Z */
+#define KBYTE     125                        /* bytes in 1 ms of 1 Mbps */
+#define PARTS     16
+#define LIST_MAX  65536
+
+
+/* --- functions of nginx that text_buffer.c calls; not used here --- */
+
+u_char *
+ngx_vslprintf(u_char *buf, u_char *last, const char *fmt, va_list args)
+{
+    (void) buf, (void) last, (void) args;
+    fail_msg("ngx_vslprintf(\"%s\") was called", fmt);
+
+    return NULL;
+}
+
+
+uintptr_t
+ngx_escape_json(u_char *dst, u_char *src, size_t size)
+{
+    (void) dst, (void) src, (void) size;
+    fail_msg("ngx_escape_json() was called");
+
+    return 0;
+}
+
+
+/* --- a stream, as the store has it --- */
+
+static hls_stream_t  st;
+static hls_part_t    parts[HUB_SEGMENTS][PARTS];
+
+static hls_segment_t *segment(uint64_t number)
+{
+    return &st.segments[number % HUB_SEGMENTS];
+}
+
+
+static void new_stream(uint32_t target_s, uint32_t part_ms)
+{
+    memset(&st, 0, sizeof(st));
+    memset(parts, 0, sizeof(parts));
+    st.session = UTC;
+    st.oldest = st.first = st.end = FIRST;
+    st.target_s = target_s;
+    st.part_ms = part_ms;
+}
+
+
+static uint64_t grown_ms(const hls_segment_t *s)
+{
+    uint32_t  i;
+    uint64_t  ms = 0;
+
+    for (i = 0; i < s->nparts; i++) {
+        ms += s->parts[i].ms;
+    }
+
+    return ms;
+}
+
+
+/* Completes the newest segment, and begins the next one. */
+static hub_segment_t *begin_segment(void)
+{
+    hub_segment_t  before = { .utc = UTC, .breaks = FIRST, .number = FIRST - 1 };
+    hls_segment_t  *s;
+
+    if (st.end > st.oldest) {
+        s = segment(st.end - 1);
+        s->ms = (uint32_t) grown_ms(s);
+        before = s->record;
+        before.start += s->ms;
+        before.utc += s->ms;
+        before.bytes += (uint64_t) s->ms * KBYTE;
+        before.breaks += before.anew;
+    }
+
+    s = segment(st.end);
+    memset(s, 0, sizeof(hls_segment_t));
+    s->record = before;
+    s->record.number = st.end;
+    s->record.anew = 0;
+    s->record.key = 1;
+    s->record.listed = st.first;
+    s->parts = parts[st.end % HUB_SEGMENTS];
+    st.end++;
+
+    return &s->record;
+}
+
+
+static void add_part(uint32_t ms, int key)
+{
+    hls_segment_t  *s = segment(st.end - 1);
+
+    assert_true(s->nparts < PARTS);
+    s->parts[s->nparts].start = s->record.start + (int64_t) grown_ms(s);
+    s->parts[s->nparts].ms = ms;
+    s->parts[s->nparts].key = key != 0;
+    s->nparts++;
+}
+
+
+/* Adds N parts of MS to the growing segment; the first has a key frame if that has. */
+static void add_parts(int n, uint32_t ms)
+{
+    int             i;
+    hls_segment_t  *s = segment(st.end - 1);
+
+    for (i = 0; i < n; i++) {
+        add_part(ms, s->record.key && s->nparts == 0);
+    }
+}
+
+
+/* Adds N complete segments of COUNT parts of MS, and begins the next one. */
+static void add_segments(int n, int count, uint32_t ms)
+{
+    if (st.end == st.oldest) {
+        (void) begin_segment();
+    }
+
+    while (n--) {
+        add_parts(count, ms);
+        (void) begin_segment();
+    }
+}
+
+
+/* --- comparison --- */
+
+static const char *text_of(text_t *t)
+{
+    text_append(t, (const u_char *) "", 1);
+    assert_int_equal(t->failed, 0);
+
+    return (const char *) t->start;
+}
+
+
+static void check_text(const char *name, text_t *t)
+{
+    char          path[512] = __FILE__, want[LIST_MAX];
+    FILE         *file;
+    size_t        n;
+    const char   *text = text_of(t);
+
+    snprintf(strrchr(path, '/'), 128, "/cases/hls/%s.m3u8", name);
+    file = fopen(path, "r");
+    n = file ? fread(want, 1, sizeof(want) - 1, file) : 0;
+    want[n] = '\0';
+
+    if (file) {
+        fclose(file);
+    }
+
+    if (strcmp(text, want) != 0) {
+        fail_msg("%s is another list:\n%s", path, text);
+    }
+    text_free(t);
+}
+
+
+static void check(const char *name, enum hls_form form)
+{
+    text_t  t = { 0 };
+
+    hls_playlist_write(&t, &st, form);
+    check_text(name, &t);
+}
+
+
+/* Does the list have LINE? */
+static int has_line(enum hls_form form, const char *line)
+{
+    int      found;
+    char     whole[256];
+    text_t   t = { 0 };
+
+    hls_playlist_write(&t, &st, form);
+    snprintf(whole, sizeof(whole), "\n%s\n", line);
+    found = strstr(text_of(&t), whole) != NULL;
+    text_free(&t);
+
+    return found;
+}
+
+
+/* --- the media playlist --- */
+
+static void test_start(void **state)
+{
+    (void) state;
+
+    new_stream(2, 500);
+    check("empty", HLS_FULL);
+
+    (void) begin_segment();
+    add_parts(2, 500);
+    check("start", HLS_FULL);
+}
+
+
+static void test_steady(void **state)
+{
+    (void) state;
+
+    new_stream(2, 500);
+    add_segments(5, 4, 500);
+    check("segment-just-ended", HLS_FULL);
+
+    add_parts(1, 480);
+    check("steady", HLS_FULL);
+}
+
+
+/* A GOP that is longer than a segment. */
+static void test_long_gop(void **state)
+{
+    (void) state;
+
+    new_stream(3, 1000);
+    (void) begin_segment();
+    add_parts(3, 1000);
+    begin_segment()->key = 0;
+    add_parts(2, 1000);
+    add_part(900, 1);                        /* a key frame that came too early to cut */
+    (void) begin_segment();
+    add_parts(1, 1000);
+    check("long-gop", HLS_FULL);
+}
+
+
+static void test_headers(void **state)
+{
+    hub_segment_t  *r;
+
+    (void) state;
+
+    new_stream(2, 1000);
+    add_segments(1, 2, 1000);
+    add_parts(1, 700);
+    r = begin_segment();
+    r->anew = 1;
+    r->init = 1;
+    add_segments(1, 2, 1000);
+    add_parts(1, 1000);
+    check("headers", HLS_FULL);
+}
+
+
+static void test_hole(void **state)
+{
+    (void) state;
+
+    new_stream(2, 1000);
+    add_segments(1, 2, 1000);
+    segment(st.end - 1)->record.utc += 17500;    /* 17.5 s of frames are missing */
+    add_segments(1, 2, 1000);
+    check("hole", HLS_FULL);
+}
+
+
+static void test_ended(void **state)
+{
+    (void) state;
+
+    new_stream(2, 1000);
+    add_segments(2, 2, 1000);
+    add_parts(1, 340);
+    st.ended = 1;
+    check("ended", HLS_FULL);
+
+    new_stream(2, 1000);
+    add_segments(2, 2, 1000);
+    st.ended = 1;
+    check("ended-with-segment", HLS_FULL);
+}
+
+
+static void test_delta(void **state)
+{
+    hls_query_t  q = { .skip = 1 }, plain = { 0 };
+
+    (void) state;
+
+    new_stream(2, 1000);
+    add_segments(6, 2, 1000);
+    assert_int_equal(hls_playlist_form(&st, &q), HLS_FULL);      /* nothing to skip */
+
+    add_segments(2, 2, 1000);
+    segment(FIRST + 7)->record.anew = 1;
+    segment(FIRST + 7)->record.init = segment(FIRST + 8)->record.init = 1;
+    add_parts(1, 1000);
+    assert_int_equal(hls_playlist_form(&st, &plain), HLS_FULL);
+    assert_int_equal(hls_playlist_form(&st, &q), HLS_DELTA);
+    check("full", HLS_FULL);
+    check("delta", HLS_DELTA);
+
+    st.ended = 1;
+    assert_int_equal(hls_playlist_form(&st, &q), HLS_FULL);
+}
+
+
+/* Each delta update continues the part of the full list that it skips. */
+static void test_delta_continues(void **state)
+{
+    int          i, deltas = 0;
+    text_t       full = { 0 }, delta = { 0 };
+    uint64_t     n, skipped;
+    const char  *f, *d;
+    hls_query_t  q = { .skip = 1 };
+
+    (void) state;
+
+    new_stream(2, 400);
+    add_segments(1, 4, 400);
+
+    for (i = 0; i < 300; i++) {
+        if (i % 7 == 6) {
+            (void) begin_segment();
+            segment(st.end - 1)->record.key = i % 2;
+            st.first += st.end - st.first > 20;
+            st.oldest = st.first;
+        }
+        add_parts(1, 300 + (uint32_t) (i * 37 % 100));
+
+        if (hls_playlist_form(&st, &q) == HLS_FULL) {
+            continue;
+        }
+
+        deltas++;
+        memset(&full, 0, sizeof(full));
+        memset(&delta, 0, sizeof(delta));
+        hls_playlist_write(&full, &st, HLS_FULL);
+        hls_playlist_write(&delta, &st, HLS_DELTA);
+        f = text_of(&full);
+        d = strstr(text_of(&delta), "#EXT-X-SKIP:SKIPPED-SEGMENTS=");
+        assert_non_null(d);
+        skipped = strtoull(strchr(d, '=') + 1, NULL, 10);
+        assert_true(skipped > 0);
+        d = strchr(d, '\n') + 1;
+
+        for (n = 0; n < skipped; n++) {
+            f = strstr(f, "#EXTINF:");
+            f = strchr(strchr(f, '\n') + 1, '\n') + 1;
+        }
+        assert_string_equal(f, d);
+        text_free(&full);
+        text_free(&delta);
+    }
+    assert_true(deltas > 50);
+}
+
+
+/* Numbers stay with their segments when older segments leave the list. */
+static void test_removal(void **state)
+{
+    int       i;
+    char      line[64];
+    uint32_t  breaks;
+
+    (void) state;
+
+    new_stream(2, 1000);
+
+    for (i = 0; i < 100; i++) {
+        add_segments(1, 2, 1000);
+        segment(st.end - 1)->record.anew = i % 3 == 2;
+
+        if (st.end - st.first > 5) {
+            st.first++;
+        }
+        st.oldest = st.first;
+
+        snprintf(line, sizeof(line), "#EXT-X-MEDIA-SEQUENCE:%llu",
+                 (unsigned long long) st.first);
+        assert_true(has_line(HLS_FULL, line));
+
+        /* the segments 3, 6, 9 ... of the stream have EXT-X-DISCONTINUITY; that of
+         * the first one listed is in the list, so it does not count */
+        breaks = st.first > FIRST ? (uint32_t) (st.first - FIRST - 1) / 3 : 0;
+        snprintf(line, sizeof(line), "#EXT-X-DISCONTINUITY-SEQUENCE:%u", FIRST + breaks);
+        assert_true(has_line(HLS_FULL, line));
+    }
+}
+
+
+static void test_states(void **state)
+{
+    int     i, n = 0;
+    u_char  names[64][HLS_STATE_MAX];
+
+    (void) state;
+
+    new_stream(2, 500);
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    add_segments(1, 1, 500);
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    add_parts(1, 500);
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    hls_playlist_state(names[n++], &st, HLS_DELTA);
+    st.first++;
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    st.part_ms++;
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    st.ended = 1;
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    st.session++;
+    hls_playlist_state(names[n++], &st, HLS_FULL);
+    assert_string_equal(names[n - 1],
+                        "1a208b4db7c-95442401-95442402.0-2.501-end");
+
+    while (n-- > 1) {
+        for (i = 0; i < n; i++) {
+            assert_string_not_equal(names[i], names[n]);
+        }
+    }
+}
+
+
+/* --- the multivariant playlist --- */
+
+static void test_index(void **state)
+{
+    int              i;
+    char             want[64];
+    text_t           t = { 0 };
+    hls_rendition_t  r = { "avc1.64001f,mp4a.40.2", 1280, 720, 29912, 1500 };
+
+    static const struct {
+        uint32_t     milli;
+        const char  *rate;
+    }  rates[] = {
+        { 1, "1.000" }, { 400, "1.000" }, { 9960, "10.000" }, { 15020, "15.000" },
+        { 23970, "23.976" }, { 23999, "24.000" }, { 25100, "25.000" }, { 27300, "27.000" },
+        { 29940, "29.970" }, { 30250, "30.000" }, { 59960, "59.940" }, { 60100, "60.000" },
+        { 143900, "144.000" },
+    };
+
+    (void) state;
+
+    new_stream(2, 1000);
+    (void) begin_segment();
+    add_parts(1, 1000);
+    hls_playlist_index(&t, &st, &r);
+    check_text("index-start", &t);
+
+    add_parts(1, 1000);
+    (void) begin_segment();
+    add_parts(2, 1000);
+    begin_segment()->bytes += 200 * 1000;    /* a segment of 1.8 Mbps */
+    add_segments(2, 2, 1000);
+    hls_playlist_index(&t, &st, &r);
+    check_text("index", &t);
+
+    r.codecs = "mp4a.40.2";
+    r.width = r.height = r.fps_milli = 0;
+    hls_playlist_index(&t, &st, &r);
+    check_text("index-sound", &t);
+
+    r.codecs = NULL;
+    r.width = 16;
+    r.height = 9;
+
+    for (i = 0; i < (int) (sizeof(rates) / sizeof(rates[0])); i++) {
+        r.fps_milli = rates[i].milli;
+        snprintf(want, sizeof(want), ",RESOLUTION=16x9,FRAME-RATE=%s\n", rates[i].rate);
+        hls_playlist_index(&t, &st, &r);
+        if (strstr(text_of(&t), want) == NULL) {
+            fail_msg("%u: %s", rates[i].milli, t.start);
+        }
+        text_free(&t);
+    }
+}
+
+
+/* --- requests that wait --- */
+
+static void expect(enum hls_verdict want, int64_t msn, int64_t part)
+{
+    char         why[HLS_WHY_MAX];
+    hls_query_t  q = { .has_msn = msn != -1, .has_part = part != -1 };
+
+    q.msn = msn == -1 ? 0 : (uint64_t) msn;
+    q.part = part == -1 ? 0 : (uint64_t) part;
+
+    if (hls_playlist_ready(&st, &q, why) != want) {
+        fail_msg("_HLS_msn=%lld, _HLS_part=%lld: not %d: %s", (long long) msn,
+                 (long long) part, want, why);
+    }
+    assert_int_equal(why[0] != '\0', want == HLS_REFUSED);
+}
+
+
+static void test_waiting(void **state)
+{
+    enum { LAST = FIRST + 1, GROWS = FIRST + 2 };
+
+    (void) state;
+
+    new_stream(2, 333);
+    expect(HLS_WAIT, -1, -1);
+    expect(HLS_WAIT, 7, 7);
+
+    (void) begin_segment();
+    add_parts(3, 333);
+    expect(HLS_WAIT, -1, -1);                /* plain players need a segment */
+    expect(HLS_READY, FIRST, 2);
+    expect(HLS_WAIT, FIRST, 3);
+    expect(HLS_WAIT, FIRST, -1);
+    expect(HLS_WAIT, FIRST + 1, -1);
+    expect(HLS_REFUSED, FIRST + 2, -1);
+
+    new_stream(2, 333);
+    add_segments(2, 6, 333);
+    expect(HLS_READY, -1, -1);
+    expect(HLS_READY, LAST, -1);
+    expect(HLS_READY, LAST, 5);
+    expect(HLS_WAIT, LAST, 6);               /* the same as part 0 of the next one */
+    expect(HLS_WAIT, LAST, INT64_MAX);
+    expect(HLS_READY, LAST - 1, 6);
+    expect(HLS_READY, LAST - 1, INT64_MAX);
+    expect(HLS_WAIT, GROWS, 0);
+    expect(HLS_WAIT, GROWS, 8);
+    expect(HLS_REFUSED, GROWS, 9);           /* 3 / 0.333 parts behind the last one */
+    add_parts(2, 333);
+    expect(HLS_READY, LAST, 6);
+    expect(HLS_READY, GROWS, 1);
+    expect(HLS_WAIT, GROWS, 2);
+    expect(HLS_WAIT, GROWS, 10);
+    expect(HLS_REFUSED, GROWS, 11);
+    expect(HLS_REFUSED, GROWS, INT64_MAX);
+    expect(HLS_WAIT, GROWS, -1);
+    expect(HLS_WAIT, LAST + 2, -1);
+    expect(HLS_WAIT, LAST + 2, 0);
+    expect(HLS_REFUSED, LAST + 2, 9);
+    expect(HLS_REFUSED, LAST + 3, -1);
+    expect(HLS_REFUSED, LAST + 3, 0);
+    expect(HLS_REFUSED, INT64_MAX, INT64_MAX);
+    expect(HLS_READY, 0, 0);                 /* gone long ago: the present list */
+    expect(HLS_READY, 0, INT64_MAX);
+
+    st.first = st.oldest = FIRST + 1;
+    expect(HLS_READY, FIRST, 0);
+    expect(HLS_READY, FIRST, INT64_MAX);
+
+    st.part_ms = 1500;
+    expect(HLS_WAIT, GROWS, 4);
+    expect(HLS_REFUSED, GROWS, 5);
+
+    st.ended = 1;
+    expect(HLS_READY, INT64_MAX, INT64_MAX);
+    expect(HLS_READY, -1, -1);
+}
+
+
+static void test_reason(void **state)
+{
+    char         why[HLS_WHY_MAX];
+    hls_query_t  q = { .has_msn = 1, .msn = FIRST + 9 };
+
+    (void) state;
+
+    new_stream(2, 333);
+    add_segments(2, 6, 333);
+    assert_int_equal(hls_playlist_ready(&st, &q, why), HLS_REFUSED);
+    assert_string_equal(why, "_HLS_msn is 95442409, expected at most 95442403 now");
+
+    q.msn = FIRST + 2;
+    q.has_part = 1;
+    q.part = 99;
+    assert_int_equal(hls_playlist_ready(&st, &q, why), HLS_REFUSED);
+    assert_string_equal(why, "_HLS_part is 99, expected at most 8 for segment 95442402 now");
+}
+
+
+/* Whatever was to wait is answered sooner or later, and never refused later. */
+static void test_waiting_ends(void **state)
+{
+    int               i, turn;
+    char              why[HLS_WHY_MAX];
+    hls_query_t       q = { .has_msn = 1, .has_part = 1 };
+    enum hls_verdict  v;
+
+    (void) state;
+
+    for (i = 0; i < 4 * 12; i++) {
+        new_stream(2, 500);
+        add_segments(3, 4, 500);
+        q.msn = FIRST + 2 + (uint64_t) i / 12;
+        q.part = (uint64_t) i % 12;
+        v = hls_playlist_ready(&st, &q, why);
+
+        for (turn = 0; v == HLS_WAIT; turn++) {
+            assert_true(turn < 16);
+            if (turn % 4 == 3) {
+                (void) begin_segment();
+            }
+            add_parts(1, 500);
+            v = hls_playlist_ready(&st, &q, why);
+            assert_int_not_equal(v, HLS_REFUSED);
+        }
+    }
+}
+
+
+static void test_parts(void **state)
+{
+    (void) state;
+
+    new_stream(2, 500);
+    assert_int_equal(hls_part_ready(&st, FIRST, 0), HLS_REFUSED);
+    add_segments(3, 4, 500);
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 0), HLS_WAIT);
+    add_parts(1, 500);
+
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 0), HLS_READY);
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 1), HLS_WAIT);
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 2), HLS_REFUSED);
+    assert_int_equal(hls_part_ready(&st, FIRST + 4, 0), HLS_REFUSED);
+    assert_int_equal(hls_part_ready(&st, FIRST + 2, 3), HLS_READY);
+    assert_int_equal(hls_part_ready(&st, FIRST + 2, 4), HLS_REFUSED);
+
+    st.first = FIRST + 2;                    /* still served, but not listed */
+    st.oldest = FIRST + 1;
+    assert_int_equal(hls_part_ready(&st, FIRST + 1, 3), HLS_READY);
+    assert_int_equal(hls_part_ready(&st, FIRST, 3), HLS_REFUSED);
+
+    st.ended = 1;
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 0), HLS_READY);
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 1), HLS_REFUSED);
+    assert_int_equal(hls_part_ready(&st, FIRST + 4, 0), HLS_REFUSED);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(test_start),
+        cmocka_unit_test(test_steady),
+        cmocka_unit_test(test_long_gop),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_hole),
+        cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_delta),
+        cmocka_unit_test(test_delta_continues),
+        cmocka_unit_test(test_removal),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_index),
+        cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_reason),
+        cmocka_unit_test(test_waiting_ends),
+        cmocka_unit_test(test_parts),
+    };
+
+    return cmocka_run_group_tests_name("http_hls_playlist", tests, NULL, NULL);
+}
