@@ -206,7 +206,9 @@ static int ctl_name_users(ctl_t *ctl, json_t *sessions)
 
 static const char *ctl_late(json_t *session, char out[32])
 {
-    if (strcmp(ctl_text_of(session, "kind"), "view") != 0) {
+    if (strcmp(ctl_text_of(session, "kind"), "view") != 0
+        || strcmp(ctl_text_of(session, "protocol"), "hls") == 0)     /* not measured */
+    {
         return "-";
     }
     snprintf(out, 32, "%.1f s", (double) ctl_number_of(session, "late_ms") / 1000);

@@ -94,6 +94,7 @@ answer_status(enum hub_refusal reason)
     switch (reason) {
 
     case HUB_IS_REVOKED:
+    case HUB_IS_KICKED:
         return NGX_HTTP_FORBIDDEN;
 
     case HUB_USER_SHARE:

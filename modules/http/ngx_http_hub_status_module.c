@@ -126,8 +126,8 @@ status_stream(text_t *t, const snapshot_stream_t *s)
              s->publisher_pid);
     text_add_json(t, s->address, ngx_strlen(s->address));
     text_add(t, ",\"viewers\":%uD,\"viewers_by\":{\"flv\":%uD,\"ws\":%uD,"
-             "\"rtmp\":%uD}", s->viewers, s->by[HUB_FLV], s->by[HUB_WS],
-             s->by[HUB_RTMP]);
+             "\"rtmp\":%uD,\"hls\":%uD}", s->viewers, s->by[HUB_FLV],
+             s->by[HUB_WS], s->by[HUB_RTMP], s->by[HUB_HLS]);
     text_add(t, ",\"bytes_in\":%uL,\"kbps_in\":%uD,\"bytes_out\":%uL,"
              "\"kbps_out\":%uD,\"window_bytes\":%uL,\"window_ms\":%uL,"
              "\"max_kbps\":%uD,\"max_viewers\":%uD", s->bytes_in, s->kbps_in,
@@ -198,12 +198,14 @@ status_session(text_t *t, const snapshot_t *s, const hub_session_t *row)
              hub_protocol_kind(row->protocol), hub_protocol_name(row->protocol));
     text_add_json(t, stream ? stream->name : (u_char *) "",
                   stream ? stream->name_len : 0);
-    text_add(t, ",\"uid\":%uL,\"key\":%uL,\"address\":", row->uid, row->key);
+    text_add(t, ",\"uid\":%uL,\"key\":%uL,\"address\":", row->uid,
+             hub_session_key(row));
     text_add_json(t, row->address, ngx_strlen(row->address));
     text_add(t, ",\"age_ms\":%uL,\"bytes\":%uL,\"late_ms\":%uD,"
              "\"worker\":%uD}",
              (uint64_t) ngx_current_msec - row->started_ms, row->bytes,
-             (uint32_t) row->late * 10, s->workers[row->worker].pid);
+             (uint32_t) row->late * 10,
+             row->worker == HUB_ANY_WORKER ? 0 : s->workers[row->worker].pid);
 }
 
 

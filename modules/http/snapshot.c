@@ -88,34 +88,50 @@ snapshot_copy(hub_t *h, snapshot_t *s, int sessions)
 }
 
 
-/* Counts the copied sessions, after the mutex was unlocked. */
+/* Adds the bytes of session ROW to the totals, and to those of its STREAM, if any. */
+static void
+snapshot_add_bytes(snapshot_t *s, snapshot_stream_t *stream, const hub_session_t *row)
+{
+    if (row->protocol == HUB_PUBLISH) {
+        s->bytes_in += row->bytes;
+        return;
+    }
+
+    s->bytes_out += row->bytes;
+
+    if (stream) {
+        stream->bytes_out += row->bytes;
+    }
+}
+
+
+/* Counts the copied sessions, after the mutex was unlocked, and drops barred ones. */
 static void
 snapshot_count(snapshot_t *s)
 {
-    uint32_t              i;
+    uint32_t              i, n = 0;
     snapshot_stream_t    *stream;
     const hub_session_t  *row;
 
     for (i = 0; i < s->nsessions; i++) {
         row = &s->sessions[i];
         stream = (snapshot_stream_t *) snapshot_stream_of(s, row);
+        snapshot_add_bytes(s, stream, row);
+
+        if (hub_session_is_barred(row)) {
+            continue;
+        }
+
         s->by[row->protocol]++;
 
         if (stream) {
             stream->by[row->protocol]++;
         }
 
-        if (row->protocol == HUB_PUBLISH) {
-            s->bytes_in += row->bytes;
-            continue;
-        }
-
-        s->bytes_out += row->bytes;
-
-        if (stream) {
-            stream->bytes_out += row->bytes;
-        }
+        s->sessions[n++] = *row;
     }
+
+    s->nsessions = n;
 }
 
 

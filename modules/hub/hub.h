@@ -219,6 +219,7 @@ void hub_session_sweep(hub_t *h);
 /* Counts a refusal that was decided outside of the hub. */
 void hub_refuse(hub_t *h, enum hub_refusal reason);
 
+const char *hub_kick_text(enum hub_kick kick);           /* NULL: HUB_STAYS */
 const char *hub_refusal_text(enum hub_refusal reason);   /* a sentence */
 const char *hub_refusal_name(enum hub_refusal reason);   /* a word */
 const char *hub_protocol_name(enum hub_protocol protocol);
@@ -246,6 +247,14 @@ enum hub_refusal hub_session_admit(hub_t *h, const hub_identity_t *identity,
     const hub_stream_t *s, uint64_t name_hash);
 void hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
     hub_stream_t *s, hub_end_pt end, void *data);
+
+/* Takes a free row for an admitted IDENTITY on S, and fills it, but for the id; counts
+ * it and gives it the ID (0: a new one); ends it and gives it back. */
+hub_session_t *hub_session_take(hub_t *h, const hub_identity_t *identity,
+    const hub_stream_t *s);
+void hub_session_begin(hub_t *h, hub_session_t *row, hub_stream_t *s, uint64_t id);
+void hub_session_free(hub_t *h, hub_session_t *row);
+
 void hub_sessions_forget(hub_t *h, uint32_t worker);
 void hub_session_tell(hub_t *h, hub_session_t *session, enum hub_kick kick);
 
@@ -405,23 +414,32 @@ void hub_segments_want(hub_stream_t *s);
 /* One request of a viewer; its session is a row that all workers share.  The caller
  * keeps it as long as the request is held. */
 typedef struct {
+    hub_t          *hub;
     hub_session_t  *row;
     uint64_t        id;            /* of the session; the row may be another's later */
     uint64_t        visitor;
 } hub_visit_t;
 
 /* Finds or opens the session of VISITOR (a hash of token, address and User-Agent) on
- * stream S, and keeps it for HUB_VISIT_MS more.  HUB_ADMITTED, or why it is refused;
- * a visitor that was kicked is refused until it has stayed away for that time. */
+ * stream S, and keeps it for HUB_VISIT_MS more.  IDENTITY's protocol is HUB_HLS.
+ * Returns HUB_ADMITTED; else the reason, and counts it.  A visitor that was kicked is
+ * refused until it has stayed away for that time. */
 #define HUB_VISIT_MS  12000
 enum hub_refusal hub_visit(hub_t *h, const hub_identity_t *identity,
     hub_stream_t *s, uint64_t visitor, hub_visit_t *visit);
 
-/* Adds BYTES to the session's. */
+/* Adds BYTES to the session's, and keeps it. */
 void hub_visit_sent(hub_visit_t *visit, size_t bytes);
 
 /* Why a request that is held must end; NULL: it may wait.  Keeps the session. */
 const char *hub_visit_leaves(hub_visit_t *visit);
+
+/* Links the rows of all visitors anew.  The caller holds the mutex. */
+void hub_visits_link(hub_t *h);
+
+/* In a sweep: ends the sessions of all visitors that stay away, or whose stream has
+ * ended. */
+void hub_visit_sweep(hub_t *h);
 
 
 /* --- readers (hub_reader.c) --- */

@@ -22,6 +22,7 @@
 #define HUB_NO_BLOCK        ((uint32_t) -1)
 #define HUB_NO_STREAM       ((uint32_t) -1)
 #define HUB_NO_SLOT         ((uint32_t) -1)
+#define HUB_NO_ROW          ((uint32_t) -1)
 #define HUB_ADDRESS_MAX     45       /* IPv6 in text is 45 at most */
 #define HUB_CHANGES         256      /* kept for event streams */
 #define HUB_REVOCATIONS     4096
@@ -30,6 +31,7 @@
 #define HUB_INIT_MAX        1000     /* codec data of both tracks */
 #define HUB_AHEAD           4        /* streams that a walk prefetches */
 #define HUB_WORKERS_MOST    4096     /* hub_session_t has 16 bits for the slot */
+#define HUB_ANY_WORKER      65535    /* in these bits: all workers serve the client */
 
 enum hub_state {
     HUB_FREE = 0,
@@ -199,6 +201,7 @@ enum hub_protocol {
     HUB_FLV,
     HUB_WS,
     HUB_RTMP,
+    HUB_HLS,               /* comes by single requests, to any worker */
     HUB_EVENTS,            /* follows changes, watches no stream */
     HUB_REPLAY,            /* downloads a clip of recordings */
     HUB_FILE,              /* a recorded file, or a range of it */
@@ -216,7 +219,8 @@ typedef struct {
     uint64_t  origin;          /* hub_origin() of the address */
     int64_t   issued;          /* unix seconds: of the token, or of the request */
     uint64_t  started_ms;
-    uint64_t  bytes;           /* received or sent; only its worker writes it */
+    uint64_t  bytes;           /* received or sent; only its worker writes it, or
+                                  all add to it (HUB_HLS) */
     uint32_t  stream;          /* slot, or HUB_NO_STREAM */
     uint32_t  generation;      /* of the stream */
     uint32_t  next;            /* free row */
@@ -226,9 +230,17 @@ typedef struct {
     u_char    address[HUB_ADDRESS_MAX + 1];
     uint16_t  late;            /* a viewer's delay in 10 ms; likewise */
     uint64_t  name_hash;       /* of the stream, live or not; 0: none */
-    uint64_t  key;             /* id of the publishing key in the database */
+    uint64_t  key;             /* id of the publishing key in the database; of
+                                  HUB_HLS the visitor */
                                /* two cache lines of its own */
 } hub_session_t;
+
+/* Beside each row of sessions, for viewers that come by single requests. */
+typedef struct {
+    uint64_t  seen_ms;         /* 0: the row is no such viewer's */
+    uint32_t  next;            /* row in its chain */
+    uint32_t  first;           /* head of the chain with this row's number */
+} hub_visitor_t;
 
 /* A client that asks to be admitted. */
 typedef struct {
@@ -284,6 +296,7 @@ enum hub_refusal {
     HUB_DENIED,                /* by the gate */
     HUB_TOKEN,                 /* no token, or an invalid one */
     HUB_STUCK,                 /* the previous writer is stopped in an append */
+    HUB_IS_KICKED,             /* a viewer that was kicked has not stayed away */
     HUB_REFUSALS
 };
 
@@ -338,6 +351,8 @@ typedef struct {
     uint32_t      publishing;      /* of them, publishers */
     uint32_t      session_free;    /* first free row */
     uint32_t      session_end;     /* behind the last row in use */
+    uint32_t      visit_end;       /* behind the last row of HUB_HLS */
+    uint64_t      visits_swept_ms;
     uint32_t      ncounts;
     uint32_t      count_end;       /* behind the last count ever used */
     uint32_t      count_free;      /* first free count below that */
@@ -378,6 +393,7 @@ typedef struct {
     hub_worker_t      *workers;
     hub_revocation_t  *revoked;
     hub_session_t     *sessions;
+    hub_visitor_t     *visitors;   /* by row */
     hub_count_t       *counts;
     hub_slot_t        *slots;      /* of the streams */
     hub_stream_t      *streams;
@@ -511,7 +527,33 @@ hub_stream_is_on(const hub_stream_t *s)
 static ngx_inline int
 hub_watches(enum hub_protocol protocol)
 {
-    return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP;
+    return protocol == HUB_FLV || protocol == HUB_WS || protocol == HUB_RTMP
+           || protocol == HUB_HLS;
+}
+
+
+/* The publishing key of ROW's client, 0: none. */
+static ngx_inline uint64_t
+hub_session_key(const hub_session_t *row)
+{
+    return row->protocol == HUB_HLS ? 0 : row->key;
+}
+
+
+/* Was ROW's viewer, which comes by single requests, asked to leave?  The row stays to
+ * refuse the next requests; it is not listed, and counts only as a row in use. */
+static ngx_inline int
+hub_session_is_barred(const hub_session_t *row)
+{
+    return row->protocol == HUB_HLS && row->kick != HUB_STAYS;
+}
+
+
+/* Does ROW count as a viewer? */
+static ngx_inline int
+hub_session_watches(const hub_session_t *row)
+{
+    return hub_watches(row->protocol) && !hub_session_is_barred(row);
 }
 
 

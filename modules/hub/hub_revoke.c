@@ -61,7 +61,8 @@ hub_revoke_sessions(hub_t *h, const hub_revocation_t *r)
         row = &h->sessions[i];
 
         if (row->id == 0 || row->issued > r->at
-            || !hub_revocation_names(r, row->uid, row->name_hash, row->key))
+            || !hub_revocation_names(r, row->uid, row->name_hash,
+                                     hub_session_key(row)))
         {
             continue;
         }

@@ -10,7 +10,6 @@
 
 #include "hub.h"
 
-#define HUB_NO_ROW      ((uint32_t) -1)
 #define HUB_ROWS_EACH   2            /* of a stream: during a takeover it has two
                                         publishers */
 
@@ -36,11 +35,12 @@ static const struct { const char *name, *text; }  hub_refusals[] = {
     { "denied", "refused by the auth service" },
     { "token", "no valid token" },
     { "stuck", "stream cannot be taken over yet: the worker of its previous "
-               "publisher does not respond" }
+               "publisher does not respond" },
+    { "kicked", "kicked by an administrator" }
 };
 
 static const char  *hub_kick_texts[] = {
-    "", "kicked by an administrator", "access was revoked",
+    NULL, "kicked by an administrator", "access was revoked",
     "replaced by a newer connection with the same key",
     "rights may have changed: connect again",
     "server has shut down: connect again"
@@ -62,10 +62,18 @@ hub_refusal_name(enum hub_refusal reason)
 
 
 const char *
+hub_kick_text(enum hub_kick kick)
+{
+    return hub_kick_texts[kick];
+}
+
+
+const char *
 hub_protocol_name(enum hub_protocol protocol)
 {
-    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "sse", "mp4",
-                                    "file", "hls" };
+    /* together with the kind each is unique */
+    static const char  *names[] = { "rtmp", "flv", "ws", "rtmp", "hls", "sse",
+                                    "mp4", "file", "hls" };
 
     return names[protocol];
 }
@@ -74,8 +82,8 @@ hub_protocol_name(enum hub_protocol protocol)
 const char *
 hub_protocol_kind(enum hub_protocol protocol)
 {
-    static const char  *kinds[] = { "publish", "view", "view", "view", "events",
-                                    "replay", "replay", "replay" };
+    static const char  *kinds[] = { "publish", "view", "view", "view", "view",
+                                    "events", "replay", "replay", "replay" };
 
     return kinds[protocol];
 }
@@ -254,6 +262,43 @@ hub_session_admit(hub_t *h, const hub_identity_t *identity, const hub_stream_t *
 }
 
 
+/* The stream of session ROW, NULL when it has ended. */
+static hub_stream_t *
+hub_session_stream(const hub_t *h, const hub_session_t *row)
+{
+    return row->stream != HUB_NO_STREAM
+           && hub_session_is_on(h, row, &h->streams[row->stream])
+           ? &h->streams[row->stream] : NULL;
+}
+
+
+/* The slot of ROW's worker, NULL when all workers serve its client. */
+static hub_worker_t *
+hub_session_worker(const hub_t *h, const hub_session_t *row)
+{
+    return row->worker == HUB_ANY_WORKER ? NULL : &h->workers[row->worker];
+}
+
+
+/* Adds the viewer of ROW to all counts of viewers or, with N of -1, removes it; on S,
+ * too, if not NULL. */
+static void
+hub_viewer_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
+{
+    hub_worker_t  *worker = hub_session_worker(h, row);
+
+    h->header->viewers += n;
+
+    if (worker) {
+        worker->viewers += n;
+    }
+
+    if (s) {
+        s->viewers += n;
+    }
+}
+
+
 void
 hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
 {
@@ -264,6 +309,10 @@ hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
 
     if (stays) {
         hub_counts_row(h, row, 0);           /* its share is free again */
+
+        if (hub_session_is_barred(row)) {
+            hub_viewer_count(h, row, hub_session_stream(h, row), -1);
+        }
     }
 
     hub_add(&h->header->kicks, 1);
@@ -274,8 +323,13 @@ hub_session_tell(hub_t *h, hub_session_t *row, enum hub_kick kick)
 static void
 hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
 {
+    hub_worker_t  *worker = hub_session_worker(h, row);
+
     h->header->sessions += n;
-    h->workers[row->worker].sessions += n;
+
+    if (worker) {
+        worker->sessions += n;
+    }
 
     if (row->kick == HUB_STAYS) {
         hub_counts_row(h, row, n > 0);
@@ -285,23 +339,14 @@ hub_session_count(hub_t *h, const hub_session_t *row, hub_stream_t *s, int n)
         h->header->publishing += n;
     }
 
-    if (hub_watches(row->protocol)) {
-        h->header->viewers += n;
-        h->workers[row->worker].viewers += n;
-
-        if (s) {
-            s->viewers += n;
-        }
+    if (hub_session_watches(row)) {
+        hub_viewer_count(h, row, s, n);
     }
 }
 
 
-/* A row is counted before it gets an id, and loses the id before it is counted out.
- * So a SIGKILL may leave one session too many in the counts, never a count below 0,
- * until hub_sessions_forget() counts again. */
-void
-hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
-    hub_stream_t *s, hub_end_pt end, void *data)
+hub_session_t *
+hub_session_take(hub_t *h, const hub_identity_t *identity, const hub_stream_t *s)
 {
     uint32_t        i = h->header->session_free;
     hub_session_t  *row = &h->sessions[i];
@@ -325,14 +370,34 @@ hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
     ngx_memcpy(row->address, identity->address.data,
                ngx_min(identity->address.len, (size_t) HUB_ADDRESS_MAX));
 
+    return row;
+}
+
+
+/* A row is counted before it gets an id, and loses the id before it is counted out.
+ * So a SIGKILL may leave one session too many in the counts, never a count below 0,
+ * until hub_sessions_forget() counts again. */
+void
+hub_session_begin(hub_t *h, hub_session_t *row, hub_stream_t *s, uint64_t id)
+{
+    hub_session_count(h, row, s, 1);
+    hub_store(&row->id, id ? id : hub_session_id(h));
+}
+
+
+void
+hub_session_add(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
+    hub_stream_t *s, hub_end_pt end, void *data)
+{
+    hub_session_t  *row = hub_session_take(h, identity, s);
+
     if (identity->protocol == HUB_EVENTS
         && identity->asked_ms <= h->header->refreshed_ms)
     {
         hub_session_tell(h, row, HUB_REFRESHED);
     }
 
-    hub_session_count(h, row, s, 1);
-    hub_store(&row->id, identity->id ? identity->id : hub_session_id(h));
+    hub_session_begin(h, row, s, identity->id);
 
     c->session = row;
     c->end = end;
@@ -368,16 +433,6 @@ hub_session_open(hub_t *h, hub_client_t *c, const hub_identity_t *identity,
 }
 
 
-/* The stream of session ROW, NULL when it has ended. */
-static hub_stream_t *
-hub_session_stream(const hub_t *h, const hub_session_t *row)
-{
-    return row->stream != HUB_NO_STREAM
-           && hub_session_is_on(h, row, &h->streams[row->stream])
-           ? &h->streams[row->stream] : NULL;
-}
-
-
 /* Frees ROW and adds its bytes to the totals. */
 static void
 hub_session_end(hub_t *h, hub_session_t *row)
@@ -400,8 +455,7 @@ hub_session_end(hub_t *h, hub_session_t *row)
 }
 
 
-/* Gives a row back.  The caller holds the mutex. */
-static void
+void
 hub_session_free(hub_t *h, hub_session_t *row)
 {
     hub_session_end(h, row);
@@ -441,9 +495,7 @@ hub_session_close(hub_t *h, hub_client_t *c)
 const char *
 hub_session_leaves(const hub_client_t *c)
 {
-    uint8_t  kick = c->session ? hub_load(&c->session->kick) : HUB_STAYS;
-
-    return kick == HUB_STAYS ? NULL : hub_kick_texts[kick];
+    return c->session ? hub_kick_text(hub_load(&c->session->kick)) : NULL;
 }
 
 
@@ -454,6 +506,7 @@ hub_sessions_rebuild(hub_t *h)
 {
     uint32_t              i, next = HUB_NO_ROW;
     hub_stream_t         *s;
+    hub_worker_t         *worker;
     const hub_session_t  *row;
     hub_header_t         *z = h->header;
 
@@ -484,15 +537,23 @@ hub_sessions_rebuild(hub_t *h)
         end = ngx_max(end, i);
         all++;
         publishing += row->protocol == HUB_PUBLISH;
-        h->workers[row->worker].sessions++;
+        worker = hub_session_worker(h, row);
+
+        if (worker) {
+            worker->sessions++;
+        }
 
         if (row->kick == HUB_STAYS) {
             hub_counts_row(h, row, 1);
         }
 
-        if (hub_watches(row->protocol)) {
+        if (hub_session_watches(row)) {
             viewers++;
-            h->workers[row->worker].viewers++;
+
+            if (worker) {
+                worker->viewers++;
+            }
+
             s = hub_session_stream(h, row);
 
             if (s) {

@@ -41,6 +41,7 @@ hub_worker_forget(hub_t *h, uint32_t slot)
 
     hub_due(h, 0);                           /* it may have died in its sweep */
     hub_sessions_forget(h, slot);
+    hub_visits_link(h);
     hub_record_forget(h, slot);
     hub_slots_rebuild(h);
 
@@ -266,6 +267,7 @@ hub_sweep(hub_t *h, ngx_log_t *log)
 
     hub_sweep_streams(h, log);
     hub_sweep_measure(h);
+    hub_visit_sweep(h);
     hub_deaf_sweep(h, log);
     hub_session_sweep(h);
 }

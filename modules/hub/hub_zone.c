@@ -5,7 +5,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       12          /* change with any struct in hub_layout.h */
+#define HUB_LAYOUT       13          /* change with any struct in hub_layout.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
@@ -67,6 +67,7 @@ hub_lay_out(hub_t *h, u_char *base, size_t size, size_t *nstreams,
                          hub_zone_workers(size) * sizeof(hub_worker_t));
     h->revoked = hub_cut(base, &at, HUB_REVOCATIONS * sizeof(hub_revocation_t));
     h->sessions = hub_cut(base, &at, *nsessions * sizeof(hub_session_t));
+    h->visitors = hub_cut(base, &at, *nsessions * sizeof(hub_visitor_t));
     h->counts = hub_cut(base, &at, hub_ncounts(*nsessions)
                                    * sizeof(hub_count_t));
     h->slots = hub_cut(base, &at, *nstreams * sizeof(hub_slot_t));
@@ -95,7 +96,9 @@ hub_zone_link(hub_t *h, size_t nstreams, size_t nblocks, size_t nsessions)
 
     for (i = 0; i < nsessions; i++) {
         h->sessions[i].next = i + 1 < nsessions ? (uint32_t) (i + 1)
-                                                : (uint32_t) -1;
+                                                : HUB_NO_ROW;
+        h->visitors[i].seen_ms = 0;
+        h->visitors[i].first = HUB_NO_ROW;
     }
 
     for (i = 0; i < nstreams; i++) {

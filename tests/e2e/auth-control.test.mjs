@@ -619,7 +619,7 @@ describe('sessions', () => {
             uid: 1,
             state: 'live',
             viewers: 3,
-            viewers_by: { flv: 2, ws: 1, rtmp: 0 },
+            viewers_by: { flv: 2, ws: 1, rtmp: 0, hls: 0 },
             kbps_in: 1040,
             kbps_out: 3100,
             fps: 29.97,

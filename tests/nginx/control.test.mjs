@@ -80,7 +80,7 @@ describe('status and sessions', () => {
     assert.equal(stream.session, row.id);
     assert.equal(stream.session, hub.gate.questions.find((q) => q.SCRIPT_NAME === '/gate/publish').SESSION);
     assert.deepEqual([stream.video, stream.audio, stream.width, stream.height], ['h264', 'aac', 320, 180]);
-    assert.deepEqual([stream.viewers, stream.viewers_by], [3, { flv: 1, ws: 1, rtmp: 1 }]);
+    assert.deepEqual([stream.viewers, stream.viewers_by], [3, { flv: 1, ws: 1, rtmp: 1, hls: 0 }]);
     assert.deepEqual([stream.max_kbps, stream.max_viewers, stream.gaps], [9000, 50, 0]);
     // 25 frames of 4000 bytes a second; timers of a busy machine are late
     assert.ok(stream.fps > 15 && stream.fps < 30, `fps ${stream.fps}`);

@@ -67,6 +67,8 @@ digest_zone(void)
         sum = digest(sum, &h->sessions[i], offsetof(hub_session_t, address));
     }
 
+    sum = digest(sum, h->visitors, ROWS * sizeof(hub_visitor_t));
+
     for (i = 0; i < STREAMS; i++) {
         s = &h->streams[i];
         sum = digest(sum, &s->state, sizeof(s->state));
@@ -230,6 +232,24 @@ act_watch(void)
     (void) raise(SIGSTOP);
     (void) hub_session_open(h, &c, &who, &h->streams[0], NULL, NULL);
     hub_session_close(h, &c);
+}
+
+
+/* Two viewers come by requests; the first one is kicked, then both stay away. */
+static void
+act_visit(void)
+{
+    hub_visit_t     visit;
+    hub_identity_t  who;
+
+    rig_identity(&who, HUB_HLS);
+    (void) raise(SIGSTOP);
+    (void) hub_visit(h, &who, &h->streams[0], 5, &visit);
+    (void) hub_kick(h, visit.id);
+    (void) hub_visit(h, &who, &h->streams[0], h->header->nsessions + 5, &visit);
+    hub_visit_sent(&visit, 1000);
+    ngx_current_msec += 2 * HUB_VISIT_MS;
+    hub_visit_sweep(h);
 }
 
 
@@ -431,6 +451,7 @@ test_robbed_at_every_change_of_an_append(void **state)
     }
 
 CASE(watch)
+CASE(visit)
 CASE(publish)
 CASE(fill)
 CASE(rob)
@@ -444,6 +465,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup(test_killed_in_watch, begin),
+        cmocka_unit_test_setup(test_killed_in_visit, begin),
         cmocka_unit_test_setup(test_killed_in_publish, begin),
         cmocka_unit_test_setup(test_killed_in_fill, begin),
         cmocka_unit_test_setup(test_killed_in_rob, begin),

@@ -391,12 +391,12 @@ rig_sessions(hub_t *h)
         if (h->sessions[i].id) {
             rows++;
             publishing += h->sessions[i].protocol == HUB_PUBLISH;
-            viewers += h->sessions[i].protocol == HUB_FLV;
+            viewers += hub_session_watches(&h->sessions[i]);
             n += i >= z->session_end;
         }
     }
 
-    for (i = z->session_free; i != (uint32_t) -1; i = h->sessions[i].next) {
+    for (i = z->session_free; i != HUB_NO_ROW; i = h->sessions[i].next) {
         if (h->sessions[i].id || listed++ == z->nsessions) {
             return "a row is both free and in use";
         }
@@ -425,6 +425,39 @@ rig_sessions(hub_t *h)
     }
 
     return NULL;
+}
+
+
+/* Each row of a visitor is in one chain, and no other row is in any. */
+static const char *
+rig_visitors(hub_t *h)
+{
+    uint32_t              i, at, listed = 0, rows = 0;
+    const hub_session_t  *row;
+
+    for (i = 0; i < h->header->nsessions; i++) {
+        row = &h->sessions[i];
+        rows += row->id && row->protocol == HUB_HLS;
+
+        if (row->id && row->protocol == HUB_HLS
+            && (h->visitors[i].seen_ms == 0 || i >= h->header->visit_end))
+        {
+            return "no sweep ends the session of a visitor";
+        }
+
+        for (at = h->visitors[i].first; at != HUB_NO_ROW; at = h->visitors[at].next) {
+            row = &h->sessions[at];
+
+            if (row->id == 0 || row->protocol != HUB_HLS
+                || (row->key ^ row->key >> 32) % h->header->nsessions != i
+                || listed++ == h->header->nsessions)
+            {
+                return "a row is in a chain that is not its visitor's";
+            }
+        }
+    }
+
+    return listed == rows ? NULL : "the row of a visitor is in no chain, or in two";
 }
 
 
@@ -524,6 +557,7 @@ rig_wrong(hub_t *h, uint32_t *lost)
     wrong = rig_blocks(h, lost);
     wrong = wrong ? wrong : rig_sessions(h);
     wrong = wrong ? wrong : rig_counts(h);
+    wrong = wrong ? wrong : rig_visitors(h);
     wrong = wrong ? wrong : rig_slots(h);
 
     return wrong ? wrong : rig_live(h);
