@@ -470,6 +470,26 @@ test('a tab opened without a connection loads when it is back, or after a click 
   await close();
 });
 
+test('the table of sessions has every kind: viewers of HLS, and replays', async () => {
+  const { page, close } = await openPage(browser, stack.httpsUrl);
+  await logIn(page, stack.adminPassword);
+  const session = (id, kind, protocol) => ({
+    id, kind, protocol, stream: 'live/demo', user: 'admin', uid: 1, key: 0, address: '192.0.2.9', age_ms: 5000,
+    bytes: 1000, late_ms: 0, worker: 0,
+  });
+  await page.route('**/api/sessions', (route) => route.fulfill({
+    json: { sessions: [session('1', 'replay', 'hls'), session('2', 'view', 'hls'), session('3', 'replay', 'mp4')] },
+  }));
+  await goTo(page, '#/admin/sessions');
+  await page.waitForSelector('tr[data-kind=view]');
+  const rows = await page.locator('.sessions tbody tr').allInnerTexts();
+  assert.deepEqual(rows.map((text) => text.match(/Watching|Replaying|HLS|MP4/g)),
+    [['Watching', 'HLS'], ['Replaying', 'HLS'], ['Replaying', 'MP4']]);
+  await page.locator('tr[data-session="1"] button').click();
+  await page.waitForSelector('dialog:has-text("The download or the player is disconnected.")');
+  await close();
+});
+
 test('an unknown address gets a message', async () => {
   const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/recordngs`);
   await logIn(page, 'a long enough password', 'stagehand');

@@ -206,12 +206,14 @@ export default {
   'sessions.page': 'Web page',
   'kind.publish': 'Publishing',
   'kind.view': 'Watching',
+  'kind.replay': 'Replaying',
   'kind.events': 'Browsing',
   'sessions.end': 'End',
   'sessions.endTitle': 'End the session of {who}?',
   'end.publish':
     'The publisher is disconnected, and viewers wait for it to return. To keep it out, give the stream a new key.',
   'end.view': 'The player is disconnected. It may connect again as long as the user has access.',
+  'end.replay': 'The download or the player is disconnected. It may connect again as long as the user has access.',
   'end.events': 'The page reconnects at once and reloads its rights.',
 
   'right.view': 'View',

@@ -196,11 +196,13 @@ export default {
   'sessions.page': '网页',
   'kind.publish': '推流',
   'kind.view': '观看',
+  'kind.replay': '回放',
   'kind.events': '浏览',
   'sessions.end': '断开',
   'sessions.endTitle': '断开 {who} 的会话？',
   'end.publish': '推流端将被断开，观看者会等待它恢复。若要阻止它再次推流，请更换密钥。',
   'end.view': '播放器将被断开。只要用户仍有权限，就可以重新连接。',
+  'end.replay': '下载或播放器将被断开。只要用户仍有权限，就可以重新连接。',
   'end.events': '页面会立即重新连接，并重新读取权限。',
 
   'right.view': '观看',

@@ -10,8 +10,8 @@ import { emptyRow, smallButton, table, userText } from '../components/admin-part
 import { confirmDialog } from '../components/dialog.js';
 
 const everyMs = 3000;
-const kinds = ['publish', 'view', 'events'];
-const badges = { publish: 'live', view: 'watching', events: 'offline' };
+const kinds = ['publish', 'view', 'replay', 'events'];
+const badges = { publish: 'live', view: 'watching', replay: 'watching', events: 'offline' };
 const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE', mp4: 'MP4', file: 'HTTP', hls: 'HLS' };
 const manyRows = 8;
 
