@@ -8,6 +8,7 @@
 // endedAt; the listener decides what to play next).
 
 import { FlvFile } from './flv-file.js';
+import { loadHls } from './hls-library.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { secondsAt, readPlaylist, utcAt, utcEnd } from './time-map.js';
 import { addDays, spanAt, startOfDay } from './timeline.js';
@@ -127,8 +128,7 @@ export class HistoryPlayer extends EventTarget {
       this.openFlv(file);
       return;
     }
-    // Loaded only here: live viewers never need it.
-    const Hls = await import('../vendor/hls.js').then((module) => module.default, () => null);
+    const Hls = await loadHls();
     if (signal.aborted || !this.history.base) return;
     if (!Hls) {
       this.reopenLater('hls.js could not be loaded');

@@ -5,11 +5,11 @@
 
 import { api } from './api.js';
 import { isRecorded } from './live-events.js';
+import { expiresSoon, withTokenOf } from './media-url.js';
 import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './timeline.js';
 
 const refreshMs = 10_000;
 const recentMs = 15 * 60_000;
-const renewBeforeMs = 3 * 60_000;
 // At usual key frame intervals, a frame's segment is in the index within this time.
 const settleMs = 6000;
 const answerWithinMs = 15_000;
@@ -73,7 +73,7 @@ export class History extends EventTarget {
 
   /** An earlier address with the current token. */
   renewed(url) {
-    return this.base ? url.replace(/^.*?\/m\/[^/]+\//, this.base.match(/^.*?\/m\/[^/]+\//)[0]) : url;
+    return withTokenOf(url, this.base);
   }
 
   /** The FLV file that holds `utc`, if the files of its day are loaded; null for none. */
@@ -164,7 +164,7 @@ export class History extends EventTarget {
   tick() {
     if (document.visibilityState !== 'visible' || !this.base) return;
     const now = Date.now();
-    if (tokenExpiry(this.base) - now < renewBeforeMs) this.list.refresh();
+    if (expiresSoon(this.base, now)) this.list.refresh();
     if (this.trouble && this.view) this.loadView(this.view);
     if (this.recording || this.trouble) this.refresh();
   }
@@ -187,15 +187,5 @@ export class History extends EventTarget {
       if (next !== null && next < addDays(day, 1)) return next;
     }
     return playableAt(this.spans, at);
-  }
-}
-
-/** When the token in an address expires, ms; Infinity when that cannot be read. */
-export function tokenExpiry(url) {
-  try {
-    const [, payload] = url.match(/\/m\/([^/]+)\//)[1].split('.');
-    return JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).exp * 1000 || Infinity;
-  } catch {
-    return Infinity;
   }
 }

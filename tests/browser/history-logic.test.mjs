@@ -284,7 +284,7 @@ test('recordings are grouped by day and session', async () => {
 });
 
 test('the expiry of a token is read from its address', async () => {
-  const { tokenExpiry } = await load('history.js');
+  const { tokenExpiry } = await load('media-url.js');
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   assert.equal(
     tokenExpiry(`https://h/m/${part({ alg: 'HS256' })}.${part({ sub: '>>>???', exp: 1_795_418_065 })}.sig/rec/live/a/`),
