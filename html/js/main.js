@@ -7,7 +7,7 @@ import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { recall, remember } from './preferences.js';
-import { formatRoute, parseRoute } from './route.js';
+import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountAdmin } from './views/admin.js';
 import { mountLogin } from './views/login.js';
@@ -32,7 +32,7 @@ app.addEventListener('language', ({ detail }) => {
 app.addEventListener('wall:state', ({ detail }) => {
   remember('wall', detail);
   // Replaced, not pushed: "back" leaves the wall instead of undoing clicks.
-  history.replaceState(null, '', formatRoute({ view: 'wall', ...detail }));
+  history.replaceState(null, '', formatRoute({ ...parseRoute(location.hash), ...detail }));
 });
 session.addEventListener('over', () => user && showLogin({ over: true, name: user.name }));
 list.addEventListener('trouble', showTrouble);
@@ -224,7 +224,8 @@ function titleOf(route) {
 
 function mountView(route) {
   const { outlet } = shell;
-  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream, at: route.at });
+  const via = route.via ?? viaIn(location.search);
+  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream, at: route.at, via });
   if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
@@ -232,8 +233,8 @@ function mountView(route) {
   // The hash decides, then the wall saved last time, then four tiles.
   const saved = route.size ? null : recall('wall');
   const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };
-  history.replaceState(null, '', formatRoute({ view: 'wall', ...wall }));
-  return mountWall(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus });
+  history.replaceState(null, '', formatRoute({ ...route, ...wall }));
+  return mountWall(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus, via });
 }
 
 function showTrouble() {

@@ -1,6 +1,10 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
 // #/admin/TAB; anything else is 'unknown'. Pure: no DOM here.
+// watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
+// holds for all views, until the page is left.
+
+import { wayNames } from './live-choice.js';
 
 export const wallSizes = [1, 4, 9, 16];
 export const adminTabs = ['users', 'streams', 'grants', 'sessions'];
@@ -10,7 +14,7 @@ export function parseRoute(hash) {
   const parts = path.split('/').map(decode);
   const [view, first, second] = parts;
   if (view === 'watch' && first && second)
-    return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')) };
+    return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')), via: viaIn(query) };
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return { view, tab: adminTabs.includes(first) ? first : adminTabs[0] };
@@ -19,6 +23,12 @@ export function parseRoute(hash) {
 
 function fieldsOf(query) {
   return new Map(query.split('&').filter((field) => field.includes('=')).map((field) => field.split('=')));
+}
+
+/** The way that a query forces: of the hash, or of location.search; null for none. */
+export function viaIn(query) {
+  const via = fieldsOf(query.replace(/^\?/, '')).get('via');
+  return wayNames.includes(via) ? via : null;
 }
 
 function timeIn(text) {
@@ -45,16 +55,20 @@ function parseWall(count, query) {
     size,
     slots: named && named.map((name) => (/^[^/]+\/[^/]+$/.test(name) ? name : null)),
     focus: focus >= 0 && focus < (size ?? 16) ? focus : null,
+    via: viaIn(query),
   };
 }
 
 export function formatRoute(route) {
-  if (route.view === 'watch')
-    return `#/watch/${encodeStream(route.stream)}${route.at ? `?at=${Math.round(route.at)}` : ''}`;
+  if (route.view === 'watch') return formatWatch(route);
   if (route.view === 'recordings') return formatRecordings(route);
   if (route.view === 'wall') return formatWall(route);
   if (route.view === 'admin') return `#/admin/${route.tab ?? adminTabs[0]}`;
   return '#/streams';
+}
+
+function formatWatch({ stream, at, via }) {
+  return `#/watch/${encodeStream(stream)}${queryOf([at && `at=${Math.round(at)}`, via && `via=${via}`])}`;
 }
 
 function formatRecordings({ stream, day, q }) {
@@ -62,16 +76,23 @@ function formatRecordings({ stream, day, q }) {
     stream && `stream=${encodeStream(stream)}`,
     day && `day=${day}`,
     q && `q=${encodeURIComponent(q)}`,
-  ].filter(Boolean);
-  return `#/recordings${fields.length ? `?${fields.join('&')}` : ''}`;
+  ];
+  return `#/recordings${queryOf(fields)}`;
 }
 
-function formatWall({ size, slots, focus }) {
+function formatWall({ size, slots, focus, via }) {
   if (!size) return '#/wall';
-  const fields = [];
-  if (slots?.some(Boolean)) fields.push(`t=${slots.map((name) => (name ? encodeStream(name) : '')).join(',')}`);
-  if (focus !== null && focus !== undefined) fields.push(`f=${focus}`);
-  return `#/wall/${size}${fields.length ? `?${fields.join('&')}` : ''}`;
+  const fields = [
+    slots?.some(Boolean) && `t=${slots.map((name) => (name ? encodeStream(name) : '')).join(',')}`,
+    focus !== null && focus !== undefined && `f=${focus}`,
+    via && `via=${via}`,
+  ];
+  return `#/wall/${size}${queryOf(fields)}`;
+}
+
+function queryOf(fields) {
+  const given = fields.filter(Boolean);
+  return given.length ? `?${given.join('&')}` : '';
 }
 
 function encodeStream(stream) {

@@ -10,14 +10,18 @@ export function retryDelay(attempt, random = Math.random()) {
   return Math.round(ceiling * (0.6 + 0.4 * random));
 }
 
-export const latency = { least: 0.4, target: 1, chaseAbove: 1.5, jumpAbove: 5 };
+// In seconds behind the newest data. least: after a publisher's gap. eagerAbove: for some seconds
+// after the first picture, and when the tab is in front again, jump from here on.
+export const latency = { least: 0.4, target: 1, chaseAbove: 1.5, eagerAbove: 1.5, jumpAbove: 5 };
 
-// How to return to about a second behind live: jump if far behind; if a little
+const hurryS = 1.5;
+
+// How to return to `target` seconds behind live: jump if far behind; if a little
 // behind, play slightly faster, which is not audible, until the target is reached.
-export function chase(behind, rate) {
-  if (behind > latency.jumpAbove) return { jump: true, rate: 1 };
-  if (behind > latency.chaseAbove) return { jump: false, rate: behind > 2.5 ? 1.1 : 1.05 };
-  if (rate > 1 && behind > latency.target) return { jump: false, rate };
+export function chase(behind, rate, { target, chaseAbove, jumpAbove } = latency) {
+  if (behind > jumpAbove) return { jump: true, rate: 1 };
+  if (behind > chaseAbove) return { jump: false, rate: behind > target + hurryS ? 1.1 : 1.05 };
+  if (rate > 1 && behind > target) return { jump: false, rate };
   return { jump: false, rate: 1 };
 }
 

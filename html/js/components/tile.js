@@ -8,11 +8,13 @@ import { formatBitrate, formatSeconds } from '../format.js';
 import { t } from '../i18n.js';
 import { HistoryPlayer } from '../history-player.js';
 import { LivePlayer } from '../live-player.js';
+import { LiveWays } from '../live-ways.js';
 import { keepPicture } from '../picture.js';
 import { tilePhase } from '../timing.js';
 
-// mountTile(root, {list, id}) -> {element, video, mode, player, phase, setMuted, toLive, toHistory, hold, destroy}
-export function mountTile(root, { list, id }) {
+// mountTile(root, {list, id, via}) ->
+// {element, video, ways, mode, player, phase, setMuted, toLive, toHistory, hold, destroy}
+export function mountTile(root, { list, id, via }) {
   const video = h('video', {
     class: 'tile-picture',
     muted: true,
@@ -29,7 +31,7 @@ export function mountTile(root, { list, id }) {
     h('span', { class: 'sr-only' }, t('rec.on')),
   );
   const bitrate = h('span', { class: 'tile-number' });
-  const buffer = h('span', { class: 'tile-number', title: t('buffer.explained') });
+  const behind = h('span', { class: 'tile-number' });
   const message = h('p', { role: 'status' });
   const soundOnly = h(
     'p',
@@ -42,11 +44,12 @@ export function mountTile(root, { list, id }) {
     still,
     soundOnly,
     h('div', { class: 'tile-cover' }, h('div', { class: 'tile-state' }, h('span', { class: 'spinner' }), message)),
-    h('div', { class: 'tile-top' }, badge, title, recording, h('span', { class: 'tile-numbers' }, bitrate, buffer)),
+    h('div', { class: 'tile-top' }, badge, title, recording, h('span', { class: 'tile-numbers' }, bitrate, behind)),
   );
   video.tabIndex = -1;
   root.prepend(element);
 
+  const ways = new LiveWays(video, via);
   let player = null;
   let mode = null;      // live, history, or held: live is stopped under its last picture
   let shown = false;    // an earlier player has shown a picture
@@ -56,7 +59,8 @@ export function mountTile(root, { list, id }) {
     if (!stream) return null;
     // The list cannot be fetched and may be stale: try to connect anyway.
     const state = list.trouble ? 'live' : stream.state;
-    return { url: stream.play, state, audio: stream.audio, video: stream.video };
+    const { play: url, audio, video: codec } = stream;
+    return { url, state, audio, video: codec, known: !list.trouble, renew: () => list.refresh() };
   }
 
   function switchTo(next, nextMode) {
@@ -109,12 +113,15 @@ export function mountTile(root, { list, id }) {
   }
 
   function showStats() {
-    const stats = player?.stats ?? { kbps: 0, buffered: NaN };
+    const { kbps = 0, buffered = NaN, delay = NaN } = player?.stats ?? {};
     // The server's bitrate, until this page has measured its own.
-    setText(bitrate, formatBitrate(stats.kbps || list.find(id)?.kbps));
-    setText(buffer, t('buffer.value', { seconds: formatSeconds(stats.buffered) }));
+    setText(bitrate, formatBitrate(kbps || list.find(id)?.kbps));
+    const isDelay = Number.isFinite(delay);
+    const seconds = formatSeconds(isDelay ? delay : buffered);
+    setText(behind, t(isDelay ? 'delay.value' : 'buffer.value', { seconds }));
+    behind.title = t(isDelay ? 'delay.explained' : 'buffer.explained');
     soundOnly.hidden = player?.phase !== 'playing' || video.videoWidth > 0;
-    emit(element, 'tile:stats', stats);
+    emit(element, 'tile:stats', { kbps, buffered, delay });
   }
 
   function update() {
@@ -126,7 +133,7 @@ export function mountTile(root, { list, id }) {
 
   function toLive() {
     if (mode === 'live') return;
-    switchTo(new LivePlayer(video, still, liveSource), 'live');
+    switchTo(new LivePlayer(video, still, liveSource, ways), 'live');
     player.sourceChanged();
     player.start();
   }
@@ -139,6 +146,7 @@ export function mountTile(root, { list, id }) {
   return {
     element,
     video,
+    ways,
     get mode() { return mode; },
     get player() { return player; },
     get phase() { return element.dataset.phase; },

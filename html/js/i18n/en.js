@@ -55,6 +55,8 @@ export default {
   'fact.codecs': 'Codecs',
   'fact.since': 'Live for',
   'fact.buffer': 'Buffer',
+  'fact.delay': 'Delay',
+  'fact.way': 'Connection',
 
   'nowhere.title': 'Page not available',
   'nowhere.unknown': 'There is no page at this address. It may be incomplete or mistyped.',
@@ -89,6 +91,13 @@ export default {
   'tile.notAllowed': 'This stream does not exist, or you do not have access to it.',
   'buffer.value': 'buffer {seconds}',
   'buffer.explained': 'Seconds of video received but not played yet',
+  'delay.value': 'delay {seconds}',
+  'delay.explained': 'How long ago the picture on the screen reached the server',
+  'way.flv': 'WebSocket (FLV)',
+  'way.llhls': 'Low-latency HLS',
+  'way.hls': 'HLS',
+  'way.fallback': 'A faster connection did not work here. The page will try it again.',
+  'way.forced': 'Set by “via” in the page’s address.',
 
   'watch.about': 'About this stream',
   'watch.numbers': 'Statistics',

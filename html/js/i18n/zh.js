@@ -52,6 +52,8 @@ export default {
   'fact.codecs': '编码',
   'fact.since': '已直播',
   'fact.buffer': '缓冲',
+  'fact.delay': '延迟',
+  'fact.way': '连接方式',
 
   'nowhere.title': '无法打开此页面',
   'nowhere.unknown': '此地址没有对应的页面，可能不完整或有误。',
@@ -84,6 +86,13 @@ export default {
   'tile.notAllowed': '该直播不存在，或您没有观看权限。',
   'buffer.value': '缓冲 {seconds}',
   'buffer.explained': '已收到但尚未播放的时长',
+  'delay.value': '延迟 {seconds}',
+  'delay.explained': '屏幕上的画面到达服务器之后经过的时间',
+  'way.flv': 'WebSocket（FLV）',
+  'way.llhls': '低延迟 HLS',
+  'way.hls': 'HLS',
+  'way.fallback': '更快的连接方式在此不可用，页面稍后会自动重试。',
+  'way.forced': '由页面地址中的“via”指定。',
 
   'watch.about': '关于这路直播',
   'watch.numbers': '实时数据',

@@ -10,7 +10,7 @@ import { fillSlots, makeSlots, pinnedNames, pinSlot, resizeSlots } from '../wall
 import { toggleFullscreen } from '../components/fullscreen.js';
 import { mountTile } from '../components/tile.js';
 
-export function mountWall(root, { list, size, pinned, focus }) {
+export function mountWall(root, { list, size, pinned, focus, via }) {
   let slots = makeSlots(size, pinned);
   let focused = focus;
   // Sound needs a click in this visit, so it is never restored.
@@ -180,7 +180,7 @@ export function mountWall(root, { list, size, pinned, focus }) {
       update(slot) {
         if (slot.stream !== shown) {
           tile?.destroy();
-          tile = slot.stream ? mountTile(cell, { list, id: slot.stream }) : null;
+          tile = slot.stream ? mountTile(cell, { list, id: slot.stream, via }) : null;
           shown = slot.stream;
         }
         cell.classList.toggle('cell-free', !slot.stream);

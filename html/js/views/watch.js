@@ -5,7 +5,7 @@ import { h, icon, once, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
-import { formatRoute } from '../route.js';
+import { formatRoute, parseRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
 import { mountRecordButton } from '../components/record-button.js';
@@ -13,7 +13,7 @@ import { mountReplay } from '../components/replay.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
-export function mountWatch(root, { list, id, at }) {
+export function mountWatch(root, { list, id, at, via }) {
   const title = h('h1', { class: 'watch-title', dir: 'auto' }, id);
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
@@ -45,13 +45,16 @@ export function mountWatch(root, { list, id, at }) {
   const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
     buffer: h('dd', { title: t('buffer.explained') }, '–'),
+    delay: h('dd', { title: t('delay.explained') }),
     received: h('dd', {}, '–'),
     bitrate: h('dd', {}),
     viewers: h('dd', {}),
     picture: h('dd', {}),
     codecs: h('dd', {}),
     since: h('dd', {}),
+    way: h('dd', {}),
   };
+  const wayNote = h('p', { class: 'hint', hidden: true });
   const recordings = h(
     'a',
     { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true },
@@ -91,9 +94,10 @@ export function mountWatch(root, { list, id, at }) {
           'dl',
           { class: 'facts' },
           ...Object.entries(facts).map(([name, value]) =>
-            h('div', { class: 'facts-row' }, h('dt', {}, t(`fact.${name}`)), value),
+            h('div', { class: 'facts-row', data: { fact: name } }, h('dt', {}, t(`fact.${name}`)), value),
           ),
         ),
+        wayNote,
       ),
       recordings,
       links,
@@ -102,7 +106,7 @@ export function mountWatch(root, { list, id, at }) {
   );
   root.append(element);
 
-  const tile = mountTile(stage, { list, id });
+  const tile = mountTile(stage, { list, id, via });
   tile.video.volume = Number(volume.value);
   const record = mountRecordButton(recordPlace, { list, id });
   const replay = mountReplay(under, { list, id, tile, at });
@@ -112,12 +116,15 @@ export function mountWatch(root, { list, id, at }) {
   element.addEventListener('tile:stats', ({ detail }) => {
     setText(facts.buffer, formatSeconds(detail.buffered));
     setText(facts.received, formatBitrate(detail.kbps));
+    setText(facts.delay, formatSeconds(detail.delay));
+    facts.delay.parentElement.hidden = !Number.isFinite(detail.delay);
+    showWay();
   });
   element.addEventListener('tile:phase', update);
   element.addEventListener('tile:muted', () => setSound(false));
   // Replaced, not pushed: "back" leaves the stream instead of undoing seeks.
   element.addEventListener('replay:at', ({ detail }) =>
-    history.replaceState(null, '', formatRoute({ view: 'watch', stream: id, at: detail.at })),
+    history.replaceState(null, '', formatRoute({ ...parseRoute(location.hash), at: detail.at })),
   );
   document.addEventListener('keydown', onKey);
   list.addEventListener('change', update);
@@ -165,6 +172,15 @@ export function mountWatch(root, { list, id, at }) {
     links.hidden = !stream?.play;
     if (stream?.play) url.update(new URL(stream.play, location.href).href);
     showOthers();
+  }
+
+  // By which way live comes, and why if not by the best.
+  function showWay() {
+    const { name, forced, isFallback } = tile.ways;
+    facts.way.parentElement.hidden = tile.mode !== 'live' || !name;
+    if (name) setText(facts.way, t(`way.${name}`));
+    wayNote.hidden = facts.way.parentElement.hidden || !(forced || isFallback);
+    setText(wayNote, t(forced ? 'way.forced' : 'way.fallback'));
   }
 
   // Shows neither "live" nor "recording" beside a frozen live picture.
