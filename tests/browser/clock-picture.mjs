@@ -1,0 +1,93 @@
+// A publisher whose picture tells its time: each frame shows the clock at which it was
+// made, in ms, as forty black and white blocks, and the browser reads it back.
+
+import { spawn } from 'node:child_process';
+
+const COLUMNS = 8;
+const ROWS = 5;
+const WIDTH = 320;
+const HEIGHT = 180;
+const RATE = 25;
+
+/** One frame (8 bits of brightness for each pixel) that shows `time`. */
+function frameOf(time) {
+  const frame = Buffer.alloc(WIDTH * HEIGHT);
+  let rest = time;
+  for (let bit = 0; bit < COLUMNS * ROWS; bit += 1) {
+    const on = rest % 2;
+    rest = Math.floor(rest / 2);
+    if (!on) continue;
+    const left = (bit % COLUMNS) * (WIDTH / COLUMNS);
+    const top = Math.floor(bit / COLUMNS) * (HEIGHT / ROWS);
+    for (let y = top; y < top + HEIGHT / ROWS; y += 1)
+      frame.fill(255, y * WIDTH + left, y * WIDTH + left + WIDTH / COLUMNS);
+  }
+  return frame;
+}
+
+/** Publishes to `url` until stop(), with a tone. */
+export function publishClock(url) {
+  const child = spawn('ffmpeg', [
+    '-nostdin', '-loglevel', 'error', '-fflags', 'nobuffer',
+    '-use_wallclock_as_timestamps', '1', '-f', 'rawvideo', '-pix_fmt', 'gray', '-s', `${WIDTH}x${HEIGHT}`,
+    '-r', String(RATE), '-i', 'pipe:0',
+    '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
+    '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(RATE), '-pix_fmt', 'yuv420p',
+    '-c:a', 'aac', '-b:a', '64k', '-flush_packets', '1', '-f', 'flv', url,
+  ], { stdio: ['pipe', 'ignore', 'pipe'] });
+  let output = '';
+  child.stderr.on('data', (data) => { output = (output + data).slice(-4000); });
+  child.stdin.on('error', () => {});
+  const ended = new Promise((resolve) => { child.once('close', resolve); });
+  const begin = performance.now();
+  let sent = 0;
+  const timer = setInterval(() => {
+    // On a busy machine frames are left out, not sent late: each one shows the present time.
+    const due = Math.floor((performance.now() - begin) / (1000 / RATE));
+    if (due <= sent || child.stdin.writableLength > 2 * WIDTH * HEIGHT) return;
+    sent = due;
+    child.stdin.write(frameOf(Date.now()));
+  }, 5);
+  return {
+    output: () => output,
+    async stop() {
+      clearInterval(timer);
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Starts to read the clock of each picture that the page's first video shows. */
+export function readClock(page) {
+  return page.evaluate(([columns, rows]) => {
+    const context = new OffscreenCanvas(columns, rows).getContext('2d', { willReadFrequently: true });
+    const video = document.querySelector('.tile video');
+    window.clockDelays = [];
+    const read = () => {
+      const now = Date.now();
+      // From the middle of each block: its edges are blurred.
+      const { videoWidth: width, videoHeight: height } = video;
+      for (let bit = 0; bit < columns * rows; bit += 1) {
+        const [x, y] = [bit % columns, Math.floor(bit / columns)];
+        context.drawImage(video, ((x + 0.3) * width) / columns, ((y + 0.3) * height) / rows, (0.4 * width) / columns,
+          (0.4 * height) / rows, x, y, 1, 1);
+      }
+      const { data } = context.getImageData(0, 0, columns, rows);
+      let time = 0;
+      for (let bit = columns * rows - 1; bit >= 0; bit -= 1) time = time * 2 + (data[bit * 4] > 127 ? 1 : 0);
+      const span = 2 ** (columns * rows);
+      window.clockDelays.push(((now % span) - time) / 1000);
+      if (window.clockDelays.length > 2000) window.clockDelays.shift();
+      video.requestVideoFrameCallback(read);
+    };
+    video.requestVideoFrameCallback(read);
+  }, [COLUMNS, ROWS]);
+}
+
+/** How far each picture since then was behind the publisher's clock, s; begins again. */
+export const takeDelays = (page) => page.evaluate(() => window.clockDelays.splice(0));
+
+export function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}

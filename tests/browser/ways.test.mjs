@@ -1,0 +1,190 @@
+// The ways by which live comes to the page: FLV, low-latency HLS and HLS; what the page shows
+// of them, how it falls back and how it recovers.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { lagSince } from '../lib/lag.mjs';
+import { startStack } from '../lib/stack.mjs';
+import { countPictures, goTo, launch, logIn, openPage, phone, picturesOf, screenshot, until } from './browser.mjs';
+import { median, publishClock, readClock, takeDelays } from './clock-picture.mjs';
+import { startFront } from './front.mjs';
+
+const STREAM = 'live/demo';
+const MOST_BEHIND = 1.5;
+
+let stack;
+let browser;
+let publisher;
+let front;
+let blocked;        // a page behind a proxy that lets no WebSocket through
+
+const publish = () => { publisher = publishClock(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`); };
+
+async function open(url, query, prepare, options) {
+  const opened = await openPage(browser, `${url}/${query}`, options, prepare);
+  await logIn(opened.page, stack.adminPassword);
+  await goTo(opened.page, `#/watch/${STREAM}`);
+  return opened;
+}
+
+/** What the page says of its connection: {phase, way, delay (s or NaN), note, number on the picture}. */
+const connection = (page) => page.evaluate(() => {
+  const fact = (name) => {
+    const row = document.querySelector(`.facts-row[data-fact=${name}]`);
+    return row.hidden ? '' : row.querySelector('dd').textContent;
+  };
+  return {
+    phase: document.querySelector('.tile').dataset.phase,
+    way: fact('way'),
+    delay: Number.parseFloat(fact('delay')),
+    note: document.querySelector('.watch-side .panel > .hint:not([hidden])')?.textContent ?? '',
+    number: document.querySelector('.tile-number:last-child').textContent,
+  };
+});
+
+const playsBy = (page, way) =>
+  until(`playing by ${way}`, () => connection(page), (seen) => seen.phase === 'playing' && seen.way === way);
+
+before(async () => {
+  stack = await startStack();
+  browser = await launch(stack);
+  front = await startFront(stack);
+  publish();
+  blocked = await open(front.url, '', undefined);
+});
+after(async () => {
+  await browser?.close();
+  await front?.stop();
+  await publisher?.stop();
+  await stack?.stop();
+});
+
+test('where no WebSocket gets through, the page plays low-latency HLS, and says so', async () => {
+  const seen = await playsBy(blocked.page, 'Low-latency HLS');
+  assert.ok(front.refused > 0);
+  assert.match(seen.note, /did not work here/);
+  await countPictures(blocked.page);
+  await until('the picture to move', () => picturesOf(blocked.page), ({ pictures }) => pictures > 25);
+});
+
+test('FLV where it works: the buffer is shown, and no note', async () => {
+  const { page, close } = await open(stack.httpsUrl, '');
+  const seen = await playsBy(page, 'WebSocket (FLV)');
+  assert.equal(seen.note, '');
+  assert.match(seen.number, /^buffer \d/);
+  await close();
+});
+
+test('low-latency HLS is close behind the encoder, and the page shows how close', async (t) => {
+  const { page, close } = await open(stack.httpsUrl, '?via=llhls');
+  assert.match((await playsBy(page, 'Low-latency HLS')).note, /via/);
+  await readClock(page);
+  await until('the page to know the delay', () => connection(page), ({ delay }) => delay > 0);
+  await takeDelays(page);
+  const began = performance.now();
+  const shown = [];
+  const delays = [];
+  await until('10 s of pictures', async () => {
+    shown.push((await connection(page)).delay);
+    delays.push(...await takeDelays(page));
+    return delays.length;
+  }, (count) => count > 250);
+  const [real, said] = [median(delays), median(shown)];
+  const late = lagSince(began) / 1000;
+  t.diagnostic(`behind the encoder ${real.toFixed(2)} s, at most ${Math.max(...delays).toFixed(2)} s; ` +
+    `shown ${said.toFixed(2)} s; this machine was late by up to ${late.toFixed(2)} s`);
+  assert.ok(real <= MOST_BEHIND + late, `${real} s behind the encoder`);
+  assert.ok(Math.abs(real - said) < 0.4 + late, `shows ${said} s of ${real} s`);
+  assert.match((await connection(page)).number, /^delay \d/);
+  await close();
+});
+
+test('HLS plays without low latency', async (t) => {
+  const { page, close } = await open(stack.httpsUrl, '?via=hls');
+  await playsBy(page, 'HLS');
+  const native = await page.evaluate(() =>
+    document.querySelector('video').canPlayType('application/vnd.apple.mpegurl'));
+  await readClock(page);
+  const delays = await until('pictures', () => page.evaluate(() => window.clockDelays), ({ length }) => length > 50);
+  t.diagnostic(`${native ? 'native' : 'hls.js'}: ${median(delays).toFixed(2)} s behind the encoder`);
+  assert.ok(median(delays) < 15);
+  await close();
+});
+
+test('a publisher that is away for some seconds: HLS goes on in the same video', async () => {
+  const { page, close } = await open(stack.httpsUrl, '?via=llhls');
+  await playsBy(page, 'Low-latency HLS');
+  await countPictures(page);
+  await publisher.stop();
+  await page.waitForSelector('.tile[data-phase=grace]');
+  const frozen = await until('the picture to stand still', () => picturesOf(page), (() => {
+    let last = -1;
+    return ({ at }) => {
+      const stands = at === last;
+      last = at;
+      return stands;
+    };
+  })());
+  await new Promise((resolve) => { setTimeout(resolve, 4000); });
+  publish();
+  await until('the picture to move again', () => picturesOf(page),
+    (seen) => seen.same && seen.phase === 'playing' && seen.pictures > frozen.pictures + 50);
+  await until('the delay to be small again', () => connection(page), ({ delay }) => delay < MOST_BEHIND + 0.5);
+  assert.equal((await connection(page)).way, 'Low-latency HLS');
+  await close();
+});
+
+test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
+  const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
+    window.ManagedMediaSource = window.MediaSource;
+    window.MediaSource = undefined;
+    // As Safari: it plays a media source without an address.
+    Object.defineProperty(HTMLMediaElement.prototype, 'srcObject', {
+      set(source) {
+        if (!source) return;
+        this.managed = true;
+        this.src = URL.createObjectURL(source);
+      },
+    });
+  }));
+  await playsBy(page, 'WebSocket (FLV)');
+  const video = await page.evaluate(() => {
+    const { managed, disableRemotePlayback } = document.querySelector('video');
+    return { managed, disableRemotePlayback };
+  });
+  assert.deepEqual(video, { managed: true, disableRemotePlayback: true }, 'else it would not open');
+  await close();
+});
+
+test('an older iPhone has no media source: HLS, by itself', async () => {
+  const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
+    window.MediaSource = undefined;
+    // If this browser has no player for HLS, its video shows at least which address it was given.
+    HTMLMediaElement.prototype.canPlayType = (type) => (type === 'application/vnd.apple.mpegurl' ? 'maybe' : '');
+  }));
+  const seen = await until('HLS', () => connection(page), ({ way }) => way === 'HLS');
+  assert.equal(seen.note, '');
+  assert.match(await page.evaluate(() => document.querySelector('video').src), /\/m\/[^/]+\/live\/demo\/index\.m3u8$/);
+  await close();
+});
+
+for (const [locale, words] of Object.entries({ 'en-US': 'Low-latency HLS', 'zh-CN': '低延迟 HLS' })) {
+  for (const [name, device] of Object.entries({ wide: { viewport: { width: 1440, height: 900 } }, phone })) {
+    test(`the connection is in the details, in ${locale}, ${name}`, async () => {
+      const { page, close } = await open(front.url, '?via=llhls', undefined, { locale, ...device });
+      await playsBy(page, words);
+      await until('the delay', () => connection(page), ({ delay }) => delay > 0);
+      await page.locator('.facts').scrollIntoViewIfNeeded();
+      await screenshot(page, `connection-${locale}-${name}`);
+      await close();
+    });
+  }
+}
+
+test('the page behind the proxy returns to FLV when that gets through', async () => {
+  front.blocks = false;
+  const seen = await playsBy(blocked.page, 'WebSocket (FLV)');
+  assert.equal(seen.note, '');
+  assert.ok((await picturesOf(blocked.page)).same, 'in the same video');
+  await blocked.close();
+});
