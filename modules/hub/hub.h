@@ -388,6 +388,16 @@ int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
 
 /* --- segments for HLS (hub_cut.c); ../http/hls.md --- */
 
+/* The start of a part, in continuous time: AT is dts minus `skip` of its first entry,
+ * BEFORE the start of the part before it.  A segment's first part starts with it.  A part
+ * lasts until the next one starts, or the next segment; that can only be more than
+ * PART-TARGET (PART_MS + 1) where pictures without sound are slower than it. */
+static ngx_inline int64_t
+hub_part_start(uint32_t part_ms, int64_t before, int64_t at)
+{
+    return ngx_max(before + 1, ngx_min(at, before + (int64_t) part_ms + 1));
+}
+
 /* Copies record NUMBER of the reader's stream.  NGX_OK; NGX_AGAIN: the segment has
  * not begun; NGX_DECLINED: it is too old, or the stream has ended.  The segment is
  * complete when the next record exists. */
@@ -407,6 +417,16 @@ ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r, uint32_t numbe
 /* Asks the writer to keep the window that HLS needs for the next HUB_WANTED_MS. */
 #define HUB_WANTED_MS  10000
 void hub_segments_want(hub_stream_t *s);
+
+/* For the writer.  hub_cut_start() begins a new stream.  hub_cut_entry() returns the
+ * flags that entry E, which is about to be appended, gets from here; the new head makes
+ * its decision valid.  hub_cut_publish() then shows a new segment to the readers. */
+void hub_cut_start(const hub_t *h, hub_stream_t *s);
+uint8_t hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e);
+void hub_cut_publish(hub_stream_t *s);
+
+/* The window of S, in ms: longer while HLS needs it. */
+int64_t hub_segments_window(const hub_t *h, const hub_stream_t *s);
 
 
 /* --- viewers that come by single requests (hub_visit.c) --- */

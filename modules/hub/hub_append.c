@@ -77,13 +77,14 @@ static void
 hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
 {
     int          full, old;
+    int64_t      window = hub_segments_window(h, s);
     uint64_t     first = hub_load(&s->first);
     hub_entry_t *e;
 
     /* the oldest entries are in no cache, so drop many at a time */
     if (s->end + size - hub_load(&s->tail) <= h->stream_max
         && !hub_index_is_full(s, first)
-        && dts - s->first_dts <= (int64_t) (h->window + h->window / 16))
+        && dts - s->first_dts <= window + window / 16)
     {
         return;
     }
@@ -92,7 +93,7 @@ hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
         e = hub_entry(h, s, first);
         full = s->end + size - e->offset > h->stream_max
                || hub_index_is_full(s, first);
-        old = dts - e->dts > (int64_t) h->window
+        old = dts - e->dts > window
               && first + 1 < s->key_plus_one
               && (uint32_t) ngx_current_msec - e->stored_ms > HUB_READ_MS;
 
@@ -252,6 +253,7 @@ hub_expect_next(const hub_t *h, hub_writer_t *w)
 void
 hub_append_soon(const hub_client_t *c, const hub_writer_t *w)
 {
+    const u_char        *p;
     const hub_stream_t  *s = w->ref.stream;
 
     if (s == NULL || c->session == NULL) {
@@ -265,6 +267,11 @@ hub_append_soon(const hub_client_t *c, const hub_writer_t *w)
     __builtin_prefetch(&s->bytes_in, 1);
     __builtin_prefetch(&s->credit, 1);
     __builtin_prefetch(&s->first_block, 1);
+
+    for (p = (const u_char *) s->cut; p < (const u_char *) s->index; p += 64) {
+        __builtin_prefetch(p, 1);
+    }
+
     __builtin_prefetch(&c->session->bytes, 1);
     __builtin_prefetch(w->next[0], 1);
     __builtin_prefetch(w->next[1]);
@@ -336,6 +343,7 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     e->flags = (uint8_t) ((joinable ? HUB_KEY : 0)
                           | (frame->config ? HUB_CONFIG : 0)
                           | (w->discontinuity ? HUB_DISCONTINUITY : 0));
+    e->flags |= hub_cut_entry(h, w, e);
 
     w->discontinuity &= frame->config;       /* mark the first frame, too */
 
@@ -345,6 +353,8 @@ hub_append_owned(hub_t *h, hub_writer_t *w, uint8_t type,
     if (joinable) {
         hub_store(&s->key_plus_one, head + 1);
     }
+
+    hub_cut_publish(s);
 
     if (joinable && type == FLV_VIDEO) {
         s->gop_ms = w->keyed ? (uint32_t) (dts - w->key_dts) : 0;

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 
 #include "../media/flv.h"
+#include "../media/sound_clock.h"
 
 #define HUB_BLOCK_SIZE      65536
 #define HUB_BLOCK_SHIFT     16
@@ -95,6 +96,32 @@ typedef struct {
     uint16_t  width, height;
     uint8_t   data[HUB_INIT_MAX];        /* video's, then audio's */
 } hub_init_t;
+
+/* Where the segments of a stream stand after `head` entries.  Times are ms of HLS's
+ * continuous time. */
+typedef struct {
+    uint64_t       end;        /* number of the next segment */
+    int64_t        skip;       /* as in the newest segment's record */
+    int64_t        start;      /* of that segment */
+    int64_t        part;       /* of its newest part */
+    uint64_t       part_index; /* the part's first entry, and that one's offset */
+    uint64_t       part_offset;
+    int64_t        key;        /* the newest key frame, -1: none */
+    int64_t        last[2];    /* the newest frame of each track, -1: none */
+    int64_t        heard;      /* the segment's newest frame of sound, -1: none; as
+                                  fragment_add() moves it */
+    uint32_t       step[2];    /* a frame of each track lasts about so long */
+    uint32_t       gop;        /* between the newest two key frames, 0: not known */
+    uint32_t       rate;       /* of sound */
+    sound_clock_t  sound;
+    uint32_t       breaks;     /* segments so far that have `anew` */
+    uint32_t       init;       /* number of the newest headers */
+    uint32_t       config_seq; /* of the stream when these were compared */
+    uint8_t        begun;      /* there is a segment */
+    uint8_t        pictured;   /* the segment has a picture */
+    uint8_t        sounded;    /* the part has sound */
+    uint8_t        pad;
+} hub_cut_t;
 
 /* The newest frame of a track: [0] video, [1] audio. */
 typedef struct {
@@ -187,10 +214,22 @@ typedef struct {
     uint64_t         first_index;
     uint64_t         end_index;
 
+    /* HLS.  An append reads cut[head & 1] and writes the other one, which becomes
+     * valid with the new head: a SIGKILL leaves both, or neither. */
+    hub_cut_t        cut[2];
+    uint64_t         segment_end;      /* behind the newest segment that is readable */
+    uint64_t         started_utc;      /* ms since 1970, of the stream's start */
+    uint64_t         wanted_ms;        /* when a worker last needed HLS's window */
+    uint32_t         segment_ms;       /* hls_segment and hls_part of its start */
+    uint32_t         part_ms;
+    uint32_t         target_s;         /* EXT-X-TARGETDURATION */
+
     /* not cleared: a reader of the slot's previous stream may still look here */
     uint32_t         index[HUB_INDEX_BLOCKS];
     uint32_t         blocks[HUB_STREAM_BLOCKS];
     hub_config_t     config[HUB_CONFIG_KINDS];
+    hub_segment_t    segments[HUB_SEGMENTS];
+    hub_init_t       inits[HUB_INITS];
 } hub_stream_t;
 
 
@@ -402,6 +441,9 @@ typedef struct {
     ngx_msec_t         window;
     ngx_msec_t         grace;
     size_t             stream_max;
+    ngx_msec_t         hls_segment;    /* for streams that begin from now on */
+    ngx_msec_t         hls_part;
+    ngx_msec_t         hls_window;
     ngx_int_t          viewers_max;
     ngx_int_t          stream_viewers_max;
     hub_share_t        user_share;

@@ -45,6 +45,7 @@ hub_stream_create(hub_t *h, hub_stream_t *s, const u_char *name, size_t len)
     ngx_memcpy(s->name, name, len);
     s->name_hash = hub_name_hash(name, len);
     s->created_ms = ngx_current_msec;
+    hub_cut_start(h, s);
 
     return HUB_ADMITTED;
 }

@@ -64,6 +64,27 @@ static ngx_command_t  ngx_hub_commands[] = {
       offsetof(hub_t, stream_max),
       NULL },
 
+    { ngx_string("hls_segment"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(hub_t, hls_segment),
+      NULL },
+
+    { ngx_string("hls_part"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(hub_t, hls_part),
+      NULL },
+
+    { ngx_string("hls_window"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(hub_t, hls_window),
+      NULL },
+
     { ngx_string("hub_viewers_max"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_num_slot,
@@ -365,6 +386,43 @@ ngx_hub_init_share(hub_share_t *share, ngx_uint_t percent, ngx_uint_t least)
 }
 
 
+/* Segments have at least nine tenths of hls_segment, and a list may name no more than the
+ * hub remembers: HUB_SEGMENTS have to last for twice the list. */
+static char *
+ngx_hub_init_hls(hub_t *h, ngx_log_t *log)
+{
+    size_t      i;
+    ngx_msec_t  target;
+
+    ngx_conf_init_msec_value(h->hls_segment, 2000);
+    ngx_conf_init_msec_value(h->hls_part, 333);
+    target = (h->hls_segment + 999) / 1000 * 1000;
+    ngx_conf_init_msec_value(h->hls_window, ngx_max(12000, 3 * target));
+
+    const struct {
+        const char  *name;
+        ngx_msec_t   value, least, most;
+    } limits[] = {
+        { "hls_segment", h->hls_segment, 1000, 10000 },
+        { "hls_part", h->hls_part, 200, 500 },
+        { "hls_window", h->hls_window, 3 * target, 25 * h->hls_segment },
+    };
+
+    for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        if (limits[i].value < limits[i].least || limits[i].value > limits[i].most) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "%s is %Mms, expected %Mms to %Mms%s", limits[i].name,
+                          limits[i].value, limits[i].least, limits[i].most,
+                          i == 2 ? ": 3 times hls_segment, in whole seconds, to 25 "
+                                   "times" : "");
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static void *
 ngx_hub_create_conf(ngx_cycle_t *cycle)
 {
@@ -389,6 +447,9 @@ ngx_hub_create_conf(ngx_cycle_t *cycle)
     h->window = NGX_CONF_UNSET_MSEC;
     h->grace = NGX_CONF_UNSET_MSEC;
     h->stream_max = NGX_CONF_UNSET_SIZE;
+    h->hls_segment = NGX_CONF_UNSET_MSEC;
+    h->hls_part = NGX_CONF_UNSET_MSEC;
+    h->hls_window = NGX_CONF_UNSET_MSEC;
     h->viewers_max = NGX_CONF_UNSET;
     h->stream_viewers_max = NGX_CONF_UNSET;
     h->worker = HUB_NO_SLOT;
@@ -409,6 +470,10 @@ ngx_hub_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_size_value(h->stream_max, 16 * 1024 * 1024);
     ngx_conf_init_value(h->viewers_max, 0);
     ngx_conf_init_value(h->stream_viewers_max, 0);
+    if (ngx_hub_init_hls(h, cycle->log) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_hub_init_share(&h->user_share, 10, 64);
     ngx_hub_init_share(&h->address_share, 50, 512);
 

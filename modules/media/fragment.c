@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define FRAME_TICKS  1024       /* AAC: ISO/IEC 14496-3, 4.5.1.1 */
-
 
 void
 fragment_init(fragment_t *f, const mp4_track_t tracks[2])
@@ -12,7 +10,6 @@ fragment_init(fragment_t *f, const mp4_track_t tracks[2])
     f->track[0].last = f->track[1].last = -1;
     f->video = tracks[MP4_VIDEO].codec != FLV_CODEC_NONE;
     f->timescale = tracks[MP4_AUDIO].timescale;
-    f->frame = FRAME_TICKS;
 }
 
 
@@ -23,10 +20,22 @@ fragment_resume(fragment_t *f, const int64_t last[2])
     f->track[MP4_AUDIO].last = last[MP4_AUDIO];
 
     if (last[MP4_AUDIO] >= 0) {          /* + 1, as the ms were rounded down */
-        f->next = (uint64_t) (last[MP4_AUDIO] + 1) * f->timescale / 1000
-                  + f->frame;
-        f->set = 1;
+        f->sound.next = (uint64_t) (last[MP4_AUDIO] + 1) * f->timescale / 1000
+                        + AAC_FRAME;
+        f->sound.set = 1;
     }
+}
+
+
+void
+fragment_start_at(fragment_t *f, uint64_t next, int set)
+{
+    fragment_clear(f);
+    f->track[0].last = f->track[1].last = -1;
+    f->track[0].step = f->track[1].step = 0;
+    f->ended = 0;
+    f->sound.next = next;
+    f->sound.set = set != 0;
 }
 
 
@@ -177,48 +186,27 @@ fragment_tick(const fragment_t *f, uint32_t i)
 }
 
 
-/* Lets each frame follow the previous one by that one's own length.  When a frame's
- * dts differs by more than the drift, changes the duration of the previous frame,
- * unless that is in the last fragment, which is already written. */
+/* The clock may change the duration of the previous frame, unless that is in the last
+ * fragment, which is already written. */
 static uint64_t
 fragment_sound(fragment_t *f)
 {
     uint32_t           i;
-    uint64_t           first, at, next, own;
-    uint64_t           drift = (uint64_t) FRAGMENT_DRIFT * f->timescale / 1000;
+    uint64_t           first = 0, at = 0, before;
     fragment_track_t  *t = &f->track[MP4_AUDIO];
 
-    if (t->n == 0) {
-        return 0;
-    }
+    for (i = 0; i < t->n; i++) {
+        before = at;
+        at = sound_clock_frame(&f->sound, fragment_tick(f, i), f->timescale, i == 0);
 
-    first = fragment_tick(f, 0);
-
-    if (f->set && first <= f->next + drift) {
-        first = f->next;
-    }
-
-    for (i = 0, at = first; i < t->n; i++, at = next) {
-        next = at + f->frame;
-
-        if (i + 1 == t->n) {
-            t->sample[i].duration = f->frame;
-            continue;
+        if (i == 0) {
+            first = at;
+        } else {
+            t->sample[i - 1].duration = (uint32_t) (at - before);
         }
 
-        own = fragment_tick(f, i + 1);
-
-        if (own > next + drift) {
-            next = own;
-        } else if (own + drift < next) {
-            next = own > at ? own : at + 1;
-        }
-
-        t->sample[i].duration = (uint32_t) (next - at);
+        t->sample[i].duration = AAC_FRAME;
     }
-
-    f->next = at;
-    f->set = 1;
 
     return first;
 }

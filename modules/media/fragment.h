@@ -3,9 +3,7 @@
  * decides when a fragment is full, so that all writers of fragments cut at the same
  * places.
  *
- * FLV's milliseconds make the pace of sound uneven.  A fragment evens it out: each
- * frame of sound follows the previous one by that one's own length, as long as this
- * differs from the frame's time by at most FRAGMENT_DRIFT.
+ * Sound gets its even pace (sound_clock.h), which runs on from fragment to fragment.
  *
  * Pure: no allocation, no clock, no logging.
  */
@@ -14,13 +12,13 @@
 #define DUOLU_MEDIA_FRAGMENT_H
 
 #include "mp4.h"
+#include "sound_clock.h"
 
 #define FRAGMENT_MS       1000      /* the longest */
 #define FRAGMENT_BYTES    786432    /* the largest, of more than one frame */
 #define FRAGMENT_SAMPLES  512       /* of a track */
 #define FRAGMENT_SHORT    500       /* ms; a key frame does not end a shorter
                                        fragment that begins with one */
-#define FRAGMENT_DRIFT    12        /* ms */
 #define FRAGMENT_STILL    300       /* ms without a picture: video stopped */
 
 typedef struct {
@@ -35,11 +33,9 @@ typedef struct {
     fragment_track_t  track[2];     /* MP4_VIDEO, MP4_AUDIO */
     size_t            bytes;
     uint32_t          timescale;    /* sound's */
-    uint32_t          frame;        /* ticks of one frame of sound */
-    uint64_t          next;         /* ticks: where the last run of sound ended */
+    sound_clock_t     sound;
     int64_t           ended;        /* ms: the end of the last video run */
     unsigned          video:1;      /* the file has pictures */
-    unsigned          set:1;        /* `next` is known */
 } fragment_t;
 
 /* Begins a file of TRACKS (mp4_track_t[2]). */
@@ -47,6 +43,11 @@ void fragment_init(fragment_t *f, const mp4_track_t tracks[2]);
 
 /* Continues a file whose last frames have the dts LAST[2] (ms; -1: none). */
 void fragment_resume(fragment_t *f, const int64_t last[2]);
+
+/* Begins a run of fragments that depends on no frame before it: only the sound goes on,
+ * with its first frame at tick NEXT if SET, and else at that frame's own time.
+ * (A segment of HLS: `sound` and `sound_set` of its hub_segment_t.) */
+void fragment_start_at(fragment_t *f, uint64_t next, int set);
 
 /* Must the fragment end before this frame?  DTS in ms since the file's start. */
 int fragment_full(const fragment_t *f, int kind, int64_t dts, int key,

@@ -22,6 +22,8 @@ volatile ngx_cycle_t        *ngx_cycle = &rig_cycle;
 
 static ngx_time_t  rig_time;
 
+uint64_t           rig_now;
+
 
 void
 ngx_time_update(void)
@@ -33,6 +35,12 @@ ngx_time_update(void)
     rig_time.msec = (ngx_uint_t) now.tv_nsec / 1000000;
     ngx_cached_time = &rig_time;
     ngx_current_msec = (ngx_msec_t) (rig_us() / 1000);
+
+    if (rig_now) {
+        rig_time.sec = (time_t) (rig_now / 1000);
+        rig_time.msec = (ngx_uint_t) rig_now % 1000;
+        ngx_current_msec = (ngx_msec_t) rig_now;
+    }
 }
 
 
@@ -167,6 +175,9 @@ rig_hub(ngx_shm_zone_t *zone, size_t size)
     h->window = 10000;
     h->grace = 60000;
     h->stream_max = 16 * HUB_BLOCK_SIZE;
+    h->hls_segment = 2000;
+    h->hls_part = 333;
+    h->hls_window = 12000;
     h->user_share.percent = h->address_share.percent = 100;
 
     return h;

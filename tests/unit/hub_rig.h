@@ -10,6 +10,9 @@
 
 extern ngx_log_t  rig_log;
 
+/* The time in ms for tests that set it, also as UTC; 0: the real one. */
+extern uint64_t   rig_now;
+
 /* A new zone of SIZE bytes, shared with children. */
 hub_t *rig_zone(size_t size);
 

@@ -209,8 +209,8 @@ static void test_sound_keeps_to_its_times(void **state)
             assert_true(out.runs[MP4_AUDIO].dts >= end);
             end = out.runs[MP4_AUDIO].dts + length(MP4_AUDIO);
             at = (int64_t) out.runs[MP4_AUDIO].dts * 1000 / 48000;
-            assert_in_range(at - dts + FRAGMENT_DRIFT + 25, 0,
-                            2 * (FRAGMENT_DRIFT + 25));
+            assert_in_range(at - dts + SOUND_DRIFT + 25, 0,
+                            2 * (SOUND_DRIFT + 25));
         }
     }
 }

@@ -1,0 +1,591 @@
+/*
+ * Where the segments and parts of HLS begin (../http/hls.md).  The stream's writer
+ * decides it for each frame that it appends; all workers read the same flags and records.
+ *
+ * Continuous time is dts minus `skip`.  Time that no track has is a hole, and `skip`
+ * grows by it.  The next frame follows the newest one of its own track, which keeps the
+ * distance that sound and pictures had.  A track that would go back then, as the distance
+ * changed, begins one more segment that takes a part of the hole back.
+ *
+ * The start of a segment or a part is that of its first frame, with exceptions for what
+ * players are promised: starts grow, no segment is longer than CUT_OVER beyond
+ * TARGETDURATION, and no part longer than PART-TARGET (unless pictures without sound are
+ * slower than that).  A frame may so begin a little after the start, or before it when
+ * its track lags.
+ */
+
+#include "hub.h"
+#include "../media/aac.h"
+
+/* all in ms */
+#define CUT_OVER       490      /* EXTINF is rounded to s: RFC 8216bis, 4.4.4.1 */
+#define CUT_LEAST     1000      /* numbers must not outrun the seconds since 1970 */
+#define CUT_HOLE      1000      /* a longer time without frames */
+#define CUT_SEAM        50      /* shorter ones are none, whatever the entry says */
+#define CUT_STEP      1000      /* longest expected duration of a frame */
+#define CUT_STILL      300      /* pictures have stopped */
+#define CUT_APART     3000      /* most between sound and picture, as in hub_clock.c */
+#define CUT_BACK       100      /* sound may begin so much early: its pace hides it */
+#define CUT_LAG       1000      /* a start may be so much before the first frame */
+#define CUT_DRIFT      500      /* of the wall clock */
+
+#define CUT_ENTRIES    256      /* most in a part */
+#define CUT_BYTES      (1024 * 1024)
+#define CUT_FULL       85       /* percent of PART-TARGET: RFC 8216bis, 4.4.3.7 */
+#define CUT_EPOCH      1700000000       /* s; numbers are 32 bits in some players */
+
+/* A frame that is appended. */
+typedef struct {
+    const hub_t        *h;
+    const hub_entry_t  *entry;
+    int                 kind;       /* of its track */
+    int64_t             at;         /* continuous time */
+} cut_frame_t;
+
+
+static uint64_t
+cut_first_number(const hub_stream_t *s)
+{
+    return ngx_max(s->started_utc / 1000, CUT_EPOCH) - CUT_EPOCH;
+}
+
+
+static int64_t
+cut_limit(const hub_stream_t *s)
+{
+    return (int64_t) s->target_s * 1000 + CUT_OVER;
+}
+
+
+static hub_segment_t *
+cut_record(hub_stream_t *s, uint64_t number)
+{
+    return &s->segments[number % HUB_SEGMENTS];
+}
+
+
+void
+hub_cut_start(const hub_t *h, hub_stream_t *s)
+{
+    hub_cut_t         *cut = &s->cut[s->head & 1];
+    const ngx_time_t  *tp = ngx_timeofday();
+
+    s->started_utc = (uint64_t) tp->sec * 1000 + tp->msec;
+    s->segment_ms = (uint32_t) h->hls_segment;
+    s->part_ms = (uint32_t) h->hls_part;
+    s->target_s = (s->segment_ms + 999) / 1000;
+
+    ngx_memzero(cut, sizeof(hub_cut_t));
+    cut->end = cut_first_number(s);
+    cut->breaks = (uint32_t) cut->end;
+    cut->key = cut->last[0] = cut->last[1] = cut->heard = -1;
+    s->segment_end = cut->end;
+}
+
+
+/* --- headers --- */
+
+/* Copies the codec data of the stored headers to INIT. */
+static void
+cut_read_headers(const hub_stream_t *s, hub_init_t *init)
+{
+    int                  kind, rc;
+    size_t               at = 0, size;
+    flv_frame_t          frame;
+    const hub_config_t  *config;
+
+    ngx_memzero(init, sizeof(hub_init_t));
+
+    for (kind = 0; kind < 2; kind++) {
+        config = &s->config[kind ? HUB_CONFIG_AUDIO : HUB_CONFIG_VIDEO];
+        rc = kind ? flv_parse_audio(config->body, config->size, &frame)
+                  : flv_parse_video(config->body, config->size, &frame);
+
+        if (rc != FLV_OK) {
+            continue;
+        }
+
+        size = (frame.end ? frame.end : config->size) - frame.payload;
+        init->size[kind] = (uint16_t) size;
+        init->codec[kind] = (uint8_t) frame.codec;
+
+        if (at + size <= HUB_INIT_MAX) {
+            ngx_memcpy(init->data + at, config->body + frame.payload, size);
+        }
+
+        at += size;
+    }
+
+    init->width = s->width;
+    init->height = s->height;
+}
+
+
+/* A rate that changes begins another clock, as its ticks are other ones. */
+static void
+cut_set_rate(hub_cut_t *cut, const hub_init_t *init)
+{
+    uint32_t      rate = 0;
+    aac_config_t  aac;
+
+    if (init->size[1] && init->size[0] + init->size[1] <= HUB_INIT_MAX
+        && aac_parse_config(init->data + init->size[0], init->size[1], &aac) == 0)
+    {
+        rate = aac.rate;
+    }
+
+    if (rate != cut->rate) {
+        cut->rate = rate;
+        cut->sound.set = 0;
+    }
+}
+
+
+/* Did the headers change since the newest frame?  Stores them if so. */
+static int
+cut_headers_changed(hub_stream_t *s, hub_cut_t *cut)
+{
+    hub_init_t  now, *init = &s->inits[cut->init % HUB_INITS];
+
+    if (cut->begun && cut->config_seq == s->config_seq) {
+        return 0;
+    }
+
+    cut->config_seq = s->config_seq;
+    cut_read_headers(s, &now);
+    now.number = cut->init;
+
+    if (cut->begun) {
+        if (ngx_memcmp(&now, init, sizeof(hub_init_t)) == 0) {
+            return 0;                        /* other metadata */
+        }
+
+        now.number = ++cut->init;
+        init = &s->inits[cut->init % HUB_INITS];
+    }
+
+    hub_store(&init->number, (uint32_t) -1);
+    hub_step();
+    ngx_memcpy((u_char *) init + sizeof(init->number),
+               (u_char *) &now + sizeof(now.number),
+               sizeof(hub_init_t) - sizeof(now.number));
+    hub_store(&init->number, now.number);
+    cut_set_rate(cut, &now);
+
+    return cut->begun;
+}
+
+
+/* --- time --- */
+
+/* Where the newest frame of both tracks ends. */
+static int64_t
+cut_newest(const hub_cut_t *cut)
+{
+    int64_t  video = cut->last[0] < 0 ? 0 : cut->last[0] + cut->step[0];
+    int64_t  audio = cut->last[1] < 0 ? 0 : cut->last[1] + cut->step[1];
+
+    return ngx_max(video, audio);
+}
+
+
+/* Is there a hole before frame F?  Moves `skip` and the frame's time if so. */
+static int
+cut_at_hole(hub_cut_t *cut, cut_frame_t *f)
+{
+    int64_t  newest = cut_newest(cut), last = cut->last[f->kind];
+    int64_t  own = last + cut->step[f->kind], move;
+
+    if (f->at < last - (f->kind ? CUT_BACK : 0)) {
+        move = f->at - ngx_max(own, 0);      /* the hole was shorter for this track */
+        cut->key -= cut->key < 0 ? 0 : move;
+
+    } else if ((f->entry->flags & HUB_DISCONTINUITY) || f->at - newest > CUT_HOLE) {
+        own = last < 0 || newest - own > CUT_APART ? newest : own;
+        move = ngx_max(f->at - own, 0);
+
+        if (move < CUT_SEAM) {
+            return 0;
+        }
+
+    } else {
+        return 0;
+    }
+
+    cut->skip += move;
+    f->at -= move;
+
+    return 1;
+}
+
+
+/* UTC minus continuous time.  The first frames of the stream tell it, as long as the
+ * wall clock is not set. */
+static int64_t
+cut_zone(const hub_stream_t *s, const hub_cut_t *cut)
+{
+    const ngx_time_t  *tp = ngx_timeofday();
+
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec
+           - (int64_t) ngx_current_msec - s->lead + cut->skip;
+}
+
+
+/* --- segments --- */
+
+/* May frame F end a part, and a long segment?  A picture may, as it tells how long the
+ * one before it lasts.  Sound may when pictures have stopped, and between slow ones. */
+static int
+cut_leads(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
+{
+    return f->kind == 0 || cut->last[0] < 0
+           || s->track[0].wall_ms + CUT_STILL <= s->track[1].wall_ms
+           || (cut->step[0] > s->part_ms / 5
+               && f->at <= cut->last[0] + 2 * (int64_t) cut->step[0]);
+}
+
+
+/* Should a segment begin at frame F, where viewers may join? */
+static int
+cut_at_key(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
+{
+    int64_t  elapsed = f->at - cut->start;
+
+    if (f->kind) {
+        return elapsed >= s->segment_ms;
+    }
+
+    return elapsed >= ngx_max((int64_t) s->segment_ms * 9 / 10, CUT_LEAST)
+           || (cut->pictured && cut->key >= 0
+               && elapsed + f->at - cut->key > cut_limit(s));
+}
+
+
+/* Must a segment begin at frame F, which is no key frame?  A GOP that is longer than the
+ * limit is cut into equal pieces, the last of which ends about at the next key frame. */
+static int
+cut_at_limit(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
+{
+    int64_t   elapsed = f->at - cut->start, limit = cut_limit(s);
+    uint32_t  piece, step = cut->step[f->kind];
+
+    if (elapsed + step > limit) {
+        return 1;
+    }
+
+    if (cut->gop <= limit || elapsed < limit / 4) {
+        return 0;
+    }
+
+    piece = cut->gop / (uint32_t) ((cut->gop + limit - 1) / limit);
+
+    return elapsed + step / 2 >= piece && cut->key + cut->gop - f->at >= piece / 2;
+}
+
+
+/* The first segment that a list should name which ends with segment NUMBER. */
+static uint64_t
+cut_listed(const hub_t *h, hub_stream_t *s, uint64_t number)
+{
+    int64_t   start = cut_record(s, number)->start;
+    uint64_t  least = cut_first_number(s), first = hub_load(&s->first), n;
+
+    n = number > least ? cut_record(s, number - 1)->listed : number;
+
+    while (n < number
+           && (number - n > HUB_SEGMENTS - 4
+               || cut_record(s, ngx_max(n, least + 1) - 1)->index < first
+               || start - cut_record(s, n + 1)->start >= (int64_t) h->hls_window))
+    {
+        n++;
+    }
+
+    return n;
+}
+
+
+/* Begins a segment at frame F, with its start AT.  HOLE: media is missing before it. */
+static void
+cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int hole,
+    int anew, int key)
+{
+    int64_t         zone = cut_zone(s, cut), before;
+    hub_segment_t  *record = cut_record(s, cut->end);
+
+    if (cut->begun && !hole) {
+        before = cut_record(s, cut->end - 1)->utc - cut->start;
+        zone = ngx_abs(zone - before) > CUT_DRIFT ? zone : before;
+    }
+
+    hub_store(&record->number, (uint64_t) -1);
+    hub_step();
+
+    record->index = s->head;
+    record->start = at;
+    record->skip = cut->skip;
+    record->utc = at + zone;
+    record->sound = cut->sound.next;
+    record->sound_set = (uint8_t) cut->sound.set;
+    record->bytes = f->entry->offset;
+    record->breaks = cut->breaks;
+    record->init = cut->init;
+    record->anew = (uint8_t) anew;
+    record->key = (uint8_t) key;
+    record->listed = cut_listed(f->h, s, cut->end);
+
+    hub_store(&record->number, cut->end);
+
+    cut->end++;
+    cut->breaks += (uint32_t) anew;
+    cut->begun = 1;
+    cut->start = at;
+    cut->pictured = 0;
+    cut->heard = -1;
+}
+
+
+/* The start of a segment that begins at frame F.  When its track does not lead, it may
+ * lag, and the newest picture's end is meant. */
+static int64_t
+cut_segment_start(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f,
+    int hole)
+{
+    int64_t  at = f->at, most = cut->part + s->part_ms + 1;
+
+    if (!cut->begun) {
+        return at;
+    }
+
+    if (hole) {
+        at = cut_newest(cut);
+    } else if (!cut_leads(s, cut, f)) {
+        at = cut->last[0] + cut->step[0];
+    }
+
+    if (at > most && at - most <= CUT_LAG) {
+        at = most;
+    }
+
+    return ngx_max(cut->part + 1, ngx_min(at, cut->start + cut_limit(s)));
+}
+
+
+/* --- parts --- */
+
+static int
+cut_at_part(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, int leads)
+{
+    int64_t  length = f->at - cut->part, most = s->part_ms + 1;
+
+    if (s->head - cut->part_index >= CUT_ENTRIES
+        || f->entry->offset + f->entry->size - cut->part_offset > CUT_BYTES)
+    {
+        return 1;
+    }
+
+    return leads && (length >= most
+                     || (length * 100 >= most * CUT_FULL
+                         && length + cut->step[f->kind] > most));
+}
+
+
+static void
+cut_begin_part(const hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at)
+{
+    cut->part = at;
+    cut->part_index = s->head;
+    cut->part_offset = f->entry->offset;
+    cut->sounded = 0;
+}
+
+
+/* --- frames --- */
+
+/* Adds frame F to its track. */
+static void
+cut_add(hub_cut_t *cut, const cut_frame_t *f)
+{
+    int64_t  step = f->at - cut->last[f->kind];
+
+    if (step > 0 && cut->last[f->kind] >= 0) {
+        cut->step[f->kind] = (uint32_t) ngx_min(step, CUT_STEP);
+    }
+
+    cut->last[f->kind] = ngx_max(f->at, cut->last[f->kind]);
+
+    if (f->kind == 0) {
+        cut->pictured = 1;
+
+        if (f->entry->flags & HUB_KEY) {
+            cut->gop = cut->key < 0 ? 0 : (uint32_t) ngx_max(f->at - cut->key, 0);
+            cut->key = f->at;
+        }
+
+    } else if (cut->rate) {
+        cut->heard = ngx_max(f->at, cut->heard + 1);
+        (void) sound_clock_frame(&cut->sound,
+                                 (uint64_t) cut->heard * cut->rate / 1000, cut->rate,
+                                 !cut->sounded);
+        cut->sounded = 1;
+    }
+}
+
+
+/* Does a segment, or a part, begin at frame F?  *AT is its start then.  FRESH: its
+ * headers are new; HOLE: media is missing before it. */
+static uint8_t
+cut_decide(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, int fresh,
+    int hole, int64_t *at)
+{
+    int  leads = cut_leads(s, cut, f);
+
+    if (!fresh && !hole && !((f->entry->flags & HUB_KEY) && cut_at_key(s, cut, f))
+        && !(leads && cut_at_limit(s, cut, f)))
+    {
+        if (!cut_at_part(s, cut, f, leads)) {
+            return 0;
+        }
+
+        *at = hub_part_start(s->part_ms, cut->part, f->at);
+
+        if (*at < cut->start + cut_limit(s)) {
+            return HUB_PART;
+        }
+    }
+
+    *at = cut_segment_start(s, cut, f, hole);
+
+    return HUB_SEGMENT|HUB_PART;
+}
+
+
+uint8_t
+hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
+{
+    int            hole, anew;
+    uint8_t        flags;
+    int64_t        at = 0;
+    hub_stream_t  *s = w->ref.stream;
+    hub_cut_t     *cut = &s->cut[(s->head + 1) & 1];
+    cut_frame_t    f = { h, e, hub_track(e->type), 0 };
+
+    *cut = s->cut[s->head & 1];
+
+    if (e->flags & HUB_CONFIG) {
+        return 0;
+    }
+
+    anew = cut_headers_changed(s, cut);
+    f.at = e->dts - cut->skip;
+    hole = cut->begun && cut_at_hole(cut, &f);
+    flags = cut_decide(s, cut, &f, anew || !cut->begun, hole, &at);
+
+    if (flags & HUB_SEGMENT) {
+        cut_begin(s, cut, &f, at, hole, anew,
+                  (e->flags & HUB_KEY) || s->video == FLV_CODEC_NONE || w->wait_key);
+    }
+
+    if (flags) {
+        cut_begin_part(s, cut, &f, at);
+    }
+
+    cut_add(cut, &f);
+
+    return flags;
+}
+
+
+void
+hub_cut_publish(hub_stream_t *s)
+{
+    uint64_t  end = s->cut[s->head & 1].end;
+
+    if (s->segment_end != end) {
+        hub_store(&s->segment_end, end);
+    }
+}
+
+
+/* --- readers --- */
+
+ngx_int_t
+hub_segment(const hub_t *h, const hub_reader_t *r, uint64_t number,
+    hub_segment_t *segment)
+{
+    uint64_t              end, stored;
+    const hub_stream_t   *s = r->ref.stream;
+    const hub_segment_t  *record = &s->segments[number % HUB_SEGMENTS];
+
+    end = hub_load(&s->segment_end);
+    stored = hub_load(&record->number);
+    ngx_memcpy(segment, record, sizeof(hub_segment_t));
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    if (!hub_reader_alive(r)) {
+        return NGX_DECLINED;
+    }
+
+    if (number >= end) {
+        return NGX_AGAIN;
+    }
+
+    /* an earlier stream of the slot may have left lower numbers */
+    return number >= cut_first_number(s) && stored == number
+           && hub_load(&record->number) == number ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+hub_segment_newest(const hub_t *h, const hub_reader_t *r, hub_segment_t *segment)
+{
+    uint64_t             end = hub_load(&r->ref.stream->segment_end);
+    const hub_stream_t  *s = r->ref.stream;
+
+    if (end == cut_first_number(s)) {
+        return hub_reader_alive(r) ? NGX_AGAIN : NGX_DECLINED;
+    }
+
+    return hub_segment(h, r, end - 1, segment);
+}
+
+
+ngx_int_t
+hub_segment_init(const hub_t *h, const hub_reader_t *r, uint32_t number,
+    hub_init_t *init)
+{
+    uint32_t           stored;
+    const hub_init_t  *row = &r->ref.stream->inits[number % HUB_INITS];
+
+    stored = hub_load(&row->number);
+    ngx_memcpy(init, row, sizeof(hub_init_t));
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    return hub_reader_alive(r) && stored == number && hub_load(&row->number) == number
+           && init->size[0] + init->size[1] <= HUB_INIT_MAX ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* Workers ask on each of their ticks; most of them change no memory that the writer
+ * reads. */
+void
+hub_segments_want(hub_stream_t *s)
+{
+    if (ngx_current_msec - hub_load(&s->wanted_ms) >= HUB_WANTED_MS / 10) {
+        hub_store(&s->wanted_ms, ngx_current_msec);
+    }
+}
+
+
+int64_t
+hub_segments_window(const hub_t *h, const hub_stream_t *s)
+{
+    int64_t  window = (int64_t) h->window;
+
+    if (s->wanted_ms == 0
+        || (int64_t) (ngx_current_msec - s->wanted_ms) >= HUB_WANTED_MS)
+    {
+        return window;
+    }
+
+    return ngx_max(window, 2 * (int64_t) h->hls_window + s->target_s * 1000 + 2000);
+}
