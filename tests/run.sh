@@ -78,7 +78,7 @@ prepare() {
     local builds=() target log=$out/build
     [[ " ${suites[*]} " != *" nginx "* ]] || builds+=("$repo/modules/build.sh --sanitize")
     [[ ! " ${suites[*]} " =~ \ (unit|e2e|hostile|browser)\  ]] || builds+=("make -s -C $repo/auth-service SANITIZE=1")
-    [[ " ${suites[*]} " != *" unit "* ]] || builds+=("make -s -C $repo/tests/unit dvr_recover mux_mp4")
+    [[ " ${suites[*]} " != *" unit "* ]] || builds+=("make -s -C $repo/tests/unit dvr_recover mux_mp4 list_hls")
     for target in "${builds[@]}"; do
         $target >"$log" 2>&1 && continue
         cat "$log"
