@@ -17,9 +17,9 @@
 
 /* Where the tracks are at the beginning of a part. */
 typedef struct {
+    int64_t   last[2];             /* ms: dts of each track's last frame; -1: none */
+    int64_t   step;                /* ms: between the last two pictures; 0: not known */
     int64_t   picture;             /* ms: the next picture is not before it */
-    int64_t   last, step;          /* ms: dts of the last one (-1: none), and its
-                                      distance from the one before */
     uint64_t  sound;               /* ticks: the next frame of sound follows here */
     unsigned  sound_set:1;         /* `sound` is known */
 } part_state_t;
@@ -38,6 +38,11 @@ typedef struct {
     size_t        head_size;
     uint8_t       head[FRAGMENT_HEAD_MAX];
 } part_t;
+
+/* The state at the beginning of a segment, which depends on no earlier frame: START of
+ * its first frame, and where its sound begins if SOUND_SET. */
+void part_state_init(part_state_t *state, int64_t start, uint64_t sound,
+    int sound_set);
 
 /* Begins a part for TRACKS (mp4_track_t[2]) that continues STATE. */
 void part_begin(part_t *p, const mp4_track_t tracks[2], const part_state_t *state);

@@ -1,0 +1,99 @@
+#include "part.h"
+
+#include <string.h>
+
+
+void
+part_state_init(part_state_t *state, int64_t start, uint64_t sound, int sound_set)
+{
+    memset(state, 0, sizeof(part_state_t));
+    state->last[MP4_VIDEO] = state->last[MP4_AUDIO] = -1;
+    state->picture = start;
+    state->sound = sound;
+    state->sound_set = sound_set != 0;
+}
+
+
+void
+part_begin(part_t *p, const mp4_track_t tracks[2], const part_state_t *state)
+{
+    fragment_t  *f = &p->fragment;
+
+    fragment_init(f, tracks);
+    f->ended = state->picture;
+    f->track[MP4_VIDEO].last = state->last[MP4_VIDEO];
+    f->track[MP4_VIDEO].step = state->step;
+    f->track[MP4_AUDIO].last = state->last[MP4_AUDIO];
+    f->sound.next = state->sound;
+    f->sound.set = state->sound_set;
+
+    p->n = 0;
+    p->head_size = 0;
+}
+
+
+int
+part_add(part_t *p, int kind, int64_t dts, int32_t cts, int key, uint32_t size,
+    uint64_t from)
+{
+    fragment_t    *f = &p->fragment;
+    part_frame_t  *frame = &p->frames[p->n];
+
+    if (!fragment_has(f, kind) || f->track[kind].n == FRAGMENT_SAMPLES) {
+        return -1;
+    }
+
+    fragment_add(f, kind, dts, cts, key, size);
+
+    frame->from = from;
+    frame->size = size;
+    frame->kind = (uint8_t) kind;
+    p->n++;
+
+    return 0;
+}
+
+
+/* Sets the place of each frame behind the head: pictures, then sound.  Returns the
+ * size of the whole part. */
+static size_t
+part_place(part_t *p)
+{
+    int       kind;
+    size_t    at = p->head_size;
+    uint32_t  i;
+
+    for (kind = 0; kind < 2; kind++) {
+        for (i = 0; i < p->n; i++) {
+            if (p->frames[i].kind == kind) {
+                p->frames[i].at = at;
+                at += p->frames[i].size;
+            }
+        }
+    }
+
+    return at;
+}
+
+
+size_t
+part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
+    part_state_t *state)
+{
+    fragment_t  *f = &p->fragment;
+
+    if (!picture) {
+        next = fragment_picture_end(f, next);
+    }
+
+    p->head_size = fragment_write(f, sequence, next, p->head);
+
+    state->picture = f->ended;
+    state->last[MP4_VIDEO] = f->track[MP4_VIDEO].last;
+    state->last[MP4_AUDIO] = f->track[MP4_AUDIO].last;
+    state->step = f->track[MP4_VIDEO].step;
+    state->sound = f->sound.next;
+    state->sound_set = f->sound.set != 0;
+
+    return p->head_size ? part_place(p) : 0;
+}
