@@ -25,8 +25,10 @@ struct hls_bytes_s {
 typedef struct {
     uint64_t      index, after;    /* its first entry, and the one behind it */
     int64_t       start;           /* ms, continuous time */
+    int64_t       next;            /* of the frame that begins the next part */
     uint32_t      ms;              /* its duration */
-    unsigned      key:1;           /* INDEPENDENT: it begins with a key frame */
+    unsigned      key:1;           /* INDEPENDENT: its first picture is a key frame */
+    unsigned      to_picture:1;    /* a picture begins the next part */
     hls_bytes_t  *bytes;           /* NULL: not made yet, or no longer held */
     part_state_t  state;           /* its tracks continue from here */
 } hls_part_t;
@@ -64,11 +66,14 @@ struct hls_stream_s {
     hls_init_t      inits[HUB_INITS];
     unsigned        ended:1;       /* the stream is over: EXT-X-ENDLIST */
 
+    /* of the answers; freed with the stream, by their own function */
+    void           *live;
+    void          (*live_free)(hls_stream_t *st);
+
     /* of the store */
     hls_part_t      growing;       /* the part that is not complete yet */
     ngx_uint_t      refs;          /* requests that wait */
     ngx_msec_t      used_ms;       /* when it was last asked for */
-    ngx_msec_t      wanted_ms;     /* when the hub was last asked for a longer window */
 };
 
 static ngx_inline const hls_segment_t *

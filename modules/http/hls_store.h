@@ -40,8 +40,7 @@ hls_store_has(const hls_stream_t *st, uint64_t number)
  * NGX_OK
  * NGX_AGAIN      the part is not complete yet
  * NGX_DECLINED   it never was, or is too old
- * NGX_BUSY       requests hold as many bytes as hls_cache allows
- * NGX_ERROR      no memory
+ * NGX_BUSY       there is no memory, or requests hold as much as hls_cache allows
  */
 ngx_int_t hls_store_part(hls_stream_t *st, uint64_t number, uint32_t part,
     hls_bytes_t **bytes);
