@@ -1,10 +1,9 @@
 #include "token.h"
 #include "names.h"
+#include "../../modules/rules/token_make.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,6 @@
 #include <unistd.h>
 
 _Static_assert(TOKEN_STREAM_MAX == NAME_FULL_MAX, "a token has room for the longest stream name");
-
-#define TOKEN_BASE64   sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 
 bool token_keys_load(const char *path, token_keys_t *keys, char *error, size_t error_size)
@@ -91,31 +88,6 @@ bool token_keys_create(const char *path, char *error, size_t error_size)
 }
 
 
-/* Appends base64url of the compact JSON text. */
-static bool token_append(char out[TOKEN_MAX], json_t *object)
-{
-    char    json[512];
-    size_t  length, used = strlen(out);
-
-    if (object == NULL) {
-        return false;
-    }
-
-    length = json_dumpb(object, json, sizeof(json), JSON_COMPACT);
-    json_decref(object);
-
-    if (length == 0 || length > sizeof(json)
-        || used + sodium_base64_encoded_len(length, TOKEN_BASE64) > TOKEN_MAX)
-    {
-        return false;
-    }
-
-    sodium_bin2base64(out + used, TOKEN_MAX - used, (unsigned char *) json, length,
-                      TOKEN_BASE64);
-    return true;
-}
-
-
 int64_t token_issue(int64_t now, int64_t not_before)
 {
     return now > not_before ? now : not_before + 1;
@@ -131,34 +103,7 @@ static int token_hmac(uint8_t mac[TOKEN_MAC_BYTES], const uint8_t key[TOKEN_KEY_
 
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX])
 {
-    char           user[24];
-    size_t         used;
-    uint8_t        mac[TOKEN_MAC_BYTES];
-
-    snprintf(user, sizeof(user), "%" PRIu64, claims->user);
-    out[0] = '\0';
-
-    if (!token_append(out, json_pack("{ss ss}", "alg", "HS256", "kid", keys->keys[0].kid))) {
-        return false;
-    }
-    strcat(out, ".");
-    if (!token_append(out, json_pack("{ss ss ss sI sI}", "sub", user, "s", claims->stream,
-                                     "a", claims->action,
-                                     "iat", (json_int_t) claims->issued,
-                                     "exp", (json_int_t) claims->expires)))
-    {
-        return false;
-    }
-
-    used = strlen(out);
-    if (used + 1 + sodium_base64_encoded_len(sizeof(mac), TOKEN_BASE64) > TOKEN_MAX) {
-        return false;
-    }
-
-    token_hmac(mac, keys->keys[0].key, out, used);
-    out[used++] = '.';
-    sodium_bin2base64(out + used, TOKEN_MAX - used, mac, sizeof(mac), TOKEN_BASE64);
-    return true;
+    return token_make(keys, token_hmac, claims, out) != 0;
 }
 
 

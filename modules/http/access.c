@@ -80,3 +80,10 @@ access_check(const token_keys_t *keys, ngx_str_t *token, ngx_str_t *stream,
     return ngx_strcmp(claims.action, action) == 0
            ? NULL : "token is for another action";
 }
+
+
+size_t
+access_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX])
+{
+    return token_make(keys, access_hmac, claims, out);
+}

@@ -8,8 +8,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
 
 #include "../rules/token_check.h"
+#include "../rules/token_make.h"
 
 /* Reads the key file.  Returns NULL with the reason logged as emerg. */
 token_keys_t *access_read_keys(ngx_conf_t *cf, ngx_str_t *file);
@@ -29,5 +31,22 @@ typedef struct {
 const char *access_check(const token_keys_t *keys, ngx_str_t *token,
     ngx_str_t *stream, const char *action, time_t now,
     access_holder_t *holder);
+
+/* Makes a token of these claims, signed with the first key.  Returns its length; 0: the
+ * claims do not fit. */
+size_t access_sign(const token_keys_t *keys, const token_claims_t *claims,
+    char out[TOKEN_MAX]);
+
+
+/* --- a request (access_admit.c) --- */
+
+/* Logs that ACTION on STREAM was refused, and WHY.  Returns STATUS. */
+ngx_int_t access_refuse(ngx_http_request_t *r, const char *action, ngx_int_t status,
+    const ngx_str_t *stream, const char *why);
+
+/* Does access_check() for a request, with the keys of its location and the hub's revocations.
+ * NGX_OK; else the status to answer with: the refusal is counted and logged. */
+ngx_int_t access_admit(ngx_http_request_t *r, const char *action, ngx_str_t *token,
+    ngx_str_t *stream, access_holder_t *holder);
 
 #endif

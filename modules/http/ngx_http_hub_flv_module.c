@@ -306,17 +306,6 @@ flv_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
 }
 
 
-static ngx_int_t
-flv_refuse(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
-    const char *why)
-{
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "view \"%V\" refused: %s", stream, why);
-
-    return status;
-}
-
-
 /* Sends the response's header, and gives back the block it was written in: the
  * request, with its pool, lasts as long as its viewer.  HTTP/2 sends from that
  * block later, and keeps it. */
@@ -486,7 +475,7 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
     }
 
     if (hub_reader_open(hub, stream->data, stream->len, &v->reader) != NGX_OK) {
-        return flv_refuse(r, NGX_HTTP_NOT_FOUND, stream, "not live");
+        return access_refuse(r, "view", NGX_HTTP_NOT_FOUND, stream, "not live");
     }
 
     reason = flv_admit(r, v, holder);
@@ -532,7 +521,6 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
 {
     ngx_int_t         rc;
     ngx_str_t         token, stream;
-    const char       *why;
     access_holder_t   holder;
 
     if (!(r->method & NGX_HTTP_GET)) {
@@ -550,29 +538,9 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    if (hub == NULL) {
-        return flv_refuse(r, NGX_HTTP_SERVICE_UNAVAILABLE, &stream,
-                          "server has no hub_zone");
-    }
-
-    if (token.len == 0) {
-        hub_refuse(hub, HUB_TOKEN);
-        return flv_refuse(r, NGX_HTTP_UNAUTHORIZED, &stream, "no token");
-    }
-
-    why = access_check(access_keys(r->loc_conf), &token, &stream, "view",
-                       ngx_time(), &holder);
-    if (why) {
-        hub_refuse(hub, HUB_TOKEN);
-        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream, why);
-    }
-
-    if (hub_revoked(hub, holder.uid, hub_name_hash(stream.data, stream.len), 0,
-                    holder.issued))
-    {
-        hub_refuse(hub, HUB_IS_REVOKED);
-        return flv_refuse(r, NGX_HTTP_FORBIDDEN, &stream,
-                          hub_refusal_text(HUB_IS_REVOKED));
+    rc = access_admit(r, "view", &token, &stream, &holder);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return flv_start(r, &stream, &holder);

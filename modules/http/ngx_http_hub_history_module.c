@@ -242,50 +242,6 @@ history_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf,
 }
 
 
-/* --- rights --- */
-
-static ngx_int_t
-history_deny(ngx_http_request_t *r, ngx_int_t status, ngx_str_t *stream,
-    const char *why)
-{
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "replay \"%V\" refused: %s", stream, why);
-
-    return status;
-}
-
-
-static ngx_int_t
-check_rights(ngx_http_request_t *r, history_uri_t *uri)
-{
-    const char       *why;
-    ngx_str_t        *stream = &uri->stream;
-
-    if (hub == NULL) {
-        return history_deny(r, NGX_HTTP_SERVICE_UNAVAILABLE, stream,
-                            "server has no hub_zone");
-    }
-
-    why = access_check(access_keys(r->loc_conf), &uri->token, stream, "replay",
-                       ngx_time(), &uri->holder);
-    if (why) {
-        hub_refuse(hub, HUB_TOKEN);
-        return history_deny(r, NGX_HTTP_FORBIDDEN, stream, why);
-    }
-
-    if (hub_revoked(hub, uri->holder.uid,
-                    hub_name_hash(stream->data, stream->len), 0,
-                    uri->holder.issued))
-    {
-        hub_refuse(hub, HUB_IS_REVOKED);
-        return history_deny(r, NGX_HTTP_FORBIDDEN, stream,
-                            hub_refusal_text(HUB_IS_REVOKED));
-    }
-
-    return NGX_OK;
-}
-
-
 /* --- arguments --- */
 
 /* Reads the time NAME.  NGX_DECLINED: it is not given; NGX_DONE: it is invalid,
@@ -641,7 +597,7 @@ ngx_http_hub_history_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    rc = check_rights(r, &uri);
+    rc = access_admit(r, "replay", &uri.token, &uri.stream, &uri.holder);
     if (rc != NGX_OK) {
         return rc;
     }

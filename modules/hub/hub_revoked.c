@@ -20,24 +20,31 @@ hub_revocation_names(const hub_revocation_t *r, uint64_t uid, uint64_t stream,
 }
 
 
-int
-hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
-    int64_t issued)
+int64_t
+hub_revoked_until(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key)
 {
+    int64_t                  at, until = -1;
     uint32_t                 i, n = hub_load(&h->header->nrevoked);
     const hub_revocation_t  *r;
 
     for (i = 0; i < n; i++) {
         r = &h->revoked[i];
+        at = hub_load(&r->at);
 
-        if (issued <= hub_load(&r->at)
-            && hub_revocation_names(r, uid, stream, key))
-        {
-            return 1;
+        if (at > until && hub_revocation_names(r, uid, stream, key)) {
+            until = at;
         }
     }
 
-    return 0;
+    return until;
+}
+
+
+int
+hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
+    int64_t issued)
+{
+    return issued <= hub_revoked_until(h, uid, stream, key);
 }
 
 

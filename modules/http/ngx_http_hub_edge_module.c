@@ -1,0 +1,320 @@
+/*
+ * An edge: an nginx with a cache in front of the server that has the streams.
+ *     GET /m/TOKEN/APP/NAME/FILE
+ *
+ * The edge checks each viewer's token itself, whether its cache has the answer or not,
+ * and asks the origin with a token of its own, so that the answers of all viewers are
+ * one object.  It signs that token with the same keys.  Without keys, without a zone
+ * for revocations or without a token nothing passes.
+ */
+
+#include <ngx_http.h>
+
+#include "access.h"
+#include "../hub/hub.h"
+
+/* The edge's token stays the same for this long, so that the origin sees one viewer. */
+#define EDGE_TOKEN_S  300
+
+
+typedef struct {
+    ngx_int_t  user;               /* of the edge's own tokens; 0: off */
+} ngx_http_hub_edge_loc_conf_t;
+
+/* The parts of an address, in the request's URI. */
+typedef struct {
+    ngx_str_t  token, stream;
+    ngx_str_t  path;               /* APP/NAME/FILE */
+} edge_address_t;
+
+
+static ngx_int_t ngx_http_hub_edge_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_hub_edge_init(ngx_conf_t *cf);
+static void *ngx_http_hub_edge_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_hub_edge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+
+
+static ngx_conf_num_bounds_t  edge_user_bounds = {
+    ngx_conf_check_num_bounds, 1, NGX_MAX_INT_T_VALUE
+};
+
+
+static ngx_command_t  ngx_http_hub_edge_commands[] = {
+
+    { ngx_string("hub_edge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_edge_loc_conf_t, user),
+      &edge_user_bounds },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_hub_edge_module_ctx = {
+    ngx_http_hub_edge_add_variables,       /* preconfiguration */
+    ngx_http_hub_edge_init,                /* postconfiguration */
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+    ngx_http_hub_edge_create_loc_conf,     /* create location configuration */
+    ngx_http_hub_edge_merge_loc_conf       /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_hub_edge_module = {
+    NGX_MODULE_V1,
+    &ngx_http_hub_edge_module_ctx,         /* module context */
+    ngx_http_hub_edge_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* --- the request --- */
+
+/* Splits "TOKEN/APP/NAME/FILE" after the location's name.  NGX_DECLINED: it is none. */
+static ngx_int_t
+edge_split(ngx_http_request_t *r, edge_address_t *address)
+{
+    size_t                     i;
+    u_char                    *p, *last, *slash[3];
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    p = r->uri.data + ngx_min(clcf->name.len, r->uri.len);
+    last = r->uri.data + r->uri.len;
+    address->token.data = p;
+
+    for (i = 0; i < 3; i++, p = slash[i - 1] + 1) {
+        slash[i] = ngx_strlchr(p, last, '/');
+
+        if (slash[i] == NULL || slash[i] == p) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (p == last || ngx_strlchr(p, last, '/')) {
+        return NGX_DECLINED;
+    }
+
+    address->token.len = slash[0] - address->token.data;
+    address->path.data = address->stream.data = slash[0] + 1;
+    address->path.len = last - address->path.data;
+    address->stream.len = slash[2] - address->stream.data;
+
+    return address->stream.len <= HUB_NAME_MAX ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_hub_edge_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    edge_address_t                *address;
+    access_holder_t                holder;
+    ngx_http_hub_edge_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_edge_module);
+
+    if (conf->user == 0) {
+        return NGX_DECLINED;
+    }
+
+    address = ngx_palloc(r->pool, sizeof(edge_address_t));
+    if (address == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (edge_split(r, address) != NGX_OK) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    rc = access_admit(r, "view", &address->token, &address->stream, &holder);
+
+    if (rc == NGX_OK) {
+        ngx_http_set_ctx(r, address, ngx_http_hub_edge_module);
+    }
+
+    return rc;
+}
+
+
+/* --- variables; without a token that passed they have no value --- */
+
+static void
+edge_set_value(ngx_http_variable_value_t *v, u_char *data, size_t len)
+{
+    v->data = data;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+}
+
+
+/* Escaped: the URI may have any bytes, also those that end a line. */
+static ngx_int_t
+edge_path_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                *p;
+    size_t                 escapes;
+    const edge_address_t  *address = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+
+    if (address == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    escapes = ngx_escape_uri(NULL, address->path.data, address->path.len, NGX_ESCAPE_URI);
+
+    p = ngx_pnalloc(r->pool, address->path.len + 2 * escapes);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_escape_uri(p, address->path.data, address->path.len, NGX_ESCAPE_URI);
+    edge_set_value(v, p, address->path.len + 2 * escapes);
+
+    return NGX_OK;
+}
+
+
+/* All workers make the same token.  A revocation of the stream voids the older ones,
+ * also the edge's own. */
+static ngx_int_t
+edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                        *p;
+    int64_t                        until;
+    token_claims_t                 claims;
+    const edge_address_t          *address;
+    ngx_http_hub_edge_loc_conf_t  *conf;
+
+    address = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_edge_module);
+
+    if (address == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, TOKEN_MAX);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&claims, sizeof(token_claims_t));
+    claims.user = conf->user;
+    ngx_memcpy(claims.stream, address->stream.data, address->stream.len);
+    ngx_memcpy(claims.action, "view", sizeof("view"));
+
+    until = hub_revoked_until(hub, claims.user,
+                              hub_name_hash(address->stream.data, address->stream.len), 0);
+    claims.issued = ngx_max(ngx_time() - ngx_time() % EDGE_TOKEN_S, until + 1);
+    claims.expires = claims.issued + 2 * EDGE_TOKEN_S;
+
+    edge_set_value(v, p, access_sign(access_keys(r->loc_conf), &claims, (char *) p));
+
+    return NGX_OK;
+}
+
+
+/* --- configuration --- */
+
+static ngx_int_t
+ngx_http_hub_edge_add_variables(ngx_conf_t *cf)
+{
+    size_t                i;
+    ngx_str_t             name;
+    ngx_http_variable_t  *v;
+
+    static const struct {
+        ngx_str_t                   name;
+        ngx_http_get_variable_pt    get;
+    }  variables[] = {
+        { ngx_string("hub_edge_path"), edge_path_variable },
+        { ngx_string("hub_edge_token"), edge_token_variable }
+    };
+
+    for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+        name = variables[i].name;
+
+        v = ngx_http_add_variable(cf, &name, 0);
+        if (v == NULL) {
+            return NGX_ERROR;
+        }
+
+        v->get_handler = variables[i].get;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_hub_edge_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *handler;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    if (handler == NULL) {
+        return NGX_ERROR;
+    }
+
+    *handler = ngx_http_hub_edge_handler;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_hub_edge_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_hub_edge_loc_conf_t  *conf;
+
+    conf = ngx_palloc(cf->pool, sizeof(ngx_http_hub_edge_loc_conf_t));
+
+    if (conf) {
+        conf->user = NGX_CONF_UNSET;
+    }
+
+    return conf;
+}
+
+
+static char *
+ngx_http_hub_edge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_conf_ctx_t           *ctx = cf->ctx;
+    ngx_http_hub_edge_loc_conf_t  *conf = child;
+
+    if (conf->user == NGX_CONF_UNSET) {
+        conf->user = ((ngx_http_hub_edge_loc_conf_t *) parent)->user;
+    }
+
+    if (conf->user == NGX_CONF_UNSET) {
+        conf->user = 0;
+    }
+
+    if (conf->user && access_keys(ctx->loc_conf) == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"hub_edge\" has no \"access_token_keys\": without keys "
+                           "nobody may view");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
