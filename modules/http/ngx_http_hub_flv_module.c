@@ -549,6 +549,17 @@ ngx_http_hub_flv_handler(ngx_http_request_t *r)
 
 /* --- configuration --- */
 
+const hub_flush_t *
+viewer_flush(const ngx_http_request_t *r)
+{
+    ngx_http_hub_flv_loc_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_flv_module);
+
+    return &conf->flush;
+}
+
+
 static char *
 ngx_http_hub_flv(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

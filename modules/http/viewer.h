@@ -52,6 +52,9 @@ typedef struct {
     unsigned             failed:1;     /* violated the WebSocket protocol */
 } viewer_t;
 
+/* The hub_flush of the request's location. */
+const hub_flush_t *viewer_flush(const ngx_http_request_t *r);
+
 /* Bounds the kernel's send buffer; call once, when the viewer begins. */
 void viewer_bound(viewer_t *v);
 

@@ -1,0 +1,46 @@
+/*
+ * Answers of HLS: their headers, validators and ranges.  Bodies are chains of shared
+ * bytes, of which the request holds references while it is being sent.
+ */
+
+#ifndef DUOLU_HTTP_HLS_SEND_H
+#define DUOLU_HTTP_HLS_SEND_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "hls_bytes.h"
+#include "text_buffer.h"
+
+#define HLS_ETAG_MAX  32
+
+/* A playlist as text and compressed, made once for all viewers.  Zeroed at first. */
+typedef struct {
+    uint64_t      changes;             /* of the stream, when it was made */
+    hls_bytes_t  *plain;               /* NULL: not made yet */
+    hls_bytes_t  *gzip;                /* likewise */
+    u_char        etag[HLS_ETAG_MAX];
+    u_char        gzip_etag[HLS_ETAG_MAX];
+} hls_text_t;
+
+/* Sets T to TEXT, and frees that.  NGX_ERROR: there is no memory. */
+ngx_int_t hls_text_set(hls_text_t *t, text_t *text, uint64_t changes);
+
+void hls_text_free(hls_text_t *t);
+
+/* Adds the headers that let pages of any origin use each answer, errors included. */
+ngx_int_t hls_send_cors(ngx_http_request_t *r);
+
+/* Answers a preflight (OPTIONS). */
+ngx_int_t hls_send_preflight(ngx_http_request_t *r);
+
+/* Sends the playlist T, which caches may keep for AGE seconds. */
+ngx_int_t hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age);
+
+/* Sends the N BYTES, one after another, as the file NAME, which never changes.  The
+ * array lives as long as the request; its references belong to the request. */
+ngx_int_t hls_send_media(ngx_http_request_t *r, const ngx_str_t *name,
+    hls_bytes_t **bytes, ngx_uint_t n);
+
+#endif
