@@ -543,11 +543,24 @@ describe('sessions', () => {
         bytes: 0,
         worker: 2,
       },
+      {
+        id: '14',
+        kind: 'view',
+        protocol: 'hls',
+        stream: 'live/demo',
+        uid: Number(ids.eve),
+        key: 0,
+        address: '192.0.2.4',
+        age_ms: 5000,
+        bytes: 2000,
+        late_ms: 0,
+        worker: 0,
+      },
     ],
   });
   const answer = (url) => {
     if (url === '/sessions') return [200, sessions()];
-    return /kick\?id=1[123]$/.test(url) ? [200, { ended: 1 }] : [404, { error: 'no session "9"' }];
+    return /kick\?id=1[1-4]$/.test(url) ? [200, { ended: 1 }] : [404, { error: 'no session "9"' }];
   };
 
   test('duoluctl lists sessions with user names, and kicks one', async () => {
@@ -557,8 +570,9 @@ describe('sessions', () => {
     assert.match(lines[1], /^11\|publish\|rtmp\|live\/bobs\|bob\|192\.0\.2\.1\|1m15s\|12\.3\|MB\|-$/);
     assert.match(lines[2], /^12\|view\|flv\|live\/demo\|eve\|192\.0\.2\.2\|0s\|999\|B\|1\.4\|s$/);
     assert.match(lines[3], /^13\|events\|sse\|-\|admin\|192\.0\.2\.3\|1d01h\|0\|B\|-$/);
+    assert.match(lines[4], /^14\|view\|hls\|live\/demo\|eve\|192\.0\.2\.4\|5s\|2\.0\|kB\|-$/);
     const { sessions: list } = await auth.done(['sessions', '--json']);
-    assert.deepEqual(list.map(({ id, user }) => [id, user]), [['11', 'bob'], ['12', 'eve'], ['13', 'admin']]);
+    assert.deepEqual(list.map(({ id, user }) => [id, user]), [['11', 'bob'], ['12', 'eve'], ['13', 'admin'], ['14', 'eve']]);
 
     assert.equal(await auth.done(['kick', '11']), 'kicked session 11\n');
     assert.ok(nginx.calls.some(({ method, url }) => method === 'POST' && url === '/control/kick?id=11'));
@@ -574,7 +588,7 @@ describe('sessions', () => {
       const { status, json } = await auth.api('GET', '/api/sessions', { cookie: await auth.login(name, password) });
       return [status, json.sessions.map(({ id, user }) => `${id} ${user}`)];
     };
-    assert.deepEqual(await seen('admin'), [200, ['11 bob', '12 eve', '13 admin']]);
+    assert.deepEqual(await seen('admin'), [200, ['11 bob', '12 eve', '13 admin', '14 eve']]);
     assert.deepEqual(await seen('bob'), [200, ['11 bob']]);
     assert.deepEqual(await seen('eve'), [200, []]);
 
@@ -589,6 +603,9 @@ describe('sessions', () => {
       'bob',
       'rtmp publish of bob on live/bobs',
     ]);
+    assert.equal(await kick('admin', 14), 200);
+    assert.equal(sql("SELECT target FROM audit WHERE action = 'kick' ORDER BY id DESC LIMIT 1")[0][0],
+      'hls view of eve on live/demo');
     assert.equal(await kick('admin', 13), 200);
     assert.equal(await kick('admin', 9), 404);
     nginx.answer = () => [500, {}];
