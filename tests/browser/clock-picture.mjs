@@ -8,6 +8,7 @@ const ROWS = 5;
 const WIDTH = 320;
 const HEIGHT = 180;
 const RATE = 25;
+const SAMPLES = 44100;
 
 /** One frame (8 bits of brightness for each pixel) that shows `time`. */
 function frameOf(time) {
@@ -25,28 +26,38 @@ function frameOf(time) {
   return frame;
 }
 
-/** Publishes to `url` until stop(), with a tone. */
+/** Sound for `count` samples from sample `from` on: a tone of 440 Hz. */
+function toneOf(from, count) {
+  const sound = Buffer.alloc(2 * count);
+  for (let at = 0; at < count; at += 1)
+    sound.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * 440 * (from + at)) / SAMPLES)), 2 * at);
+  return sound;
+}
+
+/** Publishes to `url` until stop(). Picture and sound come in step, so ffmpeg passes them on after about 50 ms. */
 export function publishClock(url) {
   const child = spawn('ffmpeg', [
-    '-nostdin', '-loglevel', 'error', '-fflags', 'nobuffer',
-    '-use_wallclock_as_timestamps', '1', '-f', 'rawvideo', '-pix_fmt', 'gray', '-s', `${WIDTH}x${HEIGHT}`,
+    '-nostdin', '-loglevel', 'error',
+    '-fflags', 'nobuffer', '-probesize', '32', '-f', 'rawvideo', '-pix_fmt', 'gray', '-s', `${WIDTH}x${HEIGHT}`,
     '-r', String(RATE), '-i', 'pipe:0',
-    '-re', '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=44100',
+    '-fflags', 'nobuffer', '-probesize', '32', '-f', 's16le', '-ar', String(SAMPLES), '-ac', '1', '-i', 'pipe:3',
     '-c:v', 'libx264', '-preset', 'ultrafast', '-tune', 'zerolatency', '-g', String(RATE), '-pix_fmt', 'yuv420p',
     '-c:a', 'aac', '-b:a', '64k', '-flush_packets', '1', '-f', 'flv', url,
-  ], { stdio: ['pipe', 'ignore', 'pipe'] });
+  ], { stdio: ['pipe', 'ignore', 'pipe', 'pipe'] });
+  const { stdin: picture, stdio: [, , , sound] } = child;
   let output = '';
   child.stderr.on('data', (data) => { output = (output + data).slice(-4000); });
-  child.stdin.on('error', () => {});
+  for (const pipe of [picture, sound]) pipe.on('error', () => {});
   const ended = new Promise((resolve) => { child.once('close', resolve); });
   const begin = performance.now();
-  let sent = 0;
+  let frames = 0;
+  let samples = 0;
   const timer = setInterval(() => {
-    // On a busy machine frames are left out, not sent late: each one shows the present time.
-    const due = Math.floor((performance.now() - begin) / (1000 / RATE));
-    if (due <= sent || child.stdin.writableLength > 2 * WIDTH * HEIGHT) return;
-    sent = due;
-    child.stdin.write(frameOf(Date.now()));
+    const seconds = (performance.now() - begin) / 1000;
+    const more = Math.floor(seconds * SAMPLES) - samples;
+    sound.write(toneOf(samples, more));
+    samples += more;
+    for (; frames < Math.floor(seconds * RATE); frames += 1) picture.write(frameOf(Date.now()));
   }, 5);
   return {
     output: () => output,

@@ -136,6 +136,28 @@ test('HLS lies beside FLV; an address takes the token of another', async () => {
   assert.equal(expiresSoon(`/m/${tokenUntil(1000)}/live/a.flv`, 1000_000 - 2 * minute), true);
 });
 
+test('HLS keeps its token until shortly before that expires: another one is another viewer', async (t) => {
+  const { LowLatencyHls } = await load('live-hls.js');
+  globalThis.location = { href: 'https://cam.example/#/' };
+  t.after(() => { delete globalThis.location; });
+  const urlUntil = (minutes, name) => {
+    const payload = btoa(JSON.stringify({ exp: Math.round((Date.now() + minutes * minute) / 1000) }));
+    return `/m/e30.${payload}.sig/live/cam${name}`;
+  };
+  const page = 'https://cam.example';
+  let listed = urlUntil(700, '.flv');
+  let renewals = 0;
+  const way = new LowLatencyHls({}, { source: () => ({ url: listed }), renewToken: () => { renewals += 1; } });
+  const valid = page + urlUntil(600, '/live.m3u8');
+  assert.equal(way.renewed(valid), valid);
+  const old = page + urlUntil(2, '/live.m3u8?_HLS_msn=7');
+  assert.equal(way.renewed(old), page + listed.replace('.flv', '/live.m3u8?_HLS_msn=7'));
+  assert.equal(renewals, 0);
+  listed = urlUntil(2, '.flv');
+  assert.equal(way.renewed(old), page + listed.replace('.flv', '/live.m3u8?_HLS_msn=7'));
+  assert.equal(renewals, 1, 'the list has no newer one: it is fetched');
+});
+
 test('the fastest of some answers tells the server\'s clock', async () => {
   const { bestBase } = await load('server-clock.js');
   const base = 1_795_418_065_000;

@@ -37,7 +37,7 @@ const connection = (page) => page.evaluate(() => {
     phase: document.querySelector('.tile').dataset.phase,
     way: fact('way'),
     delay: Number.parseFloat(fact('delay')),
-    note: document.querySelector('.watch-side .panel > .hint:not([hidden])')?.textContent ?? '',
+    note: document.querySelector('.watch-way:not([hidden])')?.textContent ?? '',
     number: document.querySelector('.tile-number:last-child').textContent,
   };
 });
@@ -71,7 +71,7 @@ test('FLV where it works: the buffer is shown, and no note', async () => {
   const { page, close } = await open(stack.httpsUrl, '');
   const seen = await playsBy(page, 'WebSocket (FLV)');
   assert.equal(seen.note, '');
-  assert.match(seen.number, /^buffer \d/);
+  await until('the buffer on the picture', () => connection(page), ({ number }) => /^buffer \d/.test(number));
   await close();
 });
 
@@ -174,7 +174,7 @@ for (const [locale, words] of Object.entries({ 'en-US': 'Low-latency HLS', 'zh-C
       const { page, close } = await open(front.url, '?via=llhls', undefined, { locale, ...device });
       await playsBy(page, words);
       await until('the delay', () => connection(page), ({ delay }) => delay > 0);
-      await page.locator('.facts').scrollIntoViewIfNeeded();
+      await page.locator('.watch-way').scrollIntoViewIfNeeded();
       await screenshot(page, `connection-${locale}-${name}`);
       await close();
     });

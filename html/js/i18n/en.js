@@ -104,7 +104,10 @@ export default {
   'watch.others': 'Also live',
   'watch.otherPlayers': 'Other players',
   'watch.flvUrl': 'FLV URL',
-  'watch.flvHint': 'For VLC, ffplay or mpv. This URL is yours alone and expires after a few hours.',
+  'watch.hlsUrl': 'HLS URL',
+  'watch.urlHint':
+    'FLV for VLC, ffplay or mpv, HLS for Safari, phones and televisions. These URLs are yours alone and expire after ' +
+      'a few hours.',
   'sound.mute': 'Mute',
   'sound.unmute': 'Unmute',
   'sound.volume': 'Volume',

@@ -5,6 +5,7 @@ import { h, icon, once, setText } from '../dom.js';
 import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
+import { playlistUrl } from '../media-url.js';
 import { formatRoute, parseRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
@@ -54,7 +55,7 @@ export function mountWatch(root, { list, id, at, via }) {
     since: h('dd', {}),
     way: h('dd', {}),
   };
-  const wayNote = h('p', { class: 'hint', hidden: true });
+  const wayNote = h('p', { class: 'hint watch-way', hidden: true });
   const recordings = h(
     'a',
     { class: 'button button-wide', href: formatRoute({ view: 'recordings', stream: id }), hidden: true },
@@ -110,8 +111,9 @@ export function mountWatch(root, { list, id, at, via }) {
   tile.video.volume = Number(volume.value);
   const record = mountRecordButton(recordPlace, { list, id });
   const replay = mountReplay(under, { list, id, tile, at });
-  const url = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
-  links.append(h('p', { class: 'hint' }, t('watch.flvHint')));
+  const flvUrl = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
+  const hlsUrl = mountCopyField(links, { label: t('watch.hlsUrl'), value: '' });
+  links.append(h('p', { class: 'hint' }, t('watch.urlHint')));
 
   element.addEventListener('tile:stats', ({ detail }) => {
     setText(facts.buffer, formatSeconds(detail.buffered));
@@ -170,7 +172,10 @@ export function mountWatch(root, { list, id, at, via }) {
     record.update();
     element.classList.toggle('watch-with-replay', Boolean(stream?.replay));
     links.hidden = !stream?.play;
-    if (stream?.play) url.update(new URL(stream.play, location.href).href);
+    if (stream?.play) {
+      flvUrl.update(new URL(stream.play, location.href).href);
+      hlsUrl.update(playlistUrl(stream.play));
+    }
     showOthers();
   }
 
