@@ -227,8 +227,10 @@ static int ctl_url_check(const char *action, const char *format)
     if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {
         return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view or replay", action);
     }
-    if (strcmp(action, "view") == 0 && strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0) {
-        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv or rtmp", format);
+    if (strcmp(action, "view") == 0 && strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0
+        && strcmp(format, "hls") != 0)
+    {
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv, hls or rtmp", format);
     }
     if (strcmp(action, "replay") == 0 && strcmp(format, "hls") != 0) {
         return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected hls", format);
@@ -308,7 +310,8 @@ int ctl_url(ctl_t *ctl)
         return ctl_print_rtmp(ctl, &stream, token);
     }
 
-    printf(replay ? "http://%s:%u/m/%s/rec/%s/%s/index.m3u8\n" : "http://%s:%u/m/%s/%s/%s.flv\n",
-           ctl->config.host, ctl->config.http_port, token, stream.app, stream.name);
+    printf("http://%s:%u/m/%s/%s%s/%s%s\n", ctl->config.host, ctl->config.http_port, token,
+           replay ? "rec/" : "", stream.app, stream.name,
+           strcmp(format, "hls") == 0 ? "/index.m3u8" : ".flv");
     return CTL_OK;
 }

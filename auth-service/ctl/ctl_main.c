@@ -84,7 +84,7 @@ static const ctl_command_t  ctl_commands[] = {
     { "grant list", "[APP/NAME|APP] [--json]",
       "lists the grants",
       0, 1, OPTION_JSON, 0, ctl_grant_list },
-    { "url", "USER APP/NAME view|replay [--format flv|rtmp|hls] [--ttl SECONDS]",
+    { "url", "USER APP/NAME view|replay [--format flv|hls|rtmp] [--ttl SECONDS]",
       "prints an address with a token, by default valid for 12 hours",
       2, 3,
       OPTION_FORMAT | OPTION_TTL, 0, ctl_url },

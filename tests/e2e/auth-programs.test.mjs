@@ -150,6 +150,10 @@ describe('duoluctl', () => {
     assert.deepEqual([claims.sub, claims.s, claims.a, claims.exp - claims.iat], ['2', 'live/demo', 'view', 60]);
     assert.equal(mac, createHmac('sha256', Buffer.from(hex, 'hex')).update(`${head}.${body}`).digest('base64url'));
     assert.equal(statSync(path.join(auth.home, 'secrets/token.keys')).mode & 0o777, 0o600);
+    assert.match(
+      await auth.done(['url', 'bob', 'live/demo', 'view', '--format', 'hls']),
+      /^http:\/\/127\.0\.0\.1:8080\/m\/[\w-]+\.[\w-]+\.[\w-]+\/live\/demo\/index\.m3u8\n$/,
+    );
     await auth.done(['revoke', 'bob', 'live/demo']);
   });
 
@@ -177,7 +181,7 @@ describe('duoluctl', () => {
       [['grant', 'bob', 'live/demo', 'fly'], 2, /rights "fly"; expected one or more of publish, view, replay, manage/],
       [['grant', 'group:none', 'live/demo', 'view'], 4, /group none does not exist/],
       [['revoke', 'bob', 'live/demo'], 4, /a grant of bob on live\/demo does not exist/],
-      [['url', 'bob', 'live/demo', 'view', '--format', 'hls'], 2, /--format "hls"; expected flv or rtmp/],
+      [['url', 'bob', 'live/demo', 'view', '--format', 'ts'], 2, /--format "ts"; expected flv, hls or rtmp/],
       [['url', 'bob', 'live/demo', 'view', '--ttl', '0'], 2, /--ttl "0"; expected seconds/],
     ]) {
       const answer = await auth.ctl(args, 'short\n');

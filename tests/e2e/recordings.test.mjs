@@ -671,7 +671,7 @@ describe('rights', () => {
     assert.equal((await auth.gate('play', { ARGS: `token=${token}` })).json.allow, false);
     for (const [args, expected] of [
       [['replay', '--format', 'flv'], /--format "flv"; expected hls/],
-      [['view', '--format', 'hls'], /--format "hls"; expected flv or rtmp/],
+      [['view', '--format', 'mp4'], /--format "mp4"; expected flv, hls or rtmp/],
       [['look'], /action "look"; expected view or replay/],
     ]) {
       const { code, stderr } = await auth.ctl(['url', 'eve', 'live/demo', ...args]);
