@@ -30,8 +30,8 @@ usage() {
 ./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    run these test suites, or all
 ./build.sh lint         run only the lint suite
 ./build.sh ctl …        run duoluctl on the running stack (`ctl help` lists its commands)
-./build.sh bench [quick] [recording|tls]    measure the costs: half an hour on an idle machine,
-                        quick: three minutes; recording or tls: only its cost, two or four minutes
+./build.sh bench [quick] [recording|tls|hls]    measure the costs: half an hour on an idle machine,
+                        quick: three minutes; recording, tls or hls: only its cost, two to four minutes
 
 environment             default        meaning
 DUOLU_HOME              ./run          state: database, logs, secrets, sockets
@@ -51,6 +51,7 @@ DUOLU_REC_QUOTA         80%            stop recording an owner at this part of t
 DUOLU_MAX_KBPS          50000          limit of kbit/s for each stream; 0: no limit
 DUOLU_LOG_SIZE          20m            rotate a log at this size, and daily; keep nine old ones; 0: never
 DUOLU_HSTS              0              seconds for which browsers use only HTTPS; needs a trusted certificate
+DUOLU_EDGES             (none)         control sockets of caches in front, told of revocations: see conf/edge.conf
 DUOLU_DB                (a private MariaDB)   mysql://USER[:PASS]@HOST[:PORT]/DB
 TEXT
 }

@@ -110,7 +110,7 @@ launch() {
         trap - INT TERM HUP EXIT USR1
         close_locks
         umask 027               # the group may read recordings; all other files are in closed folders
-        [ "$name" = duolu-auth ] || unset DUOLU_DB
+        [ "$name" = duolu-auth ] || unset DUOLU_DB DUOLU_EDGES
         exec setsid "${command[@]}" "$@" >/dev/null 2>>"$log" </dev/null
     ) &
     pid_of[$name]=$!

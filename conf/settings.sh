@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Settings, from the environment or saved ones, and the users that run the services.
 
-setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_REC_QUOTA DUOLU_MAX_KBPS DUOLU_LOG_SIZE DUOLU_HSTS)
+setting_names=(DUOLU_HTTP DUOLU_HTTPS DUOLU_RTMP DUOLU_RTMPS DUOLU_LISTEN DUOLU_HOST DUOLU_WORKERS DUOLU_FLUSH DUOLU_DB DUOLU_REC DUOLU_REC_DAYS DUOLU_REC_TOTAL DUOLU_REC_FREE DUOLU_REC_QUOTA DUOLU_MAX_KBPS DUOLU_LOG_SIZE DUOLU_HSTS DUOLU_EDGES)
 
 read_settings() {
     home=$(realpath -m -- "${DUOLU_HOME:-$repo/run}")
@@ -34,6 +34,8 @@ apply_settings() {
     [[ $DUOLU_LISTEN =~ ^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "DUOLU_LISTEN is '$DUOLU_LISTEN': expected an IPv4 address such as 127.0.0.1 or 0.0.0.0"
     [[ ${DUOLU_HOST:-} =~ ^[A-Za-z0-9.-]*$ ]] || die "DUOLU_HOST is '$DUOLU_HOST': expected a host name or an IPv4 address"
     [[ ${DUOLU_DB:-} =~ ^[^[:space:][:cntrl:]\\]*$ ]] || die "DUOLU_DB may hold no space, control character or backslash (write %20, %5C in its password)"
+    [[ ${DUOLU_EDGES:-} =~ ^[^[:cntrl:]]*$ ]] || die "DUOLU_EDGES may hold no control character"
+    export DUOLU_EDGES=${DUOLU_EDGES:-}
     export DUOLU_LOG_SIZE=${DUOLU_LOG_SIZE:-20m} DUOLU_HSTS=${DUOLU_HSTS:-0}
     [[ $DUOLU_HSTS =~ ^[0-9]{1,9}$ ]] || die "DUOLU_HSTS is '$DUOLU_HSTS': expected seconds such as 31536000 (a year), 0 for none"
     check_size DUOLU_LOG_SIZE "$DUOLU_LOG_SIZE"
@@ -218,7 +220,7 @@ reachable_by() {
 run_as() {
     local command env=()
     # a process's user can read its environment
-    [ "$1" = auth ] || env=(env -u DUOLU_DB)
+    [ "$1" = auth ] || env=(env -u DUOLU_DB -u DUOLU_EDGES)
     as_user "$1"
     shift
     "${env[@]}" setsid -w "${command[@]}" "$@"

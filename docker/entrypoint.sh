@@ -52,7 +52,7 @@ run_nginx() {
     tail -n 0 -F "$home/log/nginx.log" 2>/dev/null &
     (keep_logs) &
     umask 027                   # duolu-thumb's group reads recordings
-    unset DUOLU_DB
+    unset DUOLU_DB DUOLU_EDGES
     nginx_command
     run_forever nginx "${command[@]}" -g 'daemon off;'
 }

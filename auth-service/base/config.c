@@ -133,6 +133,63 @@ static bool config_socket(const config_t *config, const char *name, char *out, s
 }
 
 
+/*
+ * An edge's control socket: unix:/PATH, or https://[USER:PASS@]HOST[:PORT]. Without TLS
+ * only on this machine, since the password and the revocations cross the network.
+ */
+static bool config_edge(char out[CONFIG_EDGE_SIZE], const char *text, size_t length)
+{
+    char        *host;
+    const char  *at;
+
+    if (length >= CONFIG_EDGE_SIZE) {
+        return false;
+    }
+    snprintf(out, CONFIG_EDGE_SIZE, "%.*s", (int) length, text);
+
+    if (strncmp(out, "unix:/", 6) == 0) {
+        memmove(out, out + 5, length + 1 - 5);
+        return out[1] != '\0';
+    }
+
+    host = strstr(out, "://");
+    if (host == NULL || strpbrk(host + 3, "/?#")) {
+        return false;
+    }
+    at = strrchr(host, '@');
+    at = at ? at + 1 : host + 3;
+
+    return strncmp(out, "https://", 8) == 0 ? *at != '\0'
+         : strncmp(out, "http://", 7) == 0
+           && (strncmp(at, "127.0.0.1:", 10) == 0 || strncmp(at, "localhost:", 10) == 0);
+}
+
+
+static bool config_edges(config_t *config, char *error, size_t size)
+{
+    size_t       length;
+    const char  *p = config_text("DUOLU_EDGES", "");
+
+    for (p += strspn(p, " "); *p; p += length + strspn(p + length, " ")) {
+        length = strcspn(p, " ");
+
+        if (config->edge_count == CONFIG_EDGES_MAX) {
+            snprintf(error, size, "DUOLU_EDGES has too many; expected at most %d",
+                     CONFIG_EDGES_MAX);
+            return false;
+        }
+        if (!config_edge(config->edges[config->edge_count++], p, length)) {
+            snprintf(error, size, "DUOLU_EDGES: number %u is none; expected unix:/PATH, "
+                     "https://[USER:PASS@]HOST[:PORT] or http://[USER:PASS@]127.0.0.1:PORT, "
+                     "at most %d bytes", config->edge_count, CONFIG_EDGE_SIZE - 1);
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
 static bool config_dsn(config_t *config, char *error, size_t size)
 {
     const char  *text = config_text("DUOLU_DB", NULL);
@@ -270,6 +327,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          sizeof(config->control_socket), error, error_size)
         && config_socket(config, "thumb/thumb", config->thumb_socket, sizeof(config->thumb_socket),
                          error, error_size)
+        && config_edges(config, error, error_size)
         && config_rec(config, error, error_size)
         && config_ffmpeg(config, error, error_size)
         && config_number("DUOLU_HTTP", 8080, 1, 65535, &config->http_port, error, error_size)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #define CONFIG_PATH_SIZE  1024
+#define CONFIG_EDGES_MAX  16
+#define CONFIG_EDGE_SIZE  256
 
 /* Bytes, or a part of the disk; both 0: no limit. */
 typedef struct {
@@ -24,6 +26,8 @@ typedef struct {
     char      api_socket[CONFIG_PATH_SIZE + 32];
     char      control_socket[CONFIG_PATH_SIZE + 32];
     char      thumb_socket[CONFIG_PATH_SIZE + 32];
+    char      edges[CONFIG_EDGES_MAX][CONFIG_EDGE_SIZE];    /* their control sockets */
+    unsigned  edge_count;
     char      rec[CONFIG_PATH_SIZE + 32];       /* the folder of recordings, absolute */
     char      ffmpeg[CONFIG_PATH_SIZE];         /* duolu-thumb runs it */
     char      host[256];        /* for the URLs that are printed */

@@ -1,4 +1,5 @@
 #include "control.h"
+#include "config.h"
 
 #include <curl/curl.h>
 #include <inttypes.h>
@@ -43,11 +44,35 @@ static size_t control_receive(char *data, size_t size, size_t count, void *user)
 }
 
 
+/* The socket as errors name it: without the user and password of an address. */
+static const char *control_name(const char *socket_path)
+{
+    const char  *at = socket_path[0] == '/' ? NULL : strrchr(socket_path, '@');
+
+    return at ? at + 1 : socket_path;
+}
+
+
+static void control_set_address(CURL *curl, const char *socket_path, const char *path)
+{
+    char  url[CONFIG_EDGE_SIZE + CONTROL_PATH_MAX];
+
+    if (socket_path[0] == '/') {
+        snprintf(url, sizeof(url), "http://control%s", path);
+        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+    } else {
+        snprintf(url, sizeof(url), "%s%s", socket_path, path);
+        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    }
+
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+}
+
+
 static control_result_t control_perform(const char *socket_path, const char *path, bool post,
                                         control_answer_t *answer, long *status, char *error)
 {
     CURL      *curl = curl_easy_init();
-    char       url[CONTROL_PATH_MAX + 32];
     CURLcode   code;
 
     if (curl == NULL) {
@@ -55,10 +80,7 @@ static control_result_t control_perform(const char *socket_path, const char *pat
         return CONTROL_AWAY;
     }
 
-    snprintf(url, sizeof(url), "http://control%s", path);
-
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+    control_set_address(curl, socket_path, path);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CONTROL_TIMEOUT_MS);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -73,8 +95,8 @@ static control_result_t control_perform(const char *socket_path, const char *pat
     curl_easy_cleanup(curl);
 
     if (code != CURLE_OK) {
-        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: %s", socket_path,
-                 curl_easy_strerror(code));
+        snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: %s",
+                 control_name(socket_path), curl_easy_strerror(code));
         return CONTROL_AWAY;
     }
 
@@ -108,7 +130,8 @@ static control_result_t control_ask(const char *socket_path, const char *path, b
     if (status != 200) {
         why = json_string_value(json_object_get(*root, "error"));
         snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: %.80s answered %ld%s%.160s",
-                 socket_path, path, status, why ? ": " : "; expected 200", why ? why : "");
+                 control_name(socket_path), path, status, why ? ": " : "; expected 200",
+                 why ? why : "");
         json_decref(*root);
         *root = NULL;
         return status == 404 && why ? CONTROL_NONE : CONTROL_REFUSED;
@@ -116,7 +139,7 @@ static control_result_t control_ask(const char *socket_path, const char *path, b
 
     if (*root == NULL) {
         snprintf(error, CONTROL_ERROR_SIZE, "control socket %.200s: the answer to %.80s is not "
-                 "JSON: %.100s", socket_path, path, parse_error.text);
+                 "JSON: %.100s", control_name(socket_path), path, parse_error.text);
         return CONTROL_REFUSED;
     }
 

@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 /*
- * Requests to nginx on its private control socket. Each call returns within a second
- * and explains every result but CONTROL_OK in error.
+ * Requests to nginx on its private control socket, which is the path of a unix socket, or
+ * the begin of an http:// or https:// address, as edges have. Each call returns within a
+ * second and explains every result but CONTROL_OK in error.
  */
 #define CONTROL_ERROR_SIZE  512
 

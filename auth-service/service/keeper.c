@@ -55,7 +55,8 @@ static void *keeper_run(void *data)
 }
 
 
-keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work)
+keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work,
+                       unsigned number)
 {
     keeper_t            *keeper = calloc(1, sizeof(*keeper));
     pthread_condattr_t   clock;
@@ -68,6 +69,7 @@ keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keepe
     keeper->state = calloc(1, work->size);
     keeper->desk.config = config;
     keeper->desk.refusals = refusals;
+    keeper->desk.number = number;
     keeper->desk.store = store_new(&config->dsn);
     pthread_mutex_init(&keeper->lock, NULL);
 

@@ -17,6 +17,7 @@ typedef struct {
     const config_t  *config;
     store_t         *store;
     refusals_t      *refusals;
+    unsigned         number;        /* of several keepers with the same work */
     atomic_bool      stopping;      /* long work checks it */
 } keeper_desk_t;
 
@@ -47,8 +48,15 @@ extern const keeper_work_t  keeper_recordings;
 extern const keeper_work_t  keeper_audit;
 extern const keeper_work_t  keeper_sessions;
 
+/*
+ * keeper_edge.c: tells the edge of this number of all revocations. Each edge has a thread,
+ * so that one that does not answer delays no other.
+ */
+extern const keeper_work_t  keeper_edge;
+
 /* Returns NULL when it cannot start a thread. */
-keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work);
+keeper_t *keeper_start(const config_t *config, refusals_t *refusals, const keeper_work_t *work,
+                       unsigned number);
 
 void keeper_stop(keeper_t *keeper);
 bool keeper_wait(keeper_t *keeper, const struct timespec *deadline);

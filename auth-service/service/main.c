@@ -92,8 +92,8 @@ static int main_serve(const config_t *config)
     char              error[1024];
     bool              clean;
     sigset_t          signals;
-    size_t            i;
-    keeper_t         *keepers[MAIN_KEEPERS];
+    size_t            i, count;
+    keeper_t         *keepers[MAIN_KEEPERS + CONFIG_EDGES_MAX];
     fastcgi_pool_t   *gate, *api;
     struct timespec   deadline;
 
@@ -137,8 +137,11 @@ static int main_serve(const config_t *config)
         return 1;
     }
 
-    for (i = 0; i < MAIN_KEEPERS; i++) {
-        keepers[i] = keeper_start(config, &refusals, main_keepers[i]);
+    count = MAIN_KEEPERS + config->edge_count;
+    for (i = 0; i < count; i++) {
+        keepers[i] = i < MAIN_KEEPERS
+                   ? keeper_start(config, &refusals, main_keepers[i], 0)
+                   : keeper_start(config, &refusals, &keeper_edge, i - MAIN_KEEPERS);
         if (keepers[i] == NULL) {
             log_error("cannot start a keeper's thread");
             fastcgi_stop(gate);
@@ -163,11 +166,11 @@ static int main_serve(const config_t *config)
     clean = fastcgi_wait(api, &deadline) && clean;
 
     /* stop the keepers last: they report the refusals counted until now */
-    for (i = 0; i < MAIN_KEEPERS; i++) {
+    for (i = 0; i < count; i++) {
         keeper_stop(keepers[i]);
     }
     fastcgi_deadline(&deadline, MAIN_KEEPERS_MS);
-    for (i = 0; i < MAIN_KEEPERS; i++) {
+    for (i = 0; i < count; i++) {
         clean = keeper_wait(keepers[i], &deadline) && clean;
     }
 

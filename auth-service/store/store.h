@@ -301,6 +301,13 @@ store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
 /* the pending one of this user, stream and device; STORE_NONE: nginx has been told */
 store_result_t store_revocation_one(store_t *store, const store_revocation_t *of,
                                     store_revocation_t *row);
+/*
+ * All whose rows changed since then, the oldest first, in *rows, which the caller frees;
+ * SINCE and *now are milliseconds of the database's clock. Rows in the future count, too,
+ * since that clock may have been set back.
+ */
+store_result_t store_revocation_since(store_t *store, uint64_t since, uint64_t *now,
+                                      store_revocation_t **rows, size_t *count);
 /* marks it as delivered, unless it was revoked again since the caller read it */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
 

@@ -1,5 +1,7 @@
 #include "store_core.h"
 
+#include <stdlib.h>
+
 
 /*
  * Finds the newest revocation that may concern the same tokens. A token made in its
@@ -67,6 +69,7 @@ store_result_t store_revocation_delay(store_t *store, const store_revocation_t *
 typedef struct {
     store_revocation_t  *rows;
     size_t               count;
+    bool                 failed;            /* no memory */
 } revocation_list_t;
 
 
@@ -83,9 +86,11 @@ static void revocation_take_each(const store_row_t *row, void *data)
 }
 
 
-#define REVOCATION_PENDING \
+#define REVOCATION_SELECT \
     "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), " \
-    "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id WHERE r.pending = 1 "
+    "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
+
+#define REVOCATION_PENDING  REVOCATION_SELECT "WHERE r.pending = 1 "
 
 
 /* If the database's clock was set back, a row may lie in the future: deliver it at once. */
@@ -97,7 +102,7 @@ store_result_t store_revocation_pending(store_t *store, unsigned age_ms,
         "OR r.changed > CURRENT_TIMESTAMP(3)) ORDER BY r.changed LIMIT ?";
 
     store_value_t      values[] = { store_integer(1000ull * age_ms), store_integer(most) };
-    revocation_list_t  list = { rows, 0 };
+    revocation_list_t  list = { rows, 0, false };
     store_result_t     result;
 
     result = store_list(store, sql, values, 2, "iiiit", revocation_take_each, &list);
@@ -114,9 +119,51 @@ store_result_t store_revocation_one(store_t *store, const store_revocation_t *of
 
     store_value_t      values[] = { store_integer(of->user), store_integer(of->stream),
                                     store_integer(of->device) };
-    revocation_list_t  list = { row, 0 };
+    revocation_list_t  list = { row, 0, false };
 
     return store_query(store, sql, values, 3, "iiiit", revocation_take_each, &list);
+}
+
+
+static void revocation_gather_each(const store_row_t *row, void *data)
+{
+    revocation_list_t   *list = data;
+    store_revocation_t  *grown;
+
+    /* a power of two: the array is full */
+    if ((list->count & (list->count - 1)) == 0) {
+        grown = realloc(list->rows, (list->count ? 2 * list->count : 1) * sizeof(*grown));
+        if (grown == NULL) {
+            list->failed = true;
+            return;
+        }
+        list->rows = grown;
+    }
+
+    revocation_take_each(row, list);
+}
+
+
+store_result_t store_revocation_since(store_t *store, uint64_t since, uint64_t *now,
+                                      store_revocation_t **rows, size_t *count)
+{
+    static const char  clock[] =
+        "SELECT CAST(1000 * UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3)) AS UNSIGNED)";
+    static const char  sql[] = REVOCATION_SELECT
+        "WHERE r.changed >= FROM_UNIXTIME(? / 1000) OR r.changed > CURRENT_TIMESTAMP(3) "
+        "ORDER BY r.changed";
+
+    store_value_t      values[] = { store_integer(since) };
+    revocation_list_t  list = { NULL, 0, false };
+    store_result_t     result = store_query_integer(store, clock, NULL, 0, now);
+
+    if (result == STORE_OK) {
+        result = store_list(store, sql, values, 1, "iiiit", revocation_gather_each, &list);
+    }
+
+    *rows = list.rows;
+    *count = list.count;
+    return result == STORE_OK && list.failed ? STORE_DOWN : result;
 }
 
 

@@ -5,10 +5,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { password, Service } from '../lib/auth.mjs';
+import { Control } from '../lib/control.mjs';
 import { until } from '../lib/nginx.mjs';
 
 const service = new Service();
@@ -399,6 +403,101 @@ describe('without nginx', () => {
       await Promise.all([auth.done(['revoke', 'joe', 'live/demo']), auth.done(['revoke', 'joe', 'live'])]);
       await until(() => pending().length === 0, 'no revocation to be pending');
       assert.ok(nginx.revoked().includes(`user=${ids.joe}&stream=live/demo`), `round ${i}`);
+    }
+  });
+});
+
+describe('edges', () => {
+  let dir;
+  let edges;
+  const [first, second] = [0, 1];
+  const restart = async (places) => {
+    await auth.stop();
+    auth.environment.DUOLU_EDGES = places;
+    auth.lines = [];
+    await auth.start();
+  };
+  /** The edge's revocations, each once: it may be told of one several times. */
+  const told = (edge) => [...new Set(edges[edge].revoked())];
+
+  before(async () => {
+    dir = mkdtempSync(path.join(tmpdir(), 'duolu-edges-'));
+    edges = ['one', 'two'].map((name) => new Control(path.join(dir, name)));
+    for (const edge of edges) await edge.start();
+  });
+
+  after(async () => {
+    for (const edge of edges) await edge.stop();
+    await restart('');
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  test('a new edge is told of all revocations but those of keys, and then of each at once', async () => {
+    await auth.done(['user', 'revoke', 'eve']);
+    const all = [...new Set(sql(
+      "SELECT r.user_id, COALESCE(CONCAT(s.app, '/', s.name), '') FROM revocations r " +
+        'LEFT JOIN streams s ON s.id = r.stream_id WHERE r.device_id = 0 AND (r.stream_id = 0 OR s.id IS NOT NULL)',
+    ).map(([user, stream]) =>
+      [user !== '0' && `user=${user}`, stream && `stream=${stream}`].filter(Boolean).join('&')))];
+    assert.ok(all.length > 3, `${all}`);
+    await restart(edges.map(({ socket }) => `unix:${socket}`).join('  '));
+    for (const edge of [first, second]) {
+      await until(() => told(edge).length >= all.length, `edge ${edge} to be told of all`);
+      assert.deepEqual(told(edge).sort(), all.slice().sort());
+      edges[edge].calls = [];
+    }
+
+    await auth.done(['stream', 'revoke', 'live/相机+1']);
+    for (const edge of [first, second]) {
+      await until(() => told(edge).includes('stream=live/相机+1'), `edge ${edge} to be told`);
+    }
+    // no row is told twice, although its time stays near
+    const looks = edges[first].looks['/status'];
+    await until(() => edges[first].looks['/status'] >= looks + 1, 'the keeper to have worked on');
+    assert.deepEqual(edges[first].revoked(), ['stream=live/相机+1']);
+  });
+
+  test('an edge that is away delays nobody, and is told everything when it returns', async () => {
+    const before = told(first).length + told(second).length;
+    assert.ok(before > 0);
+    await edges[first].stop();
+    edges[first].calls = [];
+    edges[second].calls = [];
+    const { stderr } = await auth.ctl(['user', 'revoke', 'joe']);
+    assert.equal(stderr, '', 'nginx itself knows');
+    await until(() => told(second).includes(`user=${ids.joe}`), 'the other edge to be told');
+    assert.deepEqual(pending(), []);
+    await until(
+      () => auth.lines.some((line) => /warning edge 1: revocations wait, its viewers may go on: control socket .*one/
+        .test(line)),
+      'the log to say so',
+    );
+    await edges[first].start();
+    await until(() => told(first).includes(`user=${ids.joe}`) && told(first).includes('stream=live/相机+1'),
+      'the edge to be told everything');
+    await until(() => auth.lines.some((line) => /edge 1 of 2 knows all revocations again/.test(line)), 'the log');
+  });
+
+  test('an edge over HTTP is asked with its password, which no log shows', async () => {
+    const seen = [];
+    const server = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.writeHead(401, { 'Content-Type': 'application/json' });
+      response.end('{"error": "no"}');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const place = `127.0.0.1:${server.address().port}`;
+      await restart(`http://duolu:geheim@${place}`);
+      const line = 'edge 1: revocations wait, its viewers may go on: control socket ' +
+        `${place}: /status answered 401: no`;
+      await until(() => auth.lines.some((text) => text.includes(line)), 'the log to say so');
+      assert.equal(seen[0], `Basic ${Buffer.from('duolu:geheim').toString('base64')}`);
+      assert.ok(!auth.lines.some((text) => text.includes('geheim')), 'the password is in the log');
+    } finally {
+      server.closeAllConnections();
+      server.close();
     }
   });
 });

@@ -199,6 +199,9 @@ describe('duoluctl', () => {
       [{ DUOLU_RTMPS: '0' }, /DUOLU_RTMPS is "0"; expected a number from 1 to 65535/],
       [{ DUOLU_RTMP: 'x' }, /DUOLU_RTMP is "x"; expected a number from 1 to 65535/],
       [{ DUOLU_HOME: `/tmp/${'x'.repeat(100)}` }, /use a shorter DUOLU_HOME/],
+      [{ DUOLU_EDGES: 'https://edge.example http://edge.example:80' }, /DUOLU_EDGES: number 2 is none; expected unix:/],
+      [{ DUOLU_EDGES: 'http://127.0.0.1:80@edge.example' }, /DUOLU_EDGES: number 1 is none/],
+      [{ DUOLU_EDGES: 'unix:/a '.repeat(17) }, /DUOLU_EDGES has too many; expected at most 16/],
     ]) {
       const other = new Auth('mysql://duolu@localhost/duolu?socket=/nowhere', environment);
       try {
