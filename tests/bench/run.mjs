@@ -1,8 +1,8 @@
 // Measures what a viewer costs with Duolu, the floor, stock nginx-rtmp and other
 // servers, side by side, and what recording costs (`recording`: only that).
-// `tls`: only viewers over TLS.
+// `tls`, `hls`: only viewers over TLS, or of HLS.
 //
-//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording | tls] [--save]
+//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording | tls | hls] [--save]
 //
 // Each round measures every cell of the table once, the servers in turn, with the
 // same generator and the same frames. Figures are medians of the rounds, ratios are
@@ -25,9 +25,10 @@ import {
   refusalOf,
   sleep,
 } from './measure.mjs';
+import { hls, hlsReport } from './hls.mjs';
 import { recording, recordingReport } from './recording.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
-import { report, save, tlsReport } from './table.mjs';
+import { conditions, machine, report, save, tlsReport } from './table.mjs';
 
 const [programs, ...options] = process.argv.slice(2);
 const quick = options.includes('quick') || process.env.BENCH_SET === 'quick';
@@ -326,6 +327,13 @@ async function overTls() {
   return tlsReport(results, { rounds, seconds, loadBefore, took: (Date.now() - began) / 1000 });
 }
 
+async function ofHls() {
+  const start = Date.now();
+  const figures = await hls(encode(1000), { rounds, seconds, attempt, say });
+  const run = { rounds, seconds, loadBefore, took: (Date.now() - start) / 1000 };
+  return hlsReport(figures, `Machine: ${machine()}.\n${conditions({ late: figures.late ?? NaN }, run)}`);
+}
+
 async function viewing() {
   await attempt('one stream', async () => oneStream(encode(1000)));
   await memory(encode(300));           // viewers keep up, also on a busy machine
@@ -337,9 +345,11 @@ async function viewing() {
 prepare(programs);
 const loadBefore = os.loadavg()[0];
 const texts = [];
-if (tls) texts.push([await overTls(), 'tls']);
-else if (!options.includes('recording')) texts.push([await viewing(), 'table']);
-if (!tls) await attempt('recording', async () => {
+const only = options.find((option) => ['tls', 'hls', 'recording'].includes(option));
+if (only === 'tls') texts.push([await overTls(), 'tls']);
+if (!only) texts.push([await viewing(), 'table']);
+if (!only || only === 'hls') texts.push([await ofHls(), 'hls']);
+if (!only || only === 'recording') await attempt('recording', async () => {
   const figures = { rounds: Math.max(rounds, 2), seconds: 2 * seconds, say };
   texts.push([
     recordingReport(await recording(encode(1000), figures), { seconds: figures.seconds, loadBefore }),

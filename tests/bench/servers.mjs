@@ -22,10 +22,12 @@ events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------
 
-const CONTROL = 'location /status { hub_status on; } location /control/ { hub_control on; }';
+const CONTROL = 'location /status { hub_status on; } location /control/ { hub_control on; } ' +
+  'location /metrics { hub_metrics on; }';
+export const HLS_FLUSH = '100ms';
 
 /** The shipped http{}: a location for each flush interval instead of /m/, and no limit that these viewers reach. */
-const duoluHttp = (flushes) => shippedHttp({ locations: CONTROL })
+const duoluHttp = (flushes) => shippedHttp({ locations: CONTROL, flush: HLS_FLUSH })
   .replaceAll(/location \/m\/ \{([^]*?\n) {8}\}/g, (_, body) => flushes
     .map((flush) => `location /${flush}/ {${body.replace(/hub_flush \S+;/, `hub_flush ${flush};`)}}`).join('\n'))
   .replaceAll(/\blimit_req zone=[^;]*;/g, '')
@@ -63,6 +65,14 @@ ${duoluHttp(flushes)}
     name: 'Duolu',
     workers,
     status,
+    /** A metric's number, or the sum of its numbers. */
+    async metric(name) {
+      const { text } = await get(`http://127.0.0.1:${ports.http}/metrics`);
+      const lines = new RegExp(`^duolu_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm');
+      const values = [...text.matchAll(lines)].map(([, value]) => Number(value));
+      if (values.length === 0) throw new Error(`no metric duolu_${name}`);
+      return values.reduce((sum, value) => sum + value, 0);
+    },
     pids: () => nginx.workers(),
     recordings: path.join(nginx.dir, 'rec'),
     record: (stream, on) =>
@@ -70,6 +80,10 @@ ${duoluHttp(flushes)}
     publish: (stream) => `rtmp://127.0.0.1:${ports[`rtmp_${flushes[0]}`]}/live/${stream}?key=bench`,
     play(protocol, stream, flush) {
       const t = token(`live/${stream}`);
+      if (/^(ll)?hlss?$/.test(protocol)) {
+        const port = protocol.endsWith('ss') ? ports.https : ports.http;
+        return flush === HLS_FLUSH ? `${protocol}://127.0.0.1:${port}/m/${t}/live/${stream}/live.m3u8` : undefined;
+      }
       const [scheme, port] =
         { flv: ['http', ports.http], ws: ['ws', ports.http], flvs: ['https', ports.https], wss: ['wss', ports.https] }[
           protocol

@@ -52,7 +52,7 @@ function grouped(cells) {
 }
 
 /** The median of the rounds' ratios of this group's figure to another server's; undefined without that server. */
-function ratio(group, cells, pick, figure = 'perGbit') {
+export function ratio(group, cells, pick, figure = 'perGbit') {
   const ratios = group.map((cell) => {
     const other = cells.find((c) => c.round === cell.round && c.count === cell.count && pick(c, cell));
     return other && cell[figure] / other[figure];
@@ -60,7 +60,7 @@ function ratio(group, cells, pick, figure = 'perGbit') {
   return ratios.length ? median(ratios) : undefined;
 }
 
-const overTls = (cell) => cell.protocol === 'flvs' || cell.protocol === 'wss';
+const overTls = (cell) => ['flvs', 'wss', 'hlss', 'llhlss'].includes(cell.protocol);
 const sameFloor = (c, cell) => c.server === 'floor' && c.flush === cell.flush && overTls(c) === overTls(cell);
 const stockRtmp = (c) => c.server === 'nginx-rtmp' && c.protocol === 'rtmp';
 
@@ -85,12 +85,14 @@ function figures(group, cells) {
   };
 }
 
+/** The rows of cells, in the order of their first ones. */
+export const rowsOf = (cells) => grouped(cells).map((group) => figures(group, cells));
+
 function allRows(results) {
-  const one = grouped(results.cells).map((group) => figures(group, results.cells))
-    .sort((a, b) => a.count - b.count);
+  const one = rowsOf(results.cells).sort((a, b) => a.count - b.count);
   const many = grouped(results.streams).map((group) => ({ ...figures(group, results.streams), streams: group[0].count,
     stock: ratio(group, results.streams, (c, cell) => stockRtmp(c) && !stockRtmp(cell), 'perSecond') }));
-  const ethernet = grouped(results.ethernet).map((group) => figures(group, results.ethernet));
+  const ethernet = rowsOf(results.ethernet);
   return { one, many, ethernet };
 }
 
@@ -125,7 +127,7 @@ function line(row, results) {
   ].map(String);
 }
 
-function table(rows, results) {
+export function table(rows, results) {
   const head = [...HEAD, ...results.peers.map((name) => `x ${name}`)];
   const lines = rows.map((row) => line(row, results));
   const width = head.map((text, i) => Math.max(text.length, ...lines.map((cells) => cells[i].length)));
@@ -262,7 +264,7 @@ export function machine() {
   );
 }
 
-const conditions = (results, { rounds, seconds, loadBefore, took }) =>
+export const conditions = (results, { rounds, seconds, loadBefore, took }) =>
   `Load average before: ${loadBefore.toFixed(2)}; ${rounds} round(s), windows of ${seconds} s, ` +
   `${took.toFixed(0)} s in all, ${new Date().toISOString().slice(0, 10)}. The publisher's latest frame: ` +
   `${results.late.toFixed(0)} ms late.`;

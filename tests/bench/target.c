@@ -13,13 +13,15 @@ target_parse(target_t *t, char *url)
 {
     char        *rest = strstr(url, "://"), *port;
     size_t       i, n;
-    const char  *error = "http|https|ws|wss|rtmp|hls://IPV4:PORT/PATH";
+    const char  *error = "http|https|ws|wss|rtmp|hls|hlss|llhls|llhlss://IPV4:PORT/PATH";
 
     static const struct { const char *scheme; const protocol_t *protocol; int tls; }
     all[] = {
         { "http", &protocol_flv, 0 }, { "https", &protocol_flv, 1 },
         { "ws", &protocol_ws, 0 }, { "wss", &protocol_ws, 1 },
-        { "rtmp", &protocol_rtmp, 0 }, { "hls", &protocol_hls, 0 },
+        { "rtmp", &protocol_rtmp, 0 },
+        { "hls", &protocol_hls, 0 }, { "hlss", &protocol_hls, 1 },
+        { "llhls", &protocol_llhls, 0 }, { "llhlss", &protocol_llhls, 1 },
     };
 
     if (rest == NULL || strchr(rest + 3, '/') == NULL) {

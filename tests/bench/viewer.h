@@ -3,7 +3,8 @@
  *
  * Until a viewer has a whole key frame, its bytes are read at once and parsed.
  * Then a mass viewer's bytes are only counted (MSG_TRUNC; over TLS encrypted,
- * 22 bytes more per record), a probe's are parsed further, and a join ends.
+ * 22 bytes more per record, except of HLS), a probe's are parsed further, and a join
+ * ends.
  */
 
 #ifndef DUOLU_BENCH_VIEWER_H
@@ -82,7 +83,8 @@ struct viewer_s {
     uint64_t           key_at, new_at;
 };
 
-extern const protocol_t  protocol_flv, protocol_ws, protocol_rtmp, protocol_hls;
+extern const protocol_t  protocol_flv, protocol_ws, protocol_rtmp, protocol_hls,
+                         protocol_llhls;
 
 /* Takes a whole video frame (FLV body).  1: the viewer needs no more parsing. */
 int viewer_frame(viewer_t *v, const uint8_t *body, size_t size);
@@ -94,6 +96,9 @@ int viewer_frame_seen(viewer_t *v, int key, int64_t mark);
 size_t viewer_unparsed(const viewer_t *v);
 
 void viewer_send(viewer_t *v, const void *data, size_t size);
+
+/* As recv(), over TLS, too. */
+ssize_t viewer_recv(viewer_t *v, void *data, size_t room);
 ssize_t viewer_drop(viewer_t *v);
 
 #endif

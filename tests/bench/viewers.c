@@ -4,8 +4,8 @@
  *     viewers URLS [--viewers N] [--probes N] [--pids PID,PID] [--segment BYTES]
  *
  * URLS is a file with one URL per line: http:// and https:// (FLV), ws:// and
- * wss://, rtmp://, and hls:// (a playlist over HTTP).  Viewer i plays line i, and
- * the lines repeat.
+ * wss://, rtmp://, and a media playlist over HTTP or HTTPS: hls:// and hlss://, in
+ * low latency llhls:// and llhlss://.  Viewer i plays line i, and the lines repeat.
  *
  * Mass viewers that have started are read every 30 ms, a tenth of them each
  * 3 ms: the acknowledgements of remote viewers would not wake this machine for
@@ -158,8 +158,7 @@ viewer_send(viewer_t *v, const void *data, size_t size)
 }
 
 
-/* As recv(). */
-static ssize_t
+ssize_t
 viewer_recv(viewer_t *v, void *data, size_t room)
 {
     int  n;
@@ -289,8 +288,8 @@ viewer_started(viewer_t *v)
 
     if (v->role == VIEWER_MASS) {
         (void) epoll_ctl(poll_fd, EPOLL_CTL_DEL, v->fd, NULL);
-        viewer_end_tls(v);
         if (!v->target->protocol->restless) {
+            viewer_end_tls(v);
             bench_forget(&v->raw);
             bench_forget(&v->media);
         }
