@@ -118,4 +118,27 @@ describe('slots of workers', () => {
     assert.equal((await check(32, '4m')).code, 0, (await check(32, '4m')).output);
     assert.equal((await check(70, '64m')).code, 0);
   });
+
+  test('durations of HLS that no player could follow fail nginx -t', DEADLINE, async () => {
+    const check = (main) =>
+      testConfig({
+        conf: hubConf({ gate: { path: '/none' }, main })
+          .replace(/access_token_keys .*?; hub_flv on;/, '')
+          .replaceAll(/127\.0\.0\.1:\{\{port:\w+\}\}/g, '127.0.0.1:9'),
+        modules: ['rtmp', 'guard', 'hub'],
+      });
+    for (const [main, error] of [
+      ['hls_segment 900ms;', 'hls_segment is 900ms, expected 1000ms to 10000ms'],
+      ['hls_part 1s;', 'hls_part is 1000ms, expected 200ms to 500ms'],
+      ['hls_segment 3500ms; hls_window 11s;', 'hls_window is 11000ms, expected 12000ms to 87500ms'],
+    ]) {
+      const { code, output } = await check(main);
+      assert.equal(code, 1, main);
+      assert.ok(output.includes(error), output);
+    }
+    for (const main of ['hls_segment 10s;', 'hls_segment 1s; hls_part 200ms; hls_window 25s;']) {
+      const { code, output } = await check(main);
+      assert.equal(code, 0, output);
+    }
+  });
 });

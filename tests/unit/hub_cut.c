@@ -1,8 +1,4 @@
-/*
- * Where the segments and parts of HLS begin.  Publishers of all kinds append in simulated
- * time; a reader follows the flags and records and checks, at each frame, what players
- * are promised.
- */
+/* Where the segments and parts of HLS begin, with publishers of all kinds. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,379 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 #include <cmocka.h>
-#include <sys/mman.h>
 
-#include "../../modules/media/fragment.h"
-#include "hub_rig.h"
-
-#define ZONE      (8 * 1024 * 1024)
-#define START     1790000000000u     /* ms since 1970 */
-#define FIRST     90000000u          /* the number that belongs to it */
-#define SEGMENTS  4096
-
-typedef struct {
-    hub_segment_t  record;
-    int64_t        parts;            /* sum of its parts' durations, ms */
-    uint32_t       nparts, pictures, sounds;
-} segment_t;
-
-static hub_t            *h;
-static rig_publisher_t   p;
-static hub_reader_t      reader;
-
-/* of the reader */
-static segment_t         segments[SEGMENTS];
-static size_t            nsegments;
-static fragment_t        fragment;
-static int64_t           part, last[2];
-static uint32_t          part_entries, short_parts, parts;
-static size_t            part_bytes;
-static int               slow;       /* pictures slower than PART-TARGET, no sound */
-static int               ragged;     /* parts may be short */
-
-/* of the publisher */
-typedef struct {
-    double    fps;                   /* 0: no pictures */
-    int64_t   gop;                   /* ms */
-    uint32_t  rate;                  /* 0: no sound */
-    int64_t   lag;                   /* ms that sound arrives late */
-    int64_t   early;                 /* ms that its timestamps are too low */
-    int       reordered;             /* with B-frames */
-} source_t;
-
-static const uint8_t  avc[] = { 0x17, 0, 0, 0, 0, 1, 0x64, 0, 0x1f, 0xff, 0xe0, 0 };
-
-
-/* --- the reader --- */
-
-static int64_t
-round_s(int64_t ms)
-{
-    return (ms + 500) / 1000;
-}
-
-
-/* Ends a part with the start of what follows it; checks its duration. */
-static void
-part_ends(int64_t at, int segment)
-{
-    int64_t    ms = at - part, most = p.writer.ref.stream->part_ms + 1;
-    segment_t  *in = &segments[nsegments - 1];
-
-    static uint8_t  head[FRAGMENT_HEAD_MAX];
-
-    if (at <= part) {
-        fail_msg("a part begins at %ld, the next one at %ld", part, at);
-    }
-
-    if (ms > most && !slow) {
-        fail_msg("a part of segment %zu at %ld lasts %ld ms", nsegments, part, ms);
-    }
-
-    parts++;
-    if (!segment && ms * 100 < most * 85) {
-        short_parts++;
-        if (!ragged) {
-            fail_msg("part at %ld of segment %zu lasts only %ld ms", part, nsegments, ms);
-        }
-    }
-
-    assert_true(part_entries <= 256);
-    assert_true(part_entries == 1 || part_bytes <= 1024 * 1024);
-    in->parts += ms;
-    in->nparts++;
-    (void) fragment_write(&fragment, 1, -1, head);
-    part_entries = 0;
-    part_bytes = 0;
-}
-
-
-static void
-segment_begins(uint64_t index)
-{
-    uint64_t              rate = 0;
-    hub_init_t            init;
-    segment_t            *was = nsegments ? &segments[nsegments - 1] : NULL;
-    hub_segment_t         record;
-    const hub_stream_t   *s = p.writer.ref.stream;
-    mp4_track_t           tracks[2] = { { 0 }, { 0 } };
-
-    assert_int_equal(hub_segment_newest(h, &reader, &record), NGX_OK);
-    assert_int_equal(record.number, was ? was->record.number + 1 : FIRST);
-    assert_int_equal(record.index, index);
-    assert_int_equal(hub_segment(h, &reader, record.number + 1, &record), NGX_AGAIN);
-    assert_int_equal(hub_segment(h, &reader, FIRST - 1, &record),
-                     NGX_DECLINED);
-    assert_int_equal(hub_segment_newest(h, &reader, &record), NGX_OK);
-
-    if (was) {
-        part_ends(record.start, 1);
-
-        if (round_s(record.start - was->record.start) > s->target_s) {
-            fail_msg("segment %zu lasts %ld ms", nsegments,
-                     record.start - was->record.start);
-        }
-
-        assert_int_equal(was->parts, record.start - was->record.start);
-        assert_int_equal(record.breaks, was->record.breaks + was->record.anew);
-        assert_int_equal(record.init, was->record.init + record.anew);
-        assert_true(record.bytes > was->record.bytes);
-        assert_true(record.listed >= was->record.listed);
-        assert_true(record.listed <= record.number);
-        assert_true(record.listed + HUB_SEGMENTS - 4 >= record.number);
-        assert_true(record.listed == record.number || record.listed == FIRST
-                    || segments[record.listed - FIRST - 1].record.index >= s->first);
-    } else {
-        assert_int_equal(record.breaks, FIRST);
-        assert_false(record.anew);
-    }
-
-    assert_int_equal(hub_segment_init(h, &reader, record.init, &init), NGX_OK);
-    assert_int_equal(hub_segment_init(h, &reader, record.init + 1, &init), NGX_DECLINED);
-    assert_int_equal(hub_segment_init(h, &reader, record.init, &init), NGX_OK);
-
-    if (init.size[1]) {
-        assert_int_equal(mp4_track(&tracks[1], init.codec[1], init.data + init.size[0],
-                                   init.size[1]), 0);
-        rate = tracks[1].timescale;
-    }
-
-    /* a reader that comes from the segment before has the same clock */
-    if (was && fragment.timescale == rate) {
-        assert_int_equal(record.sound_set, fragment.sound.set);
-        assert_true(!record.sound_set || record.sound == fragment.sound.next);
-    }
-
-    tracks[0].codec = init.codec[0];
-    fragment_init(&fragment, tracks);
-    fragment_start_at(&fragment, record.sound, record.sound_set);
-
-    assert_true(nsegments < SEGMENTS);
-    segments[nsegments].record = record;
-    segments[nsegments].parts = segments[nsegments].nparts = 0;
-    segments[nsegments].pictures = segments[nsegments].sounds = 0;
-    nsegments++;
-    part = record.start;
-}
-
-
-static void
-frame_is_read(const hub_entry_t *e)
-{
-    int         kind = hub_track(e->type);
-    int64_t     at;
-    segment_t  *in;
-
-    if (e->flags & HUB_CONFIG) {
-        assert_false(e->flags & (HUB_SEGMENT|HUB_PART));
-        part_entries += nsegments != 0;
-        return;
-    }
-
-    if (e->flags & HUB_SEGMENT) {
-        assert_true(e->flags & HUB_PART);
-        segment_begins(reader.index);
-    }
-
-    assert_true(nsegments);
-    in = &segments[nsegments - 1];
-    at = e->dts - in->record.skip;
-
-    if ((e->flags & (HUB_SEGMENT|HUB_PART)) == HUB_PART) {
-        int64_t  start = hub_part_start(p.writer.ref.stream->part_ms, part, at);
-
-        part_ends(start, 0);
-        part = start;
-    }
-
-    /* time never goes back within a track, but for what the pace of sound hides */
-    if (at < last[kind] - (kind ? 100 : 0) || at < -100) {
-        fail_msg("track %d goes back from %ld to %ld", kind, last[kind], at);
-    }
-
-    last[kind] = ngx_max(at, last[kind]);
-    in->pictures += kind == 0;
-    in->sounds += kind == 1;
-    part_entries++;
-    part_bytes += e->size;
-    fragment_add(&fragment, kind, at, e->cts, (e->flags & HUB_KEY) != 0, e->size);
-}
-
-
-static void
-follow(void)
-{
-    hub_entry_t  e;
-
-    while (hub_reader_entry(h, &reader, &e) == NGX_OK) {
-        frame_is_read(&e);
-        reader.index++;
-    }
-
-    assert_int_equal(reader.index, reader.ref.stream->head);
-}
-
-
-/* --- the publisher --- */
-
-static void
-set_time(int64_t at)
-{
-    rig_now = START + (uint64_t) at;
-    ngx_time_update();
-}
-
-
-static ngx_int_t
-put(int kind, int key, int64_t timestamp, int32_t cts, size_t size)
-{
-    ngx_int_t    rc;
-    ngx_buf_t    b;
-    ngx_chain_t  in = { &b, NULL };
-    flv_frame_t  frame;
-
-    static u_char  body[1200 * 1024];
-
-    ngx_memzero(&b, sizeof(ngx_buf_t));
-    ngx_memzero(&frame, sizeof(flv_frame_t));
-    frame.codec = kind ? FLV_CODEC_AAC : FLV_CODEC_H264;
-    frame.key = key != 0;
-    frame.cts = cts;
-    b.pos = body;
-    b.last = body + size;
-
-    rc = hub_append(h, &p.writer, kind ? FLV_AUDIO : FLV_VIDEO, &frame,
-                    (uint32_t) timestamp, &in, size);
-
-    if (rc == NGX_OK) {
-        follow();
-    }
-
-    return rc;
-}
-
-
-static void
-headers(int kind, uint32_t rate, uint8_t level)
-{
-    uint8_t      aac[] = { 0xaf, 0, rate == 48000 ? 0x11 : 0x12,
-                           rate == 48000 ? 0x90 : 0x10 };
-    uint8_t      video[sizeof(avc)];
-    flv_frame_t  frame;
-
-    ngx_memcpy(video, avc, sizeof(avc));
-    video[8] = level;
-    ngx_memzero(&frame, sizeof(flv_frame_t));
-    frame.config = 1;
-    frame.codec = kind ? FLV_CODEC_AAC : FLV_CODEC_H264;
-    assert_int_equal(hub_configure(h, &p.writer, kind ? HUB_CONFIG_AUDIO
-                                                      : HUB_CONFIG_VIDEO, &frame,
-                                   kind ? aac : video,
-                                   kind ? sizeof(aac) : sizeof(video)), NGX_OK);
-    follow();
-}
-
-
-static void
-publish(const source_t *src)
-{
-    assert_int_equal(rig_publish(h, &p, "live/a", 1), HUB_ADMITTED);
-    reader.ref = p.writer.ref;
-
-    if (src->fps > 0) {
-        headers(0, 0, 0x1f);
-    }
-
-    if (src->rate) {
-        headers(1, src->rate, 0);
-    }
-}
-
-
-static void
-begin_at(uint32_t segment_ms, uint32_t part_ms)
-{
-    rig_now = START;
-    h = rig_zone(ZONE);
-    h->stream_max = 60 * HUB_BLOCK_SIZE;
-    h->hls_segment = segment_ms;
-    h->hls_part = part_ms;
-    h->hls_window = 6 * segment_ms;
-    rig_worker(h);
-
-    ngx_memzero(&reader, sizeof(reader));
-    ngx_memzero(&fragment, sizeof(fragment));
-    nsegments = 0;
-    part = 0;
-    last[0] = last[1] = -1;
-    part_entries = short_parts = parts = 0;
-    part_bytes = 0;
-    slow = ragged = 0;
-}
-
-
-static int
-begin(void **state)
-{
-    begin_at(2000, 333);
-
-    return 0;
-}
-
-
-static int
-end(void **state)
-{
-    (void) munmap(h->shm_zone->shm.addr, ZONE);
-    free(h);
-    rig_now = 0;
-
-    return 0;
-}
-
-
-/* Plays SRC from FROM to TO, in ms since the start; timestamps are SHIFT more. */
-static void
-play(const source_t *src, int64_t from, int64_t to, int64_t shift)
-{
-    int64_t   at[2];
-    uint64_t  i[2] = { 0, 0 };
-    int       kind;
-    int64_t   gop = src->gop, frames;
-    int32_t   cts;
-
-    static const int32_t  order[] = { 80, 160, 0, 40 };
-
-    frames = src->fps > 0 ? (int64_t) (gop * src->fps / 1000 + 0.5) : 1;
-    frames = ngx_max(frames, 1);
-
-    for ( ;; ) {
-        at[0] = src->fps > 0 ? (int64_t) ((double) i[0] * 1000 / src->fps) : INT64_MAX / 2;
-        at[1] = src->rate ? (int64_t) (i[1] * 1024000 / src->rate) : INT64_MAX / 2;
-        kind = at[0] > at[1] + src->lag;
-
-        if (from + at[kind] >= to) {
-            return;
-        }
-
-        set_time(from + at[kind] + (kind ? src->lag : 0));
-        cts = src->reordered && kind == 0 ? order[i[0] % 4] : 0;
-        assert_int_equal(put(kind, kind == 0 && i[0] % (uint64_t) frames == 0,
-                             from + at[kind] + shift - (kind ? src->early : 0), cts,
-                             kind ? 100 : 300), NGX_OK);
-        i[kind]++;
-    }
-}
-
-
-static int64_t
-length_of(size_t i)
-{
-    return segments[i + 1].record.start - segments[i].record.start;
-}
-
-
-/* --- tests --- */
+#include "hub_cut_rig.h"
 
 /* Which segments does each GOP give?  The last ones are of a long run. */
 static void
@@ -408,27 +33,27 @@ test_segments_begin_at_key_frames(void **state)
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         for (k = 0; k < 4 * sizeof(rates) / sizeof(rates[0]); k++) {
-            begin_at(2000, 333);
+            cut_begin_at(2000, 333);
             src = (source_t) { .fps = rates[k / 4], .gop = rows[i].gop,
                                .rate = k & 1 ? 44100 : 0, .reordered = (k & 2) != 0 };
-            publish(&src);
-            play(&src, 0, 61000, 0);
+            cut_publish(&src);
+            cut_play(&src, 0, 61000, 0);
 
             for (n = 12000 / 1000; n + 1 < nsegments; n++) {
                 int64_t  frame = (int64_t) (1000 / src.fps) + 1;
                 int      key = segments[n].record.key;
 
-                if (length_of(n) < rows[i].least - 2 * frame
-                    || length_of(n) > rows[i].most + 2 * frame
+                if (cut_length(n) < rows[i].least - 2 * frame
+                    || cut_length(n) > rows[i].most + 2 * frame
                     || (rows[i].key && !key))
                 {
                     fail_msg("GOP of %ld at %g fps: segment %zu lasts %ld ms, key %d",
-                             rows[i].gop, src.fps, n, length_of(n), key);
+                             rows[i].gop, src.fps, n, cut_length(n), key);
                 }
             }
 
             assert_true(nsegments > 20);
-            (void) end(NULL);
+            (void) cut_end(NULL);
         }
     }
 }
@@ -444,11 +69,11 @@ test_sound_alone(void **state)
 {
     size_t  i;
 
-    publish(&sound);
-    play(&sound, 0, 200000, 0);
+    cut_publish(&sound);
+    cut_play(&sound, 0, 200000, 0);
 
     for (i = 0; i + 1 < nsegments; i++) {
-        assert_in_range(length_of(i), 2000, 2030);
+        assert_in_range(cut_length(i), 2000, 2030);
         assert_true(segments[i].record.key);
         assert_int_equal(segments[i].record.utc - START, segments[i].record.start);
 
@@ -470,13 +95,13 @@ test_pictures_that_stop_and_return(void **state)
 {
     size_t  n;
 
-    publish(&both);
-    play(&both, 0, 20000, 0);
+    cut_publish(&both);
+    cut_play(&both, 0, 20000, 0);
     n = nsegments;
-    play(&(source_t) { .rate = 48000 }, 20000, 60000, 0);
+    cut_play(&(source_t) { .rate = 48000 }, 20000, 60000, 0);
     assert_in_range(nsegments - n, 14, 22);
     n = nsegments;
-    play(&both, 60000, 80000, 0);
+    cut_play(&both, 60000, 80000, 0);
     assert_in_range(nsegments - n, 9, 12);
     assert_int_equal(segments[nsegments - 1].record.breaks, FIRST);
     assert_int_equal(segments[nsegments - 1].record.skip, 0);
@@ -504,17 +129,17 @@ test_a_hole_is_taken_out(void **state)
     const hub_segment_t  *before, *after;
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        (void) end(NULL);
-        begin_at(2000, 333);
+        (void) cut_end(NULL);
+        cut_begin_at(2000, 333);
         ragged = 1;
-        publish(&both);
+        cut_publish(&both);
         src.lag = rows[i].lag;
         src.early = rows[i].early_before;
-        play(&src, 0, 20500, 2000);
+        cut_play(&src, 0, 20500, 2000);
         n = nsegments;
         before = &segments[n - 1].record;
         src.early = rows[i].early_after;
-        play(&src, 26500, 40500, 2000);
+        cut_play(&src, 26500, 40500, 2000);
         after = &segments[nsegments - 1].record;
 
         assert_in_range(after->skip - before->skip, 4900, 6100);
@@ -542,14 +167,14 @@ test_a_publisher_that_returns_with_the_same_headers(void **state)
     const hub_segment_t  *r;
 
     ragged = 1;
-    publish(&both);
-    play(&both, 0, 10300, 777);
+    cut_publish(&both);
+    cut_play(&both, 0, 10300, 777);
     hub_close(h, &p.client, &p.writer);
-    set_time(17000);
+    cut_time(17000);
     take_over();
-    headers(0, 0, 0x1f);
-    headers(1, 48000, 0);
-    play(&both, 17000, 30000, 5000000);
+    cut_headers(0, 0, 0x1f);
+    cut_headers(1, 48000, 0);
+    cut_play(&both, 17000, 30000, 5000000);
 
     r = &segments[nsegments - 1].record;
     assert_in_range(r->skip, 6500, 6800);
@@ -567,19 +192,19 @@ test_other_headers_begin_a_segment(void **state)
     const hub_segment_t  *r;
 
     ragged = 1;
-    publish(&both);
-    play(&both, 0, 5000, 0);
+    cut_publish(&both);
+    cut_play(&both, 0, 5000, 0);
     n = nsegments;
 
     ngx_memzero(&frame, sizeof(flv_frame_t));
     assert_int_equal(hub_configure(h, &p.writer, HUB_CONFIG_META, &frame,
                                    (const u_char *) "\2\0\0", 3), NGX_OK);
-    headers(0, 0, 0x1f);                         /* the same again */
-    play(&both, 5000, 5900, 0);
+    cut_headers(0, 0, 0x1f);                         /* the same again */
+    cut_play(&both, 5000, 5900, 0);
     assert_int_equal(nsegments, n);
 
-    headers(0, 0, 0x20);
-    play(&both, 5960, 8000, 0);
+    cut_headers(0, 0, 0x20);
+    cut_play(&both, 5960, 8000, 0);
     r = &segments[n].record;
     assert_true(r->anew);
     assert_int_equal(r->init, 1);
@@ -587,9 +212,9 @@ test_other_headers_begin_a_segment(void **state)
     assert_int_equal(segments[nsegments - 1].record.breaks, FIRST + 1);
     assert_int_equal(r->skip, 0);
 
-    headers(1, 44100, 0);                        /* another rate, another clock */
+    cut_headers(1, 44100, 0);                        /* another rate, another clock */
     n = nsegments;
-    play(&(source_t) { .fps = 25, .gop = 2000, .rate = 44100 }, 8000, 12000, 0);
+    cut_play(&(source_t) { .fps = 25, .gop = 2000, .rate = 44100 }, 8000, 12000, 0);
     assert_true(segments[n].record.anew);
     assert_false(segments[n].record.sound_set);
     assert_int_equal(segments[nsegments - 1].record.breaks, FIRST + 2);
@@ -603,25 +228,25 @@ test_a_track_that_comes_and_goes(void **state)
     hub_init_t    init;
 
     ragged = 1;
-    publish(&pictures);
-    play(&pictures, 0, 5000, 0);
+    cut_publish(&pictures);
+    cut_play(&pictures, 0, 5000, 0);
     n = nsegments;
-    headers(1, 48000, 0);
-    play(&both, 5000, 9000, 0);
+    cut_headers(1, 48000, 0);
+    cut_play(&both, 5000, 9000, 0);
     assert_true(segments[n].record.anew);
     assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_OK);
     assert_int_equal(init.size[1], 0);
     assert_int_equal(hub_segment_init(h, &reader, 1, &init), NGX_OK);
-    assert_int_equal(init.size[0], sizeof(avc) - 5);
+    assert_int_equal(init.size[0], sizeof(cut_avc) - 5);
     assert_int_equal(init.size[1], 2);
-    assert_memory_equal(init.data, avc + 5, 3);
+    assert_memory_equal(init.data, cut_avc + 5, 3);
 
     /* the next publisher has no sound, which is known a second later */
-    set_time(9000);
+    cut_time(9000);
     take_over();
-    headers(0, 0, 0x1f);
+    cut_headers(0, 0, 0x1f);
     n = nsegments;
-    play(&pictures, 9000, 15000, 0);
+    cut_play(&pictures, 9000, 15000, 0);
     assert_false(segments[n].record.anew);
     assert_true(segments[n + 1].record.anew);
     assert_int_equal(hub_segment_init(h, &reader, 2, &init), NGX_OK);
@@ -641,10 +266,10 @@ test_headers_that_are_too_large(void **state)
     ngx_memzero(&frame, sizeof(flv_frame_t));
     frame.config = 1;
     frame.codec = FLV_CODEC_H264;
-    publish(&(source_t) { 0 });
+    cut_publish(&(source_t) { 0 });
     assert_int_equal(hub_configure(h, &p.writer, HUB_CONFIG_VIDEO, &frame, large,
                                    sizeof(large)), NGX_OK);
-    set_time(0);
+    cut_time(0);
     assert_int_equal(rig_append(h, &p, 1, large, 100), NGX_OK);
     assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_DECLINED);
 }
@@ -658,9 +283,9 @@ test_what_a_list_names(void **state)
     const hub_stream_t   *s;
     const hub_segment_t  *r;
 
-    publish(&both);
+    cut_publish(&both);
     s = p.writer.ref.stream;
-    play(&both, 0, 60000, 0);
+    cut_play(&both, 0, 60000, 0);
 
     /* nobody watches: a list has what the hub keeps */
     for (i = 0; i < nsegments; i++) {
@@ -675,7 +300,7 @@ test_what_a_list_names(void **state)
     /* somebody does: it grows to hls_window, and the hub keeps more than twice that */
     for (i = 60000; i < 100000; i += 500) {
         hub_segments_want(p.writer.ref.stream);
-        play(&both, (int64_t) i, (int64_t) i + 500, 0);
+        cut_play(&both, (int64_t) i, (int64_t) i + 500, 0);
     }
 
     r = &segments[nsegments - 1].record;
@@ -686,7 +311,7 @@ test_what_a_list_names(void **state)
 
     /* the ring has HUB_SEGMENTS of them, and a list four fewer */
     for (i = 100000; i < 200000; i += 500) {
-        play(&sound, (int64_t) i, (int64_t) i + 500, 0);
+        cut_play(&sound, (int64_t) i, (int64_t) i + 500, 0);
     }
 
     r = &segments[nsegments - 1].record;
@@ -716,11 +341,11 @@ test_utc_runs_with_the_media(void **state)
     int64_t   at;
     uint64_t  n = 0;
 
-    publish(&both);
+    cut_publish(&both);
 
     for (at = 0; at < 30000; at += 40, n++) {    /* frames arrive up to 400 ms late */
-        set_time(at + (int64_t) (n * 7 % 11) * 40);
-        assert_int_equal(put(0, n % 50 == 0, at, 0, 300), NGX_OK);
+        cut_time(at + (int64_t) (n * 7 % 11) * 40);
+        assert_int_equal(cut_put(0, n % 50 == 0, at, 0, 300), NGX_OK);
     }
 
     for (i = 3; i < nsegments; i++) {
@@ -737,19 +362,19 @@ test_parts_are_bounded(void **state)
     int  i;
 
     ragged = 1;
-    publish(&both);
-    set_time(0);
-    assert_int_equal(put(0, 1, 0, 0, 300), NGX_OK);
+    cut_publish(&both);
+    cut_time(0);
+    assert_int_equal(cut_put(0, 1, 0, 0, 300), NGX_OK);
 
     for (i = 0; i < 2000; i++) {
-        assert_int_equal(put(1, 0, 0, 0, 20), NGX_OK);
+        assert_int_equal(cut_put(1, 0, 0, 0, 20), NGX_OK);
     }
 
     assert_in_range(parts, 7, 8);
 
     for (i = 1; i < 100; i++) {
-        set_time(i * 10);
-        assert_int_equal(put(0, 0, i * 10, 0, i % 7 ? 300000 : 1100000), NGX_OK);
+        cut_time(i * 10);
+        assert_int_equal(cut_put(0, 0, i * 10, 0, i % 7 ? 300000 : 1100000), NGX_OK);
     }
 }
 
@@ -763,8 +388,8 @@ test_a_kill_before_the_new_head(void **state)
     hub_stream_t   *s;
     hub_segment_t   record, again;
 
-    publish(&both);
-    play(&both, 0, 7900, 0);
+    cut_publish(&both);
+    cut_play(&both, 0, 7900, 0);
     s = p.writer.ref.stream;
     assert_int_equal(hub_segment_newest(h, &reader, &record), NGX_OK);
 
@@ -779,9 +404,9 @@ test_a_kill_before_the_new_head(void **state)
         assert_int_equal(hub_segment(h, &reader, record.number + 1, &again), NGX_AGAIN);
     }
 
-    headers(0, 0, 0x20);                         /* appends an entry that is no frame */
+    cut_headers(0, 0, 0x20);                         /* appends an entry that is no frame */
     assert_int_equal(hub_segment(h, &reader, record.number + 1, &again), NGX_AGAIN);
-    play(&both, 8000, 20000, 0);
+    cut_play(&both, 8000, 20000, 0);
     assert_int_equal(segments[nsegments - 1].record.skip, 0);
 }
 
@@ -811,7 +436,7 @@ live_randomly(void)
     source_t  src;
 
     ragged = slow = 1;
-    publish(&both);
+    cut_publish(&both);
 
     for (i = 0; i < 60; i++) {
         src.fps = roll(0, 4) ? (double) roll(1, 70) : 0;
@@ -825,10 +450,10 @@ live_randomly(void)
         switch (roll(0, 12)) {
         case 0:
             hub_close(h, &p.client, &p.writer);
-            set_time(at += roll(0, 30000));
+            cut_time(at += roll(0, 30000));
             take_over();
-            headers(0, 0, (uint8_t) roll(0x1f, 0x20));
-            headers(1, rate = roll(0, 1) ? 48000 : 44100, 0);
+            cut_headers(0, 0, (uint8_t) roll(0x1f, 0x20));
+            cut_headers(1, rate = roll(0, 1) ? 48000 : 44100, 0);
             to += at;
             src.rate = src.rate ? rate : 0;
             break;
@@ -836,7 +461,7 @@ live_randomly(void)
             shift = roll(0, 1u << 31);
             break;
         case 2:
-            headers(0, 0, (uint8_t) roll(0x10, 0x20));
+            cut_headers(0, 0, (uint8_t) roll(0x10, 0x20));
             break;
         case 3:
             at += roll(0, 10000);
@@ -850,8 +475,8 @@ live_randomly(void)
         }
 
         to = ngx_min(to, at + 6000);
-        set_time(ngx_max(at, (int64_t) (rig_now - START)));
-        play(&src, ngx_max(at, (int64_t) (rig_now - START)), to, shift);
+        cut_time(ngx_max(at, (int64_t) (rig_now - START)));
+        cut_play(&src, ngx_max(at, (int64_t) (rig_now - START)), to, shift);
         at = ngx_max(to, (int64_t) (rig_now - START));
     }
 }
@@ -868,14 +493,14 @@ test_any_publisher(void **state)
     chance = seed * 0x9e3779b97f4a7c15u + 1;
 
     for (i = 0; i < 100; i++) {
-        (void) end(NULL);
-        begin_at((uint32_t) roll(1000, 10000), (uint32_t) roll(200, 500));
+        (void) cut_end(NULL);
+        cut_begin_at((uint32_t) roll(1000, 10000), (uint32_t) roll(200, 500));
         live_randomly();
     }
 }
 
 
-#define TEST(name)  cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, cut_begin, cut_end)
 
 int
 main(void)

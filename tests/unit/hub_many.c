@@ -28,12 +28,13 @@
 #define TIMES     5                  /* a larger ratio means that a call scans */
 #define CACHE_NS  1000               /* less may come from caches that are too small */
 
-enum operation { PUBLISH, JOIN, TAKE_OVER, SWEEP, MEASURE, STATUS, OPERATIONS };
+enum operation { PUBLISH, JOIN, TAKE_OVER, APPEND, SWEEP, MEASURE, STATUS, OPERATIONS };
 
-static const char *const  names[] = { "publish", "join", "take over", "sweep",
+static const char *const  names[] = { "publish", "join", "take over", "append",
+                                      "sweep",
                                       "measure", "status" };
 
-/* ns of one call; for the last three, ns per stream */
+/* ns of one call; for those from APPEND on, ns per stream */
 static double  (*cost)[OPERATIONS];  /* shared */
 
 static hub_t  *h;
@@ -168,6 +169,43 @@ open_streams(rig_publisher_t *p, hub_client_t *c, uint32_t from, uint32_t to,
 }
 
 
+/* One frame for each stream, as for real publishers: each stream's memory was last
+ * touched by its previous frame. */
+static void
+append_all(rig_publisher_t *p, uint32_t from, uint32_t to, double *result)
+{
+    uint32_t     i, turn;
+    uint64_t     at, ns[TURNS];
+    ngx_buf_t    b;
+    ngx_chain_t  in = { &b, NULL };
+    flv_frame_t  frame;
+
+    static u_char  body[200];
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.codec = FLV_CODEC_AAC;
+    b.pos = body;
+    b.last = body + sizeof(body);
+
+    for (turn = 0; turn < TURNS; turn++) {
+        at = cpu_ns();
+
+        for (i = from; i < to; i++) {
+            hub_append_soon(&p[ngx_min(i + 1, to - 1)].client,
+                            &p[ngx_min(i + 1, to - 1)].writer);
+            (void) hub_append(h, &p[i].writer, FLV_AUDIO, &frame,
+                              (uint32_t) (ngx_current_msec + turn * 21), &in,
+                              sizeof(body));
+        }
+
+        ns[turn] = cpu_ns() - at;
+    }
+
+    result[APPEND] = median(ns, TURNS) / (to - from);
+}
+
+
 static void
 time_all(uint32_t n, double *result)
 {
@@ -221,6 +259,8 @@ time_streams(uint32_t n, double *result)
             warm_up(p, c, n / WORKERS * k, n / WORKERS * (k + 1));
             open_streams(p, c, n / WORKERS * k, n / WORKERS * (k + 1), result);
 
+            append_all(p, n / WORKERS * k, n / WORKERS * (k + 1), result);
+
             if (k == WORKERS - 1) {
                 assert_int_equal(h->header->viewers, n);
                 assert_int_equal(h->header->publishing, n);
@@ -255,7 +295,7 @@ test_thousands_cost_no_more_each(void **state)
     for (i = 0; i < OPERATIONS; i++) {
         print_message("# %s: %.0f ns %s with %d streams, %.0f ns with %d\n",
                       names[i], cost[0][i],
-                      i < SWEEP ? "each" : "for each stream", FEW, cost[1][i],
+                      i < APPEND ? "each" : "for each stream", FEW, cost[1][i],
                       MANY);
         slow += cost[1][i] > TIMES * cost[0][i] && cost[1][i] > CACHE_NS;
     }

@@ -560,6 +560,44 @@ rig_live(hub_t *h)
 }
 
 
+/* The newest segment of each stream has a record, and an entry that begins it. */
+static const char *
+rig_segments(hub_t *h)
+{
+    uint32_t              i;
+    const hub_cut_t      *cut;
+    const hub_stream_t   *s;
+    const hub_segment_t  *record;
+
+    for (i = 0; i < h->header->nstreams; i++) {
+        s = &h->streams[i];
+        cut = &s->cut[s->head & 1];
+
+        if (s->state == HUB_FREE || !cut->begun) {
+            continue;
+        }
+
+        record = &s->segments[(cut->end - 1) % HUB_SEGMENTS];
+
+        if (record->number != cut->end - 1 || record->index >= s->head) {
+            return "the newest segment has no record";
+        }
+
+        if (s->segment_end != cut->end && s->segment_end != cut->end - 1) {
+            return "readers see a segment that does not exist";
+        }
+
+        if (record->index >= s->first
+            && !(hub_entry(h, s, record->index)->flags & HUB_SEGMENT))
+        {
+            return "no entry begins the newest segment";
+        }
+    }
+
+    return NULL;
+}
+
+
 const char *
 rig_wrong(hub_t *h, uint32_t *lost)
 {
@@ -570,6 +608,7 @@ rig_wrong(hub_t *h, uint32_t *lost)
     wrong = wrong ? wrong : rig_counts(h);
     wrong = wrong ? wrong : rig_visitors(h);
     wrong = wrong ? wrong : rig_slots(h);
+    wrong = wrong ? wrong : rig_segments(h);
 
     return wrong ? wrong : rig_live(h);
 }

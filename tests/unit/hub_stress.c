@@ -28,7 +28,7 @@
 static const char  *names[NAMES] = { "live/a", "live/b" };
 
 typedef struct {
-    uint64_t  opened, ended, frames, checked, broken, stuck;
+    uint64_t  opened, ended, frames, checked, segments, broken, stuck;
     uint64_t  gap_us;            /* longest time between two appends of bystander() */
     uint32_t  stop;
 } counts_t;
@@ -197,6 +197,35 @@ work(uint64_t seed)
 }
 
 
+/* Is the newest segment's record wrong about its first entry? */
+static int
+segment_is_broken(const hub_reader_t *r)
+{
+    hub_entry_t    e;
+    hub_reader_t   at = *r;
+    hub_segment_t  newest;
+
+    if (hub_segment_newest(h, r, &newest) != NGX_OK) {
+        return 0;
+    }
+
+    at.index = newest.index;
+
+    switch (hub_reader_entry(h, &at, &e)) {
+
+    case NGX_OK:
+        (void) hub_add(&counts->segments, 1);
+        return !(e.flags & HUB_SEGMENT) || e.offset != newest.bytes;
+
+    case NGX_DECLINED:
+        return 0;                            /* the entry has left the window */
+
+    default:
+        return 1;                            /* the entry is not there yet */
+    }
+}
+
+
 static void
 reading(uint32_t name)
 {
@@ -237,6 +266,7 @@ reading(uint32_t name)
                 (void) hub_add(&counts->broken, 1);
             }
 
+            (void) hub_add(&counts->broken, (uint64_t) segment_is_broken(&r));
             r.pos = r.end;
         }
     }
@@ -331,13 +361,15 @@ test_every_frame_is_whole_whatever_is_killed(void **state)
     }
 
     print_message("# %lu publishes (%lu a second), %lu ends, %u kills, "
-                  "%u stops, %lu stuck; %lu frames, %lu checked, %lu broken\n",
+                  "%u stops, %lu stuck; %lu frames, %lu and %lu segments checked, "
+                  "%lu broken\n",
                   counts->opened, counts->opened / SECONDS, counts->ended,
                   kills, stops, counts->stuck, counts->frames, counts->checked,
-                  counts->broken);
+                  counts->segments, counts->broken);
 
     assert_int_equal(counts->broken, 0);
     assert_true(counts->checked > 0);
+    assert_true(counts->segments > 0);
     assert_true(kills > 0);
 
     rig_worker(h);
