@@ -29,21 +29,11 @@ parts_ms(const hls_segment_t *s)
 }
 
 
-/* A segment's duration; 0: it still grows.  The stream's end completes the last. */
-static uint64_t
-segment_ms(const hls_stream_t *st, uint64_t number)
-{
-    const hls_segment_t  *s = hls_segment(st, number);
-
-    return s->ms == 0 && st->ended ? parts_ms(s) : s->ms;
-}
-
-
 /* The end of the complete segments. */
 static uint64_t
 list_complete(const hls_stream_t *st)
 {
-    return st->end > st->first && segment_ms(st, st->end - 1) == 0
+    return st->end > st->first && hls_segment(st, st->end - 1)->ms == 0
            ? st->end - 1 : st->end;
 }
 
@@ -66,7 +56,7 @@ list_skips(const hls_stream_t *st)
     int64_t   border;
     uint64_t  end = list_complete(st), n = st->first;
 
-    if (st->ended || end == n) {
+    if (st->ended || n >= end) {
         return 0;
     }
 
@@ -202,10 +192,10 @@ add_parts(text_t *t, const hls_stream_t *st, uint64_t n)
 static void
 add_segment(text_t *t, const hls_stream_t *st, uint64_t n)
 {
-    int64_t   border;
-    uint64_t  ms = segment_ms(st, n);
+    int64_t               border;
+    const hls_segment_t  *s = hls_segment(st, n);
 
-    if (ms == 0 && hls_segment(st, n)->nparts == 0) {
+    if (s->ms == 0 && s->nparts == 0) {
         return;
     }
 
@@ -217,9 +207,9 @@ add_segment(text_t *t, const hls_stream_t *st, uint64_t n)
         add_parts(t, st, n);
     }
 
-    if (ms) {
+    if (s->ms) {
         text_word(t, "#EXTINF:");
-        text_seconds(t, ms);
+        text_seconds(t, s->ms);
         text_word(t, ",\n");
         add_name(t, st, HLS_SEGMENT, n, 0);
         text_word(t, "\n");
@@ -264,23 +254,6 @@ hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form)
 }
 
 
-size_t
-hls_playlist_state(u_char out[HLS_STATE_MAX], const hls_stream_t *st,
-    enum hls_form form)
-{
-    uint64_t  part, number = list_next(st, &part);
-
-    return (size_t) snprintf((char *) out, HLS_STATE_MAX,
-                             "%llx-%llu-%llu.%llu-%u.%u%s%s",
-                             (unsigned long long) st->session,
-                             (unsigned long long) st->first,
-                             (unsigned long long) number,
-                             (unsigned long long) part, st->target_s,
-                             st->part_ms, form == HLS_DELTA ? "-delta" : "",
-                             st->ended ? "-end" : "");
-}
-
-
 /* --- the multivariant playlist --- */
 
 /* The bytes of segment N, when the next one has begun.  FLV adds more to a frame than
@@ -311,7 +284,7 @@ peak_from(const hls_stream_t *st, uint64_t n, uint64_t end)
 
     for ( ; n < end; n++) {
         bytes += segment_bytes(st, n);
-        ms += segment_ms(st, n);
+        ms += hls_segment(st, n)->ms;
 
         if (ms > 1500 * (uint64_t) st->target_s) {
             break;
@@ -338,7 +311,7 @@ measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
 
     for (n = st->first; n < end; n++) {
         bytes += segment_bytes(st, n);
-        ms += segment_ms(st, n);
+        ms += hls_segment(st, n)->ms;
         *peak = ngx_max(*peak, peak_from(st, n, end));
     }
 
@@ -465,7 +438,7 @@ hls_playlist_ready(const hls_stream_t *st, const hls_query_t *q,
         return HLS_READY;
     }
 
-    if (st->end == st->first) {
+    if (st->end <= st->first) {
         return HLS_WAIT;
     }
 

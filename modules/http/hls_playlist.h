@@ -19,12 +19,6 @@ enum hls_form hls_playlist_form(const hls_stream_t *st, const hls_query_t *q);
 /* Appends the media playlist. */
 void hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form);
 
-/* Writes the name of the present state and FORM: the text changes only when this
- * does.  For an ETag (without the quotes).  Returns its length. */
-#define HLS_STATE_MAX  160
-size_t hls_playlist_state(u_char out[HLS_STATE_MAX], const hls_stream_t *st,
-    enum hls_form form);
-
 /* What the multivariant playlist says of its one rendition besides the list. */
 typedef struct {
     const char  *codecs;         /* of RFC 6381; NULL or "": not known */

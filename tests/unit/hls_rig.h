@@ -137,6 +137,17 @@ static inline void add_segments(int n, int count, uint32_t ms)
 }
 
 
+/* The parts of the growing segment are its last ones; without parts it is gone. */
+static inline void end_stream(void)
+{
+    hls_segment_t  *s = segment(st.end - 1);
+
+    s->ms = (uint32_t) grown_ms(s);
+    st.end -= s->nparts == 0;
+    st.ended = 1;
+}
+
+
 /* The text, with a zero. */
 static inline const char *text_of(text_t *t)
 {

@@ -147,12 +147,12 @@ static void test_ended(void **state)
     new_stream(2, 1000);
     add_segments(2, 2, 1000);
     add_parts(1, 340);
-    st.ended = 1;
+    end_stream();
     check("ended", HLS_FULL);
 
     new_stream(2, 1000);
     add_segments(2, 2, 1000);
-    st.ended = 1;
+    end_stream();
     check("ended-with-segment", HLS_FULL);
 }
 
@@ -176,7 +176,7 @@ static void test_delta(void **state)
     check("full", HLS_FULL);
     check("delta", HLS_DELTA);
 
-    st.ended = 1;
+    end_stream();
     assert_int_equal(hls_playlist_form(&st, &q), HLS_FULL);
 }
 
@@ -261,39 +261,6 @@ static void test_removal(void **state)
         breaks = st.first > FIRST ? (uint32_t) (st.first - FIRST - 1) / 3 : 0;
         snprintf(line, sizeof(line), "#EXT-X-DISCONTINUITY-SEQUENCE:%u", FIRST + breaks);
         assert_true(has_line(HLS_FULL, line));
-    }
-}
-
-
-static void test_states(void **state)
-{
-    int     i, n = 0;
-    u_char  names[64][HLS_STATE_MAX];
-
-    (void) state;
-
-    new_stream(2, 500);
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    add_segments(1, 1, 500);
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    add_parts(1, 500);
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    hls_playlist_state(names[n++], &st, HLS_DELTA);
-    st.first++;
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    st.part_ms++;
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    st.ended = 1;
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    st.session++;
-    hls_playlist_state(names[n++], &st, HLS_FULL);
-    assert_string_equal(names[n - 1],
-                        "1a208b4db7c-95442401-95442402.0-2.501-end");
-
-    while (n-- > 1) {
-        for (i = 0; i < n; i++) {
-            assert_string_not_equal(names[i], names[n]);
-        }
     }
 }
 
@@ -428,7 +395,7 @@ static void test_waiting(void **state)
     expect(HLS_WAIT, GROWS, 4);
     expect(HLS_REFUSED, GROWS, 5);
 
-    st.ended = 1;
+    end_stream();
     expect(HLS_READY, INT64_MAX, INT64_MAX);
     expect(HLS_READY, -1, -1);
 }
@@ -506,7 +473,7 @@ static void test_parts(void **state)
     assert_int_equal(hls_part_ready(&st, FIRST + 1, 3), HLS_READY);
     assert_int_equal(hls_part_ready(&st, FIRST, 3), HLS_REFUSED);
 
-    st.ended = 1;
+    end_stream();
     assert_int_equal(hls_part_ready(&st, FIRST + 3, 0), HLS_READY);
     assert_int_equal(hls_part_ready(&st, FIRST + 3, 1), HLS_REFUSED);
     assert_int_equal(hls_part_ready(&st, FIRST + 4, 0), HLS_REFUSED);
@@ -525,7 +492,6 @@ int main(void)
         cmocka_unit_test(test_delta),
         cmocka_unit_test(test_delta_continues),
         cmocka_unit_test(test_removal),
-        cmocka_unit_test(test_states),
         cmocka_unit_test(test_index),
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_reason),

@@ -91,7 +91,7 @@ int main(void)
         q.part = segment(st.end - 1)->nparts;
     }
 
-    st.ended = 1;
+    end_stream();
     print_list(q.msn, q.part, &q);
 
     return 0;
