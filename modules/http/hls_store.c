@@ -20,35 +20,6 @@ store_segment(hls_stream_t *st, uint64_t number)
 }
 
 
-/* --- headers --- */
-
-void
-hls_store_tracks(const hub_init_t *init, mp4_track_t tracks[2])
-{
-    int             kind;
-    const uint8_t  *p = init ? init->data : NULL;
-
-    for (kind = 0; kind < 2; kind++) {
-        ngx_memzero(&tracks[kind], sizeof(mp4_track_t));
-
-        if (init) {
-            (void) mp4_track(&tracks[kind], init->codec[kind], p,
-                             init->size[kind]);
-            p += init->size[kind];
-        }
-    }
-}
-
-
-const hub_init_t *
-hls_store_headers(const hls_stream_t *st, uint32_t number)
-{
-    const hub_init_t  *headers = &st->inits[number % HUB_INITS].headers;
-
-    return headers->number == number ? headers : NULL;
-}
-
-
 /* --- the hub's records --- */
 
 static void

@@ -56,9 +56,24 @@ ngx_int_t hls_store_init(hls_stream_t *st, uint32_t number, hls_bytes_t **bytes)
 
 /* The headers NUMBER of a segment that is known; NULL: they are too large for HLS,
  * or no longer known. */
-const hub_init_t *hls_store_headers(const hls_stream_t *st, uint32_t number);
+static ngx_inline const hub_init_t *
+hls_store_headers(const hls_stream_t *st, uint32_t number)
+{
+    const hub_init_t  *headers = &st->inits[number % HUB_INITS].headers;
 
-/* The tracks of INIT; one without codec is not there.  INIT must outlive them. */
-void hls_store_tracks(const hub_init_t *init, mp4_track_t tracks[2]);
+    return headers->number == number ? headers : NULL;
+}
+
+/* The tracks of INIT, which must outlive them; one without codec is not there. */
+static ngx_inline void
+hls_store_tracks(const hub_init_t *init, mp4_track_t tracks[2])
+{
+    const uint8_t  *sound = init->data + init->size[MP4_VIDEO];
+
+    (void) mp4_track(&tracks[MP4_VIDEO], init->codec[MP4_VIDEO], init->data,
+                     init->size[MP4_VIDEO]);
+    (void) mp4_track(&tracks[MP4_AUDIO], init->codec[MP4_AUDIO], sound,
+                     init->size[MP4_AUDIO]);
+}
 
 #endif

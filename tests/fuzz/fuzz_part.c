@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     part_state_init(&state, 0, 0, 0);
     part_begin(&p, tracks, &state);
 
-    for (i = 0; i < 16; i++) {
+    for (i = 0; i < 4; i++) {
         for (at = 1; at + STEP <= size; at += STEP) {
             f = data + at;
             dts[f[0] & 1] += f[1] - (f[0] & 8 ? 128 : 0);
