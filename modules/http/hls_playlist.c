@@ -280,7 +280,7 @@ bits_per_second(uint64_t bytes, uint64_t ms)
 static uint64_t
 peak_from(const hls_stream_t *st, uint64_t n, uint64_t end)
 {
-    uint64_t  bytes = 0, ms = 0, peak = 0;
+    uint64_t  bytes = 0, ms = 0, peak = 0, rate;
 
     for ( ; n < end; n++) {
         bytes += segment_bytes(st, n);
@@ -290,7 +290,8 @@ peak_from(const hls_stream_t *st, uint64_t n, uint64_t end)
             break;
         }
         if (ms >= 500 * (uint64_t) st->target_s) {
-            peak = ngx_max(peak, bits_per_second(bytes, ms));
+            rate = bits_per_second(bytes, ms);
+            peak = ngx_max(peak, rate);
         }
     }
 
@@ -302,7 +303,7 @@ static void
 measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
     uint64_t *average)
 {
-    uint64_t  n, bytes = 0, ms = 0, end = list_complete(st);
+    uint64_t  n, rate, bytes = 0, ms = 0, end = list_complete(st);
 
     if (end == st->end && end > st->first) {
         end--;                               /* the next record has its bytes */
@@ -312,7 +313,8 @@ measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
     for (n = st->first; n < end; n++) {
         bytes += segment_bytes(st, n);
         ms += hls_segment(st, n)->ms;
-        *peak = ngx_max(*peak, peak_from(st, n, end));
+        rate = peak_from(st, n, end);
+        *peak = ngx_max(*peak, rate);
     }
 
     *average = ms ? bits_per_second(bytes, ms)
@@ -325,12 +327,14 @@ measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
 static uint32_t
 usual_rate(uint32_t milli)
 {
-    size_t           i;
-    uint32_t         best = ngx_max((milli + 500) / 1000, 1) * 1000;
-    uint32_t         apart = milli / 100, a;
-    static uint32_t  usual[] = { 10000, 12000, 12500, 15000, 20000, 23976, 24000, 25000,
-                                 29970, 30000, 48000, 50000, 59940, 60000, 90000,
-                                 100000, 119880, 120000 };
+    size_t    i;
+    uint32_t  best = ngx_max((milli + 500) / 1000, 1) * 1000;
+    uint32_t  apart = milli / 100, a;
+
+    static const uint32_t  usual[] = {
+        10000, 12000, 12500, 15000, 20000, 23976, 24000, 25000, 29970, 30000, 48000,
+        50000, 59940, 60000, 90000, 100000, 119880, 120000,
+    };
 
     for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
         a = milli > usual[i] ? milli - usual[i] : usual[i] - milli;
