@@ -3,7 +3,7 @@
 import http from 'node:http';
 import { endOf, partsOf, readMedia } from './hls-validator.mjs';
 import { Report } from './hls-rules.mjs';
-import { feed, getBytes, startHub, token } from './hub.mjs';
+import { feed, getBytes, openIn, startHub, token, workerAt } from './hub.mjs';
 import { until } from './nginx.mjs';
 import { aacFrame, interFrame, keyFrame, openPublisher } from './rtmp.mjs';
 
@@ -36,7 +36,7 @@ export async function publish(hub, name, { key = keyFrame(4000), inter = interFr
 /** A client of one stream: {status, headers, body, text} for each file. */
 export class HlsClient {
   constructor(hub, stream, { over, base = hub.hlsBase, agent = 'test' } = {}) {
-    Object.assign(this, { base: `${base}/m/${token(stream, over)}/${stream}/`, agent });
+    Object.assign(this, { hub, base: `${base}/m/${token(stream, over)}/${stream}/`, agent });
   }
 
   url(file) { return this.base + file; }
@@ -68,6 +68,25 @@ export class HlsClient {
       return list.segments.length >= count;
     }, `${count} segments of ${this.base.replace(/.*\/m\/[^/]+/, '')}`);
     return list;
+  }
+
+  /** The answers of all workers for FILE. */
+  async getFromAll(file) {
+    const { hub } = this;
+    const pids = hub.nginx.workers();
+    const answers = new Map();
+    for (let attempt = 0; answers.size < pids.length; attempt++) {
+      const missing = pids.filter((pid) => !answers.has(pid));
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });      // keeps the socket, to see whose it is
+      const one = await openIn(hub, missing, attempt, async () => {
+        const held = this.hold(file, { agent });
+        return { answer: await held.answer, port: held.request.socket.localPort };
+      });
+      const pid = workerAt(hub, hub.nginx.ports.hls, one.port);
+      agent.destroy();
+      if (missing.includes(pid)) answers.set(pid, one.answer);
+    }
+    return [...answers.values()];
   }
 
   /** A request that the test may abandon: {answer, close()}; the answer is undefined after close(). */

@@ -1,7 +1,6 @@
 // HLS: answers, headers, and requests that wait.
 
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import { after, before, describe, test } from 'node:test';
@@ -9,7 +8,7 @@ import zlib from 'node:zlib';
 import { HlsClient, next, publish, startHls } from '../lib/hls.mjs';
 import { readMultivariant } from '../lib/hls-validator.mjs';
 import { Report } from '../lib/hls-rules.mjs';
-import { get, openIn, token, workerAt } from '../lib/hub.mjs';
+import { get, token } from '../lib/hub.mjs';
 import { pushFfmpeg, start } from '../lib/media.mjs';
 import { until, untilGone } from '../lib/nginx.mjs';
 import { avcHeader, interFrame, keyFrame } from '../lib/rtmp.mjs';
@@ -357,23 +356,6 @@ describe('HLS of several workers', () => {
     await hub?.stop();
   });
 
-  /** The answers of all workers for FILE. */
-  async function fromEach(file, pids = hub.nginx.workers()) {
-    const answers = new Map();
-    for (let attempt = 0; answers.size < pids.length; attempt++) {
-      const missing = pids.filter((pid) => !answers.has(pid));
-      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });      // keeps the socket, to see whose it is
-      const one = await openIn(hub, missing, attempt, async () => {
-        const held = client.hold(file, { agent });
-        return { answer: await held.answer, port: held.request.socket.localPort };
-      });
-      const pid = workerAt(hub, hub.nginx.ports.hls, one.port);
-      agent.destroy();
-      if (missing.includes(pid)) answers.set(pid, one.answer);
-    }
-    return [...answers.values()];
-  }
-
   test('all workers, also after a reload, give the same bytes and ETags', DEADLINE, async () => {
     const list = await client.list();
     const [segment, part] = [list.segments.at(-1), list.parts.at(-1)];
@@ -381,7 +363,7 @@ describe('HLS of several workers', () => {
     const seen = new Map();
     const compare = async () => {
       for (const file of files) {
-        for (const { status, headers, body } of await fromEach(file)) {
+        for (const { status, headers, body } of await client.getFromAll(file)) {
           assert.equal(status, 200, file);
           const known = seen.get(file);
           if (!known) seen.set(file, { etag: headers.etag, body });
