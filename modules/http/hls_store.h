@@ -61,7 +61,7 @@ hls_store_headers(const hls_stream_t *st, uint32_t number)
 {
     const hub_init_t  *headers = &st->inits[number % HUB_INITS].headers;
 
-    return headers->number == number ? headers : NULL;
+    return headers->number == number && number != (uint32_t) -1 ? headers : NULL;
 }
 
 /* The tracks of INIT, which must outlive them; one without codec is not there. */
