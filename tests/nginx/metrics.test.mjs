@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HlsClient, publish as publishHls, startHls } from '../lib/hls.mjs';
 import { feed, get, startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
@@ -115,4 +116,33 @@ test('the number of series does not grow with streams', DEADLINE, async (t) => {
   assert.equal(values['duolu_streams{state="live"}'], 30);
   assert.deepEqual(Object.keys(values), without);
   assert.doesNotMatch(text, /cam\d/);
+});
+
+const hls = ({ values }) => ['streams', 'bytes', 'parts_total', 'frames_total']
+  .map((name) => values[`duolu_hls_${name}`]);
+
+test('HLS costs nothing while nobody watches it, also after somebody did', DEADLINE, async (t) => {
+  const hub = await startHls();
+  t.after(() => hub.stop());
+  await publishHls(hub, 'demo');
+  const viewer = await hub.view('live/demo');
+  await viewer.more(50);
+  assert.deepEqual(hls(await scrape(hub)), [0, 0, 0, 0]);
+
+  const client = new HlsClient(hub, 'live/demo');
+  const { parts } = await client.ready();
+  const [streams, listed, made] = hls(await scrape(hub));
+  assert.ok(streams >= 1 && streams <= 2, `${streams} streams of 2 workers`);
+  assert.ok(listed < 100_000 && made === 0, `${listed} bytes and ${made} parts for lists alone`);
+
+  const { body } = await client.get(parts[0].uri);
+  const [, bytes, one, frames] = hls(await scrape(hub));
+  assert.ok(bytes >= body.length && one === 1 && frames > 10, `${bytes} bytes, ${one} parts of ${frames} frames`);
+
+  await until(async () => {
+    const [left, held] = hls(await scrape(hub));
+    return left === 0 && held === 0;
+  }, 'both workers to forget the stream');
+  assert.deepEqual(hls(await scrape(hub)), [0, 0, one, frames]);
+  viewer.close();
 });
