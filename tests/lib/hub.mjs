@@ -137,12 +137,12 @@ http { request_pool_size 6k; ${http} server { listen 127.0.0.1:{{port:http}} bac
 
 /**
  * nginx with the hub, and by default a gate that allows everybody.  `ours` are the modules under test, or copies of
- * them.
+ * them; edit() changes the text of the configuration.
  */
-export async function startHub({ answer, files, ours = ['guard', 'hub'], ...options } = {}) {
+export async function startHub({ answer, files, ours = ['guard', 'hub'], edit = (conf) => conf, ...options } = {}) {
   const gate = await startGate(answer);
   const nginx = await startNginx({
-    conf: hubConf({ gate, ...options }),
+    conf: edit(hubConf({ gate, ...options })),
     modules: ['rtmp', ...ours, ...(options.modules ?? [])],
     files: { keys: `# test\nk1 ${KEY.toString('hex')}\n`, ...files },
     workers: options.workers ?? 2,

@@ -1,0 +1,220 @@
+// conf/edge.conf: a stock cache in front of the shipped origin, which checks tokens itself, asks the origin once
+// for each object, and obeys revocations.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import https from 'node:https';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { startEdge } from '../lib/edge.mjs';
+import { feed, startHub, token } from '../lib/hub.mjs';
+import { until } from '../lib/nginx.mjs';
+import { avcHeader, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { selfSigned } from '../lib/tls.mjs';
+
+const STREAM = 'live/cam';
+const VIEWERS = 200;
+const ROUNDS = 6;                      // playlists that each viewer waits for
+
+describe('an edge', () => {
+  let certificate, hub, edge;
+
+  before(async () => {
+    certificate = selfSigned();
+    hub = await startHub({
+      shipped: true,
+      files: certificate,
+      main: 'thread_pool history threads=2;',
+      edit: (conf) => conf.replaceAll(' if=$hls_kept', ''),        // requests for parts are counted by their lines
+    });
+    await publish();
+    edge = await startEdge({ port: hub.nginx.ports.https, certificate });
+    await until(async () => (await edge.get(edge.url(STREAM, 'live.m3u8'))).status === 200, 'the stream at the edge');
+  });
+
+  after(async () => {
+    await edge?.stop();
+    await hub?.stop();
+  });
+
+  async function publish() {
+    const client = await openPublisher('cam?key=a', { ...hub.rtmp });
+    client.sendVideo(0, avcHeader());
+    feed(client, { key: keyFrame(4000), inter: interFrame(1000), gop: 50 });
+  }
+
+  /** The requests of the edge that the origin has logged, as [method, path and query]. */
+  const asked = () => fs.readFileSync(path.join(hub.nginx.dir, 'access.log'), 'utf8').split('\n')
+    .filter((line) => line.includes('duolu-edge'))
+    .map((line) => line.match(/"\w+ (\S+) /)[1].replace(/^\/m\/[^/]+\//, ''));
+
+  /** The number of the next part that a playlist promises: [msn, part]. */
+  function nextPart(text) {
+    let msn = Number(text.match(/#EXT-X-MEDIA-SEQUENCE:(\d+)/)[1]);
+    let part = 0;
+    for (const line of text.split('\n')) {
+      if (line.startsWith('#EXT-X-PART:')) part++;
+      else if (line && !line.startsWith('#')) { msn++; part = 0; }
+    }
+    return [msn, part];
+  }
+
+  const newest = (text) => text.match(/#EXT-X-PART:.*URI="([^"]+)"/g)?.at(-1).match(/URI="([^"]+)"/)[1];
+
+  /** Waits for playlists and fetches their newest parts, with a token of its own. */
+  async function watch(number) {
+    const t = token(STREAM, { sub: String(100 + number) });
+    const seen = [];
+    let list = (await edge.get(edge.url(STREAM, 'live.m3u8', t))).body.toString();
+    for (let round = 0; round < ROUNDS; round++) {
+      const [msn, part] = nextPart(list);
+      const answer = await edge.get(edge.url(STREAM, `live.m3u8?_HLS_msn=${msn}&_HLS_part=${part}`, t));
+      assert.equal(answer.status, 200, answer.body.toString());
+      list = answer.body.toString();
+      const media = await edge.get(edge.url(STREAM, newest(list), t));
+      assert.equal(media.status, 200);
+      seen.push([newest(list), media.body.length, performance.now()]);
+    }
+    return seen;
+  }
+
+  test(`${VIEWERS} viewers in low latency are one to the origin: one request for each object`, async (t) => {
+    const before = asked().length;
+    const seen = await Promise.all(Array.from({ length: VIEWERS }, (_, i) => watch(i)));
+    const requests = asked().slice(before);
+    const counts = new Map();
+    for (const request of requests) counts.set(request, (counts.get(request) ?? 0) + 1);
+    const twice = [...counts].filter(([request, count]) => count > 1 && !request.endsWith('/live.m3u8'));
+    t.diagnostic(`${VIEWERS * (1 + 2 * ROUNDS)} requests of viewers, ${requests.length} to the origin`);
+    assert.deepEqual(twice, []);
+    assert.ok(counts.size > ROUNDS, 'the viewers asked for several objects');
+    assert.ok((counts.get(`${STREAM}/live.m3u8`) ?? 0) < 20, `${counts.get(`${STREAM}/live.m3u8`)} plain playlists`);
+    // everybody got the same bytes
+    const sizes = new Map();
+    const first = new Map();
+    for (const [name, size, at] of seen.flat()) {
+      assert.equal(sizes.get(name) ?? sizes.set(name, size).get(name), size);
+      first.set(name, Math.min(first.get(name) ?? at, at));
+    }
+    const late = seen.flat().map(([name, , at]) => at - first.get(name)).sort((a, b) => a - b);
+    t.diagnostic(`a part comes ${Math.round(late[late.length >> 1])} ms after the first viewer had it, p99 ` +
+      `${Math.round(late[Math.floor(late.length * 0.99)])} ms: stock nginx looks every 500 ms`);
+    // the origin sees one viewer, the edge
+    const sessions = (await hub.sessions()).filter(({ kind }) => kind === 'view');
+    assert.deepEqual([...new Set(sessions.map(({ uid }) => uid))], [2]);
+    assert.ok(sessions.length <= 2, `${sessions.length} sessions`);
+  });
+
+  test('a request without a token that allows to view gets nothing, also of what the cache has', async () => {
+    const list = (await edge.get(edge.url(STREAM, 'live.m3u8'))).body.toString();
+    const part = newest(list);
+    assert.equal((await edge.get(edge.url(STREAM, part))).status, 200);
+    const before = asked().length;
+    const now = Math.floor(Date.now() / 1000);
+    for (const [t, status] of [
+      ['nothing', 403],
+      [token(STREAM, { a: 'replay' }), 403],
+      [token('live/other'), 403],
+      [token(STREAM, { exp: now - 1 }), 403],
+      [token(STREAM, {}, { key: Buffer.alloc(32, 9) }), 403],
+    ]) {
+      for (const file of [part, 'live.m3u8', 'index.m3u8']) {
+        assert.equal((await edge.get(edge.url(STREAM, file, t))).status, status, file);
+      }
+    }
+    const base = `https://127.0.0.1:${edge.nginx.ports.https}`;
+    for (const address of [`/m/${STREAM}/${part}`, `/m/${token(STREAM)}/${STREAM}/`, `/m/${token(STREAM)}/live`,
+      `/m/${token(STREAM)}/${STREAM}/more/${part}`, '/status', '/']) {
+      assert.ok([403, 404].includes((await edge.get(base + address)).status), address);
+    }
+    assert.equal(asked().length, before, 'none of them reached the origin');
+    assert.doesNotMatch(edge.log(), /eyJ|nothing/, 'the log has a token');
+  });
+
+  test('any byte of a name stays within the path of the request to the origin', async () => {
+    const before = asked().length;
+    for (const file of ['a%0d%0aX-Evil:%201', 'live.m3u8%3f_HLS_msn=1', 'live.m3u8%23', 'live.m3u8%2525']) {
+      assert.equal((await edge.get(edge.url(STREAM, file))).status, 404, file);
+    }
+    await until(() => asked().length >= before + 4, 'the origin to log them');
+    assert.deepEqual(asked().slice(before).map((path) => path.slice(STREAM.length + 1)),
+      ['a\\x0D', 'live.m3u8?_HLS_msn=1', 'live.m3u8#', 'live.m3u8%25']);
+  });
+
+  test('a revocation that the edge is told of ends viewers within 2 s, and others go on', async () => {
+    const [gone, stays] = [token(STREAM, { sub: '41' }), token(STREAM, { sub: '42' })];
+    for (const t of [gone, stays]) assert.equal((await edge.get(edge.url(STREAM, 'live.m3u8', t))).status, 200);
+    const told = performance.now();
+    assert.equal((await edge.control('revoke?user=41')).status, 200);
+    await until(async () => (await edge.get(edge.url(STREAM, 'live.m3u8', gone))).status === 403, 'the viewer to end');
+    assert.ok(performance.now() - told < 2000 || process.env.DUOLU_SANITIZE, `${performance.now() - told} ms`);
+    assert.equal((await edge.get(edge.url(STREAM, 'live.m3u8', stays))).status, 200);
+    const list = (await edge.get(edge.url(STREAM, 'live.m3u8', stays))).body.toString();
+    assert.equal((await edge.get(edge.url(STREAM, newest(list), stays))).status, 200);
+    assert.equal((await edge.get(edge.url(STREAM, newest(list), gone))).status, 403);
+  });
+
+  test('a revoked stream is for new tokens again when its publisher is back, and the edge has one, too', async () => {
+    const old = token(STREAM);
+    assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', old))).status, 200);
+    const at = Math.floor(Date.now() / 1000);
+    assert.equal((await hub.control(`revoke?stream=${STREAM}&at=${at}`)).status, 200);
+    assert.equal((await edge.control(`revoke?stream=${STREAM}&at=${at}`)).status, 200);
+    assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', old))).status, 403);
+    await until(() => Date.now() >= (at + 1) * 1000, 'the next second');
+    await publish();
+    const fresh = token(STREAM);
+    await until(async () => (await edge.get(edge.url(STREAM, 'index.m3u8', fresh))).status === 200, 'the stream');
+    assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', old))).status, 403);
+  });
+});
+
+describe('an edge that may not', () => {
+  let certificate, hub;
+  before(async () => {
+    certificate = selfSigned();
+    hub = await startHub({
+      shipped: true,
+      files: certificate,
+      main: 'thread_pool history threads=2;',
+    });
+  });
+  after(() => hub?.stop());
+
+  test('with other keys than the origin it gets nothing', async () => {
+    const client = await openPublisher('cam?key=a', { ...hub.rtmp });
+    client.sendVideo(0, avcHeader());
+    feed(client, { key: keyFrame(4000), inter: interFrame(1000) });
+    const key = Buffer.alloc(32, 9);
+    const edge = await startEdge({ port: hub.nginx.ports.https, certificate, key });
+    try {
+      const own = token(STREAM, {}, { key });
+      await until(async () => (await hub.stream(STREAM))?.state === 'live', 'the stream');
+      assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', own))).status, 403);
+      assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8'))).status, 403);
+    } finally {
+      await edge.stop();
+    }
+  });
+
+  test('its control socket wants a password over TLS', async () => {
+    const edge = await startEdge({ port: hub.nginx.ports.https, certificate });
+    try {
+      const ask = (auth) => new Promise((resolve, reject) => {
+        https.request({ host: '127.0.0.1', port: edge.nginx.ports.control, path: '/control/revoke?user=5', auth,
+          method: 'POST', rejectUnauthorized: false, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on('error', reject).end();
+      });
+      assert.equal(await ask(undefined), 401);
+      assert.equal(await ask('duolu:falsch'), 401);
+      assert.equal(await ask('duolu:geheim'), 200);
+      const viewer = await edge.get(edge.url(STREAM, 'index.m3u8', token(STREAM, { sub: '5' })));
+      assert.equal(viewer.status, 403);
+      assert.equal((await edge.status()).status, 200);
+    } finally {
+      await edge.stop();
+    }
+  });
+});
