@@ -7,7 +7,6 @@
 #define STORE_IDLE       3         /* target durations without a request */
 #define STORE_SWEEP_MS   1000
 #define STORE_ROOM       8         /* parts of a segment at first */
-#define STORE_NO_INIT    ((uint32_t) -1)
 
 static ngx_queue_t  streams = { &streams, &streams };
 static ngx_event_t  store_timer;
@@ -167,7 +166,7 @@ store_take_headers(hls_stream_t *st, uint32_t number)
     hls_bytes_drop(&init->bytes);
 
     if (hub_segment_init(hub, &st->reader, number, &init->headers) != NGX_OK) {
-        init->headers.number = STORE_NO_INIT;
+        init->headers.number = HLS_NO_INIT;
     }
 }
 
@@ -474,7 +473,7 @@ store_new(const u_char *name, size_t len, const hub_reader_t *r)
     st->part_ms = s->part_ms;
 
     for (i = 0; i < HUB_INITS; i++) {
-        st->inits[i].headers.number = STORE_NO_INIT;
+        st->inits[i].headers.number = HLS_NO_INIT;
     }
 
     ngx_queue_insert_tail(&streams, &st->queue);

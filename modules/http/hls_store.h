@@ -13,6 +13,8 @@
 #include "hls_bytes.h"
 #include "../media/mp4.h"
 
+#define HLS_NO_INIT  ((uint32_t) -1)     /* headers that are not known */
+
 /* Finds the stream NAME of SESSION (0: the live one, or the one that ended last),
  * or begins with it, and reads what the hub has of it.  It stays valid until the
  * event loop's next turn, unless the caller keeps it.  NGX_OK; NGX_DECLINED: there
@@ -61,7 +63,7 @@ hls_store_headers(const hls_stream_t *st, uint32_t number)
 {
     const hub_init_t  *headers = &st->inits[number % HUB_INITS].headers;
 
-    return headers->number == number && number != (uint32_t) -1 ? headers : NULL;
+    return headers->number == number && number != HLS_NO_INIT ? headers : NULL;
 }
 
 /* The tracks of INIT, which must outlive them; one without codec is not there. */

@@ -558,6 +558,7 @@ test_new_headers_begin_a_segment_with_another_init(void **state)
 
     assert_int_equal(anew, 1);
     assert_int_equal(hls_store_init(st, 77, &bytes), NGX_DECLINED);
+    assert_int_equal(hls_store_init(st, HLS_NO_INIT, &bytes), NGX_DECLINED);
     hls_bytes_give(before);
     compare_other();
 }
