@@ -290,6 +290,10 @@ hls_hold(hls_request_t *q, hls_live_t *live, const hub_flush_t *flush,
     ngx_int_t            rc;
     ngx_http_request_t  *r = q->request;
 
+    if (r->connection->read->pending_eof) {
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;         /* no event will tell it again */
+    }
+
     if (hold_admit(q, id, limit, &rc) != NGX_OK) {
         return rc;
     }

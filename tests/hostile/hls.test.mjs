@@ -21,7 +21,7 @@ describe('attacks on HLS', () => {
   before(async () => {
     hub = await startHls({ workers: 1, main: 'hub_grace 60s;', http: 'hls_held 1000;' });
     source = await publish(hub, 'cam1');
-    client = new HlsClient(hub, STREAM, { agent: 'honest', over: { sub: '99' } });
+    client = new HlsClient(hub, STREAM, { agent: 'honest', over: { sub: '99' }, localAddress: '127.0.0.2' });
     await client.ready(3);
   });
 
@@ -88,9 +88,9 @@ describe('attacks on HLS', () => {
       const greedy = new HlsClient(hub, STREAM, { agent: 'greedy' });
       let refused = 0;
       const slowest = await slowestPart(async () => {
-        for (let round = 0; round < 6; round++) {
+        for (let round = 0; round < 2; round++) {
           const { end } = await greedy.list();
-          const held = Array.from({ length: 500 }, () => greedy.hold(`live.m3u8?_HLS_msn=${end + 1}`));
+          const held = Array.from({ length: 1500 }, () => greedy.hold(`live.m3u8?_HLS_msn=${end + 1}`));
           const answers = await Promise.all(held.map(({ answer }) => answer));
           refused += answers.filter(({ status }) => status === 429).length;
           assert.ok(answers.every(({ status }) => [200, 429].includes(status)));

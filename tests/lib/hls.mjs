@@ -35,14 +35,16 @@ export async function publish(hub, name, { key = keyFrame(4000), inter = interFr
 
 /** A client of one stream: {status, headers, body, text} for each file. */
 export class HlsClient {
-  constructor(hub, stream, { over, base = hub.hlsBase, agent = 'test' } = {}) {
-    Object.assign(this, { hub, base: `${base}/m/${token(stream, over)}/${stream}/`, agent });
+  constructor(hub, stream, { over, base = hub.hlsBase, agent = 'test', localAddress } = {}) {
+    Object.assign(this, { hub, base: `${base}/m/${token(stream, over)}/${stream}/`, agent, localAddress });
   }
 
   url(file) { return this.base + file; }
 
   async get(file, { headers = {}, ...options } = {}) {
-    const answer = await getBytes(this.url(file), { headers: { 'user-agent': this.agent, ...headers }, ...options });
+    const answer = await getBytes(this.url(file), {
+      headers: { 'user-agent': this.agent, ...headers }, localAddress: this.localAddress, ...options,
+    });
     return { ...answer, text: answer.body.toString() };
   }
 

@@ -196,9 +196,9 @@ export function get(url, options = {}) {
 }
 
 /** Status, headers and bytes of a request that is expected to end. */
-export function getBytes(url, { headers = {}, method = 'GET' } = {}) {
+export function getBytes(url, { headers = {}, method = 'GET', localAddress } = {}) {
   return new Promise((resolve, reject) => {
-    http.request(url, { agent: false, headers, method }, (response) => {
+    http.request(url, { agent: false, headers, method, localAddress }, (response) => {
       const chunks = [];
       response.on('data', (data) => chunks.push(data));
       response.on('error', reject);
