@@ -44,8 +44,8 @@ describe('attacks on HLS', () => {
     return slowest;
   }
 
-  const HUGE = ['18446744073709551615', '18446744073709551616', '9223372036854775807', '4294967296', '1e9', '0x10', '-1',
-    '+1', ' 1', '1 ', '%31', '1%00', '', 'NaN', 'YES', '0'.repeat(300), '9'.repeat(3000), '1;2', '1,2', '\u00e9'];
+  const HUGE = ['18446744073709551615', '18446744073709551616', '9223372036854775807', '4294967296', '1e9', '0x10',
+    '-1', '+1', ' 1', '1 ', '%31', '1%00', '', 'NaN', 'YES', '0'.repeat(300), '9'.repeat(3000), '1;2', '1,2', '\u00e9'];
 
   test('absurd directives: 200 or 400, at once, and no alarm', DEADLINE, async () => {
     const { end } = await client.list();
@@ -63,14 +63,15 @@ describe('attacks on HLS', () => {
     const list = await client.list();
     const [, session, number] = /^([0-9a-f]+)-(\d+)/.exec(list.hint);
     const names = [];
+    const other = (i) => (BigInt(`0x${session}`) + BigInt(i + 1)).toString(16);
     for (let i = 0; i < 300; i++) {
       names.push(`${session}-${Number(number) + 2 + i}.m4s`, `${session}-${number}.${1000 + i}.m4s`,
-        `${session}-${Number(number) + 3 + i}.0.m4s`, `${(BigInt(`0x${session}`) + BigInt(i + 1)).toString(16)}-1.0.m4s`,
+        `${session}-${Number(number) + 3 + i}.0.m4s`, `${other(i)}-1.0.m4s`,
         `${session}-init-${100 + i}.mp4`);
     }
     for (const odd of ['.m4s', '-.m4s', '-1.m4s', `${session}-.m4s`, `${session}--1.m4s`, `${session}-1..m4s`,
       `${session}-99999999999999999999.m4s`, `${session}-${number}.4294967296.m4s`, `${session}-init-.mp4`,
-      `${session}-init-4294967295.mp4`, `${session.toUpperCase()}X-1.m4s`, '%00.m4s', 'live.m3u8%00', 'live.m3u8/', 'x'])
+      `${session}-init-4294967295.mp4`, `${session.toUpperCase()}X-1.m4s`, '%00.m4s', 'live.m3u8%00', 'live.m3u8/'])
       names.push(odd);
     const agent = new http.Agent({ keepAlive: true, maxSockets: 20 });
     const statuses = await Promise.all(names.map((name) => new Promise((resolve, reject) => {
@@ -100,7 +101,7 @@ describe('attacks on HLS', () => {
       assert.ok(slowest < 5000, `a part after ${Math.round(slowest)} ms`);
     });
 
-  test('one user with many names holds half of hls_held at most, and another viewer is not hurt', DEADLINE, async () => {
+  test('one user with many names holds half of hls_held at most; another viewer is not hurt', DEADLINE, async () => {
     let refused = 0;
     const slowest = await slowestPart(async () => {
       const many = Array.from({ length: 60 }, (_, i) => new HlsClient(hub, STREAM, { agent: `name ${i}` }));

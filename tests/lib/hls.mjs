@@ -41,6 +41,12 @@ export class HlsClient {
 
   url(file) { return this.base + file; }
 
+  /** Of the URL: path and query. */
+  path(file) {
+    const { pathname, search } = new URL(this.url(file));
+    return pathname + search;
+  }
+
   async get(file, { headers = {}, ...options } = {}) {
     const answer = await getBytes(this.url(file), {
       headers: { 'user-agent': this.agent, ...headers }, localAddress: this.localAddress, ...options,
