@@ -671,7 +671,7 @@ describe('sessions', () => {
     assert.match(lines[3], /^13\|events\|sse\|-\|admin\|192\.0\.2\.3\|1d01h\|0\|B\|-$/);
     assert.match(lines[4], /^14\|view\|hls\|live\/demo\|eve\|192\.0\.2\.4\|5s\|2\.0\|kB\|-$/);
     const { sessions: list } = await auth.done(['sessions', '--json']);
-    assert.deepEqual(list.map(({ id, user }) => [id, user]), [['11', 'bob'], ['12', 'eve'], ['13', 'admin'], ['14', 'eve']]);
+    assert.deepEqual(list.map(({ id, user }) => `${id} ${user}`), ['11 bob', '12 eve', '13 admin', '14 eve']);
 
     assert.equal(await auth.done(['kick', '11']), 'kicked session 11\n');
     assert.ok(nginx.calls.some(({ method, url }) => method === 'POST' && url === '/control/kick?id=11'));
