@@ -168,6 +168,32 @@ test('a recording in FLV ends where onMetaData says, whatever the file\'s mtime'
   assert.equal((await get(`${url}/thumb.jpg?at=${r.start - 1}`)).status, 404);
 });
 
+/** The times of all packets of INPUT: {video: [seconds, …], audio: [seconds, …]}. */
+async function packets(input) {
+  const { stdout, stderr } = await run('ffprobe',
+    ['-v', 'error', '-show_entries', 'packet=codec_type,dts_time', '-of', 'csv=p=0', input]);
+  assert.equal(stderr, '', `ffprobe about ${input}`);
+  const found = { video: [], audio: [] };
+  for (const line of stdout.trim().split('\n')) {
+    const [type, time] = line.split(',');
+    found[type].push(Number(time));
+  }
+  return found;
+}
+
+/** Each of FILES plays alone, from 0; together they have as many packets as ALL. */
+async function playAlone(files, all) {
+  const sum = { video: 0, audio: 0 };
+  for (const file of files) {
+    await decodesSilently(file);
+    for (const [type, times] of Object.entries(await packets(file))) {
+      sum[type] += times.length;
+      assert.ok(Math.abs(times[0]) < 0.2, `${file}: its ${type} begins at ${times[0]} s`);
+    }
+  }
+  assert.deepEqual(sum, { video: all.video.length, audio: all.audio.length });
+}
+
 test(
   'over the borders of files time continues, with and without B-frames: ffmpeg and VLC show every picture',
   DEADLINE,
@@ -204,22 +230,8 @@ test(
           name,
         );
 
-        const { stdout, stderr } = await run('ffprobe', [
-          '-v',
-          'error',
-          '-select_streams',
-          'v',
-          '-show_entries',
-          'packet=dts_time',
-          '-of',
-          'csv=p=0',
-          url,
-        ]);
-        assert.equal(stderr, '');
-        const times = stdout
-          .trim()
-          .split(/[\s,]+/)
-          .map(Number);
+        const all = await packets(url);
+        const times = all.video;
         assert.equal(times.length, seconds * 25);
         times
           .slice(1)
@@ -229,6 +241,7 @@ test(
               `${name}: picture ${i + 1} comes ${time - times[i]} s after the one before`,
             ),
           );
+        await playAlone(recordings.files(`live/${name}`).map((one) => path.join(root, one)), all);
         await decodesSilently(url);
 
         const file = path.join(home, `${name}.ts`);
