@@ -26,7 +26,7 @@
 #define CUT_STILL      300      /* pictures have stopped */
 #define CUT_APART     3000      /* most between sound and picture, as in hub_clock.c */
 #define CUT_BACK       100      /* sound may begin so much early: its pace hides it */
-#define CUT_LAG       1000      /* a start may be so much before the first frame */
+#define CUT_LAG       1500      /* a start may be so much before the first frame */
 #define CUT_DRIFT      500      /* of the wall clock */
 
 #define CUT_ENTRIES    256      /* most in a part */

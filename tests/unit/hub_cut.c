@@ -427,23 +427,26 @@ roll(int64_t least, int64_t most)
 }
 
 
+/* Lives for some minutes; STEADY: with at least 5 pictures a second or sound, and both at
+ * most half a second apart. */
 static void
-live_randomly(void)
+live_randomly(int steady)
 {
     int       i;
     int64_t   at = 0, to, shift = 0;
     uint32_t  rate = 48000;
     source_t  src;
 
-    ragged = slow = 1;
+    ragged = 1;
+    slow = !steady;
     cut_publish(&both);
 
     for (i = 0; i < 60; i++) {
-        src.fps = roll(0, 4) ? (double) roll(1, 70) : 0;
+        src.fps = roll(0, 4) ? (double) roll(steady ? 5 : 1, 70) : 0;
         src.gop = roll(100, 12000);
-        src.rate = roll(0, 3) ? rate : 0;
-        src.lag = roll(0, 2) ? 0 : roll(0, 2000);
-        src.early = roll(0, 2) ? 0 : roll(-2500, 2500);
+        src.rate = roll(0, 3) || (steady && src.fps == 0) ? rate : 0;
+        src.lag = roll(0, 2) ? 0 : roll(0, steady ? 500 : 2000);
+        src.early = roll(0, 2) ? 0 : steady ? roll(-500, 500) : roll(-2500, 2500);
         src.reordered = (int) roll(0, 1);
         to = at + roll(1, 6000);
 
@@ -495,7 +498,7 @@ test_any_publisher(void **state)
     for (i = 0; i < 100; i++) {
         (void) cut_end(NULL);
         cut_begin_at((uint32_t) roll(1000, 10000), (uint32_t) roll(200, 500));
-        live_randomly();
+        live_randomly(i & 1);
     }
 }
 
