@@ -16,9 +16,10 @@
 
 #include "hub.h"
 #include "../media/aac.h"
+#include "../media/hevc.h"
 
 /* all in ms */
-#define CUT_OVER       490      /* EXTINF is rounded to s: RFC 8216bis, 4.4.4.1 */
+#define CUT_OVER       490      /* EXTINF is rounded to s: RFC 8216bis, 4.4.3.1 */
 #define CUT_LEAST     1000      /* numbers must not outrun the seconds since 1970 */
 #define CUT_HOLE      1000      /* a longer time without frames */
 #define CUT_SEAM        50      /* shorter ones are none, whatever the entry says */
@@ -31,7 +32,7 @@
 
 #define CUT_ENTRIES    256      /* most in a part */
 #define CUT_BYTES      (1024 * 1024)
-#define CUT_FULL       85       /* percent of PART-TARGET: RFC 8216bis, 4.4.3.7 */
+#define CUT_FULL       85       /* percent of PART-TARGET: RFC 8216bis, 4.4.4.9 */
 #define CUT_EPOCH      1700000000       /* s; numbers are 32 bits in some players */
 
 /* A frame that is appended. */
@@ -85,12 +86,31 @@ hub_cut_start(const hub_t *h, hub_stream_t *s)
 
 /* --- headers --- */
 
+/* Copies SIZE bytes of codec data to OUT, if they fit there.  Returns their size. */
+static size_t
+cut_copy_header(enum flv_codec codec, const uint8_t *data, size_t size, uint8_t *out,
+    size_t max)
+{
+    size_t  trimmed = 0;
+
+    if (codec == FLV_CODEC_HEVC) {
+        trimmed = hevc_trim_config(data, size, out, max);
+    }
+
+    if (trimmed == 0 && size <= max) {
+        ngx_memcpy(out, data, size);
+    }
+
+    return trimmed ? trimmed : size;
+}
+
+
 /* Copies the codec data of the stored headers to INIT. */
 static void
 cut_read_headers(const hub_stream_t *s, hub_init_t *init)
 {
     int                  kind, rc;
-    size_t               at = 0, size;
+    size_t               at = 0, room, size;
     flv_frame_t          frame;
     const hub_config_t  *config;
 
@@ -106,13 +126,11 @@ cut_read_headers(const hub_stream_t *s, hub_init_t *init)
         }
 
         size = (frame.end ? frame.end : config->size) - frame.payload;
+        room = HUB_INIT_MAX - ngx_min(at, HUB_INIT_MAX);
+        size = cut_copy_header(frame.codec, config->body + frame.payload, size,
+                               init->data + HUB_INIT_MAX - room, room);
         init->size[kind] = (uint16_t) size;
         init->codec[kind] = (uint8_t) frame.codec;
-
-        if (at + size <= HUB_INIT_MAX) {
-            ngx_memcpy(init->data + at, config->body + frame.payload, size);
-        }
-
         at += size;
     }
 

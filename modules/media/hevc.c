@@ -162,6 +162,72 @@ hevc_parse_config(const uint8_t *record, size_t size, hevc_config_t *config)
 }
 
 
+/* Where the array of units at offset AT of a record ends; 0: it is truncated. */
+static size_t
+array_end(const uint8_t *record, size_t size, size_t at)
+{
+    size_t    length;
+    unsigned  nals;
+
+    if (size - at < 3) {
+        return 0;
+    }
+
+    nals = (unsigned) record[at + 1] << 8 | record[at + 2];
+
+    for (at += 3; nals > 0; nals--, at += 2 + length) {
+        if (size - at < 2) {
+            return 0;
+        }
+
+        length = (size_t) record[at] << 8 | record[at + 1];
+
+        if (length > size - at - 2) {
+            return 0;
+        }
+    }
+
+    return at;
+}
+
+
+size_t
+hevc_trim_config(const uint8_t *record, size_t size, uint8_t *out, size_t max)
+{
+    size_t    at = RECORD_HEAD, end, used = RECORD_HEAD;
+    unsigned  arrays, type;
+
+    if (size < RECORD_HEAD || max < RECORD_HEAD) {
+        return 0;
+    }
+
+    memcpy(out, record, RECORD_HEAD);
+    out[RECORD_HEAD - 1] = 0;
+
+    for (arrays = record[RECORD_HEAD - 1]; arrays > 0; arrays--, at = end) {
+        end = array_end(record, size, at);
+        if (end == 0) {
+            return 0;
+        }
+
+        type = record[at] & 0x3f;
+        if (type < NAL_VPS || type > NAL_PPS) {
+            continue;
+        }
+
+        if (end - at > max - used) {
+            return 0;
+        }
+
+        memcpy(out + used, record + at, end - at);
+        used += end - at;
+        out[RECORD_HEAD - 1]++;
+    }
+
+    return used;
+}
+
+
 /* Writes an array of the units of TYPE in front of the first slice.  Returns
  * its bytes, 0 when there is no such unit or MAX is too small. */
 static size_t

@@ -34,6 +34,11 @@ typedef struct {
 int hevc_parse_config(const uint8_t *record, size_t size,
     hevc_config_t *config);
 
+/* Copies a record to OUT without units that no decoder needs, as the SEI of 2 KB in
+ * which x265 stores its options.  Returns the size; 0 when the record is invalid, or its
+ * parameter sets need more than MAX bytes. */
+size_t hevc_trim_config(const uint8_t *record, size_t size, uint8_t *out, size_t max);
+
 /* The row functions take the beginning of a frame: NAL units in the format of
  * PREFIX, see nal.h. */
 

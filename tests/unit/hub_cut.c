@@ -275,6 +275,32 @@ test_headers_that_are_too_large(void **state)
 }
 
 
+/* x265 stores its options in the header, as an SEI. */
+static void
+test_headers_of_x265_fit(void **state)
+{
+    hub_init_t      init;
+    flv_frame_t     frame;
+    static uint8_t  body[5 + 23 + 5 + 2100] = { 0x90, 'h', 'v', 'c', '1', 1 };
+
+    body[5 + 22] = 1;                            /* one array, of one unit */
+    body[5 + 23] = 0x80 | 39;
+    body[5 + 25] = 1;
+    body[5 + 26] = 2100 >> 8;
+    body[5 + 27] = 2100 & 0xff;
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.config = 1;
+    frame.codec = FLV_CODEC_HEVC;
+    cut_publish(&(source_t) { 0 });
+    assert_int_equal(hub_configure(h, &p.writer, HUB_CONFIG_VIDEO, &frame, body,
+                                   sizeof(body)), NGX_OK);
+    assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
+    assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_OK);
+    assert_int_equal(init.codec[0], FLV_CODEC_HEVC);
+    assert_int_equal(init.size[0], 23);
+}
+
+
 static void
 test_what_a_list_names(void **state)
 {
@@ -517,6 +543,7 @@ main(void)
         TEST(test_other_headers_begin_a_segment),
         TEST(test_a_track_that_comes_and_goes),
         TEST(test_headers_that_are_too_large),
+        TEST(test_headers_of_x265_fit),
         TEST(test_what_a_list_names),
         TEST(test_utc_runs_with_the_media),
         TEST(test_parts_are_bounded),

@@ -425,6 +425,39 @@ static void test_made_records(void **state)
 }
 
 
+/* An array of units of another type, before, between and behind the parameter sets, is
+ * left out; a record without one stays as it is. */
+static void test_trimmed_records(void **state)
+{
+    static const uint8_t  sei[] = { 0xa7, 0, 2, 0, 3, 0x4e, 1, 5, 0, 2, 0x4e, 1 };
+    uint8_t  record[1024], with[1024], out[1024];
+    size_t   size = from_hex(records[0].hex, record), at, n, place;
+
+    (void) state;
+
+    assert_int_equal(hevc_trim_config(record, size, out, sizeof(out)), size);
+    assert_memory_equal(out, record, size);
+    assert_int_equal(hevc_trim_config(record, size, out, size - 1), 0);
+    assert_int_equal(hevc_trim_config(record, size, out, RECORD_HEAD - 1), 0);
+
+    for (place = 0, at = RECORD_HEAD; place <= 3; place++) {
+        memcpy(with, record, at);
+        memcpy(with + at, sei, sizeof(sei));
+        memcpy(with + at + sizeof(sei), record + at, size - at);
+        with[RECORD_HEAD - 1] = 4;
+
+        assert_int_equal(hevc_trim_config(with, size + sizeof(sei), out, size), size);
+        assert_memory_equal(out, record, size);
+
+        for (n = 0; n < size + sizeof(sei); n++) {
+            assert_int_equal(hevc_trim_config(with, n, out, sizeof(out)), 0);
+        }
+
+        at += place < 3 ? 5 + ((size_t) record[at + 3] << 8 | record[at + 4]) : 0;
+    }
+}
+
+
 static void test_irap(void **state)
 {
     unsigned  type;
@@ -446,6 +479,7 @@ int main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_made_records),
         cmocka_unit_test(test_irap),
+        cmocka_unit_test(test_trimmed_records),
         cmocka_unit_test(test_real_records),
         cmocka_unit_test(test_records_cut_at_every_byte),
         cmocka_unit_test(test_sps_cut_at_every_byte),
