@@ -11,6 +11,8 @@
 #include <ngx_http.h>
 
 #include "access.h"
+#include "stream_path.h"
+#include "viewer.h"
 #include "../hub/hub.h"
 
 /* The edge's token stays the same for this long, so that the origin sees one viewer. */
@@ -21,11 +23,13 @@ typedef struct {
     ngx_int_t  user;               /* of the edge's own tokens; 0: off */
 } ngx_http_hub_edge_loc_conf_t;
 
-/* The parts of an address, in the request's URI. */
+/* A request with the parts of its address, which are in its URI. */
 typedef struct {
-    ngx_str_t  token, stream;
-    ngx_str_t  path;               /* APP/NAME/FILE */
-} edge_address_t;
+    ngx_str_t            token, stream;
+    ngx_str_t            path;     /* APP/NAME/FILE */
+    ngx_http_request_t  *request;
+    hub_tick_t           tick;
+} edge_request_t;
 
 
 static ngx_int_t ngx_http_hub_edge_add_variables(ngx_conf_t *cf);
@@ -84,43 +88,87 @@ ngx_module_t  ngx_http_hub_edge_module = {
 
 /* Splits "TOKEN/APP/NAME/FILE" after the location's name.  NGX_DECLINED: it is none. */
 static ngx_int_t
-edge_split(ngx_http_request_t *r, edge_address_t *address)
+edge_split(ngx_http_request_t *r, edge_request_t *edge)
 {
-    size_t                     i;
-    u_char                    *p, *last, *slash[3];
+    u_char                    *p, *last = r->uri.data + r->uri.len, *slash = last;
+    stream_path_t              path;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     p = r->uri.data + ngx_min(clcf->name.len, r->uri.len);
-    last = r->uri.data + r->uri.len;
-    address->token.data = p;
 
-    for (i = 0; i < 3; i++, p = slash[i - 1] + 1) {
-        slash[i] = ngx_strlchr(p, last, '/');
-
-        if (slash[i] == NULL || slash[i] == p) {
-            return NGX_DECLINED;
-        }
+    while (slash > p && *--slash != '/') {
+        /* of the last part */
     }
 
-    if (p == last || ngx_strlchr(p, last, '/')) {
+    if (slash + 1 >= last || !stream_path_read(&path, p, slash - p, HUB_NAME_MAX)) {
         return NGX_DECLINED;
     }
 
-    address->token.len = slash[0] - address->token.data;
-    address->path.data = address->stream.data = slash[0] + 1;
-    address->path.len = last - address->path.data;
-    address->stream.len = slash[2] - address->stream.data;
+    edge->token.data = (u_char *) path.token;
+    edge->token.len = path.token_len;
+    edge->stream.data = edge->path.data = (u_char *) path.stream;
+    edge->stream.len = path.stream_len;
+    edge->path.len = last - edge->path.data;
 
-    return address->stream.len <= HUB_NAME_MAX ? NGX_OK : NGX_DECLINED;
+    return NGX_OK;
 }
+
+
+#if (NGX_HTTP_CACHE)
+
+/* Does the request wait for an answer that another one has fetched meanwhile?  nginx
+ * would notice up to 500 ms later (proxy_cache_lock), longer than a part of HLS lasts.
+ * A timer wakes it, as nginx's own does. */
+static void
+edge_tick(hub_tick_t *tick)
+{
+    edge_request_t    *edge = ngx_queue_data(&tick->queue, edge_request_t, tick.queue);
+    ngx_http_cache_t  *cache = edge->request->cache;
+
+    if (cache && cache->waiting && cache->wait_event.timer_set
+        && !cache->node->updating)
+    {
+        ngx_del_timer(&cache->wait_event);       /* else it would count as near enough */
+        ngx_add_timer(&cache->wait_event, 0);
+    }
+}
+
+
+static void
+edge_cleanup(void *data)
+{
+    edge_request_t  *edge = data;
+
+    hub_tick_remove(&edge->tick);
+}
+
+
+static ngx_int_t
+edge_watch(ngx_http_request_t *r, edge_request_t *edge)
+{
+    ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = edge_cleanup;
+    cln->data = edge;
+    edge->request = r;
+    hub_tick_add(viewer_flush(r), &edge->tick, edge_tick);
+
+    return NGX_OK;
+}
+
+#endif
 
 
 static ngx_int_t
 ngx_http_hub_edge_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    edge_address_t                *address;
+    edge_request_t                *edge;
     access_holder_t                holder;
     ngx_http_hub_edge_loc_conf_t  *conf;
 
@@ -130,20 +178,25 @@ ngx_http_hub_edge_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    address = ngx_palloc(r->pool, sizeof(edge_address_t));
-    if (address == NULL) {
+    edge = ngx_pcalloc(r->pool, sizeof(edge_request_t));
+    if (edge == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (edge_split(r, address) != NGX_OK) {
+    if (edge_split(r, edge) != NGX_OK) {
         return NGX_HTTP_NOT_FOUND;
     }
 
-    rc = access_admit(r, "view", &address->token, &address->stream, &holder);
-
-    if (rc == NGX_OK) {
-        ngx_http_set_ctx(r, address, ngx_http_hub_edge_module);
+    rc = access_admit(r, "view", &edge->token, &edge->stream, &holder);
+    if (rc != NGX_OK) {
+        return rc;
     }
+
+    ngx_http_set_ctx(r, edge, ngx_http_hub_edge_module);
+
+#if (NGX_HTTP_CACHE)
+    rc = edge_watch(r, edge);
+#endif
 
     return rc;
 }
@@ -168,22 +221,22 @@ edge_path_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_
 {
     u_char                *p;
     size_t                 escapes;
-    const edge_address_t  *address = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+    const edge_request_t  *edge = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
 
-    if (address == NULL) {
+    if (edge == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    escapes = ngx_escape_uri(NULL, address->path.data, address->path.len, NGX_ESCAPE_URI);
+    escapes = ngx_escape_uri(NULL, edge->path.data, edge->path.len, NGX_ESCAPE_URI);
 
-    p = ngx_pnalloc(r->pool, address->path.len + 2 * escapes);
+    p = ngx_pnalloc(r->pool, edge->path.len + 2 * escapes);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    (void) ngx_escape_uri(p, address->path.data, address->path.len, NGX_ESCAPE_URI);
-    edge_set_value(v, p, address->path.len + 2 * escapes);
+    (void) ngx_escape_uri(p, edge->path.data, edge->path.len, NGX_ESCAPE_URI);
+    edge_set_value(v, p, edge->path.len + 2 * escapes);
 
     return NGX_OK;
 }
@@ -197,13 +250,13 @@ edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr
     u_char                        *p;
     int64_t                        until;
     token_claims_t                 claims;
-    const edge_address_t          *address;
+    const edge_request_t          *edge;
     ngx_http_hub_edge_loc_conf_t  *conf;
 
-    address = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+    edge = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
     conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_edge_module);
 
-    if (address == NULL) {
+    if (edge == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -215,11 +268,11 @@ edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr
 
     ngx_memzero(&claims, sizeof(token_claims_t));
     claims.user = conf->user;
-    ngx_memcpy(claims.stream, address->stream.data, address->stream.len);
+    ngx_memcpy(claims.stream, edge->stream.data, edge->stream.len);
     ngx_memcpy(claims.action, "view", sizeof("view"));
 
     until = hub_revoked_until(hub, claims.user,
-                              hub_name_hash(address->stream.data, address->stream.len), 0);
+                              hub_name_hash(edge->stream.data, edge->stream.len), 0);
     claims.issued = ngx_max(ngx_time() - ngx_time() % EDGE_TOKEN_S, until + 1);
     claims.expires = claims.issued + 2 * EDGE_TOKEN_S;
 
