@@ -59,16 +59,16 @@ async function memory(file, say) {
     const publisher = await publish(file, [duolu.publish('bench')]);
     await duolu.full(1);
     await sleep(8000);
-    const muxed = await duolu.metric('hls_parts_made_total');
+    const muxed = await duolu.metric('hls_parts_total');
     const cached = [];
     const sample = setInterval(() => duolu.metric('hls_bytes').then((bytes) => cached.push(bytes), () => {}), 250);
     const viewer = await measureMemory(duolu, duolu.play('llhls', 'bench', HLS_FLUSH), COUNT)
       .finally(() => clearInterval(sample));
     const { streams: [stream] } = await duolu.status();
     await until(async () => await duolu.metric('hls_bytes') === 0, 'the cache to be freed');
-    const before = await duolu.metric('hls_parts_made_total');
+    const before = await duolu.metric('hls_parts_total');
     await sleep(3000);
-    const after = await duolu.metric('hls_parts_made_total');
+    const after = await duolu.metric('hls_parts_total');
     await publisher.end();
     const figures = { viewer, cache: Math.max(...cached) / WORKERS, window: stream.window_bytes,
       unwatched: muxed + after - before };
