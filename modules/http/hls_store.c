@@ -314,7 +314,7 @@ store_read_entry(hls_stream_t *st)
 
     } else if (rc == NGX_OK && (e.flags & HUB_PART)) {
         skip = store_segment(st, st->end - 1)->record.skip;
-        start = hub_part_start(st->part_ms, st->growing.start, e.dts - skip);
+        start = hub_part_start(st->part_ms - 1, st->growing.start, e.dts - skip);
         rc = store_end_part(st, &e, start, skip);
     }
 
@@ -470,7 +470,7 @@ store_new(const u_char *name, size_t len, const hub_reader_t *r)
     ngx_memcpy(st->name, name, len);
     st->session = s->started_utc;
     st->target_s = s->target_s;
-    st->part_ms = s->part_ms;
+    st->part_ms = s->part_ms + 1;     /* as hub_part_start() has it */
 
     for (i = 0; i < HUB_INITS; i++) {
         st->inits[i].headers.number = HLS_NO_INIT;
