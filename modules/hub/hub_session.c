@@ -2,7 +2,8 @@
  * Sessions: one row in shared memory for each client, so that any worker can list all
  * clients and ask any of them to leave.  Rows are taken and given back under the
  * mutex.  In between, only the client's worker writes `bytes`; any worker may set
- * `kick`, which the client's worker checks in its sweep.
+ * `kick`, which the client's worker checks in its sweep.  hub_visit.c has the rows of
+ * clients that all workers serve.
  *
  * No client can take all rows: some are reserved for publishers, and one user or
  * address may take only a share of the others, and of each limit on viewers.
