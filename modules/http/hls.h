@@ -38,6 +38,7 @@ typedef struct {
     hub_segment_t  record;
     uint32_t       ms;             /* its duration; 0: it still grows */
     uint32_t       nparts, room;   /* complete parts */
+    uint32_t       pictures;       /* frames of video */
     hls_part_t    *parts;
 } hls_segment_t;
 

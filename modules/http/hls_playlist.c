@@ -323,6 +323,21 @@ measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
 }
 
 
+/* Pictures for each 1,000 s of the complete segments, 0: there are none. */
+static uint32_t
+picture_rate(const hls_stream_t *st)
+{
+    uint64_t  n, pictures = 0, ms = 0, end = list_complete(st);
+
+    for (n = st->first; n < end; n++) {
+        pictures += hls_segment(st, n)->pictures;
+        ms += hls_segment(st, n)->ms;
+    }
+
+    return ms ? (uint32_t) (pictures * 1000000 / ms) : 0;
+}
+
+
 /* The usual rate that is within 1 % of the measured one, else a whole number. */
 static uint32_t
 usual_rate(uint32_t milli)
@@ -352,6 +367,7 @@ void
 hls_playlist_index(text_t *t, const hls_stream_t *st,
     const hls_rendition_t *rendition)
 {
+    uint32_t  rate = picture_rate(st);
     uint64_t  peak, average;
 
     measure(st, rendition->kbps, &peak, &average);
@@ -373,9 +389,11 @@ hls_playlist_index(text_t *t, const hls_stream_t *st,
         text_word(t, "x");
         text_number(t, rendition->height);
 
-        if (rendition->fps_milli) {
+        rate = rate ? rate : rendition->fps_milli;
+
+        if (rate) {
             text_word(t, ",FRAME-RATE=");
-            text_seconds(t, usual_rate(rendition->fps_milli));
+            text_seconds(t, usual_rate(rate));
         }
     }
 

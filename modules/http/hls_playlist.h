@@ -23,7 +23,8 @@ void hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form);
 typedef struct {
     const char  *codecs;         /* of RFC 6381; NULL or "": not known */
     uint32_t     width, height;  /* 0: no pictures, or not known */
-    uint32_t     fps_milli;      /* as measured; 0: not known */
+    uint32_t     fps_milli;      /* as measured, until a segment is
+                                    complete; 0: not known */
     uint32_t     kbps;           /* as measured, until a segment is complete */
 } hls_rendition_t;
 

@@ -269,6 +269,16 @@ store_oldest(const hls_stream_t *st, const hub_segment_t *newest)
 }
 
 
+/* Takes the reader's entry E into the newest segment. */
+static void
+store_step(hls_stream_t *st, const hub_entry_t *e)
+{
+    store_segment(st, st->end - 1)->pictures += e->type == FLV_VIDEO
+                                                && !(e->flags & HUB_CONFIG);
+    st->reader.index++;
+}
+
+
 /* NGX_AGAIN: no segment has begun. */
 static ngx_int_t
 store_begin(hls_stream_t *st)
@@ -293,7 +303,7 @@ store_begin(hls_stream_t *st)
     st->oldest = st->first = st->end = oldest.number;
     store_add_segment(st, &oldest, &e);
     st->first = ngx_max(newest.listed, oldest.number);
-    st->reader.index++;
+    store_step(st, &e);
 
     return NGX_OK;
 }
@@ -319,7 +329,7 @@ store_read_entry(hls_stream_t *st)
     }
 
     if (rc == NGX_OK) {
-        st->reader.index++;
+        store_step(st, &e);
     }
 
     return rc;

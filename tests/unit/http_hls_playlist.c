@@ -270,6 +270,7 @@ static void test_removal(void **state)
 static void test_index(void **state)
 {
     int              i;
+    uint64_t         n;
     char             want[64];
     text_t           t = { 0 };
     hls_rendition_t  r = { "avc1.64001f,mp4a.40.2", 1280, 720, 29912, 1500 };
@@ -318,6 +319,16 @@ static void test_index(void **state)
         }
         text_free(&t);
     }
+
+    /* bursts on the way do not change the rate: pictures of segments tell it */
+    for (n = st.first; n < st.end; n++) {
+        st.segments[n % HUB_SEGMENTS].pictures = st.segments[n % HUB_SEGMENTS].ms * 3 / 100;
+    }
+
+    r.fps_milli = 33000;
+    hls_playlist_index(&t, &st, &r);
+    assert_non_null(strstr(text_of(&t), ",FRAME-RATE=30.000\n"));
+    text_free(&t);
 }
 
 
