@@ -386,12 +386,26 @@ ngx_hub_init_share(hub_share_t *share, ngx_uint_t percent, ngx_uint_t least)
 }
 
 
-/* Segments have at least nine tenths of hls_segment, and a list may name no more than the
- * hub remembers: HUB_SEGMENTS have to last for twice the list. */
+static int
+ngx_hub_ms_is_within(ngx_log_t *log, const char *name, ngx_msec_t value,
+    ngx_msec_t least, ngx_msec_t most, const char *why)
+{
+    if (value >= least && value <= most) {
+        return 1;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, log, 0, "%s is %Mms, expected %Mms to %Mms%s", name,
+                  value, least, most, why);
+
+    return 0;
+}
+
+
+/* A list names no more than the hub remembers: HUB_SEGMENTS, of at least nine tenths of
+ * hls_segment each, have to last for twice the list. */
 static char *
 ngx_hub_init_hls(hub_t *h, ngx_log_t *log)
 {
-    size_t      i;
     ngx_msec_t  target;
 
     ngx_conf_init_msec_value(h->hls_segment, 2000);
@@ -399,27 +413,12 @@ ngx_hub_init_hls(hub_t *h, ngx_log_t *log)
     target = (h->hls_segment + 999) / 1000 * 1000;
     ngx_conf_init_msec_value(h->hls_window, ngx_max(12000, 3 * target));
 
-    const struct {
-        const char  *name;
-        ngx_msec_t   value, least, most;
-    } limits[] = {
-        { "hls_segment", h->hls_segment, 1000, 10000 },
-        { "hls_part", h->hls_part, 200, 500 },
-        { "hls_window", h->hls_window, 3 * target, 25 * h->hls_segment },
-    };
-
-    for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        if (limits[i].value < limits[i].least || limits[i].value > limits[i].most) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "%s is %Mms, expected %Mms to %Mms%s", limits[i].name,
-                          limits[i].value, limits[i].least, limits[i].most,
-                          i == 2 ? ": 3 times hls_segment, in whole seconds, to 25 "
-                                   "times" : "");
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
+    return ngx_hub_ms_is_within(log, "hls_segment", h->hls_segment, 1000, 10000, "")
+           && ngx_hub_ms_is_within(log, "hls_part", h->hls_part, 200, 500, "")
+           && ngx_hub_ms_is_within(log, "hls_window", h->hls_window, 3 * target,
+                                   25 * h->hls_segment,
+                                   ": 3 times hls_segment, in whole seconds, to 25 times")
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

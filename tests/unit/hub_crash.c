@@ -357,6 +357,28 @@ act_sweep(void)
 }
 
 
+/* Appends a frame that begins a segment of HLS, behind a hole of 3 s, with new headers. */
+static void
+act_segment(void)
+{
+    flv_frame_t      frame;
+    rig_publisher_t  p;
+
+    static const u_char  header[] = { 0x17, 0, 0, 0, 0, 1, 2, 3 };
+
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.codec = FLV_CODEC_H264;
+    frame.config = 1;
+    (void) rig_publish(h, &p, "live/new", 2);
+    (void) rig_append(h, &p, 1, body, SMALL);
+    (void) hub_configure(h, &p.writer, HUB_CONFIG_VIDEO, &frame, header,
+                         sizeof(header));
+    rig_now = rig_us() / 1000 + 3000;
+    (void) raise(SIGSTOP);
+    (void) rig_append(h, &p, 1, body, SMALL);
+}
+
+
 /* A tag that begins in the first block and ends in the second one. */
 static void
 act_append(void)
@@ -454,6 +476,7 @@ CASE(watch)
 CASE(visit)
 CASE(publish)
 CASE(fill)
+CASE(segment)
 CASE(rob)
 CASE(take_over)
 CASE(revoke)
@@ -468,6 +491,7 @@ main(void)
         cmocka_unit_test_setup(test_killed_in_visit, begin),
         cmocka_unit_test_setup(test_killed_in_publish, begin),
         cmocka_unit_test_setup(test_killed_in_fill, begin),
+        cmocka_unit_test_setup(test_killed_in_segment, begin),
         cmocka_unit_test_setup(test_killed_in_rob, begin),
         cmocka_unit_test_setup(test_killed_in_take_over, begin),
         cmocka_unit_test_setup(test_killed_in_revoke, begin),
