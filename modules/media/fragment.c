@@ -1,13 +1,15 @@
 #include "fragment.h"
 
-#include <string.h>
 
-
+/* Leaves the samples as they are: they are many, and parts are small. */
 void
 fragment_init(fragment_t *f, const mp4_track_t tracks[2])
 {
-    memset(f, 0, sizeof(fragment_t));
+    fragment_clear(f);
     f->track[0].last = f->track[1].last = -1;
+    f->track[0].step = f->track[1].step = 0;
+    f->sound = (sound_clock_t) { 0 };
+    f->ended = 0;
     f->video = tracks[MP4_VIDEO].codec != FLV_CODEC_NONE;
     f->timescale = tracks[MP4_AUDIO].timescale;
 }
@@ -24,18 +26,6 @@ fragment_resume(fragment_t *f, const int64_t last[2])
                         + AAC_FRAME;
         f->sound.set = 1;
     }
-}
-
-
-void
-fragment_start_at(fragment_t *f, uint64_t next, int set)
-{
-    fragment_clear(f);
-    f->track[0].last = f->track[1].last = -1;
-    f->track[0].step = f->track[1].step = 0;
-    f->ended = 0;
-    f->sound.next = next;
-    f->sound.set = set != 0;
 }
 
 

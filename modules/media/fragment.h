@@ -44,11 +44,6 @@ void fragment_init(fragment_t *f, const mp4_track_t tracks[2]);
 /* Continues a file whose last frames have the dts LAST[2] (ms; -1: none). */
 void fragment_resume(fragment_t *f, const int64_t last[2]);
 
-/* Begins a run of fragments that depends on no frame before it: only the sound goes on,
- * with its first frame at tick NEXT if SET, and else at that frame's own time.
- * (A segment of HLS: `sound` and `sound_set` of its hub_segment_t.) */
-void fragment_start_at(fragment_t *f, uint64_t next, int set);
-
 /* Must the fragment end before this frame?  DTS in ms since the file's start. */
 int fragment_full(const fragment_t *f, int kind, int64_t dts, int key,
     uint32_t size);

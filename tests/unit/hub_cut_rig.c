@@ -130,7 +130,8 @@ segment_begins(uint64_t index)
 
     tracks[0].codec = init.codec[0];
     fragment_init(&fragment, tracks);
-    fragment_start_at(&fragment, record.sound, record.sound_set);
+    fragment.sound.next = record.sound;
+    fragment.sound.set = record.sound_set;
 
     assert_true(nsegments < SEGMENTS);
     segments[nsegments].record = record;
