@@ -109,7 +109,7 @@ export const RULES = {
   'tracks-together': ['OURS', '3', 'sound and picture of a part are of the same time'],
   'duration-true': ['MUST', '4.4.4.1', 'EXTINF and DURATION are the media\'s, within a frame'],
   'order-true': ['OURS', '3', 'no two pictures have the same presentation time'],
-  'independent-true': ['MUST', '4.4.4.9', 'a part that is INDEPENDENT begins with a key frame'],
+  'independent-true': ['MUST', '4.4.4.9', 'a part that is INDEPENDENT has a key frame'],
   'independent-marked': ['SHOULD', '4.4.4.9', 'a part with a key frame is INDEPENDENT'],
   'independent-segments': ['MUST', '4.4.2.1',
     'with EXT-X-INDEPENDENT-SEGMENTS each segment begins with a key frame'],
@@ -122,15 +122,20 @@ export const RULES = {
   'bandwidth-true': ['SHOULD', '4.4.6.2', 'BANDWIDTH is near the peak bit rate of the segments'],
 };
 
-/** Collects problems: {rule, level, section, what, where}. */
+const SHOWN = 50;
+
+/** Collects problems, each once: {rule, level, section, must, what, where, times}. */
 export class Report {
   problems = [];
 
   /** `what` is a sentence with the value; `where` a line's number, or the name of a playlist or resource. */
   add(rule, what, where = '') {
     if (!RULES[rule]) throw new Error(`there is no rule "${rule}"`);
+    const line = /^line /.test(where);                // the lines of a list move
+    const known = this.problems.find((one) => one.rule === rule && one.what === what && (line || one.where === where));
     const [level, section, must] = RULES[rule];
-    this.problems.push({ rule, level, section, must, what, where });
+    if (known) known.times++;
+    else this.problems.push({ rule, level, section, must, what, where, times: 1 });
   }
 
   /** Adds a problem unless `holds`. */
@@ -139,10 +144,12 @@ export class Report {
     return Boolean(holds);
   }
 
+  /** All of them, or the first ones. */
   get text() {
-    return this.problems
-      .map(({ rule, level, section, must, what, where }) =>
-        `${where ? `${where}: ` : ''}${what} [${rule}: ${level}, ${section}: ${must}]`)
+    return this.problems.slice(0, SHOWN)
+      .map(({ rule, level, section, must, what, where, times }) =>
+        [times > 1 ? `${times} times ` : '', where ? `${where}: ` : '', what,
+          ` [${rule}: ${level}, ${section}: ${must}]`].join(''))
       .join('\n');
   }
 }

@@ -284,7 +284,7 @@ describe('media', () => {
     'tfdt': (report) => reads([partOf(100, 0), bytesOf(100, 0, { how: { tfdt: false } })])(report),
     'moof-relative': (report) => reads([partOf(100, 0), bytesOf(100, 0, { how: { base: 1 } })])(report),
     'time-continues': (report) => reads([partOf(100, 0), bytesOf(100, 0)],
-      [partOf(100, 1), bytesOf(100, 1, { shift: 5 })])(report),
+      [partOf(100, 1), bytesOf(100, 1, { shift: 45 })])(report),
     'tracks-together': (report) => reads([partOf(100, 0), bytesOf(100, 0, { sound: 501 })])(report),
     'duration-true': (report) => reads([partOf(100, 0), bytesOf(100, 0, { count: 8 })])(report),
     'order-true': (report) => reads([partOf(100, 0), bytesOf(100, 0, { cts: [40, 0] })])(report),
