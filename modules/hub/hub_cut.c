@@ -34,6 +34,7 @@
 #define CUT_BYTES      (1024 * 1024)
 #define CUT_FULL       85       /* percent of PART-TARGET: RFC 8216bis, 4.4.4.9 */
 #define CUT_EPOCH      1700000000       /* s; numbers are 32 bits in some players */
+#define CUT_BREAKS    4096      /* DISCONTINUITY-SEQUENCE begins below it: hls.md */
 
 /* A frame that is appended. */
 typedef struct {
@@ -78,7 +79,7 @@ hub_cut_start(const hub_t *h, hub_stream_t *s)
 
     ngx_memzero(cut, sizeof(hub_cut_t));
     cut->end = cut_first_number(s);
-    cut->breaks = (uint32_t) cut->end;
+    cut->breaks = (uint32_t) (cut->end % CUT_BREAKS);
     cut->key = cut->last[0] = cut->last[1] = cut->heard = -1;
     s->segment_end = cut->end;
 }

@@ -103,7 +103,7 @@ test_pictures_that_stop_and_return(void **state)
     n = nsegments;
     cut_play(&both, 60000, 80000, 0);
     assert_in_range(nsegments - n, 9, 12);
-    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST);
+    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST_BREAKS);
     assert_int_equal(segments[nsegments - 1].record.skip, 0);
     assert_int_equal(short_parts, 0);
 }
@@ -145,7 +145,7 @@ test_a_hole_is_taken_out(void **state)
         assert_in_range(after->skip - before->skip, 4900, 6100);
         assert_int_equal(after->utc - after->start - before->utc + before->start,
                          after->skip - before->skip);
-        assert_int_equal(after->breaks, FIRST);
+        assert_int_equal(after->breaks, FIRST_BREAKS);
         assert_int_equal(after->init, before->init);
 
         /* of them at most one more, where the distance changed */
@@ -178,7 +178,7 @@ test_a_publisher_that_returns_with_the_same_headers(void **state)
 
     r = &segments[nsegments - 1].record;
     assert_in_range(r->skip, 6500, 6800);
-    assert_int_equal(r->breaks, FIRST);
+    assert_int_equal(r->breaks, FIRST_BREAKS);
     assert_int_equal(r->init, 0);
     assert_int_equal(r->utc - r->start - r->skip, (int64_t) START);
 }
@@ -208,8 +208,8 @@ test_other_headers_begin_a_segment(void **state)
     r = &segments[n].record;
     assert_true(r->anew);
     assert_int_equal(r->init, 1);
-    assert_int_equal(r->breaks, FIRST);
-    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST + 1);
+    assert_int_equal(r->breaks, FIRST_BREAKS);
+    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST_BREAKS + 1);
     assert_int_equal(r->skip, 0);
 
     cut_headers(1, 44100, 0);                        /* another rate, another clock */
@@ -217,7 +217,7 @@ test_other_headers_begin_a_segment(void **state)
     cut_play(&(source_t) { .fps = 25, .gop = 2000, .rate = 44100 }, 8000, 12000, 0);
     assert_true(segments[n].record.anew);
     assert_false(segments[n].record.sound_set);
-    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST + 2);
+    assert_int_equal(segments[nsegments - 1].record.breaks, FIRST_BREAKS + 2);
 }
 
 

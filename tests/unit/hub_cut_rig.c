@@ -108,7 +108,7 @@ segment_begins(uint64_t index)
         assert_true(record.listed == record.number || record.listed == FIRST
                     || segments[record.listed - FIRST - 1].record.index >= s->first);
     } else {
-        assert_int_equal(record.breaks, FIRST);
+        assert_int_equal(record.breaks, FIRST_BREAKS);
         assert_false(record.anew);
     }
 

@@ -10,6 +10,7 @@
 
 #define START     1790000000000u     /* ms since 1970 */
 #define FIRST     90000000u          /* the number that belongs to it */
+#define FIRST_BREAKS  2688           /* small: hls.js walks an array of that length */
 #define SEGMENTS  4096
 #define CUT_AVC   12
 
