@@ -1,10 +1,12 @@
 // What viewers of HLS cost: 1,000 of one stream, in low latency and plain, over HTTP and
 // TLS, beside the floor of FLV and nginx-rtmp's files in the same round.
 
+import path from 'node:path';
 import { measure, measureMemory, publish, sleep } from './measure.mjs';
 import { HLS_FLUSH, startDuolu, startFloor, startStock } from './servers.mjs';
 import { goalRow, ratio, rowsOf, table } from './table.mjs';
-import { until } from '../lib/nginx.mjs';
+import { repo, until } from '../lib/nginx.mjs';
+import { runSync } from '../lib/stack.mjs';
 
 const COUNT = 1000;
 const PART_MS = 333;
@@ -79,16 +81,24 @@ async function memory(file, say) {
   }
 }
 
-/** Measures all and returns {cells, late, memory}; `memory` may be missing when it failed. */
+/** GB/s of media of 1 Mbps, from the packager's unit test. */
+function packager() {
+  const program = path.join(repo, '.build/unit/hls_store');
+  runSync('make', ['-s', '-C', path.join(repo, 'tests/unit'), program]);
+  return Number(runSync(program, []).match(/# 1000 kbps: ([\d.]+) GB\/s/)[1]);
+}
+
+/** Measures all and returns {cells, late, memory, packager}; what failed is missing. */
 export async function hls(file, run) {
   const results = { cells: [] };
   await run.attempt('viewers of HLS', async () => { results.late = await viewers(file, run, results.cells); });
   await run.attempt('memory of HLS', async () => { results.memory = await memory(file, run.say); });
+  await run.attempt('packager', async () => { results.packager = packager(); });
   return results;
 }
 
 /** The goals: [[what, at most, the figure or undefined, digits]]. */
-function goals({ cells, memory: kept }) {
+function goals({ cells, memory: kept, packager: speed }) {
   const of = (protocol) => cells.filter((c) => c.server === 'Duolu' && c.protocol === protocol);
   const over = (protocol, server, other) =>
     ratio(of(protocol), cells, (c) => c.server === server && c.protocol === other);
@@ -101,6 +111,7 @@ function goals({ cells, memory: kept }) {
       late[Math.ceil(late.length * 0.99) - 1], 0],
     ['windows of the stream that a worker\'s cache has', 2, kept && kept.cache / kept.window, 2],
     ['KB of a held request and its connection', 3, kept?.viewer, 1],
+    ['CPU-s of the packager alone for 1 GB of media', 1, speed && 1 / speed, 2],
     ['parts made while nobody watches', 0, kept?.unwatched, 0],
   ];
 }

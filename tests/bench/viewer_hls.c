@@ -53,6 +53,8 @@ typedef struct {
 } hls_t;
 
 
+/* Each viewer has a User-Agent of its own: together with its address and its token that
+ * makes it a viewer in the server's eyes. */
 static void
 hls_get(viewer_t *v, enum hls_state state, const char *uri)
 {
@@ -63,7 +65,7 @@ hls_get(viewer_t *v, enum hls_state state, const char *uri)
 
     dir = state == HLS_MEDIA ? (int) (strrchr(path, '/') - path) + 1 : (int) strlen(path);
     n = snprintf(text, sizeof(text), "GET %.*s%s HTTP/1.1\r\nHost: %s\r\n"
-                 "User-Agent: duolu-bench\r\n\r\n", dir, path, uri, v->target->host);
+                 "User-Agent: viewer %d\r\n\r\n", dir, path, uri, v->target->host, v->fd);
     h->state = state;
     h->body = 0;
     viewer_send(v, text, (size_t) n);
