@@ -3,7 +3,7 @@
 
 import path from 'node:path';
 import { measure, measureMemory, publish, sleep } from './measure.mjs';
-import { HLS_FLUSH, startDuolu, startFloor, startStock } from './servers.mjs';
+import { HLS_FLUSH, startBenchEdge, startDuolu, startFloor, startStock } from './servers.mjs';
 import { goalRow, ratio, rowsOf, table } from './table.mjs';
 import { repo, until } from '../lib/nginx.mjs';
 import { runSync } from '../lib/stack.mjs';
@@ -81,6 +81,28 @@ async function memory(file, say) {
   }
 }
 
+/** Viewers behind an edge: its cell, and the numbers of their requests and of those that reached the origin. */
+async function behindEdge(file, { seconds, say }) {
+  const duolu = await startDuolu({ workers: 1, flushes: [HLS_FLUSH] });
+  const open = [duolu];
+  try {
+    const publisher = await publish(file, [duolu.publish('bench')]);
+    open.unshift({ stop: () => publisher.end() });
+    await duolu.full(1);
+    const edge = await startBenchEdge(duolu);
+    open.unshift(edge);
+    await sleep(8000);
+    const figures = await measure(edge, edge.play('llhlss', 'bench'), { count: COUNT, seconds });
+    const requests = edge.requests();
+    say(`edge: ${JSON.stringify(requests)}, ${figures.perGbit.toFixed(3)} CPU-s/Gbit`);
+    const { name, workers } = edge;
+    return { cell: { round: 0, count: COUNT, server: name, workers, protocol: 'llhlss', flush: '', ...figures },
+      requests };
+  } finally {
+    for (const resource of open) await resource.stop();
+  }
+}
+
 /** GB/s of media of 1 Mbps, from the packager's unit test. */
 function packager() {
   const program = path.join(repo, '.build/unit/hls_store');
@@ -93,6 +115,11 @@ export async function hls(file, run) {
   const results = { cells: [] };
   await run.attempt('viewers of HLS', async () => { results.late = await viewers(file, run, results.cells); });
   await run.attempt('memory of HLS', async () => { results.memory = await memory(file, run.say); });
+  await run.attempt('edge', async () => {
+    const { cell, requests } = await behindEdge(file, run);
+    results.cells.push(cell);
+    results.edge = requests;
+  });
   await run.attempt('packager', async () => { results.packager = packager(); });
   return results;
 }
@@ -127,6 +154,8 @@ export function hlsReport(results, conditions) {
     ...goals(results).map(([what, limit, value, digits]) => (value === undefined
       ? `| ${what} | ${limit} | not measured | |` : goalRow(what, value, limit, digits))),
     '',
+    ...(results.edge ? [`Behind an edge, ${COUNT} viewers made ${results.edge.viewers} requests, of which ` +
+      `${results.edge.origin} went on to the origin.`] : []),
     'Only media counts as delivered by HLS: neither playlists nor headers.',
     '',
   ].join('\n');

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { startEdge } from '../lib/edge.mjs';
 import { KEY, get, getJson, startGate, token } from '../lib/hub.mjs';
 import { freePort, startNginx, until } from '../lib/nginx.mjs';
 import { shippedHttp } from '../lib/shipped.mjs';
@@ -74,6 +75,7 @@ ${duoluHttp(flushes)}
       return values.reduce((sum, value) => sum + value, 0);
     },
     pids: () => nginx.workers(),
+    httpsPort: ports.https,
     recordings: path.join(nginx.dir, 'rec'),
     record: (stream, on) =>
       get(`http://127.0.0.1:${ports.http}/control/record?stream=live/${stream}&on=${on ? 1 : 0}`, { method: 'POST' }),
@@ -103,6 +105,21 @@ ${duoluHttp(flushes)}
         await gate.stop();
       }
     },
+  };
+}
+
+/** conf/edge.conf in front of a server of startDuolu(), for viewers of HLS over TLS. */
+export async function startBenchEdge(duolu) {
+  const edge = await startEdge({ port: duolu.httpsPort, certificate });
+  return {
+    name: 'edge', workers: 2, pids: () => edge.nginx.workers(),
+    play: (protocol, stream) => edge.url(`live/${stream}`, 'live.m3u8').replace('https:', `${protocol}:`),
+    /** The numbers of the requests that viewers made, and of those that went on to the origin. */
+    requests() {
+      const lines = edge.log().trim().split('\n');
+      return { viewers: lines.length, origin: lines.filter((line) => !/ (HIT|UPDATING|STALE|-)$/.test(line)).length };
+    },
+    stop: () => edge.stop(),
   };
 }
 

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { get, KEY, token } from './hub.mjs';
 import { repo, startNginx } from './nginx.mjs';
 
-/** The shipped file with its folders in {{dir}}, its ports free ones, and the origin at `port`, over TLS. */
+/** The shipped file with its folders in {{dir}}, its ports free ones, a line for each request in its log, and the origin
+ *  at `port`, over TLS. */
 export function edgeConf(port) {
   return fs.readFileSync(path.join(repo, 'conf/edge.conf'), 'utf8')
     .replace(/^(user|pid|error_log|load_module|worker_rlimit_nofile) .*\n/gm, '')
@@ -20,6 +21,7 @@ export function edgeConf(port) {
     .replaceAll('origin.example', 'localhost')
     .replace('listen 443 ', 'listen 127.0.0.1:{{port:https}} ')
     .replace('listen 8444 ', 'listen 127.0.0.1:{{port:control}} ')
+    .replace(' if=$kept', '')
     .replace('keys_zone=hls:8m', 'keys_zone=hls:1m');
 }
 
