@@ -147,6 +147,18 @@ describe('HLS of one stream', () => {
     });
   }
 
+  test('a token that was verified is refused once it has expired; another signature at once', DEADLINE, async () => {
+    const exp = Math.floor(Date.now() / 1000) + 3;
+    const good = token(STREAM, { exp });
+    const ask = async (t) => (await get(`${hub.hlsBase}/m/${t}/${STREAM}/live.m3u8`)).status;
+    for (let i = 0; i < 10; i++) assert.equal(await ask(good), 200);
+    const forged = good.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'));
+    for (let i = 0; i < 10; i++) assert.equal(await ask(forged), 403);
+    assert.equal(await ask(token('live/cam2', { exp }).replace(/[^.]*$/, good.split('.')[2])), 403);
+    await until(async () => await ask(good) === 403, 'the token to expire');
+    assert.ok(Date.now() / 1000 >= exp);
+  });
+
   test('the same location has FLV', DEADLINE, async () => {
     const viewer = await hub.view(STREAM);
     await viewer.more(3);
