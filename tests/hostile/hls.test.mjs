@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { HlsClient, next, publish, startHls } from '../lib/hls.mjs';
 import { token } from '../lib/hub.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
+import { interFrame, keyFrame } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const STREAM = 'live/cam1';
@@ -154,5 +155,44 @@ describe('attacks on HLS', () => {
       socket.write('x'.repeat(10_000));
     });
     assert.match(text, /^HTTP\/1\.1 200 /);
+  });
+});
+
+describe('clients of HLS that read nothing', () => {
+  let hub;
+  const sources = [];
+  const sockets = [];
+
+  before(async () => {
+    // a small buffer of the socket, as over a long way: what it takes is not the worker's any more
+    hub = await startHls({ workers: 1, http: 'hls_cache 8m;', listenHls: 'sndbuf=32k', zone: '128m' });
+    sources.push(await publish(hub, 'cam1', { key: keyFrame(200_000), inter: interFrame(30_000) }));
+    sources.push(await publish(hub, 'cam2', { key: keyFrame(200_000), inter: interFrame(15_000) }));
+  });
+
+  after(async () => {
+    sockets.forEach((socket) => socket.destroy());
+    for (const source of sources) await source.stop();
+    await hub?.stop();
+  });
+
+  test('one user who lets answers lie cannot take hls_cache from the viewers of another stream', DEADLINE, async () => {
+    const thief = new HlsClient(hub, STREAM, { agent: 'thief', over: { sub: '5' } });
+    const honest = new HlsClient(hub, 'live/cam2', { agent: 'honest', over: { sub: '99' }, localAddress: '127.0.0.2' });
+    await thief.ready(3);
+    let list = await honest.ready(3);
+    for (let round = 0; round < 14; round++) {              // a segment has 900 KB: after nine of them nothing is left
+      const { text } = await thief.get('live.m3u8');
+      for (const [segment] of [...text.matchAll(/^[^#\n]+\.m4s$/mg)].slice(-2)) {
+        const socket = net.connect(hub.nginx.ports.hls, '127.0.0.1').on('error', () => {}).pause();
+        socket.write(`GET ${thief.path(segment)} HTTP/1.1\r\nHost: x\r\nUser-Agent: thief\r\n\r\n`);
+        sockets.push(socket);
+      }
+      for (const { end } = list; list.end === end;) list = await honest.list(next(list));
+      for (const { uri } of list.segments.at(-1).parts) {
+        const { status, text: why } = await honest.get(uri);
+        assert.equal(status, 200, `round ${round}, ${uri}: ${why}`);
+      }
+    }
   });
 });
