@@ -18,7 +18,7 @@ import { Program, writeFile } from './measure.mjs';
 /** A certificate with an elliptic-curve key, as most sites have. */
 const certificate = selfSigned();
 const FILES = 16384;                          // connections of a worker; run.sh raises the shell's limit
-const limits = (workers) => `worker_processes ${workers};
+const limits = (workers) => `worker_processes ${workers}; pcre_jit on;
 events { worker_connections ${FILES}; }`;
 
 // ---- Duolu ----------------------------------------------------------------

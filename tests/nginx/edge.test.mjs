@@ -150,6 +150,20 @@ describe('an edge', () => {
     assert.doesNotMatch(edge.log(), /eyJ|nothing/, 'the log has a token');
   });
 
+  test('a token that a worker has verified before ends at its time, and admits no other token', async () => {
+    const good = token(STREAM, { exp: Math.floor(Date.now() / 1000) + 4 });
+    const digit = good.at(-20) === 'A' ? 'B' : 'A';
+    const forged = `${good.slice(0, -20)}${digit}${good.slice(-19)}`;
+    const asks = (t) => Promise.all(Array.from({ length: 16 }, async () =>
+      (await edge.get(edge.url(STREAM, 'index.m3u8', t))).status));
+    for (let round = 0; round < 2; round++) {
+      assert.deepEqual([...new Set(await asks(good))], [200]);
+      assert.deepEqual([...new Set(await asks(forged))], [403]);
+      assert.equal((await edge.get(edge.url('live/other', 'index.m3u8', good))).status, 403);
+    }
+    await until(async () => (await asks(good)).every((status) => status === 403), 'the token to expire');
+  });
+
   test('any byte of a name stays within the path of the request to the origin', async () => {
     const before = asked().length;
     for (const file of ['a%0d%0aX-Evil:%201', 'live.m3u8%3f_HLS_msn=1', 'live.m3u8%23', 'live.m3u8%2525']) {
