@@ -74,7 +74,7 @@ struct hls_stream_s {
     /* of the store */
     hls_part_t      growing;       /* the part that is not complete yet */
     ngx_uint_t      refs;          /* requests that wait */
-    ngx_msec_t      used_ms;       /* when it was last asked for */
+    ngx_msec_t      used_ms;       /* when it was last asked for, or ended */
 };
 
 static ngx_inline const hls_segment_t *

@@ -356,6 +356,7 @@ store_end_stream(hls_stream_t *st)
     hls_segment_t  *last;
 
     st->ended = 1;
+    st->used_ms = ngx_current_msec;
     st->changes++;
 
     if (st->end == st->oldest) {
@@ -438,6 +439,33 @@ store_free(hls_stream_t *st)
 }
 
 
+/* A stream that has ended stays for a time, however often it is asked for: its viewers
+ * have no sessions any more. */
+static void
+store_use(hls_stream_t *st)
+{
+    if (!st->ended) {
+        st->used_ms = ngx_current_msec;
+    }
+}
+
+
+/* How long a stream stays that nobody asks for: after its end, until players have
+ * fetched the segments of its last list. */
+static ngx_msec_t
+store_stays(const hls_stream_t *st)
+{
+    ngx_msec_t  ms = STORE_IDLE * 1000 * (ngx_msec_t) st->target_s;
+
+    if (st->ended && st->end > st->first) {
+        ms += (ngx_msec_t) (hls_segment(st, st->end - 1)->record.start
+                            - hls_segment(st, st->first)->record.start);
+    }
+
+    return ms;
+}
+
+
 /* Frees the streams that nobody has asked for.  The timer runs only while there are
  * streams, and does not keep an exiting worker alive. */
 static void
@@ -450,10 +478,7 @@ store_idle(ngx_event_t *ev)
         next = ngx_queue_next(q);
         st = ngx_queue_data(q, hls_stream_t, queue);
 
-        if (st->refs == 0
-            && ngx_current_msec - st->used_ms
-               > (ngx_msec_t) STORE_IDLE * 1000 * st->target_s)
-        {
+        if (st->refs == 0 && ngx_current_msec - st->used_ms > store_stays(st)) {
             store_free(st);
         }
     }
@@ -549,7 +574,7 @@ hls_store_open(const u_char *name, size_t len, uint64_t session,
         return NGX_DECLINED;
     }
 
-    found->used_ms = ngx_current_msec;
+    store_use(found);
     *st = found;
 
     return NGX_OK;
@@ -567,7 +592,7 @@ void
 hls_store_give(hls_stream_t *st)
 {
     st->refs--;
-    st->used_ms = ngx_current_msec;
+    store_use(st);
 }
 
 

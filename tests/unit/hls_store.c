@@ -659,6 +659,31 @@ test_a_stream_that_ends_closes_its_last_segment(void **state)
 
 
 /* A segment that was removed from the list stays for a while; not for ever. */
+/* Its viewers have no sessions any more, so no limit and no kick ends their requests. */
+static void
+test_an_ended_stream_goes_though_it_is_asked_for(void **state)
+{
+    uint32_t       seconds;
+    hls_stream_t  *st;
+
+    publish(0, 5000, 2000);
+    st = opened();
+    end_stream();
+    (void) hls_store_read(st);
+
+    for (seconds = 0; h->workers[h->worker].hls_streams; seconds++) {
+        if (seconds < 10) {
+            assert_ptr_equal(opened(), st);
+        }
+        ngx_current_msec += 1000;
+        assert_true(hls_store_open(NAME, NAME_LEN, st->session, &st) == NGX_OK);
+        timer->handler(timer);
+    }
+
+    assert_in_range(seconds, 10, 12);            /* a list of 4 s, and 3 x 2 s */
+}
+
+
 static void
 test_removed_segments_can_be_asked_for(void **state)
 {
@@ -848,6 +873,7 @@ main(void)
         store_test(test_new_headers_begin_a_segment_with_another_init),
         store_test(test_a_full_cache_frees_what_nobody_holds),
         store_test(test_a_stream_that_ends_closes_its_last_segment),
+        store_test(test_an_ended_stream_goes_though_it_is_asked_for),
         store_test(test_removed_segments_can_be_asked_for),
         store_test(test_a_slow_worker_has_no_torn_parts),
         store_test(test_it_is_freed_when_nobody_asks),
