@@ -180,129 +180,7 @@ hls_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
 }
 
 
-/* --- playlists --- */
-
-/* NGX_OK, or the handler's result. */
-static ngx_int_t
-hls_set_text(hls_ask_t *ask, hls_text_t *text, text_t *written)
-{
-    return hls_text_set(text, written, ask->live->st->changes) == NGX_OK
-           ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
-}
-
-
-/* RFC 8216bis, appendix B.1: the answer to a delivery directive never changes its
- * meaning, so a cache may keep it for long; others last half a target duration. */
-static ngx_uint_t
-hls_list_age(const hls_stream_t *st, const hls_query_t *query)
-{
-    return query->has_msn ? HLS_AGE_TARGETS * st->target_s
-                          : ngx_max(st->target_s / 2, 1);
-}
-
-
-static ngx_int_t
-hls_answer_list(hls_ask_t *ask)
-{
-    text_t               written = { NULL, NULL, NULL, 0 };
-    ngx_int_t            rc = NGX_OK;
-    hls_text_t          *text;
-    hls_stream_t        *st = ask->live->st;
-    enum hls_form        form = hls_playlist_form(st, &ask->query);
-    ngx_http_request_t  *r = ask->hold.request;
-
-    text = &ask->live->texts[form];
-
-    if (text->plain == NULL || text->changes != st->changes) {
-        hls_playlist_write(&written, st, form);
-        rc = hls_set_text(ask, text, &written);
-    }
-
-    return rc == NGX_OK ? hls_send_text(r, text, hls_list_age(st, &ask->query)) : rc;
-}
-
-
-/* The codecs of the newest headers, for CODECS. */
-static void
-hls_write_codecs(const hls_stream_t *st, char out[2 * MP4_CODEC_MAX])
-{
-    char              *p = out;
-    mp4_track_t        tracks[2];
-    const hub_init_t  *init = NULL;
-
-    if (st->end > st->first) {
-        init = hls_store_headers(st, hls_segment(st, st->end - 1)->record.init);
-    }
-
-    if (init) {
-        hls_store_tracks(init, tracks);
-        p += mp4_codec_name(p, &tracks[MP4_VIDEO]);
-
-        if (p > out) {
-            *p++ = ',';
-        }
-
-        p += mp4_codec_name(p, &tracks[MP4_AUDIO]);
-
-        if (p > out && p[-1] == ',') {
-            p--;
-        }
-    }
-
-    *p = '\0';
-}
-
-
-static ngx_int_t
-hls_answer_index(hls_ask_t *ask)
-{
-    char                 codecs[2 * MP4_CODEC_MAX];
-    text_t               written = { NULL, NULL, NULL, 0 };
-    ngx_int_t            rc = NGX_OK;
-    hls_text_t          *text = &ask->live->texts[HLS_TEXT_INDEX];
-    hls_stream_t        *st = ask->live->st;
-    hls_rendition_t      rendition;
-    const hub_stream_t  *s = st->reader.ref.stream;
-
-    if (text->plain == NULL || text->changes != st->changes) {
-        hls_write_codecs(st, codecs);
-        rendition.codecs = codecs;
-        rendition.width = s->width;
-        rendition.height = s->height;
-        rendition.fps_milli = s->fps_milli;
-        rendition.kbps = s->kbps_in;
-
-        hls_playlist_index(&written, st, &rendition);
-        rc = hls_set_text(ask, text, &written);
-    }
-
-    return rc == NGX_OK
-           ? hls_send_text(ask->hold.request, text, ngx_max(st->target_s / 2, 1)) : rc;
-}
-
-
-/* Waits while the list is not as the query wants it. */
-static ngx_int_t
-hls_answer_playlist(hls_ask_t *ask)
-{
-    char  why[HLS_WHY_MAX];
-
-    switch (hls_playlist_ready(ask->live->st, &ask->query, why)) {
-
-    case HLS_WAIT:
-        return NGX_BUSY;
-
-    case HLS_REFUSED:
-        return answer_error(ask->hold.request, NGX_HTTP_BAD_REQUEST, "%s", why);
-
-    default:
-        return ask->name.file == HLS_LIST ? hls_answer_list(ask)
-                                          : hls_answer_index(ask);
-    }
-}
-
-
-/* --- media --- */
+/* --- bytes of the store --- */
 
 /* The file's name in the URI. */
 static ngx_str_t
@@ -349,6 +227,123 @@ hls_answer_bytes(hls_ask_t *ask, ngx_int_t rc, hls_bytes_t **bytes, ngx_uint_t n
     }
 }
 
+
+/* --- playlists --- */
+
+/* RFC 8216bis, appendix B.1: the answer to a delivery directive never changes its
+ * meaning, so a cache may keep it for long; others last half a target duration. */
+static ngx_uint_t
+hls_list_age(const hls_stream_t *st, const hls_query_t *query)
+{
+    return query->has_msn ? HLS_AGE_TARGETS * st->target_s
+                          : ngx_max(st->target_s / 2, 1);
+}
+
+
+static ngx_int_t
+hls_answer_list(hls_ask_t *ask)
+{
+    text_t         written = { NULL, NULL, NULL, 0 };
+    hls_text_t    *text;
+    hls_stream_t  *st = ask->live->st;
+    enum hls_form  form = hls_playlist_form(st, &ask->query);
+
+    text = &ask->live->texts[form];
+
+    if (text->plain == NULL || text->changes != st->changes) {
+        hls_playlist_write(&written, st, form);
+
+        if (hls_text_set(text, &written, st->changes) != NGX_OK) {
+            return hls_answer_bytes(ask, NGX_BUSY, NULL, 0);
+        }
+    }
+
+    return hls_send_text(ask->hold.request, text, hls_list_age(st, &ask->query));
+}
+
+
+/* The codecs of the newest headers, for CODECS. */
+static void
+hls_write_codecs(const hls_stream_t *st, char out[2 * MP4_CODEC_MAX])
+{
+    char              *p = out;
+    mp4_track_t        tracks[2];
+    const hub_init_t  *init = NULL;
+
+    if (st->end > st->first) {
+        init = hls_store_headers(st, hls_segment(st, st->end - 1)->record.init);
+    }
+
+    if (init) {
+        hls_store_tracks(init, tracks);
+        p += mp4_codec_name(p, &tracks[MP4_VIDEO]);
+
+        if (p > out) {
+            *p++ = ',';
+        }
+
+        p += mp4_codec_name(p, &tracks[MP4_AUDIO]);
+
+        if (p > out && p[-1] == ',') {
+            p--;
+        }
+    }
+
+    *p = '\0';
+}
+
+
+static ngx_int_t
+hls_answer_index(hls_ask_t *ask)
+{
+    char                 codecs[2 * MP4_CODEC_MAX];
+    text_t               written = { NULL, NULL, NULL, 0 };
+    hls_text_t          *text = &ask->live->texts[HLS_TEXT_INDEX];
+    hls_stream_t        *st = ask->live->st;
+    hls_rendition_t      rendition;
+    const hub_stream_t  *s = st->reader.ref.stream;
+
+    if (text->plain == NULL || text->changes != st->changes) {
+        hls_write_codecs(st, codecs);
+        rendition.codecs = codecs;
+        rendition.width = s->width;
+        rendition.height = s->height;
+        rendition.fps_milli = s->fps_milli;
+        rendition.kbps = s->kbps_in;
+
+        hls_playlist_index(&written, st, &rendition);
+
+        if (hls_text_set(text, &written, st->changes) != NGX_OK) {
+            return hls_answer_bytes(ask, NGX_BUSY, NULL, 0);
+        }
+    }
+
+    return hls_send_text(ask->hold.request, text, ngx_max(st->target_s / 2, 1));
+}
+
+
+/* Waits while the list is not as the query wants it. */
+static ngx_int_t
+hls_answer_playlist(hls_ask_t *ask)
+{
+    char  why[HLS_WHY_MAX];
+
+    switch (hls_playlist_ready(ask->live->st, &ask->query, why)) {
+
+    case HLS_WAIT:
+        return NGX_BUSY;
+
+    case HLS_REFUSED:
+        return answer_error(ask->hold.request, NGX_HTTP_BAD_REQUEST, "%s", why);
+
+    default:
+        return ask->name.file == HLS_LIST ? hls_answer_list(ask)
+                                          : hls_answer_index(ask);
+    }
+}
+
+
+/* --- media --- */
 
 static ngx_int_t
 hls_answer_segment(hls_ask_t *ask)
