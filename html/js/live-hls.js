@@ -9,11 +9,31 @@ import { utcAt } from './time-map.js';
 
 const afterErrorMs = 1000;
 const recoverEveryMs = 10_000;
-// How far playback may fall behind its target; a plain playlist grows in steps of some seconds.
+// How far playback may fall behind its target.
 const loose = {
   low: { chaseS: 0.2, eagerS: 0.7, jumpS: 5 },
-  plain: { chaseS: 4, eagerS: 5, jumpS: 12 },
+  plain: { chaseS: 2, eagerS: 4, jumpS: 12 },
 };
+
+// hls.js takes the dates of segments for a second clock, and moves its timeline where that
+// jumps: after a publisher's gap, and at the start of a stream that came in a burst. It
+// keeps a tag that it does not know, so the page reads the dates there.
+const dateTag = 'EXT-X-PROGRAM-DATE-TIME';
+const keptTag = 'DATE';
+
+const withoutDates = (Loader) => class extends Loader {
+  load(context, settings, callbacks) {
+    super.load(context, settings, {
+      ...callbacks,
+      onSuccess(response, ...more) {
+        response.data = response.data.replaceAll(`#${dateTag}:`, `#${keptTag}:`);
+        callbacks.onSuccess(response, ...more);
+      },
+    });
+  }
+};
+
+const dateOf = ({ tagList }) => Date.parse(tagList.find(([tag]) => tag === keptTag)?.[1]);
 
 const noRetry = { timeoutRetry: null, errorRetry: null };
 
@@ -63,6 +83,7 @@ class HlsWay {
     const hls = new Hls({
       ...config,
       lowLatencyMode: this.lowLatency,
+      pLoader: withoutDates(Hls.DefaultConfig.loader),
       xhrSetup: (xhr, url) => xhr.open('GET', this.renewed(url), true),
     });
     this.hls = hls;
@@ -112,9 +133,11 @@ class HlsWay {
     } else this.failed(`${details}: ${error?.message ?? ''}`);
   }
 
-  /** The part of the stream that can play, in seconds of the video. */
+  /** The part of the stream that can play, in seconds of the video. It grows evenly between two playlists. */
   range() {
-    return this.details?.fragments.length ? [this.details.fragments[0].start, this.details.edge] : undefined;
+    const { fragments, edge, age, partTarget, targetduration } = this.details ?? {};
+    if (!fragments?.length) return undefined;
+    return [fragments[0].start, edge + Math.min(age, this.lowLatency && partTarget ? partTarget : targetduration)];
   }
 
   /** The playlist tells how far to stay behind; hls.js adds to it when playback stalls. */
@@ -133,7 +156,11 @@ class HlsWay {
   /** The server's clock at the picture on the screen, ms. */
   get utc() {
     const { fragments = [], fragmentHint } = this.details ?? {};
-    return utcAt(fragmentHint ? [...fragments, fragmentHint] : fragments, this.video.currentTime);
+    const segments = fragmentHint ? [...fragments, fragmentHint] : fragments;
+    return utcAt(
+      segments.map((segment) => ({ start: segment.start, duration: segment.duration, programDateTime: dateOf(segment) })),
+      this.video.currentTime,
+    );
   }
 
   /** Whether the stream, as the list now has it, needs a new player: a SourceBuffer keeps its tracks. */

@@ -94,7 +94,8 @@ test('low-latency HLS is close behind the encoder, and the page shows how close'
   t.diagnostic(`behind the encoder ${real.toFixed(2)} s, at most ${Math.max(...delays).toFixed(2)} s; ` +
     `shown ${said.toFixed(2)} s; this machine was late by up to ${late.toFixed(2)} s`);
   assert.ok(real <= MOST_BEHIND + late, `${real} s behind the encoder`);
-  assert.ok(Math.abs(real - said) < 0.4 + late, `shows ${said} s of ${real} s`);
+  // The hub lets its clock of a stream be half a second late before it sets it.
+  assert.ok(Math.abs(real - said) < 0.6 + late, `shows ${said} s of ${real} s`);
   assert.match((await connection(page)).number, /^delay \d/);
   await close();
 });
@@ -132,6 +133,17 @@ test('a publisher that is away for some seconds: HLS goes on in the same video',
   await until('the delay to be small again', () => connection(page), ({ delay }) => delay < MOST_BEHIND + 0.5);
   assert.equal((await connection(page)).way, 'Low-latency HLS');
   await close();
+
+  // The list still has the gap, and the dates in it jump.
+  const late = await open(stack.httpsUrl, '?via=llhls');
+  await playsBy(late.page, 'Low-latency HLS');
+  await readClock(late.page);
+  const began = performance.now();
+  const delays = await until('pictures', () => late.page.evaluate(() => window.clockDelays),
+    ({ length }) => length > 50);
+  const most = MOST_BEHIND + lagSince(began) / 1000;
+  assert.ok(median(delays) > 0.6 && median(delays) < most, `joins ${median(delays)} s behind the encoder`);
+  await late.close();
 });
 
 test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
