@@ -21,7 +21,7 @@ const loose = {
 const dateTag = 'EXT-X-PROGRAM-DATE-TIME';
 const keptTag = 'DATE';
 
-const withoutDates = (Loader) => class extends Loader {
+export const withoutDates = (Loader) => class extends Loader {
   load(context, settings, callbacks) {
     super.load(context, settings, {
       ...callbacks,
@@ -33,7 +33,7 @@ const withoutDates = (Loader) => class extends Loader {
   }
 };
 
-const dateOf = ({ tagList }) => Date.parse(tagList.find(([tag]) => tag === keptTag)?.[1]);
+const dateIn = (tags) => Date.parse(tags.find(([tag]) => tag === keptTag)?.[1]);
 
 const noRetry = { timeoutRetry: null, errorRetry: null };
 
@@ -157,10 +157,8 @@ class HlsWay {
   get utc() {
     const { fragments = [], fragmentHint } = this.details ?? {};
     const segments = fragmentHint ? [...fragments, fragmentHint] : fragments;
-    return utcAt(
-      segments.map((segment) => ({ start: segment.start, duration: segment.duration, programDateTime: dateOf(segment) })),
-      this.video.currentTime,
-    );
+    const dated = segments.map(({ start, duration, tagList }) => ({ start, duration, programDateTime: dateIn(tagList) }));
+    return utcAt(dated, this.video.currentTime);
   }
 
   /** Whether the stream, as the list now has it, needs a new player: a SourceBuffer keeps its tracks. */

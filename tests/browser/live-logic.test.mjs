@@ -158,6 +158,26 @@ test('HLS keeps its token until shortly before that expires: another one is anot
   assert.equal(renewals, 1, 'the list has no newer one: it is fetched');
 });
 
+test('hls.js sees no dates, which would move its timeline after a gap; the page reads them', async () => {
+  const { LowLatencyHls, withoutDates } = await load('live-hls.js');
+  const list = '#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2026-11-29T05:14:41.890Z\n#EXTINF:2,\na.m4s\n';
+  const Loader = withoutDates(class {
+    load(context, settings, { onSuccess }) { onSuccess({ data: list }, 'stats'); }
+  });
+  let got;
+  new Loader().load({}, {}, { onSuccess: (...all) => { got = all; } });
+  assert.deepEqual(got, [{ data: list.replace('EXT-X-PROGRAM-DATE-TIME', 'DATE') }, 'stats']);
+
+  const way = new LowLatencyHls({ currentTime: 5 }, {});
+  assert.equal(way.utc, NaN);
+  const segment = (start, duration, date) => ({ start, duration, tagList: [['INF', '2'], ['DATE', date]] });
+  way.details = {
+    fragments: [segment(0, 2, '2026-11-29T05:00:00Z'), segment(2, 2, '2026-11-29T05:10:00Z')],
+    fragmentHint: segment(4, 1.5, '2026-11-29T05:10:02Z'),
+  };
+  assert.equal(new Date(way.utc).toISOString(), '2026-11-29T05:10:03.000Z');
+});
+
 test('the fastest of some answers tells the server\'s clock', async () => {
   const { bestBase } = await load('server-clock.js');
   const base = 1_795_418_065_000;

@@ -65,6 +65,7 @@ test('where no WebSocket gets through, the page plays low-latency HLS, and says 
   assert.match(seen.note, /did not work here/);
   await countPictures(blocked.page);
   await until('the picture to move', () => picturesOf(blocked.page), ({ pictures }) => pictures > 25);
+  front.blocks = false;     // the last test sees the page return to FLV, after a minute
 });
 
 test('FLV where it works: the buffer is shown, and no note', async () => {
@@ -129,10 +130,7 @@ test('a publisher that is away for some seconds: HLS goes on in the same video',
   await new Promise((resolve) => { setTimeout(resolve, 4000); });
   publish();
   await until('the picture to move again', () => picturesOf(page),
-    (seen) => seen.same && seen.phase === 'playing' && seen.pictures > frozen.pictures + 50);
-  await until('the delay to be small again', () => connection(page), ({ delay }) => delay < MOST_BEHIND + 0.5);
-  assert.equal((await connection(page)).way, 'Low-latency HLS');
-  await close();
+    (seen) => seen.same && seen.phase === 'playing' && seen.pictures > frozen.pictures + 5);
 
   // The list still has the gap, and the dates in it jump.
   const late = await open(stack.httpsUrl, '?via=llhls');
@@ -140,10 +138,14 @@ test('a publisher that is away for some seconds: HLS goes on in the same video',
   await readClock(late.page);
   const began = performance.now();
   const delays = await until('pictures', () => late.page.evaluate(() => window.clockDelays),
-    ({ length }) => length > 50);
-  const most = MOST_BEHIND + lagSince(began) / 1000;
-  assert.ok(median(delays) > 0.6 && median(delays) < most, `joins ${median(delays)} s behind the encoder`);
+    ({ length }) => length > 150);
+  const behind = median(delays.slice(-50));
+  assert.ok(behind > 0.8 && behind < MOST_BEHIND + lagSince(began) / 1000, `joins ${behind} s behind the encoder`);
   await late.close();
+
+  await until('the delay to be small again', () => connection(page), ({ delay }) => delay < MOST_BEHIND + 0.5);
+  assert.equal((await connection(page)).way, 'Low-latency HLS');
+  await close();
 });
 
 test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
@@ -194,7 +196,6 @@ for (const [locale, words] of Object.entries({ 'en-US': 'Low-latency HLS', 'zh-C
 }
 
 test('the page behind the proxy returns to FLV when that gets through', async () => {
-  front.blocks = false;
   const seen = await playsBy(blocked.page, 'WebSocket (FLV)');
   assert.equal(seen.note, '');
   assert.ok((await picturesOf(blocked.page)).same, 'in the same video');
