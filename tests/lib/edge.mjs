@@ -6,8 +6,10 @@ import path from 'node:path';
 import { get, KEY, token } from './hub.mjs';
 import { repo, startNginx } from './nginx.mjs';
 
-/** The shipped file with its folders in {{dir}}, its ports free ones, a line for each request in its log, and the origin
- *  at `port`, over TLS. */
+/**
+ * The shipped file with its folders in {{dir}}, its ports free ones, a line for each request in its log, and the
+ * origin at `port`, over TLS.
+ */
 export function edgeConf(port) {
   return fs.readFileSync(path.join(repo, 'conf/edge.conf'), 'utf8')
     .replace(/^(user|pid|error_log|load_module|worker_rlimit_nofile) .*\n/gm, '')
