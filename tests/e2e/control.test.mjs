@@ -8,11 +8,12 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
+import { edgeConf, startEdge } from '../lib/edge.mjs';
 import { Follower } from '../lib/events.mjs';
 import { Viewer, feed, get } from '../lib/hub.mjs';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
-import { until } from '../lib/nginx.mjs';
-import { RtmpPlayer, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
+import { freePort, until } from '../lib/nginx.mjs';
+import { RtmpPlayer, avcHeader, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 import { buildSh, endKeeper, startStack } from '../lib/stack.mjs';
 
 const deadlineMs = 10_000;      // the promise is 2 s; a busy machine may take longer
@@ -20,10 +21,13 @@ const password = 'correct horse battery';
 const frames = { key: keyFrame(2000), inter: interFrame(400) };
 
 let stack;
+let edgeControl;                // port of an edge, which only one test starts
 let open = [];                  // connections to close after each test
 
 before(async () => {
-  stack = await startStack({ workers: 2 });
+  edgeControl = await freePort();
+  const edges = `http://duolu:geheim@127.0.0.1:${edgeControl}`;
+  stack = await startStack({ workers: 2, env: { DUOLU_EDGES: edges } });
   for (const name of ['bob', 'eve', 'joe'])
     await stack.ctl('user', 'add', name, '--password-stdin', { input: `${password}\n` });
 });
@@ -512,4 +516,31 @@ cleanly('the rows of a killed worker\'s sessions are closed', async () => {
   assert.ok(!other.ended);
   const now = (await stack.controlGet('/sessions')).sessions.find((each) => each.stream === stream.full).id;
   assert.ok(!stack.log('auth').includes(`session ${now} closed`), 'an open session stays open');
+});
+
+cleanly('a revoked right ends viewers of an edge, too, which the auth-service tells over HTTP', async () => {
+  const secret = (name) => fs.readFileSync(path.join(stack.home, 'secrets', name), 'utf8');
+  const edge = await startEdge({
+    port: stack.https,
+    certificate: { crt: secret('tls.crt'), key: secret('tls.key') },
+    key: Buffer.from(secret('token.keys').match(/^k1 (\w+)/m)[1], 'hex'),
+    conf: edgeConf(stack.https).replace('127.0.0.1:{{port:control}} ssl', `127.0.0.1:${edgeControl}`),
+  });
+  try {
+    const stream = await newStream('edged', 'admin');
+    await stack.ctl('grant', 'eve', stream.full, 'view');
+    const client = await openPublisher(`edged?key=${stream.key}`, { port: stack.rtmp });
+    keep(client);
+    client.sendVideo(0, avcHeader());
+    feed(client, frames);
+    const [eve, admin] = await Promise.all(['eve', 'admin'].map((user) => newToken(user, stream)));
+    const status = async (token) => (await edge.get(edge.url(stream.full, 'live.m3u8', token))).status;
+    await until(async () => await status(eve) === 200, 'the stream at the edge');
+    await until(() => /edge 1 of 1 knows all revocations/.test(stack.log('auth')), 'the edge to be known', deadlineMs);
+    await stack.ctl('revoke', 'eve', stream.full, 'view');
+    await until(async () => await status(eve) === 403, 'the viewer to end', deadlineMs);
+    assert.equal(await status(admin), 200);
+  } finally {
+    await edge.stop();
+  }
 });

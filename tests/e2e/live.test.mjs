@@ -80,6 +80,15 @@ test('a push with a key, watched with a token', async (t) => {
     }
   });
 
+  await t.test('the address that duoluctl prints for HLS plays, also over TLS', async () => {
+    const list = await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'hls');
+    for (const address of [list, list.replace(stack.httpUrl, stack.httpsUrl)]) {
+      const { stdout } = await run('ffprobe', ['-v', 'error', '-show_entries', 'stream=codec_name', '-of', 'csv=p=0',
+        address]);
+      assert.deepEqual([...new Set(stdout.match(/\w+/g))].sort(), ['aac', 'h264']);
+    }
+  });
+
   await t.test('viewers over TLS, HTTP/2 and WebSocket get it, too', async () => {
     const secure = `${stack.httpsUrl}/m/${token}/live/demo.flv`;
     const viewer = await open(secure);

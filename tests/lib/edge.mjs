@@ -15,7 +15,6 @@ export function edgeConf(port) {
     .replace(/^(user|pid|error_log|load_module|worker_rlimit_nofile) .*\n/gm, '')
     .replace(/^hub_zone/m, '{{modules}}\nhub_zone')
     .replace('worker_processes auto;', 'worker_processes 2;')
-    .replaceAll('/run/duolu-edge.sock', '{{dir}}/control.sock')
     .replaceAll(/\/(etc|var\/lib|var\/cache)\/duolu-edge/g, '{{dir}}')
     .replaceAll('/var/log/nginx', '{{dir}}')
     .replace('/etc/ssl/certs/ca-certificates.crt', '{{dir}}/origin.crt')
