@@ -81,9 +81,12 @@ part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
     part_state_t *state)
 {
     fragment_t  *f = &p->fragment;
+    int64_t      step = f->track[MP4_VIDEO].step;
 
+    /* A picture before sound lasts its step, also beyond the part: a shorter duration
+     * looks like a gap to Media Source. */
     if (!picture) {
-        next = fragment_picture_end(f, next);
+        next = step > 0 && step < FRAGMENT_MS ? -1 : fragment_picture_end(f, next);
     }
 
     p->head_size = fragment_write(f, sequence, next, p->head);

@@ -241,6 +241,29 @@ static void test_a_part_may_lack_a_track(void **unused)
 }
 
 
+/* The next picture comes after the sound that begins the next part. */
+static void test_a_picture_before_sound_lasts_its_step(void **unused)
+{
+    (void) unused;
+
+    begin_stream(1, RATE, 0);
+    begin();
+    picture(0, 0, 1, 100);
+    sound(0);
+    picture(66, 0, 0, 100);
+    end(70, 0);
+    assert_int_equal(samples[1].duration, 66);
+    assert_int_equal(run_end(MP4_VIDEO), 132);
+
+    begin();
+    sound(70);
+    picture(133, 0, 0, 100);
+    end(140, 0);
+    assert_int_equal(out.runs[MP4_VIDEO].dts, 133);
+    assert_int_equal(run_end(MP4_VIDEO), 200);
+}
+
+
 /* A picture that comes before the end of the last part's is shown at its time, but is
  * not decoded before that. */
 static void test_pictures_never_overlap_across_parts(void **unused)
@@ -329,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_each_part_begins_where_the_last_one_ended),
         cmocka_unit_test(test_sound_alone_and_pictures_alone),
         cmocka_unit_test(test_a_part_may_lack_a_track),
+        cmocka_unit_test(test_a_picture_before_sound_lasts_its_step),
         cmocka_unit_test(test_pictures_never_overlap_across_parts),
         cmocka_unit_test(test_a_part_depends_only_on_its_state),
         cmocka_unit_test(test_frames_beyond_its_room_are_left_out),
