@@ -27,7 +27,7 @@ typedef struct {
     int64_t       start;           /* ms, continuous time */
     int64_t       next;            /* of the frame that begins the next part */
     uint32_t      ms;              /* its duration */
-    unsigned      key:1;           /* INDEPENDENT: its first picture is a key frame */
+    unsigned      key:1;           /* INDEPENDENT: a picture of it is a key frame */
     unsigned      to_picture:1;    /* a picture begins the next part */
     hls_bytes_t  *bytes;           /* NULL: not made yet, or no longer held */
     part_state_t  state;           /* its tracks continue from here */

@@ -24,9 +24,9 @@ pack_entry(const hub_reader_t *r, const hub_segment_t *record,
                  (uint32_t) hub_frame_size(e, &frame),
                  e->offset + FLV_TAG_HEADER_SIZE + frame.payload)
         == 0
-        && kind == MP4_VIDEO && *keys == -1)
+        && kind == MP4_VIDEO)
     {
-        *keys = frame.key;
+        *keys = ngx_max(*keys, (int) frame.key);
     }
 
     return NGX_OK;
@@ -37,7 +37,7 @@ ngx_int_t
 hls_pack_part(const hls_stream_t *st, const hub_segment_t *record, hls_part_t *part,
     size_t *size, part_state_t *after)
 {
-    int                keys = -1;  /* is the first picture a key frame? */
+    int                keys = -1;  /* is a picture a key frame?  -1: there is none */
     ngx_int_t          rc;
     hub_entry_t        e;
     mp4_track_t        tracks[2];
