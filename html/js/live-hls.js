@@ -157,7 +157,11 @@ class HlsWay {
   get utc() {
     const { fragments = [], fragmentHint } = this.details ?? {};
     const segments = fragmentHint ? [...fragments, fragmentHint] : fragments;
-    const dated = segments.map(({ start, duration, tagList }) => ({ start, duration, programDateTime: dateIn(tagList) }));
+    const dated = segments.map(({ start, duration, tagList: tags }) => ({
+      start,
+      duration,
+      programDateTime: dateIn(tags),
+    }));
     return utcAt(dated, this.video.currentTime);
   }
 
