@@ -11,7 +11,7 @@ const afterErrorMs = 1000;
 const recoverEveryMs = 10_000;
 // How far playback may fall behind its target.
 const loose = {
-  low: { chaseS: 0.2, eagerS: 0.7, jumpS: 5 },
+  low: { chaseS: 0.2, eagerS: 0.4, jumpS: 5 },
   plain: { chaseS: 2, eagerS: 4, jumpS: 12 },
 };
 
