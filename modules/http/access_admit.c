@@ -7,12 +7,39 @@
 #include "../hub/hub.h"
 
 
+/* A stranger can be refused thousands of times a second: then most have no line. */
+#define ACCESS_LINES_S  50
+
+
+/* Is there a line left for this worker in this second? */
+static int
+access_has_line(ngx_log_t *log)
+{
+    static time_t      second;
+    static ngx_uint_t  lines;
+
+    if (second != ngx_time()) {
+        if (lines > ACCESS_LINES_S) {
+            ngx_log_error(NGX_LOG_WARN, log, 0, "%ui more requests were refused",
+                          lines - ACCESS_LINES_S);
+        }
+
+        second = ngx_time();
+        lines = 0;
+    }
+
+    return ++lines <= ACCESS_LINES_S;
+}
+
+
 ngx_int_t
 access_refuse(ngx_http_request_t *r, const char *action, ngx_int_t status,
     const ngx_str_t *stream, const char *why)
 {
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0, "%s \"%V\" refused: %s", action,
-                  stream, why);
+    if (access_has_line(r->connection->log)) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0, "%s \"%V\" refused: %s",
+                      action, stream, why);
+    }
 
     return status;
 }
