@@ -15,6 +15,14 @@
 #include "viewer.h"
 #include "../hub/hub.h"
 
+/* Requests of one user that a worker passes on to the origin: so many a second, and at
+ * once.  A wall of 16 streams that nobody else watches makes a hundred.  Without a bound
+ * one viewer could use up what the origin allows the whole edge, by names that the cache
+ * does not have. */
+#define EDGE_MISSES_S     100
+#define EDGE_MISSES_MOST  300
+#define EDGE_USERS        1024
+
 /* The edge's token stays the same for this long, so that the origin sees one viewer. */
 #define EDGE_TOKEN_S  300
 
@@ -28,8 +36,18 @@ typedef struct {
     ngx_str_t            token, stream;
     ngx_str_t            path;     /* APP/NAME/FILE */
     ngx_http_request_t  *request;
+    uint64_t             uid;
     hub_tick_t           tick;
 } edge_request_t;
+
+/* What a user has made the edge ask for lately.  The user's place is by its number; two
+ * in one place share it. */
+typedef struct {
+    ngx_msec_t  at;
+    uint32_t    misses;            /* that count at this time */
+} edge_user_t;
+
+static edge_user_t  edge_users[EDGE_USERS];
 
 
 static ngx_int_t ngx_http_hub_edge_add_variables(ngx_conf_t *cf);
@@ -115,6 +133,22 @@ edge_split(ngx_http_request_t *r, edge_request_t *edge)
 }
 
 
+static edge_user_t *
+edge_user_place(uint64_t uid)
+{
+    edge_user_t  *user = &edge_users[uid % EDGE_USERS];
+    ngx_msec_t    passed = ngx_current_msec - user->at;
+    uint64_t      gone = (uint64_t) passed * EDGE_MISSES_S / 1000;
+
+    if (gone) {
+        user->misses -= (uint32_t) ngx_min(user->misses, gone);
+        user->at = ngx_current_msec;
+    }
+
+    return user;
+}
+
+
 #if (NGX_HTTP_CACHE)
 
 /* Does the request wait for an answer that another one has fetched meanwhile?  nginx
@@ -138,9 +172,16 @@ edge_tick(hub_tick_t *tick)
 static void
 edge_cleanup(void *data)
 {
-    edge_request_t  *edge = data;
+    edge_request_t       *edge = data;
+    ngx_http_upstream_t  *u = edge->request->upstream;
 
     hub_tick_remove(&edge->tick);
+
+    if (u && u->cache_status != NGX_HTTP_CACHE_HIT
+        && u->cache_status != NGX_HTTP_CACHE_UPDATING)
+    {
+        edge_user_place(edge->uid)->misses++;
+    }
 }
 
 
@@ -192,6 +233,12 @@ ngx_http_hub_edge_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    if (edge_user_place(holder.uid)->misses >= EDGE_MISSES_MOST) {
+        return access_refuse(r, "view", NGX_HTTP_TOO_MANY_REQUESTS, &edge->stream,
+                             "this user asks for too much that the cache does not have");
+    }
+
+    edge->uid = holder.uid;
     ngx_http_set_ctx(r, edge, ngx_http_hub_edge_module);
 
 #if (NGX_HTTP_CACHE)

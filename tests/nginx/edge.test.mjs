@@ -164,6 +164,28 @@ describe('an edge', () => {
     await until(async () => (await asks(good)).every((status) => status === 403), 'the token to expire');
   });
 
+  test('one user who asks for what does not exist takes the edge from nobody', async (t) => {
+    const flooder = token(STREAM, { sub: '5' });
+    const honest = token(STREAM, { sub: '6' });
+    const got = {};
+    const from = performance.now();
+    let n = 0;
+    await Promise.all(Array.from({ length: 50 }, async () => {
+      while (n < 3000) {
+        const { status } = await edge.get(edge.url(STREAM, `1a-${n++}.m4s`, flooder));
+        got[status] = (got[status] ?? 0) + 1;
+      }
+    }));
+    const seconds = (performance.now() - from) / 1000;
+    t.diagnostic(`${JSON.stringify(got)} in ${seconds.toFixed(1)} s`);
+    // of each of 2 workers 300 at once and 100 a second, and those that were on their way
+    assert.ok(got[404] <= 2 * (300 + 100 * seconds) + 100, `${got[404]} requests reached the origin`);
+    assert.ok(got[429] > 0, 'none was refused');
+    const list = await edge.get(edge.url(STREAM, 'live.m3u8', honest));
+    assert.equal(list.status, 200);
+    assert.equal((await edge.get(edge.url(STREAM, newest(list.body.toString()), honest))).status, 200);
+  });
+
   test('any byte of a name stays within the path of the request to the origin', async () => {
     const before = asked().length;
     for (const file of ['a%0d%0aX-Evil:%201', 'live.m3u8%3f_HLS_msn=1', 'live.m3u8%23', 'live.m3u8%2525']) {
