@@ -166,6 +166,20 @@ describe('HLS of one stream', () => {
     assert.equal((await get(`${hub.hlsBase}/m/${token(STREAM)}/${STREAM}.flv`, { method: 'POST' })).status, 405);
   });
 
+  test('a stream that has just begun: its playlists are held until they have a segment', DEADLINE, async () => {
+    const fresh = await publish(hub, 'fresh');
+    try {
+      await until(async () => (await hub.stream('live/fresh'))?.state === 'live', 'live/fresh');
+      const by = new HlsClient(hub, 'live/fresh');
+      const [index, list] = await Promise.all([by.get('index.m3u8'), by.list()]);
+      assert.equal(index.status, 200, index.text);
+      assert.match(index.text, /CODECS="avc1/);
+      assert.ok(list.segments.length >= 1);
+    } finally {
+      await fresh.stop();
+    }
+  });
+
   test('OPTIONS: a preflight is allowed, POST is not', DEADLINE, async () => {
     const { status, headers } = await client.get('live.m3u8', { method: 'OPTIONS' });
     assert.equal(status, 204);
@@ -352,7 +366,7 @@ describe('HLS of several workers', () => {
   let hub;
   let source;
   let client;
-  let old;                              // workers, some of which a reload replaces
+  let old = [];                         // the first workers, which a reload replaces
 
   before(async () => {
     const main = 'hub_grace 60s; worker_shutdown_timeout 60s;';
@@ -365,7 +379,8 @@ describe('HLS of several workers', () => {
 
   after(async () => {
     await source?.stop();
-    await untilGone(old, 'the replaced workers');
+    const now = hub?.nginx.workers() ?? old;
+    await untilGone(old.filter((pid) => !now.includes(pid)), 'the replaced workers');
     await hub?.stop();
   });
 
