@@ -73,6 +73,8 @@ struct hls_stream_s {
 
     /* of the store */
     hls_part_t      growing;       /* the part that is not complete yet */
+    hls_part_t      rest;          /* the last part, if the stream ends now */
+    uint64_t        saved;         /* the reader's index when all was made */
     ngx_uint_t      refs;          /* requests that wait */
     ngx_msec_t      used_ms;       /* when it was last asked for, or ended */
 };

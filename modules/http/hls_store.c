@@ -37,8 +37,18 @@ store_drop(hls_stream_t *st, uint64_t number)
 
 
 static void
+store_drop_rest(hls_stream_t *st)
+{
+    hls_bytes_drop(&st->rest.bytes);
+    ngx_memzero(&st->rest, sizeof(hls_part_t));
+}
+
+
+static void
 store_drop_all(hls_stream_t *st)
 {
+    store_drop_rest(st);
+
     for ( ; st->oldest < st->end; st->oldest++) {
         store_drop(st, st->oldest);
     }
@@ -349,10 +359,98 @@ store_read_entries(hls_stream_t *st)
 }
 
 
-/* The stream is over: its last segment has the parts that are complete. */
+/* --- the stream's end --- */
+
+/* The duration of the rest, whose tracks go on from AFTER. */
+static uint32_t
+store_rest_ms(const hls_stream_t *st, const hub_segment_t *record,
+    const part_state_t *after)
+{
+    int64_t      end = after->picture;
+    mp4_track_t  tracks[2];
+
+    hls_store_tracks(hls_store_headers(st, record->init), tracks);
+
+    if (after->sound_set) {
+        end = ngx_max(end, (int64_t) (after->sound * 1000
+                                      / tracks[MP4_AUDIO].timescale));
+    }
+
+    return (uint32_t) ngx_max(1, ngx_min(end - st->rest.start, st->part_ms));
+}
+
+
+/* Makes a part of the frames that came behind the last complete one. */
+static void
+store_make_rest(hls_stream_t *st)
+{
+    size_t                size;
+    hls_part_t           *rest = &st->rest;
+    part_state_t          after;
+    const hub_segment_t  *record = &store_segment(st, st->end - 1)->record;
+
+    store_drop_rest(st);
+
+    if (st->growing.index == st->reader.index) {
+        return;
+    }
+
+    *rest = st->growing;
+    rest->after = st->reader.index;
+    rest->next = -1;
+    rest->to_picture = 0;
+
+    if (hls_pack_part(st, record, rest, &size, &after) != NGX_OK
+        || hls_pack_bytes(st, record, rest) != NGX_OK)
+    {
+        store_drop_rest(st);
+        return;
+    }
+
+    rest->ms = store_rest_ms(st, record, &after);
+}
+
+
+static int
+store_is_away(const hls_stream_t *st)
+{
+    return hub_reader_alive(&st->reader)
+           && hub_load(&st->reader.ref.stream->state) == HUB_GRACE;
+}
+
+
+/* The publisher is away.  If it does not return, the hub forgets the stream, and the
+ * last list names what players have not read yet: makes all of it, once. */
+static void
+store_save(hls_stream_t *st)
+{
+    uint32_t      i;
+    uint64_t      n;
+    hls_bytes_t  *bytes;
+
+    if (st->saved == st->reader.index || st->end == st->oldest) {
+        return;
+    }
+
+    st->saved = st->reader.index;
+
+    for (n = st->first; n < st->end; n++) {
+        for (i = 0; i < hls_segment(st, n)->nparts; i++) {
+            if (hls_store_part(st, n, i, &bytes) == NGX_OK) {
+                hls_bytes_give(bytes);
+            }
+        }
+    }
+
+    store_make_rest(st);
+}
+
+
+/* The stream is over: its last segment has the parts that are complete, and the rest. */
 static void
 store_end_stream(hls_stream_t *st)
 {
+    hls_part_t     *part;
     hls_segment_t  *last;
 
     st->ended = 1;
@@ -364,6 +462,15 @@ store_end_stream(hls_stream_t *st)
     }
 
     last = store_segment(st, st->end - 1);
+
+    if (st->rest.bytes && store_has_room(last)) {
+        part = &last->parts[last->nparts++];
+        *part = st->rest;
+        hls_bytes_moved(&part->bytes);
+        ngx_memzero(&st->rest, sizeof(hls_part_t));
+        st->growing.start += part->ms;
+    }
+
     last->ms = (uint32_t) ngx_max(st->growing.start - last->record.start, 1);
 
     if (last->nparts == 0) {
@@ -397,6 +504,12 @@ hls_store_read(hls_stream_t *st)
         store_drop_all(st);            /* this worker was too slow: begin again */
         st->changes++;
         (void) store_read_entries(st);
+    }
+
+    if (store_is_away(st)) {
+        store_save(st);
+    } else {
+        store_drop_rest(st);
     }
 
     return st->changes == before ? NGX_AGAIN : NGX_OK;
@@ -466,8 +579,9 @@ store_stays(const hls_stream_t *st)
 }
 
 
-/* Frees the streams that nobody has asked for.  The timer runs only while there are
- * streams, and does not keep an exiting worker alive. */
+/* Frees the streams that nobody has asked for, and saves those whose publisher is away.
+ * The timer runs only while there are streams, and does not keep an exiting worker
+ * alive. */
 static void
 store_idle(ngx_event_t *ev)
 {
@@ -478,7 +592,15 @@ store_idle(ngx_event_t *ev)
         next = ngx_queue_next(q);
         st = ngx_queue_data(q, hls_stream_t, queue);
 
-        if (st->refs == 0 && ngx_current_msec - st->used_ms > store_stays(st)) {
+        if (st->refs > 0) {
+            continue;
+        }
+
+        if (store_is_away(st)) {
+            (void) hls_store_read(st);
+            st->used_ms = ngx_current_msec;  /* viewers of any worker may read on */
+
+        } else if (ngx_current_msec - st->used_ms > store_stays(st)) {
             store_free(st);
         }
     }

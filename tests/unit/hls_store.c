@@ -1,4 +1,5 @@
-/* The store of HLS, on a real zone: parts and their bytes, in this worker and another. */
+/* The store of HLS, on a real zone: parts and their bytes, in this worker and another.
+ * It is one file because all tests share the publisher, and the comparison of lists. */
 
 #define _GNU_SOURCE
 
@@ -606,6 +607,64 @@ test_a_full_cache_frees_what_nobody_holds(void **state)
 }
 
 
+/* Nobody asked for a part while the hub had it. */
+static void
+test_a_publisher_that_does_not_return_leaves_a_list_that_can_be_read(void **state)
+{
+    uint32_t              i;
+    uint64_t              n;
+    hls_bytes_t          *bytes;
+    hls_stream_t         *st;
+    const hls_segment_t  *last;
+
+    publish(0, 5000, 2000);
+    st = opened();
+    hub_close(h, &p.client, &p.writer);
+    assert_int_equal(hls_store_read(st), NGX_AGAIN);
+    last = hls_segment(st, st->end - 1);
+    i = last->nparts;
+
+    ngx_shmtx_lock(&h->pool->mutex);
+    hub_stream_end(h, s);
+    ngx_shmtx_unlock(&h->pool->mutex);
+
+    assert_int_equal(hls_store_read(st), NGX_OK);
+    assert_true(st->ended);
+    assert_int_equal(last->nparts, i + 1);       /* the frames behind the last part */
+    assert_in_range(last->ms, 990, 1040);
+
+    for (n = st->first; n < st->end; n++) {
+        for (i = 0; i < hls_segment(st, n)->nparts; i++) {
+            assert_int_equal(hls_store_part(st, n, i, &bytes), NGX_OK);
+            hls_bytes_give(bytes);
+        }
+    }
+}
+
+
+static void
+test_a_publisher_that_returns_continues_the_last_part(void **state)
+{
+    hls_stream_t         *st;
+    const hls_segment_t  *segment;
+
+    publish(0, 5000, 2000);
+    st = opened();
+    hub_close(h, &p.client, &p.writer);
+    assert_int_equal(hls_store_read(st), NGX_AGAIN);
+    assert_non_null(st->rest.bytes);
+    segment = hls_segment(st, st->end - 1);
+    assert_int_equal(segment->ms, 0);
+
+    assert_int_equal(rig_publish(h, &p, "live/a", 1), HUB_ADMITTED);
+    configure(avc_720p);
+    publish(6000, 8000, 2000);
+    assert_int_equal(hls_store_read(st), NGX_OK);
+    assert_null(st->rest.bytes);
+    assert_in_range(segment->ms, 990, 1040);
+}
+
+
 static void
 test_a_stream_that_ends_closes_its_last_segment(void **state)
 {
@@ -872,6 +931,8 @@ main(void)
         store_test(test_the_same_with_odd_pictures_and_holes),
         store_test(test_new_headers_begin_a_segment_with_another_init),
         store_test(test_a_full_cache_frees_what_nobody_holds),
+        store_test(test_a_publisher_that_does_not_return_leaves_a_list_that_can_be_read),
+        store_test(test_a_publisher_that_returns_continues_the_last_part),
         store_test(test_a_stream_that_ends_closes_its_last_segment),
         store_test(test_an_ended_stream_goes_though_it_is_asked_for),
         store_test(test_removed_segments_can_be_asked_for),
