@@ -27,8 +27,10 @@ export function output(command, args) {
  * An encoded test picture and tone: {headers, frames}, each a list of
  * {type, dts, body, key}.  `size` or `rate` null leaves that track out.
  */
-export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, bframes = 0 } = {}) {
-  const video = size === null ? [] : ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=25`];
+export async function makeClip({
+  size = '320x180', rate = 44100, seconds = 14, bframes = 0, fps = 25, gop = 25,
+} = {}) {
+  const video = size === null ? [] : ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=${fps}`];
   const audio = rate === null ? [] : ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=${rate}`];
   const flv = new FlvReader({ bodies: true });
   flv.push(
@@ -48,7 +50,7 @@ export async function makeClip({ size = '320x180', rate = 44100, seconds = 14, b
             '-preset',
             'ultrafast',
             '-g',
-            '25',
+            String(gop),
             '-bf',
             String(bframes),
             '-threads',
@@ -125,8 +127,8 @@ export function plan(clip, {
   return [...headers, ...frames].sort((a, b) => a.when - b.when);
 }
 
-/** Sends a plan through an RTMP client; `done` resolves when all of it is sent. */
-export function replay(client, steps) {
+/** Sends a plan through an RTMP client; `done` resolves when all of it is sent, `sent` gets each step. */
+export function replay(client, steps, sent = () => {}) {
   const begin = performance.now();
   let at = 0;
   let stop;
@@ -137,6 +139,7 @@ export function replay(client, steps) {
         const { stamp, tag } = steps[at];
         if (tag.type === AUDIO) client.sendAudio(stamp >>> 0, tag.body);
         else client.sendVideo(stamp >>> 0, tag.body);
+        sent(steps[at]);
       }
       if (at === steps.length) { clearInterval(timer); resolve(); }
     }, 5);
