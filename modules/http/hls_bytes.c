@@ -32,6 +32,13 @@ hls_bytes_limit(size_t most)
 
 
 size_t
+hls_bytes_most(void)
+{
+    return bytes_most;
+}
+
+
+size_t
 hls_bytes_held(void)
 {
     return bytes_held;
@@ -80,7 +87,7 @@ hls_bytes_new(size_t size)
         return NULL;
     }
 
-    bytes->at = NULL;
+    ngx_memzero(bytes, sizeof(hls_bytes_t));
     bytes->refs = 1;
     bytes->size = size;
     bytes_count(bytes_size(bytes));

@@ -15,6 +15,7 @@
 
 /* Sets the limit; 0: the default. */
 void hls_bytes_limit(size_t most);
+size_t hls_bytes_most(void);
 
 /* SIZE bytes with one reference.  NULL: there is no memory, or requests hold as much
  * as the limit allows. */

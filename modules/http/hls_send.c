@@ -9,11 +9,14 @@
 #define SEND_GZIP_MEMORY  6
 
 
-/* References that a request holds. */
+/* References that a request holds; the first COUNTED of them are also counted. */
 typedef struct {
     hls_bytes_t  **bytes;
-    ngx_uint_t     n;
+    ngx_uint_t     n, counted;
 } send_refs_t;
+
+
+static budget_t  send_budget;          /* of bytes that answers keep, and users' shares */
 
 
 /* --- texts --- */
@@ -111,27 +114,59 @@ give_refs(void *data)
     ngx_uint_t    i;
 
     for (i = 0; i < refs->n; i++) {
+        if (i < refs->counted && --refs->bytes[i]->answers == 0) {
+            budget_give(&refs->bytes[i]->hold);
+        }
+
         hls_bytes_give(refs->bytes[i]);
     }
 }
 
 
+/* Counts the bytes for UID, except those that another answer has.  NGX_OK; NGX_BUSY,
+ * NGX_DECLINED: as budget_take(), *HELD is as much as answers keep. */
 static ngx_int_t
+count_refs(send_refs_t *refs, uint64_t uid, size_t *held)
+{
+    ngx_int_t     rc;
+    hls_bytes_t  *bytes;
+
+    for ( ; refs->counted < refs->n; refs->counted++) {
+        bytes = refs->bytes[refs->counted];
+
+        if (bytes->answers == 0) {
+            rc = budget_take(&send_budget, &bytes->hold, uid, bytes->size,
+                             hls_bytes_most(), held);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        bytes->answers++;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NULL: there is no memory. */
+static send_refs_t *
 keep_refs(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
 {
     send_refs_t         *refs;
     ngx_pool_cleanup_t  *cln = ngx_pool_cleanup_add(r->pool, sizeof(send_refs_t));
 
     if (cln == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     refs = cln->data;
     refs->bytes = bytes;
     refs->n = n;
+    refs->counted = 0;
     cln->handler = give_refs;
 
-    return NGX_OK;
+    return refs;
 }
 
 
@@ -344,7 +379,7 @@ hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (keep_refs(r, bytes, 1) != NGX_OK) {
+    if (keep_refs(r, bytes, 1) == NULL) {
         hls_bytes_give(*bytes);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -356,16 +391,34 @@ hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age)
 /* The name itself is the validator: its bytes never change. */
 ngx_int_t
 hls_send_media(ngx_http_request_t *r, const ngx_str_t *name, hls_bytes_t **bytes,
-    ngx_uint_t n)
+    ngx_uint_t n, uint64_t uid)
 {
-    u_char      *etag = ngx_pnalloc(r->pool, name->len + 3);
-    ngx_uint_t   i;
+    size_t        held;
+    u_char       *etag = ngx_pnalloc(r->pool, name->len + 3);
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    send_refs_t  *refs = etag ? keep_refs(r, bytes, n) : NULL;
 
-    if (etag == NULL || keep_refs(r, bytes, n) != NGX_OK) {
+    if (refs == NULL) {
         for (i = 0; i < n; i++) {
             hls_bytes_give(bytes[i]);
         }
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (budget_init(&send_budget, ngx_cycle->log) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = count_refs(refs, uid, &held);
+
+    if (rc != NGX_OK) {
+        return answer_error(r, rc == NGX_BUSY ? NGX_HTTP_SERVICE_UNAVAILABLE
+                                              : NGX_HTTP_TOO_MANY_REQUESTS,
+                            "answers that %s not read yet take %uz bytes, of %uz in "
+                            "hls_cache: read them first",
+                            rc == NGX_BUSY ? "viewers have" : "this user has", held,
+                            hls_bytes_most());
     }
 
     (void) ngx_sprintf(etag, "\"%V\"%Z", name);

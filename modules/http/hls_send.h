@@ -38,9 +38,10 @@ ngx_int_t hls_send_preflight(ngx_http_request_t *r);
 /* Sends the playlist T, which caches may keep for AGE seconds. */
 ngx_int_t hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age);
 
-/* Sends the N BYTES, one after another, as the file NAME, which never changes.  The
- * array lives as long as the request; its references belong to the request. */
+/* Sends the N BYTES, one after another, as the file NAME, which never changes, to user
+ * UID, whose unread answers may keep a quarter of hls_cache.  The array lives as long as
+ * the request; its references belong to the request. */
 ngx_int_t hls_send_media(ngx_http_request_t *r, const ngx_str_t *name,
-    hls_bytes_t **bytes, ngx_uint_t n);
+    hls_bytes_t **bytes, ngx_uint_t n, uint64_t uid);
 
 #endif

@@ -211,7 +211,7 @@ hls_answer_bytes(hls_ask_t *ask, ngx_int_t rc, hls_bytes_t **bytes, ngx_uint_t n
     switch (rc) {
 
     case NGX_OK:
-        return hls_send_media(r, &file, bytes, n);
+        return hls_send_media(r, &file, bytes, n, ask->holder.uid);
 
     case NGX_AGAIN:
     case NGX_DECLINED:
