@@ -15,6 +15,7 @@ import { HlsFollower, HlsStream, endOf, partsOf, readMultivariant } from './hls-
 import { until } from './nginx.mjs';
 
 const POLL = 500;                       // ms between two reloads of a client that does not block
+const TRIES = 200;
 
 /** Status, headers and bytes of a GET on a connection of its own, with the moment of its last byte. */
 function fetchBytes(url, { signal, headers = {} } = {}) {
@@ -104,7 +105,19 @@ class Client {
   /** A resource that must be there. */
   async get(uri, headers) {
     const url = new URL(uri, this.base);
-    return valid(url, await fetchBytes(url, { signal: this.aborted.signal, headers }));
+    return valid(url, await this.ask(url, headers, () => this.list?.ended));
+  }
+
+  /**
+   * A worker that nobody asked for a stream while it was live does not know it when it has `ended`; then the next
+   * connection may come to another worker.
+   */
+  async ask(url, headers, ended) {
+    for (let i = 0; ; i++) {
+      const answer = await fetchBytes(url, { signal: this.aborted.signal, headers });
+      if (answer.status !== 404 || !ended() || i === TRIES) return answer;
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+    }
   }
 
   async open() {
@@ -119,7 +132,7 @@ class Client {
     for (const [name, value] of [['_HLS_msn', msn], ['_HLS_part', part], ['_HLS_skip', skip ? 'YES' : undefined]])
       if (value !== undefined) url.searchParams.set(name, value);
     const headers = this.lists++ % 2 ? { 'accept-encoding': 'gzip' } : {};
-    const answer = await fetchBytes(url, { signal: this.aborted.signal, headers });
+    const answer = await this.ask(url, headers, () => this.list);
     if (answer.status === 503 && msn !== undefined) {       // 6.2.5.2: the publisher is away
       this.away++;
       return this.load(request);
