@@ -57,16 +57,14 @@ answer_send(ngx_http_request_t *r, ngx_uint_t status, const char *type,
 }
 
 
-ngx_int_t
-answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
+static ngx_int_t
+answer_sentence(ngx_http_request_t *r, ngx_uint_t status, const char *cache,
+    const char *format, va_list args)
 {
     u_char  *p, *end, sentence[TEXT_STEP];
     text_t   t = { NULL, NULL, NULL, 0 };
-    va_list  args;
 
-    va_start(args, format);
     end = ngx_vslprintf(sentence, sentence + sizeof(sentence), format, args);
-    va_end(args);
 
     /* ngx_utf8_length() counts bytes when UTF-8 is invalid or cut: mask them */
     if (ngx_utf8_length(sentence, end - sentence) == (size_t) (end - sentence)) {
@@ -79,12 +77,40 @@ answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
     text_add_json(&t, sentence, end - sentence);
     text_add(&t, "}");
 
-    if (answer_header(r, "Cache-Control", "no-store") == NULL) {
+    if (answer_header(r, "Cache-Control", cache) == NULL) {
         text_free(&t);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return answer_send(r, status, ANSWER_JSON, &t);
+}
+
+
+ngx_int_t
+answer_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
+{
+    va_list    args;
+    ngx_int_t  rc;
+
+    va_start(args, format);
+    rc = answer_sentence(r, status, "no-store", format, args);
+    va_end(args);
+
+    return rc;
+}
+
+
+ngx_int_t
+answer_shared_error(ngx_http_request_t *r, ngx_uint_t status, const char *format, ...)
+{
+    va_list    args;
+    ngx_int_t  rc;
+
+    va_start(args, format);
+    rc = answer_sentence(r, status, "max-age=1", format, args);
+    va_end(args);
+
+    return rc;
 }
 
 

@@ -26,6 +26,11 @@ ngx_int_t answer_send(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t answer_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *format, ...);
 
+/* The same for an error that is everybody's, whatever the token: a cache in front may
+ * give it to all who ask within a second. */
+ngx_int_t answer_shared_error(ngx_http_request_t *r, ngx_uint_t status,
+    const char *format, ...);
+
 /* The hub refused the client: sends {"error": why} with 403, 429 (the user's or
  * address's share is full) or 503, and logs that ACTION on STREAM (may be NULL)
  * was refused. */

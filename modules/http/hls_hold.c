@@ -180,9 +180,9 @@ hold_try(hls_request_t *q, int check)
     } else if (rc == NGX_BUSY
                && (ngx_msec_int_t) (ngx_current_msec - q->until_ms) >= 0)
     {
-        rc = answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
-                          "the stream has not gone on for %d target durations: try "
-                          "again", HOLD_TARGETS);
+        rc = answer_shared_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                 "the stream has not gone on for %d target durations: "
+                                 "try again", HOLD_TARGETS);
     }
 
     if (rc != NGX_BUSY) {

@@ -19,7 +19,7 @@
 #include "hls_store.h"
 #include "../hub/hub_ticker.h"
 
-#define HLS_HELD_BY_VISITOR  16
+#define HLS_HELD_BY_VISITOR  64
 
 /* The playlists: enum hls_form, and the multivariant one. */
 enum { HLS_TEXT_INDEX = HLS_DELTA + 1, HLS_TEXTS };
