@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define PART_STEP_MAX  2000     /* ms: the longest duration of a picture before sound */
+
 
 void
 part_state_init(part_state_t *state, int64_t start, uint64_t sound, int sound_set)
@@ -80,18 +82,22 @@ size_t
 part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
     part_state_t *state)
 {
-    fragment_t  *f = &p->fragment;
-    int64_t      step = f->track[MP4_VIDEO].step;
+    fragment_t        *f = &p->fragment;
+    fragment_track_t  *v = &f->track[MP4_VIDEO];
+    int                guess = !picture && v->n && v->step > 0;
 
     /* A picture before sound lasts its step, also beyond the part: a shorter duration
-     * looks like a gap to Media Source. */
-    if (!picture) {
-        next = step > 0 && step < FRAGMENT_MS ? -1 : fragment_picture_end(f, next);
+     * looks like a gap to Media Source.  If that is too long, the next picture is not
+     * moved for it: players go by the times at which pictures begin. */
+    if (guess) {
+        next = v->last + (v->step < PART_STEP_MAX ? v->step : PART_STEP_MAX);
+    } else if (!picture) {
+        next = fragment_picture_end(f, next);
     }
 
     p->head_size = fragment_write(f, sequence, next, p->head);
 
-    state->picture = f->ended;
+    state->picture = guess ? v->last + 1 : f->ended;
     state->last[MP4_VIDEO] = f->track[MP4_VIDEO].last;
     state->last[MP4_AUDIO] = f->track[MP4_AUDIO].last;
     state->step = f->track[MP4_VIDEO].step;

@@ -266,7 +266,7 @@ static void test_a_picture_before_sound_lasts_its_step(void **unused)
 
 /* A picture that comes before the end of the last part's is shown at its time, but is
  * not decoded before that. */
-static void test_pictures_never_overlap_across_parts(void **unused)
+static void test_a_guessed_end_moves_no_picture(void **unused)
 {
     (void) unused;
 
@@ -281,9 +281,15 @@ static void test_pictures_never_overlap_across_parts(void **unused)
     picture(70, 20, 0, 100);
     picture(110, 20, 0, 100);
     end(150, 1);
-    assert_int_equal(out.runs[MP4_VIDEO].dts, 80);
-    assert_int_equal(samples[0].cts, 10);
-    assert_int_equal(samples[0].duration, 30);
+    assert_int_equal(out.runs[MP4_VIDEO].dts, 70);
+    assert_int_equal(samples[0].cts, 20);
+    assert_int_equal(samples[0].duration, 40);
+
+    /* one picture a second */
+    begin();
+    picture(1110, 0, 0, 100);
+    end(1200, 0);
+    assert_int_equal(samples[0].duration, 1000);
 }
 
 
@@ -353,7 +359,7 @@ int main(void)
         cmocka_unit_test(test_sound_alone_and_pictures_alone),
         cmocka_unit_test(test_a_part_may_lack_a_track),
         cmocka_unit_test(test_a_picture_before_sound_lasts_its_step),
-        cmocka_unit_test(test_pictures_never_overlap_across_parts),
+        cmocka_unit_test(test_a_guessed_end_moves_no_picture),
         cmocka_unit_test(test_a_part_depends_only_on_its_state),
         cmocka_unit_test(test_frames_beyond_its_room_are_left_out),
     };
