@@ -152,8 +152,7 @@ class Client {
       if (!this.listed.has(uri)) this.listed.set(uri, now + 1000 * (seconds + list.target));
     for (const { uri } of partsOf(list)) this.listed.set(uri, now + 3000 * list.target);
     for (const [uri, end] of this.listed) {
-      if (end < now) this.listed.delete(uri);
-      else if (!named.has(uri)) {
+      if (end > now && !named.has(uri)) {
         await this.get(uri);
         this.old++;
         return;
