@@ -47,9 +47,10 @@ typedef struct {
 
 typedef struct hls_stream_s  hls_stream_t;
 
-/* Headers, and the init segment that is made of them. */
+/* Headers, and the init segment that is made of them; number N is at the place
+ * N % HUB_SEGMENTS. */
 typedef struct {
-    hub_init_t    headers;         /* its number is -1: an empty place */
+    hub_init_t    headers;         /* its number is -1: they are not known */
     hls_bytes_t  *bytes;
 } hls_init_t;
 
@@ -67,7 +68,7 @@ struct hls_stream_s {
     uint32_t        target_s;      /* EXT-X-TARGETDURATION */
     uint32_t        part_ms;       /* PART-TARGET */
     hls_segment_t   segments[HUB_SEGMENTS];
-    hls_init_t      inits[HUB_INITS];
+    hls_init_t     *inits[HUB_SEGMENTS];   /* NULL: an empty place */
     unsigned        ended:1;       /* the stream is over: EXT-X-ENDLIST */
 
     /* of the answers; freed with the stream, by their own function */

@@ -14,6 +14,10 @@ pack_entry(const hub_reader_t *r, const hub_segment_t *record,
     ngx_int_t    rc;
     flv_frame_t  frame;
 
+    if (e->flags & HUB_HIDDEN) {
+        return NGX_OK;
+    }
+
     rc = hub_reader_frame(hub, r, e, &frame);
     if (rc != NGX_OK) {
         return rc == NGX_DONE ? NGX_OK : rc;

@@ -165,17 +165,41 @@ store_forget(hls_stream_t *st)
 
 
 static void
-store_take_headers(hls_stream_t *st, uint32_t number)
+store_drop_init(hls_stream_t *st, uint32_t place)
 {
-    hls_init_t  *init = &st->inits[number % HUB_INITS];
+    hls_init_t  *init = st->inits[place];
 
-    if (init->headers.number == number) {
+    if (init) {
+        hls_bytes_drop(&init->bytes);
+        ngx_free(init);
+        st->inits[place] = NULL;
+    }
+}
+
+
+/* Takes the headers of a new segment, and forgets those that no segment has. */
+static void
+store_take_headers(hls_stream_t *st, const hub_segment_t *record)
+{
+    uint32_t     i, oldest = hls_segment(st, st->oldest)->record.init;
+    hls_init_t  *init = st->inits[record->init % HUB_SEGMENTS];
+
+    if (init && init->headers.number == record->init) {
         return;
     }
 
-    hls_bytes_drop(&init->bytes);
+    for (i = 0; i < HUB_SEGMENTS; i++) {
+        init = st->inits[i];
 
-    if (hub_segment_init(hub, &st->reader, number, &init->headers) != NGX_OK) {
+        if (init && (init->headers.number < oldest || init->headers.number >= record->init)) {
+            store_drop_init(st, i);
+        }
+    }
+
+    init = ngx_calloc(sizeof(hls_init_t), ngx_cycle->log);
+    st->inits[record->init % HUB_SEGMENTS] = init;
+
+    if (init && hub_segment_init(hub, &st->reader, record, &init->headers) != NGX_OK) {
         init->headers.number = HLS_NO_INIT;
     }
 }
@@ -195,7 +219,7 @@ store_add_segment(hls_stream_t *st, const hub_segment_t *record, const hub_entry
 
     segment = store_segment(st, st->end++);
     segment->record = *record;
-    store_take_headers(st, record->init);
+    store_take_headers(st, record);
 
     ngx_memzero(part, sizeof(hls_part_t));
     part->index = record->index;
@@ -263,7 +287,7 @@ store_oldest(const hls_stream_t *st, const hub_segment_t *newest)
            && hub_segment(hub, &st->reader, oldest.number - 1, &before) == NGX_OK
            && before.index >= first
            && (before.init == oldest.init
-               || hub_segment_init(hub, &st->reader, before.init, &init) == NGX_OK))
+               || hub_segment_init(hub, &st->reader, &before, &init) == NGX_OK))
     {
         if (before.number >= newest->listed) {
             list = newest->start - before.start;
@@ -284,7 +308,7 @@ static void
 store_step(hls_stream_t *st, const hub_entry_t *e)
 {
     store_segment(st, st->end - 1)->pictures += e->type == FLV_VIDEO
-                                                && !(e->flags & HUB_CONFIG);
+                                                && !(e->flags & (HUB_CONFIG|HUB_HIDDEN));
     st->reader.index++;
 }
 
@@ -534,7 +558,7 @@ store_count(int more)
 static void
 store_free(hls_stream_t *st)
 {
-    int  i;
+    uint32_t  i;
 
     if (st->live_free) {
         st->live_free(st);
@@ -542,8 +566,8 @@ store_free(hls_stream_t *st)
 
     store_drop_all(st);
 
-    for (i = 0; i < HUB_INITS; i++) {
-        hls_bytes_drop(&st->inits[i].bytes);
+    for (i = 0; i < HUB_SEGMENTS; i++) {
+        store_drop_init(st, i);
     }
 
     ngx_queue_remove(&st->queue);
@@ -614,7 +638,6 @@ store_idle(ngx_event_t *ev)
 static hls_stream_t *
 store_new(const u_char *name, size_t len, const hub_reader_t *r)
 {
-    int                  i;
     hls_stream_t        *st = ngx_calloc(sizeof(hls_stream_t), ngx_cycle->log);
     const hub_stream_t  *s = r->ref.stream;
 
@@ -628,10 +651,6 @@ store_new(const u_char *name, size_t len, const hub_reader_t *r)
     st->session = s->started_utc;
     st->target_s = s->target_s;
     st->part_ms = s->part_ms + 1;     /* as hub_part_start() has it */
-
-    for (i = 0; i < HUB_INITS; i++) {
-        st->inits[i].headers.number = HLS_NO_INIT;
-    }
 
     ngx_queue_insert_tail(&streams, &st->queue);
     store_count(1);
@@ -789,7 +808,7 @@ hls_store_init(hls_stream_t *st, uint32_t number, hls_bytes_t **bytes)
 {
     size_t             size;
     u_char             text[MP4_INIT_MAX(HUB_INIT_MAX)];
-    hls_init_t        *init = &st->inits[number % HUB_INITS];
+    hls_init_t        *init = st->inits[number % HUB_SEGMENTS];
     mp4_track_t        tracks[2];
     hls_bytes_t       *made;
 

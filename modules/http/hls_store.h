@@ -61,9 +61,10 @@ ngx_int_t hls_store_init(hls_stream_t *st, uint32_t number, hls_bytes_t **bytes)
 static ngx_inline const hub_init_t *
 hls_store_headers(const hls_stream_t *st, uint32_t number)
 {
-    const hub_init_t  *headers = &st->inits[number % HUB_INITS].headers;
+    const hls_init_t  *init = st->inits[number % HUB_SEGMENTS];
 
-    return headers->number == number && number != HLS_NO_INIT ? headers : NULL;
+    return init && init->headers.number == number && number != HLS_NO_INIT
+           ? &init->headers : NULL;
 }
 
 /* The tracks of INIT, which must outlive them; one without codec is not there. */

@@ -413,10 +413,10 @@ ngx_int_t hub_segment(const hub_t *h, const hub_reader_t *r, uint64_t number,
 ngx_int_t hub_segment_newest(const hub_t *h, const hub_reader_t *r,
     hub_segment_t *segment);
 
-/* Copies the headers NUMBER.  NGX_OK; NGX_DECLINED: they are too old or larger than
+/* Copies the headers of SEGMENT.  NGX_OK; NGX_DECLINED: they are too old or larger than
  * HUB_INIT_MAX, or the stream has ended. */
-ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r, uint32_t number,
-    hub_init_t *init);
+ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r,
+    const hub_segment_t *segment, hub_init_t *init);
 
 /* Asks the writer to keep the window that HLS needs for the next HUB_WANTED_MS. */
 #define HUB_WANTED_MS  10000
@@ -429,8 +429,8 @@ void hub_cut_start(const hub_t *h, hub_stream_t *s);
 uint8_t hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e);
 void hub_cut_publish(hub_stream_t *s);
 
-/* The window of S, in ms: longer while HLS needs it. */
-int64_t hub_segments_window(const hub_t *h, const hub_stream_t *s);
+/* The window of S before a frame at DTS, in ms: longer while HLS needs it. */
+int64_t hub_segments_window(const hub_t *h, const hub_stream_t *s, int64_t dts);
 
 
 /* --- viewers that come by single requests (hub_visit.c) --- */

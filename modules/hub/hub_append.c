@@ -77,7 +77,7 @@ static void
 hub_trim(hub_t *h, hub_stream_t *s, size_t size, int64_t dts)
 {
     int          full, old;
-    int64_t      window = hub_segments_window(h, s);
+    int64_t      window = hub_segments_window(h, s, dts);
     uint64_t     first = hub_load(&s->first);
     hub_entry_t *e;
 

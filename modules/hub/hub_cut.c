@@ -12,6 +12,10 @@
  * TARGETDURATION, and no part longer than PART-TARGET (unless pictures without sound are
  * slower than that).  A frame may so begin a little after the start, or before it when
  * its track lags.
+ *
+ * A segment costs at least CUT_LEAST of dts, so that numbers do not outrun the seconds,
+ * and records and headers last.  Where that is not paid no hole can be taken out, and
+ * no headers can change: frames that need it are left out (HUB_HIDDEN).
  */
 
 #include "hub.h"
@@ -21,6 +25,7 @@
 /* all in ms */
 #define CUT_OVER       490      /* EXTINF is rounded to s: RFC 8216bis, 4.4.3.1 */
 #define CUT_LEAST     1000      /* numbers must not outrun the seconds since 1970 */
+#define CUT_SAVED     2000      /* paid ahead at most: three more segments at once */
 #define CUT_HOLE      1000      /* a longer time without frames */
 #define CUT_SEAM        50      /* shorter ones are none, whatever the entry says */
 #define CUT_STEP      1000      /* longest expected duration of a frame */
@@ -33,6 +38,7 @@
 #define CUT_ENTRIES    256      /* most in a part */
 #define CUT_BYTES      (1024 * 1024)
 #define CUT_FULL       85       /* percent of PART-TARGET: RFC 8216bis, 4.4.4.9 */
+#define CUT_BYTE_MS      5      /* headers cost so much for each byte */
 #define CUT_EPOCH      1700000000       /* s; numbers are 32 bits in some players */
 #define CUT_BREAKS    4096      /* DISCONTINUITY-SEQUENCE begins below it: hls.md */
 
@@ -63,6 +69,14 @@ static hub_segment_t *
 cut_record(hub_stream_t *s, uint64_t number)
 {
     return &s->segments[number % HUB_SEGMENTS];
+}
+
+
+/* Is another segment paid for? */
+static int
+cut_may_begin(const hub_cut_t *cut, const hub_entry_t *e)
+{
+    return cut->paid <= e->dts + CUT_LEAST;
 }
 
 
@@ -160,38 +174,51 @@ cut_set_rate(hub_cut_t *cut, const hub_init_t *init)
 }
 
 
-/* Did the headers change since the newest frame?  Stores them if so. */
-static int
-cut_headers_changed(hub_stream_t *s, hub_cut_t *cut)
+static size_t
+cut_headers_size(const hub_init_t *init)
 {
-    hub_init_t  now, *init = &s->inits[cut->init % HUB_INITS];
+    size_t  size = init->size[0] + init->size[1];
+
+    return offsetof(hub_init_t, data) + (size <= HUB_INIT_MAX ? size : 0);
+}
+
+
+/* Did the headers change since the newest frame?  *NOW is the new ones then. */
+static int
+cut_headers_changed(const hub_stream_t *s, hub_cut_t *cut, hub_init_t *now)
+{
+    size_t          head = offsetof(hub_init_t, data);
+    const uint8_t  *old = s->headers + cut->headers % HUB_HEADERS;
 
     if (cut->begun && cut->config_seq == s->config_seq) {
         return 0;
     }
 
     cut->config_seq = s->config_seq;
-    cut_read_headers(s, &now);
-    now.number = cut->init;
+    cut_read_headers(s, now);
+    now->number = cut->init;
 
-    if (cut->begun) {
-        if (ngx_memcmp(&now, init, sizeof(hub_init_t)) == 0) {
-            return 0;                        /* other metadata */
-        }
+    return !cut->begun || ngx_memcmp(old, now, head) != 0
+           || ngx_memcmp(old + head, now->data, cut_headers_size(now) - head) != 0;
+}
 
-        now.number = ++cut->init;
-        init = &s->inits[cut->init % HUB_INITS];
-    }
 
-    hub_store(&init->number, (uint32_t) -1);
+/* Stores the new headers NOW.  A reader that copies those whose place they take sees that
+ * by `headers_end`. */
+static void
+cut_store_headers(hub_stream_t *s, hub_cut_t *cut, hub_init_t *now)
+{
+    size_t    size = ngx_align(cut_headers_size(now), 8);
+    uint64_t  left = HUB_HEADERS - cut->headers_end % HUB_HEADERS;
+
+    now->number = cut->init += cut->begun;
+    cut->headers = cut->headers_end + (size > left ? left : 0);
+    cut->headers_end = cut->headers + size;
+    cut_set_rate(cut, now);
+
+    hub_raise(&s->headers_end, cut->headers_end);
     hub_step();
-    ngx_memcpy((u_char *) init + sizeof(init->number),
-               (u_char *) &now + sizeof(now.number),
-               sizeof(hub_init_t) - sizeof(now.number));
-    hub_store(&init->number, now.number);
-    cut_set_rate(cut, &now);
-
-    return cut->begun;
+    ngx_memcpy(s->headers + cut->headers % HUB_HEADERS, now, size);
 }
 
 
@@ -219,7 +246,9 @@ cut_at_hole(hub_cut_t *cut, cut_frame_t *f)
         move = f->at - ngx_max(own, 0);      /* the hole was shorter for this track */
         cut->key -= cut->key < 0 ? 0 : move;
 
-    } else if ((f->entry->flags & HUB_DISCONTINUITY) || f->at - newest > CUT_HOLE) {
+    } else if ((cut->jumped && cut_may_begin(cut, f->entry))
+               || f->at - newest > CUT_HOLE)
+    {
         own = last < 0 || newest - own > CUT_APART ? newest : own;
         move = ngx_max(f->at - own, 0);
 
@@ -275,7 +304,7 @@ cut_at_key(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
     }
 
     return elapsed >= ngx_max((int64_t) s->segment_ms * 9 / 10, CUT_LEAST)
-           || (cut->pictured && cut->key >= 0
+           || (cut->pictured && cut->key >= 0 && cut_may_begin(cut, f->entry)
                && elapsed + f->at - cut->key > cut_limit(s));
 }
 
@@ -292,7 +321,7 @@ cut_at_limit(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
         return 1;
     }
 
-    if (cut->gop <= limit || elapsed < limit / 4) {
+    if (cut->gop <= limit || elapsed < limit / 4 || !cut_may_begin(cut, f->entry)) {
         return 0;
     }
 
@@ -302,17 +331,20 @@ cut_at_limit(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f)
 }
 
 
-/* The first segment that a list should name which ends with segment NUMBER. */
+/* The first segment that a list should name which ends with the next segment.  A list has at
+ * most half of the records and of the headers' bytes, so that both last as long again. */
 static uint64_t
-cut_listed(const hub_t *h, hub_stream_t *s, uint64_t number)
+cut_listed(const hub_t *h, hub_stream_t *s, const hub_cut_t *cut)
 {
-    int64_t   start = cut_record(s, number)->start;
-    uint64_t  least = cut_first_number(s), first = hub_load(&s->first), n;
+    int64_t   start = cut_record(s, cut->end)->start;
+    uint64_t  least = cut_first_number(s), first = hub_load(&s->first);
+    uint64_t  n, number = cut->end;
 
     n = number > least ? cut_record(s, number - 1)->listed : number;
 
     while (n < number
-           && (number - n > HUB_SEGMENTS - 4
+           && (number - n >= HUB_SEGMENTS / 2 - 1
+               || cut->headers_end - cut_record(s, n)->headers > HUB_HEADERS / 2
                || cut_record(s, ngx_max(n, least + 1) - 1)->index < first
                || start - cut_record(s, n + 1)->start >= (int64_t) h->hls_window))
     {
@@ -329,6 +361,7 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
     int anew, int key)
 {
     int64_t         zone = cut_zone(s, cut), before;
+    int64_t         headers = (int64_t) (cut->headers_end - cut->headers) * CUT_BYTE_MS;
     hub_segment_t  *record = cut_record(s, cut->end);
 
     if (cut->begun && !hole) {
@@ -348,14 +381,17 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
     record->bytes = f->entry->offset;
     record->breaks = cut->breaks;
     record->init = cut->init;
+    record->headers = cut->headers;
     record->anew = (uint8_t) anew;
     record->key = (uint8_t) key;
-    record->listed = cut_listed(f->h, s, cut->end);
+    record->listed = cut_listed(f->h, s, cut);
 
     hub_store(&record->number, cut->end);
 
     cut->end++;
     cut->breaks += (uint32_t) anew;
+    cut->paid = ngx_max(cut->paid, f->entry->dts - CUT_SAVED)
+                + (anew ? ngx_max(CUT_LEAST, headers) : CUT_LEAST);
     cut->begun = 1;
     cut->start = at;
     cut->pictured = 0;
@@ -478,12 +514,26 @@ cut_decide(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, in
 }
 
 
+/* Leaves the frame out that the state CUT is for: the one before it goes on. */
+static uint8_t
+cut_leave_out(const hub_stream_t *s, hub_cut_t *cut)
+{
+    uint8_t  jumped = cut->jumped;
+
+    *cut = s->cut[s->head & 1];
+    cut->jumped = jumped;
+
+    return HUB_HIDDEN;
+}
+
+
 uint8_t
 hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
 {
-    int            hole, anew;
+    int            fresh, hole, anew;
     uint8_t        flags;
     int64_t        at = 0;
+    hub_init_t     now;
     hub_stream_t  *s = w->ref.stream;
     hub_cut_t     *cut = &s->cut[(s->head + 1) & 1];
     cut_frame_t    f = { h, e, hub_track(e->type), 0 };
@@ -494,10 +544,24 @@ hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
         return 0;
     }
 
-    anew = cut_headers_changed(s, cut);
     f.at = e->dts - cut->skip;
+    cut->jumped |= (e->flags & HUB_DISCONTINUITY) != 0;
+
+    fresh = cut_headers_changed(s, cut, &now);
     hole = cut->begun && cut_at_hole(cut, &f);
-    flags = cut_decide(s, cut, &f, anew || !cut->begun, hole, &at);
+    anew = fresh && cut->begun;
+
+    if ((anew || hole) && !cut_may_begin(cut, e)) {
+        return cut_leave_out(s, cut);
+    }
+
+    cut->jumped = 0;
+
+    if (fresh) {
+        cut_store_headers(s, cut, &now);
+    }
+
+    flags = cut_decide(s, cut, &f, fresh, hole, &at);
 
     if (flags & HUB_SEGMENT) {
         cut_begin(s, cut, &f, at, hole, anew,
@@ -569,18 +633,25 @@ hub_segment_newest(const hub_t *h, const hub_reader_t *r, hub_segment_t *segment
 
 
 ngx_int_t
-hub_segment_init(const hub_t *h, const hub_reader_t *r, uint32_t number,
+hub_segment_init(const hub_t *h, const hub_reader_t *r, const hub_segment_t *segment,
     hub_init_t *init)
 {
-    uint32_t           stored;
-    const hub_init_t  *row = &r->ref.stream->inits[number % HUB_INITS];
+    size_t               at = segment->headers % HUB_HEADERS, size;
+    const hub_stream_t  *s = r->ref.stream;
 
-    stored = hub_load(&row->number);
-    ngx_memcpy(init, row, sizeof(hub_init_t));
+    ngx_memzero(init, sizeof(hub_init_t));
+    at = ngx_min(at, HUB_HEADERS - offsetof(hub_init_t, data));
+    ngx_memcpy(init, s->headers + at, offsetof(hub_init_t, data));
+
+    size = init->size[0] + init->size[1];
+    at += offsetof(hub_init_t, data);
+    ngx_memcpy(init->data, s->headers + at,
+               ngx_min(ngx_min(size, HUB_INIT_MAX), HUB_HEADERS - at));
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    return hub_reader_alive(r) && stored == number && hub_load(&row->number) == number
-           && init->size[0] + init->size[1] <= HUB_INIT_MAX ? NGX_OK : NGX_DECLINED;
+    return hub_reader_alive(r)
+           && hub_load(&s->headers_end) - segment->headers <= HUB_HEADERS
+           && size <= HUB_INIT_MAX ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -596,9 +667,12 @@ hub_segments_want(hub_stream_t *s)
 
 
 int64_t
-hub_segments_window(const hub_t *h, const hub_stream_t *s)
+hub_segments_window(const hub_t *h, const hub_stream_t *s, int64_t dts)
 {
-    int64_t  window = (int64_t) h->window;
+    int64_t               window = (int64_t) h->window, holes = 0;
+    uint64_t              n;
+    const hub_cut_t      *cut = &s->cut[s->head & 1];
+    const hub_segment_t  *ring = s->segments;
 
     if (s->wanted_ms == 0
         || (int64_t) (ngx_current_msec - s->wanted_ms) >= HUB_WANTED_MS)
@@ -606,5 +680,13 @@ hub_segments_window(const hub_t *h, const hub_stream_t *s)
         return window;
     }
 
-    return ngx_max(window, 2 * (int64_t) h->hls_window + s->target_s * 1000 + 2000);
+    /* the list, and as long again, do not count holes; one may be before DTS */
+    if (cut->begun) {
+        n = ring[(cut->end - 1) % HUB_SEGMENTS].listed;
+        n = ring[n % HUB_SEGMENTS].listed;
+        holes = dts - cut_newest(cut) - ring[n % HUB_SEGMENTS].skip;
+    }
+
+    return ngx_max(window, 2 * (int64_t) h->hls_window + s->target_s * 1000 + 2000
+                           + ngx_max(holes, 0));
 }

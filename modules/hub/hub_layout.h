@@ -28,7 +28,7 @@
 #define HUB_CHANGES         256      /* kept for event streams */
 #define HUB_REVOCATIONS     4096
 #define HUB_SEGMENTS        64       /* newest segments of a stream that are known */
-#define HUB_INITS           4
+#define HUB_HEADERS         8192     /* bytes of their headers */
 #define HUB_INIT_MAX        1000     /* codec data of both tracks */
 #define HUB_AHEAD           4        /* streams that a walk prefetches */
 #define HUB_WORKERS_MOST    4096     /* hub_session_t has 16 bits for the slot */
@@ -46,7 +46,8 @@ enum hub_entry_flags {
     HUB_CONFIG = 2,
     HUB_DISCONTINUITY = 4,
     HUB_SEGMENT = 8,       /* a segment of HLS begins here, and a part with it */
-    HUB_PART = 16          /* a part of HLS begins here */
+    HUB_PART = 16,         /* a part of HLS begins here */
+    HUB_HIDDEN = 32        /* HLS leaves this frame out */
 };
 
 typedef struct {
@@ -80,6 +81,7 @@ typedef struct {
     int64_t   utc;         /* ms since 1970, of its start */
     uint64_t  sound;       /* ticks: where its first frame of sound should begin */
     uint64_t  bytes;       /* of the row, before it, since the stream's start */
+    uint64_t  headers;     /* where they are, for hub_segment_init() */
     uint32_t  breaks;      /* segments before it that have `anew` */
     uint32_t  init;        /* the number of its headers */
     uint8_t   sound_set;   /* `sound` is known */
@@ -88,9 +90,10 @@ typedef struct {
     uint8_t   pad[5];
 } hub_segment_t;
 
-/* The headers of segments: number N is in the ring at N % HUB_INITS. */
+/* The headers of segments.  Those that differ are one after another in a ring of bytes,
+ * each without the unused end of `data`. */
 typedef struct {
-    uint32_t  number;      /* -1 while it changes */
+    uint32_t  number;
     uint16_t  size[2];     /* of the codec data of video and audio, 0: no such track */
     uint8_t   codec[2];    /* enum flv_codec */
     uint16_t  width, height;
@@ -102,6 +105,9 @@ typedef struct {
 typedef struct {
     uint64_t       end;        /* number of the next segment */
     int64_t        skip;       /* as in the newest segment's record */
+    int64_t        paid;       /* dts until which the segments are paid for */
+    uint64_t       headers;    /* the newest ones, and where the next ones go */
+    uint64_t       headers_end;
     int64_t        start;      /* of that segment */
     int64_t        part;       /* of its newest part */
     uint64_t       part_index; /* the part's first entry, and that one's offset */
@@ -120,7 +126,7 @@ typedef struct {
     uint8_t        begun;      /* there is a segment */
     uint8_t        pictured;   /* the segment has a picture */
     uint8_t        sounded;    /* the part has sound */
-    uint8_t        pad;
+    uint8_t        jumped;     /* a frame that was left out had HUB_DISCONTINUITY */
 } hub_cut_t;
 
 /* The newest frame of a track: [0] video, [1] audio. */
@@ -218,6 +224,7 @@ typedef struct {
      * valid with the new head: a SIGKILL leaves both, or neither. */
     hub_cut_t        cut[2];
     uint64_t         segment_end;      /* behind the newest segment that is readable */
+    uint64_t         headers_end;      /* behind the newest headers */
     uint64_t         started_utc;      /* ms since 1970, of the stream's start */
     uint64_t         wanted_ms;        /* when a worker last needed HLS's window */
     uint32_t         segment_ms;       /* hls_segment and hls_part of its start */
@@ -229,7 +236,7 @@ typedef struct {
     uint32_t         blocks[HUB_STREAM_BLOCKS];
     hub_config_t     config[HUB_CONFIG_KINDS];
     hub_segment_t    segments[HUB_SEGMENTS];
-    hub_init_t       inits[HUB_INITS];
+    uint8_t          headers[HUB_HEADERS];
 } hub_stream_t;
 
 

@@ -565,6 +565,37 @@ test_new_headers_begin_a_segment_with_another_init(void **state)
 }
 
 
+/* Each segment has other headers; all can be had for as long as it can be asked for. */
+static void
+test_headers_of_all_segments_are_known(void **state)
+{
+    char           avc[sizeof(avc_720p)];
+    int64_t        ts;
+    uint64_t       n;
+    hls_bytes_t   *bytes;
+    hls_stream_t  *st;
+
+    memcpy(avc, avc_720p, sizeof(avc));
+
+    for (ts = 0; ts < 60000; ts += 1000) {
+        avc[7] = "0123456789"[ts / 1000 % 10];
+        configure(avc);
+        publish(ts, ts + 1000, 1000);
+        st = opened();
+
+        for (n = st->oldest; n < st->end; n++) {
+            assert_int_equal(hls_store_init(st, hls_segment(st, n)->record.init, &bytes),
+                             NGX_OK);
+            hls_bytes_give(bytes);
+        }
+    }
+
+    assert_true(st->first - st->oldest > 8);
+    assert_true(st->end - st->first > 8);
+    assert_int_equal(hls_store_init(st, 0, &bytes), NGX_DECLINED);
+}
+
+
 static void
 test_a_full_cache_frees_what_nobody_holds(void **state)
 {
@@ -930,6 +961,7 @@ main(void)
         store_test(test_a_worker_that_begins_late_has_the_same_bytes),
         store_test(test_the_same_with_odd_pictures_and_holes),
         store_test(test_new_headers_begin_a_segment_with_another_init),
+        store_test(test_headers_of_all_segments_are_known),
         store_test(test_a_full_cache_frees_what_nobody_holds),
         store_test(test_a_publisher_that_does_not_return_leaves_a_list_that_can_be_read),
         store_test(test_a_publisher_that_returns_continues_the_last_part),

@@ -224,8 +224,8 @@ test_other_headers_begin_a_segment(void **state)
 static void
 test_a_track_that_comes_and_goes(void **state)
 {
-    size_t        n;
-    hub_init_t    init;
+    size_t             n;
+    const hub_init_t  *init;
 
     ragged = 1;
     cut_publish(&pictures);
@@ -234,12 +234,11 @@ test_a_track_that_comes_and_goes(void **state)
     cut_headers(1, 48000, 0);
     cut_play(&both, 5000, 9000, 0);
     assert_true(segments[n].record.anew);
-    assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_OK);
-    assert_int_equal(init.size[1], 0);
-    assert_int_equal(hub_segment_init(h, &reader, 1, &init), NGX_OK);
-    assert_int_equal(init.size[0], sizeof(cut_avc) - 5);
-    assert_int_equal(init.size[1], 2);
-    assert_memory_equal(init.data, cut_avc + 5, 3);
+    assert_int_equal(segments[n - 1].headers.size[1], 0);
+    init = &segments[n].headers;
+    assert_int_equal(init->size[0], sizeof(cut_avc) - 5);
+    assert_int_equal(init->size[1], 2);
+    assert_memory_equal(init->data, cut_avc + 5, 3);
 
     /* the next publisher has no sound, which is known a second later */
     cut_time(9000);
@@ -249,9 +248,19 @@ test_a_track_that_comes_and_goes(void **state)
     cut_play(&pictures, 9000, 15000, 0);
     assert_false(segments[n].record.anew);
     assert_true(segments[n + 1].record.anew);
-    assert_int_equal(hub_segment_init(h, &reader, 2, &init), NGX_OK);
-    assert_int_equal(init.size[1], 0);
+    assert_int_equal(segments[n + 1].headers.size[1], 0);
     assert_int_equal(segments[nsegments - 1].record.init, 2);
+}
+
+
+static ngx_int_t
+newest_headers(hub_init_t *init)
+{
+    hub_segment_t  newest;
+
+    assert_int_equal(hub_segment_newest(h, &reader, &newest), NGX_OK);
+
+    return hub_segment_init(h, &reader, &newest, init);
 }
 
 
@@ -271,7 +280,7 @@ test_headers_that_are_too_large(void **state)
                                    sizeof(large)), NGX_OK);
     cut_time(0);
     assert_int_equal(rig_append(h, &p, 1, large, 100), NGX_OK);
-    assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_DECLINED);
+    assert_int_equal(newest_headers(&init), NGX_DECLINED);
 }
 
 
@@ -295,7 +304,7 @@ test_headers_of_x265_fit(void **state)
     assert_int_equal(hub_configure(h, &p.writer, HUB_CONFIG_VIDEO, &frame, body,
                                    sizeof(body)), NGX_OK);
     assert_int_equal(rig_append(h, &p, 1, body, 100), NGX_OK);
-    assert_int_equal(hub_segment_init(h, &reader, 0, &init), NGX_OK);
+    assert_int_equal(newest_headers(&init), NGX_OK);
     assert_int_equal(init.codec[0], FLV_CODEC_HEVC);
     assert_int_equal(init.size[0], 23);
 }
@@ -335,7 +344,7 @@ test_what_a_list_names(void **state)
     assert_true(r->start - segments[n + 1].record.start < 12000);
     assert_in_range(s->dts - s->first_dts, 28000, 31000);
 
-    /* the ring has HUB_SEGMENTS of them, and a list four fewer */
+    /* the ring has HUB_SEGMENTS of them, and a list less than half */
     for (i = 100000; i < 200000; i += 500) {
         cut_play(&sound, (int64_t) i, (int64_t) i + 500, 0);
     }
@@ -356,6 +365,41 @@ test_what_a_list_names(void **state)
     assert_int_equal(hub_segment(h, &reader, r->number, &record), NGX_DECLINED);
     assert_int_equal(hub_segment(h, &reader, r->number + 1, &record), NGX_DECLINED);
     assert_int_equal(hub_segment_newest(h, &reader, &record), NGX_DECLINED);
+}
+
+
+/* The hub's window does not count the holes of a list. */
+static void
+test_a_hole_does_not_empty_the_list(void **state)
+{
+    size_t               i;
+    const hub_stream_t  *s;
+
+    ragged = 1;
+    cut_publish(&both);
+    s = p.writer.ref.stream;
+
+    for (i = 0; i < 120000; i += 500) {
+        hub_segments_want(p.writer.ref.stream);
+
+        if (i % 40000 < 20000) {
+            cut_play(&both, (int64_t) i, (int64_t) i + 500, 0);
+        } else {
+            cut_time((int64_t) i);
+        }
+
+        if (i == 85000) {                    /* the second tunnel was 5 s ago */
+            const hub_segment_t  *r = &segments[nsegments - 1].record;
+
+            r = &segments[r->listed - FIRST].record;
+            assert_true(segments[nsegments - 1].record.start - r->start >= 12000);
+            assert_true(segments[r->listed - FIRST].record.index >= s->first);
+            assert_true(s->first > 0);
+        }
+    }
+
+    cut_play(&both, 120000, 125000, 0);
+    assert_true(s->first > 0);
 }
 
 
@@ -437,9 +481,9 @@ test_a_kill_before_the_new_head(void **state)
 }
 
 
-/* --- any publisher --- */
+/* --- publishers that would begin a segment all the time --- */
 
-static uint64_t  chance;
+static uint64_t  chance = 1;
 
 
 static int64_t
@@ -452,6 +496,86 @@ roll(int64_t least, int64_t most)
     return least + (int64_t) (chance % (uint64_t) (most - least + 1));
 }
 
+
+/* The timestamps of all frames are any numbers.  Few frames may be left out, and the rig
+ * checks that numbers do not outrun the seconds, and that listed segments stay. */
+static void
+test_timestamps_that_jump_all_the_time(void **state)
+{
+    int64_t  at;
+
+    ragged = 1;
+    cut_publish(&both);
+
+    for (at = 0; at < 120000; at += 40) {
+        if (roll(0, 1)) {
+            cut_time(at);                    /* the others come with this one */
+        }
+
+        assert_int_equal(cut_put(0, at % 1000 == 0, roll(0, 1u << 31), 0, 300), NGX_OK);
+        assert_int_equal(cut_put(1, 0, roll(0, 1u << 31), 0, 100), NGX_OK);
+    }
+
+    assert_in_range(nsegments, 45, 121);
+    assert_true(hidden < 120000 / 40 / 2);
+    print_message("# %zu segments, %u of 6000 frames left out\n", nsegments, hidden);
+}
+
+
+/* Headers change every STEP ms, and are SIZE bytes. */
+static void
+change_headers(int64_t step, size_t size)
+{
+    int64_t      at;
+    flv_frame_t  frame;
+
+    static u_char  body[5 + HUB_INIT_MAX] = { 0x17 };
+
+    (void) cut_end(NULL);
+    cut_begin_at(2000, 333);
+    ragged = 1;
+    cut_publish(&both);
+    ngx_memzero(&frame, sizeof(flv_frame_t));
+    frame.config = 1;
+    frame.codec = FLV_CODEC_H264;
+
+    for (at = 0; at < 120000; at += 40) {
+        cut_time(at);
+
+        if (at % step == 0) {
+            body[6]++;
+            assert_int_equal(hub_configure(h, &p.writer, HUB_CONFIG_VIDEO, &frame, body,
+                                           5 + size), NGX_OK);
+        }
+
+        assert_int_equal(cut_put(0, at % 1000 == 0, at, 0, 300), NGX_OK);
+        assert_int_equal(cut_put(1, 0, at, 0, 100), NGX_OK);
+    }
+}
+
+
+static void
+test_headers_that_change_all_the_time(void **state)
+{
+    change_headers(1000, 60);              /* at each key frame */
+    assert_in_range(nsegments, 119, 120);
+    assert_int_equal(hidden, 0);
+
+    change_headers(200, 60);
+    assert_in_range(nsegments, 110, 121);
+
+    change_headers(1000, 500);
+    assert_in_range(nsegments, 40, 60);
+
+    change_headers(5000, 500);
+    assert_true(nsegments > 48);
+    assert_int_equal(hidden, 0);
+
+    change_headers(1000, HUB_INIT_MAX - 10);
+}
+
+
+/* --- any publisher --- */
 
 /* Lives for some minutes; STEADY: with at least 5 pictures a second or sound, and both at
  * most half a second apart. */
@@ -546,6 +670,9 @@ main(void)
         TEST(test_headers_of_x265_fit),
         TEST(test_what_a_list_names),
         TEST(test_utc_runs_with_the_media),
+        TEST(test_timestamps_that_jump_all_the_time),
+        TEST(test_headers_that_change_all_the_time),
+        TEST(test_a_hole_does_not_empty_the_list),
         TEST(test_parts_are_bounded),
         TEST(test_a_kill_before_the_new_head),
         TEST(test_any_publisher),

@@ -17,6 +17,8 @@
 /* A segment that the reader found. */
 typedef struct {
     hub_segment_t  record;
+    hub_init_t     headers;
+    int64_t        begun, listed;    /* dts when it began, and of the newest list with it */
     int64_t        parts;            /* sum of its parts' durations, ms */
     uint32_t       nparts, pictures, sounds;
 } segment_t;
@@ -37,6 +39,7 @@ extern hub_reader_t      reader;
 extern segment_t         segments[SEGMENTS];
 extern size_t            nsegments;
 extern uint32_t          parts, short_parts;
+extern uint32_t          hidden;     /* frames that HLS leaves out */
 extern int               slow;       /* parts may last longer than PART-TARGET */
 extern int               ragged;     /* parts may be short */
 
