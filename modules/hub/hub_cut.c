@@ -34,6 +34,7 @@
 #define CUT_BACK       100      /* sound may begin so much early: its pace hides it */
 #define CUT_LAG       1500      /* a start may be so much before the first frame */
 #define CUT_DRIFT      500      /* of the wall clock */
+#define CUT_WAIT      4000      /* of sound, for a key frame */
 
 #define CUT_ENTRIES    256      /* most in a part */
 #define CUT_BYTES      (1024 * 1024)
@@ -514,6 +515,18 @@ cut_decide(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, in
 }
 
 
+/* Must sound wait for the first picture of a publisher that returned?  HLS would have no
+ * pictures for up to a GOP, and players would stop there. */
+static int
+cut_waits(const hub_stream_t *s, const hub_writer_t *w, const hub_cut_t *cut,
+    const cut_frame_t *f)
+{
+    return f->kind && w->wait_key && (w->configured & (1u << HUB_CONFIG_VIDEO))
+           && cut->last[0] >= 0 && cut->last[1] - cut->last[0] <= CUT_STEP
+           && ngx_current_msec - s->started_ms < CUT_WAIT;
+}
+
+
 /* Leaves the frame out that the state CUT is for: the one before it goes on. */
 static uint8_t
 cut_leave_out(const hub_stream_t *s, hub_cut_t *cut)
@@ -551,7 +564,7 @@ hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
     hole = cut->begun && cut_at_hole(cut, &f);
     anew = fresh && cut->begun;
 
-    if ((anew || hole) && !cut_may_begin(cut, e)) {
+    if (cut_waits(s, w, cut, &f) || ((anew || hole) && !cut_may_begin(cut, e))) {
         return cut_leave_out(s, cut);
     }
 

@@ -565,6 +565,43 @@ test_new_headers_begin_a_segment_with_another_init(void **state)
 }
 
 
+/* Sound before the first picture of a publisher that returned is in no part. */
+static void
+test_frames_that_are_left_out(void **state)
+{
+    list_t         list;
+    int64_t        ts;
+    uint64_t       i, frames = 0, hidden = 0;
+    hub_entry_t   *e;
+    hls_stream_t  *st;
+
+    fork_other();
+    publish(0, 6500, 2000);
+    hub_close(h, &p.client, &p.writer);
+    at(7000);
+    assert_int_equal(rig_publish(h, &p, "live/a", 1), HUB_ADMITTED);
+    configure(avc_720p);
+
+    for (ts = 7000; ts < 8000; ts += 20) {
+        sound(ts);
+    }
+
+    publish(8000, 14000, 2000);
+    st = opened();
+    read_list(&list);
+
+    for (i = hls_segment(st, st->first)->record.index; i < st->growing.index; i++) {
+        e = hub_entry(h, s, i);
+        hidden += (e->flags & HUB_HIDDEN) != 0;
+        frames += (e->flags & (HUB_HIDDEN|HUB_CONFIG)) == 0;
+    }
+
+    assert_int_equal(hidden, 50);
+    assert_int_equal(list.frames, frames);
+    compare_other();
+}
+
+
 /* Each segment has other headers; all can be had for as long as it can be asked for. */
 static void
 test_headers_of_all_segments_are_known(void **state)
@@ -961,6 +998,7 @@ main(void)
         store_test(test_a_worker_that_begins_late_has_the_same_bytes),
         store_test(test_the_same_with_odd_pictures_and_holes),
         store_test(test_new_headers_begin_a_segment_with_another_init),
+        store_test(test_frames_that_are_left_out),
         store_test(test_headers_of_all_segments_are_known),
         store_test(test_a_full_cache_frees_what_nobody_holds),
         store_test(test_a_publisher_that_does_not_return_leaves_a_list_that_can_be_read),

@@ -575,6 +575,85 @@ test_headers_that_change_all_the_time(void **state)
 }
 
 
+/* --- a publisher that returns --- */
+
+/* It returns in the middle of a GOP after ABSENT ms, with PICTURES or without. */
+static size_t
+return_in_a_gop(int with_pictures, int header)
+{
+    int64_t  at, key = 12600;
+    size_t   n;
+
+    (void) cut_end(NULL);
+    cut_begin_at(2000, 333);
+    ragged = 1;
+    cut_publish(&both);
+    cut_play(&both, 0, 10500, 0);
+    hub_close(h, &p.client, &p.writer);
+    cut_time(11000);
+    take_over();
+
+    if (header) {
+        cut_headers(0, 0, 0x1f);
+    }
+
+    cut_headers(1, 48000, 0);
+    n = nsegments;
+
+    for (at = 11000; at < 20000; at += 20) {
+        cut_time(at);
+        assert_int_equal(cut_put(1, 0, at, 0, 100), NGX_OK);
+
+        if (with_pictures && at % 40 == 0) {
+            assert_int_equal(cut_put(0, (at - key) % 2000 == 0, at, 0, 300),
+                             at < key ? NGX_AGAIN : NGX_OK);
+        }
+    }
+
+    return n;
+}
+
+
+static void
+test_sound_waits_for_the_first_picture(void **state)
+{
+    size_t  n;
+
+    n = return_in_a_gop(1, 1);
+    assert_int_equal(hidden, 1600 / 20 + 1);
+    assert_in_range(segments[n].record.skip, 12600 - 10540, 12600 - 10500);
+    assert_true(segments[n].record.key);
+    assert_true(segments[n].pictures > 20);
+
+    /* as long as a GOP may last, since there may be no more pictures at all */
+    (void) return_in_a_gop(0, 1);
+    assert_int_equal(hidden, 4000 / 20);
+
+    /* or soon: a publisher without a camera has no header of pictures */
+    (void) return_in_a_gop(0, 0);
+    assert_int_equal(hidden, 0);
+}
+
+
+/* Pictures had stopped before a publisher went. */
+static void
+test_sound_does_not_wait_for_a_muted_camera(void **state)
+{
+    ragged = 1;
+    cut_publish(&both);
+    cut_play(&both, 0, 10000, 0);
+    cut_play(&(source_t) { .rate = 48000 }, 10000, 20000, 0);
+    hub_close(h, &p.client, &p.writer);
+    cut_time(25000);
+    take_over();
+    cut_headers(0, 0, 0x1f);
+    cut_headers(1, 48000, 0);
+    cut_play(&(source_t) { .rate = 48000 }, 25000, 30000, 0);
+    assert_int_equal(hidden, 0);
+    assert_in_range(segments[nsegments - 1].record.skip, 4900, 5100);
+}
+
+
 /* --- any publisher --- */
 
 /* Lives for some minutes; STEADY: with at least 5 pictures a second or sound, and both at
@@ -672,6 +751,8 @@ main(void)
         TEST(test_utc_runs_with_the_media),
         TEST(test_timestamps_that_jump_all_the_time),
         TEST(test_headers_that_change_all_the_time),
+        TEST(test_sound_waits_for_the_first_picture),
+        TEST(test_sound_does_not_wait_for_a_muted_camera),
         TEST(test_a_hole_does_not_empty_the_list),
         TEST(test_parts_are_bounded),
         TEST(test_a_kill_before_the_new_head),
