@@ -224,7 +224,7 @@ store_add_segment(hls_stream_t *st, const hub_segment_t *record, const hub_entry
     ngx_memzero(part, sizeof(hls_part_t));
     part->index = record->index;
     part->start = record->start;
-    part_state_init(&part->state, e->dts - record->skip, record->sound,
+    part_state_init(&part->state, e->dts - record->skip, record->step, record->sound,
                     record->sound_set);
 
     st->first = ngx_max(st->first, record->listed);

@@ -385,6 +385,7 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
     record->headers = cut->headers;
     record->anew = (uint8_t) anew;
     record->key = (uint8_t) key;
+    record->step = (uint16_t) ngx_min(cut->step[0], 65535);
     record->listed = cut_listed(f->h, s, cut);
 
     hub_store(&record->number, cut->end);

@@ -87,7 +87,8 @@ typedef struct {
     uint8_t   sound_set;   /* `sound` is known */
     uint8_t   key;         /* its first picture, if any, is a key frame */
     uint8_t   anew;        /* EXT-X-DISCONTINUITY: its headers are other ones */
-    uint8_t   pad[5];
+    uint8_t   pad[3];
+    uint16_t  step;        /* ms between the pictures before it; 0: not known */
 } hub_segment_t;
 
 /* The headers of segments.  Those that differ are one after another in a ring of bytes,

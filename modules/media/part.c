@@ -6,11 +6,13 @@
 
 
 void
-part_state_init(part_state_t *state, int64_t start, uint64_t sound, int sound_set)
+part_state_init(part_state_t *state, int64_t start, int64_t step, uint64_t sound,
+    int sound_set)
 {
     memset(state, 0, sizeof(part_state_t));
     state->last[MP4_VIDEO] = state->last[MP4_AUDIO] = -1;
     state->picture = start;
+    state->step = step;
     state->sound = sound;
     state->sound_set = sound_set != 0;
 }

@@ -40,8 +40,9 @@ typedef struct {
 } part_t;
 
 /* The state at the beginning of a segment, which depends on no earlier frame: START of
- * its first frame, and where its sound begins if SOUND_SET. */
-void part_state_init(part_state_t *state, int64_t start, uint64_t sound,
+ * its first frame, the STEP between pictures before it (ms; 0: not known), and where its
+ * sound begins if SOUND_SET. */
+void part_state_init(part_state_t *state, int64_t start, int64_t step, uint64_t sound,
     int sound_set);
 
 /* Begins a part for TRACKS (mp4_track_t[2]) that continues STATE. */

@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         tracks[MP4_AUDIO].timescale = data[0] & 4 ? 44100 : 48000;
     }
 
-    part_state_init(&state, 0, 0, 0);
+    part_state_init(&state, 0, 0, 0, 0);
     part_begin(&p, tracks, &state);
 
     for (i = 0; i < 4; i++) {

@@ -31,7 +31,7 @@ static void begin_stream(int video, uint32_t rate, int64_t start)
     tracks[MP4_AUDIO].codec = rate ? FLV_CODEC_AAC : FLV_CODEC_NONE;
     tracks[MP4_AUDIO].timescale = rate;
 
-    part_state_init(&state, start, 0, 0);
+    part_state_init(&state, start, 0, 0, 0);
 }
 
 
@@ -285,7 +285,17 @@ static void test_a_guessed_end_moves_no_picture(void **unused)
     assert_int_equal(samples[0].cts, 20);
     assert_int_equal(samples[0].duration, 40);
 
-    /* one picture a second */
+    /* one picture a second, also when it is the first one of a segment */
+    part_state_init(&state, 1110, 1000, 0, 0);
+    begin();
+    picture(1110, 0, 1, 100);
+    end(1200, 0);
+    assert_int_equal(samples[0].duration, 1000);
+
+    begin_stream(1, RATE, 0);
+    begin();
+    picture(110, 0, 1, 100);
+    end(200, 0);
     begin();
     picture(1110, 0, 0, 100);
     end(1200, 0);
