@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define PART_STEP_MAX  2000     /* ms: the longest duration of a picture before sound */
+#define PART_STEP_MAX  2000     /* ms: a picture before sound lasts no longer */
 
 
 void
@@ -86,15 +86,14 @@ part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
 {
     fragment_t        *f = &p->fragment;
     fragment_track_t  *v = &f->track[MP4_VIDEO];
-    int                guess = !picture && v->n && v->step > 0;
+    int                guess = !picture && v->n;
 
-    /* A picture before sound lasts its step, also beyond the part: a shorter duration
-     * looks like a gap to Media Source.  If that is too long, the next picture is not
-     * moved for it: players go by the times at which pictures begin. */
-    if (guess) {
+    /* A picture before sound lasts its step, also beyond the part (if that is not known,
+     * until the sound): a shorter duration looks like a gap to Media Source.  If it is
+     * too long, the next picture is not moved for it: players go by the times at which
+     * pictures begin. */
+    if (guess && v->step > 0) {
         next = v->last + (v->step < PART_STEP_MAX ? v->step : PART_STEP_MAX);
-    } else if (!picture) {
-        next = fragment_picture_end(f, next);
     }
 
     p->head_size = fragment_write(f, sequence, next, p->head);
