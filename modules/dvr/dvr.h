@@ -46,6 +46,12 @@ typedef struct {
     size_t   len, room;
 } dvr_buf_t;
 
+/* A segment of live HLS whose frames are all in the file so far. */
+typedef struct {
+    uint64_t  number;                /* 0: there is none */
+    uint64_t  offset;                /* of its first fragment in the file */
+} dvr_live_t;
+
 /* The state of a file after a write. */
 typedef struct {
     uint64_t       size;             /* of the file, and of its index */
@@ -55,6 +61,7 @@ typedef struct {
     int64_t        end;              /* dts where it ends, ms in the file */
     rec_segment_t  segment;          /* the current one, when `began` */
     int64_t        segment_start;    /* dts, ms in the file */
+    dvr_live_t     live;             /* the newest one */
     unsigned       began:1;
 } dvr_point_t;
 
@@ -69,7 +76,7 @@ typedef struct {
     int                fd, index_fd;
     uint64_t           offset, index_offset;   /* where to write */
     dvr_buf_t          head, media[2];         /* for the file, in this order */
-    char               lines[REC_HEAD_MAX + 2 * REC_LINES_MAX];
+    char               lines[REC_HEAD_MAX + 2 * REC_LINES_MAX + REC_LIVE_MAX];
     size_t             lines_len;              /* for the index */
     dvr_buf_t          patch;                  /* WRITE, CLOSE: bytes to overwrite */
     uint64_t           patch_at;

@@ -380,6 +380,8 @@ job_finish(dvr_job_t *job)
     }
 
     if ((job->cut && ftruncate(job->fd, (off_t) job->offset) != 0)
+        || (job->cut && job->index_fd != -1
+            && ftruncate(job->index_fd, (off_t) job->index_offset) != 0)
         || job_write_at(job->fd, job->patch.data, job->patch.len, job->patch_at)
            != 0
         || job_write_at(job->index_fd, job->lines, job->lines_len,

@@ -12,6 +12,8 @@
 #define RECORDER_RESUME_MS  5000     /* an exiting worker unlocks by then */
 #define RECORDER_CHECK_MS   2000     /* between checks of an idle file */
 #define RECORDER_MINUTE_MS 60000
+#define RECORDER_LATE_MS    3000     /* for each minute of dvr_file, a file may last */
+#define RECORDER_LATE_MAX  30000     /* longer, but not longer than this */
 
 static ngx_queue_t  recorders = { &recorders, &recorders };
 
@@ -271,6 +273,7 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
         return NGX_DECLINED;
     }
 
+    rec->config_at = at;
     rec->config_seq = seq;
     rec->config[0] = recorder_hash(&config[HUB_CONFIG_VIDEO]);
     rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
@@ -305,6 +308,7 @@ recorder_take_back(recorder_t *rec, const dvr_point_t *whole)
     }
 
     recorder_drop(rec);
+    rec->config_at = at;
     rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
     recorder_open(rec, 1);
 
@@ -360,6 +364,8 @@ recorder_skip_lost(recorder_t *rec)
         recorder_write(rec, -1, 0, 1);
         return 1;
     }
+
+    rec->live.number = 0;
 
     if (hub_reader_rejoin(&rec->reader, rec->at.next) != NGX_OK) {
         return 0;
@@ -444,6 +450,20 @@ recorder_add(recorder_t *rec, int kind, const hub_entry_t *e)
 }
 
 
+/* Does a new span of dvr_file begin at the key frame E, of DTS in the file?  The next
+ * file begins with a segment of HLS, so that none is cut, if one begins soon. */
+static int
+recorder_hour_ends(const recorder_t *rec, const hub_entry_t *e, int64_t dts)
+{
+    int64_t  minutes = (int64_t) rec->conf->file / RECORDER_MINUTE_MS;
+    int64_t  late = ngx_min(minutes * RECORDER_LATE_MS, RECORDER_LATE_MAX);
+
+    return recorder_hour(rec, dts) != rec->hour
+           && ((e->flags & HUB_SEGMENT)
+               || recorder_hour(rec, dts - late) != rec->hour);
+}
+
+
 /* Handles the frame E for the open file.  Returns 1: call recorder_next() again,
  * perhaps for the same entry; 0: nothing more can be done in this tick. */
 static int
@@ -469,11 +489,12 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     empty = fragment_empty(&rec->fragment);
     gap = (e->flags & HUB_DISCONTINUITY) != 0;
 
-    if ((e->flags & HUB_KEY) && recorder_hour(rec, dts) != rec->hour) {
+    if ((e->flags & HUB_KEY) && recorder_hour_ends(rec, e, dts)) {
         rec->turn = 1;
     }
 
     if (!empty && (gap || (rec->turn && (e->flags & HUB_KEY))
+                   || (e->flags & HUB_SEGMENT)
                    || fragment_full(&rec->fragment, kind, dts,
                                     (e->flags & HUB_KEY) != 0,
                                     e->size - FLV_TAG_OVERHEAD)))
@@ -484,13 +505,22 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         /* a discontinuity leaves a hole only when time jumps forward */
         recorder_write(rec, gap && dts > fragment_end(&rec->fragment) ? -1 : dts,
                        kind == MP4_VIDEO,
-                       gap || rec->turn || recorder_segment_ends(rec, e));
+                       gap || (rec->turn && (e->flags & HUB_KEY))
+                       || recorder_segment_ends(rec, e));
         return 1;
+    }
+
+    if ((e->flags & HUB_SEGMENT) && recorder_live_end(rec) != NGX_OK) {
+        return 0;
     }
 
     if (rec->turn && (e->flags & HUB_KEY)) {
         if (rec->busy) {
             return 0;
+        }
+        /* sound ended the fragment, at a segment of HLS: its end was estimated */
+        if (kind == MP4_VIDEO && !gap && rec->at.began) {
+            rec->at.end = ngx_min(rec->at.end, ngx_max(dts, rec->at.segment_start + 1));
         }
         rec->changed = rec->stale != 0;
         recorder_close(rec, rec->stale ? "its headers changed"
@@ -498,14 +528,23 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
         return 1;
     }
 
+    if ((e->flags & HUB_SEGMENT) && recorder_live_begin(rec) != NGX_OK) {
+        return 0;
+    }
+
     rec->reader.index++;
     rec->gap |= gap;
+
+    if (!fragment_has(&rec->fragment, kind)) {
+        return 1;
+    }
 
     /* after a gap the new file begins with a key frame: frames before it would
      * make a segment without a picture */
     if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
-        || (rec->turn && rec->gap) || !fragment_has(&rec->fragment, kind))
+        || (rec->turn && rec->gap))
     {
+        rec->live.number = 0;
         return 1;
     }
 

@@ -35,6 +35,11 @@ struct recorder_s {
     flv_file_t          *flv;        /* FLV: content of its onMetaData */
     int64_t              keys_at;    /* FLV: ms in the file, its last rewrite */
 
+    dvr_live_t           live;       /* the segment of HLS that goes on */
+    size_t               live_line_len;
+    char                 live_line[REC_LIVE_MAX];    /* for the next write: the one
+                                                        before it */
+    uint64_t             config_at;  /* entries before it may need other headers */
     uint32_t             config_seq; /* of the headers last compared */
     int64_t              sound;      /* dts of the newest audio frame, -1 */
     int64_t              last_end;   /* utc of the previous file's end, 0 */
@@ -99,5 +104,24 @@ uint64_t recorder_hash(const hub_config_t *config);
 
 /* Number of the dvr_file span that holds DTS (of the file). */
 int64_t recorder_hour(const recorder_t *rec, int64_t dts);
+
+/* --- recorder_live.c --- */
+
+/* The reader's entry begins a segment of HLS, and all before it is in fragments: ends
+ * the segment before it.  NGX_AGAIN: try again. */
+ngx_int_t recorder_live_end(recorder_t *rec);
+
+/* The reader's entry begins a segment of HLS, and goes into the file.  NGX_AGAIN: try
+ * again. */
+ngx_int_t recorder_live_begin(recorder_t *rec);
+
+/* Adds the line of the segment that ended, if any, to the job. */
+void recorder_live_line(recorder_t *rec);
+
+/* The file has, or will have, not all frames of the segment that goes on. */
+void recorder_live_drop(recorder_t *rec);
+
+/* Continues the segment that another worker began. */
+void recorder_live_resume(recorder_t *rec);
 
 #endif

@@ -129,6 +129,7 @@ recorder_open(recorder_t *rec, int rewrite)
         rec->at.index_size = rec->job.lines_len;
     }
 
+    recorder_live_drop(rec);
     recorder_set_event(rec, "open");
     rec->open = 1;
     rec->rewound = rec->missed = 0;
@@ -168,6 +169,7 @@ recorder_close(recorder_t *rec, const char *reason)
     rec->job.offset = rec->at.size;
     rec->job.cut = rec->rewound;
 
+    recorder_live_line(rec);
     recorder_end_segment(rec);
 
     if (rec->format->indexed) {
@@ -207,6 +209,12 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
     int64_t    end = next;
     dvr_buf_t  spare;
 
+    rec->job.index_offset = rec->at.index_size;
+    rec->job.lines_len = 0;
+    recorder_live_line(rec);
+    rec->at.index_size += rec->job.lines_len;
+    rec->at.live = rec->live;
+
     if (!rec->at.began) {
         recorder_begin_segment(rec);
     }
@@ -215,10 +223,10 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
         end = ngx_max(ngx_max(next, rec->at.end), fragment_end(&rec->fragment));
     }
 
+    /* a segment of HLS may end with sound that outlasts the next picture's start */
+    end = ngx_max(end, rec->at.segment_start + 1);
     rec->at.end = ngx_max(end, fragment_start(&rec->fragment) + 1);
     rec->job.offset = rec->at.size;
-    rec->job.index_offset = rec->at.index_size;
-    rec->job.lines_len = 0;
     rec->job.patch.len = 0;
 
     if (rec->format->seal(rec, picture ? next : fragment_picture_end(
@@ -247,7 +255,7 @@ recorder_write(recorder_t *rec, int64_t next, int picture, int ends)
                                                        - FRAGMENT_MS)
     {
         recorder_end_segment(rec);
-        rec->at.index_size += rec->job.lines_len;
+        rec->at.index_size = rec->job.index_offset + rec->job.lines_len;
     }
 
     recorder_post(rec, DVR_WRITE);
@@ -297,6 +305,7 @@ recorder_drop(recorder_t *rec)
 {
     fragment_clear(&rec->fragment);
     rec->media[0].len = rec->media[1].len = 0;
+    recorder_live_drop(rec);
 }
 
 
@@ -330,6 +339,8 @@ recorder_opened(recorder_t *rec)
     rec->row.file_utc = rec->utc;
     rec->row.file_dts = rec->base;
     rec->row.file_config = rec->config[0] ^ rec->config[1];
+    rec->row.file_size = rec->at.size;
+    rec->row.live = 0;
     hub_record_save(hub, &rec->reader.ref, &rec->row);
     recorder_report_on(rec);
 }
@@ -378,6 +389,9 @@ recorder_written(recorder_t *rec)
     hub_add(&hub->header->recorded, n);
 
     rec->row.next = rec->good.next;
+    rec->row.file_size = rec->good.size;
+    rec->row.live = rec->good.live.number;
+    rec->row.live_at = rec->good.live.offset;
     rec->row.bytes += n;
     hub_record_save(hub, &rec->reader.ref, &rec->row);
 }
@@ -549,8 +563,10 @@ recorder_resumed(recorder_t *rec)
     rec->good = rec->at;
     rec->skip[0] = r->dts[0];
     rec->skip[1] = r->dts[1];
+    recorder_live_resume(rec);
 
     if (hub_reader_config(&rec->reader, config, &at) == NGX_OK) {
+        rec->config_at = at;
         rec->config[0] = recorder_hash(&config[HUB_CONFIG_VIDEO]);
         rec->config[1] = recorder_hash(&config[HUB_CONFIG_AUDIO]);
     }
@@ -561,6 +577,7 @@ recorder_resumed(recorder_t *rec)
         rec->config[0] = rec->config[1] = 0;     /* unknown headers */
         rec->turn = 1;
         rec->stale = 3;
+        recorder_live_drop(rec);
     }
 
     recorder_report_on(rec);

@@ -14,11 +14,18 @@
 #define SEGMENT_MIN  FRAGMENT_MS
 #define GAP_MIN      1500            /* ms */
 #define DURATION_MAX 86400000        /* ms; a reader of indexes takes no more */
+#define LIVES_MAX    64              /* in an index's segment, which has 36 s at most */
 
 typedef struct {
     rec_segment_t  segment;
     size_t         lines_end;        /* offset in the index */
 } known_t;
+
+/* The line of a live segment behind the index's last segment. */
+typedef struct {
+    uint64_t       end;              /* of its bytes in the file */
+    size_t         line_end;         /* offset in the index */
+} live_t;
 
 typedef struct {
     const recover_file_t  *file;
@@ -30,10 +37,31 @@ typedef struct {
     rec_head_t    head;
     known_t      *known;
     size_t        nknown, known_max;
+    live_t        lives[LIVES_MAX];
+    size_t        nlives;
 } recovery_t;
 
 
 /* --- the index --- */
+
+/* Reads the lines of live segments at AT.  Returns where they end. */
+static const char *
+read_lives(recovery_t *r, const char *text, const char *at, const char *last)
+{
+    rec_live_t  live;
+
+    r->nlives = 0;
+
+    while (rec_index_at_live(&at, last, &live)) {
+        if (r->nlives < LIVES_MAX) {
+            r->lives[r->nlives].end = live.offset + live.size;
+            r->lives[r->nlives++].line_end = (size_t) (at - text);
+        }
+    }
+
+    return at;
+}
+
 
 /* Reads the segments in TEXT that are exactly as the writer writes them and
  * adjacent in the file. */
@@ -44,7 +72,7 @@ read_segments(recovery_t *r, const char *text, rec_reader_t *reader,
     char           line[REC_LINES_MAX];
     size_t         n;
     uint64_t       end = r->walk.init.size;
-    const char    *at = text + r->head_size;
+    const char    *at = read_lives(r, text, text + r->head_size, reader->last);
     rec_segment_t  s;
 
     while (rec_index_next(reader, &s) == 1) {
@@ -66,6 +94,7 @@ read_segments(recovery_t *r, const char *text, rec_reader_t *reader,
         end += s.size;
         r->known[r->nknown].segment = s;
         r->known[r->nknown++].lines_end = (size_t) (at - text);
+        at = read_lives(r, text, at, reader->last);
     }
 
     n = rec_index_end(line, reader->interrupted);
@@ -233,7 +262,10 @@ keep_segments(recovery_t *r, size_t first)
         }
     }
 
-    r->nknown = n;
+    if (n < r->nknown) {
+        r->nknown = n;
+        r->nlives = 0;
+    }
 
     return covered;
 }
@@ -508,6 +540,21 @@ write_index(recovery_t *r, size_t fragment, recovered_t *out)
 }
 
 
+/* Where new lines go: behind the segments that are known, and the live segments behind
+ * the last one, if the file still has their bytes. */
+static size_t
+lines_end(const recovery_t *r, const recovered_t *out)
+{
+    size_t  i, end = r->nknown ? r->known[r->nknown - 1].lines_end : r->head_size;
+
+    for (i = 0; i < r->nlives && r->lives[i].end <= out->size; i++) {
+        end = r->lives[i].line_end;
+    }
+
+    return end;
+}
+
+
 /* Cuts torn tails off before any write: on a full disk the new lines may need
  * that space. */
 static int
@@ -517,8 +564,7 @@ cut_tails(recovery_t *r, int keep, recovered_t *out)
         out->index_size = r->index_size;
 
     } else if (r->head_size) {
-        out->index_size = r->nknown ? r->known[r->nknown - 1].lines_end
-                                    : r->head_size;
+        out->index_size = lines_end(r, out);
     }
 
     if (r->head_size && r->index_size > out->index_size

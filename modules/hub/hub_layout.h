@@ -155,6 +155,10 @@ typedef struct {
     int64_t   file_utc;            /* of the open file, 0: none */
     int64_t   file_dts;            /* the stream's dts at the file's start */
     uint64_t  file_config;         /* hash of the sequence headers in the file */
+    uint64_t  file_size;           /* after the newest write */
+    uint64_t  live;                /* the segment of HLS that goes on there, whose
+                                      frames are all in the file; 0: none */
+    uint64_t  live_at;             /* its offset in the file */
 } hub_recording_t;
 
 typedef struct {

@@ -101,6 +101,9 @@ hub_record_save(hub_t *h, const hub_ref_t *ref, const hub_recording_t *row)
         rec->bytes = row->bytes;
         rec->file_dts = row->file_dts;
         rec->file_config = row->file_config;
+        rec->file_size = row->file_size;
+        rec->live = row->live;
+        rec->live_at = row->live_at;
         hub_step();
         rec->file_utc = row->file_utc;
     }

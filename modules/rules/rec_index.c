@@ -15,6 +15,7 @@
 #define TAG_DEPENDENT    "#EXT-X-DUOLU-DEPENDENT"
 #define TAG_INTERRUPTED  "#EXT-X-DUOLU-INTERRUPTED"
 #define TAG_END          "#EXT-X-ENDLIST"
+#define TAG_LIVE         "#EXT-X-DUOLU-LIVE:NUMBER="
 
 
 /* --- writing --- */
@@ -66,6 +67,19 @@ rec_index_end(char *out, int interrupted)
 {
     return (size_t) snprintf(out, REC_LINES_MAX, "%s" TAG_END "\n",
                              interrupted ? TAG_INTERRUPTED "\n" : "");
+}
+
+
+size_t
+rec_index_live(char *out, const rec_live_t *live)
+{
+    return (size_t) snprintf(out, REC_LIVE_MAX,
+        TAG_LIVE "%llu,STREAM=%llu,BYTES=%llu@%llu,MS=%u,UTC=%lld,SHIFT=%lld,"
+        "SOUND=%lld,HEADERS=%u,BREAKS=%u,ANEW=%u\n",
+        (unsigned long long) live->number, (unsigned long long) live->stream,
+        (unsigned long long) live->size, (unsigned long long) live->offset,
+        live->ms, (long long) live->utc, (long long) live->shift,
+        (long long) live->sound, live->headers, live->breaks, live->anew);
 }
 
 
@@ -338,4 +352,119 @@ rec_index_next(rec_reader_t *r, rec_segment_t *segment)
     }
 
     return 0;
+}
+
+
+/* --- live segments --- */
+
+static int
+get_signed(line_t *line, int64_t *value)
+{
+    int       minus = skip(line, "-");
+    uint64_t  n;
+
+    if (!get_number(line, &n)) {
+        return 0;
+    }
+
+    *value = minus ? -(int64_t) n : (int64_t) n;
+
+    return 1;
+}
+
+
+static int
+get_number32(line_t *line, uint32_t *value)
+{
+    uint64_t  n;
+
+    if (!get_number(line, &n) || n > UINT32_MAX) {
+        return 0;
+    }
+
+    *value = (uint32_t) n;
+
+    return 1;
+}
+
+
+static int
+get_live(line_t *line, rec_live_t *live)
+{
+    uint32_t  anew = 0;
+    int       good;
+
+    good = skip(line, TAG_LIVE) && get_number(line, &live->number)
+           && skip(line, ",STREAM=") && get_number(line, &live->stream)
+           && skip(line, ",BYTES=") && get_number(line, &live->size)
+           && skip(line, "@") && get_number(line, &live->offset)
+           && skip(line, ",MS=") && get_number32(line, &live->ms)
+           && skip(line, ",UTC=") && get_signed(line, &live->utc)
+           && skip(line, ",SHIFT=") && get_signed(line, &live->shift)
+           && skip(line, ",SOUND=") && get_signed(line, &live->sound)
+           && skip(line, ",HEADERS=") && get_number32(line, &live->headers)
+           && skip(line, ",BREAKS=") && get_number32(line, &live->breaks)
+           && skip(line, ",ANEW=") && get_number32(line, &anew)
+           && anew <= 1 && at_end(line) && live->size > 0;
+
+    live->anew = anew & 1;
+
+    return good;
+}
+
+
+/* Cuts the line at *P off.  Returns 0 when no whole line is left. */
+static int
+cut_line(const char **p, const char *last, line_t *line)
+{
+    const char  *end = *p < last ? memchr(*p, '\n', (size_t) (last - *p)) : NULL;
+
+    if (end == NULL) {
+        return 0;
+    }
+
+    line->p = *p;
+    line->last = end;
+    *p = end + 1;
+
+    return 1;
+}
+
+
+int
+rec_index_next_live(const char **p, const char *last, rec_live_t *live)
+{
+    line_t  line;
+
+    while (cut_line(p, last, &line)) {
+        if (get_live(&line, live)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+rec_index_at_live(const char **p, const char *last, rec_live_t *live)
+{
+    char         text[REC_LIVE_MAX];
+    size_t       n;
+    line_t       line;
+    const char  *end = *p;
+
+    if (!cut_line(&end, last, &line) || !get_live(&line, live)) {
+        return 0;
+    }
+
+    n = rec_index_live(text, live);
+
+    if ((size_t) (end - *p) != n || memcmp(*p, text, n) != 0) {
+        return 0;
+    }
+
+    *p = end;
+
+    return 1;
 }

@@ -13,6 +13,7 @@
  *   #EXTINF:2.000,
  *   #EXT-X-BYTERANGE:250000@812
  *   14-00-00.123.mp4
+ *   #EXT-X-DUOLU-LIVE:NUMBER=95403213,…   a segment of live HLS: rec_live_t
  *   #EXT-X-DISCONTINUITY                  a gap, and the time behind it
  *   #EXT-X-PROGRAM-DATE-TIME:2026-11-23T14:00:40.001Z
  *   #EXT-X-DUOLU-DEPENDENT                begins without a key frame
@@ -35,6 +36,7 @@
 #define REC_STREAM_MAX     161       /* bytes of APP/NAME */
 #define REC_HEAD_MAX       1024      /* most bytes of rec_index_head() */
 #define REC_LINES_MAX      256       /* most bytes of the other writers */
+#define REC_LIVE_MAX       288       /* most bytes of rec_index_live() */
 
 typedef struct {
     int64_t   utc;               /* ms since 1970 of its first frame */
@@ -44,6 +46,23 @@ typedef struct {
     unsigned  gap:1;             /* time is missing before it */
     unsigned  dependent:1;       /* begins without a key frame */
 } rec_segment_t;
+
+/* A segment of live HLS (../http/hls.md) whose frames are all in the file.  Its line
+ * follows when its last fragment is written; the index's own segments may begin and end
+ * elsewhere. */
+typedef struct {
+    uint64_t  number;            /* its media sequence number */
+    uint64_t  stream;            /* utc ms: the start of its stream */
+    uint64_t  offset, size;      /* whole fragments of the file */
+    uint32_t  ms;                /* its duration */
+    int64_t   utc;               /* ms since 1970 of its start */
+    int64_t   shift;             /* ms: HLS's continuous time minus time in the file */
+    int64_t   sound;             /* ticks of HLS: its first frame of sound; -1: as in
+                                    the file */
+    uint32_t  headers;           /* number of its init segment, which the file has */
+    uint32_t  breaks;            /* segments before it that have `anew` */
+    unsigned  anew:1;            /* other headers than the segment before it */
+} rec_live_t;
 
 /* The head of the index describes the whole file. */
 typedef struct {
@@ -59,6 +78,9 @@ size_t rec_index_head(char *out, const rec_head_t *head, const char *file);
 size_t rec_index_segment(char *out, const rec_segment_t *segment,
     const char *file);
 size_t rec_index_end(char *out, int interrupted);
+
+/* OUT has REC_LIVE_MAX bytes. */
+size_t rec_index_live(char *out, const rec_live_t *live);
 
 typedef struct {
     const char    *p, *last;
@@ -77,5 +99,12 @@ int rec_index_open(rec_reader_t *r, const char *text, size_t size);
 /* Reads the next segment and returns 1.  Returns 0 at the end of the text (a torn
  * last line is ignored), and -1 when a line is invalid. */
 int rec_index_next(rec_reader_t *r, rec_segment_t *segment);
+
+/* Reads the next line of a live segment in [*P, LAST), and moves *P behind it.  *P may
+ * be anywhere in an index.  Returns 1; 0: there is none. */
+int rec_index_next_live(const char **p, const char *last, rec_live_t *live);
+
+/* Like that, but only a line at *P that is exactly as the writer writes it. */
+int rec_index_at_live(const char **p, const char *last, rec_live_t *live);
 
 #endif

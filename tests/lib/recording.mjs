@@ -92,9 +92,16 @@ export class Recordings {
 
 const number = (text) => { assert.match(text, /^\d+$/); return Number(text); };
 
-/** Parses an index (RFC 8216): {head…, segments, ended, interrupted}. */
+/** A line of a segment of live HLS, in full. */
+const LIVE = new RegExp(`^${Object.entries({
+  NUMBER: '(?<number>\\d+)', STREAM: '(?<stream>\\d+)', BYTES: '(?<size>\\d+)@(?<offset>\\d+)', MS: '(?<ms>\\d+)',
+  UTC: '(?<utc>\\d+)', SHIFT: '(?<shift>-?\\d+)', SOUND: '(?<sound>-?\\d+)', HEADERS: '(?<headers>\\d+)',
+  BREAKS: '(?<breaks>\\d+)', ANEW: '(?<anew>[01])',
+}).map(([name, value]) => `${name}=${value}`).join(',')}$`);
+
+/** Parses an index (RFC 8216): {head…, segments, lives, ended, interrupted}. */
 export function readIndex(text) {
-  const index = { segments: [], target: undefined, map: undefined };
+  const index = { segments: [], lives: [], target: undefined, map: undefined };
   let next = {};
   let utc;
   assert.equal(text.split('\n')[0], '#EXTM3U');
@@ -132,6 +139,10 @@ export function readIndex(text) {
         break;
       case 'EXT-X-BYTERANGE':
         [, next.size, next.offset] = /^(\d+)@(\d+)$/.exec(value).map(Number);
+        break;
+      case 'EXT-X-DUOLU-LIVE':
+        assert.match(value, LIVE);
+        index.lives.push(Object.fromEntries(Object.entries(LIVE.exec(value).groups).map(([k, v]) => [k, Number(v)])));
         break;
       case 'EXT-X-DUOLU-INTERRUPTED':
         index.interrupted = true;
@@ -226,6 +237,7 @@ export function wellFormed(r, { open = false, session, modes = ['640', '750'] } 
     }
   });
   segments(r, open);
+  lives(r);
   if (!open) {
     assert.ok(Math.abs(movie.durationMs - r.end) <= 50, `mehd says ${movie.durationMs} ms, the frames end at ${r.end}`);
     assert.deepEqual([movie.end, movie.unreferenced], [bytes.length, 0], 'the file ends with its last fragment');
@@ -267,6 +279,21 @@ function segments(r, open) {
   });
   if (!open) assert.equal(at, r.bytes.length, 'the index tells of every byte');
   assert.ok(at <= r.bytes.length, 'the index is never ahead of the file');
+}
+
+/** The segments of live HLS are whole fragments, and those that follow one another are adjacent in bytes and time. */
+function lives({ playlist, movie, file }) {
+  const borders = new Set([...movie.fragments.map(({ offset }) => offset), movie.end]);
+  playlist.lives.forEach((live, i) => {
+    const what = `live segment ${live.number} of ${file}`;
+    const before = playlist.lives[i - 1];
+    assert.ok(borders.has(live.offset) && borders.has(live.offset + live.size), `${what} is whole fragments`);
+    assert.equal(live.headers, playlist.lives[0].headers, `${what} has the file's headers`);
+    if (before) assert.ok(live.number > before.number, `${what} follows ${before.number}`);
+    if (before?.number !== live.number - 1) return;
+    assert.equal(live.offset, before.offset + before.size, `${what} begins where the one before ends`);
+    assert.equal(live.breaks, before.breaks + before.anew, `${what}: its breaks`);
+  });
 }
 
 /**

@@ -560,6 +560,8 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
       const [r] = await finished(hub, 'live/reload1');
       assert.deepEqual(namesOf(r.frames), namesOf([...back.sent, ...again.sent]), 'every frame of both, once');
+      const numbers = r.playlist.lives.map(({ number }) => number);
+      assert.deepEqual(numbers, numbers.map((_, i) => numbers[0] + i), 'no live segment is missing');
       await plays(r);
       const { streams: left } = await getJson(`${hub.base}/status`);
       assert.deepEqual(left, []);

@@ -347,6 +347,30 @@ test('an index that is torn at any byte of its last segments', async () => {
   }
 });
 
+test('lines of live segments stay as long as the file has their bytes', async () => {
+  const [head, ...lines] = movie.lines();
+  const live = (size, offset) => `#EXT-X-DUOLU-LIVE:NUMBER=7,STREAM=1795442400123,BYTES=${size}@${offset},MS=2000,`
+    + 'UTC=1795442400123,SHIFT=-7,SOUND=-1,HEADERS=0,BREAKS=3,ANEW=0\n';
+  const { offset, end } = movie.fragments[0];
+  const kept = live(end - offset, offset);
+  const all = head + lines.join('');
+  for (const [what, before_, after_] of [
+    ['before and between segments', head + lines.map((line) => kept + line).join('')],
+    ['behind the last one', all + kept + kept],
+    ['of bytes that the file has not', all + kept + live(9, movie.bytes.length), all + kept],
+    ['torn', all + kept + kept.slice(0, -9), all + kept],
+    ['wrong', all + kept + kept.replace('ANEW=0', 'ANEW=7'), all + kept],
+    ['behind a segment that is lost', head + lines.slice(0, 2).join('') + kept + lines.slice(2, -1).join(''),
+      head + lines.slice(0, 2).join('') + kept + lines.slice(2).join('')],
+  ]) {
+    root.put(movie.bytes, before_);
+    root.mark();
+    const { error } = await driver.recover(root.root, FILE);
+    assert.equal(error, undefined, what);
+    assert.equal(root.text(), after_ ?? before_, what);
+  }
+});
+
 test('places by chance', async () => {
   const names = Object.keys(INDEXES);
   let seed = 20261123;

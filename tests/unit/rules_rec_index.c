@@ -102,6 +102,119 @@ static void test_room(void **state)
 }
 
 
+static const rec_live_t  live = { 95403213, 1795403212345, 812, 250000, 2000, START, -1200, 480000,
+                                  3, 13, 1 };
+static const char  live_line[] =
+    "#EXT-X-DUOLU-LIVE:NUMBER=95403213,STREAM=1795403212345,BYTES=250000@812,MS=2000,"
+    "UTC=1795442400123,SHIFT=-1200,SOUND=480000,HEADERS=3,BREAKS=13,ANEW=1\n";
+
+
+static void same_live(const rec_live_t *a, const rec_live_t *b)
+{
+    assert_int_equal(a->number, b->number);
+    assert_int_equal(a->stream, b->stream);
+    assert_int_equal(a->offset, b->offset);
+    assert_int_equal(a->size, b->size);
+    assert_int_equal(a->ms, b->ms);
+    assert_int_equal(a->utc, b->utc);
+    assert_int_equal(a->shift, b->shift);
+    assert_int_equal(a->sound, b->sound);
+    assert_int_equal(a->headers, b->headers);
+    assert_int_equal(a->breaks, b->breaks);
+    assert_int_equal(a->anew, b->anew);
+}
+
+
+static void test_live_written(void **state)
+{
+    char        text[REC_LIVE_MAX + 1];
+    rec_live_t  longest = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, INT64_MIN,
+                            INT64_MIN, INT64_MIN, UINT32_MAX, UINT32_MAX, 1 };
+
+    (void) state;
+
+    assert_int_equal(rec_index_live(text, &live), sizeof(live_line) - 1);
+    assert_string_equal(text, live_line);
+    assert_in_range(rec_index_live(text, &longest), 1, REC_LIVE_MAX - 1);
+}
+
+
+/* Lines of live segments may stand anywhere, and who reads the index's own segments
+ * does not see them. */
+static void test_live_read(void **state)
+{
+    char           text[8192];
+    size_t         i, n, head_size = (size_t) (strstr(sample, "#EXTINF") - sample);
+    rec_live_t     found;
+    const char    *p;
+    rec_reader_t   r;
+    rec_segment_t  s;
+
+    (void) state;
+
+    memcpy(text, sample, head_size);
+    n = head_size;
+    for (i = 0; i < SEGMENTS; i++) {
+        n += rec_index_live(text + n, &live);
+        n += rec_index_segment(text + n, &segments[i], FILE_NAME);
+    }
+
+    assert_int_equal(rec_index_open(&r, text, n), 0);
+    for (i = 0; i < SEGMENTS; i++) {
+        assert_int_equal(rec_index_next(&r, &s), 1);
+        same_segment(&s, &segments[i]);
+    }
+    assert_int_equal(rec_index_next(&r, &s), 0);
+
+    p = text + 3;                            /* within a line */
+    for (i = 0; i < SEGMENTS; i++) {
+        assert_int_equal(rec_index_next_live(&p, text + n, &found), 1);
+        same_live(&found, &live);
+    }
+    assert_int_equal(rec_index_next_live(&p, text + n, &found), 0);
+}
+
+
+static void test_live_wrong(void **state)
+{
+    char         text[REC_LIVE_MAX + 8];
+    size_t       i, n = sizeof(live_line) - 1;
+    rec_live_t   found;
+    const char  *p;
+
+    (void) state;
+
+    for (i = 0; i < n; i++) {                /* torn anywhere */
+        p = live_line;
+        assert_int_equal(rec_index_next_live(&p, live_line + i, &found), 0);
+        p = live_line;
+        assert_int_equal(rec_index_at_live(&p, live_line + i, &found), 0);
+        assert_ptr_equal(p, live_line);
+    }
+
+    for (i = 0; i < n - 1; i++) {            /* any byte is another one */
+        memcpy(text, live_line, n);
+        text[i] = '~';
+        p = text;
+        assert_int_equal(rec_index_next_live(&p, text + n, &found), 0);
+        p = text;
+        assert_int_equal(rec_index_at_live(&p, text + n, &found), 0);
+    }
+
+    /* with a zero in front, a reader takes it, but it is not the writer's */
+    (void) snprintf(text, sizeof(text), "%.*s0%s", 25, live_line, live_line + 25);
+    p = text;
+    assert_int_equal(rec_index_at_live(&p, text + n + 1, &found), 0);
+    assert_int_equal(rec_index_next_live(&p, text + n + 1, &found), 1);
+    same_live(&found, &live);
+
+    p = live_line;
+    assert_int_equal(rec_index_at_live(&p, live_line + n, &found), 1);
+    assert_ptr_equal(p, live_line + n);
+    same_live(&found, &live);
+}
+
+
 static void test_read(void **state)
 {
     size_t         i;
@@ -297,6 +410,9 @@ int main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_written),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_live_written),
+        cmocka_unit_test(test_live_read),
+        cmocka_unit_test(test_live_wrong),
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_cut_at_every_byte),
         cmocka_unit_test(test_goes_on_after_a_cut),

@@ -1,0 +1,126 @@
+// Segments of live HLS in the recording: what the index says of them is what the live playlist says.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { HlsClient, publish, startHls } from '../lib/hls.mjs';
+import { newFolder } from '../lib/history.mjs';
+import { readMp4 } from '../lib/mp4.mjs';
+import { until } from '../lib/nginx.mjs';
+import { Recordings, wellFormed } from '../lib/recording.mjs';
+import { interFrame, keyFrame } from '../lib/rtmp.mjs';
+
+const DEADLINE = { timeout: 120_000 };
+const SOUND_APART = 12;                 // ms: the pace of sound may begin anew, SOUND_DRIFT
+
+/** Follows the list of CLIENT until DONE, and keeps each segment that it names, with its bytes. */
+async function follow(client, done) {
+  const kept = new Map();
+  for (;;) {
+    const list = await client.list();
+    for (const [i, segment] of list.segments.entries()) {
+      const number = list.sequence + i;
+      if (kept.has(number)) continue;
+      const { status, body } = await client.get(segment.uri);
+      assert.equal(status, 200, segment.uri);
+      kept.set(number, { ...segment, init: (await client.get(segment.map.uri)).body, body });
+    }
+    if (done(kept)) return kept;
+    await client.list(`?_HLS_msn=${list.end}`);
+  }
+}
+
+/** The frames of a file, or of a segment behind its init: {kind, dts (ms), cts, data}. */
+const framesOf = (bytes, movie, fragments = movie.fragments) => fragments.flatMap((fragment) =>
+  movie.tracks.flatMap(({ id, kind, timescale }) => (fragment.tracks[id]?.samples ?? []).map((sample) => ({
+    kind, dts: sample.dts * 1000 / timescale, cts: sample.cts * 1000 / timescale, key: sample.key,
+    data: bytes.subarray(sample.offset, sample.offset + sample.size).toString('latin1'),
+  }))));
+
+const byKind = (frames, kind) => frames.filter((frame) => frame.kind === kind);
+
+/** The recorded LIVE of R has the frames and times that the live segment had. */
+function sameAs(segment, live, r) {
+  const what = `segment ${live.number}`;
+  assert.equal(live.ms, Math.round(segment.duration * 1000), `${what}: EXTINF`);
+  assert.equal(live.utc, segment.utc, `${what}: EXT-X-PROGRAM-DATE-TIME`);
+  assert.equal(Boolean(live.anew), Boolean(segment.discontinuity), `${what}: EXT-X-DISCONTINUITY`);
+  assert.match(segment.uri, new RegExp(`^${live.stream.toString(16)}-${live.number}\\.m4s$`));
+  assert.match(segment.map.uri, new RegExp(`-init-${live.headers}\\.mp4$`));
+  const whole = Buffer.concat([segment.init, segment.body]);
+  const sent = framesOf(whole, readMp4(whole));
+  const within = ({ offset }) => offset >= live.offset && offset < live.offset + live.size;
+  const kept = framesOf(r.bytes, r.movie, r.movie.fragments.filter(within));
+  for (const [kind, apart] of [['video', 0.5], ['audio', 2 * SOUND_APART]]) {
+    const [was, is] = [byKind(sent, kind), byKind(kept, kind)];
+    assert.equal(is.length, was.length, `${what}: frames of ${kind}`);
+    was.forEach(({ dts, cts, data, key }, i) => {
+      assert.ok(is[i].data === data && is[i].key === key, `${what}: ${kind} ${i}`);
+      assert.ok(Math.abs(is[i].dts + live.shift - dts) <= apart && Math.abs(is[i].cts - cts) < 0.5,
+        `${what}: ${kind} ${i} is at ${is[i].dts} + ${live.shift}, was at ${dts}`);
+    });
+  }
+}
+
+/** All closed files of STREAM, well formed; and their live segments as [live, file]. */
+async function recorded(root, stream) {
+  const recordings = new Recordings(root);
+  await until(() => {
+    const events = recordings.spool(stream);
+    return events.length > 0 && 2 * events.filter(({ event }) => event === 'close').length === events.length;
+  }, `the end of the recording of ${stream}`);
+  const files = await recordings.closed(stream);
+  files.forEach((r) => wellFormed(r));
+  return files.flatMap((r) => r.playlist.lives.map((live) => [live, r]));
+}
+
+const consecutive = (lives) => lives.every(([{ number }], i) => i === 0 || number === lives[i - 1][0].number + 1);
+
+describe('segments of HLS in the recording', { concurrency: 4 }, () => {
+  const root = newFolder();
+  let hub;
+
+  before(async () => {
+    hub = await startHls({
+      main: `hub_grace 1s; thread_pool disk threads=2; dvr ${root}; dvr_threads disk; dvr_file 4s;`,
+      answer: () => ({ allow: true, stream: 1, record: true }),
+    });
+  });
+
+  after(async () => {
+    await hub.stop();
+    fs.rmSync(root, { recursive: true });
+  });
+
+  /** Publishes NAME until COUNT segments were listed; returns what was listed, and recorded. */
+  async function record(name, { count = 8, media } = {}) {
+    const source = await publish(hub, name, media);
+    const client = new HlsClient(hub, `live/${name}`);
+    await client.ready(2);
+    const kept = await follow(client, ({ size }) => size >= count);
+    await source.stop();
+    return { kept, lives: await recorded(root, `live/${name}`) };
+  }
+
+  function check({ kept, lives }, least) {
+    const both = lives.filter(([{ number }]) => kept.has(number));
+    assert.ok(both.length >= least, `${both.length} of ${kept.size} listed segments are recorded: `
+      + lives.map(([{ number }]) => number).join(' '));
+    both.forEach(([live, r]) => sameAs(kept.get(live.number), live, r));
+  }
+
+  test('each segment is in it, with its number, times and frames, over several files', DEADLINE, async () => {
+    const result = await record('plain');
+    check(result, 6);
+    assert.ok(consecutive(result.lives), 'no segment is missing');
+    assert.ok(new Set(result.lives.map(([, r]) => r.file)).size > 1, 'more than one file');
+  });
+
+  test('a long GOP is cut into segments, whose fragments end there', DEADLINE, async () => {
+    const media = { key: keyFrame(4000), inter: interFrame(800), every: 40, gop: 100 };
+    const result = await record('long', { media });
+    check(result, 4);
+    const indexed = result.lives[0][1].playlist;
+    assert.ok(indexed.lives.length > indexed.segments.length, 'the index itself has segments of whole GOPs');
+  });
+});
