@@ -1,5 +1,5 @@
-/* rec_index_next(): segments read from any text read the same after the writer
- * has written them. */
+/* rec_index_next() and rec_index_next_live(): segments read from any text read the same
+ * after the writer has written them. */
 
 #include <assert.h>
 #include <string.h>
@@ -9,6 +9,25 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void read_lives(const char *p, const char *last)
+{
+    char         text[REC_LIVE_MAX], twice[REC_LIVE_MAX];
+    size_t       n;
+    rec_live_t   live, same;
+    const char  *at;
+
+    while (rec_index_next_live(&p, last, &live)) {
+        assert(p <= last && p[-1] == '\n' && live.size > 0);
+
+        n = rec_index_live(text, &live);
+        at = text;
+        assert(n < REC_LIVE_MAX && rec_index_at_live(&at, text + n, &same) == 1);
+        assert(at == text + n && rec_index_live(twice, &same) == n);
+        assert(memcmp(text, twice, n) == 0);
+    }
+}
+
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int            rc;
@@ -17,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char    *whole;
     rec_reader_t   r, again;
     rec_segment_t  s, same;
+
+    read_lives((const char *) data, (const char *) data + size);
 
     if (rec_index_open(&r, (const char *) data, size) != 0) {
         return 0;
