@@ -528,7 +528,7 @@ cut_waits(const hub_stream_t *s, const hub_writer_t *w, const hub_cut_t *cut,
 }
 
 
-/* Leaves the frame out that the state CUT is for: the one before it goes on. */
+/* Leaves the next frame out.  CUT becomes the state before it, but for a jump. */
 static uint8_t
 cut_leave_out(const hub_stream_t *s, hub_cut_t *cut)
 {

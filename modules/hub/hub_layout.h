@@ -127,7 +127,7 @@ typedef struct {
     uint8_t        begun;      /* there is a segment */
     uint8_t        pictured;   /* the segment has a picture */
     uint8_t        sounded;    /* the part has sound */
-    uint8_t        jumped;     /* a frame that was left out had HUB_DISCONTINUITY */
+    uint8_t        jumped;     /* HUB_DISCONTINUITY, of frames that were left out */
 } hub_cut_t;
 
 /* The newest frame of a track: [0] video, [1] audio. */
