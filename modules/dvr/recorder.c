@@ -403,7 +403,7 @@ recorder_segment_ends(const recorder_t *rec, const hub_entry_t *e)
         dependent = rec->at.segment.dependent;
     } else {
         start = fragment_start(&rec->fragment);
-        dependent = 0;
+        dependent = recorder_is_dependent(rec);
     }
 
     return dependent || e->dts - rec->base - start >= FRAGMENT_MS;
@@ -534,6 +534,10 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
 
     rec->reader.index++;
     rec->gap |= gap;
+
+    if (e->flags & HUB_HIDDEN) {
+        rec->live.number = 0;            /* the file has more than HLS */
+    }
 
     if (!fragment_has(&rec->fragment, kind)) {
         return 1;

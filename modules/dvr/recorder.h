@@ -89,6 +89,9 @@ void recorder_write(recorder_t *rec, int64_t next, int picture, int ends);
 
 void recorder_close(recorder_t *rec, const char *reason);
 
+/* Does the fragment begin without a key frame? */
+int recorder_is_dependent(const recorder_t *rec);
+
 /* Posts the closed files that still have to be synced.  HERE: the pool has ended, so
  * syncs them itself. */
 void recorder_retired(int here);

@@ -184,11 +184,19 @@ recorder_close(recorder_t *rec, const char *reason)
 }
 
 
+int
+recorder_is_dependent(const recorder_t *rec)
+{
+    const fragment_track_t  *v = &rec->fragment.track[MP4_VIDEO];
+
+    return v->n ? !v->sample[0].key : !rec->joinable;
+}
+
+
 static void
 recorder_begin_segment(recorder_t *rec)
 {
-    rec_segment_t           *segment = &rec->at.segment;
-    const fragment_track_t  *v = &rec->fragment.track[MP4_VIDEO];
+    rec_segment_t  *segment = &rec->at.segment;
 
     rec->whole = rec->at;
     rec->at.began = 1;
@@ -197,7 +205,7 @@ recorder_begin_segment(recorder_t *rec)
     segment->utc = rec->utc + rec->at.segment_start;
     segment->offset = rec->at.size;
     segment->gap = rec->gap;
-    segment->dependent = v->n ? !v->sample[0].key : !rec->joinable;
+    segment->dependent = recorder_is_dependent(rec) & 1;
     rec->gap = 0;
 }
 

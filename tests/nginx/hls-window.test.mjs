@@ -63,8 +63,9 @@ function sameAs(segment, live, r) {
 }
 
 /** All closed files of STREAM, well formed; and their live segments as [live, file]. */
-async function recorded(root, stream) {
+async function recorded(hub, root, stream) {
   const recordings = new Recordings(root);
+  await until(async () => !await hub.stream(stream), `the end of ${stream}`);
   await until(() => {
     const events = recordings.spool(stream);
     return events.length > 0 && 2 * events.filter(({ event }) => event === 'close').length === events.length;
@@ -99,7 +100,7 @@ describe('segments of HLS in the recording', { concurrency: 4 }, () => {
     await client.ready(2);
     const kept = await follow(client, ({ size }) => size >= count);
     await source.stop();
-    return { kept, lives: await recorded(root, `live/${name}`) };
+    return { kept, lives: await recorded(hub, root, `live/${name}`) };
   }
 
   function check({ kept, lives }, least) {
