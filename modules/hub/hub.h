@@ -447,7 +447,8 @@ typedef struct {
 /* Finds or opens the session of VISITOR (a hash of token, address and User-Agent) on
  * stream S, and keeps it for HUB_VISIT_MS more.  IDENTITY's protocol is HUB_HLS.
  * Returns HUB_ADMITTED; else the reason, and counts it.  A visitor that was kicked is
- * refused until it has stayed away for that time. */
+ * refused until it has stayed away for that time.  When another stream has got the slot
+ * of S meanwhile, the visitor is admitted without a session: VISIT's row is NULL. */
 #define HUB_VISIT_MS  12000
 enum hub_refusal hub_visit(hub_t *h, const hub_identity_t *identity,
     hub_stream_t *s, uint64_t visitor, hub_visit_t *visit);
@@ -457,6 +458,9 @@ void hub_visit_sent(hub_visit_t *visit, size_t bytes);
 
 /* Why a request that is held must end; NULL: it may wait.  Keeps the session. */
 const char *hub_visit_leaves(hub_visit_t *visit);
+
+/* Is the session still there?  It ends with its stream, also while answers are sent. */
+int hub_visit_lasts(const hub_visit_t *visit);
 
 /* Links the rows of all visitors anew.  The caller holds the mutex. */
 void hub_visits_link(hub_t *h);

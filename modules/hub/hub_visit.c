@@ -173,6 +173,8 @@ hub_visit(hub_t *h, const hub_identity_t *identity, hub_stream_t *s, uint64_t vi
     uint32_t          i = hub_visit_find(h, s, visitor);
     enum hub_refusal  reason;
 
+    ngx_memzero(visit, sizeof(hub_visit_t));
+
     if (i != HUB_NO_ROW && hub_visit_age(h, i) < HUB_VISIT_FRESH_MS) {
         reason = hub_visit_keep(h, i);
 
@@ -180,8 +182,18 @@ hub_visit(hub_t *h, const hub_identity_t *identity, hub_stream_t *s, uint64_t vi
         ngx_shmtx_lock(&h->pool->mutex);
 
         i = hub_visit_find(h, s, visitor);
-        reason = i == HUB_NO_ROW ? hub_visit_open(h, identity, s, visitor, &i)
-                                 : hub_visit_keep(h, i);
+
+        if (i != HUB_NO_ROW) {
+            reason = hub_visit_keep(h, i);
+
+        } else if (identity->name_hash == 0
+                   || s->name_hash == identity->name_hash)
+        {
+            reason = hub_visit_open(h, identity, s, visitor, &i);
+
+        } else {
+            reason = HUB_ADMITTED;           /* another stream got the slot */
+        }
 
         ngx_shmtx_unlock(&h->pool->mutex);
     }
@@ -189,6 +201,10 @@ hub_visit(hub_t *h, const hub_identity_t *identity, hub_stream_t *s, uint64_t vi
     if (reason != HUB_ADMITTED) {
         hub_refuse(h, reason);
         return reason;
+    }
+
+    if (i == HUB_NO_ROW) {
+        return HUB_ADMITTED;
     }
 
     visit->hub = h;
@@ -207,12 +223,19 @@ hub_visit_row(const hub_visit_t *visit)
 }
 
 
+int
+hub_visit_lasts(const hub_visit_t *visit)
+{
+    return hub_load(&visit->row->id) == visit->id;
+}
+
+
 void
 hub_visit_sent(hub_visit_t *visit, size_t bytes)
 {
     hub_t  *h = visit->hub;
 
-    if (hub_load(&visit->row->id) == visit->id) {
+    if (hub_visit_lasts(visit)) {
         (void) hub_add(&visit->row->bytes, bytes);
         (void) hub_visit_keep(h, hub_visit_row(visit));
         return;
@@ -229,7 +252,7 @@ hub_visit_leaves(hub_visit_t *visit)
 {
     uint8_t  kick = hub_load(&visit->row->kick);
 
-    if (hub_load(&visit->row->id) != visit->id) {
+    if (!hub_visit_lasts(visit)) {
         return "session has ended: ask again";
     }
 

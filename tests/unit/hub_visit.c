@@ -844,6 +844,28 @@ test_counts_are_right_after_random_actions_and_kills(void **state)
 }
 
 
+static void
+test_a_visitor_is_no_viewer_of_the_stream_that_got_the_slot(void **state)
+{
+    hub_visit_t      visit;
+    hub_identity_t   who;
+    hub_stream_t    *s = stream_of("live/mine");
+
+    rig_identity(&who, HUB_HLS);
+    who.name_hash = s->name_hash + 1;          /* the stream that it found has ended */
+
+    assert_int_equal(hub_visit(h, &who, s, 5, &visit), HUB_ADMITTED);
+    assert_null(visit.row);
+    assert_int_equal(s->viewers, 0);
+    assert_int_equal(h->header->viewers, 0);
+
+    who.name_hash = s->name_hash;
+    assert_int_equal(hub_visit(h, &who, s, 5, &visit), HUB_ADMITTED);
+    assert_non_null(visit.row);
+    assert_int_equal(s->viewers, 1);
+}
+
+
 #define TEST(name)  cmocka_unit_test_setup_teardown(test_##name, begin, end)
 
 int
@@ -859,6 +881,7 @@ main(void)
         TEST(a_kicked_viewer_is_refused_until_it_stays_away),
         TEST(a_revocation_ends_the_rows_that_it_names),
         TEST(the_rows_of_an_ended_stream_end),
+        TEST(a_visitor_is_no_viewer_of_the_stream_that_got_the_slot),
         TEST(all_workers_add_bytes),
         TEST(kind_and_protocol_are_unique),
         TEST(counts_are_right_after_random_actions_and_kills),
