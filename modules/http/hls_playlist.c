@@ -416,35 +416,32 @@ parts_ahead(const hls_stream_t *st)
 static enum hls_verdict
 part_verdict(const hls_stream_t *st, const hls_query_t *q, char why[HLS_WHY_MAX])
 {
-    uint64_t  number, next, limit, msn = q->msn, part = q->part;
+    uint64_t  number, next, known = 0, msn = q->msn, part = q->part;
 
     number = list_next(st, &next);           /* of the first incomplete segment */
 
-    if (msn < number) {
-        if (msn < st->first || part < hls_segment(st, msn)->nparts) {
-            return HLS_READY;
-        }
-
-        /* behind a segment's last part: the next one's first (6.2.5.2) */
-        msn++;
-        part = 0;
-    }
-
-    if (msn < number || (msn == number && part < next)) {
+    if (msn < st->first) {
         return HLS_READY;
     }
 
-    limit = (msn == number ? next : 0) + parts_ahead(st);
+    if (msn <= number) {
+        known = msn < number ? hls_segment(st, msn)->nparts : next;
+    }
 
-    if (part >= limit) {
+    if (part >= known + parts_ahead(st)) {
         (void) snprintf(why, HLS_WHY_MAX, "_HLS_part is %llu, expected at most %llu "
                         "for segment %llu now", (unsigned long long) part,
-                        (unsigned long long) limit - 1,
+                        (unsigned long long) (known + parts_ahead(st)) - 1,
                         (unsigned long long) msn);
         return HLS_REFUSED;
     }
 
-    return HLS_WAIT;
+    if (msn < number && part >= known) {
+        msn++;                               /* behind a segment's last part: the next */
+        part = 0;                            /* one's first (6.2.5.2) */
+    }
+
+    return msn < number || (msn == number && part < next) ? HLS_READY : HLS_WAIT;
 }
 
 

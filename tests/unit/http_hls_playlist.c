@@ -375,9 +375,12 @@ static void test_waiting(void **state)
     expect(HLS_READY, LAST, -1);
     expect(HLS_READY, LAST, 5);
     expect(HLS_WAIT, LAST, 6);               /* the same as part 0 of the next one */
-    expect(HLS_WAIT, LAST, INT64_MAX);
+    expect(HLS_WAIT, LAST, 14);
+    expect(HLS_REFUSED, LAST, 15);           /* or one list would have endless names */
+    expect(HLS_REFUSED, LAST, INT64_MAX);
     expect(HLS_READY, LAST - 1, 6);
-    expect(HLS_READY, LAST - 1, INT64_MAX);
+    expect(HLS_READY, LAST - 1, 14);
+    expect(HLS_REFUSED, LAST - 1, 15);
     expect(HLS_WAIT, GROWS, 0);
     expect(HLS_WAIT, GROWS, 8);
     expect(HLS_REFUSED, GROWS, 9);           /* 3 / 0.333 parts behind the last one */
