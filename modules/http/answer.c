@@ -1,5 +1,7 @@
 #include "answer.h"
 
+#include "../hub/hub_socket.h"
+
 
 static void
 answer_free(void *data)
@@ -148,6 +150,24 @@ answer_refusal(ngx_http_request_t *r, const char *action,
     }
 
     return answer_error(r, answer_status(reason), "%s", why);
+}
+
+
+void
+answer_take_back(ngx_http_request_t *r)
+{
+    ngx_connection_t  *c = r->connection;
+
+#if (NGX_HTTP_V2)
+    if (r->stream == NULL)
+#endif
+    {
+        hub_socket_take_back(c);
+    }
+
+    c->error = 1;
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(c);
 }
 
 

@@ -37,6 +37,10 @@ ngx_int_t answer_shared_error(ngx_http_request_t *r, ngx_uint_t status,
 ngx_int_t answer_refusal(ngx_http_request_t *r, const char *action,
     const ngx_str_t *stream, enum hub_refusal reason);
 
+/* Ends an answer that is being sent, and discards unsent bytes in the kernel: a slow
+ * client would read them for minutes. */
+void answer_take_back(ngx_http_request_t *r);
+
 /* Adds a header; NAME and VALUE live as long as the request.  NULL: no memory. */
 ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,
     const char *value);

@@ -8,7 +8,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include "budget.h"
 #include "../hub/hub.h"
 #include "../media/part.h"
 
@@ -19,8 +18,6 @@ struct hls_bytes_s {
     ngx_queue_t    queue;
     hls_bytes_t  **at;             /* the store's reference; NULL: none */
     ngx_uint_t     refs;
-    ngx_uint_t     answers;        /* that are being sent and have it */
-    budget_hold_t  hold;           /* of the user whose answer was the first of them */
     size_t         size;
     u_char         data[];
 };

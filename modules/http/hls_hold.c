@@ -4,81 +4,9 @@
 
 #define HOLD_CHECK_MS   200          /* how often the sessions are checked */
 #define HOLD_TARGETS    3            /* RFC 8216bis, section 6.2.5.2 */
-#define HOLD_BUCKETS    1024
 
 
-/* The requests that one visitor, user or address holds. */
-struct hls_group_s {
-    ngx_queue_t      queue;          /* of its bucket */
-    uint64_t         id;
-    enum hls_group   kind;
-    ngx_uint_t       n;
-};
-
-
-static ngx_queue_t  hold_buckets[HOLD_BUCKETS];
-static ngx_uint_t   hold_count;      /* requests that this worker holds */
-
-
-/* --- groups --- */
-
-static ngx_queue_t *
-group_bucket(enum hls_group kind, uint64_t id)
-{
-    ngx_uint_t  i;
-
-    if (hold_buckets[0].next == NULL) {
-        for (i = 0; i < HOLD_BUCKETS; i++) {
-            ngx_queue_init(&hold_buckets[i]);
-        }
-    }
-
-    return &hold_buckets[(id ^ id >> 32 ^ kind) % HOLD_BUCKETS];
-}
-
-
-/* NULL: it holds nothing. */
-static hls_group_t *
-find_group(enum hls_group kind, uint64_t id)
-{
-    ngx_queue_t  *q, *bucket = group_bucket(kind, id);
-    hls_group_t  *group;
-
-    for (q = ngx_queue_head(bucket); q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        group = ngx_queue_data(q, hls_group_t, queue);
-
-        if (group->id == id && group->kind == kind) {
-            return group;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* Counts one more request.  NULL: there is no memory. */
-static hls_group_t *
-enter_group(enum hls_group kind, uint64_t id)
-{
-    hls_group_t  *group = find_group(kind, id);
-
-    if (group == NULL) {
-        group = ngx_calloc(sizeof(hls_group_t), ngx_cycle->log);
-        if (group == NULL) {
-            return NULL;
-        }
-
-        group->id = id;
-        group->kind = kind;
-        ngx_queue_insert_tail(group_bucket(kind, id), &group->queue);
-    }
-
-    group->n++;
-
-    return group;
-}
+static ngx_uint_t  hold_count;       /* requests that this worker holds */
 
 
 static void
@@ -91,9 +19,9 @@ leave_groups(hls_request_t *q)
         group = q->groups[i];
         q->groups[i] = NULL;
 
-        if (group && --group->n == 0) {
-            ngx_queue_remove(&group->queue);
-            ngx_free(group);
+        if (group) {
+            group->waiting--;
+            hls_group_give(group);
         }
     }
 }
@@ -236,13 +164,15 @@ hold_enter(hls_request_t *q, const uint64_t id[HLS_GROUPS], ngx_int_t *rc)
     ngx_uint_t  i;
 
     for (i = 0; i < HLS_GROUPS; i++) {
-        q->groups[i] = enter_group(i, id[i]);
+        q->groups[i] = hls_group_take(i, id[i]);
 
         if (q->groups[i] == NULL) {
             leave_groups(q);
             *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
             return NGX_DONE;
         }
+
+        q->groups[i]->waiting++;
     }
 
     return NGX_OK;
@@ -258,8 +188,6 @@ hold_admit(hls_request_t *q, const uint64_t id[HLS_GROUPS], ngx_uint_t limit,
     ngx_uint_t    i, most;
     hls_group_t  *group;
 
-    static const char  *names[] = { "this client", "this user", "this address" };
-
     if (hold_count >= limit) {
         *rc = answer_error(q->request, NGX_HTTP_SERVICE_UNAVAILABLE,
                            "%ui requests wait for parts of streams: hls_held allows "
@@ -268,13 +196,13 @@ hold_admit(hls_request_t *q, const uint64_t id[HLS_GROUPS], ngx_uint_t limit,
     }
 
     for (i = 0; i < HLS_GROUPS; i++) {
-        group = id[i] ? find_group(i, id[i]) : NULL;
+        group = hls_group_find(i, id[i]);
         most = i == HLS_OF_VISITOR ? HLS_HELD_BY_VISITOR : (limit + 1) / 2;
 
-        if (group && group->n >= most) {
+        if (group && group->waiting >= most) {
             *rc = answer_error(q->request, NGX_HTTP_TOO_MANY_REQUESTS,
                                "%ui requests of %s wait for parts of streams: no more "
-                               "are allowed", group->n, names[i]);
+                               "are allowed", group->waiting, hls_group_name(i));
             return NGX_DONE;
         }
     }

@@ -14,6 +14,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "hls_group.h"
 #include "hls_playlist.h"
 #include "hls_send.h"
 #include "hls_store.h"
@@ -36,10 +37,6 @@ struct hls_live_s {
     ngx_msec_t     checked_ms;         /* when their sessions were checked last */
     hls_text_t     texts[HLS_TEXTS];
 };
-
-typedef struct hls_group_s  hls_group_t;
-
-enum hls_group { HLS_OF_VISITOR, HLS_OF_USER, HLS_OF_ADDRESS, HLS_GROUPS };
 
 typedef struct hls_request_s  hls_request_t;
 

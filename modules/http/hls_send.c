@@ -9,14 +9,12 @@
 #define SEND_GZIP_MEMORY  6
 
 
-/* References that a request holds; the first COUNTED of them are also counted. */
+/* References that a request holds. */
 typedef struct {
-    hls_bytes_t  **bytes;
-    ngx_uint_t     n, counted;
+    hls_sending_t  *sending;
+    hls_bytes_t   **bytes;
+    ngx_uint_t      n;
 } send_refs_t;
-
-
-static budget_t  send_budget;          /* of bytes that answers keep, and users' shares */
 
 
 /* --- texts --- */
@@ -106,67 +104,56 @@ client_takes_gzip(ngx_http_request_t *r)
 
 /* --- the body --- */
 
+static void
+give_bytes(hls_bytes_t **bytes, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        hls_bytes_give(bytes[i]);
+    }
+}
+
+
 /* Runs when nginx has no frame of the body left, not even one of HTTP/2. */
 static void
 give_refs(void *data)
 {
     send_refs_t  *refs = data;
-    ngx_uint_t    i;
 
-    for (i = 0; i < refs->n; i++) {
-        if (i < refs->counted && --refs->bytes[i]->answers == 0) {
-            budget_give(&refs->bytes[i]->hold);
-        }
-
-        hls_bytes_give(refs->bytes[i]);
-    }
+    hls_sending_free(refs->sending);
+    give_bytes(refs->bytes, refs->n);
 }
 
 
-/* Counts the bytes for UID, except those that another answer has.  NGX_OK; NGX_BUSY,
- * NGX_DECLINED: as budget_take(), *HELD is as much as answers keep. */
+/* Gives the references to BYTES to the request, if they may be sent.  NGX_OK, or NGX_DONE
+ * with *RC for the handler to return. */
 static ngx_int_t
-count_refs(send_refs_t *refs, uint64_t uid, size_t *held)
-{
-    ngx_int_t     rc;
-    hls_bytes_t  *bytes;
-
-    for ( ; refs->counted < refs->n; refs->counted++) {
-        bytes = refs->bytes[refs->counted];
-
-        if (bytes->answers == 0) {
-            rc = budget_take(&send_budget, &bytes->hold, uid, bytes->size,
-                             hls_bytes_most(), held);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        bytes->answers++;
-    }
-
-    return NGX_OK;
-}
-
-
-/* NULL: there is no memory. */
-static send_refs_t *
-keep_refs(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
+keep_refs(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n, ngx_int_t *rc)
 {
     send_refs_t         *refs;
-    ngx_pool_cleanup_t  *cln = ngx_pool_cleanup_add(r->pool, sizeof(send_refs_t));
+    ngx_pool_cleanup_t  *cln;
+
+    if (hls_sending_admit(s, bytes, n, rc) != NGX_OK) {
+        give_bytes(bytes, n);
+        return NGX_DONE;
+    }
+
+    cln = ngx_pool_cleanup_add(s->request->pool, sizeof(send_refs_t));
 
     if (cln == NULL) {
-        return NULL;
+        give_bytes(bytes, n);
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_DONE;
     }
 
     refs = cln->data;
+    refs->sending = s;
     refs->bytes = bytes;
     refs->n = n;
-    refs->counted = 0;
     cln->handler = give_refs;
 
-    return refs;
+    return NGX_OK;
 }
 
 
@@ -252,11 +239,12 @@ bypass_buffer(ngx_http_request_t *r)
 
 /* Sends the headers and, unless only these are wanted, BYTES. */
 static ngx_int_t
-send_bytes(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
+send_bytes(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n)
 {
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    ngx_chain_t  *body = chain_bytes(r, bytes, n);
+    ngx_int_t            rc;
+    ngx_uint_t           i;
+    ngx_http_request_t  *r = s->request;
+    ngx_chain_t         *body = chain_bytes(r, bytes, n);
 
     if (body == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -280,7 +268,16 @@ send_bytes(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
         return rc;
     }
 
-    return ngx_http_output_filter(r, body);
+    rc = ngx_http_output_filter(r, body);
+
+    /* nginx waits for the rest of a request's body, too */
+    if ((rc == NGX_AGAIN || (rc == NGX_OK && r->discard_body))
+        && hls_sending_begin(s, bytes, n) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return rc;
 }
 
 
@@ -329,22 +326,28 @@ set_headers(ngx_http_request_t *r, const char *type, const char *cache,
 
 /* --- answers --- */
 
-/* The text in the encoding that the client takes, with its headers.  NULL: there is no
- * memory. */
+/* A reference to the text in the encoding that the client takes. */
 static hls_bytes_t *
-choose_encoding(ngx_http_request_t *r, hls_text_t *t, const char *cache)
+choose_encoding(ngx_http_request_t *r, hls_text_t *t)
 {
-    int      gzip = client_takes_gzip(r);
-    u_char  *etag = ngx_pnalloc(r->pool, HLS_ETAG_MAX);
+    int  gzip = client_takes_gzip(r);
 
     if (gzip && t->gzip == NULL) {
         t->gzip = compress_bytes(t->plain);
     }
 
-    gzip = gzip && t->gzip;
+    return hls_bytes_keep(gzip && t->gzip ? t->gzip : t->plain);
+}
+
+
+static ngx_int_t
+set_text_headers(ngx_http_request_t *r, const hls_text_t *t, int gzip,
+    const char *cache)
+{
+    u_char  *etag = ngx_pnalloc(r->pool, HLS_ETAG_MAX);
 
     if (etag == NULL || answer_header(r, "Vary", "Accept-Encoding") == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     ngx_memcpy(etag, gzip ? t->gzip_etag : t->etag, HLS_ETAG_MAX);
@@ -353,20 +356,24 @@ choose_encoding(ngx_http_request_t *r, hls_text_t *t, const char *cache)
         r->headers_out.content_encoding = answer_header(r, "Content-Encoding",
                                                         "gzip");
         if (r->headers_out.content_encoding == NULL) {
-            return NULL;
+            return NGX_ERROR;
         }
     }
 
-    return set_headers(r, "application/vnd.apple.mpegurl", cache, etag) == NGX_OK
-           ? hls_bytes_keep(gzip ? t->gzip : t->plain) : NULL;
+    return set_headers(r, "application/vnd.apple.mpegurl", cache, etag);
 }
 
 
 ngx_int_t
-hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age)
+hls_send_text(hls_sending_t *s, hls_text_t *t, ngx_uint_t age)
 {
-    char          *cache = ngx_pnalloc(r->pool, sizeof("max-age=") + NGX_INT_T_LEN);
-    hls_bytes_t  **bytes = ngx_palloc(r->pool, sizeof(hls_bytes_t *));
+    char                *cache;
+    ngx_int_t            rc;
+    hls_bytes_t        **bytes;
+    ngx_http_request_t  *r = s->request;
+
+    cache = ngx_pnalloc(r->pool, sizeof("max-age=") + NGX_INT_T_LEN);
+    bytes = ngx_palloc(r->pool, sizeof(hls_bytes_t *));
 
     if (cache == NULL || bytes == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -374,51 +381,35 @@ hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age)
 
     (void) ngx_sprintf((u_char *) cache, "max-age=%ui%Z", age);
 
-    *bytes = choose_encoding(r, t, cache);
-    if (*bytes == NULL) {
+    *bytes = choose_encoding(r, t);
+    if (keep_refs(s, bytes, 1, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    if (set_text_headers(r, t, *bytes == t->gzip, cache) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (keep_refs(r, bytes, 1) == NULL) {
-        hls_bytes_give(*bytes);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return send_bytes(r, bytes, 1);
+    return send_bytes(s, bytes, 1);
 }
 
 
 /* The name itself is the validator: its bytes never change. */
 ngx_int_t
-hls_send_media(ngx_http_request_t *r, const ngx_str_t *name, hls_bytes_t **bytes,
-    ngx_uint_t n, uint64_t uid)
+hls_send_media(hls_sending_t *s, const ngx_str_t *name, hls_bytes_t **bytes,
+    ngx_uint_t n)
 {
-    size_t        held;
-    u_char       *etag = ngx_pnalloc(r->pool, name->len + 3);
-    ngx_int_t     rc;
-    ngx_uint_t    i;
-    send_refs_t  *refs = etag ? keep_refs(r, bytes, n) : NULL;
+    u_char              *etag;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r = s->request;
 
-    if (refs == NULL) {
-        for (i = 0; i < n; i++) {
-            hls_bytes_give(bytes[i]);
-        }
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (keep_refs(s, bytes, n, &rc) != NGX_OK) {
+        return rc;
     }
 
-    if (budget_init(&send_budget, ngx_cycle->log) != NGX_OK) {
+    etag = ngx_pnalloc(r->pool, name->len + 3);
+    if (etag == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    rc = count_refs(refs, uid, &held);
-
-    if (rc != NGX_OK) {
-        return answer_error(r, rc == NGX_BUSY ? NGX_HTTP_SERVICE_UNAVAILABLE
-                                              : NGX_HTTP_TOO_MANY_REQUESTS,
-                            "answers that %s not read yet take %uz bytes, of %uz in "
-                            "hls_cache: read them first",
-                            rc == NGX_BUSY ? "viewers have" : "this user has", held,
-                            hls_bytes_most());
     }
 
     (void) ngx_sprintf(etag, "\"%V\"%Z", name);
@@ -433,5 +424,5 @@ hls_send_media(ngx_http_request_t *r, const ngx_str_t *name, hls_bytes_t **bytes
     r->allow_ranges = 1;
     r->single_range = 1;
 
-    return send_bytes(r, bytes, n);
+    return send_bytes(s, bytes, n);
 }

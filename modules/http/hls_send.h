@@ -10,7 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include "hls_bytes.h"
+#include "hls_sending.h"
 #include "text_buffer.h"
 
 #define HLS_ETAG_MAX  32
@@ -35,13 +35,12 @@ ngx_int_t hls_send_cors(ngx_http_request_t *r);
 /* Answers a preflight (OPTIONS). */
 ngx_int_t hls_send_preflight(ngx_http_request_t *r);
 
-/* Sends the playlist T, which caches may keep for AGE seconds. */
-ngx_int_t hls_send_text(ngx_http_request_t *r, hls_text_t *t, ngx_uint_t age);
+/* Answers S with the playlist T, which caches may keep for AGE seconds. */
+ngx_int_t hls_send_text(hls_sending_t *s, hls_text_t *t, ngx_uint_t age);
 
-/* Sends the N BYTES, one after another, as the file NAME, which never changes, to user
- * UID, whose unread answers may keep a quarter of hls_cache.  The array lives as long as
- * the request; its references belong to the request. */
-ngx_int_t hls_send_media(ngx_http_request_t *r, const ngx_str_t *name,
-    hls_bytes_t **bytes, ngx_uint_t n, uint64_t uid);
+/* Answers S with the N BYTES, one after another, as the file NAME, which never changes.
+ * The array lives as long as the request; its references belong to the request. */
+ngx_int_t hls_send_media(hls_sending_t *s, const ngx_str_t *name,
+    hls_bytes_t **bytes, ngx_uint_t n);
 
 #endif

@@ -33,8 +33,7 @@ typedef struct {
     hls_live_t      *live;
     hls_name_t       name;
     hls_query_t      query;
-    access_holder_t  holder;
-    off_t            before;           /* connection->sent at its beginning */
+    hls_sending_t    sending;
 } hls_ask_t;
 
 
@@ -211,7 +210,7 @@ hls_answer_bytes(hls_ask_t *ask, ngx_int_t rc, hls_bytes_t **bytes, ngx_uint_t n
     switch (rc) {
 
     case NGX_OK:
-        return hls_send_media(r, &file, bytes, n, ask->holder.uid);
+        return hls_send_media(&ask->sending, &file, bytes, n);
 
     case NGX_AGAIN:
     case NGX_DECLINED:
@@ -258,7 +257,7 @@ hls_answer_list(hls_ask_t *ask)
         }
     }
 
-    return hls_send_text(ask->hold.request, text, hls_list_age(st, &ask->query));
+    return hls_send_text(&ask->sending, text, hls_list_age(st, &ask->query));
 }
 
 
@@ -318,7 +317,7 @@ hls_answer_index(hls_ask_t *ask)
         }
     }
 
-    return hls_send_text(ask->hold.request, text, ngx_max(st->target_s / 2, 1));
+    return hls_send_text(&ask->sending, text, ngx_max(st->target_s / 2, 1));
 }
 
 
@@ -431,39 +430,10 @@ hls_answer(hls_request_t *q)
 static void
 hls_cleanup(void *data)
 {
-    off_t       sent;
     hls_ask_t  *ask = data;
 
     hls_hold_end(&ask->hold);
-
-    sent = ask->hold.request->connection->sent - ask->before;
-
-    if (ask->hold.visit.row && sent > 0) {
-        hub_visit_sent(&ask->hold.visit, (size_t) sent);
-    }
-}
-
-
-/* NULL: there is no memory. */
-static hls_ask_t *
-hls_create_ask(ngx_http_request_t *r, const hls_name_t *name)
-{
-    hls_ask_t           *ask;
-    ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, sizeof(hls_ask_t));
-
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    ask = cln->data;
-    ngx_memzero(ask, sizeof(hls_ask_t));
-    ask->hold.request = r;
-    ask->hold.answer = hls_answer;
-    ask->name = *name;
-    ask->before = r->connection->sent;
-    cln->handler = hls_cleanup;
-
-    return ask;
+    hls_sending_end(&ask->sending);
 }
 
 
@@ -494,6 +464,42 @@ hls_visitor(ngx_http_request_t *r, const hls_name_t *name)
 }
 
 
+/* NULL: there is no memory. */
+static hls_ask_t *
+hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
+    const access_holder_t *holder)
+{
+    hls_ask_t           *ask;
+    ngx_str_t            stream = hls_stream_name(name);
+    hls_sending_t       *sending;
+    ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, sizeof(hls_ask_t));
+
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ask = cln->data;
+    ngx_memzero(ask, sizeof(hls_ask_t));
+    ask->hold.request = r;
+    ask->hold.answer = hls_answer;
+    ask->name = *name;
+
+    sending = &ask->sending;
+    sending->request = r;
+    sending->visit = &ask->hold.visit;
+    sending->id[HLS_OF_VISITOR] = hls_visitor(r, name);
+    sending->id[HLS_OF_USER] = holder->uid;
+    sending->id[HLS_OF_ADDRESS] = hub_origin(&r->connection->addr_text);
+    sending->stream = hub_name_hash(stream.data, stream.len);
+    sending->issued = holder->issued;
+    sending->counted = r->connection->sent;
+
+    cln->handler = hls_cleanup;
+
+    return ask;
+}
+
+
 /* Finds or opens the viewer's session.  After the stream's end there is none, and the
  * token alone decides. */
 static enum hub_refusal
@@ -509,12 +515,12 @@ hls_admit(hls_ask_t *ask, ngx_str_t *name)
 
     ngx_memzero(&identity, sizeof(hub_identity_t));
     identity.protocol = HUB_HLS;
-    identity.uid = ask->holder.uid;
-    identity.issued = ask->holder.issued;
+    identity.uid = ask->sending.id[HLS_OF_USER];
+    identity.issued = ask->sending.issued;
     identity.address = r->connection->addr_text;
-    identity.name_hash = hub_name_hash(name->data, name->len);
+    identity.name_hash = ask->sending.stream;
 
-    return hub_visit(hub, &identity, s, hls_visitor(r, &ask->name),
+    return hub_visit(hub, &identity, s, ask->sending.id[HLS_OF_VISITOR],
                      &ask->hold.visit);
 }
 
@@ -523,17 +529,12 @@ hls_admit(hls_ask_t *ask, ngx_str_t *name)
 static ngx_int_t
 hls_wait(hls_ask_t *ask)
 {
-    uint64_t                       id[HLS_GROUPS];
     ngx_http_request_t            *r = ask->hold.request;
     ngx_http_hub_hls_main_conf_t  *conf;
 
     conf = ngx_http_get_module_main_conf(r, ngx_http_hub_hls_module);
 
-    id[HLS_OF_VISITOR] = hls_visitor(r, &ask->name);
-    id[HLS_OF_USER] = ask->holder.uid;
-    id[HLS_OF_ADDRESS] = hub_origin(&r->connection->addr_text);
-
-    return hls_hold(&ask->hold, ask->live, viewer_flush(r), id,
+    return hls_hold(&ask->hold, ask->live, viewer_flush(r), ask->sending.id,
                     (ngx_uint_t) conf->held);
 }
 
@@ -618,12 +619,10 @@ ngx_http_hub_hls_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    ask = hls_create_ask(r, &name);
+    ask = hls_create_ask(r, &name, &holder);
     if (ask == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ask->holder = holder;
 
     if (name.file == HLS_NO_FILE) {
         return hls_answer_bytes(ask, NGX_DECLINED, NULL, 0);

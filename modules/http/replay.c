@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include "answer.h"
-#include "../hub/hub_socket.h"
 
 #define REPLAY_CHECK_MS  1000
 
@@ -54,27 +53,14 @@ replay_cleanup(void *data)
 }
 
 
-/* Ends the replay and discards unsent bytes in the kernel: a slow client would
- * read them for minutes. */
 static void
 replay_leave(void *data, const char *why)
 {
-    replay_t            *replay = data;
-    ngx_http_request_t  *r = replay->request;
-    ngx_connection_t    *c = r->connection;
+    replay_t  *replay = data;
 
-    ngx_log_error(NGX_LOG_NOTICE, c->log, 0, "replay ended: %s", why);
-
-#if (NGX_HTTP_V2)
-    if (r->stream == NULL)
-#endif
-    {
-        hub_socket_take_back(c);
-    }
-
-    c->error = 1;
-    ngx_http_finalize_request(r, NGX_ERROR);
-    ngx_http_run_posted_requests(c);
+    ngx_log_error(NGX_LOG_NOTICE, replay->request->connection->log, 0,
+                  "replay ended: %s", why);
+    answer_take_back(replay->request);
 }
 
 

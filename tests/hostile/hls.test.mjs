@@ -85,7 +85,7 @@ describe('attacks on HLS', () => {
     assert.deepEqual(statuses.filter(([, status]) => ![400, 404].includes(status)), []);
   });
 
-  test('thousands of requests that wait, of one client: all but sixteen are refused, and another viewer is not hurt',
+  test('thousands of requests that wait, of one client: all but 64 are refused, and another viewer is not hurt',
     DEADLINE, async () => {
       const greedy = new HlsClient(hub, STREAM, { agent: 'greedy' });
       let refused = 0;
@@ -165,7 +165,9 @@ describe('clients of HLS that read nothing', () => {
 
   before(async () => {
     // a small buffer of the socket, as over a long way: what it takes is not the worker's any more
-    hub = await startHls({ workers: 1, http: 'hls_cache 8m;', listenHls: 'sndbuf=32k', zone: '128m' });
+    hub = await startHls({
+      workers: 1, main: 'hub_grace 1s;', http: 'hls_cache 8m;', listenHls: 'sndbuf=32k', zone: '128m',
+    });
     sources.push(await publish(hub, 'cam1', { key: keyFrame(200_000), inter: interFrame(30_000) }));
     sources.push(await publish(hub, 'cam2', { key: keyFrame(200_000), inter: interFrame(15_000) }));
   });
@@ -194,5 +196,68 @@ describe('clients of HLS that read nothing', () => {
         assert.equal(status, 200, `round ${round}, ${uri}: ${why}`);
       }
     }
+    const { text } = await thief.get('live.m3u8');
+    const refused = await thief.get(text.match(/^[^#\n]+\.m4s$/mg).at(-1));
+    assert.equal(refused.status, 429, 'another file for the user that reads nothing');
+    assert.match(JSON.parse(refused.text).error, /\d+ bytes are being sent to this (user|address), which reads slowly/);
+    sockets.splice(0).forEach((socket) => socket.destroy());
+    await until(async () => (await thief.get(text.match(/^[^#\n]+\.m4s$/mg).at(-1))).status === 200,
+      'files for the user again');
+  });
+
+  /** A GET whose answer is read at 40 KB/s: {got(): bytes, closed}. */
+  function readSlowly(by, file) {
+    let got = 0;
+    const socket = net.connect(hub.nginx.ports.hls, by.localAddress ?? '127.0.0.1').on('error', () => {});
+    const closed = new Promise((resolve) => { socket.once('close', resolve); });
+    const timer = setInterval(() => { got += socket.read(2000)?.length ?? 0; }, 50);
+    closed.then(() => clearInterval(timer));
+    socket.write(`GET ${by.path(file)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: ${by.agent}\r\n\r\n`);
+    sockets.push(socket);
+    const read = () => socket.on('data', (data) => { got += data.length; });
+    return { got: () => got, closed, read };
+  }
+
+  const rowOf = async (uid) => (await hub.sessions()).find((row) => String(row.uid) === uid);
+
+  for (const [what, uid, why, end] of [
+    ['kick', '71', 'kicked by', async () => hub.control(`kick?id=${(await rowOf('71')).id}`)],
+    ['revocation', '72', 'access was revoked', () => hub.control('revoke?user=72')],
+  ]) {
+    test(`a ${what} ends an answer that a client reads slowly, whose bytes count meanwhile`, DEADLINE, async () => {
+      const by = new HlsClient(hub, 'live/cam2', { agent: what, over: { sub: uid } });
+      const list = await by.ready(3);
+      const slow = readSlowly(by, list.segments.at(-1).uri);
+      await until(() => slow.got() > 0, 'the answer to begin');
+      const { bytes } = await rowOf(uid);
+      await until(async () => (await rowOf(uid)).bytes > bytes + 80_000, 'the session to count');
+      const began = performance.now();
+      await end();
+      await until(() => hub.nginx.log().includes(`viewer ended: ${why}`), 'the answer to end');
+      assert.ok(performance.now() - began < 2000, `${performance.now() - began} ms`);
+      slow.read();
+      await slow.closed;
+      assert.ok(slow.got() < 500_000, `${slow.got()} bytes`);
+    });
+  }
+
+  test('a stream\'s end does not end an answer that is being sent, a revocation still does', DEADLINE, async () => {
+    const source = await publish(hub, 'cam3', { key: keyFrame(200_000), inter: interFrame(60_000) });
+    const [reads, revoked] = ['73', '74'].map((sub) => new HlsClient(hub, 'live/cam3', { agent: sub, over: { sub } }));
+    const list = await reads.ready(3);
+    const { uri } = list.segments.at(-1);
+    const [one, two] = [readSlowly(reads, uri), readSlowly(revoked, uri)];
+    await until(() => one.got() > 0 && two.got() > 0, 'the answers to begin');
+    await source.stop();
+    await until(async () => !(await rowOf('73')) && !(await rowOf('74')), 'the sessions to end');
+    const from = hub.nginx.log().length;
+    await hub.control('revoke?user=74');
+    await until(() => hub.nginx.log().slice(from).includes('viewer ended: access was revoked'), 'the answer to end');
+    for (const { read, closed } of [one, two]) {
+      read();
+      await closed;
+    }
+    assert.ok(one.got() > 1_600_000, `${one.got()} bytes`);
+    assert.ok(two.got() < 1_600_000, `${two.got()} bytes`);
   });
 });
