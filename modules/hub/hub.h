@@ -267,7 +267,7 @@ int hub_revoked(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key,
     int64_t issued);
 
 /* The newest time up to which a revocation voids what this user, stream and key were
- * granted; -1: there is none. */
+ * granted; INT64_MIN: there is none. */
 int64_t hub_revoked_until(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key);
 
 /* Does R cover this user, stream and key? */

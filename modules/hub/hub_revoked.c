@@ -23,7 +23,7 @@ hub_revocation_names(const hub_revocation_t *r, uint64_t uid, uint64_t stream,
 int64_t
 hub_revoked_until(hub_t *h, uint64_t uid, uint64_t stream, uint64_t key)
 {
-    int64_t                  at, until = -1;
+    int64_t                  at, until = INT64_MIN;
     uint32_t                 i, n = hub_load(&h->header->nrevoked);
     const hub_revocation_t  *r;
 
