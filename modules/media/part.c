@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-#define PART_STEP_MAX  2000     /* ms: a picture before sound lasts no longer */
+/* in ms */
+#define PART_STEP_MAX  2000     /* a picture before sound lasts no longer */
+#define PART_MOVE_MAX    20     /* nobody notices that a picture comes so much later */
 
 
 void
@@ -47,6 +49,12 @@ part_add(part_t *p, int kind, int64_t dts, int32_t cts, int key, uint32_t size,
         return -1;
     }
 
+    /* The last part guessed its picture's end.  If that was far too long, it stays so:
+     * players go by the times at which pictures begin. */
+    if (kind == MP4_VIDEO && f->ended - dts > PART_MOVE_MAX) {
+        f->ended = 0;
+    }
+
     fragment_add(f, kind, dts, cts, key, size);
 
     frame->from = from;
@@ -86,19 +94,16 @@ part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
 {
     fragment_t        *f = &p->fragment;
     fragment_track_t  *v = &f->track[MP4_VIDEO];
-    int                guess = !picture && v->n;
 
     /* A picture before sound lasts its step, also beyond the part (if that is not known,
-     * until the sound): a shorter duration looks like a gap to Media Source.  If it is
-     * too long, the next picture is not moved for it: players go by the times at which
-     * pictures begin. */
-    if (guess && v->step > 0) {
+     * until the sound): a shorter duration looks like a gap to Media Source. */
+    if (!picture && v->n && v->step > 0) {
         next = v->last + (v->step < PART_STEP_MAX ? v->step : PART_STEP_MAX);
     }
 
     p->head_size = fragment_write(f, sequence, next, p->head);
 
-    state->picture = guess ? v->last + 1 : f->ended;
+    state->picture = f->ended;
     state->last[MP4_VIDEO] = f->track[MP4_VIDEO].last;
     state->last[MP4_AUDIO] = f->track[MP4_AUDIO].last;
     state->step = f->track[MP4_VIDEO].step;
