@@ -6,8 +6,9 @@
 #include <string.h>
 
 /*
- * What an edge knows is not stored: after a start of ours, and when the edge did not answer
- * for a while, it may be another one, and is told everything. Telling it twice is harmless.
+ * The service does not store which revocations an edge knows. After the service has started,
+ * and when the edge did not answer for a while (it may be another one then), the service tells
+ * it everything. Telling it twice is harmless.
  */
 #define EDGE_OVERLAP_MS  30000      /* a row may be committed so long after its time */
 #define EDGE_TOLD        256        /* newest rows that are not told again in that time */

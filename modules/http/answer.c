@@ -206,3 +206,22 @@ answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler)
 
     return "has a value that is neither \"on\" nor \"off\"";
 }
+
+
+ngx_int_t
+answer_in_phase(ngx_conf_t *cf, ngx_http_phases phase, ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt        *place;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    place = ngx_array_push(&cmcf->phases[phase].handlers);
+    if (place == NULL) {
+        return NGX_ERROR;
+    }
+
+    *place = handler;
+
+    return NGX_OK;
+}

@@ -48,4 +48,8 @@ ngx_table_elt_t *answer_header(ngx_http_request_t *r, const char *name,
 /* For a flag directive's `set`: installs HANDLER in the location if it is "on". */
 char *answer_at(ngx_conf_t *cf, ngx_http_handler_pt handler);
 
+/* For a module's postconfiguration: adds HANDLER to PHASE of all requests. */
+ngx_int_t answer_in_phase(ngx_conf_t *cf, ngx_http_phases phase,
+    ngx_http_handler_pt handler);
+
 #endif

@@ -112,7 +112,7 @@ add_tag(text_t *t, const char *tag, uint64_t value)
 }
 
 
-/* What is said of the whole list stays the same, also in the last one (6.2.1).  So
+/* Tags that apply to the whole list must not change, up to the last one (6.2.1).  So
  * there is no EXT-X-INDEPENDENT-SEGMENTS: a long GOP may still come. */
 static void
 add_control(text_t *t, const hls_stream_t *st)

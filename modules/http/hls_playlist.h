@@ -19,7 +19,8 @@ enum hls_form hls_playlist_form(const hls_stream_t *st, const hls_query_t *q);
 /* Appends the media playlist. */
 void hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form);
 
-/* What the multivariant playlist says of its one rendition besides the list. */
+/* The attributes of the multivariant playlist's one rendition that the list itself does
+ * not tell. */
 typedef struct {
     const char  *codecs;         /* of RFC 6381; NULL or "": not known */
     uint32_t     width, height;  /* 0: no pictures, or not known */

@@ -132,8 +132,8 @@ give_pin(hls_pin_t *pin)
 
 /* --- shares --- */
 
-/* What a group may have sent, together with a file of SIZE: a viewer on a slow way may
- * ask for a segment while the last one is not through. */
+/* The most bytes that may be on their way to a group when a file of SIZE joins them: a
+ * viewer on a slow link may ask for a segment before it has received the last one. */
 static size_t
 sending_share(size_t size)
 {

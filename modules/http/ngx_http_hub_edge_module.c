@@ -11,6 +11,7 @@
 #include <ngx_http.h>
 
 #include "access.h"
+#include "answer.h"
 #include "stream_path.h"
 #include "viewer.h"
 #include "../hub/hub.h"
@@ -40,8 +41,8 @@ typedef struct {
     hub_tick_t           tick;
 } edge_request_t;
 
-/* What a user has made the edge ask for lately.  The user's place is by its number; two
- * in one place share it. */
+/* Counts a user's recent requests that the cache could not answer.  The user's number
+ * gives the place; two users in one place share it. */
 typedef struct {
     ngx_msec_t  at;
     uint32_t    misses;            /* that count at this time */
@@ -364,19 +365,7 @@ ngx_http_hub_edge_add_variables(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_hub_edge_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *handler;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
-    if (handler == NULL) {
-        return NGX_ERROR;
-    }
-
-    *handler = ngx_http_hub_edge_handler;
-
-    return NGX_OK;
+    return answer_in_phase(cf, NGX_HTTP_ACCESS_PHASE, ngx_http_hub_edge_handler);
 }
 
 

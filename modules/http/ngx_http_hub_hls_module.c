@@ -664,19 +664,7 @@ ngx_http_hub_hls_choose(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_hub_hls_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt        *handler;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handler = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
-    if (handler == NULL) {
-        return NGX_ERROR;
-    }
-
-    *handler = ngx_http_hub_hls_choose;
-
-    return NGX_OK;
+    return answer_in_phase(cf, NGX_HTTP_PRECONTENT_PHASE, ngx_http_hub_hls_choose);
 }
 
 

@@ -1,4 +1,4 @@
-// What viewers of HLS cost: 1,000 of one stream, in low latency and plain, over HTTP and
+// The cost of viewers of HLS: 1,000 of one stream, in low latency and plain, over HTTP and
 // TLS, beside the floor of FLV and nginx-rtmp's files in the same round.
 
 import path from 'node:path';

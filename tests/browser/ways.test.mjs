@@ -108,7 +108,11 @@ for (const player of ['the browser itself', 'hls.js']) {
     }, player === 'hls.js'));
     const isNative = await page.evaluate(() =>
       document.querySelector('video').canPlayType('application/vnd.apple.mpegurl') !== '');
-    if (!isNative && player !== 'hls.js') t.skip('this browser has no player for HLS');
+    if (!isNative && player !== 'hls.js') {
+      await close();
+      t.skip('this browser has no player for HLS');
+      return;
+    }
     await playsBy(page, 'HLS');
     assert.match(await page.evaluate(() => document.querySelector('video').src), isNative ? /index\.m3u8$/ : /^blob:/);
     await readClock(page);
