@@ -153,7 +153,12 @@ export function gapBetween(watcher, from, to = Infinity) {
     const behind = tags.slice(after).filter((t) => t.type === type);
     const way = (tag) => ({ dts: tag.dts - before.dts, wall: tag.at - before.at });
     if (before && behind.length) {
-      gap[name] = { begin: way(behind[0]), end: way(behind.at(-1)), missed: missedBy(all.slice(-50), behind) };
+      gap[name] = {
+        begin: way(behind[0]),
+        end: way(behind.at(-1)),
+        missed: missedBy(all.slice(-50), behind),
+        late: drift(all.slice(-50), all),      // the publisher, before the gap: it could not keep up
+      };
     }
   }
   return gap;
@@ -174,10 +179,10 @@ const missedBy = (before, behind) => ({
   most: drift(before, behind.slice(0, 50)),
 });
 
-/** The error of each track's dts over each gap that began at `stops`, ms: [{least, most}…]. */
+/** The error of each track's dts over each gap that began at `stops`, ms: [{least, most, late}…]. */
 const gapErrors = (watcher, stops) => stops.map((stop, i) => {
   const { video, audio } = gapBetween(watcher, stop, stops[i + 1]);
-  return [video, audio].filter(Boolean).map(({ missed }) => missed);
+  return [video, audio].filter(Boolean).map(({ missed, late }) => ({ ...missed, late }));
 });
 
 /** The same in words. */
@@ -242,7 +247,7 @@ export async function soundOver(t, watchers, stops, { tolerance = 200, interleav
     const words = `${watcher.protocol}: dts misses the gaps by ${gapsInWords(watcher, stops)} ms`;
     t.diagnostic(words);
     assert.ok(
-      gapErrors(watcher, stops).flat().every(({ least, most }) => least <= allowed && most >= -allowed),
+      gapErrors(watcher, stops).flat().every(({ least, most, late }) => least - late <= allowed && most >= -allowed),
       `${words}, more than ${allowed}`,
     );
   }
