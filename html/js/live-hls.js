@@ -9,6 +9,9 @@ import { utcAt } from './time-map.js';
 
 const afterErrorMs = 1000;
 const recoverEveryMs = 10_000;
+// hls.js plays a second further behind after each stall, for ever. The page forgets the stalls after this
+// time without one, and waits twice as long when it was wrong.
+const calmMs = { least: 10_000, most: 600_000 };
 // How far playback may fall behind its target.
 const loose = {
   low: { chaseS: 0.2, eagerS: 0.4, jumpS: 5 },
@@ -55,6 +58,8 @@ class HlsWay {
     this.hls = null;
     this.opening = null;
     this.recoveredAt = -Infinity;
+    this.stalledAt = undefined;
+    this.calmMs = calmMs.least;
   }
 
   static isSupported() {
@@ -88,7 +93,10 @@ class HlsWay {
     });
     this.hls = hls;
     const on = (type, handler) => hls.on(type, (_, data) => this.hls === hls && handler(data));
-    on(Hls.Events.LEVEL_UPDATED, ({ details }) => { this.details = details; });
+    on(Hls.Events.LEVEL_UPDATED, ({ details }) => {
+      this.details = details;
+      this.forgetStalls();
+    });
     on(Hls.Events.FRAG_LOADED, (loaded) => this.measured(loaded));
     on(Hls.Events.ERROR, (error) => this.hlsFailed(Hls, error));
     hls.attachMedia(this.video);
@@ -122,6 +130,7 @@ class HlsWay {
 
   hlsFailed(Hls, { type, details, fatal, response, error }) {
     if (response?.code === 403) this.renewToken();
+    if (details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalledAt = performance.now();
     if (!fatal) return;
     const now = performance.now();
     if (type === Hls.ErrorTypes.MEDIA_ERROR && this.gotBytes && now - this.recoveredAt > recoverEveryMs) {
@@ -138,6 +147,14 @@ class HlsWay {
     const { fragments, edge, age, partTarget, targetduration } = this.details ?? {};
     if (!fragments?.length) return undefined;
     return [fragments[0].start, edge + Math.min(age, this.lowLatency && partTarget ? partTarget : targetduration)];
+  }
+
+  forgetStalls() {
+    if (this.stalledAt === undefined || performance.now() - this.stalledAt < this.calmMs) return;
+    this.stalledAt = undefined;
+    this.calmMs = Math.min(2 * this.calmMs, calmMs.most);
+    const { partHoldBack, holdBack } = this.details;
+    this.hls.targetLatency = (this.lowLatency && partHoldBack) || holdBack;
   }
 
   /** The playlist tells how far to stay behind; hls.js adds to it when playback stalls. */
