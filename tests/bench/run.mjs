@@ -1,8 +1,8 @@
 // Measures what a viewer costs with Duolu, the floor, stock nginx-rtmp and other
 // servers, side by side, and what recording costs (`recording`: only that).
-// `tls`, `hls`: only viewers over TLS, or of HLS.
+// `tls`, `hls`: only viewers over TLS, or of HLS; `publishers`: only many publishers with a viewer each.
 //
-//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording | tls | hls] [--save]
+//   node run.mjs FOLDER-OF-THE-PROGRAMS [quick] [recording | tls | hls | publishers] [--save]
 //
 // Each round measures every cell of the table once, the servers in turn, with the
 // same generator and the same frames. Figures are medians of the rounds, ratios are
@@ -28,7 +28,7 @@ import {
 import { hls, hlsReport } from './hls.mjs';
 import { recording, recordingReport } from './recording.mjs';
 import { peersGiven, peersMissing, startDuolu, startFloor, startPeer, startStock } from './servers.mjs';
-import { conditions, machine, report, save, tlsReport } from './table.mjs';
+import { conditions, machine, publishersReport, report, save, tlsReport } from './table.mjs';
 
 const [programs, ...options] = process.argv.slice(2);
 const quick = options.includes('quick') || process.env.BENCH_SET === 'quick';
@@ -334,10 +334,15 @@ async function ofHls() {
   return hlsReport(figures, `Machine: ${machine()}.\n${conditions({ late: figures.late ?? NaN }, run)}`);
 }
 
+async function ofPublishers() {
+  const start = Date.now();
+  for (const count of STREAMS) await attempt(`${count} streams`, async () => manyStreams(encode(300), count));
+  return publishersReport(results, { rounds, seconds, loadBefore, took: (Date.now() - start) / 1000 });
+}
+
 async function viewing() {
   await attempt('one stream', async () => oneStream(encode(1000)));
   await memory(encode(300));           // viewers keep up, also on a busy machine
-  for (const count of STREAMS) await attempt(`${count} streams`, async () => manyStreams(encode(300), count));
   if (!quick) await attempt('one worker and two', async () => capacity(encode(8000)));
   return report(results, { rounds, seconds, quick, loadBefore, took: (Date.now() - began) / 1000, counts: COUNTS });
 }
@@ -345,9 +350,10 @@ async function viewing() {
 prepare(programs);
 const loadBefore = os.loadavg()[0];
 const texts = [];
-const only = options.find((option) => ['tls', 'hls', 'recording'].includes(option));
+const only = options.find((option) => ['tls', 'hls', 'publishers', 'recording'].includes(option));
 if (only === 'tls') texts.push([await overTls(), 'tls']);
 if (!only) texts.push([await viewing(), 'table']);
+if (!only || only === 'publishers') texts.push([await ofPublishers(), 'publishers']);
 if (!only || only === 'hls') texts.push([await ofHls(), 'hls']);
 if (!only || only === 'recording') await attempt('recording', async () => {
   const figures = { rounds: Math.max(rounds, 2), seconds: 2 * seconds, say };

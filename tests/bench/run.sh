@@ -1,7 +1,7 @@
 #!/bin/bash
-# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording | tls | hls] [--save]
+# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording | tls | hls | publishers] [--save]
 # `./build.sh bench` builds the product first and then calls this.
-# quick: a small table in 3 minutes; recording, tls, hls: only that cost; --save: also writes tests/bench/RESULTS.md.
+# quick: a small table in 3 minutes; recording, tls, hls, publishers: only that cost; --save: also writes tests/bench/RESULTS.md.
 set -euo pipefail
 export LC_ALL=C
 
@@ -11,9 +11,9 @@ out=$repo/.build/bench
 
 for option; do
     case "$option" in
-        quick | recording | tls | hls | --save) ;;
+        quick | recording | tls | hls | publishers | --save) ;;
         *)
-            echo "tests/bench/run.sh: '$option' is not an option: expected quick, recording, tls, hls or --save" >&2
+            echo "tests/bench/run.sh: '$option' is not an option: expected quick, recording, tls, hls, publishers or --save" >&2
             exit 2
             ;;
     esac

@@ -179,7 +179,7 @@ function tlsGoals(worst, one, results) {
 export const goalRow = (what, value, limit, digits, label = '') =>
   `| ${what} | ${limit} | ${value.toFixed(digits)}${label} | ${value <= limit ? 'yes' : 'no'} |`;
 
-function goals({ one, many }, results) {
+function goals({ one }, results) {
   const { lines, worst } = collector();
   const duolu = (protocol, pick) => ofDuolu(one, protocol, pick);
   const large = (row) => row.count >= 1000 && row.flush !== 'auto';
@@ -196,7 +196,6 @@ function goals({ one, many }, results) {
   for (const [protocol, limit] of [['flv', 5], ['ws', 5], ['rtmp', 12]]) {
     worst(`KB of a viewer, ${protocol}`, single(results.memory[`Duolu ${protocol}`]), (r) => r.value, limit, 1);
   }
-  worst('KB of a stream beside its window', many.filter((row) => row.server === 'Duolu'), (r) => r.memory.own, 256, 0);
   worst(
     'ms to the first key frame at 1,000, median',
     one.filter((r) => r.server === 'Duolu' && r.count === 1000),
@@ -218,14 +217,6 @@ function goals({ one, many }, results) {
     const rows = one.filter((row) => row.server === 'Duolu' && row.flush === flush);
     worst(`ms of delay, p50, flush ${flush}`, rows, (r) => r.delay50, ms / 2 + 3, 1);
     worst(`ms of delay, p99, flush ${flush}`, rows, (r) => r.delay99, ms + 10, 1);
-  }
-  for (const row of many.filter(({ server, flush }) => server === 'Duolu' && flush !== 'auto')) {
-    worst(
-      `${row.count} streams, CPU per stream-second, ratio to nginx-rtmp, ${row.workers} worker(s), ${row.flush}`,
-      [row],
-      (r) => r.stock,
-      0.6,
-    );
   }
   return lines.join('\n');
 }
@@ -272,6 +263,31 @@ export const conditions = (results, { rounds, seconds, loadBefore, took }) =>
 const failures = ({ failed }) => (failed.length ? [`Failed: ${failed.join('; ')}.`, ''] : []);
 
 /** Of viewers over TLS alone. */
+export function publishersReport(results, run) {
+  const { many } = allRows(results);
+  const { lines, worst } = collector();
+  const duolu = many.filter((row) => row.server === 'Duolu');
+  worst('KB of a stream beside its window', duolu, (r) => r.memory.own, 256, 0);
+  for (const row of duolu.filter(({ flush }) => flush !== 'auto')) {
+    worst(
+      `${row.count} streams, CPU per stream-second, ratio to nginx-rtmp, ${row.workers} worker(s), ${row.flush}`,
+      [row],
+      (r) => r.stock,
+      0.6,
+    );
+  }
+  return [
+    `Machine: ${machine()}.`,
+    conditions(results, run),
+    '',
+    table(many, results),
+    '',
+    ...failures(results),
+    ...lines,
+    '',
+  ].join('\n');
+}
+
 export function tlsReport(results, run) {
   const { one } = allRows(results);
   const { lines, worst } = collector();
@@ -298,7 +314,7 @@ export function report(results, run) {
     `Machine: ${machine()}.`,
     `${run.quick ? 'The quick set, for orientation only. ' : ''}${conditions(results, run)}`,
     '',
-    table([...rows.one, ...rows.many], results),
+    table(rows.one, results),
     '',
     'With viewers whose connections take segments of 1,448 bytes, as over Ethernet:',
     '',
