@@ -279,7 +279,7 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
     }
 
     snprintf(full, sizeof(full), "%s/%s", gate->app, gate->name);
-    if (strcmp(full, claims.stream) != 0 || strcmp(claims.action, "view") != 0) {
+    if (strcmp(full, claims.stream) != 0 || !token_allows(&claims, "view")) {
         return "token of another stream";
     }
 

@@ -172,9 +172,9 @@ access_check(const token_keys_t *keys, ngx_str_t *token, ngx_str_t *stream,
 
     holder->uid = claims.user;
     holder->issued = claims.issued;
+    holder->replay = token_allows(&claims, "replay");
 
-    return ngx_strcmp(claims.action, action) == 0
-           ? NULL : "token is for another action";
+    return token_allows(&claims, action) ? NULL : "token is for another action";
 }
 
 

@@ -24,6 +24,7 @@ token_keys_t *access_keys(void **loc_conf);
 typedef struct {
     uint64_t  uid;         /* the token's user */
     int64_t   issued;      /* unix seconds */
+    unsigned  replay:1;    /* the token allows to see the recorded past, too */
 } access_holder_t;
 
 /* Returns NULL and fills HOLDER when TOKEN allows ACTION on STREAM at NOW

@@ -265,6 +265,15 @@ token_check(const token_keys_t *keys, token_mac_pt hmac, const char *text,
 }
 
 
+int
+token_allows(const token_claims_t *claims, const char *action)
+{
+    return strcmp(claims->action, action) == 0
+           || (strcmp(claims->action, "watch") == 0
+               && (strcmp(action, "view") == 0 || strcmp(action, "replay") == 0));
+}
+
+
 const char *
 token_result_text(token_result_t result)
 {

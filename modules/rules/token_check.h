@@ -22,7 +22,7 @@
 typedef struct {
     uint64_t  user;                            /* sub, 1 to INT64_MAX */
     char      stream[TOKEN_STREAM_MAX + 1];    /* s */
-    char      action[16];                      /* a: "view" or "replay" */
+    char      action[16];                      /* a: "view", "replay" or "watch" */
     int64_t   issued;                          /* iat */
     int64_t   expires;                         /* exp */
 } token_claims_t;
@@ -46,9 +46,14 @@ typedef int (*token_mac_pt)(uint8_t mac[TOKEN_MAC_BYTES],
 
 /* Checks the LEN bytes of TEXT at NOW (seconds).  Fills CLAIMS when it returns
  * TOKEN_OK, TOKEN_EXPIRED or TOKEN_FUTURE, and clears them otherwise.  The caller
- * compares stream and action with those that the client asked for. */
+ * compares the stream with the one that the client asked for, and the action by
+ * token_allows(). */
 token_result_t token_check(const token_keys_t *keys, token_mac_pt hmac,
     const char *text, size_t len, int64_t now, token_claims_t *claims);
+
+/* Does a token with these claims allow ACTION?  A token for "watch", which is made only for
+ * users who may do both, is one for "view" and for "replay". */
+int token_allows(const token_claims_t *claims, const char *action);
 
 /* Returns a sentence such as "token has expired"; NULL for TOKEN_OK. */
 const char *token_result_text(token_result_t result);

@@ -471,12 +471,13 @@ describe('clips over HTTP', () => {
     });
   }
 
-  test('rights: the token must be for replay of this stream, and not revoked', DEADLINE, async () => {
+  test('rights: the token must allow replay of this stream, and not be revoked', DEADLINE, async () => {
     const ask = async (stream, over) => (await get(hub.clipUrl(stream, NOON, NOON + 1000, over))).status;
     assert.equal(await ask('live/demo', { a: 'view' }), 403);
     assert.equal(await ask('live/demo', { s: 'live/long' }), 403);
     assert.equal(await ask('live/demo', { exp: 1 }), 403);
     assert.equal(await ask('live/demo', {}), 200);
+    assert.equal(await ask('live/demo', { a: 'watch' }), 200, 'for view and replay');
     await hub.control('revoke?user=9');
     assert.equal(await ask('live/demo', { sub: '9' }), 403);
   });

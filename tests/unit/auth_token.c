@@ -82,6 +82,33 @@ static void test_signed_verifies(void **state)
 }
 
 
+/* a token for "watch" is one for "view" and for "replay", any other one for its action alone */
+static void test_what_each_action_allows(void **state)
+{
+    static const struct {
+        const char  *held;
+        bool         view;
+        bool         replay;
+    }  cases[] = {
+        { "view", true, false }, { "replay", false, true }, { "watch", true, true },
+        { "known", false, false }, { "publish", false, false }, { "", false, false },
+        { "Watch", false, false }, { "watcher", false, false }, { "view,replay", false, false },
+    };
+
+    size_t          i;
+    token_claims_t  claims;
+
+    (void) state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memset(&claims, 0, sizeof(claims));
+        strcpy(claims.action, cases[i].held);
+        assert_int_equal(token_allows(&claims, "view"), cases[i].view);
+        assert_int_equal(token_allows(&claims, "replay"), cases[i].replay);
+        assert_false(token_allows(&claims, "other"));
+    }
+}
+
+
 /* the layout that nginx reads: RFC 7515 compact, no padding */
 static void test_layout(void **state)
 {
@@ -365,7 +392,7 @@ static void token_case(char *column[CASES_COLUMNS])
 
     /* then the same check as the gate's */
     taken = token_verify(&keys, token, NOW, &claims) == TOKEN_OK
-            && strcmp(claims.stream, "live/cam1") == 0 && strcmp(claims.action, "view") == 0;
+            && strcmp(claims.stream, "live/cam1") == 0 && token_allows(&claims, "view");
     if (taken != (strcmp(column[4], "yes") == 0)) {
         fail_msg("%s: expected %s", column[0], column[4]);
     }
@@ -411,6 +438,7 @@ int main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_signed_verifies),
+        cmocka_unit_test(test_what_each_action_allows),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_second_key_verifies),
         cmocka_unit_test(test_tampered),
