@@ -56,7 +56,10 @@ void api_reply_changed(api_t *api, const change_t *change, json_t *body);
 /* Adds a warning to the body and the log when nginx could not be told whether to record. */
 void api_warn_untold(api_t *api, control_result_t result, const char *error, json_t *body);
 
-/* Makes a token for this user and the action "view" or "replay"; false only when it is too long. */
+/*
+ * Makes a token for this user and the action "view", "replay" or, for both, "watch"; false only
+ * when it is too long.
+ */
 bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
                      const char *action, char token[TOKEN_MAX]);
 

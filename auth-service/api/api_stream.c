@@ -87,7 +87,10 @@ static void stream_set_live(json_t *out, json_t *live)
 }
 
 
-/* Adds the URL of the live stream and the folder of its history, if the user has the right. */
+/*
+ * Adds the URL of the live stream, the folder of its history, and the live playlist that reaches
+ * back into it, as far as the user has the rights.
+ */
 static void stream_set_urls(stream_list_t *list, json_t *out, const store_stream_t *stream,
                             unsigned rights)
 {
@@ -107,6 +110,15 @@ static void stream_set_urls(stream_list_t *list, json_t *out, const store_stream
     {
         json_object_set_new(out, "replay", json_sprintf("/m/%s/rec/%s/%s/", token, stream->app,
                                                         stream->name));
+    }
+
+    if ((rights & RIGHT_VIEW) && (rights & RIGHT_REPLAY)
+        && api_media_token(list->api, stream->app, stream->name, stream->not_before, "watch",
+                           token))
+    {
+        json_object_set_new(out, "watch", json_sprintf("/m/%s/%s/%s/index.m3u8?window=%d", token,
+                                                       stream->app, stream->name,
+                                                       TOKEN_WINDOW_S));
     }
 }
 

@@ -21,6 +21,9 @@ bool token_keys_create(const char *path, char *error, size_t error_size);
  */
 int64_t token_issue(int64_t now, int64_t not_before);
 
+/* How many seconds an address with a token for "watch" reaches back, if nobody says otherwise. */
+#define TOKEN_WINDOW_S  600
+
 /* Returns false only when the claims are too long. */
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX]);
 

@@ -28,7 +28,8 @@ typedef enum {
     OPTION_FORMAT         = 1 << 6,
     OPTION_LABEL          = 1 << 7,
     OPTION_USER           = 1 << 8,
-    OPTION_DRY_RUN        = 1 << 9
+    OPTION_DRY_RUN        = 1 << 9,
+    OPTION_WINDOW         = 1 << 10
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -45,6 +46,7 @@ typedef struct {
     const char  *format;
     const char  *label;
     const char  *user;
+    const char  *window;
 } ctl_t;
 
 typedef struct {

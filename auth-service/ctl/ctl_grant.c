@@ -9,6 +9,7 @@
 
 #define CTL_TTL_DEFAULT  (12 * 3600)
 #define CTL_TTL_MAX      (366 * 24 * 3600)
+#define CTL_WINDOW_MAX   (4 * 3600)          /* a playlist of nginx reaches back no further */
 #define RTMP_NAME_MAX    ((size_t) 255)      /* NGX_RTMP_MAX_NAME without the final NUL */
 
 
@@ -176,19 +177,21 @@ int ctl_grant_list(ctl_t *ctl)
 }
 
 
-static int ctl_ttl(ctl_t *ctl, long *ttl)
+/* Reads the seconds of OPTION, from 1 to MOST; GIVEN may be NULL. */
+static int ctl_seconds(const char *option, const char *given, long otherwise, long most,
+                       long *seconds)
 {
     char  *end;
 
-    *ttl = CTL_TTL_DEFAULT;
-    if (ctl->ttl == NULL) {
+    *seconds = otherwise;
+    if (given == NULL) {
         return CTL_OK;
     }
 
-    *ttl = strtol(ctl->ttl, &end, 10);
-    if (*end || ctl->ttl[0] == '\0' || *ttl < 1 || *ttl > CTL_TTL_MAX) {
-        return ctl_fail(CTL_USAGE, "--ttl \"%.40s\"; expected seconds from 1 to %d", ctl->ttl,
-                        CTL_TTL_MAX);
+    *seconds = strtol(given, &end, 10);
+    if (*end || given[0] == '\0' || *seconds < 1 || *seconds > most) {
+        return ctl_fail(CTL_USAGE, "%s \"%.40s\"; expected seconds from 1 to %ld", option, given,
+                        most);
     }
 
     return CTL_OK;
@@ -221,27 +224,95 @@ static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *
 }
 
 
-/* Checks the action and its format. */
-static int ctl_url_check(const char *action, const char *format)
+/* What a token is for. */
+typedef struct {
+    const char  *action;
+    unsigned     rights;            /* the user needs all of them */
+    const char  *format;            /* if none is given */
+    const char  *formats;
+    const char  *folder;
+} ctl_use_t;
+
+static const ctl_use_t  ctl_uses[] = {
+    { "view", RIGHT_VIEW, "flv", "flv, hls or rtmp", "" },
+    { "replay", RIGHT_REPLAY, "hls", "hls", "rec/" },
+    { "watch", RIGHT_VIEW | RIGHT_REPLAY, "hls", "hls", "" },
+};
+
+#define CTL_USES  (sizeof(ctl_uses) / sizeof(ctl_uses[0]))
+
+/* An address to be made. */
+typedef struct {
+    const ctl_use_t  *use;
+    const char       *format;
+    long              ttl;
+    long              window;       /* seconds; 0: the playlist does not reach back */
+} ctl_url_t;
+
+
+static int ctl_url_use(const char *action, const ctl_use_t **use)
 {
-    if (strcmp(action, "view") != 0 && strcmp(action, "replay") != 0) {
-        return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view or replay", action);
+    size_t  i;
+
+    for (i = 0; i < CTL_USES; i++) {
+        if (strcmp(ctl_uses[i].action, action) == 0) {
+            *use = &ctl_uses[i];
+            return CTL_OK;
+        }
     }
-    if (strcmp(action, "view") == 0 && strcmp(format, "flv") != 0 && strcmp(format, "rtmp") != 0
-        && strcmp(format, "hls") != 0)
+
+    return ctl_fail(CTL_USAGE, "action \"%.40s\"; expected view, replay or watch", action);
+}
+
+
+static int ctl_url_format(ctl_url_t *url, const char *given)
+{
+    bool  all = url->use->rights == RIGHT_VIEW;
+
+    url->format = given ? given : url->use->format;
+
+    if (strcmp(url->format, "hls") != 0
+        && !(all && (strcmp(url->format, "flv") == 0 || strcmp(url->format, "rtmp") == 0)))
     {
-        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected flv, hls or rtmp", format);
-    }
-    if (strcmp(action, "replay") == 0 && strcmp(format, "hls") != 0) {
-        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected hls", format);
+        return ctl_fail(CTL_USAGE, "--format \"%.40s\"; expected %s", url->format,
+                        url->use->formats);
     }
 
     return CTL_OK;
 }
 
 
+static int ctl_url_window(ctl_url_t *url, const char *given)
+{
+    if (strcmp(url->use->action, "watch") != 0) {
+        return given == NULL ? CTL_OK
+               : ctl_fail(CTL_USAGE, "--window \"%.40s\" with %s; expected watch, which reaches "
+                          "back into the recording", given, url->use->action);
+    }
+
+    return ctl_seconds("--window", given, TOKEN_WINDOW_S, CTL_WINDOW_MAX, &url->window);
+}
+
+
+/* Reads the action and the options. */
+static int ctl_url_read(ctl_t *ctl, ctl_url_t *url)
+{
+    int  code = ctl_url_use(ctl->count > 2 ? ctl->words[2] : "view", &url->use);
+
+    if (code == CTL_OK) {
+        code = ctl_url_format(url, ctl->format);
+    }
+    if (code == CTL_OK) {
+        code = ctl_url_window(url, ctl->window);
+    }
+
+    return code == CTL_OK ? ctl_seconds("--ttl", ctl->ttl, CTL_TTL_DEFAULT, CTL_TTL_MAX, &url->ttl)
+                          : code;
+}
+
+
 static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_stream_t *stream,
-                         const char *action, int64_t now, long ttl, char token[TOKEN_MAX])
+                         const ctl_url_t *url, int64_t now, char token[TOKEN_MAX])
 {
     char            error[512];
     token_keys_t    keys;
@@ -254,9 +325,9 @@ static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_strea
     memset(&claims, 0, sizeof(claims));
     claims.user = user->id;
     claims.issued = token_issue(now, stream->not_before);
-    claims.expires = now + ttl;
+    claims.expires = now + url->ttl;
     snprintf(claims.stream, sizeof(claims.stream), "%s/%s", stream->app, stream->name);
-    snprintf(claims.action, sizeof(claims.action), "%s", action);
+    snprintf(claims.action, sizeof(claims.action), "%s", url->use->action);
 
     if (!token_sign(&keys, &claims, token)) {
         return ctl_fail(CTL_FAILED, "token for %s does not fit %d bytes", claims.stream,
@@ -267,24 +338,31 @@ static int ctl_url_token(ctl_t *ctl, const store_user_t *user, const store_strea
 }
 
 
+static void ctl_print_http(const ctl_t *ctl, const store_stream_t *stream, const ctl_url_t *url,
+                           const char *token)
+{
+    bool  hls = strcmp(url->format, "hls") == 0;
+
+    printf("http://%s:%u/m/%s/%s%s/%s%s", ctl->config.host, ctl->config.http_port, token,
+           url->use->folder, stream->app, stream->name, hls ? "/index.m3u8" : ".flv");
+    if (url->window) {
+        printf("?window=%ld", url->window);
+    }
+    printf("\n");
+}
+
+
 int ctl_url(ctl_t *ctl)
 {
     int              code;
-    long             ttl;
-    char             token[TOKEN_MAX];
-    bool             replay;
-    int64_t          began = (int64_t) time(NULL);     /* before the right is read */
-    const char      *action = ctl->count > 2 ? ctl->words[2] : "view", *format;
+    char             token[TOKEN_MAX], missing[RIGHTS_TEXT_SIZE];
+    int64_t          began = (int64_t) time(NULL);     /* before the rights are read */
+    unsigned         rights;
+    ctl_url_t        url = { 0 };
     store_user_t     user;
     store_stream_t   stream;
 
-    replay = strcmp(action, "replay") == 0;
-    format = ctl->format ? ctl->format : replay ? "hls" : "flv";
-
-    code = ctl_url_check(action, format);
-    if (code == CTL_OK) {
-        code = ctl_ttl(ctl, &ttl);
-    }
+    code = ctl_url_read(ctl, &url);
     if (code == CTL_OK) {
         code = ctl_find_user(ctl, ctl->words[0], &user);
     }
@@ -295,23 +373,22 @@ int ctl_url(ctl_t *ctl)
         return code;
     }
 
-    if (!(rights_on_stream(&user, &stream) & (replay ? RIGHT_REPLAY : RIGHT_VIEW))) {
+    rights = url.use->rights & ~rights_on_stream(&user, &stream);
+    if (rights) {
         return ctl_fail(CTL_REFUSED, "user %s %smay not %s %s/%s", user.name,
-                        user.disabled ? "is disabled and " : "", action, stream.app,
-                        stream.name);
+                        user.disabled ? "is disabled and " : "", rights_format(rights, missing),
+                        stream.app, stream.name);
     }
 
-    code = ctl_url_token(ctl, &user, &stream, action, began, ttl, token);
+    code = ctl_url_token(ctl, &user, &stream, &url, began, token);
     if (code != CTL_OK) {
         return code;
     }
 
-    if (strcmp(format, "rtmp") == 0) {
+    if (strcmp(url.format, "rtmp") == 0) {
         return ctl_print_rtmp(ctl, &stream, token);
     }
 
-    printf("http://%s:%u/m/%s/%s%s/%s%s\n", ctl->config.host, ctl->config.http_port, token,
-           replay ? "rec/" : "", stream.app, stream.name,
-           strcmp(format, "hls") == 0 ? "/index.m3u8" : ".flv");
+    ctl_print_http(ctl, &stream, &url, token);
     return CTL_OK;
 }

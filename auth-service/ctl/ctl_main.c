@@ -84,10 +84,12 @@ static const ctl_command_t  ctl_commands[] = {
     { "grant list", "[APP/NAME|APP] [--json]",
       "lists the grants",
       0, 1, OPTION_JSON, 0, ctl_grant_list },
-    { "url", "USER APP/NAME view|replay [--format flv|hls|rtmp] [--ttl SECONDS]",
-      "prints an address with a token, by default valid for 12 hours",
+    { "url", "USER APP/NAME view|replay|watch [--format flv|hls|rtmp] [--window SECONDS] "
+      "[--ttl SECONDS]",
+      "prints an address with a token, by default valid for 12 hours; watch: live, and --window "
+      "back into the recording",
       2, 3,
-      OPTION_FORMAT | OPTION_TTL, 0, ctl_url },
+      OPTION_FORMAT | OPTION_WINDOW | OPTION_TTL, 0, ctl_url },
     { "rec list", "[APP/NAME] [--json]",
       "lists recordings, the oldest first",
       0, 1, OPTION_JSON, 0, ctl_rec_list },
@@ -185,6 +187,7 @@ static const ctl_option_name_t  ctl_options[] = {
     { "--format", OPTION_FORMAT, offsetof(ctl_t, format) },
     { "--label", OPTION_LABEL, offsetof(ctl_t, label) },
     { "--user", OPTION_USER, offsetof(ctl_t, user) },
+    { "--window", OPTION_WINDOW, offsetof(ctl_t, window) },
     { "--dry-run", OPTION_DRY_RUN, 0 },
 };
 

@@ -457,6 +457,7 @@ describe('page API', () => {
     const publish = await seen();
     assert.deepEqual(publish['live/demo'].rights, ['publish']);
     assert.equal(publish['live/demo'].play, undefined);
+    assert.equal(view['live/demo'].watch, undefined);
 
     // replay alone gives the address of recordings, not of the live stream
     await auth.done(['revoke', 'eve', 'live/demo']);
@@ -466,6 +467,14 @@ describe('page API', () => {
     assert.equal(replay['live/demo'].play, undefined);
     assert.match(replay['live/demo'].replay, /^\/m\/[\w-]+\.[\w-]+\.[\w-]+\/rec\/live\/demo\/$/);
     assert.equal(replay['live/demo'].state, 'offline');
+    assert.equal(replay['live/demo'].watch, undefined);
+
+    // both give the address of a live playlist that reaches back
+    await auth.done(['grant', 'eve', 'live/demo', 'view']);
+    const { watch, play, replay: folder } = (await seen())['live/demo'];
+    assert.match(watch, /^\/m\/[\w-]+\.[\w-]+\.[\w-]+\/live\/demo\/index\.m3u8\?window=600$/);
+    const actionIn = (url) => JSON.parse(Buffer.from(url.split('/')[2].split('.')[1], 'base64url')).a;
+    assert.deepEqual([watch, play, folder].map(actionIn), ['watch', 'view', 'replay']);
     await auth.done(['revoke', 'eve', 'live/demo']);
 
     // by group, by app, by visibility

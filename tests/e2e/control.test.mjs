@@ -376,6 +376,23 @@ cleanly('revoking a grant ends that user\'s sessions on that stream; granted aga
   await goOn([...await viewers(one, await newToken('eve', one)), ...others]);
 });
 
+cleanly('a token for live and recordings ends when either right is lost, everywhere', async (t) => {
+  const stream = await newStream('both', 'admin');
+  await publish(stream);
+  const status = async (token, file) => (await get(`${stack.httpUrl}/m/${token}/${file}`)).status;
+  for (const lost of ['replay', 'view']) {
+    await stack.ctl('grant', 'eve', stream.full, 'view,replay');
+    const token = (await stack.ctl('url', 'eve', stream.full, 'watch')).split('/')[4];
+    const files = [`${stream.full}/index.m3u8?window=600`, `rec/${stream.full}/spans.json`];
+    const gone = await viewers(stream, token);
+    for (const file of files) assert.equal(await status(token, file), 200, file);
+    await ends(t, () => stack.ctl('revoke', 'eve', stream.full, lost), gone);
+    await refused(stream, token);
+    for (const file of files) assert.equal(await status(token, file), 403, `${file} without ${lost}`);
+    await assert.rejects(stack.ctl('url', 'eve', stream.full, 'watch'), new RegExp(`may not ${lost} `));
+  }
+});
+
 cleanly('ffmpeg as an encoder ends, too', async (t) => {
   const stream = await newStream('encoder', 'joe');
   const publisher = pushFfmpeg(`${stack.rtmpUrl}/live/${stream.name}?key=${stream.key}`);

@@ -672,7 +672,7 @@ describe('rights', () => {
     for (const [args, expected] of [
       [['replay', '--format', 'flv'], /--format "flv"; expected hls/],
       [['view', '--format', 'mp4'], /--format "mp4"; expected flv, hls or rtmp/],
-      [['look'], /action "look"; expected view or replay/],
+      [['look'], /action "look"; expected view, replay or watch/],
     ]) {
       const { code, stderr } = await auth.ctl(['url', 'eve', 'live/demo', ...args]);
       assert.equal(code, 2);
@@ -686,6 +686,51 @@ describe('rights', () => {
     const [[at1]] = sql(`SELECT at FROM revocations WHERE user_id = ${user} AND stream_id = 1`);
     assert.ok(Number(at1) >= claims.iat);
     await auth.done(['revoke', 'eve', 'live/demo']);
+  });
+});
+
+describe('a URL for live that reaches back into the recording', () => {
+  const url = (...args) => auth.ctl(['url', 'eve', 'live/demo', 'watch', ...args]);
+
+  test('only users who may view and replay get one, and it plays over RTMP, too', async () => {
+    for (const [rights, missing] of [['view', 'replay'], ['replay', 'view'], ['publish', 'view,replay']]) {
+      await auth.done(['grant', 'eve', 'live/demo', rights]);
+      const { code, stdout, stderr } = await url();
+      assert.deepEqual([code, stdout, stderr], [5, '', `duoluctl: user eve may not ${missing} live/demo\n`]);
+      await auth.done(['revoke', 'eve', 'live/demo']);
+    }
+    await auth.done(['grant', 'eve', 'live/demo', 'view,replay']);
+    let token;
+    for (const [more, window] of [[[], 600], [['--format', 'hls', '--window', '7200'], 7200], [['--window=1'], 1]]) {
+      const { stdout } = await url('--ttl', '60', ...more);
+      const address = /^http:\/\/[^/]+\/m\/([\w-]+\.[\w-]+\.[\w-]+)\/live\/demo\/index\.m3u8\?window=(\d+)\n$/;
+      assert.match(stdout, address);
+      assert.equal(Number(stdout.match(address)[2]), window);
+      [, token] = stdout.match(address);
+    }
+    const claims = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
+    assert.deepEqual([claims.s, claims.a, claims.exp - claims.iat <= 60], ['live/demo', 'watch', true]);
+    const play = async () => (await auth.gate('play', { ARGS: `token=${token}` })).json;
+    assert.equal((await play()).allow, true);
+    await auth.done(['revoke', 'eve', 'live/demo', 'replay']);
+    assert.equal((await play()).allow, false, 'either right that is lost voids it');
+    await auth.done(['revoke', 'eve', 'live/demo']);
+  });
+
+  test('what does not fit together is explained', async () => {
+    for (const [args, expected] of [
+      [['watch', '--format', 'flv'], /--format "flv"; expected hls/],
+      [['watch', '--window', '0'], /--window "0"; expected seconds from 1 to 14400/],
+      [['watch', '--window', '14401'], /--window "14401"; expected seconds from 1 to 14400/],
+      [['watch', '--window', '1h'], /--window "1h"; expected seconds/],
+      [['watch', '--window', ''], /--window ""; expected seconds/],
+      [['view', '--format', 'hls', '--window', '60'], /--window "60" with view; expected watch/],
+      [['replay', '--window', '60'], /--window "60" with replay; expected watch/],
+    ]) {
+      const { code, stdout, stderr } = await auth.ctl(['url', 'eve', 'live/demo', ...args]);
+      assert.deepEqual([code, stdout], [2, ''], stderr);
+      assert.match(stderr, expected);
+    }
   });
 });
 
