@@ -38,6 +38,7 @@ typedef struct {
     ngx_str_t            path;     /* APP/NAME/FILE */
     ngx_http_request_t  *request;
     uint64_t             uid;
+    ngx_str_t            action;   /* what the token allows: "view", or the past, too: "watch" */
     hub_tick_t           tick;
 } edge_request_t;
 
@@ -49,6 +50,9 @@ typedef struct {
 } edge_user_t;
 
 static edge_user_t  edge_users[EDGE_USERS];
+
+static const ngx_str_t  edge_view = ngx_string("view");
+static const ngx_str_t  edge_view_and_replay = ngx_string("watch");
 
 
 static ngx_int_t ngx_http_hub_edge_add_variables(ngx_conf_t *cf);
@@ -240,6 +244,7 @@ ngx_http_hub_edge_handler(ngx_http_request_t *r)
     }
 
     edge->uid = holder.uid;
+    edge->action = holder.replay ? edge_view_and_replay : edge_view;
     ngx_http_set_ctx(r, edge, ngx_http_hub_edge_module);
 
 #if (NGX_HTTP_CACHE)
@@ -290,14 +295,31 @@ edge_path_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_
 }
 
 
-/* All workers make the same token.  A revocation of the stream voids the older ones,
- * also the edge's own. */
+static ngx_int_t
+edge_action_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
+{
+    const edge_request_t  *edge = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+
+    if (edge == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    edge_set_value(v, edge->action.data, edge->action.len);
+
+    return NGX_OK;
+}
+
+
+/* All workers make the same token: for "view", or with DATA for the viewer's action.  A
+ * revocation of the stream voids the older ones, also the edge's own. */
 static ngx_int_t
 edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data)
 {
     u_char                        *p;
     int64_t                        until;
     token_claims_t                 claims;
+    const ngx_str_t               *action;
     const edge_request_t          *edge;
     ngx_http_hub_edge_loc_conf_t  *conf;
 
@@ -317,7 +339,8 @@ edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr
     ngx_memzero(&claims, sizeof(token_claims_t));
     claims.user = conf->user;
     ngx_memcpy(claims.stream, edge->stream.data, edge->stream.len);
-    ngx_memcpy(claims.action, "view", sizeof("view"));
+    action = data ? &edge->action : &edge_view;
+    ngx_memcpy(claims.action, action->data, action->len);
 
     until = hub_revoked_until(hub, claims.user,
                               hub_name_hash(edge->stream.data, edge->stream.len), 0);
@@ -342,9 +365,12 @@ ngx_http_hub_edge_add_variables(ngx_conf_t *cf)
     static const struct {
         ngx_str_t                   name;
         ngx_http_get_variable_pt    get;
+        uintptr_t                   data;
     }  variables[] = {
-        { ngx_string("hub_edge_path"), edge_path_variable },
-        { ngx_string("hub_edge_token"), edge_token_variable }
+        { ngx_string("hub_edge_path"), edge_path_variable, 0 },
+        { ngx_string("hub_edge_action"), edge_action_variable, 0 },
+        { ngx_string("hub_edge_token"), edge_token_variable, 0 },
+        { ngx_string("hub_edge_action_token"), edge_token_variable, 1 }
     };
 
     for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
@@ -356,6 +382,7 @@ ngx_http_hub_edge_add_variables(ngx_conf_t *cf)
         }
 
         v->get_handler = variables[i].get;
+        v->data = variables[i].data;
     }
 
     return NGX_OK;

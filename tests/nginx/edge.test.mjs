@@ -150,6 +150,36 @@ describe('an edge', () => {
     assert.doesNotMatch(edge.log(), /eyJ|nothing/, 'the log has a token');
   });
 
+  test('a token for live alone gets nothing from the cache that one for the past, too, has fetched', async () => {
+    const [past, live] = ['watch', 'view'].map((a) => [71, 72].map((sub) => token(STREAM, { a, sub: String(sub) })));
+    const list = (await edge.get(edge.url(STREAM, 'live.m3u8?window=60', past[0]))).body.toString();
+    const segment = list.match(/^[0-9a-f]+-\d+\.m4s$/m)[0];
+    const init = list.match(/#EXT-X-MAP:URI="([^"]+)"/)[1];
+    const part = newest(list);
+    /** What the origin and the log say of fetching this with these tokens, one after the other. */
+    async function fetched(file, tokens) {
+      const before = asked().length;
+      const lines = edge.log().split('\n').length;
+      for (const t of tokens) assert.equal((await edge.get(edge.url(STREAM, file, t))).status, 200, file);
+      await until(() => edge.log().split('\n').length === lines + tokens.length, 'the edge to log them');
+      const cache = edge.log().split('\n').slice(-1 - tokens.length, -1).map((line) => line.split(' ').at(-1));
+      await until(() => asked().length >= before + cache.filter((word) => word !== 'HIT').length, 'the origin, too');
+      return [cache, asked().slice(before).map((name) => name.slice(STREAM.length + 1))];
+    }
+    for (const file of [segment, init]) {
+      assert.deepEqual(await fetched(file, [...past, ...live]), [['MISS', 'HIT', 'MISS', 'HIT'], [file, file]]);
+    }
+    // a part is never recorded: it is the same for all
+    assert.deepEqual((await fetched(part, [...live, ...past]))[0].slice(1), ['HIT', 'HIT', 'HIT']);
+    for (const file of ['live.m3u8', 'index.m3u8']) {
+      const [, names] = await fetched(`${file}?window=77`, [past[0], live[0]]);
+      assert.deepEqual(names.filter((name) => name.includes('window')), [`${file}?window=77`]);
+    }
+    // the origin knows with which right the edge asks
+    const sessions = (await hub.sessions()).filter(({ kind, uid }) => kind === 'view' && uid === 2);
+    assert.ok(sessions.length >= 2, `${sessions.length} sessions`);
+  });
+
   test('a token that a worker has verified before ends at its time, and admits no other token', async () => {
     const good = token(STREAM, { exp: Math.floor(Date.now() / 1000) + 4 });
     const digit = good.at(-20) === 'A' ? 'B' : 'A';
