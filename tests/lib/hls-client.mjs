@@ -2,6 +2,7 @@
 // reload, hints, delta updates), and one that knows nothing of parts.
 //
 //   const source = new HlsSource(url);              of a multivariant playlist, for all clients of one stream
+//   const other = new HlsSource(url, source);       of the same stream with another window
 //   const client = new LowLatencyClient(source).start();
 //   await client.until(() => client.samples > 100, '100 pictures');
 //   await client.stop();
@@ -40,12 +41,8 @@ function valid(url, answer) {
 
 /** What all clients know of one stream. */
 export class HlsSource {
-  constructor(url) {
-    this.url = url;
-    this.stream = new HlsStream();
-    this.report = this.stream.report;
-    this.media = new HlsMedia(this.stream);
-    this.inits = new Map();
+  constructor(url, { stream = new HlsStream(), media = new HlsMedia(stream), inits = new Map() } = {}) {
+    Object.assign(this, { url, stream, media, inits, report: stream.report });
   }
 
   /** The variant of the multivariant playlist as it is now. */
@@ -75,6 +72,8 @@ class Client {
     this.listed = new Map();            // URI: until when it must be there
     this.old = 0;                       // of them, read when the list no longer named them
     this.pictures = [];                 // hashes, from the segments
+    this.recorded = 0;                  // segments that came from the recording
+    this.cut = false;                   // the list may begin later than its window
   }
 
   start() {
@@ -123,6 +122,7 @@ class Client {
   async open() {
     this.variant = await this.source.variant();
     this.base = new URL(this.variant.uri, this.source.url);
+    if (this.base.searchParams.has('window')) this.window = Number(this.base.searchParams.get('window'));
     this.list = await this.load({});
   }
 
@@ -137,7 +137,8 @@ class Client {
       this.away++;
       return this.load(request);
     }
-    return this.follower.add(valid(url, answer).body, request);
+    const { window, cut } = this;
+    return this.follower.add(valid(url, answer).body, { ...request, window, cut });
   }
 
   /**
@@ -171,8 +172,11 @@ class Client {
       if (this.first !== undefined && segment.hole) this.holes.push(segment.hole);
       this.first ??= number;
       await this.source.init(map.uri, (init) => this.get(init));
-      const { body } = await this.get(uri);
-      const tracks = this.segments.segment(segment, body, { parts: parts.length, independent: list.independent });
+      const { body, headers: { etag } } = await this.get(uri);
+      const recorded = /-r"$/.test(etag);
+      this.recorded += recorded ? 1 : 0;
+      const how = { parts: parts.length, independent: list.independent, etag, recorded };
+      const tracks = this.segments.segment(segment, body, how);
       this.seconds = (this.seconds ?? 0) + duration;
       this.pictures.push(...this.hashes(tracks, map, body));
     }

@@ -12,6 +12,7 @@ import { readMp4 } from './mp4.mjs';
 const ISO6 = ['iso6', 'iso7', 'iso8', 'iso9', 'cmfc', 'cmf2', 'cmfs', 'mp42', 'hlsf'];
 const MS = 0.001;
 const APART = 0.5;                      // seconds between sound and picture of one part
+const PACE = 0.025;                     // seconds that sound from the recording may be apart: SOUND_DRIFT, each way
 const BASE_IS_MOOF = 0x20000;
 const BASE_GIVEN = 1;
 
@@ -58,7 +59,9 @@ export class HlsMedia {
     this.stream = stream;
     this.report = stream.report;
     this.inits = new Map();             // URI: {bytes, movie}
-    this.hashes = new Map();            // URI: of its bytes
+    this.hashes = new Map();            // URI and ETag: of its bytes
+    this.frameLists = new Map();        // URI of a segment: its frames, as they were first seen
+    this.again = 0;                     // segments that came with other bytes later
     this.partBytes = new Map();         // segment: {index: bytes}
     this.sizes = new Map();             // segment: {bytes, duration}
     this.frames = { count: 0, seconds: 0 };
@@ -67,11 +70,30 @@ export class HlsMedia {
 
   chain() { return new Chain(this); }
 
-  once(uri, bytes) {
+  once(uri, bytes, etag = '') {
     const hash = hashOf(bytes);
-    const known = this.hashes.get(uri);
+    const key = `${uri} ${etag}`;
+    const known = this.hashes.get(key);
     this.report.need(!known || known === hash, 'bytes-once', `${bytes.length} bytes`, uri);
-    this.hashes.set(uri, known ?? hash);
+    this.hashes.set(key, known ?? hash);
+  }
+
+  /** A segment that is in the recording, too, has the same frames there. */
+  sameFrames(uri, frames, hash) {
+    const known = this.frameLists.get(uri);
+    if (!known) { this.frameLists.set(uri, { frames, hash }); return; }
+    if (known.hash === hash) return;
+    this.again++;
+    for (const kind of new Set([...known.frames, ...frames].map((frame) => frame.kind))) {
+      const [was, is] = [known.frames, frames].map((list) => list.filter((frame) => frame.kind === kind));
+      const apart = kind === 'video' ? MS / 2 : PACE;
+      const differs = ({ at, cts, key, data }, i) => Math.abs(was[i].at - at) > apart
+        || Math.abs(was[i].cts - cts) > MS / 2 || was[i].key !== key || was[i].data !== data;
+      const wrong = is.length === was.length ? is.findIndex(differs) : 0;
+      const said = ([one]) => `${one?.data} at ${one?.at.toFixed(4)} s, cts ${one?.cts.toFixed(4)} s`;
+      this.report.need(wrong < 0, 'media-once', `${kind} ${wrong} of ${was.length} was ${said(was.slice(wrong))}; of `
+        + `${is.length} it is ${said(is.slice(wrong))}`, uri);
+    }
   }
 
   init(uri, bytes) {
@@ -115,7 +137,10 @@ export class HlsMedia {
       const frame = Math.max(...samples.map(({ duration }) => duration)) / timescale;
       const start = starts.get(id) / timescale;
       const tail = samples.at(-1).duration / timescale;
-      return { id, kind, start, end: start + ticks / timescale, frame, tail, samples };
+      const from = init.bytes.length;
+      const frames = () => samples.map(({ dts, cts, key, offset, size }) => ({ kind, key, at: dts / timescale,
+        cts: cts / timescale, data: hashOf(bytes.subarray(offset - from, offset - from + size)) }));
+      return { id, kind, start, end: start + ticks / timescale, frame, tail, samples, frames };
     });
   }
 
@@ -190,7 +215,7 @@ class Chain {
 
   part(part, bytes, { discontinuity = false } = {}) {
     const { media, report } = this;
-    if (!media.hashes.has(part.uri)) {
+    if (!media.hashes.has(`${part.uri} `)) {
       const parts = media.partBytes.get(part.number) ?? [];
       parts[part.index] = bytes;
       media.partBytes.set(part.number, parts);
@@ -205,18 +230,22 @@ class Chain {
     return tracks;
   }
 
-  /** `parts`: how many parts the list named, if any; `independent`: of the list. */
-  segment(segment, bytes, { parts, independent = false } = {}) {
+  /**
+   * `parts`: how many parts the list named, if any; `independent`: of the list; `recorded`: it came from the recording,
+   * whose fragments are others.
+   */
+  segment(segment, bytes, { parts, independent = false, etag, recorded = false } = {}) {
     const { media, report } = this;
-    const fresh = !media.hashes.has(segment.uri);
+    const fresh = !media.sizes.has(segment.number);
     const known = media.partBytes.get(segment.number) ?? [];
-    if (parts > 0 && known.length === parts && known.every(Boolean)) {
+    if (!recorded && parts > 0 && known.length === parts && known.every(Boolean)) {
       report.need(Buffer.concat(known).equals(bytes), 'segment-is-parts',
         `${bytes.length} bytes, its ${parts} parts have ${Buffer.concat(known).length}`, segment.uri);
       media.partBytes.delete(segment.number);
     }
-    const tracks = this.item(segment, bytes, segment.discontinuity);
+    const tracks = this.item(segment, bytes, segment.discontinuity, etag);
     if (!tracks) return tracks;
+    media.sameFrames(segment.uri, tracks.flatMap(({ frames }) => frames()), hashOf(bytes));
     const video = tracks.find(({ kind }) => kind === 'video');
     report.need(!independent || !video || video.samples[0].key, 'independent-segments', 'it begins with another frame',
       segment.uri);
@@ -230,9 +259,9 @@ class Chain {
     return tracks;
   }
 
-  item(item, bytes, discontinuity) {
+  item(item, bytes, discontinuity, etag) {
     const { media, report } = this;
-    media.once(item.uri, bytes);
+    media.once(item.uri, bytes, etag);
     const tracks = media.read(item, bytes);
     if (!tracks) { this.last = null; return undefined; }
     const main = tracks.find(({ kind }) => kind === 'video') ?? tracks[0];

@@ -9,10 +9,12 @@ import { parsePlaylist } from './hls-playlist.mjs';
 import { Report } from './hls-rules.mjs';
 
 const PRINTED = 0.0006;                 // seconds: durations are rounded to milliseconds
+const EXACT = 1e-6;                     // seconds: sums of floating-point numbers
 const OVERLAP = 1000;                   // ms, 6.2.1
 const SHORT = 0.85;                     // 4.4.4.9
 const REMOVED_PARTS = 3;                // target durations, 6.2.2
 const RECOMMENDED = 3;                  // part targets of PART-HOLD-BACK
+const NAME = /^([0-9a-f]+)-(\d+)\.m4s$/;  // modules/http/hls.md
 
 const sum = (items) => items.reduce((n, { duration }) => n + duration, 0);
 const placeOf = ({ uri, range }) => (range ? `${uri} ${range.size}@${range.offset}` : uri);
@@ -133,6 +135,16 @@ function checkSkip(p, report) {
     p.skip.where);
 }
 
+/** hls.md: a list that goes on in a recording shows by its names that it has left out or repeated nothing. */
+function checkNames(p, report) {
+  const names = p.segments.map(({ uri, number: n, where }) => ({ n, where, name: NAME.exec(uri) }))
+    .filter(({ name }) => name);
+  for (const { n, where, name: [uri, , said] } of names)
+    report.need(Number(said) === n, 'uri-number', `"${uri}" is number ${n}`, where);
+  const sessions = new Set(names.map(({ name: [, session] }) => session));
+  report.need(sessions.size < 2, 'uri-session', [...sessions].join(' and '));
+}
+
 /** 3.1.2; `map` is the one in force before the list's own tags. */
 function checkMaps(p, report, map) {
   for (const segment of [...p.segments, ...(p.tail ? [p.tail] : [])]) {
@@ -177,6 +189,7 @@ export function readMedia(source, report = new Report()) {
   checkParts(p, report);
   checkHints(p, report);
   checkSkip(p, report);
+  checkNames(p, report);
   if (!p.skip) checkMaps(p, report);
   return p;
 }
@@ -242,8 +255,9 @@ export class HlsFollower {
   }
 
   /**
-   * The next list, as the answer to a request with _HLS_msn, _HLS_part and _HLS_skip.  Returns it parsed, a delta
-   * update with the segments that it skips.
+   * The next list, as the answer to a request with _HLS_msn, _HLS_part and _HLS_skip, and `window` (s); `cut`: it may
+   * begin later than its window, as time is missing from the recording.  Returns it parsed, a delta update with the
+   * segments that it skips.
    */
   add(source, request = {}) {
     const { report, last, stream } = this;
@@ -253,6 +267,7 @@ export class HlsFollower {
     if (p.skip && !this.resolve(p)) return p;
     p.segments.forEach((segment) => stream.segment(segment, p));
     partsOf(p).forEach((part) => stream.part(part));
+    if (request.window !== undefined) this.checkWindow(p, request);
     if (last) this.compare(last, p, String(source));
     this.checkBlocked(p, request);
     this.last = p;
@@ -267,6 +282,19 @@ export class HlsFollower {
     const long = sum(p.segments.slice(1));
     this.report.need(long <= boundary + PRINTED, 'delta-given', `the first of ${p.segments.length} segments ends `
       + `${long.toFixed(3)} s before the last, the boundary is ${boundary} s`);
+  }
+
+  /** hls.md, "Reaching back". */
+  checkWindow(p, { window, cut = false }) {
+    const { last, report } = this;
+    const reach = (list, from) => sum(list.slice(from, -1));
+    report.need(reach(p.segments, 0) < window - EXACT, 'window-long',
+      `the first of ${p.segments.length} starts ${reach(p.segments, 0).toFixed(3)} s before the last, of ${window} s`);
+    if (!last || cut) return;
+    const all = [...last.segments.filter(({ number: n }) => n < p.sequence), ...p.segments];
+    const lost = all.findIndex(({ number: n }, i) => n < p.sequence && reach(all, i) < window - EXACT);
+    report.need(lost < 0, 'window-kept', `segment ${all[lost]?.number} is gone, it starts `
+      + `${reach(all, Math.max(lost, 0)).toFixed(3)} s before the last, of ${window} s`);
   }
 
   /** 6.2.5.1: puts the skipped segments in, from the list before. */

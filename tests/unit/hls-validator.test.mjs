@@ -147,6 +147,10 @@ const TEXTS = {
   'discontinuity-counted': series(...[live({ breaks: [101] }), live({ breaks: [101], first: 102, end: 109 })]
     .map((text) => edit(text, /#EXT-X-DISCONTINUITY-SEQ.*\n/, ''))),
   'uri-once': series(plain(), edit(plain({ end: 109 }), '108.m4s', '100.m4s')),
+  'window-long': series([plain(), { window: 14 }]),
+  'window-kept': series([plain(), { window: 18.001 }], [plain({ first: 101, end: 110 }), { window: 18.001 }]),
+  'uri-number': one(edit(plain(), '\n103.m4s', '\n1a-104.m4s')),
+  'uri-session': one(edit(edit(plain(), '\n103.m4s', '\n1a-103.m4s'), '\n104.m4s', '\n1b-104.m4s')),
   'header-changed': series(plain(), edit(plain(), 'DURATION:2', 'DURATION:3')),
   'event-removed': series(...[0, 1].map((n) => plain({ first: 100 + n, head: ['#EXT-X-PLAYLIST-TYPE:EVENT'] }))),
   'vod-changed': series(...['', '#\n'].map((end) => plain({ head: ['#EXT-X-PLAYLIST-TYPE:VOD'], ended: true }) + end)),
@@ -236,6 +240,7 @@ describe('media', () => {
   const segmentOf = (n) => ({ number: n, uri: `${n}.m4s`, duration: TARGET, map: MAP, discontinuity: false });
   const whole = (n, how) => Buffer.concat([0, 1, 2, 3, 4].map((p) => bytesOf(n, p, how)));
 
+  const RECORDED = { parts: 5, etag: '"100-r"', recorded: true };
   const start = (report, head = init) => {
     const media = new HlsMedia({ report });
     media.init(MAP.uri, head);
@@ -300,6 +305,11 @@ describe('media', () => {
     },
     'bytes-once': (report) => reads([partOf(100, 0), bytesOf(100, 0)],
       [partOf(100, 0), bytesOf(100, 0, { sequence: 9 })])(report),
+    'media-once': (report) => {
+      const { media, chain } = start(report);
+      chain.segment(segmentOf(100), whole(100));
+      media.chain().segment(segmentOf(100), whole(100, { shift: 1 }), RECORDED);
+    },
     'discontinuity-needed': (report) => {
       const { media, chain } = start(report);
       media.init('init-2.mp4', makeInit('128x64'));
@@ -328,6 +338,9 @@ describe('media', () => {
       for (const p of [0, 1, 2, 3, 4]) chain.part(partOf(n, p), bytesOf(n, p));
       segments.segment(segmentOf(n), whole(n), { parts: 5, independent: true });
     }
+    // fragments of a recording are others, and its sound has a pace of its own
+    const other = [0, 1, 2, 3, 4].map((p) => bytesOf(100, p, { sequence: 9 + p, sound: 24 }));
+    media.chain().segment(segmentOf(100), Buffer.concat(other), RECORDED);
     // a discontinuity begins anew
     chain.part(partOf(102, 0), bytesOf(102, 0, { shift: 5000, sound: 5000 }), { discontinuity: true });
     compares('25.000', '25')(report);
@@ -368,6 +381,8 @@ describe('playlists', () => {
     const last = live({ first: 106, tail: 0, end: 114, breaks: [103], count: 6 });
     parts.add(edit(last, /#EXT-X-PRELOAD.*/, '#EXT-X-ENDLIST'));
     series(plain(), plain({ first: 104, end: 112 }), plain({ first: 104, end: 112, ended: true }))(report);
+    series([plain(), { window: 16 }], [plain({ first: 101, end: 109 }), { window: 16 }],
+      [plain({ first: 104, end: 110 }), { window: 16, cut: true }])(report);
     readMultivariant(multivariant(), report);
     assert.equal(report.text, '');
   });
