@@ -41,7 +41,7 @@ history_cleanup(void *data)
 
 
 static ngx_uint_t
-history_is_recording(ngx_str_t *stream)
+history_is_recording(const ngx_str_t *stream)
 {
     hub_stream_t  *s = hub ? hub_find(hub, stream->data, stream->len) : NULL;
 
@@ -50,8 +50,8 @@ history_is_recording(ngx_str_t *stream)
 
 
 history_t *
-history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream,
-    uint64_t uid)
+history_create(ngx_http_request_t *r, const ngx_str_t *root,
+    const ngx_str_t *stream, uint64_t uid)
 {
     history_t           *h;
     ngx_pool_cleanup_t  *cln;
@@ -68,23 +68,12 @@ history_create(ngx_http_request_t *r, ngx_str_t *root, ngx_str_t *stream,
     cln->handler = history_cleanup;
     cln->data = h;
 
-    h->root = strndup((char *) root->data, root->len);
-    if (h->root == NULL) {
-        return NULL;
-    }
-
     h->uid = uid;
-    h->status = NGX_HTTP_OK;
     h->recording = history_is_recording(stream);
 
-    if (stream->len > REC_STREAM_MAX
-        || rec_path_dir(h->dir, (char *) stream->data, stream->len) == 0)
-    {
-        history_fail(h, NGX_HTTP_NOT_FOUND, "this name has no recordings");
-        return h;
+    if (history_locate(h, root, stream) != 0) {
+        return NULL;
     }
-
-    ngx_memcpy(h->stream, stream->data, stream->len);
 
     return h;
 }
@@ -230,4 +219,27 @@ history_path(ngx_http_request_t *r, const history_t *h, const char *file,
     path->len = ngx_sprintf(p, "%s/%s/%s%Z", h->root, h->dir, file) - p - 1;
 
     return NGX_OK;
+}
+
+
+char *
+history_root(ngx_conf_t *cf, ngx_str_t *root)
+{
+    ngx_str_t  *value = cf->args->elts;
+
+    if (root->data) {
+        return "is duplicate";
+    }
+
+    *root = value[1];
+
+    if (root->len == 0 || ngx_conf_full_name(cf->cycle, root, 0) != NGX_OK) {
+        return "has no folder";
+    }
+
+    while (root->len > 1 && root->data[root->len - 1] == '/') {
+        root->len--;
+    }
+
+    return NGX_CONF_OK;
 }

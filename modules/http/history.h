@@ -23,8 +23,8 @@
 /* Creates a question of user UID about STREAM ("app/name") in ROOT.  The request R
  * owns it.  NULL: no memory.  Its `status` is 404 when no recording can have such
  * a name. */
-history_t *history_create(ngx_http_request_t *r, ngx_str_t *root,
-    ngx_str_t *stream, uint64_t uid);
+history_t *history_create(ngx_http_request_t *r, const ngx_str_t *root,
+    const ngx_str_t *stream, uint64_t uid);
 
 /* For `return` in a content handler: NGX_DONE, or a status; 429 when too many
  * questions of this user wait for a thread. */
@@ -33,6 +33,9 @@ ngx_int_t history_ask(history_t *h, ngx_thread_pool_t *pool);
 /* Sends {"error": why}.  For a `done` whose question has another `status` than
  * 200. */
 ngx_int_t history_refuse(ngx_http_request_t *r, history_t *h);
+
+/* For a directive's `set`: reads its folder to ROOT. */
+char *history_root(ngx_conf_t *cf, ngx_str_t *root);
 
 /* Event loop.  The absolute path of FILE, zero-terminated, from R's pool. */
 ngx_int_t history_path(ngx_http_request_t *r, const history_t *h,

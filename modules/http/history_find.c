@@ -25,10 +25,9 @@ typedef struct {
 } found_t;
 
 typedef struct {
-    found_t   *files;
-    size_t     nfiles;
-    char      *text;                 /* the current index */
-    size_t     text_size;
+    found_t         *files;
+    size_t           nfiles;
+    history_text_t   text;           /* the current index */
 } finder_t;
 
 
@@ -76,6 +75,29 @@ too_much(history_t *h, unsigned max, const char *noun)
 {
     history_fail(h, NGX_HTTP_BAD_REQUEST, "the span has more than %u %s: "
                  "expected a shorter one", max, noun);
+}
+
+
+int
+history_locate(history_t *h, const ngx_str_t *root, const ngx_str_t *stream)
+{
+    h->status = NGX_HTTP_OK;
+    h->root = strndup((char *) root->data, root->len);
+
+    if (h->root == NULL) {
+        return -1;
+    }
+
+    if (stream->len > REC_STREAM_MAX
+        || rec_path_dir(h->dir, (char *) stream->data, stream->len) == 0)
+    {
+        history_fail(h, NGX_HTTP_NOT_FOUND, "this name has no recordings");
+        return 0;
+    }
+
+    ngx_memcpy(h->stream, stream->data, stream->len);
+
+    return 0;
 }
 
 
@@ -145,6 +167,15 @@ history_open(const history_t *h, const char *file)
     }
 
     return fd;
+}
+
+
+int
+history_is_deleted(int fd)
+{
+    struct stat  st;
+
+    return fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
 
@@ -321,11 +352,11 @@ list_files(history_t *h, finder_t *f)
 
 /* --- indexes --- */
 
-/* Reads all that FD holds now.  Returns its size, or -1 with errno. */
-static ssize_t
-read_whole(finder_t *f, int fd)
+/* Reads all that FD holds now from FROM on.  Returns 0, or -1 with errno. */
+static int
+read_rest(history_text_t *text, int fd, uint64_t from)
 {
-    size_t       n = 0;
+    size_t       n;
     char        *more;
     ssize_t      got;
     struct stat  st;
@@ -334,32 +365,58 @@ read_whole(finder_t *f, int fd)
         return -1;
     }
 
-    if (st.st_size > INDEX_SIZE_MAX) {
-        errno = EFBIG;
+    if ((uint64_t) st.st_size < from || st.st_size > INDEX_SIZE_MAX) {
+        errno = st.st_size > INDEX_SIZE_MAX ? EFBIG : ENOENT;   /* it is another one */
         return -1;
     }
 
-    if (f->text_size < (size_t) st.st_size) {
-        more = realloc(f->text, (size_t) st.st_size);
+    n = (size_t) st.st_size - (size_t) from;
+
+    if (text->room < n) {
+        more = realloc(text->p, n);
         if (more == NULL) {
             return -1;
         }
-        f->text = more;
-        f->text_size = (size_t) st.st_size;
+        text->p = more;
+        text->room = n;
     }
 
-    while (n < (size_t) st.st_size) {
-        got = read(fd, f->text + n, (size_t) st.st_size - n);
+    for (text->n = 0; text->n < n; text->n += (size_t) got) {
+        got = pread(fd, text->p + text->n, n - text->n, (off_t) (from + text->n));
         if (got == -1 && errno == EINTR) {
-            continue;
+            got = 0;
+        } else if (got <= 0) {
+            return got == 0 ? 0 : -1;
         }
-        if (got <= 0) {
-            return got == 0 ? (ssize_t) n : -1;
-        }
-        n += (size_t) got;
     }
 
-    return (ssize_t) n;
+    return 0;
+}
+
+
+int
+history_index(history_t *h, int64_t utc, uint64_t from, history_text_t *text)
+{
+    int   fd, rc;
+    char  file[REC_FILE_MAX];
+
+    text->n = 0;
+    (void) rec_path_file(file, utc, "m3u8");
+
+    fd = history_open(h, file);
+    if (fd == -1) {
+        cannot(h, "open", file);
+        return -1;
+    }
+
+    rc = read_rest(text, fd, from);
+    if (rc == -1) {
+        cannot(h, "read", file);
+    }
+
+    (void) close(fd);
+
+    return rc;
 }
 
 
@@ -368,26 +425,37 @@ read_whole(finder_t *f, int fd)
 static int
 open_index(history_t *h, finder_t *f, int64_t utc, rec_reader_t *reader)
 {
-    int      fd;
-    char     file[REC_FILE_MAX];
-    ssize_t  n;
+    return history_index(h, utc, 0, &f->text) == 0 && f->text.n > 0
+           && rec_index_open(reader, f->text.p, f->text.n) == 0;
+}
 
-    (void) rec_path_file(file, utc, "m3u8");
 
-    fd = history_open(h, file);
-    if (fd == -1) {
-        cannot(h, "open", file);
-        return 0;
+size_t
+history_files(history_t *h, int64_t since, int64_t **files)
+{
+    size_t    i, n = 0;
+    finder_t  f;
+
+    ngx_memzero(&f, sizeof(finder_t));
+    h->from = since + FILE_REACH;
+    h->to = INT64_MAX;
+    list_files(h, &f);
+
+    *files = f.nfiles ? malloc(f.nfiles * sizeof(int64_t)) : NULL;
+
+    if (f.nfiles && *files == NULL) {
+        no_memory(h);
     }
 
-    n = read_whole(f, fd);
-    if (n == -1) {
-        cannot(h, "read", file);
+    for (i = 0; i < f.nfiles && h->status == NGX_HTTP_OK; i++) {
+        if (!f.files[i].flv) {
+            (*files)[n++] = f.files[i].utc;
+        }
     }
 
-    (void) close(fd);
+    free(f.files);
 
-    return n > 0 && rec_index_open(reader, f->text, (size_t) n) == 0;
+    return n;
 }
 
 
@@ -616,7 +684,7 @@ history_find(history_t *h)
     }
 
     free(f.files);
-    free(f.text);
+    free(f.text.p);
 
     if (h->status == NGX_HTTP_OK && !h->spans_only && h->range.nfiles == 0
         && !(h->pictures && h->flv != -1))

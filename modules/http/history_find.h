@@ -90,13 +90,34 @@ struct history_s {
     ngx_thread_task_t   task;
 };
 
+/* Begins a zeroed question about STREAM in ROOT.  Its status is 404 when no recording can
+ * have such a name.  Returns 0; -1: no memory.  Its root is for free(). */
+int history_locate(history_t *h, const ngx_str_t *root, const ngx_str_t *stream);
+
 /* Opens FILE (DAY/TIME.EXT) of the question's stream for reading, or the stream's
  * folder if FILE is "".  Returns a descriptor, or -1 with errno. */
 int history_open(const history_t *h, const char *file);
 
+/* Was the open file FD deleted? */
+int history_is_deleted(int fd);
+
 /* Fills `range` or `spans`, and `status`; history_find_free() frees them. */
 void history_find(history_t *h);
 void history_find_free(history_t *h);
+
+/* The MP4s that begin at SINCE (utc ms) or later: sets *FILES to the UTC of each, the
+ * oldest first, for free().  Returns how many; H's status tells of failures. */
+size_t history_files(history_t *h, int64_t since, int64_t **files);
+
+/* Text of an index, on the heap: zeroed at first; free(p). */
+typedef struct {
+    char    *p;
+    size_t   n, room;
+} history_text_t;
+
+/* Reads what the index of the file UTC has from the byte FROM on.  Returns 0, or -1: it
+ * is not there, or has become shorter, or H's status tells why. */
+int history_index(history_t *h, int64_t utc, uint64_t from, history_text_t *text);
 
 /* May the range still grow?  Then the answer must not be cached. */
 int history_growing(const history_t *h);

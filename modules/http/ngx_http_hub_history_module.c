@@ -613,29 +613,13 @@ ngx_http_hub_history_handler(ngx_http_request_t *r)
 static char *
 ngx_http_hub_history(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                        *value = cf->args->elts;
     ngx_http_core_loc_conf_t         *clcf;
     ngx_http_hub_history_loc_conf_t  *c = conf;
-
-    if (c->root.data) {
-        return "is duplicate";
-    }
-
-    c->root = value[1];
-
-    if (c->root.len == 0 || ngx_conf_full_name(cf->cycle, &c->root, 0) != NGX_OK)
-    {
-        return "has no folder";
-    }
-
-    while (c->root.len > 1 && c->root.data[c->root.len - 1] == '/') {
-        c->root.len--;
-    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_hub_history_handler;
 
-    return NGX_CONF_OK;
+    return history_root(cf, &c->root);
 }
 
 

@@ -1,9 +1,9 @@
 #include "replay.h"
 
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "answer.h"
+#include "history_find.h"
 
 #define REPLAY_CHECK_MS  1000
 
@@ -135,12 +135,11 @@ replay_is_slow(replay_t *replay)
 static const char *
 replay_end_reason(replay_t *replay)
 {
-    int          *fd = replay->files.elts;
-    ngx_uint_t    i;
-    struct stat   st;
+    int         *fd = replay->files.elts;
+    ngx_uint_t   i;
 
     for (i = 0; i < replay->files.nelts; i++) {
-        if (fstat(fd[i], &st) == 0 && st.st_nlink == 0) {
+        if (history_is_deleted(fd[i])) {
             return "the recording was deleted";
         }
     }
