@@ -86,4 +86,29 @@ hls_segment(const hls_stream_t *st, uint64_t number)
     return &st->segments[number % HUB_SEGMENTS];
 }
 
+/* A segment in a recording (rec_live_t, of the file that begins at `file`). */
+typedef struct {
+    int64_t   file;                /* utc ms */
+    uint64_t  offset;
+    int64_t   utc, shift, sound;
+    uint32_t  size, ms, headers, breaks;
+    uint32_t  init_size;           /* of the file's init segment */
+    unsigned  anew:1;
+} hls_row_t;
+
+/* Recorded segments of a stream: [first, first + n). */
+typedef struct {
+    uint64_t    first;
+    size_t      n, room;
+    hls_row_t  *rows;
+} hls_past_t;
+
+/* NULL: it has no such segment. */
+static ngx_inline const hls_row_t *
+hls_past_row(const hls_past_t *past, uint64_t number)
+{
+    return number >= past->first && number - past->first < past->n
+           ? &past->rows[number - past->first] : NULL;
+}
+
 #endif

@@ -40,6 +40,7 @@ live_free(hls_stream_t *st)
         hls_text_free(&live->texts[i]);
     }
 
+    hls_reach_free(live->reach);
     ngx_free(live);
 }
 

@@ -16,6 +16,7 @@
 
 #include "hls_group.h"
 #include "hls_playlist.h"
+#include "hls_reach.h"
 #include "hls_send.h"
 #include "hls_store.h"
 #include "../hub/hub_ticker.h"
@@ -36,6 +37,7 @@ struct hls_live_s {
     uint64_t       changes;            /* of st, when they were tried last */
     ngx_msec_t     checked_ms;         /* when their sessions were checked last */
     hls_text_t     texts[HLS_TEXTS];
+    hls_reach_t   *reach;              /* NULL: nobody asks for a window */
 };
 
 typedef struct hls_request_s  hls_request_t;

@@ -164,13 +164,15 @@ hls_name_write(char out[HLS_NAME_MAX], enum hls_file file, uint64_t session,
 
 enum argument { ARG_MSN, ARG_PART, ARG_SKIP, ARG_WINDOW, ARGS };
 
+#define ARG_NUMBER  ": digits without leading zeros, at most 9223372036854775807"
+
 static const struct {
     const char  *name, *expected;
 }  arguments[ARGS] = {
-    { "_HLS_msn", "a media sequence number" },
-    { "_HLS_part", "the number of a part" },
+    { "_HLS_msn", "a media sequence number" ARG_NUMBER },
+    { "_HLS_part", "the number of a part" ARG_NUMBER },
     { "_HLS_skip", "YES or v2" },
-    { "window", "a number of seconds" },
+    { "window", "a number of seconds, 1 to 86400" },
 };
 
 
@@ -191,10 +193,8 @@ refuse_value(char why[HLS_WHY_MAX], enum argument a, cursor_t value)
         strcpy(shown + SHOWN, "...");
     }
 
-    (void) snprintf(why, HLS_WHY_MAX, "%s is \"%s\", expected %s%s",
-                    arguments[a].name, shown, arguments[a].expected,
-                    a == ARG_SKIP ? "" : ": digits without leading zeros, at most "
-                                         "9223372036854775807");
+    (void) snprintf(why, HLS_WHY_MAX, "%s is \"%s\", expected %s", arguments[a].name,
+                    shown, arguments[a].expected);
     return 0;
 }
 
@@ -210,7 +210,8 @@ read_value(hls_query_t *q, enum argument a, cursor_t value,
     if (a == ARG_SKIP) {
         good = ends_with(&c, "YES") || ends_with(&c, "v2");
     } else {
-        good = read_number(&c, 10, numbers[a]) && c.p == c.end;
+        good = read_number(&c, 10, numbers[a]) && c.p == c.end
+               && (a != ARG_WINDOW || (q->window > 0 && q->window <= HLS_WINDOW_MAX));
     }
 
     return good || refuse_value(why, a, value);

@@ -22,6 +22,7 @@
 
 #define HLS_NAME_MAX  72         /* bytes of a file's name and a zero */
 #define HLS_WHY_MAX   200        /* bytes of a sentence and a zero */
+#define HLS_WINDOW_MAX  86400    /* s, of `window` */
 
 enum hls_file { HLS_NO_FILE = 0, HLS_INDEX, HLS_LIST, HLS_INIT, HLS_SEGMENT,
                 HLS_PART };

@@ -29,9 +29,8 @@ parts_ms(const hls_segment_t *s)
 }
 
 
-/* The end of the complete segments. */
-static uint64_t
-list_complete(const hls_stream_t *st)
+uint64_t
+hls_playlist_complete(const hls_stream_t *st)
 {
     return st->end > st->first && hls_segment(st, st->end - 1)->ms == 0
            ? st->end - 1 : st->end;
@@ -48,25 +47,34 @@ end_ms(const hls_stream_t *st, uint64_t number)
 }
 
 
-/* The number of segments that a delta update skips (6.2.5.1): they end further from
+/* The first segment that a delta update does not skip (6.2.5.1): it ends no further from
  * the end of the last complete segment than CAN-SKIP-UNTIL. */
 static uint64_t
-list_skips(const hls_stream_t *st)
+list_skip_end(const hls_list_t *list)
 {
-    int64_t   border;
-    uint64_t  end = list_complete(st), n = st->first;
+    int64_t              border, start;
+    uint64_t             end, n = list->st->first;
+    const hls_stream_t  *st = list->st;
+
+    end = hls_playlist_complete(st);
 
     if (st->ended || n >= end) {
-        return 0;
+        return list->from;
     }
 
     border = end_ms(st, end - 1) - SKIP_TARGETS * 1000 * (int64_t) st->target_s;
+    start = hls_segment(st, n)->record.start;
 
-    while (n < end && end_ms(st, n) < border) {
+    while (n > list->from && start >= border) {
+        n--;                                 /* recorded, and ends at START */
+        start -= hls_past_row(list->past, n)->ms;
+    }
+
+    while (n >= st->first && n < end && end_ms(st, n) < border) {
         n++;
     }
 
-    return n - st->first;
+    return n;
 }
 
 
@@ -74,7 +82,7 @@ list_skips(const hls_stream_t *st)
 static uint64_t
 list_next(const hls_stream_t *st, uint64_t *part)
 {
-    uint64_t  number = list_complete(st);
+    uint64_t  number = hls_playlist_complete(st);
 
     *part = number < st->end ? hls_segment(st, number)->nparts : 0;
 
@@ -85,9 +93,9 @@ list_next(const hls_stream_t *st, uint64_t *part)
 /* --- the media playlist --- */
 
 enum hls_form
-hls_playlist_form(const hls_stream_t *st, const hls_query_t *q)
+hls_playlist_form(const hls_list_t *list, const hls_query_t *q)
 {
-    return q->skip && list_skips(st) ? HLS_DELTA : HLS_FULL;
+    return q->skip && list_skip_end(list) > list->from ? HLS_DELTA : HLS_FULL;
 }
 
 
@@ -131,40 +139,65 @@ add_control(text_t *t, const hls_stream_t *st)
 }
 
 
+/* What a list says of a segment before its parts. */
+typedef struct {
+    int64_t   utc;
+    uint32_t  headers, breaks;
+    unsigned  anew:1;
+} start_t;
+
+
+static start_t
+list_start(const hls_list_t *list, uint64_t n)
+{
+    const hls_row_t      *row;
+    const hub_segment_t  *r;
+
+    if (n < list->st->first) {
+        row = hls_past_row(list->past, n);
+        return (start_t) { row->utc, row->headers, row->breaks, row->anew };
+    }
+
+    r = &hls_segment(list->st, n)->record;
+
+    return (start_t) { r->utc, r->init, r->breaks, r->anew & 1 };
+}
+
+
 static void
-add_head(text_t *t, const hls_stream_t *st, enum hls_form form)
+add_head(text_t *t, const hls_list_t *list, enum hls_form form)
 {
     text_word(t, "#EXTM3U\n#EXT-X-VERSION:");
     text_word(t, form == HLS_DELTA ? VERSION_SKIP "\n" : VERSION_MAP "\n");
-    add_tag(t, "#EXT-X-TARGETDURATION:", st->target_s);
-    add_control(t, st);
-    add_tag(t, "#EXT-X-MEDIA-SEQUENCE:", st->first);
+    add_tag(t, "#EXT-X-TARGETDURATION:", list->st->target_s);
+    add_control(t, list->st);
+    add_tag(t, "#EXT-X-MEDIA-SEQUENCE:", list->from);
 
-    if (st->first < st->end) {
+    if (list->from < list->st->end) {
         add_tag(t, "#EXT-X-DISCONTINUITY-SEQUENCE:",
-                hls_segment(st, st->first)->record.breaks);
+                list_start(list, list->from).breaks);
     }
 }
 
 
 /* The tags that segment N has before its first part. */
 static void
-add_start(text_t *t, const hls_stream_t *st, uint64_t n)
+add_start(text_t *t, const hls_list_t *list, uint64_t n)
 {
-    char                  utc[UTC_TEXT_MAX];
-    const hub_segment_t  *r = &hls_segment(st, n)->record;
+    char     utc[UTC_TEXT_MAX];
+    start_t  s = list_start(list, n);
 
-    if (r->anew) {
+    if (s.anew) {
         text_word(t, "#EXT-X-DISCONTINUITY\n");
     }
 
-    if (n == st->first || r->init != hls_segment(st, n - 1)->record.init) {
+    if (n == list->from || s.headers != list_start(list, n - 1).headers) {
         text_word(t, "#EXT-X-MAP:URI=\"");
-        add_name(t, st, HLS_INIT, r->init, 0);
+        add_name(t, list->st, HLS_INIT, s.headers, 0);
         text_word(t, "\"\n");
     }
 
-    if (utc_write(utc, r->utc)) {
+    if (utc_write(utc, s.utc)) {
         text_word(t, "#EXT-X-PROGRAM-DATE-TIME:");
         text_word(t, utc);
         text_word(t, "\n");
@@ -188,11 +221,23 @@ add_parts(text_t *t, const hls_stream_t *st, uint64_t n)
 }
 
 
+static void
+add_media(text_t *t, const hls_stream_t *st, uint64_t n, uint32_t ms)
+{
+    text_word(t, "#EXTINF:");
+    text_seconds(t, ms);
+    text_word(t, ",\n");
+    add_name(t, st, HLS_SEGMENT, n, 0);
+    text_word(t, "\n");
+}
+
+
 /* A segment has all of its parts in the list or none: players count them. */
 static void
-add_segment(text_t *t, const hls_stream_t *st, uint64_t n)
+add_segment(text_t *t, const hls_list_t *list, uint64_t n)
 {
     int64_t               border;
+    const hls_stream_t   *st = list->st;
     const hls_segment_t  *s = hls_segment(st, n);
 
     if (s->ms == 0 && s->nparts == 0) {
@@ -201,18 +246,14 @@ add_segment(text_t *t, const hls_stream_t *st, uint64_t n)
 
     border = end_ms(st, st->end - 1) - PART_TARGETS * 1000 * (int64_t) st->target_s;
 
-    add_start(t, st, n);
+    add_start(t, list, n);
 
     if (end_ms(st, n) > border) {
         add_parts(t, st, n);
     }
 
     if (s->ms) {
-        text_word(t, "#EXTINF:");
-        text_seconds(t, s->ms);
-        text_word(t, ",\n");
-        add_name(t, st, HLS_SEGMENT, n, 0);
-        text_word(t, "\n");
+        add_media(t, st, n, s->ms);
     }
 }
 
@@ -235,19 +276,25 @@ add_end(text_t *t, const hls_stream_t *st)
 
 
 void
-hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form)
+hls_playlist_write(text_t *t, const hls_list_t *list, enum hls_form form)
 {
-    uint64_t  n = st->first;
+    uint64_t             n = list->from;
+    const hls_stream_t  *st = list->st;
 
-    add_head(t, st, form);
+    add_head(t, list, form);
 
     if (form == HLS_DELTA) {
-        add_tag(t, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", list_skips(st));
-        n += list_skips(st);
+        n = list_skip_end(list);
+        add_tag(t, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", n - list->from);
+    }
+
+    for ( ; n < st->first; n++) {
+        add_start(t, list, n);
+        add_media(t, st, n, hls_past_row(list->past, n)->ms);
     }
 
     for ( ; n < st->end; n++) {
-        add_segment(t, st, n);
+        add_segment(t, list, n);
     }
 
     add_end(t, st);
@@ -303,7 +350,7 @@ static void
 measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
     uint64_t *average)
 {
-    uint64_t  n, rate, bytes = 0, ms = 0, end = list_complete(st);
+    uint64_t  n, rate, bytes = 0, ms = 0, end = hls_playlist_complete(st);
 
     if (end == st->end && end > st->first) {
         end--;                               /* the next record has its bytes */
@@ -327,7 +374,7 @@ measure(const hls_stream_t *st, uint32_t kbps, uint64_t *peak,
 static uint32_t
 picture_rate(const hls_stream_t *st)
 {
-    uint64_t  n, pictures = 0, ms = 0, end = list_complete(st);
+    uint64_t  n, pictures = 0, ms = 0, end = hls_playlist_complete(st);
 
     for (n = st->first; n < end; n++) {
         pictures += hls_segment(st, n)->pictures;
@@ -365,7 +412,7 @@ usual_rate(uint32_t milli)
 
 void
 hls_playlist_index(text_t *t, const hls_stream_t *st,
-    const hls_rendition_t *rendition)
+    const hls_rendition_t *rendition, uint64_t window)
 {
     uint32_t  rate = picture_rate(st);
     uint64_t  peak, average;
@@ -399,6 +446,12 @@ hls_playlist_index(text_t *t, const hls_stream_t *st,
 
     text_word(t, "\n");
     add_name(t, st, HLS_LIST, 0, 0);
+
+    if (window) {
+        text_word(t, "?window=");
+        text_number(t, window);
+    }
+
     text_word(t, "\n");
 }
 
@@ -449,7 +502,7 @@ enum hls_verdict
 hls_playlist_ready(const hls_stream_t *st, const hls_query_t *q,
     char why[HLS_WHY_MAX])
 {
-    uint64_t  end = list_complete(st);
+    uint64_t  end = hls_playlist_complete(st);
 
     why[0] = '\0';
 

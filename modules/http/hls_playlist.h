@@ -13,11 +13,22 @@
 
 enum hls_form { HLS_FULL = 0, HLS_DELTA };
 
+/* A media playlist: the segments from number `from` on.  Those before st->first are
+ * recorded ones, whose rows PAST has.  Without PAST, `from` is st->first. */
+typedef struct {
+    const hls_stream_t  *st;
+    const hls_past_t    *past;
+    uint64_t             from;
+} hls_list_t;
+
 /* The form of the answer to Q: HLS_DELTA only if segments can be skipped now. */
-enum hls_form hls_playlist_form(const hls_stream_t *st, const hls_query_t *q);
+enum hls_form hls_playlist_form(const hls_list_t *list, const hls_query_t *q);
 
 /* Appends the media playlist. */
-void hls_playlist_write(text_t *t, const hls_stream_t *st, enum hls_form form);
+void hls_playlist_write(text_t *t, const hls_list_t *list, enum hls_form form);
+
+/* The end of the complete segments. */
+uint64_t hls_playlist_complete(const hls_stream_t *st);
 
 /* The attributes of the multivariant playlist's one rendition that the list itself does
  * not tell. */
@@ -29,9 +40,10 @@ typedef struct {
     uint32_t     kbps;           /* as measured, until a segment is complete */
 } hls_rendition_t;
 
-/* Appends the multivariant playlist. */
+/* Appends the multivariant playlist, for a media playlist of WINDOW seconds; 0: as long
+ * as the hub's. */
 void hls_playlist_index(text_t *t, const hls_stream_t *st,
-    const hls_rendition_t *rendition);
+    const hls_rendition_t *rendition, uint64_t window);
 
 enum hls_verdict {
     HLS_READY,

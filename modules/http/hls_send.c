@@ -7,6 +7,7 @@
 #define SEND_RECORD       16384    /* of TLS: RFC 8446, section 5.1 */
 #define SEND_GZIP_BITS    13       /* a window of 8 KB: lists are about as long */
 #define SEND_GZIP_MEMORY  6
+#define SEND_GZIP_LARGE   65536    /* long lists are compressed fast: they change often */
 
 
 /* References that a request holds. */
@@ -22,8 +23,8 @@ typedef struct {
 void
 hls_text_free(hls_text_t *t)
 {
-    hls_bytes_give(t->plain);
-    hls_bytes_give(t->gzip);
+    hls_bytes_drop(&t->plain);
+    hls_bytes_drop(&t->gzip);
     ngx_memzero(t, sizeof(hls_text_t));
 }
 
@@ -45,12 +46,17 @@ copy_bytes(const u_char *p, size_t size)
 ngx_int_t
 hls_text_set(hls_text_t *t, text_t *text, uint64_t changes)
 {
-    uint64_t  hash = hub_name_hash(text->start, text_size(text));
+    uint64_t      hash = hub_name_hash(text->start, text_size(text));
+    hls_bytes_t  *plain;
 
     hls_text_free(t);
-    t->plain = text->failed ? NULL : copy_bytes(text->start, text_size(text));
+    plain = text->failed ? NULL : copy_bytes(text->start, text_size(text));
     t->changes = changes;
     text_free(text);
+
+    if (plain) {
+        hls_bytes_offer(plain, &t->plain);
+    }
 
     (void) ngx_sprintf(t->etag, "\"%016xL\"%Z", hash);
     (void) ngx_sprintf(t->gzip_etag, "\"%016xL-gzip\"%Z", hash);
@@ -69,7 +75,9 @@ compress_bytes(const hls_bytes_t *plain)
 
     ngx_memzero(&z, sizeof(z_stream));
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, SEND_GZIP_BITS + 16,
+    if (deflateInit2(&z, plain->size > SEND_GZIP_LARGE ? Z_BEST_SPEED
+                                                       : Z_DEFAULT_COMPRESSION,
+                     Z_DEFLATED, SEND_GZIP_BITS + 16,
                      SEND_GZIP_MEMORY, Z_DEFAULT_STRATEGY) != Z_OK)
     {
         return NULL;
@@ -330,13 +338,26 @@ set_headers(ngx_http_request_t *r, const char *type, const char *cache,
 static hls_bytes_t *
 choose_encoding(ngx_http_request_t *r, hls_text_t *t)
 {
-    int  gzip = client_takes_gzip(r);
+    hls_bytes_t  *gzip, *plain = hls_bytes_keep(t->plain);
 
-    if (gzip && t->gzip == NULL) {
-        t->gzip = compress_bytes(t->plain);
+    hls_bytes_used(plain);
+
+    if (!client_takes_gzip(r)) {
+        return plain;
     }
 
-    return hls_bytes_keep(gzip && t->gzip ? t->gzip : t->plain);
+    if (t->gzip == NULL) {
+        gzip = compress_bytes(plain);
+        if (gzip == NULL) {
+            return plain;
+        }
+        hls_bytes_offer(gzip, &t->gzip);
+    }
+
+    hls_bytes_give(plain);
+    hls_bytes_used(t->gzip);
+
+    return hls_bytes_keep(t->gzip);
 }
 
 
@@ -394,6 +415,19 @@ hls_send_text(hls_sending_t *s, hls_text_t *t, ngx_uint_t age)
 }
 
 
+static ngx_int_t
+set_media_headers(ngx_http_request_t *r, const u_char *etag)
+{
+    /* nginx can serve several ranges only from a single buffer */
+    r->allow_ranges = 1;
+    r->single_range = 1;
+
+    /* An hour is longer than any player looks back at once, and shorter than a token
+     * lives on in a cache that does not check it. */
+    return set_headers(r, "video/mp4", "max-age=3600, immutable", etag);
+}
+
+
 /* The name itself is the validator: its bytes never change. */
 ngx_int_t
 hls_send_media(hls_sending_t *s, const ngx_str_t *name, hls_bytes_t **bytes,
@@ -414,15 +448,60 @@ hls_send_media(hls_sending_t *s, const ngx_str_t *name, hls_bytes_t **bytes,
 
     (void) ngx_sprintf(etag, "\"%V\"%Z", name);
 
-    /* An hour is longer than any player looks back, and shorter than a token lives
-     * on in a cache that does not check it. */
-    if (set_headers(r, "video/mp4", "max-age=3600, immutable", etag) != NGX_OK) {
+    if (set_media_headers(r, etag) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* nginx can serve several ranges only from a single buffer */
-    r->allow_ranges = 1;
-    r->single_range = 1;
-
     return send_bytes(s, bytes, n);
+}
+
+
+static void
+end_recorded(void *data)
+{
+    hls_sending_free(data);
+}
+
+
+ngx_int_t
+hls_send_recorded(hls_sending_t *s, const ngx_str_t *name, pieces_t *body,
+    uint64_t size, int fd)
+{
+    u_char              *etag;
+    ngx_int_t            rc;
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_request_t  *r = s->request;
+
+    if (hls_sending_admit(s, NULL, 0, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    etag = ngx_pnalloc(r->pool, name->len + 5);
+
+    if (cln == NULL || etag == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = end_recorded;
+    cln->data = s;
+
+    /* The hub's bytes were other ones: a player must not join ranges of both. */
+    (void) ngx_sprintf(etag, "\"%V-r\"%Z", name);
+
+    if (set_media_headers(r, etag) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = (off_t) size;
+
+    rc = pieces_send(body);
+
+    if (rc == NGX_AGAIN || (rc == NGX_OK && r->discard_body)) {
+        s->fd = fd;
+        return hls_sending_begin(s, NULL, 0) == NGX_OK ? rc : NGX_ERROR;
+    }
+
+    return rc;
 }

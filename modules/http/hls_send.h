@@ -11,6 +11,7 @@
 #include <ngx_http.h>
 
 #include "hls_sending.h"
+#include "pieces.h"
 #include "text_buffer.h"
 
 #define HLS_ETAG_MAX  32
@@ -24,7 +25,8 @@ typedef struct {
     u_char        gzip_etag[HLS_ETAG_MAX];
 } hls_text_t;
 
-/* Sets T to TEXT, and frees that.  NGX_ERROR: there is no memory. */
+/* Sets T to TEXT, and frees that.  NGX_ERROR: there is no memory.  T's bytes may be taken
+ * from it when others need room, so it must stay in its place. */
 ngx_int_t hls_text_set(hls_text_t *t, text_t *text, uint64_t changes);
 
 void hls_text_free(hls_text_t *t);
@@ -42,5 +44,10 @@ ngx_int_t hls_send_text(hls_sending_t *s, hls_text_t *t, ngx_uint_t age);
  * The array lives as long as the request; its references belong to the request. */
 ngx_int_t hls_send_media(hls_sending_t *s, const ngx_str_t *name,
     hls_bytes_t **bytes, ngx_uint_t n);
+
+/* Answers S with BODY, SIZE bytes of the recording FD, as the file NAME, which never
+ * changes. */
+ngx_int_t hls_send_recorded(hls_sending_t *s, const ngx_str_t *name, pieces_t *body,
+    uint64_t size, int fd);
 
 #endif

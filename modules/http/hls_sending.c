@@ -1,19 +1,22 @@
 #include "hls_sending.h"
 
 #include "answer.h"
+#include "history_find.h"
 
 #define SENDING_CHECK_MS  1000
 #define SENDING_SHARE     4            /* of hls_cache: a quarter */
 #define SENDING_LEAST     2            /* files of its size, before one is refused */
 #define SENDING_BUCKETS   4096
+#define SENDING_RECORDED  65536        /* so much counts a recording's open file and heads */
 
 
 /* A file that is sent to a user or an address. */
 struct hls_pin_s {
     ngx_queue_t   queue;               /* of its bucket */
     hls_group_t  *group;
-    hls_bytes_t  *first;               /* the file is this and what follows: */
-    ngx_uint_t    n;                   /* so many parts */
+    const void   *first;               /* the file is these bytes and what follows: */
+    ngx_uint_t    n;                   /* so many parts; 0: it is a recorded one, of this
+                                          answer */
     size_t        size;
     ngx_uint_t    answers;
 };
@@ -32,7 +35,7 @@ static struct {
 /* --- pins --- */
 
 static ngx_queue_t *
-pin_bucket(const hls_group_t *group, const hls_bytes_t *first)
+pin_bucket(const hls_group_t *group, const void *first)
 {
     uint64_t    hash = (uintptr_t) first >> 4 ^ group->id ^ group->id >> 32;
     ngx_uint_t  i;
@@ -48,7 +51,7 @@ pin_bucket(const hls_group_t *group, const hls_bytes_t *first)
 
 
 static hls_pin_t *
-find_pin(const hls_group_t *group, const hls_bytes_t *first, ngx_uint_t n)
+find_pin(const hls_group_t *group, const void *first, ngx_uint_t n)
 {
     hls_pin_t    *pin;
     ngx_queue_t  *q, *bucket = pin_bucket(group, first);
@@ -70,7 +73,7 @@ find_pin(const hls_group_t *group, const hls_bytes_t *first, ngx_uint_t n)
 static size_t
 sum_bytes(hls_bytes_t **bytes, ngx_uint_t n)
 {
-    size_t      size = 0;
+    size_t      size = n ? 0 : SENDING_RECORDED;
     ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
@@ -81,18 +84,19 @@ sum_bytes(hls_bytes_t **bytes, ngx_uint_t n)
 }
 
 
-/* NULL: there is no memory. */
+/* Of the file that S sends.  NULL: there is no memory. */
 static hls_pin_t *
-take_pin(enum hls_group kind, uint64_t id, hls_bytes_t **bytes, ngx_uint_t n)
+take_pin(const hls_sending_t *s, enum hls_group kind, hls_bytes_t **bytes, ngx_uint_t n)
 {
     hls_pin_t    *pin;
-    hls_group_t  *group = hls_group_take(kind, id);
+    const void   *first = n ? (const void *) bytes[0] : s;
+    hls_group_t  *group = hls_group_take(kind, s->id[kind]);
 
     if (group == NULL) {
         return NULL;
     }
 
-    pin = find_pin(group, bytes[0], n);
+    pin = find_pin(group, first, n);
 
     if (pin == NULL) {
         pin = ngx_calloc(sizeof(hls_pin_t), ngx_cycle->log);
@@ -102,11 +106,11 @@ take_pin(enum hls_group kind, uint64_t id, hls_bytes_t **bytes, ngx_uint_t n)
         }
 
         pin->group = group;
-        pin->first = bytes[0];
+        pin->first = first;
         pin->n = n;
         pin->size = sum_bytes(bytes, n);
         group->sending += pin->size;
-        ngx_queue_insert_tail(pin_bucket(group, bytes[0]), &pin->queue);
+        ngx_queue_insert_tail(pin_bucket(group, first), &pin->queue);
     }
 
     pin->answers++;
@@ -153,7 +157,9 @@ hls_sending_admit(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n, ngx_int_t
     for (i = HLS_OF_USER; i < HLS_GROUPS; i++) {
         group = hls_group_find(i, s->id[i]);
 
-        if (group == NULL || group->sending == 0 || find_pin(group, bytes[0], n)) {
+        if (group == NULL || group->sending == 0
+            || (n && find_pin(group, bytes[0], n)))
+        {
             continue;
         }
 
@@ -192,6 +198,10 @@ static const char *
 end_reason(hls_sending_t *s)
 {
     const char  *why = s->visit->row ? hub_visit_leaves(s->visit) : NULL;
+
+    if (s->fd && history_is_deleted(s->fd)) {
+        return "the recording was deleted";
+    }
 
     if (s->visit->row == NULL || !hub_visit_lasts(s->visit)) {
         why = hub_revoked(hub, s->id[HLS_OF_USER], s->stream, 0, s->issued)
@@ -262,7 +272,7 @@ hls_sending_begin(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n)
     ngx_uint_t  i;
 
     for (i = HLS_OF_USER; i < HLS_GROUPS; i++) {
-        s->pins[i] = take_pin(i, s->id[i], bytes, n);
+        s->pins[i] = take_pin(s, i, bytes, n);
 
         if (s->pins[i] == NULL) {
             return NGX_ERROR;

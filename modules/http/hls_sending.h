@@ -2,9 +2,10 @@
  * Answers that could not be sent at once: their clients read slowly, or not at all.
  *
  * Their bytes cannot be freed, so a user and an address may each have a quarter of
- * hls_cache sent to them.  A file counts once, however many answers send it.  About once a
+ * hls_cache sent to them.  A file counts once, however many answers send it; one of a
+ * recording as 64 KB for each answer.  About once a
  * second the worker counts what was sent, keeps the viewers' sessions, and ends the answers
- * to those that were kicked or revoked.
+ * to those that were kicked or revoked, and those of deleted recordings.
  */
 
 #ifndef DUOLU_HTTP_HLS_SENDING_H
@@ -29,10 +30,12 @@ typedef struct {
     int64_t              issued;       /* the token */
     off_t                counted;      /* of connection->sent, by the session */
     hls_pin_t           *pins[HLS_GROUPS];
+    ngx_fd_t             fd;           /* of a recording that it sends; 0: none */
     unsigned             listed:1;
 } hls_sending_t;
 
-/* May the N BYTES be sent?  NGX_OK, or NGX_DONE with *RC for the handler to return. */
+/* May the N BYTES be sent, or with NULL and 0 those of a recording?  NGX_OK, or NGX_DONE
+ * with *RC for the handler to return. */
 ngx_int_t hls_sending_admit(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n,
     ngx_int_t *rc);
 

@@ -10,12 +10,10 @@
 
 #include "access.h"
 #include "answer.h"
-#include "hls_hold.h"
+#include "hls_answer.h"
 #include "viewer.h"
-#include "../media/mp4_codec.h"
 
 #define HLS_PARTS_OF_PATH  4           /* TOKEN/APP/NAME/FILE */
-#define HLS_AGE_TARGETS    6           /* of an answer to a delivery directive */
 
 
 typedef struct {
@@ -24,21 +22,15 @@ typedef struct {
 } ngx_http_hub_hls_main_conf_t;
 
 typedef struct {
-    ngx_flag_t  hls;
+    ngx_flag_t     hls;
+    hls_history_t  history;
 } ngx_http_hub_hls_loc_conf_t;
-
-/* A request for a file of a stream. */
-typedef struct {
-    hls_request_t    hold;             /* the first: what hls_hold() knows of it */
-    hls_live_t      *live;
-    hls_name_t       name;
-    hls_query_t      query;
-    hls_sending_t    sending;
-} hls_ask_t;
 
 
 static ngx_int_t ngx_http_hub_hls_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_hub_hls_init(ngx_conf_t *cf);
+static char *ngx_http_hub_hls_history(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static void *ngx_http_hub_hls_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_hub_hls_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_hub_hls_create_loc_conf(ngx_conf_t *cf);
@@ -59,6 +51,20 @@ static ngx_command_t  ngx_http_hub_hls_commands[] = {
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_hub_hls_loc_conf_t, hls),
+      NULL },
+
+    { ngx_string("hls_history"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_hub_hls_history,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("hls_history_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_hub_hls_loc_conf_t, history.threads),
       NULL },
 
     { ngx_string("hls_cache"),
@@ -150,18 +156,6 @@ hls_read_uri(ngx_http_request_t *r, hls_name_t *name)
 }
 
 
-static ngx_str_t
-hls_stream_name(const hls_name_t *name)
-{
-    ngx_str_t  stream;
-
-    stream.data = (u_char *) name->path.stream;
-    stream.len = name->path.stream_len;
-
-    return stream;
-}
-
-
 /* Log lines name the stream: the request line holds the token. */
 static u_char *
 hls_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
@@ -176,252 +170,6 @@ hls_log(ngx_http_request_t *r, ngx_http_request_t *sr, u_char *buf, size_t len)
     stream = hls_stream_name(&name);
 
     return ngx_snprintf(buf, len, ", stream: \"%V\"", &stream);
-}
-
-
-/* --- bytes of the store --- */
-
-/* The file's name in the URI. */
-static ngx_str_t
-hls_file_name(ngx_http_request_t *r)
-{
-    ngx_str_t  file = r->uri;
-
-    while (file.len && file.data[file.len - 1] != '/') {
-        file.len--;
-    }
-
-    file.data += file.len;
-    file.len = r->uri.len - file.len;
-
-    return file;
-}
-
-
-/* Sends the N BYTES of the store, whose answer was RC. */
-static ngx_int_t
-hls_answer_bytes(hls_ask_t *ask, ngx_int_t rc, hls_bytes_t **bytes, ngx_uint_t n)
-{
-    ngx_str_t            file;
-    ngx_http_request_t  *r = ask->hold.request;
-
-    file = hls_file_name(r);
-
-    switch (rc) {
-
-    case NGX_OK:
-        return hls_send_media(&ask->sending, &file, bytes, n);
-
-    case NGX_AGAIN:
-    case NGX_DECLINED:
-        return answer_error(r, NGX_HTTP_NOT_FOUND, "there is no \"%V\": it never was, "
-                            "is not complete, or is too old", &file);
-
-    case NGX_BUSY:
-        return answer_error(r, NGX_HTTP_SERVICE_UNAVAILABLE, "answers that are being "
-                            "sent take as much memory as hls_cache allows: try again");
-
-    default:
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-}
-
-
-/* --- playlists --- */
-
-/* RFC 8216bis, appendix B.1: the answer to a delivery directive never changes its
- * meaning, so a cache may keep it for long; others last half a target duration. */
-static ngx_uint_t
-hls_list_age(const hls_stream_t *st, const hls_query_t *query)
-{
-    return query->has_msn ? HLS_AGE_TARGETS * st->target_s
-                          : ngx_max(st->target_s / 2, 1);
-}
-
-
-static ngx_int_t
-hls_answer_list(hls_ask_t *ask)
-{
-    text_t         written = { NULL, NULL, NULL, 0 };
-    hls_text_t    *text;
-    hls_stream_t  *st = ask->live->st;
-    enum hls_form  form = hls_playlist_form(st, &ask->query);
-
-    text = &ask->live->texts[form];
-
-    if (text->plain == NULL || text->changes != st->changes) {
-        hls_playlist_write(&written, st, form);
-
-        if (hls_text_set(text, &written, st->changes) != NGX_OK) {
-            return hls_answer_bytes(ask, NGX_BUSY, NULL, 0);
-        }
-    }
-
-    return hls_send_text(&ask->sending, text, hls_list_age(st, &ask->query));
-}
-
-
-/* The codecs of the newest headers, for CODECS. */
-static void
-hls_write_codecs(const hls_stream_t *st, char out[2 * MP4_CODEC_MAX])
-{
-    char              *p = out;
-    mp4_track_t        tracks[2];
-    const hub_init_t  *init = NULL;
-
-    if (st->end > st->first) {
-        init = hls_store_headers(st, hls_segment(st, st->end - 1)->record.init);
-    }
-
-    if (init) {
-        hls_store_tracks(init, tracks);
-        p += mp4_codec_name(p, &tracks[MP4_VIDEO]);
-
-        if (p > out) {
-            *p++ = ',';
-        }
-
-        p += mp4_codec_name(p, &tracks[MP4_AUDIO]);
-
-        if (p > out && p[-1] == ',') {
-            p--;
-        }
-    }
-
-    *p = '\0';
-}
-
-
-static ngx_int_t
-hls_answer_index(hls_ask_t *ask)
-{
-    char                 codecs[2 * MP4_CODEC_MAX];
-    text_t               written = { NULL, NULL, NULL, 0 };
-    hls_text_t          *text = &ask->live->texts[HLS_TEXT_INDEX];
-    hls_stream_t        *st = ask->live->st;
-    hls_rendition_t      rendition;
-    const hub_stream_t  *s = st->reader.ref.stream;
-
-    if (text->plain == NULL || text->changes != st->changes) {
-        hls_write_codecs(st, codecs);
-        rendition.codecs = codecs;
-        rendition.width = s->width;
-        rendition.height = s->height;
-        rendition.fps_milli = s->fps_milli;
-        rendition.kbps = s->kbps_in;
-
-        hls_playlist_index(&written, st, &rendition);
-
-        if (hls_text_set(text, &written, st->changes) != NGX_OK) {
-            return hls_answer_bytes(ask, NGX_BUSY, NULL, 0);
-        }
-    }
-
-    return hls_send_text(&ask->sending, text, ngx_max(st->target_s / 2, 1));
-}
-
-
-/* Waits while the list is not as the query wants it. */
-static ngx_int_t
-hls_answer_playlist(hls_ask_t *ask)
-{
-    char  why[HLS_WHY_MAX];
-
-    switch (hls_playlist_ready(ask->live->st, &ask->query, why)) {
-
-    case HLS_WAIT:
-        return NGX_BUSY;
-
-    case HLS_REFUSED:
-        return answer_error(ask->hold.request, NGX_HTTP_BAD_REQUEST, "%s", why);
-
-    default:
-        return ask->name.file == HLS_LIST ? hls_answer_list(ask)
-                                          : hls_answer_index(ask);
-    }
-}
-
-
-/* --- media --- */
-
-static ngx_int_t
-hls_answer_segment(hls_ask_t *ask)
-{
-    ngx_int_t       rc = NGX_DECLINED;
-    ngx_uint_t      n = 0;
-    hls_bytes_t   **bytes = NULL;
-    hls_stream_t   *st = ask->live->st;
-
-    if (hls_store_has(st, ask->name.number)) {
-        n = hls_segment(st, ask->name.number)->nparts;
-        bytes = ngx_palloc(ask->hold.request->pool, (n + 1) * sizeof(hls_bytes_t *));
-        rc = bytes ? hls_store_segment(st, ask->name.number, bytes) : NGX_ERROR;
-    }
-
-    return hls_answer_bytes(ask, rc, bytes, n);
-}
-
-
-static ngx_int_t
-hls_answer_one(hls_ask_t *ask)
-{
-    ngx_int_t       rc = NGX_DECLINED;
-    hls_bytes_t   **bytes;
-    hls_stream_t   *st = ask->live->st;
-
-    bytes = ngx_palloc(ask->hold.request->pool, sizeof(hls_bytes_t *));
-
-    if (bytes == NULL) {
-        rc = NGX_ERROR;
-
-    } else if (ask->name.file == HLS_PART && ask->name.part <= UINT32_MAX) {
-        rc = hls_store_part(st, ask->name.number, (uint32_t) ask->name.part, bytes);
-
-    } else if (ask->name.file == HLS_INIT && ask->name.number <= UINT32_MAX) {
-        rc = hls_store_init(st, (uint32_t) ask->name.number, bytes);
-    }
-
-    return hls_answer_bytes(ask, rc, bytes, 1);
-}
-
-
-/* Waits for the part that the list hints at. */
-static ngx_int_t
-hls_answer_part(hls_ask_t *ask)
-{
-    switch (hls_part_ready(ask->live->st, ask->name.number, ask->name.part)) {
-
-    case HLS_WAIT:
-        return NGX_BUSY;
-
-    case HLS_REFUSED:
-        return hls_answer_bytes(ask, NGX_DECLINED, NULL, 0);
-
-    default:
-        return hls_answer_one(ask);
-    }
-}
-
-
-static ngx_int_t
-hls_answer(hls_request_t *q)
-{
-    hls_ask_t  *ask = (hls_ask_t *) q;
-
-    switch (ask->name.file) {
-
-    case HLS_SEGMENT:
-        return hls_answer_segment(ask);
-
-    case HLS_PART:
-        return hls_answer_part(ask);
-
-    case HLS_INIT:
-        return hls_answer_one(ask);
-
-    default:
-        return hls_answer_playlist(ask);
-    }
 }
 
 
@@ -473,6 +221,7 @@ hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
     ngx_str_t            stream = hls_stream_name(name);
     hls_sending_t       *sending;
     ngx_http_cleanup_t  *cln = ngx_http_cleanup_add(r, sizeof(hls_ask_t));
+    ngx_http_hub_hls_loc_conf_t  *conf;
 
     if (cln == NULL) {
         return NULL;
@@ -483,6 +232,11 @@ hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
     ask->hold.request = r;
     ask->hold.answer = hls_answer;
     ask->name = *name;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_hub_hls_module);
+    if (conf->history.root.data && holder->replay) {
+        ask->history = &conf->history;
+    }
 
     sending = &ask->sending;
     sending->request = r;
@@ -562,7 +316,7 @@ hls_start(hls_ask_t *ask)
     }
 
     if (rc == NGX_DECLINED) {
-        return hls_answer_bytes(ask, rc, NULL, 0);
+        return hls_answer_gone(ask, rc);
     }
 
     ask->live = rc == NGX_OK ? hls_live(st) : NULL;
@@ -628,10 +382,14 @@ ngx_http_hub_hls_handler(ngx_http_request_t *r)
         return hls_answer_bytes(ask, NGX_DECLINED, NULL, 0);
     }
 
-    if (name.file == HLS_LIST
+    if ((name.file == HLS_LIST || name.file == HLS_INDEX)
         && !hls_query_read(&ask->query, r->args.data, r->args.len, why))
     {
         return answer_error(r, NGX_HTTP_BAD_REQUEST, "%s", why);
+    }
+
+    if (name.file == HLS_INDEX) {
+        ask->query.has_msn = ask->query.has_part = 0;    /* they are for the other list */
     }
 
     return hls_start(ask);
@@ -665,6 +423,15 @@ static ngx_int_t
 ngx_http_hub_hls_init(ngx_conf_t *cf)
 {
     return answer_in_phase(cf, NGX_HTTP_PRECONTENT_PHASE, ngx_http_hub_hls_choose);
+}
+
+
+static char *
+ngx_http_hub_hls_history(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_hub_hls_loc_conf_t  *c = conf;
+
+    return history_root(cf, &c->history.root);
 }
 
 
@@ -722,7 +489,7 @@ ngx_http_hub_hls_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    conf->hls = NGX_CONF_UNSET;
+    conf->hls = NGX_CONF_UNSET;              /* its history is none */
 
     return conf;
 }
@@ -732,11 +499,14 @@ static char *
 ngx_http_hub_hls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_conf_ctx_t          *ctx = cf->ctx;
+    ngx_http_hub_hls_loc_conf_t  *prev = parent;
     ngx_http_hub_hls_loc_conf_t  *conf = child;
 
     if (conf->hls == NGX_CONF_UNSET) {
         conf->hls = 0;                       /* not inherited, as hub_flv */
     }
+
+    ngx_conf_merge_str_value(conf->history.threads, prev->history.threads, "default");
 
     if (conf->hls && access_keys(ctx->loc_conf) == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -745,5 +515,17 @@ ngx_http_hub_hls_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    if (conf->history.root.data == NULL) {
+        return NGX_CONF_OK;                  /* not inherited either */
+    }
+
+    if (!conf->hls) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"hls_history\" is without \"hls on\" in its location");
+        return NGX_CONF_ERROR;
+    }
+
+    conf->history.pool = ngx_thread_pool_add(cf, &conf->history.threads);
+
+    return conf->history.pool ? NGX_CONF_OK : NGX_CONF_ERROR;
 }

@@ -43,7 +43,7 @@ static void check_query(const uint8_t *data, size_t size)
 
     if (hls_query_read(&q, data, size, why)) {
         assert(why[0] == '\0' && (q.has_msn || !q.has_part));
-        assert(q.msn <= INT64_MAX && q.part <= INT64_MAX && q.window <= INT64_MAX);
+        assert(q.msn <= INT64_MAX && q.part <= INT64_MAX && q.window <= HLS_WINDOW_MAX);
         return;
     }
 

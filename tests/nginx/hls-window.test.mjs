@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { HlsSource, LowLatencyClient, PlainClient } from '../lib/hls-client.mjs';
 import { HlsClient, publish, startHls } from '../lib/hls.mjs';
 import { newFolder } from '../lib/history.mjs';
 import { readMp4 } from '../lib/mp4.mjs';
@@ -123,5 +124,134 @@ describe('segments of HLS in the recording', { concurrency: 4 }, () => {
     check(result, 4);
     const indexed = result.lives[0][1].playlist;
     assert.ok(indexed.lives.length > indexed.segments.length, 'the index itself has segments of whole GOPs');
+  });
+});
+
+describe('a window that reaches back into the recording', { concurrency: 4 }, () => {
+  const root = newFolder();
+  let hub;
+
+  before(async () => {
+    hub = await startHls({
+      main: `hub_grace 20s; hls_window 4s; thread_pool disk threads=2; dvr ${root}; dvr_threads disk; dvr_file 5s;`,
+      hls: `hls_history ${root}; hls_history_threads disk; aio threads=disk;`,
+      workers: 2,
+      answer: () => ({ allow: true, stream: 1, record: true }),
+    });
+  });
+
+  after(async () => {
+    await hub.stop();
+    fs.rmSync(root, { recursive: true });
+  });
+
+  const watching = (name) => new HlsClient(hub, `live/${name}`, { over: { a: 'watch' } });
+
+  /** Publishes NAME until its window has MORE segments than the hub's list: {client, list, short}. */
+  async function reaching(name, more = 8) {
+    const source = await publish(hub, name);
+    const client = watching(name);
+    await client.ready(2);
+    let list;
+    let short;
+    await until(async () => {
+      [short, list] = [await client.list(), await client.list('?window=60')];
+      return list.segments.length >= short.segments.length + more;
+    }, `${more} recorded segments of ${name}`);
+    return { source, client, list, short };
+  }
+
+  test('one list without a seam, for a plain player and for low latency', DEADLINE, async () => {
+    const { source, client, list, short } = await reaching('seam');
+    assert.ok(list.sequence <= short.sequence - 8, `from ${list.sequence} to ${short.sequence}`);
+    for (const Client of [PlainClient, LowLatencyClient]) {
+      const from = new HlsSource(client.url('index.m3u8?window=60'));
+      const player = new Client(from).start();
+      await player.until(() => player.next > list.end + 5, 'segments up to the present ones');
+      await player.stop();
+      assert.equal(from.report.text, '', Client.name);
+      assert.equal(player.missed, 0, 'segments that were gone');
+      assert.ok(player.pictures.length >= 25 * (list.segments.length + 4), `${player.pictures.length} pictures`);
+      assert.deepEqual(player.holes, []);
+      if (Client === LowLatencyClient) assert.ok(player.deltas > 0, 'delta updates');
+    }
+    await source.stop();
+  });
+
+  test('begins within the window, and only moves forward', DEADLINE, async () => {
+    const { source, client } = await reaching('short', 8);
+    let last = 0;
+    for (let i = 0; i < 10; i++) {
+      const list = await client.list(`?window=9${i ? `&_HLS_msn=${last}` : ''}`);
+      const starts = list.segments.slice(0, -1).reduce((n, { duration }) => n + duration, 0);
+      assert.ok(starts < 9 && starts + list.segments[0].duration >= 8, `the list begins ${starts} s before its last`);
+      assert.ok(list.end >= last, 'it only grows');
+      last = list.end;
+    }
+    await source.stop();
+  });
+
+  test('all workers have the same list', DEADLINE, async () => {
+    const { source, client } = await reaching('same', 4);
+    for (const query of ['?window=60', '?window=7', '?window=60&_HLS_skip=YES']) {
+      let answers;
+      await until(async () => {
+        answers = await client.getFromAll(`live.m3u8${query}`);
+        return new Set(answers.map(({ headers }) => headers.etag)).size === 1;
+      }, `the same list for ${query}`);
+      assert.equal(answers.length, 2);
+      assert.ok(answers.every(({ status, text }) => status === 200 && text === answers[0].text));
+    }
+    await source.stop();
+  });
+
+  test('recorded media have their own ETag, ranges, and other conditions', DEADLINE, async () => {
+    const { source, client, list } = await reaching('media');
+    for (const uri of [list.segments[0].uri, list.segments[0].map.uri]) {
+      const whole = await client.get(uri);
+      const recorded = uri.endsWith('.m4s');
+      assert.equal(whole.status, 200);
+      assert.equal(whole.headers.etag, `"${uri}${recorded ? '-r' : ''}"`);
+      assert.equal(whole.headers['cache-control'], 'max-age=3600, immutable');
+      assert.equal(whole.headers['content-type'], 'video/mp4');
+      assert.equal(whole.headers['access-control-allow-origin'], '*');
+      const part = await client.get(uri, { headers: { range: 'bytes=100-299' } });
+      assert.deepEqual([part.status, part.body], [206, whole.body.subarray(100, 300)]);
+      const same = await client.get(uri, { headers: { 'if-none-match': whole.headers.etag } });
+      assert.equal(same.status, 304);
+      const head = await client.get(uri, { method: 'HEAD' });
+      assert.deepEqual([head.status, head.headers['content-length'], head.body.length],
+        [200, String(whole.body.length), 0]);
+    }
+    await source.stop();
+  });
+
+  test('needs a token to watch; and a number of seconds', DEADLINE, async () => {
+    const { source, client, list } = await reaching('rights');
+    const viewer = new HlsClient(hub, 'live/rights');
+    const short = await viewer.list('?window=60');
+    assert.ok(short.sequence >= list.sequence + 8, 'a viewer gets the list of the hub');
+    assert.equal((await viewer.get(list.segments[0].uri)).status, 404);
+    assert.equal((await client.get(list.segments[0].uri)).status, 200);
+    for (const value of ['0', '-1', 'x', '1e3', '', '86401', '99999999999999999999']) {
+      for (const file of ['live', 'index']) {
+        const { status, text } = await client.get(`${file}.m3u8?window=${value}`);
+        assert.equal(status, 400, `${file}: ${value}`);
+        assert.match(text, /window is .*expected a number of seconds, 1 to 86400/);
+      }
+    }
+    await source.stop();
+  });
+
+  test('what was listed can be read when the stream is over', DEADLINE, async () => {
+    const { source, client, list } = await reaching('over', 4);
+    await source.stop();
+    await until(async () => !await hub.stream('live/over'), 'the end');
+    const { uri, map } = list.segments[1];
+    const { status, headers } = await client.get(uri);
+    assert.deepEqual([status, headers.etag], [200, `"${uri}-r"`]);
+    assert.equal((await client.get(map.uri)).status, 200);
+    assert.equal((await client.get(uri.replace('-', 'f-'))).status, 404, 'of another stream');
+    assert.equal((await client.get(uri.replace(/-\d+/, '-7'))).status, 404);
   });
 });

@@ -159,4 +159,14 @@ static inline const char *text_of(text_t *t)
     return (const char *) t->start;
 }
 
+/* The list of what the hub has. */
+static inline const hls_list_t *hub_list(void)
+{
+    static hls_list_t  list;
+
+    list = (hls_list_t) { &st, NULL, st.first };
+
+    return &list;
+}
+
 #endif

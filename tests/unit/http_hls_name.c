@@ -204,6 +204,7 @@ static void test_queries(void **state)
 }
 
 
+#define SECONDS " a number of seconds, 1 to 86400"
 #define NUMBER  ": digits without leading zeros, at most " LARGEST
 
 static void test_bad_queries(void **state)
@@ -228,7 +229,15 @@ static void test_bad_queries(void **state)
           "_HLS_msn is \"???[0m;?=\", expected a media sequence number" NUMBER },
         { "_HLS_msn=7&_HLS_part=1.5",
           "_HLS_part is \"1.5\", expected the number of a part" NUMBER },
-        { "window=", "window is \"\", expected a number of seconds" NUMBER },
+        { "window=", "window is \"\", expected" SECONDS },
+        { "window=0", "window is \"0\", expected" SECONDS },
+        { "window=-5", "window is \"-5\", expected" SECONDS },
+        { "window=1.5", "window is \"1.5\", expected" SECONDS },
+        { "window=1e3", "window is \"1e3\", expected" SECONDS },
+        { "window=86401", "window is \"86401\", expected" SECONDS },
+        { "window=99999999999999999999",
+          "window is \"99999999999999999999\", expected" SECONDS },
+        { "window=60&window=60", "window is given twice, expected once" },
         { "_HLS_skip=yes", "_HLS_skip is \"yes\", expected YES or v2" },
         { "_HLS_skip=", "_HLS_skip is \"\", expected YES or v2" },
         { "_HLS_skip=YES2", "_HLS_skip is \"YES2\", expected YES or v2" },

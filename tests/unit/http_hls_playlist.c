@@ -46,7 +46,7 @@ static void check(const char *name, enum hls_form form)
 {
     text_t  t = { 0 };
 
-    hls_playlist_write(&t, &st, form);
+    hls_playlist_write(&t, hub_list(), form);
     check_text(name, &t);
 }
 
@@ -58,7 +58,7 @@ static int has_line(enum hls_form form, const char *line)
     char     whole[256];
     text_t   t = { 0 };
 
-    hls_playlist_write(&t, &st, form);
+    hls_playlist_write(&t, hub_list(), form);
     snprintf(whole, sizeof(whole), "\n%s\n", line);
     found = strstr(text_of(&t), whole) != NULL;
     text_free(&t);
@@ -165,19 +165,19 @@ static void test_delta(void **state)
 
     new_stream(2, 1000);
     add_segments(6, 2, 1000);
-    assert_int_equal(hls_playlist_form(&st, &q), HLS_FULL);      /* nothing to skip */
+    assert_int_equal(hls_playlist_form(hub_list(), &q), HLS_FULL);      /* nothing to skip */
 
     add_segments(2, 2, 1000);
     segment(FIRST + 7)->record.anew = 1;
     segment(FIRST + 7)->record.init = segment(FIRST + 8)->record.init = 1;
     add_parts(1, 1000);
-    assert_int_equal(hls_playlist_form(&st, &plain), HLS_FULL);
-    assert_int_equal(hls_playlist_form(&st, &q), HLS_DELTA);
+    assert_int_equal(hls_playlist_form(hub_list(), &plain), HLS_FULL);
+    assert_int_equal(hls_playlist_form(hub_list(), &q), HLS_DELTA);
     check("full", HLS_FULL);
     check("delta", HLS_DELTA);
 
     end_stream();
-    assert_int_equal(hls_playlist_form(&st, &q), HLS_FULL);
+    assert_int_equal(hls_playlist_form(hub_list(), &q), HLS_FULL);
 }
 
 
@@ -204,15 +204,15 @@ static void test_delta_continues(void **state)
         }
         add_parts(1, 300 + (uint32_t) (i * 37 % 100));
 
-        if (hls_playlist_form(&st, &q) == HLS_FULL) {
+        if (hls_playlist_form(hub_list(), &q) == HLS_FULL) {
             continue;
         }
 
         deltas++;
         memset(&full, 0, sizeof(full));
         memset(&delta, 0, sizeof(delta));
-        hls_playlist_write(&full, &st, HLS_FULL);
-        hls_playlist_write(&delta, &st, HLS_DELTA);
+        hls_playlist_write(&full, hub_list(), HLS_FULL);
+        hls_playlist_write(&delta, hub_list(), HLS_DELTA);
         f = text_of(&full);
         d = strstr(text_of(&delta), "#EXT-X-SKIP:SKIPPED-SEGMENTS=");
         assert_non_null(d);
@@ -229,6 +229,89 @@ static void test_delta_continues(void **state)
         text_free(&delta);
     }
     assert_true(deltas > 50);
+}
+
+
+/* The rows of the segments [FROM, st.first), as the recorder describes them. */
+static hls_past_t record(uint64_t from)
+{
+    uint64_t              n;
+    hls_row_t            *row;
+    const hub_segment_t  *r;
+
+    static hls_row_t      rows[HUB_SEGMENTS];
+    hls_past_t            past = { .first = from, .rows = rows };
+
+    for (n = from; n < st.first; n++) {
+        r = &segment(n)->record;
+        row = &rows[past.n++];
+        memset(row, 0, sizeof(hls_row_t));
+        row->ms = segment(n)->ms;
+        row->utc = r->utc;
+        row->headers = r->init;
+        row->breaks = r->breaks;
+        row->anew = r->anew & 1;
+    }
+
+    return past;
+}
+
+
+/* The lists of windows are what the hub would write if it still had their segments: with
+ * other headers and holes anywhere, and the border between hub and recording anywhere. */
+static void test_window(void **state)
+{
+    int           i, kind, deltas = 0;
+    text_t        whole = { 0 }, joined = { 0 };
+    uint64_t      border;
+    hls_past_t    past;
+    hls_list_t    list = { &st, &past, FIRST };
+    hls_query_t   q = { .skip = 1 };
+
+    (void) state;
+
+    new_stream(2, 1000);
+
+    for (i = 0; i < 20; i++) {
+        add_segments(1, 2, 1000);
+        segment(st.end - 1)->record.anew = i % 5 == 3;
+        segment(st.end - 1)->record.init += i % 5 == 3;
+        segment(st.end - 1)->record.utc += i % 7 == 2 ? 17500 : 0;
+    }
+
+    add_parts(1, 500);
+
+    for (border = FIRST; border < st.end - 4; border++) {     /* older ones have no parts */
+
+        for (kind = HLS_FULL; kind <= HLS_DELTA; kind++) {
+            st.first = FIRST;
+            hls_playlist_write(&whole, hub_list(), kind);
+            st.first = border;
+            past = record(FIRST);
+            assert_int_equal(hls_playlist_form(&list, &q), HLS_DELTA);
+            hls_playlist_write(&joined, &list, kind);
+            deltas += strstr(text_of(&joined), "#EXT-X-SKIP:SKIPPED-SEGMENTS=") != NULL;
+            assert_string_equal(text_of(&joined), text_of(&whole));
+            text_free(&whole);
+            text_free(&joined);
+        }
+    }
+
+    assert_true(deltas > 10);
+
+    /* a list that begins within the rows */
+    list.from = FIRST + 4;
+    st.first = FIRST + 4;
+    hls_playlist_write(&whole, hub_list(), HLS_FULL);
+    st.first = FIRST + 9;
+    past = record(FIRST);
+    hls_playlist_write(&joined, &list, HLS_FULL);
+    assert_string_equal(text_of(&joined), text_of(&whole));
+    text_free(&whole);
+    text_free(&joined);
+
+    end_stream();
+    assert_int_equal(hls_playlist_form(&list, &q), HLS_FULL);
 }
 
 
@@ -290,7 +373,7 @@ static void test_index(void **state)
     new_stream(2, 1000);
     (void) begin_segment();
     add_parts(1, 1000);
-    hls_playlist_index(&t, &st, &r);
+    hls_playlist_index(&t, &st, &r, 0);
     check_text("index-start", &t);
 
     add_parts(1, 1000);
@@ -298,12 +381,12 @@ static void test_index(void **state)
     add_parts(2, 1000);
     begin_segment()->bytes += 200 * 1000;    /* a segment of 1.8 Mbps */
     add_segments(2, 2, 1000);
-    hls_playlist_index(&t, &st, &r);
+    hls_playlist_index(&t, &st, &r, 0);
     check_text("index", &t);
 
     r.codecs = "mp4a.40.2";
     r.width = r.height = r.fps_milli = 0;
-    hls_playlist_index(&t, &st, &r);
+    hls_playlist_index(&t, &st, &r, 0);
     check_text("index-sound", &t);
 
     r.codecs = NULL;
@@ -313,7 +396,7 @@ static void test_index(void **state)
     for (i = 0; i < (int) (sizeof(rates) / sizeof(rates[0])); i++) {
         r.fps_milli = rates[i].milli;
         snprintf(want, sizeof(want), ",RESOLUTION=16x9,FRAME-RATE=%s\n", rates[i].rate);
-        hls_playlist_index(&t, &st, &r);
+        hls_playlist_index(&t, &st, &r, 0);
         if (strstr(text_of(&t), want) == NULL) {
             fail_msg("%u: %s", rates[i].milli, t.start);
         }
@@ -326,8 +409,12 @@ static void test_index(void **state)
     }
 
     r.fps_milli = 33000;
-    hls_playlist_index(&t, &st, &r);
+    hls_playlist_index(&t, &st, &r, 0);
     assert_non_null(strstr(text_of(&t), ",FRAME-RATE=30.000\n"));
+    text_free(&t);
+
+    hls_playlist_index(&t, &st, &r, 3600);
+    assert_non_null(strstr(text_of(&t), "\nlive.m3u8?window=3600\n"));
     text_free(&t);
 }
 
@@ -505,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_ended),
         cmocka_unit_test(test_delta),
         cmocka_unit_test(test_delta_continues),
+        cmocka_unit_test(test_window),
         cmocka_unit_test(test_removal),
         cmocka_unit_test(test_index),
         cmocka_unit_test(test_waiting),

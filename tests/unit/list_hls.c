@@ -31,7 +31,7 @@ static void print_list(uint64_t msn, uint64_t part, const hls_query_t *q)
 {
     text_t  t = { 0 };
 
-    hls_playlist_write(&t, &st, hls_playlist_form(&st, q));
+    hls_playlist_write(&t, hub_list(), hls_playlist_form(hub_list(), q));
     printf("%llu %llu %d %zu\n", (unsigned long long) msn, (unsigned long long) part,
            q->skip, text_size(&t));
     (void) fwrite(t.start, 1, text_size(&t), stdout);

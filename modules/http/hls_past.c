@@ -1,0 +1,338 @@
+#include "hls_past.h"
+
+#define PAST_ROOM      64              /* rows at first */
+#define PAST_BEFORE_MS 60000           /* a file's utc may be so much before its stream's */
+#define PAST_MORE_MS   60000           /* the newest row is not the newest segment */
+#define PAST_REACH_MS  (33 * 3600 * 1000)    /* files that begin earlier have nothing
+                                                of HLS_PAST_MS */
+
+/* An index that is being read. */
+typedef struct {
+    int64_t         file;
+    uint32_t        init_size;
+    const char     *p, *last;
+} past_index_t;
+
+
+/* --- rows --- */
+
+static int
+past_grow(hls_past_t *past)
+{
+    size_t      room = past->room ? 2 * past->room : PAST_ROOM;
+    hls_row_t  *rows = realloc(past->rows, room * sizeof(hls_row_t));
+
+    if (rows == NULL) {
+        return -1;
+    }
+
+    past->rows = rows;
+    past->room = room;
+
+    return 0;
+}
+
+
+static void
+past_drop_oldest(hls_past_t *past, size_t n)
+{
+    past->n -= n;
+    past->first += n;
+    ngx_memmove(past->rows, past->rows + n, past->n * sizeof(hls_row_t));
+}
+
+
+int
+hls_past_add(hls_past_t *past, uint64_t number, const hls_row_t *row)
+{
+    if (past->n == 0 || number < past->first || number > past->first + past->n) {
+        past->first = number;
+        past->n = 0;
+    }
+
+    past->n = (size_t) (number - past->first);       /* a file may be written anew */
+
+    if (past->n == 2 * HLS_PAST_ROWS) {
+        past_drop_oldest(past, HLS_PAST_ROWS);
+    }
+
+    if (past->n == past->room && past_grow(past) != 0) {
+        return -1;
+    }
+
+    past->rows[past->n++] = *row;
+
+    return 0;
+}
+
+
+static void
+past_free(hls_past_t *past)
+{
+    free(past->rows);
+    ngx_memzero(past, sizeof(hls_past_t));
+}
+
+
+/* Puts the rows of OLDER before those of PAST, which follow them; frees OLDER. */
+static int
+past_prepend(hls_past_t *past, hls_past_t *older)
+{
+    int     rc = 0;
+    size_t  i;
+
+    for (i = 0; i < past->n && rc == 0; i++) {
+        rc = hls_past_add(older, past->first + i, &past->rows[i]);
+    }
+
+    past_free(past);
+    *past = *older;
+
+    return rc;
+}
+
+
+/* Has PAST as much as a list may name? */
+static int
+past_is_enough(const hls_past_t *past)
+{
+    size_t    i;
+    uint64_t  ms = 0;
+
+    for (i = 0; i < past->n; i++) {
+        ms += past->rows[i].ms;
+    }
+
+    return past->n >= HLS_PAST_ROWS || ms >= HLS_PAST_MS + PAST_MORE_MS;
+}
+
+
+/* --- indexes --- */
+
+/* Reads the next row of SESSION and its *NUMBER.  Returns 1; 0: there is none. */
+static int
+index_next(past_index_t *index, uint64_t session, uint64_t *number, hls_row_t *row)
+{
+    rec_live_t  live;
+
+    while (rec_index_next_live(&index->p, index->last, &live)) {
+
+        if (live.stream != session || live.size > UINT32_MAX) {
+            continue;
+        }
+
+        *number = live.number;
+        ngx_memzero(row, sizeof(hls_row_t));
+        row->file = index->file;
+        row->init_size = index->init_size;
+        row->offset = live.offset;
+        row->size = (uint32_t) live.size;
+        row->ms = live.ms;
+        row->utc = live.utc;
+        row->shift = live.shift;
+        row->sound = live.sound;
+        row->headers = live.headers;
+        row->breaks = live.breaks;
+        row->anew = live.anew;
+
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* Adds all rows of INDEX to PAST. */
+static void
+index_add_rows(hls_past_read_t *q, past_index_t *index, hls_past_t *past)
+{
+    uint64_t   number;
+    hls_row_t  row;
+
+    while (index_next(index, q->session, &number, &row)) {
+        if (hls_past_add(past, number, &row) != 0) {
+            history_fail(&q->history, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+            return;
+        }
+    }
+}
+
+
+/* Begins with the whole index of FILE.  Returns 0 when there is none. */
+static int
+index_open(history_t *h, int64_t file, history_text_t *text, past_index_t *index)
+{
+    rec_reader_t  reader;
+
+    if (history_index(h, file, 0, text) != 0 || text->n == 0
+        || rec_index_open(&reader, text->p, text->n) != 0
+        || reader.head.init_size > UINT32_MAX)
+    {
+        return 0;
+    }
+
+    index->file = file;
+    index->init_size = (uint32_t) reader.head.init_size;
+    index->p = text->p;
+    index->last = text->p + text->n;
+
+    return 1;
+}
+
+
+/* --- reading --- */
+
+/* Returns 0 when older files cannot go on with the rows that were read. */
+static int
+read_older(hls_past_read_t *q, int64_t file, history_text_t *text)
+{
+    hls_past_t    older;
+    past_index_t  index;
+
+    if (!index_open(&q->history, file, text, &index)) {
+        return 1;
+    }
+
+    ngx_memzero(&older, sizeof(hls_past_t));
+    index_add_rows(q, &index, &older);
+
+    if (q->end.file == 0) {
+        q->end.file = file;
+        q->end.offset = (uint64_t) (index.p - text->p);
+        q->end.init_size = index.init_size;
+    }
+
+    if (older.n == 0) {
+        return 1;
+    }
+
+    if (q->past.n && (older.first >= q->past.first
+                      || older.first + older.n < q->past.first))
+    {
+        past_free(&older);
+        return 0;
+    }
+
+    if (past_prepend(&q->past, &older) != 0) {
+        history_fail(&q->history, NGX_HTTP_INTERNAL_SERVER_ERROR, "no memory");
+        return 0;
+    }
+
+    return !past_is_enough(&q->past);
+}
+
+
+/* When the oldest file may begin of which a list may name something now. */
+static int64_t
+past_since(uint64_t session, int64_t now)
+{
+    int64_t  start = (int64_t) ngx_min(session, (uint64_t) now);
+
+    return ngx_max(start - PAST_BEFORE_MS, now - PAST_REACH_MS);
+}
+
+
+/* From the newest index on back. */
+static void
+read_all(hls_past_read_t *q)
+{
+    size_t           i;
+    int64_t         *files;
+    history_text_t   text;
+
+    ngx_memzero(&text, sizeof(history_text_t));
+    ngx_memzero(&q->end, sizeof(hls_past_end_t));
+    past_free(&q->past);
+    q->whole = 1;
+
+    i = history_files(&q->history, past_since(q->session, q->history.now), &files);
+
+    while (i > 0 && q->history.status == NGX_HTTP_OK) {
+        if (!read_older(q, files[--i], &text)) {
+            break;
+        }
+    }
+
+    if (q->past.n > HLS_PAST_ROWS) {
+        past_drop_oldest(&q->past, q->past.n - HLS_PAST_ROWS);
+    }
+
+    free(files);
+    free(text.p);
+}
+
+
+/* Returns 0: all must be read. */
+static int
+read_new(hls_past_read_t *q)
+{
+    int             ended;
+    past_index_t    index;
+    history_text_t  text;
+
+    ngx_memzero(&text, sizeof(history_text_t));
+
+    if (history_index(&q->history, q->end.file, q->end.offset, &text) != 0) {
+        free(text.p);
+        return 0;
+    }
+
+    index.file = q->end.file;
+    index.init_size = q->end.init_size;
+    index.p = text.p;
+    index.last = text.p + text.n;
+
+    index_add_rows(q, &index, &q->past);
+    ended = text.n && memmem(text.p, text.n, "#EXT-X-ENDLIST", 14) != NULL;
+    q->end.offset += (uint64_t) (index.p - text.p);
+
+    if (ended) {
+        q->end.file = 0;               /* the next read finds the next file */
+    }
+
+    free(text.p);
+
+    return 1;
+}
+
+
+void
+hls_past_read(hls_past_read_t *q)
+{
+    if (q->end.file == 0 || !read_new(q)) {
+        read_all(q);
+    }
+}
+
+
+/* --- finding --- */
+
+int
+hls_past_find(history_t *h, uint64_t session, uint64_t number, int headers,
+    hls_row_t *row)
+{
+    int              found = 0;
+    size_t           i;
+    int64_t         *files;
+    uint64_t         n;
+    past_index_t     index;
+    history_text_t   text;
+
+    ngx_memzero(&text, sizeof(history_text_t));
+    i = history_files(h, past_since(session, h->now), &files);
+
+    while (i > 0 && !found && h->status == NGX_HTTP_OK) {
+        if (!index_open(h, files[--i], &text, &index)) {
+            continue;
+        }
+
+        while (!found && index_next(&index, session, &n, row)) {
+            found = (headers ? row->headers : n) == number;
+        }
+    }
+
+    free(files);
+    free(text.p);
+
+    return found;
+}
