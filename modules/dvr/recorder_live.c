@@ -22,6 +22,7 @@ live_describe(const recorder_t *rec, const hub_segment_t *this,
     live->utc = this->utc;
     live->shift = rec->base - this->skip;
     live->sound = this->sound_set ? (int64_t) this->sound : -1;
+    live->sound_end = next->sound_set ? (int64_t) next->sound : -1;
     live->headers = this->init;
     live->breaks = this->breaks;
     live->anew = this->anew & 1;

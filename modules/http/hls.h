@@ -90,7 +90,7 @@ hls_segment(const hls_stream_t *st, uint64_t number)
 typedef struct {
     int64_t   file;                /* utc ms */
     uint64_t  offset;
-    int64_t   utc, shift, sound;
+    int64_t   utc, shift, sound, sound_end;
     uint32_t  size, ms, headers, breaks;
     uint32_t  init_size;           /* of the file's init segment */
     unsigned  anew:1;

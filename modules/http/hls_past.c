@@ -131,6 +131,7 @@ index_next(past_index_t *index, uint64_t session, uint64_t *number, hls_row_t *r
         row->utc = live.utc;
         row->shift = live.shift;
         row->sound = live.sound;
+        row->sound_end = live.sound_end;
         row->headers = live.headers;
         row->breaks = live.breaks;
         row->anew = live.anew;

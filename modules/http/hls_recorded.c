@@ -69,6 +69,7 @@ recorded_work(history_t *h)
     build->init_size = rec->row.init_size;
     build->shift = rec->row.shift;
     build->sound = rec->row.sound;
+    build->sound_end = rec->row.sound_end;
 
     if (segment_build_open(build, rec->row.file) != 0) {
         return;

@@ -22,7 +22,7 @@ segment_build_init(segment_build_t *b, history_t *h)
     ngx_memzero(b, sizeof(segment_build_t));
     b->media.history = h;
     b->fd = -1;
-    b->sound = -1;
+    b->sound = b->sound_end = -1;
 
     return budget_init(&heads, ngx_cycle->log);
 }
@@ -177,6 +177,34 @@ move_times(segment_build_t *b, mp4_fragment_t *fragment)
 }
 
 
+/* The last FRAGMENT: its last frame of sound lasts until the sound of what comes next, if
+ * the file's pace differs a little. */
+static void
+end_sound(segment_build_t *b, mp4_fragment_t *fragment)
+{
+    uint32_t          i;
+    int64_t           late;
+    mp4_run_t        *run = &fragment->runs[MP4_AUDIO];
+    mp4_sample_t     *last;
+
+    if (b->sound_end < 0 || run->n == 0) {
+        return;
+    }
+
+    late = b->sound_end - (int64_t) run->dts;
+
+    for (i = 0; i < run->n; i++) {
+        late -= run->samples[i].duration;
+    }
+
+    last = &b->media.samples[run->samples - b->media.samples + run->n - 1];
+
+    if (late + (int64_t) last->duration > 0 && late <= (int64_t) last->duration) {
+        last->duration = (uint32_t) (last->duration + late);
+    }
+}
+
+
 static int
 add_piece(segment_build_t *b, mp4_fragment_t *fragment, uint64_t data)
 {
@@ -186,6 +214,10 @@ add_piece(segment_build_t *b, mp4_fragment_t *fragment, uint64_t data)
 
     if (move_times(b, fragment) != 0) {
         return media_broken(&b->media, b->file, data);
+    }
+
+    if (data + fragment->data == b->offset + b->size) {
+        end_sound(b, fragment);
     }
 
     if (grow_heads(b, max) != 0) {

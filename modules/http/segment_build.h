@@ -22,6 +22,7 @@ typedef struct {
     uint64_t          init_size;     /* of the file's init segment */
     int64_t           shift;         /* ms to add to the file's times */
     int64_t           sound;         /* ticks: here its sound begins; -1: as `shift` has it */
+    int64_t           sound_end;     /* and ends; -1: as its frames have it */
 
     /* the answer */
     char              file[REC_FILE_MAX];

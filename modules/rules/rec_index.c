@@ -75,11 +75,12 @@ rec_index_live(char *out, const rec_live_t *live)
 {
     return (size_t) snprintf(out, REC_LIVE_MAX,
         TAG_LIVE "%llu,STREAM=%llu,BYTES=%llu@%llu,MS=%u,UTC=%lld,SHIFT=%lld,"
-        "SOUND=%lld,HEADERS=%u,BREAKS=%u,ANEW=%u\n",
+        "SOUND=%lld,UNTIL=%lld,HEADERS=%u,BREAKS=%u,ANEW=%u\n",
         (unsigned long long) live->number, (unsigned long long) live->stream,
         (unsigned long long) live->size, (unsigned long long) live->offset,
         live->ms, (long long) live->utc, (long long) live->shift,
-        (long long) live->sound, live->headers, live->breaks, live->anew);
+        (long long) live->sound, (long long) live->sound_end, live->headers,
+        live->breaks, live->anew);
 }
 
 
@@ -402,6 +403,7 @@ get_live(line_t *line, rec_live_t *live)
            && skip(line, ",UTC=") && get_signed(line, &live->utc)
            && skip(line, ",SHIFT=") && get_signed(line, &live->shift)
            && skip(line, ",SOUND=") && get_signed(line, &live->sound)
+           && skip(line, ",UNTIL=") && get_signed(line, &live->sound_end)
            && skip(line, ",HEADERS=") && get_number32(line, &live->headers)
            && skip(line, ",BREAKS=") && get_number32(line, &live->breaks)
            && skip(line, ",ANEW=") && get_number32(line, &anew)

@@ -36,7 +36,7 @@
 #define REC_STREAM_MAX     161       /* bytes of APP/NAME */
 #define REC_HEAD_MAX       1024      /* most bytes of rec_index_head() */
 #define REC_LINES_MAX      256       /* most bytes of the other writers */
-#define REC_LIVE_MAX       288       /* most bytes of rec_index_live() */
+#define REC_LIVE_MAX       320       /* most bytes of rec_index_live() */
 
 typedef struct {
     int64_t   utc;               /* ms since 1970 of its first frame */
@@ -59,6 +59,7 @@ typedef struct {
     int64_t   shift;             /* ms: HLS's continuous time minus time in the file */
     int64_t   sound;             /* ticks of HLS: its first frame of sound; -1: as in
                                     the file */
+    int64_t   sound_end;         /* likewise: where its last one ends */
     uint32_t  headers;           /* number of its init segment, which the file has */
     uint32_t  breaks;            /* segments before it that have `anew` */
     unsigned  anew:1;            /* other headers than the segment before it */

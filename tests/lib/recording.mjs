@@ -95,8 +95,8 @@ const number = (text) => { assert.match(text, /^\d+$/); return Number(text); };
 /** A line of a segment of live HLS, in full. */
 const LIVE = new RegExp(`^${Object.entries({
   NUMBER: '(?<number>\\d+)', STREAM: '(?<stream>\\d+)', BYTES: '(?<size>\\d+)@(?<offset>\\d+)', MS: '(?<ms>\\d+)',
-  UTC: '(?<utc>\\d+)', SHIFT: '(?<shift>-?\\d+)', SOUND: '(?<sound>-?\\d+)', HEADERS: '(?<headers>\\d+)',
-  BREAKS: '(?<breaks>\\d+)', ANEW: '(?<anew>[01])',
+  UTC: '(?<utc>\\d+)', SHIFT: '(?<shift>-?\\d+)', SOUND: '(?<sound>-?\\d+)', UNTIL: '(?<soundEnd>-?\\d+)',
+  HEADERS: '(?<headers>\\d+)', BREAKS: '(?<breaks>\\d+)', ANEW: '(?<anew>[01])',
 }).map(([name, value]) => `${name}=${value}`).join(',')}$`);
 
 /** Parses an index (RFC 8216): {head…, segments, lives, ended, interrupted}. */
@@ -294,6 +294,7 @@ function lives({ playlist, movie, file }) {
     if (before?.number !== live.number - 1) return;
     assert.equal(live.offset, before.offset + before.size, `${what} begins where the one before ends`);
     assert.equal(live.breaks, before.breaks + before.anew, `${what}: its breaks`);
+    assert.equal(live.sound, before.soundEnd, `${what}: its sound follows`);
   });
 }
 

@@ -167,13 +167,13 @@ describe('a window that reaches back into the recording', { concurrency: 4 }, ()
     for (const Client of [PlainClient, LowLatencyClient]) {
       const from = new HlsSource(client.url('index.m3u8?window=60'));
       const player = new Client(from).start();
-      await player.until(() => player.next > list.end + 5, 'segments up to the present ones');
+      const live = () => Client === PlainClient || player.deltas > 5;
+      await player.until(() => player.next > list.end + 5 && live(), 'segments up to the present ones');
       await player.stop();
       assert.equal(from.report.text, '', Client.name);
       assert.equal(player.missed, 0, 'segments that were gone');
       assert.ok(player.pictures.length >= 25 * (list.segments.length + 4), `${player.pictures.length} pictures`);
       assert.deepEqual(player.holes, []);
-      if (Client === LowLatencyClient) assert.ok(player.deltas > 0, 'delta updates');
     }
     await source.stop();
   });

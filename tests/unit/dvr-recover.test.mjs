@@ -350,7 +350,7 @@ test('an index that is torn at any byte of its last segments', async () => {
 test('lines of live segments stay as long as the file has their bytes', async () => {
   const [head, ...lines] = movie.lines();
   const live = (size, offset) => `#EXT-X-DUOLU-LIVE:NUMBER=7,STREAM=1795442400123,BYTES=${size}@${offset},MS=2000,`
-    + 'UTC=1795442400123,SHIFT=-7,SOUND=-1,HEADERS=0,BREAKS=3,ANEW=0\n';
+    + 'UTC=1795442400123,SHIFT=-7,SOUND=-1,UNTIL=-1,HEADERS=0,BREAKS=3,ANEW=0\n';
   const { offset, end } = movie.fragments[0];
   const kept = live(end - offset, offset);
   const all = head + lines.join('');

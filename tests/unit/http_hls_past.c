@@ -64,6 +64,7 @@ static size_t live_line(char *text, uint64_t session, uint64_t number)
     live.utc = SESSION + 2000 * (int64_t) (number - FIRST);
     live.shift = -5;
     live.sound = -1;
+    live.sound_end = 96000;
     live.headers = (uint32_t) (number - FIRST) / 10;
     live.breaks = 7;
     live.anew = number % 2;
@@ -180,6 +181,7 @@ static void test_fields(void **state)
     assert_int_equal(row->utc, SESSION + 42000);
     assert_int_equal(row->shift, -5);
     assert_int_equal(row->sound, -1);
+    assert_int_equal(row->sound_end, 96000);
     assert_int_equal(row->headers, 2);
     assert_int_equal(row->breaks, 7);
     assert_int_equal(row->anew, (FIRST + 21) % 2);

@@ -103,10 +103,10 @@ static void test_room(void **state)
 
 
 static const rec_live_t  live = { 95403213, 1795403212345, 812, 250000, 2000, START, -1200, 480000,
-                                  3, 13, 1 };
+                                  576000, 3, 13, 1 };
 static const char  live_line[] =
     "#EXT-X-DUOLU-LIVE:NUMBER=95403213,STREAM=1795403212345,BYTES=250000@812,MS=2000,"
-    "UTC=1795442400123,SHIFT=-1200,SOUND=480000,HEADERS=3,BREAKS=13,ANEW=1\n";
+    "UTC=1795442400123,SHIFT=-1200,SOUND=480000,UNTIL=576000,HEADERS=3,BREAKS=13,ANEW=1\n";
 
 
 static void same_live(const rec_live_t *a, const rec_live_t *b)
@@ -119,6 +119,7 @@ static void same_live(const rec_live_t *a, const rec_live_t *b)
     assert_int_equal(a->utc, b->utc);
     assert_int_equal(a->shift, b->shift);
     assert_int_equal(a->sound, b->sound);
+    assert_int_equal(a->sound_end, b->sound_end);
     assert_int_equal(a->headers, b->headers);
     assert_int_equal(a->breaks, b->breaks);
     assert_int_equal(a->anew, b->anew);
@@ -129,7 +130,7 @@ static void test_live_written(void **state)
 {
     char        text[REC_LIVE_MAX + 1];
     rec_live_t  longest = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT32_MAX, INT64_MIN,
-                            INT64_MIN, INT64_MIN, UINT32_MAX, UINT32_MAX, 1 };
+                            INT64_MIN, INT64_MIN, INT64_MIN, UINT32_MAX, UINT32_MAX, 1 };
 
     (void) state;
 
