@@ -40,8 +40,9 @@ void hls_past_read(hls_past_read_t *q);
  * -1: no memory.  The rows are for free(). */
 int hls_past_add(hls_past_t *past, uint64_t number, const hls_row_t *row);
 
-/* Finds in the recordings of SESSION that lists may name now the row of segment NUMBER, or of one with the
- * headers NUMBER if HEADERS.  Returns 1; 0: there is none, or H's status tells why. */
+/* Finds in the recordings of SESSION that lists may name now the row of segment NUMBER,
+ * or of one with the headers NUMBER if HEADERS.  Returns 1; 0: there is none, or H's status
+ * tells why. */
 int hls_past_find(history_t *h, uint64_t session, uint64_t number, int headers,
     hls_row_t *row);
 

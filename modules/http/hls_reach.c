@@ -86,7 +86,10 @@ make_room(hls_reach_t *reach, size_t n)
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(bytes->data, past.rows, past.n * sizeof(hls_row_t));
+    if (past.n) {
+        ngx_memcpy(bytes->data, past.rows, past.n * sizeof(hls_row_t));
+    }
+
     past.rows = (hls_row_t *) bytes->data;
     past.room = n + REACH_SPARE;
 
