@@ -1,8 +1,12 @@
 // Live by HLS in the browser's own player: iPhones before iOS 17.1 have nothing else. It
-// loads the playlist, stays near live and skips gaps by itself.
+// loads the playlist, stays near live and skips gaps by itself. A user who may replay gets
+// the playlist that reaches back, since this player's own controls (full screen on an iPhone,
+// AirPlay, the lock screen) can pause and go back in it.
 
 import { expiresSoon, playlistUrl } from './media-url.js';
 import { bufferedRanges } from './picture.js';
+
+const addressIn = ({ url, watch }) => playlistUrl(watch ?? url);
 
 export class NativeWay {
   constructor(video, { renewToken }) {
@@ -21,8 +25,8 @@ export class NativeWay {
     return true;
   }
 
-  open({ url }) {
-    this.url = playlistUrl(url);
+  open(source) {
+    this.url = addressIn(source);
     this.heardAt = performance.now();
     this.gotBytes = false;
     this.listening = new AbortController();
@@ -43,6 +47,12 @@ export class NativeWay {
     this.video.load();
   }
 
+  /** Whether the user has the player's own controls, and with them decides what plays. */
+  get isInHand() {
+    const { webkitPresentationMode: mode = 'inline', webkitCurrentPlaybackTargetIsWireless: isAway } = this.video;
+    return mode !== 'inline' || Boolean(isAway) || document.visibilityState === 'hidden';
+  }
+
   /** The part of the stream that can play, in seconds of the video. */
   range() {
     return bufferedRanges({ buffered: this.video.seekable }).at(-1);
@@ -56,7 +66,7 @@ export class NativeWay {
   /** The browser's player keeps its address: it needs a new one before the token expires. */
   isOutdated(source) {
     if (!expiresSoon(this.url, Date.now())) return false;
-    if (source?.url && !expiresSoon(source.url, Date.now())) return true;
+    if (source?.url && !expiresSoon(addressIn(source), Date.now())) return true;
     this.renewToken();
     return false;
   }

@@ -3,10 +3,10 @@
 // and keeps the last picture on a canvas until there is a new one.
 //
 // The player calls source() before every connection. It returns
-// {url, state, audio, video, known, renew} with the current token of the stream list, so
-// a reconnect never uses an old one. state 'offline' means: do not connect.
-// audio and video are 'none', a codec, or undefined while unknown. known: the list is up
-// to date. renew() fetches it, for a new token.
+// {url, watch, state, audio, video, known, renew} with the current token of the stream list, so
+// a reconnect never uses an old one. state 'offline' means: do not connect. watch: the
+// playlist that reaches back, for a user who may replay. audio and video are 'none', a codec,
+// or undefined while unknown. known: the list is up to date. renew() fetches it, for a new token.
 
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { serverNow } from './server-clock.js';
@@ -54,7 +54,7 @@ export class LivePlayer extends EventTarget {
     video.addEventListener('ended', () => this.reconnectLater('stream ended'), { signal });
     document.addEventListener(
       'visibilitychange',
-      () => document.visibilityState === 'visible' && this.toLive(),
+      () => document.visibilityState === 'visible' && !this.way?.isInHand && this.toLive(),
       { signal },
     );
   }
@@ -177,10 +177,20 @@ export class LivePlayer extends EventTarget {
     const buffered = bufferedRanges(this.video);
     this.measure(buffered, now);
     this.followPosition(now);
-    if (this.video.paused && document.visibilityState === 'visible') this.play();
-    this.keepNearLive(buffered, now);
-    this.updatePhase(now);
+    if (this.hasPicture && this.way.isInHand) this.leaveToUser(now);
+    else {
+      if (this.video.paused && document.visibilityState === 'visible') this.play();
+      this.keepNearLive(buffered, now);
+      this.updatePhase(now);
+    }
     this.dispatchEvent(new Event('stats'));
+  }
+
+  // The user may pause and go back with controls that are not the page's. A pause is neither silence nor a frozen
+  // picture; all else that fails is still mended.
+  leaveToUser(now) {
+    if (this.video.paused) this.movedAt = this.way.heardAt = now;
+    else this.updatePhase(now);
   }
 
   measure(buffered, now) {

@@ -7,6 +7,7 @@
 //   heardAt, gotBytes  when data came last, of performance.now(); whether any came
 //   kbps, utc          its bitrate; the server's clock at the picture on the screen, or NaN
 //   isOutdated(source, cameLive)   whether the list's change needs a new connection
+//   isInHand           whether the user has the browser's own controls (only the browser's player)
 // and statically isSupported(video), and answers(source): whether it is worth another try.
 
 import { Choice, waysOf } from './live-choice.js';

@@ -9,9 +9,9 @@ export function webSocketUrl(path, page = location.href) {
   return url.href;
 }
 
-/** The playlist for HLS, beside the address for FLV. */
-export function playlistUrl(flv, page = location.href) {
-  return new URL(flv.replace(/\.flv$/, '/index.m3u8'), page).href;
+/** The playlist for HLS: beside the address for FLV, or the one that reaches back. */
+export function playlistUrl(path, page = location.href) {
+  return new URL(path.replace(/\.flv$/, '/index.m3u8'), page).href;
 }
 
 /** `url` with the host and the token of another address. */

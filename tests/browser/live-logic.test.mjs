@@ -158,6 +158,49 @@ test('HLS keeps its token until shortly before that expires: another one is anot
   assert.equal(renewals, 1, 'the list has no newer one: it is fetched');
 });
 
+test('the browser\'s own player gets the playlist that reaches back, where the user may replay', async (t) => {
+  const { NativeWay } = await load('live-native.js');
+  globalThis.location = { href: 'https://cam.example/#/' };
+  t.after(() => { delete globalThis.location; });
+  const until = (minutes) => `e30.${btoa(JSON.stringify({ exp: Math.round(Date.now() / 1000) + 60 * minutes }))}.sig`;
+  const source = (view, watch) => ({
+    url: `/m/${until(view)}/live/cam.flv`,
+    ...(watch ? { watch: `/m/${until(watch)}/live/cam/index.m3u8?window=600` } : {}),
+  });
+  const opened = (given) => {
+    const video = Object.assign(new EventTarget(), { buffered: [] });
+    let renewals = 0;
+    const way = new NativeWay(video, { renewToken: () => { renewals += 1; } });
+    way.open(given);
+    return { way, video, get renewals() { return renewals; } };
+  };
+  const plain = source(600);
+  assert.equal(opened(plain).video.src, `https://cam.example${plain.url.replace('.flv', '/index.m3u8')}`);
+  const both = source(600, 600);
+  assert.equal(opened(both).video.src, `https://cam.example${both.watch}`);
+
+  // it keeps its token until shortly before that expires
+  const old = opened(source(600, 2));
+  assert.equal(opened(both).way.isOutdated(both), false);
+  assert.equal(old.way.isOutdated(source(600, 2)), false);
+  assert.equal(old.renewals, 1, 'the list has no newer one: it is fetched');
+  assert.equal(old.way.isOutdated(both), true);
+});
+
+test('full screen on an iPhone, AirPlay and the lock screen have controls of their own', async (t) => {
+  const { NativeWay } = await load('live-native.js');
+  globalThis.document = { visibilityState: 'visible' };
+  t.after(() => { delete globalThis.document; });
+  const isInHand = (video) => new NativeWay(video, {}).isInHand;
+  assert.equal(isInHand({}), false, 'a browser that knows none of them');
+  assert.equal(isInHand({ webkitPresentationMode: 'inline', webkitCurrentPlaybackTargetIsWireless: false }), false);
+  assert.equal(isInHand({ webkitPresentationMode: 'fullscreen' }), true);
+  assert.equal(isInHand({ webkitPresentationMode: 'picture-in-picture' }), true);
+  assert.equal(isInHand({ webkitCurrentPlaybackTargetIsWireless: true }), true);
+  document.visibilityState = 'hidden';
+  assert.equal(isInHand({}), true);
+});
+
 test('hls.js sees no dates, which would move its timeline after a gap; the page reads them', async () => {
   const { LowLatencyHls, withoutDates } = await load('live-hls.js');
   const list = '#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2026-11-29T05:14:41.890Z\n#EXTINF:2,\na.m4s\n';

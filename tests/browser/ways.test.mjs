@@ -11,6 +11,7 @@ import { startFront } from './front.mjs';
 
 const STREAM = 'live/demo';
 const MOST_BEHIND = 1.5;
+const password = 'correct horse battery';
 
 let stack;
 let browser;
@@ -20,9 +21,9 @@ let blocked;        // a page behind a proxy that lets no WebSocket through
 
 const publish = () => { publisher = publishClock(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`); };
 
-async function open(url, query, prepare, options) {
+async function open(url, query, prepare, options, user = 'admin') {
   const opened = await openPage(browser, `${url}/${query}`, options, prepare);
-  await logIn(opened.page, stack.adminPassword);
+  await logIn(opened.page, user === 'admin' ? stack.adminPassword : password, user);
   await goTo(opened.page, `#/watch/${STREAM}`);
   return opened;
 }
@@ -110,6 +111,23 @@ test('low-latency HLS is close behind the encoder, and the page shows how close'
   await close();
 });
 
+/** A user who has the player's own controls may pause; without them the page plays live. */
+async function leavesToUser(page) {
+  const paused = (mode) => page.evaluate(async (value) => {
+    const video = document.querySelector('video');
+    Object.defineProperty(video, 'webkitPresentationMode', { value, configurable: true });
+    if (value !== 'inline') video.pause();
+    let looks = 0;          // of the page at the player
+    await new Promise((resolve) => {
+      document.querySelector('.watch').addEventListener('tile:stats', () => { if (++looks > 12) resolve(); });
+    });
+    return video.paused;
+  }, mode);
+  assert.equal(await paused('fullscreen'), true);
+  assert.equal((await connection(page)).phase, 'playing', 'a pause is no fault');
+  assert.equal(await paused('inline'), false);
+}
+
 for (const player of ['the browser itself', 'hls.js']) {
   test(`HLS without low latency, in ${player}`, async (t) => {
     const { page, close } = await open(stack.httpsUrl, '?via=hls', (context) => context.addInitScript((isOurs) => {
@@ -123,11 +141,13 @@ for (const player of ['the browser itself', 'hls.js']) {
       return;
     }
     await playsBy(page, 'HLS');
-    assert.match(await page.evaluate(() => document.querySelector('video').src), isNative ? /index\.m3u8$/ : /^blob:/);
+    assert.match(await page.evaluate(() => document.querySelector('video').src),
+      isNative ? /index\.m3u8\?window=600$/ : /^blob:/);
     await readClock(page);
     const delays = await until('pictures', () => page.evaluate(() => window.clockDelays), ({ length }) => length > 50);
     t.diagnostic(`${median(delays).toFixed(2)} s behind the encoder`);
     assert.ok(median(delays) < 15);
+    if (isNative) await leavesToUser(page);
     await close();
   });
 }
@@ -206,17 +226,26 @@ test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
   await close();
 });
 
-test('an older iPhone has no media source: HLS, by itself', async () => {
-  const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
-    window.MediaSource = undefined;
-    // If this browser has no player for HLS, its video shows at least which address it was given.
-    HTMLMediaElement.prototype.canPlayType = (type) => (type === 'application/vnd.apple.mpegurl' ? 'maybe' : '');
-  }));
-  const seen = await until('HLS', () => connection(page), ({ way }) => way === 'HLS');
-  assert.equal(seen.note, '');
-  assert.match(await page.evaluate(() => document.querySelector('video').src), /\/m\/[^/]+\/live\/demo\/index\.m3u8$/);
-  await close();
-});
+for (const [user, address] of [['admin', /\/m\/[^/]+\/live\/demo\/index\.m3u8\?window=600$/],
+  ['viewer', /\/m\/[^/]+\/live\/demo\/index\.m3u8$/]]) {
+  test(`an older iPhone has no media source: HLS, by itself, for ${user}`, async () => {
+    if (user !== 'admin') {
+      await stack.ctl('user', 'add', user, '--password-stdin', { input: `${password}\n` });
+      await stack.ctl('grant', user, STREAM, 'view');
+    }
+    const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
+      window.MediaSource = undefined;
+      // If this browser has no player for HLS, its video shows at least which address it was given.
+      HTMLMediaElement.prototype.canPlayType = (type) => (type === 'application/vnd.apple.mpegurl' ? 'maybe' : '');
+    }), undefined, user);
+    const seen = await until('HLS', () => connection(page), ({ way }) => way === 'HLS');
+    assert.equal(seen.note, '');
+    assert.match(await page.evaluate(() => document.querySelector('video').src), address);
+    // the same address for other players
+    assert.match(await page.evaluate(() => document.querySelectorAll('.copy-text')[1].value), address);
+    await close();
+  });
+}
 
 for (const [locale, words] of Object.entries({ 'en-US': 'Low-latency HLS', 'zh-CN': '低延迟 HLS' })) {
   for (const [name, device] of Object.entries({ wide: { viewport: { width: 1440, height: 900 } }, phone })) {

@@ -59,8 +59,8 @@ export function mountTile(root, { list, id, via }) {
     if (!stream) return null;
     // The list cannot be fetched and may be stale: try to connect anyway.
     const state = list.trouble ? 'live' : stream.state;
-    const { play: url, audio, video: codec } = stream;
-    return { url, state, audio, video: codec, known: !list.trouble, renew: () => list.refresh() };
+    const { play: url, watch, audio, video: codec } = stream;
+    return { url, watch, state, audio, video: codec, known: !list.trouble, renew: () => list.refresh() };
   }
 
   function switchTo(next, nextMode) {

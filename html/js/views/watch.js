@@ -174,7 +174,7 @@ export function mountWatch(root, { list, id, at, via }) {
     links.hidden = !stream?.play;
     if (stream?.play) {
       flvUrl.update(new URL(stream.play, location.href).href);
-      hlsUrl.update(playlistUrl(stream.play));
+      hlsUrl.update(playlistUrl(stream.watch ?? stream.play));
     }
     showOthers();
   }
