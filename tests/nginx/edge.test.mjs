@@ -14,6 +14,7 @@ import { avcHeader, interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs'
 import { selfSigned } from '../lib/tls.mjs';
 
 const STREAM = 'live/cam';
+const RECORDED = 'live/recorded';
 const VIEWERS = 200;
 const ROUNDS = 6;                      // playlists that each viewer waits for
 
@@ -25,10 +26,12 @@ describe('an edge', () => {
     hub = await startHub({
       shipped: true,
       files: certificate,
-      main: 'thread_pool history threads=2;',
+      main: 'thread_pool history threads=2; dvr {{dir}}; dvr_threads history; dvr_file 5s; hls_window 6s;',
+      answer: ({ NAME }) => ({ allow: true, stream: 1, record: `live/${NAME}` === RECORDED }),
       edit: (conf) => conf.replaceAll(' if=$hls_kept', ''),        // requests for parts are counted by their lines
     });
     await publish();
+    await publish(RECORDED);
     edge = await startEdge({ port: hub.nginx.ports.https, certificate });
     await until(async () => (await edge.get(edge.url(STREAM, 'live.m3u8'))).status === 200, 'the stream at the edge');
   });
@@ -38,8 +41,8 @@ describe('an edge', () => {
     await hub?.stop();
   });
 
-  async function publish() {
-    const client = await openPublisher('cam?key=a', { ...hub.rtmp });
+  async function publish(stream = STREAM) {
+    const client = await openPublisher(`${stream.split('/')[1]}?key=a`, { ...hub.rtmp });
     client.sendVideo(0, avcHeader());
     feed(client, { key: keyFrame(4000), inter: interFrame(1000), gop: 50 });
   }
@@ -178,6 +181,33 @@ describe('an edge', () => {
     // the origin knows with which right the edge asks
     const sessions = (await hub.sessions()).filter(({ kind, uid }) => kind === 'view' && uid === 2);
     assert.ok(sessions.length >= 2, `${sessions.length} sessions`);
+  });
+
+  test('what is only recorded reaches a viewer with a token for the past, and no other', async () => {
+    const [past, other, live] = [['watch', 81], ['watch', 82], ['view', 83]]
+      .map(([a, sub]) => token(RECORDED, { a, sub: String(sub) }));
+    const url = (file, t) => edge.url(RECORDED, file, t);
+    const segmentsFor = async (t) =>
+      (await edge.get(url('live.m3u8?window=60', t))).body.toString().match(/^[0-9a-f]+-\d+\.m4s$/gm) ?? [];
+    const origin = hub.url(RECORDED, live).replace('.flv', '/');
+    let old;
+    await until(async () => {
+      [old] = await segmentsFor(past);
+      return old && (await get(origin + old)).status === 404;
+    }, 'a segment that the hub no longer has');
+    for (const t of [past, other]) {
+      const { status, headers } = await edge.get(url(old, t));
+      assert.deepEqual([status, headers.etag], [200, `"${old}-r"`]);
+    }
+    assert.equal((await edge.get(url(old, live))).status, 404);
+    const seen = await segmentsFor(live);
+    assert.ok(seen.length > 0 && !seen.includes(old), seen.join(' '));
+    assert.ok((await segmentsFor(other)).includes(old));
+    // nor by a segment's name in other words
+    for (const file of [`${old}?window=60`, `${old}?_HLS_msn=1`, old.replace('.m4s', '%2em4s'), `%${
+      old.charCodeAt(0).toString(16)}${old.slice(1)}`]) {
+      assert.equal((await edge.get(url(file, live))).status, 404, file);
+    }
   });
 
   test('a token that a worker has verified before ends at its time, and admits no other token', async () => {
