@@ -12,6 +12,7 @@
 
 #include "access.h"
 #include "answer.h"
+#include "edge_held.h"
 #include "stream_path.h"
 #include "viewer.h"
 #include "../hub/hub.h"
@@ -24,9 +25,18 @@
 #define EDGE_MISSES_MOST  300
 #define EDGE_USERS        1024
 
+/* Requests of one user for one stream that the origin may hold at a time, of the 64
+ * that it holds for the edge.  A player has a list, the next part and perhaps some
+ * segments; the same requests of others wait here, for that one's answer. */
+#define EDGE_HELD_MOST  8
+
 /* The edge's token stays the same for this long, so that the origin sees one viewer. */
 #define EDGE_TOKEN_S  300
 
+
+typedef struct {
+    ngx_shm_zone_t  *held;         /* NULL: no location is an edge's */
+} ngx_http_hub_edge_main_conf_t;
 
 typedef struct {
     ngx_int_t  user;               /* of the edge's own tokens; 0: off */
@@ -36,9 +46,14 @@ typedef struct {
 typedef struct {
     ngx_str_t            token, stream;
     ngx_str_t            path;     /* APP/NAME/FILE */
-    ngx_http_request_t  *request;
-    uint64_t             uid;
     ngx_str_t            action;   /* what the token allows: "view", or the past, too: "watch" */
+    ngx_http_request_t  *request;
+    ngx_http_handler_pt  pass;     /* the location's own handler */
+    uint64_t             uid;
+    uint64_t             id;       /* of its user and stream, for edge_held.h */
+    uint64_t            *place;    /* there; NULL: the origin does not hold it */
+    unsigned             passed:1;
+    unsigned             ended:1;
     hub_tick_t           tick;
 } edge_request_t;
 
@@ -57,6 +72,8 @@ static const ngx_str_t  edge_view_and_replay = ngx_string("watch");
 
 static ngx_int_t ngx_http_hub_edge_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_hub_edge_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_hub_edge_init_process(ngx_cycle_t *cycle);
+static void *ngx_http_hub_edge_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_hub_edge_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_hub_edge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
 
@@ -82,7 +99,7 @@ static ngx_command_t  ngx_http_hub_edge_commands[] = {
 static ngx_http_module_t  ngx_http_hub_edge_module_ctx = {
     ngx_http_hub_edge_add_variables,       /* preconfiguration */
     ngx_http_hub_edge_init,                /* postconfiguration */
-    NULL,                                  /* create main configuration */
+    ngx_http_hub_edge_create_main_conf,    /* create main configuration */
     NULL,                                  /* init main configuration */
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -98,7 +115,7 @@ ngx_module_t  ngx_http_hub_edge_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_hub_edge_init_process,        /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -154,7 +171,61 @@ edge_user_place(uint64_t uid)
 }
 
 
+/* The user's requests for this stream, as edge_held.h counts them. */
+static uint64_t
+edge_held_id(const edge_request_t *edge)
+{
+    return (hub_name_hash(edge->stream.data, edge->stream.len) ^ edge->uid)
+           * 0x9e3779b97f4a7c15u;
+}
+
+
 #if (NGX_HTTP_CACHE)
+
+/* Is the request, which was passed on, at the origin, and has no answer?  Also true
+ * while its body is read. */
+static int
+edge_is_held(const ngx_http_request_t *r)
+{
+    const ngx_http_upstream_t  *u = r->upstream;
+
+    return u && u->headers_in.status_n == 0 && !r->header_sent
+           && !(r->cache && r->cache->waiting);
+}
+
+
+static void
+edge_count(edge_request_t *edge)
+{
+    int  is_held = edge_is_held(edge->request);
+
+    if (!is_held) {
+        edge->place = edge_held_give(edge->place);
+
+    } else if (edge->place == NULL) {
+        edge->place = edge_held_take(edge->id);
+    }
+}
+
+
+/* Runs the location's own handler, which looks into the cache at once; so a request that
+ * the cache can answer is never counted. */
+static ngx_int_t
+edge_pass(ngx_http_request_t *r)
+{
+    ngx_int_t        rc;
+    edge_request_t  *edge = ngx_http_get_module_ctx(r, ngx_http_hub_edge_module);
+
+    rc = edge->pass(r);
+
+    if (!edge->ended) {
+        edge->passed = 1;
+        edge_count(edge);
+    }
+
+    return rc;
+}
+
 
 /* Does the request wait for an answer that another one has fetched meanwhile?  nginx
  * would notice up to 500 ms later (proxy_cache_lock), longer than a part of HLS lasts.
@@ -164,6 +235,10 @@ edge_tick(hub_tick_t *tick)
 {
     edge_request_t    *edge = ngx_queue_data(&tick->queue, edge_request_t, tick.queue);
     ngx_http_cache_t  *cache = edge->request->cache;
+
+    if (edge->passed) {
+        edge_count(edge);                    /* its answer came, or its turn to fetch */
+    }
 
     if (cache && cache->waiting && cache->wait_event.timer_set
         && !cache->node->updating)
@@ -180,6 +255,8 @@ edge_cleanup(void *data)
     edge_request_t       *edge = data;
     ngx_http_upstream_t  *u = edge->request->upstream;
 
+    edge->ended = 1;
+    edge->place = edge_held_give(edge->place);
     hub_tick_remove(&edge->tick);
 
     if (u && u->cache_status != NGX_HTTP_CACHE_HIT
@@ -204,10 +281,27 @@ edge_watch(ngx_http_request_t *r, edge_request_t *edge)
     edge->request = r;
     hub_tick_add(viewer_flush(r), &edge->tick, edge_tick);
 
+    if (r->content_handler) {
+        edge->pass = r->content_handler;
+        r->content_handler = edge_pass;
+    }
+
     return NGX_OK;
 }
 
 #endif
+
+
+/* Answers with a sentence instead of passing the request on. */
+static ngx_int_t
+edge_refuse(ngx_http_request_t *r, const ngx_str_t *stream, const char *why)
+{
+    ngx_int_t  status = access_refuse(r, "view", NGX_HTTP_TOO_MANY_REQUESTS, stream, why);
+
+    ngx_http_finalize_request(r, answer_error(r, status, "%s", why));
+
+    return NGX_DONE;
+}
 
 
 static ngx_int_t
@@ -238,12 +332,19 @@ ngx_http_hub_edge_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    if (edge_user_place(holder.uid)->misses >= EDGE_MISSES_MOST) {
-        return access_refuse(r, "view", NGX_HTTP_TOO_MANY_REQUESTS, &edge->stream,
-                             "this user asks for too much that the cache does not have");
+    edge->uid = holder.uid;
+    edge->id = edge_held_id(edge);
+
+    if (edge_user_place(edge->uid)->misses >= EDGE_MISSES_MOST) {
+        return edge_refuse(r, &edge->stream,
+                           "this user asks for too much that the cache does not have");
     }
 
-    edge->uid = holder.uid;
+    if (edge_held_count(edge->id) >= EDGE_HELD_MOST) {
+        return edge_refuse(r, &edge->stream, "this user has as many requests for parts of "
+                           "this stream that do not exist yet as one may have");
+    }
+
     edge->action = holder.replay ? edge_view_and_replay : edge_view;
     ngx_http_set_ctx(r, edge, ngx_http_hub_edge_module);
 
@@ -396,6 +497,28 @@ ngx_http_hub_edge_init(ngx_conf_t *cf)
 }
 
 
+static ngx_int_t
+ngx_http_hub_edge_init_process(ngx_cycle_t *cycle)
+{
+    const ngx_http_hub_edge_main_conf_t  *conf;
+
+    conf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_hub_edge_module);
+
+    if (conf && conf->held) {
+        edge_held_start(conf->held);
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_hub_edge_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_hub_edge_main_conf_t));
+}
+
+
 static void *
 ngx_http_hub_edge_create_loc_conf(ngx_conf_t *cf)
 {
@@ -414,8 +537,11 @@ ngx_http_hub_edge_create_loc_conf(ngx_conf_t *cf)
 static char *
 ngx_http_hub_edge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_http_conf_ctx_t           *ctx = cf->ctx;
-    ngx_http_hub_edge_loc_conf_t  *conf = child;
+    ngx_http_conf_ctx_t            *ctx = cf->ctx;
+    ngx_http_hub_edge_loc_conf_t   *conf = child;
+    ngx_http_hub_edge_main_conf_t  *main;
+
+    main = ngx_http_conf_get_module_main_conf(cf, ngx_http_hub_edge_module);
 
     if (conf->user == NGX_CONF_UNSET) {
         conf->user = ((ngx_http_hub_edge_loc_conf_t *) parent)->user;
@@ -430,6 +556,13 @@ ngx_http_hub_edge_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            "\"hub_edge\" has no \"access_token_keys\": without keys "
                            "nobody may view");
         return NGX_CONF_ERROR;
+    }
+
+    if (conf->user && main->held == NULL) {
+        main->held = edge_held_zone(cf, &ngx_http_hub_edge_module);
+        if (main->held == NULL) {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return NGX_CONF_OK;

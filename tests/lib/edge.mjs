@@ -27,8 +27,9 @@ export function edgeConf(port) {
 }
 
 /** An edge of the origin at `port`, whose certificate and the edge's is {crt, key}; `keys` sign and verify tokens. */
-export async function startEdge({ port, certificate, key = KEY, conf = edgeConf(port) }) {
+export async function startEdge({ port, certificate, key = KEY, conf = edgeConf(port), ...options }) {
   const nginx = await startNginx({
+    ...options,
     conf,
     modules: ['rtmp', 'guard', 'hub'],
     workers: 2,
@@ -42,9 +43,9 @@ export async function startEdge({ port, certificate, key = KEY, conf = edgeConf(
   return {
     nginx,
     url: (stream, file, t = token(stream)) => `https://127.0.0.1:${nginx.ports.https}/m/${t}/${stream}/${file}`,
-    /** Over a connection of the agent. */
-    get: (url, headers = {}) => new Promise((resolve, reject) => {
-      https.get(url, { agent, headers }, (response) => {
+    /** Over a connection of an agent. */
+    get: (url, headers = {}, over = agent) => new Promise((resolve, reject) => {
+      https.get(url, { agent: over, headers }, (response) => {
         const chunks = [];
         response.on('data', (data) => chunks.push(data));
         response.on('error', reject);

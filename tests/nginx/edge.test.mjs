@@ -20,6 +20,7 @@ const ROUNDS = 6;                      // playlists that each viewer waits for
 
 describe('an edge', () => {
   let certificate, hub, edge;
+  let marks = 0;
 
   before(async () => {
     certificate = selfSigned();
@@ -47,10 +48,23 @@ describe('an edge', () => {
     feed(client, { key: keyFrame(4000), inter: interFrame(1000), gop: 50 });
   }
 
-  /** The requests of the edge that the origin has logged, as [method, path and query]. */
-  const asked = () => fs.readFileSync(path.join(hub.nginx.dir, 'access.log'), 'utf8').split('\n')
-    .filter((line) => line.includes('duolu-edge'))
-    .map((line) => line.match(/"\w+ (\S+) /)[1].replace(/^\/m\/[^/]+\//, ''));
+  /** The lines of the origin's log for requests of the edge. */
+  const lines = () => fs.readFileSync(path.join(hub.nginx.dir, 'access.log'), 'utf8').split('\n')
+    .filter((line) => line.includes('duolu-edge'));
+
+  /** These requests, as path and query. */
+  const asked = () => lines().map((line) => line.match(/"\w+ (\S+) /)[1].replace(/^\/m\/[^/]+\//, ''));
+
+  /** Their number, once the lines of all that were answered are there. */
+  async function askedSoFar() {
+    const mark = `0-${++marks}.m4s`;
+    await edge.get(edge.url(STREAM, mark));
+    await until(() => asked().some((request) => request.endsWith(mark)), 'the origin to log a request');
+    return asked().length;
+  }
+
+  /** The answers of 429 that the edge got from the origin. */
+  const refused = () => lines().filter((line) => line.includes('" 429 '));
 
   /** The number of the next part that a playlist promises: [msn, part]. */
   function nextPart(text) {
@@ -65,9 +79,21 @@ describe('an edge', () => {
 
   const newest = (text) => text.match(/#EXT-X-PART:.*URI="([^"]+)"/g)?.at(-1).match(/URI="([^"]+)"/)[1];
 
+  /** Playlists that will exist soon: [path and query, headers], 48 for each of two segments, so 64 or more objects. */
+  function ahead(text) {
+    const [msn, next] = nextPart(text);
+    return [[msn, next], [msn + 1, 0]].flatMap(([number, first]) => Array.from({ length: 8 }, (_, i) => first + i)
+      .flatMap((part) => ['', '&_HLS_skip=YES', '&_HLS_skip=v2'].flatMap((skip) => [{}, { 'accept-encoding': 'gzip' }]
+        .map((headers) => [`live.m3u8?_HLS_msn=${number}&_HLS_part=${part}${skip}`, headers]))));
+  }
+
+  /** The origin's own playlist, as soon as it lists part `part` of segment `msn`. */
+  const originList = async (msn, part) => (await get(hub.url(STREAM).replace('.flv', '/live.m3u8') +
+    (msn ? `?_HLS_msn=${msn}&_HLS_part=${part}` : ''))).text;
+
   /** Waits for playlists and fetches their newest parts, with a token of its own. */
-  async function watch(number) {
-    const t = token(STREAM, { sub: String(100 + number) });
+  async function watch(number, sub = 100 + number) {
+    const t = token(STREAM, { sub: String(sub) });
     const seen = [];
     let list = (await edge.get(edge.url(STREAM, 'live.m3u8', t))).body.toString();
     for (let round = 0; round < ROUNDS; round++) {
@@ -84,7 +110,8 @@ describe('an edge', () => {
 
   test(`${VIEWERS} viewers in low latency are one to the origin: one request for each object`, async (t) => {
     const before = asked().length;
-    const seen = await Promise.all(Array.from({ length: VIEWERS }, (_, i) => watch(i)));
+    // half of them are one user's
+    const seen = await Promise.all(Array.from({ length: VIEWERS }, (_, i) => watch(i, i % 2 ? 99 : 100 + i)));
     const requests = asked().slice(before);
     const counts = new Map();
     for (const request of requests) counts.set(request, (counts.get(request) ?? 0) + 1);
@@ -113,8 +140,7 @@ describe('an edge', () => {
     const waits = [];
     const from = performance.now();
     for (let round = 0; round < 9; round++) {
-      const { text } = await get(hub.url(STREAM).replace('.flv', '/live.m3u8'));      // of the origin: the newest
-      const [msn, part] = nextPart(text);
+      const [msn, part] = nextPart(await originList());        // the newest
       const url = edge.url(STREAM, `live.m3u8?_HLS_msn=${msn}&_HLS_part=${part + 1}`);
       const first = edge.get(url).then(() => performance.now());
       await new Promise((resolve) => { setTimeout(resolve, 30); });
@@ -131,7 +157,7 @@ describe('an edge', () => {
     const list = (await edge.get(edge.url(STREAM, 'live.m3u8'))).body.toString();
     const part = newest(list);
     assert.equal((await edge.get(edge.url(STREAM, part))).status, 200);
-    const before = asked().length;
+    const before = await askedSoFar();
     const now = Math.floor(Date.now() / 1000);
     for (const [t, status] of [
       ['nothing', 403],
@@ -246,14 +272,100 @@ describe('an edge', () => {
     assert.equal((await edge.get(edge.url(STREAM, newest(list.body.toString()), honest))).status, 200);
   });
 
+  test('one user who waits for all that will exist soon takes what the origin holds from nobody', async (t) => {
+    const greedy = token(STREAM, { sub: '7' });
+    const before = refused().length;
+    const got = {};
+    const names = new Map();
+    let over = false;
+    let started;
+    const first = new Promise((resolve) => { started = resolve; });
+    const flood = (async () => {
+      let list = await originList();
+      while (!over) {
+        for (const [file, headers] of ahead(list)) {
+          const name = `${file} ${JSON.stringify(headers)}`;
+          if (names.has(name)) continue;
+          names.set(name, edge.get(edge.url(STREAM, file, greedy), headers).then(({ status }) => {
+            got[status] = (got[status] ?? 0) + 1;
+          }));
+        }
+        list = await originList(...nextPart(list));
+        started();
+      }
+    })();
+    await first;
+    await Promise.all([watch(0, 8), watch(1, 9)]);             // each of their answers is asserted
+    over = true;
+    await flood;
+    await Promise.all(names.values());
+    const full = refused().slice(before);
+    t.diagnostic(`${names.size} requests: ${JSON.stringify(got)}, ${full.length} refused by the origin`);
+    assert.deepEqual(full, [], 'the origin had no room for the edge');
+    assert.ok(got[200] > 0 && got[429] > 0);
+  });
+
+  /** Twelve requests of a user at once for what comes in half a second or more: the answers of those that did not have
+   *  to wait, to which the others are added, and promises of all. */
+  async function twelve(sub, { at = edge, agent } = {}) {
+    const t = token(STREAM, { sub });
+    const [msn] = nextPart(await originList());
+    const answers = [];
+    const all = Array.from({ length: 12 }, (_, i) => at
+      .get(at.url(STREAM, `live.m3u8?_HLS_msn=${msn + 1}&_HLS_part=${2 + i % 6}`, t),
+        i < 6 ? {} : { 'accept-encoding': 'gzip' }, agent)
+      .then((answer) => answers.push(answer)));
+    await until(() => answers.length >= 3, 'three of twelve to be refused');
+    return [answers, all];
+  }
+
+  test('the ninth request that would wait is refused with a sentence, in the log too; later ones are not', async () => {
+    const [answers, all] = await twelve('10');
+    for (const { status, body } of answers) {
+      assert.equal(status, 429);
+      assert.match(body.toString(), /"error":"this user has as many requests/);
+    }
+    assert.match(edge.nginx.log(), /view "live\/cam" refused: this user has as many requests/);
+    assert.equal((await edge.get(edge.url(STREAM, 'live.m3u8', token(STREAM, { sub: '11' })))).status, 200);
+    await Promise.all(all);
+    // one of each worker may pass at the same time
+    assert.ok([8, 9].includes(answers.filter(({ status }) => status === 200).length));
+    assert.equal((await edge.get(edge.url(STREAM, 'live.m3u8', token(STREAM, { sub: '10' })))).status, 200);
+  });
+
+  test('requests whose clients vanish count until the origin has answered', async () => {
+    const again = async () => (await edge.get(edge.url(STREAM, 'live.m3u8', token(STREAM, { sub: '12' })))).status;
+    const agent = new https.Agent({ rejectUnauthorized: false });
+    const [, all] = await twelve('12', { agent });
+    agent.destroy();
+    await Promise.allSettled(all);
+    assert.equal(await again(), 429);
+    await until(async () => await again() === 200, 'the places to be given back');
+  });
+
+  test('requests of a worker that died do not count', async () => {
+    const other = await startEdge({ port: hub.nginx.ports.https, certificate, expectCrash: true });
+    try {
+      const [, all] = await twelve('13', { at: other });
+      for (const pid of other.nginx.workers()) other.nginx.kill('SIGKILL', pid);
+      await Promise.allSettled(all);
+      const url = other.url(STREAM, 'live.m3u8', token(STREAM, { sub: '13' }));
+      // as soon as there are new workers
+      await until(async () => (await other.get(url).catch(() => ({}))).status, 'an answer');
+      assert.equal((await other.get(url)).status, 200);
+    } finally {
+      await other.stop();
+    }
+  });
+
   test('any byte of a name stays within the path of the request to the origin', async () => {
-    const before = asked().length;
+    const odd = () => asked().map((request) => request.slice(STREAM.length + 1))
+      .filter((file) => /^a|^live\.m3u8(#|%|\?_HLS_msn=1$)/.test(file));
     for (const file of ['a%0d%0aX-Evil:%201', 'live.m3u8%3f_HLS_msn=1', 'live.m3u8%23', 'live.m3u8%2525']) {
       assert.equal((await edge.get(edge.url(STREAM, file))).status, 404, file);
     }
-    await until(() => asked().length >= before + 4, 'the origin to log them');
-    assert.deepEqual(asked().slice(before).map((path) => path.slice(STREAM.length + 1)),
-      ['a\\x0D', 'live.m3u8?_HLS_msn=1', 'live.m3u8#', 'live.m3u8%25']);
+    await until(() => odd().length >= 4, 'the origin to log them');
+    assert.deepEqual(odd(), ['a\\x0D', 'live.m3u8?_HLS_msn=1', 'live.m3u8#', 'live.m3u8%25']);
   });
 
   test('a revocation that the edge is told of ends viewers within 2 s, and others go on', async () => {
