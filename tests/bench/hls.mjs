@@ -103,9 +103,9 @@ async function behindEdge(file, { seconds, say }) {
   }
 }
 
-/** GB/s of media of 1 Mbps, from the packager's unit test. */
+/** GB/s of media of 1 Mbps, from the unit test of the packager's speed. */
 function packager() {
-  const program = path.join(repo, '.build/unit/hls_store');
+  const program = path.join(repo, '.build/unit/hls_store_speed');
   runSync('make', ['-s', '-C', path.join(repo, 'tests/unit'), program]);
   return Number(runSync(program, []).match(/# 1000 kbps: ([\d.]+) GB\/s/)[1]);
 }
