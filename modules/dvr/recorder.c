@@ -6,7 +6,7 @@
 
 #include "recorder.h"
 
-#define RECORDER_SETTLE_MS  1000     /* both tracks have begun by then */
+#define RECORDER_SETTLE_MS  1000     /* both tracks have begun by then, in time */
 #define RECORDER_LAG_MS      500     /* drop sound that is further behind */
 #define RECORDER_APART_MS   1000     /* drift between stream's and wall's clock */
 #define RECORDER_RESUME_MS  5000     /* an exiting worker unlocks by then */
@@ -220,7 +220,6 @@ recorder_may_change(recorder_t *rec)
 static ngx_int_t
 recorder_begin(recorder_t *rec, const hub_entry_t *e)
 {
-    int            both;
     uint32_t       seq;
     uint64_t       at;
     ngx_int_t      rc;
@@ -241,12 +240,12 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
         return NGX_DECLINED;             /* the headers are for later frames */
     }
 
-    both = config[HUB_CONFIG_VIDEO].size && config[HUB_CONFIG_AUDIO].size;
-
-    if (!both && rec->session == 0 && s->dts - e->dts < RECORDER_SETTLE_MS
+    /* the other track may still begin, and the first frames come late: the file keeps the
+     * time that it gets now */
+    if (rec->session == 0 && s->dts - e->dts < RECORDER_SETTLE_MS
         && hub_load(&s->state) == HUB_LIVE)
     {
-        return NGX_AGAIN;                /* the other track may still begin */
+        return NGX_AGAIN;
     }
 
     rec->base = e->dts;

@@ -385,8 +385,8 @@ void hub_record_forget(hub_t *h, uint32_t slot);
 
 const char *hub_record_name(enum hub_record state);      /* a word */
 
-/* Converts DTS to UTC, in ms since 1970, by the present offset between the stream's
- * clock and the wall clock. */
+/* Converts DTS to UTC, in ms since 1970: when a frame of that dts was made, as far as the
+ * stream's frames tell by now. */
 int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
 
 

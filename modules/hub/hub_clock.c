@@ -27,6 +27,12 @@
  * further ahead of the other track than initially for CLOCK_PATIENCE, it is held
  * within CLOCK_CLOSE of the initial distance, but never behind real time: the other
  * track may merely be late.
+ *
+ * When a frame was made is another question.  Frames may be late, and never early, so
+ * the frames that come soonest for their dts tell it, and s->zero goes by them.  The
+ * first frames of a publisher rarely do, as it has made some before it may send.  A
+ * clock that is a little slow brings all frames later and later; s->zero follows as
+ * fast as a bad clock runs, and too slowly for a stall to matter.
  */
 
 #include "hub.h"
@@ -43,6 +49,7 @@
 #define CLOCK_CLOSE     50      /* an unnoticed distance of sound and picture */
 #define CLOCK_PAIR    1000      /* time to measure the distance of two tracks */
 #define CLOCK_TRUST  10000      /* after a clock was set, it may not jump so long */
+#define CLOCK_DRIFT   4000      /* a bad clock loses 1 ms in it: 250 ppm */
 
 
 /* The least dts of the next frame of a track.  After a jump that is only 1 ms on:
@@ -283,10 +290,28 @@ clock_keep(hub_writer_t *w, hub_stream_t *s, int kind, int64_t dts,
 }
 
 
+/* A frame of a dts that is NOW minus ZERO came.  ANEW: the publisher's clock has begun. */
+static void
+clock_learn_zero(hub_stream_t *s, int64_t zero, uint64_t now, int anew)
+{
+    int64_t  lost = (int64_t) (now - s->zero_ms) / CLOCK_DRIFT;
+
+    if (anew || zero <= s->zero + lost) {
+        s->zero = zero;
+        s->zero_ms = now;
+
+    } else if (lost > 0) {
+        s->zero += lost;
+        s->zero_ms += (uint64_t) lost * CLOCK_DRIFT;
+    }
+}
+
+
 int64_t
 hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
     uint32_t timestamp, uint64_t now)
 {
+    int                        first;
     int64_t                    dts, in, lead;
     hub_track_t               *track = &s->track[kind];
     hub_writer_track_t        *t = &w->track[kind];
@@ -305,12 +330,15 @@ hub_clock_frame(hub_writer_t *w, hub_stream_t *s, int kind,
 
     dts = ngx_max(dts, in + t->offset);
 
-    if (s->track[0].wall_ms == 0 && s->track[1].wall_ms == 0) {
+    first = s->track[0].wall_ms == 0 && s->track[1].wall_ms == 0;
+
+    if (first) {
         s->lead = dts - (int64_t) now;
     }
 
     dts = clock_keep(w, s, kind, dts, now);
     lead = dts - (int64_t) now;
+    clock_learn_zero(s, -lead, now, first || w->discontinuity);
 
     if (!near->started) {
         w->high = w->low = lead;

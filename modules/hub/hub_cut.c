@@ -33,7 +33,9 @@
 #define CUT_APART     3000      /* most between sound and picture, as in hub_clock.c */
 #define CUT_BACK       100      /* sound may begin so much early: its pace hides it */
 #define CUT_LAG       1500      /* a start may be so much before the first frame */
-#define CUT_DRIFT      500      /* of the wall clock */
+#define CUT_NEAR        20      /* dates are not moved for less */
+#define CUT_SLEW       100      /* a date moves by so much, with each segment */
+#define CUT_SET      10000      /* the wall clock was set */
 #define CUT_WAIT      4000      /* of sound, for a key frame */
 
 #define CUT_ENTRIES    256      /* most in a part */
@@ -268,18 +270,6 @@ cut_at_hole(hub_cut_t *cut, cut_frame_t *f)
 }
 
 
-/* UTC minus continuous time.  The first frames of the stream tell it, as long as the
- * wall clock is not set. */
-static int64_t
-cut_zone(const hub_stream_t *s, const hub_cut_t *cut)
-{
-    const ngx_time_t  *tp = ngx_timeofday();
-
-    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec
-           - (int64_t) ngx_current_msec - s->lead + cut->skip;
-}
-
-
 /* --- segments --- */
 
 /* May frame F end a part, and a long segment?  A picture may, as it tells how long the
@@ -356,19 +346,40 @@ cut_listed(const hub_t *h, hub_stream_t *s, const hub_cut_t *cut)
 }
 
 
+/* The UTC of a segment with the start AT.  Dates go on evenly, and follow what is known
+ * better by now in small steps: where they jump, some players move their timeline, and
+ * dates that overlap are ambiguous (RFC 8216bis 6.2.1).  HOLE: media is missing before the
+ * segment, so its date jumps. */
+static int64_t
+cut_utc(hub_stream_t *s, const hub_cut_t *cut, int64_t at, int hole)
+{
+    int64_t               utc = hub_stream_utc(s, at + cut->skip), even, off;
+    const hub_segment_t  *before;
+
+    if (!cut->begun || hole) {
+        return utc;
+    }
+
+    before = cut_record(s, cut->end - 1);
+    even = before->utc + at - before->start;
+    off = utc - even;
+
+    if (ngx_abs(off) <= CUT_NEAR) {
+        return even;
+    }
+
+    return ngx_abs(off) >= CUT_SET ? utc
+                                   : even + ngx_max(-CUT_SLEW, ngx_min(off, CUT_SLEW));
+}
+
+
 /* Begins a segment at frame F, with its start AT.  HOLE: media is missing before it. */
 static void
 cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int hole,
     int anew, int key)
 {
-    int64_t         zone = cut_zone(s, cut), before;
     int64_t         headers = (int64_t) (cut->headers_end - cut->headers) * CUT_BYTE_MS;
     hub_segment_t  *record = cut_record(s, cut->end);
-
-    if (cut->begun && !hole) {
-        before = cut_record(s, cut->end - 1)->utc - cut->start;
-        zone = ngx_abs(zone - before) > CUT_DRIFT ? zone : before;
-    }
 
     hub_store(&record->number, (uint64_t) -1);
     hub_step();
@@ -376,7 +387,7 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
     record->index = s->head;
     record->start = at;
     record->skip = cut->skip;
-    record->utc = at + zone;
+    record->utc = cut_utc(s, cut, at, hole);
     record->sound = cut->sound.next;
     record->sound_set = (uint8_t) cut->sound.set;
     record->bytes = f->entry->offset;

@@ -193,6 +193,9 @@ typedef struct {
     int64_t          dts;              /* newest of both tracks */
     int64_t          lead;             /* dts minus wall clock, in real time */
     hub_track_t      track[2];
+    int64_t          zero;             /* wall clock at dts 0, by the frames that come
+                                          soonest */
+    uint64_t         zero_ms;          /* when one of them came last */
 
     uint64_t         bytes_in;
     uint32_t         kbps_in;

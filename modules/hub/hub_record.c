@@ -211,14 +211,8 @@ hub_record_name(enum hub_record state)
 int64_t
 hub_stream_utc(const hub_stream_t *s, int64_t dts)
 {
-    int64_t             now;
-    const ngx_time_t   *tp = ngx_timeofday();
-    const hub_track_t  *track;
+    const ngx_time_t  *tp = ngx_timeofday();
 
-    track = s->track[0].wall_ms >= s->track[1].wall_ms ? &s->track[0]
-                                                       : &s->track[1];
-    now = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
-
-    return now - (int64_t) (ngx_current_msec - track->wall_ms)
-           - (track->dts - dts);
+    return (int64_t) tp->sec * 1000 + (int64_t) tp->msec
+           - (int64_t) ngx_current_msec + hub_load(&s->zero) + dts;
 }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeClip, makeHevcClip, plan } from '../lib/clips.mjs';
+import { makeClip, makeHevcClip, plan, replay } from '../lib/clips.mjs';
 import { Follower } from '../lib/events.mjs';
 import { newFolder } from '../lib/history.mjs';
 import { FlvReader, get, getJson, hubConf, startHub } from '../lib/hub.mjs';
@@ -196,6 +196,20 @@ describe('the recorder', { concurrency: 3 }, () => {
       assert.ok(least >= -200 && most <= first + 200,
         `frames are ${least} to ${most} ms behind the time they are of, of which the first took at most ${first}`);
       await plays(r);
+    });
+
+    test('frames that an encoder held until it might send have the time at which it made them', DEADLINE, async () => {
+      const held = 700;
+      const steps = plan(await makeClip({ seconds: SECONDS }), { when: ({ dts }) => Math.max(dts, held) });
+      const client = await openStream(hub.rtmp);
+      await client.publish('held?key=k');
+      const began = Date.now();
+      await replay(client, steps).done;
+      await client.ping();
+      await client.close();
+      const [r] = await finished(hub, 'live/held');
+      const late = r.video[0].utc - steps.find(({ tag }) => tag.key && !tag.config).stamp - began;
+      assert.ok(late >= -50 && late < held / 2, `the first picture has a time ${late} ms behind that of its making`);
     });
 
     test('a return in grace: the same file, its gap marked', DEADLINE, async (t) => {

@@ -452,6 +452,95 @@ test_a_link_that_gets_better_keeps_sound_and_picture_together(void **state)
 }
 
 
+/* --- when frames were made: s->zero --- */
+
+/* How late the time is at which a frame with DTS was made AT. */
+static int64_t
+late(const play_t *p, int64_t dts, int64_t at)
+{
+    return p->s.zero - START + dts - at;
+}
+
+
+static void
+test_frames_that_were_held_at_the_start_are_no_delay(void **state)
+{
+    int64_t  at;
+    play_t  *p = *state;
+
+    for (at = 0; at < 400; at += FRAME) {        /* it may not send yet */
+        frame(p, VIDEO, 400, at);
+    }
+
+    both(p, 400, 20000, 400, 1000, 1000);
+    assert_int_equal(late(p, p->dts[VIDEO], 20000 - FRAME), 0);
+}
+
+
+static void
+test_a_stall_moves_no_time(void **state)
+{
+    play_t  *p = *state;
+
+    stall(p, 10000, 2);
+    assert_in_range(late(p, 60000, 60000), 0, 5);
+}
+
+
+static void
+test_a_delay_that_jitters_moves_no_time(void **state)
+{
+    int64_t  at, came;
+    play_t  *p = *state;
+
+    for (at = 0; at < 600000; at += FRAME) {
+        came = at + 35 - (at / FRAME * 7919 % 11) * 3;       /* 5 to 35 ms */
+        frame(p, VIDEO, came, at);
+        frame(p, AUDIO, came, at);
+        assert_true(at < 2000 || llabs(late(p, p->dts[VIDEO], at) - 5) <= 1);
+    }
+}
+
+
+/* 200 ppm are 17 s in a day. */
+static void
+test_the_time_follows_a_clock_that_is_a_little_wrong(void **state)
+{
+    int      sign;
+    int64_t  at;
+    play_t  *p = *state;
+
+    for (sign = -1; sign <= 1; sign += 2) {
+        *p = (play_t) { 0 };
+
+        for (at = 0; at < 86400000; at += 1000) {
+            frame(p, VIDEO, at, at + sign * at / 5000);
+            assert_true(llabs(late(p, p->dts[VIDEO], at)) <= 2);
+        }
+    }
+}
+
+
+/* The next publisher's first frame comes late, and its clock is another one. */
+static void
+test_another_publisher_has_another_time(void **state)
+{
+    play_t  *p = *state;
+
+    both(p, 0, 20000, 0, 1000, 1000);
+    p->w = (hub_writer_t) { .discontinuity = 1 };
+    frame(p, VIDEO, 30300, 7000);                /* it was made at 30000 */
+    assert_int_equal(late(p, p->dts[VIDEO], 30300), 0);
+    both(p, 30320, 40000, 7320, 1000, 1000);
+    assert_int_equal(late(p, p->dts[VIDEO], 40000 - FRAME), 0);
+
+    /* a later frame tells more, not less */
+    p->w = (hub_writer_t) { .discontinuity = 1 };
+    both(p, 50000, 60000, 0, 1000, 1000);
+    assert_int_equal(late(p, p->dts[VIDEO], 60000 - FRAME), 0);
+}
+
+
 int
 main(void)
 {
@@ -478,6 +567,11 @@ main(void)
         TEST(test_sound_that_comes_before_its_picture_is_not_held),
         TEST(test_sound_that_comes_in_bundles_is_not_held),
         TEST(test_a_link_that_gets_better_keeps_sound_and_picture_together),
+        TEST(test_frames_that_were_held_at_the_start_are_no_delay),
+        TEST(test_a_stall_moves_no_time),
+        TEST(test_a_delay_that_jitters_moves_no_time),
+        TEST(test_the_time_follows_a_clock_that_is_a_little_wrong),
+        TEST(test_another_publisher_has_another_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,7 @@ test_a_hole_is_taken_out(void **state)
         { 0, -1000, 0 },             /* pictures would */
     };
     size_t                i, n;
+    int64_t               moved;
     source_t              src = both;
     const hub_segment_t  *before, *after;
 
@@ -143,8 +144,12 @@ test_a_hole_is_taken_out(void **state)
         after = &segments[nsegments - 1].record;
 
         assert_in_range(after->skip - before->skip, 4900, 6100);
-        assert_int_equal(after->utc - after->start - before->utc + before->start,
-                         after->skip - before->skip);
+        moved = after->utc - after->start - before->utc + before->start
+                - after->skip + before->skip;
+
+        /* where sound came before its time, pictures were late, and dates say so */
+        assert_in_range(2 - moved, 0,
+                        4 + ngx_max(0, rows[i].early_before - rows[i].early_after));
         assert_int_equal(after->breaks, FIRST_BREAKS);
         assert_int_equal(after->init, before->init);
 
@@ -400,28 +405,6 @@ test_a_hole_does_not_empty_the_list(void **state)
 
     cut_play(&both, 120000, 125000, 0);
     assert_true(s->first > 0);
-}
-
-
-/* The clock of UTC follows the media, and the wall clock only when that is set. */
-static void
-test_utc_runs_with_the_media(void **state)
-{
-    size_t    i;
-    int64_t   at;
-    uint64_t  n = 0;
-
-    cut_publish(&both);
-
-    for (at = 0; at < 30000; at += 40, n++) {    /* frames arrive up to 400 ms late */
-        cut_time(at + (int64_t) (n * 7 % 11) * 40);
-        assert_int_equal(cut_put(0, n % 50 == 0, at, 0, 300), NGX_OK);
-    }
-
-    for (i = 3; i < nsegments; i++) {
-        assert_int_equal(segments[i].record.utc - segments[i].record.start,
-                         segments[2].record.utc - segments[2].record.start);
-    }
 }
 
 
@@ -748,7 +731,6 @@ main(void)
         TEST(test_headers_that_are_too_large),
         TEST(test_headers_of_x265_fit),
         TEST(test_what_a_list_names),
-        TEST(test_utc_runs_with_the_media),
         TEST(test_timestamps_that_jump_all_the_time),
         TEST(test_headers_that_change_all_the_time),
         TEST(test_sound_waits_for_the_first_picture),

@@ -19,6 +19,7 @@ segment_t         segments[SEGMENTS];
 size_t            nsegments;
 uint32_t          parts, short_parts, hidden;
 int               slow, ragged;
+int64_t           cut_wall;
 
 static fragment_t  fragment;
 static int64_t     part, last[2];
@@ -248,6 +249,7 @@ cut_time(int64_t at)
 {
     rig_now = START + (uint64_t) at;
     ngx_time_update();
+    ((ngx_time_t *) ngx_cached_time)->sec += (time_t) (cut_wall / 1000);
 }
 
 
@@ -336,6 +338,7 @@ cut_begin_at(uint32_t segment_ms, uint32_t part_ms)
     part_entries = short_parts = parts = hidden = 0;
     part_bytes = 0;
     slow = ragged = 0;
+    cut_wall = 0;
 }
 
 
