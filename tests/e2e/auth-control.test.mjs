@@ -13,8 +13,10 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { password, Service } from '../lib/auth.mjs';
 import { Control } from '../lib/control.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { until } from '../lib/nginx.mjs';
 
+const ANSWER_MS = 500;                  // the service waits for 1000
 const service = new Service();
 const { sql } = service;
 let database;
@@ -25,6 +27,19 @@ let ids;        // of users and streams, by name
 const now = () => Math.floor(Date.now() / 1000);
 
 const pending = () => sql('SELECT user_id, stream_id, device_id FROM revocations WHERE pending = 1 ORDER BY 1, 2, 3');
+
+/** Two more deliveries leave the revocations of these users and keys as they are: none is found again. */
+async function foundOnce(users, device) {
+  const rows = () => sql(
+    `SELECT user_id, device_id, at, changed FROM revocations WHERE user_id IN (${users}) OR device_id = ${device}`,
+  );
+  const found = rows();
+  for (let round = 0; round < 2; round++) {
+    sql(`REPLACE INTO revocations (stream_id) VALUES (${99980 + round})`);
+    await until(() => pending().length === 0, 'the next delivery');
+  }
+  assert.deepEqual(rows(), found);
+}
 
 before(async () => {
   await service.start({
@@ -335,10 +350,7 @@ describe('without nginx', () => {
         `= ${device}`,
     );
     await until(() => nginx.revoked().length >= 3 && pending().length === 0, 'nginx to get them');
-    for (let round = 0; round < 2; round++) {
-      sql(`REPLACE INTO revocations (stream_id) VALUES (${99990 + round})`);
-      await until(() => pending().length === 0, 'the next delivery');
-    }
+    await foundOnce([ids.han, ids.pat], device);
     assert.deepEqual(nginx.revoked(), [`user=${ids.han}`, `user=${ids.pat}`, `key=${device}`].sort());
   });
 
@@ -350,8 +362,7 @@ describe('without nginx', () => {
     const [[kim]] = sql("SELECT id FROM users WHERE name = 'kim'");
     sql("UPDATE users SET disabled = 1 WHERE name = 'kim'");
     await until(() => nginx.revoked().length >= 2 && pending().length === 0, 'nginx to get both');
-    sql('REPLACE INTO revocations (stream_id) VALUES (99980)');
-    await until(() => pending().length === 0, 'the next delivery');
+    await foundOnce([kim], device);
     assert.deepEqual(nginx.revoked(), [`user=${kim}`, `key=${device}`].sort());
   });
 
@@ -417,8 +428,7 @@ describe('edges', () => {
     auth.lines = [];
     await auth.start();
   };
-  /** The edge's revocations, each once: it may be told of one several times. */
-  const told = (edge) => [...new Set(edges[edge].revoked())];
+  const told = (edge) => edges[edge].revoked();
 
   before(async () => {
     dir = mkdtempSync(path.join(tmpdir(), 'duolu-edges-'));
@@ -447,14 +457,17 @@ describe('edges', () => {
       edges[edge].calls = [];
     }
 
+    const from = performance.now();
     await auth.done(['stream', 'revoke', 'live/相机+1']);
     for (const edge of [first, second]) {
       await until(() => told(edge).includes('stream=live/相机+1'), `edge ${edge} to be told`);
     }
-    // no row is told twice, although its time stays near
+    // no row is told twice, although its time stays near, unless the stand-in's answer was late
     const looks = edges[first].looks['/status'];
     await until(() => edges[first].looks['/status'] >= looks + 1, 'the keeper to have worked on');
-    assert.deepEqual(edges[first].revoked(), ['stream=live/相机+1']);
+    assert.deepEqual(told(first), ['stream=live/相机+1']);
+    const calls = edges[first].calls.filter(({ url }) => url.startsWith('/control/revoke'));
+    if (lagSince(from) < ANSWER_MS) assert.equal(calls.length, 1, JSON.stringify(calls));
   });
 
   test('an edge that is away delays nobody, and is told everything when it returns', async () => {

@@ -32,10 +32,10 @@ export class Control {
     this.server = null;
   }
 
-  // The arguments of all revocations, without the time, sorted.
+  // The arguments of all revocations, without the time, sorted, each once: one whose answer is late is told again.
   revoked() {
-    return this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
-      .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))).sort();
+    return [...new Set(this.calls.filter(({ url }) => url.startsWith('/control/revoke'))
+      .map(({ url }) => decodeURIComponent(url.slice(url.indexOf('?') + 1).replace(/&?at=\d+/, ''))))].sort();
   }
 
   refreshed() {
