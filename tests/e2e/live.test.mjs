@@ -7,6 +7,7 @@ import https from 'node:https';
 import path from 'node:path';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
+import { openIn } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { probe, pushFfmpeg, pushLibrtmp, untilLive } from '../lib/media.mjs';
 import { openPublisher } from '../lib/rtmp.mjs';
@@ -60,12 +61,13 @@ test('a push with a key, watched with a token', async (t) => {
   await t.test('viewers in the other worker get the same stream', async (t2) => {
     const viewers = [];
     t2.after(() => viewers.forEach((viewer) => viewer.close()));
-    const inOther = async () => (await stack.controlGet('/status')).workers
-      .filter((worker) => worker.pid !== live.publisher_pid)
-      .reduce((sum, worker) => sum + worker.viewers, 0);
-    while (await inOther() === 0) {
-      assert.ok(viewers.length < 500, 'the other worker accepted none of 500 connections');
-      viewers.push(...await Promise.all(Array.from({ length: 10 }, () => open(url))));
+    const workers = async () => (await stack.controlGet('/status')).workers;
+    const pids = (await workers()).map(({ pid }) => pid);
+    const others = pids.filter((pid) => pid !== live.publisher_pid);
+    const nginx = { workers: () => pids, kill: (signal, pid) => process.kill(pid, signal) };
+    for (let attempt = 0; !(await workers()).some(({ pid, viewers: n }) => n && others.includes(pid)); attempt += 2) {
+      viewers.push(...await openIn({ nginx }, others, attempt, () =>
+        Promise.all(Array.from({ length: 10 }, () => open(url)))));
     }
     for (const viewer of viewers) {
       assert.equal(viewer.status, 200);
