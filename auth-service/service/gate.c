@@ -38,6 +38,7 @@ typedef struct {
     uint64_t               user;
     uint64_t               device;              /* publishers only */
     unsigned               max_publishers;
+    int64_t                not_before;
     char                   actor[NAME_USER_MAX + 1];
     store_stream_t         stream;
 } gate_pass_t;
@@ -88,8 +89,9 @@ static void gate_deny(gate_t *gate, const char *reason)
 
 static json_t *gate_answer(const gate_pass_t *pass, unsigned max_kbps)
 {
-    json_t  *answer = json_pack("{sb sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
-                                "stream", (json_int_t) pass->stream.id);
+    json_t  *answer = json_pack("{sb sI sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
+                                "stream", (json_int_t) pass->stream.id,
+                                "not_before", (json_int_t) pass->not_before);
 
     if (pass->device) {
         json_object_set_new(answer, "key", json_integer((json_int_t) pass->device));
@@ -234,6 +236,7 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     pass->user = device.user;
     pass->device = device.id;
     pass->max_publishers = device.user_publishers;
+    pass->not_before = device.not_before;
     return NULL;
 }
 
@@ -305,6 +308,7 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
     }
 
     pass->user = user.id;
+    pass->not_before = pass->stream.not_before;
     return NULL;
 }
 

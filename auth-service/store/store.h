@@ -195,6 +195,7 @@ typedef struct {
     char      created[32];
     uint64_t  maker;            /* the user who made the key in the page, 0: duoluctl or by hand */
     char      maker_name[NAME_USER_MAX + 1];
+    int64_t   not_before;       /* sessions let in until then are void, unix s */
 } store_device_t;
 
 typedef void (*store_device_each)(const store_device_t *device, void *data);

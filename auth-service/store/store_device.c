@@ -3,8 +3,10 @@
 #define DEVICE_COLUMNS \
     "d.id, d.stream_id, d.user_id, u.name, d.label, u.admin, u.disabled, " \
     "u.max_publishers, d.revoked_at IS NOT NULL, DATE_FORMAT(d.created_at, " \
-    "'%Y-%m-%dT%H:%i:%sZ'), d.made_by, COALESCE(m.name, '')"
-#define DEVICE_LETTERS  "iiittiiiitit"
+    "'%Y-%m-%dT%H:%i:%sZ'), d.made_by, COALESCE(m.name, ''), " \
+    "COALESCE((SELECT MAX(r.at) FROM revocations r WHERE r.user_id IN (0, d.user_id) " \
+    " AND r.stream_id IN (0, d.stream_id) AND r.device_id = 0), 0)"
+#define DEVICE_LETTERS  "iiittiiiititi"
 #define DEVICE_FROM     " FROM devices d JOIN users u ON u.id = d.user_id " \
                         "LEFT JOIN users m ON m.id = d.made_by "
 
@@ -23,6 +25,7 @@ static void device_take(const store_row_t *row, store_device_t *device)
     store_copy(device->created, sizeof(device->created), row->text[9]);
     device->maker = row->integer[10];
     store_copy(device->maker_name, sizeof(device->maker_name), row->text[11]);
+    device->not_before = (int64_t) row->integer[12];
 }
 
 

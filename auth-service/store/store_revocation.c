@@ -4,9 +4,9 @@
 
 
 /*
- * Finds the newest revocation that may concern the same tokens. A token made in its
- * second carries the next second, so a further revocation must be later than that to
- * void the token too.
+ * Finds the newest revocation that may concern the same tokens and publishers. One that
+ * comes in its second carries the next second, so a further revocation, also of a
+ * publisher's key alone, must be later than that to void it too.
  */
 static store_result_t revocation_newest(store_t *store, const store_revocation_t *revocation,
                                         uint64_t *newest)
@@ -32,11 +32,8 @@ store_result_t store_revocation_add(store_t *store, const store_revocation_t *re
 
     uint64_t        newest = 0;
     store_value_t   at;
-    store_result_t  result = STORE_OK;
+    store_result_t  result = revocation_newest(store, revocation, &newest);
 
-    if (revocation->device == 0) {
-        result = revocation_newest(store, revocation, &newest);
-    }
     if (result != STORE_OK) {
         return result;
     }

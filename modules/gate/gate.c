@@ -217,6 +217,7 @@ gate_parse_json(const u_char *p, size_t size, gate_answer_t *a)
     a->uid = json_number(root, "uid");
     a->stream = json_number(root, "stream");
     a->key = json_number(root, "key");
+    a->not_before = json_number(root, "not_before");
     a->max_kbps = json_number(root, "max_kbps");
     a->max_viewers = json_number(root, "max_viewers");
     a->max_publishers = json_number(root, "max_publishers");

@@ -40,6 +40,7 @@ typedef struct {
     uint64_t   uid;
     uint64_t   stream;
     uint64_t   key;           /* id of the publishing key, 0: none */
+    uint64_t   not_before;    /* the answer knows revocations up to this second */
     uint64_t   max_kbps;      /* 0: no limit; likewise below */
     uint64_t   max_viewers;
     uint64_t   max_publishers;
@@ -47,6 +48,16 @@ typedef struct {
 } gate_answer_t;
 
 typedef struct gate_request_s  gate_request_t;
+
+/* The second from which a session counts that was asked for at ASKED: a revocation
+ * of that second that the answer knows must not end it, as it ends no token that is
+ * made after it. */
+static ngx_inline int64_t
+gate_issued(const gate_answer_t *answer, int64_t asked)
+{
+    return ngx_max(asked, (int64_t) answer->not_before + 1);
+}
+
 
 /* Called once, from the event loop, never from within gate_ask(). */
 typedef void (*gate_handler_pt)(void *data, const gate_answer_t *answer);

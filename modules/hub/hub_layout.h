@@ -174,6 +174,7 @@ typedef struct {
     uint64_t         name_hash;        /* hub_name_hash() of name */
     uint64_t         id;               /* in the database, 0: not known */
     uint64_t         uid;              /* of the publisher, 0: not known */
+    int64_t          issued;           /* as in its session */
     uint64_t         session;          /* id of the publisher's session */
     uint32_t         session_row;      /* its row */
     uint32_t         worker;           /* slot of the publisher's worker */

@@ -10,11 +10,7 @@
 static int
 hub_awaits_revoked(const hub_stream_t *s, const hub_revocation_t *r)
 {
-    int64_t  began;
-
-    began = ngx_time() - (int64_t) (ngx_current_msec - s->started_ms) / 1000;
-
-    return s->state == HUB_GRACE && r->key == 0 && began <= r->at
+    return s->state == HUB_GRACE && r->key == 0 && s->issued <= r->at
            && hub_revocation_names(r, s->uid, s->name_hash, 0);
 }
 

@@ -193,6 +193,7 @@ hub_hand_over(hub_t *h, hub_stream_t *s, const u_char owner[20],
     ngx_memcpy(s->owner, owner, 20);
     ngx_memcpy(s->address, c->session->address, sizeof(s->address));
     s->uid = identity->uid;
+    s->issued = identity->issued;
     s->session = c->session->id;
     s->session_row = (uint32_t) (c->session - h->sessions);
     s->started_ms = ngx_current_msec;

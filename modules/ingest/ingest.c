@@ -225,6 +225,7 @@ ingest_answered(void *data, const gate_answer_t *answer)
         return;
     }
 
+    in->identity.issued = gate_issued(answer, in->identity.issued);
     in->identity.uid = answer->uid;
     in->identity.key = answer->key;
     in->identity.stream = answer->stream;

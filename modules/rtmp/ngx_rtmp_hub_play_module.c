@@ -462,6 +462,7 @@ player_answered(void *data, const gate_answer_t *answer)
         return;
     }
 
+    p->identity.issued = gate_issued(answer, p->identity.issued);
     p->identity.uid = answer->uid;
 
     /* the wire layer's access rules apply, too */

@@ -51,6 +51,7 @@ describe('gate', () => {
       allow: true,
       uid: 1,
       stream: 1,
+      not_before: 0,
       key: 1,
       record: false,
       max_kbps: 50_000,
@@ -85,6 +86,7 @@ describe('gate', () => {
       allow: true,
       uid: 1,
       stream: 1,
+      not_before: 0,
       key: 1,
       record: true,
       max_kbps: 8000,
@@ -184,7 +186,7 @@ describe('gate', () => {
       .split('token=')[1];
     const play = async (params) => (await auth.gate('play', params)).json;
 
-    assert.deepEqual(await play({ ARGS: `token=${token}` }), { allow: true, uid: 1, stream: 1 });
+    assert.deepEqual(await play({ ARGS: `token=${token}` }), { allow: true, uid: 1, stream: 1, not_before: 0 });
     assert.deepEqual(audit('play'), ['ok', 'live/demo', '192.0.2.7', '', 'admin']);
 
     // the same claims under "alg":"none", and signed with another key

@@ -102,11 +102,8 @@ async function viewWs(stream, token) {
 
 const openRtmp = (stream, token) => RtmpPlayer.open(`${stream.name}?token=${token}`, { port: stack.rtmp });
 
-// nginx refuses a player in the very second of a revocation: ask again
 async function viewRtmp(stream, token) {
-  const player = await until(() => openRtmp(stream, token).catch((error) => {
-    if (!/was revoked/.test(error.message)) throw error;
-  }), `an RTMP viewer of ${stream.name}`);
+  const player = await openRtmp(stream, token);
   return keep({
     label: `RTMP viewer of ${stream.name}`,
     get ended() {

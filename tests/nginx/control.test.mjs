@@ -315,6 +315,33 @@ describe('revoke', () => {
     assert.deepEqual(await hub.sessions(), []);
   });
 
+  test('a publisher and a player that come in its second, when the gate knows it, stay', DEADLINE, async (t) => {
+    let known = {};
+    const hub = await start(t, { answer: (params) => ({ ...answer(params), ...known }) });
+    const at = now() + 60;                          // the test cannot be slower than that second
+    const ended = async (user, second) => (await hub.control(`revoke?user=${user}&at=${second}`)).json.ended;
+    const revoke = async (second) => [await ended(8, second), await ended(7, second)];
+    const play = () => openPlayer(`demo?token=${over({ sub: '8', iat: at + 1 })}`, hub.rtmp);
+    await revoke(at);
+    await assert.rejects(publish(hub), /revoked/);
+    known = { not_before: at };
+    const publisher = await publish(hub);
+    const player = await play();
+    assert.deepEqual(await revoke(at), [0, 0], 'it is told once more');
+    await publisher.ping();
+    await player.ping();
+    assert.deepEqual(await revoke(at + 1), [1, 1]);
+    await until(() => publisher.ended && player.ended, 'both to end');
+    await assert.rejects(publish(hub), /revoked/);
+    known = { not_before: at + 1 };
+    await (await publish(hub)).close();
+    await until(async () => (await hub.stream('live/demo'))?.state === 'grace', 'grace');
+    await revoke(at + 1);
+    assert.equal((await hub.stream('live/demo')).state, 'grace', 'its publisher came later');
+    await revoke(at + 2);
+    assert.deepEqual((await hub.status()).streams, []);
+  });
+
   test('a user on a stream: other streams of theirs stay', DEADLINE, async (t) => {
     const hub = await start(t);
     await publish(hub);
