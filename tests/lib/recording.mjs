@@ -12,6 +12,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { replay } from './clips.mjs';
 import { Viewer, FlvReader } from './hub.mjs';
+import { lagBetween } from './lag.mjs';
 import { readMp4 } from './mp4.mjs';
 import { until } from './nginx.mjs';
 import { aacFrame, interFrame, keyFrame, openPublisher, openStream } from './rtmp.mjs';
@@ -396,10 +397,10 @@ export async function capture(hub, stream) {
   return viewer;
 }
 
-/** The longest time between two arrivals of video, ms. */
-export function longestWait(viewer, from = 0, to = Infinity) {
-  const at = viewer.flv.video().map((tag) => tag.at).filter((ms) => ms >= from && ms < to);
-  return Math.max(...at.slice(1).map((ms, i) => ms - at[i]));
+/** The times between arrivals of video from one moment to another, ms, without those when this process stood still. */
+export function waitsOf(viewer, from, to) {
+  const at = [from, ...viewer.flv.video().map((tag) => tag.at).filter((ms) => ms > from && ms < to), to];
+  return at.slice(1).map((ms, i) => ms - at[i] - lagBetween(at[i], ms));
 }
 
 /** A filler NAL unit that contains a name, so that all frames differ. */

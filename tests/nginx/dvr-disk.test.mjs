@@ -7,9 +7,8 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { holdDisk, noHeldDisk, noSmallDisk, smallDisk } from '../lib/disks.mjs';
 import { get, startHub } from '../lib/hub.mjs';
-import { lagSince } from '../lib/lag.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
-import { Recordings, Source, capture, framesOf, longestWait, namesOf, plays, wellFormed } from '../lib/recording.mjs';
+import { Recordings, Source, capture, framesOf, namesOf, plays, waitsOf, wellFormed } from '../lib/recording.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const SMALL_DISK = { ...DEADLINE, skip: noSmallDisk };
@@ -18,7 +17,7 @@ const STREAMS = 3;
 const FRAME = 40_000;                  // at 25 of them in a second: 8 Mbps
 const KB_PER_STREAM = 2048;            // allowed for a stream beyond its window
 const SANITIZED = process.env.DUOLU_SANITIZE === '1';
-const WAIT_MORE = 400;                 // ms that a viewer may wait longer than it did before, the test's own lag aside
+const LONG = 400;                      // ms that a viewer hardly ever waits for a frame, even on a busy machine
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const answer = () => ({ allow: true, uid: 7, stream: 3, record: false });
@@ -53,15 +52,14 @@ async function publish(hub, count, size) {
   }));
 }
 
-/** {streams, usual: the longest wait of a viewer, grown(): KB since none of them was recorded}. */
+/** {streams, grown(): KB since none of them was recorded}. */
 async function recorded(hub, count, size = FRAME) {
   const streams = await publish(hub, count, size);
   await sleep(2000);
-  const usual = waits(streams, performance.now() - 1500);
   const before = privateKb([hub.worker]);
   for (const { name } of streams) assert.equal((await hub.control(`record?stream=${name}&on=1`)).status, 200);
   for (const { name } of streams) await hub.state(name, 'on');
-  return { streams, usual, grown: () => privateKb([hub.worker]) - before };
+  return { streams, grown: () => privateKb([hub.worker]) - before };
 }
 
 /** The largest result of `value` within these ms. */
@@ -84,10 +82,17 @@ async function end(hub, streams) {
   await until(() => hub.recordings.markers().length === 0, 'no marker');
 }
 
-/** The longest wait of any viewer in these ms, beyond the test's own lag. */
-function waits(streams, from, to = performance.now()) {
-  const own = lagSince(from);
-  return Math.max(0, Math.max(...streams.map(({ viewer }) => longestWait(viewer, from, to))) - own);
+/**
+ * Live goes on: no viewer waits for frames for half of this time. A worker that waits for the disk sends nothing for
+ * nearly all of it; one that gets no CPU on a busy machine does so now and then.
+ */
+function live(t, what, streams, from, to = performance.now()) {
+  const waits = streams.map(({ viewer }) => waitsOf(viewer, from, to));
+  const share = Math.max(...waits.map((all) => all.filter((ms) => ms > LONG).reduce((sum, ms) => sum + ms, 0)))
+    / (to - from);
+  t.diagnostic(`${what}: a viewer waited ${Math.max(...waits.flat()).toFixed(0)} ms at most, and for frames that took `
+    + `longer than ${LONG} ms in ${(100 * share).toFixed(0)} % of the time`);
+  assert.ok(share < 0.5, `${what}: a viewer waited in ${(100 * share).toFixed(0)} % of the time`);
 }
 
 /**
@@ -109,14 +114,11 @@ function holes(frames, sent) {
   return lost;
 }
 
-const stays = (t, what, { wait, usual, kb }) => {
-  t.diagnostic(
-    `${what}: a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} when nothing was recorded; the ` +
-      `worker has ${kb} KB more than then`,
-  );
-  assert.ok(wait <= usual + WAIT_MORE, `a viewer waited ${wait.toFixed(0)} ms, ${usual.toFixed(0)} before`);
+/** The memory stays, KB more than when nothing was recorded. */
+function stays(t, what, kb) {
+  t.diagnostic(`${what}: the worker has ${kb} KB more than when nothing was recorded`);
   assert.ok(kb <= (SANITIZED ? 3 : 1) * KB_PER_STREAM * STREAMS, `${kb} KB for ${STREAMS} streams`);
-};
+}
 
 describe('a disk', { concurrency: 4 }, () => {
   test(
@@ -124,17 +126,27 @@ describe('a disk', { concurrency: 4 }, () => {
     HELD_DISK,
     async (t) => {
       const hub = await startRecording(t, { main: 'hub_window 4s;' });
-      const { streams, usual, grown } = await recorded(hub, STREAMS);
+      const { streams, grown } = await recorded(hub, STREAMS);
       await sleep(1000);
 
       const still = async (ms) => {
         const from = performance.now();
         const disk = await holdDisk(hub.worker);
-        const kb = await most(grown, ms);
-        assert.ok((await hub.status()).streams.every(({ state }) => state === 'live'));
-        const wait = waits(streams, from);
-        assert.ok((await disk.release()) > 0, 'the disk was asked for something');
-        stays(t, `${ms} ms without the disk`, { wait, usual, kb });
+        let asked;
+        try {
+          const kb = await most(grown, ms);
+          const sent = streams.map(({ source }) => source.n);
+          await until(
+            () => streams.every(({ viewer }, i) => viewer.flv.video().length >= sent[i]),
+            'each viewer to have what was sent without the disk',
+          );
+          assert.ok((await hub.status()).streams.every(({ state }) => state === 'live'));
+          live(t, `${ms} ms without the disk`, streams, from);
+          stays(t, `${ms} ms without the disk`, kb);
+        } finally {
+          asked = await disk.release();
+        }
+        assert.ok(asked > 0, 'the disk was asked for something');
         return performance.now() - from;
       };
 
@@ -146,7 +158,7 @@ describe('a disk', { concurrency: 4 }, () => {
       for (const { name } of streams)
         await until(async () => (await hub.recording(name)).gaps === 1, `the gap of ${name} to be counted`);
       assert.equal(await hub.metric('duolu_recording_gaps_total'), STREAMS);
-      stays(t, 'and behind it', { wait: 0, usual, kb: await most(grown, 1500) });
+      stays(t, 'and behind it', await most(grown, 1500));
       await end(hub, streams);
 
       for (const { name, source, viewer } of streams) {
@@ -172,14 +184,14 @@ describe('a disk', { concurrency: 4 }, () => {
 
   test('a disk that takes half a second for each call: live continues, memory stays', HELD_DISK, async (t) => {
     const hub = await startRecording(t, { main: 'hub_window 4s;' });
-    const { streams, usual, grown } = await recorded(hub, STREAMS);
+    const { streams, grown } = await recorded(hub, STREAMS);
     await sleep(1000);
     const from = performance.now();
     const disk = await holdDisk(hub.worker, 500);
     const kb = await most(grown, 6000);
-    const wait = waits(streams, from);
+    live(t, '6 s', streams, from);
     assert.ok(await disk.release() > 5, 'the disk was asked');
-    stays(t, '6 s', { wait, usual, kb });
+    stays(t, '6 s', kb);
     await sleep(1000);
     const gaps = await Promise.all(streams.map(async ({ name }) => (await hub.recording(name)).gaps));
     await end(hub, streams);
@@ -247,13 +259,16 @@ describe('a disk', { concurrency: 4 }, () => {
         main: 'dvr_free 0;',
         allow: [/recording stopped/],
       });
-      const source = await Source.open(hub, 'gop', { size: 16_000, gop: 175 });
+      const source = await Source.open(hub, 'gop', { size: 16_000, gop: Infinity });
       source.run();
       await until(() => hub.stream('live/gop'), 'the stream');
       await hub.control('record?stream=live/gop&on=1');
       await hub.state('live/gop', 'full');
-      assert.ok(source.n < 170, 'within its first GOP');
       fs.rmSync(stone);
+      const full = source.n;
+      await until(() => source.n > full + 75, 'more than the 2 s between two tries');
+      assert.equal((await hub.recording('live/gop')).state, 'full', 'it waits for a key frame');
+      source.gop = 25;
       await hub.state('live/gop', 'on');
       const had = source.n;
       await until(() => source.n > had + 30, 'more of it');
@@ -314,17 +329,17 @@ describe('a disk', { concurrency: 4 }, () => {
       const stone = path.join(disk.root, 'ballast');
       fs.mkdirSync(root);
       fs.writeFileSync(stone, Buffer.alloc(ballast));
-      const hub = await startRecording(t, { root, main: directive, allow: [/recording stopped/] });
-      const { streams, usual } = await recorded(hub, 2, 8000);
+      const hub = await startRecording(t, { root, main: `${directive} hub_window 4s;`, allow: [/recording stopped/] });
+      const { streams } = await recorded(hub, 2, 8000);
       const session = await Promise.all(streams.map(async (s) => (await hub.recording(s.name)).session));
       for (const s of streams) await hub.state(s.name, 'full');
       const full = performance.now();
+      // what the window holds is half of the ballast: however long the rest of the test takes, the disk stays free
+      for (const { source } of streams) source.size = 200;
       assert.equal(await hub.metric('duolu_recording_stopped{reason="full"}'), 2);
       await until(async () => await hub.metric('duolu_recordings') === 0, 'their files to be closed');
       await sleep(1500);
-      const wait = waits(streams, full - 500);
-      t.diagnostic(`a viewer waited ${wait.toFixed(0)} ms at most, ${usual.toFixed(0)} before`);
-      assert.ok(wait <= usual + WAIT_MORE, 'live goes on');
+      live(t, 'while it is full', streams, full - 500);
       const alerts = () => hub.nginx.log().split('\n').filter((line) => /\[alert\].*recording stopped/.test(line));
       assert.equal(alerts().length, 1, alerts().join('\n'));
       const first = streams.map((s) => hub.recordings.files(s.name)[0]);
