@@ -138,6 +138,7 @@ class Client {
       return this.load(request);
     }
     const { window, cut } = this;
+    this.loaded = answer.at;
     return this.follower.add(valid(url, answer).body, { ...request, window, cut });
   }
 
@@ -236,9 +237,10 @@ export class LowLatencyClient extends Client {
     }
   }
 
-  /** 6.2.5.2: the part behind the last one of the list. */
+  /** 6.2.5.2: the part behind the last one of the list; a delta update only for a list that is not old (6.3.7). */
   nextOf(list) {
-    const skip = this.delta && list.control?.['CAN-SKIP-UNTIL'] !== undefined;
+    const age = (performance.now() - this.loaded) / 1000;
+    const skip = this.delta && age < list.control?.['CAN-SKIP-UNTIL'] / 2;
     return { msn: endOf(list), part: list.tail?.parts.length ?? 0, skip };
   }
 

@@ -111,7 +111,7 @@ describe('viewers of HLS', () => {
     // a kicked one is in no list, and each request that is refused keeps it out for another 12 s
     let status = 0;
     for (let tries = 0; tries < 4 && status !== 200; tries++) {
-      if (tries) await new Promise((resolve) => { setTimeout(resolve, 13_000); });
+      if (tries) await setTimeout(13_000);
       ({ status } = await one.get('live.m3u8'));
     }
     assert.equal(status, 200);

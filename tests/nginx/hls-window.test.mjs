@@ -147,7 +147,7 @@ describe('a window that reaches back into the recording', { concurrency: 4 }, ()
 
   const watching = (name) => new HlsClient(hub, `live/${name}`, { over: { a: 'watch' } });
 
-  /** Publishes NAME until its window has MORE segments than the hub's list: {client, list, short}. */
+  /** Publishes NAME until its window begins MORE segments before the hub's list: {client, list, short}. */
   async function reaching(name, more = 8) {
     const source = await publish(hub, name);
     const client = watching(name);
@@ -156,7 +156,7 @@ describe('a window that reaches back into the recording', { concurrency: 4 }, ()
     let short;
     await until(async () => {
       [short, list] = [await client.list(), await client.list('?window=60')];
-      return list.segments.length >= short.segments.length + more;
+      return list.sequence + more <= short.sequence;
     }, `${more} recorded segments of ${name}`);
     return { source, client, list, short };
   }
