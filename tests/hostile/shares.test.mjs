@@ -329,7 +329,8 @@ describe('downloads', () => {
       workers: 1,
       files: { 'rec/.keep': '' },
       main: 'thread_pool history threads=1;',
-      listen: `; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+      // a small buffer of the socket: what the kernel takes of an answer is not the worker's any more
+      listen: `sndbuf=32k; location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
         hub_history_threads history;
         aio threads=history; sendfile on; hub_history_rate 16k 2s; }
         location ~ ^/heads/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;

@@ -29,7 +29,8 @@ async function startClips({ location = '', main = '', listen = '', ...options } 
     ...options,
     main: `thread_pool dvr threads=4; thread_pool history threads=4; dvr_threads dvr; dvr {{dir}}/rec; hub_grace 2s;
       ${main}`,
-    listen: `; ${listen} location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
+    // a small buffer of the socket: what the kernel takes of an answer is not the worker's any more
+    listen: `sndbuf=32k; ${listen} location ~ ^/m/[^/]+/rec/ { access_token_keys {{dir}}/keys; hub_history {{dir}}/rec;
       hub_history_threads history;
       aio threads=history; sendfile on; ${location} } root /nonexistent`,
   });
