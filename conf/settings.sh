@@ -17,6 +17,8 @@ read_settings() {
 
     export DUOLU_HOME=$home
     apply_settings
+    choose_service_users
+    choose_database
 }
 
 # Gives missing settings their defaults and checks every value before it is used.
@@ -40,8 +42,6 @@ apply_settings() {
     [[ $DUOLU_HSTS =~ ^[0-9]{1,9}$ ]] || die "DUOLU_HSTS is '$DUOLU_HSTS': expected seconds such as 31536000 (a year), 0 for none"
     check_size DUOLU_LOG_SIZE "$DUOLU_LOG_SIZE"
     choose_recordings
-    choose_service_users
-    choose_database
 }
 
 # Sets the folder of recordings and the limits for keeping them.
@@ -143,18 +143,22 @@ saved_setting() {
 }
 
 read_saved_settings() {
-    local name value saved
+    local name line saved
     saved=$(saved_settings)
     [ -n "$saved" ] || return 0
-    for name in "${setting_names[@]}"; do
-        unset "$name"
-        value=$(saved_setting "$name" "$saved")
-        [ -z "$value" ] || export "$name=$value"
-    done
+    unset "${setting_names[@]}"
+    while IFS= read -r line; do
+        for name in "${setting_names[@]}"; do
+            [ "${line%%=*}" = "$name" ] && [ -z "${!name:-}" ] || continue
+            line=${line//\\/}             # older releases quoted it for the shell
+            export "$name=${line#*=}"
+        done
+    done <<<"$saved"
     apply_settings
+    choose_database
 }
 
-is_root() { [ "$(id -u)" -eq 0 ]; }
+is_root() { [ "$EUID" -eq 0 ]; }
 
 # is_mine FOLDER: no other user can put links, pipes or files into it.
 is_mine() { [ ! -L "$1" ] && [ -d "$1" ] && [ -O "$1" ]; }
