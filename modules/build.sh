@@ -9,12 +9,13 @@ build=$repo/.build
 wire=$build/wire                    # headers of libnginx-mod-rtmp
 nginx_src=/usr/share/nginx/src      # nginx-dev
 name=modules
-cflags="-Wall -Wextra -Werror -Wno-unused-parameter"
+cflags="-O2 -Wall -Wextra -Werror -Wno-unused-parameter"
+plain=$cflags
 ldflags=""
 
 if [ "${1:-}" = --sanitize ]; then
     name=modules-asan
-    cflags="$cflags -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g"
+    cflags="-O1 ${plain#* } -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
     ldflags="-fsanitize=address,undefined"
 fi
 
@@ -66,18 +67,32 @@ configure() {
     flags=("${NGX_CONF_FLAGS[@]}")
     stamp=$(cat "$repo/modules/config" "$repo/modules/exports.map" "$nginx_src/conf_flags" "$wire/version" \
             <(ls "$repo"/modules/*/*.h 2>/dev/null) \
-            | sha256sum)$cflags
-    [ "$(cat "$tree/stamp" 2>/dev/null)" = "$stamp" ] && return
+            | sha256sum)
+    [ "$(cat "$tree/stamp" 2>/dev/null)" = "$stamp$cflags" ] && return
+    if [ "$name" != modules ] && [ "$(cat "$build/modules.tree/stamp" 2>/dev/null)" = "$stamp$plain" ]; then
+        copy_configuration
+        return
+    fi
     echo "  configuring against $(nginx -v 2>&1 | sed 's/.*: //')"
     (
         cd "$tree"
         # configure knows the wire layer only by this path
         DUOLU_WIRE=$wire ./configure "${flags[@]}" \
-            --with-cc-opt="-g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 $cflags" \
+            --with-cc-opt="-g -fstack-protector-strong -D_FORTIFY_SOURCE=2 $cflags" \
             --with-ld-opt="-Wl,-z,relro -Wl,-z,now -Wl,--version-script=$repo/modules/exports.map $ldflags" \
             --add-dynamic-module="$repo/modules" >configure.log 2>&1
     ) || { tail -n 20 "$tree/configure.log" >&2; die "configure failed, log: $tree/configure.log"; }
-    printf '%s' "$stamp" >"$tree/stamp"
+    printf '%s' "$stamp$cflags" >"$tree/stamp"
+}
+
+# A configuration takes long, and the sanitized one differs from the plain one by flags only.
+copy_configuration() {
+    local from=$build/modules.tree/objs folder
+    rm -rf "$tree/objs"
+    (cd "$from" && find . -type d) | while read -r folder; do mkdir -p "$tree/objs/$folder"; done
+    cp "$from"/Makefile "$from"/*.h "$from"/*.c "$tree/objs/"
+    sed -i -e "s|$plain|$cflags|" -e "s|--version-script=$repo/modules/exports.map|& $ldflags|" "$tree/objs/Makefile"
+    printf '%s' "$stamp$cflags" >"$tree/stamp"
 }
 
 compile() {
