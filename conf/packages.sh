@@ -7,6 +7,7 @@ packages_run=(
     openssl ca-certificates curl ffmpeg acl iproute2
 )
 packages_build=(
+    nginx libnginx-mod-rtmp ca-certificates
     gcc libc6-dev make pkg-config nginx-dev libssl-dev
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
     libseccomp-dev
@@ -37,13 +38,13 @@ add_node_packages() {
 }
 add_node_packages
 
-# missing_packages NAME…: prints those that are not installed, one per line.
+# missing_packages NAME…: prints those that are not installed, one per line, each once.
 missing_packages() {
     local name installed
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')
     for name; do
         grep -qxF -- "$name" <<<"$installed" || echo "$name"
-    done
+    done | awk '!seen[$0]++'
 }
 
 install_missing() {
