@@ -22,7 +22,7 @@ for name in "$@"; do
     # we accept an SPS of at most 512 bytes, a tag's head is far shorter; with a fixed
     # seed a failure on one machine is a failure on all
     if "$programs/fuzz_$name" -runs="$runs" -max_len=1024 -seed=1 -timeout=10 -rss_limit_mb=512 \
-        -max_total_time=120 -print_final_stats=1 -artifact_prefix="$programs/crash/$name-" \
+        -max_total_time=300 -print_final_stats=1 -artifact_prefix="$programs/crash/$name-" \
         "$programs/corpus/$name" "$sources/corpus/$name" >"$log" 2>&1; then
         sed -n 's/^stat::number_of_executed_units: */# runs: /p' "$log"
         echo "ok $number - fuzz $name"
