@@ -3,9 +3,9 @@
  *     GET /m/TOKEN/APP/NAME/FILE
  *
  * The edge checks each viewer's token itself, whether its cache has the answer or not,
- * and asks the origin with a token of its own, so that the answers of all viewers are
- * one object.  It signs that token with the same keys.  Without keys, without a zone
- * for revocations or without a token nothing passes.
+ * and has a session for the viewer.  It asks the origin with a token of its own, so that
+ * the answers of all viewers are one object.  It signs that token with the same keys.
+ * Without keys, without a zone for revocations or without a token nothing passes.
  */
 
 #include <ngx_http.h>
@@ -15,6 +15,7 @@
 #include "edge_held.h"
 #include "stream_path.h"
 #include "viewer.h"
+#include "visitor.h"
 #include "../hub/hub.h"
 
 /* Requests of one user that a worker passes on to the origin: so many a second, and at
@@ -29,6 +30,8 @@
  * that it holds for the edge.  A player has a list, the next part and perhaps some
  * segments; the same requests of others wait here, for that one's answer. */
 #define EDGE_HELD_MOST  8
+
+#define EDGE_CHECK_MS  500         /* how often the sessions of requests are checked */
 
 /* The edge's token stays the same for this long, so that the origin sees one viewer. */
 #define EDGE_TOKEN_S  300
@@ -49,6 +52,10 @@ typedef struct {
     ngx_str_t            action;   /* what the token allows: "view", or the past, too: "watch" */
     ngx_http_request_t  *request;
     ngx_http_handler_pt  pass;     /* the location's own handler */
+    hub_visit_t          visit;    /* its row may be NULL */
+    off_t                counted;  /* of connection->sent, by the session */
+    ngx_msec_t           checked_ms;
+    uint64_t             name_hash;        /* of the stream */
     uint64_t             uid;
     uint64_t             id;       /* of its user and stream, for edge_held.h */
     uint64_t            *place;    /* there; NULL: the origin does not hold it */
@@ -175,8 +182,7 @@ edge_user_place(uint64_t uid)
 static uint64_t
 edge_held_id(const edge_request_t *edge)
 {
-    return (hub_name_hash(edge->stream.data, edge->stream.len) ^ edge->uid)
-           * 0x9e3779b97f4a7c15u;
+    return (edge->name_hash ^ edge->uid) * 0x9e3779b97f4a7c15u;
 }
 
 
@@ -227,24 +233,86 @@ edge_pass(ngx_http_request_t *r)
 }
 
 
-/* Does the request wait for an answer that another one has fetched meanwhile?  nginx
- * would notice up to 500 ms later (proxy_cache_lock), longer than a part of HLS lasts.
- * A timer wakes it, as nginx's own does. */
+static void
+edge_count_sent(edge_request_t *edge)
+{
+    off_t  sent = edge->request->connection->sent - edge->counted;
+
+    if (edge->visit.row && sent > 0) {
+        hub_visit_sent(&edge->visit, (size_t) sent);
+        edge->counted += sent;
+    }
+}
+
+
+/* Has nginx look at once whether the request, which waits for the answer to another one
+ * (proxy_cache_lock), may go on.  A timer wakes it, as nginx's own does. */
+static void
+edge_wake(ngx_http_cache_t *cache)
+{
+    if (cache->wait_event.timer_set) {
+        ngx_del_timer(&cache->wait_event);       /* else it would count as near enough */
+        ngx_add_timer(&cache->wait_event, 0);
+    }
+}
+
+
+/* Ends the request if its session was asked to leave; it may be one that waits, or whose
+ * client reads slowly.  Is it ended? */
+static int
+edge_check(edge_request_t *edge)
+{
+    const char          *why;
+    ngx_http_request_t  *r = edge->request;
+
+    if (edge->visit.row == NULL || ngx_current_msec - edge->checked_ms < EDGE_CHECK_MS) {
+        return 0;
+    }
+
+    edge->checked_ms = ngx_current_msec;
+    edge_count_sent(edge);
+    why = hub_visit_leaves(&edge->visit);
+
+    if (why == NULL) {
+        return 0;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0, "viewer ended: %s", why);
+
+    if (r->cache && r->cache->waiting) {         /* nginx closes it when it wakes */
+        r->keepalive = 0;
+        r->cache->wait_time = ngx_current_msec;
+        edge_wake(r->cache);
+    }
+
+    if (r->upstream && r->upstream->cleanup) {
+        r->main->count++;                        /* the upstream's end gives it back */
+    }
+
+    answer_take_back(r);
+
+    return 1;
+}
+
+
+/* The request may have its answer, or its turn to fetch it.  nginx would notice that
+ * another request has fetched it up to 500 ms later, longer than a part of HLS lasts. */
 static void
 edge_tick(hub_tick_t *tick)
 {
     edge_request_t    *edge = ngx_queue_data(&tick->queue, edge_request_t, tick.queue);
     ngx_http_cache_t  *cache = edge->request->cache;
 
-    if (edge->passed) {
-        edge_count(edge);                    /* its answer came, or its turn to fetch */
+    if (edge_check(edge)) {
+        return;
     }
 
-    if (cache && cache->waiting && cache->wait_event.timer_set
-        && !cache->node->updating)
-    {
-        ngx_del_timer(&cache->wait_event);       /* else it would count as near enough */
-        ngx_add_timer(&cache->wait_event, 0);
+    if (edge->passed) {
+        edge_count(edge);
+    }
+
+    if (cache && cache->waiting && !cache->node->updating) {
+        edge_wake(cache);
     }
 }
 
@@ -256,6 +324,7 @@ edge_cleanup(void *data)
     ngx_http_upstream_t  *u = edge->request->upstream;
 
     edge->ended = 1;
+    edge_count_sent(edge);
     edge->place = edge_held_give(edge->place);
     hub_tick_remove(&edge->tick);
 
@@ -279,6 +348,8 @@ edge_watch(ngx_http_request_t *r, edge_request_t *edge)
     cln->handler = edge_cleanup;
     cln->data = edge;
     edge->request = r;
+    edge->counted = r->connection->sent;
+    edge->checked_ms = ngx_current_msec;
     hub_tick_add(viewer_flush(r), &edge->tick, edge_tick);
 
     if (r->content_handler) {
@@ -292,15 +363,58 @@ edge_watch(ngx_http_request_t *r, edge_request_t *edge)
 #endif
 
 
-/* Answers with a sentence instead of passing the request on. */
+/* Ends the request with the result RC of an answer, instead of passing it on. */
+static ngx_int_t
+edge_answer(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
 static ngx_int_t
 edge_refuse(ngx_http_request_t *r, const ngx_str_t *stream, const char *why)
 {
     ngx_int_t  status = access_refuse(r, "view", NGX_HTTP_TOO_MANY_REQUESTS, stream, why);
 
-    ngx_http_finalize_request(r, answer_error(r, status, "%s", why));
+    return edge_answer(r, answer_error(r, status, "%s", why));
+}
 
-    return NGX_DONE;
+
+/* Finds or opens the viewer's session.  Its stream has a slot here, too. */
+static ngx_int_t
+edge_visit(ngx_http_request_t *r, edge_request_t *edge, const access_holder_t *holder)
+{
+    uint64_t           visitor;
+    hub_stream_t      *s = hub_carry(hub, edge->stream.data, edge->stream.len);
+    enum hub_refusal   reason = HUB_NO_ROOM;
+
+    if (s) {
+        visitor = visitor_hash(r, edge->token.data, edge->token.len);
+        reason = visitor_admit(r, s, edge->name_hash, holder, visitor, &edge->visit);
+    }
+
+    return reason == HUB_ADMITTED
+           ? NGX_OK : edge_answer(r, answer_refusal(r, "view", &edge->stream, reason));
+}
+
+
+/* May the user pass one more request on to the origin? */
+static ngx_int_t
+edge_limit(ngx_http_request_t *r, const edge_request_t *edge)
+{
+    if (edge_user_place(edge->uid)->misses >= EDGE_MISSES_MOST) {
+        return edge_refuse(r, &edge->stream,
+                           "this user asks for too much that the cache does not have");
+    }
+
+    if (edge_held_count(edge->id) >= EDGE_HELD_MOST) {
+        return edge_refuse(r, &edge->stream, "this user has as many requests for parts of "
+                           "this stream that do not exist yet as one may have");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -332,17 +446,19 @@ ngx_http_hub_edge_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    edge->name_hash = hub_name_hash(edge->stream.data, edge->stream.len);
+
+    rc = edge_visit(r, edge, &holder);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     edge->uid = holder.uid;
     edge->id = edge_held_id(edge);
 
-    if (edge_user_place(edge->uid)->misses >= EDGE_MISSES_MOST) {
-        return edge_refuse(r, &edge->stream,
-                           "this user asks for too much that the cache does not have");
-    }
-
-    if (edge_held_count(edge->id) >= EDGE_HELD_MOST) {
-        return edge_refuse(r, &edge->stream, "this user has as many requests for parts of "
-                           "this stream that do not exist yet as one may have");
+    rc = edge_limit(r, edge);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     edge->action = holder.replay ? edge_view_and_replay : edge_view;
@@ -443,8 +559,7 @@ edge_token_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr
     action = data ? &edge->action : &edge_view;
     ngx_memcpy(claims.action, action->data, action->len);
 
-    until = hub_revoked_until(hub, claims.user,
-                              hub_name_hash(edge->stream.data, edge->stream.len), 0);
+    until = hub_revoked_until(hub, claims.user, edge->name_hash, 0);
     claims.issued = ngx_max(ngx_time() - ngx_time() % EDGE_TOKEN_S, until + 1);
     claims.expires = claims.issued + 2 * EDGE_TOKEN_S;
 

@@ -6,12 +6,11 @@
  * location's handler, so that a location may have `hub_flv`, too.
  */
 
-#include <ngx_md5.h>
-
 #include "access.h"
 #include "answer.h"
 #include "hls_answer.h"
 #include "viewer.h"
+#include "visitor.h"
 
 #define HLS_PARTS_OF_PATH  4           /* TOKEN/APP/NAME/FILE */
 
@@ -185,33 +184,6 @@ hls_cleanup(void *data)
 }
 
 
-/* A hash of the viewer that requests come from: token, address and User-Agent. */
-static uint64_t
-hls_visitor(ngx_http_request_t *r, const hls_name_t *name)
-{
-    u_char            digest[16];
-    uint64_t          visitor;
-    ngx_md5_t         md5;
-    ngx_str_t        *address = &r->connection->addr_text;
-    ngx_table_elt_t  *agent = r->headers_in.user_agent;
-
-    ngx_md5_init(&md5);
-    ngx_md5_update(&md5, name->path.token, name->path.token_len);
-    ngx_md5_update(&md5, " ", 1);
-    ngx_md5_update(&md5, address->data, address->len);
-    ngx_md5_update(&md5, " ", 1);
-
-    if (agent) {
-        ngx_md5_update(&md5, agent->value.data, agent->value.len);
-    }
-
-    ngx_md5_final(digest, &md5);
-    ngx_memcpy(&visitor, digest, sizeof(uint64_t));
-
-    return visitor;
-}
-
-
 /* NULL: there is no memory. */
 static hls_ask_t *
 hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
@@ -241,7 +213,7 @@ hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
     sending = &ask->sending;
     sending->request = r;
     sending->visit = &ask->hold.visit;
-    sending->id[HLS_OF_VISITOR] = hls_visitor(r, name);
+    sending->id[HLS_OF_VISITOR] = visitor_hash(r, name->path.token, name->path.token_len);
     sending->id[HLS_OF_USER] = holder->uid;
     sending->id[HLS_OF_ADDRESS] = hub_origin(&r->connection->addr_text);
     sending->stream = hub_name_hash(stream.data, stream.len);
@@ -259,23 +231,14 @@ hls_create_ask(ngx_http_request_t *r, const hls_name_t *name,
 static enum hub_refusal
 hls_admit(hls_ask_t *ask, ngx_str_t *name)
 {
-    hub_stream_t        *s = hub_find(hub, name->data, name->len);
-    hub_identity_t       identity;
-    ngx_http_request_t  *r = ask->hold.request;
+    hub_stream_t    *s = hub_find(hub, name->data, name->len);
+    hls_sending_t   *sending = &ask->sending;
+    access_holder_t  holder = { .uid = sending->id[HLS_OF_USER],
+                                .issued = sending->issued };
 
-    if (s == NULL) {
-        return HUB_ADMITTED;
-    }
-
-    ngx_memzero(&identity, sizeof(hub_identity_t));
-    identity.protocol = HUB_HLS;
-    identity.uid = ask->sending.id[HLS_OF_USER];
-    identity.issued = ask->sending.issued;
-    identity.address = r->connection->addr_text;
-    identity.name_hash = ask->sending.stream;
-
-    return hub_visit(hub, &identity, s, ask->sending.id[HLS_OF_VISITOR],
-                     &ask->hold.visit);
+    return s ? visitor_admit(ask->hold.request, s, sending->stream, &holder,
+                             sending->id[HLS_OF_VISITOR], &ask->hold.visit)
+             : HUB_ADMITTED;
 }
 
 

@@ -69,19 +69,21 @@ metrics_one(text_t *t, const char *name, const char *type, const char *help,
 static void
 metrics_streams(text_t *t, const snapshot_t *s)
 {
-    uint32_t  i, live = 0, grace = 0, outgrown = 0;
+    uint32_t  i, live = 0, grace = 0, carried = 0, outgrown = 0;
     uint64_t  window = 0;
 
     for (i = 0; i < s->nstreams; i++) {
         live += s->streams[i].state == HUB_LIVE;
         grace += s->streams[i].state == HUB_GRACE;
+        carried += s->streams[i].state == HUB_CARRIED;
         outgrown += s->streams[i].outgrown;
         window += s->streams[i].window_bytes;
     }
 
     metrics_name(t, "streams", "gauge", "Streams, by state.");
     text_add(t, "duolu_streams{state=\"live\"} %uD\n"
-                "duolu_streams{state=\"grace\"} %uD\n", live, grace);
+                "duolu_streams{state=\"grace\"} %uD\n"
+                "duolu_streams{state=\"carried\"} %uD\n", live, grace, carried);
     metrics_one(t, "streams_max", "gauge", "Streams that the zone has room for.",
                 s->streams_max);
     metrics_one(t, "streams_outgrown", "gauge",

@@ -115,6 +115,13 @@ status_workers(text_t *t, const snapshot_t *s)
 }
 
 
+static const char *
+status_state(const snapshot_stream_t *s)
+{
+    return s->state == HUB_LIVE ? "live" : s->state == HUB_GRACE ? "grace" : "carried";
+}
+
+
 static void
 status_stream(text_t *t, const snapshot_stream_t *s)
 {
@@ -122,8 +129,7 @@ status_stream(text_t *t, const snapshot_stream_t *s)
     text_add_json(t, s->name, s->name_len);
     text_add(t, ",\"id\":%uL,\"uid\":%uL,\"state\":\"%s\",\"session\":\"%uL\","
              "\"publisher_pid\":%uD,\"address\":", s->id, s->uid,
-             s->state == HUB_LIVE ? "live" : "grace", s->session,
-             s->publisher_pid);
+             status_state(s), s->session, s->publisher_pid);
     text_add_json(t, s->address, ngx_strlen(s->address));
     text_add(t, ",\"viewers\":%uD,\"viewers_by\":{\"flv\":%uD,\"ws\":%uD,"
              "\"rtmp\":%uD,\"hls\":%uD}", s->viewers, s->by[HUB_FLV],

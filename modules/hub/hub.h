@@ -77,6 +77,11 @@ enum hub_refusal hub_open(hub_t *h, const u_char *name, size_t len,
  * when another publisher took over. */
 void hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w);
 
+/* The slot of stream NAME for its viewers here, as another server has the stream; it
+ * lasts while there are some.  NULL: the zone has no room, which is counted. */
+#define HUB_CARRY_MS  30000
+hub_stream_t *hub_carry(hub_t *h, const u_char *name, size_t len);
+
 /* Asks for a sweep of the streams at MS, or before. */
 void hub_due(hub_t *h, uint64_t ms);
 

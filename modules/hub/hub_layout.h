@@ -38,7 +38,8 @@ enum hub_state {
     HUB_FREE = 0,
     HUB_LIVE,
     HUB_GRACE,         /* the publisher is gone and may return */
-    HUB_ENDING         /* ended; a sweep frees it when no append is under way */
+    HUB_ENDING,        /* ended; a sweep frees it when no append is under way */
+    HUB_CARRIED        /* another server has it: only its viewers are here */
 };
 
 enum hub_entry_flags {
@@ -178,7 +179,7 @@ typedef struct {
     uint64_t         session;          /* id of the publisher's session */
     uint32_t         session_row;      /* its row */
     uint32_t         worker;           /* slot of the publisher's worker */
-    uint64_t         grace_until_ms;
+    uint64_t         grace_until_ms;   /* HUB_CARRIED: it stays so long without viewers */
     uint64_t         created_ms;
     uint64_t         started_ms;       /* of the current publisher */
 
@@ -578,7 +579,7 @@ hub_stream_is_on(const hub_stream_t *s)
 {
     uint32_t  state = __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
 
-    return state == HUB_LIVE || state == HUB_GRACE;
+    return state == HUB_LIVE || state == HUB_GRACE || state == HUB_CARRIED;
 }
 
 

@@ -1,5 +1,5 @@
 /*
- * Opens, hands over, leaves and ends streams.
+ * Opens, hands over, leaves and ends streams, and gives slots to those of other servers.
  */
 
 #include <unistd.h>
@@ -281,4 +281,62 @@ hub_close(hub_t *h, hub_client_t *c, hub_writer_t *w)
     ngx_shmtx_unlock(&h->pool->mutex);
 
     w->ref.stream = NULL;
+}
+
+
+/* Finds the stream NAME, or gives it a slot.  The caller holds the mutex. */
+static hub_stream_t *
+hub_carry_locked(hub_t *h, const u_char *name, size_t len)
+{
+    uint32_t       i;
+    hub_stream_t  *s = hub_find(h, name, len);
+
+    if (s) {
+        return s;
+    }
+
+    i = hub_slot_take(h);
+    if (i == HUB_NO_STREAM) {
+        return NULL;
+    }
+
+    s = &h->streams[i];
+
+    if (hub_stream_create(h, s, name, len) != HUB_ADMITTED) {
+        hub_slot_give(h, s);
+        return NULL;
+    }
+
+    s->started_ms = ngx_current_msec;
+    s->grace_until_ms = ngx_current_msec + HUB_CARRY_MS;
+    hub_name_link(h, s);
+    hub_store(&s->state, HUB_CARRIED);
+    hub_due(h, s->grace_until_ms);
+
+    return s;
+}
+
+
+hub_stream_t *
+hub_carry(hub_t *h, const u_char *name, size_t len)
+{
+    hub_stream_t  *s = hub_find(h, name, len);
+
+    if (s == NULL) {
+        ngx_shmtx_lock(&h->pool->mutex);
+        s = hub_carry_locked(h, name, len);
+        ngx_shmtx_unlock(&h->pool->mutex);
+
+        if (s == NULL) {
+            hub_refuse(h, HUB_NO_ROOM);
+        }
+
+    } else if (hub_load(&s->state) == HUB_CARRIED
+               && (int64_t) (hub_load(&s->grace_until_ms) - ngx_current_msec)
+                  < HUB_CARRY_MS / 2)
+    {
+        hub_store(&s->grace_until_ms, ngx_current_msec + HUB_CARRY_MS);
+    }
+
+    return s;
 }

@@ -193,15 +193,16 @@ hub_worker_stop(hub_t *h)
 }
 
 
-/* Is the stream's grace over, or has the stream ended and waits to be freed? */
+/* Is the stream's grace over, or do its viewers here stay away, or has it ended and waits
+ * to be freed? */
 static int
 hub_stream_is_due(const hub_stream_t *s)
 {
     uint32_t  state = hub_load(&s->state);
 
     return state == HUB_ENDING
-           || (state == HUB_GRACE
-               && (int64_t) (ngx_current_msec - s->grace_until_ms) >= 0);
+           || ((state == HUB_GRACE || (state == HUB_CARRIED && s->viewers == 0))
+               && (int64_t) (ngx_current_msec - hub_load(&s->grace_until_ms)) >= 0);
 }
 
 
@@ -217,9 +218,10 @@ hub_sweep_stream(hub_t *h, hub_stream_t *s, ngx_log_t *log)
         return;
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "hub: stream \"%*s\" ended: its publisher did not return",
-                  (size_t) s->name_len, s->name);
+    ngx_log_error(NGX_LOG_NOTICE, log, 0, "hub: stream \"%*s\" ended: %s",
+                  (size_t) s->name_len, s->name,
+                  s->state == HUB_GRACE ? "its publisher did not return"
+                                        : "it has no viewers here any more");
     hub_stream_end(h, s);
 }
 
@@ -250,6 +252,10 @@ hub_sweep_streams(hub_t *h, ngx_log_t *log)
 
         } else if (hub_load(&s->state) == HUB_GRACE) {
             hub_due(h, s->grace_until_ms);
+
+        } else if (hub_load(&s->state) == HUB_CARRIED) {
+            hub_due(h, ngx_max(hub_load(&s->grace_until_ms),
+                               ngx_current_msec + HUB_CARRY_MS));
         }
     }
 }

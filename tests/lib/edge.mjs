@@ -57,6 +57,9 @@ export async function startEdge({ port, certificate, key = KEY, conf = edgeConf(
     /** POST /control/…: { status, text }. */
     control: (action) => get(`http://duolu/control/${action}`, { socketPath: socket, method: 'POST' }),
     status: () => get('http://duolu/status', { socketPath: socket }),
+    streams: async () => JSON.parse((await get('http://duolu/status', { socketPath: socket })).text).streams,
+    sessions: async () => JSON.parse((await get('http://duolu/sessions', { socketPath: socket })).text).sessions,
+    metrics: () => get('http://duolu/metrics', { socketPath: socket }),
     log: () => fs.readFileSync(path.join(nginx.dir, 'access.log'), 'utf8'),
     async stop() {
       agent.destroy();

@@ -35,6 +35,7 @@ describe('an edge', () => {
     await publish(RECORDED);
     edge = await startEdge({ port: hub.nginx.ports.https, certificate });
     await until(async () => (await edge.get(edge.url(STREAM, 'live.m3u8'))).status === 200, 'the stream at the edge');
+    assert.equal((await edge.get(edge.url('live/none', 'live.m3u8'))).status, 404);      // for the last test
   });
 
   after(async () => {
@@ -55,11 +56,11 @@ describe('an edge', () => {
   /** These requests, as path and query. */
   const asked = () => lines().map((line) => line.match(/"\w+ (\S+) /)[1].replace(/^\/m\/[^/]+\//, ''));
 
-  /** Their number, once the lines of all that were answered are there. */
+  /** Their number, once the lines of all that were answered are there, and in the edge's log. */
   async function askedSoFar() {
     const mark = `0-${++marks}.m4s`;
     await edge.get(edge.url(STREAM, mark));
-    await until(() => asked().some((request) => request.endsWith(mark)), 'the origin to log a request');
+    await until(() => asked().some((request) => request.endsWith(mark)) && edge.log().includes(mark), 'both logs');
     return asked().length;
   }
 
@@ -186,7 +187,7 @@ describe('an edge', () => {
     const part = newest(list);
     /** What the origin and the log say of fetching this with these tokens, one after the other. */
     async function fetched(file, tokens) {
-      const before = asked().length;
+      const before = await askedSoFar();
       const lines = edge.log().split('\n').length;
       for (const t of tokens) assert.equal((await edge.get(edge.url(STREAM, file, t))).status, 200, file);
       await until(() => edge.log().split('\n').length === lines + tokens.length, 'the edge to log them');
@@ -385,6 +386,62 @@ describe('an edge', () => {
     assert.ok(ms < 2000, `${ms} ms`);
   });
 
+  const rows = async (sub) => (await edge.sessions()).filter(({ uid }) => uid === sub);
+  const carried = async (name) => (await edge.streams()).find((stream) => stream.name === name);
+
+  test('an edge counts its viewers, whichever workers serve them, and the origin has the edge', async () => {
+    const [one, two] = ['51', '52'].map((sub) => token(STREAM, { sub }));
+    const ask = (t, agent) => edge.get(edge.url(STREAM, 'live.m3u8', t), { 'user-agent': agent });
+    for (const [t, agent] of [[one, 'phone'], [one, 'television'], [two, 'phone']]) {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => ask(t, agent)));
+      assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+    }
+    assert.equal((await rows(51)).length, 2);
+    const [row] = await rows(52);
+    assert.deepEqual([row.kind, row.protocol, row.stream, row.address, row.worker],
+      ['view', 'hls', STREAM, '127.0.0.1', 0]);
+    assert.ok(row.bytes > 8 * 500, `${row.bytes} bytes`);
+    await until(async () => {
+      const stream = await carried(STREAM);
+      const { length } = (await edge.sessions()).filter(({ stream: name }) => name === STREAM);
+      return stream.state === 'carried' && stream.viewers === length && stream.viewers_by.hls === length &&
+        stream.bytes_out >= row.bytes && stream.kbps_out > 0;
+    }, 'the same numbers in both');
+    const { text } = await edge.metrics();
+    assert.match(text, /^duolu_sessions\{kind="view",protocol="hls"\} [1-9]\d*$/m);
+    assert.match(text, /^duolu_streams\{state="carried"\} [1-9]\d*$/m);
+    const atOrigin = (await hub.sessions()).filter(({ kind, uid }) => kind === 'view' && uid > 50 && uid < 53);
+    assert.deepEqual(atOrigin, []);
+  });
+
+  for (const [what, sub, act, why, fetches] of [
+    ['kicks', 53, async () => edge.control(`kick?id=${(await rows(53))[0].id}`), /kicked by an administrator/, true],
+    ['revokes', 54, () => edge.control('revoke?user=54'), undefined, false],
+  ]) {
+    test(`an edge that ${what} a viewer ends a request that waits within 2 s, and no other's`, async () => {
+      const [t, of] = [sub, 10 + sub].map((user) => token(STREAM, { sub: String(user) }));
+      const [msn] = nextPart(await originList());
+      const file = `live.m3u8?_HLS_msn=${msn + 1}&_HLS_part=7`;
+      const other = async () => (await edge.get(edge.url(STREAM, file, of))).status;
+      const known = (user) => until(async () => (await rows(user)).length === 1, 'the session');
+      let others;
+      if (!fetches) { others = other(); await known(10 + sub); }         // then the viewer waits for that one's answer
+      const ended = edge.get(edge.url(STREAM, file, t)).then(() => 'answered', () => performance.now());
+      await known(sub);
+      if (fetches) { others = other(); await known(10 + sub); }
+      const told = performance.now();
+      assert.equal((await act()).status, 200);
+      const at = await ended;
+      assert.notEqual(at, 'answered');
+      assert.ok(at - told < 2000 + lagSince(told) || process.env.DUOLU_SANITIZE, `${at - told} ms`);
+      const { status, body } = await edge.get(edge.url(STREAM, 'live.m3u8', t));
+      assert.equal(status, 403);
+      if (why) assert.match(body.toString(), why);
+      assert.deepEqual(await rows(sub), [], 'it is still listed');
+      assert.equal(await others, 200);
+    });
+  }
+
   test('a revoked stream is for new tokens again when its publisher is back, and the edge has one, too', async () => {
     const old = token(STREAM);
     assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', old))).status, 200);
@@ -397,6 +454,12 @@ describe('an edge', () => {
     const fresh = token(STREAM);
     await until(async () => (await edge.get(edge.url(STREAM, 'index.m3u8', fresh))).status === 200, 'the stream');
     assert.equal((await edge.get(edge.url(STREAM, 'index.m3u8', old))).status, 403);
+  });
+
+  test('an edge forgets a stream that nobody watches there any more', async () => {
+    assert.ok(await carried(STREAM));
+    await until(async () => !await carried('live/none'), 'the slot of the other stream to be free');
+    assert.match(edge.nginx.log(), /stream "live\/none" ended: it has no viewers here any more/);
   });
 });
 
