@@ -29,7 +29,8 @@ typedef enum {
     OPTION_LABEL          = 1 << 7,
     OPTION_USER           = 1 << 8,
     OPTION_DRY_RUN        = 1 << 9,
-    OPTION_WINDOW         = 1 << 10
+    OPTION_WINDOW         = 1 << 10,
+    OPTION_EDGE           = 1 << 11
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -47,6 +48,7 @@ typedef struct {
     const char  *label;
     const char  *user;
     const char  *window;
+    const char  *edge;
 } ctl_t;
 
 typedef struct {

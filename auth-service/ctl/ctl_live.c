@@ -1,10 +1,11 @@
-/* Commands that ask nginx: status, sessions, kick. */
+/* Commands that ask nginx, or an edge: status, sessions, kick. */
 
 #include "ctl.h"
 #include "../base/control.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -22,8 +23,34 @@ static long long ctl_number_of(json_t *object, const char *key)
 }
 
 
+/* The control socket of nginx, or of the edge that --edge names. */
+static int ctl_socket(ctl_t *ctl, const char **out)
+{
+    uint64_t  number = 0;
+
+    if (!(ctl->given & OPTION_EDGE)) {
+        *out = ctl->config.control_socket;
+        return CTL_OK;
+    }
+
+    if (strlen(ctl->edge) <= 2 && strspn(ctl->edge, "0123456789") == strlen(ctl->edge)) {
+        number = strtoul(ctl->edge, NULL, 10);
+    }
+    if (number < 1 || number > ctl->config.edge_count) {
+        return ctl_fail(CTL_USAGE, "--edge is \"%.40s\"; expected the number of one of the %u "
+                        "edges in DUOLU_EDGES", ctl->edge, ctl->config.edge_count);
+    }
+
+    *out = ctl->config.edges[number - 1];
+    return CTL_OK;
+}
+
+
 static int ctl_nginx_away(ctl_t *ctl, const char *error)
 {
+    if (ctl->given & OPTION_EDGE) {
+        return ctl_fail(CTL_FAILED, "edge %s: %s", ctl->edge, error);
+    }
     return ctl_fail(CTL_FAILED, "%s (is nginx running with DUOLU_HOME %s?)", error,
                     ctl->config.home);
 }
@@ -103,9 +130,26 @@ static void ctl_print_recording(json_t *recording)
 }
 
 
+static void ctl_print_viewers(json_t *stream)
+{
+    printf("  viewers %lld", ctl_number_of(stream, "viewers"));
+    ctl_print_limit(stream, "max_viewers", "");
+    ctl_print_counts(": ", json_object_get(stream, "viewers_by"));
+    printf("\n");
+}
+
+
 static void ctl_print_stream(json_t *stream)
 {
     char  age[32];
+
+    if (strcmp(ctl_text_of(stream, "state"), "carried") == 0) {      /* an edge has no more */
+        printf("stream %s: carried for %s, out %lld kbit/s\n", ctl_text_of(stream, "name"),
+               ctl_age(ctl_number_of(stream, "since_ms"), age),
+               ctl_number_of(stream, "kbps_out"));
+        ctl_print_viewers(stream);
+        return;
+    }
 
     printf("stream %s: %s for %s, %s %lldx%lld", ctl_text_of(stream, "name"),
            ctl_text_of(stream, "state"), ctl_age(ctl_number_of(stream, "since_ms"), age),
@@ -123,20 +167,24 @@ static void ctl_print_stream(json_t *stream)
            ctl_number_of(stream, "gaps"), ctl_number_of(stream, "kbps_out"));
 
     ctl_print_recording(json_object_get(stream, "recording"));
-    printf("  viewers %lld", ctl_number_of(stream, "viewers"));
-    ctl_print_limit(stream, "max_viewers", "");
-    ctl_print_counts(": ", json_object_get(stream, "viewers_by"));
-    printf("\n");
+    ctl_print_viewers(stream);
 }
 
 
 int ctl_status(ctl_t *ctl)
 {
-    char     error[CONTROL_ERROR_SIZE];
-    json_t  *root, *zone, *each, *streams;
-    size_t   i;
+    int          code;
+    char         error[CONTROL_ERROR_SIZE];
+    json_t      *root, *zone, *each, *streams;
+    size_t       i;
+    const char  *socket;
 
-    root = control_status(ctl->config.control_socket, error);
+    code = ctl_socket(ctl, &socket);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    root = control_status(socket, error);
     if (root == NULL) {
         return ctl_nginx_away(ctl, error);
     }
@@ -218,12 +266,18 @@ static const char *ctl_late(json_t *session, char out[32])
 
 int ctl_sessions(ctl_t *ctl)
 {
-    int      code;
-    char     error[CONTROL_ERROR_SIZE], age[32], bytes[32], late[32];
-    json_t  *root, *sessions, *each;
-    size_t   i;
+    int          code;
+    char         error[CONTROL_ERROR_SIZE], age[32], bytes[32], late[32];
+    json_t      *root, *sessions, *each;
+    size_t       i;
+    const char  *socket;
 
-    root = control_sessions(ctl->config.control_socket, error);
+    code = ctl_socket(ctl, &socket);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    root = control_sessions(socket, error);
     if (root == NULL) {
         return ctl_nginx_away(ctl, error);
     }
@@ -258,8 +312,9 @@ int ctl_sessions(ctl_t *ctl)
 
 int ctl_kick(ctl_t *ctl)
 {
+    int               code;
     char              error[CONTROL_ERROR_SIZE], target[64];
-    const char       *id = ctl->words[0];
+    const char       *id = ctl->words[0], *socket;
     control_result_t  result;
 
     if (*id == '\0' || strspn(id, "0123456789") != strlen(id) || strlen(id) > 20) {
@@ -267,7 +322,12 @@ int ctl_kick(ctl_t *ctl)
                         id);
     }
 
-    result = control_kick(ctl->config.control_socket, id, error);
+    code = ctl_socket(ctl, &socket);
+    if (code != CTL_OK) {
+        return code;
+    }
+
+    result = control_kick(socket, id, error);
     if (result == CONTROL_NONE) {
         return ctl_fail(CTL_NONE, "session %s does not exist", id);
     }
@@ -275,7 +335,8 @@ int ctl_kick(ctl_t *ctl)
         return ctl_nginx_away(ctl, error);
     }
 
-    snprintf(target, sizeof(target), "session %s", id);
+    snprintf(target, sizeof(target), "session %s%s%s", id, ctl->edge ? " of edge " : "",
+             ctl->edge ? ctl->edge : "");
     ctl_audit(ctl, "kick", target);
     printf("kicked session %s\n", id);
     return CTL_OK;

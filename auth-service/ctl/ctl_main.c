@@ -111,15 +111,15 @@ static const ctl_command_t  ctl_commands[] = {
     { "reindex", "",
       "makes the rows of recordings anew from the files",
       0, 0, 0, 0, ctl_reindex },
-    { "status", "[--json]",
-      "shows nginx's workers and the live streams",
-      0, 0, OPTION_JSON, 0, ctl_status },
-    { "sessions", "[--json]",
+    { "status", "[--edge N] [--json]",
+      "shows nginx's workers and the live streams; with --edge those of number N in DUOLU_EDGES",
+      0, 0, OPTION_EDGE | OPTION_JSON, 0, ctl_status },
+    { "sessions", "[--edge N] [--json]",
       "lists the publishers and viewers",
-      0, 0, OPTION_JSON, 0, ctl_sessions },
-    { "kick", "ID",
+      0, 0, OPTION_EDGE | OPTION_JSON, 0, ctl_sessions },
+    { "kick", "ID [--edge N]",
       "ends one session, which may come back",
-      1, 1, 0, 0, ctl_kick },
+      1, 1, OPTION_EDGE, 0, ctl_kick },
 };
 
 #define CTL_COUNT  (sizeof(ctl_commands) / sizeof(ctl_commands[0]))
@@ -137,7 +137,7 @@ static void ctl_usage(FILE *out)
     fputs("\nexit status: 0 done, 1 failed, 2 usage, 3 exists already, 4 not found, 5 no right, "
           "6 no database\nenvironment: DUOLU_HOME, DUOLU_DB, DUOLU_HOST, DUOLU_LISTEN, "
           "DUOLU_HTTP, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, DUOLU_REC_TOTAL, "
-          "DUOLU_REC_FREE\n", out);
+          "DUOLU_REC_FREE, DUOLU_EDGES\n", out);
 }
 
 
@@ -189,6 +189,7 @@ static const ctl_option_name_t  ctl_options[] = {
     { "--user", OPTION_USER, offsetof(ctl_t, user) },
     { "--window", OPTION_WINDOW, offsetof(ctl_t, window) },
     { "--dry-run", OPTION_DRY_RUN, 0 },
+    { "--edge", OPTION_EDGE, offsetof(ctl_t, edge) },
 };
 
 #define CTL_OPTIONS  (sizeof(ctl_options) / sizeof(ctl_options[0]))

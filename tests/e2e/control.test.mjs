@@ -554,6 +554,17 @@ cleanly('a revoked right ends viewers of an edge, too, which the auth-service te
     await stack.ctl('revoke', 'eve', stream.full, 'view');
     await until(async () => await status(eve) === 403, 'the viewer to end', deadlineMs);
     assert.equal(await status(admin), 200);
+
+    // an admin sees and kicks the edge's viewers
+    assert.match(await stack.ctl('status', '--edge', '1'),
+      /^stream live\/edged: carried for .*\n {2}viewers 1: hls 1$/m);
+    const [{ id, ...viewer }] = JSON.parse(await stack.ctl('sessions', '--edge=1', '--json')).sessions;
+    assert.deepEqual([viewer.user, viewer.stream, viewer.protocol], ['admin', stream.full, 'hls']);
+    assert.equal(await stack.ctl('kick', id, '--edge', '1'), `kicked session ${id}`);
+    assert.equal(await status(admin), 403);
+    for (const number of ['2', '0', 'one']) {
+      await assert.rejects(stack.ctl('sessions', '--edge', number), /expected the number of one of the 1 edges/);
+    }
   } finally {
     await edge.stop();
   }
