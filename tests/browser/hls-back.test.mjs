@@ -1,0 +1,152 @@
+// A live HLS list that reaches back, in players of the browser: pause, go back to its start, play on over the seam
+// between the recording and the hub, and return to live.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { reachOf, sourceOf, startBack } from '../lib/hls-back.mjs';
+import { HlsClient } from '../lib/hls.mjs';
+import { newFolder } from '../lib/history.mjs';
+import { repo, until as untilTrue } from '../lib/nginx.mjs';
+import { farHost, launch, openPage, until } from './browser.mjs';
+import { publishClock, readClock, takeDelays } from './clock-picture.mjs';
+
+const STREAM = 'live/clock';
+const BACK = 15;                        // seconds that the recording has when a player opens the list
+const APART = 0.25;                     // seconds that the pictures' clock and the player's may run apart
+const DEADLINE = { timeout: 300_000 };
+
+const root = newFolder();
+let hub;
+let browser;
+let publisher;
+let client;
+before(async () => {
+  hub = await startBack({ root, file: '1h' });
+  browser = await launch();
+  publisher = publishClock(`rtmp://127.0.0.1:${hub.rtmp.port}/${STREAM}?key=mine`);
+  client = new HlsClient(hub, STREAM, { agent: 'test', over: { a: 'watch' } });
+  await client.ready(2);
+  await untilTrue(async () => await reachOf(client) >= BACK, `${BACK} s of recording`, 120_000);
+});
+after(async () => {
+  await browser?.close();
+  await publisher?.stop();
+  await hub?.stop();
+  fs.rmSync(root, { recursive: true });
+});
+
+/** A page with nothing but a video; `kinds` counts the segments that it got: live, recorded. */
+async function openVideo() {
+  const body = '<!doctype html><div class="tile"><canvas></canvas><video muted></video></div>';
+  const opened = await openPage(browser, `http://${farHost}/`, {}, (context) =>
+    context.route(`http://${farHost}/**`, (route) => (new URL(route.request().url()).pathname === '/hls.js'
+      ? route.fulfill({ path: path.join(repo, '.build/html-vendor/hls.js'), contentType: 'text/javascript' })
+      : route.fulfill({ contentType: 'text/html', body }))));
+  const kinds = { live: 0, recorded: 0, failed: [] };
+  opened.page.on('response', (response) => {
+    if (!/\.m4s$/.test(new URL(response.url()).pathname)) return;
+    if (response.status() >= 400) kinds.failed.push(`${response.url().replace(/.*\//, '')}: ${response.status()}`);
+    else kinds[/-r"$/.test(response.headers().etag) ? 'recorded' : 'live'] += 1;
+  });
+  return { ...opened, kinds };
+}
+
+/** The video of the page: {at, start, end (of what it may seek to), stalls, errors, same}. */
+const videoOf = (page) => page.evaluate(() => {
+  const { video, stalls, errors, seekable } = window.watched;
+  const [start, end] = seekable();
+  return { at: video.currentTime, start, end, stalls, errors,
+    same: document.querySelectorAll('video').length === 1 && document.querySelector('video') === video };
+});
+
+/** Begins to count: stalls are waits that no seek and no start explains. */
+const watchVideo = (page, url, byHls) => page.evaluate(async ([source, isOurs]) => {
+  const video = document.querySelector('video');
+  const watched = { video, stalls: 0, errors: [], excused: true };
+  window.watched = watched;
+  video.addEventListener('seeking', () => { watched.excused = true; });
+  video.addEventListener('playing', () => { watched.excused = false; });
+  video.addEventListener('waiting', () => { watched.stalls += watched.excused ? 0 : 1; });
+  video.addEventListener('error', () => { watched.errors.push(video.error.message); });
+  watched.seekable = () => (video.seekable.length ? [video.seekable.start(0), video.seekable.end(0)] : [NaN, NaN]);
+  watched.live = () => video.seekable.end(0) - 3;
+  if (isOurs) {
+    const { default: Hls } = await import('/hls.js');
+    const hls = new Hls({ lowLatencyMode: true, enableWorker: false });
+    hls.on(Hls.Events.ERROR, (_, { details, fatal, response }) => {
+      if (fatal || response?.code >= 400) watched.errors.push(`${details} ${response?.code ?? ''}`);
+    });
+    watched.seekable = () => {
+      const { details } = hls.levels[0];
+      return [details.fragmentStart, details.edge];
+    };
+    watched.live = () => hls.liveSyncPosition;
+    hls.loadSource(source);
+    hls.attachMedia(video);
+  } else video.src = source;
+  await video.play();
+}, [url, byHls]);
+
+/** Waits for pictures, and returns how far they are behind the publisher's clock, s. */
+async function delaysOf(page, count) {
+  await takeDelays(page);
+  let delays = [];
+  await until(`${count} pictures`, async () => delays.push(...await takeDelays(page)), (seen) => seen >= count);
+  return delays;
+}
+
+for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]]) {
+  test(`${player}: pause, back to the start of the list, over the seam, and to live again`, DEADLINE, async (t) => {
+    const { page, close, kinds } = await openVideo();
+    const isNative = await page.evaluate(() =>
+      document.querySelector('video').canPlayType('application/vnd.apple.mpegurl') !== '');
+    if (!byHls && !isNative) {
+      await close();
+      t.skip('this browser has no player for HLS');
+      return;
+    }
+    await watchVideo(page, sourceOf(hub, STREAM).url, byHls);
+    await readClock(page);
+    const live = await delaysOf(page, 50);
+    const first = await videoOf(page);
+    assert.ok(first.end - first.start > BACK, `it may seek from ${first.start} to ${first.end}`);
+
+    await page.evaluate(() => window.watched.video.pause());
+    await page.evaluate(() => {
+      const { video, seekable } = window.watched;
+      [video.currentTime] = seekable();
+      return video.play();
+    });
+    const back = await until('pictures of the oldest segment', () => delaysOf(page, 5),
+      (seen) => seen.at(-1) > BACK);
+    const from = await videoOf(page);
+    assert.ok(from.at < from.start + 3, `plays at ${from.at}, the list begins at ${from.start}`);
+
+    // at the usual pace each picture is as late as the one before
+    const steady = await delaysOf(page, 100);
+    const spread = Math.max(...steady) - Math.min(...steady);
+    assert.ok(spread < APART, `pictures are ${Math.min(...steady)} to ${Math.max(...steady)} s late`);
+
+    // faster, until it has caught up with what was live when it went back
+    await page.evaluate(() => { window.watched.video.playbackRate = 2; });
+    const last = await until('it to catch up', async () => (await delaysOf(page, 10)).at(-1), (late) => late < 6);
+    await page.evaluate(() => {
+      const { video, live: position } = window.watched;
+      video.playbackRate = 1;
+      video.currentTime = position();
+    });
+    const again = await until('live pictures', () => delaysOf(page, 25), (seen) => Math.max(...seen) < 6);
+    const seen = await videoOf(page);
+    const kind = `${kinds.recorded} recorded and ${kinds.live} live segments and parts`;
+    t.diagnostic(`live ${live.at(-1).toFixed(2)} s, back ${back.at(-1).toFixed(2)} s, steady within `
+      + `${spread.toFixed(3)} s, caught up ${last.toFixed(2)} s, live ${again.at(-1).toFixed(2)} s; ${kind}; `
+      + `${seen.stalls} stalls`);
+    assert.deepEqual([seen.errors, kinds.failed], [[], []]);
+    assert.equal(seen.same, true, 'one video');
+    assert.equal(seen.stalls, 0, 'stalls');
+    assert.ok(kinds.recorded > 3 && kinds.live > 3, kind);
+    await close();
+  });
+}
