@@ -154,6 +154,16 @@ task_free(reach_task_t *task)
 }
 
 
+/* Lists begin with NUMBER or later from now on.  Workers learn at different times that a
+ * row is missing or a file is gone, so the stream remembers it, for all of them. */
+static void
+raise_floor(hls_reach_t *reach, uint64_t number)
+{
+    number = hub_segments_cut(&reach->st->reader, number);
+    reach->floor = ngx_max(reach->floor, number);
+}
+
+
 static void
 take_read(hls_reach_t *reach, hls_past_read_t *read)
 {
@@ -173,6 +183,7 @@ take_read(hls_reach_t *reach, hls_past_read_t *read)
     if (read->whole) {
         reach->whole_ms = ngx_current_msec;
         take_all(reach, &read->past);
+        raise_floor(reach, read->past.n ? read->past.first : 0);
 
     } else if (take_new(reach, &read->past) != NGX_OK) {
         reach->end.file = 0;
@@ -345,12 +356,14 @@ reach_is_known(hls_reach_t *reach)
 {
     uint64_t  first = reach->st->first;
 
+    raise_floor(reach, 0);
+
     if (first <= reach->floor || hls_past_row(&reach->past, first - 1)) {
         return NGX_OK;
     }
 
     if (reach->loaded && reach->tried == first) {
-        reach->floor = first;          /* else MEDIA-SEQUENCE could go back later */
+        raise_floor(reach, first);     /* else MEDIA-SEQUENCE could go back later */
         return NGX_OK;
     }
 
@@ -369,7 +382,7 @@ reach_is_known(hls_reach_t *reach)
         return NGX_BUSY;
     }
 
-    reach->floor = first;              /* live goes on, however slow the disk is */
+    raise_floor(reach, first);         /* live goes on, however slow the disk is */
 
     return NGX_OK;
 }

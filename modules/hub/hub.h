@@ -427,6 +427,11 @@ ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r,
 #define HUB_WANTED_MS  10000
 void hub_segments_want(hub_stream_t *s);
 
+/* Playlists that reach back into the recording never begin before segment NUMBER again, in
+ * no worker: else EXT-X-MEDIA-SEQUENCE went back for a player that comes to another one.
+ * Returns the largest NUMBER that any worker has said; 0: none has. */
+uint64_t hub_segments_cut(const hub_reader_t *r, uint64_t number);
+
 /* For the writer.  hub_cut_start() begins a new stream.  hub_cut_entry() returns the
  * flags that entry E, which is about to be appended, gets from here; the new head makes
  * its decision valid.  hub_cut_publish() then shows a new segment to the readers. */

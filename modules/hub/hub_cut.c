@@ -691,6 +691,21 @@ hub_segments_want(hub_stream_t *s)
 }
 
 
+uint64_t
+hub_segments_cut(const hub_reader_t *r, uint64_t number)
+{
+    hub_stream_t  *s = r->ref.stream;
+
+    if (!hub_reader_alive(r)) {
+        return number;
+    }
+
+    hub_raise(&s->listed_from, number);
+
+    return hub_load(&s->listed_from);
+}
+
+
 int64_t
 hub_segments_window(const hub_t *h, const hub_stream_t *s, int64_t dts)
 {

@@ -237,6 +237,7 @@ typedef struct {
     uint64_t         headers_end;      /* behind the newest headers */
     uint64_t         started_utc;      /* ms since 1970, of the stream's start */
     uint64_t         wanted_ms;        /* when a worker last needed HLS's window */
+    uint64_t         listed_from;      /* hub_segments_cut() */
     uint32_t         segment_ms;       /* hls_segment and hls_part of its start */
     uint32_t         part_ms;
     uint32_t         target_s;         /* EXT-X-TARGETDURATION */

@@ -5,7 +5,7 @@
 #include "hub.h"
 
 #define HUB_MAGIC        0x6475626cu
-#define HUB_LAYOUT       15          /* change with any struct in hub_layout.h */
+#define HUB_LAYOUT       16          /* change with any struct in hub_layout.h */
 #define HUB_PER_STREAM   (4 * HUB_BLOCK_SIZE)
 #define HUB_PER_SESSION  4096
 #define HUB_PER_WORKER   65536
