@@ -111,7 +111,8 @@ describe('a live stream', { concurrency: 8 }, () => {
       await publisher.client.close();
       await ended(t, clients);
       for (const client of [clients.parts, clients.plain]) gotAll(client, hashesOf(steps), 3 * (options.fps ?? 25));
-      assert.ok(clients.parts.arrivals.length > SECONDS, 'parts came by their hints');
+      // a client on a busy machine reads fewer lists, but nearly each of them names a part that it can wait for
+      assert.ok(clients.parts.arrivals.length > clients.parts.lists / 2, 'parts came by their hints');
       assert.ok(clients.parts.deltas > 0 || SECONDS < 20, 'delta updates came');
       assert.ok(clients.plain.old > 0 || SECONDS < 20, 'parts and segments that are no longer listed were there');
       assert.equal(clients.parts.breaks, 0);
