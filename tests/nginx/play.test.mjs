@@ -106,7 +106,7 @@ describe('a player', { concurrency: 4 }, () => {
   let hub;
   before(async () => {
     hub = await startHub({
-      ingest: 'hub_play on; play_flush 20ms; play_lag 1s;',
+      ingest: 'hub_play on; play_flush 20ms; play_lag 20s;',
       main: 'hub_grace 2s;',
       answer: ({ SCRIPT_NAME, ARGS, NAME }) =>
         NAME === 'stall'
