@@ -228,6 +228,36 @@ describe('gate', () => {
     await auth.done(['revoke', 'eve', 'live/demo']);
   });
 
+  test('the gate dates its answers behind the revocations that it knows; the next one is later than that', async () => {
+    const { key: eves } = await auth.done(['stream', 'key', 'add', 'live/demo', '--user', 'eve', '--json']);
+    const [[device]] = sql('SELECT MAX(id) FROM devices');
+    const [[eve]] = sql("SELECT id FROM users WHERE name = 'eve'");
+    await auth.done(['grant', 'eve', 'live/demo', 'view,publish']);
+    const newest = (where) => Number(sql(`SELECT MAX(at) FROM revocations WHERE ${where}`)[0][0]);
+    const hers = `device_id = 0 AND user_id IN (0, ${eve}) AND stream_id IN (0, 1)`;
+    const publisher = async () => (await auth.gate('publish', { ARGS: `key=${eves}` })).json;
+    const player = async () => {
+      const url = await auth.done(['url', 'eve', 'live/demo', 'view', '--format', 'rtmp']);
+      return (await auth.gate('play', { ARGS: `token=${url.trim().split('token=')[1]}` })).json;
+    };
+    for (const change of [
+      ['user', 'revoke', 'eve'],
+      ['stream', 'revoke', 'live/demo'],
+      ['stream', 'key', 'revoke', 'live/demo', device],
+    ]) {
+      for (const answer of [await publisher(), await player()])
+        assert.deepEqual([answer.allow, answer.not_before], [true, newest(hers)], JSON.stringify(answer));
+      // as if that revocation were rounded up to a second that has not come yet
+      sql(`UPDATE revocations SET at = UNIX_TIMESTAMP() + 20 WHERE at = ${newest(hers)} AND ${hers}`);
+      const { not_before: before } = await publisher();
+      await auth.done(change);
+      assert.ok(newest(change[1] === 'key' ? `device_id = ${device}` : hers) > before, change.join(' '));
+    }
+    assert.equal((await publisher()).reason, 'key revoked');
+    sql('UPDATE revocations SET at = UNIX_TIMESTAMP() WHERE at > UNIX_TIMESTAMP()');
+    await auth.done(['revoke', 'eve', 'live/demo']);
+  });
+
   test('the gate answers 500 questions at once', async () => {
     const answers = await Promise.all(Array.from({ length: 500 }, (_, i) => auth.gate('publish', {
       ARGS: `key=${i % 2 ? key : 'wrong'}`, SESSION: `many-${i}`,
