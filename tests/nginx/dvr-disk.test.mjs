@@ -125,7 +125,7 @@ describe('a disk', { concurrency: 4 }, () => {
     'a blocked disk: live continues, memory stays, and no frame in the window is lost',
     HELD_DISK,
     async (t) => {
-      const hub = await startRecording(t, { main: 'hub_window 4s;' });
+      const hub = await startRecording(t, { main: 'hub_window 6s;' });
       const { streams, grown } = await recorded(hub, STREAMS);
       await sleep(1000);
 
@@ -150,11 +150,11 @@ describe('a disk', { concurrency: 4 }, () => {
         return performance.now() - from;
       };
 
-      await still(2000); // less than the window
+      await still(2000); // less than the window, by as much as a busy machine may need
       await sleep(1000);
       for (const { name } of streams)
         assert.deepEqual((({ state, gaps }) => [state, gaps])(await hub.recording(name)), ['on', 0]);
-      const held = await still(7000); // more
+      const held = await still(9000); // more
       for (const { name } of streams)
         await until(async () => (await hub.recording(name)).gaps === 1, `the gap of ${name} to be counted`);
       assert.equal(await hub.metric('duolu_recording_gaps_total'), STREAMS);
@@ -171,7 +171,7 @@ describe('a disk', { concurrency: 4 }, () => {
         assert.equal(lost.length, 1, `one hole, not ${lost}`);
         assert.ok(
           lost[0] * 40 <= held - 500,
-          `${lost[0]} frames are missing of ${held.toFixed(0)} ms, half of the window held 2000`,
+          `${lost[0]} frames are missing of ${held.toFixed(0)} ms, half of the window held 3000`,
         );
         assert.equal(r.playlist.segments.filter(({ gap }) => gap).length, 1, 'the index marks it');
         const jump = r.video.findIndex(({ dts }, i) => i > 0 && dts - r.video[i - 1].dts > 500);
