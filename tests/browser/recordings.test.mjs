@@ -278,8 +278,10 @@ test('a browser without MediaSource plays the playlist itself', DEADLINE, async 
   await page.focus('.timeline-track');
   await page.keyboard.press('Space');
   await modeIs(page, 'history', 'paused');
+  // while paused on a busy machine, Chromium's own player shows the second before, and stays with it
+  const isNear = (rgb, utc) => isPictureOf(rgb, utc) || isPictureOf(rgb, utc - 1000);
   for (const key of ['Shift+ArrowRight', 'ArrowRight', 'Home'])
-    await pictureAfter(page, () => page.keyboard.press(key));
+    await pictureAfter(page, () => page.keyboard.press(key), isNear);
   await close();
 });
 
