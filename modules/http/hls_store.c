@@ -443,8 +443,8 @@ store_is_away(const hls_stream_t *st)
 }
 
 
-/* The publisher is away.  If it does not return, the hub forgets the stream, and the
- * last list names what players have not read yet: makes all of it, once. */
+/* The publisher is away, or the stream has ended.  The hub will forget it, and the last
+ * list names what players have not read yet: makes all of it, once. */
 static void
 store_save(hls_stream_t *st)
 {
@@ -515,6 +515,8 @@ hls_store_read(hls_stream_t *st)
     }
 
     if (!hub_reader_alive(&st->reader)) {
+        (void) store_read_entries(st);     /* the hub may still have its row */
+        store_save(st);
         store_end_stream(st);
         return NGX_OK;
     }
@@ -603,7 +605,8 @@ store_stays(const hls_stream_t *st)
 }
 
 
-/* Frees the streams that nobody has asked for, and saves those whose publisher is away.
+/* Frees the streams that nobody has asked for, and saves those whose publisher is away, or
+ * that have ended: the hub keeps their rows so long.
  * The timer runs only while there are streams, and does not keep an exiting worker
  * alive. */
 static void
@@ -626,6 +629,9 @@ store_idle(ngx_event_t *ev)
 
         } else if (ngx_current_msec - st->used_ms > store_stays(st)) {
             store_free(st);
+
+        } else if (!hub_reader_alive(&st->reader)) {
+            (void) hls_store_read(st);
         }
     }
 

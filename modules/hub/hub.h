@@ -89,8 +89,9 @@ void hub_due(hub_t *h, uint64_t ms);
  * the mutex. */
 void hub_stream_leave(hub_t *h, hub_stream_t *s);
 
-/* Ends a stream in spite of its publisher and viewers.  Frees its blocks when no
- * append is under way: now, or in a sweep.  The caller holds the mutex. */
+/* Ends a stream in spite of its publisher and viewers.  Frees its blocks in a sweep when
+ * no append is under way and HLS no longer needs them, or now.  The caller holds the
+ * mutex. */
 void hub_stream_end(hub_t *h, hub_stream_t *s);
 
 /* Frees the blocks and the slot of an ending stream; while an append is under way,
@@ -408,24 +409,25 @@ hub_part_start(uint32_t part_ms, int64_t before, int64_t at)
 }
 
 /* Copies record NUMBER of the reader's stream.  NGX_OK; NGX_AGAIN: the segment has
- * not begun; NGX_DECLINED: it is too old, or the stream has ended.  The segment is
+ * not begun; NGX_DECLINED: it is too old, or the row is gone.  The segment is
  * complete when the next record exists. */
 ngx_int_t hub_segment(const hub_t *h, const hub_reader_t *r, uint64_t number,
     hub_segment_t *segment);
 
-/* The newest record.  NGX_OK; NGX_AGAIN: no segment has begun; NGX_DECLINED: the
- * stream has ended. */
+/* The newest record.  NGX_OK; NGX_AGAIN: no segment has begun; NGX_DECLINED: the row is
+ * gone. */
 ngx_int_t hub_segment_newest(const hub_t *h, const hub_reader_t *r,
     hub_segment_t *segment);
 
 /* Copies the headers of SEGMENT.  NGX_OK; NGX_DECLINED: they are too old or larger than
- * HUB_INIT_MAX, or the stream has ended. */
+ * HUB_INIT_MAX, or the row is gone. */
 ngx_int_t hub_segment_init(const hub_t *h, const hub_reader_t *r,
     const hub_segment_t *segment, hub_init_t *init);
 
 /* Asks the writer to keep the window that HLS needs for the next HUB_WANTED_MS. */
 #define HUB_WANTED_MS  10000
 void hub_segments_want(hub_stream_t *s);
+int hub_segments_wanted(const hub_stream_t *s);
 
 /* Playlists that reach back into the recording never begin before segment NUMBER again, in
  * no worker: else EXT-X-MEDIA-SEQUENCE went back for a player that comes to another one.
@@ -489,6 +491,9 @@ ngx_int_t hub_reader_open(hub_t *h, const u_char *name, size_t len,
 
 /* Does the reader's stream still exist? */
 int hub_reader_alive(const hub_reader_t *r);
+
+/* Has the hub its row?  It may outlive the stream for some seconds, for HLS. */
+int hub_reader_has_row(const hub_reader_t *r);
 
 /* Positions a reader at the newest key frame.  If that cannot be used, because the
  * GOP has outgrown the window or newer headers followed it, positions the reader at

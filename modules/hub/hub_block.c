@@ -131,7 +131,7 @@ hub_block_rob(hub_t *h)
 
     /* nobody appends: give back the other blocks that left the window, also those
      * of a large last tag */
-    if (s->state == HUB_GRACE && hub_writer_is_out(h, s)) {
+    if (s->state != HUB_LIVE && hub_writer_is_out(h, s)) {
         if (first == head) {
             tail = hub_load(&s->end);
             hub_raise(&s->tail, tail);

@@ -629,7 +629,7 @@ hub_segment(const hub_t *h, const hub_reader_t *r, uint64_t number,
     ngx_memcpy(segment, record, sizeof(hub_segment_t));
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    if (!hub_reader_alive(r)) {
+    if (!hub_reader_has_row(r)) {
         return NGX_DECLINED;
     }
 
@@ -650,7 +650,7 @@ hub_segment_newest(const hub_t *h, const hub_reader_t *r, hub_segment_t *segment
     const hub_stream_t  *s = r->ref.stream;
 
     if (end == cut_first_number(s)) {
-        return hub_reader_alive(r) ? NGX_AGAIN : NGX_DECLINED;
+        return hub_reader_has_row(r) ? NGX_AGAIN : NGX_DECLINED;
     }
 
     return hub_segment(h, r, end - 1, segment);
@@ -674,7 +674,7 @@ hub_segment_init(const hub_t *h, const hub_reader_t *r, const hub_segment_t *seg
                ngx_min(ngx_min(size, HUB_INIT_MAX), HUB_HEADERS - at));
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    return hub_reader_alive(r)
+    return hub_reader_has_row(r)
            && hub_load(&s->headers_end) - segment->headers <= HUB_HEADERS
            && size <= HUB_INIT_MAX ? NGX_OK : NGX_DECLINED;
 }
@@ -706,6 +706,15 @@ hub_segments_cut(const hub_reader_t *r, uint64_t number)
 }
 
 
+int
+hub_segments_wanted(const hub_stream_t *s)
+{
+    uint64_t  ms = hub_load(&s->wanted_ms);
+
+    return ms && (int64_t) (ngx_current_msec - ms) < HUB_WANTED_MS;
+}
+
+
 int64_t
 hub_segments_window(const hub_t *h, const hub_stream_t *s, int64_t dts)
 {
@@ -714,9 +723,7 @@ hub_segments_window(const hub_t *h, const hub_stream_t *s, int64_t dts)
     const hub_cut_t      *cut = &s->cut[s->head & 1];
     const hub_segment_t  *ring = s->segments;
 
-    if (s->wanted_ms == 0
-        || (int64_t) (ngx_current_msec - s->wanted_ms) >= HUB_WANTED_MS)
-    {
+    if (!hub_segments_wanted(s)) {
         return window;
     }
 

@@ -29,10 +29,16 @@ hub_reader_open(hub_t *h, const u_char *name, size_t len, hub_reader_t *r)
 
 
 int
+hub_reader_has_row(const hub_reader_t *r)
+{
+    return hub_load(&r->ref.stream->generation) == r->ref.generation;
+}
+
+
+int
 hub_reader_alive(const hub_reader_t *r)
 {
-    return hub_load(&r->ref.stream->generation) == r->ref.generation
-           && hub_stream_is_on(r->ref.stream);
+    return hub_reader_has_row(r) && hub_stream_is_on(r->ref.stream);
 }
 
 
@@ -41,8 +47,7 @@ hub_stream_holds(const hub_reader_t *r, uint64_t offset)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    return hub_load(&r->ref.stream->generation) == r->ref.generation
-           && hub_load(&r->ref.stream->tail) <= offset;
+    return hub_reader_has_row(r) && hub_load(&r->ref.stream->tail) <= offset;
 }
 
 
@@ -332,8 +337,8 @@ hub_reader_entry(const hub_t *h, const hub_reader_t *r, hub_entry_t *entry)
     *entry = *hub_entry(h, s, r->index);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    return hub_load(&s->generation) == r->ref.generation
-           && r->index >= hub_load(&s->first) ? NGX_OK : NGX_DECLINED;
+    return hub_reader_has_row(r) && r->index >= hub_load(&s->first) ? NGX_OK
+                                                                    : NGX_DECLINED;
 }
 
 
@@ -404,8 +409,7 @@ hub_reader_config(const hub_reader_t *r, hub_config_t config[HUB_CONFIG_KINDS],
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     return (seq & 1) || __atomic_load_n(&s->config_seq, __ATOMIC_SEQ_CST) != seq
-           || hub_load(&s->generation) != r->ref.generation
-           ? NGX_AGAIN : NGX_OK;
+           || !hub_reader_has_row(r) ? NGX_AGAIN : NGX_OK;
 }
 
 

@@ -9,6 +9,8 @@
 #define HUB_TAKEOVER_MS     20       /* longest wait for an append under way */
 #define HUB_TAKEOVER_US    100       /* between two checks */
 
+#define HUB_LINGER_MS     3000       /* workers look after their streams each second */
+
 #define HUB_SHARE_MIN        8      /* blocks that new streams leave to each stream */
 
 
@@ -144,6 +146,8 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
 
     /* keep the blocks' numbers: a concurrent reader may read another stream's entry,
      * then sees the changed generation in the check after use */
+    hub_store(&s->generation, s->generation + 1);
+    hub_step();
     hub_blocks_give(h, s, UINT64_MAX, UINT64_MAX);
     hub_step();
     hub_store(&s->state, HUB_FREE);
@@ -152,17 +156,27 @@ hub_stream_release(hub_t *h, hub_stream_t *s)
 }
 
 
-/* Asks no session to leave: each reader notices the changed generation. */
+/* Asks no session to leave: each reader notices the state.  Workers with viewers of HLS
+ * make of the row what their last lists name, and have some time for that. */
 void
 hub_stream_end(hub_t *h, hub_stream_t *s)
 {
+    if (!hub_stream_is_on(s)) {
+        return;
+    }
+
     hub_writer_stop(s);
-    hub_store(&s->generation, s->generation + 1);
+    s->grace_until_ms = ngx_current_msec + (hub_segments_wanted(s) ? HUB_LINGER_MS : 0);
     hub_step();
     hub_store(&s->state, HUB_ENDING);
     hub_name_unlink(h, s);
     hub_changed(h, s, HUB_FREE);
-    hub_stream_release(h, s);
+
+    if (ngx_current_msec < s->grace_until_ms) {
+        hub_due(h, s->grace_until_ms);
+    } else {
+        hub_stream_release(h, s);
+    }
 }
 
 

@@ -279,6 +279,7 @@ hub_visit_is_over(const hub_t *h, uint32_t i)
     stream = hub_load(&row->stream);         /* another client's row may have none */
 
     return hub_visit_age(h, i) >= HUB_VISIT_MS || stream >= h->header->nstreams
+           || !hub_stream_is_on(&h->streams[stream])
            || hub_load(&row->generation) != hub_load(&h->streams[stream].generation);
 }
 

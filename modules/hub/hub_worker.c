@@ -193,16 +193,23 @@ hub_worker_stop(hub_t *h)
 }
 
 
-/* Is the stream's grace over, or do its viewers here stay away, or has it ended and waits
- * to be freed? */
+/* Does the stream wait for its end, or to be freed? */
 static int
-hub_stream_is_due(const hub_stream_t *s)
+hub_stream_waits(const hub_stream_t *s)
 {
     uint32_t  state = hub_load(&s->state);
 
-    return state == HUB_ENDING
-           || ((state == HUB_GRACE || (state == HUB_CARRIED && s->viewers == 0))
-               && (int64_t) (ngx_current_msec - hub_load(&s->grace_until_ms)) >= 0);
+    return state == HUB_ENDING || state == HUB_GRACE
+           || (state == HUB_CARRIED && s->viewers == 0);
+}
+
+
+/* Is that over? */
+static int
+hub_stream_is_due(const hub_stream_t *s)
+{
+    return hub_stream_waits(s)
+           && (int64_t) (ngx_current_msec - hub_load(&s->grace_until_ms)) >= 0;
 }
 
 
@@ -250,7 +257,7 @@ hub_sweep_streams(hub_t *h, ngx_log_t *log)
             hub_sweep_stream(h, s, log);
             ngx_shmtx_unlock(&h->pool->mutex);
 
-        } else if (hub_load(&s->state) == HUB_GRACE) {
+        } else if (hub_stream_waits(s)) {
             hub_due(h, s->grace_until_ms);
 
         } else if (hub_load(&s->state) == HUB_CARRIED) {

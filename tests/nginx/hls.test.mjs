@@ -6,7 +6,7 @@ import https from 'node:https';
 import { after, before, describe, test } from 'node:test';
 import zlib from 'node:zlib';
 import { HlsClient, next, publish, startHls } from '../lib/hls.mjs';
-import { readMultivariant } from '../lib/hls-validator.mjs';
+import { readMedia, readMultivariant } from '../lib/hls-validator.mjs';
 import { Report } from '../lib/hls-rules.mjs';
 import { get, token } from '../lib/hub.mjs';
 import { quickest } from '../lib/lag.mjs';
@@ -565,6 +565,35 @@ describe('the cost of HLS', () => {
     await until(async () => await metric('hls_streams') === 0 && await metric('hls_bytes') === 0, 'no stream, no byte');
   });
 });
+
+for (const [how, main, end] of [
+  ['without a grace', 'hub_grace 0s;', (hub, source) => source.stop()],
+  ['whose publisher is revoked', 'hub_grace 60s;', (hub) => hub.control('revoke?user=99')],
+]) {
+  test(`a stream that ends at once, ${how}: all workers have what their last list names`, DEADLINE, async (t) => {
+    const edit = (conf) => conf.replace('hls_segment 1s;', 'hls_segment 2s;');    // an end is kept for longer then
+    const hub = await startHls({ main, edit, answer: () => ({ allow: true, uid: 99 }) });
+    t.after(() => hub.stop());
+    const source = await publish(hub, 'brief');
+    t.after(() => source.stop());
+    const client = new HlsClient(hub, 'live/brief');
+    await client.ready(2);
+    for (const { status } of await client.getFromAll('live.m3u8')) assert.equal(status, 200);
+    await end(hub, source);
+    let lists;
+    await until(async () => {
+      lists = await client.getFromAll('live.m3u8');
+      return lists.every(({ text }) => /#EXT-X-ENDLIST\n$/.test(text));
+    }, 'the end of the list, in all workers');
+    assert.equal(lists[0].text, lists[1].text);
+    assert.equal(await hub.stream('live/brief'), undefined);
+    const list = readMedia(lists[0].text);
+    const named = [list.segments[0].map, ...list.segments, ...list.segments.at(-1).parts].map(({ uri }) => uri);
+    assert.ok(named.length > 3, `${named}`);
+    const answers = await Promise.all(named.map((uri) => client.getFromAll(uri)));
+    assert.deepEqual(answers.flat().filter(({ status }) => status !== 200).map(({ text }) => text), []);
+  });
+}
 
 test('hls_cache too small for a segment: 503 with a sentence, and lists are still made', DEADLINE, async (t) => {
   const hub = await startHls({ workers: 1, main: 'hub_grace 60s;', http: 'hls_cache 50k;' });
