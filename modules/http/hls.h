@@ -64,6 +64,7 @@ struct hls_stream_s {
     uint64_t        changes;       /* of all that a playlist shows; grows */
     uint32_t        target_s;      /* EXT-X-TARGETDURATION */
     uint32_t        part_ms;       /* PART-TARGET */
+    uint32_t        parts;         /* enum hub_parts: has the list any? */
     hls_segment_t   segments[HUB_SEGMENTS];
     hls_init_t     *inits[HUB_SEGMENTS];   /* NULL: an empty place */
     unsigned        ended:1;       /* the stream is over: EXT-X-ENDLIST */

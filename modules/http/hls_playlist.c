@@ -90,6 +90,34 @@ list_next(const hls_stream_t *st, uint64_t *part)
 }
 
 
+/* The first segment whose parts are listed, if it is not too old.  Where a segment has
+ * none, those before it have none either: players count them. */
+static uint64_t
+list_parted(const hls_stream_t *st)
+{
+    uint64_t  n = st->end;
+
+    if (st->parts != HUB_PARTS_LISTED) {
+        return n;
+    }
+
+    while (n > st->first && !hls_segment(st, n - 1)->record.whole) {
+        n--;
+    }
+
+    return n;
+}
+
+
+/* Is the next part listed? */
+static int
+list_grows_by_parts(const hls_stream_t *st)
+{
+    return st->parts == HUB_PARTS_LISTED && st->end > st->first
+           && !hls_segment(st, st->end - 1)->record.whole;
+}
+
+
 /* --- the media playlist --- */
 
 enum hls_form
@@ -121,7 +149,8 @@ add_tag(text_t *t, const char *tag, uint64_t value)
 
 
 /* Tags that apply to the whole list must not change, up to the last one (6.2.1).  So
- * there is no EXT-X-INDEPENDENT-SEGMENTS: a long GOP may still come. */
+ * there is no EXT-X-INDEPENDENT-SEGMENTS: a long GOP may still come.  A list without parts
+ * does not tell players to hold back by parts. */
 static void
 add_control(text_t *t, const hls_stream_t *st)
 {
@@ -131,10 +160,14 @@ add_control(text_t *t, const hls_stream_t *st)
     text_seconds(t, SKIP_TARGETS * target);
     text_word(t, ",HOLD-BACK=");
     text_seconds(t, HOLD_TARGETS * target);
-    text_word(t, ",PART-HOLD-BACK=");
-    text_seconds(t, HOLD_PARTS((uint64_t) st->part_ms));
-    text_word(t, "\n#EXT-X-PART-INF:PART-TARGET=");
-    text_seconds(t, st->part_ms);
+
+    if (st->parts == HUB_PARTS_LISTED) {
+        text_word(t, ",PART-HOLD-BACK=");
+        text_seconds(t, HOLD_PARTS((uint64_t) st->part_ms));
+        text_word(t, "\n#EXT-X-PART-INF:PART-TARGET=");
+        text_seconds(t, st->part_ms);
+    }
+
     text_word(t, "\n");
 }
 
@@ -232,15 +265,16 @@ add_media(text_t *t, const hls_stream_t *st, uint64_t n, uint32_t ms)
 }
 
 
-/* A segment has all of its parts in the list or none: players count them. */
+/* A segment has all of its parts in the list or none: players count them.  They are listed
+ * from segment PARTED on. */
 static void
-add_segment(text_t *t, const hls_list_t *list, uint64_t n)
+add_segment(text_t *t, const hls_list_t *list, uint64_t n, uint64_t parted)
 {
     int64_t               border;
     const hls_stream_t   *st = list->st;
     const hls_segment_t  *s = hls_segment(st, n);
 
-    if (s->ms == 0 && s->nparts == 0) {
+    if (s->ms == 0 && (s->nparts == 0 || n < parted)) {
         return;
     }
 
@@ -248,7 +282,7 @@ add_segment(text_t *t, const hls_list_t *list, uint64_t n)
 
     add_start(t, list, n);
 
-    if (end_ms(st, n) > border) {
+    if (n >= parted && end_ms(st, n) > border) {
         add_parts(t, st, n);
     }
 
@@ -266,7 +300,7 @@ add_end(text_t *t, const hls_stream_t *st)
     if (st->ended) {
         text_word(t, "#EXT-X-ENDLIST\n");
 
-    } else if (st->end > st->first) {
+    } else if (list_grows_by_parts(st)) {
         number = list_next(st, &part);
         text_word(t, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"");
         add_name(t, st, HLS_PART, number, part);
@@ -278,7 +312,7 @@ add_end(text_t *t, const hls_stream_t *st)
 void
 hls_playlist_write(text_t *t, const hls_list_t *list, enum hls_form form)
 {
-    uint64_t             n = list->from;
+    uint64_t             n = list->from, parted = list_parted(list->st);
     const hls_stream_t  *st = list->st;
 
     add_head(t, list, form);
@@ -294,7 +328,7 @@ hls_playlist_write(text_t *t, const hls_list_t *list, enum hls_form form)
     }
 
     for ( ; n < st->end; n++) {
-        add_segment(t, list, n);
+        add_segment(t, list, n, parted);
     }
 
     add_end(t, st);
@@ -472,6 +506,7 @@ part_verdict(const hls_stream_t *st, const hls_query_t *q, char why[HLS_WHY_MAX]
     uint64_t  number, next, known = 0, msn = q->msn, part = q->part;
 
     number = list_next(st, &next);           /* of the first incomplete segment */
+    next = list_grows_by_parts(st) ? next : 0;
 
     if (msn < st->first) {
         return HLS_READY;
@@ -510,7 +545,7 @@ hls_playlist_ready(const hls_stream_t *st, const hls_query_t *q,
         return HLS_READY;
     }
 
-    if (st->end <= st->first) {
+    if (st->end <= st->first || st->parts == HUB_PARTS_UNKNOWN) {
         return HLS_WAIT;
     }
 
@@ -544,6 +579,6 @@ hls_part_ready(const hls_stream_t *st, uint64_t number, uint64_t part)
         return HLS_READY;
     }
 
-    return !st->ended && st->end > st->first && number == hint && part == next
+    return !st->ended && list_grows_by_parts(st) && number == hint && part == next
            ? HLS_WAIT : HLS_REFUSED;
 }

@@ -385,12 +385,14 @@ store_read_entries(hls_stream_t *st)
 
 /* --- the stream's end --- */
 
-/* The duration of the rest, whose tracks go on from AFTER. */
+/* The duration of the rest, whose tracks go on from AFTER.  No segment may be longer than
+ * TARGETDURATION, and no listed part than PART-TARGET. */
 static uint32_t
 store_rest_ms(const hls_stream_t *st, const hub_segment_t *record,
     const part_state_t *after)
 {
     int64_t      end = after->picture;
+    int64_t      most = record->start + (int64_t) st->target_s * 1000 - st->rest.start;
     mp4_track_t  tracks[2];
 
     hls_store_tracks(hls_store_headers(st, record->init), tracks);
@@ -400,7 +402,11 @@ store_rest_ms(const hls_stream_t *st, const hub_segment_t *record,
                                       / tracks[MP4_AUDIO].timescale));
     }
 
-    return (uint32_t) ngx_max(1, ngx_min(end - st->rest.start, st->part_ms));
+    if (st->parts == HUB_PARTS_LISTED && !record->whole) {
+        most = st->part_ms;
+    }
+
+    return (uint32_t) ngx_max(1, ngx_min(end - st->rest.start, most));
 }
 
 
@@ -470,6 +476,18 @@ store_save(hls_stream_t *st)
 }
 
 
+/* Is it known whether the list has parts?  Another stream may have the row. */
+static void
+store_take_parts(hls_stream_t *st)
+{
+    uint32_t  parts = hub_load(&st->reader.ref.stream->parts);
+
+    if (st->parts == HUB_PARTS_UNKNOWN && hub_reader_has_row(&st->reader)) {
+        st->parts = parts;
+    }
+}
+
+
 /* The stream is over: its last segment has the parts that are complete, and the rest. */
 static void
 store_end_stream(hls_stream_t *st)
@@ -516,6 +534,7 @@ hls_store_read(hls_stream_t *st)
 
     if (!hub_reader_alive(&st->reader)) {
         (void) store_read_entries(st);     /* the hub may still have its row */
+        store_take_parts(st);
         store_save(st);
         store_end_stream(st);
         return NGX_OK;
@@ -523,6 +542,7 @@ hls_store_read(hls_stream_t *st)
 
     hub_segments_want(st->reader.ref.stream);
     rc = store_read_entries(st);
+    store_take_parts(st);
 
     if (rc == NGX_DECLINED && st->end > st->oldest
         && hub_reader_alive(&st->reader))

@@ -401,7 +401,7 @@ int64_t hub_stream_utc(const hub_stream_t *s, int64_t dts);
 /* The start of a part, in continuous time: AT is dts minus `skip` of its first entry,
  * BEFORE the start of the part before it.  A segment's first part starts with it.  A part
  * lasts until the next one starts, or the next segment; that can only be more than
- * PART-TARGET (PART_MS + 1) where pictures without sound are slower than it. */
+ * PART-TARGET (PART_MS + 1) where parts are not listed. */
 static ngx_inline int64_t
 hub_part_start(uint32_t part_ms, int64_t before, int64_t at)
 {

@@ -9,9 +9,12 @@
  *
  * The start of a segment or a part is that of its first frame, with exceptions for what
  * players are promised: starts grow, no segment is longer than CUT_OVER beyond
- * TARGETDURATION, and no part longer than PART-TARGET (unless pictures without sound are
- * slower than that).  A frame may so begin a little after the start, or before it when
- * its track lags.
+ * TARGETDURATION, and no listed part longer than PART-TARGET.  A frame may so begin a
+ * little after the start, or before it when its track lags.
+ *
+ * Pictures without sound may be slower than PART-TARGET, and then there is no such part.
+ * A stream that begins so has no parts in its list, for ever, since PART-TARGET is said of
+ * the whole list; where a stream becomes so, single segments have none.
  *
  * A segment costs at least CUT_LEAST of dts, so that numbers do not outrun the seconds,
  * and records and headers last.  Where that is not paid no hole can be taken out, and
@@ -32,7 +35,6 @@
 #define CUT_STILL      300      /* pictures have stopped */
 #define CUT_APART     3000      /* most between sound and picture, as in hub_clock.c */
 #define CUT_BACK       100      /* sound may begin so much early: its pace hides it */
-#define CUT_LAG       1500      /* a start may be so much before the first frame */
 #define CUT_NEAR        20      /* dates are not moved for less */
 #define CUT_SLEW       100      /* a date moves by so much, with each segment */
 #define CUT_SET      10000      /* the wall clock was set */
@@ -376,7 +378,7 @@ cut_utc(hub_stream_t *s, const hub_cut_t *cut, int64_t at, int hole)
 /* Begins a segment at frame F, with its start AT.  HOLE: media is missing before it. */
 static void
 cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int hole,
-    int anew, int key)
+    int anew, int whole, int key)
 {
     int64_t         headers = (int64_t) (cut->headers_end - cut->headers) * CUT_BYTE_MS;
     hub_segment_t  *record = cut_record(s, cut->end);
@@ -396,6 +398,7 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
     record->headers = cut->headers;
     record->anew = (uint8_t) anew;
     record->key = (uint8_t) key;
+    record->whole = (uint8_t) whole;
     record->step = (uint16_t) ngx_min(cut->step[0], 65535);
     record->listed = cut_listed(f->h, s, cut);
 
@@ -407,18 +410,41 @@ cut_begin(hub_stream_t *s, hub_cut_t *cut, const cut_frame_t *f, int64_t at, int
                 + (anew ? ngx_max(CUT_LEAST, headers) : CUT_LEAST);
     cut->begun = 1;
     cut->start = at;
+    cut->frames = 0;
     cut->pictured = 0;
     cut->heard = -1;
 }
 
 
-/* The start of a segment that begins at frame F.  When its track does not lead, it may
- * lag, and the newest picture's end is meant. */
-static int64_t
-cut_segment_start(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f,
-    int hole)
+/* Has the newest segment too few frames for parts, if it ends AT? */
+static int
+cut_is_slow(const hub_stream_t *s, const hub_cut_t *cut, int64_t at)
 {
-    int64_t  at = f->at, most = cut->part + s->part_ms + 1;
+    return (int64_t) cut->frames * (s->part_ms + 1) < at - cut->start;
+}
+
+
+/* Does the list name the newest segment's parts, if it ends AT? */
+static int
+cut_has_parts(hub_stream_t *s, const hub_cut_t *cut, int64_t at)
+{
+    if (s->parts == HUB_PARTS_UNKNOWN) {
+        hub_store(&s->parts, cut_is_slow(s, cut, at) ? HUB_PARTS_NONE : HUB_PARTS_LISTED);
+    }
+
+    return s->parts == HUB_PARTS_LISTED && !cut_record(s, cut->end - 1)->whole;
+}
+
+
+/* The start of a segment that begins at frame F.  When its track does not lead, it may
+ * lag, and the newest picture's end is meant.  *WHOLE: the list will not name its parts. */
+static int64_t
+cut_segment_start(hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, int hole,
+    int *whole)
+{
+    int64_t  at = f->at;
+
+    *whole = 0;
 
     if (!cut->begun) {
         return at;
@@ -430,8 +456,10 @@ cut_segment_start(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t
         at = cut->last[0] + cut->step[0];
     }
 
-    if (at > most && at - most <= CUT_LAG) {
-        at = most;
+    *whole = cut_is_slow(s, cut, at);
+
+    if (cut_has_parts(s, cut, at)) {
+        at = ngx_min(at, cut->part + s->part_ms + 1);
     }
 
     return ngx_max(cut->part + 1, ngx_min(at, cut->start + cut_limit(s)));
@@ -480,6 +508,7 @@ cut_add(hub_cut_t *cut, const cut_frame_t *f)
     }
 
     cut->last[f->kind] = ngx_max(f->at, cut->last[f->kind]);
+    cut->frames++;
 
     if (f->kind == 0) {
         cut->pictured = 1;
@@ -500,10 +529,10 @@ cut_add(hub_cut_t *cut, const cut_frame_t *f)
 
 
 /* Does a segment, or a part, begin at frame F?  *AT is its start then.  FRESH: its
- * headers are new; HOLE: media is missing before it. */
+ * headers are new; HOLE: media is missing before it; *WHOLE as cut_segment_start(). */
 static uint8_t
-cut_decide(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, int fresh,
-    int hole, int64_t *at)
+cut_decide(hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, int fresh,
+    int hole, int64_t *at, int *whole)
 {
     int  leads = cut_leads(s, cut, f);
 
@@ -521,7 +550,7 @@ cut_decide(const hub_stream_t *s, const hub_cut_t *cut, const cut_frame_t *f, in
         }
     }
 
-    *at = cut_segment_start(s, cut, f, hole);
+    *at = cut_segment_start(s, cut, f, hole, whole);
 
     return HUB_SEGMENT|HUB_PART;
 }
@@ -555,7 +584,7 @@ cut_leave_out(const hub_stream_t *s, hub_cut_t *cut)
 uint8_t
 hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
 {
-    int            fresh, hole, anew;
+    int            fresh, hole, anew, whole = 0;
     uint8_t        flags;
     int64_t        at = 0;
     hub_init_t     now;
@@ -586,10 +615,10 @@ hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
         cut_store_headers(s, cut, &now);
     }
 
-    flags = cut_decide(s, cut, &f, fresh, hole, &at);
+    flags = cut_decide(s, cut, &f, fresh, hole, &at, &whole);
 
     if (flags & HUB_SEGMENT) {
-        cut_begin(s, cut, &f, at, hole, anew,
+        cut_begin(s, cut, &f, at, hole, anew, whole,
                   (e->flags & HUB_KEY) || s->video == FLV_CODEC_NONE || w->wait_key);
     }
 
@@ -598,6 +627,10 @@ hub_cut_entry(const hub_t *h, const hub_writer_t *w, const hub_entry_t *e)
     }
 
     cut_add(cut, &f);
+
+    if (f.kind && s->parts == HUB_PARTS_UNKNOWN) {
+        hub_store(&s->parts, HUB_PARTS_LISTED);  /* frames of sound are short */
+    }
 
     return flags;
 }

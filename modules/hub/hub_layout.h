@@ -71,6 +71,10 @@ typedef struct {
     uint8_t   body[HUB_CONFIG_MAX];
 } hub_config_t;
 
+/* Has a stream's list parts?  It is known with the first sound or the second segment, and
+ * never changes. */
+enum hub_parts { HUB_PARTS_UNKNOWN = 0, HUB_PARTS_LISTED, HUB_PARTS_NONE };
+
 /* A segment of the row, for HLS (../http/hls.md).  Record N is in the ring at
  * N % HUB_SEGMENTS.  It ends where the next record starts, in entries and in time. */
 typedef struct {
@@ -88,7 +92,8 @@ typedef struct {
     uint8_t   sound_set;   /* `sound` is known */
     uint8_t   key;         /* its first picture, if any, is a key frame */
     uint8_t   anew;        /* EXT-X-DISCONTINUITY: its headers are other ones */
-    uint8_t   pad[3];
+    uint8_t   whole;       /* its parts are not listed: pictures are too slow */
+    uint8_t   pad[2];
     uint16_t  step;        /* ms between the pictures before it; 0: not known */
 } hub_segment_t;
 
@@ -124,6 +129,7 @@ typedef struct {
     sound_clock_t  sound;
     uint32_t       breaks;     /* segments so far that have `anew` */
     uint32_t       init;       /* number of the newest headers */
+    uint32_t       frames;     /* of the newest segment */
     uint32_t       config_seq; /* of the stream when these were compared */
     uint8_t        begun;      /* there is a segment */
     uint8_t        pictured;   /* the segment has a picture */
@@ -241,6 +247,7 @@ typedef struct {
     uint32_t         segment_ms;       /* hls_segment and hls_part of its start */
     uint32_t         part_ms;
     uint32_t         target_s;         /* EXT-X-TARGETDURATION */
+    uint32_t         parts;            /* enum hub_parts */
 
     /* not cleared: a reader of the slot's previous stream may still look here */
     uint32_t         index[HUB_INDEX_BLOCKS];

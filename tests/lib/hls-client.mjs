@@ -237,11 +237,15 @@ export class LowLatencyClient extends Client {
     }
   }
 
-  /** 6.2.5.2: the part behind the last one of the list; a delta update only for a list that is not old (6.3.7). */
+  /**
+   * 6.2.5.2: the part behind the last one of the list, or the next segment of a list without parts; a delta update
+   * only for a list that is not old (6.3.7).
+   */
   nextOf(list) {
     const age = (performance.now() - this.loaded) / 1000;
     const skip = this.delta && age < list.control?.['CAN-SKIP-UNTIL'] / 2;
-    return { msn: endOf(list), part: list.tail?.parts.length ?? 0, skip };
+    const parted = list.tail || list.hints.length > 0;
+    return { msn: endOf(list), part: parted ? list.tail?.parts.length ?? 0 : undefined, skip };
   }
 
   /** Asks for the hinted part, which does not exist yet. */

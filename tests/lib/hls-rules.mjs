@@ -63,7 +63,7 @@ export const RULES = {
   // --- the profile for low latency ---
   'profile-blocking': ['MUST', 'B.1', 'a low-latency playlist offers CAN-BLOCK-RELOAD'],
   'profile-skip': ['MUST', 'B.1', 'a low-latency playlist offers CAN-SKIP-UNTIL'],
-  'profile-hint': ['MUST', 'B.1', 'a live low-latency playlist hints its next part'],
+  'profile-hint': ['MUST', 'B.1', 'a live playlist with parts hints its next part'],
   'profile-date': ['MUST', 'B.1', 'a low-latency playlist has EXT-X-PROGRAM-DATE-TIME'],
 
   // --- a multivariant playlist ---
@@ -92,7 +92,8 @@ export const RULES = {
   'event-removed': ['MUST', '6.2.1', 'a playlist of type EVENT loses no segment'],
   'vod-changed': ['MUST', '6.2.1', 'a playlist of type VOD does not change'],
   'part-changed': ['MUST', '6.2.1', 'a listed part does not change'],
-  'part-lost': ['OURS', '6.2.2', 'a part is listed until its segment is two target durations old'],
+  'part-lost': ['OURS', '6.2.2',
+    'a part is listed until its segment is two target durations old, or until no part is listed at all'],
   'hint-true': ['MUST', '4.4.5.3', 'the next part has the URI that was hinted'],
   'after-end': ['MUST', '4.4.3.4', 'nothing is added after EXT-X-ENDLIST'],
   'delta-known': ['MUST', '6.2.5.1', 'a delta update skips only what the playlist listed'],

@@ -79,7 +79,8 @@ function checkProfile(p, report) {
   report.need(p.control?.['CAN-SKIP-UNTIL'] !== undefined, 'profile-skip', 'there is none');
   const dated = [...p.segments, ...(p.tail ? [p.tail] : [])];
   report.need(dated.length === 0 || dated.some(({ utc }) => utc !== undefined), 'profile-date', 'there is none');
-  report.need(p.ended || p.hints.some(({ TYPE }) => TYPE === 'PART'), 'profile-hint', 'there is none');
+  const hinted = p.ended || p.hints.some(({ TYPE }) => TYPE === 'PART');
+  report.need(hinted || partsOf(p).length === 0, 'profile-hint', 'there is none');
 }
 
 function checkPart(part, i, { p, parts, gap = false, report }) {
@@ -349,7 +350,9 @@ export class HlsFollower {
       const i = p.segments.findIndex((segment) => segment.number === was.number);
       const is = p.segments[i] ?? (p.tail?.number === was.number ? p.tail : undefined);
       const old = i >= 0 && behind(p, i) >= REMOVED_PARTS * p.target - p.target;
-      if (was.number < p.sequence || (old && is.parts.length === 0)) continue;
+      // where pictures become too slow for parts, the list has none for a while
+      const none = partsOf(p).length === 0 && p.hints.length === 0;
+      if (was.number < p.sequence || none || (old && is.parts.length === 0)) continue;
       report.need((is?.parts.length ?? 0) >= was.parts.length, 'part-lost',
         `segment ${was.number} had ${was.parts.length} parts and has ${is?.parts.length ?? 0}`);
     }

@@ -51,6 +51,7 @@ static inline void new_stream(uint32_t target_s, uint32_t part_ms)
     st.oldest = st.first = st.end = FIRST;
     st.target_s = target_s;
     st.part_ms = part_ms;
+    st.parts = HUB_PARTS_LISTED;
 }
 
 
@@ -87,7 +88,7 @@ static inline hub_segment_t *begin_segment(void)
     memset(s, 0, sizeof(hls_segment_t));
     s->record = before;
     s->record.number = st.end;
-    s->record.anew = 0;
+    s->record.anew = s->record.whole = 0;
     s->record.key = 1;
     s->record.listed = st.first;
     s->parts = parts[st.end % HUB_SEGMENTS];

@@ -67,6 +67,22 @@ static int has_line(enum hls_form form, const char *line)
 }
 
 
+static void expect(enum hls_verdict want, int64_t msn, int64_t part)
+{
+    char         why[HLS_WHY_MAX];
+    hls_query_t  q = { .has_msn = msn != -1, .has_part = part != -1 };
+
+    q.msn = msn == -1 ? 0 : (uint64_t) msn;
+    q.part = part == -1 ? 0 : (uint64_t) part;
+
+    if (hls_playlist_ready(&st, &q, why) != want) {
+        fail_msg("_HLS_msn=%lld, _HLS_part=%lld: not %d: %s", (long long) msn,
+                 (long long) part, want, why);
+    }
+    assert_int_equal(why[0] != '\0', want == HLS_REFUSED);
+}
+
+
 /* --- the media playlist --- */
 
 static void test_start(void **state)
@@ -107,6 +123,51 @@ static void test_long_gop(void **state)
     (void) begin_segment();
     add_parts(1, 1000);
     check("long-gop", HLS_FULL);
+}
+
+
+/* Pictures without sound that are slower than parts, from the first one on. */
+static void test_no_parts(void **state)
+{
+    (void) state;
+
+    new_stream(2, 334);
+    st.parts = HUB_PARTS_UNKNOWN;
+    add_segments(3, 2, 1000);
+    add_parts(1, 1000);
+    expect(HLS_WAIT, -1, -1);                /* the head of the list is not known */
+    expect(HLS_WAIT, FIRST, 0);
+
+    st.parts = HUB_PARTS_NONE;
+    check("no-parts", HLS_FULL);
+    expect(HLS_READY, -1, -1);
+    expect(HLS_READY, FIRST + 2, 0);
+    expect(HLS_WAIT, FIRST + 3, -1);
+    expect(HLS_WAIT, FIRST + 3, 0);          /* it exists, but a list does not name it */
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 1), HLS_REFUSED);
+}
+
+
+/* They become so slow, and quick again. */
+static void test_no_parts_for_a_while(void **state)
+{
+    (void) state;
+
+    new_stream(2, 1000);
+    add_segments(2, 2, 1000);
+    segment(st.end - 1)->record.whole = 1;
+    add_parts(1, 1000);
+    check("slow", HLS_FULL);
+    expect(HLS_WAIT, FIRST + 2, 0);
+    assert_int_equal(hls_part_ready(&st, FIRST + 2, 1), HLS_REFUSED);
+
+    add_part(1000, 0);
+    (void) begin_segment();
+    add_parts(1, 1000);
+    check("slow-before", HLS_FULL);
+    expect(HLS_READY, FIRST + 3, 0);
+    expect(HLS_WAIT, FIRST + 3, 1);
+    assert_int_equal(hls_part_ready(&st, FIRST + 3, 1), HLS_WAIT);
 }
 
 
@@ -421,22 +482,6 @@ static void test_index(void **state)
 
 /* --- requests that wait --- */
 
-static void expect(enum hls_verdict want, int64_t msn, int64_t part)
-{
-    char         why[HLS_WHY_MAX];
-    hls_query_t  q = { .has_msn = msn != -1, .has_part = part != -1 };
-
-    q.msn = msn == -1 ? 0 : (uint64_t) msn;
-    q.part = part == -1 ? 0 : (uint64_t) part;
-
-    if (hls_playlist_ready(&st, &q, why) != want) {
-        fail_msg("_HLS_msn=%lld, _HLS_part=%lld: not %d: %s", (long long) msn,
-                 (long long) part, want, why);
-    }
-    assert_int_equal(why[0] != '\0', want == HLS_REFUSED);
-}
-
-
 static void test_waiting(void **state)
 {
     enum { LAST = FIRST + 1, GROWS = FIRST + 2 };
@@ -587,6 +632,8 @@ int main(void)
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_steady),
         cmocka_unit_test(test_long_gop),
+        cmocka_unit_test(test_no_parts),
+        cmocka_unit_test(test_no_parts_for_a_while),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_hole),
         cmocka_unit_test(test_ended),

@@ -408,6 +408,71 @@ test_a_hole_does_not_empty_the_list(void **state)
 }
 
 
+/* Pictures without sound that are slower than parts: a stream that begins so has none. */
+static void
+test_slow_pictures_have_no_parts(void **state)
+{
+    size_t  i, n;
+
+    static const struct {
+        double          fps;
+        enum hub_parts  parts;
+    } rows[] = {
+        { 1, HUB_PARTS_NONE }, { 2, HUB_PARTS_NONE }, { 2.8, HUB_PARTS_NONE },
+        { 3.2, HUB_PARTS_LISTED }, { 5, HUB_PARTS_LISTED },
+    };
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        (void) cut_end(NULL);
+        cut_begin_at(2000, 333);
+        ragged = 1;
+        cut_publish(&pictures);
+        cut_play(&(source_t) { .fps = rows[i].fps, .gop = 2000 }, 0, 60000, 0);
+        assert_int_equal(p.writer.ref.stream->parts, rows[i].parts);
+        assert_in_range(nsegments, 26, 34);
+
+        for (n = 0; n + 1 < nsegments && rows[i].parts == HUB_PARTS_NONE; n++) {
+            assert_in_range(cut_length(n), 1400, 2490);
+        }
+    }
+
+    /* with sound there are parts, however slow the pictures */
+    (void) cut_end(NULL);
+    cut_begin_at(2000, 333);
+    ragged = 1;
+    cut_publish(&both);
+    cut_play(&(source_t) { .fps = 1, .gop = 2000, .rate = 48000 }, 0, 20000, 0);
+    assert_int_equal(p.writer.ref.stream->parts, HUB_PARTS_LISTED);
+    assert_false(segments[nsegments - 1].record.whole);
+}
+
+
+/* A stream that becomes so: single segments have none, and their starts do not stay
+ * behind. */
+static void
+test_pictures_that_become_slow(void **state)
+{
+    size_t  i;
+
+    ragged = 1;
+    cut_publish(&pictures);
+    cut_play(&pictures, 0, 20000, 0);
+    cut_play(&(source_t) { .fps = 1, .gop = 2000 }, 20000, 40000, 0);
+    cut_play(&pictures, 40000, 60000, 0);
+    assert_int_equal(p.writer.ref.stream->parts, HUB_PARTS_LISTED);
+
+    for (i = 0; i < nsegments; i++) {
+        const hub_segment_t  *r = &segments[i].record;
+
+        assert_true(r->whole || r->start < 25000 || r->start > 38000);
+        assert_false(r->whole && (r->start < 20000 || r->start > 43000));
+    }
+
+    assert_in_range(nsegments, 28, 36);
+    assert_true(rig_now - START - (uint64_t) segments[nsegments - 1].record.start < 2100);
+}
+
+
 /* A part has a bound of entries and of bytes, whatever their times. */
 static void
 test_parts_are_bounded(void **state)
@@ -650,7 +715,6 @@ live_randomly(int steady)
     source_t  src;
 
     ragged = 1;
-    slow = !steady;
     cut_publish(&both);
 
     for (i = 0; i < 60; i++) {
@@ -731,6 +795,8 @@ main(void)
         TEST(test_headers_that_are_too_large),
         TEST(test_headers_of_x265_fit),
         TEST(test_what_a_list_names),
+        TEST(test_slow_pictures_have_no_parts),
+        TEST(test_pictures_that_become_slow),
         TEST(test_timestamps_that_jump_all_the_time),
         TEST(test_headers_that_change_all_the_time),
         TEST(test_sound_waits_for_the_first_picture),

@@ -18,7 +18,7 @@ hub_reader_t      reader;
 segment_t         segments[SEGMENTS];
 size_t            nsegments;
 uint32_t          parts, short_parts, hidden;
-int               slow, ragged;
+int               ragged;
 int64_t           cut_wall;
 
 static fragment_t  fragment;
@@ -51,7 +51,7 @@ part_ends(int64_t at, int segment)
         fail_msg("a part begins at %ld, the next one at %ld", part, at);
     }
 
-    if (ms > most && !slow) {
+    if (ms > most && !in->record.whole && p.writer.ref.stream->parts != HUB_PARTS_NONE) {
         fail_msg("a part of segment %zu at %ld lasts %ld ms", nsegments, part, ms);
     }
 
@@ -337,7 +337,7 @@ cut_begin_at(uint32_t segment_ms, uint32_t part_ms)
     last[0] = last[1] = -1;
     part_entries = short_parts = parts = hidden = 0;
     part_bytes = 0;
-    slow = ragged = 0;
+    ragged = 0;
     cut_wall = 0;
 }
 

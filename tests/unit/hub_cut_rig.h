@@ -40,7 +40,6 @@ extern segment_t         segments[SEGMENTS];
 extern size_t            nsegments;
 extern uint32_t          parts, short_parts;
 extern uint32_t          hidden;     /* frames that HLS leaves out */
-extern int               slow;       /* parts may last longer than PART-TARGET */
 extern int               ragged;     /* parts may be short */
 extern int64_t           cut_wall;   /* ms that the wall clock is set ahead, whole seconds */
 
