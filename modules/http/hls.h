@@ -19,7 +19,8 @@ struct hls_bytes_s {
     hls_bytes_t  **at;             /* the store's reference; NULL: none */
     ngx_uint_t     refs;
     size_t         size;
-    u_char         data[];
+    u_char        *data;
+    ngx_file_t    *file;           /* has the same, for sendfile; NULL: there is none */
 };
 
 typedef struct {
@@ -40,6 +41,8 @@ typedef struct {
     uint32_t       nparts, room;   /* complete parts */
     uint32_t       pictures;       /* frames of video */
     hls_part_t    *parts;
+    hls_bytes_t   *whole;          /* a file of its parts; NULL: there is none */
+    unsigned       asked:1;        /* it would have been sent from one */
 } hls_segment_t;
 
 typedef struct hls_stream_s  hls_stream_t;

@@ -266,15 +266,17 @@ hls_answer_gone(hls_ask_t *ask, ngx_int_t rc)
 static ngx_int_t
 hls_answer_segment(hls_ask_t *ask)
 {
-    ngx_int_t       rc = NGX_DECLINED;
-    ngx_uint_t      n = 0;
-    hls_bytes_t   **bytes = NULL;
-    hls_stream_t   *st = ask->live->st;
+    ngx_int_t            rc = NGX_DECLINED;
+    ngx_uint_t           n = 0;
+    hls_bytes_t        **bytes = NULL;
+    hls_stream_t        *st = ask->live->st;
+    ngx_http_request_t  *r = ask->hold.request;
 
     if (hls_store_has(st, ask->name.number)) {
         n = hls_segment(st, ask->name.number)->nparts;
-        bytes = ngx_palloc(ask->hold.request->pool, (n + 1) * sizeof(hls_bytes_t *));
-        rc = bytes ? hls_store_segment(st, ask->name.number, bytes) : NGX_ERROR;
+        bytes = ngx_palloc(r->pool, (n + 1) * sizeof(hls_bytes_t *));
+        rc = bytes ? hls_store_whole(st, ask->name.number, hls_sends_files(r), bytes, &n)
+                   : NGX_ERROR;
     }
 
     return rc == NGX_OK ? hls_answer_bytes(ask, rc, bytes, n)

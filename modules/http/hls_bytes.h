@@ -21,6 +21,10 @@ size_t hls_bytes_most(void);
  * as the limit allows. */
 hls_bytes_t *hls_bytes_new(size_t size);
 
+/* The N BYTES, one after another, as a file in memory, for sendfile().  NULL: likewise; or
+ * they are too few, or this process has too many files. */
+hls_bytes_t *hls_bytes_join(hls_bytes_t **bytes, ngx_uint_t n);
+
 static ngx_inline hls_bytes_t *
 hls_bytes_keep(hls_bytes_t *bytes)
 {

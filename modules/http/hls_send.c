@@ -165,10 +165,26 @@ keep_refs(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n, ngx_int_t *rc)
 }
 
 
+int
+hls_sends_files(const ngx_http_request_t *r)
+{
+    const ngx_connection_t  *c = r->connection;
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return 0;
+    }
+#endif
+
+    return c->sendfile && c->ssl == NULL;
+}
+
+
 /* NULL: there is no memory. */
 static ngx_chain_t *
 chain_bytes(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
 {
+    int           files = hls_sends_files(r);
     ngx_buf_t    *b = NULL;
     ngx_uint_t    i;
     ngx_chain_t  *first = NULL, **next = &first;
@@ -184,6 +200,13 @@ chain_bytes(ngx_http_request_t *r, hls_bytes_t **bytes, ngx_uint_t n)
         b->start = b->pos = bytes[i]->data;
         b->end = b->last = bytes[i]->data + bytes[i]->size;
         b->memory = 1;
+
+        if (files && bytes[i]->file) {
+            b->file = bytes[i]->file;
+            b->file_last = (off_t) bytes[i]->size;
+            b->in_file = 1;
+        }
+
         (*next)->buf = b;
         (*next)->next = NULL;
         next = &(*next)->next;
@@ -245,6 +268,26 @@ bypass_buffer(ngx_http_request_t *r)
 #endif
 
 
+/* Sends BODY as if the location had no `aio`: nginx reads that at a request's first bytes,
+ * and would have a thread wait for a disk that these have not, with state of the request
+ * in the file that others share. */
+static ngx_int_t
+output_at_once(ngx_http_request_t *r, ngx_chain_t *body)
+{
+    ngx_int_t                  rc;
+    ngx_flag_t                 aio;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    aio = clcf->aio;
+    clcf->aio = NGX_HTTP_AIO_OFF;
+    rc = ngx_http_output_filter(r, body);
+    clcf->aio = aio;
+
+    return rc;
+}
+
+
 /* Sends the headers and, unless only these are wanted, BYTES. */
 static ngx_int_t
 send_bytes(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n)
@@ -276,7 +319,7 @@ send_bytes(hls_sending_t *s, hls_bytes_t **bytes, ngx_uint_t n)
         return rc;
     }
 
-    rc = ngx_http_output_filter(r, body);
+    rc = output_at_once(r, body);
 
     /* nginx waits for the rest of a request's body, too */
     if ((rc == NGX_AGAIN || (rc == NGX_OK && r->discard_body))

@@ -40,6 +40,9 @@ ngx_int_t hls_send_preflight(ngx_http_request_t *r);
 /* Answers S with the playlist T, which caches may keep for AGE seconds. */
 ngx_int_t hls_send_text(hls_sending_t *s, hls_text_t *t, ngx_uint_t age);
 
+/* Does sendfile() send the bodies of R's answers, where they are files? */
+int hls_sends_files(const ngx_http_request_t *r);
+
 /* Answers S with the N BYTES, one after another, as the file NAME, which never changes.
  * The array lives as long as the request; its references belong to the request. */
 ngx_int_t hls_send_media(hls_sending_t *s, const ngx_str_t *name,

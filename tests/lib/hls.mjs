@@ -12,7 +12,8 @@ export async function startHls({ main = '', http: more = '', hls = '', listenHls
   const hub = await startHub({
     main: `hls_segment 1s; hls_part 200ms; ${main}`,
     http: `${more} server { listen 127.0.0.1:{{port:hls}} backlog=2048 ${listenHls};
-      location /m/ { access_token_keys {{dir}}/keys; hub_flv on; hls on; hub_flush 10ms; ${hls} } }`,
+      location /m/ { access_token_keys {{dir}}/keys; hub_flv on; hls on; hub_flush 10ms;
+        sendfile on; tcp_nopush on; ${hls} } }`,
     ...options,
   });
   hub.hlsBase = `http://127.0.0.1:${hub.nginx.ports.hls}`;
