@@ -7,7 +7,7 @@ import https from 'node:https';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { HlsClient, publish, startHls } from '../lib/hls.mjs';
-import { get, getBytes } from '../lib/hub.mjs';
+import { get, getBytes, startHub } from '../lib/hub.mjs';
 import { until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame } from '../lib/rtmp.mjs';
 import { selfSigned, tlsListen } from '../lib/tls.mjs';
@@ -35,11 +35,20 @@ const overHttp2 = (url, headers) => new Promise((resolve, reject) => {
     .on('end', () => { session.close(); resolve(Buffer.concat(chunks)); });
 });
 
+/** Files in memory that the hub's only worker has open. */
+function filesOpen(hub) {
+  const [pid] = hub.nginx.workers();
+  return fs.readdirSync(`/proc/${pid}/fd`)
+    .filter((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`).includes('memfd:duolu-hls')).length;
+}
+
+/** Publishes the stream, with segments of 60 KB a second. */
+const publishLarge = (hub) => publish(hub, 'large', { key: keyFrame(20_000), inter: interFrame(1_500) });
+
 describe('HLS of large segments', () => {
   let hub;
   let source;
   let client;
-  let pid;
 
   before(async () => {
     const location = 'location /m/ { access_token_keys {{dir}}/keys; hls on; hub_flush 10ms;';
@@ -51,20 +60,15 @@ describe('HLS of large segments', () => {
         server { listen 127.0.0.1:{{port:h2}}${tlsListen('http2').replace(/^; listen \S+/, '')};
           ${location} sendfile on; } }`,
     });
-    source = await publish(hub, 'large', { key: keyFrame(20_000), inter: interFrame(1_500) });
+    source = await publishLarge(hub);
     client = new HlsClient(hub, STREAM);
     await client.ready(3);
-    [pid] = hub.nginx.workers();
   });
 
   after(async () => {
     await source?.stop();
     await hub?.stop();
   });
-
-  /** Files in memory that the worker has open. */
-  const filesOpen = () => fs.readdirSync(`/proc/${pid}/fd`)
-    .filter((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`).includes('memfd:duolu-hls')).length;
 
   const metric = async (name) => {
     const { text } = await get(`${hub.base}/metrics`);
@@ -90,9 +94,9 @@ describe('HLS of large segments', () => {
       const parts = await Promise.all(segment.parts.map(({ uri }) => client.get(uri)));
       const whole = Buffer.concat(parts.map(({ body }) => body));
       assert.ok((await client.get(segment.uri)).body.equals(whole));
-      const [before_, bytes] = [filesOpen(), await metric('hls_bytes')];
+      const [before_, bytes] = [filesOpen(hub), await metric('hls_bytes')];
       assert.ok((await client.get(segment.uri)).body.equals(whole));
-      assert.equal(filesOpen(), before_ + 1, 'the second request makes a file');
+      assert.equal(filesOpen(hub), before_ + 1, 'the second request makes a file');
       assert.ok(await metric('hls_bytes') < bytes + whole.length / 2, 'and its parts are no longer held');
       const [first, second] = parts.map(({ body }) => body.length);
       const last = whole.length - 1;
@@ -111,16 +115,16 @@ describe('HLS of large segments', () => {
     const file = (await client.list()).segments.at(-1).uri;
     const { body } = await client.get(file);
     await client.get(file);
-    assert.ok(filesOpen() > 0);
+    assert.ok(filesOpen(hub) > 0);
     const socket = net.connect(hub.nginx.ports.hls, '127.0.0.1');
     socket.pause();
     socket.write(`GET ${client.path(file)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     await until(async () => await metric('hls_bytes') === 0, 'no byte for HLS', 60_000);
-    assert.equal(filesOpen(), 0);
+    assert.equal(filesOpen(hub), 0);
     const other = new HlsClient(hub, STREAM, { agent: 'other' });
     const { segments } = await other.list();
     for (const { uri } of [...segments, ...segments]) await other.get(uri);    // takes pages that are free
-    assert.ok(filesOpen() > 0);
+    assert.ok(filesOpen(hub) > 0);
 
     const chunks = [];
     socket.on('data', (data) => chunks.push(data));
@@ -128,4 +132,23 @@ describe('HLS of large segments', () => {
     const answer = Buffer.concat(chunks);
     assert.ok(answer.subarray(answer.indexOf('\r\n\r\n') + 4).equals(body));
   });
+});
+
+test('as shipped: a segment goes out from a file, without the headers that a page needs', DEADLINE, async (t) => {
+  const main = 'thread_pool history threads=1;';
+  const hub = await startHub({ shipped: true, workers: 1, main, files: selfSigned() });
+  t.after(() => hub.stop());
+  const source = await publishLarge(hub);
+  t.after(() => source.stop());
+  const client = new HlsClient(hub, STREAM, { base: hub.base });
+  const { uri } = (await client.ready(2)).segments.at(-1);
+  const answers = [];
+  for (let i = 0; i < 3; i++) answers.push(await client.get(uri));
+  assert.equal(filesOpen(hub), 1);
+  for (const { status, headers, body } of answers) {
+    assert.equal(status, 200);
+    assert.ok(body.equals(answers[0].body));
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    assert.equal(headers['content-security-policy'], undefined);
+  }
 });
