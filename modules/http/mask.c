@@ -9,14 +9,12 @@ typedef struct {
 } mask_before_t;
 
 
-/* A byte of a token in any spelling, percent-encoded included. */
-static ngx_inline int
-is_spelling(u_char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-           || (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.'
-           || c == '%' || c == '~' || c == '+' || c == '=';
-}
+/* The bytes of a token in any spelling, percent-encoded included.  A table, since each
+ * request's line is read byte by byte. */
+static const u_char  spelling[256] = {
+    ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
+    ['_'] = 1, ['-'] = 1, ['.'] = 1, ['%'] = 1, ['~'] = 1, ['+'] = 1, ['='] = 1
+};
 
 
 u_char *
@@ -26,7 +24,7 @@ mask_copy(u_char *dst, const u_char *src, size_t len)
 
     for (i = 0; i < len; /* void */ ) {
 
-        for (start = i; i < len && is_spelling(src[i]); i++) {
+        for (start = i; i < len && spelling[src[i]]; i++) {
             /* void */
         }
 

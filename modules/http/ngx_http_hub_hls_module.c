@@ -120,8 +120,9 @@ static ngx_str_t
 hls_path(ngx_http_request_t *r)
 {
     size_t                     n;
+    u_char                    *slash;
     ngx_str_t                  path = r->uri;
-    ngx_uint_t                 slashes = 0;
+    ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -129,13 +130,13 @@ hls_path(ngx_http_request_t *r)
 
 #if (NGX_PCRE)
     if (clcf->regex) {
-        for (n = path.len; n > 0; n--) {
-            slashes += path.data[n - 1] == '/';
+        slash = path.data + path.len;
 
-            if (slashes == HLS_PARTS_OF_PATH) {
-                break;
-            }
+        for (i = 0; slash && i < HLS_PARTS_OF_PATH; i++) {
+            slash = memrchr(path.data, '/', slash - path.data);
         }
+
+        n = slash ? slash + 1 - path.data : 0;
     }
 #endif
 

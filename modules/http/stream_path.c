@@ -1,16 +1,20 @@
 #include "stream_path.h"
 
+#include <string.h>
+
 
 int
 stream_path_read(stream_path_t *p, const unsigned char *path, size_t len,
     size_t most)
 {
-    size_t  i, slashes = 0, first = 0;
+    size_t                slashes = 0, first = 0;
+    const unsigned char  *at = path, *end = path + len;
 
-    for (i = len; i > 0; i--) {
-        if (path[i - 1] == '/') {
-            slashes++;
-            first = i;
+    while (at < end && (at = memchr(at, '/', (size_t) (end - at)))) {
+        at++;
+
+        if (++slashes == 1) {
+            first = (size_t) (at - path);
         }
     }
 
