@@ -1,6 +1,7 @@
 #include "hls_answer.h"
 
 #include "answer.h"
+#include "hls_whole.h"
 #include "../media/mp4_codec.h"
 
 #define HLS_AGE_TARGETS  6             /* of an answer to a delivery directive */
@@ -275,7 +276,7 @@ hls_answer_segment(hls_ask_t *ask)
     if (hls_store_has(st, ask->name.number)) {
         n = hls_segment(st, ask->name.number)->nparts;
         bytes = ngx_palloc(r->pool, (n + 1) * sizeof(hls_bytes_t *));
-        rc = bytes ? hls_store_whole(st, ask->name.number, hls_sends_files(r), bytes, &n)
+        rc = bytes ? hls_whole(st, ask->name.number, hls_sends_files(r), bytes, &n)
                    : NGX_ERROR;
     }
 

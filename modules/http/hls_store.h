@@ -53,11 +53,6 @@ ngx_int_t hls_store_part(hls_stream_t *st, uint64_t number, uint32_t part,
 ngx_int_t hls_store_segment(hls_stream_t *st, uint64_t number,
     hls_bytes_t **bytes);
 
-/* The same, or *N = 1 reference to all of the segment's bytes.  FILE: sendfile() would send
- * them, if they were a file.  They are from the second time on, when more will ask. */
-ngx_int_t hls_store_whole(hls_stream_t *st, uint64_t number, int file,
-    hls_bytes_t **bytes, ngx_uint_t *n);
-
 /* A reference to init segment NUMBER.  The same codes. */
 ngx_int_t hls_store_init(hls_stream_t *st, uint32_t number, hls_bytes_t **bytes);
 
