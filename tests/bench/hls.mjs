@@ -2,7 +2,7 @@
 // TLS, beside the floor of FLV and nginx-rtmp's files in the same round.
 
 import path from 'node:path';
-import { measure, measureMemory, publish, sleep } from './measure.mjs';
+import { measure, measureHeld, measureMemory, publish, sleep } from './measure.mjs';
 import { HLS_FLUSH, startBenchEdge, startDuolu, startFloor, startStock } from './servers.mjs';
 import { goalRow, ratio, rowsOf, table } from './table.mjs';
 import { repo, until } from '../lib/nginx.mjs';
@@ -81,6 +81,18 @@ async function memory(file, say) {
   }
 }
 
+/** KB of a request that nginx itself holds, on a server that has held none before. */
+async function heldByNginx(say) {
+  const duolu = await startDuolu({ workers: WORKERS, flushes: [HLS_FLUSH] });
+  try {
+    const each = await measureHeld(duolu, duolu.play('llhls', 'bench', HLS_FLUSH), COUNT);
+    say(`${each.toFixed(1)} KB for a request that limit_req holds`);
+    return each;
+  } finally {
+    await duolu.stop();
+  }
+}
+
 /** Viewers behind an edge: its cell, and the numbers of their requests and of those that reached the origin. */
 async function behindEdge(file, { seconds, say }) {
   const duolu = await startDuolu({ workers: 1, flushes: [HLS_FLUSH] });
@@ -110,11 +122,12 @@ function packager() {
   return Number(runSync(program, []).match(/# 1000 kbps: ([\d.]+) GB\/s/)[1]);
 }
 
-/** Measures all and returns {cells, late, memory, packager}; what failed is missing. */
+/** Measures all and returns {cells, late, memory, own, packager}; what failed is missing. */
 export async function hls(file, run) {
   const results = { cells: [] };
   await run.attempt('viewers of HLS', async () => { results.late = await viewers(file, run, results.cells); });
   await run.attempt('memory of HLS', async () => { results.memory = await memory(file, run.say); });
+  await run.attempt('memory of a held request', async () => { results.own = await heldByNginx(run.say); });
   await run.attempt('edge', async () => {
     const { cell, requests } = await behindEdge(file, run);
     results.cells.push(cell);
@@ -125,7 +138,7 @@ export async function hls(file, run) {
 }
 
 /** The goals: [[what, at most, the figure or undefined, digits]]. */
-function goals({ cells, memory: kept, packager: speed }) {
+function goals({ cells, memory: kept, own, packager: speed }) {
   const of = (protocol) => cells.filter((c) => c.server === 'Duolu' && c.protocol === protocol);
   const over = (protocol, server, other) =>
     ratio(of(protocol), cells, (c) => c.server === server && c.protocol === other);
@@ -138,6 +151,7 @@ function goals({ cells, memory: kept, packager: speed }) {
       late[Math.ceil(late.length * 0.99) - 1], 0],
     ['windows of the stream that a worker\'s cache has', 2, kept && kept.cache / kept.window, 2],
     ['KB of a held request and its connection', 3, kept?.viewer, 1],
+    ['the same, over a request that nginx\'s limit_req holds', 3, kept && own && kept.viewer - own, 1],
     ['CPU-s of the packager alone for 1 GB of media', 1, speed && 1 / speed, 2],
     ['parts made while nobody watches', 0, kept?.unwatched, 0],
   ];

@@ -1,7 +1,9 @@
 // Runs the bench's programs, and measures one server with one number of viewers.
 
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -251,6 +253,30 @@ export async function measureMemory(server, url, count) {
     }
   } finally {
     await first.end();
+  }
+}
+
+/** Private KB for each of `count` requests that nginx's own limit_req holds, as long as those for `url`. */
+export async function measureHeld(server, url, count) {
+  const { host, port, pathname } = new URL(url.replace(/^\w+:/, 'http:'));
+  const path_ = `/held/${'x'.repeat(pathname.length - 6)}`;
+  const sockets = [];
+  const open = async (n) => {
+    for (let i = 0; i < n; i++) {
+      const socket = net.connect(port, '127.0.0.1');
+      sockets.push(socket);
+      socket.write(`GET ${path_} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: viewer ${i}\r\n\r\n`);
+    }
+    await Promise.all(sockets.map((socket) => (socket.connecting ? once(socket, 'connect') : undefined)));
+    await sleep(1000);
+  };
+  try {
+    await open(16);
+    const before = privateKb(server.pids());
+    await open(count);
+    return (privateKb(server.pids()) - before) / count;
+  } finally {
+    for (const socket of sockets) socket.destroy();
   }
 }
 

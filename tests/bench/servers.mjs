@@ -26,6 +26,8 @@ events { worker_connections ${FILES}; }`;
 const CONTROL = 'location /status { hub_status on; } location /control/ { hub_control on; } ' +
   'location /metrics { hub_metrics on; }';
 export const HLS_FLUSH = '100ms';
+const HELD_ZONE = 'limit_req_zone $binary_remote_addr zone=held:1m rate=1r/m;';
+const HELD = 'location /held/ { limit_req zone=held burst=100000; }';     // requests that nginx itself holds
 
 /** The shipped http{}: a location for each flush interval instead of /m/, and no limit that these viewers reach. */
 const duoluHttp = (flushes) => shippedHttp({ locations: CONTROL, flush: HLS_FLUSH })
@@ -33,7 +35,9 @@ const duoluHttp = (flushes) => shippedHttp({ locations: CONTROL, flush: HLS_FLUS
     .map((flush) => `location /${flush}/ {${body.replace(/hub_flush \S+;/, `hub_flush ${flush};`)}}`).join('\n'))
   .replaceAll(/\blimit_req zone=[^;]*;/g, '')
   .replaceAll(/\b(limit_conn connections|hub_connections) \d+;/g, '$1 60000;')
-  .replaceAll(/(listen 127\.0\.0\.1:[^;]*);/g, '$1 backlog=4096 reuseport;');
+  .replaceAll(/(listen 127\.0\.0\.1:[^;]*);/g, '$1 backlog=4096 reuseport;')
+  .replace('http {', `http { ${HELD_ZONE}`)
+  .replace('location /status', `${HELD} location /status`);
 
 /** Each flush interval has an RTMP port and an HTTP location. recorded: configures the recorder. */
 export async function startDuolu({ workers = 2, zone = '64m', flushes, recorded = false }) {
