@@ -173,7 +173,8 @@ describe('a window that reaches back into the recording', { concurrency: 4 }, ()
       assert.equal(from.report.text, '', Client.name);
       assert.equal(player.missed, 0, 'segments that were gone');
       assert.ok(player.pictures.length >= 25 * (list.segments.length + 4), `${player.pictures.length} pictures`);
-      assert.deepEqual(player.holes, []);
+      // a date may move by up to 100 ms; a segment that is missing would be a second
+      assert.ok(player.holes.every((ms) => Math.abs(ms) <= 100), `${player.holes}`);
     }
     await source.stop();
   });
@@ -248,8 +249,11 @@ describe('a window that reaches back into the recording', { concurrency: 4 }, ()
     await source.stop();
     await until(async () => !await hub.stream('live/over'), 'the end');
     const { uri, map } = list.segments[1];
-    const { status, headers } = await client.get(uri);
-    assert.deepEqual([status, headers.etag], [200, `"${uri}-r"`]);
+    await until(async () => {              // the hub has it for some seconds more
+      const { status, headers } = await client.get(uri);
+      assert.equal(status, 200);
+      return headers.etag === `"${uri}-r"`;
+    }, 'the recorded segment');
     assert.equal((await client.get(map.uri)).status, 200);
     assert.equal((await client.get(uri.replace('-', 'f-'))).status, 404, 'of another stream');
     assert.equal((await client.get(uri.replace(/-\d+/, '-7'))).status, 404);
