@@ -11,8 +11,6 @@ import { HlsFollower, HlsStream } from './hls-validator.mjs';
 import { HlsClient, startHls } from './hls.mjs';
 import { token } from './hub.mjs';
 import { until } from './nginx.mjs';
-import { Recordings } from './recording.mjs';
-import { fileName, indexHead } from './recordings.mjs';
 import { run } from './stack.mjs';
 
 export const ALL = 3600;                // a window that is longer than any test
@@ -20,7 +18,7 @@ export const ALL = 3600;                // a window that is longer than any test
 /** startHls() with a small window, that records into `root` what is not named off…; a file lasts `file`. */
 export function startBack({ root, file = '5s', main = '', hls = '', ...options }) {
   return startHls({
-    main: `hub_grace 3s; hls_window 4s; thread_pool disk threads=2; thread_pool readers threads=2;
+    main: `hub_grace 3s; hls_window 6s; thread_pool disk threads=2; thread_pool readers threads=2;
       dvr ${root}; dvr_threads disk; dvr_file ${file}; dvr_free 0; dvr_changes 60; ${main}`,
     hls: `hls_history ${root}; hls_history_threads readers; aio threads=readers; ${hls}`,
     answer: ({ NAME }) => ({ allow: true, uid: 7, stream: 3, record: !NAME.startsWith('off') }),
@@ -106,32 +104,6 @@ export function judge(text) {
   const list = new HlsFollower(new HlsStream(report)).add(text);
   assert.equal(report.text, '', text);
   return list;
-}
-
-/**
- * Puts COUNT segments before those that are recorded of a stream, as if it had run longer: rows of an index, whose
- * media are the oldest segment's, again and again.  Returns the number of the first one.
- */
-export function lengthen(root, stream, count) {
-  const [oldest] = new Recordings(root).files(stream);
-  const file = path.join(root, oldest);
-  const text = fs.readFileSync(file.replace(/mp4$/, 'm3u8'), 'utf8');
-  const [line] = text.match(/^#EXT-X-DUOLU-LIVE:.*$/m);
-  const field = (name) => Number(new RegExp(`\\b${name}=(-?\\d+)`).exec(line)[1]);
-  const [number, ms, utc, shift, sound] = ['NUMBER', 'MS', 'UTC', 'SHIFT', 'SOUND'].map(field);
-  const start = utc - count * ms;
-  const copy = path.join(root, stream, fileName(start));
-  fs.mkdirSync(path.dirname(copy), { recursive: true });
-  fs.copyFileSync(file, copy);
-  const head = /URI="[^"]*",BYTERANGE="(\d+)@0"/.exec(text);
-  const lines = [indexHead({ stream, session: /SESSION=(\d+)/.exec(text)[1], init: Number(head[1]), utc: start })];
-  for (let i = count; i > 0; i--) {
-    const changes = { NUMBER: number - i, UTC: utc - i * ms, SHIFT: shift - i * ms, SOUND: sound < 0 ? sound : 0 };
-    lines.push(Object.entries(changes).reduce((row, [name, value]) =>
-      row.replace(new RegExp(`\\b${name}=-?\\d+`), `${name}=${value}`), `${line}\n`));
-  }
-  fs.writeFileSync(copy.replace(/mp4$/, 'm3u8'), `${lines.join('')}#EXT-X-ENDLIST\n`);
-  return number - count;
 }
 
 // ---- media ------------------------------------------------------------------
