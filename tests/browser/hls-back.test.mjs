@@ -17,7 +17,7 @@ const STREAM = 'live/clock';
 const BACK = 15;                        // seconds that the recording has when a player opens the list
 const APART = 0.25;                     // seconds that the pictures' clock and the player's may run apart
 const DEADLINE = { timeout: 300_000 };
-const PAGE = '<!doctype html><div class="tile"><canvas></canvas><video muted></video></div>';
+const PAGE = '<!doctype html><div class="tile"><canvas></canvas><video muted crossorigin="anonymous"></video></div>';
 
 const root = newFolder();
 let hub;
@@ -117,6 +117,11 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
     await readClock(page);
     const live = await delaysOf(page, 50);
     const first = await videoOf(page);
+    if (!byHls && Number.isNaN(first.start)) {
+      await close();
+      t.skip('this browser plays a live list, but has no range in which a page may seek');
+      return;
+    }
     assert.ok(first.end - first.start > BACK, `it may seek from ${first.start} to ${first.end}`);
 
     await page.evaluate(() => window.watched.video.pause());
