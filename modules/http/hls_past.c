@@ -308,26 +308,6 @@ hls_past_read(hls_past_read_t *q)
 
 /* --- finding --- */
 
-/* Finds it in INDEX.  Returns 1; 0: it may be in an older one; -1: it cannot, as numbers
- * only grow. */
-static int
-find_in(past_index_t *index, uint64_t session, uint64_t number, int headers,
-    hls_row_t *row)
-{
-    uint64_t  n, newest = 0;
-
-    while (index_next(index, session, &n, row)) {
-        newest = headers ? row->headers : n;
-
-        if (newest == number) {
-            return 1;
-        }
-    }
-
-    return newest && newest < number ? -1 : 0;
-}
-
-
 int
 hls_past_find(history_t *h, uint64_t session, uint64_t number, int headers,
     hls_row_t *row)
@@ -335,20 +315,25 @@ hls_past_find(history_t *h, uint64_t session, uint64_t number, int headers,
     int              found = 0;
     size_t           i;
     int64_t         *files;
+    uint64_t         n;
     past_index_t     index;
     history_text_t   text;
 
     ngx_memzero(&text, sizeof(history_text_t));
     i = history_files(h, past_since(session, h->now), &files);
 
-    while (i > 0 && found == 0 && h->status == NGX_HTTP_OK) {
-        if (index_open(h, files[--i], &text, &index)) {
-            found = find_in(&index, session, number, headers, row);
+    while (i > 0 && !found && h->status == NGX_HTTP_OK) {
+        if (!index_open(h, files[--i], &text, &index)) {
+            continue;
+        }
+
+        while (!found && index_next(&index, session, &n, row)) {
+            found = (headers ? row->headers : n) == number;
         }
     }
 
     free(files);
     free(text.p);
 
-    return found == 1;
+    return found;
 }
