@@ -5,6 +5,7 @@
 #define PAST_MORE_MS   60000           /* the newest row is not the newest segment */
 #define PAST_REACH_MS  (33 * 3600 * 1000)    /* files that begin earlier have nothing
                                                 of HLS_PAST_MS */
+#define PAST_OVERLAP   2               /* a file may begin with what the one before has */
 
 /* An index that is being read. */
 typedef struct {
@@ -308,24 +309,93 @@ hls_past_read(hls_past_read_t *q)
 
 /* --- finding --- */
 
+/* A segment, or the first one with some headers. */
+typedef struct {
+    uint64_t  session, number;
+    int       headers;
+} past_wanted_t;
+
+
+/* Begins with the whole index of FILE, if that has a live segment: *LIVE is the first.
+ * Returns 0 when it has none. */
+static int
+find_first(history_t *h, int64_t file, history_text_t *text, past_index_t *index,
+    rec_live_t *live)
+{
+    const char  *p;
+
+    if (!index_open(h, file, text, index)) {
+        return 0;
+    }
+
+    p = index->p;
+
+    return rec_index_next_live(&p, index->last, live);
+}
+
+
+static int
+is_behind(const rec_live_t *live, const past_wanted_t *wanted)
+{
+    return live->stream != wanted->session
+           ? live->stream > wanted->session
+           : (wanted->headers ? live->headers : live->number) > wanted->number;
+}
+
+
+/* How many of the N files may have what is WANTED?  Sessions and numbers grow from file
+ * to file, so few indexes are read: anybody may ask for segments that never were. */
+static size_t
+find_files(history_t *h, const past_wanted_t *wanted, const int64_t *files, size_t n,
+    history_text_t *text)
+{
+    size_t        i, middle, low = 0;
+    rec_live_t    live;
+    past_index_t  index;
+
+    while (low < n && h->status == NGX_HTTP_OK) {
+        middle = low + (n - low) / 2;
+
+        for (i = middle + 1; i > low; i--) {
+            if (find_first(h, files[i - 1], text, &index, &live)) {
+                break;
+            }
+        }
+
+        if (i > low && is_behind(&live, wanted)) {
+            n = i - 1;
+        } else {
+            low = middle + 1;
+        }
+    }
+
+    return low;
+}
+
+
 int
 hls_past_find(history_t *h, uint64_t session, uint64_t number, int headers,
     hls_row_t *row)
 {
-    int              found = 0;
+    int              found = 0, left = PAST_OVERLAP;
     size_t           i;
     int64_t         *files;
     uint64_t         n;
+    rec_live_t       live;
     past_index_t     index;
+    past_wanted_t    wanted = { session, number, headers };
     history_text_t   text;
 
     ngx_memzero(&text, sizeof(history_text_t));
     i = history_files(h, past_since(session, h->now), &files);
+    i = find_files(h, &wanted, files, i, &text);
 
-    while (i > 0 && !found && h->status == NGX_HTTP_OK) {
-        if (!index_open(h, files[--i], &text, &index)) {
+    while (i > 0 && left > 0 && !found && h->status == NGX_HTTP_OK) {
+        if (!find_first(h, files[--i], &text, &index, &live)) {
             continue;
         }
+
+        left--;
 
         while (!found && index_next(&index, session, &n, row)) {
             found = (headers ? row->headers : n) == number;

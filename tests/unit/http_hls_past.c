@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -137,12 +138,12 @@ static void expect_rows(int whole, int64_t now, uint64_t from, size_t n)
 
 static int setup(void **state)
 {
-    char  command[128];
+    char  command[192];
 
     (void) state;
 
-    snprintf(command, sizeof(command), "rm -rf %s/live; mkdir -p %s/live/demo/2026-11-23",
-             root, root);
+    snprintf(command, sizeof(command), "rm -rf %s/live; "
+             "mkdir -p %s/live/demo/2026-11-23 %s/live/demo/2026-11-24", root, root, root);
     forget_rows();
     memset(&q, 0, sizeof(q));
 
@@ -315,10 +316,13 @@ static void test_bounds(void **state)
 }
 
 
+static int64_t  find_now = SESSION + HOUR_MS;
+
+
 static int find(uint64_t session, uint64_t number, int headers, hls_row_t *row)
 {
     int        found;
-    history_t  h = { .now = SESSION + HOUR_MS };
+    history_t  h = { .now = find_now };
     ngx_str_t  at = { strlen(root), (u_char *) root }, name = ngx_string("live/demo");
 
     assert_int_equal(history_locate(&h, &at, &name), 0);
@@ -360,6 +364,56 @@ static void test_find(void **state)
 }
 
 
+/* 33 hours in files of one: anybody may ask for segments that never were, so little is
+ * read for them. */
+static void test_find_in_many(void **state)
+{
+    int        i;
+    clock_t    all, few;
+    uint64_t   number;
+    hls_row_t  row;
+
+    (void) state;
+
+    for (i = 0; i < 33; i++) {
+        begin_file(NOON + (int64_t) i * HOUR_MS);
+
+        if (i % 10 < 8) {                    /* some have no live segment */
+            add_lines(NOON + (int64_t) i * HOUR_MS, i < 32 ? SESSION : SESSION + 1,
+                      FIRST + 1800 * (uint64_t) i, FIRST + 1800 * (uint64_t) (i + 1));
+        }
+    }
+
+    find_now = SESSION + (int64_t) 32 * HOUR_MS;
+    all = clock();
+
+    for (i = 0; i < 32; i++) {
+        number = FIRST + 1800 * (uint64_t) i + 1799;
+        assert_int_equal(find(SESSION, number, 0, &row), i % 10 < 8);
+
+        if (i % 10 < 8) {
+            assert_int_equal(row.file, NOON + (int64_t) i * HOUR_MS);
+            assert_int_equal(row.offset, 800 + 1000 * (number - FIRST));
+        }
+    }
+
+    few = clock();
+    all = few - all;
+
+    assert_false(find(SESSION, 1, 0, &row));
+    assert_false(find(SESSION, INT64_MAX, 0, &row));
+    assert_false(find(SESSION + 2, 1, 0, &row));
+    assert_false(find(0, FIRST, 0, &row));
+    few = clock() - few;
+    assert_true(few < all);
+
+    assert_true(find(SESSION, 1800 * 30 / 10 + 179, 1, &row));
+    assert_int_equal(row.file, NOON + (int64_t) 30 * HOUR_MS);
+    assert_true(find(SESSION + 1, FIRST + 32 * 1800, 0, &row));
+    find_now = SESSION + HOUR_MS;
+}
+
+
 int main(void)
 {
     int   rc;
@@ -373,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_overlap, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_find_in_many, setup, teardown),
     };
 
     if (mkdtemp(root) == NULL) {
