@@ -77,7 +77,7 @@ hls_choose_list(hls_ask_t *ask, hls_list_t *list, hls_text_t **texts, ngx_int_t 
     if (ask->query.window == 0 || ask->history == NULL) {
         list->st = live->st;
         list->past = NULL;
-        list->from = live->st->first;
+        list->from = list->hub = live->st->first;
         *texts = live->texts;
         return NGX_OK;
     }
@@ -98,8 +98,9 @@ hls_choose_list(hls_ask_t *ask, hls_list_t *list, hls_text_t **texts, ngx_int_t 
 
     default:
         *rc = answer_error(ask->hold.request, NGX_HTTP_SERVICE_UNAVAILABLE,
-                           "the disk is slow: it is not known yet what was recorded for "
-                           "window=%uL: try again", ask->query.window);
+                           "it is not known yet what was recorded for window=%uL: the "
+                           "disk is slow or fails, or hls_cache is too small: try again",
+                           ask->query.window);
         return NGX_DONE;
     }
 }

@@ -264,6 +264,24 @@ read_all(hls_past_read_t *q)
 }
 
 
+/* Retention deletes the oldest file first. */
+static int
+has_oldest(hls_past_read_t *q)
+{
+    int   fd;
+    char  file[REC_FILE_MAX];
+
+    if (q->oldest == 0) {
+        return 1;
+    }
+
+    (void) rec_path_file(file, q->oldest, "mp4");
+    fd = history_open(&q->history, file);
+
+    return fd != -1 && close(fd) == 0;
+}
+
+
 /* Returns 0: all must be read. */
 static int
 read_new(hls_past_read_t *q)
@@ -301,7 +319,7 @@ read_new(hls_past_read_t *q)
 void
 hls_past_read(hls_past_read_t *q)
 {
-    if (q->end.file == 0 || !read_new(q)) {
+    if (q->end.file == 0 || !has_oldest(q) || !read_new(q)) {
         read_all(q);
     }
 }

@@ -25,13 +25,14 @@ typedef struct {
 typedef struct {
     history_t       history;
     uint64_t        session;           /* in: utc ms, the stream's start */
+    int64_t         oldest;            /* in: utc of the file of the oldest row, 0: none */
     hls_past_end_t  end;               /* in and out */
     hls_past_t      past;              /* out: of consecutive numbers, the newest ones */
     unsigned        whole:1;           /* out: `past` is all; else it goes on from what was
                                           read before */
 } hls_past_read_t;
 
-/* Reads what is new, or all: as many rows as HLS_PAST_MS or HLS_PAST_ROWS allow.  The
+/* Reads what is new; or all, if the oldest file was deleted: as many rows as HLS_PAST_MS or HLS_PAST_ROWS allow.  The
  * status of `history` tells of failures. */
 void hls_past_read(hls_past_read_t *q);
 

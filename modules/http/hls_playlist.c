@@ -66,8 +66,8 @@ list_skip_end(const hls_list_t *list)
     start = hls_segment(st, n)->record.start;
 
     while (n > list->from && start >= border) {
-        n--;                                 /* recorded, and ends at START */
-        start -= hls_past_row(list->past, n)->ms;
+        n--;                                 /* it ends at START */
+        start -= hls_list_ms(list, n);
     }
 
     while (n >= st->first && n < end && end_ms(st, n) < border) {
@@ -186,7 +186,7 @@ list_start(const hls_list_t *list, uint64_t n)
     const hls_row_t      *row;
     const hub_segment_t  *r;
 
-    if (n < list->st->first) {
+    if (n < list->hub) {
         row = hls_past_row(list->past, n);
         return (start_t) { row->utc, row->headers, row->breaks, row->anew };
     }
@@ -322,9 +322,9 @@ hls_playlist_write(text_t *t, const hls_list_t *list, enum hls_form form)
         add_tag(t, "#EXT-X-SKIP:SKIPPED-SEGMENTS=", n - list->from);
     }
 
-    for ( ; n < st->first; n++) {
+    for ( ; n < list->hub; n++) {
         add_start(t, list, n);
-        add_media(t, st, n, hls_past_row(list->past, n)->ms);
+        add_media(t, st, n, hls_list_ms(list, n));
     }
 
     for ( ; n < st->end; n++) {

@@ -13,13 +13,21 @@
 
 enum hls_form { HLS_FULL = 0, HLS_DELTA };
 
-/* A media playlist: the segments from number `from` on.  Those before st->first are
- * recorded ones, whose rows PAST has.  Without PAST, `from` is st->first. */
+/* A media playlist: the segments from number `from` on.  Those before `hub` are recorded
+ * ones, whose rows PAST has.  Without PAST, `from` and `hub` are st->first. */
 typedef struct {
     const hls_stream_t  *st;
     const hls_past_t    *past;
-    uint64_t             from;
+    uint64_t             from, hub;
 } hls_list_t;
+
+/* The duration of the complete segment NUMBER of a list. */
+static ngx_inline uint32_t
+hls_list_ms(const hls_list_t *list, uint64_t number)
+{
+    return number < list->hub ? hls_past_row(list->past, number)->ms
+                              : hls_segment(list->st, number)->ms;
+}
 
 /* The form of the answer to Q: HLS_DELTA only if segments can be skipped now. */
 enum hls_form hls_playlist_form(const hls_list_t *list, const hls_query_t *q);

@@ -3,7 +3,7 @@
 #include "hls_past.h"
 
 #define REACH_READ_MS    1000          /* how often the newest index is read */
-#define REACH_WHOLE_MS   5000          /* and all of them: retention deletes files */
+#define REACH_WHOLE_MS  60000          /* and all of them */
 #define REACH_IDLE_MS    30000
 #define REACH_SLOW_MS    2000          /* so long a request waits for a thread */
 #define REACH_SHARE      4             /* all rows take a quarter of hls_cache at most */
@@ -47,6 +47,7 @@ struct hls_reach_s {
     uint64_t            used;
     reach_window_t      windows[REACH_SMALL + REACH_LARGE];
     unsigned            loaded:1;
+    unsigned            failed:1;      /* the last read, or there was no memory */
 };
 
 
@@ -73,6 +74,7 @@ static ngx_int_t
 make_room(hls_reach_t *reach, size_t n)
 {
     size_t        size = (n + REACH_SPARE) * sizeof(hls_row_t);
+    size_t        others = reach_held - (reach->bytes ? reach->bytes->size : 0);
     size_t        most = hls_bytes_most() / REACH_SHARE;
     hls_past_t    past = reach->past;
     hls_bytes_t  *bytes;
@@ -81,7 +83,7 @@ make_room(hls_reach_t *reach, size_t n)
         return NGX_OK;
     }
 
-    bytes = reach_held + size <= most ? hls_bytes_new(size) : NULL;
+    bytes = others + size <= most ? hls_bytes_new(size) : NULL;
     if (bytes == NULL) {
         return NGX_DECLINED;
     }
@@ -102,19 +104,25 @@ make_room(hls_reach_t *reach, size_t n)
 }
 
 
-/* Takes the rows that were READ instead of all others. */
-static void
+/* Takes the rows that were READ instead of all others.  NGX_DECLINED: as make_room(), and
+ * the others stay. */
+static ngx_int_t
 take_all(hls_reach_t *reach, const hls_past_t *read)
 {
-    give_rows(reach);
+    if (read->n == 0) {
+        give_rows(reach);
+        return NGX_OK;
+    }
 
-    if (read->n == 0 || make_room(reach, read->n) != NGX_OK) {
-        return;
+    if (make_room(reach, read->n) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
     reach->past.first = read->first;
     reach->past.n = read->n;
     ngx_memcpy(reach->past.rows, read->rows, read->n * sizeof(hls_row_t));
+
+    return NGX_OK;
 }
 
 
@@ -164,29 +172,47 @@ raise_floor(hls_reach_t *reach, uint64_t number)
 }
 
 
-static void
-take_read(hls_reach_t *reach, hls_past_read_t *read)
+/* NGX_OK; NGX_DECLINED: the rows are as they were, and must be read again. */
+static ngx_int_t
+take_rows(hls_reach_t *reach, const hls_past_read_t *read)
 {
-    history_t  *h = &read->history;
-
-    if (h->status != NGX_HTTP_OK) {
-        if (h->status != NGX_HTTP_NOT_FOUND) {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "window of \"%s\": %s", h->stream, h->why);
-        }
-        reach->end.file = 0;
-        return;
+    if (!read->whole) {
+        return take_new(reach, &read->past);
     }
 
-    reach->end = read->end;
+    if (take_all(reach, &read->past) != NGX_OK) {
+        reach->failed = 1;
+        return NGX_DECLINED;
+    }
 
-    if (read->whole) {
-        reach->whole_ms = ngx_current_msec;
-        take_all(reach, &read->past);
-        raise_floor(reach, read->past.n ? read->past.first : 0);
+    reach->whole_ms = ngx_current_msec;
+    raise_floor(reach, read->past.n ? read->past.first : 0);
 
-    } else if (take_new(reach, &read->past) != NGX_OK) {
+    return NGX_OK;
+}
+
+
+static void
+take_read(hls_reach_t *reach, const reach_task_t *task)
+{
+    const history_t  *h = &task->read.history;
+
+    reach->failed = h->status != NGX_HTTP_OK && h->status != NGX_HTTP_NOT_FOUND;
+
+    if (reach->failed) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "window of \"%s\": %s", h->stream,
+                      h->why);
+    }
+
+    if (h->status == NGX_HTTP_OK && take_rows(reach, &task->read) == NGX_OK) {
+        reach->end = task->read.end;
+    } else {
         reach->end.file = 0;
+    }
+
+    if (!reach->failed) {
+        reach->tried = task->first;
+        reach->loaded = 1;
     }
 }
 
@@ -198,10 +224,8 @@ task_done(ngx_event_t *ev)
     hls_reach_t   *reach = task->reach;
 
     if (reach) {
-        take_read(reach, &task->read);
+        take_read(reach, task);
         reach->task = NULL;
-        reach->tried = task->first;
-        reach->loaded = 1;
         reach->st->changes += reach->waits != 0;     /* wakes the requests that wait */
         reach->waits = 0;
     }
@@ -241,6 +265,7 @@ start_read(hls_reach_t *reach)
     task->first = reach->st->first;
     task->read.session = reach->st->session;
     task->read.end = reach->end;
+    task->read.oldest = reach->past.n ? reach->past.rows[0].file : 0;
     task->read.history.now = history_now();
     task->task.ctx = task;
     task->task.handler = task_work;
@@ -349,16 +374,33 @@ hls_reach(hls_reach_t **at, hls_stream_t *st, const ngx_str_t *root,
 
 /* --- lists --- */
 
-/* Is it known where lists begin?  The row before the hub's first segment is there, or
- * has been looked for.  NGX_OK, NGX_AGAIN or NGX_BUSY, as hls_reach_list(). */
+/* From here on lists have the hub's segments: its list's, and if rows come late, a half of
+ * those that it still has for requests.  The others must stay available for a while. */
+static uint64_t
+reach_border(const hls_reach_t *reach)
+{
+    const hls_stream_t  *st = reach->st;
+    uint64_t             n = st->first, least = st->first - (st->first - st->oldest) / 2;
+
+    while (n > ngx_max(least, reach->floor) && hls_past_row(&reach->past, n - 1) == NULL) {
+        n--;
+    }
+
+    return n;
+}
+
+
+/* Is it known where lists begin?  The row before the hub's segments is there, or has been
+ * looked for.  NGX_OK, NGX_AGAIN or NGX_BUSY, as hls_reach_list(). */
 static ngx_int_t
 reach_is_known(hls_reach_t *reach)
 {
-    uint64_t  first = reach->st->first;
+    uint64_t  border, first = reach->st->first;
 
     raise_floor(reach, 0);
+    border = reach_border(reach);
 
-    if (first <= reach->floor || hls_past_row(&reach->past, first - 1)) {
+    if (border <= reach->floor || hls_past_row(&reach->past, border - 1)) {
         return NGX_OK;
     }
 
@@ -378,8 +420,8 @@ reach_is_known(hls_reach_t *reach)
         return NGX_AGAIN;
     }
 
-    if (!reach->loaded) {
-        return NGX_BUSY;
+    if (!reach->loaded || reach->failed) {
+        return NGX_BUSY;               /* other workers may know */
     }
 
     raise_floor(reach, first);         /* live goes on, however slow the disk is */
@@ -392,11 +434,10 @@ reach_is_known(hls_reach_t *reach)
  * but not behind the hub's first.  Durations alone decide, so that it only grows, and
  * not how many of the rows are of the hub's own segments. */
 static uint64_t
-reach_from(const hls_reach_t *reach, int64_t ms)
+reach_from(const hls_reach_t *reach, const hls_list_t *list, int64_t ms)
 {
     int64_t              start, border;
     uint64_t             n = reach->st->first, last;
-    const hls_row_t     *row;
     const hls_stream_t  *st = reach->st;
 
     if (n >= st->end) {
@@ -409,10 +450,10 @@ reach_from(const hls_reach_t *reach, int64_t ms)
     start = hls_segment(st, n)->record.start;
 
     while (n > reach->floor && st->first - n < HLS_PAST_ROWS - HUB_SEGMENTS
-           && (row = hls_past_row(&reach->past, n - 1)) != NULL
-           && start - (int64_t) row->ms > border)
+           && (n > list->hub || hls_past_row(&reach->past, n - 1) != NULL)
+           && start - (int64_t) hls_list_ms(list, n - 1) > border)
     {
-        start -= row->ms;
+        start -= hls_list_ms(list, n - 1);
         n--;
     }
 
@@ -488,11 +529,11 @@ hls_reach_list(hls_reach_t *reach, uint64_t window, hls_list_t *list,
     }
 
     window = round_window(window, &place);
-    from = reach_from(reach, (int64_t) window * 1000);
 
     list->st = reach->st;
     list->past = &reach->past;
-    list->from = from;
+    list->hub = reach_border(reach);
+    list->from = from = reach_from(reach, list, (int64_t) window * 1000);
     *texts = find_window(reach, window, place, from)->texts;
 
     return NGX_OK;

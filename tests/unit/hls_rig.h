@@ -165,7 +165,7 @@ static inline const hls_list_t *hub_list(void)
 {
     static hls_list_t  list;
 
-    list = (hls_list_t) { &st, NULL, st.first };
+    list = (hls_list_t) { &st, NULL, st.first, st.first };
 
     return &list;
 }
