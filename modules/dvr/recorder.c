@@ -236,13 +236,18 @@ recorder_begin(recorder_t *rec, const hub_entry_t *e)
         return NGX_AGAIN;
     }
 
+    if (!rec->begun) {
+        rec->begun = 1;
+        rec->seen = e->dts;
+    }
+
     if (at > rec->reader.index && !rec->rewound) {
         return NGX_DECLINED;             /* the headers are for later frames */
     }
 
     /* the other track may still begin, and the first frames come late: the file keeps the
      * time that it gets now */
-    if (rec->session == 0 && s->dts - e->dts < RECORDER_SETTLE_MS
+    if (rec->session == 0 && s->dts - rec->seen < RECORDER_SETTLE_MS
         && hub_load(&s->state) == HUB_LIVE)
     {
         return NGX_AGAIN;

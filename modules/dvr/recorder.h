@@ -42,6 +42,7 @@ struct recorder_s {
     uint64_t             config_at;  /* entries before it may need other headers */
     uint32_t             config_seq; /* of the headers last compared */
     int64_t              sound;      /* dts of the newest audio frame, -1 */
+    int64_t              seen;       /* dts of the first key frame of the first file */
     int64_t              last_end;   /* utc of the previous file's end, 0 */
     int64_t              zero;       /* the previous file's utc of dts 0 */
     uint64_t             change_ms;  /* see recorder_may_change() */
@@ -64,6 +65,7 @@ struct recorder_s {
     unsigned             gap:1;      /* before the next segment */
     unsigned             missed:1;   /* sound waits for the next key frame */
     unsigned             rewound:1;  /* the next file predates its headers */
+    unsigned             begun:1;    /* `seen` is set */
     unsigned             joinable:1; /* viewers may begin at the fragment's start */
 };
 
