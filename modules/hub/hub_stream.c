@@ -166,7 +166,7 @@ hub_stream_end(hub_t *h, hub_stream_t *s)
     }
 
     hub_writer_stop(s);
-    s->grace_until_ms = ngx_current_msec + (hub_segments_wanted(s) ? HUB_LINGER_MS : 0);
+    s->grace_until_ms = hub_segments_wanted(s) ? ngx_current_msec + HUB_LINGER_MS : 0;
     hub_step();
     hub_store(&s->state, HUB_ENDING);
     hub_name_unlink(h, s);
