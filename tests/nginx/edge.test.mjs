@@ -238,14 +238,15 @@ describe('an edge', () => {
 
   test('all windows for which the origin has one list are one object', async () => {
     const t = token(RECORDED, { a: 'watch', sub: '84' });
-    const ask = async (window) => (await edge.get(edge.url(RECORDED, `index.m3u8?window=${window}`, t))).body.toString();
+    const url = (window) => edge.url(RECORDED, `index.m3u8?window=${window}`, t);
+    const ask = async (window) => (await edge.get(url(window))).body.toString();
     const rounded = (window) => [64, 128, 256, 512, 1024, 2048, 4096, 8192].find((n) => window <= n) ?? 14400;
     for (const window of [1, 9, 10, 59, 60, 64]) assert.match(await ask(window), new RegExp(`window=${window}\n`));
     for (const border of [64, 100, 128, 200, 256, 300, 512, 1000, 1024, 2000, 2048, 4000, 4096, 8000, 8192, 9999, 10000,
       79999, 80000, 86300, 86399]) {
       assert.match(await ask(border + 1), new RegExp(`window=${rounded(border + 1)}\n`), `${border + 1}`);
     }
-    for (const window of ['0', '065', '86401', '90000', '100000', '64x']) assert.match(await ask(window), /error/, window);
+    for (const wrong of ['0', '065', '86401', '90000', '100000', '64x']) assert.match(await ask(wrong), /error/, wrong);
     const before = await askedSoFar();
     const long = await Promise.all([8193, 14400, 20000, 86400].map(ask));
     assert.equal(new Set(long).size, 1);
