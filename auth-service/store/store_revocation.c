@@ -179,6 +179,13 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 }
 
 
+/* As store_revocation_add(): behind what may have dated the sessions that it is to end. */
+#define REVOCATION_BEHIND(those) \
+    "GREATEST(UNIX_TIMESTAMP(), COALESCE((SELECT MAX(n.at) + 1 FROM revocations n " \
+    "WHERE n.device_id = 0 AND " those "), 0)) "
+#define REVOCATION_OF_KEY \
+    REVOCATION_BEHIND("n.user_id IN (0, d.user_id) AND n.stream_id IN (0, d.stream_id)")
+
 /*
  * Adds revocations for users disabled and keys revoked by hand, whose rows changed
  * after their last revocation, and for other users' keys to a disabled user's streams.
@@ -188,23 +195,25 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 {
     static const char  others[] =
-        "INSERT INTO revocations (device_id) SELECT d.id FROM users o "
+        "INSERT INTO revocations (device_id, at) SELECT d.id, " REVOCATION_OF_KEY "FROM users o "
         "JOIN streams s ON s.owner_id = o.id "
         "JOIN devices d ON d.stream_id = s.id AND d.user_id <> o.id AND d.revoked_at IS NULL "
         "LEFT JOIN revocations r ON r.device_id = d.id AND r.user_id = 0 AND r.stream_id = 0 "
         "WHERE o.disabled = 1 AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(o.changed))) "
-        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
+        "ON DUPLICATE KEY UPDATE at = VALUES(at), pending = 1";
     static const char  users[] =
-        "INSERT INTO revocations (user_id) SELECT u.id FROM users u LEFT JOIN revocations r "
+        "INSERT INTO revocations (user_id, at) SELECT u.id, "
+        REVOCATION_BEHIND("n.user_id IN (0, u.id)") "FROM users u LEFT JOIN revocations r "
         "ON r.user_id = u.id AND r.stream_id = 0 AND r.device_id = 0 "
         "WHERE u.disabled = 1 AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(u.changed))) "
-        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
+        "ON DUPLICATE KEY UPDATE at = VALUES(at), pending = 1";
     static const char  keys[] =
-        "INSERT INTO revocations (device_id) SELECT d.id FROM devices d LEFT JOIN revocations r "
+        "INSERT INTO revocations (device_id, at) SELECT d.id, " REVOCATION_OF_KEY
+        "FROM devices d LEFT JOIN revocations r "
         "ON r.device_id = d.id AND r.user_id = 0 AND r.stream_id = 0 "
         "WHERE d.changed > CURRENT_TIMESTAMP(3) - INTERVAL 1 DAY AND d.revoked_at IS NOT NULL "
         "AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(d.changed))) "
-        "ON DUPLICATE KEY UPDATE at = UNIX_TIMESTAMP(), pending = 1";
+        "ON DUPLICATE KEY UPDATE at = VALUES(at), pending = 1";
 
     static const char  logins[] = "DELETE w FROM web_sessions w JOIN users u ON u.id = w.user_id "
                                   "WHERE u.disabled = 1";

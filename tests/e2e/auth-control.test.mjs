@@ -354,6 +354,24 @@ describe('without nginx', () => {
     assert.deepEqual(nginx.revoked(), [`user=${ids.han}`, `user=${ids.pat}`, `key=${device}`].sort());
   });
 
+  test('a change by hand also ends those who came right after several revocations in a second', async () => {
+    await auth.done(['user', 'add', 'lea']);
+    await auth.done(['stream', 'add', 'live/of-lea', '--owner', 'lea']);
+    await auth.done(['stream', 'key', 'add', 'live/of-lea', '--user', 'admin']);
+    const [[device, stream]] = sql('SELECT id, stream_id FROM devices ORDER BY id DESC LIMIT 1');
+    const [[lea]] = sql("SELECT id FROM users WHERE name = 'lea'");
+    const at = Math.floor(Date.now() / 1000) + 600;        // who comes now has the second behind it
+    sql(`INSERT INTO revocations (user_id, stream_id, at, pending) VALUES (0, ${stream}, ${at}, 0), `
+      + `(${lea}, ${stream}, ${at + 9}, 0)`);
+    sql("UPDATE users SET disabled = 1 WHERE name = 'lea'");
+    await until(() => nginx.revoked().length >= 2 && pending().length === 0, 'nginx to get both');
+    await foundOnce([lea], device);
+    const dates = sql(`SELECT at FROM revocations WHERE user_id = ${lea} AND stream_id = 0 OR device_id = ${device} `
+      + 'ORDER BY user_id');
+    assert.deepEqual(dates.map(([date]) => Number(date)), [at + 1, at + 10]);
+    sql(`DELETE FROM revocations WHERE stream_id = ${stream}`);
+  });
+
   test('disabling an owner by hand revokes other users\' keys for the owner\'s streams, once', async () => {
     await auth.done(['user', 'add', 'kim']);
     await auth.done(['stream', 'add', 'live/of-kim', '--owner', 'kim']);
