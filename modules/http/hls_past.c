@@ -160,6 +160,13 @@ index_add_rows(hls_past_read_t *q, past_index_t *index, hls_past_t *past)
 }
 
 
+static int
+text_ends(const history_text_t *text)
+{
+    return text->n && memmem(text->p, text->n, "#EXT-X-ENDLIST", 14) != NULL;
+}
+
+
 /* Begins with the whole index of FILE.  Returns 0 when there is none. */
 static int
 index_open(history_t *h, int64_t file, history_text_t *text, past_index_t *index)
@@ -202,6 +209,7 @@ read_older(hls_past_read_t *q, int64_t file, history_text_t *text)
         q->end.file = file;
         q->end.offset = (uint64_t) (index.p - text->p);
         q->end.init_size = index.init_size;
+        q->end.ended = text_ends(text);
     }
 
     if (older.n == 0) {
@@ -282,37 +290,75 @@ has_oldest(hls_past_read_t *q)
 }
 
 
-/* Returns 0: all must be read. */
+/* Goes on to the next file.  Returns 0: there is none. */
+static int
+next_file(hls_past_read_t *q)
+{
+    size_t    n;
+    int64_t  *files;
+
+    n = history_files(&q->history, q->end.file + 1, &files);
+
+    if (n && q->history.status == NGX_HTTP_OK) {
+        ngx_memzero(&q->end, sizeof(hls_past_end_t));
+        q->end.file = files[0];
+    }
+
+    free(files);
+
+    return n > 0;
+}
+
+
+/* Adds what the index has behind q->end.  Returns 0: all must be read. */
+static int
+read_rest_of_index(hls_past_read_t *q, history_text_t *text)
+{
+    past_index_t  index;
+
+    if (q->end.offset == 0) {
+        if (!index_open(&q->history, q->end.file, text, &index)) {
+            return 1;                  /* it has no head yet */
+        }
+
+    } else if (history_index(&q->history, q->end.file, q->end.offset, text) == 0) {
+        index.file = q->end.file;
+        index.init_size = q->end.init_size;
+        index.p = text->p;
+        index.last = text->p + text->n;
+
+    } else {
+        return 0;
+    }
+
+    index_add_rows(q, &index, &q->past);
+    q->end.offset += (uint64_t) (index.p - text->p);
+    q->end.init_size = index.init_size;
+    q->end.ended |= text_ends(text);
+
+    return 1;
+}
+
+
+/* A file whose worker died does not end.  Returns 0: all must be read. */
 static int
 read_new(hls_past_read_t *q)
 {
-    int             ended;
-    past_index_t    index;
+    int             rc;
+    uint64_t        offset;
     history_text_t  text;
 
     ngx_memzero(&text, sizeof(history_text_t));
 
-    if (history_index(&q->history, q->end.file, q->end.offset, &text) != 0) {
-        free(text.p);
-        return 0;
-    }
-
-    index.file = q->end.file;
-    index.init_size = q->end.init_size;
-    index.p = text.p;
-    index.last = text.p + text.n;
-
-    index_add_rows(q, &index, &q->past);
-    ended = text.n && memmem(text.p, text.n, "#EXT-X-ENDLIST", 14) != NULL;
-    q->end.offset += (uint64_t) (index.p - text.p);
-
-    if (ended) {
-        q->end.file = 0;               /* the next read finds the next file */
-    }
+    do {
+        offset = q->end.offset;
+        rc = read_rest_of_index(q, &text);
+    } while (rc && q->history.status == NGX_HTTP_OK
+             && (q->end.ended || q->end.offset == offset) && next_file(q));
 
     free(text.p);
 
-    return 1;
+    return rc;
 }
 
 

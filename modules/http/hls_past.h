@@ -17,8 +17,9 @@
 /* Where the next read goes on: the end of the newest index. */
 typedef struct {
     int64_t   file;                    /* its utc; 0: all indexes are to be read */
-    uint64_t  offset;
+    uint64_t  offset;                  /* 0: nothing of it was read */
     uint32_t  init_size;
+    unsigned  ended:1;                 /* its file has ended: the next one is to be read */
 } hls_past_end_t;
 
 /* The caller zeroes it, locates `history` and sets its `now`, and sets what goes in. */

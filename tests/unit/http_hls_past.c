@@ -213,7 +213,7 @@ static void test_files(void **state)
 
     begin_file(NOON + 60000);                /* segment 15 is in no file */
     add_lines(NOON + 60000, SESSION, FIRST + 16, FIRST + 19);
-    expect_rows(0, HOUR_MS, 0, 0);           /* the end of the newest one did not grow */
+    expect_rows(0, HOUR_MS, FIRST + 16, 3);
     q.end.file = 0;
     expect_rows(1, HOUR_MS, FIRST + 16, 3);
 }
@@ -243,10 +243,14 @@ static void test_growing(void **state)
     end_file(NOON);
     begin_file(NOON + 26000);
     add_lines(NOON + 26000, SESSION, FIRST + 13, FIRST + 15);
-    expect_rows(0, HOUR_MS, 0, 0);
-    expect_rows(1, HOUR_MS, FIRST, 15);
+    expect_rows(0, HOUR_MS, FIRST + 13, 2);
     add_lines(NOON + 26000, SESSION, FIRST + 15, FIRST + 16);
     expect_rows(0, HOUR_MS, FIRST + 15, 1);
+
+    begin_file(NOON + 52000);                /* the worker of the one before died */
+    expect_rows(0, HOUR_MS, 0, 0);
+    add_lines(NOON + 52000, SESSION, FIRST + 16, FIRST + 17);
+    expect_rows(0, HOUR_MS, FIRST + 16, 1);
 }
 
 
