@@ -33,8 +33,8 @@ typedef struct {
                                           read before */
 } hls_past_read_t;
 
-/* Reads what is new; or all, if the oldest file was deleted: as many rows as HLS_PAST_MS or HLS_PAST_ROWS allow.  The
- * status of `history` tells of failures. */
+/* Reads what is new; or all, if the oldest file was deleted: as many rows as HLS_PAST_MS or
+ * HLS_PAST_ROWS allow.  The status of `history` tells of failures. */
 void hls_past_read(hls_past_read_t *q);
 
 /* Adds the row of segment NUMBER.  If it does not follow the last one, those that do not
