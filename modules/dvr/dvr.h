@@ -50,6 +50,8 @@ typedef struct {
 typedef struct {
     uint64_t  number;                /* 0: there is none */
     uint64_t  offset;                /* of its first fragment in the file */
+    uint64_t  end;                   /* of its last one, if the file goes on with frames
+                                        that HLS leaves out; else 0 */
 } dvr_live_t;
 
 /* The state of a file after a write. */

@@ -473,7 +473,7 @@ recorder_hour_ends(const recorder_t *rec, const hub_entry_t *e, int64_t dts)
 static int
 recorder_frame(recorder_t *rec, const hub_entry_t *e)
 {
-    int      kind = e->type == FLV_AUDIO, empty, gap;
+    int      kind = e->type == FLV_AUDIO, empty, gap, left_out;
     int64_t  dts = e->dts - rec->base;
 
     if (recorder_check_headers(rec) != NGX_OK) {
@@ -539,20 +539,17 @@ recorder_frame(recorder_t *rec, const hub_entry_t *e)
     rec->reader.index++;
     rec->gap |= gap;
 
-    if (e->flags & HUB_HIDDEN) {
-        rec->live.number = 0;            /* the file has more than HLS */
-    }
-
     if (!fragment_has(&rec->fragment, kind)) {
         return 1;
     }
 
     /* after a gap the new file begins with a key frame: frames before it would
      * make a segment without a picture */
-    if (dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
-        || (rec->turn && rec->gap))
-    {
-        rec->live.number = 0;
+    left_out = dts < 0 || dts <= rec->skip[kind] || (rec->stale & (1 << kind))
+               || (rec->turn && rec->gap);
+    recorder_live_frame(rec, e, left_out);
+
+    if (left_out) {
         return 1;
     }
 
@@ -669,6 +666,9 @@ recorder_finish(recorder_t *rec, const char *why)
     }
 
     if (rec->open) {
+        if (!hub_reader_alive(&rec->reader)) {
+            recorder_live_last(rec);
+        }
         recorder_close(rec, why);
         return 0;
     }

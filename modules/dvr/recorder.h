@@ -120,6 +120,12 @@ ngx_int_t recorder_live_end(recorder_t *rec);
  * again. */
 ngx_int_t recorder_live_begin(recorder_t *rec);
 
+/* The reader is behind frame E, which is LEFT_OUT of the file or not. */
+void recorder_live_frame(recorder_t *rec, const hub_entry_t *e, int left_out);
+
+/* The stream has ended, and all its frames are in the file: ends its last segment. */
+void recorder_live_last(recorder_t *rec);
+
 /* Adds the line of the segment that ended, if any, to the job. */
 void recorder_live_line(recorder_t *rec);
 

@@ -398,7 +398,7 @@ recorder_written(recorder_t *rec)
 
     rec->row.next = rec->good.next;
     rec->row.file_size = rec->good.size;
-    rec->row.live = rec->good.live.number;
+    rec->row.live = rec->good.live.end ? 0 : rec->good.live.number;
     rec->row.live_at = rec->good.live.offset;
     rec->row.bytes += n;
     hub_record_save(hub, &rec->reader.ref, &rec->row);

@@ -386,37 +386,13 @@ store_read_entries(hls_stream_t *st)
 
 /* --- the stream's end --- */
 
-/* The duration of the rest, whose tracks go on from AFTER.  No segment may be longer than
- * TARGETDURATION, and no listed part than PART-TARGET. */
-static uint32_t
-store_rest_ms(const hls_stream_t *st, const hub_segment_t *record,
-    const part_state_t *after)
-{
-    int64_t      end = after->picture;
-    int64_t      most = record->start + (int64_t) st->target_s * 1000 - st->rest.start;
-    mp4_track_t  tracks[2];
-
-    hls_store_tracks(hls_store_headers(st, record->init), tracks);
-
-    if (after->sound_set) {
-        end = ngx_max(end, (int64_t) (after->sound * 1000
-                                      / tracks[MP4_AUDIO].timescale));
-    }
-
-    if (st->parts == HUB_PARTS_LISTED && !record->whole) {
-        most = st->part_ms;
-    }
-
-    return (uint32_t) ngx_max(1, ngx_min(end - st->rest.start, most));
-}
-
-
 /* Makes a part of the frames that came behind the last complete one. */
 static void
 store_make_rest(hls_stream_t *st)
 {
     size_t                size;
     hls_part_t           *rest = &st->rest;
+    mp4_track_t           tracks[2];
     part_state_t          after;
     const hub_segment_t  *record = &store_segment(st, st->end - 1)->record;
 
@@ -438,7 +414,10 @@ store_make_rest(hls_stream_t *st)
         return;
     }
 
-    rest->ms = store_rest_ms(st, record, &after);
+    hls_store_tracks(hls_store_headers(st, record->init), tracks);
+    rest->ms = hub_rest_ms(record, st->target_s, st->part_ms - 1,
+                           st->parts == HUB_PARTS_LISTED, rest->start,
+                           part_state_end(&after, tracks[MP4_AUDIO].timescale));
 }
 
 

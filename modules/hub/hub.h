@@ -408,6 +408,22 @@ hub_part_start(uint32_t part_ms, int64_t before, int64_t at)
     return ngx_max(before + 1, ngx_min(at, before + (int64_t) part_ms + 1));
 }
 
+/* How long the last part of a stream lasts, which begins at START in its last segment
+ * RECORD, and whose tracks end at END.  No segment may be longer than TARGETDURATION, and
+ * no listed part than PART-TARGET (PART_MS + 1).  PARTS: the list may have them. */
+static ngx_inline uint32_t
+hub_rest_ms(const hub_segment_t *record, uint32_t target_s, uint32_t part_ms, int parts,
+    int64_t start, int64_t end)
+{
+    int64_t  most = record->start + (int64_t) target_s * 1000 - start;
+
+    if (parts && !record->whole) {
+        most = (int64_t) part_ms + 1;
+    }
+
+    return (uint32_t) ngx_max(1, ngx_min(end - start, most));
+}
+
 /* Copies record NUMBER of the reader's stream.  NGX_OK; NGX_AGAIN: the segment has
  * not begun; NGX_DECLINED: it is too old, or the row is gone.  The segment is
  * complete when the next record exists. */

@@ -112,3 +112,16 @@ part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
 
     return p->head_size ? part_place(p) : 0;
 }
+
+
+int64_t
+part_state_end(const part_state_t *state, uint32_t timescale)
+{
+    int64_t  sound = 0;
+
+    if (state->sound_set && timescale) {
+        sound = (int64_t) (state->sound * 1000 / timescale);
+    }
+
+    return sound > state->picture ? sound : state->picture;
+}

@@ -60,4 +60,7 @@ int part_add(part_t *p, int kind, int64_t dts, int32_t cts, int key, uint32_t si
 size_t part_end(part_t *p, uint32_t sequence, int64_t next, int picture,
     part_state_t *state);
 
+/* Where the tracks of STATE end, in ms; TIMESCALE is that of sound. */
+int64_t part_state_end(const part_state_t *state, uint32_t timescale);
+
 #endif

@@ -184,12 +184,12 @@ describe('a live list that reaches back', { concurrency: 8 }, () => {
     await first.client.close();
     await until(async () => (await hub.stream('live/turns')).state === 'grace', 'grace');
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
-    const second = await play(t, 'turns', plan(small, { from: 8000 }));
+    // its sound comes before its first key frame, and HLS leaves it out
+    const second = await play(t, 'turns', plan(small, { from: 8800,
+      keep: ({ type, dts }) => type !== VIDEO || dts >= 9000 }));
     await second.done;
     const late = clients(t, 'turns', { like: early.source });
     await late.until(() => late.recorded >= 2, 'segments from the recording');
-    // no index has the last segment before other headers
-    for (const one of [early, late]) one.cut = true;
     await second.client.close();
     const third = await play(t, 'turns', plan(large, { to: 6000 }));
     await third.done;
@@ -280,8 +280,7 @@ describe('a live list that reaches back', { concurrency: 8 }, () => {
     await ended('live/ending');
     const began = performance.now();
     while (performance.now() - began < 12_000) {
-      // the stream's last segment is in no index, since none began behind it
-      for (const { uri, map } of list.segments.slice(0, -1)) {
+      for (const { uri, map } of list.segments) {
         for (const file of [uri, map.uri]) {
           const { status, text } = await reacher.get(file, { method: 'HEAD' });
           assert.equal(status, 200, `${file} after ${Math.round(performance.now() - began)} ms: ${text}`);

@@ -15,8 +15,7 @@ const DEADLINE = { timeout: 120_000 };
 const SOUND_APART = 12;                 // ms: the pace of sound may begin anew, SOUND_DRIFT
 
 /** Follows the list of CLIENT until DONE, and keeps each segment that it names, with its bytes. */
-async function follow(client, done) {
-  const kept = new Map();
+async function follow(client, done, kept = new Map()) {
   for (;;) {
     const list = await client.list();
     for (const [i, segment] of list.segments.entries()) {
@@ -26,7 +25,7 @@ async function follow(client, done) {
       assert.equal(status, 200, segment.uri);
       kept.set(number, { ...segment, init: (await client.get(segment.map.uri)).body, body });
     }
-    if (done(kept)) return kept;
+    if (done(kept, list)) return kept;
     await client.list(`?_HLS_msn=${list.end}`);
   }
 }
@@ -101,6 +100,7 @@ describe('segments of HLS in the recording', { concurrency: 4 }, () => {
     await client.ready(2);
     const kept = await follow(client, ({ size }) => size >= count);
     await source.stop();
+    await follow(client, (_, list) => list.ended, kept);
     return { kept, lives: await recorded(hub, root, `live/${name}`) };
   }
 
@@ -109,6 +109,7 @@ describe('segments of HLS in the recording', { concurrency: 4 }, () => {
     assert.ok(both.length >= least, `${both.length} of ${kept.size} listed segments are recorded: `
       + lives.map(([{ number }]) => number).join(' '));
     both.forEach(([live, r]) => sameAs(kept.get(live.number), live, r));
+    assert.equal(lives.at(-1)[0].number, Math.max(...kept.keys()), 'the stream\'s last segment');
   }
 
   test('each segment is in it, with its number, times and frames, over several files', DEADLINE, async () => {

@@ -339,6 +339,26 @@ static void test_a_part_depends_only_on_its_state(void **unused)
 }
 
 
+static void test_the_end_is_that_of_the_track_that_lasts_longer(void **unused)
+{
+    (void) unused;
+
+    begin_stream(1, RATE, 0);
+    begin();
+    picture(0, 0, 1, 100);
+    picture(40, 0, 0, 100);
+    sound(0);
+    end(-1, 0);
+    assert_int_equal(part_state_end(&state, RATE), 80);
+
+    begin();
+    sound(1000);
+    end(-1, 0);
+    assert_in_range(part_state_end(&state, RATE), 1020, 1024);
+    assert_int_equal(part_state_end(&state, 0), 80);     /* without a track of sound */
+}
+
+
 static void test_frames_beyond_its_room_are_left_out(void **unused)
 {
     int  i;
@@ -371,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_a_picture_before_sound_lasts_its_step),
         cmocka_unit_test(test_a_guessed_end_moves_pictures_little),
         cmocka_unit_test(test_a_part_depends_only_on_its_state),
+        cmocka_unit_test(test_the_end_is_that_of_the_track_that_lasts_longer),
         cmocka_unit_test(test_frames_beyond_its_room_are_left_out),
     };
 
