@@ -6,12 +6,10 @@ import { loadHls, mayPlayHls } from './hls-library.js';
 import { sameTracks, tracksOf } from './live-tracks.js';
 import { expiresSoon, playlistUrl, withTokenOf } from './media-url.js';
 import { utcAt } from './time-map.js';
+import { Stalls } from './timing.js';
 
 const afterErrorMs = 1000;
 const recoverEveryMs = 10_000;
-// hls.js plays a second further behind after each stall, for ever. The page forgets the stalls after this
-// time without one, and waits twice as long when it was wrong.
-const calmMs = { least: 10_000, most: 600_000 };
 // How far playback may fall behind its target.
 const loose = {
   low: { chaseS: 0.2, eagerS: 0.4, jumpS: 5 },
@@ -58,8 +56,7 @@ class HlsWay {
     this.hls = null;
     this.opening = null;
     this.recoveredAt = -Infinity;
-    this.stalledAt = undefined;
-    this.calmMs = calmMs.least;
+    this.stalls = new Stalls();
   }
 
   static isSupported() {
@@ -130,7 +127,7 @@ class HlsWay {
 
   hlsFailed(Hls, { type, details, fatal, response, error }) {
     if (response?.code === 403) this.renewToken();
-    if (details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalledAt = performance.now();
+    if (details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalls.note(performance.now());
     if (!fatal) return;
     const now = performance.now();
     if (type === Hls.ErrorTypes.MEDIA_ERROR && this.gotBytes && now - this.recoveredAt > recoverEveryMs) {
@@ -150,9 +147,7 @@ class HlsWay {
   }
 
   forgetStalls() {
-    if (this.stalledAt === undefined || performance.now() - this.stalledAt < this.calmMs) return;
-    this.stalledAt = undefined;
-    this.calmMs = Math.min(2 * this.calmMs, calmMs.most);
+    if (!this.stalls.forget(performance.now())) return;
     const { partHoldBack, holdBack } = this.details;
     this.hls.targetLatency = (this.lowLatency && partHoldBack) || holdBack;
   }

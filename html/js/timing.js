@@ -61,3 +61,24 @@ export function tilePhase(phase, { state, shown }) {
   if (state === 'offline' || phase === 'offline') return shown ? 'ended' : 'offline';
   return phase;
 }
+
+/**
+ * After a stall hls.js plays a second further behind, for ever. This tells when the stalls may be forgotten: after
+ * ten seconds without one, and each time twice as late, up to ten minutes, as they may come again.
+ */
+export class Stalls {
+  at = undefined;
+  calmMs = 10_000;
+
+  note(now) {
+    this.at = now;
+  }
+
+  /** True once, when all stalls so far may be forgotten. */
+  forget(now) {
+    if (this.at === undefined || now - this.at < this.calmMs) return false;
+    this.at = undefined;
+    this.calmMs = Math.min(2 * this.calmMs, 600_000);
+    return true;
+  }
+}

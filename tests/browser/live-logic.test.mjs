@@ -238,3 +238,34 @@ test('with HLS playback stays as far behind live as the playlist asks for', asyn
     assert.deepEqual(chase(behind, rate, limits), { jump, rate: next }, `${behind} s at ${rate}`);
   }
 });
+
+test('stalls are forgotten after ten seconds without one, and later each time', async () => {
+  const { Stalls } = await load('timing.js');
+  const stalls = new Stalls();
+  assert.equal(stalls.forget(1e6), false, 'there was none');
+  let now = 0;
+  for (const calm of [10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000]) {
+    stalls.note(now);
+    assert.equal(stalls.forget(now + calm - 1), false);
+    stalls.note(now + 5);
+    assert.equal(stalls.forget(now + calm), false, 'since the last one');
+    assert.equal(stalls.forget(now + calm + 5), true);
+    assert.equal(stalls.forget(now + calm + 6), false, 'once');
+    now += calm + 10;
+  }
+});
+
+test('low latency returns to the distance that the playlist asks for when stalls are forgotten', async () => {
+  const { LowLatencyHls, PlainHls } = await load('live-hls.js');
+  for (const [Way, distance] of [[LowLatencyHls, 1], [PlainHls, 6]]) {
+    const way = new Way({}, {});
+    way.hls = {};
+    way.details = { partHoldBack: 1, holdBack: 6 };
+    way.forgetStalls();
+    assert.equal(way.hls.targetLatency, undefined);
+    way.hlsFailed({ ErrorDetails: { BUFFER_STALLED_ERROR: 'stalled' } }, { details: 'stalled', fatal: false });
+    way.stalls.calmMs = 0;
+    way.forgetStalls();
+    assert.equal(way.hls.targetLatency, distance);
+  }
+});

@@ -202,7 +202,7 @@ describe('an edge', () => {
     assert.deepEqual((await fetched(part, [...live, ...past]))[0].slice(1), ['HIT', 'HIT', 'HIT']);
     for (const file of ['live.m3u8', 'index.m3u8']) {
       const [, names] = await fetched(`${file}?window=77`, [past[0], live[0]]);
-      assert.deepEqual(names.filter((name) => name.includes('window')), [`${file}?window=77`]);
+      assert.deepEqual(names.filter((name) => name.includes('window')), [`${file}?window=128`]);
     }
     // the origin knows with which right the edge asks
     const sessions = (await hub.sessions()).filter(({ kind, uid }) => kind === 'view' && uid === 2);
