@@ -37,8 +37,8 @@ computing_suites="lint unit fuzz"
 # The longest jobs start first, or one of them would run alone at the end.
 longest=(
     "unit: media" fuzz "unit: model" unit/dvr-recover
-    e2e/docker browser/recordings browser/page hostile/root nginx/grace e2e/half-dead e2e/auth-control
-    e2e/control nginx/hls-live e2e/tunnel e2e/recording browser/ways e2e/stack browser/events nginx/slots
+    e2e/docker nginx/hls-back browser/recordings browser/page hostile/root nginx/grace e2e/half-dead e2e/auth-control
+    e2e/control nginx/hls nginx/hls-window nginx/hls-live e2e/tunnel e2e/recording browser/ways e2e/stack browser/events nginx/slots
     nginx/dvr nginx/gate nginx/hub nginx/guard hostile/http browser/wall nginx/dvr-disk nginx/publishers
 )
 
