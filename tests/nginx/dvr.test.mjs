@@ -514,7 +514,7 @@ describe('the recorder', { concurrency: 3 }, () => {
       }
     });
 
-    /** Records two streams until nginx ends. Returns what was sent; null: nginx killed a worker, which it gives a second. */
+    /** Records two streams until nginx ends. Returns what was sent; null: nginx killed a worker, as it was slow. */
     async function recordUntilTheEnd(root) {
       const hub = await startRecording({ record: `dvr ${root};` });
       const sources = await Promise.all(['end1', 'end2'].map((name) => Source.open(hub, name)));
