@@ -2,13 +2,11 @@
 # Runs the test suites and adds up their results:  tests/run.sh [SUITE…]
 # `./build.sh test` builds first and then calls this.
 #
-# Every file of every suite is a job, and the longest jobs start first. Most jobs are tests
-# of live streams: they mostly wait, so another one starts as long as they leave a part of
-# the CPUs unused; otherwise only DUOLU_TEST_JOBS of them run at a time. Jobs of the suites
-# lint, unit and fuzz compute. As many run beside the others, from the beginning and with a
-# lower priority: they take the CPU time that the others leave. The output of a job appears
-# in one piece when the job has ended. The last line is `N passed, N failed`; a suite that
-# ran no test counts as failed.
+# Every file of every suite is a job, and the longest jobs start first. Tests mostly
+# wait, so another job starts as long as the tests leave a part of the CPUs unused;
+# otherwise only DUOLU_TEST_JOBS jobs run at a time. The output of a job appears in one
+# piece when the job has ended. A job that fails runs once more. The last line is
+# `N passed, N failed`; a suite that ran no test counts as failed.
 set -uo pipefail
 export LC_ALL=C
 
@@ -27,29 +25,21 @@ fi
 
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 out=$(mktemp -d)
-least=${DUOLU_TEST_JOBS:-$(nproc)} most=$(($(nproc) * 4))     # jobs of a kind at a time
-enough_left=20              # percent of CPU time left by live tests that lets another one start
-nicer=10                    # the nice value of computing jobs, more than that of live tests
+least=${DUOLU_TEST_JOBS:-$(nproc)} most=$(($(nproc) * 4))     # jobs at a time
+enough_left=20              # percent of CPU time left by the tests that lets another job start
 job_limit=3600              # seconds; only a job that hangs takes that long
 all_suites="lint unit fuzz nginx hostile e2e browser"
-computing_suites="lint unit fuzz"
 
 # The longest jobs start first, or one of them would run alone at the end.
-longest=(
-    "unit: media" fuzz "unit: model" unit/dvr-recover
-    e2e/docker nginx/hls-back browser/recordings browser/page hostile/root nginx/grace e2e/half-dead e2e/auth-control
-    e2e/control nginx/hls nginx/hls-window nginx/hls-live e2e/tunnel e2e/recording browser/ways e2e/stack browser/events nginx/slots
-    nginx/dvr nginx/gate nginx/hub nginx/guard hostile/http browser/wall nginx/dvr-disk nginx/publishers
-)
+longest=(e2e/docker nginx/hls-back browser/recordings nginx/grace e2e/auth-control nginx/dvr nginx/publishers browser/page)
 
-suites=() job_suite=() job_label=() job_counter=() job_command=() job_kind=() job_began=()
-declare -A passed=() failed=() skipped=() seconds=() pids=() running=([live]=0 [computing]=0)
+suites=() job_suite=() job_label=() job_counter=() job_command=()
+declare -A passed=() failed=() skipped=() seconds=() pids=()
 reasons=()
 
 # add SUITE COUNTER LABEL COMMAND…
 add() {
     job_suite+=("$1") job_counter+=("$2") job_label+=("$3")
-    if [[ " $computing_suites " == *" $1 "* ]]; then job_kind+=(computing); else job_kind+=(live); fi
     shift 3
     job_command+=("$(printf '%q ' "$@")")
 }
@@ -85,19 +75,14 @@ add_suite() {
 
 # Builds what several jobs use, before they start.
 prepare() {
-    local builds=() builders=() i
+    local builds=() target log=$out/build
     [[ " ${suites[*]} " != *" nginx "* ]] || builds+=("$repo/modules/build.sh --sanitize")
-    [[ ! " ${suites[*]} " =~ \ (unit|e2e|hostile|browser)\  ]] || builds+=("make -s -j$(nproc) -C $repo/auth-service SANITIZE=1")
+    [[ ! " ${suites[*]} " =~ \ (unit|e2e|hostile|browser)\  ]] || builds+=("make -s -C $repo/auth-service SANITIZE=1")
     [[ " ${suites[*]} " != *" unit "* ]] || builds+=("make -s -C $repo/tests/unit dvr_recover mux_mp4 list_hls")
-    for i in "${!builds[@]}"; do
-        ${builds[i]} >"$out/build.$i" 2>&1 &
-        builders+=($!)
-    done
-    for i in "${!builds[@]}"; do
-        wait "${builders[i]}" && continue
-        kill "${builders[@]}" 2>/dev/null
-        cat "$out/build.$i"
-        echo "tests/run.sh: '${builds[i]}' failed" >&2
+    for target in "${builds[@]}"; do
+        $target >"$log" 2>&1 && continue
+        cat "$log"
+        echo "tests/run.sh: '$target' failed" >&2
         echo "0 passed, 1 failed"
         exit 1
     done
@@ -105,9 +90,8 @@ prepare() {
 
 # run_job NUMBER: writes its output, exit status and time to files of its own
 run_job() {
-    local began=$SECONDS code=0 more=0
-    [ "${job_kind[$1]}" = live ] || more=$nicer
-    eval "nice -n $more timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
+    local began=$SECONDS code=0
+    eval "timeout -k 20 $job_limit ${job_command[$1]}" </dev/null >"$out/$1.tap" 2>&1 || code=$?
     echo "$code $((SECONDS - began))" >"$out/$1.new"
     mv "$out/$1.new" "$out/$1.end"
 }
@@ -118,64 +102,48 @@ in_order() {
     {
         for name in "${longest[@]}"; do
             for number in "${!job_label[@]}"; do
-                [[ "${job_label[number]}" != *"tests/$name.test.mjs" && "${job_label[number]}" != "$name" ]] || echo "$number"
+                [[ "${job_label[number]}" != *"tests/$name.test.mjs" ]] || echo "$number"
             done
         done
         [ ${#job_label[@]} -eq 0 ] || printf '%s\n' "${!job_label[@]}"
     } | awk '!seen[$1]++'
 }
 
-# start_job NUMBER
-start_job() {
-    job_began[$1]=$SECONDS
-    run_job "$1" &
-    pids[$1]=$!
-    running[${job_kind[$1]}]=$((running[${job_kind[$1]}] + 1))
-}
-
 run_jobs() {
-    local live=() computing=() number
-    for number in $(in_order); do
-        if [ "${job_kind[number]}" = live ]; then live+=("$number"); else computing+=("$number"); fi
-    done
-    while [ $((${#live[@]} + ${#computing[@]} + ${#pids[@]})) -gt 0 ]; do
+    local queue=() next=0 number
+    mapfile -t queue < <(in_order)
+    while [ $next -lt ${#queue[@]} ] || [ ${#pids[@]} -gt 0 ]; do
         for number in "${!pids[@]}"; do
             [ -e "$out/$number.end" ] || ! kill -0 "${pids[$number]}" 2>/dev/null || continue
             wait "${pids[$number]}"
             unset "pids[$number]"
-            running[${job_kind[number]}]=$((running[${job_kind[number]}] - 1))
             report_job "$number"
         done
         sleep 0.5
-        if [ ${#computing[@]} -gt 0 ] && [ "${running[computing]}" -lt "$least" ]; then
-            start_job "${computing[0]}"
-            computing=("${computing[@]:1}")
-        fi
-        if [ ${#live[@]} -gt 0 ] && may_start; then
-            start_job "${live[0]}"
-            live=("${live[@]:1}")
-        fi
+        [ $next -lt ${#queue[@]} ] && may_start || continue
+        run_job "${queue[next]}" &
+        pids[${queue[next]}]=$!
+        next=$((next + 1))
     done
 }
 
-# Whether one more live test may start.
+# Whether one more job may start.
 may_start() {
     measure_cpus
-    [ "${running[live]}" -ge "$least" ] || return 0
-    [ "${running[live]}" -lt "$most" ] && [ "$left_over" -ge "$enough_left" ]
+    [ ${#pids[@]} -ge "$least" ] || return 0
+    [ ${#pids[@]} -lt "$most" ] && [ "$left_over" -ge "$enough_left" ]
 }
 
-# Sets `left_over`: the percentage of CPU time since the last call that live tests did not
-# use. All processes that started after this script count, except computing jobs.
+# Sets `left_over`: the percentage of CPU time since the last call that the tests did not
+# use. All processes that started after this script count as tests.
 cpus_before=0 ours_before=0
 measure_cpus() {
     local numbers cpus ours
     read -ra numbers </proc/stat
     cpus=$(($(IFS=+; echo "${numbers[*]:1:8}")))
-    # proc(5), stat: fields 14 to 17 are CPU times, including ended children; 19 is the nice value, 22 the start time
+    # proc(5), stat: fields 14 to 17 are CPU times, including ended children; 22 is the start time
     ours=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^.*) //' |
-        awk -v began="$began" -v nice="$(($(nice) + nicer))" \
-            '$20 >= began && $17 < nice { n += $12 + $13 + $14 + $15 } END { print n + 0 }')
+        awk -v began="$began" '$20 >= began { n += $12 + $13 + $14 + $15 } END { print n + 0 }')
     left_over=$((100 - 100 * (ours - ours_before) / (cpus - cpus_before + 1)))
     cpus_before=$cpus ours_before=$ours
 }
@@ -186,7 +154,6 @@ report_job() {
     local ok=0 bad=0 left=0
     { read -r code took <"$out/$1.end"; } 2>/dev/null || code=1 took=0
     echo "# $label ($took s)"
-    echo "# began after ${job_began[$1]} s"
     cat "$tap"
     [ "$code" -ne 124 ] || echo "# $label: ended after $job_limit s"
     "${job_counter[$1]}" "$tap"

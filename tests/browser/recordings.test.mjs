@@ -224,8 +224,9 @@ test(
     await modeIs(page, 'history', 'paused');
     for (const key of [...Array(4).fill('Shift+ArrowLeft'), 'ArrowRight', 'ArrowLeft']) {
       const secondsAt = (utc) => [utc, utc + 4].map((ms) => Math.floor(ms / 1000));
+      // while paused on a busy machine, Chromium may show the second before, and stays with it
       const { utc } = await pictureAfter(page, () => page.keyboard.press(key), (rgb, at) =>
-        secondsAt(at).some((second) => second % 8 === timeOf(rgb)[1]));
+        secondsAt(at).some((second) => [second, second - 1].some((shown) => shown % 8 === timeOf(rgb)[1])));
       const clock = await clockOf(page);
       assert.ok(
         secondsAt(utc).some((second) => new Date(second * 1000).toISOString().slice(11, 19) === clock),

@@ -220,8 +220,8 @@ segment_is_broken(const hub_reader_t *r)
     case NGX_DECLINED:
         return 0;                            /* the entry has left the window */
 
-    default:
-        return 1;                            /* the entry is not there yet */
+    default:                                 /* not there yet, or another stream's row */
+        return hub_reader_has_row(&at);
     }
 }
 

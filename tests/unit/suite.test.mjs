@@ -21,19 +21,17 @@ function script(file, text) {
   fs.writeFileSync(file, `#!/bin/bash\n${text}\n`, { mode: 0o755 });
 }
 
-/** Runs suites by tests/run.sh on a tree with these files, in its lint suite if no other is named: {code, lines}. */
-async function suite(t, files, suites = ['lint'], more = {}) {
+/** Runs tests/run.sh on a tree with these files as its lint suite: {code, lines}. */
+async function suite(t, files) {
   const tree = folder(t);
-  for (const name of [...suites, '../auth-service']) fs.mkdirSync(path.join(tree, 'tests', name), { recursive: true });
-  fs.writeFileSync(path.join(tree, 'auth-service/Makefile'), 'all:\n');
+  fs.mkdirSync(path.join(tree, 'tests/lint'), { recursive: true });
   fs.copyFileSync(path.join(repo, 'tests/run.sh'), path.join(tree, 'tests/run.sh'));
   for (const [name, text] of Object.entries(files)) {
-    const file = path.join(tree, 'tests', name.includes('/') ? '' : 'lint', `${name}.test.mjs`);
-    fs.writeFileSync(file, `import { test } from 'node:test';\n${text}`);
+    fs.writeFileSync(path.join(tree, `tests/lint/${name}.test.mjs`), `import { test } from 'node:test';\n${text}`);
   }
   const { NODE_TEST_CONTEXT, ...env } = process.env;
-  const { code, stdout } = await run(path.join(tree, 'tests/run.sh'), suites,
-    { check: false, env: { ...env, NODE_TEST_CONTEXT: undefined, ...more } });
+  const { code, stdout } = await run(path.join(tree, 'tests/run.sh'), ['lint'],
+    { check: false, env: { ...env, NODE_TEST_CONTEXT: undefined } });
   return { code, lines: stdout.trimEnd().split('\n') };
 }
 
@@ -54,20 +52,6 @@ test('the suite counts what passed, failed and was skipped, and says why; a file
 
   const none = await suite(t, {});
   assert.deepEqual([none.code, none.lines.at(-1)], [1, '0 passed, 1 failed']);
-});
-
-test('suites that compute run beside live tests, at a lower priority', async (t) => {
-  const dir = folder(t);
-  const meets = (own, other) => `import fs from 'node:fs'; import os from 'node:os';
-    test('${own}', { timeout: 60_000 }, async () => {
-      fs.writeFileSync('${dir}/${own}', String(os.getPriority()));
-      while (!fs.existsSync('${dir}/${other}')) await new Promise((resolve) => { setTimeout(resolve, 20); });
-    });`;
-  const files = { 'lint/a': meets('computing', 'live'), 'e2e/a': meets('live', 'computing') };
-  const { code, lines } = await suite(t, files, ['lint', 'e2e'], { DUOLU_TEST_JOBS: '1' });
-  assert.equal(code, 0, lines.join('\n'));
-  const [computing, live] = ['computing', 'live'].map((name) => Number(fs.readFileSync(path.join(dir, name), 'utf8')));
-  assert.ok(computing > live, `nice values: ${computing}, and ${live} of live tests`);
 });
 
 test('the folder of a database is made once for the same arguments, and copied', async (t) => {
