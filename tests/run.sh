@@ -5,7 +5,7 @@
 # Every file of every suite is a job, and the longest jobs start first. Tests mostly
 # wait, so another job starts as long as the tests leave a part of the CPUs unused;
 # otherwise only DUOLU_TEST_JOBS jobs run at a time. The output of a job appears in one
-# piece when the job has ended. A job that fails runs once more. The last line is
+# piece when the job has ended. The last line is
 # `N passed, N failed`; a suite that ran no test counts as failed.
 set -uo pipefail
 export LC_ALL=C
