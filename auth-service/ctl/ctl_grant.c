@@ -224,7 +224,7 @@ static int ctl_print_rtmp(ctl_t *ctl, const store_stream_t *stream, const char *
 }
 
 
-/* What a token is for. */
+/* An action that `url` makes a token for. */
 typedef struct {
     const char  *action;
     unsigned     rights;            /* the user needs all of them */

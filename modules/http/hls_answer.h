@@ -1,5 +1,5 @@
 /*
- * What a request for a file of HLS is answered with: the hub's parts and playlists, and
+ * The answer to a request for a file of HLS: the hub's parts and playlists, and
  * what was recorded.
  */
 

@@ -218,7 +218,7 @@ hls_bytes_join(hls_bytes_t **bytes, ngx_uint_t n)
 }
 
 
-/* What a socket has still to send of the file stays in memory for it. */
+/* The kernel keeps the pages of the file that a socket has still to send. */
 static void
 bytes_close_file(const hls_bytes_t *bytes)
 {

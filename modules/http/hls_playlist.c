@@ -172,7 +172,7 @@ add_control(text_t *t, const hls_stream_t *st)
 }
 
 
-/* What a list says of a segment before its parts. */
+/* The tags of a segment before its parts. */
 typedef struct {
     int64_t   utc;
     uint32_t  headers, breaks;

@@ -63,7 +63,7 @@ function settles(page, count) {
     last = { real: median(delays), said: median(shown), most: Math.max(...delays), late: lagSince(began) / 1000 };
     [began, delays, shown] = [performance.now(), [], []];
     return last;
-    // What the page says begins where the server gets a picture, so it lacks the encoder's own delay.
+    // The page counts from where the server gets a picture, so its figure lacks the encoder's own delay.
   }, (seen) => seen && seen.real <= MOST_BEHIND + seen.late && Math.abs(seen.real - seen.said) < 0.2 + seen.late);
 }
 

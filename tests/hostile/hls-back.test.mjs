@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { reachOf, startBack } from '../lib/hls-back.mjs';
-import { HlsClient, next, publish } from '../lib/hls.mjs';
+import { HlsClient, next, publish, slowestPart } from '../lib/hls.mjs';
 import { newFolder } from '../lib/history.mjs';
 import { get } from '../lib/hub.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
@@ -41,20 +41,6 @@ describe('windows of live HLS', () => {
     return Number(found[1]);
   };
   const other = (agent, over) => new HlsClient(hub, STREAM, { agent, over: { a: 'watch', ...over } });
-
-  /** The longest time between two parts as an honest viewer gets them, ms, while `attack` runs. */
-  async function slowestPart(attack) {
-    let slowest = 0;
-    let ends = false;
-    const ended = attack().finally(() => { ends = true; });
-    let list = await client.list();
-    for (let at = performance.now(); !ends; at = performance.now()) {
-      list = await client.list(next(list));
-      slowest = Math.max(slowest, performance.now() - at);
-    }
-    await ended;
-    return slowest;
-  }
 
   /** How often each thread of the worker has waited: a thread without work waits once. */
   function waits() {
@@ -120,7 +106,7 @@ describe('windows of live HLS', () => {
     let answered = 0;
     const cpu = cpuOf(hub.nginx.workers()[0]);
     const began = performance.now();
-    const slowest = await slowestPart(async () => {
+    const slowest = await slowestPart(client, async () => {
       for (let round = 0; round < 50; round++) {
         const asked = Array.from({ length: 20 }, (_, i) => greedy.get(`live.m3u8?window=${8000 - 20 * round - i}`,
           { headers: i % 2 ? { 'accept-encoding': 'gzip' } : {} }));

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { HlsClient, next, publish, startHls } from '../lib/hls.mjs';
+import { HlsClient, next, publish, slowestPart, startHls } from '../lib/hls.mjs';
 import { token } from '../lib/hub.mjs';
 import { quickest } from '../lib/lag.mjs';
 import { privateKb, until } from '../lib/nginx.mjs';
@@ -31,20 +31,6 @@ describe('attacks on HLS', () => {
     await source?.stop();
     await hub?.stop();
   });
-
-  /** Part after part as a viewer gets them: the longest time between two of them, in ms, while `attack` runs. */
-  async function slowestPart(attack) {
-    let slowest = 0;
-    let ends = false;
-    const ended = attack().finally(() => { ends = true; });
-    let list = await client.list();
-    for (let at = performance.now(); !ends; at = performance.now()) {
-      list = await client.list(next(list));
-      slowest = Math.max(slowest, performance.now() - at);
-    }
-    await ended;
-    return slowest;
-  }
 
   const HUGE = ['18446744073709551615', '18446744073709551616', '9223372036854775807', '4294967296', '1e9', '0x10',
     '-1', '+1', ' 1', '1 ', '%31', '1%00', '', 'NaN', 'YES', '0'.repeat(300), '9'.repeat(3000), '1;2', '1,2', '\u00e9'];
@@ -90,7 +76,7 @@ describe('attacks on HLS', () => {
     DEADLINE, async () => {
       const greedy = new HlsClient(hub, STREAM, { agent: 'greedy' });
       let refused = 0;
-      const slowest = await slowestPart(async () => {
+      const slowest = await slowestPart(client, async () => {
         // a busy machine may open them no faster than lists come
         for (let round = 0; round < 2 || (refused <= 1000 && round < 10); round++) {
           const { end } = await greedy.list();
@@ -106,7 +92,7 @@ describe('attacks on HLS', () => {
 
   test('one user with many names holds half of hls_held at most; another viewer is not hurt', DEADLINE, async () => {
     let refused = 0;
-    const slowest = await slowestPart(async () => {
+    const slowest = await slowestPart(client, async () => {
       const many = Array.from({ length: 60 }, (_, i) => new HlsClient(hub, STREAM, { agent: `name ${i}` }));
       const { end } = await client.list();
       const held = many.flatMap((one) => Array.from({ length: 15 }, () => one.hold(`live.m3u8?_HLS_msn=${end + 1}`)));

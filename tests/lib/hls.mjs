@@ -120,3 +120,17 @@ export class HlsClient {
 
 /** The directives that ask for the part behind the newest one of LIST, or for one further on. */
 export const next = (list, ahead = 0) => `?_HLS_msn=${list.end}&_HLS_part=${list.growing + ahead}`;
+
+/** Part after part as CLIENT gets them: the longest time between two of them, in ms, while `attack` runs. */
+export async function slowestPart(client, attack) {
+  let slowest = 0;
+  let ends = false;
+  const ended = attack().finally(() => { ends = true; });
+  let list = await client.list();
+  for (let at = performance.now(); !ends; at = performance.now()) {
+    list = await client.list(next(list));
+    slowest = Math.max(slowest, performance.now() - at);
+  }
+  await ended;
+  return slowest;
+}

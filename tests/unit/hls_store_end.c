@@ -1,5 +1,5 @@
-/* What the store of HLS keeps of a stream that breaks off, returns, ends or outruns it,
- * and for how long. */
+/* The store of HLS keeps segments of a stream that breaks off, returns, ends or outruns
+ * it, for a while. */
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -46,7 +46,7 @@ void end_stream(void);
 
 hls_stream_t *opened(void);
 
-/* What a list has. */
+/* A list's segments and parts. */
 typedef struct {
     uint64_t  first, end;
     uint64_t  hash[HUB_SEGMENTS];    /* of a segment: its parts, and their bytes */
