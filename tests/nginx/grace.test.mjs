@@ -26,6 +26,7 @@ const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
 const AUDIO = 8;
 const TOLERANCE = 200;                 // ms that a gap in dts may differ from the gap in time
+const STILL = 1000;                    // ms of it standing still make a test another one
 const INTERLEAVE = 400;                // ms that audio and video may be apart in file order
 
 const clips = {};
@@ -285,8 +286,19 @@ function fates(watcher, steps) {
 
 const spread = (numbers) => (numbers.length ? Math.max(...numbers) - Math.min(...numbers) : 0);
 
-/** One publisher without interruption on the wire, watched until frame `last` (ms of the clip). */
+/**
+ * One publisher without interruption on the wire, watched until frame `last` (ms of the clip). Where the machine stood
+ * still longer than the hub waits for frames, it is another case than the one that `steps` describe: done again then,
+ * three times at most.
+ */
 async function uninterrupted(name, steps, last) {
+  for (let times = 1;; times++) {
+    const watchers = await watched(`${name}${times}`, steps, last);
+    if (watchers.lag <= STILL || times === 3) return watchers;
+  }
+}
+
+async function watched(name, steps, last) {
   const began = performance.now();
   const { client, source } = await publish(name, steps);
   await untilWatchable(hub, `live/${name}`);
