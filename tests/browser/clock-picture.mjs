@@ -75,7 +75,8 @@ export function readClock(page) {
     const context = new OffscreenCanvas(columns, rows).getContext('2d', { willReadFrequently: true });
     const video = document.querySelector('.tile video');
     window.clockDelays = [];
-    const read = () => {
+    window.clockOffsets = [];
+    const read = (_, { mediaTime }) => {
       const now = Date.now();
       // From the middle of each block: its edges are blurred.
       const { videoWidth: width, videoHeight: height } = video;
@@ -89,7 +90,8 @@ export function readClock(page) {
       for (let bit = columns * rows - 1; bit >= 0; bit -= 1) time = time * 2 + (data[bit * 4] > 127 ? 1 : 0);
       const span = 2 ** (columns * rows);
       window.clockDelays.push(((now % span) - time) / 1000);
-      if (window.clockDelays.length > 2000) window.clockDelays.shift();
+      window.clockOffsets.push(time / 1000 - mediaTime);
+      if (window.clockDelays.length > 2000) [window.clockDelays, window.clockOffsets].forEach((list) => list.shift());
       video.requestVideoFrameCallback(read);
     };
     video.requestVideoFrameCallback(read);
@@ -98,6 +100,9 @@ export function readClock(page) {
 
 /** How far each picture since then was behind the publisher's clock, s; begins again. */
 export const takeDelays = (page) => page.evaluate(() => window.clockDelays.splice(0));
+
+/** How far the publisher's clock was ahead of the video's own time in each picture since then, s; begins again. */
+export const takeOffsets = (page) => page.evaluate(() => window.clockOffsets.splice(0));
 
 export function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
