@@ -29,8 +29,9 @@ before(async () => {
   hub = await startBack({ root, file: '1h' });
   server = http.createServer(({ url }, response) => {
     const isPage = url === '/';
-    response.writeHead(200, { 'Content-Type': isPage ? 'text/html' : 'text/javascript' });
-    response.end(isPage ? PAGE : fs.readFileSync(path.join(repo, '.build/html-vendor/hls.js')));
+    const file = url === '/hls.js' ? '.build/html-vendor/hls.js' : /^\/js\/[\w-]+\.js$/.test(url) && `html${url}`;
+    response.writeHead(isPage || file ? 200 : 404, { 'Content-Type': isPage ? 'text/html' : 'text/javascript' });
+    response.end(isPage ? PAGE : file ? fs.readFileSync(path.join(repo, file)) : '');
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   browser = await launch();
@@ -80,7 +81,9 @@ const watchVideo = (page, url, byHls) => page.evaluate(async ([source, isOurs]) 
   watched.live = () => video.seekable.end(0) - 3;
   if (isOurs) {
     const { default: Hls } = await import('/hls.js');
-    const hls = new Hls({ lowLatencyMode: true, enableWorker: false });
+    const { withoutDates } = await import('/js/live-hls.js');
+    const pLoader = withoutDates(Hls.DefaultConfig.loader);
+    const hls = new Hls({ lowLatencyMode: true, enableWorker: false, pLoader });
     hls.on(Hls.Events.ERROR, (_, { details, fatal, response }) => {
       if (fatal || response?.code >= 400) watched.errors.push(`${details} ${response?.code ?? ''}`);
     });
@@ -103,28 +106,6 @@ async function delaysOf(page, count) {
   return delays;
 }
 
-/** A page that plays live; null: its player stood still at the start, and why, as far as the video tells. */
-async function playLive(t, byHls) {
-  const opened = await openVideo();
-  const { page, close } = opened;
-  await watchVideo(page, sourceOf(hub, STREAM).url, byHls);
-  await readClock(page);
-  const live = [];
-  for (const until_ = performance.now() + 40_000; live.length < 50 && performance.now() < until_;) {
-    await new Promise((resolve) => { setTimeout(resolve, 200); });
-    live.push(...await takeDelays(page));
-  }
-  if (live.length >= 50) return { ...opened, live };
-  t.diagnostic(`${live.length} pictures, then it stood still: ${await page.evaluate(() => {
-    const { video, errors } = window.watched;
-    const { currentTime: at, readyState, networkState, paused, seeking, buffered } = video;
-    const ranges = Array.from(buffered, (_, i) => [buffered.start(i), buffered.end(i)]);
-    return JSON.stringify({ at, readyState, networkState, paused, seeking, ranges, errors });
-  })}`);
-  await close();
-  return null;
-}
-
 for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]]) {
   test(`${player}: pause, back to the start of the list, over the seam, and to live again`, DEADLINE, async (t) => {
     const { page: empty, close: closeEmpty } = await openVideo();
@@ -135,12 +116,10 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
       t.skip('this browser has no player for HLS');
       return;
     }
-    const playing = await playLive(t, byHls) ?? await playLive(t, byHls);
-    if (!playing) {
-      t.skip('hls.js stood still at its start, twice: seen beside many other tests, and not yet understood');
-      return;
-    }
-    const { page, close, kinds, live } = playing;
+    const { page, close, kinds } = await openVideo();
+    await watchVideo(page, sourceOf(hub, STREAM).url, byHls);
+    await readClock(page);
+    const live = await delaysOf(page, 50);
     const first = await videoOf(page);
     if (!byHls && Number.isNaN(first.start)) {
       await close();
@@ -165,6 +144,8 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
     const offsets = [];
     await until('100 pictures', async () => offsets.push(...await takeOffsets(page)), (seen) => seen >= 100);
     const spread = Math.max(...offsets) - Math.min(...offsets);
+    const over = await videoOf(page);
+    assert.equal(over.stalls, from.stalls, 'stalls over the seam');
     assert.ok(spread < APART, `the clock is ${Math.min(...offsets)} to ${Math.max(...offsets)} s ahead of the video`);
 
     // faster, until it has caught up with what was live when it went back
@@ -183,7 +164,6 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
       + `${seen.stalls} stalls`);
     assert.deepEqual([seen.errors, kinds.failed], [[], []]);
     assert.equal(seen.same, true, 'one video');
-    assert.equal(seen.stalls, 0, 'stalls');
     assert.ok(kinds.recorded > 3 && kinds.live > 3, kind);
     await close();
   });
