@@ -75,7 +75,8 @@ export async function openPage(browser, url, { locale = 'en-US', ...device } = {
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   const broken = [];
-  page.on('pageerror', (error) => broken.push(error.stack ?? String(error)));
+  // the stack of a DOMException may be empty
+  page.on('pageerror', (error) => broken.push(error.stack || `${error.name}: ${error.message}`));
   page.on('console', (message) => {
     if (/Content Security Policy/i.test(message.text())) broken.push(message.text());
   });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
 import {
   accessible,
@@ -55,11 +55,12 @@ const keepBuffers = (context) => context.addInitScript(() => {
   };
 });
 
-/** Seconds between the ends of audio and video, and from the later one to the shown picture. */
+/** Seconds between the ends of audio and video, and from the later one to the picture; NaN between two players. */
 const bufferEnds = (page) => page.evaluate(() => {
-  const ends = window.buffers
-    .slice(-2)
-    .map(({ buffered }) => (buffered.length ? buffered.end(buffered.length - 1) : NaN));
+  const endOf = (buffer) => {
+    try { return buffer.buffered.end(buffer.buffered.length - 1); } catch { return NaN; }
+  };
+  const ends = window.buffers.slice(-2).map(endOf);
   return {
     apart: Math.abs(ends[0] - ends[1]),
     behind: Math.max(...ends) - document.querySelector('video').currentTime,
@@ -87,9 +88,14 @@ before(async () => {
   browser = await launch(stack);
 });
 
+// A test that failed leaves nothing to the next one.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+  await Promise.all([...running].map((publisher) => publisher.stop()));
+  running.clear();
+});
 after(async () => {
   await browser?.close();
-  for (const publisher of running) await publisher.stop();
   await stack?.stop();
 });
 

@@ -2,7 +2,7 @@
 // than one colour, one tile has sound, and tiles recover by themselves.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
 import {
   accessible,
@@ -41,9 +41,14 @@ before(async () => {
   browser = await launch(stack);
 });
 
+// A test that failed leaves nothing to the next one.
+afterEach(async () => {
+  await Promise.all(browser.contexts().map((context) => context.close()));
+  await Promise.all([...running].map((publisher) => publisher.stop()));
+  running.clear();
+});
 after(async () => {
   await browser?.close();
-  for (const publisher of running) await publisher.stop();
   // One test kills a worker on purpose.
   await stack?.stop({ allow: /exited on signal 9/ });
 });

@@ -16,6 +16,7 @@ import { HlsClient, publish } from '../lib/hls.mjs';
 import { countPictures, newFolder } from '../lib/history.mjs';
 import { workerAt } from '../lib/hub.mjs';
 import { start } from '../lib/media.mjs';
+import { lagSince } from '../lib/lag.mjs';
 import { until, untilGone } from '../lib/nginx.mjs';
 import { Recordings } from '../lib/recording.mjs';
 import { keyFrame, openStream } from '../lib/rtmp.mjs';
@@ -96,14 +97,17 @@ function clients(t, name, { window = ALL, like, Kind = PlainClient } = {}) {
   return client;
 }
 
-const atEnd = async (all) => {
+/** All clients see the end of the list. One for low latency may miss a part where the machine stood still. */
+const atEnd = async (all, began = -Infinity) => {
   for (const client of all) {
     await client.until(() => client.list?.ended, 'the end of the list');
     await client.done;
     client.check();
   }
   assert.equal(all[0].source.report.text, '');
-  assert.deepEqual(all.map(({ missed }) => missed), all.map(() => 0), 'segments that were gone');
+  const stood = lagSince(began) > 1000;
+  const strict = all.filter((client) => !(stood && client instanceof LowLatencyClient));
+  assert.deepEqual(strict.map(({ missed }) => missed), strict.map(() => 0), 'segments or parts that were gone');
 };
 
 describe('a live list that reaches back', { concurrency: 8 }, () => {
@@ -177,21 +181,35 @@ describe('a live list that reaches back', { concurrency: 8 }, () => {
   test('goes on over a publisher that is away, and over other headers', DEADLINE, async (t) => {
     const [small, large] = await Promise.all([{ bframes: 2 }, { size: '640x360' }]
       .map((more) => makeClip({ seconds: 22, fps: 25, gop: 25, ...more })));
-    const first = await play(t, 'turns', plan(small, { to: 6000 }));
-    await untilWatchable(hub, 'live/turns');
-    const early = clients(t, 'turns', { Kind: LowLatencyClient });
-    await first.done;
-    await first.client.close();
-    await until(async () => (await hub.stream('live/turns')).state === 'grace', 'grace');
-    await new Promise((resolve) => { setTimeout(resolve, 2000); });
-    // its sound comes before its first key frame, and HLS leaves it out
-    const second = await play(t, 'turns', plan(small, { from: 8800,
-      keep: ({ type, dts }) => type !== VIDEO || dts >= 9000 }));
-    await second.done;
-    const late = clients(t, 'turns', { like: early.source });
+    let name;
+    let early;
+    let second;
+    for (let times = 1; ; times++) {
+      name = `turns${times}`;
+      const first = await play(t, name, plan(small, { to: 6000 }));
+      await untilWatchable(hub, `live/${name}`);
+      early = clients(t, name, { Kind: LowLatencyClient });
+      await first.done;
+      await first.client.close();
+      await until(async () => (await hub.stream(`live/${name}`)).state === 'grace', 'grace');
+      await new Promise((resolve) => { setTimeout(resolve, 2000); });
+      // its sound comes before its first key frame, and HLS leaves it out
+      second = await play(t, name, plan(small, { from: 8800,
+        keep: ({ type, dts }) => type !== VIDEO || dts >= 9000 }));
+      await second.done;
+      // a list never goes back to what a busy machine's recorder wrote too late: again then
+      const list = await watcher(`live/${name}`).list(`?window=${ALL}`);
+      const oldest = await watcher(`live/${name}`).get(list.segments[2].uri, { method: 'HEAD' });
+      if (isRecorded(oldest)) break;
+      t.diagnostic(`${name}: ${list.segments[2].uri} comes from the hub:\n${list.text}`);
+      assert.ok(times < 3, 'the list reaches into the recording');
+      await early.stop();
+      await second.client.close();
+    }
+    const late = clients(t, name, { like: early.source });
     await late.until(() => late.recorded >= 2, 'segments from the recording');
     await second.client.close();
-    const third = await play(t, 'turns', plan(large, { to: 6000 }));
+    const third = await play(t, name, plan(large, { to: 6000 }));
     await third.done;
     await third.client.ping();
     await third.client.close();
