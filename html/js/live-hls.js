@@ -147,9 +147,18 @@ class HlsWay {
   }
 
   forgetStalls() {
-    if (!this.stalls.forget(performance.now())) return;
-    const { partHoldBack, holdBack } = this.details;
-    this.hls.targetLatency = (this.lowLatency && partHoldBack) || holdBack;
+    if (this.stalls.forget(performance.now())) this.stayNear();
+  }
+
+  /** Playback stalled since nothing was sent: the line is as good as before. */
+  publisherCame() {
+    this.stalls.excuse();
+    this.stayNear();
+  }
+
+  stayNear() {
+    const { partHoldBack, holdBack } = this.details ?? {};
+    if (holdBack) this.hls.targetLatency = (this.lowLatency && partHoldBack) || holdBack;
   }
 
   /** The playlist tells how far to stay behind; hls.js adds to it when playback stalls. */

@@ -80,8 +80,11 @@ export class LivePlayer extends EventTarget {
     this.lastState = source?.state;
     if (this.phase === 'idle') return;
     const isOutdated = this.way?.isOutdated(source, cameLive);
-    // Jump close to the newest data: a second before it, playback would be in the gap.
-    if (cameLive) this.beEager('least');
+    if (cameLive) {
+      this.way?.publisherCame?.();
+      // Jump close to the newest data: a second before it, playback would be in the gap.
+      this.beEager('least');
+    }
     if (this.isOpen) {
       if (isOutdated) this.renew();
     } else if (this.phase === 'offline' ? source?.url && source.state !== 'offline' : cameLive) {

@@ -74,6 +74,11 @@ export class Stalls {
     this.at = now;
   }
 
+  /** The stalls so far tell nothing of the line. */
+  excuse() {
+    this.at = undefined;
+  }
+
   /** True once, when all stalls so far may be forgotten. */
   forget(now) {
     if (this.at === undefined || now - this.at < this.calmMs) return false;

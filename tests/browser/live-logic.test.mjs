@@ -267,5 +267,11 @@ test('low latency returns to the distance that the playlist asks for when stalls
     way.stalls.calmMs = 0;
     way.forgetStalls();
     assert.equal(way.hls.targetLatency, distance);
+
+    // the publisher was away: that stall is forgotten at once, and later ones as soon as before
+    way.hls.targetLatency = distance + 1;
+    way.hlsFailed({ ErrorDetails: { BUFFER_STALLED_ERROR: 'stalled' } }, { details: 'stalled', fatal: false });
+    way.publisherCame();
+    assert.deepEqual([way.hls.targetLatency, way.stalls.at, way.stalls.calmMs], [distance, undefined, 0]);
   }
 });
