@@ -18,7 +18,7 @@ import {
   tiles,
   until,
 } from './browser.mjs';
-import { publish } from './publisher.mjs';
+import { leaveNothing, publish } from './publisher.mjs';
 
 const stream = 'live/demo';
 let stack;
@@ -88,18 +88,14 @@ before(async () => {
   browser = await launch(stack);
 });
 
-// A test that failed leaves nothing to the next one.
-afterEach(async () => {
-  await Promise.all(browser.contexts().map((context) => context.close()));
-  await Promise.all([...running].map((publisher) => publisher.stop()));
-  running.clear();
-});
+afterEach(() => leaveNothing(browser, running));
 after(async () => {
   await browser?.close();
   await stack?.stop();
 });
 
-test('a stream begins, breaks off, returns with other settings and ends, and the page never polls', async () => {
+test('a stream begins, breaks off, returns with other settings and ends, and the page never polls', async (t) => {
+  t.after(() => setGrace('60s'));
   await setGrace('6s');
   const { page, close } = await openPage(browser, stack.httpsUrl, {}, keepBuffers);
   const requestsTo = countRequests(page);
@@ -147,7 +143,6 @@ test('a stream begins, breaks off, returns with other settings and ends, and the
   assert.equal(requestsTo('/api/events'), 1, 'one event stream');
   await publisher.stop();
   await close();
-  await setGrace('60s');
 });
 
 test('a publisher returns without sound, and again with it: the picture goes on', async () => {

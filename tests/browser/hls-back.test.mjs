@@ -140,20 +140,18 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
     const from = await videoOf(page);
     assert.ok(from.at < from.start + 3, `plays at ${from.at}, the list begins at ${from.start}`);
 
-    // over the seam the video's time goes on as the publisher's does, however late a busy machine shows the pictures
+    // at the usual pace first, then faster, out of the recording and over the seam into the hub
     await takeOffsets(page);
-    const offsets = [];
-    await until('100 pictures', async () => offsets.push(...await takeOffsets(page)), (seen) => seen >= 100);
-    const spread = Math.max(...offsets) - Math.min(...offsets);
-    const over = await videoOf(page);
-    assert.equal(over.stalls, from.stalls, 'stalls over the seam');
-    const late = lagSince(-Infinity) / 1000;          // of this process, which makes the pictures
-    assert.ok(spread < APART + late,
-      `the clock is ${Math.min(...offsets)} to ${Math.max(...offsets)} s ahead of the video`);
-
-    // faster, until it has caught up with what was live when it went back
+    await delaysOf(page, 100);
     await page.evaluate(() => { window.watched.video.playbackRate = 2; });
-    const last = await until('it to catch up', async () => (await delaysOf(page, 10)).at(-1), (late) => late < 9);
+    const last = await until('it to catch up', async () => (await delaysOf(page, 10)).at(-1), (behind) => behind < 4);
+    // all the way the video's time went on as the publisher's did, however late a busy machine showed the pictures
+    const offsets = await takeOffsets(page);
+    const spread = Math.max(...offsets) - Math.min(...offsets);
+    const late = lagSince(-Infinity) / 1000;          // of this process, which makes the pictures
+    assert.ok(offsets.length > 200 && spread < APART + late,
+      `${offsets.length} pictures, the clock ${Math.min(...offsets)} to ${Math.max(...offsets)} s ahead of the video`);
+    assert.equal((await videoOf(page)).stalls, from.stalls, 'stalls on the way');
     await page.evaluate(() => {
       const { video, live: position } = window.watched;
       video.playbackRate = 1;

@@ -270,8 +270,9 @@ test('low latency returns to the distance that the playlist asks for when stalls
 
     // the publisher was away: that stall is forgotten at once, and later ones as soon as before
     way.hls.targetLatency = distance + 1;
+    way.stalls.calmMs = 10_000;
     way.hlsFailed({ ErrorDetails: { BUFFER_STALLED_ERROR: 'stalled' } }, { details: 'stalled', fatal: false });
     way.publisherCame();
-    assert.deepEqual([way.hls.targetLatency, way.stalls.at, way.stalls.calmMs], [distance, undefined, 0]);
+    assert.deepEqual([way.hls.targetLatency, way.stalls.at, way.stalls.calmMs], [distance, undefined, 10_000]);
   }
 });

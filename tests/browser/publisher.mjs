@@ -39,6 +39,13 @@ export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retr
   };
 }
 
+/** For afterEach(): a test that failed leaves no page and none of the `running` publishers to the next one. */
+export async function leaveNothing(browser, running) {
+  await Promise.all((browser?.contexts() ?? []).map((context) => context.close()));
+  await Promise.all([...running].map((publisher) => publisher.stop()));
+  running.clear();
+}
+
 function escapeTee(url) {
   return url.replace(/([\\'|[\]])/g, '\\$1');
 }

@@ -17,7 +17,7 @@ import {
   tiles,
   until,
 } from './browser.mjs';
-import { publish } from './publisher.mjs';
+import { leaveNothing, publish } from './publisher.mjs';
 
 let stack;
 let browser;
@@ -41,12 +41,7 @@ before(async () => {
   browser = await launch(stack);
 });
 
-// A test that failed leaves nothing to the next one.
-afterEach(async () => {
-  await Promise.all(browser.contexts().map((context) => context.close()));
-  await Promise.all([...running].map((publisher) => publisher.stop()));
-  running.clear();
-});
+afterEach(() => leaveNothing(browser, running));
 after(async () => {
   await browser?.close();
   // One test kills a worker on purpose.

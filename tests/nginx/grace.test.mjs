@@ -26,7 +26,7 @@ const DEADLINE = { timeout: 120_000 };
 const VIDEO = 9;
 const AUDIO = 8;
 const TOLERANCE = 200;                 // ms that a gap in dts may differ from the gap in time
-const STILL = 1000;                    // ms of it standing still make a test another one
+const STILL = 2000;                    // ms for which the hub waits for late frames (CLOCK_PATIENCE)
 const INTERLEAVE = 400;                // ms that audio and video may be apart in file order
 
 const clips = {};
@@ -287,9 +287,8 @@ function fates(watcher, steps) {
 const spread = (numbers) => (numbers.length ? Math.max(...numbers) - Math.min(...numbers) : 0);
 
 /**
- * One publisher without interruption on the wire, watched until frame `last` (ms of the clip). Where the machine stood
- * still longer than the hub waits for frames, it is another case than the one that `steps` describe: done again then,
- * three times at most.
+ * One publisher without interruption on the wire, watched until frame `last` (ms of the clip). If the machine stood
+ * still for longer than STILL, the hub saw other steps than these, and the publisher begins again, three times at most.
  */
 async function uninterrupted(name, steps, last) {
   for (let times = 1;; times++) {

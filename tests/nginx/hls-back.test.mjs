@@ -15,8 +15,8 @@ import { ALL, Reacher, bytesOf, decoded, judge, packetTimes, reachOf, sourceOf, 
 import { HlsClient, publish } from '../lib/hls.mjs';
 import { countPictures, newFolder } from '../lib/history.mjs';
 import { workerAt } from '../lib/hub.mjs';
-import { start } from '../lib/media.mjs';
 import { lagSince } from '../lib/lag.mjs';
+import { start } from '../lib/media.mjs';
 import { until, untilGone } from '../lib/nginx.mjs';
 import { Recordings } from '../lib/recording.mjs';
 import { keyFrame, openStream } from '../lib/rtmp.mjs';
@@ -97,15 +97,15 @@ function clients(t, name, { window = ALL, like, Kind = PlainClient } = {}) {
   return client;
 }
 
-/** All clients see the end of the list. One for low latency may miss a part where the machine stood still. */
-const atEnd = async (all, began = -Infinity) => {
+/** All clients see the end of the list. If the machine stood still, one for low latency may have missed parts. */
+const atEnd = async (all) => {
   for (const client of all) {
     await client.until(() => client.list?.ended, 'the end of the list');
     await client.done;
     client.check();
   }
   assert.equal(all[0].source.report.text, '');
-  const stood = lagSince(began) > 1000;
+  const stood = lagSince(-Infinity) > 1000;
   const strict = all.filter((client) => !(stood && client instanceof LowLatencyClient));
   assert.deepEqual(strict.map(({ missed }) => missed), strict.map(() => 0), 'segments or parts that were gone');
 };
@@ -197,11 +197,12 @@ describe('a live list that reaches back', { concurrency: 8 }, () => {
       second = await play(t, name, plan(small, { from: 8800,
         keep: ({ type, dts }) => type !== VIDEO || dts >= 9000 }));
       await second.done;
-      // a list never goes back to what a busy machine's recorder wrote too late: again then
+      // Once, beside eight busy loops, this list had nothing from the recording. A list never goes back to what the
+      // recorder wrote too late, so the publisher begins again, and the list is printed.
       const list = await watcher(`live/${name}`).list(`?window=${ALL}`);
-      const oldest = await watcher(`live/${name}`).get(list.segments[2].uri, { method: 'HEAD' });
-      if (isRecorded(oldest)) break;
-      t.diagnostic(`${name}: ${list.segments[2].uri} comes from the hub:\n${list.text}`);
+      const [, , third] = list.segments;
+      if (third && isRecorded(await watcher(`live/${name}`).get(third.uri, { method: 'HEAD' }))) break;
+      t.diagnostic(`${name}: not from the recording: ${third?.uri}\n${list.text}`);
       assert.ok(times < 3, 'the list reaches into the recording');
       await early.stop();
       await second.client.close();
