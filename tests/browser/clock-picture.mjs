@@ -76,21 +76,24 @@ export function readClock(page) {
     const video = document.querySelector('.tile video');
     window.clockDelays = [];
     window.clockOffsets = [];
-    const read = (_, { mediaTime }) => {
+    const read = () => {
       const now = Date.now();
+      // A frame has its picture and its time together: a busy browser may show a later one than it calls back for.
+      const frame = new VideoFrame(video);
+      const { displayWidth: width, displayHeight: height, timestamp } = frame;
       // From the middle of each block: its edges are blurred.
-      const { videoWidth: width, videoHeight: height } = video;
       for (let bit = 0; bit < columns * rows; bit += 1) {
         const [x, y] = [bit % columns, Math.floor(bit / columns)];
-        context.drawImage(video, ((x + 0.3) * width) / columns, ((y + 0.3) * height) / rows, (0.4 * width) / columns,
+        context.drawImage(frame, ((x + 0.3) * width) / columns, ((y + 0.3) * height) / rows, (0.4 * width) / columns,
           (0.4 * height) / rows, x, y, 1, 1);
       }
+      frame.close();
       const { data } = context.getImageData(0, 0, columns, rows);
       let time = 0;
       for (let bit = columns * rows - 1; bit >= 0; bit -= 1) time = time * 2 + (data[bit * 4] > 127 ? 1 : 0);
       const span = 2 ** (columns * rows);
       window.clockDelays.push(((now % span) - time) / 1000);
-      window.clockOffsets.push(time / 1000 - mediaTime);
+      window.clockOffsets.push(time / 1000 - timestamp / 1e6);
       if (window.clockDelays.length > 2000) [window.clockDelays, window.clockOffsets].forEach((list) => list.shift());
       video.requestVideoFrameCallback(read);
     };
