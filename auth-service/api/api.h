@@ -73,7 +73,11 @@ unsigned api_rights(const api_t *api, const store_stream_t *stream);
 bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
                         store_stream_t *stream);
 
-/* api_login.c */
+/*
+ * api_login.c. Begins a login of api->user, whose password is right, and answers with the
+ * cookies. browser: the id of a browser that has logged in before, "" for a new one.
+ */
+void api_login_begin(api_t *api, const char *browser);
 void api_login(api_t *api);
 void api_logout(api_t *api);
 void api_me(api_t *api);
@@ -86,12 +90,24 @@ void api_stream_key(api_t *api);
 void api_stream_revoke(api_t *api);
 
 /* api_user.c */
+/* Finds the user in the request's path. On failure answers and returns false. */
+bool api_named_user(api_t *api, store_user_t *user);
+json_t *api_user_json(const store_user_t *user);
 void api_users(api_t *api);
 void api_user_add(api_t *api);
 void api_user_set(api_t *api);
 void api_user_revoke(api_t *api);
 void api_user_disable(api_t *api);
 void api_user_enable(api_t *api);
+
+/* api_invite.c */
+/* Checks a new password and hashes it in the user's slot. On failure answers and returns false. */
+bool api_hash_password(api_t *api, const char *password, uint64_t user,
+                       char hash[PASSWORD_HASH_SIZE]);
+json_t *api_invite_link(const char *invite);
+void api_user_invite(api_t *api);
+void api_invite_open(api_t *api);
+void api_invite_use(api_t *api);
 
 /* api_grant.c */
 void api_grants(api_t *api);

@@ -224,21 +224,22 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
 }
 
 
-static void login_answer(api_t *api, const login_t *login)
+void api_login_begin(api_t *api, const char *browser)
 {
     char            session[SESSION_HEADER_MAX], known[KNOWN_HEADER_MAX];
     char            headers[SESSION_HEADER_MAX + KNOWN_HEADER_MAX];
+    const char     *name = api->user.name;
     store_result_t  result;
 
     if (api->user.disabled) {
-        api_audit(api, "login", false, login->name, "user disabled");
+        api_audit(api, "login", false, name, "user disabled");
         api_error(api, 403, "disabled", "This account is disabled.");
         return;
     }
 
     result = session_begin(api->store, &api->user, api->address, session);
     if (result == STORE_NONE) {
-        api_audit(api, "login", false, login->name, "user changed meanwhile");
+        api_audit(api, "login", false, name, "user changed meanwhile");
         api_error(api, 409, "changed", "This account was changed while you logged in. Log in "
                   "again.");
         return;
@@ -248,12 +249,12 @@ static void login_answer(api_t *api, const login_t *login)
         return;
     }
 
-    known_header(api->service->keys, &api->user, api->began, login->browser, known);
+    known_header(api->service->keys, &api->user, api->began, browser, known);
     snprintf(headers, sizeof(headers), "%s%s", session, known);
 
-    api_audit(api, "login", true, login->name, "");
-    fastcgi_reply(api->request, 200, headers, json_pack("{ss sb}", "name", api->user.name,
-                                                        "admin", api->user.admin));
+    api_audit(api, "login", true, name, "");
+    fastcgi_reply(api->request, 200, headers, json_pack("{ss sb}", "name", name, "admin",
+                                                        api->user.admin));
 }
 
 
@@ -282,7 +283,7 @@ void api_login(api_t *api)
 
     if (login_verify(api, &login, password)) {
         api->user = login.user;
-        login_answer(api, &login);
+        api_login_begin(api, login.browser);
     }
 }
 

@@ -3,17 +3,18 @@
 #include <string.h>
 
 
-static json_t *user_json(const store_user_t *user)
+json_t *api_user_json(const store_user_t *user)
 {
-    return json_pack("{ss sb sb sI sI}", "name", user->name, "admin", user->admin, "disabled",
-                     user->disabled, "max_publishers", (json_int_t) user->max_publishers,
+    return json_pack("{ss sb sb sb sI sI}", "name", user->name, "admin", user->admin,
+                     "disabled", user->disabled, "invited", user->password_hash[0] == '\0',
+                     "max_publishers", (json_int_t) user->max_publishers,
                      "rec_quota", (json_int_t) user->rec_quota);
 }
 
 
 static void user_collect(const store_user_t *user, void *data)
 {
-    json_array_append_new(data, user_json(user));
+    json_array_append_new(data, api_user_json(user));
 }
 
 
@@ -32,49 +33,63 @@ void api_users(api_t *api)
 }
 
 
+/* Reads and hashes the password of a new user. On failure answers and returns false. */
+static bool user_password(api_t *api, char hash[PASSWORD_HASH_SIZE])
+{
+    const char  *password = api_text(api, "password", NULL);
+
+    return password && api_hash_password(api, password, api->user.id, hash);
+}
+
+
 void api_user_add(api_t *api)
 {
     bool             admin = json_is_true(json_object_get(api->body, "admin"));
-    char             hash[PASSWORD_HASH_SIZE];
+    bool             invited = json_is_true(json_object_get(api->body, "invite"));
+    char             hash[PASSWORD_HASH_SIZE] = "", invite[SECRET_SIZE];
+    json_t          *answer;
     change_t         change = api_change(api);
-    const char      *name, *password;
+    const char      *name = api_text(api, "name", NULL);
+    store_user_t     user;
     store_result_t   result;
 
-    name = api_text(api, "name", NULL);
-    password = name ? api_text(api, "password", NULL) : NULL;
-    if (password == NULL) {
+    if (name == NULL) {
         return;
     }
-
     if (!name_user_valid(name)) {
         api_error(api, 400, "bad_name", "name is \"%.100s\"; expected " NAME_USER_RULE ".",
                   name);
         return;
     }
-    if (!password_valid(password)) {
-        api_error(api, 400, "bad_password", "password has %zu bytes; expected " PASSWORD_RULE
-                  ".", strlen(password));
+    if (invited && json_object_get(api->body, "password")) {
+        api_error(api, 400, "bad_request", "The body has \"invite\" and \"password\"; expected "
+                  "one of them.");
         return;
     }
-    if (!password_hash(password, hash)) {
-        api_error(api, 500, "internal", "There are not 19 MiB of memory for the password hash.");
+    if (!invited && !user_password(api, hash)) {
         return;
     }
 
-    result = change_user_add(&change, name, hash, admin);
+    result = invited ? change_user_add_invited(&change, name, admin, invite)
+                     : change_user_add(&change, name, hash, admin);
+    if (result == STORE_OK) {
+        result = store_user_by_name(api->store, name, &user);
+    }
     if (result != STORE_OK) {
         api_store_error(api, result, "user of this name");
         return;
     }
 
-    api_audit(api, "user add", true, name, "");
-    fastcgi_reply(api->request, 201, NULL, json_pack("{ss sb sb si si}", "name",
-                  name, "admin", admin, "disabled", 0, "max_publishers", 0, "rec_quota", 0));
+    api_audit(api, "user add", true, name, invited ? "invited" : "");
+    answer = api_user_json(&user);
+    if (invited) {
+        json_object_set_new(answer, "invite", api_invite_link(invite));
+    }
+    fastcgi_reply(api->request, 201, NULL, answer);
 }
 
 
-/* Finds the user in the request's path. On failure answers and returns false. */
-static bool user_find(api_t *api, store_user_t *user)
+bool api_named_user(api_t *api, store_user_t *user)
 {
     const char      *name = api->parts[0];
     store_result_t   result = STORE_NONE;
@@ -127,7 +142,7 @@ void api_user_set(api_t *api)
     store_limits_t  limits = { 0 };
     store_result_t  result;
 
-    if (!user_find(api, &user)
+    if (!api_named_user(api, &user)
         || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &publishers,
                        &limits.max_publishers)
         || !user_quota(api, &quota, &limits.rec_quota))
@@ -145,7 +160,7 @@ void api_user_set(api_t *api)
     }
 
     api_audit(api, "user set", true, user.name, "");
-    api_reply(api, user_json(&user));
+    api_reply(api, api_user_json(&user));
 }
 
 
@@ -162,7 +177,7 @@ static void user_change(api_t *api, store_user_t *user, const char *action,
     }
 
     api_audit(api, action, true, user->name, "");
-    api_reply_changed(api, &change, user_json(user));
+    api_reply_changed(api, &change, api_user_json(user));
 }
 
 
@@ -170,7 +185,7 @@ void api_user_disable(api_t *api)
 {
     store_user_t  user;
 
-    if (!user_find(api, &user)) {
+    if (!api_named_user(api, &user)) {
         return;
     }
     if (user.id == api->user.id) {
@@ -187,7 +202,7 @@ void api_user_enable(api_t *api)
 {
     store_user_t  user;
 
-    if (user_find(api, &user)) {
+    if (api_named_user(api, &user)) {
         user.disabled = false;
         user_change(api, &user, "user enable", change_user_enable);
     }
@@ -198,7 +213,7 @@ void api_user_revoke(api_t *api)
 {
     store_user_t  user;
 
-    if (user_find(api, &user)) {
+    if (api_named_user(api, &user)) {
         user_change(api, &user, "user revoke", change_user_revoke);
     }
 }

@@ -331,6 +331,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
         && config_rec(config, error, error_size)
         && config_ffmpeg(config, error, error_size)
         && config_number("DUOLU_HTTP", 8080, 1, 65535, &config->http_port, error, error_size)
+        && config_number("DUOLU_HTTPS", 8443, 1, 65535, &config->https_port, error, error_size)
         && config_number("DUOLU_RTMP", 1935, 1, 65535, &config->rtmp_port, error, error_size)
         && config_number("DUOLU_RTMPS", 1936, 1, 65535, &config->rtmps_port, error, error_size)
         && config_number("DUOLU_GATE_THREADS", 8, 1, 256, &config->gate_threads,

@@ -33,6 +33,7 @@ typedef struct {
     char      host[256];        /* for the URLs that are printed */
     bool      host_named;       /* the operator set it; otherwise we guessed */
     unsigned  http_port;
+    unsigned  https_port;
     unsigned  rtmp_port;
     unsigned  rtmps_port;
     unsigned  gate_threads;

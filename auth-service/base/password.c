@@ -45,6 +45,10 @@ password_result_t password_verify(const char *password, const char *hash)
 
     pthread_once(&password_once, password_make_nobody);
 
+    if (hash && hash[0] == '\0') {
+        hash = NULL;
+    }
+
     errno = 0;
     same = crypto_pwhash_argon2id_str_verify(hash ? hash : password_nobody, password,
                                              strlen(password)) == 0;

@@ -24,8 +24,8 @@ typedef enum {
 } password_result_t;
 
 /*
- * A NULL hash takes the same time and returns PASSWORD_WRONG, so that the time does not
- * reveal whether the user exists.
+ * A NULL or empty hash takes the same time and returns PASSWORD_WRONG, so that the time does
+ * not reveal whether the user exists or has a password.
  */
 password_result_t password_verify(const char *password, const char *hash);
 

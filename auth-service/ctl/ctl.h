@@ -30,7 +30,8 @@ typedef enum {
     OPTION_USER           = 1 << 8,
     OPTION_DRY_RUN        = 1 << 9,
     OPTION_WINDOW         = 1 << 10,
-    OPTION_EDGE           = 1 << 11
+    OPTION_EDGE           = 1 << 11,
+    OPTION_INVITE         = 1 << 20
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -89,6 +90,7 @@ int ctl_user_enable(ctl_t *ctl);
 int ctl_user_revoke(ctl_t *ctl);
 int ctl_user_set(ctl_t *ctl);
 int ctl_user_passwd(ctl_t *ctl);
+int ctl_user_invite(ctl_t *ctl);
 int ctl_user_list(ctl_t *ctl);
 int ctl_group_add(ctl_t *ctl);
 int ctl_group_join(ctl_t *ctl);

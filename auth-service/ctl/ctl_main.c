@@ -10,10 +10,13 @@
 #include <string.h>
 
 static const ctl_command_t  ctl_commands[] = {
-    { "user add", "NAME [--admin] [--password-stdin] [--json]",
-      "adds a user; without --password-stdin makes a password and prints it",
+    { "user add", "NAME [--admin] [--invite | --password-stdin] [--json]",
+      "adds a user and prints a new password, or with --invite a link by which the user sets one",
       1, 1,
-      OPTION_ADMIN | OPTION_PASSWORD_STDIN | OPTION_JSON, 0, ctl_user_add },
+      OPTION_ADMIN | OPTION_INVITE | OPTION_PASSWORD_STDIN | OPTION_JSON, 0, ctl_user_add },
+    { "user invite", "NAME [--json]",
+      "prints a link by which the user sets a password, once and within seven days",
+      1, 1, OPTION_JSON, 0, ctl_user_invite },
     { "user disable", "NAME",
       "disables a user and ends the user's logins and sessions",
       1, 1, 0, 0, ctl_user_disable },
@@ -136,8 +139,8 @@ static void ctl_usage(FILE *out)
     }
     fputs("\nexit status: 0 done, 1 failed, 2 usage, 3 exists already, 4 not found, 5 no right, "
           "6 no database\nenvironment: DUOLU_HOME, DUOLU_DB, DUOLU_HOST, DUOLU_LISTEN, "
-          "DUOLU_HTTP, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, DUOLU_REC_TOTAL, "
-          "DUOLU_REC_FREE, DUOLU_EDGES\n", out);
+          "DUOLU_HTTP, DUOLU_HTTPS, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, "
+          "DUOLU_REC_TOTAL, DUOLU_REC_FREE, DUOLU_EDGES\n", out);
 }
 
 
@@ -179,6 +182,7 @@ typedef struct {
 
 static const ctl_option_name_t  ctl_options[] = {
     { "--admin", OPTION_ADMIN, 0 },
+    { "--invite", OPTION_INVITE, 0 },
     { "--password-stdin", OPTION_PASSWORD_STDIN, 0 },
     { "--json", OPTION_JSON, 0 },
     { "--owner", OPTION_OWNER, offsetof(ctl_t, owner) },

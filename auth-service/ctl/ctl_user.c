@@ -36,6 +36,77 @@ static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD
 }
 
 
+/* Prints a link, this once: the database has only its fingerprint. */
+static void ctl_print_invite(const ctl_t *ctl, const store_user_t *user, const char *invite)
+{
+    char  link[512];
+
+    snprintf(link, sizeof(link), "https://%s:%u" CHANGE_INVITE_PATH "%s", ctl->config.host,
+             ctl->config.https_port, invite);
+
+    if (ctl->given & OPTION_JSON) {
+        ctl_print_json(json_pack("{ss sb ss}", "name", user->name, "admin", user->admin,
+                                 "invite", link));
+    } else {
+        printf("user %s%s\ninvite %s\n", user->name, user->admin ? " (admin)" : "", link);
+    }
+}
+
+
+static int ctl_user_add_invited(ctl_t *ctl, const char *subject)
+{
+    bool             admin = (ctl->given & OPTION_ADMIN) != 0;
+    char             invite[SECRET_SIZE];
+    change_t         change = ctl_change(ctl);
+    const char      *name = ctl->words[0];
+    store_user_t     user;
+    store_result_t   result;
+
+    if (ctl->given & OPTION_PASSWORD_STDIN) {
+        return ctl_fail(CTL_USAGE, "--invite and --password-stdin; expected one of them");
+    }
+
+    result = change_user_add_invited(&change, name, admin, invite);
+    if (result == STORE_OK) {
+        result = store_user_by_name(ctl->store, name, &user);
+    }
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, subject);
+    }
+
+    ctl_audit(ctl, "user add", name);
+    ctl_print_invite(ctl, &user, invite);
+    return CTL_OK;
+}
+
+
+int ctl_user_invite(ctl_t *ctl)
+{
+    int             code;
+    char            invite[SECRET_SIZE];
+    change_t        change = ctl_change(ctl);
+    store_user_t    user;
+    store_result_t  result;
+
+    code = ctl_find_user(ctl, ctl->words[0], &user);
+    if (code != CTL_OK) {
+        return code;
+    }
+    if (user.disabled) {
+        return ctl_fail(CTL_REFUSED, "user %s is disabled; enable it first", user.name);
+    }
+
+    result = change_user_invite(&change, user.id, invite);
+    if (result != STORE_OK) {
+        return ctl_store_fail(ctl, result, "user invite");
+    }
+
+    ctl_audit(ctl, "user invite", user.name);
+    ctl_print_invite(ctl, &user, invite);
+    return CTL_OK;
+}
+
+
 int ctl_user_add(ctl_t *ctl)
 {
     int              code;
@@ -56,6 +127,10 @@ int ctl_user_add(ctl_t *ctl)
     result = store_user_by_name(ctl->store, name, &existing);
     if (result != STORE_NONE) {
         return ctl_store_fail(ctl, result == STORE_OK ? STORE_EXISTS : result, subject);
+    }
+
+    if (ctl->given & OPTION_INVITE) {
+        return ctl_user_add_invited(ctl, subject);
     }
 
     code = ctl_password(ctl, &password, hash);

@@ -1,4 +1,4 @@
-#include "change.h"
+#include "change_step.h"
 #include "loss.h"
 #include "publish_key.h"
 
@@ -9,47 +9,12 @@
 #define CHANGE_LOCK    "change"
 #define CHANGE_LOCK_S  10
 
-#define CHANGE_NO_PAGE  UINT64_MAX      /* the change affects no page */
-
 /*
  * nginx keeps a bounded list of revocations. When more users than this lose a
  * stream at once, or a user loses more streams, the stream or the user is revoked
  * as a whole; sessions that are still allowed reconnect.
  */
 #define CHANGE_PAIRS_MAX  64
-
-/* One change, which runs under the lock. */
-typedef struct {
-    store_t             *store;
-    uint64_t             actor;
-    uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
-    bool                 by_admin;      /* the actor manages it as an admin */
-    uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
-    uint64_t             user;
-    uint64_t             group;
-    uint64_t             stream;
-    uint64_t             device;
-    uint64_t             owner;
-    bool                 disabled;
-    unsigned             rights;
-    bool                 admin;         /* the user to be added */
-    const char          *name;
-    const char          *hash;
-    const store_limits_t    *limits;
-    const store_settings_t  *set;
-    const change_stream_t   *made;
-    const store_grant_key_t *grant;
-    char                *key;           /* out */
-    store_revocation_t  *revoked;       /* revocations to deliver */
-    size_t               revoked_count;
-    size_t               revoked_size;
-    store_access_t      *orphans;       /* makers, each with a stream they may not manage */
-    size_t               orphan_count;
-    size_t               orphan_size;
-    store_result_t       result;        /* a callback's failure */
-} step_t;
-
-typedef store_result_t (*step_run)(step_t *step);
 
 
 /*
@@ -66,8 +31,7 @@ static int64_t step_second(void)
 }
 
 
-static store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream,
-                                  uint64_t device)
+store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream, uint64_t device)
 {
     size_t               i, size;
     store_revocation_t  *row, *grown;
@@ -355,12 +319,8 @@ static store_result_t step_commit(step_t *step, const loss_scope_t *scope, step_
 }
 
 
-/*
- * refresh: the user whose pages must ask for their rights again, 0 for all users, or
- * CHANGE_NO_PAGE.
- */
-static store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
-                                 step_run run, uint64_t refresh)
+store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
+                          step_run run, uint64_t refresh)
 {
     char            error[CONTROL_ERROR_SIZE];
     store_result_t  result;
@@ -439,7 +399,7 @@ store_result_t change_user_limits(change_t *change, uint64_t user, const store_l
 }
 
 
-static store_result_t step_user_revoke(step_t *step)
+store_result_t step_user_revoke(step_t *step)
 {
     store_result_t  result = store_web_session_remove_all(step->store, step->user);
 
@@ -451,6 +411,9 @@ static store_result_t step_user_disable(step_t *step)
 {
     store_result_t  result = store_user_set_disabled(step->store, step->user, true);
 
+    if (result == STORE_OK) {
+        result = store_invite_void(step->store, step->user);
+    }
     if (result == STORE_OK) {
         /* other users' keys must not keep a disabled owner's streams on air */
         result = step_revoke_devices(step, 0, step->user);
@@ -485,6 +448,10 @@ store_result_t change_user_enable(change_t *change, uint64_t user)
 static store_result_t step_user_password(step_t *step)
 {
     store_result_t  result = store_user_set_password(step->store, step->user, step->hash);
+
+    if (result == STORE_OK) {
+        result = store_invite_void(step->store, step->user);
+    }
 
     return result == STORE_OK ? step_user_revoke(step) : result;
 }

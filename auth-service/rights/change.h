@@ -27,6 +27,18 @@ typedef struct {
 } change_stream_t;
 
 store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin);
+
+/* change_invite.c: links by which a user sets a password, once and within seven days */
+#define CHANGE_INVITE_PATH  "/#/invite/"        /* and the secret: the page's address of a link */
+/* adds a user who has no password until the link is used */
+store_result_t change_user_add_invited(change_t *change, const char *name, bool admin,
+                                       char invite[SECRET_SIZE]);
+/* makes a new link for the user; an older one becomes void */
+store_result_t change_user_invite(change_t *change, uint64_t user, char invite[SECRET_SIZE]);
+/* sets the password; a reset also ends the user's sessions. STORE_NONE: not a valid link */
+store_result_t change_invite_use(change_t *change, const unsigned char invite[KEY_HASH_BYTES],
+                                 const char *hash, uint64_t *user);
+
 store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits);
 store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);

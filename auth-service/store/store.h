@@ -62,7 +62,7 @@ store_result_t store_schema_record(store_t *store, unsigned version, const char 
 typedef struct {
     uint64_t  id;
     char      name[NAME_USER_MAX + 1];
-    char      password_hash[PASSWORD_HASH_SIZE];
+    char      password_hash[PASSWORD_HASH_SIZE];   /* "": none yet, see store_invite.c */
     bool      admin;
     bool      disabled;
     unsigned  max_publishers;   /* publishers of this user at once, 0: no limit */
@@ -128,6 +128,28 @@ store_result_t store_web_session_remove(store_t *store,
                                         const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_web_session_remove_all(store_t *store, uint64_t user);
 store_result_t store_web_session_prune(store_t *store);
+
+/* --- links by which users set a password (store_invite.c) --- */
+
+typedef struct {
+    uint64_t  user;
+    char      user_name[NAME_USER_MAX + 1];
+    bool      reset;            /* the user had a password when the link was made */
+    int64_t   expires;          /* unix s */
+} store_invite_t;
+
+/* Replaces an older link of the user. maker: an admin, without whom it is void; 0: duoluctl. */
+store_result_t store_invite_add(store_t *store, uint64_t user, uint64_t maker,
+                                const unsigned char hash[KEY_HASH_BYTES], int64_t life_s);
+/* STORE_NONE: unknown, used, replaced, expired, or its user or maker may not use it now */
+store_result_t store_invite_open(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                 store_invite_t *invite);
+/* the user's valid link */
+store_result_t store_invite_of(store_t *store, uint64_t user, store_invite_t *invite);
+/* STORE_NONE: it was used before */
+store_result_t store_invite_use(store_t *store, const unsigned char hash[KEY_HASH_BYTES]);
+/* deletes the user's link unless it was used */
+store_result_t store_invite_void(store_t *store, uint64_t user);
 
 /* --- groups (store_group.c) --- */
 

@@ -10,6 +10,7 @@ import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountAdmin } from './views/admin.js';
+import { mountInvite } from './views/invite.js';
 import { mountLogin } from './views/login.js';
 import { mountNowhere } from './views/nowhere.js';
 import { mountRecordings } from './views/recordings.js';
@@ -22,11 +23,13 @@ const list = new StreamList();
 let user = null;
 let view = null;
 let shell = null;
+let inviting = false;         // the view is that of a link to set a password
 
 app.addEventListener('login', ({ detail }) => signedIn(detail));
 app.addEventListener('language', ({ detail }) => {
   setLanguage(detail);
-  if (user) signedIn(user);
+  if (invited()) showInvite();
+  else if (user) signedIn(user);
   else showLogin();
 });
 app.addEventListener('wall:state', ({ detail }) => {
@@ -44,6 +47,10 @@ startLanguage();
 start();
 
 async function start() {
+  if (invited()) {
+    showInvite();
+    return;
+  }
   try {
     signedIn(await api.me());
   } catch (error) {
@@ -56,6 +63,7 @@ function clear() {
   view?.destroy();
   view = null;
   shell = null;
+  inviting = false;
   app.replaceChildren();
 }
 
@@ -67,6 +75,27 @@ function showLogin({ over = false, name = '' } = {}) {
   clear();
   document.title = `${t('login.title')} · Duolu`;
   view = mountLogin(app, { over, name });
+}
+
+function invited() {
+  return parseRoute(location.hash).view === 'invite';
+}
+
+// A link to set a password. It works with and without a login; afterwards the page is that of the link's user.
+function showInvite() {
+  user = null;
+  list.stop();
+  clear();
+  inviting = true;
+  document.title = `${t('invite.title')} · Duolu`;
+  view = mountInvite(app, { invite: parseRoute(location.hash).invite, leave: leaveInvite });
+}
+
+function leaveInvite(account) {
+  // Replaced, so that "back" does not lead to a used link.
+  history.replaceState(null, '', '#/streams');
+  if (account) signedIn(account);
+  else start();
 }
 
 // The first request got no answer: say so and keep trying.
@@ -199,7 +228,14 @@ async function logOut() {
 }
 
 function showRoute() {
-  if (!user) return;
+  if (invited()) {
+    showInvite();
+    return;
+  }
+  if (!user) {
+    if (inviting) start();
+    return;
+  }
   let route = parseRoute(location.hash);
   // Wait for the list: before it comes, the page does not know which streams this user manages.
   if (route.view === 'admin' && !mayManage()) route = { view: list.streams ? 'notYours' : 'waiting' };

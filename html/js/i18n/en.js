@@ -22,6 +22,25 @@ export default {
   'login.tooMany': 'Too many attempts. Try again in {seconds} s.',
   'login.busy': 'The server is busy. Try again in {seconds} s.',
 
+  'invite.title': 'Set your password',
+  'invite.welcome': 'Welcome, {name}',
+  'invite.lead': 'Choose a password. Then you are signed in, on this device and with it on any other.',
+  'invite.resetTitle': 'New password for {name}',
+  'invite.resetLead': 'Choose a new password. Your other devices are signed out.',
+  'invite.yourName': 'Your user name is {name}. You need it to sign in again.',
+  'invite.password': 'New password',
+  'invite.passwordHint': 'At least 8 characters. A few words are easier to remember than signs.',
+  'invite.show': 'Show password',
+  'invite.submit': 'Set password and sign in',
+  'invite.opening': 'Opening your link…',
+  'invite.goneTitle': 'This link no longer works',
+  'invite.gone':
+    'It was used already, replaced by a newer one, or is older than seven days. If you have set your password, sign ' +
+      'in. Otherwise ask for a new link.',
+  'invite.signIn': 'Sign in',
+  'invite.tooMany': 'Too many attempts. Try again in {seconds} s.',
+  'password.short': 'This password is too short: at least 8 characters.',
+
   'insecure.text':
     'This page is not encrypted, so the browser will not keep you signed in. Open it over HTTPS instead:',
   'insecure.port': '(8443 is the usual port. Your server may use another one.)',

@@ -21,6 +21,23 @@ export default {
   'login.tooMany': '尝试次数过多，请在 {seconds} 秒后重试。',
   'login.busy': '服务器繁忙，请在 {seconds} 秒后重试。',
 
+  'invite.title': '设置密码',
+  'invite.welcome': '欢迎，{name}',
+  'invite.lead': '请设置密码。设置后即可登录，并可用它在其他设备上登录。',
+  'invite.resetTitle': '为 {name} 设置新密码',
+  'invite.resetLead': '请设置新密码。您的其他设备将退出登录。',
+  'invite.yourName': '您的用户名是 {name}，再次登录时需要它。',
+  'invite.password': '新密码',
+  'invite.passwordHint': '至少 8 个字符。几个词语比符号更容易记住。',
+  'invite.show': '显示密码',
+  'invite.submit': '设置密码并登录',
+  'invite.opening': '正在打开链接…',
+  'invite.goneTitle': '此链接已失效',
+  'invite.gone': '它已被使用、已被新的链接取代，或已超过七天。如果您已设置密码，请直接登录；否则请索取新的链接。',
+  'invite.signIn': '登录',
+  'invite.tooMany': '尝试次数过多，请在 {seconds} 秒后重试。',
+  'password.short': '密码太短：至少 8 个字符。',
+
   'insecure.text': '当前页面未加密，浏览器无法保持登录状态。请改用 HTTPS 打开：',
   'insecure.port': '（通常端口为 8443，您的服务器可能使用其他端口。）',
 

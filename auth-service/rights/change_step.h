@@ -1,0 +1,59 @@
+#ifndef DUOLU_CHANGE_STEP_H
+#define DUOLU_CHANGE_STEP_H
+
+#include "change.h"
+#include "loss.h"
+
+/* The inside of a change, for the change_*.c files: change.c runs it, they say what it does. */
+
+#define CHANGE_NO_PAGE  UINT64_MAX      /* the change affects no page */
+
+/* One change, which runs under the lock. */
+typedef struct {
+    store_t             *store;
+    uint64_t             actor;
+    uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
+    bool                 by_admin;      /* the actor manages it as an admin */
+    uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
+    uint64_t             user;
+    uint64_t             group;
+    uint64_t             stream;
+    uint64_t             device;
+    uint64_t             owner;
+    bool                 disabled;
+    unsigned             rights;
+    bool                 admin;         /* the user to be added */
+    const char          *name;
+    const char          *hash;
+    const unsigned char *invite;        /* the fingerprint of a link */
+    const store_limits_t    *limits;
+    const store_settings_t  *set;
+    const change_stream_t   *made;
+    const store_grant_key_t *grant;
+    char                *key;           /* out */
+    store_revocation_t  *revoked;       /* revocations to deliver */
+    size_t               revoked_count;
+    size_t               revoked_size;
+    store_access_t      *orphans;       /* makers, each with a stream they may not manage */
+    size_t               orphan_count;
+    size_t               orphan_size;
+    store_result_t       result;        /* a callback's failure */
+} step_t;
+
+typedef store_result_t (*step_run)(step_t *step);
+
+/* Writes a revocation, which change_run() delivers after the commit; 0 matches any. */
+store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream, uint64_t device);
+
+/* Ends the logins of step->user and revokes the user's sessions and tokens. */
+store_result_t step_user_revoke(step_t *step);
+
+/*
+ * Runs the step in a transaction under the lock. scope: where to compare the rights before
+ * and after it, NULL: nowhere. refresh: the user whose pages must ask for their rights again,
+ * 0 for all users, or CHANGE_NO_PAGE.
+ */
+store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
+                          step_run run, uint64_t refresh);
+
+#endif

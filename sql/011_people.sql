@@ -1,0 +1,15 @@
+-- Links by which a user sets a password: an invitation, or a reset of a forgotten password.
+-- A user without a password (password_hash '') cannot log in until the link is used. Each user
+-- has at most one row: a new link replaces the old one. The table stores a hash, never the link.
+CREATE TABLE IF NOT EXISTS invites (
+  token_hash BINARY(32) NOT NULL,
+  user_id    BIGINT UNSIGNED NOT NULL,
+  kind       ENUM('invite','reset') NOT NULL,
+  made_by    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- the admin, without whom it is void; 0: duoluctl
+  created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  expires_at DATETIME(3) NOT NULL,
+  used_at    DATETIME(3) NULL,
+  PRIMARY KEY (token_hash),
+  UNIQUE KEY invites_user (user_id),
+  CONSTRAINT invites_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
