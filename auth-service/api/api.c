@@ -141,17 +141,24 @@ change_t api_change(const api_t *api)
 }
 
 
-void api_reply_changed(api_t *api, const change_t *change, json_t *body)
+json_t *api_changed(const api_t *api, const change_t *change, json_t *body)
 {
     json_object_set_new(body, "ended", json_integer((json_int_t) change->report.ended));
 
     if (change->report.waiting) {
-        log_warning("nginx does not know yet: %s", change->report.error);
+        log_warning("user %s: nginx does not know yet: %s", api->user.name,
+                    change->report.error);
         json_object_set_new(body, "warning", json_string("The media server does not answer. "
             "Open connections stay until it does and learns of this change."));
     }
 
-    api_reply(api, body);
+    return body;
+}
+
+
+void api_reply_changed(api_t *api, const change_t *change, json_t *body)
+{
+    api_reply(api, api_changed(api, change, body));
 }
 
 

@@ -48,9 +48,10 @@ bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
 /* For the calls of change.h. */
 change_t api_change(const api_t *api);
 /*
- * Answers with the body, the number of sessions that the change ended, and a warning when
- * nginx does not know of the change yet.
+ * Adds to the body the number of sessions that the change ended, and a warning when nginx
+ * does not know of the change yet. api_reply_changed() also answers with it.
  */
+json_t *api_changed(const api_t *api, const change_t *change, json_t *body);
 void api_reply_changed(api_t *api, const change_t *change, json_t *body);
 
 /* Adds a warning to the body and the log when nginx could not be told whether to record. */
@@ -80,7 +81,16 @@ bool api_managed_stream(api_t *api, const char *app, const char *name, const cha
 void api_login_begin(api_t *api, const char *browser);
 void api_login(api_t *api);
 void api_logout(api_t *api);
+/*
+ * Does a user who is logged in know the password? Counts failures as a login does, so that
+ * a stolen login cannot guess it. Reads api->user anew; on failure answers and returns false.
+ */
+bool api_confirm(api_t *api, const char *action, const char *password);
+
+/* api_me.c */
 void api_me(api_t *api);
+void api_me_password(api_t *api);
+void api_me_logout_everywhere(api_t *api);
 
 /* api_stream.c */
 void api_streams(api_t *api);

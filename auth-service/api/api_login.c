@@ -20,6 +20,7 @@ typedef struct {
 
 /* One attempt: its origin, and the counts to which a wrong password adds. */
 typedef struct {
+    const char      *action;    /* for the audit: "login", or what a user confirms */
     const char      *name;
     store_user_t     user;      /* id 0: no user has this name */
     bool             known;     /* this browser or address has logged in to the account */
@@ -174,7 +175,7 @@ static void login_wait(api_t *api, const char *code, int64_t wait_ms)
 
 static void login_refuse(api_t *api, const char *code, const login_t *login, int64_t wait)
 {
-    api_audit(api, "login", false, login->name, code);
+    api_audit(api, login->action, false, login->name, code);
     login_wait(api, code, wait);
 }
 
@@ -212,8 +213,11 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
     if (verdict != PASSWORD_WRONG) {
         login_discharge(login, verdict == PASSWORD_RIGHT);
     }
-    if (verdict == PASSWORD_WRONG) {
-        api_audit(api, "login", false, login->name, "wrong name or password");
+    if (verdict == PASSWORD_WRONG && api->user.id) {
+        api_audit(api, login->action, false, login->name, "wrong password");
+        api_error(api, 403, "wrong_password", "The password is wrong.");
+    } else if (verdict == PASSWORD_WRONG) {
+        api_audit(api, login->action, false, login->name, "wrong name or password");
         api_error(api, 401, "bad_login", "The name or the password is wrong.");
     } else if (verdict == PASSWORD_UNKNOWN) {
         log_error("login: not enough memory to check a password");
@@ -260,7 +264,7 @@ void api_login_begin(api_t *api, const char *browser)
 
 void api_login(api_t *api)
 {
-    login_t          login = { .name = api_text(api, "name", NULL) };
+    login_t          login = { .action = "login", .name = api_text(api, "name", NULL) };
     const char      *password;
     store_result_t   result;
 
@@ -288,6 +292,28 @@ void api_login(api_t *api)
 }
 
 
+bool api_confirm(api_t *api, const char *action, const char *password)
+{
+    login_t         login = { .action = action, .name = api->user.name };
+    store_result_t  result = login_identify(api, &login);
+
+    if (result != STORE_OK) {
+        api_store_error(api, result, "user");
+        return false;
+    }
+
+    if (strlen(password) > PASSWORD_MAX) {
+        password = "-";
+    }
+    if (!login_verify(api, &login, password)) {
+        return false;
+    }
+
+    api->user = login.user;
+    return true;
+}
+
+
 void api_logout(api_t *api)
 {
     char            header[SESSION_HEADER_MAX], error[CONTROL_ERROR_SIZE];
@@ -309,16 +335,4 @@ void api_logout(api_t *api)
     }
 
     fastcgi_reply(api->request, 200, header, json_object());
-}
-
-
-void api_me(api_t *api)
-{
-    const config_t  *config = api->service->config;
-
-    /* the ports to publish to; without a host the page uses its own */
-    api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
-                             "admin", api->user.admin, "publish",
-                             "host", config->host_named ? config->host : NULL,
-                             "rtmp", (int) config->rtmp_port, "rtmps", (int) config->rtmps_port));
 }

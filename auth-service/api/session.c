@@ -8,8 +8,7 @@
 #define SESSION_TEXT_LENGTH  43     /* 32 bytes in base64url without padding */
 
 
-/* Computes the fingerprint of the session cookie; false when the request has none. */
-static bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES])
+bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES])
 {
     char  text[SESSION_TEXT_LENGTH + 1];
 

@@ -17,6 +17,9 @@ store_result_t session_begin(store_t *store, const store_user_t *user, const cha
 /* STORE_NONE: no cookie, or one that is unknown, expired or of a disabled user */
 store_result_t session_user(const FCGX_Request *request, store_t *store, store_user_t *user);
 
+/* Computes the fingerprint of the session cookie; false when the request has none. */
+bool session_fingerprint(const FCGX_Request *request, unsigned char hash[KEY_HASH_BYTES]);
+
 store_result_t session_end(const FCGX_Request *request, store_t *store,
                            char header[SESSION_HEADER_MAX]);
 

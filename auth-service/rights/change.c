@@ -261,7 +261,9 @@ static store_result_t step_admit(step_t *step)
 
     if (step->managed == 0) {
         result = store_user_by_id(step->store, step->actor, &user);
-        if (result == STORE_NONE || (result == STORE_OK && (!user.admin || user.disabled))) {
+        if (result == STORE_NONE
+            || (result == STORE_OK && ((!user.admin && !step->own) || user.disabled)))
+        {
             return STORE_REFUSED;
         }
         return result;

@@ -39,6 +39,15 @@ store_result_t change_user_invite(change_t *change, uint64_t user, char invite[S
 store_result_t change_invite_use(change_t *change, const unsigned char invite[KEY_HASH_BYTES],
                                  const char *hash, uint64_t *user);
 
+/*
+ * change_own.c: changes of the actor's own account. A new password ends all other logins, and the
+ * user's sessions and tokens. STORE_NONE: the account has changed since it was read.
+ */
+store_result_t change_own_password(change_t *change, const store_user_t *account,
+                                   const char *hash, const unsigned char login[KEY_HASH_BYTES]);
+/* ends all logins, sessions and tokens, also this login */
+store_result_t change_own_logout(change_t *change);
+
 store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits);
 store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);

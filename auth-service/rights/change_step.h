@@ -12,6 +12,7 @@
 typedef struct {
     store_t             *store;
     uint64_t             actor;
+    bool                 own;           /* the actor changes the own account: needs no more rights */
     uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
     bool                 by_admin;      /* the actor manages it as an admin */
     uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
@@ -26,6 +27,8 @@ typedef struct {
     const char          *name;
     const char          *hash;
     const unsigned char *invite;        /* the fingerprint of a link */
+    const store_user_t  *account;       /* as it was read before */
+    const unsigned char *login;         /* the fingerprint of the login that stays */
     const store_limits_t    *limits;
     const store_settings_t  *set;
     const change_stream_t   *made;

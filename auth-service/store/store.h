@@ -94,6 +94,9 @@ store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user)
 store_result_t store_user_list(store_t *store, store_user_each each, void *data);
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
+/* STORE_NONE: the user is gone or disabled, or has another password than `user`, which was read before */
+store_result_t store_user_replace_password(store_t *store, const store_user_t *user,
+                                           const char *hash);
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
 
 /* A stream owner without a rec_quota. */
@@ -127,6 +130,9 @@ store_result_t store_web_session_from(store_t *store, uint64_t user, const char 
 store_result_t store_web_session_remove(store_t *store,
                                         const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_web_session_remove_all(store_t *store, uint64_t user);
+/* all but this one */
+store_result_t store_web_session_remove_others(store_t *store, uint64_t user,
+                                               const unsigned char hash[KEY_HASH_BYTES]);
 store_result_t store_web_session_prune(store_t *store);
 
 /* --- links by which users set a password (store_invite.c) --- */

@@ -105,6 +105,19 @@ store_result_t store_user_set_password(store_t *store, uint64_t id, const char *
 }
 
 
+store_result_t store_user_replace_password(store_t *store, const store_user_t *user,
+                                           const char *hash)
+{
+    static const char  sql[] = "UPDATE users SET password_hash = ? "
+                               "WHERE id = ? AND password_hash = ? AND disabled = 0";
+
+    store_value_t  values[] = { store_text(hash), store_integer(user->id),
+                                store_text(user->password_hash) };
+
+    return store_execute_rows(store, sql, values, 3);
+}
+
+
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits)
 {
     static const char  sql[] = "UPDATE users SET max_publishers = COALESCE(?, max_publishers), "
@@ -251,6 +264,17 @@ store_result_t store_web_session_remove_all(store_t *store, uint64_t user)
     store_value_t  values[] = { store_integer(user) };
 
     return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_web_session_remove_others(store_t *store, uint64_t user,
+                                               const unsigned char hash[KEY_HASH_BYTES])
+{
+    static const char  sql[] = "DELETE FROM web_sessions WHERE user_id = ? AND token_hash <> ?";
+
+    store_value_t  values[] = { store_integer(user), store_bytes(hash, KEY_HASH_BYTES) };
+
+    return store_execute(store, sql, values, 2, NULL, NULL);
 }
 
 

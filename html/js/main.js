@@ -9,6 +9,7 @@ import { mayList, stoppedRecordings } from './live-events.js';
 import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
+import { mountAccount } from './views/account.js';
 import { mountAdmin } from './views/admin.js';
 import { mountInvite } from './views/invite.js';
 import { mountLogin } from './views/login.js';
@@ -26,6 +27,7 @@ let shell = null;
 let inviting = false;         // the view is that of a link to set a password
 
 app.addEventListener('login', ({ detail }) => signedIn(detail));
+app.addEventListener('logout', () => showLogin());
 app.addEventListener('language', ({ detail }) => {
   setLanguage(detail);
   if (invited()) showInvite();
@@ -196,7 +198,12 @@ function mountShell() {
           icon('language'),
           h('span', {}, other === 'zh' ? '中文' : 'English'),
         ),
-        h('span', { class: 'header-user' }, user.name),
+        h(
+          'a',
+          { class: 'header-user', href: '#/account', 'aria-label': t('account.open', { name: user.name }) },
+          icon('person'),
+          h('span', { class: 'header-user-name' }, user.name),
+        ),
         h(
           'button',
           {
@@ -254,6 +261,7 @@ function showRoute() {
 
 function titleOf(route) {
   if (route.view === 'watch') return route.stream;
+  if (route.view === 'account') return t('account.title');
   if (['unknown', 'notYours', 'waiting'].includes(route.view)) return t('nowhere.title');
   return t(`nav.${route.view}`);
 }
@@ -264,6 +272,7 @@ function mountView(route) {
   if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream, at: route.at, via });
   if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
   if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
+  if (route.view === 'account') return mountAccount(outlet, { user });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });
   // The hash decides, then the wall saved last time, then four tiles.

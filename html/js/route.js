@@ -1,6 +1,6 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
-// #/admin/TAB, #/invite/TOKEN (also without a login); anything else is 'unknown'. Pure: no DOM here.
+// #/admin/TAB, #/account, #/invite/TOKEN (also without a login); anything else is 'unknown'. Pure: no DOM here.
 // watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
 // holds for all views, until the page is left.
 
@@ -19,6 +19,7 @@ export function parseRoute(hash) {
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return { view, tab: adminTabs.includes(first) ? first : adminTabs[0] };
   if (view === 'invite') return { view, invite: /^[\w-]{43}$/.test(first ?? '') ? first : '' };
+  if (path === 'account') return { view };
   return { view: path === '' || path === 'streams' ? 'streams' : 'unknown' };
 }
 

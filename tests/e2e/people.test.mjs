@@ -193,3 +193,61 @@ describe('a link to set a password', () => {
     assert.equal((await auth.ctl(['user', 'add', 'hal', '--invite', '--password-stdin'])).code, 2);
   });
 });
+
+describe('the own account', () => {
+  const change = (cookie, old, next, from) =>
+    post('/api/me/password', { old, new: next }, { cookie, from });
+
+  test('a new password ends all other logins, sessions and tokens, and keeps this login', async () => {
+    const [here, there] = [await service.login('eve'), await service.login('eve')];
+    const link = tokenOf(await asked('POST', '/api/users/eve/invite', {}));
+    nginx.answer = (url) => [200, { ended: url.startsWith('/control/revoke') ? 2 : 0 }];
+    const changed = await change(here, password, `${password} new`);
+    nginx.answer = () => [200, { ended: 0 }];
+    assert.equal(changed.status, 200, changed.text);
+    assert.deepEqual(changed.json, { ended: 2 });
+    assert.deepEqual(nginx.revoked(), [`user=${idOf('eve')}`]);
+    assert.equal((await call('GET', '/api/me', undefined, { cookie: here })).status, 200);
+    assert.equal((await call('GET', '/api/me', undefined, { cookie: there })).status, 401);
+    assert.equal((await open(link, { from: '192.0.2.70' })).status, 404, 'a link that is about is void');
+    const old = await post('/api/login', { name: 'eve', password }, { cookie: null, from: '192.0.2.70' });
+    assert.equal(old.status, 401);
+    await asked('POST', '/api/me/password', { old: `${password} new`, new: password }, 200, { cookie: here });
+  });
+
+  test('a stolen login cannot guess the password', async () => {
+    const cookie = await service.login('eve');
+    const from = '192.0.2.71';
+    const answers = [];
+    for (let i = 0; i < 7; i++) answers.push(await change(cookie, `guess ${i}`, `${password} stolen`, from));
+    assert.deepEqual([...new Set(answers.map(({ json }) => json.error))], ['wrong_password', 'backoff']);
+    assert.ok(answers.slice(0, 5).every(({ status }) => status === 403));
+    assert.equal((await change(cookie, 'x'.repeat(5000), `${password} stolen`, '192.0.2.72')).status, 403);
+    assert.equal((await change(cookie, password, 'short', '192.0.2.73')).json.error, 'bad_password');
+    assert.equal((await change(null, password, `${password} stolen`, '192.0.2.74')).status, 401);
+    await service.login('eve');
+  });
+
+  test('of two changes at once, or one beside a reset by duoluctl, one stands and the other is refused', async () => {
+    const cookie = await service.login('eve');
+    const answers = await Promise.all([1, 2, 3].map((i) => change(cookie, password, `${password} ${i}`)));
+    const right = answers.filter(({ status }) => status === 200).length;
+    assert.equal(right, 1, answers.map(({ text }) => text).join('\n'));
+    assert.ok(answers.every(({ status }) => [200, 403, 409, 429].includes(status)));
+    await auth.done(['user', 'passwd', 'eve', '--password-stdin'], `${password}\n`);
+    assert.equal((await call('GET', '/api/me', undefined, { cookie })).status, 401);
+  });
+
+  test('signing out everywhere ends all logins, also this one, sessions and tokens', async () => {
+    const [here, there] = [await service.login('bob'), await service.login('bob')];
+    const gone = await post('/api/me/logout-everywhere', {}, { cookie: here });
+    assert.equal(gone.status, 200, gone.text);
+    assert.match(gone.headers['set-cookie'], /^__Host-duolu=; .*Max-Age=0/);
+    assert.deepEqual(nginx.revoked(), [`user=${idOf('bob')}`]);
+    for (const cookie of [here, there]) {
+      assert.equal((await call('GET', '/api/me', undefined, { cookie })).status, 401);
+    }
+    assert.equal((await post('/api/me/logout-everywhere', {}, { cookie: here })).status, 401);
+    await service.login('bob');
+  });
+});

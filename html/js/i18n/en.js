@@ -41,6 +41,23 @@ export default {
   'invite.tooMany': 'Too many attempts. Try again in {seconds} s.',
   'password.short': 'This password is too short: at least 8 characters.',
 
+  'account.title': 'Your account',
+  'account.open': 'Your account: {name}',
+  'account.userName': 'User name',
+  'account.password': 'Password',
+  'account.passwordLead': 'A new password signs your other devices out and ends what they watch and publish.',
+  'account.old': 'Current password',
+  'account.change': 'Change password',
+  'account.changed': 'Your password has been changed. Other devices are signed out.',
+  'account.wrong': 'The current password is wrong.',
+  'account.conflict': 'Your account was changed meanwhile. Try again.',
+  'account.everywhere': 'Sign out everywhere',
+  'account.everywhereLead':
+    'Signs you out on all devices, ends everything that you watch or publish, and makes copied stream URLs stop working. ' +
+      'Phones with a key publish again by themselves.',
+  'account.everywhereTitle': 'Sign out on all devices?',
+  'account.everywhereText': 'You are signed out here too.',
+
   'insecure.text':
     'This page is not encrypted, so the browser will not keep you signed in. Open it over HTTPS instead:',
   'insecure.port': '(8443 is the usual port. Your server may use another one.)',

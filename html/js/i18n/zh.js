@@ -38,6 +38,21 @@ export default {
   'invite.tooMany': '尝试次数过多，请在 {seconds} 秒后重试。',
   'password.short': '密码太短：至少 8 个字符。',
 
+  'account.title': '您的账号',
+  'account.open': '您的账号：{name}',
+  'account.userName': '用户名',
+  'account.password': '密码',
+  'account.passwordLead': '更换密码后，您的其他设备会退出登录，它们的观看和推流也会中断。',
+  'account.old': '当前密码',
+  'account.change': '更换密码',
+  'account.changed': '密码已更换，其他设备已退出登录。',
+  'account.wrong': '当前密码不正确。',
+  'account.conflict': '您的账号刚刚被修改，请重试。',
+  'account.everywhere': '在所有设备上退出',
+  'account.everywhereLead': '在所有设备上退出登录，中断您的全部观看和推流，已复制的直播地址失效。持有密钥的手机会自动重新推流。',
+  'account.everywhereTitle': '在所有设备上退出登录？',
+  'account.everywhereText': '本设备也会退出登录。',
+
   'insecure.text': '当前页面未加密，浏览器无法保持登录状态。请改用 HTTPS 打开：',
   'insecure.port': '（通常端口为 8443，您的服务器可能使用其他端口。）',
 
