@@ -13,3 +13,8 @@ CREATE TABLE IF NOT EXISTS invites (
   UNIQUE KEY invites_user (user_id),
   CONSTRAINT invites_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- A person's name in any language, for people to read; "": show the user name. Rights know only
+-- the user name. MariaDB can safely repeat this.
+ALTER TABLE users
+  ADD COLUMN /*M! IF NOT EXISTS */ display_name VARCHAR(80) NOT NULL DEFAULT '';

@@ -89,6 +89,7 @@ bool api_confirm(api_t *api, const char *action, const char *password);
 
 /* api_me.c */
 void api_me(api_t *api);
+void api_me_set(api_t *api);
 void api_me_password(api_t *api);
 void api_me_logout_everywhere(api_t *api);
 
@@ -103,6 +104,8 @@ void api_stream_revoke(api_t *api);
 /* Finds the user in the request's path. On failure answers and returns false. */
 bool api_named_user(api_t *api, store_user_t *user);
 json_t *api_user_json(const store_user_t *user);
+/* Reads an optional display name of the body. On failure answers and returns false. */
+bool api_display_name(api_t *api, const char **name);
 void api_users(api_t *api);
 void api_user_add(api_t *api);
 void api_user_set(api_t *api);

@@ -12,10 +12,35 @@ void api_me(api_t *api)
     const config_t  *config = api->service->config;
 
     /* the ports to publish to; without a host the page uses its own */
-    api_reply(api, json_pack("{ss sb s{ss* si si}}", "name", api->user.name,
-                             "admin", api->user.admin, "publish",
+    api_reply(api, json_pack("{ss ss sb s{ss* si si}}", "name", api->user.name, "display_name",
+                             api->user.display_name, "admin", api->user.admin, "publish",
                              "host", config->host_named ? config->host : NULL,
                              "rtmp", (int) config->rtmp_port, "rtmps", (int) config->rtmps_port));
+}
+
+
+void api_me_set(api_t *api)
+{
+    change_t         change = api_change(api);
+    store_limits_t   set = { 0 };
+    store_result_t   result;
+
+    if (!api_display_name(api, &set.display_name)) {
+        return;
+    }
+
+    result = change_own_name(&change, set.display_name ? set.display_name
+                                                       : api->user.display_name);
+    if (result == STORE_OK) {
+        result = store_user_by_id(api->store, api->user.id, &api->user);
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, "user");
+        return;
+    }
+
+    api_audit(api, "account", true, api->user.name, "display name");
+    api_me(api);
 }
 
 

@@ -26,6 +26,7 @@ static const api_route_t  api_routes[] = {
     { "POST",   "/api/login",           API_ANYONE, api_login },
     { "POST",   "/api/logout",          API_ANYONE, api_logout },
     { "GET",    "/api/me",              API_USER,   api_me },
+    { "POST",   "/api/me",              API_USER,   api_me_set },
     { "POST",   "/api/me/password",     API_USER,   api_me_password },
     { "POST",   "/api/me/logout-everywhere", API_USER, api_me_logout_everywhere },
     { "GET",    "/api/streams",         API_USER,   api_streams },

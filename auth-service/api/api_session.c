@@ -81,7 +81,8 @@ static void session_name_collect(const store_user_t *user, void *data)
     char  id[24];
 
     snprintf(id, sizeof(id), "%" PRIu64, user->id);
-    json_object_set_new(data, id, json_string(user->name));
+    json_object_set_new(data, id, json_pack("{ss ss}", "name", user->name, "display",
+                                            user->display_name));
 }
 
 
@@ -115,7 +116,7 @@ static const char *session_text(json_t *session, const char *key)
 static bool session_load(api_t *api, json_t **sessions)
 {
     char            error[CONTROL_ERROR_SIZE], id[24];
-    json_t         *root, *all, *each, *users = json_object();
+    json_t         *root, *all, *each, *user, *users = json_object();
     size_t          i;
     managed_t       managed = { api, json_object() };
     store_result_t  result;
@@ -146,7 +147,9 @@ static bool session_load(api_t *api, json_t **sessions)
             }
             snprintf(id, sizeof(id), "%lld",
                      (long long) json_integer_value(json_object_get(each, "uid")));
-            json_object_set(each, "user", json_object_get(users, id));
+            user = json_object_get(users, id);
+            json_object_set(each, "user", json_object_get(user, "name"));
+            json_object_set(each, "user_display", json_object_get(user, "display"));
             json_array_append(*sessions, each);
         }
     }

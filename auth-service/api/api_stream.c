@@ -135,9 +135,10 @@ static void stream_collect(const store_stream_t *stream, void *data)
         return;
     }
 
-    out = json_pack("{sI ss ss ss ss ss so}", "id", (json_int_t) stream->id,
+    out = json_pack("{sI ss ss ss ss ss ss so}", "id", (json_int_t) stream->id,
                     "app", stream->app, "name", stream->name, "title", stream->title,
-                    "owner", stream->owner_name, "visibility", stream->visibility,
+                    "owner", stream->owner_name, "owner_display", stream->owner_display,
+                    "visibility", stream->visibility,
                     "rights", rights_json(rights));
 
     /* a user who may only replay must not learn whether it is live */

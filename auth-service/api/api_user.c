@@ -5,7 +5,8 @@
 
 json_t *api_user_json(const store_user_t *user)
 {
-    return json_pack("{ss sb sb sb sI sI}", "name", user->name, "admin", user->admin,
+    return json_pack("{ss ss sb sb sb sI sI}", "name", user->name, "display_name",
+                     user->display_name, "admin", user->admin,
                      "disabled", user->disabled, "invited", user->password_hash[0] == '\0',
                      "max_publishers", (json_int_t) user->max_publishers,
                      "rec_quota", (json_int_t) user->rec_quota);
@@ -51,9 +52,10 @@ void api_user_add(api_t *api)
     change_t         change = api_change(api);
     const char      *name = api_text(api, "name", NULL);
     store_user_t     user;
+    store_limits_t   limits = { 0 };
     store_result_t   result;
 
-    if (name == NULL) {
+    if (name == NULL || !api_display_name(api, &limits.display_name)) {
         return;
     }
     if (!name_user_valid(name)) {
@@ -74,6 +76,10 @@ void api_user_add(api_t *api)
                      : change_user_add(&change, name, hash, admin);
     if (result == STORE_OK) {
         result = store_user_by_name(api->store, name, &user);
+    }
+    if (result == STORE_OK && limits.display_name) {
+        strcpy(user.display_name, limits.display_name);
+        result = change_user_limits(&change, user.id, &limits);
     }
     if (result != STORE_OK) {
         api_store_error(api, result, "user of this name");
@@ -134,6 +140,23 @@ static bool user_quota(api_t *api, uint64_t *quota, const uint64_t **given)
 }
 
 
+bool api_display_name(api_t *api, const char **name)
+{
+    if (json_object_get(api->body, "display_name") == NULL) {
+        return true;
+    }
+
+    *name = api_text(api, "display_name", NULL);
+    if (*name && !name_display_valid(*name)) {
+        api_error(api, 400, "bad_title", "display_name is \"%.150s\"; expected "
+                  NAME_DISPLAY_RULE ".", *name);
+        return false;
+    }
+
+    return *name != NULL;
+}
+
+
 void api_user_set(api_t *api)
 {
     change_t        change = api_change(api);
@@ -145,7 +168,8 @@ void api_user_set(api_t *api)
     if (!api_named_user(api, &user)
         || !api_number(api, "max_publishers", NAME_LIMIT_MAX, &publishers,
                        &limits.max_publishers)
-        || !user_quota(api, &quota, &limits.rec_quota))
+        || !user_quota(api, &quota, &limits.rec_quota)
+        || !api_display_name(api, &limits.display_name))
     {
         return;
     }

@@ -132,6 +132,15 @@ bool name_label_valid(const char *text)
 }
 
 
+bool name_display_valid(const char *text)
+{
+    size_t  length = strlen(text);
+
+    return name_words_valid(text, NAME_DISPLAY_MAX)
+           && (length == 0 || (text[0] != ' ' && text[length - 1] != ' '));
+}
+
+
 bool name_stream_valid(const char *text)
 {
     return stream_name_bad(text, strlen(text)) == NULL;

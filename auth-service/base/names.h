@@ -40,11 +40,17 @@ bool name_size_parse(const char *text, uint64_t *bytes);
 
 #define NAME_TITLE_MAX  200     /* characters */
 #define NAME_LABEL_MAX  64      /* bytes */
+#define NAME_DISPLAY_MAX 80     /* characters */
 #define NAME_TITLE_RULE "at most 200 characters, none invisible, none that reverses the text"
 #define NAME_LIMIT_MAX  10000000    /* for max_kbps and the like; 0 is no limit */
 
 bool name_title_valid(const char *text);
 bool name_label_valid(const char *text);
+
+/* A person's name, "" for none. */
+#define NAME_DISPLAY_RULE "at most 80 characters, none invisible, none that reverses the text, no " \
+                          "space at an end"
+bool name_display_valid(const char *text);
 
 /* Splits "live/demo" at the slash; false when either half is not a valid name. */
 bool name_split(const char *full, char app[NAME_APP_MAX + 1],

@@ -223,8 +223,16 @@ static int ctl_user_set_limit(ctl_limits_t *limits, const char *setting)
                           setting + 10);
     }
 
-    return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected max_publishers= or rec_quota=",
-                    setting);
+    if (strncmp(setting, "display_name=", 13) == 0) {
+        limits->set.display_name = setting + 13;
+        return name_display_valid(setting + 13)
+               ? CTL_OK
+               : ctl_fail(CTL_USAGE, "display_name is \"%.150s\"; expected " NAME_DISPLAY_RULE,
+                          setting + 13);
+    }
+
+    return ctl_fail(CTL_USAGE, "setting \"%.60s\"; expected max_publishers=, rec_quota= or "
+                    "display_name=", setting);
 }
 
 
@@ -254,8 +262,9 @@ int ctl_user_set(ctl_t *ctl)
     }
 
     ctl_audit(ctl, "user set", user.name);
-    printf("user %s max_publishers=%u rec_quota=%" PRIu64 "\n", user.name,
-           user.max_publishers, user.rec_quota);
+    printf("user %s max_publishers=%u rec_quota=%" PRIu64 "%s%s\n", user.name,
+           user.max_publishers, user.rec_quota, user.display_name[0] ? " display_name=" : "",
+           user.display_name);
     return CTL_OK;
 }
 
@@ -305,14 +314,17 @@ static void ctl_user_print(const store_user_t *user, void *data)
     if (user->rec_quota) {
         printf(" rec_quota=%" PRIu64, user->rec_quota);
     }
+    if (user->display_name[0]) {
+        printf(" %s", user->display_name);
+    }
     printf("\n");
 }
 
 
 static void ctl_user_collect(const store_user_t *user, void *data)
 {
-    json_array_append_new(data, json_pack("{ss sb sb sI sI}", "name", user->name, "admin",
-        user->admin, "disabled", user->disabled, "max_publishers",
+    json_array_append_new(data, json_pack("{ss ss sb sb sI sI}", "name", user->name,
+        "display_name", user->display_name, "admin", user->admin, "disabled", user->disabled, "max_publishers",
         (json_int_t) user->max_publishers, "rec_quota", (json_int_t) user->rec_quota));
 }
 

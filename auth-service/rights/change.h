@@ -45,6 +45,7 @@ store_result_t change_invite_use(change_t *change, const unsigned char invite[KE
  */
 store_result_t change_own_password(change_t *change, const store_user_t *account,
                                    const char *hash, const unsigned char login[KEY_HASH_BYTES]);
+store_result_t change_own_name(change_t *change, const char *display_name);
 /* ends all logins, sessions and tokens, also this login */
 store_result_t change_own_logout(change_t *change);
 

@@ -30,6 +30,21 @@ store_result_t change_own_password(change_t *change, const store_user_t *account
 }
 
 
+static store_result_t step_own_settings(step_t *step)
+{
+    return store_user_set_limits(step->store, step->user, step->limits);
+}
+
+
+store_result_t change_own_name(change_t *change, const char *display_name)
+{
+    store_limits_t  set = { .display_name = display_name };
+    step_t          step = { .own = true, .user = change->actor, .limits = &set };
+
+    return change_run(change, &step, NULL, step_own_settings, CHANGE_NO_PAGE);
+}
+
+
 store_result_t change_own_logout(change_t *change)
 {
     step_t  step = { .own = true, .user = change->actor };

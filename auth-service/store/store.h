@@ -69,12 +69,14 @@ typedef struct {
     uint64_t  rec_quota;        /* bytes of the recordings of all the user's streams, 0: no limit */
     uint64_t  changed;          /* when the row changed, unix ms */
     int64_t   not_before;       /* logins and tokens made until then are void, unix s */
+    char      display_name[NAME_DISPLAY_MAX * 4 + 1];   /* for people to read; "": none */
 } store_user_t;
 
 /* Changes to the settings of a user or a stream; NULL leaves a setting unchanged. */
 typedef struct {
     const uint64_t  *max_publishers;
     const uint64_t  *rec_quota;
+    const char      *display_name;
 } store_limits_t;
 
 typedef struct {
@@ -182,6 +184,7 @@ typedef struct {
     bool      record_on;        /* a user has switched it on; only with record "demand" */
     uint64_t  owner;
     char      owner_name[NAME_USER_MAX + 1];
+    char      owner_display[NAME_DISPLAY_MAX * 4 + 1];
     bool      owner_disabled;
     bool      owner_full;       /* the owner has reached DUOLU_REC_QUOTA: record no more */
     unsigned  max_kbps;
@@ -258,6 +261,7 @@ typedef struct {
 typedef struct {
     bool      is_group;
     char      grantee[NAME_USER_MAX + 1];       /* name of the user or group */
+    char      display[NAME_DISPLAY_MAX * 4 + 1];    /* the user's display name */
     char      app[NAME_APP_MAX + 1];
     char      stream[NAME_STREAM_MAX + 1];      /* empty: the whole app */
     unsigned  rights;

@@ -81,6 +81,7 @@ static void grant_take_each(const store_row_t *row, void *data)
     store_copy(grant.stream, sizeof(grant.stream), row->text[3]);
     grant.rights = (unsigned) row->integer[4];
     store_copy(grant.makers, sizeof(grant.makers), row->text[5]);
+    store_copy(grant.display, sizeof(grant.display), row->text[6]);
 
     list->each(&grant, list->data);
 }
@@ -92,7 +93,8 @@ store_result_t store_grant_list(store_t *store, const char *app, const char *str
     static const char  sql[] =
         "SELECT g.user_id IS NULL, COALESCE(u.name, p.name), COALESCE(s.app, g.app), "
         "COALESCE(s.name, ''), BIT_OR(g.rights + 0), IF(MIN(g.made_by) = 0, '', "
-        "LEFT(COALESCE(GROUP_CONCAT(m.name ORDER BY m.name SEPARATOR ','), ''), 255)) "
+        "LEFT(COALESCE(GROUP_CONCAT(m.name ORDER BY m.name SEPARATOR ','), ''), 255)), "
+        "COALESCE(MIN(u.display_name), '') "
         "FROM grants g LEFT JOIN users m ON m.id = g.made_by "
         "LEFT JOIN users u ON u.id = g.user_id LEFT JOIN user_groups p ON p.id = g.group_id "
         "LEFT JOIN streams s ON s.id = g.stream_id "
@@ -104,5 +106,5 @@ store_result_t store_grant_list(store_t *store, const char *app, const char *str
                                  store_text(stream) };
     grant_list_t    list = { each, data };
 
-    return store_list(store, sql, values, 4, "itttit", grant_take_each, &list);
+    return store_list(store, sql, values, 4, "itttitt", grant_take_each, &list);
 }

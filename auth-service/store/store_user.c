@@ -1,8 +1,8 @@
 #include "store_core.h"
 
 #define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers, " \
-                      "u.rec_quota, " USER_CHANGED ", " USER_REVOKED
-#define USER_LETTERS  "ittiiiiii"
+                      "u.rec_quota, " USER_CHANGED ", " USER_REVOKED ", u.display_name"
+#define USER_LETTERS  "ittiiiiiit"
 #define USER_CHANGED  "CAST(UNIX_TIMESTAMP(u.changed) * 1000 AS UNSIGNED)"
 #define USER_REVOKED  "COALESCE((SELECT r.at FROM revocations r WHERE r.user_id = u.id " \
                       "AND r.stream_id = 0 AND r.device_id = 0), 0)"
@@ -19,6 +19,7 @@ static void user_take(const store_row_t *row, store_user_t *user)
     user->rec_quota = row->integer[6];
     user->changed = row->integer[7];
     user->not_before = (int64_t) row->integer[8];
+    store_copy(user->display_name, sizeof(user->display_name), row->text[9]);
 }
 
 
@@ -121,12 +122,14 @@ store_result_t store_user_replace_password(store_t *store, const store_user_t *u
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits)
 {
     static const char  sql[] = "UPDATE users SET max_publishers = COALESCE(?, max_publishers), "
-                               "rec_quota = COALESCE(?, rec_quota) WHERE id = ?";
+                               "rec_quota = COALESCE(?, rec_quota), "
+                               "display_name = COALESCE(?, display_name) WHERE id = ?";
 
     store_value_t  values[] = { store_integer_at(limits->max_publishers),
-                                store_integer_at(limits->rec_quota), store_integer(id) };
+                                store_integer_at(limits->rec_quota),
+                                store_text(limits->display_name), store_integer(id) };
 
-    return store_execute_rows(store, sql, values, 3);
+    return store_execute_rows(store, sql, values, 4);
 }
 
 

@@ -72,6 +72,7 @@ export const api = {
   login: (name, password) => call('POST', '/api/login', { name, password }),
   logout: () => call('POST', '/api/logout', {}),
   me: () => call('GET', '/api/me'),
+  setOwnName: (name) => call('POST', '/api/me', { display_name: name }),
   changePassword: (old, password) => call('POST', '/api/me/password', { old, new: password }),
   logoutEverywhere: () => call('POST', '/api/me/logout-everywhere', {}),
   streams: async () => (await call('GET', '/api/streams')).streams.map(withId),

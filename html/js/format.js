@@ -48,6 +48,11 @@ export function isolated(text) {
   return rightToLeft.test(plain) ? `\u2068${plain}\u2069` : plain;
 }
 
+/** The name by which a person is shown: the display name, or else the user name. */
+export function personName(display, name) {
+  return display || name;
+}
+
 // Times of day and days, as the viewer's own clock shows them.
 
 const formats = new Map();

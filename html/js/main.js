@@ -6,6 +6,7 @@ import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
 import { mayList, stoppedRecordings } from './live-events.js';
+import { personName } from './format.js';
 import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
@@ -28,6 +29,7 @@ let inviting = false;         // the view is that of a link to set a password
 
 app.addEventListener('login', ({ detail }) => signedIn(detail));
 app.addEventListener('logout', () => showLogin());
+app.addEventListener('account', ({ detail }) => showAccount(detail));
 app.addEventListener('language', ({ detail }) => {
   setLanguage(detail);
   if (invited()) showInvite();
@@ -198,12 +200,7 @@ function mountShell() {
           icon('language'),
           h('span', {}, other === 'zh' ? '中文' : 'English'),
         ),
-        h(
-          'a',
-          { class: 'header-user', href: '#/account', 'aria-label': t('account.open', { name: user.name }) },
-          icon('person'),
-          h('span', { class: 'header-user-name' }, user.name),
-        ),
+        accountLink(),
         h(
           'button',
           {
@@ -222,6 +219,22 @@ function mountShell() {
     outlet,
   );
   return { nav, trouble, stopped, outlet };
+}
+
+function accountLink() {
+  const name = personName(user.display_name, user.name);
+  return h(
+    'a',
+    { class: 'header-user', href: '#/account', 'aria-label': t('account.open', { name }) },
+    icon('person'),
+    h('bdi', { class: 'header-user-name' }, name),
+  );
+}
+
+// The user has changed the own account; the view stays as it is.
+function showAccount(account) {
+  user = account;
+  app.querySelector('.header-user')?.replaceWith(accountLink());
 }
 
 function skipToMain(event) {

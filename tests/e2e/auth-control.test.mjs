@@ -176,8 +176,10 @@ describe('a change that takes a right away reaches nginx', () => {
     assert.deepEqual(await post('/api/streams/live/demo/revoke', {}), { ended: 2 });
     assert.deepEqual(await post('/api/users/bob/disable', {}), {
       name: 'bob',
+      display_name: '',
       admin: false,
       disabled: true,
+      invited: false,
       max_publishers: 0,
       rec_quota: 0,
       ended: 4,

@@ -108,7 +108,7 @@ describe('duoluctl', () => {
     const { users } = await auth.done(['user', 'list', '--json']);
     assert.deepEqual(
       users.find(({ name }) => name === 'admin'),
-      { name: 'admin', admin: true, disabled: false, max_publishers: 0, rec_quota: 0 },
+      { name: 'admin', display_name: '', admin: true, disabled: false, max_publishers: 0, rec_quota: 0 },
     );
     assert.match(await auth.done(['user', 'list']), /^mia +user +enabled$/m);
   });

@@ -355,7 +355,10 @@ describe('page API', () => {
     assert.equal(sql(`SELECT COUNT(*) FROM web_sessions WHERE token_hash = UNHEX(SHA2('${secret}', 256))`)[0][0], '1');
 
     const me = await auth.api('GET', '/api/me', { cookie: `other=1; ${cookie}; last=2` });
-    assert.deepEqual([me.status, me.json], [200, { name: 'admin', admin: true, publish: { rtmp: 1935, rtmps: 1936 } }]);
+    assert.deepEqual([me.status, me.json], [
+      200,
+      { name: 'admin', display_name: '', admin: true, publish: { rtmp: 1935, rtmps: 1936 } },
+    ]);
 
     const out = await auth.api('POST', '/api/logout', { cookie });
     assert.equal(out.status, 200);
@@ -567,7 +570,9 @@ describe('page API', () => {
     const { users } = (await auth.api('GET', '/api/users', { cookie })).json;
     assert.deepEqual(
       users.find(({ name }) => name === 'zoe'),
-      { name: 'zoe', admin: false, disabled: false, max_publishers: 0, rec_quota: 0 },
+      {
+        name: 'zoe', display_name: '', admin: false, disabled: false, invited: false, max_publishers: 0, rec_quota: 0,
+      },
     );
     assert.ok(!JSON.stringify(users).includes('argon2'));
 

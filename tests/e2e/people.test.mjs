@@ -251,3 +251,53 @@ describe('the own account', () => {
     await service.login('bob');
   });
 });
+
+describe('a name for people to read', () => {
+  const names = ['王小明', 'Zoë Ångström', 'فاطمة', '👩‍👧 Ann', 'O’Neil & "Sons" <b>'];
+
+  test('is shown wherever the person is named, and decides nothing', async () => {
+    const bob = await service.login('bob');
+    for (const display_name of names) {
+      const me = await asked('POST', '/api/me', { display_name }, 200, { cookie: bob });
+      assert.equal(me.display_name, display_name);
+      assert.equal(me.name, 'bob');
+    }
+    const [last] = names.slice(-1);
+    const { streams } = await asked('GET', '/api/streams');
+    assert.equal(streams.find(({ name }) => name === 'bobs').owner_display, last);
+    assert.equal(streams.find(({ name }) => name === 'demo').owner_display, '');
+    assert.equal((await asked('GET', '/api/users')).users.find(({ name }) => name === 'bob').display_name, last);
+    await asked('POST', '/api/grants', { user: 'bob', app: 'live', name: 'demo', rights: ['view'] });
+    const { grants } = await asked('GET', '/api/grants?app=live&name=demo');
+    assert.deepEqual(grants.map(({ user, user_display }) => [user, user_display]), [['bob', last]]);
+    await asked('DELETE', '/api/grants', { user: 'bob', app: 'live', name: 'demo', rights: ['view'] });
+
+    nginx.answer = () => [200, { sessions: [{ id: '1-1', kind: 'view', stream: 'live/bobs', uid: idOf('bob') }] }];
+    const { sessions } = await asked('GET', '/api/sessions');
+    nginx.answer = () => [200, { ended: 0 }];
+    assert.deepEqual(sessions.map(({ user, user_display }) => [user, user_display]), [['bob', last]]);
+
+    // the same name as an admin's gives no right
+    await asked('POST', '/api/me', { display_name: 'admin' }, 200, { cookie: bob });
+    assert.equal((await call('GET', '/api/users', undefined, { cookie: bob })).status, 403);
+    const grant = { user: last, app: 'live', name: 'demo', rights: ['view'] };
+    assert.equal((await post('/api/grants', grant)).status, 404);
+  });
+
+  test('is set by the user, an admin and duoluctl, within the rule for titles', async () => {
+    const eve = await service.login('eve');
+    assert.equal((await post('/api/users/bob', { display_name: 'x' }, { cookie: eve })).status, 403);
+    assert.equal((await asked('POST', '/api/users/bob', { display_name: '鲍勃' })).display_name, '鲍勃');
+    assert.match(await auth.done(['user', 'set', 'bob', 'display_name=Боб']), /display_name=Боб$/m);
+    assert.match(await auth.done(['user', 'list']), /^bob .* Боб$/m);
+    assert.equal((await asked('POST', '/api/users', { name: 'ina', invite: true, display_name: '伊娜' }, 201)).display_name,
+      '伊娜');
+    for (const bad of ['x'.repeat(81), 'a\u202eb', 'a\u200bb', 'a\nb', ' a', 'a ', 7, null]) {
+      assert.equal((await post('/api/me', { display_name: bad }, { cookie: eve })).status, 400, JSON.stringify(bad));
+      assert.equal((await post('/api/users/bob', { display_name: bad })).status, 400, JSON.stringify(bad));
+    }
+    assert.equal((await auth.ctl(['user', 'set', 'bob', 'display_name=a\u202eb'])).code, 2);
+    assert.equal((await asked('POST', '/api/me', { display_name: '🎥'.repeat(80) }, 200, { cookie: eve })).name, 'eve');
+    assert.equal((await asked('POST', '/api/me', { display_name: '' }, 200, { cookie: eve })).display_name, '');
+  });
+});

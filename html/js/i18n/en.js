@@ -43,7 +43,12 @@ export default {
 
   'account.title': 'Your account',
   'account.open': 'Your account: {name}',
-  'account.userName': 'User name',
+  'account.you': 'You',
+  'account.userName': 'User name, to sign in',
+  'account.name': 'Your name',
+  'account.nameHint': 'Shown to others instead of the user name. Any language, up to 80 characters.',
+  'account.named': 'Saved. Others see the new name from now on.',
+  'account.nameRefused': 'This name cannot be used: it is too long or has invisible characters.',
   'account.password': 'Password',
   'account.passwordLead': 'A new password signs your other devices out and ends what they watch and publish.',
   'account.old': 'Current password',

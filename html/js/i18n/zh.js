@@ -40,7 +40,12 @@ export default {
 
   'account.title': '您的账号',
   'account.open': '您的账号：{name}',
-  'account.userName': '用户名',
+  'account.you': '个人信息',
+  'account.userName': '登录用户名',
+  'account.name': '您的姓名',
+  'account.nameHint': '其他人看到的是它，而不是用户名。任何语言均可，最多 80 个字符。',
+  'account.named': '已保存，其他人现在起会看到新的姓名。',
+  'account.nameRefused': '无法使用此姓名：太长，或含有不可见字符。',
   'account.password': '密码',
   'account.passwordLead': '更换密码后，您的其他设备会退出登录，它们的观看和推流也会中断。',
   'account.old': '当前密码',

@@ -1,8 +1,10 @@
-// The user's own account: password, and signing out on all devices. Event upward: 'logout'.
+// The user's own account: name, password, and signing out on all devices. Events upward: 'logout', and 'account'
+// with the answer of GET /api/me when the account has changed.
 
 import { api } from '../api.js';
 import { emit, h } from '../dom.js';
 import { t } from '../i18n.js';
+import { field } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
 import { mountNewPassword } from '../components/new-password.js';
 import { wordsFor } from '../wording.js';
@@ -15,6 +17,7 @@ export function mountAccount(root, { user }) {
     h(
       'div',
       { class: 'account' },
+      namePanel(user, (account) => emit(element, 'account', account)),
       passwordPanel(user),
       everywherePanel(() => emit(element, 'logout')),
     ),
@@ -34,6 +37,43 @@ function panel(title, ...content) {
       problem.textContent = bad;
     },
   };
+}
+
+function namePanel(user, renamed) {
+  const input = h('input', {
+    id: 'account-name',
+    class: 'input',
+    autocomplete: 'name',
+    maxlength: '80',
+    dir: 'auto',
+    value: user.display_name,
+    placeholder: user.name,
+  });
+  const submit = h('button', { class: 'button', type: 'submit' }, t('save'));
+  const form = h('form', { novalidate: true, onsubmit },
+    field(t('account.name'), input, t('account.nameHint')), submit);
+  const part = panel(
+    t('account.you'),
+    h('p', { class: 'hint' }, `${t('account.userName')}: `, h('strong', {}, user.name)),
+    form,
+  );
+
+  async function onsubmit(event) {
+    event.preventDefault();
+    part.say('');
+    submit.disabled = true;
+    try {
+      const account = await api.setOwnName(input.value.trim());
+      input.value = account.display_name;
+      part.say(t('account.named'));
+      renamed(account);
+    } catch (error) {
+      part.say('', error.status === 400 ? t('account.nameRefused') : wordsFor(error));
+    }
+    submit.disabled = false;
+  }
+
+  return part.element;
 }
 
 function passwordPanel(user) {
