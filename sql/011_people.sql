@@ -18,3 +18,17 @@ CREATE TABLE IF NOT EXISTS invites (
 -- the user name. MariaDB can safely repeat this.
 ALTER TABLE users
   ADD COLUMN /*M! IF NOT EXISTS */ display_name VARCHAR(80) NOT NULL DEFAULT '';
+
+-- The name of a deleted stream, whose old tokens must stay void when the name is taken again; ""
+-- while the stream exists.
+ALTER TABLE revocations
+  ADD COLUMN /*M! IF NOT EXISTS */ stream_name VARCHAR(161) NOT NULL DEFAULT '';
+
+-- Streams that were deleted with their recordings: duolu-auth deletes the files, also one that is
+-- still being written, and then the row. Until then no new stream can take the name.
+CREATE TABLE IF NOT EXISTS recording_deletions (
+  app      VARCHAR(32) NOT NULL,
+  name     VARCHAR(128) NOT NULL,
+  asked_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  PRIMARY KEY (app, name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

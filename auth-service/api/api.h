@@ -122,6 +122,11 @@ void api_user_invite(api_t *api);
 void api_invite_open(api_t *api);
 void api_invite_use(api_t *api);
 
+/* api_delete.c */
+void api_stream_storage(api_t *api);
+void api_stream_remove(api_t *api);
+void api_user_remove(api_t *api);
+
 /* api_grant.c */
 void api_grants(api_t *api);
 void api_grant_add(api_t *api);

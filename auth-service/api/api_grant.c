@@ -14,8 +14,9 @@ static void grant_collect(const store_grant_t *grant, void *data)
 {
     json_array_append_new(data, json_pack("{ss ss* ss ss* so ss*}",
         grant->is_group ? "group" : "user", grant->grantee, "user_display",
-        grant->display[0] ? grant->display : NULL, "app", grant->app, "name", grant->stream[0] ? grant->stream : NULL,
-        "rights", rights_json(grant->rights), "by", grant->makers[0] ? grant->makers : NULL));
+        grant->display[0] ? grant->display : NULL, "app", grant->app,
+        "name", grant->stream[0] ? grant->stream : NULL, "rights", rights_json(grant->rights),
+        "by", grant->makers[0] ? grant->makers : NULL));
 }
 
 

@@ -182,6 +182,25 @@ void api_streams(api_t *api)
 }
 
 
+/* Says which recordings of a deleted stream are in the way of a new one; false: none. */
+static bool stream_left(api_t *api, const change_t *change)
+{
+    if (change->left_going) {
+        api_error(api, 409, "recordings", "The recordings of a deleted stream of this name are "
+                  "being deleted. Try again in a minute.");
+        return true;
+    }
+    if (change->left.files) {
+        api_error(api, 409, "recordings", "There are %llu recordings of a deleted stream of this "
+                  "name. Choose another name, or give them to the new stream and its owner: "
+                  "\"take_recordings\": true.", (unsigned long long) change->left.files);
+        return true;
+    }
+
+    return false;
+}
+
+
 void api_stream_add(api_t *api)
 {
     char              key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
@@ -220,8 +239,14 @@ void api_stream_add(api_t *api)
         return;
     }
 
-    stream = (change_stream_t) { app, name, title, owner.id };
+    stream = (change_stream_t) {
+        .app = app, .name = name, .title = title, .owner = owner.id,
+        .take_recordings = json_is_true(json_object_get(api->body, "take_recordings"))
+    };
     result = change_stream_add(&change, &stream, key);
+    if (result == STORE_EXISTS && stream_left(api, &change)) {
+        return;
+    }
     if (result != STORE_OK) {
         api_store_error(api, result, "stream of this name");
         return;

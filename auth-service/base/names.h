@@ -48,8 +48,8 @@ bool name_title_valid(const char *text);
 bool name_label_valid(const char *text);
 
 /* A person's name, "" for none. */
-#define NAME_DISPLAY_RULE "at most 80 characters, none invisible, none that reverses the text, no " \
-                          "space at an end"
+#define NAME_DISPLAY_RULE "at most 80 characters, none invisible, none that reverses the text, " \
+                          "no space at an end"
 bool name_display_valid(const char *text);
 
 /* Splits "live/demo" at the slash; false when either half is not a valid name. */

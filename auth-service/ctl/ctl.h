@@ -31,7 +31,9 @@ typedef enum {
     OPTION_DRY_RUN        = 1 << 9,
     OPTION_WINDOW         = 1 << 10,
     OPTION_EDGE           = 1 << 11,
-    OPTION_INVITE         = 1 << 20
+    OPTION_INVITE         = 1 << 20,
+    OPTION_RECORDINGS     = 1 << 21,
+    OPTION_TAKE           = 1 << 22
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -50,6 +52,7 @@ typedef struct {
     const char  *user;
     const char  *window;
     const char  *edge;
+    const char  *recordings;
 } ctl_t;
 
 typedef struct {
@@ -91,6 +94,7 @@ int ctl_user_revoke(ctl_t *ctl);
 int ctl_user_set(ctl_t *ctl);
 int ctl_user_passwd(ctl_t *ctl);
 int ctl_user_invite(ctl_t *ctl);
+int ctl_user_delete(ctl_t *ctl);
 int ctl_user_list(ctl_t *ctl);
 int ctl_group_add(ctl_t *ctl);
 int ctl_group_join(ctl_t *ctl);
@@ -101,6 +105,7 @@ int ctl_stream_add(ctl_t *ctl);
 int ctl_stream_list(ctl_t *ctl);
 int ctl_stream_set(ctl_t *ctl);
 int ctl_stream_revoke(ctl_t *ctl);
+int ctl_stream_delete(ctl_t *ctl);
 int ctl_key_add(ctl_t *ctl);
 int ctl_key_list(ctl_t *ctl);
 int ctl_key_revoke(ctl_t *ctl);

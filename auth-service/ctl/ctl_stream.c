@@ -58,8 +58,18 @@ int ctl_stream_add(ctl_t *ctl)
         return code;
     }
 
-    stream = (change_stream_t) { app, name, title, owner.id };
+    stream = (change_stream_t) { .app = app, .name = name, .title = title, .owner = owner.id,
+                                 .take_recordings = (ctl->given & OPTION_TAKE) != 0 };
     result = change_stream_add(&change, &stream, key);
+    if (result == STORE_EXISTS && change.left_going) {
+        return ctl_fail(CTL_EXISTS, "recordings of a deleted stream %s are being deleted; try "
+                        "again in a minute", full);
+    }
+    if (result == STORE_EXISTS && change.left.files) {
+        return ctl_fail(CTL_EXISTS, "%llu recordings of a deleted stream %s exist; "
+                        "--take-recordings gives them to the new stream and its owner",
+                        (unsigned long long) change.left.files, full);
+    }
     if (result != STORE_OK) {
         snprintf(subject, sizeof(subject), "stream %s", full);
         return ctl_store_fail(ctl, result, subject);

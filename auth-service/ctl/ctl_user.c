@@ -324,8 +324,9 @@ static void ctl_user_print(const store_user_t *user, void *data)
 static void ctl_user_collect(const store_user_t *user, void *data)
 {
     json_array_append_new(data, json_pack("{ss ss sb sb sI sI}", "name", user->name,
-        "display_name", user->display_name, "admin", user->admin, "disabled", user->disabled, "max_publishers",
-        (json_int_t) user->max_publishers, "rec_quota", (json_int_t) user->rec_quota));
+        "display_name", user->display_name, "admin", user->admin, "disabled", user->disabled,
+        "max_publishers", (json_int_t) user->max_publishers,
+        "rec_quota", (json_int_t) user->rec_quota));
 }
 
 

@@ -328,8 +328,11 @@ store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *sc
     store_result_t  result;
 
     memset(&change->report, 0, sizeof(change->report));
+    memset(&change->left, 0, sizeof(change->left));
+    change->left_going = false;
     step->store = change->store;
     step->actor = change->actor;
+    step->change = change;
 
     result = step_commit(step, scope, run);
     change->orphaned = result == STORE_OK ? (unsigned) step->orphan_count : 0;
@@ -486,6 +489,29 @@ static store_result_t step_key_add(step_t *step)
 }
 
 
+/*
+ * Recordings belong to the stream that has their name. Those of a deleted stream must not fall
+ * to the next owner of the name unless the caller says so.
+ */
+static store_result_t step_stream_name_free(step_t *step)
+{
+    const change_stream_t  *made = step->made;
+    store_result_t          result;
+
+    result = store_deletion_of(step->store, made->app, made->name);
+    if (result != STORE_NONE) {
+        step->change->left_going = result == STORE_OK;
+        return result == STORE_OK ? STORE_EXISTS : result;
+    }
+    if (made->take_recordings) {
+        return STORE_OK;
+    }
+
+    result = store_recorded_name(step->store, made->app, made->name, &step->change->left);
+    return result == STORE_OK && step->change->left.files ? STORE_EXISTS : result;
+}
+
+
 static store_result_t step_stream_add(step_t *step)
 {
     const change_stream_t  *made = step->made;
@@ -493,6 +519,13 @@ static store_result_t step_stream_add(step_t *step)
 
     result = store_stream_add(step->store, made->app, made->name, made->owner, made->title,
                               &step->stream);
+    if (result == STORE_OK) {
+        result = step_stream_name_free(step);
+    }
+    if (result == STORE_OK) {
+        result = store_revocation_inherit(step->store, step->stream);
+    }
+
     return result == STORE_OK ? step_key_add(step) : result;
 }
 

@@ -16,6 +16,8 @@ typedef struct {
     uint64_t          actor;        /* the user of the page; 0: duoluctl or the keeper */
     outbox_report_t   report;
     unsigned          orphaned;     /* streams on which a maker's keys and grants ended */
+    store_recorded_t  left;         /* STORE_EXISTS: recordings of a deleted stream of this name */
+    bool              left_going;   /* STORE_EXISTS: such recordings are being deleted */
 } change_t;
 
 /* For change_stream_add(). */
@@ -24,6 +26,7 @@ typedef struct {
     const char  *name;
     const char  *title;
     uint64_t     owner;
+    bool         take_recordings;   /* recordings of a deleted stream of this name become its own */
 } change_stream_t;
 
 store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin);
@@ -59,6 +62,13 @@ store_result_t change_user_revoke(change_t *change, uint64_t user);
 
 store_result_t change_stream_add(change_t *change, const change_stream_t *stream,
                                  char key[SECRET_SIZE]);
+/*
+ * change_delete.c: what is deleted ends its sessions and tokens. A user's streams are deleted with
+ * the user. The keeper deletes recordings, if asked to; others stay, and only admins see them.
+ */
+store_result_t change_stream_remove(change_t *change, uint64_t stream, bool recordings);
+store_result_t change_user_remove(change_t *change, uint64_t user, bool recordings);
+
 store_result_t change_stream_update(change_t *change, uint64_t stream,
                                     const store_settings_t *set);
 store_result_t change_stream_revoke(change_t *change, uint64_t stream);

@@ -12,7 +12,7 @@
 typedef struct {
     store_t             *store;
     uint64_t             actor;
-    bool                 own;           /* the actor changes the own account: needs no more rights */
+    bool                 own;           /* the actor changes the own account */
     uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
     bool                 by_admin;      /* the actor manages it as an admin */
     uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
@@ -24,6 +24,8 @@ typedef struct {
     bool                 disabled;
     unsigned             rights;
     bool                 admin;         /* the user to be added */
+    bool                 recordings;    /* delete also what the streams have recorded */
+    change_t            *change;        /* for what a step reports beside its result */
     const char          *name;
     const char          *hash;
     const unsigned char *invite;        /* the fingerprint of a link */

@@ -14,7 +14,7 @@ static control_result_t outbox_tell(const char *socket_path, const store_revocat
     control_result_t  result;
 
     if (row->stream && row->stream_name[0] == '\0') {
-        /* the stream was deleted: nginx lets nobody use its name any more */
+        /* its row was deleted by hand, without the name that nginx needs */
         return CONTROL_OK;
     }
 

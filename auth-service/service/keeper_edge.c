@@ -69,7 +69,7 @@ static control_result_t edge_tell(keeper_desk_t *desk, edge_state_t *state,
     control_result_t   result, worst = CONTROL_OK;
 
     for (i = 0; i < count && !atomic_load(&desk->stopping); i++) {
-        /* keys are the origin's matter, and nobody may use the name of a deleted stream */
+        /* keys are the origin's matter, and a stream deleted by hand has left no name */
         if (rows[i].device || (rows[i].stream && rows[i].stream_name[0] == '\0')
             || edge_knows(state, &rows[i]))
         {

@@ -1,5 +1,6 @@
 #include "keeper.h"
 #include "../base/log.h"
+#include "../rec/deletion.h"
 #include "../rec/prune.h"
 #include "../rec/quota.h"
 #include "../rec/record.h"
@@ -13,6 +14,7 @@
 #define RECORDINGS_TICKS(ms)  ((ms) / KEEPER_TICK_MS)
 #define RECORDINGS_COMPARE    RECORDINGS_TICKS(2000)
 #define RECORDINGS_SPACE      RECORDINGS_TICKS(2000)
+#define RECORDINGS_DELETE     RECORDINGS_TICKS(2000)
 #define RECORDINGS_QUOTA      RECORDINGS_TICKS(10000)
 #define RECORDINGS_PRUNE      RECORDINGS_TICKS(60000)
 #define RECORDINGS_STALE       RECORDINGS_TICKS(600000)
@@ -32,9 +34,11 @@ typedef struct {
     unsigned  quota_in;
     unsigned  prune_in;
     unsigned  stale_in;
+    unsigned  delete_in;
     spool_refused_t  refused;
     char      spool_logged[600];      /* the last error logged, to log each only once */
     char      prune_logged[PRUNE_ERROR_SIZE];
+    char      delete_logged[DELETION_ERROR_SIZE];
     unsigned  broken_logged;
     json_t   *record_logged;
 } recordings_t;
@@ -157,12 +161,38 @@ static bool recordings_prune_due(const config_t *config, recordings_t *state)
 }
 
 
+/* Deletes the recordings of deleted streams. */
+static void recordings_delete(keeper_desk_t *desk, recordings_t *state)
+{
+    deletion_t      deletion = { .store = desk->store, .config = desk->config,
+                                 .stopping = &desk->stopping };
+    store_result_t  result;
+
+    if (state->delete_in > 0) {
+        state->delete_in--;
+        return;
+    }
+
+    result = deletion_run(&deletion);
+    if (result != STORE_OK && result != STORE_NONE) {
+        snprintf(deletion.error, sizeof(deletion.error), "database: %s",
+                 store_error(desk->store));
+    }
+    recordings_log_change(state->delete_logged, sizeof(state->delete_logged),
+                          "recordings: cannot delete those of a deleted stream", deletion.error);
+
+    /* go on at once while there are more */
+    state->delete_in = deletion.count ? 0 : RECORDINGS_DELETE;
+}
+
+
 static void recordings_tick(keeper_desk_t *desk, void *data)
 {
     recordings_t  *state = data;
 
     recordings_spool(desk, state);
     recordings_stale(desk, state);
+    recordings_delete(desk, state);
 
     if (state->quota_in > 0) {
         state->quota_in--;

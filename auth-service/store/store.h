@@ -96,9 +96,11 @@ store_result_t store_user_by_id(store_t *store, uint64_t id, store_user_t *user)
 store_result_t store_user_list(store_t *store, store_user_each each, void *data);
 store_result_t store_user_set_disabled(store_t *store, uint64_t id, bool disabled);
 store_result_t store_user_set_password(store_t *store, uint64_t id, const char *hash);
-/* STORE_NONE: the user is gone or disabled, or has another password than `user`, which was read before */
+/* STORE_NONE: the user is gone or disabled, or has another password than when `user` was read */
 store_result_t store_user_replace_password(store_t *store, const store_user_t *user,
                                            const char *hash);
+/* Deletes the user, who must own no stream, with the user's logins, links, keys and grants. */
+store_result_t store_user_remove(store_t *store, uint64_t id);
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits);
 
 /* A stream owner without a rec_quota. */
@@ -207,6 +209,11 @@ store_result_t store_stream_update(store_t *store, uint64_t id, const store_sett
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
 /* the streams that nginx should record while they are live */
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
+/* Deletes the stream, its keys and the grants on it; its recordings stay. */
+store_result_t store_stream_remove(store_t *store, uint64_t id);
+/* the streams of one owner */
+store_result_t store_stream_owned(store_t *store, uint64_t owner, store_id_each each,
+                                  void *data);
 store_result_t store_app_known(store_t *store, const char *app);
 store_result_t store_app_streams(store_t *store, const char *app, store_id_each each,
                                  void *data);
@@ -319,7 +326,7 @@ typedef struct {
     uint64_t  stream;
     uint64_t  device;
     int64_t   at;                               /* unix seconds */
-    char      stream_name[NAME_FULL_MAX + 1];   /* set when read; "" if the stream was deleted */
+    char      stream_name[NAME_FULL_MAX + 1];   /* set when read; "": its row was deleted by hand */
 } store_revocation_t;
 
 /* writes its time, or a later one if existing tokens may carry a later issue time */
@@ -341,6 +348,13 @@ store_result_t store_revocation_one(store_t *store, const store_revocation_t *of
  */
 store_result_t store_revocation_since(store_t *store, uint64_t since, uint64_t *now,
                                       store_revocation_t **rows, size_t *count);
+/* Notes the stream's name in its revocations, before the stream is deleted. */
+store_result_t store_revocation_name(store_t *store, uint64_t stream);
+/*
+ * A new stream takes over when its name was last revoked from a deleted one: nginx refuses tokens
+ * for this name that were made until then.
+ */
+store_result_t store_revocation_inherit(store_t *store, uint64_t stream);
 /* marks it as delivered, unless it was revoked again since the caller read it */
 store_result_t store_revocation_told(store_t *store, const store_revocation_t *revocation);
 
@@ -418,6 +432,30 @@ store_result_t store_recording_all(store_t *store, store_recording_each each, vo
 store_result_t store_recording_open(store_t *store, store_recording_each each, void *data);
 store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
 store_result_t store_recording_remove(store_t *store, const char *file);
+
+/* What a stream or an owner has recorded. */
+typedef struct {
+    uint64_t  files;
+    uint64_t  kept;             /* of these, protected from retention */
+    uint64_t  bytes;            /* of the closed ones */
+} store_recorded_t;
+
+store_result_t store_recorded_name(store_t *store, const char *app, const char *name,
+                                   store_recorded_t *recorded);
+store_result_t store_recorded_owner(store_t *store, uint64_t owner,
+                                    store_recorded_t *recorded);
+
+/* Asks for the deletion of all recordings of a stream, which is deleted in the same transaction. */
+store_result_t store_deletion_add(store_t *store, uint64_t stream);
+/* STORE_OK: recordings of a deleted stream of this name are being deleted */
+store_result_t store_deletion_of(store_t *store, const char *app, const char *name);
+/* STORE_NONE: nothing is to be deleted */
+store_result_t store_deletion_any(store_t *store);
+/* the closed recordings to delete, oldest first, at most this many */
+store_result_t store_deletion_files(store_t *store, unsigned most, store_recording_each each,
+                                    void *data);
+/* forgets the deletions that are done */
+store_result_t store_deletion_finish(store_t *store);
 
 /* --- audit (store_audit.c) --- */
 

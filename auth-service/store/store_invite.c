@@ -1,6 +1,6 @@
 #include "store_core.h"
 
-/* An admin who is gone must not keep links to other accounts: the maker has to be an admin still. */
+/* An admin who is gone must not keep links to other accounts: the maker must still be one. */
 #define INVITE_VALID \
     "i.used_at IS NULL AND i.expires_at > UTC_TIMESTAMP(3) AND u.disabled = 0 " \
     "AND (i.made_by = 0 OR EXISTS (SELECT 1 FROM users m WHERE m.id = i.made_by " \

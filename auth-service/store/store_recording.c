@@ -175,3 +175,98 @@ store_result_t store_recording_remove(store_t *store, const char *file)
 
     return store_execute(store, sql, values, 1, NULL, NULL);
 }
+
+
+static void recorded_take(const store_row_t *row, void *data)
+{
+    store_recorded_t  *recorded = data;
+
+    recorded->files = row->integer[0];
+    recorded->kept = row->integer[1];
+    recorded->bytes = row->integer[2];
+}
+
+
+#define RECORDED_COLUMNS \
+    "SELECT COUNT(r.id), CAST(COALESCE(SUM(r.keep), 0) AS UNSIGNED), " \
+    "CAST(COALESCE(SUM(r.bytes), 0) AS UNSIGNED) FROM recordings r "
+
+
+store_result_t store_recorded_name(store_t *store, const char *app, const char *name,
+                                   store_recorded_t *recorded)
+{
+    static const char  sql[] = RECORDED_COLUMNS "WHERE r.app = ? AND r.name = ?";
+
+    store_value_t  values[] = { store_text(app), store_text(name) };
+
+    return store_query(store, sql, values, 2, "iii", recorded_take, recorded);
+}
+
+
+store_result_t store_recorded_owner(store_t *store, uint64_t owner, store_recorded_t *recorded)
+{
+    static const char  sql[] = RECORDED_COLUMNS
+        "JOIN streams s ON s.app = r.app AND s.name = r.name WHERE s.owner_id = ?";
+
+    store_value_t  values[] = { store_integer(owner) };
+
+    return store_query(store, sql, values, 1, "iii", recorded_take, recorded);
+}
+
+
+store_result_t store_deletion_add(store_t *store, uint64_t stream)
+{
+    static const char  sql[] = "INSERT IGNORE INTO recording_deletions (app, name) "
+                               "SELECT app, name FROM streams WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(stream) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_deletion_of(store_t *store, const char *app, const char *name)
+{
+    static const char  sql[] = "SELECT 1 FROM recording_deletions WHERE app = ? AND name = ?";
+
+    store_value_t  values[] = { store_text(app), store_text(name) };
+
+    return store_query(store, sql, values, 2, "i", NULL, NULL);
+}
+
+
+store_result_t store_deletion_any(store_t *store)
+{
+    static const char  sql[] = "SELECT 1 FROM recording_deletions LIMIT 1";
+
+    return store_query(store, sql, NULL, 0, "i", NULL, NULL);
+}
+
+
+/* If a stream was made with the name by hand, the recordings are its own: leave them. */
+store_result_t store_deletion_files(store_t *store, unsigned most, store_recording_each each,
+                                    void *data)
+{
+    static const char  sql[] = RECORDING_SELECT
+        "JOIN recording_deletions d ON d.app = r.app AND d.name = r.name "
+        "WHERE s.id IS NULL AND r.state <> 'recording' ORDER BY r.started_ms, r.id LIMIT ?";
+
+    store_value_t     values[] = { store_integer(most) };
+    recording_list_t  list = { each, data };
+
+    return store_list(store, sql, values, 1, RECORDING_LETTERS, recording_take_each, &list);
+}
+
+
+/* Waits some seconds, since an event of nginx may still make a row. */
+store_result_t store_deletion_finish(store_t *store)
+{
+    static const char  sql[] =
+        "DELETE d FROM recording_deletions d "
+        "LEFT JOIN streams s ON s.app = d.app AND s.name = d.name "
+        "LEFT JOIN recordings r ON r.app = d.app AND r.name = d.name "
+        "WHERE s.id IS NOT NULL "
+        "OR (r.id IS NULL AND d.asked_at < CURRENT_TIMESTAMP(3) - INTERVAL 5 SECOND)";
+
+    return store_execute(store, sql, NULL, 0, NULL, NULL);
+}

@@ -85,7 +85,7 @@ static void revocation_take_each(const store_row_t *row, void *data)
 
 #define REVOCATION_SELECT \
     "SELECT r.user_id, r.stream_id, r.device_id, r.at, COALESCE(CONCAT(s.app, '/', s.name), " \
-    "'') FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
+    "r.stream_name) FROM revocations r LEFT JOIN streams s ON s.id = r.stream_id "
 
 #define REVOCATION_PENDING  REVOCATION_SELECT "WHERE r.pending = 1 "
 
@@ -161,6 +161,32 @@ store_result_t store_revocation_since(store_t *store, uint64_t since, uint64_t *
     *rows = list.rows;
     *count = list.count;
     return result == STORE_OK && list.failed ? STORE_DOWN : result;
+}
+
+
+store_result_t store_revocation_name(store_t *store, uint64_t stream)
+{
+    static const char  sql[] =
+        "UPDATE revocations r JOIN streams s ON s.id = r.stream_id "
+        "SET r.stream_name = CONCAT(s.app, '/', s.name) WHERE r.stream_id = ?";
+
+    store_value_t  values[] = { store_integer(stream) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
+}
+
+
+store_result_t store_revocation_inherit(store_t *store, uint64_t stream)
+{
+    static const char  sql[] =
+        "INSERT INTO revocations (stream_id, at, pending) "
+        "SELECT s.id, MAX(r.at), 0 FROM streams s "
+        "JOIN revocations r ON r.stream_name = CONCAT(s.app, '/', s.name) "
+        "WHERE s.id = ? AND r.device_id = 0 GROUP BY s.id";
+
+    store_value_t  values[] = { store_integer(stream) };
+
+    return store_execute(store, sql, values, 1, NULL, NULL);
 }
 
 

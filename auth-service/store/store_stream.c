@@ -179,6 +179,26 @@ store_result_t store_stream_recorded(store_t *store, store_name_each each, void 
 }
 
 
+store_result_t store_stream_remove(store_t *store, uint64_t id)
+{
+    static const char  sql[] = "DELETE FROM streams WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(id) };
+
+    return store_execute_rows(store, sql, values, 1);
+}
+
+
+store_result_t store_stream_owned(store_t *store, uint64_t owner, store_id_each each, void *data)
+{
+    static const char  sql[] = "SELECT id FROM streams WHERE owner_id = ?";
+
+    store_value_t  values[] = { store_integer(owner) };
+
+    return store_list_ids(store, sql, values, 1, each, data);
+}
+
+
 store_result_t store_app_known(store_t *store, const char *app)
 {
     static const char  sql[] = "SELECT 1 FROM streams WHERE app = ? LIMIT 1";

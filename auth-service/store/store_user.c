@@ -119,6 +119,16 @@ store_result_t store_user_replace_password(store_t *store, const store_user_t *u
 }
 
 
+store_result_t store_user_remove(store_t *store, uint64_t id)
+{
+    static const char  sql[] = "DELETE FROM users WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(id) };
+
+    return store_execute_rows(store, sql, values, 1);
+}
+
+
 store_result_t store_user_set_limits(store_t *store, uint64_t id, const store_limits_t *limits)
 {
     static const char  sql[] = "UPDATE users SET max_publishers = COALESCE(?, max_publishers), "

@@ -260,6 +260,30 @@ cleanly('revoking a stream ends its publisher, its viewers and their tokens', as
   await refused(stream, token);
 });
 
+cleanly('deleting a stream or a user ends it all, and old tokens stay void under a new owner', async (t) => {
+  await stack.ctl('user', 'add', 'dan', '--password-stdin', { input: `${password}\n` });
+  const [first, second] = [await newStream('again', 'dan'), await newStream('again2', 'dan')];
+  for (const { full } of [first, second]) await stack.ctl('grant', 'eve', full, 'view,replay');
+  const old = await newToken('eve', first);
+  const gone = [await publish(first), ...await viewers(first, old)];
+  await ends(t, () => stack.ctl('stream', 'delete', first.full, '--recordings', 'keep'), gone);
+  await refusedKey(first);
+
+  const next = await newStream('again', 'joe');
+  const publisher = await publish(next);        // at once: the revocation of the old one does not hold it up
+  await untilLive(stack, next.full);
+  assert.equal((await get(address(first, old))).status, 403, 'the old token does not show the new owner\'s stream');
+  const joes = await viewers(next, await newToken('joe', next));
+
+  const dans = [await publish(second), ...await viewers(second, await newToken('dan', second))];
+  const follower = await follow(await login('dan'));
+  await ends(t, () => stack.ctl('user', 'delete', 'dan', '--recordings', 'delete'), [...dans, follower],
+    [publisher, ...joes]);
+  await refusedKey(second);
+  await reload();
+  assert.equal((await get(address(first, old))).status, 403);
+});
+
 /** Downloads a whole recording of 500 MB; `ended` follows nginx's list of sessions. */
 async function download(stream, user, file) {
   const token = (await stack.ctl('url', user, stream.full, 'replay', '--format', 'hls')).split('/m/')[1].split('/')[0];

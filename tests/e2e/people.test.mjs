@@ -290,8 +290,8 @@ describe('a name for people to read', () => {
     assert.equal((await asked('POST', '/api/users/bob', { display_name: '鲍勃' })).display_name, '鲍勃');
     assert.match(await auth.done(['user', 'set', 'bob', 'display_name=Боб']), /display_name=Боб$/m);
     assert.match(await auth.done(['user', 'list']), /^bob .* Боб$/m);
-    assert.equal((await asked('POST', '/api/users', { name: 'ina', invite: true, display_name: '伊娜' }, 201)).display_name,
-      '伊娜');
+    const ina = await asked('POST', '/api/users', { name: 'ina', invite: true, display_name: '伊娜' }, 201);
+    assert.equal(ina.display_name, '伊娜');
     for (const bad of ['x'.repeat(81), 'a\u202eb', 'a\u200bb', 'a\nb', ' a', 'a ', 7, null]) {
       assert.equal((await post('/api/me', { display_name: bad }, { cookie: eve })).status, 400, JSON.stringify(bad));
       assert.equal((await post('/api/users/bob', { display_name: bad })).status, 400, JSON.stringify(bad));

@@ -58,8 +58,8 @@ export default {
   'account.conflict': 'Your account was changed meanwhile. Try again.',
   'account.everywhere': 'Sign out everywhere',
   'account.everywhereLead':
-    'Signs you out on all devices, ends everything that you watch or publish, and makes copied stream URLs stop working. ' +
-      'Phones with a key publish again by themselves.',
+    'Signs you out on all devices, ends everything that you watch or publish, and makes copied stream URLs stop ' +
+      'working. Phones with a key publish again by themselves.',
   'account.everywhereTitle': 'Sign out on all devices?',
   'account.everywhereText': 'You are signed out here too.',
 
