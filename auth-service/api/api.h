@@ -122,6 +122,16 @@ void api_user_invite(api_t *api);
 void api_invite_open(api_t *api);
 void api_invite_use(api_t *api);
 
+/* api_person.c */
+void api_person(api_t *api);
+
+/* api_group.c */
+void api_groups(api_t *api);
+void api_group_add(api_t *api);
+void api_group_remove(api_t *api);
+void api_group_join(api_t *api);
+void api_group_leave(api_t *api);
+
 /* api_delete.c */
 void api_stream_storage(api_t *api);
 void api_stream_remove(api_t *api);

@@ -97,6 +97,7 @@ int ctl_user_invite(ctl_t *ctl);
 int ctl_user_delete(ctl_t *ctl);
 int ctl_user_list(ctl_t *ctl);
 int ctl_group_add(ctl_t *ctl);
+int ctl_group_delete(ctl_t *ctl);
 int ctl_group_join(ctl_t *ctl);
 int ctl_group_leave(ctl_t *ctl);
 int ctl_group_list(ctl_t *ctl);

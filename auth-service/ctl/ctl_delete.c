@@ -1,4 +1,4 @@
-/* Deletes users and streams. */
+/* Deletes users, streams and groups. */
 
 #include "ctl.h"
 
@@ -56,6 +56,29 @@ int ctl_user_delete(ctl_t *ctl)
     ctl_audit(ctl, "user delete", user.name);
     printf("user %s deleted\n", user.name);
     ctl_delete_report(ctl, &change, recordings, &recorded);
+    return CTL_OK;
+}
+
+
+int ctl_group_delete(ctl_t *ctl)
+{
+    char             subject[NAME_USER_MAX + 16];
+    change_t         change = ctl_change(ctl);
+    uint64_t         group;
+    const char      *name = ctl->words[0];
+    store_result_t   result = store_group_id(ctl->store, name, &group);
+
+    if (result == STORE_OK) {
+        result = change_group_remove(&change, group);
+    }
+    if (result != STORE_OK) {
+        snprintf(subject, sizeof(subject), "group %.64s", name);
+        return ctl_store_fail(ctl, result, subject);
+    }
+
+    ctl_audit(ctl, "group delete", name);
+    printf("group %s deleted\n", name);
+    ctl_report(ctl, &change);
     return CTL_OK;
 }
 

@@ -417,16 +417,21 @@ int ctl_group_leave(ctl_t *ctl)
 }
 
 
-static void ctl_group_print(const char *name, const char *member, void *data)
+static void ctl_group_print(const char *name, const char *member, const char *display,
+                            void *data)
 {
+    (void) display;
     (void) data;
     printf("%-24s %s\n", name, member);
 }
 
 
-static void ctl_group_collect(const char *name, const char *member, void *data)
+static void ctl_group_collect(const char *name, const char *member, const char *display,
+                              void *data)
 {
     json_t  *groups = data, *members = json_object_get(groups, name);
+
+    (void) display;
 
     if (members == NULL) {
         members = json_array();

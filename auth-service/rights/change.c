@@ -111,8 +111,7 @@ static store_result_t step_revoke_lost(step_t *step, const loss_t *loss,
 }
 
 
-/* Runs the step and, with a scope, compares the rights before and after it. */
-static store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, step_run run)
+store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, step_run run)
 {
     loss_t          loss = { 0 };
     store_result_t  result = STORE_OK;
@@ -738,7 +737,7 @@ store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user
 }
 
 
-static store_result_t step_group_leave(step_t *step)
+store_result_t step_group_leave(step_t *step)
 {
     return store_group_leave(step->store, step->group, step->user);
 }

@@ -85,6 +85,11 @@ store_result_t change_grant_remove(change_t *change, const store_grant_key_t *ke
 store_result_t change_group_join(change_t *change, uint64_t group, uint64_t user);
 store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t user);
 
+/* change_group.c */
+store_result_t change_group_add(change_t *change, const char *name);
+/* with its grants */
+store_result_t change_group_remove(change_t *change, uint64_t group);
+
 /* Ends keys and grants whose makers lost the right to manage by a change made by hand. */
 store_result_t change_orphans(change_t *change);
 

@@ -50,6 +50,12 @@ typedef store_result_t (*step_run)(step_t *step);
 /* Writes a revocation, which change_run() delivers after the commit; 0 matches any. */
 store_result_t step_revoke(step_t *step, uint64_t user, uint64_t stream, uint64_t device);
 
+/* Runs the step and, with a scope, writes a revocation for each right that it took away. */
+store_result_t step_with_loss(step_t *step, const loss_scope_t *scope, step_run run);
+
+/* Takes step->user out of step->group. */
+store_result_t step_group_leave(step_t *step);
+
 /* Ends the logins of step->user and revokes the user's sessions and tokens. */
 store_result_t step_user_revoke(step_t *step);
 

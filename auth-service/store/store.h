@@ -164,9 +164,12 @@ store_result_t store_invite_void(store_t *store, uint64_t user);
 /* --- groups (store_group.c) --- */
 
 typedef void (*store_id_each)(uint64_t id, void *data);
-typedef void (*store_group_each)(const char *name, const char *members, void *data);
+typedef void (*store_group_each)(const char *name, const char *member, const char *display,
+                                 void *data);
 
 store_result_t store_group_add(store_t *store, const char *name);
+/* with its members and grants */
+store_result_t store_group_remove(store_t *store, uint64_t group);
 store_result_t store_group_id(store_t *store, const char *name, uint64_t *id);
 store_result_t store_group_join(store_t *store, uint64_t group, uint64_t user);
 store_result_t store_group_leave(store_t *store, uint64_t group, uint64_t user);
@@ -317,6 +320,40 @@ store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker
                                  store_access_each each, void *data);
 /* adds an audit row: this maker's keys and grants end */
 store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
+
+/* --- one person, for admins (store_person.c) --- */
+
+/* A grant that gives a person rights. */
+typedef struct {
+    char      group[NAME_USER_MAX + 1];     /* to this group; "": to the user */
+    uint64_t  stream;                       /* on this stream, or on the whole app */
+    char      app[NAME_APP_MAX + 1];
+    unsigned  rights;
+} store_source_t;
+
+/* A valid publishing key in the person's name. */
+typedef struct {
+    uint64_t  id;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    char      label[64 * 4 + 1];
+    int64_t   created;          /* unix ms */
+    int64_t   seen;             /* when it last published; 0: never */
+} store_key_t;
+
+typedef void (*store_source_each)(const store_source_t *source, void *data);
+typedef void (*store_text_each)(const char *text, void *data);
+typedef void (*store_key_each)(const store_key_t *key, void *data);
+
+store_result_t store_person_sources(store_t *store, uint64_t user, store_source_each each,
+                                    void *data);
+store_result_t store_person_groups(store_t *store, uint64_t user, store_text_each each,
+                                   void *data);
+store_result_t store_person_keys(store_t *store, uint64_t user, unsigned most,
+                                 store_key_each each, void *data);
+/* counts the open logins */
+store_result_t store_person_logins(store_t *store, uint64_t user, uint64_t *logins);
 
 /* --- revocations, and whether nginx has been told (store_revocation.c) --- */
 

@@ -21,6 +21,16 @@ store_result_t store_group_id(store_t *store, const char *name, uint64_t *id)
 }
 
 
+store_result_t store_group_remove(store_t *store, uint64_t group)
+{
+    static const char  sql[] = "DELETE FROM user_groups WHERE id = ?";
+
+    store_value_t  values[] = { store_integer(group) };
+
+    return store_execute_rows(store, sql, values, 1);
+}
+
+
 store_result_t store_group_join(store_t *store, uint64_t group, uint64_t user)
 {
     static const char  sql[] = "INSERT INTO group_members (group_id, user_id) VALUES (?, ?)";
@@ -62,18 +72,18 @@ static void group_take_each(const store_row_t *row, void *data)
 {
     group_list_t  *list = data;
 
-    list->each(row->text[0], row->text[1], list->data);
+    list->each(row->text[0], row->text[1], row->text[2], list->data);
 }
 
 
 store_result_t store_group_list(store_t *store, store_group_each each, void *data)
 {
     static const char  sql[] =
-        "SELECT g.name, COALESCE(u.name, '') FROM user_groups g "
+        "SELECT g.name, COALESCE(u.name, ''), COALESCE(u.display_name, '') FROM user_groups g "
         "LEFT JOIN group_members m ON m.group_id = g.id "
         "LEFT JOIN users u ON u.id = m.user_id ORDER BY g.name, u.name";
 
     group_list_t    list = { each, data };
 
-    return store_list(store, sql, NULL, 0, "tt", group_take_each, &list);
+    return store_list(store, sql, NULL, 0, "ttt", group_take_each, &list);
 }

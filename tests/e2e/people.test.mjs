@@ -301,3 +301,135 @@ describe('a name for people to read', () => {
     assert.equal((await asked('POST', '/api/me', { display_name: '' }, 200, { cookie: eve })).display_name, '');
   });
 });
+
+describe('the page of one person', () => {
+  const person = (name, expected = 200, options = {}) =>
+    asked('GET', `/api/users/${name}`, undefined, expected, options);
+  const whyOf = ({ streams }, name) => streams.find((stream) => stream.name === name);
+
+  before(async () => {
+    for (const name of ['pia', 'pablo']) await auth.done(['user', 'add', name, '--password-stdin'], `${password}\n`);
+    await auth.done(['stream', 'add', 'live/pias', '--owner', 'pia', '--title', '花园']);
+    await auth.done(['stream', 'add', 'stage/one', '--owner', 'admin']);
+    await auth.done(['stream', 'key', 'add', 'live/demo', '--user', 'pia', '--label', 'Pixel 8']);
+    await auth.done(['group', 'add', 'crew']);
+    await auth.done(['group', 'join', 'crew', 'pia']);
+    await auth.done(['grant', 'pia', 'live/demo', 'view,publish']);
+    await auth.done(['grant', 'group:crew', 'live/demo', 'replay']);
+    await auth.done(['grant', 'group:crew', 'stage', 'view']);
+    await auth.done(['stream', 'set', 'live/bobs', 'visibility=public']);
+  });
+
+  test('says what the person may do on each stream, and why', async () => {
+    const pia = await person('pia');
+    assert.deepEqual(whyOf(pia, 'pias'), {
+      app: 'live', name: 'pias', title: '花园', rights: ['publish', 'view', 'replay', 'manage'], why: [{ by: 'owner' }],
+    });
+    assert.deepEqual(whyOf(pia, 'demo').rights, ['publish', 'view', 'replay']);
+    assert.deepEqual(whyOf(pia, 'demo').why,
+      [{ by: 'grant', rights: ['publish', 'view'] }, { by: 'group', group: 'crew', rights: ['replay'] }]);
+    assert.deepEqual(whyOf(pia, 'one').why, [{ by: 'group', group: 'crew', app: 'stage', rights: ['view'] }]);
+    assert.deepEqual(whyOf(pia, 'bobs').why, [{ by: 'public', rights: ['view'] }]);
+    assert.deepEqual(pia.groups, ['crew']);
+    assert.equal(pia.more, false);
+
+    // each right is one of the list that the person gets herself
+    const own = (await asked('GET', '/api/streams', undefined, 200, { cookie: await service.login('pia') })).streams;
+    assert.deepEqual(pia.streams.map(({ app, name, rights }) => [app, name, rights]).sort(),
+      own.map(({ app, name, rights }) => [app, name, rights]).sort());
+
+    await asked('POST', '/api/users/pia/disable', {});
+    assert.deepEqual(whyOf(await person('pia'), 'pias').rights, []);
+    await asked('POST', '/api/users/pia/enable', {});
+  });
+
+  test('an admin sees no stream there for being an admin alone', async () => {
+    const names = (await person('second')).streams.map(({ name }) => name);
+    assert.deepEqual(names, ['bobs'], 'only the public one');
+  });
+
+  test('lists her phones with when they were seen, storage, logins and the link', async () => {
+    const before = (await person('pia')).keys;
+    assert.deepEqual(before.map(({ name, label, seen }) => [name, label, seen]),
+      [['demo', 'Pixel 8', 0], ['pias', '', 0]]);
+    assert.ok(Math.abs(before[0].created - Date.now()) < 600_000, String(before[0].created));
+    const { key } = await auth.done(['stream', 'key', 'add', 'live/pias', '--label', 'GoPro', '--json']);
+    const allowed = await auth.gate('publish', { NAME: 'pias', ARGS: `key=${key}`, SESSION: 's-pia' });
+    assert.equal(allowed.json.allow, true, allowed.text);
+    sql(`INSERT INTO recordings (app, name, file, format, started_ms, ended_ms, bytes, state, keep)
+      VALUES ('live', 'pias', 'live/pias/2026-03-10/12-00-00.000.mp4', 'mp4', 1, 2, 4096, 'complete', 1)`);
+    await asked('POST', '/api/users/pia/invite', {});
+    const pia = await person('pia');
+    const seen = pia.keys.find(({ label }) => label === 'GoPro');
+    assert.ok(Math.abs(seen.seen - Date.now()) < 600_000, String(seen.seen));
+    assert.deepEqual(pia.storage, { files: 1, kept: 1, bytes: 4096 });
+    assert.equal(pia.invite.kind, 'reset');
+    assert.ok(pia.logins >= 1);
+    assert.ok(!JSON.stringify(pia).includes('argon2'));
+  });
+
+  test('is for admins only', async () => {
+    const cookie = await service.login('pablo');
+    await person('pia', 403, { cookie });
+    await person('pablo', 403, { cookie });
+    await person('pia', 401, { cookie: null });
+    await person('nobody', 404);
+  });
+});
+
+describe('groups on the page', () => {
+  const groupOf = async (name) => (await asked('GET', '/api/groups')).groups.find((group) => group.name === name);
+
+  test('are made, joined, left and deleted; what only the group gave ends', async () => {
+    await asked('POST', '/api/groups', { name: 'choir' }, 201);
+    await asked('POST', '/api/groups', { name: 'choir' }, 409);
+    await asked('POST', '/api/groups', { name: 'no spaces' }, 400);
+    for (const name of ['bob', 'eve']) await asked('POST', `/api/groups/choir/members/${name}`, {});
+    await asked('POST', '/api/groups/choir/members/eve', {}, 409);
+    await asked('POST', '/api/groups/choir/members/nobody', {}, 404);
+    await asked('POST', '/api/groups/nothing/members/eve', {}, 404);
+    await asked('POST', '/api/users/bob', { display_name: 'Bob B.' });
+    assert.deepEqual((await groupOf('choir')).members,
+      [{ name: 'bob', display_name: 'Bob B.' }, { name: 'eve', display_name: '' }]);
+
+    await asked('POST', '/api/grants', { group: 'choir', app: 'live', name: 'demo', rights: ['view'] });
+    await asked('POST', '/api/grants', { user: 'eve', app: 'live', name: 'demo', rights: ['view'] });
+    await asked('DELETE', '/api/groups/choir/members/bob', {});
+    await until(() => pending() === 0, 'nginx to know');
+    assert.deepEqual(nginx.revoked(), [`user=${idOf('bob')}&stream=live/demo`]);
+    await asked('POST', '/api/groups/choir/members/bob', {});
+
+    nginx.calls = [];
+    nginx.answer = (url) => [200, { ended: url.startsWith('/control/revoke') ? 1 : 0 }];
+    assert.deepEqual(await asked('DELETE', '/api/groups/choir', {}), { ended: 1 });
+    nginx.answer = () => [200, { ended: 0 }];
+    assert.deepEqual(nginx.revoked(), [`user=${idOf('bob')}&stream=live/demo`], 'eve has a grant of her own');
+    assert.equal(await groupOf('choir'), undefined);
+    assert.equal(Number(sql('SELECT COUNT(*) FROM grants WHERE group_id IS NOT NULL AND group_id NOT IN ' +
+      '(SELECT id FROM user_groups)')[0][0]), 0);
+    await asked('DELETE', '/api/groups/choir', {}, 404);
+  });
+
+  test('a large one is deleted as a whole, and duoluctl deletes as well', async () => {
+    await auth.done(['group', 'add', 'crowd']);
+    sql(`INSERT INTO users (name, password_hash) WITH RECURSIVE n AS
+      (SELECT 1 AS i UNION SELECT i + 1 FROM n WHERE i < 70) SELECT CONCAT('extra', i), '' FROM n`);
+    sql(`INSERT INTO group_members SELECT g.id, u.id FROM user_groups g, users u
+      WHERE g.name = 'crowd' AND u.name LIKE 'extra%'`);
+    assert.match(await auth.done(['group', 'delete', 'crowd']), /^group crowd deleted$/m);
+    await until(() => pending() === 0, 'nginx to know');
+    assert.equal(nginx.revoked().length, 70);
+    assert.equal((await auth.ctl(['group', 'delete', 'crowd'])).code, 4);
+    sql('DELETE FROM users WHERE name LIKE \'extra%\'');
+  });
+
+  test('are for admins only', async () => {
+    const cookie = await service.login('eve');
+    await asked('GET', '/api/groups', undefined, 403, { cookie });
+    for (const [method, address] of [['POST', '/api/groups'], ['DELETE', '/api/groups/crew'],
+      ['POST', '/api/groups/crew/members/eve'], ['DELETE', '/api/groups/crew/members/pia']]) {
+      await asked(method, address, { name: 'mine' }, 403, { cookie });
+    }
+    assert.equal(await groupOf('mine'), undefined);
+  });
+});
