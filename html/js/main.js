@@ -282,9 +282,9 @@ function titleOf(route) {
 function mountView(route) {
   const { outlet } = shell;
   const via = route.via ?? viaIn(location.search);
-  if (route.view === 'watch') return mountWatch(outlet, { list, id: route.stream, at: route.at, via });
+  if (route.view === 'watch') return mountWatch(outlet, { list, user, id: route.stream, at: route.at, via });
   if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
-  if (route.view === 'admin') return mountAdmin(outlet, { list, user, tab: route.tab });
+  if (route.view === 'admin') return mountAdmin(outlet, { list, user, ...route });
   if (route.view === 'account') return mountAccount(outlet, { user });
   if (route.view === 'streams') return mountStreams(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });

@@ -1,13 +1,14 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
-// #/admin/TAB, #/account, #/invite/TOKEN (also without a login); anything else is 'unknown'. Pure: no DOM here.
+// #/admin/TAB, #/admin/users/NAME, #/account, #/invite/TOKEN (also without a login);
+// anything else is 'unknown'. Pure: no DOM here.
 // watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
 // holds for all views, until the page is left.
 
 import { wayNames } from './live-choice.js';
 
 export const wallSizes = [1, 4, 9, 16];
-export const adminTabs = ['users', 'streams', 'grants', 'sessions'];
+export const adminTabs = ['users', 'groups', 'streams', 'grants', 'sessions'];
 
 export function parseRoute(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
@@ -17,7 +18,7 @@ export function parseRoute(hash) {
     return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')), via: viaIn(query) };
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
-  if (view === 'admin') return { view, tab: adminTabs.includes(first) ? first : adminTabs[0] };
+  if (view === 'admin') return parseAdmin(first, second);
   if (view === 'invite') return { view, invite: /^[\w-]{43}$/.test(first ?? '') ? first : '' };
   if (path === 'account') return { view };
   return { view: path === '' || path === 'streams' ? 'streams' : 'unknown' };
@@ -47,6 +48,12 @@ function parseRecordings(fields) {
   };
 }
 
+// name: of the one user whom the page is about.
+function parseAdmin(tab, name) {
+  if (!adminTabs.includes(tab)) return { view: 'admin', tab: adminTabs[0] };
+  return { view: 'admin', tab, ...(tab === 'users' && name ? { name } : {}) };
+}
+
 function parseWall(count, query) {
   const fields = fieldsOf(query);
   const size = wallSizes.includes(count) ? count : null;
@@ -65,8 +72,9 @@ export function formatRoute(route) {
   if (route.view === 'watch') return formatWatch(route);
   if (route.view === 'recordings') return formatRecordings(route);
   if (route.view === 'wall') return formatWall(route);
-  if (route.view === 'admin') return `#/admin/${route.tab ?? adminTabs[0]}`;
-  return '#/streams';
+  if (route.view === 'admin')
+    return `#/admin/${route.tab ?? adminTabs[0]}${route.name ? `/${encodeURIComponent(route.name)}` : ''}`;
+  return route.view === 'account' ? '#/account' : '#/streams';
 }
 
 function formatWatch({ stream, at, via }) {

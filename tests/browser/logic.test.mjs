@@ -49,7 +49,7 @@ test('no inline style or script in the HTML: the CSP forbids them', () => {
 test('routes survive a round trip', async () => {
   const { parseRoute, formatRoute } = await load('route.js');
   for (const hash of ['#/streams', '#/watch/live/cam1', '#/watch/live/%E5%B1%8B%E9%A1%B6', '#/wall/4',
-    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants', '#/watch/live/cam1?at=1795418065007', '#/recordings',
+    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants', '#/admin/users/ann%40home', '#/account', '#/watch/live/cam1?at=1795418065007', '#/recordings',
     '#/recordings?stream=live/%E5%B1%8B&day=2026-11-23&q=north%20gate']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
@@ -62,6 +62,8 @@ test('routes survive a round trip', async () => {
     ['#/wall/7', 'wall'],
     ['#/watch/live/%zz', 'unknown'],
     ['#/admin/x', 'admin'],
+    ['#/invite/short', 'invite'],
+    ['#/account/x', 'unknown'],
     ['#/recordings?stream=x&day=today', 'recordings'],
   ]) {
     assert.equal(parseRoute(hash).view, view, hash);
@@ -70,6 +72,35 @@ test('routes survive a round trip', async () => {
   assert.equal(parseRoute('#/watch/live/cam1?at=yesterday').at, null);
   assert.deepEqual(parseRoute('#/recordings?stream=x&day=today'), { view: 'recordings', stream: '', day: '', q: '' });
   assert.equal(parseRoute('#/wall/4?t').slots, null);
+  assert.deepEqual(parseRoute('#/admin/users/ann@home'), { view: 'admin', tab: 'users', name: 'ann@home' });
+  assert.deepEqual(parseRoute('#/admin/streams/ann'), { view: 'admin', tab: 'streams' });
+});
+
+test('a link to set a password is opened only when it is whole', async () => {
+  const { parseRoute } = await load('route.js');
+  const token = 'aZ09_-'.repeat(8).slice(0, 43);
+  assert.equal(parseRoute(`#/invite/${token}`).invite, token);
+  for (const cut of ['', token.slice(1), `${token}x`, `${token.slice(1)}%2e`, `${token.slice(1)}.`])
+    assert.equal(parseRoute(`#/invite/${cut}`).invite, '', cut);
+});
+
+test('the reason of a right is put into words, and streams with the most rights come first', async () => {
+  const { byRights, reasonKey } = await load('rights-why.js');
+  const { default: en } = await load('i18n/en.js');
+  const keys = [{ by: 'owner' }, { by: 'public' }, { by: 'grant' }, { by: 'grant', app: 'live' },
+    { by: 'group', group: 'crew' }, { by: 'group', group: 'crew', app: 'live' }].map(reasonKey);
+  assert.equal(new Set(keys).size, keys.length);
+  for (const key of keys) assert.ok(en[key], key);
+  const stream = (name, ...rights) => ({ app: 'live', name, rights });
+  const sorted = byRights([stream('b', 'view'), stream('a', 'view'), stream('c', 'view', 'manage'), stream('d')]);
+  assert.deepEqual(sorted.map(({ name }) => name), ['c', 'a', 'b', 'd']);
+});
+
+test('a person is shown by the display name, or else by the user name', async () => {
+  const { personName } = await load('format.js');
+  assert.equal(personName('王小明', 'ming'), '王小明');
+  assert.equal(personName('', 'ming'), 'ming');
+  assert.equal(personName(undefined, 'ming'), 'ming');
 });
 
 test('free tiles take live streams, and chosen tiles stay as they are', async () => {

@@ -7,15 +7,24 @@ import { t } from '../i18n.js';
 import { RetryingRequest } from '../retrying-request.js';
 import { wordsFor } from '../wording.js';
 import { mountGrants } from './admin-grants.js';
+import { mountGroups } from './groups.js';
+import { mountPerson } from './person.js';
 import { mountSessions } from './admin-sessions.js';
 import { mountStreamsTab } from './admin-streams.js';
 import { mountUsers } from './admin-users.js';
 
-const tabs = { users: mountUsers, streams: mountStreamsTab, grants: mountGrants, sessions: mountSessions };
+const tabs = {
+  users: mountUsers,
+  groups: mountGroups,
+  streams: mountStreamsTab,
+  grants: mountGrants,
+  sessions: mountSessions,
+};
 const managerTabs = ['streams', 'sessions'];
 const waitingNoticeAfterMs = 1000;
 
-export function mountAdmin(root, { list, tab, user }) {
+// name: of the user to whom the tab "users" narrows.
+export function mountAdmin(root, { list, tab, user, name }) {
   const names = user.admin ? Object.keys(tabs) : managerTabs;
   const shown = names.includes(tab) ? tab : names[0];
   const message = h('p', { class: 'admin-message', role: 'alert', hidden: true });
@@ -96,7 +105,8 @@ export function mountAdmin(root, { list, tab, user }) {
     return result;
   }
 
-  const view = tabs[shown](body, { list, load, attempt, change, user });
+  const mount = name && shown === 'users' ? mountPerson : tabs[shown];
+  const view = mount(body, { list, load, attempt, change, user, name });
   return {
     element,
     destroy() {

@@ -11,10 +11,11 @@ import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
 import { mountRecordButton } from '../components/record-button.js';
 import { mountReplay } from '../components/replay.js';
+import { mountStreamManage } from '../components/stream-manage.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
-export function mountWatch(root, { list, id, at, via }) {
+export function mountWatch(root, { list, user, id, at, via }) {
   const title = h('h1', { class: 'watch-title', dir: 'auto' }, id);
   const subtitle = h('p', { class: 'watch-subtitle' });
   const badge = h('span', { class: 'badge' });
@@ -111,6 +112,8 @@ export function mountWatch(root, { list, id, at, via }) {
   tile.video.volume = Number(volume.value);
   const record = mountRecordButton(recordPlace, { list, id });
   const replay = mountReplay(under, { list, id, tile, at });
+  const manage = mountStreamManage(element, { list, id, user });
+  links.before(manage.element);
   const flvUrl = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
   const hlsUrl = mountCopyField(links, { label: t('watch.hlsUrl'), value: '' });
   links.append(h('p', { class: 'hint' }, t('watch.urlHint')));
@@ -170,6 +173,7 @@ export function mountWatch(root, { list, id, at, via }) {
     setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
     recordings.hidden = !mayList(stream);
     record.update();
+    manage.update();
     element.classList.toggle('watch-with-replay', Boolean(stream?.replay));
     links.hidden = !stream?.play;
     if (stream?.play) {
