@@ -2,7 +2,7 @@
 // take away the focus or a text selection.
 
 import { h, icon, setText } from '../dom.js';
-import { formatBitrate, formatCodecs, formatDuration, formatPicture, isolated } from '../format.js';
+import { formatBitrate, formatCodecs, formatDuration, formatPicture, isolated, personName } from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
 import { publishServer } from '../publish-url.js';
@@ -49,7 +49,7 @@ export function mountStreams(root, { list, user }) {
     if (!streams) return;
     const wanted = filter.value.trim().toLowerCase();
     const shown = streams.filter((stream) =>
-      `${stream.id} ${stream.title} ${stream.owner}`.toLowerCase().includes(wanted),
+      `${stream.id} ${stream.title} ${stream.owner} ${stream.owner_display}`.toLowerCase().includes(wanted),
     );
     const live = streams.filter((stream) => stream.state === 'live');
     setText(summary, streams.length ? t('streams.summary', {
@@ -134,7 +134,7 @@ function makeRow() {
     setText(badge, t(`state.${stream.state}`));
     recording.hidden = !isRecorded(stream);
     setText(link, stream.title || stream.name);
-    setText(id, `${isolated(stream.id)} · ${isolated(stream.owner)}`);
+    setText(id, `${isolated(stream.id)} · ${isolated(personName(stream.owner_display, stream.owner))}`);
     const opens = Boolean(stream.play || mayList(stream));
     if (opens) link.href = formatRoute({ view: 'watch', stream: stream.id });
     else link.removeAttribute('href');

@@ -2,7 +2,9 @@
 // URL for other players.
 
 import { h, icon, once, setText } from '../dom.js';
-import { formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated } from '../format.js';
+import {
+  formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated, personName,
+} from '../format.js';
 import { t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
 import { playlistUrl } from '../media-url.js';
@@ -163,7 +165,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
     setText(title, stream?.title || id);
     setText(
       subtitle,
-      stream ? `${isolated(stream.id)} · ${isolated(stream.owner)}` : list.streams ? t('tile.notAllowed') : '',
+      stream ? `${isolated(stream.id)} · ${isolated(ownerOf(stream))}` : list.streams ? t('tile.notAllowed') : '',
     );
     showState(stream, state);
     setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
@@ -234,4 +236,8 @@ export function mountWatch(root, { list, user, id, at, via }) {
       element.remove();
     },
   };
+}
+
+function ownerOf(stream) {
+  return personName(stream.owner_display, stream.owner);
 }
