@@ -68,6 +68,7 @@ export default {
   'person.renameTitle': 'Name of {name}',
   'person.renameHint': 'Shown to people instead of the user name {name}, which stays. Any language.',
   'person.invite': 'Invite link',
+  'person.inviteInstead': 'Empty: an invite link',
   'person.reset': 'Reset password',
   'person.signOut': 'Sign out everywhere',
   'person.delete': 'Delete',

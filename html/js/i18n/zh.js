@@ -63,6 +63,7 @@ export default {
   'person.renameTitle': '{name} 的姓名',
   'person.renameHint': '其他人看到的是它，而不是用户名 {name}；用户名不变。任何语言均可。',
   'person.invite': '邀请链接',
+  'person.inviteInstead': '留空则生成邀请链接',
   'person.reset': '重置密码',
   'person.signOut': '在所有设备上退出',
   'person.delete': '删除',

@@ -3,8 +3,10 @@
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
-import { field, limitInput, limitOf, smallButton, table, userText } from '../components/admin-parts.js';
+import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
+import { showInviteLink } from '../components/invite-link.js';
+import { personLink } from '../components/person-name.js';
 
 const gigabyte = 1e9;
 
@@ -20,7 +22,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
   const password = h('input', {
     class: 'input',
     type: 'password',
-    required: true,
+    placeholder: t('person.inviteInstead'),
     minlength: '8',
     maxlength: '1024',
     autocomplete: 'new-password',
@@ -41,7 +43,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
     return h(
       'tr',
       {},
-      h('th', { scope: 'row' }, userText(entry.name)),
+      h('th', { scope: 'row' }, personLink(entry.name, entry.display_name)),
       h('td', {}, entry.admin ? t('admin.roleAdmin') : t('admin.roleUser')),
       h(
         'td',
@@ -54,7 +56,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
         h(
           'span',
           { class: 'badge', data: { state: entry.disabled ? 'offline' : 'live' } },
-          t(entry.disabled ? 'admin.disabled' : 'admin.enabled'),
+          t(entry.disabled ? 'admin.disabled' : entry.invited ? 'person.invited' : 'admin.enabled'),
         ),
       ),
       h(
@@ -78,14 +80,17 @@ export function mountUsers(root, { load, attempt, change, user }) {
 
   async function add(event) {
     event.preventDefault();
-    const { done } = await attempt(
-      () => api.addUser({ name: name.value, password: password.value, admin: admin.checked }),
+    // Without a password the user gets a link to set one.
+    const how = password.value ? { password: password.value } : { invite: true };
+    const { done, value } = await attempt(
+      () => api.addUser({ name: name.value, ...how, admin: admin.checked }),
       { 409: t('admin.exists', { name: name.value }) },
     );
     if (!done) return;
     form.reset();
-    name.focus();
     users.refresh();
+    if (value.invite) await showInviteLink({ name: value.name, invite: value.invite, reset: false });
+    name.focus();
   }
 
   async function edit(entry) {
