@@ -49,7 +49,8 @@ test('no inline style or script in the HTML: the CSP forbids them', () => {
 test('routes survive a round trip', async () => {
   const { parseRoute, formatRoute } = await load('route.js');
   for (const hash of ['#/streams', '#/watch/live/cam1', '#/watch/live/%E5%B1%8B%E9%A1%B6', '#/wall/4',
-    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants', '#/admin/users/ann%40home', '#/account', '#/watch/live/cam1?at=1795418065007', '#/recordings',
+    '#/wall/16?t=live/a,,live/b&f=2', '#/admin/grants', '#/admin/users/ann%40home', '#/account',
+    '#/watch/live/cam1?at=1795418065007', '#/recordings',
     '#/recordings?stream=live/%E5%B1%8B&day=2026-11-23&q=north%20gate']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
