@@ -32,3 +32,18 @@ CREATE TABLE IF NOT EXISTS recording_deletions (
   asked_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   PRIMARY KEY (app, name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+
+-- The second step of a login, if the user has turned it on: the secret of an authenticator app
+-- (RFC 6238, base32), and the time step of the newest code, which is taken only once.
+ALTER TABLE users
+  ADD COLUMN /*M! IF NOT EXISTS */ totp_secret VARCHAR(32) NOT NULL DEFAULT '',
+  ADD COLUMN /*M! IF NOT EXISTS */ totp_on TINYINT UNSIGNED NOT NULL DEFAULT 0,     -- 0: not confirmed yet
+  ADD COLUMN /*M! IF NOT EXISTS */ totp_step BIGINT UNSIGNED NOT NULL DEFAULT 0;
+
+-- Codes for a login without the phone, each for one. The table stores hashes of 80 random bits.
+CREATE TABLE IF NOT EXISTS recovery_codes (
+  user_id   BIGINT UNSIGNED NOT NULL,
+  code_hash BINARY(32) NOT NULL,
+  PRIMARY KEY (user_id, code_hash),
+  CONSTRAINT recovery_codes_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

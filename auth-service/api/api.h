@@ -83,9 +83,19 @@ void api_login(api_t *api);
 void api_logout(api_t *api);
 /*
  * Does a user who is logged in know the password? Counts failures as a login does, so that
- * a stolen login cannot guess it. Reads api->user anew; on failure answers and returns false.
+ * a stolen login cannot guess it. second: a code is needed too, if the account has a second
+ * step. Reads api->user anew; on failure answers and returns false.
  */
-bool api_confirm(api_t *api, const char *action, const char *password);
+bool api_confirm(api_t *api, const char *action, const char *password, bool second);
+
+/* api_totp.c */
+typedef enum { TOTP_RIGHT, TOTP_WRONG, TOTP_MISSING } totp_verdict_t;
+/* Checks the "code" of the body, if the user has the second step on; answers unless it is right. */
+totp_verdict_t api_totp_verify(api_t *api, const store_user_t *user, const char *action);
+void api_totp_begin(api_t *api);
+void api_totp_confirm(api_t *api);
+void api_totp_off(api_t *api);
+void api_user_totp_off(api_t *api);
 
 /* api_me.c */
 void api_me(api_t *api);

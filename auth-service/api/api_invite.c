@@ -175,5 +175,11 @@ void api_invite_use(api_t *api)
     if (change.report.waiting) {
         log_warning("nginx does not know yet: %s", change.report.error);
     }
+    if (api->user.totp_on) {
+        /* whoever has the link need not have the phone */
+        api_reply(api, json_pack("{ss sb sb}", "name", api->user.name, "admin", api->user.admin,
+                                 "code_required", 1));
+        return;
+    }
     api_login_begin(api, "");
 }

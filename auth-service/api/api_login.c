@@ -21,6 +21,7 @@ typedef struct {
 /* One attempt: its origin, and the counts to which a wrong password adds. */
 typedef struct {
     const char      *action;    /* for the audit: "login", or what a user confirms */
+    bool             second;    /* needs a code, if the account has a second step */
     const char      *name;
     store_user_t     user;      /* id 0: no user has this name */
     bool             known;     /* this browser or address has logged in to the account */
@@ -180,6 +181,18 @@ static void login_refuse(api_t *api, const char *code, const login_t *login, int
 }
 
 
+/* A wrong code counts as a wrong password, a missing one does not count. */
+static bool login_second(api_t *api, const login_t *login)
+{
+    totp_verdict_t  verdict = api_totp_verify(api, &login->user, login->action);
+
+    if (verdict != TOTP_WRONG) {
+        login_discharge(login, verdict == TOTP_RIGHT);
+    }
+    return verdict == TOTP_RIGHT;
+}
+
+
 /*
  * Counts the attempt only just before the password is checked: an attempt that fails
  * because the service is busy or has a fault does not count.
@@ -210,6 +223,9 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
         return false;
     }
 
+    if (verdict == PASSWORD_RIGHT && login->second && login->user.totp_on) {
+        return login_second(api, login);
+    }
     if (verdict != PASSWORD_WRONG) {
         login_discharge(login, verdict == PASSWORD_RIGHT);
     }
@@ -264,7 +280,8 @@ void api_login_begin(api_t *api, const char *browser)
 
 void api_login(api_t *api)
 {
-    login_t          login = { .action = "login", .name = api_text(api, "name", NULL) };
+    login_t          login = { .action = "login", .second = true,
+                               .name = api_text(api, "name", NULL) };
     const char      *password;
     store_result_t   result;
 
@@ -292,9 +309,9 @@ void api_login(api_t *api)
 }
 
 
-bool api_confirm(api_t *api, const char *action, const char *password)
+bool api_confirm(api_t *api, const char *action, const char *password, bool second)
 {
-    login_t         login = { .action = action, .name = api->user.name };
+    login_t         login = { .action = action, .second = second, .name = api->user.name };
     store_result_t  result = login_identify(api, &login);
 
     if (result != STORE_OK) {

@@ -12,8 +12,9 @@ void api_me(api_t *api)
     const config_t  *config = api->service->config;
 
     /* the ports to publish to; without a host the page uses its own */
-    api_reply(api, json_pack("{ss ss sb s{ss* si si}}", "name", api->user.name, "display_name",
-                             api->user.display_name, "admin", api->user.admin, "publish",
+    api_reply(api, json_pack("{ss ss sb sb s{ss* si si}}", "name", api->user.name,
+                             "display_name", api->user.display_name, "admin", api->user.admin,
+                             "totp", api->user.totp_on, "publish",
                              "host", config->host_named ? config->host : NULL,
                              "rtmp", (int) config->rtmp_port, "rtmps", (int) config->rtmps_port));
 }
@@ -55,7 +56,7 @@ void api_me_password(api_t *api)
 
     old = api_text(api, "old", NULL);
     new = old ? api_text(api, "new", NULL) : NULL;
-    if (new == NULL || !api_confirm(api, "password", old)
+    if (new == NULL || !api_confirm(api, "password", old, false)
         || !api_hash_password(api, new, api->user.id, hash))
     {
         return;

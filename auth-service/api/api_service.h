@@ -24,6 +24,7 @@ typedef struct {
     backoff_t            by_site;       /* IPv6 /48 */
     backoff_t            by_name;       /* grants to unknown names, per user */
     backoff_t            by_invite;     /* unknown links, per address or IPv6 /56 */
+    backoff_t            by_code;       /* wrong codes of the second step, per user */
     slots_t              hashing;       /* for password checks */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */

@@ -5,8 +5,8 @@
 
 json_t *api_user_json(const store_user_t *user)
 {
-    return json_pack("{ss ss sb sb sb sI sI}", "name", user->name, "display_name",
-                     user->display_name, "admin", user->admin,
+    return json_pack("{ss ss sb sb sb sb sI sI}", "name", user->name, "display_name",
+                     user->display_name, "admin", user->admin, "totp", user->totp_on,
                      "disabled", user->disabled, "invited", user->password_hash[0] == '\0',
                      "max_publishers", (json_int_t) user->max_publishers,
                      "rec_quota", (json_int_t) user->rec_quota);

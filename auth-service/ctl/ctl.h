@@ -95,6 +95,7 @@ int ctl_user_set(ctl_t *ctl);
 int ctl_user_passwd(ctl_t *ctl);
 int ctl_user_invite(ctl_t *ctl);
 int ctl_user_delete(ctl_t *ctl);
+int ctl_user_totp_off(ctl_t *ctl);
 int ctl_user_list(ctl_t *ctl);
 int ctl_group_add(ctl_t *ctl);
 int ctl_group_delete(ctl_t *ctl);

@@ -201,6 +201,12 @@ int ctl_user_revoke(ctl_t *ctl)
 }
 
 
+int ctl_user_totp_off(ctl_t *ctl)
+{
+    return ctl_user_change(ctl, "user totp-off", "logs in without a code", change_totp_off);
+}
+
+
 typedef struct {
     store_limits_t  set;
     uint64_t        max_publishers;

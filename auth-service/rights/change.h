@@ -52,6 +52,14 @@ store_result_t change_own_name(change_t *change, const char *display_name);
 /* ends all logins, sessions and tokens, also this login */
 store_result_t change_own_logout(change_t *change);
 
+/* change_totp.c: the second step of a login. STORE_EXISTS: it is on already */
+store_result_t change_totp_begin(change_t *change, const char *secret);
+/* takes the secret of `account` into use; STORE_NONE: there is another one by now */
+store_result_t change_totp_on(change_t *change, const store_user_t *account, uint64_t totp_step,
+                              const char *const codes[]);
+/* of the actor, or of another user for an admin */
+store_result_t change_totp_off(change_t *change, uint64_t user);
+
 store_result_t change_user_limits(change_t *change, uint64_t user, const store_limits_t *limits);
 store_result_t change_user_disable(change_t *change, uint64_t user);
 store_result_t change_user_enable(change_t *change, uint64_t user);

@@ -31,6 +31,8 @@ typedef struct {
     const unsigned char *invite;        /* the fingerprint of a link */
     const store_user_t  *account;       /* as it was read before */
     const unsigned char *login;         /* the fingerprint of the login that stays */
+    uint64_t             totp_step;     /* of the first code */
+    const char *const   *codes;         /* recovery codes */
     const store_limits_t    *limits;
     const store_settings_t  *set;
     const change_stream_t   *made;

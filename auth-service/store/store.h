@@ -4,6 +4,7 @@
 #include "../base/dsn.h"
 #include "../base/names.h"
 #include "../base/password.h"
+#include "../base/totp.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,8 @@ typedef struct {
     uint64_t  changed;          /* when the row changed, unix ms */
     int64_t   not_before;       /* logins and tokens made until then are void, unix s */
     char      display_name[NAME_DISPLAY_MAX * 4 + 1];   /* for people to read; "": none */
+    char      totp_secret[TOTP_SECRET_SIZE];
+    bool      totp_on;          /* a login needs a code, too */
 } store_user_t;
 
 /* Changes to the settings of a user or a stream; NULL leaves a setting unchanged. */
@@ -160,6 +163,21 @@ store_result_t store_invite_of(store_t *store, uint64_t user, store_invite_t *in
 store_result_t store_invite_use(store_t *store, const unsigned char hash[KEY_HASH_BYTES]);
 /* deletes the user's link unless it was used */
 store_result_t store_invite_void(store_t *store, uint64_t user);
+
+/* --- the second step of a login (store_totp.c) --- */
+
+/* sets a secret that is not in use yet; STORE_NONE: one is in use */
+store_result_t store_totp_begin(store_t *store, uint64_t user, const char *secret);
+/* STORE_NONE: another secret was set meanwhile, or it is in use already */
+store_result_t store_totp_on(store_t *store, uint64_t user, const char *secret, uint64_t step);
+store_result_t store_totp_off(store_t *store, uint64_t user);
+/* STORE_NONE: a code of this step or a later one was taken before */
+store_result_t store_totp_use(store_t *store, uint64_t user, uint64_t step);
+store_result_t store_recovery_add(store_t *store, uint64_t user,
+                                  const unsigned char hash[KEY_HASH_BYTES]);
+/* takes the code; STORE_NONE: there is no such code, or no longer */
+store_result_t store_recovery_use(store_t *store, uint64_t user,
+                                  const unsigned char hash[KEY_HASH_BYTES]);
 
 /* --- groups (store_group.c) --- */
 

@@ -1,8 +1,9 @@
 #include "store_core.h"
 
 #define USER_COLUMNS  "u.id, u.name, u.password_hash, u.admin, u.disabled, u.max_publishers, " \
-                      "u.rec_quota, " USER_CHANGED ", " USER_REVOKED ", u.display_name"
-#define USER_LETTERS  "ittiiiiiit"
+                      "u.rec_quota, " USER_CHANGED ", " USER_REVOKED ", u.display_name, " \
+                      "u.totp_secret, u.totp_on"
+#define USER_LETTERS  "ittiiiiiitti"
 #define USER_CHANGED  "CAST(UNIX_TIMESTAMP(u.changed) * 1000 AS UNSIGNED)"
 #define USER_REVOKED  "COALESCE((SELECT r.at FROM revocations r WHERE r.user_id = u.id " \
                       "AND r.stream_id = 0 AND r.device_id = 0), 0)"
@@ -20,6 +21,8 @@ static void user_take(const store_row_t *row, store_user_t *user)
     user->changed = row->integer[7];
     user->not_before = (int64_t) row->integer[8];
     store_copy(user->display_name, sizeof(user->display_name), row->text[9]);
+    store_copy(user->totp_secret, sizeof(user->totp_secret), row->text[10]);
+    user->totp_on = row->integer[11] != 0;
 }
 
 

@@ -69,11 +69,14 @@ async function readJson(response) {
 const segment = encodeURIComponent;
 
 export const api = {
-  login: (name, password) => call('POST', '/api/login', { name, password }),
+  login: (name, password, code) => call('POST', '/api/login', { name, password, ...(code ? { code } : {}) }),
   logout: () => call('POST', '/api/logout', {}),
   me: () => call('GET', '/api/me'),
   setOwnName: (name) => call('POST', '/api/me', { display_name: name }),
   changePassword: (old, password) => call('POST', '/api/me/password', { old, new: password }),
+  beginSecondStep: (password) => call('POST', '/api/me/totp', { password }),
+  confirmSecondStep: (code) => call('POST', '/api/me/totp/confirm', { code }),
+  endSecondStep: (password, code) => call('POST', '/api/me/totp/off', { password, code }),
   logoutEverywhere: () => call('POST', '/api/me/logout-everywhere', {}),
   streams: async () => (await call('GET', '/api/streams')).streams.map(withId),
   addStream: (stream) => call('POST', '/api/streams', stream),
@@ -96,6 +99,7 @@ export const api = {
   removeGroup: (name) => call('DELETE', `/api/groups/${segment(name)}`, {}),
   joinGroup: (group, user) => call('POST', `/api/groups/${segment(group)}/members/${segment(user)}`, {}),
   leaveGroup: (group, user) => call('DELETE', `/api/groups/${segment(group)}/members/${segment(user)}`, {}),
+  endSecondStepOf: (name) => call('POST', `/api/users/${segment(name)}/totp-off`, {}),
   inviteUser: (name) => call('POST', `/api/users/${segment(name)}/invite`, {}),
   users: async () => (await call('GET', '/api/users')).users,
   addUser: (user) => call('POST', '/api/users', user),

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
+import { codeOf } from '../lib/totp.mjs';
 import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
 
 const wide = { viewport: { width: 1440, height: 900 } };
@@ -107,6 +108,50 @@ test('a user changes name and password, and signs out everywhere', async () => {
   await there.page.waitForSelector('#login-name');
   await here.close();
   await there.close();
+});
+
+test('a user turns on the second step, signs in with a recovery code and turns it off again', async () => {
+  await stack.ctl('user', 'add', 'tess', '--password-stdin', { input: `${password}\n` });
+  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
+  await logIn(page, password, 'tess');
+  await goTo(page, '#/account');
+  await page.click('.second-step button');
+  await page.fill('dialog input', 'wrong one');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog .form-problem:has-text("wrong")');
+  await page.fill('dialog input', password);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog .qr');
+  await accessible(page, 'second step');
+  await noSidewaysScroll(page, 'second step');
+  await screenshot(page, 'people-second-step');
+  const secret = await page.inputValue('dialog .copy-text');
+  await page.fill('dialog input[autocomplete="one-time-code"]', codeOf(secret));
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog .recovery');
+  await screenshot(page, 'people-recovery');
+  const [first, second] = await page.locator('.recovery li').allInnerTexts();
+  await page.click('dialog .button-primary');
+  await page.waitForSelector('.second-step .account-done:has-text("On.")');
+
+  await page.click('.header-end button:last-child');
+  await page.waitForSelector('#login-name');
+  await page.fill('#login-name', 'tess');
+  await page.fill('#login-password', password);
+  await page.click('button[type=submit]');
+  await page.waitForSelector('#login-code');
+  await accessible(page, 'login with a code');
+  await screenshot(page, 'people-login-code');
+  await page.fill('#login-code', first);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.header');
+  await goTo(page, '#/account');
+  await page.click('.second-step button');
+  await page.fill('dialog input[type=password]', password);
+  await page.fill('dialog input[autocomplete="one-time-code"]', second);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.second-step button:has-text("Turn on")');
+  await close();
 });
 
 test('an admin reads on a person’s page what she may see and why, and resets her password', async () => {

@@ -178,6 +178,7 @@ describe('a change that takes a right away reaches nginx', () => {
       name: 'bob',
       display_name: '',
       admin: false,
+      totp: false,
       disabled: true,
       invited: false,
       max_publishers: 0,

@@ -357,7 +357,7 @@ describe('page API', () => {
     const me = await auth.api('GET', '/api/me', { cookie: `other=1; ${cookie}; last=2` });
     assert.deepEqual([me.status, me.json], [
       200,
-      { name: 'admin', display_name: '', admin: true, publish: { rtmp: 1935, rtmps: 1936 } },
+      { name: 'admin', display_name: '', admin: true, totp: false, publish: { rtmp: 1935, rtmps: 1936 } },
     ]);
 
     const out = await auth.api('POST', '/api/logout', { cookie });
@@ -571,7 +571,8 @@ describe('page API', () => {
     assert.deepEqual(
       users.find(({ name }) => name === 'zoe'),
       {
-        name: 'zoe', display_name: '', admin: false, disabled: false, invited: false, max_publishers: 0, rec_quota: 0,
+        name: 'zoe', display_name: '', admin: false, totp: false, disabled: false, invited: false,
+        max_publishers: 0, rec_quota: 0,
       },
     );
     assert.ok(!JSON.stringify(users).includes('argon2'));

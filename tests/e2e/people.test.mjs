@@ -5,6 +5,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { password, Service } from '../lib/auth.mjs';
 import { until } from '../lib/nginx.mjs';
+import { codeOf, stepNow } from '../lib/totp.mjs';
 
 const service = new Service();
 const { sql } = service;
@@ -431,5 +432,111 @@ describe('groups on the page', () => {
       await asked(method, address, { name: 'mine' }, 403, { cookie });
     }
     assert.equal(await groupOf('mine'), undefined);
+  });
+});
+
+describe('the second step of a login', () => {
+  let secret;
+  let recovery;
+  let used = 0;         // the newest time step of which the service has taken a code
+
+  /** A code that the service has not taken yet; it takes those of the step before and after, too. */
+  async function fresh() {
+    await until(() => stepNow() + 1 > used, 'a new code', 60_000);
+    used = Math.max(used + 1, stepNow());
+    return codeOf(secret, used);
+  }
+
+  const login = (code, from = '192.0.2.80', name = 'tina') =>
+    post('/api/login', { name, password, ...(code === undefined ? {} : { code }) }, { cookie: null, from });
+
+  before(async () => {
+    await auth.done(['user', 'add', 'tina', '--password-stdin'], `${password}\n`);
+  });
+
+  test('is turned on with the password and a first code, and shows recovery codes once', async () => {
+    const cookie = await service.login('tina');
+    const call = (what, body) => post(`/api/me/totp${what}`, body, { cookie });
+    assert.equal((await call('', { password: 'wrong one' })).json.error, 'wrong_password');
+    assert.equal((await call('/confirm', { code: '000000' })).json.error, 'bad_code');
+    const begun = await call('', { password });
+    assert.equal(begun.status, 200, begun.text);
+    ({ secret } = begun.json);
+    assert.equal(begun.json.url, `otpauth://totp/Duolu:tina?secret=${secret}&issuer=Duolu`);
+    assert.match(secret, /^[A-Z2-7]{32}$/);
+    assert.equal((await login()).status, 200, 'not in use before it is confirmed');
+    assert.equal((await call('/confirm', { code: codeOf(secret, stepNow() - 9) })).json.error, 'bad_code');
+    const on = await call('/confirm', { code: await fresh() });
+    assert.equal(on.status, 200, on.text);
+    ({ recovery } = on.json);
+    assert.equal(new Set(recovery).size, 10);
+    assert.ok(recovery.every((code) => /^([a-z2-7]{4}-){3}[a-z2-7]{4}$/.test(code)));
+    assert.equal((await call('', { password })).json.error, 'exists');
+    assert.equal((await asked('GET', '/api/me', undefined, 200, { cookie })).totp, true);
+    assert.ok(!(await asked('GET', '/api/users')).users.some((user) => 'totp_secret' in user));
+  });
+
+  test('a code is needed after a right password, and is taken once', async () => {
+    assert.deepEqual([(await login()).status, (await login()).json.error], [401, 'code_required']);
+    assert.equal((await login('')).json.error, 'code_required');
+    const code = await fresh();
+    const body = { name: 'tina', password: 'not it', code };
+    const wrong = await post('/api/login', body, { cookie: null, from: '192.0.2.81' });
+    assert.equal(wrong.json.error, 'bad_login', 'a right code says nothing about the password');
+    const answers = await Promise.all([login(code), login(code), login(code)]);
+    assert.deepEqual(answers.filter(({ status }) => status === 200).length, 1, answers.map(({ text }) => text).join());
+    assert.equal((await login(code)).json.error, 'bad_code');
+  });
+
+  test('a recovery code replaces the phone, once, as people type it', async () => {
+    assert.equal((await login(recovery[0].toUpperCase().replaceAll('-', ' '), '192.0.2.82')).status, 200);
+    assert.equal((await login(recovery[0], '192.0.2.82')).json.error, 'bad_code');
+    const both = await Promise.all([login(recovery[1], '192.0.2.83'), login(recovery[1], '192.0.2.84')]);
+    assert.deepEqual(both.map(({ status }) => status).sort(), [200, 401]);
+    assert.equal(sql(`SELECT COUNT(*) FROM recovery_codes WHERE user_id = ${idOf('tina')}`)[0][0], '8');
+  });
+
+  test('guesses of codes wait, from whatever address', async () => {
+    const answers = [];
+    for (let i = 0; i < 8; i++) answers.push((await login('000000', `198.51.100.${20 + i}`)).json.error);
+    assert.equal(answers[0], 'bad_code');
+    assert.ok(answers.includes('backoff'), answers.join());
+    assert.ok(answers.filter((error) => error === 'bad_code').length <= 6, answers.join());
+  });
+
+  test('a link for a new password does not get around it', async () => {
+    const token = tokenOf(await asked('POST', '/api/users/tina/invite', {}));
+    const answer = await post('/api/invites/use', { invite: token, password }, { cookie: null });
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.json.code_required, true);
+    assert.equal(answer.headers['set-cookie'], undefined);
+  });
+
+  test('is turned off with password and code, or by an admin for a lost phone', async () => {
+    const entered = async () => {
+      const code = recovery.pop();
+      const answer = await until(async () => {
+        const tried = await login(code, '192.0.2.90');
+        return tried.status === 200 && tried;
+      }, 'the guesses before to be forgiven', 90_000);
+      return cookieOf(answer);
+    };
+    const cookie = await entered();
+    const off = (body) => post('/api/me/totp/off', body, { cookie });
+    assert.equal((await off({ password })).json.error, 'code_required');
+    assert.equal((await off({ password: 'wrong', code: recovery.at(-1) })).json.error, 'wrong_password');
+    const eve = await service.login('eve');
+    assert.equal((await post('/api/users/tina/totp-off', {}, { cookie: eve })).status, 403);
+    assert.equal((await post('/api/users/admin/totp-off')).json.error, 'self');
+    assert.equal((await off({ password, code: recovery.pop() })).status, 200);
+    assert.equal((await login(undefined, '192.0.2.91')).status, 200);
+    assert.equal(sql(`SELECT COUNT(*) FROM recovery_codes WHERE user_id = ${idOf('tina')}`)[0][0], '0');
+
+    ({ secret } = (await asked('POST', '/api/me/totp', { password }, 200, { cookie })));
+    await asked('POST', '/api/me/totp/confirm', { code: codeOf(secret) }, 200, { cookie });
+    assert.equal((await login(undefined, '192.0.2.92')).json.error, 'code_required');
+    await asked('POST', '/api/users/tina/totp-off', {});
+    assert.equal((await login(undefined, '192.0.2.92')).status, 200);
+    assert.match(await auth.done(['user', 'totp-off', 'tina']), /^user tina logs in without a code$/m);
   });
 });

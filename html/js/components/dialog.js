@@ -48,7 +48,7 @@ export async function formDialog({ title, body, save }) {
   const problem = h('p', { class: 'form-problem', role: 'alert' });
   const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, t('save'));
   const form = h('form', { id, onsubmit }, body, problem);
-  form.querySelector('input, select').autofocus = true;
+  form.querySelector('input:not([readonly]), select').autofocus = true;
   const dialog = openDialog({
     title,
     body: form,

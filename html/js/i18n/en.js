@@ -21,6 +21,9 @@ export default {
   'login.over': 'Your session has ended. Sign in again to continue where you left off.',
   'login.tooMany': 'Too many attempts. Try again in {seconds} s.',
   'login.busy': 'The server is busy. Try again in {seconds} s.',
+  'login.code': 'Code',
+  'login.codeHint': 'Six digits from your authenticator app, or a recovery code.',
+  'login.badCode': 'This code is wrong, was used before, or is too old.',
 
   'invite.title': 'Set your password',
   'invite.welcome': 'Welcome, {name}',
@@ -56,6 +59,23 @@ export default {
   'account.changed': 'Your password has been changed. Other devices are signed out.',
   'account.wrong': 'The current password is wrong.',
   'account.conflict': 'Your account was changed meanwhile. Try again.',
+  'second.title': 'Two-step sign-in',
+  'second.lead': 'Signing in also asks for a code from an app on your phone, so that a stolen password is not enough.',
+  'second.on': 'Turn on two-step sign-in',
+  'second.off': 'Turn off two-step sign-in',
+  'second.isOn': 'On.',
+  'second.passwordHint': 'First, your password. You need an authenticator app on your phone for the next step.',
+  'second.scanTitle': 'Add Duolu to your authenticator app',
+  'second.scan': 'Scan this code with the app, then enter the six digits that it shows.',
+  'second.qr': 'QR code for the authenticator app',
+  'second.secret': 'Or enter this key',
+  'second.firstHint': 'Six digits. A new code comes every 30 seconds.',
+  'second.recoveryTitle': 'Your recovery codes',
+  'second.recovery':
+    'Keep these codes where you find them without your phone. Each signs you in once. They are shown only now.',
+  'second.all': 'All codes',
+  'second.offTitle': 'Turn off two-step sign-in of {name}?',
+  'second.offText': 'For a lost phone. The user then signs in with the password alone and can turn it on again.',
   'account.everywhere': 'Sign out everywhere',
   'account.everywhereLead':
     'Signs you out on all devices, ends everything that you watch or publish, and makes copied stream URLs stop ' +

@@ -1,4 +1,4 @@
-// The user's own account: name, password, and signing out on all devices. Events upward: 'logout', and 'account'
+// The own account: name, password, second step, and signing out on all devices. Events upward: 'logout', and 'account'
 // with the answer of GET /api/me when the account has changed.
 
 import { api } from '../api.js';
@@ -6,6 +6,7 @@ import { emit, h } from '../dom.js';
 import { t } from '../i18n.js';
 import { field } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
+import { mountSecondStep } from '../components/second-step.js';
 import { mountNewPassword } from '../components/new-password.js';
 import { wordsFor } from '../wording.js';
 
@@ -19,6 +20,7 @@ export function mountAccount(root, { user }) {
       { class: 'account' },
       namePanel(user, (account) => emit(element, 'account', account)),
       passwordPanel(user),
+      mountSecondStep({ user, changed: (account) => emit(element, 'account', account) }).element,
       everywherePanel(() => emit(element, 'logout')),
     ),
   );

@@ -30,6 +30,19 @@ export function mountLogin(root, { over, name: lastName }) {
     required: true,
     maxlength: '1024',
   });
+  // Shown once the service has asked for it.
+  const code = h('input', {
+    id: 'login-code',
+    class: 'input',
+    name: 'code',
+    autocomplete: 'one-time-code',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    maxlength: '32',
+  });
+  const codeField = h('label', { class: 'field', hidden: true },
+    h('span', { class: 'field-label' }, t('login.code')), code,
+    h('span', { class: 'field-hint' }, t('login.codeHint')));
   const submit = h('button', { class: 'button button-primary button-wide', type: 'submit' }, t('login.submit'));
   const form = h('form', { class: 'login-card', onsubmit: logIn, novalidate: true },
     h('h1', { class: 'login-title' }, t('login.title')),
@@ -37,6 +50,7 @@ export function mountLogin(root, { over, name: lastName }) {
     !window.isSecureContext && insecureNotice(),
     h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.name')), name),
     h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.password')), password),
+    codeField,
     error,
     submit,
   );
@@ -80,7 +94,7 @@ export function mountLogin(root, { over, name: lastName }) {
     submit.textContent = t('login.working');
     error.textContent = '';
     try {
-      await api.login(name.value, password.value);
+      await api.login(name.value, password.value, code.value.trim());
       // Over plain http the browser drops the cookie silently: check that the login holds.
       emit(element, 'login', await api.me());
     } catch (failure) {
@@ -96,6 +110,13 @@ export function mountLogin(root, { over, name: lastName }) {
       return;
     }
     submit.disabled = false;
+    if (failure.code === 'code_required' || failure.code === 'bad_code') {
+      showError(failure.code === 'bad_code' ? t('login.badCode') : '');
+      codeField.hidden = false;
+      code.select();
+      code.focus();
+      return;
+    }
     if (failure.status === 401 && failure.retryAfter === null) {
       showError(t(window.isSecureContext ? 'login.wrong' : 'login.wrongOrInsecure'));
       password.select();
@@ -116,7 +137,7 @@ export function mountLogin(root, { over, name: lastName }) {
       }
       submit.disabled = false;
       error.textContent = '';
-      password.focus();
+      (codeField.hidden ? password : code).focus();
     }, 1000);
   }
 

@@ -61,12 +61,13 @@ export function mountPerson(root, { load, attempt, change, user, name }) {
     parts.groups.body.replaceChildren(...groupsOf(person));
   }
 
-  function actionsOf({ disabled, invited }) {
+  function actionsOf({ disabled, invited, totp }) {
     const button = (key, onclick, kind = '') =>
       h('button', { class: `button button-small ${kind}`, type: 'button', onclick }, t(key));
     return [
       button('person.rename', rename),
       !disabled && button(invited ? 'person.invite' : 'person.reset', invite),
+      !own && totp && button('second.off', endSecondStep),
       !own && !disabled && button('person.signOut', signOut),
       !own && (disabled ? button('admin.enable', enable) : button('admin.disable', disable)),
       !own && button('person.delete', remove, 'button-danger'),
@@ -102,6 +103,14 @@ export function mountPerson(root, { load, attempt, change, user, name }) {
       text: t('admin.endAllUser'),
       action: t('person.signOut'),
     })) await changed(() => api.revokeUser(name));
+  }
+
+  async function endSecondStep() {
+    if (await confirmDialog({
+      title: t('second.offTitle', { name }),
+      text: t('second.offText'),
+      action: t('second.off'),
+    })) await changed(() => api.endSecondStepOf(name));
   }
 
   async function disable() {
@@ -168,12 +177,13 @@ function part(key) {
   return { body, element: h('section', { class: 'panel' }, h('h3', { class: 'panel-title' }, t(key)), body) };
 }
 
-function badgesOf({ admin, disabled, invited }) {
+function badgesOf({ admin, disabled, invited, totp }) {
   const badge = (state, key) => h('span', { class: 'badge', data: { state } }, t(key));
   return [
     admin && badge('watching', 'admin.roleAdmin'),
     disabled && badge('offline', 'admin.disabled'),
     invited && badge('grace', 'person.invited'),
+    totp && badge('live', 'second.title'),
   ].filter(Boolean);
 }
 
@@ -228,6 +238,7 @@ function phonesOf({ keys }) {
 }
 
 function storageOf({ storage, rec_quota: quota, streams }) {
+  if (!storage.files) return [h('p', { class: 'hint' }, t('delete.none'))];
   const owned = streams.filter(({ why }) => why.some(({ by }) => by === 'owner'));
   return [
     h('p', {}, t(quota ? 'person.usedOf' : 'person.used',
