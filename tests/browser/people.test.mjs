@@ -227,7 +227,7 @@ test('an admin makes a group, fills it, gives it a right and deletes it, by keyb
   await page.locator('.admin-form input').focus();
   await page.keyboard.type('choir');
   await page.keyboard.press('Enter');
-  const card = page.locator('.group:has(h2:text-is("choir"))');
+  const card = page.locator('.group[aria-label="Group choir"]');
   await card.waitFor();
   await card.locator('select').first().selectOption('olga');
   await card.locator('.group-add button').first().press('Enter');

@@ -39,14 +39,8 @@ describe('migrations', () => {
       assert.equal(code, 0, stderr);
       assert.match(stderr, /0 applied/);
     }
-    assert.deepEqual(sql('SELECT version, name FROM schema_version'), [
-      ['1', '001_init.sql'],
-      ['2', '002_revocations.sql'],
-      ['3', '003_limits.sql'],
-      ['4', '004_recordings.sql'],
-      ['5', '005_makers.sql'],
-      ['6', '006_bounds.sql'],
-    ]);
+    const rows = sql('SELECT version, name FROM schema_version');
+    assert.deepEqual(rows, migrations.map((name) => [String(Number(name.slice(0, 3))), name]));
   });
 
   test('two at once on an empty database: one applies, one waits', async () => {
@@ -54,7 +48,7 @@ describe('migrations', () => {
     try {
       const runs = await Promise.all([other.migrate(), other.migrate()]);
       assert.deepEqual(runs.map(({ code }) => code), [0, 0]);
-      assert.deepEqual(runs.map(({ stderr }) => /(\d) applied/.exec(stderr)[1]).sort(), [
+      assert.deepEqual(runs.map(({ stderr }) => /(\d+) applied/.exec(stderr)[1]).sort(), [
         '0',
         String(migrations.length),
       ]);

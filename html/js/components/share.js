@@ -60,7 +60,7 @@ export function openShare({ stream, user, changed }) {
     body: h(
       'div',
       { class: 'share' },
-      h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('admin.visibility')), visibility),
+      h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('share.open')), visibility),
       form,
       message,
       news,

@@ -158,6 +158,7 @@ export default {
 
   'share.button': 'Who can watch',
   'share.title': 'Who can watch {name}',
+  'share.open': 'Open to',
   'share.who': 'Give access to',
   'share.whoHint': 'A user name, or group: and the name of a group.',
   'share.whoTyped': 'The exact user name. Ask the person for it.',

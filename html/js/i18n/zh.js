@@ -147,6 +147,7 @@ export default {
 
   'share.button': '谁可以观看',
   'share.title': '谁可以观看 {name}',
+  'share.open': '开放给',
   'share.who': '授权给',
   'share.whoHint': '用户名，或 group: 加用户组名称。',
   'share.whoTyped': '请填写准确的用户名，可向对方询问。',
