@@ -77,13 +77,13 @@ void api_store_error(api_t *api, store_result_t result, const char *subject)
 }
 
 
-void api_audit(api_t *api, const char *action, bool ok, const char *target, const char *reason)
+bool api_audit(api_t *api, const char *action, bool ok, const char *target, const char *reason)
 {
     char           actor[80], name[400], address[80];
     store_audit_t  row = { api->user.name, action, ok, target, api->address, reason };
 
     if (!ok && !refusals_note(api->service->refusals, api->address, action, reason, clock_ms())) {
-        return;
+        return false;
     }
 
     if (store_audit_add(api->store, &row) != STORE_OK) {
@@ -94,6 +94,7 @@ void api_audit(api_t *api, const char *action, bool ok, const char *target, cons
              ok ? "ok" : "denied", log_quote(address, sizeof(address), api->address),
              log_quote(actor, sizeof(actor), api->user.name),
              log_quote(name, sizeof(name), target), reason);
+    return true;
 }
 
 

@@ -28,8 +28,11 @@ void api_error(api_t *api, int status, const char *code, const char *format, ...
 void api_wait(api_t *api, const char *code, int64_t wait_ms, const char *message);
 /* for a store call that failed: 404, 409, 503 or 500; subject: "user alice" */
 void api_store_error(api_t *api, store_result_t result, const char *subject);
-/* Writes an audit row and a log line; of many refusals it only counts some, see refusals.h. */
-void api_audit(api_t *api, const char *action, bool ok, const char *target,
+/*
+ * Writes an audit row and a log line. Of many refusals it only counts some, see refusals.h, and
+ * returns false.
+ */
+bool api_audit(api_t *api, const char *action, bool ok, const char *target,
                const char *reason);
 
 /*
@@ -44,6 +47,18 @@ const char *api_text(api_t *api, const char *key, const char *otherwise);
  */
 bool api_number(api_t *api, const char *key, unsigned most, uint64_t *number,
                 const uint64_t **given);
+
+/*
+ * Arguments of the query string (api_query.c). Each returns false after answering an error, and
+ * leaves its default when the argument is missing. A time is what utc_read() takes, `before` the
+ * "MS-ID" of an earlier answer, INT64_MAX if missing.
+ */
+bool api_query_time(api_t *api, const char *key, int64_t *ms);
+bool api_query_limit(api_t *api, unsigned otherwise, unsigned most, unsigned *limit);
+bool api_query_before(api_t *api, int64_t *before, uint64_t *before_id);
+bool api_query_text(api_t *api, const char *key, char *text, size_t size);
+/* Reads a part of the path as a number; false if it is none. */
+bool api_part_id(const api_t *api, size_t part, uint64_t *id);
 
 /* For the calls of change.h. */
 change_t api_change(const api_t *api);
@@ -157,6 +172,20 @@ void api_recordings(api_t *api);
 void api_recording_set(api_t *api);
 void api_recording_remove(api_t *api);
 void api_stream_record(api_t *api);
+
+/* api_audit.c */
+void api_audit_list(api_t *api);
+
+/* api_webhook.c */
+void api_webhooks(api_t *api);
+void api_webhook_add(api_t *api);
+void api_webhook_set(api_t *api);
+void api_webhook_remove(api_t *api);
+void api_webhook_secret(api_t *api);
+void api_webhook_test(api_t *api);
+void api_webhook_dead(api_t *api);
+void api_webhook_retry(api_t *api);
+void api_webhook_forget(api_t *api);
 
 /* api_session.c */
 void api_events_access(api_t *api);

@@ -2,6 +2,7 @@
 #include "../base/clock.h"
 #include "known.h"
 #include "../base/log.h"
+#include "../hooks/hook_event.h"
 #include "session.h"
 
 #include <inttypes.h>
@@ -174,9 +175,21 @@ static void login_wait(api_t *api, const char *code, int64_t wait_ms)
 }
 
 
+/* The webhooks get the refusals that the audit has in full; keeper_audit.c tells the counts. */
+static void login_audit(api_t *api, const char *action, const char *name, const char *reason)
+{
+    if (api_audit(api, action, false, name, reason) && strcmp(action, "login") == 0
+        && hook_event_add(api->store, HOOK_LOGIN, NULL, json_pack("{ss ss ss}", "name", name,
+                          "address", api->address, "reason", reason)) != STORE_OK)
+    {
+        log_error("webhooks: login refused: %s", store_error(api->store));
+    }
+}
+
+
 static void login_refuse(api_t *api, const char *code, const login_t *login, int64_t wait)
 {
-    api_audit(api, login->action, false, login->name, code);
+    login_audit(api, login->action, login->name, code);
     login_wait(api, code, wait);
 }
 
@@ -230,10 +243,10 @@ static bool login_verify(api_t *api, login_t *login, const char *password)
         login_discharge(login, verdict == PASSWORD_RIGHT);
     }
     if (verdict == PASSWORD_WRONG && api->user.id) {
-        api_audit(api, login->action, false, login->name, "wrong password");
+        login_audit(api, login->action, login->name, "wrong password");
         api_error(api, 403, "wrong_password", "The password is wrong.");
     } else if (verdict == PASSWORD_WRONG) {
-        api_audit(api, login->action, false, login->name, "wrong name or password");
+        login_audit(api, login->action, login->name, "wrong name or password");
         api_error(api, 401, "bad_login", "The name or the password is wrong.");
     } else if (verdict == PASSWORD_UNKNOWN) {
         log_error("login: not enough memory to check a password");
@@ -252,14 +265,14 @@ void api_login_begin(api_t *api, const char *browser)
     store_result_t  result;
 
     if (api->user.disabled) {
-        api_audit(api, "login", false, name, "user disabled");
+        login_audit(api, "login", name, "user disabled");
         api_error(api, 403, "disabled", "This account is disabled.");
         return;
     }
 
     result = session_begin(api->store, &api->user, api->address, session);
     if (result == STORE_NONE) {
-        api_audit(api, "login", false, name, "user changed meanwhile");
+        login_audit(api, "login", name, "user changed meanwhile");
         api_error(api, 409, "changed", "This account was changed while you logged in. Log in "
                   "again.");
         return;

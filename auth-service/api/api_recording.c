@@ -4,7 +4,6 @@
 #include "../base/log.h"
 #include "../rec/rec_file.h"
 #include "../rec/record.h"
-#include "../../modules/rules/rec_path.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -150,105 +149,6 @@ static bool list_one_stream(list_t *list, const char *full, char *app, char *nam
 }
 
 
-/* --- the query --- */
-
-/* Reads a time of the query with utc_read(). Returns false after answering an error. */
-static bool list_time(api_t *api, const char *key, int64_t *ms)
-{
-    char            text[64];
-    query_result_t  given = query_value(fastcgi_param(api->request, "QUERY_STRING"), key, text,
-                                        sizeof(text));
-
-    if (given == QUERY_ABSENT || (given == QUERY_FOUND && text[0] == '\0')) {
-        return true;
-    }
-
-    *ms = given == QUERY_FOUND ? utc_read(text, strlen(text)) : -1;
-    if (*ms < 0) {
-        api_error(api, 400, "bad_request", "\"%s\" is not a time; expected RFC 3339, or "
-                  "milliseconds or seconds since 1970.", key);
-        return false;
-    }
-
-    return true;
-}
-
-
-static bool list_limit(api_t *api, unsigned *most)
-{
-    char            text[16], *end;
-    query_result_t  given = query_value(fastcgi_param(api->request, "QUERY_STRING"), "limit",
-                                        text, sizeof(text));
-
-    *most = LIST_DEFAULT;
-    if (given == QUERY_ABSENT) {
-        return true;
-    }
-
-    *most = given == QUERY_FOUND && text[0] >= '0' && text[0] <= '9'
-            ? (unsigned) strtoul(text, &end, 10) : 0;
-    if (*most == 0 || *most > LIST_MAX || *end) {
-        api_error(api, 400, "bad_request", "\"limit\" is not a number from 1 to %d.", LIST_MAX);
-        return false;
-    }
-
-    return true;
-}
-
-
-/* Reads "MS-ID", the `next` of an earlier answer. */
-static bool list_before(api_t *api, store_recording_query_t *query)
-{
-    int              used = 0;
-    char             text[48];
-    long long        ms;
-    query_result_t   given = query_value(fastcgi_param(api->request, "QUERY_STRING"), "before",
-                                         text, sizeof(text));
-
-    query->before = INT64_MAX;
-    if (given == QUERY_ABSENT) {
-        return true;
-    }
-
-    if (given != QUERY_FOUND
-        || sscanf(text, "%15lld-%19" SCNu64 "%n", &ms, &query->before_id, &used) != 2
-        || text[used] || ms < 0)
-    {
-        api_error(api, 400, "bad_request", "\"before\" is not the \"next\" of an earlier answer.");
-        return false;
-    }
-
-    query->before = ms;
-    return true;
-}
-
-
-/* HTML forms encode a space as '+'. */
-static bool list_text(api_t *api, char text[LIST_TEXT])
-{
-    char            *copy = strdup(fastcgi_param(api->request, "QUERY_STRING")), *p;
-    query_result_t   given = QUERY_BAD;
-
-    text[0] = '\0';
-
-    if (copy) {
-        for (p = copy; *p; p++) {
-            *p = *p == '+' ? ' ' : *p;
-        }
-        given = query_value(copy, "q", text, LIST_TEXT);
-        free(copy);
-    }
-
-    if (given == QUERY_BAD || !name_utf8_valid(text)) {
-        api_error(api, 400, "bad_request", "\"q\" is not a text of at most %d bytes.",
-                  LIST_TEXT - 1);
-        return false;
-    }
-
-    return true;
-}
-
-
 /* --- the answer --- */
 
 static json_t *list_url(const list_t *list, const store_recording_t *recording,
@@ -331,8 +231,10 @@ void api_recordings(api_t *api)
     query_result_t           given;
     store_recording_query_t  query = { .text = text, .to = INT64_MAX };
 
-    if (!list_time(api, "from", &query.from) || !list_time(api, "to", &query.to)
-        || !list_before(api, &query) || !list_limit(api, &list.most) || !list_text(api, text))
+    if (!api_query_time(api, "from", &query.from) || !api_query_time(api, "to", &query.to)
+        || !api_query_before(api, &query.before, &query.before_id)
+        || !api_query_limit(api, LIST_DEFAULT, LIST_MAX, &list.most)
+        || !api_query_text(api, "q", text, sizeof(text)))
     {
         return;
     }
@@ -367,13 +269,12 @@ void api_recordings(api_t *api)
  */
 static bool recording_find(api_t *api, const char *action, store_recording_t *recording)
 {
-    char             *end;
-    unsigned          rights = api->user.admin ? RIGHTS_ALL : 0;
-    uint64_t          id = strtoull(api->parts[0], &end, 10);
-    store_stream_t    stream;
-    store_result_t    result = STORE_NONE;
+    unsigned        rights = api->user.admin ? RIGHTS_ALL : 0;
+    uint64_t        id;
+    store_stream_t  stream;
+    store_result_t  result = STORE_NONE;
 
-    if (api->parts[0][0] >= '0' && api->parts[0][0] <= '9' && *end == '\0') {
+    if (api_part_id(api, 0, &id)) {
         result = store_recording_get(api->store, id, recording);
     }
     if (result == STORE_OK && rights == 0) {

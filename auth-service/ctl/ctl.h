@@ -126,6 +126,18 @@ int ctl_rec_keep(ctl_t *ctl);
 int ctl_rec_free(ctl_t *ctl);
 int ctl_reindex(ctl_t *ctl);
 
+int ctl_audit_list(ctl_t *ctl);
+
+int ctl_webhook_add(ctl_t *ctl);
+int ctl_webhook_list(ctl_t *ctl);
+int ctl_webhook_set(ctl_t *ctl);
+int ctl_webhook_remove(ctl_t *ctl);
+int ctl_webhook_secret(ctl_t *ctl);
+int ctl_webhook_test(ctl_t *ctl);
+int ctl_webhook_dead(ctl_t *ctl);
+int ctl_webhook_retry(ctl_t *ctl);
+int ctl_webhook_forget(ctl_t *ctl);
+
 int ctl_status(ctl_t *ctl);
 int ctl_sessions(ctl_t *ctl);
 int ctl_kick(ctl_t *ctl);

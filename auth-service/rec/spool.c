@@ -1,5 +1,6 @@
 #include "spool.h"
 #include "../base/log.h"
+#include "../hooks/hook_event.h"
 #include "rec_file.h"
 
 #include <dirent.h>
@@ -133,15 +134,32 @@ static const char *spool_read(json_t *event, store_recording_t *recording)
 
 /* --- applying it --- */
 
+/* Tells the webhooks of a closed file, also twice: the event has the same id. */
+static store_result_t spool_tell(store_t *store, const store_recording_t *recording)
+{
+    json_t  *facts = json_pack("{ss sI sI sI ss ss}", "file", recording->file,
+                               "from", (json_int_t) recording->from,
+                               "to", (json_int_t) recording->to,
+                               "bytes", (json_int_t) recording->bytes,
+                               "state", recording->state, "reason", recording->reason);
+
+    hook_event_stream(facts, recording->app, recording->name, "");
+    return hook_event_add(store, HOOK_RECORDED, recording->file, facts);
+}
+
+
 static store_result_t spool_write(store_t *store, const char *root,
                                   const store_recording_t *recording)
 {
+    store_result_t  result;
+
     /* nginx deletes a file that it closes empty */
     if (recording->to && recording->bytes == 0 && rec_file_missing(root, recording->file)) {
         return store_recording_remove(store, recording->file);
     }
 
-    return store_recording_put(store, recording);
+    result = store_recording_put(store, recording);
+    return result == STORE_OK && recording->to ? spool_tell(store, recording) : result;
 }
 
 

@@ -49,6 +49,13 @@ extern const keeper_work_t  keeper_audit;
 extern const keeper_work_t  keeper_sessions;
 
 /*
+ * keeper_watch.c: queues events of streams and of the disk for the webhooks.
+ * keeper_webhooks.c: delivers them, and all other events of the outbox.
+ */
+extern const keeper_work_t  keeper_watch;
+extern const keeper_work_t  keeper_webhooks;
+
+/*
  * keeper_edge.c: tells the edge of this number of all revocations. Each edge has a thread,
  * so that one that does not answer delays no other.
  */

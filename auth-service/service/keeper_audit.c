@@ -1,9 +1,11 @@
 #include "../base/clock.h"
 #include "keeper.h"
 #include "../base/log.h"
+#include "../hooks/hook_event.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define AUDIT_PRUNE_EACH   (60 * 1000 / KEEPER_TICK_MS)    /* ticks, after a run without work */
 #define AUDIT_PRUNE_BATCH  500      /* rows a tick; other queries wait for their locks */
@@ -31,6 +33,14 @@ static store_result_t audit_add_more(keeper_desk_t *desk, const refusal_t *more)
 
     snprintf(reason, sizeof(reason), "%" PRIu64 " more in %" PRId64 " s: %s", more->more,
              (more->last - more->since) / 1000, more->reason);
+
+    if (strcmp(more->action, "login") == 0
+        && hook_event_add(desk->store, HOOK_LOGIN, NULL, json_pack("{ss sI ss}", "address",
+                          more->place, "more", (json_int_t) more->more, "reason", more->reason))
+           == STORE_DOWN)
+    {
+        return STORE_DOWN;
+    }
     return store_audit_add(desk->store, &row);
 }
 

@@ -21,7 +21,8 @@
 #define MAIN_KEEPERS_MS 3000    /* then for the keepers, which write their counts */
 
 static const keeper_work_t *const  main_keepers[] = { &keeper_rights, &keeper_recordings,
-                                                      &keeper_audit, &keeper_sessions };
+                                                      &keeper_audit, &keeper_sessions,
+                                                      &keeper_watch, &keeper_webhooks };
 
 
 static int main_migrate(const config_t *config)

@@ -528,6 +528,45 @@ typedef struct {
  * every audit row.
  */
 store_result_t store_audit_add(store_t *store, const store_audit_t *row);
+
+/* Rows of the audit, newest first. Empty texts match any. */
+typedef struct {
+    const char  *actor;         /* these four must be equal */
+    const char  *action;
+    const char  *outcome;       /* ok or denied */
+    const char  *target;
+    const char  *text;          /* part of any text of the row, in any case */
+    int64_t      from;          /* unix ms */
+    int64_t      to;            /* before it; INT64_MAX: all */
+    int64_t      before;        /* cursor: time and id of the last row looked at; INT64_MAX: none */
+    uint64_t     before_id;
+    unsigned     most;
+} store_audit_query_t;
+
+typedef struct {
+    uint64_t  id;
+    int64_t   at;               /* unix ms */
+    char      actor[64 * 4 + 1];
+    char      action[32 * 4 + 1];
+    char      outcome[8];
+    char      target[200 * 4 + 1];
+    char      address[46];
+    char      reason[200 * 4 + 1];
+} store_audit_row_t;
+
+typedef void (*store_audit_each)(const store_audit_row_t *row, void *data);
+
+/*
+ * Looks at no more than AUDIT_LOOK rows, so that a search for what is rare takes no minutes. Sets
+ * `before` and `before_id` behind the last row that it looked at, and *more if there are further
+ * rows to look at.
+ */
+#define AUDIT_LOOK  20000
+store_result_t store_audit_find(store_t *store, store_audit_query_t *query,
+                                store_audit_each each, void *data, bool *more);
+/* the words in use as actions */
+store_result_t store_audit_actions(store_t *store, store_text_each each, void *data);
+
 /*
  * Deletes the oldest rows: those older than `days` or beyond the newest `rows` (0: no
  * limit), at most `most` of them. Returns STORE_NONE when there was none to delete.

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STORE_STATEMENTS_MAX  192
+#define STORE_STATEMENTS_MAX  256
 #define STORE_ANSWER_S        10
 #define STORE_LOCK_S          5     /* one wait for a lock, well below STORE_ANSWER_S */
 #define STORE_SYSTEM_CA       "/etc/ssl/certs/ca-certificates.crt"

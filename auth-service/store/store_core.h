@@ -19,7 +19,7 @@ store_value_t store_text(const char *text);             /* NULL: NULL */
 store_value_t store_bytes(const void *data, size_t length);
 
 #define STORE_COLUMNS_MAX  24
-#define STORE_CELL_MAX     1024
+#define STORE_CELL_MAX     2048
 
 /* A row: each cell is an integer or a text, by its letter in the columns string. */
 typedef struct {

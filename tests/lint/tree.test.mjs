@@ -45,12 +45,13 @@ const SERVICE = {
   base: [],
   limits: ['base'],
   store: ['base'],
+  hooks: ['base', 'store'],
   rights: ['base', 'store'],
-  rec: ['base', 'store'],
-  api: ['base', 'limits', 'store', 'rights', 'rec'],
-  ctl: ['base', 'store', 'rights', 'rec'],
+  rec: ['base', 'store', 'hooks'],
+  api: ['base', 'limits', 'store', 'hooks', 'rights', 'rec'],
+  ctl: ['base', 'store', 'hooks', 'rights', 'rec'],
   thumb: ['base', 'limits'],
-  service: ['base', 'limits', 'store', 'rights', 'rec', 'api'],
+  service: ['base', 'limits', 'store', 'hooks', 'rights', 'rec', 'api'],
 };
 
 test('includes point one way through the folders of the auth-service', () => {
