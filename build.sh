@@ -60,6 +60,7 @@ build_all() {
     if [ "${DUOLU_BUILT:-no}" = yes ]; then
         [ -x "$build/auth-service/duolu-auth" ] \
             || die "DUOLU_BUILT=yes, but $build/auth-service/duolu-auth is not built: run ./build.sh build"
+        page_is_packed || "$repo/html/build.sh" >&2
         return
     fi
     install_missing "${packages_run[@]}" "${packages_build[@]}"
@@ -70,8 +71,15 @@ build_all() {
     run_logged "compiling the nginx modules" "$build/log/modules.log" "$repo/modules/build.sh"
     run_logged "compiling the auth-service" "$build/log/auth-service.log" \
         make -s -C "$repo/auth-service" "-j$(nproc)"
-    run_logged "installing the page's players" "$build/log/html.log" "$repo/html/build.sh"
+    run_logged "packing the page" "$build/log/html.log" "$repo/html/build.sh"
     exec {build_lock}>&-
+}
+
+# Is what nginx serves newer than the page's sources? A Docker image has none.
+page_is_packed() {
+    local packed=$build/html/index.html
+    [ -d "$repo/html" ] || return 0
+    [ -f "$packed" ] && [ -z "$(find "$repo/html" -newer "$packed" -type f -print -quit)" ]
 }
 
 command_up() {

@@ -1,8 +1,7 @@
 #!/bin/sh
-# Puts the page's third-party browser code in place: npm packages pinned by
-# html/package-lock.json are installed into .build/npm, and the files the page
-# loads are copied to .build/html-vendor, which nginx serves at /vendor/.
-# html/ itself has no build step: nginx serves it as it is at /.
+# Makes the folder that nginx serves, .build/html: npm packages pinned by
+# html/package-lock.json are installed into .build/npm, the files of them that the
+# page loads are copied to .build/html-vendor, and pack.mjs puts these and html/ together.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -28,8 +27,8 @@ put() {
         echo "html/build.sh: $from is missing or empty, expected after npm ci" >&2
         exit 1
     fi
-    cp "$from" "$vendor/$2.part"
-    mv "$vendor/$2.part" "$vendor/$2"
+    cp "$from" "$vendor/$2.$$.part"
+    mv "$vendor/$2.$$.part" "$vendor/$2"
 }
 
 put mpegts.js/dist/mpegts.js mpegts.js
@@ -40,3 +39,5 @@ put hls.js/dist/hls.light.min.mjs hls.js
 put hls.js/LICENSE hls.js.LICENSE
 put lean-qr/index.mjs lean-qr.js
 put lean-qr/LICENSE lean-qr.LICENSE
+
+node "$here/pack.mjs" "$here" "$vendor" "$build/html"

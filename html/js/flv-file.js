@@ -1,6 +1,7 @@
 // Plays a recorded FLV file in a <video> by mpegts.js, which reads it by ranges. Its
 // onMetaData lists the key frames, so a seek takes one request.
 
+import { mayPlayHere } from './media-source.js';
 import { endPlayer } from './mpegts-inside.js';
 
 const config = {
@@ -21,8 +22,7 @@ const beginningS = 10;
 
 export class FlvFile {
   /** Plays from `seconds`. Calls failed(reason, status) when playback cannot continue. */
-  constructor(video, url, seconds, failed) {
-    const { mpegts } = window;
+  constructor(mpegts, video, url, seconds, failed) {
     mpegts.LoggingControl.enableAll = false;
     const player = mpegts.createPlayer({ type: 'flv', isLive: false, url }, config);
     this.video = video;
@@ -47,7 +47,7 @@ export class FlvFile {
   }
 
   static isSupported() {
-    return window.mpegts.isSupported();
+    return mayPlayHere();
   }
 
   has(seconds) {

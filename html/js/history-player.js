@@ -9,6 +9,7 @@
 
 import { FlvFile } from './flv-file.js';
 import { loadHls } from './hls-library.js';
+import { loadMpegts } from './mpegts-library.js';
 import { bufferedRanges, keepPicture, playOrMute } from './picture.js';
 import { secondsAt, readPlaylist, utcAt, utcEnd } from './time-map.js';
 import { addDays, spanAt, startOfDay } from './timeline.js';
@@ -188,11 +189,19 @@ export class HistoryPlayer extends EventTarget {
     else this.startAt(this.segments.length ? this.secondsOf(at) : null);
   }
 
-  openFlv(file) {
+  async openFlv(file) {
     this.hls?.destroy();
     this.hls = null;
     if (!FlvFile.isSupported()) {
       this.setPhase('unsupported');
+      return;
+    }
+    this.segments = [];         // a seek meanwhile opens anew
+    const { opening: { signal } } = this;
+    const mpegts = await loadMpegts();
+    if (signal.aborted) return;
+    if (!mpegts) {
+      this.reopenLater('mpegts.js could not be loaded');
       return;
     }
     // A file that is being written plays up to its present end; the page then fetches it again.
@@ -203,6 +212,7 @@ export class HistoryPlayer extends EventTarget {
     this.growing = false;
     const seconds = Math.max(0, (this.target - from) / 1000);
     this.flv = new FlvFile(
+      mpegts,
       this.video,
       this.history.renewed(new URL(file.url, location.href).href),
       seconds + intoFrameS,

@@ -1,9 +1,11 @@
 // Live by FLV over a WebSocket, in mpegts.js. A browser waits for ever for an announced
 // track that does not come: this way then leaves it out, and tries again with it later.
 
+import { mayPlayHere } from './media-source.js';
 import { allTracks, sameTracks, tracksOf } from './live-tracks.js';
 import { webSocketUrl } from './media-url.js';
 import { endPlayer, trackEnds } from './mpegts-inside.js';
+import { loadMpegts } from './mpegts-library.js';
 import { latency, starvingTrack } from './timing.js';
 
 const silentAfterMs = 2500;
@@ -33,6 +35,7 @@ export class FlvWay {
     this.limits = latency;
     this.leavesHoles = true;  // nothing but the page skips frames that are missing
     this.player = null;
+    this.opening = null;
     // A track that was announced and did not come. The player leaves it out until the
     // list names other tracks, the publisher returns, or it is time for another try.
     this.leftOut = null;
@@ -40,7 +43,7 @@ export class FlvWay {
   }
 
   static isSupported() {
-    return window.mpegts.isSupported();
+    return mayPlayHere();
   }
 
   /** Whether a connection gets data, without the player. */
@@ -59,10 +62,24 @@ export class FlvWay {
     });
   }
 
-  open(source) {
+  async open(source) {
+    const opening = new AbortController();
+    this.opening = opening;
     this.tracks = tracksOf(source);
     if (this.leftOut && this.tracks?.[this.leftOut] === false) this.expectAll();
-    const { mpegts } = window;
+    this.openedAt = performance.now();
+    this.heardAt = this.openedAt;
+    this.gotBytes = false;
+    this.kbps = 0;
+    this.starvingTrack = null;
+    const mpegts = await loadMpegts();
+    if (opening.signal.aborted) return;
+    if (!mpegts) {
+      this.failed('mpegts.js could not be loaded');
+      return;
+    }
+    this.openedAt = performance.now();
+    this.heardAt = this.openedAt;
     // Sixteen tiles would fill the console; errors arrive as events.
     mpegts.LoggingControl.enableAll = false;
     const player = mpegts.createPlayer({
@@ -75,11 +92,6 @@ export class FlvWay {
       ...(this.tracks?.video === false || this.leftOut === 'video' ? { hasVideo: false } : {}),
     }, config);
     this.player = player;
-    this.openedAt = performance.now();
-    this.heardAt = this.openedAt;
-    this.gotBytes = false;
-    this.kbps = 0;
-    this.starvingTrack = null;
     player.on(mpegts.Events.ERROR, (type, detail) => this.player === player && this.failed(`${type}: ${detail}`));
     player.on(mpegts.Events.LOADING_COMPLETE, () => this.player === player && this.failed('connection closed'));
     player.on(mpegts.Events.STATISTICS_INFO, (info) => this.player === player && this.measured(info));
@@ -90,6 +102,8 @@ export class FlvWay {
   close() {
     const { player } = this;
     this.player = null;
+    this.opening.abort();
+    if (!player) return;
     try {
       endPlayer(player);
     } catch (error) {

@@ -2,7 +2,8 @@
 // addresses get a newer token before theirs expires. The stream's time goes on over a
 // publisher's gap (modules/http/hls.md), so there is nothing to skip in the buffer.
 
-import { loadHls, mayPlayHls } from './hls-library.js';
+import { loadHls } from './hls-library.js';
+import { mayPlayHere } from './media-source.js';
 import { sameTracks, tracksOf } from './live-tracks.js';
 import { expiresSoon, playlistUrl, withTokenOf } from './media-url.js';
 import { utcAt } from './time-map.js';
@@ -60,7 +61,7 @@ class HlsWay {
   }
 
   static isSupported() {
-    return mayPlayHls();
+    return mayPlayHere();
   }
 
   /** One open address is as good as another: only playing shows more. */

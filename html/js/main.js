@@ -1,24 +1,29 @@
 // The shell: the signed-in user, the view that the URL hash names, the header, and
-// the banner for a lost network. Views know none of this; the shell mounts them with
-// their inputs, and they send custom events up.
+// the banner for a lost network. Views know none of this; the shell loads each when it is
+// first shown, mounts it with its inputs, and views send custom events up. This file and all that
+// it imports come before the sign-in: see pack.mjs.
 
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
 import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
+import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { personName } from './format.js';
 import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
-import { mountAccount } from './views/account.js';
-import { mountAdmin } from './views/admin.js';
 import { mountInvite } from './views/invite.js';
 import { mountLogin } from './views/login.js';
 import { mountNowhere } from './views/nowhere.js';
-import { mountRecordings } from './views/recordings.js';
-import { mountStreams } from './views/streams.js';
-import { mountWall } from './views/wall.js';
-import { mountWatch } from './views/watch.js';
+
+const views = {
+  streams: () => import('./views/streams.js').then(({ mountStreams }) => mountStreams),
+  watch: () => import('./views/watch.js').then(({ mountWatch }) => mountWatch),
+  wall: () => import('./views/wall.js').then(({ mountWall }) => mountWall),
+  recordings: () => import('./views/recordings.js').then(({ mountRecordings }) => mountRecordings),
+  admin: () => import('./views/admin.js').then(({ mountAdmin }) => mountAdmin),
+  account: () => import('./views/account.js').then(({ mountAccount }) => mountAccount),
+};
 
 const app = document.getElementById('app');
 const list = new StreamList();
@@ -26,6 +31,7 @@ let user = null;
 let view = null;
 let shell = null;
 let inviting = false;         // the view is that of a link to set a password
+let shown = null;       // the route whose view is loaded or shown
 
 app.addEventListener('login', ({ detail }) => signedIn(detail));
 app.addEventListener('logout', () => showLogin());
@@ -41,6 +47,8 @@ app.addEventListener('wall:state', ({ detail }) => {
   // Replaced, not pushed: "back" leaves the wall instead of undoing clicks.
   history.replaceState(null, '', formatRoute({ ...parseRoute(location.hash), ...detail }));
 });
+// While the user types the password, what comes after it.
+app.addEventListener('input', () => Promise.all([laterStyles(), views.streams()]).catch(() => {}), { once: true });
 session.addEventListener('over', () => user && showLogin({ over: true, name: user.name }));
 list.addEventListener('trouble', showTrouble);
 list.addEventListener('change', showLinks);
@@ -66,6 +74,7 @@ async function start() {
 function clear() {
   view?.destroy();
   view = null;
+  shown = null;
   shell = null;
   inviting = false;
   app.replaceChildren();
@@ -91,6 +100,7 @@ function showInvite() {
   list.stop();
   clear();
   inviting = true;
+  laterStyles().catch(() => {});
   document.title = `${t('invite.title')} · Duolu`;
   view = mountInvite(app, { invite: parseRoute(location.hash).invite, leave: leaveInvite });
 }
@@ -124,8 +134,15 @@ function showUnreachable() {
   setTimeout(() => main.isConnected && start(), 5000);
 }
 
-function signedIn(account) {
+async function signedIn(account) {
   user = account;
+  const styled = await laterStyles().then(() => true, () => false);
+  if (user !== account) return;
+  if (!styled) {
+    user = null;
+    showUnreachable();
+    return;
+  }
   clear();
   list.start();
   shell = mountShell();
@@ -247,15 +264,13 @@ async function logOut() {
   showLogin();
 }
 
-function showRoute() {
+async function showRoute() {
   if (invited()) {
     showInvite();
     return;
   }
-  if (!user) {
-    if (inviting) start();
-    return;
-  }
+  if (!user && inviting) start();
+  if (!shell) return;
   let route = parseRoute(location.hash);
   // Wait for the list: before it comes, the page does not know which streams this user manages.
   if (route.view === 'admin' && !mayManage()) route = { view: list.streams ? 'notYours' : 'waiting' };
@@ -267,9 +282,14 @@ function showRoute() {
   }
   document.body.dataset.view = route.view;
   document.title = `${titleOf(route)} · Duolu`;
-  view = mountView(route);
+  shown = route;
+  view = views[route.view] ? mountNowhere(shell.outlet, { reason: 'loading' }) : mountView(route);
   showTrouble();
   window.scrollTo(0, 0);
+  const mount = await views[route.view]?.().catch(() => null);
+  if (shown !== route || mount === undefined) return;
+  view.destroy();
+  view = mount ? mountView(route, mount) : mountNowhere(shell.outlet, { reason: 'failed' });
 }
 
 function titleOf(route) {
@@ -279,20 +299,21 @@ function titleOf(route) {
   return t(`nav.${route.view}`);
 }
 
-function mountView(route) {
+// mount: of the view that the route names, if it is one of `views`.
+function mountView(route, mount) {
   const { outlet } = shell;
   const via = route.via ?? viaIn(location.search);
-  if (route.view === 'watch') return mountWatch(outlet, { list, user, id: route.stream, at: route.at, via });
-  if (route.view === 'recordings') return mountRecordings(outlet, { list, ...route });
-  if (route.view === 'admin') return mountAdmin(outlet, { list, user, ...route });
-  if (route.view === 'account') return mountAccount(outlet, { user });
-  if (route.view === 'streams') return mountStreams(outlet, { list, user });
+  if (route.view === 'watch') return mount(outlet, { list, user, id: route.stream, at: route.at, via });
+  if (route.view === 'recordings') return mount(outlet, { list, ...route });
+  if (route.view === 'admin') return mount(outlet, { list, user, ...route });
+  if (route.view === 'account') return mount(outlet, { user });
+  if (route.view === 'streams') return mount(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });
   // The hash decides, then the wall saved last time, then four tiles.
   const saved = route.size ? null : recall('wall');
   const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };
   history.replaceState(null, '', formatRoute({ ...route, ...wall }));
-  return mountWall(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus, via });
+  return mount(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus, via });
 }
 
 function showTrouble() {

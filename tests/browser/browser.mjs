@@ -14,7 +14,7 @@ export const patience = 120_000; // only a failing test waits this long
 const artifacts = path.join(repo, 'tests/artifacts');
 const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-const desktop = { viewport: { width: 1280, height: 800 } };
+const desktop = { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' };
 export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
 /**
@@ -190,15 +190,25 @@ export async function noSidewaysScroll(page, where) {
   assert.ok(content <= width, `${where}: the content is ${content} px wide in a window of ${width} px`);
 }
 
-/** Fails if axe finds a serious or critical problem. */
+/** Fails if axe finds a serious or critical problem, in the light and in the dark look. */
 export async function accessible(page, where) {
   // Through the debugger, since the page's CSP allows no <script> of ours.
   await page.evaluate(fs.readFileSync(axeSource, 'utf8'));
+  const look = await page.evaluate(() => (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
+  const other = look === 'light' ? 'dark' : 'light';
+  await axe(page, `${where}, ${look}`);
+  await page.emulateMedia({ colorScheme: other });
+  await axe(page, `${where}, ${other}`, ['color-contrast']);
+  await page.emulateMedia({ colorScheme: look });
+}
+
+async function axe(page, where, rules) {
   // half-way from one colour to another nothing can be judged
   await page.evaluate(() => Promise.allSettled(document.getAnimations()
     .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity)
     .map(({ finished }) => finished)));
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const options = { resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) };
+  const found = await page.evaluate((how) => window.axe.run(document, how), options);
   const bad = found.violations
     .filter((violation) => ['serious', 'critical'].includes(violation.impact))
     .map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);

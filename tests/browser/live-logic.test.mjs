@@ -17,7 +17,6 @@ async function waysHere({ mse = true, managed = false, native = false, forced = 
   const { LiveWays } = await load('live-ways.js');
   const source = { isTypeSupported: () => true };
   globalThis.window = {
-    mpegts: { isSupported: () => mse || managed },
     ...(mse ? { MediaSource: source } : {}),
     ...(managed ? { ManagedMediaSource: source } : {}),
   };

@@ -2,7 +2,9 @@
 // a phone, accessibility, and the page's messages when something fails.
 
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { repo } from '../lib/nginx.mjs';
 import { processesOf, startStack } from '../lib/stack.mjs';
 import {
   accessible,
@@ -144,8 +146,12 @@ test('the player shows a moving picture; sound after a click', async () => {
 });
 
 test('the served build of mpegts.js has the fields that the player uses', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/watch/live/demo`);
   await logIn(page, stack.adminPassword);
+  await page.waitForFunction(() => window.mpegts);
+  // by itself, as the page's packed files do not offer it
+  const inside = path.join(repo, 'html/js/mpegts-inside.js');
+  await page.route('**/js/mpegts-inside.js', (route) => route.fulfill({ path: inside }));
   const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(
     /^https?:\/\/[^/]+/,
     '',

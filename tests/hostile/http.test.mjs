@@ -45,15 +45,14 @@ function ask(agent, url, localAddress, { method = 'GET', target, headers = {} } 
 const agentFor = (maxSockets) => new https.Agent({ keepAlive: true, maxSockets });
 
 /* The requests of a page load: all of its files and the first calls of the API. */
+const packed = path.join(repo, '.build/html');
+const packedFolder = () => /"([0-9a-f]{16})\/js\/main\.js"/.exec(fs.readFileSync(path.join(packed, 'index.html')))[1];
 const pageFiles = () =>
-  ['html/css', 'html/js', '.build/html-vendor']
-    .flatMap((dir) =>
-      fs
-        .readdirSync(path.join(repo, dir), { recursive: true })
-        .filter((name) => /\.(css|js)$/.test(name))
-        .map((name) => `/${dir.replace('html/', '').replace('.build/html-vendor', 'vendor')}/${name}`),
-    )
-    .concat('/', '/favicon.svg');
+  fs
+    .readdirSync(path.join(packed, packedFolder()), { recursive: true })
+    .filter((name) => /\.(css|js)$/.test(name))
+    .map((name) => `/${packedFolder()}/${name}`)
+    .concat('/', '/favicon.svg', '/manifest.webmanifest');
 
 test('strangers at the HTTP and TLS ports', async (t) => {
   // a wrapper records how `up` calls the database's client
@@ -163,12 +162,12 @@ test('strangers at the HTTP and TLS ports', async (t) => {
       (s) => `/${s}`,
       (s) => `/x?token=${s}`,
       (s) => `/m/x/../${s}/y`,
-      (s) => `/js/${s}.js`,
+      (s) => `/${packedFolder()}/js/${s}.js`,
       (s) => `/m/x/live/${s}.flv`,
       (s) => `/m/${s}/rec/live/demo/${s}.m3u8`,
       (s) => `/m/${s}/rec/live/demo/index.m3u8?from=${s}`,
       (s) => `/api/${s}`,
-      (s) => `/vendor/${s}`,
+      (s) => `/${packedFolder()}/vendor/${s}`,
     ];
     for (const base of [stack.httpUrl, stack.httpsUrl]) {
       for (const place of places) {
@@ -192,18 +191,21 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   });
 
   await t.test('nginx serves only the page\'s own files of the page\'s folder', async () => {
-    for (const name of fs.readdirSync(path.join(repo, 'html')).filter((entry) => !['css', 'js'].includes(entry))) {
-      const wanted = ['index.html', 'favicon.svg'].includes(name) ? 200 : 404;
+    for (const name of [...fs.readdirSync(path.join(repo, 'html')), ...fs.readdirSync(packed)]) {
+      const wanted = /^(index\.html|manifest\.webmanifest|[\w-]+\.(svg|png))$/.test(name) ? 200 : 404;
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target: `/${name}` }), wanted, name);
     }
+    const folder = packedFolder();
     for (const target of [
-      '/js/',
-      '/js/.npmrc',
-      '/js/../.npmrc',
-      '/css/../build.sh',
-      '/vendor/',
-      '/vendor/../auth-service/duolu-auth',
-      '/js/x.js.md',
+      '/js/main.js',
+      `/${folder}/`,
+      `/${folder}/js/`,
+      `/${folder}/js/.npmrc`,
+      `/${folder}/js/../.npmrc`,
+      `/${folder}/css/../../../build.sh`,
+      `/${folder}/vendor/`,
+      `/${folder}/vendor/../../auth-service/duolu-auth`,
+      `/${folder}/js/x.js.md`,
       '/.git/config',
     ]) {
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target }), 404, target);

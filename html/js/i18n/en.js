@@ -230,6 +230,9 @@ export default {
   'nowhere.title': 'Page not available',
   'nowhere.unknown': 'There is no page at this address. It may be incomplete or mistyped.',
   'nowhere.notYours': 'Only users who manage streams can open this page. Ask an admin if you need access.',
+  'nowhere.failedTitle': 'This part of the page has not loaded',
+  'nowhere.failed': 'The connection was lost, or the server has a newer version of the page.',
+  'nowhere.loading': 'Loading…',
 
   'empty.title': 'No streams yet',
   'empty.admin': 'Add a stream to get a publish key for it.',

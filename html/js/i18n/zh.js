@@ -214,6 +214,9 @@ export default {
   'nowhere.title': '无法打开此页面',
   'nowhere.unknown': '此地址没有对应的页面，可能不完整或有误。',
   'nowhere.notYours': '只有管理直播的用户可以打开此页面。如有需要，请向管理员申请权限。',
+  'nowhere.failedTitle': '页面的这一部分未能加载',
+  'nowhere.failed': '连接已断开，或服务器上的页面已更新。',
+  'nowhere.loading': '正在加载…',
 
   'empty.title': '还没有直播',
   'empty.admin': '添加一路直播，即可获得推流密钥。',
