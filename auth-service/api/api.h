@@ -187,6 +187,13 @@ void api_webhook_dead(api_t *api);
 void api_webhook_retry(api_t *api);
 void api_webhook_forget(api_t *api);
 
+/* api_storage.c */
+void api_settings(api_t *api);
+void api_settings_set(api_t *api);
+void api_storage(api_t *api);
+void api_storage_plan(api_t *api);
+void api_storage_delete(api_t *api);
+
 /* api_session.c */
 void api_events_access(api_t *api);
 void api_sessions(api_t *api);

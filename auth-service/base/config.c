@@ -44,43 +44,22 @@ static bool config_number(const char *name, unsigned otherwise, unsigned low, un
 }
 
 
-static bool config_size(const char *name, const char *otherwise, uint64_t *out, char *error,
-                        size_t size)
+static bool config_defaults(settings_t *defaults, char *error, size_t size)
 {
-    const char  *text = config_text(name, otherwise);
+    char         rule[SETTINGS_RULE_SIZE];
+    size_t       i;
+    const char  *text;
 
-    if (!name_size_parse(text, out)) {
-        snprintf(error, size, "%s is \"%.32s\"; expected " NAME_SIZE_RULE, name, text);
-        return false;
+    for (i = 0; i < SETTINGS_COUNT; i++) {
+        text = config_text(settings_all[i].variable, settings_all[i].otherwise);
+        if (!settings_put(&settings_all[i], defaults, text)) {
+            snprintf(error, size, "%s is \"%.32s\"; expected %s", settings_all[i].variable, text,
+                     settings_rule(&settings_all[i], rule));
+            return false;
+        }
     }
 
     return true;
-}
-
-
-static bool config_share_load(const char *name, const char *otherwise, config_share_t *out,
-                              char *error, size_t size)
-{
-    const char  *text = config_text(name, otherwise);
-    size_t       digits = strspn(text, "0123456789");
-
-    if (digits >= 1 && digits <= 2 && strcmp(text + digits, "%") == 0) {
-        out->percent = (unsigned) strtoul(text, NULL, 10);
-        return true;
-    }
-    if (!name_size_parse(text, &out->bytes)) {
-        snprintf(error, size, "%s is \"%.32s\"; expected " NAME_SIZE_RULE ", or a part of the "
-                 "disk such as 5%%", name, text);
-        return false;
-    }
-
-    return true;
-}
-
-
-uint64_t config_share(const config_share_t *share, uint64_t disk)
-{
-    return share->percent ? disk / 100 * share->percent : share->bytes;
 }
 
 
@@ -340,15 +319,6 @@ bool config_load(config_t *config, char *error, size_t error_size)
                          error, error_size)
         && config_number("DUOLU_THUMB_THREADS", 2, 1, 64, &config->thumb_threads,
                          error, error_size)
-        && config_number("DUOLU_AUDIT_DAYS", 90, 0, 36500, &config->audit_days,
-                         error, error_size)
-        && config_number("DUOLU_AUDIT_ROWS", 1000000, 0, 2000000000, &config->audit_rows,
-                         error, error_size)
-        && config_number("DUOLU_REC_DAYS", 0, 0, 36500, &config->rec_days, error, error_size)
-        && config_size("DUOLU_REC_TOTAL", "0", &config->rec_total, error, error_size)
-        && config_share_load("DUOLU_REC_FREE", "0", &config->rec_free, error, error_size)
-        && config_share_load("DUOLU_REC_QUOTA", "80%", &config->rec_quota, error, error_size)
-        && config_number("DUOLU_MAX_KBPS", 50000, 0, NAME_LIMIT_MAX, &config->max_kbps,
-                         error, error_size)
+        && config_defaults(&config->defaults, error, error_size)
         && config_dsn(config, error, error_size);
 }

@@ -2,6 +2,7 @@
 #define DUOLU_CONFIG_H
 
 #include "dsn.h"
+#include "settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,12 +11,6 @@
 #define CONFIG_PATH_SIZE  1024
 #define CONFIG_EDGES_MAX  16
 #define CONFIG_EDGE_SIZE  256
-
-/* Bytes, or a part of the disk; both 0: no limit. */
-typedef struct {
-    uint64_t  bytes;
-    unsigned  percent;
-} config_share_t;
 
 /* The settings in the environment. duolu-auth, duoluctl and duolu-thumb read the same ones. */
 typedef struct {
@@ -39,18 +34,9 @@ typedef struct {
     unsigned  gate_threads;
     unsigned  api_threads;
     unsigned  thumb_threads;    /* pictures made at once for a user */
-    unsigned  audit_days;       /* days and rows, 0: no limit */
-    unsigned  audit_rows;
-    unsigned  rec_days;         /* days and bytes of recordings, 0: no limit */
-    uint64_t  rec_total;
-    config_share_t  rec_free;   /* of their disk that must stay free */
-    config_share_t  rec_quota;  /* for owners without a rec_quota; recording stops there */
-    unsigned  max_kbps;         /* for streams without one, 0: no limit */
+    settings_t  defaults;       /* of settings that have no row */
     dsn_t     dsn;
 } config_t;
-
-/* The share in bytes, on a disk of this size. */
-uint64_t config_share(const config_share_t *share, uint64_t disk);
 
 bool config_load(config_t *config, char *error, size_t error_size);
 

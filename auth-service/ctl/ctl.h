@@ -33,7 +33,8 @@ typedef enum {
     OPTION_EDGE           = 1 << 11,
     OPTION_INVITE         = 1 << 20,
     OPTION_RECORDINGS     = 1 << 21,
-    OPTION_TAKE           = 1 << 22
+    OPTION_TAKE           = 1 << 22,
+    OPTION_BEFORE         = 1 << 24
 } ctl_option_t;
 
 #define CTL_WORDS_MAX  16
@@ -53,6 +54,7 @@ typedef struct {
     const char  *window;
     const char  *edge;
     const char  *recordings;
+    const char  *before;
 } ctl_t;
 
 typedef struct {
@@ -125,6 +127,13 @@ int ctl_rec_prune(ctl_t *ctl);
 int ctl_rec_keep(ctl_t *ctl);
 int ctl_rec_free(ctl_t *ctl);
 int ctl_reindex(ctl_t *ctl);
+int ctl_storage(ctl_t *ctl);
+
+int ctl_settings(ctl_t *ctl);
+int ctl_settings_set(ctl_t *ctl);
+int ctl_settings_reset(ctl_t *ctl);
+/* Reads the settings, and warns of rows that are invalid; prints its own errors. */
+int ctl_read_settings(ctl_t *ctl, settings_t *settings);
 
 int ctl_audit_list(ctl_t *ctl);
 

@@ -115,9 +115,10 @@ static const ctl_command_t  ctl_commands[] = {
     { "rec stop", "APP/NAME",
       "stops it",
       1, 1, 0, 0, ctl_rec_stop },
-    { "rec prune", "[--dry-run]",
-      "deletes recordings beyond the limits now; --dry-run only lists them",
-      0, 0, OPTION_DRY_RUN, 0, ctl_rec_prune },
+    { "rec prune", "[APP/NAME --before TIME] [--before TIME] [--dry-run]",
+      "deletes recordings beyond the limits now, or those that ended before TIME; --dry-run only "
+      "lists them",
+      0, 1, OPTION_BEFORE | OPTION_DRY_RUN, 0, ctl_rec_prune },
     { "rec keep", "ID",
       "protects a recording from being deleted",
       1, 1, 0, 0, ctl_rec_keep },
@@ -158,6 +159,18 @@ static const ctl_command_t  ctl_commands[] = {
     { "webhook forget", "ID [LETTER]",
       "deletes dead letters, by default all",
       1, 2, 0, 0, ctl_webhook_forget },
+    { "storage", "[--json]",
+      "shows what recordings take of the disk, by person and by stream",
+      0, 0, OPTION_JSON, 0, ctl_storage },
+    { "settings", "[--json]",
+      "lists the settings that can be changed at once",
+      0, 0, OPTION_JSON, 0, ctl_settings },
+    { "settings set", "NAME=VALUE ...",
+      "changes settings; duoluctl settings shows their names",
+      1, SETTINGS_COUNT, 0, 0, ctl_settings_set },
+    { "settings reset", "NAME ...",
+      "gives settings the value of the environment again",
+      1, SETTINGS_COUNT, 0, 0, ctl_settings_reset },
     { "status", "[--edge N] [--json]",
       "shows nginx's workers and the live streams; with --edge those of number N in DUOLU_EDGES",
       0, 0, OPTION_EDGE | OPTION_JSON, 0, ctl_status },
@@ -183,8 +196,8 @@ static void ctl_usage(FILE *out)
     }
     fputs("\nexit status: 0 done, 1 failed, 2 usage, 3 exists already, 4 not found, 5 no right, "
           "6 no database\nenvironment: DUOLU_HOME, DUOLU_DB, DUOLU_HOST, DUOLU_LISTEN, "
-          "DUOLU_HTTP, DUOLU_HTTPS, DUOLU_RTMP, DUOLU_REC, DUOLU_REC_DAYS, "
-          "DUOLU_REC_TOTAL, DUOLU_REC_FREE, DUOLU_EDGES\n", out);
+          "DUOLU_HTTP, DUOLU_HTTPS, DUOLU_RTMP, DUOLU_REC, DUOLU_EDGES, and those that duoluctl "
+          "settings shows\n", out);
 }
 
 
@@ -240,6 +253,7 @@ static const ctl_option_name_t  ctl_options[] = {
     { "--window", OPTION_WINDOW, offsetof(ctl_t, window) },
     { "--dry-run", OPTION_DRY_RUN, 0 },
     { "--edge", OPTION_EDGE, offsetof(ctl_t, edge) },
+    { "--before", OPTION_BEFORE, offsetof(ctl_t, before) },
 };
 
 #define CTL_OPTIONS  (sizeof(ctl_options) / sizeof(ctl_options[0]))

@@ -182,13 +182,46 @@ static int rec_busy(void)
 }
 
 
+/* Reads --before, and the stream with it. */
+static int rec_prune_before(ctl_t *ctl, prune_t *prune)
+{
+    char  app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1];
+
+    if (ctl->count && (ctl->before == NULL || !name_split(ctl->words[0], app, name))) {
+        return ctl_fail(CTL_USAGE, "\"%.200s\"; expected APP/NAME together with --before TIME",
+                        ctl->words[0]);
+    }
+    if (ctl->before == NULL) {
+        return CTL_OK;
+    }
+
+    prune->stream = ctl->count ? ctl->words[0] : NULL;
+    prune->before = utc_read(ctl->before, strlen(ctl->before));
+    return prune->before > 0
+           ? CTL_OK : ctl_fail(CTL_USAGE, "--before is \"%.60s\"; expected RFC 3339, such as "
+                               "2026-11-23T00:00:00Z, or milliseconds or seconds since 1970",
+                               ctl->before);
+}
+
+
 int ctl_rec_prune(ctl_t *ctl)
 {
+    int             code;
     char            rules[PRUNE_RULES_SIZE];
     bool            dry = ctl->given & OPTION_DRY_RUN;
-    prune_t         prune = { .store = ctl->store, .config = &ctl->config, .actor = "duoluctl",
+    settings_t      settings;
+    prune_t         prune = { .store = ctl->store, .config = &ctl->config,
+                              .settings = &settings, .actor = "duoluctl",
                               .dry = dry, .wait_s = REC_WAIT_S, .each = rec_print_pruned };
     store_result_t  result;
+
+    code = rec_prune_before(ctl, &prune);
+    if (code == CTL_OK) {
+        code = ctl_read_settings(ctl, &settings);
+    }
+    if (code != CTL_OK) {
+        return code;
+    }
 
     result = prune_run(&prune);
     if (result == STORE_NONE) {

@@ -19,32 +19,39 @@ typedef struct {
 
 
 /* Reads the disk's free space and the least allowed; if that fails, assume enough. */
-static void prune_disk(const config_t *config, uint64_t *free, uint64_t *floor)
+static void prune_disk(const config_t *config, const settings_t *settings, uint64_t *free,
+                       uint64_t *floor)
 {
     uint64_t  size = 0;
 
     *free = UINT64_MAX;
     *floor = 0;
     if (rec_file_disk(config->rec, &size, free)) {
-        *floor = config_share(&config->rec_free, size);
+        *floor = settings_share(&settings->rec_free, size);
     }
 }
 
 
-bool prune_short(const config_t *config)
+bool prune_short(const config_t *config, const settings_t *settings)
 {
     uint64_t  free, floor;
 
-    prune_disk(config, &free, &floor);
+    prune_disk(config, settings, &free, &floor);
     return free < floor && rec_file_root(config->rec);
 }
 
 
 static void prune_collect(const store_recording_t *recording, void *data)
 {
+    char               full[NAME_FULL_MAX + 1];
     size_t             size;
     prune_list_t      *list = data;
     retention_file_t  *grown;
+
+    snprintf(full, sizeof(full), "%s/%s", recording->app, recording->name);
+    if (list->prune->stream && strcmp(list->prune->stream, full) != 0) {
+        return;
+    }
 
     if (list->count == list->size) {
         size = list->size ? 2 * list->size : 1024;
@@ -162,22 +169,21 @@ static unsigned prune_most(const prune_t *prune, const prune_list_t *list)
 }
 
 
-static store_result_t prune_list(prune_t *prune, prune_list_t *list)
+/* Reads the list and chooses from it; STORE_NONE when no rule applies. */
+static store_result_t prune_choose(prune_t *prune, prune_list_t *list)
 {
-    size_t             i;
-    unsigned           most;
     retention_rules_t  rules = {
-        .now = list->now, .days = prune->config->rec_days, .total = prune->config->rec_total
+        .now = list->now, .days = prune->settings->rec_days, .total = prune->settings->rec_total
     };
-    store_result_t     result;
+    store_result_t     result = STORE_OK;
 
-    prune_disk(prune->config, &rules.free, &rules.floor);
-    result = prune_needed(prune, &rules);
-    if (result != STORE_OK) {
-        return result == STORE_NONE ? STORE_OK : result;
+    prune_disk(prune->config, prune->settings, &rules.free, &rules.floor);
+    if (prune->before == 0) {
+        result = prune_needed(prune, &rules);
     }
-
-    result = store_recording_all(prune->store, prune_collect, list);
+    if (result == STORE_OK) {
+        result = store_recording_all(prune->store, prune_collect, list);
+    }
     if (result == STORE_OK && list->failed) {
         snprintf(prune->error, sizeof(prune->error), "out of memory");
         return STORE_ERROR;
@@ -186,7 +192,26 @@ static store_result_t prune_list(prune_t *prune, prune_list_t *list)
         return result;
     }
 
-    prune->broken = retention_choose(&rules, list->files, list->count);
+    if (prune->before) {
+        retention_choose_older(list->files, list->count, prune->before);
+    } else {
+        prune->broken = retention_choose(&rules, list->files, list->count);
+    }
+
+    return STORE_OK;
+}
+
+
+static store_result_t prune_list(prune_t *prune, prune_list_t *list)
+{
+    size_t           i;
+    unsigned         most;
+    store_result_t   result = prune_choose(prune, list);
+
+    if (result != STORE_OK) {
+        return result == STORE_NONE ? STORE_OK : result;
+    }
+
     most = prune_most(prune, list);
 
     for (i = 0; i < list->count && result == STORE_OK; i++) {
@@ -230,7 +255,7 @@ store_result_t prune_run(prune_t *prune)
 const char *prune_rules(unsigned broken, char out[PRUNE_RULES_SIZE])
 {
     snprintf(out, PRUNE_RULES_SIZE, "%s%s%s", broken & RETENTION_QUOTA ? " rec_quota" : "",
-             broken & RETENTION_TOTAL ? " DUOLU_REC_TOTAL" : "",
-             broken & RETENTION_FREE ? " DUOLU_REC_FREE" : "");
+             broken & RETENTION_TOTAL ? " rec_total" : "",
+             broken & RETENTION_FREE ? " rec_free" : "");
     return out[0] ? out + 1 : out;
 }

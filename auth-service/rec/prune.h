@@ -9,12 +9,18 @@
 
 #define PRUNE_ERROR_SIZE  600
 
-/* Deletes the recordings that the retention rules choose; with `dry` only lists them. */
+/*
+ * Deletes the recordings that the retention rules choose, or with `before` those that ended
+ * before it; with `dry` only lists them.
+ */
 typedef struct {
     store_t            *store;
     const config_t     *config;
+    const settings_t   *settings;
     const char         *actor;          /* named in the audit */
     bool                dry;
+    int64_t             before;         /* unix ms, 0: the rules decide */
+    const char         *stream;         /* APP/NAME, with `before`: only of it; NULL: of all */
     unsigned            wait_s;         /* for the lock on the recordings */
     unsigned            most;           /* files at once, except to make space; 0: no limit */
     const atomic_bool  *stopping;       /* checked between two files; may be NULL */
@@ -33,10 +39,10 @@ typedef struct {
 /* STORE_NONE: another process has the lock on the recordings */
 store_result_t prune_run(prune_t *prune);
 
-/* Is less space free than DUOLU_REC_FREE? False without a folder of recordings. */
-bool prune_short(const config_t *config);
+/* Is less space free than rec_free? False without a folder of recordings. */
+bool prune_short(const config_t *config, const settings_t *settings);
 
-/* Names the broken rules of retention_choose(): "DUOLU_REC_TOTAL DUOLU_REC_FREE". */
+/* Names the broken rules of retention_choose(): "rec_total rec_free". */
 #define PRUNE_RULES_SIZE  80
 const char *prune_rules(unsigned broken, char out[PRUNE_RULES_SIZE]);
 

@@ -63,7 +63,7 @@ static store_result_t quota_settle(quota_t *quota, const store_owner_t *owner)
     }
 
     if (full) {
-        log_warning("recordings of user %s take %" PRIu64 " bytes, DUOLU_REC_QUOTA is %" PRIu64
+        log_warning("recordings of user %s take %" PRIu64 " bytes, rec_quota is %" PRIu64
                     ": recording of this user's streams stops, nothing is deleted. Give the "
                     "user a rec_quota, or delete recordings", owner->name, owner->bytes,
                     quota->quota);
@@ -75,7 +75,7 @@ static store_result_t quota_settle(quota_t *quota, const store_owner_t *owner)
 }
 
 
-store_result_t quota_check(store_t *store, const config_t *config)
+store_result_t quota_check(store_t *store, const config_t *config, const settings_t *settings)
 {
     size_t          i;
     uint64_t        disk = 0, free_bytes;
@@ -85,7 +85,7 @@ store_result_t quota_check(store_t *store, const config_t *config)
     if (!rec_file_root(config->rec) || !rec_file_disk(config->rec, &disk, &free_bytes)) {
         return STORE_OK;        /* the disk may not be mounted */
     }
-    quota.quota = config_share(&config->rec_quota, disk);
+    quota.quota = settings_share(&settings->rec_quota, disk);
 
     /* without a quota, read only the owners that an earlier quota marked as full, to unmark them */
     result = store_user_owners(store, quota.quota == 0, quota_collect, &quota);

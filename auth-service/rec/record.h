@@ -14,7 +14,7 @@ bool record_wanted(const store_stream_t *stream);
 bool record_asked(const store_stream_t *stream);
 
 /* The reason why a recording that was asked for does not run. */
-#define RECORD_FULL  "the owner's recordings take all of DUOLU_REC_QUOTA"
+#define RECORD_FULL  "the owner's recordings take all of the setting rec_quota"
 
 /*
  * Tells nginx whether to record the stream. CONTROL_NONE is no failure: the stream is

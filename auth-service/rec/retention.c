@@ -9,15 +9,14 @@ static bool retention_may_go(const retention_file_t *file)
 }
 
 
-static void retention_by_age(const retention_rules_t *rules, retention_file_t *files,
-                             size_t count)
+static void retention_by_age(retention_file_t *files, size_t count, int64_t before,
+                             retention_why_t why)
 {
-    size_t   i;
-    int64_t  oldest = rules->now - (int64_t) rules->days * DAY_MS;
+    size_t  i;
 
-    for (i = 0; rules->days && i < count; i++) {
-        if (retention_may_go(&files[i]) && files[i].ended < oldest) {
-            files[i].why = RETENTION_AGE;
+    for (i = 0; i < count; i++) {
+        if (retention_may_go(&files[i]) && files[i].ended < before) {
+            files[i].why = why;
         }
     }
 }
@@ -100,7 +99,10 @@ unsigned retention_choose(const retention_rules_t *rules, retention_file_t *file
 {
     unsigned  broken;
 
-    retention_by_age(rules, files, count);
+    if (rules->days) {
+        retention_by_age(files, count, rules->now - (int64_t) rules->days * DAY_MS,
+                         RETENTION_AGE);
+    }
     broken = retention_by_quota(files, count);
 
     if (rules->total
@@ -113,13 +115,20 @@ unsigned retention_choose(const retention_rules_t *rules, retention_file_t *file
 }
 
 
+void retention_choose_older(retention_file_t *files, size_t count, int64_t before)
+{
+    retention_by_age(files, count, before, RETENTION_ASKED);
+}
+
+
 const char *retention_text(retention_why_t why)
 {
     switch (why) {
-    case RETENTION_AGE:   return "older than DUOLU_REC_DAYS";
+    case RETENTION_AGE:   return "older than rec_days";
     case RETENTION_QUOTA: return "over the owner's rec_quota";
-    case RETENTION_TOTAL: return "over DUOLU_REC_TOTAL";
-    case RETENTION_FREE:  return "DUOLU_REC_FREE is not free";
+    case RETENTION_TOTAL: return "over rec_total";
+    case RETENTION_FREE:  return "rec_free is not free";
+    case RETENTION_ASKED: return "older than was asked for";
     default:              return "stays";
     }
 }

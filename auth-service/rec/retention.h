@@ -12,7 +12,8 @@ typedef enum {
     RETENTION_AGE   = 1,
     RETENTION_QUOTA = 2,
     RETENTION_TOTAL = 4,
-    RETENTION_FREE  = 8
+    RETENTION_FREE  = 8,
+    RETENTION_ASKED = 16
 } retention_why_t;
 
 typedef struct {
@@ -41,7 +42,10 @@ typedef struct {
 unsigned retention_choose(const retention_rules_t *rules, retention_file_t *files,
                           size_t count);
 
-/* "older than DUOLU_REC_DAYS" */
+/* Chooses the files that ended before this time, whatever the rules say; fixed files stay. */
+void retention_choose_older(retention_file_t *files, size_t count, int64_t before);
+
+/* "older than rec_days" */
 const char *retention_text(retention_why_t why);
 
 #endif

@@ -541,8 +541,21 @@ store_result_t change_stream_add(change_t *change, const change_stream_t *stream
 
 static store_result_t step_stream_update(step_t *step)
 {
+    store_result_t  result;
+
     if (step->actor && !step->by_admin && (step->set->max_kbps || step->set->max_viewers)) {
         return STORE_REFUSED;
+    }
+
+    /* visitors of an open stream have no account whose loss could be compared: end all sessions */
+    if (step->set->visibility && strcmp(step->set->visibility, "open") != 0) {
+        result = store_stream_is_open(step->store, step->stream);
+        if (result == STORE_OK) {
+            result = step_revoke(step, 0, step->stream, 0);
+        }
+        if (result != STORE_OK && result != STORE_NONE) {
+            return result;
+        }
     }
 
     return store_stream_update(step->store, step->stream, step->set);

@@ -29,6 +29,14 @@ typedef struct {
     bool         take_recordings;   /* recordings of a deleted stream of this name become its own */
 } change_stream_t;
 
+/* A setting and its new text; NULL: the environment's value. */
+typedef struct {
+    const char  *name;
+    const char  *value;
+} change_setting_t;
+
+store_result_t change_settings(change_t *change, const change_setting_t *settings, size_t count);
+
 store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin);
 
 /* change_invite.c: links by which a user sets a password, once and within seven days */

@@ -36,6 +36,8 @@ typedef struct {
     const store_limits_t    *limits;
     const store_settings_t  *set;
     const change_stream_t   *made;
+    const change_setting_t  *settings;
+    size_t               setting_count;
     const store_grant_key_t *grant;
     char                *key;           /* out */
     store_revocation_t  *revoked;       /* revocations to deliver */

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t               user;
     uint64_t               device;              /* publishers only */
     unsigned               max_publishers;
+    unsigned               max_kbps;
     int64_t                not_before;
     char                   actor[NAME_USER_MAX + 1];
     store_stream_t         stream;
@@ -87,7 +88,7 @@ static void gate_deny(gate_t *gate, const char *reason)
 }
 
 
-static json_t *gate_answer(const gate_pass_t *pass, unsigned max_kbps)
+static json_t *gate_answer(const gate_pass_t *pass)
 {
     json_t  *answer = json_pack("{sb sI sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
                                 "stream", (json_int_t) pass->stream.id,
@@ -97,8 +98,7 @@ static json_t *gate_answer(const gate_pass_t *pass, unsigned max_kbps)
         json_object_set_new(answer, "key", json_integer((json_int_t) pass->device));
         json_object_set_new(answer, "record",
                             json_boolean(record_wanted(&pass->stream)));
-        json_object_set_new(answer, "max_kbps", json_integer(pass->stream.max_kbps
-                                                             ? pass->stream.max_kbps : max_kbps));
+        json_object_set_new(answer, "max_kbps", json_integer(pass->max_kbps));
         json_object_set_new(answer, "max_viewers", json_integer(pass->stream.max_viewers));
         json_object_set_new(answer, "max_publishers", json_integer(pass->max_publishers));
     }
@@ -125,7 +125,7 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
     }
 
     gate_log(gate, NULL);
-    fastcgi_reply(gate->request, 200, NULL, gate_answer(pass, gate->service->config->max_kbps));
+    fastcgi_reply(gate->request, 200, NULL, gate_answer(pass));
 }
 
 
@@ -170,6 +170,27 @@ static const char *gate_check_maker(gate_t *gate, const store_device_t *device)
     }
 
     return rights_of_access(&maker) & RIGHT_MANAGE ? NULL : "key's maker may not manage";
+}
+
+
+/* A stream without a limit of its own has that of the settings. */
+static bool gate_find_limit(gate_t *gate, gate_pass_t *pass)
+{
+    char        wrong[STORE_SETTING_WRONG];     /* keeper_recordings.c logs it */
+    settings_t  settings;
+
+    pass->max_kbps = pass->stream.max_kbps;
+    if (pass->max_kbps) {
+        return true;
+    }
+    if (store_settings(gate->store, &gate->service->config->defaults, &settings, wrong)
+        != STORE_OK)
+    {
+        return false;
+    }
+
+    pass->max_kbps = settings.max_kbps;
+    return true;
 }
 
 
@@ -231,6 +252,9 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     reason = gate_check_maker(gate, &device);
     if (reason) {
         return reason;
+    }
+    if (!gate_find_limit(gate, pass)) {
+        return GATE_DATABASE;
     }
 
     pass->user = device.user;

@@ -62,18 +62,22 @@ static void audit_refusals(keeper_desk_t *desk)
 
 static void audit_prune(keeper_desk_t *desk, audit_t *state)
 {
-    const config_t  *config = desk->config;
-    store_result_t   audit, sessions;
+    char            wrong[STORE_SETTING_WRONG];     /* keeper_recordings.c logs it */
+    settings_t      settings;
+    store_result_t  audit, sessions;
 
     if (state->prune_in > 0) {
         state->prune_in--;
         return;
     }
+    if (store_settings(desk->store, &desk->config->defaults, &settings, wrong) != STORE_OK) {
+        return;
+    }
 
-    audit = store_audit_prune(desk->store, config->audit_days, config->audit_rows,
+    audit = store_audit_prune(desk->store, settings.audit_days, settings.audit_rows,
                               AUDIT_PRUNE_BATCH);
     sessions = audit == STORE_DOWN ? audit
-               : store_session_prune(desk->store, config->audit_days, config->audit_rows,
+               : store_session_prune(desk->store, settings.audit_days, settings.audit_rows,
                                      AUDIT_PRUNE_BATCH);
     state->prune_in = audit == STORE_OK || sessions == STORE_OK ? 0 : AUDIT_PRUNE_EACH;
 

@@ -17,7 +17,8 @@
 #define RECORDINGS_DELETE     RECORDINGS_TICKS(2000)
 #define RECORDINGS_QUOTA      RECORDINGS_TICKS(10000)
 #define RECORDINGS_PRUNE      RECORDINGS_TICKS(60000)
-#define RECORDINGS_STALE       RECORDINGS_TICKS(600000)
+#define RECORDINGS_STALE      RECORDINGS_TICKS(600000)
+#define RECORDINGS_SETTINGS   RECORDINGS_TICKS(1000)
 
 /*
  * A deleted file's space becomes free only when its readers close it. Wait before
@@ -29,18 +30,23 @@
 #define RECORDINGS_MOST       200
 
 typedef struct {
-    unsigned  compare_in;           /* ticks */
-    unsigned  space_in;
-    unsigned  quota_in;
-    unsigned  prune_in;
-    unsigned  stale_in;
-    unsigned  delete_in;
+    settings_t       settings;
+    bool             known;         /* they were read: without them nothing is deleted */
+    unsigned         settings_in;   /* ticks */
+    unsigned         compare_in;
+    unsigned         space_in;
+    unsigned         quota_in;
+    unsigned         prune_in;
+    unsigned         stale_in;
+    unsigned         delete_in;
     spool_refused_t  refused;
-    char      spool_logged[600];      /* the last error logged, to log each only once */
-    char      prune_logged[PRUNE_ERROR_SIZE];
-    char      delete_logged[DELETION_ERROR_SIZE];
-    unsigned  broken_logged;
-    json_t   *record_logged;
+    /* what was logged last, to log each change only once */
+    char             settings_logged[STORE_SETTING_WRONG];
+    char             spool_logged[600];
+    char             prune_logged[PRUNE_ERROR_SIZE];
+    char             delete_logged[DELETION_ERROR_SIZE];
+    unsigned         broken_logged;
+    json_t          *record_logged;
 } recordings_t;
 
 
@@ -112,6 +118,7 @@ static void recordings_prune_report(const prune_t *prune, recordings_t *state)
 static void recordings_prune(keeper_desk_t *desk, recordings_t *state)
 {
     prune_t         prune = { .store = desk->store, .config = desk->config,
+                              .settings = &state->settings,
                               .actor = "duolu-auth", .most = RECORDINGS_MOST,
                               .stopping = &desk->stopping,
                               .each = recordings_log_deleted };
@@ -157,7 +164,55 @@ static bool recordings_prune_due(const config_t *config, recordings_t *state)
     }
 
     state->space_in = RECORDINGS_SPACE;
-    return prune_short(config);
+    return prune_short(config, &state->settings);
+}
+
+
+/* Reads the settings; changed ones apply at once. */
+static void recordings_settings(keeper_desk_t *desk, recordings_t *state)
+{
+    char        wrong[STORE_SETTING_WRONG];
+    settings_t  before = state->settings;
+
+    if (state->settings_in > 0) {
+        state->settings_in--;
+        return;
+    }
+    if (store_settings(desk->store, &desk->config->defaults, &state->settings, wrong)
+        != STORE_OK)
+    {
+        return;
+    }
+
+    state->settings_in = RECORDINGS_SETTINGS;
+    state->known = true;
+    recordings_log_change(state->settings_logged, sizeof(state->settings_logged), "settings",
+                          wrong);
+    if (!settings_same(&before, &state->settings)) {
+        state->quota_in = state->prune_in = 0;
+    }
+}
+
+
+static void recordings_limits(keeper_desk_t *desk, recordings_t *state)
+{
+    recordings_settings(desk, state);
+    if (!state->known) {
+        return;
+    }
+
+    if (state->quota_in > 0) {
+        state->quota_in--;
+    } else {
+        if (quota_check(desk->store, desk->config, &state->settings) == STORE_ERROR) {
+            log_error("recordings: quota: %s", store_error(desk->store));
+        }
+        state->quota_in = RECORDINGS_QUOTA;
+    }
+
+    if (recordings_prune_due(desk->config, state)) {
+        recordings_prune(desk, state);
+    }
 }
 
 
@@ -193,15 +248,7 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     recordings_spool(desk, state);
     recordings_stale(desk, state);
     recordings_delete(desk, state);
-
-    if (state->quota_in > 0) {
-        state->quota_in--;
-    } else {
-        if (quota_check(desk->store, desk->config) == STORE_ERROR) {
-            log_error("recordings: quota: %s", store_error(desk->store));
-        }
-        state->quota_in = RECORDINGS_QUOTA;
-    }
+    recordings_limits(desk, state);
 
     if (state->record_logged == NULL) {
         state->record_logged = json_object();
@@ -211,10 +258,6 @@ static void recordings_tick(keeper_desk_t *desk, void *data)
     } else {
         record_compare(desk->store, desk->config->control_socket, state->record_logged);
         state->compare_in = RECORDINGS_COMPARE;
-    }
-
-    if (recordings_prune_due(desk->config, state)) {
-        recordings_prune(desk, state);
     }
 }
 

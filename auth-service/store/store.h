@@ -5,6 +5,7 @@
 #include "../base/names.h"
 #include "../base/password.h"
 #include "../base/totp.h"
+#include "../base/settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -209,7 +210,7 @@ typedef struct {
     char      owner_name[NAME_USER_MAX + 1];
     char      owner_display[NAME_DISPLAY_MAX * 4 + 1];
     bool      owner_disabled;
-    bool      owner_full;       /* the owner has reached DUOLU_REC_QUOTA: record no more */
+    bool      owner_full;       /* the owner has reached the setting rec_quota: record no more */
     unsigned  max_kbps;
     unsigned  max_viewers;
     /* of the user whom the caller named: */
@@ -227,6 +228,8 @@ store_result_t store_stream_get(store_t *store, const char *app, const char *nam
 store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
                                  void *data);
 store_result_t store_stream_update(store_t *store, uint64_t id, const store_settings_t *set);
+/* STORE_NONE: its visibility is another one */
+store_result_t store_stream_is_open(store_t *store, uint64_t id);
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on);
 /* the streams that nginx should record while they are live */
 store_result_t store_stream_recorded(store_t *store, store_name_each each, void *data);
@@ -511,6 +514,44 @@ store_result_t store_deletion_files(store_t *store, unsigned most, store_recordi
                                     void *data);
 /* forgets the deletions that are done */
 store_result_t store_deletion_finish(store_t *store);
+
+/* --- what recordings take of the disk (store_use.c) --- */
+
+/* The recordings of one stream's name; title and owner are empty if there is no such stream. */
+typedef struct {
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    uint64_t  owner;
+    char      owner_name[NAME_USER_MAX + 1];
+    uint64_t  owner_quota;
+    bool      owner_full;
+    uint64_t  count;
+    uint64_t  bytes;
+    uint64_t  kept;             /* bytes that retention leaves */
+    int64_t   from;             /* unix ms, of the oldest */
+} store_use_t;
+
+typedef void (*store_use_each)(const store_use_t *use, void *data);
+
+/* the largest first; a recording that is being written counts no bytes */
+store_result_t store_use_list(store_t *store, store_use_each each, void *data);
+
+/* --- settings (store_setting.c) --- */
+
+typedef void (*store_setting_each)(const char *name, const char *value, void *data);
+
+store_result_t store_setting_list(store_t *store, store_setting_each each, void *data);
+store_result_t store_setting_set(store_t *store, const char *name, const char *value);
+store_result_t store_setting_remove(store_t *store, const char *name);
+
+/*
+ * The defaults with all rows applied. A row that is invalid counts as none, and `wrong` names
+ * it. On failure the settings stay as they were.
+ */
+#define STORE_SETTING_WRONG  200
+store_result_t store_settings(store_t *store, const settings_t *defaults, settings_t *settings,
+                              char wrong[STORE_SETTING_WRONG]);
 
 /* --- audit (store_audit.c) --- */
 

@@ -142,6 +142,16 @@ store_result_t store_stream_update(store_t *store, uint64_t id, const store_sett
 }
 
 
+store_result_t store_stream_is_open(store_t *store, uint64_t id)
+{
+    static const char  sql[] = "SELECT id FROM streams WHERE id = ? AND visibility = 'open'";
+
+    store_value_t  values[] = { store_integer(id) };
+
+    return store_query(store, sql, values, 1, "i", NULL, NULL);
+}
+
+
 store_result_t store_stream_set_record_on(store_t *store, uint64_t id, bool on)
 {
     static const char  sql[] = "UPDATE streams SET record_on = ? WHERE id = ?";

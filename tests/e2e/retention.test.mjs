@@ -31,10 +31,10 @@ describe('retention', () => {
   const ago = (days, hours = 0) => now - days * DAY - hours * HOUR;
   const gone = (made) => made.filter(({ file }) => !there(file)).map(({ file }) => file);
   const reasons = {
-    age: 'older than DUOLU_REC_DAYS',
+    age: 'older than rec_days',
     quota: "over the owner's rec_quota",
-    total: 'over DUOLU_REC_TOTAL',
-    room: 'DUOLU_REC_FREE is not free',
+    total: 'over rec_total',
+    room: 'rec_free is not free',
   };
   // The dry run lists exactly the files that are deleted then, and changes nothing.
   const prune = async (made, expected, environment, warning = '') => {
@@ -103,7 +103,7 @@ describe('retention', () => {
     const id = (one) => recordings.find(({ file }) => file === one.file).id;
     assert.match(await auth.done(['rec', 'keep', String(id(made[2]))]), /is kept/);
     await prune(made, [[made[3], 'total']], { DUOLU_REC_TOTAL: '2k' });
-    await prune(made, [], { DUOLU_REC_TOTAL: '1k' }, 'warning: DUOLU_REC_TOTAL can\'t be satisfied');
+    await prune(made, [], { DUOLU_REC_TOTAL: '1k' }, 'warning: rec_total can\'t be satisfied');
     assert.match(await auth.done(['rec', 'free', String(id(made[0]))]), /may be deleted/);
     await prune(made, [[made[0], 'total']], { DUOLU_REC_TOTAL: '1k' });
   });
@@ -153,14 +153,14 @@ describe('retention', () => {
       await until(
         () =>
           logged(
-            /recordings of user bob take 2000 bytes, DUOLU_REC_QUOTA is 2000: .* stops, nothing is deleted/,
+            /recordings of user bob take 2000 bytes, rec_quota is 2000: .* stops, nothing is deleted/,
           ),
         'bob to be full',
       );
       assert.deepEqual([await record(), await listed()], [false, 'quota']);
       assert.match(
         await auth.done(['stream', 'list']),
-        /^live\/bobs .*record=always \(stopped: the owner's recordings take all of DUOLU_REC_QUOTA\)/m,
+        /^live\/bobs .*record=always \(stopped: the owner's recordings take all of the setting rec_quota\)/m,
       );
       assert.deepEqual(gone(made), []);
       assert.ok(!logged(/user admin take/), 'others are recorded');
@@ -349,7 +349,7 @@ describe('retention', () => {
     await auth.start();
     try {
       const loggedTimes = () =>
-        auth.lines.slice(lines).filter((line) => /DUOLU_REC_TOTAL can't be satisfied/.test(line)).length;
+        auth.lines.slice(lines).filter((line) => /rec_total can't be satisfied/.test(line)).length;
       await until(() => loggedTimes() === 1, 'the service to log it');
     } finally {
       delete auth.environment.DUOLU_REC_TOTAL;
