@@ -113,6 +113,11 @@ export const api = {
   addGrant: (grant) => call('POST', '/api/grants', grant),
   removeGrant: (grant) => call('DELETE', '/api/grants', grant),
   sessions: async () => (await call('GET', '/api/sessions')).sessions,
+  settings: () => call('GET', '/api/settings'),
+  setSettings: (settings) => call('POST', '/api/settings', settings),
+  storage: () => call('GET', '/api/storage'),
+  storagePlan: (settings) => call('POST', '/api/storage/plan', settings),
+  storageDelete: (what) => call('POST', '/api/storage/delete', what),
   kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
 };
 

@@ -117,9 +117,9 @@ export async function goTo(page, hash) {
   await page.waitForSelector('#main');
 }
 
-export async function screenshot(page, name) {
+export async function screenshot(page, name, options = {}) {
   fs.mkdirSync(artifacts, { recursive: true });
-  await page.screenshot({ path: path.join(artifacts, `${name}.png`) });
+  await page.screenshot({ path: path.join(artifacts, `${name}.png`), ...options });
 }
 
 /** The state of every tile on the page: {stream: {phase, frames, colours, muted, still}}. */

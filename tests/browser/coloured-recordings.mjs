@@ -29,7 +29,7 @@ export async function writeYesterday(home) {
 }
 
 /** Gives all recordings to the user that the services run as. */
-function giveToService(home) {
+export function giveToService(home) {
   const root = path.join(home, 'rec');
   const { uid, gid } = fs.statSync(root);
   for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })])

@@ -10,6 +10,7 @@ import { mountGrants } from './admin-grants.js';
 import { mountGroups } from './groups.js';
 import { mountPerson } from './person.js';
 import { mountSessions } from './admin-sessions.js';
+import { mountStorage } from './admin-storage.js';
 import { mountStreamsTab } from './admin-streams.js';
 import { mountUsers } from './admin-users.js';
 
@@ -19,6 +20,7 @@ const tabs = {
   streams: mountStreamsTab,
   grants: mountGrants,
   sessions: mountSessions,
+  storage: mountStorage,
 };
 const managerTabs = ['streams', 'sessions'];
 const waitingNoticeAfterMs = 1000;
