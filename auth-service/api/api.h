@@ -79,6 +79,9 @@ void api_warn_untold(api_t *api, control_result_t result, const char *error, jso
 bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
                      const char *action, char token[TOKEN_MAX]);
 
+/* What nginx knows of the stream, a new reference: NULL if it is not there (api_stream.c). */
+json_t *api_live(api_t *api, const char *app, const char *name);
+
 /* The user's rights on the stream. */
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
 
@@ -186,6 +189,9 @@ void api_webhook_test(api_t *api);
 void api_webhook_dead(api_t *api);
 void api_webhook_retry(api_t *api);
 void api_webhook_forget(api_t *api);
+
+/* api_open.c */
+void api_open(api_t *api);
 
 /* api_storage.c */
 void api_settings(api_t *api);

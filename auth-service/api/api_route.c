@@ -73,6 +73,7 @@ static const api_route_t  api_routes[] = {
     { "GET",    "/api/webhooks/*/dead", API_ADMIN,  api_webhook_dead },
     { "POST",   "/api/webhooks/*/dead", API_ADMIN,  api_webhook_retry },
     { "DELETE", "/api/webhooks/*/dead", API_ADMIN,  api_webhook_forget },
+    { "GET",    "/api/open/*/*",        API_ANYONE, api_open },
     { "GET",    "/api/settings",        API_ADMIN,  api_settings },
     { "POST",   "/api/settings",        API_ADMIN,  api_settings_set },
     { "GET",    "/api/storage",         API_ADMIN,  api_storage },

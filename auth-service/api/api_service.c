@@ -13,6 +13,7 @@ static const backoff_rule_t  network_rule = { 60, 1000, 300 * 1000, FORGET_MS };
 static const backoff_rule_t  site_rule = { 180, 1000, 300 * 1000, FORGET_MS };
 static const backoff_rule_t  invite_rule = { 10, 1000, 300 * 1000, FORGET_MS };
 static const backoff_rule_t  code_rule = { 5, 1000, 60 * 1000, FORGET_MS };
+static const backoff_rule_t  visitor_rule = { 20, 1000, 60 * 1000, FORGET_MS };
 static const backoff_rule_t  name_rule = { 10, 10 * 1000, 600 * 1000, FORGET_MS };
 
 
@@ -47,6 +48,7 @@ void api_service_init(api_service_t *service, const config_t *config, const toke
     backoff_init(&service->by_name, &name_rule);
     backoff_init(&service->by_invite, &invite_rule);
     backoff_init(&service->by_code, &code_rule);
+    backoff_init(&service->by_visitor, &visitor_rule);
     hashing_init(&service->hashing, config->api_threads);
 
     pthread_mutex_init(&service->live_lock, NULL);

@@ -25,6 +25,7 @@ typedef struct {
     backoff_t            by_name;       /* grants to unknown names, per user */
     backoff_t            by_invite;     /* unknown links, per address or IPv6 /56 */
     backoff_t            by_code;       /* wrong codes of the second step, per user */
+    backoff_t            by_visitor;    /* names of streams that are not open, per address */
     slots_t              hashing;       /* for password checks */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */

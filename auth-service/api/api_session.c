@@ -150,6 +150,9 @@ static bool session_load(api_t *api, json_t **sessions)
             user = json_object_get(users, id);
             json_object_set(each, "user", json_object_get(user, "name"));
             json_object_set(each, "user_display", json_object_get(user, "display"));
+            if (json_integer_value(json_object_get(each, "uid")) == (json_int_t) TOKEN_VISITOR) {
+                json_object_set_new(each, "user", json_string(TOKEN_VISITOR_NAME));
+            }
             json_array_append(*sessions, each);
         }
     }

@@ -56,6 +56,18 @@ static json_t *live_streams(api_service_t *service)
 }
 
 
+json_t *api_live(api_t *api, const char *app, const char *name)
+{
+    char     full[NAME_FULL_MAX + 1];
+    json_t  *all = live_streams(api->service), *live;
+
+    snprintf(full, sizeof(full), "%s/%s", app, name);
+    live = json_incref(json_object_get(all, full));
+    json_decref(all);
+    return live;
+}
+
+
 static void stream_set_live(json_t *out, json_t *live)
 {
     static const char *const  numbers[] = { "viewers", "width", "height", "since_ms" };
@@ -302,6 +314,25 @@ static bool stream_limit(api_t *api, const char *key, unsigned now, uint64_t *li
 }
 
 
+/* A manager may leave a stream open, but only its owner or an admin may open it. */
+static bool stream_visibility(api_t *api, const store_stream_t *stream, const char **visibility)
+{
+    if (*visibility == NULL || !rights_is_open(*visibility) || api->user.admin
+        || api->user.id == stream->owner)
+    {
+        return true;
+    }
+    if (!rights_is_open(stream->visibility)) {
+        api_error(api, 403, "forbidden", "Only the owner or an admin may open a stream to "
+                  "everybody.");
+        return false;
+    }
+
+    *visibility = NULL;
+    return true;
+}
+
+
 static json_t *stream_settings(const store_stream_t *stream)
 {
     return json_pack("{ss ss ss ss ss sb sI sI}", "app", stream->app, "name", stream->name,
@@ -331,6 +362,7 @@ void api_stream_set(api_t *api)
     if (!stream_word(api, "title", name_title_valid, NAME_TITLE_RULE, &set.title)
         || !stream_word(api, "visibility", name_visibility_valid, NAME_VISIBILITY_RULE,
                         &set.visibility)
+        || !stream_visibility(api, &stream, &set.visibility)
         || !stream_word(api, "record", name_record_valid, NAME_RECORD_RULE, &set.record)
         || !stream_limit(api, "max_kbps", stream.max_kbps, &kbps, &set.max_kbps)
         || !stream_limit(api, "max_viewers", stream.max_viewers, &viewers, &set.max_viewers))

@@ -75,7 +75,8 @@ static bool name_words_valid(const char *text, size_t most)
 
 bool name_visibility_valid(const char *text)
 {
-    return strcmp(text, "private") == 0 || strcmp(text, "public") == 0;
+    return strcmp(text, "private") == 0 || strcmp(text, "public") == 0
+           || strcmp(text, "open") == 0;
 }
 
 

@@ -29,7 +29,7 @@ bool name_user_valid(const char *text);
 bool name_utf8_valid(const char *text);
 
 /* Settings of a stream whose value is one of a few words. */
-#define NAME_VISIBILITY_RULE  "private or public"
+#define NAME_VISIBILITY_RULE  "private, public or open"
 #define NAME_RECORD_RULE      "never, always or demand"
 bool name_visibility_valid(const char *text);
 bool name_record_valid(const char *text);

@@ -24,6 +24,9 @@ int64_t token_issue(int64_t now, int64_t not_before);
 /* How many seconds an address with a token for "watch" reaches back, if nobody says otherwise. */
 #define TOKEN_WINDOW_S  600
 
+/* What lists of sessions call viewers without an account; no user's name has a space. */
+#define TOKEN_VISITOR_NAME  "no account"
+
 /* Returns false only when the claims are too long. */
 bool token_sign(const token_keys_t *keys, const token_claims_t *claims, char out[TOKEN_MAX]);
 

@@ -2,6 +2,7 @@
 
 #include "ctl.h"
 #include "../base/control.h"
+#include "../base/token.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -245,6 +246,9 @@ static int ctl_name_users(ctl_t *ctl, json_t *sessions)
     json_array_foreach(sessions, i, each) {
         snprintf(id, sizeof(id), "%lld", ctl_number_of(each, "uid"));
         json_object_set(each, "user", json_object_get(names, id));
+        if (ctl_number_of(each, "uid") == (long long) TOKEN_VISITOR) {
+            json_object_set_new(each, "user", json_string(TOKEN_VISITOR_NAME));
+        }
     }
 
     json_decref(names);

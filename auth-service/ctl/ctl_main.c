@@ -68,7 +68,7 @@ static const ctl_command_t  ctl_commands[] = {
     { "stream list", "[--json]",
       "lists the streams and their settings",
       0, 0, OPTION_JSON, 0, ctl_stream_list },
-    { "stream set", "APP/NAME [title=TEXT] [visibility=private|public] "
+    { "stream set", "APP/NAME [title=TEXT] [visibility=private|public|open] "
       "[record=never|always|demand] [max_kbps=N] [max_viewers=N]",
       "changes settings of a stream; a limit of 0 is no limit",
       2, 6, 0, 0,

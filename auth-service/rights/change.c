@@ -546,9 +546,13 @@ static store_result_t step_stream_update(step_t *step)
     if (step->actor && !step->by_admin && (step->set->max_kbps || step->set->max_viewers)) {
         return STORE_REFUSED;
     }
+    /* a manager may not open a stream to everybody */
+    if (step->maker && step->set->visibility && rights_is_open(step->set->visibility)) {
+        return STORE_REFUSED;
+    }
 
     /* visitors of an open stream have no account whose loss could be compared: end all sessions */
-    if (step->set->visibility && strcmp(step->set->visibility, "open") != 0) {
+    if (step->set->visibility && !rights_is_open(step->set->visibility)) {
         result = store_stream_is_open(step->store, step->stream);
         if (result == STORE_OK) {
             result = step_revoke(step, 0, step->stream, 0);

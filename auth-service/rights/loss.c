@@ -95,7 +95,7 @@ static void loss_scan_stream(const store_stream_t *stream, void *data)
     const store_access_t  access = {
         .user = user->id, .admin = user->admin, .disabled = user->disabled,
         .stream = stream->id, .owner = stream->owner, .owner_disabled = stream->owner_disabled,
-        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
+        .is_public = rights_is_public(stream->visibility), .granted = stream->granted
     };
 
     if ((scope->stream == 0 || scope->stream == stream->id)

@@ -11,7 +11,10 @@ unsigned rights_decide(const rights_case_t *facts)
 {
     unsigned  rights = 0;
 
-    if (facts->user == 0 || facts->disabled) {
+    if (facts->user == 0) {
+        return facts->is_open ? RIGHT_VIEW : 0;
+    }
+    if (facts->disabled) {
         return 0;
     }
 
@@ -33,12 +36,25 @@ unsigned rights_decide(const rights_case_t *facts)
 }
 
 
+bool rights_is_public(const char *visibility)
+{
+    return strcmp(visibility, "public") == 0 || rights_is_open(visibility);
+}
+
+
+bool rights_is_open(const char *visibility)
+{
+    return strcmp(visibility, "open") == 0;
+}
+
+
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream)
 {
     rights_case_t  facts = {
         .user = user->id, .admin = user->admin, .disabled = user->disabled,
         .owner = stream->owner, .owner_disabled = stream->owner_disabled,
-        .is_public = strcmp(stream->visibility, "public") == 0, .granted = stream->granted
+        .is_public = rights_is_public(stream->visibility), .granted = stream->granted,
+        .is_open = rights_is_open(stream->visibility)
     };
 
     return rights_decide(&facts);

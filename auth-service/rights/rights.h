@@ -18,19 +18,24 @@ typedef enum {
 } right_t;
 
 typedef struct {
-    uint64_t  user;
+    uint64_t  user;             /* 0: a visitor without an account */
     bool      admin;
     bool      disabled;
     uint64_t  owner;            /* of the stream */
     bool      owner_disabled;
-    bool      is_public;
+    bool      is_public;        /* every user may view */
     unsigned  granted;          /* the rights of all grants that apply */
+    bool      is_open;          /* visitors may view, too */
 } rights_case_t;
 
 /* The only function that decides about rights. Default deny: a right needs a rule that gives it. */
 unsigned rights_decide(const rights_case_t *facts);
 
-/* The same from rows; the caller has read the stream with this user's id. */
+/* By the visibility of a stream: private, public, or open, which is public and more. */
+bool rights_is_public(const char *visibility);
+bool rights_is_open(const char *visibility);
+
+/* The same from rows; the caller has read the stream with this user's id. USER may be a visitor, all zero. */
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
 
 unsigned rights_of_access(const store_access_t *access);

@@ -242,7 +242,7 @@ static const char *gate_check_publish(gate_t *gate, gate_pass_t *pass)
     facts = (rights_case_t) {
         .user = device.user, .admin = device.user_admin, .disabled = device.user_disabled,
         .owner = pass->stream.owner, .owner_disabled = pass->stream.owner_disabled,
-        .is_public = strcmp(pass->stream.visibility, "public") == 0,
+        .is_public = rights_is_public(pass->stream.visibility),
         .granted = pass->stream.granted
     };
     if (!(rights_decide(&facts) & RIGHT_PUBLISH)) {
@@ -276,12 +276,26 @@ static const char *gate_token_reason(token_result_t result)
 }
 
 
+/* Finds the token's user; a visitor is all zero. Returns NULL, or the reason to refuse. */
+static const char *gate_find_user(gate_t *gate, uint64_t id, store_user_t *user)
+{
+    store_result_t  found;
+
+    if (id == TOKEN_VISITOR) {
+        memset(user, 0, sizeof(*user));
+        return NULL;
+    }
+
+    found = store_user_by_id(gate->store, id, user);
+    return found == STORE_OK ? NULL : found == STORE_NONE ? "wrong token" : GATE_DATABASE;
+}
+
+
 static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
 {
     char             text[TOKEN_MAX], full[NAME_FULL_MAX + 1];
     const char      *reason;
     store_user_t     user;
-    store_result_t   found;
     query_result_t   given;
     token_claims_t   claims;
     token_result_t   verdict;
@@ -310,12 +324,9 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
         return "token of another stream";
     }
 
-    found = store_user_by_id(gate->store, claims.user, &user);
-    if (found != STORE_OK && found != STORE_NONE) {
-        return GATE_DATABASE;
-    }
-    if (found == STORE_NONE) {
-        return "wrong token";
+    reason = gate_find_user(gate, claims.user, &user);
+    if (reason) {
+        return reason;
     }
 
     snprintf(pass->actor, sizeof(pass->actor), "%s", user.name);
@@ -331,7 +342,7 @@ static const char *gate_check_play(gate_t *gate, gate_pass_t *pass)
         return "token revoked";
     }
 
-    pass->user = user.id;
+    pass->user = claims.user;
     pass->not_before = pass->stream.not_before;
     return NULL;
 }

@@ -39,7 +39,7 @@ store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group
 {
     static const char  sql[] =
         "SELECT u.id, u.admin, u.disabled, s.id, s.owner_id, o.disabled, "
-        "s.visibility = 'public', COALESCE(e.rights, 0) "
+        "s.visibility IN ('public', 'open'), COALESCE(e.rights, 0) "
         "FROM streams s JOIN users o ON o.id = s.owner_id CROSS JOIN users u "
         "LEFT JOIN (SELECT x.user_id, BIT_OR(x.rights) AS rights FROM ("
         "  SELECT g.user_id, g.rights + 0 AS rights FROM grants g JOIN streams t "
@@ -67,7 +67,7 @@ store_result_t store_access_list(store_t *store, uint64_t stream, uint64_t group
  */
 #define ACCESS_OF(pairs) \
     "SELECT p.user_id, COALESCE(u.admin, 0), u.id IS NULL OR u.disabled, s.id, s.owner_id, " \
-    "o.disabled, s.visibility = 'public', " \
+    "o.disabled, s.visibility IN ('public', 'open'), " \
     "(SELECT BIT_OR(g.rights + 0) FROM grants g WHERE g.user_id = p.user_id " \
     " AND (g.stream_id = s.id OR g.app = s.app)) | " \
     "(SELECT BIT_OR(g.rights + 0) FROM group_members m JOIN grants g ON g.group_id = m.group_id " \

@@ -19,6 +19,9 @@
 #define TOKEN_STREAM_MAX  161    /* app (32) + '/' + name (128) */
 #define TOKEN_MAC_BYTES   32
 
+/* Viewers without an account are one user together; no user has so great a number. */
+#define TOKEN_VISITOR     (UINT64_C(1) << 48)
+
 typedef struct {
     uint64_t  user;                            /* sub, 1 to INT64_MAX */
     char      stream[TOKEN_STREAM_MAX + 1];    /* s */

@@ -180,26 +180,30 @@ static void test_query(void **state)
 
 static void test_rights(void **state)
 {
-    /* user, admin, disabled, owner, owner disabled, public, granted */
+    /* user, admin, disabled, owner, owner disabled, public, granted, open */
     static const struct {
         const char     *what;
         rights_case_t   the;
         unsigned        rights;
     }  cases[] = {
-        { "default deny",              { 2, 0, 0, 1, 0, 0, 0 }, 0 },
-        { "nobody",                    { 0, 0, 0, 1, 0, 1, RIGHTS_ALL }, 0 },
-        { "nobody and no owner",       { 0, 0, 0, 0, 0, 1, 0 }, 0 },
-        { "a grant is what it says",   { 2, 0, 0, 1, 0, 0, V }, V },
-        { "unknown bits give nothing", { 2, 0, 0, 1, 0, 0, 0xf0 }, 0 },
-        { "public: view, not replay",  { 2, 0, 0, 1, 0, 1, 0 }, V },
-        { "public and a grant",        { 2, 0, 0, 1, 0, 1, P | R }, P | V | R },
-        { "owner",                     { 1, 0, 0, 1, 0, 0, 0 }, RIGHTS_ALL },
-        { "admin",                     { 2, 1, 0, 1, 0, 0, 0 }, RIGHTS_ALL },
-        { "disabled user",             { 2, 0, 1, 1, 0, 1, RIGHTS_ALL }, 0 },
-        { "disabled admin",            { 2, 1, 1, 1, 0, 0, 0 }, 0 },
-        { "disabled owner",            { 1, 0, 1, 1, 1, 0, 0 }, 0 },
-        { "owner disabled: no publish", { 2, 0, 0, 1, 1, 0, P | V }, V },
-        { "owner disabled, admin",     { 2, 1, 0, 1, 1, 0, 0 }, V | R | M },
+        { "default deny",              { 2, 0, 0, 1, 0, 0, 0, 0 }, 0 },
+        { "nobody",                    { 0, 0, 0, 1, 0, 1, RIGHTS_ALL, 0 }, 0 },
+        { "nobody and no owner",       { 0, 0, 0, 0, 0, 1, 0, 0 }, 0 },
+        { "a visitor of an open stream", { 0, 0, 0, 1, 0, 1, RIGHTS_ALL, 1 }, V },
+        { "a visitor who claims to be an admin", { 0, 1, 0, 0, 0, 0, 0, 0 }, 0 },
+        { "open, a user: as public",   { 2, 0, 0, 1, 0, 1, R, 1 }, V | R },
+        { "open, a disabled user",     { 2, 0, 1, 1, 0, 1, 0, 1 }, 0 },
+        { "a grant is what it says",   { 2, 0, 0, 1, 0, 0, V, 0 }, V },
+        { "unknown bits give nothing", { 2, 0, 0, 1, 0, 0, 0xf0, 0 }, 0 },
+        { "public: view, not replay",  { 2, 0, 0, 1, 0, 1, 0, 0 }, V },
+        { "public and a grant",        { 2, 0, 0, 1, 0, 1, P | R, 0 }, P | V | R },
+        { "owner",                     { 1, 0, 0, 1, 0, 0, 0, 0 }, RIGHTS_ALL },
+        { "admin",                     { 2, 1, 0, 1, 0, 0, 0, 0 }, RIGHTS_ALL },
+        { "disabled user",             { 2, 0, 1, 1, 0, 1, RIGHTS_ALL, 0 }, 0 },
+        { "disabled admin",            { 2, 1, 1, 1, 0, 0, 0, 0 }, 0 },
+        { "disabled owner",            { 1, 0, 1, 1, 1, 0, 0, 0 }, 0 },
+        { "owner disabled: no publish", { 2, 0, 0, 1, 1, 0, P | V, 0 }, V },
+        { "owner disabled, admin",     { 2, 1, 0, 1, 1, 0, 0, 0 }, V | R | M },
     };
 
     size_t  i;

@@ -347,6 +347,7 @@ export default {
   'admin.visibility': 'Who can watch',
   'visibility.private': 'Only users with access',
   'visibility.public': 'Everyone who is signed in',
+  'visibility.open': 'Everybody who has the address, without an account',
   'admin.endAll': 'End all',
   'admin.endAllTitle': 'End all sessions of {name}?',
   'admin.endAllUser':

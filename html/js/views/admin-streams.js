@@ -73,7 +73,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
     const visibility = h(
       'select',
       { class: 'select' },
-      ...['private', 'public'].map((value) =>
+      ...['private', 'public', 'open'].map((value) =>
         h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`)),
       ),
     );
