@@ -30,8 +30,8 @@ usage() {
 ./build.sh test [unit|fuzz|nginx|hostile|e2e|browser|lint]    run these test suites, or all
 ./build.sh lint         run only the lint suite
 ./build.sh ctl …        run duoluctl on the running stack (`ctl help` lists its commands)
-./build.sh bench [quick] [recording|tls|hls|publishers]    measure the costs: half an hour on an idle machine,
-                        quick: three minutes; recording, tls, hls or publishers: only its cost, two to four minutes
+./build.sh bench [quick] [recording|tls|hls|publishers|gate]    measure the costs: half an hour on an idle machine,
+                        quick: three minutes; with a word: only its cost, two to four minutes; gate: publishers let in
 
 environment             default        meaning
 DUOLU_HOME              ./run          state: database, logs, secrets, sockets

@@ -115,7 +115,7 @@ static const ctl_command_t  ctl_commands[] = {
     { "rec stop", "APP/NAME",
       "stops it",
       1, 1, 0, 0, ctl_rec_stop },
-    { "rec prune", "[APP/NAME --before TIME] [--before TIME] [--dry-run]",
+    { "rec prune", "[[APP/NAME] --before TIME] [--dry-run]",
       "deletes recordings beyond the limits now, or those that ended before TIME; --dry-run only "
       "lists them",
       0, 1, OPTION_BEFORE | OPTION_DRY_RUN, 0, ctl_rec_prune },

@@ -276,13 +276,14 @@ static const char *gate_token_reason(token_result_t result)
 }
 
 
-/* Finds the token's user; a visitor is all zero. Returns NULL, or the reason to refuse. */
+/* Finds the token's user; a visitor has only a name. Returns NULL, or the reason to refuse. */
 static const char *gate_find_user(gate_t *gate, uint64_t id, store_user_t *user)
 {
     store_result_t  found;
 
     if (id == TOKEN_VISITOR) {
         memset(user, 0, sizeof(*user));
+        strcpy(user->name, TOKEN_VISITOR_NAME);
         return NULL;
     }
 

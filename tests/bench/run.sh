@@ -1,7 +1,8 @@
 #!/bin/bash
-# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording | tls | hls | publishers] [--save]
+# Compiles the bench's programs and prints the table:  tests/bench/run.sh [quick] [recording | tls | hls | publishers | gate] [--save]
 # `./build.sh bench` builds the product first and then calls this.
-# quick: a small table in 3 minutes; recording, tls, hls, publishers: only that cost; --save: also writes tests/bench/RESULTS.md.
+# quick: a small table in 3 minutes; recording, tls, hls, publishers: only that cost; gate: how many publish decisions a
+# second the service makes while users log in; --save: also writes tests/bench/RESULTS.md, except for gate.
 set -euo pipefail
 export LC_ALL=C
 
@@ -11,13 +12,18 @@ out=$repo/.build/bench
 
 for option; do
     case "$option" in
-        quick | recording | tls | hls | publishers | --save) ;;
+        quick | recording | tls | hls | publishers | gate | --save) ;;
         *)
-            echo "tests/bench/run.sh: '$option' is not an option: expected quick, recording, tls, hls, publishers or --save" >&2
+            echo "tests/bench/run.sh: '$option' is not an option: expected quick, recording, tls, hls, publishers, gate or --save" >&2
             exit 2
             ;;
     esac
 done
+
+if [[ " $* " = *" gate "* ]]; then
+    ulimit -Sn "$(ulimit -Hn)"
+    exec node "$here/gate.mjs" "$@"
+fi
 
 compile() {
     local program=$1

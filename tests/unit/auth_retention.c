@@ -141,6 +141,21 @@ static void test_sizes(void **state)
 }
 
 
+static void test_choose_older(void **state)
+{
+    retention_file_t  files[] = {
+        PLAIN(1, 9, 1), FIXED(2, 8, 1), PLAIN(3, 7, 1), PLAIN(4, 6, 1)
+    };
+
+    (void) state;
+    retention_choose_older(files, 4, NOW - 7 * DAY);
+    assert_int_equal(files[0].why, RETENTION_ASKED);
+    assert_int_equal(files[1].why, RETENTION_STAYS);    /* kept */
+    assert_int_equal(files[2].why, RETENTION_STAYS);    /* ended at that very time */
+    assert_int_equal(files[3].why, RETENTION_STAYS);
+}
+
+
 static void test_names(void **state)
 {
     static const struct { const char *file, *app, *name, *format; int64_t from; }  cases[] = {
@@ -190,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_choose_older),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_names),
     };

@@ -68,12 +68,17 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
     );
   }
 
+  // Only the owner or an admin may open a stream to everybody; a manager may leave it so.
+  function mayOpen({ owner, visibility }) {
+    return user.admin || owner === user.name || visibility === 'open';
+  }
+
   async function edit(stream) {
     const title = h('input', { class: 'input', maxlength: '200', value: stream.title });
     const visibility = h(
       'select',
       { class: 'select' },
-      ...['private', 'public', 'open'].map((value) =>
+      ...['private', 'public', mayOpen(stream) && 'open'].filter(Boolean).map((value) =>
         h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`)),
       ),
     );
