@@ -162,8 +162,12 @@ function mayListRecordings() {
 
 function showLinks() {
   if (!shell) return;
-  shell.nav.querySelector('[data-view=admin]').hidden = !mayManage();
-  shell.nav.querySelector('[data-view=recordings]').hidden = !mayListRecordings();
+  const isKnown = Boolean(list.streams);
+  const link = (name) => shell.nav.querySelector(`[data-view=${name}]`);
+  // Until the list is there, they keep their place, so that the others need not move.
+  for (const name of ['admin', 'recordings']) link(name).classList.toggle('nav-waiting', !isKnown);
+  link('admin').hidden = isKnown && !mayManage();
+  link('recordings').hidden = isKnown && !mayListRecordings();
   if (document.body.dataset.view === 'waiting' && list.streams) showRoute();
 }
 

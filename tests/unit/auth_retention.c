@@ -102,6 +102,7 @@ static void test_choose(void **state)
             case RETENTION_QUOTA: got[k] = 'Q'; break;
             case RETENTION_TOTAL: got[k] = 'T'; break;
             case RETENTION_FREE:  got[k] = 'F'; break;
+            case RETENTION_ASKED: got[k] = '?'; break;
             }
         }
         got[count] = '\0';

@@ -122,7 +122,7 @@ function mountDisk() {
         h(
           'li',
           { data: { part: name } },
-          h('span', {}, t(`storage.part.${name}`)),
+          h('span', {}, t(`disk.${name}`)),
           h('span', { class: 'storage-amount' }, formatBytes(bytes)),
         )));
     },
