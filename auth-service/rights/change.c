@@ -1,4 +1,5 @@
 #include "change_step.h"
+#include "../base/token.h"
 #include "loss.h"
 #include "publish_key.h"
 
@@ -551,11 +552,11 @@ static store_result_t step_stream_update(step_t *step)
         return STORE_REFUSED;
     }
 
-    /* visitors of an open stream have no account whose loss could be compared: end all sessions */
+    /* visitors of an open stream have no account whose loss could be compared */
     if (step->set->visibility && !rights_is_open(step->set->visibility)) {
         result = store_stream_is_open(step->store, step->stream);
         if (result == STORE_OK) {
-            result = step_revoke(step, 0, step->stream, 0);
+            result = step_revoke(step, TOKEN_VISITOR, step->stream, 0);
         }
         if (result != STORE_OK && result != STORE_NONE) {
             return result;

@@ -35,7 +35,10 @@ unsigned rights_decide(const rights_case_t *facts);
 bool rights_is_public(const char *visibility);
 bool rights_is_open(const char *visibility);
 
-/* The same from rows; the caller has read the stream with this user's id. USER may be a visitor, all zero. */
+/*
+ * The same from rows; the caller has read the stream with this user's id. USER may be a visitor,
+ * whose id is 0.
+ */
 unsigned rights_on_stream(const store_user_t *user, const store_stream_t *stream);
 
 unsigned rights_of_access(const store_access_t *access);

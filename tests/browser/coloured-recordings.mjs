@@ -28,10 +28,15 @@ export async function writeYesterday(home) {
   giveToService(home);
 }
 
-/** Gives all recordings to the user that the services run as. */
+/** Gives all recordings to the user that the services run as, as if something had been recorded before. */
 export function giveToService(home) {
   const root = path.join(home, 'rec');
   const { uid, gid } = fs.statSync(root);
+  const spool = path.join(root, '.spool');
+  if (!fs.existsSync(spool)) {
+    fs.mkdirSync(spool, { mode: 0o770 });
+    fs.chownSync(spool, uid, gid);
+  }
   for (const name of ['', ...fs.readdirSync(path.join(root, 'live'), { recursive: true })])
     fs.chownSync(path.join(root, 'live', name), uid, gid);
 }

@@ -13,6 +13,7 @@ import { startOfDay } from '../timeline.js';
 import { wordsFor } from '../wording.js';
 
 const planAfterMs = 400;    // without another change
+const deletingMs = 2000;    // while the service deletes
 
 export function mountStorage(root, { load, attempt }) {
   const disk = mountDisk();
@@ -218,13 +219,12 @@ function mountRules({ attempt, saved }) {
     { class: 'panel storage-rules', onsubmit, oninput: () => later() },
     h('h2', { class: 'panel-title' }, t('storage.rules')),
     h('div', { class: 'storage-fields' }, ...Object.values(fields).map((each) => each.element)),
-    plan,
-    reasons,
-    h('div', { class: 'storage-save' }, save),
+    h('div', { class: 'storage-save' }, h('div', {}, plan, reasons), save),
   );
   let timer = null;
   let asked = 0;
   let planned = null;
+  let isDeleting = false;
 
   function later() {
     save.disabled = Object.keys(form.changes()).length === 0;
@@ -234,6 +234,7 @@ function mountRules({ attempt, saved }) {
 
   // What the rules would take now, as they are in the form.
   async function ask() {
+    clearTimeout(timer);
     const mine = (asked += 1);
     try {
       const answer = await api.storagePlan(form.changes());
@@ -245,8 +246,12 @@ function mountRules({ attempt, saved }) {
   }
 
   function showPlan(answer, problem = '') {
-    planned = answer;
+    const wasDeleting = isDeleting;
     const changed = Object.keys(form.changes()).length > 0;
+    planned = answer;
+    isDeleting = Boolean(answer?.count) && !changed;
+    if (isDeleting) timer = setTimeout(ask, deletingMs);
+    else if (wasDeleting) saved();
     plan.classList.toggle('storage-plan-loss', Boolean(answer?.count));
     if (!answer) setText(plan, problem);
     else if (!answer.count) setText(plan, t(answer.broken ? 'storage.planKept' : 'storage.planNone'));
@@ -302,8 +307,7 @@ function mountOlder({ attempt, deleted }) {
       field(t('storage.olderDay'), day, t('storage.olderHint')),
       field(t('admin.stream'), stream),
     ),
-    status,
-    h('div', { class: 'storage-save' }, button),
+    h('div', { class: 'storage-save' }, status, button),
   );
 
   async function onsubmit(event) {
@@ -368,8 +372,7 @@ function mountServer({ attempt, saved }) {
     { class: 'panel storage-server', onsubmit, oninput: showSave },
     h('h2', { class: 'panel-title' }, t('storage.server')),
     h('div', { class: 'storage-fields' }, ...Object.values(fields).map((each) => each.element)),
-    status,
-    h('div', { class: 'storage-save' }, save),
+    h('div', { class: 'storage-save' }, status, save),
   );
 
   function showSave() {

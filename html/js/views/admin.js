@@ -57,6 +57,8 @@ export function mountAdmin(root, { list, tab, user, name }) {
     body,
   );
   root.append(element);
+  // on a phone the tabs may be wider than the screen
+  nav.querySelector('[aria-current]').scrollIntoView({ block: 'nearest', inline: 'nearest' });
 
   // Loads data for the tab, retrying until it succeeds; refresh() of the returned request loads it again.
   const requests = new Map();     // a RetryingRequest -> its last error, or null
