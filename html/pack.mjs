@@ -21,12 +21,17 @@ const IMPORT = /^import (\w+|\{[^}]*\}) from '(\.[^']+)';\n/gm;
 const DYNAMIC = /\bimport\('(\.[^']+)'\)/g;
 const EXPORT = /^export (?:(default )|((?:async )?function\*?|class|const) (\w+))/gm;
 
-/** The source without lines that are comments, and without indentation. */
+/** The source without lines that are comments, and without indentation, but for template literals of several lines. */
 export function squeezed(text, name) {
-  const lines = text.replace(/^[ \t]*\/\*[\s\S]*?\*\/[ \t]*\n/gm, '').split('\n').map((line) => line.trim());
-  const code = lines.filter((line) => line && !line.startsWith('//'));
-  const open = code.find((line) => line.split('`').length % 2 === 0);
-  if (open) throw new Error(`${name}: "${open}": a template literal must end in its line`);
+  const code = [];
+  let isOpen = false;
+  for (const line of text.replace(/^[ \t]*\/\*[\s\S]*?\*\/[ \t]*\n/gm, '').split('\n')) {
+    const plain = isOpen ? line : line.trim();
+    if (isOpen || (plain && !plain.startsWith('//'))) code.push(plain);
+    else continue;
+    if (plain.split('`').length % 2 === 0) isOpen = !isOpen;
+  }
+  if (isOpen) throw new Error(`${name}: a template literal does not end, or a comment or a string has one backtick`);
   return `${code.join('\n')}\n`;
 }
 

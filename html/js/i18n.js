@@ -1,15 +1,17 @@
 // t('key', {values}) returns a text in the viewer's language. The texts are in
-// i18n/{en,zh}.js; a test compares the keys of the two.
+// i18n/{en,zh}.js, of which only the viewer's is loaded; a test compares the keys of the two.
 
 import { isolated } from './format.js';
-import en from './i18n/en.js';
-import zh from './i18n/zh.js';
 import { recall, remember } from './preferences.js';
 
-const tables = { en, zh };
+const tables = {
+  en: () => import('./i18n/en.js').then((module) => module.default),
+  zh: () => import('./i18n/zh.js').then((module) => module.default),
+};
 export const languages = Object.keys(tables);
 
 let current = 'en';
+let table = {};
 
 export function language() {
   return current;
@@ -32,19 +34,30 @@ export function pickLanguage(preferred) {
   return 'en';
 }
 
-export function startLanguage() {
-  const saved = recall('language');
-  current = saved in tables ? saved : pickLanguage(navigator.languages ?? [navigator.language]);
-  document.documentElement.lang = current === 'zh' ? 'zh-CN' : 'en';
+/** Loads the texts; rejects when they cannot be loaded, and nothing has changed then. */
+export async function useLanguage(name) {
+  table = await tables[name]();
+  current = name;
 }
 
-export function setLanguage(name) {
+/** The language that the user chose, else the browser's. */
+export async function startLanguage() {
+  const saved = recall('language');
+  await setLanguage(saved in tables ? saved : pickLanguage(navigator.languages ?? [navigator.language]));
+}
+
+async function setLanguage(name) {
+  await useLanguage(name);
+  document.documentElement.lang = name === 'zh' ? 'zh-CN' : 'en';
+}
+
+export async function chooseLanguage(name) {
+  await setLanguage(name);
   remember('language', name);
-  startLanguage();
 }
 
 export function t(key, values = {}) {
-  const text = tables[current][key];
+  const text = table[key];
   if (text === undefined) throw new Error(`i18n key "${key}" is missing in ${current}`);
   return text.replace(/\{(\w+)\}/g, (_, name) => filledIn(values[name]));
 }

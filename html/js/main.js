@@ -5,7 +5,7 @@
 
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
-import { otherLanguage, setLanguage, startLanguage, t } from './i18n.js';
+import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { personName } from './format.js';
@@ -25,6 +25,8 @@ const views = {
   account: () => import('./views/account.js').then(({ mountAccount }) => mountAccount),
 };
 
+const reloadAfterMs = 4000;
+
 const app = document.getElementById('app');
 const list = new StreamList();
 let user = null;
@@ -36,8 +38,8 @@ let shown = null;       // the route whose view is loaded or shown
 app.addEventListener('login', ({ detail }) => signedIn(detail));
 app.addEventListener('logout', () => showLogin());
 app.addEventListener('account', ({ detail }) => showAccount(detail));
-app.addEventListener('language', ({ detail }) => {
-  setLanguage(detail);
+app.addEventListener('language', async ({ detail }) => {
+  await chooseLanguage(detail).catch(() => {});     // without a network the old one stays
   if (invited()) showInvite();
   else if (user) signedIn(user);
   else showLogin();
@@ -55,8 +57,8 @@ list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
 window.addEventListener('hashchange', showRoute);
 
-startLanguage();
-start();
+// Without its texts the page can say nothing: it tries again.
+startLanguage().then(start, () => setTimeout(() => location.reload(), reloadAfterMs));
 
 async function start() {
   if (invited()) {

@@ -65,7 +65,9 @@ test('forms of import and export that it does not know are refused, and circles'
   ]) assert.throws(wrong(text), /pack\.mjs does not know this form/, text);
   const circle = { 'js/main.js': "import { a } from './a.js';\n", 'js/a.js': "import { b } from './main.js';\n" };
   assert.throws(() => packModules((name) => circle[name]), /import one another: js\/main\.js > js\/a\.js/);
-  assert.throws(() => squeezed('const two = `a\nb`;\n', 'x.js'), /must end in its line/);
+  assert.throws(() => squeezed('const two = `a;\n', 'x.js'), /does not end/);
+  const kept = 'const two = `a ${one\n    ? `b` : 2}\n  // c\n`;\n';
+  assert.equal(squeezed(`  // comment\n  ${kept}  end();\n`, 'x.js'), `${kept}end();\n`);
 });
 
 test('the page itself: the sign-in needs no module of a view', () => {
