@@ -29,3 +29,23 @@ stream_path_read(stream_path_t *p, const unsigned char *path, size_t len,
 
     return p->stream_len <= most;
 }
+
+
+int
+stream_path_read_end(stream_path_t *p, const unsigned char *path, size_t len,
+    size_t most)
+{
+    size_t  slashes = 0, from = len;
+
+    while (from > 0) {
+        slashes += path[from - 1] == '/';
+
+        if (slashes == 3) {
+            break;
+        }
+
+        from--;
+    }
+
+    return stream_path_read(p, path + from, len - from, most) && p->token_len > 0;
+}

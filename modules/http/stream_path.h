@@ -21,4 +21,8 @@ typedef struct {
 int stream_path_read(stream_path_t *p, const unsigned char *path, size_t len,
     size_t most);
 
+/* The same for a path that ends with "TOKEN/APP/NAME", whatever is before it. */
+int stream_path_read_end(stream_path_t *p, const unsigned char *path, size_t len,
+    size_t most);
+
 #endif

@@ -30,10 +30,12 @@ function readRecords(buffer) {
   const params = {};
   let whole = false;
   let pairs = Buffer.alloc(0);
+  const body = [];
   for (let at = 0; at + 8 <= buffer.length;) {
     const length = buffer.readUInt16BE(at + 4);
     if (at + 8 + length > buffer.length) break;
     if (buffer[at + 1] === 4) pairs = Buffer.concat([pairs, buffer.subarray(at + 8, at + 8 + length)]);
+    if (buffer[at + 1] === 5) body.push(buffer.subarray(at + 8, at + 8 + length));
     if (buffer[at + 1] === 5 && length === 0) whole = true;
     at += 8 + length + buffer[at + 6];
   }
@@ -47,6 +49,8 @@ function readRecords(buffer) {
     params[pairs.toString('latin1', at, at + n)] = pairs.toString('utf8', at + n, at + n + v);
     at += n + v;
   }
+  // not enumerable: comparisons of the parameters ignore it
+  Object.defineProperty(params, 'body', { value: Buffer.concat(body) });
   return whole ? params : null;
 }
 
