@@ -297,6 +297,7 @@ bool config_load(config_t *config, char *error, size_t error_size)
     config_host(config);
     snprintf(config->token_keys, sizeof(config->token_keys), "%s/secrets/token.keys",
              config->home);
+    snprintf(config->thumb_kept, sizeof(config->thumb_kept), "%s/thumb/kept", config->home);
 
     return config_socket(config, "auth/gate", config->gate_socket, sizeof(config->gate_socket),
                          error, error_size)

@@ -21,6 +21,7 @@ typedef struct {
     char      api_socket[CONFIG_PATH_SIZE + 32];
     char      control_socket[CONFIG_PATH_SIZE + 32];
     char      thumb_socket[CONFIG_PATH_SIZE + 32];
+    char      thumb_kept[CONFIG_PATH_SIZE + 32];    /* folder of streams' last pictures */
     char      edges[CONFIG_EDGES_MAX][CONFIG_EDGE_SIZE];    /* their control sockets */
     unsigned  edge_count;
     char      rec[CONFIG_PATH_SIZE + 32];       /* the folder of recordings, absolute */

@@ -1,8 +1,9 @@
 /*
- * duolu-thumb makes pictures of recordings. nginx has checked the token and found the
- * key frame; duolu-thumb reads it and has ffmpeg decode it in a jail. It has no database
- * and no secret, and never sees a token. It knows users by number; one user never takes
- * all slots, so that one remains for the others.
+ * duolu-thumb makes pictures of recordings and of live streams. nginx has checked the
+ * token and found the key frame. duolu-thumb reads it, from the recording or from the
+ * request's body, and has ffmpeg decode it in a jail. It has no database and no secret,
+ * and never sees a token. It knows users by number; one user never takes all slots, so
+ * that one remains for the others.
  */
 
 #include "../base/config.h"
@@ -10,6 +11,7 @@
 #include "../base/log.h"
 #include "../limits/slots.h"
 #include "thumb_file.h"
+#include "thumb_kept.h"
 #include "thumb_run.h"
 
 #include <errno.h>
@@ -30,7 +32,17 @@ typedef struct {
     const config_t   *config;
     jail_t            jail;
     slots_t           slots;
+    kept_t            kept;
 } thumb_t;
+
+/* A key frame, and whose it is. */
+typedef struct {
+    const char     *format;     /* in ffmpeg's terms */
+    const char     *name;       /* for the log: the file, or the stream */
+    uint64_t        offset;
+    const uint8_t  *media;
+    size_t          size;
+} thumb_media_t;
 
 
 static void thumb_refuse(FCGX_Request *request, int status, const char *code,
@@ -41,10 +53,12 @@ static void thumb_refuse(FCGX_Request *request, int status, const char *code,
 }
 
 
-static void thumb_send(FCGX_Request *request, const uint8_t *picture, size_t size)
+/* headers: extra lines, each ended by \r\n */
+static void thumb_send(FCGX_Request *request, const char *headers, const uint8_t *picture,
+                       size_t size)
 {
-    FCGX_FPrintF(request->out, "Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n",
-                 (int) size);
+    FCGX_FPrintF(request->out, "%sContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n",
+                 headers, (int) size);
     FCGX_PutStr((const char *) picture, (int) size, request->out);
 }
 
@@ -60,82 +74,184 @@ static bool thumb_number(const FCGX_Request *request, const char *name, uint64_t
 }
 
 
-static void thumb_make(thumb_t *thumb, FCGX_Request *request, const thumb_frame_t *frame,
-                       const uint8_t *media, size_t size)
+/* Returns the JPEG, for free(), and its size, or NULL when the request has been refused. */
+static uint8_t *thumb_make(thumb_t *thumb, FCGX_Request *request, const thumb_media_t *of,
+                           size_t *used)
 {
     char      why[700];
-    size_t    used = 0;
     uint8_t  *picture = malloc(THUMB_PICTURE_MAX);
 
+    *used = 0;
     if (picture) {
-        used = thumb_run(&thumb->jail, thumb_file_is_flv(frame->file) ? "flv" : "mov", media, size,
-                         picture, why, sizeof(why));
+        *used = thumb_run(&thumb->jail, of->format, of->media, of->size, picture, why,
+                          sizeof(why));
     } else {
         snprintf(why, sizeof(why), "no memory");
     }
 
-    if (used > 0) {
-        thumb_send(request, picture, used);
+    if (*used > 0) {
+        return picture;
+    }
+
+    log_error("no picture of \"%s\" at %llu: ffmpeg: %s",
+              log_quote((char [512]) { 0 }, 512, of->name), (unsigned long long) of->offset,
+              log_quote((char [512]) { 0 }, 512, why));
+    thumb_refuse(request, 500, "internal", "No picture could be made of this frame.");
+    free(picture);
+    return NULL;
+}
+
+
+static void thumb_none(FCGX_Request *request)
+{
+    thumb_refuse(request, 404, "not_found", "There is no such frame.");
+}
+
+
+/* Reads the frame of a recording only with a slot, so that waiting requests hold no memory. */
+static void thumb_of_file(thumb_t *thumb, FCGX_Request *request, const thumb_frame_t *frame)
+{
+    char            why[512];
+    size_t          used;
+    uint8_t        *media, *picture;
+    thumb_media_t   of = { .name = frame->file, .offset = frame->offset };
+    thumb_result_t  result = thumb_file_read(thumb->config->rec, frame, &media, &of.size, why,
+                                             sizeof(why));
+
+    if (result == THUMB_READ) {
+        of.format = thumb_file_is_flv(frame->file) ? "flv" : "mov";
+        of.media = media;
+        picture = thumb_make(thumb, request, &of, &used);
+        if (picture) {
+            thumb_send(request, "", picture, used);
+        }
+        free(picture);
+        free(media);
+        return;
+    }
+
+    if (result == THUMB_NONE) {
+        thumb_none(request);
+        return;
+    }
+
+    log_error("cannot read \"%s\" at %llu: %s",
+              log_quote((char [512]) { 0 }, 512, frame->file),
+              (unsigned long long) frame->offset, why);
+    if (result == THUMB_WRONG) {
+        thumb_none(request);
     } else {
-        log_error("no picture of \"%s\" at %llu: ffmpeg: %s",
-                  log_quote((char [512]) { 0 }, 512, frame->file),
-                  (unsigned long long) frame->offset,
-                  log_quote((char [512]) { 0 }, 512, why));
-        thumb_refuse(request, 500, "internal", "No picture could be made of this frame.");
+        thumb_refuse(request, 500, "internal", "The recording could not be read.");
+    }
+}
+
+
+/* The body of the request has the frame that the hub had; keeps its picture as the last one. */
+static void thumb_of_body(thumb_t *thumb, FCGX_Request *request, const char *stream, size_t size)
+{
+    size_t          used;
+    uint8_t        *media = malloc(size), *picture = NULL;
+    thumb_media_t   of = { "mov", stream, 0, media, size };
+
+    if (media == NULL || FCGX_GetStr((char *) media, (int) size, request->in) != (int) size) {
+        thumb_refuse(request, 503, "busy", "The frame did not come; try again.");
+    } else {
+        picture = thumb_make(thumb, request, &of, &used);
+    }
+
+    if (picture) {
+        kept_write(&thumb->kept, stream, fastcgi_param(request, "SINCE"), picture, used);
+        thumb_send(request, "", picture, used);
+    }
+
+    free(picture);
+    free(media);
+}
+
+
+/* The stream is offline. The cache in nginx may have its last picture for some seconds. */
+static void thumb_of_kept(thumb_t *thumb, FCGX_Request *request, const char *stream)
+{
+    size_t    used;
+    uint8_t  *picture = malloc(THUMB_PICTURE_MAX);
+
+    used = picture ? kept_read(&thumb->kept, stream, fastcgi_param(request, "SINCE"), picture)
+                   : 0;
+    if (used > 0) {
+        thumb_send(request, "X-Accel-Expires: 10\r\n", picture, used);
+    } else {
+        thumb_none(request);
     }
 
     free(picture);
 }
 
 
-static void thumb_handle(FCGX_Request *request, void *own, void *data)
+static bool thumb_slot(thumb_t *thumb, FCGX_Request *request)
 {
-    char            why[512];
-    size_t          size;
-    thumb_t        *thumb = data;
-    uint8_t        *media;
-    const char     *user = fastcgi_param(request, "USER");
-    thumb_frame_t   frame = { .file = fastcgi_param(request, "FILE") };
-    thumb_result_t  result;
+    if (slots_take(&thumb->slots, fastcgi_param(request, "USER"), false)) {
+        return true;
+    }
 
-    (void) own;
+    thumb_refuse(request, 503, "busy", "Too many pictures are being made; try again.");
+    return false;
+}
+
+
+static void thumb_live(thumb_t *thumb, FCGX_Request *request, const char *stream)
+{
+    uint64_t  size;
+
+    if (*fastcgi_param(request, "SIZE") == '\0') {
+        thumb_of_kept(thumb, request, stream);
+
+    } else if (!thumb_number(request, "SIZE", &size)
+               || size > THUMB_INIT_MAX + THUMB_FRAGMENT_MAX)
+    {
+        log_warning("SIZE of a request for a live picture is no number of at most %d",
+                    THUMB_INIT_MAX + THUMB_FRAGMENT_MAX);
+        thumb_none(request);
+
+    } else if (size == 0) {
+        /* nginx could not take the frame out of the hub */
+        thumb_refuse(request, 503, "busy", "The frame is gone; try again.");
+
+    } else if (thumb_slot(thumb, request)) {
+        thumb_of_body(thumb, request, stream, size);
+        slots_give(&thumb->slots, fastcgi_param(request, "USER"));
+    }
+}
+
+
+static void thumb_recorded(thumb_t *thumb, FCGX_Request *request)
+{
+    thumb_frame_t  frame = { .file = fastcgi_param(request, "FILE") };
 
     if (!thumb_number(request, "INIT", &frame.init)
         || !thumb_number(request, "OFFSET", &frame.offset)
         || !thumb_number(request, "SIZE", &frame.size))
     {
         log_warning("INIT, OFFSET or SIZE of a request is not a number");
-        thumb_refuse(request, 404, "not_found", "There is no such frame.");
-        return;
+        thumb_none(request);
+
+    } else if (thumb_slot(thumb, request)) {
+        thumb_of_file(thumb, request, &frame);
+        slots_give(&thumb->slots, fastcgi_param(request, "USER"));
     }
+}
 
-    /* read the file only with a slot, so that waiting requests hold no memory */
-    if (!slots_take(&thumb->slots, user, false)) {
-        thumb_refuse(request, 503, "busy", "Too many pictures are being made; try again.");
-        return;
-    }
 
-    result = thumb_file_read(thumb->config->rec, &frame, &media, &size, why, sizeof(why));
+static void thumb_handle(FCGX_Request *request, void *own, void *data)
+{
+    const char  *stream = fastcgi_param(request, "STREAM");
 
-    if (result == THUMB_READ) {
-        thumb_make(thumb, request, &frame, media, size);
-        free(media);
+    (void) own;
 
-    } else if (result == THUMB_NONE) {
-        thumb_refuse(request, 404, "not_found", "There is no such frame.");
-
+    if (*stream) {
+        thumb_live(data, request, stream);
     } else {
-        log_error("cannot read \"%s\" at %llu: %s",
-                  log_quote((char [512]) { 0 }, 512, frame.file),
-                  (unsigned long long) frame.offset, why);
-        if (result == THUMB_WRONG) {
-            thumb_refuse(request, 404, "not_found", "There is no such frame.");
-        } else {
-            thumb_refuse(request, 500, "internal", "The recording could not be read.");
-        }
+        thumb_recorded(data, request);
     }
-
-    slots_give(&thumb->slots, user);
 }
 
 
@@ -177,6 +293,7 @@ static int thumb_serve(const config_t *config)
 
     thumb.config = config;
     slots_init(&thumb.slots, &rule);
+    kept_init(&thumb.kept, config->thumb_kept);
 
     if (!jail_prepare(&thumb.jail, config->ffmpeg, error, sizeof(error))) {
         log_error("%s", error);

@@ -88,6 +88,12 @@ class Thumb {
     return fcgi(path.join(this.home, 'thumb/thumb.sock'), params);
   }
 
+  /** A live stream: the frame is in the body, or there is none, and the last picture is asked for. */
+  live(stream, body, { size = body?.length ?? '', since = 0, user = 1 } = {}) {
+    const params = { STREAM: stream, SIZE: size, SINCE: since, USER: user };
+    return fcgi(path.join(this.home, 'thumb/thumb.sock'), params, body);
+  }
+
   /** A recording whose only fragment is an order for the stand-in of ffmpeg. */
   order(text, { padding = 0, user } = {}) {
     const name = `order-${text.replace(/\W/g, '_').slice(0, 40)}.mp4`;
@@ -255,6 +261,63 @@ test('pictures of recordings', async (t) => {
     fs.truncateSync(thumb.file('growing.mp4'), last.offset + last.size - 1);
     assert.equal((await thumb.ask('growing.mp4', last)).status, 404);
     assert.equal((await thumb.ask('growing.mp4', segments[1])).status, 200);
+  });
+
+  await t.test('a live stream: the frame in the body gives its picture, which stays as the last one', async () => {
+    const [first, second] = record(thumb.file('live.mp4'));
+    const bytes = fs.readFileSync(thumb.file('live.mp4'));
+    const body = ({ init, offset, size }) =>
+      Buffer.concat([bytes.subarray(0, init), bytes.subarray(offset, offset + size)]);
+    assert.equal((await thumb.live('live/屋顶')).status, 404, 'it has no picture yet');
+    for (const [frame, colour] of [[first, RED], [second, GREEN]]) {
+      const answer = await thumb.live('live/屋顶', body(frame));
+      assert.equal(answer.status, 200, thumb.log());
+      near(picture(answer.bytes).rgb, colour);
+    }
+    const last = await thumb.live('live/屋顶');
+    assert.deepEqual([last.status, last.headers['x-accel-expires']], [200, '10']);
+    near(picture(last.bytes).rgb, GREEN);
+
+    assert.equal((await thumb.live('live/other')).status, 404, 'of this stream alone');
+    const later = { since: 1_800_000_000 };
+    assert.equal((await thumb.live('live/屋顶', undefined, later)).status, 404, 'revoked since then');
+    assert.equal((await thumb.live('live/屋顶')).status, 404, 'and then deleted');
+    assert.deepEqual(fs.readdirSync(path.join(thumb.home, 'thumb/kept')), []);
+  });
+
+  await t.test('a live stream: nothing but a whole frame is decoded, and no name is a path', async () => {
+    const before = thumb.lines.length;
+    assert.equal((await thumb.live('live/a', Buffer.alloc(0), { size: 0 })).status, 503, 'the hub had no frame');
+    assert.equal((await thumb.live('live/a', Buffer.from('short'), { size: 6 })).status, 503, 'less than it said');
+    for (const size of [9 * 1024 * 1024, -1, 'x', '1x'])
+      assert.equal((await thumb.live('live/a', Buffer.from('x'), { size })).status, 404, size);
+    assert.equal((await thumb.live('live/a', Buffer.from('no video'))).status, 500);
+    assert.match(thumb.lines.slice(before).join('\n'), /no picture of "live\/a" at 0: ffmpeg: /);
+    const [frame] = record(thumb.file('name.mp4'), { colours: ['red'] });
+    const whole = fs.readFileSync(thumb.file('name.mp4')).subarray(0, frame.offset + frame.size);
+    for (const name of ['../../x', 'live/../x', 'live/a/b', '/etc', 'live/', 'x'.repeat(300)])
+      assert.equal((await thumb.live(name, whole)).status, 200, `${name}: a picture, which is not kept`);
+    assert.deepEqual(fs.readdirSync(path.join(thumb.home, 'thumb/kept')), []);
+    assert.deepEqual(fs.readdirSync(thumb.home).sort(), ['rec', 'thumb']);
+  });
+
+  await t.test('the last pictures of 4,000 streams are kept, the newest ones', async () => {
+    const other = new Thumb();
+    t.after(() => other.kill());
+    const kept = path.join(other.home, 'thumb/kept');
+    const old = new Date('2026-01-01');
+    fs.mkdirSync(kept);
+    for (let i = 0; i < 4100; i++) {
+      fs.writeFileSync(path.join(kept, `live:old${i}`), '0\nx');
+      fs.utimesSync(path.join(kept, `live:old${i}`), old, old);
+    }
+    await other.start();
+    const [frame] = record(other.file('many.mp4'), { colours: ['red'] });
+    const whole = fs.readFileSync(other.file('many.mp4')).subarray(0, frame.offset + frame.size);
+    assert.equal((await other.live('live/new', whole)).status, 200);
+    const names = fs.readdirSync(kept);
+    assert.deepEqual([names.length, names.includes('live:new')], [4000, true]);
+    await other.stop();
   });
 
   await t.test('a frame that does not exist is 404', async () => {
