@@ -378,11 +378,11 @@ stop_everything() {
     sweep
 }
 
-# Removes pid files and sockets that killed processes left.
+# Removes pid files and sockets that killed processes left; duolu-thumb has a folder there, too.
 sweep() {
     local service
     for service in nginx auth thumb db; do
-        in_home "$service" find auth mysql pid sock thumb -mindepth 1 -maxdepth 1 -user "${user_of[$service]}" -delete 2>/dev/null || true
+        in_home "$service" find auth mysql pid sock thumb -mindepth 1 -maxdepth 1 ! -type d -user "${user_of[$service]}" -delete 2>/dev/null || true
     done
 }
 
