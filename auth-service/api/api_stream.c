@@ -156,6 +156,8 @@ static void stream_collect(const store_stream_t *stream, void *data)
     /* a user who may only replay must not learn whether it is live */
     snprintf(full, sizeof(full), "%s/%s", stream->app, stream->name);
     stream_set_live(out, rights == RIGHT_REPLAY ? NULL : json_object_get(list->live, full));
+    json_object_set_new(out, "last_seen", json_integer(rights == RIGHT_REPLAY
+                                                       ? 0 : (json_int_t) stream->last_seen));
     stream_set_urls(list, out, stream, rights);
 
     if (rights & RIGHT_MANAGE) {

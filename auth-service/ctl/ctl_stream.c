@@ -94,13 +94,14 @@ static void ctl_stream_print(const store_stream_t *stream, void *data)
 
 static void ctl_stream_collect(const store_stream_t *stream, void *data)
 {
-    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss sb ss* si si}", "id",
+    json_array_append_new(data, json_pack("{sI ss ss ss ss ss ss sb ss* si si sI}", "id",
         (json_int_t) stream->id, "app", stream->app,
         "name", stream->name, "title", stream->title, "owner", stream->owner_name,
         "visibility", stream->visibility, "record", stream->record,
         "record_on", stream->record_on,
         "record_stopped", record_asked(stream) && stream->owner_full ? "quota" : NULL,
-        "max_kbps", (int) stream->max_kbps, "max_viewers", (int) stream->max_viewers));
+        "max_kbps", (int) stream->max_kbps, "max_viewers", (int) stream->max_viewers,
+        "last_seen", (json_int_t) stream->last_seen));
 }
 
 

@@ -211,6 +211,7 @@ typedef struct {
     char      owner_display[NAME_DISPLAY_MAX * 4 + 1];
     bool      owner_disabled;
     bool      owner_full;       /* the owner has reached the setting rec_quota: record no more */
+    uint64_t  last_seen;        /* when its last publisher left, unix ms; 0: none did */
     unsigned  max_kbps;
     unsigned  max_viewers;
     /* of the user whom the caller named: */

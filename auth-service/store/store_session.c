@@ -1,5 +1,11 @@
 #include "store_core.h"
 
+/* Ends a session. The end of a publisher's is when its stream was last seen. */
+#define SESSION_END \
+    "UPDATE sessions x LEFT JOIN streams s ON s.id = x.stream_id AND x.kind = 'publish' " \
+    "SET x.ended_at = UTC_TIMESTAMP(3), " \
+    "s.last_seen_ms = CAST(UNIX_TIMESTAMP(UTC_TIMESTAMP(3)) * 1000 AS UNSIGNED), "
+
 
 store_result_t store_session_begin(store_t *store, const char *kind, const char *gate_session,
                                    uint64_t user, uint64_t stream, uint64_t device,
@@ -21,8 +27,8 @@ store_result_t store_session_end(store_t *store, const char *kind, const char *g
                                  uint64_t bytes, uint64_t seconds, const char *reason)
 {
     static const char  sql[] =
-        "UPDATE sessions SET ended_at = UTC_TIMESTAMP(3), bytes = ?, seconds = ?, reason = ? "
-        "WHERE gate_session = ? AND kind = ? AND ended_at IS NULL";
+        SESSION_END "x.bytes = ?, x.seconds = ?, x.reason = ? "
+        "WHERE x.gate_session = ? AND x.kind = ? AND x.ended_at IS NULL";
 
     store_value_t   values[] = { store_integer(bytes), store_integer(seconds),
                                  store_text(reason), store_text(gate_session),
@@ -67,8 +73,7 @@ store_result_t store_session_open(store_t *store, unsigned age_s, uint64_t after
 
 store_result_t store_session_lost(store_t *store, uint64_t id, const char *reason)
 {
-    static const char  sql[] = "UPDATE sessions SET ended_at = UTC_TIMESTAMP(3), reason = ? "
-                               "WHERE id = ? AND ended_at IS NULL";
+    static const char  sql[] = SESSION_END "x.reason = ? WHERE x.id = ? AND x.ended_at IS NULL";
 
     store_value_t   values[] = { store_text(reason), store_integer(id) };
 

@@ -15,8 +15,8 @@
     "o.disabled, s.max_kbps, s.max_viewers, COALESCE(gs.rights, 0) | COALESCE(ga.rights, 0), " \
     "GREATEST(COALESCE(n.at, 0), COALESCE((SELECT r.at FROM revocations r " \
     " WHERE r.user_id = ? AND r.stream_id = 0 AND r.device_id = 0), 0)), s.record_on, " \
-    "o.rec_full AND o.rec_quota = 0, o.display_name"
-#define STREAM_LETTERS  "itttttitiiiiiiit"
+    "o.rec_full AND o.rec_quota = 0, o.display_name, s.last_seen_ms"
+#define STREAM_LETTERS  "itttttitiiiiiiiti"
 
 #define STREAM_FROM \
     " FROM streams s JOIN users o ON o.id = s.owner_id " \
@@ -59,6 +59,7 @@ static void stream_take(const store_row_t *row, store_stream_t *stream)
     stream->record_on = row->integer[13] != 0;
     stream->owner_full = row->integer[14] != 0;
     store_copy(stream->owner_display, sizeof(stream->owner_display), row->text[15]);
+    stream->last_seen = row->integer[16];
 }
 
 
