@@ -82,6 +82,16 @@ export function formatShortDay(at, locale) {
   return dateFormat(locale, { day: 'numeric', month: 'short' }).format(at);
 }
 
+const dayOf = (at) => new Date(at).toDateString();
+
+/** A moment in the past, as short as it is clear: 14:05, 24 Nov 14:05, or with the year. */
+export function formatSeen(at, now, locale) {
+  const clock = formatClock(at, locale, { seconds: false });
+  if (dayOf(at) === dayOf(now)) return clock;
+  const sameYear = new Date(at).getFullYear() === new Date(now).getFullYear();
+  return `${sameYear ? formatShortDay(at, locale) : formatDay(at, locale)} ${clock}`;
+}
+
 function zoneName(at, locale) {
   return dateFormat(locale, { timeZoneName: 'shortOffset' })
     .formatToParts(at)

@@ -15,9 +15,9 @@ export function reduce(known, event) {
     case 'list':
       return { ...known, list: event.streams.map((stream) => stamp(stream, event.at)) };
     case 'streams':
-      return { ...known, live: new Map(event.streams.map((stream) => [stream.id, stamp(stream, event.at)])) };
+      return withLive(known, new Map(event.streams.map((stream) => [stream.id, stamp(stream, event.at)])), event.at);
     case 'stream':
-      return known.live ? { ...known, live: withStream(known.live, stamp(event.stream, event.at)) } : known;
+      return known.live ? withLive(known, withStream(known.live, stamp(event.stream, event.at)), event.at) : known;
     case 'stats':
       return known.live ? { ...known, live: withStats(known.live, event.streams) } : known;
     // Events have stopped: keep their last state until a list comes.
@@ -62,6 +62,13 @@ export function mayList(stream) {
 // since_ms is relative to the time of the answer; keep the absolute start time instead.
 function stamp({ since_ms: since, ...stream }, at) {
   return { ...stream, startedAt: at - (since ?? 0) };
+}
+
+/** Streams that are live no longer were last seen now. */
+function withLive({ list, live: before }, live, at) {
+  const gone = new Set(before ? [...before.keys()].filter((number) => !live.has(number)) : []);
+  if (!list || !gone.size) return { list, live };
+  return { list: list.map((stream) => (gone.has(stream.number) ? { ...stream, last_seen: at } : stream)), live };
 }
 
 function withStream(live, stream) {

@@ -100,7 +100,7 @@ test('a stream begins, breaks off, returns with other settings and ends, and the
   const { page, close } = await openPage(browser, stack.httpsUrl, {}, keepBuffers);
   const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
-  await page.waitForSelector('.stream-row[data-state=offline]');
+  await page.waitForSelector('.stream-card[data-state=offline]');
   await goTo(page, `#/wall/1?t=${stream}`);
   await phaseIs(page, 'offline');
   const asks = requestsTo('/api/streams');
@@ -172,12 +172,12 @@ test('a stream made elsewhere appears when it is live', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
-  await page.waitForSelector('.stream-row');
+  await page.waitForSelector('.stream-card');
   const asks = requestsTo('/api/streams');
   const name = 'live/camera-on-the-roof-of-the-house-by-the-river-and-the-bridge';
   const [key] = (await stack.ctl('stream', 'add', name, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
   const roof = start({}, `${name}?key=${key}`);
-  await page.waitForSelector('.stream-row[data-state=live]:has-text("the-roof")');
+  await page.waitForSelector('.stream-card[data-state=live]:has-text("the-roof")');
   await goTo(page, `#/watch/${stream}`);
   await page.waitForSelector('.others a:has-text("the-roof")');
   await noSidewaysScroll(page, 'a long name beside the player');
@@ -194,23 +194,23 @@ test('without events the page polls the list slowly, and returns to events when 
   );
   const requestsTo = countRequests(page);
   await logIn(page, stack.adminPassword);
-  await page.waitForSelector('.stream-row');
+  await page.waitForSelector('.stream-card');
   const publisher = start();
-  await page.waitForSelector('.stream-row[data-state=live]');
+  await page.waitForSelector('.stream-card[data-state=live]');
   const polls = requestsTo('/api/streams');
   assert.ok(polls > 1 && polls < 8, `fetched the list ${polls} times`);
   refused = false;
   const events = requestsTo('/api/events');
   await until('the page asks for events again', async () => requestsTo('/api/events'), (count) => count > events);
   await publisher.stop();
-  await page.waitForSelector('.stream-row[data-state=grace]');
+  await page.waitForSelector('.stream-card[data-state=grace]');
   await close();
 });
 
 test('events refused with 401: the login form', async () => {
   const { page, context, close } = await openPage(browser, stack.httpsUrl);
   await logIn(page, stack.adminPassword);
-  await page.waitForSelector('.stream-row');
+  await page.waitForSelector('.stream-card');
   await context.clearCookies();
   // The browser's event for a network that is back: the page opens a new event stream.
   await page.evaluate(() => window.dispatchEvent(new Event('online')));

@@ -208,10 +208,22 @@ export default {
   'trouble.service': 'The server does not answer. Playback continues, but the list may be out of date.',
 
   'streams.title': 'My streams',
-  'streams.summary': '{live} of {all} live · {viewers} watching · {bitrate}',
+  'streams.summary': '{live} of {all} live · {viewers} watching',
   'streams.filter': 'Find a stream',
   'streams.openWall': 'Open the wall',
   'streams.noMatch': 'No streams found.',
+  'streams.sort': 'Order',
+  'streams.sort.live': 'Live first',
+  'streams.sort.name': 'By name',
+  'streams.sort.seen': 'Last seen first',
+  'streams.addPhone': 'Add a phone',
+  'card.live': 'Live · {viewers} watching',
+  'card.grace': 'Reconnecting…',
+  'card.seen': 'Last seen {when}',
+  'card.old': 'No picture for {seconds} s',
+  'card.details': 'Details',
+  'card.address': 'Address',
+  'card.since': 'Live since',
 
   'state.live': 'Live',
   'state.grace': 'Reconnecting',
@@ -234,13 +246,11 @@ export default {
   'nowhere.failed': 'The connection was lost, or the server has a newer version of the page.',
   'nowhere.loading': 'Loading…',
 
-  'empty.title': 'No streams yet',
-  'empty.admin': 'Add a stream to get a publish key for it.',
-  'empty.user': 'No streams are shared with you yet. Ask an admin for access to one, or for a publish key of your own.',
-  'empty.push': 'To publish, once you have a key:',
-  'empty.phone':
-    'On a phone (Larix, Moblin), scan the QR code shown with the key. In OBS, enter the server and the stream name ' +
-      'and key.',
+  'empty.addTitle': 'Add your first phone',
+  'empty.add': 'It takes a minute: scan a code with the phone, and its picture appears here.',
+  'empty.askTitle': 'Nothing is shared with you yet',
+  'empty.ask':
+    'Ask the person who gave you this account to share a stream with “{name}”. It then appears here by itself.',
 
   'phase.idle': 'Waiting',
   'phase.connecting': 'Connecting',

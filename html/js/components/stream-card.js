@@ -1,0 +1,118 @@
+// One stream as a picture: mountCard(id) -> {element, update(stream), showPicture, forget, showAge}.
+// It changes nothing in the document while what it shows is the same: hundreds of cards are updated every second.
+
+import { h, icon, setText } from '../dom.js';
+import {
+  formatBitrate,
+  formatClock,
+  formatCodecs,
+  formatPicture,
+  formatSeen,
+  isolated,
+  personName,
+} from '../format.js';
+import { locale, t } from '../i18n.js';
+import { isRecorded, mayList } from '../live-events.js';
+import { formatRoute } from '../route.js';
+import { isSoundOnly, oldMs, signatureOf } from '../stream-cards.js';
+
+export function mountCard(id) {
+  const blank = h('div', { class: 'card-blank' }, icon('camera'), h('span', {}));
+  const recording = h('span', { class: 'card-rec', hidden: true, title: t('rec.on') }, t('rec.sign'));
+  const old = h('p', { class: 'card-old', hidden: true });
+  const picture = h('div', { class: 'card-picture' }, blank, recording, old);
+  const dot = h('span', { class: 'dot' });
+  const link = h('a', { class: 'stream-link', dir: 'auto' });
+  const state = h('span', { class: 'card-state' });
+  const owner = h('bdi', { class: 'card-owner' });
+  const facts = h('dl', { class: 'card-facts' });
+  const summary = h('summary', {}, t('card.details'));
+  const details = h('details', { class: 'card-details', ontoggle: () => update(stream, true) }, summary, facts);
+  const element = h(
+    'li',
+    { class: 'stream-card' },
+    picture,
+    h(
+      'div',
+      { class: 'card-text' },
+      h('div', { class: 'card-name' }, dot, link),
+      h('p', { class: 'card-note' }, state, owner),
+      details,
+    ),
+  );
+
+  let stream = null;
+  let signature = '';
+  let images = [];
+
+  function update(next, anyway = false) {
+    stream = next;
+    const now = signatureOf(stream, details.open);
+    if (now === signature && !anyway) return;
+    signature = now;
+    element.dataset.state = stream.state;
+    dot.dataset.state = stream.state;
+    recording.hidden = !isRecorded(stream);
+    setText(link, stream.title || stream.name);
+    link.title = link.textContent;
+    summary.setAttribute('aria-label', `${t('card.details')}: ${isolated(link.textContent)}`);
+    if (stream.play || mayList(stream)) link.href = formatRoute({ view: 'watch', stream: id });
+    else link.removeAttribute('href');
+    setText(state, stateText());
+    setText(owner, personName(stream.owner_display, stream.owner));
+    setText(blank.lastChild, isSoundOnly(stream) ? t('tile.soundOnly') : '');
+    if (details.open) showFacts();
+  }
+
+  function stateText() {
+    if (stream.state === 'live') return t('card.live', { viewers: stream.viewers ?? 0 });
+    if (stream.state === 'grace') return t('card.grace');
+    if (!stream.last_seen) return t('state.offline');
+    return t('card.seen', { when: formatSeen(stream.last_seen, Date.now(), locale()) });
+  }
+
+  function showFacts() {
+    const live = stream.state === 'live';
+    const rows = [
+      ['card.address', isolated(id)],
+      ['fact.bitrate', live ? formatBitrate(stream.kbps) : '–'],
+      ['fact.picture', live ? formatPicture(stream) : '–'],
+      ['fact.codecs', live ? formatCodecs(stream) : '–'],
+      ['card.since', live ? formatClock(stream.startedAt, locale(), { seconds: false }) : '–'],
+    ];
+    if (facts.children.length !== rows.length)
+      facts.replaceChildren(...rows.map(([key]) => h('div', {}, h('dt', {}, t(key)), h('dd', {}))));
+    rows.forEach(([, text], index) => setText(facts.children[index].lastChild, text));
+  }
+
+  /** Replaces the picture. An upright one stands before itself, blurred. */
+  function showPicture(image) {
+    const before = images;
+    const tall = image.naturalWidth < image.naturalHeight;
+    image.className = 'card-image';
+    image.alt = '';
+    images = tall ? [h('img', { class: 'card-behind', src: image.src, alt: '' }), image] : [image];
+    picture.prepend(...images);
+    blank.hidden = true;
+    for (const gone of before) gone.remove();
+    if (before.length) URL.revokeObjectURL(before[0].src);
+  }
+
+  function forget() {
+    for (const image of images) image.remove();
+    if (images.length) URL.revokeObjectURL(images[0].src);
+    images = [];
+    blank.hidden = false;
+    showAge(null);
+  }
+
+  /** ms: the age of a picture that should be live; null: of another one. */
+  function showAge(ms) {
+    const isOld = ms !== null && ms > oldMs;
+    element.toggleAttribute('data-old', isOld);
+    old.hidden = !isOld || ms === Infinity;
+    if (!old.hidden) setText(old, t('card.old', { seconds: Math.round(ms / 1000) }));
+  }
+
+  return { element, update, showPicture, forget, showAge };
+}
