@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS invites (
   token_hash BINARY(32) NOT NULL,
   user_id    BIGINT UNSIGNED NOT NULL,
   kind       ENUM('invite','reset') NOT NULL,
-  made_by    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- the admin, without whom it is void; 0: duoluctl
+  made_by    BIGINT UNSIGNED NOT NULL DEFAULT 0,    -- the admin, without whom it is void (0: duoluctl)
   created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   expires_at DATETIME(3) NOT NULL,
   used_at    DATETIME(3) NULL,

@@ -230,3 +230,30 @@ unsigned api_rights(const api_t *api, const store_stream_t *stream)
 {
     return rights_on_stream(&api->user, stream);
 }
+
+
+bool api_named_user(api_t *api, store_user_t *user)
+{
+    const char      *name = api->parts[0];
+    store_result_t   result = STORE_NONE;
+
+    if (name_user_valid(name)) {
+        result = store_user_by_name(api->store, name, user);
+    }
+    if (result != STORE_OK) {
+        api_store_error(api, result, "user of this name");
+        return false;
+    }
+
+    return true;
+}
+
+
+json_t *api_user_json(const store_user_t *user)
+{
+    return json_pack("{ss ss sb sb sb sb sI sI}", "name", user->name, "display_name",
+                     user->display_name, "admin", user->admin, "totp", user->totp_on,
+                     "disabled", user->disabled, "invited", user->password_hash[0] == '\0',
+                     "max_publishers", (json_int_t) user->max_publishers,
+                     "rec_quota", (json_int_t) user->rec_quota);
+}

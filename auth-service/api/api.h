@@ -92,6 +92,10 @@ unsigned api_rights(const api_t *api, const store_stream_t *stream);
 bool api_managed_stream(api_t *api, const char *app, const char *name, const char *action,
                         store_stream_t *stream);
 
+/* Finds the user in the request's path. On failure answers and returns false. */
+bool api_named_user(api_t *api, store_user_t *user);
+json_t *api_user_json(const store_user_t *user);
+
 /*
  * api_login.c. Begins a login of api->user, whose password is right, and answers with the
  * cookies. browser: the id of a browser that has logged in before, "" for a new one.
@@ -110,6 +114,8 @@ bool api_confirm(api_t *api, const char *action, const char *password, bool seco
 typedef enum { TOTP_RIGHT, TOTP_WRONG, TOTP_MISSING } totp_verdict_t;
 /* Checks the "code" of the body, if the user has the second step on; answers unless it is right. */
 totp_verdict_t api_totp_verify(api_t *api, const store_user_t *user, const char *action);
+
+/* api_second.c */
 void api_totp_begin(api_t *api);
 void api_totp_confirm(api_t *api);
 void api_totp_off(api_t *api);
@@ -129,9 +135,6 @@ void api_stream_key(api_t *api);
 void api_stream_revoke(api_t *api);
 
 /* api_user.c */
-/* Finds the user in the request's path. On failure answers and returns false. */
-bool api_named_user(api_t *api, store_user_t *user);
-json_t *api_user_json(const store_user_t *user);
 /* Reads an optional display name of the body. On failure answers and returns false. */
 bool api_display_name(api_t *api, const char **name);
 void api_users(api_t *api);
