@@ -433,13 +433,15 @@ static store_result_t watch_disk_tell(store_t *store, bool on, json_t *facts)
 
 
 /*
- * The alarm is on while less than DUOLU_REC_FREE is free, for so long that retention would have
+ * The alarm is on while less than the setting rec_free is free, for so long that retention would have
  * made space, or while a recording had to stop.
  */
 static store_result_t watch_disk(keeper_desk_t *desk, watch_t *state)
 {
+    char            wrong[STORE_SETTING_WRONG];     /* keeper_recordings.c logs it */
     bool            low = false;
     uint64_t        size = 0, free = 0, floor = 0;
+    settings_t      settings;
     store_result_t  result;
 
     if (state->disk_in > 0) {
@@ -448,8 +450,13 @@ static store_result_t watch_disk(keeper_desk_t *desk, watch_t *state)
     }
     state->disk_in = WATCH_DISK_LOOKS - 1;
 
+    result = store_settings(desk->store, &desk->config->defaults, &settings, wrong);
+    if (result != STORE_OK) {
+        return result;
+    }
+
     if (rec_file_disk(desk->config->rec, &size, &free)) {
-        floor = config_share(&desk->config->rec_free, size);
+        floor = settings_share(&settings.rec_free, size);
         floor = floor ? floor : size / WATCH_DISK_PART;
         low = free < floor;
     }
