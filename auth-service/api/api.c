@@ -61,6 +61,10 @@ void api_store_error(api_t *api, store_result_t result, const char *subject)
     case STORE_REFUSED:
         api_error(api, 403, "forbidden", "You have no right to do this, or no longer.");
         break;
+    case STORE_FULL:
+        api_error(api, 409, "full", "There are as many phones as one user may add. Revoke or "
+                  "delete some that are no longer used, or ask an admin.");
+        break;
     case STORE_DOWN:
         if (refusals_note(api->service->refusals, api->address, "database", "unavailable",
                           clock_ms()))

@@ -82,6 +82,12 @@ bool api_media_token(const api_t *api, const char *app, const char *name, int64_
 /* What nginx knows of the stream, a new reference: NULL if it is not there (api_stream.c). */
 json_t *api_live(api_t *api, const char *app, const char *name);
 
+/*
+ * Returns nginx's streams, "live/demo" -> its entry in nginx's status, as a new reference; asks
+ * nginx at most twice a second.
+ */
+json_t *api_live_streams(api_service_t *service);
+
 /* The user's rights on the stream. */
 unsigned api_rights(const api_t *api, const store_stream_t *stream);
 
@@ -133,6 +139,13 @@ void api_stream_add(api_t *api);
 void api_stream_set(api_t *api);
 void api_stream_key(api_t *api);
 void api_stream_revoke(api_t *api);
+
+/* api_phone.c */
+void api_phones(api_t *api);
+void api_phone(api_t *api);
+void api_phone_add(api_t *api);
+void api_phone_renew(api_t *api);
+void api_phone_revoke(api_t *api);
 
 /* api_user.c */
 /* Reads an optional display name of the body. On failure answers and returns false. */

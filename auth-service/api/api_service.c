@@ -33,12 +33,13 @@ static void hashing_init(slots_t *slots, unsigned threads)
 
 
 void api_service_init(api_service_t *service, const config_t *config, const token_keys_t *keys,
-                      refusals_t *refusals)
+                      refusals_t *refusals, denials_t *denials)
 {
     memset(service, 0, sizeof(*service));
     service->config = config;
     service->keys = keys;
     service->refusals = refusals;
+    service->denials = denials;
 
     backoff_init(&service->by_account, &account_rule);
     backoff_init(&service->by_stranger, &stranger_rule);

@@ -5,6 +5,7 @@
 #include "../base/fastcgi.h"
 #include "../base/token.h"
 #include "../limits/backoff.h"
+#include "../limits/denials.h"
 #include "../limits/refusals.h"
 #include "../limits/slots.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     const config_t      *config;
     const token_keys_t  *keys;
     refusals_t          *refusals;
+    denials_t           *denials;       /* what the gate has refused lately */
 
     /* failed logins, see api_login.c */
     backoff_t            by_account;    /* per account and address, or known browser */
@@ -36,7 +38,7 @@ typedef struct {
 } api_service_t;
 
 void api_service_init(api_service_t *service, const config_t *config, const token_keys_t *keys,
-                      refusals_t *refusals);
+                      refusals_t *refusals, denials_t *denials);
 
 /* Answers one request of the page; a fastcgi_work_t calls it. */
 void api_handle(FCGX_Request *request, void *store, void *service);

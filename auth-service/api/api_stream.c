@@ -15,8 +15,7 @@ typedef struct {
 } stream_list_t;
 
 
-/* Returns nginx's streams by name, a new reference; asks nginx at most twice a second. */
-static json_t *live_streams(api_service_t *service)
+json_t *api_live_streams(api_service_t *service)
 {
     char         error[CONTROL_ERROR_SIZE];
     json_t      *root, *each, *map;
@@ -59,7 +58,7 @@ static json_t *live_streams(api_service_t *service)
 json_t *api_live(api_t *api, const char *app, const char *name)
 {
     char     full[NAME_FULL_MAX + 1];
-    json_t  *all = live_streams(api->service), *live;
+    json_t  *all = api_live_streams(api->service), *live;
 
     snprintf(full, sizeof(full), "%s/%s", app, name);
     live = json_incref(json_object_get(all, full));
@@ -181,7 +180,7 @@ void api_streams(api_t *api)
 
     list.api = api;
     list.streams = json_array();
-    list.live = live_streams(api->service);
+    list.live = api_live_streams(api->service);
 
     result = store_stream_list(api->store, api->user.id, stream_collect, &list);
     json_decref(list.live);
@@ -269,8 +268,9 @@ void api_stream_add(api_t *api)
     snprintf(full, sizeof(full), "%s/%s", app, name);
 
     api_audit(api, "stream add", true, full, "");
-    fastcgi_reply(api->request, 201, NULL, json_pack("{ss ss ss}", "app", app, "name", name,
-                                                     "key", key));
+    fastcgi_reply(api->request, 201, NULL, json_pack("{ss ss ss sI}", "app", app, "name", name,
+                                                     "key", key, "id",
+                                                     (json_int_t) change.device));
 }
 
 
@@ -413,8 +413,9 @@ void api_stream_key(api_t *api)
 
     snprintf(full, sizeof(full), "%s/%s", stream.app, stream.name);
     api_audit(api, "key rotate", true, full, "");
-    api_reply_changed(api, &change, json_pack("{ss ss ss}", "app", stream.app, "name",
-                                              stream.name, "key", key));
+    api_reply_changed(api, &change, json_pack("{ss ss ss sI}", "app", stream.app, "name",
+                                              stream.name, "key", key, "id",
+                                              (json_int_t) change.device));
 }
 
 

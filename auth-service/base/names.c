@@ -142,6 +142,31 @@ bool name_display_valid(const char *text)
 }
 
 
+void name_plain(const char *text, char *out, size_t size)
+{
+    bool    gap = false;
+    size_t  used = 0;
+
+    for (; *text && used + 2 < size; text++) {
+
+        if (!((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')
+              || (*text >= '0' && *text <= '9')))
+        {
+            gap = used > 0;
+            continue;
+        }
+
+        if (gap) {
+            out[used++] = '-';
+            gap = false;
+        }
+        out[used++] = *text >= 'A' && *text <= 'Z' ? (char) (*text - 'A' + 'a') : *text;
+    }
+
+    out[used] = '\0';
+}
+
+
 bool name_stream_valid(const char *text)
 {
     return stream_name_bad(text, strlen(text)) == NULL;

@@ -42,6 +42,8 @@ bool name_size_parse(const char *text, uint64_t *bytes);
 #define NAME_LABEL_MAX  64      /* bytes */
 #define NAME_DISPLAY_MAX 80     /* characters */
 #define NAME_TITLE_RULE "at most 200 characters, none invisible, none that reverses the text"
+#define NAME_LABEL_RULE "at most 64 bytes of UTF-8, no character that is invisible or reverses " \
+                        "the text"
 #define NAME_LIMIT_MAX  10000000    /* for max_kbps and the like; 0 is no limit */
 
 bool name_title_valid(const char *text);
@@ -51,6 +53,12 @@ bool name_label_valid(const char *text);
 #define NAME_DISPLAY_RULE "at most 80 characters, none invisible, none that reverses the text, " \
                           "no space at an end"
 bool name_display_valid(const char *text);
+
+/*
+ * Writes the text's Latin letters, in lower case, and digits, with one '-' for all else between
+ * them: "Mei's Phone 2" becomes "mei-s-phone-2", and a text of other letters "".
+ */
+void name_plain(const char *text, char *out, size_t size);
 
 /* Splits "live/demo" at the slash; false when either half is not a valid name. */
 bool name_split(const char *full, char app[NAME_APP_MAX + 1],

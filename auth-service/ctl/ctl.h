@@ -85,6 +85,13 @@ void ctl_update_recording(const ctl_t *ctl, const store_stream_t *stream);
 /* reads a number from 0 to NAME_LIMIT_MAX; SETTING names it in the message */
 int ctl_set_number(const char *setting, const char *value, uint64_t *out);
 
+/*
+ * Shows the key, this once. Text output has lines of "word value" that a script can
+ * parse: stream, owner, server, name, url, key.
+ */
+void ctl_key_print_new(ctl_t *ctl, const char *app, const char *name, const char *owner,
+                       const char *key);
+
 /* Look up a user or stream by the name on the command line, and print their own errors. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
@@ -114,6 +121,10 @@ int ctl_key_add(ctl_t *ctl);
 int ctl_key_list(ctl_t *ctl);
 int ctl_key_revoke(ctl_t *ctl);
 int ctl_key_rotate(ctl_t *ctl);
+
+int ctl_phone_add(ctl_t *ctl);
+int ctl_phone_list(ctl_t *ctl);
+int ctl_phone_revoke(ctl_t *ctl);
 
 int ctl_grant(ctl_t *ctl);
 int ctl_revoke(ctl_t *ctl);

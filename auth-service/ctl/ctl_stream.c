@@ -8,12 +8,8 @@
 #include <string.h>
 
 
-/*
- * Shows the key, this once. Text output has lines of "word value" that a script can
- * parse: stream, owner, server, name, url, key.
- */
-static void ctl_key_print_new(ctl_t *ctl, const char *app, const char *name, const char *owner,
-                              const char *key)
+void ctl_key_print_new(ctl_t *ctl, const char *app, const char *name, const char *owner,
+                       const char *key)
 {
     char  server[512], stream_key[256], url[768];
 
@@ -254,8 +250,7 @@ int ctl_key_add(ctl_t *ctl)
     store_result_t   result;
 
     if (!name_label_valid(label)) {
-        return ctl_fail(CTL_USAGE, "label \"%.70s\"; expected at most 64 bytes of UTF-8, no "
-                        "character that is invisible or reverses the text", label);
+        return ctl_fail(CTL_USAGE, "label \"%.70s\"; expected " NAME_LABEL_RULE, label);
     }
 
     code = ctl_find_stream(ctl, ctl->words[0], 0, &stream);

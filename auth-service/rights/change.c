@@ -3,6 +3,7 @@
 #include "loss.h"
 #include "publish_key.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,8 @@
  * as a whole; sessions that are still allowed reconnect.
  */
 #define CHANGE_PAIRS_MAX  64
+
+#define CHANGE_DEVICES_MOST  200    /* of a stream, with revoked ones, which are deleted first */
 
 
 /*
@@ -261,6 +264,7 @@ static store_result_t step_admit(step_t *step)
 
     if (step->managed == 0) {
         result = store_user_by_id(step->store, step->actor, &user);
+        step->by_admin = result == STORE_OK && user.admin;
         if (result == STORE_NONE
             || (result == STORE_OK && ((!user.admin && !step->own) || user.disabled)))
         {
@@ -336,6 +340,7 @@ store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *sc
 
     result = step_commit(step, scope, run);
     change->orphaned = result == STORE_OK ? (unsigned) step->orphan_count : 0;
+    change->device = step->device;
     free(step->orphans);
     if (result != STORE_OK) {
         free(step->revoked);
@@ -480,12 +485,18 @@ store_result_t change_user_revoke(change_t *change, uint64_t user)
 
 /* --- streams and their keys --- */
 
-static store_result_t step_key_add(step_t *step)
+store_result_t step_key_add(step_t *step)
 {
     store_device_t  device = { .stream = step->stream, .user = step->owner,
                                .maker = step->actor };
+    store_result_t  result;
 
-    return publish_key_add(step->store, &device, step->key);
+    snprintf(device.label, sizeof(device.label), "%s", step->label ? step->label : "");
+
+    result = publish_key_add(step->store, &device, step->key);
+    step->device = device.id;
+    return result == STORE_OK
+           ? store_device_bound(step->store, step->stream, CHANGE_DEVICES_MOST) : result;
 }
 
 

@@ -18,6 +18,7 @@ typedef struct {
     unsigned          orphaned;     /* streams on which a maker's keys and grants ended */
     store_recorded_t  left;         /* STORE_EXISTS: recordings of a deleted stream of this name */
     bool              left_going;   /* STORE_EXISTS: such recordings are being deleted */
+    uint64_t          device;       /* the device of the key that was made or revoked */
 } change_t;
 
 /* For change_stream_add(). */
@@ -36,6 +37,19 @@ typedef struct {
 } change_setting_t;
 
 store_result_t change_settings(change_t *change, const change_setting_t *settings, size_t count);
+
+/* For change_phone_add(). */
+typedef struct {
+    const char  *label;
+    uint64_t     owner;         /* of the stream to make */
+    const char  *owner_name;
+    const char  *owner_hash;    /* add this user, with this password's hash; NULL: exists */
+    const char  *app;
+    char         name[NAME_STREAM_MAX + 1];     /* out: of the stream that was made */
+    uint64_t     stream;        /* no stream to make: the phone is for this one */
+    uint64_t     user;          /* and the key in this user's name */
+    uint64_t     replaces;      /* and this device of the stream is revoked; 0: none */
+} change_phone_t;
 
 store_result_t change_user_add(change_t *change, const char *name, const char *hash, bool admin);
 
@@ -93,6 +107,13 @@ store_result_t change_stream_revoke(change_t *change, uint64_t stream);
 store_result_t change_key_rotate(change_t *change, uint64_t stream, uint64_t owner,
                                  char key[SECRET_SIZE]);
 store_result_t change_key_revoke(change_t *change, uint64_t stream, uint64_t device);
+
+/*
+ * Makes a key with a label, and a stream for it, which gets a plain name of its own, made of
+ * its owner's name and the label. Users who are no admins do it for streams that they manage, and
+ * make streams for themselves if they own one already, within bounds: beyond them STORE_FULL.
+ */
+store_result_t change_phone_add(change_t *change, change_phone_t *phone, char key[SECRET_SIZE]);
 
 store_result_t change_grant_add(change_t *change, const store_grant_key_t *key,
                                 unsigned rights);

@@ -14,12 +14,13 @@ typedef struct {
     uint64_t             actor;
     bool                 own;           /* the actor changes the own account */
     uint64_t             managed;       /* stream that the actor must manage; 0: must be an admin */
-    bool                 by_admin;      /* the actor manages it as an admin */
+    bool                 by_admin;      /* the actor does it as an admin */
     uint64_t             maker;         /* of a grant: the actor, unless owner or admin */
     uint64_t             user;
     uint64_t             group;
     uint64_t             stream;
-    uint64_t             device;
+    uint64_t             device;        /* to revoke, or out: the one that was made */
+    const char          *label;
     uint64_t             owner;
     bool                 disabled;
     unsigned             rights;
@@ -38,6 +39,7 @@ typedef struct {
     const change_stream_t   *made;
     const change_setting_t  *settings;
     size_t               setting_count;
+    change_phone_t      *phone;
     const store_grant_key_t *grant;
     char                *key;           /* out */
     store_revocation_t  *revoked;       /* revocations to deliver */
@@ -70,5 +72,8 @@ store_result_t step_user_revoke(step_t *step);
  */
 store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
                           step_run run, uint64_t refresh);
+
+/* Makes a key of the step's stream in the owner's name; the actor is its maker. */
+store_result_t step_key_add(step_t *step);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct {
     const char    *args;
     const char    *address;
     const char    *session;
+    const char    *agent;       /* the program, as it names itself */
     const char    *actor;       /* the user's name once it is known */
 } gate_t;
 
@@ -88,6 +89,18 @@ static void gate_deny(gate_t *gate, const char *reason)
 }
 
 
+/* Makes a text of nginx or of a client fit to store. */
+static const char *gate_text(char *out, size_t size, const char *text)
+{
+    log_quote(out, size, text);
+    if (!name_utf8_valid(out)) {
+        snprintf(out, size, "(not UTF-8)");
+    }
+
+    return out;
+}
+
+
 static json_t *gate_answer(const gate_pass_t *pass)
 {
     json_t  *answer = json_pack("{sb sI sI sI}", "allow", 1, "uid", (json_int_t) pass->user,
@@ -109,13 +122,15 @@ static json_t *gate_answer(const gate_pass_t *pass)
 
 static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 {
+    char            agent[64];
     store_result_t  result;
 
     gate->actor = pass->actor;
 
     /* every publisher and player needs a session row, so that all use is on record */
     result = store_session_begin(gate->store, gate->kind, gate->session, pass->user,
-                                 pass->stream.id, pass->device, gate->address);
+                                 pass->stream.id, pass->device, gate->address,
+                                 gate_text(agent, sizeof(agent), gate->agent));
     if (result == STORE_OK) {
         result = gate_audit(gate, NULL);
     }
@@ -126,6 +141,16 @@ static void gate_allow(gate_t *gate, const gate_pass_t *pass)
 
     gate_log(gate, NULL);
     fastcgi_reply(gate->request, 200, NULL, gate_answer(pass));
+}
+
+
+/* Keeps the refusal for the page of a user who is setting the phone up. */
+static void gate_note_denial(gate_t *gate, const gate_pass_t *pass, const char *reason)
+{
+    if (strcmp(gate->kind, "publish") == 0) {
+        denials_note(gate->service->denials, pass->stream.id, gate->address, reason,
+                     clock_utc_ms());
+    }
 }
 
 
@@ -365,6 +390,7 @@ static void gate_ask(gate_t *gate, const char *(*check)(gate_t *, gate_pass_t *)
 
     reason = check(gate, &pass);
     if (reason) {
+        gate_note_denial(gate, &pass, reason);
         gate_deny(gate, reason);
     } else {
         gate_allow(gate, &pass);
@@ -396,10 +422,7 @@ static void gate_done(gate_t *gate)
     gate->kind = kind;
     bytes = gate_number(gate->request, "BYTES");
     seconds = gate_number(gate->request, "SECONDS");
-    log_quote(reason, sizeof(reason), fastcgi_param(gate->request, "REASON"));
-    if (!name_utf8_valid(reason)) {
-        strcpy(reason, "(not UTF-8)");
-    }
+    gate_text(reason, sizeof(reason), fastcgi_param(gate->request, "REASON"));
 
     result = store_session_end(gate->store, kind, gate->session, bytes, seconds, reason);
 
@@ -429,6 +452,7 @@ void gate_handle(FCGX_Request *request, void *store, void *service)
         .args = fastcgi_param(request, "ARGS"),
         .address = fastcgi_param(request, "REMOTE_ADDR"),
         .session = fastcgi_param(request, "SESSION"),
+        .agent = fastcgi_param(request, "AGENT"),
     };
 
     if (strcmp(script, "/gate/publish") == 0) {

@@ -4,6 +4,7 @@
 #include "../base/config.h"
 #include "../base/fastcgi.h"
 #include "../base/token.h"
+#include "../limits/denials.h"
 #include "../limits/refusals.h"
 
 /* All threads that answer nginx share this. */
@@ -11,6 +12,7 @@ typedef struct {
     const config_t      *config;
     const token_keys_t  *keys;
     refusals_t          *refusals;
+    denials_t           *denials;
 } gate_service_t;
 
 /* Answers one question of nginx; a fastcgi_work_t calls it. */

@@ -100,6 +100,7 @@ static int main_serve(const config_t *config)
 
     static token_keys_t    keys;
     static refusals_t      refusals;
+    static denials_t       denials;
     static gate_service_t  gate_service;
     static api_service_t   api_service;
 
@@ -120,8 +121,9 @@ static int main_serve(const config_t *config)
     }
 
     refusals_init(&refusals);
-    gate_service = (gate_service_t) { config, &keys, &refusals };
-    api_service_init(&api_service, config, &keys, &refusals);
+    denials_init(&denials);
+    gate_service = (gate_service_t) { config, &keys, &refusals, &denials };
+    api_service_init(&api_service, config, &keys, &refusals, &denials);
 
     gate = fastcgi_start(config->gate_socket, config->gate_threads, &gate_work, &gate_service,
                          error, sizeof(error));

@@ -23,6 +23,7 @@ typedef enum {
     STORE_EXISTS,   /* a row with this unique key exists */
     STORE_DOWN,     /* the database can't be reached; the outcome is unknown */
     STORE_REFUSED,  /* change.h: the actor has no right to do it, or no longer */
+    STORE_FULL,     /* change.h: the actor has made as many as one user may */
     STORE_ERROR     /* a defect, or the server refused: see store_error() */
 } store_result_t;
 
@@ -224,6 +225,12 @@ typedef void (*store_name_each)(const char *app, const char *name, void *data);
 
 store_result_t store_stream_add(store_t *store, const char *app, const char *name,
                                 uint64_t owner, const char *title, uint64_t *id);
+/*
+ * STORE_OK: a stream has this name, or had it and left recordings, which belong to the next
+ * stream of this name
+ */
+store_result_t store_stream_taken(store_t *store, const char *app, const char *name);
+store_result_t store_stream_count(store_t *store, uint64_t owner, uint64_t *count);
 store_result_t store_stream_get(store_t *store, const char *app, const char *name,
                                 uint64_t user, store_stream_t *stream);
 store_result_t store_stream_list(store_t *store, uint64_t user, store_stream_each each,
@@ -265,7 +272,11 @@ typedef void (*store_device_each)(const store_device_t *device, void *data);
 
 /* reads stream, user, maker and label of the device */
 store_result_t store_device_add(store_t *store, const store_device_t *device,
-                                const unsigned char hash[KEY_HASH_BYTES]);
+                                const unsigned char hash[KEY_HASH_BYTES], uint64_t *id);
+/* Deletes the oldest revoked ones of the stream beyond the newest MOST of all. */
+store_result_t store_device_bound(store_t *store, uint64_t stream, unsigned most);
+/* counts the valid ones */
+store_result_t store_device_count(store_t *store, uint64_t stream, uint64_t *count);
 store_result_t store_device_by_key(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
                                    store_device_t *device);
 store_result_t store_device_list(store_t *store, uint64_t stream, store_device_each each,
@@ -280,6 +291,40 @@ store_result_t store_device_valid(store_t *store, uint64_t stream, uint64_t owne
 store_result_t store_device_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_id_each each, void *data);
 store_result_t store_device_revoke_made(store_t *store, uint64_t stream, uint64_t maker);
+
+/* --- devices with their stream and newest session, for the list of phones (store_phone.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    uint64_t  stream;
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];
+    char      owner_name[NAME_USER_MAX + 1];    /* of the stream's owner */
+    char      user_name[NAME_USER_MAX + 1];     /* in whose name the key is */
+    char      label[64 * 4 + 1];
+    bool      revoked;
+    int64_t   created;          /* unix ms */
+    int64_t   seen;             /* start of the open session, or end of the last one; 0: never */
+    char      address[48];
+    char      agent[64 * 4 + 1];
+    char      end_reason[128 * 4 + 1];          /* of the last session; "" while one is open */
+    char      gate_session[65];                 /* of the open session */
+    char      maker_name[NAME_USER_MAX + 1];
+} store_phone_t;
+
+typedef struct {
+    const char  *streams;       /* of these ids, "3,5"; NULL: any */
+    const char  *owner;         /* of this user's streams; "": any */
+    unsigned     most;
+} store_phone_query_t;
+
+typedef void (*store_phone_each)(const store_phone_t *phone, void *data);
+
+store_result_t store_phone_get(store_t *store, uint64_t id, store_phone_t *phone);
+/* valid ones first, the newest first */
+store_result_t store_phone_list(store_t *store, const store_phone_query_t *query,
+                                store_phone_each each, void *data);
 
 /* --- grants (store_grant.c) --- */
 
@@ -421,7 +466,8 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
 store_result_t store_session_begin(store_t *store, const char *kind, const char *gate_session,
                                    uint64_t user, uint64_t stream, uint64_t device,
-                                   const char *address);
+                                   const char *address, const char *agent);
+/* Closes the session, and notes on its device when and why it ended. */
 store_result_t store_session_end(store_t *store, const char *kind, const char *gate_session,
                                  uint64_t bytes, uint64_t seconds, const char *reason);
 

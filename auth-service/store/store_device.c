@@ -36,7 +36,7 @@ static void device_take_one(const store_row_t *row, void *data)
 
 
 store_result_t store_device_add(store_t *store, const store_device_t *device,
-                                const unsigned char hash[KEY_HASH_BYTES])
+                                const unsigned char hash[KEY_HASH_BYTES], uint64_t *id)
 {
     static const char  sql[] =
         "INSERT INTO devices (stream_id, user_id, made_by, label, key_hash) "
@@ -46,7 +46,37 @@ store_result_t store_device_add(store_t *store, const store_device_t *device,
                                 store_integer(device->maker), store_text(device->label),
                                 store_bytes(hash, KEY_HASH_BYTES) };
 
-    return store_execute(store, sql, values, 5, NULL, NULL);
+    return store_execute(store, sql, values, 5, NULL, id);
+}
+
+
+store_result_t store_device_count(store_t *store, uint64_t stream, uint64_t *count)
+{
+    static const char  sql[] = "SELECT COUNT(*) FROM devices WHERE stream_id = ? "
+                               "AND revoked_at IS NULL";
+
+    store_value_t  values[] = { store_integer(stream) };
+
+    return store_query_integer(store, sql, values, 1, count);
+}
+
+
+store_result_t store_device_bound(store_t *store, uint64_t stream, unsigned most)
+{
+    static const char  count[] = "SELECT COUNT(*) FROM devices WHERE stream_id = ?";
+    static const char  old[] = "DELETE FROM devices WHERE stream_id = ? "
+                               "AND revoked_at IS NOT NULL ORDER BY id LIMIT ?";
+
+    uint64_t        rows = 0;
+    store_value_t   values[] = { store_integer(stream), store_integer(0) };
+    store_result_t  result = store_query_integer(store, count, values, 1, &rows);
+
+    if (result != STORE_OK || rows <= most) {
+        return result;
+    }
+
+    values[1] = store_integer(rows - most);
+    return store_execute(store, old, values, 2, NULL, NULL);
 }
 
 

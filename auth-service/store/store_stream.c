@@ -82,6 +82,28 @@ store_result_t store_stream_add(store_t *store, const char *app, const char *nam
 }
 
 
+store_result_t store_stream_taken(store_t *store, const char *app, const char *name)
+{
+    static const char  sql[] = "(SELECT 1 FROM streams WHERE app = ? AND name = ?) UNION ALL "
+                               "(SELECT 1 FROM recordings WHERE app = ? AND name = ? LIMIT 1)";
+
+    store_value_t  values[] = { store_text(app), store_text(name), store_text(app),
+                                store_text(name) };
+
+    return store_query(store, sql, values, 4, "i", NULL, NULL);
+}
+
+
+store_result_t store_stream_count(store_t *store, uint64_t owner, uint64_t *count)
+{
+    static const char  sql[] = "SELECT COUNT(*) FROM streams WHERE owner_id = ?";
+
+    store_value_t  values[] = { store_integer(owner) };
+
+    return store_query_integer(store, sql, values, 1, count);
+}
+
+
 store_result_t store_stream_get(store_t *store, const char *app, const char *name,
                                 uint64_t user, store_stream_t *stream)
 {

@@ -144,6 +144,10 @@ gate_build(gate_request_t *q, const gate_question_t *a)
     p = put_param(p, last, "REMOTE_ADDR", &a->address);
     p = put_param(p, last, "SESSION", &a->session);
 
+    if (a->agent.len) {
+        p = put_param(p, last, "AGENT", &a->agent);
+    }
+
     if (a->of.len) {
         p = put_param(p, last, "KIND", &a->of);
         p = put_param(p, last, "REASON", &a->reason);

@@ -27,6 +27,8 @@ typedef struct {
     ngx_str_t  args;
     ngx_str_t  address;
     ngx_str_t  session;
+    ngx_str_t  agent;         /* "publish" only: the client's program, as it
+                                 names itself */
     ngx_str_t  of;            /* "done" only: the kind that ends, "publish" or
                                  "play" */
     ngx_str_t  reason;        /* "done" only */

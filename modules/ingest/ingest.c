@@ -265,6 +265,7 @@ ingest_ask(ingest_t *in)
     q.args = in->args;
     q.address = in->connection->addr_text;
     q.session = in->id;
+    q.agent = in->agent;
 
     in->held_pool = ngx_create_pool(16384, in->connection->log);
     if (in->held_pool == NULL) {

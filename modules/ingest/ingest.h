@@ -74,6 +74,7 @@ struct ingest_s {
     ngx_str_t             name;
     ngx_str_t             args;          /* a query string, in which key=… is
                                             the credential */
+    ngx_str_t             agent;         /* the program, as it names itself */
 
     enum ingest_state     state;
     ngx_str_t             id;            /* of the session, as text */

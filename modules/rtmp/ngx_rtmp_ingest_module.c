@@ -287,6 +287,7 @@ ngx_rtmp_ingest_publish(ngx_rtmp_session_t *s, ngx_rtmp_publish_t *v)
     p->in.name.len = ngx_strlen(p->command.name);
     p->in.args.data = p->command.args;
     p->in.args.len = ngx_strlen(p->command.args);
+    p->in.agent = s->flashver;
 
     return ingest_publish(&p->in);
 }

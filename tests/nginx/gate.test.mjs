@@ -14,6 +14,7 @@ import {
   keyFrame,
   openPublisher,
   openStream,
+  RtmpClient,
 } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -49,6 +50,7 @@ describe('answers of the service', () => {
     assert.deepEqual([asked.SCRIPT_NAME, asked.REQUEST_METHOD, asked.APP, asked.NAME, asked.ARGS, asked.REMOTE_ADDR],
       ['/gate/publish', 'GET', 'live', 'cam1', 'key=secret&x=1', '127.0.0.1']);
     assert.match(asked.SESSION, /^\d+$/);
+    assert.equal(asked.AGENT, undefined, 'a program that does not name itself');
     client.sendVideo(0, keyFrame(5000));
     await until(async () => (await hub.stream('live/cam1')).bytes_in > 5000, 'the frame');
     await client.close();
@@ -61,6 +63,16 @@ describe('answers of the service', () => {
       ['publish', 'cam1', asked.SESSION, 'closed by the client'],
     );
     assert.ok(Number(done.BYTES) > 5000);
+  });
+
+  test('the gate passes on how the publisher\'s program names itself', DEADLINE, async () => {
+    hub.gate.answer = () => ({ allow: true, uid: 7, stream: 3 });
+    const client = await RtmpClient.open(hub.rtmp);
+    await client.connect({ flashVer: 'Larix/1.3.10 (相机)' });
+    await client.createStream();
+    await client.publish('cam9?key=secret');
+    assert.equal(hub.gate.questions.at(-1).AGENT, 'Larix/1.3.10 (相机)');
+    await client.close();
   });
 
   test('a refusal reaches the publisher with its reason', DEADLINE, async () => {

@@ -110,6 +110,32 @@ static void test_titles(void **state)
 }
 
 
+static void test_plain_names(void **state)
+{
+    size_t  i;
+    char    out[16];
+
+    static const char *const  cases[][2] = {
+        { "Kitchen", "kitchen" },
+        { "Mei's Phone 2", "mei-s-phone-2" },
+        { "  --a..b__c  ", "a-b-c" },
+        { "\xe5\x8e\xa8\xe6\x88\xbf", "" },
+        { "\xe5\x8e\xa8\xe6\x88\xbf 3", "3" },
+        { "", "" },
+        { "/?&#%\"<>", "" },
+        { "abcdefghijklmnopqr", "abcdefghijklmn" },
+        { "abcdefghijklm nop", "abcdefghijklm-n" },
+    };
+
+    (void) state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        name_plain(cases[i][0], out, sizeof(out));
+        assert_string_equal(out, cases[i][1]);
+        assert_true(out[0] == '\0' || name_stream_valid(out));
+    }
+}
+
+
 static void test_split(void **state)
 {
     char  app[NAME_APP_MAX + 1], name[NAME_STREAM_MAX + 1], huge[400];
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_stream_names),
         cmocka_unit_test(test_known_stream_names),
         cmocka_unit_test(test_titles),
+        cmocka_unit_test(test_plain_names),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_rights),
