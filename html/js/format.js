@@ -78,6 +78,13 @@ export function formatDay(at, locale) {
   return dateFormat(locale, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }).format(at);
 }
 
+/** The time of day if it is today, else with its day. */
+export function formatMoment(at, locale, now = Date.now()) {
+  const clock = formatClock(at, locale, { seconds: false });
+  const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+  return isToday ? clock : `${formatShortDay(at, locale)} ${clock}`;
+}
+
 export function formatShortDay(at, locale) {
   return dateFormat(locale, { day: 'numeric', month: 'short' }).format(at);
 }

@@ -1,13 +1,14 @@
 // The publish address for encoders, from GET /api/me: the ports, and the host if
 // the operator set one. Pure: no DOM.
 
-const usualPorts = { rtmp: 1935, rtmps: 443 };
-export const protocols = Object.keys(usualPorts);
+/** The protocols that are on, the encrypted one first. */
+export function protocolsOf(publish) {
+  return ['rtmps', 'rtmp'].filter((protocol) => publish[protocol] > 0);
+}
 
-/** rtmp://HOST or rtmps://HOST:PORT; without a configured host, the page's host. */
+/** rtmps://HOST:PORT, always with its port: the defaults of apps differ. Without a configured host, the page's. */
 export function publishServer(protocol, publish, pageHost) {
-  const port = publish[protocol] === usualPorts[protocol] ? '' : `:${publish[protocol]}`;
-  return `${protocol}://${hostOf(publish, pageHost)}${port}`;
+  return `${protocol}://${hostOf(publish, pageHost)}:${publish[protocol]}`;
 }
 
 // Ignores a configured loopback host, which other machines cannot use.

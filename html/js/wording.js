@@ -3,7 +3,13 @@
 import { answerWithinMs, mayPass } from './api.js';
 import { t } from './i18n.js';
 
-const known = { network: 'error.network', timeout: 'error.timeout', kept: 'rec.isKept', recording: 'rec.isRecording' };
+const known = {
+  network: 'error.network',
+  timeout: 'error.timeout',
+  kept: 'rec.isKept',
+  recording: 'rec.isRecording',
+  full: 'phone.full',
+};
 
 /** words: set by a caller who knows better than the code. */
 export function wordsFor(error) {

@@ -314,13 +314,13 @@ test('the publish URL has the operator\'s port, and a host that reaches the serv
   const { publishServer } = await load('publish-url.js');
   const cam = 'cam.example';
   for (const [protocol, publish, pageHost, address] of [
-    ['rtmp', { rtmp: 1935, rtmps: 1936 }, cam, 'rtmp://cam.example'],
+    ['rtmp', { rtmp: 1935, rtmps: 1936 }, cam, 'rtmp://cam.example:1935'],
     ['rtmp', { rtmp: 19350, rtmps: 1936 }, cam, 'rtmp://cam.example:19350'],
     ['rtmps', { rtmp: 1935, rtmps: 1936 }, cam, 'rtmps://cam.example:1936'],
-    ['rtmps', { rtmp: 1935, rtmps: 443 }, '[2001:db8::1]', 'rtmps://[2001:db8::1]'],
-    ['rtmp', { host: 'push.example', rtmp: 1935 }, cam, 'rtmp://push.example'],
-    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, '192.168.1.5', 'rtmp://192.168.1.5'],
-    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, 'localhost', 'rtmp://127.0.0.1'],
+    ['rtmps', { rtmp: 1935, rtmps: 443 }, '[2001:db8::1]', 'rtmps://[2001:db8::1]:443'],
+    ['rtmp', { host: 'push.example', rtmp: 1935 }, cam, 'rtmp://push.example:1935'],
+    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, '192.168.1.5', 'rtmp://192.168.1.5:1935'],
+    ['rtmp', { host: '127.0.0.1', rtmp: 1935 }, 'localhost', 'rtmp://127.0.0.1:1935'],
   ]) {
     assert.equal(publishServer(protocol, publish, pageHost), address);
   }

@@ -42,11 +42,11 @@ export function openDialog({ title, body, actions = [] }) {
 }
 
 /** A dialog with a form; if save() throws, it stays open and shows the reason. Resolves to true once saved. */
-export async function formDialog({ title, body, save }) {
+export async function formDialog({ title, body, save, submit: label = t('save') }) {
   let saved = false;
   const id = `form-${(nextId += 1)}`;
   const problem = h('p', { class: 'form-problem', role: 'alert' });
-  const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, t('save'));
+  const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, label);
   const form = h('form', { id, onsubmit }, body, problem);
   form.querySelector('input:not([readonly]), select').autofocus = true;
   const dialog = openDialog({
@@ -68,7 +68,7 @@ export async function formDialog({ title, body, save }) {
       problem.textContent = wordsFor(error);
     }
     submit.disabled = false;
-    submit.textContent = t('save');
+    submit.textContent = label;
   }
 
   await dialog.closed;

@@ -7,7 +7,7 @@ import { formatBitrate } from '../format.js';
 import { t } from '../i18n.js';
 import { emptyRow, field, limitInput, limitOf, smallButton, table, userText } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
-import { showPublishKey } from '../components/publish-key.js';
+import { showPhoneSetup } from '../components/phone-setup.js';
 
 export function mountStreamsTab(root, { list, load, attempt, change, user }) {
   const rows = h('tbody', {});
@@ -131,10 +131,15 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
     )
       return;
     const { done, value } = await change(() => api.rotateKey(stream.app, stream.name));
-    if (done) await showPublishKey({ ...stream, answer: value, publish: user.publish });
+    if (done) await showPhoneSetup({ phone: phoneOf(value, stream), list, publish: user.publish });
   }
 
   return { destroy: () => list.removeEventListener('change', update) };
+}
+
+// An answer with a new key of a stream, as the setup of a phone takes it.
+function phoneOf(answer, { app, name, title }) {
+  return { ...answer, stream: `${app}/${name}`, label: title || name };
 }
 
 function mountAddForm({ list, load, attempt, user }) {
@@ -188,7 +193,7 @@ function mountAddForm({ list, load, attempt, user }) {
     if (!done) return;
     form.reset();
     list.refresh();
-    await showPublishKey({ ...stream, answer: value, publish: user.publish });
+    await showPhoneSetup({ phone: phoneOf(value, stream), list, publish: user.publish });
     name.focus();
   }
 

@@ -1,4 +1,4 @@
-// Users, streams, access and sessions: one tab for each. A tab has a list, and most
+// Users, streams, phones, access and sessions: one tab for each. A tab has a list, and most
 // have a form above it that adds an entry. Managers who are not admins see only the
 // tabs for their streams.
 
@@ -9,6 +9,7 @@ import { wordsFor } from '../wording.js';
 import { mountGrants } from './admin-grants.js';
 import { mountGroups } from './groups.js';
 import { mountPerson } from './person.js';
+import { mountPhonesTab } from './admin-phones.js';
 import { mountSessions } from './admin-sessions.js';
 import { mountStorage } from './admin-storage.js';
 import { mountStreamsTab } from './admin-streams.js';
@@ -18,11 +19,12 @@ const tabs = {
   users: mountUsers,
   groups: mountGroups,
   streams: mountStreamsTab,
+  phones: mountPhonesTab,
   grants: mountGrants,
   sessions: mountSessions,
   storage: mountStorage,
 };
-const managerTabs = ['streams', 'sessions'];
+const managerTabs = ['streams', 'phones', 'sessions'];
 const waitingNoticeAfterMs = 1000;
 
 // name: of the user to whom the tab "users" narrows.

@@ -1,6 +1,7 @@
 // The first page: every stream as a card with a picture. Keeps one card per stream, so that an update does not
 // take away the focus or a text selection; a search hides cards and moves none.
 
+import { mayAddPhone, openAddPhone } from '../components/add-phone.js';
 import { mountCard } from '../components/stream-card.js';
 import { StreamPictures } from '../components/stream-pictures.js';
 import { h, icon, setText } from '../dom.js';
@@ -114,10 +115,10 @@ export function mountStreams(root, { list, user }) {
 
   function addPhoneButton() {
     return h(
-      'a',
-      { class: 'button button-primary add-phone', href: '#/admin/streams' },
+      'button',
+      { class: 'button button-primary add-phone', type: 'button', onclick: () => openAddPhone({ user, list }) },
       icon('plus'),
-      h('span', {}, t('streams.addPhone')),
+      h('span', {}, t('phone.add')),
     );
   }
 
@@ -146,8 +147,4 @@ export function mountStreams(root, { list, user }) {
       element.remove();
     },
   };
-}
-
-function mayAddPhone(user) {
-  return user.admin;
 }
