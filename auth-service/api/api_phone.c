@@ -217,25 +217,21 @@ void api_phone(api_t *api)
 }
 
 
-static void phone_answer(api_t *api, const change_t *change, const store_phone_t *made,
-                         const char *key)
+static json_t *phone_answer(const change_t *change, const store_phone_t *made, const char *key)
 {
-    fastcgi_reply(api->request, 201, NULL, json_pack("{sI ss ss++ ss ss ss ss ss}", "id",
-                  (json_int_t) change->device, "label", made->label,
-                  "stream", made->app, "/", made->name, "app", made->app, "name", made->name,
-                  "title", made->title, "owner", made->owner_name, "key", key));
+    return json_pack("{sI ss ss++ ss ss ss ss ss}", "id", (json_int_t) change->device,
+                     "label", made->label, "stream", made->app, "/", made->name,
+                     "app", made->app, "name", made->name, "title", made->title,
+                     "owner", made->owner_name, "key", key);
 }
 
 
 /*
- * Finds the owner of the stream to make; an admin may name one who is to be added, whose
- * password nobody knows yet. On failure answers and returns false.
+ * Finds the owner of the stream to make; an admin may name one who is to be added. On failure
+ * answers and returns false.
  */
-static bool phone_owner(api_t *api, const char *name, char hash[PASSWORD_HASH_SIZE],
-                        change_phone_t *add)
+static bool phone_owner(api_t *api, const char *name, change_phone_t *add)
 {
-    char             secret[SECRET_SIZE];
-    bool             person = json_is_true(json_object_get(api->body, "person"));
     store_user_t     owner;
     store_result_t   result;
 
@@ -252,14 +248,9 @@ static bool phone_owner(api_t *api, const char *name, char hash[PASSWORD_HASH_SI
     add->owner_name = name;
     result = store_user_by_name(api->store, name, &owner);
 
-    if (result == STORE_NONE && person) {
-        password_random(secret, sizeof(secret), 32);
-        if (password_hash(secret, hash)) {
-            add->owner_hash = hash;
-            return true;
-        }
-        api_error(api, 500, "internal", "There are not 19 MiB of memory for the password hash.");
-        return false;
+    if (result == STORE_NONE && json_is_true(json_object_get(api->body, "person"))) {
+        add->person = true;
+        return true;
     }
     if (result != STORE_OK) {
         api_store_error(api, result, "user of this name");
@@ -274,25 +265,26 @@ static bool phone_owner(api_t *api, const char *name, char hash[PASSWORD_HASH_SI
 /* Makes the stream for the phone, too. */
 static void phone_add_stream(api_t *api, const char *label, const char *owner)
 {
-    char              key[SECRET_SIZE], hash[PASSWORD_HASH_SIZE], full[NAME_FULL_MAX + 1];
+    char              key[SECRET_SIZE], full[NAME_FULL_MAX + 1];
+    json_t           *answer;
     change_t          change = api_change(api);
     store_phone_t     made = { .app = PHONE_APP };
     change_phone_t    add = { .label = label, .app = PHONE_APP };
     store_result_t    result;
 
-    if (!phone_owner(api, owner, hash, &add)) {
+    if (!phone_owner(api, owner, &add)) {
         return;
     }
 
     result = change_phone_add(&change, &add, key);
     if (result != STORE_OK) {
-        api_store_error(api, result, add.owner_hash ? "user of this name" : "stream");
+        api_store_error(api, result, add.person ? "user of this name" : "stream");
         return;
     }
 
     snprintf(full, sizeof(full), "%s/%s", made.app, add.name);
-    if (add.owner_hash) {
-        api_audit(api, "user add", true, owner, "");
+    if (add.person) {
+        api_audit(api, "user add", true, owner, "invited");
     }
     api_audit(api, "phone add", true, full, label);
 
@@ -300,7 +292,12 @@ static void phone_add_stream(api_t *api, const char *label, const char *owner)
     snprintf(made.label, sizeof(made.label), "%s", label);
     snprintf(made.title, sizeof(made.title), "%s", label);
     snprintf(made.owner_name, sizeof(made.owner_name), "%s", owner);
-    phone_answer(api, &change, &made, key);
+
+    answer = phone_answer(&change, &made, key);
+    if (add.person) {
+        json_object_set_new(answer, "invite", api_invite_link(add.invite));
+    }
+    fastcgi_reply(api->request, 201, NULL, answer);
 }
 
 
@@ -320,7 +317,7 @@ static void phone_add_key(api_t *api, store_phone_t *made, uint64_t user, uint64
 
     snprintf(full, sizeof(full), "%s/%s", made->app, made->name);
     api_audit(api, replaces ? "phone renew" : "phone add", true, full, made->label);
-    phone_answer(api, &change, made, key);
+    fastcgi_reply(api->request, 201, NULL, phone_answer(&change, made, key));
 }
 
 

@@ -43,9 +43,10 @@ typedef struct {
     const char  *label;
     uint64_t     owner;         /* of the stream to make */
     const char  *owner_name;
-    const char  *owner_hash;    /* add this user, with this password's hash; NULL: exists */
+    bool         person;        /* the owner does not exist yet: add one, who gets a link */
     const char  *app;
     char         name[NAME_STREAM_MAX + 1];     /* out: of the stream that was made */
+    char         invite[SECRET_SIZE];           /* out: of the person's link */
     uint64_t     stream;        /* no stream to make: the phone is for this one */
     uint64_t     user;          /* and the key in this user's name */
     uint64_t     replaces;      /* and this device of the stream is revoked; 0: none */

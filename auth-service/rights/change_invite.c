@@ -27,6 +27,19 @@ static void invite_make(char invite[SECRET_SIZE], unsigned char hash[KEY_HASH_BY
 }
 
 
+store_result_t step_invite_add(step_t *step, char invite[SECRET_SIZE])
+{
+    unsigned char   hash[KEY_HASH_BYTES];
+    store_result_t  result;
+
+    invite_make(invite, hash);
+    step->invite = hash;
+    result = step_invite(step);
+    step->invite = NULL;
+    return result;
+}
+
+
 store_result_t change_user_add_invited(change_t *change, const char *name, bool admin,
                                        char invite[SECRET_SIZE])
 {

@@ -105,14 +105,23 @@ static store_result_t phone_name(store_t *store, change_phone_t *phone)
 }
 
 
+static store_result_t step_phone_person(step_t *step)
+{
+    store_result_t  result = store_user_add(step->store, step->phone->owner_name, "", false,
+                                            &step->user);
+
+    step->owner = step->user;
+    return result == STORE_OK ? step_invite_add(step, step->phone->invite) : result;
+}
+
+
 static store_result_t step_phone_stream(step_t *step)
 {
     change_phone_t  *phone = step->phone;
     store_result_t   result = STORE_OK;
 
-    if (phone->owner_hash) {
-        result = store_user_add(step->store, phone->owner_name, phone->owner_hash, false,
-                                &step->owner);
+    if (phone->person) {
+        result = step_phone_person(step);
     }
     if (result == STORE_OK) {
         result = step_stream_room(step);
@@ -120,10 +129,12 @@ static store_result_t step_phone_stream(step_t *step)
     if (result == STORE_OK) {
         result = phone_name(step->store, phone);
     }
+    if (result == STORE_OK) {
+        result = store_stream_add(step->store, phone->app, phone->name, step->owner,
+                                  phone->label, &step->stream);
+    }
 
-    return result == STORE_OK ? store_stream_add(step->store, phone->app, phone->name,
-                                                 step->owner, phone->label, &step->stream)
-                              : result;
+    return result == STORE_OK ? store_revocation_inherit(step->store, step->stream) : result;
 }
 
 

@@ -73,6 +73,9 @@ store_result_t step_user_revoke(step_t *step);
 store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *scope,
                           step_run run, uint64_t refresh);
 
+/* Makes a link by which step->user sets a password. */
+store_result_t step_invite_add(step_t *step, char invite[SECRET_SIZE]);
+
 /* Makes a key of the step's stream in the owner's name; the actor is its maker. */
 store_result_t step_key_add(step_t *step);
 

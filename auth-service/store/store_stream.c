@@ -85,12 +85,14 @@ store_result_t store_stream_add(store_t *store, const char *app, const char *nam
 store_result_t store_stream_taken(store_t *store, const char *app, const char *name)
 {
     static const char  sql[] = "(SELECT 1 FROM streams WHERE app = ? AND name = ?) UNION ALL "
-                               "(SELECT 1 FROM recordings WHERE app = ? AND name = ? LIMIT 1)";
+                               "(SELECT 1 FROM recordings WHERE app = ? AND name = ? LIMIT 1) "
+                               "UNION ALL (SELECT 1 FROM recording_deletions WHERE app = ? "
+                               "AND name = ?)";
 
-    store_value_t  values[] = { store_text(app), store_text(name), store_text(app),
-                                store_text(name) };
+    store_value_t  by_app = store_text(app), by_name = store_text(name);
+    store_value_t  values[] = { by_app, by_name, by_app, by_name, by_app, by_name };
 
-    return store_query(store, sql, values, 4, "i", NULL, NULL);
+    return store_query(store, sql, values, 6, "i", NULL, NULL);
 }
 
 

@@ -205,6 +205,9 @@ test('an admin adds a phone for somebody else, and a person who is not there yet
   await page.click('dialog button[type=submit]');
   await page.waitForSelector('.dialog-setup .qr');
   assert.match(larixUrl(await scan(page, 'larix')), /\/live\/lena-roof\?key=/);
+  const invite = await page.locator('.setup-invite .copy-text').inputValue();
+  assert.match(invite, new RegExp(`^${stack.httpsUrl}/#/invite/[\\w-]{43}$`));
+  await screenshot(page, 'phone-invite');
   await page.click('dialog button:has-text("Done")');
   const { users } = JSON.parse(await stack.ctl('user', 'list', '--json'));
   assert.ok(users.some((user) => user.name === 'lena' && !user.admin));

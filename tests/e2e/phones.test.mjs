@@ -91,6 +91,8 @@ describe('adding a phone', () => {
     sql(`INSERT INTO recordings (app, name, file, format, started_ms, state)
          VALUES ('live', 'mei-garage', 'live/mei-garage/x.mp4', 'mp4', 1, 'complete')`);
     assert.equal((await add('mei', { name: 'Garage' })).json.name, 'mei-garage-2');
+    sql("INSERT INTO recording_deletions (app, name) VALUES ('live', 'mei-garage-3')");
+    assert.equal((await add('mei', { name: 'Garage' })).json.name, 'mei-garage-4');
     assert.deepEqual((await call('mei', 'GET', '/api/recordings')).json.recordings, []);
   });
 
@@ -103,9 +105,15 @@ describe('adding a phone', () => {
     assert.equal(one("SELECT COUNT(*) FROM users WHERE name = 'lena'"), '0');
     const lena = await add('admin', { name: 'Door', owner: 'lena', person: true });
     assert.deepEqual([lena.status, lena.json.name], [201, 'lena-door']);
-    assert.equal((await publish(lena.json)).allow, true);
-    assert.match(one("SELECT password_hash FROM users WHERE name = 'lena'"), /^\$argon2id\$/);
-    assert.equal(one("SELECT admin FROM users WHERE name = 'lena'"), '0');
+    assert.equal((await publish(lena.json)).allow, true, 'before she has a password');
+    assert.deepEqual(sql("SELECT password_hash, admin FROM users WHERE name = 'lena'"), [['', '0']]);
+    const [, invite] = /^\/#\/invite\/([\w-]{43})$/.exec(lena.json.invite);
+    const used = await auth.api('POST', '/api/invites/use', { body: { invite, password: 'a password of hers' } });
+    assert.equal(used.status, 200);
+    assert.equal((await publish(lena.json)).allow, true, 'and with one');
+    cookies.lena = used.headers['set-cookie'].split(';')[0];
+    assert.equal((await add('lena', { name: 'Gate' })).json.name, 'lena-gate');
+    assert.equal((await add('admin', { name: 'X', owner: 'joe', person: true })).json.invite, undefined);
   });
 
   test('nothing is left of an addition that fails', async () => {
