@@ -173,6 +173,10 @@ access_check(const token_keys_t *keys, ngx_str_t *token, ngx_str_t *stream,
     holder->uid = claims.user;
     holder->issued = claims.issued;
     holder->replay = token_allows(&claims, "replay");
+    holder->link = token_of_link(&claims);
+    holder->until = holder->link ? (time_t) claims.expires : 0;
+    holder->from = holder->replay ? 0 : claims.from;
+    holder->to = holder->replay ? INT64_MAX : claims.to;
 
     return token_allows(&claims, action) ? NULL : "token is for another action";
 }

@@ -24,7 +24,10 @@ token_keys_t *access_keys(void **loc_conf);
 typedef struct {
     uint64_t  uid;         /* the token's user */
     int64_t   issued;      /* unix seconds */
+    int64_t   from, to;    /* utc ms: what the token shows of the past, at most */
+    time_t    until;       /* when to end a session that it began; 0: never */
     unsigned  replay:1;    /* the token allows to see the recorded past, too */
+    unsigned  link:1;      /* it was given by a link, which many people may have */
 } access_holder_t;
 
 /* Returns NULL and fills HOLDER when TOKEN allows ACTION on STREAM at NOW
@@ -49,5 +52,10 @@ ngx_int_t access_refuse(ngx_http_request_t *r, const char *action, ngx_int_t sta
  * NGX_OK; else the status to answer with: the refusal is counted and logged. */
 ngx_int_t access_admit(ngx_http_request_t *r, const char *action, ngx_str_t *token,
     ngx_str_t *stream, access_holder_t *holder);
+
+/* Does the token of HOLDER show the past from FROM to TO (utc ms)?  NGX_OK; else the status to
+ * answer with: the refusal is counted and logged. */
+ngx_int_t access_within(ngx_http_request_t *r, const access_holder_t *holder,
+    const ngx_str_t *stream, int64_t from, int64_t to);
 
 #endif

@@ -78,3 +78,17 @@ access_admit(ngx_http_request_t *r, const char *action, ngx_str_t *token,
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+access_within(ngx_http_request_t *r, const access_holder_t *holder,
+    const ngx_str_t *stream, int64_t from, int64_t to)
+{
+    if (from >= holder->from && to <= holder->to) {
+        return NGX_OK;
+    }
+
+    hub_refuse(hub, HUB_TOKEN);
+
+    return access_refuse(r, "clip", NGX_HTTP_FORBIDDEN, stream, "token is for another span");
+}

@@ -190,7 +190,7 @@ clip_done(ngx_http_request_t *r, history_t *h)
 static int
 clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
 {
-    ngx_int_t      all = 0, user = 0, address = 0;
+    ngx_int_t      all = 0, user = 0, address = 0, link = 0;
     ngx_int_t      most = ngx_max(limits->at_once / 2, limits->of_user);
     ngx_queue_t   *q;
     const clip_t  *c;
@@ -200,8 +200,13 @@ clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
     {
         c = ngx_queue_data(q, clip_t, queue);
         all++;
-        user += c->build.media.history->uid == h->uid;
         address += origin && c->origin == origin;
+
+        if (c->build.media.history->uid == h->uid) {
+            /* a link's users are addresses */
+            user += !h->link || c->origin == origin;
+            link += h->link;
+        }
     }
 
     if (all >= limits->at_once) {
@@ -212,6 +217,11 @@ clips_full(history_t *h, uint64_t origin, const clip_limits_t *limits)
         history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%ld clips are being sent "
                      "to this user: hub_history_clips allows no more",
                      (long) user);
+
+    } else if (link >= most) {
+        history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%ld clips are being sent "
+                     "for this link: hub_history_clips allows no more",
+                     (long) link);
 
     } else if (address >= most) {
         history_fail(h, NGX_HTTP_TOO_MANY_REQUESTS, "%ld clips are being sent "

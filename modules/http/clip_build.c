@@ -184,8 +184,51 @@ feed_movie(clip_build_t *b)
 }
 
 
-/* The range includes the segment that holds `to`.  Drop it if it begins at `to`:
- * the clip would show nothing of it. */
+/* Drops the segments of FILE in front of the first one that may be seen and decoded. */
+static void
+trim_file(const history_t *h, history_file_t *file)
+{
+    const rec_segment_t  *s = &h->range.segments[file->first];
+
+    while (file->n && (s->utc < h->least || s->dependent)) {
+        file->first++;
+        file->n--;
+        s++;
+    }
+}
+
+
+/* The range begins with the key frame before `from`.  Drop what the asker may not see: the
+ * clip then begins with the first key frame that may be seen. */
+static void
+trim_begin(history_t *h)
+{
+    size_t            i;
+    history_range_t  *range = &h->range;
+
+    for (i = 0; i < range->nfiles; i++) {
+        trim_file(h, &range->files[i]);
+
+        if (range->files[i].n) {
+            break;
+        }
+    }
+
+    range->nfiles -= i;
+    ngx_memmove(range->files, range->files + i, range->nfiles * sizeof(history_file_t));
+}
+
+
+/* Does the clip show nothing of S, which the range ends with, or too much? */
+static int
+is_behind(const history_t *h, const rec_segment_t *s)
+{
+    return (h->to > h->from && s->utc >= h->to) || s->utc + s->duration > h->most;
+}
+
+
+/* The range includes the segment that holds `to`.  Drop it if it begins at `to`, or ends
+ * behind what the asker may see. */
 static void
 trim_end(history_t *h)
 {
@@ -195,8 +238,8 @@ trim_end(history_t *h)
     while (range->nfiles) {
         file = &range->files[range->nfiles - 1];
 
-        while (file->n && h->to > h->from
-               && range->segments[file->first + file->n - 1].utc >= h->to)
+        while (file->n
+               && is_behind(h, &range->segments[file->first + file->n - 1]))
         {
             file->n--;
         }
@@ -446,6 +489,7 @@ make_head(clip_build_t *b)
 void
 clip_build(clip_build_t *b)
 {
+    trim_begin(b->media.history);
     trim_end(b->media.history);
 
     if (check_length(b) == 0 && open_files(b) == 0 && make_sets(b) == 0) {

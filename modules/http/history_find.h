@@ -58,8 +58,10 @@ struct history_s {
     char                dir[REC_DIR_MAX];        /* APP/NAME below it */
     char                stream[REC_STREAM_MAX + 1];
     int64_t             from, to;        /* utc ms, `to` included */
-    uint64_t            uid;             /* the user */
+    int64_t             least, most;     /* the asker may see nothing before or behind */
+    uint64_t            uid;             /* the user, or the link */
     int64_t             now;             /* when it was asked */
+    unsigned            link:1;          /* many people may ask as one `uid` */
     unsigned            recording:1;     /* the stream is being recorded now */
     unsigned            spans_only:1;
     unsigned            plain:1;         /* do not search for a range */

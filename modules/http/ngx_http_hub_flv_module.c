@@ -150,40 +150,7 @@ flv_is_silent(const viewer_t *v)
 }
 
 
-static void
-flv_tick(hub_tick_t *tick)
-{
-    viewer_t          *v = ngx_queue_data(&tick->queue, viewer_t, tick.queue);
-    ngx_connection_t  *c = v->request->connection;
-
-    if (v->failed) {
-        if ((ngx_msec_int_t) (ngx_current_msec - v->ends_ms) >= 0) {
-            c->error = 1;
-            ngx_http_finalize_request(v->request, NGX_ERROR);
-            ngx_http_run_posted_requests(c);
-        }
-        return;
-    }
-
-    if (viewer_check_lag(v) != NGX_OK) {
-        c->error = 1;
-        ngx_http_finalize_request(v->request, NGX_ERROR);
-
-    } else if (!v->blocked) {
-        if (flv_is_silent(v)) {
-            viewer_keep_alive(v);
-        }
-        flv_flush(v);
-
-    } else {
-        return;
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-/* The hub ends the viewer.  Does not wait for a viewer that does not read. */
+/* The hub, or its link, ends the viewer.  Does not wait for a viewer that does not read. */
 static void
 flv_leave(void *data, const char *why)
 {
@@ -204,6 +171,44 @@ flv_leave(void *data, const char *why)
 
     c->error |= rc != NGX_DONE;
     ngx_http_finalize_request(v->request, rc == NGX_DONE ? NGX_OK : NGX_ERROR);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+flv_tick(hub_tick_t *tick)
+{
+    viewer_t          *v = ngx_queue_data(&tick->queue, viewer_t, tick.queue);
+    ngx_connection_t  *c = v->request->connection;
+
+    if (v->failed) {
+        if ((ngx_msec_int_t) (ngx_current_msec - v->ends_ms) >= 0) {
+            c->error = 1;
+            ngx_http_finalize_request(v->request, NGX_ERROR);
+            ngx_http_run_posted_requests(c);
+        }
+        return;
+    }
+
+    if (v->until && ngx_time() >= v->until && !v->closing) {
+        flv_leave(v, "its link has expired");
+        return;
+    }
+
+    if (viewer_check_lag(v) != NGX_OK) {
+        c->error = 1;
+        ngx_http_finalize_request(v->request, NGX_ERROR);
+
+    } else if (!v->blocked) {
+        if (flv_is_silent(v)) {
+            viewer_keep_alive(v);
+        }
+        flv_flush(v);
+
+    } else {
+        return;
+    }
+
     ngx_http_run_posted_requests(c);
 }
 
@@ -477,6 +482,8 @@ flv_start(ngx_http_request_t *r, ngx_str_t *stream,
     if (hub_reader_open(hub, stream->data, stream->len, &v->reader) != NGX_OK) {
         return access_refuse(r, "view", NGX_HTTP_NOT_FOUND, stream, "not live");
     }
+
+    v->until = holder->until;
 
     reason = flv_admit(r, v, holder);
     if (reason != HUB_ADMITTED) {

@@ -322,22 +322,51 @@ read_span(ngx_http_request_t *r, history_t *h, int *open, ngx_int_t *rc)
 
 /* --- answers --- */
 
+/* A question whose answer has nothing of the time that the token does not show. */
+static history_t *
+create_question(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
+    history_uri_t *uri)
+{
+    history_t  *h = history_create(r, &conf->root, &uri->stream, uri->holder.uid);
+
+    if (h) {
+        h->link = uri->holder.link;
+        h->least = uri->holder.from;
+        h->most = uri->holder.to;
+    }
+
+    return h;
+}
+
+
+static int
+is_clip(const ngx_str_t *file)
+{
+    return file->len == sizeof("clip.mp4") - 1
+           && ngx_memcmp(file->data, "clip.mp4", file->len) == 0;
+}
+
+
 /* index.m3u8, spans.json, and clip.mp4: a span of the stream. */
 static ngx_int_t
 answer_span(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
     history_uri_t *uri)
 {
-    int         open, clip = uri->file.data[0] == 'c';
+    int         open, clip = is_clip(&uri->file);
     ngx_int_t   rc;
     replay_t   *replay;
-    history_t  *h = history_create(r, &conf->root, &uri->stream,
-                                   uri->holder.uid);
+    history_t  *h = create_question(r, conf, uri);
 
     if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (read_span(r, h, &open, &rc) != NGX_OK) {
+        return rc;
+    }
+
+    rc = access_within(r, &uri->holder, &uri->stream, h->from, h->to);
+    if (rc != NGX_OK) {
         return rc;
     }
 
@@ -368,7 +397,7 @@ answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
         return NGX_HTTP_NOT_FOUND;
     }
 
-    h = history_create(r, &conf->root, &uri->stream, uri->holder.uid);
+    h = create_question(r, conf, uri);
     if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -381,6 +410,11 @@ answer_thumb(ngx_http_request_t *r, ngx_http_hub_history_loc_conf_t *conf,
 
     if (at == NGX_DECLINED) {
         h->to = history_now();
+    }
+
+    rc = access_within(r, &uri->holder, &uri->stream, h->to, h->to);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return history_thumb(r, h, conf->pool, &conf->thumbs, at == NGX_DECLINED);
@@ -597,12 +631,14 @@ ngx_http_hub_history_handler(ngx_http_request_t *r)
         return NGX_HTTP_NOT_FOUND;
     }
 
-    rc = access_admit(r, "replay", &uri.token, &uri.stream, &uri.holder);
+    answer = find_answer(&uri.file);
+
+    /* only these two ask whether the token shows this time: all others need the whole right */
+    rc = access_admit(r, is_clip(&uri.file) || answer == answer_thumb ? "clip" : "replay",
+                      &uri.token, &uri.stream, &uri.holder);
     if (rc != NGX_OK) {
         return rc;
     }
-
-    answer = find_answer(&uri.file);
 
     return answer ? answer(r, conf, &uri) : NGX_HTTP_NOT_FOUND;
 }

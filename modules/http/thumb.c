@@ -130,18 +130,18 @@ thumb_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 }
 
 
-/* The newest segment of FILE that begins with a key frame, at AT or before. */
+/* The newest segment of FILE that begins with a key frame, at H's moment or before. */
 static const rec_segment_t *
-find_key_segment(const history_range_t *range, const history_file_t *file, int64_t at)
+find_key_segment(const history_t *h, const history_file_t *file)
 {
     uint32_t              n;
     const rec_segment_t  *segment;
 
     for (n = file->n; n > 0; n--) {
-        segment = &range->segments[file->first + n - 1];
+        segment = &h->range.segments[file->first + n - 1];
 
-        if (!segment->dependent && segment->utc <= at) {
-            return segment;
+        if (!segment->dependent && segment->utc <= h->to) {
+            return segment->utc >= h->least ? segment : NULL;
         }
     }
 
@@ -159,7 +159,7 @@ find_in_mp4(history_t *h, thumb_search_t *search)
 
     for (n = h->range.nfiles; n > 0 && segment == NULL; n--) {
         file = &h->range.files[n - 1];
-        segment = find_key_segment(&h->range, file, h->to);
+        segment = find_key_segment(h, file);
 
         if (segment) {
             ngx_memcpy(search->file, file->file, sizeof(search->file));
@@ -197,7 +197,8 @@ read_tag(int fd, uint64_t offset, uint64_t *size, int *config)
 
 
 /* Finds the newest key frame in the FLV's onMetaData.  `init` ends behind
- * onMetaData and the sequence headers. */
+ * onMetaData and the sequence headers.  There are no clips of FLV files, so nobody with
+ * a token for a clip asks. */
 static void
 find_in_flv(history_t *h, thumb_search_t *search)
 {
@@ -244,7 +245,7 @@ thumb_work(history_t *h)
     search->growing |= history_growing(h) != 0;
     find_in_mp4(h, search);
 
-    if (search->size == 0 && h->flv != -1) {
+    if (search->size == 0 && h->flv != -1 && h->least == 0) {
         find_in_flv(h, search);
     }
 

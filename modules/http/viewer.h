@@ -43,6 +43,7 @@ typedef struct {
     ngx_msec_t           copy_ms;      /* when that last changed */
     ws_reader_t         *ws;           /* WebSocket only */
     ngx_msec_t           ends_ms;      /* when to cut off a failed viewer */
+    time_t               until;        /* its link ends then; 0: it has none */
 
     unsigned             out:2;        /* enum viewer_out */
     unsigned             blocked:1;    /* waits for the socket */

@@ -192,6 +192,23 @@ read_user(const char *text)
 }
 
 
+/* Reads the span of a token for "clip".  Returns 0 or -1. */
+static int
+read_span(json_t *body, token_claims_t *claims)
+{
+    json_t  *from = json_object_get(body, "f"), *to = json_object_get(body, "t");
+
+    if (!json_is_integer(from) || !json_is_integer(to)) {
+        return -1;
+    }
+
+    claims->from = json_integer_value(from);
+    claims->to = json_integer_value(to);
+
+    return claims->from < 0 || claims->from > claims->to ? -1 : 0;
+}
+
+
 static token_result_t
 read_claims(json_t *body, token_claims_t *claims)
 {
@@ -213,6 +230,10 @@ read_claims(json_t *body, token_claims_t *claims)
     claims->expires = json_integer_value(expires);
     strcpy(claims->stream, stream);
     strcpy(claims->action, action);
+
+    if (strcmp(action, "clip") == 0 && read_span(body, claims) != 0) {
+        return TOKEN_LACKS_CLAIM;
+    }
 
     return claims->user ? TOKEN_OK : TOKEN_NO_USER;
 }
@@ -266,11 +287,27 @@ token_check(const token_keys_t *keys, token_mac_pt hmac, const char *text,
 
 
 int
+token_of_link(const token_claims_t *claims)
+{
+    return claims->user > TOKEN_LINKS;
+}
+
+
+int
 token_allows(const token_claims_t *claims, const char *action)
 {
+    int  watch = strcmp(claims->action, "watch") == 0;
+    int  view = strcmp(claims->action, "view") == 0;
+    int  replay = strcmp(claims->action, "replay") == 0;
+    int  clip = strcmp(claims->action, "clip") == 0;
+
+    if (token_of_link(claims)) {
+        return (view || clip) && strcmp(claims->action, action) == 0;
+    }
+
     return strcmp(claims->action, action) == 0
-           || (strcmp(claims->action, "watch") == 0
-               && (strcmp(action, "view") == 0 || strcmp(action, "replay") == 0));
+           || (watch && (strcmp(action, "view") == 0 || strcmp(action, "replay") == 0))
+           || ((watch || replay) && strcmp(action, "clip") == 0);
 }
 
 

@@ -70,25 +70,43 @@ token_add_dot(char out[TOKEN_MAX], size_t used)
 }
 
 
+/* The claims as JSON, for the caller to decref; NULL without memory. */
+static json_t *
+token_body(const token_claims_t *claims)
+{
+    char     user[24];
+    json_t  *body;
+
+    snprintf(user, sizeof(user), "%" PRIu64, claims->user);
+
+    body = json_pack("{ss ss ss sI sI}", "sub", user, "s", claims->stream,
+                     "a", claims->action, "iat", (json_int_t) claims->issued,
+                     "exp", (json_int_t) claims->expires);
+
+    if (strcmp(claims->action, "clip") == 0
+        && (json_object_set_new(body, "f", json_integer(claims->from)) != 0
+            || json_object_set_new(body, "t", json_integer(claims->to)) != 0))
+    {
+        json_decref(body);
+        return NULL;
+    }
+
+    return body;
+}
+
+
 size_t
 token_make(const token_keys_t *keys, token_mac_pt hmac, const token_claims_t *claims,
     char out[TOKEN_MAX])
 {
-    char     user[24];
     size_t   used;
     uint8_t  mac[TOKEN_MAC_BYTES];
-
-    snprintf(user, sizeof(user), "%" PRIu64, claims->user);
 
     used = token_add_json(out, 0, json_pack("{ss ss}", "alg", "HS256", "kid",
                                             keys->keys[0].kid));
     used = token_add_dot(out, used);
     if (used) {
-        used = token_add_json(out, used,
-                              json_pack("{ss ss ss sI sI}", "sub", user,
-                                        "s", claims->stream, "a", claims->action,
-                                        "iat", (json_int_t) claims->issued,
-                                        "exp", (json_int_t) claims->expires));
+        used = token_add_json(out, used, token_body(claims));
     }
 
     if (used == 0 || hmac(mac, keys->keys[0].key, out, used) != 0) {

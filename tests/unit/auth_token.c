@@ -40,7 +40,7 @@ static int start(void **state)
 
 static void make(char token[TOKEN_MAX], int64_t issued, int64_t expires)
 {
-    token_claims_t  claims = { 7, "live/demo", "view", issued, expires };
+    token_claims_t  claims = { 7, "live/demo", "view", issued, expires, 0, 0 };
 
     assert_true(token_sign(&keys, &claims, token));
 }
@@ -109,6 +109,57 @@ static void test_what_each_action_allows(void **state)
 }
 
 
+/* a token for "clip" names its span; one of a link gives "view" or "clip", whatever it says */
+static void test_what_a_link_allows(void **state)
+{
+    static const struct {
+        const char  *held;
+        uint64_t     user;
+        bool         view;
+        bool         replay;
+        bool         clip;
+    }  cases[] = {
+        { "view", 7, true, false, false }, { "replay", 7, false, true, true },
+        { "watch", 7, true, true, true }, { "clip", 7, false, false, true },
+        { "view", TOKEN_LINKS + 7, true, false, false },
+        { "clip", TOKEN_LINKS + 7, false, false, true },
+        { "replay", TOKEN_LINKS + 7, false, false, false },
+        { "watch", TOKEN_LINKS + 7, false, false, false },
+        { "view", TOKEN_LINKS, true, false, false }, { "watch", TOKEN_LINKS, true, true, true },
+    };
+
+    size_t          i;
+    token_claims_t  claims;
+
+    (void) state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memset(&claims, 0, sizeof(claims));
+        claims.user = cases[i].user;
+        strcpy(claims.action, cases[i].held);
+        assert_int_equal(token_allows(&claims, "view"), cases[i].view);
+        assert_int_equal(token_allows(&claims, "replay"), cases[i].replay);
+        assert_int_equal(token_allows(&claims, "clip"), cases[i].clip);
+        assert_false(token_allows(&claims, "watch") && cases[i].user > TOKEN_LINKS);
+        assert_int_equal(token_of_link(&claims), cases[i].user > TOKEN_LINKS);
+    }
+}
+
+
+static void test_span_verifies(void **state)
+{
+    char            token[TOKEN_MAX];
+    token_claims_t  claims = { TOKEN_LINKS + 7, "live/demo", "clip", NOW, NOW + 60, 1000, 2000 };
+
+    (void) state;
+    assert_true(token_sign(&keys, &claims, token));
+    memset(&claims, 0, sizeof(claims));
+    assert_int_equal(token_verify(&keys, token, NOW, &claims), TOKEN_OK);
+    assert_int_equal(claims.from, 1000);
+    assert_int_equal(claims.to, 2000);
+    assert_true(claims.user == TOKEN_LINKS + 7);
+}
+
+
 /* the layout that nginx reads: RFC 7515 compact, no padding */
 static void test_layout(void **state)
 {
@@ -138,7 +189,7 @@ static void test_second_key_verifies(void **state)
 {
     char            token[TOKEN_MAX];
     token_keys_t    old = { .count = 1 };
-    token_claims_t  claims = { 7, "live/demo", "view", NOW, NOW + 60 };
+    token_claims_t  claims = { 7, "live/demo", "view", NOW, NOW + 60, 0, 0 };
 
     (void) state;
     old.keys[0] = keys.keys[1];
@@ -189,6 +240,8 @@ static void test_expired(void **state)
               "\"exp\":1700000060}"
 #define HEAD  "{\"alg\":\"HS256\",\"kid\":\"k1\"}"
 
+#define CLIP  "{\"sub\":\"7\",\"s\":\"l/d\",\"a\":\"clip\",\"iat\":1,\"exp\":1800000000"
+
 static void test_raw_table(void **state)
 {
     static const struct {
@@ -224,6 +277,15 @@ static void test_raw_table(void **state)
           TOKEN_LACKS_CLAIM },
         { HEAD, "{\"sub\":\"7\",\"s\":\"l/d\",\"a\":\"a-very-long-action\",\"iat\":1,"
           "\"exp\":1800000000}", TOKEN_LACKS_CLAIM },
+        /* a clip without a whole span */
+        { HEAD, CLIP "}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":1}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"t\":1}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":2,\"t\":1}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":-1,\"t\":1}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":\"1\",\"t\":\"2\"}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":1.0,\"t\":2}", TOKEN_LACKS_CLAIM },
+        { HEAD, CLIP ",\"f\":1,\"t\":1}", TOKEN_OK },
     };
 
     char            token[2 * TOKEN_MAX];
@@ -281,7 +343,7 @@ static void test_64_kilobytes(void **state)
 static void test_longest_name(void **state)
 {
     char            token[TOKEN_MAX];
-    token_claims_t  claims = { 1000000000000000000, "", "replay", NOW, NOW + 60 }, back;
+    token_claims_t  claims = { 1000000000000000000, "", "replay", NOW, NOW + 60, 0, 0 }, back;
 
     (void) state;
     memset(claims.stream, 'a', NAME_FULL_MAX);
@@ -439,6 +501,8 @@ int main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(test_signed_verifies),
         cmocka_unit_test(test_what_each_action_allows),
+        cmocka_unit_test(test_what_a_link_allows),
+        cmocka_unit_test(test_span_verifies),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_second_key_verifies),
         cmocka_unit_test(test_tampered),
