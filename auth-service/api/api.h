@@ -216,6 +216,12 @@ void api_storage(api_t *api);
 void api_storage_plan(api_t *api);
 void api_storage_delete(api_t *api);
 
+/* api_link.c */
+void api_links(api_t *api);
+void api_link_add(api_t *api);
+void api_link_revoke(api_t *api);
+void api_link_open(api_t *api);
+
 /* api_session.c */
 void api_events_access(api_t *api);
 void api_sessions(api_t *api);

@@ -50,6 +50,9 @@ void api_service_init(api_service_t *service, const config_t *config, const toke
     backoff_init(&service->by_invite, &invite_rule);
     backoff_init(&service->by_code, &code_rule);
     backoff_init(&service->by_visitor, &visitor_rule);
+    backoff_init(&service->by_link, &network_rule);
+    backoff_init(&service->by_link_password, &account_rule);
+    backoff_init(&service->by_link_stranger, &stranger_rule);
     hashing_init(&service->hashing, config->api_threads);
 
     pthread_mutex_init(&service->live_lock, NULL);

@@ -28,6 +28,12 @@ typedef struct {
     backoff_t            by_invite;     /* unknown links, per address or IPv6 /56 */
     backoff_t            by_code;       /* wrong codes of the second step, per user */
     backoff_t            by_visitor;    /* names of streams that are not open, per address */
+
+    /* links, see api_link.c */
+    backoff_t            by_link;       /* unknown links, per address */
+    backoff_t            by_link_password;      /* wrong passwords, per link and address */
+    backoff_t            by_link_stranger;      /* the same, of all addresses together */
+
     slots_t              hashing;       /* for password checks */
 
     /* nginx's view of the streams, at most LIVE_AGE_MS old */

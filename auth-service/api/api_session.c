@@ -3,6 +3,7 @@
 #include "api.h"
 #include "../base/control.h"
 #include "../base/log.h"
+#include "../rights/link.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -153,6 +154,7 @@ static bool session_load(api_t *api, json_t **sessions)
             if (json_integer_value(json_object_get(each, "uid")) == (json_int_t) TOKEN_VISITOR) {
                 json_object_set_new(each, "user", json_string(TOKEN_VISITOR_NAME));
             }
+            link_name_session(each, json_integer_value(json_object_get(each, "uid")));
             json_array_append(*sessions, each);
         }
     }

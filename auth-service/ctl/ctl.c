@@ -76,8 +76,8 @@ void ctl_report(const ctl_t *ctl, const change_t *change)
     }
 
     if (change->orphaned) {
-        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "ended the keys and grants on %u "
-                "stream%s whose maker may no longer manage the stream\n", change->orphaned,
+        fprintf((ctl->given & OPTION_JSON) ? stderr : stdout, "ended the keys, grants and links on "
+                "%u stream%s whose maker may no longer manage the stream\n", change->orphaned,
                 change->orphaned == 1 ? "" : "s");
     }
 

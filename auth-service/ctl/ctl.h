@@ -92,6 +92,11 @@ int ctl_set_number(const char *setting, const char *value, uint64_t *out);
 void ctl_key_print_new(ctl_t *ctl, const char *app, const char *name, const char *owner,
                        const char *key);
 
+/* reads the seconds of an option, from 1 to `most`; given may be NULL */
+int ctl_seconds(const char *option, const char *given, long otherwise, long most, long *seconds);
+/* reads a password from standard input */
+int ctl_read_password(char hash[PASSWORD_HASH_SIZE]);
+
 /* Look up a user or stream by the name on the command line, and print their own errors. */
 int ctl_find_user(ctl_t *ctl, const char *name, store_user_t *user);
 int ctl_find_stream(ctl_t *ctl, const char *full, uint64_t user, store_stream_t *stream);
@@ -130,6 +135,10 @@ int ctl_grant(ctl_t *ctl);
 int ctl_revoke(ctl_t *ctl);
 int ctl_grant_list(ctl_t *ctl);
 int ctl_url(ctl_t *ctl);
+
+int ctl_link_add(ctl_t *ctl);
+int ctl_link_list(ctl_t *ctl);
+int ctl_link_revoke(ctl_t *ctl);
 
 int ctl_rec_list(ctl_t *ctl);
 int ctl_rec_start(ctl_t *ctl);

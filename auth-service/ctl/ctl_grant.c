@@ -177,9 +177,7 @@ int ctl_grant_list(ctl_t *ctl)
 }
 
 
-/* Reads the seconds of OPTION, from 1 to MOST; GIVEN may be NULL. */
-static int ctl_seconds(const char *option, const char *given, long otherwise, long most,
-                       long *seconds)
+int ctl_seconds(const char *option, const char *given, long otherwise, long most, long *seconds)
 {
     char  *end;
 

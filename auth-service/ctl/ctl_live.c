@@ -3,6 +3,7 @@
 #include "ctl.h"
 #include "../base/control.h"
 #include "../base/token.h"
+#include "../rights/links.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -249,6 +250,7 @@ static int ctl_name_users(ctl_t *ctl, json_t *sessions)
         if (ctl_number_of(each, "uid") == (long long) TOKEN_VISITOR) {
             json_object_set_new(each, "user", json_string(TOKEN_VISITOR_NAME));
         }
+        link_name_session(each, ctl_number_of(each, "uid"));
     }
 
     json_decref(names);

@@ -115,6 +115,18 @@ static const ctl_command_t  ctl_commands[] = {
       "back into the recording",
       2, 3,
       OPTION_FORMAT | OPTION_WINDOW | OPTION_TTL, 0, ctl_url },
+    { "link add", "APP/NAME live|FROM TO [--ttl SECONDS] [--label TEXT] [--password-stdin] "
+      "[--json]",
+      "makes a link that shows a span of the recordings, or the stream live, without an account; "
+      "by default for a day",
+      2, 3,
+      OPTION_TTL | OPTION_LABEL | OPTION_PASSWORD_STDIN | OPTION_JSON, 0, ctl_link_add },
+    { "link list", "[APP/NAME] [--json]",
+      "lists the links, with the number of their views",
+      0, 1, OPTION_JSON, 0, ctl_link_list },
+    { "link revoke", "ID",
+      "ends a link and its viewers",
+      1, 1, 0, 0, ctl_link_revoke },
     { "rec list", "[APP/NAME] [--json]",
       "lists recordings, the oldest first",
       0, 1, OPTION_JSON, 0, ctl_rec_list },

@@ -11,28 +11,42 @@ typedef struct {
 } ctl_password_t;
 
 
-static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD_HASH_SIZE])
+static int ctl_hash_password(const char *text, char hash[PASSWORD_HASH_SIZE])
 {
-    password->made = !(ctl->given & OPTION_PASSWORD_STDIN);
-
-    if (password->made) {
-        password_random(password->text, sizeof(password->text), 12);
-    } else {
-        if (fgets(password->text, sizeof(password->text), stdin) == NULL) {
-            return ctl_fail(CTL_USAGE, "no password on standard input; expected one line");
-        }
-        password->text[strcspn(password->text, "\r\n")] = '\0';
-    }
-
-    if (!password_valid(password->text)) {
+    if (!password_valid(text)) {
         return ctl_fail(CTL_USAGE, "password has %zu bytes; expected " PASSWORD_RULE,
-                        strlen(password->text));
+                        strlen(text));
     }
-    if (!password_hash(password->text, hash)) {
+    if (!password_hash(text, hash)) {
         return ctl_fail(CTL_FAILED, "password hash: there are not 19 MiB of memory");
     }
 
     return CTL_OK;
+}
+
+
+int ctl_read_password(char hash[PASSWORD_HASH_SIZE])
+{
+    char  text[PASSWORD_MAX + 3];
+
+    if (fgets(text, sizeof(text), stdin) == NULL) {
+        return ctl_fail(CTL_USAGE, "no password on standard input; expected one line");
+    }
+    text[strcspn(text, "\r\n")] = '\0';
+
+    return ctl_hash_password(text, hash);
+}
+
+
+static int ctl_password(ctl_t *ctl, ctl_password_t *password, char hash[PASSWORD_HASH_SIZE])
+{
+    password->made = !(ctl->given & OPTION_PASSWORD_STDIN);
+    if (!password->made) {
+        return ctl_read_password(hash);
+    }
+
+    password_random(password->text, sizeof(password->text), 12);
+    return ctl_hash_password(password->text, hash);
 }
 
 

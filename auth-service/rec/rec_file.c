@@ -1,7 +1,6 @@
 #include "rec_file.h"
 #include "../base/below.h"
 #include "../../modules/rules/flv_tag.h"
-#include "../../modules/rules/rec_index.h"
 #include "../../modules/rules/rec_path.h"
 
 #include <dirent.h>
@@ -457,6 +456,25 @@ bool rec_file_read(const char *root, store_recording_t *recording, char *error,
     }
 
     return true;
+}
+
+
+void rec_file_segments(const char *root, const char *file, rec_segment_each each, void *data)
+{
+    char            path[PATH_MAX], *text;
+    size_t          size = 0;
+    rec_reader_t    reader;
+    rec_segment_t   segment;
+
+    text = rec_path_join(path, root, file, "m3u8") ? rec_load(path, &size) : NULL;
+
+    if (text && rec_index_open(&reader, text, size) == 0) {
+        while (rec_index_next(&reader, &segment) == 1) {
+            each(&segment, data);
+        }
+    }
+
+    free(text);
 }
 
 

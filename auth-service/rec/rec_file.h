@@ -2,6 +2,7 @@
 #define DUOLU_REC_FILE_H
 
 #include "../store/store.h"
+#include "../../modules/rules/rec_index.h"
 
 /*
  * The files below the folder of recordings, called root: APP/NAME/DAY/TIME.mp4 with its
@@ -60,6 +61,10 @@ rec_file_result_t rec_file_remove(const char *root, const char *file, char *erro
  */
 bool rec_file_read(const char *root, store_recording_t *recording, char *error,
                    size_t error_size);
+
+/* Visits the segments of an MP4, in order, that its index lists; none without an index. */
+typedef void (*rec_segment_each)(const rec_segment_t *segment, void *data);
+void rec_file_segments(const char *root, const char *file, rec_segment_each each, void *data);
 
 /* Visits each recording below root, a stream's in order of time; false if root can't be read. */
 typedef void (*rec_file_each)(const char *file, void *data);

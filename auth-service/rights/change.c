@@ -2,6 +2,7 @@
 #include "../base/token.h"
 #include "loss.h"
 #include "publish_key.h"
+#include "sharing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,7 +283,28 @@ static store_result_t step_admit(step_t *step)
     if (!access.admin && access.user != access.owner) {
         step->maker = step->actor;
     }
-    return rights_of_access(&access) & RIGHT_MANAGE ? STORE_OK : STORE_REFUSED;
+    return rights_has_all(rights_of_access(&access), RIGHT_MANAGE
+                          | (step->rows ? step->rows->needed : 0)) ? STORE_OK : STORE_REFUSED;
+}
+
+
+static void step_revoke_user(uint64_t id, void *data)
+{
+    step_t  *step = data;
+
+    if (step->result == STORE_OK) {
+        step->result = step_revoke(step, id, 0, 0);
+    }
+}
+
+
+static store_result_t step_end_sharers(step_t *step)
+{
+    store_result_t  result;
+
+    step->result = STORE_OK;
+    result = sharing_end_orphans(step->store, step_revoke_user, step, &step->sharers);
+    return result == STORE_OK ? step->result : result;
 }
 
 
@@ -293,7 +315,10 @@ static store_result_t step_apply(step_t *step, const loss_scope_t *scope, step_r
     if (result == STORE_OK) {
         result = step_with_loss(step, scope, run);
     }
-    return result == STORE_OK ? step_end_orphans(step) : result;
+    if (result == STORE_OK) {
+        result = step_end_orphans(step);
+    }
+    return result == STORE_OK ? step_end_sharers(step) : result;
 }
 
 
@@ -339,7 +364,7 @@ store_result_t change_run(change_t *change, step_t *step, const loss_scope_t *sc
     step->change = change;
 
     result = step_commit(step, scope, run);
-    change->orphaned = result == STORE_OK ? (unsigned) step->orphan_count : 0;
+    change->orphaned = result == STORE_OK ? (unsigned) step->orphan_count + step->sharers : 0;
     change->device = step->device;
     free(step->orphans);
     if (result != STORE_OK) {
@@ -678,16 +703,6 @@ static store_result_t step_grant_remove(step_t *step)
 }
 
 
-static void step_revoke_user(uint64_t id, void *data)
-{
-    step_t  *step = data;
-
-    if (step->result == STORE_OK) {
-        step->result = step_revoke(step, id, 0, 0);
-    }
-}
-
-
 static void step_revoke_stream(uint64_t id, void *data)
 {
     step_t  *step = data;
@@ -778,6 +793,23 @@ store_result_t change_group_leave(change_t *change, uint64_t group, uint64_t use
     loss_scope_t  scope = { .user = user };
 
     return change_run(change, &step, &scope, step_group_leave, user);
+}
+
+
+static store_result_t step_rows(step_t *step)
+{
+    uint64_t        revoked = 0;
+    store_result_t  result = step->rows->run(step->store, step->actor, step->rows->data, &revoked);
+
+    return result == STORE_OK && revoked ? step_revoke(step, revoked, 0, 0) : result;
+}
+
+
+store_result_t change_rows(change_t *change, const change_rows_t *rows)
+{
+    step_t  step = { .managed = rows->stream, .rows = rows };
+
+    return change_run(change, &step, NULL, step_rows, CHANGE_NO_PAGE);
 }
 
 

@@ -8,14 +8,14 @@
  * writes a revocation for every right that is lost; then the caller's process tells
  * nginx. If nginx does not answer, the change stands, and duolu-auth delivers it later.
  * The change fails with STORE_REFUSED if the actor has meanwhile lost the right to make
- * it. Keys and grants end when their maker loses the right to manage the stream.
+ * it. Keys, grants and links end when their maker loses the right to manage the stream.
  */
 typedef struct {
     store_t          *store;
     const char       *control_socket;
     uint64_t          actor;        /* the user of the page; 0: duoluctl or the keeper */
     outbox_report_t   report;
-    unsigned          orphaned;     /* streams on which a maker's keys and grants ended */
+    unsigned          orphaned;     /* streams on which a maker's keys, grants or links ended */
     store_recorded_t  left;         /* STORE_EXISTS: recordings of a deleted stream of this name */
     bool              left_going;   /* STORE_EXISTS: such recordings are being deleted */
     uint64_t          device;       /* the device of the key that was made or revoked */
@@ -128,7 +128,20 @@ store_result_t change_group_add(change_t *change, const char *name);
 /* with its grants */
 store_result_t change_group_remove(change_t *change, uint64_t group);
 
-/* Ends keys and grants whose makers lost the right to manage by a change made by hand. */
+/*
+ * A change of rows that give no right to users, such as links. It runs in the transaction;
+ * *revoked is the user whose sessions end then, if it sets one.
+ */
+typedef struct {
+    uint64_t          stream;       /* that the actor must manage */
+    unsigned          needed;       /* the actor's rights on it that this takes, beside to manage */
+    store_result_t  (*run)(store_t *store, uint64_t actor, void *data, uint64_t *revoked);
+    void             *data;
+} change_rows_t;
+
+store_result_t change_rows(change_t *change, const change_rows_t *rows);
+
+/* Ends keys, grants and links whose makers lost their right by a change made by hand. */
 store_result_t change_orphans(change_t *change);
 
 #endif

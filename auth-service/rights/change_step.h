@@ -41,6 +41,7 @@ typedef struct {
     size_t               setting_count;
     change_phone_t      *phone;
     const store_grant_key_t *grant;
+    const change_rows_t     *rows;
     char                *key;           /* out */
     store_revocation_t  *revoked;       /* revocations to deliver */
     size_t               revoked_count;
@@ -48,6 +49,7 @@ typedef struct {
     store_access_t      *orphans;       /* makers, each with a stream they may not manage */
     size_t               orphan_count;
     size_t               orphan_size;
+    unsigned             sharers;       /* makers, each with a stream, whose links ended */
     store_result_t       result;        /* a callback's failure */
 } step_t;
 

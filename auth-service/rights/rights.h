@@ -49,6 +49,11 @@ unsigned rights_of_access(const store_access_t *access);
  */
 bool rights_orphans(const store_access_t *maker);
 
+static inline bool rights_has_all(unsigned rights, unsigned needed)
+{
+    return (rights & needed) == needed;
+}
+
 #define RIGHTS_TEXT_SIZE  40    /* "publish,view,replay,manage" */
 
 /* Turns "view,replay" into bits; 0 when a word is unknown or there is none. */

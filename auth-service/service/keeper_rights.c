@@ -2,6 +2,7 @@
 #include "keeper.h"
 #include "../base/log.h"
 #include "../rights/rights.h"
+#include "../rights/sharing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static void rights_count_orphan(const store_access_t *maker, void *data)
 }
 
 
-/* Ends keys and grants of makers who lost the right to manage by a change made by hand. */
+/* Ends keys, grants and links of makers who lost their right by a change made by hand. */
 static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
 {
     unsigned        orphans = 0;
@@ -87,6 +88,9 @@ static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
     state->makers_in = RIGHTS_MAKERS_EACH - 1;
 
     result = store_access_makers(desk->store, rights_count_orphan, &orphans);
+    if (result == STORE_OK) {
+        result = sharing_count_orphans(desk->store, &orphans);
+    }
     if (result == STORE_OK && orphans) {
         result = change_orphans(&change);
     }
@@ -94,8 +98,8 @@ static void rights_end_orphans(keeper_desk_t *desk, rights_state_t *state)
     if (result == STORE_ERROR) {
         log_error("makers: %s", store_error(desk->store));
     } else if (result == STORE_OK && change.orphaned) {
-        log_info("makers: keys and grants ended on %u streams, whose maker may no longer manage "
-                 "them; %llu sessions ended", change.orphaned,
+        log_info("makers: keys, grants or links ended on %u streams, whose maker may no longer "
+                 "manage them; %llu sessions ended", change.orphaned,
                  (unsigned long long) change.report.ended);
     }
 }

@@ -326,6 +326,47 @@ store_result_t store_phone_get(store_t *store, uint64_t id, store_phone_t *phone
 store_result_t store_phone_list(store_t *store, const store_phone_query_t *query,
                                 store_phone_each each, void *data);
 
+/* --- links, which show a stream without an account (store_link.c) --- */
+
+typedef struct {
+    uint64_t  id;
+    uint64_t  stream;
+    bool      clip;             /* a span of the recordings; else live, until it expires */
+    int64_t   from;             /* of a clip; unix ms, as the others */
+    int64_t   to;
+    int64_t   expires;
+    char      label[NAME_TITLE_MAX * 4 + 1];    /* the title of its page; "": the stream's */
+    char      password_hash[PASSWORD_HASH_SIZE];    /* "": no password */
+    uint64_t  maker;            /* the user who made it; 0: duoluctl or by hand */
+    /* set when read: */
+    char      app[NAME_APP_MAX + 1];
+    char      name[NAME_STREAM_MAX + 1];
+    char      title[NAME_TITLE_MAX * 4 + 1];    /* of the stream */
+    char      maker_name[NAME_USER_MAX + 1];
+    uint64_t  views;
+    bool      over;             /* revoked or expired */
+    int64_t   not_before;       /* media tokens made until then are void */
+} store_link_t;
+
+typedef void (*store_link_each)(const store_link_t *link, void *data);
+
+store_result_t store_link_add(store_t *store, const store_link_t *link,
+                              const unsigned char hash[KEY_HASH_BYTES], uint64_t *id);
+store_result_t store_link_by_token(store_t *store, const unsigned char hash[KEY_HASH_BYTES],
+                                   store_link_t *link);
+store_result_t store_link_by_id(store_t *store, uint64_t id, store_link_t *link);
+/* those that are not revoked, the newest first; 0: of all streams */
+store_result_t store_link_list(store_t *store, uint64_t stream, store_link_each each, void *data);
+/* deletes links that are over, if the stream has as many as MOST; STORE_EXISTS: it still has */
+store_result_t store_link_room(store_t *store, uint64_t stream, unsigned most);
+/* counts a view, or with AGAIN only the first one; STORE_NONE: it is over */
+store_result_t store_link_view(store_t *store, uint64_t id, bool again);
+store_result_t store_link_revoke(store_t *store, uint64_t stream, uint64_t id);
+/* one maker's valid links of a kind on a stream: those that somebody has opened */
+store_result_t store_link_seen(store_t *store, uint64_t stream, uint64_t maker, bool clip,
+                               store_id_each each, void *data);
+store_result_t store_link_revoke_made(store_t *store, uint64_t stream, uint64_t maker, bool clip);
+
 /* --- grants (store_grant.c) --- */
 
 typedef struct {
@@ -382,10 +423,12 @@ store_result_t store_access_one(store_t *store, uint64_t stream, uint64_t user,
                                 store_access_t *access);
 /* the users who made keys or grants that still exist, with their streams */
 store_result_t store_access_makers(store_t *store, store_access_each each, void *data);
+/* the users who made links of this kind that are valid, with their streams */
+store_result_t store_access_sharers(store_t *store, bool clip, store_access_each each, void *data);
 /* the rights that one maker's grants give; sets user, stream and granted */
 store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_access_each each, void *data);
-/* adds an audit row: this maker's keys and grants end */
+/* adds an audit row: this maker's keys, grants or links end */
 store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t maker);
 
 /* --- one person, for admins (store_person.c) --- */
@@ -437,7 +480,8 @@ typedef struct {
 store_result_t store_revocation_add(store_t *store, const store_revocation_t *revocation);
 /* moves an existing one to a later time */
 store_result_t store_revocation_delay(store_t *store, const store_revocation_t *revocation);
-/* adds revocations for users disabled and keys revoked by hand; FOUND may count some twice */
+/* adds revocations for users disabled, and keys and links revoked, by hand; FOUND may count some
+ * twice */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found);
 /* the oldest pending ones whose rows changed at least age_ms ago */
 store_result_t store_revocation_pending(store_t *store, unsigned age_ms,

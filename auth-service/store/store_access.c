@@ -101,6 +101,19 @@ store_result_t store_access_makers(store_t *store, store_access_each each, void 
 }
 
 
+store_result_t store_access_sharers(store_t *store, bool clip, store_access_each each, void *data)
+{
+    static const char  sql[] = ACCESS_OF(
+        "SELECT DISTINCT made_by AS user_id, stream_id FROM links WHERE made_by > 0 AND kind = ? "
+        "AND revoked_at IS NULL AND expires_ms > UNIX_TIMESTAMP(CURRENT_TIMESTAMP(3)) * 1000");
+
+    store_value_t   values[] = { store_text(clip ? "clip" : "live") };
+    access_list_t   list = { each, data };
+
+    return store_list(store, sql, values, 1, "iiiiiiii", access_take_each, &list);
+}
+
+
 store_result_t store_access_made(store_t *store, uint64_t stream, uint64_t maker,
                                  store_access_each each, void *data)
 {
@@ -125,7 +138,7 @@ store_result_t store_access_audit(store_t *store, uint64_t stream, uint64_t make
     static const char  sql[] =
         "INSERT INTO audit (actor, action, outcome, target, reason) "
         "SELECT 'duolu-auth', 'maker gone', 'ok', CONCAT(s.app, '/', s.name), "
-        "CONCAT('ended the keys and grants made by ', "
+        "CONCAT('ended the keys, grants or links made by ', "
         "COALESCE(u.name, CONCAT('user ', CAST(? AS UNSIGNED), ' (deleted)'))) "
         "FROM streams s LEFT JOIN users u ON u.id = ? WHERE s.id = ?";
 

@@ -1,3 +1,4 @@
+#include "../base/token.h"
 #include "store_core.h"
 
 #include <stdlib.h>
@@ -214,9 +215,9 @@ store_result_t store_revocation_told(store_t *store, const store_revocation_t *r
 
 /*
  * Adds revocations for users disabled and keys revoked by hand, whose rows changed
- * after their last revocation, and for other users' keys to a disabled user's streams.
- * It checks only keys changed within a day: after a longer outage of the service an
- * admin has to revoke a key again.
+ * after their last revocation, for other users' keys to a disabled user's streams, and for links
+ * revoked by hand, or opened by a request while they were revoked. It checks only keys and links
+ * changed within a day: after a longer outage of the service an admin has to revoke a key again.
  */
 store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 {
@@ -241,6 +242,14 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
         "AND (r.at IS NULL OR r.at < FLOOR(UNIX_TIMESTAMP(d.changed))) "
         "ON DUPLICATE KEY UPDATE at = VALUES(at), pending = 1";
 
+    static const char  links[] =
+        "INSERT INTO revocations (user_id, at) SELECT ? + l.id, "
+        REVOCATION_BEHIND("n.user_id IN (0, ? + l.id) AND n.stream_id IN (0, l.stream_id)")
+        "FROM links l LEFT JOIN revocations r "
+        "ON r.user_id = ? + l.id AND r.stream_id = 0 AND r.device_id = 0 "
+        "WHERE l.revoked_at > UTC_TIMESTAMP(3) - INTERVAL 1 DAY AND l.views > 0 AND r.at IS NULL "
+        "ON DUPLICATE KEY UPDATE at = VALUES(at), pending = 1";
+
     static const char  logins[] = "DELETE w FROM web_sessions w JOIN users u ON u.id = w.user_id "
                                   "WHERE u.disabled = 1";
 
@@ -248,11 +257,17 @@ store_result_t store_revocation_collect(store_t *store, uint64_t *found)
 
     size_t          i;
     uint64_t        more = 0;
+    store_value_t   first = store_integer(TOKEN_LINKS), base[] = { first, first, first };
     store_result_t  result = STORE_OK;
 
     *found = 0;
     for (i = 0; i < sizeof(all) / sizeof(all[0]) && result == STORE_OK; i++) {
         result = store_execute(store, all[i], NULL, 0, &more, NULL);
+        *found += result == STORE_OK ? more : 0;
+    }
+
+    if (result == STORE_OK) {
+        result = store_execute(store, links, base, 3, &more, NULL);
         *found += result == STORE_OK ? more : 0;
     }
 

@@ -210,7 +210,7 @@ describe('keys and grants end with their maker\'s right to manage', () => {
 
     nginx.calls = [];
     const output = await auth.done(['revoke', 'max', 'live/demo', 'manage']);
-    assert.match(output, /ended the keys and grants on 1 stream whose maker may no longer manage the stream/);
+    assert.match(output, /ended the keys, grants and links on 1 stream whose maker may no longer manage the stream/);
     const stream = 'stream=live/demo';
     await until(() => nginx.revoked().length >= 3, 'nginx to get them');
     assert.deepEqual(
