@@ -6,7 +6,7 @@
 #include "api.h"
 #include "../base/clock.h"
 #include "../rec/cut.h"
-#include "../rights/link.h"
+#include "../rights/links.h"
 #include "../rights/sharing.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "api.h"
 #include "../base/control.h"
 #include "../base/log.h"
-#include "../rights/link.h"
+#include "../rights/links.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 #include "ctl.h"
 #include "../rec/cut.h"
-#include "../rights/link.h"
+#include "../rights/links.h"
 #include "../../modules/rules/rec_path.h"
 
 #include <inttypes.h>

@@ -22,6 +22,7 @@ const views = {
   wall: () => import('./views/wall.js').then(({ mountWall }) => mountWall),
   recordings: () => import('./views/recordings.js').then(({ mountRecordings }) => mountRecordings),
   admin: () => import('./views/admin.js').then(({ mountAdmin }) => mountAdmin),
+  shared: () => import('./views/shared.js').then(({ mountShared }) => mountShared),
   account: () => import('./views/account.js').then(({ mountAccount }) => mountAccount),
 };
 
@@ -40,7 +41,8 @@ app.addEventListener('logout', () => showLogin());
 app.addEventListener('account', ({ detail }) => showAccount(detail));
 app.addEventListener('language', async ({ detail }) => {
   await chooseLanguage(detail).catch(() => {});     // without a network the old one stays
-  if (invited()) showInvite();
+  if (isShared()) showShared();
+  else if (invited()) showInvite();
   else if (user) signedIn(user);
   else showLogin();
 });
@@ -55,12 +57,40 @@ session.addEventListener('over', () => user && showLogin({ over: true, name: use
 list.addEventListener('trouble', showTrouble);
 list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
-window.addEventListener('hashchange', showRoute);
+window.addEventListener('hashchange', () => {
+  if (isShared()) showShared();
+  else if (document.body.dataset.view === 'shared') start();
+  else showRoute();
+});
 
 // Without its texts the page can say nothing: it tries again.
 startLanguage().then(start, () => setTimeout(() => location.reload(), reloadAfterMs));
 
+// A link's page needs no account, and shows nothing of one.
+function isShared() {
+  return parseRoute(location.hash).view === 'shared';
+}
+
+async function showShared() {
+  const route = parseRoute(location.hash);
+  user = null;
+  list.stop();
+  clear();
+  shown = route;
+  document.body.dataset.view = 'shared';
+  try {
+    const [mountShared] = await Promise.all([views.shared(), laterStyles()]);
+    if (shown === route) view = mountShared(app, route);
+  } catch {
+    if (shown === route) showUnreachable();
+  }
+}
+
 async function start() {
+  if (isShared()) {
+    showShared();
+    return;
+  }
   if (invited()) {
     showInvite();
     return;

@@ -1,7 +1,7 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
-// #/admin/TAB, #/admin/users/NAME, #/account, #/invite/TOKEN (also without a login);
-// anything else is 'unknown'. Pure: no DOM here.
+// #/admin/TAB, #/admin/users/NAME, #/account, #/invite/TOKEN and #/s/LINK (both also without
+// a login); anything else is 'unknown'. Pure: no DOM here.
 // watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
 // holds for all views, until the page is left.
 
@@ -16,6 +16,7 @@ export function parseRoute(hash) {
   const [view, first, second] = parts;
   if (view === 'watch' && first && second)
     return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')), via: viaIn(query) };
+  if (view === 's') return /^[\w-]{22}$/.test(first ?? '') ? { view: 'shared', link: first } : { view: 'unknown' };
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return parseAdmin(first, second);

@@ -112,7 +112,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     history,
     length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex],
   });
-  const clip = mountClip(element, { history, timeline, playhead: () => positionNow() });
+  const clip = mountClip(element, { history, timeline, playhead: () => positionNow(), stream: () => list.find(id) });
   element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
   element.addEventListener('timeline:view', showRange);
   element.addEventListener('timeline:select', () =>

@@ -13,6 +13,7 @@ import { mountCopyField } from '../components/copy.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
 import { mountRecordButton } from '../components/record-button.js';
 import { mountReplay } from '../components/replay.js';
+import { maySend, openSend } from '../components/send.js';
 import { mountStreamManage } from '../components/stream-manage.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
@@ -38,6 +39,12 @@ export function mountWatch(root, { list, user, id, at, via }) {
     oninput: () => setVolume(Number(volume.value)),
   });
   const recordPlace = h('div', { class: 'watch-record' });
+  const send = h(
+    'button',
+    { class: 'button', type: 'button', hidden: true, onclick: () => openSend({ stream: list.find(id), span: null }) },
+    icon('share'),
+    h('span', {}, t('send.button')),
+  );
   const full = h(
     'button',
     { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') },
@@ -84,7 +91,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
         'div',
         { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
-        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, full),
+        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, send, full),
       ),
     ),
     h(
@@ -174,6 +181,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
     setText(facts.codecs, formatCodecs(stream ?? {}));
     setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
     recordings.hidden = !mayList(stream);
+    send.hidden = !maySend(stream, 'live');
     record.update();
     manage.update();
     element.classList.toggle('watch-with-replay', Boolean(stream?.replay));

@@ -1,5 +1,5 @@
-#ifndef DUOLU_LINK_H
-#define DUOLU_LINK_H
+#ifndef DUOLU_LINKS_H
+#define DUOLU_LINKS_H
 
 #include "change.h"
 

@@ -1,4 +1,4 @@
-#include "link.h"
+#include "links.h"
 #include "sharing.h"
 #include "../base/token.h"
 
