@@ -61,7 +61,12 @@ export function openSend({ stream, span }) {
   const body = h('div', { class: 'send' }, h('p', { class: 'send-what' }, whatText()), form, result);
   const links = mountLinks(body, stream);
   showUntil();
-  const dialog = openDialog({ title: t(span ? 'send.clipTitle' : 'send.liveTitle'), body });
+  const dialog = openDialog({
+    title: t(span ? 'send.clipTitle' : 'send.liveTitle'),
+    body,
+    // Not primary: that is the form's.
+    actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('close'))],
+  });
   lifetime.focus();
 
   function whatText() {

@@ -4,11 +4,11 @@
 
 import { api } from '../api.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
-import { formatMoment } from '../components/links.js';
+import { formatMoment, spanText } from '../components/links.js';
 import { mountTile } from '../components/tile.js';
 import { brandMark, emit, h, icon, once, setText } from '../dom.js';
-import { formatClock, formatDay, formatDuration } from '../format.js';
-import { locale, otherLanguage, t } from '../i18n.js';
+import { formatDuration } from '../format.js';
+import { otherLanguage, t } from '../i18n.js';
 import { viaIn } from '../route.js';
 import { SharedStream } from '../shared-stream.js';
 import { wordsFor } from '../wording.js';
@@ -165,7 +165,6 @@ export function mountShared(root, { link }) {
       h('span', {}, t('rec.download')),
     );
     const { title, from, to, expires } = shared.answer;
-    const times = [from, to].map((at) => formatClock(at, locale())).join(' – ');
     let retry = null;
     video.addEventListener('error', () => onError());
     video.addEventListener('playing', () => { problem.hidden = true; });
@@ -217,7 +216,7 @@ export function mountShared(root, { link }) {
             'div',
             { class: 'shared-names' },
             h('h1', { class: 'shared-title', dir: 'auto' }, title),
-            h('p', { class: 'shared-when' }, `${formatDay(from, locale())}, ${times} · ${formatDuration(to - from)}`),
+            h('p', { class: 'shared-when' }, `${spanText(shared.answer)} · ${formatDuration(to - from)}`),
           ),
           download,
         ),
