@@ -15,6 +15,7 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 const first = 'js/main.js';     // loaded before all others: what it has is in no other file
+const packing = { level: 9, memLevel: 9 };
 const kept = 4;             // folders of earlier builds, for pages that are open meanwhile
 
 const IMPORT = /^import (\w+|\{[^}]*\}) from '(\.[^']+)';\n/gm;
@@ -195,7 +196,7 @@ function writeFolder(folder, files) {
   for (const [name, text] of files) {
     fs.mkdirSync(path.join(part, path.dirname(name)), { recursive: true });
     fs.writeFileSync(path.join(part, name), text);
-    fs.writeFileSync(path.join(part, `${name}.gz`), gzipSync(text, { level: 9 }));     // for gzip_static
+    fs.writeFileSync(path.join(part, `${name}.gz`), gzipSync(text, packing));     // for gzip_static
   }
   try {
     fs.renameSync(part, folder);
