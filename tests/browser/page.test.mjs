@@ -2,9 +2,8 @@
 // a phone, accessibility, and the page's messages when something fails.
 
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { repo } from '../lib/nginx.mjs';
+import { fileURLToPath } from 'node:url';
 import { processesOf, startStack } from '../lib/stack.mjs';
 import {
   accessible,
@@ -84,7 +83,7 @@ for (const [locale, words] of Object.entries(wordsOf)) {
 test('the language can be switched and is remembered', async () => {
   const { page, close } = await openPage(browser, stack.httpsUrl);
   await page.click('.login-language');
-  assert.equal(await page.textContent('h1'), '登录');
+  await page.waitForFunction(() => document.querySelector('h1').textContent === '登录');
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
   await page.reload();
   await page.waitForSelector('h1');
@@ -150,7 +149,7 @@ test('the served build of mpegts.js has the fields that the player uses', async 
   await logIn(page, stack.adminPassword);
   await page.waitForFunction(() => window.mpegts);
   // by itself, as the page's packed files do not offer it
-  const inside = path.join(repo, 'html/js/mpegts-inside.js');
+  const inside = fileURLToPath(new URL('../../html/js/mpegts-inside.js', import.meta.url));
   await page.route('**/js/mpegts-inside.js', (route) => route.fulfill({ path: inside }));
   const url = (await stack.ctl('url', 'admin', 'live/demo', 'view', '--format', 'flv')).replace(
     /^https?:\/\/[^/]+/,
