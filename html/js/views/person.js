@@ -230,11 +230,12 @@ function phonesOf({ keys }) {
     { class: 'person-row' },
     icon('key'),
     h('span', { class: 'person-row-main' }, userText(key.label || t('person.unnamedPhone'))),
-    h('span', { class: 'person-row-more' },
-      `${isolated(`${key.app}/${key.name}`)} · ${key.seen
-        ? t('person.seen', { day: formatDay(key.seen, locale()) })
-        : t('person.neverSeen')}`),
+    h('span', { class: 'person-row-more' }, `${isolated(`${key.app}/${key.name}`)} · ${seenText(key.seen)}`),
   )));
+}
+
+function seenText(seen) {
+  return seen ? t('person.seen', { day: formatDay(seen, locale()) }) : t('person.neverSeen');
 }
 
 function storageOf({ storage, rec_quota: quota, streams }) {
