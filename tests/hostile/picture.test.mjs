@@ -26,7 +26,12 @@ const picture = (bytes) => {
 async function start(t, answer, { workers = 2 } = {}) {
   const pair = selfSigned();
   const thumb = await startGate(answer);
-  const hub = await startHub({ workers, shipped: true, files: { crt: pair.crt, key: pair.key } });
+  const hub = await startHub({
+    workers,
+    shipped: true,
+    main: 'thread_pool history threads=2;',
+    files: { crt: pair.crt, key: pair.key },
+  });
   fs.symlinkSync(thumb.path, path.join(hub.nginx.dir, 'thumb.sock'));
   t.after(async () => {
     await hub.stop();
