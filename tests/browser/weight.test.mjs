@@ -134,7 +134,7 @@ test('at 400 kbps and 150 ms the sign-in comes within seconds, and nothing moves
   assert.ok(ms < 10_000, `${ms} ms`);
   const began = Date.now();
   await logIn(page, stack.adminPassword);
-  await page.waitForSelector('.stream-row, .page-head');
+  await page.waitForSelector('.stream-card, .page-head');
   t.diagnostic(`the first view, ${Date.now() - began} ms after the password`);
   await goTo(page, '#/watch/live/demo');
   await page.waitForSelector('.loading .spinner', { state: 'attached' });

@@ -50,18 +50,27 @@ export function mountCard(id) {
     const now = signatureOf(stream, details.open);
     if (now === signature && !anyway) return;
     signature = now;
-    element.dataset.state = stream.state;
-    dot.dataset.state = stream.state;
+    if (element.dataset.state !== stream.state) element.dataset.state = dot.dataset.state = stream.state;
     recording.hidden = !isRecorded(stream);
-    setText(link, stream.title || stream.name);
-    link.title = link.textContent;
-    summary.setAttribute('aria-label', `${t('card.details')}: ${isolated(link.textContent)}`);
-    if (stream.play || mayList(stream)) link.href = formatRoute({ view: 'watch', stream: id });
-    else link.removeAttribute('href');
+    showName(stream.title || stream.name);
+    showLink(Boolean(stream.play || mayList(stream)));
     setText(state, stateText());
     setText(owner, personName(stream.owner_display, stream.owner));
     setText(blank.lastChild, isSoundOnly(stream) ? t('tile.soundOnly') : '');
     if (details.open) showFacts();
+  }
+
+  function showName(name) {
+    if (link.title === name) return;
+    setText(link, name);
+    link.title = name;
+    summary.setAttribute('aria-label', `${t('card.details')}: ${isolated(name)}`);
+  }
+
+  function showLink(opens) {
+    if (link.hasAttribute('href') === opens) return;
+    if (opens) link.href = formatRoute({ view: 'watch', stream: id });
+    else link.removeAttribute('href');
   }
 
   function stateText() {
@@ -93,7 +102,7 @@ export function mountCard(id) {
     image.alt = '';
     images = tall ? [h('img', { class: 'card-behind', src: image.src, alt: '' }), image] : [image];
     picture.prepend(...images);
-    blank.hidden = true;
+    if (!blank.hidden) blank.hidden = true;
     for (const gone of before) gone.remove();
     if (before.length) URL.revokeObjectURL(before[0].src);
   }
@@ -110,8 +119,9 @@ export function mountCard(id) {
   function showAge(ms) {
     const isOld = ms !== null && ms > oldMs;
     element.toggleAttribute('data-old', isOld);
-    old.hidden = !isOld || ms === Infinity;
-    if (!old.hidden) setText(old, t('card.old', { seconds: Math.round(ms / 1000) }));
+    const silent = !isOld || ms === Infinity;
+    if (old.hidden !== silent) old.hidden = silent;
+    if (!silent) setText(old, t('card.old', { seconds: Math.round(ms / 1000) }));
   }
 
   return { element, update, showPicture, forget, showAge };
