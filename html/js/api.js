@@ -128,6 +128,16 @@ export const api = {
   storagePlan: (settings) => call('POST', '/api/storage/plan', settings),
   storageDelete: (what) => call('POST', '/api/storage/delete', what),
   kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
+  audit: (query) => call('GET', `/api/audit?${new URLSearchParams(query)}`),
+  webhooks: () => call('GET', '/api/webhooks'),
+  addWebhook: (webhook) => call('POST', '/api/webhooks', webhook),
+  editWebhook: (id, changes) => call('POST', `/api/webhooks/${id}`, changes),
+  removeWebhook: (id) => call('DELETE', `/api/webhooks/${id}`, {}),
+  renewWebhookSecret: (id) => call('POST', `/api/webhooks/${id}/secret`, {}),
+  testWebhook: (id) => call('POST', `/api/webhooks/${id}/test`, {}),
+  deadLetters: (id) => call('GET', `/api/webhooks/${id}/dead?limit=200`),
+  retryDeadLetters: (id, letter) => call('POST', `/api/webhooks/${id}/dead`, letter ? { id: letter } : {}),
+  forgetDeadLetters: (id, letter) => call('DELETE', `/api/webhooks/${id}/dead`, letter ? { id: letter } : {}),
 };
 
 // The page identifies a stream by APP/NAME, as in its URL; events use its number.

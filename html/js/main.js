@@ -177,6 +177,7 @@ async function signedIn(account) {
   }
   clear();
   list.start();
+  import('./offline-notices.js').then(({ offlineNotices }) => offlineNotices(list)).catch(() => {});
   shell = mountShell();
   showLinks();
   showStopped();

@@ -8,7 +8,7 @@
 import { wayNames } from './live-choice.js';
 
 export const wallSizes = [1, 4, 9, 16];
-export const adminTabs = ['users', 'groups', 'streams', 'phones', 'grants', 'sessions', 'storage'];
+export const adminTabs = ['users', 'groups', 'streams', 'phones', 'grants', 'sessions', 'storage', 'alerts', 'audit'];
 
 export function parseRoute(hash) {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');

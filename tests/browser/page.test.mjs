@@ -380,7 +380,7 @@ test('a user who manages one stream edits it, without its limits, and sees its s
   await logIn(page, 'a long enough password', 'stagehand');
   await page.click('.nav-link[data-view=admin]');
   await page.waitForSelector('tbody tr:has-text("live/backstage")');
-  assert.deepEqual(await page.locator('.tab').allInnerTexts(), ['Streams', 'Phones', 'Sessions']);
+  assert.deepEqual(await page.locator('.tab').allInnerTexts(), ['Streams', 'Phones', 'Sessions', 'Alerts']);
   assert.equal(await page.locator('tbody tr').count(), 1);
   await page.click('tbody button:has-text("Edit")');
   assert.equal(await page.locator('dialog input').count(), 1, 'the form has a title and no limits');

@@ -2,20 +2,29 @@
 
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
-import { isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { field, table, userText } from '../components/admin-parts.js';
+import { field, smallButton, userText } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
+import { pagedTable } from '../components/paged-table.js';
 
 const rights = ['view', 'publish', 'replay', 'manage'];
 
-export function mountGrants(root, { list, load, attempt, change }) {
+export function mountGrants(root, { list, load, attempt, change, say }) {
   const user = h('select', { class: 'select', required: true });
   const stream = h('select', { class: 'select', required: true });
   const boxes = rights.map((right) =>
     h('input', { type: 'checkbox', class: 'checkbox', value: right, checked: right === 'view' }),
   );
-  const rows = h('tbody', {});
+  const rows = pagedTable({
+    caption: t('admin.grants'),
+    heads: [t('admin.user'), t('admin.stream'), t('admin.rights'), ''],
+    search: t('admin.findGrant'),
+    none: t('admin.noGrants'),
+    keyOf: (grant) => JSON.stringify([grant.user, grant.group, grant.app, grant.name]),
+    stateOf: (grant) => grant.rights.join(),
+    textOf: (grant) => [holder(grant), target(grant), ...grant.rights.map((right) => t(`right.${right}`))].join(' '),
+    row,
+  });
   root.append(
     h(
       'form',
@@ -30,7 +39,7 @@ export function mountGrants(root, { list, load, attempt, change }) {
       ),
       h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addGrant'))),
     ),
-    table(t('admin.grants'), [t('admin.user'), t('admin.stream'), t('admin.rights'), ''], rows),
+    rows.element,
   );
   list.addEventListener('change', setStreams);
   setStreams();
@@ -39,7 +48,7 @@ export function mountGrants(root, { list, load, attempt, change }) {
       ...users.filter((entry) => !entry.disabled).map((entry) => h('option', { value: entry.name }, entry.name)),
     ),
   );
-  const grants = load(api.grants, show);
+  const grants = load(api.grants, rows.show);
 
   function setStreams() {
     const ids = (list.streams ?? []).map((entry) => entry.id).sort();
@@ -52,42 +61,27 @@ export function mountGrants(root, { list, load, attempt, change }) {
     );
   }
 
-  function show(value) {
-    rows.replaceChildren(...value.map((grant) => {
-      const target = grant.name ? `${grant.app}/${grant.name}` : t('admin.wholeApp', { app: grant.app });
-      const who = grant.user ?? t('admin.group', { group: grant.group });
-      return h(
-        'tr',
+  function row(grant) {
+    return h(
+      'tr',
+      {},
+      h('th', { scope: 'row' }, userText(holder(grant))),
+      h('td', {}, userText(target(grant))),
+      h(
+        'td',
         {},
-        h('th', { scope: 'row' }, userText(who)),
-        h('td', {}, userText(target)),
         h(
-          'td',
-          {},
-          h(
-            'span',
-            { class: 'chips' },
-            ...grant.rights.map((right) => h('span', { class: 'chip' }, t(`right.${right}`))),
-          ),
+          'span',
+          { class: 'chips' },
+          ...grant.rights.map((right) => h('span', { class: 'chip' }, t(`right.${right}`))),
         ),
-        h(
-          'td',
-          { class: 'table-actions' },
-          h(
-            'button',
-            {
-              class: 'button button-small',
-              type: 'button',
-              'aria-label': `${t('admin.remove')}: ${isolated(who)}, ${isolated(target)}`,
-              onclick: () => remove(grant, who, target),
-            },
-            t('admin.remove'),
-          ),
-        ),
-      );
-    }));
-    if (!value.length)
-      rows.replaceChildren(h('tr', {}, h('td', { class: 'table-empty', colspan: '4' }, t('admin.noGrants'))));
+      ),
+      h(
+        'td',
+        { class: 'table-actions' },
+        smallButton(t('admin.remove'), `${holder(grant)}, ${target(grant)}`, () => remove(grant)),
+      ),
+    );
   }
 
   async function add(event) {
@@ -101,13 +95,15 @@ export function mountGrants(root, { list, load, attempt, change }) {
     const { done } = await attempt(() =>
       api.addGrant({ user: user.value, app, ...(name ? { name } : {}), rights: chosen }),
     );
-    if (done) grants.refresh();
+    if (!done) return;
+    say(t('admin.grantAdded', { who: user.value, target: target({ app, name }) }));
+    grants.refresh();
   }
 
-  async function remove(grant, who, target) {
+  async function remove(grant) {
     if (
       !(await confirmDialog({
-        title: t('admin.removeTitle', { who, target }),
+        title: t('admin.removeTitle', { who: holder(grant), target: target(grant) }),
         text: t('admin.removeText'),
         action: t('admin.remove'),
       }))
@@ -119,3 +115,6 @@ export function mountGrants(root, { list, load, attempt, change }) {
 
   return { destroy: () => list.removeEventListener('change', setStreams) };
 }
+
+const holder = (grant) => grant.user ?? t('admin.group', { group: grant.group });
+const target = ({ app, name }) => (name ? `${app}/${name}` : t('admin.wholeApp', { app }));

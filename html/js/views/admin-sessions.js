@@ -1,53 +1,45 @@
-// The sessions of publishers and viewers, each with a button that ends it. Fetches
-// them every three seconds while the page is visible. Keeps one row per session, so
-// that the button under a finger or in focus stays in place.
+// The sessions of publishers and viewers, each with a button that ends it and, on request, takes the access that it
+// uses. Fetches them every three seconds while the page is visible.
 
+import { accessOf } from '../access-taken.js';
 import { api } from '../api.js';
 import { h, icon, setText } from '../dom.js';
 import { formatBytes, formatDuration, isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { emptyRow, smallButton, table, userText } from '../components/admin-parts.js';
-import { confirmDialog } from '../components/dialog.js';
+import { smallButton, userText } from '../components/admin-parts.js';
+import { askKick } from '../components/kick-dialog.js';
+import { pagedTable } from '../components/paged-table.js';
 
 const everyMs = 3000;
 const kinds = ['publish', 'view', 'replay', 'events'];
 const badges = { publish: 'live', view: 'watching', replay: 'watching', events: 'offline' };
 const protocols = { rtmp: 'RTMP', flv: 'HTTP-FLV', ws: 'WS-FLV', sse: 'SSE', mp4: 'MP4', file: 'HTTP', hls: 'HLS' };
-const manyRows = 8;
 
-export function mountSessions(root, { load, attempt }) {
-  const rows = new Map();
-  let sessions = [];
+export function mountSessions(root, { list, load, attempt, change, user }) {
   let timer = null;
   const summary = h('p', { class: 'page-summary', role: 'status' });
-  const filter = h('input', {
-    class: 'input input-search',
-    type: 'search',
-    placeholder: t('sessions.filter'),
-    'aria-label': t('sessions.filter'),
-    hidden: true,
-    oninput: show,
-  });
-  const body = h('tbody', {});
-  const frame = table(
-    t('admin.sessions'),
-    [
-      t('sessions.activity'),
-      t('admin.stream'),
-      t('sessions.user'),
-      t('sessions.protocol'),
-      t('sessions.age'),
-      t('sessions.bytes'),
-      '',
+  const rows = pagedTable({
+    caption: t('admin.sessions'),
+    heads: [
+      t('sessions.activity'), t('admin.stream'), t('sessions.user'), t('sessions.protocol'), t('sessions.age'),
+      t('sessions.bytes'), '',
     ],
-    body,
-  );
-  frame.classList.add('sessions');
-  root.append(h('div', { class: 'sessions-head' }, summary, filter), frame);
+    search: t('sessions.filter'),
+    none: t('sessions.none'),
+    head: [summary],
+    keyOf: (session) => session.id,
+    stateOf: (session) => `${session.kind} ${session.stream} ${session.user}`,
+    textOf: ({ stream, user: name, user_display: display, address, protocol, kind }) =>
+      [stream, name, display, address, protocol, t(`kind.${kind}`)].join(' '),
+    row: (session) => makeRow(session, end),
+    fresh: showFigures,
+  });
+  rows.element.classList.add('sessions');
+  root.append(rows.element);
   document.addEventListener('visibilitychange', onVisible);
   const request = load(api.sessions, (value) => {
-    sessions = value.sort(inOrder);
-    show();
+    showSummary(value);
+    rows.show(value.sort(inOrder));
     clearTimeout(timer);
     if (document.visibilityState === 'visible') timer = setTimeout(() => request.refresh(), everyMs);
   });
@@ -56,52 +48,31 @@ export function mountSessions(root, { load, attempt }) {
     if (document.visibilityState === 'visible') request.refresh();
   }
 
-  function show() {
-    const wanted = filter.value.trim().toLowerCase();
-    const shown = sessions.filter((session) =>
-      `${session.stream} ${session.user} ${session.address} ${session.protocol}`.toLowerCase().includes(wanted),
-    );
+  function showSummary(sessions) {
     const count = (kind) => sessions.filter((session) => session.kind === kind).length;
     const pages = count('events');
-    setText(
-      summary,
-      [
-        t('sessions.summary', { publishers: count('publish'), viewers: count('view') }),
-        pages && t('sessions.browsing', { pages }),
-      ]
-        .filter(Boolean)
-        .join(' · '),
-    );
-    filter.hidden = sessions.length <= manyRows && !wanted;
-    place(shown);
+    setText(summary, [
+      t('sessions.summary', { publishers: count('publish'), viewers: count('view') }),
+      pages && t('sessions.browsing', { pages }),
+    ].filter(Boolean).join(' · '));
   }
 
-  function place(shown) {
-    const keep = new Set(shown.map((session) => session.id));
-    for (const id of rows.keys()) if (!keep.has(id)) rows.delete(id);
-    const elements = shown.map((session) => {
-      if (!rows.has(session.id)) rows.set(session.id, makeRow(session, end));
-      const row = rows.get(session.id);
-      row.update(session);
-      return row.element;
-    });
-    const wanted = elements.length ? elements : [emptyRow(7, t('sessions.none'))];
-    // Move a row only when out of place: moving an element takes its focus away.
-    for (const element of [...body.children]) if (!wanted.includes(element)) element.remove();
-    wanted.forEach((element, index) => {
-      if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null);
-    });
+  // Managers see the grants of their streams alone, admins those of whole apps, too.
+  async function accessFor(session) {
+    if (!session.stream || session.kind === 'events') return null;
+    const [app, name] = session.stream.split('/');
+    const grants = await (user.admin ? api.grants() : api.streamGrants(app, name));
+    return accessOf(session, grants, list.find(session.stream));
   }
 
   async function end(session) {
-    const agreed = await confirmDialog({
-      title: t('sessions.endTitle', { who: session.user || session.address }),
-      text: t(`end.${session.kind}`),
-      action: t('sessions.end'),
-    });
-    if (!agreed) return;
+    const found = await attempt(() => accessFor(session));
+    const taken = found.done ? await askKick(session, found.value) : null;
+    if (!taken) return;
+    for (const grant of taken) await change(() => api.removeGrant(grant));
     // 404: the session has ended already, which is no error.
-    await attempt(() => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; }));
+    const kick = () => api.kick(session.id).catch((error) => { if (error.status !== 404) throw error; });
+    await (taken.length ? kick().catch(() => {}) : attempt(kick));
     request.refresh();
   }
 
@@ -122,10 +93,8 @@ function inOrder(a, b) {
 }
 
 function makeRow(session, end) {
-  const age = h('td', { class: 'session-age' });
-  const bytes = h('td', { class: 'session-bytes' });
   const target = session.stream || t('sessions.page');
-  const element = h(
+  return h(
     'tr',
     { data: { session: session.id, kind: session.kind } },
     h(
@@ -141,8 +110,8 @@ function makeRow(session, end) {
       h('span', { class: 'session-address' }, session.address),
     ),
     h('td', { class: 'session-protocol' }, protocols[session.protocol] ?? session.protocol),
-    age,
-    bytes,
+    h('td', { class: 'session-age' }),
+    h('td', { class: 'session-bytes' }),
     h(
       'td',
       { class: 'table-actions' },
@@ -154,11 +123,9 @@ function makeRow(session, end) {
       ),
     ),
   );
-  return {
-    element,
-    update(now) {
-      setText(age, formatDuration(now.age_ms));
-      setText(bytes, formatBytes(now.bytes));
-    },
-  };
+}
+
+function showFigures(row, session) {
+  setText(row.querySelector('.session-age'), formatDuration(session.age_ms));
+  setText(row.querySelector('.session-bytes'), formatBytes(session.bytes));
 }

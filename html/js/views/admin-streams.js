@@ -5,44 +5,36 @@ import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { formatBitrate } from '../format.js';
 import { t } from '../i18n.js';
-import { emptyRow, field, limitInput, limitOf, smallButton, table, userText } from '../components/admin-parts.js';
+import { field, limitInput, limitOf, smallButton, userText } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
+import { pagedTable } from '../components/paged-table.js';
 import { showPhoneSetup } from '../components/phone-setup.js';
 
+// Sorts cam2 before cam10.
+const byName = new Intl.Collator(undefined, { numeric: true });
+
 export function mountStreamsTab(root, { list, load, attempt, change, user }) {
-  const rows = h('tbody', {});
+  const rows = pagedTable({
+    caption: t('admin.streams'),
+    heads: [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''],
+    search: t('streams.filter'),
+    none: t('admin.noStreams'),
+    keyOf: (stream) => stream.id,
+    stateOf: (stream) => JSON.stringify([stream.title, stream.owner, stream.state, stream.visibility, stream.record,
+      stream.max_kbps, stream.max_viewers, stream.record_stopped]),
+    textOf: (stream) => `${stream.id} ${stream.title} ${stream.owner} ${t(`state.${stream.state}`)}`,
+    row,
+  });
   if (user.admin) root.append(mountAddForm({ list, load, attempt, user }));
-  root.append(
-    table(
-      t('admin.streams'),
-      [t('admin.stream'), t('admin.streamTitle'), t('admin.owner'), t('admin.limits'), t('admin.state'), ''],
-      rows,
-    ),
-  );
+  root.append(rows.element);
   list.addEventListener('change', update);
   update();
 
   function update() {
-    const streams = (list.streams ?? [])
+    if (!list.streams) return;
+    rows.show(list.streams
       .filter((stream) => user.admin || stream.rights.includes('manage'))
-      .sort((a, b) => a.id.localeCompare(b.id));
-    const signature = JSON.stringify(
-      streams.map((stream) => [
-        stream.id,
-        stream.title,
-        stream.owner,
-        stream.state,
-        stream.visibility,
-        stream.record,
-        stream.max_kbps,
-        stream.max_viewers,
-        stream.record_stopped,
-      ]),
-    );
-    if (rows.dataset.signature === signature) return;
-    rows.dataset.signature = signature;
-    rows.replaceChildren(...streams.map(row));
-    if (list.streams && !streams.length) rows.replaceChildren(emptyRow(6, t('admin.noStreams')));
+      .sort((a, b) => byName.compare(a.id, b.id)));
   }
 
   function row(stream) {

@@ -3,14 +3,15 @@
 import { api } from '../api.js';
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
-import { field, limitInput, limitOf, smallButton, table } from '../components/admin-parts.js';
+import { field, limitInput, limitOf, smallButton } from '../components/admin-parts.js';
 import { confirmDialog, formDialog } from '../components/dialog.js';
 import { showInviteLink } from '../components/invite-link.js';
 import { personLink } from '../components/person-name.js';
+import { pagedTable } from '../components/paged-table.js';
 
 const gigabyte = 1e9;
 
-export function mountUsers(root, { load, attempt, change, user }) {
+export function mountUsers(root, { load, attempt, change, say, user }) {
   const name = h('input', {
     class: 'input',
     required: true,
@@ -28,16 +29,23 @@ export function mountUsers(root, { load, attempt, change, user }) {
     autocomplete: 'new-password',
   });
   const admin = h('input', { type: 'checkbox', class: 'checkbox' });
-  const rows = h('tbody', {});
+  const rows = pagedTable({
+    caption: t('admin.users'),
+    heads: [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''],
+    search: t('admin.findUser'),
+    none: '',
+    keyOf: (entry) => entry.name,
+    stateOf: (entry) => JSON.stringify(entry),
+    textOf: (entry) => [entry.name, entry.display_name, t(entry.admin ? 'admin.roleAdmin' : 'admin.roleUser'),
+      t(entry.disabled ? 'admin.disabled' : 'admin.enabled')].join(' '),
+    row,
+  });
   const form = h('form', { class: 'admin-form', onsubmit: add },
     field(t('login.name'), name), field(t('login.password'), password),
     h('label', { class: 'check' }, admin, h('span', {}, t('admin.isAdmin'))),
     h('button', { class: 'button button-primary', type: 'submit' }, icon('plus'), h('span', {}, t('admin.addUser'))));
-  root.append(
-    form,
-    table(t('admin.users'), [t('login.name'), t('admin.role'), t('admin.maxPublishers'), t('admin.state'), ''], rows),
-  );
-  const users = load(api.users, (value) => rows.replaceChildren(...value.map(row)));
+  root.append(form, rows.element);
+  const users = load(api.users, rows.show);
 
   function row(entry) {
     return h(
@@ -87,6 +95,7 @@ export function mountUsers(root, { load, attempt, change, user }) {
       { 409: t('admin.exists', { name: name.value }) },
     );
     if (!done) return;
+    say(t('admin.userAdded', { name: name.value }));
     form.reset();
     users.refresh();
     if (value.invite) await showInviteLink({ name: value.name, invite: value.invite, reset: false });
@@ -137,7 +146,8 @@ export function mountUsers(root, { load, attempt, change, user }) {
   }
 
   async function enable(entry) {
-    await attempt(() => api.enableUser(entry));
+    const { done } = await attempt(() => api.enableUser(entry));
+    if (done) say(t('admin.userEnabled', { name: entry }));
     users.refresh();
   }
 

@@ -1,4 +1,4 @@
-// Users, streams, phones, access and sessions: one tab for each. A tab has a list, and most
+// Users, streams, phones, access, sessions, alerts and the audit: one tab for each. A tab has a list, and most
 // have a form above it that adds an entry. Managers who are not admins see only the
 // tabs for their streams.
 
@@ -6,6 +6,8 @@ import { h, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { RetryingRequest } from '../retrying-request.js';
 import { wordsFor } from '../wording.js';
+import { mountAlerts } from './admin-alerts.js';
+import { mountAudit } from './admin-audit.js';
 import { mountGrants } from './admin-grants.js';
 import { mountGroups } from './groups.js';
 import { mountPerson } from './person.js';
@@ -23,8 +25,10 @@ const tabs = {
   grants: mountGrants,
   sessions: mountSessions,
   storage: mountStorage,
+  alerts: mountAlerts,
+  audit: mountAudit,
 };
-const managerTabs = ['streams', 'phones', 'sessions'];
+const managerTabs = ['streams', 'phones', 'sessions', 'alerts'];
 const waitingNoticeAfterMs = 1000;
 
 // name: of the user to whom the tab "users" narrows.
@@ -112,7 +116,9 @@ export function mountAdmin(root, { list, tab, user, name }) {
   }
 
   const mount = name && shown === 'users' ? mountPerson : tabs[shown];
-  const view = mount(body, { list, load, attempt, change, user, name });
+  const say = (text) => show(news, text);
+  const view = mount(body, { list, load, attempt, change, say, user, name });
+  nav.querySelector('[aria-current]').scrollIntoView({ block: 'nearest', inline: 'center' });
   return {
     element,
     destroy() {
