@@ -20,7 +20,7 @@
 #define WATCH_TICKS       2         /* between two looks */
 #define WATCH_DISK_LOOKS  5         /* between two looks at the disk */
 #define WATCH_DISK_SURE   3         /* looks in a row that change the alarm */
-#define WATCH_DISK_PART   20        /* without DUOLU_REC_FREE: a twentieth must be free */
+#define WATCH_DISK_PART   20        /* without rec_free: a twentieth must be free */
 #define WATCH_WANTED      HOOK_PUBLISHED "," HOOK_ENDED "," HOOK_GAP "," HOOK_DISK "," HOOK_OFFLINE
 #define WATCH_MARK        "watching"
 #define WATCH_MARK_DISK   "disk"
@@ -433,13 +433,13 @@ static store_result_t watch_disk_tell(store_t *store, bool on, json_t *facts)
 
 
 /*
- * The alarm is on while less than the setting rec_free is free, for so long that retention would have
+ * The alarm is on while less than rec_free is free, for so long that retention would have
  * made space, or while a recording had to stop.
  */
 static store_result_t watch_disk(keeper_desk_t *desk, watch_t *state)
 {
-    char            wrong[STORE_SETTING_WRONG];     /* keeper_recordings.c logs it */
     bool            low = false;
+    char            wrong[STORE_SETTING_WRONG];
     uint64_t        size = 0, free = 0, floor = 0;
     settings_t      settings;
     store_result_t  result;
