@@ -222,6 +222,11 @@ void api_link_add(api_t *api);
 void api_link_revoke(api_t *api);
 void api_link_open(api_t *api);
 
+/* api_layout.c */
+void api_layouts(api_t *api);
+void api_layout_put(api_t *api);
+void api_layout_remove(api_t *api);
+
 /* api_session.c */
 void api_events_access(api_t *api);
 void api_sessions(api_t *api);

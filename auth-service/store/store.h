@@ -644,6 +644,25 @@ store_result_t store_setting_remove(store_t *store, const char *name);
 store_result_t store_settings(store_t *store, const settings_t *defaults, settings_t *settings,
                               char wrong[STORE_SETTING_WRONG]);
 
+/* --- walls that users saved (store_layout.c) --- */
+
+#define LAYOUT_NAME_MAX  64     /* characters */
+#define LAYOUT_MAX       4096   /* bytes */
+#define LAYOUTS_MAX      50     /* of one user */
+
+typedef struct {
+    char  name[LAYOUT_NAME_MAX * 4 + 1];
+    char  text[LAYOUT_MAX + 1];     /* JSON */
+} store_layout_t;
+
+typedef void (*store_layout_each)(const store_layout_t *layout, void *data);
+
+store_result_t store_layout_list(store_t *store, uint64_t user, store_layout_each each, void *data);
+/* replaces the one of this name; STORE_NONE: the user has LAYOUTS_MAX others */
+store_result_t store_layout_put(store_t *store, uint64_t user, const store_layout_t *layout);
+/* STORE_NONE: no such layout */
+store_result_t store_layout_remove(store_t *store, uint64_t user, const char *name);
+
 /* --- audit (store_audit.c) --- */
 
 typedef struct {
