@@ -85,6 +85,13 @@ export function formatMoment(at, locale, now = Date.now()) {
   return isToday ? clock : `${formatShortDay(at, locale)} ${clock}`;
 }
 
+/** Without the year, for a day of the present year. */
+export function formatNearDay(at, locale) {
+  const isNear = new Date(at).getFullYear() === new Date().getFullYear();
+  return isNear ? dateFormat(locale, { weekday: 'short', day: 'numeric', month: 'short' }).format(at)
+    : formatDay(at, locale);
+}
+
 export function formatShortDay(at, locale) {
   return dateFormat(locale, { day: 'numeric', month: 'short' }).format(at);
 }

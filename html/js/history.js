@@ -6,7 +6,7 @@
 import { api } from './api.js';
 import { isRecorded } from './live-events.js';
 import { expiresSoon, withTokenOf } from './media-url.js';
-import { addDays, localDays, playableAt, replaceSpans, startOfDay } from './timeline.js';
+import { addDays, localDays, neighbourStart, playableAt, replaceSpans, startOfDay } from './timeline.js';
 
 const refreshMs = 10_000;
 const recentMs = 15 * 60_000;
@@ -187,5 +187,21 @@ export class History extends EventTarget {
       if (next !== null && next < addDays(day, 1)) return next;
     }
     return playableAt(this.spans, at);
+  }
+
+  /** The start of the next (+1) recording after `at`, or of the previous (-1) one; null for none. */
+  async neighbour(at, direction) {
+    const isAhead = (day) => (direction > 0 ? day >= startOfDay(at) : day <= startOfDay(at));
+    const known = new Set([startOfDay(at), ...(this.days ?? [])]);
+    const days = [...known].filter(isAhead).sort((a, b) => (a - b) * direction);
+    for (const day of days) {
+      await this.loadDay(day);
+      // What begins at midnight may continue the recording of the day before.
+      if (this.spans.some(({ from }) => from === day)) await this.loadDay(addDays(day, -1));
+      const start = neighbourStart(this.spans, at, direction);
+      const isKnown = direction > 0 ? start < addDays(day, 1) : start >= day;
+      if (start !== null && isKnown) return start;
+    }
+    return neighbourStart(this.spans, at, direction);
   }
 }

@@ -8,6 +8,8 @@ const hour = 60 * minute;
 
 /** The lengths of the view, widest first; the first is a whole day. */
 export const zooms = [24 * hour, 6 * hour, hour, 10 * minute, 2 * minute];
+const widestAtFirst = hour;
+const pixelAtFirst = 5 * second;   // so that a finger hits the moment that it aims at
 const headroom = 0.06;      // share of the view to the right of live
 const edge = 0.1;           // share of the view that stays free beside the playhead
 
@@ -53,6 +55,11 @@ export function viewAround(at, length, { share = 0.5, now }) {
   const latest = now + length * headroom;
   const from = Math.round(Math.min(at - length * share, latest - length));
   return { from, to: from + length };
+}
+
+/** The length of the view at first, in whole minutes: an hour, or less on a bar of few pixels. */
+export function firstLength(width) {
+  return Math.min(widestAtFirst, Math.max(zooms.at(-1), Math.floor((width * pixelAtFirst) / minute) * minute));
 }
 
 /** The next zoom in (+1) or out (-1) of a length; the same at either end. */
@@ -183,6 +190,33 @@ export function playableAt(spans, at) {
   return span ? Math.max(at, span.from) : null;
 }
 
+const sameRecording = minute;
+const atItsStart = 5 * second;
+
+/** The starts of the recordings: spans less than a minute apart are one, since a phone may have lost its network. */
+export function recordingStarts(spans) {
+  return spans.filter(({ from }, index) => !(from - spans[index - 1]?.to < sameRecording)).map(({ from }) => from);
+}
+
+/** The start of the next (+1) recording after `at` or of the previous (-1) one; null for none in the spans. */
+export function neighbourStart(spans, at, direction) {
+  const starts = recordingStarts(spans);
+  if (direction > 0) return starts.find((start) => start > at) ?? null;
+  // Like every player: back to the start of this one first.
+  return starts.findLast((start) => start < at - atItsStart) ?? null;
+}
+
+/** The time covered by any of the lists of spans. */
+export function unitedSpans(lists) {
+  const all = [];
+  for (const { from, to } of lists.flat().sort((a, b) => a.from - b.from)) {
+    const last = all.at(-1);
+    if (last && from <= last.to) last.to = Math.max(last.to, to);
+    else all.push({ from, to });
+  }
+  return all;
+}
+
 /** How much of {from, to} is recorded, ms. */
 export function recordedIn(spans, { from, to }) {
   return spans.reduce((sum, span) => sum + Math.max(0, Math.min(span.to, to) - Math.max(span.from, from)), 0);
@@ -221,6 +255,7 @@ export function keyAction({ key, shiftKey }) {
     '+': { do: 'zoom', by: 1 }, '=': { do: 'zoom', by: 1 }, '-': { do: 'zoom', by: -1 }, _: { do: 'zoom', by: -1 },
     l: { do: 'live' }, L: { do: 'live' }, ' ': { do: 'pause' }, k: { do: 'pause' },
     '[': { do: 'markStart' }, ']': { do: 'markEnd' },
+    ',': { do: 'recording', by: -1 }, '.': { do: 'recording', by: 1 },
     Escape: { do: 'unselect' },
     PageUp: { do: 'page', by: -1 }, PageDown: { do: 'page', by: 1 },
   }[key] ?? null;

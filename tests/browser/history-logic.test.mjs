@@ -243,6 +243,8 @@ test('keys have their actions', async () => {
     [{ key: ' ' }, { do: 'pause' }],
     [{ key: '[' }, { do: 'markStart' }],
     [{ key: ']' }, { do: 'markEnd' }],
+    [{ key: ',' }, { do: 'recording', by: -1 }],
+    [{ key: '.' }, { do: 'recording', by: 1 }],
     [{ key: 'x' }, null],
     [{ key: 'Tab' }, null],
   ]) {
@@ -316,4 +318,82 @@ test('a downloaded file is named by the viewer\'s local time', async () => {
   const name = (text) => downloadName({ stream: 'live/cam', from: at(text), format: 'mp4' });
   assert.equal(name('2026-11-23T23:30:05.123Z'), 'cam-2026-11-24-00-30-05.mp4');
   assert.equal(name('2026-07-01T08:00:00Z'), 'cam-2026-07-01-10-00-00.mp4');
+});
+
+test('a time is read as people write it, in both languages', async () => {
+  const { readWhen } = await load('when.js');
+  const written = (text) => {
+    const { at: found, wholeDay, hint } = readWhen(text, noon);
+    if (hint) return hint;
+    const date = new Date(found);
+    const two = (number) => String(number).padStart(2, '0');
+    const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+    return wholeDay ? day : `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`;
+  };
+  // Now is Monday, 2026-11-23 12:00.
+  for (const [text, meaning] of [
+    ['11:05', '2026-11-23 11:05:00'], ['14:05', '2026-11-22 14:05:00'], ['11:05:30', '2026-11-23 11:05:30'],
+    ['yesterday 14:05', '2026-11-22 14:05:00'], ['Yesterday at 2:05 pm', '2026-11-22 14:05:00'],
+    ['昨天 14:05', '2026-11-22 14:05:00'], ['昨天14：05', '2026-11-22 14:05:00'],
+    ['昨天下午2点半', '2026-11-22 14:30:00'],
+    ['前天 9点', '2026-11-21 09:00:00'], ['中午12:30', '2026-11-22 12:30:00'],
+    ['今天 09:00', '2026-11-23 09:00:00'],
+    ['23.11. 11:05', '2026-11-23 11:05:00'], ['22.11.14:05', '2026-11-22 14:05:00'],
+    ['22.11.26 14:05', '2026-11-22 14:05:00'], ['24.12. 18:00', '2025-12-24 18:00:00'],
+    ['2026-11-22 14:05', '2026-11-22 14:05:00'], ['2026-11-22T14:05:10', '2026-11-22 14:05:10'],
+    ['2026年11月22日 14:05', '2026-11-22 14:05:00'], ['11月22日14点05分', '2026-11-22 14:05:00'],
+    ['22/11 14:05', '2026-11-22 14:05:00'], ['11/22 14:05', '2026-11-22 14:05:00'],
+    ['11/11 9:00', '2026-11-11 09:00:00'],
+    ['22 Nov 2026, 14:05', '2026-11-22 14:05:00'], ['nov 22 14:05', '2026-11-22 14:05:00'],
+    ['monday 14:05', '2026-11-16 14:05:00'], ['周日 10:00', '2026-11-22 10:00:00'], ['12am', '2026-11-23 00:00:00'],
+    ['10 min ago', '2026-11-23 11:50:00'], ['2h ago', '2026-11-23 10:00:00'], ['10分钟前', '2026-11-23 11:50:00'],
+    ['2 小时前', '2026-11-23 10:00:00'], ['now', '2026-11-23 12:00:00'],
+    ['yesterday', '2026-11-22'], ['22.11.', '2026-11-22'], ['2026-11-22', '2026-11-22'], ['昨天', '2026-11-22'],
+  ]) assert.equal(written(text), meaning, text);
+});
+
+test('a time with two meanings, or none, gets a hint instead of a guess', async () => {
+  const { readWhen } = await load('when.js');
+  assert.deepEqual(readWhen('5/11 14:05', noon), { hint: 'when.slashed', text: '5/11', one: '5.11.', other: '11.5.' });
+  assert.deepEqual(readWhen('14.05', noon), { hint: 'when.dotted', time: '14:05', day: '14.05.' });
+  for (const [text, hint] of [
+    ['', 'when.empty'], ['  ', 'when.empty'], ['soon', 'when.unclear'], ['1405', 'when.unclear'],
+    ['3 months ago', 'when.unclear'], ['14:05 15:05', 'when.unclear'],
+    ['25:00', 'when.noTime'], ['12:61', 'when.noTime'],
+    ['13:00 pm', 'when.noTime'], ['31.2. 10:00', 'when.noDay'], ['2026-13-01', 'when.noDay'],
+    ['today 14:05', 'when.future'], ['2027-01-01', 'when.future'],
+  ]) assert.equal(readWhen(text, noon).hint, hint, text);
+  const { default: en } = await load('i18n/en.js');
+  assert.ok(en['when.slashed'].includes('{one}') && en['when.dotted'].includes('{time}'), 'they name both meanings');
+});
+
+test('at first a pixel of the bar is at most 5 s, on any screen', async () => {
+  const { firstLength } = await load('timeline.js');
+  for (const [width, length] of [[1050, hour], [760, hour], [366, 30 * minute], [336, 28 * minute], [20, 2 * minute]])
+    assert.equal(firstLength(width), length, `${width} px`);
+  for (let width = 24; width < 4000; width += 7) assert.ok(firstLength(width) / width <= 5000, `${width} px`);
+});
+
+test('the next and the previous recording; a lost minute makes no new one', async () => {
+  const { neighbourStart, recordingStarts } = await load('timeline.js');
+  const span = (from, to) => ({ from: noon + from * minute, to: noon + to * minute });
+  const spans = [span(0, 10), span(10.5, 20), span(60, 70), span(200, 300)];
+  const minutes = (time) => (time === null ? null : (time - noon) / minute);
+  assert.deepEqual(recordingStarts(spans).map(minutes), [0, 60, 200]);
+  for (const [from, next, previous] of [
+    [-5, 0, null], [5, 60, 0], [15, 60, 0], [60, 200, 0], [60.05, 200, 0], [61, 200, 60], [500, null, 200],
+  ]) {
+    assert.equal(minutes(neighbourStart(spans, noon + from * minute, 1)), next, `after ${from}`);
+    assert.equal(minutes(neighbourStart(spans, noon + from * minute, -1)), previous, `before ${from}`);
+  }
+  assert.equal(neighbourStart([], noon, 1), null);
+});
+
+test('the recordings of several streams on one bar', async () => {
+  const { unitedSpans } = await load('timeline.js');
+  const span = (from, to) => ({ from, to });
+  const lists = [[span(0, 10), span(50, 60)], [span(5, 20)], [span(20, 30), span(90, 95)]];
+  assert.deepEqual(unitedSpans(lists), [span(0, 30), span(50, 60), span(90, 95)]);
+  assert.deepEqual(lists[0][0], span(0, 10), 'the lists stay as they are');
+  assert.deepEqual(unitedSpans([]), []);
 });

@@ -166,6 +166,95 @@ test('the view shows the target of a seek: a picked day, and the end of a gap', 
   await close();
 });
 
+test('a time written as people write it is sought; what is unclear gets a hint', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 12 * HOUR);
+  await modeIs(page, 'history', 'playing');
+  const write = async (text) => {
+    await page.fill('.when-field', text);
+    await page.keyboard.press('Enter');
+  };
+  await write('yesterday 14:05');
+  await until('14:05 of yesterday', () => clockOf(page), (clock) => clock.startsWith('14:05:0'));
+  assert.equal(await seekTime(page), MIDNIGHT + 14 * HOUR + 5 * 60_000);
+  const day = new Date(MIDNIGHT);
+  await write(`${day.getUTCDate()}.${day.getUTCMonth() + 1}. 09:30`);
+  await until('a day and a time', () => clockOf(page), (clock) => clock.startsWith('09:30:0'));
+
+  const unclear = [['5/6 14:05', /5\.6\. or 6\.5\./], ['sometime', /not clear/], ['27:00', /no such time/]];
+  for (const [text, said] of unclear) {
+    const before = await seekTime(page);
+    await write(text);
+    await page.waitForSelector('.when-hint:visible');
+    assert.match(await page.textContent('.when-hint'), said);
+    assert.equal(await page.getAttribute('.when-field', 'aria-invalid'), 'true');
+    assert.equal(await seekTime(page), before, 'nothing is guessed');
+  }
+  await accessible(page, 'a hint for a time');
+  await screenshot(page, 'timeline-when-hint');
+  await page.fill('.when-field', '');
+  await page.waitForSelector('.when-hint', { state: 'hidden' });
+
+  // In a gap playback begins behind it, and says so; a whole day is shown whole.
+  await write('yesterday 03:30');
+  await page.waitForSelector('.replay-said:has-text("Nothing is recorded at")');
+  await until('the end of the gap', () => clockOf(page), (clock) => clock.startsWith('03:50:0'));
+  await write('yesterday');
+  await page.waitForFunction(() => document.querySelector('.replay-zoom').textContent === '24 h');
+  await until('the start of the day', () => clockOf(page), (clock) => clock.startsWith('00:00:0'));
+  await close();
+
+  const chinese = await openWatch('admin', 'live/archive', MIDNIGHT + 12 * HOUR, { locale: 'zh-CN' });
+  await modeIs(chinese.page, 'history', 'playing');
+  await chinese.page.fill('.when-field', '昨天 14:05');
+  await chinese.page.keyboard.press('Enter');
+  await until('14:05', () => clockOf(chinese.page), (clock) => clock.startsWith('14:05:0'));
+  await screenshot(chinese.page, 'timeline-when-zh');
+  await chinese.close();
+});
+
+test('arrows go to the next and the previous recording, also by keys', DEADLINE, async () => {
+  const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 2 * HOUR);
+  await modeIs(page, 'history', 'playing');
+  await page.click('[aria-label^="Next recording"]');
+  await until('the recording behind the gap', () => clockOf(page), (clock) => clock.startsWith('03:50:0'));
+  await page.click('[aria-label^="Next recording"]');
+  await page.waitForSelector('.replay-said:has-text("no later recording")');
+  await page.fill('.when-field', 'yesterday 03:50:02');
+  await page.keyboard.press('Enter');
+  await page.focus('.timeline-track');
+  await page.keyboard.press(',');
+  await until('the one before', () => clockOf(page), (clock) => clock.startsWith('00:00:0'));
+  await page.keyboard.press('.');
+  await until('the next one again', () => clockOf(page), (clock) => clock.startsWith('03:50:0'));
+  await close();
+});
+
+test('no two marks of the bar have one text or one place, at any zoom and width', DEADLINE, async () => {
+  for (const [width, locale] of [[1440, 'en-US'], [820, 'zh-CN'], [390, 'en-US'], [360, 'zh-CN']]) {
+    const { page, close } = await openWatch('admin', 'live/archive', MIDNIGHT + 12 * HOUR,
+      { viewport: { width, height: 800 }, locale });
+    await modeIs(page, 'history', 'playing');
+    const first = await page.evaluate(() => document.querySelector('.timeline-bar').clientWidth);
+    for (const key of ['', '+', '+', '-', '-', '-', '-']) {
+      if (key) await page.keyboard.press(key);
+      const marks = await page.locator('.timeline-tick').evaluateAll((all) => all.map((mark) => {
+        const text = document.createRange();
+        text.selectNodeContents(mark);
+        const [{ left }, { right }] = [mark, text].map((part) => part.getBoundingClientRect());
+        return { text: mark.textContent, left, right };
+      }));
+      const zoom = await page.textContent('.replay-zoom');
+      const what = `${zoom} on ${width} px: ${marks.map(({ text }) => text).join(' ')}`;
+      assert.equal(new Set(marks.map(({ text }) => text)).size, marks.length, what);
+      for (const [index, mark] of marks.entries()) assert.ok(!index || mark.left >= marks[index - 1].right, what);
+      if (key) continue;
+      const minutes = Number.parseInt(zoom, 10) * (/h|小时/.test(zoom) ? 60 : 1);
+      assert.ok((minutes * 60) / first <= 5, `${what}: a pixel is at most 5 s at first`);
+    }
+    await close();
+  }
+});
+
 test('downloads are named by the viewer\'s local time', DEADLINE, async () => {
   const { page, close } = await openWatch('admin', 'live/late', LATE + 20_000, { timezoneId: 'Asia/Kolkata' });
   await modeIs(page, 'history', 'playing');

@@ -2,13 +2,14 @@
 // between live and history.
 
 import { emit, h, icon, once, setText } from '../dom.js';
-import { formatClock, formatDay } from '../format.js';
+import { formatClock, formatDay, formatNearDay } from '../format.js';
 import { History } from '../history.js';
 import { locale, t } from '../i18n.js';
 import { recall, remember } from '../preferences.js';
-import { addDays, keyAction, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
+import { addDays, dayView, firstLength, keyAction, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
 import { mountClip } from './clip.js';
 import { mountTimeline } from './timeline.js';
+import { mountWhen } from './when.js';
 
 const rates = [0.5, 1, 1.5, 2, 4, 8];
 const skipMs = 10_000;
@@ -18,15 +19,18 @@ const nearestMs = 15_000;
 const liveWithinMs = 12_000;
 const hereIsLiveMs = 2000;
 const unwrittenMs = 15_000;
-const hourIndex = 2;
+const readMs = 6000;
+// A seek into a gap that ends later than this says so.
+const farMs = 60_000;
 
-// mountReplay(root, {list, id, tile, at}) -> {element, key, destroy}
-export function mountReplay(root, { list, id, tile, at }) {
-  const history = new History(list, id);
+// mountReplay(root, {list, id, tile, at}) -> {element, key, seek, destroy}. A group of tiles has one timeline, too: it
+// passes its own history and no id, and has no clips.
+export function mountReplay(root, { list, id, tile, at, history = new History(list, id) }) {
   let heldAt = null;        // time at which the viewer paused live, ms
   let wanted = null;        // target of a seek that no player has got yet
   let lastEnd = null;       // where playback last ended, unless it has gone on since
   let addressApplied = false;   // the time in the page's address has been applied
+  let answeredAt = 0;       // when the notice last answered the viewer
 
   const pause = h('button', { class: 'button replay-pause', type: 'button', onclick: once(togglePause) });
   const backward = skipButton(-skipMs);
@@ -80,7 +84,7 @@ export function mountReplay(root, { list, id, tile, at }) {
     {
       class: 'icon-button replay-step',
       type: 'button',
-      onclick: () => timeline.zoom(-1),
+      onclick: () => zoom(-1),
       'aria-label': t('replay.zoomOut'),
     },
     icon('minus'),
@@ -90,13 +94,14 @@ export function mountReplay(root, { list, id, tile, at }) {
     {
       class: 'icon-button replay-step',
       type: 'button',
-      onclick: () => timeline.zoom(1),
+      onclick: () => zoom(1),
       'aria-label': t('replay.zoomIn'),
     },
     icon('plus'),
   );
   const zoomed = h('span', { class: 'replay-zoom' });
   const notice = h('p', { class: 'replay-said', role: 'status' });
+  const when = mountWhen({ history, position: () => positionNow(), seek, showDay, say: showNotice });
   const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
     h('div', { class: 'replay-bar' },
       h('div', { class: 'replay-transport' }, backward, pause, forward),
@@ -104,15 +109,17 @@ export function mountReplay(root, { list, id, tile, at }) {
       h('div', { class: 'replay-tools' }, clipButton, rate),
       live),
     h('div', { class: 'replay-range' },
-      h('div', { class: 'replay-group' }, before, days, after), notice,
+      h('div', { class: 'replay-group' }, before, days, after), when.element, notice,
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
   root.append(element);
 
   const timeline = mountTimeline(element, {
     history,
-    length: zooms.includes(recall('zoom')) ? recall('zoom') : zooms[hourIndex],
+    length: zooms.includes(recall('barZoom')) ? recall('barZoom') : firstLength(Infinity),
   });
-  const clip = mountClip(element, { history, timeline, playhead: () => positionNow(), stream: () => list.find(id) });
+  const clip = id ? mountClip(element, { history, timeline, playhead: () => positionNow(), stream: () => list.find(id) })
+    : noClip;
+  clipButton.hidden = !id;
   element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
   element.addEventListener('timeline:view', showRange);
   element.addEventListener('timeline:select', () =>
@@ -164,6 +171,12 @@ export function mountReplay(root, { list, id, tile, at }) {
     }
     lastEnd = null;
     playFrom(next);
+    if (next - asked > farMs) showNotice('replay.skipped', { asked: timeText(asked), next: timeText(next) });
+  }
+
+  function timeText(utc) {
+    const isToday = startOfDay(utc) === startOfDay(Date.now());
+    return isToday ? formatClock(utc, locale()) : `${formatDay(utc, locale())}, ${formatClock(utc, locale())}`;
   }
 
   // The latest recorded time, if the frames from `asked` may not be written yet.
@@ -205,7 +218,7 @@ export function mountReplay(root, { list, id, tile, at }) {
   }
 
   function isLive() {
-    return list.find(id)?.state === 'live';
+    return history.stream?.state === 'live';
   }
 
   function goLive() {
@@ -248,10 +261,19 @@ export function mountReplay(root, { list, id, tile, at }) {
 
   // ---- days and zoom
 
-  function showDay(start) {
-    const now = Date.now();
-    timeline.setView(viewAround(start + lengthOf(timeline.view) / 2, lengthOf(timeline.view), { now }));
-    seek(start);
+  // Shows the whole day at once, and plays where its first recording is.
+  async function showDay(start) {
+    const view = dayView(start);
+    timeline.setView(view);
+    const first = await history.playable(start);
+    if (timeline.view !== view || wanted !== null) return;      // the viewer has gone on
+    if (first === null || first >= view.to) showNotice('replay.noneOnDay');
+    else seek(first);
+  }
+
+  function zoom(direction) {
+    timeline.zoom(direction);
+    if (zooms.includes(lengthOf(timeline.view))) remember('barZoom', lengthOf(timeline.view));
   }
 
   function showRange() {
@@ -267,7 +289,7 @@ export function mountReplay(root, { list, id, tile, at }) {
           h(
             'option',
             { value: String(start) },
-            start === startOfDay(now) ? t('replay.today') : formatDay(start, locale()),
+            start === startOfDay(now) ? t('replay.today') : formatNearDay(start, locale()),
           ),
         ),
       );
@@ -279,20 +301,27 @@ export function mountReplay(root, { list, id, tile, at }) {
     zoomIn.disabled = length <= zooms.at(-1);
     zoomOut.disabled = length >= zooms[0] - 3_600_000;
     setText(zoomed, spanText(length));
-    if (zooms.includes(length)) remember('zoom', length);
     showState();
   }
 
-  function showNotice(key) {
-    setText(notice, key ? t(key) : '');
+  // An answer to what the viewer did; it stays long enough to be read.
+  function showNotice(key, values) {
+    answeredAt = Date.now();
+    setText(notice, t(key, values));
   }
 
   function showState() {
-    if (history.trouble) showNotice('replay.trouble');
-    else if (history.days && !history.days.length) showNotice(history.writing ? 'replay.begun' : 'replay.none');
-    else if (history.days && !history.spans.some(({ from, to }) => to > timeline.view.from && from < timeline.view.to))
-      showNotice('replay.noneHere');
-    else showNotice(null);
+    if (Date.now() - answeredAt < readMs) return;
+    const key = stateKey();
+    setText(notice, key ? t(key) : '');
+  }
+
+  function stateKey() {
+    if (history.trouble) return 'replay.trouble';
+    if (!history.days) return null;
+    if (!history.days.length) return history.writing ? 'replay.begun' : 'replay.none';
+    const { view } = timeline;
+    return history.spans.some(({ from, to }) => to > view.from && from < view.to) ? null : 'replay.noneHere';
   }
 
   // ---- the rest
@@ -303,7 +332,7 @@ export function mountReplay(root, { list, id, tile, at }) {
   }
 
   function update() {
-    const stream = list.find(id);
+    const { stream } = history;
     element.hidden = !stream?.replay;
     if (element.hidden) {
       // The user has lost the right to replay.
@@ -332,12 +361,14 @@ export function mountReplay(root, { list, id, tile, at }) {
       pause.setAttribute('aria-label', t(`replay.${face}`));
     }
     timeline.show({ position, onAir: isOnAir, now });
+    showState();
   }
 
   // If the address names a time, playback starts there.
   function applyAddress() {
     addressApplied = true;
-    timeline.setView(viewAround(at ?? Date.now(), lengthOf(timeline.view), { share: at ? 0.5 : 1, now: Date.now() }), {
+    const length = recall('barZoom') ? lengthOf(timeline.view) : firstLength(timeline.width);
+    timeline.setView(viewAround(at ?? Date.now(), length, { share: at ? 0.5 : 1, now: Date.now() }), {
       byHand: false,
     });
     if (at) seek(at);
@@ -366,13 +397,14 @@ export function mountReplay(root, { list, id, tile, at }) {
       step: () => skip(action.by),
       first: () => history.first !== null && seek(dayStart()),
       last: () => (isLive() ? goLive() : seek((history.last ?? Date.now()) - skipMs)),
-      zoom: () => timeline.zoom(action.by),
+      zoom: () => zoom(action.by),
       live: () => isLive() && goLive(),
       pause: togglePause,
       markStart: () => clip.mark('from'),
       markEnd: () => clip.mark('to'),
       unselect: clip.close,
       page: () => timeline.page(action.by),
+      recording: () => when.step(action.by),
     };
     timeline.hidePeek();
     actions[action.do]();
@@ -402,6 +434,8 @@ export function mountReplay(root, { list, id, tile, at }) {
     },
   };
 }
+
+const noClip = { open() {}, close() {}, mark() {}, destroy() {} };
 
 function spanText(ms) {
   const minutes = ms / 60_000;

@@ -4,7 +4,7 @@
 // timeline:view {from, to}.
 
 import { emit, h, setText } from '../dom.js';
-import { formatClock, formatDay, tickLabels } from '../format.js';
+import { formatClock, formatDay, formatShortDay, tickLabels } from '../format.js';
 import { locale, t } from '../i18n.js';
 import {
   clampLength,
@@ -17,6 +17,7 @@ import {
   pan,
   shareOf,
   spanAt,
+  startOfDay,
   ticks,
   timeAt,
   viewAround,
@@ -178,9 +179,15 @@ export function mountTimeline(root, { history, length }) {
       handle.setAttribute('aria-valuemin', String(Math.round((history.first ?? view.from) / stepMs)));
       handle.setAttribute('aria-valuemax', String(Math.round(now / stepMs)));
       handle.setAttribute('aria-valuenow', String(Math.round(selection[end] / stepMs)));
-      handle.setAttribute('aria-valuetext', formatClock(selection[end], locale()));
+      handle.setAttribute('aria-valuetext', dayAndClock(selection[end]));
     }
     if (selection) setRange(chosen, selection.from, selection.to);
+  }
+
+  // The day only if it is another than today.
+  function dayAndClock(at) {
+    const clock = formatClock(at, locale());
+    return startOfDay(at) === startOfDay(now) ? clock : `${formatShortDay(at, locale())}, ${clock}`;
   }
 
   function percent(at) {
@@ -315,7 +322,7 @@ export function mountTimeline(root, { history, length }) {
     if (!past) return;
     pointer.style.left = percent(at);
     const span = spanAt(history.spans, at);
-    const clock = formatClock(at, locale());
+    const clock = dayAndClock(at);
     setText(peekTime, span || !history.hasLoaded(at) ? clock : `${clock} · ${t('timeline.gap')}`);
     showThumb(span && at);
     const half = peek.offsetWidth / 2;
@@ -380,6 +387,7 @@ export function mountTimeline(root, { history, length }) {
     element,
     slider,
     get view() { return view; },
+    get width() { return bar.clientWidth; },
     get selection() { return selection; },
     show,
     setView,

@@ -730,7 +730,8 @@ export default {
   'timeline.gap': 'not recorded',
   'timeline.keys':
     'Arrow keys seek 5 seconds, with Shift 1 minute. Home goes to the start of the recording, End and L to live. ' +
-      'Plus and minus zoom, Page Up and Page Down turn the page, Space pauses, square brackets mark a clip.',
+      'Plus and minus zoom, Page Up and Page Down turn the page, comma and full stop go to the ' +
+      'previous and next recording, Space pauses, square brackets mark a clip.',
 
   'replay.label': 'Replay',
   'replay.live': 'Live',
@@ -750,8 +751,23 @@ export default {
   'replay.none': 'Nothing is recorded yet.',
   'replay.begun': 'Recording has just begun and shows here in a few seconds.',
   'replay.noneHere': 'Nothing is recorded here.',
+  'replay.noneOnDay': 'Nothing is recorded on this day.',
+  'replay.skipped': 'Nothing is recorded at {asked}. Playing from {next}.',
   'replay.nothing': 'Nothing is recorded after this point.',
   'replay.trouble': 'The recordings could not be loaded. Trying again…',
+  'when.label': 'Go to a day or time',
+  'when.example': 'yesterday 14:05',
+  'when.previous': 'Previous recording (,)',
+  'when.next': 'Next recording (.)',
+  'when.noPrevious': 'There is no earlier recording.',
+  'when.noNext': 'There is no later recording.',
+  'when.empty': 'Enter a time, such as 14:05, yesterday 14:05 or 2026-11-23 14:05.',
+  'when.unclear': 'This time is not clear. Write it like 14:05, yesterday 14:05, 23.11. 14:05 or 2026-11-23 14:05.',
+  'when.noTime': 'There is no such time of day. Hours go from 0 to 23, minutes from 0 to 59.',
+  'when.noDay': 'There is no such day.',
+  'when.future': 'This is in the future.',
+  'when.dotted': 'This could be a time or a day. Write {time} for the time or {day} for the day.',
+  'when.slashed': '{text} could be two days. Write {one} or {other} (day.month.), or the year first: 2026-11-23.',
 
   'clip.button': 'Clip',
   'clip.label': 'Selected clip',
@@ -844,6 +860,7 @@ export default {
   'rec.noMatch': 'No recordings found',
   'rec.noMatchHint': 'Try another day, stream or word.',
   'rec.showAll': 'Show all',
+  'rec.yesterday': 'Yesterday',
   'rec.now': 'now',
   'rec.download': 'Download',
   'rec.keep': 'Keep',

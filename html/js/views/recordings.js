@@ -4,7 +4,7 @@
 import { api } from '../api.js';
 import { confirmDialog } from '../components/dialog.js';
 import { h, icon, once, setText } from '../dom.js';
-import { formatBytes, formatClock, formatDay, formatDuration, isolated } from '../format.js';
+import { formatBytes, formatClock, formatDay, formatDuration, formatShortDay, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { mayList } from '../live-events.js';
 import { downloadName, groupRecordings, streamFolder } from '../recording-groups.js';
@@ -181,9 +181,8 @@ export function mountRecordings(root, { list, stream, day, q }) {
   }
 
   function dayGroup({ day: start, sessions }) {
-    const today = start === startOfDay(Date.now());
     return h('section', { class: 'rec-day-group' },
-      h('h2', { class: 'rec-day-title' }, today ? t('replay.today') : formatDay(start, locale())),
+      h('h2', { class: 'rec-day-title' }, dayTitle(start)),
       h('ul', { class: 'rec-sessions' }, ...sessions.map((session) => sessionRow(session))));
   }
 
@@ -349,7 +348,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   async function remove(file) {
     const text = t('rec.deleteText', {
       title: file.title || file.stream,
-      day: formatDay(file.from, locale()),
+      day: dayTitle(startOfDay(file.from)),
       times: times(file),
     });
     if (!await confirmDialog({ title: t('rec.deleteTitle'), text, action: t('rec.delete') })) return;
@@ -375,8 +374,19 @@ function watchRoute({ stream, from }) {
   return formatRoute({ view: 'watch', stream, at: from });
 }
 
+// "Today" alone would not say which day it is, in a screenshot or a message.
+function dayTitle(start) {
+  const today = startOfDay(Date.now());
+  const name = start === today ? 'replay.today' : start === addDays(today, -1) ? 'rec.yesterday' : null;
+  return `${name ? `${t(name)} · ` : ''}${formatDay(start, locale())}`;
+}
+
+// The end has its day if that is another than the start's.
 function times({ from, to }) {
-  return `${formatClock(from, locale())} – ${to === null ? t('rec.now') : formatClock(to, locale())}`;
+  const start = formatClock(from, locale());
+  if (to === null) return `${start} – ${t('rec.now')}`;
+  const end = formatClock(to, locale());
+  return `${start} – ${startOfDay(from) === startOfDay(to) ? '' : `${formatShortDay(to, locale())}, `}${end}`;
 }
 
 function formats({ files }) {
