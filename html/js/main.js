@@ -9,7 +9,6 @@ import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { personName } from './format.js';
-import { recall, remember } from './preferences.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountInvite } from './views/invite.js';
@@ -35,6 +34,7 @@ let view = null;
 let shell = null;
 let inviting = false;         // the view is that of a link to set a password
 let shown = null;       // the route whose view is loaded or shown
+let wall = null;        // the wall of this visit; the next visit opens with what is live
 
 app.addEventListener('login', ({ detail }) => signedIn(detail));
 app.addEventListener('logout', () => showLogin());
@@ -46,8 +46,12 @@ app.addEventListener('language', async ({ detail }) => {
   else if (user) signedIn(user);
   else showLogin();
 });
+app.addEventListener('wall:go', ({ detail }) => {
+  wall = null;
+  location.hash = formatRoute({ view: 'wall', ...detail });
+});
 app.addEventListener('wall:state', ({ detail }) => {
-  remember('wall', detail);
+  wall = detail;
   // Replaced, not pushed: "back" leaves the wall instead of undoing clicks.
   history.replaceState(null, '', formatRoute({ ...parseRoute(location.hash), ...detail }));
 });
@@ -115,6 +119,7 @@ function clear() {
 // Keeps the address, so that users return to their view after signing in.
 function showLogin({ over = false, name = '' } = {}) {
   user = null;
+  wall = null;
   list.stop();
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   clear();
@@ -346,11 +351,10 @@ function mountView(route, mount) {
   if (route.view === 'account') return mount(outlet, { user });
   if (route.view === 'streams') return mount(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });
-  // The hash decides, then the wall saved last time, then four tiles.
-  const saved = route.size ? null : recall('wall');
-  const wall = { size: route.size ?? saved?.size ?? 4, slots: route.slots ?? saved?.slots, focus: route.focus ?? null };
-  history.replaceState(null, '', formatRoute({ ...route, ...wall }));
-  return mount(outlet, { list, size: wall.size, pinned: wall.slots ?? [], focus: wall.focus, via });
+  // The hash decides, then the wall that this visit has left, then all that is live.
+  const wanted = route.size || route.slots || !wall ? route : { ...route, ...wall, at: route.at };
+  history.replaceState(null, '', formatRoute(wanted));
+  return mount(outlet, { list, ...wanted, via });
 }
 
 function showTrouble() {

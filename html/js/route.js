@@ -1,13 +1,13 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
-// #/wall/COUNT?t=APP/NAME,,…&f=TILE, #/recordings?stream=APP/NAME&day=DAY&q=TEXT,
-// #/admin/TAB, #/admin/users/NAME, #/account, #/invite/TOKEN and #/s/LINK (both also without
-// a login); anything else is 'unknown'. Pure: no DOM here.
+// #/wall/MOST?t=APP/NAME,,…&f=TILE&at=MS (without MOST: as many tiles as streams are live),
+// #/recordings?stream=APP/NAME&day=DAY&q=TEXT, #/admin/TAB, #/admin/users/NAME, #/account,
+// #/invite/TOKEN and #/s/LINK (both also without a login); anything else is 'unknown'. Pure: no DOM here.
 // watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
 // holds for all views, until the page is left.
 
 import { wayNames } from './live-choice.js';
 
-export const wallSizes = [1, 4, 9, 16];
+export const mostTiles = 16;    // on a wall
 export const adminTabs = ['users', 'groups', 'streams', 'phones', 'grants', 'sessions', 'storage', 'alerts', 'audit'];
 
 export function parseRoute(hash) {
@@ -57,14 +57,15 @@ function parseAdmin(tab, name) {
 
 function parseWall(count, query) {
   const fields = fieldsOf(query);
-  const size = wallSizes.includes(count) ? count : null;
+  const size = Number.isInteger(count) && count >= 1 && count <= mostTiles ? count : null;
   const named = fields.has('t') ? fields.get('t').split(',').map(decode) : null;
   const focus = Number.parseInt(fields.get('f'), 10);
   return {
     view: 'wall',
     size,
     slots: named && named.map((name) => (/^[^/]+\/[^/]+$/.test(name) ? name : null)),
-    focus: focus >= 0 && focus < (size ?? 16) ? focus : null,
+    focus: focus >= 0 && focus < (size ?? mostTiles) ? focus : null,
+    at: timeIn(fields.get('at')),
     via: viaIn(query),
   };
 }
@@ -91,14 +92,15 @@ function formatRecordings({ stream, day, q }) {
   return `#/recordings${queryOf(fields)}`;
 }
 
-function formatWall({ size, slots, focus, via }) {
-  if (!size) return '#/wall';
+function formatWall({ size, slots, focus, at, via }) {
+  const named = (slots ?? []).slice(0, (slots ?? []).findLastIndex(Boolean) + 1);
   const fields = [
-    slots?.some(Boolean) && `t=${slots.map((name) => (name ? encodeStream(name) : '')).join(',')}`,
+    named.length && `t=${named.map((name) => (name ? encodeStream(name) : '')).join(',')}`,
     focus !== null && focus !== undefined && `f=${focus}`,
+    at && `at=${Math.round(at)}`,
     via && `via=${via}`,
   ];
-  return `#/wall/${size}${queryOf(fields)}`;
+  return `#/wall${size ? `/${size}` : ''}${queryOf(fields)}`;
 }
 
 function queryOf(fields) {

@@ -28,6 +28,14 @@ export async function writeYesterday(home) {
   giveToService(home);
 }
 
+/** Writes recordings in the colours of even hours: {stream: [[from, to], …]}, in multiples of eight seconds. */
+export async function writeColoured(home, streams) {
+  const bright = await makeColoured('red');
+  for (const [stream, spans] of Object.entries(streams))
+    writeRecordings(path.join(home, 'rec'), stream, bright, { spans });
+  giveToService(home);
+}
+
 /** Gives all recordings to the user that the services run as, as if something had been recorded before. */
 export function giveToService(home) {
   const root = path.join(home, 'rec');

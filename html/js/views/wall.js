@@ -1,85 +1,141 @@
-// The wall: 1, 4, 9 or 16 tiles. Free tiles fill themselves with live streams;
-// sound comes from the focused tile alone. The state goes up as 'wall:state'
-// and the shell puts it into the URL hash and localStorage.
+// The wall: what is live, or what the viewer chose, on as many tiles as there are streams
+// (wall-layout.js says where). Sound comes from the focused tile alone; a double click
+// enlarges a tile. One timeline leads all tiles into the past. The state goes up as
+// 'wall:state', and the shell puts it into the URL hash; 'wall:go' asks for another wall.
 
 import { emit, h, icon, once, setText } from '../dom.js';
-import { isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { formatRoute, wallSizes } from '../route.js';
-import { fillSlots, makeSlots, pinnedNames, pinSlot, resizeSlots } from '../wall-slots.js';
+import { formatRoute, mostTiles, parseRoute } from '../route.js';
+import { wallLayout } from '../wall-layout.js';
+import { chosenSlots, fillSlots, makeSlots, pinnedNames, pinSlot, waitingStreams } from '../wall-slots.js';
 import { toggleFullscreen } from '../components/fullscreen.js';
-import { mountTile } from '../components/tile.js';
+import { mountCell } from '../components/wall-cell.js';
+import { openLayouts } from '../components/wall-layouts.js';
+import { mountPast } from '../components/wall-past.js';
+import { openPicker, openSinglePicker } from '../components/wall-picker.js';
 
-export function mountWall(root, { list, size, pinned, focus, via }) {
-  let slots = makeSlots(size, pinned);
+const lookEveryMs = 5000;
+const gapPx = 6;
+const narrow = window.matchMedia('(max-width: 640px)');
+
+export function mountWall(root, { list, size, slots: pinned, focus, at = null, via }) {
+  let slots = makeSlots(size ?? mostTiles, pinned ?? []);
   let focused = focus;
   // Sound needs a click in this visit, so it is never restored.
   let soundOn = false;
+  let large = null;         // the enlarged tile
   let cells = [];
+  let past = null;
+  let placed = '';          // what the present places were made for
 
-  const layouts = h(
-    'div',
-    { class: 'segmented', role: 'group', 'aria-label': t('wall.layout') },
-    ...wallSizes.map((count) =>
-      h(
-        'button',
-        {
-          type: 'button',
-          class: 'segment',
-          data: { size: String(count) },
-          'aria-label': t('wall.tiles', { count }),
-          onclick: () => setSize(count),
-        },
-        String(count),
-      ),
-    ),
-  );
-  const sound = h('button', { class: 'button', type: 'button', onclick: once(toggleSound) });
-  const full = h(
-    'button',
-    { class: 'button', type: 'button', onclick: () => toggleFullscreen(grid), 'aria-label': t('fullscreen') },
-    icon('fullscreen'),
-    h('span', { class: 'wide-only' }, t('fullscreen')),
-  );
+  const button = (picture, name, onclick) =>
+    h('button', { class: 'button', type: 'button', onclick: once(onclick), 'aria-label': t(name), title: t(name) },
+      icon(picture), h('span', { class: 'wide-only' }, t(name)));
+  const choose = button('streams', 'wall.choose', chooseStreams);
+  const layouts = button('layouts', 'wall.layouts', chooseLayout);
+  const timeline = button('recordings', 'wall.past', togglePast);
+  const more = h('button', { class: 'button button-small wall-more', type: 'button', hidden: true,
+    onclick: once(chooseStreams) });
+  const sound = h('button', { class: 'button wall-sound', type: 'button', onclick: once(toggleSound) });
+  const full = button('fullscreen', 'fullscreen', () => toggleFullscreen(grid));
   const hint = h('p', { class: 'wall-hint', role: 'status' });
   const grid = h('div', { class: 'wall-grid' });
+  const empty = h('div', { class: 'empty wall-empty', hidden: true },
+    h('div', { class: 'empty-icon' }, icon('wall')),
+    h('h2', {}, t('wall.nothingLive')),
+    h('p', {}, t('wall.nothingLiveHint')),
+    h('button', { class: 'button button-primary', type: 'button', onclick: once(chooseStreams) },
+      icon('streams'), h('span', {}, t('wall.choose'))));
+  const pastPlace = h('div', { class: 'wall-past' });
   const element = h('main', { class: 'wall', id: 'main', tabindex: '-1' },
     h('h1', { class: 'sr-only' }, t('nav.wall')),
-    h('div', { class: 'wall-stage' }, grid),
-    h('div', { class: 'wall-bar' }, layouts, hint, sound, full));
+    h('div', { class: 'wall-stage' }, grid, empty),
+    pastPlace,
+    h('div', { class: 'wall-bar' }, choose, layouts, timeline, hint, more, sound, full));
   root.append(element);
 
+  const watcher = new ResizeObserver(() => place());
+  watcher.observe(grid);
+  watcher.observe(grid.parentElement);
   list.addEventListener('change', update);
+  narrow.addEventListener('change', place);
   document.addEventListener('keydown', onKey);
   element.addEventListener('tile:muted', () => { soundOn = false; showFocus(); });
+  element.addEventListener('replay:at', ({ detail }) => {
+    at = detail.at;
+    emitState();
+    update();
+  });
+  const looker = setInterval(update, lookEveryMs);  // at tiles whose stream ended a while ago
   build();
+
+  // ---- tiles
 
   function build() {
     cells.forEach((cell) => cell.destroy());
-    grid.dataset.size = String(slots.length);
-    cells = slots.map((_, index) => mountCell(grid, index));
-    for (const button of layouts.children)
-      button.setAttribute('aria-pressed', String(Number(button.dataset.size) === slots.length));
+    large = null;
+    cells = slots.map((_, index) => mountCell(grid, { list, via, index, on: {
+      select: () => select(index),
+      enlarge: (wasFocused) => enlarge(index, wasFocused),
+      replace: () => replace(index),
+      resized: () => place(),
+    } }));
     update();
   }
 
   function update() {
-    if (list.streams) slots = fillSlots(slots, list.streams);
+    if (!list.streams) return;
+    if (!isPast()) slots = fillSlots(slots, list.streams, Date.now());
     cells.forEach((cell, index) => cell.update(slots[index]));
+    if (large !== null && !cells[large].stream) large = null;
+    past?.setCells(shownCells());
+    if (at && !past) openPast();
+    showBar();
     showFocus();
+    place();
   }
 
-  function setSize(count) {
-    if (count === slots.length) return;
-    // A smaller wall keeps the focused tile.
-    const kept = focused !== null && focused >= count ? [slots[focused], ...slots] : slots;
-    if (focused !== null && focused >= count) focused = 0;
-    slots = resizeSlots(kept, count);
-    build();
-    emitState();
+  // In the past the tiles stay, whatever goes live or ends.
+  function isPast() {
+    return (at !== null && shownNames().length > 0) || (past !== null && past.mode !== 'live');
   }
 
-  function focusTile(index) {
+  function shownNames() {
+    return slots.map((slot) => slot.stream).filter(Boolean);
+  }
+
+  function shownCells() {
+    return cells.filter((cell) => cell.stream);
+  }
+
+  function showBar() {
+    const waiting = waitingStreams(list.streams, new Set(shownNames())).length;
+    more.hidden = waiting === 0;
+    if (waiting) setText(more, t('wall.more', { count: waiting }));
+    empty.hidden = shownCells().length > 0;
+    timeline.hidden = !past && !shownCells().some((cell) => list.find(cell.stream)?.replay);
+    timeline.setAttribute('aria-pressed', String(Boolean(past)));
+  }
+
+  function place() {
+    const shown = large === null ? shownCells() : [cells[large]];
+    const scrolls = narrow.matches && large === null;
+    const width = grid.clientWidth;
+    const isFull = document.fullscreenElement === grid;
+    const height = isFull || narrow.matches ? document.documentElement.clientHeight : grid.parentElement.clientHeight;
+    const shapes = shown.map((cell) => cell.shape);
+    const key = JSON.stringify([width, height, scrolls, isFull, shapes, shown.map((cell) => cell.stream), large]);
+    if (key === placed) return;
+    placed = key;
+    const layout = wallLayout(shapes, { width, height: narrow.matches && !scrolls ? height * 0.72 : height, scrolls },
+      gapPx);
+    grid.style.height = narrow.matches && !isFull ? `${layout.height}px` : '';
+    for (const cell of cells) cell.place(layout.places[shown.indexOf(cell)] ?? null);
+  }
+
+  // ---- focus, sound and the enlarged tile
+
+  function select(index) {
     if (focused === index) {
       toggleSound();
       return;
@@ -90,9 +146,21 @@ export function mountWall(root, { list, size, pinned, focus, via }) {
     emitState();
   }
 
+  function enlarge(index, wasFocused) {
+    // The first click of the double click has switched the sound: undo it.
+    if (wasFocused && focused === index) soundOn = !soundOn;
+    setLarge(large === null ? index : null);
+  }
+
+  function setLarge(next) {
+    large = next;
+    place();
+    showFocus();
+  }
+
   function toggleSound() {
     soundOn = !soundOn;
-    if (focused === null) {
+    if (focused === null || !slots[focused]?.stream) {
       focused = Math.max(0, slots.findIndex((slot) => slot.stream));
       emitState();
     }
@@ -100,115 +168,95 @@ export function mountWall(root, { list, size, pinned, focus, via }) {
   }
 
   function showFocus() {
-    cells.forEach((cell, index) => cell.setFocus(index === focused, index === focused && soundOn));
+    cells.forEach((cell, index) => {
+      cell.setFocus(index === focused, index === focused && soundOn);
+      cell.setLarge(index === large);
+    });
     const slot = focused === null ? null : slots[focused];
     sound.classList.toggle('button-lit', soundOn);
-    sound.setAttribute('aria-label', t(soundOn ? 'sound.mute' : 'sound.unmute'));
-    sound.replaceChildren(
-      icon(soundOn ? 'soundOn' : 'soundOff'),
-      h('span', { class: 'wide-only' }, t(soundOn ? 'sound.mute' : 'sound.unmute')),
-    );
-    const name = slot?.stream && (list.find(slot.stream)?.title || slot.stream);
-    setText(hint, name ? t(soundOn ? 'wall.listening' : 'wall.focused', { name }) : t('wall.hint'));
+    const name = t(soundOn ? 'sound.mute' : 'sound.unmute');
+    if (sound.getAttribute('aria-label') !== name) {
+      sound.setAttribute('aria-label', name);
+      sound.replaceChildren(icon(soundOn ? 'soundOn' : 'soundOff'), h('span', { class: 'wide-only' }, name));
+    }
+    const heard = slot?.stream && (list.find(slot.stream)?.title || slot.stream);
+    setText(hint, heard ? t(soundOn ? 'wall.listening' : 'wall.focused', { name: heard }) : t('wall.hint'));
   }
 
   function emitState() {
-    emit(element, 'wall:state', { size: slots.length, slots: pinnedNames(slots), focus: focused });
+    // A link into the past names all streams: it must not depend on what is live when it is opened.
+    const names = at === null ? pinnedNames(slots) : slots.map((slot) => slot.stream);
+    emit(element, 'wall:state', { size, slots: names, focus: focused, at });
+  }
+
+  // ---- other streams, other walls
+
+  async function replace(index) {
+    const stream = await openSinglePicker({ list, chosen: slots[index].stream });
+    if (stream === undefined || !element.isConnected) return;
+    slots = pinSlot(slots, index, stream);
+    update();
+    emitState();
+  }
+
+  async function chooseStreams() {
+    // The number of chosen streams is no limit for what is live.
+    const most = slots.every((slot) => slot.pinned) ? null : size;
+    const answer = await openPicker({ list, chosen: shownNames(), size: most });
+    if (!answer || !element.isConnected) return;
+    if (answer.streams) go({ size: answer.streams.length, slots: pinnedNames(chosenSlots(slots, answer.streams)), at });
+    else go({ size: answer.size, slots: [], at });
+  }
+
+  async function chooseLayout() {
+    const present = { size, slots: pinnedNames(slots) };
+    const layout = await openLayouts({ present, link: location.href });
+    if (layout && element.isConnected) go({ ...layout, at });
+  }
+
+  // Through the address, so that whatever was saved passes the same checks as a link.
+  function go(wall) {
+    const { view, ...route } = parseRoute(formatRoute({ view: 'wall', ...wall, focus: null, via: null }));
+    emit(element, 'wall:go', { ...route, via: parseRoute(location.hash).via });
+  }
+
+  // ---- the past
+
+  function openPast() {
+    past = mountPast(pastPlace, { list, cells: shownCells(), at, stage: grid });
+    showBar();
+  }
+
+  function togglePast() {
+    if (!past) {
+      openPast();
+      return;
+    }
+    past.destroy({ toLive: true });
+    past = null;
+    at = null;
+    emitState();
+    update();
   }
 
   function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
       return;
     if (event.key === 'm') toggleSound();
-    if (event.key === 'f') toggleFullscreen(grid);
-  }
-
-  function mountCell(parent, index) {
-    const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(() => focusTile(index)) });
-    const select = h('select', {
-      class: 'select cell-select',
-      'aria-label': t('wall.choose', { tile: index + 1 }),
-      onchange: choose,
-    });
-    const open = h(
-      'a',
-      { class: 'icon-button', 'aria-label': t('wall.enlarge'), title: t('wall.enlarge') },
-      icon('enlarge'),
-    );
-    const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
-    const emptyNote = h('p', { class: 'cell-empty' }, icon('plus'), h('span', {}, t('wall.empty')));
-    const cell = h(
-      'div',
-      { class: 'cell', data: { index: String(index) } },
-      emptyNote,
-      hit,
-      speaker,
-      h('div', { class: 'cell-tools' }, select, open),
-    );
-    parent.append(cell);
-    let tile = null;
-    let shown = null;
-
-    function choose() {
-      slots = pinSlot(slots, index, select.value || null);
-      update();
-      emitState();
-    }
-
-    function setOptions(slot) {
-      const streams = (list.streams ?? []).filter((stream) => stream.play);
-      const signature = JSON.stringify([
-        slot.pinned && slot.stream,
-        streams.map((stream) => [stream.id, stream.title, stream.state === 'live']),
-      ]);
-      // An open drop-down must not be rebuilt under the finger.
-      if (select.dataset.signature === signature || document.activeElement === select) return;
-      select.dataset.signature = signature;
-      const options = streams.map((stream) => [
-        stream.id,
-        `${stream.state === 'live' ? '● ' : '○ '}${isolated(stream.title || stream.id)}`,
-      ]);
-      if (slot.pinned && !streams.some((stream) => stream.id === slot.stream))
-        options.push([slot.stream, `○ ${slot.stream}`]);
-      select.replaceChildren(
-        ...[['', t('wall.auto')], ...options].map(([value, text]) => h('option', { value }, text)),
-      );
-      select.value = slot.pinned ? slot.stream : '';
-    }
-
-    return {
-      update(slot) {
-        if (slot.stream !== shown) {
-          tile?.destroy();
-          tile = slot.stream ? mountTile(cell, { list, id: slot.stream, via }) : null;
-          shown = slot.stream;
-        }
-        cell.classList.toggle('cell-free', !slot.stream);
-        emptyNote.hidden = Boolean(slot.stream);
-        open.hidden = !slot.stream;
-        if (slot.stream) open.href = formatRoute({ view: 'watch', stream: slot.stream });
-        const name = slot.stream ? list.find(slot.stream)?.title || slot.stream : t('wall.empty');
-        hit.setAttribute('aria-label', t('wall.focus', { tile: index + 1, name }));
-        setOptions(slot);
-      },
-      setFocus(isFocused, audible) {
-        cell.classList.toggle('cell-focused', isFocused);
-        hit.setAttribute('aria-pressed', String(isFocused));
-        speaker.hidden = !audible;
-        if (tile && tile.video.muted === audible) tile.setMuted(!audible);
-      },
-      destroy() {
-        tile?.destroy();
-        cell.remove();
-      },
-    };
+    else if (event.key === 'f') toggleFullscreen(grid);
+    else if (event.key === 'Escape' && large !== null) setLarge(null);
+    else if (past?.key(event)) event.preventDefault();
   }
 
   return {
     element,
     destroy() {
+      clearInterval(looker);
+      watcher.disconnect();
       list.removeEventListener('change', update);
+      narrow.removeEventListener('change', place);
       document.removeEventListener('keydown', onKey);
+      past?.destroy();
       cells.forEach((cell) => cell.destroy());
       element.remove();
     },
