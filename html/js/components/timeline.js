@@ -29,7 +29,7 @@ const wheelFactor = 1.0015;
 const thumbAfterMs = 140;
 const loadAfterMs = 150;
 const dragAfterPx = 4;
-const labelPx = 62;
+const labelPx = 76;
 const stepMs = 1000;
 const unlistedMs = 30_000;
 // Dragging this close to an end of the bar scrolls the view slowly.
