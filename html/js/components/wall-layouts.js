@@ -47,7 +47,7 @@ export async function openLayouts({ present, link }) {
     try {
       return await work();
     } catch (error) {
-      setText(problem, error.code === 'full' ? t('layouts.full') : wordsFor(error));
+      setText(problem, error.code === 'too_many' ? t('layouts.full') : wordsFor(error));
       return null;
     }
   }
