@@ -116,7 +116,7 @@ test('?via= forces a way, in the hash or before it', async () => {
   assert.equal(viaIn('?via=quic'), null);
   assert.equal(viaIn(''), null);
   for (const hash of ['#/watch/live/cam1?at=1795418065007&via=hls', '#/watch/live/cam1?via=flv',
-    '#/wall/4?t=live/a,,,&f=2&via=llhls']) {
+    '#/wall/4?t=live/a&f=2&via=llhls']) {
     assert.equal(formatRoute(parseRoute(hash)), hash);
   }
   assert.equal(parseRoute('#/wall/4?via=no').via, null);
