@@ -11,7 +11,7 @@
 
 #define EVENTS_TICK_MS      100
 #define EVENTS_STATS_MS     2000
-#define EVENTS_SILENCE_MS   15000           /* then send a comment */
+#define EVENTS_SILENCE_MS   4000            /* then send "alive" */
 #define EVENTS_STUCK_MS     30000           /* a client must read by then */
 #define EVENTS_BEHIND       (256 * 1024)    /* most bytes that wait for it */
 #define EVENTS_CHANGES      32              /* read at once */
@@ -399,7 +399,7 @@ events_serve(follower_t *f)
 
     } else if (ngx_current_msec - f->sent_ms >= EVENTS_SILENCE_MS) {
         f->sent_ms = ngx_current_msec;
-        text_add(&f->next, ":\n\n");
+        text_add(&f->next, "event: alive\ndata: {}\n\n");
     }
 
     if (events_send(f) != NGX_OK) {

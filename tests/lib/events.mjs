@@ -28,7 +28,7 @@ export class Follower {
   constructor() {
     this.rest = '';
     this.events = [];          // { event, data }, in order
-    this.comments = 0;
+    this.alive = 0;            // how often the server sent nothing but that
   }
 
   push(text) {
@@ -37,13 +37,13 @@ export class Follower {
       const block = this.rest.slice(0, end);
       const fields = {};
       for (const line of block.split('\n')) {
-        if (line.startsWith(':')) { this.comments++; continue; }
         const [, name, value] = line.match(/^(retry|event|data): (.*)$/) ?? [];
         if (!name) throw new Error(`no line of an event stream: "${line}"`);
         fields[name] = value;
       }
       if (fields.retry) this.retry = Number(fields.retry);
-      if (fields.data) this.events.push({ event: fields.event, data: JSON.parse(fields.data) });
+      if (fields.event === 'alive') this.alive++;
+      else if (fields.data) this.events.push({ event: fields.event, data: JSON.parse(fields.data) });
     }
   }
 
