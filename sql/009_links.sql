@@ -8,11 +8,11 @@ CREATE TABLE IF NOT EXISTS links (
   token_hash    BINARY(32) NOT NULL,
   stream_id     BIGINT UNSIGNED NOT NULL,
   kind          ENUM('clip','live') NOT NULL,
-  from_ms       BIGINT UNSIGNED NOT NULL DEFAULT 0,     -- of a clip; unix milliseconds, as the others
+  from_ms       BIGINT UNSIGNED NOT NULL DEFAULT 0,     -- of a clip, unix milliseconds, as the others
   to_ms         BIGINT UNSIGNED NOT NULL DEFAULT 0,
   expires_ms    BIGINT UNSIGNED NOT NULL,
-  label         VARCHAR(200) NOT NULL DEFAULT '',       -- the title of its page; '': the stream's
-  password_hash VARCHAR(128) NOT NULL DEFAULT '',       -- argon2id; '': no password
+  label         VARCHAR(200) NOT NULL DEFAULT '',       -- the title of its page, or '' for the stream's
+  password_hash VARCHAR(128) NOT NULL DEFAULT '',       -- argon2id, or '' without a password
   views         BIGINT UNSIGNED NOT NULL DEFAULT 0,
   made_by       BIGINT UNSIGNED NOT NULL DEFAULT 0,
   created_at    DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),

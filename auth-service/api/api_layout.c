@@ -92,7 +92,8 @@ void api_layout_put(api_t *api)
 
     result = store_layout_put(api->store, api->user.id, &layout);
     if (result == STORE_NONE) {
-        api_error(api, 409, "too_many", "You have %d layouts already. Delete one first.", LAYOUTS_MAX);
+        api_error(api, 409, "too_many", "You have %d layouts already. Delete one first.",
+                  LAYOUTS_MAX);
         return;
     }
     if (result != STORE_OK) {

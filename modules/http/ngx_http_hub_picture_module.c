@@ -194,7 +194,7 @@ ngx_http_hub_picture_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 static void
 picture_fill(ngx_http_request_t *r, picture_t *picture)
 {
-    size_t      held, size = picture_size(&picture->frame);
+    size_t      held, size = picture_room(&picture->frame);
     ngx_buf_t  *b = picture->body;
 
     if (budget_take(&bodies, &picture->hold, picture->uid, size, PICTURE_BODIES_MAX, &held)

@@ -41,7 +41,7 @@ picture_age(const picture_frame_t *frame)
 
 
 size_t
-picture_size(const picture_frame_t *frame)
+picture_room(const picture_frame_t *frame)
 {
     return MP4_INIT_MAX(HUB_CONFIG_MAX) + MP4_FRAGMENT_MAX(1) + frame->entry.size;
 }

@@ -22,9 +22,9 @@ ngx_int_t picture_find(const ngx_str_t *stream, picture_frame_t *frame);
 uint32_t picture_age(const picture_frame_t *frame);
 
 /* At most so many bytes has what picture_make() makes. */
-size_t picture_size(const picture_frame_t *frame);
+size_t picture_room(const picture_frame_t *frame);
 
-/* Makes the MP4 in B, which has room for picture_size().  NGX_DECLINED: the frame has
+/* Makes the MP4 in B, which has room for picture_room().  NGX_DECLINED: the frame has
  * left the hub, or its headers have changed or cannot be read. */
 ngx_int_t picture_make(const picture_frame_t *frame, ngx_buf_t *b);
 

@@ -284,7 +284,8 @@ describe('the end of a link', () => {
 
   test('all that happens has an audit row', DEADLINE, async () => {
     const rows = sql("SELECT DISTINCT action, outcome FROM audit WHERE action LIKE 'link %'");
-    assert.deepEqual(rows.map((row) => row.join(' ')).sort(), ['link add denied', 'link add ok', 'link open denied', 'link revoke ok']);
+    assert.deepEqual(rows.map((row) => row.join(' ')).sort(),
+      ['link add denied', 'link add ok', 'link open denied', 'link revoke ok']);
   });
 });
 

@@ -117,8 +117,8 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
     history,
     length: zooms.includes(recall('barZoom')) ? recall('barZoom') : firstLength(Infinity),
   });
-  const clip = id ? mountClip(element, { history, timeline, playhead: () => positionNow(), stream: () => list.find(id) })
-    : noClip;
+  const playhead = () => positionNow();
+  const clip = id ? mountClip(element, { history, timeline, playhead, stream: () => list.find(id) }) : noClip;
   clipButton.hidden = !id;
   element.addEventListener('timeline:seek', ({ detail }) => seek(detail.at));
   element.addEventListener('timeline:view', showRange);

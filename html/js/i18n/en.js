@@ -1,3 +1,4 @@
+// One file because a browser loads the texts of its language at once.
 export default {
   'nav.label': 'Main',
   'nav.streams': 'Streams',

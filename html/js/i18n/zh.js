@@ -1,3 +1,4 @@
+// One file because a browser loads the texts of its language at once.
 export default {
   'nav.label': '主导航',
   'nav.streams': '直播',
@@ -724,7 +725,8 @@ export default {
   'timeline.label': '时间轴',
   'timeline.live': '直播',
   'timeline.gap': '无录像',
-  'timeline.keys': '方向键前后跳 5 秒，按住 Shift 跳 1 分钟。Home 到录像开头，End 或 L 回到直播。加减号缩放，Page Up 和 Page Down 翻页，逗号和句号跳到上一段和下一段录像，空格暂停，方括号标记片段。',
+  'timeline.keys': '方向键前后跳 5 秒，按住 Shift 跳 1 分钟。Home 到录像开头，End 或 L 回到直播。' +
+    '加减号缩放，Page Up 和 Page Down 翻页，逗号和句号跳到上一段和下一段录像，空格暂停，方括号标记片段。',
 
   'replay.label': '回放',
   'replay.live': '直播',
