@@ -84,10 +84,9 @@ void api_open(api_t *api)
         return;
     }
 
-    body = json_pack("{ss ss ss ss so sI}", "kind", "live", "app", stream.app,
-                     "name", stream.name, "title", stream.title,
-                     "url", json_sprintf("/m/%s/%s/%s.flv", token, stream.app, stream.name),
-                     "expires", (json_int_t) claims.expires * 1000);
+    body = json_pack("{ss ss ss ss so}", "kind", "live", "app", stream.app,
+                     "name", stream.name, "title", stream.title[0] ? stream.title : stream.name,
+                     "url", json_sprintf("/m/%s/%s/%s.flv", token, stream.app, stream.name));
     live = api_live(api, stream.app, stream.name);
     open_set_live(body, live);
     json_decref(live);
