@@ -92,7 +92,11 @@ export const api = {
   links: async (app, name) => (await call('GET', `/api/streams/${segment(app)}/${segment(name)}/links`)).links,
   addLink: (app, name, link) => call('POST', `/api/streams/${segment(app)}/${segment(name)}/links`, link),
   revokeLink: (id) => call('DELETE', `/api/links/${segment(id)}`, {}),
-  openLink: (link) => call('POST', '/api/links/open', link),
+  // of a link, or with `open` of a stream that is open to everybody
+  openLink: ({ open, ...link }) =>
+    open
+      ? call('GET', `/api/open/${open.split('/').map(segment).join('/')}`)
+      : call('POST', '/api/links/open', link),
   recordings: (query) => call('GET', `/api/recordings?${new URLSearchParams(query)}`),
   keepRecording: (id, keep) => call('POST', `/api/recordings/${segment(id)}`, { keep }),
   removeRecording: (id) => call('DELETE', `/api/recordings/${segment(id)}`, {}),

@@ -1,7 +1,8 @@
 // The URL hash is the page's state: #/streams, #/watch/APP/NAME?at=MS,
 // #/wall/MOST?t=APP/NAME,,…&f=TILE&at=MS (without MOST: as many tiles as streams are live),
 // #/recordings?stream=APP/NAME&day=DAY&q=TEXT, #/admin/TAB, #/admin/users/NAME, #/account,
-// #/invite/TOKEN and #/s/LINK (both also without a login); anything else is 'unknown'. Pure: no DOM here.
+// #/invite/TOKEN and #/s/LINK (both also without a login), #/open/APP/NAME (without one); anything
+// else is 'unknown'. Pure: no DOM here.
 // watch and wall may also have via=flv|llhls|hls; before the hash (/?via=hls#/wall/4) it
 // holds for all views, until the page is left.
 
@@ -17,6 +18,7 @@ export function parseRoute(hash) {
   if (view === 'watch' && first && second)
     return { view, stream: `${first}/${second}`, at: timeIn(fieldsOf(query).get('at')), via: viaIn(query) };
   if (view === 's') return /^[\w-]{22}$/.test(first ?? '') ? { view: 'shared', link: first } : { view: 'unknown' };
+  if (view === 'open' && first && second) return { view: 'shared', open: `${first}/${second}` };
   if (view === 'recordings') return parseRecordings(fieldsOf(query));
   if (view === 'wall') return parseWall(Number(first), query);
   if (view === 'admin') return parseAdmin(first, second);

@@ -510,3 +510,15 @@ test('a user without streams is told what to do', async () => {
   await page.waitForSelector('.empty:has-text("Only users who manage streams")');
   await close();
 });
+
+test('a stream that is open shows to visitors without an account, until it is closed', async () => {
+  await stack.ctl('stream', 'set', 'live/demo', 'visibility=open');
+  const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/open/live/demo`, phone);
+  await framesRise(page, ['shared']);
+  assert.equal(await page.locator('.header').count(), 0, 'nothing of an account');
+  await accessible(page, 'open stream');
+  await screenshot(page, 'open-stream');
+  await stack.ctl('stream', 'set', 'live/demo', 'visibility=private');
+  await page.waitForSelector('.shared-plain');
+  await close();
+});

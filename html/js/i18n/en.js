@@ -470,6 +470,7 @@ export default {
   'visibility.private': 'Only users with access',
   'visibility.public': 'Everyone who is signed in',
   'visibility.open': 'Everybody who has the address, without an account',
+  'visibility.openAddress': 'Its address: {address}',
   'admin.endAll': 'End all',
   'admin.endAllTitle': 'End all sessions of {name}?',
   'admin.endAllUser':

@@ -448,6 +448,7 @@ export default {
   'visibility.private': '仅获得授权的用户',
   'visibility.public': '所有已登录用户',
   'visibility.open': '任何知道地址的人，无需账号',
+  'visibility.openAddress': '地址：{address}',
   'admin.endAll': '全部断开',
   'admin.endAllTitle': '断开 {name} 的全部会话？',
   'admin.endAllUser': '该用户将立即退出登录，其观看与推流全部中断，已复制的地址失效。该用户可以重新登录，也可以用原密钥重新推流。',

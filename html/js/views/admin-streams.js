@@ -74,6 +74,11 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
         h('option', { value, selected: value === stream.visibility }, t(`visibility.${value}`)),
       ),
     );
+    const address = `${location.origin}/#/open/${stream.id.split('/').map(encodeURIComponent).join('/')}`;
+    const openHint = h('span', {}, t('visibility.openAddress', { address }));
+    const showHint = () => { openHint.hidden = visibility.value !== 'open'; };
+    visibility.addEventListener('change', showHint);
+    showHint();
     const record = h(
       'select',
       { class: 'select' },
@@ -86,7 +91,7 @@ export function mountStreamsTab(root, { list, load, attempt, change, user }) {
     const saved = await formDialog({
       title: t('admin.editStream', { name: stream.id }),
       body: h('div', { class: 'form-fields' },
-        field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility),
+        field(t('admin.streamTitle'), title), field(t('admin.visibility'), visibility, openHint),
         field(t('admin.record'), record, t('admin.recordHint')),
         // The limits protect the server, so only admins may change them, not managers of a stream.
         user.admin && field(t('admin.maxKbps'), kbps, t('admin.maxKbpsHint')),

@@ -15,7 +15,7 @@ import { wordsFor } from '../wording.js';
 
 const busyRetryMs = 4000;
 
-export function mountShared(root, { link }) {
+export function mountShared(root, { link, open: openStream }) {
   const outlet = h('div', { class: 'shared-outlet' });
   const other = otherLanguage();
   const element = h(
@@ -47,7 +47,7 @@ export function mountShared(root, { link }) {
   open();
 
   async function open(given) {
-    const ask = { link, ...(given === undefined ? {} : { password: given }) };
+    const ask = openStream ? { open: openStream } : { link, ...(given === undefined ? {} : { password: given }) };
     if (given === undefined) show(waiting());
     try {
       const answer = await api.openLink(ask);
@@ -253,7 +253,7 @@ export function mountShared(root, { link }) {
           'div',
           { class: 'shared-names' },
           h('h1', { class: 'shared-title', dir: 'auto' }, title),
-          h('p', { class: 'shared-when' }, t('shared.liveUntil', { moment: formatMoment(expires) })),
+          expires && h('p', { class: 'shared-when' }, t('shared.liveUntil', { moment: formatMoment(expires) })),
         ),
         h('div', { class: 'shared-buttons' }, sound, full),
       ),
