@@ -244,7 +244,7 @@ test('the longest names and titles leave every button on the screen', async () =
   for (const device of [{ viewport: { width: 900, height: 800 } }, phone]) {
     const { page, close } = await openPage(browser, stack.httpsUrl, device);
     await logIn(page, 'a long enough password', owner);
-    await page.waitForSelector('.stream-card:has-text("camera-on")');
+    await page.waitForSelector('.stream-card:has(.stream-link[href*="camera-on"])');
     await noSidewaysScroll(page, 'streams');
     const admin = await openPage(browser, stack.httpsUrl, device);
     await logIn(admin.page, stack.adminPassword);

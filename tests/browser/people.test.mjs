@@ -207,9 +207,9 @@ test('an owner shares a stream from its page, takes the access away and deletes 
 
   const viewer = await openPage(browser, stack.httpsUrl, wide);
   await logIn(viewer.page, password, 'olga');
-  await viewer.page.waitForSelector('.stream-card:has-text("live/ralfs")');
+  await viewer.page.waitForSelector('.stream-card:has-text("ralfs")');
   await owner.page.click('.share-row:has-text("Ольга") button');
-  await viewer.page.waitForSelector('.stream-card:has-text("live/ralfs")', { state: 'detached' });
+  await viewer.page.waitForSelector('.stream-card:has-text("ralfs")', { state: 'detached' });
   await viewer.close();
 
   await owner.page.keyboard.press('Escape');
