@@ -26,17 +26,15 @@ const picture = (bytes) => {
 async function start(t, answer, { workers = 2 } = {}) {
   const pair = selfSigned();
   const thumb = await startGate(answer);
+  t.after(() => thumb.stop());             // also when nginx does not start: a server would keep the test running
   const hub = await startHub({
     workers,
     shipped: true,
     main: 'thread_pool history threads=2;',
     files: { crt: pair.crt, key: pair.key },
   });
+  t.after(() => hub.stop());
   fs.symlinkSync(thumb.path, path.join(hub.nginx.dir, 'thumb.sock'));
-  t.after(async () => {
-    await hub.stop();
-    await thumb.stop();
-  });
   return { hub, thumb, base: `https://127.0.0.1:${hub.nginx.ports.https}` };
 }
 
