@@ -23,7 +23,7 @@ export function mountStreams(root, { list, user }) {
   const sort = h(
     'select',
     { class: 'select stream-sort', 'aria-label': t('streams.sort'), onchange: changeSort },
-    ...sorts.map((name) => h('option', { value: name }, t(`streams.sort.${name}`))),
+    ...sorts.map((name) => h('option', { value: name }, t(`sort.${name}`))),
   );
   sort.value = sorts.includes(recall('sort')) ? recall('sort') : sorts[0];
   const openWall = h('a', { class: 'button', href: '#/wall' }, icon('wall'), h('span', {}, t('streams.openWall')));
