@@ -247,11 +247,10 @@ test('deleting a user names the streams that go, and asks what becomes of record
   await stack.ctl('stream', 'add', 'live/goner', '--owner', 'gone');
   const { page, close } = await asAdmin(wide);
   // Two recordings, one of them kept, as the service would answer.
-  await page.route('**/api/users/gone', async (route) => {
-    if (route.request().method() !== 'GET') return route.continue();
-    const response = await route.fetch();
-    return route.fulfill({ response, json: { ...await response.json(), storage: { files: 2, kept: 1, bytes: 3e9 } } });
-  });
+  const { json } = await stack.api('GET', '/api/users/gone', { cookie: await stack.login('admin') });
+  await page.route('**/api/users/gone', (route) => (route.request().method() === 'GET'
+    ? route.fulfill({ json: { ...json, storage: { files: 2, kept: 1, bytes: 3e9 } } })
+    : route.continue()));
   await goTo(page, '#/admin/users/gone');
   await page.click('.person-actions .button-danger');
   await page.waitForSelector('dialog:has-text("live/goner")');
