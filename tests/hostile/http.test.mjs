@@ -72,7 +72,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
   await t.test('an office behind one address loads the page forty times at once without a refusal', async () => {
     const browsers = Array.from({ length: 40 }, () => agentFor(6));
     const files = pageFiles();
-    assert.ok(files.length > 40, `${files}`);
+    assert.ok(files.length > 20, `${files}`);
     const seen = await Promise.all(browsers.flatMap((agent) => [...files, '/api/me', '/api/streams']
       .map((file) => ask(agent, stack.httpsUrl, '127.0.0.2', { target: file }))));
     browsers.forEach((agent) => agent.destroy());
@@ -202,7 +202,7 @@ test('strangers at the HTTP and TLS ports', async (t) => {
       `/${folder}/js/`,
       `/${folder}/js/.npmrc`,
       `/${folder}/js/../.npmrc`,
-      `/${folder}/css/../../../build.sh`,
+      `/${folder}/css/../../build.sh`,
       `/${folder}/vendor/`,
       `/${folder}/vendor/../../auth-service/duolu-auth`,
       `/${folder}/js/x.js.md`,
@@ -210,6 +210,8 @@ test('strangers at the HTTP and TLS ports', async (t) => {
     ]) {
       assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target }), 404, target);
     }
+    const above = `/${folder}/css/../../../build.sh`;
+    assert.equal(await ask(false, stack.httpsUrl, '127.0.0.1', { target: above }), 400, above);
   });
 
   await t.test('with DUOLU_HSTS only the TLS port sends the header', async () => {
