@@ -178,7 +178,7 @@ static void thumb_of_kept(thumb_t *thumb, FCGX_Request *request, const char *str
     used = picture ? kept_read(&thumb->kept, stream, fastcgi_param(request, "SINCE"), picture)
                    : 0;
     if (used > 0) {
-        thumb_send(request, "X-Accel-Expires: 10\r\n", picture, used);
+        thumb_send(request, "X-Accel-Expires: 2\r\n", picture, used);
     } else {
         thumb_none(request);
     }

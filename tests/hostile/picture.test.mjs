@@ -113,7 +113,7 @@ test('floods of requests for pictures', async (t) => {
     assert.doesNotMatch(hub.nginx.log(), /eyJ/, 'a token in the log');
   });
 
-  await t.test('of streams that are offline: one request in ten seconds for each', async () => {
+  await t.test('of streams that are offline: one request for each while the cache has its answer', async () => {
     thumb.questions.length = 0;
     const target = `/m/${token('live/none')}/live/none.jpg`;
     thumb.answer = () => picture('x');
