@@ -166,7 +166,7 @@ test('the list shows what each phone sends and what to mend, and one is revoked 
   const row = (name) => page.locator(`tbody tr:has-text("${name}")`).first();
   await page.waitForSelector('tr:has-text("mei-k-che ·") .phone-advice:has-text("Key frames come every 5 s: set 2 s")');
   assert.match(await row('mei-k-che ·').innerText(),
-    /Live[\s\S]*127\.0\.0\.1[\s\S]*bps · 25 pictures\/s · 320×180 · H\.264 · AAC · key frame every 5 s/);
+    /Live[\s\S]*127\.0\.0\.1[\s\S]*bps · \d+ pictures\/s · 320×180 · H\.264 · AAC · key frame every 5 s/);
   await page.waitForSelector('tr:has-text("mei-desk") .badge[data-state=live]');
   assert.equal(await row('mei-k-che-2').locator('.badge').innerText(), 'Not set up yet');
   await accessible(page, 'the list of phones');
