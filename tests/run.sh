@@ -96,7 +96,8 @@ run_job() {
     mv "$out/$1.new" "$out/$1.end"
 }
 
-# Prints the numbers of all jobs, the longest first.
+# Prints the numbers of all jobs, the longest first, then each suite's spread over the whole
+# run: browsers compute, and other tests mostly wait.
 in_order() {
     local name number
     {
@@ -105,7 +106,10 @@ in_order() {
                 [[ "${job_label[number]}" != *"tests/$name.test.mjs" ]] || echo "$number"
             done
         done
-        [ ${#job_label[@]} -eq 0 ] || printf '%s\n' "${!job_label[@]}"
+        for number in "${!job_label[@]}"; do echo "${job_suite[number]} $number"; done |
+            awk '{ suite[NR] = $1; job[NR] = $2; at[NR] = count[$1]++ }
+                 END { for (i = 1; i <= NR; i++) print (at[i] + 0.5) / count[suite[i]], job[i] }' |
+            sort -n -s -k 1,1 | cut -d " " -f 2
     } | awk '!seen[$1]++'
 }
 
