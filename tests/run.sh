@@ -4,7 +4,8 @@
 #
 # Every file of every suite is a job, and the longest jobs start first. Tests mostly
 # wait, so another job starts as long as the tests leave a part of the CPUs unused;
-# otherwise only DUOLU_TEST_JOBS jobs run at a time. The output of a job appears in one
+# otherwise only DUOLU_TEST_JOBS jobs run at a time. Browsers compute: a CPU has at most
+# one job of theirs. The output of a job appears in one
 # piece when the job has ended. The last line is
 # `N passed, N failed`; a suite that ran no test counts as failed.
 set -uo pipefail
@@ -114,9 +115,9 @@ in_order() {
 }
 
 run_jobs() {
-    local queue=() next=0 number
+    local queue=() next number
     mapfile -t queue < <(in_order)
-    while [ $next -lt ${#queue[@]} ] || [ ${#pids[@]} -gt 0 ]; do
+    while [ ${#queue[@]} -gt 0 ] || [ ${#pids[@]} -gt 0 ]; do
         for number in "${!pids[@]}"; do
             [ -e "$out/$number.end" ] || ! kill -0 "${pids[$number]}" 2>/dev/null || continue
             wait "${pids[$number]}"
@@ -124,11 +125,25 @@ run_jobs() {
             report_job "$number"
         done
         sleep 0.5
-        [ $next -lt ${#queue[@]} ] && may_start || continue
-        run_job "${queue[next]}" &
-        pids[${queue[next]}]=$!
-        next=$((next + 1))
+        next_in_queue && may_start || continue
+        number=${queue[next]}
+        unset "queue[$next]"
+        run_job "$number" &
+        pids[$number]=$!
     done
+}
+
+# Sets `next` to the place of the first job in run_jobs' queue that needs no browser, or finds one free.
+next_in_queue() {
+    local number free
+    free=$(nproc)
+    for number in "${!pids[@]}"; do
+        [ "${job_suite[number]}" != browser ] || free=$((free - 1))
+    done
+    for next in "${!queue[@]}"; do
+        [ "${job_suite[${queue[next]}]}" = browser ] && [ "$free" -le 0 ] || return 0
+    done
+    return 1
 }
 
 # Whether one more job may start.

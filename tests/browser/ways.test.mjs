@@ -25,13 +25,7 @@ let blocked;        // a page behind a proxy that lets no WebSocket through
 const publish = () => { publisher = publishClock(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`); };
 
 async function open(url, query, prepare, options, user = 'admin') {
-  const opened = await openPage(browser, `${url}/${query}`, options, async (context) => {
-    await context.addInitScript(() => {
-      window.waits = 0;
-      document.addEventListener('waiting', () => { window.waits += 1; }, true);
-    });
-    await prepare?.(context);
-  });
+  const opened = await openPage(browser, `${url}/${query}`, options, prepare);
   await logIn(opened.page, user === 'admin' ? stack.adminPassword : password, user);
   await goTo(opened.page, `#/watch/${STREAM}`);
   await opened.page.waitForSelector('.tile video', { state: 'attached' });
@@ -70,10 +64,7 @@ function settles(page, count) {
     shown.push((await connection(page)).delay);
     delays.push(...await takeDelays(page));
     if (delays.length < count) return last;
-    // each stall, as on a busy machine, moves hls.js a second back until some calm seconds have passed
-    const stalls = await page.evaluate(() => { const { waits = 0 } = window; window.waits = waits / 2; return waits; });
-    const late = lagSince(began) / 1000 + stalls;
-    last = { real: median(delays), said: median(shown), most: Math.max(...delays), late };
+    last = { real: median(delays), said: median(shown), most: Math.max(...delays), late: lagSince(began) / 1000 };
     [began, delays, shown] = [performance.now(), [], []];
     return last;
     // The page counts from where the server gets a picture, so its figure lacks the encoder's own delay.
@@ -85,6 +76,7 @@ async function watchFor(page, seconds) {
   await takeDelays(page);
   await page.evaluate(() => {
     window.waits = 0;
+    document.querySelector('.tile video').onwaiting = () => { window.waits += 1; };
   });
   const delays = [];
   for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
