@@ -1,4 +1,4 @@
-// Loads the style sheets that the sign-in does without; see pack.mjs. Unpacked, the page has none such.
+// Loads the style sheets that the sign-in does without: see README.md. Unpacked, the page has none such.
 
 let loading = null;
 

@@ -1,7 +1,7 @@
 // The shell: the signed-in user, the view that the URL hash names, the header, and
 // the banner for a lost network. Views know none of this; the shell loads each when it is
 // first shown, mounts it with its inputs, and views send custom events up. This file and all that
-// it imports come before the sign-in: see pack.mjs.
+// it imports come before the sign-in.
 
 import { api, session } from './api.js';
 import { brandMark, h, icon, setText } from './dom.js';
@@ -9,9 +9,9 @@ import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { personName } from './format.js';
+import { OfflineNotices } from './offline-notices.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
-import { mountInvite } from './views/invite.js';
 import { mountLogin } from './views/login.js';
 import { mountNowhere } from './views/nowhere.js';
 
@@ -23,12 +23,14 @@ const views = {
   admin: () => import('./views/admin.js').then(({ mountAdmin }) => mountAdmin),
   shared: () => import('./views/shared.js').then(({ mountShared }) => mountShared),
   account: () => import('./views/account.js').then(({ mountAccount }) => mountAccount),
+  invite: () => import('./views/invite.js').then(({ mountInvite }) => mountInvite),
 };
 
 const reloadAfterMs = 4000;
 
 const app = document.getElementById('app');
 const list = new StreamList();
+const notices = new OfflineNotices(list);
 let user = null;
 let view = null;
 let shell = null;
@@ -75,16 +77,24 @@ function isShared() {
   return parseRoute(location.hash).view === 'shared';
 }
 
-async function showShared() {
+function showShared() {
+  document.body.dataset.view = 'shared';
+  showAlone();
+}
+
+// Shows a view that needs no account, without the shell.
+async function showAlone(inputs = {}) {
   const route = parseRoute(location.hash);
   user = null;
   list.stop();
   clear();
   shown = route;
-  document.body.dataset.view = 'shared';
+  view = mountNowhere(app, { reason: 'loading' });
   try {
-    const [mountShared] = await Promise.all([views.shared(), laterStyles()]);
-    if (shown === route) view = mountShared(app, route);
+    const [mount] = await Promise.all([views[route.view](), laterStyles()]);
+    if (shown !== route) return;
+    view.destroy();
+    view = mount(app, { ...route, ...inputs });
   } catch {
     if (shown === route) showUnreachable();
   }
@@ -133,13 +143,9 @@ function invited() {
 
 // A link to set a password. It works with and without a login; afterwards the page is that of the link's user.
 function showInvite() {
-  user = null;
-  list.stop();
-  clear();
-  inviting = true;
-  laterStyles().catch(() => {});
   document.title = `${t('invite.title')} · Duolu`;
-  view = mountInvite(app, { invite: parseRoute(location.hash).invite, leave: leaveInvite });
+  showAlone({ leave: leaveInvite });
+  inviting = true;
 }
 
 function leaveInvite(account) {
@@ -182,7 +188,6 @@ async function signedIn(account) {
   }
   clear();
   list.start();
-  import('./offline-notices.js').then(({ offlineNotices }) => offlineNotices(list)).catch(() => {});
   shell = mountShell();
   showLinks();
   showStopped();
@@ -347,7 +352,7 @@ function mountView(route, mount) {
   const via = route.via ?? viaIn(location.search);
   if (route.view === 'watch') return mount(outlet, { list, user, id: route.stream, at: route.at, via });
   if (route.view === 'recordings') return mount(outlet, { list, ...route });
-  if (route.view === 'admin') return mount(outlet, { list, user, ...route });
+  if (route.view === 'admin') return mount(outlet, { list, user, notices, ...route });
   if (route.view === 'account') return mount(outlet, { user });
   if (route.view === 'streams') return mount(outlet, { list, user });
   if (route.view !== 'wall') return mountNowhere(outlet, { reason: route.view });

@@ -8,7 +8,8 @@ import { formatRoute } from './route.js';
 const lookMs = 1000;
 const setting = 'offlineNotices';
 
-class OfflineNotices {
+/** Those of the page's one list. */
+export class OfflineNotices {
   constructor(list) {
     this.list = list;
     this.known = new Map();
@@ -82,12 +83,4 @@ class OfflineNotices {
     this.open.get(tag)?.close();
     this.open.delete(tag);
   }
-}
-
-let notices = null;
-
-/** Those of the page's one list. */
-export function offlineNotices(list) {
-  notices ??= new OfflineNotices(list);
-  return notices;
 }

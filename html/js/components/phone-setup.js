@@ -8,6 +8,7 @@ import { adviceFor, whyNot } from '../phone-advice.js';
 import { larixLink, moblinLink, publishFields } from '../phone-links.js';
 import { recall, remember } from '../preferences.js';
 import { protocolsOf } from '../publish-url.js';
+import { loadQr } from '../qr-library.js';
 import { formatRoute } from '../route.js';
 import { mountCopyField } from './copy.js';
 import { openDialog } from './dialog.js';
@@ -24,8 +25,7 @@ const codePx = 256;
  * closes, to true if the user wants another phone, which only `more` offers.
  */
 export async function showPhoneSetup({ phone, list, publish, more = false }) {
-  // Loaded only here: viewers never need it.
-  const { generate } = await import('../../vendor/lean-qr.js');
+  const { generate } = await loadQr();
   let wantsMore = false;
   const code = mountCode(phone, publish, generate);
   const arrival = mountArrival(phone, list, { address: () => code.address, onlive: () => code.fold() });

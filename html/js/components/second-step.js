@@ -3,6 +3,7 @@
 import { api } from '../api.js';
 import { h } from '../dom.js';
 import { t } from '../i18n.js';
+import { loadQr } from '../qr-library.js';
 import { wordsFor } from '../wording.js';
 import { field } from './admin-parts.js';
 import { mountCopyField } from './copy.js';
@@ -57,8 +58,7 @@ async function askPassword() {
 }
 
 async function confirmApp({ secret, url }) {
-  // Loaded only here, as for a publish key.
-  const { generate } = await import('../../vendor/lean-qr.js');
+  const { generate } = await loadQr();
   let recovery = null;
   const canvas = h('canvas', { class: 'qr', role: 'img', 'aria-label': t('second.qr') });
   generate(url).toCanvas(canvas, { on: [13, 16, 19, 255], off: [255, 255, 255, 255] });

@@ -7,6 +7,7 @@ import { emit, h, icon, setText } from '../dom.js';
 import { formatBitrate, formatSeconds } from '../format.js';
 import { t } from '../i18n.js';
 import { HistoryPlayer } from '../history-player.js';
+import { isRecorded } from '../live-events.js';
 import { LivePlayer } from '../live-player.js';
 import { LiveWays } from '../live-ways.js';
 import { keepPicture } from '../picture.js';
@@ -84,7 +85,7 @@ export function mountTile(root, { list, id, via }) {
     const phase = refused ? 'offline' : phaseNow(stream);
     element.dataset.phase = phase;
     // The sign says that this picture is being recorded: show it only beside a moving one.
-    recording.hidden = !(mode === 'live' && phase === 'playing' && stream?.recording === 'on');
+    recording.hidden = !(mode === 'live' && phase === 'playing' && isRecorded(stream));
     if (mode === 'history') showHistoryPhase(phase);
     else {
       setText(badge, t(`phase.${phase}`));

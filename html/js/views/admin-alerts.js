@@ -2,11 +2,10 @@
 
 import { h, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { offlineNotices } from '../offline-notices.js';
 import { mountWebhooks } from './admin-webhooks.js';
 
-export function mountAlerts(root, { list, load, attempt, say, user }) {
-  root.append(mountSwitch(offlineNotices(list)));
+export function mountAlerts(root, { load, attempt, say, user, notices }) {
+  root.append(mountSwitch(notices));
   const webhooks = user.admin ? mountWebhooks(root, { load, attempt, say }) : null;
   return { destroy: () => webhooks?.destroy() };
 }

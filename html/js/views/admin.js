@@ -31,8 +31,8 @@ const tabs = {
 const managerTabs = ['streams', 'phones', 'sessions', 'alerts'];
 const waitingNoticeAfterMs = 1000;
 
-// name: of the user to whom the tab "users" narrows.
-export function mountAdmin(root, { list, tab, user, name }) {
+// notices: for the tab "alerts"; name: of the user to whom the tab "users" narrows.
+export function mountAdmin(root, { list, tab, user, notices, name }) {
   const names = user.admin ? Object.keys(tabs) : managerTabs;
   const shown = names.includes(tab) ? tab : names[0];
   const message = h('p', { class: 'admin-message', role: 'alert', hidden: true });
@@ -117,7 +117,7 @@ export function mountAdmin(root, { list, tab, user, name }) {
 
   const mount = name && shown === 'users' ? mountPerson : tabs[shown];
   const say = (text) => show(news, text);
-  const view = mount(body, { list, load, attempt, change, say, user, name });
+  const view = mount(body, { list, load, attempt, change, say, user, notices, name });
   nav.querySelector('[aria-current]').scrollIntoView({ block: 'nearest', inline: 'center' });
   return {
     element,
