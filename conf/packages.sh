@@ -10,7 +10,7 @@ packages_build=(
     nginx libnginx-mod-rtmp ca-certificates
     gcc libc6-dev make pkg-config nginx-dev libssl-dev
     default-libmysqlclient-dev libjansson-dev libcurl4-openssl-dev libfcgi-dev libsodium-dev
-    libseccomp-dev
+    libseccomp-dev esbuild
 )
 # packages to run a built tree without a private database (docker/)
 packages_serve=(

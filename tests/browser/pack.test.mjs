@@ -1,92 +1,78 @@
-// How html/pack.mjs puts the page's modules and style sheets together; needs neither browser nor stack.
+// The folder that html/build.sh makes for nginx; needs neither browser nor stack.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
 import { repo } from '../lib/nginx.mjs';
-import { packModules, packStyles, squeezed } from '../../html/pack.mjs';
 
-const modules = {
-  'js/main.js': `
-import { shared as common } from './shared.js';
-import table from './table.js';
-// a comment
-export const order = [];
-export const views = { a: () => import('./views/a.js'), b: () => import('./views/b.js') };
-order.push(common('main'), table.word);
-`,
-  'js/views/a.js': `
-import {
-  both,
-} from '../both.js';
-/** Of a. */
-export function a() { return \`a of \${both()}\`; }
-`,
-  'js/views/b.js': "import { both } from '../both.js';\nexport const b = () => `b of ${both()}`;\n",
-  'js/both.js': `
-import { shared } from './shared.js';
-let count = 0;
-export function both() { count += 1; return shared(count); }
-`,
-  'js/shared.js': 'export function shared(text) { return `<${text}>`; }\n',
-  'js/table.js': "export default { word: 'table' };\n",
-};
+const build = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-pack-'));
+const out = path.join(build, 'html');
+const isFolder = (name) => /^[0-9a-f]{16}$/.test(name);
 
-/** Packs the modules, and imports the first file. */
-async function packed(t, sources) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'duolu-pack-'));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
-  fs.mkdirSync(path.join(folder, 'js'));
-  fs.writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}');
-  const files = packModules((name) => sources[name]);
-  for (const [name, text] of files) fs.writeFileSync(path.join(folder, name), text);
-  return { files, main: await import(pathToFileURL(path.join(folder, 'js/main.js'))) };
+function pack() {
+  return promisify(execFile)(path.join(repo, 'html/build.sh'), { env: { ...process.env, DUOLU_BUILD: build } });
 }
 
-test('a module runs once, after those that it imports, and what two views need comes once', async (t) => {
-  const { files, main } = await packed(t, modules);
-  assert.deepEqual([...files.keys()], ['main', 'with-both', 'views-a', 'views-b'].map((name) => `js/${name}.js`));
-  const { order, views } = main.$main;
-  assert.deepEqual(order, ['<main>', 'table']);
-  assert.equal((await views.a()).a(), 'a of <1>');
-  assert.equal((await views.b()).b(), 'b of <2>', 'one module for both');
+const read = (name) => fs.readFileSync(path.join(out, name), 'utf8');
+const namesIn = (html) => [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, name]) => name);
+
+before(async () => {
+  // what npm has installed for this tree
+  fs.symlinkSync(path.join(repo, '.build/npm'), path.join(build, 'npm'));
+  await Promise.all([pack(), pack()]);
 });
 
-test('forms of import and export that it does not know are refused, and circles', () => {
-  const wrong = (text) => () => packModules((name) => (name === 'js/main.js' ? text : modules[name]));
-  for (const text of [
-    "import * as all from './shared.js';\n",
-    "export { shared } from './shared.js';\n",
-    'export let changing = 1;\n',
-    "import './shared.js';\n",
-  ]) assert.throws(wrong(text), /pack\.mjs does not know this form/, text);
-  const circle = { 'js/main.js': "import { a } from './a.js';\n", 'js/a.js': "import { b } from './main.js';\n" };
-  assert.throws(() => packModules((name) => circle[name]), /import one another: js\/main\.js > js\/a\.js/);
-  assert.throws(() => squeezed('const two = `a;\n', 'x.js'), /does not end/);
-  const kept = 'const two = `a ${one\n    ? `b` : 2}\n  // c\n`;\n';
-  assert.equal(squeezed(`  // comment\n  ${kept}  end();\n`, 'x.js'), `${kept}end();\n`);
+after(() => fs.rmSync(build, { recursive: true }));
+
+test('two builds at once make one whole folder, and index.html names what is in it', () => {
+  assert.deepEqual(fs.readdirSync(build).sort(), ['html', 'html-vendor', 'npm'], 'nothing unfinished stays');
+  const [folder, ...others] = fs.readdirSync(out).filter(isFolder);
+  assert.deepEqual(others, []);
+  const files = fs.readdirSync(path.join(out, folder), { recursive: true }).filter((name) => !name.endsWith('.gz'))
+    .filter((name) => fs.statSync(path.join(out, folder, name)).isFile());
+  assert.ok(files.includes('vendor/hls.js.LICENSE'));
+  for (const name of files) {
+    const file = path.join(out, folder, name);
+    assert.deepEqual(gunzipSync(fs.readFileSync(`${file}.gz`)), fs.readFileSync(file), name);
+    assert.match(name, /^(css|js|vendor)\/[\w-]+(\.[\w-]+)*$/, 'nginx serves it');
+  }
+  for (const name of namesIn(read('index.html'))) assert.ok(fs.existsSync(path.join(out, name)), name);
 });
 
-test('the page itself: the sign-in needs no module of a view', () => {
-  const files = packModules((name) => fs.readFileSync(path.join(repo, 'html', name), 'utf8'));
-  const main = files.get('js/main.js');
-  assert.ok(main.includes('const $views_login ='));
-  for (const name of ['components_tile', 'components_dialog', 'views_streams', 'live_player'])
-    assert.ok(!main.includes(`const $${name} =`), `${name} is in the first file`);
-  for (const name of ['streams', 'watch', 'wall', 'recordings', 'admin'])
-    assert.ok(files.has(`js/views-${name}.js`), `${name} has no file of its own: ${[...files.keys()].join(' ')}`);
+test('the page names each file that its first module imports, so that none waits for another', () => {
+  const html = read('index.html');
+  const main = namesIn(html).find((name) => name.endsWith('/js/main.js'));
+  const imported = [...read(main).matchAll(/(?:from|import)"\.\/([\w-]+\.js)"/g)].map(([, name]) => name);
+  const named = [...html.matchAll(/<link rel="modulepreload" href="\w+\/js\/([\w-]+\.js)">/g)].map(([, name]) => name);
+  assert.ok(imported.length > 0);
+  assert.deepEqual(named.sort(), imported.sort());
+  assert.match(html, /<body>\n<div id="app">/, 'the rest of index.html is there');
 });
 
 test('style sheets: those above the line come first, all others when the sign-in is done', () => {
-  const html = fs.readFileSync(path.join(repo, 'html/index.html'), 'utf8');
-  const { css, page } = packStyles(html, (name) => `/* of ${name} */\n.${name.replace(/\W/g, '_')} { color: red; }\n`);
-  assert.match(css.get('css/first.css'), /css_base_css[\s\S]*css_login_css/);
-  assert.match(css.get('css/later.css'), /css_shell_css/);
-  assert.ok(!/\/\*/.test(css.get('css/later.css')), 'comments are left out');
-  assert.deepEqual(page('f').match(/"f\/[^>]*/g),
-    ['"f/js/main.js" type="module"', '"f/css/first.css"', '"f/css/later.css" disabled']);
-  assert.throws(() => packStyles(html, () => '.x { background: url(x.png); }'), /may name no other file/);
+  const html = read('index.html');
+  const sheets = [...html.matchAll(/<link rel="stylesheet" href="\w+\/css\/([^"]*)"([^>]*)>/g)];
+  assert.deepEqual(sheets.map(([, name, rest]) => name + rest), ['first.css', 'later.css disabled']);
+  const [first, later] = sheets.map(([, name]) => read(`${fs.readdirSync(out).find(isFolder)}/css/${name}`));
+  assert.ok(first.includes('.login-card{') && !first.includes('.wall-grid{'));
+  assert.ok(later.includes('.wall-grid{') && !later.includes('.login-card{'));
+});
+
+test('players, and the folders of four earlier builds stay for pages that are open meanwhile', async () => {
+  const vendor = ['hls.js', 'lean-qr.js', 'mpegts.js'];
+  assert.deepEqual(fs.readdirSync(path.join(build, 'html-vendor')).filter((name) => name.endsWith('.js')), vendor);
+  const now = fs.readdirSync(out).find(isFolder);
+  const earlier = [1, 2, 3, 4, 5].map((day) => {
+    const name = `${day}`.repeat(16);
+    fs.mkdirSync(path.join(out, name));
+    fs.utimesSync(path.join(out, name), day * 86400, day * 86400);
+    return name;
+  });
+  await pack();
+  assert.deepEqual(fs.readdirSync(out).filter(isFolder).sort(), [now, ...earlier.slice(1)].sort());
 });
