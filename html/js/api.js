@@ -1,6 +1,7 @@
 // Calls to /api/*. Every failure is an ApiError with a code that the page can put
 // into words: 'network' without a connection, 'timeout' when the page cannot know
-// whether the service made a change, otherwise the service's own code.
+// whether the service made a change, 'cancelled' or 'givenUp' when the user stopped
+// waiting (for a change: 'givenUp'), otherwise the service's own code.
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
@@ -13,17 +14,39 @@ export class ApiError extends Error {
 
 export const answerWithinMs = 15_000;
 
-/** 'over': the service has ended the user's session. */
+/** 'over': the service has ended the user's session. 'back': the same user has signed in again. */
 export const session = new EventTarget();
 
 const temporaryCodes = ['network', 'timeout', 'unavailable', 'database_unavailable', 'nginx_unavailable'];
 
 /** Whether the same call may succeed a little later. */
-export function mayPass({ code }) {
-  return temporaryCodes.includes(code);
+export function mayPass({ code, status }) {
+  return temporaryCodes.includes(code) || status === 429;
+}
+
+let giveUp = null;     // the AbortController of the call that cancellable() begins
+
+/** Runs send(), which makes a call at once: {answer: its promise, cancel}; cancel() gives the call up. */
+export function cancellable(send) {
+  const controller = new AbortController();
+  giveUp = controller;
+  try {
+    return { answer: send(), cancel: () => controller.abort() };
+  } finally {
+    giveUp = null;
+  }
+}
+
+// Older browsers have no AbortSignal.any().
+function either(...signals) {
+  const any = new AbortController();
+  for (const signal of signals) signal.addEventListener('abort', () => any.abort(signal.reason), { once: true });
+  return any.signal;
 }
 
 async function call(method, path, body) {
+  const givenUp = (giveUp ?? new AbortController()).signal;
+  const late = AbortSignal.timeout(answerWithinMs);
   let response;
   let answer;
   try {
@@ -34,11 +57,11 @@ async function call(method, path, body) {
       headers: { 'X-Duolu': '1', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: 'no-store',
-      signal: AbortSignal.timeout(answerWithinMs),
+      signal: either(givenUp, late),
     });
     answer = await readJson(response);
   } catch (error) {
-    throw new ApiError(0, codeOf(error, method), String(error.message ?? error));
+    throw new ApiError(0, codeOf({ givenUp, late }, method === 'GET'), String(error.message ?? error));
   }
   if (response.ok && answer) return answer;
   if (answer?.error === 'login_required') session.dispatchEvent(new Event('over'));
@@ -51,9 +74,10 @@ async function call(method, path, body) {
   );
 }
 
-function codeOf(error, method) {
-  if (error.name !== 'TimeoutError') return 'network';
-  return method === 'GET' ? 'unavailable' : 'timeout';
+function codeOf({ givenUp, late }, onlyAsks) {
+  if (givenUp.aborted) return onlyAsks ? 'cancelled' : 'givenUp';
+  if (late.aborted) return onlyAsks ? 'unavailable' : 'timeout';
+  return 'network';
 }
 
 // Null when the answer is no JSON, such as a proxy's error page.

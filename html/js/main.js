@@ -4,11 +4,13 @@
 // it imports come before the sign-in: see pack.mjs.
 
 import { api, session } from './api.js';
+import { countingText } from './components/counting-text.js';
 import { brandMark, h, icon, setText } from './dom.js';
-import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
+import { formatClock, personName } from './format.js';
+import { chooseLanguage, locale, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
-import { personName } from './format.js';
+import { patiently } from './patience.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountInvite } from './views/invite.js';
@@ -35,8 +37,9 @@ let shell = null;
 let inviting = false;         // the view is that of a link to set a password
 let shown = null;       // the route whose view is loaded or shown
 let wall = null;        // the wall of this visit; the next visit opens with what is live
+let loginOver = null;    // the <dialog> with the login form over a page with things that the user has typed
 
-app.addEventListener('login', ({ detail }) => signedIn(detail));
+document.addEventListener('login', ({ detail }) => loggedIn(detail));
 app.addEventListener('logout', () => showLogin());
 app.addEventListener('account', ({ detail }) => showAccount(detail));
 app.addEventListener('language', async ({ detail }) => {
@@ -57,8 +60,9 @@ app.addEventListener('wall:state', ({ detail }) => {
 });
 // While the user types the password, what comes after it.
 app.addEventListener('input', () => Promise.all([laterStyles(), views.streams()]).catch(() => {}), { once: true });
-session.addEventListener('over', () => user && showLogin({ over: true, name: user.name }));
+session.addEventListener('over', () => user && askAgain());
 list.addEventListener('trouble', showTrouble);
+setInterval(showTrouble, 1000);    // how long there has been trouble
 list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
 window.addEventListener('hashchange', () => {
@@ -100,9 +104,10 @@ async function start() {
     return;
   }
   try {
-    signedIn(await api.me());
+    signedIn(await patiently(api.me, (slow) => slow && showUnreachable(slow)));
   } catch (error) {
     if (error.status === 401) showLogin();
+    else if (error.code === 'cancelled') start();
     else showUnreachable();
   }
 }
@@ -121,7 +126,7 @@ function showLogin({ over = false, name = '' } = {}) {
   user = null;
   wall = null;
   list.stop();
-  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+  closeDialogs();
   clear();
   document.title = `${t('login.title')} · Duolu`;
   view = mountLogin(app, { over, name });
@@ -149,26 +154,86 @@ function leaveInvite(account) {
   else start();
 }
 
-// The first request got no answer: say so and keep trying.
-function showUnreachable() {
+// The session has ended: the login form comes, and then the same page again. If the user has typed something, the page
+// with it stays below the form.
+function askAgain() {
+  if (loginOver) return;
+  if (!hasTyped()) {
+    showLogin({ over: true, name: user.name });
+    return;
+  }
+  loginOver = h('dialog', { class: 'login-over', 'aria-label': t('login.title') });
+  document.body.append(loginOver);
+  // Esc closes a dialog, but this one covers what only a signed-in user may see.
+  loginOver.addEventListener('cancel', (event) => event.preventDefault());
+  loginOver.addEventListener('close', () => loginOver?.showModal());
+  loginOver.showModal();
+  mountLogin(loginOver, { over: true, name: user.name, isOverPage: true });
+}
+
+function hasTyped() {
+  const typed = [...app.querySelectorAll('input:not([type=range], [type=checkbox], [type=radio], [readonly])')]
+    .some(({ value, defaultValue }) => value !== defaultValue);
+  return typed || document.querySelector('dialog[open]') !== null;
+}
+
+function loggedIn(account) {
+  const over = loginOver;
+  loginOver = null;
+  over?.close();
+  over?.remove();
+  if (over && account.name === user.name && account.admin === user.admin) {
+    user = account;
+    list.resume();
+    session.dispatchEvent(new Event('back'));
+    return;
+  }
+  if (over) {
+    closeDialogs();
+    list.stop();
+  }
+  signedIn(account);
+}
+
+function closeDialogs() {
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+}
+
+// The first request gets no answer: say so and keep trying. slow: it is still under way.
+function showUnreachable(slow = null) {
+  const place = document.querySelector('.unreachable') ?? mountUnreachable();
+  place.dispatchEvent(new CustomEvent('state', { detail: slow }));
+}
+
+function mountUnreachable() {
   clear();
-  const retry = h('button', { class: 'button button-primary', type: 'button', onclick: start }, t('error.retry'));
-  app.append(
+  let current = null;
+  let timer = null;
+  const text = countingText();
+  const problem = h('p', { role: 'alert' });
+  const retry = () => (current ? current.cancel() : start());
+  const main = h(
+    'main',
+    { class: 'login unreachable' },
+    h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
     h(
-      'main',
-      { class: 'login' },
-      h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
-      h(
-        'div',
-        { class: 'login-card' },
-        h('h1', { class: 'login-title' }, t('error.unreachableTitle')),
-        h('p', { role: 'alert' }, t('error.unreachable')),
-        retry,
-      ),
+      'div',
+      { class: 'login-card' },
+      h('h1', { class: 'login-title' }, t('error.unreachableTitle')),
+      h('p', {}, text.element),
+      problem,
+      h('button', { class: 'button button-primary', type: 'button', onclick: retry }, t('error.retry')),
     ),
   );
-  const main = app.firstElementChild;
-  setTimeout(() => main.isConnected && start(), 5000);
+  main.addEventListener('state', ({ detail: slow }) => {
+    current = slow;
+    clearTimeout(timer);
+    text.show(slow && ((age) => t('error.slow', { age })), slow?.ms);
+    setText(problem, slow ? '' : t('error.unreachable'));
+    if (!slow) timer = setTimeout(() => main.isConnected && start(), 5000);
+  });
+  app.append(main);
+  return main;
 }
 
 async function signedIn(account) {
@@ -229,7 +294,8 @@ function mountShell() {
     link('admin', user.admin ? '#/admin/users' : '#/admin/streams'),
   );
   const other = otherLanguage();
-  const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
+  const troubleText = countingText();
+  const trouble = h('div', { class: 'trouble', hidden: true }, troubleText.element);
   const stopped = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
   const outlet = h('div', { class: 'outlet' });
   app.append(
@@ -277,7 +343,7 @@ function mountShell() {
     stopped,
     outlet,
   );
-  return { nav, trouble, stopped, outlet };
+  return { nav, trouble, troubleText, stopped, outlet };
 }
 
 function accountLink() {
@@ -357,13 +423,20 @@ function mountView(route, mount) {
   return mount(outlet, { list, ...wanted, via });
 }
 
+// Says what the page does not get from the server and since when, and until when the shown states are known.
 function showTrouble() {
   if (!shell) return;
-  shell.trouble.hidden = !list.trouble;
-  document.body.toggleAttribute('data-stale', list.stale);
-  setText(
-    shell.trouble,
-    list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '',
+  const { trouble, stale } = list;
+  shell.trouble.hidden = !trouble;
+  document.body.toggleAttribute('data-stale', stale);
+  const known = stale && list.streams ? ` ${t('trouble.asOf', { time: formatClock(list.knownAt, locale()) })}` : '';
+  shell.troubleText.show(
+    trouble && ((age) => t(troubleKey(trouble.code), { age }) + known),
+    Date.now() - list.troubleSince,
   );
 }
 
+function troubleKey(code) {
+  if (code === 'network') return 'trouble.network';
+  return list.stale ? 'trouble.silent' : 'trouble.service';
+}

@@ -2,7 +2,9 @@
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
+import { patiently } from '../patience.js';
 import { wordsFor } from '../wording.js';
+import { mountWaiting } from './waiting.js';
 
 let nextId = 0;
 
@@ -41,13 +43,17 @@ export function openDialog({ title, body, actions = [] }) {
   };
 }
 
-/** A dialog with a form; if save() throws, it stays open and shows the reason. Resolves to true once saved. */
+/**
+ * A dialog with a form; save() makes a call of the API. If it throws, the dialog stays open with all that was typed,
+ * and shows the reason. Resolves to true once saved.
+ */
 export async function formDialog({ title, body, save, submit: label = t('save') }) {
   let saved = false;
   const id = `form-${(nextId += 1)}`;
   const problem = h('p', { class: 'form-problem', role: 'alert' });
+  const waiting = mountWaiting();
   const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, label);
-  const form = h('form', { id, onsubmit }, body, problem);
+  const form = h('form', { id, onsubmit }, body, problem, waiting.element);
   form.querySelector('input:not([readonly]), select').autofocus = true;
   const dialog = openDialog({
     title,
@@ -61,7 +67,7 @@ export async function formDialog({ title, body, save, submit: label = t('save') 
     submit.textContent = t('saving');
     problem.textContent = '';
     try {
-      await save();
+      await patiently(save, waiting.show);
       saved = true;
       dialog.close();
     } catch (error) {

@@ -55,8 +55,9 @@ export function mountWatch(root, { list, user, id, at, via }) {
   const under = h('div', { class: 'watch-under' });
   const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
-    buffer: h('dd', { title: t('buffer.explained') }, '–'),
-    delay: h('dd', { title: t('delay.explained') }),
+    // One of the two: as the server's clock tells, or as far as this page knows.
+    behind: h('dd', { title: t('behind.received') }, '–'),
+    delay: h('dd', { title: t('behind.measured') }),
     received: h('dd', {}, '–'),
     bitrate: h('dd', {}),
     viewers: h('dd', {}),
@@ -128,10 +129,13 @@ export function mountWatch(root, { list, user, id, at, via }) {
   links.append(h('p', { class: 'hint' }, t('watch.urlHint')));
 
   element.addEventListener('tile:stats', ({ detail }) => {
-    setText(facts.buffer, formatSeconds(detail.buffered));
+    const isMeasured = Number.isFinite(detail.delay);
+    const isMoving = tile.phase === 'playing';
+    setText(facts.behind, isMoving ? formatSeconds(detail.buffered) : '–');
+    setText(facts.delay, isMoving ? formatSeconds(detail.delay) : '–');
     setText(facts.received, formatBitrate(detail.kbps));
-    setText(facts.delay, formatSeconds(detail.delay));
-    facts.delay.parentElement.hidden = !Number.isFinite(detail.delay);
+    facts.delay.parentElement.hidden = !isMeasured;
+    facts.behind.parentElement.hidden = isMeasured;
     showWay();
   });
   element.addEventListener('tile:phase', update);
@@ -175,11 +179,11 @@ export function mountWatch(root, { list, user, id, at, via }) {
       stream ? `${isolated(stream.id)} · ${isolated(ownerOf(stream))}` : list.streams ? t('tile.notAllowed') : '',
     );
     showState(stream, state);
-    setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
-    setText(facts.viewers, String(stream?.viewers ?? 0));
+    setText(facts.bitrate, formatBitrate(state === 'live' && !list.stale ? stream.kbps : 0));
+    setText(facts.viewers, list.stale ? '–' : String(stream?.viewers ?? 0));
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
-    setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
+    setText(facts.since, state === 'live' ? formatDuration(knownAt() - stream.startedAt) : '–');
     recordings.hidden = !mayList(stream);
     send.hidden = !maySend(stream, 'live');
     record.update();
@@ -191,6 +195,11 @@ export function mountWatch(root, { list, user, id, at, via }) {
       hlsUrl.update(playlistUrl(stream.watch ?? stream.play));
     }
     showOthers();
+  }
+
+  // No clock runs on while the picture is old or no news comes.
+  function knownAt() {
+    return Math.min(list.knownAt, tile.mode === 'live' ? tile.pictureAt : Infinity);
   }
 
   // By which way live comes, and why if not by the best.
@@ -214,7 +223,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
   function showOthers() {
     const streams = (list.streams ?? []).filter((stream) => stream.id !== id && stream.state === 'live' && stream.play);
     others.hidden = streams.length === 0;
-    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title]));
+    const signature = JSON.stringify([list.stale, ...streams.map((stream) => [stream.id, stream.title])]);
     if (othersList.dataset.signature === signature) return;
     othersList.dataset.signature = signature;
     othersList.replaceChildren(
@@ -225,7 +234,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
           h(
             'a',
             { href: formatRoute({ view: 'watch', stream: stream.id }) },
-            h('span', { class: 'dot', data: { state: 'live' } }),
+            h('span', { class: 'dot', data: { state: list.stale ? '' : 'live' } }),
             h('span', { class: 'others-name', dir: 'auto' }, stream.title || stream.id),
           ),
         ),
