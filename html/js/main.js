@@ -61,6 +61,7 @@ app.addEventListener('wall:state', ({ detail }) => {
 // While the user types the password, what comes after it.
 app.addEventListener('input', () => Promise.all([laterStyles(), views.streams()]).catch(() => {}), { once: true });
 session.addEventListener('over', () => user && askAgain());
+document.addEventListener('keydown', onKey);
 list.addEventListener('trouble', showTrouble);
 setInterval(showTrouble, 1000);    // how long there has been trouble
 list.addEventListener('change', showLinks);
@@ -439,4 +440,12 @@ function showTrouble() {
 function troubleKey(code) {
   if (code === 'network') return 'trouble.network';
   return list.stale ? 'trouble.silent' : 'trouble.service';
+}
+
+async function onKey(event) {
+  if (event.key !== '?' || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!shell || event.target.closest('input:not([type=range]), select, textarea, dialog')) return;
+  event.preventDefault();
+  const { showShortcuts } = await import('./components/shortcuts.js');
+  showShortcuts(view?.shortcuts?.());
 }

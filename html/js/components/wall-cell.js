@@ -6,6 +6,8 @@ import { formatClock } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { formatRoute } from '../route.js';
 import { shapeOf } from '../wall-layout.js';
+import { recall, remember } from '../preferences.js';
+import { mountFullscreen } from './fullscreen.js';
 import { mountTile } from './tile.js';
 
 const awakeMs = 3500;
@@ -16,6 +18,8 @@ export function mountCell(root, { list, via, index, on }) {
   const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(touched) });
   const replace = tool('swap', 'wall.replace', on.replace);
   const enlarge = tool('expand', 'wall.enlarge', () => on.enlarge(false));
+  const whole = h('button', { class: 'icon-button', type: 'button', onclick: () => fullscreen.toggle(),
+    'aria-label': t('wall.full', { tile: index + 1 }), title: t('fullscreen') }, icon('fullscreen'));
   const open = h('a', { class: 'icon-button', 'aria-label': t('wall.open'), title: t('wall.open') }, icon('enlarge'));
   const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
   const saidName = h('span', { class: 'cell-said-name', dir: 'auto' });
@@ -27,14 +31,24 @@ export function mountCell(root, { list, via, index, on }) {
     said,
     hit,
     speaker,
-    h('div', { class: 'cell-tools' }, replace, enlarge, open),
+    h('div', { class: 'cell-tools' }, replace, enlarge, whole, open),
   );
   root.append(element);
   let tile = null;
   let stream = null;
   let timer = null;
   let isFocused = false;
+  const fullscreen = mountFullscreen(element, {
+    video: () => tile?.video ?? null,
+    sound: { isOn: () => Boolean(tile) && !tile.video.muted, toggle: on.select, setVolume },
+    shortcuts: () => ['wall'],
+  });
   let wasFocused = false;     // when the first click of a double click came
+
+  function setVolume(value) {
+    if (tile) tile.video.volume = value;
+    remember('volume', value);
+  }
 
   function tool(picture, name, act) {
     return h('button', { class: 'icon-button', type: 'button', onclick: act, 'aria-label': t(name), title: t(name) },
@@ -67,6 +81,7 @@ export function mountCell(root, { list, via, index, on }) {
     tile?.destroy();
     tile = next ? mountTile(element, { list, id: next, via }) : null;
     tile?.video.addEventListener('resize', on.resized);
+    if (tile) tile.video.volume = recall('volume', 1);
     stream = next;
     say(null);
     if (tile) wake();
@@ -85,6 +100,8 @@ export function mountCell(root, { list, via, index, on }) {
     element,
     say,
     get tile() { return tile; },
+    get isFull() { return document.fullscreenElement === element; },
+    toggle: () => fullscreen.toggle(),
     get stream() { return stream; },
     /** width / height of its picture; of the stream's, until there is one. */
     get shape() {
@@ -112,6 +129,7 @@ export function mountCell(root, { list, via, index, on }) {
       hit.setAttribute('aria-pressed', String(focused));
       speaker.hidden = !audible;
       if (tile && tile.video.muted === audible) tile.setMuted(!audible);
+      fullscreen.showSound();
     },
     setLarge(isLarge) {
       if (enlarge.dataset.face === String(isLarge)) return;
@@ -123,6 +141,7 @@ export function mountCell(root, { list, via, index, on }) {
     },
     destroy() {
       clearTimeout(timer);
+      fullscreen.destroy();
       tile?.destroy();
       element.remove();
     },

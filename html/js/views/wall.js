@@ -8,7 +8,7 @@ import { t } from '../i18n.js';
 import { formatRoute, mostTiles, parseRoute } from '../route.js';
 import { wallLayout } from '../wall-layout.js';
 import { chosenSlots, fillSlots, makeSlots, pinnedNames, pinSlot, waitingStreams } from '../wall-slots.js';
-import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountFullscreen } from '../components/fullscreen.js';
 import { mountCell } from '../components/wall-cell.js';
 import { openLayouts } from '../components/wall-layouts.js';
 import { mountPast } from '../components/wall-past.js';
@@ -37,7 +37,7 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   const more = h('button', { class: 'button button-small wall-more', type: 'button', hidden: true,
     onclick: once(chooseStreams) });
   const sound = h('button', { class: 'button wall-sound', type: 'button', onclick: once(toggleSound) });
-  const full = button('fullscreen', 'fullscreen', () => toggleFullscreen(grid));
+  const full = button('fullscreen', 'fullscreen', () => fullscreen.toggle());
   const hint = h('p', { class: 'wall-hint', role: 'status' });
   const grid = h('div', { class: 'wall-grid' });
   const empty = h('div', { class: 'empty wall-empty', hidden: true },
@@ -59,6 +59,7 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   watcher.observe(grid.parentElement);
   list.addEventListener('change', update);
   narrow.addEventListener('change', place);
+  const fullscreen = mountFullscreen(grid, { sound: { isOn: () => soundOn, toggle: toggleSound }, shortcuts });
   document.addEventListener('keydown', onKey);
   element.addEventListener('tile:muted', () => { soundOn = false; showFocus(); });
   element.addEventListener('replay:at', ({ detail }) => {
@@ -167,7 +168,12 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     showFocus();
   }
 
+  function shortcuts() {
+    return past ? ['wall', 'timeline'] : ['wall'];
+  }
+
   function showFocus() {
+    fullscreen.showSound();
     cells.forEach((cell, index) => {
       cell.setFocus(index === focused, index === focused && soundOn);
       cell.setLarge(index === large);
@@ -243,18 +249,20 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
       return;
     if (event.key === 'm') toggleSound();
-    else if (event.key === 'f') toggleFullscreen(grid);
+    else if (event.key === 'f') (cells.find((cell) => cell.isFull) ?? fullscreen).toggle();
     else if (event.key === 'Escape' && large !== null) setLarge(null);
     else if (past?.key(event)) event.preventDefault();
   }
 
   return {
     element,
+    shortcuts,
     destroy() {
       clearInterval(looker);
       watcher.disconnect();
       list.removeEventListener('change', update);
       narrow.removeEventListener('change', place);
+      fullscreen.destroy();
       document.removeEventListener('keydown', onKey);
       past?.destroy();
       cells.forEach((cell) => cell.destroy());

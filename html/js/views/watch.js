@@ -10,11 +10,12 @@ import { isRecorded, mayList } from '../live-events.js';
 import { playlistUrl } from '../media-url.js';
 import { formatRoute, parseRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
-import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountFullscreen } from '../components/fullscreen.js';
 import { mountRecordButton } from '../components/record-button.js';
 import { mountReplay } from '../components/replay.js';
 import { maySend, openSend } from '../components/send.js';
 import { mountStreamManage } from '../components/stream-manage.js';
+import { showShortcuts } from '../components/shortcuts.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
@@ -47,11 +48,24 @@ export function mountWatch(root, { list, user, id, at, via }) {
   );
   const full = h(
     'button',
-    { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') },
+    { class: 'button', type: 'button', onclick: () => fullscreen.toggle(), 'aria-label': t('fullscreen') },
     icon('fullscreen'),
     h('span', { class: 'wide-only' }, t('fullscreen')),
   );
-  const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(screen) });
+  const keys = h(
+    'button',
+    {
+      class: 'icon-button screen-keys',
+      type: 'button',
+      'aria-label': t('shortcuts.title'),
+      title: t('shortcuts.title'),
+      onclick: () => showShortcuts(shortcuts()),
+    },
+    icon('keyboard'),
+  );
+  // Two quick taps of a finger show and hide the controls.
+  const hasMouse = window.matchMedia('(hover: hover)');
+  const stage = h('div', { class: 'watch-stage', ondblclick: () => hasMouse.matches && fullscreen.toggle() });
   const under = h('div', { class: 'watch-under' });
   const screen = h('div', { class: 'watch-screen' }, stage, under);
   const facts = {
@@ -92,7 +106,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
         'div',
         { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
-        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, send, full),
+        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, send, keys, full),
       ),
     ),
     h(
@@ -124,6 +138,11 @@ export function mountWatch(root, { list, user, id, at, via }) {
   const replay = mountReplay(under, { list, id, tile, at });
   const manage = mountStreamManage(element, { list, id, user });
   links.before(manage.element);
+  const fullscreen = mountFullscreen(screen, {
+    video: () => tile.video,
+    sound: { isOn: () => !tile.video.muted, toggle: () => setSound(tile.video.muted), setVolume },
+    shortcuts,
+  });
   const flvUrl = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
   const hlsUrl = mountCopyField(links, { label: t('watch.hlsUrl'), value: '' });
   links.append(h('p', { class: 'hint' }, t('watch.urlHint')));
@@ -154,7 +173,8 @@ export function mountWatch(root, { list, user, id, at, via }) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
       return;
     if (event.key === 'm') setSound(tile.video.muted);
-    else if (event.key === 'f') toggleFullscreen(screen);
+    else if (event.key === 'f') fullscreen.toggle();
+    else if (event.key === 'i') fullscreen.togglePicture();
     else if (replay.key(event)) event.preventDefault();
   }
 
@@ -163,11 +183,17 @@ export function mountWatch(root, { list, user, id, at, via }) {
     sound.classList.toggle('button-primary', !on);
     sound.replaceChildren(icon(on ? 'soundOn' : 'soundOff'), h('span', {}, t(on ? 'sound.mute' : 'sound.unmute')));
     volume.hidden = !on;
+    fullscreen.showSound();
   }
 
   function setVolume(value) {
     tile.video.volume = value;
+    volume.value = String(value);
     remember('volume', value);
+  }
+
+  function shortcuts() {
+    return replay.element.hidden ? ['picture'] : ['picture', 'timeline'];
   }
 
   function update() {
@@ -244,10 +270,12 @@ export function mountWatch(root, { list, user, id, at, via }) {
 
   return {
     element,
+    shortcuts,
     destroy() {
       clearInterval(clock);
       document.removeEventListener('keydown', onKey);
       list.removeEventListener('change', update);
+      fullscreen.destroy();
       replay.destroy();
       tile.destroy();
       element.remove();
