@@ -138,7 +138,8 @@ test('the server hangs: it accepts and never answers', DEADLINE, async () => {
     await screenshot(desk.page, 'truth-hung');
     await screenshot(hand.page, 'truth-hung-phone-zh');
     await goTo(desk.page, '#/streams');
-    await desk.page.waitForSelector('body[data-stale] .badge[data-state]');
+    await desk.page.waitForSelector('body[data-stale] .stream-card .card-state:text-is("Waiting")');
+    assert.equal(await desk.page.locator('.card-rec >> visible=true').count(), 0, 'a card does not claim it either');
     await screenshot(desk.page, 'truth-hung-streams');
     await goTo(desk.page, '#/admin/sessions');
     await desk.page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');

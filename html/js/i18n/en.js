@@ -230,7 +230,6 @@ export default {
   'card.live': 'Live · {viewers} watching',
   'card.grace': 'Reconnecting…',
   'card.seen': 'Last seen {when}',
-  'card.old': 'No picture for {seconds} s',
   'card.details': 'Details',
   'card.address': 'Address',
   'card.since': 'Live since',

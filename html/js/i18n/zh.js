@@ -214,7 +214,6 @@ export default {
   'card.live': '直播中 · {viewers} 人观看',
   'card.grace': '正在重连…',
   'card.seen': '上次在线 {when}',
-  'card.old': '已有 {seconds} 秒没有画面',
   'card.details': '详情',
   'card.address': '地址',
   'card.since': '开播于',
