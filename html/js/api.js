@@ -26,12 +26,12 @@ export function mayPass({ code, status }) {
 
 let giveUp = null;     // the AbortController of the call that cancellable() begins
 
-/** Runs send(), which makes a call at once: {answer: its promise, cancel}; cancel() gives the call up. */
+/** Runs send(signal), which makes a call at once: {answer: its promise, cancel}; cancel() gives the call up. */
 export function cancellable(send) {
   const controller = new AbortController();
   giveUp = controller;
   try {
-    return { answer: send(), cancel: () => controller.abort() };
+    return { answer: send(controller.signal), cancel: () => controller.abort() };
   } finally {
     giveUp = null;
   }
@@ -44,7 +44,8 @@ function either(...signals) {
   return any.signal;
 }
 
-async function call(method, path, body) {
+// isQuestion: although it is a POST, it changes nothing that the user would have to look after.
+async function call(method, path, body, { isQuestion = method === 'GET' } = {}) {
   const givenUp = (giveUp ?? new AbortController()).signal;
   const late = AbortSignal.timeout(answerWithinMs);
   let response;
@@ -61,7 +62,7 @@ async function call(method, path, body) {
     });
     answer = await readJson(response);
   } catch (error) {
-    throw new ApiError(0, codeOf({ givenUp, late }, method === 'GET'), String(error.message ?? error));
+    throw new ApiError(0, codeOf({ givenUp, late }, isQuestion), String(error.message ?? error));
   }
   if (response.ok && answer) return answer;
   if (answer?.error === 'login_required') session.dispatchEvent(new Event('over'));
@@ -74,9 +75,9 @@ async function call(method, path, body) {
   );
 }
 
-function codeOf({ givenUp, late }, onlyAsks) {
-  if (givenUp.aborted) return onlyAsks ? 'cancelled' : 'givenUp';
-  if (late.aborted) return onlyAsks ? 'unavailable' : 'timeout';
+function codeOf({ givenUp, late }, isQuestion) {
+  if (givenUp.aborted) return isQuestion ? 'cancelled' : 'givenUp';
+  if (late.aborted) return isQuestion ? 'unavailable' : 'timeout';
   return 'network';
 }
 
@@ -91,9 +92,10 @@ async function readJson(response) {
 }
 
 const segment = encodeURIComponent;
+const ask = (path, body) => call('POST', path, body, { isQuestion: true });
 
 export const api = {
-  login: (name, password, code) => call('POST', '/api/login', { name, password, ...(code ? { code } : {}) }),
+  login: (name, password, code) => ask('/api/login', { name, password, ...(code ? { code } : {}) }),
   logout: () => call('POST', '/api/logout', {}),
   me: () => call('GET', '/api/me'),
   setOwnName: (name) => call('POST', '/api/me', { display_name: name }),
@@ -120,11 +122,11 @@ export const api = {
   openLink: ({ open, ...link }) =>
     open
       ? call('GET', `/api/open/${open.split('/').map(segment).join('/')}`)
-      : call('POST', '/api/links/open', link),
+      : ask('/api/links/open', link),
   recordings: (query) => call('GET', `/api/recordings?${new URLSearchParams(query)}`),
   keepRecording: (id, keep) => call('POST', `/api/recordings/${segment(id)}`, { keep }),
   removeRecording: (id) => call('DELETE', `/api/recordings/${segment(id)}`, {}),
-  openInvite: (invite) => call('POST', '/api/invites/open', { invite }),
+  openInvite: (invite) => ask('/api/invites/open', { invite }),
   useInvite: (invite, password) => call('POST', '/api/invites/use', { invite, password }),
   person: (name) => call('GET', `/api/users/${segment(name)}`),
   removeUser: (name, recordings) => call('DELETE', `/api/users/${segment(name)}?recordings=${recordings}`, {}),
@@ -156,7 +158,7 @@ export const api = {
   settings: () => call('GET', '/api/settings'),
   setSettings: (settings) => call('POST', '/api/settings', settings),
   storage: () => call('GET', '/api/storage'),
-  storagePlan: (settings) => call('POST', '/api/storage/plan', settings),
+  storagePlan: (settings) => ask('/api/storage/plan', settings),
   storageDelete: (what) => call('POST', '/api/storage/delete', what),
   kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
   audit: (query) => call('GET', `/api/audit?${new URLSearchParams(query)}`),

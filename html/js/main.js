@@ -5,9 +5,10 @@
 
 import { api, session } from './api.js';
 import { countingText } from './components/counting-text.js';
+import { mountWaiting } from './components/waiting.js';
 import { brandMark, h, icon, setText } from './dom.js';
-import { formatClock, personName } from './format.js';
-import { chooseLanguage, locale, otherLanguage, startLanguage, t } from './i18n.js';
+import { personName } from './format.js';
+import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
 import { patiently } from './patience.js';
@@ -16,6 +17,7 @@ import { StreamList } from './stream-list.js';
 import { mountInvite } from './views/invite.js';
 import { mountLogin } from './views/login.js';
 import { mountNowhere } from './views/nowhere.js';
+import { asOf, wordsFor } from './wording.js';
 
 const views = {
   streams: () => import('./views/streams.js').then(({ mountStreams }) => mountStreams),
@@ -63,6 +65,7 @@ app.addEventListener('input', () => Promise.all([laterStyles(), views.streams()]
 session.addEventListener('over', () => user && askAgain());
 document.addEventListener('keydown', onKey);
 list.addEventListener('trouble', showTrouble);
+list.addEventListener('trouble', reloadFailed);
 setInterval(showTrouble, 1000);    // how long there has been trouble
 list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
@@ -298,6 +301,8 @@ function mountShell() {
   const troubleText = countingText();
   const trouble = h('div', { class: 'trouble', hidden: true }, troubleText.element);
   const stopped = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
+  const leaving = mountWaiting();
+  const notLeft = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
   const outlet = h('div', { class: 'outlet' });
   app.append(
     h('a', { class: 'skip', href: '#main', onclick: skipToMain }, t('nav.skip')),
@@ -342,9 +347,11 @@ function mountShell() {
     ),
     trouble,
     stopped,
+    leaving.element,
+    notLeft,
     outlet,
   );
-  return { nav, trouble, troubleText, stopped, outlet };
+  return { nav, trouble, troubleText, stopped, leaving, notLeft, outlet };
 }
 
 function accountLink() {
@@ -369,7 +376,18 @@ function skipToMain(event) {
 }
 
 async function logOut() {
-  await api.logout().catch(() => {});
+  const { leaving, notLeft } = shell;
+  notLeft.hidden = true;
+  try {
+    await leaving.during(api.logout);
+  } catch (error) {
+    // The login form would say that the session is over; only after a 401 it is.
+    if (error.status !== 401) {
+      setText(notLeft, t('nav.stillIn', { why: wordsFor(error) }));
+      notLeft.hidden = false;
+      return;
+    }
+  }
   showLogin();
 }
 
@@ -391,14 +409,28 @@ async function showRoute() {
   }
   document.body.dataset.view = route.view;
   document.title = `${titleOf(route)} · Duolu`;
+  shell.notLeft.hidden = true;
   shown = route;
   view = views[route.view] ? mountNowhere(shell.outlet, { reason: 'loading' }) : mountView(route);
   showTrouble();
   window.scrollTo(0, 0);
-  const mount = await views[route.view]?.().catch(() => null);
-  if (shown !== route || mount === undefined) return;
+  if (!views[route.view]) return;
+  const mount = await view.during((_, signal) => unlessStopped(views[route.view](), signal)).catch(() => null);
+  if (shown !== route) return;
   view.destroy();
   view = mount ? mountView(route, mount) : mountNowhere(shell.outlet, { reason: 'failed' });
+}
+
+// A file cannot be given up: only the wait for it ends.
+function unlessStopped(loading, signal) {
+  return Promise.race([loading, new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  })]);
+}
+
+// A browser does not ask again for a file that it did not get: the whole page has to.
+function reloadFailed() {
+  if (!list.trouble && view?.reason === 'failed') location.reload();
 }
 
 function titleOf(route) {
@@ -430,7 +462,7 @@ function showTrouble() {
   const { trouble, stale } = list;
   shell.trouble.hidden = !trouble;
   document.body.toggleAttribute('data-stale', stale);
-  const known = stale && list.streams ? ` ${t('trouble.asOf', { time: formatClock(list.knownAt, locale()) })}` : '';
+  const known = stale && list.streams ? ` ${asOf(list.knownAt)}` : '';
   shell.troubleText.show(
     trouble && ((age) => t(troubleKey(trouble.code), { age }) + known),
     Date.now() - list.troubleSince,

@@ -172,6 +172,34 @@ test('a request without an answer says so after three seconds, and can be given 
   }
 });
 
+test('of several calls each is waited for by itself, and the one that hangs can be given up', async () => {
+  const { api } = await load('api.js');
+  const { patiently } = await load('patience.js');
+  const { fetch } = globalThis;
+  let calls = 0;
+  globalThis.fetch = (url, { signal }) => new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+    calls += 1;
+    if (calls < 3) setTimeout(() => resolve(new Response('{"count":1}')), 1600);
+  });
+  const said = [];
+  try {
+    const answer = patiently(async (each) => {
+      for (;;) await each(() => api.storageDelete({}));
+    }, (slow) => {
+      said.push(slow?.ms ?? null);
+      slow?.cancel();
+    });
+    await assert.rejects(answer, ({ code }) => code === 'givenUp');
+  } finally {
+    globalThis.fetch = fetch;
+  }
+  assert.equal(calls, 3);
+  assert.equal(said.length, 2, 'nothing is said while answers come');
+  assert.ok(said[0] >= 2990 && said[0] < 6000, `${said[0]} ms, and 3200 ms of answers before`);
+  assert.equal(said[1], null);
+});
+
 test('a list that could not be loaded is asked for again, and at once when the user is back', async () => {
   const listeners = new EventTarget();
   globalThis.window = listeners;

@@ -61,6 +61,7 @@ const says = (page) => page.evaluate(() => {
     return !part || part.closest('[hidden]') ? '' : part.textContent;
   };
   const tile = document.querySelector('.tile');
+  if (!tile) return {};       // the view is being loaded
   return {
     phase: tile.dataset.phase,
     isGrey: getComputedStyle(tile.querySelector('video')).filter.includes('grayscale'),
@@ -127,7 +128,10 @@ test('a publisher stalls while the list still says live', DEADLINE, async () => 
 });
 
 test('the server hangs: it accepts and never answers', DEADLINE, async () => {
+  await goTo(desk.page, '#/admin/sessions');     // loads the view
+  await desk.page.waitForSelector('tr[data-kind=publish]');
   await goTo(desk.page, `#/watch/${STREAM}`);
+  await framesRise(desk.page, [STREAM]);
   const workers = (await stack.controlGet('/status')).workers.map(({ pid }) => pid);
   for (const pid of workers) process.kill(pid, 'SIGSTOP');
   try {
@@ -145,12 +149,17 @@ test('the server hangs: it accepts and never answers', DEADLINE, async () => {
     await desk.page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
     await accessible(desk.page, 'a tab that waits');
     await screenshot(desk.page, 'truth-hung-admin');
+    await goTo(desk.page, '#/wall');
+    await desk.page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
+    await desk.page.click('.waiting:visible button');
+    await desk.page.waitForSelector('h1:has-text("This part of the page has not loaded")');
   } finally {
     for (const pid of workers) process.kill(pid, 'SIGCONT');
   }
-  await desk.page.waitForSelector('tr[data-kind=publish]');
-  await desk.page.waitForSelector('.waiting', { state: 'hidden' });
+  await desk.page.waitForSelector('.wall .tile');       // by itself
   await troubleIsOver(desk.page);
+  await goTo(desk.page, '#/admin/sessions');
+  await desk.page.waitForSelector('tr[data-kind=publish]');
   await goTo(desk.page, `#/watch/${STREAM}`);
   await recovers(desk.page, 'hung');
   await recovers(hand.page, 'hung, on a phone');
@@ -159,6 +168,10 @@ test('the server hangs: it accepts and never answers', DEADLINE, async () => {
 test('the browser is offline', DEADLINE, async () => {
   // Chromium's offline mode ends requests, and leaves a WebSocket that is open.
   const { page, context, close } = await openWatch({}, '?via=llhls');
+  await goTo(page, '#/admin/users');     // loads the view
+  await page.waitForSelector('tbody tr:has-text("admin")');
+  await goTo(page, `#/watch/${STREAM}`);
+  await framesRise(page, [STREAM]);
   await context.setOffline(true);
   await staysHonest(page, 'offline');
   await troubleIs(page, /No connection for \d+ s/);
@@ -201,6 +214,16 @@ async function whileServiceHangs(work) {
   }
 }
 
+// Each makes a request: the view, what the user does, where the page says that no answer comes.
+const waits = [
+  ['#/account', (page) => page.click('.account form button'), '.panel > .waiting'],
+  [`#/watch/${STREAM}`, async (page) => {
+    await page.click('.watch-controls >> text=Send link');
+    await page.waitForSelector('.links-title');
+    assert.equal(await page.locator('.links .hint').isVisible(), false, 'nobody knows yet that there are none');
+  }, 'dialog > .waiting'],
+];
+
 test('the service hangs: every request says so and can be given up, and what was typed stays', DEADLINE, async () => {
   service = pidOf(stack.home, /\/duolu-auth\b/);
   const { page, close } = await openPage(browser, stack.httpsUrl);
@@ -234,6 +257,14 @@ test('the service hangs: every request says so and can be given up, and what was
     await page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
     await page.click('.waiting:visible button');
     await page.waitForSelector('.admin-missing:visible:has-text("You stopped waiting for the server.")');
+    for (const [view, act, place] of waits) {
+      await goTo(page, view);
+      await act(page);
+      await page.waitForSelector(`${place}:visible:has-text("The server has not answered for")`);
+      await screenshot(page, `truth-waits-${view.split('/')[1]}`);
+      await page.click(`${place} button`);
+      await page.keyboard.press('Escape');
+    }
     await goTo(page, '#/recordings');
     await page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
     await screenshot(page, 'truth-recordings-wait');
@@ -248,6 +279,14 @@ test('the service hangs: every request says so and can be given up, and what was
   });
   await page.waitForSelector('.rec-session');
   await page.waitForSelector('.waiting:visible', { state: 'hidden' });
+  await whileServiceHangs(async () => {
+    await page.click('.header [aria-label="Sign out"]');
+    await page.waitForSelector('.header ~ .waiting:visible:has-text("The server has not answered for")');
+    await screenshot(page, 'truth-sign-out-waits');
+    await page.click('.header ~ .waiting button');
+    await page.waitForSelector('.trouble:visible:has-text("You may still be signed in.")');
+    assert.equal(await page.locator('#login-name').count(), 0, 'nothing says that the session is over');
+  });
   await close();
 });
 
@@ -291,7 +330,7 @@ test('a session ends in any view: the login form, and then the same page with wh
     await page.waitForSelector('#main');
     assert.match(page.url(), address);
     if (field) assert.equal(await page.locator(field).first().inputValue(), 'typed', view);
-    await page.waitForSelector('.stream-row, .empty, .rec-session, tbody tr, .tile', { state: 'attached' });
+    await page.waitForSelector('.stream-card, .empty, .rec-session, tbody tr, .tile', { state: 'attached' });
     await troubleIsOver(page);
   }
   await close();

@@ -3,7 +3,6 @@
 import { h, setText } from '../dom.js';
 import { isolated } from '../format.js';
 import { t } from '../i18n.js';
-import { patiently } from '../patience.js';
 import { RetryingRequest } from '../retrying-request.js';
 import { asOf, wordsFor } from '../wording.js';
 import { mountWaiting } from './waiting.js';
@@ -108,14 +107,10 @@ export function mountLoader(body) {
   function showState() {
     const states = [...requests.values()];
     const failed = states.find(({ error }) => error);
-    const slow = failed ? [] : states.map((state) => state.slow).filter(Boolean);
     missing.hidden = !failed;
     if (failed) setText(trouble, [wordsFor(failed.error), asOf(failed.takenAt)].join(' ').trim());
-    loading.show(slow.length ? {
-      ms: Math.max(...slow.map(({ ms }) => ms)),
-      cancel: () => slow.forEach(({ cancel }) => cancel()),
-    } : null);
-    body.toggleAttribute('data-old', Boolean(failed) || slow.length > 0);
+    for (const [request, { slow }] of requests) loading.show(failed ? null : slow, request);
+    body.toggleAttribute('data-old', states.some(({ error, slow }) => error || slow));
   }
 
   function retryFailed() {
@@ -127,7 +122,7 @@ export function mountLoader(body) {
     message.hidden = true;
     news.hidden = true;
     try {
-      return { done: true, value: await patiently(work, changing.show) };
+      return { done: true, value: await changing.during(work) };
     } catch (error) {
       if (!isDestroyed) show(message, messages[error.status] ?? wordsFor(error));
       return { done: false };

@@ -1,8 +1,8 @@
-// A modal <dialog> with a title, a body and buttons; its promise `closed` resolves when it closes.
+// A modal <dialog> with a title, a body and buttons; its promise `closed` resolves when it closes, and its
+// during(send) runs a call of the API and says if no answer comes (waiting.js).
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
-import { patiently } from '../patience.js';
 import { wordsFor } from '../wording.js';
 import { mountWaiting } from './waiting.js';
 
@@ -11,6 +11,7 @@ let nextId = 0;
 export function openDialog({ title, body, actions = [] }) {
   const id = `dialog-${(nextId += 1)}`;
   const close = () => element.close();
+  const waiting = mountWaiting();
   const element = h(
     'dialog',
     { class: 'dialog', 'aria-labelledby': id },
@@ -21,6 +22,7 @@ export function openDialog({ title, body, actions = [] }) {
       h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: close }, icon('close')),
     ),
     h('div', { class: 'dialog-body' }, body),
+    waiting.element,
     h(
       'div',
       { class: 'dialog-actions' },
@@ -34,6 +36,7 @@ export function openDialog({ title, body, actions = [] }) {
   return {
     element,
     close,
+    during: waiting.during,
     closed: new Promise((resolve) => {
       element.addEventListener('close', () => {
         element.remove();
@@ -51,9 +54,8 @@ export async function formDialog({ title, body, save, submit: label = t('save') 
   let saved = false;
   const id = `form-${(nextId += 1)}`;
   const problem = h('p', { class: 'form-problem', role: 'alert' });
-  const waiting = mountWaiting();
   const submit = h('button', { class: 'button button-primary', type: 'submit', form: id }, label);
-  const form = h('form', { id, onsubmit }, body, problem, waiting.element);
+  const form = h('form', { id, onsubmit }, body, problem);
   form.querySelector('input:not([readonly]), select').autofocus = true;
   const dialog = openDialog({
     title,
@@ -67,7 +69,7 @@ export async function formDialog({ title, body, save, submit: label = t('save') 
     submit.textContent = t('saving');
     problem.textContent = '';
     try {
-      await patiently(save, waiting.show);
+      await dialog.during(save);
       saved = true;
       dialog.close();
     } catch (error) {

@@ -3,7 +3,6 @@
 import { api } from '../api.js';
 import { h, icon, once, setText } from '../dom.js';
 import { t } from '../i18n.js';
-import { patiently } from '../patience.js';
 import { wordsFor } from '../wording.js';
 import { mountWaiting } from './waiting.js';
 
@@ -19,7 +18,7 @@ export function mountRecordButton(root, { list, id }) {
     button.disabled = true;
     showMessage('');
     try {
-      await patiently(() => api.setRecording(stream.app, stream.name, !stream.record_on), waiting.show);
+      await waiting.during(() => api.setRecording(stream.app, stream.name, !stream.record_on));
       await list.refresh();
     } catch (error) {
       showMessage(wordsFor(error));

@@ -104,6 +104,8 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
   );
   const zoomed = h('span', { class: 'replay-zoom' });
   const notice = h('p', { class: 'replay-said', role: 'status' });
+  const stop = h('button', { class: 'button button-small', type: 'button', hidden: true, onclick: giveUpSeek },
+    t('error.stopWaiting'));
   const when = mountWhen({ history, position: () => positionNow(), seek, showDay, say: showNotice });
   const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
     h('div', { class: 'replay-bar' },
@@ -112,7 +114,7 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
       h('div', { class: 'replay-tools' }, clipButton, rate),
       live),
     h('div', { class: 'replay-range' },
-      h('div', { class: 'replay-group' }, before, days, after), when.element, notice,
+      h('div', { class: 'replay-group' }, before, days, after), when.element, notice, stop,
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
   root.append(element);
 
@@ -317,12 +319,13 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
   }
 
   function showState() {
-    if (Date.now() - answeredAt < readMs) return;
     const waitedMs = wanted === null ? 0 : msBetween(wantedSince, clocksNow());
-    if (waitedMs >= slowAfterMs) {
-      setText(notice, t('replay.slow', { age: wordsForAge(spokenAge(waitedMs)) }));
+    stop.hidden = waitedMs < slowAfterMs;
+    if (!stop.hidden) {
+      setText(notice, t('error.slow', { age: wordsForAge(spokenAge(waitedMs)) }));
       return;
     }
+    if (Date.now() - answeredAt < readMs) return;
     const key = stateKey();
     setText(notice, key ? t(key) : '');
   }

@@ -7,6 +7,7 @@ export default {
   'nav.admin': 'Admin',
   'nav.logout': 'Sign out',
   'nav.logout.title': 'Sign out. Stream URLs that you copied keep working for up to 12 hours.',
+  'nav.stillIn': 'You may still be signed in. {why}',
   'nav.skip': 'Skip to content',
 
   'login.title': 'Sign in',
@@ -216,7 +217,6 @@ export default {
   'trouble.network': 'No connection for {age}. Reconnecting…',
   'trouble.silent': 'The server has not answered for {age}. Reconnecting…',
   'trouble.service': 'The server has not answered for {age}. Pictures go on, but the list may be out of date.',
-  'trouble.asOf': 'What you see is from {time}.',
 
   'streams.title': 'My streams',
   'streams.summary': '{live} of {all} live · {viewers} watching',
@@ -817,7 +817,6 @@ export default {
   'replay.noneOnDay': 'Nothing is recorded on this day.',
   'replay.skipped': 'Nothing is recorded at {asked}. Playing from {next}.',
   'replay.nothing': 'Nothing is recorded after this point.',
-  'replay.slow': 'The server has not answered for {age}. Esc stops waiting.',
   'replay.trouble': 'The recordings could not be loaded. Trying again…',
   'when.label': 'Go to a day or time',
   'when.example': 'yesterday 14:05',

@@ -7,6 +7,7 @@ export default {
   'nav.admin': '管理',
   'nav.logout': '退出登录',
   'nav.logout.title': '退出登录。已复制的直播地址在 12 小时内仍然有效。',
+  'nav.stillIn': '您可能仍处于登录状态。{why}',
   'nav.skip': '跳到正文',
 
   'login.title': '登录',
@@ -200,7 +201,6 @@ export default {
   'trouble.network': '连接已断开 {age}，正在重连…',
   'trouble.silent': '服务器已有 {age}没有响应，正在重连…',
   'trouble.service': '服务器已有 {age}没有响应。播放不受影响，但列表可能不是最新。',
-  'trouble.asOf': '目前显示的是 {time} 的状态。',
 
   'streams.title': '我的直播',
   'streams.summary': '{all} 路中 {live} 路直播 · {viewers} 人观看',
@@ -780,7 +780,6 @@ export default {
   'replay.noneOnDay': '这一天没有录像。',
   'replay.skipped': '{asked} 没有录像，从 {next} 开始播放。',
   'replay.nothing': '此后没有录像。',
-  'replay.slow': '服务器已有 {age}没有响应，按 Esc 不再等待。',
   'replay.trouble': '无法加载录像，正在重试…',
   'when.label': '跳到某天或某时刻',
   'when.example': '昨天 14:05',

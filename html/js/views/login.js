@@ -3,7 +3,6 @@
 import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
 import { otherLanguage, t } from '../i18n.js';
-import { patiently } from '../patience.js';
 import { wordsFor } from '../wording.js';
 import { mountWaiting } from '../components/waiting.js';
 
@@ -99,9 +98,9 @@ export function mountLogin(root, { over, name: lastName, isOverPage = false }) {
     submit.textContent = t('login.working');
     error.textContent = '';
     try {
-      await patiently(() => api.login(name.value, password.value, code.value.trim()), waiting.show);
+      await waiting.during(() => api.login(name.value, password.value, code.value.trim()));
       // Over plain http the browser drops the cookie silently: check that the login holds.
-      emit(element, 'login', await patiently(api.me, waiting.show));
+      emit(element, 'login', await waiting.during(api.me));
     } catch (failure) {
       showFailure(failure);
     }

@@ -8,7 +8,6 @@ import { h, icon, once, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration, formatShortDay, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
 import { mayList } from '../live-events.js';
-import { patiently } from '../patience.js';
 import { downloadName, groupRecordings, streamFolder } from '../recording-groups.js';
 import { RetryingRequest } from '../retrying-request.js';
 import { formatRoute } from '../route.js';
@@ -337,7 +336,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   async function attempt(work) {
     message.hidden = true;
     try {
-      await patiently(work, waiting.show);
+      await waiting.during(work);
       return true;
     } catch (error) {
       showError(error);
