@@ -107,3 +107,10 @@ export function setText(element, text) {
 export function emit(element, type, detail) {
   element.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
 }
+
+/** Whether a key belongs to the control that has the focus, or to the browser: the page's shortcuts leave it alone. */
+export function isTaken({ target, key, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return true;
+  if (target.closest('input[type=range]')) return /^(Arrow|Home|End|Page)/.test(key);
+  return target.closest('input, select, textarea, dialog') !== null;
+}

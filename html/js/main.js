@@ -6,7 +6,7 @@
 import { api, session } from './api.js';
 import { countingText } from './components/counting-text.js';
 import { mountWaiting } from './components/waiting.js';
-import { brandMark, h, icon, setText } from './dom.js';
+import { brandMark, h, icon, isTaken, setText } from './dom.js';
 import { personName } from './format.js';
 import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
@@ -475,9 +475,10 @@ function troubleKey(code) {
 }
 
 async function onKey(event) {
-  if (event.key !== '?' || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!shell || event.target.closest('input:not([type=range]), select, textarea, dialog')) return;
+  if (event.key !== '?' || isTaken(event)) return;
+  const groups = view?.shortcuts?.();
+  if (!shell && !groups) return;
   event.preventDefault();
   const { showShortcuts } = await import('./components/shortcuts.js');
-  showShortcuts(view?.shortcuts?.());
+  showShortcuts(groups);
 }

@@ -1,6 +1,5 @@
 // Full screen with Chromium's own Fullscreen API: the picture from edge to edge, controls that fade and return, the
-// timeline over the picture, all by mouse, touch and keyboard, in the player and on a tile of the wall; and the
-// shortcuts.
+// timeline over the picture, all by mouse, touch and keyboard, in the player and on the wall; and the shortcuts.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -10,10 +9,12 @@ import { accessible, framesRise, goTo, launch, logIn, openPage, phone, screensho
 
 const DEADLINE = { timeout: 180_000 };
 const STREAM = 'live/demo';
+const OTHER = 'live/other';
 
 let stack;
 let browser;
 let publisher;
+let other;
 
 before(async () => {
   stack = await startStack();
@@ -21,12 +22,16 @@ before(async () => {
   await stack.ctl('stream', 'set', STREAM, 'record=always', 'title=North gate');
   publisher = pushFfmpeg(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`);
   await untilLive(stack, STREAM, publisher);
+  const [key] = (await stack.ctl('stream', 'add', OTHER, '--owner', 'admin')).match(/(?<![\w-])[\w-]{22}(?![\w-])/);
+  other = pushFfmpeg(`${stack.rtmpUrl}/${OTHER}?key=${key}`);
+  await untilLive(stack, OTHER, other);
 });
 
 after(async () => {
   publisher?.child.kill('SIGKILL');
+  other?.child.kill('SIGKILL');
   await browser?.close();
-  await stack?.stop({ allow: /recording stopped|recording of live\/demo/ });
+  await stack?.stop({ allow: /recording stopped|recording of live\/(demo|other)/ });
 });
 
 async function open(options, view) {
@@ -62,6 +67,18 @@ const isFaded = (seen) => seen?.isIdle && seen.opacity === 0 && !seen.isHit;
 const isAwake = (seen) => seen && !seen.isIdle && seen.opacity === 1 && seen.isHit;
 const faded = (page) => until('the controls to fade', () => screenNow(page), isFaded);
 const awake = (page, what) => until(`the controls to return: ${what}`, () => screenNow(page), isAwake);
+/** Presses a button of the bar: by then it may have faded again, so a key brings it back first. */
+const press = (page, button, by = 'click') => until(button, () => page.keyboard.press('Shift')
+  .then(() => page[by](`.screen-bar ${button}`, { timeout: 5000 })).then(() => true, () => false), Boolean);
+/** Looks at the controls while they stay: half faded they could not be read. */
+async function accessibleAwake(page, where) {
+  await page.evaluate(() => {
+    const wake = () => document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'Shift', bubbles: true }));
+    window.waking = setInterval(wake, 200);
+  });
+  await accessible(page, where);
+  await page.evaluate(() => clearInterval(window.waking));
+}
 const isOver = (page) => page.waitForFunction(() => document.fullscreenElement === null);
 const inside = (inner, outer) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1 &&
   inner.top >= outer.top - 1 && inner.bottom <= outer.bottom + 1;
@@ -73,7 +90,7 @@ test('a desktop, by keyboard: edge to edge, controls fade and return, sound, sho
   assert.deepEqual(seen.picture, seen.window);
   assert.ok(inside(seen.timeline, seen.picture), 'the timeline lies over the picture');
   assert.ok(inside(seen.bar, seen.picture));
-  await accessible(page, 'full screen');
+  await accessibleAwake(page, 'full screen');
   await screenshot(page, 'full-desktop');
 
   const began = await page.evaluate(() => performance.now());
@@ -154,7 +171,7 @@ for (const [name, viewport] of turns) {
     assert.ok(inside(seen.timeline, seen.window) && inside(seen.bar, seen.window), JSON.stringify(seen));
     const { timeline, bar } = seen;
     assert.ok(bar.top >= timeline.bottom - 1 || bar.bottom <= timeline.top + 1, 'the bar is not over the timeline');
-    await accessible(page, `full screen in ${name}`);
+    await accessibleAwake(page, `full screen in ${name}`);
     await screenshot(page, `full-phone-${name}-zh`);
     await faded(page);
     await screenshot(page, `full-phone-${name}-zh-faded`);
@@ -169,42 +186,74 @@ for (const [name, viewport] of turns) {
     await faded(page);
     await tap(viewport.width / 2, viewport.height * 0.3);
     await awake(page, 'a tap on the picture');
-    await page.tap('.screen-bar .icon-button >> nth=0');
+    await press(page, '.icon-button >> nth=0', 'tap');
     await page.waitForFunction(() => !document.querySelector('video').muted);
-    await page.tap('.screen-bar [aria-label="退出全屏"]');
+    await press(page, '[aria-label="退出全屏"]', 'tap');
     await isOver(page);
     await close();
   });
 }
 
-test('a tile of the wall, and the whole wall', DEADLINE, async () => {
-  const { page, close } = await open({ viewport: { width: 1440, height: 900 } }, '#/wall/4');
-  const cell = page.locator('.cell', { has: page.locator('.tile') }).first();
-  await cell.hover();
-  await cell.locator('.cell-tools [aria-label$="in full screen"]').click();
-  const seen = await awake(page, 'of a tile');
-  assert.match(seen.name, /^cell/);
-  assert.deepEqual(seen.picture, seen.window);
-  await accessible(page, 'a tile in full screen');
-  await screenshot(page, 'full-tile');
-  await faded(page);
-  await page.mouse.move(300, 300);
-  await awake(page, 'the mouse');
-  await page.click('.cell > .screen-bar:visible [aria-label="Unmute"]');
-  await page.waitForFunction(() => !document.querySelector('video').muted);
-  await page.keyboard.press('f');
-  await isOver(page);
+/** The tiles of the wall that can be seen. */
+const tilesShown = (page) => page.evaluate(() => [...document.querySelectorAll('.cell')].filter((cell) =>
+  !cell.hidden && cell.checkVisibility({ visibilityProperty: true })).length);
 
+test('the wall has its timeline in full screen, and one tile of it, too', DEADLINE, async () => {
+  const pair = `#/wall/2?t=${STREAM},${OTHER}`;
+  const { page, close } = await open({ viewport: { width: 1440, height: 900 } }, pair);
   await page.keyboard.press('f');
-  const all = await awake(page, 'of the wall');
-  assert.match(all.name, /wall-grid/);
+  const bare = await awake(page, 'of the wall');
+  assert.equal(bare.timeline, null);
+  await press(page, '[aria-label="Timeline"]');
+  const all = await until('the timeline of the wall', () => screenNow(page), (seen) => seen?.timeline);
+  assert.ok(inside(all.timeline, all.window) && all.timeline.bottom <= all.bar.top + 1, JSON.stringify(all));
+  assert.equal(await tilesShown(page), 2);
+  await accessibleAwake(page, 'the wall in full screen');
+  await page.keyboard.press('Shift');
   await screenshot(page, 'full-wall');
   await faded(page);
+  await screenshot(page, 'full-wall-faded');
   await page.keyboard.press('?');
-  await page.waitForSelector('dialog[open] .shortcut');
+  await page.waitForSelector('dialog[open] .shortcut:has-text("Previous or next recording")');
   await page.click('dialog .button-primary');
-  await page.click('.wall-grid > .screen-bar [aria-label="Leave full screen"]');
+  await press(page, '[aria-label="Leave full screen"]');
   await isOver(page);
+  assert.equal(await tilesShown(page), 2);
+
+  const cell = page.locator('.cell').first();
+  await cell.hover();
+  await cell.locator('[aria-label$="in full screen"]').click();
+  const one = await awake(page, 'of a tile');
+  assert.equal(await tilesShown(page), 1);
+  assert.ok(one.timeline && inside(one.timeline, one.window));
+  await until('it to be as wide as the screen', () => screenNow(page), ({ picture, window }) =>
+    picture.right - picture.left > window.right - 2);
+  await screenshot(page, 'full-tile');
+  await press(page, '[aria-label="Unmute"]');
+  await page.waitForFunction(() => !document.querySelector('.cell-large video').muted);
+  await page.focus('.screen-bar .range');
+  await page.keyboard.press('Home');
+  assert.equal(await page.evaluate(() => document.querySelector('.cell-large video').volume), 0);
+  await page.keyboard.press('f');      // the slider leaves letters to the page
+  await isOver(page);
+  await until('the wall to be as it was', () => tilesShown(page), (count) => count === 2);
+  await close();
+});
+
+test('the wall in full screen on phones', DEADLINE, async () => {
+  const { page, close } = await open({ ...phone, locale: 'zh-CN' }, `#/wall/2?t=${STREAM},${OTHER}`);
+  await page.tap('.wall-bar [aria-label="时间轴"]');
+  for (const [name, viewport] of turns) {
+    await page.setViewportSize(viewport);
+    await page.tap('.wall-bar [aria-label="全屏"]');
+    const seen = await awake(page, name);
+    const { timeline, bar, window } = seen;
+    assert.ok(inside(timeline, window) && inside(bar, window), JSON.stringify(seen));
+    assert.ok(bar.top >= timeline.bottom - 1 || bar.bottom <= timeline.top + 1, 'the bar is not over the timeline');
+    await screenshot(page, `full-wall-${name}-zh`);
+    await press(page, '[aria-label="退出全屏"]', 'tap');
+    await isOver(page);
+  }
   await close();
 });
 

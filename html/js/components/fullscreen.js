@@ -1,7 +1,7 @@
-// Full screen of an element: its picture goes from edge to edge, and over it lies a bar with sound,
-// picture-in-picture and the way out. All that lies over the picture fades after three seconds
-// without a move, and returns on a tap, a move or a key. iPhones have full screen of the <video>
-// alone, with controls of their own.
+// Full screen of an element (.screen in fullscreen.css): its picture (.screen-stage) goes from edge to
+// edge, and over it lie the timeline (.screen-under) and a bar with sound, picture-in-picture and the
+// way out. All that lies over the picture fades after three seconds without a move, and returns on a
+// tap, a move or a key. iPhones have full screen of the <video> alone, with controls of their own.
 
 import { h, icon, once } from '../dom.js';
 import { t } from '../i18n.js';
@@ -14,10 +14,14 @@ function iconButton(name, label, onclick) {
   return h('button', { class: 'icon-button', type: 'button', 'aria-label': label, title: label, onclick }, icon(name));
 }
 
-// mountFullscreen(element, {video, sound, shortcuts}) -> {toggle, togglePicture, showSound, destroy}
-// video(): the one <video> of the element, or null. sound: {isOn(), toggle(), setVolume(share) or null}.
-// shortcuts: the groups of keys to show (shortcuts.js).
-export function mountFullscreen(element, { video = () => null, sound, shortcuts }) {
+/** Whether more than a <video> can be in full screen. */
+export const hasFullscreen = Boolean(Element.prototype.requestFullscreen);
+
+// mountFullscreen(element, {video, sound, shortcuts, more}) ->
+// {isFull, toggle, togglePicture, showInset, showSound, destroy}. video(): the one <video> on the screen, or null.
+// sound: {isOn(), toggle(), setVolume(share)}. shortcuts(): the groups of keys to show (shortcuts.js). more: further
+// buttons of the bar.
+export function mountFullscreen(element, { video, sound, shortcuts, more = [] }) {
   const mute = h('button', { class: 'icon-button', type: 'button', onclick: once(sound.toggle) });
   const volume = h('input', {
     class: 'range',
@@ -37,6 +41,7 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
     { class: 'screen-bar', role: 'group', 'aria-label': t('fullscreen'), hidden: true },
     mute,
     volume,
+    ...more,
     h('span', { class: 'screen-space' }),
     keys,
     inset,
@@ -62,14 +67,17 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
     return document.fullscreenElement === element;
   }
 
-  function toggle() {
-    return toggleFullscreen(element);
+  /** picture: what an iPhone shows alone. */
+  function toggle(picture = video()) {
+    if (isFull()) return document.exitFullscreen();
+    if (hasFullscreen) return element.requestFullscreen({ navigationUI: 'hide' }).catch(() => {});
+    return picture?.webkitEnterFullscreen?.();
   }
 
   function changed() {
     const wasFull = !bar.hidden;
     bar.hidden = !isFull();
-    inset.hidden = !canLeavePage(video());
+    showInset();
     if (isFull() && !wasFull) {
       focusBefore = document.activeElement;
       element.tabIndex = -1;
@@ -81,6 +89,10 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
     wake();
   }
 
+  function showInset() {
+    inset.hidden = !canLeavePage(video());
+  }
+
   function wake() {
     clearTimeout(timer);
     element.removeAttribute('data-idle');
@@ -89,6 +101,7 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
 
   function fade() {
     clearTimeout(timer);
+    wakes = false;
     if (isFull()) element.setAttribute('data-idle', '');
   }
 
@@ -128,7 +141,7 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
     mute.replaceChildren(icon(isOn ? 'soundOn' : 'soundOff'));
     mute.setAttribute('aria-label', label);
     mute.title = label;
-    volume.hidden = !isOn || !sound.setVolume;
+    volume.hidden = !isOn;
     volume.value = String(recall('volume', 1));
   }
 
@@ -147,8 +160,11 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
   }
 
   return {
+    get isFull() { return isFull(); },
     toggle,
     togglePicture,
+    /** Another picture, or several, are on the screen. */
+    showInset,
     showSound,
     destroy() {
       clearTimeout(timer);
@@ -159,14 +175,8 @@ export function mountFullscreen(element, { video = () => null, sound, shortcuts 
   };
 }
 
-export function toggleFullscreen(element) {
-  if (document.fullscreenElement === element) return document.exitFullscreen();
-  if (element.requestFullscreen) return element.requestFullscreen({ navigationUI: 'hide' }).catch(() => {});
-  return element.querySelector('video')?.webkitEnterFullscreen?.();
-}
-
 function isControl(target) {
-  return target.closest('.watch-under, .screen-bar, button, a, select, input') !== null;
+  return target.closest('.screen-under, .screen-bar, button, a, select, input') !== null;
 }
 
 function canLeavePage(video) {

@@ -23,6 +23,9 @@ const groups = {
     ['live', 'L'],
     ['zoom', '+', '−'],
     ['page', 'Page Up', 'Page Down'],
+    ['recording', ',', '.'],
+  ],
+  clip: [
     ['mark', '[', ']'],
   ],
   page: [

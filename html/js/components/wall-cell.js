@@ -4,21 +4,20 @@
 import { h, icon, once, setText } from '../dom.js';
 import { formatClock } from '../format.js';
 import { locale, t } from '../i18n.js';
+import { recall } from '../preferences.js';
 import { formatRoute } from '../route.js';
 import { shapeOf } from '../wall-layout.js';
-import { recall, remember } from '../preferences.js';
-import { mountFullscreen } from './fullscreen.js';
 import { mountTile } from './tile.js';
 
 const awakeMs = 3500;
 
 // mountCell(root, {list, via, index, on}) -> {element, tile, shape, stream, update, place, setFocus, setLarge, say,
-// destroy}. on: {select(), enlarge(wasFocused), replace(), resized()}
+// destroy}. on: {select(), enlarge(wasFocused), whole(), replace(), resized()}
 export function mountCell(root, { list, via, index, on }) {
   const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(touched) });
   const replace = tool('swap', 'wall.replace', on.replace);
   const enlarge = tool('expand', 'wall.enlarge', () => on.enlarge(false));
-  const whole = h('button', { class: 'icon-button', type: 'button', onclick: () => fullscreen.toggle(),
+  const whole = h('button', { class: 'icon-button cell-whole', type: 'button', onclick: on.whole,
     'aria-label': t('wall.full', { tile: index + 1 }), title: t('fullscreen') }, icon('fullscreen'));
   const open = h('a', { class: 'icon-button', 'aria-label': t('wall.open'), title: t('wall.open') }, icon('enlarge'));
   const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
@@ -38,17 +37,7 @@ export function mountCell(root, { list, via, index, on }) {
   let stream = null;
   let timer = null;
   let isFocused = false;
-  const fullscreen = mountFullscreen(element, {
-    video: () => tile?.video ?? null,
-    sound: { isOn: () => Boolean(tile) && !tile.video.muted, toggle: on.select, setVolume },
-    shortcuts: () => ['wall'],
-  });
   let wasFocused = false;     // when the first click of a double click came
-
-  function setVolume(value) {
-    if (tile) tile.video.volume = value;
-    remember('volume', value);
-  }
 
   function tool(picture, name, act) {
     return h('button', { class: 'icon-button', type: 'button', onclick: act, 'aria-label': t(name), title: t(name) },
@@ -100,8 +89,6 @@ export function mountCell(root, { list, via, index, on }) {
     element,
     say,
     get tile() { return tile; },
-    get isFull() { return document.fullscreenElement === element; },
-    toggle: () => fullscreen.toggle(),
     get stream() { return stream; },
     /** width / height of its picture; of the stream's, until there is one. */
     get shape() {
@@ -129,11 +116,11 @@ export function mountCell(root, { list, via, index, on }) {
       hit.setAttribute('aria-pressed', String(focused));
       speaker.hidden = !audible;
       if (tile && tile.video.muted === audible) tile.setMuted(!audible);
-      fullscreen.showSound();
     },
     setLarge(isLarge) {
       if (enlarge.dataset.face === String(isLarge)) return;
       enlarge.dataset.face = String(isLarge);
+      element.classList.toggle('cell-large', isLarge);
       const name = t(isLarge ? 'wall.shrink' : 'wall.enlarge');
       enlarge.setAttribute('aria-label', name);
       enlarge.title = name;
@@ -141,7 +128,6 @@ export function mountCell(root, { list, via, index, on }) {
     },
     destroy() {
       clearTimeout(timer);
-      fullscreen.destroy();
       tile?.destroy();
       element.remove();
     },

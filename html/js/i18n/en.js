@@ -318,6 +318,7 @@ export default {
   'shortcuts.live': 'Live',
   'shortcuts.zoom': 'Show less or more time',
   'shortcuts.page': 'Earlier or later on the timeline',
+  'shortcuts.recording': 'Previous or next recording',
   'shortcuts.mark': 'Start and end of a clip',
   'shortcuts.close': 'Close a panel, or leave full screen',
   'shortcuts.help': 'These shortcuts',

@@ -299,6 +299,7 @@ export default {
   'shortcuts.live': '回到直播',
   'shortcuts.zoom': '显示更短或更长的时间',
   'shortcuts.page': '时间轴向前或向后翻页',
+  'shortcuts.recording': '上一段或下一段录像',
   'shortcuts.mark': '标记片段的起点和终点',
   'shortcuts.close': '关闭面板，或退出全屏',
   'shortcuts.help': '显示这些快捷键',

@@ -1,7 +1,7 @@
 // The player view of one stream: picture, timeline, sound, full screen, statistics, and a
 // URL for other players.
 
-import { h, icon, once, setText } from '../dom.js';
+import { h, icon, isTaken, once, setText } from '../dom.js';
 import {
   formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated, personName,
 } from '../format.js';
@@ -65,9 +65,12 @@ export function mountWatch(root, { list, user, id, at, via }) {
   );
   // Two quick taps of a finger show and hide the controls.
   const hasMouse = window.matchMedia('(hover: hover)');
-  const stage = h('div', { class: 'watch-stage', ondblclick: () => hasMouse.matches && fullscreen.toggle() });
-  const under = h('div', { class: 'watch-under' });
-  const screen = h('div', { class: 'watch-screen' }, stage, under);
+  const stage = h('div', {
+    class: 'watch-stage screen-stage',
+    ondblclick: () => hasMouse.matches && fullscreen.toggle(),
+  });
+  const under = h('div', { class: 'screen-under' });
+  const screen = h('div', { class: 'screen' }, stage, under);
   const facts = {
     // One of the two: as the server's clock tells, or as far as this page knows.
     behind: h('dd', { title: t('behind.received') }, '–'),
@@ -170,8 +173,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
   setSound(false);
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
-      return;
+    if (isTaken(event)) return;
     if (event.key === 'm') setSound(tile.video.muted);
     else if (event.key === 'f') fullscreen.toggle();
     else if (event.key === 'i') fullscreen.togglePicture();
@@ -193,7 +195,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
   }
 
   function shortcuts() {
-    return replay.element.hidden ? ['picture'] : ['picture', 'timeline'];
+    return replay.element.hidden ? ['picture'] : ['picture', 'timeline', 'clip'];
   }
 
   function update() {
