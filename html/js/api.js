@@ -1,6 +1,7 @@
 // Calls to /api/*. Every failure is an ApiError with a code that the page can put
 // into words: 'network' without a connection, 'timeout' when the page cannot know
-// whether the service made a change, otherwise the service's own code.
+// whether the service made a change, 'cancelled' or 'givenUp' when the user stopped
+// waiting (for a change: 'givenUp'), otherwise the service's own code.
 
 export class ApiError extends Error {
   constructor(status, code, message, retryAfter = null) {
@@ -13,17 +14,40 @@ export class ApiError extends Error {
 
 export const answerWithinMs = 15_000;
 
-/** 'over': the service has ended the user's session. */
+/** 'over': the service has ended the user's session. 'back': the same user has signed in again. */
 export const session = new EventTarget();
 
 const temporaryCodes = ['network', 'timeout', 'unavailable', 'database_unavailable', 'nginx_unavailable'];
 
 /** Whether the same call may succeed a little later. */
-export function mayPass({ code }) {
-  return temporaryCodes.includes(code);
+export function mayPass({ code, status }) {
+  return temporaryCodes.includes(code) || status === 429;
 }
 
-async function call(method, path, body) {
+let giveUp = null;     // the AbortController of the call that cancellable() begins
+
+/** Runs send(signal), which makes a call at once: {answer: its promise, cancel}; cancel() gives the call up. */
+export function cancellable(send) {
+  const controller = new AbortController();
+  giveUp = controller;
+  try {
+    return { answer: send(controller.signal), cancel: () => controller.abort() };
+  } finally {
+    giveUp = null;
+  }
+}
+
+// Older browsers have no AbortSignal.any().
+function either(...signals) {
+  const any = new AbortController();
+  for (const signal of signals) signal.addEventListener('abort', () => any.abort(signal.reason), { once: true });
+  return any.signal;
+}
+
+// isQuestion: although it is a POST, it changes nothing that the user would have to look after.
+async function call(method, path, body, { isQuestion = method === 'GET' } = {}) {
+  const givenUp = (giveUp ?? new AbortController()).signal;
+  const late = AbortSignal.timeout(answerWithinMs);
   let response;
   let answer;
   try {
@@ -34,11 +58,11 @@ async function call(method, path, body) {
       headers: { 'X-Duolu': '1', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: 'no-store',
-      signal: AbortSignal.timeout(answerWithinMs),
+      signal: either(givenUp, late),
     });
     answer = await readJson(response);
   } catch (error) {
-    throw new ApiError(0, codeOf(error, method), String(error.message ?? error));
+    throw new ApiError(0, codeOf({ givenUp, late }, isQuestion), String(error.message ?? error));
   }
   if (response.ok && answer) return answer;
   if (answer?.error === 'login_required') session.dispatchEvent(new Event('over'));
@@ -51,9 +75,10 @@ async function call(method, path, body) {
   );
 }
 
-function codeOf(error, method) {
-  if (error.name !== 'TimeoutError') return 'network';
-  return method === 'GET' ? 'unavailable' : 'timeout';
+function codeOf({ givenUp, late }, isQuestion) {
+  if (givenUp.aborted) return isQuestion ? 'cancelled' : 'givenUp';
+  if (late.aborted) return isQuestion ? 'unavailable' : 'timeout';
+  return 'network';
 }
 
 // Null when the answer is no JSON, such as a proxy's error page.
@@ -67,9 +92,10 @@ async function readJson(response) {
 }
 
 const segment = encodeURIComponent;
+const ask = (path, body) => call('POST', path, body, { isQuestion: true });
 
 export const api = {
-  login: (name, password, code) => call('POST', '/api/login', { name, password, ...(code ? { code } : {}) }),
+  login: (name, password, code) => ask('/api/login', { name, password, ...(code ? { code } : {}) }),
   logout: () => call('POST', '/api/logout', {}),
   me: () => call('GET', '/api/me'),
   setOwnName: (name) => call('POST', '/api/me', { display_name: name }),
@@ -96,11 +122,11 @@ export const api = {
   openLink: ({ open, ...link }) =>
     open
       ? call('GET', `/api/open/${open.split('/').map(segment).join('/')}`)
-      : call('POST', '/api/links/open', link),
+      : ask('/api/links/open', link),
   recordings: (query) => call('GET', `/api/recordings?${new URLSearchParams(query)}`),
   keepRecording: (id, keep) => call('POST', `/api/recordings/${segment(id)}`, { keep }),
   removeRecording: (id) => call('DELETE', `/api/recordings/${segment(id)}`, {}),
-  openInvite: (invite) => call('POST', '/api/invites/open', { invite }),
+  openInvite: (invite) => ask('/api/invites/open', { invite }),
   useInvite: (invite, password) => call('POST', '/api/invites/use', { invite, password }),
   person: (name) => call('GET', `/api/users/${segment(name)}`),
   removeUser: (name, recordings) => call('DELETE', `/api/users/${segment(name)}?recordings=${recordings}`, {}),
@@ -132,7 +158,7 @@ export const api = {
   settings: () => call('GET', '/api/settings'),
   setSettings: (settings) => call('POST', '/api/settings', settings),
   storage: () => call('GET', '/api/storage'),
-  storagePlan: (settings) => call('POST', '/api/storage/plan', settings),
+  storagePlan: (settings) => ask('/api/storage/plan', settings),
   storageDelete: (what) => call('POST', '/api/storage/delete', what),
   kick: (id) => call('POST', `/api/sessions/${segment(id)}/kick`, {}),
   audit: (query) => call('GET', `/api/audit?${new URLSearchParams(query)}`),

@@ -29,6 +29,9 @@ const paths = {
   soundOn: 'M4 9v6h4l5 4V5L8 9zM16.5 8.5a5 5 0 0 1 0 7M19 6a8.5 8.5 0 0 1 0 12',
   soundOff: 'M4 9v6h4l5 4V5L8 9zM17 9.5l5 5M22 9.5l-5 5',
   fullscreen: 'M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5',
+  fullscreenEnd: 'M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5',
+  pictureInPicture: 'M20 11V5H3v14h7M13 13h8v6h-8z',
+  keyboard: 'M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M17 10h.01M8 14h8',
   enlarge: 'M13 4h7v7M20 4l-8 8M18 14v5a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1h5',
   expand: 'M14 4h6v6M20 4l-7 7M10 20H4v-6M4 20l7-7',
   shrink: 'M20 10h-6V4M14 10l7-7M4 14h6v6M10 14l-7 7',
@@ -103,4 +106,11 @@ export function setText(element, text) {
 
 export function emit(element, type, detail) {
   element.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
+}
+
+/** Whether a key belongs to the control that has the focus, or to the browser: the page's shortcuts leave it alone. */
+export function isTaken({ target, key, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return true;
+  if (target.closest('input[type=range]')) return /^(Arrow|Home|End|Page)/.test(key);
+  return target.closest('input, select, textarea, dialog') !== null;
 }

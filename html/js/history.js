@@ -53,9 +53,9 @@ export class History extends EventTarget {
     return this.stream?.recording === 'on';
   }
 
-  /** Whether frames are being written now; not while the publisher is away. */
+  /** Whether frames are being written now: not while the publisher is away, and unknown while no news comes. */
   get writing() {
-    return isRecorded(this.stream);
+    return !this.list.stale && isRecorded(this.stream);
   }
 
   /** The base URL of the stream's recordings, with a token; null without the right. */

@@ -24,6 +24,7 @@ const steadyMs = 5000;
 const eagerMs = 4000;
 const jumpEveryMs = 1000;
 const renewTokenEveryMs = 10_000;
+const asleepMs = 20_000;
 
 // phase: idle | connecting | playing | stalled | reconnecting | offline |
 // unsupported (a browser that has none of the ways)
@@ -42,6 +43,7 @@ export class LivePlayer extends EventTarget {
     this.attempt = 0;
     this.retryTimer = null;
     this.ticker = null;
+    this.tickedAt = Date.now();
     this.everShown = false;
     this.eagerUntil = 0;
     this.jumpedAt = 0;
@@ -175,7 +177,13 @@ export class LivePlayer extends EventTarget {
   }
 
   tick() {
+    const hasSlept = Date.now() - this.tickedAt > asleepMs;
+    this.tickedAt = Date.now();
     if (!this.isOpen) return;
+    if (hasSlept && this.isLeftBehind()) {
+      this.reconnectLater('the machine was asleep');
+      return;
+    }
     const now = performance.now();
     const buffered = bufferedRanges(this.video);
     this.measure(buffered, now);
@@ -187,6 +195,13 @@ export class LivePlayer extends EventTarget {
       this.updatePhase(now);
     }
     this.dispatchEvent(new Event('stats'));
+  }
+
+  // After a machine's sleep its connections are dead, though nothing says so; a hidden tab only has slow timers.
+  isLeftBehind() {
+    const { video, way, position } = this;
+    const isWatched = document.visibilityState === 'visible' && !way.isInHand;
+    return this.hasPicture && isWatched && video.currentTime === position && this.source()?.state !== 'grace';
   }
 
   // The user may pause and go back with controls that are not the page's. A pause is neither silence nor a frozen

@@ -4,16 +4,20 @@
 // it imports come before the sign-in.
 
 import { api, session } from './api.js';
-import { brandMark, h, icon, setText } from './dom.js';
+import { countingText } from './components/counting-text.js';
+import { mountWaiting } from './components/waiting.js';
+import { brandMark, h, icon, isTaken, setText } from './dom.js';
+import { personName } from './format.js';
 import { chooseLanguage, otherLanguage, startLanguage, t } from './i18n.js';
 import { laterStyles } from './later-styles.js';
 import { mayList, stoppedRecordings } from './live-events.js';
-import { personName } from './format.js';
 import { OfflineNotices } from './offline-notices.js';
+import { patiently } from './patience.js';
 import { formatRoute, parseRoute, viaIn } from './route.js';
 import { StreamList } from './stream-list.js';
 import { mountLogin } from './views/login.js';
 import { mountNowhere } from './views/nowhere.js';
+import { asOf, wordsFor } from './wording.js';
 
 const views = {
   streams: () => import('./views/streams.js').then(({ mountStreams }) => mountStreams),
@@ -37,8 +41,9 @@ let shell = null;
 let inviting = false;         // the view is that of a link to set a password
 let shown = null;       // the route whose view is loaded or shown
 let wall = null;        // the wall of this visit; the next visit opens with what is live
+let loginOver = null;    // the <dialog> with the login form over a page with things that the user has typed
 
-app.addEventListener('login', ({ detail }) => signedIn(detail));
+document.addEventListener('login', ({ detail }) => loggedIn(detail));
 app.addEventListener('logout', () => showLogin());
 app.addEventListener('account', ({ detail }) => showAccount(detail));
 app.addEventListener('language', async ({ detail }) => {
@@ -59,8 +64,11 @@ app.addEventListener('wall:state', ({ detail }) => {
 });
 // While the user types the password, what comes after it.
 app.addEventListener('input', () => Promise.all([laterStyles(), views.streams()]).catch(() => {}), { once: true });
-session.addEventListener('over', () => user && showLogin({ over: true, name: user.name }));
+session.addEventListener('over', () => user && askAgain());
+document.addEventListener('keydown', onKey);
 list.addEventListener('trouble', showTrouble);
+list.addEventListener('trouble', reloadFailed);
+setInterval(showTrouble, 1000);    // how long there has been trouble
 list.addEventListener('change', showLinks);
 list.addEventListener('change', showStopped);
 window.addEventListener('hashchange', () => {
@@ -110,9 +118,10 @@ async function start() {
     return;
   }
   try {
-    signedIn(await api.me());
+    signedIn(await patiently(api.me, (slow) => slow && showUnreachable(slow)));
   } catch (error) {
     if (error.status === 401) showLogin();
+    else if (error.code === 'cancelled') start();
     else showUnreachable();
   }
 }
@@ -131,7 +140,7 @@ function showLogin({ over = false, name = '' } = {}) {
   user = null;
   wall = null;
   list.stop();
-  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+  closeDialogs();
   clear();
   document.title = `${t('login.title')} · Duolu`;
   view = mountLogin(app, { over, name });
@@ -155,26 +164,86 @@ function leaveInvite(account) {
   else start();
 }
 
-// The first request got no answer: say so and keep trying.
-function showUnreachable() {
+// The session has ended: the login form comes, and then the same page again. If the user has typed something, the page
+// with it stays below the form.
+function askAgain() {
+  if (loginOver) return;
+  if (!hasTyped()) {
+    showLogin({ over: true, name: user.name });
+    return;
+  }
+  loginOver = h('dialog', { class: 'login-over', 'aria-label': t('login.title') });
+  document.body.append(loginOver);
+  // Esc closes a dialog, but this one covers what only a signed-in user may see.
+  loginOver.addEventListener('cancel', (event) => event.preventDefault());
+  loginOver.addEventListener('close', () => loginOver?.showModal());
+  loginOver.showModal();
+  mountLogin(loginOver, { over: true, name: user.name, isOverPage: true });
+}
+
+function hasTyped() {
+  const typed = [...app.querySelectorAll('input:not([type=range], [type=checkbox], [type=radio], [readonly])')]
+    .some(({ value, defaultValue }) => value !== defaultValue);
+  return typed || document.querySelector('dialog[open]') !== null;
+}
+
+function loggedIn(account) {
+  const over = loginOver;
+  loginOver = null;
+  over?.close();
+  over?.remove();
+  if (over && account.name === user.name && account.admin === user.admin) {
+    user = account;
+    list.resume();
+    session.dispatchEvent(new Event('back'));
+    return;
+  }
+  if (over) {
+    closeDialogs();
+    list.stop();
+  }
+  signedIn(account);
+}
+
+function closeDialogs() {
+  for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+}
+
+// The first request gets no answer: say so and keep trying. slow: it is still under way.
+function showUnreachable(slow = null) {
+  const place = document.querySelector('.unreachable') ?? mountUnreachable();
+  place.dispatchEvent(new CustomEvent('state', { detail: slow }));
+}
+
+function mountUnreachable() {
   clear();
-  const retry = h('button', { class: 'button button-primary', type: 'button', onclick: start }, t('error.retry'));
-  app.append(
+  let current = null;
+  let timer = null;
+  const text = countingText();
+  const problem = h('p', { role: 'alert' });
+  const retry = () => (current ? current.cancel() : start());
+  const main = h(
+    'main',
+    { class: 'login unreachable' },
+    h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
     h(
-      'main',
-      { class: 'login' },
-      h('div', { class: 'login-brand' }, brandMark(), h('span', { class: 'brand-name' }, 'Duolu')),
-      h(
-        'div',
-        { class: 'login-card' },
-        h('h1', { class: 'login-title' }, t('error.unreachableTitle')),
-        h('p', { role: 'alert' }, t('error.unreachable')),
-        retry,
-      ),
+      'div',
+      { class: 'login-card' },
+      h('h1', { class: 'login-title' }, t('error.unreachableTitle')),
+      h('p', {}, text.element),
+      problem,
+      h('button', { class: 'button button-primary', type: 'button', onclick: retry }, t('error.retry')),
     ),
   );
-  const main = app.firstElementChild;
-  setTimeout(() => main.isConnected && start(), 5000);
+  main.addEventListener('state', ({ detail: slow }) => {
+    current = slow;
+    clearTimeout(timer);
+    text.show(slow && ((age) => t('error.slow', { age })), slow?.ms);
+    setText(problem, slow ? '' : t('error.unreachable'));
+    if (!slow) timer = setTimeout(() => main.isConnected && start(), 5000);
+  });
+  app.append(main);
+  return main;
 }
 
 async function signedIn(account) {
@@ -234,8 +303,11 @@ function mountShell() {
     link('admin', user.admin ? '#/admin/users' : '#/admin/streams'),
   );
   const other = otherLanguage();
-  const trouble = h('div', { class: 'trouble', role: 'status', hidden: true });
+  const troubleText = countingText();
+  const trouble = h('div', { class: 'trouble', hidden: true }, troubleText.element);
   const stopped = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
+  const leaving = mountWaiting();
+  const notLeft = h('div', { class: 'trouble trouble-stopped', role: 'alert', hidden: true });
   const outlet = h('div', { class: 'outlet' });
   app.append(
     h('a', { class: 'skip', href: '#main', onclick: skipToMain }, t('nav.skip')),
@@ -280,9 +352,11 @@ function mountShell() {
     ),
     trouble,
     stopped,
+    leaving.element,
+    notLeft,
     outlet,
   );
-  return { nav, trouble, stopped, outlet };
+  return { nav, trouble, troubleText, stopped, leaving, notLeft, outlet };
 }
 
 function accountLink() {
@@ -307,7 +381,18 @@ function skipToMain(event) {
 }
 
 async function logOut() {
-  await api.logout().catch(() => {});
+  const { leaving, notLeft } = shell;
+  notLeft.hidden = true;
+  try {
+    await leaving.during(api.logout);
+  } catch (error) {
+    // The login form would say that the session is over; only after a 401 it is.
+    if (error.status !== 401) {
+      setText(notLeft, t('nav.stillIn', { why: wordsFor(error) }));
+      notLeft.hidden = false;
+      return;
+    }
+  }
   showLogin();
 }
 
@@ -329,14 +414,28 @@ async function showRoute() {
   }
   document.body.dataset.view = route.view;
   document.title = `${titleOf(route)} · Duolu`;
+  shell.notLeft.hidden = true;
   shown = route;
   view = views[route.view] ? mountNowhere(shell.outlet, { reason: 'loading' }) : mountView(route);
   showTrouble();
   window.scrollTo(0, 0);
-  const mount = await views[route.view]?.().catch(() => null);
-  if (shown !== route || mount === undefined) return;
+  if (!views[route.view]) return;
+  const mount = await view.during((_, signal) => unlessStopped(views[route.view](), signal)).catch(() => null);
+  if (shown !== route) return;
   view.destroy();
   view = mount ? mountView(route, mount) : mountNowhere(shell.outlet, { reason: 'failed' });
+}
+
+// A file cannot be given up: only the wait for it ends.
+function unlessStopped(loading, signal) {
+  return Promise.race([loading, new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  })]);
+}
+
+// A browser does not ask again for a file that it did not get: the whole page has to.
+function reloadFailed() {
+  if (!list.trouble && view?.reason === 'failed') location.reload();
 }
 
 function titleOf(route) {
@@ -362,13 +461,29 @@ function mountView(route, mount) {
   return mount(outlet, { list, ...wanted, via });
 }
 
+// Says what the page does not get from the server and since when, and until when the shown states are known.
 function showTrouble() {
   if (!shell) return;
-  shell.trouble.hidden = !list.trouble;
-  document.body.toggleAttribute('data-stale', list.stale);
-  setText(
-    shell.trouble,
-    list.trouble ? t(list.trouble.code === 'network' ? 'trouble.network' : 'trouble.service') : '',
+  const { trouble, stale } = list;
+  shell.trouble.hidden = !trouble;
+  document.body.toggleAttribute('data-stale', stale);
+  const known = stale && list.streams ? ` ${asOf(list.knownAt)}` : '';
+  shell.troubleText.show(
+    trouble && ((age) => t(troubleKey(trouble.code), { age }) + known),
+    Date.now() - list.troubleSince,
   );
 }
 
+function troubleKey(code) {
+  if (code === 'network') return 'trouble.network';
+  return list.stale ? 'trouble.silent' : 'trouble.service';
+}
+
+async function onKey(event) {
+  if (event.key !== '?' || isTaken(event)) return;
+  const groups = view?.shortcuts?.();
+  if (!shell && !groups) return;
+  event.preventDefault();
+  const { showShortcuts } = await import('./components/shortcuts.js');
+  showShortcuts(groups);
+}

@@ -30,9 +30,13 @@ export function trackEnds(player) {
     .map(([track, { buffered }]) => [track, buffered.length ? buffered.end(buffered.length - 1) : -Infinity]));
 }
 
-/** Destroys a player and its pending seek, whose timer would throw without the player. */
+/**
+ * Destroys a player and its pending seek, whose timer would throw without the player. Its WebSocket throws in its
+ * worker if it fails afterwards, as when the server is down: nothing is left that could use the reason.
+ */
 export function endPlayer(player) {
-  const { _seeking_handler: seeking } = player._player_engine ?? {};
+  const { _seeking_handler: seeking, _transmuxer: transmuxer } = player._player_engine ?? {};
   if (seeking) seeking[seekTime] = null;
+  transmuxer?._worker?.addEventListener('error', (event) => event.preventDefault());
   player.destroy();
 }

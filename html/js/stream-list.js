@@ -1,13 +1,17 @@
 // The current streams that this user may see. Fetches the list once, then applies the
 // server's events. Polls the list, slowly, only while no events come.
-// Events: 'change' (new list), 'trouble' (error or null).
+// Events: 'change' (new list), 'trouble' (error or null). A state has an age: `stale` tells
+// that no news comes, and knownAt until when the state is known.
 
 import { api } from './api.js';
+import { patiently } from './patience.js';
 import { nothingKnown, reduce, streamsOf, unknownNumbers } from './live-events.js';
 
 // The server ends an event stream every ten minutes, to check rights again; the
 // browser opens the next one well within this time.
 const quietMs = 3000;
+// The server sends an event at least every 4 s: after this silence it hangs, or the connection is dead.
+const silentMs = 9000;
 const slowPollMs = 15_000;
 // The server ends every event stream before this age: an older connection is dead.
 const oldestEventsMs = 11 * 60_000;
@@ -30,6 +34,7 @@ export class StreamList extends EventTarget {
   }
 
   forget() {
+    this.heardAt = Date.now();   // when the last news came
     this.known = nothingKnown;
     this.streams = null; // null until the first answer
     this.trouble = null;
@@ -42,6 +47,7 @@ export class StreamList extends EventTarget {
   start() {
     if (this.running) return;
     this.running = true;
+    this.heardAt = Date.now();
     document.addEventListener('visibilitychange', this.onVisibility);
     window.addEventListener('online', this.onOnline);
     window.addEventListener('offline', this.onOffline);
@@ -51,9 +57,8 @@ export class StreamList extends EventTarget {
 
   stop() {
     this.running = false;
-    this.events?.close();
-    this.events = null;
-    for (const timer of [this.pollTimer, this.oldTimer, this.gatherTimer, this.retryTimer]) clearTimeout(timer);
+    this.hush();
+    for (const timer of [this.gatherTimer, this.retryTimer]) clearTimeout(timer);
     document.removeEventListener('visibilitychange', this.onVisibility);
     window.removeEventListener('online', this.onOnline);
     window.removeEventListener('offline', this.onOffline);
@@ -64,14 +69,54 @@ export class StreamList extends EventTarget {
     return this.streams?.find((stream) => stream.id === id) ?? null;
   }
 
+  /** Asks for no more news until resume(): the user has to sign in again. */
+  hush() {
+    this.events?.close();
+    this.events = null;
+    for (const timer of [this.pollTimer, this.oldTimer, this.silenceTimer]) clearTimeout(timer);
+    this.pollTimer = null;
+  }
+
+  resume() {
+    this.polls = 0;
+    this.reopen();
+    this.refresh();
+  }
+
+  get hasEvents() {
+    return this.events?.readyState === EventSource.OPEN;
+  }
+
   /** Whether the state is stale: neither list nor events come. */
   get stale() {
-    return this.trouble !== null && this.events?.readyState !== EventSource.OPEN;
+    if (this.trouble !== null && !this.hasEvents) return true;
+    return Date.now() - this.heardAt > (this.hasEvents ? silentMs : 2 * slowPollMs);
   }
 
   /** The time up to which the shown state is known to be correct, ms. */
   get knownAt() {
-    return this.stale ? this.troubleAt : Date.now();
+    return this.stale ? this.heardAt : Date.now();
+  }
+
+  /** Since when there is trouble, ms: while events come, only the list is missing. */
+  get troubleSince() {
+    return this.stale ? this.heardAt : this.troubleAt;
+  }
+
+  heard() {
+    this.heardAt = Date.now();
+    this.awaitNews();
+  }
+
+  awaitNews() {
+    clearTimeout(this.silenceTimer);
+    this.silenceTimer = setTimeout(() => this.fellSilent(), silentMs);
+  }
+
+  // The connection is dead, although the browser reports nothing, or the server hangs.
+  fellSilent() {
+    this.poll();
+    this.reopen();
   }
 
   listen() {
@@ -82,11 +127,17 @@ export class StreamList extends EventTarget {
     const take = (type, read) =>
       events.addEventListener(
         type,
-        ({ data }) => this.events === events && this.apply({ type, ...read(JSON.parse(data)) }),
+        ({ data }) => {
+          if (this.events !== events) return;
+          this.heard();
+          this.apply({ type, ...read(JSON.parse(data)) });
+        },
       );
     take('streams', ({ streams }) => ({ streams }));
     take('stats', ({ streams }) => ({ streams }));
     take('stream', (stream) => ({ stream }));
+    events.addEventListener('alive', () => this.events === events && this.heard());
+    if (!this.polls) this.awaitNews();
     events.onopen = () => this.events === events && this.eventsOpened();
     events.onerror = () => this.events === events && this.eventsFailed();
   }
@@ -101,6 +152,7 @@ export class StreamList extends EventTarget {
     clearTimeout(this.pollTimer);
     this.pollTimer = null;
     this.polls = 0;
+    this.heard();
     if (this.missed) this.refresh();
     this.missed = false;
   }
@@ -108,6 +160,7 @@ export class StreamList extends EventTarget {
   // The browser reconnects by itself, unless the server has refused.
   eventsFailed() {
     this.missed = true;
+    clearTimeout(this.silenceTimer);
     const refused = this.events.readyState === EventSource.CLOSED;
     if (refused) this.events = null;
     if (refused && !this.polls) this.poll();
@@ -119,7 +172,8 @@ export class StreamList extends EventTarget {
     this.polls += 1;
     this.apply({ type: 'silence' });
     this.refresh();
-    if (!this.events && this.polls > 1) this.listen();
+    // Refused, or without an answer for long.
+    if (!this.hasEvents && this.polls > 1) this.reopen();
     this.pollTimer = setTimeout(() => this.poll(), this.polls > 1 ? slowPollMs : quietMs);
   }
 
@@ -157,12 +211,20 @@ export class StreamList extends EventTarget {
 
   async fetchList() {
     try {
-      const streams = await api.streams();
+      const streams = await patiently(
+        api.streams,
+        (slow) => slow && this.setTrouble({ code: 'silent' }, Date.now() - slow.ms),
+      );
       if (!this.running) return;
+      if (!this.hasEvents) this.heardAt = Date.now();
       this.apply({ type: 'list', streams });
       this.setTrouble(null);
     } catch (error) {
-      if (!this.running || error.status === 401) return;
+      if (!this.running) return;
+      if (error.status === 401) {
+        this.hush();
+        return;
+      }
       this.setTrouble(error);
       // Needs a timer of its own: while events flow, nothing else fetches the list.
       clearTimeout(this.retryTimer);
@@ -170,10 +232,10 @@ export class StreamList extends EventTarget {
     }
   }
 
-  setTrouble(error) {
+  setTrouble(error, since = Date.now()) {
     if (this.trouble?.code === error?.code) return;
+    if (!this.trouble) this.troubleAt = since;
     this.trouble = error;
-    this.troubleAt = Date.now();
     this.dispatchEvent(new Event('trouble'));
   }
 }

@@ -183,6 +183,11 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
     await accessible(visitor.page);
     await noSidewaysScroll(visitor.page);
     await screenshot(visitor.page, `links-live-${size}-${locale}`);
+    await visitor.page.keyboard.press('f');
+    await visitor.page.waitForSelector('.screen:fullscreen > .screen-bar:visible');
+    await screenshot(visitor.page, `links-live-full-${size}-${locale}`);
+    await visitor.page.locator('.screen-bar .icon-button').last().click();
+    await visitor.page.waitForSelector('.screen-bar', { state: 'hidden' });
     const { sessions } = await stack.controlGet('/sessions');
     assert.ok(sessions.some(({ uid, kind }) => uid > 2 ** 48 && kind === 'view'), 'a session of the link');
 

@@ -159,7 +159,7 @@ test('a tile with nothing recorded says so, and joins in when it has something',
 
 test('the wall leaves the past by its button, and a stream that ended stays chosen', DEADLINE, async () => {
   const { page, close } = await openWall(`#/wall/2?${both}`);
-  await page.click('[aria-label="Timeline"]');
+  await page.click('.wall-bar [aria-label="Timeline"]');
   await page.waitForSelector('.wall-past .timeline-bar');
   await page.selectOption('.replay-days', { index: 1 });
   await plays(page, 'live/north');

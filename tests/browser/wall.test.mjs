@@ -88,8 +88,8 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
   await until('Escape to go back', large, (seen) => seen === '0,1,2,3');
   await page.dblclick('.wall-sound');
   assert.deepEqual(await listening(), []);
-  await until('bitrate and buffer on each tile', () => page.locator('.tile-numbers').allInnerTexts(),
-    (texts) => texts.length === 4 && texts.every((text) => /bps/.test(text) && /buffer \d/.test(text)));
+  await until('bitrate, and how far behind live, on each tile', () => page.locator('.tile-numbers').allInnerTexts(),
+    (texts) => texts.length === 4 && texts.every((text) => /bps/.test(text) && /\d s behind live/.test(text)));
   await accessible(page, 'wall of four');
   await screenshot(page, 'wall-4');
 

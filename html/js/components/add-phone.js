@@ -4,9 +4,8 @@ import { api } from '../api.js';
 import { h, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { nextLabel } from '../phone-links.js';
-import { wordsFor } from '../wording.js';
 import { field } from './admin-parts.js';
-import { formDialog, openDialog } from './dialog.js';
+import { formDialog } from './dialog.js';
 import { showPhoneSetup } from './phone-setup.js';
 
 const mostBytes = 64;   // of a label, in the database
@@ -79,23 +78,7 @@ export async function openAddPhone({ user, list, publish = user.publish, owner =
       else answer = await api.addPhone({ name: label });
     },
   });
-  if (saved) await setUp(answer, { list, publish });
-}
-
-// One more phone of the same person is one more tap.
-async function setUp(first, { list, publish }) {
-  let phone = first;
-  while (await showPhoneSetup({ phone, list, publish, more: true })) {
-    phone = await oneMore(phone);
-    if (!phone) return;
-  }
-}
-
-async function oneMore({ label, owner }) {
-  try {
-    return await api.addPhone({ name: nextLabel(label), owner });
-  } catch (error) {
-    await openDialog({ title: t('phone.add'), body: h('p', { role: 'alert' }, wordsFor(error)) }).closed;
-    return null;
-  }
+  // One more phone of the same person is one more tap.
+  const another = (phone) => api.addPhone({ name: nextLabel(phone.label), owner: phone.owner });
+  for (let phone = saved ? answer : null; phone;) phone = await showPhoneSetup({ phone, list, publish, another });
 }

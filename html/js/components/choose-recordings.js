@@ -52,7 +52,7 @@ export async function chooseRecordings(stream) {
     problem.textContent = '';
     try {
       const query = { stream, limit: perPage, ...(before ? { before } : {}) };
-      const answer = await api.recordings(query);
+      const answer = await dialog.during(() => api.recordings(query));
       if (closed) return;
       recordings.push(...answer.recordings);
       rows.append(...answer.recordings.map(row));
@@ -117,10 +117,12 @@ export async function chooseRecordings(stream) {
       button.disabled = actable(recordings, chosen, action).length === 0;
     remove.textContent = t('storage.delete');
     remove.dataset.sure = '';
+    // Without an answer nobody knows whether there are any.
+    const what = recordings.length ? 'storage.choose' : problem.textContent ? null : 'storage.noRecordings';
     const summary = chosen.size
       ? t('storage.chosen', { count: chosen.size, size: formatBytes(bytesOf(recordings, chosen)) })
-      : t(recordings.length ? 'storage.choose' : 'storage.noRecordings');
-    setText(status, summary);
+      : what && t(what);
+    setText(status, summary ?? '');
   }
 
   // The second click deletes: the first says how many.
@@ -141,7 +143,10 @@ export async function chooseRecordings(stream) {
     for (const button of [keep, free, remove]) button.disabled = true;
     const work = async () => {
       for (let id = ids.shift(); id !== undefined && !closed; id = ids.shift()) {
-        await send(action, id).then(() => { done(action, id); }, (error) => { failures.push(error); });
+        await dialog.during(() => send(action, id)).then(() => { done(action, id); }, (error) => {
+          failures.push(error);
+          if (error.code === 'givenUp') ids.length = 0;     // the user has stopped waiting: no more of them
+        });
         setText(status, t('storage.progress', { done: total - ids.length, total }));
       }
     };

@@ -48,7 +48,8 @@ async function deleteDialog({ title, text, recorded, action, remove }) {
     problem.textContent = '';
     try {
       // Without recordings nothing is lost by either word.
-      answer = await remove(new FormData(form).get('recordings') ?? 'keep');
+      const recordings = new FormData(form).get('recordings') ?? 'keep';
+      answer = await dialog.during(() => remove(recordings));
       dialog.close();
     } catch (error) {
       problem.textContent = wordsFor(error);
@@ -60,12 +61,15 @@ async function deleteDialog({ title, text, recorded, action, remove }) {
   return answer;
 }
 
-/** For the owner of the stream and admins. Resolves to the service's answer, or null; may throw an ApiError. */
-export async function deleteStream({ app, name, id, title }) {
+/**
+ * For the owner of the stream and admins; during() runs the call that comes before the dialog (waiting.js). Resolves to
+ * the service's answer, or null; may throw an ApiError.
+ */
+export async function deleteStream({ app, name, id, title }, during) {
   return deleteDialog({
     title: t('delete.streamTitle', { name: title || id }),
     text: t('delete.streamText'),
-    recorded: await api.streamStorage(app, name),
+    recorded: await during(() => api.streamStorage(app, name)),
     action: t('delete.stream'),
     remove: (recordings) => api.removeStream(app, name, recordings),
   });

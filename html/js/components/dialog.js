@@ -1,14 +1,17 @@
-// A modal <dialog> with a title, a body and buttons; its promise `closed` resolves when it closes.
+// A modal <dialog> with a title, a body and buttons; its promise `closed` resolves when it closes, and its
+// during(send) runs a call of the API and says if no answer comes (waiting.js).
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
 import { wordsFor } from '../wording.js';
+import { mountWaiting } from './waiting.js';
 
 let nextId = 0;
 
 export function openDialog({ title, body, actions = [] }) {
   const id = `dialog-${(nextId += 1)}`;
   const close = () => element.close();
+  const waiting = mountWaiting();
   const element = h(
     'dialog',
     { class: 'dialog', 'aria-labelledby': id },
@@ -19,6 +22,7 @@ export function openDialog({ title, body, actions = [] }) {
       h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: close }, icon('close')),
     ),
     h('div', { class: 'dialog-body' }, body),
+    waiting.element,
     h(
       'div',
       { class: 'dialog-actions' },
@@ -32,6 +36,7 @@ export function openDialog({ title, body, actions = [] }) {
   return {
     element,
     close,
+    during: waiting.during,
     closed: new Promise((resolve) => {
       element.addEventListener('close', () => {
         element.remove();
@@ -41,7 +46,10 @@ export function openDialog({ title, body, actions = [] }) {
   };
 }
 
-/** A dialog with a form; if save() throws, it stays open and shows the reason. Resolves to true once saved. */
+/**
+ * A dialog with a form; save() makes a call of the API. If it throws, the dialog stays open with all that was typed,
+ * and shows the reason. Resolves to true once saved.
+ */
 export async function formDialog({ title, body, save, submit: label = t('save') }) {
   let saved = false;
   const id = `form-${(nextId += 1)}`;
@@ -61,7 +69,7 @@ export async function formDialog({ title, body, save, submit: label = t('save') 
     submit.textContent = t('saving');
     problem.textContent = '';
     try {
-      await save();
+      await dialog.during(save);
       saved = true;
       dialog.close();
     } catch (error) {

@@ -19,10 +19,10 @@ export function spanText({ kind, from, to }) {
   return t('links.span', { day: formatDay(from, locale()), from: begin, to: end });
 }
 
-// mountLinks(root, {app, name}) -> {element, refresh}
-export function mountLinks(root, { app, name }) {
+// mountLinks(root, {app, name, during}) -> {element, refresh}. during: the dialog's
+export function mountLinks(root, { app, name, during }) {
   const rows = h('ul', { class: 'links-list' });
-  const empty = h('p', { class: 'hint' }, t('links.none'));
+  const empty = h('p', { class: 'hint', hidden: true }, t('links.none'));
   const problem = h('p', { class: 'form-problem', role: 'alert' });
   const element = h(
     'section',
@@ -37,7 +37,7 @@ export function mountLinks(root, { app, name }) {
 
   async function refresh() {
     try {
-      show(await api.links(app, name));
+      show(await during(() => api.links(app, name)));
       problem.textContent = '';
     } catch (error) {
       problem.textContent = wordsFor(error);
@@ -87,7 +87,7 @@ export function mountLinks(root, { app, name }) {
     });
     if (!agreed) return;
     try {
-      await api.revokeLink(String(link.id));
+      await during(() => api.revokeLink(String(link.id)));
     } catch (error) {
       problem.textContent = wordsFor(error);
       return;

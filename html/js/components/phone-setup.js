@@ -10,6 +10,7 @@ import { recall, remember } from '../preferences.js';
 import { protocolsOf } from '../publish-url.js';
 import { loadQr } from '../qr-library.js';
 import { formatRoute } from '../route.js';
+import { wordsFor } from '../wording.js';
 import { mountCopyField } from './copy.js';
 import { openDialog } from './dialog.js';
 import { mountTile } from './tile.js';
@@ -21,37 +22,52 @@ const nothingAfterMs = 25_000;
 const codePx = 256;
 
 /**
- * phone: an answer with a new key, {id, label, stream, app, name, owner, key, invite?}. Resolves when the dialog
- * closes, to true if the user wants another phone, which only `more` offers.
+ * phone: an answer with a new key, {id, label, stream, app, name, owner, key, invite?}. another(phone): makes one more
+ * phone; without it the dialog offers none. Resolves when the dialog closes, to that phone or null.
  */
-export async function showPhoneSetup({ phone, list, publish, more = false }) {
+export async function showPhoneSetup({ phone, list, publish, another = null }) {
   const { generate } = await loadQr();
-  let wantsMore = false;
+  let next = null;
   const code = mountCode(phone, publish, generate);
-  const arrival = mountArrival(phone, list, { address: () => code.address, onlive: () => code.fold() });
   const invite = h('div', { class: 'setup-invite', hidden: !phone.invite });
   if (phone.invite) {
     invite.append(h('p', {}, t('setup.invite', { name: phone.owner })));
     mountCopyField(invite, { label: t('setup.inviteLink'), value: new URL(phone.invite, location.href).href });
   }
-  const another = h('button', { class: 'button', type: 'button', onclick: () => close(true) }, t('phone.another'));
-  const done = h('button', { class: 'button button-primary', type: 'button', onclick: () => close(false) }, t('done'));
+  const problem = h('p', { class: 'form-problem', role: 'alert' });
+  const body = h('div', { class: 'setup' }, invite, code.element);
+  const more = h('button', { class: 'button', type: 'button', onclick: addAnother }, t('phone.another'));
+  const done = h('button', { class: 'button button-primary', type: 'button', onclick: () => dialog.close() },
+    t('done'));
   const dialog = openDialog({
     title: t('setup.title', { name: phone.label || phone.stream }),
-    body: h('div', { class: 'setup' }, invite, code.element, arrival.element),
-    actions: [more && another, done].filter(Boolean),
+    body,
+    actions: [another && more, done].filter(Boolean),
   });
   dialog.element.classList.add('dialog-setup');
+  const arrival = mountArrival(phone, list, {
+    address: () => code.address,
+    onlive: () => code.fold(),
+    during: dialog.during,
+  });
+  body.append(arrival.element, problem);
   list.refresh();
 
-  function close(wants) {
-    wantsMore = wants;
-    dialog.close();
+  async function addAnother() {
+    more.disabled = true;
+    setText(problem, '');
+    try {
+      next = await dialog.during(() => another(phone));
+      dialog.close();
+    } catch (error) {
+      setText(problem, wordsFor(error));
+    }
+    more.disabled = false;
   }
 
   await dialog.closed;
   arrival.destroy();
-  return wantsMore;
+  return next;
 }
 
 // The choice of app and encryption, with what to scan, tap or type for it.
@@ -137,8 +153,8 @@ function press(group, value) {
 }
 
 // Waits for the phone, shows its first picture, or says why there is none. address(): where the phone has to connect;
-// onlive(): the phone publishes.
-function mountArrival(phone, list, { address, onlive }) {
+// onlive(): the phone publishes; during: the dialog's.
+function mountArrival(phone, list, { address, onlive, during }) {
   const spinner = h('span', { class: 'spinner' });
   const words = h('p', { class: 'arrival-words', role: 'status' });
   const more = h('p', { class: 'hint', hidden: true });
@@ -172,7 +188,7 @@ function mountArrival(phone, list, { address, onlive }) {
     asking = true;
     clearTimeout(timer);
     // A failed request changes nothing: the next one follows.
-    latest = await api.phone(phone.id).catch(() => latest);
+    latest = await during(() => api.phone(phone.id)).catch(() => latest);
     asking = false;
     if (gone) return;
     update();

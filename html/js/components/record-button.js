@@ -4,19 +4,21 @@ import { api } from '../api.js';
 import { h, icon, once, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { wordsFor } from '../wording.js';
+import { mountWaiting } from './waiting.js';
 
 // mountRecordButton(root, {list, id}) -> {update}
 export function mountRecordButton(root, { list, id }) {
   const button = h('button', { class: 'button button-record', type: 'button', hidden: true, onclick: once(toggle) });
   const message = h('p', { class: 'record-said', role: 'status', hidden: true });
-  root.append(button, message);
+  const waiting = mountWaiting();
+  root.append(button, message, waiting.element);
 
   async function toggle() {
     const stream = list.find(id);
     button.disabled = true;
     showMessage('');
     try {
-      await api.setRecording(stream.app, stream.name, !stream.record_on);
+      await waiting.during(() => api.setRecording(stream.app, stream.name, !stream.record_on));
       await list.refresh();
     } catch (error) {
       showMessage(wordsFor(error));

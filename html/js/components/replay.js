@@ -5,7 +5,9 @@ import { emit, h, icon, once, setText } from '../dom.js';
 import { formatClock, formatDay, formatNearDay } from '../format.js';
 import { History } from '../history.js';
 import { locale, t } from '../i18n.js';
+import { clocksNow, msBetween, slowAfterMs, spokenAge } from '../picture-age.js';
 import { recall, remember } from '../preferences.js';
+import { wordsForAge } from '../wording.js';
 import { addDays, dayView, firstLength, keyAction, lengthOf, startOfDay, viewAround, zooms } from '../timeline.js';
 import { mountClip } from './clip.js';
 import { mountTimeline } from './timeline.js';
@@ -28,6 +30,7 @@ const farMs = 60_000;
 export function mountReplay(root, { list, id, tile, at, history = new History(list, id) }) {
   let heldAt = null;        // time at which the viewer paused live, ms
   let wanted = null;        // target of a seek that no player has got yet
+  let wantedSince = null;   // when that seek began, as clocksNow()
   let lastEnd = null;       // where playback last ended, unless it has gone on since
   let addressApplied = false;   // the time in the page's address has been applied
   let answeredAt = 0;       // when the notice last answered the viewer
@@ -101,6 +104,8 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
   );
   const zoomed = h('span', { class: 'replay-zoom' });
   const notice = h('p', { class: 'replay-said', role: 'status' });
+  const stop = h('button', { class: 'button button-small', type: 'button', hidden: true, onclick: giveUpSeek },
+    t('error.stopWaiting'));
   const when = mountWhen({ history, position: () => positionNow(), seek, showDay, say: showNotice });
   const element = h('section', { class: 'replay', 'aria-label': t('replay.label'), hidden: true },
     h('div', { class: 'replay-bar' },
@@ -109,7 +114,7 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
       h('div', { class: 'replay-tools' }, clipButton, rate),
       live),
     h('div', { class: 'replay-range' },
-      h('div', { class: 'replay-group' }, before, days, after), when.element, notice,
+      h('div', { class: 'replay-group' }, before, days, after), when.element, notice, stop,
       h('div', { class: 'replay-group' }, zoomOut, zoomed, zoomIn)));
   root.append(element);
 
@@ -142,7 +147,7 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
 
   // The time of the picture on the screen, not of the camera: a frozen picture keeps its time.
   function liveNow() {
-    return Number.isNaN(tile.player.shownAt) ? Date.now() : tile.player.shownAt;
+    return Number.isNaN(tile.shownAt) ? Date.now() : tile.shownAt;
   }
 
   function playing() {
@@ -159,10 +164,13 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
       return;
     }
     wanted = Math.min(to, isLive() ? now - nearestMs : now);
+    wantedSince = clocksNow();
     update();
     const asked = wanted;
     const next = await history.playable(asked) ?? justBefore(asked);
-    if (wanted !== asked) return;      // another seek has replaced this one
+    if (wanted !== asked) return;      // another seek has replaced this one, or the viewer has given up
+    wantedSince = clocksNow();
+    showState();
     if (next === null) {
       wanted = null;
       if (isLive()) goLive();
@@ -311,6 +319,12 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
   }
 
   function showState() {
+    const waitedMs = wanted === null ? 0 : msBetween(wantedSince, clocksNow());
+    stop.hidden = waitedMs < slowAfterMs;
+    if (!stop.hidden) {
+      setText(notice, t('error.slow', { age: wordsForAge(spokenAge(waitedMs)) }));
+      return;
+    }
     if (Date.now() - answeredAt < readMs) return;
     const key = stateKey();
     setText(notice, key ? t(key) : '');
@@ -344,7 +358,7 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
     const position = positionNow();
     const isAtLive = tile.mode === 'live' && wanted === null;
     // Before the first picture there is no time to show.
-    const shownTime = isAtLive ? tile.player.shownAt : position;
+    const shownTime = isAtLive ? tile.shownAt : position;
     setText(clock, formatClock(shownTime, locale()));
     setText(day, Number.isNaN(shownTime) ? '' : formatDay(shownTime, locale()));
     const isOnAir = isAtLive && tile.phase === 'playing';
@@ -362,6 +376,13 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
     }
     timeline.show({ position, onAir: isOnAir, now });
     showState();
+  }
+
+  // Gives up a seek that gets no answer: playback stays where it is.
+  function giveUpSeek() {
+    wanted = null;
+    showState();
+    update();
   }
 
   // If the address names a time, playback starts there.
@@ -389,6 +410,10 @@ export function mountReplay(root, { list, id, tile, at, history = new History(li
     const action = keyAction(event);
     if (element.hidden || !action) return false;
     const onBar = event.target === timeline.slider;
+    if (action.do === 'unselect' && wanted !== null) {
+      giveUpSeek();
+      return true;
+    }
     if (action.do === 'unselect' && !timeline.selection) return false;
     // A focused button or link, or the page itself, uses these keys.
     if (action.do === 'pause' && event.key === ' ' && event.target.closest('button, a, summary')) return false;

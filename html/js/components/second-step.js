@@ -8,15 +8,17 @@ import { wordsFor } from '../wording.js';
 import { field } from './admin-parts.js';
 import { mountCopyField } from './copy.js';
 import { formDialog, openDialog } from './dialog.js';
+import { mountWaiting } from './waiting.js';
 
 /** changed(account): it was turned on or off; account is the answer of GET /api/me. */
 export function mountSecondStep({ user, changed }) {
   const state = h('p', { class: 'account-done', role: 'status' });
   const problem = h('p', { class: 'account-problem', role: 'alert' });
+  const waiting = mountWaiting();
   const button = h('button', { class: 'button', type: 'button', onclick });
   const element = h('section', { class: 'panel second-step' },
     h('h2', { class: 'panel-title' }, t('second.title')), h('p', { class: 'hint' }, t('second.lead')),
-    state, button, problem);
+    state, button, problem, waiting.element);
   let on = user.totp;
   show();
 
@@ -29,7 +31,7 @@ export function mountSecondStep({ user, changed }) {
     problem.textContent = '';
     try {
       if (!(await (on ? turnOff() : turnOn()))) return;
-      const account = await api.me();
+      const account = await waiting.during(api.me);
       on = account.totp;
       show();
       changed(account);

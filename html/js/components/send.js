@@ -59,7 +59,6 @@ export function openSend({ stream, span }) {
   );
   const result = h('div', { class: 'send-result', hidden: true });
   const body = h('div', { class: 'send' }, h('p', { class: 'send-what' }, whatText()), form, result);
-  const links = mountLinks(body, stream);
   showUntil();
   const dialog = openDialog({
     title: t(span ? 'send.clipTitle' : 'send.liveTitle'),
@@ -67,6 +66,7 @@ export function openSend({ stream, span }) {
     // Not primary: that is the form's.
     actions: [h('button', { class: 'button', type: 'button', onclick: () => dialog.close() }, t('close'))],
   });
+  const links = mountLinks(body, { ...stream, during: dialog.during });
   lifetime.focus();
 
   function whatText() {
@@ -84,7 +84,8 @@ export function openSend({ stream, span }) {
     problem.textContent = '';
     try {
       const wanted = { kind, ...span, lifetime: Number(lifetime.value), label: label.value.trim() };
-      const link = await api.addLink(stream.app, stream.name, { ...wanted, password: password.value });
+      const link = await dialog.during(() =>
+        api.addLink(stream.app, stream.name, { ...wanted, password: password.value }));
       show(link, linkAddress(link.link, location.href));
       links.refresh();
     } catch (error) {

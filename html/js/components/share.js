@@ -81,7 +81,7 @@ export function openShare({ stream, user, changed }) {
 
   async function show() {
     try {
-      const grants = await api.streamGrants(app, name);
+      const grants = await dialog.during(() => api.streamGrants(app, name));
       rows.replaceChildren(...ownRow(), ...grants.map(row));
     } catch (error) {
       message.textContent = wordsFor(error);
@@ -140,7 +140,7 @@ export function openShare({ stream, user, changed }) {
     add.disabled = true;
     let done = true;
     try {
-      const { ended = 0, warning } = await work();
+      const { ended = 0, warning } = await dialog.during(work);
       if (ended || warning)
         news.textContent = warning ?? t(ended === 1 ? 'admin.endedOne' : 'admin.ended', { count: ended });
       changed?.();

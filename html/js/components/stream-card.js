@@ -1,4 +1,5 @@
-// One stream as a picture: mountCard(id) -> {element, update(stream), showPicture, forget, showAge}.
+// One stream as a picture: mountCard(id) -> {element, update(stream, isStale), showPicture, forget, showAge}. isStale:
+// no news of streams comes. Over an old picture the card says neither "live" nor "recording".
 // It changes nothing in the document while what it shows is the same: hundreds of cards are updated every second.
 
 import { h, icon, setText } from '../dom.js';
@@ -15,6 +16,7 @@ import { locale, t } from '../i18n.js';
 import { isRecorded, mayList } from '../live-events.js';
 import { formatRoute } from '../route.js';
 import { isSoundOnly, oldMs, signatureOf } from '../stream-cards.js';
+import { wordsForAge } from '../wording.js';
 
 export function mountCard(id) {
   const blank = h('div', { class: 'card-blank' }, icon('camera'), h('span', {}));
@@ -27,7 +29,7 @@ export function mountCard(id) {
   const owner = h('bdi', { class: 'card-owner' });
   const facts = h('dl', { class: 'card-facts' });
   const summary = h('summary', {}, t('card.details'));
-  const details = h('details', { class: 'card-details', ontoggle: () => update(stream, true) }, summary, facts);
+  const details = h('details', { class: 'card-details', ontoggle: () => update(stream, stale, true) }, summary, facts);
   const element = h(
     'li',
     { class: 'stream-card' },
@@ -42,19 +44,24 @@ export function mountCard(id) {
   );
 
   let stream = null;
+  let stale = false;
+  let waits = false;      // its picture is old, although the stream should be live
   let signature = '';
   let images = [];
 
-  function update(next, anyway = false) {
+  function update(next, isStale, anyway = false) {
     stream = next;
-    const now = signatureOf(stream, details.open);
+    stale = isStale;
+    const isLive = stream.state === 'live' && !waits && !stale;
+    const now = `${signatureOf(stream, details.open)}\n${isLive}`;
     if (now === signature && !anyway) return;
     signature = now;
-    if (element.dataset.state !== stream.state) element.dataset.state = dot.dataset.state = stream.state;
-    recording.hidden = !isRecorded(stream);
+    if (element.dataset.state !== stream.state) element.dataset.state = stream.state;
+    dot.dataset.state = stream.state === 'live' && !isLive ? 'waiting' : stream.state;
+    recording.hidden = !isLive || !isRecorded(stream);
     showName(stream.title || stream.name);
     showLink(Boolean(stream.play || mayList(stream)));
-    setText(state, stateText());
+    setText(state, stateText(isLive));
     setText(owner, personName(stream.owner_display, stream.owner));
     setText(blank.lastChild, isSoundOnly(stream) ? t('tile.soundOnly') : '');
     if (details.open) showFacts();
@@ -73,8 +80,9 @@ export function mountCard(id) {
     else link.removeAttribute('href');
   }
 
-  function stateText() {
-    if (stream.state === 'live') return t('card.live', { viewers: stream.viewers ?? 0 });
+  function stateText(isLive) {
+    if (isLive) return t('card.live', { viewers: stream.viewers ?? 0 });
+    if (stream.state === 'live') return t('phase.stalled');
     if (stream.state === 'grace') return t('card.grace');
     if (!stream.last_seen) return t('state.offline');
     return t('card.seen', { when: formatSeen(stream.last_seen, Date.now(), locale()) });
@@ -121,7 +129,10 @@ export function mountCard(id) {
     element.toggleAttribute('data-old', isOld);
     const silent = !isOld || ms === Infinity;
     if (old.hidden !== silent) old.hidden = silent;
-    if (!silent) setText(old, t('card.old', { seconds: Math.round(ms / 1000) }));
+    if (!silent) setText(old, t('tile.noPicture', { age: wordsForAge(ms) }));
+    if (waits === !silent) return;
+    waits = !silent;
+    update(stream, stale);
   }
 
   return { element, update, showPicture, forget, showAge };

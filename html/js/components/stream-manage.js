@@ -5,16 +5,18 @@ import { t } from '../i18n.js';
 import { wordsFor } from '../wording.js';
 import { deleteStream } from './delete-dialog.js';
 import { openShare } from './share.js';
+import { mountWaiting } from './waiting.js';
 
 /** user: of GET /api/me. Shows itself once the list says that the user may manage the stream. */
 export function mountStreamManage(root, { list, id, user }) {
   const problem = h('p', { class: 'form-problem', role: 'alert' });
+  const waiting = mountWaiting();
   const share = h('button', { class: 'button button-wide', type: 'button', onclick: onShare },
     icon('person'), h('span', {}, t('share.button')));
   const remove = h('button', { class: 'button button-wide', type: 'button', onclick: onRemove },
     icon('remove'), h('span', {}, t('delete.stream')));
   const element = h('section', { class: 'panel stream-manage', hidden: true },
-    h('h2', { class: 'panel-title' }, t('manage.title')), share, remove, problem);
+    h('h2', { class: 'panel-title' }, t('manage.title')), share, remove, problem, waiting.element);
   root.append(element);
 
   function onShare() {
@@ -24,7 +26,7 @@ export function mountStreamManage(root, { list, id, user }) {
   async function onRemove() {
     problem.textContent = '';
     try {
-      if (await deleteStream(list.find(id))) {
+      if (await deleteStream(list.find(id), waiting.during)) {
         list.refresh();
         location.hash = '#/streams';
       }

@@ -11,10 +11,14 @@ import { isRecorded } from '../live-events.js';
 import { LivePlayer } from '../live-player.js';
 import { LiveWays } from '../live-ways.js';
 import { keepPicture } from '../picture.js';
+import { clocksNow, getsOlder, PictureAge, truthOf } from '../picture-age.js';
 import { tilePhase } from '../timing.js';
+import { countingText } from './counting-text.js';
+
+const lookEveryMs = 500;
 
 // mountTile(root, {list, id, via}) ->
-// {element, video, ways, mode, player, phase, setMuted, toLive, toHistory, hold, destroy}
+// {element, video, ways, mode, player, phase, shownAt, pictureAt, setMuted, toLive, toHistory, hold, destroy}
 export function mountTile(root, { list, id, via }) {
   const video = h('video', {
     class: 'tile-picture',
@@ -33,7 +37,9 @@ export function mountTile(root, { list, id, via }) {
   );
   const bitrate = h('span', { class: 'tile-number' });
   const behind = h('span', { class: 'tile-number' });
-  const message = h('p', { role: 'status' });
+  const message = h('p', { class: 'tile-reason', role: 'status' });
+  const ageText = countingText();
+  const aged = h('p', { class: 'tile-age', hidden: true }, ageText.element);
   const soundOnly = h(
     'p',
     { class: 'tile-sound-only', hidden: true },
@@ -44,7 +50,8 @@ export function mountTile(root, { list, id, via }) {
     video,
     still,
     soundOnly,
-    h('div', { class: 'tile-cover' }, h('div', { class: 'tile-state' }, h('span', { class: 'spinner' }), message)),
+    h('div', { class: 'tile-cover' },
+      h('div', { class: 'tile-state' }, h('span', { class: 'spinner' }), h('div', {}, aged, message))),
     h('div', { class: 'tile-top' }, badge, title, recording, h('span', { class: 'tile-numbers' }, bitrate, behind)),
   );
   video.tabIndex = -1;
@@ -54,12 +61,16 @@ export function mountTile(root, { list, id, via }) {
   let player = null;
   let mode = null;      // live, history, or held: live is stopped under its last picture
   let shown = false;    // an earlier player has shown a picture
+  let age = new PictureAge(clocksNow());
+  let wasHidden = document.hidden;
+  let shownAt = NaN;    // the time of the last live picture, ms
+  let told = '';        // the mode and phase of the last tile:phase
 
   function liveSource() {
     const stream = list.find(id);
     if (!stream) return null;
-    // The list cannot be fetched and may be stale: try to connect anyway.
-    const state = list.trouble ? 'live' : stream.state;
+    // No news comes, so the state may be another: try to connect anyway.
+    const state = list.stale ? 'live' : stream.state;
     const { play: url, watch, audio, video: codec } = stream;
     return { url, watch, state, audio, video: codec, known: !list.trouble, renew: () => list.refresh() };
   }
@@ -70,27 +81,57 @@ export function mountTile(root, { list, id, via }) {
     player?.destroy();
     player = next;
     mode = nextMode;
+    age = new PictureAge(clocksNow());
+    shownAt = NaN;
+    told = '';
     element.dataset.mode = mode;
-    player?.addEventListener('phase', showPhase);
+    player?.addEventListener('phase', look);
     player?.addEventListener('stats', showStats);
     player?.addEventListener('time', showStats);
     player?.addEventListener('muted', () => emit(element, 'tile:muted', {}));
     showPhase();
   }
 
+  // Looks at the picture itself: what the players and the list report may be old.
+  function look() {
+    const clocks = clocksNow();
+    const isShowing = mode === 'live' ? player.hasPicture : player?.showing;
+    const { totalVideoFrames: frames = 0 } = video.videoWidth ? video.getVideoPlaybackQuality?.() ?? {} : {};
+    age.sample({ position: video.currentTime, frames, isCovered: !still.hidden || !isShowing, wasHidden }, clocks);
+    if (!getsOlder(phaseNow(list.find(id)), mode)) age.rest(clocks);
+    wasHidden = document.hidden;
+    showPhase();
+  }
+
+  // A tab that was asleep must not show an old picture as live until the next look.
+  function onVisible() {
+    if (!document.hidden) look();
+  }
+
   function showPhase() {
     const stream = list.find(id);
     const allowed = stream ? Boolean(stream.play) : !list.streams;
     const refused = mode === 'live' && !allowed;
-    const phase = refused ? 'offline' : phaseNow(stream);
-    element.dataset.phase = phase;
-    // The sign says that this picture is being recorded: show it only beside a moving one.
-    recording.hidden = !(mode === 'live' && phase === 'playing' && isRecorded(stream));
+    const truth = truthOf({
+      phase: refused ? 'offline' : phaseNow(stream),
+      mode,
+      age: age.at(clocksNow()),
+      isStale: list.stale,
+      isRecorded: isRecorded(stream),
+    });
+    const { phase, ageMs } = truth;
+    if (element.dataset.phase !== phase) element.dataset.phase = phase;
+    element.toggleAttribute('data-old', truth.isGrey);
+    recording.hidden = !truth.isRecorded;
+    aged.hidden = ageMs === null;
+    ageText.show(ageMs === null ? null : (words) => t('tile.noPicture', { age: words }), ageMs);
     if (mode === 'history') showHistoryPhase(phase);
     else {
       setText(badge, t(`phase.${phase}`));
       setText(message, refused ? t('tile.notAllowed') : t(`tile.${phase}`));
     }
+    if (told === `${mode} ${phase}`) return;
+    told = `${mode} ${phase}`;
     emit(element, 'tile:phase', { phase, mode });
   }
 
@@ -108,7 +149,7 @@ export function mountTile(root, { list, id, via }) {
     if (mode === 'held') return 'paused';
     if (mode === 'history') return player.phase;
     return tilePhase(player.phase, {
-      state: list.trouble ? undefined : stream?.state,
+      state: list.stale ? undefined : stream?.state,
       shown: shown || player.everShown,
     });
   }
@@ -119,8 +160,8 @@ export function mountTile(root, { list, id, via }) {
     setText(bitrate, formatBitrate(kbps || list.find(id)?.kbps));
     const isDelay = Number.isFinite(delay);
     const seconds = formatSeconds(isDelay ? delay : buffered);
-    setText(behind, t(isDelay ? 'delay.value' : 'buffer.value', { seconds }));
-    behind.title = t(isDelay ? 'delay.explained' : 'buffer.explained');
+    setText(behind, t('behind.value', { seconds }));
+    behind.title = t(isDelay ? 'behind.measured' : 'behind.received');
     soundOnly.hidden = player?.phase !== 'playing' || video.videoWidth > 0;
     emit(element, 'tile:stats', { kbps, buffered, delay });
   }
@@ -140,9 +181,12 @@ export function mountTile(root, { list, id, via }) {
   }
 
   list.addEventListener('change', update);
+  document.addEventListener('visibilitychange', onVisible);
+  window.addEventListener('pageshow', onVisible);
   toLive();
   update();
   showStats();
+  const watcher = setInterval(look, lookEveryMs);
 
   return {
     element,
@@ -151,6 +195,16 @@ export function mountTile(root, { list, id, via }) {
     get mode() { return mode; },
     get player() { return player; },
     get phase() { return element.dataset.phase; },
+    /** The time of the live picture on the screen, ms: it stands while the picture is old. NaN before the first. */
+    get shownAt() {
+      if (Number.isNaN(shownAt) || !age.at(clocksNow()).isOld) shownAt = player?.shownAt ?? shownAt;
+      return shownAt;
+    },
+    /** When the picture on the screen came, ms: now, unless it is old. */
+    get pictureAt() {
+      const { isOld, ms } = age.at(clocksNow());
+      return Date.now() - (isOld ? ms : 0);
+    },
     setMuted(muted) {
       video.muted = muted;
       if (!muted && mode === 'live') player.play();
@@ -166,7 +220,10 @@ export function mountTile(root, { list, id, via }) {
       switchTo(null, 'held');
     },
     destroy() {
+      clearInterval(watcher);
       list.removeEventListener('change', update);
+      document.removeEventListener('visibilitychange', onVisible);
+      window.removeEventListener('pageshow', onVisible);
       player?.destroy();
       element.remove();
     },

@@ -4,6 +4,7 @@
 import { h, icon, once, setText } from '../dom.js';
 import { formatClock } from '../format.js';
 import { locale, t } from '../i18n.js';
+import { recall } from '../preferences.js';
 import { formatRoute } from '../route.js';
 import { shapeOf } from '../wall-layout.js';
 import { mountTile } from './tile.js';
@@ -11,11 +12,13 @@ import { mountTile } from './tile.js';
 const awakeMs = 3500;
 
 // mountCell(root, {list, via, index, on}) -> {element, tile, shape, stream, update, place, setFocus, setLarge, say,
-// destroy}. on: {select(), enlarge(wasFocused), replace(), resized()}
+// destroy}. on: {select(), enlarge(wasFocused), whole(), replace(), resized()}
 export function mountCell(root, { list, via, index, on }) {
   const hit = h('button', { class: 'cell-hit', type: 'button', onclick: once(touched) });
   const replace = tool('swap', 'wall.replace', on.replace);
   const enlarge = tool('expand', 'wall.enlarge', () => on.enlarge(false));
+  const whole = h('button', { class: 'icon-button cell-whole', type: 'button', onclick: on.whole,
+    'aria-label': t('wall.full', { tile: index + 1 }), title: t('fullscreen') }, icon('fullscreen'));
   const open = h('a', { class: 'icon-button', 'aria-label': t('wall.open'), title: t('wall.open') }, icon('enlarge'));
   const speaker = h('span', { class: 'cell-speaker', hidden: true }, icon('soundOn'));
   const saidName = h('span', { class: 'cell-said-name', dir: 'auto' });
@@ -27,7 +30,7 @@ export function mountCell(root, { list, via, index, on }) {
     said,
     hit,
     speaker,
-    h('div', { class: 'cell-tools' }, replace, enlarge, open),
+    h('div', { class: 'cell-tools' }, replace, enlarge, whole, open),
   );
   root.append(element);
   let tile = null;
@@ -67,6 +70,7 @@ export function mountCell(root, { list, via, index, on }) {
     tile?.destroy();
     tile = next ? mountTile(element, { list, id: next, via }) : null;
     tile?.video.addEventListener('resize', on.resized);
+    if (tile) tile.video.volume = recall('volume', 1);
     stream = next;
     say(null);
     if (tile) wake();
@@ -116,6 +120,7 @@ export function mountCell(root, { list, via, index, on }) {
     setLarge(isLarge) {
       if (enlarge.dataset.face === String(isLarge)) return;
       enlarge.dataset.face = String(isLarge);
+      element.classList.toggle('cell-large', isLarge);
       const name = t(isLarge ? 'wall.shrink' : 'wall.enlarge');
       enlarge.setAttribute('aria-label', name);
       enlarge.title = name;

@@ -45,7 +45,7 @@ export async function openLayouts({ present, link }) {
   async function attempt(work) {
     setText(problem, '');
     try {
-      return await work();
+      return await dialog.during(work);
     } catch (error) {
       setText(problem, error.code === 'too_many' ? t('layouts.full') : wordsFor(error));
       return null;

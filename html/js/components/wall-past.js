@@ -40,7 +40,7 @@ function makeGroup(element, history) {
   const live = {
     // The time of the pictures on the screen: of the first that has one.
     get shownAt() {
-      return cells.map(({ tile }) => tile.player?.shownAt).find(Number.isFinite) ?? NaN;
+      return cells.map(({ tile }) => tile.shownAt).find(Number.isFinite) ?? NaN;
     },
   };
   let player = live;
@@ -60,6 +60,7 @@ function makeGroup(element, history) {
     leave: () => leave('left', null),
     get mode() { return mode; },
     get player() { return player; },
+    get shownAt() { return live.shownAt; },
     get phase() {
       if (mode !== 'live') return player?.phase ?? 'paused';
       return cells.some(({ tile }) => tile.phase === 'playing') ? 'playing' : 'connecting';

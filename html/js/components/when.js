@@ -25,6 +25,7 @@ export function mountWhen({ history, position, seek, showDay, say }) {
     'aria-label': t('when.label'),
     'aria-describedby': id,
     oninput: () => showHint(null),
+    onkeydown: ({ key }) => key === 'Escape' && showHint(null),
   });
   const hint = h('p', { class: 'when-hint', id, role: 'alert', hidden: true });
   const element = h(

@@ -8,6 +8,7 @@ import { field } from '../components/admin-parts.js';
 import { confirmDialog } from '../components/dialog.js';
 import { mountSecondStep } from '../components/second-step.js';
 import { mountNewPassword } from '../components/new-password.js';
+import { mountWaiting } from '../components/waiting.js';
 import { wordsFor } from '../wording.js';
 
 export function mountAccount(root, { user }) {
@@ -28,12 +29,15 @@ export function mountAccount(root, { user }) {
   return { element, destroy: () => element.remove() };
 }
 
-/** A titled part of the account, with a place for its outcome: say.done(text), say.problem(text). */
+/** A titled part of the account. say(good, bad) tells the outcome; during(send) runs a call of the API. */
 function panel(title, ...content) {
   const done = h('p', { class: 'account-done', role: 'status' });
   const problem = h('p', { class: 'account-problem', role: 'alert' });
+  const waiting = mountWaiting();
   return {
-    element: h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, title), ...content, done, problem),
+    element: h('section', { class: 'panel' }, h('h2', { class: 'panel-title' }, title), ...content, done, problem,
+      waiting.element),
+    during: waiting.during,
     say(good, bad = '') {
       done.textContent = good;
       problem.textContent = bad;
@@ -65,7 +69,7 @@ function namePanel(user, renamed) {
     part.say('');
     submit.disabled = true;
     try {
-      const account = await api.setOwnName(input.value.trim());
+      const account = await part.during(() => api.setOwnName(input.value.trim()));
       input.value = account.display_name;
       part.say(t('account.named'));
       renamed(account);
@@ -107,7 +111,7 @@ function passwordPanel(user) {
     part.say('');
     submit.disabled = true;
     try {
-      const { warning } = await api.changePassword(old.value, password.value());
+      const { warning } = await part.during(() => api.changePassword(old.value, password.value()));
       part.say(t('account.changed'), warning);
       old.value = '';
       password.reset();
@@ -134,7 +138,7 @@ function everywherePanel(signedOut) {
     if (!agreed) return;
     button.disabled = true;
     try {
-      await api.logoutEverywhere();
+      await part.during(api.logoutEverywhere);
       signedOut();
     } catch (error) {
       part.say('', wordsFor(error));

@@ -65,13 +65,14 @@ export function mountAudit(root, { load }) {
   }
 
   // Asks on until the page is full, the audit ends, or it has taken long.
-  async function findPage() {
+  async function findPage(each) {
     const filter = wanted();
     const rows = [];
     let before = cursors.at(-1);
     let answer;
     for (let step = 0; step < mostSteps && rows.length < pageSize; step += 1) {
-      answer = await api.audit([...filter, ['limit', pageSize - rows.length], ...(before ? [['before', before]] : [])]);
+      const query = [...filter, ['limit', pageSize - rows.length], ...(before ? [['before', before]] : [])];
+      answer = await each(() => api.audit(query));
       if (answer.actions) setActions(answer.actions);
       rows.push(...answer.rows);
       before = answer.next;

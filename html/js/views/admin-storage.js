@@ -5,6 +5,7 @@ import { api } from '../api.js';
 import { emptyRow, field, smallButton, table, userText } from '../components/admin-parts.js';
 import { chooseRecordings } from '../components/choose-recordings.js';
 import { confirmDialog } from '../components/dialog.js';
+import { mountWaiting } from '../components/waiting.js';
 import { h, setText } from '../dom.js';
 import { formatBytes, formatDay } from '../format.js';
 import { locale, t } from '../i18n.js';
@@ -212,6 +213,7 @@ function mountRules({ attempt, saved }) {
   };
   const form = settingsOf(fields);
   const plan = h('p', { class: 'storage-plan', role: 'status' });
+  const waiting = mountWaiting();
   const reasons = h('ul', { class: 'storage-reasons' });
   const save = h('button', { class: 'button button-primary', type: 'submit', disabled: true }, t('save'));
   const element = h(
@@ -220,6 +222,7 @@ function mountRules({ attempt, saved }) {
     h('h2', { class: 'panel-title' }, t('storage.rules')),
     h('div', { class: 'storage-fields' }, ...Object.values(fields).map((each) => each.element)),
     h('div', { class: 'storage-save' }, h('div', {}, plan, reasons), save),
+    waiting.element,
   );
   let timer = null;
   let asked = 0;
@@ -237,7 +240,7 @@ function mountRules({ attempt, saved }) {
     clearTimeout(timer);
     const mine = (asked += 1);
     try {
-      const answer = await api.storagePlan(form.changes());
+      const answer = await waiting.during(() => api.storagePlan(form.changes()));
       if (mine !== asked || !element.isConnected) return;
       showPlan(answer);
     } catch (error) {
@@ -326,17 +329,17 @@ function mountOlder({ attempt, deleted }) {
     const text = t('storage.olderText', names);
     if (!(await confirmDialog({ title, text, action: t('storage.olderAction') }))) return;
     button.disabled = true;
-    await attempt(() => removeAll(what, value.count));
+    await attempt((each) => removeAll(what, value.count, each));
     button.disabled = false;
     deleted();
   }
 
   // The service deletes some at each call.
-  async function removeAll(what, total) {
+  async function removeAll(what, total, each) {
     let count = 0;
     let answer = null;
     do {
-      answer = await api.storageDelete(what);
+      answer = await each(() => api.storageDelete(what));
       count += answer.count;
       setText(status, t('storage.progress', { done: count, total: Math.max(total, count) }));
     } while (answer.more && answer.count > 0 && element.isConnected);

@@ -76,7 +76,7 @@ export function mountUsers(root, { load, attempt, change, say, user }) {
           smallButton(t('admin.edit'), entry.name, () => edit(entry)),
           entry.name !== user.name &&
             !entry.disabled &&
-            smallButton(t('admin.endAll'), entry.name, () => endAll(entry.name)),
+            smallButton(t('admin.endUser'), entry.name, () => endAll(entry.name)),
           entry.name !== user.name &&
             (entry.disabled
               ? smallButton(t('admin.enable'), entry.name, () => enable(entry.name))
@@ -123,9 +123,9 @@ export function mountUsers(root, { load, attempt, change, say, user }) {
   async function endAll(entry) {
     if (
       !(await confirmDialog({
-        title: t('admin.endAllTitle', { name: entry }),
+        title: t('admin.endUserTitle', { name: entry }),
         text: t('admin.endAllUser'),
-        action: t('admin.endAll'),
+        action: t('admin.endUser'),
       }))
     )
       return;

@@ -5,10 +5,12 @@ import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
 import { otherLanguage, t } from '../i18n.js';
 import { mountNewPassword } from '../components/new-password.js';
+import { mountWaiting } from '../components/waiting.js';
 import { wordsFor } from '../wording.js';
 
 export function mountInvite(root, { invite, leave }) {
   const card = h('div', { class: 'login-card invite-card' });
+  const waiting = mountWaiting();
   const element = h(
     'main',
     { class: 'login', id: 'main', tabindex: '-1' },
@@ -40,11 +42,12 @@ export function mountInvite(root, { invite, leave }) {
     card.replaceChildren(
       h('h1', { class: 'login-title' }, t('invite.title')),
       h('p', { role: 'status' }, t('invite.opening')),
+      waiting.element,
     );
     try {
       // A link that was cut while it was copied is unknown to the service too: do not ask.
       if (!invite) showGone();
-      else showForm(await api.openInvite(invite));
+      else showForm(await waiting.during(() => api.openInvite(invite)));
     } catch (error) {
       if (!element.isConnected) return;
       if (error.status === 404) showGone();
@@ -79,7 +82,7 @@ export function mountInvite(root, { invite, leave }) {
       readonly: true, tabindex: '-1', 'aria-hidden': 'true' });
     const form = h('form', { class: 'invite-form', novalidate: true, onsubmit });
     const password = mountNewPassword(form, { label: t('invite.password'), id: 'invite-password' });
-    form.append(user, problem, submit);
+    form.append(user, problem, waiting.element, submit);
     card.replaceChildren(
       h('h1', { class: 'login-title' }, t(reset ? 'invite.resetTitle' : 'invite.welcome', { name })),
       h('p', {}, t(reset ? 'invite.resetLead' : 'invite.lead')),
@@ -98,9 +101,9 @@ export function mountInvite(root, { invite, leave }) {
       submit.disabled = true;
       submit.textContent = t('login.working');
       try {
-        await api.useInvite(invite, password.value());
+        await waiting.during(() => api.useInvite(invite, password.value()));
         // Over plain http the browser drops the cookie: then the login form says so.
-        leave(await api.me().catch(() => null));
+        leave(await waiting.during(api.me).catch(() => null));
       } catch (error) {
         if (!element.isConnected) return;
         submit.disabled = false;

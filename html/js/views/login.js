@@ -4,11 +4,14 @@ import { api } from '../api.js';
 import { brandMark, emit, h, icon } from '../dom.js';
 import { otherLanguage, t } from '../i18n.js';
 import { wordsFor } from '../wording.js';
+import { mountWaiting } from '../components/waiting.js';
 
 const httpsPortGuess = 8443;
 
-// over: the session of the user `name` expired while the page was open.
-export function mountLogin(root, { over, name: lastName }) {
+// over: the session of the user `name` expired while the page was open. isOverPage: the page stays below the form, and
+// keeps its language.
+export function mountLogin(root, { over, name: lastName, isOverPage = false }) {
+  const waiting = mountWaiting();
   const error = h('p', { class: 'login-error', role: 'alert' });
   const name = h('input', {
     id: 'login-name',
@@ -52,10 +55,11 @@ export function mountLogin(root, { over, name: lastName }) {
     h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.password')), password),
     codeField,
     error,
+    waiting.element,
     submit,
   );
   const element = h(
-    'main',
+    isOverPage ? 'div' : 'main',
     { class: 'login' },
     h(
       'div',
@@ -66,7 +70,7 @@ export function mountLogin(root, { over, name: lastName }) {
     ),
     h('p', { class: 'login-lead' }, t('login.lead')),
     form,
-    h(
+    !isOverPage && h(
       'button',
       {
         class: 'button button-quiet login-language',
@@ -94,9 +98,9 @@ export function mountLogin(root, { over, name: lastName }) {
     submit.textContent = t('login.working');
     error.textContent = '';
     try {
-      await api.login(name.value, password.value, code.value.trim());
+      await waiting.during(() => api.login(name.value, password.value, code.value.trim()));
       // Over plain http the browser drops the cookie silently: check that the login holds.
-      emit(element, 'login', await api.me());
+      emit(element, 'login', await waiting.during(api.me));
     } catch (failure) {
       showFailure(failure);
     }
@@ -110,6 +114,7 @@ export function mountLogin(root, { over, name: lastName }) {
       return;
     }
     submit.disabled = false;
+    if (failure.code === 'givenUp' || failure.code === 'cancelled') return;
     if (failure.code === 'code_required' || failure.code === 'bad_code') {
       showError(failure.code === 'bad_code' ? t('login.badCode') : '');
       codeField.hidden = false;

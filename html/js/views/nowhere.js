@@ -3,12 +3,15 @@
 
 import { h, icon } from '../dom.js';
 import { t } from '../i18n.js';
+import { mountWaiting } from '../components/waiting.js';
 
-// reason: unknown | notYours | waiting | loading | failed
+// mountNowhere(root, {reason}) -> {element, reason, during, destroy}. reason: unknown | notYours | waiting | loading |
+// failed. during(send): what it waits for (waiting.js).
 export function mountNowhere(root, { reason }) {
-  const element = h('main', { class: 'page', id: 'main', tabindex: '-1' }, contentFor(reason));
+  const waiting = mountWaiting();
+  const element = h('main', { class: 'page', id: 'main', tabindex: '-1' }, waiting.element, contentFor(reason));
   root.append(element);
-  return { element, destroy: () => element.remove() };
+  return { element, reason, during: waiting.during, destroy: () => element.remove() };
 }
 
 function contentFor(reason) {

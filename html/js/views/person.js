@@ -99,7 +99,7 @@ export function mountPerson(root, { load, attempt, change, user, name }) {
 
   async function signOut() {
     if (await confirmDialog({
-      title: t('admin.endAllTitle', { name }),
+      title: t('admin.endUserTitle', { name }),
       text: t('admin.endAllUser'),
       action: t('person.signOut'),
     })) await changed(() => api.revokeUser(name));

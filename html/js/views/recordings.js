@@ -3,6 +3,7 @@
 
 import { api } from '../api.js';
 import { confirmDialog } from '../components/dialog.js';
+import { mountWaiting } from '../components/waiting.js';
 import { h, icon, once, setText } from '../dom.js';
 import { formatBytes, formatClock, formatDay, formatDuration, formatShortDay, isolated } from '../format.js';
 import { locale, t } from '../i18n.js';
@@ -11,7 +12,7 @@ import { downloadName, groupRecordings, streamFolder } from '../recording-groups
 import { RetryingRequest } from '../retrying-request.js';
 import { formatRoute } from '../route.js';
 import { addDays, startOfDay } from '../timeline.js';
-import { wordsFor } from '../wording.js';
+import { asOf, wordsFor } from '../wording.js';
 
 const pageSize = 60;
 const searchAfterMs = 300;
@@ -44,6 +45,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   });
   const summary = h('p', { class: 'page-summary', role: 'status' });
   const message = h('p', { class: 'admin-message', role: 'alert', hidden: true });
+  const waiting = mountWaiting();
   const skeleton = h(
     'div',
     { class: 'stream-skeleton', 'aria-hidden': 'true' },
@@ -62,7 +64,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
     h('div', { class: 'page-head' },
       h('div', {}, h('h1', { class: 'page-title' }, t('rec.title')), summary),
       h('div', { class: 'page-actions rec-filters' }, search, streams, date)),
-    message, skeleton, body, empty, h('div', { class: 'rec-more' }, more));
+    message, waiting.element, skeleton, body, empty, h('div', { class: 'rec-more' }, more));
   root.append(element);
 
   let recordings = null;
@@ -70,7 +72,8 @@ export function mountRecordings(root, { list, stream, day, q }) {
   let open = new Set();     // sessions whose files are shown
   let timer = null;
   let appending = false;
-  const request = new RetryingRequest(() => api.recordings(query(appending)), take, showOutcome);
+  let takenAt = null;       // when the shown list came, ms
+  const request = new RetryingRequest(() => api.recordings(query(appending)), take, showOutcome, showSlow);
   list.addEventListener('change', showStreams);
   const refresher = setInterval(
     () =>
@@ -119,6 +122,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   function take(answer) {
     recordings = appending ? [...recordings, ...answer.recordings] : answer.recordings;
     next = answer.next ?? null;
+    takenAt = Date.now();
     more.hidden = !answer.more;
     show();
   }
@@ -127,8 +131,14 @@ export function mountRecordings(root, { list, stream, day, q }) {
     skeleton.hidden = true;
     more.disabled = false;
     delete element.dataset.loading;
-    if (error) showError(error);
+    body.toggleAttribute('data-old', error !== null);
+    if (error) showError(error, asOf(takenAt));
     else message.hidden = true;
+  }
+
+  function showSlow(slow) {
+    waiting.show(message.hidden ? slow : null);
+    if (slow) body.toggleAttribute('data-old', true);
   }
 
   // ---- the list
@@ -326,7 +336,7 @@ export function mountRecordings(root, { list, stream, day, q }) {
   async function attempt(work) {
     message.hidden = true;
     try {
-      await work();
+      await waiting.during(work);
       return true;
     } catch (error) {
       showError(error);
@@ -334,8 +344,8 @@ export function mountRecordings(root, { list, stream, day, q }) {
     }
   }
 
-  function showError(error) {
-    setText(message, wordsFor(error));
+  function showError(error, more = '') {
+    setText(message, `${wordsFor(error)} ${more}`.trim());
     message.hidden = false;
   }
 

@@ -3,12 +3,14 @@
 // Event upward: 'language'.
 
 import { api } from '../api.js';
-import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountFullscreen } from '../components/fullscreen.js';
 import { formatMoment, spanText } from '../components/links.js';
 import { mountTile } from '../components/tile.js';
-import { brandMark, emit, h, icon, once, setText } from '../dom.js';
+import { mountWaiting } from '../components/waiting.js';
+import { brandMark, emit, h, icon, isTaken, once, setText } from '../dom.js';
 import { formatDuration } from '../format.js';
 import { otherLanguage, t } from '../i18n.js';
+import { recall, remember } from '../preferences.js';
 import { viaIn } from '../route.js';
 import { SharedStream } from '../shared-stream.js';
 import { wordsFor } from '../wording.js';
@@ -40,6 +42,7 @@ export function mountShared(root, { link, open: openStream }) {
     outlet,
   );
   root.append(element);
+  const waiting = mountWaiting();
   let part = null;      // what the outlet shows: {element, destroy}
   let password = null;  // as it was right
 
@@ -48,9 +51,9 @@ export function mountShared(root, { link, open: openStream }) {
 
   async function open(given) {
     const ask = openStream ? { open: openStream } : { link, ...(given === undefined ? {} : { password: given }) };
-    if (given === undefined) show(waiting());
+    if (given === undefined) show(opening());
     try {
-      const answer = await api.openLink(ask);
+      const answer = await waiting.during(() => api.openLink(ask));
       if (!element.isConnected) return null;
       password = given ?? null;
       showAnswer(new SharedStream(ask, answer));
@@ -105,8 +108,10 @@ export function mountShared(root, { link, open: openStream }) {
     );
   }
 
-  function waiting() {
-    return { element: h('main', { class: 'shared-waiting', id: 'main' }, h('span', { class: 'spinner' })) };
+  function opening() {
+    return {
+      element: h('main', { class: 'shared-waiting', id: 'main' }, h('span', { class: 'spinner' }), waiting.element),
+    };
   }
 
   function plain(picture, title, text, ...more) {
@@ -130,6 +135,7 @@ export function mountShared(root, { link, open: openStream }) {
       h('h1', { class: 'login-title' }, t('shared.passwordTitle')),
       h('label', { class: 'field' }, h('span', { class: 'field-label' }, t('login.password')), input),
       problem,
+      waiting.element,
       submit,
     );
 
@@ -235,17 +241,18 @@ export function mountShared(root, { link, open: openStream }) {
 
   function livePart(shared) {
     const { title, expires } = shared.answer;
-    const stage = h('div', { class: 'shared-stage' });
+    const stage = h('div', { class: 'shared-stage screen-stage' });
+    const screen = h('div', { class: 'screen' }, stage);
     const sound = h('button', { class: 'button', type: 'button', onclick: once(() => setSound(tile.video.muted)) });
     const full = h(
       'button',
-      { class: 'button', type: 'button', onclick: () => toggleFullscreen(stage), 'aria-label': t('fullscreen') },
+      { class: 'button', type: 'button', onclick: () => fullscreen.toggle(), 'aria-label': t('fullscreen') },
       icon('fullscreen'),
     );
     const main = h(
       'main',
       { class: 'shared-main', id: 'main' },
-      stage,
+      screen,
       h(
         'div',
         { class: 'shared-bar' },
@@ -259,19 +266,46 @@ export function mountShared(root, { link, open: openStream }) {
       ),
     );
     const tile = mountTile(stage, { list: shared, id: 'shared', via: viaIn(location.search) });
+    tile.video.volume = recall('volume', 1);
+    const fullscreen = mountFullscreen(screen, {
+      video: () => tile.video,
+      sound: { isOn: () => !tile.video.muted, toggle: () => setSound(tile.video.muted), setVolume },
+      shortcuts,
+    });
     main.addEventListener('tile:muted', () => setSound(false));
     // The connection has ended: perhaps the link has, too.
     main.addEventListener('tile:phase', ({ detail }) => detail.phase === 'reconnecting' && shared.refresh());
+    document.addEventListener('keydown', onKey);
     setSound(false);
 
     function setSound(on) {
       tile.setMuted(!on);
       sound.replaceChildren(icon(on ? 'soundOn' : 'soundOff'), h('span', {}, t(on ? 'sound.mute' : 'sound.unmute')));
+      fullscreen.showSound();
+    }
+
+    function setVolume(value) {
+      tile.video.volume = value;
+      remember('volume', value);
+    }
+
+    function onKey(event) {
+      if (isTaken(event)) return;
+      if (event.key === 'm') setSound(tile.video.muted);
+      else if (event.key === 'f') fullscreen.toggle();
+      else if (event.key === 'i') fullscreen.togglePicture();
+    }
+
+    function shortcuts() {
+      return ['picture'];
     }
 
     return {
       element: main,
+      shortcuts,
       destroy() {
+        document.removeEventListener('keydown', onKey);
+        fullscreen.destroy();
         shared.destroy();
         tile.destroy();
       },
@@ -280,6 +314,7 @@ export function mountShared(root, { link, open: openStream }) {
 
   return {
     element,
+    shortcuts: () => part?.shortcuts?.(),
     destroy() {
       part?.destroy?.();
       element.remove();

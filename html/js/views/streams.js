@@ -77,7 +77,7 @@ export function mountStreams(root, { list, user }) {
     let before = body.firstElementChild;
     for (const stream of arrange(streams, sort.value)) {
       const card = cardOf(stream);
-      card.update(stream);
+      card.update(stream, list.stale);
       pictures.changed(card, stream);
       if (before && card.element === before.nextElementSibling) before = card.element; // the one before it moves down
       if (card.element === before) before = before.nextElementSibling;

@@ -3,16 +3,17 @@
 // enlarges a tile. One timeline leads all tiles into the past. The state goes up as
 // 'wall:state', and the shell puts it into the URL hash; 'wall:go' asks for another wall.
 
-import { emit, h, icon, once, setText } from '../dom.js';
+import { emit, h, icon, isTaken, once, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { formatRoute, mostTiles, parseRoute } from '../route.js';
 import { wallLayout } from '../wall-layout.js';
 import { chosenSlots, fillSlots, makeSlots, pinnedNames, pinSlot, waitingStreams } from '../wall-slots.js';
-import { toggleFullscreen } from '../components/fullscreen.js';
+import { hasFullscreen, mountFullscreen } from '../components/fullscreen.js';
 import { mountCell } from '../components/wall-cell.js';
 import { openLayouts } from '../components/wall-layouts.js';
 import { mountPast } from '../components/wall-past.js';
 import { openPicker, openSinglePicker } from '../components/wall-picker.js';
+import { remember } from '../preferences.js';
 
 const lookEveryMs = 5000;
 const gapPx = 6;
@@ -24,6 +25,7 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   // Sound needs a click in this visit, so it is never restored.
   let soundOn = false;
   let large = null;         // the enlarged tile
+  let alone = false;        // it is enlarged for full screen only
   let cells = [];
   let past = null;
   let placed = '';          // what the present places were made for
@@ -34,10 +36,13 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   const choose = button('streams', 'wall.choose', chooseStreams);
   const layouts = button('layouts', 'wall.layouts', chooseLayout);
   const timeline = button('recordings', 'wall.past', togglePast);
+  const timelineOnScreen = h('button', { class: 'icon-button', type: 'button', onclick: once(togglePast),
+    'aria-label': t('wall.past'), title: t('wall.past') }, icon('recordings'));
   const more = h('button', { class: 'button button-small wall-more', type: 'button', hidden: true,
     onclick: once(chooseStreams) });
   const sound = h('button', { class: 'button wall-sound', type: 'button', onclick: once(toggleSound) });
-  const full = button('fullscreen', 'fullscreen', () => toggleFullscreen(grid));
+  const full = button('fullscreen', 'fullscreen', () => fullscreen.toggle());
+  full.hidden = !hasFullscreen;     // an iPhone shows one <video>: each tile has a button for that
   const hint = h('p', { class: 'wall-hint', role: 'status' });
   const grid = h('div', { class: 'wall-grid' });
   const empty = h('div', { class: 'empty wall-empty', hidden: true },
@@ -46,11 +51,11 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     h('p', {}, t('wall.nothingLiveHint')),
     h('button', { class: 'button button-primary', type: 'button', onclick: once(chooseStreams) },
       icon('streams'), h('span', {}, t('wall.choose'))));
-  const pastPlace = h('div', { class: 'wall-past' });
+  const pastPlace = h('div', { class: 'wall-past screen-under' });
+  const screen = h('div', { class: 'screen' }, h('div', { class: 'wall-stage screen-stage' }, grid, empty), pastPlace);
   const element = h('main', { class: 'wall', id: 'main', tabindex: '-1' },
     h('h1', { class: 'sr-only' }, t('nav.wall')),
-    h('div', { class: 'wall-stage' }, grid, empty),
-    pastPlace,
+    screen,
     h('div', { class: 'wall-bar' }, choose, layouts, timeline, hint, more, sound, full));
   root.append(element);
 
@@ -59,6 +64,13 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   watcher.observe(grid.parentElement);
   list.addEventListener('change', update);
   narrow.addEventListener('change', place);
+  const fullscreen = mountFullscreen(screen, {
+    video: () => (shownNow().length === 1 ? shownNow()[0].tile?.video ?? null : null),
+    sound: { isOn: () => soundOn, toggle: toggleSound, setVolume },
+    shortcuts,
+    more: [timelineOnScreen],
+  });
+  screen.addEventListener('fullscreenchange', screenChanged);
   document.addEventListener('keydown', onKey);
   element.addEventListener('tile:muted', () => { soundOn = false; showFocus(); });
   element.addEventListener('replay:at', ({ detail }) => {
@@ -77,6 +89,7 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     cells = slots.map((_, index) => mountCell(grid, { list, via, index, on: {
       select: () => select(index),
       enlarge: (wasFocused) => enlarge(index, wasFocused),
+      whole: () => showWhole(index),
       replace: () => replace(index),
       resized: () => place(),
     } }));
@@ -113,24 +126,32 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     more.hidden = waiting === 0;
     if (waiting) setText(more, t('wall.more', { count: waiting }));
     empty.hidden = shownCells().length > 0;
-    timeline.hidden = !past && !shownCells().some((cell) => list.find(cell.stream)?.replay);
-    timeline.setAttribute('aria-pressed', String(Boolean(past)));
+    for (const each of [timeline, timelineOnScreen]) {
+      each.hidden = !past && !shownCells().some((cell) => list.find(cell.stream)?.replay);
+      each.setAttribute('aria-pressed', String(Boolean(past)));
+    }
+  }
+
+  // All, or the enlarged one alone.
+  function shownNow() {
+    return large === null ? shownCells() : [cells[large]];
   }
 
   function place() {
-    const shown = large === null ? shownCells() : [cells[large]];
+    const shown = shownNow();
     const scrolls = narrow.matches && large === null;
     const width = grid.clientWidth;
-    const isFull = document.fullscreenElement === grid;
+    const { isFull } = fullscreen;
     const height = isFull || narrow.matches ? document.documentElement.clientHeight : grid.parentElement.clientHeight;
     const shapes = shown.map((cell) => cell.shape);
     const key = JSON.stringify([width, height, scrolls, isFull, shapes, shown.map((cell) => cell.stream), large]);
     if (key === placed) return;
     placed = key;
-    const layout = wallLayout(shapes, { width, height: narrow.matches && !scrolls ? height * 0.72 : height, scrolls },
-      gapPx);
-    grid.style.height = narrow.matches && !isFull ? `${layout.height}px` : '';
+    const share = narrow.matches && !scrolls && !isFull ? 0.72 : 1;
+    const layout = wallLayout(shapes, { width, height: height * share, scrolls }, gapPx);
+    grid.style.height = narrow.matches ? `${layout.height}px` : '';
     for (const cell of cells) cell.place(layout.places[shown.indexOf(cell)] ?? null);
+    fullscreen.showInset();
   }
 
   // ---- focus, sound and the enlarged tile
@@ -154,8 +175,28 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
 
   function setLarge(next) {
     large = next;
+    alone = false;
     place();
     showFocus();
+  }
+
+  // One tile in full screen, which ends with it.
+  function showWhole(index) {
+    if (hasFullscreen && large === null) {
+      setLarge(index);
+      alone = true;
+    }
+    fullscreen.toggle(cells[index].tile?.video);
+  }
+
+  function screenChanged() {
+    if (!fullscreen.isFull && alone) setLarge(null);
+    place();
+  }
+
+  function setVolume(value) {
+    remember('volume', value);
+    for (const { tile } of shownCells()) tile.video.volume = value;
   }
 
   function toggleSound() {
@@ -167,7 +208,12 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
     showFocus();
   }
 
+  function shortcuts() {
+    return past ? ['wall', 'timeline'] : ['wall'];
+  }
+
   function showFocus() {
+    fullscreen.showSound();
     cells.forEach((cell, index) => {
       cell.setFocus(index === focused, index === focused && soundOn);
       cell.setLarge(index === large);
@@ -240,21 +286,23 @@ export function mountWall(root, { list, size, slots: pinned, focus, at = null, v
   }
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
-      return;
+    if (isTaken(event)) return;
     if (event.key === 'm') toggleSound();
-    else if (event.key === 'f') toggleFullscreen(grid);
+    else if (event.key === 'f') fullscreen.toggle();
+    else if (event.key === 'i') fullscreen.togglePicture();
     else if (event.key === 'Escape' && large !== null) setLarge(null);
     else if (past?.key(event)) event.preventDefault();
   }
 
   return {
     element,
+    shortcuts,
     destroy() {
       clearInterval(looker);
       watcher.disconnect();
       list.removeEventListener('change', update);
       narrow.removeEventListener('change', place);
+      fullscreen.destroy();
       document.removeEventListener('keydown', onKey);
       past?.destroy();
       cells.forEach((cell) => cell.destroy());

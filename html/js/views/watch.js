@@ -1,7 +1,7 @@
 // The player view of one stream: picture, timeline, sound, full screen, statistics, and a
 // URL for other players.
 
-import { h, icon, once, setText } from '../dom.js';
+import { h, icon, isTaken, once, setText } from '../dom.js';
 import {
   formatBitrate, formatCodecs, formatDuration, formatPicture, formatSeconds, isolated, personName,
 } from '../format.js';
@@ -10,11 +10,12 @@ import { isRecorded, mayList } from '../live-events.js';
 import { playlistUrl } from '../media-url.js';
 import { formatRoute, parseRoute } from '../route.js';
 import { mountCopyField } from '../components/copy.js';
-import { toggleFullscreen } from '../components/fullscreen.js';
+import { mountFullscreen } from '../components/fullscreen.js';
 import { mountRecordButton } from '../components/record-button.js';
 import { mountReplay } from '../components/replay.js';
 import { maySend, openSend } from '../components/send.js';
 import { mountStreamManage } from '../components/stream-manage.js';
+import { showShortcuts } from '../components/shortcuts.js';
 import { mountTile } from '../components/tile.js';
 import { recall, remember } from '../preferences.js';
 
@@ -47,16 +48,33 @@ export function mountWatch(root, { list, user, id, at, via }) {
   );
   const full = h(
     'button',
-    { class: 'button', type: 'button', onclick: () => toggleFullscreen(screen), 'aria-label': t('fullscreen') },
+    { class: 'button', type: 'button', onclick: () => fullscreen.toggle(), 'aria-label': t('fullscreen') },
     icon('fullscreen'),
     h('span', { class: 'wide-only' }, t('fullscreen')),
   );
-  const stage = h('div', { class: 'watch-stage', ondblclick: () => toggleFullscreen(screen) });
-  const under = h('div', { class: 'watch-under' });
-  const screen = h('div', { class: 'watch-screen' }, stage, under);
+  const keys = h(
+    'button',
+    {
+      class: 'icon-button screen-keys',
+      type: 'button',
+      'aria-label': t('shortcuts.title'),
+      title: t('shortcuts.title'),
+      onclick: () => showShortcuts(shortcuts()),
+    },
+    icon('keyboard'),
+  );
+  // Two quick taps of a finger show and hide the controls.
+  const hasMouse = window.matchMedia('(hover: hover)');
+  const stage = h('div', {
+    class: 'watch-stage screen-stage',
+    ondblclick: () => hasMouse.matches && fullscreen.toggle(),
+  });
+  const under = h('div', { class: 'screen-under' });
+  const screen = h('div', { class: 'screen' }, stage, under);
   const facts = {
-    buffer: h('dd', { title: t('buffer.explained') }, '–'),
-    delay: h('dd', { title: t('delay.explained') }),
+    // One of the two: as the server's clock tells, or as far as this page knows.
+    behind: h('dd', { title: t('behind.received') }, '–'),
+    delay: h('dd', { title: t('behind.measured') }),
     received: h('dd', {}, '–'),
     bitrate: h('dd', {}),
     viewers: h('dd', {}),
@@ -91,7 +109,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
         'div',
         { class: 'watch-bar' },
         h('div', { class: 'watch-names' }, h('div', { class: 'watch-heading' }, title, badge, recording), subtitle),
-        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, send, full),
+        h('div', { class: 'watch-controls' }, recordPlace, sound, volume, send, keys, full),
       ),
     ),
     h(
@@ -123,15 +141,23 @@ export function mountWatch(root, { list, user, id, at, via }) {
   const replay = mountReplay(under, { list, id, tile, at });
   const manage = mountStreamManage(element, { list, id, user });
   links.before(manage.element);
+  const fullscreen = mountFullscreen(screen, {
+    video: () => tile.video,
+    sound: { isOn: () => !tile.video.muted, toggle: () => setSound(tile.video.muted), setVolume },
+    shortcuts,
+  });
   const flvUrl = mountCopyField(links, { label: t('watch.flvUrl'), value: '' });
   const hlsUrl = mountCopyField(links, { label: t('watch.hlsUrl'), value: '' });
   links.append(h('p', { class: 'hint' }, t('watch.urlHint')));
 
   element.addEventListener('tile:stats', ({ detail }) => {
-    setText(facts.buffer, formatSeconds(detail.buffered));
+    const isMeasured = Number.isFinite(detail.delay);
+    const isMoving = tile.phase === 'playing';
+    setText(facts.behind, isMoving ? formatSeconds(detail.buffered) : '–');
+    setText(facts.delay, isMoving ? formatSeconds(detail.delay) : '–');
     setText(facts.received, formatBitrate(detail.kbps));
-    setText(facts.delay, formatSeconds(detail.delay));
-    facts.delay.parentElement.hidden = !Number.isFinite(detail.delay);
+    facts.delay.parentElement.hidden = !isMeasured;
+    facts.behind.parentElement.hidden = isMeasured;
     showWay();
   });
   element.addEventListener('tile:phase', update);
@@ -147,10 +173,10 @@ export function mountWatch(root, { list, user, id, at, via }) {
   setSound(false);
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, select, textarea, dialog'))
-      return;
+    if (isTaken(event)) return;
     if (event.key === 'm') setSound(tile.video.muted);
-    else if (event.key === 'f') toggleFullscreen(screen);
+    else if (event.key === 'f') fullscreen.toggle();
+    else if (event.key === 'i') fullscreen.togglePicture();
     else if (replay.key(event)) event.preventDefault();
   }
 
@@ -159,11 +185,17 @@ export function mountWatch(root, { list, user, id, at, via }) {
     sound.classList.toggle('button-primary', !on);
     sound.replaceChildren(icon(on ? 'soundOn' : 'soundOff'), h('span', {}, t(on ? 'sound.mute' : 'sound.unmute')));
     volume.hidden = !on;
+    fullscreen.showSound();
   }
 
   function setVolume(value) {
     tile.video.volume = value;
+    volume.value = String(value);
     remember('volume', value);
+  }
+
+  function shortcuts() {
+    return replay.element.hidden ? ['picture'] : ['picture', 'timeline', 'clip'];
   }
 
   function update() {
@@ -175,11 +207,11 @@ export function mountWatch(root, { list, user, id, at, via }) {
       stream ? `${isolated(stream.id)} · ${isolated(ownerOf(stream))}` : list.streams ? t('tile.notAllowed') : '',
     );
     showState(stream, state);
-    setText(facts.bitrate, formatBitrate(state === 'live' ? stream.kbps : 0));
-    setText(facts.viewers, String(stream?.viewers ?? 0));
+    setText(facts.bitrate, formatBitrate(state === 'live' && !list.stale ? stream.kbps : 0));
+    setText(facts.viewers, list.stale ? '–' : String(stream?.viewers ?? 0));
     setText(facts.picture, formatPicture(stream ?? {}));
     setText(facts.codecs, formatCodecs(stream ?? {}));
-    setText(facts.since, state === 'live' ? formatDuration(list.knownAt - stream.startedAt) : '–');
+    setText(facts.since, state === 'live' ? formatDuration(knownAt() - stream.startedAt) : '–');
     recordings.hidden = !mayList(stream);
     send.hidden = !maySend(stream, 'live');
     record.update();
@@ -191,6 +223,11 @@ export function mountWatch(root, { list, user, id, at, via }) {
       hlsUrl.update(playlistUrl(stream.watch ?? stream.play));
     }
     showOthers();
+  }
+
+  // No clock runs on while the picture is old or no news comes.
+  function knownAt() {
+    return Math.min(list.knownAt, tile.mode === 'live' ? tile.pictureAt : Infinity);
   }
 
   // By which way live comes, and why if not by the best.
@@ -214,7 +251,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
   function showOthers() {
     const streams = (list.streams ?? []).filter((stream) => stream.id !== id && stream.state === 'live' && stream.play);
     others.hidden = streams.length === 0;
-    const signature = JSON.stringify(streams.map((stream) => [stream.id, stream.title]));
+    const signature = JSON.stringify([list.stale, ...streams.map((stream) => [stream.id, stream.title])]);
     if (othersList.dataset.signature === signature) return;
     othersList.dataset.signature = signature;
     othersList.replaceChildren(
@@ -225,7 +262,7 @@ export function mountWatch(root, { list, user, id, at, via }) {
           h(
             'a',
             { href: formatRoute({ view: 'watch', stream: stream.id }) },
-            h('span', { class: 'dot', data: { state: 'live' } }),
+            h('span', { class: 'dot', data: { state: list.stale ? '' : 'live' } }),
             h('span', { class: 'others-name', dir: 'auto' }, stream.title || stream.id),
           ),
         ),
@@ -235,10 +272,12 @@ export function mountWatch(root, { list, user, id, at, via }) {
 
   return {
     element,
+    shortcuts,
     destroy() {
       clearInterval(clock);
       document.removeEventListener('keydown', onKey);
       list.removeEventListener('change', update);
+      fullscreen.destroy();
       replay.destroy();
       tile.destroy();
       element.remove();
