@@ -15,6 +15,7 @@ kept=5          # folders: this build's, and earlier ones for pages that are ope
 # Another build may run at the same time: all is made in a folder of its own, and moved when it is whole.
 part=$build/html.$$.part
 trap 'rm -rf "$part"' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir -p "$npm_dir" "$vendor" "$out" "$part/packed/vendor"
 
 if ! cmp -s "$here/package-lock.json" "$npm_dir/installed.lock"; then

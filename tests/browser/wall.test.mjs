@@ -110,7 +110,8 @@ test('four tiles show moving pictures, sound comes from the focused one', async 
 
 /** What the wall shows: the boxes of its tiles, and how much of the stage they cover. */
 const placesOf = (page) => page.evaluate(() => {
-  const stage = document.querySelector('.wall-stage').getBoundingClientRect();
+  const stage = document.querySelector('.wall-stage')?.getBoundingClientRect();
+  if (!stage) return { streams: [], boxes: [], covered: 0, inside: false };     // between one wall and the next
   const cells = [...document.querySelectorAll('.cell')].filter((cell) => !cell.hidden);
   const boxes = cells.map((cell) => cell.getBoundingClientRect());
   return {
