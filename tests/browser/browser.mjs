@@ -12,10 +12,40 @@ import { repo } from '../lib/nginx.mjs';
 export const farHost = 'duolu.example';
 export const patience = 120_000; // only a failing test waits this long
 const artifacts = path.join(repo, 'tests/artifacts');
-const axeSource = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const require = createRequire(import.meta.url);
+const axeSource = require.resolve('axe-core/axe.min.js');
 
 const desktop = { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' };
 export const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+
+const devices = {
+  1440: { viewport: { width: 1440, height: 900 } },
+  820: { viewport: { width: 820, height: 1180 } },
+  390: phone,
+};
+
+/**
+ * The looks in which checkView() sees a view: {name, size, beside: a size that the same window then gets, locale,
+ * options: of openPage}. Each size comes in each language. axe sees each size, and each language in dark and in light.
+ */
+export const looks = [
+  { size: 1440, beside: 820, locale: 'en-US', colorScheme: 'dark' },
+  { size: 820, beside: 1440, locale: 'zh-CN', colorScheme: 'light' },
+  { size: 390, locale: 'zh-CN', colorScheme: 'dark' },
+  { size: 390, locale: 'en-US', colorScheme: 'light' },
+].map(({ size, beside, locale, colorScheme }) => ({
+  name: `${size} px, ${locale}, ${colorScheme}`,
+  size, beside, locale, options: { ...devices[size], locale, colorScheme },
+}));
+
+// The pop-ups of Chromium's address bar are pages, which each window loads: they would take longer than ours. Of several
+// --disable-features only the last counts, so Playwright's own have to be repeated.
+function withoutPopups() {
+  const { chromiumSwitches } = require(path.join(path.dirname(require.resolve('playwright-core/package.json')),
+    'lib/server/chromium/chromiumSwitches.js'));
+  const disabled = chromiumSwitches().find((text) => text.startsWith('--disable-features='));
+  return `${disabled},WebUIOmniboxPopup,WebUIOmniboxAimPopup`;
+}
 
 /**
  * Starts Chromium, which trusts the certificate of the stack, if one is given. It must not merely ignore the
@@ -25,7 +55,7 @@ export function launch(stack) {
   return chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+      '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required', withoutPopups(),
       // A host that is not localhost, for features that browsers refuse over plain http.
       `--host-resolver-rules=MAP ${farHost} 127.0.0.1`,
       ...(stack ? [`--ignore-certificate-errors-spki-list=${keyHash(path.join(stack.home, 'secrets/tls.crt'))}`] : [])],
@@ -111,6 +141,26 @@ export async function logIn(page, password, name = 'admin') {
   await page.waitForSelector('.header');
 }
 
+const cookies = new Map();       // {of a stack and a user: the cookie of a sign-in that many pages use}
+
+/**
+ * Opens a view ([?query]#hash) for a user who is signed in already: a sign-in costs the service a slow hash, and the
+ * page its first view. Tests of the sign-in itself, or that end sessions, use logIn(). options: user, password, address
+ * (if it is not the stack's own), and those of openPage.
+ */
+export async function openView(browser, stack, target, options = {}, prepare = async () => {}) {
+  const { user = 'admin', password = stack.adminPassword, address = stack.httpsUrl, ...device } = options;
+  const who = `${user} at ${stack.httpsUrl}`;
+  if (!cookies.has(who)) cookies.set(who, await stack.login(user, password));
+  const [name, ...value] = cookies.get(who).split('=');
+  const opened = await openPage(browser, `${address}/${target}`, device, async (context) => {
+    await context.addCookies([{ name, value: value.join('='), url: address, httpOnly: true, secure: true }]);
+    await prepare(context);
+  });
+  await opened.page.waitForSelector('#main');
+  return opened;
+}
+
 /** Changes the view, as a link does. */
 export async function goTo(page, hash) {
   await page.evaluate((target) => { location.hash = target; }, hash);
@@ -174,11 +224,18 @@ export async function until(what, look, test) {
   return null;
 }
 
+/** As tiles(), without the pictures, which take long to read: {stream: {phase, frames}}. */
+const framesOf = (page) => page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) =>
+  [tile.dataset.stream, {
+    phase: tile.dataset.phase,
+    frames: tile.querySelector('video').getVideoPlaybackQuality().totalVideoFrames,
+  }])));
+
 /** Waits until all tiles of these streams play and each has decoded `more` further frames. */
 export async function framesRise(page, streams, more = 10) {
-  const first = await until(`tiles of ${streams.length} streams play`, () => tiles(page),
+  const first = await until(`tiles of ${streams.length} streams play`, () => framesOf(page),
     (seen) => streams.every((stream) => seen[stream]?.phase === 'playing' && seen[stream].frames > 0));
-  return until(`decoded frames of ${streams.length} tiles rise`, () => tiles(page),
+  return until(`decoded frames of ${streams.length} tiles rise`, () => framesOf(page),
     (seen) => streams.every((stream) => seen[stream]?.frames >= first[stream].frames + more));
 }
 
@@ -192,25 +249,54 @@ export async function noSidewaysScroll(page, where) {
 
 /** Fails if axe finds a serious or critical problem, in the light and in the dark look. */
 export async function accessible(page, where) {
-  // Through the debugger, since the page's CSP allows no <script> of ours.
-  await page.evaluate(fs.readFileSync(axeSource, 'utf8'));
-  const look = await page.evaluate(() => (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
+  const look = await lookOf(page);
   const other = look === 'light' ? 'dark' : 'light';
   await axe(page, `${where}, ${look}`);
   await page.emulateMedia({ colorScheme: other });
-  await axe(page, `${where}, ${other}`, ['color-contrast']);
+  await axe(page, `${where}, ${other}`, { runOnly: ['color-contrast'] });
   await page.emulateMedia({ colorScheme: look });
 }
 
-async function axe(page, where, rules) {
+/** The same in the look that the page has: for views that tests see in several looks. */
+export const accessibleHere = async (page, where) => axe(page, `${where}, ${await lookOf(page)}`);
+
+const lookOf = (page) =>
+  page.evaluate(() => (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
+
+// Code makes all rows of a table alike: axe sees the first ones.
+const alike = ['tbody tr:nth-child(n + 13)'];
+// Rules whose findings are never serious, and that take long.
+const harmless = { region: { enabled: false }, 'no-autoplay-audio': { enabled: false } };
+
+async function axe(page, where, how = { rules: harmless }) {
+  // Through the debugger, since the page's CSP allows no <script> of ours.
+  if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(fs.readFileSync(axeSource, 'utf8'));
   // half-way from one colour to another nothing can be judged
   await page.evaluate(() => Promise.allSettled(document.getAnimations()
     .filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity)
     .map(({ finished }) => finished)));
-  const options = { resultTypes: ['violations'], ...(rules ? { runOnly: rules } : {}) };
-  const found = await page.evaluate((how) => window.axe.run(document, how), options);
+  const options = { resultTypes: ['violations'], preload: false, ...how };
+  const found = await page.evaluate(([exclude, rest]) => window.axe.run({ exclude }, rest), [alike, options]);
   const bad = found.violations
     .filter((violation) => ['serious', 'critical'].includes(violation.impact))
     .map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`);
   assert.deepEqual(bad, [], `${where}: axe found`);
+}
+
+/** A view in one of the looks: nothing for axe to find, and fits(). */
+export async function checkView(page, look, name, options) {
+  await accessibleHere(page, `${name} at ${look.name}`);
+  await fits(page, look, name, options);
+}
+
+/** No sideways scrolling, also in the size beside; takes screenshots NAME-SIZE-LOCALE. `also` looks at the same. */
+export async function fits(page, { size, beside, locale }, name, { also = async () => {}, ...options } = {}) {
+  for (const width of beside ? [size, beside] : [size]) {
+    if (width !== size) await page.setViewportSize(devices[width].viewport);
+    const where = `${name}-${width}-${locale}`;
+    await noSidewaysScroll(page, where);
+    await also(where, width);
+    await screenshot(page, where, options);
+  }
+  if (beside) await page.setViewportSize(devices[size].viewport);
 }
