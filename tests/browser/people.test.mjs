@@ -5,7 +5,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
 import { codeOf } from '../lib/totp.mjs';
-import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import {
+  accessible, checkView, goTo, launch, logIn, looks, noSidewaysScroll, openPage, openView, phone, screenshot, until,
+} from './browser.mjs';
 
 const wide = { viewport: { width: 1440, height: 900 } };
 const password = 'a long enough password';
@@ -35,15 +37,8 @@ after(async () => {
 
 const linkOf = (page) => page.inputValue('dialog .copy-text');
 
-async function asAdmin(options) {
-  const opened = await openPage(browser, stack.httpsUrl, options);
-  await logIn(opened.page, stack.adminPassword);
-  return opened;
-}
-
 test('an invited user opens the link, sets a password and is signed in; the link works once', async () => {
-  const { page, close } = await asAdmin(wide);
-  await goTo(page, '#/admin/users');
+  const { page, close } = await openView(browser, stack, '#/admin/users', wide);
   await page.locator('.admin-form input').first().fill('nina');
   await page.click('.admin-form button');
   await page.waitForSelector('dialog .copy-text');
@@ -155,8 +150,7 @@ test('a user turns on the second step, signs in with a recovery code and turns i
 });
 
 test('an admin reads on a person’s page what she may see and why, and resets her password', async () => {
-  const { page, close } = await asAdmin(wide);
-  await goTo(page, '#/admin/users');
+  const { page, close } = await openView(browser, stack, '#/admin/users', wide);
   await page.click('tbody tr:has-text("olga") a');
   await page.waitForSelector('.person-title:has-text("Ольга Петрова")');
   const why = (stream) => page.locator(`tr:has-text("${stream}") .person-why`).innerText();
@@ -190,9 +184,7 @@ test('an admin reads on a person’s page what she may see and why, and resets h
 test('an owner shares a stream from its page, takes the access away and deletes the stream', async () => {
   await stack.ctl('user', 'add', 'ralf', '--password-stdin', { input: `${password}\n` });
   await stack.ctl('stream', 'add', 'live/ralfs', '--owner', 'ralf');
-  const owner = await openPage(browser, stack.httpsUrl, phone);
-  await logIn(owner.page, password, 'ralf');
-  await goTo(owner.page, '#/watch/live/ralfs');
+  const owner = await openView(browser, stack, '#/watch/live/ralfs', { user: 'ralf', password, ...phone });
   await owner.page.click('.stream-manage button:has-text("Who can watch")');
   await owner.page.fill('.share input[list]', 'nobody-here');
   await owner.page.click('.share-form .button-primary');
@@ -205,8 +197,7 @@ test('an owner shares a stream from its page, takes the access away and deletes 
   await noSidewaysScroll(owner.page, 'who can watch');
   await screenshot(owner.page, 'people-share-phone');
 
-  const viewer = await openPage(browser, stack.httpsUrl, wide);
-  await logIn(viewer.page, password, 'olga');
+  const viewer = await openView(browser, stack, '', { user: 'olga', password, ...wide });
   await viewer.page.waitForSelector('.stream-card:has-text("ralfs")');
   await owner.page.click('.share-row:has-text("Ольга") button');
   await viewer.page.waitForSelector('.stream-card:has-text("ralfs")', { state: 'detached' });
@@ -222,8 +213,7 @@ test('an owner shares a stream from its page, takes the access away and deletes 
 });
 
 test('an admin makes a group, fills it, gives it a right and deletes it, by keyboard', async () => {
-  const { page, close } = await asAdmin(wide);
-  await goTo(page, '#/admin/groups');
+  const { page, close } = await openView(browser, stack, '#/admin/groups', wide);
   await page.locator('.admin-form input').focus();
   await page.keyboard.type('choir');
   await page.keyboard.press('Enter');
@@ -245,7 +235,7 @@ test('an admin makes a group, fills it, gives it a right and deletes it, by keyb
 test('deleting a user names the streams that go, and asks what becomes of recordings', async () => {
   await stack.ctl('user', 'add', 'gone', '--password-stdin', { input: `${password}\n` });
   await stack.ctl('stream', 'add', 'live/goner', '--owner', 'gone');
-  const { page, close } = await asAdmin(wide);
+  const { page, close } = await openView(browser, stack, '#/admin/users', wide);
   // Two recordings, one of them kept, as the service would answer.
   const { json } = await stack.api('GET', '/api/users/gone', { cookie: await stack.login('admin') });
   await page.route('**/api/users/gone', (route) => (route.request().method() === 'GET'
@@ -266,34 +256,29 @@ test('deleting a user names the streams that go, and asks what becomes of record
   await close();
 });
 
-for (const locale of ['en-US', 'zh-CN']) {
-  for (const [size, device] of [['1440', wide], ['820', { viewport: { width: 820, height: 1100 } }], ['390', phone]]) {
-    test(`every view of people at ${size} px in ${locale}: no sideways scrolling, and axe finds nothing`, async () => {
-      const { page, close } = await asAdmin({ ...device, locale });
-      const look = async (name, wait) => {
-        await page.waitForSelector(wait);
-        await noSidewaysScroll(page, name);
-        await accessible(page, `${name} at ${size} in ${locale}`);
-        await screenshot(page, `people-${name}-${size}-${locale}`);
-      };
-      await goTo(page, '#/account');
-      await look('account', '#account-new');
-      await goTo(page, '#/admin/users/olga');
-      await look('person', '.person-why');
-      await goTo(page, '#/admin/groups');
-      await look('groups', '.group .share-row');
-      await goTo(page, '#/admin/users');
-      await look('users', 'tbody tr');
-      await goTo(page, '#/watch/live/garden');
-      await page.click('.stream-manage button');
-      await look('share', '.share-row');
-      await page.keyboard.press('Escape');
-      await page.locator('.stream-manage button').nth(1).click();
-      await look('delete', 'dialog .button-danger');
-      const link = await stack.ctl('user', 'invite', 'olga', '--json').then(JSON.parse);
-      await page.goto(`${stack.httpsUrl}/?${size}${locale}#${new URL(link.invite).hash.slice(1)}`);
-      await look('invite', '#invite-password');
-      await close();
-    });
-  }
+for (const look of looks) {
+  test(`every view of people at ${look.name}: no sideways scrolling, and axe finds nothing`, async () => {
+    const { page, close } = await openView(browser, stack, '#/account', look.options);
+    const check = async (name, wait) => {
+      await page.waitForSelector(wait);
+      await checkView(page, look, `people-${name}`);
+    };
+    await check('account', '#account-new');
+    await goTo(page, '#/admin/users/olga');
+    await check('person', '.person-why');
+    await goTo(page, '#/admin/groups');
+    await check('groups', '.group .share-row');
+    await goTo(page, '#/admin/users');
+    await check('users', 'tbody tr');
+    await goTo(page, '#/watch/live/garden');
+    await page.click('.stream-manage button');
+    await check('share', '.share-row');
+    await page.keyboard.press('Escape');
+    await page.locator('.stream-manage button').nth(1).click();
+    await check('delete', 'dialog .button-danger');
+    const link = await stack.ctl('user', 'invite', 'olga', '--json').then(JSON.parse);
+    await page.goto(`${stack.httpsUrl}/?${look.size}#${new URL(link.invite).hash.slice(1)}`);
+    await check('invite', '#invite-password');
+    await close();
+  });
 }
