@@ -6,15 +6,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import { accessibleHere, checkView, launch, logIn, looks, openPage, openView, screenshot, until } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 const PASSWORD = 'a long enough password';
-const sizes = {
-  desktop: { viewport: { width: 1440, height: 900 } },
-  tablet: { viewport: { width: 820, height: 1180 } },
-  phone,
-};
 
 let stack;
 let browser;
@@ -32,7 +27,7 @@ before(async () => {
   fs.writeFileSync(conf, fs.readFileSync(conf, 'utf8').replace(/hub_grace \w+;/, 'hub_grace 5s;'));
   process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid/nginx.pid'), 'utf8')), 'SIGHUP');
   browser = await launch(stack);
-  publishers.push(publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]));
+  publishers.push(publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`], { size: '640x360' }));
   await addStream('live/upright', { size: '360x640' });
   await stack.ctl('stream', 'set', 'live/upright', 'title=Front door');
   await stack.ctl('stream', 'add', 'live/garden', '--owner', 'admin');
@@ -70,39 +65,33 @@ const watchShifts = (context) => context.addInitScript(() => {
   }).observe({ type: 'layout-shift', buffered: true });
 });
 
-for (const locale of ['en-US', 'zh-CN']) {
-  for (const [size, device] of Object.entries(sizes)) {
-    test(`cards in ${locale} on a ${size}: pictures, without a shift`, async () => {
-      const { page, close } = await openPage(browser, stack.httpsUrl, { locale, ...device }, watchShifts);
-      await logIn(page, stack.adminPassword);
-      await page.waitForSelector(card('demo'));
-      await page.evaluate(() => { window.shifts.length = 0; });
-      const picture = await until('a picture of demo', () => shown(page, 'demo'), (seen) => seen?.colours > 4);
-      assert.equal(picture.width, 320);
-      const upright = await until('a picture of upright', () => shown(page, 'upright'), (seen) => seen?.colours > 4);
-      assert.ok(upright.height > upright.width);
-      assert.equal(await page.locator(`${card('upright')} .card-behind`).count(), 1);
-      await until('the next picture', () => shown(page, 'demo'), ({ src }) => src !== picture.src);
-      assert.deepEqual(await page.evaluate(() => window.shifts), []);
-      const text = await page.innerText(card('demo'));
-      assert.match(text, locale === 'en-US' ? /Live · \d+ watching/ : /直播中 · \d+ 人观看/);
-      assert.doesNotMatch(text, /kbps|H\.264/, 'codecs and bitrate are behind Details');
-      await noSidewaysScroll(page, 'streams');
-      await accessible(page, 'streams');
-      await screenshot(page, `cards-${size}-${locale}`);
-      await page.click(`${card('demo')} summary`);
-      await page.waitForFunction((selector) => /640×360[^]*H\.264/.test(document.querySelector(selector).innerText),
-        `${card('demo')} .card-facts`);
-      await accessible(page, 'streams with details');
-      await screenshot(page, `cards-details-${size}-${locale}`);
-      await close();
-    });
-  }
+for (const look of looks) {
+  test(`cards at ${look.name}: pictures, without a shift`, async () => {
+    const { page, close } = await openView(browser, stack, '', look.options, watchShifts);
+    await page.waitForSelector(card('demo'));
+    await page.evaluate(() => { window.shifts.length = 0; });
+    const picture = await until('a picture of demo', () => shown(page, 'demo'), (seen) => seen?.colours > 4);
+    assert.equal(picture.width, 320);
+    const upright = await until('a picture of upright', () => shown(page, 'upright'), (seen) => seen?.colours > 4);
+    assert.ok(upright.height > upright.width);
+    assert.equal(await page.locator(`${card('upright')} .card-behind`).count(), 1);
+    await until('the next picture', () => shown(page, 'demo'), ({ src }) => src !== picture.src);
+    assert.deepEqual(await page.evaluate(() => window.shifts), []);
+    const text = await page.innerText(card('demo'));
+    assert.match(text, look.locale === 'en-US' ? /Live · \d+ watching/ : /直播中 · \d+ 人观看/);
+    assert.doesNotMatch(text, /kbps|H\.264/, 'codecs and bitrate are behind Details');
+    await checkView(page, look, 'cards');
+    await page.click(`${card('demo')} summary`);
+    await page.waitForFunction((selector) => /640×360[^]*H\.264/.test(document.querySelector(selector).innerText),
+      `${card('demo')} .card-facts`);
+    await accessibleHere(page, `streams with details at ${look.name}`);
+    await screenshot(page, `cards-details-${look.size}-${look.locale}`);
+    await close();
+  });
 }
 
 test('by keyboard alone: the search, the order, a card, its details', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   await page.waitForSelector(card('garden'));
   const focused = () => page.evaluate(() => document.activeElement.className || document.activeElement.tagName);
   const reach = async (wanted) => {
@@ -151,8 +140,7 @@ test('without the right to view: no picture, and none is asked for; taken away: 
 
 test('a stream that ends keeps its last picture, greyed, and says when it was last seen', async () => {
   const publisher = await addStream('live/short');
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   await until('its picture', () => shown(page, 'short'), (seen) => seen?.colours > 4);
   await publisher.stop();
   await page.waitForSelector(`${card('short')}[data-state=grace]`);
@@ -181,7 +169,7 @@ const many = Array.from({ length: 200 }, (_, i) => ({
 
 test('200 streams: pictures for those in sight, no work for those that did not change', async (t) => {
   let answerEvents;
-  const { page, close } = await openPage(browser, stack.httpsUrl, sizes.desktop, async (context) => {
+  const { page, close } = await openPage(browser, stack.httpsUrl, looks[0].options, async (context) => {
     await context.route('**/api/streams', (route) => route.fulfill({ json: { streams: many } }));
     await context.route('**/*.jpg', (route) => route.fulfill({ body: jpeg, contentType: 'image/jpeg' }));
     await context.route('**/api/events', (route) => new Promise((resolve) => {
@@ -251,9 +239,8 @@ test('200 streams: pictures for those in sight, no work for those that did not c
 });
 
 test('in a tab behind others no picture is asked for', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
+  const { page, close } = await openView(browser, stack, '');
   const asked = countPictures(page);
-  await logIn(page, stack.adminPassword);
   await until('a picture', () => shown(page, 'demo'), (seen) => seen?.colours > 4);
   await page.evaluate(() => {
     Object.defineProperty(document, 'visibilityState', { value: 'hidden', configurable: true });

@@ -14,6 +14,7 @@ import {
   logIn,
   noSidewaysScroll,
   openPage,
+  openView,
   screenshot,
   tiles,
   until,
@@ -105,7 +106,7 @@ test('a stream begins, breaks off, returns with other settings and ends, and the
   await phaseIs(page, 'offline');
   const asks = requestsTo('/api/streams');
 
-  let publisher = start();
+  let publisher = start({ size: '640x360' });
   await framesRise(page, [stream]);
   await mark(page);
 
@@ -146,9 +147,7 @@ test('a stream begins, breaks off, returns with other settings and ends, and the
 });
 
 test('a publisher returns without sound, and again with it: the picture goes on', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, `#/wall/1?t=${stream}`);
+  const { page, close } = await openView(browser, stack, `#/wall/1?t=${stream}`);
   let publisher = start();
   await framesRise(page, [stream]);
   await mark(page);
@@ -230,9 +229,7 @@ test('an admin sees a viewer\'s session and ends it', async () => {
   assert.equal(viewer.status, 200);
   const over = viewer.body.pipeTo(new WritableStream()).then(() => 'ended', () => 'cut off');
 
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/admin/sessions');
+  const { page, close } = await openView(browser, stack, '#/admin/sessions');
   const row = page.locator('tr[data-kind=view]', { hasText: 'HTTP-FLV' });
   await row.waitFor();
   assert.match(await row.innerText(), /live\/demo[\s\S]*admin[\s\S]*127\.0\.0\.1/);

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { processesOf, startStack } from '../lib/stack.mjs';
 import {
   accessible,
+  accessibleHere,
   farHost,
   framesRise,
   goTo,
@@ -14,6 +15,7 @@ import {
   logIn,
   noSidewaysScroll,
   openPage,
+  openView,
   phone,
   screenshot,
   tiles,
@@ -22,6 +24,8 @@ import {
 } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
+const password = 'a long enough password';
+
 let stack;
 let browser;
 let publisher;
@@ -29,7 +33,7 @@ let publisher;
 before(async () => {
   stack = await startStack();
   browser = await launch(stack);
-  publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
+  publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`], { size: '640x360' });
 });
 
 after(async () => {
@@ -108,8 +112,7 @@ test('too many attempts: the form is disabled, counts down and is enabled again'
 });
 
 test('the player shows a moving picture; sound after a click', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   await page.waitForSelector('.stream-card[data-state=live] .stream-link');
   await page.click('.stream-card[data-state=live] .stream-link');
   await framesRise(page, ['live/demo']);
@@ -145,8 +148,7 @@ test('the player shows a moving picture; sound after a click', async () => {
 });
 
 test('the served build of mpegts.js has the fields that the player uses', async () => {
-  const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/watch/live/demo`);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '#/watch/live/demo');
   await page.waitForFunction(() => window.mpegts);
   // by itself, as the page's packed files do not offer it
   const inside = fileURLToPath(new URL('../../html/js/mpegts-inside.js', import.meta.url));
@@ -228,7 +230,7 @@ test('every view on a phone: no sideways scrolling, and axe finds nothing', asyn
     await goTo(page, view);
     await page.waitForSelector('.stream-card, .tile, .wall-empty:not([hidden]), .table tbody tr');
     await noSidewaysScroll(page, view);
-    await accessible(page, view);
+    await accessibleHere(page, view);      // weight.test looks in the light
     await screenshot(page, `phone-${view.replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '')}`);
   }
   await close();
@@ -237,17 +239,15 @@ test('every view on a phone: no sideways scrolling, and axe finds nothing', asyn
 test('the longest names and titles leave every button on the screen', async () => {
   const name = `live/${'camera-on-the-roof-of-the-house-by-the-river'.repeat(2)}-a`;
   const owner = 'owner'.repeat(12);
-  await stack.ctl('user', 'add', owner, '--password-stdin', { input: 'a long enough password\n' });
+  await stack.ctl('user', 'add', owner, '--password-stdin', { input: `${password}\n` });
   await stack.ctl('stream', 'add', name, '--owner', owner);
   await stack.ctl('stream', 'set', name, `title=${'كاميرا السطح '.repeat(7)}${'W'.repeat(80)}`);
   await stack.ctl('grant', owner, 'live/demo', 'view,publish,replay,manage');
   for (const device of [{ viewport: { width: 900, height: 800 } }, phone]) {
-    const { page, close } = await openPage(browser, stack.httpsUrl, device);
-    await logIn(page, 'a long enough password', owner);
+    const { page, close } = await openView(browser, stack, '', { user: owner, password, ...device });
     await page.waitForSelector('.stream-card:has(.stream-link[href*="camera-on"])');
     await noSidewaysScroll(page, 'streams');
-    const admin = await openPage(browser, stack.httpsUrl, device);
-    await logIn(admin.page, stack.adminPassword);
+    const admin = await openView(browser, stack, '#/admin/users', device);
     for (const view of ['users', 'streams', 'grants', 'sessions']) {
       await goTo(admin.page, `#/admin/${view}`);
       await admin.page.waitForSelector(`tbody tr:has-text("${view === 'streams' ? 'camera-on' : 'ownerowner'}")`);
@@ -276,9 +276,7 @@ test('the longest names and titles leave every button on the screen', async () =
 });
 
 test('an admin adds a user and a stream, sees the key once, gives and takes access', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/admin/users');
+  const { page, close } = await openView(browser, stack, '#/admin/users');
   await page.locator('.admin-form input').nth(0).fill('mei');
   await page.locator('.admin-form input').nth(1).fill('a long enough password');
   await page.click('.admin-form button');
@@ -353,11 +351,10 @@ test('an admin adds a user and a stream, sees the key once, gives and takes acce
 });
 
 test('a user who manages one stream edits it, without its limits, and sees its sessions', async () => {
-  await stack.ctl('user', 'add', 'stagehand', '--password-stdin', { input: 'a long enough password\n' });
+  await stack.ctl('user', 'add', 'stagehand', '--password-stdin', { input: `${password}\n` });
   await stack.ctl('stream', 'add', 'live/backstage', '--owner', 'admin');
   await stack.ctl('grant', 'stagehand', 'live/backstage', 'manage');
-  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
-  await logIn(page, 'a long enough password', 'stagehand');
+  const { page, close } = await openView(browser, stack, '', { user: 'stagehand', password, ...phone });
   await page.click('.nav-link[data-view=admin]');
   await page.waitForSelector('tbody tr:has-text("live/backstage")');
   assert.deepEqual(await page.locator('.tab').allInnerTexts(), ['Streams', 'Phones', 'Sessions', 'Alerts']);
@@ -375,30 +372,29 @@ test('a user who manages one stream edits it, without its limits, and sees its s
 });
 
 test('a session ends during a change: the login form appears, and then the same view again', async () => {
-  for (const [user, password, view] of [
-    ['admin', stack.adminPassword, '#/admin/streams'],
-    ['stagehand', 'a long enough password', '#/admin/streams'],
+  const view = '#/admin/streams';
+  for (const account of [
+    { user: 'admin', password: stack.adminPassword },
+    { user: 'stagehand', password },
   ]) {
-    const { page, context, close } = await openPage(browser, stack.httpsUrl);
-    await logIn(page, password, user);
-    await goTo(page, view);
+    const { page, context, close } = await openView(browser, stack, view, account);
     await page.click('tbody tr:has-text("live/backstage") button:has-text("Edit")');
-    await page.fill('dialog input', `typed by ${user}`);
+    await page.fill('dialog input', `typed by ${account.user}`);
     await context.clearCookies();
     await page.click('dialog button:has-text("Save")');
     await page.waitForSelector('.login-over[open] .login .notice:has-text("Your session has ended")');
-    assert.equal(await page.inputValue('#login-name'), user);
+    assert.equal(await page.inputValue('#login-name'), account.user);
     await accessible(page, 'a session that ended');
     await screenshot(page, 'login-session-over');
-    await page.fill('#login-password', password);
+    await page.fill('#login-password', account.password);
     await page.keyboard.press('Enter');
     await page.waitForSelector('.login', { state: 'detached' });
     await page.waitForSelector('dialog [role=alert]:has-text("Not done: your session had ended.")');
-    assert.equal(await page.inputValue('dialog input'), `typed by ${user}`, 'the dialog is as it was');
+    assert.equal(await page.inputValue('dialog input'), `typed by ${account.user}`, 'the dialog is as it was');
     await page.click('dialog button:has-text("Save")');
     await page.waitForSelector('dialog', { state: 'detached' });
     await page.waitForSelector('.tab[aria-current]:has-text("Streams")');
-    await page.waitForSelector(`tbody tr:has-text("typed by ${user}")`);
+    await page.waitForSelector(`tbody tr:has-text("typed by ${account.user}")`);
     assert.ok(page.url().endsWith(view), page.url());
     await close();
   }
@@ -406,12 +402,10 @@ test('a session ends during a change: the login form appears, and then the same 
 
 test('the page reports a service that hangs, and loads every tab when it answers again', async () => {
   // Shortens the page's own timeouts.
-  const { page, close } = await openPage(browser, stack.httpsUrl, {}, (context) => context.addInitScript(() => {
+  const { page, close } = await openView(browser, stack, '#/admin/users', {}, (context) => context.addInitScript(() => {
     const { timeout } = AbortSignal;
     AbortSignal.timeout = (ms) => timeout.call(AbortSignal, Math.min(ms, 2000));
   }));
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/admin/users');
   await page.click('tbody tr:has-text("admin") button:has-text("Edit")');
   const service = Number.parseInt(processesOf(stack.home).find((line) => /\/duolu-auth\b/.test(line)), 10);
   process.kill(service, 'SIGSTOP');
@@ -440,8 +434,7 @@ test('the page reports a service that hangs, and loads every tab when it answers
 });
 
 test('a tab opened without a connection loads when it is back, by itself or after a click on "Try again"', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   for (const [view, calls] of [
     ['#/admin/users', '**/api/users'],
     ['#/admin/grants', '**/api/grants'],
@@ -460,8 +453,7 @@ test('a tab opened without a connection loads when it is back, by itself or afte
 });
 
 test('the table of sessions has every kind: viewers of HLS, and replays', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   const session = (id, kind, protocol) => ({
     id, kind, protocol, stream: 'live/demo', user: 'admin', uid: 1, key: 0, address: '192.0.2.9', age_ms: 5000,
     bytes: 1000, late_ms: 0, worker: 0,
@@ -480,8 +472,7 @@ test('the table of sessions has every kind: viewers of HLS, and replays', async 
 });
 
 test('an unknown address gets a message', async () => {
-  const { page, close } = await openPage(browser, `${stack.httpsUrl}/#/recordngs`);
-  await logIn(page, 'a long enough password', 'stagehand');
+  const { page, close } = await openView(browser, stack, '#/recordngs', { user: 'stagehand', password });
   await page.waitForSelector('.empty:has-text("There is no page at this address")');
   await accessible(page, 'nowhere');
   await screenshot(page, 'nowhere');
@@ -491,8 +482,7 @@ test('an unknown address gets a message', async () => {
 });
 
 test('a notice for a lost network appears, and disappears when it is back', async () => {
-  const { page, context, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, context, close } = await openView(browser, stack, '');
   await page.waitForSelector('.stream-card');
   await context.setOffline(true);
   await page.waitForSelector('.trouble:not([hidden])');
@@ -504,9 +494,8 @@ test('a notice for a lost network appears, and disappears when it is back', asyn
 });
 
 test('a user without streams is told what to do', async () => {
-  await stack.ctl('user', 'add', 'newcomer', '--password-stdin', { input: 'a long enough password\n' });
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, 'a long enough password', 'newcomer');
+  await stack.ctl('user', 'add', 'newcomer', '--password-stdin', { input: `${password}\n` });
+  const { page, close } = await openView(browser, stack, '', { user: 'newcomer', password });
   await page.waitForSelector('.empty:not([hidden]):has-text("Ask the person who gave you this account")');
   assert.equal(await page.locator('.empty .code, .add-phone:visible').count(), 0, 'no ffmpeg line, no button');
   assert.equal(await page.locator('.nav-link[data-view=admin]:visible').count(), 0);

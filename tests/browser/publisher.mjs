@@ -3,11 +3,12 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Pushes a moving test picture with a tone to every URL until stop().
+ * Pushes a moving test picture with a tone to every URL until stop(). It is small and has few pictures a second, as
+ * the browser shows them without a GPU.
  * sound: the sample rate of the tone, 0 for no sound. retry: starts a publisher
  * again that has ended by itself, as a phone's app would.
  */
-export function publish(urls, { size = '640x360', rate = 25, sound = 44100, retry = false } = {}) {
+export function publish(urls, { size = '320x180', rate = 10, sound = 44100, retry = false } = {}) {
   let child = null;
   let stopped = false;
   let output = '';

@@ -9,9 +9,8 @@ import {
   framesRise,
   goTo,
   launch,
-  logIn,
   noSidewaysScroll,
-  openPage,
+  openView,
   phone,
   screenshot,
   tiles,
@@ -51,9 +50,7 @@ after(async () => {
 test('four tiles show moving pictures, sound comes from the focused one', async () => {
   const four = numbered(4);
   const publisher = start(four);
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/wall/4');
+  const { page, close } = await openView(browser, stack, '#/wall/4');
   await framesRise(page, four);
   const seen = await until(
     'each has a picture in colour',
@@ -124,14 +121,11 @@ const placesOf = (page) => page.evaluate(() => {
 });
 
 test('the wall opens with what is live, and one more or one fewer leaves no empty box', async () => {
-  const small = { size: '320x180', rate: 10 };
-  const publishers = [start(numbered(3, 5), small)];
-  const { page, close } = await openPage(browser, stack.httpsUrl, { viewport: { width: 1440, height: 900 } });
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/wall');
+  const publishers = [start(numbered(3, 5))];
+  const { page, close } = await openView(browser, stack, '#/wall', { viewport: { width: 1440, height: 900 } });
   for (const [count, more] of [[3, null], [5, numbered(2, 8)], [6, numbered(1, 10)], [8, numbered(2, 11)],
     [9, numbered(1, 13)]]) {
-    if (more) publishers.push(start(more, small));
+    if (more) publishers.push(start(more));
     const seen = await until(`${count} tiles`, () => placesOf(page), ({ boxes }) => boxes.length === count);
     assert.deepEqual([...seen.streams].sort(), numbered(count, 5).sort());
     const still = await until('the tiles to be in place', () => placesOf(page),
@@ -181,12 +175,11 @@ test('the wall opens with what is live, and one more or one fewer leaves no empt
 });
 
 test('a phone held upright gets an upright place; names fade and return; nothing live says so', async () => {
-  const landscape = start(numbered(2, 14), { size: '320x180', rate: 10 });
-  const upright = start(numbered(1, 16), { size: '180x320', rate: 10 });
+  const landscape = start(numbered(2, 14));
+  const upright = start(numbered(1, 16), { size: '180x320' });
   for (const [locale, viewport] of [['en-US', { width: 1440, height: 900 }], ['zh-CN', { width: 820, height: 1180 }]]) {
-    const { page, close } = await openPage(browser, stack.httpsUrl, { viewport, locale });
-    await logIn(page, stack.adminPassword);
-    await goTo(page, '#/wall/3?t=live/cam14,live/cam15,live/cam16');
+    const three = '#/wall/3?t=live/cam14,live/cam15,live/cam16';
+    const { page, close } = await openView(browser, stack, three, { viewport, locale });
     await framesRise(page, numbered(3, 14), 3);
     const { boxes } = await until('an upright place', () => placesOf(page), ({ boxes: [, , box] }) =>
       Math.abs(box.width / box.height - 9 / 16) < 0.02);
@@ -202,9 +195,7 @@ test('a phone held upright gets an upright place; names fade and return; nothing
   }
   await landscape.stop();
   await upright.stop();
-  const { page, close } = await openPage(browser, stack.httpsUrl, phone);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/wall');
+  const { page, close } = await openView(browser, stack, '#/wall', phone);
   await page.waitForSelector('.wall-empty:has-text("Nothing is live")');
   await accessible(page, 'an empty wall');
   await screenshot(page, 'phone-wall-empty');
@@ -214,9 +205,7 @@ test('a phone held upright gets an upright place; names fade and return; nothing
 test('a publisher stops and returns: the tile keeps its last picture and then plays on', async () => {
   const stream = 'live/cam5';
   let publisher = start([stream]);
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, `#/wall/1?t=${stream}`);
+  const { page, close } = await openView(browser, stack, `#/wall/1?t=${stream}`);
   await framesRise(page, [stream]);
   await publisher.stop();
   const away = await until('the tile notices', () => tiles(page), (seen) => seen[stream].phase !== 'playing');
@@ -231,9 +220,7 @@ test('a publisher stops and returns: the tile keeps its last picture and then pl
 test('nginx workers die: the tile shows its last picture until it is connected again', async () => {
   const stream = 'live/cam6';
   const publisher = start([stream], { retry: true });
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, `#/wall/1?t=${stream}`);
+  const { page, close } = await openView(browser, stack, `#/wall/1?t=${stream}`);
   await framesRise(page, [stream]);
   await page.evaluate(() => { window.phases.length = 0; });
   for (const { pid } of (await stack.controlGet('/status')).workers) process.kill(pid, 'SIGKILL');
@@ -252,18 +239,14 @@ test('nginx workers die: the tile shows its last picture until it is connected a
 
 test('a wall of 16 plays, and fits on a phone', async () => {
   const all = numbered(16);
-  const publisher = start(all, { size: '320x180', rate: 10 });
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/wall/16');
+  const publisher = start(all);
+  const { page, close } = await openView(browser, stack, '#/wall/16');
   await framesRise(page, all, 5);
   await until('a picture in each tile', () => tiles(page), (seen) => all.every((stream) => seen[stream].colours > 4));
   await screenshot(page, 'wall-16');
   await close();
 
-  const hand = await openPage(browser, stack.httpsUrl, phone);
-  await logIn(hand.page, stack.adminPassword);
-  await goTo(hand.page, '#/wall/16');
+  const hand = await openView(browser, stack, '#/wall/16', phone);
   await framesRise(hand.page, all.slice(0, 4), 5);
   await noSidewaysScroll(hand.page, 'wall of 16');
   await screenshot(hand.page, 'phone-wall-16-live');
