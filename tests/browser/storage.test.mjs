@@ -7,7 +7,9 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { DAY, HOUR, makeSource, second, writeRecordings } from '../lib/recordings.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import {
+  accessible, accessibleHere, checkView, launch, looks, openView, screenshot, until,
+} from './browser.mjs';
 import { giveToService } from './coloured-recordings.mjs';
 
 const words = { 'en-US': /free of/, 'zh-CN': /剩余/ };
@@ -41,8 +43,7 @@ after(async () => {
 });
 
 async function openStorage(options) {
-  const opened = await openPage(browser, `${stack.httpsUrl}/#/admin/storage`, options);
-  await logIn(opened.page, stack.adminPassword);
+  const opened = await openView(browser, stack, '#/admin/storage', options);
   await opened.page.waitForSelector('.storage-legend li');
   return opened;
 }
@@ -51,27 +52,22 @@ const files = (stream) => fs.readdirSync(path.join(stack.home, 'rec', stream), {
   .filter((name) => name.endsWith('.mp4'));
 const plan = (page) => page.textContent('.storage-plan');
 
-for (const [locale, pattern] of Object.entries(words)) {
-  for (const [size, device] of [['1440', { viewport: { width: 1440, height: 900 } }],
-    ['820', { viewport: { width: 820, height: 1180 } }], ['390', phone]]) {
-    test(`shows what people and streams take, at ${size} in ${locale}`, async () => {
-      const { page, close } = await openStorage({ locale, ...device });
-      assert.match(await page.textContent('.storage-free'), pattern);
-      const rows = await page.locator('.table tbody th').allTextContents();
-      assert.ok(rows.some((text) => text.includes('mia')) && rows.some((text) => text.includes('Garden')), rows.join());
-      await until('the plan', () => plan(page), Boolean);
-      await noSidewaysScroll(page, 'storage');
-      await accessible(page, 'storage');
-      await screenshot(page, `storage-${size}-${locale}`, { fullPage: true });
-      if (size === '390') {
-        await page.locator('.table-actions .button').first().click();
-        await page.waitForSelector('.choose-row');
-        await accessible(page, 'choose recordings');
-        await screenshot(page, `storage-choose-${locale}`);
-      }
-      await close();
-    });
-  }
+for (const look of looks) {
+  test(`shows what people and streams take, at ${look.name}`, async () => {
+    const { page, close } = await openStorage(look.options);
+    assert.match(await page.textContent('.storage-free'), words[look.locale]);
+    const rows = await page.locator('.table tbody th').allTextContents();
+    assert.ok(rows.some((text) => text.includes('mia')) && rows.some((text) => text.includes('Garden')), rows.join());
+    await until('the plan', () => plan(page), Boolean);
+    await checkView(page, look, 'storage', { fullPage: true });
+    if (look.size === 390) {
+      await page.locator('.table-actions .button').first().click();
+      await page.waitForSelector('.choose-row');
+      await accessibleHere(page, 'choose recordings');
+      await screenshot(page, `storage-choose-${look.locale}`);
+    }
+    await close();
+  });
 }
 
 test('rules show what they would take, ask before they delete, and then apply at once', async () => {
@@ -154,9 +150,7 @@ test('other settings apply at once, and a manager sees nothing of it', async () 
   await close();
 
   await stack.ctl('user', 'passwd', 'mia', '--password-stdin', { input: 'a long enough password\n' });
-  const other = await openPage(browser, `${stack.httpsUrl}/#/admin/storage`);
-  await logIn(other.page, 'a long enough password', 'mia');
-  await goTo(other.page, '#/admin/storage');
+  const other = await openView(browser, stack, '#/admin/storage', { user: 'mia', password: 'a long enough password' });
   await other.page.waitForSelector('.tabs');
   assert.equal(await other.page.locator('.storage-disk').count(), 0);
   assert.equal(await other.page.locator('.tab[href="#/admin/storage"]').count(), 0);
