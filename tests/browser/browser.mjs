@@ -292,11 +292,20 @@ export async function checkView(page, look, name, options) {
 /** No sideways scrolling, also in the size beside; takes screenshots NAME-SIZE-LOCALE. `also` looks at the same. */
 export async function fits(page, { size, beside, locale }, name, { also = async () => {}, ...options } = {}) {
   for (const width of beside ? [size, beside] : [size]) {
-    if (width !== size) await page.setViewportSize(devices[width].viewport);
+    if (width !== size) await setSize(page, devices[width].viewport);
     const where = `${name}-${width}-${locale}`;
     await noSidewaysScroll(page, where);
     await also(where, width);
     await screenshot(page, where, options);
   }
-  if (beside) await page.setViewportSize(devices[size].viewport);
+  if (beside) await setSize(page, devices[size].viewport);
+}
+
+/** Sets the size of the window, and waits until the page has drawn itself in it. */
+async function setSize(page, viewport) {
+  await page.setViewportSize(viewport);
+  await page.evaluate((width) => new Promise((resolve) => {
+    const look = () => (innerWidth === width ? requestAnimationFrame(resolve) : requestAnimationFrame(look));
+    requestAnimationFrame(look);
+  }), viewport.width);
 }
