@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { DAY, HOUR } from '../lib/recordings.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import { accessible, checkView, launch, looks, openView, screenshot, until } from './browser.mjs';
 import { writeColoured } from './coloured-recordings.mjs';
 import { clockOf } from './replay.mjs';
 
@@ -36,12 +36,7 @@ after(async () => {
   await stack?.stop();
 });
 
-async function openWall(hash, options = {}) {
-  const opened = await openPage(browser, stack.httpsUrl, { timezoneId: 'UTC', ...options });
-  await logIn(opened.page, stack.adminPassword);
-  await goTo(opened.page, hash);
-  return opened;
-}
+const openWall = (hash, options = {}) => openView(browser, stack, hash, { timezoneId: 'UTC', ...options });
 
 const plays = (page, ...streams) =>
   Promise.all(streams.map((stream) =>
@@ -172,15 +167,11 @@ test('the wall leaves the past by its button, and a stream that ended stays chos
   await close();
 });
 
-for (const [name, options] of [['phone', phone], ['tablet', { viewport: { width: 820, height: 1180 } }],
-  ['wide', { viewport: { width: 1440, height: 900 } }], ['phone-zh', { ...phone, locale: 'zh-CN' }],
-  ['wide-zh', { viewport: { width: 1440, height: 900 }, locale: 'zh-CN' }]]) {
-  test(`the wall of the past on a ${name}`, DEADLINE, async () => {
-    const { page, close } = await openWall(`#/wall/2?${both}&at=${at(700)}`, options);
+for (const look of looks) {
+  test(`the wall of the past at ${look.name}`, DEADLINE, async () => {
+    const { page, close } = await openWall(`#/wall/2?${both}&at=${at(700)}`, look.options);
     await plays(page, 'live/north', 'live/south');
-    await noSidewaysScroll(page, name);
-    await accessible(page, name);
-    await screenshot(page, `wall-past-${name}`);
+    await checkView(page, look, 'wall-past');
     const pixel = await page.evaluate(() => document.querySelector('.timeline-bar').clientWidth);
     const zoom = await page.textContent('.replay-zoom');
     const minutes = Number.parseInt(zoom, 10) * (/h|小时/.test(zoom) ? 60 : 1);
