@@ -38,8 +38,8 @@ export const looks = [
   size, beside, locale, options: { ...devices[size], locale, colorScheme },
 }));
 
-// The pop-ups of Chromium's address bar are pages, which each window loads: they would take longer than ours. Of several
-// --disable-features only the last counts, so Playwright's own have to be repeated.
+// The pop-ups of Chromium's address bar are pages, which each window loads: they would take longer than ours.
+// Of several --disable-features only the last counts, so Playwright's own have to be repeated.
 function withoutPopups() {
   const { chromiumSwitches } = require(path.join(path.dirname(require.resolve('playwright-core/package.json')),
     'lib/server/chromium/chromiumSwitches.js'));
