@@ -6,7 +6,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { lagSince } from '../lib/lag.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { countPictures, goTo, launch, logIn, openPage, phone, picturesOf, screenshot, until } from './browser.mjs';
+import {
+  countPictures, launch, noSidewaysScroll, openView, phone, picturesOf, screenshot, until,
+} from './browser.mjs';
 import { median, publishClock, readClock, takeDelays } from './clock-picture.mjs';
 import { startFront } from './front.mjs';
 
@@ -24,10 +26,10 @@ let blocked;        // a page behind a proxy that lets no WebSocket through
 
 const publish = () => { publisher = publishClock(`${stack.rtmpUrl}/${STREAM}?key=${stack.demoKey}`); };
 
-async function open(url, query, prepare, options, user = 'admin') {
-  const opened = await openPage(browser, `${url}/${query}`, options, prepare);
-  await logIn(opened.page, user === 'admin' ? stack.adminPassword : password, user);
-  await goTo(opened.page, `#/watch/${STREAM}`);
+/** `address`: of another way to the page than the stack's own. */
+async function open(query, { address, prepare, user = 'admin', ...options } = {}) {
+  const opened = await openView(browser, stack, `${query}#/watch/${STREAM}`,
+    { address, user, password: user === 'admin' ? stack.adminPassword : password, ...options }, prepare);
   await opened.page.waitForSelector('.tile video', { state: 'attached' });
   return opened;
 }
@@ -94,7 +96,8 @@ before(async () => {
   browser = await launch(stack);
   front = await startFront(stack);
   publish();
-  blocked = await open(front.url, '', undefined);
+  // small: it plays all the time
+  blocked = await open('', { address: front.url, viewport: { width: 640, height: 360 } });
 });
 after(async () => {
   await browser?.close();
@@ -113,7 +116,7 @@ test('where no WebSocket gets through, the page plays low-latency HLS, and says 
 });
 
 test('FLV where it works: the page shows how far behind live it is, and no note', async () => {
-  const { page, close } = await open(stack.httpsUrl, '');
+  const { page, close } = await open('');
   const seen = await playsBy(page, 'WebSocket (FLV)');
   assert.equal(seen.note, '');
   await until('it on the picture', () => connection(page), ({ number }) => /^\d+\.\d s behind live$/.test(number));
@@ -121,7 +124,7 @@ test('FLV where it works: the page shows how far behind live it is, and no note'
 });
 
 test('low-latency HLS is close behind the encoder, and the page shows how close', async (t) => {
-  const { page, close } = await open(stack.httpsUrl, '?via=llhls');
+  const { page, close } = await open('?via=llhls');
   assert.match((await playsBy(page, 'Low-latency HLS')).note, /via/);
   await readClock(page);
   await until('the page to know the delay', () => connection(page), ({ delay }) => delay > 0);
@@ -157,9 +160,9 @@ async function leavesToUser(page) {
 
 for (const player of ['the browser itself', 'hls.js']) {
   test(`HLS without low latency, in ${player}`, async (t) => {
-    const { page, close } = await open(stack.httpsUrl, '?via=hls', (context) => context.addInitScript((isOurs) => {
+    const { page, close } = await open('?via=hls', { prepare: (context) => context.addInitScript((isOurs) => {
       if (isOurs) HTMLMediaElement.prototype.canPlayType = () => '';
-    }, player === 'hls.js'));
+    }, player === 'hls.js') });
     const isNative = await page.evaluate(() =>
       document.querySelector('video').canPlayType('application/vnd.apple.mpegurl') !== '');
     if (!isNative && player !== 'hls.js') {
@@ -180,7 +183,7 @@ for (const player of ['the browser itself', 'hls.js']) {
 }
 
 test('a publisher that is away for some seconds: HLS goes on in the same video', async (t) => {
-  const { page, close } = await open(stack.httpsUrl, '?via=llhls');
+  const { page, close } = await open('?via=llhls');
   await playsBy(page, 'Low-latency HLS');
   await countPictures(page);
   await readClock(page);
@@ -210,7 +213,7 @@ test('a publisher that is away for some seconds: HLS goes on in the same video',
   } while (performance.now() < end);
 
   // The list still has the gap, and the dates in it jump.
-  const late = await open(stack.httpsUrl, '?via=llhls');
+  const late = await open('?via=llhls');
   await playsBy(late.page, 'Low-latency HLS');
   await readClock(late.page);
   const { real } = await settles(late.page, 150);
@@ -224,7 +227,7 @@ test('a publisher that is away for some seconds: HLS goes on in the same video',
 });
 
 test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
-  const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
+  const { page, close } = await open('', { prepare: (context) => context.addInitScript(() => {
     window.ManagedMediaSource = window.MediaSource;
     window.MediaSource = undefined;
     // As Safari: it plays a media source without an address.
@@ -235,7 +238,7 @@ test('an iPhone has only a ManagedMediaSource: FLV uses it', async () => {
         this.src = URL.createObjectURL(source);
       },
     });
-  }));
+  }) });
   await playsBy(page, 'WebSocket (FLV)');
   const video = await page.evaluate(() => {
     const { managed, disableRemotePlayback } = document.querySelector('video');
@@ -252,11 +255,11 @@ for (const [user, address] of [['admin', /\/m\/[^/]+\/live\/demo\/index\.m3u8\?w
       await stack.ctl('user', 'add', user, '--password-stdin', { input: `${password}\n` });
       await stack.ctl('grant', user, STREAM, 'view');
     }
-    const { page, close } = await open(stack.httpsUrl, '', (context) => context.addInitScript(() => {
+    const { page, close } = await open('', { user, prepare: (context) => context.addInitScript(() => {
       window.MediaSource = undefined;
       // If this browser has no player for HLS, its video shows at least which address it was given.
       HTMLMediaElement.prototype.canPlayType = (type) => (type === 'application/vnd.apple.mpegurl' ? 'maybe' : '');
-    }), undefined, user);
+    }) });
     const seen = await until('HLS', () => connection(page), ({ way }) => way === 'HLS');
     assert.equal(seen.note, '');
     assert.match(await page.evaluate(() => document.querySelector('video').src), address);
@@ -266,17 +269,19 @@ for (const [user, address] of [['admin', /\/m\/[^/]+\/live\/demo\/index\.m3u8\?w
   });
 }
 
-for (const [locale, words] of Object.entries({ 'en-US': 'Low-latency HLS', 'zh-CN': '低延迟 HLS' })) {
-  for (const [name, device] of Object.entries({ wide: { viewport: { width: 1440, height: 900 } }, phone })) {
-    test(`the connection is in the details, in ${locale}, ${name}`, async () => {
-      const { page, close } = await open(front.url, '?via=llhls', undefined, { locale, ...device });
-      await playsBy(page, words);
-      await until('the delay', () => connection(page), ({ delay }) => delay > 0);
-      await page.locator('.watch-way').scrollIntoViewIfNeeded();
-      await screenshot(page, `connection-${locale}-${name}`);
-      await close();
-    });
-  }
+for (const [locale, words, name, device] of [
+  ['en-US', 'Low-latency HLS', 'wide', { viewport: { width: 1440, height: 900 } }],
+  ['zh-CN', '低延迟 HLS', 'phone', phone],
+]) {
+  test(`the connection is in the details, in ${locale}, ${name}`, async () => {
+    const { page, close } = await open('?via=llhls', { address: front.url, locale, ...device });
+    await playsBy(page, words);
+    await until('the delay', () => connection(page), ({ delay }) => delay > 0);
+    await noSidewaysScroll(page, `the connection, ${name}`);
+    await page.locator('.watch-way').scrollIntoViewIfNeeded();
+    await screenshot(page, `connection-${locale}-${name}`);
+    await close();
+  });
 }
 
 test('the page behind the proxy returns to FLV when that gets through', async () => {
