@@ -32,7 +32,8 @@ job_limit=3600              # seconds; only a job that hangs takes that long
 all_suites="lint unit fuzz nginx hostile e2e browser"
 
 # The longest jobs start first, or one of them would run alone at the end.
-longest=(e2e/docker nginx/hls-back browser/recordings nginx/grace e2e/auth-control nginx/dvr nginx/publishers browser/page)
+longest=(e2e/docker nginx/hls-back nginx/grace e2e/auth-control nginx/dvr nginx/publishers
+    browser/wall browser/recordings)
 
 suites=() job_suite=() job_label=() job_counter=() job_command=()
 declare -A passed=() failed=() skipped=() seconds=() pids=()

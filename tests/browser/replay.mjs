@@ -1,8 +1,41 @@
-// Reads a stream's history in the player view, and works its timeline.
+// A stack with a day of recordings; reads a stream's history in the player view, and works its timeline.
 
 import assert from 'node:assert/strict';
-import { until } from './browser.mjs';
-import { isPictureOf } from './coloured-recordings.mjs';
+import { startStack } from '../lib/stack.mjs';
+import { launch, openView, until } from './browser.mjs';
+import { isPictureOf, writeYesterday } from './coloured-recordings.mjs';
+
+export const PASSWORD = 'a long enough password';
+
+/**
+ * A stack and a browser with all of yesterday in live/archive, and a minute in live/late:
+ * {stack, openWatch(user, stream, time or undefined, options of openPage), stop(options of stack.stop)}.
+ */
+export async function startArchive() {
+  const stack = await startStack();
+  let browser;
+  const stop = async (options) => {
+    await browser?.close();
+    await stack.stop(options);
+  };
+  const openWatch = (user, stream, at, { prepare, ...options } = {}) => {
+    const password = user === 'admin' ? stack.adminPassword : PASSWORD;
+    return openView(browser, stack, `#/watch/${stream}${at ? `?at=${at}` : ''}`,
+      { timezoneId: 'UTC', user, password, ...options }, prepare);
+  };
+  try {
+    browser = await launch(stack);
+    await stack.ctl('stream', 'add', 'live/archive', '--owner', 'admin');
+    await stack.ctl('stream', 'set', 'live/archive', 'title=North gate');
+    await stack.ctl('stream', 'add', 'live/late', '--owner', 'admin');
+    await writeYesterday(stack.home);
+    await stack.ctl('reindex');
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { stack, openWatch, stop };
+}
 
 /** Returns a function that sets the page's network: ms until an answer begins, bytes per second. Default: no limits. */
 export async function networkOf(page) {
