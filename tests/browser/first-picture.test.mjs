@@ -3,7 +3,7 @@
 
 import { test } from 'node:test';
 import { startStack } from '../lib/stack.mjs';
-import { goTo, launch, logIn, openPage, tiles } from './browser.mjs';
+import { launch, openView, tiles } from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 test('a stream that begins shows its picture on an open page', { timeout: 180_000 }, async (t) => {
@@ -11,9 +11,7 @@ test('a stream that begins shows its picture on an open page', { timeout: 180_00
   t.after(() => stack.stop());
   const browser = await launch(stack);
   t.after(() => browser.close());
-  const { page } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
-  await goTo(page, '#/wall/1');
+  const { page } = await openView(browser, stack, '#/wall/1');
   const publisher = publish([`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`]);
   t.after(() => publisher.stop());
 

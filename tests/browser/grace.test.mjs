@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { countPictures, goTo, launch, logIn, openPage, picturesOf, until } from './browser.mjs';
+import { countPictures, launch, openView, picturesOf, until } from './browser.mjs';
 
 const DEADLINE = { timeout: 180_000 };
 const STREAM = 'live/demo';
@@ -35,9 +35,7 @@ const look = () => picturesOf(opened.page);
 
 test('the page plays the stream', DEADLINE, async () => {
   await push({});
-  opened = await openPage(browser, stack.httpsUrl);
-  await logIn(opened.page, stack.adminPassword);
-  await goTo(opened.page, '#/wall/1');
+  opened = await openView(browser, stack, '#/wall/1');
   await countPictures(opened.page);
   await until('the picture to move', look, (seen) => seen.phase === 'playing' && seen.pictures > 25);
 });

@@ -6,8 +6,7 @@ import { after, before, test } from 'node:test';
 import { pushFfmpeg } from '../lib/media.mjs';
 import { readQr } from '../lib/qr.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, tiles, until } from
-  './browser.mjs';
+import { accessible, goTo, launch, noSidewaysScroll, openView, phone, screenshot, tiles, until } from './browser.mjs';
 
 const password = 'a long enough password';
 const desktop = { viewport: { width: 1440, height: 900 } };
@@ -38,11 +37,8 @@ function push(url, options) {
   return publisher;
 }
 
-async function open(device, locale, user = 'mei') {
-  const opened = await openPage(browser, stack.httpsUrl, { locale, ...device });
-  await logIn(opened.page, user === 'admin' ? stack.adminPassword : password, user);
-  return opened;
-}
+const open = (device, locale, user = 'mei') => openView(browser, stack, '',
+  { locale, ...device, user, password: user === 'admin' ? stack.adminPassword : password });
 
 /** Adds a phone from the first page; returns how many taps and fields that took. */
 async function addPhone(page, name) {
