@@ -10,11 +10,15 @@ import { after, before, test } from 'node:test';
 import { pushFfmpeg, untilLive } from '../lib/media.mjs';
 import { HOUR, makeSource, writeRecordings } from '../lib/recordings.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, goTo, launch, logIn, noSidewaysScroll, openPage, phone, screenshot, until } from './browser.mjs';
+import {
+  accessibleHere, launch, noSidewaysScroll, openPage, openView, phone, screenshot, until,
+} from './browser.mjs';
 import { modeIs } from './replay.mjs';
 
 const DEADLINE = { timeout: 180_000 };
-const desktop = { viewport: { width: 1440, height: 900 } };
+// both languages and both looks meet axe
+const desktop = { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' };
+const handheld = { ...phone, colorScheme: 'light' };
 const zone = { timezoneId: 'Asia/Shanghai' };         // 8 h before UTC
 const FROM = Math.floor(Date.now() / 86_400_000) * 86_400_000 - 86_400_000 + 6 * HOUR;     // 14:00 there, yesterday
 
@@ -26,7 +30,7 @@ before(async () => {
   stack = await startStack();
   browser = await launch(stack);
   await stack.ctl('stream', 'add', 'live/gate', '--owner', 'admin', '--title', 'North gate');
-  publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`);
+  publisher = pushFfmpeg(`${stack.rtmpUrl}/live/demo?key=${stack.demoKey}`, { rate: 10 });
   const root = path.join(stack.home, 'rec');
   // key frames every 4 s: a link from 14:00:22 begins at 14:00:20
   const source = await makeSource();
@@ -58,15 +62,12 @@ const words = {
   },
 };
 
-async function openWatch(stream, options) {
+function openWatch(stream, options) {
   const permissions = ['clipboard-read', 'clipboard-write'];
-  const opened = await openPage(browser, stack.httpsUrl, { ...zone, permissions, ...options }, (context) =>
+  return openView(browser, stack, `#/watch/${stream}`, { ...zone, permissions, ...options }, (context) =>
     // As phones have it: opens the sheet of the apps to which to send.
     context.addInitScript(() => { navigator.share = async (what) => { window.sent = what; }; }),
   );
-  await logIn(opened.page, stack.adminPassword);
-  await goTo(opened.page, `#/watch/${stream}`);
-  return opened;
 }
 
 /** Opens the address without an account. */
@@ -85,7 +86,7 @@ const revokeFirst = async (page, say) => {
   await page.click('dialog >> nth=1 >> .button-danger');
 };
 
-for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone, 390]]) {
+for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', handheld, 390]]) {
   const say = words[locale];
 
   test(`a minute of the recording by a link, ${locale} at ${size} px`, DEADLINE, async () => {
@@ -106,13 +107,13 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
 
     await page.click(`.clip >> text=${say.copy}`);
     await page.waitForSelector('.send-form:visible');
-    await accessible(page);
+    await accessibleHere(page, `${size}-${locale}`);
     await screenshot(page, `links-dialog-${size}-${locale}`);
     const address = await makeLink(page, say);
     await page.waitForSelector(`.send-copied:has-text("${say.copied}")`);
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), address);
     assert.match(await page.textContent('.send-result'), say.widened);
-    await accessible(page);
+    await accessibleHere(page, `${size}-${locale}`);
     await noSidewaysScroll(page);
     await screenshot(page, `links-made-${size}-${locale}`);
 
@@ -129,7 +130,7 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
     await visitor.page.evaluate(() => document.querySelector('video').play());
     await visitor.page.waitForFunction(() => document.querySelector('video').currentTime > 0.5);
     await visitor.page.evaluate(() => document.querySelector('video').pause());
-    await accessible(visitor.page);
+    await accessibleHere(visitor.page, `${size}-${locale}`);
     await noSidewaysScroll(visitor.page);
     await screenshot(visitor.page, `links-shared-${size}-${locale}`);
     const [download] = await Promise.all([
@@ -156,7 +157,7 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
     await until('the link to be gone', () => page.locator('.links-row').count(), (count) => count === 0);
     const late = await openShared(address, { locale, ...device });
     await late.page.waitForSelector(`h1:has-text("${say.over}")`);
-    await accessible(late.page);
+    await accessibleHere(late.page, `${size}-${locale}`);
     await screenshot(late.page, `links-over-${size}-${locale}`);
     await late.close();
     await close();
@@ -172,7 +173,7 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
 
     const visitor = await openShared(address, { locale, ...device });
     await visitor.page.waitForSelector(`h1:has-text("${say.password}")`);
-    await accessible(visitor.page);
+    await accessibleHere(visitor.page, `${size}-${locale}`);
     await screenshot(visitor.page, `links-password-${size}-${locale}`);
     await visitor.page.fill('input', 'a bad word');
     await visitor.page.keyboard.press('Enter');
@@ -180,7 +181,7 @@ for (const [locale, device, size] of [['en-US', desktop, 1440], ['zh-CN', phone,
     await visitor.page.fill('input', 'a good word');
     await visitor.page.keyboard.press('Enter');
     await modeIs(visitor.page, 'live', 'playing');
-    await accessible(visitor.page);
+    await accessibleHere(visitor.page, `${size}-${locale}`);
     await noSidewaysScroll(visitor.page);
     await screenshot(visitor.page, `links-live-${size}-${locale}`);
     await visitor.page.keyboard.press('f');
@@ -214,9 +215,8 @@ test('a link that is none says so, in a page that has no account and asks for no
 test('a user who may not share sees neither button', DEADLINE, async () => {
   await stack.ctl('user', 'add', 'vera', '--password-stdin', { input: 'a long enough password\n' });
   await stack.ctl('grant', 'vera', 'live/gate', 'view,replay');
-  const { page, close } = await openPage(browser, stack.httpsUrl, { ...zone });
-  await logIn(page, 'a long enough password', 'vera');
-  await goTo(page, `#/watch/live/gate?at=${FROM + 60_000}`);
+  const { page, close } = await openView(browser, stack, `#/watch/live/gate?at=${FROM + 60_000}`,
+    { ...zone, user: 'vera', password: 'a long enough password' });
   await modeIs(page, 'history', 'playing');
   await page.click('.replay-tools >> text=Clip');
   await page.waitForSelector('.clip:visible');

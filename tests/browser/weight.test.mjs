@@ -7,7 +7,9 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { repo } from '../lib/nginx.mjs';
 import { startStack } from '../lib/stack.mjs';
-import { accessible, framesRise, goTo, launch, logIn, openPage, phone, screenshot } from './browser.mjs';
+import {
+  accessible, accessibleHere, framesRise, goTo, launch, logIn, openPage, openView, phone, screenshot,
+} from './browser.mjs';
 import { publish } from './publisher.mjs';
 
 const KB = 1024;
@@ -145,8 +147,7 @@ test('at 400 kbps and 150 ms the sign-in comes within seconds, and nothing moves
 });
 
 test('a part of the page that cannot be loaded says so, and comes when it can', async () => {
-  const { page, close } = await openPage(browser, stack.httpsUrl);
-  await logIn(page, stack.adminPassword);
+  const { page, close } = await openView(browser, stack, '');
   await page.route('**/wall-*.js', (route) => route.abort());
   await goTo(page, '#/wall/4');
   await page.waitForSelector('#main [role=alert]');
@@ -196,7 +197,7 @@ test('light and dark follow the system, and pictures stay dark', async () => {
     await page.waitForSelector(selector);
     if (selector.includes('playing')) await framesRise(page, ['live/demo']);
     await screenshot(page, `light-${view.replace(/\W+/g, '-').slice(1)}`);
-    await accessible(page, view);
+    await accessibleHere(page, view);      // page.test looks in the dark
   }
   await goTo(page, '#/watch/live/demo');
   await page.waitForSelector('.tile');
