@@ -258,7 +258,7 @@ test('ending a session may take the access with it: the page says which, and the
     await page.click('dialog .kick-take input');
     await page.click('dialog .button-danger');
     await viewer.ended;
-    await page.waitForSelector('.admin-news:has-text("1 live session ended")');
+    await page.waitForSelector('.admin-news:has-text("1 connection was ended")');
     const cookie = await stack.login('bob', 'a long enough password');
     const { json } = await stack.api('GET', '/api/streams', { cookie });
     assert.deepEqual(json.streams.map(({ name, rights }) => [name, rights]), [['demo', ['replay']]]);

@@ -176,7 +176,7 @@ test('the list shows what each phone sends and what to mend, and one is revoked 
 
   await page.click('tr:has-text("mei-desk") button:has-text("Revoke")');
   await page.click('dialog .button-danger');
-  await page.waitForSelector('.admin-news:text-is("Done. 1 live session ended.")');
+  await page.waitForSelector('.admin-news:text-is("Done. 1 connection was ended.")');
   await page.waitForFunction(() => !document.querySelector('tbody').textContent.includes('mei-desk'));
   const live = async () => (await stack.controlGet('/status')).streams
     .filter(({ state }) => state === 'live').map(({ name }) => name).sort();
