@@ -10,7 +10,7 @@ import { accessible, goTo, screenshot, until } from './browser.mjs';
 import { MIDNIGHT, isPictureOf, makeFlv } from './coloured-recordings.mjs';
 import { clockOf, modeIs, networkOf, pictureNow, seekTime, startArchive } from './replay.mjs';
 
-const DEADLINE = { timeout: 120_000 };
+const DEADLINE = { timeout: 240_000 };
 
 let archive;
 let stack;
@@ -81,7 +81,7 @@ test('an FLV recording plays, and seeks use its key frames; the clip panel refus
   await close();
 });
 
-test('FLV from the recorder plays, while it is written and when it is complete', { timeout: 180_000 }, async () => {
+test('FLV from the recorder plays, while it is written and when it is complete', DEADLINE, async () => {
   const conf = path.join(stack.home, 'conf/nginx.conf');
   fs.writeFileSync(
     conf,
