@@ -139,6 +139,8 @@ function clear() {
 function showLogin({ over = false, name = '' } = {}) {
   user = null;
   wall = null;
+  loginOver?.remove();
+  loginOver = null;
   list.stop();
   closeDialogs();
   clear();

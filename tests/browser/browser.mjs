@@ -161,10 +161,10 @@ export async function openView(browser, stack, target, options = {}, prepare = a
   return opened;
 }
 
-/** Changes the view, as a link does. */
+/** Changes the view, as a link does, and waits until it has been loaded. */
 export async function goTo(page, hash) {
   await page.evaluate((target) => { location.hash = target; }, hash);
-  await page.waitForSelector('#main');
+  await page.waitForSelector('#main:not(:has(> .loading))');
 }
 
 export async function screenshot(page, name, options = {}) {

@@ -149,7 +149,7 @@ test('the server hangs: it accepts and never answers', DEADLINE, async () => {
     await desk.page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
     await accessible(desk.page, 'a tab that waits');
     await screenshot(desk.page, 'truth-hung-admin');
-    await goTo(desk.page, '#/wall');
+    await desk.page.evaluate(() => { location.hash = '#/wall'; });      // its file does not come
     await desk.page.waitForSelector('.waiting:visible:has-text("The server has not answered for")');
     await desk.page.click('.waiting:visible button');
     await desk.page.waitForSelector('h1:has-text("This part of the page has not loaded")');
@@ -333,5 +333,12 @@ test('a session ends in any view: the login form, and then the same page with wh
     await page.waitForSelector('.stream-card, .empty, .rec-session, tbody tr, .tile', { state: 'attached' });
     await troubleIsOver(page);
   }
+  // Who signs out then gets one form, over nothing.
+  await goTo(page, '#/streams');
+  await page.fill('.input-search:visible', 'typed');
+  await context.clearCookies();
+  await page.click('.header [aria-label="Sign out"]');
+  await page.waitForSelector('main.login #login-name');
+  assert.equal(await page.locator('.login-over').count(), 0);
   await close();
 });
