@@ -204,6 +204,11 @@ export class LivePlayer extends EventTarget {
     return this.hasPicture && isWatched && video.currentTime === position && this.source()?.state !== 'grace';
   }
 
+  /** The user has paused with controls that are not the page's. */
+  get isPausedByUser() {
+    return Boolean(this.hasPicture && this.way?.isInHand && this.video.paused);
+  }
+
   // The user may pause and go back with controls that are not the page's. A pause is neither silence nor a frozen
   // picture; all else that fails is still mended.
   leaveToUser(now) {

@@ -98,7 +98,7 @@ export function mountTile(root, { list, id, via }) {
     const isShowing = mode === 'live' ? player.hasPicture : player?.showing;
     const { totalVideoFrames: frames = 0 } = video.videoWidth ? video.getVideoPlaybackQuality?.() ?? {} : {};
     age.sample({ position: video.currentTime, frames, isCovered: !still.hidden || !isShowing, wasHidden }, clocks);
-    if (!getsOlder(phaseNow(list.find(id)), mode)) age.rest(clocks);
+    if (!getsOlder(phaseNow(list.find(id)), mode) || player?.isPausedByUser) age.rest(clocks);
     wasHidden = document.hidden;
     showPhase();
   }
