@@ -130,11 +130,12 @@ for (const [player, byHls] of [['hls.js', true], ['the browser itself', false]])
     assert.ok(first.end - first.start > BACK, `it may seek from ${first.start} to ${first.end}`);
 
     await page.evaluate(() => window.watched.video.pause());
+    await takeDelays(page);
     await page.evaluate(() => {
       const { video, seekable } = window.watched;
       [video.currentTime] = seekable();
     });
-    const back = await until('a picture of the oldest segment', () => delaysOf(page, 1), (seen) => seen.at(-1) > BACK);
+    const back = await until('a picture of the oldest segment', () => takeDelays(page), (seen) => seen.at(-1) > BACK);
     const from = await videoOf(page);
     assert.ok(from.at < from.start + 3, `is at ${from.at}, the list begins at ${from.start}`);
     await page.evaluate(() => window.watched.video.play());
