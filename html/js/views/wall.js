@@ -103,11 +103,11 @@ export function mountWall(root, { list, size, pinned, focus, via }) {
     cells.forEach((cell, index) => cell.setFocus(index === focused, index === focused && soundOn));
     const slot = focused === null ? null : slots[focused];
     sound.classList.toggle('button-lit', soundOn);
-    sound.setAttribute('aria-label', t(soundOn ? 'sound.mute' : 'sound.unmute'));
-    sound.replaceChildren(
-      icon(soundOn ? 'soundOn' : 'soundOff'),
-      h('span', { class: 'wide-only' }, t(soundOn ? 'sound.mute' : 'sound.unmute')),
-    );
+    const action = t(soundOn ? 'sound.mute' : 'sound.unmute');
+    if (sound.getAttribute('aria-label') !== action) {      // a click on what is replaced meanwhile would be lost
+      sound.setAttribute('aria-label', action);
+      sound.replaceChildren(icon(soundOn ? 'soundOn' : 'soundOff'), h('span', { class: 'wide-only' }, action));
+    }
     const name = slot?.stream && (list.find(slot.stream)?.title || slot.stream);
     setText(hint, name ? t(soundOn ? 'wall.listening' : 'wall.focused', { name }) : t('wall.hint'));
   }
