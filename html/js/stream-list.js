@@ -35,6 +35,7 @@ export class StreamList extends EventTarget {
 
   forget() {
     this.heardAt = Date.now();   // when the last news came
+    this.isSilent = false;       // the server has fallen silent since
     this.known = nothingKnown;
     this.streams = null; // null until the first answer
     this.trouble = null;
@@ -89,7 +90,7 @@ export class StreamList extends EventTarget {
 
   /** Whether the state is stale: neither list nor events come. */
   get stale() {
-    if (this.trouble !== null && !this.hasEvents) return true;
+    if (this.isSilent || (this.trouble !== null && !this.hasEvents)) return true;
     return Date.now() - this.heardAt > (this.hasEvents ? silentMs : 2 * slowPollMs);
   }
 
@@ -105,6 +106,7 @@ export class StreamList extends EventTarget {
 
   heard() {
     this.heardAt = Date.now();
+    this.isSilent = false;
     this.awaitNews();
   }
 
@@ -115,6 +117,7 @@ export class StreamList extends EventTarget {
 
   // The connection is dead, although the browser reports nothing, or the server hangs.
   fellSilent() {
+    this.isSilent = true;
     this.poll();
     this.reopen();
   }
@@ -216,7 +219,10 @@ export class StreamList extends EventTarget {
         (slow) => slow && this.setTrouble({ code: 'silent' }, Date.now() - slow.ms),
       );
       if (!this.running) return;
-      if (!this.hasEvents) this.heardAt = Date.now();
+      if (!this.hasEvents) {
+        this.heardAt = Date.now();
+        this.isSilent = false;
+      }
       this.apply({ type: 'list', streams });
       this.setTrouble(null);
     } catch (error) {

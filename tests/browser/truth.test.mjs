@@ -238,7 +238,7 @@ test('the service hangs: every request says so and can be given up, and what was
     await page.waitForSelector('button[type=submit]:not([disabled])');
   });
   await page.click('button[type=submit]');
-  await page.waitForSelector('.header');
+  await page.waitForSelector('.stream-card');       // the page has the list
 
   await goTo(page, '#/admin/users');
   await page.click('tbody tr:has-text("admin") button:has-text("Edit")');
