@@ -158,6 +158,15 @@ function commandLine(pid) {
   }
 }
 
+/** When the process with this pid began, as proc(5) has it; '' without one. A busy machine soon gives a pid again. */
+export function beganAt(pid) {
+  try {
+    return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[19];
+  } catch {
+    return '';
+  }
+}
+
 /** True when no process has this pid any more. */
 export function isGone(pid) {
   try { process.kill(pid, 0); return false; } catch { return true; }
@@ -226,6 +235,7 @@ class Nginx {
   }
 
   kill(signal, pid = this.pid) {
+    this.asked ||= pid === this.pid && ['SIGTERM', 'SIGQUIT', 'SIGINT', 'SIGKILL'].includes(signal);
     process.kill(pid, signal);
   }
 
@@ -256,6 +266,7 @@ class Nginx {
    * has an alert, a crashed worker or a sanitizer report.
    */
   async stop({ graceful = false, expectCrash = this.expectCrash, allow = [], keep = false } = {}) {
+    const endedAlone = this.exit && !this.asked && !expectCrash;
     if (!this.exit) {
       this.kill(graceful ? 'SIGQUIT' : 'SIGTERM');
       const late = setTimeout(() => this.child.kill('SIGKILL'), DEADLINE);
@@ -265,6 +276,7 @@ class Nginx {
     process.off('exit', this.atExit);
     const bad = this.alarms({ expectCrash, allow });
     if (this.exit.signal) bad.push(`the master ended by ${this.exit.signal}`);
+    if (endedAlone) bad.push(`the master ended before this test asked it to, with ${this.exit.code}`);
     if (!keep && bad.length === 0) fs.rmSync(this.dir, { recursive: true, force: true });
     if (bad.length > 0) {
       throw new Error(`nginx was not clean (${bad.length} lines, all in ${this.dir}):\n${bad.slice(0, 20).join('\n')}`);
@@ -297,7 +309,7 @@ async function attempt({ conf, modules, files, sanitize, env, expectCrash, worke
   const output = [];
   child.stdout.on('data', (data) => output.push(String(data)));
   child.stderr.on('data', (data) => output.push(String(data)));
-  const atExit = () => { try { process.kill(child.pid, 'SIGTERM'); } catch { /* gone */ } };
+  const atExit = () => child.kill('SIGTERM');       // nothing, if it has ended: its pid may be another's by then
   process.on('exit', atExit);           // a test that throws leaves no nginx behind
   const nginx = new Nginx({ child, dir, ports, tcp, lines, output, expectCrash, atExit });
   await nginx.ready(workers);

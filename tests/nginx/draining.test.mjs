@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { feed, hubConf, startHub, token, Viewer } from '../lib/hub.mjs';
-import { isGone, until } from '../lib/nginx.mjs';
+import { beganAt, isGone, until } from '../lib/nginx.mjs';
 import { interFrame, keyFrame, openPublisher } from '../lib/rtmp.mjs';
 
 const DEADLINE = { timeout: 120_000 };
@@ -40,9 +40,11 @@ const ended = ({ viewer, publisher, workers }) =>
 
 /** Kills only the master; the end of the test ends the workers. */
 async function killMaster(t, { hub, workers }) {
+  const began = workers.map(beganAt);
+  const left = () => workers.filter((pid, i) => beganAt(pid) === began[i]);
   t.after(async () => {
-    for (const pid of workers) if (!isGone(pid)) process.kill(pid, 'SIGTERM');
-    await until(() => workers.every(isGone), 'the workers to be gone');
+    for (const pid of left()) process.kill(pid, 'SIGTERM');
+    await until(() => left().length === 0, 'the workers to be gone');
     assert.deepEqual(hub.nginx.alarms(), []);
     fs.rmSync(hub.nginx.dir, { recursive: true });
     await hub.gate.stop();
