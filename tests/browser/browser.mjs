@@ -292,7 +292,12 @@ export async function checkView(page, look, name, options) {
 /** No sideways scrolling, also in the size beside; takes screenshots NAME-SIZE-LOCALE. `also` looks at the same. */
 export async function fits(page, { size, beside, locale }, name, { also = async () => {}, ...options } = {}) {
   for (const width of beside ? [size, beside] : [size]) {
-    if (width !== size) await setSize(page, devices[width].viewport);
+    if (width !== size) {
+      await setSize(page, devices[width].viewport);
+      // a timeline draws itself for its new width when it sees it
+      await until('the view to fit', () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+        (over) => over <= 0);
+    }
     const where = `${name}-${width}-${locale}`;
     await noSidewaysScroll(page, where);
     await also(where, width);
