@@ -79,7 +79,7 @@ void api_warn_untold(api_t *api, control_result_t result, const char *error, jso
 bool api_media_token(const api_t *api, const char *app, const char *name, int64_t not_before,
                      const char *action, char token[TOKEN_MAX]);
 
-/* What nginx knows of the stream, a new reference: NULL if it is not there (api_stream.c). */
+/* Returns the stream as nginx has it, a new reference: NULL if nginx has none (api_stream.c). */
 json_t *api_live(api_t *api, const char *app, const char *name);
 
 /*

@@ -33,7 +33,7 @@ static bool phone_label_valid(const char *label)
 
 /* --- one phone as JSON --- */
 
-/* What nginx measures of the device's stream; NULL unless this very device publishes it now. */
+/* Returns nginx's figures of the device's stream; NULL unless this device publishes it now. */
 static json_t *phone_figures(const store_phone_t *phone, json_t *live)
 {
     static const char *const  names[] = { "fps", "gop_ms", "gop_outgrown", "gaps", "width",

@@ -212,7 +212,7 @@ static bool storage_prune(api_t *api, prune_t *prune)
 }
 
 
-/* What retention would take, with other settings if the body has some; deletes nothing. */
+/* Lists the files that retention would take, by the body's settings if any; deletes nothing. */
 void api_storage_plan(api_t *api)
 {
     char      rules[PRUNE_RULES_SIZE];

@@ -24,7 +24,7 @@ int64_t token_issue(int64_t now, int64_t not_before);
 /* How many seconds an address with a token for "watch" reaches back, if nobody says otherwise. */
 #define TOKEN_WINDOW_S  600
 
-/* What lists of sessions call viewers without an account; no user's name has a space. */
+/* Lists of sessions show this for viewers without an account; no user's name has a space. */
 #define TOKEN_VISITOR_NAME  "no account"
 
 /* Returns false only when the claims are too long. */

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* What the recordings take of their disk, by stream and by its owner. */
+/* Adds up how much of the disk recordings take, by stream and by its owner. */
 typedef struct {
     uint64_t  owner;            /* 0: of no stream that exists */
     char      name[NAME_USER_MAX + 1];

@@ -582,7 +582,7 @@ store_result_t store_recording_open(store_t *store, store_recording_each each, v
 store_result_t store_recording_set_keep(store_t *store, uint64_t id, bool keep);
 store_result_t store_recording_remove(store_t *store, const char *file);
 
-/* What a stream or an owner has recorded. */
+/* The recordings of a stream or of an owner, added up. */
 typedef struct {
     uint64_t  files;
     uint64_t  kept;             /* of these, protected from retention */

@@ -1,4 +1,4 @@
-/* What admins see of one person: where rights come from, publishing keys, logins. */
+/* Reads one person for admins: where rights come from, publishing keys, logins. */
 
 #include "store_core.h"
 

@@ -143,7 +143,7 @@ function seenText(phone, state) {
   return [at, phone.address, program].filter(Boolean).join(' · ');
 }
 
-// What went wrong the last time, if that is known; most phones simply stop.
+// Names what went wrong the last time, if that is known; most phones simply stop.
 function lastEnd(phone) {
   const why = whyNot({ ...phone, created: 0 });
   return why && !['why.left', 'why.other'].includes(why.text)
